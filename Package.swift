@@ -1,0 +1,113 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+// Every Swift target of this package is compiled under the same rules: Swift 6 language mode (from the tools version),
+// warnings are errors, and the upcoming features below. The arrows between targets are the ones drawn in
+// Sources/Service/Service.docc/Architecture.md; `--explicit-target-dependency-import-check error` enforces them.
+let swiftSettings: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+// Kernels are optimised in every configuration: a debug build of a matrix product is some hundred times slower, and
+// the golden tests would take minutes. Floating-point contraction is off, so that a product and a sum are fused only
+// where a kernel says so. `unsafeFlags` keeps other packages from depending on this one; it is an application.
+let kernelSettings: [CSetting] = [
+    .treatAllWarnings(as: .error),
+    .unsafeFlags(["-O3", "-ffp-contract=off", "-fno-math-errno"]),
+]
+
+let shimSettings: [CSetting] = [.treatAllWarnings(as: .error), .define("_GNU_SOURCE")]
+
+let package = Package(
+    name: "genrec",
+    products: [
+        .executable(name: "genrec", targets: ["genrec"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    ],
+    targets: [
+        // The command.
+        .executableTarget(
+            name: "genrec",
+            dependencies: [
+                "Service"
+            ],
+            swiftSettings: swiftSettings
+        ),
+
+        // Where HTTP meets Engine.
+        .target(
+            name: "Service",
+            dependencies: [
+                "HTTP", "Engine", "Models", "Compute", "ComputeCPU", "Telemetry",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+
+        // The rooms below. HTTP and Engine never see each other.
+        .target(name: "HTTP", dependencies: ["CLinux"], swiftSettings: swiftSettings),
+        .target(
+            name: "Engine",
+            dependencies: [
+                "Models", "Compute",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .target(name: "Models", dependencies: ["Compute"], swiftSettings: swiftSettings),
+        .target(
+            name: "Importers",
+            dependencies: ["Models", "Compute", "COpenSSL", "CZlib"],
+            swiftSettings: swiftSettings
+        ),
+        .target(name: "Compute", swiftSettings: swiftSettings),
+        .target(name: "ComputeCPU", dependencies: ["Compute", "CKernels", "CLinux"], swiftSettings: swiftSettings),
+        .target(
+            name: "Telemetry",
+            dependencies: [.product(name: "Logging", package: "swift-log")],
+            swiftSettings: swiftSettings
+        ),
+
+        // One foreign thing each.
+        .target(name: "CKernels", cSettings: kernelSettings),
+        .target(name: "CLinux", cSettings: shimSettings),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+
+        // The conformance suite that every device runs; a library, so that each device's own tests can call it.
+        .target(
+            name: "DeviceConformance",
+            dependencies: ["Compute"],
+            path: "Tests/DeviceConformance",
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: swiftSettings),
+        .testTarget(name: "EngineTests", dependencies: ["Engine", "Models", "Compute"], swiftSettings: swiftSettings),
+        .testTarget(name: "ModelsTests", dependencies: ["Models", "Compute"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "ImportersTests",
+            dependencies: ["Importers", "Models", "Compute", "CZlib"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "ComputeCPUTests",
+            dependencies: ["ComputeCPU", "Compute", "CKernels", "DeviceConformance"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "ServiceTests",
+            dependencies: ["Service", "HTTP", "Engine", "Models", "Compute", "Telemetry"],
+            swiftSettings: swiftSettings
+        ),
+    ]
+)

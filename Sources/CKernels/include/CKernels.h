@@ -1,0 +1,4 @@
+#ifndef GENREC_CKERNELS_H
+#define GENREC_CKERNELS_H
+
+#endif

@@ -1,0 +1,4 @@
+#ifndef GENREC_CLINUX_H
+#define GENREC_CLINUX_H
+
+#endif

@@ -1,0 +1,116 @@
+// What a device is: it takes weights once, in the form that suits it, and makes streams that run operations.
+//
+// A device and everything made from it belong to one thread, the engine thread that created it (an NPU's context is
+// bound to its thread), so nothing here is Sendable.
+
+/// What operators and callers may know of a device.
+package struct DeviceDescription: Sendable, Equatable {
+    /// As written after `--device`: "cpu", "ascend:0".
+    package var name: String
+    /// Instruction set or chip: "avx512", "910B3".
+    package var architecture: String
+    /// The type that weights are packed in and products are taken in.
+    package var dtype: DType
+    /// Host threads that compute, the engine thread included; 1 where the device computes by itself.
+    package var threads: Int
+
+    package init(name: String, architecture: String, dtype: DType, threads: Int) {
+        self.name = name
+        self.architecture = architecture
+        self.dtype = dtype
+        self.threads = threads
+    }
+}
+
+/// Bytes of device memory by use.
+package struct DeviceMemory: Sendable, Equatable {
+    /// Packed weights, tables and catalogues. A CPU device counts what it copied, not what it reads from the file.
+    package var weightBytes: Int
+    /// Working memory of all streams, at its high-water mark.
+    package var workspaceBytes: Int
+
+    package init(weightBytes: Int, workspaceBytes: Int) {
+        self.weightBytes = weightBytes
+        self.workspaceBytes = workspaceBytes
+    }
+}
+
+/// The orientation in which a file stores the matrix of a projection.
+package enum LinearLayout: Sendable, Hashable {
+    /// (K, N): y = x · W.
+    case inputMajor
+    /// (N, K): y = x · Wᵀ, as PyTorch's Linear stores it.
+    case outputMajor
+}
+
+/// A compute device: CPU kernels, or an NPU.
+package protocol Device: AnyObject {
+    var description: DeviceDescription { get }
+    var memory: DeviceMemory { get }
+
+    /// Whether streams of this device run the operation. A model asks at load time for every operation it needs, and is
+    /// refused with a sentence that names the missing one.
+    func supports(_ operation: OperationKind) -> Bool
+
+    /// Packs the matrix of a projection.
+    ///
+    /// - Parameters:
+    ///   - matrix: rank 2, in `layout`; float32, float16 or bfloat16.
+    ///   - columns: which output columns (0 ..< N of the file's matrix) to take, in this order, one range after the
+    ///     other; nil: all. The packed matrix has only these.
+    ///   - bias: one entry a *taken* column, or nil.
+    /// - Throws: `ComputeError.invalidArgument` for a wrong rank, dtype or length, `.outOfMemory`.
+    func makeLinear(
+        _ matrix: HostTensor,
+        layout: LinearLayout,
+        columns: [Range<Int>]?,
+        bias: HostTensor?
+    ) throws(ComputeError) -> any LinearWeights
+
+    /// Takes a table of rows to gather from, rank 2, (rows, D). `embed` reads it.
+    func makeTable(_ rows: HostTensor) throws(ComputeError) -> any EmbeddingTable
+
+    /// Takes the entries of a relative bias, rank 1.
+    func makeBias(_ entries: HostTensor) throws(ComputeError) -> any BiasVector
+
+    /// Packs the rows that requests are scored against.
+    ///
+    /// - Parameters:
+    ///   - rows: rank 2, (V, D); row 0 is padding.
+    ///   - normalization: applied to every row once, in float32; nil: rows as they are.
+    ///   - eligible: one bit a row, as in `SelectionMask.allowed`: rows that exist in the catalogue. Row 0 is not.
+    func makeCatalogue(
+        _ rows: HostTensor,
+        normalization: Normalization?,
+        eligible: [UInt64]
+    ) throws(ComputeError) -> any CatalogueWeights
+
+    /// A stream: an order of operations with its own working memory.
+    func makeStream() throws(ComputeError) -> any Stream
+}
+
+/// The matrix of a projection in a device's own form. Like the other weight objects it is a final class of the device
+/// that made it, frees its memory when released, and is refused by streams of any other device.
+package protocol LinearWeights: AnyObject {
+    /// K
+    var inputs: Int { get }
+    /// N
+    var outputs: Int { get }
+}
+
+/// A table of rows to gather from, (rows, columns), in a device's own form.
+package protocol EmbeddingTable: AnyObject {
+    var rows: Int { get }
+    var columns: Int { get }
+}
+
+/// The entries of a relative bias in a device's own form.
+package protocol BiasVector: AnyObject {
+    var count: Int { get }
+}
+
+/// The scored rows of a catalogue, (rows, columns), in a device's own form.
+package protocol CatalogueWeights: AnyObject {
+    var rows: Int { get }
+    var columns: Int { get }
+}

@@ -1,0 +1,25 @@
+// A tensor in host memory, as a weight file holds it: what a device is handed once, when a model is loaded.
+
+/// A contiguous, row-major, little-endian tensor in host memory.
+///
+/// It is a view: whoever maps the file keeps the bytes alive and unchanged until every device object made from the
+/// tensor is gone (a CPU device may read weights straight from the mapping).
+package struct HostTensor {
+    /// The name in the weight file; every error about the tensor carries it.
+    package let name: String
+    package let dtype: DType
+    /// Extents, outermost first. Never negative; their product times the element size is `bytes.count`.
+    package let shape: [Int]
+    /// The elements. The base address is aligned for `dtype`.
+    package let bytes: UnsafeRawBufferPointer
+
+    package init(name: String, dtype: DType, shape: [Int], bytes: UnsafeRawBufferPointer) {
+        self.name = name
+        self.dtype = dtype
+        self.shape = shape
+        self.bytes = bytes
+    }
+
+    /// Number of elements.
+    package var count: Int { bytes.count / dtype.byteCount }
+}

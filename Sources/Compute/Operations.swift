@@ -1,0 +1,218 @@
+// The operations that the decoder architectures are written in, as plain descriptions. They are coarse on purpose: each
+// is something that a device can fuse (a norm into the projection that follows it, a gate into the projection after
+// it), and something that an NPU can compose from library operators.
+//
+// Letters: B sequences of a batch, R rows of all of them, D width, H heads, V catalogue rows, K of top-k.
+
+/// The kinds of operation; what `Device.supports(_:)` is asked about.
+package enum OperationKind: String, Sendable, CaseIterable {
+    case embed
+    case linear
+    case normalize
+    case gatherRows = "gather_rows"
+    case hstuAttention = "hstu_attention"
+    case selectTopK = "select_top_k"
+}
+
+/// A row-wise normalisation.
+package enum Normalization: Equatable, Sendable {
+    /// (x − mean) / sqrt(variance + ε), biased variance, no affine part.
+    case layerNorm(epsilon: Float)
+    /// x / max(‖x‖₂, ε).
+    case l2(epsilon: Float)
+}
+
+/// `output[r] = scale · table[ids[r]] + positions[positionIds[r]]`, (R, D).
+package struct EmbedOperation {
+    /// (1, R) int32; every id is a row of `table`. The caller has checked the range.
+    package var ids: Tensor
+    package var table: any EmbeddingTable
+    package var scale: Float
+    /// The learned position table and the (1, R) int32 row to take for each r; absent: no positions.
+    package var positions: (table: any EmbeddingTable, ids: Tensor)?
+    package var output: Tensor
+
+    package init(
+        ids: Tensor,
+        table: any EmbeddingTable,
+        scale: Float,
+        positions: (table: any EmbeddingTable, ids: Tensor)?,
+        output: Tensor
+    ) {
+        self.ids = ids
+        self.table = table
+        self.scale = scale
+        self.positions = positions
+        self.output = output
+    }
+}
+
+/// What a projection reads: rows as they are, or rows that are normalised or gated on the way in.
+package enum LinearInput {
+    /// (R, K) as it is.
+    case plain(Tensor)
+    /// (R, K), each row normalised first.
+    case normalized(Tensor, Normalization)
+    /// `gate ⊙ norm(values)`, both (R, K).
+    case gated(gate: Tensor, values: Tensor, Normalization)
+    /// `[gate, norm(values), gate ⊙ norm(values)]`, (R, 3K') from two (R, K') tensors: HSTU's `concat_ua`.
+    case concatenatedGate(gate: Tensor, values: Tensor, Normalization)
+}
+
+/// An element-wise function applied to a projection's result.
+package enum Activation: String, Sendable, Hashable, CaseIterable {
+    case none
+    /// x · sigmoid(x)
+    case silu
+}
+
+/// `output = activation(input · W + bias) + residual`, (R, N).
+package struct LinearOperation {
+    package var input: LinearInput
+    /// K × N and the optional bias, as the device packed them.
+    package var weights: any LinearWeights
+    package var activation: Activation
+    /// (R, N), added last; may be the same memory as `output`.
+    package var residual: Tensor?
+    package var output: Tensor
+
+    package init(
+        input: LinearInput,
+        weights: any LinearWeights,
+        activation: Activation = .none,
+        residual: Tensor? = nil,
+        output: Tensor
+    ) {
+        self.input = input
+        self.weights = weights
+        self.activation = activation
+        self.residual = residual
+        self.output = output
+    }
+}
+
+/// HSTU's relative attention bias, `position[N − 1 + (j − i)] + time[bucket(t_{i+1} − t_j)]`, shared by all heads
+/// (generative-recommenders `research/modeling/sequential/hstu.py`; the design's model sheet, section 1.5).
+package struct RelativeBias {
+    /// 2N − 1 entries.
+    package var position: any BiasVector
+    /// One entry a bucket; `bucket(Δ) = clamp(trunc(ln(max(1, |Δ|)) / 0.301), 0, count − 1)` in float32.
+    package var time: any BiasVector
+    /// N.
+    package var maximumLength: Int
+    /// (1, R + B) int64: of each sequence its rows' timestamps and then the time of the request, so that the row after
+    /// a sequence's last one is the request. Sequence b's entries start at `layout.offsets[b] + b`.
+    package var timestamps: Tensor
+    /// One entry a sequence: false where the caller sent no timestamps; such a sequence has no bias at all, neither
+    /// positional nor temporal.
+    package var applies: [Bool]
+
+    package init(
+        position: any BiasVector,
+        time: any BiasVector,
+        maximumLength: Int,
+        timestamps: Tensor,
+        applies: [Bool]
+    ) {
+        self.position = position
+        self.time = time
+        self.maximumLength = maximumLength
+        self.timestamps = timestamps
+        self.applies = applies
+    }
+}
+
+/// Causal HSTU attention over a jagged batch: `y_i = Σ_{j ≤ i} silu(q_i · k_j + b_ij) · scale · v_j`, per head.
+///
+/// Heads lie side by side: head h of a query or key row is columns `h·dqk ..< (h + 1)·dqk`, of a value or output row
+/// `h·dv ..< (h + 1)·dv`. There is no 1/√d and no softmax.
+package struct HSTUAttentionOperation {
+    /// Which rows of each sequence ask.
+    package enum QueryRows: Sendable, Hashable {
+        /// All R rows; query and output have R rows.
+        case all
+        /// The last row of each sequence alone; query and output have B rows. All that the last layer needs.
+        case last
+    }
+
+    /// Layout of key and value rows. No sequence is empty.
+    package var layout: Jagged
+    package var queryRows: QueryRows
+    /// (R or B, H·dqk)
+    package var query: Tensor
+    /// (R, H·dqk)
+    package var key: Tensor
+    /// (R, H·dv)
+    package var value: Tensor
+    /// (R or B, H·dv)
+    package var output: Tensor
+    package var heads: Int
+    /// 1/N, N the constant of the training configuration and not a length.
+    package var scale: Float
+    package var bias: RelativeBias?
+
+    package init(
+        layout: Jagged,
+        queryRows: QueryRows,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        output: Tensor,
+        heads: Int,
+        scale: Float,
+        bias: RelativeBias?
+    ) {
+        self.layout = layout
+        self.queryRows = queryRows
+        self.query = query
+        self.key = key
+        self.value = value
+        self.output = output
+        self.heads = heads
+        self.scale = scale
+        self.bias = bias
+    }
+}
+
+/// Which catalogue rows a request may be answered with, beside those that the catalogue itself leaves out.
+package struct SelectionMask: Sendable {
+    /// One bit a row (row r is bit r & 63 of word r >> 6), 1 where allowed; nil: every row of the catalogue.
+    package var allowed: [UInt64]?
+    /// Rows to leave out: ascending, no duplicates, each a row of the table.
+    package var excluded: [Int32]
+
+    package init(allowed: [UInt64]? = nil, excluded: [Int32] = []) {
+        self.allowed = allowed
+        self.excluded = excluded
+    }
+}
+
+/// For each query the best `count` eligible catalogue rows by dot product: exact over the whole catalogue, best first,
+/// ties toward the smaller row. A score that is NaN is never selected.
+package struct TopKOperation {
+    /// (B, D)
+    package var queries: Tensor
+    package var catalogue: any CatalogueWeights
+    /// One mask a query.
+    package var masks: [SelectionMask]
+    /// How many each query wants, at least 1 each.
+    package var counts: [Int]
+
+    package init(queries: Tensor, catalogue: any CatalogueWeights, masks: [SelectionMask], counts: [Int]) {
+        self.queries = queries
+        self.catalogue = catalogue
+        self.masks = masks
+        self.counts = counts
+    }
+}
+
+/// One selected row.
+package struct ScoredRow: Sendable, Equatable, BitwiseCopyable {
+    package var row: Int32
+    package var score: Float
+
+    package init(row: Int32, score: Float) {
+        self.row = row
+        self.score = score
+    }
+}

@@ -1,0 +1,70 @@
+// A stream: operations in order, with working memory that lives for one batch.
+
+/// What `selectTopK` will have selected once the stream has been synchronised.
+package struct TopKTicket: Sendable, Equatable {
+    package let id: Int
+
+    package init(id: Int) {
+        self.id = id
+    }
+}
+
+/// An order of operations on a device.
+///
+/// Use: `begin()`, then `makeTensor`, `upload` and operations in order, then `synchronize()` once, then read results.
+/// Operations may run later than the call (on an NPU they are enqueued); results and failures are certain only after
+/// `synchronize()`. Operations check shapes and dtypes and throw `ComputeError.invalidArgument` before they start.
+/// Belongs to the device's thread.
+package protocol Stream: AnyObject {
+    /// Starts a batch: every tensor and ticket handed out before is void, and their memory is used again.
+    func begin() throws(ComputeError)
+
+    /// Working memory for a (rows, columns) tensor until the next `begin()`. Its content is undefined.
+    func makeTensor(rows: Int, columns: Int, dtype: DType) throws(ComputeError) -> Tensor
+
+    /// Copies host values into a (1, count) tensor: through pinned staging where the device has its own memory. The
+    /// host memory may be reused as soon as the call returns.
+    func upload(_ values: UnsafeRawBufferPointer, dtype: DType) throws(ComputeError) -> Tensor
+
+    func embed(_ operation: EmbedOperation) throws(ComputeError)
+    func linear(_ operation: LinearOperation) throws(ComputeError)
+
+    /// `output[r] = norm(input[r])`; both (R, D) float32, and may be the same memory.
+    func normalize(_ input: Tensor, _ normalization: Normalization, output: Tensor) throws(ComputeError)
+
+    /// `output[i] = source[rows[i]]` for host-known row numbers.
+    func gatherRows(_ source: Tensor, rows: [Int32], output: Tensor) throws(ComputeError)
+
+    func hstuAttention(_ operation: HSTUAttentionOperation) throws(ComputeError)
+    func selectTopK(_ operation: TopKOperation) throws(ComputeError) -> TopKTicket
+
+    /// Waits until everything before it has run. Throws the first failure since `begin()`.
+    func synchronize() throws(ComputeError)
+
+    /// What was selected for query `query` of the operation behind the ticket: best first, fewer than asked for when
+    /// fewer rows were eligible. Valid after `synchronize()` and until the next `begin()`.
+    func selected(_ ticket: TopKTicket, query: Int) -> [ScoredRow]
+
+    /// Copies a float32 tensor's elements to the host, row by row without stride: for tests and diagnostics, not for
+    /// the way of a request. Valid after `synchronize()`.
+    func read(_ tensor: Tensor) throws(ComputeError) -> [Float]
+}
+
+extension Stream {
+    /// Copies an array into a (1, count) tensor.
+    package func upload<Element: BitwiseCopyable>(
+        _ values: [Element],
+        dtype: DType
+    ) throws(ComputeError) -> Tensor {
+        precondition(MemoryLayout<Element>.size == dtype.byteCount, "element size does not fit the dtype")
+        // `withUnsafeBytes` rethrows untyped; the result crosses the closure as a value so that the error stays typed.
+        let result: Result<Tensor, ComputeError> = values.withUnsafeBytes { bytes in
+            do throws(ComputeError) {
+                return .success(try upload(bytes, dtype: dtype))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+}
