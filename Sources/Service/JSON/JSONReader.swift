@@ -73,7 +73,7 @@ package struct JSONReader: ~Copyable {
 
     /// Opens an object.
     package mutating func beginObject() throws(JSONError) {
-        guard try peek() == .object else { throw unusable("an object") }
+        guard nextByte() == UInt8(ascii: "{") else { throw mismatch("an object") }
         try open()
     }
 
@@ -89,7 +89,7 @@ package struct JSONReader: ~Copyable {
 
     /// Opens an array.
     package mutating func beginArray() throws(JSONError) {
-        guard try peek() == .array else { throw unusable("an array") }
+        guard nextByte() == UInt8(ascii: "[") else { throw mismatch("an array") }
         try open()
     }
 
@@ -155,13 +155,15 @@ package struct JSONReader: ~Copyable {
 
     /// Reads `true` or `false`.
     package mutating func readBool() throws(JSONError) -> Bool {
-        guard try peek() == .bool else { throw unusable("true or false") }
-        if bytes[position.offset] == UInt8(ascii: "t") {
+        switch nextByte() {
+        case UInt8(ascii: "t"):
             try readWord("true")
             return true
+        case UInt8(ascii: "f"):
+            try readWord("false")
+            return false
+        default: throw mismatch("true or false")
         }
-        try readWord("false")
-        return false
     }
 
     private mutating func readWord(_ word: StaticString) throws(JSONError) {
@@ -176,22 +178,22 @@ package struct JSONReader: ~Copyable {
 
     /// Reads a number.
     package mutating func readNumber() throws(JSONError) -> JSONNumber {
-        guard try peek() == .number else { throw unusable("a number") }
+        guard let first = nextByte(), first == UInt8(ascii: "-") || digit(at: offset) != nil else {
+            throw mismatch("a number")
+        }
         let start = position.offset
         var end = start
-        let isNegative = bytes[end] == UInt8(ascii: "-")
+        let isNegative = first == UInt8(ascii: "-")
         if isNegative { end += 1 }
 
         let digits = end
         var magnitude: UInt64 = 0
-        var fits = true
         while let digit = digit(at: end) {
-            let (tenfold, overflowA) = magnitude.multipliedReportingOverflow(by: 10)
-            let (sum, overflowB) = tenfold.addingReportingOverflow(digit)
-            magnitude = sum
-            fits = fits && !overflowA && !overflowB
+            magnitude = magnitude &* 10 &+ digit
             end += 1
         }
+        // Nineteen digits fit into 64 bits; twenty, of which the first is not zero, are beyond any `Int64`.
+        let fits = end - digits <= 19
         guard end > digits else { throw expected(at: end, "a digit") }
         if end - digits > 1, bytes[digits] == UInt8(ascii: "0") {
             throw JSONError(.syntax, at: digits, "a leading zero")
@@ -234,10 +236,12 @@ package struct JSONReader: ~Copyable {
 
     /// Reads a string.
     package mutating func readString() throws(JSONError) -> JSONString {
-        guard try peek() == .string else { throw unusable("a string") }
+        guard nextByte() == UInt8(ascii: "\"") else { throw mismatch("a string") }
         let quote = position.offset
         var end = quote + 1
-        while end < bytes.count {
+        while true {
+            end = JSONText.endOfPlainRun(bytes, from: end)
+            guard end < bytes.count else { throw JSONError(.syntax, at: quote, "a string that is not closed") }
             switch bytes[end] {
             case UInt8(ascii: "\""):
                 position.offset = end + 1
@@ -246,7 +250,6 @@ package struct JSONReader: ~Copyable {
             default: end = try JSONText.endOfScalar(bytes, at: end)
             }
         }
-        throw JSONError(.syntax, at: quote, "a string that is not closed")
     }
 
     /// A string with escapes, resolved into the scratch memory. No escape is longer resolved than written, so the bytes up to
@@ -318,8 +321,13 @@ package struct JSONReader: ~Copyable {
         return JSONError(.syntax, at: offset, "expected \(what)")
     }
 
-    /// The grammar is kept, but the value is not of the kind that was asked for.
-    private func unusable(_ what: StaticString) -> JSONError {
-        JSONError(.unusable, at: position.offset, "expected \(what) at byte \(position.offset)")
+    /// What comes next is not of the kind that was asked for: unusable where it is a value, syntax where it is none.
+    private mutating func mismatch(_ what: StaticString) -> JSONError {
+        do throws(JSONError) {
+            _ = try peek()
+            return JSONError(.unusable, at: position.offset, "expected \(what) at byte \(position.offset)")
+        } catch {
+            return error
+        }
     }
 }

@@ -1,5 +1,7 @@
 // What the reader hands out: strings and numbers as views of the bytes they were read from.
 
+import Glibc
+
 /// What kind of value comes next.
 package enum JSONKind: Sendable {
     case object, array, string, number, bool, null
@@ -18,9 +20,10 @@ package struct JSONString {
 
     /// Lets `switch` compare with literals, byte by byte and without making a string.
     package static func ~= (pattern: StaticString, value: JSONString) -> Bool {
-        guard pattern.utf8CodeUnitCount == value.utf8.count else { return false }
-        let expected = UnsafeBufferPointer(start: pattern.utf8Start, count: pattern.utf8CodeUnitCount)
-        return expected.elementsEqual(value.utf8)
+        guard pattern.utf8CodeUnitCount == value.utf8.count, let bytes = value.utf8.baseAddress else {
+            return pattern.utf8CodeUnitCount == 0 && value.utf8.isEmpty
+        }
+        return memcmp(pattern.utf8Start, bytes, value.utf8.count) == 0
     }
 }
 
