@@ -245,6 +245,17 @@ import Testing
         )
     }
 
+    @Test func nothingOfOneCallLeaksIntoTheNext() throws {
+        let body = #"""
+            {"requests":[{"history":{"items":["a","?","c"],"timestamps":[7,8,9]},"user_id":"u","exclude":{"items":["?"]}},
+            {"history":{"timestamps":[1],"items":["b"]}}]}
+            """#
+        let calls = try codec.decodeBatch(Array(body.utf8), items: FakeCatalogue.strings)
+        try #require(calls.count == 2)
+        #expect(try calls[0].get().unknownItems == 2)
+        #expect(try calls[1].get() == call { call in call.history = history([2], [1], events: 1) })
+    }
+
     @Test(
         arguments: [
             (#"{"requests":[]}"#, nil),
