@@ -18,13 +18,10 @@ package enum StreamFormat: Sendable, CaseIterable {
 }
 
 extension RecommendCodec {
-    /// The body of a reply, in `buffer`'s memory.
-    package static func encode(
-        _ reply: RecommendReply,
-        ids: some ItemIDWriter,
-        reusing buffer: consuming [UInt8] = []
-    ) throws(JSONError) -> [UInt8] {
-        var writer = JSONWriter(reusing: buffer)
+    /// The body of a reply.
+    package static func encode(_ reply: RecommendReply, ids: some ItemIDWriter) throws(JSONError) -> [UInt8] {
+        // An item has some fifty bytes, the rest some four hundred.
+        var writer = JSONWriter(capacity: 512 + 64 * reply.rows.count)
         try write(reply, ids: ids, to: &writer)
         return writer.bytes
     }

@@ -1,4 +1,4 @@
-// Appends JSON to bytes. For the request path, where a reply is written once, in order, into a buffer that can be used again.
+// Appends JSON to bytes. For the request path, where a reply is written once, in order.
 
 /// Writes one JSON text.
 ///
@@ -9,10 +9,10 @@ package struct JSONWriter {
     /// Whether a value was just finished, so that another one needs a comma before it.
     private var isAfterValue = false
 
-    /// A writer into `buffer`, whose content is dropped and whose memory is kept.
-    package init(reusing buffer: consuming [UInt8] = []) {
-        buffer.removeAll(keepingCapacity: true)
-        bytes = buffer
+    /// A writer with nothing written, and room for so many bytes.
+    package init(capacity: Int = 256) {
+        bytes = []
+        bytes.reserveCapacity(capacity)
     }
 
     // MARK: Structure

@@ -124,12 +124,4 @@ import Testing
         let theirs = try JSONDecoder().decode([String].self, from: Data(text.utf8))
         #expect(theirs.map { Array($0.unicodeScalars) } == scalars)
     }
-
-    @Test func bufferIsUsedAgain() {
-        var writer = JSONWriter()
-        for _ in 0..<1_000 { writer.integer(1) }
-        let again = JSONWriter(reusing: writer.bytes)
-        #expect(again.bytes.isEmpty)
-        #expect(again.bytes.capacity >= 1_000)
-    }
 }
