@@ -103,7 +103,11 @@ let package = Package(
             dependencies: ["ComputeCPU", "Compute", "CKernels", "DeviceConformance"],
             swiftSettings: swiftSettings
         ),
-        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "TelemetryTests",
+            dependencies: ["Telemetry", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: swiftSettings
+        ),
         .testTarget(
             name: "ServiceTests",
             dependencies: ["Service", "HTTP", "Engine", "Models", "Compute", "Telemetry"],

@@ -1,0 +1,165 @@
+// The history in its two forms: an array of events, or an object of columns. Both fill the decoder's rows and timestamps, which
+// then become the call's.
+
+extension CallDecoder {
+    /// Reads the value of `history`.
+    mutating func readHistory() throws(JSONError) -> RecommendCall.History {
+        rows.removeAll(keepingCapacity: true)
+        timestamps.removeAll(keepingCapacity: true)
+        // An event has some ten bytes in its shortest useful form; for most bodies the arrays grow no more after this.
+        rows.reserveCapacity(min(limits.maxHistory, reader.remainingCount / 8))
+        let hasTimestamps: Bool
+        switch try reader.peek() {
+        case .array: hasTimestamps = try readEvents()
+        case .object: hasTimestamps = try readColumns()
+        default: throw unusable("history must be an array of events or an object of columns")
+        }
+        return takeHistory(hasTimestamps: hasTimestamps)
+    }
+
+    // MARK: Events
+
+    /// An array of `{"item": …, "timestamp": …, "action": …}`; returns whether they have timestamps.
+    private mutating func readEvents() throws(JSONError) -> Bool {
+        var hasTimestamps = false
+        try reader.beginArray()
+        while try reader.nextElement() {
+            let index = rows.count
+            try checkLength("history", index)
+            let (row, timestamp) = try readEvent(index)
+            rows.append(row)
+            if index == 0 {
+                hasTimestamps = timestamp != nil
+                if hasTimestamps { timestamps.reserveCapacity(rows.capacity) }
+            } else if hasTimestamps != (timestamp != nil) {
+                throw unusable(
+                    "history[\(index)].timestamp is \(hasTimestamps ? "missing" : "given"), "
+                        + "but earlier events have \(hasTimestamps ? "one" : "none"): all or none"
+                )
+            }
+            if let timestamp {
+                if let last = timestamps.last, timestamp < last {
+                    throw unusable("history[\(index)].timestamp is smaller than its predecessor")
+                }
+                timestamps.append(timestamp)
+            }
+        }
+        return hasTimestamps
+    }
+
+    private mutating func readEvent(_ index: Int) throws(JSONError) -> (row: Int32, timestamp: Int64?) {
+        var row: Int32?
+        var timestamp: Int64?
+        var fields = FieldSet<EventField>()
+        try beginObject("history[\(index)]")
+        while let field = try nextField(&fields, in: "history[\(index)]") {
+            switch field {
+            case .item: row = try readItem("history[\(index)].item")
+            case .timestamp:
+                if try reader.readNull() { continue }
+                timestamp = try readTimestamp("history[\(index)].timestamp")
+            case .action: try readAction("history[\(index)].action")
+            }
+        }
+        guard let row else { throw unusable("history[\(index)].item is missing") }
+        return (row, timestamp)
+    }
+
+    // MARK: Columns
+
+    /// An object of `items`, `timestamps` and `actions`, in any order; returns whether there are timestamps.
+    private mutating func readColumns() throws(JSONError) -> Bool {
+        var hasTimestamps = false
+        var actionCount: Int?
+        var fields = FieldSet<ColumnField>()
+        try reader.beginObject()
+        while let field = try nextField(&fields, in: "history") {
+            switch field {
+            case .items: try readItemColumn()
+            case .timestamps:
+                if try reader.readNull() { continue }
+                hasTimestamps = true
+                try readTimestampColumn()
+            case .actions:
+                if try reader.readNull() { continue }
+                actionCount = try readActionColumn()
+            }
+        }
+        guard fields.contains(.items) else { throw unusable("history.items is missing") }
+        if hasTimestamps { try checkColumn("timestamps", timestamps.count) }
+        if let actionCount { try checkColumn("actions", actionCount) }
+        return hasTimestamps
+    }
+
+    private mutating func readItemColumn() throws(JSONError) {
+        try beginArray("history.items")
+        while try reader.nextElement() {
+            let index = rows.count
+            try checkLength("history.items", index)
+            rows.append(try readItem("history.items[\(index)]"))
+        }
+    }
+
+    private mutating func readTimestampColumn() throws(JSONError) {
+        timestamps.reserveCapacity(rows.isEmpty ? rows.capacity : rows.count)
+        try beginArray("history.timestamps")
+        while try reader.nextElement() {
+            let index = timestamps.count
+            try checkLength("history.timestamps", index)
+            let timestamp = try readTimestamp("history.timestamps[\(index)]")
+            if let last = timestamps.last, timestamp < last {
+                throw unusable("history.timestamps[\(index)] is smaller than its predecessor")
+            }
+            timestamps.append(timestamp)
+        }
+    }
+
+    private mutating func readActionColumn() throws(JSONError) -> Int {
+        var count = 0
+        try beginArray("history.actions")
+        while try reader.nextElement() {
+            try checkLength("history.actions", count)
+            try readAction("history.actions[\(count)]")
+            count += 1
+        }
+        return count
+    }
+
+    private func checkColumn(_ name: StaticString, _ count: Int) throws(JSONError) {
+        guard count == rows.count else {
+            throw unusable("history.\(name) has \(count) entries, history.items has \(rows.count)")
+        }
+    }
+
+    // MARK: Both
+
+    private func checkLength(_ path: StaticString, _ count: Int) throws(JSONError) {
+        guard count < limits.maxHistory else { throw unusable("\(path) has more than \(limits.maxHistory) events") }
+    }
+
+    private mutating func readAction(_ path: @autoclosure () -> String) throws(JSONError) {
+        switch try reader.peek() {
+        case .null: _ = try reader.readNull()
+        case .string: _ = try reader.readString()
+        case .number where try reader.readNumber().wholeValue != nil: break
+        default: throw unusable("\(path()) must be a string or an integer")
+        }
+    }
+
+    /// The history that was read, without its unknown items. The copies have exactly the size they need, because they live as
+    /// long as the request.
+    private func takeHistory(hasTimestamps: Bool) -> RecommendCall.History {
+        var history = RecommendCall.History()
+        history.eventCount = rows.count
+        let knownCount = rows.count(where: { $0 != unknownRow })
+        history.rows.reserveCapacity(knownCount)
+        for row in rows where row != unknownRow { history.rows.append(row) }
+        if hasTimestamps {
+            var known: [Int64] = []
+            known.reserveCapacity(knownCount)
+            for (row, timestamp) in zip(rows, timestamps) where row != unknownRow { known.append(timestamp) }
+            history.timestamps = known
+        }
+        return history
+    }
+}

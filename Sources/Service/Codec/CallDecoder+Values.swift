@@ -1,0 +1,152 @@
+// The kinds of values that a call's fields have, each with the sentence that says what is wrong with it.
+
+extension CallDecoder {
+    /// The field is well-formed, but not usable.
+    func unusable(_ sentence: String) -> JSONError { JSONError(.unusable, at: reader.offset, sentence) }
+
+    // MARK: Objects
+
+    mutating func beginObject(_ path: @autoclosure () -> String) throws(JSONError) {
+        guard try reader.peek() == .object else { throw unusable("\(path()) must be an object") }
+        try reader.beginObject()
+    }
+
+    mutating func beginArray(_ path: @autoclosure () -> String) throws(JSONError) {
+        guard try reader.peek() == .array else { throw unusable("\(path()) must be an array") }
+        try reader.beginArray()
+    }
+
+    /// The field whose value comes next, nil at the object's end. `path` names the object, nil the outermost.
+    mutating func nextField<Field: RequestField>(
+        _ fields: inout FieldSet<Field>,
+        in path: @autoclosure () -> String?
+    ) throws(JSONError) -> Field? {
+        guard let key = try reader.nextKey() else { return nil }
+        guard let field = Field(key) else {
+            throw unusable("unknown field '\(Self.excerpt(key))'" + (path().map { " in \($0)" } ?? ""))
+        }
+        guard fields.insert(field) else {
+            throw JSONError(.duplicateKey, at: key.offset, "the key '\(Self.excerpt(key))' comes twice")
+        }
+        return field
+    }
+
+    /// The beginning of a key, short enough for a sentence.
+    private static func excerpt(_ key: JSONString) -> String {
+        guard key.utf8.count > 64 else { return key.string }
+        var end = 64
+        // Not within a scalar.
+        while key.utf8[end] & 0xC0 == 0x80 { end -= 1 }
+        return String(decoding: key.utf8[..<end], as: UTF8.self) + "…"
+    }
+
+    // MARK: Scalars
+
+    mutating func readBool(_ path: StaticString) throws(JSONError) -> Bool {
+        guard try reader.peek() == .bool else { throw unusable("\(path) must be true or false") }
+        return try reader.readBool()
+    }
+
+    mutating func readInteger(_ path: StaticString, in range: ClosedRange<Int64>) throws(JSONError) -> Int64 {
+        guard try reader.peek() == .number, let value = try reader.readNumber().wholeValue, range.contains(value) else {
+            throw unusable(
+                range == Int64.min...Int64.max
+                    ? "\(path) must be a 64-bit integer"
+                    : "\(path) must be an integer from \(range.lowerBound) to \(range.upperBound)"
+            )
+        }
+        return value
+    }
+
+    /// Seconds since the epoch. Beyond ±2⁵³ they could not be told apart by readers whose numbers are doubles.
+    mutating func readTimestamp(_ path: @autoclosure () -> String) throws(JSONError) -> Int64 {
+        guard try reader.peek() == .number, let value = try reader.readNumber().wholeValue,
+            value.magnitude <= JSONNumber.exactIntegerLimit.magnitude
+        else { throw unusable("\(path()) must be an integer from -2^53 to 2^53") }
+        return value
+    }
+
+    /// A number above 0. It must be a normal `Float`, so that dividing by it stays finite.
+    mutating func readPositive(_ path: StaticString, isShare: Bool) throws(JSONError) -> Float {
+        if try reader.peek() == .number {
+            let value = Float(try reader.readNumber().doubleValue)
+            if value > 0, value.isNormal, !isShare || value <= 1 { return value }
+        }
+        throw unusable("\(path) must be a number above 0" + (isShare ? " and at most 1" : ""))
+    }
+
+    mutating func readChoice<Choice>(_ path: StaticString) throws(JSONError) -> Choice
+    where Choice: RawRepresentable & CaseIterable, Choice.RawValue == String {
+        if try reader.peek() == .string, let choice = Choice(rawValue: try reader.readString().string) {
+            return choice
+        }
+        let choices = Choice.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+        throw unusable("\(path) must be one of \(choices)")
+    }
+
+    mutating func readUserID() throws(JSONError) -> String {
+        guard try reader.peek() == .string else { throw unusable("user_id must be a string") }
+        let id = try reader.readString()
+        if let fault = RecommendCodec.fault(inUserID: id.utf8) { throw unusable("user_id \(fault)") }
+        return id.string
+    }
+
+    // MARK: Items and tags
+
+    /// Stands for an item that the catalogue does not know; no row is negative.
+    var unknownRow: Int32 { -1 }
+
+    /// The row of the item id that comes next, `unknownRow` for one that is counted and passed over.
+    mutating func readItem(_ path: @autoclosure () -> String) throws(JSONError) -> Int32 {
+        var row: Int32?
+        switch try reader.peek() {
+        case .string:
+            let id = try reader.readString()
+            if !items.idsAreIntegers { row = items.row(ofString: id.utf8) }
+        case .number:
+            guard items.idsAreIntegers else {
+                throw unusable("\(path()) must be a string, as the ids of this catalogue are")
+            }
+            guard let id = try reader.readNumber().wholeValue else {
+                throw unusable("\(path()) must be a string or a 64-bit integer")
+            }
+            row = items.row(ofInteger: id)
+        default: throw unusable("\(path()) must be a string" + (items.idsAreIntegers ? " or an integer" : ""))
+        }
+        if let row { return row }
+        unknownItems += 1
+        return unknownRow
+    }
+
+    /// The rows of a list of item ids, without the unknown ones.
+    mutating func readItems(_ path: StaticString) throws(JSONError) -> [Int32] {
+        var rows: [Int32] = []
+        var count = 0
+        try beginArray("\(path)")
+        while try reader.nextElement() {
+            try checkCount(count, path)
+            let row = try readItem("\(path)[\(count)]")
+            if row != unknownRow { rows.append(row) }
+            count += 1
+        }
+        return rows
+    }
+
+    /// The numbers of a list of tags, without the unknown ones.
+    mutating func readTags(_ path: StaticString) throws(JSONError) -> [Int32] {
+        var tags: [Int32] = []
+        var count = 0
+        try beginArray("\(path)")
+        while try reader.nextElement() {
+            try checkCount(count, path)
+            guard try reader.peek() == .string else { throw unusable("\(path)[\(count)] must be a string") }
+            if let tag = items.tag(utf8: try reader.readString().utf8) { tags.append(tag) }
+            count += 1
+        }
+        return tags
+    }
+
+    private func checkCount(_ count: Int, _ path: StaticString) throws(JSONError) {
+        guard count < limits.maxListed else { throw unusable("\(path) has more than \(limits.maxListed) entries") }
+    }
+}

@@ -1,0 +1,32 @@
+// Why a body was refused before anything was done with it.
+
+/// A fault of the caller, with the status that says so.
+package struct CallError: Error, Equatable, CustomStringConvertible {
+    /// Which of the two faults it is; the raw value is the HTTP status.
+    package enum Code: Int, Sendable {
+        /// The body is not JSON as RFC 8259 has it, is nested too deep, or has a key twice; the detail names the byte.
+        case malformed = 400
+        /// The body is well-formed JSON, but a field is missing, unknown or not usable; the detail names the field.
+        case unusable = 422
+    }
+
+    package let code: Code
+    /// One sentence for the caller.
+    package let detail: String
+
+    /// A fault with its sentence.
+    package init(_ code: Code, _ detail: String) {
+        self.code = code
+        self.detail = detail
+    }
+
+    /// The HTTP status: 400 or 422.
+    package var status: Int { code.rawValue }
+    package var description: String { detail }
+
+    package static func == (left: CallError, right: CallError) -> Bool { left.code == right.code }
+
+    init(_ error: JSONError) {
+        self.init(error.code == .unusable ? .unusable : .malformed, error.description)
+    }
+}

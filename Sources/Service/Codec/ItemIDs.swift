@@ -1,0 +1,21 @@
+// How the codec reaches a catalogue: ids in, rows out, and back. Protocols, so that the codec is tested without a model; the
+// catalogue of a loaded bundle conforms.
+
+/// Resolves what a request names to catalogue rows. Called once per id while a body is scanned, on the connection's thread.
+package protocol ItemLookup {
+    /// Whether the catalogue's ids are integers; else they are strings.
+    var idsAreIntegers: Bool { get }
+    /// The row of the item with this id, nil when there is none. Asked only where ids are strings. The bytes are valid UTF-8 and
+    /// gone after the call.
+    func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32?
+    /// The row of the item with this id, nil when there is none. Asked only where ids are integers.
+    func row(ofInteger id: Int64) -> Int32?
+    /// The number of a tag, nil when no item has it. The bytes are valid UTF-8 and gone after the call.
+    func tag(utf8: UnsafeBufferPointer<UInt8>) -> Int32?
+}
+
+/// Writes the ids of catalogue rows.
+package protocol ItemIDWriter {
+    /// Appends the id of a row as it stands in JSON: a string with quotes and escapes, or an integer.
+    func appendID(ofRow row: Int32, to json: inout [UInt8])
+}

@@ -1,0 +1,46 @@
+// The body of every error, `application/problem+json` (RFC 9457).
+
+/// What went wrong with one request.
+package struct ProblemDetails: Sendable, Equatable {
+    /// The media type of its bytes.
+    package static let contentType = "application/problem+json"
+
+    /// The HTTP status.
+    package var status: Int
+    /// The status's phrase: the type is always `about:blank`, which means that there is nothing more to know than the status
+    /// says (RFC 9457 §4.2.1). What a caller can act upon is in the detail.
+    package var title: String
+    /// One sentence naming what and where.
+    package var detail: String
+    package var requestID: String
+
+    /// A problem; `title` is the phrase of `status`.
+    package init(status: Int, title: String, detail: String, requestID: String) {
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.requestID = requestID
+    }
+
+    /// The JSON object.
+    package var bytes: [UInt8] {
+        var writer = JSONWriter()
+        write(to: &writer)
+        return writer.bytes
+    }
+
+    func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.key("type")
+        writer.string("about:blank")
+        writer.key("title")
+        writer.string(title)
+        writer.key("status")
+        writer.integer(status)
+        writer.key("detail")
+        writer.string(detail)
+        writer.key("request_id")
+        writer.string(requestID)
+        writer.endObject()
+    }
+}

@@ -1,0 +1,121 @@
+// The names of a request's fields. One enum per object, so that a field that is unknown or comes twice is found in one place.
+
+/// The fields of one kind of object.
+protocol RequestField {
+    /// The field of that name, nil when the object has none.
+    init?(_ key: JSONString)
+    /// A number below 32, different for each field.
+    var bit: UInt8 { get }
+}
+
+/// Which fields of an object have been read.
+struct FieldSet<Field: RequestField> {
+    private var bits: UInt32 = 0
+
+    /// Adds a field; false when it was there already.
+    mutating func insert(_ field: Field) -> Bool {
+        let mask = UInt32(1) << field.bit
+        defer { bits |= mask }
+        return bits & mask == 0
+    }
+
+    func contains(_ field: Field) -> Bool { bits & (1 << field.bit) != 0 }
+}
+
+extension RequestField where Self: RawRepresentable, RawValue == UInt8 {
+    var bit: UInt8 { rawValue }
+}
+
+enum CallField: UInt8, RequestField {
+    case userID, history, requestTime, k, mode, sampling, exclude, allow, deadline, priority, stream
+
+    init?(_ key: JSONString) {
+        switch key {
+        case "user_id": self = .userID
+        case "history": self = .history
+        case "request_time": self = .requestTime
+        case "k": self = .k
+        case "mode": self = .mode
+        case "sampling": self = .sampling
+        case "exclude": self = .exclude
+        case "allow": self = .allow
+        case "deadline_ms": self = .deadline
+        case "priority": self = .priority
+        case "stream": self = .stream
+        default: return nil
+        }
+    }
+}
+
+enum EventField: UInt8, RequestField {
+    case item, timestamp, action
+
+    init?(_ key: JSONString) {
+        switch key {
+        case "item": self = .item
+        case "timestamp": self = .timestamp
+        case "action": self = .action
+        default: return nil
+        }
+    }
+}
+
+enum ColumnField: UInt8, RequestField {
+    case items, timestamps, actions
+
+    init?(_ key: JSONString) {
+        switch key {
+        case "items": self = .items
+        case "timestamps": self = .timestamps
+        case "actions": self = .actions
+        default: return nil
+        }
+    }
+}
+
+enum SamplingField: UInt8, RequestField {
+    case temperature, topP, seed
+
+    init?(_ key: JSONString) {
+        switch key {
+        case "temperature": self = .temperature
+        case "top_p": self = .topP
+        case "seed": self = .seed
+        default: return nil
+        }
+    }
+}
+
+enum ExcludeField: UInt8, RequestField {
+    case items, tags, seen
+
+    init?(_ key: JSONString) {
+        switch key {
+        case "items": self = .items
+        case "tags": self = .tags
+        case "seen": self = .seen
+        default: return nil
+        }
+    }
+}
+
+enum AllowField: UInt8, RequestField {
+    case items, tags
+
+    init?(_ key: JSONString) {
+        switch key {
+        case "items": self = .items
+        case "tags": self = .tags
+        default: return nil
+        }
+    }
+}
+
+enum BatchField: UInt8, RequestField {
+    case requests
+
+    init?(_ key: JSONString) {
+        guard "requests" ~= key else { return nil }
+        self = .requests
+    }
+}

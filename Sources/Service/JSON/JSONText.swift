@@ -1,0 +1,113 @@
+// What may stand inside a string: UTF-8 (RFC 3629) and escapes (RFC 8259 §7). Pure functions over the text's bytes.
+
+enum JSONText {
+    /// The end of the run of bytes from `offset` on that stand for themselves: ASCII without controls, quotes and backslashes.
+    ///
+    /// Most of a body is such runs, so eight bytes are looked at in one register. In each term below, the top bit of a byte
+    /// says that the byte is one to stop at; borrows can only spoil bytes after the first such one (Mycroft's test for zero
+    /// bytes, on the bytes' differences from what is searched).
+    static func endOfPlainRun(_ bytes: UnsafeBufferPointer<UInt8>, from offset: Int) -> Int {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let tops: UInt64 = 0x8080_8080_8080_8080
+        var end = offset
+        if let start = UnsafeRawPointer(bytes.baseAddress) {
+            while end + 8 <= bytes.count {
+                let word = UInt64(littleEndian: start.loadUnaligned(fromByteOffset: end, as: UInt64.self))
+                let quotes = word ^ (ones &* UInt64(UInt8(ascii: "\"")))
+                let backslashes = word ^ (ones &* UInt64(UInt8(ascii: "\\")))
+                let controls = (word &- (ones &* 0x20)) & ~word
+                let stops =
+                    (word | controls | ((quotes &- ones) & ~quotes) | ((backslashes &- ones) & ~backslashes)) & tops
+                if stops != 0 { return end + stops.trailingZeroBitCount / 8 }
+                end += 8
+            }
+        }
+        while end < bytes.count, (0x20...0x7F).contains(bytes[end]), bytes[end] != UInt8(ascii: "\""),
+            bytes[end] != UInt8(ascii: "\\")
+        {
+            end += 1
+        }
+        return end
+    }
+
+    /// The end of the scalar that starts at `offset`, which is inside the text; throws where it is a control character or not
+    /// UTF-8: a stray or missing continuation byte, an overlong form, a surrogate, beyond U+10FFFF.
+    static func endOfScalar(_ bytes: UnsafeBufferPointer<UInt8>, at offset: Int) throws(JSONError) -> Int {
+        let lead = bytes[offset]
+        // The range of the second byte is where overlong forms, surrogates and the end of Unicode are told apart
+        // (RFC 3629 §4).
+        let length: Int
+        var second: ClosedRange<UInt8> = 0x80...0xBF
+        switch lead {
+        case 0x20...0x7F: return offset + 1
+        case 0x00..<0x20:
+            throw JSONError(.syntax, at: offset, "a control character in a string, which must be escaped")
+        case 0xC2...0xDF: length = 2
+        case 0xE0: (length, second) = (3, 0xA0...0xBF)
+        case 0xED: (length, second) = (3, 0x80...0x9F)
+        case 0xE1...0xEF: length = 3
+        case 0xF0: (length, second) = (4, 0x90...0xBF)
+        case 0xF1...0xF3: length = 4
+        case 0xF4: (length, second) = (4, 0x80...0x8F)
+        default: throw invalidUTF8(offset)
+        }
+        guard offset + length <= bytes.count, second.contains(bytes[offset + 1]) else { throw invalidUTF8(offset) }
+        for next in (offset + 2)..<max(offset + 2, offset + length) where bytes[next] & 0xC0 != 0x80 {
+            throw invalidUTF8(offset)
+        }
+        return offset + length
+    }
+
+    private static func invalidUTF8(_ offset: Int) -> JSONError {
+        JSONError(.syntax, at: offset, "not valid UTF-8")
+    }
+
+    /// The scalar that the escape at `offset` (a backslash) stands for, and where the escape ends. A surrogate pair is one
+    /// escape; a lone surrogate stands for nothing and is refused.
+    static func unescape(
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        at offset: Int
+    ) throws(JSONError) -> (scalar: Unicode.Scalar, end: Int) {
+        let letter = offset + 1 < bytes.count ? bytes[offset + 1] : 0
+        let end = offset + 2
+        switch letter {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return (Unicode.Scalar(letter), end)
+        case UInt8(ascii: "b"): return ("\u{8}", end)
+        case UInt8(ascii: "f"): return ("\u{c}", end)
+        case UInt8(ascii: "n"): return ("\n", end)
+        case UInt8(ascii: "r"): return ("\r", end)
+        case UInt8(ascii: "t"): return ("\t", end)
+        case UInt8(ascii: "u"): break
+        default: throw JSONError(.syntax, at: offset, "an escape that JSON does not have")
+        }
+
+        guard let unit = hexadecimal(bytes, at: end) else {
+            throw JSONError(.syntax, at: offset, "\\u without four hexadecimal digits")
+        }
+        if let scalar = Unicode.Scalar(unit) { return (scalar, end + 4) }
+        // A surrogate: the first half of a pair, with the other half right behind, or nothing.
+        guard unit < 0xDC00, end + 5 < bytes.count, bytes[end + 4] == UInt8(ascii: "\\"),
+            bytes[end + 5] == UInt8(ascii: "u"),
+            let low = hexadecimal(bytes, at: end + 6), (0xDC00...0xDFFF).contains(low),
+            let scalar = Unicode.Scalar(0x10000 + (unit - 0xD800) << 10 + (low - 0xDC00))
+        else { throw JSONError(.syntax, at: offset, "a lone surrogate") }
+        return (scalar, end + 10)
+    }
+
+    /// Four hexadecimal digits.
+    private static func hexadecimal(_ bytes: UnsafeBufferPointer<UInt8>, at offset: Int) -> UInt32? {
+        guard offset + 4 <= bytes.count else { return nil }
+        var value: UInt32 = 0
+        for next in offset..<(offset + 4) {
+            switch bytes[next] {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt32(bytes[next] - UInt8(ascii: "0"))
+            case UInt8(ascii: "a")...UInt8(ascii: "f"):
+                value = value << 4 | UInt32(bytes[next] - UInt8(ascii: "a") + 10)
+            case UInt8(ascii: "A")...UInt8(ascii: "F"):
+                value = value << 4 | UInt32(bytes[next] - UInt8(ascii: "A") + 10)
+            default: return nil
+            }
+        }
+        return value
+    }
+}

@@ -1,0 +1,131 @@
+// Where metrics are created and where a scrape reads them. One registry per process, made at start-up and handed to
+// whoever measures; nothing here is on a request's path except through the instruments it gave out.
+
+import Synchronization
+
+/// The counters of one name.
+package typealias CounterFamily = MetricFamily<Counter>
+/// The gauges of one name.
+package typealias GaugeFamily = MetricFamily<Gauge>
+/// The histograms of one name.
+package typealias HistogramFamily = MetricFamily<Histogram>
+
+/// All metrics of the process.
+///
+/// Names are `snake_case` in base units, a counter's ends in `_total`. Creating the same metric again (same name, kind,
+/// labels, help and unit) returns the first one; the same name with another description is a programmer error, as is a
+/// name that breaks the rules.
+package final class MetricRegistry: Sendable {
+    /// Series that a family has at most unless told otherwise.
+    package static let defaultSeriesLimit = 1_000
+
+    /// By OpenMetrics family name, under which a counter `x_total` and a gauge `x` would clash.
+    private let families = Mutex<[String: any AnyMetricFamily]>([:])
+
+    /// An empty registry.
+    package init() {}
+
+    /// A counter without labels.
+    package func counter(_ name: String, help: String, unit: String? = nil) -> Counter {
+        counter(name, help: help, unit: unit, labels: []).instrument([])
+    }
+
+    /// Counters with labels, one for each combination of values.
+    package func counter(
+        _ name: String,
+        help: String,
+        unit: String? = nil,
+        labels: [String],
+        seriesLimit: Int = defaultSeriesLimit
+    ) -> CounterFamily {
+        let description = MetricDescription(name: name, help: help, unit: unit, kind: .counter, labels: labels)
+        return family(description, seriesLimit: seriesLimit) { Counter() }
+    }
+
+    /// A counter without labels whose value somebody else keeps; `read` runs at every scrape and must not block.
+    package func counter(
+        _ name: String,
+        help: String,
+        unit: String? = nil,
+        read: @escaping @Sendable () -> Double?
+    ) {
+        counter(name, help: help, unit: unit, labels: []).observe([], read)
+    }
+
+    /// A gauge without labels.
+    package func gauge(_ name: String, help: String, unit: String? = nil) -> Gauge {
+        gauge(name, help: help, unit: unit, labels: []).instrument([])
+    }
+
+    /// Gauges with labels, one for each combination of values.
+    package func gauge(
+        _ name: String,
+        help: String,
+        unit: String? = nil,
+        labels: [String],
+        seriesLimit: Int = defaultSeriesLimit
+    ) -> GaugeFamily {
+        let description = MetricDescription(name: name, help: help, unit: unit, kind: .gauge, labels: labels)
+        return family(description, seriesLimit: seriesLimit) { Gauge() }
+    }
+
+    /// A gauge without labels whose value somebody else keeps; `read` runs at every scrape and must not block.
+    package func gauge(
+        _ name: String,
+        help: String,
+        unit: String? = nil,
+        read: @escaping @Sendable () -> Double?
+    ) {
+        gauge(name, help: help, unit: unit, labels: []).observe([], read)
+    }
+
+    /// A histogram without labels.
+    package func histogram(
+        _ name: String,
+        help: String,
+        unit: String? = nil,
+        buckets: HistogramBuckets = .durations
+    ) -> Histogram {
+        histogram(name, help: help, unit: unit, buckets: buckets, labels: []).instrument([])
+    }
+
+    /// Histograms with labels, one for each combination of values. Created again, the first one's buckets stay.
+    package func histogram(
+        _ name: String,
+        help: String,
+        unit: String? = nil,
+        buckets: HistogramBuckets = .durations,
+        labels: [String],
+        seriesLimit: Int = defaultSeriesLimit
+    ) -> HistogramFamily {
+        let description = MetricDescription(name: name, help: help, unit: unit, kind: .histogram, labels: labels)
+        return family(description, seriesLimit: seriesLimit) { Histogram(buckets: buckets) }
+    }
+
+    /// Every metric's present value, in `format`, families sorted by name.
+    package func exposition(_ format: MetricsFormat) -> [UInt8] {
+        let sorted = families.withLock { $0 }.sorted { $0.key < $1.key }
+        var exposition = Exposition(format)
+        for (_, family) in sorted { family.write(to: &exposition) }
+        exposition.finish()
+        return exposition.bytes
+    }
+
+    private func family<Instrument: ExposedInstrument>(
+        _ description: MetricDescription,
+        seriesLimit: Int,
+        make: @escaping @Sendable () -> Instrument
+    ) -> MetricFamily<Instrument> {
+        families.withLock { families in
+            if let known = families[description.familyName] {
+                guard known.description == description, let family = known as? MetricFamily<Instrument> else {
+                    preconditionFailure("metric \(description.name) is already there with another description")
+                }
+                return family
+            }
+            let family = MetricFamily(description, seriesLimit: seriesLimit, make: make)
+            families[description.familyName] = family
+            return family
+        }
+    }
+}

@@ -1,0 +1,60 @@
+// A catalogue for codec tests: a handful of ids, no model behind it.
+
+@testable import Service
+
+struct FakeCatalogue: ItemLookup, ItemIDWriter {
+    let idsAreIntegers: Bool
+    private let rows: [String: Int32]
+    private let ids: [Int32: String]
+    private let tags: [String: Int32] = ["scifi": 0, "drama": 1, "": 2]
+
+    private init(_ ids: [String], idsAreIntegers: Bool) {
+        self.idsAreIntegers = idsAreIntegers
+        rows = Dictionary(uniqueKeysWithValues: zip(ids, Int32(1)...))
+        self.ids = Dictionary(uniqueKeysWithValues: zip(Int32(1)..., ids))
+    }
+
+    /// Rows 1… are `a`, `b`, `c`, `é "1"`, and the empty id.
+    static let strings = FakeCatalogue(["a", "b", "c", "é \"1\"", ""], idsAreIntegers: false)
+    /// Rows 1… are 10, 20, −30, the largest and the smallest `Int64`.
+    static let integers = FakeCatalogue(
+        ["10", "20", "-30", "9223372036854775807", "-9223372036854775808"],
+        idsAreIntegers: true
+    )
+
+    func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32? { rows[String(decoding: utf8, as: UTF8.self)] }
+    func row(ofInteger id: Int64) -> Int32? { rows[String(id)] }
+    func tag(utf8: UnsafeBufferPointer<UInt8>) -> Int32? { tags[String(decoding: utf8, as: UTF8.self)] }
+
+    func appendID(ofRow row: Int32, to json: inout [UInt8]) {
+        guard let id = ids[row] else { return }
+        if idsAreIntegers {
+            json += Array(id.utf8)
+        } else {
+            var writer = JSONWriter()
+            writer.string(id)
+            json += writer.bytes
+        }
+    }
+}
+
+extension RecommendCodec {
+    /// Small limits, so that tests can stand on both sides of them.
+    static let forTests = RecommendCodec(
+        limits: CallLimits(defaultK: 10, maxK: 100, maxHistory: 4, maxListed: 3, maxBatch: 2)
+    )
+
+    func decode(_ body: String, items: FakeCatalogue = .strings) throws(CallError) -> RecommendCall {
+        try decode(Array(body.utf8), items: items)
+    }
+
+    /// The status and sentence with which a body is refused, nil when it is taken.
+    func refusal(_ body: String, items: FakeCatalogue = .strings) -> String? {
+        do throws(CallError) {
+            _ = try decode(body, items: items)
+            return nil
+        } catch {
+            return "\(error.status) \(error.detail)"
+        }
+    }
+}

@@ -1,0 +1,288 @@
+// What a body means.
+
+import Testing
+
+@testable import Service
+
+@Suite struct RecommendCodecTests {
+    private let codec = RecommendCodec.forTests
+
+    private func call(_ change: (inout RecommendCall) -> Void) -> RecommendCall {
+        var call = RecommendCall(k: 10)
+        change(&call)
+        return call
+    }
+
+    private func history(_ rows: [Int32], _ timestamps: [Int64]?, events: Int) -> RecommendCall.History {
+        var history = RecommendCall.History()
+        history.rows = rows
+        history.timestamps = timestamps
+        history.eventCount = events
+        return history
+    }
+
+    @Test func everyFieldIsRead() throws {
+        let decoded = try codec.decode(
+            """
+            {
+              "user_id": "u-42",
+              "history": [
+                {"item": "a", "timestamp": 1700000000, "action": "watch"},
+                {"action": 3, "timestamp": 1700000060, "item": "c"}
+              ],
+              "request_time": 1700003600,
+              "k": 7,
+              "mode": "sequence",
+              "sampling": {"temperature": 0.5, "top_p": 0.9, "seed": 7},
+              "exclude": {"items": ["b"], "tags": ["drama"], "seen": false},
+              "allow": {"items": ["c", "a"], "tags": ["scifi"]},
+              "deadline_ms": 80,
+              "priority": "high",
+              "stream": true
+            }
+            """
+        )
+        #expect(
+            decoded
+                == call { call in
+                    call.userID = "u-42"
+                    call.history = history([1, 3], [1_700_000_000, 1_700_000_060], events: 2)
+                    call.requestTime = 1_700_003_600
+                    call.k = 7
+                    call.mode = .sequence
+                    call.sampling = RecommendCall.Sampling()
+                    call.sampling?.temperature = 0.5
+                    call.sampling?.topP = 0.9
+                    call.sampling?.seed = 7
+                    call.exclusion.rows = [2]
+                    call.exclusion.tags = [1]
+                    call.exclusion.seen = false
+                    call.allowance = RecommendCall.Allowance()
+                    call.allowance?.rows = [3, 1]
+                    call.allowance?.tags = [0]
+                    call.deadlineMilliseconds = 80
+                    call.priority = .high
+                    call.stream = true
+                }
+        )
+    }
+
+    @Test(arguments: [#"{"history":[]}"#, #"{"history":{"items":[]}}"#, #" { "history" : { "items" : [ ] } } "#])
+    func absentFieldsHaveDefaults(body: String) throws {
+        let decoded = try codec.decode(body)
+        #expect(decoded == RecommendCall(k: 10))
+        #expect(decoded.exclusion.seen)
+        #expect(decoded.mode == .topK)
+        #expect(decoded.priority == .normal)
+        #expect(decoded.allowance == nil)
+    }
+
+    @Test(arguments: [
+        "user_id", "request_time", "k", "mode", "sampling", "exclude", "allow", "deadline_ms", "priority", "stream",
+    ])
+    func nullIsAbsent(field: String) throws {
+        #expect(try codec.decode("{\"\(field)\":null,\"history\":[]}") == RecommendCall(k: 10))
+    }
+
+    @Test func nullIsAbsent_AlsoInside() throws {
+        let body = #"""
+            {"history":{"items":["a"],"timestamps":null,"actions":null},"mode":"sequence",
+             "sampling":{"temperature":null,"top_p":null,"seed":null},"exclude":{"items":null,"tags":null,"seen":null}}
+            """#
+        let decoded = try codec.decode(body)
+        #expect(decoded.history == history([1], nil, events: 1))
+        #expect(decoded.sampling == RecommendCall.Sampling())
+        #expect(decoded.exclusion == RecommendCall.Exclusion())
+        let events = try codec.decode(#"{"history":[{"item":"a","timestamp":null,"action":null}]}"#)
+        #expect(events.history == history([1], nil, events: 1))
+    }
+
+    // MARK: History
+
+    @Test(arguments: [
+        #"[{"item":"a","timestamp":5},{"item":"b","timestamp":5},{"item":"c","timestamp":9}]"#,
+        #"[{"timestamp":5,"item":"a","action":1},{"timestamp":5.0,"item":"b"},{"timestamp":0.9e1,"item":"c"}]"#,
+        #"{"items":["a","b","c"],"timestamps":[5,5,9]}"#,
+        #"{"timestamps":[5,5,9],"items":["a","b","c"]}"#,
+        #"{"actions":["x",2,null],"timestamps":[5,5,9],"items":["a","b","\u0063"]}"#,
+    ])
+    func bothFormsMeanTheSame_InAnyOrderOfFields(text: String) throws {
+        #expect(try codec.decode("{\"history\":\(text)}").history == history([1, 2, 3], [5, 5, 9], events: 3))
+    }
+
+    @Test(
+        arguments: [
+            (#"[{"item":"a"},{"item":"?"},{"item":"b"}]"#, [1, 2], nil, 3, 1),
+            (#"[{"item":"?","timestamp":1},{"item":"b","timestamp":2},{"item":"?","timestamp":3}]"#, [2], [2], 3, 2),
+            (#"{"timestamps":[1,2,3,4],"items":["a","?","c","?"]}"#, [1, 3], [1, 3], 4, 2),
+            (#"{"items":["?","?"],"timestamps":[1,2]}"#, [], [], 2, 2),
+            (#"{"items":["?"]}"#, [], nil, 1, 1),
+            (#"{"items":["","é \"1\""]}"#, [5, 4], nil, 2, 0),
+        ] as [(String, [Int32], [Int64]?, Int, Int)]
+    )
+    func unknownItemsAreSkippedWithTheirTimes_AndCounted(
+        text: String,
+        rows: [Int32],
+        timestamps: [Int64]?,
+        events: Int,
+        unknown: Int
+    ) throws {
+        let decoded = try codec.decode("{\"history\":\(text)}")
+        #expect(decoded.history == history(rows, timestamps, events: events))
+        #expect(decoded.unknownItems == unknown)
+    }
+
+    @Test func unknownItemsAreCountedWhereverTheyStand_AndUnknownTagsNot() throws {
+        let decoded = try codec.decode(
+            #"""
+            {"exclude":{"items":["?","a","?"],"tags":["?","scifi"]},"history":{"items":["?","b"]},
+             "allow":{"items":["?"],"tags":["?",""]}}
+            """#
+        )
+        #expect(decoded.unknownItems == 4)
+        #expect(decoded.exclusion.rows == [1])
+        #expect(decoded.exclusion.tags == [0])
+        #expect(decoded.allowance?.rows == [])
+        #expect(decoded.allowance?.tags == [2])
+    }
+
+    @Test(
+        arguments: [
+            ("[10,20,-30]", [1, 2, 3], 0), ("[10.0,2e1]", [1, 2], 0),
+            ("[9223372036854775807,-9223372036854775808]", [4, 5], 0),
+            ("[11]", [], 1), (#"["10",10]"#, [1], 1),
+        ] as [(String, [Int32], Int)]
+    )
+    func integerIdsAreIntegers_AndAStringIsUnknown(text: String, rows: [Int32], unknown: Int) throws {
+        let decoded = try codec.decode("{\"history\":{\"items\":\(text)}}", items: .integers)
+        #expect(decoded.history.rows == rows)
+        #expect(decoded.unknownItems == unknown)
+    }
+
+    @Test(arguments: [0, -1, 9_007_199_254_740_992, -9_007_199_254_740_992] as [Int64])
+    func timestampsReachToTheLastExactDouble(timestamp: Int64) throws {
+        let decoded = try codec.decode(
+            "{\"history\":{\"items\":[\"a\"],\"timestamps\":[\(timestamp)]},\"request_time\":\(timestamp)}"
+        )
+        #expect(decoded.history.timestamps == [timestamp])
+        #expect(decoded.requestTime == timestamp)
+    }
+
+    @Test func requestTimeMayLieBeforeTheNewestEvent() throws {
+        let body = #"{"request_time":1,"history":{"items":["a"],"timestamps":[2]}}"#
+        #expect(try codec.decode(body).requestTime == 1)
+    }
+
+    // MARK: Allowance
+
+    @Test(arguments: [
+        #"{"items":[]}"#, #"{"tags":[]}"#, #"{"items":["?"]}"#, #"{"items":null,"tags":["?"]}"#,
+    ])
+    func allowanceThatNamesNothingKnown_AllowsNothing(text: String) throws {
+        let decoded = try codec.decode("{\"history\":[],\"allow\":\(text)}")
+        #expect(decoded.allowance == RecommendCall.Allowance())
+    }
+
+    // MARK: Limits
+
+    @Test(arguments: [
+        (#""k":1"#, nil), (#""k":100"#, nil), (#""k":0"#, "k must be an integer from 1 to 100"),
+        (#""k":101"#, "k must be an integer from 1 to 100"),
+        (#""deadline_ms":1"#, nil), (#""deadline_ms":86400000"#, nil),
+        (#""deadline_ms":0"#, "deadline_ms must be an integer from 1 to 86400000"),
+        (#""deadline_ms":86400001"#, "deadline_ms must be an integer from 1 to 86400000"),
+        (#""exclude":{"items":["a","?","c"]}"#, nil),
+        (#""exclude":{"items":["a","?","c","a"]}"#, "exclude.items has more than 3 entries"),
+        (#""exclude":{"tags":["a","b","c","d"]}"#, "exclude.tags has more than 3 entries"),
+        (#""allow":{"items":["a","b","c","d"]}"#, "allow.items has more than 3 entries"),
+        (#""allow":{"tags":["a","b","c","d"]}"#, "allow.tags has more than 3 entries"),
+    ])
+    func limitsAreKept(member: String, sentence: String?) {
+        #expect(codec.refusal("{\"history\":[],\(member)}") == sentence.map { "422 " + $0 })
+    }
+
+    @Test(arguments: [
+        (#"{"items":["a","?","c","a"],"timestamps":[1,2,3,4],"actions":[1,2,3,4]}"#, nil),
+        (#"{"items":["a","?","c","a","b"]}"#, "history.items has more than 4 events"),
+        (#"{"timestamps":[1,2,3,4,5],"items":[]}"#, "history.timestamps has more than 4 events"),
+        (#"{"actions":[1,2,3,4,5],"items":[]}"#, "history.actions has more than 4 events"),
+        (#"[{"item":"a"},{"item":"a"},{"item":"a"},{"item":"a"}]"#, nil),
+        (#"[{"item":"a"},{"item":"a"},{"item":"a"},{"item":"a"},{"item":"a"}]"#, "history has more than 4 events"),
+    ])
+    func historyIsLimited(text: String, sentence: String?) {
+        #expect(codec.refusal("{\"history\":\(text)}") == sentence.map { "422 " + $0 })
+    }
+
+    @Test func userIDHasUpTo256Bytes() throws {
+        let longest = String(repeating: "é", count: 128)
+        #expect(try codec.decode("{\"history\":[],\"user_id\":\"\(longest)\"}").userID == longest)
+        #expect(
+            codec.refusal("{\"history\":[],\"user_id\":\"\(longest)x\"}") == "422 user_id must have 1 to 256 bytes"
+        )
+    }
+
+    // MARK: Batches
+
+    @Test func batchKeepsTheOrder_AndEachCallsOwnFault() throws {
+        let body = #"""
+            {"requests":[{"history":[{"item":"a"},{"item":7,"x":[1,{"y":"]}"}]}],"k":"ten"},{"history":{"items":["?","b"]},"k":3}]}
+            """#
+        let calls = try codec.decodeBatch(Array(body.utf8), items: FakeCatalogue.strings)
+        try #require(calls.count == 2)
+        guard case .failure(let fault) = calls[0] else {
+            Issue.record("the first call is broken")
+            return
+        }
+        #expect(fault.code == .unusable)
+        #expect(fault.detail == "history[1].item must be a string, as the ids of this catalogue are")
+        #expect(
+            try calls[1].get()
+                == call { call in
+                    call.k = 3
+                    call.history = history([2], nil, events: 2)
+                    call.unknownItems = 1
+                }
+        )
+    }
+
+    @Test func nothingOfOneCallLeaksIntoTheNext() throws {
+        let body = #"""
+            {"requests":[{"history":{"items":["a","?","c"],"timestamps":[7,8,9]},"user_id":"u","exclude":{"items":["?"]}},
+            {"history":{"timestamps":[1],"items":["b"]}}]}
+            """#
+        let calls = try codec.decodeBatch(Array(body.utf8), items: FakeCatalogue.strings)
+        try #require(calls.count == 2)
+        #expect(try calls[0].get().unknownItems == 2)
+        #expect(try calls[1].get() == call { call in call.history = history([2], [1], events: 1) })
+    }
+
+    @Test(
+        arguments: [
+            (#"{"requests":[]}"#, nil),
+            (#"{"requests":[1,null]}"#, nil),
+            (#"{"requests":[{"history":[]},{"history":[]},{"history":[]}]}"#, "422 requests has more than 2 entries"),
+            (#"{}"#, "422 requests is missing"),
+            (#"{"requests":null}"#, "422 requests must be an array"),
+            (#"{"requests":{}}"#, "422 requests must be an array"),
+            (#"[]"#, "422 the batch must be an object"),
+            (#"{"request":[]}"#, "422 unknown field 'request'"),
+            (#"{"requests":[],"requests":[]}"#, "400 byte 15: the key 'requests' comes twice"),
+            (#"{"requests":[{"k":0,"history":[]},{"history":[]]}"#, "400 byte 47: expected ',' or '}'"),
+            (#"{"requests":[{"k":0} {}]}"#, "400 byte 21: expected ',' or ']'"),
+            (#"{"requests":[]} x"#, "400 byte 16: expected the end"),
+        ] as [(String, String?)]
+    )
+    func batchAsAWholeIsRefused(body: String, refusal: String?) {
+        do throws(CallError) {
+            _ = try codec.decodeBatch(Array(body.utf8), items: FakeCatalogue.strings)
+            #expect(refusal == nil)
+        } catch {
+            #expect("\(error.status) \(error.detail)" == refusal)
+        }
+    }
+
+    @Test func entryThatIsNoCall_IsThatEntrysFault() throws {
+        let calls = try codec.decodeBatch(Array(#"{"requests":[1,null]}"#.utf8), items: FakeCatalogue.strings)
+        #expect(calls == [.failure(CallError(.unusable, "")), .failure(CallError(.unusable, ""))])
+    }
+}
