@@ -24,7 +24,7 @@ package protocol ArchitectureConfiguration: Sendable, Equatable {
     var rows: Int { get }
     /// The window: of a longer history only the newest so many events are used.
     var maxSequenceLength: Int { get }
-    /// Every tensor of the bundle, in the order in which they are written.
+    /// Every tensor of the bundle, in the order in which they are written; the item table, (`rows`, D), comes first.
     var tensorSpecifications: [TensorSpecification] { get }
     /// Label and value of each dimension and switch, for people.
     var facts: [(label: String, value: String)] { get }

@@ -8,7 +8,7 @@ package struct Provenance: Sendable, Equatable {
     package let source: String
     /// Name of the imported file, without its folder.
     package let file: String
-    /// SHA-256 of that file, 64 hexadecimal digits.
+    /// SHA-256 of that file, 64 lower-case hexadecimal digits.
     package let sha256: String
 
     package init(source: String, file: String, sha256: String) {
@@ -30,7 +30,8 @@ package struct BundleConfiguration: Sendable, Equatable {
     package let dtype: DType
     package let provenance: Provenance
 
-    /// - Throws: `JSONError` that names what cannot be a name, a version or a weight type.
+    /// - Throws: `JSONError` that names what is out of range: a text that is not printable, a type that weights do not
+    ///   have.
     package init(
         name: String,
         version: String,
@@ -43,19 +44,29 @@ package struct BundleConfiguration: Sendable, Equatable {
         self.architecture = architecture
         self.dtype = dtype
         self.provenance = provenance
-        for (key, text) in [
-            ("name", name), ("version", version), ("provenance.source", provenance.source),
-        ] {
-            guard Self.isLabel(text) else { throw JSONError("\(key) must be 1 to 128 bytes of printable text") }
+        for (key, text) in [("name", name), ("version", version), ("provenance.source", provenance.source)] {
+            guard Self.isLabel(text, atMost: 128) else {
+                throw JSONError("\(key) must be 1 to 128 bytes of printable text")
+            }
+        }
+        guard Self.isLabel(provenance.file, atMost: 255) else {
+            throw JSONError("provenance.file must be 1 to 255 bytes of printable text")
+        }
+        guard provenance.sha256.utf8.count == 64, provenance.sha256.utf8.allSatisfy(Self.isHexadecimal) else {
+            throw JSONError("provenance.sha256 must be 64 hexadecimal digits")
         }
         guard [.float32, .float16, .bfloat16].contains(dtype) else {
             throw JSONError("dtype must be float32, float16 or bfloat16")
         }
     }
 
+    private static func isHexadecimal(_ byte: UInt8) -> Bool {
+        (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte)
+    }
+
     /// Whether the text can stand in a reply, a log line and a metric label as it is.
-    package static func isLabel(_ text: String) -> Bool {
-        guard 1...128 ~= text.utf8.count else { return false }
+    private static func isLabel(_ text: String, atMost limit: Int) -> Bool {
+        guard 1...limit ~= text.utf8.count else { return false }
         return text.unicodeScalars.allSatisfy { scalar in
             switch scalar.properties.generalCategory {
             case .control, .format, .lineSeparator, .paragraphSeparator, .unassigned, .privateUse: false
