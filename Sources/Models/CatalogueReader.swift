@@ -10,8 +10,8 @@ extension Catalogue {
     /// - Throws: `BundleError` with the path and the line.
     package static func load(path: String, rowCount: Int) throws(BundleError) -> Catalogue {
         let file = try MappedFile(path: path)
-        return try withExtendedLifetime(file) { () throws(BundleError) in
-            try Catalogue(reading: file.bytes, path: path, rowCount: rowCount)
+        return try file.withBytes { bytes throws(BundleError) in
+            try Catalogue(reading: bytes, path: path, rowCount: rowCount)
         }
     }
 

@@ -25,6 +25,9 @@ package struct JSONFields {
     /// The key with the object's path before it.
     package func path(_ key: String) -> String { prefix + key }
 
+    /// Whether a field is there and not taken yet.
+    package func contains(_ key: String) -> Bool { members[key] != nil }
+
     /// Takes a field; nil if it is absent.
     package mutating func optional(_ key: String) -> JSONValue? { members.removeValue(forKey: key) }
 

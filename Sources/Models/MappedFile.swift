@@ -13,7 +13,8 @@ package final class MappedFile: @unchecked Sendable {
 
     /// The path as it was given; what error sentences name.
     package let path: String
-    /// The file's bytes; page-aligned, or empty.
+    /// The file's bytes; page-aligned, or empty. Valid while this object lives, which its last use may end: whoever does
+    /// not store the object reads through `withBytes`.
     package let bytes: UnsafeRawBufferPointer
 
     /// Maps a file.
@@ -43,6 +44,13 @@ package final class MappedFile: @unchecked Sendable {
             throw BundleError(.unreadable, "cannot map \(path): \(systemErrorText(errno))")
         }
         bytes = UnsafeRawBufferPointer(start: address, count: size)
+    }
+
+    /// Hands the bytes to `body` and keeps the mapping until it returns.
+    package func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try withExtendedLifetime(self) { () throws(Failure) in try body(bytes) }
     }
 
     deinit {

@@ -67,7 +67,9 @@ package final class ModelBundle: Sendable {
             throw BundleError(.malformed, "\(path) is larger than \(configurationByteLimit) bytes")
         }
         do throws(JSONError) {
-            return try BundleConfiguration(JSONValue(parsing: file.bytes))
+            return try BundleConfiguration(
+                file.withBytes { bytes throws(JSONError) in try JSONValue(parsing: bytes) }
+            )
         } catch {
             throw BundleError(.malformed, "\(path): \(error.reason)")
         }
