@@ -94,7 +94,9 @@ import Testing
         #expect(bundle.configuration == summary.configuration)
         #expect(bundle.configuration.provenance.source == "meta")
         #expect(bundle.configuration.provenance.file == "checkpoint.pt")
-        #expect(bundle.configuration.provenance.sha256 == (try MappedFile(path: checkpoint).withBytes { sha256(of: $0) }))
+        #expect(
+            bundle.configuration.provenance.sha256 == (try MappedFile(path: checkpoint).withBytes { sha256(of: $0) })
+        )
         #expect(try folder.names() == ["bundle"], "nothing temporary is left")
     }
 
