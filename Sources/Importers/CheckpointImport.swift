@@ -1,0 +1,107 @@
+// `genrec import`: from a checkpoint, a description and a catalogue to a bundle. The command calls `importCheckpoint`.
+
+import Compute
+package import Models
+
+/// What an import wrote.
+package struct ImportSummary: Sendable {
+    /// As in the bundle's `config.json`.
+    package let configuration: BundleConfiguration
+    /// Items of the catalogue.
+    package let itemCount: Int
+    /// Tensors of the checkpoint that are known and not needed, by their names there.
+    package let ignoredTensors: [String]
+}
+
+/// Imports a checkpoint. Weights are stored as float32 whatever the checkpoint holds: exact from float16 and bfloat16, and
+/// one type that every device takes; `--dtype` says what is computed with.
+///
+/// - Parameters:
+///   - format: whose checkpoint, the value of `--from`.
+///   - checkpointPath: the file.
+///   - describePath: JSON with what the checkpoint does not say; nil where the format needs none.
+///   - cataloguePath: `catalogue.jsonl` for the checkpoint's item table; nil: ids are the row numbers.
+///   - name: the bundle's name, 1 to 128 bytes of printable text.
+///   - version: likewise.
+///   - outputDirectory: the bundle's directory; absent or empty, its parent exists.
+/// - Throws: `ImportError` or `BundleError`, one sentence each; nothing is left behind.
+package func importCheckpoint(
+    format: String,
+    checkpointPath: String,
+    describePath: String?,
+    cataloguePath: String?,
+    name: String,
+    version: String,
+    outputDirectory: String
+) throws -> ImportSummary {
+    let importer = try ImporterRegistry.importer(of: format)
+    try BundleWriter.checkOutput(outputDirectory)
+    let description = try describePath.map { path throws(ImportError) in try ImportDescription(path: path) }
+    let checkpoint = try MappedFile(path: checkpointPath)
+    let model = try importer.open(checkpoint, description: description)
+    guard let digest = checkpoint.withBytes({ sha256(of: $0) }) else {
+        throw ImportError(.unreadable, "\(checkpointPath): OpenSSL cannot take its SHA-256")
+    }
+    let configuration = try bundleConfiguration(
+        name: name,
+        version: version,
+        architecture: model.architecture,
+        provenance: Provenance(
+            source: importer.format,
+            file: checkpointPath.split(separator: "/").last.map(String.init) ?? checkpointPath,
+            sha256: digest
+        )
+    )
+    let rows = model.architecture.configuration.rows
+    let catalogue =
+        if let cataloguePath {
+            try Catalogue.load(path: cataloguePath, rowCount: rows)
+        } else {
+            Catalogue.numbered(rows: rows)
+        }
+    try BundleWriter.write(directory: outputDirectory, configuration: configuration, catalogue: catalogue) { writer in
+        // One tensor at a time is in memory.
+        for specification in model.architecture.configuration.tensorSpecifications {
+            let content = try model.read(specification)
+            try withExtendedLifetime(content) {
+                let tensor = HostTensor(
+                    name: specification.name,
+                    dtype: .float32,
+                    shape: specification.shape,
+                    bytes: content.bytes
+                )
+                guard tensor.isFinite else {
+                    throw ImportError(
+                        .malformed,
+                        "\(checkpointPath): the tensor that becomes \(quoted(specification.name)) holds infinities or NaN"
+                    )
+                }
+                try writer.append(tensor)
+            }
+        }
+    }
+    return ImportSummary(
+        configuration: configuration,
+        itemCount: catalogue.count,
+        ignoredTensors: model.ignoredTensors
+    )
+}
+
+private func bundleConfiguration(
+    name: String,
+    version: String,
+    architecture: Architecture,
+    provenance: Provenance
+) throws(ImportError) -> BundleConfiguration {
+    do throws(JSONError) {
+        return try BundleConfiguration(
+            name: name,
+            version: version,
+            architecture: architecture,
+            dtype: .float32,
+            provenance: provenance
+        )
+    } catch {
+        throw ImportError(.badDescription, error.reason)
+    }
+}

@@ -1,0 +1,48 @@
+// What an importer of a format is, and the list of them. Adding a format: one file with its importer, one line here.
+
+import Compute
+import Models
+
+/// Reads one trainer's checkpoints.
+protocol CheckpointImporter: Sendable {
+    /// The name after `--from`.
+    var format: String { get }
+
+    /// Opens a checkpoint and checks it against its description: every tensor that the architecture needs is there in
+    /// the right shape, and nothing is left over.
+    ///
+    /// - Parameters:
+    ///   - checkpoint: the mapped file.
+    ///   - description: what the caller said of it; nil if nothing.
+    /// - Throws: `ImportError`, one sentence.
+    func open(_ checkpoint: MappedFile, description: ImportDescription?) throws(ImportError) -> any ImportedModel
+}
+
+/// A checkpoint as an architecture of ours.
+protocol ImportedModel {
+    var architecture: Architecture { get }
+    /// Tensors of the checkpoint that are known and not needed.
+    var ignoredTensors: [String] { get }
+
+    /// The content of one of the architecture's tensors, in float32 and in the shape of its specification.
+    func read(_ specification: TensorSpecification) throws(ImportError) -> TensorContent
+}
+
+/// All importers.
+enum ImporterRegistry {
+    static let importers: [any CheckpointImporter] = [MetaImporter()]
+
+    /// The importer of a format.
+    ///
+    /// - Throws: `ImportError.unsupported` that lists what there is.
+    static func importer(of format: String) throws(ImportError) -> any CheckpointImporter {
+        if let importer = importers.first(where: { $0.format == format }) {
+            return importer
+        }
+        let known = importers.map(\.format).joined(separator: ", ")
+        throw ImportError(
+            .unsupported,
+            "checkpoints of format \(quoted(format)) are not supported, only these: \(known)"
+        )
+    }
+}

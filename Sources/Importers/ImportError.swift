@@ -1,0 +1,33 @@
+// What can be wrong with a checkpoint, its description, or their fit. The whole sentence is made where the fault is
+// found.
+
+/// A checkpoint that cannot be imported.
+package struct ImportError: Error, Equatable, CustomStringConvertible {
+    /// What kind of failure.
+    package enum Code: String, Sendable {
+        /// A file cannot be opened, read or mapped.
+        case unreadable
+        /// A file's content is not what its format says.
+        case malformed
+        /// Well-formed, but of a kind that this program does not import; also whatever a checkpoint holds that is
+        /// neither a tensor nor a plain value.
+        case unsupported
+        /// The description lacks a key, has one too many, or a value out of range.
+        case badDescription = "bad_description"
+        /// Checkpoint and description do not fit together.
+        case mismatched
+    }
+
+    package let code: Code
+    /// One sentence: which file, entry, tensor or key, what is wrong.
+    package let message: String
+
+    package init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    package var description: String { message }
+
+    package static func == (left: ImportError, right: ImportError) -> Bool { left.code == right.code }
+}

@@ -1,0 +1,79 @@
+// Reads zip archives (APPNOTE 6.3.10: stored and deflated entries, zip64, data descriptors), as PyTorch's container and
+// Python's zipfile write them. Nothing is extracted to disk.
+//
+// Two readers that disagree about an archive are how malicious ones are built. So the whole directory is checked before
+// anything is read: the central directory must lie where the end record says, every local header must agree with it,
+// and entries may not overlap each other or the directory.
+
+import Models
+
+/// The directory of a zip archive over mapped bytes.
+struct ZipArchive {
+    enum Method: UInt16 {
+        case stored = 0
+        case deflated = 8
+    }
+
+    struct Entry {
+        let name: String
+        let method: Method
+        let crc32: UInt32
+        /// Bytes after inflating.
+        let size: Int
+        /// The entry's bytes in the archive.
+        let range: Range<Int>
+    }
+
+    /// Bounds that no honest checkpoint meets.
+    enum Limit {
+        static let entries = 1 << 20
+        /// Of all deflated entries together, after inflating.
+        static let inflatedBytes = 64 << 30
+        /// The deflate format cannot do better than 1032 to 1.
+        static let ratio: UInt64 = 1032
+    }
+
+    let file: MappedFile
+    /// In the order of the central directory.
+    let entries: [Entry]
+    private let indices: [String: Int]
+
+    /// Reads and checks the directory.
+    ///
+    /// - Throws: `ImportError` that names the archive and the entry.
+    init(_ file: MappedFile) throws(ImportError) {
+        self.file = file
+        entries = try ZipDirectory(path: file.path, bytes: file.bytes).readEntries()
+        var indices: [String: Int] = [:]
+        for (index, entry) in entries.enumerated() {
+            guard indices.updateValue(index, forKey: entry.name) == nil else {
+                throw ImportError(.malformed, "\(file.path): the entry \(quoted(entry.name)) stands twice")
+            }
+        }
+        self.indices = indices
+    }
+
+    subscript(name: String) -> Entry? { indices[name].map { entries[$0] } }
+
+    /// An entry's content, inflated if need be, checked against its CRC-32.
+    ///
+    /// - Throws: `ImportError.malformed` that names archive and entry.
+    func read(_ entry: Entry) throws(ImportError) -> ZipEntryBytes {
+        let raw = UnsafeRawBufferPointer(rebasing: file.bytes[entry.range])
+        let content =
+            switch entry.method {
+            case .stored: ZipEntryBytes(raw, in: file)
+            case .deflated: ZipEntryBytes(inflating: raw, size: entry.size)
+            }
+        guard let content else {
+            throw ImportError(
+                .malformed,
+                "\(file.path): the entry \(quoted(entry.name)) does not inflate to the \(entry.size) bytes that it states"
+            )
+        }
+        guard crc32(of: content.bytes) == entry.crc32 else {
+            throw ImportError(.malformed, "\(file.path): the entry \(quoted(entry.name)) does not match its CRC-32")
+        }
+        return content
+    }
+}

@@ -1,0 +1,124 @@
+// `config.json` of a bundle: what it is called, which architecture with which dimensions, and where it came from.
+
+package import Compute
+
+/// Where a bundle's weights came from.
+package struct Provenance: Sendable, Equatable {
+    /// The importer's name of the format: "meta".
+    package let source: String
+    /// Name of the imported file, without its folder.
+    package let file: String
+    /// SHA-256 of that file, 64 lower-case hexadecimal digits.
+    package let sha256: String
+
+    package init(source: String, file: String, sha256: String) {
+        self.source = source
+        self.file = file
+        self.sha256 = sha256
+    }
+}
+
+/// The content of `config.json`.
+package struct BundleConfiguration: Sendable, Equatable {
+    /// The one version of the format that is written and read.
+    package static let formatVersion = 1
+
+    package let name: String
+    package let version: String
+    package let architecture: Architecture
+    /// Of every tensor in `model.safetensors`.
+    package let dtype: DType
+    package let provenance: Provenance
+
+    /// - Throws: `JSONError` that names what is out of range: a text that is not printable, a type that weights do not
+    ///   have.
+    package init(
+        name: String,
+        version: String,
+        architecture: Architecture,
+        dtype: DType,
+        provenance: Provenance
+    ) throws(JSONError) {
+        self.name = name
+        self.version = version
+        self.architecture = architecture
+        self.dtype = dtype
+        self.provenance = provenance
+        for (key, text) in [("name", name), ("version", version), ("provenance.source", provenance.source)] {
+            guard Self.isLabel(text, atMost: 128) else {
+                throw JSONError("\(key) must be 1 to 128 bytes of printable text")
+            }
+        }
+        guard Self.isLabel(provenance.file, atMost: 255) else {
+            throw JSONError("provenance.file must be 1 to 255 bytes of printable text")
+        }
+        guard provenance.sha256.utf8.count == 64, provenance.sha256.utf8.allSatisfy(Self.isHexadecimal) else {
+            throw JSONError("provenance.sha256 must be 64 hexadecimal digits")
+        }
+        guard [.float32, .float16, .bfloat16].contains(dtype) else {
+            throw JSONError("dtype must be float32, float16 or bfloat16")
+        }
+    }
+
+    private static func isHexadecimal(_ byte: UInt8) -> Bool {
+        (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte)
+    }
+
+    /// Whether the text can stand in a reply, a log line and a metric label as it is.
+    private static func isLabel(_ text: String, atMost limit: Int) -> Bool {
+        guard 1...limit ~= text.utf8.count else { return false }
+        return text.unicodeScalars.allSatisfy { scalar in
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator, .unassigned, .privateUse: false
+            default: true
+            }
+        }
+    }
+
+    /// Reads `config.json`. Errors name the key.
+    package init(_ value: JSONValue) throws(JSONError) {
+        var fields = try JSONFields(value)
+        let version = try fields.value("format_version")
+        guard version == .integer(Self.formatVersion) else {
+            throw JSONError("format_version must be \(Self.formatVersion), the one that this program reads")
+        }
+        let name = try fields.choice("architecture", of: Architecture.Name.self)
+        let dtype = try fields.choice("dtype", of: DType.self)
+        var provenance = try fields.object("provenance")
+        try self.init(
+            name: fields.string("name"),
+            version: fields.string("version"),
+            architecture: Architecture(name, fields.object("model")),
+            dtype: dtype,
+            provenance: Provenance(
+                source: provenance.string("source"),
+                file: provenance.string("file"),
+                sha256: provenance.string("sha256")
+            )
+        )
+        try provenance.end()
+        try fields.end()
+    }
+
+    package var json: JSONValue {
+        .object([
+            JSONMember("format_version", .integer(Self.formatVersion)),
+            JSONMember("name", .string(name)),
+            JSONMember("version", .string(version)),
+            JSONMember("architecture", .string(architecture.name.rawValue)),
+            JSONMember("dtype", .string(dtype.rawValue)),
+            JSONMember("model", architecture.configuration.json),
+            JSONMember("provenance", provenance.json),
+        ])
+    }
+}
+
+extension Provenance {
+    package var json: JSONValue {
+        .object([
+            JSONMember("source", .string(source)),
+            JSONMember("file", .string(file)),
+            JSONMember("sha256", .string(sha256)),
+        ])
+    }
+}

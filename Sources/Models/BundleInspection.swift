@@ -1,0 +1,150 @@
+// What a bundle holds, for `genrec inspect`: as a table for people and as JSON for programs.
+
+import Compute
+
+/// The facts of a loaded, and thereby verified, bundle.
+package struct BundleInspection: Sendable {
+    /// A tensor of the weights.
+    package struct TensorFact: Sendable, Equatable {
+        package let name: String
+        package let shape: [Int]
+        package let byteCount: Int
+    }
+
+    package let configuration: BundleConfiguration
+    package let tensors: [TensorFact]
+    package let itemCount: Int
+    package let tagCount: Int
+    package let idsAreIntegers: Bool
+    package let hasPopularity: Bool
+    /// Elements of all tensors.
+    package let parameterCount: Int
+    /// Elements of all tensors but the item table.
+    package let parameterCountWithoutItems: Int
+    /// Floating-point operations of a request with a full window.
+    package let operations: RequestOperations
+    /// Bytes of keys and values that one event takes in a cache of float32.
+    package let cacheBytesPerEvent: Int
+
+    package init(_ bundle: ModelBundle) {
+        configuration = bundle.configuration
+        let architecture = configuration.architecture.configuration
+        let specifications = architecture.tensorSpecifications
+        let elementBytes = configuration.dtype.byteCount
+        tensors = specifications.map { specification in
+            TensorFact(
+                name: specification.name,
+                shape: specification.shape,
+                byteCount: specification.count * elementBytes
+            )
+        }
+        itemCount = bundle.catalogue.count
+        tagCount = bundle.catalogue.tagCount
+        idsAreIntegers = bundle.catalogue.idsAreIntegers
+        hasPopularity = bundle.catalogue.hasPopularity
+        parameterCount = architecture.parameterCount
+        parameterCountWithoutItems = architecture.parameterCount - (specifications.first?.count ?? 0)  // the item table
+        operations = architecture.operations(length: architecture.maxSequenceLength)
+        cacheBytesPerEvent = architecture.cacheBytesPerEvent(.float32)
+    }
+
+    /// Bytes of all tensors.
+    package var weightBytes: Int { tensors.reduce(0) { $0 + $1.byteCount } }
+
+    // MARK: - Rendering
+
+    /// The facts as one JSON object.
+    package var json: JSONValue {
+        .object([
+            JSONMember("name", .string(configuration.name)),
+            JSONMember("version", .string(configuration.version)),
+            JSONMember("architecture", .string(configuration.architecture.name.rawValue)),
+            JSONMember("dtype", .string(configuration.dtype.rawValue)),
+            JSONMember("model", configuration.architecture.configuration.json),
+            JSONMember("parameters", .integer(parameterCount)),
+            JSONMember("parameters_without_items", .integer(parameterCountWithoutItems)),
+            JSONMember("weight_bytes", .integer(weightBytes)),
+            JSONMember(
+                "flops_per_request",
+                .object([
+                    JSONMember("length", .integer(configuration.architecture.configuration.maxSequenceLength)),
+                    JSONMember("linear", .integer(operations.linear)),
+                    JSONMember("attention", .integer(operations.attention)),
+                    JSONMember("scoring", .integer(operations.scoring)),
+                ])
+            ),
+            JSONMember("cache_bytes_per_event", .integer(cacheBytesPerEvent)),
+            JSONMember(
+                "catalogue",
+                .object([
+                    JSONMember("items", .integer(itemCount)),
+                    JSONMember("tags", .integer(tagCount)),
+                    JSONMember("ids", .string(idsAreIntegers ? "integer" : "string")),
+                    JSONMember("popularity", .boolean(hasPopularity)),
+                ])
+            ),
+            JSONMember("provenance", configuration.provenance.json),
+            JSONMember(
+                "tensors",
+                .array(
+                    tensors.map { tensor in
+                        .object([
+                            JSONMember("name", .string(tensor.name)),
+                            JSONMember("shape", .array(tensor.shape.map { .integer($0) })),
+                            JSONMember("bytes", .integer(tensor.byteCount)),
+                        ])
+                    }
+                )
+            ),
+        ])
+    }
+
+    /// The facts as a table of several lines, the last one ended too.
+    package var text: String {
+        let architecture = configuration.architecture.configuration
+        var rows: [(label: String, value: String)] = [
+            ("bundle", "\(configuration.name), version \(configuration.version)"),
+            ("architecture", configuration.architecture.name.rawValue),
+        ]
+        rows += architecture.facts
+        rows += [
+            ("parameters", "\(grouped(parameterCount)), \(grouped(parameterCountWithoutItems)) without the item table"),
+            ("weights", "\(grouped(weightBytes)) bytes of \(configuration.dtype.rawValue)"),
+            ("operations", "\(grouped(operations.total)) for a request of \(architecture.maxSequenceLength) events"),
+            ("", "linear \(grouped(operations.linear)), attention \(grouped(operations.attention))"),
+            ("", "scoring \(grouped(operations.scoring))"),
+            ("cache", "\(grouped(cacheBytesPerEvent)) bytes of float32 per event"),
+            ("items", "\(grouped(itemCount)) in \(grouped(architecture.rows)) rows"),
+            ("ids", idsAreIntegers ? "integers" : "strings"),
+            ("tags", grouped(tagCount)),
+            ("popularity", hasPopularity ? "known" : "not known, all items alike"),
+            ("source", "\(configuration.provenance.source), \(configuration.provenance.file)"),
+            ("sha256", configuration.provenance.sha256),
+        ]
+        let labelWidth = rows.map(\.label.count).max() ?? 0
+        var text = ""
+        for row in rows { text += padded(row.label, to: labelWidth) + "  " + row.value + "\n" }
+        text += "\n"
+        let nameWidth = tensors.map(\.name.count).max() ?? 0
+        let shapeWidth = tensors.map { shapeDescription($0.shape).count }.max() ?? 0
+        for tensor in tensors {
+            let shape = padded(shapeDescription(tensor.shape), to: shapeWidth)
+            text += padded(tensor.name, to: nameWidth) + "  " + shape + "  " + grouped(tensor.byteCount) + " bytes\n"
+        }
+        return text
+    }
+}
+
+private func padded(_ text: String, to width: Int) -> String {
+    text + String(repeating: " ", count: max(0, width - text.count))
+}
+
+/// An integer with its digits in groups of three.
+private func grouped(_ value: Int) -> String {
+    var text = ""
+    for (index, digit) in String(value).reversed().enumerated() {
+        if index > 0, index.isMultiple(of: 3) { text.append(" ") }
+        text.append(digit)
+    }
+    return String(text.reversed())
+}

@@ -1,0 +1,147 @@
+// The items behind the rows of the item table: their ids, titles, tags and popularity, and the ways to find a row. Every
+// request goes through it, from ids to rows and back; nothing here allocates on that way.
+
+/// A catalogue: which rows of the item table are items, and what is known of them. Immutable.
+package final class Catalogue: Sendable {
+    /// Rows of the item table, V + 1 with the padding row 0.
+    package let rowCount: Int
+    /// Number of items, at most V: rows without a line in the catalogue are never recommended.
+    package let count: Int
+    /// Whether ids are JSON integers; else they are strings.
+    package let idsAreIntegers: Bool
+    /// Whether any line states a popularity.
+    package let hasPopularity: Bool
+    /// One bit a row, bit `row & 63` of word `row >> 6`, 1 where the row is an item. Row 0 never is.
+    package let presentMask: [UInt64]
+    /// The items' rows, most popular first, ties by smaller row: the answer to a cold start.
+    package let popularityOrder: [Int32]
+    /// Tags by number.
+    package let tagNames: [String]
+
+    /// String ids: in quotes, as raw UTF-8. Integer ids: digits. Either way JSON, but for the ids in `escapedIDs`.
+    private let ids: TextColumn
+    /// Rows whose id must be escaped in JSON, and how it is written there.
+    private let escapedIDs: [Int32: [UInt8]]
+    /// Integer ids by row; empty where ids are strings.
+    private let integerIDs: [Int64]
+    private let rowsByID: RowTable
+    private let titles: TextColumn
+    /// By row; empty if no line states any.
+    private let popularities: [Double]
+    private let tagsByName: RowTable
+    private let tagNameBytes: TextColumn
+    /// Rows of tag t: `taggedRows[tagStarts[t] ..< tagStarts[t + 1]]`, ascending.
+    private let tagStarts: [Int]
+    private let taggedRows: [Int32]
+
+    init(_ builder: consuming CatalogueBuilder) {
+        rowCount = builder.rowCount
+        count = builder.count
+        idsAreIntegers = builder.idsAreIntegers ?? false
+        hasPopularity = builder.hasPopularity
+        presentMask = builder.presentMask
+        popularityOrder = builder.popularityOrder()
+        ids = builder.ids
+        escapedIDs = builder.escapedIDs
+        integerIDs = builder.integerIDs
+        rowsByID = builder.rowsByID
+        titles = builder.titles
+        popularities = builder.hasPopularity ? builder.popularities : []
+        tagsByName = builder.tagsByName
+        tagNameBytes = builder.tagNames
+        tagNames = (0..<builder.tagCount).map { builder.tagName($0) }
+        (tagStarts, taggedRows) = builder.rowsByTag()
+    }
+
+    /// Whether the row is an item.
+    package func contains(_ row: Int32) -> Bool {
+        row > 0 && Int(row) < rowCount && presentMask[Int(row) >> 6] >> (UInt64(row) & 63) & 1 == 1
+    }
+
+    // MARK: - Ids
+
+    /// The row of a string id; nil if no item has it, or ids are integers.
+    package func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
+        guard !idsAreIntegers else { return nil }
+        return rowsByID.find(RowTable.hash(utf8)) { row in
+            guard let range = ids.range(Int(row)), range.count == utf8.count + 2 else { return false }
+            return ids.bytes[range.lowerBound + 1..<range.upperBound - 1].elementsEqual(utf8)
+        }
+    }
+
+    /// The row of an integer id; nil if no item has it, or ids are strings.
+    package func row(ofInteger id: Int64) -> Int32? {
+        guard idsAreIntegers else { return nil }
+        return rowsByID.find(RowTable.hash(id)) { integerIDs[Int($0)] == id }
+    }
+
+    /// The row of an id in text form, as a table of interactions holds it: where ids are integers the text is read as
+    /// one.
+    package func row(of id: String) -> Int32? {
+        if idsAreIntegers {
+            return Int64(id).flatMap { row(ofInteger: $0) }
+        }
+        var id = id
+        return id.withUTF8 { row(ofString: $0) }
+    }
+
+    /// Hands an item's id as JSON to `body`: a string in quotes, escaped, or digits. Empty if the row is no item.
+    package func withIDJSON<Result, Failure: Error>(
+        _ row: Int32,
+        _ body: (UnsafeBufferPointer<UInt8>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        guard contains(row), let range = ids.range(Int(row)) else {
+            return try body(UnsafeBufferPointer(start: nil, count: 0))
+        }
+        if !escapedIDs.isEmpty, let escaped = escapedIDs[row] {
+            return try escaped.withUnsafeBufferPointer { bytes throws(Failure) in try body(bytes) }
+        }
+        return try ids.bytes.withUnsafeBufferPointer { bytes throws(Failure) in
+            try body(UnsafeBufferPointer(rebasing: bytes[range]))
+        }
+    }
+
+    /// An item's id for people and tables: as it is, without quotes. Empty if the row is no item.
+    package func idDescription(_ row: Int32) -> String {
+        guard contains(row), let range = ids.range(Int(row)) else { return "" }
+        let text = idsAreIntegers ? range : range.lowerBound + 1..<range.upperBound - 1
+        return String(decoding: ids.bytes[text], as: UTF8.self)
+    }
+
+    /// An item's title; nil if it has none or the row is no item.
+    package func title(_ row: Int32) -> String? {
+        guard contains(row), let range = titles.range(Int(row)) else { return nil }
+        return String(decoding: titles.bytes[range], as: UTF8.self)
+    }
+
+    /// An item's popularity; 0 if it has none or the row is no item.
+    package func popularity(_ row: Int32) -> Double {
+        guard contains(row), hasPopularity else { return 0 }
+        return popularities[Int(row)]
+    }
+
+    // MARK: - Tags
+
+    /// Number of different tags.
+    package var tagCount: Int { tagNames.count }
+
+    /// The number of a tag, 0 ..< `tagCount`; nil if no item has it.
+    package func tag(utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
+        let number = tagsByName.find(RowTable.hash(utf8)) { number in
+            guard let range = tagNameBytes.range(Int(number) - 1), range.count == utf8.count else { return false }
+            return tagNameBytes.bytes[range].elementsEqual(utf8)
+        }
+        return number.map { $0 - 1 }
+    }
+
+    /// The number of a tag; nil if no item has it.
+    package func tag(of name: String) -> Int32? {
+        var name = name
+        return name.withUTF8 { tag(utf8: $0) }
+    }
+
+    /// The rows of the items with a tag, ascending. `tag` is a number that `tag(utf8:)` answered.
+    package func rows(withTag tag: Int32) -> ArraySlice<Int32> {
+        taggedRows[tagStarts[Int(tag)]..<tagStarts[Int(tag) + 1]]
+    }
+}

@@ -1,0 +1,83 @@
+// The columns that a catalogue is stored in: texts back to back in one buffer, and a hash table from a text or a number
+// to its row. A million items are a handful of arrays, not millions of strings.
+
+/// A text for some rows, all in one buffer.
+struct TextColumn: Sendable {
+    private(set) var bytes: [UInt8] = []
+    private var starts: [Int]
+    private var lengths: [Int32]
+
+    init(rows: Int) {
+        starts = Array(repeating: 0, count: rows)
+        lengths = Array(repeating: -1, count: rows)
+    }
+
+    /// Sets the text of a row that has none. Texts are at most 2 GB long: callers bound them far lower.
+    mutating func set(_ row: Int, _ text: [UInt8]) {
+        starts[row] = bytes.count
+        lengths[row] = Int32(text.count)
+        bytes.append(contentsOf: text)
+    }
+
+    /// Adds a row with this text.
+    mutating func append(_ text: [UInt8]) {
+        starts.append(bytes.count)
+        lengths.append(Int32(text.count))
+        bytes.append(contentsOf: text)
+    }
+
+    /// Where a row's text lies in `bytes`; nil for a row without one.
+    func range(_ row: Int) -> Range<Int>? {
+        let length = lengths[row]
+        return length < 0 ? nil : starts[row]..<starts[row] + Int(length)
+    }
+}
+
+/// An open-addressing hash table to positive 32-bit numbers. It does not hold the keys: the caller compares.
+struct RowTable: Sendable {
+    /// Upper half: the key's hash; lower half: its number, 0 where the slot is empty.
+    private var slots: [UInt64] = Array(repeating: 0, count: 16)
+    private(set) var count = 0
+
+    // The standard library's hash is seeded anew in each process, so nobody can prepare ids that collide.
+    static func hash(_ key: UnsafeBufferPointer<UInt8>) -> UInt32 {
+        var hasher = Hasher()
+        hasher.combine(bytes: UnsafeRawBufferPointer(key))
+        return UInt32(truncatingIfNeeded: hasher.finalize())
+    }
+
+    static func hash(_ key: Int64) -> UInt32 { UInt32(truncatingIfNeeded: key.hashValue) }
+
+    /// The number of the key with this hash that `matches`.
+    func find(_ hash: UInt32, matches: (Int32) -> Bool) -> Int32? {
+        let mask = slots.count - 1
+        var index = Int(hash) & mask
+        while slots[index] != 0 {
+            if UInt32(slots[index] >> 32) == hash {
+                let number = Int32(truncatingIfNeeded: slots[index])
+                if matches(number) { return number }
+            }
+            index = (index + 1) & mask
+        }
+        return nil
+    }
+
+    /// Adds a key that is not in the table.
+    mutating func insert(_ hash: UInt32, _ number: Int32) {
+        precondition(number > 0, "0 marks an empty slot")
+        count += 1
+        if 2 * count > slots.count {
+            let old = slots
+            slots = Array(repeating: 0, count: 2 * old.count)
+            for slot in old where slot != 0 { place(slot) }
+        }
+        place(UInt64(hash) << 32 | UInt64(number))
+    }
+
+    private mutating func place(_ slot: UInt64) {
+        let mask = slots.count - 1
+        var index = Int(slot >> 32) & mask
+        while slots[index] != 0 { index = (index + 1) & mask }
+        slots[index] = slot
+    }
+}

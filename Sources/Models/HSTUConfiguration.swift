@@ -1,0 +1,249 @@
+// Dimensions and switches of HSTU as in Meta's generative-recommenders research code, and the tensors that follow from
+// them. Nothing is guessed from shapes: a bundle's `config.json` states all of it. The mathematics is in HSTU.swift.
+
+package import Compute
+
+/// The object under `model` in a bundle of architecture `hstu`.
+///
+/// JSON key, meaning:
+/// - `width`: D, the width of item and position rows and of the residual stream
+/// - `layers`: L
+/// - `heads`: H
+/// - `attention_dimension`: dqk, width of a head's query and key
+/// - `linear_dimension`: dv, width of a head's value and gate
+/// - `max_sequence_length`: the window
+/// - `max_output_length`: what training reserved behind the window; N is the sum of both
+/// - `concat_ua`: the output projection reads [u, norm(y), u ⊙ norm(y)] instead of u ⊙ norm(y)
+/// - `relative_attention_bias`: each layer has a positional and a temporal bias
+/// - `time_buckets`: the largest time bucket; the temporal bias has one entry more
+/// - `output_normalization`: `l2` or `layer_norm`, of the last row before scoring
+/// - `item_l2_norm`: item rows are L2-normalised for scoring (not for input)
+/// - `item_rows`: V + 1, rows of the item table with the padding row 0
+/// - `layer_norm_epsilon`, `l2_epsilon`: the constants of the norms
+package struct HSTUConfiguration: ArchitectureConfiguration {
+    /// Post-processing of the sequence output.
+    package enum OutputNormalization: String, Sendable, CaseIterable {
+        case l2
+        case layerNorm = "layer_norm"
+    }
+
+    /// D
+    package let width: Int
+    /// L
+    package let layers: Int
+    /// H
+    package let heads: Int
+    /// dqk, per head
+    package let attentionDimension: Int
+    /// dv, per head
+    package let linearDimension: Int
+    package let maxSequenceLength: Int
+    package let maxOutputLength: Int
+    package let concatUA: Bool
+    package let relativeAttentionBias: Bool
+    /// The largest bucket number; the temporal bias has `timeBuckets + 1` entries.
+    package let timeBuckets: Int
+    package let outputNormalization: OutputNormalization
+    package let itemL2Norm: Bool
+    /// V + 1
+    package let rows: Int
+    package let layerNormEpsilon: Double
+    package let l2Epsilon: Double
+
+    /// N: the constant of the attention's 1/N, the rows of the position table, and half the positional bias.
+    package var paddedLength: Int { maxSequenceLength + maxOutputLength }
+
+    /// Checks every value and product; the bounds are far beyond any model and keep all later arithmetic from
+    /// overflowing.
+    ///
+    /// - Throws: `JSONError` whose reason names the value by its JSON key.
+    package init(
+        width: Int,
+        layers: Int,
+        heads: Int,
+        attentionDimension: Int,
+        linearDimension: Int,
+        maxSequenceLength: Int,
+        maxOutputLength: Int,
+        concatUA: Bool,
+        relativeAttentionBias: Bool,
+        timeBuckets: Int = 128,
+        outputNormalization: OutputNormalization,
+        itemL2Norm: Bool,
+        rows: Int,
+        layerNormEpsilon: Double = 1e-6,
+        l2Epsilon: Double = 1e-6
+    ) throws(JSONError) {
+        self.width = width
+        self.layers = layers
+        self.heads = heads
+        self.attentionDimension = attentionDimension
+        self.linearDimension = linearDimension
+        self.maxSequenceLength = maxSequenceLength
+        self.maxOutputLength = maxOutputLength
+        self.concatUA = concatUA
+        self.relativeAttentionBias = relativeAttentionBias
+        self.timeBuckets = timeBuckets
+        self.outputNormalization = outputNormalization
+        self.itemL2Norm = itemL2Norm
+        self.rows = rows
+        self.layerNormEpsilon = layerNormEpsilon
+        self.l2Epsilon = l2Epsilon
+
+        let checks: [(key: String, value: Int, range: ClosedRange<Int>)] = [
+            ("width", width, Limit.dimension),
+            ("layers", layers, Limit.layers),
+            ("heads", heads, Limit.heads),
+            ("attention_dimension", attentionDimension, Limit.dimension),
+            ("linear_dimension", linearDimension, Limit.dimension),
+            ("max_sequence_length", maxSequenceLength, Limit.length),
+            ("max_output_length", maxOutputLength, Limit.length),
+            ("time_buckets", timeBuckets, Limit.timeBuckets),
+            ("item_rows", rows, Limit.rows),
+        ]
+        for check in checks where !check.range.contains(check.value) {
+            throw JSONError("\(check.key) must be from \(check.range.lowerBound) to \(check.range.upperBound)")
+        }
+        guard heads * max(attentionDimension, linearDimension) <= Limit.dimension.upperBound else {
+            throw JSONError(
+                "heads times attention_dimension or linear_dimension is more than \(Limit.dimension.upperBound)"
+            )
+        }
+        for (key, epsilon) in [("layer_norm_epsilon", layerNormEpsilon), ("l2_epsilon", l2Epsilon)] {
+            guard epsilon > 0, epsilon <= 1 else {
+                throw JSONError("\(key) must be greater than 0 and at most 1")
+            }
+        }
+    }
+
+    /// Bounds of the values above.
+    package enum Limit {
+        package static let dimension = 1...65_536
+        package static let layers = 1...1024
+        package static let heads = 1...1024
+        package static let length = 1...65_536
+        package static let timeBuckets = 1...65_536
+        // Rows are numbered by Int32 everywhere.
+        package static let rows = 2...Int(Int32.max)
+    }
+}
+
+// MARK: - config.json
+
+extension HSTUConfiguration {
+    package init(_ fields: JSONFields) throws(JSONError) {
+        var fields = fields
+        try self.init(
+            width: fields.integer("width", in: Limit.dimension),
+            layers: fields.integer("layers", in: Limit.layers),
+            heads: fields.integer("heads", in: Limit.heads),
+            attentionDimension: fields.integer("attention_dimension", in: Limit.dimension),
+            linearDimension: fields.integer("linear_dimension", in: Limit.dimension),
+            maxSequenceLength: fields.integer("max_sequence_length", in: Limit.length),
+            maxOutputLength: fields.integer("max_output_length", in: Limit.length),
+            concatUA: fields.boolean("concat_ua"),
+            relativeAttentionBias: fields.boolean("relative_attention_bias"),
+            timeBuckets: fields.integer("time_buckets", in: Limit.timeBuckets),
+            outputNormalization: fields.choice("output_normalization", of: OutputNormalization.self),
+            itemL2Norm: fields.boolean("item_l2_norm"),
+            rows: fields.integer("item_rows", in: Limit.rows),
+            layerNormEpsilon: fields.positiveReal("layer_norm_epsilon", atMost: 1),
+            l2Epsilon: fields.positiveReal("l2_epsilon", atMost: 1)
+        )
+        try fields.end()
+    }
+
+    package var json: JSONValue {
+        .object([
+            JSONMember("width", .integer(width)),
+            JSONMember("layers", .integer(layers)),
+            JSONMember("heads", .integer(heads)),
+            JSONMember("attention_dimension", .integer(attentionDimension)),
+            JSONMember("linear_dimension", .integer(linearDimension)),
+            JSONMember("max_sequence_length", .integer(maxSequenceLength)),
+            JSONMember("max_output_length", .integer(maxOutputLength)),
+            JSONMember("concat_ua", .boolean(concatUA)),
+            JSONMember("relative_attention_bias", .boolean(relativeAttentionBias)),
+            JSONMember("time_buckets", .integer(timeBuckets)),
+            JSONMember("output_normalization", .string(outputNormalization.rawValue)),
+            JSONMember("item_l2_norm", .boolean(itemL2Norm)),
+            JSONMember("item_rows", .integer(rows)),
+            JSONMember("layer_norm_epsilon", .real(layerNormEpsilon)),
+            JSONMember("l2_epsilon", .real(l2Epsilon)),
+        ])
+    }
+
+    package var facts: [(label: String, value: String)] {
+        [
+            ("width", "\(width)"),
+            ("layers", "\(layers)"),
+            ("heads", "\(heads)"),
+            ("attention dimension", "\(attentionDimension) per head"),
+            ("linear dimension", "\(linearDimension) per head"),
+            ("window", "\(maxSequenceLength) events"),
+            ("padded length", "\(paddedLength)"),
+            ("gate", concatUA ? "concatenated (concat_ua)" : "product"),
+            ("relative bias", relativeAttentionBias ? "position and time, \(timeBuckets + 1) buckets" : "none"),
+            ("output normalization", outputNormalization.rawValue),
+            ("item normalization", itemL2Norm ? "l2" : "none"),
+        ]
+    }
+}
+
+// MARK: - Weights
+
+extension HSTUConfiguration {
+    /// Names of the tensors in `model.safetensors`.
+    package enum TensorName {
+        /// (V + 1, D)
+        package static let itemEmbedding = "item_embedding.weight"
+        /// (N, D)
+        package static let positionEmbedding = "position_embedding.weight"
+        /// (D, 2·H·dv + 2·H·dqk), input-major: y = x · W. Columns in the order u, v, q, k; heads side by side in each.
+        package static func uvqk(_ layer: Int) -> String { "layers.\(layer).uvqk.weight" }
+        /// (`timeBuckets` + 1)
+        package static func timeBias(_ layer: Int) -> String { "layers.\(layer).relative_bias.time" }
+        /// (2N − 1); entry N − 1 + (j − i) for query i and key j
+        package static func positionBias(_ layer: Int) -> String { "layers.\(layer).relative_bias.position" }
+        /// (D, H·dv), with `concatUA` (D, 3·H·dv); output-major: y = x · Wᵀ
+        package static func output(_ layer: Int) -> String { "layers.\(layer).output.weight" }
+        /// (D)
+        package static func outputBias(_ layer: Int) -> String { "layers.\(layer).output.bias" }
+    }
+
+    /// Columns of the first projection.
+    package var uvqkColumns: Int { 2 * heads * (linearDimension + attentionDimension) }
+
+    /// Inputs of the output projection.
+    package var outputInputs: Int { heads * linearDimension * (concatUA ? 3 : 1) }
+
+    package var tensorSpecifications: [TensorSpecification] {
+        var specifications = [
+            TensorSpecification(TensorName.itemEmbedding, [rows, width]),
+            TensorSpecification(TensorName.positionEmbedding, [paddedLength, width]),
+        ]
+        for layer in 0..<layers {
+            specifications.append(TensorSpecification(TensorName.uvqk(layer), [width, uvqkColumns]))
+            if relativeAttentionBias {
+                specifications.append(TensorSpecification(TensorName.timeBias(layer), [timeBuckets + 1]))
+                specifications.append(TensorSpecification(TensorName.positionBias(layer), [2 * paddedLength - 1]))
+            }
+            specifications.append(TensorSpecification(TensorName.output(layer), [width, outputInputs]))
+            specifications.append(TensorSpecification(TensorName.outputBias(layer), [width]))
+        }
+        return specifications
+    }
+
+    package func operations(length: Int) -> RequestOperations {
+        let pairs = length * (length + 1) / 2
+        return RequestOperations(
+            linear: 2 * layers * length * width * (uvqkColumns + outputInputs),
+            attention: 2 * layers * pairs * heads * (attentionDimension + linearDimension),
+            scoring: 2 * rows * width
+        )
+    }
+
+    package func cacheBytesPerEvent(_ dtype: DType) -> Int {
+        layers * heads * (attentionDimension + linearDimension) * dtype.byteCount
+    }
+}

@@ -1,0 +1,26 @@
+// Looks for infinities and NaN in weights: a model with one of them answers every request with nonsense.
+
+package import Compute
+
+extension HostTensor {
+    /// Whether no element is infinite or not a number. Integers are always finite.
+    package var isFinite: Bool {
+        switch dtype {
+        // The magnitude bits of an infinity or a NaN are at least those of the exponent alone. The largest magnitude is
+        // looked for without branches, so that the loop runs at the speed of memory.
+        case .float32: largest(of: UInt32.self, masked: 0x7FFF_FFFF) < 0x7F80_0000
+        case .float16: largest(of: UInt16.self, masked: 0x7FFF) < 0x7C00
+        case .bfloat16: largest(of: UInt16.self, masked: 0x7FFF) < 0x7F80
+        case .int8, .uint8, .bool, .int32, .int64: true
+        }
+    }
+
+    private func largest<Word: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
+        of type: Word.Type,
+        masked mask: Word
+    ) -> Word {
+        var largest: Word = 0
+        for word in bytes.bindMemory(to: Word.self) { largest = max(largest, Word(littleEndian: word) & mask) }
+        return largest
+    }
+}

@@ -1,0 +1,106 @@
+// Loads a bundle: a directory with `config.json`, `model.safetensors` and `catalogue.jsonl`, complete in itself. After
+// loading everything has been checked, and whoever builds a model from it need not look again.
+
+package import Compute
+
+/// A bundle that has been read and checked.
+package final class ModelBundle: Sendable {
+    /// Names of the files in a bundle's directory.
+    package enum FileName {
+        package static let configuration = "config.json"
+        package static let weights = "model.safetensors"
+        package static let catalogue = "catalogue.jsonl"
+    }
+
+    private static let configurationByteLimit = 1 << 20
+
+    /// The path as it was given.
+    package let directory: String
+    package let configuration: BundleConfiguration
+    package let catalogue: Catalogue
+    /// The weights, mapped for as long as this object lives: whoever keeps a tensor keeps the bundle.
+    package let weights: SafetensorsFile
+
+    package var architecture: Architecture { configuration.architecture }
+
+    private init(directory: String, configuration: BundleConfiguration, weights: SafetensorsFile, catalogue: Catalogue)
+    {
+        self.directory = directory
+        self.configuration = configuration
+        self.weights = weights
+        self.catalogue = catalogue
+    }
+
+    /// Loads and checks a bundle: the configuration's keys and ranges; that the weights are exactly the tensors that the
+    /// architecture needs, in shape, type and number, all finite; the catalogue against the item table.
+    ///
+    /// - Throws: `BundleError`, one sentence that names the file and the key, tensor or line.
+    package static func load(directory: String) throws(BundleError) -> ModelBundle {
+        let configuration = try loadConfiguration(directory + "/" + FileName.configuration)
+        let weights = try SafetensorsFile(path: directory + "/" + FileName.weights)
+        try check(weights, against: configuration)
+        let catalogue = try Catalogue.load(
+            path: directory + "/" + FileName.catalogue,
+            rowCount: configuration.architecture.configuration.rows
+        )
+        return ModelBundle(
+            directory: directory,
+            configuration: configuration,
+            weights: weights,
+            catalogue: catalogue
+        )
+    }
+
+    /// A tensor that the architecture's specification names.
+    ///
+    /// - Throws: `BundleError.mismatched` for any other name.
+    package func tensor(_ name: String) throws(BundleError) -> HostTensor {
+        guard let tensor = weights.tensor(name) else {
+            throw BundleError(.mismatched, "\(weights.path): tensor \(quoted(name)) is missing")
+        }
+        return tensor
+    }
+
+    private static func loadConfiguration(_ path: String) throws(BundleError) -> BundleConfiguration {
+        let file = try MappedFile(path: path)
+        guard file.bytes.count <= configurationByteLimit else {
+            throw BundleError(.malformed, "\(path) is larger than \(configurationByteLimit) bytes")
+        }
+        do throws(JSONError) {
+            return try BundleConfiguration(
+                file.withBytes { bytes throws(JSONError) in try JSONValue(parsing: bytes) }
+            )
+        } catch {
+            throw BundleError(.malformed, "\(path): \(error.reason)")
+        }
+    }
+
+    private static func check(
+        _ weights: SafetensorsFile,
+        against configuration: BundleConfiguration
+    ) throws(BundleError) {
+        func mismatch(_ name: String, _ reason: String) -> BundleError {
+            BundleError(.mismatched, "\(weights.path): tensor \(quoted(name)) \(reason)")
+        }
+        let specifications = configuration.architecture.configuration.tensorSpecifications
+        for specification in specifications {
+            guard let tensor = weights.tensor(specification.name) else {
+                throw mismatch(specification.name, "is missing")
+            }
+            guard tensor.shape == specification.shape else {
+                let found = shapeDescription(tensor.shape)
+                let needed = shapeDescription(specification.shape)
+                throw mismatch(specification.name, "has shape \(found), config.json makes it \(needed)")
+            }
+            guard tensor.dtype == configuration.dtype else {
+                let found = tensor.dtype.rawValue
+                throw mismatch(specification.name, "is \(found), config.json says \(configuration.dtype.rawValue)")
+            }
+            guard tensor.isFinite else { throw mismatch(specification.name, "holds infinities or NaN") }
+        }
+        let known = Set(specifications.map(\.name))
+        if let left = weights.names.first(where: { !known.contains($0) }) {
+            throw mismatch(left, "is not one of an \(configuration.architecture.name.rawValue) model of this size")
+        }
+    }
+}

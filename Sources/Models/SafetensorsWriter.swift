@@ -1,0 +1,75 @@
+// Writes a safetensors file tensor by tensor, so that an importer holds one tensor in memory and not the model.
+//
+// The header is padded with spaces so that the data start on a multiple of 64 bytes. The format allows no holes between
+// tensors, so a tensor behind the first is aligned as far as the sizes before it are: always for its element size when
+// all tensors have one element type, as in our bundles.
+
+package import Compute
+
+/// A safetensors file being written; nothing is seen under its path before `finish()`.
+package struct SafetensorsWriter: ~Copyable {
+    private let path: String
+    private let dtype: DType
+    private let specifications: [TensorSpecification]
+    private var nextIndex = 0
+    private var file: FileWriter
+
+    /// Creates the file and writes its header.
+    ///
+    /// - Parameters:
+    ///   - specifications: the tensors in the order in which they will be appended; names are unique.
+    ///   - dtype: the element type of all of them.
+    package init(
+        path: String,
+        tensors specifications: [TensorSpecification],
+        dtype: DType
+    ) throws(BundleError) {
+        var header = Array(#"{"__metadata__":{"format":"genrec"}"#.utf8)
+        var offset = 0
+        for specification in specifications {
+            let end = offset + specification.count * dtype.byteCount
+            header.append(UInt8(ascii: ","))
+            appendJSONString(specification.name.utf8, to: &header)
+            let shape = specification.shape.map(String.init).joined(separator: ",")
+            let code = dtype.safetensorsCode
+            let entry = ":{\"dtype\":\"\(code)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"
+            header.append(contentsOf: entry.utf8)
+            offset = end
+        }
+        header.append(UInt8(ascii: "}"))
+        let padding = (64 - (8 + header.count) % 64) % 64
+        header.append(contentsOf: repeatElement(UInt8(ascii: " "), count: padding))
+        var file = try FileWriter(path: path)
+        try file.append(withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) })
+        try file.append(header)
+        self.path = path
+        self.dtype = dtype
+        self.specifications = specifications
+        self.file = file
+    }
+
+    /// Appends the next tensor.
+    ///
+    /// - Throws: `BundleError.mismatched` if it is not the one whose turn it is.
+    package mutating func append(_ tensor: HostTensor) throws(BundleError) {
+        guard nextIndex < specifications.count, specifications[nextIndex].name == tensor.name,
+            specifications[nextIndex].shape == tensor.shape, tensor.dtype == dtype,
+            tensor.bytes.count == specifications[nextIndex].count * dtype.byteCount
+        else {
+            throw BundleError(
+                .mismatched,
+                "\(path): tensor \(quoted(tensor.name)) \(shapeDescription(tensor.shape)) is not the next one announced"
+            )
+        }
+        nextIndex += 1
+        try file.append(tensor.bytes)
+    }
+
+    /// Makes the file durable and gives it its name.
+    package consuming func finish() throws(BundleError) {
+        guard nextIndex == specifications.count else {
+            throw BundleError(.mismatched, "\(path): tensor \(quoted(specifications[nextIndex].name)) was not written")
+        }
+        try file.commit()
+    }
+}

@@ -1,0 +1,204 @@
+// The pickle reader: plain values of every opcode it knows, and a refusal with the name and the byte of all else.
+
+import Testing
+
+@testable import Importers
+
+private func read(_ bytes: [UInt8]) throws -> PickleGraph {
+    try bytes.withUnsafeBytes { bytes throws in try PickleReader.read(bytes, source: "p") }
+}
+
+private func message(_ bytes: [UInt8]) -> String {
+    do {
+        _ = try read(bytes)
+        return "no error"
+    } catch {
+        return "\(error)"
+    }
+}
+
+@Suite struct PickleReaderTests {
+    @Test(arguments: [
+        ("N.", PickleNode.none),
+        ("\u{88}.", .boolean(true)),
+        ("\u{89}.", .boolean(false)),
+        ("I01\n.", .boolean(true)),
+        ("I00\n.", .boolean(false)),
+        ("I-7\n.", .integer(-7)),
+        ("L123L\n.", .integer(123)),
+        ("K\u{FF}.", .integer(255)),
+        ("M\u{01}\u{02}.", .integer(513)),
+        ("J\u{FE}\u{FF}\u{FF}\u{FF}.", .integer(-2)),
+        ("\u{8A}\u{00}.", .integer(0)),
+        ("\u{8A}\u{01}\u{80}.", .integer(-128)),
+        ("\u{8A}\u{02}\u{80}\u{00}.", .integer(128)),
+        ("\u{8A}\u{09}\u{00}\u{00}\u{00}\u{00}\u{00}\u{00}\u{00}\u{00}\u{01}.", .opaque),
+        ("\u{8B}\u{01}\u{00}\u{00}\u{00}\u{05}.", .integer(5)),
+        ("G\u{BF}\u{F8}\u{00}\u{00}\u{00}\u{00}\u{00}\u{00}.", .real(-1.5)),
+        ("X\u{02}\u{00}\u{00}\u{00}ab.", .string("ab")),
+        ("\u{8C}\u{02}ab.", .string("ab")),
+        ("\u{8D}\u{01}\u{00}\u{00}\u{00}\u{00}\u{00}\u{00}\u{00}a.", .string("a")),
+        ("U\u{01}a.", .string("a")),
+        ("C\u{02}ab.", .opaque),
+        ("\u{80}\u{05}\u{95}\u{02}\u{00}\u{00}\u{00}\u{00}\u{00}\u{00}\u{00}N.", .none),
+        // A value under a popped one, under a popped mark, twice, and from the memo.
+        ("K\u{01}N0.", .integer(1)),
+        ("K\u{01}(NN1.", .integer(1)),
+        ("K\u{01}(0.", .integer(1)),
+        ("K\u{01}2\u{85}0.", .integer(1)),
+        ("K\u{09}q\u{07}0h\u{07}.", .integer(9)),
+        ("K\u{09}\u{94}0h\u{00}.", .integer(9)),
+        ("K\u{09}p3\n0g3\n.", .integer(9)),
+        ("K\u{09}r\u{01}\u{02}\u{03}\u{04}0j\u{01}\u{02}\u{03}\u{04}.", .integer(9)),
+    ])
+    func value_OfAnOpcode(text: String, expected: PickleNode) throws {
+        let graph = try read(text.unicodeScalars.map { UInt8($0.value) })
+        #expect(graph[graph.root] == expected)
+    }
+
+    @Test func containers_HoldWhatWasPutIntoThem() throws {
+        // {"a": [1, (), (2, 3)], 4: None}, written in small steps and in large ones.
+        let graph = try read(
+            Array("}(X\u{1}\0\0\0a](K\u{1})K\u{2}K\u{3}\u{86}eK\u{4}Nu.".unicodeScalars.map { UInt8($0.value) })
+        )
+        let entries = try #require(graph.entries(graph.root))
+        #expect(entries.map(\.key) == ["a"])
+        guard case .list(let number) = graph[entries[0].value] else {
+            Issue.record("no list")
+            return
+        }
+        let items = graph.arrays[Int(number)]
+        #expect(items.count == 3)
+        #expect(graph[items[0]] == .integer(1))
+        guard case .tuple(let last) = graph[items[2]] else {
+            Issue.record("no tuple")
+            return
+        }
+        #expect(graph.arrays[Int(last)].map { graph[$0] } == [.integer(2), .integer(3)])
+    }
+
+    @Test func listThatHoldsItself_IsReadOnce() throws {
+        let graph = try read(Array("]q\0h\0a.".utf8))
+        guard case .list(let number) = graph[graph.root] else {
+            Issue.record("no list")
+            return
+        }
+        #expect(graph.arrays[Int(number)] == [graph.root])
+    }
+
+    @Test func nestedDoubling_TakesMemoryOnlyForWhatIsWritten() throws {
+        // Each tuple holds the one before it twice: written out, 2^4000 elements.
+        var pickle = PickleBuilder()
+        pickle.op(.emptyTuple)
+        for _ in 0..<4000 {
+            pickle.op(.dup)
+            pickle.op(.tuple2)
+        }
+        pickle.op(.stop)
+        let graph = try read(pickle.bytes)
+        #expect(graph.nodes.count == 4001)
+    }
+
+    @Test func deepNesting_DoesNotOverflowTheStack() throws {
+        let graph = try read(
+            [UInt8](repeating: 0x5D, count: 100_000) + [UInt8](repeating: 0x61, count: 99_999) + [0x2E]
+        )
+        #expect(graph.nodes.count == 100_000)
+    }
+
+    @Test(arguments: [
+        ("os", "system"), ("builtins", "eval"), ("torch.storage", "_load_from_bytes"), ("torch", "UntypedStorage"),
+        ("torch._utils", "_rebuild_qtensor"), ("torch", "ComplexFloatStorage"), ("numpy.core.multiarray", "scalar"),
+    ])
+    func otherGlobal_IsRefusedByName(module: String, name: String) {
+        var pickle = PickleBuilder()
+        pickle.global(module, name)
+        pickle.op(.stop)
+        #expect(message(pickle.bytes).contains("\"\(module).\(name)\" at byte 2"))
+        var modern = PickleBuilder(protocol: 4)
+        modern.string(module)
+        modern.string(name)
+        modern.op(.stackGlobal)
+        modern.op(.stop)
+        #expect(message(modern.bytes).contains("\"\(module).\(name)\""))
+    }
+
+    @Test(arguments: [
+        PickleOpcode.persid, .inst, .obj, .newobj, .newobjEx, .ext1, .ext2, .ext4, .emptySet, .additems, .frozenset,
+        .nextBuffer, .readonlyBuffer, .string, .unicode, .float,
+    ])
+    func otherOpcode_IsRefusedByName(opcode: PickleOpcode) {
+        #expect(message([0x80, 2, 0x4E, opcode.rawValue]).contains("the opcode \(opcode.name) at byte 3"))
+    }
+
+    @Test func opcodeNames_AreThoseOfPickletools() {
+        #expect(PickleOpcode.shortBinunicode.name == "SHORT_BINUNICODE")
+        #expect(PickleOpcode.newobjEx.name == "NEWOBJ_EX")
+        #expect(PickleOpcode.ext1.name == "EXT1")
+    }
+
+    @Test(arguments: [
+        ("", "ends in the middle"),
+        ("\u{80}", "ends in the middle"),
+        ("\u{80}\u{06}N.", "protocol 6"),
+        ("N", "ends in the middle"),
+        (".", "byte 0: a value is missing"),
+        ("NN.", "left over"),
+        ("(N.", "left over"),
+        ("N.N", "after STOP"),
+        ("\u{FF}", "0xff is no opcode"),
+        ("0", "a value is missing"),
+        ("1", "a mark is missing"),
+        ("t", "a mark is missing"),
+        ("\u{85}", "a value is missing"),
+        ("(N\u{86}", "a value is missing"),
+        ("h\u{03}.", "no value 3"),
+        ("Na.", "a value is missing"),
+        ("NNa.", "no list"),
+        ("]NNs.", "no dictionary"),
+        ("}(Nu.", "key without a value"),
+        ("}(N(u.", "no dictionary"),
+        ("X\u{FF}\u{FF}\u{FF}\u{FF}a.", "ends in the middle"),
+        ("\u{8D}\u{FF}\u{FF}\u{FF}\u{FF}\u{FF}\u{FF}\u{FF}\u{FF}a.", "ends in the middle"),
+        ("\u{8B}\u{FF}\u{FF}\u{FF}\u{FF}.", "ends in the middle"),
+        ("\u{95}\u{FF}\u{00}\u{00}\u{00}\u{00}\u{00}\u{00}\u{00}N.", "frame"),
+        ("U\u{01}\u{FF}.", "not UTF-8"),
+        ("Iabc\n.", "no integer"),
+        ("I99999999999999999999\n.", "no integer"),
+        ("NNR.", "no function"),
+        ("N)R.", "no function"),
+        ("NNb.", "something else than a dictionary"),
+        ("NQ.", "no storage"),
+        (")Q.", "no storage"),
+        ("NN\u{93}.", "two strings"),
+        ("ccollections\nOrderedDict\nN\u{85}R.", "with arguments"),
+        ("ctorch\nFloatStorage\n)R.", "a call of a class"),
+        ("ctorch._utils\n_rebuild_tensor_v2\n)R.", "a tensor without a storage"),
+        ("ctorch._utils\n_rebuild_parameter\n)R.", "a parameter without a tensor"),
+    ])
+    func damage_IsOneSentence(text: String, expected: String) {
+        let message = message(text.unicodeScalars.map { UInt8($0.value) })
+        #expect(message.contains(expected), "\(message)")
+        #expect(message.hasPrefix("p: "))
+        #expect(!message.contains("\n"))
+    }
+
+    @Test func longLineAndStrangeName_StayShortAndOnOneLine() {
+        #expect(message(Array("c".utf8) + [UInt8](repeating: 0x61, count: 5000)).contains("more than 256 bytes"))
+        let strange = message(Array("ca\u{1B}[2Jb\r\nx\n.".utf8))
+        #expect(strange.contains(#""a\u{1b}[2Jb\u{d}.x""#), "\(strange)")
+    }
+
+    @Test func negativeSizeAndTooManyDimensions_AreRefused() {
+        var tensor = TinyTensor("t", [1], key: "0")
+        for (shape, strides) in [
+            ([-1], [1]), ([1], [-1]), ([1], [1, 1]), ([Int](repeating: 1, count: 9), [Int](repeating: 1, count: 9)),
+        ] {
+            (tensor.shape, tensor.strides) = (shape, strides)
+            var pickle = PickleBuilder()
+            pickle.tensor(tensor)
+            pickle.op(.stop)
+            #expect(message(pickle.bytes).contains("a tensor without"))
+        }
+    }
+}

@@ -1,0 +1,90 @@
+// What the tests of bundles share: temporary folders, a small configuration, and a bundle written from it.
+
+import Compute
+import Foundation
+
+@testable import Models
+
+/// A folder of its own for a test, removed with everything in it.
+final class TemporaryDirectory {
+    let path: String
+
+    init() throws {
+        path = FileManager.default.temporaryDirectory.path + "/genrec-models-" + UUID().uuidString
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+    }
+
+    deinit {
+        // A folder that stays behind in the system's temporary folder harms no later test.
+        try? FileManager.default.removeItem(atPath: path)
+    }
+
+    /// Writes a file and answers its path.
+    func write(_ name: String, _ bytes: some Sequence<UInt8>) throws -> String {
+        let path = self.path + "/" + name
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+        return path
+    }
+
+    func names(in folder: String = "") throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: path + "/" + folder).sorted()
+    }
+}
+
+func contents(of path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(fileURLWithPath: path))) }
+
+/// D 4, one layer, two heads, dqk 1, dv 2, N 6, `rows` item rows.
+func tinyConfiguration(rows: Int = 7, concatUA: Bool = false, relativeBias: Bool = true) throws -> HSTUConfiguration {
+    try HSTUConfiguration(
+        width: 4,
+        layers: 1,
+        heads: 2,
+        attentionDimension: 1,
+        linearDimension: 2,
+        maxSequenceLength: 5,
+        maxOutputLength: 1,
+        concatUA: concatUA,
+        relativeAttentionBias: relativeBias,
+        outputNormalization: .l2,
+        itemL2Norm: true,
+        rows: rows
+    )
+}
+
+func tinyBundleConfiguration(_ model: HSTUConfiguration, dtype: DType = .float32) throws -> BundleConfiguration {
+    try BundleConfiguration(
+        name: "tiny",
+        version: "1",
+        architecture: .hstu(model),
+        dtype: dtype,
+        provenance: Provenance(source: "test", file: "none.pt", sha256: String(repeating: "0", count: 64))
+    )
+}
+
+/// Writes a bundle whose weights are all 0.5 and whose ids are row numbers.
+@discardableResult
+func writeTinyBundle(_ directory: String, model: HSTUConfiguration) throws -> BundleConfiguration {
+    let configuration = try tinyBundleConfiguration(model)
+    try BundleWriter.write(
+        directory: directory,
+        configuration: configuration,
+        catalogue: Catalogue.numbered(rows: model.rows)
+    ) { writer in
+        for specification in model.tensorSpecifications {
+            let values = [Float](repeating: 0.5, count: specification.count)
+            try values.withUnsafeBytes { bytes in
+                try writer.append(
+                    HostTensor(name: specification.name, dtype: .float32, shape: specification.shape, bytes: bytes)
+                )
+            }
+        }
+    }
+    return configuration
+}
+
+/// A safetensors file of this header and so many bytes of data.
+func safetensors(_ header: String, data: Int) -> [UInt8] {
+    let length = UInt64(header.utf8.count)
+    return (0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) } + Array(header.utf8)
+        + (0..<data).map { UInt8(truncatingIfNeeded: $0) }
+}
