@@ -25,7 +25,9 @@ extension CPUDevice {
                 )
             }
             let (sum, overflow) = taken.addingReportingOverflow(range.count)
-            guard !overflow else { throw ComputeError(.invalidArgument, "\(matrix.name): too many columns are asked for") }
+            guard !overflow else {
+                throw ComputeError(.invalidArgument, "\(matrix.name): too many columns are asked for")
+            }
             taken = sum
         }
         guard taken > 0 else {

@@ -144,13 +144,17 @@ extension CPUStream {
             want.first = first[query]
             if let allowed = mask.allowed {
                 let words = try allocate(byteCount: allowed.count * MemoryLayout<UInt64>.stride)
-                allowed.withUnsafeBytes { words.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(words), byteCount: $0.count) }
+                allowed.withUnsafeBytes {
+                    words.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(words), byteCount: $0.count)
+                }
                 want.allowed = UnsafePointer(words.assumingMemoryBound(to: UInt64.self))
                 want.words = allowed.count
             }
             if !mask.excluded.isEmpty {
                 let rows = try allocate(byteCount: mask.excluded.count * MemoryLayout<Int32>.stride)
-                mask.excluded.withUnsafeBytes { rows.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(rows), byteCount: $0.count) }
+                mask.excluded.withUnsafeBytes {
+                    rows.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(rows), byteCount: $0.count)
+                }
                 want.excluded = UnsafePointer(rows.assumingMemoryBound(to: Int32.self))
                 want.excluded_count = mask.excluded.count
             }

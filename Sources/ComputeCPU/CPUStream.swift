@@ -50,7 +50,10 @@ package final class CPUStream: Compute.Stream {
 
     package func upload(_ values: UnsafeRawBufferPointer, dtype: DType) throws(ComputeError) -> Tensor {
         guard values.count % dtype.byteCount == 0 else {
-            throw ComputeError(.invalidArgument, "upload: \(values.count) bytes are not whole elements of \(dtype.rawValue)")
+            throw ComputeError(
+                .invalidArgument,
+                "upload: \(values.count) bytes are not whole elements of \(dtype.rawValue)"
+            )
         }
         let address = try allocate(byteCount: values.count)
         if let source = values.baseAddress { memcpy(address, source, values.count) }

@@ -42,7 +42,10 @@ final class WorkerPool {
             guard code == 0 else {
                 context.release()
                 stop()
-                throw ComputeError(.outOfMemory, "kernel thread \(number) of \(threads) cannot be started: errno \(code)")
+                throw ComputeError(
+                    .outOfMemory,
+                    "kernel thread \(number) of \(threads) cannot be started: errno \(code)"
+                )
             }
             handles.append(handle)
         }
