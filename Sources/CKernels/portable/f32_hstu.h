@@ -69,19 +69,55 @@ static void gk_add_value_columns(
 #undef GK_CASE
 }
 
+static void gk_score_some_keys(
+    size_t keys, const gk_hstu_tile *tile, const float *query, size_t first, float *scores) {
+#define GK_CASE(n) \
+    case n: gk_score_keys(n, tile, query, first, scores); return;
+    switch (keys) {
+        GK_CASE(1) GK_CASE(2) GK_CASE(3) GK_CASE(4) GK_CASE(5)
+#if GK_SCORE_KEYS > 6
+        GK_CASE(6) GK_CASE(7)
+#endif
+    default: return;
+    }
+#undef GK_CASE
+}
+
 /// (rows ≤ 16, columns) → (columns, 16); lanes without a row are 0.
 GK_INLINE void gk_rows_to_lanes(const float *x, size_t x_stride, size_t rows, size_t columns, float *output) {
-    for (size_t r = 0; r < 16; r++) {
-        for (size_t c = 0; c < columns; c++) output[16 * c + r] = r < rows ? x[r * x_stride + c] : 0.0f;
+    const size_t whole_rows = rows & ~(size_t)3, whole_columns = columns & ~(size_t)3;
+    for (size_t r = 0; r < whole_rows; r += 4) {
+        const float *in = x + r * x_stride;
+        for (size_t c = 0; c < whole_columns; c += 4) {
+            gk_f4 block[4];
+            for (size_t i = 0; i < 4; i++) block[i] = *(const gk_f4_memory *)(in + i * x_stride + c);
+            gk_transpose(block);
+            for (size_t i = 0; i < 4; i++) *(gk_f4_memory *)(output + 16 * (c + i) + r) = block[i];
+        }
+        for (size_t c = whole_columns; c < columns; c++)
+            for (size_t i = 0; i < 4; i++) output[16 * c + r + i] = in[i * x_stride + c];
     }
+    for (size_t r = whole_rows; r < 16; r++)
+        for (size_t c = 0; c < columns; c++) output[16 * c + r] = r < rows ? x[r * x_stride + c] : 0.0f;
 }
 
 /// (columns, 16) → (rows ≤ 16, columns), times `scale`.
 GK_INLINE void gk_lanes_to_rows(
     const float *x, size_t rows, size_t columns, float scale, float *output, size_t output_stride) {
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t c = 0; c < columns; c++) output[r * output_stride + c] = x[16 * c + r] * scale;
+    const size_t whole_rows = rows & ~(size_t)3, whole_columns = columns & ~(size_t)3;
+    for (size_t r = 0; r < whole_rows; r += 4) {
+        float *out = output + r * output_stride;
+        for (size_t c = 0; c < whole_columns; c += 4) {
+            gk_f4 block[4];
+            for (size_t i = 0; i < 4; i++) block[i] = *(const gk_f4_memory *)(x + 16 * (c + i) + r) * scale;
+            gk_transpose(block);
+            for (size_t i = 0; i < 4; i++) *(gk_f4_memory *)(out + i * output_stride + c) = block[i];
+        }
+        for (size_t c = whole_columns; c < columns; c++)
+            for (size_t i = 0; i < 4; i++) out[i * output_stride + c] = x[16 * c + r + i] * scale;
     }
+    for (size_t r = whole_rows; r < rows; r++)
+        for (size_t c = 0; c < columns; c++) output[r * output_stride + c] = x[16 * c + r] * scale;
 }
 
 void GK_KERNEL(gk_f32_hstu_16)(const gk_hstu_tile *tile) {
@@ -101,7 +137,7 @@ void GK_KERNEL(gk_f32_hstu_16)(const gk_hstu_tile *tile) {
         size_t j = 0;
         for (; j + GK_SCORE_KEYS <= count; j += GK_SCORE_KEYS)
             gk_score_keys(GK_SCORE_KEYS, tile, query, begin + j, scores + 16 * j);
-        for (; j < count; j++) gk_score_keys(1, tile, query, begin + j, scores + 16 * j);
+        gk_score_some_keys(count - j, tile, query, begin + j, scores + 16 * j);
 
         // Row first + l sees no key after itself; only the tile's own keys can be such.
         for (size_t k = begin > tile->first ? begin : tile->first + 1; k < begin + count; k++) {

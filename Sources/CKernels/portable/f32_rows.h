@@ -6,6 +6,47 @@ void GK_KERNEL(gk_f32_silu_16)(size_t count, const float *x, float *output) {
     if (i < count) gk_store_part(output + i, gk_silu(gk_load_part(x + i, count - i)), count - i);
 }
 
+/// Up to four rows at a time: their sums are taken together, which hides the latency of each. Where fewer than four
+/// are left, the last is repeated, so that every row sees the same operations.
+typedef struct {
+    const float *row[4];
+} gk_four_rows;
+
+GK_INLINE gk_four_rows gk_rows_from(const float *x, size_t stride, size_t first, size_t rows) {
+    gk_four_rows four;
+    for (size_t i = 0; i < 4; i++) four.row[i] = x + (first + i < rows ? first + i : rows - 1) * stride;
+    return four;
+}
+
+/// Σ x of each row.
+GK_INLINE gk_f4 gk_row_sums(const gk_four_rows *x, size_t columns) {
+    const size_t whole = columns & ~(size_t)15, rest = columns & 15;
+    gk_f16 sum[4] = {gk_splat(0.0f), gk_splat(0.0f), gk_splat(0.0f), gk_splat(0.0f)};
+    for (size_t j = 0; j < whole; j += 16)
+        for (size_t i = 0; i < 4; i++) sum[i] += gk_load(x->row[i] + j);
+    if (rest)
+        for (size_t i = 0; i < 4; i++) sum[i] += gk_load_part(x->row[i] + whole, rest);
+    return gk_sums(sum);
+}
+
+/// Σ (x - shift)² of each row.
+GK_INLINE gk_f4 gk_row_squares(const gk_four_rows *x, size_t columns, gk_f4 shift) {
+    const size_t whole = columns & ~(size_t)15, rest = columns & 15;
+    const gk_i16 valid = GK_LANE_NUMBERS < (gk_i16)(int32_t)rest;
+    gk_f16 sum[4] = {gk_splat(0.0f), gk_splat(0.0f), gk_splat(0.0f), gk_splat(0.0f)};
+    for (size_t j = 0; j < whole; j += 16)
+        for (size_t i = 0; i < 4; i++) {
+            const gk_f16 d = gk_load(x->row[i] + j) - gk_splat(shift[i]);
+            sum[i] = gk_fma(d, d, sum[i]);
+        }
+    if (rest)
+        for (size_t i = 0; i < 4; i++) {
+            const gk_f16 d = gk_keep(valid, gk_load_part(x->row[i] + whole, rest) - gk_splat(shift[i]));
+            sum[i] = gk_fma(d, d, sum[i]);
+        }
+    return gk_sums(sum);
+}
+
 /// Writes (x - shift) · factor, times the gate.
 GK_INLINE void gk_scale_row(
     size_t columns, float shift, float factor, const float *x, const float *gate, float *output) {
@@ -22,54 +63,33 @@ GK_INLINE void gk_scale_row(
     }
 }
 
-void GK_KERNEL(gk_f32_layer_norm_1x16)(
+void GK_KERNEL(gk_f32_layer_norm_4x16)(
     size_t rows, size_t columns, float epsilon, const float *x, size_t x_stride, const float *gate,
     size_t gate_stride, float *output, size_t output_stride) {
-    const size_t whole = columns & ~(size_t)15, rest = columns & 15;
-    const gk_i16 valid = GK_LANE_NUMBERS < (gk_i16)(int32_t)rest;
-    const float count = (float)columns;
-    for (size_t r = 0; r < rows; r++) {
-        const float *in = x + r * x_stride;
-        gk_f16 sum = gk_splat(0.0f);
-        for (size_t j = 0; j < whole; j += 16) sum += gk_load(in + j);
-        if (rest) sum += gk_load_part(in + whole, rest);
-        const float mean = gk_sum(sum) / count;
-
-        gk_f16 squares = gk_splat(0.0f);
-        for (size_t j = 0; j < whole; j += 16) {
-            const gk_f16 d = gk_load(in + j) - gk_splat(mean);
-            squares = gk_fma(d, d, squares);
-        }
-        if (rest) {
-            const gk_f16 d = gk_keep(valid, gk_load_part(in + whole, rest) - gk_splat(mean));
-            squares = gk_fma(d, d, squares);
-        }
-        const float variance = gk_sum(squares) / count;
-        gk_scale_row(
-            columns, mean, 1.0f / __builtin_sqrtf(variance + epsilon), in,
-            gate ? gate + r * gate_stride : NULL, output + r * output_stride);
+    const gk_f4 count = (gk_f4)(float)columns;
+    for (size_t r = 0; r < rows; r += 4) {
+        const gk_four_rows four = gk_rows_from(x, x_stride, r, rows);
+        const gk_f4 mean = gk_row_sums(&four, columns) / count;
+        const gk_f4 variance = gk_row_squares(&four, columns, mean) / count;
+        const gk_f4 factor = 1.0f / __builtin_elementwise_sqrt(variance + epsilon);
+        for (size_t i = 0; i < 4 && r + i < rows; i++)
+            gk_scale_row(
+                columns, mean[i], factor[i], four.row[i], gate ? gate + (r + i) * gate_stride : NULL,
+                output + (r + i) * output_stride);
     }
 }
 
-void GK_KERNEL(gk_f32_l2_norm_1x16)(
+void GK_KERNEL(gk_f32_l2_norm_4x16)(
     size_t rows, size_t columns, float epsilon, const float *x, size_t x_stride, const float *gate,
     size_t gate_stride, float *output, size_t output_stride) {
-    const size_t whole = columns & ~(size_t)15, rest = columns & 15;
-    for (size_t r = 0; r < rows; r++) {
-        const float *in = x + r * x_stride;
-        gk_f16 squares = gk_splat(0.0f);
-        for (size_t j = 0; j < whole; j += 16) {
-            const gk_f16 y = gk_load(in + j);
-            squares = gk_fma(y, y, squares);
-        }
-        if (rest) {
-            const gk_f16 y = gk_load_part(in + whole, rest);
-            squares = gk_fma(y, y, squares);
-        }
-        const float length = __builtin_sqrtf(gk_sum(squares));
-        gk_scale_row(
-            columns, 0.0f, 1.0f / (length > epsilon ? length : epsilon), in,
-            gate ? gate + r * gate_stride : NULL, output + r * output_stride);
+    for (size_t r = 0; r < rows; r += 4) {
+        const gk_four_rows four = gk_rows_from(x, x_stride, r, rows);
+        const gk_f4 length = __builtin_elementwise_sqrt(gk_row_squares(&four, columns, (gk_f4)0.0f));
+        const gk_f4 factor = 1.0f / (length > epsilon ? length : (gk_f4)epsilon);
+        for (size_t i = 0; i < 4 && r + i < rows; i++)
+            gk_scale_row(
+                columns, 0.0f, factor[i], four.row[i], gate ? gate + (r + i) * gate_stride : NULL,
+                output + (r + i) * output_stride);
     }
 }
 

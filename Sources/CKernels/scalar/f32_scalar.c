@@ -36,7 +36,7 @@ void gk_f32_silu_16__scalar(size_t count, const float *x, float *output) {
     for (size_t i = 0; i < count; i++) output[i] = silu(x[i]);
 }
 
-void gk_f32_layer_norm_1x16__scalar(
+void gk_f32_layer_norm_4x16__scalar(
     size_t rows, size_t columns, float epsilon, const float *x, size_t x_stride, const float *gate,
     size_t gate_stride, float *output, size_t output_stride) {
     for (size_t r = 0; r < rows; r++) {
@@ -53,7 +53,7 @@ void gk_f32_layer_norm_1x16__scalar(
     }
 }
 
-void gk_f32_l2_norm_1x16__scalar(
+void gk_f32_l2_norm_4x16__scalar(
     size_t rows, size_t columns, float epsilon, const float *x, size_t x_stride, const float *gate,
     size_t gate_stride, float *output, size_t output_stride) {
     for (size_t r = 0; r < rows; r++) {
