@@ -78,7 +78,7 @@ let package = Package(
         ),
 
         // One foreign thing each.
-        .target(name: "CKernels", cSettings: kernelSettings),
+        .target(name: "CKernels", exclude: ["lists"], cSettings: kernelSettings),
         .target(name: "CLinux", cSettings: shimSettings),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),

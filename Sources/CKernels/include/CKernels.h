@@ -1,4 +1,327 @@
+// The CPU kernels: float32 micro-kernels for one instruction set each, and the drivers that run them over a share of
+// an operation. Not here: memory, threads and argument checks, which are ComputeCPU's. Called by ComputeCPU and tests.
+//
+// Letters: M or R rows, K inputs (depth), N outputs (columns), D width, B sequences or queries, V catalogue rows.
+// Strides count elements, not bytes. A "vector" is 16 floats on every instruction set.
+//
+// Every element of a product is one chain of fused multiply-adds in increasing k, whatever the tile, the row's place in
+// the batch or the number of threads: the same row gives the same bits alone and among strangers.
+
 #ifndef GENREC_CKERNELS_H
 #define GENREC_CKERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// MARK: Instruction sets
+
+/// The levels that kernels exist for. The numbers are stable within a build only.
+typedef enum __attribute__((enum_extensibility(closed))) gk_isa {
+    gk_isa_scalar = 0,
+    gk_isa_avx2 = 1,
+    gk_isa_avx512 = 2,
+    gk_isa_neon = 3,
+} gk_isa;
+
+/// Whether this processor and operating system run kernels of this level.
+int gk_isa_is_available(gk_isa isa);
+
+// MARK: Kernels
+
+enum {
+    /// Floats of a vector, and query rows of an attention tile.
+    gk_lanes = 16,
+    /// Keys whose scores are held between the two halves of attention.
+    gk_key_block = 128,
+    /// Entries of a padded time bias: more than the buckets that a 64-bit time can reach (0 ... 145).
+    gk_time_entries = 160,
+    /// Cells of the time bucket table: 64 exponents × 4.
+    gk_time_cells = 256,
+    /// Catalogue rows that are scored and masked at a time.
+    gk_block_rows = 64,
+};
+
+typedef enum __attribute__((enum_extensibility(closed))) gk_activation {
+    gk_activation_none = 0,
+    gk_activation_silu = 1,
+} gk_activation;
+
+/// `c[r][j] = init[j] + Σ_k a[r][k] · b[k][j]` for rows 1 ... gemm_rows and one panel of `width` columns (4, 8 or a
+/// multiple of 16 up to gemm_columns). `b` is packed depth × width; `init` has `width` entries, or is NULL for zeros.
+typedef void gk_gemm_fn(
+    size_t rows, size_t width, size_t depth, const float *a, size_t a_stride, const float *b, const float *init,
+    float *c, size_t c_stride);
+
+/// `output = activation(tile) + residual` for some rows and any number of columns; residual may be NULL or the output.
+typedef void gk_epilogue_fn(
+    size_t rows, size_t columns, const float *tile, size_t tile_stride, gk_activation activation,
+    const float *residual, size_t residual_stride, float *output, size_t output_stride);
+
+/// `output[i] = x[i] · sigmoid(x[i])`. Error at most 3 ULP, or 2^-120 where that is more; finite for finite x.
+typedef void gk_silu_fn(size_t count, const float *x, float *output);
+
+/// Row-wise layer norm (no affine part), times `gate` where that is not NULL. `output` may be `x`.
+typedef void gk_layer_norm_fn(
+    size_t rows, size_t columns, float epsilon, const float *x, size_t x_stride, const float *gate,
+    size_t gate_stride, float *output, size_t output_stride);
+/// The same with the L2 norm, x / max(‖x‖, epsilon).
+typedef gk_layer_norm_fn gk_l2_norm_fn;
+
+/// `output[r] = [gate[r], norm, gate[r] ⊙ norm]`, where norm already stands in the middle third of the output row.
+typedef void gk_concatenate_fn(
+    size_t rows, size_t columns, const float *gate, size_t gate_stride, float *output, size_t output_stride);
+
+/// `output[r] = scale · table[ids[r]] + positions[position_ids[r]]`; `positions` may be NULL.
+typedef void gk_embed_fn(
+    size_t rows, size_t columns, const int32_t *ids, const float *table, float scale, const int32_t *position_ids,
+    const float *positions, float *output, size_t output_stride);
+
+/// Bucket numbers of the pairs of 16 query times and `keys` key times, (keys, 16).
+typedef void gk_time_buckets_fn(
+    const int64_t *query_times, const int64_t *key_times, size_t keys, const uint32_t *cells, uint8_t *buckets);
+
+/// `bias[j][lane] = time[buckets[j][lane]] + position[lane - j]`, (keys, 16). `position` points at the entry of the
+/// tile's first query row and key 0; entries from -(keys - 1) to 15 around it can be read.
+typedef void gk_bias_tile_fn(
+    size_t keys, const uint8_t *buckets, const float *time, const float *position, float *bias);
+
+/// One head of up to 16 query rows that follow one another in a sequence, against keys 0 ..< first + rows.
+typedef struct gk_hstu_tile {
+    const float *query; size_t query_stride;
+    const float *key; size_t key_stride;
+    const float *value; size_t value_stride;
+    float *output; size_t output_stride;
+    /// (first + rows, 16), or NULL for no bias.
+    const float *bias;
+    /// Query rows, 1 ... 16, and the place of the first of them in its sequence.
+    size_t rows, first;
+    size_t query_columns, value_columns;
+    float scale;
+    /// 64-byte aligned; 16 · (query_columns + value_columns + gk_key_block) floats.
+    float *scratch;
+} gk_hstu_tile;
+
+/// `y_i = scale · Σ_{j ≤ i} silu(q_i · k_j + bias[j][i]) · v_j`.
+typedef void gk_hstu_tile_fn(const gk_hstu_tile *tile);
+
+/// Bit i of the result: scores[i] ≥ floor. False for NaN on either side. 64 scores.
+typedef uint64_t gk_scores_at_least_fn(const float *scores, float floor);
+
+/// The kernels of one instruction set. No entry is NULL.
+typedef struct gk_kernels {
+    gk_isa isa;
+    /// Most rows of a `gemm` call, and the width of a full panel: a divisor of 64 and a multiple of 16.
+    size_t gemm_rows, gemm_columns;
+    gk_gemm_fn *gemm;
+    gk_epilogue_fn *epilogue;
+    gk_silu_fn *silu;
+    gk_layer_norm_fn *layer_norm;
+    gk_l2_norm_fn *l2_norm;
+    gk_concatenate_fn *concatenate;
+    gk_embed_fn *embed;
+    gk_time_buckets_fn *time_buckets;
+    gk_bias_tile_fn *bias_tile;
+    gk_hstu_tile_fn *hstu_tile;
+    gk_scores_at_least_fn *scores_at_least;
+} gk_kernels;
+
+/// The kernels of a level, or NULL where the host does not have it.
+const gk_kernels *gk_kernels_for(gk_isa isa);
+
+/// One line of the kernel lists, for tests and diagnostics.
+typedef struct gk_kernel_entry {
+    const char *name;
+    gk_isa isa;
+} gk_kernel_entry;
+
+/// Every line of the lists, of all architectures.
+const gk_kernel_entry *gk_kernel_entries(size_t *count);
+
+// MARK: Packing
+
+typedef enum __attribute__((enum_extensibility(closed))) gk_dtype {
+    gk_dtype_float32 = 0,
+    gk_dtype_float16 = 1,
+    gk_dtype_bfloat16 = 2,
+} gk_dtype;
+
+/// `output[i] = source[i]` as float32; the source needs no alignment.
+void gk_widen(gk_dtype dtype, const void *source, size_t count, float *output);
+
+/// Width of the panel that begins at `column` of a matrix with `columns` columns: a full panel while one fits, then
+/// whole vectors, then 8 or 4 columns for what is left (16 where that is more than 8).
+size_t gk_panel_width(size_t column, size_t columns, size_t full);
+
+/// Columns after packing: `columns` and the zeros that fill its last panel.
+size_t gk_packed_columns(size_t columns, size_t full);
+
+/// Packs `count` columns of a K × N matrix, from `first_source` on, as columns `first` ... of a packed matrix with
+/// `columns` columns in all: panel after panel, each depth × width. Element (k, n) of the source is
+/// `source[k · row_step + n · column_step]`. The packed matrix has depth · gk_packed_columns floats, zeroed before.
+void gk_pack(
+    gk_dtype dtype, const void *source, size_t row_step, size_t column_step, size_t depth, size_t first_source,
+    size_t count, size_t first, size_t columns, size_t full, float *packed);
+
+// MARK: Linear
+
+typedef enum __attribute__((enum_extensibility(closed))) gk_input {
+    gk_input_plain = 0,
+    /// norm(x)
+    gk_input_normalized = 1,
+    /// gate ⊙ norm(x)
+    gk_input_gated = 2,
+    /// [gate, norm(x), gate ⊙ norm(x)]
+    gk_input_concatenated = 3,
+} gk_input;
+
+typedef enum __attribute__((enum_extensibility(closed))) gk_norm {
+    gk_norm_layer = 0,
+    gk_norm_l2 = 1,
+} gk_norm;
+
+/// `output = activation(input · W + bias) + residual`, cut into row_blocks × column_blocks tasks.
+typedef struct gk_linear {
+    const gk_kernels *kernels;
+    gk_input input;
+    gk_norm norm;
+    float epsilon;
+    /// `x_columns` is K, or K / 3 for a concatenated input.
+    const float *x; size_t x_stride; size_t x_columns;
+    const float *gate; size_t gate_stride;
+    size_t rows, depth, columns;
+    const float *weights;
+    /// gk_packed_columns entries, or NULL.
+    const float *bias;
+    gk_activation activation;
+    const float *residual; size_t residual_stride;
+    float *output; size_t output_stride;
+    /// Rows of a task, a multiple of gemm_rows; columns of a task, a multiple of gemm_columns.
+    size_t block_rows, block_columns;
+    /// gk_linear_scratch floats a worker, 64-byte aligned.
+    float *scratch; size_t scratch_stride;
+} gk_linear;
+
+size_t gk_linear_tasks(const gk_linear *job);
+size_t gk_linear_scratch(const gk_linear *job);
+/// Runs task `index` of the gk_linear behind `job` as worker `worker`.
+void gk_linear_run(const void *job, size_t index, size_t worker);
+
+// MARK: Rows
+
+/// `output[r] = norm(x[r])`, in tasks of `block_rows`.
+typedef struct gk_rows {
+    const gk_kernels *kernels;
+    gk_norm norm;
+    float epsilon;
+    size_t rows, columns, block_rows;
+    const float *x; size_t x_stride;
+    float *output; size_t output_stride;
+} gk_rows;
+
+void gk_rows_run(const void *job, size_t index, size_t worker);
+
+/// Smallest and largest of `count` ids; 0 and -1 when there are none.
+void gk_id_range(const int32_t *ids, size_t count, int32_t *least, int32_t *most);
+
+// MARK: HSTU attention
+
+/// The table that `time_buckets` reads: gk_time_cells entries. Writes the same values every time.
+void gk_time_cells_fill(uint32_t *cells);
+
+/// The bucket of a time difference in seconds, straight from the definition, before the clamp to the bias' count:
+/// trunc(ln(max(1, |difference|)) / 0.301), each step in float32. For tests; the table is made from it.
+int32_t gk_time_bucket(int64_t difference);
+
+/// Attention of all heads over a jagged batch; a task is one query tile of one sequence. Tiles are counted from a
+/// sequence's end, so that only its first tile can be short.
+typedef struct gk_hstu {
+    const gk_kernels *kernels;
+    size_t sequences;
+    /// B + 1 row offsets.
+    const int32_t *offsets;
+    /// B + 1 numbers of tiles before each sequence.
+    const uint32_t *tiles;
+    /// Only the last row of each sequence asks; query and output rows are numbered by sequence.
+    int last_only;
+    const float *query; size_t query_stride;
+    const float *key; size_t key_stride;
+    const float *value; size_t value_stride;
+    float *output; size_t output_stride;
+    size_t heads, query_columns, value_columns;
+    float scale;
+    /// One byte a sequence: whether it has a bias; NULL: none has, and nothing below is read.
+    const uint8_t *biased;
+    /// rows + 1 times a sequence, the request's last; sequence b's begin at offsets[b] + b.
+    const int64_t *times;
+    /// `position[d]` is the bias of a key d rows before its query; 16 zeros lie before entry 0, 16 after the last.
+    const float *position;
+    /// gk_time_entries entries.
+    const float *time;
+    const uint32_t *cells;
+    /// Buckets of all tiles, kept from one layer to the next: sequence b's begin at bucket_offsets[b]. NULL: computed
+    /// anew. `buckets_ready`: read, else written.
+    uint8_t *buckets;
+    const size_t *bucket_offsets;
+    int buckets_ready;
+    /// gk_hstu_scratch floats a worker, 64-byte aligned.
+    float *scratch; size_t scratch_stride;
+} gk_hstu;
+
+/// Fills `tiles` and, unless NULL, `bucket_offsets` (B + 1 entries each) for a layout.
+void gk_hstu_plan(
+    size_t sequences, const int32_t *offsets, int last_only, uint32_t *tiles, size_t *bucket_offsets);
+/// Floats of scratch a worker for sequences of up to `longest` rows.
+size_t gk_hstu_scratch(const gk_hstu *job, size_t longest);
+void gk_hstu_run(const void *job, size_t index, size_t worker);
+
+// MARK: Top-k
+
+/// One selected catalogue row. Same layout as Compute's ScoredRow.
+typedef struct gk_scored {
+    int32_t row;
+    float score;
+} gk_scored;
+
+/// What one query of a scan wants.
+typedef struct gk_scan_query {
+    /// One bit a row, `words` words of it; rows behind them are not allowed. NULL: all.
+    const uint64_t *allowed; size_t words;
+    /// Ascending.
+    const int32_t *excluded; size_t excluded_count;
+    /// How many at most, ≥ 1.
+    size_t count;
+    /// Where the query's selection begins in a worker's share of `found`.
+    size_t first;
+} gk_scan_query;
+
+/// Scores a catalogue against queries and keeps each query's best; a task is `task_blocks` blocks of 64 rows.
+typedef struct gk_scan {
+    const gk_kernels *kernels;
+    size_t queries, depth;
+    const float *query; size_t query_stride;
+    const gk_scan_query *wants;
+    /// The catalogue's rows as columns, packed.
+    const float *items;
+    size_t item_rows;
+    /// One bit a row, blocks · 64 of them.
+    const uint64_t *eligible;
+    size_t task_blocks;
+    /// (workers, found_stride): every worker's selections, a heap a query.
+    gk_scored *found; size_t found_stride;
+    /// (workers, queries): how many of them there are; zero before the scan.
+    uint32_t *found_counts;
+    size_t workers;
+} gk_scan;
+
+size_t gk_scan_tasks(const gk_scan *job);
+/// Tasks must be taken in increasing order by each worker.
+void gk_scan_run(const void *job, size_t index, size_t worker);
+/// Merges what the workers found for query `index` into worker 0's share, best first; the count stands in its
+/// `found_counts`. `found` of the query must have room for `workers · count` entries in `merge` (index · merge_stride).
+typedef struct gk_merge {
+    const gk_scan *scan;
+    gk_scored *merged; size_t merged_stride;
+} gk_merge;
+void gk_merge_run(const void *job, size_t index, size_t worker);
 
 #endif

@@ -1,4 +1,6 @@
 #ifndef GENREC_CLINUX_H
 #define GENREC_CLINUX_H
 
+#include "CLinuxFutex.h"
+
 #endif

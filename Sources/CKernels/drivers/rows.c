@@ -1,0 +1,23 @@
+// Norms of whole tensors, and the check of ids before they are followed.
+
+#include "CKernels.h"
+
+void gk_rows_run(const void *opaque, size_t index, size_t worker) {
+    (void)worker;
+    const gk_rows *job = opaque;
+    const size_t first = index * job->block_rows;
+    const size_t rows = job->rows - first < job->block_rows ? job->rows - first : job->block_rows;
+    gk_layer_norm_fn *norm = job->norm == gk_norm_layer ? job->kernels->layer_norm : job->kernels->l2_norm;
+    norm(
+        rows, job->columns, job->epsilon, job->x + first * job->x_stride, job->x_stride, NULL, 0,
+        job->output + first * job->output_stride, job->output_stride);
+}
+
+void gk_id_range(const int32_t *ids, size_t count, int32_t *least, int32_t *most) {
+    *least = count ? ids[0] : 0;
+    *most = count ? ids[0] : -1;
+    for (size_t i = 1; i < count; i++) {
+        if (ids[i] < *least) *least = ids[i];
+        if (ids[i] > *most) *most = ids[i];
+    }
+}

@@ -1,0 +1,173 @@
+// The catalogue scan: blocks of 64 rows are scored for all queries while they are in the cache, compared with each
+// query's worst selected score, and only what passes is looked at. Scores are never written out.
+
+#include "CKernels.h"
+
+#include <math.h>
+#include <string.h>
+
+/// Most queries that a block is scored for at a time: the rows of the largest tile.
+enum { group = 6 };
+
+size_t gk_scan_tasks(const gk_scan *job) {
+    const size_t blocks = (job->item_rows + gk_block_rows - 1) / gk_block_rows;
+    return (blocks + job->task_blocks - 1) / job->task_blocks;
+}
+
+/// The order of a selection: higher scores first, then smaller rows. Scores are never NaN here.
+static int comes_before(gk_scored a, gk_scored b) {
+    return a.score != b.score ? a.score > b.score : a.row < b.row;
+}
+
+/// Restores the heap below `i`, whose root is what comes last in the order.
+static void sift_down(gk_scored *heap, size_t count, size_t i) {
+    const gk_scored moved = heap[i];
+    for (;;) {
+        size_t child = 2 * i + 1;
+        if (child >= count) break;
+        if (child + 1 < count && comes_before(heap[child], heap[child + 1])) child++;
+        if (!comes_before(moved, heap[child])) break;
+        heap[i] = heap[child];
+        i = child;
+    }
+    heap[i] = moved;
+}
+
+static void sift_up(gk_scored *heap, size_t i) {
+    const gk_scored moved = heap[i];
+    while (i > 0) {
+        const size_t parent = (i - 1) / 2;
+        if (!comes_before(heap[parent], moved)) break;
+        heap[i] = heap[parent];
+        i = parent;
+    }
+    heap[i] = moved;
+}
+
+/// The least score that can still enter. A worker sees rows in increasing order, so a tie with the worst cannot.
+static float floor_of(const gk_scored *heap, size_t count, size_t wanted) {
+    if (count < wanted) return -INFINITY;
+    const float worst = heap[0].score;
+    return worst == INFINITY ? NAN : nextafterf(worst, INFINITY);
+}
+
+/// Bit i: whether row 64 · block + i may be selected for the query. `cursor` walks the excluded rows.
+static uint64_t allowed_rows(const gk_scan_query *want, uint64_t eligible, size_t block, size_t *cursor) {
+    uint64_t bits = eligible;
+    if (want->allowed) bits &= block < want->words ? want->allowed[block] : 0;
+    const int64_t begin = (int64_t)block * gk_block_rows, end = begin + gk_block_rows;
+    while (*cursor < want->excluded_count && want->excluded[*cursor] < end) {
+        const int64_t row = want->excluded[*cursor];
+        if (row >= begin) bits &= ~((uint64_t)1 << (row - begin));
+        (*cursor)++;
+    }
+    return bits;
+}
+
+/// First entry of an ascending list that is not below `row`.
+static size_t lower_bound(const int32_t *list, size_t count, int64_t row) {
+    size_t low = 0;
+    while (count > 0) {
+        const size_t half = count / 2;
+        if (list[low + half] < row) {
+            low += half + 1;
+            count -= half + 1;
+        } else {
+            count = half;
+        }
+    }
+    return low;
+}
+
+static void scan_group(
+    const gk_scan *job, size_t first_block, size_t end_block, size_t first_query, size_t queries, gk_scored *found,
+    uint32_t *counts) {
+    const gk_kernels *kernels = job->kernels;
+    float scores[group * gk_block_rows] __attribute__((aligned(64)));
+    size_t cursor[group];
+    float floors[group];
+    for (size_t i = 0; i < queries; i++) {
+        const gk_scan_query *want = &job->wants[first_query + i];
+        cursor[i] = lower_bound(want->excluded, want->excluded_count, (int64_t)first_block * gk_block_rows);
+        floors[i] = floor_of(found + want->first, counts[first_query + i], want->count);
+    }
+    for (size_t block = first_block; block < end_block; block++) {
+        uint64_t allowed[group], any = 0;
+        for (size_t i = 0; i < queries; i++) {
+            allowed[i] = allowed_rows(&job->wants[first_query + i], job->eligible[block], block, &cursor[i]);
+            any |= allowed[i];
+        }
+        if (!any) continue;
+        for (size_t column = 0; column < gk_block_rows; column += kernels->gemm_columns)
+            for (size_t i = 0; i < queries; i += kernels->gemm_rows)
+                kernels->gemm(
+                    queries - i < kernels->gemm_rows ? queries - i : kernels->gemm_rows, kernels->gemm_columns,
+                    job->depth, job->query + (first_query + i) * job->query_stride, job->query_stride,
+                    job->items + (block * gk_block_rows + column) * job->depth, NULL,
+                    scores + i * gk_block_rows + column, gk_block_rows);
+        for (size_t i = 0; i < queries; i++) {
+            uint64_t bits = allowed[i] & kernels->scores_at_least(scores + i * gk_block_rows, floors[i]);
+            const gk_scan_query *want = &job->wants[first_query + i];
+            gk_scored *heap = found + want->first;
+            uint32_t *count = &counts[first_query + i];
+            for (; bits; bits &= bits - 1) {
+                const int bit = __builtin_ctzll(bits);
+                const float score = scores[i * gk_block_rows + (size_t)bit];
+                // The floor rises while a block is read.
+                if (!(score >= floors[i])) continue;
+                const gk_scored entry = {(int32_t)(block * gk_block_rows) + bit, score};
+                if (*count < want->count) {
+                    heap[*count] = entry;
+                    sift_up(heap, (*count)++);
+                } else {
+                    heap[0] = entry;
+                    sift_down(heap, *count, 0);
+                }
+                floors[i] = floor_of(heap, *count, want->count);
+            }
+        }
+    }
+}
+
+void gk_scan_run(const void *opaque, size_t index, size_t worker) {
+    const gk_scan *job = opaque;
+    const size_t blocks = (job->item_rows + gk_block_rows - 1) / gk_block_rows;
+    const size_t begin = index * job->task_blocks;
+    const size_t end = blocks - begin < job->task_blocks ? blocks : begin + job->task_blocks;
+    gk_scored *found = job->found + worker * job->found_stride;
+    uint32_t *counts = job->found_counts + worker * job->queries;
+    // A few blocks at a time stay in the cache while every group of queries is scored against them.
+    const size_t bytes = gk_block_rows * job->depth * sizeof(float);
+    const size_t cached = bytes < (64 << 10) ? (128 << 10) / bytes : 1;
+    for (size_t first = begin; first < end; first += cached)
+        for (size_t q = 0; q < job->queries; q += group)
+            scan_group(
+                job, first, end - first < cached ? end : first + cached, q,
+                job->queries - q < group ? job->queries - q : group, found, counts);
+}
+
+void gk_merge_run(const void *opaque, size_t index, size_t worker) {
+    (void)worker;
+    const gk_merge *merge = opaque;
+    const gk_scan *job = merge->scan;
+    const gk_scan_query *want = &job->wants[index];
+    gk_scored *all = merge->merged + index * merge->merged_stride;
+    size_t count = 0;
+    for (size_t w = 0; w < job->workers; w++) {
+        const uint32_t found = job->found_counts[w * job->queries + index];
+        memcpy(all + count, job->found + w * job->found_stride + want->first, found * sizeof *all);
+        count += found;
+    }
+    // Heap sort: the root is what comes last in the order, and goes to the end.
+    for (size_t i = count / 2; i-- > 0;) sift_down(all, count, i);
+    for (size_t end = count; end > 1;) {
+        end--;
+        const gk_scored last = all[0];
+        all[0] = all[end];
+        all[end] = last;
+        sift_down(all, end, 0);
+    }
+    const size_t kept = count < want->count ? count : want->count;
+    memcpy(job->found + want->first, all, kept * sizeof *all);
+    job->found_counts[index] = (uint32_t)kept;
+}

@@ -1,0 +1,90 @@
+// Vectors of 16 floats in clang's vector extensions: what the kernel bodies are written in. A file in isa/ includes one
+// body after another under one instruction set; the compiler splits a vector into as many registers as the set needs
+// (one on AVX-512, two on AVX2, four on NEON), which changes no element's arithmetic.
+//
+// The few things that the extensions cannot say well (partial loads and stores, table look-ups) come from the including
+// file, which defines: gk_load_part, gk_store_part, gk_look_up_time, gk_look_up_cells, gk_mask_at_least.
+
+#ifndef GENREC_KERNEL_VECTOR_H
+#define GENREC_KERNEL_VECTOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Every function over vectors is inlined into a kernel of the same instruction set, so no vector crosses a call and the
+// warning that its calling convention depends on the instruction set has no object.
+#pragma clang diagnostic ignored "-Wpsabi"
+
+#define GK_INLINE static inline __attribute__((always_inline))
+
+typedef float gk_f4 __attribute__((ext_vector_type(4)));
+typedef float gk_f8 __attribute__((ext_vector_type(8)));
+typedef float gk_f16 __attribute__((ext_vector_type(16)));
+typedef int32_t gk_i16 __attribute__((ext_vector_type(16)));
+typedef uint32_t gk_u16 __attribute__((ext_vector_type(16)));
+
+// The same without alignment, for memory.
+typedef float gk_f4_memory __attribute__((ext_vector_type(4), aligned(4)));
+typedef float gk_f8_memory __attribute__((ext_vector_type(8), aligned(4)));
+typedef float gk_f16_memory __attribute__((ext_vector_type(16), aligned(4)));
+
+GK_INLINE gk_f16 gk_load(const float *p) { return *(const gk_f16_memory *)p; }
+GK_INLINE void gk_store(float *p, gk_f16 x) { *(gk_f16_memory *)p = x; }
+GK_INLINE gk_f16 gk_splat(float x) { return (gk_f16)x; }
+GK_INLINE gk_f16 gk_fma(gk_f16 a, gk_f16 b, gk_f16 c) { return __builtin_elementwise_fma(a, b, c); }
+
+/// The numbers of the lanes.
+#define GK_LANE_NUMBERS ((gk_i16){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+
+/// `x` where the mask is all ones, 0 where it is 0.
+GK_INLINE gk_f16 gk_keep(gk_i16 mask, gk_f16 x) {
+    return __builtin_bit_cast(gk_f16, mask & __builtin_bit_cast(gk_i16, x));
+}
+
+/// A 4 × 4 block, rows for columns.
+GK_INLINE void gk_transpose(gk_f4 x[4]) {
+    const gk_f4 a = __builtin_shufflevector(x[0], x[1], 0, 4, 1, 5), b = __builtin_shufflevector(x[2], x[3], 0, 4, 1, 5);
+    const gk_f4 c = __builtin_shufflevector(x[0], x[1], 2, 6, 3, 7), d = __builtin_shufflevector(x[2], x[3], 2, 6, 3, 7);
+    x[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+    x[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+    x[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
+    x[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
+}
+
+/// Sums of the lanes of four vectors. Each is summed in the same tree, wherever it stands among the four.
+GK_INLINE gk_f4 gk_sums(const gk_f16 x[4]) {
+    gk_f4 quarter[4];
+    for (int i = 0; i < 4; i++) {
+        const gk_f8 half = x[i].lo + x[i].hi;
+        quarter[i] = half.lo + half.hi;
+    }
+    gk_transpose(quarter);
+    return (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
+}
+
+/// x · sigmoid(x) = x / (1 + e^-x). Error at most 3 ULP, or 2^-120 where that is more: x is not followed below -88.37,
+/// where the result is smaller than that. Checked against double over the whole range by SiLUTests.
+GK_INLINE gk_f16 gk_silu(gk_f16 x) {
+    const gk_f16 least = gk_splat(-88.37f), most = gk_splat(88.0f);
+    // Written so that NaN passes both.
+    const gk_f16 numerator = x < least ? least : x;
+    const gk_f16 clamped = numerator > most ? most : numerator;
+    // e^-x = 2^n · 2^f with n integer and |f| ≤ 1/2. Adding 1.5 · 2^23 rounds to an integer and leaves n in the low
+    // bits; -log2(e) is taken in two parts, so that f has no error to speak of.
+    const gk_f16 magic = gk_splat(0x1.8p23f);
+    const gk_f16 shifted = gk_fma(clamped, gk_splat(-0x1.715476p+0f), magic);
+    const gk_f16 n = shifted - magic;
+    gk_f16 f = gk_fma(clamped, gk_splat(-0x1.715476p+0f), -n);
+    f = gk_fma(clamped, gk_splat(-0x1.4ae0cp-26f), f);
+    // Minimax polynomial of 2^f, relative error 9.4e-8.
+    gk_f16 p = gk_fma(f, gk_splat(0x1.5bdabep-10f), gk_splat(0x1.3ce98ap-7f));
+    p = gk_fma(p, f, gk_splat(0x1.c6b6dap-5f));
+    p = gk_fma(p, f, gk_splat(0x1.ebf9cp-3f));
+    p = gk_fma(p, f, gk_splat(0x1.62e42ap-1f));
+    p = gk_fma(p, f, gk_splat(1.0f));
+    const gk_i16 exponent = __builtin_bit_cast(gk_i16, shifted) << 23;
+    const gk_f16 e = __builtin_bit_cast(gk_f16, __builtin_bit_cast(gk_i16, p) + exponent);
+    return numerator / (e + gk_splat(1.0f));
+}
+
+#endif

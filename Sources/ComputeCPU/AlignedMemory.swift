@@ -1,0 +1,37 @@
+// Memory that kernels work on: aligned to cache lines, freed with its owner.
+
+internal import Compute
+internal import Glibc
+
+/// A block of memory aligned to 64 bytes. Its content is undefined at first.
+struct AlignedMemory: ~Copyable {
+    static let alignment = 64
+
+    let base: UnsafeMutableRawPointer
+    let byteCount: Int
+
+    /// - Parameter purpose: what is said when there is no memory, as in "256 bytes for `purpose`".
+    init(byteCount: Int, for purpose: String) throws(ComputeError) {
+        let (rounded, overflow) = max(byteCount, 1).addingReportingOverflow(Self.alignment - 1)
+        guard !overflow, let base = aligned_alloc(Self.alignment, rounded / Self.alignment * Self.alignment) else {
+            throw ComputeError(.outOfMemory, "there is no memory for \(byteCount) bytes of \(purpose)")
+        }
+        self.base = base
+        self.byteCount = byteCount
+    }
+
+    /// A block of `count` floats, all 0.
+    init(zeroedFloats count: Int, for purpose: String) throws(ComputeError) {
+        let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
+        guard count >= 0, !overflow else {
+            throw ComputeError(.outOfMemory, "there is no memory for \(count) numbers of \(purpose)")
+        }
+        try self.init(byteCount: byteCount, for: purpose)
+        memset(base, 0, byteCount)
+    }
+
+    deinit { free(base) }
+
+    /// The block as floats. It has no other type while this is used.
+    var floats: UnsafeMutablePointer<Float> { base.assumingMemoryBound(to: Float.self) }
+}

@@ -1,0 +1,84 @@
+// A stream's working memory: a bump allocator that is emptied between batches and then has room for as much as the
+// largest batch so far, so that a stream in its steady state allocates nothing.
+
+internal import Compute
+
+/// Hands out 64-byte aligned memory until it is reset as a whole.
+struct Arena: ~Copyable {
+    /// What `release(to:)` goes back to.
+    struct Mark {
+        fileprivate let chunk: Int
+        fileprivate let used: Int
+    }
+
+    /// The least that is taken from the system at a time.
+    private static let leastChunk = 1 << 20
+
+    private var chunks = ChunkList()
+    private var current = 0
+    /// Bytes used of the current chunk.
+    private var used = 0
+
+    /// Bytes taken from the system.
+    private(set) var reservedBytes = 0
+
+    /// Memory for `byteCount` bytes.
+    mutating func allocate(byteCount: Int) throws(ComputeError) -> UnsafeMutableRawPointer {
+        let (padded, overflow) = max(byteCount, 1).addingReportingOverflow(AlignedMemory.alignment - 1)
+        guard !overflow else { throw ComputeError(.outOfMemory, "there is no memory for \(byteCount) bytes") }
+        let size = padded / AlignedMemory.alignment * AlignedMemory.alignment
+        while current < chunks.count {
+            if size <= chunks.byteCount(of: current) - used {
+                let address = chunks.base(of: current) + used
+                used += size
+                return address
+            }
+            current += 1
+            used = 0
+        }
+        // Each chunk is as large as all before it, so that a growing batch needs few of them.
+        try chunks.append(byteCount: max(size, max(reservedBytes, Self.leastChunk)))
+        reservedBytes += chunks.byteCount(of: current)
+        used = size
+        return chunks.base(of: current)
+    }
+
+    /// The place to go back to once memory allocated from now on is no longer needed.
+    var mark: Mark { Mark(chunk: current, used: used) }
+
+    /// Takes back everything that was allocated since the mark.
+    mutating func release(to mark: Mark) {
+        current = mark.chunk
+        used = mark.used
+    }
+
+    /// Takes back everything. Several chunks become one, so that the next batch finds its memory in one piece.
+    mutating func reset() {
+        current = 0
+        used = 0
+        guard chunks.count > 1 else { return }
+        let wanted = reservedBytes
+        chunks = ChunkList()
+        reservedBytes = 0
+        // Without memory for one piece the next allocation asks for what it needs and reports the failure.
+        if (try? chunks.append(byteCount: wanted)) != nil { reservedBytes = wanted }
+    }
+}
+
+/// The blocks of an arena. They live in boxes, since an array cannot hold what cannot be copied.
+private struct ChunkList {
+    private final class Box {
+        let memory: AlignedMemory
+        init(memory: consuming AlignedMemory) { self.memory = memory }
+    }
+
+    private var boxes: [Box] = []
+
+    var count: Int { boxes.count }
+    func byteCount(of index: Int) -> Int { boxes[index].memory.byteCount }
+    func base(of index: Int) -> UnsafeMutableRawPointer { boxes[index].memory.base }
+
+    mutating func append(byteCount: Int) throws(ComputeError) {
+        boxes.append(Box(memory: try AlignedMemory(byteCount: byteCount, for: "working memory")))
+    }
+}

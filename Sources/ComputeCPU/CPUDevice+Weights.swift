@@ -1,0 +1,223 @@
+// Weights on their way in: checks of what a file holds, and the packed forms.
+
+internal import CKernels
+package import Compute
+internal import Glibc
+
+extension CPUDevice {
+    package func makeLinear(
+        _ matrix: HostTensor,
+        layout: LinearLayout,
+        columns: [Range<Int>]?,
+        bias: HostTensor?
+    ) throws(ComputeError) -> any LinearWeights {
+        let source = try FloatSource(matrix, rank: 2, for: "a projection")
+        let transposed = layout == .outputMajor
+        let depth = matrix.shape[transposed ? 1 : 0]
+        let available = matrix.shape[transposed ? 0 : 1]
+        let ranges = columns ?? [0..<available]
+        var taken = 0
+        for range in ranges {
+            guard range.lowerBound >= 0, range.upperBound <= available else {
+                throw ComputeError(
+                    .invalidArgument,
+                    "\(matrix.name): columns \(range) are asked for, the matrix has \(available)"
+                )
+            }
+            let (sum, overflow) = taken.addingReportingOverflow(range.count)
+            guard !overflow else {
+                throw ComputeError(.invalidArgument, "\(matrix.name): too many columns are asked for")
+            }
+            taken = sum
+        }
+        guard taken > 0 else {
+            throw ComputeError(.invalidArgument, "\(matrix.name): a projection takes no columns")
+        }
+        let biasSource: FloatSource?
+        if let bias {
+            biasSource = try FloatSource(bias, rank: 1, for: "a projection's bias")
+            guard bias.shape[0] == taken else {
+                throw ComputeError(
+                    .invalidArgument,
+                    "\(bias.name): \(bias.shape[0]) entries for a projection to \(taken) columns"
+                )
+            }
+        } else {
+            biasSource = nil
+        }
+
+        let full = kernels.pointee.gemm_columns
+        let packedColumns = gk_packed_columns(taken, full)
+        let (count, overflow) = packedColumns.multipliedReportingOverflow(by: depth)
+        guard !overflow else { throw ComputeError(.outOfMemory, "\(matrix.name) is too large to be packed") }
+        let packed = WeightMemory(try AlignedMemory(zeroedFloats: count, for: matrix.name), account: account)
+        var first = 0
+        for range in ranges where !range.isEmpty {
+            gk_pack(
+                source.dtype,
+                source.base,
+                transposed ? 1 : available,
+                transposed ? depth : 1,
+                depth,
+                range.lowerBound,
+                range.count,
+                first,
+                taken,
+                full,
+                packed.floats
+            )
+            first += range.count
+        }
+        var packedBias: WeightMemory?
+        if let bias, let biasSource {
+            let entries = WeightMemory(try AlignedMemory(zeroedFloats: packedColumns, for: bias.name), account: account)
+            gk_widen(biasSource.dtype, biasSource.base, taken, entries.floats)
+            packedBias = entries
+        }
+        return CPULinear(inputs: depth, outputs: taken, device: identity, matrix: packed, bias: packedBias)
+    }
+
+    /// A float32 table is read where it is: the tensor's memory must stay as it is until the table is gone.
+    package func makeTable(_ rows: HostTensor) throws(ComputeError) -> any EmbeddingTable {
+        let source = try FloatSource(rows, rank: 2, for: "a table")
+        guard rows.shape[0] <= Int(Int32.max) else {
+            throw ComputeError(.invalidArgument, "\(rows.name): a table of \(rows.shape[0]) rows is too long")
+        }
+        let values: UnsafePointer<Float>
+        var copy: WeightMemory?
+        if source.isPlainFloats {
+            values = source.base.assumingMemoryBound(to: Float.self)
+        } else {
+            let widened = WeightMemory(try AlignedMemory(zeroedFloats: source.count, for: rows.name), account: account)
+            gk_widen(source.dtype, source.base, source.count, widened.floats)
+            values = UnsafePointer(widened.floats)
+            copy = widened
+        }
+        return CPUTable(rows: rows.shape[0], columns: rows.shape[1], device: identity, values: values, copy: copy)
+    }
+
+    package func makeBias(_ entries: HostTensor) throws(ComputeError) -> any BiasVector {
+        let source = try FloatSource(entries, rank: 1, for: "a relative bias")
+        let values = [Float](unsafeUninitializedCapacity: source.count) { buffer, count in
+            gk_widen(source.dtype, source.base, source.count, buffer.baseAddress)
+            count = source.count
+        }
+        let memory = try AlignedMemory(zeroedFloats: CPUBias.floatCount(entries: source.count), for: entries.name)
+        return CPUBias(entries: values, device: identity, memory: WeightMemory(memory, account: account))
+    }
+
+    package func makeCatalogue(
+        _ rows: HostTensor,
+        normalization: Normalization?,
+        eligible: [UInt64]
+    ) throws(ComputeError) -> any CatalogueWeights {
+        let source = try FloatSource(rows, rank: 2, for: "a catalogue")
+        let (count, columns) = (rows.shape[0], rows.shape[1])
+        guard count <= Int(Int32.max) - 64 else {
+            throw ComputeError(.invalidArgument, "\(rows.name): a catalogue of \(count) rows is too long")
+        }
+        let words = (count + 63) / 64
+        guard eligible.count == words else {
+            throw ComputeError(
+                .invalidArgument,
+                "\(rows.name): \(eligible.count) words of eligible rows for \(count) rows, \(words) are needed"
+            )
+        }
+        var bits = eligible
+        if count % 64 != 0 { bits[words - 1] &= (1 << UInt64(count % 64)) - 1 }
+        bits[0] &= ~1
+
+        let block = gk_block_rows
+        let padded = words * block
+        let (floats, overflow) = padded.multipliedReportingOverflow(by: columns)
+        guard !overflow else { throw ComputeError(.outOfMemory, "\(rows.name) is too large to be packed") }
+        let packed = WeightMemory(try AlignedMemory(zeroedFloats: floats, for: rows.name), account: account)
+        let scratch = try AlignedMemory(zeroedFloats: block * columns, for: rows.name)
+        for first in stride(from: 0, to: count, by: block) {
+            let taken = min(block, count - first)
+            gk_widen(
+                source.dtype,
+                source.base + first * columns * source.byteCount,
+                taken * columns,
+                scratch.floats
+            )
+            if let normalization {
+                let (norm, epsilon) = normalization.kernel
+                let kernel = norm == .layer ? kernels.pointee.layer_norm : kernels.pointee.l2_norm
+                kernel?(taken, columns, epsilon, scratch.floats, columns, nil, 0, scratch.floats, columns)
+            }
+            gk_pack(
+                .float32,
+                scratch.floats,
+                1,
+                columns,
+                columns,
+                0,
+                taken,
+                first,
+                padded,
+                kernels.pointee.gemm_columns,
+                packed.floats
+            )
+        }
+        return CPUCatalogue(rows: count, columns: columns, device: identity, items: packed, eligible: bits)
+    }
+}
+
+extension Normalization {
+    /// As the kernels name it.
+    var kernel: (norm: gk_norm, epsilon: Float) {
+        switch self {
+        case .layerNorm(let epsilon): (.layer, epsilon)
+        case .l2(let epsilon): (.l2, epsilon)
+        }
+    }
+}
+
+/// A host tensor whose shape and bytes have been found to agree, with elements that can be widened to float32.
+private struct FloatSource {
+    let dtype: gk_dtype
+    let base: UnsafeRawPointer
+    let count: Int
+    /// Bytes of an element.
+    let byteCount: Int
+
+    init(_ tensor: HostTensor, rank: Int, for use: String) throws(ComputeError) {
+        switch tensor.dtype {
+        case .float32: dtype = .float32
+        case .float16: dtype = .float16
+        case .bfloat16: dtype = .bfloat16
+        case .int8, .uint8, .bool, .int32, .int64:
+            throw ComputeError(.invalidArgument, "\(tensor.name): \(use) cannot be made from \(tensor.dtype.rawValue)")
+        }
+        guard tensor.shape.count == rank else {
+            throw ComputeError(.invalidArgument, "\(tensor.name): \(use) has rank \(rank), this is \(tensor.shape)")
+        }
+        var count = 1
+        for extent in tensor.shape {
+            let (product, overflow) = count.multipliedReportingOverflow(by: extent)
+            guard extent >= 0, !overflow else {
+                throw ComputeError(.invalidArgument, "\(tensor.name): the shape \(tensor.shape) is not possible")
+            }
+            count = product
+        }
+        byteCount = tensor.dtype.byteCount
+        let (bytes, overflow) = count.multipliedReportingOverflow(by: byteCount)
+        guard !overflow, bytes == tensor.bytes.count else {
+            throw ComputeError(
+                .invalidArgument,
+                "\(tensor.name): \(tensor.bytes.count) bytes for \(tensor.shape) of \(tensor.dtype.rawValue)"
+            )
+        }
+        guard count > 0, let base = tensor.bytes.baseAddress else {
+            throw ComputeError(.invalidArgument, "\(tensor.name): \(use) cannot be made from an empty tensor")
+        }
+        self.count = count
+        self.base = base
+    }
+
+    /// Whether the elements can be read as floats where they are.
+    var isPlainFloats: Bool {
+        dtype == .float32 && UInt(bitPattern: base) % UInt(MemoryLayout<Float>.alignment) == 0
+    }
+}

@@ -1,0 +1,62 @@
+// The CPU as a device: chooses the kernels, owns the worker threads, packs weights, makes streams.
+
+internal import CKernels
+package import Compute
+internal import Glibc
+
+/// Compute on the host's processors, in float32.
+///
+/// Belongs to the thread that made it, like everything it makes. Its worker threads live as long as it does and sleep
+/// between operations. float32 tables are read straight from the memory of their `HostTensor`; everything else is
+/// copied when it is packed.
+package final class CPUDevice: Device {
+    package let description: DeviceDescription
+    let kernels: UnsafePointer<gk_kernels>
+    let pool: WorkerPool
+    let identity = DeviceIdentity()
+    let account = MemoryAccount()
+    /// The bucket table of HSTU's time bias, the same for every model.
+    let timeCells: [UInt32]
+
+    /// - Parameters:
+    ///   - threads: how many compute, the calling thread included; more than `availableThreads` only costs.
+    ///   - isa: the kernels to use; nil: those that the environment's GENREC_ISA names, else the best of the host.
+    /// - Throws: `ComputeError.invalidArgument` for fewer than one thread, `.unsupported` for kernels that the host
+    ///   cannot run, `.outOfMemory` when a thread cannot be started.
+    package init(threads: Int, isa: InstructionSet? = nil) throws(ComputeError) {
+        guard (1...1024).contains(threads) else {
+            throw ComputeError(.invalidArgument, "a CPU device computes with 1 to 1024 threads, not \(threads)")
+        }
+        let chosen: InstructionSet
+        if let isa {
+            chosen = isa
+        } else {
+            chosen = try InstructionSet.selected(override: getenv("GENREC_ISA").map { String(cString: $0) })
+        }
+        guard let kernels = gk_kernels_for(chosen.level) else {
+            throw ComputeError(.unsupported, "this host does not have the instruction set \(chosen.rawValue)")
+        }
+        self.kernels = kernels
+        pool = try WorkerPool(threads: threads)
+        description = DeviceDescription(
+            name: "cpu",
+            architecture: chosen.rawValue,
+            dtype: .float32,
+            threads: threads
+        )
+        timeCells = [UInt32](unsafeUninitializedCapacity: gk_time_cells) { cells, count in
+            gk_time_cells_fill(cells.baseAddress)
+            count = gk_time_cells
+        }
+    }
+
+    package var memory: DeviceMemory { account.memory }
+
+    package func supports(_ operation: OperationKind) -> Bool {
+        switch operation {
+        case .embed, .linear, .normalize, .gatherRows, .hstuAttention, .selectTopK: true
+        }
+    }
+
+    package func makeStream() throws(ComputeError) -> any Stream { CPUStream(device: self) }
+}

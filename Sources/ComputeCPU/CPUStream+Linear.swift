@@ -1,0 +1,107 @@
+// Projections: what is fused into their input, and how the work is cut for the threads.
+
+internal import CKernels
+package import Compute
+
+extension CPUStream {
+    package func linear(_ operation: LinearOperation) throws(ComputeError) {
+        let weights = try own(operation.weights, as: CPULinear.self, in: "linear")
+        let input = operation.input.parts
+        let values = input.values
+        try values.require(.float32, in: "linear", as: "input")
+        if let gate = input.gate {
+            try gate.require(.float32, rows: values.rows, columns: values.columns, in: "linear", as: "gate")
+        }
+        let (depth, overflow) = values.columns.multipliedReportingOverflow(by: input.kind == .concatenated ? 3 : 1)
+        guard !overflow, depth == weights.inputs else {
+            throw ComputeError(
+                .invalidArgument,
+                "linear: the input has \(depth) columns, the weights take \(weights.inputs)"
+            )
+        }
+        let output = operation.output
+        try output.require(.float32, rows: values.rows, columns: weights.outputs, in: "linear", as: "output")
+        if let residual = operation.residual {
+            try residual.require(.float32, rows: values.rows, columns: weights.outputs, in: "linear", as: "residual")
+        }
+        guard values.rows > 0 else { return }
+
+        let mark = arena.mark
+        defer { arena.release(to: mark) }
+        let blocks = blocks(rows: values.rows, columns: weights.outputs, depth: depth)
+        var job = gk_linear()
+        job.kernels = device.kernels
+        job.input = input.kind
+        job.norm = input.norm
+        job.epsilon = input.epsilon
+        job.x = UnsafePointer(values.floats)
+        job.x_stride = values.rowStride
+        job.x_columns = values.columns
+        if let gate = input.gate {
+            job.gate = UnsafePointer(gate.floats)
+            job.gate_stride = gate.rowStride
+        }
+        job.rows = values.rows
+        job.depth = depth
+        job.columns = weights.outputs
+        job.weights = UnsafePointer(weights.matrix.floats)
+        job.bias = weights.bias.map { UnsafePointer($0.floats) }
+        job.activation = operation.activation == .silu ? .silu : .none
+        if let residual = operation.residual {
+            job.residual = UnsafePointer(residual.floats)
+            job.residual_stride = residual.rowStride
+        }
+        job.output = output.floats
+        job.output_stride = output.rowStride
+        job.block_rows = blocks.rows
+        job.block_columns = blocks.columns
+        let scratch = try allocateScratch(floats: gk_linear_scratch(&job))
+        job.scratch = scratch.base
+        job.scratch_stride = scratch.stride
+        withExtendedLifetime(weights) {
+            device.pool.run(gk_linear_run, job: &job, count: gk_linear_tasks(&job))
+        }
+    }
+
+    /// Rows and columns of a task. The cut decides only who computes what: results do not depend on it.
+    private func blocks(rows: Int, columns: Int, depth: Int) -> (rows: Int, columns: Int) {
+        let tileRows = device.kernels.pointee.gemm_rows
+        let tileColumns = device.kernels.pointee.gemm_columns
+        // As many rows as keep the prepared input within half of a usual level-2 cache.
+        let cachedRows = max(tileRows, 65_536 / max(depth, 1) / tileRows * tileRows)
+        let threads = device.pool.threads
+        let work = Double(rows) * Double(columns) * Double(depth)
+        // Less than this is done before a worker has woken.
+        guard threads > 1, work > 200_000 else { return (min(cachedRows, 96), columns) }
+        // Some four tasks a thread, so that a disturbed thread leaves its share to the others.
+        let wantedTasks = threads * 4
+        let rowTiles = (rows + tileRows - 1) / tileRows
+        let tilesOfBlock = max(1, min(rowTiles / wantedTasks, min(cachedRows, 96) / tileRows))
+        let rowBlocks = (rowTiles + tilesOfBlock - 1) / tilesOfBlock
+        guard rowBlocks < wantedTasks else { return (tilesOfBlock * tileRows, columns) }
+        // Few rows: cut the columns too.
+        let columnTiles = (columns + tileColumns - 1) / tileColumns
+        let columnBlocks = min(columnTiles, (wantedTasks + rowBlocks - 1) / rowBlocks)
+        let tilesOfColumnBlock = (columnTiles + columnBlocks - 1) / columnBlocks
+        return (tilesOfBlock * tileRows, tilesOfColumnBlock * tileColumns)
+    }
+}
+
+extension LinearInput {
+    /// The input as the kernels take it.
+    fileprivate var parts: (kind: gk_input, values: Tensor, gate: Tensor?, norm: gk_norm, epsilon: Float) {
+        switch self {
+        case .plain(let values):
+            return (.plain, values, nil, .layer, 0)
+        case .normalized(let values, let normalization):
+            let (norm, epsilon) = normalization.kernel
+            return (.normalized, values, nil, norm, epsilon)
+        case .gated(let gate, let values, let normalization):
+            let (norm, epsilon) = normalization.kernel
+            return (.gated, values, gate, norm, epsilon)
+        case .concatenatedGate(let gate, let values, let normalization):
+            let (norm, epsilon) = normalization.kernel
+            return (.concatenated, values, gate, norm, epsilon)
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// Operations that work row by row: embedding, norms, gathering.
+
+internal import CKernels
+package import Compute
+internal import Glibc
+
+extension CPUStream {
+    package func embed(_ operation: EmbedOperation) throws(ComputeError) {
+        let table = try own(operation.table, as: CPUTable.self, in: "embed")
+        let output = operation.output
+        let rows = output.rows
+        try output.require(.float32, rows: rows, columns: table.columns, in: "embed", as: "output")
+        try check(operation.ids, rows: rows, table: table, role: "ids")
+        var positionTable: CPUTable?
+        if let positions = operation.positions {
+            let own = try own(positions.table, as: CPUTable.self, in: "embed")
+            guard own.columns == table.columns else {
+                throw ComputeError(
+                    .invalidArgument,
+                    "embed: positions have \(own.columns) columns, the table has \(table.columns)"
+                )
+            }
+            try check(positions.ids, rows: rows, table: own, role: "position ids")
+            positionTable = own
+        }
+        guard rows > 0 else { return }
+        withExtendedLifetime((table, positionTable)) {
+            device.kernels.pointee.embed(
+                rows,
+                table.columns,
+                operation.ids.int32s,
+                table.values,
+                operation.scale,
+                operation.positions?.ids.int32s,
+                positionTable?.values,
+                output.floats,
+                output.rowStride
+            )
+        }
+    }
+
+    /// Ids are followed as addresses, so they are checked here even though callers have checked them.
+    private func check(_ ids: Tensor, rows: Int, table: CPUTable, role: StaticString) throws(ComputeError) {
+        try ids.require(.int32, rows: 1, columns: rows, in: "embed", as: role)
+        guard rows > 0 else { return }
+        var least: Int32 = 0
+        var most: Int32 = 0
+        gk_id_range(ids.int32s, rows, &least, &most)
+        guard least >= 0, Int(most) < table.rows else {
+            throw ComputeError(
+                .invalidArgument,
+                "embed: \(role) run from \(least) to \(most), the table has \(table.rows) rows"
+            )
+        }
+    }
+
+    package func normalize(
+        _ input: Tensor,
+        _ normalization: Normalization,
+        output: Tensor
+    ) throws(ComputeError) {
+        try input.require(.float32, in: "normalize", as: "input")
+        try output.require(.float32, rows: input.rows, columns: input.columns, in: "normalize", as: "output")
+        guard input.rows > 0, input.columns > 0 else { return }
+        let (norm, epsilon) = normalization.kernel
+        // A task is some ten microseconds of work.
+        let blockRows = max(1, 16_384 / input.columns)
+        var job = gk_rows(
+            kernels: device.kernels,
+            norm: norm,
+            epsilon: epsilon,
+            rows: input.rows,
+            columns: input.columns,
+            block_rows: blockRows,
+            x: input.floats,
+            x_stride: input.rowStride,
+            output: output.floats,
+            output_stride: output.rowStride
+        )
+        device.pool.run(gk_rows_run, job: &job, count: (input.rows + blockRows - 1) / blockRows)
+    }
+
+    package func gatherRows(_ source: Tensor, rows: [Int32], output: Tensor) throws(ComputeError) {
+        try source.require(.float32, in: "gather rows", as: "source")
+        try output.require(.float32, rows: rows.count, columns: source.columns, in: "gather rows", as: "output")
+        for row in rows where row < 0 || Int(row) >= source.rows {
+            throw ComputeError(.invalidArgument, "gather rows: row \(row) is asked for, the source has \(source.rows)")
+        }
+        let (from, to) = (source.floats, output.floats)
+        for (index, row) in rows.enumerated() {
+            memcpy(
+                to + index * output.rowStride,
+                from + Int(row) * source.rowStride,
+                source.columns * MemoryLayout<Float>.stride
+            )
+        }
+    }
+}

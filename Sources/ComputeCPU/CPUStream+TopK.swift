@@ -1,0 +1,165 @@
+// Selection of the best catalogue rows: the scan over all threads, and the merge of what each found.
+
+internal import CKernels
+package import Compute
+internal import Glibc
+
+/// What one top-k operation selected, in the stream's memory.
+struct Selection {
+    let found: UnsafePointer<gk_scored>
+    let counts: UnsafePointer<UInt32>
+    /// Where each query's rows begin.
+    let first: [Int]
+}
+
+extension CPUStream {
+    package func selectTopK(_ operation: TopKOperation) throws(ComputeError) -> TopKTicket {
+        let catalogue = try own(operation.catalogue, as: CPUCatalogue.self, in: "select top k")
+        let queries = operation.queries
+        try queries.require(.float32, rows: queries.rows, columns: catalogue.columns, in: "select top k", as: "queries")
+        guard operation.masks.count == queries.rows, operation.counts.count == queries.rows else {
+            throw ComputeError(
+                .invalidArgument,
+                """
+                select top k: \(operation.masks.count) masks and \(operation.counts.count) counts for \
+                \(queries.rows) queries
+                """
+            )
+        }
+        let ticket = TopKTicket(id: selections.count)
+        let workers = device.pool.threads
+        var first: [Int] = []
+        var total = 0
+        var largest = 0
+        for (query, count) in operation.counts.enumerated() {
+            try check(operation.masks[query], count: count, query: query, catalogue: catalogue)
+            first.append(total)
+            // No more can be found than there are.
+            total += min(count, catalogue.rows)
+            largest = max(largest, min(count, catalogue.rows))
+        }
+
+        let found = try allocate(byteCount: workers * max(total, 1) * MemoryLayout<gk_scored>.stride)
+            .assumingMemoryBound(to: gk_scored.self)
+        let countBytes = workers * max(queries.rows, 1) * MemoryLayout<UInt32>.stride
+        let counts = try allocate(byteCount: countBytes).assumingMemoryBound(to: UInt32.self)
+        memset(counts, 0, countBytes)
+        selections.append(Selection(found: UnsafePointer(found), counts: UnsafePointer(counts), first: first))
+        guard queries.rows > 0 else { return ticket }
+
+        let mark = arena.mark
+        defer { arena.release(to: mark) }
+        let wants = try copyWants(operation, first: first, catalogue: catalogue)
+        let merged = try allocate(byteCount: queries.rows * workers * largest * MemoryLayout<gk_scored>.stride)
+        var scan = gk_scan()
+        scan.kernels = device.kernels
+        scan.queries = queries.rows
+        scan.depth = catalogue.columns
+        scan.query = UnsafePointer(queries.floats)
+        scan.query_stride = queries.rowStride
+        scan.wants = UnsafePointer(wants)
+        scan.items = UnsafePointer(catalogue.items.floats)
+        scan.item_rows = catalogue.rows
+        scan.found = found
+        scan.found_stride = total
+        scan.found_counts = counts
+        scan.workers = workers
+        // Some eight tasks a thread, but not below a few microseconds of work.
+        let blocks = (catalogue.rows + gk_block_rows - 1) / gk_block_rows
+        scan.task_blocks = workers == 1 ? blocks : max(16, blocks / (workers * 8))
+        catalogue.eligible.withUnsafeBufferPointer { eligible in
+            scan.eligible = eligible.baseAddress
+            device.pool.run(gk_scan_run, job: &scan, count: gk_scan_tasks(&scan))
+            withUnsafePointer(to: &scan) { scan in
+                var merge = gk_merge(
+                    scan: scan,
+                    merged: merged.assumingMemoryBound(to: gk_scored.self),
+                    merged_stride: workers * largest
+                )
+                device.pool.run(gk_merge_run, job: &merge, count: queries.rows)
+            }
+        }
+        withExtendedLifetime(catalogue) {}
+        return ticket
+    }
+
+    package func selected(_ ticket: TopKTicket, query: Int) -> [ScoredRow] {
+        precondition(selections.indices.contains(ticket.id), "the ticket is of another batch")
+        let selection = selections[ticket.id]
+        precondition(selection.first.indices.contains(query), "the operation has no such query")
+        let rows = selection.found + selection.first[query]
+        let count = Int(selection.counts[query])
+        return [ScoredRow](unsafeUninitializedCapacity: count) { buffer, initialized in
+            for index in 0..<count {
+                buffer.initializeElement(at: index, to: ScoredRow(row: rows[index].row, score: rows[index].score))
+            }
+            initialized = count
+        }
+    }
+
+    private func check(
+        _ mask: SelectionMask,
+        count: Int,
+        query: Int,
+        catalogue: CPUCatalogue
+    ) throws(ComputeError) {
+        guard count >= 1 else {
+            throw ComputeError(.invalidArgument, "select top k: query \(query) asks for \(count) rows")
+        }
+        if let allowed = mask.allowed, allowed.count < catalogue.eligible.count {
+            throw ComputeError(
+                .invalidArgument,
+                """
+                select top k: query \(query) allows rows by \(allowed.count) words, the catalogue's \
+                \(catalogue.rows) rows need \(catalogue.eligible.count)
+                """
+            )
+        }
+        var previous: Int32 = -1
+        for row in mask.excluded {
+            guard row > previous, Int(row) < catalogue.rows else {
+                throw ComputeError(
+                    .invalidArgument,
+                    """
+                    select top k: query \(query) excludes row \(row) after \(previous); rows ascend and lie below \
+                    \(catalogue.rows)
+                    """
+                )
+            }
+            previous = row
+        }
+    }
+
+    /// The wishes of all queries with their masks copied into the stream's memory, where threads can read them.
+    private func copyWants(
+        _ operation: TopKOperation,
+        first: [Int],
+        catalogue: CPUCatalogue
+    ) throws(ComputeError) -> UnsafeMutablePointer<gk_scan_query> {
+        let wants = try allocate(byteCount: operation.masks.count * MemoryLayout<gk_scan_query>.stride)
+            .assumingMemoryBound(to: gk_scan_query.self)
+        for (query, mask) in operation.masks.enumerated() {
+            var want = gk_scan_query()
+            want.count = min(operation.counts[query], catalogue.rows)
+            want.first = first[query]
+            if let allowed = mask.allowed {
+                let words = try allocate(byteCount: allowed.count * MemoryLayout<UInt64>.stride)
+                allowed.withUnsafeBytes {
+                    words.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(words), byteCount: $0.count)
+                }
+                want.allowed = UnsafePointer(words.assumingMemoryBound(to: UInt64.self))
+                want.words = allowed.count
+            }
+            if !mask.excluded.isEmpty {
+                let rows = try allocate(byteCount: mask.excluded.count * MemoryLayout<Int32>.stride)
+                mask.excluded.withUnsafeBytes {
+                    rows.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(rows), byteCount: $0.count)
+                }
+                want.excluded = UnsafePointer(rows.assumingMemoryBound(to: Int32.self))
+                want.excluded_count = mask.excluded.count
+            }
+            wants[query] = want
+        }
+        return wants
+    }
+}

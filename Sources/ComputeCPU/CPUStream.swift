@@ -1,0 +1,114 @@
+// A stream on the CPU: operations run at once, on the calling thread and the device's workers, in memory that is used
+// again for every batch.
+
+internal import CKernels
+package import Compute
+internal import Glibc
+
+/// An order of operations on the CPU. An operation has run when its call returns, so `synchronize()` only reports.
+package final class CPUStream: Compute.Stream {
+    let device: CPUDevice
+    var arena = Arena()
+    /// What each top-k operation of the batch selected.
+    var selections: [Selection] = []
+    /// The time buckets of the batch's sequences, computed by the first layer that asks and kept for the others.
+    var buckets: BucketCache?
+    private var accountedBytes = 0
+
+    init(device: CPUDevice) {
+        self.device = device
+    }
+
+    deinit { device.account.memory.workspaceBytes -= accountedBytes }
+
+    package func begin() throws(ComputeError) {
+        arena.reset()
+        selections.removeAll(keepingCapacity: true)
+        buckets = nil
+        account()
+    }
+
+    package func makeTensor(rows: Int, columns: Int, dtype: DType) throws(ComputeError) -> Tensor {
+        guard rows >= 0, columns >= 0 else {
+            throw ComputeError(.invalidArgument, "a tensor of \(rows) × \(columns) cannot be made")
+        }
+        let stride = Self.rowStride(columns: columns, dtype: dtype)
+        let (elements, tooMany) = rows.multipliedReportingOverflow(by: stride)
+        let (byteCount, tooLarge) = elements.multipliedReportingOverflow(by: dtype.byteCount)
+        guard !tooMany, !tooLarge else {
+            throw ComputeError(.outOfMemory, "there is no memory for a tensor of \(rows) × \(columns)")
+        }
+        let address = try allocate(byteCount: byteCount)
+        return Tensor(
+            address: DeviceAddress(bits: UInt(bitPattern: address)),
+            dtype: dtype,
+            rows: rows,
+            columns: columns,
+            rowStride: stride
+        )
+    }
+
+    package func upload(_ values: UnsafeRawBufferPointer, dtype: DType) throws(ComputeError) -> Tensor {
+        guard values.count % dtype.byteCount == 0 else {
+            throw ComputeError(
+                .invalidArgument,
+                "upload: \(values.count) bytes are not whole elements of \(dtype.rawValue)"
+            )
+        }
+        let address = try allocate(byteCount: values.count)
+        if let source = values.baseAddress { memcpy(address, source, values.count) }
+        return Tensor(
+            address: DeviceAddress(bits: UInt(bitPattern: address)),
+            dtype: dtype,
+            rows: 1,
+            columns: values.count / dtype.byteCount
+        )
+    }
+
+    package func synchronize() throws(ComputeError) {}
+
+    package func read(_ tensor: Tensor) throws(ComputeError) -> [Float] {
+        try tensor.require(.float32, in: "read", as: "tensor")
+        let source = tensor.floats
+        return [Float](unsafeUninitializedCapacity: tensor.rows * tensor.columns) { buffer, count in
+            for row in 0..<tensor.rows {
+                for column in 0..<tensor.columns {
+                    buffer[row * tensor.columns + column] = source[row * tensor.rowStride + column]
+                }
+            }
+            count = tensor.rows * tensor.columns
+        }
+    }
+
+    // MARK: Memory
+
+    /// Memory until the next `begin()`, or until it is released to a mark.
+    func allocate(byteCount: Int) throws(ComputeError) -> UnsafeMutableRawPointer {
+        let address = try arena.allocate(byteCount: byteCount)
+        account()
+        return address
+    }
+
+    /// Scratch of `floats` floats for each thread; the stride between the threads' shares is whole cache lines.
+    func allocateScratch(floats: Int) throws(ComputeError) -> (base: UnsafeMutablePointer<Float>, stride: Int) {
+        let stride = (floats + 15) / 16 * 16
+        let memory = try allocate(byteCount: stride * device.pool.threads * MemoryLayout<Float>.stride)
+        return (memory.assumingMemoryBound(to: Float.self), stride)
+    }
+
+    private func account() {
+        guard accountedBytes != arena.reservedBytes else { return }
+        device.account.memory.workspaceBytes += arena.reservedBytes - accountedBytes
+        accountedBytes = arena.reservedBytes
+    }
+
+    /// Elements from one row to the next: whole cache lines, and from 1 kB on an odd number of them, because rows a
+    /// power of two apart would share a few sets of the cache.
+    private static func rowStride(columns: Int, dtype: DType) -> Int {
+        let (byteCount, overflow) = columns.multipliedReportingOverflow(by: dtype.byteCount)
+        guard !overflow, byteCount <= Int.max - 2 * 64 else { return columns }
+        var lines = (byteCount + 63) / 64
+        if lines >= 16 { lines |= 1 }
+        return lines * 64 / dtype.byteCount
+    }
+}

@@ -1,0 +1,107 @@
+// What a CPU device makes of a model's weights. Each knows its device, and refuses to be used with another.
+
+internal import CKernels
+internal import Compute
+
+/// Weights of a CPU device: of which one, so that a stream can refuse those of another.
+protocol CPUWeights: AnyObject {
+    var device: DeviceIdentity { get }
+}
+
+/// Stands for one device; everything made by it refers to the same object.
+final class DeviceIdentity {}
+
+/// A projection: K × N in column panels, and its bias.
+final class CPULinear: LinearWeights, CPUWeights {
+    let inputs: Int
+    let outputs: Int
+    let device: DeviceIdentity
+    /// inputs · gk_packed_columns floats.
+    let matrix: WeightMemory
+    /// gk_packed_columns floats.
+    let bias: WeightMemory?
+
+    init(inputs: Int, outputs: Int, device: DeviceIdentity, matrix: WeightMemory, bias: WeightMemory?) {
+        self.inputs = inputs
+        self.outputs = outputs
+        self.device = device
+        self.matrix = matrix
+        self.bias = bias
+    }
+}
+
+/// A table of rows, contiguous in float32: the file's own bytes, or a widened copy of them.
+final class CPUTable: EmbeddingTable, CPUWeights {
+    let rows: Int
+    let columns: Int
+    let device: DeviceIdentity
+    let values: UnsafePointer<Float>
+    /// The copy that `values` points into; nil where it is the file's mapping, which its owner keeps.
+    private let copy: WeightMemory?
+
+    init(rows: Int, columns: Int, device: DeviceIdentity, values: UnsafePointer<Float>, copy: WeightMemory?) {
+        self.rows = rows
+        self.columns = columns
+        self.device = device
+        self.values = values
+        self.copy = copy
+    }
+}
+
+/// The entries of a relative bias, in both forms that attention reads: a vector is told apart only by how it is used.
+final class CPUBias: BiasVector, CPUWeights {
+    let count: Int
+    let device: DeviceIdentity
+    private let memory: WeightMemory
+
+    /// Floats before and after the distances, for the lanes of a tile that have no row.
+    static let margin = gk_lanes
+
+    /// `byBucket[b]` is the entry of time bucket b, the last entry where there are fewer: gk_time_entries floats.
+    var byBucket: UnsafePointer<Float> { UnsafePointer(memory.floats) }
+
+    /// `byDistance[d]` is the entry of a key d rows before its query, N − 1 − d, for d in 0 ..< N with count = 2N − 1;
+    /// zeros for `margin` entries on either side.
+    var byDistance: UnsafePointer<Float> {
+        UnsafePointer(memory.floats + gk_time_entries + Self.margin)
+    }
+
+    /// Floats of both forms together.
+    static func floatCount(entries: Int) -> Int {
+        gk_time_entries + 2 * margin + (entries + 1) / 2
+    }
+
+    /// - Parameters:
+    ///   - entries: at least one.
+    ///   - memory: `floatCount` zeros.
+    init(entries: [Float], device: DeviceIdentity, memory: WeightMemory) {
+        count = entries.count
+        self.device = device
+        self.memory = memory
+        for bucket in 0..<gk_time_entries {
+            memory.floats[bucket] = entries[min(bucket, entries.count - 1)]
+        }
+        let distances = memory.floats + gk_time_entries + Self.margin
+        let farthest = (entries.count + 1) / 2 - 1
+        for distance in 0...farthest { distances[distance] = entries[farthest - distance] }
+    }
+}
+
+/// The scored rows of a catalogue: as columns in panels of 64, and the bits of those that exist.
+final class CPUCatalogue: CatalogueWeights, CPUWeights {
+    let rows: Int
+    let columns: Int
+    let device: DeviceIdentity
+    /// columns · rows-rounded-up-to-64 floats.
+    let items: WeightMemory
+    /// One bit a row, whole words.
+    let eligible: [UInt64]
+
+    init(rows: Int, columns: Int, device: DeviceIdentity, items: WeightMemory, eligible: [UInt64]) {
+        self.rows = rows
+        self.columns = columns
+        self.device = device
+        self.items = items
+        self.eligible = eligible
+    }
+}

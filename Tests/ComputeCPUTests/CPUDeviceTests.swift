@@ -1,0 +1,231 @@
+// What is the CPU device's own: its choice of kernels, its memory, its threads, and results that do not depend on them.
+
+import Compute
+import ComputeCPU
+import Testing
+
+/// Float32 weights in memory that lives as long as the object.
+private final class Floats {
+    let tensor: HostTensor
+    private let memory: UnsafeMutableBufferPointer<Float>
+
+    init(_ name: String, _ shape: [Int], _ value: (Int) -> Float) {
+        memory = .allocate(capacity: shape.reduce(1, *))
+        for index in memory.indices { memory.initializeElement(at: index, to: value(index)) }
+        tensor = HostTensor(name: name, dtype: .float32, shape: shape, bytes: UnsafeRawBufferPointer(memory))
+    }
+
+    deinit { memory.deallocate() }
+}
+
+/// Some number in -1 ..< 1, the same for the same arguments.
+private func number(_ index: Int, _ seed: Int) -> Float {
+    var z = UInt64(truncatingIfNeeded: index &* 1_000_003 &+ seed) &* 0x9e37_79b9_7f4a_7c15
+    z = (z ^ (z >> 29)) &* 0xbf58_476d_1ce4_e5b9
+    return Float(Int(z >> 40) - 8_388_608) / 8_388_608
+}
+
+/// A layer of HSTU and a selection, as a model would run them; every intermediate result in one array.
+private struct Layer {
+    let lengths: [Int]
+    let width = 50
+    let heads = 2
+
+    func run(threads: Int) throws -> (values: [Float], last: [Float], lastOfAll: [Float], selected: [ScoredRow]) {
+        let device = try CPUDevice(threads: threads)
+        let uvqk = Floats("uvqk", [width, 4 * width]) { number($0, 1) }
+        let out = Floats("o", [width, width]) { number($0, 2) }
+        let bias = Floats("o_bias", [width]) { number($0, 3) }
+        let position = Floats("pos_w", [2 * 300 - 1]) { number($0, 4) }
+        let time = Floats("ts_w", [129]) { number($0, 5) }
+        let items = Floats("items", [3000, width]) { number($0, 6) }
+        let projection = try device.makeLinear(uvqk.tensor, layout: .inputMajor, columns: nil, bias: nil)
+        let output = try device.makeLinear(out.tensor, layout: .outputMajor, columns: nil, bias: bias.tensor)
+        let positionBias = try device.makeBias(position.tensor)
+        let timeBias = try device.makeBias(time.tensor)
+        let catalogue = try device.makeCatalogue(
+            items.tensor,
+            normalization: .l2(epsilon: 1e-6),
+            eligible: [UInt64](repeating: .max, count: 47)
+        )
+        let table = try device.makeTable(items.tensor)
+
+        let stream = try device.makeStream()
+        let layout = Jagged(lengths: lengths)
+        let rows = layout.rows
+        try stream.begin()
+        let x = try stream.makeTensor(rows: rows, columns: width, dtype: .float32)
+        let ids = (0..<rows).map { Int32($0 * 37 % 3000) }
+        try stream.embed(
+            EmbedOperation(
+                ids: try stream.upload(ids, dtype: .int32),
+                table: table,
+                scale: 7,
+                positions: nil,
+                output: x
+            )
+        )
+        let z = try stream.makeTensor(rows: rows, columns: 4 * width, dtype: .float32)
+        let norm = Normalization.layerNorm(epsilon: 1e-6)
+        try stream.linear(
+            LinearOperation(input: .normalized(x, norm), weights: projection, activation: .silu, output: z)
+        )
+        let y = try stream.makeTensor(rows: rows, columns: width, dtype: .float32)
+        let times = (0..<rows + lengths.count).map { Int64($0 * $0 * 97) }
+        var attention = HSTUAttentionOperation(
+            layout: layout,
+            queryRows: .all,
+            query: z.columns(2 * width..<3 * width),
+            key: z.columns(3 * width..<4 * width),
+            value: z.columns(width..<2 * width),
+            output: y,
+            heads: heads,
+            scale: 1.0 / 311,
+            bias: RelativeBias(
+                position: positionBias,
+                time: timeBias,
+                maximumLength: 300,
+                timestamps: try stream.upload(times, dtype: .int64),
+                applies: lengths.map { $0 % 3 != 0 }
+            )
+        )
+        try stream.hstuAttention(attention)
+        let lastRows = layout.offsets.dropFirst().map { $0 - 1 }
+        attention.queryRows = .last
+        attention.query = try stream.makeTensor(rows: layout.count, columns: width, dtype: .float32)
+        attention.output = try stream.makeTensor(rows: layout.count, columns: width, dtype: .float32)
+        try stream.gatherRows(z.columns(2 * width..<3 * width), rows: lastRows, output: attention.query)
+        try stream.hstuAttention(attention)
+        let lastOfAll = try stream.makeTensor(rows: layout.count, columns: width, dtype: .float32)
+        try stream.gatherRows(y, rows: lastRows, output: lastOfAll)
+
+        try stream.linear(
+            LinearOperation(
+                input: .gated(gate: z.columns(0..<width), values: y, norm),
+                weights: output,
+                residual: x,
+                output: x
+            )
+        )
+        let users = try stream.makeTensor(rows: layout.count, columns: width, dtype: .float32)
+        try stream.gatherRows(x, rows: lastRows, output: users)
+        try stream.normalize(users, .l2(epsilon: 1e-6), output: users)
+        let ticket = try stream.selectTopK(
+            TopKOperation(
+                queries: users,
+                catalogue: catalogue,
+                masks: lengths.map { SelectionMask(excluded: [Int32($0)]) },
+                counts: lengths.map { 5 + $0 }
+            )
+        )
+        try stream.synchronize()
+        let selected = lengths.indices.flatMap { stream.selected(ticket, query: $0) }
+        return try withExtendedLifetime([uvqk, out, bias, position, time, items]) {
+            (
+                try stream.read(z) + stream.read(y) + stream.read(x) + stream.read(users),
+                try stream.read(attention.output), try stream.read(lastOfAll), selected
+            )
+        }
+    }
+}
+
+struct CPUDeviceTests {
+    @Test(arguments: [[200], [1, 30, 300, 7, 64, 15, 16, 17], [3, 5]])
+    func givesTheSameBits_WithAnyNumberOfThreads(_ lengths: [Int]) throws {
+        let layer = Layer(lengths: lengths)
+        let one = try layer.run(threads: 1)
+        for threads in [2, 5] {
+            let several = try layer.run(threads: threads)
+            #expect(several.values.map(\.bitPattern) == one.values.map(\.bitPattern))
+            #expect(several.last.map(\.bitPattern) == one.last.map(\.bitPattern))
+            #expect(several.selected == one.selected)
+        }
+    }
+
+    @Test
+    func givesTheLastRowTheSameBits_WhetherOrNotTheOthersAsk() throws {
+        let result = try Layer(lengths: [200, 1, 31, 16, 290]).run(threads: 2)
+        #expect(result.last.map(\.bitPattern) == result.lastOfAll.map(\.bitPattern))
+    }
+
+    @Test
+    func describesItself() throws {
+        let device = try CPUDevice(threads: 2, isa: .scalar)
+        let description = DeviceDescription(name: "cpu", architecture: "scalar", dtype: .float32, threads: 2)
+        #expect(device.description == description)
+    }
+
+    @Test(arguments: [0, -1, 1025])
+    func refuses_ANumberOfThreadsThatMakesNoSense(_ threads: Int) {
+        #expect(throws: ComputeError(.invalidArgument, "")) { try CPUDevice(threads: threads) }
+    }
+
+    @Test
+    func refuses_WeightsOfAnotherDevice() throws {
+        let first = try CPUDevice(threads: 1)
+        let second = try CPUDevice(threads: 1)
+        let matrix = Floats("w", [2, 3]) { Float($0) }
+        let weights = try second.makeLinear(matrix.tensor, layout: .inputMajor, columns: nil, bias: nil)
+        let stream = try first.makeStream()
+        try stream.begin()
+        let x = try stream.makeTensor(rows: 1, columns: 2, dtype: .float32)
+        let y = try stream.makeTensor(rows: 1, columns: 3, dtype: .float32)
+        #expect(throws: ComputeError(.invalidArgument, "")) {
+            try stream.linear(LinearOperation(input: .plain(x), weights: weights, output: y))
+        }
+    }
+
+    @Test
+    func countsItsMemory_WhileWeightsAndStreamsLive() throws {
+        let device = try CPUDevice(threads: 1)
+        let matrix = Floats("w", [64, 64]) { Float($0) }
+        do {
+            let linear = try device.makeLinear(matrix.tensor, layout: .inputMajor, columns: nil, bias: nil)
+            // A float32 table is read where it is.
+            let table = try device.makeTable(matrix.tensor)
+            #expect(device.memory.weightBytes == 64 * 64 * 4)
+            let stream = try device.makeStream()
+            #expect(device.memory.workspaceBytes == 0)
+            _ = try stream.makeTensor(rows: 10, columns: 10, dtype: .float32)
+            #expect(device.memory.workspaceBytes >= 400)
+            withExtendedLifetime((linear, table, stream)) {}
+        }
+        #expect(device.memory == DeviceMemory(weightBytes: 0, workspaceBytes: 0))
+    }
+
+    @Test
+    func takesNoMoreMemory_ForABatchLikeTheLast() throws {
+        let device = try CPUDevice(threads: 2)
+        let stream = try device.makeStream()
+        var after: [Int] = []
+        for _ in 0..<4 {
+            try stream.begin()
+            for _ in 0..<20 { _ = try stream.makeTensor(rows: 500, columns: 70, dtype: .float32) }
+            after.append(device.memory.workspaceBytes)
+        }
+        #expect(Set(after.dropFirst()).count == 1)
+    }
+}
+
+struct InstructionSetTests {
+    @Test
+    func choosesTheBest_WithoutAnOverride() throws {
+        #expect(try InstructionSet.selected(override: nil) == InstructionSet.available.last)
+    }
+
+    @Test(arguments: InstructionSet.available)
+    func obeysTheOverride(_ isa: InstructionSet) throws {
+        #expect(try InstructionSet.selected(override: isa.rawValue) == isa)
+    }
+
+    @Test(arguments: ["", "AVX2", "sse", "avx1024"])
+    func refuses_ANameThatDoesNotExist(_ name: String) {
+        #expect(throws: ComputeError(.unsupported, "")) { try InstructionSet.selected(override: name) }
+    }
+
+    @Test(arguments: InstructionSet.allCases.filter { !$0.isAvailable })
+    func refuses_ALevelThatTheHostDoesNotHave(_ isa: InstructionSet) {
+        #expect(throws: ComputeError(.unsupported, "")) { try InstructionSet.selected(override: isa.rawValue) }
+        #expect(throws: ComputeError(.unsupported, "")) { try CPUDevice(threads: 1, isa: isa) }
+    }
+}

@@ -1,0 +1,162 @@
+// The kernels by themselves, at every level that the host has.
+
+import CKernels
+import Compute
+import Glibc
+import Testing
+
+@testable import ComputeCPU
+
+/// The kernels of a level that the host has.
+private func kernels(_ isa: InstructionSet) throws -> gk_kernels {
+    try #require(gk_kernels_for(isa.level)).pointee
+}
+
+struct KernelListTests {
+    @Test
+    func listsNameEveryKernelOnce_AtEveryLevel() {
+        var count = 0
+        let entries = UnsafeBufferPointer(start: gk_kernel_entries(&count), count: count)
+        let names = entries.map { String(cString: $0.name) }
+        #expect(Set(names).count == names.count)
+        for isa in InstructionSet.allCases {
+            let own = zip(entries, names).filter { $0.0.isa == isa.level }.map(\.1)
+            // As many as the scalar level, which is complete.
+            #expect(own.count == entries.filter { $0.isa == .scalar }.count)
+            #expect(own.allSatisfy { $0.hasPrefix("gk_") && $0.hasSuffix("__\(isa.rawValue)") })
+        }
+    }
+
+    @Test(arguments: InstructionSet.allCases)
+    func tableExists_ExactlyWhenTheHostHasTheLevel(_ isa: InstructionSet) {
+        #expect((gk_kernels_for(isa.level) != nil) == isa.isAvailable)
+    }
+}
+
+struct SiLUTests {
+    /// Floats of every exponent and both signs, and the range where SiLU bends, more closely.
+    private static let samples: [Float] = {
+        var samples: [Float] = [0, -0.0, .leastNonzeroMagnitude, -.leastNonzeroMagnitude]
+        samples += [.greatestFiniteMagnitude, -.greatestFiniteMagnitude, -88.37, -88.36, -88.38, 88, 88.1]
+        for exponent in UInt32(0)..<255 {
+            for mantissa in stride(from: UInt32(0), to: 1 << 23, by: 0x3_7f51) {
+                let x = Float(bitPattern: exponent << 23 | mantissa)
+                samples += [x, -x]
+            }
+        }
+        for step in -45_000...45_000 { samples.append(Float(step) / 499.7) }
+        return samples
+    }()
+
+    @Test(arguments: InstructionSet.available)
+    func staysWithinThreeULP_OverTheWholeRange(_ isa: InstructionSet) throws {
+        let kernel = try #require(try kernels(isa).silu)
+        let x = Self.samples
+        var y = [Float](repeating: .nan, count: x.count)
+        kernel(x.count, x, &y)
+        var worst = 0.0
+        for index in x.indices {
+            let exact = Double(x[index]) / (1 + exp(-Double(x[index])))
+            let lost = abs(Double(y[index]) - exact)
+            // NaN would compare as false and must not pass.
+            if !(lost > 0x1p-120) && !y[index].isNaN { continue }
+            let ulps = lost / Double(Float(exact).ulp)
+            worst = max(worst, y[index].isFinite ? ulps : .infinity)
+        }
+        #expect(worst <= 3)
+    }
+
+    @Test(arguments: InstructionSet.available)
+    func givesTheSameBits_WhereverAValueStands(_ isa: InstructionSet) throws {
+        let kernel = try #require(try kernels(isa).silu)
+        var x = (0..<48).map { Float($0) * 0.731 - 17 }
+        var whole = [Float](repeating: 0, count: 48)
+        kernel(48, x, &whole)
+        for start in 0..<17 {
+            for count in 1...31 {
+                var part = [Float](repeating: 7, count: count + 1)
+                x.withUnsafeBufferPointer { kernel(count, $0.baseAddress.map { $0 + start }, &part) }
+                #expect(part.dropLast().map(\.bitPattern) == whole[start..<start + count].map(\.bitPattern))
+                #expect(part[count] == 7, "the kernel writes behind its output")
+            }
+        }
+        x[3] = .nan
+        kernel(48, x, &whole)
+        #expect(whole[3].isNaN)
+    }
+}
+
+struct TimeBucketTests {
+    /// The least difference of every bucket that differences reach, by bisection of the definition.
+    private static let beginnings: [Int64] = {
+        var beginnings: [Int64] = []
+        var bucket = gk_time_bucket(0)
+        var low: Int64 = 0
+        while bucket < gk_time_bucket(.max) {
+            var high = Int64.max
+            while high - low > 1 {
+                let middle = low + (high - low) / 2
+                if gk_time_bucket(middle) > bucket { high = middle } else { low = middle }
+            }
+            beginnings.append(high)
+            bucket = gk_time_bucket(high)
+            low = high
+        }
+        return beginnings
+    }()
+
+    @Test
+    func agreesWithTheModelSheet() {
+        let known: [(Int64, Int32)] = [
+            (0, 0), (1, 0), (2, 2), (3, 3), (10, 7), (60, 13), (3600, 27), (86_400, 37), (604_800, 44),
+            (31_536_000, 57), (1_000_000_000, 68), (-10, 7), (.max, 145), (.min, 145),
+        ]
+        for (difference, bucket) in known { #expect(gk_time_bucket(difference) == bucket, "\(difference)") }
+    }
+
+    #if arch(x86_64)
+    @Test
+    func logarithmIsFarFromARoundingBoundary_WhereABucketBegins() {
+        #expect(Self.beginnings.count > 100)
+        for beginning in Self.beginnings {
+            for x in [Float(beginning), Float(beginning).nextDown] where x >= 1 {
+                let exact = log(Float80(x))
+                let rounded = Float(log(Double(x)))
+                // The two halfway points around the rounded value.
+                let above = (Float80(rounded) + Float80(rounded.nextUp)) / 2
+                let below = (Float80(rounded) + Float80(rounded.nextDown)) / 2
+                #expect(exact < above && exact > below)
+                #expect(min(above - exact, exact - below) > exact * 0x1p-40, "\(x)")
+            }
+        }
+    }
+    #endif
+
+    @Test(arguments: InstructionSet.available)
+    func kernelAgreesWithTheDefinition_AroundEveryBeginning(_ isa: InstructionSet) throws {
+        let kernel = try #require(try kernels(isa).time_buckets)
+        var cells = [UInt32](repeating: 0, count: gk_time_cells)
+        gk_time_cells_fill(&cells)
+        var differences: [Int64] = [0, 1, 2, .max, .max - 1, 1 << 53, (1 << 53) + 1]
+        for beginning in Self.beginnings {
+            // A step of the float around a large beginning, and of one second.
+            let step = Int64(max(1, Float(beginning).ulp))
+            differences += [beginning - step, beginning - 1, beginning, beginning + 1]
+        }
+        for difference in differences {
+            let queries = [Int64](repeating: difference, count: 16)
+            let keys: [Int64] = [0, difference, .min, -difference]
+            var buckets = [UInt8](repeating: 255, count: 64)
+            kernel(queries, keys, 4, cells, &buckets)
+            // From `min` on the distance is as large as can be told, unless the difference is small.
+            let toLeast = difference.subtractingReportingOverflow(.min)
+            let expected = [
+                gk_time_bucket(difference), 0, gk_time_bucket(toLeast.overflow ? .max : toLeast.partialValue),
+                gk_time_bucket(difference.addingReportingOverflow(difference).overflow ? .max : 2 * difference),
+            ]
+            for (key, bucket) in expected.enumerated() {
+                #expect(buckets[16 * key..<16 * key + 16].allSatisfy { Int32($0) == bucket }, "\(difference), \(key)")
+            }
+        }
+    }
+}

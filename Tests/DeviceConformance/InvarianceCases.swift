@@ -1,0 +1,105 @@
+// A request's result does not depend on the strangers in its batch: the same bits alone and among 31 others.
+
+internal import Compute
+
+extension DeviceConformance {
+    /// Alone and in a batch.
+    package static let invarianceCases: [ConformanceCase] = [
+        ConformanceCase("a sequence's attention alone and among 31 others", .hstuAttention, .gatherRows) {
+            (device) throws(ComputeError) in
+            let batch = AttentionBatch(
+                lengths: (0..<32).map { 1 + $0 * 13 % 71 },
+                heads: 2,
+                queryColumns: 25,
+                valueColumns: 17,
+                bias: .mixed
+            )
+            let together = try batch.run(device, numbers: Array(0..<32))
+            var failures: [String] = []
+            for number in stride(from: 0, to: 32, by: 3) {
+                let alone = try batch.run(device, numbers: [number])
+                failures += bitDifferences(alone.all[0].values, together.all[number].values, "sequence \(number)")
+                failures += bitDifferences(alone.last[0], together.last[number], "last row of sequence \(number)")
+            }
+            return failures
+        },
+        ConformanceCase("a row's projection alone and among 331 others", .linear) { (device) throws(ComputeError) in
+            var failures: [String] = []
+            for (k, n) in [(25, 50), (50, 200), (64, 9)] {
+                failures += try projectionDifferences(device, k: k, n: n)
+            }
+            return failures
+        },
+        ConformanceCase("a query's selection alone and among 31 others", .selectTopK) { (device) throws(ComputeError) in
+            var random = SeededNumbers(seed: 31)
+            var problem = TopKProblem(
+                items: Matrix(rows: 2000, columns: 50, random: &random),
+                queries: Matrix(rows: 32, columns: 50, random: &random),
+                masks: (0..<32).map { SelectionMask(excluded: [Int32($0 + 1)]) },
+                counts: (0..<32).map { 10 + $0 }
+            )
+            let together = try problem.run(device)
+            let queries = problem.queries
+            var failures: [String] = []
+            for number in stride(from: 0, to: 32, by: 5) {
+                problem.queries = Matrix(rows: 1, columns: 50, values: queries.row(number))
+                problem.masks = [SelectionMask(excluded: [Int32(number + 1)])]
+                problem.counts = [10 + number]
+                let alone = try problem.run(device)[0]
+                if alone.map(\.row) != together[number].map(\.row) {
+                    failures.append("query \(number) selects other rows alone")
+                }
+                failures += bitDifferences(
+                    alone.map(\.score),
+                    together[number].map(\.score),
+                    "scores of query \(number)"
+                )
+            }
+            return failures
+        },
+    ]
+
+    private static func projectionDifferences(
+        _ device: any Device,
+        k: Int,
+        n: Int
+    ) throws(ComputeError) -> [String] {
+        var random = SeededNumbers(seed: UInt64(k))
+        let values = Matrix(rows: 332, columns: k, random: &random)
+        let gate = Matrix(rows: 332, columns: k, random: &random)
+        let residual = Matrix(rows: 332, columns: n, random: &random)
+        let matrix = HostStorage("weight", Matrix(rows: k, columns: n, random: &random))
+        let bias = HostStorage("bias", vector: (0..<n).map { _ in random.signed() })
+        let weights = try device.makeLinear(matrix.tensor, layout: .inputMajor, columns: nil, bias: bias.tensor)
+        func projected(_ rows: Range<Int>) throws(ComputeError) -> Matrix {
+            func part(_ matrix: Matrix) -> Matrix {
+                Matrix(rows: rows.count, columns: matrix.columns, values: rows.flatMap(matrix.row))
+            }
+            let stream = try device.makeStream()
+            try stream.begin()
+            let output = try stream.makeTensor(rows: rows.count, columns: n, dtype: .float32)
+            try stream.linear(
+                LinearOperation(
+                    input: .gated(
+                        gate: try stream.upload(part(gate)),
+                        values: try stream.upload(part(values)),
+                        .layerNorm(epsilon: 1e-6)
+                    ),
+                    weights: weights,
+                    activation: .silu,
+                    residual: try stream.upload(part(residual)),
+                    output: output
+                )
+            )
+            try stream.synchronize()
+            return try stream.readMatrix(output)
+        }
+        let together = try projected(0..<332)
+        var failures: [String] = []
+        for row in [0, 1, 5, 6, 95, 96, 200, 331] {
+            let alone = try projected(row..<row + 1)
+            failures += bitDifferences(alone.values, together.row(row), "\(k) × \(n), row \(row)")
+        }
+        return failures
+    }
+}

@@ -1,0 +1,191 @@
+// Projections: sizes around every tile, inputs of all kinds, bias, activation, residual, layouts, column choices, types.
+
+internal import Compute
+
+private struct LinearCase {
+    var m: Int
+    var k: Int
+    var n: Int
+    var input = ConformanceInput.plain
+    var hasBias = false
+    var activation = Activation.none
+    var hasResidual = false
+    var layout = LinearLayout.inputMajor
+    var dtype = DType.float32
+    /// Takes these columns instead of all.
+    var columns: [Range<Int>]?
+    /// Input and output lie among other columns.
+    var isStrided = false
+    /// The residual is the output's own memory.
+    var isInPlace = false
+
+    var name: String {
+        var parts = ["linear \(m)×\(k)×\(n) \(input)"]
+        if hasBias { parts.append("bias") }
+        if activation != .none { parts.append(activation.rawValue) }
+        if hasResidual { parts.append(isInPlace ? "residual in place" : "residual") }
+        if layout == .outputMajor { parts.append("output-major") }
+        if dtype != .float32 { parts.append(dtype.rawValue) }
+        if let columns { parts.append("columns \(columns)") }
+        if isStrided { parts.append("strided") }
+        return parts.joined(separator: " ")
+    }
+
+    func run(_ device: any Device) throws(ComputeError) -> [String] {
+        var random = SeededNumbers(seed: UInt64(m * 7919 + k * 104_729 + n))
+        var isConcatenated = false
+        if case .concatenated = input { isConcatenated = true }
+        let values = Matrix(rows: m, columns: isConcatenated ? k / 3 : k, random: &random)
+        let gate = Matrix(rows: m, columns: values.columns, random: &random)
+        var matrix = Matrix(rows: k, columns: n, random: &random)
+        matrix.values = matrix.values.map { HostStorage.rounded($0, to: dtype) }
+        let taken = columns.map { $0.flatMap(Array.init) } ?? Array(0..<n)
+        let chosen = Matrix(
+            rows: k,
+            columns: taken.count,
+            values: (0..<k).flatMap { row in taken.map { matrix[row, $0] } }
+        )
+        let bias = hasBias ? (0..<taken.count).map { _ in HostStorage.rounded(random.signed(), to: dtype) } : nil
+        let residual = hasResidual ? Matrix(rows: m, columns: taken.count, random: &random) : nil
+
+        let stored = HostStorage("weight", layout == .inputMajor ? matrix : matrix.transposed, dtype: dtype)
+        let storedBias = bias.map { HostStorage("bias", dtype: dtype, shape: [$0.count], values: $0) }
+        let weights = try device.makeLinear(
+            stored.tensor,
+            layout: layout,
+            columns: columns,
+            bias: storedBias?.tensor
+        )
+        guard weights.inputs == k, weights.outputs == taken.count else {
+            return ["the weights say \(weights.inputs) × \(weights.outputs)"]
+        }
+        let stream = try device.makeStream()
+        try stream.begin()
+        let x = try isStrided ? stream.uploadStrided(values) : stream.upload(values)
+        let g = try isStrided ? stream.uploadStrided(gate, before: 7, after: 2) : stream.upload(gate)
+        var output = try stream.makeTensor(
+            rows: m,
+            columns: taken.count + (isStrided ? 9 : 0),
+            dtype: .float32
+        )
+        if isStrided { output = output.columns(4..<4 + taken.count) }
+        var added: Tensor?
+        if let residual {
+            if isInPlace {
+                output = try stream.upload(residual)
+                added = output
+            } else {
+                added = try isStrided ? stream.uploadStrided(residual, before: 1) : stream.upload(residual)
+            }
+        }
+        try stream.linear(
+            LinearOperation(
+                input: input.linear(values: x, gate: g),
+                weights: weights,
+                activation: activation,
+                residual: added,
+                output: output
+            )
+        )
+        try stream.synchronize()
+        let (rows, tolerance) = Reference.projected(input, values: values, gate: gate)
+        let expected = Reference.linear(
+            rows: rows,
+            inputTolerance: tolerance,
+            weights: chosen,
+            bias: bias,
+            activation: activation,
+            residual: residual
+        )
+        return expected.failures(of: try stream.readMatrix(output))
+    }
+}
+
+extension ConformanceInput {
+    func linear(values: Tensor, gate: Tensor) -> LinearInput {
+        switch self {
+        case .plain: .plain(values)
+        case .normalized(let norm): .normalized(values, norm)
+        case .gated(let norm): .gated(gate: gate, values: values, norm)
+        case .concatenated(let norm): .concatenatedGate(gate: gate, values: values, norm)
+        }
+    }
+}
+
+private let layerNorm = Normalization.layerNorm(epsilon: 1e-6)
+private let l2 = Normalization.l2(epsilon: 1e-6)
+
+extension DeviceConformance {
+    /// Projections.
+    package static let linearCases: [ConformanceCase] = {
+        var cases: [LinearCase] = []
+        // Rows and columns around every tile edge.
+        for m in [1, 2, 3, 4, 5, 6, 7, 11, 12, 13] {
+            cases.append(LinearCase(m: m, k: 25, n: 50, hasBias: true, activation: .silu))
+        }
+        for n in [
+            1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 24, 25, 31, 32, 33, 40, 47, 48, 49, 57, 63, 64, 65, 72, 80, 127, 129,
+        ] {
+            cases.append(LinearCase(m: 7, k: 17, n: n, hasBias: true, activation: .silu, hasResidual: true))
+            cases.append(LinearCase(m: 6, k: 5, n: n))
+        }
+        for k in [1, 2, 3, 15, 16, 31, 50, 64, 65, 256, 512] {
+            cases.append(LinearCase(m: 3, k: k, n: 20, hasBias: true))
+        }
+        // Inputs.
+        for input in [
+            ConformanceInput.normalized(layerNorm), .normalized(l2), .gated(layerNorm), .gated(l2),
+        ] {
+            for k in [1, 4, 16, 25, 50, 64, 100] {
+                cases.append(LinearCase(m: 9, k: k, n: 33, input: input, hasBias: true))
+            }
+        }
+        for norm in [layerNorm, l2] {
+            for k in [3, 24, 75, 150] {
+                cases.append(LinearCase(m: 9, k: k, n: 33, input: .concatenated(norm), hasResidual: true))
+            }
+        }
+        // The shapes of the models.
+        cases.append(LinearCase(m: 70, k: 50, n: 200, input: .normalized(layerNorm), activation: .silu))
+        cases.append(
+            LinearCase(m: 70, k: 50, n: 50, input: .gated(layerNorm), hasBias: true, hasResidual: true, isInPlace: true)
+        )
+        cases.append(LinearCase(m: 13, k: 256, n: 256, input: .normalized(layerNorm), activation: .silu))
+        // Weights as files hold them.
+        for layout in [LinearLayout.inputMajor, .outputMajor] {
+            for dtype in [DType.float32, .float16, .bfloat16] {
+                cases.append(LinearCase(m: 5, k: 19, n: 37, hasBias: true, layout: layout, dtype: dtype))
+            }
+            cases.append(
+                LinearCase(
+                    m: 5,
+                    k: 19,
+                    n: 90,
+                    hasBias: true,
+                    layout: layout,
+                    columns: [60..<90, 0..<7, 20..<21, 30..<60]
+                )
+            )
+        }
+        // Views, memory that is shared, no rows.
+        for m in [1, 8, 50] {
+            cases.append(
+                LinearCase(
+                    m: m,
+                    k: 30,
+                    n: 45,
+                    input: .gated(layerNorm),
+                    hasBias: true,
+                    activation: .silu,
+                    hasResidual: true,
+                    isStrided: true
+                )
+            )
+            cases.append(LinearCase(m: m, k: 30, n: 45, hasResidual: true, isInPlace: true))
+        }
+        cases.append(LinearCase(m: 0, k: 8, n: 8))
+        return cases.map { linearCase in
+            ConformanceCase(linearCase.name, .linear) { (device) throws(ComputeError) in try linearCase.run(device) }
+        }
+    }()
+}

@@ -1,0 +1,203 @@
+// Calls that do not fit: refused as invalid arguments, with the process alive and the device usable.
+
+internal import Compute
+
+/// Runs a call that must be refused as an invalid argument.
+private func mustRefuse(_ what: String, _ call: () throws(ComputeError) -> Void) -> [String] {
+    do throws(ComputeError) {
+        try call()
+        return ["\(what) is accepted"]
+    } catch {
+        if error.code != .invalidArgument { return ["\(what) is refused as \(error.code.rawValue)"] }
+        return error.message.isEmpty ? ["\(what) is refused without a word"] : []
+    }
+}
+
+extension DeviceConformance {
+    /// Calls that a device refuses.
+    package static let misuseCases: [ConformanceCase] = [
+        ConformanceCase("weights that do not fit", .linear) { (device) throws(ComputeError) in weightMisuse(device) },
+        ConformanceCase("operands that do not fit", .linear, .embed, .normalize, .gatherRows) {
+            (device) throws(ComputeError) in try operandMisuse(device)
+        },
+        ConformanceCase("attention that does not fit", .hstuAttention) { (device) throws(ComputeError) in
+            try attentionMisuse(device)
+        },
+        ConformanceCase("selections that do not fit", .selectTopK) { (device) throws(ComputeError) in
+            try selectionMisuse(device)
+        },
+    ]
+
+    private static func host(_ shape: [Int], dtype: DType = .float32) -> HostStorage {
+        HostStorage("w", dtype: dtype, shape: shape, values: [Float](repeating: 1, count: shape.reduce(1, *)))
+    }
+
+    private static func weightMisuse(_ device: any Device) -> [String] {
+        let matrix = host([4, 6])
+        let short = HostTensor(name: "short", dtype: .float32, shape: [4, 7], bytes: matrix.tensor.bytes)
+        let whole = HostTensor(name: "ids", dtype: .int32, shape: [4, 6], bytes: matrix.tensor.bytes)
+        let vast = HostTensor(name: "vast", dtype: .float32, shape: [.max, 6], bytes: matrix.tensor.bytes)
+        let negative = HostTensor(name: "negative", dtype: .float32, shape: [-4, -6], bytes: matrix.tensor.bytes)
+        var failures: [String] = []
+        func linear(
+            _ what: String,
+            _ tensor: HostTensor,
+            columns: [Range<Int>]? = nil,
+            bias: HostStorage? = nil
+        ) {
+            failures += mustRefuse(what) { () throws(ComputeError) in
+                _ = try device.makeLinear(tensor, layout: .inputMajor, columns: columns, bias: bias?.tensor)
+            }
+        }
+        linear("a matrix of rank 1", host([24]).tensor)
+        linear("a matrix of integers", whole)
+        linear("a matrix with too few bytes", short)
+        linear("a matrix larger than memory", vast)
+        linear("a matrix of negative extents", negative)
+        linear("a matrix without elements", host([0, 6]).tensor)
+        linear("columns that are not there", matrix.tensor, columns: [0..<7])
+        linear("no columns", matrix.tensor, columns: [])
+        linear("a bias of another length", matrix.tensor, bias: host([5]))
+        linear("a bias of rank 2", matrix.tensor, bias: host([1, 6]))
+        failures += mustRefuse("a table of rank 3") { () throws(ComputeError) in
+            _ = try device.makeTable(host([1, 4, 6]).tensor)
+        }
+        failures += mustRefuse("a relative bias of rank 2") { () throws(ComputeError) in
+            _ = try device.makeBias(matrix.tensor)
+        }
+        failures += mustRefuse("a catalogue with too few eligible bits") { () throws(ComputeError) in
+            _ = try device.makeCatalogue(host([65, 2]).tensor, normalization: nil, eligible: [.max])
+        }
+        return failures
+    }
+
+    private static func operandMisuse(_ device: any Device) throws(ComputeError) -> [String] {
+        let matrix = host([4, 6])
+        let weights = try device.makeLinear(matrix.tensor, layout: .inputMajor, columns: nil, bias: nil)
+        let table = try device.makeTable(matrix.tensor)
+        let stream = try device.makeStream()
+        try stream.begin()
+        let x = try stream.makeTensor(rows: 3, columns: 4, dtype: .float32)
+        let y = try stream.makeTensor(rows: 3, columns: 6, dtype: .float32)
+        let z = try stream.makeTensor(rows: 2, columns: 6, dtype: .float32)
+        let whole = try stream.makeTensor(rows: 3, columns: 4, dtype: .int32)
+        var failures: [String] = []
+        func linear(_ what: String, _ input: LinearInput, residual: Tensor? = nil, output: Tensor) {
+            failures += mustRefuse(what) { () throws(ComputeError) in
+                try stream.linear(LinearOperation(input: input, weights: weights, residual: residual, output: output))
+            }
+        }
+        let norm = Normalization.layerNorm(epsilon: 1e-6)
+        linear("an input of another width", .plain(y), output: y)
+        linear("an input of integers", .plain(whole), output: y)
+        linear("an output of other rows", .plain(x), output: z)
+        linear("a residual of other rows", .plain(x), residual: z, output: y)
+        linear("a gate of another shape", .gated(gate: y, values: x, norm), output: y)
+        linear("a concatenation of another width", .concatenatedGate(gate: x, values: x, norm), output: y)
+
+        func embed(_ what: String, _ ids: [Int32], output: Tensor) throws(ComputeError) {
+            let tensor = try stream.upload(ids, dtype: .int32)
+            failures += mustRefuse(what) { () throws(ComputeError) in
+                try stream.embed(
+                    EmbedOperation(ids: tensor, table: table, scale: 1, positions: nil, output: output)
+                )
+            }
+        }
+        try embed("an id behind the table", [0, 4, 1], output: y)
+        try embed("a negative id", [0, -1, 1], output: y)
+        try embed("too few ids", [0, 1], output: y)
+        try embed("an embedding of another width", [0, 1, 2], output: x)
+        failures += mustRefuse("a norm into another shape") { () throws(ComputeError) in
+            try stream.normalize(x, norm, output: y)
+        }
+        failures += mustRefuse("gathering a row that is not there") { () throws(ComputeError) in
+            try stream.gatherRows(
+                x,
+                rows: [0, 3, 1],
+                output: try stream.makeTensor(rows: 3, columns: 4, dtype: .float32)
+            )
+        }
+        failures += mustRefuse("a tensor of negative extent") { () throws(ComputeError) in
+            _ = try stream.makeTensor(rows: -1, columns: 4, dtype: .float32)
+        }
+        return failures
+    }
+
+    private static func attentionMisuse(_ device: any Device) throws(ComputeError) -> [String] {
+        let position = try device.makeBias(host([9]).tensor)
+        let time = try device.makeBias(host([129]).tensor)
+        let stream = try device.makeStream()
+        try stream.begin()
+        let x = try stream.makeTensor(rows: 6, columns: 8, dtype: .float32)
+        let y = try stream.makeTensor(rows: 6, columns: 8, dtype: .float32)
+        let times = try stream.upload([Int64](repeating: 0, count: 7), dtype: .int64)
+        let valid = HSTUAttentionOperation(
+            layout: Jagged(lengths: [6]),
+            queryRows: .all,
+            query: x,
+            key: x,
+            value: x,
+            output: y,
+            heads: 2,
+            scale: 1,
+            bias: nil
+        )
+        let bias = RelativeBias(position: position, time: time, maximumLength: 5, timestamps: times, applies: [true])
+        var failures: [String] = []
+        func refuse(_ what: String, _ change: (inout HSTUAttentionOperation) -> Void) {
+            var operation = valid
+            change(&operation)
+            failures += mustRefuse(what) { () throws(ComputeError) in try stream.hstuAttention(operation) }
+        }
+        refuse("a width that the heads do not divide") { $0.heads = 3 }
+        refuse("no heads") { $0.heads = 0 }
+        refuse("a layout of other rows") { $0.layout = Jagged(lengths: [5]) }
+        refuse("an empty sequence") { $0.layout = Jagged(lengths: [6, 0]) }
+        refuse("all rows for the last") { $0.queryRows = .last }
+        refuse("a sequence longer than the bias reaches") { $0.bias = bias }
+        refuse("a bias of another length than said") { operation in
+            operation.bias = bias
+            operation.bias?.maximumLength = 6
+        }
+        refuse("a bias for other sequences") { operation in
+            operation.bias = bias
+            operation.bias?.applies = []
+        }
+        refuse("timestamps of another count") { operation in
+            operation.layout = Jagged(lengths: [3, 3])
+            operation.bias = bias
+            operation.bias?.applies = [true, true]
+        }
+        return failures
+    }
+
+    private static func selectionMisuse(_ device: any Device) throws(ComputeError) -> [String] {
+        let catalogue = try device.makeCatalogue(host([70, 4]).tensor, normalization: nil, eligible: [.max, .max])
+        let stream = try device.makeStream()
+        try stream.begin()
+        let queries = try stream.upload(Matrix(rows: 1, columns: 4, values: [1, 2, 3, 4]))
+        let wide = try stream.upload(Matrix(rows: 1, columns: 5, values: [1, 2, 3, 4, 5]))
+        var failures: [String] = []
+        func refuse(
+            _ what: String,
+            queries: Tensor,
+            masks: [SelectionMask] = [SelectionMask()],
+            counts: [Int] = [3]
+        ) {
+            failures += mustRefuse(what) { () throws(ComputeError) in
+                _ = try stream.selectTopK(
+                    TopKOperation(queries: queries, catalogue: catalogue, masks: masks, counts: counts)
+                )
+            }
+        }
+        refuse("a query of another width", queries: wide)
+        refuse("too few masks", queries: queries, masks: [])
+        refuse("too many counts", queries: queries, counts: [1, 2])
+        refuse("a count of zero", queries: queries, counts: [0])
+        refuse("a mask that is too short", queries: queries, masks: [SelectionMask(allowed: [0])])
+        refuse("excluded rows out of order", queries: queries, masks: [SelectionMask(excluded: [5, 4])])
+        refuse("an excluded row twice", queries: queries, masks: [SelectionMask(excluded: [5, 5])])
+        refuse("an excluded row behind the catalogue", queries: queries, masks: [SelectionMask(excluded: [70])])
+        return failures
+    }
+}

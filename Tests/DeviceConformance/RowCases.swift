@@ -1,0 +1,161 @@
+// Embedding, norms of whole tensors, gathering.
+
+internal import Compute
+
+extension DeviceConformance {
+    /// Operations that work row by row.
+    package static let rowCases: [ConformanceCase] = embedCases + normalizeCases + gatherCases
+
+    private static let embedCases: [ConformanceCase] = {
+        var cases: [ConformanceCase] = []
+        for dtype in [DType.float32, .float16, .bfloat16] {
+            for width in [1, 4, 15, 16, 25, 50, 64, 100] {
+                for hasPositions in [false, true] {
+                    let name = "embed width \(width) \(dtype.rawValue)\(hasPositions ? " with positions" : "")"
+                    cases.append(
+                        ConformanceCase(name, .embed) { (device) throws(ComputeError) in
+                            try embed(device, width: width, rows: 37, dtype: dtype, hasPositions: hasPositions)
+                        }
+                    )
+                }
+            }
+        }
+        cases.append(
+            ConformanceCase("embed no rows", .embed) { (device) throws(ComputeError) in
+                try embed(device, width: 8, rows: 0, dtype: .float32, hasPositions: true)
+            }
+        )
+        return cases
+    }()
+
+    private static func embed(
+        _ device: any Device,
+        width: Int,
+        rows: Int,
+        dtype: DType,
+        hasPositions: Bool
+    ) throws(ComputeError) -> [String] {
+        var random = SeededNumbers(seed: UInt64(width))
+        var items = Matrix(rows: 29, columns: width, random: &random)
+        items.values = items.values.map { HostStorage.rounded($0, to: dtype) }
+        let positions = Matrix(rows: 41, columns: width, random: &random)
+        let ids = (0..<rows).map { _ in Int32(random.integer(in: 0...28)) }
+        let places = (0..<rows).map { _ in Int32(random.integer(in: 0...40)) }
+        let scale = Float(width).squareRoot()
+
+        let storedItems = HostStorage("items", items, dtype: dtype)
+        let storedPositions = HostStorage("positions", positions)
+        let table = try device.makeTable(storedItems.tensor)
+        let positionTable = try device.makeTable(storedPositions.tensor)
+        let stream = try device.makeStream()
+        try stream.begin()
+        let output = try stream.makeTensor(rows: rows, columns: width, dtype: .float32)
+        let placeTensor = try stream.upload(places, dtype: .int32)
+        try stream.embed(
+            EmbedOperation(
+                ids: try stream.upload(ids, dtype: .int32),
+                table: table,
+                scale: scale,
+                positions: hasPositions ? (positionTable, placeTensor) : nil,
+                output: output
+            )
+        )
+        try stream.synchronize()
+        var expected = Expected(rows: rows, columns: width)
+        for row in 0..<rows {
+            for column in 0..<width {
+                let item = Double(scale) * Double(items[Int(ids[row]), column])
+                let position = hasPositions ? Double(positions[Int(places[row]), column]) : 0
+                expected.set(row, column, item + position, within: 0x1p-22 * (abs(item) + abs(position)))
+            }
+        }
+        let failures = expected.failures(of: try stream.readMatrix(output))
+        return withExtendedLifetime((storedItems, storedPositions)) { failures }
+    }
+
+    private static let normalizeCases: [ConformanceCase] = {
+        var cases: [ConformanceCase] = []
+        for normalization in [Normalization.layerNorm(epsilon: 1e-6), .l2(epsilon: 1e-6), .layerNorm(epsilon: 0.1)] {
+            for width in [1, 2, 8, 15, 16, 17, 50, 64, 256, 300] {
+                cases.append(
+                    ConformanceCase("normalize \(normalization) width \(width)", .normalize) {
+                        (device) throws(ComputeError) in
+                        var random = SeededNumbers(seed: UInt64(width))
+                        return try normalize(
+                            device,
+                            Matrix(rows: 11, columns: width, random: &random),
+                            normalization
+                        )
+                    }
+                )
+            }
+            cases.append(
+                ConformanceCase("normalize \(normalization) zeros, equal and tiny rows", .normalize) {
+                    (device) throws(ComputeError) in
+                    try normalize(
+                        device,
+                        Matrix(
+                            rows: 4,
+                            columns: 4,
+                            values: [0, 0, 0, 0, 3, 3, 3, 3, 1e-9, -1e-9, 2e-9, 0, 1e-3, -1e-3, 2e-3, 5e-4]
+                        ),
+                        normalization
+                    )
+                }
+            )
+        }
+        cases.append(
+            ConformanceCase("normalize a large mean", .normalize) { (device) throws(ComputeError) in
+                var random = SeededNumbers(seed: 5)
+                var input = Matrix(rows: 5, columns: 50, random: &random)
+                input.values = input.values.map { 100 + $0 }
+                return try normalize(device, input, .layerNorm(epsilon: 1e-6))
+            }
+        )
+        cases.append(
+            ConformanceCase("normalize many rows", .normalize) { (device) throws(ComputeError) in
+                var random = SeededNumbers(seed: 6)
+                return try normalize(
+                    device,
+                    Matrix(rows: 1000, columns: 40, random: &random),
+                    .layerNorm(epsilon: 1e-6)
+                )
+            }
+        )
+        return cases
+    }()
+
+    private static func normalize(
+        _ device: any Device,
+        _ input: Matrix,
+        _ normalization: Normalization
+    ) throws(ComputeError) -> [String] {
+        let stream = try device.makeStream()
+        try stream.begin()
+        let expected = Reference.normalize(input, normalization)
+        let x = try stream.uploadStrided(input)
+        let output = try stream.makeTensor(rows: input.rows, columns: input.columns, dtype: .float32)
+        try stream.normalize(x, normalization, output: output)
+        // And in place.
+        try stream.normalize(x, normalization, output: x)
+        try stream.synchronize()
+        return expected.failures(of: try stream.readMatrix(output))
+            + expected.failures(of: try stream.readMatrix(x)).map { "in place: \($0)" }
+    }
+
+    private static let gatherCases: [ConformanceCase] = [1, 3, 50, 64].map { width in
+        ConformanceCase("gather rows width \(width)", .gatherRows) { (device) throws(ComputeError) in
+            var random = SeededNumbers(seed: UInt64(width))
+            let source = Matrix(rows: 20, columns: width, random: &random)
+            let rows: [Int32] = [19, 0, 7, 7, 3]
+            let stream = try device.makeStream()
+            try stream.begin()
+            let output = try stream.makeTensor(rows: rows.count, columns: width, dtype: .float32)
+            try stream.gatherRows(try stream.uploadStrided(source), rows: rows, output: output)
+            let none = try stream.makeTensor(rows: 0, columns: width, dtype: .float32)
+            try stream.gatherRows(try stream.upload(source), rows: [], output: none)
+            try stream.synchronize()
+            return bitDifferences(try stream.read(output), rows.flatMap { source.row(Int($0)) }, "gathered rows")
+        }
+    }
+}
