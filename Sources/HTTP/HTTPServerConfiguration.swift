@@ -43,7 +43,7 @@ package struct HTTPLimits: Sendable, Equatable {
     package var bodyBytes = 8 << 20
     /// Octets of all chunk extensions of one body together: 400.
     package var chunkExtensionBytes = 1_024
-    /// Octets of all trailer lines of one body together, without their LFs: 431.
+    /// Octets of all trailer lines of one body together, their CRLFs included: 431.
     package var trailerBytes = 4_096
     /// Octets read ahead while a request is being answered: pipelined requests. Beyond it reading pauses.
     package var readAheadBytes = 65_536
