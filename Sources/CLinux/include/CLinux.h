@@ -1,6 +1,11 @@
+// What Linux has and Swift's Glibc module cannot see: functions behind _GNU_SOURCE, packed or anonymous structures,
+// and macros with casts. Nothing here has behaviour of its own. Every symbol begins with CLinux_.
+
 #ifndef GENREC_CLINUX_H
 #define GENREC_CLINUX_H
 
+#include "CLinuxEpoll.h"
 #include "CLinuxFutex.h"
+#include "CLinuxSocket.h"
 
 #endif

@@ -1,0 +1,40 @@
+// epoll and eventfd. `struct epoll_event` is packed on x86-64 and holds a union; here it is two plain integers.
+
+#ifndef GENREC_CLINUX_EPOLL_H
+#define GENREC_CLINUX_EPOLL_H
+
+#include <stdint.h>
+#include <sys/epoll.h>
+
+// The event bits, as one integer type: the named enumeration of the system header arrives in Swift as a wrapper.
+static const uint32_t CLinux_EPOLLIN = EPOLLIN;
+static const uint32_t CLinux_EPOLLOUT = EPOLLOUT;
+static const uint32_t CLinux_EPOLLRDHUP = EPOLLRDHUP;
+static const uint32_t CLinux_EPOLLHUP = EPOLLHUP;
+static const uint32_t CLinux_EPOLLERR = EPOLLERR;
+static const uint32_t CLinux_EPOLLET = 1u << 31; // EPOLLET, which is a signed overflow in the system header
+
+// What epoll reports: the caller's word and the event bits.
+typedef struct {
+    uint64_t token;
+    uint32_t events;
+} CLinux_epoll_event;
+
+// A close-on-exec epoll descriptor, or -1 with errno.
+int CLinux_epoll_create(void);
+
+// Adds `fd` with `token` and `events`. 0, or -1 with errno.
+int CLinux_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
+
+// Takes `fd` out of the set. 0, or -1 with errno.
+int CLinux_epoll_remove(int epoll, int fd);
+
+// Waits at most `timeoutMilliseconds` (0: only looks) and writes up to `capacity` events. At most
+// CLinux_epoll_batch are written in one call. Returns their number, or -1 with errno.
+int CLinux_epoll_wait(int epoll, CLinux_epoll_event *events, int capacity, int timeoutMilliseconds);
+#define CLinux_epoll_batch 256
+
+// A non-blocking, close-on-exec eventfd with count 0, or -1 with errno.
+int CLinux_eventfd(void);
+
+#endif

@@ -1,0 +1,205 @@
+// The body of a request: a counted run of octets, or the chunked coding (RFC 9112 §7.1). A state machine by octets
+// outside of chunk data, so nothing has to be kept between calls but its state. Chunk extensions and trailers are
+// checked, counted against their limits and dropped.
+
+/// Reads one request body.
+struct BodyParser {
+    /// What became of the bytes handed in.
+    struct Step: Equatable {
+        /// How many of them are used up.
+        var consumed: Int
+        /// Which of them are content; lies within the used ones.
+        var content: Range<Int>
+        /// The body is complete.
+        var isComplete = false
+    }
+
+    /// Where in the body the next octet stands.
+    private enum State: Equatable {
+        case complete
+        /// Counted octets are left: of the body if it is not chunked, of the chunk if it is.
+        case data(left: Int)
+        /// In the hexadecimal size, `digits` of which have been read.
+        case size(value: Int, digits: Int)
+        /// White space after the size; only an extension may follow (RFC 9112 §7.1.1).
+        case sizePadding(value: Int)
+        case sizeExtension(value: Int)
+        /// The CR after size or extension has been read.
+        case sizeLineFeed(value: Int)
+        case dataCarriageReturn
+        case dataLineFeed
+        /// At the beginning of a line of the trailer section.
+        case trailerStart
+        case trailerName
+        case trailerValue
+        case trailerLineFeed
+        /// The CR of the empty line at the very end has been read.
+        case lastLineFeed
+    }
+
+    /// The size of a chunk needs no more digits than those of the largest Int, leading zeros included.
+    private static let sizeDigits = 16
+
+    private let limits: HTTPLimits
+    private let isChunked: Bool
+    private var state: State
+    /// Content octets that may still come before the body is too large.
+    private var allowance: Int
+    private var extensionBytes = 0
+    private var trailerBytes = 0
+
+    /// A body of that framing, with at most `maximumBytes` content octets.
+    init(_ framing: BodyFraming, maximumBytes: Int, limits: HTTPLimits) {
+        self.limits = limits
+        allowance = maximumBytes
+        switch framing {
+        case .none:
+            isChunked = false
+            state = .complete
+        case .length(let length):
+            isChunked = false
+            state = .data(left: length)
+        case .chunked:
+            isChunked = true
+            state = .size(value: 0, digits: 0)
+        }
+    }
+
+    /// Uses up bytes to the end of the next run of content, to the end of the body, or all of them.
+    mutating func parse(_ bytes: Span<UInt8>) throws(Refusal) -> Step {
+        var index = 0
+        while true {
+            if state == .complete { return Step(consumed: index, content: 0..<0, isComplete: true) }
+            guard index < bytes.count else { return Step(consumed: index, content: 0..<0) }
+            if case .data(let left) = state {
+                return try takeData(left: left, from: index, available: bytes.count)
+            }
+            try take(bytes[index])
+            index += 1
+        }
+    }
+
+    private mutating func takeData(left: Int, from index: Int, available: Int) throws(Refusal) -> Step {
+        let taken = min(left, available - index)
+        guard taken <= allowance else { throw tooLarge }
+        allowance -= taken
+        if taken < left {
+            state = .data(left: left - taken)
+        } else {
+            state = isChunked ? .dataCarriageReturn : .complete
+        }
+        let end = index + taken
+        return Step(consumed: end, content: index..<end, isComplete: state == .complete)
+    }
+
+    private var tooLarge: Refusal { Refusal(413, "The body of the request is too large.") }
+
+    /// One octet of the chunked coding outside of chunk data.
+    private mutating func take(_ octet: UInt8) throws(Refusal) {
+        switch state {
+        case .complete, .data:
+            preconditionFailure("not a place between chunks")
+        case .size(let value, let digits):
+            try takeSize(octet, value, digits)
+        case .sizePadding(let value):
+            try countExtension()
+            if octet == Octet.semicolon {
+                state = .sizeExtension(value: value)
+            } else if !octet.isSpaceOrTab {
+                throw Refusal(400, "White space follows a chunk size, and no extension follows the white space.")
+            }
+        case .sizeExtension(let value):
+            if octet == Octet.carriageReturn {
+                state = .sizeLineFeed(value: value)
+                return
+            }
+            try countExtension()
+            guard !octet.isControl else { throw Refusal(400, "A chunk extension has a control octet in it.") }
+        case .sizeLineFeed(let value):
+            try expect(octet, Octet.lineFeed, "A chunk size does not end in CR LF.")
+            state = value == 0 ? .trailerStart : .data(left: value)
+        case .dataCarriageReturn:
+            try expect(octet, Octet.carriageReturn, "A chunk is longer than its size says.")
+            state = .dataLineFeed
+        case .dataLineFeed:
+            try expect(octet, Octet.lineFeed, "A chunk's data does not end in CR LF.")
+            state = .size(value: 0, digits: 0)
+        case .trailerStart, .trailerName, .trailerValue, .trailerLineFeed, .lastLineFeed:
+            try takeTrailer(octet)
+        }
+    }
+
+    private mutating func takeSize(_ octet: UInt8, _ value: Int, _ digits: Int) throws(Refusal) {
+        if let digit = octet.hexadecimalValue {
+            let (sixteenfold, overflow) = value.multipliedReportingOverflow(by: 16)
+            guard !overflow, digits < BodyParser.sizeDigits else {
+                throw Refusal(400, "A chunk size is larger than any length.")
+            }
+            state = .size(value: sixteenfold | Int(digit), digits: digits + 1)
+            return
+        }
+        guard digits > 0 else { throw Refusal(400, "A chunk does not begin with its size.") }
+        switch octet {
+        case Octet.carriageReturn: state = .sizeLineFeed(value: value)
+        case Octet.semicolon:
+            try countExtension()
+            state = .sizeExtension(value: value)
+        case Octet.space, Octet.tab:
+            try countExtension()
+            state = .sizePadding(value: value)
+        default: throw Refusal(400, "A chunk size has an octet in it that is no hexadecimal digit.")
+        }
+        // Refused here, not when the data comes: the client may be waiting for leave to send it.
+        guard value <= allowance else { throw tooLarge }
+    }
+
+    private mutating func takeTrailer(_ octet: UInt8) throws(Refusal) {
+        if state == .lastLineFeed {
+            try expect(octet, Octet.lineFeed, "The body does not end in CR LF.")
+            state = .complete
+            return
+        }
+        if state == .trailerStart, octet == Octet.carriageReturn {
+            state = .lastLineFeed
+            return
+        }
+        trailerBytes += 1
+        guard trailerBytes <= limits.trailerBytes else {
+            throw Refusal(431, "The trailer lines are longer than \(limits.trailerBytes) bytes together.")
+        }
+        switch state {
+        case .trailerStart:
+            guard octet.isToken else { throw Refusal(400, "A trailer line does not begin with a field name.") }
+            state = .trailerName
+        case .trailerName:
+            if octet == Octet.colon {
+                state = .trailerValue
+            } else if !octet.isToken {
+                throw Refusal(400, "A trailer line has no colon after its field name.")
+            }
+        case .trailerValue:
+            if octet == Octet.carriageReturn {
+                state = .trailerLineFeed
+            } else if octet.isControl {
+                throw Refusal(400, "A trailer line has a control octet in it.")
+            }
+        default:
+            try expect(octet, Octet.lineFeed, "A trailer line does not end in CR LF.")
+            state = .trailerStart
+        }
+    }
+
+    private mutating func countExtension() throws(Refusal) {
+        extensionBytes += 1
+        guard extensionBytes <= limits.chunkExtensionBytes else {
+            throw Refusal(
+                400,
+                "The chunk extensions are longer than \(limits.chunkExtensionBytes) bytes together."
+            )
+        }
+    }
+
+    private func expect(_ octet: UInt8, _ wanted: UInt8, _ sentence: String) throws(Refusal) {
+        guard octet == wanted else { throw Refusal(400, sentence) }
+    }
+}

@@ -1,0 +1,110 @@
+// The octet classes of RFC 9110 §5.6 and the few searches that the parser makes over them. All on bytes: nothing here
+// knows of characters or strings.
+
+import Glibc
+
+/// Octets by name.
+enum Octet {
+    static let tab: UInt8 = 0x09
+    static let lineFeed: UInt8 = 0x0A
+    static let carriageReturn: UInt8 = 0x0D
+    static let space: UInt8 = 0x20
+    static let percent: UInt8 = 0x25
+    static let comma: UInt8 = 0x2C
+    static let slash: UInt8 = 0x2F
+    static let zero: UInt8 = 0x30
+    static let colon: UInt8 = 0x3A
+    static let semicolon: UInt8 = 0x3B
+    static let question: UInt8 = 0x3F
+    static let numberSign: UInt8 = 0x23
+    static let asterisk: UInt8 = 0x2A
+    static let leftBracket: UInt8 = 0x5B
+    static let rightBracket: UInt8 = 0x5D
+    static let delete: UInt8 = 0x7F
+}
+
+extension UInt8 {
+    /// tchar of RFC 9110 §5.6.2, as a bit map over the 128 ASCII octets.
+    var isToken: Bool {
+        let low: UInt64 = 0x03FF_6CFA_0000_0000
+        let high: UInt64 = 0x57FF_FFFF_C7FF_FFFE
+        if self < 64 { return (low >> UInt64(self)) & 1 == 1 }
+        return self < 128 && (high >> UInt64(self & 63)) & 1 == 1
+    }
+
+    /// An octet that may stand in no line: a control other than HTAB. CR and LF are judged by the line scanner.
+    var isControl: Bool { (self < Octet.space && self != Octet.tab) || self == Octet.delete }
+
+    var isSpaceOrTab: Bool { self == Octet.space || self == Octet.tab }
+
+    var isDigit: Bool { self &- Octet.zero < 10 }
+
+    /// The value of a hexadecimal digit; nil for any other octet.
+    var hexadecimalValue: UInt8? {
+        if isDigit { return self &- Octet.zero }
+        let letter = (self | 0x20) &- 0x61
+        return letter < 6 ? letter &+ 10 : nil
+    }
+
+    /// ASCII upper case folded to lower; every other octet unchanged.
+    var lowercased: UInt8 { self &- 0x41 < 26 ? self | 0x20 : self }
+}
+
+extension Span<UInt8> {
+    /// The first place of `octet` in `range`; nil if it does not occur.
+    func firstIndex(of octet: UInt8, in range: Range<Int>) -> Int? {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside the span")
+        guard !range.isEmpty else { return nil }
+        return withUnsafeBufferPointer { buffer in
+            // A span that holds a non-empty range has a base address.
+            guard let base = buffer.baseAddress,
+                let found = memchr(base + range.lowerBound, Int32(octet), range.count)
+            else { return nil }
+            return UnsafeRawPointer(base).distance(to: UnsafeRawPointer(found))
+        }
+    }
+
+    /// The first control octet in `range`; nil if there is none.
+    func firstControl(in range: Range<Int>) -> Int? {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside the span")
+        let isDirty = withUnsafeBufferPointer { buffer in
+            // No early exit, so that the compiler makes vector code of it; a clean line is the rule.
+            var found = false
+            for index in range { found = found || buffer[index].isControl }
+            return found
+        }
+        guard isDirty else { return nil }
+        for index in range where self[index].isControl { return index }
+        return nil
+    }
+
+    /// Octet by octet equality with a literal.
+    func equals(_ literal: StaticString) -> Bool {
+        guard count == literal.utf8CodeUnitCount else { return false }
+        let other = literal.utf8Start
+        for index in 0..<count where self[index] != other[index] { return false }
+        return true
+    }
+
+    /// Equality with a lower-case literal, ASCII letters compared without case.
+    func equalsIgnoringCase(_ lowercase: StaticString) -> Bool {
+        guard count == lowercase.utf8CodeUnitCount else { return false }
+        let other = lowercase.utf8Start
+        for index in 0..<count where self[index].lowercased != other[index] { return false }
+        return true
+    }
+
+    /// Calls `body` with each element of a comma-separated list (RFC 9110 §5.6.1), trimmed. Empty elements are passed too.
+    func forEachListElement(_ body: (Span<UInt8>) -> Void) {
+        var start = 0
+        while start <= count {
+            let end = firstIndex(of: Octet.comma, in: start..<count) ?? count
+            var lower = start
+            var upper = end
+            while lower < upper, self[lower].isSpaceOrTab { lower += 1 }
+            while upper > lower, self[upper - 1].isSpaceOrTab { upper -= 1 }
+            body(extracting(lower..<upper))
+            start = end + 1
+        }
+    }
+}

@@ -1,0 +1,308 @@
+// A connection on its socket: drives the state machine of Connection.swift with what the socket has, and the socket
+// with what the state machine says. Lives on one loop and is touched by nothing else.
+
+import CLinux
+
+/// What all channels of a loop share while they run.
+struct LoopContext {
+    let settings: ConnectionSettings
+    let handler: any HTTPHandler
+    let mailbox: Mailbox
+    /// What every channel reads into; left-over octets are copied out before it returns.
+    let readBuffer: ReadBuffer
+    /// The output buffer that is lent to the channel at work.
+    var spareOutput: [UInt8] = []
+    var date: DateField
+    /// CLOCK_MONOTONIC at the last look.
+    var now: UInt64
+
+    mutating func lookAtClock() {
+        now = Syscall.now()
+    }
+}
+
+/// A block of memory to read into.
+final class ReadBuffer {
+    let bytes: UnsafeMutableRawBufferPointer
+
+    init(byteCount: Int) {
+        bytes = .allocate(byteCount: byteCount, alignment: 64)
+    }
+
+    deinit { bytes.deallocate() }
+}
+
+/// A connection in a loop's table. A class so that the table moves eight octets; all state is in one struct, which is
+/// entered once for each event.
+final class Channel {
+    let token: UInt64
+    let peer: PeerAddress
+    var state: ChannelState
+    /// The tick at which the loop's wheel holds this channel; `.max` if it does not.
+    var scheduledTick = UInt64.max
+
+    init(token: UInt64, peer: PeerAddress, state: ChannelState) {
+        self.token = token
+        self.peer = peer
+        self.state = state
+    }
+}
+
+/// Everything about one connection on one loop.
+struct ChannelState {
+    /// No more than this is read from one connection while others wait.
+    private static let readBudget = 262_144
+    /// A spare output buffer that has grown beyond this is given up.
+    private static let spareLimit = 65_536
+
+    let token: UInt64
+    private var transport: SocketTransport
+    var connection: Connection
+    /// The exchange that is open.
+    private var exchange: HTTPExchange?
+    /// Octets that were read and not used: part of a head, or requests read ahead. Those before `unreadStart` are used.
+    private var unread: [UInt8] = []
+    private var unreadStart = 0
+    /// The socket may have something to read or room to write; false after it has said otherwise.
+    private var isReadable = false
+    private var isWritable = true
+    /// What a blocked read or write waits for.
+    private var readNeeds = Readiness.readable
+    private var writeNeeds = Readiness.writable
+    /// Nothing can be written to the client any more.
+    private var isHungUp = false
+    /// Content of the streamed reply in the output, and the part of it that has been reported as gone.
+    private var contentHanded = 0
+    private var contentReported = 0
+
+    init(token: UInt64, fd: Int32, connection: Connection) {
+        self.token = token
+        transport = SocketTransport(fd: fd)
+        self.connection = connection
+    }
+
+    /// There is more to read, and leave to read it; the loop comes back after it has seen to the others.
+    var wantsTurn: Bool { isReadable && connection.wantsInput(unread: unread.count - unreadStart) }
+
+    // MARK: Events
+
+    /// epoll has reported the socket.
+    mutating func socketReady(_ events: UInt32, _ context: inout LoopContext) {
+        let isGone = events & (CLinux_EPOLLHUP | CLinux_EPOLLERR) != 0
+        let canRead = isGone || events & (CLinux_EPOLLIN | CLinux_EPOLLRDHUP) != 0
+        let canWrite = isGone || events & CLinux_EPOLLOUT != 0
+        if isGone || events & CLinux_EPOLLRDHUP != 0 { transport.peerHasClosed = true }
+        isHungUp = isHungUp || isGone
+        if canRead && readNeeds == .readable || canWrite && readNeeds == .writable { isReadable = true }
+        if canWrite && writeNeeds == .writable || canRead && writeNeeds == .readable { isWritable = true }
+        read(&context)
+    }
+
+    /// Reads what there is, within the budget, and runs the state machine over it.
+    mutating func read(_ context: inout LoopContext) {
+        var budget = ChannelState.readBudget
+        connection.output.borrowBuffer(from: &context.spareOutput)
+        while wantsTurn, budget > 0 {
+            // While a request is being answered, only what may be read ahead.
+            let room = max(1, connection.settings.limits.readAheadBytes - (unread.count - unreadStart))
+            let size = min(context.readBuffer.bytes.count, connection.input == .exchange ? room : .max)
+            let target = UnsafeMutableRawBufferPointer(rebasing: context.readBuffer.bytes[..<size])
+            switch transport.read(into: target) {
+            case .moved(let count, let isDrained):
+                context.lookAtClock()
+                if isDrained { isReadable = false }
+                budget -= count
+                use(UnsafeRawBufferPointer(rebasing: target[..<count]), &context)
+            case .endOfStream:
+                isReadable = false
+                connection.endOfInput(now: context.now)
+            case .blocked(let needs):
+                isReadable = false
+                readNeeds = needs
+            case .failed:
+                isReadable = false
+                connection.vanished()
+            }
+        }
+        // Both sides are shut, and what the client had sent has been read: there is nobody to answer.
+        if isHungUp { connection.vanished() }
+        run(&context)
+    }
+
+    /// The open exchange may have parts of its reply to pick up.
+    mutating func pickUpReply(of exchange: HTTPExchange, _ context: inout LoopContext) {
+        guard self.exchange === exchange else { return }
+        connection.output.borrowBuffer(from: &context.spareOutput)
+        exchange.takeParts { apply($0, &context) }
+        run(&context)
+    }
+
+    mutating func timerFired(_ context: inout LoopContext) {
+        connection.timerFired(now: context.now)
+        run(&context)
+    }
+
+    /// No further request. An idle connection may have one in its socket already, so that is looked at first.
+    mutating func drain(_ context: inout LoopContext) {
+        isReadable = true
+        if connection.input == .idle { read(&context) }
+        connection.drain()
+        run(&context)
+    }
+
+    /// The server stops at once.
+    mutating func cut(_ context: inout LoopContext) {
+        connection.vanished()
+        run(&context)
+    }
+
+    /// Runs the state machine and writes its output, until neither goes on.
+    mutating func run(_ context: inout LoopContext) {
+        connection.output.borrowBuffer(from: &context.spareOutput)
+        repeat {
+            use(UnsafeRawBufferPointer(start: nil, count: 0), &context)
+            flush(&context)
+        } while unread.count > unreadStart && connection.canTakeRequest && isWritable
+        connection.output.returnBuffer(to: &context.spareOutput, limit: ChannelState.spareLimit)
+        report(&context)
+    }
+
+    /// Does what the state machine wants done about the socket. True if the connection is over and the socket closed.
+    mutating func end(_ context: inout LoopContext) -> Bool {
+        switch connection.nextEnding(now: context.now) {
+        case .none:
+            return false
+        case .shutdownWrite:
+            transport.shutdownWrite()
+            return false
+        case .close:
+            report(&context)
+            transport.close()
+            return true
+        }
+    }
+
+    // MARK: Driving the state machine
+
+    /// Runs the state machine over what was left and what has come.
+    private mutating func use(_ fresh: UnsafeRawBufferPointer, _ context: inout LoopContext) {
+        if unread.isEmpty {
+            let used = advance(fresh, &context)
+            if used < fresh.count { unread.append(contentsOf: fresh[used...]) }
+            return
+        }
+        // Held apart while the state machine runs, which borrows it.
+        var held: [UInt8] = []
+        swap(&held, &unread)
+        held.append(contentsOf: fresh)
+        unreadStart += held.withUnsafeBytes { bytes in
+            advance(UnsafeRawBufferPointer(rebasing: bytes[unreadStart...]), &context)
+        }
+        if unreadStart == held.count {
+            unreadStart = 0
+            return
+        }
+        if unreadStart > held.count / 2 {
+            held.removeFirst(unreadStart)
+            unreadStart = 0
+        }
+        swap(&held, &unread)
+    }
+
+    /// Follows the state machine's steps. Returns how many of the octets it has used.
+    private mutating func advance(_ bytes: UnsafeRawBufferPointer, _ context: inout LoopContext) -> Int {
+        let octets = bytes.assumingMemoryBound(to: UInt8.self)
+        var used = 0
+        while true {
+            let rest = Span(_unsafeElements: UnsafeBufferPointer(rebasing: octets[used...]))
+            let (consumed, step) = connection.advance(rest, now: context.now)
+            used += consumed
+            switch step {
+            case .wait:
+                return used
+            case .headReceived(let head):
+                switch context.handler.headReceived(head) {
+                case .accept(let maximumBodyBytes):
+                    connection.accept(maximumBodyBytes: maximumBodyBytes, now: context.now)
+                case .reject(let response):
+                    connection.reject(response, date: context.date, now: context.now)
+                }
+            case .requestReceived(let request):
+                deliver(request, &context)
+            case .refused(let refusal):
+                let response = context.handler.errorResponse(status: refusal.status, detail: refusal.detail)
+                connection.reply(toRefusal: response, date: context.date, now: context.now)
+            case .cancelled:
+                context.handler.observe(.exchangeCancelled)
+                exchange?.cancel()
+                exchange = nil
+            }
+        }
+    }
+
+    private mutating func deliver(_ request: HTTPRequest, _ context: inout LoopContext) {
+        let exchange = HTTPExchange(token: token, mailbox: context.mailbox, limits: connection.settings.limits)
+        self.exchange = exchange
+        contentHanded = 0
+        contentReported = 0
+        context.handler.requestReceived(request, exchange: exchange)
+        exchange.takeParts { apply($0, &context) }
+    }
+
+    private mutating func apply(_ part: HTTPExchange.Part, _ context: inout LoopContext) {
+        switch part {
+        case .whole(let response):
+            connection.respond(response, date: context.date, now: context.now)
+            exchange = nil
+        case .start(let status, let headers, let label):
+            connection.start(status: status, headers: headers, label: label, date: context.date, now: context.now)
+        case .content(let content):
+            contentHanded += content.count
+            connection.send(content, now: context.now)
+        case .finish:
+            connection.finish(now: context.now)
+            exchange = nil
+        case .abort:
+            connection.abort(now: context.now)
+            exchange = nil
+        }
+    }
+
+    // MARK: Output
+
+    private mutating func flush(_ context: inout LoopContext) {
+        while !connection.output.isEmpty, isWritable {
+            switch connection.output.withVector({ transport.write($0) }) {
+            case .moved(let count, _):
+                connection.wrote(count, now: context.now)
+            case .blocked(let needs):
+                isWritable = false
+                writeNeeds = needs
+            case .failed, .endOfStream:
+                isWritable = false
+                connection.vanished()
+                // Says `cancelled` if there was an exchange.
+                use(UnsafeRawBufferPointer(start: nil, count: 0), &context)
+            }
+        }
+    }
+
+    /// Tells the handler of replies that are over, and the writer of a stream how much of it has left.
+    private mutating func report(_ context: inout LoopContext) {
+        while let record = connection.nextRecord(now: context.now) {
+            context.handler.observe(.replyFinished(record))
+        }
+        if let name = connection.leftOutField {
+            connection.leftOutField = nil
+            context.handler.observe(.fieldLeftOut(name: name))
+        }
+        if let exchange, contentHanded > contentReported {
+            // What waits in the output is content for the most part; the framing in it errs on the safe side.
+            let left = max(0, contentHanded - connection.output.count) - contentReported
+            if left > 0 {
+                contentReported += left
+                exchange.contentLeft(left)
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+// Replies: whole, streamed, or by HTTP itself; and the account that is kept of them.
+
+extension Connection {
+    /// The handler does not take the request, and this is its reply. Its body is read and dropped if that is a small
+    /// matter; otherwise the connection closes after the reply. A client that waits for 100 may send the body or not
+    /// once it sees a final status, so that connection closes too (RFC 9110 §10.1.1).
+    mutating func reject(_ response: HTTPResponse, date: DateField, now: UInt64) {
+        guard input == .verdict, let parsed = request?.parsed else { return }
+        requestAt = now
+        switch parsed.framing {
+        case .none:
+            writeReply(response, isFromHandler: true, date: date, now: now)
+        case .length(let length) where length <= settings.limits.droppedBodyBytes && !parsed.expectsContinue:
+            let keeps = writeWhole(response, isFromHandler: true, date: date, now: now)
+            if keeps {
+                beginBody(parsed.framing, maximumBytes: length, as: .dropping, now: now)
+            } else {
+                input = .stopped
+            }
+        case .length, .chunked:
+            var closing = response
+            closing.closesConnection = true
+            writeReply(closing, isFromHandler: true, date: date, now: now)
+        }
+    }
+
+    /// The reply to a request that HTTP refuses. The connection closes after it.
+    mutating func reply(toRefusal response: HTTPResponse, date: DateField, now: UInt64) {
+        guard input == .stopped else { return }
+        requestAt = now
+        var closing = response
+        closing.closesConnection = true
+        writeReply(closing, isFromHandler: false, date: date, now: now)
+    }
+
+    /// The whole reply to the open exchange.
+    mutating func respond(_ response: HTTPResponse, date: DateField, now: UInt64) {
+        guard input == .exchange, reply == .awaited else { return }
+        writeReply(response, isFromHandler: true, date: date, now: now)
+    }
+
+    private mutating func writeReply(_ response: HTTPResponse, isFromHandler: Bool, date: DateField, now: UInt64) {
+        let keeps = writeWhole(response, isFromHandler: isFromHandler, date: date, now: now)
+        finishReply(keeps: keeps, now: now)
+    }
+
+    /// Writes head and body and takes it to account. True if the connection is to be kept.
+    private mutating func writeWhole(
+        _ response: HTTPResponse,
+        isFromHandler: Bool,
+        date: DateField,
+        now: UInt64
+    ) -> Bool {
+        let hasContent = response.status != 204 && response.status != 304
+        let keeps = keepsAlive && !response.closesConnection
+        writeHead(
+            status: response.status,
+            headers: response.headers,
+            framing: hasContent ? .length(response.body.count) : .none,
+            keeps: keeps,
+            date: date,
+            now: now
+        )
+        if hasContent, request?.method != .head { output.append(body: response.body) }
+        account(
+            status: response.status,
+            label: response.label,
+            isFromHandler: isFromHandler,
+            end: output.appended
+        )
+        return keeps
+    }
+
+    /// The client wants the connection kept, and so do we.
+    private var keepsAlive: Bool { (request?.parsed.keepsAlive ?? false) && !isDraining }
+
+    private mutating func writeHead(
+        status: Int,
+        headers: HTTPFields,
+        framing: ReplyFraming,
+        keeps: Bool,
+        date: DateField,
+        now: UInt64
+    ) {
+        if output.isEmpty { outputMark = now }
+        replyStart = output.appended
+        let isVersion10 = request?.parsed.isVersion10 ?? false
+        let head = ReplyHead(status: status, framing: framing, keepsAlive: keeps, isVersion10: isVersion10)
+        var leftOut: String?
+        output.append { leftOut = head.encode(headers, date: date, into: &$0) }
+        if let leftOut { leftOutField = leftOut }
+    }
+
+    private mutating func finishReply(keeps: Bool, now: UInt64) {
+        if keeps {
+            becomeIdle(now: now)
+        } else {
+            reply = .none
+            input = .stopped
+        }
+    }
+
+    // MARK: Streamed
+
+    /// The head of a streamed reply. To HTTP/1.1 its content will be chunked, to HTTP/1.0 it ends with the connection.
+    mutating func start(status: Int, headers: HTTPFields, label: Int, date: DateField, now: UInt64) {
+        guard input == .exchange, reply == .awaited, let request else { return }
+        var framing = request.isVersion10 ? ReplyFraming.untilClose : .chunked
+        if status == 204 || status == 304 { framing = .none }
+        streamLabel = label
+        streamStatus = status
+        streamKeeps = keepsAlive && framing != .untilClose
+        let keeps = streamKeeps
+        writeHead(status: status, headers: headers, framing: framing, keeps: keeps, date: date, now: now)
+        reply = .streaming(framing, dropsContent: request.method == .head || framing == .none)
+    }
+
+    /// Content of the streamed reply. An empty piece is nothing: as a chunk it would end the body.
+    mutating func send(_ content: [UInt8], now: UInt64) {
+        guard input == .exchange, case .streaming(let framing, let dropsContent) = reply, !dropsContent,
+            !content.isEmpty
+        else { return }
+        if output.isEmpty { outputMark = now }
+        if framing == .chunked {
+            output.append { tail in
+                tail.append(hexadecimal: content.count)
+                tail.append("\r\n")
+            }
+            output.append(body: content)
+            output.append("\r\n")
+        } else {
+            output.append(body: content)
+        }
+    }
+
+    /// The streamed reply is complete.
+    mutating func finish(now: UInt64) {
+        guard input == .exchange, case .streaming(let framing, let dropsContent) = reply else { return }
+        if framing == .chunked, !dropsContent { write("0\r\n\r\n", now: now) }
+        account(status: streamStatus, label: streamLabel, isFromHandler: true, end: output.appended)
+        finishReply(keeps: streamKeeps, now: now)
+    }
+
+    /// The streamed reply cannot be completed. What has been sent is still written, then the connection closes without
+    /// the last chunk, so that the client sees the truncation (RFC 9112 §8).
+    mutating func abort(now: UInt64) {
+        guard input == .exchange, case .streaming = reply else { return }
+        account(status: streamStatus, label: streamLabel, isFromHandler: true, end: nil)
+        finishReply(keeps: false, now: now)
+    }
+
+    // MARK: Account
+
+    /// Notes a reply that is complete but for the writing; `end` is nil if it was cut short.
+    func pendingRecord(status: Int, label: Int, isFromHandler: Bool, end: UInt64?) -> PendingRecord {
+        let record = ReplyRecord(
+            method: request?.method,
+            status: status,
+            label: label,
+            isFromHandler: isFromHandler,
+            byteCount: Int(output.appended - replyStart),
+            durationNanoseconds: 0,
+            isComplete: false
+        )
+        return PendingRecord(record: record, end: end, began: requestAt)
+    }
+
+    private mutating func account(status: Int, label: Int, isFromHandler: Bool, end: UInt64?) {
+        records.append(pendingRecord(status: status, label: label, isFromHandler: isFromHandler, end: end))
+    }
+
+    /// The next reply that is over: written to its end, or cut short for good.
+    mutating func nextRecord(now: UInt64) -> ReplyRecord? {
+        guard let first = records.first else { return nil }
+        let isWritten = first.end.map { $0 <= output.flushed } ?? false
+        let isOver = isWritten || input == .closed || (first.end == nil && output.isEmpty)
+        guard isOver else { return nil }
+        records.removeFirst()
+        var record = first.record
+        record.isComplete = isWritten
+        record.durationNanoseconds = now > first.began ? now - first.began : 0
+        return record
+    }
+
+    /// The kernel has taken so many octets of the output.
+    mutating func wrote(_ count: Int, now: UInt64) {
+        output.wrote(count)
+        outputMark = now
+    }
+}

@@ -1,0 +1,285 @@
+// One HTTP/1.1 connection as a state machine (RFC 9112 §9): a value with no socket, no clock and no handler. Events go
+// in as calls (bytes, end of input, verdicts, replies, a timer, write progress, drain) with the time as an argument;
+// what is to be done comes out of `advance` as steps, and of `output`, `wantsInput`, `deadline` and `nextEnding` as
+// standing answers. Channel drives it over a socket, the tests over a script. Requests are taken one at a time: the
+// next one is not parsed before the reply to the last is complete, so replies are in order by construction and
+// pipelined requests wait as octets, of which only so many are read ahead.
+// Replies: Connection+Replies.swift. Time and endings: Connection+Time.swift.
+
+/// The state of one connection.
+struct Connection {
+    /// What the driver is to do next. After `headReceived` it calls `accept` or `reject`, after `refused`
+    /// `reply(toRefusal:)`, before it advances again.
+    enum Step {
+        /// Nothing until the next event.
+        case wait
+        case headReceived(HTTPRequestHead)
+        case requestReceived(HTTPRequest)
+        case refused(Refusal)
+        /// The exchange that is open has lost its client.
+        case cancelled
+    }
+
+    /// What the input is being read as.
+    enum Input: Equatable {
+        /// Between requests; no octet of the next one has been seen.
+        case idle
+        /// In a request's head.
+        case head
+        /// The head is complete, the driver owes `accept` or `reject`.
+        case verdict
+        /// In the body of an accepted request.
+        case body
+        /// A request has been delivered and its reply is not complete. Input is left alone.
+        case exchange
+        /// In the body of a rejected request that is short enough to be read for the connection's sake.
+        case dropping
+        /// The last reply has been decided. Input is thrown away, and the connection ends once the output is written.
+        case stopped
+        /// The write side is shut. Input is thrown away until the client closes too.
+        case lingering
+        case closed
+    }
+
+    /// Where the reply to the open exchange stands.
+    enum Reply: Equatable {
+        case none
+        case awaited
+        /// The head is written, content follows. `dropsContent`: it was HEAD.
+        case streaming(ReplyFraming, dropsContent: Bool)
+    }
+
+    /// A reply whose last octets may still be in the output.
+    struct PendingRecord {
+        var record: ReplyRecord
+        /// The value of `output.flushed` at which it is complete; nil if it was cut short.
+        var end: UInt64?
+        var began: UInt64
+    }
+
+    /// Replies to pipelined requests may pile up to so many octets before the next request is looked at.
+    static let pipelinedOutputLimit = 262_144
+
+    let settings: ConnectionSettings
+    let peer: PeerAddress
+    private var parser: RequestParser
+    private var bodyParser: BodyParser
+    private var body: [UInt8] = []
+    private var owesContinue = false
+
+    var input = Input.idle
+    var reply = Reply.none
+    /// The request being read or answered.
+    var request: HTTPRequestHead?
+    /// When its last octet had arrived.
+    var requestAt: UInt64 = 0
+    /// The time that the deadline of the present `input` counts from.
+    var mark: UInt64
+    /// Octets of body since `mark`.
+    var windowBytes = 0
+    /// No request has been seen yet, so `firstByte` holds and not `idle`.
+    var isFresh = true
+    /// The client has shut its write side.
+    var inputEnded = false
+    var isDraining = false
+    var pendingRefusal: Refusal?
+    var isCancelPending = false
+    var records: [PendingRecord] = []
+    /// The name of a reply's field that had to be left out.
+    var leftOutField: String?
+    /// Status and label of the streamed reply, and whether the connection is kept after it.
+    var streamStatus = 0
+    var streamLabel = 0
+    var streamKeeps = false
+    /// What is to be written.
+    var output = OutputQueue()
+    /// When the output last made progress, or stopped being empty.
+    var outputMark: UInt64 = 0
+    /// `appended` of the output when the reply being written began.
+    var replyStart: UInt64 = 0
+
+    init(settings: ConnectionSettings, peer: PeerAddress, now: UInt64) {
+        self.settings = settings
+        self.peer = peer
+        parser = RequestParser(limits: settings.limits)
+        bodyParser = BodyParser(.none, maximumBytes: 0, limits: settings.limits)
+        mark = now
+    }
+
+    // MARK: Input
+
+    /// Text of a request has arrived, not only the empty line that may precede one.
+    var hasBegunRequest: Bool { parser.hasBegun }
+
+    /// Whether to read on, `unread` octets being at hand that `advance` has not used.
+    func wantsInput(unread: Int) -> Bool {
+        switch input {
+        case .closed: false
+        case .idle where output.count > Connection.pipelinedOutputLimit, .verdict, .exchange:
+            !inputEnded && unread < settings.limits.readAheadBytes
+        default: !inputEnded
+        }
+    }
+
+    /// A request may be waiting in unread octets and nothing is in its way.
+    var canTakeRequest: Bool { input == .idle && output.count <= Connection.pipelinedOutputLimit }
+
+    /// Uses up octets to the next step. `bytes` are all that have been read and not used; those that are not used now
+    /// are to be handed in again. To be called until it says `wait`.
+    mutating func advance(_ bytes: Span<UInt8>, now: UInt64) -> (consumed: Int, step: Step) {
+        var consumed = 0
+        while true {
+            if isCancelPending {
+                isCancelPending = false
+                return (consumed, .cancelled)
+            }
+            if let refusal = pendingRefusal {
+                pendingRefusal = nil
+                return (consumed, .refused(refusal))
+            }
+            let rest = bytes.extracting(consumed..<bytes.count)
+            switch input {
+            case .idle:
+                guard canTakeRequest else { return (consumed, .wait) }
+                guard !rest.isEmpty else {
+                    if inputEnded { input = .stopped }
+                    return (consumed, .wait)
+                }
+                input = .head
+                mark = now
+            case .head:
+                let (used, step) = advanceHead(rest)
+                consumed += used
+                if let step { return (consumed, step) }
+            case .body, .dropping:
+                let (used, step) = advanceBody(rest, now: now)
+                consumed += used
+                if let step { return (consumed, step) }
+            case .verdict, .exchange:
+                return (consumed, .wait)
+            case .stopped, .lingering, .closed:
+                return (bytes.count, .wait)
+            }
+        }
+    }
+
+    private mutating func advanceHead(_ rest: Span<UInt8>) -> (used: Int, step: Step?) {
+        switch parser.parse(rest) {
+        case .incomplete:
+            guard inputEnded else { return (0, .wait) }
+            if parser.hasBegun {
+                refuse(Refusal(400, "The request ended within its head."))
+            } else {
+                input = .stopped
+            }
+            return (0, nil)
+        case .refused(let refusal):
+            refuse(refusal)
+            return (0, nil)
+        case .complete(let count):
+            let bytes = rest.extracting(0..<count).withUnsafeBufferPointer { [UInt8]($0) }
+            let head = HTTPRequestHead(bytes: bytes, parsed: parser.copyHead(), peer: peer)
+            parser.reset()
+            request = head
+            isFresh = false
+            input = .verdict
+            return (count, .headReceived(head))
+        }
+    }
+
+    /// The handler takes the request. More than `maximumBodyBytes` octets of content will be refused.
+    mutating func accept(maximumBodyBytes: Int, now: UInt64) {
+        guard input == .verdict, let request else { return }
+        let maximum = min(maximumBodyBytes, settings.limits.bodyBytes)
+        if case .length(let length) = request.parsed.framing, length > maximum {
+            refuse(Refusal(413, "The body of the request is longer than \(maximum) bytes."))
+            return
+        }
+        beginBody(request.parsed.framing, maximumBytes: maximum, as: .body, now: now)
+        owesContinue = request.parsed.expectsContinue && request.parsed.framing != .none
+    }
+
+    /// Starts to read, or to drop, the body of the present request.
+    mutating func beginBody(_ framing: BodyFraming, maximumBytes: Int, as input: Input, now: UInt64) {
+        bodyParser = BodyParser(framing, maximumBytes: maximumBytes, limits: settings.limits)
+        body = []
+        self.input = input
+        mark = now
+        windowBytes = 0
+    }
+
+    private mutating func advanceBody(_ rest: Span<UInt8>, now: UInt64) -> (used: Int, step: Step?) {
+        if owesContinue {
+            owesContinue = false
+            // A client that sends without waiting needs no leave (RFC 9110 §10.1.1).
+            if rest.isEmpty { write("HTTP/1.1 100 Continue\r\n\r\n", now: now) }
+        }
+        let step: BodyParser.Step
+        do throws(Refusal) {
+            step = try bodyParser.parse(rest)
+        } catch {
+            stopBody(error)
+            return (0, nil)
+        }
+        windowBytes += step.consumed
+        if input == .body, !step.content.isEmpty { appendBody(rest, step.content) }
+        if step.isComplete {
+            finishBody(now: now)
+            guard input == .exchange, let request else { return (step.consumed, nil) }
+            let received = HTTPRequest(head: request, body: body, receivedAt: now)
+            body = []
+            return (step.consumed, .requestReceived(received))
+        }
+        if step.consumed < rest.count || !step.content.isEmpty { return (step.consumed, nil) }
+        guard inputEnded else { return (step.consumed, .wait) }
+        stopBody(Refusal(400, "The request ended within its body."))
+        return (step.consumed, nil)
+    }
+
+    private mutating func appendBody(_ rest: Span<UInt8>, _ content: Range<Int>) {
+        if body.isEmpty, case .length(let length) = request?.parsed.framing {
+            // What a client merely announces is not reserved beyond a few pages.
+            body.reserveCapacity(max(content.count, min(length, 65_536)))
+        }
+        rest.extracting(content).withUnsafeBufferPointer { body.append(contentsOf: $0) }
+    }
+
+    private mutating func finishBody(now: UInt64) {
+        if input == .dropping {
+            becomeIdle(now: now)
+        } else {
+            input = .exchange
+            reply = .awaited
+            requestAt = now
+        }
+    }
+
+    /// The body cannot be read on. A rejected request has its reply already.
+    mutating func stopBody(_ refusal: Refusal) {
+        if input == .dropping {
+            input = .stopped
+        } else {
+            refuse(refusal)
+        }
+    }
+
+    /// HTTP refuses the request being read. No reply is outstanding then, since requests are read one at a time.
+    mutating func refuse(_ refusal: Refusal) {
+        pendingRefusal = refusal
+        input = .stopped
+    }
+
+    /// The present request is over and the connection kept.
+    mutating func becomeIdle(now: UInt64) {
+        request = nil
+        reply = .none
+        mark = now
+        input = isDraining ? .stopped : .idle
+    }
+
+    /// Appends to the output and notes when it stopped being empty.
+    mutating func write(_ literal: StaticString, now: UInt64) {
+        if output.isEmpty { outputMark = now }
+        output.append(literal)
+    }
+}

@@ -1,0 +1,27 @@
+// Limits and time-outs in the form that connections use: shared by all of them, nanoseconds computed once.
+
+/// What every connection of a server is told.
+final class ConnectionSettings: Sendable {
+    let limits: HTTPLimits
+    let firstByte: UInt64
+    let header: UInt64
+    let bodyWindow: UInt64
+    /// Octets that a body must bring in one window.
+    let bodyWindowBytes: Int
+    let idle: UInt64
+    let writeStall: UInt64
+    let linger: UInt64
+
+    init(limits: HTTPLimits, timeouts: HTTPTimeouts) {
+        self.limits = limits
+        firstByte = timeouts.firstByte.nanoseconds
+        header = timeouts.header.nanoseconds
+        bodyWindow = timeouts.bodyWindow.nanoseconds
+        // Both factors are bounded by `validate`; a rate of zero still wants one octet, or a body could stop for ever.
+        let milliseconds = Int(bodyWindow / 1_000_000)
+        bodyWindowBytes = max(1, timeouts.bodyBytesPerSecond * milliseconds / 1_000)
+        idle = timeouts.idle.nanoseconds
+        writeStall = timeouts.writeStall.nanoseconds
+        linger = timeouts.linger.nanoseconds
+    }
+}

@@ -1,0 +1,31 @@
+// What can go wrong when a server is set up. Once it runs, failures belong to one connection and end it.
+
+/// A failure to configure or to start a server.
+package struct HTTPError: Error, Equatable, CustomStringConvertible {
+    /// What kind of failure.
+    package enum Code: String, Sendable {
+        /// A value of the configuration is out of its range.
+        case invalidConfiguration = "invalid_configuration"
+        /// An address to listen on is not written as one.
+        case invalidAddress = "invalid_address"
+        /// An address cannot be listened on: taken, not ours, or not allowed.
+        case cannotListen = "cannot_listen"
+        /// The kernel refuses what every server needs: a descriptor, memory.
+        case system
+        /// `start` was called a second time.
+        case alreadyStarted = "already_started"
+    }
+
+    package let code: Code
+    /// One sentence: what was wrong, and where.
+    package let message: String
+
+    package init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    package var description: String { message }
+
+    package static func == (left: HTTPError, right: HTTPError) -> Bool { left.code == right.code }
+}

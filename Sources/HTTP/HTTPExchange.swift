@@ -1,0 +1,201 @@
+// The handle by which a handler answers one request: now or later, from any thread. It puts the parts of the reply, in
+// the order of the calls, where the connection's loop picks them up, and tells the loop once however many parts there are.
+
+import Synchronization
+
+/// What `HTTPExchange.send` says to the writer of a streamed reply.
+package enum SendResult: Sendable, Equatable {
+    /// Go on.
+    case sent
+    /// Taken, but the client is slow: wait for `onWritable` before sending more.
+    case holdOn
+    /// Nothing more is taken: the reply is over, was cancelled, or was aborted because its writer did not hold on.
+    case closed
+}
+
+/// One request's answer. Exactly one of `respond` or `start … finish` is to be called; what comes after it is ignored.
+package final class HTTPExchange: Sendable {
+    /// A piece of a reply on its way to the loop.
+    enum Part: Sendable {
+        case whole(HTTPResponse)
+        case start(status: Int, headers: HTTPFields, label: Int)
+        case content([UInt8])
+        case finish
+        case abort
+    }
+
+    private enum Phase {
+        case open
+        case streaming
+        /// Answered: nothing more is taken, and it can no longer be cancelled.
+        case answered
+        case cancelled
+    }
+
+    private struct State {
+        var phase = Phase.open
+        /// Parts for the loop. The first has a place of its own: for most replies it is the only one.
+        var firstPart: Part?
+        var furtherParts: [Part] = []
+        /// The loop knows that there are parts, or is about to look. True at first: it looks when the handler returns.
+        var isLoopTold = true
+        var onCancel: (@Sendable () -> Void)?
+        var onWritable: (@Sendable () -> Void)?
+        /// Octets of content that were sent and not yet taken by the kernel.
+        var waitingBytes = 0
+        var isHeld = false
+    }
+
+    /// The connection's token in its loop.
+    let token: UInt64
+    private let mailbox: Mailbox
+    private let holdBytes: Int
+    private let bufferBytes: Int
+    private let state = Mutex(State())
+
+    init(token: UInt64, mailbox: Mailbox, limits: HTTPLimits) {
+        self.token = token
+        self.mailbox = mailbox
+        holdBytes = limits.streamHoldBytes
+        bufferBytes = limits.streamBufferBytes
+    }
+
+    // MARK: For handlers
+
+    /// Answers with a whole reply. Ignored if the request is answered already or its client is gone.
+    package func respond(_ response: HTTPResponse) {
+        update { state in
+            guard state.phase == .open else { return false }
+            HTTPExchange.close(&state)
+            return HTTPExchange.put(.whole(response), &state)
+        }
+    }
+
+    /// Begins a streamed reply: chunked to HTTP/1.1, ended by closing to HTTP/1.0. `label` as in `HTTPResponse`.
+    package func start(status: Int, headers: HTTPFields = [], label: Int = 0) {
+        precondition((200...599).contains(status), "\(status) is not the status of a final reply")
+        update { state in
+            guard state.phase == .open else { return false }
+            state.phase = .streaming
+            return HTTPExchange.put(.start(status: status, headers: headers, label: label), &state)
+        }
+    }
+
+    /// Sends a piece of a streamed reply; it leaves at once if the client takes it.
+    package func send(_ content: [UInt8]) -> SendResult {
+        var result = SendResult.closed
+        update { state in
+            guard state.phase == .streaming else { return false }
+            guard state.waitingBytes + content.count <= bufferBytes else {
+                HTTPExchange.close(&state)
+                return HTTPExchange.put(.abort, &state)
+            }
+            state.waitingBytes += content.count
+            state.isHeld = state.isHeld || state.waitingBytes >= holdBytes
+            result = state.isHeld ? .holdOn : .sent
+            return HTTPExchange.put(.content(content), &state)
+        }
+        return result
+    }
+
+    /// Completes a streamed reply.
+    package func finish() {
+        end(with: .finish)
+    }
+
+    /// Gives up a streamed reply: what was sent is still delivered, then the connection closes without the mark of a
+    /// complete reply.
+    package func abort() {
+        end(with: .abort)
+    }
+
+    /// Calls `handler` once if the client goes away, or a time-out ends the connection, before the reply has been handed
+    /// over whole (`respond`, `finish`, `abort`). At once if that has happened already; on the loop otherwise, where it
+    /// must not block. A later handler replaces an earlier one.
+    package func onCancel(_ handler: @escaping @Sendable () -> Void) {
+        let isCancelled = state.withLock { state in
+            if state.phase == .open || state.phase == .streaming { state.onCancel = handler }
+            return state.phase == .cancelled
+        }
+        if isCancelled { handler() }
+    }
+
+    /// Calls `handler` on the loop each time a writer that was told `holdOn` may go on. Set it before sending.
+    package func onWritable(_ handler: @escaping @Sendable () -> Void) {
+        state.withLock { $0.onWritable = handler }
+    }
+
+    /// The client is gone; no reply will reach it.
+    package var isCancelled: Bool { state.withLock { $0.phase == .cancelled } }
+
+    private func end(with part: Part) {
+        update { state in
+            guard state.phase == .streaming else { return false }
+            HTTPExchange.close(&state)
+            return HTTPExchange.put(part, &state)
+        }
+    }
+
+    /// Changes the state and tells the loop if the change says so.
+    private func update(_ change: (inout sending State) -> sending Bool) {
+        if state.withLock(change) { mailbox.post(.reply(self)) }
+    }
+
+    /// Nothing more is taken; the handlers' closures are let go.
+    private static func close(_ state: inout State) {
+        state.phase = .answered
+        state.onCancel = nil
+        state.onWritable = nil
+    }
+
+    /// True if the loop has to be told.
+    private static func put(_ part: Part, _ state: inout State) -> Bool {
+        if state.firstPart == nil {
+            state.firstPart = part
+        } else {
+            state.furtherParts.append(part)
+        }
+        defer { state.isLoopTold = true }
+        return !state.isLoopTold
+    }
+
+    // MARK: For the loop
+
+    /// Hands over the parts that have gathered, in order, by calling `use` outside of the lock.
+    func takeParts(_ use: (Part) -> Void) {
+        let (first, further) = state.withLock { state in
+            state.isLoopTold = false
+            let first = state.firstPart
+            state.firstPart = nil
+            if state.furtherParts.isEmpty { return (first, [Part]()) }
+            let further = state.furtherParts
+            state.furtherParts = []
+            return (first, further)
+        }
+        if let first { use(first) }
+        for part in further { use(part) }
+    }
+
+    /// So many octets of content that `send` took have left, of all that the loop has been handed.
+    func contentLeft(_ count: Int) {
+        let handler = state.withLock { state -> (@Sendable () -> Void)? in
+            state.waitingBytes -= count
+            guard state.isHeld, state.waitingBytes <= holdBytes / 2 else { return nil }
+            state.isHeld = false
+            return state.onWritable
+        }
+        handler?()
+    }
+
+    /// The client is gone.
+    func cancel() {
+        let handler = state.withLock { state -> (@Sendable () -> Void)? in
+            guard state.phase == .open || state.phase == .streaming else { return nil }
+            let handler = state.onCancel
+            HTTPExchange.close(&state)
+            state.phase = .cancelled
+            return handler
+        }
+        handler?()
+    }
+}

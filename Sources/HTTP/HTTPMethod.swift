@@ -1,0 +1,36 @@
+// The request methods this server knows. Every other token is answered with 501 by the parser; which of these a path
+// allows is the router's business.
+
+/// A request method (RFC 9110 §9.1).
+package enum HTTPMethod: UInt8, Sendable, CaseIterable {
+    case get, head, post, put, delete, options, patch
+
+    /// As written on the wire.
+    package var token: StaticString {
+        switch self {
+        case .get: "GET"
+        case .head: "HEAD"
+        case .post: "POST"
+        case .put: "PUT"
+        case .delete: "DELETE"
+        case .options: "OPTIONS"
+        case .patch: "PATCH"
+        }
+    }
+
+    /// A request of this method without a body length is refused with 411: the body is what it is about.
+    var requiresBodyLength: Bool { self == .post || self == .put || self == .patch }
+
+    /// The method of that token; nil if unknown. Methods are case-sensitive.
+    init?(_ bytes: Span<UInt8>) {
+        for method in HTTPMethod.allCases where bytes.equals(method.token) {
+            self = method
+            return
+        }
+        return nil
+    }
+}
+
+extension HTTPMethod: CustomStringConvertible {
+    package var description: String { token.description }
+}

@@ -1,0 +1,97 @@
+// A request as handlers see it: the head when it is complete, the whole when the body is. The head keeps the octets as
+// they came and makes strings only when asked.
+
+/// The request line and the field lines of one request.
+package struct HTTPRequestHead: Sendable {
+    /// The octets of the head; `parsed` points into them.
+    private let bytes: [UInt8]
+    let parsed: ParsedHead
+    /// The client.
+    package let peer: PeerAddress
+
+    /// `bytes` are those that `parsed` was made from.
+    init(bytes: [UInt8], parsed: ParsedHead, peer: PeerAddress) {
+        self.bytes = bytes
+        self.parsed = parsed
+        self.peer = peer
+    }
+
+    package var method: HTTPMethod { parsed.method }
+
+    /// Whether the client speaks HTTP/1.0, whose replies cannot be chunked.
+    package var isVersion10: Bool { parsed.isVersion10 }
+
+    /// The path as sent, percent signs not decoded, without the query; "*" for `OPTIONS *`.
+    package var path: String {
+        if parsed.path.count > 0 { return text(parsed.path) }
+        return parsed.method == .options ? "*" : "/"
+    }
+
+    /// What follows the first question mark of the target, as sent; nil if there is none.
+    package var query: String? { parsed.query.map(text) }
+
+    /// The length that the client announced; nil if the body is chunked. Zero if there is none.
+    package var contentLength: Int? {
+        switch parsed.framing {
+        case .none: 0
+        case .length(let length): length
+        case .chunked: nil
+        }
+    }
+
+    /// The value of the first field of that name, which is given in lower case; nil if there is none. Octets that are not
+    /// UTF-8 become U+FFFD.
+    package func header(_ lowercaseName: String) -> String? {
+        var name = lowercaseName
+        return name.withUTF8 { name in
+            for field in parsed.fields where isNamed(field, name) { return text(field.value) }
+            return nil
+        }
+    }
+
+    /// The values of all fields of that name (in lower case), in their order.
+    package func headers(_ lowercaseName: String) -> [String] {
+        var name = lowercaseName
+        return name.withUTF8 { name in
+            parsed.fields.filter { isNamed($0, name) }.map { text($0.value) }
+        }
+    }
+
+    /// The values of all fields of that name joined by ", ", which for a list means the same (RFC 9110 §5.3).
+    package func combinedHeader(_ lowercaseName: String) -> String? {
+        let values = headers(lowercaseName)
+        guard let first = values.first else { return nil }
+        return values.dropFirst().reduce(first) { $0 + ", " + $1 }
+    }
+
+    /// All fields in their order, names as sent.
+    package var allHeaders: [(name: String, value: String)] {
+        parsed.fields.map { (text($0.name), text($0.value)) }
+    }
+
+    private func text(_ range: ByteRange) -> String {
+        String(decoding: bytes[range.range], as: UTF8.self)
+    }
+
+    private func isNamed(_ field: FieldRange, _ name: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard field.name.count == name.count else { return false }
+        let start = Int(field.name.lower)
+        for index in 0..<name.count where bytes[start + index].lowercased != name[index] { return false }
+        return true
+    }
+}
+
+/// One complete request.
+package struct HTTPRequest: Sendable {
+    package var head: HTTPRequestHead
+    /// The content, transfer coding removed.
+    package var body: [UInt8]
+    /// When the last octet had arrived: nanoseconds of CLOCK_MONOTONIC.
+    package var receivedAt: UInt64
+
+    package init(head: HTTPRequestHead, body: [UInt8], receivedAt: UInt64) {
+        self.head = head
+        self.body = body
+        self.receivedAt = receivedAt
+    }
+}

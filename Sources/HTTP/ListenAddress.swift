@@ -1,0 +1,112 @@
+// Where a server listens, as an operator writes it: "127.0.0.1:8080", "[::1]:8080", "*:8080", "unix:/run/genrec.sock".
+
+import CLinux
+import Glibc
+
+/// An address to listen on.
+package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
+    /// A numeric IPv4 or IPv6 address, or "*" for every interface in both families. Port 0 lets the kernel choose.
+    case tcp(host: String, port: UInt16)
+    /// The path of a UNIX socket, at most 107 octets.
+    case unix(path: String)
+
+    /// Reads the written form. Throws `invalidAddress`.
+    package init(parsing text: String) throws(HTTPError) {
+        if text.hasPrefix("unix:") {
+            self = .unix(path: String(text.dropFirst(5)))
+        } else {
+            // UInt16 would take "+80" too.
+            guard let colon = text.lastIndex(of: ":"), text[text.index(after: colon)...].utf8.allSatisfy(\.isDigit),
+                let port = UInt16(text[text.index(after: colon)...])
+            else {
+                throw HTTPError(.invalidAddress, "The address \"\(text)\" is neither host:port nor unix:path.")
+            }
+            var host = text[..<colon]
+            if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+            self = .tcp(host: String(host), port: port)
+        }
+        _ = try socketAddress()
+    }
+
+    package var description: String {
+        switch self {
+        case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+
+    /// The form that bind(2) takes. Throws `invalidAddress`.
+    func socketAddress() throws(HTTPError) -> SocketAddress {
+        switch self {
+        case .tcp(let host, let port):
+            guard let address = SocketAddress(host: host, port: port) else {
+                throw HTTPError(.invalidAddress, "\"\(host)\" is not a numeric IPv4 or IPv6 address, nor *.")
+            }
+            return address
+        case .unix(let path):
+            guard let address = SocketAddress(path: path) else {
+                throw HTTPError(.invalidAddress, "The socket path \"\(path)\" is not 1 to 107 octets long.")
+            }
+            return address
+        }
+    }
+}
+
+/// A `sockaddr` of any family with its length.
+struct SocketAddress {
+    private(set) var storage = sockaddr_storage()
+    private(set) var length: socklen_t = 0
+
+    var family: Int32 { Int32(storage.ss_family) }
+
+    /// nil if `host` is neither a numeric address nor "*".
+    init?(host: String, port: UInt16) {
+        var v4 = sockaddr_in()
+        if inet_pton(CLinux_AF_INET, host, &v4.sin_addr) == 1 {
+            v4.sin_family = sa_family_t(CLinux_AF_INET)
+            v4.sin_port = port.bigEndian
+            store(v4)
+            return
+        }
+        var v6 = sockaddr_in6()
+        guard inet_pton(CLinux_AF_INET6, host == "*" ? "::" : host, &v6.sin6_addr) == 1 else { return nil }
+        v6.sin6_family = sa_family_t(CLinux_AF_INET6)
+        v6.sin6_port = port.bigEndian
+        store(v6)
+    }
+
+    /// nil if `path` does not fit.
+    init?(path: String) {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(CLinux_AF_UNIX)
+        let octets = Array(path.utf8)
+        // One octet is kept for the NUL.
+        let capacity = MemoryLayout.size(ofValue: address.sun_path) - 1
+        guard !octets.isEmpty, octets.count <= capacity, !octets.contains(0) else { return nil }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: octets) }
+        store(address)
+    }
+
+    private mutating func store<Address>(_ address: Address) {
+        withUnsafeMutableBytes(of: &storage) { target in
+            withUnsafeBytes(of: address) { target.copyMemory(from: $0) }
+        }
+        length = socklen_t(MemoryLayout<Address>.size)
+    }
+
+    /// Replaces the port of an IPv4 or IPv6 address; it stands at the same place in both.
+    mutating func setPort(_ port: UInt16) {
+        withUnsafeMutableBytes(of: &storage) { bytes in
+            bytes.storeBytes(of: port.bigEndian, toByteOffset: SocketAddress.portOffset, as: UInt16.self)
+        }
+    }
+
+    private static let portOffset = MemoryLayout<sockaddr_in>.offset(of: \.sin_port) ?? 2
+
+    /// Calls `body` with the generic form.
+    func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+        withUnsafePointer(to: storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) }
+        }
+    }
+}

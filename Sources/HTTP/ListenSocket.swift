@@ -1,0 +1,137 @@
+// Sockets that listen: made once at start, one for each loop and address. TCP sockets of one address share its port
+// (SO_REUSEPORT), and the kernel spreads new connections over them; a UNIX socket is one, of which each loop has a
+// duplicate.
+
+import CLinux
+import Glibc
+
+/// A listening socket.
+struct ListenSocket {
+    let fd: Int32
+    /// No TCP options on its connections.
+    let isLocal: Bool
+
+    typealias Opened = (sockets: [ListenSocket], bound: ListenAddress)
+
+    /// The sockets for `count` loops on `address`, and the address with the port that the kernel chose if it was 0.
+    static func open(_ address: ListenAddress, count: Int) throws(HTTPError) -> Opened {
+        switch address {
+        case .unix(let path):
+            return (try openLocal(address, path: path, count: count), address)
+        case .tcp(let host, let port):
+            return try openTCP(host: host, port: port, count: count)
+        }
+    }
+
+    // MARK: TCP
+
+    private static func openTCP(host: String, port: UInt16, count: Int) throws(HTTPError) -> Opened {
+        let name = ListenAddress.tcp(host: host, port: port)
+        var address = try name.socketAddress()
+        if host == "*", !hasIPv6 { address = try ListenAddress.tcp(host: "0.0.0.0", port: port).socketAddress() }
+        if port != 0 {
+            // Sharing the port is for our own loops. A socket without SO_REUSEPORT finds out whether somebody else,
+            // another server of the same user even, has it.
+            close(try bound(address, name, sharesPort: false))
+        }
+        var fds: [Int32] = []
+        do throws(HTTPError) {
+            var actual = port
+            for _ in 0..<count {
+                let fd = try bound(address, name, sharesPort: true)
+                fds.append(fd)
+                try listen(on: fd, name)
+                if actual == 0 {
+                    actual = boundPort(fd)
+                    address.setPort(actual)
+                }
+            }
+            return (fds.map { ListenSocket(fd: $0, isLocal: false) }, .tcp(host: host, port: actual))
+        } catch {
+            for fd in fds { close(fd) }
+            throw error
+        }
+    }
+
+    private static var hasIPv6: Bool {
+        let fd = CLinux_stream_socket(CLinux_AF_INET6)
+        guard fd >= 0 else { return false }
+        close(fd)
+        return true
+    }
+
+    private static func bound(
+        _ address: SocketAddress,
+        _ name: ListenAddress,
+        sharesPort: Bool
+    ) throws(HTTPError) -> Int32 {
+        let fd = CLinux_stream_socket(address.family)
+        guard fd >= 0 else { throw failure("make a socket for", name) }
+        var isReady = true
+        if address.family != CLinux_AF_UNIX {
+            isReady = CLinux_set_reuse_address(fd) == 0 && (!sharesPort || CLinux_set_reuse_port(fd) == 0)
+        }
+        if address.family == CLinux_AF_INET6 {
+            isReady = isReady && CLinux_set_ipv6_only(fd, 0) == 0
+        }
+        guard isReady, address.withSockaddr({ bind(fd, $0, $1) }) == 0 else {
+            let error = failure("bind to", name)
+            close(fd)
+            throw error
+        }
+        return fd
+    }
+
+    private static func boundPort(_ fd: Int32) -> UInt16 {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        _ = withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(fd, $0, &length) }
+        }
+        return PeerAddress(storage).port
+    }
+
+    private static func listen(on fd: Int32, _ name: ListenAddress) throws(HTTPError) {
+        // The kernel cuts the backlog down to net.core.somaxconn.
+        guard Glibc.listen(fd, 65_535) == 0 else { throw failure("listen on", name) }
+    }
+
+    // MARK: UNIX
+
+    private static func openLocal(_ name: ListenAddress, path: String, count: Int) throws(HTTPError) -> [ListenSocket] {
+        let address = try name.socketAddress()
+        removeStale(address, path: path)
+        var fds = [try bound(address, name, sharesPort: false)]
+        do throws(HTTPError) {
+            try listen(on: fds[0], name)
+            while fds.count < count {
+                let copy = fcntl(fds[0], F_DUPFD_CLOEXEC, 0)
+                guard copy >= 0 else { throw failure("duplicate the socket of", name) }
+                fds.append(copy)
+            }
+        } catch {
+            for fd in fds { close(fd) }
+            unlink(path)
+            throw error
+        }
+        return fds.map { ListenSocket(fd: $0, isLocal: true) }
+    }
+
+    /// Removes a socket that a server which is gone has left behind. One that answers, and any other kind of file, stays,
+    /// and binding will fail.
+    private static func removeStale(_ address: SocketAddress, path: String) {
+        var status = stat()
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return }
+        let fd = CLinux_stream_socket(CLinux_AF_UNIX)
+        guard fd >= 0 else { return }
+        defer { close(fd) }
+        if address.withSockaddr({ connect(fd, $0, $1) }) != 0, errno == ECONNREFUSED { unlink(path) }
+    }
+
+    private static func failure(_ what: String, _ name: ListenAddress) -> HTTPError {
+        let code = errno
+        return HTTPError(.cannotListen, "Cannot \(what) \(name): \(Syscall.message(code)).")
+    }
+
+    private static func close(_ fd: Int32) { Syscall.close(fd) }
+}

@@ -1,0 +1,320 @@
+// The work of one event loop: its epoll set, its listeners, its connections, their timers. A struct that its loop enters
+// once for each wake-up, so that everything inside is plain memory of one thread. Who wakes it is EventLoop.swift.
+
+import CLinux
+import Glibc
+
+/// The state of one event loop.
+struct LoopCore {
+    /// Connections accepted from one listener before others have their turn.
+    private static let acceptBudget = 64
+    /// How long a listener rests when accepting fails for want of memory or descriptors.
+    private static let restNanoseconds: UInt64 = 100_000_000
+    private static let readBufferBytes = 65_536
+    /// The generation of descriptors that are no connections.
+    private static let ownGeneration: UInt32 = 0
+
+    private let epoll: Int32
+    private var context: LoopContext
+    private let counter: ConnectionCounter
+    private var listeners: [ListenSocket]
+    /// The listeners are out of the epoll set until then.
+    private var listenersRestUntil: UInt64?
+    /// A descriptor held for the moment when there are no others, so that a connection can be accepted and closed.
+    private var reserve: Int32
+
+    /// Connections by descriptor.
+    private var channels: [Channel?] = []
+    private var channelCount = 0
+    private var generation = LoopCore.ownGeneration
+    private var wheel: TimerWheel
+    /// Connections that had more to read when their budget was used up.
+    private var turns: [Channel] = []
+
+    private let events: UnsafeMutableBufferPointer<CLinux_epoll_event>
+    private var messages: [LoopMessage] = []
+    private var due: [(token: UInt64, tick: UInt64)] = []
+    private var isEnding = false
+    /// Nothing is left to do, ever: draining or stopping has come to its end.
+    private(set) var isOver = false
+
+    init(
+        settings: ConnectionSettings,
+        handler: any HTTPHandler,
+        mailbox: Mailbox,
+        counter: ConnectionCounter
+    ) throws(HTTPError) {
+        epoll = CLinux_epoll_create()
+        guard epoll >= 0 else { throw HTTPError(.system, "An epoll set cannot be had: \(Syscall.message(errno)).") }
+        let now = Syscall.now()
+        context = LoopContext(
+            settings: settings,
+            handler: handler,
+            mailbox: mailbox,
+            readBuffer: ReadBuffer(byteCount: LoopCore.readBufferBytes),
+            date: DateField(unixSeconds: Syscall.unixSeconds()),
+            now: now
+        )
+        self.counter = counter
+        listeners = []
+        reserve = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
+        wheel = TimerWheel(now: now)
+        events = .allocate(capacity: Int(CLinux_epoll_batch))
+        watch(mailbox.eventDescriptor, CLinux_EPOLLIN | CLinux_EPOLLET)
+    }
+
+    /// The descriptor that becomes readable when there is something to do.
+    var descriptor: Int32 { epoll }
+
+    /// When `run` has to be called though nothing has happened; nil if no time-out is pending.
+    var nextDue: UInt64? {
+        guard let rest = listenersRestUntil else { return wheel.nextDue }
+        return min(rest, wheel.nextDue ?? rest)
+    }
+
+    /// Begins to accept.
+    mutating func listen(on sockets: [ListenSocket]) {
+        listeners = sockets
+        for listener in listeners { watch(listener.fd, CLinux_EPOLLIN) }
+    }
+
+    /// Frees what the loop holds. Nothing may be called after it.
+    mutating func tearDown() {
+        for listener in listeners { Syscall.close(listener.fd) }
+        listeners = []
+        context.mailbox.close()
+        if reserve >= 0 { Syscall.close(reserve) }
+        Syscall.close(epoll)
+        events.deallocate()
+    }
+
+    // MARK: Running
+
+    /// Works until there is nothing left to do and nothing has come for `patience` milliseconds. On return the mailbox
+    /// is asleep: a post makes `descriptor` readable.
+    mutating func run(patience: Int32) {
+        context.mailbox.wakeUp()
+        while true {
+            context.lookAtClock()
+            context.date.update(unixSeconds: Syscall.unixSeconds())
+            readMail()
+            serveTurns()
+            advanceTimers()
+            if isEnding, channelCount == 0 {
+                isOver = true
+                return
+            }
+            let sleeps = turns.isEmpty && context.mailbox.fallAsleep()
+            let count = Syscall.waitForEvents(epoll, events, milliseconds: sleeps ? patience : 0)
+            if sleeps, count == 0 { return }
+            context.mailbox.wakeUp()
+            context.lookAtClock()
+            for index in 0..<count { handle(events[index]) }
+        }
+    }
+
+    private mutating func handle(_ event: CLinux_epoll_event) {
+        if let channel = channel(event.token) {
+            channel.state.socketReady(event.events, &context)
+            settle(channel)
+        } else if UInt32(event.token >> 32) == LoopCore.ownGeneration {
+            let fd = Int32(truncatingIfNeeded: event.token)
+            if let listener = listeners.first(where: { $0.fd == fd }) { accept(listener) }
+        }
+        // Otherwise it is about a connection that was closed earlier in this batch.
+    }
+
+    private mutating func readMail() {
+        context.mailbox.take(into: &messages)
+        guard !messages.isEmpty else { return }
+        for message in messages {
+            switch message {
+            case .reply(let exchange):
+                guard let channel = channel(exchange.token) else { continue }
+                channel.state.pickUpReply(of: exchange, &context)
+                settle(channel)
+            case .drain:
+                drain()
+            case .stop:
+                stop()
+            }
+        }
+        messages.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func serveTurns() {
+        guard !turns.isEmpty else { return }
+        var served: [Channel] = []
+        swap(&served, &turns)
+        for channel in served where self.channel(channel.token) != nil {
+            channel.state.read(&context)
+            settle(channel)
+        }
+    }
+
+    private mutating func advanceTimers() {
+        if let rest = listenersRestUntil, context.now >= rest {
+            listenersRestUntil = nil
+            for listener in listeners { watch(listener.fd, CLinux_EPOLLIN) }
+        }
+        wheel.advance(to: context.now, into: &due)
+        guard !due.isEmpty else { return }
+        for (token, tick) in due {
+            guard let channel = channel(token), channel.scheduledTick == tick else { continue }
+            channel.scheduledTick = .max
+            if let deadline = channel.state.connection.deadline, deadline <= context.now {
+                channel.state.timerFired(&context)
+            }
+            settle(channel)
+        }
+        due.removeAll(keepingCapacity: true)
+    }
+
+    /// After every event of a connection: closes it, notes its deadline, gives it another turn.
+    private mutating func settle(_ channel: Channel) {
+        if channel.state.end(&context) {
+            close(channel)
+            return
+        }
+        if channel.state.wantsTurn { turns.append(channel) }
+        if let deadline = channel.state.connection.deadline {
+            let tick = wheel.tick(for: deadline)
+            if tick < channel.scheduledTick {
+                channel.scheduledTick = tick
+                wheel.insert(channel.token, at: tick)
+            }
+        }
+    }
+
+    // MARK: Connections
+
+    private func channel(_ token: UInt64) -> Channel? {
+        let fd = Int(UInt32(truncatingIfNeeded: token))
+        guard fd < channels.count, let channel = channels[fd], channel.token == token else { return nil }
+        return channel
+    }
+
+    private func watch(_ fd: Int32, _ events: UInt32) {
+        // Fails only for want of kernel memory. A listener or mailbox that is lost then is found out by the tests of
+        // the first request; nothing is lost later, for nothing is added later but connections.
+        _ = CLinux_epoll_add(epoll, fd, events, UInt64(UInt32(bitPattern: fd)))
+    }
+
+    private mutating func accept(_ listener: ListenSocket) {
+        for _ in 0..<LoopCore.acceptBudget {
+            let (result, peer) = Syscall.accept(listener.fd)
+            switch result {
+            case .value(let fd):
+                open(Int32(truncatingIfNeeded: fd), peer: listener.isLocal ? .local : peer, isLocal: listener.isLocal)
+            case .wouldBlock:
+                return
+            case .failed(let code):
+                context.handler.observe(.acceptFailed(errno: code))
+                switch code {
+                case EMFILE, ENFILE:
+                    if !shedConnection(of: listener) { restListeners() }
+                    return
+                case ENOBUFS, ENOMEM:
+                    restListeners()
+                    return
+                default:
+                    // The connection was gone before it was accepted (ECONNABORTED and network errors, accept(2)).
+                    continue
+                }
+            }
+        }
+    }
+
+    /// Out of descriptors: gives up the reserve to accept one connection and close it. Left in the backlog it would keep
+    /// the listener readable and the loop busy. False if there was no reserve.
+    private mutating func shedConnection(of listener: ListenSocket) -> Bool {
+        guard reserve >= 0 else {
+            reserve = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
+            return false
+        }
+        Syscall.close(reserve)
+        if case .value(let fd) = Syscall.accept(listener.fd).result { Syscall.close(Int32(truncatingIfNeeded: fd)) }
+        reserve = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
+        return true
+    }
+
+    private mutating func restListeners() {
+        listenersRestUntil = context.now + LoopCore.restNanoseconds
+        for listener in listeners { _ = CLinux_epoll_remove(epoll, listener.fd) }
+    }
+
+    private mutating func open(_ fd: Int32, peer: PeerAddress, isLocal: Bool) {
+        let admission = counter.admit(peer)
+        if case .dropped = admission {
+            Syscall.close(fd)
+            context.handler.observe(.connectionRefused(wasDropped: true))
+            return
+        }
+        if !isLocal {
+            // Without these the connection is slower, not wrong.
+            _ = CLinux_set_no_delay(fd)
+            _ = CLinux_set_unsent_low_water(fd, 65_536)
+        }
+        generation = generation == .max ? LoopCore.ownGeneration + 1 : generation + 1
+        let token = UInt64(generation) << 32 | UInt64(UInt32(bitPattern: fd))
+        let interest = CLinux_EPOLLIN | CLinux_EPOLLOUT | CLinux_EPOLLRDHUP | CLinux_EPOLLET
+        guard CLinux_epoll_add(epoll, fd, interest, token) == 0 else {
+            Syscall.close(fd)
+            counter.release(peer)
+            context.handler.observe(.connectionRefused(wasDropped: true))
+            return
+        }
+        var connection = Connection(settings: context.settings, peer: peer, now: context.now)
+        if case .refused = admission {
+            context.handler.observe(.connectionRefused(wasDropped: false))
+            connection.refuse(Refusal(503, "The server has as many connections as it takes."))
+        }
+        let state = ChannelState(token: token, fd: fd, connection: connection)
+        let channel = Channel(token: token, peer: peer, state: state)
+        let index = Int(fd)
+        if index >= channels.count {
+            channels.append(contentsOf: repeatElement(nil, count: max(64, index + 1 - channels.count)))
+        }
+        channels[index] = channel
+        channelCount += 1
+        context.handler.observe(.connectionOpened)
+        if case .refused = admission { channel.state.run(&context) }
+        settle(channel)
+    }
+
+    /// The socket is closed already.
+    private mutating func close(_ channel: Channel) {
+        channels[Int(UInt32(truncatingIfNeeded: channel.token))] = nil
+        channelCount -= 1
+        counter.release(channel.peer)
+        context.handler.observe(.connectionClosed)
+    }
+
+    // MARK: Ending
+
+    private mutating func drain() {
+        guard !isEnding else { return }
+        // What waits in the backlog would be reset by closing the listener. Its clients are answered like others.
+        for listener in listeners { accept(listener) }
+        closeListeners()
+        for case let channel? in channels {
+            channel.state.drain(&context)
+            settle(channel)
+        }
+    }
+
+    private mutating func stop() {
+        closeListeners()
+        for case let channel? in channels {
+            channel.state.cut(&context)
+            settle(channel)
+        }
+    }
+
+    private mutating func closeListeners() {
+        isEnding = true
+        listenersRestUntil = nil
+        for listener in listeners { Syscall.close(listener.fd) }
+        listeners = []
+    }
+}

@@ -1,0 +1,105 @@
+// Who is at the other end of a connection. Made once when it is accepted, from what the kernel says.
+
+import CLinux
+import Glibc
+
+/// The address of a client.
+package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
+    private enum Host: Sendable, Hashable {
+        /// In host byte order.
+        case ipv4(UInt32)
+        /// The first and the last eight octets, in host byte order.
+        case ipv6(UInt64, UInt64)
+        /// A UNIX socket: some process on this machine.
+        case local
+    }
+
+    private let host: Host
+    /// The TCP port; 0 for a UNIX socket.
+    package let port: UInt16
+
+    /// A client on a UNIX socket.
+    package static let local = PeerAddress(host: .local, port: 0)
+
+    private init(host: Host, port: UInt16) {
+        self.host = host
+        self.port = port
+    }
+
+    /// An IPv4 client; `address` in host byte order (127.0.0.1 is 0x7F00_0001).
+    package init(ipv4 address: UInt32, port: UInt16) {
+        self.init(host: .ipv4(address), port: port)
+    }
+
+    /// An IPv6 client; the two halves of its address in host byte order. An IPv4-mapped address becomes that IPv4 one,
+    /// so that a dual-stack listener and a plain one speak of a client alike.
+    package init(ipv6 high: UInt64, _ low: UInt64, port: UInt16) {
+        if high == 0, low >> 32 == 0xFFFF {
+            self.init(host: .ipv4(UInt32(truncatingIfNeeded: low)), port: port)
+        } else {
+            self.init(host: .ipv6(high, low), port: port)
+        }
+    }
+
+    /// What accept(2) or getsockname(2) wrote.
+    init(_ storage: sockaddr_storage) {
+        switch Int32(storage.ss_family) {
+        case CLinux_AF_INET:
+            let address = withUnsafeBytes(of: storage) { $0.loadUnaligned(as: sockaddr_in.self) }
+            self.init(ipv4: UInt32(bigEndian: address.sin_addr.s_addr), port: UInt16(bigEndian: address.sin_port))
+        case CLinux_AF_INET6:
+            let address = withUnsafeBytes(of: storage) { $0.loadUnaligned(as: sockaddr_in6.self) }
+            let (high, low) = withUnsafeBytes(of: address.sin6_addr) {
+                ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+            }
+            let port = UInt16(bigEndian: address.sin6_port)
+            self.init(ipv6: UInt64(bigEndian: high), UInt64(bigEndian: low), port: port)
+        default:
+            self = .local
+        }
+    }
+
+    /// On this machine: 127.0.0.0/8, ::1, or a UNIX socket.
+    package var isLoopback: Bool {
+        switch host {
+        case .ipv4(let address): address >> 24 == 127
+        case .ipv6(let high, let low): high == 0 && low == 1
+        case .local: true
+        }
+    }
+
+    /// What connections are counted by: the IPv4 address, or the /64 that one IPv6 subscriber holds. nil for a UNIX
+    /// socket, whose clients are not told apart.
+    var countingKey: UInt64? {
+        switch host {
+        // The upper half of 2⁶⁴ is multicast and reserved space in IPv6, so the two kinds do not meet.
+        case .ipv4(let address): 0xFFFF_FFFF_0000_0000 | UInt64(address)
+        case .ipv6(let high, _): high
+        case .local: nil
+        }
+    }
+
+    /// "192.0.2.1:80", "[2001:db8::1]:80" or "unix".
+    package var description: String {
+        switch host {
+        case .ipv4(let address):
+            "\(address >> 24).\(address >> 16 & 255).\(address >> 8 & 255).\(address & 255):\(port)"
+        case .ipv6(let high, let low):
+            "[\(PeerAddress.text(high, low))]:\(port)"
+        case .local:
+            "unix"
+        }
+    }
+
+    /// RFC 5952 text of an IPv6 address, as inet_ntop(3) writes it.
+    private static func text(_ high: UInt64, _ low: UInt64) -> String {
+        let octets = (high.bigEndian, low.bigEndian)
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { buffer in
+            let isWritten = withUnsafePointer(to: octets) {
+                inet_ntop(CLinux_AF_INET6, $0, buffer.baseAddress, socklen_t(buffer.count)) != nil
+            }
+            guard isWritten, let start = buffer.baseAddress else { return "?" }
+            return String(cString: start)
+        }
+    }
+}
