@@ -254,6 +254,9 @@ struct ChannelState {
         case .whole(let response):
             connection.respond(response, date: context.date, now: context.now)
             exchange = nil
+        case .made(let make):
+            connection.respond(make(), date: context.date, now: context.now)
+            exchange = nil
         case .start(let status, let headers, let label):
             connection.start(status: status, headers: headers, label: label, date: context.date, now: context.now)
         case .content(let content):

@@ -18,6 +18,8 @@ package final class HTTPExchange: Sendable {
     /// A piece of a reply on its way to the loop.
     enum Part: Sendable {
         case whole(HTTPResponse)
+        /// A whole reply that the loop is to make.
+        case made(@Sendable () -> HTTPResponse)
         case start(status: Int, headers: HTTPFields, label: Int)
         case content([UInt8])
         case finish
@@ -68,6 +70,16 @@ package final class HTTPExchange: Sendable {
             guard state.phase == .open else { return false }
             HTTPExchange.close(&state)
             return HTTPExchange.put(.whole(response), &state)
+        }
+    }
+
+    /// Answers with a whole reply that `make` returns, called on the loop, so that another thread need not spend its time
+    /// on encoding. Not called if the request is answered already or its client is gone. It must not block.
+    package func respond(making make: @escaping @Sendable () -> HTTPResponse) {
+        update { state in
+            guard state.phase == .open else { return false }
+            HTTPExchange.close(&state)
+            return HTTPExchange.put(.made(make), &state)
         }
     }
 
