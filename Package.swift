@@ -29,15 +29,19 @@ let package = Package(
         .executable(name: "genrec", targets: ["genrec"])
     ],
     dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     ],
     targets: [
         // The command.
         .executableTarget(
             name: "genrec",
             dependencies: [
-                "Service"
+                "Service", "Engine", "Importers", "Models", "Compute",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings
         ),
@@ -47,7 +51,9 @@ let package = Package(
             name: "Service",
             dependencies: [
                 "HTTP", "Engine", "Models", "Compute", "ComputeCPU", "Telemetry",
+                .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: swiftSettings
         ),
@@ -57,8 +63,7 @@ let package = Package(
         .target(
             name: "Engine",
             dependencies: [
-                "Models", "Compute",
-                .product(name: "DequeModule", package: "swift-collections"),
+                "Models", "Compute", "CLinux",
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: swiftSettings
@@ -80,8 +85,8 @@ let package = Package(
         // One foreign thing each.
         .target(name: "CKernels", exclude: ["lists"], cSettings: kernelSettings),
         .target(name: "CLinux", cSettings: shimSettings),
-        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
-        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
 
         // The conformance suite that every device runs; a library, so that each device's own tests can call it.
         .target(
@@ -103,6 +108,12 @@ let package = Package(
             dependencies: ["ComputeCPU", "Compute", "CKernels", "DeviceConformance"],
             swiftSettings: swiftSettings
         ),
+        .testTarget(
+            name: "GoldenTests",
+            dependencies: ["Importers", "Models", "Engine", "Compute", "ComputeCPU"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(name: "ProcessTests", dependencies: ["genrec"], swiftSettings: swiftSettings),
         .testTarget(
             name: "TelemetryTests",
             dependencies: ["Telemetry", .product(name: "Logging", package: "swift-log")],

@@ -1,0 +1,42 @@
+// A thread with a name and a stack of its own. Dispatch's workers are not meant to be occupied for the life of a process.
+
+internal import CLinux
+internal import Glibc
+
+enum EngineThread {
+    /// What crosses over to the new thread.
+    private final class Body: Sendable {
+        let name: String
+        let run: @Sendable () -> Void
+
+        init(name: String, run: @escaping @Sendable () -> Void) {
+            self.name = name
+            self.run = run
+        }
+    }
+
+    /// Runs the body on a new detached thread. False if the system refuses one.
+    static func start(name: String, _ run: @escaping @Sendable () -> Void) -> Bool {
+        var thread = pthread_t()
+        let body = Unmanaged.passRetained(Body(name: name, run: run))
+        let status = pthread_create(
+            &thread,
+            nil,
+            { argument in
+                // Never nil: it is the body handed to pthread_create below.
+                guard let argument else { return nil }
+                let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
+                CLinux_becomeWorker(body.name)
+                body.run()
+                return nil
+            },
+            body.toOpaque()
+        )
+        guard status == 0 else {
+            body.release()
+            return false
+        }
+        pthread_detach(thread)
+        return true
+    }
+}

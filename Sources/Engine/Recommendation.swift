@@ -1,0 +1,107 @@
+// What the engine is asked and what it answers. Everything is in catalogue rows: ids are Service's business.
+
+package import Compute
+
+/// Which items a request may be answered with.
+package struct Eligibility: Sendable, Equatable {
+    /// Rows and tags that are allowed; nil: everything in the catalogue. Both empty: nothing.
+    package struct Allowance: Sendable, Equatable {
+        package var rows: [Int32]
+        package var tags: [Int32]
+
+        package init(rows: [Int32], tags: [Int32]) {
+            self.rows = rows
+            self.tags = tags
+        }
+    }
+
+    package var excludedRows: [Int32] = []
+    package var excludedTags: [Int32] = []
+    /// Whether items of the history are left out: of all of it, also what lies before the model's window.
+    package var excludesSeen = true
+    package var allowance: Allowance?
+
+    package init() {}
+}
+
+/// How urgent a request is: a lower level yields to a higher one for a bounded time, see `Scheduler`.
+package enum Priority: String, Sendable, Hashable, CaseIterable {
+    case high, normal, low
+}
+
+/// A request for the k best next items.
+package struct RecommendationRequest: Sendable {
+    /// Catalogue rows, oldest first; may be longer than the model's window. Unknown items are already gone.
+    package var history: [Int32]
+    /// Seconds since the epoch, one an item; nil: the caller sent none.
+    package var timestamps: [Int64]?
+    /// Seconds since the epoch.
+    package var requestTime: Int64
+    /// How many items are wanted, at least 1.
+    package var count: Int
+    package var eligibility: Eligibility
+    package var priority: Priority
+    /// When the request's last byte had arrived.
+    package var arrival: Instant
+    /// After this nobody waits for the answer any more.
+    package var deadline: Instant?
+
+    package init(
+        history: [Int32],
+        timestamps: [Int64]?,
+        requestTime: Int64,
+        count: Int,
+        eligibility: Eligibility = Eligibility(),
+        priority: Priority = .normal,
+        arrival: Instant,
+        deadline: Instant? = nil
+    ) {
+        self.history = history
+        self.timestamps = timestamps
+        self.requestTime = requestTime
+        self.count = count
+        self.eligibility = eligibility
+        self.priority = priority
+        self.arrival = arrival
+        self.deadline = deadline
+    }
+}
+
+/// The answer to a request.
+package struct Recommendation: Sendable {
+    package enum Source: String, Sendable {
+        case model
+        /// No known event in the history: the catalogue's popularity prior answered.
+        case popularity
+    }
+
+    /// Best first; ties toward the smaller row. The score is the model's, or the popularity of a cold start.
+    package var items: [ScoredRow]
+    package var source: Source
+    /// Events of the history that the model saw.
+    package var historyUsed: Int
+    /// Fewer items were eligible than asked for.
+    package var exhausted: Bool
+    package var timing: Timing
+
+    /// Where the time went, in nanoseconds. A batch's phases count in full for each of its requests.
+    package struct Timing: Sendable, Equatable {
+        package var queue: UInt64 = 0
+        package var prefill: UInt64 = 0
+        package var decode: UInt64 = 0
+
+        package init(queue: UInt64 = 0, prefill: UInt64 = 0, decode: UInt64 = 0) {
+            self.queue = queue
+            self.prefill = prefill
+            self.decode = decode
+        }
+    }
+
+    package init(items: [ScoredRow], source: Source, historyUsed: Int, exhausted: Bool, timing: Timing) {
+        self.items = items
+        self.source = source
+        self.historyUsed = historyUsed
+        self.exhausted = exhausted
+        self.timing = timing
+    }
+}

@@ -1,0 +1,126 @@
+// Every setting of the server: its key, its default and its range. `Config/genrec.yaml` documents the same keys, which a
+// test holds it to.
+
+package import Engine
+internal import Foundation
+package import HTTP
+package import Logging
+package import Telemetry
+
+/// The settings of a server, checked.
+package struct ServiceConfiguration: Sendable {
+    /// nil: the demo bundle.
+    package var bundlePath: String?
+    package var http: HTTPServerConfiguration
+    package var compute: ComputeSettings
+    package var scheduler: SchedulerConfiguration
+    /// What one request may ask for.
+    package var limits: CallLimits
+    /// How long what has begun may take to end once the server is asked to stop.
+    package var drainTimeoutNanoseconds: UInt64
+    package var logLevel: Logger.Level
+    package var logFormat: LogFormat
+
+    /// Reads the settings from their layers: `flags` over `environment` over the file over the defaults.
+    ///
+    /// - Parameters:
+    ///   - file: path of a YAML file; nil: none.
+    ///   - flags: values by dotted key.
+    /// - Throws: `ConfigurationError` naming the key; `DeviceSelectionError`; `HTTPError` for an address.
+    package init(
+        file: String? = nil,
+        flags: [String: String] = [:],
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) throws {
+        let reader = try ConfigurationReader(file: file, environment: environment, flags: flags)
+        bundlePath = reader.text("bundle")
+        http = try Self.http(reader)
+        compute = try Self.compute(reader)
+        scheduler = try Self.scheduler(reader)
+        limits = try Self.limits(reader)
+        drainTimeoutNanoseconds =
+            1_000_000 * UInt64(try reader.integer("drain.timeout_ms", default: 30_000, in: 0...3_600_000))
+        logLevel = try reader.choice("log.level", default: Logger.Level.info)
+        logFormat = try reader.choice("log.format", default: LogFormat.text)
+        try reader.refuseUnknownKeys()
+    }
+
+    private static func http(_ reader: ConfigurationReader) throws -> HTTPServerConfiguration {
+        var limits = HTTPLimits()
+        var timeouts = HTTPTimeouts()
+        let address = try ListenAddress(parsing: reader.text("http.listen") ?? "127.0.0.1:8080")
+        let loops = try reader.integer("http.loops", default: 1, in: 1...256)
+        func limit(_ key: String, _ path: WritableKeyPath<HTTPLimits, Int>, _ range: ClosedRange<Int>) throws {
+            limits[keyPath: path] = try reader.integer("http.\(key)", default: limits[keyPath: path], in: range)
+        }
+        try limit("max_connections", \.connections, 1...1_048_576)
+        try limit("max_connections_per_address", \.connectionsPerAddress, 1...1_048_576)
+        try limit("max_request_line_bytes", \.requestLineBytes, 64...16_777_216)
+        try limit("max_header_bytes", \.fieldBytes, 64...16_777_216)
+        try limit("max_header_count", \.fieldCount, 1...65_536)
+        try limit("max_body_bytes", \.bodyBytes, 0...1_073_741_824)
+        try limit("max_read_ahead_bytes", \.readAheadBytes, 1...1_073_741_824)
+        func timeout(_ key: String, _ path: WritableKeyPath<HTTPTimeouts, Duration>) throws {
+            let fallback = Int(timeouts[keyPath: path] / .milliseconds(1))
+            let milliseconds = try reader.integer("http.\(key)", default: fallback, in: 10...86_400_000)
+            timeouts[keyPath: path] = .milliseconds(milliseconds)
+        }
+        try timeout("first_byte_timeout_ms", \.firstByte)
+        try timeout("header_timeout_ms", \.header)
+        try timeout("body_window_ms", \.bodyWindow)
+        try timeout("idle_timeout_ms", \.idle)
+        try timeout("write_stall_timeout_ms", \.writeStall)
+        try timeout("linger_timeout_ms", \.linger)
+        timeouts.bodyBytesPerSecond = try reader.integer(
+            "http.min_body_bytes_per_second",
+            default: timeouts.bodyBytesPerSecond,
+            in: 0...1_073_741_824
+        )
+        return HTTPServerConfiguration(addresses: [address], loops: loops, limits: limits, timeouts: timeouts)
+    }
+
+    private static func compute(_ reader: ConfigurationReader) throws -> ComputeSettings {
+        // 0 stands for "one a core" in the file, where a number has to stand.
+        let threads = try reader.integer("engine.threads", default: 0, in: 0...1_024)
+        return try ComputeSettings(
+            device: reader.text("engine.device") ?? "cpu",
+            dtype: reader.text("engine.dtype") ?? "f32",
+            threads: threads == 0 ? nil : threads
+        )
+    }
+
+    private static func scheduler(_ reader: ConfigurationReader) throws -> SchedulerConfiguration {
+        var scheduler = SchedulerConfiguration()
+        scheduler.maxQueuedRequests = try reader.integer(
+            "scheduler.max_queued_requests",
+            default: scheduler.maxQueuedRequests,
+            in: 1...1_000_000
+        )
+        scheduler.maxBatchSequences = try reader.integer(
+            "scheduler.max_batch_sequences",
+            default: scheduler.maxBatchSequences,
+            in: 1...4_096
+        )
+        scheduler.maxBatchEvents = try reader.integer(
+            "scheduler.max_batch_events",
+            default: scheduler.maxBatchEvents,
+            in: 1...1_048_576
+        )
+        scheduler.maxWaitNanoseconds =
+            1_000 * UInt64(try reader.integer("scheduler.max_wait_us", default: 0, in: 0...1_000_000))
+        scheduler.priorityAdvantageNanoseconds =
+            1_000_000 * UInt64(try reader.integer("scheduler.priority_advantage_ms", default: 500, in: 0...60_000))
+        return scheduler
+    }
+
+    private static func limits(_ reader: ConfigurationReader) throws -> CallLimits {
+        let maxK = try reader.integer("limits.max_k", default: 1_000, in: 1...100_000)
+        return CallLimits(
+            defaultK: try reader.integer("limits.default_k", default: min(10, maxK), in: 1...maxK),
+            maxK: maxK,
+            maxHistory: try reader.integer("limits.max_history", default: 10_000, in: 1...1_000_000),
+            maxListed: try reader.integer("limits.max_filter_entries", default: 10_000, in: 0...1_000_000),
+            maxBatch: 0
+        )
+    }
+}

@@ -1,0 +1,214 @@
+// `POST /recommend`: from the body's bytes to a request of the engine, and from its answer to the reply's bytes.
+
+internal import Compute
+internal import Engine
+internal import Glibc
+internal import HTTP
+internal import Models
+internal import Telemetry
+
+extension RequestHandler {
+    /// Whether the body could not be read or the reply could not be understood, by the head alone (RFC 9110, sections 8.3,
+    /// 8.4 and 12.5.1); nil: neither.
+    func refusalOfRepresentation(_ head: HTTPRequestHead) -> HTTPResponse? {
+        let type = head.header("content-type").map(MediaType.init)
+        guard type?.isJSON == true else {
+            return problem(
+                415,
+                "the content type must be application/json",
+                .recommend,
+                requestIDs.id(for: head),
+                headers: [("Accept-Post", Self.jsonType)]
+            )
+        }
+        if let coding = head.combinedHeader("content-encoding"), coding.lowercased() != "identity" {
+            return problem(
+                415,
+                "the content coding must be identity",
+                .recommend,
+                requestIDs.id(for: head),
+                headers: [("Accept-Encoding", "identity")]
+            )
+        }
+        if let accept = head.combinedHeader("accept"), !AcceptedTypes(accept).allow("application", "json") {
+            return problem(406, "replies come as application/json", .recommend, requestIDs.id(for: head))
+        }
+        return nil
+    }
+
+    func recommend(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        let requestID = requestIDs.id(for: request.head)
+        let call: RecommendCall
+        do throws(CallError) {
+            call = try decode(request)
+        } catch {
+            metrics.count(.invalid)
+            exchange.respond(problem(error.status, error.detail, .recommend, requestID))
+            return
+        }
+        metrics.historyLength.observe(Double(call.history.eventCount))
+        if call.unknownItems > 0 { metrics.unknownItems.increment(by: call.unknownItems) }
+
+        let work = RecommendationRequest(call, arrival: Instant(nanoseconds: request.receivedAt))
+        let answer = Answer(requestID: requestID, unknownItems: call.unknownItems, arrival: work.arrival)
+        if work.history.isEmpty, work.eligibility.isCheap {
+            exchange.respond(response(.success(bundle.catalogue.coldStart(work, timing: .init())), answer))
+            return
+        }
+        do throws(EngineError) {
+            let ticket = try engine.submit(work) { result in
+                // On the engine's thread: the loop encodes, so that the next batch does not wait for it.
+                exchange.respond(making: { self.response(result, answer) })
+            }
+            exchange.onCancel { [engine, metrics] in
+                if engine.cancel(ticket) { metrics.count(.cancelled) }
+            }
+        } catch {
+            exchange.respond(response(.failure(error), answer))
+        }
+    }
+
+    /// The call in a request's body, with the deadline of its header where that is the earlier one.
+    private func decode(_ request: HTTPRequest) throws(CallError) -> RecommendCall {
+        var call = try codec.decode(request.body, items: bundle.catalogue)
+        guard call.mode == .topK else {
+            throw CallError(.unusable, "mode must be \"top_k\": this version does not generate sequences")
+        }
+        guard !call.stream else {
+            throw CallError(.unusable, "stream must be false: this version answers in one piece")
+        }
+        if let text = request.head.header("x-deadline-ms") {
+            guard text.utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let milliseconds = Int(text),
+                1...CallLimits.maxDeadlineMilliseconds ~= milliseconds
+            else {
+                throw CallError(.unusable, "X-Deadline-Ms must be from 1 to \(CallLimits.maxDeadlineMilliseconds)")
+            }
+            call.deadlineMilliseconds = min(milliseconds, call.deadlineMilliseconds ?? milliseconds)
+        }
+        return call
+    }
+
+    /// What a reply says beside the recommendation.
+    private struct Answer: Sendable {
+        let requestID: String
+        let unknownItems: Int
+        let arrival: Instant
+    }
+
+    /// Counts the outcome and encodes the reply.
+    private func response(_ result: Result<Recommendation, EngineError>, _ answer: Answer) -> HTTPResponse {
+        switch result {
+        case .success(let recommendation):
+            do throws(JSONError) {
+                let reply = RecommendReply(
+                    recommendation,
+                    model: modelName,
+                    requestID: answer.requestID,
+                    unknownItems: answer.unknownItems,
+                    total: Instant.now().nanoseconds(since: answer.arrival)
+                )
+                let body = try RecommendCodec.encode(reply, ids: bundle.catalogue)
+                metrics.count(recommendation.outcome)
+                return json(200, body, .recommend, answer.requestID)
+            } catch {
+                metrics.count(.failed)
+                return problem(500, "the reply cannot be written: \(error)", .recommend, answer.requestID)
+            }
+        case .failure(let error):
+            metrics.count(error.outcome)
+            var headers: HTTPFields = []
+            if let wait = error.retryAfterNanoseconds {
+                // Whole seconds, at least one (RFC 9110, section 10.2.3).
+                let seconds = max(1, (wait / 1_000_000_000) + (wait % 1_000_000_000 > 0 ? 1 : 0))
+                headers.append(("Retry-After", String(seconds)))
+            }
+            return problem(error.status, error.message, .recommend, answer.requestID, headers: headers)
+        }
+    }
+}
+
+extension RecommendationRequest {
+    /// What the engine has to do for a call.
+    fileprivate init(_ call: RecommendCall, arrival: Instant) {
+        var eligibility = Eligibility()
+        eligibility.excludedRows = call.exclusion.rows
+        eligibility.excludedTags = call.exclusion.tags
+        eligibility.excludesSeen = call.exclusion.seen
+        eligibility.allowance = call.allowance.map { .init(rows: $0.rows, tags: $0.tags) }
+        let priority: Priority =
+            switch call.priority {
+            case .high: .high
+            case .normal: .normal
+            case .low: .low
+            }
+        self.init(
+            history: call.history.rows,
+            timestamps: call.history.timestamps,
+            requestTime: call.requestTime ?? Int64(time(nil)),
+            count: call.k,
+            eligibility: eligibility,
+            priority: priority,
+            arrival: arrival,
+            deadline: call.deadlineMilliseconds.map { arrival.advanced(by: UInt64($0) * 1_000_000) }
+        )
+    }
+}
+
+extension RecommendReply {
+    /// The reply that says what the engine found. `total` is in nanoseconds.
+    fileprivate init(
+        _ recommendation: Recommendation,
+        model: Model,
+        requestID: String,
+        unknownItems: Int,
+        total: UInt64
+    ) {
+        self.init(
+            requestID: requestID,
+            model: model,
+            rows: recommendation.items.map(\.row),
+            scores: recommendation.items.map(\.score),
+            source: recommendation.source == .model ? .model : .popularity,
+            historyUsed: recommendation.historyUsed,
+            historyCached: 0,
+            unknownItems: unknownItems,
+            exhausted: recommendation.exhausted,
+            timing: Timing(
+                queue: .nanoseconds(recommendation.timing.queue),
+                prefill: .nanoseconds(recommendation.timing.prefill),
+                decode: .nanoseconds(recommendation.timing.decode),
+                total: .nanoseconds(total)
+            )
+        )
+    }
+}
+
+extension Recommendation {
+    fileprivate var outcome: RecommendOutcome {
+        switch source {
+        case .popularity: .coldStart
+        case .model: exhausted ? .partial : .ok
+        }
+    }
+}
+
+extension EngineError {
+    fileprivate var outcome: RecommendOutcome {
+        switch code {
+        case .queueFull: .rejectedQueue
+        case .deadlineUnreachable: .rejectedDeadline
+        case .expired: .expired
+        case .unavailable, .deviceFailed, .computationFailed: .failed
+        }
+    }
+
+    /// The status that says it (the design's API page, "Errors").
+    fileprivate var status: Int {
+        switch code {
+        case .queueFull, .deadlineUnreachable: 429
+        case .expired: 504
+        case .unavailable, .deviceFailed: 503
+        case .computationFailed: 500
+        }
+    }
+}

@@ -1,0 +1,35 @@
+// Names for requests: the caller's own where it sent a usable one, so that its logs and ours can be laid side by side.
+
+internal import HTTP
+internal import Synchronization
+
+/// Makes and checks request ids.
+final class RequestIDs: Sendable {
+    /// Longest id taken over from a caller, in bytes.
+    private static let maximumLength = 128
+
+    /// Different in every process; the counter makes it different for every request.
+    private let prefix = UInt64.random(in: .min ... .max)
+    private let counter = Atomic<UInt64>(0)
+
+    /// The caller's `X-Request-Id` if it is 1 to 128 visible ASCII characters, else a fresh id.
+    func id(for head: HTTPRequestHead) -> String {
+        guard let sent = head.header("x-request-id"),
+            1...Self.maximumLength ~= sent.utf8.count,
+            // A quote or a backslash would have to be escaped in a log or a header; ids do without.
+            sent.utf8.allSatisfy({ 0x21...0x7E ~= $0 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") })
+        else { return fresh() }
+        return sent
+    }
+
+    /// An id that no other request of this process has: 32 hexadecimal digits.
+    func fresh() -> String {
+        let number = counter.wrappingAdd(1, ordering: .relaxed).newValue
+        return hexadecimal(prefix) + hexadecimal(number)
+    }
+
+    private func hexadecimal(_ value: UInt64) -> String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    }
+}

@@ -1,0 +1,169 @@
+// Every metric of the service: names, labels and where they are counted. What the engine reports becomes numbers here.
+
+internal import Compute
+package import Engine
+internal import HTTP
+package import Telemetry
+
+/// How a request for recommendations ended; the label of `genrec_recommend_outcomes_total`.
+package enum RecommendOutcome: String, Sendable, CaseIterable {
+    /// As many items as asked for, by the model.
+    case ok
+    /// Fewer items than asked for: no more were eligible.
+    case partial
+    /// By popularity, for want of a history.
+    case coldStart = "cold_start"
+    /// Refused: the queue was full.
+    case rejectedQueue = "rejected_queue"
+    /// Refused: the deadline could not be met.
+    case rejectedDeadline = "rejected_deadline"
+    /// The deadline passed in the queue.
+    case expired
+    /// The caller went away.
+    case cancelled
+    /// The body was malformed or a value not usable.
+    case invalid
+    /// The engine was not ready, the device failed, or the model's scores were not numbers.
+    case failed
+}
+
+/// The instruments, made once.
+package final class ServiceMetrics: Sendable {
+    package let registry: MetricRegistry
+
+    private let requests: CounterFamily
+    private let durations: [Route: Histogram]
+    private let outcomes: [RecommendOutcome: Counter]
+    let connections: Gauge
+    let unknownItems: Counter
+    let historyLength: Histogram
+
+    private let queueDepth: Gauge
+    private let queueWait: Histogram
+    private let batchSize: Histogram
+    private let batchTokens: Histogram
+    private let prefill: Histogram
+    private let topK: Histogram
+    private let cancelled: [CancellationStage: Counter]
+    private let deviceMemory: GaugeFamily
+    private let deviceErrors: CounterFamily
+    private let modelInfo: GaugeFamily
+
+    package init(registry: MetricRegistry, scheduler: SchedulerConfiguration, window: Int) {
+        self.registry = registry
+        requests = registry.counter(
+            "genrec_http_requests_total",
+            help: "Requests answered, by route, method and status.",
+            labels: ["route", "method", "status"]
+        )
+        let requestDuration = registry.histogram(
+            "genrec_http_request_duration_seconds",
+            help: "Time from a request's last byte to its reply's last byte handed to the system.",
+            unit: "seconds",
+            labels: ["route"]
+        )
+        durations = Dictionary(uniqueKeysWithValues: Route.allCases.map { ($0, requestDuration.with($0.label)) })
+        let outcomeFamily = registry.counter(
+            "genrec_recommend_outcomes_total",
+            help: "How requests for recommendations ended.",
+            labels: ["outcome"]
+        )
+        outcomes = Dictionary(
+            uniqueKeysWithValues: RecommendOutcome.allCases.map { ($0, outcomeFamily.with($0.rawValue)) }
+        )
+        connections = registry.gauge("genrec_http_connections", help: "Open connections.")
+        unknownItems = registry.counter(
+            "genrec_unknown_items_total",
+            help: "Item ids in requests that the catalogue does not know."
+        )
+        historyLength = registry.histogram(
+            "genrec_history_length",
+            help: "Events in the histories of requests, before the window cuts them.",
+            buckets: .powersOfTwo(upTo: max(window * 4, 16))
+        )
+        queueDepth = registry.gauge("genrec_queue_depth", help: "Requests that wait to be computed.")
+        queueWait = registry.histogram(
+            "genrec_queue_wait_seconds",
+            help: "Time from a request's arrival to the start of its batch.",
+            unit: "seconds"
+        )
+        batchSize = registry.histogram(
+            "genrec_batch_size",
+            help: "Requests computed together.",
+            buckets: .powersOfTwo(upTo: scheduler.maxBatchSequences)
+        )
+        batchTokens = registry.histogram(
+            "genrec_batch_tokens",
+            help: "Events computed together.",
+            buckets: .powersOfTwo(upTo: scheduler.maxBatchEvents)
+        )
+        prefill = registry.histogram(
+            "genrec_prefill_seconds",
+            help: "Time to encode the histories of a batch.",
+            unit: "seconds"
+        )
+        topK = registry.histogram(
+            "genrec_topk_seconds",
+            help: "Time to score the catalogue for a batch and select from it.",
+            unit: "seconds"
+        )
+        let cancelledFamily = registry.counter(
+            "genrec_cancelled_total",
+            help: "Requests whose caller went away, by how far they had come.",
+            labels: ["stage"]
+        )
+        cancelled = Dictionary(
+            uniqueKeysWithValues: CancellationStage.allCases.map { ($0, cancelledFamily.with($0.rawValue)) }
+        )
+        deviceMemory = registry.gauge(
+            "genrec_device_memory_bytes",
+            help: "Device memory in use, by use.",
+            unit: "bytes",
+            labels: ["device", "kind"]
+        )
+        deviceErrors = registry.counter(
+            "genrec_device_errors_total",
+            help: "Failures of a device, by code.",
+            labels: ["device", "code"]
+        )
+        modelInfo = registry.gauge(
+            "genrec_model_info",
+            help: "The model that is served; always 1.",
+            labels: ["name", "version", "architecture", "device", "dtype"]
+        )
+        registry.gauge(
+            "genrec_build_info",
+            help: "The build of this process; always 1.",
+            labels: ["version", "commit"]
+        ).with(BuildInfo.version, BuildInfo.commit).set(1)
+        ProcessMetrics.register(in: registry)
+    }
+
+    /// Counts a reply.
+    func replied(_ route: Route, method: String, status: Int, nanoseconds: UInt64) {
+        requests.with(route.label, method, String(status)).increment()
+        durations[route]?.observe(Double(nanoseconds) / 1e9)
+    }
+
+    func count(_ outcome: RecommendOutcome) { outcomes[outcome]?.increment() }
+    func count(_ stage: CancellationStage) { cancelled[stage]?.increment() }
+    func setQueueDepth(_ depth: Int) { queueDepth.set(depth) }
+
+    func batchFinished(_ report: BatchReport, device: String) {
+        batchSize.observe(Double(report.lengths.count))
+        batchTokens.observe(Double(report.lengths.reduce(0, +)))
+        for wait in report.queueWaits { queueWait.observe(Double(wait) / 1e9) }
+        prefill.observe(Double(report.durations.prefill) / 1e9)
+        topK.observe(Double(report.durations.topK) / 1e9)
+        deviceMemory.with(device, "weights").set(report.memory.weightBytes)
+        deviceMemory.with(device, "workspace").set(report.memory.workspaceBytes)
+    }
+
+    func deviceFailed(_ error: ComputeError, device: String) {
+        deviceErrors.with(device, error.code.rawValue).increment()
+    }
+
+    func modelLoaded(name: String, version: String, architecture: String, device: DeviceDescription) {
+        modelInfo.with(name, version, architecture, device.name, device.dtype.rawValue).set(1)
+    }
+}

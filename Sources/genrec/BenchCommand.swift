@@ -1,0 +1,39 @@
+// `genrec bench`: times the engine without HTTP.
+
+import ArgumentParser
+import Service
+
+struct BenchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Time the prefill of a batch of histories, catalogue scoring included, without HTTP."
+    )
+
+    @Option(help: "The directory of the bundle.")
+    var bundle: String
+    @Option(help: "Histories in a batch.")
+    var batch = 1
+    @Option(help: "Events of each history; default: the model's window.")
+    var length: Int?
+    @Option(help: "How long to measure.")
+    var seconds = 3.0
+    @OptionGroup var compute: ComputeOptions
+    @Flag(help: "Print one JSON object instead of a table.")
+    var json = false
+
+    func validate() throws {
+        guard 1...4_096 ~= batch else { throw ValidationError("--batch must be from 1 to 4096") }
+        guard seconds > 0, seconds <= 3_600 else { throw ValidationError("--seconds must be above 0 and at most 3600") }
+        if let length, length < 1 { throw ValidationError("--length must be at least 1") }
+    }
+
+    func run() async throws {
+        do {
+            let session = try OfflineSession(bundlePath: bundle, compute: compute.settings)
+            let report = try session.bench(batch: batch, length: length, seconds: seconds)
+            Console.result((json ? report.json : report.table) + "\n")
+        } catch {
+            throw fail(String(describing: error))
+        }
+    }
+}

@@ -1,0 +1,46 @@
+// `genrec evaluate`: leave-one-out metrics of a bundle on a file of interactions.
+
+import ArgumentParser
+import Service
+
+struct EvaluateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evaluate",
+        abstract: "Rank every user's last event among the whole catalogue and report hit rates."
+    )
+
+    @Option(help: "The directory of the bundle.")
+    var bundle: String
+    @Option(help: "A tab-separated file with the columns user, item and timestamp, named in its first line.")
+    var interactions: String
+    @OptionGroup var compute: ComputeOptions
+    @Flag(help: "Print one JSON object instead of a table.")
+    var json = false
+
+    func run() async throws {
+        do {
+            let session = try OfflineSession(bundlePath: bundle, compute: compute.settings)
+            let log = try InteractionLog(path: interactions)
+            let bar = ProgressBar(label: "users")
+            let report = try session.evaluate(log) { bar.show($0, of: $1) }
+            bar.finish()
+            Console.result((json ? report.json : report.table) + "\n")
+        } catch {
+            throw fail(String(describing: error))
+        }
+    }
+}
+
+/// The options that choose a device, shared by every command that computes without a server.
+struct ComputeOptions: ParsableArguments {
+    @Option(help: "cpu or ascend:N.")
+    var device = "cpu"
+    @Option(help: "f32, bf16 or int8: the type weights are packed in.")
+    var dtype = "f32"
+    @Option(help: "Threads that compute; default: one a core.")
+    var threads: Int?
+
+    var settings: ComputeSettings {
+        get throws { try ComputeSettings(device: device, dtype: dtype, threads: threads) }
+    }
+}

@@ -1,0 +1,45 @@
+// The command: what a shell sees of genrec. Each subcommand is one file and as thin as it can be; the work is done in the
+// rooms below.
+
+import ArgumentParser
+import Glibc
+import Service
+
+@main
+enum Main {
+    static func main() async {
+        do {
+            var command = try GenrecCommand.parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch  where GenrecCommand.exitCode(for: error) == .validationFailure {
+            // Wrong usage ends with 2, as shells and most commands have it, and not with sysexits' 64.
+            Console.note(GenrecCommand.fullMessage(for: error) + "\n")
+            exit(2)
+        } catch {
+            GenrecCommand.exit(withError: error)
+        }
+    }
+}
+
+struct GenrecCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "genrec",
+        abstract: "Serves generative recommenders over HTTP.",
+        version: BuildInfo.version,
+        subcommands: [
+            ServeCommand.self, ImportCommand.self, InspectCommand.self, EvaluateCommand.self, BenchCommand.self,
+        ]
+    )
+}
+
+extension AsyncParsableCommand {
+    /// Ends the command with status 1 and one sentence on standard error; for failures, where wrong usage ends with 2.
+    func fail(_ sentence: String) -> ExitCode {
+        Console.note("genrec: \(sentence)\n")
+        return ExitCode(1)
+    }
+}

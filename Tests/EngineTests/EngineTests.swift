@@ -1,0 +1,264 @@
+// The engine over a device that stands still until a test lets it go on: who is answered, how, and who is not.
+
+import Compute
+import Dispatch
+import Models
+import Synchronization
+import Testing
+
+@testable import Engine
+
+/// Collects what the engine reports.
+private final class RecordingObserver: EngineObserver {
+    struct Record {
+        var phases: [EnginePhase] = []
+        var cancellations: [CancellationStage] = []
+        var failures: [ComputeError] = []
+        var batchSizes: [Int] = []
+    }
+
+    let record = Mutex(Record())
+    private let readyOrEnded = DispatchSemaphore(value: 0)
+
+    func batchFinished(_ report: BatchReport) { record.withLock { $0.batchSizes.append(report.lengths.count) } }
+    func deviceFailed(_ error: ComputeError) { record.withLock { $0.failures.append(error) } }
+    func cancelled(at stage: CancellationStage) { record.withLock { $0.cancellations.append(stage) } }
+    func queueDepthChanged(to depth: Int) {}
+    func phaseChanged(to phase: EnginePhase) {
+        record.withLock { $0.phases.append(phase) }
+        switch phase {
+        case .ready, .failed: readyOrEnded.signal()
+        default: break
+        }
+    }
+
+    func waitUntilReadyOrFailed() { readyOrEnded.wait() }
+}
+
+/// An engine over a stub, started and ready; whatever it answers is collected by a name.
+private final class Fixture: Sendable {
+    typealias Outcome = Result<Recommendation, EngineError>
+
+    let control: DeviceControl
+    let observer = RecordingObserver()
+    let engine: Engine
+    let ended = DispatchSemaphore(value: 0)
+    private let outcomes = Mutex<[String: Outcome]>([:])
+    private let answered = DispatchSemaphore(value: 0)
+
+    init(gated: Bool = false, _ change: (inout SchedulerConfiguration) -> Void = { _ in }) throws {
+        let control = DeviceControl(isGated: false)
+        self.control = control
+        var configuration = SchedulerConfiguration()
+        change(&configuration)
+        let catalogue = Catalogue.numbered(rows: 101)
+        engine = Engine(configuration, window: 8, catalogue: catalogue, observer: observer)
+        try engine.start(
+            load: {
+                LoadedModel(device: StubDevice(control), model: StubModel(window: 8, rows: 101), owner: catalogue)
+            },
+            ended: { [ended] in ended.signal() }
+        )
+        observer.waitUntilReadyOrFailed()
+        control.state.withLock { $0.batches.removeAll() }
+        control.isGated.store(gated, ordering: .releasing)
+    }
+
+    func request(
+        _ history: [Int32],
+        count: Int = 3,
+        deadlineIn milliseconds: UInt64? = nil
+    ) -> RecommendationRequest {
+        let now = Instant.now()
+        return RecommendationRequest(
+            history: history,
+            timestamps: nil,
+            requestTime: 0,
+            count: count,
+            arrival: now,
+            deadline: milliseconds.map { now.advanced(by: $0 * 1_000_000) }
+        )
+    }
+
+    @discardableResult
+    func submit(_ name: String, _ request: RecommendationRequest) throws -> Ticket {
+        try engine.submit(request) { outcome in
+            self.outcomes.withLock { $0[name] = outcome }
+            self.answered.signal()
+        }
+    }
+
+    /// Waits for so many answers and returns all there are so far.
+    func wait(for count: Int) -> [String: Outcome] {
+        for _ in 0..<count { answered.wait() }
+        return outcomes.withLock { $0 }
+    }
+
+    func rows(_ outcome: Outcome?) throws -> [Int32] { try #require(outcome).get().items.map(\.row) }
+
+    func release() {
+        control.isGated.store(false, ordering: .releasing)
+        control.gate.signal()
+    }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct EngineTests {
+    @Test func answersARequest_LeavingOutItsHistory() throws {
+        let fixture = try Fixture()
+        try fixture.submit("a", fixture.request([1, 3]))
+        let outcome = fixture.wait(for: 1)["a"]
+        #expect(try fixture.rows(outcome) == [2, 4, 5])
+        let recommendation = try #require(outcome).get()
+        #expect(recommendation.source == .model)
+        #expect(recommendation.historyUsed == 2)
+        #expect(!recommendation.exhausted)
+    }
+
+    @Test func computesTheNewestEvents_ButExcludesTheWholeHistory() throws {
+        let fixture = try Fixture()
+        try fixture.submit("a", fixture.request(Array(1...10)))
+        #expect(try fixture.rows(fixture.wait(for: 1)["a"]) == [11, 12, 13])
+        #expect(fixture.control.batches == [[[3, 4, 5, 6, 7, 8, 9, 10]]])
+    }
+
+    @Test func saysExhausted_WhenFewerItemsAreEligible() throws {
+        let fixture = try Fixture()
+        var request = fixture.request([1], count: 3)
+        request.eligibility.allowance = .init(rows: [1, 2, 50], tags: [])
+        try fixture.submit("a", request)
+        let recommendation = try #require(fixture.wait(for: 1)["a"]).get()
+        #expect(recommendation.items.map(\.row) == [2, 50])
+        #expect(recommendation.exhausted)
+    }
+
+    @Test func answersByPopularity_WhenThereIsNoHistory() throws {
+        let fixture = try Fixture()
+        var request = fixture.request([])
+        request.eligibility.excludedRows = [2]
+        try fixture.submit("a", request)
+        let recommendation = try #require(fixture.wait(for: 1)["a"]).get()
+        #expect(recommendation.source == .popularity)
+        #expect(recommendation.items.map(\.row) == [1, 3, 4])
+        #expect(fixture.control.batches.isEmpty)
+    }
+
+    @Test func batchesWhatArrives_WhileABatchRuns() throws {
+        let fixture = try Fixture(gated: true)
+        try fixture.submit("first", fixture.request([1]))
+        fixture.control.reachedGate.wait()
+        for name in ["b", "c", "d"] { try fixture.submit(name, fixture.request([2])) }
+        fixture.release()
+        #expect(fixture.wait(for: 4).count == 4)
+        #expect(fixture.control.batches.map(\.count) == [1, 3])
+    }
+
+    @Test func refusesBeforeAnyWork_WhenTheQueueIsFull() throws {
+        let fixture = try Fixture(gated: true) { $0.maxQueuedRequests = 1 }
+        try fixture.submit("running", fixture.request([1]))
+        fixture.control.reachedGate.wait()
+        try fixture.submit("queued", fixture.request([1]))
+        #expect(throws: EngineError(.queueFull, "")) { try fixture.submit("refused", fixture.request([1])) }
+        fixture.release()
+        #expect(Set(fixture.wait(for: 2).keys) == ["running", "queued"])
+    }
+
+    @Test func answersAnOverdueRequest_WhileTheDeviceIsStillBusy() throws {
+        let fixture = try Fixture(gated: true)
+        try fixture.submit("running", fixture.request([1]))
+        fixture.control.reachedGate.wait()
+        try fixture.submit("overdue", fixture.request([1], deadlineIn: 1_000))
+        let outcomes = fixture.wait(for: 1)
+        #expect(throws: EngineError(.expired, "")) { try #require(outcomes["overdue"]).get() }
+        #expect(outcomes["running"] == nil)
+        fixture.release()
+        _ = fixture.wait(for: 1)
+        #expect(fixture.control.batches.count == 1)
+    }
+
+    @Test func neverAnswersACancelledRequest_AndSaysHowFarItCame() throws {
+        let fixture = try Fixture(gated: true)
+        let running = try fixture.submit("running", fixture.request([1]))
+        fixture.control.reachedGate.wait()
+        let queued = try fixture.submit("queued", fixture.request([1]))
+        try fixture.submit("last", fixture.request([1]))
+        fixture.engine.cancel(queued)
+        fixture.engine.cancel(running)
+        fixture.engine.cancel(running)
+        fixture.release()
+        #expect(Set(fixture.wait(for: 1).keys) == ["last"])
+        #expect(fixture.observer.record.withLock { $0.cancellations } == [.queued, .computing])
+        #expect(fixture.control.batches.map(\.count) == [1, 1])
+    }
+
+    @Test func answersEveryRequestOfABatch_WhenTheDeviceFails_AndGoesOn() throws {
+        let fixture = try Fixture()
+        fixture.control.state.withLock { $0.failure = ComputeError(.executionFailed, "core 3 faulted") }
+        try fixture.submit("a", fixture.request([1]))
+        let failed = fixture.wait(for: 1)["a"]
+        #expect(throws: EngineError(.deviceFailed, "")) { try #require(failed).get() }
+        fixture.control.state.withLock { $0.failure = nil }
+        try fixture.submit("b", fixture.request([1]))
+        #expect(try fixture.rows(fixture.wait(for: 1)["b"]) == [2, 3, 4])
+        #expect(fixture.observer.record.withLock { $0.failures.map(\.message) } == ["core 3 faulted"])
+    }
+
+    @Test(arguments: [Float.nan, .infinity]) func fails_WhenScoresAreNotNumbers(score: Float) throws {
+        let fixture = try Fixture()
+        fixture.control.state.withLock { $0.score = score }
+        try fixture.submit("a", fixture.request([1]))
+        let outcome = fixture.wait(for: 1)["a"]
+        #expect(throws: EngineError(.computationFailed, "")) { try #require(outcome).get() }
+    }
+
+    @Test func finishesWhatItAdmitted_ThenEnds_WhenDrained() throws {
+        let fixture = try Fixture(gated: true)
+        try fixture.submit("running", fixture.request([1]))
+        fixture.control.reachedGate.wait()
+        try fixture.submit("queued", fixture.request([1]))
+        fixture.engine.drain()
+        #expect(throws: EngineError(.unavailable, "")) { try fixture.submit("late", fixture.request([1])) }
+        fixture.release()
+        #expect(Set(fixture.wait(for: 2).keys) == ["running", "queued"])
+        fixture.ended.wait()
+        #expect(fixture.engine.phase == .stopped)
+    }
+
+    @Test func refusesWhatWaits_WhenStopped() throws {
+        let fixture = try Fixture(gated: true)
+        try fixture.submit("running", fixture.request([1]))
+        fixture.control.reachedGate.wait()
+        try fixture.submit("queued", fixture.request([1]))
+        fixture.engine.stop()
+        let outcomes = fixture.wait(for: 1)
+        #expect(throws: EngineError(.unavailable, "")) { try #require(outcomes["queued"]).get() }
+        fixture.release()
+        fixture.ended.wait()
+    }
+
+    @Test func endsIdle_WhenDrained() throws {
+        let fixture = try Fixture()
+        fixture.engine.drain()
+        fixture.ended.wait()
+        #expect(fixture.engine.phase == .stopped)
+    }
+
+    @Test func saysWhy_WhenTheModelCannotBeLoaded() throws {
+        let observer = RecordingObserver()
+        let engine = Engine(
+            SchedulerConfiguration(),
+            window: 8,
+            catalogue: Catalogue.numbered(rows: 3),
+            observer: observer
+        )
+        let ended = DispatchSemaphore(value: 0)
+        try engine.start(load: { throw ComputeError(.outOfMemory, "no room for layer 3") }, ended: { ended.signal() })
+        observer.waitUntilReadyOrFailed()
+        ended.wait()
+        #expect(engine.phase == .failed("no room for layer 3"))
+        #expect(throws: EngineError(.unavailable, "")) {
+            _ = try engine.submit(
+                RecommendationRequest(history: [1], timestamps: nil, requestTime: 0, count: 1, arrival: .now())
+            ) { _ in }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+// A device without arithmetic: it selects the smallest eligible rows, and does so when, and only if, a test lets it.
+
+import Dispatch
+import Engine
+import Models
+import Synchronization
+
+@testable import Compute
+
+/// What a test does to the device while the engine uses it.
+final class DeviceControl: Sendable {
+    struct State {
+        var failure: ComputeError?
+        var score: Float = 1
+        /// Histories of each batch that was computed.
+        var batches: [[[Int32]]] = []
+    }
+
+    let state = Mutex(State())
+    /// One signal lets one batch finish; not waited for while `isGated` is false.
+    let gate = DispatchSemaphore(value: 0)
+    /// Signalled when a batch has begun to wait at the gate.
+    let reachedGate = DispatchSemaphore(value: 0)
+    let isGated: Atomic<Bool>
+
+    init(isGated: Bool) {
+        self.isGated = Atomic(isGated)
+    }
+
+    var batches: [[[Int32]]] { state.withLock { $0.batches } }
+}
+
+final class StubDevice: Device {
+    let control: DeviceControl
+
+    init(_ control: DeviceControl) {
+        self.control = control
+    }
+
+    var description: DeviceDescription {
+        DeviceDescription(name: "stub", architecture: "none", dtype: .float32, threads: 1)
+    }
+    var memory: DeviceMemory { DeviceMemory(weightBytes: 0, workspaceBytes: 0) }
+
+    func supports(_ operation: OperationKind) -> Bool { true }
+    func makeLinear(
+        _ matrix: HostTensor,
+        layout: LinearLayout,
+        columns: [Range<Int>]?,
+        bias: HostTensor?
+    ) throws(ComputeError) -> any LinearWeights { throw ComputeError(.unsupported, "stub") }
+    func makeTable(_ rows: HostTensor) throws(ComputeError) -> any EmbeddingTable {
+        throw ComputeError(.unsupported, "stub")
+    }
+    func makeBias(_ entries: HostTensor) throws(ComputeError) -> any BiasVector {
+        throw ComputeError(.unsupported, "stub")
+    }
+    func makeCatalogue(
+        _ rows: HostTensor,
+        normalization: Normalization?,
+        eligible: [UInt64]
+    ) throws(ComputeError) -> any CatalogueWeights { throw ComputeError(.unsupported, "stub") }
+    func makeStream() throws(ComputeError) -> any Compute.Stream { StubStream(control) }
+}
+
+final class StubCatalogue: CatalogueWeights {
+    let rows: Int
+    let columns = 1
+
+    init(rows: Int) {
+        self.rows = rows
+    }
+}
+
+/// Hands histories over to the stream, so that tests see what a batch held.
+final class StubModel: DecoderModel {
+    let window: Int
+    let catalogue: any CatalogueWeights
+
+    init(window: Int, rows: Int) {
+        self.window = window
+        catalogue = StubCatalogue(rows: rows)
+    }
+
+    func encode(_ batch: SequenceBatch, on stream: any Compute.Stream) throws(ComputeError) -> Tensor {
+        let histories = (0..<batch.layout.count).map { sequence in
+            Array(batch.items[Int(batch.layout.offsets[sequence])..<Int(batch.layout.offsets[sequence + 1])])
+        }
+        (stream as? StubStream)?.control.state.withLock { $0.batches.append(histories) }
+        return Tensor(address: DeviceAddress(bits: 0), dtype: .float32, rows: batch.layout.count, columns: 1)
+    }
+}
+
+final class StubStream: Compute.Stream {
+    let control: DeviceControl
+    private var selections: [[ScoredRow]] = []
+
+    init(_ control: DeviceControl) {
+        self.control = control
+    }
+
+    func begin() throws(ComputeError) {}
+    func makeTensor(rows: Int, columns: Int, dtype: DType) throws(ComputeError) -> Tensor {
+        Tensor(address: DeviceAddress(bits: 0), dtype: dtype, rows: rows, columns: columns)
+    }
+    func upload(_ values: UnsafeRawBufferPointer, dtype: DType) throws(ComputeError) -> Tensor {
+        Tensor(address: DeviceAddress(bits: 0), dtype: dtype, rows: 1, columns: values.count / dtype.byteCount)
+    }
+    func embed(_ operation: EmbedOperation) throws(ComputeError) {}
+    func linear(_ operation: LinearOperation) throws(ComputeError) {}
+    func normalize(_ input: Tensor, _ normalization: Normalization, output: Tensor) throws(ComputeError) {}
+    func gatherRows(_ source: Tensor, rows: [Int32], output: Tensor) throws(ComputeError) {}
+    func hstuAttention(_ operation: HSTUAttentionOperation) throws(ComputeError) {}
+
+    func selectTopK(_ operation: TopKOperation) throws(ComputeError) -> TopKTicket {
+        let score = control.state.withLock { $0.score }
+        selections = zip(operation.masks, operation.counts).map { mask, count in
+            (1..<Int32(operation.catalogue.rows)).lazy
+                .filter { row in !mask.excluded.contains(row) && mask.allows(row) }
+                .prefix(count)
+                .map { ScoredRow(row: $0, score: score) }
+        }
+        return TopKTicket(id: 0)
+    }
+
+    func synchronize() throws(ComputeError) {
+        if control.isGated.load(ordering: .acquiring) {
+            control.reachedGate.signal()
+            control.gate.wait()
+        }
+        if let failure = control.state.withLock({ $0.failure }) { throw failure }
+    }
+
+    func selected(_ ticket: TopKTicket, query: Int) -> [ScoredRow] { selections[query] }
+    func read(_ tensor: Tensor) throws(ComputeError) -> [Float] { [] }
+}
+
+extension SelectionMask {
+    fileprivate func allows(_ row: Int32) -> Bool {
+        guard let allowed else { return true }
+        return allowed[Int(row >> 6)] & (1 << UInt64(row & 63)) != 0
+    }
+}
