@@ -1,0 +1,66 @@
+// The fixtures: small checkpoints in their trainers' formats, with the answers of their trainers' own code.
+
+import Foundation
+import Importers
+import Models
+
+/// One folder of Tests/Fixtures.
+struct Fixture: Sendable {
+    struct Answer: Decodable, Sendable {
+        var item: Int32
+        var score: Double
+    }
+
+    struct Case: Decodable, Sendable {
+        struct History: Decodable, Sendable {
+            var items: [Int32]
+            var timestamps: [Int64]
+        }
+
+        var history: History
+        // swift-format-ignore: AlwaysUseLowerCamelCase
+        var request_time: Int64
+        var top: [Answer]
+        // swift-format-ignore: AlwaysUseLowerCamelCase
+        var top_unseen: [Answer]
+        /// Of items 1 … V, in order; only where the catalogue is small.
+        var scores: [Double]?
+    }
+
+    private struct File: Decodable {
+        var cases: [Case]
+    }
+
+    let name: String
+    let cases: [Case]
+    private let directory: String
+
+    static let hstu = ["hstu-small", "hstu-concat-ua", "hstu-uneven", "hstu-layernorm", "hstu-ml1m-shape"]
+
+    init(_ name: String) throws {
+        self.name = name
+        directory =
+            URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("Fixtures/\(name)").path
+        let data = try Data(contentsOf: URL(fileURLWithPath: directory + "/cases.json"))
+        cases = try JSONDecoder().decode(File.self, from: data).cases
+    }
+
+    /// Imports the checkpoint into a folder of its own, which is gone when `body` returns.
+    func withBundle<Result>(_ body: (ModelBundle) throws -> Result) throws -> Result {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("genrec-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let output = folder.appendingPathComponent(name).path
+        _ = try importCheckpoint(
+            format: "meta",
+            checkpointPath: directory + "/checkpoint.pt",
+            describePath: directory + "/cases.json",
+            cataloguePath: nil,
+            name: name,
+            version: "1",
+            outputDirectory: output
+        )
+        return try body(try ModelBundle.load(directory: output))
+    }
+}

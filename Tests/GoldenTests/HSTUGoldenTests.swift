@@ -1,0 +1,101 @@
+// HSTU against Meta's research code: every case of every fixture, alone, among strangers, and on one and two threads.
+
+import Compute
+import ComputeCPU
+import Engine
+import Models
+import Testing
+
+@Suite struct HSTUGoldenTests {
+    /// How far a float32 score may be from the reference's float64.
+    private static let tolerance = 1e-4
+
+    private func executor(_ bundle: ModelBundle, threads: Int = 1) throws -> BatchExecutor {
+        let device = try CPUDevice(threads: threads)
+        let model = try ModelRegistry.makeModel(bundle, on: device)
+        return try BatchExecutor(
+            LoadedModel(device: device, model: model, owner: bundle),
+            catalogue: bundle.catalogue
+        )
+    }
+
+    private func request(_ example: Fixture.Case, count: Int, excludesSeen: Bool) -> RecommendationRequest {
+        var request = RecommendationRequest(
+            history: example.history.items,
+            timestamps: example.history.timestamps,
+            requestTime: example.request_time,
+            count: count,
+            arrival: .now()
+        )
+        request.eligibility.excludesSeen = excludesSeen
+        return request
+    }
+
+    private func expect(_ rows: [ScoredRow], _ answers: [Fixture.Answer], _ comment: Comment) {
+        #expect(rows.map(\.row) == answers.map(\.item), comment)
+        for (row, answer) in zip(rows, answers) {
+            #expect(abs(Double(row.score) - answer.score) <= Self.tolerance, comment)
+        }
+    }
+
+    @Test(arguments: Fixture.hstu)
+    func answersAsTheReference(name: String) throws {
+        let fixture = try Fixture(name)
+        try fixture.withBundle { bundle in
+            let executor = try executor(bundle)
+            for (index, example) in fixture.cases.enumerated() {
+                let requests = [
+                    request(example, count: example.top.count, excludesSeen: false),
+                    request(example, count: example.top_unseen.count, excludesSeen: true),
+                ]
+                let (selections, _) = try executor.run(requests)
+                expect(selections[0], example.top, "\(name), case \(index), all items")
+                expect(selections[1], example.top_unseen, "\(name), case \(index), unseen items")
+            }
+        }
+    }
+
+    @Test(arguments: Fixture.hstu)
+    func scoresEveryItemAsTheReference(name: String) throws {
+        let fixture = try Fixture(name)
+        try fixture.withBundle { bundle in
+            let executor = try executor(bundle)
+            for example in fixture.cases {
+                guard let scores = example.scores else { continue }
+                let (selections, _) = try executor.run([request(example, count: scores.count, excludesSeen: false)])
+                #expect(selections[0].count == scores.count)
+                for scored in selections[0] {
+                    #expect(abs(Double(scored.score) - scores[Int(scored.row) - 1]) <= Self.tolerance)
+                }
+            }
+        }
+    }
+
+    /// Bit for bit: a reply must not tell who else was being served.
+    @Test(arguments: Fixture.hstu, [1, 2])
+    func answersTheSameBits_InABatchOfStrangers(name: String, threads: Int) throws {
+        let fixture = try Fixture(name)
+        try fixture.withBundle { bundle in
+            let alone = try executor(bundle, threads: 1)
+            let crowded = try executor(bundle, threads: threads)
+            let own = fixture.cases.map { request($0, count: 50, excludesSeen: true) }
+            let expected = try own.map { try alone.run([$0]).selections[0] }
+            let items = Int32(bundle.catalogue.count)
+            // 32 sequences of unlike lengths, with and without timestamps, the cases among them.
+            var batch = (0..<32 - own.count).map { stranger in
+                let length = 1 + stranger * 5 % (crowded.window + 7)
+                return RecommendationRequest(
+                    history: (0..<length).map { Int32($0 * 31 + stranger * 17) % items + 1 },
+                    timestamps: stranger.isMultiple(of: 3)
+                        ? nil : (0..<length).map { 1_600_000_000 + Int64($0 * 997 * (stranger + 1)) },
+                    requestTime: 1_700_000_000,
+                    count: 1 + stranger,
+                    arrival: .now()
+                )
+            }
+            for (index, request) in own.enumerated() { batch.insert(request, at: index * 5) }
+            let (selections, _) = try crowded.run(batch)
+            for index in own.indices { #expect(selections[index * 5] == expected[index]) }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+// The demo bundle as a newcomer meets it: served without options, asked over HTTP, evaluated.
+
+import Foundation
+import Testing
+
+/// The cases of the demo world with the reference's answers.
+struct DemoCases: Decodable {
+    struct History: Codable {
+        var items: [String]
+        var timestamps: [Int64]
+    }
+
+    struct Answer: Decodable {
+        var item: String
+        var score: Double
+    }
+
+    struct Case: Decodable {
+        var history: History
+        // swift-format-ignore: AlwaysUseLowerCamelCase
+        var request_time: Int64
+        // swift-format-ignore: AlwaysUseLowerCamelCase
+        var top_unseen: [Answer]
+
+        /// The request in the compact form of a history.
+        func columnar() throws -> String {
+            let history = String(decoding: try JSONEncoder().encode(history), as: UTF8.self)
+            return "{\"history\":\(history),\"request_time\":\(request_time),\"k\":\(top_unseen.count)}"
+        }
+
+        /// The same request, an object an event.
+        func events() -> String {
+            let events = zip(history.items, history.timestamps).map { "{\"item\":\"\($0)\",\"timestamp\":\($1)}" }
+            let history = events.joined(separator: ",")
+            return "{\"k\":\(top_unseen.count),\"request_time\":\(request_time),\"history\":[\(history)]}"
+        }
+    }
+
+    var cases: [Case]
+
+    static func load() throws -> [Case] {
+        let data = try Data(contentsOf: URL(fileURLWithPath: Genrec.fixture("demo/cases.json")))
+        return try JSONDecoder().decode(DemoCases.self, from: data).cases
+    }
+}
+
+@Suite(.timeLimit(.minutes(5))) struct DemoTests {
+    @Test func everyCaseIsAnsweredAsByTheReference_InBothFormsOfAHistory() throws {
+        let server = try RunningServer()
+        defer { server.stop() }
+        let connection = try server.connect()
+        let cases = try DemoCases.load()
+        #expect(cases.count == 24)
+        for example in cases {
+            for body in [try example.columnar(), example.events()] {
+                let reply = try connection.recommend(body)
+                #expect(reply.status == 200)
+                #expect(try reply.items() == example.top_unseen.map(\.item))
+                for (score, answer) in zip(try reply.scores(), example.top_unseen) {
+                    #expect(abs(score - answer.score) <= 1e-4)
+                }
+            }
+        }
+    }
+
+    @Test func sameItemsAndScores_AloneAndAmongStrangers_OnOneAndTwoThreads() throws {
+        let cases = try DemoCases.load()
+        let body = try cases[3].columnar()
+        var answers: Set<String> = []
+        for threads in ["1", "2"] {
+            // Long enough a wait that what is sent together is computed together.
+            let server = try RunningServer(
+                ["--threads", threads],
+                environment: ["GENREC_SCHEDULER_MAX_WAIT_US": "100000"]
+            )
+            defer { server.stop() }
+            answers.insert(try itemsPart(of: try server.connect().recommend(body)))
+            let connections = try (0..<32).map { _ in try server.connect() }
+            for (index, connection) in connections.enumerated() {
+                let text = index == 17 ? body : try cases[index % cases.count].columnar()
+                try connection.send(
+                    "POST /recommend HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+                        + "Content-Length: \(text.utf8.count)\r\n\r\n\(text)"
+                )
+            }
+            for (index, connection) in connections.enumerated() {
+                let reply = try connection.receive()
+                if index == 17 { answers.insert(try itemsPart(of: reply)) }
+            }
+            let metrics = try server.connect().get("/metrics").text
+            #expect(metrics.contains("genrec_batch_size_sum 33.0"))
+        }
+        #expect(answers.count == 1)
+    }
+
+    /// The bytes from the items to the timing, which are those that the request decides.
+    private func itemsPart(of reply: TestReply) throws -> String {
+        let text = reply.text
+        let start = try #require(text.range(of: "\"items\""))
+        let end = try #require(text.range(of: ",\"timing_ms\""))
+        return String(text[start.lowerBound..<end.lowerBound])
+    }
+
+    @Test func evaluate_GivesTheReferencesMetrics() throws {
+        let output = try Genrec.run([
+            "evaluate", "--bundle", Genrec.demoBundle, "--interactions", Genrec.fixture("demo/interactions.tsv"),
+            "--json",
+        ])
+        #expect(output.status == 0)
+        let object = try JSONSerialization.jsonObject(with: Data(output.standardOutput.utf8))
+        let metrics = try #require(object as? [String: Double])
+        #expect(metrics["users"] == 600)
+        for (name, value) in [
+            ("hr@1", 0.8367), ("hr@10", 0.9550), ("hr@50", 0.9717), ("hr@200", 0.98), ("ndcg@10", 0.8983),
+            ("mrr", 0.8809),
+        ] {
+            let measured = try #require(metrics[name])
+            #expect(abs(measured - value) <= 0.001, "\(name)")
+        }
+    }
+
+    @Test func bench_PrintsWhatItMeasured() throws {
+        let output = try Genrec.run([
+            "bench", "--bundle", Genrec.demoBundle, "--batch", "2", "--length", "8", "--seconds", "0.05", "--json",
+        ])
+        #expect(output.status == 0)
+        let object = try JSONSerialization.jsonObject(with: Data(output.standardOutput.utf8))
+        let report = try #require(object as? [String: Any])
+        let milliseconds = try #require(report["milliseconds"] as? [String: Double])
+        #expect(milliseconds.keys.sorted() == ["median", "min", "p99"])
+        #expect((report["gflops"] as? Double ?? 0) > 0)
+    }
+
+    @Test func inspect_TellsWhatTheBundleHolds() throws {
+        let output = try Genrec.run(["inspect", Genrec.demoBundle])
+        #expect(output.status == 0)
+        #expect(output.standardOutput.contains("hstu"))
+        #expect(output.standardOutput.contains("56 742"))
+    }
+}

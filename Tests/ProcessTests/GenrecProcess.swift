@@ -1,0 +1,154 @@
+// Starts the real binary, as a user would: runs commands to their end, and keeps servers running while a test talks to them.
+
+import Foundation
+import Synchronization
+
+/// The genrec binary that was built beside these tests.
+enum Genrec {
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    struct Output: Sendable {
+        var status: Int32
+        var standardOutput: String
+        var standardError: String
+    }
+
+    static let path: String = {
+        // `swift test` runs a binary that lies beside the products.
+        let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+        var directory = URL(fileURLWithPath: program).deletingLastPathComponent()
+        while directory.path != "/" {
+            let candidate = directory.appendingPathComponent("genrec").path
+            if FileManager.default.isExecutableFile(atPath: candidate), !candidate.hasSuffix("/Sources/genrec") {
+                return candidate
+            }
+            directory.deleteLastPathComponent()
+        }
+        // With the swiftpm helper as host, the test bundle's path is among the arguments instead.
+        for argument in CommandLine.arguments where argument.hasSuffix(".xctest") {
+            return URL(fileURLWithPath: argument).deletingLastPathComponent().appendingPathComponent("genrec").path
+        }
+        return "genrec"
+    }()
+
+    /// The top of the checkout.
+    static let root = URL(fileURLWithPath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+    static func fixture(_ name: String) -> String { root.appendingPathComponent("Tests/Fixtures/\(name)").path }
+
+    static let demoBundle = root.appendingPathComponent("Config/demo").path
+
+    static func process(_ arguments: [String], environment: [String: String] = [:]) -> Process {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: path)
+        process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.standardInput = FileHandle.nullDevice
+        return process
+    }
+
+    /// Runs a command to its end.
+    static func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Output {
+        let process = process(arguments, environment: environment)
+        let output = Pipe()
+        let errors = Pipe()
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        let collector = StreamCollector(errors.fileHandleForReading)
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        return Output(
+            status: process.terminationStatus,
+            standardOutput: text,
+            standardError: collector.waitForEnd()
+        )
+    }
+
+    /// A folder of its own for one test, gone when `body` returns.
+    static func withTemporaryFolder<Result>(_ body: (URL) throws -> Result) throws -> Result {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("genrec-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        return try body(folder)
+    }
+}
+
+/// Reads a stream to its end on a thread of its own, so that the writer never waits for room in the pipe.
+final class StreamCollector: Sendable {
+    private let text = Mutex("")
+    private let group = DispatchGroup()
+
+    init(_ handle: FileHandle) {
+        let descriptor = dup(handle.fileDescriptor)
+        group.enter()
+        Thread.detachNewThread { [self] in
+            let own = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+            let all = String(decoding: own.readDataToEndOfFile(), as: UTF8.self)
+            text.withLock { $0 = all }
+            group.leave()
+        }
+    }
+
+    /// Everything that was written, once the writer has closed.
+    func waitForEnd() -> String {
+        group.wait()
+        return text.withLock { $0 }
+    }
+}
+
+/// A server that runs for the length of a test.
+final class RunningServer {
+    let port: UInt16
+    let readyLine: String
+    private let process: Process
+    private let errors: StreamCollector
+
+    /// Starts `genrec serve` on a free port and waits for its ready line.
+    init(_ arguments: [String] = [], environment: [String: String] = [:]) throws {
+        process = Genrec.process(["serve", "--listen", "127.0.0.1:0"] + arguments, environment: environment)
+        let output = Pipe()
+        let errorPipe = Pipe()
+        process.standardOutput = output
+        process.standardError = errorPipe
+        try process.run()
+        errors = StreamCollector(errorPipe.fileHandleForReading)
+        let line = Self.firstLine(of: output.fileHandleForReading)
+        readyLine = line
+        guard let match = line.firstMatch(of: #/http://127\.0\.0\.1:(\d+)/#), let port = UInt16(match.1) else {
+            process.terminate()
+            throw Genrec.Failure(description: "the server did not become ready: \(line) \(errors.waitForEnd())")
+        }
+        self.port = port
+    }
+
+    private static func firstLine(of handle: FileHandle) -> String {
+        var bytes: [UInt8] = []
+        while let byte = try? handle.read(upToCount: 1), let first = byte.first, first != UInt8(ascii: "\n") {
+            bytes.append(first)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    func connect() throws -> TestConnection { try TestConnection(port: port) }
+
+    func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+
+    var isRunning: Bool { process.isRunning }
+
+    /// Waits for the process to end by itself; its exit status and everything it logged.
+    func waitUntilExit() -> (status: Int32, log: String) {
+        process.waitUntilExit()
+        return (process.terminationStatus, errors.waitForEnd())
+    }
+
+    /// Ends the server in order.
+    @discardableResult
+    func stop() -> (status: Int32, log: String) {
+        signal(SIGTERM)
+        return waitUntilExit()
+    }
+}

@@ -1,0 +1,140 @@
+// A client as plain as can be: a blocking socket, bytes out, one reply in. What it sends is what the test wrote, right or
+// wrong; what it takes for a reply is strict.
+
+import Foundation
+
+/// A reply to one request.
+struct TestReply {
+    var status: Int
+    /// Names in lower case.
+    var headers: [String: String]
+    var body: [UInt8]
+
+    var text: String { String(decoding: body, as: UTF8.self) }
+
+    /// The body as a JSON object.
+    func json() throws -> [String: Any] {
+        guard let object = try JSONSerialization.jsonObject(with: Data(body)) as? [String: Any] else {
+            throw Genrec.Failure(description: "the body is not a JSON object: \(text)")
+        }
+        return object
+    }
+
+    /// Ids of the items of a recommendation.
+    func items() throws -> [String] {
+        guard let items = try json()["items"] as? [[String: Any]] else {
+            throw Genrec.Failure(description: "no items in \(text)")
+        }
+        return items.map { "\($0["item"] ?? "")" }
+    }
+
+    func scores() throws -> [Double] {
+        (try json()["items"] as? [[String: Any]] ?? []).compactMap { $0["score"] as? Double }
+    }
+}
+
+/// A connection to a server on this machine.
+final class TestConnection {
+    private let descriptor: Int32
+    private var buffered: [UInt8] = []
+
+    init(port: UInt16) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let result = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                Glibc.connect(descriptor, generic, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard result == 0 else { throw Genrec.Failure(description: "cannot connect: \(errno)") }
+        // A server that does not answer must fail a test, not hang it.
+        var limit = timeval(tv_sec: 30, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    deinit { close(descriptor) }
+
+    func send(_ text: String) throws { try send(Array(text.utf8)) }
+
+    func send(_ bytes: [UInt8]) throws {
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes[sent...].withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { throw Genrec.Failure(description: "cannot send: \(errno)") }
+            sent += count
+        }
+    }
+
+    /// Asks for recommendations; `body` is JSON.
+    func recommend(_ body: String, headers: [String: String] = [:]) throws -> TestReply {
+        var head = "POST /recommend HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+        for (name, value) in headers { head += "\(name): \(value)\r\n" }
+        try send(head + "Content-Length: \(body.utf8.count)\r\n\r\n" + body)
+        return try receive()
+    }
+
+    func get(_ path: String, headers: [String: String] = [:], method: String = "GET") throws -> TestReply {
+        var head = "\(method) \(path) HTTP/1.1\r\nHost: test\r\n"
+        for (name, value) in headers { head += "\(name): \(value)\r\n" }
+        try send(head + "\r\n")
+        return try receive(hasBody: method != "HEAD")
+    }
+
+    /// Whether the server has closed and nothing is left to read.
+    func isClosedByServer() throws -> Bool {
+        guard buffered.isEmpty else { return false }
+        return try !fill()
+    }
+
+    /// Reads one reply.
+    func receive(hasBody: Bool = true) throws -> TestReply {
+        let head = try read(until: "\r\n\r\n")
+        var lines = head.components(separatedBy: "\r\n")
+        let statusLine = lines.removeFirst()
+        guard let status = Int(statusLine.split(separator: " ").dropFirst().first ?? "") else {
+            throw Genrec.Failure(description: "not a status line: \(statusLine)")
+        }
+        var headers: [String: String] = [:]
+        for line in lines where !line.isEmpty {
+            guard let colon = line.firstIndex(of: ":") else {
+                throw Genrec.Failure(description: "not a header line: \(line)")
+            }
+            let value = line[line.index(after: colon)...].trimmingCharacters(in: .whitespaces)
+            headers[line[..<colon].lowercased()] = value
+        }
+        let length = hasBody ? Int(headers["content-length"] ?? "0") ?? 0 : 0
+        while buffered.count < length {
+            guard try fill() else { throw Genrec.Failure(description: "the reply ends in its body") }
+        }
+        let body = Array(buffered.prefix(length))
+        buffered.removeFirst(length)
+        return TestReply(status: status, headers: headers, body: body)
+    }
+
+    private func read(until mark: String) throws -> String {
+        let mark = Data(mark.utf8)
+        while true {
+            if let range = Data(buffered).range(of: mark) {
+                let text = String(decoding: buffered[..<range.lowerBound], as: UTF8.self)
+                buffered.removeFirst(range.upperBound)
+                return text
+            }
+            guard try fill() else { throw Genrec.Failure(description: "the connection closed before a reply") }
+        }
+    }
+
+    /// False at the end of the stream.
+    private func fill() throws -> Bool {
+        var bytes = [UInt8](repeating: 0, count: 65_536)
+        let count = recv(descriptor, &bytes, bytes.count, 0)
+        if count < 0, errno == ECONNRESET { return false }
+        guard count >= 0 else { throw Genrec.Failure(description: "no reply: \(errno)") }
+        buffered.append(contentsOf: bytes[..<count])
+        return count > 0
+    }
+}
