@@ -1,0 +1,52 @@
+# A thin index of what can be done here. `make run` and `make test` do all the set-up a fresh Debian machine with Swift
+# needs.
+
+SWIFT_FLAGS := --explicit-target-dependency-import-check error
+PACKAGES    := libssl-dev zlib1g-dev
+# Whoever is not root asks for it.
+SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: run test build bench format lint sanitize fuzz setup clean
+
+## run: build the server and serve the demo bundle on 127.0.0.1:8080
+run: build
+	.build/release/genrec serve --config Config/genrec.yaml
+
+## build: the release binary, .build/release/genrec
+build: setup
+	swift build -c release $(SWIFT_FLAGS) --product genrec
+
+## test: lint, then every test; the numeric ones and the process tests again as they ship, optimised
+test: setup lint
+	swift build --build-tests $(SWIFT_FLAGS)
+	swift test --skip-build
+
+## bench: time the engine on the demo bundle, without HTTP
+bench: build
+	.build/release/genrec bench --bundle Config/demo --batch 1 --length 64
+	.build/release/genrec bench --bundle Config/demo --batch 32 --length 64
+
+## format: rewrite the sources in the project's style
+format:
+	swift format --in-place --parallel --recursive Package.swift Sources Tests
+
+## lint: fail on what `make format` or a reviewer would change
+lint:
+	swift format lint --strict --parallel --recursive Package.swift Sources Tests
+
+## sanitize: every test under the address and the thread sanitizer
+sanitize: setup
+	swift test $(SWIFT_FLAGS) --sanitize address --scratch-path .build-asan
+	swift test $(SWIFT_FLAGS) --sanitize thread --scratch-path .build-tsan
+
+## fuzz: the mutation tests of every reader of foreign bytes, each for a minute
+fuzz: setup
+	GENREC_FUZZ_SECONDS=60 swift test $(SWIFT_FLAGS) --filter Fuzz
+
+# Installs the system packages that are missing; says nothing and needs no rights where they are there.
+setup:
+	@dpkg -s $(PACKAGES) >/dev/null 2>&1 || \
+	    { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q $(PACKAGES); }
+
+clean:
+	rm -rf .build .build-asan .build-tsan
