@@ -276,6 +276,18 @@ private final class Fixture: Sendable {
         #expect(throws: EngineError(.computationFailed, "")) { try #require(outcome).get() }
     }
 
+    @Test func fails_WhenNothingCouldBeSelectedThoughItemsAreEligible() throws {
+        let fixture = try Fixture()
+        fixture.control.state.withLock { $0.selectsNothing = true }
+        try fixture.submit("a", fixture.request([1]))
+        var nothingEligible = fixture.request([1])
+        nothingEligible.eligibility.allowance = .init(rows: [1], tags: [])
+        try fixture.submit("b", nothingEligible)
+        let outcomes = fixture.wait(for: 2)
+        #expect(throws: EngineError(.computationFailed, "")) { try #require(outcomes["a"]).get() }
+        #expect(try fixture.rows(outcomes["b"]) == [])
+    }
+
     @Test func finishesWhatItAdmitted_ThenEnds_WhenDrained() throws {
         let fixture = try Fixture(gated: true)
         try fixture.submit("running", fixture.request([1]))
