@@ -5,6 +5,7 @@
 #define GENREC_CLINUX_H
 
 #include "CLinuxEpoll.h"
+#include "CLinuxMemory.h"
 #include "CLinuxSocket.h"
 
 #endif

@@ -1,0 +1,20 @@
+// A value that closures on several threads may change.
+
+import Synchronization
+
+/// A locked value.
+final class Box<Value: Sendable>: Sendable {
+    private let storage: Mutex<Value>
+
+    init(_ value: Value) { storage = Mutex(value) }
+
+    var value: Value {
+        get { storage.withLock { $0 } }
+        set { storage.withLock { $0 = newValue } }
+    }
+
+    /// Changes the value in one step.
+    func update<Result: Sendable>(_ change: @Sendable (inout Value) -> Result) -> Result {
+        storage.withLock { change(&$0) }
+    }
+}
