@@ -1,5 +1,6 @@
 // The small parts of the server, each by itself: addresses, caps, the timer wheel, the mailbox, the exchange, limits.
 
+import CLinux
 import Testing
 
 @testable import HTTP
@@ -316,5 +317,26 @@ import Testing
             #expect(error.code == .invalidConfiguration)
             #expect(error.message.contains(bad.name))
         }
+    }
+}
+
+@Suite struct RequestHeadTests {
+    @Test func head_isMadeFromText_forTestsOfHandlers() throws {
+        let text = "GET /a?b HTTP/1.1\r\nHost: x\r\nX-Y: z\r\n\r\n"
+        let head = try #require(HTTPRequestHead(parsing: Array(text.utf8)))
+        #expect(head.path == "/a" && head.query == "b" && head.header("x-y") == "z")
+        #expect(head.peer.isLoopback && head.contentLength == 0)
+        #expect(HTTPRequestHead(parsing: Array((text + "x").utf8)) == nil)
+        #expect(HTTPRequestHead(parsing: Array(text.utf8.dropLast())) == nil)
+        #expect(HTTPRequestHead(parsing: Array("GET\r\n\r\n".utf8)) == nil)
+    }
+}
+
+@Suite struct FutexTests {
+    @Test func wait_returns_whenTheWordIsAnother_orTheTimeIsOver() {
+        var word: UInt32 = 1
+        CLinux_futex_wait(&word, 2, -1)
+        CLinux_futex_wait(&word, 1, 1_000_000)
+        #expect(CLinux_futex_wake(&word, 1) == 0)
     }
 }

@@ -58,7 +58,9 @@ private func post(_ path: String, _ body: String) -> String {
             let bytes = Array(post("/", body).utf8)
             var sent = 0
             while sent < bytes.count {
-                let count = bytes[sent...].withUnsafeBytes { Glibc.send(fd, $0.baseAddress, $0.count, 0) }
+                let count = bytes[sent...].withUnsafeBytes {
+                    Glibc.send(fd, $0.baseAddress, $0.count, CLinux_MSG_NOSIGNAL)
+                }
                 if count <= 0 { return }
                 sent += count
             }
@@ -351,7 +353,9 @@ private func post(_ path: String, _ body: String) -> String {
     }
 
     @Test func ipv6AndBothFamilies_areServed() throws {
-        guard CLinux_stream_socket(CLinux_AF_INET6) >= 0 else { return }
+        let probe = CLinux_stream_socket(CLinux_AF_INET6)
+        guard probe >= 0 else { return }
+        close(probe)
         let server = try TestServer.echoing(listen: [.tcp(host: "*", port: 0), .tcp(host: "::1", port: 0)])
         guard case .tcp(_, let anyPort) = server.addresses[0] else { return }
         #expect(anyPort != 0)
@@ -374,6 +378,28 @@ private func post(_ path: String, _ body: String) -> String {
             #expect(error.code == .cannotListen)
             #expect(error.message.contains(server.address.description))
         }
+    }
+
+    @Test func connections_inheritNoDelay_fromTheirListener() throws {
+        let (sockets, bound) = try ListenSocket.open(.tcp(host: "127.0.0.1", port: 0), count: 1)
+        let listener = try #require(sockets.first).fd
+        defer { close(listener) }
+        let client = try TestClient(bound)
+        var accepted = Syscall.accept(listener).result
+        _ = TestServer.waitUntil {
+            if accepted == .wouldBlock { accepted = Syscall.accept(listener).result }
+            return accepted != .wouldBlock
+        }
+        guard case .value(let fd) = accepted else {
+            Issue.record("nothing to accept")
+            return
+        }
+        var option: Int32 = 0
+        var length: socklen_t = 4
+        getsockopt(Int32(fd), Int32(IPPROTO_TCP), TCP_NODELAY, &option, &length)
+        #expect(option == 1)
+        close(Int32(fd))
+        client.close()
     }
 
     @Test func second_start_isAnError() throws {

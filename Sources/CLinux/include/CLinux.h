@@ -7,5 +7,6 @@
 #include "CLinuxEpoll.h"
 #include "CLinuxMemory.h"
 #include "CLinuxSocket.h"
+#include "CLinuxWait.h"
 
 #endif
