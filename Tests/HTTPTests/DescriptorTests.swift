@@ -1,5 +1,6 @@
 // What concerns the whole process, its descriptors: tested in processes of their own.
 
+import Dispatch
 import Glibc
 import Testing
 
@@ -18,8 +19,11 @@ private func request(_ client: TestClient) -> String {
 @Suite(.serialized) struct DescriptorTests {
     @Test func server_leavesNoDescriptorOpen_whenStopped() async {
         await #expect(processExitsWith: .success) {
-            // Dispatch opens descriptors of its own the first time.
+            // Dispatch opens descriptors of its own the first time, one of them for the first timer.
             try TestServer.echoing().server.stop()
+            let timer = Signal()
+            DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(1)) { timer.raise() }
+            #expect(timer.wait())
             let before = openDescriptors()
             for round in 0..<5 {
                 let server = try TestServer.echoing(loops: 3)
