@@ -6,6 +6,8 @@
 
 #include "CLinuxEpoll.h"
 #include "CLinuxFutex.h"
+#include "CLinuxMemory.h"
 #include "CLinuxSocket.h"
+#include "CLinuxWait.h"
 
 #endif
