@@ -94,6 +94,7 @@ struct AttentionBatch {
     /// Runs the sequences of `numbers` as one batch: (all rows, last rows) of each.
     func run(
         _ device: any Device,
+        _ host: HostWeights,
         numbers: [Int],
         strided: Bool = false
     ) throws(ComputeError) -> (all: [Matrix], last: [[Float]]) {
@@ -106,10 +107,10 @@ struct AttentionBatch {
                 values: sequences.flatMap { part($0).values }
             )
         }
-        let storedPosition = HostStorage("pos_w", vector: positionBias)
-        let storedTime = HostStorage("ts_w", vector: timeBias)
-        let positionWeights = try device.makeBias(storedPosition.tensor)
-        let timeWeights = try device.makeBias(storedTime.tensor)
+        let storedPosition = host.tensor("pos_w", vector: positionBias)
+        let storedTime = host.tensor("ts_w", vector: timeBias)
+        let positionWeights = try device.makeBias(storedPosition)
+        let timeWeights = try device.makeBias(storedTime)
         let stream = try device.makeStream()
         try stream.begin()
         let query = stacked(\.query)
@@ -168,9 +169,9 @@ struct AttentionBatch {
         return (parts, (0..<layout.count).map(last.row))
     }
 
-    func failures(_ device: any Device, strided: Bool) throws(ComputeError) -> [String] {
+    func failures(_ device: any Device, _ host: HostWeights, strided: Bool) throws(ComputeError) -> [String] {
         let numbers = Array(lengths.indices)
-        let (all, last) = try run(device, numbers: numbers, strided: strided)
+        let (all, last) = try run(device, host, numbers: numbers, strided: strided)
         var failures: [String] = []
         for number in numbers {
             let sequence = sequence(number)
@@ -234,7 +235,7 @@ extension DeviceConformance {
         batches.append((AttentionBatch(lengths: [1], bias: .all, maximumLength: 1), false))
         return batches.map { batch, strided in
             ConformanceCase(batch.name + (strided ? " strided" : ""), .hstuAttention, .gatherRows) {
-                (device) throws(ComputeError) in try batch.failures(device, strided: strided)
+                (device, host) throws(ComputeError) in try batch.failures(device, host, strided: strided)
             }
         } + [bucketCase]
     }()
@@ -242,15 +243,15 @@ extension DeviceConformance {
     /// The buckets of the model sheet, read off through attention itself: one query row and one key, with a bias whose
     /// entries say their number.
     private static let bucketCase = ConformanceCase("time buckets of known differences", .hstuAttention) {
-        (device) throws(ComputeError) in
+        (device, host) throws(ComputeError) in
         let known: [(Int64, Int)] = [
             (0, 0), (1, 0), (2, 2), (3, 3), (10, 7), (60, 13), (3600, 27), (86_400, 37), (604_800, 44),
             (31_536_000, 57), (1_000_000_000, 68),
         ]
-        let position = HostStorage("pos_w", vector: [0])
-        let time = HostStorage("ts_w", vector: (0..<129).map { Float($0) })
-        let positionBias = try device.makeBias(position.tensor)
-        let timeBias = try device.makeBias(time.tensor)
+        let position = host.tensor("pos_w", vector: [0])
+        let time = host.tensor("ts_w", vector: (0..<129).map { Float($0) })
+        let positionBias = try device.makeBias(position)
+        let timeBias = try device.makeBias(time)
         let stream = try device.makeStream()
         try stream.begin()
         let count = known.count

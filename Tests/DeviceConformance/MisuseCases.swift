@@ -13,68 +13,73 @@ private func mustRefuse(_ what: String, _ call: () throws(ComputeError) -> Void)
     }
 }
 
+extension HostWeights {
+    /// A tensor of ones.
+    fileprivate func ones(_ shape: [Int]) -> HostTensor {
+        tensor("w", dtype: .float32, shape: shape, values: [Float](repeating: 1, count: shape.reduce(1, *)))
+    }
+}
+
 extension DeviceConformance {
     /// Calls that a device refuses.
     package static let misuseCases: [ConformanceCase] = [
-        ConformanceCase("weights that do not fit", .linear) { (device) throws(ComputeError) in weightMisuse(device) },
+        ConformanceCase("weights that do not fit", .linear) { (device, host) throws(ComputeError) in
+            weightMisuse(device, host)
+        },
         ConformanceCase("operands that do not fit", .linear, .embed, .normalize, .gatherRows) {
-            (device) throws(ComputeError) in try operandMisuse(device)
+            (device, host) throws(ComputeError) in try operandMisuse(device, host)
         },
-        ConformanceCase("attention that does not fit", .hstuAttention) { (device) throws(ComputeError) in
-            try attentionMisuse(device)
+        ConformanceCase("attention that does not fit", .hstuAttention) { (device, host) throws(ComputeError) in
+            try attentionMisuse(device, host)
         },
-        ConformanceCase("selections that do not fit", .selectTopK) { (device) throws(ComputeError) in
-            try selectionMisuse(device)
+        ConformanceCase("selections that do not fit", .selectTopK) { (device, host) throws(ComputeError) in
+            try selectionMisuse(device, host)
         },
     ]
 
-    private static func host(_ shape: [Int], dtype: DType = .float32) -> HostStorage {
-        HostStorage("w", dtype: dtype, shape: shape, values: [Float](repeating: 1, count: shape.reduce(1, *)))
-    }
-
-    private static func weightMisuse(_ device: any Device) -> [String] {
-        let matrix = host([4, 6])
-        let short = HostTensor(name: "short", dtype: .float32, shape: [4, 7], bytes: matrix.tensor.bytes)
-        let whole = HostTensor(name: "ids", dtype: .int32, shape: [4, 6], bytes: matrix.tensor.bytes)
-        let vast = HostTensor(name: "vast", dtype: .float32, shape: [.max, 6], bytes: matrix.tensor.bytes)
-        let negative = HostTensor(name: "negative", dtype: .float32, shape: [-4, -6], bytes: matrix.tensor.bytes)
+    private static func weightMisuse(_ device: any Device, _ host: HostWeights) -> [String] {
+        let matrix = host.ones([4, 6])
+        let short = HostTensor(name: "short", dtype: .float32, shape: [4, 7], bytes: matrix.bytes)
+        let whole = HostTensor(name: "ids", dtype: .int32, shape: [4, 6], bytes: matrix.bytes)
+        let vast = HostTensor(name: "vast", dtype: .float32, shape: [.max, 6], bytes: matrix.bytes)
+        let negative = HostTensor(name: "negative", dtype: .float32, shape: [-4, -6], bytes: matrix.bytes)
         var failures: [String] = []
         func linear(
             _ what: String,
             _ tensor: HostTensor,
             columns: [Range<Int>]? = nil,
-            bias: HostStorage? = nil
+            bias: HostTensor? = nil
         ) {
             failures += mustRefuse(what) { () throws(ComputeError) in
-                _ = try device.makeLinear(tensor, layout: .inputMajor, columns: columns, bias: bias?.tensor)
+                _ = try device.makeLinear(tensor, layout: .inputMajor, columns: columns, bias: bias)
             }
         }
-        linear("a matrix of rank 1", host([24]).tensor)
+        linear("a matrix of rank 1", host.ones([24]))
         linear("a matrix of integers", whole)
         linear("a matrix with too few bytes", short)
         linear("a matrix larger than memory", vast)
         linear("a matrix of negative extents", negative)
-        linear("a matrix without elements", host([0, 6]).tensor)
-        linear("columns that are not there", matrix.tensor, columns: [0..<7])
-        linear("no columns", matrix.tensor, columns: [])
-        linear("a bias of another length", matrix.tensor, bias: host([5]))
-        linear("a bias of rank 2", matrix.tensor, bias: host([1, 6]))
+        linear("a matrix without elements", host.ones([0, 6]))
+        linear("columns that are not there", matrix, columns: [0..<7])
+        linear("no columns", matrix, columns: [])
+        linear("a bias of another length", matrix, bias: host.ones([5]))
+        linear("a bias of rank 2", matrix, bias: host.ones([1, 6]))
         failures += mustRefuse("a table of rank 3") { () throws(ComputeError) in
-            _ = try device.makeTable(host([1, 4, 6]).tensor)
+            _ = try device.makeTable(host.ones([1, 4, 6]))
         }
         failures += mustRefuse("a relative bias of rank 2") { () throws(ComputeError) in
-            _ = try device.makeBias(matrix.tensor)
+            _ = try device.makeBias(matrix)
         }
         failures += mustRefuse("a catalogue with too few eligible bits") { () throws(ComputeError) in
-            _ = try device.makeCatalogue(host([65, 2]).tensor, normalization: nil, eligible: [.max])
+            _ = try device.makeCatalogue(host.ones([65, 2]), normalization: nil, eligible: [.max])
         }
         return failures
     }
 
-    private static func operandMisuse(_ device: any Device) throws(ComputeError) -> [String] {
-        let matrix = host([4, 6])
-        let weights = try device.makeLinear(matrix.tensor, layout: .inputMajor, columns: nil, bias: nil)
-        let table = try device.makeTable(matrix.tensor)
+    private static func operandMisuse(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
+        let matrix = host.ones([4, 6])
+        let weights = try device.makeLinear(matrix, layout: .inputMajor, columns: nil, bias: nil)
+        let table = try device.makeTable(matrix)
         let stream = try device.makeStream()
         try stream.begin()
         let x = try stream.makeTensor(rows: 3, columns: 4, dtype: .float32)
@@ -123,9 +128,9 @@ extension DeviceConformance {
         return failures
     }
 
-    private static func attentionMisuse(_ device: any Device) throws(ComputeError) -> [String] {
-        let position = try device.makeBias(host([9]).tensor)
-        let time = try device.makeBias(host([129]).tensor)
+    private static func attentionMisuse(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
+        let position = try device.makeBias(host.ones([9]))
+        let time = try device.makeBias(host.ones([129]))
         let stream = try device.makeStream()
         try stream.begin()
         let x = try stream.makeTensor(rows: 6, columns: 8, dtype: .float32)
@@ -171,8 +176,8 @@ extension DeviceConformance {
         return failures
     }
 
-    private static func selectionMisuse(_ device: any Device) throws(ComputeError) -> [String] {
-        let catalogue = try device.makeCatalogue(host([70, 4]).tensor, normalization: nil, eligible: [.max, .max])
+    private static func selectionMisuse(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
+        let catalogue = try device.makeCatalogue(host.ones([70, 4]), normalization: nil, eligible: [.max, .max])
         let stream = try device.makeStream()
         try stream.begin()
         let queries = try stream.upload(Matrix(rows: 1, columns: 4, values: [1, 2, 3, 4]))
