@@ -153,6 +153,7 @@ import Testing
         exchange.takeParts { part in
             switch part {
             case .whole(let response): names.append("whole \(response.status)")
+            case .made(let make): names.append("made \(make().status)")
             case .start(let status, _, _): names.append("start \(status)")
             case .content(let content): names.append("content \(content.count)")
             case .finish: names.append("finish")
@@ -176,6 +177,17 @@ import Testing
         #expect(exchange.send([1]) == .closed)
         exchange.finish()
         #expect(parts(exchange) == ["whole 200"])
+    }
+
+    @Test func replyThatTheLoopMakes_isNotMade_whereNobodyWaits() throws {
+        let (waited, _) = try exchange()
+        waited.respond(making: { HTTPResponse(status: 201) })
+        waited.respond(HTTPResponse(status: 500))
+        #expect(parts(waited) == ["made 201"])
+        let (gone, _) = try exchange()
+        gone.cancel()
+        gone.respond(making: { HTTPResponse(status: 201) })
+        #expect(parts(gone) == [])
     }
 
     @Test func partsOfAStream_keepTheirOrder_andTellTheLoopOnce() throws {
@@ -329,14 +341,5 @@ import Testing
         #expect(HTTPRequestHead(parsing: Array((text + "x").utf8)) == nil)
         #expect(HTTPRequestHead(parsing: Array(text.utf8.dropLast())) == nil)
         #expect(HTTPRequestHead(parsing: Array("GET\r\n\r\n".utf8)) == nil)
-    }
-}
-
-@Suite struct FutexTests {
-    @Test func wait_returns_whenTheWordIsAnother_orTheTimeIsOver() {
-        var word: UInt32 = 1
-        CLinux_futex_wait(&word, 2, -1)
-        CLinux_futex_wait(&word, 1, 1_000_000)
-        #expect(CLinux_futex_wake(&word, 1) == 0)
     }
 }

@@ -8,6 +8,5 @@
 #include "CLinuxFutex.h"
 #include "CLinuxMemory.h"
 #include "CLinuxSocket.h"
-#include "CLinuxWait.h"
 
 #endif
