@@ -21,7 +21,7 @@ struct APIKeySet: Sendable {
     /// with # are passed over. `name` is the file's, for errors, which name the line and repeat nothing of it.
     init(parsing text: String, name: String) throws(ConfigurationError) {
         var keys: [(digest: SHA256Digest, role: KeyRole)] = []
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
             let words = line.split(whereSeparator: \.isWhitespace)
             guard let first = words.first, !first.hasPrefix("#") else { continue }
             let place = "\(name) line \(index + 1)"

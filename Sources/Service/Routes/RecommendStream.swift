@@ -56,7 +56,7 @@ final class RecommendStream: Sendable {
     private let exchange: HTTPExchange
     private let format: StreamFormat
     private let requestID: String
-    private let ids: Catalogue
+    private let ids: any ItemIDWriter & Sendable
     private let queue: DispatchQueue
     private let ended: @Sendable (RecommendOutcome) -> Void
     private let state = Mutex(State())
@@ -68,7 +68,7 @@ final class RecommendStream: Sendable {
         _ exchange: HTTPExchange,
         _ format: StreamFormat,
         requestID: String,
-        ids: Catalogue,
+        ids: any ItemIDWriter & Sendable,
         queue: DispatchQueue,
         ended: @escaping @Sendable (RecommendOutcome) -> Void
     ) {
