@@ -40,6 +40,7 @@ extension RequestHandler {
 
     private func unreadiness() -> [String] {
         var reasons: [String] = []
+        let engine = models.current.engine
         let phase = engine.phase
         if isDraining, phase.reason != "draining" { reasons.append("draining") }
         if case .ready = phase {
@@ -52,39 +53,11 @@ extension RequestHandler {
 
     /// `GET /models`: the bundle that is served, and on what.
     func modelsReply(_ head: HTTPRequestHead) -> HTTPResponse {
-        let architecture = bundle.architecture
-        let configuration = architecture.configuration
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("models")
         writer.beginArray()
-        writer.beginObject()
-        writer.key("name")
-        writer.string(bundle.configuration.name)
-        writer.key("version")
-        writer.string(bundle.configuration.version)
-        writer.key("architecture")
-        writer.string(architecture.name.rawValue)
-        writer.key("parameters")
-        writer.integer(configuration.parameterCount)
-        writer.key("catalogue_size")
-        writer.integer(bundle.catalogue.count)
-        writer.key("window")
-        writer.integer(configuration.maxSequenceLength)
-        let phase = engine.phase
-        if case .ready(let device) = phase {
-            writer.key("device")
-            writer.string(device.name)
-            writer.key("instruction_set")
-            writer.string(device.architecture)
-            writer.key("dtype")
-            writer.string(device.dtype.rawValue)
-            writer.key("threads")
-            writer.integer(device.threads)
-        }
-        writer.key("state")
-        writer.string(phase.reason)
-        writer.endObject()
+        models.current.write(to: &writer)
         writer.endArray()
         writer.endObject()
         return json(200, writer.bytes, .models, requestIDs.id(for: head))
@@ -102,5 +75,45 @@ extension RequestHandler {
             body: metrics.registry.exposition(format),
             label: Route.metrics.number
         )
+    }
+
+    /// `GET /openapi.json`: the contract, with the type of item ids that the served bundle has.
+    func contractReply(_ head: HTTPRequestHead) -> HTTPResponse {
+        let idsAreIntegers = models.current.bundle.catalogue.idsAreIntegers
+        return json(200, contract.bytes(idsAreIntegers: idsAreIntegers), .openAPI, requestIDs.id(for: head))
+    }
+}
+
+extension ServedModel {
+    /// What operators may know of a model.
+    func write(to writer: inout JSONWriter) {
+        let architecture = bundle.architecture
+        writer.beginObject()
+        writer.key("name")
+        writer.string(name.name)
+        writer.key("version")
+        writer.string(name.version)
+        writer.key("architecture")
+        writer.string(architecture.name.rawValue)
+        writer.key("parameters")
+        writer.integer(architecture.configuration.parameterCount)
+        writer.key("catalogue_size")
+        writer.integer(bundle.catalogue.count)
+        writer.key("window")
+        writer.integer(architecture.configuration.maxSequenceLength)
+        let phase = engine.phase
+        if case .ready(let device) = phase {
+            writer.key("device")
+            writer.string(device.name)
+            writer.key("instruction_set")
+            writer.string(device.architecture)
+            writer.key("dtype")
+            writer.string(device.dtype.rawValue)
+            writer.key("threads")
+            writer.integer(device.threads)
+        }
+        writer.key("state")
+        writer.string(phase.reason)
+        writer.endObject()
     }
 }
