@@ -96,7 +96,7 @@ extension CPUDevice {
         return CPUTable(rows: rows.shape[0], columns: rows.shape[1], device: identity, values: values, copy: copy)
     }
 
-    package func makeBias(_ entries: HostTensor) throws(ComputeError) -> any BiasVector {
+    package func makeVector(_ entries: HostTensor) throws(ComputeError) -> any DeviceVector {
         let source = try FloatSource(entries, rank: 1, for: "a relative bias")
         let values = [Float](unsafeUninitializedCapacity: source.count) { buffer, count in
             gk_widen(source.dtype, source.base, source.count, buffer.baseAddress)

@@ -49,7 +49,7 @@ final class CPUTable: EmbeddingTable, CPUWeights {
 }
 
 /// The entries of a relative bias, in both forms that attention reads: a vector is told apart only by how it is used.
-final class CPUBias: BiasVector, CPUWeights {
+final class CPUBias: DeviceVector, CPUWeights {
     let count: Int
     let device: DeviceIdentity
     private let memory: WeightMemory

@@ -25,7 +25,7 @@ struct HSTULayer {
     /// H·dv (three times that with `concat_ua`) → D, with bias.
     let output: any LinearWeights
     /// Each layer owns its tables.
-    let bias: (position: any BiasVector, time: any BiasVector)?
+    let bias: (position: any DeviceVector, time: any DeviceVector)?
 }
 
 /// An HSTU decoder on a device.
@@ -78,7 +78,7 @@ package final class HSTU: DecoderModel {
         let query: Tensor
         let key: Tensor
         let residual: Tensor
-        let queryRows: HSTUAttentionOperation.QueryRows
+        let queryRows: QueryRows
         switch layer.projection {
         case .everyRow(let weights):
             let projected = try project(rows, norm, through: weights, on: stream)
@@ -197,8 +197,8 @@ package final class HSTU: DecoderModel {
                     ),
                     bias: configuration.relativeAttentionBias
                         ? (
-                            position: try device.makeBias(weights(TensorName.positionBias(index))),
-                            time: try device.makeBias(weights(TensorName.timeBias(index)))
+                            position: try device.makeVector(weights(TensorName.positionBias(index))),
+                            time: try device.makeVector(weights(TensorName.timeBias(index)))
                         ) : nil
                 )
             )

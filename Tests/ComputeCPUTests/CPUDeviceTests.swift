@@ -41,8 +41,8 @@ private struct Layer {
         let items = Floats("items", [3000, width]) { number($0, 6) }
         let projection = try device.makeLinear(uvqk.tensor, layout: .inputMajor, columns: nil, bias: nil)
         let output = try device.makeLinear(out.tensor, layout: .outputMajor, columns: nil, bias: bias.tensor)
-        let positionBias = try device.makeBias(position.tensor)
-        let timeBias = try device.makeBias(time.tensor)
+        let positionBias = try device.makeVector(position.tensor)
+        let timeBias = try device.makeVector(time.tensor)
         let catalogue = try device.makeCatalogue(
             items.tensor,
             normalization: .l2(epsilon: 1e-6),

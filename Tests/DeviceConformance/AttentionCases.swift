@@ -108,8 +108,8 @@ struct AttentionBatch {
         }
         let storedPosition = HostStorage("pos_w", vector: positionBias)
         let storedTime = HostStorage("ts_w", vector: timeBias)
-        let positionWeights = try device.makeBias(storedPosition.tensor)
-        let timeWeights = try device.makeBias(storedTime.tensor)
+        let positionWeights = try device.makeVector(storedPosition.tensor)
+        let timeWeights = try device.makeVector(storedTime.tensor)
         let stream = try device.makeStream()
         try stream.begin()
         let query = stacked(\.query)
@@ -249,8 +249,8 @@ extension DeviceConformance {
         ]
         let position = HostStorage("pos_w", vector: [0])
         let time = HostStorage("ts_w", vector: (0..<129).map { Float($0) })
-        let positionBias = try device.makeBias(position.tensor)
-        let timeBias = try device.makeBias(time.tensor)
+        let positionBias = try device.makeVector(position.tensor)
+        let timeBias = try device.makeVector(time.tensor)
         let stream = try device.makeStream()
         try stream.begin()
         let count = known.count

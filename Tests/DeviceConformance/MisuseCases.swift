@@ -63,7 +63,7 @@ extension DeviceConformance {
             _ = try device.makeTable(host([1, 4, 6]).tensor)
         }
         failures += mustRefuse("a relative bias of rank 2") { () throws(ComputeError) in
-            _ = try device.makeBias(matrix.tensor)
+            _ = try device.makeVector(matrix.tensor)
         }
         failures += mustRefuse("a catalogue with too few eligible bits") { () throws(ComputeError) in
             _ = try device.makeCatalogue(host([65, 2]).tensor, normalization: nil, eligible: [.max])
@@ -124,8 +124,8 @@ extension DeviceConformance {
     }
 
     private static func attentionMisuse(_ device: any Device) throws(ComputeError) -> [String] {
-        let position = try device.makeBias(host([9]).tensor)
-        let time = try device.makeBias(host([129]).tensor)
+        let position = try device.makeVector(host([9]).tensor)
+        let time = try device.makeVector(host([129]).tensor)
         let stream = try device.makeStream()
         try stream.begin()
         let x = try stream.makeTensor(rows: 6, columns: 8, dtype: .float32)

@@ -52,7 +52,7 @@ final class StubDevice: Device {
     func makeTable(_ rows: HostTensor) throws(ComputeError) -> any EmbeddingTable {
         throw ComputeError(.unsupported, "stub")
     }
-    func makeBias(_ entries: HostTensor) throws(ComputeError) -> any BiasVector {
+    func makeVector(_ entries: HostTensor) throws(ComputeError) -> any DeviceVector {
         throw ComputeError(.unsupported, "stub")
     }
     func makeCatalogue(
