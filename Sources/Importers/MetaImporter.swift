@@ -28,7 +28,7 @@ struct MetaImporter: CheckpointImporter {
         }
 
         init(_ fields: inout JSONFields) throws(JSONError) {
-            typealias Limit = HSTUConfiguration.Limit
+            typealias Limit = ArchitectureLimit
             maxSequenceLength = try fields.integer("max_sequence_length", in: Limit.length)
             maxOutputLength = try fields.integer("max_output_length", in: Limit.length, default: 11)
             width = try fields.integer("d", in: Limit.dimension)
@@ -52,7 +52,7 @@ struct MetaImporter: CheckpointImporter {
                 maxSequenceLength: maxSequenceLength,
                 maxOutputLength: maxOutputLength,
                 concatUA: concatUA,
-                relativeAttentionBias: relativeAttentionBias,
+                relativeBias: relativeAttentionBias ? .positionAndTime : .none,
                 outputNormalization: normalization == .l2 ? .l2 : .layerNorm,
                 itemL2Norm: itemL2Norm,
                 rows: rows

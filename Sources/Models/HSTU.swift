@@ -195,7 +195,7 @@ package final class HSTU: DecoderModel {
                         columns: nil,
                         bias: weights(TensorName.outputBias(index))
                     ),
-                    bias: configuration.relativeAttentionBias
+                    bias: configuration.relativeBias != .none
                         ? (
                             position: try device.makeVector(weights(TensorName.positionBias(index))),
                             time: try device.makeVector(weights(TensorName.timeBias(index)))

@@ -28,6 +28,12 @@ package struct JSONFields {
     /// Whether a field is there and not taken yet.
     package func contains(_ key: String) -> Bool { members[key] != nil }
 
+    /// Whether a field that is not taken yet is true or false.
+    package func isBoolean(_ key: String) -> Bool {
+        if case .boolean = members[key] { return true }
+        return false
+    }
+
     /// Takes a field; nil if it is absent.
     package mutating func optional(_ key: String) -> JSONValue? { members.removeValue(forKey: key) }
 

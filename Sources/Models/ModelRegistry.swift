@@ -20,6 +20,15 @@ package enum ModelRegistry {
             }
         }
         switch bundle.architecture {
+        case .sasrec, .llama, .gpt:
+            throw ComputeError(
+                .unsupported,
+                "models of architecture \(bundle.architecture.name.rawValue) cannot be served yet"
+            )
+        case .hstu(let configuration)
+        where configuration.attentionActivation != .silu || !configuration.hasGate
+            || configuration.relativeBias == .position:
+            throw ComputeError(.unsupported, "HSTU with this ablation cannot be served yet")
         case .hstu(let configuration):
             return try HSTU(configuration, weights: weights, eligible: bundle.catalogue.presentMask, on: device)
         }
