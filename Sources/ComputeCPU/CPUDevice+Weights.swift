@@ -145,7 +145,8 @@ extension CPUDevice {
             )
             if var norm {
                 withExtendedLifetime(normalization) {
-                    gk_normalize(kernels, &norm, taken, columns, scratch.floats, columns, nil, 0, scratch.floats, columns)
+                    let rows = scratch.floats
+                    gk_normalize(kernels, &norm, taken, columns, rows, columns, nil, 0, rows, columns)
                 }
             }
             gk_pack(

@@ -37,5 +37,5 @@ package struct ConformanceCase: Sendable, CustomStringConvertible {
 package enum DeviceConformance {
     /// Every case of every operation.
     package static let cases: [ConformanceCase] =
-        linearCases + rowCases + attentionCases + topKCases + invarianceCases + misuseCases
+        linearCases + rowCases + rotateCases + attentionCases + softmaxCases + topKCases + invarianceCases + misuseCases
 }

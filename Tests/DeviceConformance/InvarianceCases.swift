@@ -23,10 +23,35 @@ extension DeviceConformance {
             }
             return failures
         },
+        ConformanceCase("a sequence's softmax attention alone and among 31 others", .softmaxAttention, .gatherRows) {
+            (device) throws(ComputeError) in
+            let batch = AttentionBatch(
+                kind: .softmax,
+                lengths: (0..<32).map { 1 + $0 * 13 % 151 },
+                heads: 4,
+                keyHeads: 2,
+                queryColumns: 25,
+                valueColumns: 25,
+                bias: .mixed,
+                scale: 0.7,
+                hasFirstRowWeights: true
+            )
+            let together = try batch.run(device, numbers: Array(0..<32))
+            var failures: [String] = []
+            for number in stride(from: 0, to: 32, by: 3) {
+                let alone = try batch.run(device, numbers: [number])
+                failures += bitDifferences(alone.all[0].values, together.all[number].values, "sequence \(number)")
+                failures += bitDifferences(alone.last[0], together.last[number], "last row of sequence \(number)")
+            }
+            return failures
+        },
         ConformanceCase("a row's projection alone and among 331 others", .linear) { (device) throws(ComputeError) in
             var failures: [String] = []
             for (k, n) in [(25, 50), (50, 200), (64, 9)] {
-                failures += try projectionDifferences(device, k: k, n: n)
+                failures += try projectionDifferences(device, .gated(.layer(epsilon: 1e-6)), .silu, k: k, n: n)
+                failures += try projectionDifferences(device, .normalized(.rms(epsilon: 1e-6)), .none, k: k, n: n)
+                failures += try projectionDifferences(device, .gated(.affineLayer(epsilon: 1e-5)), .relu, k: k, n: n)
+                failures += try projectionDifferences(device, .swiGLU, .geluTanh, k: k, n: n)
             }
             return failures
         },
@@ -61,6 +86,8 @@ extension DeviceConformance {
 
     private static func projectionDifferences(
         _ device: any Device,
+        _ input: ConformanceInput,
+        _ activation: Activation,
         k: Int,
         n: Int
     ) throws(ComputeError) -> [String] {
@@ -71,6 +98,7 @@ extension DeviceConformance {
         let matrix = HostStorage("weight", Matrix(rows: k, columns: n, random: &random))
         let bias = HostStorage("bias", vector: (0..<n).map { _ in random.signed() })
         let weights = try device.makeLinear(matrix.tensor, layout: .inputMajor, columns: nil, bias: bias.tensor)
+        let norm = try input.norm?.made(on: device, columns: k)
         func projected(_ rows: Range<Int>) throws(ComputeError) -> Matrix {
             func part(_ matrix: Matrix) -> Matrix {
                 Matrix(rows: rows.count, columns: matrix.columns, values: rows.flatMap(matrix.row))
@@ -80,13 +108,13 @@ extension DeviceConformance {
             let output = try stream.makeTensor(rows: rows.count, columns: n, dtype: .float32)
             try stream.linear(
                 LinearOperation(
-                    input: .gated(
-                        gate: try stream.upload(part(gate)),
+                    input: input.linear(
                         values: try stream.upload(part(values)),
-                        .layerNorm(epsilon: 1e-6)
+                        gate: try stream.upload(part(gate)),
+                        norm: norm
                     ),
                     weights: weights,
-                    activation: .silu,
+                    activation: activation,
                     residual: try stream.upload(part(residual)),
                     output: output
                 )
@@ -98,8 +126,8 @@ extension DeviceConformance {
         var failures: [String] = []
         for row in [0, 1, 5, 6, 95, 96, 200, 331] {
             let alone = try projected(row..<row + 1)
-            failures += bitDifferences(alone.values, together.row(row), "\(k) × \(n), row \(row)")
+            failures += bitDifferences(alone.values, together.row(row), "\(input) \(k) × \(n), row \(row)")
         }
-        return failures
+        return withExtendedLifetime((norm, matrix, bias)) { failures }
     }
 }

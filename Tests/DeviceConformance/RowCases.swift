@@ -1,10 +1,10 @@
-// Embedding, norms of whole tensors, gathering.
+// Embedding, norms of whole tensors, gathering, zeroing.
 
 internal import Compute
 
 extension DeviceConformance {
     /// Operations that work row by row.
-    package static let rowCases: [ConformanceCase] = embedCases + normalizeCases + gatherCases
+    package static let rowCases: [ConformanceCase] = embedCases + normalizeCases + gatherCases + zeroCases
 
     private static let embedCases: [ConformanceCase] = {
         var cases: [ConformanceCase] = []
@@ -75,7 +75,10 @@ extension DeviceConformance {
 
     private static let normalizeCases: [ConformanceCase] = {
         var cases: [ConformanceCase] = []
-        for normalization in [Normalization.layerNorm(epsilon: 1e-6), .l2(epsilon: 1e-6), .layerNorm(epsilon: 0.1)] {
+        for normalization in [
+            Norm.layer(epsilon: 1e-6), .l2(epsilon: 1e-6), .layer(epsilon: 0.1), .affineLayer(epsilon: 1e-5),
+            .affineLayer(epsilon: 1e-8), .rms(epsilon: 1e-6), .rms(epsilon: 1e-5),
+        ] {
             for width in [1, 2, 8, 15, 16, 17, 50, 64, 256, 300] {
                 cases.append(
                     ConformanceCase("normalize \(normalization) width \(width)", .normalize) {
@@ -109,7 +112,9 @@ extension DeviceConformance {
                 var random = SeededNumbers(seed: 5)
                 var input = Matrix(rows: 5, columns: 50, random: &random)
                 input.values = input.values.map { 100 + $0 }
-                return try normalize(device, input, .layerNorm(epsilon: 1e-6))
+                return try normalize(device, input, .layer(epsilon: 1e-6))
+                    + normalize(device, input, .affineLayer(epsilon: 1e-6))
+                    + normalize(device, input, .rms(epsilon: 1e-6))
             }
         )
         cases.append(
@@ -118,7 +123,7 @@ extension DeviceConformance {
                 return try normalize(
                     device,
                     Matrix(rows: 1000, columns: 40, random: &random),
-                    .layerNorm(epsilon: 1e-6)
+                    .affineLayer(epsilon: 1e-6)
                 )
             }
         )
@@ -128,19 +133,22 @@ extension DeviceConformance {
     private static func normalize(
         _ device: any Device,
         _ input: Matrix,
-        _ normalization: Normalization
+        _ norm: Norm
     ) throws(ComputeError) -> [String] {
+        let made = try norm.made(on: device, columns: input.columns)
         let stream = try device.makeStream()
         try stream.begin()
-        let expected = Reference.normalize(input, normalization)
+        let expected = Reference.normalize(input, norm)
         let x = try stream.uploadStrided(input)
         let output = try stream.makeTensor(rows: input.rows, columns: input.columns, dtype: .float32)
-        try stream.normalize(x, normalization, output: output)
+        try stream.normalize(x, made.normalization, output: output)
         // And in place.
-        try stream.normalize(x, normalization, output: x)
+        try stream.normalize(x, made.normalization, output: x)
         try stream.synchronize()
-        return expected.failures(of: try stream.readMatrix(output))
+        let failures =
+            expected.failures(of: try stream.readMatrix(output))
             + expected.failures(of: try stream.readMatrix(x)).map { "in place: \($0)" }
+        return withExtendedLifetime(made) { failures }
     }
 
     private static let gatherCases: [ConformanceCase] = [1, 3, 50, 64].map { width in
@@ -156,6 +164,26 @@ extension DeviceConformance {
             try stream.gatherRows(try stream.upload(source), rows: [], output: none)
             try stream.synchronize()
             return bitDifferences(try stream.read(output), rows.flatMap { source.row(Int($0)) }, "gathered rows")
+        }
+    }
+
+    private static let zeroCases: [ConformanceCase] = [1, 3, 50, 64].map { width in
+        ConformanceCase("zero rows width \(width)", .zeroRows) { (device) throws(ComputeError) in
+            var random = SeededNumbers(seed: UInt64(width))
+            var source = Matrix(rows: 20, columns: width, random: &random)
+            source[4, 0] = .nan
+            let stream = try device.makeStream()
+            try stream.begin()
+            // The rows lie among other columns, which must stay as they are.
+            let wide = try stream.upload(source)
+            let tensor = wide.columns(width / 3..<width - width / 3)
+            try stream.zeroRows(tensor, rows: [19, 0, 4, 4])
+            try stream.zeroRows(tensor, rows: [])
+            try stream.synchronize()
+            for row in [19, 0, 4] {
+                for column in width / 3..<width - width / 3 { source[row, column] = 0 }
+            }
+            return bitDifferences(try stream.read(wide), source.values, "rows")
         }
     }
 }
