@@ -25,6 +25,9 @@ package struct JSONFields {
     /// The key with the object's path before it.
     package func path(_ key: String) -> String { prefix + key }
 
+    /// Keys of the fields that are not taken yet, in their order.
+    package var names: [String] { order.filter { members[$0] != nil } }
+
     /// Whether a field is there and not taken yet.
     package func contains(_ key: String) -> Bool { members[key] != nil }
 
@@ -66,7 +69,16 @@ package struct JSONFields {
     }
 
     /// Takes a number that is greater than zero and at most `maximum`.
-    package mutating func positiveReal(_ key: String, atMost maximum: Double) throws(JSONError) -> Double {
+    ///
+    /// - Parameter fallback: what an absent field means; nil: the field must be there.
+    package mutating func positiveReal(
+        _ key: String,
+        atMost maximum: Double,
+        default fallback: Double? = nil
+    ) throws(JSONError) -> Double {
+        if let fallback, members[key] == nil {
+            return fallback
+        }
         let number: Double? =
             switch try value(key) {
             case .integer(let value): Double(value)
