@@ -97,7 +97,7 @@ enum Reference {
                 case .geluTanh:
                     // The derivative of GELU is below 1.2.
                     value = geluTanh(sum)
-                    tolerance = 1.2 * tolerance + max(8 * unit * abs(value), 0x1p-25)
+                    tolerance = 1.2 * tolerance + max(12 * unit * abs(value), 0x1p-25)
                 }
                 if let residual {
                     value += Double(residual[row, column])

@@ -45,7 +45,7 @@ typedef enum __attribute__((enum_extensibility(closed))) gk_activation {
     gk_activation_none = 0,
     gk_activation_silu = 1,
     gk_activation_relu = 2,
-    /// 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))). Error at most 4 ULP, or 2^-25 where that is more.
+    /// 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))). Error at most 6 ULP, or 2^-25 where that is more.
     gk_activation_gelu_tanh = 3,
 } gk_activation;
 
