@@ -1,5 +1,5 @@
 // What a checkpoint does not say of itself: the JSON that `--describe` names. The keys are those of the table in the
-// documentation of bundles; each importer takes its own from here.
+// documentation of Importers; each importer takes its own from here.
 
 import Models
 

@@ -43,6 +43,9 @@ package struct LlamaConfiguration: ArchitectureConfiguration {
     package let attentionBias: Bool
     package let mlpBias: Bool
     package let maxSequenceLength: Int
+    /// The slots of the window before a history's oldest event hold item row 0 and are attended. Row 0 is not zero in such
+    /// checkpoints (the head it is tied to initialised it), so their values are alike in every layer, but their keys turn
+    /// with the slot: unlike SASRec's, they are not one row counted many times.
     package let attendsPadding: Bool
     package let tied: Bool
     package let embeddingScale: EmbeddingScale
