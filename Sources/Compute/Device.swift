@@ -70,8 +70,8 @@ package protocol Device: AnyObject {
     /// Takes a table of rows to gather from, rank 2, (rows, D). `embed` reads it.
     func makeTable(_ rows: HostTensor) throws(ComputeError) -> any EmbeddingTable
 
-    /// Takes the entries of a relative bias, rank 1.
-    func makeBias(_ entries: HostTensor) throws(ComputeError) -> any BiasVector
+    /// Takes the entries of a vector, rank 1: of a relative bias, of a norm's affine part, of rotary frequencies.
+    func makeVector(_ entries: HostTensor) throws(ComputeError) -> any DeviceVector
 
     /// Packs the rows that requests are scored against.
     ///
@@ -104,8 +104,8 @@ package protocol EmbeddingTable: AnyObject {
     var columns: Int { get }
 }
 
-/// The entries of a relative bias in a device's own form.
-package protocol BiasVector: AnyObject {
+/// A vector of float32 in a device's own form.
+package protocol DeviceVector: AnyObject {
     var count: Int { get }
 }
 

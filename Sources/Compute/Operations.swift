@@ -11,13 +11,20 @@ package enum OperationKind: String, Sendable, CaseIterable {
     case normalize
     case gatherRows = "gather_rows"
     case hstuAttention = "hstu_attention"
+    case softmaxAttention = "softmax_attention"
+    case rotate
+    case zeroRows = "zero_rows"
     case selectTopK = "select_top_k"
 }
 
 /// A row-wise normalisation.
-package enum Normalization: Equatable, Sendable {
+package enum Normalization {
     /// (x − mean) / sqrt(variance + ε), biased variance, no affine part.
     case layerNorm(epsilon: Float)
+    /// The same, times `scale` plus `shift`, both (D), element by element.
+    case affineLayerNorm(epsilon: Float, scale: any DeviceVector, shift: any DeviceVector)
+    /// scale ⊙ x / sqrt(mean(x²) + ε), `scale` (D) (Zhang and Sennrich, arXiv 1910.07467; Llama's norm).
+    case rms(epsilon: Float, scale: any DeviceVector)
     /// x / max(‖x‖₂, ε).
     case l2(epsilon: Float)
 }
@@ -57,6 +64,8 @@ package enum LinearInput {
     case gated(gate: Tensor, values: Tensor, Normalization)
     /// `[gate, norm(values), gate ⊙ norm(values)]`, (R, 3K') from two (R, K') tensors: HSTU's `concat_ua`.
     case concatenatedGate(gate: Tensor, values: Tensor, Normalization)
+    /// `silu(gate) ⊙ values`, both (R, K): SwiGLU (Shazeer, arXiv 2002.05202).
+    case swiGLU(gate: Tensor, values: Tensor)
 }
 
 /// An element-wise function applied to a projection's result.
@@ -64,6 +73,10 @@ package enum Activation: String, Sendable, Hashable, CaseIterable {
     case none
     /// x · sigmoid(x)
     case silu
+    /// max(x, 0)
+    case relu
+    /// 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))): GPT-2's `gelu_new`.
+    case geluTanh = "gelu_tanh"
 }
 
 /// `output = activation(input · W + bias) + residual`, (R, N).
@@ -95,9 +108,10 @@ package struct LinearOperation {
 /// (generative-recommenders `research/modeling/sequential/hstu.py`; the design's model sheet, section 1.5).
 package struct RelativeBias {
     /// 2N − 1 entries.
-    package var position: any BiasVector
-    /// One entry a bucket; `bucket(Δ) = clamp(trunc(ln(max(1, |Δ|)) / 0.301), 0, count − 1)` in float32.
-    package var time: any BiasVector
+    package var position: any DeviceVector
+    /// One entry a bucket; `bucket(Δ) = clamp(trunc(ln(max(1, |Δ|)) / 0.301), 0, count − 1)` in float32. nil: the bias
+    /// is positional alone, and `timestamps` is not read.
+    package var time: (any DeviceVector)?
     /// N.
     package var maximumLength: Int
     /// (1, R + B) int64: of each sequence its rows' timestamps and then the time of the request, so that the row after
@@ -108,8 +122,8 @@ package struct RelativeBias {
     package var applies: [Bool]
 
     package init(
-        position: any BiasVector,
-        time: any BiasVector,
+        position: any DeviceVector,
+        time: (any DeviceVector)?,
         maximumLength: Int,
         timestamps: Tensor,
         applies: [Bool]
@@ -122,19 +136,19 @@ package struct RelativeBias {
     }
 }
 
+/// Which rows of each sequence ask.
+package enum QueryRows: Sendable, Hashable {
+    /// All R rows; query and output have R rows.
+    case all
+    /// The last row of each sequence alone; query and output have B rows. All that the last layer needs.
+    case last
+}
+
 /// Causal HSTU attention over a jagged batch: `y_i = Σ_{j ≤ i} silu(q_i · k_j + b_ij) · scale · v_j`, per head.
 ///
 /// Heads lie side by side: head h of a query or key row is columns `h·dqk ..< (h + 1)·dqk`, of a value or output row
 /// `h·dv ..< (h + 1)·dv`. There is no 1/√d and no softmax.
 package struct HSTUAttentionOperation {
-    /// Which rows of each sequence ask.
-    package enum QueryRows: Sendable, Hashable {
-        /// All R rows; query and output have R rows.
-        case all
-        /// The last row of each sequence alone; query and output have B rows. All that the last layer needs.
-        case last
-    }
-
     /// Layout of key and value rows. No sequence is empty.
     package var layout: Jagged
     package var queryRows: QueryRows
@@ -171,6 +185,95 @@ package struct HSTUAttentionOperation {
         self.heads = heads
         self.scale = scale
         self.bias = bias
+    }
+}
+
+/// Causal softmax attention over a jagged batch: `y_i = Σ_{j ≤ i} softmax_j(scale · (q_i · k_j + b_ij) + w_j) · v_j`, per
+/// head, in float32 with the row's maximum taken out.
+///
+/// Heads lie side by side. With fewer key than query heads, query head h reads key and value head ⌊h · Hkv / H⌋.
+package struct SoftmaxAttentionOperation {
+    /// Layout of key and value rows. No sequence is empty.
+    package var layout: Jagged
+    package var queryRows: QueryRows
+    /// (R or B, H·d)
+    package var query: Tensor
+    /// (R, Hkv·d)
+    package var key: Tensor
+    /// (R, Hkv·d)
+    package var value: Tensor
+    /// (R or B, H·d)
+    package var output: Tensor
+    package var heads: Int
+    /// Hkv; divides `heads`.
+    package var keyHeads: Int
+    package var scale: Float
+    /// b; nil: none.
+    package var bias: RelativeBias?
+    /// One entry a sequence: w of its first row, every other w is 0. `ln(c)` makes the first row count as c equal rows,
+    /// which is how left padding that attends is computed once. nil: all 0.
+    package var firstRowWeights: [Float]?
+
+    package init(
+        layout: Jagged,
+        queryRows: QueryRows,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        output: Tensor,
+        heads: Int,
+        keyHeads: Int,
+        scale: Float,
+        bias: RelativeBias? = nil,
+        firstRowWeights: [Float]? = nil
+    ) {
+        self.layout = layout
+        self.queryRows = queryRows
+        self.query = query
+        self.key = key
+        self.value = value
+        self.output = output
+        self.heads = heads
+        self.keyHeads = keyHeads
+        self.scale = scale
+        self.bias = bias
+        self.firstRowWeights = firstRowWeights
+    }
+}
+
+/// Rotary position embedding, in place: in every head the pair (a, b) of dimensions becomes
+/// `(a·cos φ − b·sin φ, a·sin φ + b·cos φ)` with φ = position · frequency of the pair, in float32 (Su et al., arXiv
+/// 2104.09864).
+package struct RotateOperation {
+    /// Which dimensions of a head of width d make pair j.
+    package enum Pairing: String, Sendable, Hashable, CaseIterable {
+        /// j and j + d/2: Hugging Face's rotate-half.
+        case halves
+        /// 2j and 2j + 1: Meta's original code.
+        case interleaved
+    }
+
+    /// (R, heads·d), changed in place.
+    package var tensor: Tensor
+    /// (1, R) int32.
+    package var positions: Tensor
+    /// d/2 entries.
+    package var frequencies: any DeviceVector
+    package var heads: Int
+    package var pairing: Pairing
+
+    package init(
+        tensor: Tensor,
+        positions: Tensor,
+        frequencies: any DeviceVector,
+        heads: Int,
+        pairing: Pairing
+    ) {
+        self.tensor = tensor
+        self.positions = positions
+        self.frequencies = frequencies
+        self.heads = heads
+        self.pairing = pairing
     }
 }
 

@@ -36,6 +36,12 @@ package protocol Stream: AnyObject {
     func gatherRows(_ source: Tensor, rows: [Int32], output: Tensor) throws(ComputeError)
 
     func hstuAttention(_ operation: HSTUAttentionOperation) throws(ComputeError)
+    func softmaxAttention(_ operation: SoftmaxAttentionOperation) throws(ComputeError)
+    func rotate(_ operation: RotateOperation) throws(ComputeError)
+
+    /// Sets host-known rows of a float32 tensor to zero.
+    func zeroRows(_ tensor: Tensor, rows: [Int32]) throws(ComputeError)
+
     func selectTopK(_ operation: TopKOperation) throws(ComputeError) -> TopKTicket
 
     /// Waits until everything before it has run. Throws the first failure since `begin()`.

@@ -96,14 +96,14 @@ extension CPUDevice {
         return CPUTable(rows: rows.shape[0], columns: rows.shape[1], device: identity, values: values, copy: copy)
     }
 
-    package func makeBias(_ entries: HostTensor) throws(ComputeError) -> any BiasVector {
-        let source = try FloatSource(entries, rank: 1, for: "a relative bias")
+    package func makeVector(_ entries: HostTensor) throws(ComputeError) -> any DeviceVector {
+        let source = try FloatSource(entries, rank: 1, for: "a vector")
         let values = [Float](unsafeUninitializedCapacity: source.count) { buffer, count in
             gk_widen(source.dtype, source.base, source.count, buffer.baseAddress)
             count = source.count
         }
-        let memory = try AlignedMemory(zeroedFloats: CPUBias.floatCount(entries: source.count), for: entries.name)
-        return CPUBias(entries: values, device: identity, memory: WeightMemory(memory, account: account))
+        let memory = try AlignedMemory(zeroedFloats: CPUVector.floatCount(entries: source.count), for: entries.name)
+        return CPUVector(entries: values, device: identity, memory: WeightMemory(memory, account: account))
     }
 
     package func makeCatalogue(
@@ -131,6 +131,8 @@ extension CPUDevice {
         let padded = words * block
         let (floats, overflow) = padded.multipliedReportingOverflow(by: columns)
         guard !overflow else { throw ComputeError(.outOfMemory, "\(rows.name) is too large to be packed") }
+        var norm: gk_normalization?
+        if let normalization { norm = try kernelForm(of: normalization, columns: columns, in: "make catalogue") }
         let packed = WeightMemory(try AlignedMemory(zeroedFloats: floats, for: rows.name), account: account)
         let scratch = try AlignedMemory(zeroedFloats: block * columns, for: rows.name)
         for first in stride(from: 0, to: count, by: block) {
@@ -141,10 +143,11 @@ extension CPUDevice {
                 taken * columns,
                 scratch.floats
             )
-            if let normalization {
-                let (norm, epsilon) = normalization.kernel
-                let kernel = norm == .layer ? kernels.pointee.layer_norm : kernels.pointee.l2_norm
-                kernel?(taken, columns, epsilon, scratch.floats, columns, nil, 0, scratch.floats, columns)
+            if var norm {
+                withExtendedLifetime(normalization) {
+                    let rows = scratch.floats
+                    gk_normalize(kernels, &norm, taken, columns, rows, columns, nil, 0, rows, columns)
+                }
             }
             gk_pack(
                 .float32,
@@ -164,13 +167,51 @@ extension CPUDevice {
     }
 }
 
-extension Normalization {
-    /// As the kernels name it.
-    var kernel: (norm: gk_norm, epsilon: Float) {
-        switch self {
-        case .layerNorm(let epsilon): (.layer, epsilon)
-        case .l2(let epsilon): (.l2, epsilon)
+extension CPUDevice {
+    /// The norm of rows of `columns` columns as the kernels take it: it points into the vectors of `normalization`,
+    /// which the caller keeps.
+    func kernelForm(
+        of normalization: Normalization,
+        columns: Int,
+        in operation: StaticString
+    ) throws(ComputeError) -> gk_normalization {
+        func entries(_ vector: any DeviceVector, _ role: StaticString) throws(ComputeError) -> UnsafePointer<Float> {
+            let own = try own(vector, as: CPUVector.self, in: operation)
+            guard own.count == columns else {
+                throw ComputeError(
+                    .invalidArgument,
+                    "\(operation): the norm's \(role) has \(own.count) entries, the rows have \(columns) columns"
+                )
+            }
+            return own.entries
         }
+        switch normalization {
+        case .layerNorm(let epsilon):
+            return gk_normalization(norm: .layer, epsilon: epsilon, scale: nil, shift: nil)
+        case .affineLayerNorm(let epsilon, let scale, let shift):
+            return gk_normalization(
+                norm: .layer,
+                epsilon: epsilon,
+                scale: try entries(scale, "scale"),
+                shift: try entries(shift, "shift")
+            )
+        case .rms(let epsilon, let scale):
+            return gk_normalization(norm: .rms, epsilon: epsilon, scale: try entries(scale, "scale"), shift: nil)
+        case .l2(let epsilon):
+            return gk_normalization(norm: .l2, epsilon: epsilon, scale: nil, shift: nil)
+        }
+    }
+
+    /// The weights as the class that this device made them, or a refusal.
+    func own<Weights: CPUWeights>(
+        _ weights: AnyObject,
+        as type: Weights.Type,
+        in operation: StaticString
+    ) throws(ComputeError) -> Weights {
+        guard let own = weights as? Weights, own.device === identity else {
+            throw ComputeError(.invalidArgument, "\(operation): the weights belong to another device")
+        }
+        return own
     }
 }
 

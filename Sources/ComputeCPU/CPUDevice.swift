@@ -54,7 +54,8 @@ package final class CPUDevice: Device {
 
     package func supports(_ operation: OperationKind) -> Bool {
         switch operation {
-        case .embed, .linear, .normalize, .gatherRows, .hstuAttention, .selectTopK: true
+        case .embed, .linear, .normalize, .gatherRows, .zeroRows, .rotate: true
+        case .hstuAttention, .softmaxAttention, .selectTopK: true
         }
     }
 

@@ -1,4 +1,4 @@
-// HSTU attention: checks, the plan of a jagged batch, and the time buckets that layers share.
+// Attention, HSTU's and softmax: the plan of a jagged batch, and the time buckets that layers share.
 
 internal import CKernels
 package import Compute
@@ -17,62 +17,81 @@ struct BucketCache {
     /// The most that is kept; longer batches compute their buckets in every layer.
     static let mostBytes = 32 << 20
 
-    func holds(_ operation: HSTUAttentionOperation, _ bias: RelativeBias) -> Bool {
-        timestamps == bias.timestamps.address && offsets == operation.layout.offsets && applies == bias.applies
+    func holds(_ layout: Jagged, _ bias: RelativeBias) -> Bool {
+        timestamps == bias.timestamps.address && offsets == layout.offsets && applies == bias.applies
     }
 }
 
 extension CPUStream {
     package func hstuAttention(_ operation: HSTUAttentionOperation) throws(ComputeError) {
-        let shape = try check(operation)
-        let layout = operation.layout
+        try run(Attention(operation))
+    }
+
+    package func softmaxAttention(_ operation: SoftmaxAttentionOperation) throws(ComputeError) {
+        try run(Attention(operation))
+    }
+
+    private func run(_ attention: Attention) throws(ComputeError) {
+        let shape = try attention.checkedShape()
+        let layout = attention.layout
         guard layout.count > 0 else { return }
 
-        var positionBias: CPUBias?
-        var timeBias: CPUBias?
-        if let bias = operation.bias, bias.applies.contains(true) {
-            positionBias = try own(bias.position, as: CPUBias.self, in: "hstu attention")
-            timeBias = try own(bias.time, as: CPUBias.self, in: "hstu attention")
+        var positionBias: CPUVector?
+        var timeBias: CPUVector?
+        var applies: [UInt8] = []
+        if let bias = attention.bias, bias.applies.contains(true) {
+            positionBias = try own(bias.position, as: CPUVector.self, in: attention.name)
+            if let time = bias.time { timeBias = try own(time, as: CPUVector.self, in: attention.name) }
+            applies = bias.applies.map { $0 ? 1 : 0 }
         }
-        let applies: [UInt8] = positionBias == nil ? [] : operation.bias?.applies.map { $0 ? 1 : 0 } ?? []
 
         // The buckets outlive the operation; what comes after the mark does not.
-        let lastOnly = operation.queryRows == .last
+        let lastOnly = attention.queryRows == .last
         var cache: BucketCache?
         var isReady = false
-        if let bias = operation.bias, positionBias != nil, !lastOnly {
-            (cache, isReady) = try bucketCache(for: operation, bias)
+        if let bias = attention.bias, timeBias != nil, !lastOnly {
+            (cache, isReady) = try bucketCache(for: layout, bias)
         }
         let mark = arena.mark
         defer { arena.release(to: mark) }
 
-        var job = gk_hstu()
+        var job = gk_attention()
         job.kernels = device.kernels
+        job.weights = attention.weights
         job.sequences = layout.count
         job.last_only = lastOnly ? 1 : 0
-        job.query = UnsafePointer(operation.query.floats)
-        job.query_stride = operation.query.rowStride
-        job.key = UnsafePointer(operation.key.floats)
-        job.key_stride = operation.key.rowStride
-        job.value = UnsafePointer(operation.value.floats)
-        job.value_stride = operation.value.rowStride
-        job.output = operation.output.floats
-        job.output_stride = operation.output.rowStride
-        job.heads = operation.heads
+        job.query = UnsafePointer(attention.query.floats)
+        job.query_stride = attention.query.rowStride
+        job.key = UnsafePointer(attention.key.floats)
+        job.key_stride = attention.key.rowStride
+        job.value = UnsafePointer(attention.value.floats)
+        job.value_stride = attention.value.rowStride
+        job.output = attention.output.floats
+        job.output_stride = attention.output.rowStride
+        job.heads = attention.heads
+        job.sharing = attention.heads / attention.keyHeads
         job.query_columns = shape.queryColumns
         job.value_columns = shape.valueColumns
-        job.scale = operation.scale
-        if let bias = operation.bias, let positionBias, let timeBias {
-            job.times = bias.timestamps.int64s
+        job.scale = attention.scale
+        if let bias = attention.bias, let positionBias {
             job.position = positionBias.byDistance
-            job.time = timeBias.byBucket
-            job.buckets = cache?.bytes
-            job.bucket_offsets = cache.map { UnsafePointer($0.sequenceOffsets) }
-            job.buckets_ready = isReady ? 1 : 0
+            if let timeBias {
+                job.times = bias.timestamps.int64s
+                job.time = timeBias.byBucket
+                job.buckets = cache?.bytes
+                job.bucket_offsets = cache.map { UnsafePointer($0.sequenceOffsets) }
+                job.buckets_ready = isReady ? 1 : 0
+            }
         }
         let tiles = try allocate(byteCount: (layout.count + 1) * MemoryLayout<UInt32>.stride)
             .assumingMemoryBound(to: UInt32.self)
         job.tiles = UnsafePointer(tiles)
+        if let weights = attention.firstRowWeights {
+            let copy = try allocate(byteCount: weights.count * MemoryLayout<Float>.stride)
+                .assumingMemoryBound(to: Float.self)
+            for (sequence, weight) in weights.enumerated() { copy[sequence] = weight }
+            job.first_weights = UnsafePointer(copy)
+        }
 
         try layout.offsets.withUnsafeBufferPointer { (offsets) throws(ComputeError) in
             try applies.withUnsafeBufferPointer { (applies) throws(ComputeError) in
@@ -80,11 +99,11 @@ extension CPUStream {
                     job.offsets = offsets.baseAddress
                     job.cells = cells.baseAddress
                     job.biased = applies.isEmpty ? nil : applies.baseAddress
-                    gk_hstu_plan(layout.count, offsets.baseAddress, job.last_only, tiles, nil)
-                    let scratch = try allocateScratch(floats: gk_hstu_scratch(&job, shape.longest))
+                    gk_attention_plan(layout.count, offsets.baseAddress, job.last_only, tiles, nil)
+                    let scratch = try allocateScratch(floats: gk_attention_scratch(&job, shape.longest))
                     job.scratch = scratch.base
                     job.scratch_stride = scratch.stride
-                    device.pool.run(gk_hstu_run, job: &job, count: Int(tiles[layout.count]))
+                    device.pool.run(gk_attention_run, job: &job, count: Int(tiles[layout.count]))
                 }
             }
         }
@@ -94,17 +113,16 @@ extension CPUStream {
 
     /// The batch's bucket cache and whether it is filled; nil where the batch is too long for one.
     private func bucketCache(
-        for operation: HSTUAttentionOperation,
+        for layout: Jagged,
         _ bias: RelativeBias
     ) throws(ComputeError) -> (BucketCache?, isReady: Bool) {
-        if let buckets, buckets.holds(operation, bias) { return (buckets, true) }
-        let layout = operation.layout
+        if let buckets, buckets.holds(layout, bias) { return (buckets, true) }
         let sequenceOffsets = try allocate(byteCount: (layout.count + 1) * MemoryLayout<Int>.stride)
             .assumingMemoryBound(to: Int.self)
         let tiles = try allocate(byteCount: (layout.count + 1) * MemoryLayout<UInt32>.stride)
             .assumingMemoryBound(to: UInt32.self)
         layout.offsets.withUnsafeBufferPointer {
-            gk_hstu_plan(layout.count, $0.baseAddress, 0, tiles, sequenceOffsets)
+            gk_attention_plan(layout.count, $0.baseAddress, 0, tiles, sequenceOffsets)
         }
         let byteCount = sequenceOffsets[layout.count]
         guard byteCount <= BucketCache.mostBytes else { return (nil, false) }
@@ -117,78 +135,5 @@ extension CPUStream {
             sequenceOffsets: sequenceOffsets
         )
         return (cache, false)
-    }
-
-    /// Throws unless all parts fit each other; widths of a head and the longest sequence.
-    private func check(
-        _ operation: HSTUAttentionOperation
-    ) throws(ComputeError) -> (queryColumns: Int, valueColumns: Int, longest: Int) {
-        let layout = operation.layout
-        let heads = operation.heads
-        guard heads > 0, operation.query.columns > 0, operation.query.columns % heads == 0,
-            operation.value.columns > 0, operation.value.columns % heads == 0
-        else {
-            throw ComputeError(
-                .invalidArgument,
-                """
-                hstu attention: query rows of \(operation.query.columns) and value rows of \(operation.value.columns) \
-                columns cannot be split into \(heads) heads
-                """
-            )
-        }
-        var longest = 0
-        for sequence in 0..<layout.count {
-            let length = Int(layout.offsets[sequence + 1]) - Int(layout.offsets[sequence])
-            guard length > 0 else {
-                throw ComputeError(.invalidArgument, "hstu attention: sequence \(sequence) has \(length) rows")
-            }
-            longest = max(longest, length)
-        }
-        let name: StaticString = "hstu attention"
-        let asking = operation.queryRows == .last ? layout.count : layout.rows
-        let (q, v) = (operation.query.columns, operation.value.columns)
-        try operation.query.require(.float32, rows: asking, columns: q, in: name, as: "query")
-        try operation.key.require(.float32, rows: layout.rows, columns: q, in: name, as: "key")
-        try operation.value.require(.float32, rows: layout.rows, columns: v, in: name, as: "value")
-        try operation.output.require(.float32, rows: asking, columns: v, in: name, as: "output")
-        if let bias = operation.bias { try check(bias, layout: layout) }
-        return (q / heads, v / heads, longest)
-    }
-
-    private func check(_ bias: RelativeBias, layout: Jagged) throws(ComputeError) {
-        let (entries, overflow) = bias.maximumLength.multipliedReportingOverflow(by: 2)
-        guard bias.maximumLength > 0, !overflow, bias.position.count == entries - 1 else {
-            throw ComputeError(
-                .invalidArgument,
-                """
-                hstu attention: the positional bias has \(bias.position.count) entries, a maximum length of \
-                \(bias.maximumLength) needs twice that less one
-                """
-            )
-        }
-        guard bias.applies.count == layout.count else {
-            throw ComputeError(
-                .invalidArgument,
-                "hstu attention: \(bias.applies.count) entries say where the bias applies, for \(layout.count) sequences"
-            )
-        }
-        try bias.timestamps.require(
-            .int64,
-            rows: 1,
-            columns: layout.rows + layout.count,
-            in: "hstu attention",
-            as: "timestamps tensor"
-        )
-        for sequence in 0..<layout.count where bias.applies[sequence] {
-            guard layout.length(of: sequence) <= bias.maximumLength else {
-                throw ComputeError(
-                    .invalidArgument,
-                    """
-                    hstu attention: sequence \(sequence) has \(layout.length(of: sequence)) rows, the positional bias \
-                    reaches \(bias.maximumLength)
-                    """
-                )
-            }
-        }
     }
 }

@@ -24,6 +24,10 @@ extension CPUStream {
         if let residual = operation.residual {
             try residual.require(.float32, rows: values.rows, columns: weights.outputs, in: "linear", as: "residual")
         }
+        var norm = gk_normalization()
+        if let normalization = input.normalization {
+            norm = try device.kernelForm(of: normalization, columns: values.columns, in: "linear")
+        }
         guard values.rows > 0 else { return }
 
         let mark = arena.mark
@@ -32,8 +36,7 @@ extension CPUStream {
         var job = gk_linear()
         job.kernels = device.kernels
         job.input = input.kind
-        job.norm = input.norm
-        job.epsilon = input.epsilon
+        job.norm = norm
         job.x = UnsafePointer(values.floats)
         job.x_stride = values.rowStride
         job.x_columns = values.columns
@@ -46,7 +49,7 @@ extension CPUStream {
         job.columns = weights.outputs
         job.weights = UnsafePointer(weights.matrix.floats)
         job.bias = weights.bias.map { UnsafePointer($0.floats) }
-        job.activation = operation.activation == .silu ? .silu : .none
+        job.activation = operation.activation.kernel
         if let residual = operation.residual {
             job.residual = UnsafePointer(residual.floats)
             job.residual_stride = residual.rowStride
@@ -58,7 +61,7 @@ extension CPUStream {
         let scratch = try allocateScratch(floats: gk_linear_scratch(&job))
         job.scratch = scratch.base
         job.scratch_stride = scratch.stride
-        withExtendedLifetime(weights) {
+        withExtendedLifetime((weights, input.normalization)) {
             device.pool.run(gk_linear_run, job: &job, count: gk_linear_tasks(&job))
         }
     }
@@ -92,19 +95,25 @@ extension CPUStream {
 
 extension LinearInput {
     /// The input as the kernels take it.
-    fileprivate var parts: (kind: gk_input, values: Tensor, gate: Tensor?, norm: gk_norm, epsilon: Float) {
+    fileprivate var parts: (kind: gk_input, values: Tensor, gate: Tensor?, normalization: Normalization?) {
         switch self {
-        case .plain(let values):
-            return (.plain, values, nil, .layer, 0)
-        case .normalized(let values, let normalization):
-            let (norm, epsilon) = normalization.kernel
-            return (.normalized, values, nil, norm, epsilon)
-        case .gated(let gate, let values, let normalization):
-            let (norm, epsilon) = normalization.kernel
-            return (.gated, values, gate, norm, epsilon)
-        case .concatenatedGate(let gate, let values, let normalization):
-            let (norm, epsilon) = normalization.kernel
-            return (.concatenated, values, gate, norm, epsilon)
+        case .plain(let values): (.plain, values, nil, nil)
+        case .normalized(let values, let normalization): (.normalized, values, nil, normalization)
+        case .gated(let gate, let values, let normalization): (.gated, values, gate, normalization)
+        case .concatenatedGate(let gate, let values, let normalization): (.concatenated, values, gate, normalization)
+        case .swiGLU(let gate, let values): (.swiglu, values, gate, nil)
+        }
+    }
+}
+
+extension Activation {
+    /// As the kernels name it.
+    fileprivate var kernel: gk_activation {
+        switch self {
+        case .none: .none
+        case .silu: .silu
+        case .relu: .relu
+        case .geluTanh: .gelu_tanh
         }
     }
 }

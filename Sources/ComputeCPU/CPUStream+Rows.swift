@@ -1,4 +1,4 @@
-// Operations that work row by row: embedding, norms, gathering.
+// Operations that work row by row: embedding, norms, gathering, zeroing.
 
 internal import CKernels
 package import Compute
@@ -61,14 +61,13 @@ extension CPUStream {
     ) throws(ComputeError) {
         try input.require(.float32, in: "normalize", as: "input")
         try output.require(.float32, rows: input.rows, columns: input.columns, in: "normalize", as: "output")
+        let norm = try device.kernelForm(of: normalization, columns: input.columns, in: "normalize")
         guard input.rows > 0, input.columns > 0 else { return }
-        let (norm, epsilon) = normalization.kernel
         // A task is some ten microseconds of work.
         let blockRows = max(1, 16_384 / input.columns)
         var job = gk_rows(
             kernels: device.kernels,
             norm: norm,
-            epsilon: epsilon,
             rows: input.rows,
             columns: input.columns,
             block_rows: blockRows,
@@ -77,7 +76,9 @@ extension CPUStream {
             output: output.floats,
             output_stride: output.rowStride
         )
-        device.pool.run(gk_rows_run, job: &job, count: (input.rows + blockRows - 1) / blockRows)
+        withExtendedLifetime(normalization) {
+            device.pool.run(gk_rows_run, job: &job, count: (input.rows + blockRows - 1) / blockRows)
+        }
     }
 
     package func gatherRows(_ source: Tensor, rows: [Int32], output: Tensor) throws(ComputeError) {
@@ -93,6 +94,17 @@ extension CPUStream {
                 from + Int(row) * source.rowStride,
                 source.columns * MemoryLayout<Float>.stride
             )
+        }
+    }
+
+    package func zeroRows(_ tensor: Tensor, rows: [Int32]) throws(ComputeError) {
+        try tensor.require(.float32, in: "zero rows", as: "tensor")
+        for row in rows where row < 0 || Int(row) >= tensor.rows {
+            throw ComputeError(.invalidArgument, "zero rows: row \(row) is named, the tensor has \(tensor.rows)")
+        }
+        let floats = tensor.floats
+        for row in rows {
+            memset(floats + Int(row) * tensor.rowStride, 0, tensor.columns * MemoryLayout<Float>.stride)
         }
     }
 }

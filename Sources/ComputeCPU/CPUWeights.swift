@@ -48,14 +48,19 @@ final class CPUTable: EmbeddingTable, CPUWeights {
     }
 }
 
-/// The entries of a relative bias, in both forms that attention reads: a vector is told apart only by how it is used.
-final class CPUBias: BiasVector, CPUWeights {
+/// A vector in each form that an operation reads: it is told apart only by how it is used.
+final class CPUVector: DeviceVector, CPUWeights {
     let count: Int
     let device: DeviceIdentity
     private let memory: WeightMemory
+    /// What `rotate` made of the entries as frequencies.
+    var angles: AngleTable?
 
     /// Floats before and after the distances, for the lanes of a tile that have no row.
     static let margin = gk_lanes
+
+    /// As they were given.
+    var entries: UnsafePointer<Float> { UnsafePointer(memory.floats + Self.relativeFloats(entries: count)) }
 
     /// `byBucket[b]` is the entry of time bucket b, the last entry where there are fewer: gk_time_entries floats.
     var byBucket: UnsafePointer<Float> { UnsafePointer(memory.floats) }
@@ -66,8 +71,11 @@ final class CPUBias: BiasVector, CPUWeights {
         UnsafePointer(memory.floats + gk_time_entries + Self.margin)
     }
 
-    /// Floats of both forms together.
-    static func floatCount(entries: Int) -> Int {
+    /// Floats of all forms together.
+    static func floatCount(entries: Int) -> Int { relativeFloats(entries: entries) + entries }
+
+    /// Floats of the two forms of a relative bias.
+    private static func relativeFloats(entries: Int) -> Int {
         gk_time_entries + 2 * margin + (entries + 1) / 2
     }
 
@@ -84,7 +92,15 @@ final class CPUBias: BiasVector, CPUWeights {
         let distances = memory.floats + gk_time_entries + Self.margin
         let farthest = (entries.count + 1) / 2 - 1
         for distance in 0...farthest { distances[distance] = entries[farthest - distance] }
+        let plain = memory.floats + Self.relativeFloats(entries: entries.count)
+        for (index, entry) in entries.enumerated() { plain[index] = entry }
     }
+}
+
+/// Cosines and sines of the angles of positions 0 ..< rows: a row is those of one position.
+struct AngleTable {
+    let rows: Int
+    let memory: WeightMemory
 }
 
 /// The scored rows of a catalogue: as columns in panels of 64, and the bits of those that exist.

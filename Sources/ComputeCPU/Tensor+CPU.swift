@@ -60,9 +60,6 @@ extension CPUStream {
         as type: Weights.Type,
         in operation: StaticString
     ) throws(ComputeError) -> Weights {
-        guard let own = weights as? Weights, own.device === device.identity else {
-            throw ComputeError(.invalidArgument, "\(operation): the weights belong to another device")
-        }
-        return own
+        try device.own(weights, as: type, in: operation)
     }
 }

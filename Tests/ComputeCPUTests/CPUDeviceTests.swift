@@ -4,20 +4,18 @@ import Compute
 import ComputeCPU
 import Testing
 
-/// Host memory of float32 weights; it outlives what is made from them when it is kept to the end of a test.
-private final class HostFloats {
-    private var blocks: [UnsafeMutableBufferPointer<Float>] = []
+/// Float32 weights in memory that lives as long as the object.
+private final class Floats {
+    let tensor: HostTensor
+    private let memory: UnsafeMutableBufferPointer<Float>
 
-    deinit {
-        for block in blocks { block.deallocate() }
+    init(_ name: String, _ shape: [Int], _ value: (Int) -> Float) {
+        memory = .allocate(capacity: shape.reduce(1, *))
+        for index in memory.indices { memory.initializeElement(at: index, to: value(index)) }
+        tensor = HostTensor(name: name, dtype: .float32, shape: shape, bytes: UnsafeRawBufferPointer(memory))
     }
 
-    func tensor(_ name: String, _ shape: [Int], _ value: (Int) -> Float) -> HostTensor {
-        let block = UnsafeMutableBufferPointer<Float>.allocate(capacity: shape.reduce(1, *))
-        blocks.append(block)
-        for index in block.indices { block.initializeElement(at: index, to: value(index)) }
-        return HostTensor(name: name, dtype: .float32, shape: shape, bytes: UnsafeRawBufferPointer(block))
-    }
+    deinit { memory.deallocate() }
 }
 
 /// Some number in -1 ..< 1, the same for the same arguments.
@@ -34,25 +32,23 @@ private struct Layer {
     let heads = 2
 
     func run(threads: Int) throws -> (values: [Float], last: [Float], lastOfAll: [Float], selected: [ScoredRow]) {
-        let host = HostFloats()
-        defer { withExtendedLifetime(host) {} }
         let device = try CPUDevice(threads: threads)
-        let uvqk = host.tensor("uvqk", [width, 4 * width]) { number($0, 1) }
-        let out = host.tensor("o", [width, width]) { number($0, 2) }
-        let bias = host.tensor("o_bias", [width]) { number($0, 3) }
-        let position = host.tensor("pos_w", [2 * 300 - 1]) { number($0, 4) }
-        let time = host.tensor("ts_w", [129]) { number($0, 5) }
-        let items = host.tensor("items", [3000, width]) { number($0, 6) }
-        let projection = try device.makeLinear(uvqk, layout: .inputMajor, columns: nil, bias: nil)
-        let output = try device.makeLinear(out, layout: .outputMajor, columns: nil, bias: bias)
-        let positionBias = try device.makeBias(position)
-        let timeBias = try device.makeBias(time)
+        let uvqk = Floats("uvqk", [width, 4 * width]) { number($0, 1) }
+        let out = Floats("o", [width, width]) { number($0, 2) }
+        let bias = Floats("o_bias", [width]) { number($0, 3) }
+        let position = Floats("pos_w", [2 * 300 - 1]) { number($0, 4) }
+        let time = Floats("ts_w", [129]) { number($0, 5) }
+        let items = Floats("items", [3000, width]) { number($0, 6) }
+        let projection = try device.makeLinear(uvqk.tensor, layout: .inputMajor, columns: nil, bias: nil)
+        let output = try device.makeLinear(out.tensor, layout: .outputMajor, columns: nil, bias: bias.tensor)
+        let positionBias = try device.makeVector(position.tensor)
+        let timeBias = try device.makeVector(time.tensor)
         let catalogue = try device.makeCatalogue(
-            items,
+            items.tensor,
             normalization: .l2(epsilon: 1e-6),
             eligible: [UInt64](repeating: .max, count: 47)
         )
-        let table = try device.makeTable(items)
+        let table = try device.makeTable(items.tensor)
 
         let stream = try device.makeStream()
         let layout = Jagged(lengths: lengths)
@@ -124,14 +120,112 @@ private struct Layer {
         )
         try stream.synchronize()
         let selected = lengths.indices.flatMap { stream.selected(ticket, query: $0) }
-        return (
-            try stream.read(z) + stream.read(y) + stream.read(x) + stream.read(users),
-            try stream.read(attention.output), try stream.read(lastOfAll), selected
+        return try withExtendedLifetime([uvqk, out, bias, position, time, items]) {
+            (
+                try stream.read(z) + stream.read(y) + stream.read(x) + stream.read(users),
+                try stream.read(attention.output), try stream.read(lastOfAll), selected
+            )
+        }
+    }
+}
+
+/// A layer of Llama without its MLP's width: RMS norms, rotation, grouped softmax attention, SwiGLU.
+private struct LlamaLayer {
+    let lengths: [Int]
+    let width = 48
+
+    func run(threads: Int) throws -> (values: [Float], last: [Float], lastOfAll: [Float]) {
+        let device = try CPUDevice(threads: threads)
+        let matrix = Floats("qkv", [width, 2 * width]) { number($0, 11) / 4 }
+        let gates = Floats("gate_up", [width, 2 * width]) { number($0, 12) }
+        let scale = Floats("norm", [width]) { number($0, 13) }
+        let frequencies = Floats("inv_freq", [6]) { 1 / Float(1 + $0 * $0) }
+        let projection = try device.makeLinear(matrix.tensor, layout: .inputMajor, columns: nil, bias: nil)
+        let gateProjection = try device.makeLinear(gates.tensor, layout: .inputMajor, columns: nil, bias: nil)
+        let down = try device.makeLinear(matrix.tensor, layout: .inputMajor, columns: [0..<width], bias: nil)
+        let norm = Normalization.rms(epsilon: 1e-6, scale: try device.makeVector(scale.tensor))
+        let angles = try device.makeVector(frequencies.tensor)
+
+        let stream = try device.makeStream()
+        let layout = Jagged(lengths: lengths)
+        let rows = layout.rows
+        try stream.begin()
+        let flat = try stream.upload((0..<rows * width).map { number($0, 14) }, dtype: .float32)
+        let x = Tensor(address: flat.address, dtype: .float32, rows: rows, columns: width)
+        let z = try stream.makeTensor(rows: rows, columns: 2 * width, dtype: .float32)
+        try stream.linear(LinearOperation(input: .normalized(x, norm), weights: projection, output: z))
+        let positions = try stream.upload(lengths.flatMap { 0..<Int32($0) }, dtype: .int32)
+        for (part, heads) in [(0..<width, 4), (width..<width + width / 2, 2)] {
+            try stream.rotate(
+                RotateOperation(
+                    tensor: z.columns(part),
+                    positions: positions,
+                    frequencies: angles,
+                    heads: heads,
+                    pairing: .halves
+                )
+            )
+        }
+        let y = try stream.makeTensor(rows: rows, columns: width, dtype: .float32)
+        var attention = SoftmaxAttentionOperation(
+            layout: layout,
+            queryRows: .all,
+            query: z.columns(0..<width),
+            key: z.columns(width..<width + width / 2),
+            value: z.columns(width + width / 2..<2 * width),
+            output: y,
+            heads: 4,
+            keyHeads: 2,
+            scale: 0.29,
+            firstRowWeights: lengths.map { Float($0 % 3) }
         )
+        try stream.softmaxAttention(attention)
+        let lastRows = layout.offsets.dropFirst().map { $0 - 1 }
+        attention.queryRows = .last
+        attention.query = try stream.makeTensor(rows: layout.count, columns: width, dtype: .float32)
+        attention.output = try stream.makeTensor(rows: layout.count, columns: width, dtype: .float32)
+        try stream.gatherRows(z.columns(0..<width), rows: lastRows, output: attention.query)
+        try stream.softmaxAttention(attention)
+        let lastOfAll = try stream.makeTensor(rows: layout.count, columns: width, dtype: .float32)
+        try stream.gatherRows(y, rows: lastRows, output: lastOfAll)
+
+        let hidden = try stream.makeTensor(rows: rows, columns: 2 * width, dtype: .float32)
+        try stream.linear(
+            LinearOperation(input: .normalized(y, norm), weights: gateProjection, activation: .geluTanh, output: hidden)
+        )
+        let (gate, up) = (hidden.columns(0..<width), hidden.columns(width..<2 * width))
+        try stream.linear(
+            LinearOperation(input: .swiGLU(gate: gate, values: up), weights: down, residual: x, output: x)
+        )
+        try stream.normalize(x, norm, output: x)
+        try stream.synchronize()
+        return try withExtendedLifetime([matrix, gates, scale, frequencies]) {
+            (
+                try stream.read(z) + stream.read(y) + stream.read(hidden) + stream.read(x),
+                try stream.read(attention.output), try stream.read(lastOfAll)
+            )
+        }
     }
 }
 
 struct CPUDeviceTests {
+    @Test(arguments: [[200], [1, 30, 300, 7, 64, 15, 16, 17], [3, 5]])
+    func givesASoftmaxLayerTheSameBits_WithAnyNumberOfThreads(_ lengths: [Int]) throws {
+        let layer = LlamaLayer(lengths: lengths)
+        let one = try layer.run(threads: 1)
+        for threads in [2, 5] {
+            let several = try layer.run(threads: threads)
+            #expect(several.values.map(\.bitPattern) == one.values.map(\.bitPattern))
+            #expect(several.last.map(\.bitPattern) == one.last.map(\.bitPattern))
+        }
+    }
+
+    @Test
+    func givesTheLastRowOfASoftmaxLayerTheSameBits_WhetherOrNotTheOthersAsk() throws {
+        let result = try LlamaLayer(lengths: [200, 1, 31, 16, 290, 128, 129]).run(threads: 2)
+        #expect(result.last.map(\.bitPattern) == result.lastOfAll.map(\.bitPattern))
+    }
+
     @Test(arguments: [[200], [1, 30, 300, 7, 64, 15, 16, 17], [3, 5]])
     func givesTheSameBits_WithAnyNumberOfThreads(_ lengths: [Int]) throws {
         let layer = Layer(lengths: lengths)
@@ -166,10 +260,8 @@ struct CPUDeviceTests {
     func refuses_WeightsOfAnotherDevice() throws {
         let first = try CPUDevice(threads: 1)
         let second = try CPUDevice(threads: 1)
-        let host = HostFloats()
-        defer { withExtendedLifetime(host) {} }
-        let matrix = host.tensor("w", [2, 3]) { Float($0) }
-        let weights = try second.makeLinear(matrix, layout: .inputMajor, columns: nil, bias: nil)
+        let matrix = Floats("w", [2, 3]) { Float($0) }
+        let weights = try second.makeLinear(matrix.tensor, layout: .inputMajor, columns: nil, bias: nil)
         let stream = try first.makeStream()
         try stream.begin()
         let x = try stream.makeTensor(rows: 1, columns: 2, dtype: .float32)
@@ -180,15 +272,56 @@ struct CPUDeviceTests {
     }
 
     @Test
+    func refuses_VectorsOfAnotherDevice() throws {
+        let first = try CPUDevice(threads: 1)
+        let second = try CPUDevice(threads: 1)
+        let entries = Floats("v", [4]) { Float($0) }
+        let vector = try second.makeVector(entries.tensor)
+        let stream = try first.makeStream()
+        try stream.begin()
+        let x = try stream.makeTensor(rows: 1, columns: 4, dtype: .float32)
+        #expect(throws: ComputeError(.invalidArgument, "")) {
+            try stream.normalize(x, .rms(epsilon: 1e-6, scale: vector), output: x)
+        }
+        let wide = try stream.makeTensor(rows: 1, columns: 8, dtype: .float32)
+        let positions = try stream.upload([0] as [Int32], dtype: .int32)
+        #expect(throws: ComputeError(.invalidArgument, "")) {
+            try stream.rotate(
+                RotateOperation(tensor: wide, positions: positions, frequencies: vector, heads: 1, pairing: .halves)
+            )
+        }
+    }
+
+    @Test
+    func keepsTheAnglesOfPositions_ThatItHasSeen() throws {
+        let device = try CPUDevice(threads: 1)
+        let entries = Floats("inv_freq", [4]) { 1 / Float(1 + $0) }
+        let vector = try device.makeVector(entries.tensor)
+        let stream = try device.makeStream()
+        var bytes: [Int] = []
+        for last in [9, 255, 3, 256, 300, 40_000_000, -1] as [Int32] {
+            try stream.begin()
+            let x = try stream.makeTensor(rows: 2, columns: 8, dtype: .float32)
+            let positions = try stream.upload([0, last], dtype: .int32)
+            try stream.rotate(
+                RotateOperation(tensor: x, positions: positions, frequencies: vector, heads: 1, pairing: .halves)
+            )
+            bytes.append(device.memory.weightBytes)
+        }
+        // One table of 256 positions, then one of 512 in its place, and none for positions that are too far.
+        #expect(bytes[1] == bytes[0] && bytes[2] == bytes[0])
+        #expect(bytes[3] == bytes[0] + 256 * 8 * 4)
+        #expect(Set(bytes[3...]).count == 1)
+    }
+
+    @Test
     func countsItsMemory_WhileWeightsAndStreamsLive() throws {
         let device = try CPUDevice(threads: 1)
-        let host = HostFloats()
-        defer { withExtendedLifetime(host) {} }
-        let matrix = host.tensor("w", [64, 64]) { Float($0) }
+        let matrix = Floats("w", [64, 64]) { Float($0) }
         do {
-            let linear = try device.makeLinear(matrix, layout: .inputMajor, columns: nil, bias: nil)
+            let linear = try device.makeLinear(matrix.tensor, layout: .inputMajor, columns: nil, bias: nil)
             // A float32 table is read where it is.
-            let table = try device.makeTable(matrix)
+            let table = try device.makeTable(matrix.tensor)
             #expect(device.memory.weightBytes == 64 * 64 * 4)
             let stream = try device.makeStream()
             #expect(device.memory.workspaceBytes == 0)

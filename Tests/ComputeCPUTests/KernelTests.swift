@@ -33,59 +33,6 @@ struct KernelListTests {
     }
 }
 
-struct SiLUTests {
-    /// Floats of every exponent and both signs, and the range where SiLU bends, more closely.
-    private static let samples: [Float] = {
-        var samples: [Float] = [0, -0.0, .leastNonzeroMagnitude, -.leastNonzeroMagnitude]
-        samples += [.greatestFiniteMagnitude, -.greatestFiniteMagnitude, -88.37, -88.36, -88.38, 88, 88.1]
-        for exponent in UInt32(0)..<255 {
-            for mantissa in stride(from: UInt32(0), to: 1 << 23, by: 0x3_7f51) {
-                let x = Float(bitPattern: exponent << 23 | mantissa)
-                samples += [x, -x]
-            }
-        }
-        for step in -45_000...45_000 { samples.append(Float(step) / 499.7) }
-        return samples
-    }()
-
-    @Test(arguments: InstructionSet.available)
-    func staysWithinThreeULP_OverTheWholeRange(_ isa: InstructionSet) throws {
-        let kernel = try #require(try kernels(isa).silu)
-        let x = Self.samples
-        var y = [Float](repeating: .nan, count: x.count)
-        kernel(x.count, x, &y)
-        var worst = 0.0
-        for index in x.indices {
-            let exact = Double(x[index]) / (1 + exp(-Double(x[index])))
-            let lost = abs(Double(y[index]) - exact)
-            // NaN would compare as false and must not pass.
-            if !(lost > 0x1p-120) && !y[index].isNaN { continue }
-            let ulps = lost / Double(Float(exact).ulp)
-            worst = max(worst, y[index].isFinite ? ulps : .infinity)
-        }
-        #expect(worst <= 3)
-    }
-
-    @Test(arguments: InstructionSet.available)
-    func givesTheSameBits_WhereverAValueStands(_ isa: InstructionSet) throws {
-        let kernel = try #require(try kernels(isa).silu)
-        var x = (0..<48).map { Float($0) * 0.731 - 17 }
-        var whole = [Float](repeating: 0, count: 48)
-        kernel(48, x, &whole)
-        for start in 0..<17 {
-            for count in 1...31 {
-                var part = [Float](repeating: 7, count: count + 1)
-                x.withUnsafeBufferPointer { kernel(count, $0.baseAddress.map { $0 + start }, &part) }
-                #expect(part.dropLast().map(\.bitPattern) == whole[start..<start + count].map(\.bitPattern))
-                #expect(part[count] == 7, "the kernel writes behind its output")
-            }
-        }
-        x[3] = .nan
-        kernel(48, x, &whole)
-        #expect(whole[3].isNaN)
-    }
-}
-
 struct TimeBucketTests {
     /// The least difference of every bucket that differences reach, by bisection of the definition.
     private static let beginnings: [Int64] = {

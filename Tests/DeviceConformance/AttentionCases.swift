@@ -2,198 +2,6 @@
 
 internal import Compute
 
-/// A batch of sequences for attention, all from one seed.
-struct AttentionBatch {
-    var lengths: [Int]
-    var heads = 2
-    var queryColumns = 8
-    var valueColumns = 8
-    var bias = Bias.none
-    var times = Times.ordinary
-    /// N; the bias of the models reaches 211 rows.
-    var maximumLength = 320
-    var timeEntries = 129
-    var scale: Float = 1.0 / 211
-
-    enum Bias: String, Sendable {
-        case none = "no bias"
-        case all = "bias"
-        case mixed = "bias in every second sequence"
-    }
-
-    enum Times: String, Sendable {
-        case ordinary = "ordinary times"
-        case equal = "equal times"
-        case unordered = "unordered times"
-        case extreme = "extreme times"
-    }
-
-    var name: String {
-        let shown = lengths.count > 6 ? "\(lengths.count) sequences" : "\(lengths)"
-        return """
-            hstu attention \(shown) heads \(heads) × (\(queryColumns), \(valueColumns)) \(bias.rawValue) \
-            \(bias == .none ? "" : times.rawValue)
-            """
-    }
-
-    /// The values of one sequence; they depend on its number alone, not on what is in the batch beside it.
-    struct Sequence {
-        var query: Matrix
-        var key: Matrix
-        var value: Matrix
-        var timestamps: [Int64]
-    }
-
-    func sequence(_ number: Int) -> Sequence {
-        var random = SeededNumbers(seed: UInt64(1000 + number))
-        let n = lengths[number]
-        return Sequence(
-            query: Matrix(rows: n, columns: heads * queryColumns, random: &random),
-            key: Matrix(rows: n, columns: heads * queryColumns, random: &random),
-            value: Matrix(rows: n, columns: heads * valueColumns, random: &random),
-            timestamps: timestamps(count: n + 1, random: &random)
-        )
-    }
-
-    private func timestamps(count: Int, random: inout SeededNumbers) -> [Int64] {
-        switch times {
-        case .ordinary:
-            var time: Int64 = 1_000_000_000
-            return (0..<count).map { _ in
-                time += Int64(random.integer(in: 0...1 << random.integer(in: 0...22)))
-                return time
-            }
-        case .equal:
-            return [Int64](repeating: 978_300_000, count: count)
-        case .unordered:
-            return (0..<count).map { _ in Int64(random.integer(in: -2_000_000_000...2_000_000_000)) }
-        case .extreme:
-            let some: [Int64] = [.min, .max, 0, 1, -1, .min + 1, .max - 1, 1 << 62, -(1 << 62), 1 << 53, 3]
-            return (0..<count).map { _ in some[random.integer(in: 0...some.count - 1)] }
-        }
-    }
-
-    var positionBias: [Float] {
-        var random = SeededNumbers(seed: 77)
-        return (0..<2 * maximumLength - 1).map { _ in random.signed() }
-    }
-
-    var timeBias: [Float] {
-        var random = SeededNumbers(seed: 78)
-        return (0..<timeEntries).map { _ in random.signed() }
-    }
-
-    func applies(_ number: Int) -> Bool {
-        switch bias {
-        case .none: false
-        case .all: true
-        case .mixed: number % 2 == 0
-        }
-    }
-
-    /// Runs the sequences of `numbers` as one batch: (all rows, last rows) of each.
-    func run(
-        _ device: any Device,
-        _ host: HostWeights,
-        numbers: [Int],
-        strided: Bool = false
-    ) throws(ComputeError) -> (all: [Matrix], last: [[Float]]) {
-        let sequences = numbers.map(sequence)
-        let layout = Jagged(lengths: numbers.map { lengths[$0] })
-        func stacked(_ part: (Sequence) -> Matrix) -> Matrix {
-            Matrix(
-                rows: layout.rows,
-                columns: part(sequences[0]).columns,
-                values: sequences.flatMap { part($0).values }
-            )
-        }
-        let storedPosition = host.tensor("pos_w", vector: positionBias)
-        let storedTime = host.tensor("ts_w", vector: timeBias)
-        let positionWeights = try device.makeBias(storedPosition)
-        let timeWeights = try device.makeBias(storedTime)
-        let stream = try device.makeStream()
-        try stream.begin()
-        let query = stacked(\.query)
-        let q = try strided ? stream.uploadStrided(query) : stream.upload(query)
-        let k = try strided ? stream.uploadStrided(stacked(\.key), before: 9) : stream.upload(stacked(\.key))
-        let v = try strided ? stream.uploadStrided(stacked(\.value), after: 1) : stream.upload(stacked(\.value))
-        var relative: RelativeBias?
-        if bias != .none {
-            relative = RelativeBias(
-                position: positionWeights,
-                time: timeWeights,
-                maximumLength: maximumLength,
-                timestamps: try stream.upload(sequences.flatMap(\.timestamps), dtype: .int64),
-                applies: numbers.map(applies)
-            )
-        }
-        let all = try stream.makeTensor(rows: layout.rows, columns: heads * valueColumns, dtype: .float32)
-        var operation = HSTUAttentionOperation(
-            layout: layout,
-            queryRows: .all,
-            query: q,
-            key: k,
-            value: v,
-            output: all,
-            heads: heads,
-            scale: scale,
-            bias: relative
-        )
-        try stream.hstuAttention(operation)
-        // A second layer finds the same timestamps: what a device keeps of them must serve it as well.
-        let again = try stream.makeTensor(rows: layout.rows, columns: heads * valueColumns, dtype: .float32)
-        operation.output = again
-        try stream.hstuAttention(operation)
-
-        let lastRows = layout.offsets.dropFirst().map { $0 - 1 }
-        operation.queryRows = .last
-        operation.query = try stream.makeTensor(rows: layout.count, columns: query.columns, dtype: .float32)
-        try stream.gatherRows(q, rows: lastRows, output: operation.query)
-        operation.output = try stream.makeTensor(rows: layout.count, columns: heads * valueColumns, dtype: .float32)
-        try stream.hstuAttention(operation)
-        try stream.synchronize()
-
-        let values = try stream.readMatrix(all)
-        let repeated = try stream.readMatrix(again)
-        let last = try stream.readMatrix(operation.output)
-        guard bitDifferences(values.values, repeated.values, "").isEmpty else {
-            throw ComputeError(.executionFailed, "the second layer differs from the first")
-        }
-        let parts = (0..<layout.count).map { b in
-            Matrix(
-                rows: layout.length(of: b),
-                columns: values.columns,
-                values: (Int(layout.offsets[b])..<Int(layout.offsets[b + 1])).flatMap(values.row)
-            )
-        }
-        return (parts, (0..<layout.count).map(last.row))
-    }
-
-    func failures(_ device: any Device, _ host: HostWeights, strided: Bool) throws(ComputeError) -> [String] {
-        let numbers = Array(lengths.indices)
-        let (all, last) = try run(device, host, numbers: numbers, strided: strided)
-        var failures: [String] = []
-        for number in numbers {
-            let sequence = sequence(number)
-            let expected = Reference.attention(
-                query: sequence.query,
-                key: sequence.key,
-                value: sequence.value,
-                heads: heads,
-                scale: scale,
-                bias: applies(number) ? (positionBias, timeBias, sequence.timestamps) : nil
-            )
-            failures += expected.failures(of: all[number]).map { "sequence \(number): \($0)" }
-            var lastExpected = Expected(rows: 1, columns: expected.columns)
-            lastExpected.values = Array(expected.values.suffix(expected.columns))
-            lastExpected.tolerances = Array(expected.tolerances.suffix(expected.columns))
-            let lastMatrix = Matrix(rows: 1, columns: expected.columns, values: last[number])
-            failures += lastExpected.failures(of: lastMatrix).map { "last row of sequence \(number): \($0)" }
-        }
-        return failures
-    }
-}
-
 extension DeviceConformance {
     /// HSTU attention.
     package static let attentionCases: [ConformanceCase] = {
@@ -230,12 +38,15 @@ extension DeviceConformance {
         // A bias of one entry, and one longer than any bucket.
         batches.append((AttentionBatch(lengths: [18], bias: .all, times: .extreme, timeEntries: 1), false))
         batches.append((AttentionBatch(lengths: [18], bias: .all, times: .extreme, timeEntries: 400), false))
+        // A bias without times.
+        batches.append((AttentionBatch(lengths: [1, 40, 23, 140], bias: .mixed, hasTimeBias: false), false))
+        batches.append((AttentionBatch(lengths: [33], heads: 1, bias: .all, hasTimeBias: false), true))
         // A length of N exactly, shorter than a tile.
         batches.append((AttentionBatch(lengths: [5, 1], bias: .all, maximumLength: 5), false))
         batches.append((AttentionBatch(lengths: [1], bias: .all, maximumLength: 1), false))
         return batches.map { batch, strided in
             ConformanceCase(batch.name + (strided ? " strided" : ""), .hstuAttention, .gatherRows) {
-                (device, host) throws(ComputeError) in try batch.failures(device, host, strided: strided)
+                (device) throws(ComputeError) in try batch.failures(device, strided: strided)
             }
         } + [bucketCase]
     }()
@@ -243,15 +54,15 @@ extension DeviceConformance {
     /// The buckets of the model sheet, read off through attention itself: one query row and one key, with a bias whose
     /// entries say their number.
     private static let bucketCase = ConformanceCase("time buckets of known differences", .hstuAttention) {
-        (device, host) throws(ComputeError) in
+        (device) throws(ComputeError) in
         let known: [(Int64, Int)] = [
             (0, 0), (1, 0), (2, 2), (3, 3), (10, 7), (60, 13), (3600, 27), (86_400, 37), (604_800, 44),
             (31_536_000, 57), (1_000_000_000, 68),
         ]
-        let position = host.tensor("pos_w", vector: [0])
-        let time = host.tensor("ts_w", vector: (0..<129).map { Float($0) })
-        let positionBias = try device.makeBias(position)
-        let timeBias = try device.makeBias(time)
+        let position = HostStorage("pos_w", vector: [0])
+        let time = HostStorage("ts_w", vector: (0..<129).map { Float($0) })
+        let positionBias = try device.makeVector(position.tensor)
+        let timeBias = try device.makeVector(time.tensor)
         let stream = try device.makeStream()
         try stream.begin()
         let count = known.count

@@ -31,30 +31,31 @@ private struct LinearCase {
         return parts.joined(separator: " ")
     }
 
-    func run(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
+    func run(_ device: any Device) throws(ComputeError) -> [String] {
         var random = SeededNumbers(seed: UInt64(m * 7919 + k * 104_729 + n))
         var isConcatenated = false
         if case .concatenated = input { isConcatenated = true }
         let values = Matrix(rows: m, columns: isConcatenated ? k / 3 : k, random: &random)
         let gate = Matrix(rows: m, columns: values.columns, random: &random)
         var matrix = Matrix(rows: k, columns: n, random: &random)
-        matrix.values = matrix.values.map { HostWeights.rounded($0, to: dtype) }
+        matrix.values = matrix.values.map { HostStorage.rounded($0, to: dtype) }
         let taken = columns.map { $0.flatMap(Array.init) } ?? Array(0..<n)
         let chosen = Matrix(
             rows: k,
             columns: taken.count,
             values: (0..<k).flatMap { row in taken.map { matrix[row, $0] } }
         )
-        let bias = hasBias ? (0..<taken.count).map { _ in HostWeights.rounded(random.signed(), to: dtype) } : nil
+        let bias = hasBias ? (0..<taken.count).map { _ in HostStorage.rounded(random.signed(), to: dtype) } : nil
         let residual = hasResidual ? Matrix(rows: m, columns: taken.count, random: &random) : nil
 
-        let stored = host.tensor("weight", layout == .inputMajor ? matrix : matrix.transposed, dtype: dtype)
-        let storedBias = bias.map { host.tensor("bias", dtype: dtype, shape: [$0.count], values: $0) }
+        let norm = try input.norm?.made(on: device, columns: values.columns)
+        let stored = HostStorage("weight", layout == .inputMajor ? matrix : matrix.transposed, dtype: dtype)
+        let storedBias = bias.map { HostStorage("bias", dtype: dtype, shape: [$0.count], values: $0) }
         let weights = try device.makeLinear(
-            stored,
+            stored.tensor,
             layout: layout,
             columns: columns,
-            bias: storedBias
+            bias: storedBias?.tensor
         )
         guard weights.inputs == k, weights.outputs == taken.count else {
             return ["the weights say \(weights.inputs) × \(weights.outputs)"]
@@ -80,7 +81,7 @@ private struct LinearCase {
         }
         try stream.linear(
             LinearOperation(
-                input: input.linear(values: x, gate: g),
+                input: input.linear(values: x, gate: g, norm: norm),
                 weights: weights,
                 activation: activation,
                 residual: added,
@@ -97,23 +98,30 @@ private struct LinearCase {
             activation: activation,
             residual: residual
         )
-        return expected.failures(of: try stream.readMatrix(output))
+        let failures = expected.failures(of: try stream.readMatrix(output))
+        return withExtendedLifetime((norm, stored, storedBias)) { failures }
     }
 }
 
 extension ConformanceInput {
-    func linear(values: Tensor, gate: Tensor) -> LinearInput {
-        switch self {
-        case .plain: .plain(values)
-        case .normalized(let norm): .normalized(values, norm)
-        case .gated(let norm): .gated(gate: gate, values: values, norm)
-        case .concatenated(let norm): .concatenatedGate(gate: gate, values: values, norm)
+    /// - Parameter norm: what `self.norm` became on the device; nil where there is none.
+    func linear(values: Tensor, gate: Tensor, norm: DeviceNorm?) -> LinearInput {
+        guard let norm = norm?.normalization else {
+            if case .swiGLU = self { return .swiGLU(gate: gate, values: values) }
+            return .plain(values)
+        }
+        return switch self {
+        case .gated: .gated(gate: gate, values: values, norm)
+        case .concatenated: .concatenatedGate(gate: gate, values: values, norm)
+        case .normalized, .plain, .swiGLU: .normalized(values, norm)
         }
     }
 }
 
-private let layerNorm = Normalization.layerNorm(epsilon: 1e-6)
-private let l2 = Normalization.l2(epsilon: 1e-6)
+private let layerNorm = Norm.layer(epsilon: 1e-6)
+private let affine = Norm.affineLayer(epsilon: 1e-5)
+private let rms = Norm.rms(epsilon: 1e-6)
+private let l2 = Norm.l2(epsilon: 1e-6)
 
 extension DeviceConformance {
     /// Projections.
@@ -134,18 +142,43 @@ extension DeviceConformance {
         }
         // Inputs.
         for input in [
-            ConformanceInput.normalized(layerNorm), .normalized(l2), .gated(layerNorm), .gated(l2),
+            ConformanceInput.normalized(layerNorm), .normalized(affine), .normalized(rms), .normalized(l2),
+            .gated(layerNorm), .gated(affine), .gated(rms), .gated(l2), .swiGLU,
         ] {
             for k in [1, 4, 16, 25, 50, 64, 100] {
                 cases.append(LinearCase(m: 9, k: k, n: 33, input: input, hasBias: true))
             }
         }
-        for norm in [layerNorm, l2] {
+        for norm in [layerNorm, affine, rms, l2] {
             for k in [3, 24, 75, 150] {
                 cases.append(LinearCase(m: 9, k: k, n: 33, input: .concatenated(norm), hasResidual: true))
             }
         }
+        // Activations, over the columns around a vector and with everything else that is fused.
+        for activation in Activation.allCases {
+            for n in [1, 15, 16, 17, 33, 64, 130] {
+                cases.append(LinearCase(m: 7, k: 40, n: n, hasBias: true, activation: activation))
+            }
+            cases.append(
+                LinearCase(
+                    m: 13,
+                    k: 64,
+                    n: 40,
+                    input: .normalized(affine),
+                    hasBias: true,
+                    activation: activation,
+                    hasResidual: true,
+                    isStrided: true
+                )
+            )
+        }
         // The shapes of the models.
+        cases.append(LinearCase(m: 70, k: 64, n: 192, input: .normalized(rms)))
+        cases.append(LinearCase(m: 70, k: 256, n: 64, input: .swiGLU, hasResidual: true, isInPlace: true))
+        cases.append(LinearCase(m: 3, k: 170, n: 64, input: .swiGLU, hasResidual: true, isStrided: true))
+        cases.append(
+            LinearCase(m: 70, k: 64, n: 256, input: .normalized(affine), hasBias: true, activation: .geluTanh)
+        )
         cases.append(LinearCase(m: 70, k: 50, n: 200, input: .normalized(layerNorm), activation: .silu))
         cases.append(
             LinearCase(m: 70, k: 50, n: 50, input: .gated(layerNorm), hasBias: true, hasResidual: true, isInPlace: true)
@@ -185,9 +218,7 @@ extension DeviceConformance {
         }
         cases.append(LinearCase(m: 0, k: 8, n: 8))
         return cases.map { linearCase in
-            ConformanceCase(linearCase.name, .linear) { (device, host) throws(ComputeError) in
-                try linearCase.run(device, host)
-            }
+            ConformanceCase(linearCase.name, .linear) { (device) throws(ComputeError) in try linearCase.run(device) }
         }
     }()
 }

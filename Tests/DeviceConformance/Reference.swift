@@ -4,52 +4,63 @@
 internal import Compute
 internal import Glibc
 
-/// Half a unit in the last place of 1 in float32.
-private let unit = 0x1p-24
-
 enum Reference {
+    /// Half a unit in the last place of 1 in float32.
+    static let unit = 0x1p-24
+
     static func silu(_ x: Double) -> Double { x / (1 + exp(-x)) }
 
+    static func geluTanh(_ x: Double) -> Double {
+        0.5 * x * (1 + tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
+    }
+
     /// The rows of a matrix, normalised.
-    static func normalized(_ input: Matrix, _ normalization: Normalization) -> [[Double]] {
-        (0..<input.rows).map { row in
+    static func normalized(_ input: Matrix, _ norm: Norm) -> [[Double]] {
+        let scale = norm.scale(columns: input.columns).map(Double.init)
+        let shift = norm.shift(columns: input.columns).map(Double.init)
+        return (0..<input.rows).map { row in
             let x = input.row(row).map(Double.init)
-            switch normalization {
-            case .layerNorm(let epsilon):
-                let mean = x.reduce(0, +) / Double(x.count)
-                let variance = x.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(x.count)
-                return x.map { ($0 - mean) / (variance + Double(epsilon)).squareRoot() }
-            case .l2(let epsilon):
-                let length = x.reduce(0) { $0 + $1 * $1 }.squareRoot()
-                return x.map { $0 / max(length, Double(epsilon)) }
-            }
+            let (mean, divisor) = centre(of: x, norm)
+            return x.indices.map { (x[$0] - mean) / divisor * scale[$0] + shift[$0] }
         }
     }
 
-    static func normalize(_ input: Matrix, _ normalization: Normalization) -> Expected {
+    /// What the norm subtracts from the elements of a row, and what it divides them by.
+    private static func centre(of x: [Double], _ norm: Norm) -> (mean: Double, divisor: Double) {
+        let squares = x.reduce(0) { $0 + $1 * $1 }
+        switch norm {
+        case .layer(let epsilon), .affineLayer(let epsilon):
+            let mean = x.reduce(0, +) / Double(x.count)
+            let variance = x.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(x.count)
+            return (mean, (variance + Double(epsilon)).squareRoot())
+        case .rms(let epsilon): return (0, (squares / Double(x.count) + Double(epsilon)).squareRoot())
+        case .l2(let epsilon): return (0, max(squares.squareRoot(), Double(epsilon)))
+        }
+    }
+
+    static func normalize(_ input: Matrix, _ norm: Norm) -> Expected {
         var expected = Expected(rows: input.rows, columns: input.columns)
-        for (row, values) in normalized(input, normalization).enumerated() {
+        for (row, values) in normalized(input, norm).enumerated() {
             for (column, value) in values.enumerated() {
-                expected.set(row, column, value, within: normTolerance(of: input, row: row, normalization))
+                expected.set(row, column, value, within: normTolerance(of: input, row: row, norm))
             }
         }
         return expected
     }
 
     /// What one normalised element may be off by: the mean and the variance each lose some roundings of the largest
-    /// element, and the mean's loss is divided by the deviation.
-    private static func normTolerance(of input: Matrix, row: Int, _ normalization: Normalization) -> Double {
+    /// element, and the mean's loss is divided by the deviation. The affine part magnifies that, and rounds once more.
+    private static func normTolerance(of input: Matrix, row: Int, _ norm: Norm) -> Double {
         let x = input.row(row).map(Double.init)
         let largest = x.reduce(0) { max($0, abs($1)) }
         let lost = (Double(x.count).squareRoot() + 8) * unit
-        switch normalization {
-        case .layerNorm(let epsilon):
-            let mean = x.reduce(0, +) / Double(x.count)
-            let variance = x.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(x.count)
-            let deviation = (variance + Double(epsilon)).squareRoot()
-            return lost * (4 * largest / deviation + 4)
-        case .l2:
-            return lost * 4
+        let divisor = centre(of: x, norm).divisor
+        let largestScale = norm.scale(columns: x.count).reduce(0) { max($0, Double(abs($1))) }
+        switch norm {
+        case .layer: return lost * (4 * largest / divisor + 4)
+        case .affineLayer: return lost * (4 * largest / divisor + 4) * largestScale + 4 * unit
+        case .rms: return lost * 4 * (largest / divisor) * largestScale
+        case .l2: return lost * 4
         }
     }
 
@@ -76,10 +87,17 @@ enum Reference {
                 }
                 var tolerance = magnitude * Double(weights.rows + 4) * unit + inherited
                 var value = sum
-                if activation == .silu {
+                switch activation {
+                case .none: break
+                case .silu:
                     // The derivative of SiLU is below 1.1.
                     value = silu(sum)
                     tolerance = 1.1 * tolerance + 8 * unit * abs(value) + 0x1p-120
+                case .relu: value = max(sum, 0)
+                case .geluTanh:
+                    // The derivative of GELU is below 1.2.
+                    value = geluTanh(sum)
+                    tolerance = 1.2 * tolerance + max(12 * unit * abs(value), 0x1p-25)
                 }
                 if let residual {
                     value += Double(residual[row, column])
@@ -97,7 +115,7 @@ enum Reference {
         values: Matrix,
         gate: Matrix
     ) -> (rows: [[Double]], tolerance: [Double]) {
-        func tolerances(_ norm: Normalization, _ factor: Double) -> [Double] {
+        func tolerances(_ norm: Norm, _ factor: Double) -> [Double] {
             (0..<values.rows).map { normTolerance(of: values, row: $0, norm) * factor }
         }
         switch input {
@@ -117,88 +135,38 @@ enum Reference {
                 gate.row(row).map(Double.init) + x + x.enumerated().map { $1 * Double(gate[row, $0]) }
             }
             return (rows, tolerances(norm, 2))
-        }
-    }
-
-    /// The time bucket of a difference in seconds, each step in float32 as the models were trained.
-    static func bucket(_ from: Int64, _ to: Int64, count: Int) -> Int {
-        let (difference, overflow) = from.subtractingReportingOverflow(to)
-        let magnitude = overflow || difference == .min ? Int64.max : abs(difference)
-        let x = Float(max(1, magnitude))
-        return min(Int(Float(log(Double(x))) / Float(0.301)), count - 1)
-    }
-
-    /// HSTU attention of one sequence: all its rows.
-    static func attention(
-        query: Matrix,
-        key: Matrix,
-        value: Matrix,
-        heads: Int,
-        scale: Float,
-        bias: (position: [Float], time: [Float], timestamps: [Int64])?
-    ) -> Expected {
-        let (n, dqk, dv) = (query.rows, query.columns / heads, value.columns / heads)
-        var expected = Expected(rows: n, columns: value.columns)
-        for i in 0..<n {
-            for head in 0..<heads {
-                var sums = [Double](repeating: 0, count: dv)
-                var magnitudes = sums
-                var inherited = sums
-                for j in 0...i {
-                    var score = 0.0
-                    var magnitude = 0.0
-                    if let bias {
-                        let reach = (bias.position.count + 1) / 2
-                        let bucket = bucket(bias.timestamps[i + 1], bias.timestamps[j], count: bias.time.count)
-                        score = Double(bias.position[reach - 1 + j - i]) + Double(bias.time[bucket])
-                        magnitude = abs(score)
-                    }
-                    for c in 0..<dqk {
-                        let product =
-                            Double(query[i, head * dqk + c]) * Double(key[j, head * dqk + c])
-                        score += product
-                        magnitude += abs(product)
-                    }
-                    let weight = silu(score)
-                    let lost = 1.1 * magnitude * Double(dqk + 4) * unit + 8 * unit * abs(weight)
-                    for c in 0..<dv {
-                        let v = Double(value[j, head * dv + c])
-                        sums[c] += weight * v
-                        magnitudes[c] += abs(weight * v)
-                        inherited[c] += lost * abs(v)
-                    }
-                }
-                for c in 0..<dv {
-                    let tolerance = magnitudes[c] * Double(i + 4) * unit + inherited[c]
-                    expected.set(
-                        i,
-                        head * dv + c,
-                        sums[c] * Double(scale),
-                        within: tolerance * abs(Double(scale)) + 0x1p-126
-                    )
-                }
+        case .swiGLU:
+            let rows = (0..<values.rows).map { row in
+                zip(gate.row(row), values.row(row)).map { silu(Double($0)) * Double($1) }
             }
+            // No element is greater than 1.
+            return (rows, [Double](repeating: 8 * unit, count: values.rows))
         }
-        return expected
     }
 }
 
 /// The kinds of input of a projection, without their tensors.
 enum ConformanceInput: Sendable, CustomStringConvertible {
     case plain
-    case normalized(Normalization)
-    case gated(Normalization)
-    case concatenated(Normalization)
+    case normalized(Norm)
+    case gated(Norm)
+    case concatenated(Norm)
+    case swiGLU
 
     var description: String {
         switch self {
         case .plain: "plain"
-        case .normalized(.layerNorm): "layer-normed"
-        case .normalized(.l2): "l2-normed"
-        case .gated(.layerNorm): "gated"
-        case .gated(.l2): "gated l2"
-        case .concatenated(.layerNorm): "concatenated"
-        case .concatenated(.l2): "concatenated l2"
+        case .normalized(let norm): "normalized by \(norm)"
+        case .gated(let norm): "gated \(norm)"
+        case .concatenated(let norm): "concatenated \(norm)"
+        case .swiGLU: "swiglu"
+        }
+    }
+
+    var norm: Norm? {
+        switch self {
+        case .plain, .swiGLU: nil
+        case .normalized(let norm), .gated(let norm), .concatenated(let norm): norm
         }
     }
 }

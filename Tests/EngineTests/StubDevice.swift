@@ -54,7 +54,7 @@ final class StubDevice: Device {
     func makeTable(_ rows: HostTensor) throws(ComputeError) -> any EmbeddingTable {
         throw ComputeError(.unsupported, "stub")
     }
-    func makeBias(_ entries: HostTensor) throws(ComputeError) -> any BiasVector {
+    func makeVector(_ entries: HostTensor) throws(ComputeError) -> any DeviceVector {
         throw ComputeError(.unsupported, "stub")
     }
     func makeCatalogue(
@@ -113,6 +113,9 @@ final class StubStream: Compute.Stream {
     func normalize(_ input: Tensor, _ normalization: Normalization, output: Tensor) throws(ComputeError) {}
     func gatherRows(_ source: Tensor, rows: [Int32], output: Tensor) throws(ComputeError) {}
     func hstuAttention(_ operation: HSTUAttentionOperation) throws(ComputeError) {}
+    func softmaxAttention(_ operation: SoftmaxAttentionOperation) throws(ComputeError) {}
+    func rotate(_ operation: RotateOperation) throws(ComputeError) {}
+    func zeroRows(_ tensor: Tensor, rows: [Int32]) throws(ComputeError) {}
 
     func selectTopK(_ operation: TopKOperation) throws(ComputeError) -> TopKTicket {
         let (score, selectsNothing) = control.state.withLock { ($0.score, $0.selectsNothing) }

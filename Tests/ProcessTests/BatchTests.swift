@@ -18,7 +18,7 @@ import Testing
         let connection = try server.connect()
         let cases = try DemoCases.load()
         let alone = try cases.map { try connection.recommend(try $0.columnar()).items() }
-        let faults = ["{\"history\":[],\"stream\":true}", "{}", "{\"history\":[],\"mode\":\"sequence\"}", "7"]
+        let faults = ["{\"history\":[],\"stream\":true}", "{}", "{\"history\":[],\"mode\":\"beam\"}", "7"]
         let reply = try connection.post(
             "/recommend/batch",
             Self.batch(try cases.map { try $0.columnar() } + faults + ["{\"history\":[],\"k\":1}"]),

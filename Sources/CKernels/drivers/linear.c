@@ -24,14 +24,25 @@ size_t gk_linear_scratch(const gk_linear *job) {
 
 /// Normalised or gated rows in scratch.
 static void prepare(const gk_linear *job, size_t first, size_t rows, float *output, size_t stride) {
-    gk_layer_norm_fn *norm = job->norm == gk_norm_layer ? job->kernels->layer_norm : job->kernels->l2_norm;
+    const gk_kernels *kernels = job->kernels;
     const float *x = job->x + first * job->x_stride;
     const float *gate = job->gate ? job->gate + first * job->gate_stride : NULL;
-    if (job->input == gk_input_concatenated) {
-        norm(rows, job->x_columns, job->epsilon, x, job->x_stride, NULL, 0, output + job->x_columns, stride);
-        job->kernels->concatenate(rows, job->x_columns, gate, job->gate_stride, output, stride);
-    } else {
-        norm(rows, job->x_columns, job->epsilon, x, job->x_stride, gate, job->gate_stride, output, stride);
+    const size_t columns = job->x_columns;
+    switch (job->input) {
+    case gk_input_plain:
+        return;
+    case gk_input_normalized:
+    case gk_input_gated:
+        gk_normalize(
+            kernels, &job->norm, rows, columns, x, job->x_stride, gate, job->gate_stride, output, stride);
+        return;
+    case gk_input_concatenated:
+        gk_normalize(kernels, &job->norm, rows, columns, x, job->x_stride, NULL, 0, output + columns, stride);
+        kernels->concatenate(rows, columns, gate, job->gate_stride, output, stride);
+        return;
+    case gk_input_swiglu:
+        kernels->swiglu(rows, columns, gate, job->gate_stride, x, job->x_stride, output, stride);
+        return;
     }
 }
 

@@ -2,14 +2,22 @@
 
 #include "CKernels.h"
 
+void gk_normalize(
+    const gk_kernels *kernels, const gk_normalization *norm, size_t rows, size_t columns, const float *x,
+    size_t x_stride, const float *gate, size_t gate_stride, float *output, size_t output_stride) {
+    gk_layer_norm_fn *kernel = kernels->layer_norm;
+    if (norm->norm == gk_norm_l2) kernel = kernels->l2_norm;
+    if (norm->norm == gk_norm_rms) kernel = kernels->rms_norm;
+    kernel(norm, rows, columns, x, x_stride, gate, gate_stride, output, output_stride);
+}
+
 void gk_rows_run(const void *opaque, size_t index, size_t worker) {
     (void)worker;
     const gk_rows *job = opaque;
     const size_t first = index * job->block_rows;
     const size_t rows = job->rows - first < job->block_rows ? job->rows - first : job->block_rows;
-    gk_layer_norm_fn *norm = job->norm == gk_norm_layer ? job->kernels->layer_norm : job->kernels->l2_norm;
-    norm(
-        rows, job->columns, job->epsilon, job->x + first * job->x_stride, job->x_stride, NULL, 0,
+    gk_normalize(
+        job->kernels, &job->norm, rows, job->columns, job->x + first * job->x_stride, job->x_stride, NULL, 0,
         job->output + first * job->output_stride, job->output_stride);
 }
 

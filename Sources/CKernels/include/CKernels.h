@@ -44,7 +44,35 @@ enum {
 typedef enum __attribute__((enum_extensibility(closed))) gk_activation {
     gk_activation_none = 0,
     gk_activation_silu = 1,
+    gk_activation_relu = 2,
+    /// 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))). Error at most 6 ULP, or 2^-25 where that is more.
+    gk_activation_gelu_tanh = 3,
 } gk_activation;
+
+typedef enum __attribute__((enum_extensibility(closed))) gk_norm {
+    /// (x - mean) / sqrt(variance + epsilon)
+    gk_norm_layer = 0,
+    /// x / max(‖x‖, epsilon)
+    gk_norm_l2 = 1,
+    /// x / sqrt(mean(x²) + epsilon)
+    gk_norm_rms = 2,
+} gk_norm;
+
+/// A row-wise norm and its affine part.
+typedef struct gk_normalization {
+    gk_norm norm;
+    float epsilon;
+    /// An entry a column, or NULL; `shift` only with `scale`.
+    const float *scale, *shift;
+} gk_normalization;
+
+/// Which dimensions of a head of width d make pair j of a rotation.
+typedef enum __attribute__((enum_extensibility(closed))) gk_pairing {
+    /// j and j + d/2
+    gk_pairing_halves = 0,
+    /// 2j and 2j + 1
+    gk_pairing_interleaved = 1,
+} gk_pairing;
 
 /// `c[r][j] = init[j] + Σ_k a[r][k] · b[k][j]` for rows 1 ... gemm_rows and one panel of `width` columns (4, 8 or a
 /// multiple of 16 up to gemm_columns). `b` is packed depth × width; `init` has `width` entries, or is NULL for zeros.
@@ -60,16 +88,30 @@ typedef void gk_epilogue_fn(
 /// `output[i] = x[i] · sigmoid(x[i])`. Error at most 3 ULP, or 2^-120 where that is more; finite for finite x.
 typedef void gk_silu_fn(size_t count, const float *x, float *output);
 
-/// Row-wise layer norm (no affine part), times `gate` where that is not NULL. `output` may be `x`.
+/// `output[i] = e^x[i]` for x ≤ 0: the weights of softmax. Error at most 3 ULP, or 2^-125 where that is more.
+typedef void gk_exp_fn(size_t count, const float *x, float *output);
+
+/// Row-wise layer norm with its affine part, times `gate` where that is not NULL. `output` may be `x`.
 typedef void gk_layer_norm_fn(
-    size_t rows, size_t columns, float epsilon, const float *x, size_t x_stride, const float *gate,
+    const gk_normalization *norm, size_t rows, size_t columns, const float *x, size_t x_stride, const float *gate,
     size_t gate_stride, float *output, size_t output_stride);
-/// The same with the L2 norm, x / max(‖x‖, epsilon).
+/// The same with the L2 norm.
 typedef gk_layer_norm_fn gk_l2_norm_fn;
+/// The same with the root of the mean square.
+typedef gk_layer_norm_fn gk_rms_norm_fn;
 
 /// `output[r] = [gate[r], norm, gate[r] ⊙ norm]`, where norm already stands in the middle third of the output row.
 typedef void gk_concatenate_fn(
     size_t rows, size_t columns, const float *gate, size_t gate_stride, float *output, size_t output_stride);
+
+/// `output[r] = silu(gate[r]) ⊙ x[r]`.
+typedef void gk_swiglu_fn(
+    size_t rows, size_t columns, const float *gate, size_t gate_stride, const float *x, size_t x_stride,
+    float *output, size_t output_stride);
+
+/// Turns each pair (a, b) of one row's heads, of 2 · pairs columns each, into (a·cos - b·sin, a·sin + b·cos).
+typedef void gk_rotate_fn(
+    size_t heads, size_t pairs, gk_pairing pairing, const float *cosines, const float *sines, float *x);
 
 /// `output[r] = scale · table[ids[r]] + positions[position_ids[r]]`; `positions` may be NULL.
 typedef void gk_embed_fn(
@@ -81,12 +123,13 @@ typedef void gk_time_buckets_fn(
     const int64_t *query_times, const int64_t *key_times, size_t keys, const uint32_t *cells, uint8_t *buckets);
 
 /// `bias[j][lane] = time[buckets[j][lane]] + position[lane - j]`, (keys, 16). `position` points at the entry of the
-/// tile's first query row and key 0; entries from -(keys - 1) to 15 around it can be read.
+/// tile's first query row and key 0; entries from -(keys - 1) to 15 around it can be read. `time` NULL: the position's
+/// part alone, and `buckets` is not read.
 typedef void gk_bias_tile_fn(
     size_t keys, const uint8_t *buckets, const float *time, const float *position, float *bias);
 
 /// One head of up to 16 query rows that follow one another in a sequence, against keys 0 ..< first + rows.
-typedef struct gk_hstu_tile {
+typedef struct gk_attention_tile {
     const float *query; size_t query_stride;
     const float *key; size_t key_stride;
     const float *value; size_t value_stride;
@@ -97,12 +140,17 @@ typedef struct gk_hstu_tile {
     size_t rows, first;
     size_t query_columns, value_columns;
     float scale;
+    /// Softmax alone: what is added to the score of key 0.
+    float first_weight;
     /// 64-byte aligned; 16 · (query_columns + value_columns + gk_key_block) floats.
     float *scratch;
-} gk_hstu_tile;
+} gk_attention_tile;
 
 /// `y_i = scale · Σ_{j ≤ i} silu(q_i · k_j + bias[j][i]) · v_j`.
-typedef void gk_hstu_tile_fn(const gk_hstu_tile *tile);
+typedef void gk_hstu_tile_fn(const gk_attention_tile *tile);
+
+/// `y_i = Σ_{j ≤ i} softmax_j(scale · (q_i · k_j + bias[j][i]) + (j = 0 ? first_weight : 0)) · v_j`.
+typedef void gk_softmax_tile_fn(const gk_attention_tile *tile);
 
 /// Bit i of the result: scores[i] ≥ floor. False for NaN on either side. 64 scores.
 typedef uint64_t gk_scores_at_least_fn(const float *scores, float floor);
@@ -115,13 +163,18 @@ typedef struct gk_kernels {
     gk_gemm_fn *gemm;
     gk_epilogue_fn *epilogue;
     gk_silu_fn *silu;
+    gk_exp_fn *exp;
     gk_layer_norm_fn *layer_norm;
     gk_l2_norm_fn *l2_norm;
+    gk_rms_norm_fn *rms_norm;
     gk_concatenate_fn *concatenate;
+    gk_swiglu_fn *swiglu;
     gk_embed_fn *embed;
+    gk_rotate_fn *rotate;
     gk_time_buckets_fn *time_buckets;
     gk_bias_tile_fn *bias_tile;
     gk_hstu_tile_fn *hstu_tile;
+    gk_softmax_tile_fn *softmax_tile;
     gk_scores_at_least_fn *scores_at_least;
 } gk_kernels;
 
@@ -172,19 +225,15 @@ typedef enum __attribute__((enum_extensibility(closed))) gk_input {
     gk_input_gated = 2,
     /// [gate, norm(x), gate ⊙ norm(x)]
     gk_input_concatenated = 3,
+    /// silu(gate) ⊙ x
+    gk_input_swiglu = 4,
 } gk_input;
-
-typedef enum __attribute__((enum_extensibility(closed))) gk_norm {
-    gk_norm_layer = 0,
-    gk_norm_l2 = 1,
-} gk_norm;
 
 /// `output = activation(input · W + bias) + residual`, cut into row_blocks × column_blocks tasks.
 typedef struct gk_linear {
     const gk_kernels *kernels;
     gk_input input;
-    gk_norm norm;
-    float epsilon;
+    gk_normalization norm;
     /// `x_columns` is K, or K / 3 for a concatenated input.
     const float *x; size_t x_stride; size_t x_columns;
     const float *gate; size_t gate_stride;
@@ -208,11 +257,15 @@ void gk_linear_run(const void *job, size_t index, size_t worker);
 
 // MARK: Rows
 
+/// Runs the norm's kernel; arguments as of gk_layer_norm_fn.
+void gk_normalize(
+    const gk_kernels *kernels, const gk_normalization *norm, size_t rows, size_t columns, const float *x,
+    size_t x_stride, const float *gate, size_t gate_stride, float *output, size_t output_stride);
+
 /// `output[r] = norm(x[r])`, in tasks of `block_rows`.
 typedef struct gk_rows {
     const gk_kernels *kernels;
-    gk_norm norm;
-    float epsilon;
+    gk_normalization norm;
     size_t rows, columns, block_rows;
     const float *x; size_t x_stride;
     float *output; size_t output_stride;
@@ -223,7 +276,34 @@ void gk_rows_run(const void *job, size_t index, size_t worker);
 /// Smallest and largest of `count` ids; 0 and -1 when there are none.
 void gk_id_range(const int32_t *ids, size_t count, int32_t *least, int32_t *most);
 
-// MARK: HSTU attention
+// MARK: Rotation
+
+/// Cosines and sines of rotations: row i of `table` is `pairs` cosines and then as many sines of the float32 products
+/// position · frequency, in tasks of `block_rows` rows.
+typedef struct gk_angles {
+    size_t pairs;
+    const float *frequencies;
+    /// The position of row i; NULL: i.
+    const int32_t *positions;
+    size_t rows, block_rows;
+    float *table;
+} gk_angles;
+
+void gk_angles_run(const void *job, size_t index, size_t worker);
+
+/// Rotates the heads of every row in place, in tasks of `block_rows` rows.
+typedef struct gk_rotation {
+    const gk_kernels *kernels;
+    size_t rows, heads, pairs, block_rows;
+    gk_pairing pairing;
+    /// What gk_angles_run filled, and its row for each row of x; NULL: the same.
+    const float *table; const int32_t *table_rows;
+    float *x; size_t x_stride;
+} gk_rotation;
+
+void gk_rotation_run(const void *job, size_t index, size_t worker);
+
+// MARK: Attention
 
 /// The table that `time_buckets` reads: gk_time_cells entries. Writes the same values every time.
 void gk_time_cells_fill(uint32_t *cells);
@@ -232,10 +312,16 @@ void gk_time_cells_fill(uint32_t *cells);
 /// trunc(ln(max(1, |difference|)) / 0.301), each step in float32. For tests; the table is made from it.
 int32_t gk_time_bucket(int64_t difference);
 
+typedef enum __attribute__((enum_extensibility(closed))) gk_weights {
+    gk_weights_hstu = 0,
+    gk_weights_softmax = 1,
+} gk_weights;
+
 /// Attention of all heads over a jagged batch; a task is one query tile of one sequence. Tiles are counted from a
 /// sequence's end, so that only its first tile can be short.
-typedef struct gk_hstu {
+typedef struct gk_attention {
     const gk_kernels *kernels;
+    gk_weights weights;
     size_t sequences;
     /// B + 1 row offsets.
     const int32_t *offsets;
@@ -247,15 +333,19 @@ typedef struct gk_hstu {
     const float *key; size_t key_stride;
     const float *value; size_t value_stride;
     float *output; size_t output_stride;
-    size_t heads, query_columns, value_columns;
+    /// Query heads, and how many of them share a key and value head.
+    size_t heads, sharing;
+    size_t query_columns, value_columns;
     float scale;
+    /// Softmax alone: what is added to the scores of each sequence's first key, or NULL.
+    const float *first_weights;
     /// One byte a sequence: whether it has a bias; NULL: none has, and nothing below is read.
     const uint8_t *biased;
-    /// rows + 1 times a sequence, the request's last; sequence b's begin at offsets[b] + b.
+    /// rows + 1 times a sequence, the request's last; sequence b's begin at offsets[b] + b. Not read without `time`.
     const int64_t *times;
     /// `position[d]` is the bias of a key d rows before its query; 16 zeros lie before entry 0, 16 after the last.
     const float *position;
-    /// gk_time_entries entries.
+    /// gk_time_entries entries, or NULL: the bias has no such part.
     const float *time;
     const uint32_t *cells;
     /// Buckets of all tiles, kept from one layer to the next: sequence b's begin at bucket_offsets[b]. NULL: computed
@@ -263,16 +353,16 @@ typedef struct gk_hstu {
     uint8_t *buckets;
     const size_t *bucket_offsets;
     int buckets_ready;
-    /// gk_hstu_scratch floats a worker, 64-byte aligned.
+    /// gk_attention_scratch floats a worker, 64-byte aligned.
     float *scratch; size_t scratch_stride;
-} gk_hstu;
+} gk_attention;
 
 /// Fills `tiles` and, unless NULL, `bucket_offsets` (B + 1 entries each) for a layout.
-void gk_hstu_plan(
+void gk_attention_plan(
     size_t sequences, const int32_t *offsets, int last_only, uint32_t *tiles, size_t *bucket_offsets);
 /// Floats of scratch a worker for sequences of up to `longest` rows.
-size_t gk_hstu_scratch(const gk_hstu *job, size_t longest);
-void gk_hstu_run(const void *job, size_t index, size_t worker);
+size_t gk_attention_scratch(const gk_attention *job, size_t longest);
+void gk_attention_run(const void *job, size_t index, size_t worker);
 
 // MARK: Top-k
 

@@ -83,7 +83,9 @@ GK_INLINE gk_f16 gk_look_up_time(const gk_time_table *table, const uint8_t *buck
 }
 
 #include "../portable/f32_gemm.h"
+#include "../portable/f32_attention.h"
 #include "../portable/f32_hstu.h"
+#include "../portable/f32_softmax.h"
 #include "../portable/f32_rows.h"
 #include "../portable/f32_scan.h"
 

@@ -63,9 +63,14 @@ void GK_KERNEL(GK_GEMM_SYMBOL)(
 #undef GK_CASE
 #undef GK_CASES
 
-/// One vector of the epilogue; `count` < 16 only for the last of a row.
-GK_INLINE gk_f16 gk_finish(gk_f16 x, gk_activation activation) {
-    return activation == gk_activation_silu ? gk_silu(x) : x;
+/// One vector of the epilogue. The activation is a constant at every call.
+GK_INLINE gk_f16 gk_finish(gk_f16 x, const gk_activation activation) {
+    switch (activation) {
+    case gk_activation_none: return x;
+    case gk_activation_silu: return gk_silu(x);
+    case gk_activation_relu: return gk_relu(x);
+    case gk_activation_gelu_tanh: return gk_gelu_tanh(x);
+    }
 }
 
 GK_INLINE void gk_finish_rows(
@@ -92,10 +97,16 @@ GK_INLINE void gk_finish_rows(
 void GK_KERNEL(gk_f32_epilogue_1x16)(
     size_t rows, size_t columns, const float *tile, size_t tile_stride, gk_activation activation,
     const float *residual, size_t residual_stride, float *output, size_t output_stride) {
-    if (activation == gk_activation_silu)
-        gk_finish_rows(
-            rows, columns, tile, tile_stride, gk_activation_silu, residual, residual_stride, output, output_stride);
-    else
-        gk_finish_rows(
-            rows, columns, tile, tile_stride, gk_activation_none, residual, residual_stride, output, output_stride);
+#define GK_CASE(constant)                                                                                     \
+    case constant:                                                                                            \
+        gk_finish_rows(                                                                                       \
+            rows, columns, tile, tile_stride, constant, residual, residual_stride, output, output_stride);    \
+        return;
+    switch (activation) {
+        GK_CASE(gk_activation_none)
+        GK_CASE(gk_activation_silu)
+        GK_CASE(gk_activation_relu)
+        GK_CASE(gk_activation_gelu_tanh)
+    }
+#undef GK_CASE
 }

@@ -1,126 +1,6 @@
-// HSTU attention for one tile of 16 query rows. Lanes are query rows: keys and values are broadcast straight from their
-// tensors, so the widths of heads need no padding, nothing is packed, and the sum over keys runs in one order for every
-// row. The including file sets GK_SCORE_KEYS and GK_VALUE_COLUMNS, the accumulators that fit its registers.
+// HSTU attention for one tile of 16 query rows, over the products of f32_attention.h.
 
-void GK_KERNEL(gk_s64_time_buckets_16)(
-    const int64_t *query_times, const int64_t *key_times, size_t keys, const uint32_t *cells, uint8_t *buckets) {
-    for (size_t j = 0; j < keys; j++) {
-        const gk_u16 x = gk_distances(query_times, key_times[j]);
-        // The upper 9 bits choose a cell, a quarter of an octave, in which at most one bucket begins; the lower 21 say
-        // on which side of its beginning x lies.
-        const gk_u16 cell = gk_look_up_cells(cells, (x >> 21) - (127u << 2));
-        const gk_i16 beyond = (x & 0x1fffffu) >= (cell & 0x1fffffu);
-        // A true comparison is -1.
-        const gk_u16 bucket = (cell >> 21) - 1u - __builtin_bit_cast(gk_u16, beyond);
-        gk_store_bytes(buckets + 16 * j, bucket);
-    }
-}
-
-void GK_KERNEL(gk_f32_bias_tile_16)(
-    size_t keys, const uint8_t *buckets, const float *time, const float *position, float *bias) {
-    gk_time_table table = gk_time_table_of(time);
-    for (size_t j = 0; j < keys; j++)
-        gk_store(
-            bias + 16 * j,
-            gk_look_up_time(&table, buckets + 16 * j) + gk_load(position - (ptrdiff_t)j));
-}
-
-/// Scores of `keys` keys (a constant), with bias and SiLU: (keys, 16).
-GK_INLINE void gk_score_keys(
-    const size_t keys, const gk_hstu_tile *tile, const float *query, size_t first, float *scores) {
-    const float *key = tile->key + first * tile->key_stride;
-    gk_f16 sum[GK_SCORE_KEYS];
-    GK_FULL_UNROLL for (size_t j = 0; j < keys; j++)
-        sum[j] = tile->bias ? gk_load(tile->bias + 16 * (first + j)) : gk_splat(0.0f);
-    for (size_t c = 0; c < tile->query_columns; c++) {
-        const gk_f16 q = gk_load(query + 16 * c);
-        GK_FULL_UNROLL for (size_t j = 0; j < keys; j++)
-            sum[j] = gk_fma(gk_splat(key[j * tile->key_stride + c]), q, sum[j]);
-    }
-    GK_FULL_UNROLL for (size_t j = 0; j < keys; j++) gk_store(scores + 16 * j, gk_silu(sum[j]));
-}
-
-/// Adds `keys` weighted values to `columns` (a constant) columns of the output: (columns, 16).
-GK_INLINE void gk_add_values(
-    const size_t columns, const float *scores, size_t keys, const float *value, size_t value_stride, float *output) {
-    gk_f16 sum[GK_VALUE_COLUMNS];
-    GK_FULL_UNROLL for (size_t c = 0; c < columns; c++) sum[c] = gk_load(output + 16 * c);
-    for (size_t j = 0; j < keys; j++) {
-        const gk_f16 weight = gk_load(scores + 16 * j);
-        GK_FULL_UNROLL for (size_t c = 0; c < columns; c++)
-            sum[c] = gk_fma(gk_splat(value[j * value_stride + c]), weight, sum[c]);
-    }
-    GK_FULL_UNROLL for (size_t c = 0; c < columns; c++) gk_store(output + 16 * c, sum[c]);
-}
-
-static void gk_add_value_columns(
-    size_t columns, const float *scores, size_t keys, const float *value, size_t value_stride, float *output) {
-#define GK_CASE(n) \
-    case n: gk_add_values(n, scores, keys, value, value_stride, output); return;
-    switch (columns) {
-        GK_CASE(1) GK_CASE(2) GK_CASE(3) GK_CASE(4) GK_CASE(5) GK_CASE(6)
-#if GK_VALUE_COLUMNS > 6
-        GK_CASE(7) GK_CASE(8) GK_CASE(9) GK_CASE(10) GK_CASE(11) GK_CASE(12) GK_CASE(13) GK_CASE(14) GK_CASE(15)
-        GK_CASE(16) GK_CASE(17) GK_CASE(18) GK_CASE(19) GK_CASE(20) GK_CASE(21) GK_CASE(22) GK_CASE(23)
-        GK_CASE(24) GK_CASE(25) GK_CASE(26) GK_CASE(27) GK_CASE(28)
-#endif
-    default: return;
-    }
-#undef GK_CASE
-}
-
-static void gk_score_some_keys(
-    size_t keys, const gk_hstu_tile *tile, const float *query, size_t first, float *scores) {
-#define GK_CASE(n) \
-    case n: gk_score_keys(n, tile, query, first, scores); return;
-    switch (keys) {
-        GK_CASE(1) GK_CASE(2) GK_CASE(3) GK_CASE(4) GK_CASE(5)
-#if GK_SCORE_KEYS > 6
-        GK_CASE(6) GK_CASE(7)
-#endif
-    default: return;
-    }
-#undef GK_CASE
-}
-
-/// (rows ≤ 16, columns) → (columns, 16); lanes without a row are 0.
-GK_INLINE void gk_rows_to_lanes(const float *x, size_t x_stride, size_t rows, size_t columns, float *output) {
-    const size_t whole_rows = rows & ~(size_t)3, whole_columns = columns & ~(size_t)3;
-    for (size_t r = 0; r < whole_rows; r += 4) {
-        const float *in = x + r * x_stride;
-        for (size_t c = 0; c < whole_columns; c += 4) {
-            gk_f4 block[4];
-            for (size_t i = 0; i < 4; i++) block[i] = *(const gk_f4_memory *)(in + i * x_stride + c);
-            gk_transpose(block);
-            for (size_t i = 0; i < 4; i++) *(gk_f4_memory *)(output + 16 * (c + i) + r) = block[i];
-        }
-        for (size_t c = whole_columns; c < columns; c++)
-            for (size_t i = 0; i < 4; i++) output[16 * c + r + i] = in[i * x_stride + c];
-    }
-    for (size_t r = whole_rows; r < 16; r++)
-        for (size_t c = 0; c < columns; c++) output[16 * c + r] = r < rows ? x[r * x_stride + c] : 0.0f;
-}
-
-/// (columns, 16) → (rows ≤ 16, columns), times `scale`.
-GK_INLINE void gk_lanes_to_rows(
-    const float *x, size_t rows, size_t columns, float scale, float *output, size_t output_stride) {
-    const size_t whole_rows = rows & ~(size_t)3, whole_columns = columns & ~(size_t)3;
-    for (size_t r = 0; r < whole_rows; r += 4) {
-        float *out = output + r * output_stride;
-        for (size_t c = 0; c < whole_columns; c += 4) {
-            gk_f4 block[4];
-            for (size_t i = 0; i < 4; i++) block[i] = *(const gk_f4_memory *)(x + 16 * (c + i) + r) * scale;
-            gk_transpose(block);
-            for (size_t i = 0; i < 4; i++) *(gk_f4_memory *)(out + i * output_stride + c) = block[i];
-        }
-        for (size_t c = whole_columns; c < columns; c++)
-            for (size_t i = 0; i < 4; i++) out[i * output_stride + c] = x[16 * c + r + i] * scale;
-    }
-    for (size_t r = whole_rows; r < rows; r++)
-        for (size_t c = 0; c < columns; c++) output[r * output_stride + c] = x[16 * c + r] * scale;
-}
-
-void GK_KERNEL(gk_f32_hstu_16)(const gk_hstu_tile *tile) {
+void GK_KERNEL(gk_f32_hstu_16)(const gk_attention_tile *tile) {
     const size_t keys = tile->first + tile->rows, columns = tile->value_columns;
     float *query = tile->scratch;                          // (query_columns, 16)
     float *output = query + 16 * tile->query_columns;      // (value_columns, 16)
@@ -128,26 +8,10 @@ void GK_KERNEL(gk_f32_hstu_16)(const gk_hstu_tile *tile) {
     gk_rows_to_lanes(tile->query, tile->query_stride, tile->rows, tile->query_columns, query);
     for (size_t c = 0; c < columns; c++) gk_store(output + 16 * c, gk_splat(0.0f));
 
-    // Value columns in equal shares, as few as the registers allow.
-    const size_t shares = (columns + GK_VALUE_COLUMNS - 1) / GK_VALUE_COLUMNS;
-    const size_t share = (columns + shares - 1) / shares;
-
     for (size_t begin = 0; begin < keys; begin += gk_key_block) {
         const size_t count = keys - begin < gk_key_block ? keys - begin : gk_key_block;
-        size_t j = 0;
-        for (; j + GK_SCORE_KEYS <= count; j += GK_SCORE_KEYS)
-            gk_score_keys(GK_SCORE_KEYS, tile, query, begin + j, scores + 16 * j);
-        gk_score_some_keys(count - j, tile, query, begin + j, scores + 16 * j);
-
-        // Row first + l sees no key after itself; only the tile's own keys can be such.
-        for (size_t k = begin > tile->first ? begin : tile->first + 1; k < begin + count; k++) {
-            float *row = scores + 16 * (k - begin);
-            gk_store(row, gk_keep(GK_LANE_NUMBERS >= (gk_i16)(int32_t)(k - tile->first), gk_load(row)));
-        }
-        for (size_t c = 0; c < columns; c += share)
-            gk_add_value_columns(
-                columns - c < share ? columns - c : share, scores, count,
-                tile->value + begin * tile->value_stride + c, tile->value_stride, output + 16 * c);
+        gk_score_block(gk_weigh_silu, tile, query, begin, count, 0.0f, scores);
+        gk_add_block(tile, scores, begin, count, output);
     }
     gk_lanes_to_rows(output, tile->rows, columns, tile->scale, tile->output, tile->output_stride);
 }

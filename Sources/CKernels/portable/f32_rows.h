@@ -1,9 +1,15 @@
-// float32 kernels that work row by row: SiLU, norms, gates, embedding. GK_KERNEL(symbol) adds the level to a name.
+// float32 kernels that work row by row: SiLU, norms, gates, embedding, rotation. GK_KERNEL(symbol) adds the level to a name.
 
 void GK_KERNEL(gk_f32_silu_16)(size_t count, const float *x, float *output) {
     size_t i = 0;
     for (; i + 16 <= count; i += 16) gk_store(output + i, gk_silu(gk_load(x + i)));
     if (i < count) gk_store_part(output + i, gk_silu(gk_load_part(x + i, count - i)), count - i);
+}
+
+void GK_KERNEL(gk_f32_exp_16)(size_t count, const float *x, float *output) {
+    size_t i = 0;
+    for (; i + 16 <= count; i += 16) gk_store(output + i, gk_exp_of_negative(gk_load(x + i)));
+    if (i < count) gk_store_part(output + i, gk_exp_of_negative(gk_load_part(x + i, count - i)), count - i);
 }
 
 /// Up to four rows at a time: their sums are taken together, which hides the latency of each. Where fewer than four
@@ -47,49 +53,73 @@ GK_INLINE gk_f4 gk_row_squares(const gk_four_rows *x, size_t columns, gk_f4 shif
     return gk_sums(sum);
 }
 
-/// Writes (x - shift) · factor, times the gate.
+/// Writes (x - mean) · factor, then the norm's affine part, then the gate.
 GK_INLINE void gk_scale_row(
-    size_t columns, float shift, float factor, const float *x, const float *gate, float *output) {
+    const gk_normalization *norm, size_t columns, float mean, float factor, const float *x, const float *gate,
+    float *output) {
+    const float *scale = norm->scale, *shift = norm->shift;
     const size_t whole = columns & ~(size_t)15, rest = columns & 15;
     for (size_t j = 0; j < whole; j += 16) {
-        gk_f16 y = (gk_load(x + j) - gk_splat(shift)) * gk_splat(factor);
+        gk_f16 y = (gk_load(x + j) - gk_splat(mean)) * gk_splat(factor);
+        if (scale) y = shift ? gk_fma(y, gk_load(scale + j), gk_load(shift + j)) : y * gk_load(scale + j);
         if (gate) y *= gk_load(gate + j);
         gk_store(output + j, y);
     }
     if (rest) {
-        gk_f16 y = (gk_load_part(x + whole, rest) - gk_splat(shift)) * gk_splat(factor);
+        gk_f16 y = (gk_load_part(x + whole, rest) - gk_splat(mean)) * gk_splat(factor);
+        if (scale) {
+            const gk_f16 s = gk_load_part(scale + whole, rest);
+            y = shift ? gk_fma(y, s, gk_load_part(shift + whole, rest)) : y * s;
+        }
         if (gate) y *= gk_load_part(gate + whole, rest);
         gk_store_part(output + whole, y, rest);
     }
 }
 
+/// The same for up to four rows from row `first` on.
+GK_INLINE void gk_scale_rows(
+    const gk_normalization *norm, const gk_four_rows *x, size_t first, size_t rows, size_t columns, gk_f4 mean,
+    gk_f4 factor, const float *gate, size_t gate_stride, float *output, size_t output_stride) {
+    for (size_t i = 0; i < 4 && first + i < rows; i++)
+        gk_scale_row(
+            norm, columns, mean[i], factor[i], x->row[i], gate ? gate + (first + i) * gate_stride : NULL,
+            output + (first + i) * output_stride);
+}
+
 void GK_KERNEL(gk_f32_layer_norm_4x16)(
-    size_t rows, size_t columns, float epsilon, const float *x, size_t x_stride, const float *gate,
+    const gk_normalization *norm, size_t rows, size_t columns, const float *x, size_t x_stride, const float *gate,
     size_t gate_stride, float *output, size_t output_stride) {
     const gk_f4 count = (gk_f4)(float)columns;
     for (size_t r = 0; r < rows; r += 4) {
         const gk_four_rows four = gk_rows_from(x, x_stride, r, rows);
         const gk_f4 mean = gk_row_sums(&four, columns) / count;
         const gk_f4 variance = gk_row_squares(&four, columns, mean) / count;
-        const gk_f4 factor = 1.0f / __builtin_elementwise_sqrt(variance + epsilon);
-        for (size_t i = 0; i < 4 && r + i < rows; i++)
-            gk_scale_row(
-                columns, mean[i], factor[i], four.row[i], gate ? gate + (r + i) * gate_stride : NULL,
-                output + (r + i) * output_stride);
+        const gk_f4 factor = 1.0f / __builtin_elementwise_sqrt(variance + norm->epsilon);
+        gk_scale_rows(norm, &four, r, rows, columns, mean, factor, gate, gate_stride, output, output_stride);
     }
 }
 
 void GK_KERNEL(gk_f32_l2_norm_4x16)(
-    size_t rows, size_t columns, float epsilon, const float *x, size_t x_stride, const float *gate,
+    const gk_normalization *norm, size_t rows, size_t columns, const float *x, size_t x_stride, const float *gate,
     size_t gate_stride, float *output, size_t output_stride) {
+    const gk_f4 least = (gk_f4)norm->epsilon, zero = (gk_f4)0.0f;
     for (size_t r = 0; r < rows; r += 4) {
         const gk_four_rows four = gk_rows_from(x, x_stride, r, rows);
-        const gk_f4 length = __builtin_elementwise_sqrt(gk_row_squares(&four, columns, (gk_f4)0.0f));
-        const gk_f4 factor = 1.0f / (length > epsilon ? length : (gk_f4)epsilon);
-        for (size_t i = 0; i < 4 && r + i < rows; i++)
-            gk_scale_row(
-                columns, 0.0f, factor[i], four.row[i], gate ? gate + (r + i) * gate_stride : NULL,
-                output + (r + i) * output_stride);
+        const gk_f4 length = __builtin_elementwise_sqrt(gk_row_squares(&four, columns, zero));
+        const gk_f4 factor = 1.0f / (length > least ? length : least);
+        gk_scale_rows(norm, &four, r, rows, columns, zero, factor, gate, gate_stride, output, output_stride);
+    }
+}
+
+void GK_KERNEL(gk_f32_rms_norm_4x16)(
+    const gk_normalization *norm, size_t rows, size_t columns, const float *x, size_t x_stride, const float *gate,
+    size_t gate_stride, float *output, size_t output_stride) {
+    const gk_f4 count = (gk_f4)(float)columns, zero = (gk_f4)0.0f;
+    for (size_t r = 0; r < rows; r += 4) {
+        const gk_four_rows four = gk_rows_from(x, x_stride, r, rows);
+        const gk_f4 square = gk_row_squares(&four, columns, zero) / count;
+        const gk_f4 factor = 1.0f / __builtin_elementwise_sqrt(square + norm->epsilon);
+        gk_scale_rows(norm, &four, r, rows, columns, zero, factor, gate, gate_stride, output, output_stride);
     }
 }
 
@@ -112,6 +142,20 @@ void GK_KERNEL(gk_f32_concatenate_1x16)(
     }
 }
 
+void GK_KERNEL(gk_f32_swiglu_1x16)(
+    size_t rows, size_t columns, const float *gate, size_t gate_stride, const float *x, size_t x_stride,
+    float *output, size_t output_stride) {
+    const size_t whole = columns & ~(size_t)15, rest = columns & 15;
+    for (size_t r = 0; r < rows; r++) {
+        const float *g = gate + r * gate_stride, *in = x + r * x_stride;
+        float *out = output + r * output_stride;
+        for (size_t j = 0; j < whole; j += 16) gk_store(out + j, gk_silu(gk_load(g + j)) * gk_load(in + j));
+        if (rest)
+            gk_store_part(
+                out + whole, gk_silu(gk_load_part(g + whole, rest)) * gk_load_part(in + whole, rest), rest);
+    }
+}
+
 void GK_KERNEL(gk_f32_embed_1x16)(
     size_t rows, size_t columns, const int32_t *ids, const float *table, float scale, const int32_t *position_ids,
     const float *positions, float *output, size_t output_stride) {
@@ -129,4 +173,51 @@ void GK_KERNEL(gk_f32_embed_1x16)(
             gk_store_part(out + whole, gk_fma(gk_load_part(row + whole, rest), gk_splat(scale), add), rest);
         }
     }
+}
+
+/// `count` ≤ 16 pairs whose halves lie apart.
+GK_INLINE void gk_rotate_halves(size_t count, const float *cosines, const float *sines, float *a, float *b) {
+    const int full = count == 16;
+    const gk_f16 c = full ? gk_load(cosines) : gk_load_part(cosines, count);
+    const gk_f16 s = full ? gk_load(sines) : gk_load_part(sines, count);
+    const gk_f16 x = full ? gk_load(a) : gk_load_part(a, count), y = full ? gk_load(b) : gk_load_part(b, count);
+    const gk_f16 first = gk_fma(x, c, -(y * s)), second = gk_fma(x, s, y * c);
+    if (full) {
+        gk_store(a, first);
+        gk_store(b, second);
+    } else {
+        gk_store_part(a, first, count);
+        gk_store_part(b, second, count);
+    }
+}
+
+/// `count` ≤ 16 pairs side by side: 2 · count floats.
+GK_INLINE void gk_rotate_neighbours(size_t count, const float *cosines, const float *sines, float *x) {
+    float pairs[32], *p = count == 16 ? x : pairs;
+    if (count < 16)
+        for (size_t i = 0; i < 32; i++) pairs[i] = i < 2 * count ? x[i] : 0.0f;
+    const gk_f16 c = count == 16 ? gk_load(cosines) : gk_load_part(cosines, count);
+    const gk_f16 s = count == 16 ? gk_load(sines) : gk_load_part(sines, count);
+    const gk_f16 low = gk_load(p), high = gk_load(p + 16);
+    const gk_f16 a = __builtin_shufflevector(
+        low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const gk_f16 b = __builtin_shufflevector(
+        low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    const gk_f16 first = gk_fma(a, c, -(b * s)), second = gk_fma(a, s, b * c);
+    gk_store(p, __builtin_shufflevector(
+        first, second, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+    gk_store(p + 16, __builtin_shufflevector(
+        first, second, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
+    if (count < 16)
+        for (size_t i = 0; i < 2 * count; i++) x[i] = pairs[i];
+}
+
+void GK_KERNEL(gk_f32_rotate_1x16)(
+    size_t heads, size_t pairs, gk_pairing pairing, const float *cosines, const float *sines, float *x) {
+    for (size_t head = 0; head < heads; head++, x += 2 * pairs)
+        for (size_t j = 0; j < pairs; j += 16) {
+            const size_t count = pairs - j < 16 ? pairs - j : 16;
+            if (pairing == gk_pairing_halves) gk_rotate_halves(count, cosines + j, sines + j, x + j, x + pairs + j);
+            else gk_rotate_neighbours(count, cosines + j, sines + j, x + 2 * j);
+        }
 }

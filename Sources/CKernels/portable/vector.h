@@ -64,29 +64,62 @@ GK_INLINE gk_f4 gk_sums(const gk_f16 x[4]) {
     return (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
 }
 
-/// x · sigmoid(x) = x / (1 + e^-x). Error at most 3 ULP, or 2^-120 where that is more: x is not followed below -88.37,
-/// where the result is smaller than that. Checked against double over the whole range by SiLUTests.
-GK_INLINE gk_f16 gk_silu(gk_f16 x) {
-    const gk_f16 least = gk_splat(-88.37f), most = gk_splat(88.0f);
-    // Written so that NaN passes both.
-    const gk_f16 numerator = x < least ? least : x;
-    const gk_f16 clamped = numerator > most ? most : numerator;
-    // e^-x = 2^n · 2^f with n integer and |f| ≤ 1/2. Adding 1.5 · 2^23 rounds to an integer and leaves n in the low
-    // bits; -log2(e) is taken in two parts, so that f has no error to speak of.
+/// The greater of two; `y` where either is NaN.
+GK_INLINE gk_f16 gk_greater(gk_f16 x, gk_f16 y) { return x > y ? x : y; }
+
+/// e^x for -87.33 ≤ x ≤ 88.37. Error at most 3 ULP. For NaN the result means nothing.
+GK_INLINE gk_f16 gk_exp(gk_f16 x) {
+    // e^x = 2^n · 2^f with n integer and |f| ≤ 1/2. Adding 1.5 · 2^23 rounds to an integer and leaves n in the low
+    // bits; log2(e) is taken in two parts, so that f has no error to speak of.
     const gk_f16 magic = gk_splat(0x1.8p23f);
-    const gk_f16 shifted = gk_fma(clamped, gk_splat(-0x1.715476p+0f), magic);
+    const gk_f16 shifted = gk_fma(x, gk_splat(0x1.715476p+0f), magic);
     const gk_f16 n = shifted - magic;
-    gk_f16 f = gk_fma(clamped, gk_splat(-0x1.715476p+0f), -n);
-    f = gk_fma(clamped, gk_splat(-0x1.4ae0cp-26f), f);
+    gk_f16 f = gk_fma(x, gk_splat(0x1.715476p+0f), -n);
+    f = gk_fma(x, gk_splat(0x1.4ae0cp-26f), f);
     // Minimax polynomial of 2^f, relative error 9.4e-8.
     gk_f16 p = gk_fma(f, gk_splat(0x1.5bdabep-10f), gk_splat(0x1.3ce98ap-7f));
     p = gk_fma(p, f, gk_splat(0x1.c6b6dap-5f));
     p = gk_fma(p, f, gk_splat(0x1.ebf9cp-3f));
     p = gk_fma(p, f, gk_splat(0x1.62e42ap-1f));
     p = gk_fma(p, f, gk_splat(1.0f));
+    // p · 2^n, by its exponent.
     const gk_i16 exponent = __builtin_bit_cast(gk_i16, shifted) << 23;
-    const gk_f16 e = __builtin_bit_cast(gk_f16, __builtin_bit_cast(gk_i16, p) + exponent);
-    return numerator / (e + gk_splat(1.0f));
+    return __builtin_bit_cast(gk_f16, __builtin_bit_cast(gk_i16, p) + exponent);
+}
+
+/// max(x, 0). NaN for NaN.
+GK_INLINE gk_f16 gk_relu(gk_f16 x) { return x < gk_splat(0.0f) ? gk_splat(0.0f) : x; }
+
+/// e^x for x ≤ 0, the weights of softmax: 0 below -87, where e^x < 2^-125; otherwise within 3 ULP. NaN for NaN.
+/// Checked against double over the whole range by ExponentialTests.
+GK_INLINE gk_f16 gk_exp_of_negative(gk_f16 x) {
+    const gk_f16 least = gk_splat(-87.0f);
+    const gk_f16 e = gk_exp(gk_greater(x, least));
+    // What is not at least -87 is less, and becomes 0, or is NaN, and stays so.
+    return x >= least ? e : gk_relu(x);
+}
+
+/// x · sigmoid(x) = x / (1 + e^-x). Error at most 3 ULP, or 2^-120 where that is more: x is not followed below -88.37,
+/// where the result is smaller than that. Checked against double over the whole range by SiLUTests.
+GK_INLINE gk_f16 gk_silu(gk_f16 x) {
+    const gk_f16 least = gk_splat(-88.37f), most = gk_splat(87.0f);
+    // Written so that NaN passes both.
+    const gk_f16 numerator = x < least ? least : x;
+    const gk_f16 clamped = numerator > most ? most : numerator;
+    return numerator / (gk_exp(-clamped) + gk_splat(1.0f));
+}
+
+/// 0.5 · x · (1 + tanh(u)) with u = √(2/π) · (x + 0.044715 · x³). Since 1 + tanh(u) = 2 · sigmoid(2u), this is
+/// x / (1 + e^-2u), in which nothing cancels. Error at most 6 ULP, or 2^-25 where that is more. Checked against double
+/// over the whole range by EpilogueTests.
+GK_INLINE gk_f16 gk_gelu_tanh(gk_f16 x) {
+    // Beyond ±10 the result is 0 (to 2^-120) or x. Written so that NaN passes both.
+    const gk_f16 least = gk_splat(-10.0f), most = gk_splat(10.0f);
+    const gk_f16 numerator = x < least ? least : x;
+    const gk_f16 c = numerator > most ? most : numerator;
+    // 2 · √(2/π), and that times 0.044715.
+    const gk_f16 twice = c * gk_fma(c * c, gk_splat(0x1.2444f2p-4f), gk_splat(0x1.988454p+0f));
+    return numerator / (gk_exp(-twice) + gk_splat(1.0f));
 }
 
 #endif

@@ -7,6 +7,20 @@
 
 static float silu(float x) { return (float)(x / (1.0 + exp(-(double)x))); }
 
+static float gelu_tanh(float x) {
+    const double cubic = x + 0.044715 * ((double)x * x * x);
+    return (float)(0.5 * x * (1.0 + tanh(sqrt(2.0 / acos(-1.0)) * cubic)));
+}
+
+static float activated(float x, gk_activation activation) {
+    switch (activation) {
+    case gk_activation_none: return x;
+    case gk_activation_silu: return silu(x);
+    case gk_activation_relu: return x < 0 ? 0 : x;
+    case gk_activation_gelu_tanh: return gelu_tanh(x);
+    }
+}
+
 void gk_f32_gemm_4x16__scalar(
     size_t rows, size_t width, size_t depth, const float *a, size_t a_stride, const float *b, const float *init,
     float *c, size_t c_stride) {
@@ -24,8 +38,7 @@ void gk_f32_epilogue_1x16__scalar(
     const float *residual, size_t residual_stride, float *output, size_t output_stride) {
     for (size_t r = 0; r < rows; r++) {
         for (size_t j = 0; j < columns; j++) {
-            float y = tile[r * tile_stride + j];
-            if (activation == gk_activation_silu) y = silu(y);
+            float y = activated(tile[r * tile_stride + j], activation);
             if (residual) y += residual[r * residual_stride + j];
             output[r * output_stride + j] = y;
         }
@@ -36,34 +49,76 @@ void gk_f32_silu_16__scalar(size_t count, const float *x, float *output) {
     for (size_t i = 0; i < count; i++) output[i] = silu(x[i]);
 }
 
+void gk_f32_exp_16__scalar(size_t count, const float *x, float *output) {
+    for (size_t i = 0; i < count; i++) output[i] = (float)exp(x[i]);
+}
+
+/// The affine part and the gate of one element of a norm's result.
+static float affine(
+    double y, const gk_normalization *norm, size_t column, const float *gate) {
+    if (norm->scale) y *= norm->scale[column];
+    if (norm->shift) y += norm->shift[column];
+    return gate ? (float)y * gate[column] : (float)y;
+}
+
 void gk_f32_layer_norm_4x16__scalar(
-    size_t rows, size_t columns, float epsilon, const float *x, size_t x_stride, const float *gate,
+    const gk_normalization *norm, size_t rows, size_t columns, const float *x, size_t x_stride, const float *gate,
     size_t gate_stride, float *output, size_t output_stride) {
     for (size_t r = 0; r < rows; r++) {
-        const float *in = x + r * x_stride;
+        const float *in = x + r * x_stride, *g = gate ? gate + r * gate_stride : NULL;
         double sum = 0, squares = 0;
         for (size_t j = 0; j < columns; j++) sum += in[j];
         const double mean = sum / (double)columns;
         for (size_t j = 0; j < columns; j++) squares += (in[j] - mean) * (in[j] - mean);
-        const double factor = 1 / sqrt(squares / (double)columns + epsilon);
-        for (size_t j = 0; j < columns; j++) {
-            const float y = (float)((in[j] - mean) * factor);
-            output[r * output_stride + j] = gate ? y * gate[r * gate_stride + j] : y;
-        }
+        const double factor = 1 / sqrt(squares / (double)columns + norm->epsilon);
+        for (size_t j = 0; j < columns; j++) output[r * output_stride + j] = affine((in[j] - mean) * factor, norm, j, g);
     }
 }
 
+/// Σ x².
+static double squares(const float *x, size_t columns) {
+    double sum = 0;
+    for (size_t j = 0; j < columns; j++) sum += (double)x[j] * x[j];
+    return sum;
+}
+
 void gk_f32_l2_norm_4x16__scalar(
-    size_t rows, size_t columns, float epsilon, const float *x, size_t x_stride, const float *gate,
+    const gk_normalization *norm, size_t rows, size_t columns, const float *x, size_t x_stride, const float *gate,
     size_t gate_stride, float *output, size_t output_stride) {
     for (size_t r = 0; r < rows; r++) {
-        const float *in = x + r * x_stride;
-        double squares = 0;
-        for (size_t j = 0; j < columns; j++) squares += (double)in[j] * in[j];
-        const double length = fmax(sqrt(squares), epsilon);
-        for (size_t j = 0; j < columns; j++) {
-            const float y = (float)(in[j] / length);
-            output[r * output_stride + j] = gate ? y * gate[r * gate_stride + j] : y;
+        const float *in = x + r * x_stride, *g = gate ? gate + r * gate_stride : NULL;
+        const double length = fmax(sqrt(squares(in, columns)), norm->epsilon);
+        for (size_t j = 0; j < columns; j++) output[r * output_stride + j] = affine(in[j] / length, norm, j, g);
+    }
+}
+
+void gk_f32_rms_norm_4x16__scalar(
+    const gk_normalization *norm, size_t rows, size_t columns, const float *x, size_t x_stride, const float *gate,
+    size_t gate_stride, float *output, size_t output_stride) {
+    for (size_t r = 0; r < rows; r++) {
+        const float *in = x + r * x_stride, *g = gate ? gate + r * gate_stride : NULL;
+        const double root = sqrt(squares(in, columns) / (double)columns + norm->epsilon);
+        for (size_t j = 0; j < columns; j++) output[r * output_stride + j] = affine(in[j] / root, norm, j, g);
+    }
+}
+
+void gk_f32_swiglu_1x16__scalar(
+    size_t rows, size_t columns, const float *gate, size_t gate_stride, const float *x, size_t x_stride,
+    float *output, size_t output_stride) {
+    for (size_t r = 0; r < rows; r++)
+        for (size_t j = 0; j < columns; j++)
+            output[r * output_stride + j] = silu(gate[r * gate_stride + j]) * x[r * x_stride + j];
+}
+
+void gk_f32_rotate_1x16__scalar(
+    size_t heads, size_t pairs, gk_pairing pairing, const float *cosines, const float *sines, float *x) {
+    for (size_t head = 0; head < heads; head++, x += 2 * pairs) {
+        for (size_t j = 0; j < pairs; j++) {
+            float *a = pairing == gk_pairing_halves ? x + j : x + 2 * j;
+            float *b = pairing == gk_pairing_halves ? x + pairs + j : x + 2 * j + 1;
+            const float first = *a * cosines[j] - *b * sines[j], second = *a * sines[j] + *b * cosines[j];
+            *a = first;
+            *b = second;
         }
     }
 }
@@ -107,22 +162,47 @@ void gk_f32_bias_tile_16__scalar(
     size_t keys, const uint8_t *buckets, const float *time, const float *position, float *bias) {
     for (size_t j = 0; j < keys; j++) {
         for (size_t lane = 0; lane < gk_lanes; lane++)
-            bias[16 * j + lane] = time[buckets[16 * j + lane]] + position[(ptrdiff_t)lane - (ptrdiff_t)j];
+            bias[16 * j + lane] =
+                (time ? time[buckets[16 * j + lane]] : 0) + position[(ptrdiff_t)lane - (ptrdiff_t)j];
     }
 }
 
-void gk_f32_hstu_16__scalar(const gk_hstu_tile *tile) {
+/// q · k + bias of the tile's row r and key j.
+static float dot(const gk_attention_tile *tile, size_t r, size_t j) {
+    float sum = tile->bias ? tile->bias[16 * j + r] : 0;
+    for (size_t c = 0; c < tile->query_columns; c++)
+        sum += tile->query[r * tile->query_stride + c] * tile->key[j * tile->key_stride + c];
+    return sum;
+}
+
+void gk_f32_hstu_16__scalar(const gk_attention_tile *tile) {
     for (size_t r = 0; r < tile->rows; r++) {
         float *out = tile->output + r * tile->output_stride;
         for (size_t c = 0; c < tile->value_columns; c++) out[c] = 0;
         for (size_t j = 0; j <= tile->first + r; j++) {
-            float score = tile->bias ? tile->bias[16 * j + r] : 0;
-            for (size_t c = 0; c < tile->query_columns; c++)
-                score += tile->query[r * tile->query_stride + c] * tile->key[j * tile->key_stride + c];
-            const float weight = silu(score);
+            const float weight = silu(dot(tile, r, j));
             for (size_t c = 0; c < tile->value_columns; c++) out[c] += weight * tile->value[j * tile->value_stride + c];
         }
         for (size_t c = 0; c < tile->value_columns; c++) out[c] *= tile->scale;
+    }
+}
+
+void gk_f32_softmax_16__scalar(const gk_attention_tile *tile) {
+    for (size_t r = 0; r < tile->rows; r++) {
+        float *out = tile->output + r * tile->output_stride;
+        float most = -INFINITY, total = 0;
+        for (size_t j = 0; j <= tile->first + r; j++) {
+            const float score = dot(tile, r, j) * tile->scale + (j == 0 ? tile->first_weight : 0);
+            if (score > most) most = score;
+        }
+        for (size_t c = 0; c < tile->value_columns; c++) out[c] = 0;
+        for (size_t j = 0; j <= tile->first + r; j++) {
+            const float score = dot(tile, r, j) * tile->scale + (j == 0 ? tile->first_weight : 0);
+            const float weight = (float)exp(score - most);
+            total += weight;
+            for (size_t c = 0; c < tile->value_columns; c++) out[c] += weight * tile->value[j * tile->value_stride + c];
+        }
+        for (size_t c = 0; c < tile->value_columns; c++) out[c] /= total;
     }
 }
 

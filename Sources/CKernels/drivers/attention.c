@@ -1,4 +1,4 @@
-// HSTU attention over a jagged batch, one query tile of one sequence a task: the bias of the tile once, then its heads.
+// Attention over a jagged batch, one query tile of one sequence a task: the bias of the tile once, then its heads.
 
 #include "CKernels.h"
 
@@ -7,7 +7,7 @@
 /// Rows of a sequence's first tile: what is left when the others take 16 each from the end.
 static size_t first_tile_rows(size_t length) { return (length - 1) % gk_lanes + 1; }
 
-void gk_hstu_plan(
+void gk_attention_plan(
     size_t sequences, const int32_t *offsets, int last_only, uint32_t *tiles, size_t *bucket_offsets) {
     uint32_t tile = 0;
     size_t bytes = 0;
@@ -27,22 +27,26 @@ void gk_hstu_plan(
 }
 
 /// Scratch of a worker: the kernel's, the tile's bias, its query times and, in bytes, its buckets.
-static size_t kernel_scratch(const gk_hstu *job) {
+static size_t kernel_scratch(const gk_attention *job) {
     return gk_lanes * (job->query_columns + job->value_columns + gk_key_block);
 }
 
-size_t gk_hstu_scratch(const gk_hstu *job, size_t longest) {
+size_t gk_attention_scratch(const gk_attention *job, size_t longest) {
     const size_t bias = gk_lanes * longest, times = 2 * gk_lanes, buckets = gk_lanes * longest / 4;
     return kernel_scratch(job) + (job->biased ? bias + times + buckets : 0);
 }
 
 /// The bias of `rows` query rows from `row` on of a sequence, against keys 0 ..< row + rows.
-static const float *bias_of(const gk_hstu *job, size_t b, size_t tile, size_t row, size_t rows, float *scratch) {
+static const float *bias_of(const gk_attention *job, size_t b, size_t tile, size_t row, size_t rows, float *scratch) {
     const size_t keys = row + rows;
-    const size_t length = (size_t)(job->offsets[b + 1] - job->offsets[b]);
     int64_t *query_times = (int64_t *)scratch;
     float *bias = scratch + 2 * gk_lanes;
+    if (!job->time) {
+        job->kernels->bias_tile(keys, NULL, NULL, job->position + row, bias);
+        return bias;
+    }
 
+    const size_t length = (size_t)(job->offsets[b + 1] - job->offsets[b]);
     uint8_t *buckets = (uint8_t *)(bias + gk_lanes * keys);
     if (job->buckets)
         buckets = job->buckets + job->bucket_offsets[b]
@@ -58,8 +62,8 @@ static const float *bias_of(const gk_hstu *job, size_t b, size_t tile, size_t ro
     return bias;
 }
 
-void gk_hstu_run(const void *opaque, size_t index, size_t worker) {
-    const gk_hstu *job = opaque;
+void gk_attention_run(const void *opaque, size_t index, size_t worker) {
+    const gk_attention *job = opaque;
     // The sequence that the tile belongs to: the last whose tiles begin at or before it.
     size_t b = 0, end = job->sequences;
     while (end - b > 1) {
@@ -84,12 +88,13 @@ void gk_hstu_run(const void *opaque, size_t index, size_t worker) {
 
     const size_t query_row = job->last_only ? b : begin + row;
     for (size_t head = 0; head < job->heads; head++) {
-        const gk_hstu_tile part = {
+        const size_t key_head = head / job->sharing;
+        const gk_attention_tile part = {
             .query = job->query + query_row * job->query_stride + head * job->query_columns,
             .query_stride = job->query_stride,
-            .key = job->key + begin * job->key_stride + head * job->query_columns,
+            .key = job->key + begin * job->key_stride + key_head * job->query_columns,
             .key_stride = job->key_stride,
-            .value = job->value + begin * job->value_stride + head * job->value_columns,
+            .value = job->value + begin * job->value_stride + key_head * job->value_columns,
             .value_stride = job->value_stride,
             .output = job->output + query_row * job->output_stride + head * job->value_columns,
             .output_stride = job->output_stride,
@@ -99,8 +104,10 @@ void gk_hstu_run(const void *opaque, size_t index, size_t worker) {
             .query_columns = job->query_columns,
             .value_columns = job->value_columns,
             .scale = job->scale,
+            .first_weight = job->first_weights ? job->first_weights[b] : 0.0f,
             .scratch = scratch,
         };
-        job->kernels->hstu_tile(&part);
+        if (job->weights == gk_weights_softmax) job->kernels->softmax_tile(&part);
+        else job->kernels->hstu_tile(&part);
     }
 }

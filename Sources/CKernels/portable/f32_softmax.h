@@ -1,0 +1,39 @@
+// Softmax attention for one tile of 16 query rows, over the products of f32_attention.h, with the maximum and the sum of
+// each row kept up to date from one block of keys to the next (Milakov and Gimelshein, arXiv 1805.02867): scores never
+// stand in memory for more than a block.
+
+void GK_KERNEL(gk_f32_softmax_16)(const gk_attention_tile *tile) {
+    const size_t keys = tile->first + tile->rows, columns = tile->value_columns;
+    float *query = tile->scratch;                          // (query_columns, 16)
+    float *output = query + 16 * tile->query_columns;      // (value_columns, 16)
+    float *scores = output + 16 * columns;                 // (gk_key_block, 16)
+    gk_rows_to_lanes(tile->query, tile->query_stride, tile->rows, tile->query_columns, query);
+    for (size_t c = 0; c < columns; c++) gk_store(output + 16 * c, gk_splat(0.0f));
+
+    // A row's blocks begin at its sequence's first key, and keys that it does not see weigh exactly 0, so its result
+    // does not depend on the tile that it stands in.
+    gk_f16 most = gk_splat(-__builtin_inff()), total = gk_splat(0.0f);
+    for (size_t begin = 0; begin < keys; begin += gk_key_block) {
+        const size_t count = keys - begin < gk_key_block ? keys - begin : gk_key_block;
+        gk_score_block(gk_weigh_scaled, tile, query, begin, count, -__builtin_inff(), scores);
+        if (begin == 0) gk_store(scores, gk_load(scores) + gk_splat(tile->first_weight));
+
+        gk_f16 now = most;
+        for (size_t j = 0; j < count; j++) now = gk_greater(gk_load(scores + 16 * j), now);
+        if (begin > 0) {
+            const gk_f16 faded = gk_exp_of_negative(most - now);
+            total *= faded;
+            for (size_t c = 0; c < columns; c++) gk_store(output + 16 * c, gk_load(output + 16 * c) * faded);
+        }
+        for (size_t j = 0; j < count; j++) {
+            const gk_f16 weight = gk_exp_of_negative(gk_load(scores + 16 * j) - now);
+            gk_store(scores + 16 * j, weight);
+            total += weight;
+        }
+        most = now;
+        gk_add_block(tile, scores, begin, count, output);
+    }
+    const gk_f16 factor = gk_splat(1.0f) / total;
+    for (size_t c = 0; c < columns; c++) gk_store(output + 16 * c, gk_load(output + 16 * c) * factor);
+    gk_lanes_to_rows(output, tile->rows, columns, 1.0f, tile->output, tile->output_stride);
+}

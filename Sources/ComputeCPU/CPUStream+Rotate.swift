@@ -1,0 +1,110 @@
+// Rotary positions: checks, and the table of cosines and sines that outlives a batch.
+
+internal import CKernels
+package import Compute
+
+extension CPUStream {
+    package func rotate(_ operation: RotateOperation) throws(ComputeError) {
+        let tensor = operation.tensor
+        let heads = operation.heads
+        try tensor.require(.float32, in: "rotate", as: "tensor")
+        let frequencies = try own(operation.frequencies, as: CPUVector.self, in: "rotate")
+        let (width, tooWide) = frequencies.count.multipliedReportingOverflow(by: 2)
+        let (columns, overflow) = width.multipliedReportingOverflow(by: heads)
+        guard heads > 0, !tooWide, !overflow, tensor.columns == columns else {
+            throw ComputeError(
+                .invalidArgument,
+                """
+                rotate: rows of \(tensor.columns) columns are not \(heads) heads of twice \(frequencies.count) \
+                frequencies
+                """
+            )
+        }
+        try operation.positions.require(.int32, rows: 1, columns: tensor.rows, in: "rotate", as: "positions tensor")
+        guard tensor.rows > 0 else { return }
+
+        let mark = arena.mark
+        defer { arena.release(to: mark) }
+        let positions = operation.positions.int32s
+        var least: Int32 = 0
+        var most: Int32 = 0
+        gk_id_range(positions, tensor.rows, &least, &most)
+        var job = gk_rotation()
+        job.kernels = device.kernels
+        job.rows = tensor.rows
+        job.heads = heads
+        job.pairs = frequencies.count
+        // A task is some ten microseconds of work.
+        job.block_rows = max(1, 16_384 / columns)
+        job.pairing = operation.pairing == .halves ? .halves : .interleaved
+        job.x = tensor.floats
+        job.x_stride = tensor.rowStride
+        if least >= 0, Int(most) < AngleTable.mostFloats / width {
+            let table = try device.angles(of: frequencies, positions: Int(most) + 1)
+            job.table = UnsafePointer(table.memory.floats)
+            job.table_rows = positions
+        } else {
+            // Positions that no table reaches: the angles of these rows alone.
+            let (floats, overflow) = tensor.rows.multipliedReportingOverflow(by: width)
+            let (byteCount, tooLarge) = floats.multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
+            guard !overflow, !tooLarge else {
+                throw ComputeError(.outOfMemory, "rotate: there is no memory for the angles of \(tensor.rows) rows")
+            }
+            let table = try allocate(byteCount: byteCount).assumingMemoryBound(to: Float.self)
+            device.fillAngles(of: frequencies, positions: positions, rows: tensor.rows, table: table)
+            job.table = UnsafePointer(table)
+        }
+        withExtendedLifetime(frequencies) {
+            device.pool.run(
+                gk_rotation_run,
+                job: &job,
+                count: (tensor.rows + job.block_rows - 1) / job.block_rows
+            )
+        }
+    }
+}
+
+extension AngleTable {
+    /// The most that is kept for one vector of frequencies: 64 MiB, which is 131 072 positions of heads of 128.
+    fileprivate static let mostFloats = 16 << 20
+    /// Positions of the first table; a longer one replaces it by twice as many.
+    fileprivate static let leastRows = 256
+}
+
+extension CPUDevice {
+    /// The frequencies' table for at least the positions 0 ..< `positions`, made or made longer where needed.
+    fileprivate func angles(of frequencies: CPUVector, positions: Int) throws(ComputeError) -> AngleTable {
+        if let table = frequencies.angles, table.rows >= positions { return table }
+        let width = 2 * frequencies.count
+        let rows = min(
+            max(positions, 2 * (frequencies.angles?.rows ?? 0), AngleTable.leastRows),
+            AngleTable.mostFloats / width
+        )
+        let memory = try AlignedMemory(zeroedFloats: rows * width, for: "rotary angles")
+        let table = AngleTable(rows: rows, memory: WeightMemory(memory, account: account))
+        fillAngles(of: frequencies, positions: nil, rows: rows, table: table.memory.floats)
+        frequencies.angles = table
+        return table
+    }
+
+    /// Fills `rows` rows of a table: those of `positions`, or of 0, 1, 2 ….
+    fileprivate func fillAngles(
+        of frequencies: CPUVector,
+        positions: UnsafePointer<Int32>?,
+        rows: Int,
+        table: UnsafeMutablePointer<Float>
+    ) {
+        // A task is some ten microseconds of work.
+        var job = gk_angles(
+            pairs: frequencies.count,
+            frequencies: frequencies.entries,
+            positions: positions,
+            rows: rows,
+            block_rows: max(1, 512 / frequencies.count),
+            table: table
+        )
+        withExtendedLifetime(frequencies) {
+            pool.run(gk_angles_run, job: &job, count: (rows + job.block_rows - 1) / job.block_rows)
+        }
+    }
+}
