@@ -97,7 +97,9 @@ struct ContractOperations {
             Operation(
                 id: "models",
                 summary: "What is loaded.",
-                replies: [(200, Self.reply("The models.", schema: "Models"))]
+                parameters: ["length"],
+                replies: [(200, Self.reply("The models.", schema: "Models"))],
+                problems: [422]
             )
         case .live:
             Operation(
@@ -276,6 +278,11 @@ struct ContractOperations {
     }
 
     let parameters: JSONLiteral = [
+        "length": [
+            "name": "length", "in": "query",
+            "description": "Events of the history for which operations are counted, from 1 to the window.",
+            "schema": ["type": "integer", "minimum": 1],
+        ],
         "X-Request-Id": [
             "name": "X-Request-Id", "in": "header",
             "description": """

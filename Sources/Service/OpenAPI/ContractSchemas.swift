@@ -253,8 +253,22 @@ struct ContractSchemas {
             ("parameters", count), ("catalogue_size", count), ("window", count), ("state", ["type": "string"]),
             ("device", ["type": "string"]), ("instruction_set", ["type": "string"]), ("dtype", ["type": "string"]),
             ("threads", ["type": "integer", "minimum": 1]),
+            ("configuration", ["type": "object"]), ("cache_bytes_per_event", count),
+            (
+                "operations_per_request",
+                object(
+                    [
+                        ("length", count), ("linear", count), ("attention", count), ("scoring", count),
+                        ("total", count),
+                    ],
+                    required: nil
+                )
+            ),
         ],
-        required: ["name", "version", "architecture", "parameters", "catalogue_size", "window", "state"]
+        required: [
+            "name", "version", "architecture", "parameters", "catalogue_size", "window", "configuration",
+            "operations_per_request", "cache_bytes_per_event", "state",
+        ]
     )
 
     private static let reloaded = object([("model", reference("LoadedModel"))], required: nil)
