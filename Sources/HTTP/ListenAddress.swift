@@ -5,7 +5,7 @@ import Glibc
 
 /// An address to listen on.
 package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
-    /// A numeric IPv4 or IPv6 address, or "*" for every interface in both families. Port 0 lets the kernel choose.
+    /// A numeric IPv4 or IPv6 address, "localhost" for 127.0.0.1, or "*" for every interface in both families. Port 0 lets the kernel choose.
     case tcp(host: String, port: UInt16)
     /// The path of a UNIX socket, at most 107 octets.
     case unix(path: String)
@@ -40,7 +40,7 @@ package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .tcp(let host, let port):
             guard let address = SocketAddress(host: host, port: port) else {
-                throw HTTPError(.invalidAddress, "\"\(host)\" is not a numeric IPv4 or IPv6 address, nor *.")
+                throw HTTPError(.invalidAddress, "\"\(host)\" is not a numeric IPv4 or IPv6 address, nor localhost, nor *.")
             }
             return address
         case .unix(let path):
@@ -59,10 +59,11 @@ struct SocketAddress {
 
     var family: Int32 { Int32(storage.ss_family) }
 
-    /// nil if `host` is neither a numeric address nor "*".
+    /// nil if `host` is neither a numeric address nor "*" nor "localhost". Other names are not looked up: which of their
+    /// addresses to listen on is for the operator to say.
     init?(host: String, port: UInt16) {
         var v4 = sockaddr_in()
-        if inet_pton(CLinux_AF_INET, host, &v4.sin_addr) == 1 {
+        if inet_pton(CLinux_AF_INET, host == "localhost" ? "127.0.0.1" : host, &v4.sin_addr) == 1 {
             v4.sin_family = sa_family_t(CLinux_AF_INET)
             v4.sin_port = port.bigEndian
             store(v4)

@@ -184,6 +184,6 @@ extension RequestHandler {
 extension ProblemDetails {
     /// A problem with the phrase of its status.
     init(_ status: Int, _ detail: String, _ requestID: String) {
-        self.init(status: status, title: StatusPhrase.of(status), detail: detail, requestID: requestID)
+        self.init(status: status, title: HTTPResponse.reasonPhrase(status).description, detail: detail, requestID: requestID)
     }
 }

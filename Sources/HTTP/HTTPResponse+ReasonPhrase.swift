@@ -1,9 +1,19 @@
-// The phrases of the statuses that problems are reported with (RFC 9110, section 15; RFC 6585).
+// The words behind a status: in the status line, and as the title of a problem that says no more than its status.
 
-/// The title of a problem whose type says no more than its status.
-enum StatusPhrase {
-    static func of(_ status: Int) -> String {
+extension HTTPResponse {
+    /// The reason phrase of a status (RFC 9110 §15, RFC 6585); empty for one that this server is not known to send.
+    package static func reasonPhrase(_ status: Int) -> StaticString {
         switch status {
+        case 200: "OK"
+        case 201: "Created"
+        case 202: "Accepted"
+        case 204: "No Content"
+        case 301: "Moved Permanently"
+        case 302: "Found"
+        case 303: "See Other"
+        case 304: "Not Modified"
+        case 307: "Temporary Redirect"
+        case 308: "Permanent Redirect"
         case 400: "Bad Request"
         case 401: "Unauthorized"
         case 403: "Forbidden"
@@ -12,7 +22,9 @@ enum StatusPhrase {
         case 406: "Not Acceptable"
         case 408: "Request Timeout"
         case 409: "Conflict"
+        case 410: "Gone"
         case 411: "Length Required"
+        case 412: "Precondition Failed"
         case 413: "Content Too Large"
         case 414: "URI Too Long"
         case 415: "Unsupported Media Type"
@@ -22,10 +34,11 @@ enum StatusPhrase {
         case 431: "Request Header Fields Too Large"
         case 500: "Internal Server Error"
         case 501: "Not Implemented"
+        case 502: "Bad Gateway"
         case 503: "Service Unavailable"
         case 504: "Gateway Timeout"
         case 505: "HTTP Version Not Supported"
-        default: "Error"
+        default: ""
         }
     }
 }
