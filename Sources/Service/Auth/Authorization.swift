@@ -76,7 +76,7 @@ extension RequestHandler {
         guard head.peer.isLoopback, head.header("origin") == nil else {
             return problem(
                 403,
-                "without API keys \(route.label) answers only over loopback, and no web page",
+                "without API keys \(route.label) answers only over loopback, and to no web page",
                 route,
                 requestIDs.id(for: head)
             )

@@ -56,8 +56,13 @@ final class ModelReloader: Sendable {
     /// Loads the bundle's directory again and serves what is in it now. Returns at once; `completion` is called once, on
     /// some thread.
     func reload(_ completion: @escaping Completion) {
+        // The first model is loading, or the last one is ending.
+        let phase = slot.current.engine.phase
         let refusal: ReloadError? = state.withLock { state in
             guard !state.isStopped else { return Self.shuttingDown }
+            guard case .ready = phase else {
+                return ReloadError(code: .unavailable, message: "not ready: \(phase.reason)")
+            }
             guard !state.isBusy else { return ReloadError(code: .busy, message: "a reload is under way") }
             state.isBusy = true
             state.attempt += 1

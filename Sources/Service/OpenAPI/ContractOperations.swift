@@ -23,7 +23,6 @@ struct ContractOperations {
     func pathItem(of route: Route) -> JSONLiteral {
         let operation = operation(of: route)
         var members: [(key: String, value: JSONLiteral)] = []
-        if route == .user { members.append(("parameters", [Self.reference(toParameter: "user_id")])) }
         for method in route.methods {
             let literal = literal(of: operation, route, isHead: method == .head)
             members.append((method.description.lowercased(), literal))
@@ -31,7 +30,9 @@ struct ContractOperations {
         let options: JSONLiteral = [
             "operationId": "\(operation.id)Options",
             "summary": "The methods of this path.",
-            "parameters": [Self.reference(toParameter: "X-Request-Id")],
+            "parameters": .array(
+                (["X-Request-Id"] + (route == .user ? ["any_user_id"] : [])).map(Self.reference(toParameter:))
+            ),
             "responses": responses(
                 [
                     (
@@ -90,6 +91,7 @@ struct ContractOperations {
             Operation(
                 id: "forgetUser",
                 summary: "Forgets everything that is held for a user, and says what that was.",
+                parameters: ["user_id"],
                 replies: [(200, Self.reply("What was dropped; zeros where nothing was held.", schema: "Dropped"))],
                 problems: [422]
             )
@@ -300,6 +302,10 @@ struct ContractOperations {
             "name": "user_id", "in": "path", "required": true,
             "description": "Percent-encoded; 1 to 256 bytes of UTF-8 without control characters.",
             "schema": ContractSchemas.userID,
+        ],
+        "any_user_id": [
+            "name": "user_id", "in": "path", "required": true, "description": "Not looked at.",
+            "schema": ["type": "string"],
         ],
     ]
 }

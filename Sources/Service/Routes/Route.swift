@@ -60,21 +60,24 @@ enum Route: Int, CaseIterable, Hashable {
         }
     }
 
-    /// The methods the route takes beside OPTIONS, which every path answers.
-    var methods: [HTTPMethod] {
+    /// Whether the route takes a method; OPTIONS is answered for every path before a route is asked.
+    func takes(_ method: HTTPMethod) -> Bool {
         switch self {
-        case .recommend, .batch, .reload: [.post]
-        case .user: [.delete]
-        case .models, .live, .ready, .metrics, .openAPI, .console: [.get, .head]
-        // What `OPTIONS *` says of the server as a whole.
-        case .none: [.get, .head, .post, .delete]
+        case .recommend, .batch, .reload: method == .post
+        case .user: method == .delete
+        case .models, .live, .ready, .metrics, .openAPI, .console: method == .get || method == .head
+        case .none: false
         }
     }
 
-    /// The value of `Allow` (RFC 9110, section 10.2.1).
-    var allow: String { (methods + [.options]).map(\.description).joined(separator: ", ") }
+    /// The methods the route takes.
+    var methods: [HTTPMethod] { HTTPMethod.allCases.filter(takes) }
 
-    func takes(_ method: HTTPMethod) -> Bool { self != .none && methods.contains(method) }
+    /// The value of `Allow` (RFC 9110, section 10.2.1); for `none`, what `OPTIONS *` says of the server as a whole.
+    var allow: String {
+        guard self != .none else { return "GET, HEAD, POST, DELETE, OPTIONS" }
+        return (methods + [.options]).map(\.description).joined(separator: ", ")
+    }
 
     /// What a caller must be allowed to, once API keys are configured.
     var access: Access {
