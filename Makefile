@@ -10,7 +10,7 @@ SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 ## run: build the server and serve the demo bundle on 127.0.0.1:8080
 run: build
-	.build/release/genrec serve --config Config/genrec.yaml
+	GENREC_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null) .build/release/genrec serve --config Config/genrec.yaml
 
 ## build: the release binary, .build/release/genrec
 build: setup

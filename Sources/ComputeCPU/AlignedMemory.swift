@@ -6,14 +6,16 @@ internal import Glibc
 /// A block of memory aligned to 64 bytes. Its content is undefined at first.
 struct AlignedMemory: ~Copyable {
     static let alignment = 64
+    /// More than the address space of a process holds.
+    private static let tooManyBytes = 1 << 47
 
     let base: UnsafeMutableRawPointer
     let byteCount: Int
 
-    /// - Parameter purpose: what is said when there is no memory, as in "256 bytes for `purpose`".
+    /// - Parameter purpose: what is said when there is no memory, as in "256 bytes of `purpose`".
     init(byteCount: Int, for purpose: String) throws(ComputeError) {
-        let (rounded, overflow) = max(byteCount, 1).addingReportingOverflow(Self.alignment - 1)
-        guard !overflow, let base = aligned_alloc(Self.alignment, rounded / Self.alignment * Self.alignment) else {
+        let rounded = (max(byteCount, 1) &+ Self.alignment &- 1) / Self.alignment &* Self.alignment
+        guard byteCount < Self.tooManyBytes, let base = aligned_alloc(Self.alignment, rounded) else {
             throw ComputeError(.outOfMemory, "there is no memory for \(byteCount) bytes of \(purpose)")
         }
         self.base = base

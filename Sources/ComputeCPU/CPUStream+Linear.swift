@@ -79,7 +79,10 @@ extension CPUStream {
         // Some four tasks a thread, so that a disturbed thread leaves its share to the others.
         let wantedTasks = threads * 4
         let rowTiles = (rows + tileRows - 1) / tileRows
-        let tilesOfBlock = max(1, min(rowTiles / wantedTasks, min(cachedRows, 96) / tileRows))
+        let mostTiles = max(1, min(rowTiles / wantedTasks, min(cachedRows, 96) / tileRows))
+        // A multiple of the threads, so that at the end none has a block more to do than the others.
+        let evenBlocks = ((rowTiles + mostTiles - 1) / mostTiles + threads - 1) / threads * threads
+        let tilesOfBlock = (rowTiles + evenBlocks - 1) / evenBlocks
         let rowBlocks = (rowTiles + tilesOfBlock - 1) / tilesOfBlock
         guard rowBlocks < wantedTasks else { return (tilesOfBlock * tileRows, columns) }
         // Few rows: cut the columns too.

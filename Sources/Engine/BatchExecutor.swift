@@ -48,7 +48,8 @@ package final class BatchExecutor {
 
     /// Computes the best rows for each request, in order. Histories are not empty.
     ///
-    /// - Returns: for each request its rows, best first, fewer than asked for when fewer are eligible.
+    /// - Returns: for each request its rows, best first, fewer than asked for when fewer are eligible; row 0 with the score
+    ///   NaN where the model's scores are not numbers.
     /// - Throws: what the device throws; then no request of the batch has an answer.
     package func run(
         _ requests: [RecommendationRequest]
@@ -66,7 +67,12 @@ package final class BatchExecutor {
             )
         )
         try stream.synchronize()
-        let selections = requests.indices.map { stream.selected(ticket, query: $0) }
+        let selections = requests.enumerated().map { index, request in
+            let selection = stream.selected(ticket, query: index)
+            // A score that is NaN is never selected. Nothing selected while something is eligible can mean only that.
+            guard selection.isEmpty, catalogue.hasEligible(request) else { return selection }
+            return [ScoredRow(row: 0, score: .nan)]
+        }
         let durations = Durations(
             prefill: encoded.nanoseconds(since: start),
             topK: Instant.now().nanoseconds(since: encoded)

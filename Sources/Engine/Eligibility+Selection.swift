@@ -41,10 +41,9 @@ extension Eligibility {
 }
 
 extension Catalogue {
-    /// The `count` most popular eligible items, ties toward the smaller row; fewer if fewer are eligible. The history
-    /// has no known item, so nothing in it can be excluded.
-    package func mostPopular(_ count: Int, _ eligibility: Eligibility) -> [ScoredRow] {
-        let mask = eligibility.mask(history: [], catalogue: self)
+    /// The `count` most popular eligible items, ties toward the smaller row; fewer if fewer are eligible.
+    package func mostPopular(_ count: Int, _ eligibility: Eligibility, history: [Int32] = []) -> [ScoredRow] {
+        let mask = eligibility.mask(history: history, catalogue: self)
         var items: [ScoredRow] = []
         items.reserveCapacity(min(count, self.count))
         for row in popularityOrder {
@@ -54,6 +53,13 @@ extension Catalogue {
             items.append(ScoredRow(row: row, score: Float(popularity(row))))
         }
         return items
+    }
+}
+
+extension Catalogue {
+    /// Whether any item may answer the request.
+    func hasEligible(_ request: RecommendationRequest) -> Bool {
+        !mostPopular(1, request.eligibility, history: request.history).isEmpty
     }
 }
 

@@ -2,6 +2,7 @@
 // completion. This file is the part that callers see and the state they share with the engine's thread; what that thread
 // does is in EngineLoop.swift.
 
+package import Compute
 internal import Dispatch
 package import Models
 internal import Synchronization
@@ -20,9 +21,17 @@ package final class Engine: Sendable {
     /// and never under the engine's lock. It must return at once. A cancelled request's completion is not called.
     package typealias Completion = @Sendable (Result<Recommendation, EngineError>) -> Void
 
+    /// Called on the engine's thread for each item of a sequence, as soon as it is generated; ranks count from 1.
+    package typealias ItemHandler = @Sendable (_ item: ScoredRow, _ rank: Int) -> Void
+
     /// A request that was admitted, from then until its completion is called.
     struct Pending {
+        var generation: Generation
+        var timing = Recommendation.Timing()
+        /// Events of the caller's own history that the model sees; 0 until the first pass.
+        var historyUsed = 0
         let request: RecommendationRequest
+        let itemGenerated: ItemHandler?
         let completion: Completion
     }
 
@@ -73,9 +82,11 @@ package final class Engine: Sendable {
 
     /// Admits a request, or refuses it before any work.
     ///
+    /// - Parameter itemGenerated: for mode `sequence`, told each item before the completion; nil: nobody waits for it.
     /// - Throws: `.unavailable`, `.queueFull`, `.deadlineUnreachable` (then `completion` is never called).
     package func submit(
         _ request: RecommendationRequest,
+        itemGenerated: ItemHandler? = nil,
         completion: @escaping Completion
     ) throws(EngineError) -> Ticket {
         let now = Instant.now()
@@ -87,14 +98,7 @@ package final class Engine: Sendable {
             }
             state.nextID += 1
             let id = state.nextID
-            let entry = Scheduler.Entry(
-                id: id,
-                events: max(1, min(request.history.count, window)),
-                arrival: request.arrival,
-                deadline: request.deadline,
-                priority: request.priority
-            )
-            switch state.scheduler.admit(entry, now: now) {
+            switch state.scheduler.admit(entry(id, request), now: now) {
             case .admitted: break
             case .queueFull(let retryAfter):
                 return .failure(EngineError(.queueFull, "the queue is full", retryAfterNanoseconds: retryAfter))
@@ -107,7 +111,12 @@ package final class Engine: Sendable {
                     )
                 )
             }
-            state.waiting[id] = Pending(request: request, completion: completion)
+            state.waiting[id] = Pending(
+                generation: Generation(request),
+                request: request,
+                itemGenerated: itemGenerated,
+                completion: completion
+            )
             let wakes = state.isThreadAsleep
             state.isThreadAsleep = false
             if let deadline = request.deadline { armExpiry(&state, for: deadline) }
@@ -117,6 +126,17 @@ package final class Engine: Sendable {
         if admitted.wakes { wakeUp.signal() }
         observer.queueDepthChanged(to: admitted.depth)
         return admitted.ticket
+    }
+
+    /// What the scheduler sees of a request's next pass.
+    func entry(_ id: UInt64, _ request: RecommendationRequest) -> Scheduler.Entry {
+        Scheduler.Entry(
+            id: id,
+            events: max(1, min(request.history.count, window)),
+            arrival: request.arrival,
+            deadline: request.deadline,
+            priority: request.priority
+        )
     }
 
     /// Gives a request up because nobody waits for it any more. Its completion will not be called, unless it is being
@@ -148,6 +168,11 @@ package final class Engine: Sendable {
     /// Ends the engine: what waits is refused, a running batch is finished, then the thread ends.
     package func stop() {
         change(to: .stopped)
+        refuseWaiting()
+    }
+
+    /// Answers everything that waits with a refusal.
+    func refuseWaiting() {
         let abandoned = state.withLock { state in
             _ = state.scheduler.removeAll()
             defer { state.waiting.removeAll() }
@@ -177,7 +202,7 @@ package final class Engine: Sendable {
     }
 
     /// Arms the timer that answers overdue requests on time even while a long batch runs.
-    private func armExpiry(_ state: inout State, for deadline: Instant) {
+    func armExpiry(_ state: inout State, for deadline: Instant) {
         if let armed = state.expiryArmedFor, armed <= deadline { return }
         state.expiryArmedFor = deadline
         state.expiryTimer?.arm(for: deadline)

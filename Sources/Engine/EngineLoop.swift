@@ -39,6 +39,8 @@ extension Engine {
         change(to: .ready(executor.device))
         serve(with: executor)
         change(to: .stopped)
+        // A sequence whose pass ran while the engine was stopped has gone back to waiting.
+        refuseWaiting()
     }
 
     /// Runs batches at the window's length, so that memory is there, pages are touched and admission has a first
@@ -108,42 +110,38 @@ extension Engine {
     /// Answers requests without a history by popularity and computes the others as one batch.
     private func run(_ batch: [(id: UInt64, pending: Pending)], with executor: BatchExecutor) {
         let start = Instant.now()
-        let cold = batch.filter { $0.pending.request.history.isEmpty }
-        let warm = batch.filter { !$0.pending.request.history.isEmpty }
-        for (id, pending) in cold {
+        var computed = batch
+        computed.removeAll { id, pending in
+            guard pending.generation.next.history.isEmpty else { return false }
             let timing = Recommendation.Timing(queue: start.nanoseconds(since: pending.request.arrival))
-            complete(id, pending, .success(catalogue.coldStart(pending.request, timing: timing)))
+            finish(id, pending, .success(catalogue.coldStart(pending.request, timing: timing)))
+            return true
         }
-        guard !warm.isEmpty else { return }
+        guard !computed.isEmpty else { return }
 
-        let requests = warm.map(\.pending.request)
+        let requests = computed.map(\.pending.generation.next)
         let lengths = requests.map(executor.events(of:))
         do throws(ComputeError) {
             let (selections, durations) = try executor.run(requests)
-            let waits = requests.map { start.nanoseconds(since: $0.arrival) }
-            state.withLock {
-                $0.scheduler.finished(
-                    events: lengths.reduce(0, +),
-                    nanoseconds: durations.prefill + durations.topK
-                )
+            let events = lengths.reduce(0, +)
+            state.withLock { $0.scheduler.finished(events: events, nanoseconds: durations.prefill + durations.topK) }
+            var waits: [UInt64] = []
+            for index in computed.indices {
+                let isFirstPass = computed[index].pending.generation.items.isEmpty
+                if isFirstPass {
+                    let wait = start.nanoseconds(since: requests[index].arrival)
+                    waits.append(wait)
+                    computed[index].pending.historyUsed = lengths[index]
+                    computed[index].pending.timing.queue = wait
+                    computed[index].pending.timing.prefill = durations.prefill
+                }
+                computed[index].pending.timing.decode += durations.topK + (isFirstPass ? 0 : durations.prefill)
             }
             // Counted before anybody is answered: who has a reply finds it in the metrics.
             observer.batchFinished(
-                BatchReport(
-                    queueWaits: waits,
-                    lengths: lengths,
-                    durations: durations,
-                    memory: executor.memory
-                )
+                BatchReport(queueWaits: waits, lengths: lengths, durations: durations, memory: executor.memory)
             )
-            for (index, (id, pending)) in warm.enumerated() {
-                let timing = Recommendation.Timing(
-                    queue: waits[index],
-                    prefill: durations.prefill,
-                    decode: durations.topK
-                )
-                complete(id, pending, recommendation(selections[index], requests[index], lengths[index], timing))
-            }
+            for (index, (id, pending)) in computed.enumerated() { advance(id, pending, selections[index]) }
         } catch {
             observer.deviceFailed(error)
             let failure = EngineError(
@@ -151,32 +149,47 @@ extension Engine {
                 "the device failed: \(error.message)",
                 retryAfterNanoseconds: 1_000_000_000
             )
-            for (id, pending) in warm { complete(id, pending, .failure(failure)) }
+            for (id, pending) in computed { finish(id, pending, .failure(failure)) }
         }
     }
 
-    private func recommendation(
-        _ selection: [ScoredRow],
-        _ request: RecommendationRequest,
-        _ length: Int,
-        _ timing: Recommendation.Timing
-    ) -> Result<Recommendation, EngineError> {
-        guard selection.allSatisfy({ $0.score.isFinite }) else {
-            return .failure(EngineError(.computationFailed, "the model's scores are not finite numbers"))
+    /// Hands a pass's selection to its request: answers it, or queues it for its next pass.
+    private func advance(_ id: UInt64, _ pending: Pending, _ selection: [ScoredRow]) {
+        var pending = pending
+        let known = pending.generation.items.count
+        let progress = pending.generation.take(selection)
+        if let itemGenerated = pending.itemGenerated, state.withLock({ $0.running[id] == false }) {
+            for (index, item) in pending.generation.items.enumerated().dropFirst(known) {
+                itemGenerated(item, index + 1)
+            }
         }
-        return .success(
-            Recommendation(
-                items: selection,
+        switch progress {
+        case .goesOn:
+            let next = entry(id, pending.generation.next)
+            state.withLock { state in
+                // Cancelled while it was computed: it is gone.
+                guard state.running.removeValue(forKey: id) == false else { return }
+                state.waiting[id] = pending
+                state.scheduler.readmit(next)
+                if let deadline = next.deadline { armExpiry(&state, for: deadline) }
+            }
+        case .done:
+            let recommendation = Recommendation(
+                items: pending.generation.items,
                 source: .model,
-                historyUsed: length,
-                exhausted: selection.count < request.count,
-                timing: timing
+                historyUsed: pending.historyUsed,
+                exhausted: pending.generation.isExhausted,
+                timing: pending.timing
             )
-        )
+            finish(id, pending, .success(recommendation))
+        case .failed:
+            let failure = EngineError(.computationFailed, "the model's scores are not finite numbers")
+            finish(id, pending, .failure(failure))
+        }
     }
 
     /// Calls the completion, unless the caller has gone away meanwhile.
-    private func complete(_ id: UInt64, _ pending: Pending, _ result: Result<Recommendation, EngineError>) {
+    private func finish(_ id: UInt64, _ pending: Pending, _ result: Result<Recommendation, EngineError>) {
         let isCancelled = state.withLock { $0.running.removeValue(forKey: id) } ?? false
         if !isCancelled { pending.completion(result) }
     }

@@ -13,7 +13,7 @@ package enum CancellationStage: String, Sendable, Hashable, CaseIterable {
 
 /// A batch that has run.
 package struct BatchReport: Sendable {
-    /// How long each of its requests had waited, in nanoseconds, one entry a request.
+    /// How long each request whose first pass this was had waited, in nanoseconds.
     package var queueWaits: [UInt64]
     /// Events computed for each request.
     package var lengths: [Int]

@@ -29,7 +29,15 @@ package enum Priority: String, Sendable, Hashable, CaseIterable {
     case high, normal, low
 }
 
-/// A request for the k best next items.
+/// What `count` items means.
+package enum RecommendationMode: Sendable, Equatable {
+    /// The best next items.
+    case topK
+    /// Items one after another, each fed back before the next is generated; nil: greedily.
+    case sequence(Sampling?)
+}
+
+/// A request for items.
 package struct RecommendationRequest: Sendable {
     /// Catalogue rows, oldest first; may be longer than the model's window. Unknown items are already gone.
     package var history: [Int32]
@@ -39,6 +47,7 @@ package struct RecommendationRequest: Sendable {
     package var requestTime: Int64
     /// How many items are wanted, at least 1.
     package var count: Int
+    package var mode: RecommendationMode
     package var eligibility: Eligibility
     package var priority: Priority
     /// When the request's last byte had arrived.
@@ -51,6 +60,7 @@ package struct RecommendationRequest: Sendable {
         timestamps: [Int64]?,
         requestTime: Int64,
         count: Int,
+        mode: RecommendationMode = .topK,
         eligibility: Eligibility = Eligibility(),
         priority: Priority = .normal,
         arrival: Instant,
@@ -60,6 +70,7 @@ package struct RecommendationRequest: Sendable {
         self.timestamps = timestamps
         self.requestTime = requestTime
         self.count = count
+        self.mode = mode
         self.eligibility = eligibility
         self.priority = priority
         self.arrival = arrival
@@ -75,7 +86,8 @@ package struct Recommendation: Sendable {
         case popularity
     }
 
-    /// Best first; ties toward the smaller row. The score is the model's, or the popularity of a cold start.
+    /// Best first, ties toward the smaller row; in mode `sequence` as they were generated. The score is the model's, or
+    /// the popularity of a cold start.
     package var items: [ScoredRow]
     package var source: Source
     /// Events of the history that the model saw.
@@ -84,7 +96,8 @@ package struct Recommendation: Sendable {
     package var exhausted: Bool
     package var timing: Timing
 
-    /// Where the time went, in nanoseconds. A batch's phases count in full for each of its requests.
+    /// Where the time went, in nanoseconds. A batch's phases count in full for each of its requests. `prefill` is the
+    /// first pass's encoding, `decode` its selection and all passes after it.
     package struct Timing: Sendable, Equatable {
         package var queue: UInt64 = 0
         package var prefill: UInt64 = 0

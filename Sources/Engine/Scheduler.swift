@@ -104,11 +104,18 @@ package struct Scheduler: Sendable {
                 return .deadlineUnreachable(retryAfter: wait)
             }
         }
+        insert(entry)
+        return .admitted
+    }
+
+    /// Takes a request back in for its next pass. It has been admitted once and is never refused.
+    package mutating func readmit(_ entry: Entry) { insert(entry) }
+
+    private mutating func insert(_ entry: Entry) {
         entries[entry.id] = entry
         queuedEvents += entry.events
         admissions += 1
         order.insert(Place(due: due(entry), number: admissions, id: entry.id))
-        return .admitted
     }
 
     /// Takes a waiting request out. False if it does not wait (any more).

@@ -144,8 +144,10 @@ struct ChannelState {
 
     /// No further request. An idle connection may have one in its socket already, so that is looked at first.
     mutating func drain(_ context: inout LoopContext) {
-        isReadable = true
-        if connection.input == .idle { read(&context) }
+        if connection.input == .idle {
+            isReadable = true
+            read(&context)
+        }
         connection.drain()
         run(&context)
     }

@@ -1,4 +1,5 @@
-// How many connections are open, in all and for each client address, over all loops of a server.
+// How many connections are open, in all and for each client address, over all loops of a server. Addresses are counted
+// only where their cap is narrower than the cap on all, so by default a connection costs an atomic addition.
 
 import Synchronization
 
@@ -13,17 +14,13 @@ final class ConnectionCounter: Sendable {
         case dropped
     }
 
-    private struct State {
-        var total = 0
-        var byAddress: [UInt64: Int] = [:]
-    }
-
     /// Connections beyond a cap that are answered at the same time.
     private static let refusalRoom = 256
 
     private let maximum: Int
     private let maximumPerAddress: Int
-    private let state = Mutex(State())
+    private let count = Atomic<Int>(0)
+    private let countByAddress = Mutex<[UInt64: Int]>([:])
 
     init(limits: HTTPLimits) {
         maximum = limits.connections
@@ -31,28 +28,35 @@ final class ConnectionCounter: Sendable {
     }
 
     func admit(_ peer: PeerAddress) -> Admission {
-        let key = peer.countingKey
-        return state.withLock { state in
-            let total = state.total + 1
-            let ofAddress = key.map { (state.byAddress[$0] ?? 0) + 1 } ?? 0
-            let excess = max(total - maximum, ofAddress - maximumPerAddress)
-            guard excess <= ConnectionCounter.refusalRoom else { return .dropped }
-            state.total = total
-            if let key { state.byAddress[key] = ofAddress }
-            return excess > 0 ? .refused : .admitted
+        var excess = count.add(1, ordering: .relaxed).newValue - maximum
+        if let key = countingKey(peer) {
+            let ofAddress = countByAddress.withLock { counts in
+                counts[key, default: 0] += 1
+                return counts[key, default: 0]
+            }
+            excess = max(excess, ofAddress - maximumPerAddress)
         }
+        guard excess <= ConnectionCounter.refusalRoom else {
+            release(peer)
+            return .dropped
+        }
+        return excess > 0 ? .refused : .admitted
     }
 
     /// A counted connection is closed.
     func release(_ peer: PeerAddress) {
-        let key = peer.countingKey
-        state.withLock { state in
-            state.total -= 1
-            guard let key, let ofAddress = state.byAddress[key] else { return }
-            state.byAddress[key] = ofAddress > 1 ? ofAddress - 1 : nil
+        count.subtract(1, ordering: .relaxed)
+        guard let key = countingKey(peer) else { return }
+        countByAddress.withLock { counts in
+            let left = (counts[key] ?? 0) - 1
+            counts[key] = left > 0 ? left : nil
         }
     }
 
     /// Open connections.
-    var total: Int { state.withLock { $0.total } }
+    var total: Int { count.load(ordering: .relaxed) }
+
+    private func countingKey(_ peer: PeerAddress) -> UInt64? {
+        maximumPerAddress < maximum ? peer.countingKey : nil
+    }
 }

@@ -16,6 +16,14 @@ package struct HTTPRequestHead: Sendable {
         self.peer = peer
     }
 
+    /// The head that these octets are, from the request line to the empty line, as the server would read it; nil if it would
+    /// refuse it, or if they are more or less than one head. For tests of handlers.
+    package init?(parsing bytes: [UInt8], peer: PeerAddress = .local) {
+        var parser = RequestParser(limits: HTTPLimits())
+        guard parser.parse(bytes.span) == .complete(byteCount: bytes.count) else { return nil }
+        self.init(bytes: bytes, parsed: parser.head, peer: peer)
+    }
+
     package var method: HTTPMethod { parsed.method }
 
     /// Whether the client speaks HTTP/1.0, whose replies cannot be chunked.

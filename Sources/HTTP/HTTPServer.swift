@@ -96,8 +96,8 @@ package final class HTTPServer: Sendable {
         }
     }
 
-    /// Closes everything at once; clients that wait for a reply see their connection end. Returns when all descriptors are
-    /// closed, or at once if called on a loop.
+    /// Closes everything at once; clients that wait for a reply see their connection end. Returns when all sockets are closed,
+    /// or at once if called on a loop.
     package func stop() {
         let loops = state.withLock { state in
             let loops = state.loops

@@ -8,6 +8,8 @@ import Glibc
 struct LoopCore {
     /// Connections accepted from one listener before others have their turn.
     private static let acceptBudget = 64
+    /// Budgets spent on a backlog before its listener is closed: more than any backlog holds.
+    private static let backlogRounds = 1_024
     /// How long a listener rests when accepting fails for want of memory or descriptors.
     private static let restNanoseconds: UInt64 = 100_000_000
     private static let readBufferBytes = 65_536
@@ -60,7 +62,11 @@ struct LoopCore {
         reserve = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
         wheel = TimerWheel(now: now)
         events = .allocate(capacity: Int(CLinux_epoll_batch))
-        watch(mailbox.eventDescriptor, CLinux_EPOLLIN | CLinux_EPOLLET)
+        guard watch(mailbox.eventDescriptor, CLinux_EPOLLIN | CLinux_EPOLLET) else {
+            let error = HTTPError(.system, "An eventfd cannot be watched: \(Syscall.message(errno)).")
+            tearDown()
+            throw error
+        }
     }
 
     /// The descriptor that becomes readable when there is something to do.
@@ -75,7 +81,7 @@ struct LoopCore {
     /// Begins to accept.
     mutating func listen(on sockets: [ListenSocket]) {
         listeners = sockets
-        for listener in listeners { watch(listener.fd, CLinux_EPOLLIN) }
+        watchListeners()
     }
 
     /// Frees what the loop holds. Nothing may be called after it.
@@ -155,7 +161,7 @@ struct LoopCore {
     private mutating func advanceTimers() {
         if let rest = listenersRestUntil, context.now >= rest {
             listenersRestUntil = nil
-            for listener in listeners { watch(listener.fd, CLinux_EPOLLIN) }
+            watchListeners()
         }
         wheel.advance(to: context.now, into: &due)
         guard !due.isEmpty else { return }
@@ -194,35 +200,45 @@ struct LoopCore {
         return channel
     }
 
-    private func watch(_ fd: Int32, _ events: UInt32) {
-        // Fails only for want of kernel memory. A listener or mailbox that is lost then is found out by the tests of
-        // the first request; nothing is lost later, for nothing is added later but connections.
-        _ = CLinux_epoll_add(epoll, fd, events, UInt64(UInt32(bitPattern: fd)))
+    /// Watches a descriptor that is no connection. False if the kernel has no memory for it.
+    private func watch(_ fd: Int32, _ events: UInt32) -> Bool {
+        CLinux_epoll_add(epoll, fd, events, UInt64(UInt32(bitPattern: fd))) == 0
     }
 
-    private mutating func accept(_ listener: ListenSocket) {
+    /// Watches the listeners; if that fails, all of them rest and it is tried again.
+    private mutating func watchListeners() {
+        for listener in listeners where !watch(listener.fd, CLinux_EPOLLIN) {
+            restListeners()
+            return
+        }
+    }
+
+    /// Accepts what waits, within the budget. True if there may be more.
+    @discardableResult
+    private mutating func accept(_ listener: ListenSocket) -> Bool {
         for _ in 0..<LoopCore.acceptBudget {
             let (result, peer) = Syscall.accept(listener.fd)
             switch result {
             case .value(let fd):
-                open(Int32(truncatingIfNeeded: fd), peer: listener.isLocal ? .local : peer, isLocal: listener.isLocal)
+                open(Int32(truncatingIfNeeded: fd), peer: peer)
             case .wouldBlock:
-                return
+                return false
             case .failed(let code):
                 context.handler.observe(.acceptFailed(errno: code))
                 switch code {
                 case EMFILE, ENFILE:
                     if !shedConnection(of: listener) { restListeners() }
-                    return
+                    return false
                 case ENOBUFS, ENOMEM:
                     restListeners()
-                    return
+                    return false
                 default:
                     // The connection was gone before it was accepted (ECONNABORTED and network errors, accept(2)).
                     continue
                 }
             }
         }
+        return true
     }
 
     /// Out of descriptors: gives up the reserve to accept one connection and close it. Left in the backlog it would keep
@@ -243,17 +259,12 @@ struct LoopCore {
         for listener in listeners { _ = CLinux_epoll_remove(epoll, listener.fd) }
     }
 
-    private mutating func open(_ fd: Int32, peer: PeerAddress, isLocal: Bool) {
+    private mutating func open(_ fd: Int32, peer: PeerAddress) {
         let admission = counter.admit(peer)
         if case .dropped = admission {
             Syscall.close(fd)
             context.handler.observe(.connectionRefused(wasDropped: true))
             return
-        }
-        if !isLocal {
-            // Without these the connection is slower, not wrong.
-            _ = CLinux_set_no_delay(fd)
-            _ = CLinux_set_unsent_low_water(fd, 65_536)
         }
         generation = generation == .max ? LoopCore.ownGeneration + 1 : generation + 1
         let token = UInt64(generation) << 32 | UInt64(UInt32(bitPattern: fd))
@@ -295,7 +306,11 @@ struct LoopCore {
     private mutating func drain() {
         guard !isEnding else { return }
         // What waits in the backlog would be reset by closing the listener. Its clients are answered like others.
-        for listener in listeners { accept(listener) }
+        for listener in listeners {
+            for _ in 0..<LoopCore.backlogRounds {
+                guard accept(listener) else { break }
+            }
+        }
         closeListeners()
         for case let channel? in channels {
             channel.state.drain(&context)

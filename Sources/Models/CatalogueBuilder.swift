@@ -150,15 +150,12 @@ struct CatalogueBuilder {
             throw JSONError("id \(text) stands on line \(lineNumbers[Int(other)]) already")
         }
         rowsByID.insert(hash, row)
-        var text: [UInt8] = []
-        text.reserveCapacity(id.count + 2)
-        text.append(UInt8(ascii: "\""))
-        text.append(contentsOf: id)
-        text.append(UInt8(ascii: "\""))
-        ids.set(Int(row), text)
-        var json: [UInt8] = []
-        appendJSONString(id, to: &json)
-        if json.count != text.count { escapedIDs[row] = json }
+        ids.set(Int(row), quoting: id)
+        if id.contains(where: { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) {
+            var json: [UInt8] = []
+            appendJSONString(id, to: &json)
+            escapedIDs[row] = json
+        }
     }
 
     // MARK: - Finishing

@@ -19,6 +19,15 @@ struct TextColumn: Sendable {
         bytes.append(contentsOf: text)
     }
 
+    /// Sets the text of a row that has none to this text in quotes.
+    mutating func set(_ row: Int, quoting text: [UInt8]) {
+        starts[row] = bytes.count
+        lengths[row] = Int32(text.count + 2)
+        bytes.append(UInt8(ascii: "\""))
+        bytes.append(contentsOf: text)
+        bytes.append(UInt8(ascii: "\""))
+    }
+
     /// Adds a row with this text.
     mutating func append(_ text: [UInt8]) {
         starts.append(bytes.count)

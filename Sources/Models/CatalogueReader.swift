@@ -1,6 +1,8 @@
 // Reads `catalogue.jsonl`: one JSON object a line with `index` and `id`, and perhaps `title`, `tags`, `popularity`. Other
 // keys are stepped over, because operators keep more about their items than we need; blank lines too.
 
+import Glibc
+
 extension Catalogue {
     /// Reads a catalogue.
     ///
@@ -29,12 +31,12 @@ extension Catalogue {
         var keyBuffer: [UInt8] = []
         var textBuffer: [UInt8] = []
         var number = 0
-        var rest = bytes.bindMemory(to: UInt8.self)[...]
-        while !rest.isEmpty {
+        var rest = bytes
+        while let start = rest.baseAddress, !rest.isEmpty {
             number += 1
-            let end = rest.firstIndex(of: UInt8(ascii: "\n")) ?? rest.endIndex
-            let text = UnsafeBufferPointer(rebasing: rest[rest.startIndex..<end])
-            rest = end == rest.endIndex ? rest[end...] : rest[(end + 1)...]
+            let length = memchr(start, Int32(UInt8(ascii: "\n")), rest.count).map { UnsafeRawPointer($0) - start }
+            let text = UnsafeRawBufferPointer(rebasing: rest[..<(length ?? rest.count)]).bindMemory(to: UInt8.self)
+            rest = UnsafeRawBufferPointer(rebasing: rest[min(rest.count, text.count + 1)...])
             if text.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
             do throws(JSONError) {
                 line.clear()
@@ -78,7 +80,8 @@ extension CatalogueLine {
         text: inout [UInt8]
     ) throws(JSONError) {
         var scanner = JSONScanner(line)
-        var seen: Set<CatalogueField> = []
+        // One bit a field: a set would be made anew for every line.
+        var seen: UInt8 = 0
         var isFirst = true
         try scanner.beginObject()
         while try scanner.nextKey(into: &key, isFirst: &isFirst) {
@@ -86,7 +89,8 @@ extension CatalogueLine {
                 try scanner.skipValue(depth: 1)
                 continue
             }
-            guard seen.insert(field).inserted else { throw JSONError("\(field.rawValue) stands twice") }
+            guard seen & 1 << field.rawValue == 0 else { throw JSONError("\(field) stands twice") }
+            seen |= 1 << field.rawValue
             switch field {
             case .index:
                 guard try scanner.kind() == .number, case .integer(let value) = try scanner.number() else {
@@ -156,7 +160,7 @@ extension CatalogueLine {
 }
 
 /// The keys of a line that mean something here.
-private enum CatalogueField: String {
+private enum CatalogueField: UInt8 {
     case index
     case id
     case title

@@ -5,10 +5,7 @@ extension Catalogue {
     ///
     /// - Throws: `BundleError.unwritable`.
     package func write(path: String) throws(BundleError) {
-        var tagsByRow: [Int32: [Int32]] = [:]
-        for tag in 0..<Int32(tagCount) {
-            for row in rows(withTag: tag) { tagsByRow[row, default: []].append(tag) }
-        }
+        let tagsByRow = self.tagsByRow()
         var file = try FileWriter(path: path)
         var line: [UInt8] = []
         for row in 1..<Int32(rowCount) where contains(row) {
@@ -19,7 +16,8 @@ extension Catalogue {
                 line.append(contentsOf: ",\"title\":".utf8)
                 appendJSONString(title.utf8, to: &line)
             }
-            if let tags = tagsByRow[row] {
+            let tags = tagsByRow.tags[tagsByRow.starts[Int(row)]..<tagsByRow.starts[Int(row) + 1]]
+            if !tags.isEmpty {
                 line.append(contentsOf: ",\"tags\":".utf8)
                 for (index, tag) in tags.enumerated() {
                     line.append(UInt8(ascii: index == 0 ? "[" : ","))
@@ -36,5 +34,23 @@ extension Catalogue {
             try file.append(line)
         }
         try file.commit()
+    }
+
+    /// Tags grouped by row: the start of each row's group and one end more, and the tags.
+    private func tagsByRow() -> (starts: [Int], tags: [Int32]) {
+        var starts = Array(repeating: 0, count: rowCount + 1)
+        for tag in 0..<Int32(tagCount) {
+            for row in rows(withTag: tag) { starts[Int(row) + 1] += 1 }
+        }
+        for row in 0..<rowCount { starts[row + 1] += starts[row] }
+        var next = starts
+        var tags = Array(repeating: Int32(0), count: starts[rowCount])
+        for tag in 0..<Int32(tagCount) {
+            for row in rows(withTag: tag) {
+                tags[next[Int(row)]] = tag
+                next[Int(row)] += 1
+            }
+        }
+        return (starts, tags)
     }
 }

@@ -3,7 +3,8 @@
 //
 // A file that is cut short while it is mapped makes the kernel send SIGBUS on the next access to a page that is gone.
 // That cannot be checked for; it is ruled out by contract: a bundle never changes once written (`BundleWriter` makes a
-// new directory and renames it into place), and deleting or renaming a mapped file is harmless.
+// new directory and renames it into place), and deleting or renaming a mapped file is harmless. A checkpoint is mapped by
+// a command and not by the server: whoever imports one that is still being written loses that command.
 
 import Glibc
 

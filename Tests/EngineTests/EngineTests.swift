@@ -142,6 +142,72 @@ private final class Fixture: Sendable {
         #expect(fixture.control.batches.isEmpty)
     }
 
+    @Test func generatesASequence_FeedingEachItemBack() throws {
+        let fixture = try Fixture()
+        var request = fixture.request([1, 3], count: 3)
+        request.mode = .sequence(nil)
+        try fixture.submit("a", request)
+        let recommendation = try #require(fixture.wait(for: 1)["a"]).get()
+        #expect(recommendation.items.map(\.row) == [2, 4, 5])
+        #expect(recommendation.historyUsed == 2)
+        #expect(!recommendation.exhausted)
+        #expect(fixture.control.batches == [[[1, 3]], [[1, 3, 2]], [[1, 3, 2, 4]]])
+    }
+
+    @Test func tellsEachItemOfASequence_BeforeTheCompletion() throws {
+        let fixture = try Fixture()
+        var request = fixture.request([1], count: 3)
+        request.mode = .sequence(nil)
+        let told = Mutex<[String]>([])
+        let done = DispatchSemaphore(value: 0)
+        _ = try fixture.engine.submit(
+            request,
+            itemGenerated: { item, rank in told.withLock { $0.append("\(rank): \(item.row)") } },
+            completion: { _ in
+                told.withLock { $0.append("done") }
+                done.signal()
+            }
+        )
+        done.wait()
+        #expect(told.withLock { $0 } == ["1: 2", "2: 3", "3: 4", "done"])
+    }
+
+    @Test func endsASequenceEarly_WhenNothingIsEligibleAnyMore() throws {
+        let fixture = try Fixture()
+        var request = fixture.request([1], count: 5)
+        request.mode = .sequence(nil)
+        request.eligibility.allowance = .init(rows: [1, 7, 9], tags: [])
+        try fixture.submit("a", request)
+        let recommendation = try #require(fixture.wait(for: 1)["a"]).get()
+        #expect(recommendation.items.map(\.row) == [7, 9])
+        #expect(recommendation.exhausted)
+    }
+
+    @Test func sequencesAndOthers_ShareBatches() throws {
+        let fixture = try Fixture(gated: true)
+        var sequence = fixture.request([1], count: 2)
+        sequence.mode = .sequence(nil)
+        try fixture.submit("sequence", sequence)
+        fixture.control.reachedGate.wait()
+        try fixture.submit("other", fixture.request([5]))
+        fixture.release()
+        #expect(fixture.wait(for: 2).count == 2)
+        #expect(fixture.control.batches.map(\.count) == [1, 2])
+    }
+
+    @Test func refusesASequenceBetweenItsPasses_WhenStopped() throws {
+        let fixture = try Fixture(gated: true)
+        var request = fixture.request([1], count: 5)
+        request.mode = .sequence(nil)
+        try fixture.submit("sequence", request)
+        fixture.control.reachedGate.wait()
+        fixture.engine.stop()
+        fixture.release()
+        let outcomes = fixture.wait(for: 1)
+        #expect(throws: EngineError(.unavailable, "")) { try #require(outcomes["sequence"]).get() }
+        fixture.ended.wait()
+    }
+
     @Test func batchesWhatArrives_WhileABatchRuns() throws {
         let fixture = try Fixture(gated: true)
         try fixture.submit("first", fixture.request([1]))
@@ -208,6 +274,18 @@ private final class Fixture: Sendable {
         try fixture.submit("a", fixture.request([1]))
         let outcome = fixture.wait(for: 1)["a"]
         #expect(throws: EngineError(.computationFailed, "")) { try #require(outcome).get() }
+    }
+
+    @Test func fails_WhenNothingCouldBeSelectedThoughItemsAreEligible() throws {
+        let fixture = try Fixture()
+        fixture.control.state.withLock { $0.selectsNothing = true }
+        try fixture.submit("a", fixture.request([1]))
+        var nothingEligible = fixture.request([1])
+        nothingEligible.eligibility.allowance = .init(rows: [1], tags: [])
+        try fixture.submit("b", nothingEligible)
+        let outcomes = fixture.wait(for: 2)
+        #expect(throws: EngineError(.computationFailed, "")) { try #require(outcomes["a"]).get() }
+        #expect(try fixture.rows(outcomes["b"]) == [])
     }
 
     @Test func finishesWhatItAdmitted_ThenEnds_WhenDrained() throws {

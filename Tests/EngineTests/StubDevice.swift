@@ -12,6 +12,8 @@ final class DeviceControl: Sendable {
     struct State {
         var failure: ComputeError?
         var score: Float = 1
+        /// As a device does whose scores are all NaN.
+        var selectsNothing = false
         /// Histories of each batch that was computed.
         var batches: [[[Int32]]] = []
     }
@@ -116,11 +118,11 @@ final class StubStream: Compute.Stream {
     func zeroRows(_ tensor: Tensor, rows: [Int32]) throws(ComputeError) {}
 
     func selectTopK(_ operation: TopKOperation) throws(ComputeError) -> TopKTicket {
-        let score = control.state.withLock { $0.score }
+        let (score, selectsNothing) = control.state.withLock { ($0.score, $0.selectsNothing) }
         selections = zip(operation.masks, operation.counts).map { mask, count in
             (1..<Int32(operation.catalogue.rows)).lazy
                 .filter { row in !mask.excluded.contains(row) && mask.allows(row) }
-                .prefix(count)
+                .prefix(selectsNothing ? 0 : count)
                 .map { ScoredRow(row: $0, score: score) }
         }
         return TopKTicket(id: 0)

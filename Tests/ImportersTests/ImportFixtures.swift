@@ -15,8 +15,13 @@ func fixture(_ name: String, file: String = #filePath) -> String {
 final class TemporaryDirectory {
     let path: String
 
-    init() throws {
-        path = FileManager.default.temporaryDirectory.path + "/genrec-import-" + UUID().uuidString
+    /// - Parameter inMemory: in the system's memory file system, where there is one: for tests that write thousands of
+    ///   files.
+    init(inMemory: Bool = false) throws {
+        let memory = "/dev/shm"
+        let isMemory = inMemory && FileManager.default.isWritableFile(atPath: memory)
+        let parent = isMemory ? memory : FileManager.default.temporaryDirectory.path
+        path = parent + "/genrec-import-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
     }
 

@@ -103,6 +103,14 @@ import Testing
         #expect(message().hasPrefix("\(directory)/config.json"))
     }
 
+    @Test func demoOfTheProject_Loads() throws {
+        let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
+        let bundle = try ModelBundle.load(directory: root + "/Config/demo")
+        #expect(bundle.configuration.name == "demo")
+        #expect(bundle.catalogue.count == 1200)
+        #expect(bundle.catalogue.title(bundle.catalogue.row(of: "drama-1-02") ?? 0) == "Drama 1, episode 2")
+    }
+
     // MARK: - Writing
 
     @Test func emptyDirectory_IsTakenAndOthersAreNot() throws {

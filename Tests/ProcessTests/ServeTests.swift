@@ -109,6 +109,25 @@ import Testing
         }
     }
 
+    @Test func sampledSequence_IsRepeatedByItsSeed_AndBoundedByItsNucleus() throws {
+        try withServer { connection, _ in
+            func ask(_ sampling: String) throws -> [String] {
+                try connection.recommend(
+                    """
+                    {"history":\(Self.history),"request_time":1700800000,"k":8,"mode":"sequence"\(sampling)}
+                    """
+                ).items()
+            }
+            let greedy = try ask("")
+            #expect(Set(greedy).count == 8)
+            #expect(try ask(",\"sampling\":{\"temperature\":0.5,\"top_p\":1e-6,\"seed\":1}") == greedy)
+            let drawn = try ask(",\"sampling\":{\"temperature\":0.5,\"seed\":7}")
+            #expect(Set(drawn).count == 8)
+            #expect(try ask(",\"sampling\":{\"temperature\":0.5,\"seed\":7}") == drawn)
+            #expect(try ask(",\"sampling\":{\"temperature\":0.5,\"seed\":8}") != drawn)
+        }
+    }
+
     @Test func unknownItems_AreSkippedAndCounted() throws {
         try withServer { connection, _ in
             let known = try connection.recommend(
@@ -130,7 +149,7 @@ import Testing
         ("{\"history\":{\"items\":[\"a\",\"b\"],\"timestamps\":[2,1]}}", 422),
         ("{\"history\":{\"items\":[\"a\",\"b\"],\"timestamps\":[1]}}", 422),
         ("{\"history\":[{\"item\":\"a\",\"timestamp\":1},{\"item\":\"b\"}]}", 422),
-        ("{\"history\":[],\"mode\":\"sequence\"}", 422), ("{\"history\":[],\"deadline_ms\":0}", 422),
+        ("{\"history\":[],\"mode\":\"beam\"}", 422), ("{\"history\":[],\"deadline_ms\":0}", 422),
         ("{\"history\":[],\"stream\":true}", 422), ("{\"history\":[],\"priority\":\"urgent\"}", 422),
     ])
     func unusableBody_GetsAProblemThatNamesTheFault(body: String, status: Int) throws {
@@ -328,11 +347,13 @@ import Testing
             let object = try #require(try JSONSerialization.jsonObject(with: file) as? [String: Any])
             try withServer(["--bundle", output]) { connection, _ in
                 for example in try #require(object["cases"] as? [[String: Any]]) {
-                    for (key, seen) in [("top", false), ("top_unseen", true)] {
+                    for (key, seen, mode) in [
+                        ("top", false, "top_k"), ("top_unseen", true, "top_k"), ("greedy_unseen", true, "sequence"),
+                    ] {
                         let answers = try #require(example[key] as? [[String: Any]])
                         let body: [String: Any] = [
                             "history": example["history"] ?? [], "request_time": example["request_time"] ?? 0,
-                            "k": answers.count, "exclude": ["seen": seen],
+                            "k": answers.count, "mode": mode, "exclude": ["seen": seen],
                         ]
                         let reply = try connection.recommend(
                             String(decoding: try JSONSerialization.data(withJSONObject: body), as: UTF8.self)

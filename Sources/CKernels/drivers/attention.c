@@ -54,7 +54,8 @@ static const float *bias_of(const gk_attention *job, size_t b, size_t tile, size
     if (!job->buckets || !job->buckets_ready) {
         const int64_t *times = job->times + job->offsets[b] + b;
         // A row's own time is that of the event after it. Lanes without a row repeat the last.
-        for (size_t lane = 0; lane < gk_lanes; lane++) query_times[lane] = times[row + 1 + (lane < rows ? lane : rows - 1)];
+        for (size_t lane = 0; lane < gk_lanes; lane++)
+            query_times[lane] = times[row + 1 + (lane < rows ? lane : rows - 1)];
         job->kernels->time_buckets(query_times, times, keys, job->cells, buckets);
     }
     job->kernels->bias_tile(keys, buckets, job->time, job->position + row, bias);

@@ -5,8 +5,8 @@
 #include <math.h>
 
 /// The definition on a difference that is already float32 and at least 1. The float32 logarithm is meant as correctly
-/// rounded; rounding the double logarithm gives that wherever it decides a bucket: of the 145 bucket boundaries none
-/// lies within 2^-40 of a rounding boundary (DeviceConformance checks them against extended precision).
+/// rounded; rounding the double logarithm gives that wherever it decides a bucket: where a bucket begins, the exact
+/// logarithm is farther than 2^-40 of itself from a rounding boundary (TimeBucketTests, in extended precision).
 static int32_t bucket_of(float x) { return (int32_t)((float)log((double)x) / 0.301f); }
 
 int32_t gk_time_bucket(int64_t difference) {

@@ -406,12 +406,15 @@ typedef struct gk_scan {
 size_t gk_scan_tasks(const gk_scan *job);
 /// Tasks must be taken in increasing order by each worker.
 void gk_scan_run(const void *job, size_t index, size_t worker);
-/// Merges what the workers found for query `index` into worker 0's share, best first; the count stands in its
-/// `found_counts`. `found` of the query must have room for `workers · count` entries in `merge` (index · merge_stride).
+
+/// The second half of a selection: a task merges what the workers found for one query.
 typedef struct gk_merge {
     const gk_scan *scan;
+    /// (queries, merged_stride) entries of scratch, workers · count of them for the query that wants most.
     gk_scored *merged; size_t merged_stride;
 } gk_merge;
+
+/// Leaves query `index`'s selection in worker 0's share of `found`, best first, and its length in `found_counts`.
 void gk_merge_run(const void *job, size_t index, size_t worker);
 
 #endif

@@ -6,7 +6,8 @@
 
 #include <immintrin.h>
 
-#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
+#define GK_TARGET "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"
+#pragma clang attribute push(__attribute__((target(GK_TARGET))), apply_to = function)
 
 #include "../portable/vector.h"
 

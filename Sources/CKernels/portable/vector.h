@@ -2,8 +2,8 @@
 // body after another under one instruction set; the compiler splits a vector into as many registers as the set needs
 // (one on AVX-512, two on AVX2, four on NEON), which changes no element's arithmetic.
 //
-// The few things that the extensions cannot say well (partial loads and stores, table look-ups) come from the including
-// file, which defines: gk_load_part, gk_store_part, gk_look_up_time, gk_look_up_cells, gk_mask_at_least.
+// The few things that the extensions cannot say well come from the including file: gk_load_part and gk_store_part (less
+// than a vector), gk_mask_at_least, gk_distances, gk_look_up_cells, gk_store_bytes, gk_time_table and its look-up.
 
 #ifndef GENREC_KERNEL_VECTOR_H
 #define GENREC_KERNEL_VECTOR_H
@@ -43,8 +43,10 @@ GK_INLINE gk_f16 gk_keep(gk_i16 mask, gk_f16 x) {
 
 /// A 4 × 4 block, rows for columns.
 GK_INLINE void gk_transpose(gk_f4 x[4]) {
-    const gk_f4 a = __builtin_shufflevector(x[0], x[1], 0, 4, 1, 5), b = __builtin_shufflevector(x[2], x[3], 0, 4, 1, 5);
-    const gk_f4 c = __builtin_shufflevector(x[0], x[1], 2, 6, 3, 7), d = __builtin_shufflevector(x[2], x[3], 2, 6, 3, 7);
+    const gk_f4 a = __builtin_shufflevector(x[0], x[1], 0, 4, 1, 5);
+    const gk_f4 b = __builtin_shufflevector(x[2], x[3], 0, 4, 1, 5);
+    const gk_f4 c = __builtin_shufflevector(x[0], x[1], 2, 6, 3, 7);
+    const gk_f4 d = __builtin_shufflevector(x[2], x[3], 2, 6, 3, 7);
     x[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
     x[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
     x[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);

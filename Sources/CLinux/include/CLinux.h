@@ -6,6 +6,7 @@
 
 #include "CLinuxEpoll.h"
 #include "CLinuxFutex.h"
+#include "CLinuxMemory.h"
 #include "CLinuxSocket.h"
 
 #endif

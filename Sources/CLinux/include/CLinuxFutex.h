@@ -1,5 +1,5 @@
-// Waiting on a word of memory, and a few thread calls that need _GNU_SOURCE: what a worker pool is built from. Called by
-// ComputeCPU.
+// Waiting on a word of memory, and a few thread calls that need _GNU_SOURCE: what a worker pool is built from.
+// Called by ComputeCPU.
 
 #ifndef GENREC_CLINUX_FUTEX_H
 #define GENREC_CLINUX_FUTEX_H
@@ -25,8 +25,8 @@ static inline void CLinux_pause(void) {
 /// Nanoseconds of the monotonic clock.
 uint64_t CLinux_monotonicNanoseconds(void);
 
-/// Names the calling thread (at most 15 bytes are kept) and blocks every signal in it, so that signals go to the threads
-/// that wait for them.
+/// Names the calling thread (at most 15 bytes are kept) and blocks every signal in it, so that signals go to the
+/// threads that wait for them.
 void CLinux_becomeWorker(const char *name);
 
 /// Processors in the calling thread's affinity mask, at least 1.

@@ -15,6 +15,9 @@ static const int CLinux_AF_INET = AF_INET;
 static const int CLinux_AF_INET6 = AF_INET6;
 static const int CLinux_AF_UNIX = AF_UNIX;
 
+// A flag of send(2): no SIGPIPE.
+static const int CLinux_MSG_NOSIGNAL = MSG_NOSIGNAL;
+
 // A non-blocking, close-on-exec stream socket, or -1 with errno.
 int CLinux_stream_socket(int family);
 

@@ -71,9 +71,6 @@ extension RequestHandler {
     /// The call in a request's body, with the deadline of its header where that is the earlier one.
     private func decode(_ request: HTTPRequest) throws(CallError) -> RecommendCall {
         var call = try codec.decode(request.body, items: bundle.catalogue)
-        guard call.mode == .topK else {
-            throw CallError(.unusable, "mode must be \"top_k\": this version does not generate sequences")
-        }
         guard !call.stream else {
             throw CallError(.unusable, "stream must be false: this version answers in one piece")
         }
@@ -146,11 +143,30 @@ extension RecommendationRequest {
             timestamps: call.history.timestamps,
             requestTime: call.requestTime ?? Int64(time(nil)),
             count: call.k,
+            mode: RecommendationMode(call),
             eligibility: eligibility,
             priority: priority,
             arrival: arrival,
             deadline: call.deadlineMilliseconds.map { arrival.advanced(by: UInt64($0) * 1_000_000) }
         )
+    }
+}
+
+extension RecommendationMode {
+    fileprivate init(_ call: RecommendCall) {
+        switch call.mode {
+        case .topK: self = .topK
+        case .sequence:
+            self = .sequence(
+                call.sampling.map { sampling in
+                    Sampling(
+                        temperature: sampling.temperature,
+                        topP: sampling.topP,
+                        seed: sampling.seed.map { UInt64(bitPattern: $0) } ?? .random(in: .min ... .max)
+                    )
+                }
+            )
+        }
     }
 }
 

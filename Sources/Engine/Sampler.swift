@@ -1,0 +1,68 @@
+// Draws the next item of a generated sequence. A pure value: its state is its random numbers, so that a request's draws
+// depend on its seed and its scores alone, never on what shares its batch.
+
+package import Compute
+internal import Glibc
+
+/// How items are drawn in mode `sequence`.
+package struct Sampling: Sendable, Equatable {
+    /// Scores are divided by it before the softmax; above 0.
+    package var temperature: Float
+    /// Only the best items that together hold this share of the probability are drawn from; above 0, at most 1.
+    package var topP: Float
+    package var seed: UInt64
+
+    package init(temperature: Float, topP: Float, seed: UInt64) {
+        self.temperature = temperature
+        self.topP = topP
+        self.seed = seed
+    }
+}
+
+/// Chooses one of the eligible items, step after step.
+package struct Sampler: Sendable {
+    /// An item beyond the best so many is never drawn: its share of the probability is not worth sorting a catalogue of
+    /// millions for.
+    package static let maximumCandidates = 65_536
+
+    private let sampling: Sampling
+    /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+    private var state: UInt64
+
+    package init(_ sampling: Sampling) {
+        self.sampling = sampling
+        state = sampling.seed
+    }
+
+    /// Draws from `softmax(score / temperature)`, cut to the nucleus of mass `topP` (Holtzman et al., arXiv 1904.09751):
+    /// the shortest run of best items whose probabilities reach it.
+    ///
+    /// - Parameter candidates: best first, finite scores; nil is returned only if there are none.
+    package mutating func draw(_ candidates: [ScoredRow]) -> ScoredRow? {
+        guard let best = candidates.first else { return nil }
+        let temperature = Double(sampling.temperature)
+        let weights = candidates.map { exp((Double($0.score) - Double(best.score)) / temperature) }
+        let nucleus = weights.reduce(0, +) * Double(sampling.topP)
+        var mass = 0.0
+        var count = 0
+        while count < weights.count, mass < nucleus || count == 0 {
+            mass += weights[count]
+            count += 1
+        }
+        // 53 random bits make a uniform number in [0, 1).
+        var rest = Double(next() >> 11) * 0x1p-53 * mass
+        for index in 0..<count {
+            rest -= weights[index]
+            if rest < 0 { return candidates[index] }
+        }
+        return candidates[count - 1]
+    }
+
+    private mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}

@@ -1,0 +1,56 @@
+// Whether memory grows with the number of requests, by the C library's count, in a process of its own. What is allocated
+// and freed again does not show here.
+
+import CLinux
+import Testing
+
+@testable import HTTP
+
+/// Octets of heap in use.
+private func heapInUse() -> Int { Int(CLinux_heap_bytes_in_use()) }
+
+@Suite struct AllocationTests {
+    @Test func parser_keepsItsStorage_fromRequestToRequest() async {
+        await #expect(processExitsWith: .success) {
+            let bytes = Array(
+                "POST /recommend HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\n"
+                    .utf8
+            )
+            var parser = RequestParser(limits: HTTPLimits())
+            func parseOnce() -> Bool {
+                defer { parser.reset() }
+                return parser.parse(bytes.span) == .complete(byteCount: bytes.count)
+            }
+            #expect(parseOnce())
+            let before = heapInUse()
+            var isComplete = true
+            for _ in 0..<1_000 { isComplete = parseOnce() && isComplete }
+            let after = heapInUse()
+            #expect(isComplete)
+            #expect(after == before)
+        }
+    }
+
+    @Test func server_doesNotGrow_withTheNumberOfRequests() async {
+        await #expect(processExitsWith: .success) {
+            let handler = TestHandler { request, exchange in
+                exchange.respond(HTTPResponse(status: 200, body: request.body))
+            }
+            let server = try TestServer(handler: handler)
+            let client = try TestClient(server.address)
+            func exchange(_ count: Int) {
+                for _ in 0..<count {
+                    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")
+                    #expect(client.readReply().hasSuffix("hello"))
+                    handler.counts.update { $0.records = [] }
+                }
+            }
+            exchange(200)
+            let before = heapInUse()
+            exchange(2_000)
+            let after = heapInUse()
+            // A leak of one octet a request would be 2000; the test's own strings come and go.
+            #expect(after - before < 20_000)
+        }
+    }
+}
