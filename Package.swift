@@ -50,7 +50,7 @@ let package = Package(
         .target(
             name: "Service",
             dependencies: [
-                "HTTP", "Engine", "Models", "Compute", "ComputeCPU", "Telemetry",
+                "HTTP", "Engine", "Models", "Compute", "ComputeCPU", "Telemetry", "COpenSSL",
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),

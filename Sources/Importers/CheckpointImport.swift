@@ -18,7 +18,8 @@ package struct ImportSummary: Sendable {
 ///
 /// - Parameters:
 ///   - format: whose checkpoint, the value of `--from`.
-///   - checkpointPath: the file.
+///   - checkpointPath: the file, or a directory of Hugging Face's; of the bundle's provenance it is the file of the weights,
+///     and where there are shards, their index.
 ///   - describePath: JSON with what the checkpoint does not say; nil where the format needs none.
 ///   - cataloguePath: `catalogue.jsonl` for the checkpoint's item table; nil: ids are the row numbers.
 ///   - name: the bundle's name, 1 to 128 bytes of printable text.
@@ -37,10 +38,9 @@ package func importCheckpoint(
     let importer = try ImporterRegistry.importer(of: format)
     try BundleWriter.checkOutput(outputDirectory)
     let description = try describePath.map { path throws(ImportError) in try ImportDescription(path: path) }
-    let checkpoint = try MappedFile(path: checkpointPath)
-    let model = try importer.open(checkpoint, description: description)
-    guard let digest = checkpoint.withBytes({ sha256(of: $0) }) else {
-        throw ImportError(.unreadable, "\(checkpointPath): OpenSSL cannot take its SHA-256")
+    let model = try importer.open(path: checkpointPath, description: description)
+    guard let digest = model.file.withBytes({ sha256(of: $0) }) else {
+        throw ImportError(.unreadable, "\(model.file.path): OpenSSL cannot take its SHA-256")
     }
     let configuration = try bundleConfiguration(
         name: name,
@@ -48,7 +48,7 @@ package func importCheckpoint(
         architecture: model.architecture,
         provenance: Provenance(
             source: importer.format,
-            file: checkpointPath.split(separator: "/").last.map(String.init) ?? checkpointPath,
+            file: model.file.path.split(separator: "/").last.map(String.init) ?? model.file.path,
             sha256: digest
         )
     )

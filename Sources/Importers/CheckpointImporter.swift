@@ -12,15 +12,38 @@ protocol CheckpointImporter: Sendable {
     /// the right shape, and nothing is left over.
     ///
     /// - Parameters:
-    ///   - checkpoint: the mapped file.
+    ///   - path: of the file, or of the directory where the format has one.
     ///   - description: what the caller said of it; nil if nothing.
     /// - Throws: `ImportError`, one sentence.
+    func open(path: String, description: ImportDescription?) throws(ImportError) -> any ImportedModel
+}
+
+/// Reads checkpoints that are one file.
+protocol FileImporter: CheckpointImporter {
+    /// As `open(path:description:)`, of a file that is mapped already.
     func open(_ checkpoint: MappedFile, description: ImportDescription?) throws(ImportError) -> any ImportedModel
+}
+
+extension FileImporter {
+    func open(path: String, description: ImportDescription?) throws(ImportError) -> any ImportedModel {
+        try open(mapFile(path), description: description)
+    }
+}
+
+/// Maps a file of a checkpoint.
+func mapFile(_ path: String) throws(ImportError) -> MappedFile {
+    do throws(BundleError) {
+        return try MappedFile(path: path)
+    } catch {
+        throw ImportError(error)
+    }
 }
 
 /// A checkpoint as an architecture of ours.
 protocol ImportedModel {
     var architecture: Architecture { get }
+    /// The file whose name and digest the bundle states as its origin.
+    var file: MappedFile { get }
     /// Tensors of the checkpoint that are known and not needed.
     var ignoredTensors: [String] { get }
 
@@ -30,7 +53,9 @@ protocol ImportedModel {
 
 /// All importers.
 enum ImporterRegistry {
-    static let importers: [any CheckpointImporter] = [MetaImporter()]
+    static let importers: [any CheckpointImporter] = [
+        MetaImporter(), SASRecPyTorchImporter(), HuggingFaceImporter(), PerformanceLawImporter(),
+    ]
 
     /// The importer of a format.
     ///

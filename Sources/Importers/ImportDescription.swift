@@ -1,5 +1,5 @@
 // What a checkpoint does not say of itself: the JSON that `--describe` names. The keys are those of the table in the
-// documentation of bundles; each importer takes its own from here.
+// documentation of Importers; each importer takes its own from here.
 
 import Models
 
@@ -8,8 +8,8 @@ struct ImportDescription {
     /// Every key of the table. One that does not concern an architecture is ignored, any other key is an error.
     static let knownKeys = [
         "architecture", "source", "max_sequence_length", "max_output_length", "d", "blocks", "heads", "dqk", "dv",
-        "norm",
-        "item_l2_norm", "concat_ua", "enable_relative_attention_bias", "ffn", "layer_order", "tied",
+        "norm", "item_l2_norm", "concat_ua", "enable_relative_attention_bias", "relative_attention_bias", "attention",
+        "gate", "ffn", "layer_order", "tied", "embed_scale", "score_norm",
     ]
 
     /// The architectures of the table.
@@ -26,6 +26,7 @@ struct ImportDescription {
         case meta = "meta-generative-recommenders"
         case sasrecPyTorch = "sasrec.pytorch"
         case huggingFace = "huggingface"
+        case performanceLaw = "performance-law"
     }
 
     private static let byteLimit = 64 << 20
@@ -59,6 +60,26 @@ struct ImportDescription {
             self.path = path
         } catch {
             throw ImportError(.badDescription, "\(path): \(error.reason)")
+        }
+    }
+
+    /// Makes sure that the description is of a format's checkpoints and of an architecture that the format has.
+    ///
+    /// - Parameter format: the value of `--from`.
+    /// - Throws: `ImportError` that says what it is of instead.
+    func check(source: Source, architectures: [ArchitectureKey], format: String) throws(ImportError) {
+        guard self.source ?? source == source else {
+            throw ImportError(
+                .badDescription,
+                "\(path): source is not \(source.rawValue), which --from \(format) reads"
+            )
+        }
+        guard architectures.contains(architecture) else {
+            let known = architectures.map(\.rawValue).joined(separator: ", ")
+            throw ImportError(
+                .unsupported,
+                "\(path): architecture \(architecture.rawValue) is not supported by --from \(format), only \(known)"
+            )
         }
     }
 

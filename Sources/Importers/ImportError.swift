@@ -1,6 +1,8 @@
 // What can be wrong with a checkpoint, its description, or their fit. The whole sentence is made where the fault is
 // found.
 
+import Models
+
 /// A checkpoint that cannot be imported.
 package struct ImportError: Error, Equatable, CustomStringConvertible {
     /// What kind of failure.
@@ -25,6 +27,11 @@ package struct ImportError: Error, Equatable, CustomStringConvertible {
     package init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
+    }
+
+    /// What a reader of Models found wrong with a file.
+    init(_ error: BundleError) {
+        self.init(error.code == .unreadable ? .unreadable : .malformed, error.message)
     }
 
     package var description: String { message }

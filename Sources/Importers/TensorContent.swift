@@ -50,8 +50,8 @@ final class TensorContent {
     let dtype: TorchDType
     let shape: [Int]
     let bytes: UnsafeRawBufferPointer
-    /// What keeps the bytes: an entry of the archive, or nil if they are ours.
-    private let entry: ZipEntryBytes?
+    /// What keeps the bytes: an entry of an archive, a mapped file; nil if they are ours.
+    private let owner: AnyObject?
 
     /// Takes the elements of a layout from their storage; without a copy where they lie contiguous and aligned.
     init(_ layout: StridedLayout, dtype: TorchDType, in storage: ZipEntryBytes) {
@@ -62,7 +62,7 @@ final class TensorContent {
         let source = UnsafeRawBufferPointer(rebasing: storage.bytes[start...])
         if layout.isContiguous, UInt(bitPattern: source.baseAddress).isMultiple(of: UInt(size)) {
             bytes = UnsafeRawBufferPointer(rebasing: source[..<(layout.count * size)])
-            entry = storage
+            owner = storage
             return
         }
         let target = Self.allocate(layout.count * size)
@@ -75,18 +75,43 @@ final class TensorContent {
             }
         }
         bytes = UnsafeRawBufferPointer(target)
-        entry = nil
+        owner = nil
+    }
+
+    /// Elements that lie contiguous and aligned already.
+    ///
+    /// - Parameter owner: what keeps the bytes.
+    init(_ bytes: UnsafeRawBufferPointer, dtype: TorchDType, shape: [Int], owner: AnyObject) {
+        self.dtype = dtype
+        self.shape = shape
+        self.bytes = bytes
+        self.owner = owner
+    }
+
+    /// Tensors of float32 one after the other.
+    init(joining parts: [TensorContent], shape: [Int]) {
+        precondition(parts.allSatisfy { $0.dtype == .float32 })
+        dtype = .float32
+        self.shape = shape
+        let target = Self.allocate(parts.reduce(0) { $0 + $1.bytes.count })
+        var end = 0
+        for part in parts {
+            UnsafeMutableRawBufferPointer(rebasing: target[end...]).copyMemory(from: part.bytes)
+            end += part.bytes.count
+        }
+        bytes = UnsafeRawBufferPointer(target)
+        owner = nil
     }
 
     private init(float32 bytes: UnsafeMutableRawBufferPointer, shape: [Int]) {
         dtype = .float32
         self.shape = shape
         self.bytes = UnsafeRawBufferPointer(bytes)
-        entry = nil
+        owner = nil
     }
 
     deinit {
-        if entry == nil { bytes.deallocate() }
+        if owner == nil { bytes.deallocate() }
     }
 
     /// The same elements as float32: exact from the narrower types, rounded to nearest from float64. Nil for integers

@@ -69,21 +69,33 @@ extension ArchitectureConfiguration {
 /// An architecture with its configuration.
 package enum Architecture: Sendable, Equatable {
     case hstu(HSTUConfiguration)
+    case sasrec(SASRecConfiguration)
+    case llama(LlamaConfiguration)
+    case gpt(GPTConfiguration)
 
     /// Names as `config.json` writes them.
     package enum Name: String, Sendable, CaseIterable {
         case hstu
+        case sasrec
+        case llama
+        case gpt
     }
 
     package var name: Name {
         switch self {
         case .hstu: .hstu
+        case .sasrec: .sasrec
+        case .llama: .llama
+        case .gpt: .gpt
         }
     }
 
     package var configuration: any ArchitectureConfiguration {
         switch self {
         case .hstu(let configuration): configuration
+        case .sasrec(let configuration): configuration
+        case .llama(let configuration): configuration
+        case .gpt(let configuration): configuration
         }
     }
 
@@ -91,6 +103,9 @@ package enum Architecture: Sendable, Equatable {
     package init(_ name: Name, _ fields: JSONFields) throws(JSONError) {
         switch name {
         case .hstu: self = .hstu(try HSTUConfiguration(fields))
+        case .sasrec: self = .sasrec(try SASRecConfiguration(fields))
+        case .llama: self = .llama(try LlamaConfiguration(fields))
+        case .gpt: self = .gpt(try GPTConfiguration(fields))
         }
     }
 }

@@ -21,12 +21,16 @@ package struct BundleInspection: Sendable {
     package let parameterCount: Int
     /// Elements of all tensors but the item table.
     package let parameterCountWithoutItems: Int
-    /// Floating-point operations of a request with a full window.
+    /// Events of the history for which operations are counted.
+    package let length: Int
+    /// Floating-point operations of a request with so many events.
     package let operations: RequestOperations
     /// Bytes of keys and values that one event takes in a cache of float32.
     package let cacheBytesPerEvent: Int
 
-    package init(_ bundle: ModelBundle) {
+    /// - Parameter length: events of the history for which operations are counted; nil, or more than the window holds: as
+    ///   many as it holds.
+    package init(_ bundle: ModelBundle, length: Int? = nil) {
         configuration = bundle.configuration
         let architecture = configuration.architecture.configuration
         let specifications = architecture.tensorSpecifications
@@ -44,7 +48,8 @@ package struct BundleInspection: Sendable {
         hasPopularity = bundle.catalogue.hasPopularity
         parameterCount = architecture.parameterCount
         parameterCountWithoutItems = architecture.parameterCount - (specifications.first?.count ?? 0)  // the item table
-        operations = architecture.operations(length: architecture.maxSequenceLength)
+        self.length = min(length ?? .max, architecture.maxSequenceLength)
+        operations = architecture.operations(length: self.length)
         cacheBytesPerEvent = architecture.cacheBytesPerEvent(.float32)
     }
 
@@ -67,7 +72,7 @@ package struct BundleInspection: Sendable {
             JSONMember(
                 "flops_per_request",
                 .object([
-                    JSONMember("length", .integer(configuration.architecture.configuration.maxSequenceLength)),
+                    JSONMember("length", .integer(length)),
                     JSONMember("linear", .integer(operations.linear)),
                     JSONMember("attention", .integer(operations.attention)),
                     JSONMember("scoring", .integer(operations.scoring)),
@@ -110,7 +115,7 @@ package struct BundleInspection: Sendable {
         rows += [
             ("parameters", "\(grouped(parameterCount)), \(grouped(parameterCountWithoutItems)) without the item table"),
             ("weights", "\(grouped(weightBytes)) bytes of \(configuration.dtype.rawValue)"),
-            ("operations", "\(grouped(operations.total)) for a request of \(architecture.maxSequenceLength) events"),
+            ("operations", "\(grouped(operations.total)) for a request of \(length) events"),
             ("", "linear \(grouped(operations.linear)), attention \(grouped(operations.attention))"),
             ("", "scoring \(grouped(operations.scoring))"),
             ("cache", "\(grouped(cacheBytesPerEvent)) bytes of float32 per event"),

@@ -32,9 +32,6 @@ package struct SequenceBatch {
         }
         return positions
     }
-
-    /// The row of each sequence's newest event, B entries.
-    package var lastRows: [Int32] { layout.offsets.dropFirst().map { $0 - 1 } }
 }
 
 /// A decoder with its weights on a device. Belongs to the device's thread.

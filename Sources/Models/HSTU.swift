@@ -1,6 +1,7 @@
 // HSTU, the sequential transducer of Meta's generative recommenders, as its research code defines it
 // (generative-recommenders, research/modeling/sequential/hstu.py and its neighbours; "Actions Speak Louder than Words",
-// arXiv 2402.17152). The file reads layer → model → loading. Weight names and shapes stand in HSTUConfiguration.swift.
+// arXiv 2402.17152), with the ablations by which the USTC-Huawei study explains its scaling (arXiv 2412.00714). The file
+// reads layer → model → loading. Weight names and shapes stand in HSTUConfiguration.swift.
 //
 // Letters: B sequences, R rows of all of them, D width, H heads, dqk and dv dimensions a head, N the constant length that
 // the model was trained with (the window plus the output length), V catalogue rows.
@@ -11,10 +12,10 @@ package import Compute
 /// `y_i = Σ_{j ≤ i} silu(q_i · k_j + b_ij) / N · v_j`.
 ///
 /// The residual adds the layer's input as it came, not normalised. Both norms are layer norms without affine part.
-struct HSTULayer {
+private struct Layer {
     /// The projection into u, v, q, k: of every row in all layers but the last.
     enum Projection {
-        /// D → [u | v | q | k], widths H·dv, H·dv, H·dqk, H·dqk.
+        /// D → [u | v | q | k], widths H·dv, H·dv, H·dqk, H·dqk; without the gate there is no u.
         case everyRow(any LinearWeights)
         /// The last layer: only the newest row of a sequence asks, so D → [v | k] for all rows and D → [u | q] for
         /// the newest.
@@ -25,7 +26,7 @@ struct HSTULayer {
     /// H·dv (three times that with `concat_ua`) → D, with bias.
     let output: any LinearWeights
     /// Each layer owns its tables.
-    let bias: (position: any DeviceVector, time: any DeviceVector)?
+    let bias: RelativeBiasTables?
 }
 
 /// An HSTU decoder on a device.
@@ -35,7 +36,7 @@ package final class HSTU: DecoderModel {
     private let configuration: HSTUConfiguration
     private let items: any EmbeddingTable
     private let positions: any EmbeddingTable
-    private let layers: [HSTULayer]
+    private let layers: [Layer]
     package let catalogue: any CatalogueWeights
 
     package var window: Int { configuration.maxSequenceLength }
@@ -63,17 +64,16 @@ package final class HSTU: DecoderModel {
 
     /// (R, D) → (R, D), or → (B, D) for the last layer.
     private func apply(
-        _ layer: HSTULayer,
+        _ layer: Layer,
         to rows: Tensor,
         batch: SequenceBatch,
         timestamps: Tensor,
         on stream: any Stream
     ) throws(ComputeError) -> Tensor {
-        let valueWidth = configuration.heads * configuration.linearDimension
-        let keyWidth = configuration.heads * configuration.attentionDimension
+        let columns = configuration.columns
         let norm = Normalization.layerNorm(epsilon: Float(configuration.layerNormEpsilon))
 
-        let gate: Tensor
+        var gate: Tensor?
         let value: Tensor
         let query: Tensor
         let key: Tensor
@@ -81,155 +81,157 @@ package final class HSTU: DecoderModel {
         let queryRows: QueryRows
         switch layer.projection {
         case .everyRow(let weights):
-            let projected = try project(rows, norm, through: weights, on: stream)
-            gate = projected.columns(0..<valueWidth)
-            value = projected.columns(valueWidth..<2 * valueWidth)
-            query = projected.columns(2 * valueWidth..<2 * valueWidth + keyWidth)
-            key = projected.columns(2 * valueWidth + keyWidth..<2 * valueWidth + 2 * keyWidth)
+            let projected = try stream.project(
+                .normalized(rows, norm),
+                weights,
+                rows: rows.rows,
+                activation: .silu
+            )
+            gate = columns.gate.map(projected.columns)
+            value = projected.columns(columns.value)
+            query = projected.columns(columns.query)
+            key = projected.columns(columns.key)
             residual = rows
             queryRows = .all
         case .newestRow(let valueKey, let gateQuery):
-            let projected = try project(rows, norm, through: valueKey, on: stream)
-            value = projected.columns(0..<valueWidth)
-            key = projected.columns(valueWidth..<valueWidth + keyWidth)
-            residual = try stream.makeTensor(rows: batch.layout.count, columns: rows.columns, dtype: .float32)
-            try stream.gatherRows(rows, rows: batch.lastRows, output: residual)
-            let newest = try project(residual, norm, through: gateQuery, on: stream)
-            gate = newest.columns(0..<valueWidth)
-            query = newest.columns(valueWidth..<valueWidth + keyWidth)
+            let projected = try stream.project(
+                .normalized(rows, norm),
+                valueKey,
+                rows: rows.rows,
+                activation: .silu
+            )
+            value = projected.columns(0..<columns.value.count)
+            key = projected.columns(columns.value.count..<projected.columns)
+            residual = try stream.newestRows(rows, of: batch.layout)
+            let newest = try stream.project(
+                .normalized(residual, norm),
+                gateQuery,
+                rows: residual.rows,
+                activation: .silu
+            )
+            gate = columns.gate.map { newest.columns(0..<$0.count) }
+            query = newest.columns(newest.columns - columns.query.count..<newest.columns)
             queryRows = .last
         }
 
-        let attended = try stream.makeTensor(rows: residual.rows, columns: valueWidth, dtype: .float32)
-        try stream.hstuAttention(
-            HSTUAttentionOperation(
-                layout: batch.layout,
-                queryRows: queryRows,
-                query: query,
-                key: key,
-                value: value,
-                output: attended,
-                heads: configuration.heads,
-                scale: 1 / Float(configuration.paddedLength),
-                bias: layer.bias.map {
-                    RelativeBias(
-                        position: $0.position,
-                        time: $0.time,
-                        maximumLength: configuration.paddedLength,
-                        timestamps: timestamps,
-                        applies: batch.timed
-                    )
-                }
+        let attended = try stream.makeTensor(rows: residual.rows, columns: value.columns, dtype: .float32)
+        let bias = layer.bias?.bias(batch, timestamps: timestamps, maximumLength: configuration.paddedLength)
+        switch configuration.attentionActivation {
+        case .silu:
+            try stream.hstuAttention(
+                HSTUAttentionOperation(
+                    layout: batch.layout,
+                    queryRows: queryRows,
+                    query: query,
+                    key: key,
+                    value: value,
+                    output: attended,
+                    heads: configuration.heads,
+                    scale: 1 / Float(configuration.paddedLength),
+                    bias: bias
+                )
             )
-        )
+        case .softmax:
+            try stream.softmaxAttention(
+                SoftmaxAttentionOperation(
+                    layout: batch.layout,
+                    queryRows: queryRows,
+                    query: query,
+                    key: key,
+                    value: value,
+                    output: attended,
+                    heads: configuration.heads,
+                    keyHeads: configuration.heads,
+                    scale: 1 / Float(configuration.attentionDimension).squareRoot(),
+                    bias: bias
+                )
+            )
+        }
+        let input: LinearInput
+        if let gate {
+            input =
+                configuration.concatUA
+                ? .concatenatedGate(gate: gate, values: attended, norm)
+                : .gated(gate: gate, values: attended, norm)
+        } else {
+            input = .normalized(attended, norm)
+        }
         try stream.linear(
-            LinearOperation(
-                input: configuration.concatUA
-                    ? .concatenatedGate(gate: gate, values: attended, norm)
-                    : .gated(gate: gate, values: attended, norm),
-                weights: layer.output,
-                residual: residual,
-                output: residual
-            )
+            LinearOperation(input: input, weights: layer.output, residual: residual, output: residual)
         )
         return residual
     }
 
-    /// silu(norm(rows) · W), (R, weights.outputs).
-    private func project(
-        _ rows: Tensor,
-        _ norm: Normalization,
-        through weights: any LinearWeights,
-        on stream: any Stream
-    ) throws(ComputeError) -> Tensor {
-        let projected = try stream.makeTensor(rows: rows.rows, columns: weights.outputs, dtype: .float32)
-        try stream.linear(
-            LinearOperation(input: .normalized(rows, norm), weights: weights, activation: .silu, output: projected)
-        )
-        return projected
-    }
-
     /// Hands the weights of a bundle to a device.
     ///
-    /// - Parameters:
-    ///   - weights: the bundle's tensors by name. The bundle has been verified: every name is there in its shape.
-    ///   - eligible: one bit a row, set where the catalogue has an item.
-    /// - Throws: `ComputeError.unsupported` naming an operation the device lacks, or what packing throws.
-    package init(
+    /// - Parameter eligible: one bit a row, set where the catalogue has an item.
+    init(
         _ configuration: HSTUConfiguration,
-        weights: (_ name: String) throws(ComputeError) -> HostTensor,
-        eligible: [UInt64],
-        on device: any Device
+        _ loader: WeightLoader,
+        eligible: [UInt64]
     ) throws(ComputeError) {
-        for operation in [.embed, .linear, .normalize, .gatherRows, .hstuAttention] as [OperationKind] {
-            guard device.supports(operation) else {
-                throw ComputeError(
-                    .unsupported,
-                    "device \(device.description.name) lacks the operation \(operation.rawValue), which hstu needs"
-                )
-            }
-        }
+        let attention: OperationKind =
+            configuration.attentionActivation == .silu ? .hstuAttention : .softmaxAttention
+        try loader.require([.embed, .linear, .normalize, .gatherRows, attention, .selectTopK], for: .hstu)
         self.configuration = configuration
-        let itemRows = try weights(TensorName.itemEmbedding)
-        items = try device.makeTable(itemRows)
-        positions = try device.makeTable(weights(TensorName.positionEmbedding))
-        catalogue = try device.makeCatalogue(
-            itemRows,
+        items = try loader.table(TensorName.itemEmbedding)
+        positions = try loader.table(TensorName.positionEmbedding)
+        catalogue = try loader.device.makeCatalogue(
+            loader.tensor(TensorName.itemEmbedding),
             normalization: configuration.itemL2Norm ? .l2(epsilon: Float(configuration.l2Epsilon)) : nil,
             eligible: eligible
         )
-        var layers: [HSTULayer] = []
+        var layers: [Layer] = []
         for index in 0..<configuration.layers {
-            let isLast = index == configuration.layers - 1
             layers.append(
-                HSTULayer(
-                    projection: try Self.makeProjection(
-                        weights(TensorName.uvqk(index)),
-                        configuration,
-                        isLast: isLast,
-                        on: device
+                Layer(
+                    projection: try Self.projection(index, configuration, loader),
+                    output: try loader.linear(
+                        TensorName.output(index),
+                        .outputMajor,
+                        bias: TensorName.outputBias(index)
                     ),
-                    output: try device.makeLinear(
-                        weights(TensorName.output(index)),
-                        layout: .outputMajor,
-                        columns: nil,
-                        bias: weights(TensorName.outputBias(index))
-                    ),
-                    bias: configuration.relativeAttentionBias
-                        ? (
-                            position: try device.makeVector(weights(TensorName.positionBias(index))),
-                            time: try device.makeVector(weights(TensorName.timeBias(index)))
-                        ) : nil
+                    bias: try loader.relativeBias(configuration.relativeBias, layer: index)
                 )
             )
         }
         self.layers = layers
     }
 
-    /// Packs `uvqk`, whose columns are u | v | q | k, whole or split for the last layer.
-    private static func makeProjection(
-        _ uvqk: HostTensor,
+    /// Packs `uvqk` of a layer, whole or split for the last one.
+    private static func projection(
+        _ layer: Int,
         _ configuration: HSTUConfiguration,
-        isLast: Bool,
-        on device: any Device
-    ) throws(ComputeError) -> HSTULayer.Projection {
-        guard isLast else {
-            return .everyRow(try device.makeLinear(uvqk, layout: .inputMajor, columns: nil, bias: nil))
-        }
-        let valueWidth = configuration.heads * configuration.linearDimension
-        let keyWidth = configuration.heads * configuration.attentionDimension
-        let gate = 0..<valueWidth
-        let value = valueWidth..<2 * valueWidth
-        let query = 2 * valueWidth..<2 * valueWidth + keyWidth
-        let key = 2 * valueWidth + keyWidth..<2 * valueWidth + 2 * keyWidth
+        _ loader: WeightLoader
+    ) throws(ComputeError) -> Layer.Projection {
+        let name = TensorName.uvqk(layer)
+        guard layer == configuration.layers - 1 else { return .everyRow(try loader.linear(name, .inputMajor)) }
+        let columns = configuration.columns
+        let uvqk = try loader.tensor(name)
+        let gateQuery = (columns.gate.map { [$0] } ?? []) + [columns.query]
         return .newestRow(
-            valueKey: try device.makeLinear(uvqk, layout: .inputMajor, columns: [value, key], bias: nil),
-            gateQuery: try device.makeLinear(uvqk, layout: .inputMajor, columns: [gate, query], bias: nil)
+            valueKey: try loader.device.makeLinear(
+                uvqk,
+                layout: .inputMajor,
+                columns: [columns.value, columns.key],
+                bias: nil
+            ),
+            gateQuery: try loader.device.makeLinear(uvqk, layout: .inputMajor, columns: gateQuery, bias: nil)
         )
     }
 }
 
 extension HSTUConfiguration {
+    /// Where u, v, q and k stand in the columns of the first projection.
+    fileprivate var columns: (gate: Range<Int>?, value: Range<Int>, query: Range<Int>, key: Range<Int>) {
+        let valueWidth = heads * linearDimension
+        let keyWidth = heads * attentionDimension
+        let start = hasGate ? valueWidth : 0
+        let value = start..<start + valueWidth
+        let query = value.upperBound..<value.upperBound + keyWidth
+        return (hasGate ? 0..<valueWidth : nil, value, query, query.upperBound..<query.upperBound + keyWidth)
+    }
+
     /// What the last layer's output goes through to become the query.
     fileprivate var queryNormalization: Normalization {
         switch outputNormalization {

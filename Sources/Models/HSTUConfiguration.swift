@@ -14,8 +14,11 @@ package import Compute
 /// - `max_sequence_length`: the window
 /// - `max_output_length`: what training reserved behind the window; N is the sum of both
 /// - `concat_ua`: the output projection reads [u, norm(y), u ⊙ norm(y)] instead of u ⊙ norm(y)
-/// - `relative_attention_bias`: each layer has a positional and a temporal bias
+/// - `relative_attention_bias`: `none`, `position`, `position_and_time`; true and false, as bundles were written before
+///   the parts could be told apart, are the last and the first
 /// - `time_buckets`: the largest time bucket; the temporal bias has one entry more
+/// - `attention`: `silu` (the default) or `softmax`
+/// - `gate`: the attended values are multiplied by u (the default); without it there are no columns u
 /// - `output_normalization`: `l2` or `layer_norm`, of the last row before scoring
 /// - `item_l2_norm`: item rows are L2-normalised for scoring (not for input)
 /// - `item_rows`: V + 1, rows of the item table with the padding row 0
@@ -25,6 +28,14 @@ package struct HSTUConfiguration: ArchitectureConfiguration {
     package enum OutputNormalization: String, Sendable, CaseIterable {
         case l2
         case layerNorm = "layer_norm"
+    }
+
+    /// What makes a weight of a score s = q · k + b. In `config.json` under `attention`.
+    package enum AttentionActivation: String, Sendable, CaseIterable {
+        /// silu(s) / N, HSTU's own.
+        case silu
+        /// The causal softmax of s / sqrt(dqk), to compare with.
+        case softmax
     }
 
     /// D
@@ -40,9 +51,11 @@ package struct HSTUConfiguration: ArchitectureConfiguration {
     package let maxSequenceLength: Int
     package let maxOutputLength: Int
     package let concatUA: Bool
-    package let relativeAttentionBias: Bool
+    package let relativeBias: RelativeBiasKind
     /// The largest bucket number; the temporal bias has `timeBuckets + 1` entries.
     package let timeBuckets: Int
+    package let attentionActivation: AttentionActivation
+    package let hasGate: Bool
     package let outputNormalization: OutputNormalization
     package let itemL2Norm: Bool
     /// V + 1
@@ -52,6 +65,9 @@ package struct HSTUConfiguration: ArchitectureConfiguration {
 
     /// N: the constant of the attention's 1/N, the rows of the position table, and half the positional bias.
     package var paddedLength: Int { maxSequenceLength + maxOutputLength }
+
+    /// Whether a part of the published model is missing or replaced.
+    private var isAblated: Bool { relativeBias != .positionAndTime || attentionActivation != .silu || !hasGate }
 
     /// Checks every value and product; the bounds are far beyond any model and keep all later arithmetic from
     /// overflowing.
@@ -66,8 +82,10 @@ package struct HSTUConfiguration: ArchitectureConfiguration {
         maxSequenceLength: Int,
         maxOutputLength: Int,
         concatUA: Bool,
-        relativeAttentionBias: Bool,
+        relativeBias: RelativeBiasKind,
         timeBuckets: Int = 128,
+        attentionActivation: AttentionActivation = .silu,
+        hasGate: Bool = true,
         outputNormalization: OutputNormalization,
         itemL2Norm: Bool,
         rows: Int,
@@ -82,49 +100,36 @@ package struct HSTUConfiguration: ArchitectureConfiguration {
         self.maxSequenceLength = maxSequenceLength
         self.maxOutputLength = maxOutputLength
         self.concatUA = concatUA
-        self.relativeAttentionBias = relativeAttentionBias
+        self.relativeBias = relativeBias
         self.timeBuckets = timeBuckets
+        self.attentionActivation = attentionActivation
+        self.hasGate = hasGate
         self.outputNormalization = outputNormalization
         self.itemL2Norm = itemL2Norm
         self.rows = rows
         self.layerNormEpsilon = layerNormEpsilon
         self.l2Epsilon = l2Epsilon
 
-        let checks: [(key: String, value: Int, range: ClosedRange<Int>)] = [
-            ("width", width, Limit.dimension),
-            ("layers", layers, Limit.layers),
-            ("heads", heads, Limit.heads),
-            ("attention_dimension", attentionDimension, Limit.dimension),
-            ("linear_dimension", linearDimension, Limit.dimension),
-            ("max_sequence_length", maxSequenceLength, Limit.length),
-            ("max_output_length", maxOutputLength, Limit.length),
-            ("time_buckets", timeBuckets, Limit.timeBuckets),
-            ("item_rows", rows, Limit.rows),
-        ]
-        for check in checks where !check.range.contains(check.value) {
-            throw JSONError("\(check.key) must be from \(check.range.lowerBound) to \(check.range.upperBound)")
-        }
-        guard heads * max(attentionDimension, linearDimension) <= Limit.dimension.upperBound else {
+        try ArchitectureLimit.check([
+            ("width", width, ArchitectureLimit.dimension),
+            ("layers", layers, ArchitectureLimit.layers),
+            ("heads", heads, ArchitectureLimit.heads),
+            ("attention_dimension", attentionDimension, ArchitectureLimit.dimension),
+            ("linear_dimension", linearDimension, ArchitectureLimit.dimension),
+            ("max_sequence_length", maxSequenceLength, ArchitectureLimit.length),
+            ("max_output_length", maxOutputLength, ArchitectureLimit.length),
+            ("time_buckets", timeBuckets, ArchitectureLimit.timeBuckets),
+            ("item_rows", rows, ArchitectureLimit.rows),
+        ])
+        guard heads * max(attentionDimension, linearDimension) <= ArchitectureLimit.dimension.upperBound else {
             throw JSONError(
-                "heads times attention_dimension or linear_dimension is more than \(Limit.dimension.upperBound)"
+                "heads times attention_dimension or linear_dimension is more than \(ArchitectureLimit.dimension.upperBound)"
             )
         }
-        for (key, epsilon) in [("layer_norm_epsilon", layerNormEpsilon), ("l2_epsilon", l2Epsilon)] {
-            guard epsilon > 0, epsilon <= 1 else {
-                throw JSONError("\(key) must be greater than 0 and at most 1")
-            }
-        }
-    }
-
-    /// Bounds of the values above.
-    package enum Limit {
-        package static let dimension = 1...65_536
-        package static let layers = 1...1024
-        package static let heads = 1...1024
-        package static let length = 1...65_536
-        package static let timeBuckets = 1...65_536
-        // Rows are numbered by Int32 everywhere.
-        package static let rows = 2...Int(Int32.max)
+        try ArchitectureLimit.check(epsilons: [
+            ("layer_norm_epsilon", layerNormEpsilon), ("l2_epsilon", l2Epsilon),
+        ])
+        guard hasGate || !concatUA else { throw JSONError("concat_ua must be false where gate is") }
     }
 }
 
@@ -134,23 +139,31 @@ extension HSTUConfiguration {
     package init(_ fields: JSONFields) throws(JSONError) {
         var fields = fields
         try self.init(
-            width: fields.integer("width", in: Limit.dimension),
-            layers: fields.integer("layers", in: Limit.layers),
-            heads: fields.integer("heads", in: Limit.heads),
-            attentionDimension: fields.integer("attention_dimension", in: Limit.dimension),
-            linearDimension: fields.integer("linear_dimension", in: Limit.dimension),
-            maxSequenceLength: fields.integer("max_sequence_length", in: Limit.length),
-            maxOutputLength: fields.integer("max_output_length", in: Limit.length),
+            width: fields.integer("width", in: ArchitectureLimit.dimension),
+            layers: fields.integer("layers", in: ArchitectureLimit.layers),
+            heads: fields.integer("heads", in: ArchitectureLimit.heads),
+            attentionDimension: fields.integer("attention_dimension", in: ArchitectureLimit.dimension),
+            linearDimension: fields.integer("linear_dimension", in: ArchitectureLimit.dimension),
+            maxSequenceLength: fields.integer("max_sequence_length", in: ArchitectureLimit.length),
+            maxOutputLength: fields.integer("max_output_length", in: ArchitectureLimit.length),
             concatUA: fields.boolean("concat_ua"),
-            relativeAttentionBias: fields.boolean("relative_attention_bias"),
-            timeBuckets: fields.integer("time_buckets", in: Limit.timeBuckets),
+            relativeBias: Self.relativeBias(&fields),
+            timeBuckets: fields.integer("time_buckets", in: ArchitectureLimit.timeBuckets),
+            attentionActivation: fields.choice("attention", of: AttentionActivation.self, default: .silu),
+            hasGate: fields.boolean("gate", default: true),
             outputNormalization: fields.choice("output_normalization", of: OutputNormalization.self),
             itemL2Norm: fields.boolean("item_l2_norm"),
-            rows: fields.integer("item_rows", in: Limit.rows),
+            rows: fields.integer("item_rows", in: ArchitectureLimit.rows),
             layerNormEpsilon: fields.positiveReal("layer_norm_epsilon", atMost: 1),
             l2Epsilon: fields.positiveReal("l2_epsilon", atMost: 1)
         )
         try fields.end()
+    }
+
+    private static func relativeBias(_ fields: inout JSONFields) throws(JSONError) -> RelativeBiasKind {
+        let key = "relative_attention_bias"
+        guard fields.isBoolean(key) else { return try fields.choice(key, of: RelativeBiasKind.self) }
+        return try fields.boolean(key) ? .positionAndTime : .none
     }
 
     package var json: JSONValue {
@@ -163,8 +176,10 @@ extension HSTUConfiguration {
             JSONMember("max_sequence_length", .integer(maxSequenceLength)),
             JSONMember("max_output_length", .integer(maxOutputLength)),
             JSONMember("concat_ua", .boolean(concatUA)),
-            JSONMember("relative_attention_bias", .boolean(relativeAttentionBias)),
+            JSONMember("relative_attention_bias", .string(relativeBias.rawValue)),
             JSONMember("time_buckets", .integer(timeBuckets)),
+            JSONMember("attention", .string(attentionActivation.rawValue)),
+            JSONMember("gate", .boolean(hasGate)),
             JSONMember("output_normalization", .string(outputNormalization.rawValue)),
             JSONMember("item_l2_norm", .boolean(itemL2Norm)),
             JSONMember("item_rows", .integer(rows)),
@@ -175,6 +190,7 @@ extension HSTUConfiguration {
 
     package var facts: [(label: String, value: String)] {
         [
+            ("variant", isAblated ? "ablated" : "as published"),
             ("width", "\(width)"),
             ("layers", "\(layers)"),
             ("heads", "\(heads)"),
@@ -182,8 +198,9 @@ extension HSTUConfiguration {
             ("linear dimension", "\(linearDimension) per head"),
             ("window", "\(maxSequenceLength) events"),
             ("padded length", "\(paddedLength)"),
-            ("gate", concatUA ? "concatenated (concat_ua)" : "product"),
-            ("relative bias", relativeAttentionBias ? "position and time, \(timeBuckets + 1) buckets" : "none"),
+            ("attention", attentionActivation.rawValue),
+            ("gate", hasGate ? concatUA ? "concatenated (concat_ua)" : "product" : "none"),
+            ("relative bias", relativeBias.fact(timeBuckets: timeBuckets)),
             ("output normalization", outputNormalization.rawValue),
             ("item normalization", itemL2Norm ? "l2" : "none"),
         ]
@@ -200,11 +217,12 @@ extension HSTUConfiguration {
         /// (N, D)
         package static let positionEmbedding = "position_embedding.weight"
         /// (D, 2·H·dv + 2·H·dqk), input-major: y = x · W. Columns in the order u, v, q, k; heads side by side in each.
+        /// Without a gate there are no columns u: (D, H·dv + 2·H·dqk).
         package static func uvqk(_ layer: Int) -> String { "layers.\(layer).uvqk.weight" }
-        /// (`timeBuckets` + 1)
-        package static func timeBias(_ layer: Int) -> String { "layers.\(layer).relative_bias.time" }
-        /// (2N − 1); entry N − 1 + (j − i) for query i and key j
-        package static func positionBias(_ layer: Int) -> String { "layers.\(layer).relative_bias.position" }
+        /// (`timeBuckets` + 1); only with that part of the relative bias
+        package static func timeBias(_ layer: Int) -> String { RelativeBiasKind.timeName(layer) }
+        /// (2N − 1); likewise; entry N − 1 + (j − i) for query i and key j
+        package static func positionBias(_ layer: Int) -> String { RelativeBiasKind.positionName(layer) }
         /// (D, H·dv), with `concatUA` (D, 3·H·dv); output-major: y = x · Wᵀ
         package static func output(_ layer: Int) -> String { "layers.\(layer).output.weight" }
         /// (D)
@@ -212,7 +230,7 @@ extension HSTUConfiguration {
     }
 
     /// Columns of the first projection.
-    package var uvqkColumns: Int { 2 * heads * (linearDimension + attentionDimension) }
+    package var uvqkColumns: Int { heads * ((hasGate ? 2 : 1) * linearDimension + 2 * attentionDimension) }
 
     /// Inputs of the output projection.
     package var outputInputs: Int { heads * linearDimension * (concatUA ? 3 : 1) }
@@ -224,10 +242,11 @@ extension HSTUConfiguration {
         ]
         for layer in 0..<layers {
             specifications.append(TensorSpecification(TensorName.uvqk(layer), [width, uvqkColumns]))
-            if relativeAttentionBias {
-                specifications.append(TensorSpecification(TensorName.timeBias(layer), [timeBuckets + 1]))
-                specifications.append(TensorSpecification(TensorName.positionBias(layer), [2 * paddedLength - 1]))
-            }
+            specifications += relativeBias.tensorSpecifications(
+                layer: layer,
+                paddedLength: paddedLength,
+                timeBuckets: timeBuckets
+            )
             specifications.append(TensorSpecification(TensorName.output(layer), [width, outputInputs]))
             specifications.append(TensorSpecification(TensorName.outputBias(layer), [width]))
         }

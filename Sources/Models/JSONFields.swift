@@ -25,8 +25,17 @@ package struct JSONFields {
     /// The key with the object's path before it.
     package func path(_ key: String) -> String { prefix + key }
 
+    /// Keys of the fields that are not taken yet, in their order.
+    package var names: [String] { order.filter { members[$0] != nil } }
+
     /// Whether a field is there and not taken yet.
     package func contains(_ key: String) -> Bool { members[key] != nil }
+
+    /// Whether a field that is not taken yet is true or false.
+    package func isBoolean(_ key: String) -> Bool {
+        if case .boolean = members[key] { return true }
+        return false
+    }
 
     /// Takes a field; nil if it is absent.
     package mutating func optional(_ key: String) -> JSONValue? { members.removeValue(forKey: key) }
@@ -60,7 +69,16 @@ package struct JSONFields {
     }
 
     /// Takes a number that is greater than zero and at most `maximum`.
-    package mutating func positiveReal(_ key: String, atMost maximum: Double) throws(JSONError) -> Double {
+    ///
+    /// - Parameter fallback: what an absent field means; nil: the field must be there.
+    package mutating func positiveReal(
+        _ key: String,
+        atMost maximum: Double,
+        default fallback: Double? = nil
+    ) throws(JSONError) -> Double {
+        if let fallback, members[key] == nil {
+            return fallback
+        }
         let number: Double? =
             switch try value(key) {
             case .integer(let value): Double(value)

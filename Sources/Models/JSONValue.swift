@@ -89,6 +89,13 @@ extension JSONValue {
         return String(decoding: text, as: UTF8.self)
     }
 
+    /// The value as text without white space.
+    package var compact: [UInt8] {
+        var text: [UInt8] = []
+        write(into: &text, indentation: nil)
+        return text
+    }
+
     private var isScalar: Bool {
         switch self {
         case .array, .object: false
@@ -96,8 +103,11 @@ extension JSONValue {
         }
     }
 
-    private func write(into text: inout [UInt8], indentation: Int) {
-        func newLine(_ text: inout [UInt8], _ levels: Int) {
+    /// - Parameter indentation: levels of the line that the value stands on; nil: no white space at all.
+    private func write(into text: inout [UInt8], indentation: Int?) {
+        let inner = indentation.map { $0 + 1 }
+        func newLine(_ text: inout [UInt8], _ levels: Int?) {
+            guard let levels else { return }
             text.append(UInt8(ascii: "\n"))
             text.append(contentsOf: repeatElement(UInt8(ascii: " "), count: 2 * levels))
         }
@@ -111,9 +121,9 @@ extension JSONValue {
             let isFlat = elements.allSatisfy(\.isScalar)
             text.append(UInt8(ascii: "["))
             for (index, element) in elements.enumerated() {
-                if index > 0 { text.append(contentsOf: (isFlat ? ", " : ",").utf8) }
-                if !isFlat { newLine(&text, indentation + 1) }
-                element.write(into: &text, indentation: indentation + 1)
+                if index > 0 { text.append(contentsOf: (isFlat && indentation != nil ? ", " : ",").utf8) }
+                if !isFlat { newLine(&text, inner) }
+                element.write(into: &text, indentation: inner)
             }
             if !isFlat { newLine(&text, indentation) }
             text.append(UInt8(ascii: "]"))
@@ -121,10 +131,10 @@ extension JSONValue {
             text.append(UInt8(ascii: "{"))
             for (index, member) in members.enumerated() {
                 if index > 0 { text.append(UInt8(ascii: ",")) }
-                newLine(&text, indentation + 1)
+                newLine(&text, inner)
                 appendJSONString(member.key.utf8, to: &text)
-                text.append(contentsOf: ": ".utf8)
-                member.value.write(into: &text, indentation: indentation + 1)
+                text.append(contentsOf: (indentation == nil ? ":" : ": ").utf8)
+                member.value.write(into: &text, indentation: inner)
             }
             if !members.isEmpty { newLine(&text, indentation) }
             text.append(UInt8(ascii: "}"))

@@ -100,7 +100,10 @@ package final class ModelBundle: Sendable {
         }
         let known = Set(specifications.map(\.name))
         if let left = weights.names.first(where: { !known.contains($0) }) {
-            throw mismatch(left, "is not one of an \(configuration.architecture.name.rawValue) model of this size")
+            throw mismatch(
+                left,
+                "is not one of a model of this size of architecture \(configuration.architecture.name.rawValue)"
+            )
         }
     }
 }

@@ -12,16 +12,19 @@ package enum ModelRegistry {
     /// - Throws: `ComputeError.unsupported` if the device lacks an operation, `.outOfMemory`.
     package static func makeModel(_ bundle: ModelBundle, on device: any Device) throws(ComputeError) -> any DecoderModel
     {
-        let weights = { (name: String) throws(ComputeError) -> HostTensor in
+        let loader = WeightLoader(device: device) { (name: String) throws(ComputeError) -> HostTensor in
             do throws(BundleError) {
                 return try bundle.tensor(name)
             } catch {
                 throw ComputeError(.invalidArgument, error.message)
             }
         }
-        switch bundle.architecture {
-        case .hstu(let configuration):
-            return try HSTU(configuration, weights: weights, eligible: bundle.catalogue.presentMask, on: device)
+        let eligible = bundle.catalogue.presentMask
+        return switch bundle.architecture {
+        case .hstu(let configuration): try HSTU(configuration, loader, eligible: eligible)
+        case .sasrec(let configuration): try SASRec(configuration, loader, eligible: eligible)
+        case .llama(let configuration): try Llama(configuration, loader, eligible: eligible)
+        case .gpt(let configuration): try GPT(configuration, loader, eligible: eligible)
         }
     }
 }

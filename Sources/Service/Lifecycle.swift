@@ -12,11 +12,13 @@ final class Lifecycle: Sendable {
         var loadWaiter: CheckedContinuation<EnginePhase, Never>?
         var isDraining = false
         var hasHTTPEnded = false
-        var hasEngineEnded = false
+        /// Engines whose threads run, or are about to.
+        var engines = 0
+        var hasStartedEngine = false
         var stopWaiter: CheckedContinuation<Void, Never>?
         var signals: [SignalSource] = []
 
-        var isStopped: Bool { hasHTTPEnded && hasEngineEnded }
+        var isStopped: Bool { hasHTTPEnded && hasStartedEngine && engines == 0 }
 
         mutating func takeStopWaiter() -> CheckedContinuation<Void, Never>? {
             guard isStopped else { return nil }
@@ -47,9 +49,17 @@ final class Lifecycle: Sendable {
         waiter?.resume(returning: phase)
     }
 
+    /// Followed by one `engineEnded`.
+    func engineStarts() {
+        state.withLock { state in
+            state.hasStartedEngine = true
+            state.engines += 1
+        }
+    }
+
     func engineEnded() {
         state.withLock { state in
-            state.hasEngineEnded = true
+            state.engines -= 1
             return state.takeStopWaiter()
         }?.resume()
     }

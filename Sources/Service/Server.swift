@@ -20,72 +20,109 @@ package struct ServerError: Error, Equatable, CustomStringConvertible {
 /// Life: `init` loads and verifies the bundle; `start` listens at once, so that health can be asked while the engine's
 /// thread hands the weights to the device, and returns when requests are served; SIGTERM or SIGINT drains: readiness is
 /// refused, listeners close, what has begun is finished within the limit, then `waitUntilStopped` returns. A second
-/// signal ends the process at once.
+/// signal ends the process at once. The admin listener, where there is one, answers until the callers' has ended.
 package final class Server: Sendable {
     private let configuration: ServiceConfiguration
-    private let bundle: ModelBundle
-    private let engine: Engine
-    private let observer: ServiceObserver
-    private let handler: RequestHandler
+    private let slot: ModelSlot
+    private let loader: ModelLoader
+    private let reloader: ModelReloader
+    private let metrics: ServiceMetrics
+    private let keys: APIKeys?
+    private let handlers: [RequestHandler]
     private let http: HTTPServer
+    private let adminHTTP: HTTPServer?
     private let logger: Logger
     private let life = Lifecycle()
 
-    /// - Throws: `BundleError`, `HTTPError` for a configuration that cannot be.
+    /// - Throws: `BundleError`, `ConfigurationError` for a keys file that cannot be used, `HTTPError` for a configuration
+    ///   that cannot be.
     package init(_ configuration: ServiceConfiguration) throws {
         self.configuration = configuration
-        logger = Logger(label: "genrec") { label in
+        let logger = Logger(label: "genrec") { label in
             GenrecLogHandler(label: label, format: configuration.logFormat, level: configuration.logLevel)
         }
-        bundle = try ModelBundle.load(directory: configuration.bundlePath ?? DemoBundle.locate())
-        let window = bundle.architecture.configuration.maxSequenceLength
-        let metrics = ServiceMetrics(registry: MetricRegistry(), scheduler: configuration.scheduler, window: window)
-        observer = ServiceObserver(metrics: metrics, logger: logger, bundle: bundle, life: life)
-        engine = Engine(configuration.scheduler, window: window, catalogue: bundle.catalogue, observer: observer)
-        handler = RequestHandler(
-            bundle: bundle,
-            engine: engine,
-            metrics: metrics,
+        self.logger = logger
+        let keys = try configuration.keysFile.map(APIKeys.init(path:))
+        self.keys = keys
+        loader = ModelLoader(
+            directory: try configuration.bundlePath ?? DemoBundle.locate(),
             configuration: configuration,
-            logger: logger
+            logger: logger,
+            life: life
         )
-        http = try HTTPServer(configuration: configuration.http, handler: handler)
+        let bundle = try loader.loadBundle()
+        let metrics = ServiceMetrics(
+            registry: MetricRegistry(),
+            scheduler: configuration.scheduler,
+            window: bundle.architecture.configuration.maxSequenceLength
+        )
+        self.metrics = metrics
+        let slot = ModelSlot(
+            loader.makeModel(bundle, metrics: metrics) { [life] phase in life.engineLoaded(phase) }
+        )
+        self.slot = slot
+        let reloader = ModelReloader(slot: slot, loader: loader, metrics: metrics, logger: logger)
+        self.reloader = reloader
+        let requestIDs = RequestIDs()
+        func handler(_ listener: ListenerRole) -> RequestHandler {
+            RequestHandler(
+                listener: listener,
+                models: slot,
+                reloader: reloader,
+                keys: keys,
+                metrics: metrics,
+                requestIDs: requestIDs,
+                configuration: configuration,
+                logger: logger
+            )
+        }
+        let main = handler(configuration.adminHTTP == nil ? .everything : .callers)
+        http = try HTTPServer(configuration: configuration.http, handler: main)
+        if let adminConfiguration = configuration.adminHTTP {
+            let admin = handler(.admin)
+            adminHTTP = try HTTPServer(configuration: adminConfiguration, handler: admin)
+            handlers = [main, admin]
+        } else {
+            adminHTTP = nil
+            handlers = [main]
+        }
     }
 
     /// Listens, loads the model, and returns when requests are served.
     ///
-    /// - Returns: one line for whoever started the server: address, bundle, device, dtype, instruction set.
+    /// - Returns: one line for whoever started the server: addresses, bundle, device, dtype, instruction set.
     /// - Throws: `HTTPError` if an address cannot be listened on, `ServerError` if the model cannot be loaded.
     package func start() async throws -> String {
         let addresses = try http.start()
+        let adminAddresses: [ListenAddress]
+        do {
+            adminAddresses = try adminHTTP?.start() ?? []
+        } catch {
+            http.stop()
+            throw error
+        }
         installSignalHandlers()
-        try engine.start(
-            load: { [bundle, configuration] in
-                let device = try configuration.compute.makeDevice()
-                return LoadedModel(
-                    device: device,
-                    model: try ModelRegistry.makeModel(bundle, on: device),
-                    owner: bundle
-                )
-            },
-            ended: { [life] in life.engineEnded() }
-        )
+        let model = slot.current
+        try loader.start(model)
         guard case .ready(let device) = await life.untilLoaded() else {
             http.stop()
-            throw ServerError(description: "the model could not be loaded: \(engine.phase.reason)")
+            adminHTTP?.stop()
+            throw ServerError(description: "the model could not be loaded: \(model.engine.phase.reason)")
         }
+        metrics.modelServed(model.bundle, on: device)
         let listening = addresses.map(\.description).joined(separator: ", ")
+        let admin = adminAddresses.map { ", admin http://\($0)" }.joined()
         logger.notice(
             "ready",
             metadata: [
-                "http.address": "\(listening)", "model.name": "\(bundle.configuration.name)",
-                "model.version": "\(bundle.configuration.version)", "device.name": "\(device.name)",
+                "http.address": "\(listening)\(admin)", "model.name": "\(model.name.name)",
+                "model.version": "\(model.name.version)", "device.name": "\(device.name)",
             ]
         )
         return """
-            genrec \(BuildInfo.version) ready: http://\(listening), \
-            bundle \(bundle.configuration.name) version \(bundle.configuration.version) \
-            (\(bundle.architecture.name.rawValue), \(bundle.catalogue.count) items), \
+            genrec \(BuildInfo.version) ready: http://\(listening)\(admin), \
+            bundle \(model.name.name) version \(model.name.version) \
+            (\(model.bundle.architecture.name.rawValue), \(model.bundle.catalogue.count) items), \
             device \(device.name), dtype \(device.dtype.rawValue), instruction set \(device.architecture), \
             threads \(device.threads)
             """
@@ -104,26 +141,46 @@ package final class Server: Sendable {
             "draining",
             metadata: ["drain.timeout_ms": "\(configuration.drainTimeoutNanoseconds / 1_000_000)"]
         )
-        handler.beginDraining()
-        http.drain(timeoutNanoseconds: configuration.drainTimeoutNanoseconds) { [engine, life] _ in
-            // Whoever could still be answered has been; what the engine holds now, nobody waits for.
-            engine.stop()
-            life.httpEnded()
+        for handler in handlers { handler.beginDraining() }
+        http.drain(timeoutNanoseconds: configuration.drainTimeoutNanoseconds) { [self] _ in callersAreServed() }
+    }
+
+    /// Whoever could still be answered has been; what the engine holds now, nobody waits for.
+    private func callersAreServed() {
+        reloader.stop()
+        slot.current.engine.stop()
+        guard let adminHTTP else { return life.httpEnded() }
+        // Whoever watches the server's end has had the time of the drain for it.
+        adminHTTP.drain(timeoutNanoseconds: Self.adminDrainNanoseconds) { [life] _ in life.httpEnded() }
+    }
+
+    private static let adminDrainNanoseconds: UInt64 = 1_000_000_000
+
+    /// Reads the keys file again; a bad one leaves the keys as they are.
+    package func reloadKeys() {
+        guard let keys else {
+            logger.notice("SIGHUP: there is no keys file to read again")
+            return
+        }
+        do throws(ConfigurationError) {
+            let count = try keys.reload()
+            logger.notice("the API keys were read again", metadata: ["auth.keys": "\(count)"])
+        } catch {
+            logger.error("the API keys stay as they were", metadata: ["error": "\(error.description)"])
         }
     }
 
     private func installSignalHandlers() {
-        life.keep(
-            [SIGTERM, SIGINT].map { number in
-                SignalSource(number) { [weak self] in
-                    guard let self else { return }
-                    if self.life.isDraining {
-                        self.logger.warning("a second signal ends the process at once")
-                        exit(1)
-                    }
-                    self.drain()
+        let ends = [SIGTERM, SIGINT].map { number in
+            SignalSource(number) { [weak self] in
+                guard let self else { return }
+                if self.life.isDraining {
+                    self.logger.warning("a second signal ends the process at once")
+                    exit(1)
                 }
+                self.drain()
             }
-        )
+        }
+        life.keep(ends + [SignalSource(SIGHUP) { [weak self] in self?.reloadKeys() }])
     }
 }

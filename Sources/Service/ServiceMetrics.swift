@@ -3,6 +3,7 @@
 internal import Compute
 package import Engine
 internal import HTTP
+internal import Models
 package import Telemetry
 
 /// How a request for recommendations ended; the label of `genrec_recommend_outcomes_total`.
@@ -48,6 +49,8 @@ package final class ServiceMetrics: Sendable {
     private let deviceMemory: GaugeFamily
     private let deviceErrors: CounterFamily
     private let modelInfo: GaugeFamily
+    private let reloadsSucceeded: Counter
+    private let reloadsFailed: Counter
 
     package init(registry: MetricRegistry, scheduler: SchedulerConfiguration, window: Int) {
         self.registry = registry
@@ -131,6 +134,13 @@ package final class ServiceMetrics: Sendable {
             help: "The model that is served; always 1.",
             labels: ["name", "version", "architecture", "device", "dtype"]
         )
+        let reloads = registry.counter(
+            "genrec_model_reloads_total",
+            help: "Attempts to replace the model, by how they ended.",
+            labels: ["result"]
+        )
+        reloadsSucceeded = reloads.with("success")
+        reloadsFailed = reloads.with("failure")
         registry.gauge(
             "genrec_build_info",
             help: "The build of this process; always 1.",
@@ -147,7 +157,8 @@ package final class ServiceMetrics: Sendable {
 
     func count(_ outcome: RecommendOutcome) { outcomes[outcome]?.increment() }
     func count(_ stage: CancellationStage) { cancelled[stage]?.increment() }
-    func setQueueDepth(_ depth: Int) { queueDepth.set(depth) }
+    func changeQueueDepth(by difference: Int) { queueDepth.add(difference) }
+    func countReload(succeeded: Bool) { (succeeded ? reloadsSucceeded : reloadsFailed).increment() }
 
     func batchFinished(_ report: BatchReport, device: String) {
         batchSize.observe(Double(report.lengths.count))
@@ -163,7 +174,23 @@ package final class ServiceMetrics: Sendable {
         deviceErrors.with(device, error.code.rawValue).increment()
     }
 
-    func modelLoaded(name: String, version: String, architecture: String, device: DeviceDescription) {
-        modelInfo.with(name, version, architecture, device.name, device.dtype.rawValue).set(1)
+    /// States which model is served, and no longer states the one before it.
+    func modelServed(_ bundle: ModelBundle, on device: DeviceDescription, replacing previous: ModelBundle? = nil) {
+        if let previous {
+            modelInfo.remove(
+                previous.configuration.name,
+                previous.configuration.version,
+                previous.architecture.name.rawValue,
+                device.name,
+                device.dtype.rawValue
+            )
+        }
+        modelInfo.with(
+            bundle.configuration.name,
+            bundle.configuration.version,
+            bundle.architecture.name.rawValue,
+            device.name,
+            device.dtype.rawValue
+        ).set(1)
     }
 }

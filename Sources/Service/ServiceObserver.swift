@@ -1,24 +1,25 @@
-// What the engine reports becomes metrics, log lines and stages of the server's life.
+// What an engine reports becomes metrics, log lines and stages of the server's life.
 
 internal import Compute
 internal import Engine
 internal import Logging
-internal import Models
 internal import Synchronization
 
+/// Listens to one engine. While a model replaces another there are two for a while.
 final class ServiceObserver: EngineObserver {
     private let metrics: ServiceMetrics
     private let logger: Logger
-    private let bundle: ModelBundle
-    private let life: Lifecycle
+    private let loaded: @Sendable (EnginePhase) -> Void
     /// Name of the device, once there is one.
     private let device = Mutex("none")
+    /// What this engine has in the gauge of waiting requests, to which every engine adds its own.
+    private let depth = Mutex(0)
 
-    init(metrics: ServiceMetrics, logger: Logger, bundle: ModelBundle, life: Lifecycle) {
+    /// - Parameter loaded: called when the engine is ready, has failed, or has stopped.
+    init(metrics: ServiceMetrics, logger: Logger, loaded: @escaping @Sendable (EnginePhase) -> Void) {
         self.metrics = metrics
         self.logger = logger
-        self.bundle = bundle
-        self.life = life
+        self.loaded = loaded
     }
 
     func batchFinished(_ report: BatchReport) {
@@ -37,7 +38,13 @@ final class ServiceObserver: EngineObserver {
     }
 
     func cancelled(at stage: CancellationStage) { metrics.count(stage) }
-    func queueDepthChanged(to depth: Int) { metrics.setQueueDepth(depth) }
+
+    func queueDepthChanged(to depth: Int) {
+        self.depth.withLock { known in
+            metrics.changeQueueDepth(by: depth - known)
+            known = depth
+        }
+    }
 
     func phaseChanged(to phase: EnginePhase) {
         switch phase {
@@ -45,18 +52,9 @@ final class ServiceObserver: EngineObserver {
         case .warming: logger.info("warming up")
         case .ready(let description):
             device.withLock { $0 = description.name }
-            metrics.modelLoaded(
-                name: bundle.configuration.name,
-                version: bundle.configuration.version,
-                architecture: bundle.architecture.name.rawValue,
-                device: description
-            )
-            life.engineLoaded(phase)
-        case .failed(let reason):
-            logger.critical("the model could not be loaded", metadata: ["error": "\(reason)"])
-            life.engineLoaded(phase)
+            loaded(phase)
         case .draining: logger.info("the engine finishes what it has admitted")
-        case .stopped: life.engineLoaded(phase)
+        case .failed, .stopped: loaded(phase)
         }
     }
 }

@@ -10,9 +10,9 @@ struct ImportCommand: AsyncParsableCommand {
         abstract: "Write a bundle from a trainer's checkpoint."
     )
 
-    @Option(help: "Whose checkpoint it is: meta.")
+    @Option(help: "Whose checkpoint it is: meta, sasrec.pytorch, huggingface, performance-law.")
     var from: String
-    @Option(help: "The checkpoint file.")
+    @Option(help: "The checkpoint file, or a directory of Hugging Face's.")
     var checkpoint: String
     @Option(help: "JSON that says what the checkpoint does not: dimensions, heads, window.")
     var describe: String?

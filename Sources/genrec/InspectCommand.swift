@@ -11,12 +11,18 @@ struct InspectCommand: AsyncParsableCommand {
 
     @Argument(help: "The directory of the bundle.")
     var directory: String
+    @Option(help: "Events of the history for which operations are counted; default: the window.")
+    var length: Int?
     @Flag(help: "Print one JSON object instead of a table.")
     var json = false
 
+    func validate() throws {
+        if let length, length < 1 { throw ValidationError("--length must be at least 1") }
+    }
+
     func run() async throws {
         do {
-            let inspection = BundleInspection(try ModelBundle.load(directory: directory))
+            let inspection = BundleInspection(try ModelBundle.load(directory: directory), length: length)
             Console.result(json ? inspection.json.prettyPrinted : inspection.text)
         } catch {
             throw fail(String(describing: error))

@@ -2,8 +2,11 @@
 
   digests      SHA-256 of the float32 bytes of every tensor of the checkpoints in this folder (tensors.json), read by
                Python's own pickle and zipfile: a second reader, independent of ours.
+  imported     SHA-256 of the float32 bytes of every tensor that an import must give, under the bundle's names
+               (imported.json), for SASRec, Llama and GPT-2: names, joins and orientation written down here anew.
   checkpoints  small checkpoints in every form that torch.save can write (torch-forms/): Python's pickler with stand-ins
                for the torch names writes the same opcodes that torch writes.
+  trainers     tiny checkpoints of the trainers and forms that the larger fixtures do not cover (trainer-forms/).
 
 Usage: python3 make_fixtures.py
 """
@@ -14,6 +17,7 @@ import io
 import json
 import pathlib
 import pickle
+import struct
 import sys
 import types
 import zipfile
@@ -253,5 +257,276 @@ def checkpoints():
     (folder / "tensors.json").write_text(json.dumps(digests, indent=1) + "\n")
 
 
+# --- imported
+
+
+def read_safetensors(path):
+    content = path.read_bytes()
+    (size,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + size])
+    tensors = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        start, end = (8 + size + offset for offset in entry["data_offsets"])
+        kind = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?"}[entry["dtype"]]
+        data = np.frombuffer(content[start:end], kind).reshape(entry["shape"])
+        if entry["dtype"] == "BF16":
+            data = (data.astype("<u4") << 16).view("<f4")
+        tensors[name] = data
+    return tensors
+
+
+def layer_count(state, pattern):
+    return next(i for i in range(100) if pattern.format(i) not in state)
+
+
+def sasrec_tensors(state):
+    """Meta's names, or SASRec.pytorch's."""
+    is_meta = "_embedding_module._item_emb.weight" in state
+    get = lambda name: state[name]
+    result = {}
+    if is_meta:
+        result["item_embedding.weight"] = get("_embedding_module._item_emb.weight")
+        result["position_embedding.weight"] = get("_input_features_preproc._pos_emb.weight")
+    else:
+        result["item_embedding.weight"] = get("item_emb.weight")
+        result["position_embedding.weight"] = get("pos_emb.weight")
+        result["output_norm.weight"] = get("last_layernorm.weight")
+        result["output_norm.bias"] = get("last_layernorm.bias")
+    for i in range(layer_count(state, "attention_layers.{}.in_proj_weight")):
+        ours, first, second = f"layers.{i}.", f"forward_layers.{i}.conv1", f"forward_layers.{i}.conv2"
+        if is_meta:
+            first, second = f"forward_layers.{i}._conv1d.0", f"forward_layers.{i}._conv1d.3"
+        for kind in ("weight", "bias"):
+            result[ours + "attention.qkv." + kind] = get(f"attention_layers.{i}.in_proj_{kind}")
+            result[ours + "attention.output." + kind] = get(f"attention_layers.{i}.out_proj.{kind}")
+            for name, theirs in (("hidden", first), ("output", second)):
+                value = get(f"{theirs}.{kind}")
+                result[ours + f"feed_forward.{name}.{kind}"] = value[:, :, 0] if kind == "weight" else value
+            if not is_meta:
+                result[ours + "attention_norm." + kind] = get(f"attention_layernorms.{i}.{kind}")
+                result[ours + "feed_forward_norm." + kind] = get(f"forward_layernorms.{i}.{kind}")
+    return result
+
+
+def llama_tensors(state):
+    """Hugging Face's names, or Performance-Law's."""
+    result = {}
+    if "item_emb.weight" in state:
+        result["item_embedding.weight"] = state["item_emb.weight"]
+        result["output_norm.weight"] = state["norm.weight"]
+        names = ("layers.{}.", "attention.w{}.", "qkv", "attention.wo.", "attention_norm.", "ffn_norm.")
+        gate, up, down = "feed_forward.w1.", "feed_forward.w3.", "feed_forward.w2."
+    else:
+        result["item_embedding.weight"] = state["model.embed_tokens.weight"]
+        result["output_norm.weight"] = state["model.norm.weight"]
+        names = ("model.layers.{}.", "self_attn.{}_proj.", "qkv", "self_attn.o_proj.", "input_layernorm.")
+        names += ("post_attention_layernorm.",)
+        gate, up, down = "mlp.gate_proj.", "mlp.up_proj.", "mlp.down_proj."
+    prefix, part, parts, output, first, second = names
+    for i in range(layer_count(state, prefix + first + "weight")):
+        theirs, ours = prefix.format(i), f"layers.{i}."
+        result[ours + "attention_norm.weight"] = state[theirs + first + "weight"]
+        result[ours + "feed_forward_norm.weight"] = state[theirs + second + "weight"]
+        for kind in ("weight", "bias"):
+            if theirs + output + kind in state:
+                joined = [state[theirs + part.format(letter) + kind] for letter in parts]
+                result[ours + "attention.qkv." + kind] = np.concatenate(joined)
+                result[ours + "attention.output." + kind] = state[theirs + output + kind]
+            if theirs + down + kind in state:
+                joined = [state[theirs + gate + kind], state[theirs + up + kind]]
+                result[ours + "feed_forward.gate_up." + kind] = np.concatenate(joined)
+                result[ours + "feed_forward.down." + kind] = state[theirs + down + kind]
+    return result
+
+
+def gpt2_tensors(state):
+    state = {name.removeprefix("transformer."): value for name, value in state.items()}
+    result = {
+        "item_embedding.weight": state["wte.weight"],
+        "position_embedding.weight": state["wpe.weight"],
+        "output_norm.weight": state["ln_f.weight"],
+        "output_norm.bias": state["ln_f.bias"],
+    }
+    names = {
+        "attention_norm": "ln_1",
+        "attention.qkv": "attn.c_attn",
+        "attention.output": "attn.c_proj",
+        "feed_forward_norm": "ln_2",
+        "feed_forward.hidden": "mlp.c_fc",
+        "feed_forward.output": "mlp.c_proj",
+    }
+    for i in range(layer_count(state, "h.{}.ln_1.weight")):
+        for ours, theirs in names.items():
+            for kind in ("weight", "bias"):
+                result[f"layers.{i}.{ours}.{kind}"] = state[f"h.{i}.{theirs}.{kind}"]
+    return result
+
+
+def write_imported(path, tensors, head=None):
+    if head is not None:
+        tensors = tensors | {"head.weight": head}
+    result = {}
+    for name, value in sorted(tensors.items()):
+        content = np.ascontiguousarray(value.astype("<f4"))
+        result[name] = {"shape": list(content.shape), "sha256": hashlib.sha256(content.tobytes()).hexdigest()}
+    path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def imported():
+    for folder in sorted(HERE.glob("sasrec-*")):
+        state = read_checkpoint(next(folder.glob("checkpoint.*")))
+        state = state.get("model_state_dict", state)
+        state = {name.removeprefix("module."): value for name, value in state.items()}
+        write_imported(folder / "imported.json", sasrec_tensors(state))
+    for name, tensors in (("llama-small", llama_tensors), ("gpt2-small", gpt2_tensors)):
+        state = read_safetensors(HERE / name / "model.safetensors")
+        write_imported(HERE / name / "imported.json", tensors(state))
+
+
+# --- trainers
+
+
+def write_safetensors(path, tensors, code):
+    """Tensors of float32 values as F32, F16 or BF16 (cut); booleans as they are."""
+    header, data = {"__metadata__": {"format": "pt"}}, b""
+    for name, value in tensors.items():
+        kind = "BOOL" if value.dtype == bool else code
+        content = {
+            "F32": lambda: value.astype("<f4"),
+            "F16": lambda: value.astype("<f2"),
+            "BF16": lambda: bfloat16(value),
+            "BOOL": lambda: value,
+        }[kind]().tobytes()
+        header[name] = {"dtype": kind, "shape": list(value.shape), "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def llama_state(rng, biases):
+    """D 4, one layer, two heads of 2, one of keys and values, F 6, 7 rows."""
+    shapes = {"model.embed_tokens.weight": (7, 4), "model.norm.weight": (4,)}
+    for name, rows in (("self_attn.q_proj", 4), ("self_attn.k_proj", 2), ("self_attn.v_proj", 2)):
+        shapes[f"model.layers.0.{name}.weight"] = (rows, 4)
+        shapes[f"model.layers.0.{name}.bias"] = (rows,)
+    for name, shape in (("self_attn.o_proj", (4, 4)), ("mlp.gate_proj", (6, 4)), ("mlp.up_proj", (6, 4))):
+        shapes[f"model.layers.0.{name}.weight"] = shape
+        shapes[f"model.layers.0.{name}.bias"] = shape[:1]
+    shapes["model.layers.0.mlp.down_proj.weight"] = (4, 6)
+    shapes["model.layers.0.mlp.down_proj.bias"] = (4,)
+    shapes["model.layers.0.input_layernorm.weight"] = (4,)
+    shapes["model.layers.0.post_attention_layernorm.weight"] = (4,)
+    return {
+        name: rng.standard_normal(shape).astype("<f4")
+        for name, shape in shapes.items()
+        if biases or not name.endswith(".bias")
+    }
+
+
+LLAMA = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 4,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "intermediate_size": 6,
+    "max_position_embeddings": 16,
+    "rms_norm_eps": 1e-5,
+    "vocab_size": 7,
+}
+
+
+def trainers():
+    folder = HERE / "trainer-forms"
+    rng = np.random.default_rng(11)
+
+    def directory(name, config, description):
+        path = folder / name
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        described = {"source": "huggingface", "max_sequence_length": 8} | description
+        (path / "import.json").write_text(json.dumps(described) + "\n")
+        return path
+
+    # Everything that is off by default on, in bfloat16, with the keys of transformers before 5.
+    config = LLAMA | {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": False, "rope_theta": 500000.0}
+    config |= {"rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}}
+    config["rope_scaling"]["original_max_position_embeddings"] = 8
+    path = directory("llama-bfloat16", config, {"architecture": "llama", "embed_scale": "sqrt_d", "score_norm": "l2"})
+    state = llama_state(rng, True) | {"lm_head.weight": rng.standard_normal((7, 4)).astype("<f4")}
+    state["model.layers.0.self_attn.rotary_emb.inv_freq"] = np.ones(1, "<f4")
+    write_safetensors(path / "model.safetensors", state, "BF16")
+    state = read_safetensors(path / "model.safetensors")
+    write_imported(path / "imported.json", llama_tensors(state), head=state["lm_head.weight"])
+
+    # Shards in float16, and the tied head saved beside the table.
+    path = directory("llama-sharded", LLAMA | {"tie_word_embeddings": True}, {"architecture": "llama"})
+    state = llama_state(rng, False)
+    state["lm_head.weight"] = state["model.embed_tokens.weight"]
+    names, merged, weight_map = list(state), {}, {}
+    for number, part in enumerate((names[::2], names[1::2]), 1):
+        shard = f"model-{number:05}-of-00002.safetensors"
+        write_safetensors(path / shard, {name: state[name] for name in part}, "F16")
+        merged |= read_safetensors(path / shard)
+        weight_map |= {name: shard for name in part}
+    index = {"metadata": {"total_size": 0}, "weight_map": weight_map}
+    (path / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
+    write_imported(path / "imported.json", llama_tensors(merged))
+
+    # Without prefix, with the mask buffers of old versions, untied.
+    config = {"model_type": "gpt2", "n_embd": 4, "n_layer": 1, "n_head": 2, "n_inner": 6, "n_positions": 8}
+    config |= {"vocab_size": 7, "tie_word_embeddings": False, "scale_attn_by_inverse_layer_idx": True}
+    path = directory("gpt2-bare", config, {"architecture": "gpt"})
+    shapes = {"wte": (7, 4), "wpe": (8, 4), "ln_f": (4,), "h.0.ln_1": (4,), "h.0.ln_2": (4,)}
+    shapes |= {"h.0.attn.c_attn": (4, 12), "h.0.attn.c_proj": (4, 4), "h.0.mlp.c_fc": (4, 6), "h.0.mlp.c_proj": (6, 4)}
+    state = {"h.0.attn.bias": np.ones((1, 1, 8, 8), "?"), "h.0.attn.masked_bias": np.full((), -1e4, "<f4")}
+    for name, shape in shapes.items():
+        state[name + ".weight"] = rng.standard_normal(shape).astype("<f4")
+        if name not in ("wte", "wpe"):
+            state[name + ".bias"] = rng.standard_normal(shape[-1:]).astype("<f4")
+    state["lm_head.weight"] = rng.standard_normal((7, 4)).astype("<f4")
+    write_safetensors(path / "model.safetensors", state, "F32")
+    write_imported(path / "imported.json", gpt2_tensors(state), head=state["lm_head.weight"])
+
+    def save(path, state, tied=None):
+        storages, tensors = [], collections.OrderedDict()
+        for name, value in state.items():
+            storages.append(Storage(str(len(storages)), "FloatStorage", value.ravel()))
+            strides = tuple(int(np.prod(value.shape[axis + 1 :])) for axis in range(value.ndim))
+            tensors[name] = Tensor(storages[-1], 0, value.shape, strides)
+        if tied:
+            tensors[tied[0]] = tensors[tied[1]]
+        write(path, tensors, storages, 2, zipfile.ZIP_STORED, False, False)
+
+    # SASRec.pytorch before 2024-06-25: as many positions as the window has slots.
+    shapes = {"item_emb.weight": (7, 4), "pos_emb.weight": (5, 4), "attention_layers.0.in_proj_weight": (12, 4)}
+    shapes |= {"attention_layers.0.in_proj_bias": (12,), "attention_layers.0.out_proj.weight": (4, 4)}
+    shapes |= {"attention_layers.0.out_proj.bias": (4,)}
+    for name in ("attention_layernorms.0", "forward_layernorms.0", "last_layernorm"):
+        shapes |= {name + ".weight": (4,), name + ".bias": (4,)}
+    for name in ("forward_layers.0.conv1", "forward_layers.0.conv2"):
+        shapes |= {name + ".weight": (4, 4, 1), name + ".bias": (4,)}
+    state = {name: rng.standard_normal(shape).astype("<f4") for name, shape in shapes.items()}
+    save(folder / "sasrec-every-slot.pth", state)
+    write_imported(folder / "sasrec-every-slot.json", sasrec_tensors(state))
+
+    # Performance-Law: compiled, so with the prefix of torch.compile.
+    shapes = {"item_emb.weight": (7, 8), "norm.weight": (8,)}
+    shapes |= {f"layers.0.attention.w{letter}.weight": (rows, 8) for letter, rows in zip("qkvo", (8, 4, 4, 8))}
+    shapes |= {f"layers.0.feed_forward.w{number}.weight": shape for number, shape in ((1, (32, 8)), (3, (32, 8)))}
+    shapes |= {"layers.0.feed_forward.w2.weight": (8, 32)}
+    shapes |= {"layers.0.attention_norm.weight": (8,), "layers.0.ffn_norm.weight": (8,)}
+    state = {name: rng.standard_normal(shape).astype("<f4") for name, shape in shapes.items()}
+    write_imported(folder / "performance-law.json", llama_tensors(state))
+    state = {"_orig_mod." + name: value for name, value in state.items()}
+    save(folder / "performance-law.pth", state, tied=("_orig_mod.output.weight", "_orig_mod.item_emb.weight"))
+
+
 digests()
+imported()
 checkpoints()
+trainers()

@@ -25,6 +25,8 @@ struct Fixture: Sendable {
         var top_unseen: [Answer]
         /// Of items 1 … V, in order; only where the catalogue is small.
         var scores: [Double]?
+        // swift-format-ignore: AlwaysUseLowerCamelCase
+        var greedy_unseen: [Answer]
     }
 
     private struct File: Decodable {
@@ -35,7 +37,24 @@ struct Fixture: Sendable {
     let cases: [Case]
     private let directory: String
 
-    static let hstu = ["hstu-small", "hstu-concat-ua", "hstu-uneven", "hstu-layernorm", "hstu-ml1m-shape"]
+    static let names = [
+        "hstu-small", "hstu-concat-ua", "hstu-uneven", "hstu-layernorm", "hstu-ml1m-shape", "sasrec-meta",
+        "sasrec-original", "sasrec-pre", "sasrec-post", "llama-small", "gpt2-small",
+    ]
+
+    /// Whose checkpoint it is, and where it lies in the folder: the trainer's own names.
+    private var source: (format: String, path: String) {
+        switch name {
+        case "sasrec-original", "sasrec-pre", "sasrec-post": ("sasrec.pytorch", directory + "/checkpoint.pth")
+        case "llama-small", "gpt2-small": ("huggingface", directory)
+        default: ("meta", directory + "/checkpoint.pt")
+        }
+    }
+
+    /// How far a float32 score may be from the reference's float64: 1e-4 of the largest score that a case shows.
+    func tolerance(_ example: Case) -> Double {
+        1e-4 * max(1, example.top.map { abs($0.score) }.max() ?? 1)
+    }
 
     init(_ name: String) throws {
         self.name = name
@@ -53,8 +72,8 @@ struct Fixture: Sendable {
         defer { try? FileManager.default.removeItem(at: folder) }
         let output = folder.appendingPathComponent(name).path
         _ = try importCheckpoint(
-            format: "meta",
-            checkpointPath: directory + "/checkpoint.pt",
+            format: source.format,
+            checkpointPath: source.path,
             describePath: directory + "/cases.json",
             cataloguePath: nil,
             name: name,

@@ -125,7 +125,7 @@ import Testing
             maxSequenceLength: 5,
             maxOutputLength: 1,
             concatUA: false,
-            relativeAttentionBias: true,
+            relativeBias: .positionAndTime,
             outputNormalization: .l2,
             itemL2Norm: true,
             rows: 7

@@ -84,7 +84,7 @@ import Testing
             maxSequenceLength: 16,
             maxOutputLength: 11,
             concatUA: false,
-            relativeAttentionBias: true,
+            relativeBias: .positionAndTime,
             outputNormalization: .layerNorm,
             itemL2Norm: true,
             rows: 151

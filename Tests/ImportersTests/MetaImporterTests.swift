@@ -216,7 +216,16 @@ import Testing
         (#""d": 4"#, #""d": 5"#, "_item_emb.weight\" has shape (7, 4)"),
         (#""heads": 2"#, #""heads": 1"#, "_uvqk\" has shape (4, 12)"),
         (#""blocks": 1"#, #""blocks": 2"#, "tensor \"_hstu._attention_layers.1._uvqk\" is missing"),
-        (#""architecture": "hstu""#, #""architecture": "sasrec""#, "architecture sasrec is not supported"),
+        (#""architecture": "hstu""#, #""architecture": "sasrec""#, "import.json: ffn is missing"),
+        (#""architecture": "hstu""#, #""architecture": "llama""#, "architecture llama is not supported by --from meta"),
+        (#""d": 4"#, #""d": 4, "relative_attention_bias": "none""#, "_rel_attn_bias._pos_w\" is left over"),
+        (#""d": 4"#, #""d": 4, "relative_attention_bias": "position""#, "_rel_attn_bias._w\" is missing"),
+        (
+            #""d": 4"#, #""d": 4, "relative_attention_bias": "none", "enable_relative_attention_bias": true"#,
+            "relative_attention_bias contradicts enable_relative_attention_bias"
+        ),
+        (#""d": 4"#, #""d": 4, "gate": false"#, "_uvqk\" has shape (4, 12), but by "),
+        (#""d": 4"#, #""d": 4, "attention": "softmax""#, "no error"),
         (#""architecture": "hstu""#, #""architecture": "bert""#, "architecture must be \"hstu\" or "),
         ("meta-generative-recommenders", "huggingface", "source is not meta-generative-recommenders"),
         ("meta-generative-recommenders", "kaggle", "source must be "),
@@ -255,10 +264,12 @@ import Testing
 
     // MARK: - The rest of the call
 
-    @Test(arguments: ["huggingface", "sasrec.pytorch", "", "META"])
+    @Test(arguments: ["huggingface.co", "sasrec", "", "META"])
     func otherFormat_ListsWhatThereIs(format: String) throws {
         #expect(
-            try message(TinyCheckpoint().bytes, format: format).hasSuffix("are not supported, only these: meta")
+            try message(TinyCheckpoint().bytes, format: format).hasSuffix(
+                "are not supported, only these: meta, sasrec.pytorch, huggingface, performance-law"
+            )
         )
     }
 

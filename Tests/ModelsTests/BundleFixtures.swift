@@ -44,7 +44,7 @@ func tinyConfiguration(rows: Int = 7, concatUA: Bool = false, relativeBias: Bool
         maxSequenceLength: 5,
         maxOutputLength: 1,
         concatUA: concatUA,
-        relativeAttentionBias: relativeBias,
+        relativeBias: relativeBias ? .positionAndTime : .none,
         outputNormalization: .l2,
         itemL2Norm: true,
         rows: rows

@@ -90,7 +90,7 @@ struct PublishedSize: CustomTestStringConvertible, Sendable {
             maxSequenceLength: size.length,
             maxOutputLength: 11,
             concatUA: false,
-            relativeAttentionBias: true,
+            relativeBias: .positionAndTime,
             outputNormalization: .l2,
             itemL2Norm: true,
             rows: size.rows
@@ -134,7 +134,7 @@ struct PublishedSize: CustomTestStringConvertible, Sendable {
             maxSequenceLength: 65_536,
             maxOutputLength: 65_536,
             concatUA: true,
-            relativeAttentionBias: true,
+            relativeBias: .positionAndTime,
             timeBuckets: 65_536,
             outputNormalization: .l2,
             itemL2Norm: true,

@@ -59,9 +59,21 @@ import Testing
             )
         )
         try edit("config.json", "\"concat_ua\": true", "\"concat_ua\": false")
-        try edit("config.json", "\"relative_attention_bias\": true", "\"relative_attention_bias\": false")
-        #expect(message().contains("tensor \"layers.0.relative_bias.time\" is not one of an hstu model of this size"))
-        try edit("config.json", "\"relative_attention_bias\": false", "\"relative_attention_bias\": true")
+        try edit(
+            "config.json",
+            "\"relative_attention_bias\": \"position_and_time\"",
+            "\"relative_attention_bias\": \"none\""
+        )
+        #expect(
+            message().contains(
+                "tensor \"layers.0.relative_bias.time\" is not one of a model of this size of architecture hstu"
+            )
+        )
+        try edit(
+            "config.json",
+            "\"relative_attention_bias\": \"none\"",
+            "\"relative_attention_bias\": \"position_and_time\""
+        )
         try edit("config.json", "\"layers\": 1", "\"layers\": 2")
         #expect(message().contains("tensor \"layers.1.uvqk.weight\" is missing"))
         try edit("config.json", "\"layers\": 2", "\"layers\": 1")

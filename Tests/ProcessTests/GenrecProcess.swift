@@ -103,6 +103,8 @@ final class StreamCollector: Sendable {
 /// A server that runs for the length of a test.
 final class RunningServer {
     let port: UInt16
+    /// The port of `admin.listen`; nil: there is no such listener, or it is no TCP port.
+    let adminPort: UInt16?
     let readyLine: String
     private let process: Process
     private let errors: StreamCollector
@@ -123,6 +125,7 @@ final class RunningServer {
             throw Genrec.Failure(description: "the server did not become ready: \(line) \(errors.waitForEnd())")
         }
         self.port = port
+        adminPort = line.firstMatch(of: #/admin http://127\.0\.0\.1:(\d+)/#).flatMap { UInt16($0.1) }
     }
 
     private static func firstLine(of handle: FileHandle) -> String {
@@ -138,6 +141,7 @@ final class RunningServer {
     func signal(_ number: Int32) { kill(process.processIdentifier, number) }
 
     var isRunning: Bool { process.isRunning }
+    var processIdentifier: Int32 { process.processIdentifier }
 
     /// Waits for the process to end by itself; its exit status and everything it logged.
     func waitUntilExit() -> (status: Int32, log: String) {

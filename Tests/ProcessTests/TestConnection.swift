@@ -9,6 +9,8 @@ struct TestReply {
     /// Names in lower case.
     var headers: [String: String]
     var body: [UInt8]
+    /// The connection closed before the mark of a complete chunked body.
+    var isTruncated = false
 
     var text: String { String(decoding: body, as: UTF8.self) }
 
@@ -18,6 +20,16 @@ struct TestReply {
             throw Genrec.Failure(description: "the body is not a JSON object: \(text)")
         }
         return object
+    }
+
+    /// The objects of a body in NDJSON.
+    func lines() throws -> [[String: Any]] {
+        try text.split(separator: "\n").map { line in
+            guard let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any] else {
+                throw Genrec.Failure(description: "a line is not a JSON object: \(line)")
+            }
+            return object
+        }
     }
 
     /// Ids of the items of a recommendation.
@@ -72,23 +84,40 @@ final class TestConnection {
 
     /// Asks for recommendations; `body` is JSON.
     func recommend(_ body: String, headers: [String: String] = [:]) throws -> TestReply {
-        var head = "POST /recommend HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
-        for (name, value) in headers { head += "\(name): \(value)\r\n" }
-        try send(head + "Content-Length: \(body.utf8.count)\r\n\r\n" + body)
-        return try receive()
+        try post("/recommend", body, headers: headers)
     }
 
+    /// Sends `body` as JSON, and holds the reply against the OpenAPI document.
+    func post(_ path: String, _ body: String, headers: [String: String] = [:]) throws -> TestReply {
+        var head = "POST \(path) HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+        for (name, value) in headers { head += "\(name): \(value)\r\n" }
+        try send(head + "Content-Length: \(body.utf8.count)\r\n\r\n" + body)
+        let reply = try receive()
+        ServedContract.check(reply, to: "POST", path)
+        return reply
+    }
+
+    /// Sends a request without a body, and holds the reply against the OpenAPI document.
     func get(_ path: String, headers: [String: String] = [:], method: String = "GET") throws -> TestReply {
         var head = "\(method) \(path) HTTP/1.1\r\nHost: test\r\n"
         for (name, value) in headers { head += "\(name): \(value)\r\n" }
         try send(head + "\r\n")
-        return try receive(hasBody: method != "HEAD")
+        let reply = try receive(hasBody: method != "HEAD")
+        ServedContract.check(reply, to: method, path)
+        return reply
     }
 
     /// Whether the server has closed and nothing is left to read.
     func isClosedByServer() throws -> Bool {
         guard buffered.isEmpty else { return false }
         return try !fill()
+    }
+
+    /// Everything until the server closes.
+    func receiveToEnd() throws -> String {
+        while try fill() {}
+        defer { buffered = [] }
+        return String(decoding: buffered, as: UTF8.self)
     }
 
     /// Reads one reply.
@@ -107,6 +136,10 @@ final class TestConnection {
             let value = line[line.index(after: colon)...].trimmingCharacters(in: .whitespaces)
             headers[line[..<colon].lowercased()] = value
         }
+        if hasBody, headers["transfer-encoding"] == "chunked" {
+            let (body, isTruncated) = try receiveChunks()
+            return TestReply(status: status, headers: headers, body: body, isTruncated: isTruncated)
+        }
         let length = hasBody ? Int(headers["content-length"] ?? "0") ?? 0 : 0
         while buffered.count < length {
             guard try fill() else { throw Genrec.Failure(description: "the reply ends in its body") }
@@ -114,6 +147,26 @@ final class TestConnection {
         let body = Array(buffered.prefix(length))
         buffered.removeFirst(length)
         return TestReply(status: status, headers: headers, body: body)
+    }
+
+    /// A chunked body, and whether it ended before its last chunk.
+    private func receiveChunks() throws -> (body: [UInt8], isTruncated: Bool) {
+        var body: [UInt8] = []
+        while true {
+            guard let size = try? read(until: "\r\n") else { return (body, true) }
+            guard let count = Int(size, radix: 16) else {
+                throw Genrec.Failure(description: "not the size of a chunk: \(size)")
+            }
+            while buffered.count < count + 2 {
+                guard try fill() else { return (body + buffered, true) }
+            }
+            body += buffered.prefix(count)
+            guard buffered[count..<(count + 2)].elementsEqual("\r\n".utf8) else {
+                throw Genrec.Failure(description: "no line end after a chunk")
+            }
+            buffered.removeFirst(count + 2)
+            if count == 0 { return (body, false) }
+        }
     }
 
     private func read(until mark: String) throws -> String {

@@ -19,7 +19,8 @@ final class ConfigurationReader {
     private let fileName: String
     /// Keys of the file, dotted.
     private let fileKeys: [String]
-    private var readKeys: Set<String> = []
+    /// Keys that have been asked for: once all settings are read, every key there is.
+    private(set) var readKeys: Set<String> = []
 
     /// - Parameters:
     ///   - file: path of the YAML file; nil: no file.

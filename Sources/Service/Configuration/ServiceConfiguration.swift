@@ -12,6 +12,10 @@ package struct ServiceConfiguration: Sendable {
     /// nil: the demo bundle.
     package var bundlePath: String?
     package var http: HTTPServerConfiguration
+    /// The second listener, for operators; nil: the first one serves everything.
+    package var adminHTTP: HTTPServerConfiguration?
+    /// Path of the file of API keys; nil: callers need none.
+    package var keysFile: String?
     package var compute: ComputeSettings
     package var scheduler: SchedulerConfiguration
     /// What one request may ask for.
@@ -32,9 +36,15 @@ package struct ServiceConfiguration: Sendable {
         flags: [String: String] = [:],
         environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws {
-        let reader = try ConfigurationReader(file: file, environment: environment, flags: flags)
+        try self.init(ConfigurationReader(file: file, environment: environment, flags: flags))
+    }
+
+    /// Reads the settings, after which `reader` knows which keys there are.
+    init(_ reader: ConfigurationReader) throws {
         bundlePath = reader.text("bundle")
         http = try Self.http(reader)
+        adminHTTP = try Self.adminHTTP(reader, beside: http)
+        keysFile = reader.text("auth.keys_file")
         compute = try Self.compute(reader)
         scheduler = try Self.scheduler(reader)
         limits = try Self.limits(reader)
@@ -79,6 +89,18 @@ package struct ServiceConfiguration: Sendable {
         return HTTPServerConfiguration(addresses: [address], loops: loops, limits: limits, timeouts: timeouts)
     }
 
+    /// The admin listener has the limits and time-outs of the callers', and one loop: operators are few.
+    private static func adminHTTP(
+        _ reader: ConfigurationReader,
+        beside http: HTTPServerConfiguration
+    ) throws -> HTTPServerConfiguration? {
+        guard let text = reader.text("admin.listen") else { return nil }
+        var configuration = http
+        configuration.addresses = [try ListenAddress(parsing: text)]
+        configuration.loops = 1
+        return configuration
+    }
+
     private static func compute(_ reader: ConfigurationReader) throws -> ComputeSettings {
         // 0 stands for "one a core" in the file, where a number has to stand.
         let threads = try reader.integer("engine.threads", default: 0, in: 0...1_024)
@@ -120,7 +142,7 @@ package struct ServiceConfiguration: Sendable {
             maxK: maxK,
             maxHistory: try reader.integer("limits.max_history", default: 10_000, in: 1...1_000_000),
             maxListed: try reader.integer("limits.max_filter_entries", default: 10_000, in: 0...1_000_000),
-            maxBatch: 0
+            maxBatch: try reader.integer("limits.max_batch", default: 256, in: 1...4_096)
         )
     }
 }

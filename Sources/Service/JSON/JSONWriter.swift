@@ -37,6 +37,13 @@ package struct JSONWriter {
         append("\":")
     }
 
+    /// Writes a member's key that is known only when the program runs; its value comes next.
+    package mutating func key(text key: String) {
+        string(key)
+        bytes.append(UInt8(ascii: ":"))
+        isAfterValue = false
+    }
+
     /// Ends the text's line, so that another text may follow (NDJSON, server-sent events).
     package mutating func endLine() {
         bytes.append(UInt8(ascii: "\n"))
@@ -81,6 +88,13 @@ package struct JSONWriter {
     package mutating func bool(_ value: Bool) {
         separate()
         append(value ? "true" : "false")
+        isAfterValue = true
+    }
+
+    /// Writes `null`.
+    package mutating func null() {
+        separate()
+        append("null")
         isAfterValue = true
     }
 

@@ -21,18 +21,28 @@ struct MediaType {
 
 /// The value of an `Accept` field.
 struct AcceptedTypes {
-    private let text: String
+    /// What is liked how much, in thousandths; 0 forbids.
+    private let ranges: [(name: String, quality: Int)]
 
+    /// Ranges whose weight is malformed are passed over. Of the parameters only `q` counts: no type that is sent here has
+    /// any that would change it.
     init(_ text: String) {
-        self.text = text
+        ranges = text.lowercased().split(separator: ",").compactMap { range in
+            let parts = range.split(separator: ";").map(trimmed)
+            guard let name = parts.first else { return nil }
+            var quality = 1_000
+            for parameter in parts.dropFirst() where parameter.hasPrefix("q=") {
+                guard let weight = Self.thousandths(parameter.dropFirst(2)) else { return nil }
+                quality = weight
+            }
+            return (String(name), quality)
+        }
     }
 
-    /// Whether a reply of this type may be sent: the most specific range that fits decides, and `q=0` forbids.
-    func allow(_ type: String, _ subtype: String) -> Bool {
-        var best: (specificity: Int, isAllowed: Bool)?
-        for range in text.lowercased().split(separator: ",") {
-            let parts = range.split(separator: ";").map(trimmed)
-            guard let name = parts.first else { continue }
+    /// How much a type is liked, in thousandths; 0: it must not be sent. The most specific range that fits decides.
+    func quality(_ type: String, _ subtype: String) -> Int {
+        var best = (specificity: -1, quality: 0)
+        for (name, quality) in ranges {
             let specificity: Int
             switch name {
             case "\(type)/\(subtype)": specificity = 2
@@ -40,15 +50,67 @@ struct AcceptedTypes {
             case "*/*", "*": specificity = 0
             default: continue
             }
-            if let known = best, known.specificity >= specificity { continue }
-            best = (specificity, !parts.dropFirst().contains(where: isZeroQuality))
+            if specificity > best.specificity { best = (specificity, quality) }
         }
-        return best?.isAllowed ?? false
+        return best.quality
     }
 
-    private func isZeroQuality(_ parameter: Substring) -> Bool {
-        guard parameter.hasPrefix("q=") else { return false }
-        return Double(parameter.dropFirst(2)) == 0
+    /// A weight: 0 to 1 with at most three decimals (RFC 9110, section 12.4.2).
+    private static func thousandths(_ text: Substring) -> Int? {
+        var digits = Array(text.utf8)
+        guard let whole = digits.first, whole == UInt8(ascii: "0") || whole == UInt8(ascii: "1") else { return nil }
+        digits.removeFirst()
+        if let point = digits.first {
+            guard point == UInt8(ascii: "."), digits.count <= 4 else { return nil }
+            digits.removeFirst()
+        }
+        var value = Int(whole - UInt8(ascii: "0"))
+        for place in 0..<3 {
+            let digit = place < digits.count ? digits[place] : UInt8(ascii: "0")
+            guard UInt8(ascii: "0")...UInt8(ascii: "9") ~= digit else { return nil }
+            value = value * 10 + Int(digit - UInt8(ascii: "0"))
+        }
+        return value <= 1_000 ? value : nil
+    }
+}
+
+/// The form of the reply to `POST /recommend`.
+enum ReplyForm: Equatable {
+    /// One JSON object.
+    case whole
+    /// Record by record.
+    case stream(StreamFormat)
+
+    /// The form for a caller that can read what `accept` says (nil: anything), and whose request says whether it wants a
+    /// stream; nil: there is none (406).
+    ///
+    /// The body and `Accept` may both ask for a stream. A body that does not leaves the choice to `Accept`, where equal
+    /// weights go to the whole reply. A body that does is never answered with a whole reply, so `Accept` must then leave one
+    /// of the two streams; equal weights go to NDJSON.
+    static func choose(accept: String?, wantsStream: Bool) -> ReplyForm? {
+        // What nearly every caller sends needs no work.
+        switch accept {
+        case nil, "", "*/*": return wantsStream ? .stream(.ndjson) : .whole
+        case "application/json" where !wantsStream: return .whole
+        default: break
+        }
+        let accepted = AcceptedTypes(accept ?? "")
+        var best: (form: ReplyForm, quality: Int)?
+        for form in [ReplyForm.whole, .stream(.ndjson), .stream(.serverSentEvents)] {
+            if wantsStream, form == .whole { continue }
+            let (type, subtype) = form.mediaType
+            let quality = accepted.quality(type, subtype)
+            if quality > best?.quality ?? 0 { best = (form, quality) }
+        }
+        return best?.form
+    }
+
+    private var mediaType: (type: String, subtype: String) {
+        switch self {
+        case .whole: ("application", "json")
+        case .stream(.ndjson): ("application", "x-ndjson")
+        case .stream(.serverSentEvents): ("text", "event-stream")
+        }
     }
 }
 

@@ -40,6 +40,7 @@ extension RequestHandler {
 
     private func unreadiness() -> [String] {
         var reasons: [String] = []
+        let engine = models.current.engine
         let phase = engine.phase
         if isDraining, phase.reason != "draining" { reasons.append("draining") }
         if case .ready = phase {
@@ -50,41 +51,23 @@ extension RequestHandler {
         return reasons
     }
 
-    /// `GET /models`: the bundle that is served, and on what.
+    /// `GET /models`: the bundle that is served, and on what. With `?length=N` the operations are those of a request with
+    /// N events, else of one that fills the window.
     func modelsReply(_ head: HTTPRequestHead) -> HTTPResponse {
-        let architecture = bundle.architecture
-        let configuration = architecture.configuration
+        let window = models.current.bundle.architecture.configuration.maxSequenceLength
+        var length = window
+        if let query = head.query {
+            guard query.hasPrefix("length="), let asked = Int(query.dropFirst(7)), 1...window ~= asked else {
+                let detail = "the query must be length=N with N from 1 to \(window), the model's window"
+                return problem(422, detail, .models, requestIDs.id(for: head))
+            }
+            length = asked
+        }
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("models")
         writer.beginArray()
-        writer.beginObject()
-        writer.key("name")
-        writer.string(bundle.configuration.name)
-        writer.key("version")
-        writer.string(bundle.configuration.version)
-        writer.key("architecture")
-        writer.string(architecture.name.rawValue)
-        writer.key("parameters")
-        writer.integer(configuration.parameterCount)
-        writer.key("catalogue_size")
-        writer.integer(bundle.catalogue.count)
-        writer.key("window")
-        writer.integer(configuration.maxSequenceLength)
-        let phase = engine.phase
-        if case .ready(let device) = phase {
-            writer.key("device")
-            writer.string(device.name)
-            writer.key("instruction_set")
-            writer.string(device.architecture)
-            writer.key("dtype")
-            writer.string(device.dtype.rawValue)
-            writer.key("threads")
-            writer.integer(device.threads)
-        }
-        writer.key("state")
-        writer.string(phase.reason)
-        writer.endObject()
+        models.current.write(to: &writer, length: length)
         writer.endArray()
         writer.endObject()
         return json(200, writer.bytes, .models, requestIDs.id(for: head))
@@ -102,5 +85,67 @@ extension RequestHandler {
             body: metrics.registry.exposition(format),
             label: Route.metrics.number
         )
+    }
+
+    /// `GET /openapi.json`: the contract, with the type of item ids that the served bundle has.
+    func contractReply(_ head: HTTPRequestHead) -> HTTPResponse {
+        let idsAreIntegers = models.current.bundle.catalogue.idsAreIntegers
+        return json(200, contract.bytes(idsAreIntegers: idsAreIntegers), .openAPI, requestIDs.id(for: head))
+    }
+}
+
+extension ServedModel {
+    /// What operators may know of a model.
+    ///
+    /// - Parameter length: events of the history for which operations are counted; nil: as many as the window holds.
+    func write(to writer: inout JSONWriter, length: Int? = nil) {
+        let architecture = bundle.architecture
+        let configuration = architecture.configuration
+        let length = length ?? configuration.maxSequenceLength
+        let operations = configuration.operations(length: length)
+        writer.beginObject()
+        writer.key("name")
+        writer.string(name.name)
+        writer.key("version")
+        writer.string(name.version)
+        writer.key("architecture")
+        writer.string(architecture.name.rawValue)
+        writer.key("parameters")
+        writer.integer(configuration.parameterCount)
+        writer.key("catalogue_size")
+        writer.integer(bundle.catalogue.count)
+        writer.key("window")
+        writer.integer(configuration.maxSequenceLength)
+        writer.key("configuration")
+        writer.value { $0.append(contentsOf: configuration.json.compact) }
+        writer.key("operations_per_request")
+        writer.beginObject()
+        writer.key("length")
+        writer.integer(length)
+        writer.key("linear")
+        writer.integer(operations.linear)
+        writer.key("attention")
+        writer.integer(operations.attention)
+        writer.key("scoring")
+        writer.integer(operations.scoring)
+        writer.key("total")
+        writer.integer(operations.total)
+        writer.endObject()
+        writer.key("cache_bytes_per_event")
+        writer.integer(configuration.cacheBytesPerEvent(.float32))
+        let phase = engine.phase
+        if case .ready(let device) = phase {
+            writer.key("device")
+            writer.string(device.name)
+            writer.key("instruction_set")
+            writer.string(device.architecture)
+            writer.key("dtype")
+            writer.string(device.dtype.rawValue)
+            writer.key("threads")
+            writer.integer(device.threads)
+        }
+        writer.key("state")
+        writer.string(phase.reason)
+        writer.endObject()
     }
 }

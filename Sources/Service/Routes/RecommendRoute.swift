@@ -1,6 +1,7 @@
 // `POST /recommend`: from the body's bytes to a request of the engine, and from its answer to the reply's bytes.
 
 internal import Compute
+internal import Dispatch
 internal import Engine
 internal import Glibc
 internal import HTTP
@@ -10,13 +11,13 @@ internal import Telemetry
 extension RequestHandler {
     /// Whether the body could not be read or the reply could not be understood, by the head alone (RFC 9110, sections 8.3,
     /// 8.4 and 12.5.1); nil: neither.
-    func refusalOfRepresentation(_ head: HTTPRequestHead) -> HTTPResponse? {
+    func refusalOfRepresentation(_ head: HTTPRequestHead, _ route: Route) -> HTTPResponse? {
         let type = head.header("content-type").map(MediaType.init)
         guard type?.isJSON == true else {
             return problem(
                 415,
                 "the content type must be application/json",
-                .recommend,
+                route,
                 requestIDs.id(for: head),
                 headers: [("Accept-Post", Self.jsonType)]
             )
@@ -25,71 +26,130 @@ extension RequestHandler {
             return problem(
                 415,
                 "the content coding must be identity",
-                .recommend,
+                route,
                 requestIDs.id(for: head),
                 headers: [("Accept-Encoding", "identity")]
             )
         }
-        if let accept = head.combinedHeader("accept"), !AcceptedTypes(accept).allow("application", "json") {
-            return problem(406, "replies come as application/json", .recommend, requestIDs.id(for: head))
+        let form = ReplyForm.choose(accept: head.combinedHeader("accept"), wantsStream: false)
+        if route == .batch, form != .whole {
+            return problem(406, "replies come as application/json", route, requestIDs.id(for: head))
+        }
+        if form == nil {
+            return problem(
+                406,
+                "replies come as application/json, application/x-ndjson or text/event-stream",
+                route,
+                requestIDs.id(for: head)
+            )
         }
         return nil
     }
 
     func recommend(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        let model = models.current
         let requestID = requestIDs.id(for: request.head)
         let call: RecommendCall
         do throws(CallError) {
-            call = try decode(request)
+            call = try decode(request, model)
         } catch {
             metrics.count(.invalid)
             exchange.respond(problem(error.status, error.detail, .recommend, requestID))
             return
         }
-        metrics.historyLength.observe(Double(call.history.eventCount))
-        if call.unknownItems > 0 { metrics.unknownItems.increment(by: call.unknownItems) }
-
-        let work = RecommendationRequest(call, arrival: Instant(nanoseconds: request.receivedAt))
-        let answer = Answer(requestID: requestID, unknownItems: call.unknownItems, arrival: work.arrival)
-        if work.history.isEmpty, work.eligibility.isCheap {
-            exchange.respond(response(.success(bundle.catalogue.coldStart(work, timing: .init())), answer))
-            return
-        }
-        do throws(EngineError) {
-            let ticket = try engine.submit(work) { result in
+        let answer = Answer(model, requestID, call, arrival: Instant(nanoseconds: request.receivedAt))
+        let accept = request.head.combinedHeader("accept")
+        let ticket: Ticket?
+        switch ReplyForm.choose(accept: accept, wantsStream: call.stream) {
+        case .whole:
+            ticket = submit(call, answer) { result in
                 // On the engine's thread: the loop encodes, so that the next batch does not wait for it.
                 exchange.respond(making: { self.response(result, answer) })
             }
-            exchange.onCancel { [engine, metrics] in
-                if engine.cancel(ticket) { metrics.count(.cancelled) }
+        case .stream(let format):
+            ticket = submit(call, answer) { result in
+                self.longReplies.async { self.stream(result, answer, format, exchange) }
             }
-        } catch {
-            exchange.respond(response(.failure(error), answer))
+        case nil:
+            metrics.count(.invalid)
+            let detail = "stream is true, but Accept allows neither application/x-ndjson nor text/event-stream"
+            exchange.respond(problem(406, detail, .recommend, requestID))
+            return
+        }
+        guard let ticket else { return }
+        exchange.onCancel { [metrics] in
+            if model.engine.cancel(ticket) { metrics.count(.cancelled) }
         }
     }
 
     /// The call in a request's body, with the deadline of its header where that is the earlier one.
-    private func decode(_ request: HTTPRequest) throws(CallError) -> RecommendCall {
-        var call = try codec.decode(request.body, items: bundle.catalogue)
-        guard !call.stream else {
-            throw CallError(.unusable, "stream must be false: this version answers in one piece")
+    private func decode(_ request: HTTPRequest, _ model: ServedModel) throws(CallError) -> RecommendCall {
+        let call = try codec.decode(request.body, items: model.bundle.catalogue)
+        return limited(call, within: try deadline(request.head))
+    }
+
+    /// The milliseconds of `X-Deadline-Ms`, nil where it was not sent.
+    func deadline(_ head: HTTPRequestHead) throws(CallError) -> Int? {
+        guard let text = head.header("x-deadline-ms") else { return nil }
+        guard text.utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let milliseconds = Int(text),
+            1...CallLimits.maxDeadlineMilliseconds ~= milliseconds
+        else {
+            throw CallError(.unusable, "X-Deadline-Ms must be from 1 to \(CallLimits.maxDeadlineMilliseconds)")
         }
-        if let text = request.head.header("x-deadline-ms") {
-            guard text.utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let milliseconds = Int(text),
-                1...CallLimits.maxDeadlineMilliseconds ~= milliseconds
-            else {
-                throw CallError(.unusable, "X-Deadline-Ms must be from 1 to \(CallLimits.maxDeadlineMilliseconds)")
-            }
-            call.deadlineMilliseconds = min(milliseconds, call.deadlineMilliseconds ?? milliseconds)
-        }
+        return milliseconds
+    }
+
+    /// The call with the earlier of its own deadline and the header's.
+    func limited(_ call: RecommendCall, within milliseconds: Int?) -> RecommendCall {
+        guard let milliseconds else { return call }
+        var call = call
+        call.deadlineMilliseconds = min(milliseconds, call.deadlineMilliseconds ?? milliseconds)
         return call
     }
 
-    /// What a reply says beside the recommendation.
-    private struct Answer: Sendable {
+    /// Has a call answered: by the engine, or at once where that takes no computing, or where the engine refuses it.
+    ///
+    /// - Returns: what to cancel the request by, nil if it is answered already.
+    func submit(_ call: RecommendCall, _ answer: Answer, _ completion: @escaping Engine.Completion) -> Ticket? {
+        metrics.historyLength.observe(Double(call.history.eventCount))
+        if call.unknownItems > 0 { metrics.unknownItems.increment(by: call.unknownItems) }
+        let work = RecommendationRequest(call, arrival: answer.arrival)
+        if work.history.isEmpty, work.eligibility.isCheap {
+            completion(.success(answer.model.bundle.catalogue.coldStart(work, timing: .init())))
+            return nil
+        }
+        do throws(EngineError) {
+            return try answer.model.engine.submit(work, completion: completion)
+        } catch {
+            completion(.failure(error))
+            return nil
+        }
+    }
+
+    /// What a reply says beside the recommendation. It keeps the model that the request began with.
+    struct Answer: Sendable {
+        let model: ServedModel
         let requestID: String
         let unknownItems: Int
         let arrival: Instant
+
+        init(_ model: ServedModel, _ requestID: String, _ call: RecommendCall, arrival: Instant) {
+            self.model = model
+            self.requestID = requestID
+            self.arrival = arrival
+            unknownItems = call.unknownItems
+        }
+
+        /// The reply, at this moment.
+        func reply(_ recommendation: Recommendation) -> RecommendReply {
+            RecommendReply(
+                recommendation,
+                model: model.name,
+                requestID: requestID,
+                unknownItems: unknownItems,
+                total: Instant.now().nanoseconds(since: arrival)
+            )
+        }
     }
 
     /// Counts the outcome and encodes the reply.
@@ -97,14 +157,10 @@ extension RequestHandler {
         switch result {
         case .success(let recommendation):
             do throws(JSONError) {
-                let reply = RecommendReply(
-                    recommendation,
-                    model: modelName,
-                    requestID: answer.requestID,
-                    unknownItems: answer.unknownItems,
-                    total: Instant.now().nanoseconds(since: answer.arrival)
+                let body = try RecommendCodec.encode(
+                    answer.reply(recommendation),
+                    ids: answer.model.bundle.catalogue
                 )
-                let body = try RecommendCodec.encode(reply, ids: bundle.catalogue)
                 metrics.count(recommendation.outcome)
                 return json(200, body, .recommend, answer.requestID)
             } catch {
@@ -112,15 +168,20 @@ extension RequestHandler {
                 return problem(500, "the reply cannot be written: \(error)", .recommend, answer.requestID)
             }
         case .failure(let error):
-            metrics.count(error.outcome)
-            var headers: HTTPFields = []
-            if let wait = error.retryAfterNanoseconds {
-                // Whole seconds, at least one (RFC 9110, section 10.2.3).
-                let seconds = max(1, (wait / 1_000_000_000) + (wait % 1_000_000_000 > 0 ? 1 : 0))
-                headers.append(("Retry-After", String(seconds)))
-            }
-            return problem(error.status, error.message, .recommend, answer.requestID, headers: headers)
+            return response(error, answer)
         }
+    }
+
+    /// Counts the outcome and says what was wrong.
+    func response(_ error: EngineError, _ answer: Answer) -> HTTPResponse {
+        metrics.count(error.outcome)
+        var headers: HTTPFields = []
+        if let wait = error.retryAfterNanoseconds {
+            // Whole seconds, at least one (RFC 9110, section 10.2.3).
+            let seconds = max(1, (wait / 1_000_000_000) + (wait % 1_000_000_000 > 0 ? 1 : 0))
+            headers.append(("Retry-After", String(seconds)))
+        }
+        return problem(error.status, error.message, .recommend, answer.requestID, headers: headers)
     }
 }
 
@@ -200,7 +261,7 @@ extension RecommendReply {
 }
 
 extension Recommendation {
-    fileprivate var outcome: RecommendOutcome {
+    var outcome: RecommendOutcome {
         switch source {
         case .popularity: .coldStart
         case .model: exhausted ? .partial : .ok
@@ -209,7 +270,7 @@ extension Recommendation {
 }
 
 extension EngineError {
-    fileprivate var outcome: RecommendOutcome {
+    var outcome: RecommendOutcome {
         switch code {
         case .queueFull: .rejectedQueue
         case .deadlineUnreachable: .rejectedDeadline
@@ -219,7 +280,7 @@ extension EngineError {
     }
 
     /// The status that says it (the design's API page, "Errors").
-    fileprivate var status: Int {
+    var status: Int {
         switch code {
         case .queueFull, .deadlineUnreachable: 429
         case .expired: 504

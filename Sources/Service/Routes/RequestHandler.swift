@@ -1,5 +1,6 @@
 // What HTTP calls: judges a request's head, sends it to its route, and counts what was answered. One file a route beside it.
 
+internal import Dispatch
 internal import Engine
 package import HTTP
 internal import Logging
@@ -7,46 +8,72 @@ internal import Models
 internal import Synchronization
 internal import Telemetry
 
-/// Answers requests. Called on the loops of the connections; nothing here blocks.
+/// Answers the requests of one listener. Called on the loops of the connections; nothing here blocks.
 package final class RequestHandler: HTTPHandler {
-    let bundle: ModelBundle
-    let engine: Engine
+    private let listener: ListenerRole
+    let models: ModelSlot
+    let reloader: ModelReloader
+    /// nil: none are configured.
+    let keys: APIKeys?
     let metrics: ServiceMetrics
-    /// What replies call the model.
-    let modelName: RecommendReply.Model
-    private let maximumBodyBytes: Int
     let codec: RecommendCodec
-    let requestIDs = RequestIDs()
+    let requestIDs: RequestIDs
     let logger: Logger
+    let contract: Contract
+    /// Where long replies are written, so that they hold up no loop and no engine. Serial: the replies together take one
+    /// core at most.
+    let longReplies = DispatchQueue(label: "genrec.replies", qos: .userInitiated)
+    /// Where batches are read and written, which can take a while each.
+    let batches = DispatchQueue(label: "genrec.batches", qos: .utility)
+    private let maximumBodyBytes: Int
     private let draining = Atomic<Bool>(false)
 
     init(
-        bundle: ModelBundle,
-        engine: Engine,
+        listener: ListenerRole,
+        models: ModelSlot,
+        reloader: ModelReloader,
+        keys: APIKeys?,
         metrics: ServiceMetrics,
+        requestIDs: RequestIDs,
         configuration: ServiceConfiguration,
         logger: Logger
     ) {
-        self.bundle = bundle
-        self.engine = engine
+        self.listener = listener
+        self.models = models
+        self.reloader = reloader
+        self.keys = keys
         self.metrics = metrics
+        self.requestIDs = requestIDs
         self.logger = logger
-        modelName = RecommendReply.Model(name: bundle.configuration.name, version: bundle.configuration.version)
         maximumBodyBytes = configuration.http.limits.bodyBytes
         codec = RecommendCodec(limits: configuration.limits)
+        contract = Contract(listener: listener, limits: configuration.limits, hasKeys: keys != nil)
     }
 
     /// From now on readiness is refused; requests that come are still answered.
     func beginDraining() { draining.store(true, ordering: .relaxed) }
     var isDraining: Bool { draining.load(ordering: .relaxed) }
 
+    /// The route of a path, `none` also where another listener has it.
+    private func route(_ path: String) -> Route {
+        let route = Route(path: path)
+        return route.isServed(on: listener) ? route : .none
+    }
+
     package func headReceived(_ head: HTTPRequestHead) -> HeadVerdict {
-        let route = Route(path: head.path)
-        if head.method == .options, route != .none || head.path == "*" {
-            return .reject(HTTPResponse(status: 204, headers: [("Allow", route.allow)], label: route.number))
+        let path = head.path
+        let route = route(path)
+        if head.method == .options, route != .none || path == "*" {
+            return .reject(
+                HTTPResponse(
+                    status: 204,
+                    headers: [("Allow", route.allow), ("X-Request-Id", requestIDs.id(for: head))],
+                    label: route.number
+                )
+            )
         }
         guard route != .none else {
-            return .reject(problem(404, "there is nothing at \(head.path)", route, requestIDs.id(for: head)))
+            return .reject(problem(404, "there is nothing at \(path)", route, requestIDs.id(for: head)))
         }
         guard route.takes(head.method) else {
             return .reject(
@@ -59,20 +86,35 @@ package final class RequestHandler: HTTPHandler {
                 )
             )
         }
-        if route == .recommend, let refusal = refusalOfRepresentation(head) { return .reject(refusal) }
-        return .accept(maximumBodyBytes: maximumBodyBytes)
+        if let refusal = refusalOfAccess(head, route) { return .reject(refusal) }
+        switch route {
+        case .recommend, .batch:
+            if let refusal = refusalOfRepresentation(head, route) { return .reject(refusal) }
+            return .accept(maximumBodyBytes: maximumBodyBytes)
+        case .reload, .user:
+            // A body that is not looked at would be a trap for whoever believes that it says something.
+            return .accept(maximumBodyBytes: 0)
+        case .models, .live, .ready, .metrics, .openAPI, .console, .none:
+            return .accept(maximumBodyBytes: maximumBodyBytes)
+        }
     }
 
     package func requestReceived(_ request: HTTPRequest, exchange: HTTPExchange) {
-        switch Route(path: request.head.path) {
+        let head = request.head
+        switch route(head.path) {
         case .recommend: recommend(request, exchange)
-        case .models: exchange.respond(modelsReply(request.head))
-        case .live: exchange.respond(liveReply(request.head))
-        case .ready: exchange.respond(readyReply(request.head))
-        case .metrics: exchange.respond(metricsReply(request.head))
+        case .batch: recommendBatch(request, exchange)
+        case .user: exchange.respond(userReply(head))
+        case .models: exchange.respond(modelsReply(head))
+        case .live: exchange.respond(liveReply(head))
+        case .ready: exchange.respond(readyReply(head))
+        case .metrics: exchange.respond(metricsReply(head))
+        case .reload: reload(head, exchange)
+        case .openAPI: exchange.respond(contractReply(head))
+        case .console: exchange.respond(consoleReply(head))
         case .none:
             // `headReceived` has refused it.
-            exchange.respond(problem(404, "there is nothing here", .none, requestIDs.id(for: request.head)))
+            exchange.respond(problem(404, "there is nothing here", .none, requestIDs.id(for: head)))
         }
     }
 
@@ -130,17 +172,18 @@ extension RequestHandler {
         _ requestID: String,
         headers: HTTPFields = []
     ) -> HTTPResponse {
-        let problem = ProblemDetails(
-            status: status,
-            title: StatusPhrase.of(status),
-            detail: detail,
-            requestID: requestID
-        )
-        return HTTPResponse(
+        HTTPResponse(
             status: status,
             headers: [("Content-Type", ProblemDetails.contentType), ("X-Request-Id", requestID)] + headers,
-            body: problem.bytes,
+            body: ProblemDetails(status, detail, requestID).bytes,
             label: route.number
         )
+    }
+}
+
+extension ProblemDetails {
+    /// A problem with the phrase of its status.
+    init(_ status: Int, _ detail: String, _ requestID: String) {
+        self.init(status: status, title: StatusPhrase.of(status), detail: detail, requestID: requestID)
     }
 }

@@ -1,4 +1,4 @@
-// Which paths exist, which methods they take, and what a path that does not exist is answered with.
+// Which paths exist, which methods they take, who may use them, and on which listener they are.
 
 internal import HTTP
 
@@ -7,21 +7,35 @@ enum Route: Int, CaseIterable, Hashable {
     /// Anything else: paths that do not exist, and requests that HTTP refused before there was a path.
     case none
     case recommend
+    case batch
+    case user
     case models
     case live
     case ready
     case metrics
+    case reload
+    case openAPI
+    case console
 
-    private static let byPath: [String: Route] = [
-        "/recommend": .recommend,
-        "/models": .models,
-        "/health/live": .live,
-        "/health/ready": .ready,
-        "/metrics": .metrics,
-    ]
+    private static let byPath = Dictionary(
+        uniqueKeysWithValues: allCases.filter { $0 != .none && $0 != .user }.map { ($0.label, $0) }
+    )
+    private static let usersPath = "/users/"
 
+    /// `path` as it was sent. A user's id is one segment: a slash in it has to be written `%2F`.
     init(path: String) {
-        self = Self.byPath[path] ?? .none
+        if let route = Self.byPath[path] {
+            self = route
+        } else if let id = Self.userSegment(of: path), !id.isEmpty, !id.utf8.contains(UInt8(ascii: "/")) {
+            self = .user
+        } else {
+            self = .none
+        }
+    }
+
+    /// What stands for `{user_id}` in a path of the route `user`, percent-encoded as it was sent; nil for other paths.
+    static func userSegment(of path: String) -> Substring? {
+        path.hasPrefix(usersPath) ? path.dropFirst(usersPath.count) : nil
     }
 
     /// The number that goes with a reply through HTTP and comes back when it is counted; 0, `none`, is also what HTTP
@@ -33,28 +47,71 @@ enum Route: Int, CaseIterable, Hashable {
     var label: String {
         switch self {
         case .recommend: "/recommend"
+        case .batch: "/recommend/batch"
+        case .user: "/users/{user_id}"
         case .models: "/models"
         case .live: "/health/live"
         case .ready: "/health/ready"
         case .metrics: "/metrics"
+        case .reload: "/admin/reload"
+        case .openAPI: "/openapi.json"
+        case .console: "/"
         case .none: "none"
         }
     }
 
-    /// The methods the route takes, as `Allow` lists them (RFC 9110, section 10.2.1).
-    var allow: String {
+    /// The methods the route takes beside OPTIONS, which every path answers.
+    var methods: [HTTPMethod] {
         switch self {
-        case .recommend: "POST, OPTIONS"
-        case .models, .live, .ready, .metrics: "GET, HEAD, OPTIONS"
-        case .none: "GET, HEAD, POST, OPTIONS"
+        case .recommend, .batch, .reload: [.post]
+        case .user: [.delete]
+        case .models, .live, .ready, .metrics, .openAPI, .console: [.get, .head]
+        // What `OPTIONS *` says of the server as a whole.
+        case .none: [.get, .head, .post, .delete]
         }
     }
 
-    func takes(_ method: HTTPMethod) -> Bool {
+    /// The value of `Allow` (RFC 9110, section 10.2.1).
+    var allow: String { (methods + [.options]).map(\.description).joined(separator: ", ") }
+
+    func takes(_ method: HTTPMethod) -> Bool { self != .none && methods.contains(method) }
+
+    /// What a caller must be allowed to, once API keys are configured.
+    var access: Access {
         switch self {
-        case .recommend: method == .post
-        case .models, .live, .ready, .metrics: method == .get || method == .head
+        case .recommend, .batch: .role(.recommend)
+        case .user, .models, .metrics, .reload: .role(.admin)
+        // An orchestrator asks after health, the contract and the page say nothing that is not in the source, and `none`
+        // is only ever answered with 404.
+        case .live, .ready, .openAPI, .console, .none: .open
+        }
+    }
+
+    /// Whether the route changes the server itself. Without API keys such routes answer only over loopback.
+    var isAdministrative: Bool { self == .reload }
+
+    func isServed(on listener: ListenerRole) -> Bool {
+        switch self {
+        case .recommend, .batch, .models: listener != .admin
+        case .user, .metrics, .reload: listener != .callers
+        case .live, .ready, .openAPI, .console: true
         case .none: false
         }
     }
+}
+
+/// Who may use a route.
+enum Access: Equatable {
+    case open
+    case role(KeyRole)
+}
+
+/// What a listener is for.
+enum ListenerRole: Sendable {
+    /// The only one: every route.
+    case everything
+    /// Callers; an admin listener is beside it.
+    case callers
+    /// `admin.listen`.
+    case admin
 }

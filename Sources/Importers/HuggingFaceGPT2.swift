@@ -1,0 +1,101 @@
+// GPT2LMHeadModel: its keys of `config.json` with the defaults of transformers' GPT2Config, and its tensors beside our own.
+
+import Models
+
+/// A GPT-2 of Hugging Face's.
+struct HuggingFaceGPT2: HuggingFaceArchitecture {
+    static let modelType = "gpt2"
+    static let className = "GPT2LMHeadModel"
+    static let descriptionKeys: [ImportDescription.ArchitectureKey] = [.gpt2, .gpt]
+    static let prefix = "transformer."
+    static let itemTable = "wte.weight"
+
+    private let width: Int
+    private let layers: Int
+    private let heads: Int
+    private let feedForward: Int
+    private let rows: Int
+    private let positionRows: Int
+    private let layerNormEpsilon: Double
+    private let scaleAttention: Bool
+    private let scaleAttentionByLayer: Bool
+    let isTied: Bool
+
+    var positions: (key: String, count: Int) { ("n_positions", positionRows) }
+
+    init(_ configuration: inout HuggingFaceConfiguration) throws(JSONError) {
+        width = try configuration.integer("n_embd", in: ArchitectureLimit.dimension)
+        layers = try configuration.integer("n_layer", in: ArchitectureLimit.layers)
+        heads = try configuration.integer("n_head", in: ArchitectureLimit.heads)
+        feedForward = try configuration.integer("n_inner", in: ArchitectureLimit.dimension, default: 4 * width)
+        rows = try configuration.integer("vocab_size", in: ArchitectureLimit.rows)
+        positionRows = try configuration.integer("n_positions", in: ArchitectureLimit.length)
+        layerNormEpsilon = try configuration.positiveReal("layer_norm_epsilon", atMost: 1, default: 1e-5)
+        scaleAttention = try configuration.boolean("scale_attn_weights", default: true)
+        scaleAttentionByLayer = try configuration.boolean("scale_attn_by_inverse_layer_idx", default: false)
+        isTied = try configuration.boolean("tie_word_embeddings", default: true)
+        let activation = try configuration.string("activation_function", default: "gelu_new")
+        // Two names of transformers for one function.
+        guard ["gelu_new", "gelu_pytorch_tanh"].contains(activation) else {
+            throw JSONError("activation_function \(quoted(activation)) is not supported, only \"gelu_new\"")
+        }
+        guard try !configuration.boolean("add_cross_attention", default: false) else {
+            throw JSONError("add_cross_attention is not supported")
+        }
+    }
+
+    func architecture(_ stated: HuggingFaceDescription) throws(JSONError) -> Architecture {
+        .gpt(
+            try GPTConfiguration(
+                width: width,
+                layers: layers,
+                heads: heads,
+                feedForward: feedForward,
+                scaleAttention: scaleAttention,
+                scaleAttentionByLayer: scaleAttentionByLayer,
+                positionRows: positionRows,
+                maxSequenceLength: stated.maxSequenceLength,
+                tied: isTied,
+                embeddingScale: stated.embeddingScale,
+                scoreNormalization: stated.scoreNormalization,
+                rows: rows,
+                layerNormEpsilon: layerNormEpsilon
+            )
+        )
+    }
+
+    /// Conv1D stores its matrices input-major, and so do we: nothing is transposed.
+    func sources(prefix: String) -> TensorSources {
+        typealias Name = GPTConfiguration.TensorName
+        func norm(_ ours: AffineNormName, _ theirs: String) -> TensorSources {
+            [
+                ours.weight: [SourceTensor(prefix + theirs + ".weight")],
+                ours.bias: [SourceTensor(prefix + theirs + ".bias")],
+            ]
+        }
+        var sources: TensorSources = [
+            Name.itemEmbedding: [SourceTensor(prefix + Self.itemTable)],
+            Name.positionEmbedding: [SourceTensor(prefix + "wpe.weight")],
+            Name.head: [SourceTensor("lm_head.weight")],
+        ]
+        sources.merge(norm(Name.outputNorm, "ln_f")) { _, new in new }
+        for layer in 0..<layers {
+            let block = prefix + "h.\(layer)."
+            sources.merge(norm(Name.attentionNorm(layer), "h.\(layer).ln_1")) { _, new in new }
+            sources[Name.qkv(layer)] = [SourceTensor(block + "attn.c_attn.weight")]
+            sources[Name.qkvBias(layer)] = [SourceTensor(block + "attn.c_attn.bias")]
+            sources[Name.attentionOutput(layer)] = [SourceTensor(block + "attn.c_proj.weight")]
+            sources[Name.attentionOutputBias(layer)] = [SourceTensor(block + "attn.c_proj.bias")]
+            sources.merge(norm(Name.feedForwardNorm(layer), "h.\(layer).ln_2")) { _, new in new }
+            sources[Name.hidden(layer)] = [SourceTensor(block + "mlp.c_fc.weight")]
+            sources[Name.hiddenBias(layer)] = [SourceTensor(block + "mlp.c_fc.bias")]
+            sources[Name.feedForwardOutput(layer)] = [SourceTensor(block + "mlp.c_proj.weight")]
+            sources[Name.feedForwardOutputBias(layer)] = [SourceTensor(block + "mlp.c_proj.bias")]
+        }
+        return sources
+    }
+
+    func buffers(prefix: String) -> Set<String> {
+        Set((0..<layers).flatMap { ["\(prefix)h.\($0).attn.bias", "\(prefix)h.\($0).attn.masked_bias"] })
+    }
+}

@@ -1,0 +1,193 @@
+// Checkpoints of Hugging Face's transformers: a directory with `config.json` and the weights in safetensors, one file or
+// shards with an index. `config.json` states the dimensions; the description adds the window. What is particular to an
+// architecture is in a file of its own.
+
+import Glibc
+import Models
+
+/// An architecture of transformers.
+protocol HuggingFaceArchitecture: Sendable {
+    /// Its `model_type`.
+    static var modelType: String { get }
+    /// The class whose weights are read, as `architectures` names it.
+    static var className: String { get }
+    /// What descriptions call it.
+    static var descriptionKeys: [ImportDescription.ArchitectureKey] { get }
+    /// What the class with a head puts before the names of the class without one.
+    static var prefix: String { get }
+    /// The item table's name behind the prefix.
+    static var itemTable: String { get }
+
+    /// Takes the keys that concern it.
+    init(_ configuration: inout HuggingFaceConfiguration) throws(JSONError)
+
+    /// The slots that training knew, by the key that states them.
+    var positions: (key: String, count: Int) { get }
+    var isTied: Bool { get }
+
+    func architecture(_ stated: HuggingFaceDescription) throws(JSONError) -> Architecture
+    /// Where our tensors stand.
+    func sources(prefix: String) -> TensorSources
+    /// Buffers that older versions saved too.
+    func buffers(prefix: String) -> Set<String>
+}
+
+/// What the description adds to `config.json`.
+struct HuggingFaceDescription {
+    private enum EmbedScale: String, CaseIterable {
+        case one
+        case squareRoot = "sqrt_d"
+    }
+
+    let maxSequenceLength: Int
+    let tied: Bool?
+    let embeddingScale: EmbeddingScale
+    let scoreNormalization: ScoreNormalization
+
+    init(_ fields: inout JSONFields) throws(JSONError) {
+        maxSequenceLength = try fields.integer("max_sequence_length", in: ArchitectureLimit.length)
+        tied = fields.contains("tied") ? try fields.boolean("tied") : nil
+        let scale = try fields.choice("embed_scale", of: EmbedScale.self, default: .one)
+        embeddingScale = scale == .one ? .one : .squareRootOfWidth
+        scoreNormalization = try fields.choice(
+            "score_norm",
+            of: ScoreNormalization.self,
+            default: ScoreNormalization.none
+        )
+    }
+}
+
+/// Imports Hugging Face's directories.
+struct HuggingFaceImporter: CheckpointImporter {
+    let format = "huggingface"
+
+    private static let architectures: [any HuggingFaceArchitecture.Type] = [
+        HuggingFaceLlama.self, HuggingFaceGPT2.self,
+    ]
+    private static let head = "lm_head.weight"
+
+    func open(path: String, description: ImportDescription?) throws(ImportError) -> any ImportedModel {
+        guard let description else {
+            throw ImportError(
+                .badDescription,
+                "a checkpoint of format huggingface does not state its window; give max_sequence_length with --describe"
+            )
+        }
+        let known = Self.architectures.flatMap { $0.descriptionKeys }
+        try description.check(source: .huggingFace, architectures: known, format: format)
+        let weightsPath = try Self.weightsPath(path)
+        var configuration = try HuggingFaceConfiguration(path: weightsPath.parentFolder + "config.json")
+        let parsed: any HuggingFaceArchitecture
+        do throws(JSONError) {
+            parsed = try Self.architecture(&configuration)
+        } catch {
+            throw ImportError(.unsupported, "\(configuration.path): \(error.reason)")
+        }
+        let stated = try Self.stated(description, agreesWith: configuration, parsed)
+        let architecture: Architecture
+        do throws(JSONError) {
+            architecture = try parsed.architecture(stated)
+        } catch {
+            throw ImportError(.mismatched, "\(configuration.path): \(error.reason)")
+        }
+
+        let file = try mapFile(weightsPath)
+        let source =
+            weightsPath.hasSuffix(".json")
+            ? try SafetensorsSource(index: file) : try SafetensorsSource(file: weightsPath)
+        let kind = type(of: parsed)
+        let prefix = source.names.contains(kind.prefix + kind.itemTable) ? kind.prefix : ""
+        var ignorable = parsed.buffers(prefix: prefix)
+        if parsed.isTied { ignorable.insert(Self.head) }
+        let model = try NamedTensorModel(
+            source,
+            file: file,
+            architecture: architecture,
+            sources: parsed.sources(prefix: prefix),
+            ignorable: ignorable,
+            description: configuration.path
+        )
+        if parsed.isTied, source.names.contains(Self.head) {
+            guard try source.areEqual(Self.head, prefix + kind.itemTable) else {
+                throw ImportError(
+                    .mismatched,
+                    "\(source.path): tensor \(quoted(Self.head)) differs from \(quoted(prefix + kind.itemTable)), "
+                        + "to which \(configuration.path) ties it"
+                )
+            }
+        }
+        return model
+    }
+
+    /// The file of the weights, or the index of their shards: `path` itself, or what a directory has.
+    private static func weightsPath(_ path: String) throws(ImportError) -> String {
+        func mode(_ path: String) -> mode_t? {
+            var status = stat()
+            return stat(path, &status) == 0 ? status.st_mode & S_IFMT : nil
+        }
+        guard mode(path) == S_IFDIR else { return path }
+        let folder = path.hasSuffix("/") ? path : path + "/"
+        let names = ["model.safetensors", "model.safetensors.index.json"]
+        if let name = names.first(where: { mode(folder + $0) != nil }) {
+            return folder + name
+        }
+        let others = ["pytorch_model.bin", "pytorch_model.bin.index.json"]
+        let hint =
+            others.contains { mode(folder + $0) != nil }
+            ? ", only a pytorch_model.bin, which has to be saved again as safetensors" : ""
+        throw ImportError(.unreadable, "\(path) has neither \(names[0]) nor \(names[1])\(hint)")
+    }
+
+    /// The architecture that `model_type` and `architectures` name.
+    private static func architecture(
+        _ configuration: inout HuggingFaceConfiguration
+    ) throws(JSONError) -> any HuggingFaceArchitecture {
+        let classes = try configuration.architectures()
+        let named = architectures.first { classes.contains($0.className) }
+        let type = try configuration.string("model_type", default: named?.modelType ?? "")
+        guard let kind = architectures.first(where: { $0.modelType == type }) else {
+            let known = architectures.map { quoted($0.modelType) }.joined(separator: " and ")
+            throw JSONError("model_type \(quoted(type)) is not supported, only \(known)")
+        }
+        guard classes.isEmpty || classes == [kind.className] else {
+            let found = classes.map { quoted($0) }.joined(separator: ", ")
+            throw JSONError("architectures is \(found), not \(quoted(kind.className)), the one of \(type) that is read")
+        }
+        try configuration.refuse("quantization_config")
+        return try kind.init(&configuration)
+    }
+
+    /// Takes the description's keys; those that `config.json` has too must say the same.
+    private static func stated(
+        _ description: ImportDescription,
+        agreesWith configuration: HuggingFaceConfiguration,
+        _ parsed: any HuggingFaceArchitecture
+    ) throws(ImportError) -> HuggingFaceDescription {
+        func contradiction(_ what: String) -> ImportError {
+            ImportError(.mismatched, "\(description.path): \(what) contradicts \(configuration.path)")
+        }
+        let kind = type(of: parsed)
+        guard kind.descriptionKeys.contains(description.architecture) else {
+            throw contradiction("architecture \(description.architecture.rawValue)")
+        }
+        var contradicted: String?
+        let stated = try description.take { fields throws(JSONError) in
+            let stated = try HuggingFaceDescription(&fields)
+            for key in fields.names {
+                guard let value = configuration.values[key], let repeated = fields.optional(key) else { continue }
+                if contradicted == nil, !areEquivalent(repeated, value) { contradicted = key }
+            }
+            return stated
+        }
+        if let contradicted { throw contradiction(contradicted) }
+        guard stated.tied ?? parsed.isTied == parsed.isTied else { throw contradiction("tied") }
+        guard stated.maxSequenceLength <= parsed.positions.count else {
+            throw ImportError(
+                .mismatched,
+                "\(description.path): max_sequence_length \(stated.maxSequenceLength) is more than "
+                    + "the \(parsed.positions.key) \(parsed.positions.count) of \(configuration.path)"
+            )
+        }
+        return stated
+    }
+}

@@ -1,0 +1,152 @@
+// LlamaForCausalLM: its keys of `config.json` with the defaults of transformers' LlamaConfig, and its tensors beside our
+// own.
+
+import Models
+
+/// A Llama of Hugging Face's.
+struct HuggingFaceLlama: HuggingFaceArchitecture {
+    static let modelType = "llama"
+    static let className = "LlamaForCausalLM"
+    static let descriptionKeys: [ImportDescription.ArchitectureKey] = [.llama]
+    static let prefix = "model."
+    static let itemTable = "embed_tokens.weight"
+
+    private let width: Int
+    private let layers: Int
+    private let heads: Int
+    private let keyValueHeads: Int
+    private let headDimension: Int
+    private let feedForward: Int
+    private let rows: Int
+    private let maxPositions: Int
+    private let rmsNormEpsilon: Double
+    private let attentionBias: Bool
+    private let mlpBias: Bool
+    private let rope: RotaryEmbedding
+    let isTied: Bool
+
+    var positions: (key: String, count: Int) { ("max_position_embeddings", maxPositions) }
+
+    init(_ configuration: inout HuggingFaceConfiguration) throws(JSONError) {
+        width = try configuration.integer("hidden_size", in: ArchitectureLimit.dimension)
+        layers = try configuration.integer("num_hidden_layers", in: ArchitectureLimit.layers)
+        heads = try configuration.integer("num_attention_heads", in: ArchitectureLimit.heads)
+        keyValueHeads = try configuration.integer("num_key_value_heads", in: ArchitectureLimit.heads, default: heads)
+        headDimension = try configuration.integer(
+            "head_dim",
+            in: ArchitectureLimit.dimension,
+            default: max(1, width / heads)
+        )
+        feedForward = try configuration.integer("intermediate_size", in: ArchitectureLimit.dimension)
+        rows = try configuration.integer("vocab_size", in: ArchitectureLimit.rows)
+        maxPositions = try configuration.integer("max_position_embeddings", in: 1...(1 << 30), default: 2048)
+        rmsNormEpsilon = try configuration.positiveReal("rms_norm_eps", atMost: 1, default: 1e-6)
+        attentionBias = try configuration.boolean("attention_bias", default: false)
+        mlpBias = try configuration.boolean("mlp_bias", default: false)
+        isTied = try configuration.boolean("tie_word_embeddings", default: false)
+        let activation = try configuration.string("hidden_act", default: "silu")
+        guard ["silu", "swish"].contains(activation) else {
+            throw JSONError("hidden_act \(quoted(activation)) is not supported, only \"silu\"")
+        }
+        rope = try Self.rope(&configuration)
+    }
+
+    /// Rotary positions in the form of transformers 5, `rope_parameters`, or of those before, `rope_theta` and
+    /// `rope_scaling`.
+    private static func rope(_ configuration: inout HuggingFaceConfiguration) throws(JSONError) -> RotaryEmbedding {
+        typealias Limit = RotaryEmbedding.Limit
+        let parameters = try configuration.object("rope_parameters")
+        let scaling = try configuration.object("rope_scaling")
+        guard parameters == nil || scaling == nil else {
+            throw JSONError("rope_parameters and rope_scaling cannot both be stated")
+        }
+        let none = try JSONFields(.object([]))
+        var stated = parameters ?? scaling ?? none
+        let topTheta = try configuration.positiveReal("rope_theta", atMost: Limit.theta, default: 10_000)
+        let theta =
+            stated.contains("rope_theta") ? try stated.positiveReal("rope_theta", atMost: Limit.theta) : topTheta
+        let topShare = try configuration.positiveReal("partial_rotary_factor", atMost: 1, default: 1)
+        let share = try stated.positiveReal("partial_rotary_factor", atMost: 1, default: topShare)
+        guard share == 1 else { throw JSONError("partial_rotary_factor \(share) is not supported, only 1") }
+        // Before 4.45 the key was `type`; some files have both.
+        let type = stated.contains("rope_type") ? try stated.string("rope_type") : nil
+        let oldType = stated.contains("type") ? try stated.string("type") : nil
+        guard type == nil || oldType == nil || type == oldType else {
+            throw JSONError("rope_type \(quoted(type ?? "")) contradicts type \(quoted(oldType ?? ""))")
+        }
+        return try RotaryEmbedding(
+            theta: theta,
+            scaling: RotaryEmbedding.Scaling(type: type ?? oldType ?? "default", &stated),
+            pairing: .halves
+        )
+    }
+
+    func architecture(_ stated: HuggingFaceDescription) throws(JSONError) -> Architecture {
+        .llama(
+            try LlamaConfiguration(
+                width: width,
+                layers: layers,
+                heads: heads,
+                keyValueHeads: keyValueHeads,
+                headDimension: headDimension,
+                feedForward: feedForward,
+                rope: rope,
+                attentionBias: attentionBias,
+                mlpBias: mlpBias,
+                maxSequenceLength: stated.maxSequenceLength,
+                tied: isTied,
+                embeddingScale: stated.embeddingScale,
+                scoreNormalization: stated.scoreNormalization,
+                rows: rows,
+                rmsNormEpsilon: rmsNormEpsilon
+            )
+        )
+    }
+
+    func sources(prefix: String) -> TensorSources {
+        typealias Name = LlamaConfiguration.TensorName
+        let query = heads * headDimension
+        let keyValue = keyValueHeads * headDimension
+        var sources: TensorSources = [
+            Name.itemEmbedding: [SourceTensor(prefix + Self.itemTable)],
+            Name.outputNorm: [SourceTensor(prefix + "norm.weight")],
+            Name.head: [SourceTensor("lm_head.weight")],
+        ]
+        for layer in 0..<layers {
+            let attention = prefix + "layers.\(layer).self_attn."
+            let mlp = prefix + "layers.\(layer).mlp."
+            sources[Name.attentionNorm(layer)] = [SourceTensor(prefix + "layers.\(layer).input_layernorm.weight")]
+            sources[Name.qkv(layer)] = [
+                SourceTensor(attention + "q_proj.weight", [query, width]),
+                SourceTensor(attention + "k_proj.weight", [keyValue, width]),
+                SourceTensor(attention + "v_proj.weight", [keyValue, width]),
+            ]
+            sources[Name.qkvBias(layer)] = [
+                SourceTensor(attention + "q_proj.bias", [query]),
+                SourceTensor(attention + "k_proj.bias", [keyValue]),
+                SourceTensor(attention + "v_proj.bias", [keyValue]),
+            ]
+            sources[Name.attentionOutput(layer)] = [SourceTensor(attention + "o_proj.weight")]
+            sources[Name.attentionOutputBias(layer)] = [SourceTensor(attention + "o_proj.bias")]
+            sources[Name.feedForwardNorm(layer)] = [
+                SourceTensor(prefix + "layers.\(layer).post_attention_layernorm.weight")
+            ]
+            sources[Name.gateUp(layer)] = [
+                SourceTensor(mlp + "gate_proj.weight", [feedForward, width]),
+                SourceTensor(mlp + "up_proj.weight", [feedForward, width]),
+            ]
+            sources[Name.gateUpBias(layer)] = [
+                SourceTensor(mlp + "gate_proj.bias", [feedForward]),
+                SourceTensor(mlp + "up_proj.bias", [feedForward]),
+            ]
+            sources[Name.down(layer)] = [SourceTensor(mlp + "down_proj.weight")]
+            sources[Name.downBias(layer)] = [SourceTensor(mlp + "down_proj.bias")]
+        }
+        return sources
+    }
+
+    func buffers(prefix: String) -> Set<String> {
+        Set((0..<layers).map { prefix + "layers.\($0).self_attn.rotary_emb.inv_freq" })
+            .union([prefix + "rotary_emb.inv_freq"])
+    }
+}

@@ -1,0 +1,69 @@
+// SASRec in Meta's checkpoints: what the description says of it, and the names and shapes of its `state_dict` beside our
+// own.
+
+import Models
+
+/// What the description says of Meta's SASRec.
+///
+/// Meta's trainer has neither a relative bias nor another layer order than `original`; with these two keys stated, it is
+/// the variant of the scaling study, whose bias modules stand in the attention layers under HSTU's name for them.
+struct MetaSASRec {
+    private let dimensions: MetaImporter.Dimensions
+    private let feedForward: Int
+    private let layerOrder: SASRecConfiguration.LayerOrder
+    private let relativeBias: RelativeBiasKind
+
+    init(_ fields: inout JSONFields) throws(JSONError) {
+        dimensions = try MetaImporter.Dimensions(&fields)
+        feedForward = try fields.integer("ffn", in: ArchitectureLimit.dimension)
+        layerOrder = try fields.choice("layer_order", of: SASRecConfiguration.LayerOrder.self, default: .original)
+        relativeBias = try fields.choice(
+            "relative_attention_bias",
+            of: RelativeBiasKind.self,
+            default: RelativeBiasKind.none
+        )
+    }
+
+    /// The model with so many item rows, and where its tensors stand. The feed-forward's matrices are convolutions of
+    /// kernel size 1, (N, K, 1).
+    func model(rows: Int) throws(JSONError) -> (architecture: Architecture, sources: TensorSources) {
+        let configuration = try SASRecConfiguration(
+            width: dimensions.width,
+            layers: dimensions.layers,
+            heads: dimensions.heads,
+            feedForward: feedForward,
+            layerOrder: layerOrder,
+            affineNorms: false,
+            positions: .fromOldest,
+            maxSequenceLength: dimensions.maxSequenceLength,
+            maxOutputLength: dimensions.maxOutputLength,
+            relativeBias: relativeBias,
+            outputNormalization: dimensions.normalization == .l2 ? .l2 : .layerNorm,
+            itemL2Norm: dimensions.itemL2Norm,
+            rows: rows,
+            outputEpsilon: 1e-6
+        )
+        typealias Name = SASRecConfiguration.TensorName
+        let width = dimensions.width
+        var sources: TensorSources = [
+            Name.itemEmbedding: [SourceTensor(MetaImporter.TableName.items)],
+            Name.positionEmbedding: [SourceTensor(MetaImporter.TableName.positions)],
+        ]
+        for layer in 0..<configuration.layers {
+            let attention = "attention_layers.\(layer)."
+            let convolution = "forward_layers.\(layer)._conv1d."
+            let position = relativeBias == .position ? "_w" : "_pos_w"
+            sources[Name.qkv(layer)] = [SourceTensor(attention + "in_proj_weight")]
+            sources[Name.qkvBias(layer)] = [SourceTensor(attention + "in_proj_bias")]
+            sources[Name.timeBias(layer)] = [SourceTensor(attention + "_rel_attn_bias._ts_w")]
+            sources[Name.positionBias(layer)] = [SourceTensor(attention + "_rel_attn_bias." + position)]
+            sources[Name.attentionOutput(layer)] = [SourceTensor(attention + "out_proj.weight")]
+            sources[Name.attentionOutputBias(layer)] = [SourceTensor(attention + "out_proj.bias")]
+            sources[Name.hidden(layer)] = [SourceTensor(convolution + "0.weight", [feedForward, width, 1])]
+            sources[Name.hiddenBias(layer)] = [SourceTensor(convolution + "0.bias")]
+            sources[Name.feedForwardOutput(layer)] = [SourceTensor(convolution + "3.weight", [width, feedForward, 1])]
+            sources[Name.feedForwardOutputBias(layer)] = [SourceTensor(convolution + "3.bias")]
+        }
+        return (.sasrec(configuration), sources)
+    }
+}

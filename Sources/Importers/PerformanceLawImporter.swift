@@ -1,0 +1,126 @@
+// Checkpoints of USTC's Performance-Law: a Llama trained on SASRec's data conventions, `torch.save(model.state_dict())`. Its
+// own "HSTU" is another model under that name and is refused by its left-over tensors.
+
+import Models
+
+/// Imports Performance-Law's Llama: sqrt(D) · item row, rotary positions in interleaved pairs, RMS norms with ε 1e-5, no
+/// biases, item rows as the head, and windows whose padding on the left is attended like any item.
+struct PerformanceLawImporter: FileImporter {
+    let format = "performance-law"
+
+    private struct Stated {
+        let width: Int
+        let layers: Int
+        let heads: Int
+        let maxSequenceLength: Int
+
+        init(_ fields: inout JSONFields) throws(JSONError) {
+            maxSequenceLength = try fields.integer("max_sequence_length", in: ArchitectureLimit.length)
+            width = try fields.integer("d", in: ArchitectureLimit.dimension)
+            layers = try fields.integer("blocks", in: ArchitectureLimit.layers)
+            heads = try fields.integer("heads", in: ArchitectureLimit.heads)
+        }
+    }
+
+    private static let items = "item_emb.weight"
+    private static let head = "output.weight"
+
+    func open(_ checkpoint: MappedFile, description: ImportDescription?) throws(ImportError) -> any ImportedModel {
+        guard let description else {
+            throw ImportError(
+                .badDescription,
+                "a checkpoint of format performance-law does not state its heads and window; give them with --describe"
+            )
+        }
+        try description.check(source: .performanceLaw, architectures: [.llama], format: format)
+        let stated = try description.take { fields throws(JSONError) in try Stated(&fields) }
+        let state = try StateDictionary(
+            TorchCheckpoint(checkpoint),
+            under: "model_state_dict",
+            prefixes: ["module.", "_orig_mod."]
+        )
+        let rows = try state.tableShape(Self.items, extents: "(items + 1, d)").rows
+        // Both follow from other settings of the trainer (a multiple to round up to, an optional number of heads) and
+        // can be read off without doubt.
+        let feedForward = try state.tableShape("layers.0.feed_forward.w1.weight", extents: "(ffn, d)").rows
+        let keyValueWidth = try state.tableShape("layers.0.attention.wk.weight", extents: "(heads of keys, d)").rows
+        let configuration: LlamaConfiguration
+        do throws(JSONError) {
+            guard stated.width.isMultiple(of: stated.heads) else {
+                throw JSONError("d \(stated.width) of \(description.path) is not a multiple of heads, \(stated.heads)")
+            }
+            let headDimension = stated.width / stated.heads
+            guard keyValueWidth.isMultiple(of: headDimension) else {
+                throw JSONError("the keys have \(keyValueWidth) columns, which are no heads of \(headDimension)")
+            }
+            configuration = try LlamaConfiguration(
+                width: stated.width,
+                layers: stated.layers,
+                heads: stated.heads,
+                keyValueHeads: keyValueWidth / headDimension,
+                headDimension: headDimension,
+                feedForward: feedForward,
+                rope: RotaryEmbedding(pairing: .interleaved),
+                maxSequenceLength: stated.maxSequenceLength,
+                attendsPadding: true,
+                tied: true,
+                embeddingScale: .squareRootOfWidth,
+                rows: rows,
+                rmsNormEpsilon: 1e-5
+            )
+        } catch {
+            throw ImportError(.mismatched, "\(state.path): \(error.reason)")
+        }
+        let model = try NamedTensorModel(
+            state,
+            file: checkpoint,
+            architecture: .llama(configuration),
+            sources: Self.sources(configuration),
+            ignorable: Self.ignorable(layers: stated.layers),
+            description: description.path
+        )
+        if state.names.contains(Self.head) {
+            guard try state.areEqual(Self.head, Self.items) else {
+                throw ImportError(
+                    .mismatched,
+                    "\(state.path): tensor \(quoted(Self.head)) differs from \(quoted(Self.items)), which it is tied to"
+                )
+            }
+        }
+        return model
+    }
+
+    /// The other name of the item table, and a mask that versions of PyTorch before 2.0 need.
+    private static func ignorable(layers: Int) -> Set<String> {
+        Set((0..<layers).map { "layers.\($0).attention.mask" } + [head])
+    }
+
+    private static func sources(_ configuration: LlamaConfiguration) -> TensorSources {
+        typealias Name = LlamaConfiguration.TensorName
+        let width = configuration.width
+        let query = [configuration.queryWidth, width]
+        let keyValue = [configuration.keyValueWidth, width]
+        let hidden = [configuration.feedForward, width]
+        var sources: TensorSources = [
+            Name.itemEmbedding: [SourceTensor(items)],
+            Name.outputNorm: [SourceTensor("norm.weight")],
+        ]
+        for layer in 0..<configuration.layers {
+            let prefix = "layers.\(layer)."
+            sources[Name.attentionNorm(layer)] = [SourceTensor(prefix + "attention_norm.weight")]
+            sources[Name.qkv(layer)] = [
+                SourceTensor(prefix + "attention.wq.weight", query),
+                SourceTensor(prefix + "attention.wk.weight", keyValue),
+                SourceTensor(prefix + "attention.wv.weight", keyValue),
+            ]
+            sources[Name.attentionOutput(layer)] = [SourceTensor(prefix + "attention.wo.weight")]
+            sources[Name.feedForwardNorm(layer)] = [SourceTensor(prefix + "ffn_norm.weight")]
+            sources[Name.gateUp(layer)] = [
+                SourceTensor(prefix + "feed_forward.w1.weight", hidden),
+                SourceTensor(prefix + "feed_forward.w3.weight", hidden),
+            ]
+            sources[Name.down(layer)] = [SourceTensor(prefix + "feed_forward.w2.weight")]
+        }
+        return sources
+    }
+}

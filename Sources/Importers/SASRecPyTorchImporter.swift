@@ -1,0 +1,129 @@
+// Checkpoints of SASRec.pytorch: `torch.save(model.state_dict())`. Three layer orders have the same names and shapes, so the
+// description says which; two ways to number positions differ by a row of their table, so the checkpoint tells.
+
+import Models
+
+/// Imports SASRec.pytorch's checkpoints.
+struct SASRecPyTorchImporter: FileImporter {
+    let format = "sasrec.pytorch"
+
+    private struct Stated {
+        let width: Int
+        let layers: Int
+        let heads: Int
+        let maxSequenceLength: Int
+        let layerOrder: SASRecConfiguration.LayerOrder
+
+        init(_ fields: inout JSONFields) throws(JSONError) {
+            maxSequenceLength = try fields.integer("max_sequence_length", in: ArchitectureLimit.length)
+            width = try fields.integer("d", in: ArchitectureLimit.dimension)
+            layers = try fields.integer("blocks", in: ArchitectureLimit.layers)
+            heads = try fields.integer("heads", in: ArchitectureLimit.heads)
+            layerOrder = try fields.choice("layer_order", of: SASRecConfiguration.LayerOrder.self)
+        }
+    }
+
+    private static let items = "item_emb.weight"
+    private static let positions = "pos_emb.weight"
+
+    func open(_ checkpoint: MappedFile, description: ImportDescription?) throws(ImportError) -> any ImportedModel {
+        guard let description else {
+            throw ImportError(
+                .badDescription,
+                "a checkpoint of format sasrec.pytorch does not state its heads and layer order; give them with --describe"
+            )
+        }
+        try description.check(source: .sasrecPyTorch, architectures: [.sasrec], format: format)
+        let stated = try description.take { fields throws(JSONError) in try Stated(&fields) }
+        let state = try StateDictionary(
+            TorchCheckpoint(checkpoint),
+            under: "model_state_dict",
+            prefixes: ["module."]
+        )
+        let rows = try state.tableShape(Self.items, extents: "(items + 1, d)").rows
+        let positions = try Self.positionNumbering(state, stated, description.path)
+        let configuration: SASRecConfiguration
+        do throws(JSONError) {
+            configuration = try SASRecConfiguration(
+                width: stated.width,
+                layers: stated.layers,
+                heads: stated.heads,
+                feedForward: stated.width,
+                layerOrder: stated.layerOrder,
+                affineNorms: true,
+                positions: positions,
+                maxSequenceLength: stated.maxSequenceLength,
+                maxOutputLength: 0,
+                outputNormalization: .affineLayerNorm,
+                itemL2Norm: false,
+                rows: rows,
+                outputEpsilon: 1e-8
+            )
+        } catch {
+            throw ImportError(.mismatched, "\(state.path): \(error.reason)")
+        }
+        return try NamedTensorModel(
+            state,
+            file: checkpoint,
+            architecture: .sasrec(configuration),
+            sources: Self.sources(configuration),
+            description: description.path
+        )
+    }
+
+    /// The table has one row more than the window since padding has a position of its own, 2024-06-25; the layer orders
+    /// `pre` and `post` are younger than that.
+    private static func positionNumbering(
+        _ state: StateDictionary,
+        _ stated: Stated,
+        _ description: String
+    ) throws(ImportError) -> SASRecConfiguration.PositionNumbering {
+        let rows = try state.tableShape(positions, extents: "(positions, d)").rows
+        let window = stated.maxSequenceLength
+        if rows == window + 1 { return .fromNewest }
+        guard rows == window else {
+            throw ImportError(
+                .mismatched,
+                "\(state.path): tensor \(quoted(positions)) has \(rows) rows, "
+                    + "but the max_sequence_length \(window) of \(description) makes them \(window + 1) or \(window)"
+            )
+        }
+        guard stated.layerOrder == .original else {
+            throw ImportError(
+                .mismatched,
+                "\(state.path): tensor \(quoted(positions)) has \(rows) rows, as many as max_sequence_length, "
+                    + "which no checkpoint of the layer_order \(stated.layerOrder.rawValue) in \(description) has"
+            )
+        }
+        return .everySlot
+    }
+
+    /// Where our tensors stand. The feed-forward's matrices are convolutions of kernel size 1, (D, D, 1).
+    private static func sources(_ configuration: SASRecConfiguration) -> TensorSources {
+        typealias Name = SASRecConfiguration.TensorName
+        let convolution = [configuration.width, configuration.width, 1]
+        var sources: TensorSources = [
+            Name.itemEmbedding: [SourceTensor(items)],
+            Name.positionEmbedding: [SourceTensor(positions)],
+            Name.outputNorm.weight: [SourceTensor("last_layernorm.weight")],
+            Name.outputNorm.bias: [SourceTensor("last_layernorm.bias")],
+        ]
+        for layer in 0..<configuration.layers {
+            let attention = "attention_layers.\(layer)."
+            let forward = "forward_layers.\(layer)."
+            sources[Name.attentionNorm(layer).weight] = [SourceTensor("attention_layernorms.\(layer).weight")]
+            sources[Name.attentionNorm(layer).bias] = [SourceTensor("attention_layernorms.\(layer).bias")]
+            sources[Name.qkv(layer)] = [SourceTensor(attention + "in_proj_weight")]
+            sources[Name.qkvBias(layer)] = [SourceTensor(attention + "in_proj_bias")]
+            sources[Name.attentionOutput(layer)] = [SourceTensor(attention + "out_proj.weight")]
+            sources[Name.attentionOutputBias(layer)] = [SourceTensor(attention + "out_proj.bias")]
+            sources[Name.feedForwardNorm(layer).weight] = [SourceTensor("forward_layernorms.\(layer).weight")]
+            sources[Name.feedForwardNorm(layer).bias] = [SourceTensor("forward_layernorms.\(layer).bias")]
+            sources[Name.hidden(layer)] = [SourceTensor(forward + "conv1.weight", convolution)]
+            sources[Name.hiddenBias(layer)] = [SourceTensor(forward + "conv1.bias")]
+            sources[Name.feedForwardOutput(layer)] = [SourceTensor(forward + "conv2.weight", convolution)]
+            sources[Name.feedForwardOutputBias(layer)] = [SourceTensor(forward + "conv2.bias")]
+        }
+        return sources
+    }
+}

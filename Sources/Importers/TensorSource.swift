@@ -1,0 +1,140 @@
+// Where an importer finds tensors by name, whatever kind of file they stand in, and the model that is put together from
+// them: each of our tensors is a tensor of the checkpoint, or several one after the other.
+
+import Compute
+import Models
+
+/// The tensors of a checkpoint.
+protocol TensorSource {
+    /// What error sentences call the checkpoint.
+    var path: String { get }
+    var names: Set<String> { get }
+
+    /// The shape of a tensor; nil if there is none of that name.
+    ///
+    /// - Throws: `ImportError` if its bytes are not all there, so that nothing is sized by what is only claimed.
+    func shape(of name: String) throws(ImportError) -> [Int]?
+
+    /// The content of a tensor: contiguous, row-major, in the type that it was saved in.
+    func read(_ name: String) throws(ImportError) -> TensorContent
+}
+
+extension TensorSource {
+    func missing(_ name: String) -> ImportError {
+        ImportError(.mismatched, "\(path): tensor \(quoted(name)) is missing")
+    }
+
+    /// The content of a tensor in float32.
+    ///
+    /// - Throws: `ImportError`, also if it holds integers.
+    func readFloats(_ name: String) throws(ImportError) -> TensorContent {
+        let stored = try read(name)
+        guard let content = stored.float32() else {
+            throw ImportError(
+                .mismatched,
+                "\(path): tensor \(quoted(name)) is \(stored.dtype.rawValue), weights are floating-point"
+            )
+        }
+        return content
+    }
+
+    /// The extents of a table that must be there.
+    ///
+    /// - Parameter extents: what errors call them: "(rows, d)".
+    func tableShape(_ name: String, extents: String) throws(ImportError) -> (rows: Int, columns: Int) {
+        guard let shape = try shape(of: name) else { throw missing(name) }
+        guard shape.count == 2 else {
+            throw ImportError(
+                .mismatched,
+                "\(path): tensor \(quoted(name)) has shape \(shapeDescription(shape)), not \(extents)"
+            )
+        }
+        return (shape[0], shape[1])
+    }
+
+    /// Whether two tensors hold the same numbers.
+    func areEqual(_ left: String, _ right: String) throws(ImportError) -> Bool {
+        let first = try readFloats(left)
+        let second = try readFloats(right)
+        return first.shape == second.shape
+            && withExtendedLifetime((first, second)) { first.bytes.elementsEqual(second.bytes) }
+    }
+}
+
+/// A tensor of a checkpoint that becomes one of ours, or a part of it.
+struct SourceTensor {
+    let name: String
+    /// What it must be; nil: the shape of ours.
+    let shape: [Int]?
+
+    init(_ name: String, _ shape: [Int]? = nil) {
+        self.name = name
+        self.shape = shape
+    }
+}
+
+/// Which tensors of a checkpoint make which of ours, by our names. Several are put one after the other, which joins them
+/// along the first axis.
+typealias TensorSources = [String: [SourceTensor]]
+
+/// A model whose tensors come from a checkpoint as they are.
+struct NamedTensorModel: ImportedModel {
+    let architecture: Architecture
+    let file: MappedFile
+    let ignoredTensors: [String]
+    private let source: any TensorSource
+    private let sources: TensorSources
+
+    /// Checks that the checkpoint holds exactly the architecture's tensors.
+    ///
+    /// - Parameters:
+    ///   - file: whose digest the bundle names.
+    ///   - ignorable: names that may be in the checkpoint and are not needed.
+    ///   - description: the path of what the architecture was made from.
+    /// - Throws: `ImportError.mismatched` that names the tensor.
+    init(
+        _ source: any TensorSource,
+        file: MappedFile,
+        architecture: Architecture,
+        sources: TensorSources,
+        ignorable: Set<String> = [],
+        description: String
+    ) throws(ImportError) {
+        self.source = source
+        self.file = file
+        self.architecture = architecture
+        self.sources = sources
+        let path = source.path
+        var unused = source.names
+        for specification in architecture.configuration.tensorSpecifications {
+            for part in sources[specification.name] ?? [SourceTensor(specification.name)] {
+                guard unused.remove(part.name) != nil, let shape = try source.shape(of: part.name) else {
+                    throw source.missing(part.name)
+                }
+                let needed = part.shape ?? specification.shape
+                guard shape == needed else {
+                    throw ImportError(
+                        .mismatched,
+                        "\(path): tensor \(quoted(part.name)) has shape \(shapeDescription(shape)), "
+                            + "but by \(description) it is \(shapeDescription(needed))"
+                    )
+                }
+            }
+        }
+        ignoredTensors = unused.intersection(ignorable).sorted()
+        if let left = unused.subtracting(ignorable).min() {
+            throw ImportError(
+                .mismatched,
+                "\(path): tensor \(quoted(left)) is left over: the model that \(description) describes has none of that name"
+            )
+        }
+    }
+
+    func read(_ specification: TensorSpecification) throws(ImportError) -> TensorContent {
+        var parts: [TensorContent] = []
+        for part in sources[specification.name] ?? [] { parts.append(try source.readFloats(part.name)) }
+        let content = parts.count == 1 ? parts[0] : TensorContent(joining: parts, shape: specification.shape)
+        guard content.bytes.count == 4 * specification.count else { throw source.missing(specification.name) }
+        return content
+    }
+}

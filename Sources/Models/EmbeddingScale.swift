@@ -1,0 +1,26 @@
+// Two switches of the architectures that come from language models: what item rows are multiplied by on the way in, and
+// what is done to the query and the item rows before they meet.
+
+/// The factor of an item's row as input. In `config.json` under `embedding_scale`.
+package enum EmbeddingScale: String, Sendable, CaseIterable {
+    /// 1, as language models have it.
+    case one
+    /// sqrt(D), as recommenders have it.
+    case squareRootOfWidth = "sqrt_width"
+
+    /// The factor for rows of this width.
+    package func factor(width: Int) -> Float {
+        switch self {
+        case .one: 1
+        case .squareRootOfWidth: Float(width).squareRoot()
+        }
+    }
+}
+
+/// How a score is made of the query and an item's row. In `config.json` under `score_normalization`.
+package enum ScoreNormalization: String, Sendable, CaseIterable {
+    /// The dot product of both as they are.
+    case none
+    /// The dot product of both L2-normalised.
+    case l2
+}

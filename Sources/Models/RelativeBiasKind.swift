@@ -1,0 +1,39 @@
+// Which relative attention bias the layers of a model have: one of the switches that the study of scaling turns.
+
+/// The parts of a relative attention bias. In `config.json` under `relative_attention_bias`.
+///
+/// A layer with a bias owns its tables: `layers.<l>.relative_bias.position`, (2N − 1), whose entry N − 1 + (j − i) is
+/// added to the score of query i and key j, and `layers.<l>.relative_bias.time`, (buckets + 1), read by the time
+/// between them (`RelativeBias` in Compute).
+package enum RelativeBiasKind: String, Sendable, CaseIterable {
+    case none
+    case position
+    case positionAndTime = "position_and_time"
+
+    /// The tables of one layer, in the order in which they are written.
+    ///
+    /// - Parameter paddedLength: N.
+    func tensorSpecifications(layer: Int, paddedLength: Int, timeBuckets: Int) -> [TensorSpecification] {
+        let time = TensorSpecification(Self.timeName(layer), [timeBuckets + 1])
+        let position = TensorSpecification(Self.positionName(layer), [2 * paddedLength - 1])
+        return switch self {
+        case .none: []
+        case .position: [position]
+        case .positionAndTime: [time, position]
+        }
+    }
+
+    /// (`timeBuckets` + 1)
+    package static func timeName(_ layer: Int) -> String { "layers.\(layer).relative_bias.time" }
+    /// (2N − 1)
+    package static func positionName(_ layer: Int) -> String { "layers.\(layer).relative_bias.position" }
+
+    /// In words, for people.
+    func fact(timeBuckets: Int) -> String {
+        switch self {
+        case .none: "none"
+        case .position: "position"
+        case .positionAndTime: "position and time, \(timeBuckets + 1) buckets"
+        }
+    }
+}

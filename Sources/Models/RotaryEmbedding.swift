@@ -1,0 +1,171 @@
+// Rotary position embedding: which dimensions of a head turn together, and how fast. The angles of an event are its slot
+// times `inverseFrequencies`; turning queries and keys by them is the device's work.
+
+import Glibc
+
+/// What `config.json` states of rotary positions.
+package struct RotaryEmbedding: Sendable, Equatable {
+    /// Which dimensions of a head make a pair. Weights of one pairing are wrong under the other.
+    package enum Pairing: String, Sendable, CaseIterable {
+        /// j with j + d/2, as Hugging Face's Llama has it.
+        case halves
+        /// 2j with 2j + 1, as Meta's Llama has it.
+        case interleaved
+    }
+
+    /// What is done to the frequencies so that longer windows fit than were trained at first.
+    package enum Scaling: Sendable, Equatable {
+        case none
+        /// All frequencies are divided by the factor.
+        case linear(factor: Double)
+        /// Slow frequencies are divided by the factor, fast ones stay, those between go over smoothly (Llama 3.1).
+        case llama3(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, originalLength: Int)
+
+        /// The word for it in `config.json`, which is Hugging Face's.
+        package var type: String {
+            switch self {
+            case .none: "default"
+            case .linear: "linear"
+            case .llama3: "llama3"
+            }
+        }
+    }
+
+    /// θ
+    package let theta: Double
+    package let scaling: Scaling
+    package let pairing: Pairing
+
+    /// - Throws: `JSONError` whose reason names the value by its JSON key.
+    package init(theta: Double = 10_000, scaling: Scaling = .none, pairing: Pairing) throws(JSONError) {
+        self.theta = theta
+        self.scaling = scaling
+        self.pairing = pairing
+        func check(_ key: String, _ value: Double, atMost limit: Double) throws(JSONError) {
+            guard value > 0, value <= limit else {
+                throw JSONError("\(key) must be greater than 0 and at most \(limit)")
+            }
+        }
+        try check("rope_theta", theta, atMost: Limit.theta)
+        switch scaling {
+        case .none: break
+        case .linear(let factor):
+            try check("rope_scaling.factor", factor, atMost: Limit.factor)
+        case .llama3(let factor, let low, let high, let length):
+            try check("rope_scaling.factor", factor, atMost: Limit.factor)
+            try check("rope_scaling.low_freq_factor", low, atMost: Limit.factor)
+            try check("rope_scaling.high_freq_factor", high, atMost: Limit.factor)
+            try ArchitectureLimit.check([
+                ("rope_scaling.original_max_position_embeddings", length, Limit.originalLength)
+            ])
+            guard low < high else {
+                throw JSONError("rope_scaling.low_freq_factor must be less than rope_scaling.high_freq_factor")
+            }
+        }
+    }
+
+    /// Bounds of the values above.
+    package enum Limit {
+        package static let theta = 1e12
+        package static let factor = 1e6
+        package static let originalLength = 1...(1 << 24)
+    }
+
+    /// d/2 angles a slot, in radians: θ^(−2j/d) for j < d/2, scaled. Rounded where transformers (`modeling_rope_utils`)
+    /// rounds to float32, powers themselves exact to the last bit.
+    ///
+    /// - Parameter headDimension: d, even.
+    package func inverseFrequencies(headDimension: Int) -> [Float] {
+        precondition(headDimension > 0 && headDimension.isMultiple(of: 2))
+        return (0..<headDimension / 2).map { pair in
+            let exponent = Float(2 * pair) / Float(headDimension)
+            let frequency = 1 / Float(pow(Double(Float(theta)), Double(exponent)))
+            return scaled(frequency)
+        }
+    }
+
+    private func scaled(_ frequency: Float) -> Float {
+        switch scaling {
+        case .none: return frequency
+        case .linear(let factor): return frequency / Float(factor)
+        case .llama3(let factor, let low, let high, let length):
+            let wavelength = Float(2 * Double.pi) / frequency
+            if wavelength < Float(Double(length) / high) { return frequency }
+            let slow = frequency / Float(factor)
+            if wavelength > Float(Double(length) / low) { return slow }
+            let smooth = (Float(length) / wavelength - Float(low)) / Float(high - low)
+            return (1 - smooth) * frequency / Float(factor) + smooth * frequency
+        }
+    }
+}
+
+// MARK: - config.json
+
+extension RotaryEmbedding {
+    /// Takes `rope_theta`, `rope_scaling` and `rope_pairing`.
+    init(_ fields: inout JSONFields) throws(JSONError) {
+        let theta = try fields.positiveReal("rope_theta", atMost: Limit.theta)
+        var scaling = try fields.object("rope_scaling")
+        try self.init(
+            theta: theta,
+            scaling: Scaling(type: scaling.string("type"), &scaling),
+            pairing: fields.choice("rope_pairing", of: Pairing.self)
+        )
+        try scaling.end()
+    }
+
+    var members: [JSONMember] {
+        [
+            JSONMember("rope_theta", .real(theta)),
+            JSONMember("rope_scaling", .object([JSONMember("type", .string(scaling.type))] + scaling.members)),
+            JSONMember("rope_pairing", .string(pairing.rawValue)),
+        ]
+    }
+}
+
+extension RotaryEmbedding.Scaling {
+    /// Takes the parameters of a kind of scaling, whose keys are Hugging Face's.
+    ///
+    /// - Throws: `JSONError` that names a kind that is not supported, or a parameter.
+    package init(type: String, _ fields: inout JSONFields) throws(JSONError) {
+        typealias Limit = RotaryEmbedding.Limit
+        switch type {
+        case "default": self = .none
+        case "linear": self = .linear(factor: try fields.positiveReal("factor", atMost: Limit.factor))
+        case "llama3":
+            self = .llama3(
+                factor: try fields.positiveReal("factor", atMost: Limit.factor),
+                lowFrequencyFactor: try fields.positiveReal("low_freq_factor", atMost: Limit.factor),
+                highFrequencyFactor: try fields.positiveReal("high_freq_factor", atMost: Limit.factor),
+                originalLength: try fields.integer("original_max_position_embeddings", in: Limit.originalLength)
+            )
+        default:
+            throw JSONError(
+                "RoPE scaling of type \(quoted(type)) is not supported, only \"default\", \"linear\" and \"llama3\""
+            )
+        }
+    }
+
+    fileprivate var members: [JSONMember] {
+        switch self {
+        case .none: []
+        case .linear(let factor): [JSONMember("factor", .real(factor))]
+        case .llama3(let factor, let low, let high, let length):
+            [
+                JSONMember("factor", .real(factor)),
+                JSONMember("low_freq_factor", .real(low)),
+                JSONMember("high_freq_factor", .real(high)),
+                JSONMember("original_max_position_embeddings", .integer(length)),
+            ]
+        }
+    }
+
+    /// In words, for people.
+    var fact: String {
+        switch self {
+        case .none: ""
+        case .linear(let factor): ", frequencies divided by \(factor)"
+        case .llama3(let factor, _, _, let length): ", llama3 scaling by \(factor) from \(length) slots"
+        }
+    }
+}

@@ -1,0 +1,113 @@
+// Takes a bundle's tensors by name to a device: the steps of loading that every architecture has.
+
+import Compute
+
+/// Hands tensors over to a device. Every error names the tensor.
+struct WeightLoader {
+    let device: any Device
+    /// The bundle has been verified: every name of the architecture is there in its shape.
+    let tensor: (_ name: String) throws(ComputeError) -> HostTensor
+
+    /// - Throws: `ComputeError.unsupported` that names an operation the device lacks.
+    func require(_ operations: [OperationKind], for architecture: Architecture.Name) throws(ComputeError) {
+        for operation in operations where !device.supports(operation) {
+            throw ComputeError(
+                .unsupported,
+                """
+                device \(device.description.name) lacks the operation \(operation.rawValue), which \
+                \(architecture.rawValue) needs
+                """
+            )
+        }
+    }
+
+    func table(_ name: String) throws(ComputeError) -> any EmbeddingTable {
+        try device.makeTable(tensor(name))
+    }
+
+    func vector(_ name: String) throws(ComputeError) -> any DeviceVector {
+        try device.makeVector(tensor(name))
+    }
+
+    /// A vector that the configuration implies and no file holds; `name` stands in errors.
+    func vector(_ name: String, _ values: [Float]) throws(ComputeError) -> any DeviceVector {
+        let result: Result<any DeviceVector, ComputeError> = values.withUnsafeBytes { bytes in
+            let tensor = HostTensor(name: name, dtype: .float32, shape: [values.count], bytes: bytes)
+            do throws(ComputeError) {
+                return .success(try device.makeVector(tensor))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+
+    /// A projection, or the part of it that makes the output columns of one range.
+    ///
+    /// - Parameter bias: name of the whole projection's bias; nil: none.
+    func linear(
+        _ name: String,
+        _ layout: LinearLayout,
+        columns: Range<Int>? = nil,
+        bias: String? = nil
+    ) throws(ComputeError) -> any LinearWeights {
+        var biasTensor: HostTensor?
+        if let bias {
+            let whole = try tensor(bias)
+            biasTensor = columns.map { whole.entries($0) } ?? whole
+        }
+        return try device.makeLinear(
+            tensor(name),
+            layout: layout,
+            columns: columns.map { [$0] },
+            bias: biasTensor
+        )
+    }
+
+    func affineNorm(_ name: AffineNormName, epsilon: Double) throws(ComputeError) -> Normalization {
+        .affineLayerNorm(
+            epsilon: Float(epsilon),
+            scale: try vector(name.weight),
+            shift: try vector(name.bias)
+        )
+    }
+
+    /// The relative bias of one layer; nil where there is none.
+    func relativeBias(_ kind: RelativeBiasKind, layer: Int) throws(ComputeError) -> RelativeBiasTables? {
+        guard kind != .none else { return nil }
+        return RelativeBiasTables(
+            position: try vector(RelativeBiasKind.positionName(layer)),
+            time: kind == .positionAndTime ? try vector(RelativeBiasKind.timeName(layer)) : nil
+        )
+    }
+}
+
+/// The tables of one layer's relative bias.
+struct RelativeBiasTables {
+    let position: any DeviceVector
+    let time: (any DeviceVector)?
+
+    /// The bias for a batch. `timestamps` are the batch's, uploaded; `maximumLength` is N.
+    func bias(_ batch: SequenceBatch, timestamps: Tensor, maximumLength: Int) -> RelativeBias {
+        RelativeBias(
+            position: position,
+            time: time,
+            maximumLength: maximumLength,
+            timestamps: timestamps,
+            applies: batch.timed
+        )
+    }
+}
+
+extension HostTensor {
+    /// Some entries of a tensor of rank 1.
+    fileprivate func entries(_ range: Range<Int>) -> HostTensor {
+        let bytes = bytes[range.lowerBound * dtype.byteCount..<range.upperBound * dtype.byteCount]
+        return HostTensor(
+            name: name,
+            dtype: dtype,
+            shape: [range.count],
+            bytes: UnsafeRawBufferPointer(rebasing: bytes)
+        )
+    }
+}

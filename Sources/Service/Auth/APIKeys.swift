@@ -1,0 +1,94 @@
+// Who may do what: the keys of `auth.keys_file`. The file holds digests and not keys, so that reading it gives nobody a key,
+// and nothing here is ever logged.
+
+internal import Foundation
+internal import Synchronization
+
+/// What a key allows.
+enum KeyRole: String, Sendable, CaseIterable {
+    case recommend
+    /// Everything, `recommend` too.
+    case admin
+
+    func includes(_ role: KeyRole) -> Bool { self == .admin || self == role }
+}
+
+/// The keys of one reading of the file.
+struct APIKeySet: Sendable {
+    private let keys: [(digest: SHA256Digest, role: KeyRole)]
+
+    /// Reads the file's text: a line a key, `<SHA-256 of the key in hexadecimal> <role>`; empty lines and lines that begin
+    /// with # are passed over. `name` is the file's, for errors, which name the line and repeat nothing of it.
+    init(parsing text: String, name: String) throws(ConfigurationError) {
+        var keys: [(digest: SHA256Digest, role: KeyRole)] = []
+        for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
+            let words = line.split(whereSeparator: \.isWhitespace)
+            guard let first = words.first, !first.hasPrefix("#") else { continue }
+            let place = "\(name) line \(index + 1)"
+            guard words.count == 2 else {
+                throw ConfigurationError(description: "\(place) must have the SHA-256 of a key and a role")
+            }
+            guard let digest = SHA256Digest(hexadecimal: first) else {
+                throw ConfigurationError(
+                    description: "\(place): the SHA-256 of a key must have 64 hexadecimal digits"
+                )
+            }
+            guard let role = KeyRole(rawValue: String(words[1])) else {
+                let names = KeyRole.allCases.map(\.rawValue).joined(separator: " or ")
+                throw ConfigurationError(description: "\(place): the role must be \(names)")
+            }
+            guard !keys.contains(where: { $0.digest.isEqual(to: digest) }) else {
+                throw ConfigurationError(description: "\(place): the key is in an earlier line, too")
+            }
+            keys.append((digest, role))
+        }
+        // Without any key nobody could do anything, which nobody wants; a file that was cut short looks like that.
+        guard !keys.isEmpty else { throw ConfigurationError(description: "\(name) has no keys") }
+        self.keys = keys
+    }
+
+    /// How many there are.
+    var count: Int { keys.count }
+
+    /// What a key allows, nil if it is not one of these. Takes the same time for every key of a length.
+    func role(of key: some Sequence<UInt8>) -> KeyRole? {
+        guard let digest = SHA256Digest(of: key) else { return nil }
+        var role: KeyRole?
+        for known in keys where known.digest.isEqual(to: digest) { role = known.role }
+        return role
+    }
+}
+
+/// The keys in force, and the file they come from.
+package final class APIKeys: Sendable {
+    private let path: String
+    private let keys: Mutex<APIKeySet>
+
+    /// - Throws: `ConfigurationError` for a file that cannot be read or used.
+    init(path: String) throws(ConfigurationError) {
+        self.path = path
+        keys = Mutex(try Self.read(path))
+    }
+
+    /// Reads the file again; if it cannot be used, the keys stay as they are.
+    ///
+    /// - Returns: how many keys there are now.
+    func reload() throws(ConfigurationError) -> Int {
+        let read = try Self.read(path)
+        keys.withLock { $0 = read }
+        return read.count
+    }
+
+    /// What a key allows, nil if it is unknown.
+    func role(of key: some Sequence<UInt8>) -> KeyRole? { keys.withLock { $0 }.role(of: key) }
+
+    private static func read(_ path: String) throws(ConfigurationError) -> APIKeySet {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw ConfigurationError(description: "cannot read the keys file \(path)")
+        }
+        guard let text = String(data: data, encoding: .utf8) else {
+            throw ConfigurationError(description: "the keys file \(path) is not text in UTF-8")
+        }
+        return try APIKeySet(parsing: text, name: path)
+    }
+}

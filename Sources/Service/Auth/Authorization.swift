@@ -1,0 +1,86 @@
+// Whether a request may use its route, judged by its head alone, before anything of its body is read.
+
+internal import HTTP
+
+/// The value of an `Authorization` field.
+enum Authorization {
+    /// The token of `Bearer <token>` (RFC 6750, section 2.1), the scheme in any letter case; nil for anything else.
+    static func bearerToken(_ value: String) -> Substring.UTF8View? {
+        let parts = value.utf8.split(separator: UInt8(ascii: " "), maxSplits: 1)
+        guard parts.count == 2, Substring(parts[0]).lowercased() == "bearer" else { return nil }
+        let token = parts[1].drop { $0 == UInt8(ascii: " ") }
+        return isToken(token) ? token : nil
+    }
+
+    /// One or more of the characters that a token may have, then any number of equals signs.
+    private static func isToken(_ text: Substring.UTF8View) -> Bool {
+        let equals = UInt8(ascii: "=")
+        let body = text.prefix { $0 != equals }
+        guard !body.isEmpty, text.dropFirst(body.count).allSatisfy({ $0 == equals }) else { return false }
+        return body.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+                UInt8(ascii: "A")...UInt8(ascii: "Z"):
+                true
+            default: "-._~+/".utf8.contains(byte)
+            }
+        }
+    }
+}
+
+extension RequestHandler {
+    /// The reply to a request that may not use its route: 401 or 403; nil: it may.
+    func refusalOfAccess(_ head: HTTPRequestHead, _ route: Route) -> HTTPResponse? {
+        guard let keys else { return refusalWithoutKeys(head, route) }
+        guard case .role(let needed) = route.access else { return nil }
+        let fields = head.headers("authorization")
+        guard fields.count == 1, let token = Authorization.bearerToken(fields[0]) else {
+            return unauthorized("an API key is needed: Authorization: Bearer <key>", "", head, route)
+        }
+        guard let role = keys.role(of: token) else {
+            return unauthorized("the API key is not known", ", error=\"invalid_token\"", head, route)
+        }
+        guard role.includes(needed) else {
+            return problem(
+                403,
+                "the API key's role is \(role.rawValue); \(route.label) needs \(needed.rawValue)",
+                route,
+                requestIDs.id(for: head),
+                headers: [("WWW-Authenticate", "\(Self.challenge), error=\"insufficient_scope\"")]
+            )
+        }
+        return nil
+    }
+
+    private static let challenge = "Bearer realm=\"genrec\""
+
+    private func unauthorized(
+        _ detail: String,
+        _ error: String,
+        _ head: HTTPRequestHead,
+        _ route: Route
+    ) -> HTTPResponse {
+        problem(
+            401,
+            detail,
+            route,
+            requestIDs.id(for: head),
+            headers: [("WWW-Authenticate", Self.challenge + error)]
+        )
+    }
+
+    /// Without keys, whoever has an account on this machine may administer the server. A browser on this machine is no such
+    /// person: any page it shows could make it send a POST, and `Origin` is how that can be told.
+    private func refusalWithoutKeys(_ head: HTTPRequestHead, _ route: Route) -> HTTPResponse? {
+        guard route.isAdministrative else { return nil }
+        guard head.peer.isLoopback, head.header("origin") == nil else {
+            return problem(
+                403,
+                "without API keys \(route.label) answers only over loopback, and no web page",
+                route,
+                requestIDs.id(for: head)
+            )
+        }
+        return nil
+    }
+}

@@ -1,0 +1,50 @@
+// `GET /openapi.json`: the HTTP interface as an OpenAPI 3.1 document, of exactly what one listener serves. This file puts it
+// together; operations, responses and schemas are beside it. Nothing here may say what the routes do not do: a test holds
+// every reply that the process tests see against the document.
+
+/// The documents of one listener. There are two, because the type of item ids is a bundle's, and bundles can be replaced.
+struct Contract: Sendable {
+    private let withStringIDs: [UInt8]
+    private let withIntegerIDs: [UInt8]
+
+    /// - Parameter hasKeys: whether API keys are configured.
+    init(listener: ListenerRole, limits: CallLimits, hasKeys: Bool) {
+        func document(_ idsAreIntegers: Bool) -> [UInt8] {
+            let schemas = ContractSchemas(limits: limits, idsAreIntegers: idsAreIntegers)
+            return Self.document(ContractOperations(hasKeys: hasKeys), schemas, listener).bytes
+        }
+        withStringIDs = document(false)
+        withIntegerIDs = document(true)
+    }
+
+    func bytes(idsAreIntegers: Bool) -> [UInt8] { idsAreIntegers ? withIntegerIDs : withStringIDs }
+
+    private static func document(
+        _ operations: ContractOperations,
+        _ schemas: ContractSchemas,
+        _ listener: ListenerRole
+    ) -> JSONLiteral {
+        let routes = Route.allCases.filter { $0.isServed(on: listener) }
+        let paths = routes.map { (key: $0.label, value: operations.pathItem(of: $0)) }
+        var components: [(key: String, value: JSONLiteral)] = [
+            ("schemas", schemas.all), ("responses", ContractResponses.problems),
+            ("headers", ContractResponses.headers), ("parameters", operations.parameters),
+        ]
+        if operations.hasKeys {
+            components.append(("securitySchemes", ["apiKey": ["type": "http", "scheme": "bearer"]]))
+        }
+        return [
+            "openapi": "3.1.0",
+            "info": ["title": "genrec", "version": .string(BuildInfo.version), "description": .string(overview)],
+            "servers": [["url": "/"]],
+            "paths": .object(paths),
+            "components": .object(components),
+        ]
+    }
+
+    private static let overview = """
+        Generative recommendation: a user's history in, the best next items out. Any path answers OPTIONS with Allow, a path \
+        that is not here with 404, and a method that a path does not have with 405 and Allow. Errors are problem details \
+        (RFC 9457) whose detail is one sentence.
+        """
+}

@@ -1,0 +1,305 @@
+// What each route does, takes and answers, as the OpenAPI document has it.
+
+internal import HTTP
+
+/// The operations of the document.
+struct ContractOperations {
+    /// Whether API keys are configured.
+    let hasKeys: Bool
+
+    /// One operation, but for what all of them have.
+    private struct Operation {
+        var id: String
+        var summary: String
+        var parameters: [String] = []
+        var requestBody: JSONLiteral?
+        /// Replies that are no problems, by status.
+        var replies: [(status: Int, reply: JSONLiteral)]
+        /// Statuses of problems beside those of any request.
+        var problems: [Int] = []
+    }
+
+    /// All methods of a route.
+    func pathItem(of route: Route) -> JSONLiteral {
+        let operation = operation(of: route)
+        var members: [(key: String, value: JSONLiteral)] = []
+        if route == .user { members.append(("parameters", [Self.reference(toParameter: "user_id")])) }
+        for method in route.methods {
+            let literal = literal(of: operation, route, isHead: method == .head)
+            members.append((method.description.lowercased(), literal))
+        }
+        let options: JSONLiteral = [
+            "operationId": "\(operation.id)Options",
+            "summary": "The methods of this path.",
+            "parameters": [Self.reference(toParameter: "X-Request-Id")],
+            "responses": responses(
+                [
+                    (
+                        204,
+                        [
+                            "description": "See Allow.",
+                            "headers": ContractResponses.references(toHeaders: ["X-Request-Id", "Allow"]),
+                        ]
+                    )
+                ],
+                problems: [],
+                isHead: false
+            ),
+        ]
+        members.append(("options", options))
+        return .object(members)
+    }
+
+    private func literal(of operation: Operation, _ route: Route, isHead: Bool) -> JSONLiteral {
+        var members: [(key: String, value: JSONLiteral)] = [
+            ("operationId", .string(isHead ? operation.id + "Head" : operation.id)),
+            ("summary", .string(operation.summary)),
+            ("parameters", .array((["X-Request-Id"] + operation.parameters).map(Self.reference(toParameter:)))),
+        ]
+        if let body = operation.requestBody { members.append(("requestBody", body)) }
+        var problems = operation.problems
+        if hasKeys, case .role(let role) = route.access {
+            members.append(("security", [["apiKey": [.string(role.rawValue)]]]))
+            problems += [401, 403]
+        } else if !hasKeys, route.isAdministrative {
+            problems.append(403)
+        }
+        members.append(("responses", responses(operation.replies, problems: problems, isHead: isHead)))
+        return .object(members)
+    }
+
+    private func responses(
+        _ replies: [(status: Int, reply: JSONLiteral)],
+        problems: [Int],
+        isHead: Bool
+    ) -> JSONLiteral {
+        var members = replies.map { status, reply in (status, isHead ? reply.without("content") : reply) }
+        for status in problems + ContractResponses.ofAnyRequest where !members.contains(where: { $0.0 == status }) {
+            members.append((status, ContractResponses.problem(status, toHead: isHead)))
+        }
+        return .object(members.sorted { $0.0 < $1.0 }.map { (key: String($0.0), value: $0.1) })
+    }
+
+    // MARK: Routes
+
+    private func operation(of route: Route) -> Operation {
+        switch route {
+        case .recommend: recommend
+        case .batch: batch
+        case .user:
+            Operation(
+                id: "forgetUser",
+                summary: "Forgets everything that is held for a user, and says what that was.",
+                replies: [(200, Self.reply("What was dropped; zeros where nothing was held.", schema: "Dropped"))],
+                problems: [422]
+            )
+        case .models:
+            Operation(
+                id: "models",
+                summary: "What is loaded.",
+                parameters: ["length"],
+                replies: [(200, Self.reply("The models.", schema: "Models"))],
+                problems: [422]
+            )
+        case .live:
+            Operation(
+                id: "live",
+                summary: "Whether the process can answer. Never waits for the engine.",
+                replies: [(200, Self.reply("It can.", schema: "Liveness"))]
+            )
+        case .ready: ready
+        case .metrics: metrics
+        case .reload:
+            Operation(
+                id: "reload",
+                summary: """
+                    Loads the bundle anew beside the one that serves, checks it and swaps the two; the reply comes when that \
+                    is done. If it fails, the one before still serves.
+                    """,
+                replies: [(200, Self.reply("The model that serves now.", schema: "Reloaded"))],
+                problems: [409, 411, 422]
+            )
+        case .openAPI:
+            Operation(
+                id: "openAPI",
+                summary: "This document.",
+                replies: [
+                    (
+                        200,
+                        [
+                            "description": "OpenAPI 3.1.", "headers": Self.requestIDHeader,
+                            "content": ["application/json": ["schema": ["type": "object"]]],
+                        ]
+                    )
+                ]
+            )
+        case .console: console
+        case .none: Operation(id: "none", summary: "", replies: [])
+        }
+    }
+
+    private var recommend: Operation {
+        Operation(
+            id: "recommend",
+            summary: """
+                The best next items for a history. The reply is one object, or a stream of records if the body's stream is \
+                true or Accept prefers a stream. A body whose stream is true, with an Accept that allows no stream, is 406.
+                """,
+            parameters: ["X-Deadline-Ms"],
+            requestBody: Self.body(schema: "RecommendRequest"),
+            replies: [
+                (
+                    200,
+                    [
+                        "description": "The items.",
+                        "headers": ContractResponses.references(
+                            toHeaders: ["X-Request-Id", "Cache-Control", "X-Accel-Buffering"]
+                        ),
+                        "content": [
+                            "application/json": ["schema": ContractSchemas.reference("RecommendReply")],
+                            "application/x-ndjson": [
+                                "schema": [
+                                    "type": "string",
+                                    "description": """
+                                    A StreamItem a line, then one StreamEnd, or a StreamError after which the \
+                                    connection closes without the last chunk.
+                                    """,
+                                ]
+                            ],
+                            "text/event-stream": [
+                                "schema": [
+                                    "type": "string",
+                                    "description": """
+                                    The events item, done and error; their data are StreamItem, StreamEnd and \
+                                    StreamError. After an error the connection closes without the last chunk.
+                                    """,
+                                ]
+                            ],
+                        ],
+                    ]
+                )
+            ],
+            problems: [406, 411, 415, 422, 429, 500, 504]
+        )
+    }
+
+    private var batch: Operation {
+        Operation(
+            id: "recommendBatch",
+            summary: """
+                Many requests at once. Each is answered as if it had come alone, by a reply or a problem in its place; one \
+                whose values are not usable does not spoil the others. X-Deadline-Ms holds for each of them.
+                """,
+            parameters: ["X-Deadline-Ms"],
+            requestBody: Self.body(schema: "BatchRequest"),
+            replies: [(200, Self.reply("One result a request, in the same order.", schema: "BatchReply"))],
+            problems: [406, 411, 415, 422, 500]
+        )
+    }
+
+    private var ready: Operation {
+        Operation(
+            id: "ready",
+            summary: "Whether requests would be served.",
+            replies: [
+                (200, Self.reply("They would.", schema: "Readiness")),
+                (
+                    503,
+                    [
+                        "description": "They would not, and why; or too many connections.",
+                        "headers": ContractResponses.references(toHeaders: ["X-Request-Id", "Retry-After"]),
+                        "content": [
+                            "application/json": ["schema": ContractSchemas.reference("Readiness")],
+                            "application/problem+json": ["schema": ContractSchemas.reference("Problem")],
+                        ],
+                    ]
+                ),
+            ]
+        )
+    }
+
+    private var metrics: Operation {
+        Operation(
+            id: "metrics",
+            summary: "All metrics, for Prometheus.",
+            replies: [
+                (
+                    200,
+                    [
+                        "description": "Prometheus text 0.0.4, or OpenMetrics 1.0 if Accept asks for it.",
+                        "headers": ContractResponses.references(toHeaders: ["X-Request-Id", "Vary"]),
+                        "content": [
+                            "text/plain": ["schema": ["type": "string"]],
+                            "application/openmetrics-text": ["schema": ["type": "string"]],
+                        ],
+                    ]
+                )
+            ],
+            problems: [406]
+        )
+    }
+
+    private var console: Operation {
+        Operation(
+            id: "console",
+            summary: "A page for people.",
+            replies: [
+                (
+                    200,
+                    [
+                        "description": "HTML that loads nothing from elsewhere.",
+                        "headers": ContractResponses.references(
+                            toHeaders: ["X-Request-Id", "Content-Security-Policy"]
+                        ),
+                        "content": ["text/html": ["schema": ["type": "string"]]],
+                    ]
+                )
+            ]
+        )
+    }
+
+    // MARK: Parts
+
+    private static let requestIDHeader = ContractResponses.references(toHeaders: ["X-Request-Id"])
+
+    private static func reply(_ description: String, schema: String) -> JSONLiteral {
+        [
+            "description": .string(description), "headers": requestIDHeader,
+            "content": ["application/json": ["schema": ContractSchemas.reference(schema)]],
+        ]
+    }
+
+    private static func body(schema: String) -> JSONLiteral {
+        ["required": true, "content": ["application/json": ["schema": ContractSchemas.reference(schema)]]]
+    }
+
+    private static func reference(toParameter name: String) -> JSONLiteral {
+        ["$ref": "#/components/parameters/\(name)"]
+    }
+
+    let parameters: JSONLiteral = [
+        "length": [
+            "name": "length", "in": "query",
+            "description": "Events of the history for which operations are counted, from 1 to the window.",
+            "schema": ["type": "integer", "minimum": 1],
+        ],
+        "X-Request-Id": [
+            "name": "X-Request-Id", "in": "header",
+            "description": """
+            Names the request in the reply and in logs. Taken over if it is 1 to 128 visible ASCII characters without \
+            quote or backslash; anything else is replaced by a fresh one.
+            """,
+            "schema": ["type": "string"],
+        ],
+        "X-Deadline-Ms": [
+            "name": "X-Deadline-Ms", "in": "header",
+            "description": "As deadline_ms in the body; the earlier one counts.",
+            "schema": ["type": "integer", "minimum": 1, "maximum": .integer(CallLimits.maxDeadlineMilliseconds)],
+        ],
+        "user_id": [
+            "name": "user_id", "in": "path", "required": true,
+            "description": "Percent-encoded; 1 to 256 bytes of UTF-8 without control characters.",
+            "schema": ContractSchemas.userID,
+        ],
+    ]
+}

@@ -1,0 +1,108 @@
+// The replies that say what is wrong, and the header fields of replies, as the OpenAPI document has them.
+
+enum ContractResponses {
+    /// What HTTP itself may answer to any request, before a route has seen it.
+    static let ofAnyRequest = [400, 408, 413, 414, 417, 431, 501, 503, 505]
+
+    /// When each status is sent.
+    private static let meanings: [(status: Int, meaning: String)] = [
+        (400, "The HTTP or the JSON is malformed, or an object has a key twice."),
+        (401, "The API key is missing or not known."),
+        (403, "The API key's role does not suffice, or there are no keys and the caller is not on loopback."),
+        (406, "Accept allows none of the types in which the reply comes."),
+        (408, "The request did not arrive in time."),
+        (409, "The same is under way already."),
+        (411, "The body's length is missing; an empty body has Content-Length: 0."),
+        (413, "The body is larger than is taken here."),
+        (414, "The request line is too long."),
+        (415, "The content type is not application/json, or the content coding is not read."),
+        (417, "Expect asks for something other than 100-continue."),
+        (422, "Well-formed, but a value is not usable; the detail names it."),
+        (
+            429,
+            "The queue is full, or the deadline cannot be met judging by the present service time. Nothing was done."
+        ),
+        (431, "The header fields are too large or too many."),
+        (500, "The model's scores are not numbers: a fault of the bundle that no request can cause or avoid."),
+        (501, "The method or the transfer coding is not known."),
+        (503, "Loading, draining, too many connections, or the device failed."),
+        (504, "The deadline passed before the request was computed; it never is."),
+        (505, "The HTTP version is not 1.0 or 1.1."),
+    ]
+
+    /// The components that `problem` refers to, and the same without content for HEAD.
+    static var problems: JSONLiteral {
+        .object(
+            meanings.flatMap { status, meaning in
+                [
+                    (key: "Problem\(status)", value: problem(status, meaning, hasContent: true)),
+                    (key: "Head\(status)", value: problem(status, meaning, hasContent: false)),
+                ]
+            }
+        )
+    }
+
+    /// The reply of that status; it must have a meaning above.
+    static func problem(_ status: Int, toHead: Bool = false) -> JSONLiteral {
+        ["$ref": "#/components/responses/\(toHead ? "Head" : "Problem")\(status)"]
+    }
+
+    /// Whether `problem` knows the status.
+    static func knows(_ status: Int) -> Bool { meanings.contains { $0.status == status } }
+
+    private static func problem(_ status: Int, _ meaning: String, hasContent: Bool) -> JSONLiteral {
+        let name =
+            switch status {
+            case 401, 403: "WWW-Authenticate"
+            case 415: "Accept-Post"
+            case 429, 503: "Retry-After"
+            default: nil as String?
+            }
+        var fields = ["X-Request-Id"]
+        if let name { fields.append(name) }
+        if status == 415 { fields.append("Accept-Encoding") }
+        var members: [(key: String, value: JSONLiteral)] = [
+            ("description", .string(meaning)), ("headers", references(toHeaders: fields)),
+        ]
+        if hasContent {
+            members.append(("content", ["application/problem+json": ["schema": ContractSchemas.reference("Problem")]]))
+        }
+        return .object(members)
+    }
+
+    /// A reply's `headers` object.
+    static func references(toHeaders names: [String]) -> JSONLiteral {
+        .object(names.map { (key: $0, value: ["$ref": "#/components/headers/\($0)"]) })
+    }
+
+    static let headers: JSONLiteral = [
+        "X-Request-Id": [
+            "description": "The caller's own, or a fresh one if it sent none that is usable.",
+            "required": true,
+            "schema": ["type": "string", "minLength": 1, "maxLength": 128],
+        ],
+        "Retry-After": [
+            "description": "Seconds after which it is worth trying again.",
+            "required": true,
+            "schema": ["type": "integer", "minimum": 1],
+        ],
+        "Allow": [
+            "description": "The methods that the path takes.",
+            "required": true,
+            "schema": ["type": "string"],
+        ],
+        "WWW-Authenticate": [
+            "description": "How to authenticate (RFC 6750). Not sent where only loopback is allowed.",
+            "schema": ["type": "string"],
+        ],
+        "Accept-Post": ["description": "The content types that are read.", "schema": ["type": "string"]],
+        "Accept-Encoding": ["description": "The content codings that are read.", "schema": ["type": "string"]],
+        "Vary": ["description": "The request fields that the reply depends on.", "schema": ["type": "string"]],
+        "Cache-Control": ["description": "Sent with streams: no-store.", "schema": ["type": "string"]],
+        "X-Accel-Buffering": [
+            "description": "Sent with streams: no, so that proxies do not collect them.",
+            "schema": ["type": "string"],
+        ],
+        "Content-Security-Policy": ["description": "What the page may load.", "schema": ["type": "string"]],
+    ]
+}

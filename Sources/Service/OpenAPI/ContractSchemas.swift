@@ -1,0 +1,315 @@
+// The JSON of requests and replies as schemas (JSON Schema 2020-12), with the configured limits filled in. Objects have the
+// members that are listed and no others, requests and replies alike.
+
+/// The schemas of the document.
+struct ContractSchemas {
+    let limits: CallLimits
+    let idsAreIntegers: Bool
+
+    /// What calls may say in `mode`. `sampling` is part of the interface when `sequence` is.
+    private static let modes: [RecommendCall.Mode] = [.topK]
+
+    static func reference(_ name: String) -> JSONLiteral { ["$ref": "#/components/schemas/\(name)"] }
+
+    /// A user's id. The limit is in bytes, which a schema cannot say; it is never more characters.
+    static let userID: JSONLiteral = [
+        "type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
+    ]
+
+    var all: JSONLiteral {
+        var schemas: [(key: String, value: JSONLiteral)] = [
+            ("RecommendRequest", request), ("Event", event), ("Columns", columns), ("ItemID", itemID),
+            ("Exclude", exclude), ("Allow", allow), ("BatchRequest", batchRequest),
+        ]
+        if Self.modes.contains(.sequence) { schemas.append(("Sampling", sampling)) }
+        schemas += [
+            ("RecommendReply", reply), ("ScoredItem", Self.object(scoredItem, required: nil)),
+            ("Model", Self.model), ("Timing", Self.timing), ("StreamItem", streamItem), ("StreamEnd", streamEnd),
+            ("StreamError", Self.object([("error", Self.reference("Problem"))], required: nil)),
+            ("BatchReply", batchReply), ("Problem", Self.problem), ("Dropped", Self.dropped), ("Models", Self.models),
+            ("LoadedModel", Self.loadedModel), ("Reloaded", Self.reloaded), ("Liveness", Self.liveness),
+            ("Readiness", Self.readiness),
+        ]
+        return .object(schemas)
+    }
+
+    // MARK: Requests
+
+    private var request: JSONLiteral {
+        var members: [(key: String, value: JSONLiteral)] = [
+            (
+                "history",
+                [
+                    "description": "Oldest first. Timestamps must not decrease, and all events have one or none.",
+                    "oneOf": [
+                        [
+                            "type": "array", "maxItems": .integer(limits.maxHistory),
+                            "items": Self.reference("Event"),
+                        ],
+                        Self.reference("Columns"),
+                    ],
+                ]
+            ),
+            ("user_id", Self.optional(Self.userID)),
+            ("request_time", Self.optional(Self.timestamp)),
+            (
+                "k",
+                [
+                    "type": ["integer", "null"], "minimum": 1, "maximum": .integer(limits.maxK),
+                    "default": .integer(limits.defaultK),
+                ]
+            ),
+            ("mode", ["enum": .array(Self.modes.map { .string($0.rawValue) } + [nil])]),
+        ]
+        if Self.modes.contains(.sequence) { members.append(("sampling", Self.optional(Self.reference("Sampling")))) }
+        members += [
+            ("exclude", Self.optional(Self.reference("Exclude"))),
+            ("allow", Self.optional(Self.reference("Allow"))),
+            (
+                "deadline_ms",
+                [
+                    "type": ["integer", "null"], "minimum": 1,
+                    "maximum": .integer(CallLimits.maxDeadlineMilliseconds),
+                    "description": "From the request's arrival.",
+                ]
+            ),
+            ("priority", ["enum": .array(RecommendCall.Priority.allCases.map { .string($0.rawValue) } + [nil])]),
+            ("stream", ["type": ["boolean", "null"], "default": false]),
+        ]
+        return Self.object(members, required: ["history"])
+    }
+
+    private var event: JSONLiteral {
+        Self.object(
+            [
+                ("item", Self.reference("ItemID")), ("timestamp", Self.optional(Self.timestamp)),
+                ("action", Self.action),
+            ],
+            required: ["item"]
+        )
+    }
+
+    private var columns: JSONLiteral {
+        func column(_ type: JSONLiteral, _ element: JSONLiteral) -> JSONLiteral {
+            ["type": type, "maxItems": .integer(limits.maxHistory), "items": element]
+        }
+        return Self.object(
+            [
+                ("items", column("array", Self.reference("ItemID"))),
+                ("timestamps", column(["array", "null"], Self.timestamp)),
+                ("actions", column(["array", "null"], Self.action)),
+            ],
+            required: ["items"]
+        )
+    }
+
+    /// An unknown id is skipped and counted. Where the catalogue's ids are integers a string is such an unknown id.
+    private var itemID: JSONLiteral {
+        idsAreIntegers
+            ? ["type": ["integer", "string"], "minimum": .integer(.min), "maximum": .integer(.max)]
+            : ["type": "string"]
+    }
+
+    private var exclude: JSONLiteral {
+        Self.object(
+            [
+                ("items", list(Self.reference("ItemID"))), ("tags", list(["type": "string"])),
+                (
+                    "seen",
+                    [
+                        "type": ["boolean", "null"], "default": true, "description": "The items of the history.",
+                    ]
+                ),
+            ],
+            required: []
+        )
+    }
+
+    private var allow: JSONLiteral {
+        func named(_ member: String) -> JSONLiteral {
+            let isArray: JSONLiteral = ["type": "array"]
+            return ["required": [.string(member)], "properties": .object([(key: member, value: isArray)])]
+        }
+        let members: [(key: String, value: JSONLiteral)] = [
+            ("items", list(Self.reference("ItemID"))), ("tags", list(["type": "string"])),
+        ]
+        return Self.object(members, required: []).adding([("anyOf", [named("items"), named("tags")])])
+    }
+
+    private func list(_ element: JSONLiteral) -> JSONLiteral {
+        ["type": ["array", "null"], "maxItems": .integer(limits.maxListed), "items": element]
+    }
+
+    private var sampling: JSONLiteral {
+        Self.object(
+            [
+                ("temperature", ["type": ["number", "null"], "exclusiveMinimum": 0]),
+                ("top_p", ["type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1]),
+                ("seed", ["type": ["integer", "null"], "minimum": .integer(.min), "maximum": .integer(.max)]),
+            ],
+            required: []
+        )
+    }
+
+    private var batchRequest: JSONLiteral {
+        Self.object(
+            [
+                (
+                    "requests",
+                    [
+                        "type": "array", "maxItems": .integer(limits.maxBatch),
+                        "items": Self.reference("RecommendRequest"),
+                        "description": "Their stream must be false: the reply comes in one piece.",
+                    ]
+                )
+            ],
+            required: ["requests"]
+        )
+    }
+
+    // MARK: Replies
+
+    private var scoredItem: [(key: String, value: JSONLiteral)] {
+        [("item", ["type": .string(idsAreIntegers ? "integer" : "string")]), ("score", ["type": "number"])]
+    }
+
+    private var streamItem: JSONLiteral {
+        let rank: JSONLiteral = ["type": "integer", "minimum": 1, "maximum": .integer(limits.maxK)]
+        return Self.object(scoredItem + [("rank", rank)], required: nil)
+    }
+
+    private var reply: JSONLiteral {
+        let items: JSONLiteral = [
+            "type": "array", "maxItems": .integer(limits.maxK), "items": Self.reference("ScoredItem"),
+        ]
+        return Self.object(Self.identity + [("items", items)] + outcome, required: nil)
+    }
+
+    private var streamEnd: JSONLiteral {
+        Self.object([("done", ["const": true])] + Self.identity + outcome, required: nil)
+    }
+
+    private static let identity: [(key: String, value: JSONLiteral)] = [
+        ("request_id", requestID), ("model", reference("Model")),
+    ]
+
+    private var outcome: [(key: String, value: JSONLiteral)] {
+        [
+            ("source", ["enum": ["model", "popularity"]]),
+            (
+                "history_used",
+                [
+                    "type": "integer", "minimum": 0, "maximum": .integer(limits.maxHistory),
+                    "description": "Known events that the model saw: the newest, as many as its window holds.",
+                ]
+            ),
+            ("history_cached", ["type": "integer", "minimum": 0, "maximum": .integer(limits.maxHistory)]),
+            ("unknown_items", Self.count),
+            ("exhausted", ["type": "boolean", "description": "Fewer items were eligible than asked for."]),
+            ("timing_ms", Self.reference("Timing")),
+        ]
+    }
+
+    private var batchReply: JSONLiteral {
+        let results: JSONLiteral = [
+            "type": "array", "maxItems": .integer(limits.maxBatch),
+            "items": ["oneOf": [Self.reference("RecommendReply"), Self.reference("Problem")]],
+            "description": "All of them have the request_id of the batch.",
+        ]
+        return Self.object([("results", results)], required: nil)
+    }
+
+    private static let model = object([("name", ["type": "string"]), ("version", ["type": "string"])], required: nil)
+
+    private static let timing: JSONLiteral = {
+        let duration: JSONLiteral = ["type": "number", "minimum": 0]
+        return object(["queue", "prefill", "decode", "total"].map { ($0, duration) }, required: nil)
+    }()
+
+    private static let problem = object(
+        [
+            ("type", ["const": "about:blank"]), ("title", ["type": "string"]),
+            ("status", ["type": "integer", "minimum": 400, "maximum": 599]),
+            ("detail", ["type": "string", "description": "One sentence that names what is wrong and where."]),
+            ("request_id", requestID),
+        ],
+        required: nil
+    )
+
+    private static let dropped = object(
+        [("user_id", userID), ("dropped", object([("entries", count), ("bytes", count)], required: nil))],
+        required: nil
+    )
+
+    private static let models = object(
+        [("models", ["type": "array", "items": reference("LoadedModel")])],
+        required: nil
+    )
+
+    /// What stands under `device` and behind it is known once the device has the model.
+    private static let loadedModel = object(
+        [
+            ("name", ["type": "string"]), ("version", ["type": "string"]), ("architecture", ["type": "string"]),
+            ("parameters", count), ("catalogue_size", count), ("window", count), ("state", ["type": "string"]),
+            ("device", ["type": "string"]), ("instruction_set", ["type": "string"]), ("dtype", ["type": "string"]),
+            ("threads", ["type": "integer", "minimum": 1]),
+            ("configuration", ["type": "object"]), ("cache_bytes_per_event", count),
+            (
+                "operations_per_request",
+                object(
+                    [
+                        ("length", count), ("linear", count), ("attention", count), ("scoring", count),
+                        ("total", count),
+                    ],
+                    required: nil
+                )
+            ),
+        ],
+        required: [
+            "name", "version", "architecture", "parameters", "catalogue_size", "window", "configuration",
+            "operations_per_request", "cache_bytes_per_event", "state",
+        ]
+    )
+
+    private static let reloaded = object([("model", reference("LoadedModel"))], required: nil)
+
+    private static let liveness = object([("live", ["const": true])], required: nil)
+
+    private static let readiness = object(
+        [
+            ("ready", ["type": "boolean"]),
+            (
+                "reasons",
+                [
+                    "type": "array", "minItems": 1, "items": ["type": "string"],
+                    "description": "Why not: loading, warming, draining, overloaded, or a sentence.",
+                ]
+            ),
+        ],
+        required: ["ready"]
+    )
+
+    // MARK: Parts
+
+    private static let requestID: JSONLiteral = ["type": "string", "minLength": 1, "maxLength": 128]
+    private static let count: JSONLiteral = ["type": "integer", "minimum": 0]
+    private static let action: JSONLiteral = [
+        "type": ["string", "integer", "null"], "minimum": .integer(.min), "maximum": .integer(.max),
+    ]
+    /// Seconds since the epoch.
+    private static let timestamp: JSONLiteral = [
+        "type": "integer", "minimum": -9_007_199_254_740_992, "maximum": 9_007_199_254_740_992,
+    ]
+
+    private static func optional(_ schema: JSONLiteral) -> JSONLiteral { ["anyOf": [schema, ["type": "null"]]] }
+
+    /// An object with these members and no others. `required` nil: all of them.
+    private static func object(_ members: [(key: String, value: JSONLiteral)], required: [String]?) -> JSONLiteral {
+        let required = required ?? members.map(\.key)
+        var schema: JSONLiteral = [
+            "type": "object", "additionalProperties": false, "properties": .object(members),
+        ]
+        if !required.isEmpty { schema = schema.adding([("required", .array(required.map { .string($0) }))]) }
+        return schema
+    }
+}

@@ -1,0 +1,137 @@
+// `POST /recommend/batch`: many calls in one body, each answered as if it had come alone, in one reply in their order.
+
+internal import Dispatch
+internal import Engine
+internal import HTTP
+internal import Models
+internal import Synchronization
+
+extension RequestHandler {
+    /// Reads the batch and submits its requests, off the loop: a body may have megabytes.
+    func recommendBatch(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        batches.async { self.submitBatch(request, exchange) }
+    }
+
+    private func submitBatch(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        guard !exchange.isCancelled else { return }
+        let model = models.current
+        let requestID = requestIDs.id(for: request.head)
+        let calls: [Result<RecommendCall, CallError>]
+        let milliseconds: Int?
+        do throws(CallError) {
+            milliseconds = try deadline(request.head)
+            calls = try codec.decodeBatch(request.body, items: model.bundle.catalogue)
+        } catch {
+            metrics.count(.invalid)
+            exchange.respond(problem(error.status, error.detail, .batch, requestID))
+            return
+        }
+        let collector = BatchCollector(count: calls.count) { results in
+            self.batches.async { exchange.respond(self.batchResponse(results, model, requestID)) }
+        }
+        exchange.onCancel { [metrics] in
+            for ticket in collector.cancel() where model.engine.cancel(ticket) { metrics.count(.cancelled) }
+        }
+        let arrival = Instant(nanoseconds: request.receivedAt)
+        for (index, result) in calls.enumerated() {
+            if collector.isCancelled { return }
+            let call: RecommendCall
+            do throws(CallError) {
+                call = try batchable(result, within: milliseconds)
+            } catch {
+                metrics.count(.invalid)
+                collector.put(.problem(ProblemDetails(error.status, error.detail, requestID)), at: index)
+                continue
+            }
+            let answer = Answer(model, requestID, call, arrival: arrival)
+            let ticket = submit(call, answer) { collector.put(self.batchResult($0, answer), at: index) }
+            if let ticket, !collector.keep(ticket), model.engine.cancel(ticket) { metrics.count(.cancelled) }
+        }
+    }
+
+    private func batchable(
+        _ result: Result<RecommendCall, CallError>,
+        within milliseconds: Int?
+    ) throws(CallError) -> RecommendCall {
+        let call = try result.get()
+        guard !call.stream else { throw CallError(.unusable, "stream must be false in a batch") }
+        return limited(call, within: milliseconds)
+    }
+
+    /// Counts the outcome.
+    private func batchResult(_ result: Result<Recommendation, EngineError>, _ answer: Answer) -> BatchResult {
+        switch result {
+        case .success(let recommendation):
+            metrics.count(recommendation.outcome)
+            return .reply(answer.reply(recommendation))
+        case .failure(let error):
+            metrics.count(error.outcome)
+            return .problem(ProblemDetails(error.status, error.message, answer.requestID))
+        }
+    }
+
+    private func batchResponse(_ results: [BatchResult], _ model: ServedModel, _ requestID: String) -> HTTPResponse {
+        do throws(JSONError) {
+            return json(
+                200,
+                try RecommendCodec.encodeBatch(results, ids: model.bundle.catalogue),
+                .batch,
+                requestID
+            )
+        } catch {
+            return problem(500, "the reply cannot be written: \(error)", .batch, requestID)
+        }
+    }
+}
+
+/// Gathers the results of a batch, which come from any thread in any order.
+final class BatchCollector: Sendable {
+    private struct State {
+        var results: [BatchResult?]
+        var missing: Int
+        var tickets: [Ticket] = []
+        var isCancelled = false
+    }
+
+    private let state: Mutex<State>
+    private let completion: @Sendable ([BatchResult]) -> Void
+
+    /// - Parameter completion: called once, when all results are there and none was cancelled; for an empty batch, at once.
+    init(count: Int, completion: @escaping @Sendable ([BatchResult]) -> Void) {
+        state = Mutex(State(results: Array(repeating: nil, count: count), missing: count))
+        self.completion = completion
+        if count == 0 { completion([]) }
+    }
+
+    /// The result of one request; called once for each.
+    func put(_ result: BatchResult, at index: Int) {
+        let results: [BatchResult]? = state.withLock { state in
+            state.results[index] = result
+            state.missing -= 1
+            guard state.missing == 0, !state.isCancelled else { return nil }
+            return state.results.compactMap(\.self)
+        }
+        if let results { completion(results) }
+    }
+
+    /// Keeps what a request can be cancelled by. False if the batch has been cancelled: then it is up to the caller.
+    func keep(_ ticket: Ticket) -> Bool {
+        state.withLock { state in
+            if !state.isCancelled { state.tickets.append(ticket) }
+            return !state.isCancelled
+        }
+    }
+
+    /// Nobody waits for the results any more.
+    ///
+    /// - Returns: what to cancel.
+    func cancel() -> [Ticket] {
+        state.withLock { state in
+            state.isCancelled = true
+            defer { state.tickets = [] }
+            return state.tickets
+        }
+    }
+
+    var isCancelled: Bool { state.withLock { $0.isCancelled } }
+}

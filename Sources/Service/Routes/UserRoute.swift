@@ -1,0 +1,58 @@
+// `DELETE /users/{user_id}`: forgets what is held for a user.
+
+internal import HTTP
+
+extension RequestHandler {
+    /// Says what was dropped, also when that is nothing. This version keeps nothing of a user from one request to the next:
+    /// there is no cache, and logs and metrics name nobody.
+    func userReply(_ head: HTTPRequestHead) -> HTTPResponse {
+        let requestID = requestIDs.id(for: head)
+        let userID: String
+        do throws(CallError) {
+            userID = try UserID.decode(Route.userSegment(of: head.path) ?? "")
+        } catch {
+            return problem(error.status, error.detail, .user, requestID)
+        }
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("user_id")
+        writer.string(userID)
+        writer.key("dropped")
+        writer.beginObject()
+        writer.key("entries")
+        writer.integer(0)
+        writer.key("bytes")
+        writer.integer(0)
+        writer.endObject()
+        writer.endObject()
+        return json(200, writer.bytes, .user, requestID)
+    }
+}
+
+/// A user's id in a path.
+enum UserID {
+    /// Resolves percent-encoding (RFC 3986, section 2.1) and checks the id as one in a body is checked.
+    ///
+    /// - Throws: `.unusable`, with a sentence that names the fault.
+    static func decode(_ segment: Substring) throws(CallError) -> String {
+        var bytes: [UInt8] = []
+        var rest = segment.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let high = rest.popFirst()?.hexadecimalDigit, let low = rest.popFirst()?.hexadecimalDigit else {
+                throw CallError(.unusable, "user_id has a percent sign without two hexadecimal digits")
+            }
+            bytes.append(high << 4 | low)
+        }
+        guard let id = String(validating: bytes, as: UTF8.self) else {
+            throw CallError(.unusable, "user_id is not UTF-8")
+        }
+        if let fault = bytes.withUnsafeBufferPointer({ RecommendCodec.fault(inUserID: $0) }) {
+            throw CallError(.unusable, "user_id \(fault)")
+        }
+        return id
+    }
+}

@@ -1,0 +1,385 @@
+// Hugging Face directories that do not fit: one sentence each that names the key, the tensor or the file, and nothing is
+// left behind.
+
+import Compute
+import Models
+import Testing
+
+@testable import Importers
+
+/// A safetensors file being made up, and the directory around it.
+struct TinyDirectory {
+    var tensors: [(name: String, shape: [Int], dtype: String)]
+    var config: String
+    var description: String
+
+    static let elementBytes = ["F32": 4, "F16": 2, "BF16": 2, "I32": 4, "BOOL": 1]
+
+    /// D 4, one layer, two heads, one of keys and values, F 6, 7 rows.
+    static func llama(_ layers: Int = 1) -> TinyDirectory {
+        var shapes: [(String, [Int])] = [("model.embed_tokens.weight", [7, 4]), ("model.norm.weight", [4])]
+        for layer in 0..<layers {
+            let prefix = "model.layers.\(layer)."
+            shapes += [
+                (prefix + "self_attn.q_proj.weight", [4, 4]), (prefix + "self_attn.k_proj.weight", [2, 4]),
+                (prefix + "self_attn.v_proj.weight", [2, 4]), (prefix + "self_attn.o_proj.weight", [4, 4]),
+                (prefix + "mlp.gate_proj.weight", [6, 4]), (prefix + "mlp.up_proj.weight", [6, 4]),
+                (prefix + "mlp.down_proj.weight", [4, 6]), (prefix + "input_layernorm.weight", [4]),
+                (prefix + "post_attention_layernorm.weight", [4]),
+            ]
+        }
+        return TinyDirectory(
+            tensors: shapes.map { ($0.0, $0.1, "F32") },
+            config: """
+                {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4,
+                 "num_hidden_layers": \(layers), "num_attention_heads": 2, "num_key_value_heads": 1,
+                 "intermediate_size": 6, "max_position_embeddings": 16, "vocab_size": 7, "rms_norm_eps": 1e-05,
+                 "tie_word_embeddings": true, "rope_theta": 10000.0, "rope_scaling": null, "hidden_act": "silu"}
+                """,
+            description: """
+                {"architecture": "llama", "source": "huggingface", "max_sequence_length": 8}
+                """
+        )
+    }
+
+    static func gpt2() -> TinyDirectory {
+        let shapes: [(String, [Int])] = [
+            ("wte.weight", [7, 4]), ("wpe.weight", [8, 4]), ("ln_f.weight", [4]), ("ln_f.bias", [4]),
+            ("h.0.ln_1.weight", [4]), ("h.0.ln_1.bias", [4]), ("h.0.ln_2.weight", [4]), ("h.0.ln_2.bias", [4]),
+            ("h.0.attn.c_attn.weight", [4, 12]), ("h.0.attn.c_attn.bias", [12]), ("h.0.attn.c_proj.weight", [4, 4]),
+            ("h.0.attn.c_proj.bias", [4]), ("h.0.mlp.c_fc.weight", [4, 16]), ("h.0.mlp.c_fc.bias", [16]),
+            ("h.0.mlp.c_proj.weight", [16, 4]), ("h.0.mlp.c_proj.bias", [4]),
+        ]
+        return TinyDirectory(
+            tensors: shapes.map { ("transformer." + $0.0, $0.1, "F32") },
+            config: """
+                {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "n_embd": 4, "n_layer": 1, "n_head": 2,
+                 "n_inner": null, "n_positions": 8, "vocab_size": 7, "activation_function": "gelu_new"}
+                """,
+            description: """
+                {"architecture": "gpt2", "source": "huggingface", "max_sequence_length": 8}
+                """
+        )
+    }
+
+    mutating func change(_ suffix: String, _ body: (inout (name: String, shape: [Int], dtype: String)) -> Void) {
+        for index in tensors.indices where tensors[index].name.hasSuffix(suffix) { body(&tensors[index]) }
+    }
+
+    mutating func remove(_ suffix: String) { tensors.removeAll { $0.name.hasSuffix(suffix) } }
+
+    mutating func add(_ name: String, _ shape: [Int], _ dtype: String = "F32") { tensors.append((name, shape, dtype)) }
+
+    /// A file of these tensors; every element's bytes are `fill`.
+    static func file(_ tensors: [(name: String, shape: [Int], dtype: String)], fill: UInt8 = 0) -> [UInt8] {
+        var header: [String] = []
+        var offset = 0
+        for (name, shape, dtype) in tensors {
+            let end = offset + shape.reduce(1, *) * (elementBytes[dtype] ?? 1)
+            header.append("\"\(name)\":{\"dtype\":\"\(dtype)\",\"shape\":\(shape),\"data_offsets\":[\(offset),\(end)]}")
+            offset = end
+        }
+        let text = Array("{\(header.joined(separator: ","))}".utf8)
+        let length = UInt64(text.count)
+        return (0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) } + text
+            + [UInt8](repeating: fill, count: offset)
+    }
+}
+
+@Suite struct HuggingFaceImporterTests {
+    private let folder: TemporaryDirectory
+
+    init() throws {
+        folder = try TemporaryDirectory()
+    }
+
+    /// What an import says of a directory.
+    private func message(
+        _ directory: TinyDirectory,
+        described: Bool = true,
+        at path: String? = nil,
+        files: [String: [UInt8]]? = nil
+    ) throws -> String {
+        let files = files ?? ["model.safetensors": TinyDirectory.file(directory.tensors)]
+        for (name, content) in files { _ = try folder.write(name, content) }
+        _ = try folder.write("config.json", directory.config.utf8)
+        let describe = try folder.write("import.json", directory.description.utf8)
+        do {
+            try runImport(
+                path ?? folder.path,
+                describe: described ? describe : nil,
+                format: "huggingface",
+                into: folder
+            )
+            return "no error"
+        } catch {
+            let names = try folder.names()
+            #expect(!names.contains { $0.hasPrefix("bundle") }, "nothing is left behind: \(names)")
+            let message = "\(error)"
+            #expect(!message.contains("\n"))
+            return message
+        }
+    }
+
+    private func llama(_ part: String, _ replacement: String) throws -> String {
+        var directory = TinyDirectory.llama()
+        directory.config = directory.config.replacing(part, with: replacement)
+        #expect(directory.config != TinyDirectory.llama().config)
+        return try message(directory)
+    }
+
+    private func described(_ more: String, _ directory: TinyDirectory = .llama()) throws -> String {
+        var directory = directory
+        directory.description = directory.description.replacing("}", with: ", \(more)}")
+        return try message(directory)
+    }
+
+    @Test func honestDirectories_Import() throws {
+        #expect(try message(.llama(2)) == "no error")
+        let bundle = try ModelBundle.load(directory: folder.path + "/bundle")
+        #expect(bundle.architecture.name == .llama)
+    }
+
+    @Test(arguments: ["F32", "F16", "BF16"])
+    func everyFloatType_Imports(dtype: String) throws {
+        var directory = TinyDirectory.gpt2()
+        for index in directory.tensors.indices { directory.tensors[index].dtype = dtype }
+        #expect(try message(directory) == "no error")
+    }
+
+    @Test func namesWithoutPrefix_Import() throws {
+        var directory = TinyDirectory.llama()
+        for index in directory.tensors.indices { directory.tensors[index].name.removeFirst("model.".count) }
+        #expect(try message(directory) == "no error")
+    }
+
+    // MARK: - config.json
+
+    @Test(arguments: [
+        ("\"model_type\": \"llama\"", "\"model_type\": \"mistral\"", "model_type \"mistral\" is not supported, only "),
+        ("[\"LlamaForCausalLM\"]", "[\"LlamaForSequenceClassification\"]", "architectures is \"LlamaForSequence"),
+        ("[\"LlamaForCausalLM\"]", "\"LlamaForCausalLM\"", "architectures must be an array"),
+        ("[\"LlamaForCausalLM\"], \"model_type\": \"llama\"", "null", "model_type \"\" is not supported"),
+        ("\"model_type\": \"llama\", ", "", "no error"),
+        ("[\"LlamaForCausalLM\"]", "null", "no error"),
+        ("\"hidden_size\": 4,", "", "hidden_size is missing"),
+        ("\"hidden_size\": 4", "\"hidden_size\": 8", "embed_tokens.weight\" has shape (7, 4), but by "),
+        ("\"vocab_size\": 7", "\"vocab_size\": 8", "config.json it is (8, 4)"),
+        ("\"vocab_size\": 7", "\"vocab_size\": 1e30", "vocab_size must be an integer"),
+        ("\"num_attention_heads\": 2", "\"num_attention_heads\": 0", "num_attention_heads must be an integer"),
+        ("\"num_attention_heads\": 2", "\"num_attention_heads\": 3", "head_dimension 1 is not even"),
+        ("\"num_key_value_heads\": 1", "\"num_key_value_heads\": null", "k_proj.weight\" has shape (2, 4)"),
+        ("\"num_hidden_layers\": 1", "\"num_hidden_layers\": 2", "tensor \"model.layers.1.input_layernorm.weight\" is"),
+        ("\"hidden_act\": \"silu\"", "\"hidden_act\": \"gelu\"", "hidden_act \"gelu\" is not supported, only \"silu\""),
+        ("\"hidden_act\"", "\"attention_bias\": true, \"hidden_act\"", "self_attn.q_proj.bias\" is missing"),
+        ("\"hidden_act\"", "\"mlp_bias\": true, \"hidden_act\"", "mlp.gate_proj.bias\" is missing"),
+        ("\"hidden_act\"", "\"quantization_config\": {}, \"hidden_act\"", "quantization_config is not supported"),
+        ("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false", "\"lm_head.weight\" is missing"),
+        ("\"tie_word_embeddings\": true, ", "", "\"lm_head.weight\" is missing"),
+        (
+            "\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2}",
+            "type \"dynamic\" is not"
+        ),
+        (
+            "\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 2}",
+            "type \"yarn\" is not"
+        ),
+        ("\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"linear\"}", "rope_scaling.factor is missing"),
+        ("\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}", "no error"),
+        (
+            "\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"linear\", \"type\": \"llama3\"}",
+            "contradicts type"
+        ),
+        ("\"rope_scaling\": null", "\"rope_scaling\": []", "rope_scaling must be an object"),
+        ("\"rope_scaling\": null", "\"rope_scaling\": {}, \"rope_parameters\": {}", "cannot both be stated"),
+        (
+            "\"rope_scaling\": null", "\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 1e4}",
+            "no error"
+        ),
+        ("\"rope_scaling\": null", "\"partial_rotary_factor\": 0.5", "partial_rotary_factor 0.5 is not supported"),
+        ("{\"archi", "[\"archi", "config.json: "),
+        ("{\"archi", "{\"hidden_size\": 4, \"archi", "the key \"hidden_size\" stands twice"),
+    ])
+    func configuration_ThatIsWrong(part: String, replacement: String, expected: String) throws {
+        let message = try llama(part, replacement)
+        #expect(message.contains(expected), "\(message)")
+        #expect(message == "no error" || message.contains("config.json") || message.contains("tensor"))
+    }
+
+    @Test(arguments: [
+        (
+            "\"activation_function\": \"gelu_new\"", "\"activation_function\": \"gelu\"",
+            "activation_function \"gelu\" is"
+        ),
+        ("\"activation_function\": \"gelu_new\"", "\"activation_function\": \"gelu_pytorch_tanh\"", "no error"),
+        ("\"n_inner\": null", "\"n_inner\": 8", "c_fc.weight\" has shape (4, 16), but by "),
+        ("\"n_inner\": null", "\"add_cross_attention\": true", "add_cross_attention is not supported"),
+        ("\"n_positions\": 8", "\"n_positions\": 9", "wpe.weight\" has shape (8, 4)"),
+        ("\"n_positions\": 8", "\"n_positions\": 7", "max_sequence_length 8 is more than the n_positions 7 of "),
+        ("\"n_head\": 2", "\"n_head\": 3", "width 4 is not a multiple of heads, 3"),
+    ])
+    func configurationOfGPT2_ThatIsWrong(part: String, replacement: String, expected: String) throws {
+        var directory = TinyDirectory.gpt2()
+        directory.config = directory.config.replacing(part, with: replacement)
+        let message = try message(directory)
+        #expect(message.contains(expected), "\(message)")
+    }
+
+    // MARK: - The description
+
+    @Test(arguments: [
+        ("\"hidden_size\": 4, \"rms_norm_eps\": 0.00001, \"rope_theta\": 10000, \"tied\": true", "no error"),
+        ("\"head_dim\": 2, \"architectures\": [\"LlamaForCausalLM\"]", "no error"),
+        ("\"hidden_size\": 8", "import.json: hidden_size contradicts "),
+        ("\"num_key_value_heads\": 2", "num_key_value_heads contradicts "),
+        ("\"rms_norm_eps\": 1e-6", "rms_norm_eps contradicts "),
+        ("\"head_dim\": 4", "head_dim contradicts "),
+        ("\"hidden_act\": \"gelu\"", "hidden_act contradicts "),
+        ("\"tied\": false", "tied contradicts "),
+        ("\"tie_word_embeddings\": false", "tie_word_embeddings contradicts "),
+        ("\"d\": 99, \"blocks\": 7", "no error"),
+        ("\"width\": 4", "the key \"width\" is not known"),
+        ("\"embed_scale\": 2", "embed_scale must be \"one\" or \"sqrt_d\""),
+        ("\"score_norm\": \"ln\"", "score_norm must be \"none\" or \"l2\""),
+    ])
+    func description_IsCheckedAgainstTheConfiguration(more: String, expected: String) throws {
+        let message = try described(more)
+        #expect(message.contains(expected), "\(message)")
+    }
+
+    @Test func windowBeyondTheTrainedPositions_IsRefused() throws {
+        var directory = TinyDirectory.llama()
+        directory.description = directory.description.replacing("8}", with: "17}")
+        #expect(
+            try message(directory).contains("max_sequence_length 17 is more than the max_position_embeddings 16 of ")
+        )
+        directory.description = directory.description.replacing(", \"max_sequence_length\": 17", with: "")
+        #expect(try message(directory).contains("import.json: max_sequence_length is missing"))
+        #expect(try message(.llama(), described: false).contains("give max_sequence_length with --describe"))
+    }
+
+    @Test func descriptionOfAnotherArchitecture_IsRefused() throws {
+        var directory = TinyDirectory.llama()
+        directory.description = directory.description.replacing("\"llama\"", with: "\"gpt\"")
+        #expect(try message(directory).contains("import.json: architecture gpt contradicts "))
+        directory.description = directory.description.replacing("\"gpt\"", with: "\"sasrec\"")
+        #expect(try message(directory).contains("architecture sasrec is not supported by --from huggingface"))
+    }
+
+    // MARK: - Tensors
+
+    @Test func tensorsThatDoNotFit_AreNamed() throws {
+        func changed(_ body: (inout TinyDirectory) -> Void) throws -> String {
+            var directory = TinyDirectory.llama()
+            body(&directory)
+            return try message(directory)
+        }
+        #expect(try changed { $0.remove("k_proj.weight") }.contains("self_attn.k_proj.weight\" is missing"))
+        #expect(try changed { $0.remove("embed_tokens.weight") }.contains("\"embed_tokens.weight\" is missing"))
+        #expect(
+            try changed { $0.add("model.layers.1.mlp.up_proj.weight", [6, 4]) }.contains(
+                "tensor \"model.layers.1.mlp.up_proj.weight\" is left over"
+            )
+        )
+        #expect(
+            try changed { $0.change("v_proj.weight") { $0.shape = [4, 4] } }.contains("has shape (4, 4), but by ")
+        )
+        #expect(
+            try changed { $0.change("o_proj.weight") { $0.dtype = "I32" } }.contains(
+                "o_proj.weight\" is int32, weights are floating-point"
+            )
+        )
+        #expect(try changed { $0.add("lm_head.weight", [7, 4]) } == "no error")
+    }
+
+    @Test func tiedHeadThatDiffers_IsRefused() throws {
+        var directory = TinyDirectory.llama()
+        directory.add("lm_head.weight", [7, 4])
+        var file = TinyDirectory.file(directory.tensors)
+        // The last tensor's last element.
+        file[file.count - 1] = 0x3F
+        let message = try message(directory, files: ["model.safetensors": file])
+        #expect(message.contains("\"lm_head.weight\" differs from \"model.embed_tokens.weight\", to which "))
+    }
+
+    @Test func weightsThatAreNotNumbers_AreRefused() throws {
+        let directory = TinyDirectory.llama()
+        let file = TinyDirectory.file(directory.tensors, fill: 0xFF)
+        #expect(try message(directory, files: ["model.safetensors": file]).contains("holds infinities or NaN"))
+    }
+
+    // MARK: - Files
+
+    @Test func directoryWithoutWeights_SaysWhatItLacks() throws {
+        #expect(try message(.llama(), files: [:]).contains("has neither model.safetensors nor model.safetensors.index"))
+        #expect(
+            try message(.llama(), files: ["pytorch_model.bin": [1]]).contains(
+                "which has to be saved again as safetensors"
+            )
+        )
+        #expect(try message(.llama(), at: folder.path + "/absent").contains("cannot open"))
+    }
+
+    @Test func configurationThatIsNotThere_IsNamed() throws {
+        let path = try folder.write("model.safetensors", TinyDirectory.file(TinyDirectory.llama().tensors))
+        let describe = try folder.write("import.json", TinyDirectory.llama().description.utf8)
+        do {
+            try runImport(path, describe: describe, format: "huggingface", into: folder)
+            Issue.record("no error")
+        } catch {
+            #expect("\(error)".contains("cannot open \(folder.path)/config.json"))
+        }
+    }
+
+    @Test func everyPrefixOfAFile_IsRefused() throws {
+        let file = TinyDirectory.file(TinyDirectory.llama().tensors)
+        for count in stride(from: 0, to: file.count, by: 61) {
+            #expect(try message(.llama(), files: ["model.safetensors": Array(file[..<count])]) != "no error")
+        }
+    }
+
+    /// What an import says of two shards and this index.
+    private func sharded(_ change: (inout [(tensor: String, shard: String)]) -> Void) throws -> String {
+        let directory = TinyDirectory.llama()
+        let first = Array(directory.tensors[..<4])
+        let second = Array(directory.tensors[4...])
+        var map = first.map { (tensor: $0.name, shard: "a.safetensors") }
+        map += second.map { (tensor: $0.name, shard: "b.safetensors") }
+        change(&map)
+        let text = map.map { "\"\($0.tensor)\": \"\($0.shard)\"" }.joined(separator: ",")
+        return try message(
+            directory,
+            files: [
+                "a.safetensors": TinyDirectory.file(first), "b.safetensors": TinyDirectory.file(second),
+                "model.safetensors.index.json": Array("{\"metadata\": {}, \"weight_map\": {\(text)}}".utf8),
+            ]
+        )
+    }
+
+    @Test func indexAndShards_MustAgree() throws {
+        #expect(try sharded { _ in } == "no error")
+    }
+
+    @Test func indexThatIsWrong_IsRefused() throws {
+        #expect(
+            try sharded { $0[0].shard = "b.safetensors" }.contains("is not in \"b.safetensors\", where the index has")
+        )
+        #expect(try sharded { $0.removeLast() }.contains("b.safetensors is not in the index"))
+        #expect(try sharded { $0[0].shard = "c.safetensors" }.contains("cannot open"))
+        #expect(try sharded { $0[0].tensor = "extra" }.contains("tensor \"extra\" is not in \"a.safetensors\""))
+        for name in ["../a.safetensors", "/etc/passwd", "", ".", ".."] {
+            #expect(try sharded { $0[0].shard = name }.contains("is no name of a file beside it"))
+        }
+        #expect(try sharded { $0[0].shard = "a.safetensors\", \"x\": \"1" }.contains("cannot open"))
+        let index = "model.safetensors.index.json"
+        #expect(try message(.llama(), files: [index: Array("{}".utf8)]).contains("weight_map is missing"))
+        #expect(
+            try message(.llama(), files: [index: Array("{\"weight_map\": {\"a\": 1}}".utf8)]).contains("is no string")
+        )
+        #expect(
+            try message(.llama(), files: [index: Array("{\"weight_map\": {}}".utf8)]).contains(
+                "tensor \"embed_tokens.weight\" is missing"
+            )
+        )
+    }
+}

@@ -1,0 +1,305 @@
+// Checkpoints of every trainer but Meta's HSTU: each imports, and every weight is bit for bit what a second reader
+// (Tests/Fixtures/make_fixtures.py) found and joined.
+
+import Compute
+import Models
+import Testing
+
+@testable import Importers
+
+@Suite struct TrainerImportTests {
+    /// A checkpoint among the fixtures.
+    struct Checkpoint: Sendable, CustomTestStringConvertible {
+        let format: String
+        let path: String
+        let describe: String
+        let expected: String
+        var file = "model.safetensors"
+        var ignored: [String] = []
+
+        var testDescription: String { path }
+    }
+
+    private static let checkpoints = [
+        Checkpoint(
+            format: "meta",
+            path: "sasrec-meta/checkpoint.pt",
+            describe: "sasrec-meta/cases.json",
+            expected: "sasrec-meta/imported.json",
+            file: "checkpoint.pt",
+            ignored: ["_attn_mask"]
+        ),
+        sasrec("original"), sasrec("pre"), sasrec("post"),
+        Checkpoint(
+            format: "huggingface",
+            path: "llama-small",
+            describe: "llama-small/cases.json",
+            expected: "llama-small/imported.json"
+        ),
+        Checkpoint(
+            format: "huggingface",
+            path: "gpt2-small/model.safetensors",
+            describe: "gpt2-small/cases.json",
+            expected: "gpt2-small/imported.json"
+        ),
+        directory("llama-bfloat16", ignored: ["model.layers.0.self_attn.rotary_emb.inv_freq"]),
+        directory("llama-sharded", file: "model.safetensors.index.json", ignored: ["lm_head.weight"]),
+        directory("gpt2-bare", ignored: ["h.0.attn.bias", "h.0.attn.masked_bias"]),
+    ]
+
+    private static func sasrec(_ order: String) -> Checkpoint {
+        Checkpoint(
+            format: "sasrec.pytorch",
+            path: "sasrec-\(order)/checkpoint.pth",
+            describe: "sasrec-\(order)/cases.json",
+            expected: "sasrec-\(order)/imported.json",
+            file: "checkpoint.pth"
+        )
+    }
+
+    private static func directory(
+        _ name: String,
+        file: String = "model.safetensors",
+        ignored: [String]
+    ) -> Checkpoint {
+        Checkpoint(
+            format: "huggingface",
+            path: "trainer-forms/\(name)/",
+            describe: "trainer-forms/\(name)/import.json",
+            expected: "trainer-forms/\(name)/imported.json",
+            file: file,
+            ignored: ignored
+        )
+    }
+
+    private func json(_ path: String) throws -> JSONValue {
+        let file = try MappedFile(path: path)
+        return try file.withBytes { try JSONValue(parsing: $0) }
+    }
+
+    /// Every tensor of the bundle against the second reader's, and none too many.
+    private func check(_ bundle: ModelBundle, against expected: String) throws {
+        var facts = try JSONFields(try json(fixture(expected)))
+        for name in bundle.weights.names {
+            var fact = try facts.object(name)
+            let tensor = try bundle.tensor(name)
+            #expect(try fact.value("shape") == .array(tensor.shape.map { .integer($0) }), "\(name)")
+            #expect(sha256(of: tensor.bytes) == (try fact.string("sha256")), "\(name)")
+            #expect(tensor.dtype == .float32)
+        }
+        try facts.end()
+    }
+
+    @Test(arguments: checkpoints)
+    func checkpoint_GivesItsTensorsBitForBit(_ checkpoint: Checkpoint) throws {
+        let folder = try TemporaryDirectory()
+        let summary = try runImport(
+            fixture(checkpoint.path),
+            describe: fixture(checkpoint.describe),
+            format: checkpoint.format,
+            into: folder
+        )
+        #expect(summary.ignoredTensors == checkpoint.ignored)
+        let bundle = try ModelBundle.load(directory: folder.path + "/bundle")
+        #expect(bundle.configuration == summary.configuration)
+        try check(bundle, against: checkpoint.expected)
+        let provenance = bundle.configuration.provenance
+        #expect(provenance.source == checkpoint.format)
+        #expect(provenance.file == checkpoint.file)
+        let path = fixture(checkpoint.path)
+        let source = path.hasSuffix(checkpoint.file) ? path : path + "/" + checkpoint.file
+        #expect(provenance.sha256 == (try MappedFile(path: source).withBytes { sha256(of: $0) }))
+    }
+
+    @Test func sasrecOfMeta_IsConfiguredAsDescribed() throws {
+        let architecture = try architecture("meta", "sasrec-meta/checkpoint.pt", "sasrec-meta/cases.json")
+        let expected = try SASRecConfiguration(
+            width: 32,
+            layers: 2,
+            heads: 2,
+            feedForward: 48,
+            layerOrder: .original,
+            affineNorms: false,
+            positions: .fromOldest,
+            maxSequenceLength: 30,
+            maxOutputLength: 11,
+            outputNormalization: .l2,
+            itemL2Norm: true,
+            rows: 251,
+            layerNormEpsilon: 1e-8,
+            outputEpsilon: 1e-6
+        )
+        #expect(architecture == .sasrec(expected))
+    }
+
+    @Test(arguments: [("original", 2), ("pre", 1), ("post", 2)])
+    func sasrecOfPyTorch_IsConfiguredAsDescribed(order: String, heads: Int) throws {
+        let architecture = try architecture(
+            "sasrec.pytorch",
+            "sasrec-\(order)/checkpoint.pth",
+            "sasrec-\(order)/cases.json"
+        )
+        let expected = try SASRecConfiguration(
+            width: 24,
+            layers: 2,
+            heads: heads,
+            feedForward: 24,
+            layerOrder: try #require(SASRecConfiguration.LayerOrder(rawValue: order)),
+            affineNorms: true,
+            positions: .fromNewest,
+            maxSequenceLength: 20,
+            maxOutputLength: 0,
+            outputNormalization: .affineLayerNorm,
+            itemL2Norm: false,
+            rows: 201,
+            layerNormEpsilon: 1e-8,
+            outputEpsilon: 1e-8
+        )
+        #expect(architecture == .sasrec(expected))
+    }
+
+    @Test func llama_IsConfiguredByItsOwnConfiguration() throws {
+        let small = try LlamaConfiguration(
+            width: 32,
+            layers: 2,
+            heads: 4,
+            keyValueHeads: 2,
+            headDimension: 8,
+            feedForward: 64,
+            rope: RotaryEmbedding(theta: 10_000, pairing: .halves),
+            maxSequenceLength: 32,
+            tied: true,
+            rows: 301,
+            rmsNormEpsilon: 1e-6
+        )
+        #expect(try architecture("huggingface", "llama-small", "llama-small/cases.json") == .llama(small))
+        let scaling = RotaryEmbedding.Scaling.llama3(
+            factor: 8,
+            lowFrequencyFactor: 1,
+            highFrequencyFactor: 4,
+            originalLength: 8
+        )
+        let everything = try LlamaConfiguration(
+            width: 4,
+            layers: 1,
+            heads: 2,
+            keyValueHeads: 1,
+            headDimension: 2,
+            feedForward: 6,
+            rope: RotaryEmbedding(theta: 500_000, scaling: scaling, pairing: .halves),
+            attentionBias: true,
+            mlpBias: true,
+            maxSequenceLength: 8,
+            tied: false,
+            embeddingScale: .squareRootOfWidth,
+            scoreNormalization: .l2,
+            rows: 7,
+            rmsNormEpsilon: 1e-5
+        )
+        let folder = "trainer-forms/llama-bfloat16"
+        #expect(try architecture("huggingface", folder, folder + "/import.json") == .llama(everything))
+    }
+
+    @Test func gpt2_IsConfiguredByItsOwnConfiguration() throws {
+        let small = try GPTConfiguration(
+            width: 32,
+            layers: 2,
+            heads: 4,
+            feedForward: 128,
+            positionRows: 32,
+            maxSequenceLength: 32,
+            tied: true,
+            rows: 301
+        )
+        #expect(try architecture("huggingface", "gpt2-small", "gpt2-small/cases.json") == .gpt(small))
+        let bare = try GPTConfiguration(
+            width: 4,
+            layers: 1,
+            heads: 2,
+            feedForward: 6,
+            scaleAttentionByLayer: true,
+            positionRows: 8,
+            maxSequenceLength: 8,
+            tied: false,
+            rows: 7
+        )
+        let folder = "trainer-forms/gpt2-bare"
+        #expect(try architecture("huggingface", folder, folder + "/import.json") == .gpt(bare))
+    }
+
+    @Test func positionTableAsLongAsTheWindow_IsTheOlderNumbering() throws {
+        let folder = try TemporaryDirectory()
+        let describe = try folder.write(
+            "import.json",
+            """
+            {"architecture": "sasrec", "source": "sasrec.pytorch", "max_sequence_length": 5, "d": 4, "blocks": 1,
+             "heads": 1, "layer_order": "original"}
+            """.utf8
+        )
+        let path = fixture("trainer-forms/sasrec-every-slot.pth")
+        let summary = try runImport(path, describe: describe, format: "sasrec.pytorch", into: folder)
+        guard case .sasrec(let configuration) = summary.configuration.architecture else {
+            Issue.record("not SASRec")
+            return
+        }
+        #expect(configuration.positions == .everySlot)
+        let bundle = try ModelBundle.load(directory: folder.path + "/bundle")
+        try check(bundle, against: "trainer-forms/sasrec-every-slot.json")
+    }
+
+    @Test func performanceLaw_ImportsWithItsConventions() throws {
+        let folder = try TemporaryDirectory()
+        let describe = try folder.write(
+            "import.json",
+            """
+            {"architecture": "llama", "source": "performance-law", "max_sequence_length": 50, "d": 8, "blocks": 1,
+             "heads": 4}
+            """.utf8
+        )
+        let path = fixture("trainer-forms/performance-law.pth")
+        let summary = try runImport(path, describe: describe, format: "performance-law", into: folder)
+        let expected = try LlamaConfiguration(
+            width: 8,
+            layers: 1,
+            heads: 4,
+            keyValueHeads: 2,
+            headDimension: 2,
+            feedForward: 32,
+            rope: RotaryEmbedding(theta: 10_000, pairing: .interleaved),
+            maxSequenceLength: 50,
+            attendsPadding: true,
+            tied: true,
+            embeddingScale: .squareRootOfWidth,
+            rows: 7,
+            rmsNormEpsilon: 1e-5
+        )
+        #expect(summary.configuration.architecture == .llama(expected))
+        #expect(summary.ignoredTensors == ["output.weight"])
+        let bundle = try ModelBundle.load(directory: folder.path + "/bundle")
+        try check(bundle, against: "trainer-forms/performance-law.json")
+    }
+
+    @Test func inspection_ShowsTheVariantOfEachArchitecture() throws {
+        for (format, path, describe, words) in [
+            (
+                "meta", "sasrec-meta/checkpoint.pt", "sasrec-meta/cases.json",
+                "original layer order, norms without weights"
+            ),
+            ("sasrec.pytorch", "sasrec-pre/checkpoint.pth", "sasrec-pre/cases.json", "pre layer order, norms with"),
+            ("huggingface", "llama-small", "llama-small/cases.json", "rotary, halves, theta 10000.0"),
+            ("huggingface", "gpt2-small", "gpt2-small/cases.json", "tied head"),
+        ] {
+            let folder = try TemporaryDirectory()
+            try runImport(fixture(path), describe: fixture(describe), format: format, into: folder)
+            let inspection = BundleInspection(try ModelBundle.load(directory: folder.path + "/bundle"))
+            #expect(inspection.text.contains(words), "\(inspection.text)")
+            #expect(inspection.text.contains("bytes of float32 per event"))
+        }
+    }
+
+    private func architecture(_ format: String, _ path: String, _ describe: String) throws -> Architecture {
+        let folder = try TemporaryDirectory()
+        return try runImport(fixture(path), describe: fixture(describe), format: format, into: folder)
+            .configuration.architecture
+    }
+}

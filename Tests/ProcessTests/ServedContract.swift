@@ -1,0 +1,73 @@
+// Holds every reply that the process tests get against the OpenAPI document as a server serves it: status, content type and
+// the header fields that must be there. (That bodies fit their schemas is schemathesis' part, outside of these tests.)
+
+import Foundation
+import Testing
+
+enum ServedContract {
+    /// `paths` and `components` of a server with API keys, whose document has every status there is.
+    nonisolated(unsafe) private static let document: [String: Any] = {
+        // Never changed after it has been read here.
+        let read = try? Genrec.withTemporaryFolder { folder in
+            let keys = folder.appendingPathComponent("keys").path
+            try "\(String(repeating: "0", count: 64)) admin\n".write(toFile: keys, atomically: true, encoding: .utf8)
+            let server = try RunningServer(environment: ["GENREC_AUTH_KEYS_FILE": keys])
+            defer { server.stop() }
+            let connection = try server.connect()
+            try connection.send("GET /openapi.json HTTP/1.1\r\nHost: test\r\n\r\n")
+            return try connection.receive().json()
+        }
+        return read ?? [:]
+    }()
+
+    /// Records an issue where a reply is not what the document says.
+    static func check(_ reply: TestReply, to method: String, _ target: String) {
+        let target = String(target.prefix { $0 != "?" })
+        guard let paths = document["paths"] as? [String: [String: Any]] else {
+            Issue.record("there is no OpenAPI document")
+            return
+        }
+        let path = target.hasPrefix("/users/") && !target.dropFirst(7).contains("/") ? "/users/{user_id}" : target
+        let place = "\(method) \(target) \(reply.status)"
+        guard let item = paths[path] else {
+            #expect(reply.status == 404, "\(place): the path is not documented")
+            return
+        }
+        guard let operation = item[method.lowercased()] as? [String: Any] else {
+            #expect(reply.status == 405 && reply.headers["allow"] != nil, "\(place): the method is not documented")
+            return
+        }
+        // With an admin listener the first one does not have every path.
+        if reply.status == 404 { return }
+        guard let response = response(operation, reply.status) else {
+            Issue.record("\(place): the status is not documented")
+            return
+        }
+        checkHeaders(reply, response, place)
+        if method == "HEAD" || reply.status == 204 { return }
+        let types = (response["content"] as? [String: Any] ?? [:]).keys
+        let type = reply.headers["content-type"]?.split(separator: ";").first.map(String.init) ?? ""
+        #expect(types.contains(type), "\(place): the content type \(type) is not documented")
+    }
+
+    private static func checkHeaders(_ reply: TestReply, _ response: [String: Any], _ place: String) {
+        for (name, reference) in response["headers"] as? [String: [String: String]] ?? [:] {
+            let isRequired = resolve(reference["$ref"])?["required"] as? Bool ?? false
+            #expect(!isRequired || reply.headers[name.lowercased()] != nil, "\(place): \(name) is missing")
+        }
+    }
+
+    private static func response(_ operation: [String: Any], _ status: Int) -> [String: Any]? {
+        let response = (operation["responses"] as? [String: Any])?["\(status)"] as? [String: Any]
+        return response?["$ref"] == nil ? response : resolve(response?["$ref"] as? String)
+    }
+
+    /// What "#/a/b/c" refers to.
+    private static func resolve(_ reference: String?) -> [String: Any]? {
+        var value: Any? = document
+        for key in (reference ?? "").split(separator: "/").dropFirst() {
+            value = (value as? [String: Any])?[String(key)]
+        }
+        return value as? [String: Any]
+    }
+}

@@ -1,0 +1,115 @@
+// `POST /recommend` record by record, over the wire.
+
+import Foundation
+import Testing
+
+@Suite(.timeLimit(.minutes(5))) struct StreamTests {
+    private static let ndjson = "application/x-ndjson"
+    private static let history = """
+        {"items":["anime-4-01","anime-4-02","anime-6-01"],"timestamps":[1700709188,1700782710,1700784705]}
+        """
+
+    private static func body(_ rest: String = "", k: Int = 5) -> String {
+        "{\"history\":\(history),\"request_time\":1700800000,\"k\":\(k)\(rest)}"
+    }
+
+    @Test func ndjson_HasTheItemsOfTheWholeReply_ThenTheRestOfIt() throws {
+        let server = try RunningServer()
+        defer { server.stop() }
+        let connection = try server.connect()
+        let whole = try connection.recommend(Self.body())
+        for (body, accept) in [
+            (Self.body(",\"stream\":true"), "*/*"), (Self.body(",\"stream\":true"), Self.ndjson),
+            (Self.body(), Self.ndjson), (Self.body(",\"stream\":false"), Self.ndjson),
+        ] {
+            let reply = try connection.recommend(body, headers: ["Accept": accept, "X-Request-Id": "trace-7"])
+            #expect(reply.status == 200 && !reply.isTruncated)
+            #expect(reply.headers["content-type"] == Self.ndjson)
+            #expect(reply.headers["transfer-encoding"] == "chunked")
+            #expect(reply.headers["cache-control"] == "no-store")
+            var lines = try reply.lines()
+            let done = lines.removeLast()
+            #expect(lines.map { $0["item"] as? String } == (try whole.items()))
+            #expect(lines.map { $0["score"] as? Double } == (try whole.scores()))
+            #expect(lines.map { $0["rank"] as? Int } == [1, 2, 3, 4, 5])
+            #expect(lines.allSatisfy { $0.count == 3 })
+            #expect(done["done"] as? Bool == true && done["request_id"] as? String == "trace-7")
+            #expect(Set(done.keys) == Set(try whole.json().keys).subtracting(["items"]).union(["done"]))
+        }
+        // The connection is kept.
+        #expect(try connection.get("/health/live").status == 200)
+    }
+
+    @Test func serverSentEvents_AreItemsAndOneDone() throws {
+        let server = try RunningServer()
+        defer { server.stop() }
+        let reply = try server.connect().recommend(Self.body(k: 2), headers: ["Accept": "text/event-stream"])
+        #expect(reply.headers["content-type"] == "text/event-stream")
+        let events = reply.text.components(separatedBy: "\n\n")
+        #expect(events.count == 4 && events.last?.isEmpty == true)
+        #expect(events[0].hasPrefix("event: item\ndata: {\"item\":") && events[0].hasSuffix(",\"rank\":1}"))
+        #expect(events[1].hasPrefix("event: item\ndata: {\"item\":") && events[1].hasSuffix(",\"rank\":2}"))
+        #expect(events[2].hasPrefix("event: done\ndata: {\"done\":true,"))
+    }
+
+    @Test func coldStart_AndNothingEligible_AreStreamedToo() throws {
+        let server = try RunningServer()
+        defer { server.stop() }
+        let connection = try server.connect()
+        let cold = try connection.recommend("{\"history\":[],\"k\":3,\"stream\":true}").lines()
+        #expect(cold.count == 4 && cold[3]["source"] as? String == "popularity")
+        let nothing = try connection.recommend(Self.body(",\"stream\":true,\"allow\":{\"items\":[]}")).lines()
+        #expect(nothing.count == 1 && nothing[0]["exhausted"] as? Bool == true)
+    }
+
+    @Test func whatIsWrongBeforeTheStatusLine_IsAnOrdinaryProblem() throws {
+        let server = try RunningServer()
+        defer { server.stop() }
+        let connection = try server.connect()
+        let json = try connection.recommend(Self.body(",\"stream\":true"), headers: ["Accept": "application/json"])
+        #expect(json.status == 406 && json.headers["content-type"] == "application/problem+json")
+        #expect(try connection.recommend(Self.body(), headers: ["Accept": "text/html"]).status == 406)
+        let unusable = try connection.recommend("{\"history\":1,\"stream\":true}", headers: ["Accept": Self.ndjson])
+        #expect(unusable.status == 422 && unusable.headers["content-type"] == "application/problem+json")
+    }
+
+    @Test func engineThatRefuses_AnswersAStreamWithItsStatus() throws {
+        // A batch waits longer for company than the request has time.
+        let server = try RunningServer(environment: ["GENREC_SCHEDULER_MAX_WAIT_US": "1000000"])
+        defer { server.stop() }
+        let reply = try server.connect().recommend(Self.body(",\"stream\":true,\"deadline_ms\":50"))
+        #expect([429, 504].contains(reply.status))
+        #expect(reply.headers["content-type"] == "application/problem+json")
+    }
+
+    @Test func streamOfEveryItem_IsWholeAndInOrder_ForAReaderThatWaits() throws {
+        let server = try RunningServer(environment: ["GENREC_LIMITS_MAX_K": "1200"])
+        defer { server.stop() }
+        let connection = try server.connect()
+        let body = Self.body(",\"stream\":true,\"exclude\":{\"seen\":false}", k: 1_200)
+        // Ten streams are asked for before any is read: the server must hold on, and lose nothing.
+        let request =
+            "POST /recommend HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+            + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        try connection.send(String(repeating: request, count: 10))
+        for _ in 0..<10 {
+            let lines = try connection.receive().lines()
+            #expect(lines.count == 1_201)
+            #expect(lines.dropLast().compactMap { $0["rank"] as? Int } == Array(1...1_200))
+            #expect(Set(lines.dropLast().compactMap { $0["item"] as? String }).count == 1_200)
+        }
+    }
+
+    @Test func http10_GetsAStreamThatEndsWithTheConnection() throws {
+        let server = try RunningServer()
+        defer { server.stop() }
+        let connection = try server.connect()
+        let body = Self.body(",\"stream\":true", k: 1)
+        try connection.send(
+            "POST /recommend HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        )
+        let text = try connection.receiveToEnd()
+        #expect(!text.lowercased().contains("transfer-encoding"))
+        #expect(text.components(separatedBy: "\r\n\r\n").last?.split(separator: "\n").count == 2)
+    }
+}

@@ -1,0 +1,162 @@
+// The OpenAPI document against the routes. That it says what the server answers is tested by the process tests.
+
+import Foundation
+import Testing
+
+@testable import Service
+
+@Suite struct ContractTests {
+    private static let limits = CallLimits(defaultK: 7, maxK: 321, maxHistory: 654, maxListed: 98, maxBatch: 76)
+
+    private static func document(
+        _ listener: ListenerRole = .everything,
+        hasKeys: Bool = false,
+        idsAreIntegers: Bool = false
+    ) throws -> [String: Any] {
+        let bytes = Contract(listener: listener, limits: limits, hasKeys: hasKeys).bytes(idsAreIntegers: idsAreIntegers)
+        return try #require(try JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any])
+    }
+
+    /// The value at a path of keys.
+    private static func value(_ document: [String: Any], _ path: String...) throws -> [String: Any] {
+        var value = document
+        for key in path { value = try #require(value[key] as? [String: Any], "\(key) of \(path)") }
+        return value
+    }
+
+    @Test(arguments: [ListenerRole.everything, .callers, .admin], [false, true])
+    func everyRouteOfTheListener_IsThereWithItsMethods_AndNoOther(listener: ListenerRole, hasKeys: Bool) throws {
+        let paths = try Self.value(try Self.document(listener, hasKeys: hasKeys), "paths")
+        let routes = Route.allCases.filter { $0.isServed(on: listener) }
+        #expect(Set(paths.keys) == Set(routes.map(\.label)))
+        for route in routes {
+            let item = try Self.value(paths, route.label)
+            let methods = Set(item.keys).subtracting(["parameters"])
+            #expect(methods == Set(route.allow.lowercased().split(separator: ", ").map(String.init)))
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func everyReference_HasItsTarget(hasKeys: Bool) throws {
+        let document = try Self.document(hasKeys: hasKeys)
+        var references: Set<String> = []
+        func collect(_ value: Any) {
+            if let object = value as? [String: Any] {
+                if let reference = object["$ref"] as? String { references.insert(reference) }
+                object.values.forEach(collect)
+            }
+            (value as? [Any])?.forEach(collect)
+        }
+        collect(document)
+        #expect(references.count > 40)
+        for reference in references {
+            let parts = reference.split(separator: "/").map(String.init)
+            #expect(parts.count == 4 && parts[0] == "#")
+            let group = try Self.value(document, parts[1], parts[2])
+            #expect(group[parts[3]] is [String: Any], "\(reference)")
+        }
+    }
+
+    @Test func everyStatusOfAProblem_HasAMeaningAndAPhrase() throws {
+        for (path, item) in try Self.value(try Self.document(hasKeys: true), "paths") {
+            for (method, operation) in try #require(item as? [String: Any]) where method != "parameters" {
+                let responses = try Self.value(try #require(operation as? [String: Any]), "responses")
+                for (status, response) in responses where (response as? [String: Any])?["$ref"] != nil {
+                    let number = try #require(Int(status))
+                    #expect(ContractResponses.knows(number), "\(method) \(path) \(status)")
+                    #expect(StatusPhrase.of(number) != "Error", "\(status)")
+                }
+                // Whatever HTTP may answer by itself is in every operation.
+                for status in ContractResponses.ofAnyRequest { #expect(responses["\(status)"] != nil) }
+            }
+        }
+    }
+
+    @Test func limits_AreThoseOfTheConfiguration() throws {
+        let schemas = try Self.value(try Self.document(), "components", "schemas")
+        let request = try Self.value(schemas, "RecommendRequest", "properties")
+        let k = try Self.value(request, "k")
+        #expect(k["maximum"] as? Int == 321 && k["default"] as? Int == 7)
+        #expect(try Self.value(schemas, "Columns", "properties", "items")["maxItems"] as? Int == 654)
+        #expect(try Self.value(schemas, "Exclude", "properties", "tags")["maxItems"] as? Int == 98)
+        #expect(try Self.value(schemas, "BatchRequest", "properties", "requests")["maxItems"] as? Int == 76)
+    }
+
+    @Test func requestSchema_HasTheFieldsThatAreRead_AndNoOthers() throws {
+        let schemas = try Self.value(try Self.document(), "components", "schemas")
+        for (name, codec, isWhole) in [
+            ("RecommendRequest", Self.fields(CallField.self), false), ("Event", Self.fields(EventField.self), true),
+            ("Columns", Self.fields(ColumnField.self), true), ("Exclude", Self.fields(ExcludeField.self), true),
+            ("Allow", Self.fields(AllowField.self), true), ("BatchRequest", Self.fields(BatchField.self), true),
+        ] {
+            let schema = try Self.value(schemas, name)
+            #expect(schema["additionalProperties"] as? Bool == false)
+            let documented = Set(try Self.value(schema, "properties").keys)
+            // `sampling` is read, and then refused with every mode that is served.
+            #expect(documented == (isWhole ? codec : codec.subtracting(["sampling"])), "\(name)")
+        }
+    }
+
+    /// The names that an object's decoder knows, of all words that this interface has.
+    private static func fields<Field: RequestField>(_: Field.Type) -> Set<String> {
+        let words: Set<String> = [
+            "user_id", "history", "request_time", "k", "mode", "sampling", "exclude", "allow", "deadline_ms",
+            "priority", "stream", "item", "timestamp", "action", "items", "timestamps", "actions", "tags", "seen",
+            "requests",
+        ]
+        return words.filter { word in
+            Array(word.utf8).withUnsafeBufferPointer { Field(JSONString(utf8: $0, offset: 0)) != nil }
+        }
+    }
+
+    @Test func keys_BringSecurity_WhereARouteNeedsOne() throws {
+        let open = try Self.document()
+        #expect(try Self.value(open, "components")["securitySchemes"] == nil)
+        #expect(try Self.value(open, "paths", "/metrics", "get")["security"] == nil)
+        #expect(try Self.value(open, "paths", "/admin/reload", "post", "responses")["403"] != nil)
+        let locked = try Self.document(hasKeys: true)
+        #expect(try Self.value(locked, "components", "securitySchemes", "apiKey")["scheme"] as? String == "bearer")
+        for (path, method, role) in [
+            ("/recommend", "post", "recommend"), ("/recommend/batch", "post", "recommend"), ("/models", "get", "admin"),
+            ("/metrics", "head", "admin"), ("/users/{user_id}", "delete", "admin"), ("/admin/reload", "post", "admin"),
+        ] {
+            let operation = try Self.value(locked, "paths", path, method)
+            #expect(operation["security"] as? [[String: [String]]] == [["apiKey": [role]]])
+            for status in ["401", "403"] { #expect(try Self.value(operation, "responses")[status] != nil) }
+        }
+        for path in ["/", "/openapi.json", "/health/live", "/health/ready"] {
+            #expect(try Self.value(locked, "paths", path, "get")["security"] == nil)
+        }
+    }
+
+    @Test func itemIDs_HaveTheTypeOfTheCatalogues() throws {
+        for (idsAreIntegers, type) in [(false, "string"), (true, "integer")] {
+            let schemas = try Self.value(
+                try Self.document(idsAreIntegers: idsAreIntegers),
+                "components",
+                "schemas"
+            )
+            #expect(try Self.value(schemas, "ScoredItem", "properties", "item")["type"] as? String == type)
+        }
+    }
+
+    @Test func literal_KeepsTheOrder_AndEscapes() {
+        let literal: JSONLiteral = ["z\"": [nil, true, 1, "ä\n"], "a": [:], "b": []]
+        #expect(String(decoding: literal.bytes, as: UTF8.self) == #"{"z\"":[null,true,1,"ä\n"],"a":{},"b":[]}"#)
+    }
+
+    @Test func consolePage_LoadsNothing_AndItsPolicyNamesItsScriptAndStyle() throws {
+        let page = String(decoding: ConsolePage.bytes, as: UTF8.self)
+        for word in ["http:", "https:", "src=", "href=", "@import", "url(", "innerHTML", "style="] {
+            #expect(!page.contains(word), "\(word)")
+        }
+        #expect(page.firstMatch(of: #/\son[a-z]+=/#) == nil)
+        for (start, end) in [("<script>", "</script>"), ("<style>", "</style>")] {
+            let from = try #require(page.range(of: start)).upperBound
+            let to = try #require(page.range(of: end)).lowerBound
+            let digest = try #require(SHA256Digest(of: page[from..<to].utf8)).bytes
+            #expect(ConsolePage.policy.contains("'sha256-\(Data(digest).base64EncodedString())'"))
+        }
+        #expect(ConsolePage.policy.hasPrefix("default-src 'none';") && !ConsolePage.policy.contains("unsafe"))
+    }
+}
