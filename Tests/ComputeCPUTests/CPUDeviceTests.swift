@@ -4,18 +4,20 @@ import Compute
 import ComputeCPU
 import Testing
 
-/// Float32 weights in memory that lives as long as the object.
-private final class Floats {
-    let tensor: HostTensor
-    private let memory: UnsafeMutableBufferPointer<Float>
+/// Host memory of float32 weights; it outlives what is made from them when it is kept to the end of a test.
+private final class HostFloats {
+    private var blocks: [UnsafeMutableBufferPointer<Float>] = []
 
-    init(_ name: String, _ shape: [Int], _ value: (Int) -> Float) {
-        memory = .allocate(capacity: shape.reduce(1, *))
-        for index in memory.indices { memory.initializeElement(at: index, to: value(index)) }
-        tensor = HostTensor(name: name, dtype: .float32, shape: shape, bytes: UnsafeRawBufferPointer(memory))
+    deinit {
+        for block in blocks { block.deallocate() }
     }
 
-    deinit { memory.deallocate() }
+    func tensor(_ name: String, _ shape: [Int], _ value: (Int) -> Float) -> HostTensor {
+        let block = UnsafeMutableBufferPointer<Float>.allocate(capacity: shape.reduce(1, *))
+        blocks.append(block)
+        for index in block.indices { block.initializeElement(at: index, to: value(index)) }
+        return HostTensor(name: name, dtype: .float32, shape: shape, bytes: UnsafeRawBufferPointer(block))
+    }
 }
 
 /// Some number in -1 ..< 1, the same for the same arguments.
@@ -32,23 +34,25 @@ private struct Layer {
     let heads = 2
 
     func run(threads: Int) throws -> (values: [Float], last: [Float], lastOfAll: [Float], selected: [ScoredRow]) {
+        let host = HostFloats()
+        defer { withExtendedLifetime(host) {} }
         let device = try CPUDevice(threads: threads)
-        let uvqk = Floats("uvqk", [width, 4 * width]) { number($0, 1) }
-        let out = Floats("o", [width, width]) { number($0, 2) }
-        let bias = Floats("o_bias", [width]) { number($0, 3) }
-        let position = Floats("pos_w", [2 * 300 - 1]) { number($0, 4) }
-        let time = Floats("ts_w", [129]) { number($0, 5) }
-        let items = Floats("items", [3000, width]) { number($0, 6) }
-        let projection = try device.makeLinear(uvqk.tensor, layout: .inputMajor, columns: nil, bias: nil)
-        let output = try device.makeLinear(out.tensor, layout: .outputMajor, columns: nil, bias: bias.tensor)
-        let positionBias = try device.makeVector(position.tensor)
-        let timeBias = try device.makeVector(time.tensor)
+        let uvqk = host.tensor("uvqk", [width, 4 * width]) { number($0, 1) }
+        let out = host.tensor("o", [width, width]) { number($0, 2) }
+        let bias = host.tensor("o_bias", [width]) { number($0, 3) }
+        let position = host.tensor("pos_w", [2 * 300 - 1]) { number($0, 4) }
+        let time = host.tensor("ts_w", [129]) { number($0, 5) }
+        let items = host.tensor("items", [3000, width]) { number($0, 6) }
+        let projection = try device.makeLinear(uvqk, layout: .inputMajor, columns: nil, bias: nil)
+        let output = try device.makeLinear(out, layout: .outputMajor, columns: nil, bias: bias)
+        let positionBias = try device.makeVector(position)
+        let timeBias = try device.makeVector(time)
         let catalogue = try device.makeCatalogue(
-            items.tensor,
+            items,
             normalization: .l2(epsilon: 1e-6),
             eligible: [UInt64](repeating: .max, count: 47)
         )
-        let table = try device.makeTable(items.tensor)
+        let table = try device.makeTable(items)
 
         let stream = try device.makeStream()
         let layout = Jagged(lengths: lengths)
@@ -120,12 +124,10 @@ private struct Layer {
         )
         try stream.synchronize()
         let selected = lengths.indices.flatMap { stream.selected(ticket, query: $0) }
-        return try withExtendedLifetime([uvqk, out, bias, position, time, items]) {
-            (
-                try stream.read(z) + stream.read(y) + stream.read(x) + stream.read(users),
-                try stream.read(attention.output), try stream.read(lastOfAll), selected
-            )
-        }
+        return (
+            try stream.read(z) + stream.read(y) + stream.read(x) + stream.read(users),
+            try stream.read(attention.output), try stream.read(lastOfAll), selected
+        )
     }
 }
 
@@ -135,16 +137,18 @@ private struct LlamaLayer {
     let width = 48
 
     func run(threads: Int) throws -> (values: [Float], last: [Float], lastOfAll: [Float]) {
+        let host = HostFloats()
+        defer { withExtendedLifetime(host) {} }
         let device = try CPUDevice(threads: threads)
-        let matrix = Floats("qkv", [width, 2 * width]) { number($0, 11) / 4 }
-        let gates = Floats("gate_up", [width, 2 * width]) { number($0, 12) }
-        let scale = Floats("norm", [width]) { number($0, 13) }
-        let frequencies = Floats("inv_freq", [6]) { 1 / Float(1 + $0 * $0) }
-        let projection = try device.makeLinear(matrix.tensor, layout: .inputMajor, columns: nil, bias: nil)
-        let gateProjection = try device.makeLinear(gates.tensor, layout: .inputMajor, columns: nil, bias: nil)
-        let down = try device.makeLinear(matrix.tensor, layout: .inputMajor, columns: [0..<width], bias: nil)
-        let norm = Normalization.rms(epsilon: 1e-6, scale: try device.makeVector(scale.tensor))
-        let angles = try device.makeVector(frequencies.tensor)
+        let matrix = host.tensor("qkv", [width, 2 * width]) { number($0, 11) / 4 }
+        let gates = host.tensor("gate_up", [width, 2 * width]) { number($0, 12) }
+        let scale = host.tensor("norm", [width]) { number($0, 13) }
+        let frequencies = host.tensor("inv_freq", [6]) { 1 / Float(1 + $0 * $0) }
+        let projection = try device.makeLinear(matrix, layout: .inputMajor, columns: nil, bias: nil)
+        let gateProjection = try device.makeLinear(gates, layout: .inputMajor, columns: nil, bias: nil)
+        let down = try device.makeLinear(matrix, layout: .inputMajor, columns: [0..<width], bias: nil)
+        let norm = Normalization.rms(epsilon: 1e-6, scale: try device.makeVector(scale))
+        let angles = try device.makeVector(frequencies)
 
         let stream = try device.makeStream()
         let layout = Jagged(lengths: lengths)
@@ -199,12 +203,10 @@ private struct LlamaLayer {
         )
         try stream.normalize(x, norm, output: x)
         try stream.synchronize()
-        return try withExtendedLifetime([matrix, gates, scale, frequencies]) {
-            (
-                try stream.read(z) + stream.read(y) + stream.read(hidden) + stream.read(x),
-                try stream.read(attention.output), try stream.read(lastOfAll)
-            )
-        }
+        return (
+            try stream.read(z) + stream.read(y) + stream.read(hidden) + stream.read(x),
+            try stream.read(attention.output), try stream.read(lastOfAll)
+        )
     }
 }
 
@@ -260,8 +262,10 @@ struct CPUDeviceTests {
     func refuses_WeightsOfAnotherDevice() throws {
         let first = try CPUDevice(threads: 1)
         let second = try CPUDevice(threads: 1)
-        let matrix = Floats("w", [2, 3]) { Float($0) }
-        let weights = try second.makeLinear(matrix.tensor, layout: .inputMajor, columns: nil, bias: nil)
+        let host = HostFloats()
+        defer { withExtendedLifetime(host) {} }
+        let matrix = host.tensor("w", [2, 3]) { Float($0) }
+        let weights = try second.makeLinear(matrix, layout: .inputMajor, columns: nil, bias: nil)
         let stream = try first.makeStream()
         try stream.begin()
         let x = try stream.makeTensor(rows: 1, columns: 2, dtype: .float32)
@@ -275,8 +279,10 @@ struct CPUDeviceTests {
     func refuses_VectorsOfAnotherDevice() throws {
         let first = try CPUDevice(threads: 1)
         let second = try CPUDevice(threads: 1)
-        let entries = Floats("v", [4]) { Float($0) }
-        let vector = try second.makeVector(entries.tensor)
+        let host = HostFloats()
+        defer { withExtendedLifetime(host) {} }
+        let entries = host.tensor("v", [4]) { Float($0) }
+        let vector = try second.makeVector(entries)
         let stream = try first.makeStream()
         try stream.begin()
         let x = try stream.makeTensor(rows: 1, columns: 4, dtype: .float32)
@@ -295,8 +301,10 @@ struct CPUDeviceTests {
     @Test
     func keepsTheAnglesOfPositions_ThatItHasSeen() throws {
         let device = try CPUDevice(threads: 1)
-        let entries = Floats("inv_freq", [4]) { 1 / Float(1 + $0) }
-        let vector = try device.makeVector(entries.tensor)
+        let host = HostFloats()
+        defer { withExtendedLifetime(host) {} }
+        let entries = host.tensor("inv_freq", [4]) { 1 / Float(1 + $0) }
+        let vector = try device.makeVector(entries)
         let stream = try device.makeStream()
         var bytes: [Int] = []
         for last in [9, 255, 3, 256, 300, 40_000_000, -1] as [Int32] {
@@ -317,11 +325,13 @@ struct CPUDeviceTests {
     @Test
     func countsItsMemory_WhileWeightsAndStreamsLive() throws {
         let device = try CPUDevice(threads: 1)
-        let matrix = Floats("w", [64, 64]) { Float($0) }
+        let host = HostFloats()
+        defer { withExtendedLifetime(host) {} }
+        let matrix = host.tensor("w", [64, 64]) { Float($0) }
         do {
-            let linear = try device.makeLinear(matrix.tensor, layout: .inputMajor, columns: nil, bias: nil)
+            let linear = try device.makeLinear(matrix, layout: .inputMajor, columns: nil, bias: nil)
             // A float32 table is read where it is.
-            let table = try device.makeTable(matrix.tensor)
+            let table = try device.makeTable(matrix)
             #expect(device.memory.weightBytes == 64 * 64 * 4)
             let stream = try device.makeStream()
             #expect(device.memory.workspaceBytes == 0)

@@ -111,6 +111,7 @@ struct AttentionBatch {
     /// Runs the sequences of `numbers` as one batch: (all rows, last rows) of each.
     func run(
         _ device: any Device,
+        _ host: HostWeights,
         numbers: [Int],
         strided: Bool = false
     ) throws(ComputeError) -> (all: [Matrix], last: [[Float]]) {
@@ -123,10 +124,10 @@ struct AttentionBatch {
                 values: sequences.flatMap { part($0).values }
             )
         }
-        let storedPosition = HostStorage("pos_w", vector: positionBias)
-        let storedTime = HostStorage("ts_w", vector: timeBias)
-        let positionWeights = try device.makeVector(storedPosition.tensor)
-        let timeWeights = try device.makeVector(storedTime.tensor)
+        let storedPosition = host.tensor("pos_w", vector: positionBias)
+        let storedTime = host.tensor("ts_w", vector: timeBias)
+        let positionWeights = try device.makeVector(storedPosition)
+        let timeWeights = try device.makeVector(storedTime)
         let stream = try device.makeStream()
         try stream.begin()
         let query = stacked(\.query)
@@ -226,9 +227,9 @@ struct AttentionBatch {
         }
     }
 
-    func failures(_ device: any Device, strided: Bool) throws(ComputeError) -> [String] {
+    func failures(_ device: any Device, _ host: HostWeights, strided: Bool) throws(ComputeError) -> [String] {
         let numbers = Array(lengths.indices)
-        let (all, last) = try run(device, numbers: numbers, strided: strided)
+        let (all, last) = try run(device, host, numbers: numbers, strided: strided)
         var failures: [String] = []
         for number in numbers {
             let expected = expected(number)

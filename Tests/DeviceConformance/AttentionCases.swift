@@ -46,7 +46,7 @@ extension DeviceConformance {
         batches.append((AttentionBatch(lengths: [1], bias: .all, maximumLength: 1), false))
         return batches.map { batch, strided in
             ConformanceCase(batch.name + (strided ? " strided" : ""), .hstuAttention, .gatherRows) {
-                (device) throws(ComputeError) in try batch.failures(device, strided: strided)
+                (device, host) throws(ComputeError) in try batch.failures(device, host, strided: strided)
             }
         } + [bucketCase]
     }()
@@ -54,15 +54,15 @@ extension DeviceConformance {
     /// The buckets of the model sheet, read off through attention itself: one query row and one key, with a bias whose
     /// entries say their number.
     private static let bucketCase = ConformanceCase("time buckets of known differences", .hstuAttention) {
-        (device) throws(ComputeError) in
+        (device, host) throws(ComputeError) in
         let known: [(Int64, Int)] = [
             (0, 0), (1, 0), (2, 2), (3, 3), (10, 7), (60, 13), (3600, 27), (86_400, 37), (604_800, 44),
             (31_536_000, 57), (1_000_000_000, 68),
         ]
-        let position = HostStorage("pos_w", vector: [0])
-        let time = HostStorage("ts_w", vector: (0..<129).map { Float($0) })
-        let positionBias = try device.makeVector(position.tensor)
-        let timeBias = try device.makeVector(time.tensor)
+        let position = host.tensor("pos_w", vector: [0])
+        let time = host.tensor("ts_w", vector: (0..<129).map { Float($0) })
+        let positionBias = try device.makeVector(position)
+        let timeBias = try device.makeVector(time)
         let stream = try device.makeStream()
         try stream.begin()
         let count = known.count

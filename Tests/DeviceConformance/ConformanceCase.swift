@@ -9,12 +9,12 @@ package struct ConformanceCase: Sendable, CustomStringConvertible {
     package let name: String
     /// What a device must support for the case to apply.
     package let operations: [OperationKind]
-    private let body: @Sendable (any Device) throws(ComputeError) -> [String]
+    private let body: @Sendable (any Device, HostWeights) throws(ComputeError) -> [String]
 
     init(
         _ name: String,
         _ operations: OperationKind...,
-        body: @escaping @Sendable (any Device) throws(ComputeError) -> [String]
+        body: @escaping @Sendable (any Device, HostWeights) throws(ComputeError) -> [String]
     ) {
         self.name = name
         self.operations = operations
@@ -25,8 +25,10 @@ package struct ConformanceCase: Sendable, CustomStringConvertible {
 
     /// Runs the case: one sentence for everything that is wrong, none when the device conforms.
     package func failures(on device: any Device) -> [String] {
+        let host = HostWeights()
+        defer { withExtendedLifetime(host) {} }
         do throws(ComputeError) {
-            return try body(device).map { "\(name): \($0)" }
+            return try body(device, host).map { "\(name): \($0)" }
         } catch {
             return ["\(name): \(error.code.rawValue): \(error.message)"]
         }

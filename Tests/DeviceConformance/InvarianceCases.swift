@@ -6,7 +6,7 @@ extension DeviceConformance {
     /// Alone and in a batch.
     package static let invarianceCases: [ConformanceCase] = [
         ConformanceCase("a sequence's attention alone and among 31 others", .hstuAttention, .gatherRows) {
-            (device) throws(ComputeError) in
+            (device, host) throws(ComputeError) in
             let batch = AttentionBatch(
                 lengths: (0..<32).map { 1 + $0 * 13 % 71 },
                 heads: 2,
@@ -14,17 +14,17 @@ extension DeviceConformance {
                 valueColumns: 17,
                 bias: .mixed
             )
-            let together = try batch.run(device, numbers: Array(0..<32))
+            let together = try batch.run(device, host, numbers: Array(0..<32))
             var failures: [String] = []
             for number in stride(from: 0, to: 32, by: 3) {
-                let alone = try batch.run(device, numbers: [number])
+                let alone = try batch.run(device, host, numbers: [number])
                 failures += bitDifferences(alone.all[0].values, together.all[number].values, "sequence \(number)")
                 failures += bitDifferences(alone.last[0], together.last[number], "last row of sequence \(number)")
             }
             return failures
         },
         ConformanceCase("a sequence's softmax attention alone and among 31 others", .softmaxAttention, .gatherRows) {
-            (device) throws(ComputeError) in
+            (device, host) throws(ComputeError) in
             let batch = AttentionBatch(
                 kind: .softmax,
                 lengths: (0..<32).map { 1 + $0 * 13 % 151 },
@@ -36,26 +36,31 @@ extension DeviceConformance {
                 scale: 0.7,
                 hasFirstRowWeights: true
             )
-            let together = try batch.run(device, numbers: Array(0..<32))
+            let together = try batch.run(device, host, numbers: Array(0..<32))
             var failures: [String] = []
             for number in stride(from: 0, to: 32, by: 3) {
-                let alone = try batch.run(device, numbers: [number])
+                let alone = try batch.run(device, host, numbers: [number])
                 failures += bitDifferences(alone.all[0].values, together.all[number].values, "sequence \(number)")
                 failures += bitDifferences(alone.last[0], together.last[number], "last row of sequence \(number)")
             }
             return failures
         },
-        ConformanceCase("a row's projection alone and among 331 others", .linear) { (device) throws(ComputeError) in
+        ConformanceCase("a row's projection alone and among 331 others", .linear) {
+            (device, host) throws(ComputeError) in
             var failures: [String] = []
             for (k, n) in [(25, 50), (50, 200), (64, 9)] {
-                failures += try projectionDifferences(device, .gated(.layer(epsilon: 1e-6)), .silu, k: k, n: n)
-                failures += try projectionDifferences(device, .normalized(.rms(epsilon: 1e-6)), .none, k: k, n: n)
-                failures += try projectionDifferences(device, .gated(.affineLayer(epsilon: 1e-5)), .relu, k: k, n: n)
-                failures += try projectionDifferences(device, .swiGLU, .geluTanh, k: k, n: n)
+                for (input, activation) in [
+                    (ConformanceInput.gated(.layer(epsilon: 1e-6)), Activation.silu),
+                    (.normalized(.rms(epsilon: 1e-6)), .none), (.gated(.affineLayer(epsilon: 1e-5)), .relu),
+                    (.swiGLU, .geluTanh),
+                ] {
+                    failures += try projectionDifferences(device, host, input, activation, k: k, n: n)
+                }
             }
             return failures
         },
-        ConformanceCase("a query's selection alone and among 31 others", .selectTopK) { (device) throws(ComputeError) in
+        ConformanceCase("a query's selection alone and among 31 others", .selectTopK) {
+            (device, host) throws(ComputeError) in
             var random = SeededNumbers(seed: 31)
             var problem = TopKProblem(
                 items: Matrix(rows: 2000, columns: 50, random: &random),
@@ -63,14 +68,14 @@ extension DeviceConformance {
                 masks: (0..<32).map { SelectionMask(excluded: [Int32($0 + 1)]) },
                 counts: (0..<32).map { 10 + $0 }
             )
-            let together = try problem.run(device)
+            let together = try problem.run(device, host)
             let queries = problem.queries
             var failures: [String] = []
             for number in stride(from: 0, to: 32, by: 5) {
                 problem.queries = Matrix(rows: 1, columns: 50, values: queries.row(number))
                 problem.masks = [SelectionMask(excluded: [Int32(number + 1)])]
                 problem.counts = [10 + number]
-                let alone = try problem.run(device)[0]
+                let alone = try problem.run(device, host)[0]
                 if alone.map(\.row) != together[number].map(\.row) {
                     failures.append("query \(number) selects other rows alone")
                 }
@@ -86,6 +91,7 @@ extension DeviceConformance {
 
     private static func projectionDifferences(
         _ device: any Device,
+        _ host: HostWeights,
         _ input: ConformanceInput,
         _ activation: Activation,
         k: Int,
@@ -95,10 +101,10 @@ extension DeviceConformance {
         let values = Matrix(rows: 332, columns: k, random: &random)
         let gate = Matrix(rows: 332, columns: k, random: &random)
         let residual = Matrix(rows: 332, columns: n, random: &random)
-        let matrix = HostStorage("weight", Matrix(rows: k, columns: n, random: &random))
-        let bias = HostStorage("bias", vector: (0..<n).map { _ in random.signed() })
-        let weights = try device.makeLinear(matrix.tensor, layout: .inputMajor, columns: nil, bias: bias.tensor)
-        let norm = try input.norm?.made(on: device, columns: k)
+        let matrix = host.tensor("weight", Matrix(rows: k, columns: n, random: &random))
+        let bias = host.tensor("bias", vector: (0..<n).map { _ in random.signed() })
+        let weights = try device.makeLinear(matrix, layout: .inputMajor, columns: nil, bias: bias)
+        let norm = try input.norm?.made(on: device, host, columns: k)
         func projected(_ rows: Range<Int>) throws(ComputeError) -> Matrix {
             func part(_ matrix: Matrix) -> Matrix {
                 Matrix(rows: rows.count, columns: matrix.columns, values: rows.flatMap(matrix.row))
@@ -128,6 +134,6 @@ extension DeviceConformance {
             let alone = try projected(row..<row + 1)
             failures += bitDifferences(alone.values, together.row(row), "\(input) \(k) × \(n), row \(row)")
         }
-        return withExtendedLifetime((norm, matrix, bias)) { failures }
+        return failures
     }
 }

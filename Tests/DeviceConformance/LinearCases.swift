@@ -31,31 +31,31 @@ private struct LinearCase {
         return parts.joined(separator: " ")
     }
 
-    func run(_ device: any Device) throws(ComputeError) -> [String] {
+    func run(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
         var random = SeededNumbers(seed: UInt64(m * 7919 + k * 104_729 + n))
         var isConcatenated = false
         if case .concatenated = input { isConcatenated = true }
         let values = Matrix(rows: m, columns: isConcatenated ? k / 3 : k, random: &random)
         let gate = Matrix(rows: m, columns: values.columns, random: &random)
         var matrix = Matrix(rows: k, columns: n, random: &random)
-        matrix.values = matrix.values.map { HostStorage.rounded($0, to: dtype) }
+        matrix.values = matrix.values.map { HostWeights.rounded($0, to: dtype) }
         let taken = columns.map { $0.flatMap(Array.init) } ?? Array(0..<n)
         let chosen = Matrix(
             rows: k,
             columns: taken.count,
             values: (0..<k).flatMap { row in taken.map { matrix[row, $0] } }
         )
-        let bias = hasBias ? (0..<taken.count).map { _ in HostStorage.rounded(random.signed(), to: dtype) } : nil
+        let bias = hasBias ? (0..<taken.count).map { _ in HostWeights.rounded(random.signed(), to: dtype) } : nil
         let residual = hasResidual ? Matrix(rows: m, columns: taken.count, random: &random) : nil
 
-        let norm = try input.norm?.made(on: device, columns: values.columns)
-        let stored = HostStorage("weight", layout == .inputMajor ? matrix : matrix.transposed, dtype: dtype)
-        let storedBias = bias.map { HostStorage("bias", dtype: dtype, shape: [$0.count], values: $0) }
+        let norm = try input.norm?.made(on: device, host, columns: values.columns)
+        let stored = host.tensor("weight", layout == .inputMajor ? matrix : matrix.transposed, dtype: dtype)
+        let storedBias = bias.map { host.tensor("bias", dtype: dtype, shape: [$0.count], values: $0) }
         let weights = try device.makeLinear(
-            stored.tensor,
+            stored,
             layout: layout,
             columns: columns,
-            bias: storedBias?.tensor
+            bias: storedBias
         )
         guard weights.inputs == k, weights.outputs == taken.count else {
             return ["the weights say \(weights.inputs) × \(weights.outputs)"]
@@ -98,15 +98,14 @@ private struct LinearCase {
             activation: activation,
             residual: residual
         )
-        let failures = expected.failures(of: try stream.readMatrix(output))
-        return withExtendedLifetime((norm, stored, storedBias)) { failures }
+        return expected.failures(of: try stream.readMatrix(output))
     }
 }
 
 extension ConformanceInput {
     /// - Parameter norm: what `self.norm` became on the device; nil where there is none.
-    func linear(values: Tensor, gate: Tensor, norm: DeviceNorm?) -> LinearInput {
-        guard let norm = norm?.normalization else {
+    func linear(values: Tensor, gate: Tensor, norm: Normalization?) -> LinearInput {
+        guard let norm else {
             if case .swiGLU = self { return .swiGLU(gate: gate, values: values) }
             return .plain(values)
         }
@@ -218,7 +217,9 @@ extension DeviceConformance {
         }
         cases.append(LinearCase(m: 0, k: 8, n: 8))
         return cases.map { linearCase in
-            ConformanceCase(linearCase.name, .linear) { (device) throws(ComputeError) in try linearCase.run(device) }
+            ConformanceCase(linearCase.name, .linear) { (device, host) throws(ComputeError) in
+                try linearCase.run(device, host)
+            }
         }
     }()
 }

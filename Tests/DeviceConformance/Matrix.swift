@@ -62,37 +62,40 @@ struct SeededNumbers: RandomNumberGenerator {
     mutating func integer(in range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &self) }
 }
 
-/// A tensor in host memory that it owns; kept alive while a device uses what was made from it.
-final class HostStorage {
-    let tensor: HostTensor
-    private let memory: UnsafeMutableRawBufferPointer
+/// The host memory of a case's weights. It outlives every device object of the case, as a mapped file would.
+final class HostWeights {
+    private var blocks: [UnsafeMutableRawBufferPointer] = []
 
-    init(_ name: String, dtype: DType, shape: [Int], values: [Float]) {
-        memory = UnsafeMutableRawBufferPointer.allocate(byteCount: values.count * dtype.byteCount, alignment: 64)
+    deinit {
+        for block in blocks { block.deallocate() }
+    }
+
+    /// A tensor of these values, rounded to the type.
+    func tensor(_ name: String, dtype: DType, shape: [Int], values: [Float]) -> HostTensor {
+        let block = UnsafeMutableRawBufferPointer.allocate(byteCount: values.count * dtype.byteCount, alignment: 64)
+        blocks.append(block)
         for (index, value) in values.enumerated() {
             switch dtype {
             case .float32:
-                memory.storeBytes(of: value, toByteOffset: 4 * index, as: Float.self)
+                block.storeBytes(of: value, toByteOffset: 4 * index, as: Float.self)
             case .float16:
-                memory.storeBytes(of: Float16(value), toByteOffset: 2 * index, as: Float16.self)
+                block.storeBytes(of: Float16(value), toByteOffset: 2 * index, as: Float16.self)
             case .bfloat16:
-                memory.storeBytes(of: UInt16(value.bitPattern >> 16), toByteOffset: 2 * index, as: UInt16.self)
+                block.storeBytes(of: UInt16(value.bitPattern >> 16), toByteOffset: 2 * index, as: UInt16.self)
             case .int8, .uint8, .bool, .int32, .int64:
                 preconditionFailure("the suite has weights of floating-point types alone")
             }
         }
-        tensor = HostTensor(name: name, dtype: dtype, shape: shape, bytes: UnsafeRawBufferPointer(memory))
+        return HostTensor(name: name, dtype: dtype, shape: shape, bytes: UnsafeRawBufferPointer(block))
     }
 
-    convenience init(_ name: String, _ matrix: Matrix, dtype: DType = .float32) {
-        self.init(name, dtype: dtype, shape: [matrix.rows, matrix.columns], values: matrix.values)
+    func tensor(_ name: String, _ matrix: Matrix, dtype: DType = .float32) -> HostTensor {
+        tensor(name, dtype: dtype, shape: [matrix.rows, matrix.columns], values: matrix.values)
     }
 
-    convenience init(_ name: String, vector: [Float]) {
-        self.init(name, dtype: .float32, shape: [vector.count], values: vector)
+    func tensor(_ name: String, vector: [Float]) -> HostTensor {
+        tensor(name, dtype: .float32, shape: [vector.count], values: vector)
     }
-
-    deinit { memory.deallocate() }
 
     /// What a reader of the stored type sees.
     static func rounded(_ value: Float, to dtype: DType) -> Float {

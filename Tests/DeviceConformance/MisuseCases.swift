@@ -13,77 +13,82 @@ private func mustRefuse(_ what: String, _ call: () throws(ComputeError) -> Void)
     }
 }
 
+extension HostWeights {
+    /// A tensor of ones.
+    fileprivate func ones(_ shape: [Int]) -> HostTensor {
+        tensor("w", dtype: .float32, shape: shape, values: [Float](repeating: 1, count: shape.reduce(1, *)))
+    }
+}
+
 extension DeviceConformance {
     /// Calls that a device refuses.
     package static let misuseCases: [ConformanceCase] = [
-        ConformanceCase("weights that do not fit", .linear) { (device) throws(ComputeError) in weightMisuse(device) },
+        ConformanceCase("weights that do not fit", .linear) { (device, host) throws(ComputeError) in
+            weightMisuse(device, host)
+        },
         ConformanceCase("operands that do not fit", .linear, .embed, .normalize, .gatherRows) {
-            (device) throws(ComputeError) in try operandMisuse(device)
+            (device, host) throws(ComputeError) in try operandMisuse(device, host)
         },
-        ConformanceCase("attention that does not fit", .hstuAttention) { (device) throws(ComputeError) in
-            try attentionMisuse(device)
+        ConformanceCase("attention that does not fit", .hstuAttention) { (device, host) throws(ComputeError) in
+            try attentionMisuse(device, host)
         },
-        ConformanceCase("softmax attention that does not fit", .softmaxAttention) { (device) throws(ComputeError) in
-            try softmaxMisuse(device)
+        ConformanceCase("softmax attention that does not fit", .softmaxAttention) {
+            (device, host) throws(ComputeError) in try softmaxMisuse(device, host)
         },
-        ConformanceCase("rotations that do not fit", .rotate) { (device) throws(ComputeError) in
-            try rotateMisuse(device)
+        ConformanceCase("rotations that do not fit", .rotate) { (device, host) throws(ComputeError) in
+            try rotateMisuse(device, host)
         },
-        ConformanceCase("rows to zero that are not there", .zeroRows) { (device) throws(ComputeError) in
+        ConformanceCase("rows to zero that are not there", .zeroRows) { (device, _) throws(ComputeError) in
             try zeroMisuse(device)
         },
-        ConformanceCase("selections that do not fit", .selectTopK) { (device) throws(ComputeError) in
-            try selectionMisuse(device)
+        ConformanceCase("selections that do not fit", .selectTopK) { (device, host) throws(ComputeError) in
+            try selectionMisuse(device, host)
         },
     ]
 
-    private static func host(_ shape: [Int], dtype: DType = .float32) -> HostStorage {
-        HostStorage("w", dtype: dtype, shape: shape, values: [Float](repeating: 1, count: shape.reduce(1, *)))
-    }
-
-    private static func weightMisuse(_ device: any Device) -> [String] {
-        let matrix = host([4, 6])
-        let short = HostTensor(name: "short", dtype: .float32, shape: [4, 7], bytes: matrix.tensor.bytes)
-        let whole = HostTensor(name: "ids", dtype: .int32, shape: [4, 6], bytes: matrix.tensor.bytes)
-        let vast = HostTensor(name: "vast", dtype: .float32, shape: [.max, 6], bytes: matrix.tensor.bytes)
-        let negative = HostTensor(name: "negative", dtype: .float32, shape: [-4, -6], bytes: matrix.tensor.bytes)
+    private static func weightMisuse(_ device: any Device, _ host: HostWeights) -> [String] {
+        let matrix = host.ones([4, 6])
+        let short = HostTensor(name: "short", dtype: .float32, shape: [4, 7], bytes: matrix.bytes)
+        let whole = HostTensor(name: "ids", dtype: .int32, shape: [4, 6], bytes: matrix.bytes)
+        let vast = HostTensor(name: "vast", dtype: .float32, shape: [.max, 6], bytes: matrix.bytes)
+        let negative = HostTensor(name: "negative", dtype: .float32, shape: [-4, -6], bytes: matrix.bytes)
         var failures: [String] = []
         func linear(
             _ what: String,
             _ tensor: HostTensor,
             columns: [Range<Int>]? = nil,
-            bias: HostStorage? = nil
+            bias: HostTensor? = nil
         ) {
             failures += mustRefuse(what) { () throws(ComputeError) in
-                _ = try device.makeLinear(tensor, layout: .inputMajor, columns: columns, bias: bias?.tensor)
+                _ = try device.makeLinear(tensor, layout: .inputMajor, columns: columns, bias: bias)
             }
         }
-        linear("a matrix of rank 1", host([24]).tensor)
+        linear("a matrix of rank 1", host.ones([24]))
         linear("a matrix of integers", whole)
         linear("a matrix with too few bytes", short)
         linear("a matrix larger than memory", vast)
         linear("a matrix of negative extents", negative)
-        linear("a matrix without elements", host([0, 6]).tensor)
-        linear("columns that are not there", matrix.tensor, columns: [0..<7])
-        linear("no columns", matrix.tensor, columns: [])
-        linear("a bias of another length", matrix.tensor, bias: host([5]))
-        linear("a bias of rank 2", matrix.tensor, bias: host([1, 6]))
+        linear("a matrix without elements", host.ones([0, 6]))
+        linear("columns that are not there", matrix, columns: [0..<7])
+        linear("no columns", matrix, columns: [])
+        linear("a bias of another length", matrix, bias: host.ones([5]))
+        linear("a bias of rank 2", matrix, bias: host.ones([1, 6]))
         failures += mustRefuse("a table of rank 3") { () throws(ComputeError) in
-            _ = try device.makeTable(host([1, 4, 6]).tensor)
+            _ = try device.makeTable(host.ones([1, 4, 6]))
         }
         failures += mustRefuse("a vector of rank 2") { () throws(ComputeError) in
-            _ = try device.makeVector(matrix.tensor)
+            _ = try device.makeVector(matrix)
         }
         failures += mustRefuse("a catalogue with too few eligible bits") { () throws(ComputeError) in
-            _ = try device.makeCatalogue(host([65, 2]).tensor, normalization: nil, eligible: [.max])
+            _ = try device.makeCatalogue(host.ones([65, 2]), normalization: nil, eligible: [.max])
         }
         return failures
     }
 
-    private static func operandMisuse(_ device: any Device) throws(ComputeError) -> [String] {
-        let matrix = host([4, 6])
-        let weights = try device.makeLinear(matrix.tensor, layout: .inputMajor, columns: nil, bias: nil)
-        let table = try device.makeTable(matrix.tensor)
+    private static func operandMisuse(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
+        let matrix = host.ones([4, 6])
+        let weights = try device.makeLinear(matrix, layout: .inputMajor, columns: nil, bias: nil)
+        let table = try device.makeTable(matrix)
         let stream = try device.makeStream()
         try stream.begin()
         let x = try stream.makeTensor(rows: 3, columns: 4, dtype: .float32)
@@ -104,8 +109,7 @@ extension DeviceConformance {
         linear("a gate of another shape", .gated(gate: y, values: x, norm), output: y)
         linear("a concatenation of another width", .concatenatedGate(gate: x, values: x, norm), output: y)
         linear("a SwiGLU gate of another shape", .swiGLU(gate: y, values: x), output: y)
-        let (four, five) = (host([4]), host([5]))
-        let (fits, long) = (try device.makeVector(four.tensor), try device.makeVector(five.tensor))
+        let (fits, long) = (try device.makeVector(host.ones([4])), try device.makeVector(host.ones([5])))
         let unfit: [(String, Normalization)] = [
             ("an RMS norm of another width", .rms(epsilon: 1e-6, scale: long)),
             ("a layer norm with a scale of another width", .affineLayerNorm(epsilon: 1e-6, scale: long, shift: fits)),
@@ -144,9 +148,9 @@ extension DeviceConformance {
         return failures
     }
 
-    private static func attentionMisuse(_ device: any Device) throws(ComputeError) -> [String] {
-        let position = try device.makeVector(host([9]).tensor)
-        let time = try device.makeVector(host([129]).tensor)
+    private static func attentionMisuse(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
+        let position = try device.makeVector(host.ones([9]))
+        let time = try device.makeVector(host.ones([129]))
         let stream = try device.makeStream()
         try stream.begin()
         let x = try stream.makeTensor(rows: 6, columns: 8, dtype: .float32)
@@ -192,10 +196,9 @@ extension DeviceConformance {
         return failures
     }
 
-    private static func softmaxMisuse(_ device: any Device) throws(ComputeError) -> [String] {
-        let (nine, buckets) = (host([9]), host([129]))
-        let position = try device.makeVector(nine.tensor)
-        let time = try device.makeVector(buckets.tensor)
+    private static func softmaxMisuse(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
+        let position = try device.makeVector(host.ones([9]))
+        let time = try device.makeVector(host.ones([129]))
         let stream = try device.makeStream()
         try stream.begin()
         let x = try stream.makeTensor(rows: 6, columns: 24, dtype: .float32)
@@ -249,12 +252,11 @@ extension DeviceConformance {
             operation.bias = bias
             operation.bias?.applies = [true, true]
         }
-        return withExtendedLifetime((nine, buckets)) { failures }
+        return failures
     }
 
-    private static func rotateMisuse(_ device: any Device) throws(ComputeError) -> [String] {
-        let four = host([4])
-        let frequencies = try device.makeVector(four.tensor)
+    private static func rotateMisuse(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
+        let frequencies = try device.makeVector(host.ones([4]))
         let stream = try device.makeStream()
         try stream.begin()
         let valid = RotateOperation(
@@ -280,7 +282,7 @@ extension DeviceConformance {
         refuse("a tensor of integers") { $0.tensor = whole }
         refuse("too few positions") { $0.positions = few }
         refuse("positions of 64 bits") { $0.positions = long }
-        return withExtendedLifetime(four) { failures }
+        return failures
     }
 
     private static func zeroMisuse(_ device: any Device) throws(ComputeError) -> [String] {
@@ -301,8 +303,8 @@ extension DeviceConformance {
         return failures + bitDifferences(try stream.read(x), [1, 2, 3, 4], "a refused call changes rows")
     }
 
-    private static func selectionMisuse(_ device: any Device) throws(ComputeError) -> [String] {
-        let catalogue = try device.makeCatalogue(host([70, 4]).tensor, normalization: nil, eligible: [.max, .max])
+    private static func selectionMisuse(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
+        let catalogue = try device.makeCatalogue(host.ones([70, 4]), normalization: nil, eligible: [.max, .max])
         let stream = try device.makeStream()
         try stream.begin()
         let queries = try stream.upload(Matrix(rows: 1, columns: 4, values: [1, 2, 3, 4]))

@@ -39,32 +39,18 @@ enum Norm: Sendable, CustomStringConvertible {
         return (0..<columns).map { _ in random.signed() }
     }
 
-    func made(on device: any Device, columns: Int) throws(ComputeError) -> DeviceNorm {
-        let scale = HostStorage("scale", vector: scale(columns: columns))
-        let shift = HostStorage("shift", vector: shift(columns: columns))
-        let normalization: Normalization
-        switch self {
-        case .layer(let epsilon): normalization = .layerNorm(epsilon: epsilon)
-        case .affineLayer(let epsilon):
-            normalization = .affineLayerNorm(
-                epsilon: epsilon,
-                scale: try device.makeVector(scale.tensor),
-                shift: try device.makeVector(shift.tensor)
-            )
-        case .rms(let epsilon): normalization = .rms(epsilon: epsilon, scale: try device.makeVector(scale.tensor))
-        case .l2(let epsilon): normalization = .l2(epsilon: epsilon)
+    func made(on device: any Device, _ host: HostWeights, columns: Int) throws(ComputeError) -> Normalization {
+        let scale = scale(columns: columns)
+        let shift = shift(columns: columns)
+        func vector(_ name: String, _ entries: [Float]) throws(ComputeError) -> any DeviceVector {
+            try device.makeVector(host.tensor(name, vector: entries))
         }
-        return DeviceNorm(normalization, storage: [scale, shift])
-    }
-}
-
-/// A norm on a device, and the host memory behind it, which must outlive the device's use.
-final class DeviceNorm {
-    let normalization: Normalization
-    private let storage: [HostStorage]
-
-    init(_ normalization: Normalization, storage: [HostStorage]) {
-        self.normalization = normalization
-        self.storage = storage
+        return switch self {
+        case .layer(let epsilon): .layerNorm(epsilon: epsilon)
+        case .affineLayer(let epsilon):
+            .affineLayerNorm(epsilon: epsilon, scale: try vector("scale", scale), shift: try vector("shift", shift))
+        case .rms(let epsilon): .rms(epsilon: epsilon, scale: try vector("scale", scale))
+        case .l2(let epsilon): .l2(epsilon: epsilon)
+        }
     }
 }

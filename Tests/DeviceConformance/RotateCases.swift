@@ -29,12 +29,12 @@ private struct RotateCase {
         }
     }
 
-    func run(_ device: any Device) throws(ComputeError) -> [String] {
+    func run(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
         var random = SeededNumbers(seed: UInt64(pairs))
         let input = Matrix(rows: rows, columns: heads * 2 * pairs, random: &random)
         let frequencies = (0..<pairs).map { Float(pow(10_000, -Double($0) / Double(pairs))) }
-        let stored = HostStorage("inv_freq", vector: frequencies)
-        let vector = try device.makeVector(stored.tensor)
+        let stored = host.tensor("inv_freq", vector: frequencies)
+        let vector = try device.makeVector(stored)
         let stream = try device.makeStream()
         try stream.begin()
         let tensor = try stream.uploadStrided(input)
@@ -52,10 +52,8 @@ private struct RotateCase {
         try stream.rotate(again)
         try stream.synchronize()
         let expected = expected(input, frequencies)
-        let failures =
-            expected.failures(of: try stream.readMatrix(tensor))
+        return expected.failures(of: try stream.readMatrix(tensor))
             + bitDifferences(try stream.read(tensor), try stream.read(again.tensor), "rotated again")
-        return withExtendedLifetime(stored) { failures }
     }
 
     private func expected(_ input: Matrix, _ frequencies: [Float]) -> Expected {
@@ -94,7 +92,9 @@ extension DeviceConformance {
             cases.append(RotateCase(rows: 1000, heads: 4, pairs: 16, pairing: pairing))
         }
         return cases.map { rotateCase in
-            ConformanceCase(rotateCase.name, .rotate) { (device) throws(ComputeError) in try rotateCase.run(device) }
+            ConformanceCase(rotateCase.name, .rotate) { (device, host) throws(ComputeError) in
+                try rotateCase.run(device, host)
+            }
         }
     }()
 }

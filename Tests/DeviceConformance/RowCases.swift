@@ -13,16 +13,16 @@ extension DeviceConformance {
                 for hasPositions in [false, true] {
                     let name = "embed width \(width) \(dtype.rawValue)\(hasPositions ? " with positions" : "")"
                     cases.append(
-                        ConformanceCase(name, .embed) { (device) throws(ComputeError) in
-                            try embed(device, width: width, rows: 37, dtype: dtype, hasPositions: hasPositions)
+                        ConformanceCase(name, .embed) { (device, host) throws(ComputeError) in
+                            try embed(device, host, width: width, rows: 37, dtype: dtype, hasPositions: hasPositions)
                         }
                     )
                 }
             }
         }
         cases.append(
-            ConformanceCase("embed no rows", .embed) { (device) throws(ComputeError) in
-                try embed(device, width: 8, rows: 0, dtype: .float32, hasPositions: true)
+            ConformanceCase("embed no rows", .embed) { (device, host) throws(ComputeError) in
+                try embed(device, host, width: 8, rows: 0, dtype: .float32, hasPositions: true)
             }
         )
         return cases
@@ -30,6 +30,7 @@ extension DeviceConformance {
 
     private static func embed(
         _ device: any Device,
+        _ host: HostWeights,
         width: Int,
         rows: Int,
         dtype: DType,
@@ -37,16 +38,16 @@ extension DeviceConformance {
     ) throws(ComputeError) -> [String] {
         var random = SeededNumbers(seed: UInt64(width))
         var items = Matrix(rows: 29, columns: width, random: &random)
-        items.values = items.values.map { HostStorage.rounded($0, to: dtype) }
+        items.values = items.values.map { HostWeights.rounded($0, to: dtype) }
         let positions = Matrix(rows: 41, columns: width, random: &random)
         let ids = (0..<rows).map { _ in Int32(random.integer(in: 0...28)) }
         let places = (0..<rows).map { _ in Int32(random.integer(in: 0...40)) }
         let scale = Float(width).squareRoot()
 
-        let storedItems = HostStorage("items", items, dtype: dtype)
-        let storedPositions = HostStorage("positions", positions)
-        let table = try device.makeTable(storedItems.tensor)
-        let positionTable = try device.makeTable(storedPositions.tensor)
+        let storedItems = host.tensor("items", items, dtype: dtype)
+        let storedPositions = host.tensor("positions", positions)
+        let table = try device.makeTable(storedItems)
+        let positionTable = try device.makeTable(storedPositions)
         let stream = try device.makeStream()
         try stream.begin()
         let output = try stream.makeTensor(rows: rows, columns: width, dtype: .float32)
@@ -69,8 +70,7 @@ extension DeviceConformance {
                 expected.set(row, column, item + position, within: 0x1p-22 * (abs(item) + abs(position)))
             }
         }
-        let failures = expected.failures(of: try stream.readMatrix(output))
-        return withExtendedLifetime((storedItems, storedPositions)) { failures }
+        return expected.failures(of: try stream.readMatrix(output))
     }
 
     private static let normalizeCases: [ConformanceCase] = {
@@ -82,10 +82,11 @@ extension DeviceConformance {
             for width in [1, 2, 8, 15, 16, 17, 50, 64, 256, 300] {
                 cases.append(
                     ConformanceCase("normalize \(normalization) width \(width)", .normalize) {
-                        (device) throws(ComputeError) in
+                        (device, host) throws(ComputeError) in
                         var random = SeededNumbers(seed: UInt64(width))
                         return try normalize(
                             device,
+                            host,
                             Matrix(rows: 11, columns: width, random: &random),
                             normalization
                         )
@@ -94,9 +95,10 @@ extension DeviceConformance {
             }
             cases.append(
                 ConformanceCase("normalize \(normalization) zeros, equal and tiny rows", .normalize) {
-                    (device) throws(ComputeError) in
+                    (device, host) throws(ComputeError) in
                     try normalize(
                         device,
+                        host,
                         Matrix(
                             rows: 4,
                             columns: 4,
@@ -108,20 +110,21 @@ extension DeviceConformance {
             )
         }
         cases.append(
-            ConformanceCase("normalize a large mean", .normalize) { (device) throws(ComputeError) in
+            ConformanceCase("normalize a large mean", .normalize) { (device, host) throws(ComputeError) in
                 var random = SeededNumbers(seed: 5)
                 var input = Matrix(rows: 5, columns: 50, random: &random)
                 input.values = input.values.map { 100 + $0 }
-                return try normalize(device, input, .layer(epsilon: 1e-6))
-                    + normalize(device, input, .affineLayer(epsilon: 1e-6))
-                    + normalize(device, input, .rms(epsilon: 1e-6))
+                return try normalize(device, host, input, .layer(epsilon: 1e-6))
+                    + normalize(device, host, input, .affineLayer(epsilon: 1e-6))
+                    + normalize(device, host, input, .rms(epsilon: 1e-6))
             }
         )
         cases.append(
-            ConformanceCase("normalize many rows", .normalize) { (device) throws(ComputeError) in
+            ConformanceCase("normalize many rows", .normalize) { (device, host) throws(ComputeError) in
                 var random = SeededNumbers(seed: 6)
                 return try normalize(
                     device,
+                    host,
                     Matrix(rows: 1000, columns: 40, random: &random),
                     .affineLayer(epsilon: 1e-6)
                 )
@@ -132,27 +135,26 @@ extension DeviceConformance {
 
     private static func normalize(
         _ device: any Device,
+        _ host: HostWeights,
         _ input: Matrix,
         _ norm: Norm
     ) throws(ComputeError) -> [String] {
-        let made = try norm.made(on: device, columns: input.columns)
+        let normalization = try norm.made(on: device, host, columns: input.columns)
         let stream = try device.makeStream()
         try stream.begin()
         let expected = Reference.normalize(input, norm)
         let x = try stream.uploadStrided(input)
         let output = try stream.makeTensor(rows: input.rows, columns: input.columns, dtype: .float32)
-        try stream.normalize(x, made.normalization, output: output)
+        try stream.normalize(x, normalization, output: output)
         // And in place.
-        try stream.normalize(x, made.normalization, output: x)
+        try stream.normalize(x, normalization, output: x)
         try stream.synchronize()
-        let failures =
-            expected.failures(of: try stream.readMatrix(output))
+        return expected.failures(of: try stream.readMatrix(output))
             + expected.failures(of: try stream.readMatrix(x)).map { "in place: \($0)" }
-        return withExtendedLifetime(made) { failures }
     }
 
     private static let gatherCases: [ConformanceCase] = [1, 3, 50, 64].map { width in
-        ConformanceCase("gather rows width \(width)", .gatherRows) { (device) throws(ComputeError) in
+        ConformanceCase("gather rows width \(width)", .gatherRows) { (device, _) throws(ComputeError) in
             var random = SeededNumbers(seed: UInt64(width))
             let source = Matrix(rows: 20, columns: width, random: &random)
             let rows: [Int32] = [19, 0, 7, 7, 3]
@@ -168,7 +170,7 @@ extension DeviceConformance {
     }
 
     private static let zeroCases: [ConformanceCase] = [1, 3, 50, 64].map { width in
-        ConformanceCase("zero rows width \(width)", .zeroRows) { (device) throws(ComputeError) in
+        ConformanceCase("zero rows width \(width)", .zeroRows) { (device, _) throws(ComputeError) in
             var random = SeededNumbers(seed: UInt64(width))
             var source = Matrix(rows: 20, columns: width, random: &random)
             source[4, 0] = .nan

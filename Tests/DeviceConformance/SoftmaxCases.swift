@@ -51,14 +51,14 @@ extension DeviceConformance {
         }
         return batches.map { batch, strided in
             ConformanceCase(batch.name + (strided ? " strided" : ""), .softmaxAttention, .gatherRows) {
-                (device) throws(ComputeError) in try batch.failures(device, strided: strided)
+                (device, host) throws(ComputeError) in try batch.failures(device, host, strided: strided)
             }
         } + [countedRowCase, risingScoresCase]
     }()
 
     /// A first row of weight ln c is as good as c equal rows at the front.
     private static let countedRowCase = ConformanceCase("a first row that counts as forty", .softmaxAttention) {
-        (device) throws(ComputeError) in
+        (device, _) throws(ComputeError) in
         let (copies, rows, columns) = (40, 30, 24)
         var random = SeededNumbers(seed: 91)
         let query = Matrix(rows: rows, columns: columns, random: &random)
@@ -105,7 +105,7 @@ extension DeviceConformance {
     /// Scores that rise from key to key, so that every block of keys has a new maximum, by more than float32's
     /// exponential reaches.
     private static let risingScoresCase = ConformanceCase("scores that rise by thousands", .softmaxAttention) {
-        (device) throws(ComputeError) in
+        (device, _) throws(ComputeError) in
         let rows = 400
         let stream = try device.makeStream()
         try stream.begin()

@@ -26,14 +26,10 @@ struct TopKProblem {
         return allowed[row >> 6] >> UInt64(row & 63) & 1 == 1
     }
 
-    func run(_ device: any Device) throws(ComputeError) -> [[ScoredRow]] {
-        let stored = HostStorage("items", items, dtype: dtype)
-        let made = try norm?.made(on: device, columns: items.columns)
-        let catalogue = try device.makeCatalogue(
-            stored.tensor,
-            normalization: made?.normalization,
-            eligible: eligible
-        )
+    func run(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [[ScoredRow]] {
+        let stored = host.tensor("items", items, dtype: dtype)
+        let normalization = try norm?.made(on: device, host, columns: items.columns)
+        let catalogue = try device.makeCatalogue(stored, normalization: normalization, eligible: eligible)
         let stream = try device.makeStream()
         try stream.begin()
         let ticket = try stream.selectTopK(
@@ -49,8 +45,8 @@ struct TopKProblem {
     }
 
     /// For data whose scores are exact in float32: the very rows and scores.
-    func exactFailures(_ device: any Device) throws(ComputeError) -> [String] {
-        let selected = try run(device)
+    func exactFailures(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
+        let selected = try run(device, host)
         var failures: [String] = []
         for query in 0..<queries.rows {
             var scored: [ScoredRow] = []
@@ -74,8 +70,8 @@ struct TopKProblem {
     }
 
     /// For any data: scores within the bound, in order, and nothing better left out.
-    func failures(_ device: any Device) throws(ComputeError) -> [String] {
-        let selected = try run(device)
+    func failures(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
+        let selected = try run(device, host)
         let rows =
             norm.map { Reference.normalized(items, $0) }
             ?? (0..<items.rows).map { items.row($0).map(Double.init) }
@@ -142,8 +138,8 @@ extension DeviceConformance {
     }
 
     private static func exact(_ name: String, _ problem: TopKProblem) -> ConformanceCase {
-        ConformanceCase("top k \(name)", .selectTopK) { (device) throws(ComputeError) in
-            try problem.exactFailures(device)
+        ConformanceCase("top k \(name)", .selectTopK) { (device, host) throws(ComputeError) in
+            try problem.exactFailures(device, host)
         }
     }
 
@@ -239,10 +235,10 @@ extension DeviceConformance {
             ] {
                 let name = "top k width \(width) \(dtype.rawValue) rows \(norm.map { "\($0)" } ?? "as they are")"
                 cases.append(
-                    ConformanceCase(name, .selectTopK) { (device) throws(ComputeError) in
+                    ConformanceCase(name, .selectTopK) { (device, host) throws(ComputeError) in
                         var random = SeededNumbers(seed: 21)
                         var items = Matrix(rows: 333, columns: width, random: &random)
-                        items.values = items.values.map { HostStorage.rounded($0, to: dtype) }
+                        items.values = items.values.map { HostWeights.rounded($0, to: dtype) }
                         let problem = TopKProblem(
                             items: items,
                             queries: Matrix(rows: 4, columns: width, random: &random),
@@ -252,7 +248,7 @@ extension DeviceConformance {
                             dtype: dtype
                         )
                         do throws(ComputeError) {
-                            return try problem.failures(device)
+                            return try problem.failures(device, host)
                         } catch  where norm?.hasVectors == true && error.code == .unsupported {
                             // No model scores by such a norm: a device need not have it here.
                             return []
