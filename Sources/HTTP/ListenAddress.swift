@@ -40,7 +40,10 @@ package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .tcp(let host, let port):
             guard let address = SocketAddress(host: host, port: port) else {
-                throw HTTPError(.invalidAddress, "\"\(host)\" is not a numeric IPv4 or IPv6 address, nor localhost, nor *.")
+                throw HTTPError(
+                    .invalidAddress,
+                    "\"\(host)\" is not a numeric IPv4 or IPv6 address, nor localhost, nor *."
+                )
             }
             return address
         case .unix(let path):

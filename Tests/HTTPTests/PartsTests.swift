@@ -17,7 +17,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "8080", "localhost:80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:+1",
+        "", "8080", "example.com:80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:+1",
         "127.0.0.256:1", "[::1]", "[::g]:1", "unix:", "unix:" + String(repeating: "a", count: 108), "a\0b:1",
     ]) func address_isRefused(_ text: String) {
         #expect(throws: HTTPError(.invalidAddress, "")) { try ListenAddress(parsing: text) }

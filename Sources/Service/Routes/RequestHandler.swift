@@ -184,6 +184,11 @@ extension RequestHandler {
 extension ProblemDetails {
     /// A problem with the phrase of its status.
     init(_ status: Int, _ detail: String, _ requestID: String) {
-        self.init(status: status, title: HTTPResponse.reasonPhrase(status).description, detail: detail, requestID: requestID)
+        self.init(
+            status: status,
+            title: HTTPResponse.reasonPhrase(status).description,
+            detail: detail,
+            requestID: requestID
+        )
     }
 }
