@@ -19,7 +19,7 @@ run: build
 build: setup
 	swift build -c release $(SWIFT_FLAGS) --product genrec
 
-## test: lint, then every test; the numeric ones and the process tests again as they ship, optimised
+## test: lint, then every test
 test: setup lint
 	swift build --build-tests $(SWIFT_FLAGS)
 	swift test --skip-build
