@@ -6,9 +6,6 @@ struct ContractSchemas {
     let limits: CallLimits
     let idsAreIntegers: Bool
 
-    /// What calls may say in `mode`. `sampling` is part of the interface when `sequence` is.
-    private static let modes: [RecommendCall.Mode] = [.topK]
-
     static func reference(_ name: String) -> JSONLiteral { ["$ref": "#/components/schemas/\(name)"] }
 
     /// A user's id. The limit is in bytes, which a schema cannot say; it is never more characters.
@@ -17,12 +14,9 @@ struct ContractSchemas {
     ]
 
     var all: JSONLiteral {
-        var schemas: [(key: String, value: JSONLiteral)] = [
+        let schemas: [(key: String, value: JSONLiteral)] = [
             ("RecommendRequest", request), ("Event", event), ("Columns", columns), ("ItemID", itemID),
-            ("Exclude", exclude), ("Allow", allow), ("BatchRequest", batchRequest),
-        ]
-        if Self.modes.contains(.sequence) { schemas.append(("Sampling", sampling)) }
-        schemas += [
+            ("Exclude", exclude), ("Allow", allow), ("BatchRequest", batchRequest), ("Sampling", sampling),
             ("RecommendReply", reply), ("ScoredItem", Self.object(scoredItem, required: nil)),
             ("Model", Self.model), ("Timing", Self.timing), ("StreamItem", streamItem), ("StreamEnd", streamEnd),
             ("StreamError", Self.object([("error", Self.reference("Problem"))], required: nil)),
@@ -36,7 +30,7 @@ struct ContractSchemas {
     // MARK: Requests
 
     private var request: JSONLiteral {
-        var members: [(key: String, value: JSONLiteral)] = [
+        let members: [(key: String, value: JSONLiteral)] = [
             (
                 "history",
                 [
@@ -59,10 +53,8 @@ struct ContractSchemas {
                     "default": .integer(limits.defaultK),
                 ]
             ),
-            ("mode", ["enum": .array(Self.modes.map { .string($0.rawValue) } + [nil])]),
-        ]
-        if Self.modes.contains(.sequence) { members.append(("sampling", Self.optional(Self.reference("Sampling")))) }
-        members += [
+            ("mode", ["enum": .array(RecommendCall.Mode.allCases.map { .string($0.rawValue) } + [nil])]),
+            ("sampling", Self.optional(Self.reference("Sampling"))),
             ("exclude", Self.optional(Self.reference("Exclude"))),
             ("allow", Self.optional(Self.reference("Allow"))),
             (
