@@ -54,7 +54,11 @@ final class ServiceObserver: EngineObserver {
             device.withLock { $0 = description.name }
             loaded(phase)
         case .draining: logger.info("the engine finishes what it has admitted")
-        case .failed, .stopped: loaded(phase)
+        case .failed: loaded(phase)
+        case .stopped:
+            // Reports of different threads may have overtaken each other; nothing of an engine that is gone may remain.
+            queueDepthChanged(to: 0)
+            loaded(phase)
         }
     }
 }

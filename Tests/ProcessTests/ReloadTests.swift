@@ -67,7 +67,8 @@ import Testing
     @Test func requestsAreAnswered_WhileTheModelIsReplacedUnderThem() throws {
         try withOwnBundle { server, _ in
             let isOver = Atomic<Bool>(false)
-            let statuses = Mutex<[Int: Int]>([:])
+            let served = Atomic<Int>(0)
+            let refused = Atomic<Int>(0)
             let group = DispatchGroup()
             for _ in 0..<4 {
                 let connection = try server.connect()
@@ -76,7 +77,11 @@ import Testing
                 Thread.detachNewThread {
                     while !isOver.load(ordering: .relaxed) {
                         let reply = try? box.value.recommend("{\"history\":[{\"item\":\"anime-4-01\"}],\"k\":1}")
-                        statuses.withLock { $0[reply?.status ?? 0, default: 0] += 1 }
+                        if reply?.status == 200 {
+                            served.add(1, ordering: .relaxed)
+                        } else {
+                            refused.add(1, ordering: .relaxed)
+                        }
                     }
                     group.leave()
                 }
@@ -85,8 +90,7 @@ import Testing
             for _ in 0..<10 { #expect(try connection.post("/admin/reload", "").status == 200) }
             isOver.store(true, ordering: .relaxed)
             group.wait()
-            let counts = statuses.withLock { $0 }
-            #expect(counts.keys.sorted() == [200])
+            #expect(served.load(ordering: .relaxed) > 0 && refused.load(ordering: .relaxed) == 0)
             // The engines that were replaced are gone, and so are their threads.
             let engines = { try Self.engineThreads(of: server) }
             while try engines() > 1 {}

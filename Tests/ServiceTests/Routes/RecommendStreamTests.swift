@@ -12,6 +12,7 @@ import Testing
     /// A stream and what it does.
     private struct Rig {
         let exchange: HTTPExchange
+        let mailbox: Mailbox
         let stream: RecommendStream
         let queue = DispatchQueue(label: "test")
         let outcomes: OutcomeList
@@ -19,7 +20,8 @@ import Testing
         init(holdBytes: Int = 65_536, format: StreamFormat = .ndjson) throws {
             var limits = HTTPLimits()
             limits.streamHoldBytes = holdBytes
-            exchange = HTTPExchange(token: 1, mailbox: try Mailbox(), limits: limits)
+            mailbox = try Mailbox()
+            exchange = HTTPExchange(token: 1, mailbox: mailbox, limits: limits)
             outcomes = OutcomeList()
             stream = RecommendStream(
                 exchange,
@@ -36,6 +38,8 @@ import Testing
         func parts() -> [String] {
             // Whatever was to be written before has been.
             queue.sync {}
+            var messages: [LoopMessage] = []
+            mailbox.take(into: &messages)
             var parts: [String] = []
             exchange.takeParts { part in
                 switch part {
