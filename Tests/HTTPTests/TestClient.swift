@@ -63,6 +63,9 @@ final class TestClient {
         tls = stream
     }
 
+    /// Frees the client's side of TLS; the connection stays open.
+    func forgetTLS() { tls = nil }
+
     deinit { close() }
 
     func close() {

@@ -3,7 +3,7 @@
 internal import COpenSSL
 
 /// A version of TLS.
-package enum TLSTestVersion: String, Sendable, CaseIterable, CustomStringConvertible {
+package enum TLSTestVersion: String, Sendable, CaseIterable, Codable, CustomStringConvertible {
     case tls11 = "TLS 1.1"
     case tls12 = "TLS 1.2"
     case tls13 = "TLS 1.3"
