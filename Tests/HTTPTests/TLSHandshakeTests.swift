@@ -172,7 +172,7 @@ private func refusal(_ address: ListenAddress, _ options: TLSTestOptions) throws
         #expect(TestServer.waitUntil { server.handler.counts.value.failedHandshakes == [.timeout, .timeout] })
     }
 
-    @Test func firstByteTimeout_countsFromTheHandshake() throws {
+    @Test func firstByteTimeout_endsWithTheClosureAlert() throws {
         let fixture = try TLSFixture()
         let server = try fixture.server { $0.timeouts.firstByte = .milliseconds(50) }
         let client = try TestClient(server.address, tls: fixture.options())

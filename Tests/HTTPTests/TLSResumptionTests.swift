@@ -54,6 +54,18 @@ import Testing
         #expect(try !visit(server, options, first.session).isResumed)
     }
 
+    @Test func keys_areReplacedByTheClock_andWipedAfterTheirSecondTime() throws {
+        let keys = try SessionTicketKeys(lifetimeSeconds: 1)
+        let first = keys.current
+        #expect(TestServer.waitUntil { keys.current !== first })
+        let still = try SessionTicketKeys(lifetimeSeconds: 1_000)
+        weak let second = still.current
+        still.rotate()
+        #expect(second != nil)
+        still.rotate()
+        #expect(second == nil)
+    }
+
     @Test func ticketsOfStrangers_areIgnored() throws {
         let fixture = try TLSFixture()
         let other = try TLSFixture()

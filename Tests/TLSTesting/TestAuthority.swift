@@ -129,7 +129,7 @@ package final class TestAuthority {
         X509_gmtime_adj(X509_getm_notAfter(x509), to)
         X509_set_pubkey(x509, key)
         let subject = X509_get_subject_name(x509)
-        X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, Array(name.utf8), -1, -1, 0)
+        X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, Array(name.utf8), Int32(name.utf8.count), -1, 0)
         X509_set_issuer_name(x509, issuer.map { X509_get_subject_name($0.x509) } ?? subject)
         for (nid, value) in extensions {
             guard let entry = X509V3_EXT_conf_nid(nil, nil, nid, value) else {

@@ -82,7 +82,8 @@ final class SessionTicketKeys: @unchecked Sendable {
         ring.withLock { $0 = Ring(current: next, previous: $0.current) }
     }
 
-    private var current: SessionTicketKey { ring.withLock { $0.current } }
+    /// The key that new tickets get.
+    var current: SessionTicketKey { ring.withLock { $0.current } }
 
     private func key(named name: UnsafePointer<UInt8>) -> (key: SessionTicketKey, isCurrent: Bool)? {
         ring.withLock { ring in
