@@ -59,7 +59,7 @@ let package = Package(
         ),
 
         // The rooms below. HTTP and Engine never see each other.
-        .target(name: "HTTP", dependencies: ["CLinux"], swiftSettings: swiftSettings),
+        .target(name: "HTTP", dependencies: ["CLinux", "COpenSSL"], swiftSettings: swiftSettings),
         .target(
             name: "Engine",
             dependencies: [
@@ -95,7 +95,13 @@ let package = Package(
             path: "Tests/DeviceConformance",
             swiftSettings: swiftSettings
         ),
-        .testTarget(name: "HTTPTests", dependencies: ["HTTP", "CLinux"], swiftSettings: swiftSettings),
+        // Certificates, and a client without a socket, for the tests that speak TLS.
+        .target(name: "TLSTesting", dependencies: ["COpenSSL"], path: "Tests/TLSTesting", swiftSettings: swiftSettings),
+        .testTarget(
+            name: "HTTPTests",
+            dependencies: ["HTTP", "CLinux", "COpenSSL", "TLSTesting"],
+            swiftSettings: swiftSettings
+        ),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "Models", "Compute"], swiftSettings: swiftSettings),
         .testTarget(name: "ModelsTests", dependencies: ["Models", "Compute"], swiftSettings: swiftSettings),
         .testTarget(
@@ -113,7 +119,7 @@ let package = Package(
             dependencies: ["Importers", "Models", "Engine", "Compute", "ComputeCPU"],
             swiftSettings: swiftSettings
         ),
-        .testTarget(name: "ProcessTests", dependencies: ["genrec"], swiftSettings: swiftSettings),
+        .testTarget(name: "ProcessTests", dependencies: ["genrec", "TLSTesting"], swiftSettings: swiftSettings),
         .testTarget(
             name: "TelemetryTests",
             dependencies: ["Telemetry", .product(name: "Logging", package: "swift-log")],

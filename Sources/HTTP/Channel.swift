@@ -56,8 +56,10 @@ struct ChannelState {
     private static let spareLimit = 65_536
 
     let token: UInt64
-    private var transport: SocketTransport
+    private var transport: any Transport
     var connection: Connection
+    /// When the transport's handshake must be over; nil once it is, and where there is none.
+    private var handshakeDeadline: UInt64?
     /// The exchange that is open.
     private var exchange: HTTPExchange?
     /// Octets that were read and not used: part of a head, or requests read ahead. Those before `unreadStart` are used.
@@ -65,7 +67,7 @@ struct ChannelState {
     private var unreadStart = 0
     /// The socket may have something to read or room to write; false after it has said otherwise.
     private var isReadable = false
-    private var isWritable = true
+    private var isWritable: Bool
     /// What a blocked read or write waits for.
     private var readNeeds = Readiness.readable
     private var writeNeeds = Readiness.writable
@@ -75,14 +77,21 @@ struct ChannelState {
     private var contentHanded = 0
     private var contentReported = 0
 
-    init(token: UInt64, fd: Int32, connection: Connection) {
+    init(token: UInt64, transport: any Transport, connection: Connection, now: UInt64) {
         self.token = token
-        transport = SocketTransport(fd: fd)
+        self.transport = transport
         self.connection = connection
+        isWritable = !transport.needsHandshake
+        if transport.needsHandshake { handshakeDeadline = now &+ connection.settings.handshake }
     }
 
     /// There is more to read, and leave to read it; the loop comes back after it has seen to the others.
-    var wantsTurn: Bool { isReadable && connection.wantsInput(unread: unread.count - unreadStart) }
+    var wantsTurn: Bool {
+        isReadable && handshakeDeadline == nil && connection.wantsInput(unread: unread.count - unreadStart)
+    }
+
+    /// When `timerFired` wants to be called; nil if nothing is limited by time now.
+    var deadline: UInt64? { handshakeDeadline ?? connection.deadline }
 
     // MARK: Events
 
@@ -94,8 +103,50 @@ struct ChannelState {
         if isGone || events & CLinux_EPOLLRDHUP != 0 { transport.peerHasClosed = true }
         isHungUp = isHungUp || isGone
         if canRead && readNeeds == .readable || canWrite && readNeeds == .writable { isReadable = true }
-        if canWrite && writeNeeds == .writable || canRead && writeNeeds == .readable { isWritable = true }
+        transport.becameReady(readable: canRead, writable: canWrite)
+        if handshakeDeadline != nil {
+            shakeHands(&context)
+        } else if canWrite && writeNeeds == .writable || canRead && writeNeeds == .readable {
+            isWritable = true
+        }
         read(&context)
+    }
+
+    private mutating func shakeHands(_ context: inout LoopContext) {
+        switch transport.shakeHands() {
+        case .blocked:
+            break
+        case .finished(let isResumed):
+            endHandshake()
+            connection.begin(now: context.now)
+            context.handler.observe(.handshakeFinished(isResumed: isResumed))
+        case .failed(let failure, let detail):
+            giveUpHandshake(failure, detail: detail, &context)
+        }
+    }
+
+    /// HTTP's turn has come. Octets of it may have been read with the handshake's, so the socket need not be readable.
+    private mutating func endHandshake() {
+        handshakeDeadline = nil
+        isReadable = true
+        isWritable = true
+    }
+
+    private mutating func giveUpHandshake(
+        _ failure: TLSHandshakeFailure,
+        detail: String,
+        _ context: inout LoopContext
+    ) {
+        endHandshake()
+        context.handler.observe(.handshakeFailed(failure, detail: detail))
+        switch failure {
+        case .timeout, .disconnected: connection.vanished()
+        // Whoever speaks HTTP can be told in HTTP; beyond the cap on connections they are told of that.
+        case .plainHTTP:
+            if connection.input == .idle { connection.refuse(Refusal(400, "This port takes HTTPS, not HTTP.")) }
+        // The client gets the alert that the transport has sent, and a close that does not overtake it.
+        default: connection.stop()
+        }
     }
 
     /// Reads what there is, within the budget, and runs the state machine over it.
@@ -110,6 +161,7 @@ struct ChannelState {
             switch transport.read(into: target) {
             case .moved(let count, let isDrained):
                 context.lookAtClock()
+                readNeeds = .readable
                 if isDrained { isReadable = false }
                 budget -= count
                 use(UnsafeRawBufferPointer(rebasing: target[..<count]), &context)
@@ -138,12 +190,21 @@ struct ChannelState {
     }
 
     mutating func timerFired(_ context: inout LoopContext) {
-        connection.timerFired(now: context.now)
+        if handshakeDeadline != nil {
+            giveUpHandshake(.timeout, detail: "the handshake took too long", &context)
+        } else {
+            connection.timerFired(now: context.now)
+        }
         run(&context)
     }
 
-    /// No further request. An idle connection may have one in its socket already, so that is looked at first.
+    /// No further request. An idle connection may have one in its socket already, so that is looked at first. One that is
+    /// in its handshake has not been able to send one, and may send its first.
     mutating func drain(_ context: inout LoopContext) {
+        if handshakeDeadline != nil {
+            connection.isDraining = true
+            return
+        }
         if connection.input == .idle {
             isReadable = true
             read(&context)
@@ -175,11 +236,11 @@ struct ChannelState {
         case .none:
             return false
         case .shutdownWrite:
-            transport.shutdownWrite()
+            transport.shutdownWrite(isOrderly: !connection.isTruncated)
             return false
         case .close:
             report(&context)
-            transport.close()
+            transport.close(isOrderly: !connection.isTruncated)
             return true
         }
     }
@@ -280,6 +341,11 @@ struct ChannelState {
             switch connection.output.withVector({ transport.write($0) }) {
             case .moved(let count, _):
                 connection.wrote(count, now: context.now)
+                // The kernel reports room once. A read that waits for it too is tried again.
+                if readNeeds == .writable {
+                    readNeeds = .readable
+                    isReadable = true
+                }
             case .blocked(let needs):
                 isWritable = false
                 writeNeeds = needs

@@ -145,6 +145,7 @@ extension Connection {
     /// the last chunk, so that the client sees the truncation (RFC 9112 §8).
     mutating func abort(now: UInt64) {
         guard input == .exchange, case .streaming = reply else { return }
+        isTruncated = true
         account(status: streamStatus, label: streamLabel, isFromHandler: true, end: nil)
         finishReply(keeps: false, now: now)
     }

@@ -10,6 +10,12 @@ extension Connection {
         case close
     }
 
+    /// The stream is open after a handshake: all time counts from now.
+    mutating func begin(now: UInt64) {
+        mark = now
+        outputMark = now
+    }
+
     /// When `timerFired` wants to be called, in the clock of the events; nil if nothing is limited by time now.
     var deadline: UInt64? {
         var deadline = output.isEmpty ? nil : outputMark &+ settings.writeStall
@@ -86,6 +92,15 @@ extension Connection {
         }
         input = .closed
         inputEnded = true
+        isTruncated = true
+        pendingRefusal = nil
+        output.removeAll()
+    }
+
+    /// Nothing is to be read or written, and the connection to be closed with care. Before its first request only.
+    mutating func stop() {
+        input = .stopped
+        isTruncated = true
         pendingRefusal = nil
         output.removeAll()
     }

@@ -82,6 +82,8 @@ struct Connection {
     /// The client has shut its write side.
     var inputEnded = false
     var isDraining = false
+    /// The client is not to take what it has for complete: its reply was cut short, or its connection is.
+    var isTruncated = false
     var pendingRefusal: Refusal?
     var isCancelPending = false
     var records: [PendingRecord] = []

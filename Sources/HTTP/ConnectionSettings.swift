@@ -3,6 +3,7 @@
 /// What every connection of a server is told.
 final class ConnectionSettings: Sendable {
     let limits: HTTPLimits
+    let handshake: UInt64
     let firstByte: UInt64
     let header: UInt64
     let bodyWindow: UInt64
@@ -14,6 +15,7 @@ final class ConnectionSettings: Sendable {
 
     init(limits: HTTPLimits, timeouts: HTTPTimeouts) {
         self.limits = limits
+        handshake = timeouts.handshake.nanoseconds
         firstByte = timeouts.firstByte.nanoseconds
         header = timeouts.header.nanoseconds
         bodyWindow = timeouts.bodyWindow.nanoseconds

@@ -26,10 +26,11 @@ final class EventLoop: @unchecked Sendable {
         index: Int,
         settings: ConnectionSettings,
         handler: any HTTPHandler,
-        counter: ConnectionCounter
+        counter: ConnectionCounter,
+        tls: TLSCredentials?
     ) throws(HTTPError) {
         mailbox = try Mailbox()
-        core = try LoopCore(settings: settings, handler: handler, mailbox: mailbox, counter: counter)
+        core = try LoopCore(settings: settings, handler: handler, mailbox: mailbox, counter: counter, tls: tls)
         queue = DispatchQueue(label: "genrec.http.loop-\(index)", qos: .userInitiated)
         queue.setSpecific(key: EventLoop.loopKey, value: true)
     }

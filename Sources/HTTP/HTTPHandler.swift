@@ -35,6 +35,10 @@ package enum HTTPEvent: Sendable {
     case connectionRefused(wasDropped: Bool)
     /// accept(2) failed: out of descriptors or memory, mostly. The listener goes on.
     case acceptFailed(errno: Int32)
+    /// A connection speaks TLS from here on.
+    case handshakeFinished(isResumed: Bool)
+    /// A connection does not, and is being closed. `detail` is OpenSSL's reason, of a bounded number of reasons.
+    case handshakeFailed(TLSHandshakeFailure, detail: String)
     /// A reply is over.
     case replyFinished(ReplyRecord)
     /// The client went away, or a time-out ended it, while its reply was outstanding.

@@ -53,7 +53,15 @@ package final class HTTPServer: Sendable {
         let settings = ConnectionSettings(limits: configuration.limits, timeouts: configuration.timeouts)
         var loops: [EventLoop] = []
         for index in 0..<configuration.loops {
-            loops.append(try EventLoop(index: index, settings: settings, handler: handler, counter: counter))
+            loops.append(
+                try EventLoop(
+                    index: index,
+                    settings: settings,
+                    handler: handler,
+                    counter: counter,
+                    tls: configuration.tls
+                )
+            )
         }
         var sockets: [[ListenSocket]] = Array(repeating: [], count: loops.count)
         var bound: [ListenAddress] = []

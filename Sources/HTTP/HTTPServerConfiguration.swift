@@ -9,17 +9,21 @@ package struct HTTPServerConfiguration: Sendable {
     package var loops: Int
     package var limits: HTTPLimits
     package var timeouts: HTTPTimeouts
+    /// What every TCP address speaks TLS with; nil: they speak plain HTTP, as UNIX sockets always do.
+    package var tls: TLSCredentials?
 
     package init(
         addresses: [ListenAddress],
         loops: Int = 1,
         limits: HTTPLimits = HTTPLimits(),
-        timeouts: HTTPTimeouts = HTTPTimeouts()
+        timeouts: HTTPTimeouts = HTTPTimeouts(),
+        tls: TLSCredentials? = nil
     ) {
         self.addresses = addresses
         self.loops = loops
         self.limits = limits
         self.timeouts = timeouts
+        self.tls = tls
     }
 
     /// Throws `invalidConfiguration` with the first value that is out of its range.
@@ -90,7 +94,9 @@ package struct HTTPLimits: Sendable, Equatable {
 
 /// How long a client may take. 408 is sent where a request had begun; otherwise the connection closes silently.
 package struct HTTPTimeouts: Sendable, Equatable {
-    /// From accepting a connection to the first octet of its first request.
+    /// From accepting a connection to the end of its TLS handshake; then it is closed.
+    package var handshake = Duration.seconds(10)
+    /// From accepting a connection, or the end of its TLS handshake, to the first octet of its first request.
     package var firstByte = Duration.seconds(10)
     /// From the first octet of a request to the end of its head: 408.
     package var header = Duration.seconds(10)
@@ -108,6 +114,7 @@ package struct HTTPTimeouts: Sendable, Equatable {
     package init() {}
 
     func validate() throws(HTTPError) {
+        try HTTPTimeouts.check("timeouts.handshake", handshake)
         try HTTPTimeouts.check("timeouts.firstByte", firstByte)
         try HTTPTimeouts.check("timeouts.header", header)
         try HTTPTimeouts.check("timeouts.bodyWindow", bodyWindow)

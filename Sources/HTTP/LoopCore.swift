@@ -19,6 +19,8 @@ struct LoopCore {
     private let epoll: Int32
     private var context: LoopContext
     private let counter: ConnectionCounter
+    /// What TCP connections are encrypted with; nil: they are not.
+    private let tls: TLSCredentials?
     private var listeners: [ListenSocket]
     /// The listeners are out of the epoll set until then.
     private var listenersRestUntil: UInt64?
@@ -44,7 +46,8 @@ struct LoopCore {
         settings: ConnectionSettings,
         handler: any HTTPHandler,
         mailbox: Mailbox,
-        counter: ConnectionCounter
+        counter: ConnectionCounter,
+        tls: TLSCredentials?
     ) throws(HTTPError) {
         epoll = CLinux_epoll_create()
         guard epoll >= 0 else { throw HTTPError(.system, "An epoll set cannot be had: \(Syscall.message(errno)).") }
@@ -58,6 +61,7 @@ struct LoopCore {
             now: now
         )
         self.counter = counter
+        self.tls = tls
         listeners = []
         reserve = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
         wheel = TimerWheel(now: now)
@@ -168,7 +172,7 @@ struct LoopCore {
         for (token, tick) in due {
             guard let channel = channel(token), channel.scheduledTick == tick else { continue }
             channel.scheduledTick = .max
-            if let deadline = channel.state.connection.deadline, deadline <= context.now {
+            if let deadline = channel.state.deadline, deadline <= context.now {
                 channel.state.timerFired(&context)
             }
             settle(channel)
@@ -183,7 +187,7 @@ struct LoopCore {
             return
         }
         if channel.state.wantsTurn { turns.append(channel) }
-        if let deadline = channel.state.connection.deadline {
+        if let deadline = channel.state.deadline {
             let tick = wheel.tick(for: deadline)
             if tick < channel.scheduledTick {
                 channel.scheduledTick = tick
@@ -269,7 +273,7 @@ struct LoopCore {
         generation = generation == .max ? LoopCore.ownGeneration + 1 : generation + 1
         let token = UInt64(generation) << 32 | UInt64(UInt32(bitPattern: fd))
         let interest = CLinux_EPOLLIN | CLinux_EPOLLOUT | CLinux_EPOLLRDHUP | CLinux_EPOLLET
-        guard CLinux_epoll_add(epoll, fd, interest, token) == 0 else {
+        guard let transport = transport(fd, peer), CLinux_epoll_add(epoll, fd, interest, token) == 0 else {
             Syscall.close(fd)
             counter.release(peer)
             context.handler.observe(.connectionRefused(wasDropped: true))
@@ -280,7 +284,7 @@ struct LoopCore {
             context.handler.observe(.connectionRefused(wasDropped: false))
             connection.refuse(Refusal(503, "The server has as many connections as it takes."))
         }
-        let state = ChannelState(token: token, fd: fd, connection: connection)
+        let state = ChannelState(token: token, transport: transport, connection: connection, now: context.now)
         let channel = Channel(token: token, peer: peer, state: state)
         let index = Int(fd)
         if index >= channels.count {
@@ -291,6 +295,12 @@ struct LoopCore {
         context.handler.observe(.connectionOpened)
         if case .refused = admission { channel.state.run(&context) }
         settle(channel)
+    }
+
+    /// TLS is for TCP; who may open a UNIX socket is for the file system to say. nil if there is no memory.
+    private func transport(_ fd: Int32, _ peer: PeerAddress) -> (any Transport)? {
+        guard let tls, peer != .local else { return SocketTransport(fd: fd) }
+        return TLSTransport(fd: fd, context: tls.current)
     }
 
     /// The socket is closed already.

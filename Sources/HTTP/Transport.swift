@@ -1,5 +1,6 @@
-// How a connection's octets get over its socket. The seam for TLS: a transport may need the socket to become writable
-// before it can read on, and readable before it can write on, so a blocked transfer says what it waits for.
+// How a connection's octets get over its socket: as they are, or through TLS (TLS/TLSTransport.swift). A transport may
+// need the socket to become writable before it can read on, and readable before it can write on, so a blocked transfer
+// says what it waits for.
 
 import CLinux
 import Glibc
@@ -20,23 +21,45 @@ enum Transfer: Equatable {
     case failed
 }
 
+/// What an attempt at the handshake came to.
+enum Handshake {
+    /// The stream is open.
+    case finished(isResumed: Bool)
+    /// To be tried again when the socket has changed.
+    case blocked
+    /// The stream will not open. `detail` says why, for a log. From here on the transport moves octets as they are.
+    case failed(TLSHandshakeFailure, detail: String)
+}
+
 /// A non-blocking octet stream over one socket, which it owns.
 protocol Transport {
+    /// The client has closed its side of the socket.
+    var peerHasClosed: Bool { get set }
+    /// There has to be a handshake before anything is read or written.
+    var needsHandshake: Bool { get }
+    /// Goes on with the handshake.
+    mutating func shakeHands() -> Handshake
     /// Reads what is there, up to the size of the buffer, which is not empty.
     mutating func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer
     /// Writes the buffers, of which there is at least one and none empty, as far as they go.
     mutating func write(_ vector: UnsafeBufferPointer<iovec>) -> Transfer
-    /// Tells the client that nothing more will be written.
-    mutating func shutdownWrite()
-    /// Gives the socket back to the kernel. Nothing may be called after it.
-    mutating func close()
+    /// Tells the client that nothing more will be written; not `isOrderly`: in such a way that it does not take what it has
+    /// for complete, where the transport can say so.
+    mutating func shutdownWrite(isOrderly: Bool)
+    /// The kernel has reported the socket. What `shutdownWrite` had to leave undone is done now.
+    mutating func becameReady(readable: Bool, writable: Bool)
+    /// Gives the socket back to the kernel. Nothing may be called after it. `isOrderly` as for `shutdownWrite`.
+    mutating func close(isOrderly: Bool)
 }
 
 /// The stream as it is.
 struct SocketTransport: Transport {
     let fd: Int32
-    /// The client has closed its side. A short read then does not mean that the socket is drained: the end is still in it.
+    /// A short read then does not mean that the socket is drained: the end is still in it.
     var peerHasClosed = false
+    var needsHandshake: Bool { false }
+
+    mutating func shakeHands() -> Handshake { .finished(isResumed: false) }
 
     mutating func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         switch Syscall.read(fd, into: buffer) {
@@ -56,7 +79,9 @@ struct SocketTransport: Transport {
         }
     }
 
-    mutating func shutdownWrite() { Syscall.shutdownWrite(fd) }
+    mutating func shutdownWrite(isOrderly: Bool) { Syscall.shutdownWrite(fd) }
 
-    mutating func close() { Syscall.close(fd) }
+    mutating func becameReady(readable: Bool, writable: Bool) {}
+
+    mutating func close(isOrderly: Bool) { Syscall.close(fd) }
 }

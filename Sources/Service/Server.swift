@@ -28,14 +28,15 @@ package final class Server: Sendable {
     private let reloader: ModelReloader
     private let metrics: ServiceMetrics
     private let keys: APIKeys?
+    private let certificates: CertificateReloader?
     private let handlers: [RequestHandler]
     private let http: HTTPServer
     private let adminHTTP: HTTPServer?
     private let logger: Logger
     private let life = Lifecycle()
 
-    /// - Throws: `BundleError`, `ConfigurationError` for a keys file that cannot be used, `HTTPError` for a configuration
-    ///   that cannot be.
+    /// - Throws: `BundleError`, `ConfigurationError` for files of keys or certificates that cannot be used, `HTTPError` for
+    ///   a configuration that cannot be.
     package init(_ configuration: ServiceConfiguration) throws {
         self.configuration = configuration
         let logger = Logger(label: "genrec") { label in
@@ -57,6 +58,10 @@ package final class Server: Sendable {
             window: bundle.architecture.configuration.maxSequenceLength
         )
         self.metrics = metrics
+        let certificates = try configuration.tls.map {
+            try CertificateReloader($0, metrics: metrics.tls, logger: logger)
+        }
+        self.certificates = certificates
         let slot = ModelSlot(
             loader.makeModel(bundle, metrics: metrics) { [life] phase in life.engineLoaded(phase) }
         )
@@ -77,8 +82,11 @@ package final class Server: Sendable {
             )
         }
         let main = handler(configuration.adminHTTP == nil ? .everything : .callers)
-        http = try HTTPServer(configuration: configuration.http, handler: main)
-        if let adminConfiguration = configuration.adminHTTP {
+        var httpConfiguration = configuration.http
+        httpConfiguration.tls = certificates?.credentials
+        http = try HTTPServer(configuration: httpConfiguration, handler: main)
+        if var adminConfiguration = configuration.adminHTTP {
+            adminConfiguration.tls = certificates?.credentials
             let admin = handler(.admin)
             adminHTTP = try HTTPServer(configuration: adminConfiguration, handler: admin)
             handlers = [main, admin]
@@ -111,8 +119,8 @@ package final class Server: Sendable {
             throw ServerError(description: "the model could not be loaded: \(model.engine.phase.reason)")
         }
         metrics.modelServed(model.bundle, on: device)
-        let listening = addresses.map(\.description).joined(separator: ", ")
-        let admin = adminAddresses.map { ", admin http://\($0)" }.joined()
+        let listening = addresses.map(url).joined(separator: ", ")
+        let admin = adminAddresses.map { ", admin \(url($0))" }.joined()
         logger.notice(
             "ready",
             metadata: [
@@ -121,12 +129,17 @@ package final class Server: Sendable {
             ]
         )
         return """
-            genrec \(BuildInfo.version) ready: http://\(listening)\(admin), \
+            genrec \(BuildInfo.version) ready: \(listening)\(admin), \
             bundle \(model.name.name) version \(model.name.version) \
             (\(model.bundle.architecture.name.rawValue), \(model.bundle.catalogue.count) items), \
             device \(device.name), dtype \(device.dtype.rawValue), instruction set \(device.architecture), \
             threads \(device.threads)
             """
+    }
+
+    /// What a client is to be told of an address.
+    private func url(_ address: ListenAddress) -> String {
+        "\(configuration.tls?.applies(to: address) == true ? "https" : "http")://\(address)"
     }
 
     /// Returns when the server has ended in order.
@@ -157,12 +170,15 @@ package final class Server: Sendable {
 
     private static let adminDrainNanoseconds: UInt64 = 1_000_000_000
 
-    /// Reads the keys file again; a bad one leaves the keys as they are.
-    package func reloadKeys() {
-        guard let keys else {
-            logger.notice("SIGHUP: there is no keys file to read again")
-            return
-        }
+    /// Reads the files of keys and of certificates again; bad ones leave things as they are.
+    package func reloadFiles() {
+        if keys == nil, certificates == nil { logger.notice("SIGHUP: there is no file to read again") }
+        certificates?.reload()
+        reloadKeys()
+    }
+
+    private func reloadKeys() {
+        guard let keys else { return }
         do throws(ConfigurationError) {
             let count = try keys.reload()
             logger.notice("the API keys were read again", metadata: ["auth.keys": "\(count)"])
@@ -192,6 +208,6 @@ package final class Server: Sendable {
                 self.drain()
             }
         }
-        life.keep(ends + [SignalSource(SIGHUP) { [weak self] in self?.reloadKeys() }])
+        life.keep(ends + [SignalSource(SIGHUP) { [weak self] in self?.reloadFiles() }])
     }
 }

@@ -51,6 +51,7 @@ package final class ServiceMetrics: Sendable {
     private let modelInfo: GaugeFamily
     private let reloadsSucceeded: Counter
     private let reloadsFailed: Counter
+    let tls: TLSMetrics
 
     package init(registry: MetricRegistry, scheduler: SchedulerConfiguration, window: Int) {
         self.registry = registry
@@ -141,6 +142,7 @@ package final class ServiceMetrics: Sendable {
         )
         reloadsSucceeded = reloads.with("success")
         reloadsFailed = reloads.with("failure")
+        tls = TLSMetrics(registry: registry)
         registry.gauge(
             "genrec_build_info",
             help: "The build of this process; always 1.",

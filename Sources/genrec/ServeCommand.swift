@@ -19,6 +19,12 @@ struct ServeCommand: AsyncParsableCommand {
     var bundle: String?
     @Option(help: "HOST:PORT, [IPV6]:PORT or unix:PATH; port 0 takes a free one.")
     var listen: String?
+    @Option(help: "A PEM file: the server's certificate, and those between it and the root. With it TCP is HTTPS.")
+    var tlsCertificate: String?
+    @Option(help: "A PEM file: the certificate's private key.")
+    var tlsKey: String?
+    @Option(help: "A PEM file: clients have to show a certificate from one of these.")
+    var tlsClientCa: String?
     @Option(help: "cpu or ascend:N.")
     var device: String?
     @Option(help: "f32, bf16 or int8: the type weights are packed in.")
@@ -30,6 +36,9 @@ struct ServeCommand: AsyncParsableCommand {
         var flags: [String: String] = [:]
         flags["bundle"] = bundle
         flags["http.listen"] = listen
+        flags["tls.certificate"] = tlsCertificate
+        flags["tls.key"] = tlsKey
+        flags["tls.client_ca"] = tlsClientCa
         flags["engine.device"] = device
         flags["engine.dtype"] = dtype
         flags["engine.threads"] = threads.map(String.init)

@@ -2,6 +2,7 @@
 // and freed again does not show here.
 
 import CLinux
+import TLSTesting
 import Testing
 
 @testable import HTTP
@@ -51,6 +52,37 @@ private func heapInUse() -> Int { Int(CLinux_heap_bytes_in_use()) }
             let after = heapInUse()
             // A leak of one octet a request would be 2000; the test's own strings come and go.
             #expect(after - before < 20_000)
+        }
+    }
+
+    /// OpenSSL has buffers of two records, 34 KB, for a connection that is at work; an idle one gives them back.
+    @Test(arguments: [TLSTestVersion.tls12, .tls13]) func idleTLSConnection_holdsNoBuffers(
+        _ version: TLSTestVersion
+    ) async {
+        await #expect(processExitsWith: .success) { [version] in
+            let fixture = try TLSFixture()
+            let handler = TestHandler { request, exchange in
+                exchange.respond(HTTPResponse(status: 200, body: request.body))
+            }
+            let server = try fixture.server(handler: handler)
+            let body = String(repeating: "x", count: 60_000)
+            func connect(_ count: Int) throws -> [TestClient] {
+                try (0..<count).map { _ in
+                    let client = try TestClient(server.address, tls: fixture.options(version))
+                    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+                    let isWhole = client.readReply().hasSuffix(body)
+                    #expect(isWhole)
+                    client.forgetTLS()
+                    return client
+                }
+            }
+            let first = try connect(20)
+            let before = heapInUse()
+            let count = 100
+            let clients = try connect(count)
+            let each = (heapInUse() - before) / count
+            #expect(each < 30_000, "\(each) bytes a connection")
+            #expect(server.server.connectionCount == first.count + clients.count)
         }
     }
 }

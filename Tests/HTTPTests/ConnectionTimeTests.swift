@@ -31,6 +31,16 @@ private let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
         #expect(script.finishOutput() == ("", .close))
     }
 
+    @Test func firstByte_countsFromTheEndOfAHandshake() {
+        var script = script()
+        script.now += 60 * ScriptedConnection.second
+        script.connection.begin(now: script.now)
+        script.pass(seconds: 4.9)
+        #expect(script.connection.nextEnding(now: script.now) == .none)
+        script.pass(seconds: 0.1)
+        #expect(script.finishOutput() == ("", .close))
+    }
+
     @Test func idle_closesSilently() {
         var script = script()
         script.receive(get)

@@ -7,7 +7,7 @@ import Testing
 @testable import HTTP
 
 /// How long and from where to fuzz.
-private struct Campaign {
+struct Campaign {
     private let deadline: UInt64?
     private let rounds: Int
     let seed: UInt64

@@ -1,7 +1,9 @@
 // A client on a raw, blocking socket, which does exactly what the test says: no library between the test and the octets.
+// A client that has shaken hands sends and reads through TLS.
 
 import CLinux
 import Glibc
+import TLSTesting
 import Testing
 
 @testable import HTTP
@@ -18,6 +20,8 @@ final class TestClient {
 
     let fd: Int32
     private var isClosed = false
+    /// nil: octets travel as they are.
+    private(set) var tls: TLSTestStream?
 
     /// Connects. `receiveBuffer` makes the client's window small.
     init(_ address: ListenAddress, receiveBuffer: Int32? = nil) throws {
@@ -33,6 +37,34 @@ final class TestClient {
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, length)
         guard socketAddress.withSockaddr({ connect(fd, $0, $1) }) == 0 else { throw ConnectFailure(code: errno) }
     }
+
+    /// Connects and shakes hands. `pieceBytes`: no more octets are sent at once.
+    convenience init(
+        _ address: ListenAddress,
+        tls options: TLSTestOptions,
+        receiveBuffer: Int32? = nil,
+        pieceBytes: Int = .max
+    ) throws {
+        try self.init(address, receiveBuffer: receiveBuffer)
+        try startTLS(options, pieceBytes: pieceBytes)
+    }
+
+    /// Shakes hands on the connection as it is.
+    func startTLS(_ options: TLSTestOptions, pieceBytes: Int = .max) throws {
+        if pieceBytes < .max { _ = CLinux_set_no_delay(fd) }
+        let stream = try TLSTestStream(options) { [unowned self] bytes in
+            for start in stride(from: 0, to: bytes.count, by: min(pieceBytes, bytes.count)) {
+                sendOctets(Array(bytes[start...].prefix(pieceBytes)))
+            }
+        } receive: { [unowned self] in
+            readOctets(limit: 65_536)
+        }
+        try stream.shakeHands()
+        tls = stream
+    }
+
+    /// Frees the client's side of TLS; the connection stays open.
+    func forgetTLS() { tls = nil }
 
     deinit { close() }
 
@@ -54,6 +86,12 @@ final class TestClient {
 
     /// Sends all, or what the server takes before it closes.
     func send(_ bytes: [UInt8]) {
+        // A server that ends the connection is seen at the next read.
+        if let tls { try? tls.write(bytes) } else { sendOctets(bytes) }
+    }
+
+    /// Sends past TLS.
+    func sendOctets(_ bytes: [UInt8]) {
         var sent = 0
         while sent < bytes.count {
             let count = bytes[sent...].withUnsafeBytes { Glibc.send(fd, $0.baseAddress, $0.count, CLinux_MSG_NOSIGNAL) }
@@ -64,6 +102,12 @@ final class TestClient {
 
     /// What has come, at most `limit` octets; nil at the end of the stream, or if the connection was reset.
     func read(limit: Int = 65_536) -> [UInt8]? {
+        guard let tls else { return readOctets(limit: limit) }
+        return (try? tls.read(limit: limit)) ?? nil
+    }
+
+    /// Reads past TLS.
+    func readOctets(limit: Int = 65_536) -> [UInt8]? {
         var buffer = [UInt8](repeating: 0, count: limit)
         let count = recv(fd, &buffer, limit, 0)
         return count > 0 ? Array(buffer[..<count]) : nil

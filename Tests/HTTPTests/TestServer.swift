@@ -46,6 +46,9 @@ struct EventCounts: Sendable {
     var cancelled = 0
     var leftOut = 0
     var records: [ReplyRecord] = []
+    var fullHandshakes = 0
+    var resumedHandshakes = 0
+    var failedHandshakes: [TLSHandshakeFailure] = []
 
     mutating func add(_ event: HTTPEvent) {
         switch event {
@@ -56,6 +59,8 @@ struct EventCounts: Sendable {
         case .exchangeCancelled: cancelled += 1
         case .fieldLeftOut: leftOut += 1
         case .replyFinished(let record): records.append(record)
+        case .handshakeFinished(let isResumed): if isResumed { resumedHandshakes += 1 } else { fullHandshakes += 1 }
+        case .handshakeFailed(let failure, _): failedHandshakes.append(failure)
         }
     }
 }

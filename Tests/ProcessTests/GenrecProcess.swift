@@ -120,12 +120,12 @@ final class RunningServer {
         errors = StreamCollector(errorPipe.fileHandleForReading)
         let line = Self.firstLine(of: output.fileHandleForReading)
         readyLine = line
-        guard let match = line.firstMatch(of: #/http://127\.0\.0\.1:(\d+)/#), let port = UInt16(match.1) else {
+        guard let match = line.firstMatch(of: #/https?://127\.0\.0\.1:(\d+)/#), let port = UInt16(match.1) else {
             process.terminate()
             throw Genrec.Failure(description: "the server did not become ready: \(line) \(errors.waitForEnd())")
         }
         self.port = port
-        adminPort = line.firstMatch(of: #/admin http://127\.0\.0\.1:(\d+)/#).flatMap { UInt16($0.1) }
+        adminPort = line.firstMatch(of: #/admin https?://127\.0\.0\.1:(\d+)/#).flatMap { UInt16($0.1) }
     }
 
     private static func firstLine(of handle: FileHandle) -> String {

@@ -2,6 +2,7 @@
 // wrong; what it takes for a reply is strict.
 
 import Foundation
+import TLSTesting
 
 /// A reply to one request.
 struct TestReply {
@@ -49,6 +50,8 @@ struct TestReply {
 final class TestConnection {
     private let descriptor: Int32
     private var buffered: [UInt8] = []
+    /// nil: plain HTTP.
+    private(set) var tls: TLSTestStream?
 
     init(port: UInt16) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -67,11 +70,27 @@ final class TestConnection {
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
 
+    /// Connects and shakes hands.
+    convenience init(port: UInt16, tls options: TLSTestOptions) throws {
+        try self.init(port: port)
+        let stream = try TLSTestStream(options) { [unowned self] bytes in
+            try sendOctets(bytes)
+        } receive: { [unowned self] in
+            try receiveOctets()
+        }
+        try stream.shakeHands()
+        tls = stream
+    }
+
     deinit { close(descriptor) }
 
     func send(_ text: String) throws { try send(Array(text.utf8)) }
 
     func send(_ bytes: [UInt8]) throws {
+        if let tls { try tls.write(bytes) } else { try sendOctets(bytes) }
+    }
+
+    private func sendOctets(_ bytes: [UInt8]) throws {
         var sent = 0
         while sent < bytes.count {
             let count = bytes[sent...].withUnsafeBytes {
@@ -183,11 +202,18 @@ final class TestConnection {
 
     /// False at the end of the stream.
     private func fill() throws -> Bool {
+        let bytes = if let tls { try tls.read(limit: 65_536) } else { try receiveOctets() }
+        guard let bytes else { return false }
+        buffered += bytes
+        return true
+    }
+
+    /// nil at the end of the connection.
+    private func receiveOctets() throws -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: 65_536)
         let count = recv(descriptor, &bytes, bytes.count, 0)
-        if count < 0, errno == ECONNRESET { return false }
+        if count < 0, errno == ECONNRESET { return nil }
         guard count >= 0 else { throw Genrec.Failure(description: "no reply: \(errno)") }
-        buffered.append(contentsOf: bytes[..<count])
-        return count > 0
+        return count > 0 ? Array(bytes[..<count]) : nil
     }
 }

@@ -16,6 +16,8 @@ package struct ServiceConfiguration: Sendable {
     package var adminHTTP: HTTPServerConfiguration?
     /// Path of the file of API keys; nil: callers need none.
     package var keysFile: String?
+    /// The files that the TCP addresses of both listeners speak TLS with; nil: they speak plain HTTP.
+    package var tls: TLSSettings?
     package var compute: ComputeSettings
     package var scheduler: SchedulerConfiguration
     /// What one request may ask for.
@@ -45,6 +47,8 @@ package struct ServiceConfiguration: Sendable {
         http = try Self.http(reader)
         adminHTTP = try Self.adminHTTP(reader, beside: http)
         keysFile = reader.text("auth.keys_file")
+        let addresses = http.addresses + (adminHTTP?.addresses ?? [])
+        tls = try TLSSettings(reader, addresses: addresses)
         compute = try Self.compute(reader)
         scheduler = try Self.scheduler(reader)
         limits = try Self.limits(reader)
@@ -75,6 +79,7 @@ package struct ServiceConfiguration: Sendable {
             let milliseconds = try reader.integer("http.\(key)", default: fallback, in: 10...86_400_000)
             timeouts[keyPath: path] = .milliseconds(milliseconds)
         }
+        try timeout("tls_handshake_timeout_ms", \.handshake)
         try timeout("first_byte_timeout_ms", \.firstByte)
         try timeout("header_timeout_ms", \.header)
         try timeout("body_window_ms", \.bodyWindow)

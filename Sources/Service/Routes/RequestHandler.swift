@@ -131,6 +131,13 @@ package final class RequestHandler: HTTPHandler {
             logger.warning("accepting a connection failed", metadata: ["errno": "\(errno)"])
         case .fieldLeftOut(let name):
             logger.error("a reply's header was left out: it had a control character", metadata: ["header": "\(name)"])
+        case .handshakeFinished(let isResumed): metrics.tls.count(isResumed: isResumed)
+        case .handshakeFailed(let failure, let detail):
+            metrics.tls.count(failure)
+            logger.debug(
+                "a TLS handshake failed",
+                metadata: ["tls.failure": "\(failure.rawValue)", "tls.reason": "\(detail)"]
+            )
         case .connectionRefused, .exchangeCancelled: break
         }
     }

@@ -31,6 +31,7 @@ import Testing
         ("http.max_connections_per_address", 1, 1_048_576), ("http.max_request_line_bytes", 64, 16_777_216),
         ("http.max_header_bytes", 64, 16_777_216), ("http.max_header_count", 1, 65_536),
         ("http.max_body_bytes", 0, 1_073_741_824), ("http.max_read_ahead_bytes", 1, 1_073_741_824),
+        ("http.tls_handshake_timeout_ms", 10, 86_400_000), ("tls.session_lifetime_s", 60, 604_800),
         ("http.first_byte_timeout_ms", 10, 86_400_000), ("http.header_timeout_ms", 10, 86_400_000),
         ("http.body_window_ms", 10, 86_400_000), ("http.idle_timeout_ms", 10, 86_400_000),
         ("http.write_stall_timeout_ms", 10, 86_400_000), ("http.linger_timeout_ms", 10, 86_400_000),
@@ -99,6 +100,22 @@ import Testing
         #expect(admin.loops == 1 && admin.limits == configuration.http.limits && admin.limits.bodyBytes == 77)
     }
 
+    @Test func tls_NeedsCertificateAndKey_AndATCPAddress() throws {
+        let pair = ["tls.certificate": "a.pem", "tls.key": "b.pem"]
+        let tls = try #require(try ServiceConfiguration(flags: pair, environment: [:]).tls)
+        #expect(tls.certificate == "a.pem" && tls.key == "b.pem" && tls.clientCA == nil)
+        #expect(tls.sessionLifetimeSeconds == 3_600)
+        for (flags, missing) in [
+            (["tls.key": "b"], "tls.certificate"), (["tls.certificate": "a"], "tls.key"),
+            (["tls.client_ca": "c"], "tls.certificate"), (["tls.client_ca": "c", "tls.certificate": "a"], "tls.key"),
+        ] {
+            #expect(Self.refusal(flags)?.hasSuffix("so \(missing) must be set, too") == true)
+        }
+        let local = pair.merging(["http.listen": "unix:/a"]) { $1 }
+        #expect(Self.refusal(local)?.contains("no TCP address") == true)
+        #expect(Self.refusal(local.merging(["admin.listen": "127.0.0.1:1"]) { $1 }) == nil)
+    }
+
     @Test func documentedFile_HasEveryKey_AtItsDefault() throws {
         let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Config/genrec.yaml").path
@@ -111,6 +128,7 @@ import Testing
         #expect(documented.http.limits == defaults.http.limits)
         #expect(documented.http.timeouts == defaults.http.timeouts)
         #expect(documented.adminHTTP == nil && documented.keysFile == nil && documented.bundlePath == nil)
+        #expect(documented.tls == nil)
         #expect(documented.compute == defaults.compute)
         #expect(documented.drainTimeoutNanoseconds == defaults.drainTimeoutNanoseconds)
         #expect(documented.logLevel == defaults.logLevel && documented.logFormat == defaults.logFormat)

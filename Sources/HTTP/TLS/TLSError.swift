@@ -1,0 +1,49 @@
+// What can be wrong with the files that TLS is set up from.
+
+/// A certificate, key or client CA that cannot be used.
+package struct TLSError: Error, Equatable, CustomStringConvertible {
+    /// Which of the files is meant.
+    package enum Subject: Sendable {
+        case certificate
+        case key
+        case clientCA
+        /// None of them: OpenSSL has no memory or no algorithm.
+        case library
+    }
+
+    package let subject: Subject
+    /// What is said of the file: a sentence without its subject, "has no certificate in PEM form".
+    package let message: String
+
+    init(_ subject: Subject, _ message: String) {
+        self.subject = subject
+        self.message = message
+    }
+
+    package var description: String {
+        let name =
+            switch subject {
+            case .certificate: "the certificate"
+            case .key: "the key"
+            case .clientCA: "the client CA"
+            case .library: "OpenSSL"
+            }
+        return "\(name) \(message)"
+    }
+}
+
+/// Certificate, key and client CA as their files have them.
+package struct TLSMaterial: Sendable, Equatable {
+    /// PEM: the server's certificate, then those between it and the root, in order.
+    package var certificate: [UInt8]
+    /// PEM: the certificate's private key, not encrypted.
+    package var key: [UInt8]
+    /// PEM: the certificates that clients' certificates must come from; nil: clients need none.
+    package var clientCA: [UInt8]?
+
+    package init(certificate: [UInt8], key: [UInt8], clientCA: [UInt8]? = nil) {
+        self.certificate = certificate
+        self.key = key
+        self.clientCA = clientCA
+    }
+}

@@ -1,0 +1,48 @@
+// Why TLS handshakes fail, in as few kinds as an operator can act upon. The alert that the client gets is OpenSSL's.
+
+import COpenSSL
+
+/// A kind of failure; the raw value is a label of metrics.
+package enum TLSHandshakeFailure: String, Sendable, CaseIterable {
+    /// It took too long.
+    case timeout
+    /// The client closed in the middle.
+    case disconnected
+    /// The client spoke HTTP and not TLS. It is answered with 400.
+    case plainHTTP = "plain_http"
+    /// The client has neither TLS 1.2 nor 1.3.
+    case unsupportedVersion = "unsupported_version"
+    /// No cipher, group or signature algorithm in common.
+    case noSharedAlgorithm = "no_shared_algorithm"
+    /// The client named application protocols, HTTP/1.1 not among them.
+    case noSharedProtocol = "no_shared_protocol"
+    /// The client showed no certificate, or one that is not good.
+    case clientCertificate = "client_certificate"
+    /// The client refused; mostly it does not trust the server's certificate.
+    case clientAlert = "client_alert"
+    /// Something else, such as octets that are no TLS.
+    case malformed
+
+    /// The kind of an error of libssl, by its reason code.
+    init(reason: Int32) {
+        switch reason {
+        case SSL_R_HTTP_REQUEST, SSL_R_HTTPS_PROXY_REQUEST:
+            self = .plainHTTP
+        case SSL_R_UNSUPPORTED_PROTOCOL, SSL_R_VERSION_TOO_LOW, SSL_R_WRONG_SSL_VERSION, SSL_R_UNKNOWN_SSL_VERSION,
+            SSL_R_BAD_PROTOCOL_VERSION_NUMBER, SSL_R_BAD_LEGACY_VERSION:
+            self = .unsupportedVersion
+        case SSL_R_NO_SHARED_CIPHER, SSL_R_NO_SHARED_GROUPS, SSL_R_NO_SUITABLE_GROUPS, SSL_R_NO_SUITABLE_KEY_SHARE,
+            SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS, SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM,
+            SSL_R_NO_SUITABLE_DIGEST_ALGORITHM:
+            self = .noSharedAlgorithm
+        case SSL_R_NO_APPLICATION_PROTOCOL:
+            self = .noSharedProtocol
+        case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, SSL_R_CERTIFICATE_VERIFY_FAILED:
+            self = .clientCertificate
+        case _ where reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256:
+            self = .clientAlert
+        default:
+            self = .malformed
+        }
+    }
+}

@@ -1,0 +1,55 @@
+// Whether files have changed, by what stat(2) says of them. It follows symbolic links, so a swap of a link on the path, as
+// Kubernetes does with mounted secrets, shows as another inode. inotify would see neither such links' targets nor
+// network file systems.
+
+internal import Glibc
+
+/// What tells one state of a file from another.
+struct FileFingerprint: Equatable {
+    private let device: UInt64
+    private let inode: UInt64
+    private let size: Int
+    /// Contents, then contents and rights, in nanoseconds.
+    private let modified: Int
+    private let changed: Int
+
+    /// nil if there is no such file, or it cannot be asked for.
+    init?(path: String) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+        size = Int(status.st_size)
+        modified = status.st_mtim.tv_sec &* 1_000_000_000 &+ status.st_mtim.tv_nsec
+        changed = status.st_ctim.tv_sec &* 1_000_000_000 &+ status.st_ctim.tv_nsec
+    }
+}
+
+/// Decides when files that belong together are to be read again.
+struct FileWatch<State: Equatable> {
+    /// What was read last.
+    private var used: State
+    /// What was seen at the last look.
+    private var seen: State
+
+    /// - Parameter state: of the files, taken before they were read.
+    init(used state: State) {
+        used = state
+        seen = state
+    }
+
+    /// Looks at the files' present state. True if they are to be read: they are not what was read last, and they were the
+    /// same at the last look, so that whoever replaces them one by one has come to the end. Each state is read once.
+    mutating func shouldRead(_ state: State) -> Bool {
+        defer { seen = state }
+        guard state != used, state == seen else { return false }
+        used = state
+        return true
+    }
+
+    /// The files are being read in this state for another reason.
+    mutating func note(used state: State) {
+        used = state
+        seen = state
+    }
+}
