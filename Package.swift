@@ -59,7 +59,7 @@ let package = Package(
         ),
 
         // The rooms below. HTTP and Engine never see each other.
-        .target(name: "HTTP", dependencies: ["CLinux"], swiftSettings: swiftSettings),
+        .target(name: "HTTP", dependencies: ["CLinux", "CZlib"], swiftSettings: swiftSettings),
         .target(
             name: "Engine",
             dependencies: [
@@ -95,7 +95,7 @@ let package = Package(
             path: "Tests/DeviceConformance",
             swiftSettings: swiftSettings
         ),
-        .testTarget(name: "HTTPTests", dependencies: ["HTTP", "CLinux"], swiftSettings: swiftSettings),
+        .testTarget(name: "HTTPTests", dependencies: ["HTTP", "CLinux", "CZlib"], swiftSettings: swiftSettings),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "Models", "Compute"], swiftSettings: swiftSettings),
         .testTarget(name: "ModelsTests", dependencies: ["Models", "Compute"], swiftSettings: swiftSettings),
         .testTarget(

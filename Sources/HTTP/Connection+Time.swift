@@ -87,6 +87,7 @@ extension Connection {
         input = .closed
         inputEnded = true
         pendingRefusal = nil
+        encoder = nil
         output.removeAll()
     }
 

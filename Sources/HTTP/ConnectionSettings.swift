@@ -3,6 +3,7 @@
 /// What every connection of a server is told.
 final class ConnectionSettings: Sendable {
     let limits: HTTPLimits
+    let compression: HTTPCompression
     let firstByte: UInt64
     let header: UInt64
     let bodyWindow: UInt64
@@ -12,8 +13,9 @@ final class ConnectionSettings: Sendable {
     let writeStall: UInt64
     let linger: UInt64
 
-    init(limits: HTTPLimits, timeouts: HTTPTimeouts) {
+    init(limits: HTTPLimits, timeouts: HTTPTimeouts, compression: HTTPCompression = HTTPCompression()) {
         self.limits = limits
+        self.compression = compression
         firstByte = timeouts.firstByte.nanoseconds
         header = timeouts.header.nanoseconds
         bodyWindow = timeouts.bodyWindow.nanoseconds

@@ -47,6 +47,13 @@ package struct HTTPRequestHead: Sendable {
         }
     }
 
+    /// How the client says that the body is coded. A gzip body is inflated before `requestReceived`; one of an unknown
+    /// coding is handed over as it came, so whoever looks at bodies refuses it (415, with Accept-Encoding).
+    package var contentCoding: ContentCoding { parsed.contentCoding }
+
+    /// Which codings of a reply the client takes.
+    package var acceptedCodings: AcceptedCodings { parsed.acceptedCodings }
+
     /// The value of the first field of that name, which is given in lower case; nil if there is none. Octets that are not
     /// UTF-8 become U+FFFD.
     package func header(_ lowercaseName: String) -> String? {
@@ -92,7 +99,7 @@ package struct HTTPRequestHead: Sendable {
 /// One complete request.
 package struct HTTPRequest: Sendable {
     package var head: HTTPRequestHead
-    /// The content, transfer coding removed.
+    /// The content, transfer coding and gzip removed.
     package var body: [UInt8]
     /// When the last octet had arrived: nanoseconds of CLOCK_MONOTONIC.
     package var receivedAt: UInt64

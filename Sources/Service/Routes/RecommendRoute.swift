@@ -22,13 +22,13 @@ extension RequestHandler {
                 headers: [("Accept-Post", Self.jsonType)]
             )
         }
-        if let coding = head.combinedHeader("content-encoding"), coding.lowercased() != "identity" {
+        if head.contentCoding == .unknown {
             return problem(
                 415,
-                "the content coding must be identity",
+                "the content coding must be gzip, once, or identity",
                 route,
                 requestIDs.id(for: head),
-                headers: [("Accept-Encoding", "identity")]
+                headers: [("Accept-Encoding", "gzip, identity")]
             )
         }
         let form = ReplyForm.choose(accept: head.combinedHeader("accept"), wantsStream: false)

@@ -26,6 +26,7 @@ package final class RequestHandler: HTTPHandler {
     /// Where batches are read and written, which can take a while each.
     let batches = DispatchQueue(label: "genrec.batches", qos: .utility)
     private let maximumBodyBytes: Int
+    private let offersGzip: Bool
     private let draining = Atomic<Bool>(false)
 
     init(
@@ -46,6 +47,7 @@ package final class RequestHandler: HTTPHandler {
         self.requestIDs = requestIDs
         self.logger = logger
         maximumBodyBytes = configuration.http.limits.bodyBytes
+        offersGzip = configuration.http.compression.isOffered
         codec = RecommendCodec(limits: configuration.limits)
         contract = Contract(listener: listener, limits: configuration.limits, hasKeys: keys != nil)
     }
@@ -87,6 +89,10 @@ package final class RequestHandler: HTTPHandler {
             )
         }
         if let refusal = refusalOfAccess(head, route) { return .reject(refusal) }
+        guard head.acceptedCodings.choose(offersGzip: offersGzip) != nil else {
+            let detail = "Accept-Encoding leaves neither identity nor gzip, as which replies come"
+            return .reject(problem(406, detail, route, requestIDs.id(for: head)))
+        }
         switch route {
         case .recommend, .batch:
             if let refusal = refusalOfRepresentation(head, route) { return .reject(refusal) }
