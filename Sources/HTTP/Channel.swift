@@ -186,6 +186,12 @@ struct ChannelState {
         case .shutdownWrite:
             transport.shutdownWrite()
             return false
+        case .reset:
+            // The descriptor is the lower half of the token.
+            Syscall.resetOnClose(Int32(truncatingIfNeeded: token))
+            report(&context)
+            transport.close()
+            return true
         case .close:
             report(&context)
             transport.close()

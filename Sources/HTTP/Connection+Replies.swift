@@ -162,9 +162,11 @@ extension Connection {
     }
 
     /// The streamed reply cannot be completed. What has been sent is still written, then the connection closes without
-    /// the last chunk, so that the client sees the truncation (RFC 9112 §8).
+    /// the last chunk, so that the client sees the truncation (RFC 9112 §8). To HTTP/1.0 closing is the mark of a complete
+    /// reply; there the connection is reset instead, at the price of what the kernel has not sent yet.
     mutating func abort(now: UInt64) {
-        guard input == .exchange, case .streaming = reply else { return }
+        guard input == .exchange, case .streaming(let framing, _) = reply else { return }
+        endsByReset = framing == .untilClose
         account(status: streamStatus, label: streamLabel, isFromHandler: true, end: nil)
         finishReply(keeps: false, now: now)
     }

@@ -86,6 +86,8 @@ struct Connection {
     var isDraining = false
     var pendingRefusal: Refusal?
     var isCancelPending = false
+    /// The reply was cut short, and closing in order would say that it was whole.
+    var endsByReset = false
     var records: [PendingRecord] = []
     /// The name of a reply's field that had to be left out.
     var leftOutField: String?

@@ -216,7 +216,7 @@ private struct RequestMutator {
             case .shutdownWrite:
                 if isShut { return "shut twice" }
                 isShut = true
-            case .close: return judge(&script)
+            case .close, .reset: return judge(&script)
             }
             if isShut, !script.connection.output.isEmpty { return "output after the write side was shut" }
             if let broken = judge(&script) { return broken }

@@ -120,6 +120,20 @@ final class TestConnection {
         return String(decoding: buffered, as: UTF8.self)
     }
 
+    /// Everything up to and including `mark`.
+    func receive(until mark: String) throws -> String { try read(until: mark) + mark }
+
+    /// Reads to the end of the connection; whether that was an error and no orderly end.
+    func endsByReset() throws -> Bool {
+        var bytes = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = recv(descriptor, &bytes, bytes.count, 0)
+            if count < 0, errno == ECONNRESET { return true }
+            guard count >= 0 else { throw Genrec.Failure(description: "no end: \(errno)") }
+            if count == 0 { return false }
+        }
+    }
+
     /// Reads one reply.
     func receive(hasBody: Bool = true) throws -> TestReply {
         let head = try read(until: "\r\n\r\n")

@@ -188,6 +188,11 @@ extension RequestHandler {
 }
 
 extension ProblemDetails {
+    /// What the engine says was wrong.
+    init(_ error: EngineError, _ requestID: String) {
+        self.init(error.status, error.message, requestID)
+    }
+
     /// A problem with the phrase of its status.
     init(_ status: Int, _ detail: String, _ requestID: String) {
         self.init(
