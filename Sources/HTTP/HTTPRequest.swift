@@ -72,11 +72,25 @@ package struct HTTPRequestHead: Sendable {
         }
     }
 
+    /// Whether the first field of that name (in lower case) has exactly this value. Makes no string.
+    package func header(_ lowercaseName: String, is value: StaticString) -> Bool {
+        var name = lowercaseName
+        return name.withUTF8 { name in
+            guard let field = parsed.fields.first(where: { isNamed($0, name) }) else { return false }
+            return bytes.span.extracting(field.value.range).equals(value)
+        }
+    }
+
     /// The values of all fields of that name joined by ", ", which for a list means the same (RFC 9110 §5.3).
     package func combinedHeader(_ lowercaseName: String) -> String? {
-        let values = headers(lowercaseName)
-        guard let first = values.first else { return nil }
-        return values.dropFirst().reduce(first) { $0 + ", " + $1 }
+        var name = lowercaseName
+        return name.withUTF8 { name in
+            var combined: String?
+            for field in parsed.fields where isNamed(field, name) {
+                combined = combined.map { $0 + ", " + text(field.value) } ?? text(field.value)
+            }
+            return combined
+        }
     }
 
     /// All fields in their order, names as sent.

@@ -55,9 +55,10 @@ struct ParsedHead: Sendable, Equatable {
 
     /// Ready for the next request; storage is kept.
     mutating func reset() {
-        var kept = fields
+        // Exchanged, not copied: storage with two owners would not be kept.
+        var kept: [FieldRange] = []
+        swap(&kept, &fields)
         kept.removeAll(keepingCapacity: true)
-        fields = []
         self = ParsedHead()
         fields = kept
     }

@@ -120,6 +120,12 @@ final class TestConnection {
         return String(decoding: buffered, as: UTF8.self)
     }
 
+    /// Makes closing, which happens when the test lets go of the connection, a reset.
+    func reset() {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    }
+
     /// Everything up to and including `mark`.
     func receive(until mark: String) throws -> String { try read(until: mark) + mark }
 

@@ -12,8 +12,11 @@ extension RequestHandler {
     /// Whether the body could not be read or the reply could not be understood, by the head alone (RFC 9110, sections 8.3,
     /// 8.4 and 12.5.1); nil: neither.
     func refusalOfRepresentation(_ head: HTTPRequestHead, _ route: Route) -> HTTPResponse? {
-        let type = head.header("content-type").map(MediaType.init)
-        guard type?.isJSON == true else {
+        // The one spelling that nearly every caller uses needs no work.
+        let isJSON =
+            head.header("content-type", is: "application/json")
+            || head.header("content-type").map { MediaType($0).isJSON } ?? false
+        guard isJSON else {
             return problem(
                 415,
                 "the content type must be application/json",

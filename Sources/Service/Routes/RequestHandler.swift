@@ -142,14 +142,14 @@ package final class RequestHandler: HTTPHandler {
     }
 
     private func count(_ record: ReplyRecord) {
-        let route = Route(number: record.label)
-        let method = record.method?.description ?? "none"
-        metrics.replied(route, method: method, status: record.status, nanoseconds: record.durationNanoseconds)
+        let request = RepliedRequest(route: Route(number: record.label), method: record.method, status: record.status)
+        metrics.replied(request, nanoseconds: record.durationNanoseconds)
         guard logger.logLevel <= .debug else { return }
         logger.debug(
             "replied",
             metadata: [
-                "http.route": "\(route.label)", "http.method": "\(method)", "http.status": "\(record.status)",
+                "http.route": "\(request.route.label)", "http.method": "\(request.methodName)",
+                "http.status": "\(record.status)",
                 "http.bytes": "\(record.byteCount)", "http.duration_us": "\(record.durationNanoseconds / 1_000)",
                 "http.complete": "\(record.isComplete)",
             ]
