@@ -11,6 +11,7 @@ enum Octet {
     static let space: UInt8 = 0x20
     static let percent: UInt8 = 0x25
     static let comma: UInt8 = 0x2C
+    static let point: UInt8 = 0x2E
     static let slash: UInt8 = 0x2F
     static let zero: UInt8 = 0x30
     static let colon: UInt8 = 0x3A
@@ -99,12 +100,16 @@ extension Span<UInt8> {
         var start = 0
         while start <= count {
             let end = firstIndex(of: Octet.comma, in: start..<count) ?? count
-            var lower = start
-            var upper = end
-            while lower < upper, self[lower].isSpaceOrTab { lower += 1 }
-            while upper > lower, self[upper - 1].isSpaceOrTab { upper -= 1 }
-            body(extracting(lower..<upper))
+            body(extracting(trimming(start..<end)))
             start = end + 1
         }
+    }
+
+    /// The part of `range` without the spaces and tabs around it.
+    func trimming(_ range: Range<Int>) -> Range<Int> {
+        var (lower, upper) = (range.lowerBound, range.upperBound)
+        while lower < upper, self[lower].isSpaceOrTab { lower += 1 }
+        while upper > lower, self[upper - 1].isSpaceOrTab { upper -= 1 }
+        return lower..<upper
     }
 }

@@ -50,7 +50,8 @@ final class Channel {
 
 /// Everything about one connection on one loop.
 struct ChannelState {
-    /// No more than this is read from one connection while others wait.
+    /// No more than this, as it is sent and as it is inflated, is read from one connection while others wait. A single
+    /// request is not divided.
     private static let readBudget = 262_144
     /// A spare output buffer that has grown beyond this is given up.
     private static let spareLimit = 65_536
@@ -65,6 +66,9 @@ struct ChannelState {
     /// Octets that were read and not used: part of a head, or requests read ahead. Those before `unreadStart` are used.
     private var unread: [UInt8] = []
     private var unreadStart = 0
+    /// Octets of content that may still be delivered before others have their turn, and whether they must have it now.
+    private var contentBudget = ChannelState.readBudget
+    private var isPaused = false
     /// The socket may have something to read or room to write; false after it has said otherwise.
     private var isReadable = false
     private var isWritable: Bool
@@ -85,8 +89,11 @@ struct ChannelState {
         if transport.needsHandshake { handshakeDeadline = now &+ connection.settings.handshake }
     }
 
-    /// There is more to read, and leave to read it; the loop comes back after it has seen to the others.
-    var wantsTurn: Bool {
+    /// There is more to do; the loop comes back after it has seen to the others.
+    var wantsTurn: Bool { isPaused || wantsRead }
+
+    /// There is more to read, and leave to read it.
+    private var wantsRead: Bool {
         isReadable && handshakeDeadline == nil && connection.wantsInput(unread: unread.count - unreadStart)
     }
 
@@ -152,8 +159,10 @@ struct ChannelState {
     /// Reads what there is, within the budget, and runs the state machine over it.
     mutating func read(_ context: inout LoopContext) {
         var budget = ChannelState.readBudget
+        contentBudget = ChannelState.readBudget
+        isPaused = false
         connection.output.borrowBuffer(from: &context.spareOutput)
-        while wantsTurn, budget > 0 {
+        while wantsRead, budget > 0, !isPaused {
             // While a request is being answered, only what may be read ahead.
             let room = max(1, connection.settings.limits.readAheadBytes - (unread.count - unreadStart))
             let size = min(context.readBuffer.bytes.count, connection.input == .exchange ? room : .max)
@@ -225,7 +234,7 @@ struct ChannelState {
         repeat {
             use(UnsafeRawBufferPointer(start: nil, count: 0), &context)
             flush(&context)
-        } while unread.count > unreadStart && connection.canTakeRequest && isWritable
+        } while unread.count > unreadStart && connection.canTakeRequest && isWritable && !isPaused
         connection.output.returnBuffer(to: &context.spareOutput, limit: ChannelState.spareLimit)
         report(&context)
     }
@@ -238,6 +247,12 @@ struct ChannelState {
         case .shutdownWrite:
             transport.shutdownWrite(isOrderly: !connection.isTruncated)
             return false
+        case .reset:
+            // The descriptor is the lower half of the token.
+            Syscall.resetOnClose(Int32(truncatingIfNeeded: token))
+            report(&context)
+            transport.close(isOrderly: false)
+            return true
         case .close:
             report(&context)
             transport.close(isOrderly: !connection.isTruncated)
@@ -291,7 +306,13 @@ struct ChannelState {
                     connection.reject(response, date: context.date, now: context.now)
                 }
             case .requestReceived(let request):
+                contentBudget -= request.body.count
                 deliver(request, &context)
+                // A few octets of gzip can be a thousand times as many of content, request upon request.
+                if contentBudget <= 0 {
+                    isPaused = true
+                    return used
+                }
             case .refused(let refusal):
                 let response = context.handler.errorResponse(status: refusal.status, detail: refusal.detail)
                 connection.reply(toRefusal: response, date: context.date, now: context.now)
@@ -304,7 +325,13 @@ struct ChannelState {
     }
 
     private mutating func deliver(_ request: HTTPRequest, _ context: inout LoopContext) {
-        let exchange = HTTPExchange(token: token, mailbox: context.mailbox, limits: connection.settings.limits)
+        let settings = connection.settings
+        let exchange = HTTPExchange(
+            token: token,
+            mailbox: context.mailbox,
+            limits: settings.limits,
+            compression: ReplyCompression(settings: settings.compression, accepted: request.head.acceptedCodings)
+        )
         self.exchange = exchange
         contentHanded = 0
         contentReported = 0
@@ -318,7 +345,8 @@ struct ChannelState {
             connection.respond(response, date: context.date, now: context.now)
             exchange = nil
         case .made(let make):
-            connection.respond(make(), date: context.date, now: context.now)
+            let response = make()
+            connection.respond(exchange?.coded(response) ?? response, date: context.date, now: context.now)
             exchange = nil
         case .start(let status, let headers, let label):
             connection.start(status: status, headers: headers, label: label, date: context.date, now: context.now)

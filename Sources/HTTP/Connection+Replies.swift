@@ -92,6 +92,7 @@ extension Connection {
     }
 
     private mutating func finishReply(keeps: Bool, now: UInt64) {
+        encoder = nil
         if keeps {
             becomeIdle(now: now)
         } else {
@@ -111,6 +112,9 @@ extension Connection {
         streamStatus = status
         streamKeeps = keepsAlive && framing != .untilClose
         let keeps = streamKeeps
+        var headers = headers
+        let compression = ReplyCompression(settings: settings.compression, accepted: request.acceptedCodings)
+        encoder = framing == .none ? nil : compression.stream(&headers)
         writeHead(status: status, headers: headers, framing: framing, keeps: keeps, date: date, now: now)
         reply = .streaming(framing, dropsContent: request.method == .head || framing == .none)
     }
@@ -120,6 +124,15 @@ extension Connection {
         guard input == .exchange, case .streaming(let framing, let dropsContent) = reply, !dropsContent,
             !content.isEmpty
         else { return }
+        var piece = content
+        if let encoder {
+            piece = []
+            encoder.encode(content, into: &piece)
+        }
+        write(piece, framing, now: now)
+    }
+
+    private mutating func write(_ content: [UInt8], _ framing: ReplyFraming, now: UInt64) {
         if output.isEmpty { outputMark = now }
         if framing == .chunked {
             output.append { tail in
@@ -136,15 +149,24 @@ extension Connection {
     /// The streamed reply is complete.
     mutating func finish(now: UInt64) {
         guard input == .exchange, case .streaming(let framing, let dropsContent) = reply else { return }
-        if framing == .chunked, !dropsContent { write("0\r\n\r\n", now: now) }
+        if !dropsContent {
+            if let encoder {
+                var end: [UInt8] = []
+                encoder.finish(into: &end)
+                write(end, framing, now: now)
+            }
+            if framing == .chunked { write("0\r\n\r\n", now: now) }
+        }
         account(status: streamStatus, label: streamLabel, isFromHandler: true, end: output.appended)
         finishReply(keeps: streamKeeps, now: now)
     }
 
     /// The streamed reply cannot be completed. What has been sent is still written, then the connection closes without
-    /// the last chunk, so that the client sees the truncation (RFC 9112 §8).
+    /// the last chunk, so that the client sees the truncation (RFC 9112 §8). To HTTP/1.0 closing is the mark of a complete
+    /// reply; there the connection is reset instead, at the price of what the kernel has not sent yet.
     mutating func abort(now: UInt64) {
-        guard input == .exchange, case .streaming = reply else { return }
+        guard input == .exchange, case .streaming(let framing, _) = reply else { return }
+        endsByReset = framing == .untilClose
         isTruncated = true
         account(status: streamStatus, label: streamLabel, isFromHandler: true, end: nil)
         finishReply(keeps: false, now: now)

@@ -8,6 +8,8 @@ extension Connection {
         /// be sending, and the reset can overtake the reply (RFC 9112 §9.6).
         case shutdownWrite
         case close
+        /// Close such that the client sees an error.
+        case reset
     }
 
     /// The stream is open after a handshake: all time counts from now.
@@ -102,6 +104,7 @@ extension Connection {
         input = .stopped
         isTruncated = true
         pendingRefusal = nil
+        encoder = nil
         output.removeAll()
     }
 
@@ -114,6 +117,10 @@ extension Connection {
     /// What to do about the socket now. `shutdownWrite` is said once.
     mutating func nextEnding(now: UInt64) -> Ending {
         if input == .stopped, output.isEmpty, pendingRefusal == nil {
+            guard !endsByReset else {
+                input = .closed
+                return .reset
+            }
             guard !inputEnded else {
                 input = .closed
                 return .close

@@ -65,6 +65,8 @@ struct Connection {
     private var parser: RequestParser
     private var bodyParser: BodyParser
     private var body: [UInt8] = []
+    /// What the body goes through if it is gzip.
+    private var decoder: GzipDecoder?
     private var owesContinue = false
 
     var input = Input.idle
@@ -86,6 +88,8 @@ struct Connection {
     var isTruncated = false
     var pendingRefusal: Refusal?
     var isCancelPending = false
+    /// The reply was cut short, and closing in order would say that it was whole.
+    var endsByReset = false
     var records: [PendingRecord] = []
     /// The name of a reply's field that had to be left out.
     var leftOutField: String?
@@ -93,6 +97,8 @@ struct Connection {
     var streamStatus = 0
     var streamLabel = 0
     var streamKeeps = false
+    /// What the content of the streamed reply goes through if it is gzip.
+    var encoder: GzipEncoder?
     /// What is to be written.
     var output = OutputQueue()
     /// When the output last made progress, or stopped being empty.
@@ -198,6 +204,10 @@ struct Connection {
             return
         }
         beginBody(request.parsed.framing, maximumBytes: maximum, as: .body, now: now)
+        if request.parsed.contentCoding == .gzip, request.parsed.framing != .none {
+            decoder = GzipDecoder(limits: settings.limits)
+            if decoder == nil { refuse(Refusal(503, "There is no memory to inflate the content of the request with.")) }
+        }
         owesContinue = request.parsed.expectsContinue && request.parsed.framing != .none
     }
 
@@ -205,6 +215,7 @@ struct Connection {
     mutating func beginBody(_ framing: BodyFraming, maximumBytes: Int, as input: Input, now: UInt64) {
         bodyParser = BodyParser(framing, maximumBytes: maximumBytes, limits: settings.limits)
         body = []
+        decoder = nil
         self.input = input
         mark = now
         windowBytes = 0
@@ -219,17 +230,21 @@ struct Connection {
         let step: BodyParser.Step
         do throws(Refusal) {
             step = try bodyParser.parse(rest)
+            if input == .body {
+                if !step.content.isEmpty { try appendBody(rest.extracting(step.content)) }
+                if step.isComplete { try decoder?.finish() }
+            }
         } catch {
             stopBody(error)
             return (0, nil)
         }
         windowBytes += step.consumed
-        if input == .body, !step.content.isEmpty { appendBody(rest, step.content) }
         if step.isComplete {
             finishBody(now: now)
             guard input == .exchange, let request else { return (step.consumed, nil) }
             let received = HTTPRequest(head: request, body: body, receivedAt: now)
             body = []
+            decoder = nil
             return (step.consumed, .requestReceived(received))
         }
         if step.consumed < rest.count || !step.content.isEmpty { return (step.consumed, nil) }
@@ -238,12 +253,16 @@ struct Connection {
         return (step.consumed, nil)
     }
 
-    private mutating func appendBody(_ rest: Span<UInt8>, _ content: Range<Int>) {
+    private mutating func appendBody(_ content: Span<UInt8>) throws(Refusal) {
+        if let decoder {
+            try decoder.decode(content, into: &body)
+            return
+        }
         if body.isEmpty, case .length(let length) = request?.parsed.framing {
             // What a client merely announces is not reserved beyond a few pages.
             body.reserveCapacity(max(content.count, min(length, 65_536)))
         }
-        rest.extracting(content).withUnsafeBufferPointer { body.append(contentsOf: $0) }
+        content.withUnsafeBufferPointer { body.append(contentsOf: $0) }
     }
 
     private mutating func finishBody(now: UInt64) {
@@ -267,6 +286,8 @@ struct Connection {
 
     /// HTTP refuses the request being read. No reply is outstanding then, since requests are read one at a time.
     mutating func refuse(_ refusal: Refusal) {
+        body = []
+        decoder = nil
         pendingRefusal = refusal
         input = .stopped
     }

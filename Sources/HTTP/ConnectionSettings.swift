@@ -4,6 +4,7 @@
 final class ConnectionSettings: Sendable {
     let limits: HTTPLimits
     let handshake: UInt64
+    let compression: HTTPCompression
     let firstByte: UInt64
     let header: UInt64
     let bodyWindow: UInt64
@@ -13,9 +14,10 @@ final class ConnectionSettings: Sendable {
     let writeStall: UInt64
     let linger: UInt64
 
-    init(limits: HTTPLimits, timeouts: HTTPTimeouts) {
+    init(limits: HTTPLimits, timeouts: HTTPTimeouts, compression: HTTPCompression = HTTPCompression()) {
         self.limits = limits
         handshake = timeouts.handshake.nanoseconds
+        self.compression = compression
         firstByte = timeouts.firstByte.nanoseconds
         header = timeouts.header.nanoseconds
         bodyWindow = timeouts.bodyWindow.nanoseconds

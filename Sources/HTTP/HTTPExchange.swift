@@ -53,10 +53,17 @@ package final class HTTPExchange: Sendable {
     private let mailbox: Mailbox
     private let holdBytes: Int
     private let bufferBytes: Int
+    private let compression: ReplyCompression
     private let state = Mutex(State())
 
-    init(token: UInt64, mailbox: Mailbox, limits: HTTPLimits) {
+    init(
+        token: UInt64,
+        mailbox: Mailbox,
+        limits: HTTPLimits,
+        compression: ReplyCompression = ReplyCompression(settings: HTTPCompression(), accepted: AcceptedCodings())
+    ) {
         self.token = token
+        self.compression = compression
         self.mailbox = mailbox
         holdBytes = limits.streamHoldBytes
         bufferBytes = limits.streamBufferBytes
@@ -64,8 +71,10 @@ package final class HTTPExchange: Sendable {
 
     // MARK: For handlers
 
-    /// Answers with a whole reply. Ignored if the request is answered already or its client is gone.
+    /// Answers with a whole reply. Ignored if the request is answered already or its client is gone. If the client asks
+    /// for gzip the reply is coded here, by the calling thread.
     package func respond(_ response: HTTPResponse) {
+        let response = compression.whole(response, isOnLoop: EventLoop.isCurrent)
         update { state in
             guard state.phase == .open else { return false }
             HTTPExchange.close(&state)
@@ -172,6 +181,9 @@ package final class HTTPExchange: Sendable {
     }
 
     // MARK: For the loop
+
+    /// A reply that the loop has made, as it is to be sent.
+    func coded(_ response: HTTPResponse) -> HTTPResponse { compression.whole(response, isOnLoop: true) }
 
     /// Hands over the parts that have gathered, in order, by calling `use` outside of the lock.
     func takeParts(_ use: (Part) -> Void) {

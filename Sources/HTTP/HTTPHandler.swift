@@ -2,7 +2,8 @@
 
 /// What the handler says to a request whose head is complete.
 package enum HeadVerdict: Sendable {
-    /// Read the body, of at most so many octets; more is answered with 413. `HTTPLimits.bodyBytes` holds besides.
+    /// Read the body, of at most so many octets as it is sent; more is answered with 413. `HTTPLimits.bodyBytes` holds
+    /// besides, and for what a gzip body inflates to `HTTPLimits.inflatedBodyBytes` and `inflationRatio`.
     case accept(maximumBodyBytes: Int)
     /// Send this reply and do not read the body. A short body is dropped and the connection kept; otherwise it closes
     /// in such a way that the client sees the reply.

@@ -1,9 +1,9 @@
-// The request methods this server knows. Every other token is answered with 501 by the parser; which of these a path
-// allows is the router's business.
+// The request methods this server knows. Every other token is answered with 501 by the parser, CONNECT too, whose target
+// has a form of its own; which of these a path allows is the router's business.
 
 /// A request method (RFC 9110 §9.1).
 package enum HTTPMethod: UInt8, Sendable, CaseIterable {
-    case get, head, post, put, delete, options, patch
+    case get, head, post, put, delete, options, patch, trace
 
     /// As written on the wire.
     package var token: StaticString {
@@ -15,6 +15,7 @@ package enum HTTPMethod: UInt8, Sendable, CaseIterable {
         case .delete: "DELETE"
         case .options: "OPTIONS"
         case .patch: "PATCH"
+        case .trace: "TRACE"
         }
     }
 

@@ -47,6 +47,13 @@ package struct HTTPRequestHead: Sendable {
         }
     }
 
+    /// How the client says that the body is coded. A gzip body is inflated before `requestReceived`; one of an unknown
+    /// coding is handed over as it came, so whoever looks at bodies refuses it (415, with Accept-Encoding).
+    package var contentCoding: ContentCoding { parsed.contentCoding }
+
+    /// Which codings of a reply the client takes.
+    package var acceptedCodings: AcceptedCodings { parsed.acceptedCodings }
+
     /// The value of the first field of that name, which is given in lower case; nil if there is none. Octets that are not
     /// UTF-8 become U+FFFD.
     package func header(_ lowercaseName: String) -> String? {
@@ -65,11 +72,25 @@ package struct HTTPRequestHead: Sendable {
         }
     }
 
+    /// Whether the first field of that name (in lower case) has exactly this value. Makes no string.
+    package func header(_ lowercaseName: String, is value: StaticString) -> Bool {
+        var name = lowercaseName
+        return name.withUTF8 { name in
+            guard let field = parsed.fields.first(where: { isNamed($0, name) }) else { return false }
+            return bytes.span.extracting(field.value.range).equals(value)
+        }
+    }
+
     /// The values of all fields of that name joined by ", ", which for a list means the same (RFC 9110 §5.3).
     package func combinedHeader(_ lowercaseName: String) -> String? {
-        let values = headers(lowercaseName)
-        guard let first = values.first else { return nil }
-        return values.dropFirst().reduce(first) { $0 + ", " + $1 }
+        var name = lowercaseName
+        return name.withUTF8 { name in
+            var combined: String?
+            for field in parsed.fields where isNamed(field, name) {
+                combined = combined.map { $0 + ", " + text(field.value) } ?? text(field.value)
+            }
+            return combined
+        }
     }
 
     /// All fields in their order, names as sent.
@@ -92,7 +113,7 @@ package struct HTTPRequestHead: Sendable {
 /// One complete request.
 package struct HTTPRequest: Sendable {
     package var head: HTTPRequestHead
-    /// The content, transfer coding removed.
+    /// The content, transfer coding and gzip removed.
     package var body: [UInt8]
     /// When the last octet had arrived: nanoseconds of CLOCK_MONOTONIC.
     package var receivedAt: UInt64

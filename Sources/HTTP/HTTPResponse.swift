@@ -1,7 +1,8 @@
 // A reply as handlers give it. Framing, date and connection management are added by HTTP when it is encoded.
 
 /// The fields of a reply, in their order. Content-Length, Transfer-Encoding, Connection and Date belong to HTTP: they are
-/// written by it, and left out if given here.
+/// written by it, and left out if given here. Content-Encoding, and Accept-Encoding in Vary, are added where the content
+/// is coded.
 package typealias HTTPFields = [(name: String, value: String)]
 
 /// A whole reply.

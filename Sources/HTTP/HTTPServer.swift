@@ -50,7 +50,11 @@ package final class HTTPServer: Sendable {
             return true
         }
         guard isFirst else { throw HTTPError(.alreadyStarted, "The server has been started before.") }
-        let settings = ConnectionSettings(limits: configuration.limits, timeouts: configuration.timeouts)
+        let settings = ConnectionSettings(
+            limits: configuration.limits,
+            timeouts: configuration.timeouts,
+            compression: configuration.compression
+        )
         var loops: [EventLoop] = []
         for index in 0..<configuration.loops {
             loops.append(

@@ -1,4 +1,4 @@
-// What an operator may set: addresses, loops, limits, time-outs. Every value has a default, and `validate` says in one
+// What an operator may set: addresses, loops, limits, time-outs, compression. Every value has a default, and `validate` says in one
 // sentence which of them cannot be.
 
 /// How a server is set up.
@@ -11,19 +11,22 @@ package struct HTTPServerConfiguration: Sendable {
     package var timeouts: HTTPTimeouts
     /// What every TCP address speaks TLS with; nil: they speak plain HTTP, as UNIX sockets always do.
     package var tls: TLSCredentials?
+    package var compression: HTTPCompression
 
     package init(
         addresses: [ListenAddress],
         loops: Int = 1,
         limits: HTTPLimits = HTTPLimits(),
         timeouts: HTTPTimeouts = HTTPTimeouts(),
-        tls: TLSCredentials? = nil
+        tls: TLSCredentials? = nil,
+        compression: HTTPCompression = HTTPCompression()
     ) {
         self.addresses = addresses
         self.loops = loops
         self.limits = limits
         self.timeouts = timeouts
         self.tls = tls
+        self.compression = compression
     }
 
     /// Throws `invalidConfiguration` with the first value that is out of its range.
@@ -32,6 +35,7 @@ package struct HTTPServerConfiguration: Sendable {
         try HTTPLimits.check("loops", loops, 1...256)
         try limits.validate()
         try timeouts.validate()
+        try compression.validate()
     }
 }
 
@@ -43,8 +47,13 @@ package struct HTTPLimits: Sendable, Equatable {
     package var fieldBytes = 32_768
     /// Field lines: 431.
     package var fieldCount = 100
-    /// Octets of content, whatever the handler accepts: 413.
+    /// Octets of a body as it is sent, whatever the handler accepts: 413.
     package var bodyBytes = 8 << 20
+    /// Octets of content that a gzip body inflates to: 413.
+    package var inflatedBodyBytes = 8 << 20
+    /// How many times its size a gzip body inflates to, beyond the first 64 KiB of content: 413. JSON has 5 to 30; the
+    /// most that gzip can do is 1032.
+    package var inflationRatio = 200
     /// Octets of all chunk extensions of one body together: 400.
     package var chunkExtensionBytes = 1_024
     /// Octets of all trailer lines of one body together, their CRLFs included: 431.
@@ -72,6 +81,8 @@ package struct HTTPLimits: Sendable, Equatable {
         try HTTPLimits.check("limits.fieldBytes", fieldBytes, 64...(1 << 24))
         try HTTPLimits.check("limits.fieldCount", fieldCount, 1...65_536)
         try HTTPLimits.check("limits.bodyBytes", bodyBytes, 0...(1 << 40))
+        try HTTPLimits.check("limits.inflatedBodyBytes", inflatedBodyBytes, 0...(1 << 40))
+        try HTTPLimits.check("limits.inflationRatio", inflationRatio, 1...(1 << 16))
         try HTTPLimits.check("limits.chunkExtensionBytes", chunkExtensionBytes, 0...(1 << 24))
         try HTTPLimits.check("limits.trailerBytes", trailerBytes, 0...(1 << 24))
         try HTTPLimits.check("limits.readAheadBytes", readAheadBytes, 1...(1 << 30))
@@ -128,6 +139,24 @@ package struct HTTPTimeouts: Sendable, Equatable {
         guard value >= .milliseconds(10), value <= .seconds(86_400) else {
             throw HTTPError(.invalidConfiguration, "\(name) is \(value); it must be 10 ms … one day.")
         }
+    }
+}
+
+/// Which replies are sent as gzip to clients that ask for it.
+package struct HTTPCompression: Sendable, Equatable {
+    /// zlib's, 1 (fast) to 9 (small); 0: none are, and requests are still inflated.
+    package var level = 1
+    /// Shorter replies are sent as they are: one packet carries them either way.
+    package var minimumBytes = 1_024
+
+    package init() {}
+
+    /// Whether gzip may be asked for.
+    package var isOffered: Bool { level > 0 }
+
+    func validate() throws(HTTPError) {
+        try HTTPLimits.check("compression.level", level, 0...9)
+        try HTTPLimits.check("compression.minimumBytes", minimumBytes, 0...(1 << 30))
     }
 }
 

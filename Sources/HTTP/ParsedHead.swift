@@ -1,5 +1,5 @@
 // What the parser knows of a request once its head is complete: where its parts lie in the head's bytes, and the facts
-// of the message's framing. No text is copied; `HTTPRequestHead` pairs it with the bytes.
+// of the message's framing and codings. No text is copied; `HTTPRequestHead` pairs it with the bytes.
 
 /// A half-open range of octets in a request's head.
 struct ByteRange: Sendable, Equatable {
@@ -45,6 +45,9 @@ struct ParsedHead: Sendable, Equatable {
     var framing = BodyFraming.none
     /// Whether the client wants the connection kept (RFC 9112 §9.3).
     var keepsAlive = true
+    /// How the body is coded, and what the client takes of a reply.
+    var contentCoding = ContentCoding.identity
+    var acceptedCodings = AcceptedCodings()
     /// The client waits for 100 before it sends its body (RFC 9110 §10.1.1).
     var expectsContinue = false
 
@@ -52,9 +55,10 @@ struct ParsedHead: Sendable, Equatable {
 
     /// Ready for the next request; storage is kept.
     mutating func reset() {
-        var kept = fields
+        // Exchanged, not copied: storage with two owners would not be kept.
+        var kept: [FieldRange] = []
+        swap(&kept, &fields)
         kept.removeAll(keepingCapacity: true)
-        fields = []
         self = ParsedHead()
         fields = kept
     }

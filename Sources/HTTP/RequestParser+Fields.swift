@@ -1,6 +1,7 @@
 // What the field lines mean for the framing of a message: Host, Content-Length, Transfer-Encoding, Connection, Expect
-// (RFC 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1). Everything in doubt is refused: two readers that disagree on where a
-// request ends are the stuff of request smuggling. All other fields are kept and not looked at.
+// (RFC 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1), and for its codings. Everything in doubt about framing is refused: two
+// readers that disagree on where a request ends are the stuff of request smuggling. All other fields are kept and not
+// looked at.
 
 /// What the fields have said so far; judged as a whole when the head is complete.
 struct FieldFacts {
@@ -12,6 +13,8 @@ struct FieldFacts {
     var connectionKeepAlive = false
     var expectsContinue = false
     var hasUnknownExpectation = false
+    var contentCoding = ContentCoding.identity
+    var acceptedCodings = AcceptedCodings()
 }
 
 extension RequestParser {
@@ -29,14 +32,11 @@ extension RequestParser {
             }
             throw Refusal(400, "Field line \(number) does not begin with a field name and a colon.")
         }
-        var lower = colon + 1
-        var upper = line.upperBound
-        while lower < upper, bytes[lower].isSpaceOrTab { lower += 1 }
-        while upper > lower, bytes[upper - 1].isSpaceOrTab { upper -= 1 }
-        return FieldRange(name: ByteRange(line.lowerBound..<colon), value: ByteRange(lower..<upper))
+        let value = bytes.trimming(colon + 1..<line.upperBound)
+        return FieldRange(name: ByteRange(line.lowerBound..<colon), value: ByteRange(value))
     }
 
-    /// Takes note of a field that decides about framing or the connection.
+    /// Takes note of a field that decides about framing, the connection or codings.
     mutating func interpret(_ bytes: Span<UInt8>, _ field: FieldRange) throws(Refusal) {
         let name = bytes.extracting(field.name.range)
         let value = bytes.extracting(field.value.range)
@@ -61,6 +61,10 @@ extension RequestParser {
                 throw Refusal(400, "The request has more than one Content-Length field.")
             }
             facts.contentLength = try contentLength(value)
+        case 15 where name.equalsIgnoringCase("accept-encoding"):
+            facts.acceptedCodings.add(value)
+        case 16 where name.equalsIgnoringCase("content-encoding"):
+            facts.contentCoding.add(value)
         case 17 where name.equalsIgnoringCase("transfer-encoding"):
             guard !facts.isChunked else {
                 throw Refusal(400, "The request has more than one Transfer-Encoding field.")
@@ -134,6 +138,8 @@ extension RequestParser {
             }
             head.expectsContinue = facts.expectsContinue
         }
+        head.contentCoding = facts.contentCoding
+        head.acceptedCodings = facts.acceptedCodings
         head.keepsAlive = !facts.connectionClose && (!head.isVersion10 || facts.connectionKeepAlive)
     }
 }
@@ -166,7 +172,7 @@ extension Span<UInt8> {
 
 extension UInt8 {
     /// What may stand between the brackets of an IPv6 literal.
-    fileprivate var isAddressOctet: Bool { hexadecimalValue != nil || self == Octet.colon || self == 0x2E }
+    fileprivate var isAddressOctet: Bool { hexadecimalValue != nil || self == Octet.colon || self == Octet.point }
 
     /// unreserved, sub-delims and "%" of RFC 3986: token octets without "^", "`" and "|", and with "(),;=".
     fileprivate var isRegisteredNameOctet: Bool {

@@ -177,7 +177,7 @@ struct RequestParser {
 
     /// "HTTP/" digit "." digit, to the letter.
     private mutating func parseVersion(_ bytes: Span<UInt8>) throws(Refusal) {
-        guard bytes.count == 8, bytes.extracting(0..<5).equals("HTTP/"), bytes[5].isDigit, bytes[6] == 0x2E,
+        guard bytes.count == 8, bytes.extracting(0..<5).equals("HTTP/"), bytes[5].isDigit, bytes[6] == Octet.point,
             bytes[7].isDigit
         else { throw Refusal(400, "The request line does not end in a version of the form HTTP/1.1.") }
         guard bytes[5] == Octet.zero + 1 else {

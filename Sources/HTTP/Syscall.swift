@@ -50,6 +50,13 @@ enum Syscall {
         _ = shutdown(fd, Int32(SHUT_WR))
     }
 
+    /// Makes closing a TCP socket reset its connection (SO_LINGER of no time, socket(7)). A UNIX socket has no resets.
+    static func resetOnClose(_ fd: Int32) {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        // Fails only on what is no socket.
+        _ = setsockopt(fd, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    }
+
     /// close(2) is not retried: on Linux the descriptor is gone even when it was interrupted.
     static func close(_ fd: Int32) {
         _ = Glibc.close(fd)

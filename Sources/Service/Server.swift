@@ -198,6 +198,8 @@ package final class Server: Sendable {
     }
 
     private func installSignalHandlers() {
+        // Sockets are written with MSG_NOSIGNAL; this is for standard error, when whoever read the log is gone.
+        signal(SIGPIPE, SIG_IGN)
         let ends = [SIGTERM, SIGINT].map { number in
             SignalSource(number) { [weak self] in
                 guard let self else { return }

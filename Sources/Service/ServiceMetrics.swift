@@ -4,6 +4,7 @@ internal import Compute
 package import Engine
 internal import HTTP
 internal import Models
+internal import Synchronization
 package import Telemetry
 
 /// How a request for recommendations ended; the label of `genrec_recommend_outcomes_total`.
@@ -28,12 +29,25 @@ package enum RecommendOutcome: String, Sendable, CaseIterable {
     case failed
 }
 
+/// What a reply is counted by.
+struct RepliedRequest: Hashable {
+    var route: Route
+    /// nil if the request was refused before it was known.
+    var method: HTTPMethod?
+    var status: Int
+
+    var methodName: String { method?.description ?? "none" }
+}
+
 /// The instruments, made once.
 package final class ServiceMetrics: Sendable {
     package let registry: MetricRegistry
 
     private let requests: CounterFamily
-    private let durations: [Route: Histogram]
+    /// The counters of `requests` that have been used, found without a string.
+    private let usedRequests = Mutex<[RepliedRequest: Counter]>([:])
+    /// By the number of the route.
+    private let durations: [Histogram]
     private let outcomes: [RecommendOutcome: Counter]
     let connections: Gauge
     let unknownItems: Counter
@@ -66,7 +80,7 @@ package final class ServiceMetrics: Sendable {
             unit: "seconds",
             labels: ["route"]
         )
-        durations = Dictionary(uniqueKeysWithValues: Route.allCases.map { ($0, requestDuration.with($0.label)) })
+        durations = Route.allCases.map { requestDuration.with($0.label) }
         let outcomeFamily = registry.counter(
             "genrec_recommend_outcomes_total",
             help: "How requests for recommendations ended.",
@@ -152,9 +166,15 @@ package final class ServiceMetrics: Sendable {
     }
 
     /// Counts a reply.
-    func replied(_ route: Route, method: String, status: Int, nanoseconds: UInt64) {
-        requests.with(route.label, method, String(status)).increment()
-        durations[route]?.observe(Double(nanoseconds) / 1e9)
+    func replied(_ request: RepliedRequest, nanoseconds: UInt64) {
+        let counter = usedRequests.withLock { used in
+            if let known = used[request] { return known }
+            let counter = requests.with(request.route.label, request.methodName, String(request.status))
+            used[request] = counter
+            return counter
+        }
+        counter.increment()
+        durations[request.route.number].observe(Double(nanoseconds) / 1e9)
     }
 
     func count(_ outcome: RecommendOutcome) { outcomes[outcome]?.increment() }

@@ -289,6 +289,18 @@ private func post(_ fields: String, _ body: String = "") -> String {
         #expect(record.label == 7)
     }
 
+    @Test func abortedStream_isAReset_inVersion10() {
+        for isAborted in [true, false] {
+            var script = streaming("GET / HTTP/1.0\r\n\r\n")
+            script.connection.send(Array("part".utf8), now: script.now)
+            if isAborted { script.connection.abort(now: script.now) } else { script.connection.finish(now: script.now) }
+            // What has been sent is written first.
+            #expect(script.connection.nextEnding(now: script.now) == .none)
+            let (text, ending) = script.finishOutput()
+            #expect(text.hasSuffix("part") && ending == (isAborted ? .reset : .shutdownWrite))
+        }
+    }
+
     @Test func replies_afterTheFirst_areIgnored() {
         var script = streaming()
         script.respond(HTTPResponse(status: 500))

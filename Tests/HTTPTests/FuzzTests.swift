@@ -51,6 +51,7 @@ private struct RequestMutator {
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nT: u\r\n\r\n",
         "PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
         "OPTIONS * HTTP/1.1\r\nHost: [::1]:80\r\nConnection: close, x\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip;q=0.5, *;q=0\r\n\r\n",
         "\r\nGET http://a/b HTTP/1.1\r\nHost: a\r\nX: \t y \r\nX:\r\n\r\n",
     ]
     private static let tokens: [String] = [
@@ -58,7 +59,7 @@ private struct RequestMutator {
         "gzip",
         "Content-Length: 5\r\n", "Content-Length: 99999999999999999999\r\n", "Transfer-Encoding: chunked\r\n",
         "Host: b\r\n", "Expect: 100-continue\r\n", "Connection: close\r\n", "HTTP/1.1", "HTTP/2.0", "\r\n\r\n",
-        " folded\r\n",
+        " folded\r\n", "Accept-Encoding: gzip\r\n", "Content-Encoding: gzip\r\n", ";q=0",
         "ffffffffffffffff", "7fffffffffffffff", "0\r\n\r\n", "GET ", "/", "*", "http://",
     ]
 
@@ -69,6 +70,28 @@ private struct RequestMutator {
         }
         for _ in 0..<Int.random(in: 0...4, using: &generator) { mutate(&bytes, using: &generator) }
         return bytes
+    }
+
+    /// A gzip body of up to three members, broken in up to three places, as a request counted or chunked.
+    static func gzipRequest(using generator: inout SeededGenerator) -> [UInt8] {
+        var body: [UInt8] = []
+        for _ in 0..<Int.random(in: 1...3, using: &generator) {
+            let length = Int.random(in: 0...2_500, using: &generator)
+            let spread = UInt8.random(in: 0...255, using: &generator)
+            let content = (0..<length).map { _ in UInt8.random(in: 0...spread, using: &generator) }
+            let level = Int32.random(in: 0...9, using: &generator)
+            body += gzip(content, level: level, strategy: Int32.random(in: 0...4, using: &generator))
+        }
+        for _ in 0..<Int.random(in: 0...3, using: &generator) { mutate(&body, using: &generator) }
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\n"
+        guard Bool.random(using: &generator) else {
+            return Array("\(head)Content-Length: \(body.count)\r\n\r\n".utf8) + body
+        }
+        var bytes = Array("\(head)Transfer-Encoding: chunked\r\n\r\n".utf8)
+        for piece in cut(body, using: &generator) {
+            bytes += Array("\(String(piece.count, radix: 16))\r\n".utf8) + piece + Array("\r\n".utf8)
+        }
+        return bytes + Array("0\r\n\r\n".utf8)
     }
 
     private static func mutate(_ bytes: inout [UInt8], using generator: inout SeededGenerator) {
@@ -133,6 +156,31 @@ private struct RequestMutator {
         campaign.report("requests")
     }
 
+    @Test func mutatedGzipBodies_haveOneOutcome_howeverTheyAreCut() {
+        var limits = HTTPLimits()
+        limits.inflatedBodyBytes = 5_000
+        var campaign = Campaign(rounds: 2_000)
+        var generator = SeededGenerator(seed: campaign.seed &+ 2)
+        var delivered = 0
+        var statuses: [Int: Int] = [:]
+        while campaign.next() {
+            let bytes = RequestMutator.gzipRequest(using: &generator)
+            let whole = RequestOutcome([bytes[...]], limits: limits, maximumBody: 20_000)
+            let pieces = RequestMutator.cut(bytes, using: &generator)
+            let cut = RequestOutcome(pieces, limits: limits, maximumBody: 20_000)
+            guard whole == cut else {
+                Issue.record("\(whole) whole, \(cut) in pieces \(pieces.map { Array($0) }), seed \(campaign.seed)")
+                return
+            }
+            delivered += whole.requests.count
+            if let status = whole.status { statuses[status, default: 0] += 1 }
+        }
+        #expect(delivered > campaign.executions / 10)
+        #expect(statuses[400, default: 0] > campaign.executions / 10)
+        #expect(statuses[413, default: 0] > campaign.executions / 100)
+        campaign.report("gzip bodies")
+    }
+
     @Test func connection_keepsItsPromises_whateverHappens() {
         var campaign = Campaign(rounds: 3_000)
         var generator = SeededGenerator(seed: campaign.seed &+ 1)
@@ -168,7 +216,7 @@ private struct RequestMutator {
             case .shutdownWrite:
                 if isShut { return "shut twice" }
                 isShut = true
-            case .close: return judge(&script)
+            case .close, .reset: return judge(&script)
             }
             if isShut, !script.connection.output.isEmpty { return "output after the write side was shut" }
             if let broken = judge(&script) { return broken }
@@ -181,10 +229,17 @@ private struct RequestMutator {
         switch Int.random(in: 0..<12, using: &generator) {
         case 0...3:
             if script.connection.wantsInput(unread: script.unreadCount) {
-                script.receive(RequestMutator.request(using: &generator))
+                let isCoded = Int.random(in: 0..<8, using: &generator) == 0
+                script.receive(
+                    isCoded
+                        ? RequestMutator.gzipRequest(using: &generator)
+                        : RequestMutator.request(using: &generator)
+                )
             }
         case 4: script.respond(HTTPResponse(status: 200, body: [UInt8](repeating: 7, count: 50)))
-        case 5: script.connection.start(status: 200, headers: [], label: 0, date: script.date, now: now)
+        case 5:
+            let headers: HTTPFields = [("Content-Type", "text/plain")]
+            script.connection.start(status: 200, headers: headers, label: 0, date: script.date, now: now)
         case 6: script.connection.send([1, 2, 3], now: now)
         case 7: Bool.random(using: &generator) ? script.connection.finish(now: now) : script.connection.abort(now: now)
         case 8: _ = script.takeOutput(limit: Int.random(in: 1...400, using: &generator))

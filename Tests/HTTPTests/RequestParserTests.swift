@@ -22,7 +22,7 @@ import Testing
         #expect(result.requests.map(\.method) == [method])
     }
 
-    @Test(arguments: ["get", "TRACE", "CONNECT", "BREW", "GETT", "G"])
+    @Test(arguments: ["get", "CONNECT", "trace", "BREW", "GETT", "G"])
     func method_isAnswered501_whenUnknown(_ method: String) {
         #expect(outcome(of: "\(method) / HTTP/1.1\r\nHost: a\r\n\r\n").status == 501)
     }

@@ -113,6 +113,11 @@ struct ScriptedConnection {
 
     /// Lets the kernel take up to `limit` octets of the output and returns them.
     mutating func takeOutput(limit: Int = .max) -> String {
+        String(decoding: takeOctets(limit: limit), as: UTF8.self)
+    }
+
+    /// Lets the kernel take up to `limit` octets of the output and returns them as they are.
+    mutating func takeOctets(limit: Int = .max) -> [UInt8] {
         var taken: [UInt8] = []
         while !connection.output.isEmpty, taken.count < limit {
             let piece = connection.output.withVector { vector in
@@ -123,7 +128,7 @@ struct ScriptedConnection {
             connection.wrote(count, now: now)
         }
         advance()
-        return String(decoding: taken, as: UTF8.self)
+        return taken
     }
 
     /// The next reply that is over; fails the test if there is none.

@@ -33,6 +33,9 @@ enum Genrec {
         return "genrec"
     }()
 
+    /// A sanitizer has taken malloc's place, and with it all that can be said of memory.
+    static let isSanitized = ["__asan_init", "__tsan_init"].contains { (name: String) in dlsym(nil, name) != nil }
+
     /// The top of the checkout.
     static let root = URL(fileURLWithPath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()

@@ -100,6 +100,62 @@ import Testing
         }
     }
 
+    /// A sequence that takes far longer to generate than any test: items may come again, so that it is never exhausted.
+    private static let endless = body(",\"mode\":\"sequence\",\"exclude\":{\"seen\":false}", k: 100_000)
+    private static let manyItems = ["GENREC_LIMITS_MAX_K": "100000"]
+
+    @Test func sequence_IsStreamedItemByItem_AndEndsWithItsClient() throws {
+        let server = try RunningServer(environment: Self.manyItems)
+        defer { server.stop() }
+        var connection: TestConnection? = try server.connect()
+        try connection?.send(
+            "POST /recommend HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nAccept: \(Self.ndjson)\r\n"
+                + "Content-Length: \(Self.endless.utf8.count)\r\n\r\n\(Self.endless)"
+        )
+        // The first items are here long before the last one is generated.
+        let text = try connection?.receive(until: "\"rank\":3}\n") ?? ""
+        #expect(text.hasPrefix("HTTP/1.1 200 OK\r\n"))
+        connection = nil
+        let other = try server.connect()
+        var metrics = ""
+        while !metrics.contains("genrec_recommend_outcomes_total{outcome=\"cancelled\"} 1\n") {
+            metrics = try other.get("/metrics").text
+        }
+        let stages = metrics.matches(of: #/genrec_cancelled_total\{stage="\w+"\} (\d+)/#).compactMap { Int($0.1) }
+        #expect(stages.reduce(0, +) == 1)
+        // The engine is free again.
+        #expect(try other.recommend(Self.body()).status == 200)
+    }
+
+    @Test func sequenceWhoseDeadlinePasses_EndsWithAnErrorRecord_AndIsTruncated() throws {
+        let server = try RunningServer(environment: Self.manyItems)
+        defer { server.stop() }
+        let connection = try server.connect()
+        let headers = ["Accept": Self.ndjson, "X-Deadline-Ms": "1000"]
+        let reply = try connection.recommend(Self.endless, headers: headers)
+        #expect(reply.status == 200 && reply.isTruncated)
+        var lines = try reply.lines()
+        let error = lines.removeLast()["error"] as? [String: Any]
+        #expect(error?["status"] as? Int == 504)
+        #expect(lines.count > 0 && lines.compactMap { $0["rank"] as? Int } == Array(1...lines.count))
+        #expect(try connection.isClosedByServer())
+        let metrics = try server.connect().get("/metrics").text
+        #expect(metrics.contains("genrec_recommend_outcomes_total{outcome=\"expired\"} 1\n"))
+    }
+
+    @Test func abortedStream_IsAReset_ToVersion10() throws {
+        let server = try RunningServer(environment: Self.manyItems)
+        defer { server.stop() }
+        let connection = try server.connect()
+        try connection.send(
+            "POST /recommend HTTP/1.0\r\nContent-Type: application/json\r\nAccept: \(Self.ndjson)\r\nX-Deadline-Ms: 1000\r\n"
+                + "Content-Length: \(Self.endless.utf8.count)\r\n\r\n\(Self.endless)"
+        )
+        let text = try connection.receive(until: "\"rank\":1}\n")
+        #expect(text.hasPrefix("HTTP/1.1 200 OK\r\n"))
+        #expect(try connection.endsByReset())
+    }
+
     @Test func http10_GetsAStreamThatEndsWithTheConnection() throws {
         let server = try RunningServer()
         defer { server.stop() }

@@ -139,6 +139,26 @@ final class TestConnection {
         return String(decoding: buffered, as: UTF8.self)
     }
 
+    /// Makes closing, which happens when the test lets go of the connection, a reset.
+    func reset() {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    }
+
+    /// Everything up to and including `mark`.
+    func receive(until mark: String) throws -> String { try read(until: mark) + mark }
+
+    /// Reads to the end of the connection; whether that was an error and no orderly end.
+    func endsByReset() throws -> Bool {
+        var bytes = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = recv(descriptor, &bytes, bytes.count, 0)
+            if count < 0, errno == ECONNRESET { return true }
+            guard count >= 0 else { throw Genrec.Failure(description: "no end: \(errno)") }
+            if count == 0 { return false }
+        }
+    }
+
     /// Reads one reply.
     func receive(hasBody: Bool = true) throws -> TestReply {
         let head = try read(until: "\r\n\r\n")

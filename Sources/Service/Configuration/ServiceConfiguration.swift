@@ -73,6 +73,8 @@ package struct ServiceConfiguration: Sendable {
         try limit("max_header_bytes", \.fieldBytes, 64...16_777_216)
         try limit("max_header_count", \.fieldCount, 1...65_536)
         try limit("max_body_bytes", \.bodyBytes, 0...1_073_741_824)
+        try limit("max_inflated_body_bytes", \.inflatedBodyBytes, 0...1_073_741_824)
+        try limit("max_inflation_ratio", \.inflationRatio, 1...65_536)
         try limit("max_read_ahead_bytes", \.readAheadBytes, 1...1_073_741_824)
         func timeout(_ key: String, _ path: WritableKeyPath<HTTPTimeouts, Duration>) throws {
             let fallback = Int(timeouts[keyPath: path] / .milliseconds(1))
@@ -91,7 +93,24 @@ package struct ServiceConfiguration: Sendable {
             default: timeouts.bodyBytesPerSecond,
             in: 0...1_073_741_824
         )
-        return HTTPServerConfiguration(addresses: [address], loops: loops, limits: limits, timeouts: timeouts)
+        return HTTPServerConfiguration(
+            addresses: [address],
+            loops: loops,
+            limits: limits,
+            timeouts: timeouts,
+            compression: try compression(reader)
+        )
+    }
+
+    private static func compression(_ reader: ConfigurationReader) throws -> HTTPCompression {
+        var compression = HTTPCompression()
+        compression.level = try reader.integer("http.compression_level", default: compression.level, in: 0...9)
+        compression.minimumBytes = try reader.integer(
+            "http.compression_min_bytes",
+            default: compression.minimumBytes,
+            in: 0...1_073_741_824
+        )
+        return compression
     }
 
     /// The admin listener has the limits and time-outs of the callers', and one loop: operators are few.

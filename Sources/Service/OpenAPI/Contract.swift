@@ -44,7 +44,8 @@ struct Contract: Sendable {
 
     private static let overview = """
         Generative recommendation: a user's history in, the best next items out. Any path answers OPTIONS with Allow, a path \
-        that is not here with 404, and a method that a path does not have with 405 and Allow. Errors are problem details \
+        that is not here with 404, and a method that a path does not have with 405 and Allow. A body may be sent with Content-Encoding: gzip. \
+        Errors are problem details \
         (RFC 9457) whose detail is one sentence.
         """
 }

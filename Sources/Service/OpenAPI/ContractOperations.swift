@@ -58,7 +58,8 @@ struct ContractOperations {
             ("parameters", .array((["X-Request-Id"] + operation.parameters).map(Self.reference(toParameter:)))),
         ]
         if let body = operation.requestBody { members.append(("requestBody", body)) }
-        var problems = operation.problems
+        // Replies come as gzip or as they are, and Accept-Encoding may forbid both.
+        var problems = operation.problems + [406]
         if hasKeys, case .role(let role) = route.access {
             members.append(("security", [["apiKey": [.string(role.rawValue)]]]))
             problems += [401, 403]
@@ -129,7 +130,7 @@ struct ContractOperations {
                     (
                         200,
                         [
-                            "description": "OpenAPI 3.1.", "headers": Self.requestIDHeader,
+                            "description": "OpenAPI 3.1.", "headers": ContractResponses.headers(),
                             "content": ["application/json": ["schema": ["type": "object"]]],
                         ]
                     )
@@ -154,9 +155,7 @@ struct ContractOperations {
                     200,
                     [
                         "description": "The items.",
-                        "headers": ContractResponses.references(
-                            toHeaders: ["X-Request-Id", "Cache-Control", "X-Accel-Buffering"]
-                        ),
+                        "headers": ContractResponses.headers(withCoding: ["Cache-Control", "X-Accel-Buffering"]),
                         "content": [
                             "application/json": ["schema": ContractSchemas.reference("RecommendReply")],
                             "application/x-ndjson": [
@@ -181,7 +180,7 @@ struct ContractOperations {
                     ]
                 )
             ],
-            problems: [406, 411, 415, 422, 429, 500, 504]
+            problems: [411, 415, 422, 429, 500, 504]
         )
     }
 
@@ -195,7 +194,7 @@ struct ContractOperations {
             parameters: ["X-Deadline-Ms"],
             requestBody: Self.body(schema: "BatchRequest"),
             replies: [(200, Self.reply("One result a request, in the same order.", schema: "BatchReply"))],
-            problems: [406, 411, 415, 422, 500]
+            problems: [411, 415, 422, 500]
         )
     }
 
@@ -229,15 +228,14 @@ struct ContractOperations {
                     200,
                     [
                         "description": "Prometheus text 0.0.4, or OpenMetrics 1.0 if Accept asks for it.",
-                        "headers": ContractResponses.references(toHeaders: ["X-Request-Id", "Vary"]),
+                        "headers": ContractResponses.headers(),
                         "content": [
                             "text/plain": ["schema": ["type": "string"]],
                             "application/openmetrics-text": ["schema": ["type": "string"]],
                         ],
                     ]
                 )
-            ],
-            problems: [406]
+            ]
         )
     }
 
@@ -250,9 +248,7 @@ struct ContractOperations {
                     200,
                     [
                         "description": "HTML that loads nothing from elsewhere.",
-                        "headers": ContractResponses.references(
-                            toHeaders: ["X-Request-Id", "Content-Security-Policy"]
-                        ),
+                        "headers": ContractResponses.headers(withCoding: ["Content-Security-Policy"]),
                         "content": ["text/html": ["schema": ["type": "string"]]],
                     ]
                 )
@@ -262,11 +258,9 @@ struct ContractOperations {
 
     // MARK: Parts
 
-    private static let requestIDHeader = ContractResponses.references(toHeaders: ["X-Request-Id"])
-
     private static func reply(_ description: String, schema: String) -> JSONLiteral {
         [
-            "description": .string(description), "headers": requestIDHeader,
+            "description": .string(description), "headers": ContractResponses.headers(),
             "content": ["application/json": ["schema": ContractSchemas.reference(schema)]],
         ]
     }

@@ -9,13 +9,13 @@ enum ContractResponses {
         (400, "The HTTP or the JSON is malformed, or an object has a key twice."),
         (401, "The API key is missing or not known."),
         (403, "The API key's role does not suffice, or there are no keys and the caller is not on loopback."),
-        (406, "Accept allows none of the types in which the reply comes."),
+        (406, "Accept allows none of the types, or Accept-Encoding none of the codings, in which the reply comes."),
         (408, "The request did not arrive in time."),
         (409, "The same is under way already."),
         (411, "The body's length is missing; an empty body has Content-Length: 0."),
         (413, "The body is larger than is taken here."),
         (414, "The request line is too long."),
-        (415, "The content type is not application/json, or the content coding is not read."),
+        (415, "The content type is not application/json, or the content coding is neither gzip nor identity."),
         (417, "Expect asks for something other than 100-continue."),
         (422, "Well-formed, but a value is not usable; the detail names it."),
         (
@@ -75,6 +75,11 @@ enum ContractResponses {
         .object(names.map { (key: $0, value: ["$ref": "#/components/headers/\($0)"]) })
     }
 
+    /// The fields of a reply that may be sent as gzip, beside its own.
+    static func headers(withCoding names: [String] = []) -> JSONLiteral {
+        references(toHeaders: ["X-Request-Id", "Content-Encoding", "Vary"] + names)
+    }
+
     static let headers: JSONLiteral = [
         "X-Request-Id": [
             "description": "The caller's own, or a fresh one if it sent none that is usable.",
@@ -97,6 +102,10 @@ enum ContractResponses {
         ],
         "Accept-Post": ["description": "The content types that are read.", "schema": ["type": "string"]],
         "Accept-Encoding": ["description": "The content codings that are read.", "schema": ["type": "string"]],
+        "Content-Encoding": [
+            "description": "If Accept-Encoding asks for it and the reply is long enough.",
+            "schema": ["const": "gzip"],
+        ],
         "Vary": ["description": "The request fields that the reply depends on.", "schema": ["type": "string"]],
         "Cache-Control": ["description": "Sent with streams: no-store.", "schema": ["type": "string"]],
         "X-Accel-Buffering": [

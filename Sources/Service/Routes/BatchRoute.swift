@@ -66,7 +66,7 @@ extension RequestHandler {
             return .reply(answer.reply(recommendation))
         case .failure(let error):
             metrics.count(error.outcome)
-            return .problem(ProblemDetails(error.status, error.message, answer.requestID))
+            return .problem(ProblemDetails(error, answer.requestID))
         }
     }
 

@@ -11,8 +11,6 @@ struct MediaType {
     /// `application/json` in any letter case, without parameters or with `charset=utf-8`, which JSON is anyway
     /// (RFC 8259, section 8.1).
     var isJSON: Bool {
-        // The one spelling that nearly every caller uses needs no work.
-        if text == "application/json" { return true }
         let parts = text.lowercased().split(separator: ";", omittingEmptySubsequences: false).map(trimmed)
         guard parts[0] == "application/json" else { return false }
         return parts.dropFirst().allSatisfy { ["charset=utf-8", "charset=\"utf-8\""].contains($0) }

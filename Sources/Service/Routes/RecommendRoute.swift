@@ -12,8 +12,11 @@ extension RequestHandler {
     /// Whether the body could not be read or the reply could not be understood, by the head alone (RFC 9110, sections 8.3,
     /// 8.4 and 12.5.1); nil: neither.
     func refusalOfRepresentation(_ head: HTTPRequestHead, _ route: Route) -> HTTPResponse? {
-        let type = head.header("content-type").map(MediaType.init)
-        guard type?.isJSON == true else {
+        // The one spelling that nearly every caller uses needs no work.
+        let isJSON =
+            head.header("content-type", is: "application/json")
+            || head.header("content-type").map { MediaType($0).isJSON } ?? false
+        guard isJSON else {
             return problem(
                 415,
                 "the content type must be application/json",
@@ -22,13 +25,13 @@ extension RequestHandler {
                 headers: [("Accept-Post", Self.jsonType)]
             )
         }
-        if let coding = head.combinedHeader("content-encoding"), coding.lowercased() != "identity" {
+        if head.contentCoding == .unknown {
             return problem(
                 415,
-                "the content coding must be identity",
+                "the content coding must be gzip, once, or identity",
                 route,
                 requestIDs.id(for: head),
-                headers: [("Accept-Encoding", "identity")]
+                headers: [("Accept-Encoding", "gzip, identity")]
             )
         }
         let form = ReplyForm.choose(accept: head.combinedHeader("accept"), wantsStream: false)
@@ -59,26 +62,35 @@ extension RequestHandler {
         }
         let answer = Answer(model, requestID, call, arrival: Instant(nanoseconds: request.receivedAt))
         let accept = request.head.combinedHeader("accept")
-        let ticket: Ticket?
         switch ReplyForm.choose(accept: accept, wantsStream: call.stream) {
         case .whole:
-            ticket = submit(call, answer) { result in
-                // On the engine's thread: the loop encodes, so that the next batch does not wait for it.
-                exchange.respond(making: { self.response(result, answer) })
-            }
+            recommendWhole(call, answer, exchange)
         case .stream(let format):
-            ticket = submit(call, answer) { result in
-                self.longReplies.async { self.stream(result, answer, format, exchange) }
-            }
+            stream(call, answer, format, exchange)
         case nil:
             metrics.count(.invalid)
             let detail = "stream is true, but Accept allows neither application/x-ndjson nor text/event-stream"
             exchange.respond(problem(406, detail, .recommend, requestID))
-            return
+        }
+    }
+
+    /// Has a call answered by one object.
+    private func recommendWhole(_ call: RecommendCall, _ answer: Answer, _ exchange: HTTPExchange) {
+        let ticket = submit(call, answer) { result in
+            // On the engine's thread: the loop encodes, so that the next batch does not wait for it.
+            exchange.respond(making: {
+                switch result {
+                case .success(let recommendation):
+                    return self.response(recommendation, answer)
+                case .failure(let error):
+                    self.metrics.count(error.outcome)
+                    return self.response(error, answer)
+                }
+            })
         }
         guard let ticket else { return }
         exchange.onCancel { [metrics] in
-            if model.engine.cancel(ticket) { metrics.count(.cancelled) }
+            if answer.model.engine.cancel(ticket) { metrics.count(.cancelled) }
         }
     }
 
@@ -109,8 +121,14 @@ extension RequestHandler {
 
     /// Has a call answered: by the engine, or at once where that takes no computing, or where the engine refuses it.
     ///
+    /// - Parameter itemGenerated: told each item of a sequence that is computed, before the completion.
     /// - Returns: what to cancel the request by, nil if it is answered already.
-    func submit(_ call: RecommendCall, _ answer: Answer, _ completion: @escaping Engine.Completion) -> Ticket? {
+    func submit(
+        _ call: RecommendCall,
+        _ answer: Answer,
+        itemGenerated: Engine.ItemHandler? = nil,
+        _ completion: @escaping Engine.Completion
+    ) -> Ticket? {
         metrics.historyLength.observe(Double(call.history.eventCount))
         if call.unknownItems > 0 { metrics.unknownItems.increment(by: call.unknownItems) }
         let work = RecommendationRequest(call, arrival: answer.arrival)
@@ -119,7 +137,7 @@ extension RequestHandler {
             return nil
         }
         do throws(EngineError) {
-            return try answer.model.engine.submit(work, completion: completion)
+            return try answer.model.engine.submit(work, itemGenerated: itemGenerated, completion: completion)
         } catch {
             completion(.failure(error))
             return nil
@@ -152,29 +170,20 @@ extension RequestHandler {
         }
     }
 
-    /// Counts the outcome and encodes the reply.
-    private func response(_ result: Result<Recommendation, EngineError>, _ answer: Answer) -> HTTPResponse {
-        switch result {
-        case .success(let recommendation):
-            do throws(JSONError) {
-                let body = try RecommendCodec.encode(
-                    answer.reply(recommendation),
-                    ids: answer.model.bundle.catalogue
-                )
-                metrics.count(recommendation.outcome)
-                return json(200, body, .recommend, answer.requestID)
-            } catch {
-                metrics.count(.failed)
-                return problem(500, "the reply cannot be written: \(error)", .recommend, answer.requestID)
-            }
-        case .failure(let error):
-            return response(error, answer)
+    /// Encodes the reply and counts the outcome.
+    private func response(_ recommendation: Recommendation, _ answer: Answer) -> HTTPResponse {
+        do throws(JSONError) {
+            let body = try RecommendCodec.encode(answer.reply(recommendation), ids: answer.model.bundle.catalogue)
+            metrics.count(recommendation.outcome)
+            return json(200, body, .recommend, answer.requestID)
+        } catch {
+            metrics.count(.failed)
+            return problem(500, "the reply cannot be written: \(error)", .recommend, answer.requestID)
         }
     }
 
-    /// Counts the outcome and says what was wrong.
+    /// The reply that says what was wrong.
     func response(_ error: EngineError, _ answer: Answer) -> HTTPResponse {
-        metrics.count(error.outcome)
         var headers: HTTPFields = []
         if let wait = error.retryAfterNanoseconds {
             // Whole seconds, at least one (RFC 9110, section 10.2.3).

@@ -1,5 +1,5 @@
-// A reply to `POST /recommend` record by record, as NDJSON or server-sent events. Items may be added as they come; they wait
-// here as rows, eight bytes each, and are written only as fast as the client takes them.
+// A reply to `POST /recommend` record by record, as NDJSON or server-sent events. Items are added as they are generated; they
+// wait here as rows, eight bytes each, and are written only as fast as the client takes them.
 
 internal import Compute
 internal import Dispatch
@@ -9,45 +9,58 @@ internal import Models
 internal import Synchronization
 
 extension RequestHandler {
-    /// Answers with a stream, or with a problem where the engine has one: no status line has been sent yet.
-    func stream(
-        _ result: Result<Recommendation, EngineError>,
-        _ answer: Answer,
-        _ format: StreamFormat,
-        _ exchange: HTTPExchange
-    ) {
-        switch result {
-        case .success(let recommendation):
-            let stream = RecommendStream(
-                exchange,
-                format,
-                requestID: answer.requestID,
-                ids: answer.model.bundle.catalogue,
-                queue: longReplies,
-                ended: { [metrics] in metrics.count($0) }
-            )
-            stream.start()
-            stream.add(recommendation.items)
-            stream.finish(answer.reply(recommendation), recommendation.outcome)
-        case .failure(let error):
-            exchange.respond(response(error, answer))
+    /// Has a call answered by a stream: each item of a sequence as soon as it is generated, the k best together.
+    func stream(_ call: RecommendCall, _ answer: Answer, _ format: StreamFormat, _ exchange: HTTPExchange) {
+        let stream = RecommendStream(
+            exchange,
+            format,
+            requestID: answer.requestID,
+            ids: answer.model.bundle.catalogue,
+            queue: longReplies,
+            ended: { [metrics] in metrics.count($0) }
+        )
+        var itemGenerated: Engine.ItemHandler?
+        if call.mode == .sequence { itemGenerated = { item, _ in stream.add(item) } }
+        let ticket = submit(call, answer, itemGenerated: itemGenerated) { result in
+            switch result {
+            case .success(let recommendation):
+                stream.finish(answer.reply(recommendation), recommendation.items, recommendation.outcome)
+            case .failure(let error):
+                stream.fail(error.outcome, self.response(error, answer), ProblemDetails(error, answer.requestID))
+            }
+        }
+        // Set last, so that it has the ticket; if the client has gone meanwhile it is called at once.
+        exchange.onCancel {
+            stream.cancel()
+            if let ticket { answer.model.engine.cancel(ticket) }
         }
     }
 }
 
-/// Writes one streamed reply.
+/// Writes one streamed reply. The status line is sent with the first record, so that whatever goes wrong before it is an
+/// ordinary problem.
 ///
 /// Every record is written on one serial queue, by `write`: when items have come, and when a slow client has made room.
 final class RecommendStream: Sendable {
     /// Records are sent together up to so many bytes.
     private static let pieceBytes = 16_384
 
+    /// How the reply ends, once that is known.
+    private enum End {
+        /// With a last record, which counts as the outcome.
+        case reply(RecommendReply, RecommendOutcome)
+        /// With the problem: as the reply, where there is no record before it, else as a record after which the connection
+        /// closes.
+        case failure(RecommendOutcome, HTTPResponse, ProblemDetails)
+    }
+
     private struct State {
         /// Items to be written; those before `written` are.
         var items: [ScoredRow] = []
         var written = 0
-        /// The reply that the last record says, once it is known, and the outcome it counts as.
-        var end: (reply: RecommendReply, outcome: RecommendOutcome)?
+        var end: End?
+        /// The status line has been sent.
+        var hasStarted = false
         /// The client is slow; `write` waits to be called when it has made room.
         var isHeld = false
         var isOver = false
@@ -80,8 +93,82 @@ final class RecommendStream: Sendable {
         self.ended = ended
     }
 
-    /// Sends the status line. From here on a fault is a record, and the client's going away ends the stream.
-    func start() {
+    /// Adds the next item. Returns at once.
+    func add(_ item: ScoredRow) {
+        state.withLock { $0.items.append(item) }
+        queue.async { self.write() }
+    }
+
+    /// Adds what is missing of all `items`, in their order, and the last record, which counts as `outcome` when it is sent.
+    func finish(_ reply: RecommendReply, _ items: [ScoredRow], _ outcome: RecommendOutcome) {
+        end(with: .reply(reply, outcome), items)
+    }
+
+    /// There will be no more items, for a reason that counts as `outcome`: `response` if nothing has been sent, else
+    /// `problem`.
+    func fail(_ outcome: RecommendOutcome, _ response: HTTPResponse, _ problem: ProblemDetails) {
+        end(with: .failure(outcome, response, problem), [])
+    }
+
+    /// The client is gone.
+    func cancel() { end(.cancelled) }
+
+    private func end(with end: End, _ items: [ScoredRow]) {
+        state.withLock { state in
+            state.items += items.dropFirst(state.items.count)
+            state.end = end
+        }
+        queue.async { self.write() }
+    }
+
+    /// On the queue: writes what has come, until the client is slow.
+    private func write() {
+        while let step = nextStep() {
+            switch step {
+            case .start: start()
+            case .items(let items, let rank):
+                guard send(items, firstRank: rank) else { return }
+            case .end(.reply(let reply, let outcome)):
+                _ = exchange.send(RecommendCodec.encodeStreamEnd(reply, format: format))
+                exchange.finish()
+                end(outcome)
+            case .end(.failure(let outcome, _, let problem)):
+                _ = exchange.send(RecommendCodec.encodeStreamError(problem, format: format))
+                exchange.abort()
+                end(outcome)
+            case .refuse(let outcome, let response):
+                exchange.respond(response)
+                end(outcome)
+            }
+        }
+    }
+
+    private enum Step {
+        case start
+        case items(ArraySlice<ScoredRow>, firstRank: Int)
+        case end(End)
+        case refuse(RecommendOutcome, HTTPResponse)
+    }
+
+    private func nextStep() -> Step? {
+        state.withLock { state in
+            guard !state.isHeld, !state.isOver else { return nil }
+            let hasItems = state.written < state.items.count
+            if !state.hasStarted {
+                if !hasItems, case .failure(let outcome, let response, _) = state.end {
+                    return .refuse(outcome, response)
+                }
+                guard hasItems || state.end != nil else { return nil }
+                state.hasStarted = true
+                return .start
+            }
+            if hasItems { return .items(state.items[state.written...], firstRank: state.written + 1) }
+            return state.end.map { .end($0) }
+        }
+    }
+
+    /// Sends the status line.
+    private func start() {
         exchange.onWritable {
             self.queue.async {
                 self.state.withLock { $0.isHeld = false }
@@ -97,48 +184,6 @@ final class RecommendStream: Sendable {
             ],
             label: Route.recommend.number
         )
-        exchange.onCancel { self.end(.cancelled) }
-    }
-
-    /// Adds the next items, best first.
-    func add(_ items: [ScoredRow]) {
-        state.withLock { $0.items += items }
-        queue.async { self.write() }
-    }
-
-    /// Adds the last record, which counts as `outcome` when it is sent.
-    func finish(_ reply: RecommendReply, _ outcome: RecommendOutcome) {
-        state.withLock { $0.end = (reply, outcome) }
-        queue.async { self.write() }
-    }
-
-    /// On the queue: writes what has come, until the client is slow.
-    private func write() {
-        while let step = nextStep() {
-            switch step {
-            case .items(let items, let rank):
-                guard send(items, firstRank: rank) else { return }
-            case .end(let reply, let outcome):
-                _ = exchange.send(RecommendCodec.encodeStreamEnd(reply, format: format))
-                exchange.finish()
-                end(outcome)
-            }
-        }
-    }
-
-    private enum Step {
-        case items(ArraySlice<ScoredRow>, firstRank: Int)
-        case end(RecommendReply, RecommendOutcome)
-    }
-
-    private func nextStep() -> Step? {
-        state.withLock { state in
-            guard !state.isHeld, !state.isOver else { return nil }
-            if state.written < state.items.count {
-                return .items(state.items[state.written...], firstRank: state.written + 1)
-            }
-            return state.end.map { .end($0.reply, $0.outcome) }
-        }
     }
 
     /// Writes one piece of the items and notes how far it came. False if the stream is over.

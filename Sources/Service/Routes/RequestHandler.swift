@@ -26,6 +26,7 @@ package final class RequestHandler: HTTPHandler {
     /// Where batches are read and written, which can take a while each.
     let batches = DispatchQueue(label: "genrec.batches", qos: .utility)
     private let maximumBodyBytes: Int
+    private let offersGzip: Bool
     private let draining = Atomic<Bool>(false)
 
     init(
@@ -46,6 +47,7 @@ package final class RequestHandler: HTTPHandler {
         self.requestIDs = requestIDs
         self.logger = logger
         maximumBodyBytes = configuration.http.limits.bodyBytes
+        offersGzip = configuration.http.compression.isOffered
         codec = RecommendCodec(limits: configuration.limits)
         contract = Contract(listener: listener, limits: configuration.limits, hasKeys: keys != nil)
     }
@@ -87,6 +89,10 @@ package final class RequestHandler: HTTPHandler {
             )
         }
         if let refusal = refusalOfAccess(head, route) { return .reject(refusal) }
+        guard head.acceptedCodings.choose(offersGzip: offersGzip) != nil else {
+            let detail = "Accept-Encoding leaves neither identity nor gzip, as which replies come"
+            return .reject(problem(406, detail, route, requestIDs.id(for: head)))
+        }
         switch route {
         case .recommend, .batch:
             if let refusal = refusalOfRepresentation(head, route) { return .reject(refusal) }
@@ -143,14 +149,14 @@ package final class RequestHandler: HTTPHandler {
     }
 
     private func count(_ record: ReplyRecord) {
-        let route = Route(number: record.label)
-        let method = record.method?.description ?? "none"
-        metrics.replied(route, method: method, status: record.status, nanoseconds: record.durationNanoseconds)
+        let request = RepliedRequest(route: Route(number: record.label), method: record.method, status: record.status)
+        metrics.replied(request, nanoseconds: record.durationNanoseconds)
         guard logger.logLevel <= .debug else { return }
         logger.debug(
             "replied",
             metadata: [
-                "http.route": "\(route.label)", "http.method": "\(method)", "http.status": "\(record.status)",
+                "http.route": "\(request.route.label)", "http.method": "\(request.methodName)",
+                "http.status": "\(record.status)",
                 "http.bytes": "\(record.byteCount)", "http.duration_us": "\(record.durationNanoseconds / 1_000)",
                 "http.complete": "\(record.isComplete)",
             ]
@@ -189,6 +195,11 @@ extension RequestHandler {
 }
 
 extension ProblemDetails {
+    /// What the engine says was wrong.
+    init(_ error: EngineError, _ requestID: String) {
+        self.init(error.status, error.message, requestID)
+    }
+
     /// A problem with the phrase of its status.
     init(_ status: Int, _ detail: String, _ requestID: String) {
         self.init(

@@ -25,11 +25,13 @@ final class RequestIDs: Sendable {
     /// An id that no other request of this process has: 32 hexadecimal digits.
     func fresh() -> String {
         let number = counter.wrappingAdd(1, ordering: .relaxed).newValue
-        return hexadecimal(prefix) + hexadecimal(number)
-    }
-
-    private func hexadecimal(_ value: UInt64) -> String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+        return String(unsafeUninitializedCapacity: 32) { text in
+            for index in 0..<32 {
+                let half = index < 16 ? prefix : number
+                let digit = UInt8(truncatingIfNeeded: half >> UInt64(60 - index % 16 * 4)) & 0xF
+                text[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+            }
+            return 32
+        }
     }
 }

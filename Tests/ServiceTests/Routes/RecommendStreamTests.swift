@@ -31,7 +31,6 @@ import Testing
                 queue: queue,
                 ended: { [outcomes] in outcomes.add($0) }
             )
-            stream.start()
         }
 
         /// The parts that the loop would pick up now, as words and content.
@@ -61,6 +60,13 @@ import Testing
         var all: [RecommendOutcome] { list.withLock { $0 } }
     }
 
+    private static func items(_ count: Int) -> [ScoredRow] {
+        (0..<count).map { ScoredRow(row: 1, score: Float($0)) }
+    }
+
+    private static let problem = ProblemDetails(504, "too late", "id")
+    private static let response = HTTPResponse(status: 504)
+
     private static let reply = RecommendReply(
         requestID: "id",
         model: .init(name: "m", version: "1"),
@@ -74,31 +80,70 @@ import Testing
         timing: .init(queue: .zero, prefill: .zero, decode: .zero, total: .zero)
     )
 
-    @Test func itemsComeInOrder_RanksGoOn_ThenTheEnd() throws {
+    @Test func eachItem_IsSentWhenItComes_ThenTheEnd() throws {
         let rig = try Rig()
-        rig.stream.add([ScoredRow(row: 1, score: 2), ScoredRow(row: 2, score: 1)])
-        rig.stream.add([ScoredRow(row: 3, score: 0.5)])
-        #expect(
-            rig.parts().joined(separator: "|")
-                .replacing("}\n|{", with: "}\n{")
-                    == """
-                    start 200 application/x-ndjson|{"item":"a","score":2.0,"rank":1}
-                    {"item":"b","score":1.0,"rank":2}
-                    {"item":"c","score":0.5,"rank":3}
-
-                    """
-        )
+        #expect(rig.parts() == [])
+        let items = [ScoredRow(row: 1, score: 2), ScoredRow(row: 2, score: 1), ScoredRow(row: 3, score: 0.5)]
+        rig.stream.add(items[0])
+        #expect(rig.parts() == ["start 200 application/x-ndjson", "{\"item\":\"a\",\"score\":2.0,\"rank\":1}\n"])
+        rig.stream.add(items[1])
+        #expect(rig.parts() == ["{\"item\":\"b\",\"score\":1.0,\"rank\":2}\n"])
         #expect(rig.outcomes.all == [])
-        rig.stream.finish(Self.reply, .ok)
+        // The end brings what has not come by itself.
+        rig.stream.finish(Self.reply, items, .ok)
         let end = rig.parts()
-        #expect(end.count == 2 && end[0].hasPrefix("{\"done\":true") && end[1] == "finish")
+        #expect(end.count == 3 && end[0] == "{\"item\":\"c\",\"score\":0.5,\"rank\":3}\n")
+        #expect(end[1].hasPrefix("{\"done\":true") && end[2] == "finish")
         #expect(rig.outcomes.all == [.ok])
+    }
+
+    @Test func itemsThatComeTogether_AreOnePiece() throws {
+        let rig = try Rig()
+        rig.stream.finish(Self.reply, Self.items(3), .ok)
+        let parts = rig.parts()
+        #expect(parts.count == 4 && parts[0].hasPrefix("start 200") && parts[3] == "finish")
+        #expect(parts[1].split(separator: "\n").count == 3)
+    }
+
+    @Test func failureBeforeTheFirstItem_IsAnOrdinaryReply() throws {
+        let rig = try Rig()
+        rig.stream.fail(.expired, Self.response, Self.problem)
+        #expect(rig.parts() == ["whole"])
+        #expect(rig.outcomes.all == [.expired])
+    }
+
+    @Test(arguments: StreamFormat.allCases)
+    func failureAfterAnItem_IsARecord_WithoutTheMarkOfACompleteReply(format: StreamFormat) throws {
+        let rig = try Rig(format: format)
+        rig.stream.add(ScoredRow(row: 1, score: 1))
+        rig.stream.fail(.expired, Self.response, Self.problem)
+        let parts = rig.parts()
+        #expect(parts.count == 4 && parts.last == "abort")
+        #expect(parts[1].contains("\"rank\":1}") && parts[2].contains("{\"error\":{\"type\":\"about:blank\""))
+        #expect(parts[2].contains("\"status\":504") && parts[2].contains("too late"))
+        #expect(parts[2].hasPrefix("event: error\n") == (format == .serverSentEvents))
+        #expect(rig.outcomes.all == [.expired])
+    }
+
+    @Test func failure_WaitsBehindTheItems_OfASlowClient() throws {
+        let rig = try Rig(holdBytes: 10)
+        rig.stream.add(ScoredRow(row: 1, score: 1))
+        let first = rig.parts()
+        #expect(first.count == 2)
+        rig.stream.add(ScoredRow(row: 2, score: 1))
+        rig.stream.fail(.failed, Self.response, Self.problem)
+        #expect(rig.parts() == [])
+        rig.exchange.contentLeft(first[1].utf8.count)
+        let second = rig.parts()
+        #expect(second.count == 1 && second[0].contains("\"rank\":2}"))
+        rig.exchange.contentLeft(second[0].utf8.count)
+        #expect(rig.parts().last == "abort")
+        #expect(rig.outcomes.all == [.failed])
     }
 
     @Test func slowClient_HoldsTheStream_UntilItHasMadeRoom() throws {
         let rig = try Rig(holdBytes: 1_000)
-        rig.stream.add((0..<10_000).map { ScoredRow(row: 1, score: Float($0)) })
-        rig.stream.finish(Self.reply, .ok)
+        rig.stream.finish(Self.reply, Self.items(10_000), .ok)
         var text = ""
         var rounds = 0
         var parts = rig.parts()
@@ -125,10 +170,11 @@ import Testing
 
     @Test func clientThatGoesAway_EndsTheStream_AndIsCountedOnce() throws {
         let rig = try Rig(holdBytes: 100)
-        rig.stream.add((0..<1_000).map { ScoredRow(row: 1, score: Float($0)) })
+        for item in Self.items(1_000) { rig.stream.add(item) }
         _ = rig.parts()
         rig.exchange.cancel()
-        rig.stream.finish(Self.reply, .ok)
+        rig.stream.cancel()
+        rig.stream.finish(Self.reply, Self.items(1_001), .ok)
         #expect(rig.parts() == [])
         #expect(rig.outcomes.all == [.cancelled])
     }
@@ -136,8 +182,8 @@ import Testing
     @Test(arguments: StreamFormat.allCases)
     func scoreThatIsNoNumber_EndsWithAnErrorRecord_WithoutTheMarkOfACompleteReply(format: StreamFormat) throws {
         let rig = try Rig(format: format)
-        rig.stream.add([ScoredRow(row: 1, score: 1), ScoredRow(row: 2, score: .nan), ScoredRow(row: 3, score: 0)])
-        rig.stream.finish(Self.reply, .ok)
+        let items = [ScoredRow(row: 1, score: 1), ScoredRow(row: 2, score: .nan), ScoredRow(row: 3, score: 0)]
+        rig.stream.finish(Self.reply, items, .ok)
         let parts = rig.parts()
         #expect(parts.last == "abort")
         let content = parts.dropFirst().dropLast().joined()

@@ -1,0 +1,89 @@
+// Content codings as field values name them: how a request's body is coded, and which codings of a reply the client takes
+// (RFC 9110 §8.4.1, §12.5.3). What is done about it is in GzipDecoder.swift and ReplyCompression.swift.
+
+/// How content is coded.
+package enum ContentCoding: Sendable, Equatable {
+    case identity
+    case gzip
+    /// A coding, or a stack of codings, that is not known here.
+    case unknown
+
+    /// Adds the codings of one Content-Encoding field. Gzip within gzip is none that is known: whoever codes twice hides
+    /// how much there is.
+    mutating func add(_ value: Span<UInt8>) {
+        var coding = self
+        value.forEachListElement { name in
+            if name.isEmpty || name.equalsIgnoringCase("identity") { return }
+            coding = name.isGzip && coding == .identity ? .gzip : .unknown
+        }
+        self = coding
+    }
+}
+
+/// What the Accept-Encoding fields of a request say; before the first of them, that there is none.
+package struct AcceptedCodings: Sendable, Equatable {
+    /// Weights in thousandths, of the codings that are named.
+    private var gzip: Int16?
+    private var identity: Int16?
+    private var others: Int16?
+
+    package init() {}
+
+    /// What to send to such a client: the coding with the highest weight, gzip among equals; nil if it takes none of
+    /// those that there are (406).
+    ///
+    /// What is not named has the weight of `*`. Without `*`, gzip is then not acceptable, and identity is, though it comes
+    /// after everything that is named (RFC 9110 §12.5.3).
+    package func choose(offersGzip: Bool) -> ContentCoding? {
+        let gzipWeight = offersGzip ? gzip ?? others ?? 0 : 0
+        guard let identityWeight = identity ?? others else { return gzipWeight > 0 ? .gzip : .identity }
+        if gzipWeight > 0, gzipWeight >= identityWeight { return .gzip }
+        return identityWeight > 0 ? .identity : nil
+    }
+
+    /// Content that is not coded must not be sent.
+    var forbidsIdentity: Bool { (identity ?? others) == 0 }
+
+    /// Adds the elements of one field. An element whose weight is malformed is passed over.
+    mutating func add(_ value: Span<UInt8>) {
+        var codings = self
+        value.forEachListElement { element in
+            let semicolon = element.firstIndex(of: Octet.semicolon, in: element.indices)
+            let name = element.extracting(element.trimming(0..<(semicolon ?? element.count)))
+            var weight: Int16 = 1_000
+            if let semicolon {
+                let parameter = element.extracting(element.trimming(semicolon + 1..<element.count))
+                guard parameter.count > 2, parameter.extracting(0..<2).equalsIgnoringCase("q="),
+                    let quality = parameter.extracting(2..<parameter.count).quality
+                else { return }
+                weight = quality
+            }
+            if name.isGzip {
+                codings.gzip = weight
+            } else if name.equalsIgnoringCase("identity") {
+                codings.identity = weight
+            } else if name.count == 1, name[0] == Octet.asterisk {
+                codings.others = weight
+            }
+        }
+        self = codings
+    }
+}
+
+extension Span<UInt8> {
+    /// `x-gzip` is the old name of the same (RFC 9110 §8.4.1.3).
+    fileprivate var isGzip: Bool { equalsIgnoringCase("gzip") || equalsIgnoringCase("x-gzip") }
+
+    /// qvalue of RFC 9110 §12.4.2, 0 to 1 with at most three decimals, in thousandths; nil if it is none.
+    fileprivate var quality: Int16? {
+        guard !isEmpty, self[0] == Octet.zero || self[0] == Octet.zero + 1, count <= 5 else { return nil }
+        guard count == 1 || self[1] == Octet.point else { return nil }
+        var value = Int16(self[0] - Octet.zero)
+        for place in 2..<5 {
+            let digit = place < count ? self[place] : Octet.zero
+            guard digit.isDigit else { return nil }
+            value = value * 10 + Int16(digit - Octet.zero)
+        }
+        return value <= 1_000 ? value : nil
+    }
+}
