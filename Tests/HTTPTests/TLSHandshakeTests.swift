@@ -2,6 +2,7 @@
 
 import COpenSSL
 import Dispatch
+import Glibc
 import TLSTesting
 import Testing
 
@@ -137,6 +138,25 @@ private func refusal(_ address: ListenAddress, _ options: TLSTestOptions) throws
         #expect(TestServer.waitUntil { server.server.connectionCount == 0 })
         let failures = server.handler.counts.value.failedHandshakes
         #expect(failures.count == 1 && failures != [.plainHTTP])
+    }
+
+    /// A reset could overtake the alert.
+    @Test func refusedHandshake_isNotEndedByAReset_thoughTheClientIsStillSending() throws {
+        let fixture = try TLSFixture()
+        let server = try fixture.server()
+        var options = fixture.options()
+        options.protocols = ["h2"]
+        let engine = try TLSTestEngine(options)
+        _ = try engine.shakeHands()
+        let client = try TestClient(server.address)
+        client.send(engine.takeOutput() + [UInt8](repeating: 0, count: 100_000))
+        while let octets = client.read() { engine.receive(octets) }
+        // The end of the stream; a reset would be an error.
+        var octet: UInt8 = 0
+        #expect(recv(client.fd, &octet, 1, 0) == 0)
+        #expect(throws: TLSTestFailure.self) { try engine.shakeHands() }
+        client.close()
+        #expect(TestServer.waitUntil { server.server.connectionCount == 0 })
     }
 
     @Test func handshakeCutShort_isCounted() throws {
