@@ -160,15 +160,7 @@ private func post(_ path: String, _ body: String) -> String {
         let client = try TestClient(server.address)
         client.send(get("/"))
         _ = client.readReply()
-        // It settles within its patience; from then on it does not look even once.
-        var looks = server.server.looks
-        _ = TestServer.waitUntil {
-            usleep(20_000)
-            defer { looks = server.server.looks }
-            return looks == server.server.looks
-        }
-        usleep(200_000)
-        #expect(server.server.looks == looks)
+        #expect(server.staysAsleep())
         client.send(get("/again"))
         #expect(client.readReply().hasSuffix("/again 0"))
     }

@@ -2,6 +2,7 @@
 
 import COpenSSL
 import Dispatch
+import Glibc
 import TLSTesting
 import Testing
 
@@ -137,6 +138,29 @@ private func refusal(_ address: ListenAddress, _ options: TLSTestOptions) throws
         #expect(TestServer.waitUntil { server.server.connectionCount == 0 })
         let failures = server.handler.counts.value.failedHandshakes
         #expect(failures.count == 1 && failures != [.plainHTTP])
+    }
+
+    /// A reset could overtake the alert.
+    @Test func refusedHandshake_isNotEndedByAReset_thoughTheClientIsStillSending() throws {
+        let fixture = try TLSFixture()
+        let server = try fixture.server()
+        var options = fixture.options()
+        options.protocols = ["h2"]
+        let engine = try TLSTestEngine(options)
+        _ = try engine.shakeHands()
+        let client = try TestClient(server.address)
+        client.send(engine.takeOutput() + [UInt8](repeating: 0, count: 100_000))
+        var octets = [UInt8](repeating: 0, count: 1_000)
+        var count = recv(client.fd, &octets, octets.count, 0)
+        while count > 0 {
+            engine.receive(Array(octets[..<count]))
+            count = recv(client.fd, &octets, octets.count, 0)
+        }
+        // The end of the stream; a reset would be an error.
+        #expect(count == 0)
+        #expect(throws: TLSTestFailure.self) { try engine.shakeHands() }
+        client.close()
+        #expect(TestServer.waitUntil { server.server.connectionCount == 0 })
     }
 
     @Test func handshakeCutShort_isCounted() throws {

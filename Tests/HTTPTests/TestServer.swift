@@ -100,6 +100,18 @@ final class TestServer {
 
     deinit { server.stop() }
 
+    /// Whether the loops, once they have settled, do not look for work even once. They settle within their patience.
+    func staysAsleep() -> Bool {
+        var looks = server.looks
+        _ = TestServer.waitUntil {
+            usleep(20_000)
+            defer { looks = server.looks }
+            return looks == server.looks
+        }
+        usleep(200_000)
+        return server.looks == looks
+    }
+
     /// Waits until the condition holds; false if it does not within a time that only a broken server needs.
     static func waitUntil(_ condition: () -> Bool) -> Bool {
         for _ in 0..<20_000 {
