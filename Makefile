@@ -9,7 +9,7 @@ SANITIZE    := $(SWIFT_FLAGS) --disable-xctest
 # Whoever is not root asks for it.
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: run test build bench format lint sanitize fuzz setup clean
+.PHONY: run test build bench bench-http attack format lint sanitize fuzz setup clean
 
 ## run: build the server and serve the demo bundle on 127.0.0.1:8080
 run: build
@@ -28,6 +28,17 @@ test: setup lint
 bench: build
 	.build/release/genrec bench --bundle Config/demo --batch 1 --length 64
 	.build/release/genrec bench --bundle Config/demo --batch 32 --length 64
+
+## bench-http: HTTP and JSON alone against nginx, on one core each, in turns; wants a quiet machine
+bench-http: build
+	@for tool in wrk nginx curl; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	    [ -z "$$missing" ] || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q $$missing; }
+	Tests/Benchmarks/http.sh $(ROUNDS) $(SECONDS_EACH)
+
+## attack: ten thousand slow, idle and vanishing connections, then slowhttptest; a second client's latency meanwhile
+attack: build
+	@command -v slowhttptest >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q slowhttptest; }
+	Tests/Benchmarks/attacks.sh
 
 ## format: rewrite the sources in the project's style
 format:

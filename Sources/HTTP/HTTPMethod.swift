@@ -3,7 +3,7 @@
 
 /// A request method (RFC 9110 §9.1).
 package enum HTTPMethod: UInt8, Sendable, CaseIterable {
-    case get, head, post, put, delete, options, patch, trace
+    case get, head, post, put, delete, options, patch, trace, query
 
     /// As written on the wire.
     package var token: StaticString {
@@ -16,6 +16,7 @@ package enum HTTPMethod: UInt8, Sendable, CaseIterable {
         case .options: "OPTIONS"
         case .patch: "PATCH"
         case .trace: "TRACE"
+        case .query: "QUERY"
         }
     }
 

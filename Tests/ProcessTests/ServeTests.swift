@@ -174,6 +174,7 @@ import Testing
             #expect(wrongMethod.headers["allow"] == "POST, OPTIONS")
             let trace = try connection.get("/models", method: "TRACE")
             #expect(trace.status == 405 && trace.headers["allow"] == "GET, HEAD, OPTIONS")
+            #expect(try connection.get("/models", method: "QUERY").status == 405)
             #expect(!trace.text.contains("Host"))
             let options = try connection.get("/models", method: "OPTIONS")
             #expect(options.status == 204)
@@ -237,6 +238,15 @@ import Testing
             #expect(model["parameters"] as? Int == 56_742)
             #expect(model["catalogue_size"] as? Int == 1_200)
             #expect(model["state"] as? String == "ready")
+            // A history beyond the window is cut to it.
+            func counted(_ query: String) throws -> Int? {
+                let models = try connection.get("/models?length=\(query)").json()["models"] as? [[String: Any]]
+                return (models?.first?["operations_per_request"] as? [String: Any])?["length"] as? Int
+            }
+            #expect(try counted("1") == 1 && counted("1000000") == model["window"] as? Int)
+            for query in ["0", "1000001", "-1", "x", ""] {
+                #expect(try connection.get("/models?length=\(query)").status == 422)
+            }
             _ = try connection.recommend("{\"history\":\(Self.history)}")
             _ = try connection.recommend("{\"history\":[]}")
             _ = try connection.recommend("{")

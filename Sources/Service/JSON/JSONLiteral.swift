@@ -5,6 +5,8 @@ enum JSONLiteral: Sendable {
     case null
     case bool(Bool)
     case integer(Int)
+    /// A number with a fraction or an exponent, as it is to be written.
+    case number(String)
     case string(String)
     case array([JSONLiteral])
     case object([(key: String, value: JSONLiteral)])
@@ -21,6 +23,7 @@ enum JSONLiteral: Sendable {
         case .null: writer.null()
         case .bool(let value): writer.bool(value)
         case .integer(let value): writer.integer(value)
+        case .number(let text): writer.value { $0.append(contentsOf: text.utf8) }
         case .string(let value): writer.string(value)
         case .array(let elements):
             writer.beginArray()

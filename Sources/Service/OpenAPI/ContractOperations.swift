@@ -276,8 +276,10 @@ struct ContractOperations {
     let parameters: JSONLiteral = [
         "length": [
             "name": "length", "in": "query",
-            "description": "Events of the history for which operations are counted, from 1 to the window.",
-            "schema": ["type": "integer", "minimum": 1],
+            "description": """
+            Events of the history for which operations are counted; more than the window holds count as the window.
+            """,
+            "schema": ["type": "integer", "minimum": 1, "maximum": .integer(RequestHandler.maximumCountedEvents)],
         ],
         "X-Request-Id": [
             "name": "X-Request-Id", "in": "header",

@@ -68,7 +68,11 @@ struct ContractSchemas {
             ("priority", ["enum": .array(RecommendCall.Priority.allCases.map { .string($0.rawValue) } + [nil])]),
             ("stream", ["type": ["boolean", "null"], "default": false]),
         ]
-        return Self.object(members, required: ["history"])
+        // How to draw is only said where something is drawn.
+        return Self.object(members, required: ["history"]).adding([
+            ("if", ["required": ["sampling"], "properties": ["sampling": ["type": "object"]]]),
+            ("then", ["required": ["mode"], "properties": ["mode": ["const": "sequence"]]]),
+        ])
     }
 
     private var event: JSONLiteral {
@@ -133,10 +137,13 @@ struct ContractSchemas {
     }
 
     private var sampling: JSONLiteral {
-        Self.object(
+        // Normal numbers of single precision.
+        let least = JSONLiteral.number("1.1754944e-38")
+        let greatest = JSONLiteral.number("3.4028234e38")
+        return Self.object(
             [
-                ("temperature", ["type": ["number", "null"], "exclusiveMinimum": 0]),
-                ("top_p", ["type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1]),
+                ("temperature", ["type": ["number", "null"], "minimum": least, "maximum": greatest]),
+                ("top_p", ["type": ["number", "null"], "minimum": least, "maximum": 1]),
                 ("seed", ["type": ["integer", "null"], "minimum": .integer(.min), "maximum": .integer(.max)]),
             ],
             required: []

@@ -51,17 +51,22 @@ extension RequestHandler {
         return reasons
     }
 
+    /// The longest history that `?length=N` can name: the most that `limits.max_history` can be.
+    static let maximumCountedEvents = 1_000_000
+
     /// `GET /models`: the bundle that is served, and on what. With `?length=N` the operations are those of a request with
-    /// N events, else of one that fills the window.
+    /// N events, of which the model sees what its window holds, else of one that fills the window.
     func modelsReply(_ head: HTTPRequestHead) -> HTTPResponse {
         let window = models.current.bundle.architecture.configuration.maxSequenceLength
         var length = window
         if let query = head.query {
-            guard query.hasPrefix("length="), let asked = Int(query.dropFirst(7)), 1...window ~= asked else {
-                let detail = "the query must be length=N with N from 1 to \(window), the model's window"
+            guard query.hasPrefix("length="), let asked = Int(query.dropFirst(7)),
+                1...Self.maximumCountedEvents ~= asked
+            else {
+                let detail = "the query must be length=N with N from 1 to \(Self.maximumCountedEvents)"
                 return problem(422, detail, .models, requestIDs.id(for: head))
             }
-            length = asked
+            length = min(asked, window)
         }
         var writer = JSONWriter()
         writer.beginObject()

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Attacks on a server of its own, and a second client's latency beside them: crowd.py with ten thousand connections, then
+# slowhttptest's slow headers, slow body and slow reading. Needs slowhttptest, python3 and cc, and a release build.
+#
+#   Tests/Benchmarks/attacks.sh [CONNECTIONS]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+connections=${1:-10000}
+binary=${GENREC:-.build/release/genrec}
+folder=$(mktemp -d)
+trap 'kill ${server:-} ${attack:-} 2>/dev/null || true; rm -rf "$folder"' EXIT
+
+printf '{"history":{"items":["unknown-1","unknown-2"]},"k":10}' > "$folder/body.json"
+cc -O2 -o "$folder/rate" Tests/Benchmarks/rate.c
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+# The crowd is to stay for the length of a measurement; slowhttptest meets the time-outs as they are by default.
+start() {
+    "$@" "$binary" serve --listen "127.0.0.1:$port" >/dev/null 2>"$folder/log" &
+    server=$!
+    for _ in $(seq 200); do curl -so /dev/null "http://127.0.0.1:$port/health/ready" && return; sleep 0.05; done
+    echo "the server did not start" >&2
+    exit 1
+}
+# Median and p99 of a second client for so many seconds, microseconds.
+measure() {
+    read -r _ p50 _ p99 _ wrong < <("$folder/rate" "$port" "$folder/body.json" 200 4 "$1")
+    [ "$wrong" = 0 ] || { echo "$wrong replies were not 200" >&2; exit 1; }
+}
+
+start env GENREC_HTTP_FIRST_BYTE_TIMEOUT_MS=120000 GENREC_HTTP_HEADER_TIMEOUT_MS=120000
+python3 Tests/Benchmarks/crowd.py "$port" "$server" "$folder/rate" "$folder/body.json" "$connections"
+kill "$server"; wait "$server" || true
+
+start env
+measure 8
+alone=$p99
+printf '\n%-28s p50 %7s us  p99 %7s us\n' "alone" "$p50" "$p99"
+url="http://127.0.0.1:$port"
+for kind in "headers -H -u $url/" "body -B -u $url/recommend -f application/json" "read -X -u $url/openapi.json -w 10 -y 20 -n 5 -z 32 -k 3"; do
+    read -r name arguments <<< "$kind"
+    # shellcheck disable=SC2086
+    slowhttptest -c 2000 $arguments -i 5 -r 500 -l 12 -p 3 > "$folder/slow" 2>&1 &
+    attack=$!
+    sleep 2
+    measure 8
+    wait "$attack" || true
+    attack=
+    printf '%-28s p50 %7s us  p99 %7s us, %s of that alone; slowhttptest says the service was available: %s\n' \
+        "beside slow $name" "$p50" "$p99" "$(awk "BEGIN { printf \"%.2f\", $p99 / $alone }")" \
+        "$(sed 's/\x1b\[[0-9;]*m//g' "$folder/slow" | awk '/service available:/ { a = $3 } END { print a }')"
+    curl -sf -o /dev/null "$url/health/live"
+done
+kill "$server"; wait "$server" || true
