@@ -9,7 +9,7 @@ SANITIZE    := $(SWIFT_FLAGS) --disable-xctest
 # Whoever is not root asks for it.
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: run test build bench format lint sanitize fuzz setup clean
+.PHONY: run test build bench load-test format lint sanitize fuzz setup clean
 
 ## run: build the server and serve the demo bundle on 127.0.0.1:8080
 run: build
@@ -28,6 +28,10 @@ test: setup lint
 bench: build
 	.build/release/genrec bench --bundle Config/demo --batch 1 --length 64
 	.build/release/genrec bench --bundle Config/demo --batch 32 --length 64
+
+## load-test: overload, mixed lengths and vanishing callers on the demo bundle, over HTTP; prints ratios, checks nothing
+load-test: build
+	Tests/Benchmarks/load-test.sh
 
 ## format: rewrite the sources in the project's style
 format:
