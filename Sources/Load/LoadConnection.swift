@@ -22,8 +22,10 @@ struct LoadConnection {
         var visitor: Visitor
         /// Different for every request of a worker.
         var serial: Int
-        /// Nanoseconds since the start of the run.
+        /// When it was to be sent: nanoseconds since the start of the run, as the other times.
         var intended: UInt64
+        /// When it was.
+        var begun: UInt64
         /// When it is given up.
         var timeout: UInt64
     }
@@ -48,6 +50,7 @@ struct LoadConnection {
         visitor: Visitor(history: 0, number: 0, length: 0, shift: 0),
         serial: 0,
         intended: 0,
+        begun: 0,
         timeout: 0
     )
     /// The request; bytes below `sent` are with the system.

@@ -10,6 +10,9 @@ package struct LoadRecorder: Sendable {
     package private(set) var latency = Self.histogram()
     /// The same of requests that were admitted.
     package private(set) var admittedLatency = Self.histogram()
+    /// Nanoseconds from when a request really was begun to the end of its reply, of those that were admitted: what a deadline
+    /// that counts from a request's arrival is held against.
+    package private(set) var serviceTime = Self.histogram()
     /// The same of requests that were refused.
     package private(set) var refusedLatency = Self.histogram()
     /// Nanoseconds by which our own requests went out later than they were due, though a connection was free.
@@ -68,8 +71,9 @@ package struct LoadRecorder: Sendable {
         }
     }
 
-    /// A request has ended. Times are nanoseconds since the start of the run; `end` is not before `intended`.
-    package mutating func ended(_ outcome: Outcome, intended: UInt64, end: UInt64) {
+    /// A request has ended. Times are nanoseconds since the start of the run; `end` is not before `begun`, when the request
+    /// was begun, and that is not before `intended`, when it was to be.
+    package mutating func ended(_ outcome: Outcome, intended: UInt64, begun: UInt64, end: UInt64) {
         outcomes[outcome, default: 0] += 1
         let elapsed = end - intended
         if keepsTrace { trace.append(TraceEntry(intended: intended, latency: elapsed, outcome: outcome)) }
@@ -77,7 +81,10 @@ package struct LoadRecorder: Sendable {
         lastReply = max(lastReply, end)
         let value = min(elapsed, Self.longest)
         latency.record(value)
-        if outcome.isAdmission { admittedLatency.record(value) }
+        if outcome.isAdmission {
+            admittedLatency.record(value)
+            serviceTime.record(min(end - begun, Self.longest))
+        }
         if outcome.isRefusal { refusedLatency.record(value) }
         if status == 200, elapsed <= deadline ?? .max { good += 1 }
     }
@@ -99,6 +106,7 @@ package struct LoadRecorder: Sendable {
         outcomes.merge(other.outcomes, uniquingKeysWith: +)
         latency.add(other.latency)
         admittedLatency.add(other.admittedLatency)
+        serviceTime.add(other.serviceTime)
         refusedLatency.add(other.refusedLatency)
         lag.add(other.lag)
         good += other.good

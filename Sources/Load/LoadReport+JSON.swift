@@ -27,6 +27,8 @@ extension LoadReport {
         writeCircumstances(to: &writer)
         writer.key("admitted_latency_ms")
         write(recorder.admittedLatency, to: &writer)
+        writer.key("admitted_service_ms")
+        write(recorder.serviceTime, to: &writer)
         writer.key("refused_latency_ms")
         write(recorder.refusedLatency, to: &writer)
         writer.key("schedule_lag_ms")

@@ -13,6 +13,9 @@ extension LoadReport {
             line("goodput", "\(fixed(goodput)) replies/s with status 200\(deadlineText)"),
             line("latency, ms", text(recorder.latency)),
         ]
+        if recorder.connectionWaits > 0 {
+            lines.append(line("  once begun", text(recorder.serviceTime)))
+        }
         if recorder.refusedLatency.totalCount > 0 {
             lines.append(line("  admitted", text(recorder.admittedLatency)))
             lines.append(line("  refused", text(recorder.refusedLatency)))

@@ -224,6 +224,7 @@ struct LoadWorker: ~Copyable {
             visitor: visitor,
             serial: serial,
             intended: intended,
+            begun: time,
             timeout: time + plan.timeout
         )
         head.write(workload.body(of: visitor), to: &connections[slot].output)
@@ -308,12 +309,13 @@ struct LoadWorker: ~Copyable {
     private mutating func finish(_ slot: Int, _ outcome: Outcome, _ time: UInt64) {
         busyCount -= 1
         let request = connections[slot].request
-        recorder.ended(outcome, intended: request.intended, end: max(time, request.intended))
+        let end = max(time, request.begun)
+        recorder.ended(outcome, intended: request.intended, begun: request.begun, end: end)
         var keeps = false
         if case .status(let status) = outcome {
             if status == 200 { recorder.read(connections[slot].body.withUnsafeBufferPointer { ReplyFacts(json: $0) }) }
             workload.answered(request.visitor)
-            meanLatency += (Double(max(time, request.intended) - request.intended) - meanLatency) / 64
+            meanLatency += (Double(end - request.begun) - meanLatency) / 64
             keeps = connections[slot].isReusable
         } else if outcome == .connectError {
             pausedUntil = time + Self.reconnectPause

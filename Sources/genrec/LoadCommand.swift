@@ -17,7 +17,8 @@ struct LoadCommand: AsyncParsableCommand {
 
             Rates are over the time to the last reply. Goodput counts replies with status 200, and where there is a deadline \
             those within it. Requests without a reply are counted by what became of them and are in no latency. Of the \
-            latencies, "admitted" are those with status 200 or 504, "refused" those with 429 or 503.
+            latencies, "admitted" are those with status 200 or 504, "refused" those with 429 or 503; "once begun" leaves out \
+            the wait for a free connection.
 
             Ctrl-C ends the run and prints what there is. The status is 1 if no reply came at all.
             """

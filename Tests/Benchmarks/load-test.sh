@@ -9,6 +9,11 @@
 #   BUNDLE=DIR            what is served, and
 #   INTERACTIONS=FILE     its histories (default: the demo's)
 #   LENGTHS=16:2048       the mixed lengths
+#   OPTIONS=…             further options of `genrec load` in steps 1, 2 and 4 (default: --mode sequence --k 20). The demo's
+#                         model is so small that a request for the top k costs HTTP more than the engine, and a flood of those
+#                         would show how fast this machine moves bytes; generating twenty items keeps the engine the bottleneck
+#                         that admission is there to protect. With a model of real size, take OPTIONS="--k 10".
+#   CALLERS=64            callers of the closed loops that find the peak
 #   GENREC_SERVE=FILE     a configuration for the server (default: none)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -20,6 +25,7 @@ deadline=${DEADLINE_MS:-200}
 bundle=${BUNDLE:-Config/demo}
 interactions=${INTERACTIONS:-Config/demo/interactions.tsv}
 lengths=${LENGTHS:-16:2048}
+read -ra options <<<"${OPTIONS---mode sequence --k 20}"
 callers=${CALLERS:-64}
 
 [ -x "$genrec" ] || { echo "load-test: there is no $genrec; make build makes it" >&2; exit 1; }
@@ -67,8 +73,8 @@ calculate() { awk -v digits="${2:-2}" "BEGIN { printf \"%.\" digits \"f\", $1 }"
 
 echo
 echo "1. Peak: $callers callers that wait for their replies, ${step_seconds} s"
-load warm --connections "$callers" --seconds 2
-load peak --connections "$callers" --seconds "$step_seconds"
+load warm "${options[@]}" --connections "$callers" --seconds 2
+load peak "${options[@]}" --connections "$callers" --seconds "$step_seconds"
 peak=$(figure peak throughput)
 echo "   throughput $peak/s, p50 $(figure peak latency_ms p50) ms, p99 $(figure peak latency_ms p99) ms, $(object peak statuses)"
 
@@ -77,32 +83,34 @@ echo "2. Flood: twice the peak for ${flood_seconds} s, deadline ${deadline} ms"
 # A caller with a small load of its own, before, during and after the flood; its trace shows when things are as before.
 probe_rate=20
 recovery_seconds=5
-"$genrec" load --url "$url" --interactions "$interactions" --json --rate "$probe_rate" --deadline-ms "$deadline" \
+"$genrec" load --url "$url" --interactions "$interactions" --json "${options[@]}" --rate "$probe_rate" --deadline-ms "$deadline" \
     --seconds "$((flood_seconds + recovery_seconds + 2))" --trace "$folder/probe.tsv" >"$folder/probe.json" &
 probe=$!
 sleep 1
-load flood --rate "$(calculate "2 * $peak")" --seconds "$flood_seconds" --deadline-ms "$deadline" \
-    --trace "$folder/flood.tsv"
-flood_end=$(awk 'NR > 1 && $1 > last { last = $1 } END { printf "%.6f", last }' "$folder/flood.tsv")
+load flood "${options[@]}" --rate "$(calculate "2 * $peak")" --seconds "$flood_seconds" --deadline-ms "$deadline" \
+    --max-connections 8192 --trace "$folder/flood.tsv"
+flood_end=$(awk -v seconds="$flood_seconds" 'NR == 2 { printf "%.6f", $1 + seconds }' "$folder/flood.tsv")
 wait "$probe"
-# Replies that were served in time, against the peak; throughput with refusals says how fast the server says no.
+# Served at all, and served in time, against the peak; replies of any status say how fast the server says no.
+ok_rate=$(calculate "$(grep -o '"200":[0-9]*' "$folder/flood.json" | cut -d: -f2 || echo 0) / $(figure flood seconds)")
+echo "   status 200 / peak       $(calculate "$ok_rate / $peak")"
 echo "   goodput / peak          $(calculate "$(figure flood goodput) / $peak")"
 echo "   replies / offered       $(calculate "$(figure flood throughput) / $(figure flood offered_rate)")"
-echo "   admitted p99 / deadline $(calculate "$(figure flood admitted_latency_ms p99) / $deadline")"
+echo "   admitted p99 / deadline $(calculate "$(figure flood admitted_service_ms p99) / $deadline")," \
+    "from the intended time $(calculate "$(figure flood admitted_latency_ms p99) / $deadline")"
 echo "   refused p99             $(figure flood refused_latency_ms p99) ms"
 echo "   $(object flood statuses)"
 echo "   client lag p99          $(figure flood schedule_lag_ms p99) ms, waits for a connection $(figure flood waits)"
-# As before: status 200, and no later than twice the p99 that the probe had while the server was idle, or the deadline's
-# tenth where that is more.
+# Recovered: from then on every probe is answered with 200 within the deadline.
 awk -v end="$flood_end" -v deadline="$deadline" '
     NR == 1 { next }
     $1 > end {
         after++
-        if ($3 != 200 || $2 > deadline / 10) recovered = $1 - end
+        if ($3 != 200 || $2 > deadline) recovered = $1 - end
     }
     END {
         if (!after) print "   recovery                not measured: no probe came after the flood"
-        else printf "   recovery                %.2f s after the last request of the flood was due (probes later: %d)\n", recovered, after
+        else printf "   recovery                %.2f s after the flood (%d probes after it)\n", recovered, after
     }' "$folder/probe.tsv"
 
 echo
@@ -121,7 +129,7 @@ before=$(descriptors)
 memory_before=$(resident)
 wasted_before=$(metric genrec_wasted_compute_seconds_total)
 cancelled_before=$(metric genrec_cancelled_total)
-load abandon --rate "$peak" --seconds "$step_seconds" --abandon 0.5
+load abandon "${options[@]}" --rate "$peak" --seconds "$step_seconds" --abandon 0.5
 # Connections that were closed are gone once the server has looked at them.
 for _ in $(seq 50); do
     [ "$(descriptors)" -gt "$before" ] || break
@@ -130,8 +138,12 @@ done
 wasted=$(calculate "$(metric genrec_wasted_compute_seconds_total) - $wasted_before" 3)
 echo "   $(figure abandon requests abandoned) of $(figure abandon requests begun) went away;" \
     "cancelled at the server: $(calculate "$(metric genrec_cancelled_total) - $cancelled_before" 0)"
-echo "   wasted compute          $wasted s, of ${step_seconds} s $(calculate "100 * $wasted / $step_seconds" 1) %"
+if curl -fsS "$url/metrics" | grep -q '^genrec_wasted_compute_seconds_total'; then
+    echo "   wasted compute          $wasted s, of ${step_seconds} s $(calculate "100 * $wasted / $step_seconds" 1) %"
+else
+    echo "   wasted compute          not counted by this server"
+fi
 echo "   descriptors             $before before, $(descriptors) after"
 echo "   resident                $memory_before kB before, $(resident) kB after," \
     "ratio $(calculate "$(resident) / $memory_before")"
-echo "   goodput / (replies)     $(calculate "$(figure abandon goodput) / $(figure abandon throughput)")"
+echo "   goodput / throughput    $(calculate "$(figure abandon goodput) / $(figure abandon throughput)")"

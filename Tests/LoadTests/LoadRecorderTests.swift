@@ -12,9 +12,14 @@ import Testing
     @Test func latencyCountsFromWhenARequestWasToBeSent_WhateverItsStatus() {
         var recorder = LoadRecorder(deadline: nil)
         for index in 1...1_000 {
-            recorder.ended(.status(index <= 900 ? 200 : 500), intended: 5, end: 5 + UInt64(index) * Self.millisecond)
+            recorder.ended(
+                .status(index <= 900 ? 200 : 500),
+                intended: 5,
+                begun: 5,
+                end: 5 + UInt64(index) * Self.millisecond
+            )
         }
-        recorder.ended(.timeout, intended: 0, end: 9_000 * Self.millisecond)
+        recorder.ended(.timeout, intended: 0, begun: 0, end: 9_000 * Self.millisecond)
         #expect(recorder.answered == 1_000)
         for (percentile, milliseconds) in [(50.0, 500.0), (90, 900), (99, 990), (99.9, 999), (100, 1_000)] {
             let measured = Double(recorder.latency.valueAtPercentile(percentile)) / 1e6
@@ -27,24 +32,27 @@ import Testing
 
     @Test func goodputIsWhatComesInTime_AtTheDeadlineStill() {
         var recorder = LoadRecorder(deadline: 80 * Self.millisecond)
-        recorder.ended(.status(200), intended: 0, end: 80 * Self.millisecond)
-        recorder.ended(.status(200), intended: 0, end: 80 * Self.millisecond + 1)
-        recorder.ended(.status(204), intended: 0, end: 1)
-        recorder.ended(.status(429), intended: 0, end: 1)
+        recorder.ended(.status(200), intended: 0, begun: 0, end: 80 * Self.millisecond)
+        recorder.ended(.status(200), intended: 0, begun: 0, end: 80 * Self.millisecond + 1)
+        recorder.ended(.status(204), intended: 0, begun: 0, end: 1)
+        recorder.ended(.status(429), intended: 0, begun: 0, end: 1)
         #expect(recorder.good == 1)
         var patient = LoadRecorder(deadline: nil)
-        patient.ended(.status(200), intended: 0, end: .max)
+        patient.ended(.status(200), intended: 0, begun: 0, end: .max)
         #expect(patient.good == 1)
     }
 
     @Test func admittedAndRefused_AreApart() {
         var recorder = LoadRecorder(deadline: nil)
         for (status, milliseconds) in [(200, 50), (504, 100), (429, 1), (503, 2), (400, 3)] as [(Int, UInt64)] {
-            recorder.ended(.status(status), intended: 0, end: milliseconds * Self.millisecond)
+            recorder.ended(.status(status), intended: 0, begun: 0, end: milliseconds * Self.millisecond)
         }
-        #expect(recorder.admittedLatency.totalCount == 2)
+        recorder.ended(.status(200), intended: 0, begun: 80 * Self.millisecond, end: 90 * Self.millisecond)
+        #expect(recorder.admittedLatency.totalCount == 3)
+        #expect(recorder.serviceTime.totalCount == 3)
+        #expect(recorder.serviceTime.min >= 9 * Self.millisecond && recorder.serviceTime.min <= 10 * Self.millisecond)
         #expect(recorder.refusedLatency.totalCount == 2)
-        #expect(recorder.latency.totalCount == 5)
+        #expect(recorder.latency.totalCount == 6)
         #expect(recorder.refusedLatency.maxRecorded == 2 * Self.millisecond)
     }
 
@@ -60,7 +68,7 @@ import Testing
             let lag = generator.happens(0.9) ? UInt64.random(in: 0...Self.millisecond, using: &generator) : nil
             func record(_ recorder: inout LoadRecorder) {
                 recorder.began(isReturning: index % 3 == 0, lag: lag)
-                recorder.ended(outcome, intended: intended, end: end)
+                recorder.ended(outcome, intended: intended, begun: intended, end: end)
                 recorder.read(ReplyFacts(text: "{\"items\":[],\"history_used\":3,\"history_cached\":1}"))
                 recorder.bytesSent += 10
             }
@@ -71,6 +79,7 @@ import Testing
         for part in parts { sum.add(part) }
         #expect(sum.outcomes == whole.outcomes)
         #expect(sum.latency == whole.latency)
+        #expect(sum.serviceTime == whole.serviceTime)
         #expect(sum.lag == whole.lag)
         #expect(sum.good == whole.good)
         #expect(sum.begun == 3_000)
@@ -125,7 +134,7 @@ import Testing
         let report = report { recorder in
             for index in 0..<100 {
                 recorder.began(isReturning: false, lag: 1_000)
-                recorder.ended(.status(index < 90 ? 200 : 429), intended: 0, end: 4_000 * Self.millisecond)
+                recorder.ended(.status(index < 90 ? 200 : 429), intended: 0, begun: 0, end: 4_000 * Self.millisecond)
             }
         }
         #expect(report.json.hasPrefix(#"{"offered_rate":100.0,"throughput":25.0,"goodput":22.5,"latency_ms":{"p50":"#))
@@ -160,12 +169,17 @@ import Testing
         #expect(
             report { recorder in
                 recorder.began(isReturning: false, lag: 500 * Self.millisecond)
-                recorder.ended(.status(200), intended: 0, end: 600 * Self.millisecond)
+                recorder.ended(.status(200), intended: 0, begun: 0, end: 600 * Self.millisecond)
             }.remarks.first?.hasPrefix("the load generator was late itself") == true
         )
         #expect(report { $0.began(isReturning: false, lag: nil) }.remarks.first?.hasPrefix("1 requests waited") == true)
-        #expect(report { $0.ended(.status(302), intended: 0, end: 1) }.remarks.first?.contains("redirects") == true)
-        #expect(report { $0.ended(.status(401), intended: 0, end: 1) }.remarks.first?.contains("API key") == true)
+        #expect(
+            report { $0.ended(.status(302), intended: 0, begun: 0, end: 1) }.remarks.first?.contains("redirects")
+                == true
+        )
+        #expect(
+            report { $0.ended(.status(401), intended: 0, begun: 0, end: 1) }.remarks.first?.contains("API key") == true
+        )
         #expect(report { $0.read(nil) }.remarks.first?.contains("no recommendations") == true)
         #expect(
             report { $0.read(ReplyFacts(text: #"{"items":[],"unknown_items":5}"#)) }.remarks.first?
@@ -176,8 +190,18 @@ import Testing
 
     @Test func trace_HasALineARequest_ByTime() {
         let report = report { recorder in
-            recorder.ended(.status(200), intended: 1_500 * Self.millisecond, end: 1_501 * Self.millisecond)
-            recorder.ended(.connectionLost, intended: 250 * Self.millisecond, end: 252 * Self.millisecond)
+            recorder.ended(
+                .status(200),
+                intended: 1_500 * Self.millisecond,
+                begun: 1_500 * Self.millisecond,
+                end: 1_501 * Self.millisecond
+            )
+            recorder.ended(
+                .connectionLost,
+                intended: 250 * Self.millisecond,
+                begun: 250 * Self.millisecond,
+                end: 252 * Self.millisecond
+            )
         }
         #expect(report.trace == "time\tlatency_ms\toutcome\n1000.25\t2.0\tconnection_lost\n1001.5\t1.0\t200\n")
     }
