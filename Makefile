@@ -9,7 +9,7 @@ SANITIZE    := $(SWIFT_FLAGS) --disable-xctest
 # Whoever is not root asks for it.
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: run test build bench bench-http attack format lint sanitize fuzz setup clean
+.PHONY: run test build bench bench-http attack load-test format lint sanitize fuzz setup clean
 
 ## run: build the server and serve the demo bundle on 127.0.0.1:8080
 run: build
@@ -39,6 +39,10 @@ bench-http: build
 attack: build
 	@command -v slowhttptest >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q slowhttptest; }
 	Tests/Benchmarks/attacks.sh
+
+## load-test: overload, mixed lengths and vanishing callers on the demo bundle, over HTTP; prints ratios, checks nothing
+load-test: build
+	Tests/Benchmarks/load-test.sh
 
 ## format: rewrite the sources in the project's style
 format:

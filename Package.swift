@@ -33,6 +33,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     ],
     targets: [
@@ -40,8 +41,19 @@ let package = Package(
         .executableTarget(
             name: "genrec",
             dependencies: [
-                "Service", "Engine", "Importers", "Models", "Compute",
+                "Service", "Load", "Engine", "Importers", "Models", "Compute",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+
+        // A client that puts a server under load.
+        .target(
+            name: "Load",
+            dependencies: [
+                "Service", "HTTP", "CLinux",
+                .product(name: "HeapModule", package: "swift-collections"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             swiftSettings: swiftSettings
         ),
@@ -117,6 +129,11 @@ let package = Package(
         .testTarget(
             name: "GoldenTests",
             dependencies: ["Importers", "Models", "Engine", "Compute", "ComputeCPU"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "LoadTests",
+            dependencies: ["Load", "Service", "CLinux", .product(name: "Histogram", package: "hdrhistogram-swift")],
             swiftSettings: swiftSettings
         ),
         .testTarget(

@@ -3,15 +3,15 @@
 // checked, counted against their limits and dropped.
 
 /// Reads one request body.
-struct BodyParser {
+package struct BodyParser {
     /// What became of the bytes handed in.
-    struct Step: Equatable {
+    package struct Step: Equatable {
         /// How many of them are used up.
-        var consumed: Int
+        package var consumed: Int
         /// Which of them are content; lies within the used ones.
-        var content: Range<Int>
+        package var content: Range<Int>
         /// The body is complete.
-        var isComplete = false
+        package var isComplete = false
     }
 
     /// Where in the body the next octet stands.
@@ -49,7 +49,7 @@ struct BodyParser {
     private var trailerBytes = 0
 
     /// A body of that framing, with at most `maximumBytes` content octets.
-    init(_ framing: BodyFraming, maximumBytes: Int, limits: HTTPLimits) {
+    package init(_ framing: BodyFraming, maximumBytes: Int, limits: HTTPLimits) {
         self.limits = limits
         allowance = maximumBytes
         switch framing {
@@ -66,7 +66,7 @@ struct BodyParser {
     }
 
     /// Uses up bytes to the end of the next run of content, to the end of the body, or all of them.
-    mutating func parse(_ bytes: Span<UInt8>) throws(Refusal) -> Step {
+    package mutating func parse(_ bytes: Span<UInt8>) throws(Refusal) -> Step {
         var index = 0
         while true {
             if state == .complete { return Step(consumed: index, content: 0..<0, isComplete: true) }

@@ -4,17 +4,17 @@
 import Glibc
 
 /// Octets by name.
-enum Octet {
+package enum Octet {
     static let tab: UInt8 = 0x09
-    static let lineFeed: UInt8 = 0x0A
-    static let carriageReturn: UInt8 = 0x0D
-    static let space: UInt8 = 0x20
+    package static let lineFeed: UInt8 = 0x0A
+    package static let carriageReturn: UInt8 = 0x0D
+    package static let space: UInt8 = 0x20
     static let percent: UInt8 = 0x25
     static let comma: UInt8 = 0x2C
     static let point: UInt8 = 0x2E
     static let slash: UInt8 = 0x2F
     static let zero: UInt8 = 0x30
-    static let colon: UInt8 = 0x3A
+    package static let colon: UInt8 = 0x3A
     static let semicolon: UInt8 = 0x3B
     static let question: UInt8 = 0x3F
     static let numberSign: UInt8 = 0x23
@@ -26,7 +26,7 @@ enum Octet {
 
 extension UInt8 {
     /// tchar of RFC 9110 §5.6.2, as a bit map over the 128 ASCII octets.
-    var isToken: Bool {
+    package var isToken: Bool {
         let low: UInt64 = 0x03FF_6CFA_0000_0000
         let high: UInt64 = 0x57FF_FFFF_C7FF_FFFE
         if self < 64 { return (low >> UInt64(self)) & 1 == 1 }
@@ -34,11 +34,11 @@ extension UInt8 {
     }
 
     /// An octet that may stand in no line: a control other than HTAB. CR and LF are judged by the line scanner.
-    var isControl: Bool { (self < Octet.space && self != Octet.tab) || self == Octet.delete }
+    package var isControl: Bool { (self < Octet.space && self != Octet.tab) || self == Octet.delete }
 
-    var isSpaceOrTab: Bool { self == Octet.space || self == Octet.tab }
+    package var isSpaceOrTab: Bool { self == Octet.space || self == Octet.tab }
 
-    var isDigit: Bool { self &- Octet.zero < 10 }
+    package var isDigit: Bool { self &- Octet.zero < 10 }
 
     /// The value of a hexadecimal digit; nil for any other octet.
     var hexadecimalValue: UInt8? {
@@ -53,7 +53,7 @@ extension UInt8 {
 
 extension Span<UInt8> {
     /// The first place of `octet` in `range`; nil if it does not occur.
-    func firstIndex(of octet: UInt8, in range: Range<Int>) -> Int? {
+    package func firstIndex(of octet: UInt8, in range: Range<Int>) -> Int? {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside the span")
         guard !range.isEmpty else { return nil }
         return withUnsafeBufferPointer { buffer in
@@ -80,7 +80,7 @@ extension Span<UInt8> {
     }
 
     /// Octet by octet equality with a literal.
-    func equals(_ literal: StaticString) -> Bool {
+    package func equals(_ literal: StaticString) -> Bool {
         guard count == literal.utf8CodeUnitCount else { return false }
         let other = literal.utf8Start
         for index in 0..<count where self[index] != other[index] { return false }
@@ -88,7 +88,7 @@ extension Span<UInt8> {
     }
 
     /// Equality with a lower-case literal, ASCII letters compared without case.
-    func equalsIgnoringCase(_ lowercase: StaticString) -> Bool {
+    package func equalsIgnoringCase(_ lowercase: StaticString) -> Bool {
         guard count == lowercase.utf8CodeUnitCount else { return false }
         let other = lowercase.utf8Start
         for index in 0..<count where self[index].lowercased != other[index] { return false }
@@ -96,7 +96,7 @@ extension Span<UInt8> {
     }
 
     /// Calls `body` with each element of a comma-separated list (RFC 9110 §5.6.1), trimmed. Empty elements are passed too.
-    func forEachListElement(_ body: (Span<UInt8>) -> Void) {
+    package func forEachListElement(_ body: (Span<UInt8>) -> Void) {
         var start = 0
         while start <= count {
             let end = firstIndex(of: Octet.comma, in: start..<count) ?? count

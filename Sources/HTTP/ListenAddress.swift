@@ -1,6 +1,6 @@
 // Where a server listens, as an operator writes it: "127.0.0.1:8080", "[::1]:8080", "*:8080", "unix:/run/genrec.sock".
 
-import CLinux
+package import CLinux
 import Glibc
 
 /// An address to listen on.
@@ -56,15 +56,15 @@ package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// A `sockaddr` of any family with its length.
-struct SocketAddress {
+package struct SocketAddress: Sendable {
     private(set) var storage = sockaddr_storage()
     private(set) var length: socklen_t = 0
 
-    var family: Int32 { Int32(storage.ss_family) }
+    package var family: Int32 { Int32(storage.ss_family) }
 
     /// nil if `host` is neither a numeric address nor "*" nor "localhost". Other names are not looked up: which of their
     /// addresses to listen on is for the operator to say.
-    init?(host: String, port: UInt16) {
+    package init?(host: String, port: UInt16) {
         var v4 = sockaddr_in()
         if inet_pton(CLinux_AF_INET, host == "localhost" ? "127.0.0.1" : host, &v4.sin_addr) == 1 {
             v4.sin_family = sa_family_t(CLinux_AF_INET)
@@ -80,7 +80,7 @@ struct SocketAddress {
     }
 
     /// nil if `path` does not fit.
-    init?(path: String) {
+    package init?(path: String) {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(CLinux_AF_UNIX)
         let octets = Array(path.utf8)
@@ -89,6 +89,15 @@ struct SocketAddress {
         guard !octets.isEmpty, octets.count <= capacity, !octets.contains(0) else { return nil }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: octets) }
         store(address)
+    }
+
+    /// A copy of an address that the resolver has given; nil if it is longer than any address.
+    package init?(copying address: UnsafePointer<sockaddr>, length: socklen_t) {
+        guard length <= MemoryLayout<sockaddr_storage>.size else { return nil }
+        withUnsafeMutableBytes(of: &storage) { target in
+            target.copyMemory(from: UnsafeRawBufferPointer(start: address, count: Int(length)))
+        }
+        self.length = length
     }
 
     private mutating func store<Address>(_ address: Address) {
@@ -108,7 +117,7 @@ struct SocketAddress {
     private static let portOffset = MemoryLayout<sockaddr_in>.offset(of: \.sin_port) ?? 2
 
     /// Calls `body` with the generic form.
-    func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+    package func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
         withUnsafePointer(to: storage) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) }
         }

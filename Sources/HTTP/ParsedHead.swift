@@ -25,7 +25,7 @@ struct FieldRange: Sendable, Equatable {
 }
 
 /// How long the body is (RFC 9112 §6.3).
-enum BodyFraming: Sendable, Equatable {
+package enum BodyFraming: Sendable, Equatable {
     case none
     case length(Int)
     case chunked

@@ -2,11 +2,11 @@
 // time-out to the handler's `errorResponse`, and the connection closes after the reply.
 
 /// Why HTTP refuses a request.
-struct Refusal: Error, Equatable {
+package struct Refusal: Error, Equatable {
     /// The status of the reply: 400, 408, 411, 413, 414, 417, 431, 501, 503 or 505.
-    let status: Int
+    package let status: Int
     /// One sentence: what was wrong, and where.
-    let detail: String
+    package let detail: String
 
     init(_ status: Int, _ detail: String) {
         self.status = status

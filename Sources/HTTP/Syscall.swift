@@ -2,10 +2,10 @@
 // else can run. Whatever these functions do not cover is set-up, in ListenSocket.swift.
 
 import CLinux
-import Glibc
+package import Glibc
 
 /// What a call that moves octets or makes a descriptor came to.
-enum SyscallResult: Equatable {
+package enum SyscallResult: Equatable {
     /// The non-negative value that the call returned.
     case value(Int)
     /// Nothing to be had now (EAGAIN).
@@ -15,10 +15,10 @@ enum SyscallResult: Equatable {
 }
 
 /// System calls, wrapped.
-enum Syscall {
+package enum Syscall {
     /// Repeats `call` while it is interrupted by a signal.
     @inline(__always)
-    static func retrying(_ call: () -> Int) -> SyscallResult {
+    package static func retrying(_ call: () -> Int) -> SyscallResult {
         while true {
             let value = call()
             if value >= 0 { return .value(value) }
@@ -28,11 +28,11 @@ enum Syscall {
         }
     }
 
-    static func read(_ fd: Int32, into buffer: UnsafeMutableRawBufferPointer) -> SyscallResult {
+    package static func read(_ fd: Int32, into buffer: UnsafeMutableRawBufferPointer) -> SyscallResult {
         retrying { Glibc.read(fd, buffer.baseAddress, buffer.count) }
     }
 
-    static func send(_ fd: Int32, _ vector: UnsafeBufferPointer<iovec>) -> SyscallResult {
+    package static func send(_ fd: Int32, _ vector: UnsafeBufferPointer<iovec>) -> SyscallResult {
         retrying { CLinux_send_vector(fd, vector.baseAddress, Int32(vector.count)) }
     }
 
@@ -58,7 +58,7 @@ enum Syscall {
     }
 
     /// close(2) is not retried: on Linux the descriptor is gone even when it was interrupted.
-    static func close(_ fd: Int32) {
+    package static func close(_ fd: Int32) {
         _ = Glibc.close(fd)
     }
 
@@ -81,7 +81,7 @@ enum Syscall {
     }
 
     /// Nanoseconds of CLOCK_MONOTONIC.
-    static func now() -> UInt64 {
+    package static func now() -> UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
@@ -91,7 +91,7 @@ enum Syscall {
     static func unixSeconds() -> Int { time(nil) }
 
     /// The kernel's words for an errno.
-    static func message(_ code: Int32) -> String {
+    package static func message(_ code: Int32) -> String {
         String(cString: strerror(code))
     }
 }

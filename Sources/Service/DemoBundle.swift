@@ -2,10 +2,17 @@
 
 internal import Foundation
 
-enum DemoBundle {
+/// The bundle in `Config/demo`.
+package enum DemoBundle {
+    /// The name that it is served under.
+    package static let name = "demo"
+
+    /// The interactions of the demo's users, in the bundle's folder: what its model was trained and is evaluated on.
+    package static func interactionsPath() throws -> String { try locate() + "/interactions.tsv" }
+
     /// `Config/demo` under the working directory, or under a directory above the program's own: that finds it from a
     /// checkout wherever the command is started, and beside an installed binary (`bin/genrec` with `Config/demo`).
-    static func locate() throws -> String {
+    package static func locate() throws -> String {
         let manager = FileManager.default
         var candidates = [URL(fileURLWithPath: manager.currentDirectoryPath)]
         if let program = try? manager.destinationOfSymbolicLink(atPath: "/proc/self/exe") {

@@ -1,8 +1,6 @@
 // The stages of a server's life, and who waits for which.
 
-internal import Dispatch
 internal import Engine
-internal import Glibc
 internal import Synchronization
 
 /// Where a server stands. Every waiter is resumed exactly once, outside the lock.
@@ -95,21 +93,4 @@ final class Lifecycle: Sendable {
 
     /// Keeps signal handlers for the life of the server.
     func keep(_ signals: [SignalSource]) { state.withLock { $0.signals = signals } }
-}
-
-/// Calls a handler when the process receives a signal, instead of what the signal does by itself.
-///
-/// `@unchecked Sendable`: Dispatch sources may be used from any thread, and nothing here changes after `init`.
-final class SignalSource: @unchecked Sendable {
-    private let source: any DispatchSourceSignal
-
-    init(_ number: Int32, handler: @escaping @Sendable () -> Void) {
-        // Dispatch only watches; without this the default action would end the process first.
-        signal(number, SIG_IGN)
-        source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-        source.setEventHandler(handler: handler)
-        source.activate()
-    }
-
-    deinit { source.cancel() }
 }

@@ -110,7 +110,9 @@ package final class Server: Sendable {
             throw error
         }
         installSignalHandlers()
-        raiseDescriptorLimit()
+        if let code = DescriptorLimit.raise().error {
+            logger.warning("the limit on open files cannot be raised", metadata: ["errno": "\(code)"])
+        }
         let model = slot.current
         try loader.start(model)
         guard case .ready(let device) = await life.untilLoaded() else {
@@ -184,16 +186,6 @@ package final class Server: Sendable {
             logger.notice("the API keys were read again", metadata: ["auth.keys": "\(count)"])
         } catch {
             logger.error("the API keys stay as they were", metadata: ["error": "\(error.description)"])
-        }
-    }
-
-    /// Raises the soft limit on descriptors to the hard one: shells set it low, and each connection takes one.
-    private func raiseDescriptorLimit() {
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-        limit.rlim_cur = limit.rlim_max
-        if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) != 0 {
-            logger.warning("the limit on open files cannot be raised", metadata: ["errno": "\(errno)"])
         }
     }
 

@@ -32,6 +32,7 @@ struct GenrecCommand: AsyncParsableCommand {
         version: BuildInfo.version,
         subcommands: [
             ServeCommand.self, ImportCommand.self, InspectCommand.self, EvaluateCommand.self, BenchCommand.self,
+            LoadCommand.self,
         ]
     )
 }

@@ -1,5 +1,5 @@
 // Waiting on a word of memory, and a few thread calls that need _GNU_SOURCE: what a worker pool is built from.
-// Called by ComputeCPU.
+// Called by ComputeCPU, Engine and Load.
 
 #ifndef GENREC_CLINUX_FUTEX_H
 #define GENREC_CLINUX_FUTEX_H
@@ -28,6 +28,9 @@ uint64_t CLinux_monotonicNanoseconds(void);
 /// Names the calling thread (at most 15 bytes are kept) and blocks every signal in it, so that signals go to the
 /// threads that wait for them.
 void CLinux_becomeWorker(const char *name);
+
+/// How late the kernel may wake the calling thread from a timed wait, to wake several at once; 50 microseconds unless told.
+void CLinux_setTimerSlack(uint64_t nanoseconds);
 
 /// Processors in the calling thread's affinity mask, at least 1.
 int32_t CLinux_allowedProcessors(void);

@@ -1,0 +1,79 @@
+// A user's events as a load test sends them: the ids are JSON already, so that making a request is mostly copying.
+
+internal import Service
+
+/// Which JSON type item ids have in requests.
+enum ItemIDForm: Sendable {
+    case string
+    /// Ids that are written as integers are sent as such.
+    case integer
+}
+
+/// The events of one user, continued beyond their end.
+///
+/// Event `i` of a user with `n` events in the file is event `i mod n`, as much later as the file's events take for each time
+/// round. So a history can be longer than the file has it, and a user who comes back always has another event.
+struct History: Sendable {
+    /// Timestamps within this distance of the epoch (some 139 000 years in seconds; milliseconds fit, too) leave room for
+    /// continuing a history without overflow.
+    static let timestampLimit: Int64 = 1 << 42
+    /// Events that a request may have.
+    static let longest = 100_000
+
+    /// The user's id in the file.
+    let userID: String
+    /// Ids as JSON, with commas between them.
+    private let items: [UInt8]
+    /// Where each id ends in `items`.
+    private let ends: [Int]
+    private let timestamps: [Int64]
+    /// Seconds that one time round takes.
+    private let period: Int64
+
+    /// Takes a user's events over.
+    ///
+    /// - Throws: where there are none, or a timestamp is out of range.
+    init(_ user: InteractionLog.User, form: ItemIDForm) throws(LoadError) {
+        guard !user.events.isEmpty else { throw LoadError("the user \(user.id) has no events") }
+        userID = user.id
+        var writer = JSONWriter()
+        var ends: [Int] = []
+        for event in user.events {
+            guard (-Self.timestampLimit...Self.timestampLimit).contains(event.timestamp) else {
+                throw LoadError("the timestamp \(event.timestamp) of user \(user.id) is no time in seconds")
+            }
+            if form == .integer, let integer = Int(event.item), String(integer) == event.item {
+                writer.integer(integer)
+            } else {
+                writer.string(event.item)
+            }
+            ends.append(writer.bytes.count)
+        }
+        items = writer.bytes
+        self.ends = ends
+        timestamps = user.events.map(\.timestamp)
+        let span = timestamps[timestamps.count - 1] - timestamps[0]
+        // The pause between the last event and the first one again is as long as the mean one of the file.
+        period = span + (timestamps.count > 1 ? max(span / Int64(timestamps.count - 1), 1) : 3_600)
+    }
+
+    /// Events that the file has.
+    var count: Int { timestamps.count }
+
+    /// When event `index` happened; `index` is at most `longest`.
+    func timestamp(_ index: Int) -> Int64 {
+        let (round, place) = index.quotientAndRemainder(dividingBy: count)
+        return timestamps[place] + Int64(round) * period
+    }
+
+    /// Appends the ids of the first so many events, as the elements of a JSON array.
+    func appendItems(_ length: Int, to json: inout [UInt8]) {
+        var left = length
+        while left > 0 {
+            if left < length { json.append(UInt8(ascii: ",")) }
+            let taken = min(left, count)
+            json.append(contentsOf: items[..<ends[taken - 1]])
+            left -= taken
+        }
+    }
+}

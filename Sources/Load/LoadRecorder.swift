@@ -1,0 +1,141 @@
+// Counts what became of requests. A pure value: each worker has one, and they are added up at the end.
+
+package import Histogram
+
+/// Everything that a run has found out.
+package struct LoadRecorder: Sendable {
+    /// Requests by how they ended.
+    package private(set) var outcomes: [Outcome: Int] = [:]
+    /// Nanoseconds from when a request was to be sent to the end of its reply, whatever its status.
+    package private(set) var latency = Self.histogram()
+    /// The same of requests that were admitted.
+    package private(set) var admittedLatency = Self.histogram()
+    /// Nanoseconds from when a request really was begun to the end of its reply, of those that were admitted: what a deadline
+    /// that counts from a request's arrival is held against.
+    package private(set) var serviceTime = Self.histogram()
+    /// The same of requests that were refused.
+    package private(set) var refusedLatency = Self.histogram()
+    /// Nanoseconds by which our own requests went out later than they were due, though a connection was free.
+    package private(set) var lag = Self.histogram()
+    /// Replies with status 200 within the deadline; all of them where none is set.
+    package private(set) var good = 0
+    /// Replies with status 200 that are no recommendations.
+    package private(set) var unreadable = 0
+    /// Recommendations by popularity.
+    package private(set) var byPopularity = 0
+    package private(set) var historyUsed = 0
+    package private(set) var historyCached = 0
+    package private(set) var unknownItems = 0
+    /// Requests that were begun.
+    package private(set) var begun = 0
+    /// Those of them by users who came before.
+    package private(set) var returning = 0
+    /// Requests that had to wait because as many connections as allowed were busy.
+    package private(set) var connectionWaits = 0
+    /// Requests that were due and never begun.
+    package var unsent = 0
+    /// Connections that were opened.
+    package var connectionsOpened = 0
+    package var bytesSent = 0
+    package var bytesReceived = 0
+    /// Nanoseconds from the start to the last reply.
+    package private(set) var lastReply: UInt64 = 0
+    /// Every request, if that was asked for.
+    package private(set) var trace: [TraceEntry] = []
+
+    private let deadline: UInt64?
+    private let keepsTrace: Bool
+
+    /// - Parameters:
+    ///   - deadline: nanoseconds within which a reply is good; nil: whenever it comes.
+    ///   - keepsTrace: whether each request is kept, 32 bytes a request.
+    package init(deadline: UInt64?, keepsTrace: Bool = false) {
+        self.deadline = deadline
+        self.keepsTrace = keepsTrace
+    }
+
+    /// A microsecond to an hour, three digits.
+    private static func histogram() -> Histogram<UInt64> {
+        Histogram(lowestDiscernibleValue: 1_000, highestTrackableValue: longest, numberOfSignificantValueDigits: .three)
+    }
+    private static let longest: UInt64 = 3_600_000_000_000
+
+    /// A request is begun; `lag` is nil where it had to wait for a connection.
+    package mutating func began(isReturning: Bool, lag: UInt64?) {
+        begun += 1
+        if isReturning { returning += 1 }
+        if let lag {
+            self.lag.record(min(lag, Self.longest))
+        } else {
+            connectionWaits += 1
+        }
+    }
+
+    /// A request has ended. Times are nanoseconds since the start of the run; `end` is not before `begun`, when the request
+    /// was begun, and that is not before `intended`, when it was to be.
+    package mutating func ended(_ outcome: Outcome, intended: UInt64, begun: UInt64, end: UInt64) {
+        outcomes[outcome, default: 0] += 1
+        let elapsed = end - intended
+        if keepsTrace { trace.append(TraceEntry(intended: intended, latency: elapsed, outcome: outcome)) }
+        guard case .status(let status) = outcome else { return }
+        lastReply = max(lastReply, end)
+        let value = min(elapsed, Self.longest)
+        latency.record(value)
+        if outcome.isAdmission {
+            admittedLatency.record(value)
+            serviceTime.record(min(end - begun, Self.longest))
+        }
+        if outcome.isRefusal { refusedLatency.record(value) }
+        if status == 200, elapsed <= deadline ?? .max { good += 1 }
+    }
+
+    /// What a reply with status 200 holds; nil: no recommendation.
+    mutating func read(_ facts: ReplyFacts?) {
+        guard let facts else {
+            unreadable += 1
+            return
+        }
+        if facts.isByPopularity { byPopularity += 1 }
+        historyUsed += facts.historyUsed
+        historyCached += facts.historyCached
+        unknownItems += facts.unknownItems
+    }
+
+    /// Adds another worker's counts, of the same run.
+    package mutating func add(_ other: LoadRecorder) {
+        outcomes.merge(other.outcomes, uniquingKeysWith: +)
+        latency.add(other.latency)
+        admittedLatency.add(other.admittedLatency)
+        serviceTime.add(other.serviceTime)
+        refusedLatency.add(other.refusedLatency)
+        lag.add(other.lag)
+        good += other.good
+        unreadable += other.unreadable
+        byPopularity += other.byPopularity
+        historyUsed += other.historyUsed
+        historyCached += other.historyCached
+        unknownItems += other.unknownItems
+        begun += other.begun
+        returning += other.returning
+        connectionWaits += other.connectionWaits
+        unsent += other.unsent
+        connectionsOpened += other.connectionsOpened
+        bytesSent += other.bytesSent
+        bytesReceived += other.bytesReceived
+        lastReply = max(lastReply, other.lastReply)
+        trace += other.trace
+    }
+
+    /// Replies of any status.
+    package var answered: Int { Int(clamping: latency.totalCount) }
+
+    /// How many requests ended so.
+    package func count(_ outcome: Outcome) -> Int { outcomes[outcome] ?? 0 }
+
+    /// Replies by status, smallest first.
+    package var statuses: [(status: Int, count: Int)] {
+        outcomes.compactMap { outcome, count in
+            if case .status(let status) = outcome { (status, count) } else { nil }
+        }.sorted { $0.status < $1.status }
+    }
+}

@@ -1,0 +1,122 @@
+// What a load test found, as figures; the other two files of this name say them to people and to programs.
+
+internal import Histogram
+
+/// The result of a run.
+package struct LoadReport: Sendable {
+    /// What one worker hands in: its counts, and the nanoseconds for which its requests were due.
+    package typealias Part = (recorder: LoadRecorder, duration: UInt64)
+
+    package let plan: LoadPlan
+    /// Seconds since the epoch.
+    package let startTime: Double
+    /// Open descriptors that the process may have.
+    package let descriptorLimit: Int
+    package private(set) var recorder: LoadRecorder
+    /// Nanoseconds for which requests were due.
+    package private(set) var duration: UInt64 = 0
+    /// Stopped before its time.
+    package var isInterrupted = false
+
+    package init(plan: LoadPlan, startTime: Double, descriptorLimit: Int) {
+        self.plan = plan
+        self.startTime = startTime
+        self.descriptorLimit = descriptorLimit
+        recorder = LoadRecorder(deadline: plan.deadline, keepsTrace: plan.keepsTrace)
+    }
+
+    /// Adds a worker's part.
+    package mutating func add(_ part: Part) {
+        recorder.add(part.recorder)
+        duration = max(duration, part.duration)
+    }
+
+    /// Seconds from the start to the last reply, at least those for which requests were due: what rates are over.
+    package var seconds: Double { max(Double(max(duration, recorder.lastReply)) / 1e9, 1e-9) }
+
+    /// Requests a second that were asked for; in a closed loop, those that the callers came to.
+    package var offeredRate: Double {
+        switch plan.arrivals {
+        case .open(let rate): rate
+        case .closed: Double(recorder.begun) / seconds
+        }
+    }
+
+    /// Replies a second, of any status.
+    package var throughput: Double { Double(recorder.answered) / seconds }
+    /// Replies with status 200 a second, in time where there is a deadline.
+    package var goodput: Double { Double(recorder.good) / seconds }
+    /// The share of events in histories that the server did not compute again; nil: it has said nothing of it.
+    package var cachedShare: Double? {
+        recorder.historyUsed > 0 ? Double(recorder.historyCached) / Double(recorder.historyUsed) : nil
+    }
+
+    /// What a reader must know before believing the figures, a sentence each.
+    package var remarks: [String] {
+        var remarks: [String] = []
+        let recorder = recorder
+        let lag = milliseconds(recorder.lag.valueAtPercentile(99))
+        if case .open = plan.arrivals, lag > 1, lag > milliseconds(recorder.latency.valueAtPercentile(99)) / 10 {
+            remarks.append(
+                "the load generator was late itself (99 % within \(rounded(lag)) ms): the latencies say as much of it as of "
+                    + "the server; give it --threads, or a machine of its own"
+            )
+        }
+        if recorder.connectionWaits > 0 {
+            remarks.append(
+                "\(recorder.connectionWaits) requests waited because all \(plan.maximumConnections) connections were busy; "
+                    + "that time is in the latencies"
+            )
+        }
+        if recorder.unsent > 0 {
+            remarks.append("\(recorder.unsent) requests were due and found no free connection to the end")
+        }
+        let refusals = [401, 403].reduce(0) { $0 + recorder.count(.status($1)) }
+        if refusals > 0 {
+            remarks.append(
+                "\(refusals) requests were not allowed (401, 403): is the API key in the environment the right one?"
+            )
+        }
+        let redirects = recorder.statuses.filter { 300..<400 ~= $0.status }.reduce(0) { $0 + $1.count }
+        if redirects > 0 {
+            remarks.append("\(redirects) replies were redirects, which are not followed; give the server's own address")
+        }
+        if recorder.unreadable > 0 {
+            remarks.append("\(recorder.unreadable) replies with status 200 were no recommendations in JSON")
+        }
+        if recorder.unknownItems > recorder.historyUsed {
+            remarks.append("the server does not know most of the items: are these the histories of its catalogue?")
+        }
+        if plan.maximumDescriptors > descriptorLimit {
+            remarks.append("the process may open \(descriptorLimit) descriptors, fewer than the connections asked for")
+        }
+        if isInterrupted { remarks.append("interrupted: the figures are those up to then") }
+        return remarks
+    }
+
+    /// Every request as a line of tab-separated columns under a header: when it was to be sent in seconds since the epoch,
+    /// milliseconds to its end, and how it ended. By time.
+    package var trace: String {
+        var text = "time\tlatency_ms\toutcome\n"
+        for entry in recorder.trace.sorted(by: { $0.intended < $1.intended }) {
+            let time = (startTime * 1e6 + Double(entry.intended) / 1e3).rounded() / 1e6
+            text += "\(time)\t\(rounded(milliseconds(entry.latency)))\t\(entry.outcome.name)\n"
+        }
+        return text
+    }
+
+    /// Milliseconds of nanoseconds.
+    func milliseconds(_ nanoseconds: UInt64) -> Double { Double(nanoseconds) / 1e6 }
+    /// To thousandths.
+    func rounded(_ value: Double) -> Double { (value * 1_000).rounded() / 1_000 }
+}
+
+extension LoadPlan {
+    /// What the connections of a run and everything else of the process need at most.
+    fileprivate var maximumDescriptors: Int {
+        switch arrivals {
+        case .open: maximumConnections + 32
+        case .closed(let connections): connections + 32
+        }
+    }
+}

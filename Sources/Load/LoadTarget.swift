@@ -1,0 +1,115 @@
+// Where requests go, as it is written on the command line.
+
+internal import Glibc
+internal import HTTP
+
+/// The server of a load test: `http://HOST[:PORT][/PATH]` or `unix:PATH`.
+package struct LoadTarget: Sendable, Equatable {
+    /// How to reach it.
+    enum Endpoint: Sendable, Equatable {
+        case tcp(host: String, port: UInt16)
+        case unix(path: String)
+    }
+
+    let endpoint: Endpoint
+    /// The value of `Host` (RFC 9112 §3.2).
+    let authority: String
+    /// What stands before `/recommend`: empty, or `/…` without a slash at its end.
+    let basePath: String
+
+    /// Reads the written form.
+    package init(parsing text: String) throws(LoadError) {
+        guard text.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
+            throw LoadError("the URL has a space in it, or a character that is not ASCII")
+        }
+        let lowercase = text.lowercased()
+        if lowercase.hasPrefix("unix:") {
+            let path = String(text.dropFirst(5))
+            guard SocketAddress(path: path) != nil else {
+                throw LoadError("the socket path \"\(path)\" is not 1 to 107 octets long")
+            }
+            endpoint = .unix(path: path)
+            authority = "localhost"
+            basePath = ""
+            return
+        }
+        if lowercase.hasPrefix("https://") {
+            throw LoadError(
+                "https is not spoken here: give the address of a listener without TLS, http://HOST:PORT or unix:PATH"
+            )
+        }
+        guard lowercase.hasPrefix("http://") else {
+            throw LoadError("\"\(text)\" is neither http://HOST:PORT nor unix:PATH")
+        }
+        let rest = text.dropFirst(7)
+        let slash = rest.firstIndex(of: "/") ?? rest.endIndex
+        guard !rest.contains("?"), !rest.contains("#"), !rest.contains("\\") else {
+            throw LoadError("the URL \"\(text)\" may have a path, but no query and no fragment")
+        }
+        var path = String(rest[slash...])
+        while path.hasSuffix("/") { path.removeLast() }
+        basePath = path
+        authority = String(rest[..<slash])
+        endpoint = try Self.endpoint(authority, in: text)
+    }
+
+    private static func endpoint(_ authority: String, in text: String) throws(LoadError) -> Endpoint {
+        // What stands before the @ may be a secret, so the sentence does not repeat the URL.
+        guard !authority.contains("@") else {
+            throw LoadError("the URL names a user; genrec takes an API key, and from the environment")
+        }
+        var host = authority[...]
+        var port: UInt16 = 80
+        // A colon within brackets belongs to an IPv6 address.
+        if let colon = authority.lastIndex(of: ":"), !authority[colon...].contains("]") {
+            let digits = authority[authority.index(after: colon)...]
+            guard let number = UInt16(digits), number > 0, digits.utf8.allSatisfy(\.isDigit) else {
+                throw LoadError("\"\(digits)\" in the URL \"\(text)\" is no port from 1 to 65535")
+            }
+            port = number
+            host = authority[..<colon]
+        }
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        guard !host.isEmpty else { throw LoadError("the URL \"\(text)\" names no host") }
+        return .tcp(host: String(host), port: port)
+    }
+
+    /// Looks the host up.
+    ///
+    /// - Returns: at least one address, in the order in which they are to be tried.
+    func addresses() throws(LoadError) -> [SocketAddress] {
+        switch endpoint {
+        case .unix(let path):
+            guard let address = SocketAddress(path: path) else { throw LoadError("\"\(path)\" is no socket path") }
+            return [address]
+        case .tcp(let host, let port):
+            // The server listens on localhost as 127.0.0.1; "*" is a host for listeners alone.
+            if host != "*", let address = SocketAddress(host: host, port: port) { return [address] }
+            return try Self.lookUp(host, port)
+        }
+    }
+
+    private static func lookUp(_ host: String, _ port: UInt16) throws(LoadError) -> [SocketAddress] {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        hints.ai_flags = AI_NUMERICSERV
+        var list: UnsafeMutablePointer<addrinfo>?
+        let status = getaddrinfo(host, String(port), &hints, &list)
+        guard status == 0 else {
+            throw LoadError("the host \"\(host)\" cannot be found: \(String(cString: gai_strerror(status)))")
+        }
+        defer { freeaddrinfo(list) }
+        var found: [SocketAddress] = []
+        var next = list
+        while let entry = next {
+            if let address = entry.pointee.ai_addr.flatMap({
+                SocketAddress(copying: $0, length: entry.pointee.ai_addrlen)
+            }) {
+                found.append(address)
+            }
+            next = entry.pointee.ai_next
+        }
+        guard !found.isEmpty else { throw LoadError("the host \"\(host)\" has no address") }
+        return found
+    }
+}

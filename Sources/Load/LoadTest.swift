@@ -1,0 +1,149 @@
+// A load test from its options to its report: finds the server and the histories, starts the workers, adds up.
+
+internal import CLinux
+internal import Dispatch
+internal import Foundation
+internal import HTTP
+internal import Service
+internal import Synchronization
+
+/// A load test that is ready to run.
+package final class LoadTest: Sendable {
+    /// How long before the first request may be due the workers are started.
+    private static let leadTime: UInt64 = 20_000_000
+
+    private let target: LoadTarget
+    private let plan: LoadPlan
+    private let address: SocketAddress
+    private let histories: [History]
+    private let stop = StopFlag()
+    private let isInterrupted = Atomic<Bool>(false)
+
+    /// Looks the server up, connects to it once, and reads the histories.
+    ///
+    /// - Parameter interactions: a file as `InteractionLog` reads it. Nil: the demo's own, if it is the demo that is served.
+    /// - Throws: `LoadError` or `InteractionLogError`, whose sentence says what to do.
+    package init(target: LoadTarget, plan: LoadPlan, interactions: String?) throws {
+        self.target = target
+        self.plan = plan
+        let probe = Probe(target: target, authorization: plan.authorization)
+        address = try probe.address()
+        let path = try interactions ?? Self.demoInteractions(probe, address)
+        let log = try InteractionLog(path: path)
+        let form = try Self.itemIDForm(of: log, probe, address)
+        histories = try log.users.map { try History($0, form: form) }
+        guard !histories.isEmpty else { throw LoadError("\(path) has no interactions") }
+    }
+
+    /// Only the demo's histories come with genrec; everybody else's users are their own.
+    private static func demoInteractions(_ probe: Probe, _ address: SocketAddress) throws -> String {
+        let advice = "name histories with --interactions"
+        let (status, content) = try probe.get("/models", at: address)
+        guard status == 200 else {
+            throw LoadError("the server answers GET /models with \(status), not with what it serves; \(advice)")
+        }
+        struct Served: Decodable {
+            struct Model: Decodable {
+                var name: String
+            }
+            var models: [Model]
+        }
+        guard let served = try? JSONDecoder().decode(Served.self, from: Data(content)), let model = served.models.first
+        else {
+            throw LoadError("the server's answer to GET /models is not that of genrec; \(advice)")
+        }
+        guard model.name == DemoBundle.name else {
+            throw LoadError(
+                "the server serves \"\(model.name)\", and only the demo's histories come with genrec; \(advice)"
+            )
+        }
+        return try DemoBundle.interactionsPath()
+    }
+
+    /// The contract says whether ids are integers. It is asked only if the file's ids look like some; a server without one
+    /// is sent strings.
+    private static func itemIDForm(
+        of log: InteractionLog,
+        _ probe: Probe,
+        _ address: SocketAddress
+    ) throws(LoadError) -> ItemIDForm {
+        let looksLikeIntegers = log.users.allSatisfy { $0.events.allSatisfy { Int($0.item) != nil } }
+        guard looksLikeIntegers else { return .string }
+        let (status, content) = try probe.get("/openapi.json", at: address)
+        guard status == 200,
+            let document = try? JSONSerialization.jsonObject(with: Data(content)) as? [String: Any],
+            let components = document["components"] as? [String: Any],
+            let schemas = components["schemas"] as? [String: Any],
+            let itemID = schemas["ItemID"] as? [String: Any],
+            let types = itemID["type"] as? [String]
+        else { return .string }
+        return types.contains("integer") ? .integer : .string
+    }
+
+    /// Ends the run at once; `run` then returns what there is. From any thread.
+    package func interrupt() {
+        isInterrupted.store(true, ordering: .relaxed)
+        stop.set()
+    }
+
+    /// Runs the test on threads of its own and waits for it.
+    ///
+    /// - Parameter progress: told now and then for how many seconds requests have been sent.
+    package func run(progress: (Double) -> Void) throws -> LoadReport {
+        let descriptorLimit = DescriptorLimit.raise().limit
+        let origin = Syscall.now() + Self.leadTime
+        let startTime = Date().timeIntervalSince1970 + Double(Self.leadTime) / 1e9
+        let results = Mutex<Result<LoadReport, LoadError>>(
+            .success(LoadReport(plan: plan, startTime: startTime, descriptorLimit: descriptorLimit))
+        )
+        let head = RequestHead(target: target, authorization: plan.authorization)
+        let threads = DispatchGroup()
+        for index in 0..<plan.threads {
+            threads.enter()
+            Thread.detachNewThread { [self] in
+                CLinux_becomeWorker("load-\(index)")
+                CLinux_setTimerSlack(1_000)
+                let result = work(plan.share(index), head, origin)
+                results.withLock { $0.add(result) }
+                threads.leave()
+            }
+        }
+        while threads.wait(timeout: .now() + .milliseconds(100)) == .timedOut {
+            let now = Syscall.now()
+            if now > origin { progress(Double(min(now - origin, plan.duration)) / 1e9) }
+        }
+        var report = try results.withLock { $0 }.get()
+        report.isInterrupted = isInterrupted.load(ordering: .relaxed)
+        return report
+    }
+
+    private func work(_ share: LoadPlan, _ head: RequestHead, _ origin: UInt64) -> Result<LoadReport.Part, LoadError> {
+        do throws(LoadError) {
+            var worker = try LoadWorker(
+                plan: share,
+                address: address,
+                head: head,
+                histories: histories,
+                origin: origin,
+                stop: stop
+            )
+            return .success(worker.run())
+        } catch {
+            stop.set()
+            return .failure(error)
+        }
+    }
+}
+
+extension Result<LoadReport, LoadError> {
+    /// Adds what one worker has found; the first failure stands.
+    fileprivate mutating func add(_ part: Result<LoadReport.Part, LoadError>) {
+        switch (self, part) {
+        case (.success(var report), .success(let part)):
+            report.add(part)
+            self = .success(report)
+        case (.success, .failure(let error)): self = .failure(error)
+        case (.failure, _): break
+        }
+    }
+}

@@ -1,0 +1,331 @@
+// One thread of a load test: an epoll loop that sends requests when they are due and counts what becomes of them. It owns
+// everything it touches but the flag that stops it.
+
+internal import CLinux
+internal import Glibc
+internal import HTTP
+internal import HeapModule
+internal import Synchronization
+
+/// Tells workers from outside to stop at once.
+final class StopFlag: Sendable {
+    private let isSet = Atomic<Bool>(false)
+
+    var value: Bool { isSet.load(ordering: .relaxed) }
+    func set() { isSet.store(true, ordering: .relaxed) }
+}
+
+/// The state of one worker. Times are nanoseconds since the start of the run.
+struct LoadWorker: ~Copyable {
+    /// When a request's caller goes away.
+    private struct Departure: Comparable {
+        var time: UInt64
+        var slot: Int
+        /// Of the request; the connection may carry another one by then.
+        var serial: Int
+        static func < (left: Departure, right: Departure) -> Bool { left.time < right.time }
+    }
+
+    /// How often all connections are looked at for time-outs, and the stop flag at the latest.
+    private static let lookInterval: UInt64 = 20_000_000
+    /// How long a closed loop's caller waits after a connection could not be made.
+    private static let reconnectPause: UInt64 = 100_000_000
+    private static let bufferBytes = 65_536
+
+    private let plan: LoadPlan
+    private let address: SocketAddress
+    private let head: RequestHead
+    private let stop: StopFlag
+    /// The clock's reading at the start of the run.
+    private let origin: UInt64
+    private let epoll: Int32
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bufferBytes, alignment: 64)
+    private let events = UnsafeMutableBufferPointer<CLinux_epoll_event>.allocate(capacity: Int(CLinux_epoll_batch))
+
+    private var workload: Workload
+    private var recorder: LoadRecorder
+    /// Nil in a closed loop.
+    private var schedule: PoissonSchedule?
+    /// For what is drawn beside the requests.
+    private var generator: SeededGenerator
+    private var connections: [LoadConnection]
+    private var idle: [Int] = []
+    private var closed: [Int]
+    private var busyCount = 0
+    private var serial = 0
+    private var departures = Heap<Departure>()
+    /// The mean latency of replies, with a weight of 1/64 for each new one; what departures are drawn within.
+    private var meanLatency = 10_000_000.0
+    /// When it was last found that no connection is to be had.
+    private var blockedAt: UInt64?
+    /// A closed loop does not connect before.
+    private var pausedUntil: UInt64 = 0
+    private var nextLook: UInt64 = 0
+    /// The time to begin requests is over.
+    private var isOver = false
+
+    /// - Throws: if the system has no epoll descriptor left.
+    init(
+        plan: LoadPlan,
+        address: SocketAddress,
+        head: RequestHead,
+        histories: [History],
+        origin: UInt64,
+        stop: StopFlag
+    ) throws(LoadError) {
+        epoll = CLinux_epoll_create()
+        guard epoll >= 0 else { throw LoadError("an epoll descriptor cannot be had: \(Syscall.message(errno))") }
+        self.plan = plan
+        self.address = address
+        self.head = head
+        self.stop = stop
+        self.origin = origin
+        generator = SeededGenerator(seed: plan.seed)
+        workload = Workload(histories: histories, settings: plan.workload, seed: generator.next())
+        recorder = LoadRecorder(deadline: plan.deadline, keepsTrace: plan.keepsTrace)
+        let count: Int
+        switch plan.arrivals {
+        case .open(let rate):
+            schedule = PoissonSchedule(rate: rate, seed: generator.next())
+            count = plan.maximumConnections
+        case .closed(let connections):
+            schedule = nil
+            count = connections
+        }
+        connections = Array(repeating: LoadConnection(), count: count)
+        closed = Array((0..<count).reversed())
+    }
+
+    deinit {
+        for var connection in connections { connection.close() }
+        Syscall.close(epoll)
+        buffer.deallocate()
+        events.deallocate()
+    }
+
+    private var now: UInt64 {
+        let clock = Syscall.now()
+        return clock > origin ? clock - origin : 0
+    }
+
+    // MARK: The loop
+
+    /// Sends and counts until the plan's time is over and every request has ended, or until it is told to stop.
+    ///
+    /// - Returns: what was counted, and for how many nanoseconds requests were due.
+    mutating func run() -> (recorder: LoadRecorder, duration: UInt64) {
+        waitForStart()
+        while !stop.value {
+            let time = now
+            dispatch(time)
+            endAbandoned(time)
+            look(time)
+            if time >= plan.duration, busyCount == 0 { break }
+            wait(for: patience(now))
+        }
+        let end = min(now, plan.duration)
+        for slot in connections.indices where isUnderWay(slot) {
+            finish(slot, .unfinished, now)
+        }
+        while let due = schedule?.next, due < end {
+            recorder.unsent += 1
+            schedule?.advance()
+        }
+        return (recorder, end)
+    }
+
+    private func waitForStart() {
+        let clock = Syscall.now()
+        guard origin > clock else { return }
+        usleep(UInt32((origin - clock) / 1_000))
+    }
+
+    /// How long nothing is due.
+    private func patience(_ time: UInt64) -> UInt64 {
+        var next = nextLook
+        if let departure = departures.min?.time { next = min(next, departure) }
+        if time < plan.duration {
+            next = min(next, plan.duration)
+            if blockedAt == nil {
+                if let due = schedule?.next {
+                    next = min(next, due)
+                } else if busyCount < connections.count {
+                    next = min(next, pausedUntil)
+                }
+            }
+        }
+        return next > time ? next - time : 0
+    }
+
+    private mutating func wait(for nanoseconds: UInt64) {
+        let epoll = self.epoll
+        let events = self.events
+        let result = Syscall.retrying {
+            Int(CLinux_epoll_wait_nanoseconds(epoll, events.baseAddress, Int32(events.count), nanoseconds))
+        }
+        guard case .value(let count) = result else { return }
+        for index in 0..<count {
+            take(events[index])
+            // Between two events a request may have become due; it does not wait for the rest of them.
+            dispatch(now)
+        }
+    }
+
+    /// Time-outs. They are late by up to the interval, which is small against them.
+    private mutating func look(_ time: UInt64) {
+        guard time >= nextLook else { return }
+        nextLook = time + Self.lookInterval
+        for slot in connections.indices where isUnderWay(slot) && connections[slot].request.timeout <= time {
+            finish(slot, .timeout, time)
+        }
+    }
+
+    private func isUnderWay(_ slot: Int) -> Bool {
+        switch connections[slot].state {
+        case .connecting, .busy: true
+        case .closed, .idle: false
+        }
+    }
+
+    // MARK: Sending
+
+    /// Begins every request that is due. The last call, at or after the end, begins those that came due since the one before
+    /// it; what finds no free connection then is never sent.
+    private mutating func dispatch(_ time: UInt64) {
+        guard !isOver else { return }
+        isOver = time >= plan.duration
+        if schedule == nil {
+            while !isOver, busyCount < connections.count, time >= pausedUntil, begin(intended: time, time, lag: 0) {}
+            return
+        }
+        while let due = schedule?.next, due <= time, due < plan.duration {
+            if idle.isEmpty, closed.isEmpty {
+                blockedAt = time
+                return
+            }
+            // Late because of the server, not because of us, if it was due when nothing was free.
+            let hasWaited = blockedAt.map { due <= $0 } ?? false
+            let start = now
+            guard begin(intended: due, start, lag: hasWaited ? nil : start - due) else { return }
+            schedule?.advance()
+        }
+        blockedAt = nil
+    }
+
+    /// Begins a request on an idle connection or on a new one. False if there is none of either.
+    private mutating func begin(intended: UInt64, _ time: UInt64, lag: UInt64?) -> Bool {
+        let isNew = idle.isEmpty
+        guard let slot = isNew ? closed.popLast() : idle.popLast() else { return false }
+        let (visitor, isReturning) = workload.next()
+        recorder.began(isReturning: isReturning, lag: lag)
+        busyCount += 1
+        serial += 1
+        connections[slot].request = .init(
+            visitor: visitor,
+            serial: serial,
+            intended: intended,
+            begun: time,
+            timeout: time + plan.timeout
+        )
+        head.write(workload.body(of: visitor), to: &connections[slot].output)
+        if isNew {
+            guard connections[slot].open(address, epoll: epoll, slot: slot) else {
+                finish(slot, .connectError, time)
+                return true
+            }
+            recorder.connectionsOpened += 1
+        }
+        connections[slot].beginRequest()
+        if plan.abandonShare > 0, generator.happens(plan.abandonShare) {
+            let stay = generator.uniform() * meanLatency
+            departures.insert(Departure(time: time + UInt64(stay), slot: slot, serial: serial))
+        }
+        if !isNew {
+            connections[slot].state = .busy
+            send(slot)
+        }
+        return true
+    }
+
+    private func token(_ slot: Int) -> UInt64 { UInt64(connections[slot].generation) << 32 | UInt64(slot) }
+
+    private mutating func send(_ slot: Int) {
+        guard let count = connections[slot].send() else {
+            // What the server has said before it closed may still be there to be read.
+            return receive(slot, isClosing: true)
+        }
+        recorder.bytesSent += count
+    }
+
+    /// Callers that go away.
+    private mutating func endAbandoned(_ time: UInt64) {
+        while let departure = departures.min, departure.time <= time {
+            _ = departures.popMin()
+            let isSame = connections[departure.slot].request.serial == departure.serial
+            if isSame, isUnderWay(departure.slot) { finish(departure.slot, .abandoned, time) }
+        }
+    }
+
+    // MARK: Receiving
+
+    private mutating func take(_ event: CLinux_epoll_event) {
+        let slot = Int(event.token & 0xFFFF_FFFF)
+        guard event.token == token(slot), connections[slot].state != .closed else { return }
+        let isClosing = event.events & (CLinux_EPOLLRDHUP | CLinux_EPOLLHUP | CLinux_EPOLLERR) != 0
+        if connections[slot].state == .connecting {
+            guard event.events & (CLinux_EPOLLOUT | CLinux_EPOLLHUP | CLinux_EPOLLERR) != 0 else { return }
+            guard connections[slot].connectError() == 0 else { return finish(slot, .connectError, now) }
+            connections[slot].state = .busy
+            send(slot)
+        } else if connections[slot].state == .busy, !connections[slot].isSent, event.events & CLinux_EPOLLOUT != 0 {
+            send(slot)
+        }
+        guard isClosing || event.events & CLinux_EPOLLIN != 0, connections[slot].state != .closed else { return }
+        receive(slot, isClosing: isClosing)
+    }
+
+    private mutating func receive(_ slot: Int, isClosing: Bool) {
+        let isIdle = connections[slot].state == .idle
+        var received = 0
+        let progress = connections[slot].receive(buffer, isClosing: isClosing, received: &received)
+        recorder.bytesReceived += received
+        if isIdle {
+            // Nothing was asked for: the server closes, or says why it will (408).
+            guard progress != .waiting || received > 0 else { return }
+            connections[slot].close()
+            idle.removeAll { $0 == slot }
+            closed.append(slot)
+            return
+        }
+        switch progress {
+        case .waiting: break
+        case .replied: finish(slot, .status(connections[slot].status), now)
+        case .lost: finish(slot, .connectionLost, now)
+        case .notHTTP: finish(slot, .notHTTP, now)
+        }
+    }
+
+    /// A request has ended; its connection carries the next one, or is closed.
+    private mutating func finish(_ slot: Int, _ outcome: Outcome, _ time: UInt64) {
+        busyCount -= 1
+        let request = connections[slot].request
+        let end = max(time, request.begun)
+        recorder.ended(outcome, intended: request.intended, begun: request.begun, end: end)
+        var keeps = false
+        if case .status(let status) = outcome {
+            if status == 200 { recorder.read(connections[slot].body.withUnsafeBufferPointer { ReplyFacts(json: $0) }) }
+            workload.answered(request.visitor)
+            meanLatency += (Double(end - request.begun) - meanLatency) / 64
+            keeps = connections[slot].isReusable
+        } else if outcome == .connectError {
+            pausedUntil = time + Self.reconnectPause
+        }
+        if keeps {
+            connections[slot].state = .idle
+            idle.append(slot)
+        } else {
+            connections[slot].close()
+            closed.append(slot)
+        }
+    }
+}

@@ -1,0 +1,32 @@
+// When the requests of an open loop are due. Callers of a service do not wait for one another, so their arrivals are a
+// Poisson process, and a slow reply delays no later request: that is what keeps a stall visible in every latency that it
+// has caused (Schroeder, Wierman and Harchol-Balter, "Open versus closed: a cautionary tale", NSDI 2006).
+
+internal import Glibc
+
+/// The times of a Poisson process: independent, exponentially distributed gaps. A pure value.
+struct PoissonSchedule: Sendable {
+    /// Nanoseconds.
+    private let meanGap: Double
+    private var generator: SeededGenerator
+    private var time = 0.0
+
+    /// - Parameter rate: arrivals a second, above 0.
+    init(rate: Double, seed: UInt64) {
+        meanGap = 1e9 / rate
+        generator = SeededGenerator(seed: seed)
+        advance()
+    }
+
+    /// When the next request is due: nanoseconds since the start.
+    var next: UInt64 {
+        // Above the largest exactly represented integer no clock of ours will come.
+        time < 0x1p62 ? UInt64(time) : 1 << 62
+    }
+
+    /// Goes on to the request after it.
+    mutating func advance() {
+        // The inverse of the exponential distribution function, 1 - exp(-t / meanGap); 1 - uniform() is never 0.
+        time -= meanGap * log(1 - generator.uniform())
+    }
+}

@@ -1,0 +1,108 @@
+// What is asked of the server before a load test begins: whether somebody listens there, and what it serves. A refused
+// connection is a sentence then, and not a table of ten thousand failures.
+
+internal import CLinux
+internal import Glibc
+internal import HTTP
+
+/// Single requests, one after another, on the calling thread.
+struct Probe {
+    /// Milliseconds that connecting, sending and each read may take.
+    private static let patience: Int32 = 10_000
+    /// Bytes of a reply that are read at most.
+    private static let contentLimit = 16 << 20
+
+    let target: LoadTarget
+    let authorization: String?
+
+    /// The first address of the target that accepts a connection.
+    func address() throws(LoadError) -> SocketAddress {
+        let addresses = try target.addresses()
+        var reason = ""
+        for address in addresses {
+            switch Self.connect(to: address) {
+            case .success(let socket):
+                Syscall.close(socket)
+                return address
+            case .failure(let error): reason = error.description
+            }
+        }
+        throw LoadError("\(place) does not accept a connection (\(reason)); is the server running there?")
+    }
+
+    /// The server's reply to a GET.
+    func get(_ path: String, at address: SocketAddress) throws(LoadError) -> (status: Int, content: [UInt8]) {
+        let socket: Int32
+        switch Self.connect(to: address) {
+        case .success(let connected): socket = connected
+        case .failure(let error): throw LoadError("\(place) does not accept a connection (\(error.description))")
+        }
+        defer { Syscall.close(socket) }
+        var text = "GET \(target.basePath)\(path) HTTP/1.1\r\nHost: \(target.authority)\r\nConnection: close\r\n"
+        text += "User-Agent: genrec-load\r\nAccept: application/json\r\n"
+        if let authorization { text += "Authorization: \(authorization)\r\n" }
+        // A few hundred bytes: they fit into the send buffer of a new socket.
+        let isSent = Array((text + "\r\n").utf8).withUnsafeBytes {
+            send(socket, $0.baseAddress, $0.count, CLinux_MSG_NOSIGNAL) == $0.count
+        }
+        guard isSent else { throw LoadError("\(place) does not take a request: \(Syscall.message(errno))") }
+        return try receive(path, on: socket)
+    }
+
+    private func receive(_ path: String, on socket: Int32) throws(LoadError) -> (status: Int, content: [UInt8]) {
+        var parser = ReplyParser()
+        var content: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while content.count <= Self.contentLimit {
+            guard Self.wait(for: socket, POLLIN) else { throw LoadError("\(place) does not answer GET \(path)") }
+            let result = buffer.withUnsafeMutableBytes { Syscall.read(socket, into: $0) }
+            guard case .value(let count) = result, count > 0 else {
+                if parser.endOfStream() { return (parser.status, content) }
+                throw LoadError("\(place) closes the connection without answering GET \(path)")
+            }
+            var index = 0
+            do throws(ReplyFault) {
+                while index < count {
+                    let step = try parser.parse(buffer.span.extracting(index..<count))
+                    content += buffer[index + step.content.lowerBound..<index + step.content.upperBound]
+                    index += step.consumed
+                    if step.isComplete { return (parser.status, content) }
+                }
+            } catch {
+                throw LoadError("\(place) answers GET \(path) with something that is not HTTP/1.1: \(error.detail)")
+            }
+        }
+        throw LoadError("\(place) answers GET \(path) with more than \(Self.contentLimit) bytes")
+    }
+
+    /// How sentences name the server.
+    private var place: String {
+        switch target.endpoint {
+        case .tcp: "http://\(target.authority)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+
+    private static func connect(to address: SocketAddress) -> Result<Int32, LoadError> {
+        let socket = CLinux_stream_socket(address.family)
+        guard socket >= 0 else { return .failure(LoadError(Syscall.message(errno))) }
+        var code = address.withSockaddr { Glibc.connect(socket, $0, $1) == 0 ? 0 : errno }
+        if code == EINPROGRESS {
+            var length = socklen_t(MemoryLayout<Int32>.size)
+            code = wait(for: socket, POLLOUT) ? 0 : ETIMEDOUT
+            if code == 0, getsockopt(socket, SOL_SOCKET, SO_ERROR, &code, &length) != 0 { code = errno }
+        }
+        guard code == 0 else {
+            Syscall.close(socket)
+            return .failure(LoadError(Syscall.message(code)))
+        }
+        return .success(socket)
+    }
+
+    private static func wait(for socket: Int32, _ events: Int32) -> Bool {
+        var entry = pollfd(fd: socket, events: Int16(events), revents: 0)
+        let result = Syscall.retrying { Int(poll(&entry, 1, patience)) }
+        guard case .value(let count) = result else { return false }
+        return count > 0
+    }
+}

@@ -1,0 +1,24 @@
+// What stands before the body of every request of a run, but for the length.
+
+/// The head of `POST …/recommend`.
+struct RequestHead: Sendable {
+    /// To the name of the last field, `Content-Length`.
+    private let bytes: [UInt8]
+
+    init(target: LoadTarget, authorization: String?) {
+        var text = "POST \(target.basePath)/recommend HTTP/1.1\r\nHost: \(target.authority)\r\n"
+        text += "User-Agent: genrec-load\r\nContent-Type: application/json\r\nAccept: application/json\r\n"
+        if let authorization { text += "Authorization: \(authorization)\r\n" }
+        bytes = Array((text + "Content-Length: ").utf8)
+    }
+
+    /// Puts a whole request into `output`, in place of what was there.
+    func write(_ body: [UInt8], to output: inout [UInt8]) {
+        output.removeAll(keepingCapacity: true)
+        output.reserveCapacity(bytes.count + 24 + body.count)
+        output.append(contentsOf: bytes)
+        output.append(contentsOf: body.count.description.utf8)
+        output.append(contentsOf: "\r\n\r\n".utf8)
+        output.append(contentsOf: body)
+    }
+}

@@ -1,0 +1,128 @@
+// What is asked: requests made from real histories. A pure value; the same seed makes the same requests.
+
+internal import Service
+
+/// What the requests of a load test look like.
+package struct WorkloadSettings: Sendable, Equatable {
+    /// What `POST /recommend` calls `mode`.
+    package enum Mode: String, Sendable, CaseIterable {
+        case topK = "top_k"
+        case sequence
+    }
+
+    /// Items asked for.
+    package var count = 10
+    /// Nil: not sent, which means top_k.
+    package var mode: Mode?
+    /// `deadline_ms`; nil: not sent.
+    package var deadlineMilliseconds: Int?
+    /// Lengths of newcomers' histories, drawn evenly; nil: all events of the user but the last.
+    package var lengths: ClosedRange<Int>?
+    /// The share of requests by users who came before, from 0 to 1.
+    package var returningShare = 0.0
+
+    package init() {}
+}
+
+/// A user who has come at least once.
+struct Visitor: Sendable, Equatable {
+    /// Which history is theirs.
+    var history: Int
+    /// Different for every newcomer of a workload.
+    var number: Int
+    /// Events that the next request has.
+    var length: Int
+    /// Seconds by which this visitor's events are later than those of the file. It makes no two newcomers the same, so that
+    /// nothing a server remembers of one answers another, and moves no event against its neighbours.
+    var shift: Int64
+}
+
+/// Makes requests.
+///
+/// A newcomer is a user of the file, chosen evenly, under an id of its own. A user who comes back has the same id and one
+/// event more; only one whose last request has been answered comes back, and after its history has become twice as long as
+/// the file has it (or as long as the longest drawn) it stays away.
+struct Workload: Sendable {
+    /// Visitors that are remembered.
+    private static let maximumWaiting = 65_536
+    private static let secondsOfDay: Int64 = 86_400
+
+    private let histories: [History]
+    private let settings: WorkloadSettings
+    /// Stands in every user id, so that another run's users are others.
+    private let tag: String
+    private var generator: SeededGenerator
+    private var visitors = 0
+    /// Visitors who may come back.
+    private var waiting: [Visitor] = []
+
+    /// - Parameter histories: at least one.
+    init(histories: [History], settings: WorkloadSettings, seed: UInt64) {
+        precondition(!histories.isEmpty, "there is nothing to make requests of")
+        self.histories = histories
+        self.settings = settings
+        generator = SeededGenerator(seed: seed)
+        tag = String(generator.next() >> 32, radix: 16)
+    }
+
+    /// Who comes next.
+    mutating func next() -> (visitor: Visitor, isReturning: Bool) {
+        if !waiting.isEmpty, generator.happens(settings.returningShare) {
+            waiting.swapAt(Int.random(in: 0..<waiting.count, using: &generator), waiting.count - 1)
+            return (waiting.removeLast(), true)
+        }
+        let index = Int.random(in: 0..<histories.count, using: &generator)
+        let length =
+            settings.lengths.map { Int.random(in: $0, using: &generator) } ?? max(histories[index].count - 1, 1)
+        visitors += 1
+        let shift = Int64.random(in: 0..<Self.secondsOfDay, using: &generator)
+        return (Visitor(history: index, number: visitors, length: length, shift: shift), false)
+    }
+
+    /// The visitor has been answered, and may come back with one event more.
+    mutating func answered(_ visitor: Visitor) {
+        let longest = settings.lengths?.upperBound ?? histories[visitor.history].count * 2
+        guard settings.returningShare > 0, visitor.length < min(longest, History.longest) else { return }
+        var visitor = visitor
+        visitor.length += 1
+        if waiting.count < Self.maximumWaiting {
+            waiting.append(visitor)
+        } else {
+            waiting[Int.random(in: 0..<waiting.count, using: &generator)] = visitor
+        }
+    }
+
+    /// The body of a visitor's request. Its time is that of the user's next event, as in an evaluation.
+    func body(of visitor: Visitor) -> [UInt8] {
+        let history = histories[visitor.history]
+        var writer = JSONWriter(capacity: 192 + visitor.length * 32)
+        writer.beginObject()
+        writer.key("user_id")
+        writer.string("\(history.userID).\(tag).\(visitor.number)")
+        writer.key("history")
+        writer.beginObject()
+        writer.key("items")
+        writer.beginArray()
+        writer.value { history.appendItems(visitor.length, to: &$0) }
+        writer.endArray()
+        writer.key("timestamps")
+        writer.beginArray()
+        for index in 0..<visitor.length { writer.integer(Int(history.timestamp(index) + visitor.shift)) }
+        writer.endArray()
+        writer.endObject()
+        writer.key("request_time")
+        writer.integer(Int(history.timestamp(visitor.length) + visitor.shift))
+        writer.key("k")
+        writer.integer(settings.count)
+        if let mode = settings.mode {
+            writer.key("mode")
+            writer.string(mode.rawValue)
+        }
+        if let deadline = settings.deadlineMilliseconds {
+            writer.key("deadline_ms")
+            writer.integer(deadline)
+        }
+        writer.endObject()
+        return writer.bytes
+    }
+}

@@ -1,0 +1,209 @@
+// `genrec load`: puts a server under load and reports how it bears it.
+
+import ArgumentParser
+import Foundation
+import Load
+import Service
+
+struct LoadCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "load",
+        abstract: "Send requests made from real histories and report latency, goodput and outcomes.",
+        discussion: """
+            With --rate requests come as independent callers send them, a Poisson process that waits for nobody; latency \
+            counts from when a request was to be sent, so a server that stalls is charged for everybody who has waited. With \
+            --connections each of so many callers waits for its reply before it asks again; that finds the most a server \
+            can do. Without either it is --connections 16.
+
+            Rates are over the time to the last reply. Goodput counts replies with status 200, and where there is a deadline \
+            those within it. Requests without a reply are counted by what became of them and are in no latency. Of the \
+            latencies, "admitted" are those with status 200 or 504, "refused" those with 429 or 503; "once begun" leaves out \
+            the wait for a free connection.
+
+            Ctrl-C ends the run and prints what there is. The status is 1 if no reply came at all.
+            """
+    )
+
+    @Option(help: "The server: http://HOST[:PORT][/PATH] or unix:PATH. https is not spoken.")
+    var url: String
+    @Option(help: "Open loop: requests a second, on average.")
+    var rate: Double?
+    @Option(help: "Closed loop: callers that wait for their replies.")
+    var connections: Int?
+    @Option(help: "How long to send.")
+    var seconds = 10.0
+    @Option(
+        help: """
+            A tab-separated file with the columns user, item and timestamp, named in its first line. Without it the demo's \
+            is taken, if that is what the server serves.
+            """
+    )
+    var interactions: String?
+    @Option(help: "Items asked for.")
+    var k = 10
+    @Option(help: "top_k or sequence; without it none is sent, which means top_k.")
+    var mode: String?
+    @Option(help: "Sent as deadline_ms, and the latest that a reply counts as goodput.")
+    var deadlineMs: Int?
+    @Option(
+        help: """
+            MIN:MAX. Histories have lengths drawn evenly between these: the beginning of a user's events, continued by the \
+            same ones at later times where there are too few. Without it: all of a user's events but the last.
+            """
+    )
+    var lengths: String?
+    @Option(
+        help: """
+            The share of requests, from 0 to 1, by users who came before: the same user_id, with one event more. All others \
+            come under a user_id of their own.
+            """
+    )
+    var returning = 0.0
+    @Option(
+        help: """
+            The share of requests, from 0 to 1, whose caller closes the connection at a random moment within the usual \
+            latency.
+            """
+    )
+    var abandon = 0.0
+    @Option(help: "Milliseconds after which a request without a reply is given up.")
+    var timeoutMs = 10_000
+    @Option(help: "Connections that --rate may have; requests that find them all busy wait.")
+    var maxConnections = 1_024
+    @Option(help: "Threads that send.")
+    var threads = 1
+    @Option(help: "Chooses users, lengths and moments; the same one repeats the same requests. Default: a random one.")
+    var seed: UInt64?
+    @Option(help: "The environment variable that holds an API key, sent if there is one and never printed.")
+    var apiKeyVariable = "GENREC_API_KEY"
+    @Option(help: "A file to write every request to, tab-separated: time, latency_ms, outcome.")
+    var trace: String?
+    @Flag(help: "Print one JSON object instead of a table.")
+    var json = false
+
+    func validate() throws {
+        _ = try target
+        _ = try plan
+    }
+
+    func run() async throws {
+        let report: LoadReport
+        do {
+            let test = try LoadTest(target: target, plan: plan, interactions: interactions)
+            let signals = [SIGINT, SIGTERM].map { SignalSource($0) { test.interrupt() } }
+            let bar = ProgressBar(label: "s")
+            report = try withExtendedLifetime(signals) {
+                try test.run { bar.show(Int($0.rounded()), of: Int(seconds.rounded(.up))) }
+            }
+            bar.finish()
+            if let trace { try report.trace.write(toFile: trace, atomically: true, encoding: .utf8) }
+        } catch {
+            throw fail(String(describing: error))
+        }
+        Console.result((json ? report.json : report.table) + "\n")
+        for remark in report.remarks { Console.note("genrec: \(remark)\n") }
+        if report.recorder.answered == 0, !report.isInterrupted { throw fail("no request was answered") }
+    }
+
+    // MARK: Options as values
+
+    private var target: LoadTarget {
+        get throws {
+            do throws(LoadError) {
+                return try LoadTarget(parsing: url)
+            } catch {
+                throw ValidationError("--url: \(error.description)")
+            }
+        }
+    }
+
+    private var plan: LoadPlan {
+        get throws {
+            guard seconds > 0, seconds <= 86_400 else {
+                throw ValidationError("--seconds must be above 0 and at most 86400")
+            }
+            var plan = LoadPlan(
+                arrivals: try arrivals,
+                duration: UInt64(seconds * 1e9),
+                seed: seed ?? .random(in: .min ... .max)
+            )
+            plan.workload = try workload
+            plan.abandonShare = try share(abandon, "--abandon")
+            guard 1...3_600_000 ~= timeoutMs else { throw ValidationError("--timeout-ms must be from 1 to 3600000") }
+            plan.timeout = UInt64(timeoutMs) * 1_000_000
+            guard 1...65_536 ~= maxConnections else {
+                throw ValidationError("--max-connections must be from 1 to 65536")
+            }
+            plan.maximumConnections = maxConnections
+            guard 1...256 ~= threads else { throw ValidationError("--threads must be from 1 to 256") }
+            if case .closed(let connections) = plan.arrivals, threads > connections {
+                throw ValidationError("--threads must be at most --connections")
+            }
+            plan.threads = threads
+            plan.authorization = try authorization
+            plan.keepsTrace = trace != nil
+            return plan
+        }
+    }
+
+    private var arrivals: Arrivals {
+        get throws {
+            guard rate == nil || connections == nil else {
+                throw ValidationError("--rate and --connections exclude each other")
+            }
+            if let rate {
+                guard rate > 0, rate <= 10_000_000 else {
+                    throw ValidationError("--rate must be above 0 and at most 10000000")
+                }
+                return .open(rate: rate)
+            }
+            let connections = connections ?? 16
+            guard 1...65_536 ~= connections else { throw ValidationError("--connections must be from 1 to 65536") }
+            return .closed(connections: connections)
+        }
+    }
+
+    private var workload: WorkloadSettings {
+        get throws {
+            var workload = WorkloadSettings()
+            guard 1...1_000_000 ~= k else { throw ValidationError("--k must be from 1 to 1000000") }
+            workload.count = k
+            if let mode {
+                guard let known = WorkloadSettings.Mode(rawValue: mode) else {
+                    throw ValidationError("--mode must be top_k or sequence")
+                }
+                workload.mode = known
+            }
+            if let deadlineMs {
+                guard 1...3_600_000 ~= deadlineMs else {
+                    throw ValidationError("--deadline-ms must be from 1 to 3600000")
+                }
+                workload.deadlineMilliseconds = deadlineMs
+            }
+            if let lengths {
+                let parts = lengths.split(separator: ":", omittingEmptySubsequences: false).map { Int($0) }
+                guard parts.count == 2, let low = parts[0], let high = parts[1], 0 <= low, low <= high, high <= 100_000
+                else { throw ValidationError("--lengths must be MIN:MAX with 0 <= MIN <= MAX <= 100000") }
+                workload.lengths = low...high
+            }
+            workload.returningShare = try share(returning, "--returning")
+            return workload
+        }
+    }
+
+    private func share(_ value: Double, _ option: String) throws -> Double {
+        guard 0...1 ~= value else { throw ValidationError("\(option) must be from 0 to 1") }
+        return value
+    }
+
+    private var authorization: String? {
+        get throws {
+            guard let key = ProcessInfo.processInfo.environment[apiKeyVariable], !key.isEmpty else { return nil }
+            // The sentence names the variable and repeats nothing of the key.
+            guard key.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
+                throw ValidationError("\(apiKeyVariable) has a character in it that no API key has")
+            }
+            return "Bearer \(key)"
+        }
+    }
+}
