@@ -44,6 +44,43 @@ package struct SequenceBatch {
         }
         return positions
     }
+
+    /// The earlier rows as layer `layer` sees them; nil: none.
+    func prefix(layer: Int) -> CachedPrefix? { cached.map { CachedPrefix(cached: $0, layer: layer) } }
+
+    /// Throws `ComputeError.invalidArgument` where a model cannot use what was computed before.
+    ///
+    /// Before anything reads `positions` or the whole sequences' layout: those take the numbers of cached rows as they are.
+    func requireUsable(_ reuse: PrefixReuse) throws(ComputeError) {
+        guard let cached else { return }
+        switch reuse {
+        case .none(let reason):
+            throw ComputeError(.invalidArgument, "cached rows cannot be used: \(reason)")
+        case .exact(let shape, _):
+            guard cached.pages.shape == shape else {
+                throw ComputeError(
+                    .invalidArgument,
+                    "cached rows are of \(cached.pages.shape), the model has \(shape)"
+                )
+            }
+        }
+        guard cached.sequences.count == layout.count else {
+            throw ComputeError(
+                .invalidArgument,
+                "cached rows are given for \(cached.sequences.count) sequences, the batch has \(layout.count)"
+            )
+        }
+        var rows = layout.rows
+        for (number, sequence) in cached.sequences.enumerated() {
+            guard sequence.rows >= 0, sequence.rows <= Int(Int32.max) - rows else {
+                throw ComputeError(
+                    .invalidArgument,
+                    "sequence \(number) has \(sequence.rows) cached rows; a batch has at most \(Int32.max) rows in all"
+                )
+            }
+            rows += sequence.rows
+        }
+    }
 }
 
 /// Whether what a model has computed of a history can be used again when the history has grown.

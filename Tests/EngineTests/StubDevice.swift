@@ -62,6 +62,9 @@ final class StubDevice: Device {
         normalization: Normalization?,
         eligible: [UInt64]
     ) throws(ComputeError) -> any CatalogueWeights { throw ComputeError(.unsupported, "stub") }
+    func makeKeyValuePages(_ shape: KeyValueShape, byteCount: Int) throws(ComputeError) -> any KeyValuePages {
+        throw ComputeError(.unsupported, "stub")
+    }
     func makeStream() throws(ComputeError) -> any Compute.Stream { StubStream(control) }
 }
 
@@ -83,6 +86,8 @@ final class StubModel: DecoderModel {
         self.window = window
         catalogue = StubCatalogue(rows: rows)
     }
+
+    var prefixReuse: PrefixReuse { .none(reason: "nothing is computed") }
 
     func encode(_ batch: SequenceBatch, on stream: any Compute.Stream) throws(ComputeError) -> Tensor {
         let histories = (0..<batch.layout.count).map { sequence in
@@ -115,6 +120,7 @@ final class StubStream: Compute.Stream {
     func hstuAttention(_ operation: HSTUAttentionOperation) throws(ComputeError) {}
     func softmaxAttention(_ operation: SoftmaxAttentionOperation) throws(ComputeError) {}
     func rotate(_ operation: RotateOperation) throws(ComputeError) {}
+    func store(_ operation: StoreOperation) throws(ComputeError) {}
     func zeroRows(_ tensor: Tensor, rows: [Int32]) throws(ComputeError) {}
 
     func selectTopK(_ operation: TopKOperation) throws(ComputeError) -> TopKTicket {
