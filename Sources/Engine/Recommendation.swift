@@ -111,8 +111,8 @@ package struct Recommendation: Sendable {
     package var historyUsed: Int
     /// How many of them did not have to be computed.
     package var historyCached: Int
-    /// Index of the first of them among the known events.
-    package var historyStart: Int
+    /// Index of the first of them among the known events, where the window moves by strides; else nil.
+    package var historyStart: Int?
     /// Fewer items were eligible than asked for.
     package var exhausted: Bool
     package var timing: Timing
@@ -136,7 +136,7 @@ package struct Recommendation: Sendable {
         source: Source,
         historyUsed: Int,
         historyCached: Int = 0,
-        historyStart: Int = 0,
+        historyStart: Int? = nil,
         exhausted: Bool,
         timing: Timing
     ) {

@@ -21,7 +21,9 @@ extension UserCache {
     /// The entry that saves the most; nil: none saves a row.
     func find(_ history: UsedHistory, owner: String?, hashes: PrefixHashes?) -> Found? {
         guard history.count > 0 else { return nil }
-        if let owner { return (users[owner] ?? []).lazy.compactMap { share(of: $0, history) }.max { $0.rows < $1.rows } }
+        if let owner {
+            return (users[owner] ?? []).lazy.compactMap { share(of: $0, history) }.max { $0.rows < $1.rows }
+        }
         guard let hashes else { return nil }
         var length = history.count
         while length > 0 {

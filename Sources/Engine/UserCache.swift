@@ -124,7 +124,15 @@ package struct UserCache: Sendable {
         keeps: Bool = true
     ) -> Lease? {
         clock += 1
-        var entry = Entry(owner: owner, history: history, hashes: hashes, rows: 0, pages: [], serial: clock, keeps: keeps)
+        var entry = Entry(
+            owner: owner,
+            history: history,
+            hashes: hashes,
+            rows: 0,
+            pages: [],
+            serial: clock,
+            keeps: keeps
+        )
         var id = clock
         var isWhole = false
         if keeps, let found = find(history, owner: owner, hashes: hashes) {
@@ -138,7 +146,13 @@ package struct UserCache: Sendable {
             }
         }
         if keeps {
-            if entry.rows == 0 { counts.misses += 1 } else if isWhole { counts.hits += 1 } else { counts.partialHits += 1 }
+            if entry.rows == 0 {
+                counts.misses += 1
+            } else if isWhole {
+                counts.hits += 1
+            } else {
+                counts.partialHits += 1
+            }
         }
         leasedPages += entry.pages.count
         insert(entry, id)

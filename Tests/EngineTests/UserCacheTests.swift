@@ -120,7 +120,13 @@ extension UserCache {
         #expect(try reused { $0.actions = [] } == 0)
         #expect(try reused { $0.timestamps = nil } == 0)
         #expect(try reused { $0.start = 1 } == 0)
-        #expect(try reused { $0.items.removeLast(3); $0.timestamps?.removeLast(3); $0.actions.removeLast(3) } == 1)
+        #expect(
+            try reused {
+                $0.items.removeLast(3)
+                $0.timestamps?.removeLast(3)
+                $0.actions.removeLast(3)
+            } == 1
+        )
     }
 
     @Test func aShortenedHistory_IsAPartialHit_AndDropsTheRest() throws {
@@ -258,7 +264,8 @@ extension UserCache {
                 change(&known[user], &random)
                 let asked = known[user]
                 let expected = cache.reusableRows(asked, owner: owner, hashes: PrefixHashes(asked))
-                guard let lease = cache.checkOut(asked, owner: owner, hashes: PrefixHashes(asked), keeps: round % 7 != 0)
+                guard
+                    let lease = cache.checkOut(asked, owner: owner, hashes: PrefixHashes(asked), keeps: round % 7 != 0)
                 else { continue }
                 #expect(lease.rows <= max(0, asked.count - 1))
                 if round % 7 != 0 { #expect(lease.rows <= expected && lease.rows >= expected - 3) }
@@ -273,7 +280,11 @@ extension UserCache {
             case 7, 8:
                 guard let index = works.indices.randomElement(using: &random) else { continue }
                 let work = works.remove(at: index)
-                if random.below(8) == 0 { cache.discard(work.lease) } else { cache.checkIn(work.lease, rows: work.done) }
+                if random.below(8) == 0 {
+                    cache.discard(work.lease)
+                } else {
+                    cache.checkIn(work.lease, rows: work.done)
+                }
             default:
                 if random.below(4) == 0, let owner { _ = cache.forget(owner) }
             }
