@@ -28,10 +28,13 @@ package struct DeviceMemory: Sendable, Equatable {
     package var weightBytes: Int
     /// Working memory of all streams, at its high-water mark.
     package var workspaceBytes: Int
+    /// Pools of key and value pages, whether their pages are in use or not.
+    package var pageBytes: Int
 
-    package init(weightBytes: Int, workspaceBytes: Int) {
+    package init(weightBytes: Int, workspaceBytes: Int, pageBytes: Int = 0) {
         self.weightBytes = weightBytes
         self.workspaceBytes = workspaceBytes
+        self.pageBytes = pageBytes
     }
 }
 
@@ -84,6 +87,11 @@ package protocol Device: AnyObject {
         normalization: Normalization?,
         eligible: [UInt64]
     ) throws(ComputeError) -> any CatalogueWeights
+
+    /// A pool of as many key and value pages as `byteCount` bytes hold.
+    ///
+    /// - Throws: `ComputeError.invalidArgument` where they hold not even one, `.outOfMemory`, `.unsupported`.
+    func makeKeyValuePages(_ shape: KeyValueShape, byteCount: Int) throws(ComputeError) -> any KeyValuePages
 
     /// A stream: an order of operations with its own working memory.
     func makeStream() throws(ComputeError) -> any Stream

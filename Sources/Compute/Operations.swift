@@ -14,6 +14,7 @@ package enum OperationKind: String, Sendable, CaseIterable {
     case softmaxAttention = "softmax_attention"
     case rotate
     case zeroRows = "zero_rows"
+    case store
     case selectTopK = "select_top_k"
 }
 
@@ -114,8 +115,9 @@ package struct RelativeBias {
     package var time: (any DeviceVector)?
     /// N.
     package var maximumLength: Int
-    /// (1, R + B) int64: of each sequence its rows' timestamps and then the time of the request, so that the row after
-    /// a sequence's last one is the request. Sequence b's entries start at `layout.offsets[b] + b`.
+    /// (1, C + B) int64, C the rows of all sequences with their cached ones: of each sequence the timestamps of all its
+    /// rows, cached and own, and then the time that follows its last one, which is the request's unless more of the
+    /// sequence is still to come. Without cached rows sequence b's entries start at `layout.offsets[b] + b`.
     package var timestamps: Tensor
     /// One entry a sequence: false where the caller sent no timestamps; such a sequence has no bias at all, neither
     /// positional nor temporal.
@@ -146,6 +148,9 @@ package enum QueryRows: Sendable, Hashable {
 
 /// Causal HSTU attention over a jagged batch: `y_i = Σ_{j ≤ i} silu(q_i · k_j + b_ij) · scale · v_j`, per head.
 ///
+/// With a `prefix`, i and j count from the first cached row: own row i of sequence b is row `prefix rows of b + i`, and its
+/// keys and values before that come from the pages. The result is the same to the bit as that of all rows computed together.
+///
 /// Heads lie side by side: head h of a query or key row is columns `h·dqk ..< (h + 1)·dqk`, of a value or output row
 /// `h·dv ..< (h + 1)·dv`. There is no 1/√d and no softmax.
 package struct HSTUAttentionOperation {
@@ -164,6 +169,8 @@ package struct HSTUAttentionOperation {
     /// 1/N, N the constant of the training configuration and not a length.
     package var scale: Float
     package var bias: RelativeBias?
+    /// Rows computed earlier; nil: none.
+    package var prefix: CachedPrefix?
 
     package init(
         layout: Jagged,
@@ -174,7 +181,8 @@ package struct HSTUAttentionOperation {
         output: Tensor,
         heads: Int,
         scale: Float,
-        bias: RelativeBias?
+        bias: RelativeBias?,
+        prefix: CachedPrefix? = nil
     ) {
         self.layout = layout
         self.queryRows = queryRows
@@ -185,6 +193,7 @@ package struct HSTUAttentionOperation {
         self.heads = heads
         self.scale = scale
         self.bias = bias
+        self.prefix = prefix
     }
 }
 
@@ -213,6 +222,9 @@ package struct SoftmaxAttentionOperation {
     /// One entry a sequence: w of its first row, every other w is 0. `ln(c)` makes the first row count as c equal rows,
     /// which is how left padding that attends is computed once. nil: all 0.
     package var firstRowWeights: [Float]?
+    /// Rows computed earlier, as in `HSTUAttentionOperation`; nil: none. The first row that `firstRowWeights` weighs is then
+    /// the first cached one.
+    package var prefix: CachedPrefix?
 
     package init(
         layout: Jagged,
@@ -225,7 +237,8 @@ package struct SoftmaxAttentionOperation {
         keyHeads: Int,
         scale: Float,
         bias: RelativeBias? = nil,
-        firstRowWeights: [Float]? = nil
+        firstRowWeights: [Float]? = nil,
+        prefix: CachedPrefix? = nil
     ) {
         self.layout = layout
         self.queryRows = queryRows
@@ -238,6 +251,7 @@ package struct SoftmaxAttentionOperation {
         self.scale = scale
         self.bias = bias
         self.firstRowWeights = firstRowWeights
+        self.prefix = prefix
     }
 }
 

@@ -39,6 +39,9 @@ package protocol Stream: AnyObject {
     func softmaxAttention(_ operation: SoftmaxAttentionOperation) throws(ComputeError)
     func rotate(_ operation: RotateOperation) throws(ComputeError)
 
+    /// Keeps keys and values for later batches. They are there after `synchronize()`.
+    func store(_ operation: StoreOperation) throws(ComputeError)
+
     /// Sets host-known rows of a float32 tensor to zero.
     func zeroRows(_ tensor: Tensor, rows: [Int32]) throws(ComputeError)
 

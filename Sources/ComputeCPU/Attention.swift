@@ -7,17 +7,18 @@ internal import Compute
 struct Attention {
     let name: StaticString
     let weights: gk_weights
-    let layout: Jagged
+    var layout: Jagged
     let queryRows: QueryRows
-    let query: Tensor
-    let key: Tensor
-    let value: Tensor
-    let output: Tensor
+    var query: Tensor
+    var key: Tensor
+    var value: Tensor
+    var output: Tensor
     let heads: Int
     let keyHeads: Int
     let scale: Float
     let bias: RelativeBias?
     let firstRowWeights: [Float]?
+    var prefix: CachedPrefix?
 
     init(_ operation: HSTUAttentionOperation) {
         name = "hstu attention"
@@ -33,6 +34,7 @@ struct Attention {
         scale = operation.scale
         bias = operation.bias
         firstRowWeights = nil
+        prefix = operation.prefix
     }
 
     init(_ operation: SoftmaxAttentionOperation) {
@@ -49,10 +51,13 @@ struct Attention {
         scale = operation.scale
         bias = operation.bias
         firstRowWeights = operation.firstRowWeights
+        prefix = operation.prefix
     }
 
     /// Widths of a head and the longest sequence. Throws unless all parts fit each other.
-    func checkedShape() throws(ComputeError) -> (queryColumns: Int, valueColumns: Int, longest: Int) {
+    func checkedShape(
+        on device: CPUDevice
+    ) throws(ComputeError) -> (queryColumns: Int, valueColumns: Int, longest: Int, prefix: CheckedPrefix?) {
         guard heads > 0, keyHeads > 0, heads % keyHeads == 0 else {
             throw ComputeError(
                 .invalidArgument,
@@ -89,8 +94,20 @@ struct Attention {
             )
         }
         if let firstRowWeights { try check(firstRowWeights) }
-        if let bias { try check(bias) }
-        return (queryColumns, valueColumns, longest)
+        var checkedPrefix: CheckedPrefix?
+        if let prefix {
+            checkedPrefix = try CheckedPrefix(
+                prefix,
+                layout,
+                heads: keyHeads,
+                keyColumns: queryColumns,
+                valueColumns: valueColumns,
+                of: device,
+                in: name
+            )
+        }
+        if let bias { try check(bias, layout.extended(by: prefix?.cached)) }
+        return (queryColumns, valueColumns, longest, checkedPrefix)
     }
 
     private func longestSequence() throws(ComputeError) -> Int {
@@ -118,7 +135,7 @@ struct Attention {
         }
     }
 
-    private func check(_ bias: RelativeBias) throws(ComputeError) {
+    private func check(_ bias: RelativeBias, _ layout: Jagged) throws(ComputeError) {
         let (entries, overflow) = bias.maximumLength.multipliedReportingOverflow(by: 2)
         guard bias.maximumLength > 0, !overflow, bias.position.count == entries - 1 else {
             throw ComputeError(

@@ -54,7 +54,7 @@ package final class CPUDevice: Device {
 
     package func supports(_ operation: OperationKind) -> Bool {
         switch operation {
-        case .embed, .linear, .normalize, .gatherRows, .zeroRows, .rotate: true
+        case .embed, .linear, .normalize, .gatherRows, .zeroRows, .rotate, .store: true
         case .hstuAttention, .softmaxAttention, .selectTopK: true
         }
     }

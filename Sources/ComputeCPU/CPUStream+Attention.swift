@@ -32,9 +32,15 @@ extension CPUStream {
     }
 
     private func run(_ attention: Attention) throws(ComputeError) {
-        let shape = try attention.checkedShape()
+        let shape = try attention.checkedShape(on: device)
         let layout = attention.layout
         guard layout.count > 0 else { return }
+        if let prefix = shape.prefix {
+            let mark = arena.mark
+            defer { arena.release(to: mark) }
+            try runWhole(attention, prefix)
+            return
+        }
 
         var positionBias: CPUVector?
         var timeBias: CPUVector?
@@ -109,6 +115,64 @@ extension CPUStream {
         }
         withExtendedLifetime((positionBias, timeBias)) {}
         if let cache, !isReady { buckets = cache }
+    }
+
+    /// Computes the cached rows' sequences whole.
+    private func runWhole(_ attention: Attention, _ prefix: CheckedPrefix) throws(ComputeError) {
+        let own = attention.layout
+        var whole = attention
+        whole.prefix = nil
+        whole.layout = own.extended(by: attention.prefix?.cached)
+        whole.key = try makeTensor(rows: whole.layout.rows, columns: attention.key.columns, dtype: .float32)
+        whole.value = try makeTensor(rows: whole.layout.rows, columns: attention.value.columns, dtype: .float32)
+        let isAll = attention.queryRows == .all
+        if isAll {
+            whole.query = try makeTensor(rows: whole.layout.rows, columns: attention.query.columns, dtype: .float32)
+            whole.output = try makeTensor(rows: whole.layout.rows, columns: attention.output.columns, dtype: .float32)
+        }
+        func copy(_ from: Tensor, _ row: Int, to: Tensor, _ place: Int) {
+            memcpy(to.floats + place * to.rowStride, from.floats + row * from.rowStride, from.columns * 4)
+        }
+        let shape = prefix.pages.shape
+        for (b, sequence) in prefix.sequences.enumerated() {
+            let start = Int(whole.layout.offsets[b])
+            for row in 0..<sequence.rows {
+                let page = Int(sequence.pages[row / gk_page_rows])
+                let slot = row % gk_page_rows
+                let base = prefix.pages.floats(layer: prefix.layer) + page * prefix.pages.pageFloats
+                let key = whole.key.floats + (start + row) * whole.key.rowStride
+                let value = whole.value.floats + (start + row) * whole.value.rowStride
+                for head in 0..<shape.heads {
+                    let keys = base + head * prefix.pages.headFloats
+                    let values = keys + gk_page_rows * shape.keyColumns
+                    for c in 0..<shape.keyColumns { key[head * shape.keyColumns + c] = keys[gk_page_rows * c + slot] }
+                    for c in 0..<shape.valueColumns {
+                        value[head * shape.valueColumns + c] = values[slot * shape.valueColumns + c]
+                    }
+                }
+                if isAll {
+                    memset(whole.query.floats + (start + row) * whole.query.rowStride, 0, whole.query.columns * 4)
+                }
+            }
+            for row in 0..<own.length(of: b) {
+                let from = Int(own.offsets[b]) + row
+                copy(attention.key, from, to: whole.key, start + sequence.rows + row)
+                copy(attention.value, from, to: whole.value, start + sequence.rows + row)
+                if isAll { copy(attention.query, from, to: whole.query, start + sequence.rows + row) }
+            }
+        }
+        // Buckets are of another layout, and in memory that is taken back.
+        let kept = buckets
+        buckets = nil
+        defer { buckets = kept }
+        try run(whole)
+        guard isAll else { return }
+        for (b, sequence) in prefix.sequences.enumerated() {
+            for row in 0..<own.length(of: b) {
+                let from = Int(whole.layout.offsets[b]) + sequence.rows + row
+                copy(whole.output, from, to: attention.output, Int(own.offsets[b]) + row)
+            }
+        }
     }
 
     /// The batch's bucket cache and whether it is filled; nil where the batch is too long for one.

@@ -1,5 +1,5 @@
-// Runs one batch: histories in, selected rows out. The only place where requests meet the device; it belongs to the
-// engine's thread.
+// Runs one batch: rows of histories in, selected catalogue rows out. The only place where requests meet the device; it
+// belongs to the engine's thread.
 
 package import Compute
 package import Models
@@ -18,11 +18,39 @@ package struct LoadedModel {
     }
 }
 
+/// What a batch computes of one history.
+package struct Pass: Sendable {
+    package var history: UsedHistory
+    /// The rows to compute. Those before them are in `cached`.
+    package var rows: Range<Int>
+    package var cached: PagedSequence
+    /// Whose items are selected by the last of the rows; nil: nothing is selected in this pass.
+    package var asks: RecommendationRequest?
+
+    package init(
+        history: UsedHistory,
+        rows: Range<Int>,
+        cached: PagedSequence = .none,
+        asks: RecommendationRequest?
+    ) {
+        self.history = history
+        self.rows = rows
+        self.cached = cached
+        self.asks = asks
+    }
+
+    package var work: ComputeWork { ComputeWork(rows: rows, asks: asks != nil) }
+}
+
 /// Packs batches and runs them through the model and the selection.
 package final class BatchExecutor {
     private let loaded: LoadedModel
     private let stream: any Stream
     private let catalogue: Catalogue
+    /// Where rows can be kept; nil where they cannot.
+    private let pages: (any KeyValuePages)?
+    /// What is kept from one request to the next.
+    package let prefixCache: PrefixCacheDescription
 
     /// What a batch took, in nanoseconds.
     package struct Durations: Sendable, Equatable {
@@ -30,10 +58,44 @@ package final class BatchExecutor {
         package var topK: UInt64
     }
 
-    package init(_ loaded: LoadedModel, catalogue: Catalogue) throws(ComputeError) {
+    /// - Parameter cacheBytes: bytes for users' keys and values; 0: none are kept. Where they hold not one page, or the device
+    ///   has no room for them, `prefixCache` says so and histories are computed whole.
+    package init(_ loaded: LoadedModel, catalogue: Catalogue, cacheBytes: Int = 0) throws(ComputeError) {
         self.loaded = loaded
         self.catalogue = catalogue
         stream = try loaded.device.makeStream()
+        (pages, prefixCache) = Self.makePages(loaded, byteCount: cacheBytes)
+    }
+
+    private static func makePages(
+        _ loaded: LoadedModel,
+        byteCount: Int
+    ) -> ((any KeyValuePages)?, PrefixCacheDescription) {
+        switch loaded.model.prefixReuse {
+        case .none(let reason): return (nil, .none(reason: reason))
+        case .exact(let shape, let dependsOnNextTime):
+            guard byteCount > 0 else { return (nil, .none(reason: "cache.bytes is 0")) }
+            guard loaded.device.supports(.store) else {
+                let name = loaded.device.description.name
+                return (nil, .none(reason: "device \(name) does not keep keys and values"))
+            }
+            do throws(ComputeError) {
+                let pages = try loaded.device.makeKeyValuePages(shape, byteCount: byteCount)
+                return (
+                    pages,
+                    .exact(
+                        PrefixCacheDescription.Pool(
+                            pageRows: pages.pageRows,
+                            pageCount: pages.pageCount,
+                            pageByteCount: pages.pageByteCount,
+                            dependsOnNextTime: dependsOnNextTime
+                        )
+                    )
+                )
+            } catch {
+                return (nil, .none(reason: error.message))
+            }
+        }
     }
 
     /// What may be known of the device at any time.
@@ -46,7 +108,7 @@ package final class BatchExecutor {
         min(request.history.count, loaded.model.window)
     }
 
-    /// Computes the best rows for each request, in order. Histories are not empty.
+    /// Computes the best rows for each request from its whole history, in order. Histories are not empty.
     ///
     /// - Returns: for each request its rows, best first, fewer than asked for when fewer are eligible; row 0 with the score
     ///   NaN where the model's scores are not numbers.
@@ -54,48 +116,83 @@ package final class BatchExecutor {
     package func run(
         _ requests: [RecommendationRequest]
     ) throws(ComputeError) -> (selections: [[ScoredRow]], durations: Durations) {
+        let window = HistoryWindow(length: loaded.model.window)
+        let passes = requests.map { request in
+            let history = UsedHistory(request, window)
+            return Pass(history: history, rows: 0..<history.count, asks: request)
+        }
+        return try run(passes)
+    }
+
+    /// Computes passes, none of them without rows.
+    ///
+    /// - Returns: for each pass that asks what `run(_:)` returns, nothing for the others.
+    package func run(
+        _ passes: [Pass]
+    ) throws(ComputeError) -> (selections: [[ScoredRow]], durations: Durations) {
         let start = Instant.now()
         try stream.begin()
-        let queries = try loaded.model.encode(pack(requests), on: stream)
+        let queries = try loaded.model.encode(pack(passes), on: stream)
         let encoded = Instant.now()
-        let ticket = try stream.selectTopK(
+        let asking = passes.indices.filter { passes[$0].asks != nil }
+        let ticket = try select(asking, passes, queries)
+        try stream.synchronize()
+        var selections = [[ScoredRow]](repeating: [], count: passes.count)
+        if let ticket {
+            for (query, index) in asking.enumerated() {
+                selections[index] = stream.selected(ticket, query: query)
+                // A score that is NaN is never selected. Nothing selected while something is eligible can mean only that.
+                if selections[index].isEmpty, let request = passes[index].asks, catalogue.hasEligible(request) {
+                    selections[index] = [ScoredRow(row: 0, score: .nan)]
+                }
+            }
+        }
+        // Where nothing is selected, waiting for the encoding is all that comes after it.
+        let end = Instant.now()
+        let durations =
+            ticket == nil
+            ? Durations(prefill: end.nanoseconds(since: start), topK: 0)
+            : Durations(prefill: encoded.nanoseconds(since: start), topK: end.nanoseconds(since: encoded))
+        return (selections, durations)
+    }
+
+    /// Selects for the passes that ask; nil where none does.
+    private func select(_ asking: [Int], _ passes: [Pass], _ queries: Tensor) throws(ComputeError) -> TopKTicket? {
+        guard !asking.isEmpty else { return nil }
+        var asked = queries
+        if asking.count < passes.count {
+            asked = try stream.makeTensor(rows: asking.count, columns: queries.columns, dtype: queries.dtype)
+            try stream.gatherRows(queries, rows: asking.map { Int32($0) }, output: asked)
+        }
+        let requests = asking.compactMap { passes[$0].asks }
+        return try stream.selectTopK(
             TopKOperation(
-                queries: queries,
+                queries: asked,
                 catalogue: loaded.model.catalogue,
                 masks: requests.map { $0.eligibility.mask(history: $0.history, catalogue: catalogue) },
                 counts: requests.map { min($0.count, catalogue.count) }
             )
         )
-        try stream.synchronize()
-        let selections = requests.enumerated().map { index, request in
-            let selection = stream.selected(ticket, query: index)
-            // A score that is NaN is never selected. Nothing selected while something is eligible can mean only that.
-            guard selection.isEmpty, catalogue.hasEligible(request) else { return selection }
-            return [ScoredRow(row: 0, score: .nan)]
-        }
-        let durations = Durations(
-            prefill: encoded.nanoseconds(since: start),
-            topK: Instant.now().nanoseconds(since: encoded)
-        )
-        return (selections, durations)
     }
 
-    /// Lays the newest events of all histories back to back.
-    private func pack(_ requests: [RecommendationRequest]) -> SequenceBatch {
-        let layout = Jagged(lengths: requests.map(events(of:)))
+    /// Lays the rows of all passes back to back.
+    private func pack(_ passes: [Pass]) -> SequenceBatch {
+        let layout = Jagged(lengths: passes.map(\.rows.count))
         var batch = SequenceBatch(layout: layout, items: [], timestamps: [], timed: [])
         batch.items.reserveCapacity(layout.rows)
-        batch.timestamps.reserveCapacity(layout.rows + layout.count)
-        for request in requests {
-            let length = events(of: request)
-            batch.items += request.history.suffix(length)
-            if let timestamps = request.timestamps {
-                batch.timestamps += timestamps.suffix(length)
-                batch.timestamps.append(request.requestTime)
+        for pass in passes {
+            let history = pass.history
+            batch.items += history.items[pass.rows]
+            if let timestamps = history.timestamps {
+                batch.timestamps += timestamps[..<pass.rows.upperBound]
+                batch.timestamps.append(history.time(after: pass.rows.upperBound))
             } else {
-                batch.timestamps += repeatElement(0, count: length + 1)
+                batch.timestamps += repeatElement(0, count: pass.rows.upperBound + 1)
             }
-            batch.timed.append(request.timestamps != nil)
+            batch.timed.append(history.timestamps != nil)
+        }
+        if let pages, passes.contains(where: { $0.cached != .none }) {
+            batch.cached = CachedRows(pages: pages, sequences: passes.map(\.cached))
         }
         return batch
     }

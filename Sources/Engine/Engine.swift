@@ -24,25 +24,13 @@ package final class Engine: Sendable {
     /// Called on the engine's thread for each item of a sequence, as soon as it is generated; ranks count from 1.
     package typealias ItemHandler = @Sendable (_ item: ScoredRow, _ rank: Int) -> Void
 
-    /// A request that was admitted, from then until its completion is called.
-    struct Pending {
-        var generation: Generation
-        var timing = Recommendation.Timing()
-        /// Events of the caller's own history that the model sees; 0 until the first pass.
-        var historyUsed = 0
-        let request: RecommendationRequest
-        let itemGenerated: ItemHandler?
-        let completion: Completion
-    }
-
     /// What callers and the engine's thread share.
     struct State {
         var scheduler: Scheduler
+        var table: JobTable
         var phase = EnginePhase.loading
-        /// Admitted and waiting.
-        var waiting: [UInt64: Pending] = [:]
-        /// In the batch that runs now; true once its caller has gone away.
-        var running: [UInt64: Bool] = [:]
+        /// Known once the model is on its device.
+        var prefixCache: PrefixCacheDescription?
         var nextID: UInt64 = 0
         /// The engine's thread waits for a signal.
         var isThreadAsleep = false
@@ -50,28 +38,37 @@ package final class Engine: Sendable {
         var expiryTimer: ExpiryTimer?
         /// When it will fire.
         var expiryArmedFor: Instant?
+
+        mutating func makeID() -> UInt64 {
+            nextID += 1
+            return nextID
+        }
     }
 
     let catalogue: Catalogue
+    let cacheBytes: Int
     let state: Mutex<State>
     let observer: any EngineObserver
     /// Wakes the engine's thread; signalled only when `isThreadAsleep` was set.
     let wakeUp = DispatchSemaphore(value: 0)
-    private let window: Int
+    let window: HistoryWindow
 
     /// - Parameters:
-    ///   - window: the model's window: what admission counts longer histories as.
+    ///   - cache: what is kept of users, where the model allows it.
+    ///   - window: the model's window.
     ///   - catalogue: the bundle's catalogue.
     package init(
         _ configuration: SchedulerConfiguration,
-        window: Int,
+        cache: CacheConfiguration,
+        window length: Int,
         catalogue: Catalogue,
         observer: any EngineObserver
     ) {
-        self.window = window
         self.catalogue = catalogue
         self.observer = observer
-        state = Mutex(State(scheduler: Scheduler(configuration)))
+        cacheBytes = cache.byteCount
+        window = HistoryWindow(length: length, stride: cache.windowStride)
+        state = Mutex(State(scheduler: Scheduler(configuration), table: JobTable(window: window)))
         let timer = ExpiryTimer { [weak self] in self?.expireOverdue() }
         state.withLock { $0.expiryTimer = timer }
     }
@@ -79,6 +76,8 @@ package final class Engine: Sendable {
     package var phase: EnginePhase { state.withLock { $0.phase } }
     /// Whether the next request would be refused for want of room.
     package var isQueueFull: Bool { state.withLock { $0.scheduler.isFull } }
+    /// What is kept of users; nil while the model is loading.
+    package var prefixCache: PrefixCacheDescription? { state.withLock { $0.prefixCache } }
 
     /// Admits a request, or refuses it before any work.
     ///
@@ -89,75 +88,86 @@ package final class Engine: Sendable {
         itemGenerated: ItemHandler? = nil,
         completion: @escaping Completion
     ) throws(EngineError) -> Ticket {
+        // What takes as long as the history is done before the lock is taken.
+        let history = UsedHistory(request, window)
+        let hashes = PrefixHashes(history)
+        var hasher = Hasher()
+        hasher.combine(hashes[hashes.count])
+        hasher.combine(request.history.count)
+        hasher.combine(request.count)
+        hasher.combine(request.requestTime)
+        hasher.combine(request.userID)
+        let fingerprint = UInt64(bitPattern: Int64(hasher.finalize()))
         let now = Instant.now()
-        let outcome: Result<(ticket: Ticket, depth: Int, wakes: Bool), EngineError> = state.withLock { state in
+        let outcome: Result<(ticket: Ticket, depth: Int, wakes: Bool, joined: Bool), EngineError> = state.withLock {
+            state in
             guard case .ready = state.phase else {
                 return .failure(
                     EngineError(.unavailable, "not ready: \(state.phase.reason)", retryAfterNanoseconds: 1_000_000_000)
                 )
             }
-            state.nextID += 1
-            let id = state.nextID
-            switch state.scheduler.admit(entry(id, request), now: now) {
-            case .admitted: break
-            case .queueFull(let retryAfter):
-                return .failure(EngineError(.queueFull, "the queue is full", retryAfterNanoseconds: retryAfter))
-            case .deadlineUnreachable(let retryAfter):
-                return .failure(
-                    EngineError(
-                        .deadlineUnreachable,
-                        "the deadline cannot be met at the present load",
-                        retryAfterNanoseconds: retryAfter
-                    )
-                )
-            }
-            state.waiting[id] = Pending(
-                generation: Generation(request),
-                request: request,
-                itemGenerated: itemGenerated,
-                completion: completion
+            let own = Scheduler.Request(
+                id: state.makeID(),
+                arrival: request.arrival,
+                deadline: request.deadline,
+                priority: request.priority
             )
+            let caller = Job.Caller(request: own, itemGenerated: itemGenerated, completion: completion)
+            let duplicate = state.table.duplicate(of: request, fingerprint: fingerprint)
+            let job = Job(request, history: history, hashes: hashes, fingerprint: fingerprint, caller: caller)
+            let cached = state.table.cache?.reusableRows(history, owner: request.userID, hashes: job.hashes)
+            let demand = job.demand(window, predicted: (cached ?? 0, cached != nil))
+            let admission = state.scheduler.admission(of: own, demand, joins: duplicate != nil, now: now)
+            if let refusal = EngineError(refusal: admission) { return .failure(refusal) }
+            if let duplicate, state.scheduler.join(own, job: duplicate) {
+                state.table.join(caller, duplicate)
+            } else {
+                let id = state.makeID()
+                state.scheduler.enqueue(own, job: id, demand)
+                state.table.insert(job, id)
+            }
             let wakes = state.isThreadAsleep
             state.isThreadAsleep = false
             if let deadline = request.deadline { armExpiry(&state, for: deadline) }
-            return .success((Ticket(id: id), state.scheduler.depth, wakes))
+            return .success((Ticket(id: own.id), state.scheduler.depth, wakes, duplicate != nil))
         }
         let admitted = try outcome.get()
         if admitted.wakes { wakeUp.signal() }
+        if admitted.joined { observer.deduplicated() }
         observer.queueDepthChanged(to: admitted.depth)
         return admitted.ticket
     }
 
-    /// What the scheduler sees of a request's next pass.
-    func entry(_ id: UInt64, _ request: RecommendationRequest) -> Scheduler.Entry {
-        Scheduler.Entry(
-            id: id,
-            events: max(1, min(request.history.count, window)),
-            arrival: request.arrival,
-            deadline: request.deadline,
-            priority: request.priority
-        )
-    }
-
     /// Gives a request up because nobody waits for it any more. Its completion will not be called, unless it is being
-    /// called already. Does nothing for a request that was answered.
+    /// called already. Does nothing for a request that was answered. What it computes is given up too, unless others wait for
+    /// the same.
     ///
     /// - Returns: whether there was anything to give up.
     @discardableResult
     package func cancel(_ ticket: Ticket) -> Bool {
-        let (stage, depth): (CancellationStage?, Int) = state.withLock { state in
-            if state.scheduler.cancel(ticket.id) {
-                state.waiting[ticket.id] = nil
-                return (.queued, state.scheduler.depth)
+        let (stage, depth, ended): (CancellationStage?, Int, Ended?) = state.withLock { state in
+            guard let id = state.table.job(ofCaller: ticket.id), let job = state.table[id] else {
+                return (nil, state.scheduler.depth, nil)
             }
-            guard state.running[ticket.id] == false else { return (nil, state.scheduler.depth) }
-            state.running[ticket.id] = true
-            return (.computing, state.scheduler.depth)
+            _ = state.table.removeCaller(ticket.id)
+            guard !job.isRunning, state.scheduler.cancel(ticket.id, job: id) == .nobody else {
+                return (job.stage, state.scheduler.depth, nil)
+            }
+            return (job.stage, state.scheduler.depth, giveUp(id, &state))
         }
         guard let stage else { return false }
         observer.cancelled(at: stage)
+        report(ended)
         observer.queueDepthChanged(to: depth)
         return true
+    }
+
+    /// Forgets everything that is kept of a user. Requests of theirs that wait or are being computed are answered, and
+    /// nothing of them is kept either.
+    package func forget(_ user: String) -> UserCache.Dropped {
+        let (dropped, statistics) = state.withLock { ($0.table.forget(user), $0.table.cache?.statistics) }
+        if let statistics { observer.cacheChanged(to: statistics) }
+        return dropped
     }
 
     /// Stops admitting; what was admitted is finished, then the engine's thread ends.
@@ -173,13 +183,13 @@ package final class Engine: Sendable {
 
     /// Answers everything that waits with a refusal.
     func refuseWaiting() {
-        let abandoned = state.withLock { state in
-            _ = state.scheduler.removeAll()
-            defer { state.waiting.removeAll() }
-            return Array(state.waiting.values)
+        let (abandoned, depth) = state.withLock { state in
+            (state.scheduler.removeAll().compactMap { state.table.end($0) }, state.scheduler.depth)
         }
-        for pending in abandoned {
-            pending.completion(.failure(EngineError(.unavailable, "the server is shutting down")))
+        guard !abandoned.isEmpty else { return }
+        observer.queueDepthChanged(to: depth)
+        for caller in abandoned.flatMap(\.callers) {
+            caller.completion(.failure(EngineError(.unavailable, "the server is shutting down")))
         }
     }
 
@@ -201,6 +211,26 @@ package final class Engine: Sendable {
         if changed { observer.phaseChanged(to: phase) }
     }
 
+    // MARK: - Giving up
+
+    /// What there is to report of a job that nobody waits for any more.
+    struct Ended {
+        var deviceNanoseconds: UInt64
+        var cache: UserCache.Statistics?
+    }
+
+    /// Ends a job that nobody waits for. The rows that it has computed are kept.
+    func giveUp(_ id: UInt64, _ state: inout State) -> Ended {
+        let job = state.table.end(id)
+        return Ended(deviceNanoseconds: job?.deviceNanoseconds ?? 0, cache: state.table.cache?.statistics)
+    }
+
+    func report(_ ended: Ended?) {
+        guard let ended, ended.deviceNanoseconds > 0 else { return }
+        observer.computedInVain(nanoseconds: ended.deviceNanoseconds)
+        if let cache = ended.cache { observer.cacheChanged(to: cache) }
+    }
+
     /// Arms the timer that answers overdue requests on time even while a long batch runs.
     func armExpiry(_ state: inout State, for deadline: Instant) {
         if let armed = state.expiryArmedFor, armed <= deadline { return }
@@ -210,16 +240,41 @@ package final class Engine: Sendable {
 
     /// Answers every waiting request whose deadline has passed.
     func expireOverdue() {
-        let (overdue, depth) = state.withLock { state in
-            let ids = state.scheduler.expire(now: .now())
+        let (overdue, ended, depth) = state.withLock { state in
+            var overdue: [Job.Caller] = []
+            var ended: [Ended] = []
+            for (request, job, remainder) in state.scheduler.expire(now: .now()) {
+                if let caller = state.table.removeCaller(request) { overdue.append(caller) }
+                if remainder == .nobody { ended.append(giveUp(job, &state)) }
+            }
             state.expiryArmedFor = nil
             if let next = state.scheduler.earliestDeadline { armExpiry(&state, for: next) }
-            return (ids.compactMap { state.waiting.removeValue(forKey: $0) }, state.scheduler.depth)
+            return (overdue, ended, state.scheduler.depth)
         }
         guard !overdue.isEmpty else { return }
+        for job in ended { report(job) }
         observer.queueDepthChanged(to: depth)
-        for pending in overdue {
-            pending.completion(.failure(EngineError(.expired, "the deadline passed before the request was computed")))
+        for caller in overdue {
+            caller.completion(.failure(EngineError(.expired, "the deadline passed before the request was computed")))
+        }
+    }
+}
+
+extension EngineError {
+    /// Why a request was not let in; nil: it was.
+    fileprivate init?(refusal: Scheduler.Admission) {
+        switch refusal {
+        case .admitted: return nil
+        case .queueFull(let retryAfter):
+            self.init(.queueFull, "the queue is full", retryAfterNanoseconds: retryAfter)
+        case .tooMuchWork(let retryAfter):
+            self.init(.queueFull, "too much work waits already", retryAfterNanoseconds: retryAfter)
+        case .deadlineUnreachable(let retryAfter):
+            self.init(
+                .deadlineUnreachable,
+                "the deadline cannot be met at the present load",
+                retryAfterNanoseconds: retryAfter
+            )
         }
     }
 }

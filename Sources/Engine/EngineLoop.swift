@@ -30,41 +30,39 @@ extension Engine {
         do {
             let loaded = try load()
             change(to: .warming)
-            executor = try BatchExecutor(loaded, catalogue: catalogue)
+            executor = try BatchExecutor(loaded, catalogue: catalogue, cacheBytes: cacheBytes)
             try warmUp(executor)
         } catch {
             change(to: .failed(String(describing: error)))
             return
         }
+        state.withLock { state in
+            state.prefixCache = executor.prefixCache
+            if case .exact(let pool) = executor.prefixCache { state.table.cache = UserCache(pool) }
+        }
         change(to: .ready(executor.device))
         serve(with: executor)
         change(to: .stopped)
-        // A sequence whose pass ran while the engine was stopped has gone back to waiting.
+        // A job whose pass ran while the engine was stopped has gone back to waiting.
         refuseWaiting()
     }
 
-    /// Runs batches at the window's length, so that memory is there, pages are touched and admission has a first
-    /// estimate before the first caller comes. The first run pays for first use; the second is the estimate.
-    private func warmUp(_ executor: BatchExecutor) throws(ComputeError) {
-        guard let row = catalogue.popularityOrder.first else { return }
-        let request = RecommendationRequest(
-            history: Array(repeating: row, count: executor.window),
-            timestamps: Array(repeating: 0, count: executor.window),
-            requestTime: 0,
-            count: 1,
-            arrival: .now()
-        )
-        _ = try executor.run([request])
-        let (_, durations) = try executor.run([request])
-        state.withLock {
-            $0.scheduler.finished(events: executor.window, nanoseconds: durations.prefill + durations.topK)
-        }
-    }
-
     private enum Step {
-        case run([(id: UInt64, pending: Pending)], depth: Int)
+        case run(Batch, depth: Int)
         case sleep(until: Instant?)
         case end
+    }
+
+    /// What is computed together.
+    private struct Batch {
+        var members: [(id: UInt64, pass: Pass, isStep: Bool)] = []
+        /// Requests without a history.
+        var colds: [UInt64] = []
+        /// How long the requests whose first pass this is had waited.
+        var queueWaits: [UInt64] = []
+        var predictedNanoseconds: UInt64 = 0
+
+        var work: ComputeWork { members.reduce(into: ComputeWork()) { $0 += $1.pass.work } }
     }
 
     private func serve(with executor: BatchExecutor) {
@@ -72,7 +70,8 @@ extension Engine {
             switch nextStep() {
             case .run(let batch, let depth):
                 observer.queueDepthChanged(to: depth)
-                run(batch, with: executor)
+                for id in batch.colds { answerByPopularity(id) }
+                if !batch.members.isEmpty { run(batch, with: executor) }
             case .sleep(until: nil):
                 wakeUp.wait()
             case .sleep(until: .some(let instant)):
@@ -91,11 +90,16 @@ extension Engine {
         expireOverdue()
         return state.withLock { state in
             if state.phase == .stopped { return .end }
-            switch state.scheduler.next(now: .now(), waitsToFill: state.phase != .draining) {
-            case .run(let ids):
-                let batch = ids.compactMap { id in state.waiting.removeValue(forKey: id).map { (id, $0) } }
-                for (id, _) in batch { state.running[id] = false }
-                return .run(batch, depth: state.scheduler.depth)
+            let now = Instant.now()
+            let decision = state.scheduler.next(
+                now: now,
+                waitsToFill: state.phase != .draining,
+                in: &state.table,
+                size: { id, table in table.size(id) }
+            )
+            switch decision {
+            case .run(let portions):
+                return .run(begin(portions, now, &state), depth: state.scheduler.depth)
             case .wait(let instant):
                 state.isThreadAsleep = true
                 return .sleep(until: instant)
@@ -107,41 +111,40 @@ extension Engine {
         }
     }
 
-    /// Answers requests without a history by popularity and computes the others as one batch.
-    private func run(_ batch: [(id: UInt64, pending: Pending)], with executor: BatchExecutor) {
-        let start = Instant.now()
-        var computed = batch
-        computed.removeAll { id, pending in
-            guard pending.generation.next.history.isEmpty else { return false }
-            let timing = Recommendation.Timing(queue: start.nanoseconds(since: pending.request.arrival))
-            finish(id, pending, .success(catalogue.coldStart(pending.request, timing: timing)))
-            return true
-        }
-        guard !computed.isEmpty else { return }
-
-        let requests = computed.map(\.pending.generation.next)
-        let lengths = requests.map(executor.events(of:))
-        do throws(ComputeError) {
-            let (selections, durations) = try executor.run(requests)
-            let events = lengths.reduce(0, +)
-            state.withLock { $0.scheduler.finished(events: events, nanoseconds: durations.prefill + durations.topK) }
-            var waits: [UInt64] = []
-            for index in computed.indices {
-                let isFirstPass = computed[index].pending.generation.items.isEmpty
-                if isFirstPass {
-                    let wait = start.nanoseconds(since: requests[index].arrival)
-                    waits.append(wait)
-                    computed[index].pending.historyUsed = lengths[index]
-                    computed[index].pending.timing.queue = wait
-                    computed[index].pending.timing.prefill = durations.prefill
-                }
-                computed[index].pending.timing.decode += durations.topK + (isFirstPass ? 0 : durations.prefill)
+    private func begin(_ portions: [Scheduler.Portion], _ now: Instant, _ state: inout State) -> Batch {
+        var batch = Batch()
+        for portion in portions {
+            guard let job = state.table[portion.job] else { continue }
+            if job.start == nil {
+                batch.queueWaits += job.callers.map { now.nanoseconds(since: $0.request.arrival) }
             }
-            // Counted before anybody is answered: who has a reply finds it in the metrics.
-            observer.batchFinished(
-                BatchReport(queueWaits: waits, lengths: lengths, durations: durations, memory: executor.memory)
-            )
-            for (index, (id, pending)) in computed.enumerated() { advance(id, pending, selections[index]) }
+            state.table.begin(portion.job, at: now)
+            if portion.rows == 0 {
+                batch.colds.append(portion.job)
+            } else {
+                let isStep = !job.generation.items.isEmpty && portion.rows == 1
+                batch.members.append((portion.job, job.pass(portion.rows), isStep))
+            }
+        }
+        batch.predictedNanoseconds = state.scheduler.serviceTime.nanoseconds(batch.work)
+        return batch
+    }
+
+    /// Answers a request without a history.
+    private func answerByPopularity(_ id: UInt64) {
+        guard let job = state.withLock({ $0.table.end(id) }) else { return }
+        let recommendation = catalogue.coldStart(job.request, timing: .init())
+        for caller in job.callers {
+            var answer = recommendation
+            answer.timing.queue = job.start?.nanoseconds(since: caller.request.arrival) ?? 0
+            caller.completion(.success(answer))
+        }
+    }
+
+    private func run(_ batch: Batch, with executor: BatchExecutor) {
+        do throws(ComputeError) {
+            let (selections, durations) = try executor.run(batch.members.map(\.pass))
+            advance(batch, selections, durations, executor.memory)
         } catch {
             observer.deviceFailed(error)
             let failure = EngineError(
@@ -149,49 +152,120 @@ extension Engine {
                 "the device failed: \(error.message)",
                 retryAfterNanoseconds: 1_000_000_000
             )
-            for (id, pending) in computed { finish(id, pending, .failure(failure)) }
+            let (failed, statistics) = state.withLock { state in
+                let failed = batch.members.compactMap { state.table.end($0.id, isTrusted: false) }
+                return (failed, state.table.cache?.statistics)
+            }
+            if let statistics { observer.cacheChanged(to: statistics) }
+            for caller in failed.flatMap(\.callers) { caller.completion(.failure(failure)) }
         }
     }
 
-    /// Hands a pass's selection to its request: answers it, or queues it for its next pass.
-    private func advance(_ id: UInt64, _ pending: Pending, _ selection: [ScoredRow]) {
-        var pending = pending
-        let known = pending.generation.items.count
-        let progress = pending.generation.take(selection)
-        if let itemGenerated = pending.itemGenerated, state.withLock({ $0.running[id] == false }) {
-            for (index, item) in pending.generation.items.enumerated().dropFirst(known) {
-                itemGenerated(item, index + 1)
+    /// What there is to tell callers once the lock is given back.
+    private enum Notice {
+        case item(ScoredRow, rank: Int, [Job.Caller])
+        case answer(Job)
+        case failure(Job)
+        case inVain(nanoseconds: UInt64)
+    }
+
+    /// Hands each pass's selection to its job: answers it, or queues it for its next pass.
+    private func advance(
+        _ batch: Batch,
+        _ selections: [[ScoredRow]],
+        _ durations: BatchExecutor.Durations,
+        _ memory: DeviceMemory
+    ) {
+        let total = durations.prefill + durations.topK
+        let (notices, statistics) = state.withLock { state in
+            let shares = shares(of: total, batch, state.scheduler.serviceTime)
+            state.scheduler.finished(batch.work, nanoseconds: total)
+            var notices: [Notice] = []
+            for (index, member) in batch.members.enumerated() {
+                let id = member.id
+                guard state.table[id] != nil else { continue }
+                let isRead = state.table[id]?.generation.items.isEmpty ?? true
+                state.table[id]?.isRunning = false
+                state.table[id]?.computed(through: member.pass.rows.upperBound)
+                state.table[id]?.deviceNanoseconds += shares[index]
+                state.table[id]?.decodeNanoseconds += durations.topK + (isRead ? 0 : durations.prefill)
+                state.table[id]?.prefillNanoseconds += isRead ? durations.prefill : 0
+                notices += advance(id, member.pass.asks == nil ? nil : selections[index], &state)
             }
+            return (notices, state.table.cache?.statistics)
+        }
+        // Counted before anybody is answered: who has a reply finds it in the metrics.
+        observer.batchFinished(
+            BatchReport(
+                queueWaits: batch.queueWaits,
+                lengths: batch.members.map(\.pass.rows.count),
+                steps: batch.members.count { $0.isStep },
+                durations: durations,
+                predictedNanoseconds: batch.predictedNanoseconds,
+                memory: memory
+            )
+        )
+        if let statistics { observer.cacheChanged(to: statistics) }
+        for notice in notices { tell(notice) }
+    }
+
+    /// What a batch took, divided among its members in proportion to their predicted work.
+    private func shares(of total: UInt64, _ batch: Batch, _ model: ServiceTimeModel) -> [UInt64] {
+        let parts = batch.members.map { Double(model.nanoseconds($0.pass.work, batches: 0)) + 1 }
+        let sum = parts.reduce(0, +)
+        return parts.map { UInt64(Double(total) * $0 / sum) }
+    }
+
+    /// - Parameter selection: nil: nothing was selected in the pass.
+    private func advance(_ id: UInt64, _ selection: [ScoredRow]?, _ state: inout State) -> [Notice] {
+        guard let job = state.table[id] else { return [] }
+        guard !job.callers.isEmpty else {
+            // Its callers went away while it was computed.
+            return [.inVain(nanoseconds: giveUp(id, &state).deviceNanoseconds)]
+        }
+        guard let selection else {
+            readmit(id, &state)
+            return []
+        }
+        let known = job.generation.items.count
+        let progress = state.table[id]?.generation.take(selection) ?? .failed
+        var notices: [Notice] = []
+        if case .sequence = job.request.mode, progress != .failed, let items = state.table[id]?.generation.items {
+            for rank in known..<items.count { notices.append(.item(items[rank], rank: rank + 1, job.callers)) }
         }
         switch progress {
         case .goesOn:
-            let next = entry(id, pending.generation.next)
-            state.withLock { state in
-                // Cancelled while it was computed: it is gone.
-                guard state.running.removeValue(forKey: id) == false else { return }
-                state.waiting[id] = pending
-                state.scheduler.readmit(next)
-                if let deadline = next.deadline { armExpiry(&state, for: deadline) }
-            }
+            state.table.generated(id)
+            readmit(id, &state)
         case .done:
-            let recommendation = Recommendation(
-                items: pending.generation.items,
-                source: .model,
-                historyUsed: pending.historyUsed,
-                exhausted: pending.generation.isExhausted,
-                timing: pending.timing
-            )
-            finish(id, pending, .success(recommendation))
+            if let job = state.table.end(id) { notices.append(.answer(job)) }
         case .failed:
-            let failure = EngineError(.computationFailed, "the model's scores are not finite numbers")
-            finish(id, pending, .failure(failure))
+            if let job = state.table.end(id, isTrusted: false) { notices.append(.failure(job)) }
         }
+        return notices
     }
 
-    /// Calls the completion, unless the caller has gone away meanwhile.
-    private func finish(_ id: UInt64, _ pending: Pending, _ result: Result<Recommendation, EngineError>) {
-        let isCancelled = state.withLock { $0.running.removeValue(forKey: id) } ?? false
-        if !isCancelled { pending.completion(result) }
+    private func readmit(_ id: UInt64, _ state: inout State) {
+        guard let job = state.table[id] else { return }
+        state.scheduler.readmit(job.callers.map(\.request), job: id, job.demand(window))
+        if let deadline = job.callers.compactMap(\.request.deadline).min() { armExpiry(&state, for: deadline) }
+    }
+
+    private func tell(_ notice: Notice) {
+        switch notice {
+        case .item(let item, let rank, let callers):
+            for caller in callers { caller.itemGenerated?(item, rank) }
+        case .answer(let job):
+            for caller in job.callers {
+                let queued = job.start?.nanoseconds(since: caller.request.arrival) ?? 0
+                caller.completion(.success(job.recommendation(window, queued: queued)))
+            }
+        case .failure(let job):
+            let failure = EngineError(.computationFailed, "the model's scores are not finite numbers")
+            for caller in job.callers { caller.completion(.failure(failure)) }
+        case .inVain(let nanoseconds):
+            observer.computedInVain(nanoseconds: nanoseconds)
+        }
     }
 }
 

@@ -7,7 +7,11 @@ package import Compute
 package enum CancellationStage: String, Sendable, Hashable, CaseIterable {
     /// It waited and was taken out: nothing was computed for it.
     case queued
-    /// Its batch was running or had just run: the work was in vain.
+    /// Between two parts of its history.
+    case prefill
+    /// Between two steps of its sequence.
+    case decode
+    /// Its batch was running or had just run: the work was in vain, unless others wait for the same.
     case computing
 }
 
@@ -15,18 +19,27 @@ package enum CancellationStage: String, Sendable, Hashable, CaseIterable {
 package struct BatchReport: Sendable {
     /// How long each request whose first pass this was had waited, in nanoseconds.
     package var queueWaits: [UInt64]
-    /// Events computed for each request.
+    /// Events computed for each sequence.
     package var lengths: [Int]
+    /// Sequences that took a step; the others' histories were read in.
+    package var steps: Int
     package var durations: BatchExecutor.Durations
+    /// What the scheduler expected it to take; 0: it had nothing to judge by.
+    package var predictedNanoseconds: UInt64
     package var memory: DeviceMemory
 }
 
-/// Receives the engine's events: on the engine's thread, except `cancelled` and `queueDepthChanged`, which come from
-/// whatever thread caused them. Implementations return at once.
+/// Receives the engine's events: on the engine's thread, except `cancelled`, `deduplicated`, `computedInVain`,
+/// `cacheChanged` and `queueDepthChanged`, which come from whatever thread caused them. Implementations return at once.
 package protocol EngineObserver: AnyObject, Sendable {
     func batchFinished(_ report: BatchReport)
     func deviceFailed(_ error: ComputeError)
     func cancelled(at stage: CancellationStage)
+    /// A request was added to one that waited and asks the same.
+    func deduplicated()
+    /// Device time of a request that nobody waits for any more.
+    func computedInVain(nanoseconds: UInt64)
+    func cacheChanged(to statistics: UserCache.Statistics)
     func queueDepthChanged(to depth: Int)
     func phaseChanged(to phase: EnginePhase)
 }

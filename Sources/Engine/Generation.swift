@@ -47,6 +47,7 @@ package struct Generation: Sendable {
         // The model has seen the item as if it had happened at the time of the request.
         next.history.append(item.row)
         next.timestamps?.append(original.requestTime)
+        if !next.actions.isEmpty { next.actions.append(0) }
         return items.count < original.count ? .goesOn : .done
     }
 }

@@ -39,10 +39,15 @@ package enum RecommendationMode: Sendable, Equatable {
 
 /// A request for items.
 package struct RecommendationRequest: Sendable {
+    /// Names the user whose state is kept; nil: nobody is named.
+    package var userID: String?
     /// Catalogue rows, oldest first; may be longer than the model's window. Unknown items are already gone.
     package var history: [Int32]
     /// Seconds since the epoch, one an item; nil: the caller sent none.
     package var timestamps: [Int64]?
+    /// Fingerprints of what was done with each item, 0 for nothing; empty where no event says. They decide what of the
+    /// user's state may be used again, and no result depends on them.
+    package var actions: [UInt64]
     /// Seconds since the epoch.
     package var requestTime: Int64
     /// How many items are wanted, at least 1.
@@ -56,8 +61,10 @@ package struct RecommendationRequest: Sendable {
     package var deadline: Instant?
 
     package init(
+        userID: String? = nil,
         history: [Int32],
         timestamps: [Int64]?,
+        actions: [UInt64] = [],
         requestTime: Int64,
         count: Int,
         mode: RecommendationMode = .topK,
@@ -66,8 +73,10 @@ package struct RecommendationRequest: Sendable {
         arrival: Instant,
         deadline: Instant? = nil
     ) {
+        self.userID = userID
         self.history = history
         self.timestamps = timestamps
+        self.actions = actions
         self.requestTime = requestTime
         self.count = count
         self.mode = mode
@@ -75,6 +84,14 @@ package struct RecommendationRequest: Sendable {
         self.priority = priority
         self.arrival = arrival
         self.deadline = deadline
+    }
+
+    /// Whether both are answered by the same items with the same scores, and leave the same behind: all is equal but when
+    /// they came, how urgent they are, and until when they wait.
+    package func asksTheSame(as other: RecommendationRequest) -> Bool {
+        userID == other.userID && requestTime == other.requestTime && count == other.count && mode == other.mode
+            && history == other.history && timestamps == other.timestamps && actions == other.actions
+            && eligibility == other.eligibility
     }
 }
 
@@ -92,6 +109,10 @@ package struct Recommendation: Sendable {
     package var source: Source
     /// Events of the history that the model saw.
     package var historyUsed: Int
+    /// How many of them did not have to be computed.
+    package var historyCached: Int
+    /// Index of the first of them among the known events, where the window moves by strides; else nil.
+    package var historyStart: Int?
     /// Fewer items were eligible than asked for.
     package var exhausted: Bool
     package var timing: Timing
@@ -110,10 +131,20 @@ package struct Recommendation: Sendable {
         }
     }
 
-    package init(items: [ScoredRow], source: Source, historyUsed: Int, exhausted: Bool, timing: Timing) {
+    package init(
+        items: [ScoredRow],
+        source: Source,
+        historyUsed: Int,
+        historyCached: Int = 0,
+        historyStart: Int? = nil,
+        exhausted: Bool,
+        timing: Timing
+    ) {
         self.items = items
         self.source = source
         self.historyUsed = historyUsed
+        self.historyCached = historyCached
+        self.historyStart = historyStart
         self.exhausted = exhausted
         self.timing = timing
     }

@@ -1,212 +1,404 @@
-// Decides what is admitted, what runs next and what is given up. A pure value: it sees sizes, times and ids, never a
-// tensor, a socket or a clock. `Engine` holds it behind its lock; tests drive it on a virtual clock.
+// Decides what runs next and what is given up. A pure value: it sees sizes, times and ids, never a tensor, a socket or a
+// clock. `Engine` holds it behind its lock; tests drive it on a virtual clock. Whether a request is let in at all is in
+// Scheduler+Admission.
 
 internal import HeapModule
 
-/// Limits of the queue and of a batch.
-package struct SchedulerConfiguration: Sendable, Equatable {
-    /// Requests that may wait; one more is refused.
-    package var maxQueuedRequests = 1_024
-    /// Sequences in one batch.
-    package var maxBatchSequences = 32
-    /// Events of all sequences in one batch. A single longer history still runs, alone.
-    package var maxBatchEvents = 8_192
-    /// How long an idle engine waits for a batch to fill, counted from the oldest request's arrival. 0: it starts at
-    /// once, and batches form only from what arrives while a batch runs.
-    package var maxWaitNanoseconds: UInt64 = 0
-    /// How much earlier than its arrival a request of high priority counts, and how much later one of low priority:
-    /// nobody starves, for a request that has waited this much longer goes first whatever its level.
-    package var priorityAdvantageNanoseconds: UInt64 = 500_000_000
-
-    package init() {}
-}
-
 /// The queue and its policy.
 ///
-/// Order: each request gets a due time when it is admitted: its arrival, shifted by its priority, or its deadline if that
-/// is earlier. The smallest due time runs first, equal ones in the order of admission.
+/// What waits is jobs, and behind each job the requests that it answers: several where the same was asked more than once.
+/// A job is computed in one pass or in several; after a pass that was not its last it comes back.
+///
+/// Order: each job has a due time, the earliest of its requests'. A request's is its deadline, or one priority advantage
+/// after its arrival if that is earlier or there is none, and later by another advantage for each level of priority below
+/// high. So the earliest deadline goes first within a level, a higher level goes first among those that came together, and
+/// nobody starves: of all that comes later than two advantages after it nothing is before a request.
 package struct Scheduler: Sendable {
-    /// What the scheduler knows of a request.
-    package struct Entry: Sendable, Equatable {
+    /// One caller's request.
+    package struct Request: Sendable, Equatable {
         package var id: UInt64
-        /// Events that the model will compute, at least 1.
-        package var events: Int
         package var arrival: Instant
         package var deadline: Instant?
         package var priority: Priority
 
-        package init(id: UInt64, events: Int, arrival: Instant, deadline: Instant? = nil, priority: Priority = .normal)
-        {
+        package init(id: UInt64, arrival: Instant, deadline: Instant? = nil, priority: Priority = .normal) {
             self.id = id
-            self.events = events
             self.arrival = arrival
             self.deadline = deadline
             self.priority = priority
         }
     }
 
-    package enum Admission: Sendable, Equatable {
-        case admitted
-        /// The queue is full; predicted nanoseconds until there is room.
-        case queueFull(retryAfter: UInt64)
-        /// Predicted nanoseconds until the work that is already there is done.
-        case deadlineUnreachable(retryAfter: UInt64)
+    /// What a job has still to compute, as far as is known.
+    package struct Demand: Sendable, Equatable {
+        /// Up to its next selection.
+        package var work: ComputeWork
+        /// Whether `work` can be done in parts.
+        package var isDivisible: Bool
+        /// Selections after the next one, each a pass of its own, and the work of one.
+        package var steps: Int
+        package var stepWork: ComputeWork
+        /// Whether the job is a sequence whose next pass is one row: it goes into every batch.
+        package var isStep: Bool
+
+        package init(
+            work: ComputeWork,
+            isDivisible: Bool = true,
+            steps: Int = 0,
+            stepWork: ComputeWork = ComputeWork(),
+            isStep: Bool = false
+        ) {
+            self.work = work
+            self.isDivisible = isDivisible
+            self.steps = steps
+            self.stepWork = stepWork
+            self.isStep = isStep
+        }
+    }
+
+    /// What of a job goes into a batch.
+    package struct Portion: Sendable, Equatable {
+        package var job: UInt64
+        /// Rows to compute; fewer than the job has where it is computed in parts. 0: it needs no computing.
+        package var rows: Int
+
+        package init(job: UInt64, rows: Int) {
+            self.job = job
+            self.rows = rows
+        }
     }
 
     package enum Decision: Sendable, Equatable {
         /// Compute these together, in this order. Never empty.
-        case run([UInt64])
+        case run([Portion])
         /// Nothing to start before this point; ask again then, or when something was admitted.
         case wait(until: Instant)
         /// The queue is empty.
         case idle
     }
 
-    /// A place in the order; entries that were cancelled or expired leave their places behind until they surface.
+    /// What is left of a job when a request of it has been taken out.
+    package enum Remainder: Sendable, Equatable {
+        case othersWait
+        /// It was the last one: the job is out of the queue too.
+        case nobody
+        /// The request does not wait (any more).
+        case unknown
+    }
+
+    struct Job: Sendable {
+        var requests: [Request]
+        var demand: Demand
+        var due: UInt64
+        /// Of its valid place.
+        var number: UInt64
+        /// Whether it has never run.
+        let isFresh: Bool
+    }
+
+    /// A place in the order; jobs that left or moved leave their places behind until they surface.
     private struct Place: Comparable {
         let due: UInt64
         let number: UInt64
-        let id: UInt64
+        let job: UInt64
 
-        static func < (left: Place, right: Place) -> Bool {
-            (left.due, left.number) < (right.due, right.number)
-        }
+        static func < (left: Place, right: Place) -> Bool { (left.due, left.number) < (right.due, right.number) }
     }
 
-    private let configuration: SchedulerConfiguration
-    private var entries: [UInt64: Entry] = [:]
-    private var order = Heap<Place>()
-    private var admissions: UInt64 = 0
-    private var queuedEvents = 0
+    let configuration: SchedulerConfiguration
+    private(set) var jobs: [UInt64: Job] = [:]
+    /// Jobs whose next pass is a step, and the others.
+    private var steps = Heap<Place>()
+    private var others = Heap<Place>()
+    private var numbers: UInt64 = 0
+    /// Requests of jobs that have never run.
+    private(set) var queuedRequests = 0
+    /// Demand of all that waits.
+    private(set) var queued = Backlog()
     /// What runs now, by the latest `run` decision, and since when; nil while the engine is idle.
-    private var running: (events: Int, since: Instant)?
-    private var serviceTime = ServiceTimeModel()
+    private(set) var running: (work: ComputeWork, since: Instant)?
+    var serviceTime = ServiceTimeModel()
+    private var arrivals = ArrivalRate()
 
     package init(_ configuration: SchedulerConfiguration) {
         self.configuration = configuration
     }
 
-    /// Requests that wait.
-    package var depth: Int { entries.count }
+    /// Requests that wait for their first pass.
+    package var depth: Int { queuedRequests }
     /// Whether the next request would be refused for want of room.
-    package var isFull: Bool { entries.count >= configuration.maxQueuedRequests }
+    package var isFull: Bool { queuedRequests >= configuration.maxQueuedRequests }
 
     /// The earliest deadline of all that wait.
-    package var earliestDeadline: Instant? { entries.values.lazy.compactMap(\.deadline).min() }
-
-    /// Takes a request in, or refuses it before any work. Its id is new.
-    package mutating func admit(_ entry: Entry, now: Instant) -> Admission {
-        let wait = predictedWait(now: now)
-        guard !isFull else { return .queueFull(retryAfter: wait) }
-        if let deadline = entry.deadline {
-            let work = serviceTime.nanoseconds(forEvents: entry.events)
-            guard now.advanced(by: wait).advanced(by: work) <= deadline else {
-                return .deadlineUnreachable(retryAfter: wait)
-            }
-        }
-        insert(entry)
-        return .admitted
+    package var earliestDeadline: Instant? {
+        jobs.values.lazy.flatMap(\.requests).compactMap(\.deadline).min()
     }
 
-    /// Takes a request back in for its next pass. It has been admitted once and is never refused.
-    package mutating func readmit(_ entry: Entry) { insert(entry) }
+    // MARK: - In
 
-    private mutating func insert(_ entry: Entry) {
-        entries[entry.id] = entry
-        queuedEvents += entry.events
-        admissions += 1
-        order.insert(Place(due: due(entry), number: admissions, id: entry.id))
+    /// Takes a job in that `admission` has let in.
+    package mutating func enqueue(_ request: Request, job: UInt64, _ demand: Demand) {
+        arrivals.note(request.arrival)
+        insert(job, Job(requests: [request], demand: demand, due: due(request), number: 0, isFresh: true))
     }
 
-    /// Takes a waiting request out. False if it does not wait (any more).
-    package mutating func cancel(_ id: UInt64) -> Bool {
-        guard let entry = entries.removeValue(forKey: id) else { return false }
-        queuedEvents -= entry.events
-        // Places of the departed are dropped when they surface; a queue that is cancelled faster than it is served must
-        // not grow without bound in the meantime.
-        if order.count > 2 * entries.count + 64 {
-            order = Heap(order.unordered.filter { entries[$0.id] != nil })
-        }
+    /// Adds a request to a job that waits and has never run. False if there is no such job.
+    package mutating func join(_ request: Request, job id: UInt64) -> Bool {
+        guard let job = jobs[id], job.isFresh else { return false }
+        arrivals.note(request.arrival)
+        jobs[id]?.requests.append(request)
+        queuedRequests += 1
+        if due(request) < job.due { move(id, to: due(request)) }
         return true
     }
 
-    /// Takes out everything whose deadline has passed, in no particular order. It is never computed.
-    package mutating func expire(now: Instant) -> [UInt64] {
-        let expired = entries.values.filter { entry in entry.deadline.map { $0 <= now } ?? false }.map(\.id)
-        for id in expired { _ = cancel(id) }
-        return expired
+    /// Takes a job back in for its next pass. It has been admitted once and is never refused.
+    package mutating func readmit(_ requests: [Request], job: UInt64, _ demand: Demand) {
+        insert(
+            job,
+            Job(requests: requests, demand: demand, due: requests.map(due).min() ?? 0, number: 0, isFresh: false)
+        )
+    }
+
+    private mutating func insert(_ id: UInt64, _ job: Job) {
+        jobs[id] = job
+        queued.add(job.demand)
+        if job.isFresh { queuedRequests += job.requests.count }
+        move(id, to: job.due)
+    }
+
+    private mutating func move(_ id: UInt64, to due: UInt64) {
+        numbers += 1
+        jobs[id]?.due = due
+        jobs[id]?.number = numbers
+        let place = Place(due: due, number: numbers, job: id)
+        if jobs[id]?.demand.isStep == true { steps.insert(place) } else { others.insert(place) }
+    }
+
+    // MARK: - Out
+
+    /// Takes a waiting request out.
+    package mutating func cancel(_ request: UInt64, job id: UInt64) -> Remainder {
+        guard let index = jobs[id]?.requests.firstIndex(where: { $0.id == request }) else { return .unknown }
+        jobs[id]?.requests.remove(at: index)
+        guard let job = jobs[id] else { return .unknown }
+        if job.isFresh { queuedRequests -= 1 }
+        guard let due = job.requests.map(due).min() else {
+            remove(id)
+            return .nobody
+        }
+        if due != job.due { move(id, to: due) }
+        return .othersWait
+    }
+
+    /// Takes out every request whose deadline has passed, in no particular order. It is never computed.
+    package mutating func expire(now: Instant) -> [(request: UInt64, job: UInt64, remainder: Remainder)] {
+        let overdue = jobs.flatMap { id, job in
+            job.requests.filter { $0.deadline.map { $0 <= now } ?? false }.map { (id, $0.id) }
+        }
+        return overdue.map { job, request in (request, job, cancel(request, job: job)) }
     }
 
     /// Takes out everything that waits.
+    ///
+    /// - Returns: the jobs.
     package mutating func removeAll() -> [UInt64] {
-        let ids = Array(entries.keys)
-        entries.removeAll()
-        order = Heap()
-        queuedEvents = 0
-        return ids
+        defer {
+            jobs.removeAll()
+            steps = Heap()
+            others = Heap()
+            queuedRequests = 0
+            queued = Backlog()
+        }
+        return Array(jobs.keys)
     }
+
+    @discardableResult
+    private mutating func remove(_ id: UInt64) -> Job? {
+        guard let job = jobs.removeValue(forKey: id) else { return nil }
+        queued.remove(job.demand)
+        if job.isFresh { queuedRequests -= job.requests.count }
+        // Places of the departed are dropped when they surface; a queue that is cancelled faster than it is served must
+        // not grow without bound in the meantime.
+        if steps.count + others.count > 2 * jobs.count + 64 {
+            steps = Heap(steps.unordered.filter(isValid))
+            others = Heap(others.unordered.filter(isValid))
+        }
+        return job
+    }
+
+    private func isValid(_ place: Place) -> Bool { jobs[place.job]?.number == place.number }
+
+    // MARK: - Next
 
     /// What an idle engine does now. The caller has taken the expired ones out.
     ///
-    /// - Parameter waitsToFill: false while draining, when there is nothing to wait for.
-    package mutating func next(now: Instant, waitsToFill: Bool = true) -> Decision {
+    /// Every sequence that has a step to take takes part, as long as there is room for another sequence; beside them what
+    /// waits goes in by order, without looking for a smaller one behind one that does not fit, because a long history must
+    /// not be overtaken for ever. The last one in may be cut. A batch ends for all its members at once: nobody is added who is
+    /// predicted to make one of them late.
+    ///
+    /// - Parameters:
+    ///   - waitsToFill: false while draining, when there is nothing to wait for.
+    ///   - context: handed to `size`.
+    ///   - size: what a job really has to compute now, asked once for each that is about to run. What was predicted when it
+    ///     came may no longer hold: cached rows come and go.
+    package mutating func next<Context>(
+        now: Instant,
+        waitsToFill: Bool = true,
+        in context: inout Context,
+        size: (UInt64, inout Context) -> (rows: Int, isDivisible: Bool)
+    ) -> Decision {
         running = nil
-        guard let oldest = entries.values.lazy.map(\.arrival).min() else {
-            order = Heap()
-            return .idle
-        }
-        let startBy = oldest.advanced(by: configuration.maxWaitNanoseconds)
-        let isFull =
-            entries.count >= configuration.maxBatchSequences || queuedEvents >= configuration.maxBatchEvents
-        guard isFull || !waitsToFill || startBy <= now else { return .wait(until: startBy) }
+        guard !jobs.isEmpty else { return .idle }
+        if waitsToFill, let start = startingTime(now: now), start > now { return .wait(until: start) }
 
-        var batch: [UInt64] = []
-        var events = 0
-        while batch.count < configuration.maxBatchSequences, let place = order.min {
-            guard let entry = entries[place.id] else {
-                _ = order.popMin()
+        var portions: [Portion] = []
+        var work = ComputeWork()
+        var rows = 0
+        var isOpen = true
+        // Of what will be done with this batch.
+        var deadline: Instant?
+        while portions.count < configuration.maxBatchSequences {
+            let step = surface(\.steps)
+            let other = isOpen ? surface(\.others) : nil
+            guard let place = [step, other].compactMap(\.self).min() else { break }
+            let isStep = place.job == step?.job
+            let (needed, isDivisible) = size(place.job, &context)
+            var taken = needed
+            if !isStep {
+                let limit = configuration.eventLimit(isDivisible: isDivisible)
+                let room = rows == 0 ? (isDivisible ? limit : max(limit, needed)) : limit - rows
+                if needed > room {
+                    // A small piece is not worth a pass.
+                    guard isDivisible, room >= max(1, limit / 8) else {
+                        isOpen = false
+                        continue
+                    }
+                    taken = room
+                }
+            }
+            guard let job = jobs[place.job] else { break }
+            let share = job.demand.work.share(taken, of: needed)
+            if !isStep, let deadline, isLate(deadline, now: now, work, adding: share) {
+                isOpen = false
                 continue
             }
-            // In order, without looking for a smaller one behind: a long history must not be overtaken for ever.
-            guard batch.isEmpty || events + entry.events <= configuration.maxBatchEvents else { break }
-            _ = order.popMin()
-            entries[place.id] = nil
-            queuedEvents -= entry.events
-            events += entry.events
-            batch.append(place.id)
-        }
-        running = (events, now)
-        return .run(batch)
-    }
-
-    /// Takes note of how long a batch of so many events took.
-    package mutating func finished(events: Int, nanoseconds: UInt64) {
-        running = nil
-        serviceTime.observe(events: events, nanoseconds: nanoseconds)
-    }
-
-    /// Predicted nanoseconds until everything that runs and waits now is done.
-    package func predictedWait(now: Instant) -> UInt64 {
-        var remaining: UInt64 = 0
-        if let running {
-            let whole = serviceTime.nanoseconds(forEvents: running.events)
-            let elapsed = now.nanoseconds(since: running.since)
-            remaining = whole > elapsed ? whole - elapsed : 0
-        }
-        return remaining + serviceTime.nanoseconds(forEvents: queuedEvents)
-    }
-
-    private func due(_ entry: Entry) -> UInt64 {
-        // Arrivals are shifted by up to one advantage to either side; the offset keeps the smallest above zero.
-        let arrival = entry.arrival
-        let shifted: UInt64 =
-            switch entry.priority {
-            case .high: arrival.nanoseconds
-            case .normal: arrival.advanced(by: configuration.priorityAdvantageNanoseconds).nanoseconds
-            case .low:
-                arrival.advanced(by: configuration.priorityAdvantageNanoseconds)
-                    .advanced(by: configuration.priorityAdvantageNanoseconds).nanoseconds
+            if isStep {
+                _ = steps.popMin()
+            } else {
+                _ = others.popMin()
+                rows += taken
             }
-        return min(shifted, entry.deadline?.nanoseconds ?? .max)
+            _ = remove(place.job)
+            work += share
+            if taken == needed, let own = job.requests.compactMap(\.deadline).min() {
+                deadline = min(deadline ?? own, own)
+            }
+            portions.append(Portion(job: place.job, rows: taken))
+        }
+        guard !portions.isEmpty else { return .idle }
+        running = (work, now)
+        return .run(portions)
+    }
+
+    /// Whether a batch is predicted to meet a deadline, and no longer so with something added to it.
+    private func isLate(_ deadline: Instant, now: Instant, _ work: ComputeWork, adding more: ComputeWork) -> Bool {
+        now.advanced(by: serviceTime.nanoseconds(work + more)) > deadline
+            && now.advanced(by: serviceTime.nanoseconds(work)) <= deadline
+    }
+
+    /// Takes note of how long a batch took.
+    package mutating func finished(_ work: ComputeWork, nanoseconds: UInt64) {
+        running = nil
+        serviceTime.observe(work, nanoseconds: nanoseconds)
+    }
+
+    /// The first valid place.
+    private mutating func surface(_ heap: WritableKeyPath<Scheduler, Heap<Place>>) -> Place? {
+        while let place = self[keyPath: heap].min {
+            if isValid(place) { return place }
+            _ = self[keyPath: heap].popMin()
+        }
+        return nil
+    }
+
+    /// When an idle engine should start; nil: at once.
+    ///
+    /// Waiting is for what has never run. Two requests computed together share what a batch costs whatever is in it, c; the
+    /// first of them pays with the time until the second comes, τ, and both with each other's work, v each. One after the
+    /// other they are done at c + v and 2(c + v), together both at τ + c + 2v: waiting wins on average while
+    /// 2τ < c − v. So the engine waits no longer than (c − v) / 2, and only if requests have been coming that fast.
+    private func startingTime(now: Instant) -> Instant? {
+        guard configuration.maxWaitNanoseconds > 0 || configuration.minWaitNanoseconds > 0, !isBatchFull else {
+            return nil
+        }
+        var oldest: Instant?
+        for job in jobs.values {
+            guard job.isFresh else { return nil }
+            for request in job.requests { oldest = min(oldest ?? request.arrival, request.arrival) }
+        }
+        let fixed = serviceTime.fixedNanoseconds
+        let variable = serviceTime.nanoseconds(queued.work, batches: 0)
+        let gain = fixed > variable ? (fixed - variable) / 2 : 0
+        let chosen = arrivals.gap(now: now) <= gain ? gain : 0
+        return oldest?.advanced(
+            by: max(configuration.minWaitNanoseconds, min(configuration.maxWaitNanoseconds, chosen))
+        )
+    }
+
+    private var isBatchFull: Bool {
+        jobs.count >= configuration.maxBatchSequences
+            || queued.work.rows >= configuration.eventLimit(isDivisible: true)
+    }
+
+    // MARK: - Order
+
+    func due(_ request: Request) -> UInt64 {
+        let advantage = configuration.priorityAdvantageNanoseconds
+        let patience = request.arrival.advanced(by: advantage)
+        var due = min(patience, request.deadline ?? patience)
+        let level =
+            switch request.priority {
+            case .high: 0
+            case .normal: 1
+            case .low: 2
+            }
+        for _ in 0..<level { due = due.advanced(by: advantage) }
+        return due.nanoseconds
+    }
+}
+
+/// How fast requests come.
+struct ArrivalRate: Sendable {
+    private static let weight = 0.2
+    private var last: Instant?
+    private var average: Double?
+
+    mutating func note(_ arrival: Instant) {
+        if let last {
+            let gap = Double(arrival.nanoseconds(since: last))
+            average = average.map { $0 + Self.weight * (gap - $0) } ?? gap
+        }
+        last = max(last ?? arrival, arrival)
+    }
+
+    /// Nanoseconds until the next one may be expected; the longest there are while nothing is known, and no less than have
+    /// passed since the last one.
+    func gap(now: Instant) -> UInt64 {
+        guard let last, let average, average < Double(UInt64.max) / 4 else { return .max }
+        return max(UInt64(average), now.nanoseconds(since: last))
+    }
+}
+
+extension ComputeWork {
+    /// The part of it that some of its rows make up, in proportion. Selections belong to the last row.
+    func share(_ taken: Int, of needed: Int) -> ComputeWork {
+        guard taken < needed, needed > 0 else { return self }
+        var share = self
+        share.rows = rows * taken / needed
+        share.pairs = Int(Double(pairs) * Double(taken) / Double(needed))
+        share.queries = 0
+        return share
     }
 }

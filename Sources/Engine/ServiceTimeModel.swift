@@ -1,25 +1,142 @@
-// How long work will take, judging by how long it took: what admission compares a deadline with.
+// How long a batch will take, judging by how long batches took: what admission compares a deadline with.
 
-/// An estimate of compute time per event of history, kept up with every batch. A pure value.
-package struct ServiceTimeModel: Sendable, Equatable {
-    /// Share of a new observation in the estimate: about the last ten batches count.
-    private static let weight = 0.2
+/// What a batch computes, in the terms that its time depends on. Works add up.
+package struct ComputeWork: Sendable, Equatable {
+    /// Rows that go through the layers: new events.
+    package var rows = 0
+    /// Query rows times the rows each of them attends to.
+    package var pairs = 0
+    /// Selections from the catalogue.
+    package var queries = 0
 
-    /// Nanoseconds of a batch per event in it; nil until the first batch has been observed.
-    private(set) var nanosecondsPerEvent: Double?
+    package init() {}
 
-    /// Takes note of a finished batch of `events` rows, at least 1.
-    package mutating func observe(events: Int, nanoseconds: UInt64) {
-        let observed = Double(nanoseconds) / Double(max(events, 1))
-        guard let estimate = nanosecondsPerEvent else {
-            nanosecondsPerEvent = observed
-            return
-        }
-        nanosecondsPerEvent = estimate + Self.weight * (observed - estimate)
+    /// The work of some rows of one history, each of which attends to all rows before it and to itself.
+    ///
+    /// - Parameter asks: whether the last of them selects from the catalogue.
+    package init(rows range: Range<Int>, asks: Bool) {
+        rows = range.count
+        pairs = (range.lowerBound + 1 + range.upperBound) * range.count / 2
+        queries = asks ? 1 : 0
     }
 
-    /// Predicted nanoseconds of so many events; 0 while nothing has been observed, so that nothing is refused on a guess.
-    package func nanoseconds(forEvents events: Int) -> UInt64 {
-        UInt64((nanosecondsPerEvent ?? 0) * Double(events))
+    package static func + (left: ComputeWork, right: ComputeWork) -> ComputeWork {
+        var sum = left
+        sum += right
+        return sum
+    }
+
+    package static func += (left: inout ComputeWork, right: ComputeWork) {
+        left.rows += right.rows
+        left.pairs += right.pairs
+        left.queries += right.queries
+    }
+
+    package static func -= (left: inout ComputeWork, right: ComputeWork) {
+        left.rows -= right.rows
+        left.pairs -= right.pairs
+        left.queries -= right.queries
+    }
+}
+
+/// The time of a batch as `scale · (c₀ + c₁ · rows + c₂ · pairs + c₃ · queries)`. A pure value.
+///
+/// The coefficients, none of them negative, are those of the weighted least squares fit to what was observed, each batch
+/// weighted by the inverse square of its time, so that relative errors count and small batches as much as large ones. The
+/// batches of the warm-up, whose shapes are chosen to tell the terms apart, are never forgotten; those of service count less
+/// by a factor for each that follows (exponential forgetting: Ljung, "System Identification", 11.2), because for hours they
+/// may all look alike and then say nothing of any other shape. `scale` follows the machine's present speed within a few
+/// batches.
+package struct ServiceTimeModel: Sendable, Equatable {
+    /// A batch of service counts half as much after some 140 more.
+    private static let forgetting = 0.995
+    /// Share of a new batch in `scale`.
+    private static let scaleWeight = 0.2
+    /// One batch that took this many times longer, or shorter, than predicted counts as if it had taken this: the process
+    /// was stopped for a while, or the clock.
+    private static let outlier = 4.0
+    /// What is left of the difference when `scale` has taken its part moves the coefficients by no more than this, so that a
+    /// change of speed is not taken for a change of shape before `scale` has followed it.
+    private static let residue = 1.2
+    private static let sweeps = 32
+
+    /// Sums over observations of wxxᵀ and wxt: four rows and a column.
+    private struct Moments: Sendable, Equatable {
+        var matrix = [SIMD4<Double>](repeating: .zero, count: 4)
+        var vector = SIMD4<Double>.zero
+
+        mutating func add(_ features: SIMD4<Double>, nanoseconds: Double) {
+            let weighted = features / (nanoseconds * nanoseconds)
+            for row in 0..<4 { matrix[row] += features[row] * weighted }
+            vector += weighted * nanoseconds
+        }
+
+        mutating func forget() {
+            for row in 0..<4 { matrix[row] *= ServiceTimeModel.forgetting }
+            vector *= ServiceTimeModel.forgetting
+        }
+    }
+
+    private var calibrated = Moments()
+    private var observed = Moments()
+    private var coefficients = SIMD4<Double>.zero
+    private var scale = 1.0
+    private var hasObservations = false
+
+    package init() {}
+
+    /// Takes note of a batch of the warm-up.
+    package mutating func calibrate(_ work: ComputeWork, nanoseconds: UInt64) {
+        calibrated.add(Self.features(work), nanoseconds: max(1, Double(nanoseconds)))
+        hasObservations = true
+        fit()
+    }
+
+    /// Takes note of a batch of service.
+    package mutating func observe(_ work: ComputeWork, nanoseconds: UInt64) {
+        let features = Self.features(work)
+        let nominal = (coefficients * features).sum()
+        var time = max(1, Double(nanoseconds))
+        if hasObservations, nominal > 0 {
+            let expected = scale * nominal
+            time = min(max(time, expected / Self.outlier), expected * Self.outlier)
+            scale += Self.scaleWeight * (time / nominal - scale)
+            time = min(max(time / scale, nominal / Self.residue), nominal * Self.residue)
+        }
+        hasObservations = true
+        observed.forget()
+        observed.add(features, nanoseconds: time)
+        fit()
+    }
+
+    /// Predicted nanoseconds of a batch; 0 while nothing has been observed, so that nothing is refused on a guess.
+    package func nanoseconds(_ work: ComputeWork) -> UInt64 { nanoseconds(work, batches: 1) }
+
+    /// Predicted nanoseconds of so many batches that do so much work together.
+    package func nanoseconds(_ work: ComputeWork, batches: Int) -> UInt64 {
+        var features = Self.features(work)
+        features[0] = Double(batches)
+        let nanoseconds = scale * (coefficients * features).sum()
+        return nanoseconds < Double(UInt64.max) / 4 ? UInt64(max(0, nanoseconds).rounded()) : .max / 4
+    }
+
+    /// Predicted nanoseconds of a batch that do not depend on what is in it.
+    package var fixedNanoseconds: UInt64 { nanoseconds(ComputeWork(), batches: 1) }
+
+    private static func features(_ work: ComputeWork) -> SIMD4<Double> {
+        SIMD4(1, Double(work.rows), Double(work.pairs), Double(work.queries))
+    }
+
+    /// Non-negative least squares by coordinate descent, from the coefficients before: each in turn takes its best value
+    /// given the others, cut at 0. The problem is convex, so that nothing but the optimum is a fixed point.
+    private mutating func fit() {
+        for _ in 0..<Self.sweeps {
+            for row in 0..<4 {
+                let line = calibrated.matrix[row] + observed.matrix[row]
+                guard line[row] > 0 else { continue }
+                let rest = calibrated.vector[row] + observed.vector[row] - (line * coefficients).sum()
+                coefficients[row] = max(0, coefficients[row] + rest / line[row])
+            }
+        }
     }
 }

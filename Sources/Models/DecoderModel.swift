@@ -10,17 +10,28 @@ package struct SequenceBatch {
     package var layout: Jagged
     /// R rows of the item table, oldest first within a sequence.
     package var items: [Int32]
-    /// R + B seconds since the epoch: of each sequence its events' timestamps and then the time of the request.
-    /// Sequence b's start at `layout.offsets[b] + b`. Zeros where `timed[b]` is false.
+    /// Seconds since the epoch: of each sequence the timestamps of all its events, cached and own, and then the time that
+    /// follows: the request's, or the next event's where the sequence goes on in a later batch. Sequence b's start at
+    /// `layout.extended(by: cached).offsets[b] + b`. Zeros where `timed[b]` is false.
     package var timestamps: [Int64]
     /// One entry a sequence: whether the caller sent timestamps.
     package var timed: [Bool]
+    /// What was computed of the sequences before; `layout` and `items` are then of their further events alone. nil: nothing.
+    /// Only for models whose `prefixReuse` is exact.
+    package var cached: CachedRows?
 
-    package init(layout: Jagged, items: [Int32], timestamps: [Int64], timed: [Bool]) {
+    package init(
+        layout: Jagged,
+        items: [Int32],
+        timestamps: [Int64],
+        timed: [Bool],
+        cached: CachedRows? = nil
+    ) {
         self.layout = layout
         self.items = items
         self.timestamps = timestamps
         self.timed = timed
+        self.cached = cached
     }
 
     /// Slots counted from the oldest kept event of each sequence, R entries: what a learned position table is read by.
@@ -28,10 +39,59 @@ package struct SequenceBatch {
         var positions: [Int32] = []
         positions.reserveCapacity(layout.rows)
         for sequence in 0..<layout.count {
-            positions.append(contentsOf: 0..<Int32(layout.length(of: sequence)))
+            let first = cached?.sequences[sequence].rows ?? 0
+            positions.append(contentsOf: Int32(first)..<Int32(first + layout.length(of: sequence)))
         }
         return positions
     }
+
+    /// The earlier rows as layer `layer` sees them; nil: none.
+    func prefix(layer: Int) -> CachedPrefix? { cached.map { CachedPrefix(cached: $0, layer: layer) } }
+
+    /// Throws `ComputeError.invalidArgument` where a model cannot use what was computed before.
+    ///
+    /// Before anything reads `positions` or the whole sequences' layout: those take the numbers of cached rows as they are.
+    func requireUsable(_ reuse: PrefixReuse) throws(ComputeError) {
+        guard let cached else { return }
+        switch reuse {
+        case .none(let reason):
+            throw ComputeError(.invalidArgument, "cached rows cannot be used: \(reason)")
+        case .exact(let shape, _):
+            guard cached.pages.shape == shape else {
+                throw ComputeError(
+                    .invalidArgument,
+                    "cached rows are of \(cached.pages.shape), the model has \(shape)"
+                )
+            }
+        }
+        guard cached.sequences.count == layout.count else {
+            throw ComputeError(
+                .invalidArgument,
+                "cached rows are given for \(cached.sequences.count) sequences, the batch has \(layout.count)"
+            )
+        }
+        var rows = layout.rows
+        for (number, sequence) in cached.sequences.enumerated() {
+            guard sequence.rows >= 0, sequence.rows <= Int(Int32.max) - rows else {
+                throw ComputeError(
+                    .invalidArgument,
+                    "sequence \(number) has \(sequence.rows) cached rows; a batch has at most \(Int32.max) rows in all"
+                )
+            }
+            rows += sequence.rows
+        }
+    }
+}
+
+/// Whether what a model has computed of a history can be used again when the history has grown.
+package enum PrefixReuse: Sendable, Equatable {
+    /// Earlier rows change when events are added: every request computes its whole history. The reason is a clause that
+    /// completes "not reused: …".
+    case none(reason: String)
+    /// Rows never change once they are computed, except, with `dependsOnNextTime`, that a row of a timed sequence depends
+    /// on the time that follows it: the last row is exact only while that time stays the same (the design's model sheet,
+    /// section 1.7).
+    case exact(KeyValueShape, dependsOnNextTime: Bool)
 }
 
 /// A decoder with its weights on a device. Belongs to the device's thread.
@@ -39,10 +99,13 @@ package protocol DecoderModel: AnyObject {
     /// The newest so many events of a history are used.
     var window: Int { get }
 
+    /// Whether computed rows are worth keeping.
+    var prefixReuse: PrefixReuse { get }
+
     /// The rows that queries are scored against by dot product.
     var catalogue: any CatalogueWeights { get }
 
-    /// Encodes histories.
+    /// Encodes histories, or the further events of histories whose earlier rows are in `batch.cached`.
     ///
     /// - Returns: (B, D) float32, the query of each sequence: `query · catalogue row` is the row's score as the next
     ///   item. Valid until the stream's next `begin()`.

@@ -29,7 +29,20 @@ package final class GPT: DecoderModel {
 
     package var window: Int { configuration.maxSequenceLength }
 
+    package var prefixReuse: PrefixReuse {
+        .exact(
+            KeyValueShape(
+                layers: configuration.layers,
+                heads: configuration.heads,
+                keyColumns: configuration.headDimension,
+                valueColumns: configuration.headDimension
+            ),
+            dependsOnNextTime: false
+        )
+    }
+
     package func encode(_ batch: SequenceBatch, on stream: any Stream) throws(ComputeError) -> Tensor {
+        try batch.requireUsable(prefixReuse)
         // (R, D): x = scale · E[item] + P[slot]
         var rows = try stream.makeTensor(rows: batch.layout.rows, columns: configuration.width, dtype: .float32)
         try stream.embed(
@@ -41,7 +54,9 @@ package final class GPT: DecoderModel {
                 output: rows
             )
         )
-        for layer in layers { rows = try apply(layer, to: rows, batch.layout, on: stream) }
+        for (index, layer) in layers.enumerated() {
+            rows = try apply(layer, to: rows, batch.layout, batch.prefix(layer: index), on: stream)
+        }
         // (B, D): the last layer has kept the newest row of each sequence alone.
         try stream.normalize(rows, outputNorm, output: rows)
         if configuration.scoreNormalization == .l2 {
@@ -55,6 +70,7 @@ package final class GPT: DecoderModel {
         _ layer: Layer,
         to rows: Tensor,
         _ layout: Jagged,
+        _ prefix: CachedPrefix?,
         on stream: any Stream
     ) throws(ComputeError) -> Tensor {
         let projected = try layer.projection.apply(to: rows, layer.attentionNorm, layout, on: stream)
@@ -70,9 +86,11 @@ package final class GPT: DecoderModel {
                 output: attended,
                 heads: configuration.heads,
                 keyHeads: configuration.heads,
-                scale: layer.attentionScale
+                scale: layer.attentionScale,
+                prefix: prefix
             )
         )
+        try stream.keep(key: projected.key, value: projected.value, of: layout, prefix)
         let mixed = try stream.project(
             .plain(attended),
             layer.attentionOutput,

@@ -41,7 +41,20 @@ package final class HSTU: DecoderModel {
 
     package var window: Int { configuration.maxSequenceLength }
 
+    package var prefixReuse: PrefixReuse {
+        .exact(
+            KeyValueShape(
+                layers: configuration.layers,
+                heads: configuration.heads,
+                keyColumns: configuration.attentionDimension,
+                valueColumns: configuration.linearDimension
+            ),
+            dependsOnNextTime: configuration.relativeBias == .positionAndTime
+        )
+    }
+
     package func encode(_ batch: SequenceBatch, on stream: any Stream) throws(ComputeError) -> Tensor {
+        try batch.requireUsable(prefixReuse)
         // (R, D): x = sqrt(D) · E[item] + P[slot]
         var rows = try stream.makeTensor(rows: batch.layout.rows, columns: configuration.width, dtype: .float32)
         try stream.embed(
@@ -54,8 +67,9 @@ package final class HSTU: DecoderModel {
             )
         )
         let timestamps = try stream.upload(batch.timestamps, dtype: .int64)
-        for layer in layers {
-            rows = try apply(layer, to: rows, batch: batch, timestamps: timestamps, on: stream)
+        for (index, layer) in layers.enumerated() {
+            let prefix = batch.prefix(layer: index)
+            rows = try apply(layer, to: rows, batch: batch, prefix, timestamps: timestamps, on: stream)
         }
         // (B, D): the last layer has kept the newest row of each sequence alone.
         try stream.normalize(rows, configuration.queryNormalization, output: rows)
@@ -67,6 +81,7 @@ package final class HSTU: DecoderModel {
         _ layer: Layer,
         to rows: Tensor,
         batch: SequenceBatch,
+        _ prefix: CachedPrefix?,
         timestamps: Tensor,
         on stream: any Stream
     ) throws(ComputeError) -> Tensor {
@@ -128,7 +143,8 @@ package final class HSTU: DecoderModel {
                     output: attended,
                     heads: configuration.heads,
                     scale: 1 / Float(configuration.paddedLength),
-                    bias: bias
+                    bias: bias,
+                    prefix: prefix
                 )
             )
         case .softmax:
@@ -143,10 +159,12 @@ package final class HSTU: DecoderModel {
                     heads: configuration.heads,
                     keyHeads: configuration.heads,
                     scale: 1 / Float(configuration.attentionDimension).squareRoot(),
-                    bias: bias
+                    bias: bias,
+                    prefix: prefix
                 )
             )
         }
+        try stream.keep(key: key, value: value, of: batch.layout, prefix)
         let input: LinearInput
         if let gate {
             input =

@@ -30,7 +30,23 @@ package final class Llama: DecoderModel {
 
     package var window: Int { configuration.maxSequenceLength }
 
+    package var prefixReuse: PrefixReuse {
+        guard !configuration.attendsPadding else {
+            return .none(reason: "its padding takes part in attention, and every event moves all earlier ones")
+        }
+        return .exact(
+            KeyValueShape(
+                layers: configuration.layers,
+                heads: configuration.keyValueHeads,
+                keyColumns: configuration.headDimension,
+                valueColumns: configuration.headDimension
+            ),
+            dependsOnNextTime: false
+        )
+    }
+
     package func encode(_ batch: SequenceBatch, on stream: any Stream) throws(ComputeError) -> Tensor {
+        try batch.requireUsable(prefixReuse)
         let batch = configuration.attendsPadding ? batch.filled(to: window) : batch
         // (R, D)
         var rows = try stream.makeTensor(rows: batch.layout.rows, columns: configuration.width, dtype: .float32)
@@ -46,8 +62,9 @@ package final class Llama: DecoderModel {
         let positions = batch.positions
         let everyPosition = try stream.upload(positions, dtype: .int32)
         let newestPosition = try stream.upload(batch.layout.lastRows.map { positions[Int($0)] }, dtype: .int32)
-        for layer in layers {
-            rows = try apply(layer, to: rows, batch.layout, everyPosition, newestPosition, on: stream)
+        for (index, layer) in layers.enumerated() {
+            let prefix = batch.prefix(layer: index)
+            rows = try apply(layer, to: rows, batch.layout, prefix, everyPosition, newestPosition, on: stream)
         }
         // (B, D): the last layer has kept the newest row of each sequence alone.
         try stream.normalize(rows, outputNorm, output: rows)
@@ -62,6 +79,7 @@ package final class Llama: DecoderModel {
         _ layer: Layer,
         to rows: Tensor,
         _ layout: Jagged,
+        _ prefix: CachedPrefix?,
         _ everyPosition: Tensor,
         _ newestPosition: Tensor,
         on stream: any Stream
@@ -82,9 +100,11 @@ package final class Llama: DecoderModel {
                 output: attended,
                 heads: configuration.heads,
                 keyHeads: configuration.keyValueHeads,
-                scale: 1 / Float(configuration.headDimension).squareRoot()
+                scale: 1 / Float(configuration.headDimension).squareRoot(),
+                prefix: prefix
             )
         )
+        try stream.keep(key: projected.key, value: projected.value, of: layout, prefix)
         let mixed = try stream.project(
             .plain(attended),
             layer.attentionOutput,

@@ -33,7 +33,25 @@ package final class SASRec: DecoderModel {
 
     package var window: Int { configuration.maxSequenceLength }
 
+    package var prefixReuse: PrefixReuse {
+        guard !configuration.attendsPadding else {
+            return .none(
+                reason: "its positions count from the newest event, so that every event moves all earlier ones"
+            )
+        }
+        return .exact(
+            KeyValueShape(
+                layers: configuration.layers,
+                heads: configuration.heads,
+                keyColumns: configuration.headDimension,
+                valueColumns: configuration.headDimension
+            ),
+            dependsOnNextTime: configuration.relativeBias == .positionAndTime
+        )
+    }
+
     package func encode(_ batch: SequenceBatch, on stream: any Stream) throws(ComputeError) -> Tensor {
+        try batch.requireUsable(prefixReuse)
         let rowsIn = PaddedRows(batch, configuration)
         // (R, D): x = sqrt(D) · E[item] + P[position]
         var rows = try stream.makeTensor(rows: rowsIn.layout.rows, columns: configuration.width, dtype: .float32)
@@ -50,7 +68,15 @@ package final class SASRec: DecoderModel {
         for (index, layer) in layers.enumerated() {
             if configuration.zeroesPadding { try stream.zeroRows(rows, rows: rowsIn.paddingRows) }
             let bias = layer.bias?.bias(batch, timestamps: timestamps, maximumLength: configuration.paddedLength)
-            rows = try apply(layer, to: rows, rowsIn, bias: bias, isLast: index == layers.count - 1, on: stream)
+            rows = try apply(
+                layer,
+                to: rows,
+                rowsIn,
+                bias: bias,
+                prefix: batch.prefix(layer: index),
+                isLast: index == layers.count - 1,
+                on: stream
+            )
         }
         // (B, D): the last layer has kept the newest row of each sequence alone.
         try stream.normalize(rows, outputNorm, output: rows)
@@ -63,6 +89,7 @@ package final class SASRec: DecoderModel {
         to rows: Tensor,
         _ rowsIn: PaddedRows,
         bias: RelativeBias?,
+        prefix: CachedPrefix?,
         isLast: Bool,
         on stream: any Stream
     ) throws(ComputeError) -> Tensor {
@@ -88,21 +115,25 @@ package final class SASRec: DecoderModel {
         let query = try stream.project(queryInput, layer.query, rows: asking.rows)
         let keyValue = try stream.project(keyValueInput, layer.keyValue, rows: rows.rows)
         let attended = try stream.makeTensor(rows: asking.rows, columns: configuration.width, dtype: .float32)
+        let key = keyValue.columns(0..<configuration.width)
+        let value = keyValue.columns(configuration.width..<2 * configuration.width)
         try stream.softmaxAttention(
             SoftmaxAttentionOperation(
                 layout: rowsIn.layout,
                 queryRows: isLast ? .last : .all,
                 query: query,
-                key: keyValue.columns(0..<configuration.width),
-                value: keyValue.columns(configuration.width..<2 * configuration.width),
+                key: key,
+                value: value,
                 output: attended,
                 heads: configuration.heads,
                 keyHeads: configuration.heads,
                 scale: 1 / Float(configuration.headDimension).squareRoot(),
                 bias: bias,
-                firstRowWeights: configuration.attendsPadding ? rowsIn.firstRowWeights : nil
+                firstRowWeights: configuration.attendsPadding ? rowsIn.firstRowWeights : nil,
+                prefix: prefix
             )
         )
+        try stream.keep(key: key, value: value, of: rowsIn.layout, prefix)
         let mixed = try stream.project(
             .plain(attended),
             layer.attentionOutput,

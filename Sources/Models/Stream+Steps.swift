@@ -37,6 +37,17 @@ extension Stream {
         try gatherRows(rows, rows: layout.lastRows, output: output)
         return output
     }
+
+    /// Stores a layer's keys and values for the sequences that keep them.
+    func keep(
+        key: Tensor,
+        value: Tensor,
+        of layout: Jagged,
+        _ prefix: CachedPrefix?
+    ) throws(ComputeError) {
+        guard let prefix, prefix.cached.sequences.contains(where: \.storesRows) else { return }
+        try store(StoreOperation(layout: layout, key: key, value: value, prefix: prefix))
+    }
 }
 
 extension Jagged {

@@ -58,7 +58,18 @@ package final class ServiceMetrics: Sendable {
     private let batchSize: Histogram
     private let batchTokens: Histogram
     private let prefill: Histogram
+    private let decodeStep: Histogram
     private let topK: Histogram
+    private let serviceTimeError: Histogram
+    private let deduplicated: Counter
+    /// Nanoseconds.
+    private let wasted = WastedTime()
+    private let cacheHits: Counter
+    private let cachePartialHits: Counter
+    private let cacheMisses: Counter
+    private let cacheEvictions: Counter
+    private let cacheEntries: Gauge
+    private let cacheBytes: Gauge
     private let cancelled: [CancellationStage: Counter]
     private let deviceMemory: GaugeFamily
     private let deviceErrors: CounterFamily
@@ -107,7 +118,7 @@ package final class ServiceMetrics: Sendable {
         )
         batchSize = registry.histogram(
             "genrec_batch_size",
-            help: "Requests computed together.",
+            help: "Sequences computed together; requests that ask the same are one.",
             buckets: .powersOfTwo(upTo: scheduler.maxBatchSequences)
         )
         batchTokens = registry.histogram(
@@ -117,8 +128,50 @@ package final class ServiceMetrics: Sendable {
         )
         prefill = registry.histogram(
             "genrec_prefill_seconds",
-            help: "Time to encode the histories of a batch.",
+            help: "Time to encode a batch with histories, or parts of histories, in it.",
             unit: "seconds"
+        )
+        decodeStep = registry.histogram(
+            "genrec_decode_step_seconds",
+            help: "Time of a batch with steps of generated sequences in it, encoding and selection together.",
+            unit: "seconds"
+        )
+        serviceTimeError = registry.histogram(
+            "genrec_service_time_relative_error",
+            help: "How far off a batch's predicted time was, as a share of the time it took.",
+            buckets: HistogramBuckets([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5])
+        )
+        deduplicated = registry.counter(
+            "genrec_deduplicated_requests_total",
+            help: "Requests answered by the computation of one that waited and asked the same."
+        )
+        registry.counter(
+            "genrec_wasted_compute_seconds_total",
+            help: "Device time of requests that nobody waited for any more.",
+            unit: "seconds",
+            read: { [wasted] in wasted.seconds }
+        )
+        cacheHits = registry.counter(
+            "genrec_user_cache_hits_total",
+            help: "Requests that continued, or repeated, what was kept of their user."
+        )
+        cachePartialHits = registry.counter(
+            "genrec_user_cache_partial_hits_total",
+            help: "Requests that used a part of what was kept: the rest was not theirs any more, or was in use."
+        )
+        cacheMisses = registry.counter(
+            "genrec_user_cache_misses_total",
+            help: "Requests of which nothing was kept that they could use."
+        )
+        cacheEvictions = registry.counter(
+            "genrec_user_cache_evictions_total",
+            help: "Users' entries that made room for others."
+        )
+        cacheEntries = registry.gauge("genrec_user_cache_entries", help: "Users' entries that are kept.")
+        cacheBytes = registry.gauge(
+            "genrec_user_cache_bytes",
+            help: "Bytes of keys and values that are held, by users' entries and by requests.",
+            unit: "bytes"
         )
         topK = registry.histogram(
             "genrec_topk_seconds",
@@ -186,10 +239,30 @@ package final class ServiceMetrics: Sendable {
         batchSize.observe(Double(report.lengths.count))
         batchTokens.observe(Double(report.lengths.reduce(0, +)))
         for wait in report.queueWaits { queueWait.observe(Double(wait) / 1e9) }
-        prefill.observe(Double(report.durations.prefill) / 1e9)
-        topK.observe(Double(report.durations.topK) / 1e9)
+        let total = report.durations.prefill + report.durations.topK
+        if report.steps < report.lengths.count { prefill.observe(Double(report.durations.prefill) / 1e9) }
+        if report.steps > 0 { decodeStep.observe(Double(total) / 1e9) }
+        if report.durations.topK > 0 { topK.observe(Double(report.durations.topK) / 1e9) }
+        if report.predictedNanoseconds > 0, total > 0 {
+            serviceTimeError.observe(abs(Double(report.predictedNanoseconds) - Double(total)) / Double(total))
+        }
         deviceMemory.with(device, "weights").set(report.memory.weightBytes)
         deviceMemory.with(device, "workspace").set(report.memory.workspaceBytes)
+        deviceMemory.with(device, "pages").set(report.memory.pageBytes)
+    }
+
+    func countDeduplicated() { deduplicated.increment() }
+
+    func computedInVain(nanoseconds: UInt64) { wasted.add(nanoseconds) }
+
+    /// Adds what has changed in one engine's cache.
+    func cacheChanged(from old: UserCache.Statistics, to new: UserCache.Statistics) {
+        cacheHits.increment(by: Int(new.hits - old.hits))
+        cachePartialHits.increment(by: Int(new.partialHits - old.partialHits))
+        cacheMisses.increment(by: Int(new.misses - old.misses))
+        cacheEvictions.increment(by: Int(new.evictions - old.evictions))
+        cacheEntries.add(new.entries - old.entries)
+        cacheBytes.add(new.bytes - old.bytes)
     }
 
     func deviceFailed(_ error: ComputeError, device: String) {
@@ -215,4 +288,13 @@ package final class ServiceMetrics: Sendable {
             device.dtype.rawValue
         ).set(1)
     }
+}
+
+/// Time that adds up, read as seconds.
+private final class WastedTime: Sendable {
+    private let nanoseconds = Atomic<UInt64>(0)
+
+    func add(_ nanoseconds: UInt64) { self.nanoseconds.wrappingAdd(nanoseconds, ordering: .relaxed) }
+
+    var seconds: Double { Double(nanoseconds.load(ordering: .relaxed)) / 1e9 }
 }

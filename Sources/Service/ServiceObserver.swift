@@ -14,6 +14,8 @@ final class ServiceObserver: EngineObserver {
     private let device = Mutex("none")
     /// What this engine has in the gauge of waiting requests, to which every engine adds its own.
     private let depth = Mutex(0)
+    /// What this engine's cache has in the metrics, to which every engine adds its own.
+    private let cache = Mutex(UserCache.Statistics())
 
     /// - Parameter loaded: called when the engine is ready, has failed, or has stopped.
     init(metrics: ServiceMetrics, logger: Logger, loaded: @escaping @Sendable (EnginePhase) -> Void) {
@@ -39,6 +41,23 @@ final class ServiceObserver: EngineObserver {
 
     func cancelled(at stage: CancellationStage) { metrics.count(stage) }
 
+    func deduplicated() { metrics.countDeduplicated() }
+
+    func computedInVain(nanoseconds: UInt64) { metrics.computedInVain(nanoseconds: nanoseconds) }
+
+    func cacheChanged(to statistics: UserCache.Statistics) {
+        cache.withLock { known in
+            // Reports of different threads may overtake each other; what counts up must not go back.
+            var next = statistics
+            next.hits = max(next.hits, known.hits)
+            next.partialHits = max(next.partialHits, known.partialHits)
+            next.misses = max(next.misses, known.misses)
+            next.evictions = max(next.evictions, known.evictions)
+            metrics.cacheChanged(from: known, to: next)
+            known = next
+        }
+    }
+
     func queueDepthChanged(to depth: Int) {
         self.depth.withLock { known in
             metrics.changeQueueDepth(by: depth - known)
@@ -58,6 +77,7 @@ final class ServiceObserver: EngineObserver {
         case .stopped:
             // Reports of different threads may have overtaken each other; nothing of an engine that is gone may remain.
             queueDepthChanged(to: 0)
+            cacheChanged(to: UserCache.Statistics())
             loaded(phase)
         }
     }

@@ -8,100 +8,6 @@ import Testing
 
 @testable import Engine
 
-/// Collects what the engine reports.
-private final class RecordingObserver: EngineObserver {
-    struct Record {
-        var phases: [EnginePhase] = []
-        var cancellations: [CancellationStage] = []
-        var failures: [ComputeError] = []
-        var batchSizes: [Int] = []
-    }
-
-    let record = Mutex(Record())
-    private let readyOrEnded = DispatchSemaphore(value: 0)
-
-    func batchFinished(_ report: BatchReport) { record.withLock { $0.batchSizes.append(report.lengths.count) } }
-    func deviceFailed(_ error: ComputeError) { record.withLock { $0.failures.append(error) } }
-    func cancelled(at stage: CancellationStage) { record.withLock { $0.cancellations.append(stage) } }
-    func queueDepthChanged(to depth: Int) {}
-    func phaseChanged(to phase: EnginePhase) {
-        record.withLock { $0.phases.append(phase) }
-        switch phase {
-        case .ready, .failed: readyOrEnded.signal()
-        default: break
-        }
-    }
-
-    func waitUntilReadyOrFailed() { readyOrEnded.wait() }
-}
-
-/// An engine over a stub, started and ready; whatever it answers is collected by a name.
-private final class Fixture: Sendable {
-    typealias Outcome = Result<Recommendation, EngineError>
-
-    let control: DeviceControl
-    let observer = RecordingObserver()
-    let engine: Engine
-    let ended = DispatchSemaphore(value: 0)
-    private let outcomes = Mutex<[String: Outcome]>([:])
-    private let answered = DispatchSemaphore(value: 0)
-
-    init(gated: Bool = false, _ change: (inout SchedulerConfiguration) -> Void = { _ in }) throws {
-        let control = DeviceControl(isGated: false)
-        self.control = control
-        var configuration = SchedulerConfiguration()
-        change(&configuration)
-        let catalogue = Catalogue.numbered(rows: 101)
-        engine = Engine(configuration, window: 8, catalogue: catalogue, observer: observer)
-        try engine.start(
-            load: {
-                LoadedModel(device: StubDevice(control), model: StubModel(window: 8, rows: 101), owner: catalogue)
-            },
-            ended: { [ended] in ended.signal() }
-        )
-        observer.waitUntilReadyOrFailed()
-        control.state.withLock { $0.batches.removeAll() }
-        control.isGated.store(gated, ordering: .releasing)
-    }
-
-    func request(
-        _ history: [Int32],
-        count: Int = 3,
-        deadlineIn milliseconds: UInt64? = nil
-    ) -> RecommendationRequest {
-        let now = Instant.now()
-        return RecommendationRequest(
-            history: history,
-            timestamps: nil,
-            requestTime: 0,
-            count: count,
-            arrival: now,
-            deadline: milliseconds.map { now.advanced(by: $0 * 1_000_000) }
-        )
-    }
-
-    @discardableResult
-    func submit(_ name: String, _ request: RecommendationRequest) throws -> Ticket {
-        try engine.submit(request) { outcome in
-            self.outcomes.withLock { $0[name] = outcome }
-            self.answered.signal()
-        }
-    }
-
-    /// Waits for so many answers and returns all there are so far.
-    func wait(for count: Int) -> [String: Outcome] {
-        for _ in 0..<count { answered.wait() }
-        return outcomes.withLock { $0 }
-    }
-
-    func rows(_ outcome: Outcome?) throws -> [Int32] { try #require(outcome).get().items.map(\.row) }
-
-    func release() {
-        control.isGated.store(false, ordering: .releasing)
-        control.gate.signal()
-    }
-}
-
 @Suite(.timeLimit(.minutes(1))) struct EngineTests {
     @Test func answersARequest_LeavingOutItsHistory() throws {
         let fixture = try Fixture()
@@ -212,7 +118,9 @@ private final class Fixture: Sendable {
         let fixture = try Fixture(gated: true)
         try fixture.submit("first", fixture.request([1]))
         fixture.control.reachedGate.wait()
-        for name in ["b", "c", "d"] { try fixture.submit(name, fixture.request([2])) }
+        for (index, name) in ["b", "c", "d"].enumerated() {
+            try fixture.submit(name, fixture.request([Int32(index) + 2]))
+        }
         fixture.release()
         #expect(fixture.wait(for: 4).count == 4)
         #expect(fixture.control.batches.map(\.count) == [1, 3])
@@ -246,7 +154,7 @@ private final class Fixture: Sendable {
         let running = try fixture.submit("running", fixture.request([1]))
         fixture.control.reachedGate.wait()
         let queued = try fixture.submit("queued", fixture.request([1]))
-        try fixture.submit("last", fixture.request([1]))
+        try fixture.submit("last", fixture.request([2]))
         fixture.engine.cancel(queued)
         fixture.engine.cancel(running)
         fixture.engine.cancel(running)
@@ -324,6 +232,7 @@ private final class Fixture: Sendable {
         let observer = RecordingObserver()
         let engine = Engine(
             SchedulerConfiguration(),
+            cache: CacheConfiguration(byteCount: 0),
             window: 8,
             catalogue: Catalogue.numbered(rows: 3),
             observer: observer

@@ -1,248 +1,368 @@
-// The scheduler on a virtual clock: admission, order, budgets, deadlines and cancellation, each by itself and then all of
-// them in random traffic.
+// The scheduler on a virtual clock: admission, order, budgets, deadlines and cancellation, each by itself.
 
 import Testing
 
 @testable import Engine
 
-private let millisecond: UInt64 = 1_000_000
+let millisecond: UInt64 = 1_000_000
 
-private func at(_ milliseconds: UInt64) -> Instant { Instant(nanoseconds: milliseconds * millisecond) }
+func at(_ milliseconds: UInt64) -> Instant { Instant(nanoseconds: milliseconds * millisecond) }
 
-private func entry(
-    _ id: UInt64,
-    events: Int = 10,
-    arrival: UInt64 = 0,
-    deadline: UInt64? = nil,
-    priority: Priority = .normal
-) -> Scheduler.Entry {
-    Scheduler.Entry(id: id, events: events, arrival: at(arrival), deadline: deadline.map(at), priority: priority)
-}
+/// A scheduler and what its jobs have still to compute; a job has the number of its first request.
+struct VirtualQueue {
+    var scheduler: Scheduler
+    var demands: [UInt64: Scheduler.Demand] = [:]
 
-@Suite struct SchedulerTests {
-    private func scheduler(_ change: (inout SchedulerConfiguration) -> Void = { _ in }) -> Scheduler {
+    init(_ change: (inout SchedulerConfiguration) -> Void = { _ in }) {
         var configuration = SchedulerConfiguration()
         configuration.maxQueuedRequests = 4
         configuration.maxBatchSequences = 3
         configuration.maxBatchEvents = 100
+        configuration.maxWaitNanoseconds = 0
         change(&configuration)
-        return Scheduler(configuration)
+        scheduler = Scheduler(configuration)
     }
 
+    @discardableResult
+    mutating func admit(
+        _ id: UInt64,
+        events: Int = 10,
+        isDivisible: Bool = false,
+        steps: Int = 0,
+        arrival: UInt64 = 0,
+        deadline: UInt64? = nil,
+        priority: Priority = .normal,
+        joining job: UInt64? = nil
+    ) -> Scheduler.Admission {
+        let request = Scheduler.Request(id: id, arrival: at(arrival), deadline: deadline.map(at), priority: priority)
+        let demand = Scheduler.Demand(
+            work: ComputeWork(rows: 0..<events, asks: true),
+            isDivisible: isDivisible,
+            steps: steps,
+            stepWork: ComputeWork(rows: events..<events + 1, asks: true)
+        )
+        let admission = scheduler.admission(of: request, demand, joins: job != nil, now: at(arrival))
+        guard admission == .admitted else { return admission }
+        if let job {
+            #expect(scheduler.join(request, job: job) == true)
+        } else {
+            scheduler.enqueue(request, job: id, demand)
+            demands[id] = demand
+        }
+        return admission
+    }
+
+    /// Takes a job back in that has so many rows left, or a step.
+    mutating func readmit(_ id: UInt64, rows: Int, isStep: Bool = false, arrival: UInt64 = 0, deadline: UInt64? = nil) {
+        let demand = Scheduler.Demand(work: ComputeWork(rows: 0..<rows, asks: true), isStep: isStep)
+        demands[id] = demand
+        let request = Scheduler.Request(id: id, arrival: at(arrival), deadline: deadline.map(at))
+        scheduler.readmit([request], job: id, demand)
+    }
+
+    mutating func next(_ now: UInt64 = 0, waitsToFill: Bool = true) -> Scheduler.Decision {
+        scheduler.next(now: at(now), waitsToFill: waitsToFill, in: &demands) { id, demands in
+            (demands[id]?.work.rows ?? 0, demands[id]?.isDivisible ?? true)
+        }
+    }
+
+    /// The jobs of the next batch; empty if none starts.
+    mutating func run(_ now: UInt64 = 0) -> [UInt64] { portions(now).map(\.job) }
+
+    mutating func portions(_ now: UInt64 = 0) -> [Scheduler.Portion] {
+        if case .run(let portions) = next(now) { portions } else { [] }
+    }
+
+    /// Learns a time of `milliseconds` an event, and `fixed` a batch.
+    mutating func learn(milliseconds: UInt64 = 1, fixed: UInt64 = 0) {
+        for events in [1, 10, 100] {
+            var work = ComputeWork()
+            work.rows = events
+            scheduler.serviceTime.calibrate(
+                work,
+                nanoseconds: (fixed + UInt64(events) * milliseconds) * millisecond
+            )
+        }
+    }
+}
+
+@Suite struct SchedulerTests {
     @Test func isIdle_WhenNothingWaits() {
-        var scheduler = scheduler()
-        #expect(scheduler.next(now: at(0)) == .idle)
+        var queue = VirtualQueue()
+        #expect(queue.next() == .idle)
     }
 
-    @Test func startsAtOnce_WhenNoWaitIsConfigured() {
-        var scheduler = scheduler()
-        #expect(scheduler.admit(entry(1), now: at(0)) == .admitted)
-        #expect(scheduler.next(now: at(0)) == .run([1]))
-        #expect(scheduler.depth == 0)
-        #expect(scheduler.next(now: at(0)) == .idle)
+    @Test func startsAtOnce_WhenItIsIdle() {
+        var queue = VirtualQueue { $0.maxWaitNanoseconds = 1_000 * millisecond }
+        queue.learn(fixed: 50)
+        queue.admit(1)
+        #expect(queue.run() == [1])
+        #expect(queue.scheduler.depth == 0)
+        #expect(queue.next() == .idle)
     }
 
-    @Test func waitsToFill_UntilTheOldestHasWaitedLongEnough() {
-        var scheduler = scheduler { $0.maxWaitNanoseconds = 5 * millisecond }
-        _ = scheduler.admit(entry(1, arrival: 10), now: at(10))
-        #expect(scheduler.next(now: at(12)) == .wait(until: at(15)))
-        _ = scheduler.admit(entry(2, arrival: 13), now: at(13))
-        #expect(scheduler.next(now: at(14)) == .wait(until: at(15)))
-        #expect(scheduler.next(now: at(15)) == .run([1, 2]))
+    @Test func waitsAtLeastAsLongAsConfigured_FromTheOldestArrival() {
+        var queue = VirtualQueue { $0.minWaitNanoseconds = 5 * millisecond }
+        queue.admit(1, arrival: 10)
+        #expect(queue.next(12) == .wait(until: at(15)))
+        queue.admit(2, arrival: 13)
+        #expect(queue.next(14) == .wait(until: at(15)))
+        #expect(queue.run(15) == [1, 2])
+    }
+
+    /// A batch costs 20 ms whatever is in it, an event nothing to speak of, and a request comes every 4 ms.
+    @Test func waitsForCompany_WhereABatchCostsMoreThanTheWait() {
+        func decision(every gap: UInt64, atMost most: UInt64) -> Scheduler.Decision {
+            var queue = VirtualQueue { $0.maxWaitNanoseconds = most * millisecond }
+            queue.learn(milliseconds: 0, fixed: 20)
+            for id in 1...3 as ClosedRange<UInt64> { queue.admit(id, arrival: id * gap) }
+            _ = queue.run(3 * gap)
+            queue.admit(4, arrival: 4 * gap)
+            return queue.next(4 * gap)
+        }
+        #expect(decision(every: 4, atMost: 100) == .wait(until: at(26)))
+        #expect(decision(every: 4, atMost: 7) == .wait(until: at(23)))
+        // Company would take longer than it is worth.
+        #expect(decision(every: 11, atMost: 100) == .run([.init(job: 4, rows: 10)]))
+    }
+
+    @Test func doesNotWait_WhileASequenceIsUnderWay() {
+        var queue = VirtualQueue { $0.minWaitNanoseconds = 5 * millisecond }
+        queue.readmit(1, rows: 1, isStep: true)
+        queue.admit(2)
+        #expect(queue.run() == [1, 2])
     }
 
     @Test(arguments: [1, 3]) func doesNotWait_WhenTheBatchIsFull(sequences: Int) {
-        var scheduler = scheduler {
-            $0.maxWaitNanoseconds = 5 * millisecond
+        var queue = VirtualQueue {
+            $0.minWaitNanoseconds = 5 * millisecond
             $0.maxBatchSequences = sequences
         }
-        for id in 1...UInt64(sequences) { _ = scheduler.admit(entry(id), now: at(0)) }
-        #expect(scheduler.next(now: at(0)) == .run(Array(1...UInt64(sequences))))
+        for id in 1...UInt64(sequences) { queue.admit(id) }
+        #expect(queue.run() == Array(1...UInt64(sequences)))
     }
 
     @Test func doesNotWait_WhenTheEventsFillABatch() {
-        var scheduler = scheduler { $0.maxWaitNanoseconds = 5 * millisecond }
-        _ = scheduler.admit(entry(1, events: 100), now: at(0))
-        #expect(scheduler.next(now: at(0)) == .run([1]))
+        var queue = VirtualQueue { $0.minWaitNanoseconds = 5 * millisecond }
+        queue.admit(1, events: 100)
+        #expect(queue.run() == [1])
     }
 
     @Test func doesNotWait_WhileDraining() {
-        var scheduler = scheduler { $0.maxWaitNanoseconds = 5 * millisecond }
-        _ = scheduler.admit(entry(1), now: at(0))
-        #expect(scheduler.next(now: at(0), waitsToFill: false) == .run([1]))
+        var queue = VirtualQueue { $0.minWaitNanoseconds = 5 * millisecond }
+        queue.admit(1)
+        #expect(queue.next(waitsToFill: false) == .run([.init(job: 1, rows: 10)]))
     }
 
     @Test func refuses_WhenTheQueueIsFull() {
-        var scheduler = scheduler()
-        for id in 1...4 { #expect(scheduler.admit(entry(UInt64(id)), now: at(0)) == .admitted) }
-        #expect(scheduler.admit(entry(5), now: at(0)) == .queueFull(retryAfter: 0))
-        #expect(scheduler.cancel(2) == true)
-        #expect(scheduler.admit(entry(5), now: at(0)) == .admitted)
+        var queue = VirtualQueue()
+        for id in 1...4 { #expect(queue.admit(UInt64(id)) == .admitted) }
+        #expect(queue.admit(5) == .queueFull(retryAfter: 1))
+        #expect(queue.scheduler.cancel(2, job: 2) == .nobody)
+        #expect(queue.admit(5) == .admitted)
+    }
+
+    @Test func refuses_WhenMoreWorkWaitsThanMay_ButNotTheFirst() {
+        var queue = VirtualQueue { $0.maxQueuedNanoseconds = 100 * millisecond }
+        queue.learn()
+        #expect(queue.admit(1, events: 90) == .admitted)
+        #expect(queue.admit(2, events: 30) == .tooMuchWork(retryAfter: 20 * millisecond))
+        #expect(queue.admit(3, events: 10) == .admitted)
+        #expect(queue.run() == [1, 3])
+        #expect(queue.admit(4, events: 1_000) == .admitted)
     }
 
     @Test func keepsToTheSequenceBudget() {
-        var scheduler = scheduler()
-        for id in 1...4 { _ = scheduler.admit(entry(UInt64(id)), now: at(0)) }
-        #expect(scheduler.next(now: at(0)) == .run([1, 2, 3]))
-        #expect(scheduler.next(now: at(0)) == .run([4]))
+        var queue = VirtualQueue()
+        for id in 1...4 { queue.admit(UInt64(id)) }
+        #expect(queue.run() == [1, 2, 3])
+        #expect(queue.run() == [4])
     }
 
     @Test func keepsToTheEventBudget_WithoutOvertaking() {
-        var scheduler = scheduler()
-        _ = scheduler.admit(entry(1, events: 60), now: at(0))
-        _ = scheduler.admit(entry(2, events: 60), now: at(0))
-        _ = scheduler.admit(entry(3, events: 1), now: at(0))
-        #expect(scheduler.next(now: at(0)) == .run([1]))
-        #expect(scheduler.next(now: at(0)) == .run([2, 3]))
+        var queue = VirtualQueue()
+        queue.admit(1, events: 60)
+        queue.admit(2, events: 60)
+        queue.admit(3, events: 1)
+        #expect(queue.run() == [1])
+        #expect(queue.run() == [2, 3])
     }
 
     @Test func runsAHistoryThatExceedsTheBudget_Alone() {
-        var scheduler = scheduler()
-        _ = scheduler.admit(entry(1, events: 1_000), now: at(0))
-        _ = scheduler.admit(entry(2, events: 1), now: at(0))
-        #expect(scheduler.next(now: at(0)) == .run([1]))
+        var queue = VirtualQueue()
+        queue.admit(1, events: 1_000)
+        queue.admit(2, events: 1)
+        #expect(queue.run() == [1])
+    }
+
+    @Test func aDivisibleHistory_IsCutToTheChunk_AndFillsWhatIsLeft() {
+        var queue = VirtualQueue { $0.prefillChunkEvents = 40 }
+        queue.admit(1, events: 30, isDivisible: true)
+        queue.admit(2, events: 90, isDivisible: true)
+        #expect(queue.portions() == [.init(job: 1, rows: 30), .init(job: 2, rows: 10)])
+        queue.readmit(2, rows: 80)
+        #expect(queue.portions() == [.init(job: 2, rows: 40)])
+    }
+
+    @Test func aPieceThatIsTooSmall_IsLeftForTheNextBatch() {
+        var queue = VirtualQueue { $0.prefillChunkEvents = 40 }
+        queue.admit(1, events: 37, isDivisible: true)
+        queue.admit(2, events: 90, isDivisible: true)
+        #expect(queue.portions() == [.init(job: 1, rows: 37)])
+    }
+
+    @Test func steps_GoIntoEveryBatch_HoweverMuchIsReadIn() {
+        var queue = VirtualQueue { $0.prefillChunkEvents = 40 }
+        queue.admit(1, events: 90, isDivisible: true)
+        queue.admit(2, events: 90, isDivisible: true)
+        queue.readmit(3, rows: 1, isStep: true, arrival: 5)
+        queue.readmit(4, rows: 1, isStep: true, arrival: 6)
+        #expect(queue.portions() == [.init(job: 1, rows: 40), .init(job: 3, rows: 1), .init(job: 4, rows: 1)])
+    }
+
+    @Test func sizes_AreAskedOnlyOfWhatRuns_AndCount() {
+        var queue = VirtualQueue()
+        for id in 1...3 as ClosedRange<UInt64> { queue.admit(id, events: 60) }
+        // What waited has become cheaper meanwhile.
+        var asked: [UInt64] = []
+        let decision = queue.scheduler.next(now: at(0), in: &asked) { id, asked in
+            asked.append(id)
+            return (id == 3 ? 60 : 45, false)
+        }
+        #expect(decision == .run([.init(job: 1, rows: 45), .init(job: 2, rows: 45)]))
+        #expect(asked == [1, 2, 3])
     }
 
     @Test func higherPriorityGoesFirst_WithinTheAdvantage() {
-        var scheduler = scheduler { $0.maxBatchSequences = 1 }
-        _ = scheduler.admit(entry(1, arrival: 0, priority: .low), now: at(0))
-        _ = scheduler.admit(entry(2, arrival: 1, priority: .normal), now: at(1))
-        _ = scheduler.admit(entry(3, arrival: 2, priority: .high), now: at(2))
-        #expect(scheduler.next(now: at(2)) == .run([3]))
-        #expect(scheduler.next(now: at(2)) == .run([2]))
-        #expect(scheduler.next(now: at(2)) == .run([1]))
+        var queue = VirtualQueue { $0.maxBatchSequences = 1 }
+        queue.admit(1, arrival: 0, priority: .low)
+        queue.admit(2, arrival: 1, deadline: 500, priority: .normal)
+        queue.admit(3, arrival: 2, priority: .high)
+        #expect([queue.run(2), queue.run(2), queue.run(2)] == [[3], [2], [1]])
     }
 
     @Test func lowPriorityGoesFirst_OnceItHasWaitedLongerThanTheAdvantage() {
-        var scheduler = scheduler {
+        var queue = VirtualQueue {
             $0.maxBatchSequences = 1
             $0.priorityAdvantageNanoseconds = 10 * millisecond
         }
-        _ = scheduler.admit(entry(1, arrival: 0, priority: .low), now: at(0))
-        _ = scheduler.admit(entry(2, arrival: 21, priority: .high), now: at(21))
-        #expect(scheduler.next(now: at(21)) == .run([1]))
+        queue.admit(1, arrival: 0, priority: .low)
+        queue.admit(2, arrival: 21, priority: .high)
+        #expect(queue.run(21) == [1])
     }
 
-    @Test func earlierDeadlineGoesFirst() {
-        var scheduler = scheduler { $0.maxBatchSequences = 1 }
-        _ = scheduler.admit(entry(1, deadline: 90), now: at(0))
-        _ = scheduler.admit(entry(2, deadline: 80), now: at(0))
-        #expect(scheduler.next(now: at(0)) == .run([2]))
+    @Test(arguments: Priority.allCases) func earlierDeadlineGoesFirst_WithinALevel(priority: Priority) {
+        var queue = VirtualQueue { $0.maxBatchSequences = 1 }
+        queue.admit(1, priority: priority)
+        queue.admit(2, deadline: 90, priority: priority)
+        queue.admit(3, deadline: 80, priority: priority)
+        #expect([queue.run(), queue.run(), queue.run()] == [[3], [2], [1]])
+    }
+
+    @Test func aJobIsAsUrgent_AsTheMostUrgentOfItsRequests() {
+        var queue = VirtualQueue { $0.maxBatchSequences = 1 }
+        queue.admit(1)
+        queue.admit(2, deadline: 300)
+        queue.admit(3, deadline: 80, joining: 1)
+        #expect(queue.scheduler.depth == 3)
+        #expect(queue.run() == [1])
+        queue.admit(4)
+        queue.admit(5, deadline: 80, joining: 4)
+        #expect(queue.scheduler.cancel(5, job: 4) == .othersWait)
+        #expect([queue.run(), queue.run()] == [[2], [4]])
+        #expect(queue.scheduler.depth == 0)
+    }
+
+    @Test func nobodyJoins_WhatHasRun() {
+        var queue = VirtualQueue()
+        queue.readmit(1, rows: 10)
+        #expect(queue.scheduler.join(.init(id: 2, arrival: at(0)), job: 1) == false)
+        #expect(queue.scheduler.join(.init(id: 2, arrival: at(0)), job: 7) == false)
     }
 
     @Test func expiresWhatIsOverdue_AndNothingElse() {
-        var scheduler = scheduler()
-        _ = scheduler.admit(entry(1, deadline: 50), now: at(0))
-        _ = scheduler.admit(entry(2, deadline: 60), now: at(0))
-        _ = scheduler.admit(entry(3), now: at(0))
-        #expect(scheduler.earliestDeadline == at(50))
-        #expect(scheduler.expire(now: at(49)) == [])
-        #expect(scheduler.expire(now: at(50)) == [1])
-        #expect(scheduler.next(now: at(50)) == .run([2, 3]))
+        var queue = VirtualQueue()
+        queue.admit(1, deadline: 50)
+        queue.admit(2, deadline: 60)
+        queue.admit(3)
+        queue.admit(4, deadline: 50, joining: 3)
+        #expect(queue.scheduler.earliestDeadline == at(50))
+        #expect(queue.scheduler.expire(now: at(49)).isEmpty)
+        let overdue = queue.scheduler.expire(now: at(50)).sorted { $0.request < $1.request }
+        #expect(overdue.map(\.request) == [1, 4])
+        #expect(overdue.map(\.remainder) == [.nobody, .othersWait])
+        #expect(queue.run(50) == [2, 3])
     }
 
     @Test func neverRunsACancelledRequest() {
-        var scheduler = scheduler()
-        _ = scheduler.admit(entry(1), now: at(0))
-        _ = scheduler.admit(entry(2), now: at(0))
-        #expect(scheduler.cancel(1) == true)
-        #expect(scheduler.cancel(1) == false)
-        #expect(scheduler.next(now: at(0)) == .run([2]))
-        #expect(scheduler.cancel(2) == false)
+        var queue = VirtualQueue()
+        queue.admit(1)
+        queue.admit(2)
+        #expect(queue.scheduler.cancel(1, job: 1) == .nobody)
+        #expect(queue.scheduler.cancel(1, job: 1) == .unknown)
+        #expect(queue.run() == [2])
+        #expect(queue.scheduler.cancel(2, job: 2) == .unknown)
     }
 
     @Test func refusesADeadlineThatCannotBeMet_JudgingByWhatBatchesTook() {
-        var scheduler = scheduler()
-        // One millisecond an event.
-        scheduler.finished(events: 10, nanoseconds: 10 * millisecond)
-        #expect(scheduler.admit(entry(1, events: 10), now: at(0)) == .admitted)
+        var queue = VirtualQueue()
+        queue.learn()
+        #expect(queue.admit(1, events: 10) == .admitted)
+        #expect(queue.admit(2, events: 10, deadline: 9) == .deadlineUnreachable(retryAfter: 1 * millisecond))
+        #expect(queue.admit(3, events: 10, deadline: 11) == .admitted)
+    }
+
+    @Test func whatWaitsBehindARequest_DoesNotCountAgainstIt() {
+        var queue = VirtualQueue()
+        queue.learn()
+        for id in 1...2 as ClosedRange<UInt64> { queue.admit(id, events: 90, priority: .low) }
+        #expect(queue.admit(3, events: 10, deadline: 11, priority: .high) == .admitted)
         #expect(
-            scheduler.admit(entry(2, events: 10, deadline: 19), now: at(0))
-                == .deadlineUnreachable(retryAfter: 10 * millisecond)
+            queue.admit(4, events: 10, deadline: 11, priority: .high)
+                == .deadlineUnreachable(retryAfter: 9 * millisecond)
         )
-        #expect(scheduler.admit(entry(3, events: 10, deadline: 20), now: at(0)) == .admitted)
+        #expect(
+            queue.admit(4, events: 10, deadline: 11, priority: .high, joining: 3)
+                == .deadlineUnreachable(retryAfter: 9 * millisecond)
+        )
     }
 
     @Test func countsWhatIsStillRunning_AgainstADeadline() {
-        var scheduler = scheduler()
-        scheduler.finished(events: 10, nanoseconds: 10 * millisecond)
-        _ = scheduler.admit(entry(1, events: 10), now: at(0))
-        #expect(scheduler.next(now: at(0)) == .run([1]))
-        #expect(scheduler.predictedWait(now: at(4)) == 6 * millisecond)
-        #expect(scheduler.predictedWait(now: at(40)) == 0)
+        var queue = VirtualQueue()
+        queue.learn()
+        queue.admit(1, events: 10)
+        #expect(queue.run() == [1])
+        #expect(queue.scheduler.predictedWait(now: at(4)) / millisecond == 6)
+        #expect(queue.scheduler.predictedWait(now: at(40)) == 0)
+    }
+
+    @Test func countsTheStepsOfASequence_AgainstItsOwnDeadline_AndNotAgainstOthers() {
+        var queue = VirtualQueue { $0.maxQueuedNanoseconds = 0 }
+        queue.learn(milliseconds: 1, fixed: 10)
+        #expect(queue.admit(1, events: 10, steps: 9, deadline: 118) != .admitted)
+        #expect(queue.admit(1, events: 10, steps: 9, deadline: 121) == .admitted)
+        // Behind its first pass, not behind all ten.
+        #expect(queue.admit(2, events: 10, deadline: 45) == .admitted)
     }
 
     @Test func refusesNothingOnAGuess_BeforeTheFirstBatch() {
-        var scheduler = scheduler()
-        #expect(scheduler.admit(entry(1, events: 100, deadline: 1), now: at(0)) == .admitted)
-    }
-
-    /// Random arrivals, cancellations, expiries and batches: everything admitted leaves exactly once, by exactly one door.
-    @Test(arguments: [1, 2, 3, 4, 5] as [UInt64]) func losesNothing_InRandomTraffic(seed: UInt64) {
-        var random = SplitMix(state: seed)
-        var scheduler = scheduler {
-            $0.maxQueuedRequests = 40
-            $0.maxBatchSequences = 5
-            $0.maxBatchEvents = 60
-            $0.maxWaitNanoseconds = 3 * millisecond
-        }
-        var waiting: [UInt64: Scheduler.Entry] = [:]
-        var nextID: UInt64 = 0
-        for now in 0..<4_000 as Range<UInt64> {
-            for _ in 0..<random.below(3) {
-                nextID += 1
-                let new = entry(
-                    nextID,
-                    events: 1 + Int(random.below(80)),
-                    arrival: now,
-                    deadline: random.below(2) == 0 ? now + random.below(30) : nil,
-                    priority: Priority.allCases[Int(random.below(3))]
-                )
-                switch scheduler.admit(new, now: at(now)) {
-                case .admitted: waiting[new.id] = new
-                case .queueFull: #expect(waiting.count == 40)
-                case .deadlineUnreachable: break
-                }
-            }
-            if random.below(3) == 0, let victim = waiting.keys.min() {
-                #expect(scheduler.cancel(victim) == true)
-                waiting[victim] = nil
-            }
-            for id in scheduler.expire(now: at(now)) {
-                guard let gone = waiting.removeValue(forKey: id), let deadline = gone.deadline else {
-                    Issue.record("expired a request that does not wait or has no deadline")
-                    continue
-                }
-                #expect(deadline <= at(now))
-            }
-            if random.below(4) == 0, case .run(let batch) = scheduler.next(now: at(now)) {
-                #expect(!batch.isEmpty && batch.count <= 5)
-                let gone = batch.compactMap { waiting.removeValue(forKey: $0) }
-                #expect(gone.count == batch.count)
-                #expect(gone.allSatisfy { ($0.deadline ?? at(.max / millisecond)) > at(now) })
-                let events = gone.map(\.events).reduce(0, +)
-                #expect(events <= 60 || batch.count == 1)
-                scheduler.finished(events: events, nanoseconds: UInt64(events) * 100_000)
-            }
-            #expect(scheduler.depth == waiting.count)
-        }
-        #expect(Set(scheduler.removeAll()) == Set(waiting.keys))
-        #expect(scheduler.depth == 0)
+        var queue = VirtualQueue()
+        #expect(queue.admit(1, events: 100, deadline: 1) == .admitted)
     }
 
     @Test func nobodyStarves_UnderAFloodOfHigherPriority() {
-        var scheduler = scheduler {
+        var queue = VirtualQueue {
             $0.maxQueuedRequests = 1_000
             $0.maxBatchSequences = 1
             $0.priorityAdvantageNanoseconds = 20 * millisecond
         }
-        _ = scheduler.admit(entry(1, arrival: 0, priority: .low), now: at(0))
+        queue.admit(1, arrival: 0, priority: .low)
         var ranAt: UInt64?
         for now in 0..<200 as Range<UInt64> {
             // Two arrive for each that runs.
-            _ = scheduler.admit(entry(2 + 2 * now, arrival: now, priority: .high), now: at(now))
-            _ = scheduler.admit(entry(3 + 2 * now, arrival: now, priority: .high), now: at(now))
-            if scheduler.next(now: at(now)) == .run([1]) {
+            queue.admit(2 + 2 * now, arrival: now, priority: .high)
+            queue.admit(3 + 2 * now, arrival: now, priority: .high)
+            if queue.run(now) == [1] {
                 ranAt = now
                 break
             }
@@ -250,19 +370,4 @@ private func entry(
         // It counts as if it had arrived at 40 ms; by then 80 are before it, one of which runs every millisecond.
         #expect(ranAt.map { $0 <= 90 } == true)
     }
-}
-
-/// A small seeded generator (Steele, Lea, Flood: SplitMix64), so that a failure can be run again.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    mutating func below(_ bound: UInt64) -> UInt64 { next() % bound }
 }

@@ -14,8 +14,10 @@ final class DeviceControl: Sendable {
         var score: Float = 1
         /// As a device does whose scores are all NaN.
         var selectsNothing = false
-        /// Histories of each batch that was computed.
+        /// Events of each batch that was computed, without those that were cached.
         var batches: [[[Int32]]] = []
+        /// How many rows of each sequence were.
+        var cached: [[Int]] = []
     }
 
     let state = Mutex(State())
@@ -30,6 +32,7 @@ final class DeviceControl: Sendable {
     }
 
     var batches: [[[Int32]]] { state.withLock { $0.batches } }
+    var cached: [[Int]] { state.withLock { $0.cached } }
 }
 
 final class StubDevice: Device {
@@ -62,7 +65,23 @@ final class StubDevice: Device {
         normalization: Normalization?,
         eligible: [UInt64]
     ) throws(ComputeError) -> any CatalogueWeights { throw ComputeError(.unsupported, "stub") }
+    func makeKeyValuePages(_ shape: KeyValueShape, byteCount: Int) throws(ComputeError) -> any KeyValuePages {
+        StubPages(shape: shape, pageCount: byteCount)
+    }
     func makeStream() throws(ComputeError) -> any Compute.Stream { StubStream(control) }
+}
+
+/// Pages of four rows and one byte.
+final class StubPages: KeyValuePages {
+    let shape: KeyValueShape
+    let pageRows = 4
+    let pageCount: Int
+    let pageByteCount = 1
+
+    init(shape: KeyValueShape, pageCount: Int) {
+        self.shape = shape
+        self.pageCount = pageCount
+    }
 }
 
 final class StubCatalogue: CatalogueWeights {
@@ -78,9 +97,14 @@ final class StubCatalogue: CatalogueWeights {
 final class StubModel: DecoderModel {
     let window: Int
     let catalogue: any CatalogueWeights
+    let prefixReuse: PrefixReuse
 
-    init(window: Int, rows: Int) {
+    init(window: Int, rows: Int, keepsRows: Bool = false) {
         self.window = window
+        prefixReuse =
+            keepsRows
+            ? .exact(KeyValueShape(layers: 1, heads: 1, keyColumns: 1, valueColumns: 1), dependsOnNextTime: true)
+            : .none(reason: "nothing is computed")
         catalogue = StubCatalogue(rows: rows)
     }
 
@@ -88,7 +112,11 @@ final class StubModel: DecoderModel {
         let histories = (0..<batch.layout.count).map { sequence in
             Array(batch.items[Int(batch.layout.offsets[sequence])..<Int(batch.layout.offsets[sequence + 1])])
         }
-        (stream as? StubStream)?.control.state.withLock { $0.batches.append(histories) }
+        let cached = batch.cached?.sequences.map(\.rows) ?? Array(repeating: 0, count: batch.layout.count)
+        (stream as? StubStream)?.control.state.withLock {
+            $0.batches.append(histories)
+            $0.cached.append(cached)
+        }
         return Tensor(address: DeviceAddress(bits: 0), dtype: .float32, rows: batch.layout.count, columns: 1)
     }
 }
@@ -115,6 +143,7 @@ final class StubStream: Compute.Stream {
     func hstuAttention(_ operation: HSTUAttentionOperation) throws(ComputeError) {}
     func softmaxAttention(_ operation: SoftmaxAttentionOperation) throws(ComputeError) {}
     func rotate(_ operation: RotateOperation) throws(ComputeError) {}
+    func store(_ operation: StoreOperation) throws(ComputeError) {}
     func zeroRows(_ tensor: Tensor, rows: [Int32]) throws(ComputeError) {}
 
     func selectTopK(_ operation: TopKOperation) throws(ComputeError) -> TopKTicket {

@@ -171,7 +171,7 @@ import Testing
 
     @Test func adminListener_AnswersWhileTheCallersAreDrained() throws {
         let server = try RunningServer(
-            environment: ["GENREC_ADMIN_LISTEN": "127.0.0.1:0", "GENREC_SCHEDULER_MAX_WAIT_US": "1000000"]
+            environment: ["GENREC_ADMIN_LISTEN": "127.0.0.1:0", "GENREC_SCHEDULER_MIN_WAIT_US": "1000000"]
         )
         let admin = try TestConnection(port: try #require(server.adminPort))
         let connection = try server.connect()

@@ -69,7 +69,7 @@ import Testing
 
     @Test func fullQueue_RefusesTheRequestsThatFindNoRoom_AndNoOthers() throws {
         let server = try RunningServer(
-            environment: ["GENREC_SCHEDULER_MAX_QUEUED_REQUESTS": "2", "GENREC_SCHEDULER_MAX_WAIT_US": "1000000"]
+            environment: ["GENREC_SCHEDULER_MAX_QUEUED_REQUESTS": "2", "GENREC_SCHEDULER_MIN_WAIT_US": "1000000"]
         )
         defer { server.stop() }
         let request = "{\"history\":\(Self.history),\"k\":1}"
@@ -79,7 +79,7 @@ import Testing
     }
 
     @Test func deadlineOfTheHeader_HoldsForEveryRequest() throws {
-        let server = try RunningServer(environment: ["GENREC_SCHEDULER_MAX_WAIT_US": "1000000"])
+        let server = try RunningServer(environment: ["GENREC_SCHEDULER_MIN_WAIT_US": "1000000"])
         defer { server.stop() }
         let request = "{\"history\":\(Self.history),\"k\":1,\"deadline_ms\":60000}"
         let reply = try server.connect().post(
@@ -91,7 +91,7 @@ import Testing
     }
 
     @Test func clientThatGoesAway_CancelsAllItsRequests() throws {
-        let server = try RunningServer(environment: ["GENREC_SCHEDULER_MAX_WAIT_US": "1000000"])
+        let server = try RunningServer(environment: ["GENREC_SCHEDULER_MIN_WAIT_US": "1000000"])
         defer { server.stop() }
         let watcher = try server.connect()
         let body = Self.batch(Array(repeating: "{\"history\":\(Self.history),\"k\":1}", count: 3))

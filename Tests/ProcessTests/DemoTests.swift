@@ -71,7 +71,7 @@ struct DemoCases: Decodable {
             // Long enough a wait that what is sent together is computed together.
             let server = try RunningServer(
                 ["--threads", threads],
-                environment: ["GENREC_SCHEDULER_MAX_WAIT_US": "100000"]
+                environment: ["GENREC_SCHEDULER_MIN_WAIT_US": "100000"]
             )
             defer { server.stop() }
             answers.insert(try itemsPart(of: try server.connect().recommend(body)))

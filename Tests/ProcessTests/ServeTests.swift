@@ -270,7 +270,7 @@ import Testing
     }
 
     @Test func drain_FinishesWhatHasBegun_ThenEndsWithZero() throws {
-        let server = try RunningServer(environment: ["GENREC_SCHEDULER_MAX_WAIT_US": "1000000"])
+        let server = try RunningServer(environment: ["GENREC_SCHEDULER_MIN_WAIT_US": "1000000"])
         let connection = try server.connect()
         let idle = try server.connect()
         _ = try idle.get("/health/live")

@@ -75,7 +75,7 @@ import Testing
 
     @Test func engineThatRefuses_AnswersAStreamWithItsStatus() throws {
         // A batch waits longer for company than the request has time.
-        let server = try RunningServer(environment: ["GENREC_SCHEDULER_MAX_WAIT_US": "1000000"])
+        let server = try RunningServer(environment: ["GENREC_SCHEDULER_MIN_WAIT_US": "1000000"])
         defer { server.stop() }
         let reply = try server.connect().recommend(Self.body(",\"stream\":true,\"deadline_ms\":50"))
         #expect([429, 504].contains(reply.status))

@@ -31,6 +31,8 @@ int gk_isa_is_available(gk_isa isa);
 enum {
     /// Floats of a vector, and query rows of an attention tile.
     gk_lanes = 16,
+    /// Rows of a page of keys and values: keys are the lanes of a vector in it.
+    gk_page_rows = 16,
     /// Keys whose scores are held between the two halves of attention.
     gk_key_block = 128,
     /// Entries of a padded time bias: more than the buckets that a 64-bit time can reach (0 ... 145).
@@ -363,6 +365,29 @@ void gk_attention_plan(
 /// Floats of scratch a worker for sequences of up to `longest` rows.
 size_t gk_attention_scratch(const gk_attention *job, size_t longest);
 void gk_attention_run(const void *job, size_t index, size_t worker);
+
+// MARK: Pages
+
+/// Rows that one page receives.
+typedef struct gk_page_copy {
+    int32_t page;
+    /// The first row's place in the page, how many there are (1 ... gk_page_rows), and the row of the batch it is.
+    uint32_t first, count, row;
+} gk_page_copy;
+
+/// Copies rows of one layer into pages; a task is a part. A page of the layer holds of each head the keys as (key_columns,
+/// gk_page_rows) and then the values as (gk_page_rows, value_columns).
+typedef struct gk_page_copies {
+    /// No two of them write the same page.
+    const gk_page_copy *parts;
+    const float *key; size_t key_stride;
+    const float *value; size_t value_stride;
+    /// Page 0 of the layer, and the floats from one page to the next.
+    float *pages; size_t page_floats;
+    size_t heads, key_columns, value_columns;
+} gk_page_copies;
+
+void gk_page_copies_run(const void *job, size_t index, size_t worker);
 
 // MARK: Top-k
 

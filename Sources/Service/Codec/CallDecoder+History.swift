@@ -6,6 +6,7 @@ extension CallDecoder {
     mutating func readHistory() throws(JSONError) -> RecommendCall.History {
         rows.removeAll(keepingCapacity: true)
         timestamps.removeAll(keepingCapacity: true)
+        actions.removeAll(keepingCapacity: true)
         // An event has some ten bytes in its shortest useful form; for most bodies the arrays grow no more after this.
         rows.reserveCapacity(min(limits.maxHistory, reader.remainingCount / 8))
         let hasTimestamps: Bool
@@ -26,8 +27,9 @@ extension CallDecoder {
         while try reader.nextElement() {
             let index = rows.count
             try checkLength("history", index)
-            let (row, timestamp) = try readEvent(index)
+            let (row, timestamp, action) = try readEvent(index)
             rows.append(row)
+            noteAction(action, of: index)
             if index == 0 {
                 hasTimestamps = timestamp != nil
                 if hasTimestamps { timestamps.reserveCapacity(rows.capacity) }
@@ -47,9 +49,12 @@ extension CallDecoder {
         return hasTimestamps
     }
 
-    private mutating func readEvent(_ index: Int) throws(JSONError) -> (row: Int32, timestamp: Int64?) {
+    private mutating func readEvent(
+        _ index: Int
+    ) throws(JSONError) -> (row: Int32, timestamp: Int64?, action: UInt64) {
         var row: Int32?
         var timestamp: Int64?
+        var action: UInt64 = 0
         var fields = FieldSet<EventField>()
         try beginObject("history[\(index)]")
         while let field = try nextField(&fields, in: "history[\(index)]") {
@@ -58,11 +63,11 @@ extension CallDecoder {
             case .timestamp:
                 if try reader.readNull() { continue }
                 timestamp = try readTimestamp("history[\(index)].timestamp")
-            case .action: try readAction("history[\(index)].action")
+            case .action: action = try readAction("history[\(index)].action")
             }
         }
         guard let row else { throw unusable("history[\(index)].item is missing") }
-        return (row, timestamp)
+        return (row, timestamp, action)
     }
 
     // MARK: Columns
@@ -119,7 +124,7 @@ extension CallDecoder {
         try beginArray("history.actions")
         while try reader.nextElement() {
             try checkLength("history.actions", count)
-            try readAction("history.actions[\(count)]")
+            noteAction(try readAction("history.actions[\(count)]"), of: count)
             count += 1
         }
         return count
@@ -137,13 +142,36 @@ extension CallDecoder {
         guard count < limits.maxHistory else { throw unusable("\(path) has more than \(limits.maxHistory) events") }
     }
 
-    private mutating func readAction(_ path: @autoclosure () -> String) throws(JSONError) {
+    /// A fingerprint of an action: equal for equal ones, and hardly ever for others; 0 for none.
+    private mutating func readAction(_ path: @autoclosure () -> String) throws(JSONError) -> UInt64 {
         switch try reader.peek() {
-        case .null: _ = try reader.readNull()
-        case .string: _ = try reader.readString()
-        case .number where try reader.readNumber().wholeValue != nil: break
-        default: throw unusable("\(path()) must be a string or an integer")
+        case .null:
+            _ = try reader.readNull()
+            return 0
+        case .string:
+            return Self.fingerprint(try reader.readString().utf8, seed: 1)
+        case .number:
+            guard let value = try reader.readNumber().wholeValue else { break }
+            return withUnsafeBytes(of: value.littleEndian) { bytes in
+                bytes.withMemoryRebound(to: UInt8.self) { Self.fingerprint($0, seed: 2) }
+            }
+        default: break
         }
+        throw unusable("\(path()) must be a string or an integer")
+    }
+
+    /// FNV-1a of 64 bits (draft-eastlake-fnv, section 2); never 0.
+    private static func fingerprint(_ bytes: UnsafeBufferPointer<UInt8>, seed: UInt64) -> UInt64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325 ^ seed
+        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        return max(hash, 1)
+    }
+
+    /// Actions are kept from the first event that has one.
+    private mutating func noteAction(_ action: UInt64, of index: Int) {
+        guard action != 0 || !actions.isEmpty else { return }
+        while actions.count < index { actions.append(0) }
+        actions.append(action)
     }
 
     /// The history that was read, without its unknown items. The copies have exactly the size they need, because they live as
@@ -159,6 +187,10 @@ extension CallDecoder {
             known.reserveCapacity(knownCount)
             for (row, timestamp) in zip(rows, timestamps) where row != unknownRow { known.append(timestamp) }
             history.timestamps = known
+        }
+        if !actions.isEmpty {
+            history.actions.reserveCapacity(knownCount)
+            for (row, action) in zip(rows, actions) where row != unknownRow { history.actions.append(action) }
         }
         return history
     }

@@ -12,6 +12,7 @@ struct CallDecoder<Items: ItemLookup>: ~Copyable {
     /// The history being read, unknown items as `unknownRow`; kept from call to call, so that a batch grows it once.
     var rows: [Int32] = []
     var timestamps: [Int64] = []
+    var actions: [UInt64] = []
 
     init(_ reader: consuming JSONReader, items: Items, limits: CallLimits) {
         self.reader = reader

@@ -34,6 +34,8 @@ package struct RecommendCall: Sendable, Equatable {
         package var rows: [Int32] = []
         /// When each of `rows` happened, in seconds since the epoch, never decreasing; nil when the caller gave no times.
         package var timestamps: [Int64]?
+        /// A fingerprint of what was done with each of `rows`, 0 where nothing is said; empty when no event says anything.
+        package var actions: [UInt64] = []
         /// How many events the caller sent, with those of unknown items.
         package var eventCount = 0
 

@@ -151,6 +151,10 @@ extension RecommendCodec {
         writer.integer(reply.historyUsed)
         writer.key("history_cached")
         writer.integer(reply.historyCached)
+        if let start = reply.historyStart {
+            writer.key("history_start")
+            writer.integer(start)
+        }
         writer.key("unknown_items")
         writer.integer(reply.unknownItems)
         writer.key("exhausted")

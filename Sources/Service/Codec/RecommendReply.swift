@@ -13,6 +13,8 @@ package struct RecommendReply: Sendable, Equatable {
     package var historyUsed: Int
     /// How many of them came from the user's cached state.
     package var historyCached: Int
+    /// Index of the first of them among the known events; nil where the window does not move by strides.
+    package var historyStart: Int?
     /// How many ids of the call the catalogue does not know.
     package var unknownItems: Int
     /// Whether fewer items were eligible than asked for.
@@ -28,6 +30,7 @@ package struct RecommendReply: Sendable, Equatable {
         source: Source,
         historyUsed: Int,
         historyCached: Int,
+        historyStart: Int? = nil,
         unknownItems: Int,
         exhausted: Bool,
         timing: Timing
@@ -40,6 +43,7 @@ package struct RecommendReply: Sendable, Equatable {
         self.source = source
         self.historyUsed = historyUsed
         self.historyCached = historyCached
+        self.historyStart = historyStart
         self.unknownItems = unknownItems
         self.exhausted = exhausted
         self.timing = timing

@@ -20,6 +20,8 @@ package struct ServiceConfiguration: Sendable {
     package var tls: TLSSettings?
     package var compute: ComputeSettings
     package var scheduler: SchedulerConfiguration
+    /// What is kept of users from one request to the next.
+    package var cache: CacheConfiguration
     /// What one request may ask for.
     package var limits: CallLimits
     /// How long what has begun may take to end once the server is asked to stop.
@@ -51,6 +53,7 @@ package struct ServiceConfiguration: Sendable {
         tls = try TLSSettings(reader, addresses: addresses)
         compute = try Self.compute(reader)
         scheduler = try Self.scheduler(reader)
+        cache = try Self.cache(reader)
         limits = try Self.limits(reader)
         drainTimeoutNanoseconds =
             1_000_000 * UInt64(try reader.integer("drain.timeout_ms", default: 30_000, in: 0...3_600_000))
@@ -152,11 +155,27 @@ package struct ServiceConfiguration: Sendable {
             default: scheduler.maxBatchEvents,
             in: 1...1_048_576
         )
+        scheduler.prefillChunkEvents = try reader.integer(
+            "scheduler.prefill_chunk_events",
+            default: scheduler.prefillChunkEvents,
+            in: 1...1_048_576
+        )
+        scheduler.maxQueuedNanoseconds =
+            1_000_000 * UInt64(try reader.integer("scheduler.max_queued_ms", default: 30_000, in: 0...3_600_000))
+        scheduler.minWaitNanoseconds =
+            1_000 * UInt64(try reader.integer("scheduler.min_wait_us", default: 0, in: 0...1_000_000))
         scheduler.maxWaitNanoseconds =
-            1_000 * UInt64(try reader.integer("scheduler.max_wait_us", default: 0, in: 0...1_000_000))
+            1_000 * UInt64(try reader.integer("scheduler.max_wait_us", default: 2_000, in: 0...1_000_000))
         scheduler.priorityAdvantageNanoseconds =
             1_000_000 * UInt64(try reader.integer("scheduler.priority_advantage_ms", default: 500, in: 0...60_000))
         return scheduler
+    }
+
+    private static func cache(_ reader: ConfigurationReader) throws -> CacheConfiguration {
+        var cache = CacheConfiguration()
+        cache.byteCount = try reader.integer("cache.bytes", default: cache.byteCount, in: 0...1_099_511_627_776)
+        cache.windowStride = try reader.integer("cache.window_stride", default: 0, in: 0...65_536)
+        return cache
     }
 
     private static func limits(_ reader: ConfigurationReader) throws -> CallLimits {

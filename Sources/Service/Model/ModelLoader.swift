@@ -10,6 +10,7 @@ final class ModelLoader: Sendable {
     private let directory: String
     private let compute: ComputeSettings
     private let scheduler: SchedulerConfiguration
+    private let cache: CacheConfiguration
     private let logger: Logger
     private let life: Lifecycle
 
@@ -17,6 +18,7 @@ final class ModelLoader: Sendable {
         self.directory = directory
         compute = configuration.compute
         scheduler = configuration.scheduler
+        cache = configuration.cache
         self.logger = logger
         self.life = life
     }
@@ -35,7 +37,13 @@ final class ModelLoader: Sendable {
     ) -> ServedModel {
         let observer = ServiceObserver(metrics: metrics, logger: logger, loaded: loaded)
         let window = bundle.architecture.configuration.maxSequenceLength
-        let engine = Engine(scheduler, window: window, catalogue: bundle.catalogue, observer: observer)
+        let engine = Engine(
+            scheduler,
+            cache: cache,
+            window: window,
+            catalogue: bundle.catalogue,
+            observer: observer
+        )
         return ServedModel(bundle: bundle, engine: engine)
     }
 

@@ -181,12 +181,24 @@ struct ContractSchemas {
         let items: JSONLiteral = [
             "type": "array", "maxItems": .integer(limits.maxK), "items": Self.reference("ScoredItem"),
         ]
-        return Self.object(Self.identity + [("items", items)] + outcome, required: nil)
+        return Self.replyObject(Self.identity + [("items", items)] + outcome)
     }
 
     private var streamEnd: JSONLiteral {
-        Self.object([("done", ["const": true])] + Self.identity + outcome, required: nil)
+        Self.replyObject([("done", ["const": true])] + Self.identity + outcome)
     }
+
+    /// All members are there but the one that depends on the server's settings.
+    private static func replyObject(_ members: [(key: String, value: JSONLiteral)]) -> JSONLiteral {
+        object(members + [("history_start", historyStart)], required: members.map(\.key))
+    }
+
+    private static let historyStart: JSONLiteral = [
+        "type": "integer", "minimum": 0,
+        "description": """
+        Where the window moves by strides: index of the first used event among the known ones.
+        """,
+    ]
 
     private static let identity: [(key: String, value: JSONLiteral)] = [
         ("request_id", requestID), ("model", reference("Model")),
@@ -202,7 +214,13 @@ struct ContractSchemas {
                     "description": "Known events that the model saw: the newest, as many as its window holds.",
                 ]
             ),
-            ("history_cached", ["type": "integer", "minimum": 0, "maximum": .integer(limits.maxHistory)]),
+            (
+                "history_cached",
+                [
+                    "type": "integer", "minimum": 0, "maximum": .integer(limits.maxHistory),
+                    "description": "How many of them did not have to be computed.",
+                ]
+            ),
             ("unknown_items", Self.count),
             ("exhausted", ["type": "boolean", "description": "Fewer items were eligible than asked for."]),
             ("timing_ms", Self.reference("Timing")),
@@ -236,8 +254,37 @@ struct ContractSchemas {
     )
 
     private static let dropped = object(
-        [("user_id", userID), ("dropped", object([("entries", count), ("bytes", count)], required: nil))],
+        [
+            ("user_id", userID),
+            (
+                "dropped",
+                object(
+                    [
+                        ("entries", count), ("events", count), ("bytes", count),
+                        (
+                            "in_flight",
+                            [
+                                "type": "integer", "minimum": 0,
+                                "description":
+                                    "Requests that wait or are being computed: nothing of them will be kept.",
+                            ]
+                        ),
+                    ],
+                    required: nil
+                )
+            ),
+        ],
         required: nil
+    )
+
+    private static let prefixCache = object(
+        [
+            ("reuse", ["enum": ["exact", "none"]]),
+            ("reason", ["type": "string", "description": "Why nothing is used again."]),
+            ("bytes", ["type": "integer", "minimum": 0, "description": "For the rows of all users."]),
+            ("page_rows", count), ("bytes_per_event", count),
+        ],
+        required: ["reuse"]
     )
 
     private static let models = object(
@@ -252,7 +299,7 @@ struct ContractSchemas {
             ("parameters", count), ("catalogue_size", count), ("window", count), ("state", ["type": "string"]),
             ("device", ["type": "string"]), ("instruction_set", ["type": "string"]), ("dtype", ["type": "string"]),
             ("threads", ["type": "integer", "minimum": 1]),
-            ("configuration", ["type": "object"]), ("cache_bytes_per_event", count),
+            ("configuration", ["type": "object"]), ("cache_bytes_per_event", count), ("prefix_cache", prefixCache),
             (
                 "operations_per_request",
                 object(

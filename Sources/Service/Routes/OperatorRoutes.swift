@@ -138,6 +138,7 @@ extension ServedModel {
         writer.endObject()
         writer.key("cache_bytes_per_event")
         writer.integer(configuration.cacheBytesPerEvent(.float32))
+        if let cache = engine.prefixCache { write(cache, to: &writer) }
         let phase = engine.phase
         if case .ready(let device) = phase {
             writer.key("device")
@@ -151,6 +152,28 @@ extension ServedModel {
         }
         writer.key("state")
         writer.string(phase.reason)
+        writer.endObject()
+    }
+
+    /// Whether rows of users' histories are used again, and in what.
+    private func write(_ cache: PrefixCacheDescription, to writer: inout JSONWriter) {
+        writer.key("prefix_cache")
+        writer.beginObject()
+        writer.key("reuse")
+        switch cache {
+        case .none(let reason):
+            writer.string("none")
+            writer.key("reason")
+            writer.string(reason)
+        case .exact(let pool):
+            writer.string("exact")
+            writer.key("bytes")
+            writer.integer(pool.byteCount)
+            writer.key("page_rows")
+            writer.integer(pool.pageRows)
+            writer.key("bytes_per_event")
+            writer.integer(pool.bytesPerEvent)
+        }
         writer.endObject()
     }
 }

@@ -209,8 +209,10 @@ extension RecommendationRequest {
             case .low: .low
             }
         self.init(
+            userID: call.userID,
             history: call.history.rows,
             timestamps: call.history.timestamps,
+            actions: call.history.actions,
             requestTime: call.requestTime ?? Int64(time(nil)),
             count: call.k,
             mode: RecommendationMode(call),
@@ -256,7 +258,8 @@ extension RecommendReply {
             scores: recommendation.items.map(\.score),
             source: recommendation.source == .model ? .model : .popularity,
             historyUsed: recommendation.historyUsed,
-            historyCached: 0,
+            historyCached: recommendation.historyCached,
+            historyStart: recommendation.historyStart,
             unknownItems: unknownItems,
             exhausted: recommendation.exhausted,
             timing: Timing(

@@ -1,10 +1,11 @@
 // `DELETE /users/{user_id}`: forgets what is held for a user.
 
+internal import Engine
 internal import HTTP
 
 extension RequestHandler {
-    /// Says what was dropped, also when that is nothing. This version keeps nothing of a user from one request to the next:
-    /// there is no cache, and logs and metrics name nobody.
+    /// Says what was dropped, also when that is nothing. Beside the cache nothing is held of a user: logs and metrics name
+    /// nobody.
     func userReply(_ head: HTTPRequestHead) -> HTTPResponse {
         let requestID = requestIDs.id(for: head)
         let userID: String
@@ -13,6 +14,7 @@ extension RequestHandler {
         } catch {
             return problem(error.status, error.detail, .user, requestID)
         }
+        let dropped = models.current.engine.forget(userID)
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("user_id")
@@ -20,9 +22,13 @@ extension RequestHandler {
         writer.key("dropped")
         writer.beginObject()
         writer.key("entries")
-        writer.integer(0)
+        writer.integer(dropped.entries)
+        writer.key("events")
+        writer.integer(dropped.events)
         writer.key("bytes")
-        writer.integer(0)
+        writer.integer(dropped.bytes)
+        writer.key("in_flight")
+        writer.integer(dropped.inFlight)
         writer.endObject()
         writer.endObject()
         return json(200, writer.bytes, .user, requestID)

@@ -1,0 +1,77 @@
+// Keeping keys and values: the batch's own rows of one layer go into pages, where later batches find them.
+
+internal import CKernels
+package import Compute
+
+extension CPUStream {
+    package func store(_ operation: StoreOperation) throws(ComputeError) {
+        let layout = operation.layout
+        let shape = operation.prefix.cached.pages.shape
+        let (keyWidth, tooWide) = shape.heads.multipliedReportingOverflow(by: shape.keyColumns)
+        let (valueWidth, tooLong) = shape.heads.multipliedReportingOverflow(by: shape.valueColumns)
+        guard !tooWide, !tooLong else {
+            throw ComputeError(.invalidArgument, "store: pages of \(shape) cannot be")
+        }
+        try operation.key.require(.float32, rows: layout.rows, columns: keyWidth, in: "store", as: "key")
+        try operation.value.require(.float32, rows: layout.rows, columns: valueWidth, in: "store", as: "value")
+        let prefix = try CheckedPrefix(
+            operation.prefix,
+            layout,
+            heads: shape.heads,
+            keyColumns: shape.keyColumns,
+            valueColumns: shape.valueColumns,
+            of: device,
+            in: "store"
+        )
+
+        let mark = arena.mark
+        defer { arena.release(to: mark) }
+        let parts = try storedParts(prefix, layout)
+        guard !parts.isEmpty else { return }
+        let copies = try allocate(byteCount: parts.count * MemoryLayout<gk_page_copy>.stride)
+            .assumingMemoryBound(to: gk_page_copy.self)
+        for (index, part) in parts.enumerated() { copies[index] = part }
+        var job = gk_page_copies()
+        job.parts = UnsafePointer(copies)
+        job.key = UnsafePointer(operation.key.floats)
+        job.key_stride = operation.key.rowStride
+        job.value = UnsafePointer(operation.value.floats)
+        job.value_stride = operation.value.rowStride
+        job.pages = prefix.pages.floats(layer: prefix.layer)
+        job.page_floats = prefix.pages.pageFloats
+        job.heads = shape.heads
+        job.key_columns = shape.keyColumns
+        job.value_columns = shape.valueColumns
+        withExtendedLifetime(prefix.pages) {
+            device.pool.run(gk_page_copies_run, job: &job, count: parts.count)
+        }
+    }
+
+    /// The rows that are stored, page by page. Throws where two sequences write to one page.
+    private func storedParts(_ prefix: CheckedPrefix, _ layout: Jagged) throws(ComputeError) -> [gk_page_copy] {
+        var parts: [gk_page_copy] = []
+        for (number, sequence) in prefix.sequences.enumerated() where sequence.storesRows {
+            var row = Int(layout.offsets[number])
+            var slot = sequence.rows
+            while row < Int(layout.offsets[number + 1]) {
+                let first = slot % prefix.pages.pageRows
+                let count = min(prefix.pages.pageRows - first, Int(layout.offsets[number + 1]) - row)
+                parts.append(
+                    gk_page_copy(
+                        page: sequence.pages[slot / prefix.pages.pageRows],
+                        first: UInt32(first),
+                        count: UInt32(count),
+                        row: UInt32(row)
+                    )
+                )
+                row += count
+                slot += count
+            }
+        }
+        let written = parts.map(\.page).sorted()
+        for (page, next) in zip(written, written.dropFirst()) where page == next {
+            throw ComputeError(.invalidArgument, "store: page \(page) is to be written twice")
+        }
+        return parts
+    }
+}

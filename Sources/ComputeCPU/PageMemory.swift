@@ -1,0 +1,37 @@
+// Memory for a pool of pages: reserved at once, taken from the system page by page as it is first written.
+
+internal import Compute
+internal import Glibc
+
+/// A block of zeros that is resident only where it has been written. Counts itself in its device's memory.
+final class PageMemory {
+    /// More than the address space of a process holds.
+    private static let tooManyBytes = 1 << 47
+
+    private let base: UnsafeMutableRawPointer
+    private let byteCount: Int
+    private let account: MemoryAccount
+
+    init(byteCount: Int, account: MemoryAccount) throws(ComputeError) {
+        // No swap is reserved: what is never written must cost nothing, whatever the system's policy of overcommitment is.
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+        guard byteCount < Self.tooManyBytes,
+            let base = mmap(nil, byteCount, PROT_READ | PROT_WRITE, flags, -1, 0),
+            base != MAP_FAILED
+        else {
+            throw ComputeError(.outOfMemory, "there is no memory for \(byteCount) bytes of key and value pages")
+        }
+        self.base = base
+        self.byteCount = byteCount
+        self.account = account
+        account.memory.pageBytes += byteCount
+    }
+
+    deinit {
+        munmap(base, byteCount)
+        account.memory.pageBytes -= byteCount
+    }
+
+    /// The block as floats. It has no other type while this is used.
+    var floats: UnsafeMutablePointer<Float> { base.assumingMemoryBound(to: Float.self) }
+}

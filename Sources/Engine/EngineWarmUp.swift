@@ -1,0 +1,60 @@
+// The batches that run before the first caller comes.
+
+internal import Compute
+internal import Models
+internal import Synchronization
+
+extension Engine {
+    /// Runs batches of the kinds that will come, so that memory is there, code is loaded, and admission can judge: long and
+    /// short histories, one and several together, with and without a selection, and a step on many cached rows. Each runs
+    /// twice; the first run pays for first use, the second tells the service time.
+    func warmUp(_ executor: BatchExecutor) throws(ComputeError) {
+        guard let row = catalogue.popularityOrder.first else { return }
+        var pool: PrefixCacheDescription.Pool?
+        if case .exact(let description) = executor.prefixCache { pool = description }
+        let limit = state.withLock { $0.scheduler.configuration.eventLimit(isDivisible: pool != nil) }
+        let longest = pool == nil ? executor.window : min(executor.window, limit)
+        func pass(_ length: Int, cached: Int = 0, asks: Bool = true) -> Pass {
+            let request = RecommendationRequest(
+                history: Array(repeating: row, count: cached + length),
+                timestamps: Array(repeating: 0, count: cached + length),
+                requestTime: 0,
+                count: 1,
+                arrival: .now()
+            )
+            let pages = pool.map { (cached + $0.pageRows - 1) / $0.pageRows } ?? 0
+            return Pass(
+                history: UsedHistory(
+                    start: 0,
+                    items: request.history,
+                    timestamps: request.timestamps,
+                    followingTime: 0
+                ),
+                rows: cached..<cached + length,
+                cached: cached == 0
+                    ? .none : PagedSequence(rows: cached, pages: (0..<Int32(pages)).map(\.self), storesRows: false),
+                asks: asks ? request : nil
+            )
+        }
+        var batches = [
+            [pass(1)], [pass(longest)], [pass(longest, asks: false)], [pass((longest + 3) / 4)],
+            Array(repeating: pass((longest + 7) / 8), count: 4), Array(repeating: pass(1), count: 8),
+        ]
+        if let pool {
+            // Nothing has been stored yet: what the pages hold is of no importance to how long it takes.
+            let cached = min(executor.window - 1, (pool.pageCount - 1) * pool.pageRows)
+            if cached > 0 {
+                batches.append([pass(1, cached: cached)])
+                batches.append([pass(min(longest, executor.window - cached / 2), cached: cached / 2)])
+            }
+        }
+        for batch in batches where batch.allSatisfy({ !$0.rows.isEmpty }) {
+            _ = try executor.run(batch)
+            let (_, durations) = try executor.run(batch)
+            let work = batch.reduce(into: ComputeWork()) { $0 += $1.work }
+            state.withLock {
+                $0.scheduler.serviceTime.calibrate(work, nanoseconds: durations.prefill + durations.topK)
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+// A computation on its way through the engine, and everyone who waits for it. A pure value, kept behind the engine's lock.
+
+internal import Compute
+
+/// What one or more callers have asked for: the same thing, so that it is computed once.
+struct Job: Sendable {
+    /// One of those who wait. Each has its own deadline and is told the items by itself.
+    struct Caller: Sendable {
+        let request: Scheduler.Request
+        let itemGenerated: Engine.ItemHandler?
+        let completion: Engine.Completion
+    }
+
+    let request: RecommendationRequest
+    /// Equal for requests that ask the same, and for hardly any others.
+    let fingerprint: UInt64
+    var callers: [Caller]
+    var generation: Generation
+    /// The part of the caller's own history that the model sees.
+    let history: UsedHistory
+    /// What the next pass sees: with what was generated at its end.
+    private(set) var seen: UsedHistory
+    let hashes: PrefixHashes?
+    /// Whether what is computed may serve later requests.
+    var keeps: Bool
+    /// Where its rows are. nil before the first pass, and where there is no room: then every pass computes all rows.
+    private(set) var lease: UserCache.Lease?
+    /// Whether the cache has been asked.
+    private(set) var isPrepared = false
+    /// The first so many rows of `seen` need not be computed.
+    private(set) var rows = 0
+    var isRunning = false
+
+    /// When its first pass began.
+    var start: Instant?
+    var historyCached = 0
+    var prefillNanoseconds: UInt64 = 0
+    var decodeNanoseconds: UInt64 = 0
+    /// Its share of the device's time.
+    var deviceNanoseconds: UInt64 = 0
+
+    init(
+        _ request: RecommendationRequest,
+        history: UsedHistory,
+        hashes: PrefixHashes,
+        fingerprint: UInt64,
+        caller: Caller
+    ) {
+        self.request = request
+        self.history = history
+        self.hashes = request.userID == nil ? hashes : nil
+        self.fingerprint = fingerprint
+        callers = [caller]
+        generation = Generation(request)
+        seen = history
+        keeps = true
+    }
+
+    /// Rows of the next pass, if it computes all there are.
+    var neededRows: Int { seen.count - rows }
+    /// Whether they can be computed in parts.
+    var isDivisible: Bool { lease?.storesRows ?? false }
+    /// How far it has come, for whoever goes away.
+    var stage: CancellationStage {
+        if isRunning { return .computing }
+        guard start != nil else { return .queued }
+        return generation.items.isEmpty ? .prefill : .decode
+    }
+
+    /// What it has still to compute.
+    ///
+    /// - Parameter predicted: before the first pass: what the cache would save if it ran now, and whether rows can be stored.
+    func demand(_ window: HistoryWindow, predicted: (rows: Int, storesRows: Bool)? = nil) -> Scheduler.Demand {
+        let rows = predicted?.rows ?? rows
+        let storesRows = predicted?.storesRows ?? isDivisible
+        var steps = 0
+        if case .sequence = request.mode { steps = max(0, request.count - generation.items.count - 1) }
+        let known = request.history.count + generation.items.count
+        let isStill = storesRows && window.start(of: known + 1) == seen.start
+        let step = isStill ? seen.count..<seen.count + 1 : 0..<min(seen.count + 1, window.length)
+        return Scheduler.Demand(
+            work: ComputeWork(rows: rows..<seen.count, asks: true),
+            isDivisible: storesRows,
+            steps: seen.count == 0 ? 0 : steps,
+            stepWork: ComputeWork(rows: step, asks: true),
+            isStep: storesRows && !generation.items.isEmpty && seen.count - rows == 1
+        )
+    }
+
+    /// Asks the cache, before the first pass.
+    mutating func prepare(_ cache: inout UserCache?) {
+        guard !isPrepared else { return }
+        isPrepared = true
+        guard seen.count > 0 else { return }
+        lease = cache?.checkOut(seen, owner: keeps ? request.userID : nil, hashes: hashes, keeps: keeps)
+        rows = lease?.rows ?? 0
+        historyCached = rows
+    }
+
+    /// The pass that computes the next `count` rows.
+    func pass(_ count: Int) -> Pass {
+        let end = rows + count
+        return Pass(
+            history: seen,
+            rows: rows..<end,
+            cached: lease.map { PagedSequence(rows: rows, pages: $0.pages, storesRows: $0.storesRows) } ?? .none,
+            asks: end == seen.count ? generation.next : nil
+        )
+    }
+
+    /// Notes that rows have been computed.
+    mutating func computed(through end: Int) {
+        if isDivisible { rows = end }
+    }
+
+    /// Lets the model see what was generated: one more row, or, where the window moves on, another history.
+    mutating func generated(_ window: HistoryWindow, _ cache: inout UserCache?) {
+        let next = generation.next
+        if window.start(of: next.history.count) == seen.start {
+            guard let item = next.history.last else { return }
+            seen.items.append(item)
+            seen.timestamps?.append(next.requestTime)
+            if !seen.actions.isEmpty { seen.actions.append(0) }
+            if var lease, lease.storesRows {
+                _ = cache?.extend(&lease, to: seen.count)
+                self.lease = lease
+            }
+        } else {
+            release(to: &cache)
+            seen = UsedHistory(next, window)
+            // What is generated has not happened: nothing of this is kept.
+            lease = cache?.checkOut(seen, owner: nil, hashes: nil, keeps: false)
+            rows = 0
+        }
+    }
+
+    /// Gives back what it holds of the cache, with the rows that are whole.
+    mutating func release(to cache: inout UserCache?) {
+        if let lease { cache?.checkIn(lease, rows: rows) }
+        lease = nil
+    }
+
+    /// Gives back what it holds of the cache, none of which can be trusted.
+    mutating func discard(from cache: inout UserCache?) {
+        if let lease { cache?.discard(lease) }
+        lease = nil
+    }
+
+    /// The answer to a caller who waited so long.
+    func recommendation(_ window: HistoryWindow, queued: UInt64) -> Recommendation {
+        Recommendation(
+            items: generation.items,
+            source: .model,
+            historyUsed: history.count,
+            historyCached: historyCached,
+            historyStart: window.stride > 0 ? history.start : nil,
+            exhausted: generation.isExhausted,
+            timing: Recommendation.Timing(queue: queued, prefill: prefillNanoseconds, decode: decodeNanoseconds)
+        )
+    }
+}

@@ -1,0 +1,93 @@
+// All jobs between admission and answer: who waits for which, which ask the same, and what they hold of the cache. A pure
+// value behind the engine's lock.
+
+/// The jobs of an engine.
+struct JobTable: Sendable {
+    private(set) var jobs: [UInt64: Job] = [:]
+    /// By ticket.
+    private var jobOfCaller: [UInt64: UInt64] = [:]
+    /// Jobs that nobody has begun to compute, by what they ask.
+    private var waiting: [UInt64: UInt64] = [:]
+    /// nil: nothing is kept.
+    var cache: UserCache?
+    let window: HistoryWindow
+
+    init(window: HistoryWindow) {
+        self.window = window
+    }
+
+    subscript(id: UInt64) -> Job? {
+        _read { yield jobs[id] }
+        _modify { yield &jobs[id] }
+    }
+
+    /// A job that asks the same and has not begun.
+    func duplicate(of request: RecommendationRequest, fingerprint: UInt64) -> UInt64? {
+        guard let id = waiting[fingerprint], let job = jobs[id], job.request.asksTheSame(as: request) else {
+            return nil
+        }
+        return id
+    }
+
+    mutating func insert(_ job: Job, _ id: UInt64) {
+        for caller in job.callers { jobOfCaller[caller.request.id] = id }
+        waiting[job.fingerprint] = id
+        jobs[id] = job
+    }
+
+    mutating func join(_ caller: Job.Caller, _ id: UInt64) {
+        jobs[id]?.callers.append(caller)
+        jobOfCaller[caller.request.id] = id
+    }
+
+    func job(ofCaller ticket: UInt64) -> UInt64? { jobOfCaller[ticket] }
+
+    /// Takes a caller out. Its job stays, also where it was the last one.
+    mutating func removeCaller(_ ticket: UInt64) -> Job.Caller? {
+        guard let id = jobOfCaller.removeValue(forKey: ticket),
+            let index = jobs[id]?.callers.firstIndex(where: { $0.request.id == ticket })
+        else { return nil }
+        return jobs[id]?.callers.remove(at: index)
+    }
+
+    /// Nobody may join the job any more.
+    mutating func begin(_ id: UInt64, at now: Instant) {
+        guard let job = jobs[id] else { return }
+        if waiting[job.fingerprint] == id { waiting[job.fingerprint] = nil }
+        jobs[id]?.isRunning = true
+        if job.start == nil { jobs[id]?.start = now }
+    }
+
+    /// What a job has to compute now, for the scheduler.
+    mutating func size(_ id: UInt64) -> (rows: Int, isDivisible: Bool) {
+        jobs[id]?.prepare(&cache)
+        guard let job = jobs[id] else { return (0, true) }
+        return (job.neededRows, job.isDivisible)
+    }
+
+    /// Takes a job out, and gives back what it holds of the cache.
+    ///
+    /// - Parameter isTrusted: false: the device failed while it computed.
+    mutating func end(_ id: UInt64, isTrusted: Bool = true) -> Job? {
+        guard var job = jobs.removeValue(forKey: id) else { return nil }
+        for caller in job.callers { jobOfCaller[caller.request.id] = nil }
+        if waiting[job.fingerprint] == id { waiting[job.fingerprint] = nil }
+        if isTrusted { job.release(to: &cache) } else { job.discard(from: &cache) }
+        return job
+    }
+
+    mutating func release(_ id: UInt64) { jobs[id]?.release(to: &cache) }
+
+    /// What was generated becomes part of what the job sees.
+    mutating func generated(_ id: UInt64) { jobs[id]?.generated(window, &cache) }
+
+    /// Forgets a user, now and when the jobs that wait are done.
+    mutating func forget(_ user: String) -> UserCache.Dropped {
+        guard var dropped = cache?.forget(user) else { return UserCache.Dropped() }
+        for (id, job) in jobs where job.request.userID == user && !job.isPrepared && job.keeps {
+            jobs[id]?.keeps = false
+            dropped.inFlight += 1
+        }
+        return dropped
+    }
+}

@@ -1,0 +1,60 @@
+// Which pages of a pool are free, and how many holders each of the others has. A pure value: page numbers in, page numbers
+// out; what lies in a page is the device's business.
+
+/// Free pages and reference counts of a pool.
+///
+/// Every page is either free, and then nobody holds it, or held by at least one holder. Several holders of a page may read
+/// it; only a sole holder may write to it.
+package struct PageTable: Sendable, Equatable {
+    /// Holders of each page, 0 where it is free.
+    private var holders: [Int32]
+    /// The free pages; the last one is handed out first, so that memory that was touched is used again.
+    private var free: [Int32]
+
+    /// - Parameter pageCount: pages of the pool, numbered from 0; all of them are free at first.
+    package init(pageCount: Int) {
+        holders = Array(repeating: 0, count: pageCount)
+        free = (0..<Int32(pageCount)).reversed()
+    }
+
+    package var pageCount: Int { holders.count }
+    package var freeCount: Int { free.count }
+    /// Pages that somebody holds, each counted once.
+    package var usedCount: Int { holders.count - free.count }
+
+    /// So many pages with one holder each; nil, and nothing is changed, where fewer are free.
+    package mutating func allocate(_ count: Int) -> [Int32]? {
+        guard count <= free.count else { return nil }
+        let pages = Array(free.suffix(count).reversed())
+        free.removeLast(count)
+        for page in pages { holders[Int(page)] = 1 }
+        return pages
+    }
+
+    /// Adds a holder to pages that are held already.
+    package mutating func retain(_ pages: some Sequence<Int32>) {
+        for page in pages {
+            precondition(holders[Int(page)] > 0, "a free page is not shared")
+            holders[Int(page)] += 1
+        }
+    }
+
+    /// Takes a holder from each page; a page without holders is free.
+    ///
+    /// - Returns: how many of them became free.
+    @discardableResult
+    package mutating func release(_ pages: some Sequence<Int32>) -> Int {
+        var freed = 0
+        for page in pages {
+            precondition(holders[Int(page)] > 0, "a page is released by whoever holds it")
+            holders[Int(page)] -= 1
+            guard holders[Int(page)] == 0 else { continue }
+            free.append(page)
+            freed += 1
+        }
+        return freed
+    }
+
+    /// How many hold a page.
+    package func holderCount(of page: Int32) -> Int { Int(holders[Int(page)]) }
+}

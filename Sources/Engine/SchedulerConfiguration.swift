@@ -1,0 +1,30 @@
+// The limits that the scheduler keeps to.
+
+/// Limits of the queue and of a batch.
+package struct SchedulerConfiguration: Sendable, Equatable {
+    /// Requests that may wait; one more is refused.
+    package var maxQueuedRequests = 1_024
+    /// Predicted compute time of all that waits; a request beyond it is refused, unless nothing waits. 0: no such bound.
+    package var maxQueuedNanoseconds: UInt64 = 30_000_000_000
+    /// Sequences in one batch.
+    package var maxBatchSequences = 32
+    /// Events of all sequences in one batch. A single longer history that cannot be computed in parts still runs, alone.
+    package var maxBatchEvents = 8_192
+    /// Events that a batch computes of histories that can be computed in parts. A step of a generated sequence never waits
+    /// for more than one batch of so many.
+    package var prefillChunkEvents = 512
+    /// An idle engine waits for company at least so long, counted from the oldest request's arrival.
+    package var minWaitNanoseconds: UInt64 = 0
+    /// Beyond that at most so long; how long, and whether at all, follows from what batches take and how fast requests come.
+    package var maxWaitNanoseconds: UInt64 = 2_000_000
+    /// How much later a request counts for each level of priority below high: nobody starves, for a request that has
+    /// waited this much longer goes first whatever its level.
+    package var priorityAdvantageNanoseconds: UInt64 = 500_000_000
+
+    package init() {}
+
+    /// Events in a batch of histories that can be computed in parts, or that cannot.
+    func eventLimit(isDivisible: Bool) -> Int {
+        isDivisible ? min(prefillChunkEvents, maxBatchEvents) : maxBatchEvents
+    }
+}

@@ -1,0 +1,160 @@
+// The part of a history that the model sees, and what of it can be told from another one: where it begins, how far two of
+// them agree, and a hash of each of its beginnings.
+
+/// Where the model's window begins in a history.
+package struct HistoryWindow: Sendable, Equatable {
+    /// The most events that the model sees.
+    package var length: Int
+    /// 0: the window begins at the newest event but `length - 1`, and moves with every event. Otherwise it begins at a
+    /// multiple of the stride, and moves only every so many events.
+    package var stride: Int
+
+    /// - Parameter stride: more than `length` counts as `length`.
+    package init(length: Int, stride: Int = 0) {
+        self.length = length
+        self.stride = min(stride, length)
+    }
+
+    /// Index of the first event used of so many known ones: the smallest multiple of the stride that leaves no more than
+    /// `length`. Between `length - stride + 1` and `length` events are used of a longer history.
+    package func start(of count: Int) -> Int {
+        let excess = max(0, count - length)
+        guard stride > 0 else { return excess }
+        return (excess + stride - 1) / stride * stride
+    }
+}
+
+/// The events of a history that the model sees, oldest first, and the time that follows them.
+package struct UsedHistory: Sendable, Equatable {
+    /// Index of the first of them among all known events.
+    package var start: Int
+    /// Catalogue rows; n.
+    package var items: [Int32]
+    /// Seconds since the epoch, n; nil: the caller sent none.
+    package var timestamps: [Int64]?
+    /// Fingerprints of what was done, n, or empty where no event says. Compared, never computed with.
+    package var actions: [UInt64]
+    /// What follows the newest event: the time of the request.
+    package var followingTime: Int64
+
+    package init(
+        start: Int,
+        items: [Int32],
+        timestamps: [Int64]?,
+        actions: [UInt64] = [],
+        followingTime: Int64
+    ) {
+        self.start = start
+        self.items = items
+        self.timestamps = timestamps
+        self.actions = actions
+        self.followingTime = followingTime
+    }
+
+    /// The newest events of a request, as many as the window holds.
+    package init(_ request: RecommendationRequest, _ window: HistoryWindow) {
+        let start = window.start(of: request.history.count)
+        self.init(
+            start: start,
+            items: start == 0 ? request.history : Array(request.history[start...]),
+            timestamps: start == 0 ? request.timestamps : request.timestamps.map { Array($0[start...]) },
+            actions: start == 0 || request.actions.isEmpty ? request.actions : Array(request.actions[start...]),
+            followingTime: request.requestTime
+        )
+    }
+
+    package var count: Int { items.count }
+
+    /// The time that follows the first `count` events: the next one's, or the request's. 0 without timestamps.
+    package func time(after count: Int) -> Int64 {
+        guard let timestamps else { return 0 }
+        return count < timestamps.count ? timestamps[count] : followingTime
+    }
+
+    /// The first `count` events, as a history of their own.
+    package func prefix(_ count: Int) -> UsedHistory {
+        guard count < items.count else { return self }
+        return UsedHistory(
+            start: start,
+            items: Array(items[..<count]),
+            timestamps: timestamps.map { Array($0[..<count]) },
+            actions: actions.isEmpty ? [] : Array(actions[..<count]),
+            followingTime: time(after: count)
+        )
+    }
+
+    /// How many of the model's first rows are the same for both: those of which items, actions and timestamps up to the row
+    /// are equal, and, where a row depends on it, the time after it. 0 where the windows begin elsewhere.
+    ///
+    /// - Parameters:
+    ///   - limit: rows beyond this one are not asked about.
+    ///   - dependsOnNextTime: as in `PrefixReuse`.
+    package func commonRows(with other: UsedHistory, limit: Int, dependsOnNextTime: Bool) -> Int {
+        guard start == other.start, (timestamps == nil) == (other.timestamps == nil) else { return 0 }
+        var rows = min(limit, count, other.count)
+        rows = commonPrefix(items, other.items, rows)
+        if !actions.isEmpty || !other.actions.isEmpty {
+            let (own, others) = (actions, other.actions)
+            // An event without an action has the fingerprint 0.
+            rows =
+                (0..<rows).first { (own.isEmpty ? 0 : own[$0]) != (others.isEmpty ? 0 : others[$0]) } ?? rows
+        }
+        if let timestamps, let others = other.timestamps {
+            rows = commonPrefix(timestamps, others, rows)
+            if dependsOnNextTime, rows > 0, time(after: rows) != other.time(after: rows) { rows -= 1 }
+        }
+        return rows
+    }
+}
+
+/// How many of the first `limit` elements are equal; both have as many.
+private func commonPrefix<Element: Equatable & BitwiseCopyable>(
+    _ left: [Element],
+    _ right: [Element],
+    _ limit: Int
+) -> Int {
+    left.withUnsafeBufferPointer { left in
+        right.withUnsafeBufferPointer { right in
+            // A returning user's history often shares its memory with nothing but begins as it did: one loop, no shortcut.
+            var count = 0
+            while count < limit, left[count] == right[count] { count += 1 }
+            return count
+        }
+    }
+}
+
+/// Hashes of all beginnings of a history, by which it is found without a user's name. What is found is compared, so that
+/// equal hashes of unlike histories cost time and nothing else.
+package struct PrefixHashes: Sendable, Equatable {
+    /// Entry m is that of the first m events; n + 1 entries.
+    private let hashes: [UInt64]
+
+    package init(_ history: UsedHistory) {
+        var hashes: [UInt64] = []
+        hashes.reserveCapacity(history.count + 1)
+        var hash = Self.mixed(UInt64(truncatingIfNeeded: history.start) << 1 | (history.timestamps == nil ? 0 : 1))
+        hashes.append(hash)
+        for index in history.items.indices {
+            hash = Self.mixed(hash ^ UInt64(UInt32(bitPattern: history.items[index])))
+            if let timestamps = history.timestamps { hash = Self.mixed(hash ^ UInt64(bitPattern: timestamps[index])) }
+            if !history.actions.isEmpty, history.actions[index] != 0 {
+                hash = Self.mixed(hash ^ history.actions[index] &* 0xD6E8_FEB8_6659_FD93)
+            }
+            hashes.append(hash)
+        }
+        self.hashes = hashes
+    }
+
+    /// Events of the history.
+    package var count: Int { hashes.count - 1 }
+    /// The hash of the first `length` events.
+    package subscript(length: Int) -> UInt64 { hashes[length] }
+
+    /// The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): every bit of the input moves every bit of the output.
+    private static func mixed(_ value: UInt64) -> UInt64 {
+        var value = value &+ 0x9E37_79B9_7F4A_7C15
+        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+        return value ^ (value >> 31)
+    }
+}

@@ -1,0 +1,64 @@
+// What of the cache serves a history: candidates by user or by hash, each of them compared before it counts.
+
+extension UserCache {
+    /// An entry and how many of its rows a history shares.
+    struct Found {
+        var id: UInt64
+        var rows: Int
+        /// Whether the request may have the entry itself; else it may share its full pages.
+        var takesOver: Bool
+    }
+
+    /// Without a user's name, histories that grew by no more events than this are found whole; others by their full pages.
+    private static let newestLengths = 64
+
+    /// How many rows a request would not have to compute if it ran now.
+    package func reusableRows(_ history: UsedHistory, owner: String?, hashes: PrefixHashes?) -> Int {
+        guard let found = find(history, owner: owner, hashes: hashes) else { return 0 }
+        return found.takesOver ? found.rows : found.rows / pageRows * pageRows
+    }
+
+    /// The entry that saves the most; nil: none saves a row.
+    func find(_ history: UsedHistory, owner: String?, hashes: PrefixHashes?) -> Found? {
+        guard history.count > 0 else { return nil }
+        if let owner {
+            return (users[owner] ?? []).lazy.compactMap { share(of: $0, history) }.max { $0.rows < $1.rows }
+        }
+        guard let hashes else { return nil }
+        var length = history.count
+        while length > 0 {
+            if let id = index[hashes[length]], let found = share(of: id, history) { return found }
+            let isNear = history.count - length < Self.newestLengths
+            length = isNear ? length - 1 : (length - 1) / pageRows * pageRows
+        }
+        return nil
+    }
+
+    /// What a history shares with an entry, by comparing them; nil: not a row that could be used.
+    ///
+    /// The newest row is always computed: it is the one that asks.
+    private func share(of id: UInt64, _ history: UsedHistory) -> Found? {
+        guard let entry = entries[id], entry.keeps else { return nil }
+        let rows = history.commonRows(
+            with: entry.history,
+            limit: min(entry.rows, history.count - 1),
+            dependsOnNextTime: dependsOnNextTime
+        )
+        // Somebody who is not known to be the same user must not take more away than the newest row.
+        let takesOver = !entry.isLeased && (entry.owner != nil || rows >= entry.rows - 1)
+        guard takesOver ? rows > 0 : rows >= pageRows else { return nil }
+        return Found(id: id, rows: rows, takesOver: takesOver)
+    }
+
+    /// Entries at rest that an entry of so many rows takes the place of: the user's, or that of the same history.
+    func rivals(of id: UInt64, _ entry: Entry, rows: Int) -> [UInt64] {
+        if let owner = entry.owner {
+            return (users[owner] ?? []).filter { $0 != id && entries[$0]?.isLeased == false }
+        }
+        guard let hashes = entry.hashes, let other = index[hashes[rows]], other != id, let found = entries[other],
+            !found.isLeased, found.rows == rows,
+            found.history.commonRows(with: entry.history, limit: rows, dependsOnNextTime: false) == rows
+        else { return [] }
+        return [other]
+    }
+}

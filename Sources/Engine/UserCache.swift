@@ -1,0 +1,338 @@
+// Which users' keys and values are kept, in which pages, and who may use them. A pure value behind the engine's lock: it
+// sees histories and page numbers, never a device. Nothing found in it is believed: what a request reuses has been compared
+// event by event. This file is the way of a request, from looking up to giving back; what is found is in UserCache+Lookup.
+
+internal import HeapModule
+
+/// The rows of users' histories that a device keeps.
+///
+/// An entry is the rows of one history. It is at rest, and then it may be evicted, or it is checked out by the one request
+/// that computes on it. Entries of a user serve that user alone; entries without one serve requests without one.
+package struct UserCache: Sendable {
+    /// What a request computes on. The request holds it from `checkOut` to `checkIn` or `discard`.
+    package struct Lease: Sendable, Equatable {
+        let id: UInt64
+        /// Rows that need not be computed; fewer than the history has events.
+        package var rows: Int
+        /// The pages of those rows, and of as many more as could be had.
+        package fileprivate(set) var pages: [Int32]
+        /// Whether all rows of the history fit the pages, so that those computed can be stored.
+        package fileprivate(set) var storesRows: Bool
+    }
+
+    /// What forgetting a user came to.
+    package struct Dropped: Sendable, Equatable {
+        package var entries = 0
+        /// Rows of them.
+        package var events = 0
+        /// Bytes of pages that nobody holds any more.
+        package var bytes = 0
+        /// Requests that are being computed or wait: they are answered, and nothing of them is kept.
+        package var inFlight = 0
+    }
+
+    /// Counts since the cache was made, and what it holds now.
+    package struct Statistics: Sendable, Equatable {
+        /// All rows of an entry but at most its newest were reused: the history continues what was kept, or is the same.
+        package var hits: UInt64 = 0
+        /// Some rows were reused and others were not, or the entry was in use and only its full pages could be shared.
+        package var partialHits: UInt64 = 0
+        /// No row was reused.
+        package var misses: UInt64 = 0
+        /// Entries that made room for others.
+        package var evictions: UInt64 = 0
+        /// At rest.
+        package var entries = 0
+        /// Of pages that are held, by entries at rest and by requests.
+        package var bytes = 0
+
+        package init() {}
+    }
+
+    struct Entry: Sendable {
+        /// nil: found by hash.
+        let owner: String?
+        /// Its first `rows` events are those of the rows. At rest there are no more.
+        var history: UsedHistory
+        let hashes: PrefixHashes?
+        /// Lengths of beginnings under which the entry can be found by hash, ascending.
+        var lengths: [Int] = []
+        /// Rows that are whole. While the entry is checked out, those that were whole then and stay as they are.
+        var rows: Int
+        var pages: [Int32]
+        /// Order of the check-outs.
+        var serial: UInt64
+        /// When it came to rest last.
+        var stamp: UInt64 = 0
+        var isLeased = true
+        /// Whether it is kept when its request is done.
+        var keeps: Bool
+    }
+
+    /// A place in the order of eviction; entries that moved on leave theirs behind until they surface.
+    private struct Place: Comparable {
+        let stamp: UInt64
+        let id: UInt64
+
+        static func < (left: Place, right: Place) -> Bool { left.stamp < right.stamp }
+    }
+
+    /// Rows of a page.
+    package let pageRows: Int
+    let pageByteCount: Int
+    let dependsOnNextTime: Bool
+    private(set) var table: PageTable
+    private(set) var entries: [UInt64: Entry] = [:]
+    /// Entries of each user: one at rest at most, and those that are checked out.
+    private(set) var users: [String: [UInt64]] = [:]
+    /// Entries without a user, by the hash of a beginning; of several the one that came last.
+    private(set) var index: [UInt64: UInt64] = [:]
+    private var order = Heap<Place>()
+    private var clock: UInt64 = 0
+    /// Pages of entries that are checked out, a shared one once for each.
+    private var leasedPages = 0
+    private var counts = Statistics()
+
+    /// - Parameters:
+    ///   - pageRows, pageCount, pageByteCount: those of the device's pool.
+    ///   - dependsOnNextTime: as in `PrefixReuse`.
+    package init(pageRows: Int, pageCount: Int, pageByteCount: Int, dependsOnNextTime: Bool) {
+        self.pageRows = pageRows
+        self.pageByteCount = pageByteCount
+        self.dependsOnNextTime = dependsOnNextTime
+        table = PageTable(pageCount: pageCount)
+    }
+
+    package var statistics: Statistics {
+        var statistics = counts
+        statistics.bytes = table.usedCount * pageByteCount
+        return statistics
+    }
+
+    // MARK: - The way of a request
+
+    /// Takes what is kept of a history, and pages for the rest of it.
+    ///
+    /// - Parameters:
+    ///   - owner: the user; nil: none was named, and the history is looked for by `hashes`.
+    ///   - keeps: false: nothing is looked for, and nothing is kept afterwards. Such a lease is only a place to compute in.
+    /// - Returns: nil where there is nothing to reuse and no room for the history: it is computed without.
+    package mutating func checkOut(
+        _ history: UsedHistory,
+        owner: String?,
+        hashes: PrefixHashes?,
+        keeps: Bool = true
+    ) -> Lease? {
+        clock += 1
+        var entry = Entry(
+            owner: owner,
+            history: history,
+            hashes: hashes,
+            rows: 0,
+            pages: [],
+            serial: clock,
+            keeps: keeps
+        )
+        var id = clock
+        var isWhole = false
+        if keeps, let found = find(history, owner: owner, hashes: hashes) {
+            if found.takesOver {
+                id = found.id
+                isWhole = takeOver(id, rows: found.rows, into: &entry)
+            } else if let source = entries[found.id] {
+                entry.rows = found.rows / pageRows * pageRows
+                entry.pages = Array(source.pages[..<(entry.rows / pageRows)])
+                table.retain(entry.pages)
+            }
+        }
+        if keeps {
+            if entry.rows == 0 {
+                counts.misses += 1
+            } else if isWhole {
+                counts.hits += 1
+            } else {
+                counts.partialHits += 1
+            }
+        }
+        leasedPages += entry.pages.count
+        insert(entry, id)
+        let storesRows = grow(id, to: history.count)
+        guard storesRows || entry.rows > 0 else {
+            remove(id)
+            return nil
+        }
+        return lease(id)
+    }
+
+    /// Gives a lease pages for so many rows, as a generated sequence grows.
+    ///
+    /// - Returns: whether there were enough; where not, the lease no longer stores rows.
+    package mutating func extend(_ lease: inout Lease, to rows: Int) -> Bool {
+        let isEnough = grow(lease.id, to: rows)
+        lease.pages = entries[lease.id]?.pages ?? []
+        lease.storesRows = isEnough && lease.storesRows
+        return lease.storesRows
+    }
+
+    /// Gives a lease back: its entry is at rest from now on, unless it is not to be kept.
+    ///
+    /// Of several entries of a user the one checked out last stays.
+    ///
+    /// - Parameter rows: how many of its history's rows are whole. What was computed beyond the history (generated items) is
+    ///   not kept: it did not happen.
+    package mutating func checkIn(_ lease: Lease, rows: Int) {
+        guard var entry = entries[lease.id], entry.isLeased else { return }
+        let rows = min(rows, entry.history.count)
+        let rivals = rivals(of: lease.id, entry, rows: rows)
+        let isNewest = rivals.allSatisfy { entries[$0].map { $0.serial < entry.serial } ?? true }
+        guard entry.keeps, rows > 0, isNewest else {
+            remove(lease.id)
+            return
+        }
+        for rival in rivals { remove(rival) }
+        leasedPages -= entry.pages.count
+        let kept = (rows + pageRows - 1) / pageRows
+        table.release(entry.pages[min(kept, entry.pages.count)...])
+        entry.pages.removeLast(max(0, entry.pages.count - kept))
+        entry.history = entry.history.prefix(rows)
+        entry.rows = rows
+        entry.isLeased = false
+        clock += 1
+        entry.stamp = clock
+        entries[lease.id] = entry
+        counts.entries += 1
+        register(lease.id)
+        order.insert(Place(stamp: clock, id: lease.id))
+        if order.count > 2 * entries.count + 64 { order = Heap(order.unordered.filter(isCurrent)) }
+    }
+
+    /// Gives a lease back whose rows cannot be trusted: the device failed.
+    package mutating func discard(_ lease: Lease) {
+        if entries[lease.id]?.isLeased == true { remove(lease.id) }
+    }
+
+    /// Forgets a user: what is at rest is gone, and what is checked out will not be kept.
+    package mutating func forget(_ owner: String) -> Dropped {
+        var dropped = Dropped()
+        for id in users[owner] ?? [] {
+            guard let entry = entries[id] else { continue }
+            if entry.isLeased {
+                // Nobody may find it any more; its request computes on.
+                if entry.keeps { dropped.inFlight += 1 }
+                entries[id]?.keeps = false
+            } else {
+                dropped.entries += 1
+                dropped.events += entry.rows
+                dropped.bytes += remove(id) * pageByteCount
+            }
+        }
+        return dropped
+    }
+
+    // MARK: - Entries
+
+    /// Checks an entry at rest out for a history that shares its first `rows` rows. The rest of it is dropped.
+    ///
+    /// - Returns: whether no more than the entry's newest row was dropped.
+    private mutating func takeOver(_ id: UInt64, rows: Int, into entry: inout Entry) -> Bool {
+        guard let found = entries[id] else { return false }
+        counts.entries -= 1
+        var rows = rows
+        // The page that the next row goes to may be somebody else's too: then it is not written to.
+        if rows % pageRows != 0, table.holderCount(of: found.pages[rows / pageRows]) > 1 {
+            rows = rows / pageRows * pageRows
+        }
+        let kept = (rows + pageRows - 1) / pageRows
+        entry.rows = rows
+        entry.pages = Array(found.pages[..<kept])
+        unregister(id, beyond: rows)
+        entry.lengths = found.lengths.filter { isKept($0, within: rows) }
+        table.release(found.pages[kept...])
+        unlink(id)
+        return rows >= found.rows - 1
+    }
+
+    private mutating func insert(_ entry: Entry, _ id: UInt64) {
+        entries[id] = entry
+        if let owner = entry.owner { users[owner, default: []].append(id) }
+    }
+
+    /// Takes an entry out of the table, without its pages.
+    private mutating func unlink(_ id: UInt64) {
+        guard let entry = entries.removeValue(forKey: id), let owner = entry.owner else { return }
+        users[owner]?.removeAll { $0 == id }
+        if users[owner]?.isEmpty == true { users[owner] = nil }
+    }
+
+    /// Drops an entry.
+    ///
+    /// - Returns: pages that became free.
+    @discardableResult
+    private mutating func remove(_ id: UInt64) -> Int {
+        guard let entry = entries[id] else { return 0 }
+        unregister(id, beyond: 0)
+        unlink(id)
+        if entry.isLeased { leasedPages -= entry.pages.count } else { counts.entries -= 1 }
+        return table.release(entry.pages)
+    }
+
+    /// Gives a checked-out entry pages for so many rows, evicting what was used least recently. False, and nothing is
+    /// evicted, where there cannot be enough.
+    private mutating func grow(_ id: UInt64, to rows: Int) -> Bool {
+        guard let entry = entries[id] else { return false }
+        let missing = (rows + pageRows - 1) / pageRows - entry.pages.count
+        guard missing > 0 else { return true }
+        guard missing <= table.pageCount - leasedPages else { return false }
+        while table.freeCount < missing, let place = order.popMin() {
+            guard isCurrent(place) else { continue }
+            remove(place.id)
+            counts.evictions += 1
+        }
+        guard let pages = table.allocate(missing) else { return false }
+        leasedPages += missing
+        entries[id]?.pages += pages
+        return true
+    }
+
+    private func isCurrent(_ place: Place) -> Bool {
+        guard let entry = entries[place.id] else { return false }
+        return !entry.isLeased && entry.stamp == place.stamp
+    }
+
+    private func lease(_ id: UInt64) -> Lease? {
+        entries[id].map { entry in
+            Lease(
+                id: id,
+                rows: entry.rows,
+                pages: entry.pages,
+                storesRows: entry.pages.count * pageRows >= entry.history.count
+            )
+        }
+    }
+
+    // MARK: - Finding by hash
+
+    /// Makes an entry at rest be found by the hashes of its whole history and of its full pages.
+    private mutating func register(_ id: UInt64) {
+        guard var entry = entries[id], entry.owner == nil, let hashes = entry.hashes else { return }
+        // What is there already are full pages.
+        var length = (entry.lengths.last ?? 0) + pageRows
+        while length <= entry.rows {
+            entry.lengths.append(length)
+            length += pageRows
+        }
+        if entry.rows % pageRows != 0 { entry.lengths.append(entry.rows) }
+        for length in entry.lengths { index[hashes[length]] = id }
+        entries[id] = entry
+    }
+
+    /// Makes an entry no longer be found but by full pages of its first `rows` events.
+    private mutating func unregister(_ id: UInt64, beyond rows: Int) {
+        guard let entry = entries[id], let hashes = entry.hashes else { return }
+        for length in entry.lengths where !isKept(length, within: rows) && index[hashes[length]] == id {
+            index[hashes[length]] = nil
+        }
+    }
+
+    private func isKept(_ length: Int, within rows: Int) -> Bool { length <= rows && length % pageRows == 0 }
+}

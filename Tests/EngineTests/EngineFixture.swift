@@ -1,0 +1,136 @@
+// An engine over the stub device, and everything it says.
+
+import Compute
+import Dispatch
+import Models
+import Synchronization
+import Testing
+
+@testable import Engine
+
+/// Collects what the engine reports.
+final class RecordingObserver: EngineObserver {
+    struct Record {
+        var phases: [EnginePhase] = []
+        var cancellations: [CancellationStage] = []
+        var failures: [ComputeError] = []
+        var batchSizes: [Int] = []
+        var steps: [Int] = []
+        var deduplicated = 0
+        var vain = 0
+        var cache = UserCache.Statistics()
+    }
+
+    let record = Mutex(Record())
+    private let readyOrEnded = DispatchSemaphore(value: 0)
+
+    func batchFinished(_ report: BatchReport) {
+        record.withLock {
+            $0.batchSizes.append(report.lengths.count)
+            $0.steps.append(report.steps)
+        }
+    }
+    func deduplicated() { record.withLock { $0.deduplicated += 1 } }
+    func computedInVain(nanoseconds: UInt64) { record.withLock { $0.vain += 1 } }
+    func cacheChanged(to statistics: UserCache.Statistics) { record.withLock { $0.cache = statistics } }
+    func deviceFailed(_ error: ComputeError) { record.withLock { $0.failures.append(error) } }
+    func cancelled(at stage: CancellationStage) { record.withLock { $0.cancellations.append(stage) } }
+    func queueDepthChanged(to depth: Int) {}
+    func phaseChanged(to phase: EnginePhase) {
+        record.withLock { $0.phases.append(phase) }
+        switch phase {
+        case .ready, .failed: readyOrEnded.signal()
+        default: break
+        }
+    }
+
+    func waitUntilReadyOrFailed() { readyOrEnded.wait() }
+}
+
+/// An engine over a stub, started and ready; whatever it answers is collected by a name.
+final class Fixture: Sendable {
+    typealias Outcome = Result<Recommendation, EngineError>
+
+    let control: DeviceControl
+    let observer = RecordingObserver()
+    let engine: Engine
+    let ended = DispatchSemaphore(value: 0)
+    private let outcomes = Mutex<[String: Outcome]>([:])
+    private let answered = DispatchSemaphore(value: 0)
+
+    /// - Parameter cachePages: pages of four rows; 0: the model does not allow any.
+    init(
+        gated: Bool = false,
+        cachePages: Int = 0,
+        windowStride: Int = 0,
+        window: Int = 8,
+        _ change: (inout SchedulerConfiguration) -> Void = { _ in }
+    ) throws {
+        let control = DeviceControl(isGated: false)
+        self.control = control
+        var configuration = SchedulerConfiguration()
+        // What a stub takes says nothing: it must not decide when a batch starts.
+        configuration.maxWaitNanoseconds = 0
+        change(&configuration)
+        let catalogue = Catalogue.numbered(rows: 101)
+        engine = Engine(
+            configuration,
+            cache: CacheConfiguration(byteCount: cachePages, windowStride: windowStride),
+            window: window,
+            catalogue: catalogue,
+            observer: observer
+        )
+        try engine.start(
+            load: {
+                let model = StubModel(window: window, rows: 101, keepsRows: cachePages > 0)
+                return LoadedModel(device: StubDevice(control), model: model, owner: catalogue)
+            },
+            ended: { [ended] in ended.signal() }
+        )
+        observer.waitUntilReadyOrFailed()
+        control.state.withLock {
+            $0.batches.removeAll()
+            $0.cached.removeAll()
+        }
+        control.isGated.store(gated, ordering: .releasing)
+    }
+
+    func request(
+        _ history: [Int32],
+        count: Int = 3,
+        user: String? = nil,
+        deadlineIn milliseconds: UInt64? = nil
+    ) -> RecommendationRequest {
+        let now = Instant.now()
+        return RecommendationRequest(
+            userID: user,
+            history: history,
+            timestamps: nil,
+            requestTime: 0,
+            count: count,
+            arrival: now,
+            deadline: milliseconds.map { now.advanced(by: $0 * 1_000_000) }
+        )
+    }
+
+    @discardableResult
+    func submit(_ name: String, _ request: RecommendationRequest) throws -> Ticket {
+        try engine.submit(request) { outcome in
+            self.outcomes.withLock { $0[name] = outcome }
+            self.answered.signal()
+        }
+    }
+
+    /// Waits for so many answers and returns all there are so far.
+    func wait(for count: Int) -> [String: Outcome] {
+        for _ in 0..<count { answered.wait() }
+        return outcomes.withLock { $0 }
+    }
+
+    func rows(_ outcome: Outcome?) throws -> [Int32] { try #require(outcome).get().items.map(\.row) }
+
+    func release() {
+        control.isGated.store(false, ordering: .releasing)
+        control.gate.signal()
+    }
+}
