@@ -87,17 +87,21 @@ struct DemoCases: Decodable {
                 let reply = try connection.receive()
                 if index == 17 { answers.insert(try itemsPart(of: reply)) }
             }
+            // Each of them was computed, or asked the same as one that was.
             let metrics = try server.connect().get("/metrics").text
-            #expect(metrics.contains("genrec_batch_size_sum 33.0"))
+            let computed = try #require(
+                metrics.firstMatch(of: #/genrec_batch_size_sum (\d+)\.0\n/#).flatMap { Int($0.1) }
+            )
+            #expect(metrics.contains("genrec_deduplicated_requests_total \(33 - computed)\n"))
         }
         #expect(answers.count == 1)
     }
 
-    /// The bytes from the items to the timing, which are those that the request decides.
+    /// The bytes of the items, which the request alone decides.
     private func itemsPart(of reply: TestReply) throws -> String {
         let text = reply.text
         let start = try #require(text.range(of: "\"items\""))
-        let end = try #require(text.range(of: ",\"timing_ms\""))
+        let end = try #require(text.range(of: ",\"source\""))
         return String(text[start.lowerBound..<end.lowerBound])
     }
 
