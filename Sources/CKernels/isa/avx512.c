@@ -22,6 +22,10 @@
 // As many rows as there are general registers to point at them.
 #define GK_SCORE_KEYS 8
 #define GK_VALUE_COLUMNS 28
+#define GK_PAGE_KEYS 8
+#define GK_PROBE_CHAINS 24
+#define GK_FEW_SCORES 16
+#define GK_FEW_VALUES 24
 
 GK_INLINE __mmask16 gk_first(size_t count) { return (__mmask16)((1u << count) - 1); }
 
@@ -84,10 +88,12 @@ GK_INLINE gk_f16 gk_look_up_time(const gk_time_table *table, const uint8_t *buck
 
 #include "../portable/f32_gemm.h"
 #include "../portable/f32_attention.h"
+#include "../portable/f32_few.h"
 #include "../portable/f32_hstu.h"
 #include "../portable/f32_softmax.h"
 #include "../portable/f32_rows.h"
 #include "../portable/f32_scan.h"
+#include "../portable/f32_probe.h"
 
 #pragma clang attribute pop
 

@@ -16,6 +16,10 @@
 #define GK_GEMM_VECTORS 1
 #define GK_SCORE_KEYS 6
 #define GK_VALUE_COLUMNS 6
+#define GK_PAGE_KEYS 4
+#define GK_PROBE_CHAINS 6
+#define GK_FEW_SCORES 6
+#define GK_FEW_VALUES 6
 
 /// The first `count` < 16 floats, then zeros.
 GK_INLINE gk_f16 gk_load_part(const float *p, size_t count) {
@@ -69,9 +73,11 @@ GK_INLINE gk_f16 gk_look_up_time(const gk_time_table *table, const uint8_t *buck
 
 #include "../portable/f32_gemm.h"
 #include "../portable/f32_attention.h"
+#include "../portable/f32_few.h"
 #include "../portable/f32_hstu.h"
 #include "../portable/f32_softmax.h"
 #include "../portable/f32_rows.h"
 #include "../portable/f32_scan.h"
+#include "../portable/f32_probe.h"
 
 #endif

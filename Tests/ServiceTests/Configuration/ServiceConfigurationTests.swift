@@ -37,7 +37,10 @@ import Testing
         ("http.write_stall_timeout_ms", 10, 86_400_000), ("http.linger_timeout_ms", 10, 86_400_000),
         ("http.min_body_bytes_per_second", 0, 1_073_741_824), ("scheduler.max_queued_requests", 1, 1_000_000),
         ("scheduler.max_batch_sequences", 1, 4_096), ("scheduler.max_batch_events", 1, 1_048_576),
-        ("scheduler.max_wait_us", 0, 1_000_000), ("scheduler.priority_advantage_ms", 0, 60_000),
+        ("scheduler.max_wait_us", 0, 1_000_000), ("scheduler.min_wait_us", 0, 1_000_000),
+        ("scheduler.prefill_chunk_events", 1, 1_048_576), ("scheduler.max_queued_ms", 0, 3_600_000),
+        ("cache.bytes", 0, 1_099_511_627_776), ("cache.window_stride", 0, 65_536),
+        ("scheduler.priority_advantage_ms", 0, 60_000),
         ("limits.max_history", 1, 1_000_000), ("limits.max_filter_entries", 0, 1_000_000),
         ("limits.max_batch", 1, 4_096), ("drain.timeout_ms", 0, 3_600_000),
     ])

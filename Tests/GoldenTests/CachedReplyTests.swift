@@ -1,0 +1,233 @@
+// The whole engine on the real device, with a user cache, against the same model without one: users who append, correct,
+// shorten, ask at another time, are forgotten and overlap get the same bits.
+
+import Compute
+import ComputeCPU
+import Dispatch
+import Engine
+import Foundation
+import Models
+import Synchronization
+import Testing
+
+/// Listens to nothing but whether the engine is ready.
+private final class ReadyObserver: EngineObserver {
+    let changed = DispatchSemaphore(value: 0)
+    let statistics = Mutex(UserCache.Statistics())
+
+    func batchFinished(_ report: BatchReport) {}
+    func deviceFailed(_ error: ComputeError) {}
+    func cancelled(at stage: CancellationStage) {}
+    func deduplicated() {}
+    func computedInVain(nanoseconds: UInt64) {}
+    func cacheChanged(to statistics: UserCache.Statistics) { self.statistics.withLock { $0 = statistics } }
+    func queueDepthChanged(to depth: Int) {}
+    func phaseChanged(to phase: EnginePhase) {
+        switch phase {
+        case .ready, .failed: changed.signal()
+        default: break
+        }
+    }
+}
+
+/// What an engine has answered, in any order.
+private final class Answers: Sendable {
+    private let replies: Mutex<[Int: Recommendation]> = Mutex([:])
+    private let group = DispatchGroup()
+
+    func expect() { group.enter() }
+
+    func put(_ result: Result<Recommendation, EngineError>, at index: Int) {
+        if let reply = try? result.get() { replies.withLock { $0[index] = reply } }
+        group.leave()
+    }
+
+    func wait() -> [Int: Recommendation] {
+        group.wait()
+        return replies.withLock { $0 }
+    }
+}
+
+@Suite(.timeLimit(.minutes(60))) struct CachedReplyTests {
+    /// A user's history as it really was, from which requests take a beginning.
+    private struct User {
+        var name: String?
+        var items: [Int32]
+        var timestamps: [Int64]?
+        var requestTime: Int64
+
+        mutating func shorten(to count: Int) {
+            items = Array(items[..<count])
+            timestamps = timestamps.map { Array($0[..<count]) }
+        }
+    }
+
+    private static let rounds =
+        ProcessInfo.processInfo.environment["GENREC_PROPERTY_RUNS"].flatMap(Int.init) ?? 300
+
+    /// - Parameter pageShare: the cache has this many pages for each that all users would need; below 1 it is under pressure.
+    @Test(
+        arguments: ["hstu-small", "hstu-concat-ua", "sasrec-meta", "llama-small", "gpt2-small"],
+        [(threads: 1, pageShare: 4.0), (threads: 2, pageShare: 0.3)]
+    )
+    func aCachedReply_IsTheUncachedReply(name: String, setting: (threads: Int, pageShare: Double)) throws {
+        let fixture = try Fixture(name)
+        try fixture.withBundle { bundle in
+            let reference = try executor(bundle)
+            let observer = ReadyObserver()
+            let window = bundle.architecture.configuration.maxSequenceLength
+            let pageBytes = try pageBytes(bundle)
+            let stride = setting.threads == 2 ? 4 : 0
+            let pages = max(2, Int(setting.pageShare * 8 * Double(window) / 16))
+            var configuration = SchedulerConfiguration()
+            configuration.prefillChunkEvents = 8
+            configuration.maxQueuedNanoseconds = 0
+            let engine = Engine(
+                configuration,
+                cache: CacheConfiguration(byteCount: pages * pageBytes, windowStride: stride),
+                window: window,
+                catalogue: bundle.catalogue,
+                observer: observer
+            )
+            let ended = DispatchSemaphore(value: 0)
+            try engine.start(
+                load: {
+                    let device = try CPUDevice(threads: setting.threads)
+                    let model = try ModelRegistry.makeModel(bundle, on: device)
+                    return LoadedModel(device: device, model: model, owner: bundle)
+                },
+                ended: { ended.signal() }
+            )
+            observer.changed.wait()
+            defer {
+                engine.stop()
+                ended.wait()
+            }
+            var random = Random(state: UInt64(setting.threads) + UInt64(name.utf8.count) << 8)
+            let itemCount = UInt64(bundle.catalogue.count)
+            var users = (0..<8).map { number in
+                User(
+                    name: number < 5 ? "user \(number)" : nil,
+                    items: [Int32(1 + random.below(itemCount))],
+                    timestamps: number.isMultiple(of: 3) ? nil : [1_600_000_000],
+                    requestTime: 1_600_000_500
+                )
+            }
+            var done = 0
+            var reused = 0
+            while done < Self.rounds {
+                // Several at once, of the same users too, so that entries are shared and requests overlap.
+                let answers = Answers()
+                var requests: [RecommendationRequest] = []
+                for _ in 0..<(1 + random.below(6)) {
+                    let index = Int(random.below(8))
+                    change(&users[index], window: window, itemCount: itemCount, &random)
+                    requests.append(request(users[index], &random))
+                }
+                for (index, request) in requests.enumerated() {
+                    answers.expect()
+                    _ = try engine.submit(request) { answers.put($0, at: index) }
+                    if random.below(20) == 0 { _ = engine.forget("user \(random.below(5))") }
+                }
+                let replies = answers.wait()
+                for (index, request) in requests.enumerated() {
+                    let reply = try #require(replies[index])
+                    reused += reply.historyCached
+                    let expected = try uncached(request, reference, HistoryWindow(length: window, stride: stride))
+                    #expect(reply.items.map(\.row) == expected.map(\.row))
+                    #expect(reply.items.map(\.score.bitPattern) == expected.map(\.score.bitPattern))
+                }
+                done += requests.count
+            }
+            let statistics = observer.statistics.withLock { $0 }
+            #expect(statistics.hits > 0 && statistics.partialHits > 0 && reused > 0)
+            #expect(statistics.evictions > 0 || setting.pageShare >= 1)
+        }
+    }
+
+    private func executor(_ bundle: ModelBundle) throws -> BatchExecutor {
+        let device = try CPUDevice(threads: 1)
+        let model = try ModelRegistry.makeModel(bundle, on: device)
+        return try BatchExecutor(
+            LoadedModel(device: device, model: model, owner: bundle),
+            catalogue: bundle.catalogue
+        )
+    }
+
+    private func pageBytes(_ bundle: ModelBundle) throws -> Int {
+        let device = try CPUDevice(threads: 1)
+        guard case .exact(let shape, _) = try ModelRegistry.makeModel(bundle, on: device).prefixReuse else { return 0 }
+        return try device.makeKeyValuePages(shape, byteCount: 1 << 20).pageByteCount
+    }
+
+    private func change(_ user: inout User, window: Int, itemCount: UInt64, _ random: inout Random) {
+        switch random.below(12) {
+        case 0:
+            let count = user.items.count
+            user.items[Int(random.below(UInt64(count)))] = Int32(1 + random.below(itemCount))
+        case 1:
+            let count = 1 + Int(random.below(UInt64(user.items.count)))
+            user.shorten(to: count)
+        case 2:
+            guard let times = user.timestamps else { break }
+            // Later than it was believed to be, and not after the event behind it.
+            let index = Int(random.below(UInt64(times.count)))
+            user.timestamps?[index] = index + 1 < times.count ? times[index + 1] : user.requestTime
+        case 3, 4: user.requestTime += Int64(random.below(100_000))
+        case 5: break
+        default:
+            for _ in 0...random.below(6) where user.items.count < window + 12 {
+                user.items.append(Int32(1 + random.below(itemCount)))
+                user.timestamps?.append(user.requestTime)
+                user.requestTime += Int64(random.below(3) * 40_000)
+            }
+        }
+        if user.items.count >= window + 12 {
+            user.shorten(to: user.items.count - window / 2)
+        }
+    }
+
+    private func request(_ user: User, _ random: inout Random) -> RecommendationRequest {
+        let isSequence = random.below(4) == 0
+        return RecommendationRequest(
+            userID: user.name,
+            history: user.items,
+            timestamps: user.timestamps,
+            requestTime: user.requestTime,
+            count: 1 + Int(random.below(isSequence ? 5 : 9)),
+            mode: isSequence
+                ? .sequence(random.below(2) == 0 ? nil : Sampling(temperature: 1, topP: 0.9, seed: random.next()))
+                : .topK,
+            arrival: .now()
+        )
+    }
+
+    /// Every pass over the whole history.
+    private func uncached(
+        _ request: RecommendationRequest,
+        _ executor: BatchExecutor,
+        _ window: HistoryWindow
+    ) throws -> [ScoredRow] {
+        var generation = Generation(request)
+        while true {
+            let history = UsedHistory(generation.next, window)
+            let pass = Pass(history: history, rows: 0..<history.count, asks: generation.next)
+            if generation.take(try executor.run([pass]).selections[0]) != .goesOn { return generation.items }
+        }
+    }
+}
+
+/// SplitMix64, so that a failure can be run again.
+private struct Random: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    mutating func below(_ bound: UInt64) -> UInt64 { next() % bound }
+}
