@@ -72,6 +72,9 @@ private struct RequestMutator {
         return bytes
     }
 
+    /// A gzip body in chunks of one octet, which take six each, is the longest.
+    static let longestRequest = 6 * 3 * 3_000
+
     /// A gzip body of up to three members, broken in up to three places, as a request counted or chunked.
     static func gzipRequest(using generator: inout SeededGenerator) -> [UInt8] {
         var body: [UInt8] = []
@@ -130,6 +133,7 @@ private struct RequestMutator {
         limits.fieldCount = 8
         limits.chunkExtensionBytes = 32
         limits.trailerBytes = 32
+        limits.readAheadBytes = 4_096
         return limits
     }
 
@@ -270,7 +274,9 @@ private struct RequestMutator {
         if script.connection.input == .exchange, script.connection.reply == .none {
             return "an exchange without a reply"
         }
-        if script.unreadCount > 40_000 { return "unbounded input" }
+        // One run of octets may come while less than the limit is unread.
+        let limit = limits().readAheadBytes + RequestMutator.longestRequest
+        if script.unreadCount > limit { return "\(script.unreadCount) octets unread" }
         return nil
     }
 }
