@@ -7,18 +7,18 @@ internal import Compute
 struct Attention {
     let name: StaticString
     let weights: gk_weights
-    var layout: Jagged
+    let layout: Jagged
     let queryRows: QueryRows
-    var query: Tensor
-    var key: Tensor
-    var value: Tensor
-    var output: Tensor
+    let query: Tensor
+    let key: Tensor
+    let value: Tensor
+    let output: Tensor
     let heads: Int
     let keyHeads: Int
     let scale: Float
     let bias: RelativeBias?
     let firstRowWeights: [Float]?
-    var prefix: CachedPrefix?
+    let prefix: CachedPrefix?
 
     init(_ operation: HSTUAttentionOperation) {
         name = "hstu attention"
@@ -54,10 +54,18 @@ struct Attention {
         prefix = operation.prefix
     }
 
-    /// Widths of a head and the longest sequence. Throws unless all parts fit each other.
-    func checkedShape(
-        on device: CPUDevice
-    ) throws(ComputeError) -> (queryColumns: Int, valueColumns: Int, longest: Int, prefix: CheckedPrefix?) {
+    /// What an attention's parts have been found to agree on.
+    struct Shape {
+        /// Widths of a head.
+        let queryColumns: Int
+        let valueColumns: Int
+        let prefix: CheckedPrefix?
+        /// Rows of each sequence, cached and own.
+        let whole: Jagged
+    }
+
+    /// Throws unless all parts fit each other, and the device made what is its own to make.
+    func checkedShape(on device: CPUDevice) throws(ComputeError) -> Shape {
         guard heads > 0, keyHeads > 0, heads % keyHeads == 0 else {
             throw ComputeError(
                 .invalidArgument,
@@ -80,7 +88,7 @@ struct Attention {
                 "\(name): value heads have \(valueColumns) columns, query heads \(queryColumns)"
             )
         }
-        let longest = try longestSequence()
+        try checkLengths()
         let asking = queryRows == .last ? layout.count : layout.rows
         try query.require(.float32, rows: asking, columns: query.columns, in: name, as: "query")
         try key.require(.float32, rows: layout.rows, columns: keyHeads * queryColumns, in: name, as: "key")
@@ -106,20 +114,18 @@ struct Attention {
                 in: name
             )
         }
-        if let bias { try check(bias, layout.extended(by: prefix?.cached)) }
-        return (queryColumns, valueColumns, longest, checkedPrefix)
+        let whole = layout.extended(by: prefix?.cached)
+        if let bias { try check(bias, whole) }
+        return Shape(queryColumns: queryColumns, valueColumns: valueColumns, prefix: checkedPrefix, whole: whole)
     }
 
-    private func longestSequence() throws(ComputeError) -> Int {
-        var longest = 0
-        for sequence in 0..<layout.count {
-            let length = Int(layout.offsets[sequence + 1]) - Int(layout.offsets[sequence])
-            guard length > 0 else {
-                throw ComputeError(.invalidArgument, "\(name): sequence \(sequence) has \(length) rows")
-            }
-            longest = max(longest, length)
+    private func checkLengths() throws(ComputeError) {
+        for sequence in 0..<layout.count where layout.length(of: sequence) <= 0 {
+            throw ComputeError(
+                .invalidArgument,
+                "\(name): sequence \(sequence) has \(layout.length(of: sequence)) rows"
+            )
         }
-        return longest
     }
 
     private func check(_ firstRowWeights: [Float]) throws(ComputeError) {
@@ -135,7 +141,8 @@ struct Attention {
         }
     }
 
-    private func check(_ bias: RelativeBias, _ layout: Jagged) throws(ComputeError) {
+    /// `whole` is the layout of the sequences with their cached rows.
+    private func check(_ bias: RelativeBias, _ whole: Jagged) throws(ComputeError) {
         let (entries, overflow) = bias.maximumLength.multipliedReportingOverflow(by: 2)
         guard bias.maximumLength > 0, !overflow, bias.position.count == entries - 1 else {
             throw ComputeError(
@@ -156,17 +163,17 @@ struct Attention {
             try bias.timestamps.require(
                 .int64,
                 rows: 1,
-                columns: layout.rows + layout.count,
+                columns: whole.rows + whole.count,
                 in: name,
                 as: "timestamps tensor"
             )
         }
         for sequence in 0..<layout.count where bias.applies[sequence] {
-            guard layout.length(of: sequence) <= bias.maximumLength else {
+            guard whole.length(of: sequence) <= bias.maximumLength else {
                 throw ComputeError(
                     .invalidArgument,
                     """
-                    \(name): sequence \(sequence) has \(layout.length(of: sequence)) rows, the positional bias \
+                    \(name): sequence \(sequence) has \(whole.length(of: sequence)) rows, the positional bias \
                     reaches \(bias.maximumLength)
                     """
                 )

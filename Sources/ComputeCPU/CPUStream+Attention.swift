@@ -1,26 +1,7 @@
-// Attention, HSTU's and softmax: the plan of a jagged batch, and the time buckets that layers share.
+// Attention, HSTU's and softmax: the plan of a jagged batch, and how its work is cut for the threads.
 
 internal import CKernels
 package import Compute
-internal import Glibc
-
-/// The time buckets of all pairs of a batch, one byte each: they depend on timestamps alone, so one layer computes them
-/// for all. Tiles are written by whichever thread computes them first.
-struct BucketCache {
-    let timestamps: DeviceAddress
-    let offsets: [Int32]
-    let applies: [Bool]
-    let bytes: UnsafeMutablePointer<UInt8>
-    /// B + 1.
-    let sequenceOffsets: UnsafeMutablePointer<Int>
-
-    /// The most that is kept; longer batches compute their buckets in every layer.
-    static let mostBytes = 32 << 20
-
-    func holds(_ layout: Jagged, _ bias: RelativeBias) -> Bool {
-        timestamps == bias.timestamps.address && offsets == layout.offsets && applies == bias.applies
-    }
-}
 
 extension CPUStream {
     package func hstuAttention(_ operation: HSTUAttentionOperation) throws(ComputeError) {
@@ -35,36 +16,31 @@ extension CPUStream {
         let shape = try attention.checkedShape(on: device)
         let layout = attention.layout
         guard layout.count > 0 else { return }
-        if let prefix = shape.prefix {
-            let mark = arena.mark
-            defer { arena.release(to: mark) }
-            try runWhole(attention, prefix)
-            return
-        }
 
         var positionBias: CPUVector?
         var timeBias: CPUVector?
-        var applies: [UInt8] = []
         if let bias = attention.bias, bias.applies.contains(true) {
             positionBias = try own(bias.position, as: CPUVector.self, in: attention.name)
             if let time = bias.time { timeBias = try own(time, as: CPUVector.self, in: attention.name) }
-            applies = bias.applies.map { $0 ? 1 : 0 }
         }
 
+        // Of sequences with one row each the last rows are all rows, and share their buckets with the other layers.
+        let lastOnly = attention.queryRows == .last && layout.rows > layout.count
         // The buckets outlive the operation; what comes after the mark does not.
-        let lastOnly = attention.queryRows == .last
         var cache: BucketCache?
         var isReady = false
         if let bias = attention.bias, timeBias != nil, !lastOnly {
-            (cache, isReady) = try bucketCache(for: layout, bias)
+            (cache, isReady) = try bucketCache(for: layout, shape.whole, bias)
         }
         let mark = arena.mark
         defer { arena.release(to: mark) }
 
+        let sequences = try self.sequences(of: attention, shape, isBiased: positionBias != nil, cache)
         var job = gk_attention()
         job.kernels = device.kernels
         job.weights = attention.weights
-        job.sequences = layout.count
+        job.sequences = UnsafePointer(sequences)
+        job.count = layout.count
         job.last_only = lastOnly ? 1 : 0
         job.query = UnsafePointer(attention.query.floats)
         job.query_stride = attention.query.rowStride
@@ -74,130 +50,98 @@ extension CPUStream {
         job.value_stride = attention.value.rowStride
         job.output = attention.output.floats
         job.output_stride = attention.output.rowStride
+        if let prefix = shape.prefix {
+            job.pool = UnsafePointer(prefix.pages.floats(layer: prefix.layer))
+            job.page_floats = prefix.pages.pageFloats
+            job.head_floats = prefix.pages.headFloats
+        }
         job.heads = attention.heads
         job.sharing = attention.heads / attention.keyHeads
         job.query_columns = shape.queryColumns
         job.value_columns = shape.valueColumns
         job.scale = attention.scale
-        if let bias = attention.bias, let positionBias {
+        if let positionBias {
             job.position = positionBias.byDistance
-            if let timeBias {
-                job.times = bias.timestamps.int64s
-                job.time = timeBias.byBucket
-                job.buckets = cache?.bytes
-                job.bucket_offsets = cache.map { UnsafePointer($0.sequenceOffsets) }
-                job.buckets_ready = isReady ? 1 : 0
-            }
-        }
-        let tiles = try allocate(byteCount: (layout.count + 1) * MemoryLayout<UInt32>.stride)
-            .assumingMemoryBound(to: UInt32.self)
-        job.tiles = UnsafePointer(tiles)
-        if let weights = attention.firstRowWeights {
-            let copy = try allocate(byteCount: weights.count * MemoryLayout<Float>.stride)
-                .assumingMemoryBound(to: Float.self)
-            for (sequence, weight) in weights.enumerated() { copy[sequence] = weight }
-            job.first_weights = UnsafePointer(copy)
+            job.relative = positionBias.byPlace
+            job.time = timeBias?.byBucket
         }
 
-        try layout.offsets.withUnsafeBufferPointer { (offsets) throws(ComputeError) in
-            try applies.withUnsafeBufferPointer { (applies) throws(ComputeError) in
-                try device.timeCells.withUnsafeBufferPointer { (cells) throws(ComputeError) in
-                    job.offsets = offsets.baseAddress
-                    job.cells = cells.baseAddress
-                    job.biased = applies.isEmpty ? nil : applies.baseAddress
-                    gk_attention_plan(layout.count, offsets.baseAddress, job.last_only, tiles, nil)
-                    let scratch = try allocateScratch(floats: gk_attention_scratch(&job, shape.longest))
-                    job.scratch = scratch.base
-                    job.scratch_stride = scratch.stride
-                    device.pool.run(gk_attention_run, job: &job, count: Int(tiles[layout.count]))
-                }
-            }
+        let tiles = gk_attention_plan(sequences, layout.count, job.last_only)
+        job.task_heads = headsOfTask(attention, shape, tiles: tiles, lastOnly: lastOnly)
+        let longest = (0..<layout.count).reduce(0) { max($0, shape.whole.length(of: $1)) }
+        let scratch = try allocateScratch(floats: gk_attention_scratch(&job, longest))
+        job.scratch = scratch.base
+        job.scratch_stride = scratch.stride
+        device.timeCells.withUnsafeBufferPointer { cells in
+            job.cells = cells.baseAddress
+            // By themselves, because several tasks may read the buckets of one tile.
+            if cache != nil, !isReady { device.pool.run(gk_buckets_run, job: &job, count: tiles) }
+            device.pool.run(gk_attention_run, job: &job, count: gk_attention_tasks(&job, tiles))
         }
-        withExtendedLifetime((positionBias, timeBias)) {}
-        if let cache, !isReady { buckets = cache }
+        withExtendedLifetime((positionBias, timeBias, shape.prefix?.pages)) {}
+        if let cache { buckets = cache }
     }
 
-    /// Computes the cached rows' sequences whole.
-    private func runWhole(_ attention: Attention, _ prefix: CheckedPrefix) throws(ComputeError) {
-        let own = attention.layout
-        var whole = attention
-        whole.prefix = nil
-        whole.layout = own.extended(by: attention.prefix?.cached)
-        whole.key = try makeTensor(rows: whole.layout.rows, columns: attention.key.columns, dtype: .float32)
-        whole.value = try makeTensor(rows: whole.layout.rows, columns: attention.value.columns, dtype: .float32)
-        let isAll = attention.queryRows == .all
-        if isAll {
-            whole.query = try makeTensor(rows: whole.layout.rows, columns: attention.query.columns, dtype: .float32)
-            whole.output = try makeTensor(rows: whole.layout.rows, columns: attention.output.columns, dtype: .float32)
-        }
-        func copy(_ from: Tensor, _ row: Int, to: Tensor, _ place: Int) {
-            memcpy(to.floats + place * to.rowStride, from.floats + row * from.rowStride, from.columns * 4)
-        }
-        let shape = prefix.pages.shape
-        for (b, sequence) in prefix.sequences.enumerated() {
-            let start = Int(whole.layout.offsets[b])
-            for row in 0..<sequence.rows {
-                let page = Int(sequence.pages[row / gk_page_rows])
-                let slot = row % gk_page_rows
-                let base = prefix.pages.floats(layer: prefix.layer) + page * prefix.pages.pageFloats
-                let key = whole.key.floats + (start + row) * whole.key.rowStride
-                let value = whole.value.floats + (start + row) * whole.value.rowStride
-                for head in 0..<shape.heads {
-                    let keys = base + head * prefix.pages.headFloats
-                    let values = keys + gk_page_rows * shape.keyColumns
-                    for c in 0..<shape.keyColumns { key[head * shape.keyColumns + c] = keys[gk_page_rows * c + slot] }
-                    for c in 0..<shape.valueColumns {
-                        value[head * shape.valueColumns + c] = values[slot * shape.valueColumns + c]
-                    }
-                }
-                if isAll {
-                    memset(whole.query.floats + (start + row) * whole.query.rowStride, 0, whole.query.columns * 4)
+    /// The batch's sequences as the kernels take them, in the stream's memory.
+    private func sequences(
+        of attention: Attention,
+        _ shape: Attention.Shape,
+        isBiased: Bool,
+        _ cache: BucketCache?
+    ) throws(ComputeError) -> UnsafeMutablePointer<gk_attention_sequence> {
+        let layout = attention.layout
+        let sequences = try allocate(byteCount: layout.count * MemoryLayout<gk_attention_sequence>.stride)
+            .assumingMemoryBound(to: gk_attention_sequence.self)
+        var bucketOffset = 0
+        for number in 0..<layout.count {
+            var sequence = gk_attention_sequence()
+            sequence.begin = Int(layout.offsets[number])
+            sequence.rows = layout.length(of: number)
+            if let prefix = shape.prefix, prefix.sequences[number].rows > 0 {
+                sequence.cached = prefix.sequences[number].rows
+                sequence.pages = try copyPages(prefix.sequences[number], pageRows: prefix.pages.pageRows)
+            }
+            sequence.first_weight = attention.firstRowWeights?[number] ?? 0
+            if isBiased, let bias = attention.bias, bias.applies[number] {
+                sequence.biased = 1
+                if bias.time != nil {
+                    sequence.times = bias.timestamps.int64s + Int(shape.whole.offsets[number]) + number
                 }
             }
-            for row in 0..<own.length(of: b) {
-                let from = Int(own.offsets[b]) + row
-                copy(attention.key, from, to: whole.key, start + sequence.rows + row)
-                copy(attention.value, from, to: whole.value, start + sequence.rows + row)
-                if isAll { copy(attention.query, from, to: whole.query, start + sequence.rows + row) }
+            if let cache {
+                sequence.buckets = cache.bytes + bucketOffset
+                bucketOffset += gk_attention_bucket_bytes(sequence.cached, sequence.rows)
             }
+            sequences[number] = sequence
         }
-        // Buckets are of another layout, and in memory that is taken back.
-        let kept = buckets
-        buckets = nil
-        defer { buckets = kept }
-        try run(whole)
-        guard isAll else { return }
-        for (b, sequence) in prefix.sequences.enumerated() {
-            for row in 0..<own.length(of: b) {
-                let from = Int(whole.layout.offsets[b]) + sequence.rows + row
-                copy(whole.output, from, to: attention.output, Int(own.offsets[b]) + row)
-            }
-        }
+        return sequences
     }
 
-    /// The batch's bucket cache and whether it is filled; nil where the batch is too long for one.
-    private func bucketCache(
-        for layout: Jagged,
-        _ bias: RelativeBias
-    ) throws(ComputeError) -> (BucketCache?, isReady: Bool) {
-        if let buckets, buckets.holds(layout, bias) { return (buckets, true) }
-        let sequenceOffsets = try allocate(byteCount: (layout.count + 1) * MemoryLayout<Int>.stride)
-            .assumingMemoryBound(to: Int.self)
-        let tiles = try allocate(byteCount: (layout.count + 1) * MemoryLayout<UInt32>.stride)
-            .assumingMemoryBound(to: UInt32.self)
-        layout.offsets.withUnsafeBufferPointer {
-            gk_attention_plan(layout.count, $0.baseAddress, 0, tiles, sequenceOffsets)
+    /// The numbers of the pages of a sequence's cached rows, in the stream's memory.
+    private func copyPages(
+        _ sequence: PagedSequence,
+        pageRows: Int
+    ) throws(ComputeError) -> UnsafePointer<Int32> {
+        let count = (sequence.rows + pageRows - 1) / pageRows
+        let pages = try allocate(byteCount: count * MemoryLayout<Int32>.stride).assumingMemoryBound(to: Int32.self)
+        for index in 0..<count { pages[index] = sequence.pages[index] }
+        return UnsafePointer(pages)
+    }
+
+    /// How many heads of a tile make a task. Fewer than all only where there are not enough tiles for the threads: each task
+    /// makes the tile's bias anew.
+    private func headsOfTask(_ attention: Attention, _ shape: Attention.Shape, tiles: Int, lastOnly: Bool) -> Int {
+        // Some four tasks a thread, so that a disturbed thread leaves its share to the others.
+        let wantedTasks = device.pool.threads * 4
+        guard device.pool.threads > 1, tiles < wantedTasks else { return attention.heads }
+        let pairs = (0..<attention.layout.count).reduce(0.0) { sum, number in
+            sum + Double(lastOnly ? 1 : attention.layout.length(of: number)) * Double(shape.whole.length(of: number))
         }
-        let byteCount = sequenceOffsets[layout.count]
-        guard byteCount <= BucketCache.mostBytes else { return (nil, false) }
-        let bytes = try allocate(byteCount: byteCount).assumingMemoryBound(to: UInt8.self)
-        let cache = BucketCache(
-            timestamps: bias.timestamps.address,
-            offsets: layout.offsets,
-            applies: bias.applies,
-            bytes: bytes,
-            sequenceOffsets: sequenceOffsets
-        )
-        return (cache, false)
+        // Less than this is done before a worker has woken.
+        guard pairs * Double(attention.query.columns + attention.output.columns) > 200_000 else {
+            return attention.heads
+        }
+        let shares = min(attention.heads, (wantedTasks + tiles - 1) / tiles)
+        return (attention.heads + shares - 1) / shares
     }
 }

@@ -87,8 +87,8 @@ final class CPUVector: DeviceVector, CPUWeights {
     /// What `rotate` made of the entries as frequencies.
     var angles: AngleTable?
 
-    /// Floats before and after the distances, for the lanes of a tile that have no row.
-    static let margin = gk_lanes
+    /// Floats before and after what lanes run over, for those that have no row or no key.
+    static let margin = 2 * gk_lanes
 
     /// As they were given.
     var entries: UnsafePointer<Float> { UnsafePointer(memory.floats + Self.relativeFloats(entries: count)) }
@@ -102,8 +102,12 @@ final class CPUVector: DeviceVector, CPUWeights {
         UnsafePointer(memory.floats + gk_time_entries + Self.margin)
     }
 
+    /// `byPlace[k]` is the entry of a key k rows after its query, N − 1 + k, for k in −N < k < N with count = 2N − 1;
+    /// `margin` zeros follow the last.
+    var byPlace: UnsafePointer<Float> { entries + (count + 1) / 2 - 1 }
+
     /// Floats of all forms together.
-    static func floatCount(entries: Int) -> Int { relativeFloats(entries: entries) + entries }
+    static func floatCount(entries: Int) -> Int { relativeFloats(entries: entries) + entries + margin }
 
     /// Floats of the two forms of a relative bias.
     private static func relativeFloats(entries: Int) -> Int {

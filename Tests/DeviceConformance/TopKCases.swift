@@ -84,9 +84,10 @@ struct TopKProblem {
             var tolerance = length * Double(q.count + 40) * 0x1p-24
             if norm != nil {
                 // Normalised rows are rounded where only the device knows them exactly.
-                tolerance +=
-                    rows.map { row in zip(q, row).reduce(0) { $0 + abs($1.0) * precision.roundingTolerance($1.1, in: row) } }
-                    .max() ?? 0
+                let moved = rows.map { row in
+                    zip(q, row).reduce(0) { $0 + abs($1.0) * precision.roundingTolerance($1.1, in: row) }
+                }
+                tolerance += moved.max() ?? 0
             }
             let candidates = (0..<items.rows).filter { mayBeSelected($0, query: query) }
             let found = selected[query]

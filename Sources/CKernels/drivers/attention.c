@@ -1,113 +1,185 @@
-// Attention over a jagged batch, one query tile of one sequence a task: the bias of the tile once, then its heads.
+// Attention over a jagged batch, some heads of one query tile of one sequence a task: the bias of the tile once, then the
+// heads. A tile of few rows takes the kernels whose lanes are keys, and has its bias and buckets turned accordingly.
 
 #include "CKernels.h"
 
 #include <string.h>
 
+static size_t blocks(size_t count, size_t block) { return (count + block - 1) / block; }
+static size_t rounded(size_t count) { return blocks(count, gk_lanes) * gk_lanes; }
+
 /// Rows of a sequence's first tile: what is left when the others take 16 each from the end.
 static size_t first_tile_rows(size_t length) { return (length - 1) % gk_lanes + 1; }
 
-void gk_attention_plan(
-    size_t sequences, const int32_t *offsets, int last_only, uint32_t *tiles, size_t *bucket_offsets) {
-    uint32_t tile = 0;
-    size_t bytes = 0;
-    for (size_t b = 0; b < sequences; b++) {
-        const size_t length = (size_t)(offsets[b + 1] - offsets[b]);
-        const size_t count = (length + gk_lanes - 1) / gk_lanes;
-        tiles[b] = tile;
-        tile += last_only ? 1 : (uint32_t)count;
-        if (bucket_offsets) {
-            bucket_offsets[b] = bytes;
-            // Tile t reaches back over first + 16·t keys, 16 bytes each.
-            bytes += gk_lanes * (count * first_tile_rows(length) + gk_lanes * (count * (count - 1) / 2));
-        }
+size_t gk_attention_plan(gk_attention_sequence *sequences, size_t count, int last_only) {
+    size_t tiles = 0;
+    for (size_t b = 0; b < count; b++) {
+        sequences[b].tiles = tiles;
+        tiles += last_only ? 1 : blocks(sequences[b].rows, gk_lanes);
     }
-    tiles[sequences] = tile;
-    if (bucket_offsets) bucket_offsets[sequences] = bytes;
+    return tiles;
 }
 
-/// Scratch of a worker: the kernel's, the tile's bias, its query times and, in bytes, its buckets.
-static size_t kernel_scratch(const gk_attention *job) {
-    return gk_lanes * (job->query_columns + job->value_columns + gk_key_block);
+/// Bytes of the buckets of a sequence's first `tiles` tiles. Tile t reaches back over first + 16·t own keys and all cached
+/// ones, 16 bytes each; the first tile's keys are counted in whole vectors.
+static size_t bucket_bytes(size_t cached, size_t rows, size_t tiles) {
+    if (tiles == 0) return 0;
+    const size_t keys = cached + first_tile_rows(rows), others = tiles - 1;
+    return gk_lanes * (rounded(keys) + others * keys + gk_lanes * (others * (others + 1) / 2));
 }
 
+size_t gk_attention_bucket_bytes(size_t cached, size_t rows) {
+    return bucket_bytes(cached, rows, blocks(rows, gk_lanes));
+}
+
+size_t gk_tile_scratch(size_t query_columns, size_t value_columns) {
+    // The query, the output and a block of scores of 16 rows; a block of keys as few rows need them.
+    return gk_lanes * (query_columns + rounded(value_columns) + gk_key_block) + gk_key_block * query_columns;
+}
+
+/// Scratch of a worker: the kernel's, the tile's bias, its times and, in bytes, its buckets.
 size_t gk_attention_scratch(const gk_attention *job, size_t longest) {
-    const size_t bias = gk_lanes * longest, times = 2 * gk_lanes, buckets = gk_lanes * longest / 4;
-    return kernel_scratch(job) + (job->biased ? bias + times + buckets : 0);
+    const size_t bias = gk_lanes * rounded(longest), times = 4 * gk_lanes, buckets = bias / 4;
+    return gk_tile_scratch(job->query_columns, job->value_columns) + (job->position ? bias + times + buckets : 0);
 }
 
-/// The bias of `rows` query rows from `row` on of a sequence, against keys 0 ..< row + rows.
-static const float *bias_of(const gk_attention *job, size_t b, size_t tile, size_t row, size_t rows, float *scratch) {
-    const size_t keys = row + rows;
-    int64_t *query_times = (int64_t *)scratch;
-    float *bias = scratch + 2 * gk_lanes;
-    if (!job->time) {
-        job->kernels->bias_tile(keys, NULL, NULL, job->position + row, bias);
+size_t gk_attention_tasks(const gk_attention *job, size_t tiles) {
+    return tiles * blocks(job->heads, job->task_heads);
+}
+
+/// A query tile: rows `row` ..< row + rows of its sequence.
+typedef struct {
+    const gk_attention_sequence *sequence;
+    /// Its number in its sequence, and the sequence's in the batch.
+    size_t number, b;
+    size_t row, rows;
+} query_tile;
+
+static int is_few(const query_tile *tile) { return tile->rows <= gk_few_rows; }
+static size_t keys_of(const query_tile *tile) { return tile->row + tile->rows; }
+
+static query_tile tile_at(const gk_attention *job, size_t index) {
+    // The sequence that the tile belongs to: the last whose tiles begin at or before it.
+    size_t b = 0, end = job->count;
+    while (end - b > 1) {
+        const size_t middle = b + (end - b) / 2;
+        if (job->sequences[middle].tiles <= index) b = middle;
+        else end = middle;
+    }
+    const gk_attention_sequence *sequence = &job->sequences[b];
+    const size_t length = sequence->rows;
+    query_tile tile = {.sequence = sequence, .b = b};
+    if (job->last_only) {
+        tile.row = sequence->cached + length - 1;
+        tile.rows = 1;
+        return tile;
+    }
+    // The longest tile first: its tasks are the dearest, and the cheap ones fill the gaps at the end.
+    tile.number = blocks(length, gk_lanes) - 1 - (index - sequence->tiles);
+    const size_t first = first_tile_rows(length);
+    tile.row = sequence->cached + (tile.number == 0 ? 0 : first + (tile.number - 1) * gk_lanes);
+    tile.rows = tile.number == 0 ? first : gk_lanes;
+    return tile;
+}
+
+/// The time buckets of a tile: of a full one (keys, 16 rows), of few rows (keys / 16, rows, 16 keys). A row's own time is
+/// that of the event after it. `times` is 2 · 16 times of scratch.
+static void fill_buckets(const gk_attention *job, const query_tile *tile, int64_t *times, uint8_t *buckets) {
+    const gk_kernels *kernels = job->kernels;
+    const int64_t *of_keys = tile->sequence->times, *of_rows = of_keys + tile->row + 1;
+    const size_t keys = keys_of(tile), rows = tile->rows;
+    if (!is_few(tile)) {
+        // Lanes without a row repeat the last.
+        for (size_t lane = 0; lane < gk_lanes; lane++) times[lane] = of_rows[lane < rows ? lane : rows - 1];
+        kernels->time_buckets(times, of_keys, keys, job->cells, buckets);
+        return;
+    }
+    // A distance is the same from either end, so keys take the lanes of queries.
+    size_t j = 0;
+    for (; j + gk_lanes <= keys; j += gk_lanes)
+        kernels->time_buckets(of_keys + j, of_rows, rows, job->cells, buckets + j * rows);
+    if (j < keys) {
+        for (size_t lane = 0; lane < gk_lanes; lane++)
+            times[lane] = of_keys[j + lane < keys ? j + lane : keys - 1];
+        kernels->time_buckets(times, of_rows, rows, job->cells, buckets + j * rows);
+    }
+}
+
+void gk_buckets_run(const void *opaque, size_t index, size_t worker) {
+    const gk_attention *job = opaque;
+    const query_tile tile = tile_at(job, index);
+    const gk_attention_sequence *sequence = tile.sequence;
+    if (!sequence->biased || !sequence->buckets) return;
+    fill_buckets(
+        job, &tile, (int64_t *)(job->scratch + worker * job->scratch_stride),
+        sequence->buckets + bucket_bytes(sequence->cached, sequence->rows, tile.number));
+}
+
+/// The bias of a tile, laid out as its kernel reads it.
+static const float *bias_of(const gk_attention *job, const query_tile *tile, float *scratch) {
+    const gk_attention_sequence *sequence = tile->sequence;
+    const size_t keys = keys_of(tile), rows = tile->rows;
+    int64_t *times = (int64_t *)scratch;
+    float *bias = scratch + 4 * gk_lanes;
+    uint8_t *buckets = NULL;
+    if (job->time && sequence->buckets) {
+        buckets = sequence->buckets + bucket_bytes(sequence->cached, sequence->rows, tile->number);
+    } else if (job->time) {
+        buckets = (uint8_t *)(bias + gk_lanes * rounded(keys));
+        fill_buckets(job, tile, times, buckets);
+    }
+    if (!is_few(tile)) {
+        job->kernels->bias_tile(keys, buckets, job->time, job->position + tile->row, bias);
         return bias;
     }
-
-    const size_t length = (size_t)(job->offsets[b + 1] - job->offsets[b]);
-    uint8_t *buckets = (uint8_t *)(bias + gk_lanes * keys);
-    if (job->buckets)
-        buckets = job->buckets + job->bucket_offsets[b]
-            + gk_lanes * (tile * first_tile_rows(length) + gk_lanes * (tile * (tile - (tile > 0)) / 2));
-    if (!job->buckets || !job->buckets_ready) {
-        const int64_t *times = job->times + job->offsets[b] + b;
-        // A row's own time is that of the event after it. Lanes without a row repeat the last.
-        for (size_t lane = 0; lane < gk_lanes; lane++)
-            query_times[lane] = times[row + 1 + (lane < rows ? lane : rows - 1)];
-        job->kernels->time_buckets(query_times, times, keys, job->cells, buckets);
-    }
-    job->kernels->bias_tile(keys, buckets, job->time, job->position + row, bias);
+    // `relative` runs with the keys as `position` runs with the rows.
+    for (size_t j = 0; j < keys; j += gk_lanes)
+        job->kernels->bias_tile(
+            rows, buckets ? buckets + j * rows : NULL, job->time,
+            job->relative + (ptrdiff_t)j - (ptrdiff_t)tile->row, bias + j * rows);
     return bias;
 }
 
 void gk_attention_run(const void *opaque, size_t index, size_t worker) {
     const gk_attention *job = opaque;
-    // The sequence that the tile belongs to: the last whose tiles begin at or before it.
-    size_t b = 0, end = job->sequences;
-    while (end - b > 1) {
-        const size_t middle = b + (end - b) / 2;
-        if (job->tiles[middle] <= index) b = middle;
-        else end = middle;
-    }
-    const size_t begin = (size_t)job->offsets[b], length = (size_t)job->offsets[b + 1] - begin;
-
-    size_t tile = 0, row = length - 1, rows = 1;
-    if (!job->last_only) {
-        // The longest tile first: its tasks are the dearest, and the cheap ones fill the gaps at the end.
-        tile = job->tiles[b + 1] - 1 - index;
-        const size_t first = first_tile_rows(length);
-        row = tile == 0 ? 0 : first + (tile - 1) * gk_lanes;
-        rows = tile == 0 ? first : gk_lanes;
-    }
+    const size_t shares = blocks(job->heads, job->task_heads);
+    const query_tile tile = tile_at(job, index / shares);
+    const gk_attention_sequence *sequence = tile.sequence;
 
     float *scratch = job->scratch + worker * job->scratch_stride;
     const float *bias = NULL;
-    if (job->biased && job->biased[b]) bias = bias_of(job, b, tile, row, rows, scratch + kernel_scratch(job));
+    if (sequence->biased)
+        bias = bias_of(job, &tile, scratch + gk_tile_scratch(job->query_columns, job->value_columns));
 
-    const size_t query_row = job->last_only ? b : begin + row;
-    for (size_t head = 0; head < job->heads; head++) {
+    const size_t query_row = job->last_only ? tile.b : sequence->begin + (tile.row - sequence->cached);
+    const size_t begin = index % shares * job->task_heads;
+    const size_t end = job->heads - begin < job->task_heads ? job->heads : begin + job->task_heads;
+    for (size_t head = begin; head < end; head++) {
         const size_t key_head = head / job->sharing;
         const gk_attention_tile part = {
             .query = job->query + query_row * job->query_stride + head * job->query_columns,
             .query_stride = job->query_stride,
-            .key = job->key + begin * job->key_stride + key_head * job->query_columns,
+            .cached = sequence->cached,
+            .pages = sequence->pages,
+            .pool = sequence->cached ? job->pool + key_head * job->head_floats : NULL,
+            .page_floats = job->page_floats,
+            .key = job->key + sequence->begin * job->key_stride + key_head * job->query_columns,
             .key_stride = job->key_stride,
-            .value = job->value + begin * job->value_stride + key_head * job->value_columns,
+            .value = job->value + sequence->begin * job->value_stride + key_head * job->value_columns,
             .value_stride = job->value_stride,
             .output = job->output + query_row * job->output_stride + head * job->value_columns,
             .output_stride = job->output_stride,
             .bias = bias,
-            .rows = rows,
-            .first = row,
+            .rows = tile.rows,
+            .first = tile.row,
             .query_columns = job->query_columns,
             .value_columns = job->value_columns,
             .scale = job->scale,
-            .first_weight = job->first_weights ? job->first_weights[b] : 0.0f,
+            .first_weight = sequence->first_weight,
             .scratch = scratch,
         };
-        if (job->weights == gk_weights_softmax) job->kernels->softmax_tile(&part);
-        else job->kernels->hstu_tile(&part);
+        const gk_kernels *kernels = job->kernels;
+        if (job->weights == gk_weights_softmax) (is_few(&tile) ? kernels->softmax_few : kernels->softmax_tile)(&part);
+        else (is_few(&tile) ? kernels->hstu_few : kernels->hstu_tile)(&part);
     }
 }

@@ -46,6 +46,8 @@ enum {
     gk_page_rows = 16,
     /// Keys whose scores are held between the two halves of attention.
     gk_key_block = 128,
+    /// Most query rows of an attention tile whose lanes are keys.
+    gk_few_rows = 8,
     /// Entries of a padded time bias: more than the buckets that a 64-bit time can reach (0 ... 145).
     gk_time_entries = 160,
     /// Cells of the time bucket table: 64 exponents × 4.
@@ -174,29 +176,42 @@ typedef void gk_time_buckets_fn(
 typedef void gk_bias_tile_fn(
     size_t keys, const uint8_t *buckets, const float *time, const float *position, float *bias);
 
-/// One head of up to 16 query rows that follow one another in a sequence, against keys 0 ..< first + rows.
+/// One head of some query rows that follow one another in a sequence, against keys 0 ..< first + rows: the first `cached`
+/// of them in pages, the others in tensors.
 typedef struct gk_attention_tile {
     const float *query; size_t query_stride;
+    /// Keys computed earlier and their pages: page p of the pool, at pool + p · page_floats, holds the head's keys as
+    /// (query_columns, gk_page_rows) and then its values as (gk_page_rows, value_columns). cached ≤ first.
+    size_t cached;
+    const int32_t *pages;
+    const float *pool; size_t page_floats;
+    /// Row 0 is key `cached`.
     const float *key; size_t key_stride;
     const float *value; size_t value_stride;
     float *output; size_t output_stride;
-    /// (first + rows, 16), or NULL for no bias.
+    /// NULL for no bias. Of a tile (first + rows, 16), of few rows (keys / 16 rounded up, rows, 16).
     const float *bias;
-    /// Query rows, 1 ... 16, and the place of the first of them in its sequence.
+    /// Query rows, 1 ... 16, of few rows 1 ... gk_few_rows, and the place of the first of them in its sequence.
     size_t rows, first;
     size_t query_columns, value_columns;
     float scale;
     /// Softmax alone: what is added to the score of key 0.
     float first_weight;
-    /// 64-byte aligned; 16 · (query_columns + value_columns + gk_key_block) floats.
+    /// 64-byte aligned; gk_tile_scratch floats.
     float *scratch;
 } gk_attention_tile;
 
-/// `y_i = scale · Σ_{j ≤ i} silu(q_i · k_j + bias[j][i]) · v_j`.
+/// `y_i = scale · Σ_{j ≤ i} silu(q_i · k_j + bias[j][i]) · v_j`. Lanes are query rows. Reads the bias of up to 15 keys
+/// behind the last.
 typedef void gk_hstu_tile_fn(const gk_attention_tile *tile);
 
-/// `y_i = Σ_{j ≤ i} softmax_j(scale · (q_i · k_j + bias[j][i]) + (j = 0 ? first_weight : 0)) · v_j`.
+/// `y_i = Σ_{j ≤ i} softmax_j(scale · (q_i · k_j + bias[j][i]) + (j = 0 ? first_weight : 0)) · v_j`. Lanes are query rows.
+/// Reads the bias of up to 15 keys behind the last.
 typedef void gk_softmax_tile_fn(const gk_attention_tile *tile);
+
+/// The same for few rows, to the bit: lanes are keys and then columns of values, so that a single row fills them.
+typedef void gk_hstu_few_fn(const gk_attention_tile *tile);
+typedef void gk_softmax_few_fn(const gk_attention_tile *tile);
 
 /// Bit i of the result: scores[i] ≥ floor. False for NaN on either side. 64 scores.
 typedef uint64_t gk_scores_at_least_fn(const float *scores, float floor);
@@ -224,6 +239,8 @@ typedef struct gk_kernels {
     gk_bias_tile_fn *bias_tile;
     gk_hstu_tile_fn *hstu_tile;
     gk_softmax_tile_fn *softmax_tile;
+    gk_hstu_few_fn *hstu_few;
+    gk_softmax_few_fn *softmax_few;
     gk_scores_at_least_fn *scores_at_least;
     gk_bf16_round_fn *bf16_round;
     gk_bf16_gemm_fn *bf16_gemm;
@@ -392,51 +409,63 @@ typedef enum __attribute__((enum_extensibility(closed))) gk_weights {
     gk_weights_softmax = 1,
 } gk_weights;
 
-/// Attention of all heads over a jagged batch; a task is one query tile of one sequence. Tiles are counted from a
-/// sequence's end, so that only its first tile can be short.
+/// One sequence of an attention.
+typedef struct gk_attention_sequence {
+    /// The first of its own rows in the tensors of keys and values, and how many there are, ≥ 1.
+    size_t begin, rows;
+    /// Rows computed earlier, and the pages that hold them.
+    size_t cached; const int32_t *pages;
+    /// Softmax alone: what is added to the score of its first key.
+    float first_weight;
+    /// Whether it has a bias; else nothing below is read.
+    int biased;
+    /// cached + rows + 1 times, the last that of the next row or the request. Not read without `time`.
+    const int64_t *times;
+    /// gk_attention_bucket_bytes kept from one layer to the next; NULL: computed anew.
+    uint8_t *buckets;
+    /// Tiles of the sequences before it.
+    size_t tiles;
+} gk_attention_sequence;
+
+/// Attention of all heads over a jagged batch; a task is a share of the heads of one query tile of one sequence. Tiles are
+/// counted from a sequence's end, so that only its first tile can be short.
 typedef struct gk_attention {
     const gk_kernels *kernels;
     gk_weights weights;
-    size_t sequences;
-    /// B + 1 row offsets.
-    const int32_t *offsets;
-    /// B + 1 numbers of tiles before each sequence.
-    const uint32_t *tiles;
+    const gk_attention_sequence *sequences; size_t count;
     /// Only the last row of each sequence asks; query and output rows are numbered by sequence.
     int last_only;
     const float *query; size_t query_stride;
     const float *key; size_t key_stride;
     const float *value; size_t value_stride;
     float *output; size_t output_stride;
-    /// Query heads, and how many of them share a key and value head.
-    size_t heads, sharing;
+    /// Page 0 of the layer, floats from one page to the next and from one key head to the next within a page.
+    const float *pool; size_t page_floats, head_floats;
+    /// Query heads, how many of them share a key and value head, and how many make a task.
+    size_t heads, sharing, task_heads;
     size_t query_columns, value_columns;
     float scale;
-    /// Softmax alone: what is added to the scores of each sequence's first key, or NULL.
-    const float *first_weights;
-    /// One byte a sequence: whether it has a bias; NULL: none has, and nothing below is read.
-    const uint8_t *biased;
-    /// rows + 1 times a sequence, the request's last; sequence b's begin at offsets[b] + b. Not read without `time`.
-    const int64_t *times;
-    /// `position[d]` is the bias of a key d rows before its query; 16 zeros lie before entry 0, 16 after the last.
-    const float *position;
+    /// `position[d]` is the bias of a key d rows before its query, `relative[k]` that of a key k rows after it; 32 zeros
+    /// lie around either.
+    const float *position, *relative;
     /// gk_time_entries entries, or NULL: the bias has no such part.
     const float *time;
     const uint32_t *cells;
-    /// Buckets of all tiles, kept from one layer to the next: sequence b's begin at bucket_offsets[b]. NULL: computed
-    /// anew. `buckets_ready`: read, else written.
-    uint8_t *buckets;
-    const size_t *bucket_offsets;
-    int buckets_ready;
     /// gk_attention_scratch floats a worker, 64-byte aligned.
     float *scratch; size_t scratch_stride;
 } gk_attention;
 
-/// Fills `tiles` and, unless NULL, `bucket_offsets` (B + 1 entries each) for a layout.
-void gk_attention_plan(
-    size_t sequences, const int32_t *offsets, int last_only, uint32_t *tiles, size_t *bucket_offsets);
-/// Floats of scratch a worker for sequences of up to `longest` rows.
+/// Fills `tiles` of all sequences and returns how many there are together.
+size_t gk_attention_plan(gk_attention_sequence *sequences, size_t count, int last_only);
+/// Bytes of the buckets of a sequence all of whose rows ask.
+size_t gk_attention_bucket_bytes(size_t cached, size_t rows);
+/// Floats that a kernel needs for a tile's scratch.
+size_t gk_tile_scratch(size_t query_columns, size_t value_columns);
+/// Floats of scratch a worker for sequences of up to `longest` rows, cached ones included.
 size_t gk_attention_scratch(const gk_attention *job, size_t longest);
+size_t gk_attention_tasks(const gk_attention *job, size_t tiles);
+/// Fills `buckets` of one tile of the sequences that have them: task `index` of as many as there are tiles.
+void gk_buckets_run(const void *job, size_t index, size_t worker);
 void gk_attention_run(const void *job, size_t index, size_t worker);
 
 // MARK: Pages

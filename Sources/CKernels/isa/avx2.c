@@ -20,6 +20,9 @@
 #define GK_GEMM_VECTORS 1
 #define GK_SCORE_KEYS 6
 #define GK_VALUE_COLUMNS 6
+#define GK_PAGE_KEYS 4
+#define GK_FEW_SCORES 4
+#define GK_FEW_VALUES 6
 
 /// All ones in the first `count` lanes of the half that begins at lane `from`.
 GK_INLINE __m256i gk_first(size_t count, int from) {
@@ -93,6 +96,7 @@ GK_INLINE gk_f16 gk_sigmoid_bf16(gk_f16 x) {
 
 #include "../portable/f32_gemm.h"
 #include "../portable/f32_attention.h"
+#include "../portable/f32_few.h"
 #include "../portable/f32_hstu.h"
 #include "../portable/f32_softmax.h"
 #include "../portable/f32_rows.h"

@@ -10,6 +10,9 @@
 // As many rows as there are general registers to point at them.
 #define GK_SCORE_KEYS 8
 #define GK_VALUE_COLUMNS 28
+#define GK_PAGE_KEYS 8
+#define GK_FEW_SCORES 16
+#define GK_FEW_VALUES 24
 
 GK_INLINE __mmask16 gk_first(size_t count) { return (__mmask16)((1u << count) - 1); }
 

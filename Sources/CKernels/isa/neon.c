@@ -15,6 +15,7 @@
 
 #include "../portable/f32_gemm.h"
 #include "../portable/f32_attention.h"
+#include "../portable/f32_few.h"
 #include "../portable/f32_hstu.h"
 #include "../portable/f32_softmax.h"
 #include "../portable/f32_rows.h"

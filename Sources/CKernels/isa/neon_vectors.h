@@ -8,6 +8,9 @@
 #define GK_GEMM_VECTORS 1
 #define GK_SCORE_KEYS 6
 #define GK_VALUE_COLUMNS 6
+#define GK_PAGE_KEYS 4
+#define GK_FEW_SCORES 6
+#define GK_FEW_VALUES 6
 
 /// The first `count` < 16 floats, then zeros.
 GK_INLINE gk_f16 gk_load_part(const float *p, size_t count) {

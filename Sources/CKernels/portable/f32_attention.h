@@ -30,43 +30,77 @@ void GK_KERNEL(gk_f32_bias_tile_16)(
             gk_look_up_time(&table, buckets + 16 * j) + gk_load(position - (ptrdiff_t)j));
 }
 
+/// The page of key j, where the tile's head begins.
+GK_INLINE const float *gk_page_of(const gk_attention_tile *tile, size_t j) {
+    return tile->pool + (size_t)tile->pages[j / gk_page_rows] * tile->page_floats;
+}
+
+/// Values of keys that follow one another, `stride` floats apart.
+typedef struct { const float *value; size_t stride, keys; } gk_run;
+
+/// A block of keys can lie in so many pages, and in the tensors.
+enum { gk_most_runs = gk_key_block / gk_page_rows + 1 };
+
+/// Where the values of `count` keys from key `begin` on lie, a multiple of gk_key_block. Returns how many runs they make.
+GK_INLINE size_t gk_runs_of(const gk_attention_tile *tile, size_t begin, size_t count, gk_run *runs) {
+    const size_t end = begin + count;
+    size_t number = 0, j = begin;
+    for (; j < end && j < tile->cached; j += gk_page_rows) {
+        const size_t left = (tile->cached < end ? tile->cached : end) - j;
+        runs[number++] = (gk_run){
+            gk_page_of(tile, j) + gk_page_rows * tile->query_columns, tile->value_columns,
+            left < gk_page_rows ? left : gk_page_rows};
+    }
+    if (end > tile->cached) {
+        const size_t first = begin > tile->cached ? begin - tile->cached : 0;
+        runs[number++] = (gk_run){
+            tile->value + first * tile->value_stride, tile->value_stride, end - tile->cached - first};
+    }
+    return number;
+}
+
 /// What becomes of a sum q · k + bias; a constant at every call.
 typedef enum { gk_weigh_silu, gk_weigh_scaled } gk_weighing;
 
-/// Weights of `keys` keys (a constant) from key `first` on: (keys, 16).
+/// Weights of `keys` keys (a constant): (keys, 16). Element (j, c) of the keys is key[j · key_step + c · column_step].
+/// `bias` is that of the first key, or NULL.
 GK_INLINE void gk_score_keys(
-    const size_t keys, const gk_weighing weighing, const gk_attention_tile *tile, const float *query, size_t first,
-    float *scores) {
-    const float *key = tile->key + first * tile->key_stride;
+    const size_t keys, const gk_weighing weighing, const gk_attention_tile *tile, const float *query, const float *key,
+    const size_t key_step, const size_t column_step, const float *bias, float *scores) {
     gk_f16 sum[GK_SCORE_KEYS];
-    GK_FULL_UNROLL for (size_t j = 0; j < keys; j++)
-        sum[j] = tile->bias ? gk_load(tile->bias + 16 * (first + j)) : gk_splat(0.0f);
+    GK_FULL_UNROLL for (size_t j = 0; j < keys; j++) sum[j] = bias ? gk_load(bias + 16 * j) : gk_splat(0.0f);
     for (size_t c = 0; c < tile->query_columns; c++) {
         const gk_f16 q = gk_load(query + 16 * c);
         GK_FULL_UNROLL for (size_t j = 0; j < keys; j++)
-            sum[j] = gk_fma(gk_splat(key[j * tile->key_stride + c]), q, sum[j]);
+            sum[j] = gk_fma(gk_splat(key[j * key_step + c * column_step]), q, sum[j]);
     }
     GK_FULL_UNROLL for (size_t j = 0; j < keys; j++)
         gk_store(scores + 16 * j, weighing == gk_weigh_silu ? gk_silu(sum[j]) : sum[j] * gk_splat(tile->scale));
 }
 
-/// Adds `keys` weighted values to `columns` (a constant) columns of the output: (columns, 16).
+/// Adds the weighted values of some runs to `columns` (a constant) columns of the output, from column `first` on:
+/// (columns, 16).
 GK_INLINE void gk_add_values(
-    const size_t columns, const float *scores, size_t keys, const float *value, size_t value_stride, float *output) {
+    const size_t columns, const float *scores, const gk_run *runs, size_t count, size_t first, float *output) {
     gk_f16 sum[GK_VALUE_COLUMNS];
     GK_FULL_UNROLL for (size_t c = 0; c < columns; c++) sum[c] = gk_load(output + 16 * c);
-    for (size_t j = 0; j < keys; j++) {
-        const gk_f16 weight = gk_load(scores + 16 * j);
-        GK_FULL_UNROLL for (size_t c = 0; c < columns; c++)
-            sum[c] = gk_fma(gk_splat(value[j * value_stride + c]), weight, sum[c]);
+    for (size_t run = 0; run < count; run++) {
+        const float *value = runs[run].value + first;
+        const size_t stride = runs[run].stride, keys = runs[run].keys;
+        for (size_t j = 0; j < keys; j++) {
+            const gk_f16 weight = gk_load(scores + 16 * j);
+            GK_FULL_UNROLL for (size_t c = 0; c < columns; c++)
+                sum[c] = gk_fma(gk_splat(value[j * stride + c]), weight, sum[c]);
+        }
+        scores += 16 * keys;
     }
     GK_FULL_UNROLL for (size_t c = 0; c < columns; c++) gk_store(output + 16 * c, sum[c]);
 }
 
 static void gk_add_value_columns(
-    size_t columns, const float *scores, size_t keys, const float *value, size_t value_stride, float *output) {
+    size_t columns, const float *scores, const gk_run *runs, size_t count, size_t first, float *output) {
 #define GK_CASE(n) \
-    case n: gk_add_values(n, scores, keys, value, value_stride, output); return;
+    case n: gk_add_values(n, scores, runs, count, first, output); return;
     switch (columns) {
         GK_CASE(1) GK_CASE(2) GK_CASE(3) GK_CASE(4) GK_CASE(5) GK_CASE(6)
 #if GK_VALUE_COLUMNS > 6
@@ -80,10 +114,10 @@ static void gk_add_value_columns(
 }
 
 GK_INLINE void gk_score_some_keys(
-    size_t keys, const gk_weighing weighing, const gk_attention_tile *tile, const float *query, size_t first,
-    float *scores) {
+    size_t keys, const gk_weighing weighing, const gk_attention_tile *tile, const float *query, const float *key,
+    const float *bias, float *scores) {
 #define GK_CASE(n) \
-    case n: gk_score_keys(n, weighing, tile, query, first, scores); return;
+    case n: gk_score_keys(n, weighing, tile, query, key, tile->key_stride, 1, bias, scores); return;
     switch (keys) {
         GK_CASE(1) GK_CASE(2) GK_CASE(3) GK_CASE(4) GK_CASE(5)
 #if GK_SCORE_KEYS > 6
@@ -99,10 +133,23 @@ GK_INLINE void gk_score_some_keys(
 GK_INLINE void gk_score_block(
     const gk_weighing weighing, const gk_attention_tile *tile, const float *query, size_t begin, size_t count,
     float unseen, float *scores) {
-    size_t j = 0;
-    for (; j + GK_SCORE_KEYS <= count; j += GK_SCORE_KEYS)
-        gk_score_keys(GK_SCORE_KEYS, weighing, tile, query, begin + j, scores + 16 * j);
-    gk_score_some_keys(count - j, weighing, tile, query, begin + j, scores + 16 * j);
+    const float *bias = tile->bias ? tile->bias + 16 * begin : NULL;
+    size_t j = 0, cached = tile->cached > begin ? tile->cached - begin : 0;
+    if (cached > count) cached = count;
+    // The last page may hold fewer keys than are scored at a time: what follows them is written again by own keys, or lies
+    // behind the block's count.
+    for (; j < cached; j += GK_PAGE_KEYS)
+        gk_score_keys(
+            GK_PAGE_KEYS, weighing, tile, query, gk_page_of(tile, begin + j) + j % gk_page_rows, 1, gk_page_rows,
+            bias ? bias + 16 * j : NULL, scores + 16 * j);
+    j = cached;
+    // Own row 0 is key tile->cached.
+    const float *key = tile->key + (tile->cached > begin ? 0 : begin - tile->cached) * tile->key_stride;
+    for (; j + GK_SCORE_KEYS <= count; j += GK_SCORE_KEYS, key += GK_SCORE_KEYS * tile->key_stride)
+        gk_score_keys(
+            GK_SCORE_KEYS, weighing, tile, query, key, tile->key_stride, 1, bias ? bias + 16 * j : NULL,
+            scores + 16 * j);
+    gk_score_some_keys(count - j, weighing, tile, query, key, bias ? bias + 16 * j : NULL, scores + 16 * j);
 
     for (size_t k = begin > tile->first ? begin : tile->first + 1; k < begin + count; k++) {
         float *row = scores + 16 * (k - begin);
@@ -114,14 +161,14 @@ GK_INLINE void gk_score_block(
 /// Adds `count` weighted values from key `begin` on to the output: (value_columns, 16).
 GK_INLINE void gk_add_block(
     const gk_attention_tile *tile, const float *scores, size_t begin, size_t count, float *output) {
+    gk_run runs[gk_most_runs];
+    const size_t number = gk_runs_of(tile, begin, count, runs);
     // Value columns in equal shares, as few as the registers allow.
     const size_t columns = tile->value_columns;
     const size_t shares = (columns + GK_VALUE_COLUMNS - 1) / GK_VALUE_COLUMNS;
     const size_t share = (columns + shares - 1) / shares;
     for (size_t c = 0; c < columns; c += share)
-        gk_add_value_columns(
-            columns - c < share ? columns - c : share, scores, count,
-            tile->value + begin * tile->value_stride + c, tile->value_stride, output + 16 * c);
+        gk_add_value_columns(columns - c < share ? columns - c : share, scores, runs, number, c, output + 16 * c);
 }
 
 /// (rows ≤ 16, columns) → (columns, 16); lanes without a row are 0.

@@ -1,4 +1,5 @@
-// Softmax attention for one tile of 16 query rows, over the products of f32_attention.h, with the maximum and the sum of
+// Softmax attention for one tile of up to 16 query rows, over the products of f32_attention.h, or of few, over those of
+// f32_few.h, with the maximum and the sum of
 // each row kept up to date from one block of keys to the next (Milakov and Gimelshein, arXiv 1805.02867): scores never
 // stand in memory for more than a block.
 
@@ -36,4 +37,43 @@ void GK_KERNEL(gk_f32_softmax_16)(const gk_attention_tile *tile) {
     const gk_f16 factor = gk_splat(1.0f) / total;
     for (size_t c = 0; c < columns; c++) gk_store(output + 16 * c, gk_load(output + 16 * c) * factor);
     gk_lanes_to_rows(output, tile->rows, columns, 1.0f, tile->output, tile->output_stride);
+}
+
+void GK_KERNEL(gk_f32_softmax_few_16)(const gk_attention_tile *tile) {
+    const size_t keys = tile->first + tile->rows, rows = tile->rows;
+    const gk_few_scratch few = gk_begin_few(tile);
+    float most[gk_few_rows], total[gk_few_rows];
+    for (size_t r = 0; r < gk_few_rows; r++) {
+        most[r] = -__builtin_inff();
+        total[r] = 0.0f;
+    }
+    for (size_t begin = 0; begin < keys; begin += gk_key_block) {
+        const size_t count = keys - begin < gk_key_block ? keys - begin : gk_key_block;
+        gk_score_few(tile, &few, begin, count);
+        for (size_t r = 0; r < rows; r++) {
+            float *scores = few.scores + gk_key_block * r;
+            gk_f16 now = gk_splat(most[r]);
+            for (size_t j = 0; j < count; j += 16) {
+                gk_f16 x = gk_load(scores + j) * gk_splat(tile->scale);
+                if (begin + j == 0) x += gk_keep(GK_LANE_NUMBERS == (gk_i16)0, gk_splat(tile->first_weight));
+                x = gk_seen(x, tile->first + r, begin + j, -__builtin_inff());
+                gk_store(scores + j, x);
+                now = gk_greater(x, now);
+            }
+            const float greatest = gk_greatest(now);
+            if (begin > 0) {
+                const gk_f16 faded = gk_exp_of_negative(gk_splat(most[r] - greatest));
+                total[r] *= faded[0];
+                float *output = few.output + few.padded * r;
+                for (size_t c = 0; c < few.padded; c += 16) gk_store(output + c, gk_load(output + c) * faded);
+            }
+            for (size_t j = 0; j < count; j += 16)
+                gk_store(scores + j, gk_exp_of_negative(gk_load(scores + j) - gk_splat(greatest)));
+            most[r] = greatest;
+        }
+        gk_add_totals(rows, few.scores, count, total);
+        gk_add_few(tile, &few, begin, count);
+    }
+    for (size_t r = 0; r < rows; r++) total[r] = 1.0f / total[r];
+    gk_end_few(tile, &few, total);
 }

@@ -78,6 +78,15 @@ GK_INLINE gk_f4 gk_sums(const gk_f16 x[4]) {
 /// The greater of two; `y` where either is NaN.
 GK_INLINE gk_f16 gk_greater(gk_f16 x, gk_f16 y) { return x > y ? x : y; }
 
+/// The greatest lane of a vector without NaN.
+GK_INLINE float gk_greatest(gk_f16 x) {
+    const gk_f8 half = x.lo > x.hi ? x.lo : x.hi;
+    const gk_f4 quarter = half.lo > half.hi ? half.lo : half.hi;
+    const float a = quarter[0] > quarter[1] ? quarter[0] : quarter[1];
+    const float b = quarter[2] > quarter[3] ? quarter[2] : quarter[3];
+    return a > b ? a : b;
+}
+
 /// e^x for -87.33 ≤ x ≤ 88.37. Error at most 3 ULP. For NaN the result means nothing.
 GK_INLINE gk_f16 gk_exp(gk_f16 x) {
     // e^x = 2^n · 2^f with n integer and |f| ≤ 1/2. Adding 1.5 · 2^23 rounds to an integer and leaves n in the low

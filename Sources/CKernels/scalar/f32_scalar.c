@@ -151,44 +151,73 @@ void gk_f32_bias_tile_16__scalar(
     }
 }
 
+/// The page of key j < cached, where the tile's head begins.
+static const float *page_of(const gk_attention_tile *tile, size_t j) {
+    return tile->pool + (size_t)tile->pages[j / gk_page_rows] * tile->page_floats;
+}
+
+/// Column c of key j.
+static float key_at(const gk_attention_tile *tile, size_t j, size_t c) {
+    if (j < tile->cached) return page_of(tile, j)[gk_page_rows * c + j % gk_page_rows];
+    return tile->key[(j - tile->cached) * tile->key_stride + c];
+}
+
+/// The value of key j.
+static const float *value_at(const gk_attention_tile *tile, size_t j) {
+    if (j < tile->cached)
+        return page_of(tile, j) + gk_page_rows * tile->query_columns + j % gk_page_rows * tile->value_columns;
+    return tile->value + (j - tile->cached) * tile->value_stride;
+}
+
+/// Whether rows or keys are the lanes of the bias.
+typedef enum { lanes_are_rows, lanes_are_keys } lanes_are;
+
 /// q · k + bias of the tile's row r and key j.
-static float dot(const gk_attention_tile *tile, size_t r, size_t j) {
-    float sum = tile->bias ? tile->bias[16 * j + r] : 0;
+static float dot(const gk_attention_tile *tile, lanes_are lanes, size_t r, size_t j) {
+    float sum = 0;
+    if (tile->bias)
+        sum = tile->bias[lanes == lanes_are_rows ? 16 * j + r : 16 * (j / 16 * tile->rows + r) + j % 16];
     for (size_t c = 0; c < tile->query_columns; c++)
-        sum += tile->query[r * tile->query_stride + c] * tile->key[j * tile->key_stride + c];
+        sum += tile->query[r * tile->query_stride + c] * key_at(tile, j, c);
     return sum;
 }
 
-void gk_f32_hstu_16__scalar(const gk_attention_tile *tile) {
+static void hstu(const gk_attention_tile *tile, lanes_are lanes) {
     for (size_t r = 0; r < tile->rows; r++) {
         float *out = tile->output + r * tile->output_stride;
         for (size_t c = 0; c < tile->value_columns; c++) out[c] = 0;
         for (size_t j = 0; j <= tile->first + r; j++) {
-            const float weight = silu(dot(tile, r, j));
-            for (size_t c = 0; c < tile->value_columns; c++) out[c] += weight * tile->value[j * tile->value_stride + c];
+            const float weight = silu(dot(tile, lanes, r, j)), *value = value_at(tile, j);
+            for (size_t c = 0; c < tile->value_columns; c++) out[c] += weight * value[c];
         }
         for (size_t c = 0; c < tile->value_columns; c++) out[c] *= tile->scale;
     }
 }
 
-void gk_f32_softmax_16__scalar(const gk_attention_tile *tile) {
+void gk_f32_hstu_16__scalar(const gk_attention_tile *tile) { hstu(tile, lanes_are_rows); }
+void gk_f32_hstu_few_16__scalar(const gk_attention_tile *tile) { hstu(tile, lanes_are_keys); }
+
+static void softmax(const gk_attention_tile *tile, lanes_are lanes) {
     for (size_t r = 0; r < tile->rows; r++) {
         float *out = tile->output + r * tile->output_stride;
         float most = -INFINITY, total = 0;
         for (size_t j = 0; j <= tile->first + r; j++) {
-            const float score = dot(tile, r, j) * tile->scale + (j == 0 ? tile->first_weight : 0);
+            const float score = dot(tile, lanes, r, j) * tile->scale + (j == 0 ? tile->first_weight : 0);
             if (score > most) most = score;
         }
         for (size_t c = 0; c < tile->value_columns; c++) out[c] = 0;
         for (size_t j = 0; j <= tile->first + r; j++) {
-            const float score = dot(tile, r, j) * tile->scale + (j == 0 ? tile->first_weight : 0);
-            const float weight = (float)exp(score - most);
+            const float score = dot(tile, lanes, r, j) * tile->scale + (j == 0 ? tile->first_weight : 0);
+            const float weight = (float)exp(score - most), *value = value_at(tile, j);
             total += weight;
-            for (size_t c = 0; c < tile->value_columns; c++) out[c] += weight * tile->value[j * tile->value_stride + c];
+            for (size_t c = 0; c < tile->value_columns; c++) out[c] += weight * value[c];
         }
         for (size_t c = 0; c < tile->value_columns; c++) out[c] /= total;
     }
 }
+
+void gk_f32_softmax_16__scalar(const gk_attention_tile *tile) { softmax(tile, lanes_are_rows); }
+void gk_f32_softmax_few_16__scalar(const gk_attention_tile *tile) { softmax(tile, lanes_are_keys); }
 
 uint64_t gk_f32_at_least_64__scalar(const float *scores, float floor) {
     uint64_t bits = 0;

@@ -1,0 +1,49 @@
+// The time buckets that the layers of a batch share.
+
+internal import CKernels
+internal import Compute
+
+/// The time buckets of all pairs of a batch, one byte each: they depend on timestamps alone, so the first layer computes
+/// them for all.
+struct BucketCache {
+    let timestamps: DeviceAddress
+    /// Layouts of the own rows, and of all.
+    let own: [Int32]
+    let whole: [Int32]
+    let applies: [Bool]
+    /// Sequence after sequence, each `gk_attention_bucket_bytes`.
+    let bytes: UnsafeMutablePointer<UInt8>
+
+    /// The most that is kept; longer batches compute their buckets in every layer.
+    static let mostBytes = 32 << 20
+}
+
+extension CPUStream {
+    /// The batch's bucket cache and whether it is filled; nil where the batch is too long for one.
+    func bucketCache(
+        for layout: Jagged,
+        _ whole: Jagged,
+        _ bias: RelativeBias
+    ) throws(ComputeError) -> (BucketCache?, isReady: Bool) {
+        if let buckets, buckets.timestamps == bias.timestamps.address, buckets.own == layout.offsets,
+            buckets.whole == whole.offsets, buckets.applies == bias.applies
+        {
+            return (buckets, true)
+        }
+        var byteCount = 0
+        for sequence in 0..<layout.count {
+            let own = layout.length(of: sequence)
+            byteCount += gk_attention_bucket_bytes(whole.length(of: sequence) - own, own)
+        }
+        guard byteCount <= BucketCache.mostBytes else { return (nil, false) }
+        let bytes = try allocate(byteCount: byteCount).assumingMemoryBound(to: UInt8.self)
+        let cache = BucketCache(
+            timestamps: bias.timestamps.address,
+            own: layout.offsets,
+            whole: whole.offsets,
+            applies: bias.applies,
+            bytes: bytes
+        )
+        return (cache, false)
+    }
+}
