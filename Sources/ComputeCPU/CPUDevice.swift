@@ -5,7 +5,8 @@ package import Compute
 internal import Glibc
 
 /// Compute on the host's processors. Activations are float32 between operations; projections and the catalogue scan multiply
-/// float32, bfloat16 or int8, as the device's dtype says, and sum in float32 or int32.
+/// float32, bfloat16 or int8, as the device's dtype says, and sum in float32 or int32. Attention multiplies bfloat16 on
+/// processors that do, unless the dtype is float32, and float32 on others.
 ///
 /// Belongs to the thread that made it, like everything it makes. Its worker threads live as long as it does and sleep
 /// between operations. float32 tables are read straight from the memory of their `HostTensor`; everything else is
@@ -66,6 +67,10 @@ package final class CPUDevice: Device {
             count = gk_time_cells
         }
     }
+
+    /// Whether keys and values are rounded to bfloat16, and how pages hold them: where products are not of float32 and the
+    /// kernels have such attention.
+    var attentionDtype: gk_dtype { dtype != .float32 && kernels.pointee.bf16_page != nil ? .bfloat16 : .float32 }
 
     package var memory: DeviceMemory { account.memory }
 

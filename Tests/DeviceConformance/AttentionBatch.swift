@@ -205,7 +205,7 @@ struct AttentionBatch {
         return (parts, (0..<layout.count).map(last.row))
     }
 
-    private func expected(_ number: Int) -> Expected {
+    private func expected(_ number: Int, _ precision: Precision) -> Expected {
         let sequence = sequence(number)
         let reference = ReferenceSequence(
             query: sequence.query,
@@ -218,7 +218,8 @@ struct AttentionBatch {
                     position: positionBias,
                     time: hasTimeBias ? timeBias : nil,
                     timestamps: sequence.timestamps
-                ) : nil
+                ) : nil,
+            precision: precision
         )
         return switch kind {
         case .hstu: Reference.hstuAttention(reference, scale: scale)
@@ -232,7 +233,7 @@ struct AttentionBatch {
         let (all, last) = try run(device, host, numbers: numbers, strided: strided)
         var failures: [String] = []
         for number in numbers {
-            let expected = expected(number)
+            let expected = expected(number, Precision(device.description.dtype))
             failures += expected.failures(of: all[number]).map { "sequence \(number): \($0)" }
             var lastExpected = Expected(rows: 1, columns: expected.columns)
             lastExpected.values = Array(expected.values.suffix(expected.columns))

@@ -23,6 +23,10 @@ enum Precision: Sendable {
     /// Half a unit in the last place of 1 in bfloat16.
     static let bfloat16Unit = 0x1p-8
 
+    /// How far each operand of attention's products may have been rounded, relatively. Devices of lower precision may attend
+    /// in bfloat16 or in float32.
+    var attentionUnit: Double { self == .float32 ? 0 : Self.bfloat16Unit }
+
     /// What SiLU may be off by, relatively.
     var siluTolerance: Double { self == .float32 ? 8 * Reference.unit : 1.01 * 0x1p-11 }
 

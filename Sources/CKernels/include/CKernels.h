@@ -188,6 +188,9 @@ typedef struct gk_attention_tile {
     /// Row 0 is key `cached`.
     const float *key; size_t key_stride;
     const float *value; size_t value_stride;
+    /// bfloat16 alone, in place of own keys and values: pages like those of the pool, one after another, the first of them
+    /// page `cached / gk_page_rows`; words of one.
+    const uint32_t *own; size_t own_words;
     float *output; size_t output_stride;
     /// NULL for no bias. Of a tile (first + rows, 16), of few rows (keys / 16 rounded up, rows, 16).
     const float *bias;
@@ -213,10 +216,21 @@ typedef void gk_softmax_tile_fn(const gk_attention_tile *tile);
 typedef void gk_hstu_few_fn(const gk_attention_tile *tile);
 typedef void gk_softmax_few_fn(const gk_attention_tile *tile);
 
+/// Packs up to 16 rows of one head as a page of bfloat16: keys as (key_columns / 2, 16) pairs of columns, then values as
+/// (8, value_columns) pairs of rows, what is missing filled up with zeros. `scratch` is 16 · key_columns floats.
+typedef void gk_bf16_page_fn(
+    size_t rows, const float *key, size_t key_stride, size_t key_columns, const float *value, size_t value_stride,
+    size_t value_columns, float *scratch, uint32_t *page);
+/// The attention kernels take tiles whose pool and own pages are such words.
+typedef gk_hstu_tile_fn gk_bf16_hstu_tile_fn;
+typedef gk_softmax_tile_fn gk_bf16_softmax_tile_fn;
+typedef gk_hstu_few_fn gk_bf16_hstu_few_fn;
+typedef gk_softmax_few_fn gk_bf16_softmax_few_fn;
+
 /// Bit i of the result: scores[i] ≥ floor. False for NaN on either side. 64 scores.
 typedef uint64_t gk_scores_at_least_fn(const float *scores, float floor);
 
-/// The kernels of one instruction set. No entry is NULL.
+/// The kernels of one instruction set. No entry is NULL but where it says so.
 typedef struct gk_kernels {
     gk_isa isa;
     /// Most rows of a `gemm` call, and the width of a full panel: a divisor of 64 and a multiple of 16.
@@ -247,6 +261,12 @@ typedef struct gk_kernels {
     gk_s8_quantize_fn *s8_quantize;
     gk_s8_gemm_fn *s8_gemm;
     gk_s8_epilogue_fn *s8_epilogue;
+    // Attention in bfloat16: NULL where the level does not multiply it; attention is then float32 whatever products are of.
+    gk_bf16_page_fn *bf16_page;
+    gk_hstu_tile_fn *bf16_hstu_tile;
+    gk_softmax_tile_fn *bf16_softmax_tile;
+    gk_hstu_few_fn *bf16_hstu_few;
+    gk_softmax_few_fn *bf16_softmax_few;
 } gk_kernels;
 
 /// The kernels of a level, or NULL where the host does not have it.
@@ -423,8 +443,8 @@ typedef struct gk_attention_sequence {
     const int64_t *times;
     /// gk_attention_bucket_bytes kept from one layer to the next; NULL: computed anew.
     uint8_t *buckets;
-    /// Tiles of the sequences before it.
-    size_t tiles;
+    /// Tiles of the sequences before it, and own pages of bfloat16.
+    size_t tiles, own_page;
 } gk_attention_sequence;
 
 /// Attention of all heads over a jagged batch; a task is a share of the heads of one query tile of one sequence. Tiles are
@@ -441,6 +461,8 @@ typedef struct gk_attention {
     float *output; size_t output_stride;
     /// Page 0 of the layer, floats from one page to the next and from one key head to the next within a page.
     const float *pool; size_t page_floats, head_floats;
+    /// bfloat16 alone: the own rows of all sequences as pages, head after head, `own_pages` pages each.
+    uint32_t *own; size_t own_pages;
     /// Query heads, how many of them share a key and value head, and how many make a task.
     size_t heads, sharing, task_heads;
     size_t query_columns, value_columns;
@@ -457,6 +479,12 @@ typedef struct gk_attention {
 
 /// Fills `tiles` of all sequences and returns how many there are together.
 size_t gk_attention_plan(gk_attention_sequence *sequences, size_t count, int last_only);
+/// Own pages of bfloat16 of all sequences together; fills `own_page` of each.
+size_t gk_own_pages_plan(gk_attention_sequence *sequences, size_t count);
+/// Words of a head's page of bfloat16.
+size_t gk_page_words(size_t query_columns, size_t value_columns);
+/// Packs own page `index` of all heads.
+void gk_own_pages_run(const void *job, size_t index, size_t worker);
 /// Bytes of the buckets of a sequence all of whose rows ask.
 size_t gk_attention_bucket_bytes(size_t cached, size_t rows);
 /// Floats that a kernel needs for a tile's scratch.
@@ -478,8 +506,13 @@ typedef struct gk_page_copy {
 } gk_page_copy;
 
 /// Copies rows of one layer into pages; a task is a part. A page of the layer holds of each head the keys as (key_columns,
-/// gk_page_rows) and then the values as (gk_page_rows, value_columns).
+/// gk_page_rows) and then the values as (gk_page_rows, value_columns), or both as `bf16_page` packs them.
 typedef struct gk_page_copies {
+    const gk_kernels *kernels;
+    /// float32 or bfloat16.
+    gk_dtype dtype;
+    /// bfloat16 alone: 16 · key_columns floats a worker.
+    float *scratch; size_t scratch_stride;
     /// No two of them write the same page.
     const gk_page_copy *parts;
     const float *key; size_t key_stride;

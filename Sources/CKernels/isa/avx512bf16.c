@@ -36,6 +36,19 @@ GK_INLINE void gk_store_bf16(uint16_t *p, gk_f16 x) {
 #define GK_BF16_GEMM_SYMBOL gk_bf16_gemm_6x64
 #include "../portable/bf16_pairs.h"
 
+/// The two rounded to bfloat16, lane by lane: `low` in the lower halves.
+GK_INLINE gk_u16 gk_pair_bf16(gk_f16 low, gk_f16 high) {
+    const __m512i interleave = _mm512_set_epi16(
+        31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1,
+        16, 0);
+    const __m512i halves = (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+    return (gk_u16)_mm512_permutexvar_epi16(interleave, halves);
+}
+
+// More sums at a time than the product's instruction takes cycles.
+#define GK_BF16_KEYS 8
+#include "../portable/bf16_attention.h"
+
 #pragma clang attribute pop
 
 #endif

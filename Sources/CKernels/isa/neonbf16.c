@@ -43,6 +43,12 @@ GK_INLINE void gk_store_bf16(uint16_t *p, gk_f16 x) {
 #define GK_BF16_GEMM_SYMBOL gk_bf16_gemm_6x16
 #include "../portable/bf16_pairs.h"
 
+/// The two rounded to bfloat16, lane by lane: `low` in the lower halves.
+GK_INLINE gk_u16 gk_pair_bf16(gk_f16 low, gk_f16 high) { return gk_bf16_bits(low) | gk_bf16_bits(high) << 16; }
+
+#define GK_BF16_KEYS 4
+#include "../portable/bf16_attention.h"
+
 #pragma clang attribute pop
 
 #endif
