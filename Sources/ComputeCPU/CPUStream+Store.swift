@@ -35,7 +35,7 @@ extension CPUStream {
         job.kernels = device.kernels
         job.dtype = prefix.pages.dtype
         if job.dtype == .bfloat16 {
-            let scratch = try allocateScratch(floats: gk_lanes * shape.keyColumns)
+            let scratch = try allocateScratch(floats: gk_lanes * ((shape.keyColumns + 15) / 16 * 16))
             job.scratch = scratch.base
             job.scratch_stride = scratch.stride
         }

@@ -217,7 +217,7 @@ typedef void gk_hstu_few_fn(const gk_attention_tile *tile);
 typedef void gk_softmax_few_fn(const gk_attention_tile *tile);
 
 /// Packs up to 16 rows of one head as a page of bfloat16: keys as (key_columns / 2, 16) pairs of columns, then values as
-/// (8, value_columns) pairs of rows, what is missing filled up with zeros. `scratch` is 16 · key_columns floats.
+/// (8, value_columns) pairs of rows, what is missing filled up with zeros. `scratch` is 16 · key_columns floats, columns rounded up to whole vectors.
 typedef void gk_bf16_page_fn(
     size_t rows, const float *key, size_t key_stride, size_t key_columns, const float *value, size_t value_stride,
     size_t value_columns, float *scratch, uint32_t *page);
@@ -511,7 +511,7 @@ typedef struct gk_page_copies {
     const gk_kernels *kernels;
     /// float32 or bfloat16.
     gk_dtype dtype;
-    /// bfloat16 alone: 16 · key_columns floats a worker.
+    /// bfloat16 alone: 16 · key_columns floats a worker, columns rounded up to whole vectors.
     float *scratch; size_t scratch_stride;
     /// No two of them write the same page.
     const gk_page_copy *parts;

@@ -4,6 +4,8 @@
 #ifndef GENREC_KERNEL_AVX512_VECTORS_H
 #define GENREC_KERNEL_AVX512_VECTORS_H
 
+// A shuffle of two vectors is one instruction.
+#define GK_WIDE_SHUFFLES 1
 // 24 accumulators, 4 registers of B and a broadcast of the 32.
 #define GK_GEMM_ROWS 6
 #define GK_GEMM_VECTORS 4

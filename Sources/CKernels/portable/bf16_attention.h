@@ -20,14 +20,14 @@ GK_INLINE const uint32_t *gk_words_of(const gk_attention_tile *tile, size_t p) {
     return tile->own + (p - pooled) * tile->own_words;
 }
 
-/// (rows ≤ 16, columns) → pairs of columns, (columns / 2, 16); lanes without a row are 0. `lanes` is 16 · columns of scratch.
+/// (rows ≤ 16, columns) → pairs of columns, (columns / 2, 16); lanes without a row are 0. `words` is 16 · columns of scratch,
+/// columns rounded up to whole vectors.
 GK_INLINE void gk_rows_to_pairs(
-    const float *x, size_t stride, size_t rows, size_t columns, float *lanes, uint32_t *output) {
-    gk_rows_to_lanes(x, stride, rows, columns, lanes);
-    for (size_t c = 0; c < columns; c += 2)
-        gk_store_words(
-            output + 8 * c,
-            gk_pair_bf16(gk_load(lanes + 16 * c), c + 1 < columns ? gk_load(lanes + 16 * (c + 1)) : gk_splat(0.0f)));
+    const float *x, size_t stride, size_t rows, size_t columns, float *words, uint32_t *output) {
+    const size_t row_words = (columns + 15) / 16 * 8;
+    GK_KERNEL(gk_bf16_round_1x16)(rows, columns, x, stride, words, row_words);
+    // Words are moved as floats: nothing is computed with them.
+    gk_rows_to_lanes(words, row_words, rows, (columns + 1) / 2, (float *)output);
 }
 
 void GK_KERNEL(gk_bf16_page_16)(
