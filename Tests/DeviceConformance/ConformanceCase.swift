@@ -39,5 +39,6 @@ package struct ConformanceCase: Sendable, CustomStringConvertible {
 package enum DeviceConformance {
     /// Every case of every operation.
     package static let cases: [ConformanceCase] =
-        linearCases + rowCases + rotateCases + attentionCases + softmaxCases + topKCases + invarianceCases + misuseCases
+        linearCases + rowCases + rotateCases + attentionCases + softmaxCases + prefixCases + topKCases
+        + invarianceCases + misuseCases + prefixMisuseCases
 }

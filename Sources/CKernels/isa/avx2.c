@@ -21,6 +21,7 @@
 #define GK_SCORE_KEYS 6
 #define GK_VALUE_COLUMNS 6
 #define GK_PAGE_KEYS 4
+#define GK_PROBE_CHAINS 6
 #define GK_FEW_SCORES 4
 #define GK_FEW_VALUES 6
 
@@ -101,6 +102,7 @@ GK_INLINE gk_f16 gk_sigmoid_bf16(gk_f16 x) {
 #include "../portable/f32_softmax.h"
 #include "../portable/f32_rows.h"
 #include "../portable/f32_scan.h"
+#include "../portable/f32_probe.h"
 
 #define GK_BF16_GEMM_SYMBOL gk_bf16_gemm_6x16
 #define GK_BF16_TILE_VECTORS 1

@@ -13,6 +13,7 @@
 #define GK_SCORE_KEYS 8
 #define GK_VALUE_COLUMNS 28
 #define GK_PAGE_KEYS 8
+#define GK_PROBE_CHAINS 24
 #define GK_FEW_SCORES 16
 #define GK_FEW_VALUES 24
 

@@ -20,6 +20,7 @@
 #include "../portable/f32_softmax.h"
 #include "../portable/f32_rows.h"
 #include "../portable/f32_scan.h"
+#include "../portable/f32_probe.h"
 
 #define GK_BF16_GEMM_SYMBOL gk_bf16_gemm_6x16
 #define GK_BF16_TILE_VECTORS 1

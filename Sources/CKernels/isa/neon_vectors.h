@@ -9,6 +9,7 @@
 #define GK_SCORE_KEYS 6
 #define GK_VALUE_COLUMNS 6
 #define GK_PAGE_KEYS 4
+#define GK_PROBE_CHAINS 6
 #define GK_FEW_SCORES 6
 #define GK_FEW_VALUES 6
 
