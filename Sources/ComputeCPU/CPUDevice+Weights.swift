@@ -46,27 +46,49 @@ extension CPUDevice {
             biasSource = nil
         }
 
+        // Sums of int8 products are int32.
+        guard dtype != .int8 || depth <= Self.deepestInt8 else {
+            throw ComputeError(
+                .unsupported,
+                "\(matrix.name): \(depth) inputs are more than the \(Self.deepestInt8) that int8 sums hold"
+            )
+        }
+
         let full = kernels.pointee.gemm_columns
         let packedColumns = gk_packed_columns(taken, full)
-        let (count, overflow) = packedColumns.multipliedReportingOverflow(by: depth)
+        let (count, overflow) = packedColumns.multipliedReportingOverflow(by: gk_packed_depth(dtype, depth))
         guard !overflow else { throw ComputeError(.outOfMemory, "\(matrix.name) is too large to be packed") }
         let packed = WeightMemory(try AlignedMemory(zeroedFloats: count, for: matrix.name), account: account)
-        var first = 0
-        for range in ranges where !range.isEmpty {
-            gk_pack(
-                source.dtype,
-                source.base,
-                transposed ? 1 : available,
-                transposed ? depth : 1,
-                depth,
-                range.lowerBound,
-                range.count,
-                first,
-                taken,
-                full,
-                packed.floats
+        var quantization: ColumnQuantization?
+        if dtype == .int8 {
+            let memory = try AlignedMemory(zeroedFloats: 2 * packedColumns, for: matrix.name)
+            quantization = ColumnQuantization(
+                columns: packedColumns,
+                memory: WeightMemory(memory, account: account)
             )
-            first += range.count
+        }
+        var packing = gk_packing()
+        packing.source_dtype = source.dtype
+        packing.source = source.base
+        packing.row_step = transposed ? 1 : available
+        packing.column_step = transposed ? depth : 1
+        packing.depth = depth
+        packing.columns = taken
+        packing.full = full
+        packing.packed_dtype = dtype
+        packing.packed = packed.base
+        for range in ranges where !range.isEmpty {
+            packing.first_source = range.lowerBound
+            packing.count = range.count
+            if let quantization {
+                packing.scales = quantization.scales + packing.first
+                packing.sums = quantization.firstSums + packing.first
+            }
+            gk_pack(&packing)
+            packing.first += range.count
+        }
+        if let quantization {
+            for column in 0..<taken { quantization.firstSums[column] *= -kernels.pointee.s8_zero }
         }
         var packedBias: WeightMemory?
         if let bias, let biasSource {
@@ -74,8 +96,18 @@ extension CPUDevice {
             gk_widen(biasSource.dtype, biasSource.base, taken, entries.floats)
             packedBias = entries
         }
-        return CPULinear(inputs: depth, outputs: taken, device: identity, matrix: packed, bias: packedBias)
+        return CPULinear(
+            inputs: depth,
+            outputs: taken,
+            device: identity,
+            matrix: packed,
+            bias: packedBias,
+            quantization: quantization
+        )
     }
+
+    /// The deepest int8 product whose sum an int32 holds: 2³¹ / (255 · 127), rounded down to a power of two.
+    private static let deepestInt8 = 65_536
 
     /// A float32 table is read where it is: the tensor's memory must stay as it is until the table is gone.
     package func makeTable(_ rows: HostTensor) throws(ComputeError) -> any EmbeddingTable {
@@ -129,12 +161,22 @@ extension CPUDevice {
 
         let block = gk_block_rows
         let padded = words * block
-        let (floats, overflow) = padded.multipliedReportingOverflow(by: columns)
+        let packedDtype = catalogueDtype
+        let (floats, overflow) = padded.multipliedReportingOverflow(by: gk_packed_depth(packedDtype, columns))
         guard !overflow else { throw ComputeError(.outOfMemory, "\(rows.name) is too large to be packed") }
         var norm: gk_normalization?
         if let normalization { norm = try kernelForm(of: normalization, columns: columns, in: "make catalogue") }
         let packed = WeightMemory(try AlignedMemory(zeroedFloats: floats, for: rows.name), account: account)
         let scratch = try AlignedMemory(zeroedFloats: block * columns, for: rows.name)
+        var packing = gk_packing()
+        packing.source = UnsafeRawPointer(scratch.base)
+        packing.row_step = 1
+        packing.column_step = columns
+        packing.depth = columns
+        packing.columns = padded
+        packing.full = kernels.pointee.gemm_columns
+        packing.packed_dtype = packedDtype
+        packing.packed = packed.base
         for first in stride(from: 0, to: count, by: block) {
             let taken = min(block, count - first)
             gk_widen(
@@ -149,22 +191,22 @@ extension CPUDevice {
                     gk_normalize(kernels, &norm, taken, columns, rows, columns, nil, 0, rows, columns)
                 }
             }
-            gk_pack(
-                .float32,
-                scratch.floats,
-                1,
-                columns,
-                columns,
-                0,
-                taken,
-                first,
-                padded,
-                kernels.pointee.gemm_columns,
-                packed.floats
-            )
+            packing.count = taken
+            packing.first = first
+            gk_pack(&packing)
         }
-        return CPUCatalogue(rows: count, columns: columns, device: identity, items: packed, eligible: bits)
+        return CPUCatalogue(
+            rows: count,
+            columns: columns,
+            device: identity,
+            items: packed,
+            dtype: packedDtype,
+            eligible: bits
+        )
     }
+
+    /// Scores are compared with one another: one scale an item would be too coarse, so int8 has bfloat16 here.
+    private var catalogueDtype: gk_dtype { dtype == .float32 ? .float32 : .bfloat16 }
 }
 
 extension CPUDevice {

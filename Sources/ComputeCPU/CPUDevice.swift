@@ -4,7 +4,9 @@ internal import CKernels
 package import Compute
 internal import Glibc
 
-/// Compute on the host's processors, in float32.
+/// Compute on the host's processors. Activations are float32 between operations; projections and the catalogue scan multiply
+/// float32, bfloat16 or int8, as the device's dtype says, and sum in float32 or int32. Attention multiplies bfloat16 on
+/// processors that do, unless the dtype is float32, and float32 on others.
 ///
 /// Belongs to the thread that made it, like everything it makes. Its worker threads live as long as it does and sleep
 /// between operations. float32 tables are read straight from the memory of their `HostTensor`; everything else is
@@ -13,6 +15,8 @@ package final class CPUDevice: Device {
     package let description: DeviceDescription
     let kernels: UnsafePointer<gk_kernels>
     let pool: WorkerPool
+    /// What products are of: float32, bfloat16 or int8.
+    let dtype: gk_dtype
     let identity = DeviceIdentity()
     let account = MemoryAccount()
     /// The bucket table of HSTU's time bias, the same for every model.
@@ -20,12 +24,26 @@ package final class CPUDevice: Device {
 
     /// - Parameters:
     ///   - threads: how many compute, the calling thread included; more than `availableThreads` only costs.
+    ///   - dtype: what weights are packed in and products are taken of: `.float32`; `.bfloat16`, to which inputs are rounded
+    ///     as well; or `.int8`, with a scale for each column of the weights and each row of the input. The catalogue of an
+    ///     int8 device is bfloat16.
     ///   - isa: the kernels to use; nil: those that the environment's GENREC_ISA names, else the best of the host.
-    /// - Throws: `ComputeError.invalidArgument` for fewer than one thread, `.unsupported` for kernels that the host
-    ///   cannot run, `.outOfMemory` when a thread cannot be started.
-    package init(threads: Int, isa: InstructionSet? = nil) throws(ComputeError) {
+    /// - Throws: `ComputeError.invalidArgument` for fewer than one thread, `.unsupported` for another dtype and for kernels
+    ///   that the host cannot run, `.outOfMemory` when a thread cannot be started.
+    package init(
+        threads: Int,
+        dtype: DType = .float32,
+        isa: InstructionSet? = nil
+    ) throws(ComputeError) {
         guard (1...1024).contains(threads) else {
             throw ComputeError(.invalidArgument, "a CPU device computes with 1 to 1024 threads, not \(threads)")
+        }
+        switch dtype {
+        case .float32: self.dtype = .float32
+        case .bfloat16: self.dtype = .bfloat16
+        case .int8: self.dtype = .int8
+        case .float16, .uint8, .bool, .int32, .int64:
+            throw ComputeError(.unsupported, "a CPU device does not compute in \(dtype.rawValue)")
         }
         let chosen: InstructionSet
         if let isa {
@@ -41,7 +59,7 @@ package final class CPUDevice: Device {
         description = DeviceDescription(
             name: "cpu",
             architecture: chosen.rawValue,
-            dtype: .float32,
+            dtype: dtype,
             threads: threads
         )
         timeCells = [UInt32](unsafeUninitializedCapacity: gk_time_cells) { cells, count in
@@ -49,6 +67,10 @@ package final class CPUDevice: Device {
             count = gk_time_cells
         }
     }
+
+    /// Whether keys and values are rounded to bfloat16, and how pages hold them: where products are not of float32 and the
+    /// kernels have such attention.
+    var attentionDtype: gk_dtype { dtype != .float32 && kernels.pointee.bf16_page != nil ? .bfloat16 : .float32 }
 
     package var memory: DeviceMemory { account.memory }
 

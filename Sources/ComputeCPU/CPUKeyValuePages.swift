@@ -5,7 +5,8 @@ package import Compute
 
 /// Pages of `gk_page_rows` rows. Within a page lies layer after layer, in a layer key head after key head, and of a head
 /// first the keys as (keyColumns, gk_page_rows), so that keys are the lanes of a vector, then the values as
-/// (gk_page_rows, valueColumns).
+/// (gk_page_rows, valueColumns). Where attention is in bfloat16 they are pairs of columns and then pairs of rows of it, as the
+/// kernel `bf16_page` packs them: half the bytes.
 package final class CPUKeyValuePages: KeyValuePages, CPUWeights {
     package let shape: KeyValueShape
     package let pageCount: Int
@@ -14,17 +15,19 @@ package final class CPUKeyValuePages: KeyValuePages, CPUWeights {
 
     let device: DeviceIdentity
     let memory: PageMemory
-    /// Floats of a page, and of one head of one layer in it.
+    let dtype: gk_dtype
+    /// Floats, or words of two bfloat16, of a page, and of one head of one layer in it.
     let pageFloats: Int
     let headFloats: Int
 
     init(
         _ shape: KeyValueShape,
         byteCount: Int,
+        dtype: gk_dtype,
         device: DeviceIdentity,
         account: MemoryAccount
     ) throws(ComputeError) {
-        guard let size = Self.size(shape), byteCount / MemoryLayout<Float>.stride >= size.page else {
+        guard let size = Self.size(shape, dtype), byteCount / MemoryLayout<Float>.stride >= size.page else {
             throw ComputeError(
                 .invalidArgument,
                 "\(byteCount) bytes do not hold one page of \(gk_page_rows) rows of \(shape)"
@@ -32,6 +35,7 @@ package final class CPUKeyValuePages: KeyValuePages, CPUWeights {
         }
         self.shape = shape
         self.device = device
+        self.dtype = dtype
         pageFloats = size.page
         headFloats = size.head
         // Pages are numbered by Int32.
@@ -41,14 +45,16 @@ package final class CPUKeyValuePages: KeyValuePages, CPUWeights {
     }
 
     /// Floats of one head and of a page; nil for a shape that no page can have.
-    private static func size(_ shape: KeyValueShape) -> (head: Int, page: Int)? {
+    private static func size(_ shape: KeyValueShape, _ dtype: gk_dtype) -> (head: Int, page: Int)? {
         guard shape.layers > 0, shape.heads > 0, shape.keyColumns > 0, shape.valueColumns > 0 else { return nil }
         let (columns, tooWide) = shape.keyColumns.addingReportingOverflow(shape.valueColumns)
-        let (head, tooLong) = columns.multipliedReportingOverflow(by: gk_page_rows)
+        let (floats, tooLong) = columns.multipliedReportingOverflow(by: gk_page_rows)
+        guard !tooWide, !tooLong else { return nil }
+        let head = dtype == .bfloat16 ? gk_page_words(shape.keyColumns, shape.valueColumns) : floats
         let (layer, tooManyHeads) = head.multipliedReportingOverflow(by: shape.heads)
         let (page, tooManyLayers) = layer.multipliedReportingOverflow(by: shape.layers)
         let (_, overflow) = page.multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
-        guard !tooWide, !tooLong, !tooManyHeads, !tooManyLayers, !overflow else { return nil }
+        guard !tooManyHeads, !tooManyLayers, !overflow else { return nil }
         return (head, page)
     }
 
@@ -61,7 +67,7 @@ extension CPUDevice {
         _ shape: KeyValueShape,
         byteCount: Int
     ) throws(ComputeError) -> any KeyValuePages {
-        try CPUKeyValuePages(shape, byteCount: byteCount, device: identity, account: account)
+        try CPUKeyValuePages(shape, byteCount: byteCount, dtype: attentionDtype, device: identity, account: account)
     }
 }
 

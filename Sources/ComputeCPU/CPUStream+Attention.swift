@@ -72,6 +72,7 @@ extension CPUStream {
         let scratch = try allocateScratch(floats: gk_attention_scratch(&job, longest))
         job.scratch = scratch.base
         job.scratch_stride = scratch.stride
+        try packOwnRows(of: &job, sequences)
         device.timeCells.withUnsafeBufferPointer { cells in
             job.cells = cells.baseAddress
             // By themselves, because several tasks may read the buckets of one tile.
@@ -80,6 +81,26 @@ extension CPUStream {
         }
         withExtendedLifetime((positionBias, timeBias, shape.prefix?.pages)) {}
         if let cache { buckets = cache }
+    }
+
+    /// Packs the batch's own keys and values as pages, where attention is in bfloat16.
+    private func packOwnRows(
+        of job: inout gk_attention,
+        _ sequences: UnsafeMutablePointer<gk_attention_sequence>
+    ) throws(ComputeError) {
+        guard device.attentionDtype == .bfloat16 else { return }
+        job.own_pages = gk_own_pages_plan(sequences, job.count)
+        let keyHeads = job.heads / job.sharing
+        let words = gk_page_words(job.query_columns, job.value_columns)
+        // Rows that exist as float32 twice over are not too many to be counted as half of that; pages that are filled up
+        // could be.
+        let (pages, tooMany) = job.own_pages.multipliedReportingOverflow(by: keyHeads)
+        let (count, tooLarge) = pages.multipliedReportingOverflow(by: words)
+        guard !tooMany, !tooLarge, count < Int.max / 4 else {
+            throw ComputeError(.outOfMemory, "there is no memory for \(job.own_pages) pages of keys and values")
+        }
+        job.own = try allocate(byteCount: count * MemoryLayout<UInt32>.stride).assumingMemoryBound(to: UInt32.self)
+        device.pool.run(gk_own_pages_run, job: &job, count: job.own_pages)
     }
 
     /// The batch's sequences as the kernels take them, in the stream's memory.

@@ -47,9 +47,14 @@ extension CPUStream {
         job.rows = values.rows
         job.depth = depth
         job.columns = weights.outputs
-        job.weights = UnsafePointer(weights.matrix.floats)
+        job.dtype = device.dtype
+        job.weights = UnsafeRawPointer(weights.matrix.base)
+        if let quantization = weights.quantization {
+            job.column_scales = UnsafePointer(quantization.scales)
+            job.`init` = UnsafePointer(quantization.firstSums)
+        }
         job.bias = weights.bias.map { UnsafePointer($0.floats) }
-        job.activation = operation.activation.kernel
+        job.activation = operation.activation.kernel(of: device.dtype)
         if let residual = operation.residual {
             job.residual = UnsafePointer(residual.floats)
             job.residual_stride = residual.rowStride
@@ -107,11 +112,11 @@ extension LinearInput {
 }
 
 extension Activation {
-    /// As the kernels name it.
-    fileprivate var kernel: gk_activation {
+    /// As the kernels name it, as precise as products of the dtype are.
+    fileprivate func kernel(of dtype: gk_dtype) -> gk_activation {
         switch self {
         case .none: .none
-        case .silu: .silu
+        case .silu: dtype == .float32 ? .silu : .silu_bf16
         case .relu: .relu
         case .geluTanh: .gelu_tanh
         }

@@ -32,6 +32,13 @@ extension CPUStream {
             .assumingMemoryBound(to: gk_page_copy.self)
         for (index, part) in parts.enumerated() { copies[index] = part }
         var job = gk_page_copies()
+        job.kernels = device.kernels
+        job.dtype = prefix.pages.dtype
+        if job.dtype == .bfloat16 {
+            let scratch = try allocateScratch(floats: gk_lanes * ((shape.keyColumns + 15) / 16 * 16))
+            job.scratch = scratch.base
+            job.scratch_stride = scratch.stride
+        }
         job.parts = UnsafePointer(copies)
         job.key = UnsafePointer(operation.key.floats)
         job.key_stride = operation.key.rowStride

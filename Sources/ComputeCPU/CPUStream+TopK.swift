@@ -55,10 +55,10 @@ extension CPUStream {
         scan.kernels = device.kernels
         scan.queries = queries.rows
         scan.depth = catalogue.columns
-        scan.query = UnsafePointer(queries.floats)
-        scan.query_stride = queries.rowStride
+        scan.dtype = catalogue.dtype
+        (scan.query, scan.query_stride) = try operand(queries, of: catalogue)
         scan.wants = UnsafePointer(wants)
-        scan.items = UnsafePointer(catalogue.items.floats)
+        scan.items = UnsafeRawPointer(catalogue.items.base)
         scan.item_rows = catalogue.rows
         scan.found = found
         scan.found_stride = total
@@ -81,6 +81,30 @@ extension CPUStream {
         }
         withExtendedLifetime(catalogue) {}
         return ticket
+    }
+
+    /// The queries as the scan multiplies them, and the words from one to the next.
+    private func operand(
+        _ queries: Tensor,
+        of catalogue: CPUCatalogue
+    ) throws(ComputeError) -> (UnsafeRawPointer, Int) {
+        guard catalogue.dtype == .bfloat16 else { return (UnsafeRawPointer(queries.floats), queries.rowStride) }
+        // Rows are filled up to whole vectors of 16 columns.
+        let stride = (queries.columns + 15) / 16 * 8 * device.kernels.pointee.bf16_words
+        let (words, overflow) = queries.rows.multipliedReportingOverflow(by: stride)
+        guard !overflow, words < Int.max / 4 else {
+            throw ComputeError(.outOfMemory, "there is no memory for \(queries.rows) queries")
+        }
+        let memory = try allocate(byteCount: words * MemoryLayout<UInt32>.stride)
+        device.kernels.pointee.bf16_round(
+            queries.rows,
+            queries.columns,
+            queries.floats,
+            queries.rowStride,
+            memory,
+            stride
+        )
+        return (UnsafeRawPointer(memory), stride)
     }
 
     package func selected(_ ticket: TopKTicket, query: Int) -> [ScoredRow] {

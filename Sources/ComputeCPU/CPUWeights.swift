@@ -16,17 +16,48 @@ final class CPULinear: LinearWeights, CPUWeights {
     let inputs: Int
     let outputs: Int
     let device: DeviceIdentity
-    /// inputs · gk_packed_columns floats.
+    /// gk_packed_depth · gk_packed_columns words of the device's dtype.
     let matrix: WeightMemory
     /// gk_packed_columns floats.
     let bias: WeightMemory?
+    /// int8 alone.
+    let quantization: ColumnQuantization?
 
-    init(inputs: Int, outputs: Int, device: DeviceIdentity, matrix: WeightMemory, bias: WeightMemory?) {
+    init(
+        inputs: Int,
+        outputs: Int,
+        device: DeviceIdentity,
+        matrix: WeightMemory,
+        bias: WeightMemory?,
+        quantization: ColumnQuantization?
+    ) {
         self.inputs = inputs
         self.outputs = outputs
         self.device = device
         self.matrix = matrix
         self.bias = bias
+        self.quantization = quantization
+    }
+}
+
+/// What turns the integers of an int8 projection's columns into numbers.
+struct ColumnQuantization {
+    private let memory: WeightMemory
+    private let columns: Int
+
+    /// - Parameter memory: two zeroed floats a packed column.
+    init(columns: Int, memory: WeightMemory) {
+        self.columns = columns
+        self.memory = memory
+    }
+
+    /// The scale of each column.
+    var scales: UnsafeMutablePointer<Float> { memory.floats }
+
+    /// What each column's sum begins with: the sum of its integers, times what the kernels add to an input's less than 0.
+    var firstSums: UnsafeMutablePointer<Int32> {
+        // The second half of the block holds integers and nothing else.
+        UnsafeMutableRawPointer(memory.floats + columns).assumingMemoryBound(to: Int32.self)
     }
 }
 
@@ -112,16 +143,25 @@ final class CPUCatalogue: CatalogueWeights, CPUWeights {
     let rows: Int
     let columns: Int
     let device: DeviceIdentity
-    /// columns · rows-rounded-up-to-64 floats.
+    /// gk_packed_depth(columns) · rows-rounded-up-to-64 words of `dtype`.
     let items: WeightMemory
+    let dtype: gk_dtype
     /// One bit a row, whole words.
     let eligible: [UInt64]
 
-    init(rows: Int, columns: Int, device: DeviceIdentity, items: WeightMemory, eligible: [UInt64]) {
+    init(
+        rows: Int,
+        columns: Int,
+        device: DeviceIdentity,
+        items: WeightMemory,
+        dtype: gk_dtype,
+        eligible: [UInt64]
+    ) {
         self.rows = rows
         self.columns = columns
         self.device = device
         self.items = items
+        self.dtype = dtype
         self.eligible = eligible
     }
 }

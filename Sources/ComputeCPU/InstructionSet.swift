@@ -8,7 +8,15 @@ package enum InstructionSet: String, Sendable, CaseIterable {
     case scalar
     case avx2
     case avx512
+    /// AVX-512 with dot products of bytes.
+    case avx512vnni
+    /// The same with products of bfloat16.
+    case avx512bf16
     case neon
+    /// Advanced SIMD with dot products of bytes.
+    case neondotprod
+    /// The same with products of bfloat16.
+    case neonbf16
 
     /// The levels that this host runs, the slowest first.
     package static var available: [InstructionSet] { allCases.filter(\.isAvailable) }
@@ -39,7 +47,11 @@ package enum InstructionSet: String, Sendable, CaseIterable {
         case .scalar: .scalar
         case .avx2: .avx2
         case .avx512: .avx512
+        case .avx512vnni: .avx512vnni
+        case .avx512bf16: .avx512bf16
         case .neon: .neon
+        case .neondotprod: .neondotprod
+        case .neonbf16: .neonbf16
         }
     }
 }

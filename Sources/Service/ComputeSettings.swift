@@ -16,12 +16,14 @@ package struct ComputeSettings: Sendable, Equatable {
     }
 
     package let device: DeviceKind
+    /// What weights are packed in and products are taken of.
+    package let dtype: DType
     /// Threads that compute, the engine's own included.
     package let threads: Int
 
     /// - Parameters:
     ///   - device: "cpu"; "ascend:N" is known by name and refused by this build.
-    ///   - dtype: "f32"; "bf16" and "int8" are known by name and refused by the CPU device of this build.
+    ///   - dtype: "f32", "bf16" or "int8".
     ///   - threads: nil: one a core that the process may use.
     package init(device: String, dtype: String, threads: Int?) throws(DeviceSelectionError) {
         guard device == "cpu" else {
@@ -31,12 +33,11 @@ package struct ComputeSettings: Sendable, Equatable {
                     : "there is no device '\(device)'; use cpu"
             )
         }
-        guard dtype == "f32" else {
-            throw DeviceSelectionError(
-                description: ["bf16", "int8"].contains(dtype)
-                    ? "the cpu device of this build does not compute in \(dtype); use --dtype f32"
-                    : "there is no dtype '\(dtype)'; use f32"
-            )
+        switch dtype {
+        case "f32": self.dtype = .float32
+        case "bf16": self.dtype = .bfloat16
+        case "int8": self.dtype = .int8
+        default: throw DeviceSelectionError(description: "there is no dtype '\(dtype)'; use f32, bf16 or int8")
         }
         let cores = CPUDevice.availableThreads
         let threads = threads ?? cores
@@ -52,7 +53,7 @@ package struct ComputeSettings: Sendable, Equatable {
     /// Makes the device. Call it on the thread that will use it.
     package func makeDevice() throws -> any Device {
         switch device {
-        case .cpu: try CPUDevice(threads: threads)
+        case .cpu: try CPUDevice(threads: threads, dtype: dtype)
         }
     }
 }

@@ -272,7 +272,7 @@ struct AttentionBatch {
         return try attend(operands(parts, tables, strided: strided, on: stream), on: stream)
     }
 
-    private func expected(_ number: Int) -> Expected {
+    private func expected(_ number: Int, _ precision: Precision) -> Expected {
         let sequence = sequence(number)
         let reference = ReferenceSequence(
             query: sequence.query,
@@ -285,7 +285,8 @@ struct AttentionBatch {
                     position: positionBias,
                     time: hasTimeBias ? timeBias : nil,
                     timestamps: sequence.timestamps
-                ) : nil
+                ) : nil,
+            precision: precision
         )
         return switch kind {
         case .hstu: Reference.hstuAttention(reference, scale: scale)
@@ -299,7 +300,7 @@ struct AttentionBatch {
         let (all, last) = try run(device, host, numbers: numbers, strided: strided)
         var failures: [String] = []
         for number in numbers {
-            let expected = expected(number)
+            let expected = expected(number, Precision(device.description.dtype))
             failures += expected.failures(of: all[number]).map { "sequence \(number): \($0)" }
             var lastExpected = Expected(rows: 1, columns: expected.columns)
             lastExpected.values = Array(expected.values.suffix(expected.columns))

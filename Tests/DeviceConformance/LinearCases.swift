@@ -94,6 +94,7 @@ private struct LinearCase {
             rows: rows,
             inputTolerance: tolerance,
             weights: chosen,
+            precision: Precision(device.description.dtype),
             bias: bias,
             activation: activation,
             residual: residual

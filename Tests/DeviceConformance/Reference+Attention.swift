@@ -25,22 +25,27 @@ struct ReferenceSequence {
     var heads: Int
     var keyHeads: Int
     var bias: ReferenceBias?
+    var precision = Precision.float32
 
     var length: Int { query.rows }
     var queryColumns: Int { query.columns / heads }
     var valueColumns: Int { value.columns / keyHeads }
 
-    /// q_i · k_j + b_ij of a query head, and what float32 may lose of it.
+    /// q_i · k_j + b_ij of a query head, and what the device may lose of it.
     func score(_ i: Int, _ j: Int, head: Int) -> (value: Double, lost: Double) {
         var score = bias?.value(i, j) ?? 0
         var magnitude = abs(score)
+        var products = 0.0
         let keyHead = head * keyHeads / heads
         for c in 0..<queryColumns {
             let product = Double(query[i, head * queryColumns + c]) * Double(key[j, keyHead * queryColumns + c])
             score += product
             magnitude += abs(product)
+            products += abs(product)
         }
-        return (score, magnitude * Double(queryColumns + 4) * Reference.unit)
+        // Both factors of a product are rounded.
+        let rounded = products * 2.01 * precision.attentionUnit
+        return (score, magnitude * Double(queryColumns + 4) * Reference.unit + rounded)
     }
 
     /// Column c of a query head's value row j.
@@ -70,7 +75,9 @@ extension Reference {
                 for j in 0...i {
                     let score = sequence.score(i, j, head: head)
                     let weight = silu(score.value)
-                    let lost = 1.1 * score.lost + 8 * unit * abs(weight)
+                    // SiLU, and a weight and a value that are rounded.
+                    let relative = sequence.precision.siluTolerance + 2.01 * sequence.precision.attentionUnit
+                    let lost = 1.1 * score.lost + relative * abs(weight)
                     for c in 0..<dv {
                         let v = sequence.value(j, c, head: head)
                         sums[c] += weight * v
@@ -111,7 +118,12 @@ extension Reference {
                 // An error of the exponent is a relative error of the weight; the difference to the maximum rounds, and
                 // the exponential has some three roundings, once more for every block of keys that raised the maximum.
                 let blocks = Double(i / 64 + 1)
-                let relative = scores.map { $0.lost + (most - $0.value) * unit + 8 * unit * blocks }
+                let rounded = 2.01 * sequence.precision.attentionUnit
+                // With large scores the error of an exponent is no longer small against 1.
+                let relative = scores.map {
+                    let lost = $0.lost + (most - $0.value) * unit + 8 * unit * blocks
+                    return rounded == 0 ? lost : expm1(lost) + rounded
+                }
                 let lostTotal = zip(weights, relative).reduce(0) { $0 + $1.0 * $1.1 } / total + Double(i + 4) * unit
                 for c in 0..<dv {
                     var sum = 0.0

@@ -94,9 +94,11 @@ extension DeviceConformance {
         try stream.synchronize()
         let all = try stream.readMatrix(written)
         var expected = Expected(rows: rows, columns: columns)
+        // No value is greater than 1, and one weight is rounded here where there are forty.
+        let tolerance = 1e-6 + 2.01 * Precision(device.description.dtype).attentionUnit
         for row in 0..<rows {
             for column in 0..<columns {
-                expected.set(row, column, Double(all[copies - 1 + row, column]), within: 1e-6)
+                expected.set(row, column, Double(all[copies - 1 + row, column]), within: tolerance)
             }
         }
         return expected.failures(of: try stream.readMatrix(counted))
@@ -106,7 +108,8 @@ extension DeviceConformance {
     /// exponential reaches.
     private static let risingScoresCase = ConformanceCase("scores that rise by thousands", .softmaxAttention) {
         (device, _) throws(ComputeError) in
-        let rows = 400
+        // Whole numbers below 256 are exact in bfloat16.
+        let rows = 256
         let stream = try device.makeStream()
         try stream.begin()
         let ones = Matrix(rows: rows, columns: 1, values: [Float](repeating: 1, count: rows))

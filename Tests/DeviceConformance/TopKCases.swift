@@ -72,15 +72,23 @@ struct TopKProblem {
     /// For any data: scores within the bound, in order, and nothing better left out.
     func failures(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
         let selected = try run(device, host)
+        let precision = Precision(device.description.dtype).ofScores
         let rows =
             norm.map { Reference.normalized(items, $0) }
-            ?? (0..<items.rows).map { items.row($0).map(Double.init) }
+            ?? (0..<items.rows).map { precision.rounded(items.row($0)) }
         var failures: [String] = []
         for query in 0..<queries.rows {
-            let q = queries.row(query).map(Double.init)
+            let q = precision.rounded(queries.row(query))
             let scores = rows.map { row in zip(q, row).reduce(0) { $0 + $1.0 * $1.1 } }
             let length = q.reduce(0) { $0 + abs($1) }
-            let tolerance = length * Double(q.count + 40) * 0x1p-24
+            var tolerance = length * Double(q.count + 40) * 0x1p-24
+            if norm != nil {
+                // Normalised rows are rounded where only the device knows them exactly.
+                let moved = rows.map { row in
+                    zip(q, row).reduce(0) { $0 + abs($1.0) * precision.roundingTolerance($1.1, in: row) }
+                }
+                tolerance += moved.max() ?? 0
+            }
             let candidates = (0..<items.rows).filter { mayBeSelected($0, query: query) }
             let found = selected[query]
             if found.count != min(counts[query], candidates.count) {

@@ -33,8 +33,10 @@ size_t gk_attention_bucket_bytes(size_t cached, size_t rows) {
 }
 
 size_t gk_tile_scratch(size_t query_columns, size_t value_columns) {
-    // The query, the output and a block of scores of 16 rows; a block of keys as few rows need them.
-    return gk_lanes * (query_columns + rounded(value_columns) + gk_key_block) + gk_key_block * query_columns;
+    // The query, the output and a block of scores of 16 rows; a block of keys as few rows need them, or of a tile's weights
+    // as pairs of bfloat16.
+    const size_t columns = query_columns > gk_lanes / 2 ? query_columns : gk_lanes / 2;
+    return gk_lanes * (query_columns + rounded(value_columns) + gk_key_block) + gk_key_block * columns;
 }
 
 /// Scratch of a worker: the kernel's, the tile's bias, its times and, in bytes, its buckets.
@@ -140,6 +142,17 @@ static const float *bias_of(const gk_attention *job, const query_tile *tile, flo
     return bias;
 }
 
+static gk_hstu_tile_fn *kernel_of(const gk_attention *job, int few) {
+    const gk_kernels *kernels = job->kernels;
+    const int is_softmax = job->weights == gk_weights_softmax;
+    if (job->own) {
+        if (is_softmax) return few ? kernels->bf16_softmax_few : kernels->bf16_softmax_tile;
+        return few ? kernels->bf16_hstu_few : kernels->bf16_hstu_tile;
+    }
+    if (is_softmax) return few ? kernels->softmax_few : kernels->softmax_tile;
+    return few ? kernels->hstu_few : kernels->hstu_tile;
+}
+
 void gk_attention_run(const void *opaque, size_t index, size_t worker) {
     const gk_attention *job = opaque;
     const size_t shares = blocks(job->heads, job->task_heads);
@@ -154,6 +167,8 @@ void gk_attention_run(const void *opaque, size_t index, size_t worker) {
     const size_t query_row = job->last_only ? tile.b : sequence->begin + (tile.row - sequence->cached);
     const size_t begin = index % shares * job->task_heads;
     const size_t end = job->heads - begin < job->task_heads ? job->heads : begin + job->task_heads;
+    gk_hstu_tile_fn *kernel = kernel_of(job, is_few(&tile));
+    const size_t own_words = gk_page_words(job->query_columns, job->value_columns);
     for (size_t head = begin; head < end; head++) {
         const size_t key_head = head / job->sharing;
         const gk_attention_tile part = {
@@ -167,6 +182,8 @@ void gk_attention_run(const void *opaque, size_t index, size_t worker) {
             .key_stride = job->key_stride,
             .value = job->value + sequence->begin * job->value_stride + key_head * job->value_columns,
             .value_stride = job->value_stride,
+            .own = job->own ? job->own + (key_head * job->own_pages + sequence->own_page) * own_words : NULL,
+            .own_words = own_words,
             .output = job->output + query_row * job->output_stride + head * job->value_columns,
             .output_stride = job->output_stride,
             .bias = bias,
@@ -178,8 +195,6 @@ void gk_attention_run(const void *opaque, size_t index, size_t worker) {
             .first_weight = sequence->first_weight,
             .scratch = scratch,
         };
-        const gk_kernels *kernels = job->kernels;
-        if (job->weights == gk_weights_softmax) (is_few(&tile) ? kernels->softmax_few : kernels->softmax_tile)(&part);
-        else (is_few(&tile) ? kernels->hstu_few : kernels->hstu_tile)(&part);
+        kernel(&part);
     }
 }

@@ -1,10 +1,13 @@
-// A projection, task by task: a block of input rows is normalised or gated into scratch that stays in the cache, then
-// the micro-kernel runs panel by panel over it.
+// A projection, task by task: a block of input rows is normalised or gated, and rounded or quantised, into scratch that stays
+// in the cache, then the micro-kernel runs panel by panel over it.
 
 #include "CKernels.h"
 
 /// Where a tile waits for its epilogue: the largest tile of any level.
 enum { tile_rows = 6, tile_columns = 64 };
+
+/// Rows that are prepared in float32 at a time on their way to bfloat16 or int8: they stay in the smallest cache.
+enum { float_rows = 8 };
 
 static size_t blocks(size_t count, size_t block) { return (count + block - 1) / block; }
 
@@ -12,14 +15,26 @@ size_t gk_linear_tasks(const gk_linear *job) {
     return blocks(job->rows, job->block_rows) * blocks(job->columns, job->block_columns);
 }
 
-/// Floats between the rows of the prepared input: whole cache lines, an odd number of them, so that no power-of-two
-/// width maps all rows of a block to the same cache sets.
-static size_t prepared_stride(const gk_linear *job) {
-    return (((job->depth + 15) / 16) | 1) * 16;
+/// Words between rows of `words`: whole cache lines, an odd number of them, so that no power-of-two width maps all rows of a
+/// block to the same cache sets.
+static size_t padded_stride(size_t words) { return (((words + 15) / 16) | 1) * 16; }
+
+/// Words of a row that the product reads.
+static size_t operand_words(const gk_linear *job) {
+    const size_t padded = (job->depth + 15) / 16 * 16;
+    switch (job->dtype) {
+    case gk_dtype_bfloat16: return padded / 2 * job->kernels->bf16_words;
+    case gk_dtype_int8: return padded / 4 * job->kernels->s8_words;
+    default: return job->depth;
+    }
 }
 
 size_t gk_linear_scratch(const gk_linear *job) {
-    return job->input == gk_input_plain ? 0 : job->block_rows * prepared_stride(job);
+    const int plain = job->input == gk_input_plain;
+    if (job->dtype == gk_dtype_float32) return plain ? 0 : job->block_rows * padded_stride(job->depth);
+    // The operand, its rows' scales, and the rows that it is made from.
+    return job->block_rows * padded_stride(operand_words(job)) + (job->block_rows + 15) / 16 * 16
+        + (plain ? 0 : float_rows * padded_stride(job->depth));
 }
 
 /// Normalised or gated rows in scratch.
@@ -46,6 +61,38 @@ static void prepare(const gk_linear *job, size_t first, size_t rows, float *outp
     }
 }
 
+/// What a block's product reads.
+typedef struct {
+    const void *words; size_t stride;
+    const float *scales;
+} operand;
+
+/// Prepares a block's input rows.
+static operand prepare_operand(const gk_linear *job, size_t first, size_t rows, float *scratch) {
+    const int plain = job->input == gk_input_plain;
+    if (job->dtype == gk_dtype_float32) {
+        if (plain) return (operand){job->x + first * job->x_stride, job->x_stride, NULL};
+        const size_t stride = padded_stride(job->depth);
+        prepare(job, first, rows, scratch, stride);
+        return (operand){scratch, stride, NULL};
+    }
+    const size_t stride = padded_stride(operand_words(job)), float_stride = padded_stride(job->depth);
+    float *scales = scratch + job->block_rows * stride, *floats = scales + (job->block_rows + 15) / 16 * 16;
+    for (size_t r = 0; r < rows; r += float_rows) {
+        const size_t count = rows - r < float_rows ? rows - r : float_rows;
+        const float *x = job->x + (first + r) * job->x_stride;
+        if (!plain) {
+            prepare(job, first + r, count, floats, float_stride);
+            x = floats;
+        }
+        const size_t x_stride = plain ? job->x_stride : float_stride;
+        uint32_t *words = (uint32_t *)scratch + r * stride;
+        if (job->dtype == gk_dtype_bfloat16) job->kernels->bf16_round(count, job->depth, x, x_stride, words, stride);
+        else job->kernels->s8_quantize(count, job->depth, x, x_stride, words, stride, scales + r);
+    }
+    return (operand){scratch, stride, scales};
+}
+
 void gk_linear_run(const void *opaque, size_t index, size_t worker) {
     const gk_linear *job = opaque;
     const gk_kernels *kernels = job->kernels;
@@ -54,36 +101,42 @@ void gk_linear_run(const void *opaque, size_t index, size_t worker) {
     const size_t rows = job->rows - first < job->block_rows ? job->rows - first : job->block_rows;
     const size_t begin = index % column_blocks * job->block_columns;
     const size_t end = job->columns - begin < job->block_columns ? job->columns : begin + job->block_columns;
+    const operand input = prepare_operand(job, first, rows, job->scratch + worker * job->scratch_stride);
+    const size_t depth = gk_packed_depth(job->dtype, job->depth);
 
-    const float *input = job->x + first * job->x_stride;
-    size_t input_stride = job->x_stride;
-    if (job->input != gk_input_plain) {
-        float *prepared = job->scratch + worker * job->scratch_stride;
-        input_stride = prepared_stride(job);
-        prepare(job, first, rows, prepared, input_stride);
-        input = prepared;
-    }
-
+    // One tile, of the product's own type.
     float tile[tile_rows * tile_columns] __attribute__((aligned(64)));
+    int32_t *integers = (int32_t *)tile;
     const int finish = job->activation != gk_activation_none || job->residual;
     for (size_t column = begin, width; column < end; column += width) {
         width = gk_panel_width(column, job->columns, kernels->gemm_columns);
         const size_t columns = job->columns - column < width ? job->columns - column : width;
-        const float *panel = job->weights + column * job->depth;
-        const float *init = job->bias ? job->bias + column : NULL;
+        const void *panel = (const uint32_t *)job->weights + column * depth;
+        const float *bias = job->bias ? job->bias + column : NULL;
         for (size_t r = 0; r < rows; r += kernels->gemm_rows) {
             const size_t count = rows - r < kernels->gemm_rows ? rows - r : kernels->gemm_rows;
-            const float *a = input + r * input_stride;
+            const void *a = (const uint32_t *)input.words + r * input.stride;
+            const float *residual = job->residual ? job->residual + (first + r) * job->residual_stride + column : NULL;
             float *output = job->output + (first + r) * job->output_stride + column;
-            if (!finish && columns == width) {
-                kernels->gemm(count, width, job->depth, a, input_stride, panel, init, output, job->output_stride);
+            if (job->dtype == gk_dtype_int8) {
+                kernels->s8_gemm(
+                    count, width, depth, a, input.stride, panel, job->init + column, integers, tile_columns);
+                kernels->s8_epilogue(
+                    count, columns, integers, tile_columns, input.scales + r, job->column_scales + column, bias,
+                    job->activation, residual, job->residual_stride, output, job->output_stride);
                 continue;
             }
-            kernels->gemm(count, width, job->depth, a, input_stride, panel, init, tile, tile_columns);
-            kernels->epilogue(
-                count, columns, tile, tile_columns, job->activation,
-                job->residual ? job->residual + (first + r) * job->residual_stride + column : NULL,
-                job->residual_stride, output, job->output_stride);
+            // A whole panel that needs no epilogue goes straight to its place.
+            const int direct = !finish && columns == width;
+            float *c = direct ? output : tile;
+            const size_t c_stride = direct ? job->output_stride : tile_columns;
+            if (job->dtype == gk_dtype_bfloat16)
+                kernels->bf16_gemm(count, width, depth, a, input.stride, panel, bias, c, c_stride);
+            else kernels->gemm(count, width, depth, a, input.stride, panel, bias, c, c_stride);
+            if (!direct)
+                kernels->epilogue(
+                    count, columns, tile, tile_columns, job->activation, residual, job->residual_stride, output,
+                    job->output_stride);
         }
     }
 }

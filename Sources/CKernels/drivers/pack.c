@@ -1,7 +1,11 @@
-// How matrices are laid out for the micro-kernels: widened to float32 and cut into column panels.
+// How matrices are laid out for the micro-kernels: cut into column panels, in float32, or with what follows one another in k
+// side by side as pairs of bfloat16 or quads of int8.
 
 #include "CKernels.h"
 
+#include "bfloat16.h"
+
+#include <math.h>
 #include <string.h>
 
 static float widened(gk_dtype dtype, const char *source, size_t index) {
@@ -14,7 +18,7 @@ static float widened(gk_dtype dtype, const char *source, size_t index) {
     case gk_dtype_bfloat16: {
         uint16_t half;
         memcpy(&half, source + 2 * index, sizeof half);
-        return __builtin_bit_cast(float, (uint32_t)half << 16);
+        return gk_float_of_bfloat16(half);
     }
     case gk_dtype_float16: {
         uint16_t half;
@@ -28,6 +32,7 @@ static float widened(gk_dtype dtype, const char *source, size_t index) {
         }
         return __builtin_bit_cast(float, sign | ((magnitude << 13) + ((127 - 15) << 23)));
     }
+    case gk_dtype_int8: break;
     }
     return 0;
 }
@@ -55,18 +60,64 @@ size_t gk_packed_columns(size_t columns, size_t full) {
     return column;
 }
 
-void gk_pack(
-    gk_dtype dtype, const void *source, size_t row_step, size_t column_step, size_t depth, size_t first_source,
-    size_t count, size_t first, size_t columns, size_t full, float *packed) {
-    size_t panel = first / full * full, width = gk_panel_width(panel, columns, full);
-    for (size_t n = 0; n < count; n++) {
-        const size_t column = first + n;
+size_t gk_packed_depth(gk_dtype packed, size_t depth) {
+    switch (packed) {
+    case gk_dtype_float32: return depth;
+    case gk_dtype_float16:
+    case gk_dtype_bfloat16: return (depth + 1) / 2;
+    case gk_dtype_int8: return (depth + 3) / 4;
+    }
+}
+
+/// Element k of the column that begins at `base` of the source.
+static float element(const gk_packing *job, size_t base, size_t k) {
+    return widened(job->source_dtype, job->source, base + k * job->row_step);
+}
+
+/// Where element k of a column stands among the bytes of its panel of `width` columns, in elements of a word's `share`.
+static size_t place(size_t k, size_t width, size_t share) { return k / share * width * share + k % share; }
+
+/// Quantises a column to int8 with a scale of its own, as gk_s8_quantize_fn does a row.
+static void quantize_column(const gk_packing *job, size_t base, size_t width, int8_t *output, float *scale, int32_t *sum) {
+    float most = 0;
+    for (size_t k = 0; k < job->depth; k++) most = fmaxf(most, fabsf(element(job, base, k)));
+    const int is_zero = most < GK_S8_LEAST;
+    const float factor = is_zero ? 0 : 127 / most;
+    *scale = is_zero ? 0 : most / 127;
+    *sum = 0;
+    for (size_t k = 0; k < job->depth; k++) {
+        // A weight that is no number, or infinite, cannot be an integer: the column's scale says what it is.
+        const double x = nearbyint((double)element(job, base, k) * factor);
+        if (!(fabs(x) <= 127)) *scale = NAN;
+        const int8_t integer = fabs(x) <= 127 ? (int8_t)x : 0;
+        output[place(k, width, 4)] = integer;
+        *sum += integer;
+    }
+}
+
+void gk_pack(const gk_packing *job) {
+    const size_t depth = gk_packed_depth(job->packed_dtype, job->depth);
+    size_t panel = job->first / job->full * job->full, width = gk_panel_width(panel, job->columns, job->full);
+    for (size_t n = 0; n < job->count; n++) {
+        const size_t column = job->first + n;
         while (column >= panel + width) {
             panel += width;
-            width = gk_panel_width(panel, columns, full);
+            width = gk_panel_width(panel, job->columns, job->full);
         }
-        float *output = packed + panel * depth + (column - panel);
-        const size_t base = (first_source + n) * column_step;
-        for (size_t k = 0; k < depth; k++) output[k * width] = widened(dtype, source, base + k * row_step);
+        char *output = (char *)job->packed + sizeof(uint32_t) * (panel * depth + (column - panel));
+        const size_t base = (job->first_source + n) * job->column_step;
+        switch (job->packed_dtype) {
+        case gk_dtype_float32:
+            for (size_t k = 0; k < job->depth; k++) ((float *)output)[k * width] = element(job, base, k);
+            break;
+        case gk_dtype_bfloat16:
+            for (size_t k = 0; k < job->depth; k++)
+                ((uint16_t *)output)[place(k, width, 2)] = gk_bfloat16_of(element(job, base, k));
+            break;
+        case gk_dtype_int8:
+            quantize_column(job, base, width, (int8_t *)output, job->scales + n, job->sums + n);
+            break;
+        case gk_dtype_float16: break;
+        }
     }
 }

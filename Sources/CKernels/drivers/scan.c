@@ -79,6 +79,23 @@ static size_t lower_bound(const int32_t *list, size_t count, int64_t row) {
     return low;
 }
 
+/// Scores of the queries against one block of rows, (queries, gk_block_rows).
+static void score_block(const gk_scan *job, size_t block, size_t first_query, size_t queries, float *scores) {
+    const gk_kernels *kernels = job->kernels;
+    const size_t depth = gk_packed_depth(job->dtype, job->depth), width = kernels->gemm_columns;
+    for (size_t column = 0; column < gk_block_rows; column += width) {
+        const void *panel = (const uint32_t *)job->items + (block * gk_block_rows + column) * depth;
+        for (size_t i = 0; i < queries; i += kernels->gemm_rows) {
+            const size_t rows = queries - i < kernels->gemm_rows ? queries - i : kernels->gemm_rows;
+            const void *query = (const uint32_t *)job->query + (first_query + i) * job->query_stride;
+            float *c = scores + i * gk_block_rows + column;
+            if (job->dtype == gk_dtype_bfloat16)
+                kernels->bf16_gemm(rows, width, depth, query, job->query_stride, panel, NULL, c, gk_block_rows);
+            else kernels->gemm(rows, width, depth, query, job->query_stride, panel, NULL, c, gk_block_rows);
+        }
+    }
+}
+
 static void scan_group(
     const gk_scan *job, size_t first_block, size_t end_block, size_t first_query, size_t queries, gk_scored *found,
     uint32_t *counts) {
@@ -98,13 +115,7 @@ static void scan_group(
             any |= allowed[i];
         }
         if (!any) continue;
-        for (size_t column = 0; column < gk_block_rows; column += kernels->gemm_columns)
-            for (size_t i = 0; i < queries; i += kernels->gemm_rows)
-                kernels->gemm(
-                    queries - i < kernels->gemm_rows ? queries - i : kernels->gemm_rows, kernels->gemm_columns,
-                    job->depth, job->query + (first_query + i) * job->query_stride, job->query_stride,
-                    job->items + (block * gk_block_rows + column) * job->depth, NULL,
-                    scores + i * gk_block_rows + column, gk_block_rows);
+        score_block(job, block, first_query, queries, scores);
         for (size_t i = 0; i < queries; i++) {
             uint64_t bits = allowed[i] & kernels->scores_at_least(scores + i * gk_block_rows, floors[i]);
             const gk_scan_query *want = &job->wants[first_query + i];
@@ -137,7 +148,7 @@ void gk_scan_run(const void *opaque, size_t index, size_t worker) {
     gk_scored *found = job->found + worker * job->found_stride;
     uint32_t *counts = job->found_counts + worker * job->queries;
     // A few blocks at a time stay in the cache while every group of queries is scored against them.
-    const size_t bytes = gk_block_rows * job->depth * sizeof(float);
+    const size_t bytes = gk_block_rows * gk_packed_depth(job->dtype, job->depth) * sizeof(uint32_t);
     const size_t cached = bytes < (64 << 10) ? (128 << 10) / bytes : 1;
     for (size_t first = begin; first < end; first += cached)
         for (size_t q = 0; q < job->queries; q += group)

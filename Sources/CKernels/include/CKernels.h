@@ -1,11 +1,14 @@
-// The CPU kernels: float32 micro-kernels for one instruction set each, and the drivers that run them over a share of
-// an operation. Not here: memory, threads and argument checks, which are ComputeCPU's. Called by ComputeCPU and tests.
+// The CPU kernels: micro-kernels for one instruction set each, and the drivers that run them over a share of an operation.
+// Activations are float32; the products are of float32, bfloat16 or int8. Not here: memory, threads and argument checks, which are ComputeCPU's. Called by ComputeCPU and tests.
 //
 // Letters: M or R rows, K inputs (depth), N outputs (columns), D width, B sequences or queries, V catalogue rows.
 // Strides count elements, not bytes. A "vector" is 16 floats on every instruction set.
 //
-// Every element of a product is one chain of fused multiply-adds in increasing k, whatever the tile, the row's place in
-// the batch or the number of threads: the same row gives the same bits alone and among strangers.
+// Every element of a product is one chain of additions in increasing k, whatever the tile, the row's place in the batch or
+// the number of threads: the same row gives the same bits alone and among strangers.
+//
+// bfloat16 and int8 take their operands in words of 32 bits: a pair of bfloat16, or a quad of int8, that follow one another
+// in k. The last word is filled up with zeros.
 
 #ifndef GENREC_CKERNELS_H
 #define GENREC_CKERNELS_H
@@ -20,7 +23,15 @@ typedef enum __attribute__((enum_extensibility(closed))) gk_isa {
     gk_isa_scalar = 0,
     gk_isa_avx2 = 1,
     gk_isa_avx512 = 2,
-    gk_isa_neon = 3,
+    /// AVX-512 with dot products of bytes, and
+    gk_isa_avx512vnni = 3,
+    /// that with products of bfloat16.
+    gk_isa_avx512bf16 = 4,
+    gk_isa_neon = 5,
+    /// Advanced SIMD with dot products of bytes, and
+    gk_isa_neondotprod = 6,
+    /// that with products of bfloat16.
+    gk_isa_neonbf16 = 7,
 } gk_isa;
 
 /// Whether this processor and operating system run kernels of this level.
@@ -53,6 +64,8 @@ typedef enum __attribute__((enum_extensibility(closed))) gk_activation {
     gk_activation_relu = 2,
     /// 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))). Error at most 6 ULP, or 2^-25 where that is more.
     gk_activation_gelu_tanh = 3,
+    /// SiLU within 2^-11 of itself, or 2^-110 where that is more: for products that have no more than bfloat16's precision.
+    gk_activation_silu_bf16 = 4,
 } gk_activation;
 
 typedef enum __attribute__((enum_extensibility(closed))) gk_norm {
@@ -85,6 +98,37 @@ typedef enum __attribute__((enum_extensibility(closed))) gk_pairing {
 typedef void gk_gemm_fn(
     size_t rows, size_t width, size_t depth, const float *a, size_t a_stride, const float *b, const float *init,
     float *c, size_t c_stride);
+
+/// Rounds rows to bfloat16, to nearest with ties to even, in the form that `bf16_gemm` reads: bf16_words words for each pair.
+/// Rows are filled up with zeros to a multiple of 16 columns.
+typedef void gk_bf16_round_fn(
+    size_t rows, size_t columns, const float *x, size_t x_stride, void *words, size_t word_stride);
+
+/// As gk_gemm_fn over `depth` pairs of bfloat16, summed in float32: `a` as `bf16_round` leaves it with its stride in words,
+/// `b` packed depth × width words.
+typedef void gk_bf16_gemm_fn(
+    size_t rows, size_t width, size_t depth, const void *a, size_t a_stride, const uint32_t *b, const float *init,
+    float *c, size_t c_stride);
+
+/// Quantises each row to integers from -127 to 127 with its own scale, `x = scale · integer`, to nearest with ties to even, in
+/// the form that `s8_gemm` reads: s8_words words for each quad. Rows are filled up to a multiple of 16 columns. A row whose
+/// magnitude is below GK_S8_LEAST is zeros; the scale of a row with NaN or infinity is NaN.
+typedef void gk_s8_quantize_fn(
+    size_t rows, size_t columns, const float *x, size_t x_stride, uint32_t *words, size_t word_stride, float *scales);
+#define GK_S8_LEAST 0x1p-100f
+
+/// As gk_gemm_fn over `depth` quads of int8, exact: `a` as `s8_quantize` leaves it with its stride in words, `b` packed depth ×
+/// width words. `init` takes back what s8_zero adds: it is -s8_zero · Σ_k b[k].
+typedef void gk_s8_gemm_fn(
+    size_t rows, size_t width, size_t depth, const uint32_t *a, size_t a_stride, const uint32_t *b,
+    const int32_t *init, int32_t *c, size_t c_stride);
+
+/// `output = activation(tile · row_scale · column_scale + bias) + residual`: as gk_epilogue_fn for an int8 product. The tile,
+/// column scales and bias can be read to whole vectors; bias may be NULL.
+typedef void gk_s8_epilogue_fn(
+    size_t rows, size_t columns, const int32_t *tile, size_t tile_stride, const float *row_scales,
+    const float *column_scales, const float *bias, gk_activation activation, const float *residual,
+    size_t residual_stride, float *output, size_t output_stride);
 
 /// `output = activation(tile) + residual` for some rows and any number of columns; residual may be NULL or the output.
 typedef void gk_epilogue_fn(
@@ -146,6 +190,9 @@ typedef struct gk_attention_tile {
     /// Row 0 is key `cached`.
     const float *key; size_t key_stride;
     const float *value; size_t value_stride;
+    /// bfloat16 alone, in place of own keys and values: pages like those of the pool, one after another, the first of them
+    /// page `cached / gk_page_rows`; words of one.
+    const uint32_t *own; size_t own_words;
     float *output; size_t output_stride;
     /// NULL for no bias. Of a tile (first + rows, 16), of few rows (keys / 16 rounded up, rows, 16).
     const float *bias;
@@ -171,6 +218,17 @@ typedef void gk_softmax_tile_fn(const gk_attention_tile *tile);
 typedef void gk_hstu_few_fn(const gk_attention_tile *tile);
 typedef void gk_softmax_few_fn(const gk_attention_tile *tile);
 
+/// Packs up to 16 rows of one head as a page of bfloat16: keys as (key_columns / 2, 16) pairs of columns, then values as
+/// (8, value_columns) pairs of rows, what is missing filled up with zeros. `scratch` is 16 · key_columns floats, columns rounded up to whole vectors.
+typedef void gk_bf16_page_fn(
+    size_t rows, const float *key, size_t key_stride, size_t key_columns, const float *value, size_t value_stride,
+    size_t value_columns, float *scratch, uint32_t *page);
+/// The attention kernels take tiles whose pool and own pages are such words.
+typedef gk_hstu_tile_fn gk_bf16_hstu_tile_fn;
+typedef gk_softmax_tile_fn gk_bf16_softmax_tile_fn;
+typedef gk_hstu_few_fn gk_bf16_hstu_few_fn;
+typedef gk_softmax_few_fn gk_bf16_softmax_few_fn;
+
 /// Bit i of the result: scores[i] ≥ floor. False for NaN on either side. 64 scores.
 typedef uint64_t gk_scores_at_least_fn(const float *scores, float floor);
 
@@ -178,11 +236,14 @@ typedef uint64_t gk_scores_at_least_fn(const float *scores, float floor);
 /// depends on all of them.
 typedef float gk_probe_fn(size_t rounds);
 
-/// The kernels of one instruction set. No entry is NULL.
+/// The kernels of one instruction set. No entry is NULL but where it says so.
 typedef struct gk_kernels {
     gk_isa isa;
     /// Most rows of a `gemm` call, and the width of a full panel: a divisor of 64 and a multiple of 16.
     size_t gemm_rows, gemm_columns;
+    /// Words of A for a pair of bfloat16, and for a quad of int8; what is added to a quantised integer of A.
+    size_t bf16_words, s8_words;
+    int32_t s8_zero;
     gk_gemm_fn *gemm;
     gk_epilogue_fn *epilogue;
     gk_silu_fn *silu;
@@ -202,6 +263,17 @@ typedef struct gk_kernels {
     gk_softmax_few_fn *softmax_few;
     gk_scores_at_least_fn *scores_at_least;
     gk_probe_fn *probe;
+    gk_bf16_round_fn *bf16_round;
+    gk_bf16_gemm_fn *bf16_gemm;
+    gk_s8_quantize_fn *s8_quantize;
+    gk_s8_gemm_fn *s8_gemm;
+    gk_s8_epilogue_fn *s8_epilogue;
+    // Attention in bfloat16: NULL where the level does not multiply it; attention is then float32 whatever products are of.
+    gk_bf16_page_fn *bf16_page;
+    gk_hstu_tile_fn *bf16_hstu_tile;
+    gk_softmax_tile_fn *bf16_softmax_tile;
+    gk_hstu_few_fn *bf16_hstu_few;
+    gk_softmax_few_fn *bf16_softmax_few;
 } gk_kernels;
 
 /// The kernels of a level, or NULL where the host does not have it.
@@ -222,6 +294,7 @@ typedef enum __attribute__((enum_extensibility(closed))) gk_dtype {
     gk_dtype_float32 = 0,
     gk_dtype_float16 = 1,
     gk_dtype_bfloat16 = 2,
+    gk_dtype_int8 = 3,
 } gk_dtype;
 
 /// `output[i] = source[i]` as float32; the source needs no alignment.
@@ -234,12 +307,27 @@ size_t gk_panel_width(size_t column, size_t columns, size_t full);
 /// Columns after packing: `columns` and the zeros that fill its last panel.
 size_t gk_packed_columns(size_t columns, size_t full);
 
+/// Words of K deep columns after packing, a column: K, ⌈K / 2⌉ or ⌈K / 4⌉.
+size_t gk_packed_depth(gk_dtype packed, size_t depth);
+
 /// Packs `count` columns of a K × N matrix, from `first_source` on, as columns `first` ... of a packed matrix with
-/// `columns` columns in all: panel after panel, each depth × width. Element (k, n) of the source is
-/// `source[k · row_step + n · column_step]`. The packed matrix has depth · gk_packed_columns floats, zeroed before.
-void gk_pack(
-    gk_dtype dtype, const void *source, size_t row_step, size_t column_step, size_t depth, size_t first_source,
-    size_t count, size_t first, size_t columns, size_t full, float *packed);
+/// `columns` columns in all: panel after panel, each gk_packed_depth × width words of the packed dtype (float32, bfloat16
+/// rounded to nearest with ties to even, or int8). Element (k, n) of the source is `source[k · row_step + n · column_step]`.
+/// The packed matrix has gk_packed_depth · gk_packed_columns words, zeroed before.
+///
+/// int8: column n is `scales[n]` times integers from -127 to 127, whose sum is `sums[n]`; both are counted from column `first`
+/// of the packed matrix on, and are not read otherwise.
+typedef struct gk_packing {
+    gk_dtype source_dtype;
+    const void *source; size_t row_step, column_step;
+    size_t depth, first_source, count, first, columns, full;
+    gk_dtype packed_dtype;
+    void *packed;
+    float *scales;
+    int32_t *sums;
+} gk_packing;
+
+void gk_pack(const gk_packing *job);
 
 // MARK: Linear
 
@@ -264,7 +352,12 @@ typedef struct gk_linear {
     const float *x; size_t x_stride; size_t x_columns;
     const float *gate; size_t gate_stride;
     size_t rows, depth, columns;
-    const float *weights;
+    /// What the weights are packed in, and what the product is of.
+    gk_dtype dtype;
+    const void *weights;
+    /// int8 alone: the columns' scales, and what `s8_gemm` begins with; gk_packed_columns entries each.
+    const float *column_scales;
+    const int32_t *init;
     /// gk_packed_columns entries, or NULL.
     const float *bias;
     gk_activation activation;
@@ -357,8 +450,8 @@ typedef struct gk_attention_sequence {
     const int64_t *times;
     /// gk_attention_bucket_bytes kept from one layer to the next; NULL: computed anew.
     uint8_t *buckets;
-    /// Tiles of the sequences before it.
-    size_t tiles;
+    /// Tiles of the sequences before it, and own pages of bfloat16.
+    size_t tiles, own_page;
 } gk_attention_sequence;
 
 /// Attention of all heads over a jagged batch; a task is a share of the heads of one query tile of one sequence. Tiles are
@@ -375,6 +468,8 @@ typedef struct gk_attention {
     float *output; size_t output_stride;
     /// Page 0 of the layer, floats from one page to the next and from one key head to the next within a page.
     const float *pool; size_t page_floats, head_floats;
+    /// bfloat16 alone: the own rows of all sequences as pages, head after head, `own_pages` pages each.
+    uint32_t *own; size_t own_pages;
     /// Query heads, how many of them share a key and value head, and how many make a task.
     size_t heads, sharing, task_heads;
     size_t query_columns, value_columns;
@@ -391,6 +486,12 @@ typedef struct gk_attention {
 
 /// Fills `tiles` of all sequences and returns how many there are together.
 size_t gk_attention_plan(gk_attention_sequence *sequences, size_t count, int last_only);
+/// Own pages of bfloat16 of all sequences together; fills `own_page` of each.
+size_t gk_own_pages_plan(gk_attention_sequence *sequences, size_t count);
+/// Words of a head's page of bfloat16.
+size_t gk_page_words(size_t query_columns, size_t value_columns);
+/// Packs own page `index` of all heads.
+void gk_own_pages_run(const void *job, size_t index, size_t worker);
 /// Bytes of the buckets of a sequence all of whose rows ask.
 size_t gk_attention_bucket_bytes(size_t cached, size_t rows);
 /// Floats that a kernel needs for a tile's scratch.
@@ -412,8 +513,13 @@ typedef struct gk_page_copy {
 } gk_page_copy;
 
 /// Copies rows of one layer into pages; a task is a part. A page of the layer holds of each head the keys as (key_columns,
-/// gk_page_rows) and then the values as (gk_page_rows, value_columns).
+/// gk_page_rows) and then the values as (gk_page_rows, value_columns), or both as `bf16_page` packs them.
 typedef struct gk_page_copies {
+    const gk_kernels *kernels;
+    /// float32 or bfloat16.
+    gk_dtype dtype;
+    /// bfloat16 alone: 16 · key_columns floats a worker, columns rounded up to whole vectors.
+    float *scratch; size_t scratch_stride;
     /// No two of them write the same page.
     const gk_page_copy *parts;
     const float *key; size_t key_stride;
@@ -430,11 +536,15 @@ void gk_page_copies_run(const void *job, size_t index, size_t worker);
 /// Measures what the processor can do at most; a task is `rounds` rounds of the probe.
 typedef struct gk_probes {
     const gk_kernels *kernels;
+    /// float32, bfloat16 or int8.
+    gk_dtype dtype;
     size_t rounds;
     /// A number a worker, 16 apart: where results go, so that they are computed.
     float *results;
 } gk_probes;
 
+/// Operations of one round.
+size_t gk_probe_count(const gk_probes *job);
 void gk_probes_run(const void *job, size_t index, size_t worker);
 
 // MARK: Top-k
@@ -461,10 +571,13 @@ typedef struct gk_scan_query {
 typedef struct gk_scan {
     const gk_kernels *kernels;
     size_t queries, depth;
-    const float *query; size_t query_stride;
+    /// What the catalogue is packed in: float32 or bfloat16.
+    gk_dtype dtype;
+    /// Floats, or what `bf16_round` makes of them with the stride in words.
+    const void *query; size_t query_stride;
     const gk_scan_query *wants;
     /// The catalogue's rows as columns, packed.
-    const float *items;
+    const void *items;
     size_t item_rows;
     /// One bit a row, blocks · 64 of them.
     const uint64_t *eligible;

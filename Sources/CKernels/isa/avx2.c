@@ -86,6 +86,15 @@ GK_INLINE gk_f16 gk_look_up_time(const gk_time_table *table, const uint8_t *buck
     return x;
 }
 
+/// 1 / (1 + e^-x). Error at most 2^-11 of it, or 2^-120 where that is more.
+GK_INLINE gk_f16 gk_sigmoid_bf16(gk_f16 x) {
+    const gk_f16 divisor = gk_exp_of_minus_bf16(x) + gk_splat(1.0f);
+    gk_f16 y;
+    y.lo = (gk_f8)_mm256_rcp_ps((__m256)divisor.lo);
+    y.hi = (gk_f8)_mm256_rcp_ps((__m256)divisor.hi);
+    return y;
+}
+
 #include "../portable/f32_gemm.h"
 #include "../portable/f32_attention.h"
 #include "../portable/f32_few.h"
@@ -94,6 +103,22 @@ GK_INLINE gk_f16 gk_look_up_time(const gk_time_table *table, const uint8_t *buck
 #include "../portable/f32_rows.h"
 #include "../portable/f32_scan.h"
 #include "../portable/f32_probe.h"
+
+#define GK_BF16_GEMM_SYMBOL gk_bf16_gemm_6x16
+#define GK_BF16_TILE_VECTORS 1
+#include "../portable/bf16_widened.h"
+
+#define GK_S8_GEMM_SYMBOL gk_s8_gemm_6x16
+#define GK_S8_TILE_VECTORS 1
+GK_INLINE gk_i4 gk_multiply_pairs_4(gk_i4 a, gk_i4 b) { return (gk_i4)_mm_madd_epi16((__m128i)a, (__m128i)b); }
+GK_INLINE gk_i8 gk_multiply_pairs_8(gk_i8 a, gk_i8 b) { return (gk_i8)_mm256_madd_epi16((__m256i)a, (__m256i)b); }
+GK_INLINE gk_i16 gk_multiply_pairs(gk_i16 a, gk_i16 b) {
+    gk_i16 x;
+    x.lo = gk_multiply_pairs_8(a.lo, b.lo);
+    x.hi = gk_multiply_pairs_8(a.hi, b.hi);
+    return x;
+}
+#include "../portable/s8_pairs.h"
 
 #pragma clang attribute pop
 

@@ -18,7 +18,7 @@ static uint64_t saved_states(unsigned leaf1_ecx) {
 int gk_isa_is_available(gk_isa isa) {
     enum { states_avx = 0x6, states_avx512 = 0xe6 };
     if (isa == gk_isa_scalar) return 1;
-    if (isa == gk_isa_neon) return 0;
+    if (isa == gk_isa_neon || isa == gk_isa_neondotprod || isa == gk_isa_neonbf16) return 0;
 
     unsigned eax, ebx, ecx, edx;
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return 0;
@@ -28,14 +28,30 @@ int gk_isa_is_available(gk_isa isa) {
     const int has_avx2 = has_fma && (ebx & bit_AVX2) != 0 && (states & states_avx) == states_avx;
     if (isa == gk_isa_avx2) return has_avx2;
     const unsigned needed = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-    return has_avx2 && (ebx & needed) == needed && (states & states_avx512) == states_avx512;
+    if (!has_avx2 || (ebx & needed) != needed || (states & states_avx512) != states_avx512) return 0;
+    if (isa == gk_isa_avx512) return 1;
+    const int has_vnni = (ecx & bit_AVX512VNNI) != 0;
+    if (isa == gk_isa_avx512vnni) return has_vnni;
+    if (!__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx)) return 0;
+    return isa == gk_isa_avx512bf16 && has_vnni && (eax & bit_AVX512BF16) != 0;
 }
 
 #elif defined(__aarch64__)
 
+#include <sys/auxv.h>
+
 int gk_isa_is_available(gk_isa isa) {
+    // Bits of the kernel's interface (arch/arm64/include/uapi/asm/hwcap.h), which not every C library names.
+    enum { hwcap_dot_product = 1 << 20, hwcap2_bf16 = 1 << 14 };
+    const int has_dot_product = (getauxval(AT_HWCAP) & hwcap_dot_product) != 0;
+    switch (isa) {
     // Advanced SIMD is part of every AArch64 Linux.
-    return isa == gk_isa_scalar || isa == gk_isa_neon;
+    case gk_isa_scalar:
+    case gk_isa_neon: return 1;
+    case gk_isa_neondotprod: return has_dot_product;
+    case gk_isa_neonbf16: return has_dot_product && (getauxval(AT_HWCAP2) & hwcap2_bf16) != 0;
+    default: return 0;
+    }
 }
 
 #else

@@ -10,66 +10,8 @@
 #define GK_KERNEL_OF(symbol) GK_JOIN(symbol, neon)
 #define GK_KERNEL(symbol) GK_KERNEL_OF(symbol)
 
-// 24 accumulators, 4 registers of B and a broadcast of the 32.
 #define GK_GEMM_SYMBOL gk_f32_gemm_6x16
-#define GK_GEMM_ROWS 6
-#define GK_GEMM_VECTORS 1
-#define GK_SCORE_KEYS 6
-#define GK_VALUE_COLUMNS 6
-#define GK_PAGE_KEYS 4
-#define GK_PROBE_CHAINS 6
-#define GK_FEW_SCORES 6
-#define GK_FEW_VALUES 6
-
-/// The first `count` < 16 floats, then zeros.
-GK_INLINE gk_f16 gk_load_part(const float *p, size_t count) {
-    float lanes[16] = {0};
-    for (size_t i = 0; i < count; i++) lanes[i] = p[i];
-    return gk_load(lanes);
-}
-
-GK_INLINE void gk_store_part(float *p, gk_f16 x, size_t count) {
-    float lanes[16];
-    gk_store(lanes, x);
-    for (size_t i = 0; i < count; i++) p[i] = lanes[i];
-}
-
-GK_INLINE uint16_t gk_mask_at_least(gk_f16 x, gk_f16 floor) {
-    const gk_i16 weights = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
-    return (uint16_t)__builtin_reduce_add((x >= floor) & weights);
-}
-
-/// Bits of max(1, |query - key|) as float32; the difference is taken without overflow and stays below 2^63.
-GK_INLINE gk_u16 gk_distances(const int64_t *queries, int64_t key) {
-    gk_u16 bits;
-    for (int i = 0; i < 16; i++) {
-        const int64_t q = queries[i];
-        const uint64_t d = q > key ? (uint64_t)q - (uint64_t)key : (uint64_t)key - (uint64_t)q;
-        const int64_t clamped = d > INT64_MAX ? INT64_MAX : d < 1 ? 1 : (int64_t)d;
-        bits[i] = __builtin_bit_cast(uint32_t, (float)clamped);
-    }
-    return bits;
-}
-
-GK_INLINE gk_u16 gk_look_up_cells(const uint32_t *cells, gk_u16 index) {
-    gk_u16 x;
-    for (int i = 0; i < 16; i++) x[i] = cells[index[i]];
-    return x;
-}
-
-GK_INLINE void gk_store_bytes(uint8_t *p, gk_u16 x) {
-    for (int i = 0; i < 16; i++) p[i] = (uint8_t)x[i];
-}
-
-typedef struct { const float *time; } gk_time_table;
-
-GK_INLINE gk_time_table gk_time_table_of(const float *time) { return (gk_time_table){time}; }
-
-GK_INLINE gk_f16 gk_look_up_time(const gk_time_table *table, const uint8_t *buckets) {
-    gk_f16 x;
-    for (int i = 0; i < 16; i++) x[i] = table->time[buckets[i]];
-    return x;
-}
+#include "neon_vectors.h"
 
 #include "../portable/f32_gemm.h"
 #include "../portable/f32_attention.h"
@@ -79,5 +21,19 @@ GK_INLINE gk_f16 gk_look_up_time(const gk_time_table *table, const uint8_t *buck
 #include "../portable/f32_rows.h"
 #include "../portable/f32_scan.h"
 #include "../portable/f32_probe.h"
+
+#define GK_BF16_GEMM_SYMBOL gk_bf16_gemm_6x16
+#define GK_BF16_TILE_VECTORS 1
+#include "../portable/bf16_widened.h"
+
+#define GK_S8_GEMM_SYMBOL gk_s8_gemm_6x16
+#define GK_S8_TILE_VECTORS 1
+/// The sum of the products of the two 16-bit halves of each lane.
+#define GK_DEFINE_PAIRS(name, vector) \
+    GK_INLINE vector name(vector a, vector b) { return (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16); }
+GK_DEFINE_PAIRS(gk_multiply_pairs_4, gk_i4)
+GK_DEFINE_PAIRS(gk_multiply_pairs_8, gk_i8)
+GK_DEFINE_PAIRS(gk_multiply_pairs, gk_i16)
+#include "../portable/s8_pairs.h"
 
 #endif

@@ -16,15 +16,14 @@
 #if GK_X86
 #define GK_AVX2(entry, symbol) gk_##entry##_fn symbol##__avx2;
 #define GK_AVX512(entry, symbol) gk_##entry##_fn symbol##__avx512;
-#else
-#define GK_AVX2(entry, symbol)
-#define GK_AVX512(entry, symbol)
+#define GK_AVX512VNNI(entry, symbol) gk_##entry##_fn symbol##__avx512vnni;
+#define GK_AVX512BF16(entry, symbol) gk_##entry##_fn symbol##__avx512bf16;
 #endif
 #if GK_ARM
 #define GK_NEON(entry, symbol) gk_##entry##_fn symbol##__neon;
-#else
-#define GK_NEON(entry, symbol)
+#define GK_NEONDOTPROD(entry, symbol) gk_##entry##_fn symbol##__neondotprod;
+#define GK_NEONBF16(entry, symbol) gk_##entry##_fn symbol##__neonbf16;
 #endif
-#include "f32_kernels.inc"
+#include "kernels.inc"
 
 #endif

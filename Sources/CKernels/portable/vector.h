@@ -3,7 +3,8 @@
 // (one on AVX-512, two on AVX2, four on NEON), which changes no element's arithmetic.
 //
 // The few things that the extensions cannot say well come from the including file: gk_load_part and gk_store_part (less
-// than a vector), gk_mask_at_least, gk_distances, gk_look_up_cells, gk_store_bytes, gk_time_table and its look-up.
+// than a vector), gk_mask_at_least, gk_distances, gk_look_up_cells, gk_store_bytes, gk_time_table and its look-up,
+// and gk_sigmoid_bf16.
 
 #ifndef GENREC_KERNEL_VECTOR_H
 #define GENREC_KERNEL_VECTOR_H
@@ -20,13 +21,23 @@
 typedef float gk_f4 __attribute__((ext_vector_type(4)));
 typedef float gk_f8 __attribute__((ext_vector_type(8)));
 typedef float gk_f16 __attribute__((ext_vector_type(16)));
+typedef int32_t gk_i4 __attribute__((ext_vector_type(4)));
+typedef int32_t gk_i8 __attribute__((ext_vector_type(8)));
 typedef int32_t gk_i16 __attribute__((ext_vector_type(16)));
+typedef uint32_t gk_u4 __attribute__((ext_vector_type(4)));
+typedef uint32_t gk_u8 __attribute__((ext_vector_type(8)));
 typedef uint32_t gk_u16 __attribute__((ext_vector_type(16)));
 
 // The same without alignment, for memory.
 typedef float gk_f4_memory __attribute__((ext_vector_type(4), aligned(4)));
 typedef float gk_f8_memory __attribute__((ext_vector_type(8), aligned(4)));
 typedef float gk_f16_memory __attribute__((ext_vector_type(16), aligned(4)));
+typedef int32_t gk_i4_memory __attribute__((ext_vector_type(4), aligned(4)));
+typedef int32_t gk_i8_memory __attribute__((ext_vector_type(8), aligned(4)));
+typedef int32_t gk_i16_memory __attribute__((ext_vector_type(16), aligned(4)));
+typedef uint32_t gk_u4_memory __attribute__((ext_vector_type(4), aligned(4)));
+typedef uint32_t gk_u8_memory __attribute__((ext_vector_type(8), aligned(4)));
+typedef uint32_t gk_u16_memory __attribute__((ext_vector_type(16), aligned(4)));
 
 GK_INLINE gk_f16 gk_load(const float *p) { return *(const gk_f16_memory *)p; }
 GK_INLINE void gk_store(float *p, gk_f16 x) { *(gk_f16_memory *)p = x; }
@@ -129,6 +140,30 @@ GK_INLINE gk_f16 gk_gelu_tanh(gk_f16 x) {
     // 2 · √(2/π), and that times 0.044715.
     const gk_f16 twice = c * gk_fma(c * c, gk_splat(0x1.2444f2p-4f), gk_splat(0x1.988454p+0f));
     return numerator / (gk_exp(-twice) + gk_splat(1.0f));
+}
+
+/// e^-x to bfloat16's precision: relative error at most 2^-13, for any x; beyond ±87 it is that of ±87. For NaN the result
+/// means nothing.
+GK_INLINE gk_f16 gk_exp_of_minus_bf16(gk_f16 x) {
+    const gk_f16 least = gk_splat(-87.0f), most = gk_splat(87.0f), magic = gk_splat(0x1.8p23f);
+    const gk_f16 raised = x < least ? least : x, clamped = raised > most ? most : raised;
+    // As in gk_exp, with a minimax cubic (relative error 2^-13.7).
+    const gk_f16 shifted = gk_fma(clamped, gk_splat(-0x1.715476p+0f), magic);
+    const gk_f16 f = gk_fma(clamped, gk_splat(-0x1.715476p+0f), magic - shifted);
+    gk_f16 p = gk_fma(f, gk_splat(0x1.c3f76p-5f), gk_splat(0x1.f0de1ap-3f));
+    p = gk_fma(p, f, gk_splat(0x1.62f31ap-1f));
+    p = gk_fma(p, f, gk_splat(0x1.fff692p-1f));
+    const gk_i16 exponent = __builtin_bit_cast(gk_i16, shifted) << 23;
+    return __builtin_bit_cast(gk_f16, __builtin_bit_cast(gk_i16, p) + exponent);
+}
+
+/// The bits of x rounded to bfloat16, to nearest with ties to even, in the low half of each lane. NaN stays NaN.
+GK_INLINE gk_u16 gk_bf16_bits(gk_f16 x) {
+    const gk_u16 bits = __builtin_bit_cast(gk_u16, x);
+    const gk_u16 rounded = (bits + (0x7fffu + (bits >> 16 & 1u))) >> 16;
+    // Rounding could carry a NaN's bits into the exponent's end or the sign. A true comparison is all ones.
+    const gk_u16 is_nan = __builtin_bit_cast(gk_u16, x != x);
+    return (is_nan & (bits >> 16 | 0x40u)) | (~is_nan & rounded);
 }
 
 #endif

@@ -3,23 +3,7 @@
 
 #include "../lists/declarations.h"
 
-#include <math.h>
-
-static float silu(float x) { return (float)(x / (1.0 + exp(-(double)x))); }
-
-static float gelu_tanh(float x) {
-    const double cubic = x + 0.044715 * ((double)x * x * x);
-    return (float)(0.5 * x * (1.0 + tanh(sqrt(2.0 / acos(-1.0)) * cubic)));
-}
-
-static float activated(float x, gk_activation activation) {
-    switch (activation) {
-    case gk_activation_none: return x;
-    case gk_activation_silu: return silu(x);
-    case gk_activation_relu: return x < 0 ? 0 : x;
-    case gk_activation_gelu_tanh: return gelu_tanh(x);
-    }
-}
+#include "activations.h"
 
 void gk_f32_gemm_4x16__scalar(
     size_t rows, size_t width, size_t depth, const float *a, size_t a_stride, const float *b, const float *init,

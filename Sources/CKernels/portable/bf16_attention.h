@@ -1,0 +1,200 @@
+// Attention in bfloat16: what HSTU and softmax attention share. Keys and values lie in pages of 16 rows, cached or packed for
+// the batch: of a head first the keys as (query_columns / 2, 16) pairs of columns, then the values as (8, value_columns) pairs
+// of rows. A tile's lanes are query rows and broadcast keys and values; few rows have keys and then value columns as lanes.
+// Either way every score is one chain over the pairs of columns and every output one over the pairs of rows, in increasing
+// order, and a row's weights are rounded to bfloat16 alike, so that the results are the same bits.
+
+#include "epilogue.h"
+#include "lanes.h"
+
+GK_INLINE gk_u16 gk_load_words(const uint32_t *p) { return *(const gk_u16_memory *)p; }
+GK_INLINE void gk_store_words(uint32_t *p, gk_u16 x) { *(gk_u16_memory *)p = x; }
+
+/// Words of a page's keys.
+GK_INLINE size_t gk_key_words(size_t columns) { return gk_page_rows * ((columns + 1) / 2); }
+
+/// The page of keys 16 · p …, where the tile's head begins: of the pool, or packed for the batch.
+GK_INLINE const uint32_t *gk_words_of(const gk_attention_tile *tile, size_t p) {
+    const size_t pooled = tile->cached / gk_page_rows;
+    if (p < pooled) return (const uint32_t *)tile->pool + (size_t)tile->pages[p] * tile->page_floats;
+    return tile->own + (p - pooled) * tile->own_words;
+}
+
+/// (rows ≤ 16, columns) → pairs of columns, (columns / 2, 16); lanes without a row are 0. `words` is 16 · columns of scratch,
+/// columns rounded up to whole vectors.
+GK_INLINE void gk_rows_to_pairs(
+    const float *x, size_t stride, size_t rows, size_t columns, float *words, uint32_t *output) {
+    const size_t row_words = (columns + 15) / 16 * 8;
+    GK_KERNEL(gk_bf16_round_1x16)(rows, columns, x, stride, words, row_words);
+    // Words are moved as floats: nothing is computed with them.
+    gk_rows_to_lanes(words, row_words, rows, (columns + 1) / 2, (float *)output);
+}
+
+void GK_KERNEL(gk_bf16_page_16)(
+    size_t rows, const float *key, size_t key_stride, size_t key_columns, const float *value, size_t value_stride,
+    size_t value_columns, float *scratch, uint32_t *page) {
+    gk_rows_to_pairs(key, key_stride, rows, key_columns, scratch, page);
+    const size_t whole = value_columns & ~(size_t)15, rest = value_columns & 15;
+    const gk_f16 zero = gk_splat(0.0f);
+    page += gk_key_words(key_columns);
+    for (size_t r = 0; r < 16; r += 2, page += value_columns) {
+        const float *low = r < rows ? value + r * value_stride : NULL;
+        const float *high = r + 1 < rows ? value + (r + 1) * value_stride : NULL;
+        for (size_t c = 0; c < whole; c += 16)
+            gk_store_words(page + c, gk_pair_bf16(low ? gk_load(low + c) : zero, high ? gk_load(high + c) : zero));
+        if (!rest) continue;
+        const gk_u16 words = gk_pair_bf16(
+            low ? gk_load_part(low + whole, rest) : zero, high ? gk_load_part(high + whole, rest) : zero);
+        gk_store_part((float *)(page + whole), __builtin_bit_cast(gk_f16, words), rest);
+    }
+}
+
+// MARK: Tiles
+
+/// Scratch of a tile.
+typedef struct {
+    /// Pairs of columns, (query_columns / 2, 16).
+    uint32_t *query;
+    /// (value_columns, 16)
+    float *output;
+    /// Of a block of keys: softmax alone, (gk_key_block, 16).
+    float *scores;
+    /// Pairs of keys, (gk_key_block / 2, 16).
+    uint32_t *weights;
+} gk_pair_scratch;
+
+GK_INLINE gk_pair_scratch gk_begin_pairs(const gk_attention_tile *tile) {
+    gk_pair_scratch part = {.query = (uint32_t *)tile->scratch};
+    part.output = tile->scratch + 16 * tile->query_columns;
+    part.scores = part.output + 16 * tile->value_columns;
+    // What few rows keep turned keys in.
+    part.weights = (uint32_t *)(part.scores + 16 * gk_key_block);
+    gk_rows_to_pairs(
+        tile->query, tile->query_stride, tile->rows, tile->query_columns, (float *)part.weights, part.query);
+    for (size_t c = 0; c < tile->value_columns; c++) gk_store(part.output + 16 * c, gk_splat(0.0f));
+    return part;
+}
+
+/// x in the lanes whose rows see key `key`, else `unseen`.
+GK_INLINE gk_f16 gk_seen_by(gk_f16 x, const gk_attention_tile *tile, size_t key, float unseen) {
+    return GK_LANE_NUMBERS >= (gk_i16)((int32_t)key - (int32_t)tile->first) ? x : gk_splat(unseen);
+}
+
+/// q · k + bias of GK_BF16_KEYS keys from key `begin` on; HSTU's weights of them as pairs, or softmax' scaled scores. Whether
+/// some rows do not see some of the keys, and whether it is HSTU, are constants.
+GK_INLINE void gk_score_pairs(
+    const int is_hstu, const int is_masked, const gk_attention_tile *tile, const uint32_t *query, const uint32_t *key,
+    size_t begin, uint32_t *weights, float *scores) {
+    gk_f16 sum[GK_BF16_KEYS];
+    const float *bias = tile->bias ? tile->bias + 16 * begin : NULL;
+    GK_FULL_UNROLL for (size_t j = 0; j < GK_BF16_KEYS; j++) sum[j] = bias ? gk_load(bias + 16 * j) : gk_splat(0.0f);
+    for (size_t c = 0; c < tile->query_columns; c += 2, query += 16, key += 16) {
+        const gk_u16 q = gk_load_words(query);
+        GK_FULL_UNROLL for (size_t j = 0; j < GK_BF16_KEYS; j++) sum[j] = gk_dot_pairs_16(sum[j], q, (gk_u16)key[j]);
+    }
+    GK_FULL_UNROLL for (size_t j = 0; j < GK_BF16_KEYS; j++) {
+        sum[j] = is_hstu ? gk_silu_bf16(sum[j]) : sum[j] * gk_splat(tile->scale);
+        if (is_masked) sum[j] = gk_seen_by(sum[j], tile, begin + j, is_hstu ? 0.0f : -__builtin_inff());
+        if (!is_hstu) gk_store(scores + 16 * j, sum[j]);
+    }
+    if (!is_hstu) return;
+    GK_FULL_UNROLL for (size_t j = 0; j < GK_BF16_KEYS; j += 2)
+        gk_store_words(weights + 8 * j, gk_pair_bf16(sum[j], sum[j + 1]));
+}
+
+/// The same for `count` keys, a block's, rounded up to whole pairs.
+GK_INLINE void gk_score_pair_block(
+    const int is_hstu, const gk_attention_tile *tile, const gk_pair_scratch *part, size_t begin, size_t count) {
+    for (size_t j = 0; j < count; j += GK_BF16_KEYS) {
+        const uint32_t *key = gk_words_of(tile, (begin + j) / 16) + (begin + j) % 16;
+        uint32_t *weights = part->weights + 8 * j;
+        float *scores = part->scores + 16 * j;
+        if (begin + j + GK_BF16_KEYS <= tile->first + 1)
+            gk_score_pairs(is_hstu, 0, tile, part->query, key, begin + j, weights, scores);
+        else gk_score_pairs(is_hstu, 1, tile, part->query, key, begin + j, weights, scores);
+    }
+}
+
+/// Adds `count` weighted values from key `begin` on to `columns` (a constant) columns of the output, from column `first` on.
+GK_INLINE void gk_add_pairs(
+    const size_t columns, const gk_attention_tile *tile, const uint32_t *weights, size_t begin, size_t count,
+    size_t first, float *output) {
+    gk_f16 sum[GK_VALUE_COLUMNS];
+    GK_FULL_UNROLL for (size_t c = 0; c < columns; c++) sum[c] = gk_load(output + 16 * c);
+    for (size_t j = 0; j < count; j += 16) {
+        const uint32_t *value = gk_words_of(tile, (begin + j) / 16) + gk_key_words(tile->query_columns) + first;
+        const size_t pairs = count - j < 16 ? (count - j + 1) / 2 : 8;
+        for (size_t p = 0; p < pairs; p++, value += tile->value_columns, weights += 16) {
+            const gk_u16 weight = gk_load_words(weights);
+            GK_FULL_UNROLL for (size_t c = 0; c < columns; c++)
+                sum[c] = gk_dot_pairs_16(sum[c], weight, (gk_u16)value[c]);
+        }
+    }
+    GK_FULL_UNROLL for (size_t c = 0; c < columns; c++) gk_store(output + 16 * c, sum[c]);
+}
+
+/// The same for all columns, in equal shares, as few as the registers allow.
+static void gk_add_pair_block(
+    const gk_attention_tile *tile, const gk_pair_scratch *part, size_t begin, size_t count) {
+    const size_t columns = tile->value_columns;
+    const size_t shares = (columns + GK_VALUE_COLUMNS - 1) / GK_VALUE_COLUMNS;
+    const size_t share = (columns + shares - 1) / shares;
+#define GK_CASE(n) \
+    case n: gk_add_pairs(n, tile, part->weights, begin, count, c, part->output + 16 * c); break;
+    for (size_t c = 0; c < columns; c += share)
+        switch (columns - c < share ? columns - c : share) {
+            GK_CASE(1) GK_CASE(2) GK_CASE(3) GK_CASE(4) GK_CASE(5) GK_CASE(6)
+#if GK_VALUE_COLUMNS > 6
+            GK_CASE(7) GK_CASE(8) GK_CASE(9) GK_CASE(10) GK_CASE(11) GK_CASE(12) GK_CASE(13) GK_CASE(14) GK_CASE(15)
+            GK_CASE(16) GK_CASE(17) GK_CASE(18) GK_CASE(19) GK_CASE(20) GK_CASE(21) GK_CASE(22) GK_CASE(23)
+            GK_CASE(24) GK_CASE(25) GK_CASE(26) GK_CASE(27) GK_CASE(28)
+#endif
+        default: break;
+        }
+#undef GK_CASE
+}
+
+void GK_KERNEL(gk_bf16_hstu_16)(const gk_attention_tile *tile) {
+    const size_t keys = tile->first + tile->rows;
+    const gk_pair_scratch part = gk_begin_pairs(tile);
+    for (size_t begin = 0; begin < keys; begin += gk_key_block) {
+        const size_t count = keys - begin < gk_key_block ? keys - begin : gk_key_block;
+        gk_score_pair_block(1, tile, &part, begin, count);
+        gk_add_pair_block(tile, &part, begin, count);
+    }
+    gk_lanes_to_rows(part.output, tile->rows, tile->value_columns, tile->scale, tile->output, tile->output_stride);
+}
+
+void GK_KERNEL(gk_bf16_softmax_16)(const gk_attention_tile *tile) {
+    const size_t keys = tile->first + tile->rows, columns = tile->value_columns;
+    const gk_pair_scratch part = gk_begin_pairs(tile);
+    gk_f16 most = gk_splat(-__builtin_inff()), total = gk_splat(0.0f);
+    for (size_t begin = 0; begin < keys; begin += gk_key_block) {
+        const size_t count = keys - begin < gk_key_block ? keys - begin : gk_key_block;
+        gk_score_pair_block(0, tile, &part, begin, count);
+        float *scores = part.scores;
+        if (begin == 0) gk_store(scores, gk_load(scores) + gk_splat(tile->first_weight));
+
+        // As in f32_softmax.h. The key that fills up the last pair is seen by no row.
+        gk_f16 now = most;
+        for (size_t j = 0; j < count; j++) now = gk_greater(gk_load(scores + 16 * j), now);
+        if (begin > 0) {
+            const gk_f16 faded = gk_exp_of_negative(most - now);
+            total *= faded;
+            for (size_t c = 0; c < columns; c++) gk_store(part.output + 16 * c, gk_load(part.output + 16 * c) * faded);
+        }
+        for (size_t j = 0; j < count; j += 2) {
+            const gk_f16 low = gk_exp_of_negative(gk_load(scores + 16 * j) - now);
+            const gk_f16 high = gk_exp_of_negative(gk_load(scores + 16 * (j + 1)) - now);
+            total = (total + low) + high;
+            gk_store_words(part.weights + 8 * j, gk_pair_bf16(low, high));
+        }
+        most = now;
+        gk_add_pair_block(tile, &part, begin, count);
+    }
+    const gk_f16 factor = gk_splat(1.0f) / total;
+    for (size_t c = 0; c < columns; c++) gk_store(part.output + 16 * c, gk_load(part.output + 16 * c) * factor);
+    gk_lanes_to_rows(part.output, tile->rows, columns, 1.0f, tile->output, tile->output_stride);
+}
+
+#include "bf16_few.h"
