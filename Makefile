@@ -6,6 +6,8 @@ PACKAGES    := libssl-dev zlib1g-dev
 # Sanitizers watch swift-testing's runner alone: XCTest's own start-up leaks 144 bytes, which LeakSanitizer reports. One test
 # asks for more memory than there is; the sanitizers' allocators would end the process where the system's says no.
 SANITIZE    := $(SWIFT_FLAGS) --disable-xctest
+# Where a bundle of a published shape is made, once.
+LARGE       := .build/kuairand
 # Whoever is not root asks for it.
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -24,10 +26,15 @@ test: setup lint
 	swift build --build-tests $(SWIFT_FLAGS)
 	swift test --skip-build
 
-## bench: time the engine on the demo bundle, without HTTP
+## bench: time the engine without HTTP, on the demo bundle and, given Python, on a large one with random weights
 bench: build
 	.build/release/genrec bench --bundle Config/demo --batch 1 --length 64
 	.build/release/genrec bench --bundle Config/demo --batch 32 --length 64
+	@command -v python3 >/dev/null || { echo "no python3: the large bundle is left out"; exit 0; }; \
+	test -d $(LARGE) || python3 Tests/Benchmarks/make_bundle.py kuairand $(LARGE); \
+	for append in "" "--append 1" "--append 16" "--append 128"; do \
+	    .build/release/genrec bench --bundle $(LARGE) --length 2048 $$append || exit 1; \
+	done
 
 ## bench-http: HTTP and JSON alone against nginx, on one core each, in turns; wants a quiet machine
 bench-http: build
