@@ -32,10 +32,14 @@ package struct ComputeWork: Sendable, Equatable {
         left.queries += right.queries
     }
 
-    package static func -= (left: inout ComputeWork, right: ComputeWork) {
-        left.rows -= right.rows
-        left.pairs -= right.pairs
-        left.queries -= right.queries
+    /// The part of it that some of its rows make up, in proportion. Selections belong to the last row.
+    func share(_ taken: Int, of needed: Int) -> ComputeWork {
+        guard taken < needed, needed > 0 else { return self }
+        var share = self
+        share.rows = rows * taken / needed
+        share.pairs = Int(Double(pairs) * Double(taken) / Double(needed))
+        share.queries = 0
+        return share
     }
 }
 
