@@ -304,7 +304,7 @@ package struct Scheduler: Sendable {
 
     /// Whether a batch is predicted to meet a deadline, and no longer so with something added to it.
     private func isLate(_ deadline: Instant, now: Instant, _ work: ComputeWork, adding more: ComputeWork) -> Bool {
-        now.advanced(by: serviceTime.nanoseconds(work + more)) > deadline
+        now.advanced(by: serviceTime.cautious(serviceTime.nanoseconds(work + more))) > deadline
             && now.advanced(by: serviceTime.nanoseconds(work)) <= deadline
     }
 
