@@ -61,6 +61,7 @@ extension Engine {
         /// How long the requests whose first pass this is had waited.
         var queueWaits: [UInt64] = []
         var predictedNanoseconds: UInt64 = 0
+        let start: Instant
 
         var work: ComputeWork { members.reduce(into: ComputeWork()) { $0 += $1.pass.work } }
     }
@@ -112,7 +113,7 @@ extension Engine {
     }
 
     private func begin(_ portions: [Scheduler.Portion], _ now: Instant, _ state: inout State) -> Batch {
-        var batch = Batch()
+        var batch = Batch(start: now)
         for portion in portions {
             guard let job = state.table[portion.job] else { continue }
             if job.start == nil {
@@ -176,10 +177,12 @@ extension Engine {
         _ durations: BatchExecutor.Durations,
         _ memory: DeviceMemory
     ) {
-        let total = durations.prefill + durations.topK
+        // The device's time and what it takes to get a batch there and back: that is what the next one waits for.
+        let elapsed = Instant.now().nanoseconds(since: batch.start)
         let (notices, statistics) = state.withLock { state in
+            let total = durations.prefill + durations.topK
             let shares = shares(of: total, batch, state.scheduler.serviceTime)
-            state.scheduler.finished(batch.work, nanoseconds: total)
+            state.scheduler.finished(batch.work, nanoseconds: elapsed)
             var notices: [Notice] = []
             for (index, member) in batch.members.enumerated() {
                 let id = member.id
@@ -202,6 +205,7 @@ extension Engine {
                 steps: batch.members.count { $0.isStep },
                 durations: durations,
                 predictedNanoseconds: batch.predictedNanoseconds,
+                elapsedNanoseconds: elapsed,
                 memory: memory
             )
         )

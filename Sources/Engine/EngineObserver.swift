@@ -26,6 +26,8 @@ package struct BatchReport: Sendable {
     package var durations: BatchExecutor.Durations
     /// What the scheduler expected it to take; 0: it had nothing to judge by.
     package var predictedNanoseconds: UInt64
+    /// What it took, from the decision to compute it to its results.
+    package var elapsedNanoseconds: UInt64
     package var memory: DeviceMemory
 }
 

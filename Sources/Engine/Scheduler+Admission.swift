@@ -81,15 +81,16 @@ extension Scheduler {
     /// Until the next batch starts, and with it somebody leaves the queue.
     private func timeUntilStart(now: Instant) -> UInt64 { max(1, remainingNanoseconds(now: now)) }
 
-    /// When a request is done that has these before it. Generated sequences are not before it but beside it: each of its
+    /// When a request is done at the latest, in all likelihood, that has these before it. Generated sequences are not before it but beside it: each of its
     /// batches has a step of theirs.
     private func finish(behind ahead: Backlog, _ own: (nanoseconds: UInt64, batches: Int), now: Instant) -> Instant {
         let batches = batches(of: ahead)
         let steps = serviceTime.nanoseconds(ahead.sequenceWork, batches: 0)
-        return now.advanced(by: remainingNanoseconds(now: now))
+        let expected = Instant(nanoseconds: remainingNanoseconds(now: now))
             .advanced(by: serviceTime.nanoseconds(ahead.work, batches: batches))
             .advanced(by: own.nanoseconds)
             .advanced(by: steps.multiplied(by: batches + own.batches))
+        return now.advanced(by: serviceTime.cautious(expected.nanoseconds))
     }
 
     /// What a job takes by itself, and in how many batches.

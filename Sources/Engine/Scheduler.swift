@@ -304,7 +304,7 @@ package struct Scheduler: Sendable {
 
     /// Whether a batch is predicted to meet a deadline, and no longer so with something added to it.
     private func isLate(_ deadline: Instant, now: Instant, _ work: ComputeWork, adding more: ComputeWork) -> Bool {
-        now.advanced(by: serviceTime.nanoseconds(work + more)) > deadline
+        now.advanced(by: serviceTime.cautious(serviceTime.nanoseconds(work + more))) > deadline
             && now.advanced(by: serviceTime.nanoseconds(work)) <= deadline
     }
 
@@ -366,39 +366,5 @@ package struct Scheduler: Sendable {
             }
         for _ in 0..<level { due = due.advanced(by: advantage) }
         return due.nanoseconds
-    }
-}
-
-/// How fast requests come.
-struct ArrivalRate: Sendable {
-    private static let weight = 0.2
-    private var last: Instant?
-    private var average: Double?
-
-    mutating func note(_ arrival: Instant) {
-        if let last {
-            let gap = Double(arrival.nanoseconds(since: last))
-            average = average.map { $0 + Self.weight * (gap - $0) } ?? gap
-        }
-        last = max(last ?? arrival, arrival)
-    }
-
-    /// Nanoseconds until the next one may be expected; the longest there are while nothing is known, and no less than have
-    /// passed since the last one.
-    func gap(now: Instant) -> UInt64 {
-        guard let last, let average, average < Double(UInt64.max) / 4 else { return .max }
-        return max(UInt64(average), now.nanoseconds(since: last))
-    }
-}
-
-extension ComputeWork {
-    /// The part of it that some of its rows make up, in proportion. Selections belong to the last row.
-    func share(_ taken: Int, of needed: Int) -> ComputeWork {
-        guard taken < needed, needed > 0 else { return self }
-        var share = self
-        share.rows = rows * taken / needed
-        share.pairs = Int(Double(pairs) * Double(taken) / Double(needed))
-        share.queries = 0
-        return share
     }
 }

@@ -32,10 +32,14 @@ package struct ComputeWork: Sendable, Equatable {
         left.queries += right.queries
     }
 
-    package static func -= (left: inout ComputeWork, right: ComputeWork) {
-        left.rows -= right.rows
-        left.pairs -= right.pairs
-        left.queries -= right.queries
+    /// The part of it that some of its rows make up, in proportion. Selections belong to the last row.
+    func share(_ taken: Int, of needed: Int) -> ComputeWork {
+        guard taken < needed, needed > 0 else { return self }
+        var share = self
+        share.rows = rows * taken / needed
+        share.pairs = Int(Double(pairs) * Double(taken) / Double(needed))
+        share.queries = 0
+        return share
     }
 }
 
@@ -52,6 +56,7 @@ package struct ServiceTimeModel: Sendable, Equatable {
     private static let forgetting = 0.995
     /// Share of a new batch in `scale`.
     private static let scaleWeight = 0.2
+    private static let spreadWeight = 0.02
     /// One batch that took this many times longer, or shorter, than predicted counts as if it had taken this: the process
     /// was stopped for a while, or the clock.
     private static let outlier = 4.0
@@ -82,6 +87,8 @@ package struct ServiceTimeModel: Sendable, Equatable {
     private var coefficients = SIMD4<Double>.zero
     private var scale = 1.0
     private var hasObservations = false
+    /// Moving average of how far off predictions were, as a share of them; at most 1.
+    private var spread = 0.0
 
     package init() {}
 
@@ -100,6 +107,7 @@ package struct ServiceTimeModel: Sendable, Equatable {
         if hasObservations, nominal > 0 {
             let expected = scale * nominal
             time = min(max(time, expected / Self.outlier), expected * Self.outlier)
+            spread += Self.spreadWeight * (min(1, abs(time / expected - 1)) - spread)
             scale += Self.scaleWeight * (time / nominal - scale)
             time = min(max(time / scale, nominal / Self.residue), nominal * Self.residue)
         }
@@ -118,6 +126,11 @@ package struct ServiceTimeModel: Sendable, Equatable {
         features[0] = Double(batches)
         let nanoseconds = scale * (coefficients * features).sum()
         return nanoseconds < Double(UInt64.max) / 4 ? UInt64(max(0, nanoseconds).rounded()) : .max / 4
+    }
+
+    /// A time that is seldom exceeded, where `nanoseconds` is what to expect: longer by twice the average error.
+    package func cautious(_ nanoseconds: UInt64) -> UInt64 {
+        UInt64((Double(min(nanoseconds, .max / 8)) * (1 + 2 * spread)).rounded())
     }
 
     /// Predicted nanoseconds of a batch that do not depend on what is in it.

@@ -243,8 +243,9 @@ package final class ServiceMetrics: Sendable {
         if report.steps < report.lengths.count { prefill.observe(Double(report.durations.prefill) / 1e9) }
         if report.steps > 0 { decodeStep.observe(Double(total) / 1e9) }
         if report.durations.topK > 0 { topK.observe(Double(report.durations.topK) / 1e9) }
-        if report.predictedNanoseconds > 0, total > 0 {
-            serviceTimeError.observe(abs(Double(report.predictedNanoseconds) - Double(total)) / Double(total))
+        if report.predictedNanoseconds > 0, report.elapsedNanoseconds > 0 {
+            let elapsed = Double(report.elapsedNanoseconds)
+            serviceTimeError.observe(abs(Double(report.predictedNanoseconds) - elapsed) / elapsed)
         }
         deviceMemory.with(device, "weights").set(report.memory.weightBytes)
         deviceMemory.with(device, "workspace").set(report.memory.workspaceBytes)

@@ -167,6 +167,8 @@ struct VirtualQueue {
         queue.learn()
         #expect(queue.admit(1, events: 90) == .admitted)
         #expect(queue.admit(2, events: 30) == .tooMuchWork(retryAfter: 20 * millisecond))
+        // Asking the same adds no work.
+        #expect(queue.admit(2, events: 90, joining: 1) == .admitted)
         #expect(queue.admit(3, events: 10) == .admitted)
         #expect(queue.run() == [1, 3])
         #expect(queue.admit(4, events: 1_000) == .admitted)

@@ -66,6 +66,16 @@ import Testing
         for shape in [work(1), work(64), work(512)] { #expect(error(model, shape, slower: 3) < 0.15) }
     }
 
+    @Test func caution_GrowsWithTheError() {
+        var model = calibrated()
+        #expect(model.cautious(1_000) == 1_000)
+        for round in 0..<400 {
+            model.observe(work(64), nanoseconds: UInt64((round.isMultiple(of: 2) ? 1.25 : 0.75) * truth(work(64))))
+        }
+        #expect((1_300...1_800).contains(model.cautious(1_000)))
+        #expect(model.cautious(.max) > .max / 8)
+    }
+
     @Test func oneStalledBatch_DoesNotSpoilTheNext() {
         var model = calibrated()
         model.observe(work(64), nanoseconds: 60_000_000_000)

@@ -190,6 +190,27 @@ extension UserCache {
         cache.checkIn(used, rows: 3)
     }
 
+    @Test func aPageThatSomebodyElseReads_IsNotWrittenTo() throws {
+        var cache = cache(dependsOnNextTime: false)
+        try keep(history(Array(1...8)), of: "u", in: &cache)
+        let first = try cache.take(history(Array(1...9)), of: "u")
+        let reader = try cache.take(history(Array(1...8) + [20]), of: "u")
+        #expect(reader.rows == 8)
+        cache.checkIn(first, rows: 9)
+        // A correction in the second page, which the reader still holds: its first two rows are computed again elsewhere.
+        let corrected = try cache.take(history(Array(1...6) + [30, 31]), of: "u")
+        #expect(corrected.rows == 4)
+        #expect(corrected.pages[0] == reader.pages[0] && corrected.pages[1] != reader.pages[1])
+    }
+
+    @Test func whatWasUsedAgain_IsEvictedLater() throws {
+        var cache = cache(pages: 3)
+        for owner in ["a", "b", "c", "a"] { try keep(history([1, 1, 1]), of: owner, in: &cache) }
+        try keep(history([1, 1, 1]), of: "d", in: &cache)
+        let kept = ["a", "b", "c", "d"].map { cache.reusableRows(history([1, 1, 1]), owner: $0, hashes: nil) }
+        #expect(kept == [2, 0, 2, 2])
+    }
+
     @Test func withoutRoomForTheRest_TheBeginningIsStillReused() throws {
         var cache = cache(pages: 2)
         try keep(history(Array(1...8)), of: "u", in: &cache)
@@ -214,6 +235,11 @@ extension UserCache {
         #expect(cache.statistics.entries == 0)
         cache.checkIn(next, rows: 9)
         #expect(cache.statistics.entries == 1)
+        // Nobody shares what is forgotten, though it is still being used.
+        let last = try cache.take(events, of: "u")
+        #expect(last.rows == 8)
+        #expect(cache.forget("u") == .init(inFlight: 1))
+        #expect(cache.reusableRows(events, owner: "u", hashes: nil) == 0)
     }
 
     @Test func aDiscardedLease_LeavesNothing() throws {

@@ -97,7 +97,8 @@ extension ConsolePage {
             const latency = part => quantile(now.samples, before.samples,
               'genrec_http_request_duration_seconds_bucket{route="/recommend",', part);
             const rate = grew('genrec_http_requests_total{route="/recommend"') / seconds;
-            const hits = grew("genrec_user_cache_hits_total"), misses = grew("genrec_user_cache_misses_total");
+            const hits = grew("genrec_user_cache_hits_total") + grew("genrec_user_cache_partial_hits_total");
+            const misses = grew("genrec_user_cache_misses_total");
             rates.push(rate);
             if (rates.length > kept) rates.shift();
             show([
