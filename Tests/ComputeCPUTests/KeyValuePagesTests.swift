@@ -23,6 +23,23 @@ struct KeyValuePagesTests {
         return resident.count { $0 & 1 == 1 } * page
     }
 
+    /// Stores so many rows of whatever the working memory holds.
+    private func store(rows: Int, in pages: [Int32], of pool: CPUKeyValuePages, layer: Int, on device: CPUDevice) throws
+    {
+        let stream = try device.makeStream()
+        try stream.begin()
+        let sequence = PagedSequence(rows: 0, pages: pages, storesRows: true)
+        try stream.store(
+            StoreOperation(
+                layout: Jagged(lengths: [rows]),
+                key: stream.makeTensor(rows: rows, columns: 4 * 128, dtype: .float32),
+                value: stream.makeTensor(rows: rows, columns: 4 * 64, dtype: .float32),
+                prefix: CachedPrefix(cached: CachedRows(pages: pool, sequences: [sequence]), layer: layer)
+            )
+        )
+        try stream.synchronize()
+    }
+
     @Test
     func holdsAsManyPagesAsFit() throws {
         let device = try CPUDevice(threads: 1)
@@ -62,20 +79,7 @@ struct KeyValuePagesTests {
         let device = try CPUDevice(threads: 1)
         let pool = try pool(device, byteCount: 1 << 30)
         #expect(try residentBytes(pool) == 0)
-        let stream = try device.makeStream()
-        try stream.begin()
-        let key = try stream.makeTensor(rows: 20, columns: 4 * 128, dtype: .float32)
-        let value = try stream.makeTensor(rows: 20, columns: 4 * 64, dtype: .float32)
-        let sequence = PagedSequence(rows: 0, pages: [0, Int32(pool.pageCount) - 1], storesRows: true)
-        try stream.store(
-            StoreOperation(
-                layout: Jagged(lengths: [20]),
-                key: key,
-                value: value,
-                prefix: CachedPrefix(cached: CachedRows(pages: pool, sequences: [sequence]), layer: 2)
-            )
-        )
-        try stream.synchronize()
+        try store(rows: 20, in: [0, Int32(pool.pageCount) - 1], of: pool, layer: 2, on: device)
         // One layer of two pages at least; at most the huge pages that they lie in, which may be two each.
         let resident = try residentBytes(pool)
         #expect(resident >= 2 * Self.pageBytes / 3 && resident <= 4 * AlignedMemory.hugePage)
@@ -85,20 +89,8 @@ struct KeyValuePagesTests {
     func refuses_PagesOfAnotherDevice() throws {
         let device = try CPUDevice(threads: 1)
         let foreign = try pool(try CPUDevice(threads: 1), byteCount: 1 << 20)
-        let stream = try device.makeStream()
-        try stream.begin()
-        let key = try stream.makeTensor(rows: 1, columns: 4 * 128, dtype: .float32)
-        let value = try stream.makeTensor(rows: 1, columns: 4 * 64, dtype: .float32)
-        let sequence = PagedSequence(rows: 0, pages: [0], storesRows: true)
         #expect(throws: ComputeError(.invalidArgument, "")) {
-            try stream.store(
-                StoreOperation(
-                    layout: Jagged(lengths: [1]),
-                    key: key,
-                    value: value,
-                    prefix: CachedPrefix(cached: CachedRows(pages: foreign, sequences: [sequence]), layer: 0)
-                )
-            )
+            try store(rows: 1, in: [0], of: foreign, layer: 0, on: device)
         }
     }
 
