@@ -9,7 +9,7 @@ SANITIZE    := $(SWIFT_FLAGS) --disable-xctest
 # Whoever is not root asks for it.
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: run test build bench format lint sanitize fuzz setup clean
+.PHONY: run test build bench check-kernels check-arm format lint sanitize fuzz setup clean
 
 ## run: build the server and serve the demo bundle on 127.0.0.1:8080
 run: build
@@ -24,10 +24,18 @@ test: setup lint
 	swift build --build-tests $(SWIFT_FLAGS)
 	swift test --skip-build
 
-## bench: time the engine on the demo bundle, without HTTP
+## bench: time the published shapes in every dtype, beside the runtimes that are installed (PYTHON says for which Python)
+PYTHON ?= python3
 bench: build
-	.build/release/genrec bench --bundle Config/demo --batch 1 --length 64
-	.build/release/genrec bench --bundle Config/demo --batch 32 --length 64
+	$(PYTHON) Tests/Benchmarks/peers.py .build/release/genrec
+
+## check-kernels: the CPU kernels by themselves, at every level of this processor
+check-kernels:
+	Tests/KernelChecks/run.sh --native
+
+## check-arm: the same for AArch64, under qemu-user
+check-arm:
+	Tests/KernelChecks/run.sh
 
 ## format: rewrite the sources in the project's style
 format:
