@@ -11,7 +11,7 @@ LARGE       := .build/kuairand
 # Whoever is not root asks for it.
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: run test build bench bench-http attack load-test format lint sanitize fuzz setup clean
+.PHONY: run test build bench bench-http attack load-test check-kernels check-arm format lint sanitize fuzz setup clean
 
 ## run: build the server and serve the demo bundle on 127.0.0.1:8080
 run: build
@@ -26,15 +26,23 @@ test: setup lint
 	swift build --build-tests $(SWIFT_FLAGS)
 	swift test --skip-build
 
-## bench: time the engine without HTTP, on the demo bundle and, given Python, on a large one with random weights
+## bench: time the published shapes in every dtype, beside the runtimes that are installed (PYTHON says for which Python), and
+## new events on cached ones
+PYTHON ?= python3
 bench: build
-	.build/release/genrec bench --bundle Config/demo --batch 1 --length 64
-	.build/release/genrec bench --bundle Config/demo --batch 32 --length 64
-	@command -v python3 >/dev/null || { echo "no python3: the large bundle is left out"; exit 0; }; \
-	test -d $(LARGE) || python3 Tests/Benchmarks/make_bundle.py kuairand $(LARGE); \
+	$(PYTHON) Tests/Benchmarks/peers.py .build/release/genrec
+	@test -d $(LARGE) || $(PYTHON) Tests/Benchmarks/make_bundle.py kuairand $(LARGE)
 	for append in "" "--append 1" "--append 16" "--append 128"; do \
 	    .build/release/genrec bench --bundle $(LARGE) --length 2048 $$append || exit 1; \
 	done
+
+## check-kernels: the CPU kernels by themselves, at every level of this processor
+check-kernels:
+	Tests/KernelChecks/run.sh --native
+
+## check-arm: the same for AArch64, under qemu-user
+check-arm:
+	Tests/KernelChecks/run.sh
 
 ## bench-http: HTTP and JSON alone against nginx, on one core each, in turns; wants a quiet machine
 bench-http: build

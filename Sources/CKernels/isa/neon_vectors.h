@@ -63,7 +63,10 @@ GK_INLINE gk_f16 gk_look_up_time(const gk_time_table *table, const uint8_t *buck
     return x;
 }
 
-/// 1 / (1 + e^-x). Error at most 2^-11 of it, or 2^-120 where that is more.
-GK_INLINE gk_f16 gk_sigmoid_bf16(gk_f16 x) { return gk_splat(1.0f) / (gk_exp_of_minus_bf16(x) + gk_splat(1.0f)); }
+/// x · sigmoid(x) to bfloat16's precision: error at most 2^-11 of it, or 2^-110 where that is more.
+GK_INLINE gk_f16 gk_silu_bf16(gk_f16 x) {
+    const gk_f16 numerator = gk_raised(x);
+    return numerator / (gk_exp_of_minus_bf16(numerator) + gk_splat(1.0f));
+}
 
 #endif

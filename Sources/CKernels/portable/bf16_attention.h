@@ -5,7 +5,7 @@
 // order, and a row's weights are rounded to bfloat16 alike, so that the results are the same bits.
 
 #include "epilogue.h"
-#include "lanes.h"
+#include "softmax_blocks.h"
 
 GK_INLINE gk_u16 gk_load_words(const uint32_t *p) { return *(const gk_u16_memory *)p; }
 GK_INLINE void gk_store_words(uint32_t *p, gk_u16 x) { *(gk_u16_memory *)p = x; }
@@ -143,12 +143,7 @@ static void gk_add_pair_block(
     case n: gk_add_pairs(n, tile, part->weights, begin, count, c, part->output + 16 * c); break;
     for (size_t c = 0; c < columns; c += share)
         switch (columns - c < share ? columns - c : share) {
-            GK_CASE(1) GK_CASE(2) GK_CASE(3) GK_CASE(4) GK_CASE(5) GK_CASE(6)
-#if GK_VALUE_COLUMNS > 6
-            GK_CASE(7) GK_CASE(8) GK_CASE(9) GK_CASE(10) GK_CASE(11) GK_CASE(12) GK_CASE(13) GK_CASE(14) GK_CASE(15)
-            GK_CASE(16) GK_CASE(17) GK_CASE(18) GK_CASE(19) GK_CASE(20) GK_CASE(21) GK_CASE(22) GK_CASE(23)
-            GK_CASE(24) GK_CASE(25) GK_CASE(26) GK_CASE(27) GK_CASE(28)
-#endif
+            GK_VALUE_CASES
         default: break;
         }
 #undef GK_CASE
@@ -175,14 +170,8 @@ void GK_KERNEL(gk_bf16_softmax_16)(const gk_attention_tile *tile) {
         float *scores = part.scores;
         if (begin == 0) gk_store(scores, gk_load(scores) + gk_splat(tile->first_weight));
 
-        // As in f32_softmax.h. The key that fills up the last pair is seen by no row.
-        gk_f16 now = most;
-        for (size_t j = 0; j < count; j++) now = gk_greater(gk_load(scores + 16 * j), now);
-        if (begin > 0) {
-            const gk_f16 faded = gk_exp_of_negative(most - now);
-            total *= faded;
-            for (size_t c = 0; c < columns; c++) gk_store(part.output + 16 * c, gk_load(part.output + 16 * c) * faded);
-        }
+        // The key that fills up the last pair is seen by no row.
+        const gk_f16 now = gk_raise_lanes(scores, count, begin == 0, most, columns, &total, part.output);
         for (size_t j = 0; j < count; j += 2) {
             const gk_f16 low = gk_exp_of_negative(gk_load(scores + 16 * j) - now);
             const gk_f16 high = gk_exp_of_negative(gk_load(scores + 16 * (j + 1)) - now);

@@ -77,13 +77,6 @@ static void gk_score_few_block(const gk_attention_tile *tile, const gk_few_pairs
     }
 }
 
-/// x in the lanes whose keys the row sees, else `unseen`; the lanes are keys `begin` ….
-GK_INLINE gk_f16 gk_seen_keys(gk_f16 x, size_t row, size_t begin, float unseen) {
-    if (begin + 15 <= row) return x;
-    // Below 16 in magnitude: the first lane's key is in the page of the tile's last.
-    return GK_LANE_NUMBERS <= (gk_i16)((int32_t)row - (int32_t)begin) ? x : gk_splat(unseen);
-}
-
 /// Adds `count` weighted values from key `begin` on to `vectors` vectors of the outputs of `rows` rows from row `row` on; both
 /// are constants, and so is whether the last vector has only `part` columns. Columns count from `first`.
 GK_INLINE void gk_add_few_pairs(
@@ -135,17 +128,6 @@ static void gk_add_few_block(const gk_attention_tile *tile, const gk_few_pairs *
     }
 }
 
-/// Row r of the outputs times `factors[r]`, to where the caller wants it.
-GK_INLINE void gk_end_few_pairs(const gk_attention_tile *tile, const gk_few_pairs *few, const float *factors) {
-    const size_t whole = tile->value_columns & ~(size_t)15, rest = tile->value_columns & 15;
-    for (size_t r = 0; r < tile->rows; r++) {
-        const float *in = few->output + few->padded * r;
-        float *out = tile->output + tile->output_stride * r;
-        for (size_t c = 0; c < whole; c += 16) gk_store(out + c, gk_load(in + c) * gk_splat(factors[r]));
-        if (rest) gk_store_part(out + whole, gk_load(in + whole) * gk_splat(factors[r]), rest);
-    }
-}
-
 void GK_KERNEL(gk_bf16_hstu_few_16)(const gk_attention_tile *tile) {
     const size_t keys = tile->first + tile->rows;
     const gk_few_pairs few = gk_begin_few_pairs(tile);
@@ -157,13 +139,13 @@ void GK_KERNEL(gk_bf16_hstu_few_16)(const gk_attention_tile *tile) {
             uint16_t *weights = (uint16_t *)(few.weights + gk_key_block / 2 * r);
             for (size_t j = 0; j < count; j += 16)
                 gk_store_bf16(
-                    weights + j, gk_seen_keys(gk_silu_bf16(gk_load(scores + j)), tile->first + r, begin + j, 0.0f));
+                    weights + j, gk_seen(gk_silu_bf16(gk_load(scores + j)), tile->first + r, begin + j, 0.0f));
         }
         gk_add_few_block(tile, &few, begin, count);
     }
     float factors[gk_few_rows];
     for (size_t r = 0; r < gk_few_rows; r++) factors[r] = tile->scale;
-    gk_end_few_pairs(tile, &few, factors);
+    gk_rows_out(tile, few.output, few.padded, factors);
 }
 
 void GK_KERNEL(gk_bf16_softmax_few_16)(const gk_attention_tile *tile) {
@@ -180,32 +162,19 @@ void GK_KERNEL(gk_bf16_softmax_few_16)(const gk_attention_tile *tile) {
         for (size_t r = 0; r < rows; r++) {
             float *scores = few.scores + gk_key_block * r;
             uint16_t *weights = (uint16_t *)(few.weights + gk_key_block / 2 * r);
-            gk_f16 now = gk_splat(most[r]);
+            most[r] = gk_raise_row(
+                tile, tile->first + r, begin, count, scores, most[r], few.padded, &total[r],
+                few.output + few.padded * r);
             for (size_t j = 0; j < count; j += 16) {
-                gk_f16 x = gk_load(scores + j) * gk_splat(tile->scale);
-                if (begin + j == 0) x += gk_keep(GK_LANE_NUMBERS == (gk_i16)0, gk_splat(tile->first_weight));
-                x = gk_seen_keys(x, tile->first + r, begin + j, -__builtin_inff());
-                gk_store(scores + j, x);
-                now = gk_greater(x, now);
-            }
-            const float greatest = gk_greatest(now);
-            if (begin > 0) {
-                const gk_f16 faded = gk_exp_of_negative(gk_splat(most[r] - greatest));
-                total[r] *= faded[0];
-                float *output = few.output + few.padded * r;
-                for (size_t c = 0; c < few.padded; c += 16) gk_store(output + c, gk_load(output + c) * faded);
-            }
-            for (size_t j = 0; j < count; j += 16) {
-                const gk_f16 weight = gk_exp_of_negative(gk_load(scores + j) - gk_splat(greatest));
+                const gk_f16 weight = gk_exp_of_negative(gk_load(scores + j) - gk_splat(most[r]));
                 gk_store(scores + j, weight);
                 gk_store_bf16(weights + j, weight);
             }
-            most[r] = greatest;
             // One after another, as a tile adds them.
             for (size_t j = 0; j < count; j++) total[r] += scores[j];
         }
         gk_add_few_block(tile, &few, begin, count);
     }
     for (size_t r = 0; r < rows; r++) total[r] = 1.0f / total[r];
-    gk_end_few_pairs(tile, &few, total);
+    gk_rows_out(tile, few.output, few.padded, total);
 }

@@ -3,9 +3,6 @@
 #ifndef GENREC_KERNEL_EPILOGUE_H
 #define GENREC_KERNEL_EPILOGUE_H
 
-/// x · sigmoid(x) to bfloat16's precision: error at most 2^-11 of it, or 2^-110 where that is more.
-GK_INLINE gk_f16 gk_silu_bf16(gk_f16 x) { return x * gk_sigmoid_bf16(x); }
-
 /// One vector of the epilogue. The activation is a constant at every call.
 GK_INLINE gk_f16 gk_finish(gk_f16 x, const gk_activation activation) {
     switch (activation) {

@@ -104,12 +104,7 @@ static void gk_add_value_columns(
 #define GK_CASE(n) \
     case n: gk_add_values(n, scores, runs, count, first, output); return;
     switch (columns) {
-        GK_CASE(1) GK_CASE(2) GK_CASE(3) GK_CASE(4) GK_CASE(5) GK_CASE(6)
-#if GK_VALUE_COLUMNS > 6
-        GK_CASE(7) GK_CASE(8) GK_CASE(9) GK_CASE(10) GK_CASE(11) GK_CASE(12) GK_CASE(13) GK_CASE(14) GK_CASE(15)
-        GK_CASE(16) GK_CASE(17) GK_CASE(18) GK_CASE(19) GK_CASE(20) GK_CASE(21) GK_CASE(22) GK_CASE(23)
-        GK_CASE(24) GK_CASE(25) GK_CASE(26) GK_CASE(27) GK_CASE(28)
-#endif
+        GK_VALUE_CASES
     default: return;
     }
 #undef GK_CASE

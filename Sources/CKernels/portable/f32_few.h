@@ -114,14 +114,6 @@ GK_INLINE void gk_score_few(const gk_attention_tile *tile, const gk_few_scratch 
             few->query + first * tile->query_columns, key, few->scores + gk_key_block * first);
 }
 
-/// `x` in the lanes whose keys the row sees, else `unseen`; the lanes are keys `begin` ….
-GK_INLINE gk_f16 gk_seen(gk_f16 x, size_t row, size_t begin, float unseen) {
-    if (begin + 15 <= row) return x;
-    // Below 16: the first lane's key is at most the tile's last, gk_few_rows behind the first row.
-    const int32_t seen = (int32_t)row - (int32_t)begin;
-    return GK_LANE_NUMBERS <= (gk_i16)seen ? x : gk_splat(unseen);
-}
-
 /// Adds the weighted values of some runs to `vectors` vectors of the outputs of `rows` rows from row `row` on; both are
 /// constants, and so is whether the last vector has only `part` columns. Columns count from `first`.
 GK_INLINE void gk_add_vectors(
@@ -196,17 +188,5 @@ GK_INLINE void gk_add_totals(size_t rows, const float *weight, size_t count, flo
         case 3: gk_add_weights(3, from, count, totals + first); break;
         default: gk_add_weights(4, from, count, totals + first); break;
         }
-    }
-}
-
-/// Row r of the outputs times `factors[r]`, to where the caller wants it.
-GK_INLINE void gk_end_few(const gk_attention_tile *tile, const gk_few_scratch *few, const float *factors) {
-    const size_t whole = tile->value_columns & ~(size_t)15, rest = tile->value_columns & 15;
-    for (size_t r = 0; r < tile->rows; r++) {
-        const float *in = few->output + few->padded * r;
-        float *out = tile->output + tile->output_stride * r;
-        const gk_f16 factor = gk_splat(factors[r]);
-        for (size_t c = 0; c < whole; c += 16) gk_store(out + c, gk_load(in + c) * factor);
-        if (rest) gk_store_part(out + whole, gk_load(in + whole) * factor, rest);
     }
 }

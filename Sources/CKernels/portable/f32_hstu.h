@@ -32,5 +32,5 @@ void GK_KERNEL(gk_f32_hstu_few_16)(const gk_attention_tile *tile) {
     }
     float factors[gk_few_rows];
     for (size_t r = 0; r < gk_few_rows; r++) factors[r] = tile->scale;
-    gk_end_few(tile, &few, factors);
+    gk_rows_out(tile, few.output, few.padded, factors);
 }

@@ -3,6 +3,8 @@
 // each row kept up to date from one block of keys to the next (Milakov and Gimelshein, arXiv 1805.02867): scores never
 // stand in memory for more than a block.
 
+#include "softmax_blocks.h"
+
 void GK_KERNEL(gk_f32_softmax_16)(const gk_attention_tile *tile) {
     const size_t keys = tile->first + tile->rows, columns = tile->value_columns;
     float *query = tile->scratch;                          // (query_columns, 16)
@@ -19,13 +21,7 @@ void GK_KERNEL(gk_f32_softmax_16)(const gk_attention_tile *tile) {
         gk_score_block(gk_weigh_scaled, tile, query, begin, count, -__builtin_inff(), scores);
         if (begin == 0) gk_store(scores, gk_load(scores) + gk_splat(tile->first_weight));
 
-        gk_f16 now = most;
-        for (size_t j = 0; j < count; j++) now = gk_greater(gk_load(scores + 16 * j), now);
-        if (begin > 0) {
-            const gk_f16 faded = gk_exp_of_negative(most - now);
-            total *= faded;
-            for (size_t c = 0; c < columns; c++) gk_store(output + 16 * c, gk_load(output + 16 * c) * faded);
-        }
+        const gk_f16 now = gk_raise_lanes(scores, count, begin == 0, most, columns, &total, output);
         for (size_t j = 0; j < count; j++) {
             const gk_f16 weight = gk_exp_of_negative(gk_load(scores + 16 * j) - now);
             gk_store(scores + 16 * j, weight);
@@ -52,28 +48,15 @@ void GK_KERNEL(gk_f32_softmax_few_16)(const gk_attention_tile *tile) {
         gk_score_few(tile, &few, begin, count);
         for (size_t r = 0; r < rows; r++) {
             float *scores = few.scores + gk_key_block * r;
-            gk_f16 now = gk_splat(most[r]);
-            for (size_t j = 0; j < count; j += 16) {
-                gk_f16 x = gk_load(scores + j) * gk_splat(tile->scale);
-                if (begin + j == 0) x += gk_keep(GK_LANE_NUMBERS == (gk_i16)0, gk_splat(tile->first_weight));
-                x = gk_seen(x, tile->first + r, begin + j, -__builtin_inff());
-                gk_store(scores + j, x);
-                now = gk_greater(x, now);
-            }
-            const float greatest = gk_greatest(now);
-            if (begin > 0) {
-                const gk_f16 faded = gk_exp_of_negative(gk_splat(most[r] - greatest));
-                total[r] *= faded[0];
-                float *output = few.output + few.padded * r;
-                for (size_t c = 0; c < few.padded; c += 16) gk_store(output + c, gk_load(output + c) * faded);
-            }
+            most[r] = gk_raise_row(
+                tile, tile->first + r, begin, count, scores, most[r], few.padded, &total[r],
+                few.output + few.padded * r);
             for (size_t j = 0; j < count; j += 16)
-                gk_store(scores + j, gk_exp_of_negative(gk_load(scores + j) - gk_splat(greatest)));
-            most[r] = greatest;
+                gk_store(scores + j, gk_exp_of_negative(gk_load(scores + j) - gk_splat(most[r])));
         }
         gk_add_totals(rows, few.scores, count, total);
         gk_add_few(tile, &few, begin, count);
     }
     for (size_t r = 0; r < rows; r++) total[r] = 1.0f / total[r];
-    gk_end_few(tile, &few, total);
+    gk_rows_out(tile, few.output, few.padded, total);
 }

@@ -1,4 +1,4 @@
-// Rows of float32 to the lanes of vectors and back, for attention of every element type.
+// Rows of float32 to the lanes of vectors and back, and what a lane sees, for attention of every element type.
 
 #ifndef GENREC_KERNEL_LANES_H
 #define GENREC_KERNEL_LANES_H
@@ -94,6 +94,36 @@ GK_INLINE void gk_lanes_to_rows(
         for (size_t c = 0; c < columns; c++) output[r * output_stride + c] = x[16 * c + r] * scale;
 }
 
+#endif
+
+/// `x` in the lanes whose keys the row sees, else `unseen`; the lanes are keys `begin` ….
+GK_INLINE gk_f16 gk_seen(gk_f16 x, size_t row, size_t begin, float unseen) {
+    if (begin + 15 <= row) return x;
+    // Below 16: the first lane's key is at most the tile's last, gk_few_rows behind the first row.
+    const int32_t seen = (int32_t)row - (int32_t)begin;
+    return GK_LANE_NUMBERS <= (gk_i16)seen ? x : gk_splat(unseen);
+}
+
+/// Row r of (rows, padded) times `factors[r]`, to where the tile wants it.
+GK_INLINE void gk_rows_out(const gk_attention_tile *tile, const float *rows, size_t padded, const float *factors) {
+    const size_t whole = tile->value_columns & ~(size_t)15, rest = tile->value_columns & 15;
+    for (size_t r = 0; r < tile->rows; r++) {
+        const float *in = rows + padded * r;
+        float *out = tile->output + tile->output_stride * r;
+        const gk_f16 factor = gk_splat(factors[r]);
+        for (size_t c = 0; c < whole; c += 16) gk_store(out + c, gk_load(in + c) * factor);
+        if (rest) gk_store_part(out + whole, gk_load(in + whole) * factor, rest);
+    }
+}
+
+// A GK_CASE for each number of value columns that accumulators are for.
+#if GK_VALUE_COLUMNS > 6
+#define GK_VALUE_CASES                                                                                                \
+    GK_CASE(1) GK_CASE(2) GK_CASE(3) GK_CASE(4) GK_CASE(5) GK_CASE(6) GK_CASE(7) GK_CASE(8) GK_CASE(9) GK_CASE(10)   \
+    GK_CASE(11) GK_CASE(12) GK_CASE(13) GK_CASE(14) GK_CASE(15) GK_CASE(16) GK_CASE(17) GK_CASE(18) GK_CASE(19)      \
+    GK_CASE(20) GK_CASE(21) GK_CASE(22) GK_CASE(23) GK_CASE(24) GK_CASE(25) GK_CASE(26) GK_CASE(27) GK_CASE(28)
+#else
+#define GK_VALUE_CASES GK_CASE(1) GK_CASE(2) GK_CASE(3) GK_CASE(4) GK_CASE(5) GK_CASE(6)
 #endif
 
 #endif

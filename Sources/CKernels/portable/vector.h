@@ -4,7 +4,7 @@
 //
 // The few things that the extensions cannot say well come from the including file: gk_load_part and gk_store_part (less
 // than a vector), gk_mask_at_least, gk_distances, gk_look_up_cells, gk_store_bytes, gk_time_table and its look-up,
-// and gk_sigmoid_bf16.
+// and gk_silu_bf16.
 
 #ifndef GENREC_KERNEL_VECTOR_H
 #define GENREC_KERNEL_VECTOR_H
@@ -142,11 +142,13 @@ GK_INLINE gk_f16 gk_gelu_tanh(gk_f16 x) {
     return numerator / (gk_exp(-twice) + gk_splat(1.0f));
 }
 
-/// e^-x to bfloat16's precision: relative error at most 2^-13, for any x; beyond ±87 it is that of ±87. For NaN the result
-/// means nothing.
+/// max(x, -87), which SiLU is not followed below: it is smaller than 2^-119 there. NaN for NaN.
+GK_INLINE gk_f16 gk_raised(gk_f16 x) { return x < gk_splat(-87.0f) ? gk_splat(-87.0f) : x; }
+
+/// e^-x for x ≥ -87 to bfloat16's precision: relative error at most 2^-13; beyond 87 it is that of 87. For NaN the result means
+/// nothing.
 GK_INLINE gk_f16 gk_exp_of_minus_bf16(gk_f16 x) {
-    const gk_f16 least = gk_splat(-87.0f), most = gk_splat(87.0f), magic = gk_splat(0x1.8p23f);
-    const gk_f16 raised = x < least ? least : x, clamped = raised > most ? most : raised;
+    const gk_f16 most = gk_splat(87.0f), magic = gk_splat(0x1.8p23f), clamped = x > most ? most : x;
     // As in gk_exp, with a minimax cubic (relative error 2^-13.7).
     const gk_f16 shifted = gk_fma(clamped, gk_splat(-0x1.715476p+0f), magic);
     const gk_f16 f = gk_fma(clamped, gk_splat(-0x1.715476p+0f), magic - shifted);
