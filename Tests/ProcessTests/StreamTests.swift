@@ -132,7 +132,8 @@ import Testing
     private static let deadline = Duration.seconds(8)
 
     /// Sends it, and stops the server after its first item for as long as the deadline is away.
-    private static func overtake(_ server: RunningServer, version: String) throws -> (TestConnection, received: String) {
+    private static func overtake(_ server: RunningServer, version: String) throws -> (TestConnection, received: String)
+    {
         let connection = try server.connect()
         try connection.send(
             "POST /recommend HTTP/\(version)\r\nHost: t\r\nContent-Type: application/json\r\nAccept: \(Self.ndjson)\r\n"
