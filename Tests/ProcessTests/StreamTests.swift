@@ -155,12 +155,12 @@ import Testing
         #expect(received.hasPrefix("HTTP/1.1 200 OK\r\n"))
         let text = try received + connection.receiveToEnd()
         // Chunk sizes are lines of their own.
-        let records = text.split(separator: "\n").filter { $0.hasPrefix("{") }.map { Data($0.utf8) }
+        let records = text.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("{") }.map { Data($0.utf8) }
         var lines = try records.compactMap { try JSONSerialization.jsonObject(with: $0) as? [String: Any] }
         let error = lines.removeLast()["error"] as? [String: Any]
         #expect(error?["status"] as? Int == 504)
         #expect(lines.count > 0 && lines.compactMap { $0["rank"] as? Int } == Array(1...lines.count))
-        #expect(!text.hasSuffix("0\r\n\r\n"))
+        #expect(!text.hasSuffix("\r\n0\r\n\r\n"))
         let metrics = try server.connect().get("/metrics").text
         #expect(metrics.contains("genrec_recommend_outcomes_total{outcome=\"expired\"} 1\n"))
     }
