@@ -85,6 +85,7 @@ let package = Package(
         // One foreign thing each.
         .target(name: "CKernels", exclude: ["lists"], cSettings: kernelSettings),
         .target(name: "CLinux", cSettings: shimSettings),
+        .target(name: "CAscend", cSettings: shimSettings),
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
 
@@ -106,6 +107,11 @@ let package = Package(
         .testTarget(
             name: "ComputeCPUTests",
             dependencies: ["ComputeCPU", "Compute", "CKernels", "DeviceConformance"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "ComputeAscendTests",
+            dependencies: ["CAscend"],
             swiftSettings: swiftSettings
         ),
         .testTarget(
