@@ -1,6 +1,8 @@
 // The emulator is only worth something while it is strict: each of its checks breaks one rule of the interface, in a process
 // of its own, and sees the stated error.
 
+import AscendEmulatorSupport
+import Foundation
 import Testing
 
 struct EmulatorTests {

@@ -94,7 +94,7 @@ extension DeviceConformance {
         var expected = Expected(rows: count, columns: 1)
         for (row, pair) in known.enumerated() {
             let value = Reference.silu(Double(pair.1))
-            expected.set(row, 0, value, within: 1e-5)
+            expected.set(row, 0, value, within: 1e-5 + Rounding.half * value)
         }
         return expected.failures(of: try stream.readMatrix(output))
     }

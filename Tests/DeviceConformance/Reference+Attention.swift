@@ -40,7 +40,7 @@ struct ReferenceSequence {
             score += product
             magnitude += abs(product)
         }
-        return (score, magnitude * Double(queryColumns + 4) * Reference.unit)
+        return (score, magnitude * (Double(queryColumns + 4) * Reference.unit + Rounding.product))
     }
 
     /// Column c of a query head's value row j.
@@ -70,7 +70,7 @@ extension Reference {
                 for j in 0...i {
                     let score = sequence.score(i, j, head: head)
                     let weight = silu(score.value)
-                    let lost = 1.1 * score.lost + 8 * unit * abs(weight)
+                    let lost = 1.1 * score.lost + 8 * unit * abs(weight) + Rounding.least
                     for c in 0..<dv {
                         let v = sequence.value(j, c, head: head)
                         sums[c] += weight * v
@@ -79,7 +79,7 @@ extension Reference {
                     }
                 }
                 for c in 0..<dv {
-                    let tolerance = magnitudes[c] * Double(i + 4) * unit + inherited[c]
+                    let tolerance = magnitudes[c] * (Double(i + 4) * unit + Rounding.product) + inherited[c]
                     expected.set(
                         i,
                         head * dv + c,
@@ -121,9 +121,11 @@ extension Reference {
                         let product = weights[j] / total * sequence.value(j, c, head: head)
                         sum += product
                         magnitude += abs(product)
-                        inherited += abs(product) * relative[j]
+                        inherited +=
+                            abs(product) * relative[j]
+                            + Rounding.least * abs(sequence.value(j, c, head: head))
                     }
-                    let tolerance = magnitude * (Double(i + 4) * unit + lostTotal) + inherited
+                    let tolerance = magnitude * (Double(i + 4) * unit + lostTotal + Rounding.product) + inherited
                     expected.set(i, head * dv + c, sum, within: tolerance + 0x1p-100)
                 }
             }

@@ -85,7 +85,7 @@ enum Reference {
                     magnitude += abs(x[k] * weight)
                     inherited += abs(weight) * inputTolerance[row]
                 }
-                var tolerance = magnitude * Double(weights.rows + 4) * unit + inherited
+                var tolerance = magnitude * (Double(weights.rows + 4) * unit + Rounding.product) + inherited
                 var value = sum
                 switch activation {
                 case .none: break

@@ -80,7 +80,8 @@ struct TopKProblem {
             let q = queries.row(query).map(Double.init)
             let scores = rows.map { row in zip(q, row).reduce(0) { $0 + $1.0 * $1.1 } }
             let length = q.reduce(0) { $0 + abs($1) }
-            let tolerance = length * Double(q.count + 40) * 0x1p-24
+            let largest = rows.map { row in zip(q, row).reduce(0) { $0 + abs($1.0 * $1.1) } }.max() ?? 0
+            let tolerance = length * Double(q.count + 40) * 0x1p-24 + largest * Rounding.product
             let candidates = (0..<items.rows).filter { mayBeSelected($0, query: query) }
             let found = selected[query]
             if found.count != min(counts[query], candidates.count) {

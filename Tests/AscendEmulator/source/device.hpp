@@ -47,8 +47,9 @@ struct Event {
     bool hasTime = false;
     /// Made by CreateEventExWithFlag: no hardware resource, and not for every call.
     bool isExtended = false;
-    /// The stream of the last record, whose failure a wait reports.
-    std::shared_ptr<Stream> stream;
+    /// The stream of the last record, whose failure a wait reports. Not an owner: a task of the stream may hold the event, and
+    /// a stream cannot end on its own worker.
+    std::weak_ptr<Stream> stream;
 };
 
 /// A queue with a worker of its own, which runs tasks in order, each after a delay from a seeded source.

@@ -212,7 +212,7 @@ aclError aclrtSynchronizeEventWithTimeout(aclrtEvent handle, int32_t millisecond
             else if (!event->changed.wait_for(lock, std::chrono::milliseconds(milliseconds), isDone)) {
                 refuse(ACL_ERROR_RT_EVENT_SYNC_TIMEOUT, "the event has not come after %d ms", milliseconds);
             }
-            stream = event->stream;
+            stream = event->stream.lock();
         }
         if (stream) reportFailure(*stream);
         currentContext();
