@@ -95,6 +95,15 @@ package protocol Device: AnyObject {
 
     /// A stream: an order of operations with its own working memory.
     func makeStream() throws(ComputeError) -> any Stream
+
+    /// Floating-point operations a second that the device reaches now, in its dtype and with all its threads, where nothing
+    /// but the arithmetic takes time; a measurement of some ten milliseconds. nil: not to be measured. What benchmarks
+    /// compare with.
+    func measurePeakRate() -> Double?
+}
+
+extension Device {
+    package func measurePeakRate() -> Double? { nil }
 }
 
 /// The matrix of a projection in a device's own form. Like the other weight objects it is a final class of the device

@@ -64,23 +64,21 @@ struct StoredRows {
     /// The same, as rows that follow each other in both.
     private(set) var runs: [(source: Range<Int>, target: Int)] = []
 
-    /// - Throws: `ComputeError.invalidArgument` where two sequences write to one page.
+    /// - Throws: `ComputeError.invalidArgument` where a page is to be written twice, by one sequence or by two.
     init(_ prefix: CheckedPrefix, _ layout: Jagged) throws(ComputeError) {
         var written: Set<Int32> = []
+        let pageRows = prefix.pages.pageRows
         for (number, sequence) in prefix.sequences.enumerated() where sequence.storesRows {
-            var pages: Set<Int32> = []
-            for row in 0..<layout.length(of: number) {
-                let slot = sequence.rows + row
-                pages.insert(sequence.pages[slot / prefix.pages.pageRows])
-                sources.append(layout.offsets[number] + Int32(row))
-                targets.append(prefix.poolRow(slot, of: number))
-            }
-            for page in pages where !written.insert(page).inserted {
+            let end = sequence.rows + layout.length(of: number)
+            guard end > sequence.rows else { continue }
+            for page in sequence.pages[sequence.rows / pageRows...(end - 1) / pageRows]
+            where !written.insert(page).inserted {
                 throw ComputeError(.invalidArgument, "store: page \(page) is to be written twice")
             }
-        }
-        if Set(targets).count != targets.count {
-            throw ComputeError(.invalidArgument, "store: a page is to be written twice")
+            for slot in sequence.rows..<end {
+                sources.append(layout.offsets[number] + Int32(slot - sequence.rows))
+                targets.append(prefix.poolRow(slot, of: number))
+            }
         }
         for (source, target) in zip(sources.map(Int.init), targets.map(Int.init)) {
             if let last = runs.last, last.source.upperBound == source, last.target + last.source.count == target {

@@ -1,4 +1,4 @@
-// Memory for a pool of pages: reserved at once, taken from the system page by page as it is first written.
+// Memory for a pool of key and value pages: reserved at once, taken from the system where it is first written.
 
 internal import Compute
 internal import Glibc
@@ -21,6 +21,8 @@ final class PageMemory {
         else {
             throw ComputeError(.outOfMemory, "there is no memory for \(byteCount) bytes of key and value pages")
         }
+        // As in AlignedMemory. What is resident grows by two megabytes at a time then.
+        if byteCount >= AlignedMemory.leastHuge { madvise(base, byteCount, MADV_HUGEPAGE) }
         self.base = base
         self.byteCount = byteCount
         self.account = account

@@ -34,13 +34,31 @@ package protocol ArchitectureConfiguration: Sendable, Equatable {
     /// Reads the object under `model` in `config.json`. Errors name the key.
     init(_ fields: JSONFields) throws(JSONError)
 
-    /// Floating-point operations (two a multiply-add) of one request that is computed without a cache.
-    ///
-    /// - Parameter length: events of the history that are used, at most `maxSequenceLength`.
-    func operations(length: Int) -> RequestOperations
+    /// D
+    var width: Int { get }
+    /// L
+    var layers: Int { get }
+    /// What a layer costs.
+    var layerOperations: LayerOperations { get }
 
     /// Bytes of keys and values that one event leaves in a cache of this element type.
     func cacheBytesPerEvent(_ dtype: DType) -> Int
+}
+
+/// Floating-point operations (two a multiply-add) of one layer.
+package struct LayerOperations: Sendable, Equatable {
+    /// Projections into a row's key and value: what later rows need of it.
+    package let keyValue: Int
+    /// All other projections of a row.
+    package let otherLinear: Int
+    /// Attention of one row to one key.
+    package let pair: Int
+
+    package init(keyValue: Int, otherLinear: Int, pair: Int) {
+        self.keyValue = keyValue
+        self.otherLinear = otherLinear
+        self.pair = pair
+    }
 }
 
 /// Floating-point operations of one request by what they are spent on.
@@ -62,6 +80,31 @@ package struct RequestOperations: Sendable, Equatable {
 }
 
 extension ArchitectureConfiguration {
+    /// Floating-point operations (two a multiply-add) of one request that is computed without a cache, all rows of all
+    /// layers.
+    ///
+    /// - Parameter length: events of the history that are used, at most `maxSequenceLength`.
+    package func operations(length: Int) -> RequestOperations {
+        let layer = layerOperations
+        return RequestOperations(
+            linear: layers * length * (layer.keyValue + layer.otherLinear),
+            attention: layers * (length * (length + 1) / 2) * layer.pair,
+            scoring: 2 * rows * width
+        )
+    }
+
+    /// Floating-point operations that an answer needs: the newest `length` events on `cached` earlier ones, whose keys and
+    /// values are known, and in the last layer no more of a row than its key and value, but for the newest.
+    package func neededOperations(length: Int, cached: Int) -> RequestOperations {
+        let layer = layerOperations
+        let pairs = length * cached + length * (length + 1) / 2
+        return RequestOperations(
+            linear: layers * length * layer.keyValue + ((layers - 1) * length + 1) * layer.otherLinear,
+            attention: ((layers - 1) * pairs + cached + length) * layer.pair,
+            scoring: 2 * rows * width
+        )
+    }
+
     /// Elements of all tensors.
     package var parameterCount: Int { tensorSpecifications.reduce(0) { $0 + $1.count } }
 }

@@ -244,12 +244,11 @@ extension GPTConfiguration {
         return specifications
     }
 
-    package func operations(length: Int) -> RequestOperations {
-        let pairs = length * (length + 1) / 2
-        return RequestOperations(
-            linear: 2 * layers * length * width * (4 * width + 2 * feedForward),
-            attention: 2 * layers * pairs * 2 * width,
-            scoring: 2 * rows * width
+    package var layerOperations: LayerOperations {
+        LayerOperations(
+            keyValue: 2 * width * 2 * width,
+            otherLinear: 2 * width * (2 * width + 2 * feedForward),
+            pair: 2 * 2 * width
         )
     }
 

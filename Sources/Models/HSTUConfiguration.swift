@@ -253,12 +253,11 @@ extension HSTUConfiguration {
         return specifications
     }
 
-    package func operations(length: Int) -> RequestOperations {
-        let pairs = length * (length + 1) / 2
-        return RequestOperations(
-            linear: 2 * layers * length * width * (uvqkColumns + outputInputs),
-            attention: 2 * layers * pairs * heads * (attentionDimension + linearDimension),
-            scoring: 2 * rows * width
+    package var layerOperations: LayerOperations {
+        LayerOperations(
+            keyValue: 2 * width * heads * (linearDimension + attentionDimension),
+            otherLinear: 2 * width * (uvqkColumns - heads * (linearDimension + attentionDimension) + outputInputs),
+            pair: 2 * heads * (attentionDimension + linearDimension)
         )
     }
 

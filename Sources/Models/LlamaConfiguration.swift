@@ -259,12 +259,11 @@ extension LlamaConfiguration {
         return specifications
     }
 
-    package func operations(length: Int) -> RequestOperations {
-        let pairs = length * (length + 1) / 2
-        return RequestOperations(
-            linear: 2 * layers * length * width * (qkvOutputs + queryWidth + 3 * feedForward),
-            attention: 2 * layers * pairs * 2 * queryWidth,
-            scoring: 2 * rows * width
+    package var layerOperations: LayerOperations {
+        LayerOperations(
+            keyValue: 2 * width * 2 * keyValueWidth,
+            otherLinear: 2 * width * (2 * queryWidth + 3 * feedForward),
+            pair: 2 * 2 * queryWidth
         )
     }
 

@@ -6,7 +6,7 @@ import Service
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Time the prefill of a batch of histories, catalogue scoring included, without HTTP."
+        abstract: "Time a batch of histories, or of new events on cached ones, scoring included, without HTTP."
     )
 
     @Option(help: "The directory of the bundle.")
@@ -15,7 +15,9 @@ struct BenchCommand: AsyncParsableCommand {
     var batch = 1
     @Option(help: "Events of each history; default: the model's window.")
     var length: Int?
-    @Option(help: "How long to measure.")
+    @Option(help: "Compute only so many new events of each history; the others are cached.")
+    var append: Int?
+    @Option(help: "How long to measure, in seconds.")
     var seconds = 3.0
     @OptionGroup var compute: ComputeOptions
     @Flag(help: "Print one JSON object instead of a table.")
@@ -25,12 +27,14 @@ struct BenchCommand: AsyncParsableCommand {
         guard 1...4_096 ~= batch else { throw ValidationError("--batch must be from 1 to 4096") }
         guard seconds > 0, seconds <= 3_600 else { throw ValidationError("--seconds must be above 0 and at most 3600") }
         if let length, length < 1 { throw ValidationError("--length must be at least 1") }
+        if let append, append < 1 { throw ValidationError("--append must be at least 1") }
+        if let append, let length, append >= length { throw ValidationError("--append must be less than --length") }
     }
 
     func run() async throws {
         do {
             let session = try OfflineSession(bundlePath: bundle, compute: compute.settings)
-            let report = try session.bench(batch: batch, length: length, seconds: seconds)
+            let report = try session.bench(batch: batch, length: length, append: append, seconds: seconds)
             Console.result((json ? report.json : report.table) + "\n")
         } catch {
             throw fail(String(describing: error))

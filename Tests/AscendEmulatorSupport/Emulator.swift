@@ -90,10 +90,12 @@ package enum Emulator {
         fileprivate let calls: @convention(c) (UnsafePointer<CChar>) -> UInt64
         fileprivate let reset: @convention(c) () -> Void
         fileprivate let injected: @convention(c) (UnsafePointer<CChar>) -> Void
+        fileprivate let released: @convention(c) () -> Void
 
         package func count(_ name: String) -> UInt64 { calls(name) }
         package func resetTrace() { reset() }
         package func inject(_ faults: String) { injected(faults) }
+        package func release() { released() }
     }
 
     /// Runs the body with this process's CANN being the emulator, a 910B of CANN 8.1; one body at a time, because the trace and
@@ -115,13 +117,15 @@ package enum Emulator {
         guard let core,
             let calls = dlsym(core, "AscendEmulator_calls"),
             let reset = dlsym(core, "AscendEmulator_resetTrace"),
-            let inject = dlsym(core, "AscendEmulator_inject")
+            let inject = dlsym(core, "AscendEmulator_inject"),
+            let release = dlsym(core, "AscendEmulator_release")
         else { return .failure(Failure(description: "the emulator's library has no controls")) }
         return .success(
             Controls(
                 calls: unsafeBitCast(calls, to: (@convention(c) (UnsafePointer<CChar>) -> UInt64).self),
                 reset: unsafeBitCast(reset, to: (@convention(c) () -> Void).self),
-                injected: unsafeBitCast(inject, to: (@convention(c) (UnsafePointer<CChar>) -> Void).self)
+                injected: unsafeBitCast(inject, to: (@convention(c) (UnsafePointer<CChar>) -> Void).self),
+                released: unsafeBitCast(release, to: (@convention(c) () -> Void).self)
             )
         )
     }

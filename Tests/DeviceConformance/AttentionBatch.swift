@@ -108,85 +108,91 @@ struct AttentionBatch {
     /// What the first row of a sequence counts more than another, as a logarithm.
     func firstRowWeight(_ number: Int) -> Float { hasFirstRowWeights ? Float(number * 7 % 5) - 1.5 : 0 }
 
-    /// Runs the sequences of `numbers` as one batch: (all rows, last rows) of each.
-    func run(
-        _ device: any Device,
-        _ host: HostWeights,
-        numbers: [Int],
-        strided: Bool = false
-    ) throws(ComputeError) -> (all: [Matrix], last: [[Float]]) {
-        let sequences = numbers.map(sequence)
-        let layout = Jagged(lengths: numbers.map { lengths[$0] })
+    /// What an attention of some of the sequences reads.
+    struct Operands {
+        var layout: Jagged
+        var query: Tensor
+        var key: Tensor
+        var value: Tensor
+        var bias: RelativeBias?
+        var firstRowWeights: [Float]?
+        var prefix: CachedPrefix?
+    }
+
+    /// The rows of a sequence that a batch holds, with those before them in pages.
+    struct Part {
+        /// Of the sequence.
+        var number: Int
+        var rows: Range<Int>
+    }
+
+    /// The vectors of the bias.
+    struct Tables {
+        let position: any DeviceVector
+        let time: any DeviceVector
+
+        init(_ batch: AttentionBatch, _ device: any Device, _ host: HostWeights) throws(ComputeError) {
+            position = try device.makeVector(host.tensor("pos_w", vector: batch.positionBias))
+            time = try device.makeVector(host.tensor("ts_w", vector: batch.timeBias))
+        }
+    }
+
+    /// Uploads what an attention of these rows reads.
+    func operands(
+        _ parts: [Part],
+        _ tables: Tables,
+        strided: Bool,
+        on stream: any Stream
+    ) throws(ComputeError) -> Operands {
+        let sequences = parts.map { sequence($0.number) }
+        let layout = Jagged(lengths: parts.map(\.rows.count))
         func stacked(_ part: (Sequence) -> Matrix) -> Matrix {
             Matrix(
                 rows: layout.rows,
                 columns: part(sequences[0]).columns,
-                values: sequences.flatMap { part($0).values }
+                values: zip(parts, sequences).flatMap { rows, sequence in rows.rows.flatMap(part(sequence).row) }
             )
         }
-        let storedPosition = host.tensor("pos_w", vector: positionBias)
-        let storedTime = host.tensor("ts_w", vector: timeBias)
-        let positionWeights = try device.makeVector(storedPosition)
-        let timeWeights = try device.makeVector(storedTime)
-        let stream = try device.makeStream()
-        try stream.begin()
-        let query = stacked(\.query)
-        let q = try strided ? stream.uploadStrided(query) : stream.upload(query)
-        let k = try strided ? stream.uploadStrided(stacked(\.key), before: 9) : stream.upload(stacked(\.key))
-        let v = try strided ? stream.uploadStrided(stacked(\.value), after: 1) : stream.upload(stacked(\.value))
+        let (query, key, value) = (stacked(\.query), stacked(\.key), stacked(\.value))
         var relative: RelativeBias?
         if bias != .none {
+            // Of each sequence the times of all rows so far, and the one that follows.
+            let times = zip(parts, sequences).flatMap { $1.timestamps.prefix($0.rows.upperBound + 1) }
             relative = RelativeBias(
-                position: positionWeights,
-                time: hasTimeBias ? timeWeights : nil,
+                position: tables.position,
+                time: hasTimeBias ? tables.time : nil,
                 maximumLength: maximumLength,
-                timestamps: try stream.upload(sequences.flatMap(\.timestamps), dtype: .int64),
-                applies: numbers.map(applies)
+                timestamps: try stream.upload(times, dtype: .int64),
+                applies: parts.map { applies($0.number) }
             )
         }
-        let weights = hasFirstRowWeights ? numbers.map(firstRowWeight) : nil
-        func attend(_ queryRows: QueryRows, query: Tensor) throws(ComputeError) -> Tensor {
-            let output = try stream.makeTensor(rows: query.rows, columns: heads * valueColumns, dtype: .float32)
-            switch kind {
-            case .hstu:
-                try stream.hstuAttention(
-                    HSTUAttentionOperation(
-                        layout: layout,
-                        queryRows: queryRows,
-                        query: query,
-                        key: k,
-                        value: v,
-                        output: output,
-                        heads: heads,
-                        scale: scale,
-                        bias: relative
-                    )
-                )
-            case .softmax:
-                try stream.softmaxAttention(
-                    SoftmaxAttentionOperation(
-                        layout: layout,
-                        queryRows: queryRows,
-                        query: query,
-                        key: k,
-                        value: v,
-                        output: output,
-                        heads: heads,
-                        keyHeads: keyHeads ?? heads,
-                        scale: scale,
-                        bias: relative,
-                        firstRowWeights: weights
-                    )
-                )
-            }
-            return output
-        }
-        let all = try attend(.all, query: q)
+        return Operands(
+            layout: layout,
+            query: try strided ? stream.uploadStrided(query) : stream.upload(query),
+            key: try strided ? stream.uploadStrided(key, before: 9) : stream.upload(key),
+            value: try strided ? stream.uploadStrided(value, after: 1) : stream.upload(value),
+            bias: relative,
+            firstRowWeights: hasFirstRowWeights ? parts.map { firstRowWeight($0.number) } : nil
+        )
+    }
+
+    /// (all rows, the last row of each part) of an attention that has been computed twice, as by two layers.
+    func attend(
+        _ operands: Operands,
+        on stream: any Stream
+    ) throws(ComputeError) -> (all: [Matrix], last: [[Float]]) {
+        let layout = operands.layout
+        let all = try output(operands, .all, on: stream)
         // A second layer reads the same timestamps: what a device keeps of them must serve it as well.
-        let again = try attend(.all, query: q)
-        let lastQuery = try stream.makeTensor(rows: layout.count, columns: query.columns, dtype: .float32)
-        try stream.gatherRows(q, rows: layout.offsets.dropFirst().map { $0 - 1 }, output: lastQuery)
-        let lastOutput = try attend(.last, query: lastQuery)
+        let again = try output(operands, .all, on: stream)
+        var newest = operands
+        newest.query = try stream.makeTensor(rows: layout.count, columns: operands.query.columns, dtype: .float32)
+        try stream.gatherRows(
+            operands.query,
+            rows: layout.offsets.dropFirst().map { $0 - 1 },
+            output: newest.query
+        )
+        let lastOutput = try output(newest, .last, on: stream)
         try stream.synchronize()
 
         let values = try stream.readMatrix(all)
@@ -203,6 +209,67 @@ struct AttentionBatch {
             )
         }
         return (parts, (0..<layout.count).map(last.row))
+    }
+
+    private func output(
+        _ operands: Operands,
+        _ queryRows: QueryRows,
+        on stream: any Stream
+    ) throws(ComputeError) -> Tensor {
+        let output = try stream.makeTensor(
+            rows: operands.query.rows,
+            columns: heads * valueColumns,
+            dtype: .float32
+        )
+        switch kind {
+        case .hstu:
+            try stream.hstuAttention(
+                HSTUAttentionOperation(
+                    layout: operands.layout,
+                    queryRows: queryRows,
+                    query: operands.query,
+                    key: operands.key,
+                    value: operands.value,
+                    output: output,
+                    heads: heads,
+                    scale: scale,
+                    bias: operands.bias,
+                    prefix: operands.prefix
+                )
+            )
+        case .softmax:
+            try stream.softmaxAttention(
+                SoftmaxAttentionOperation(
+                    layout: operands.layout,
+                    queryRows: queryRows,
+                    query: operands.query,
+                    key: operands.key,
+                    value: operands.value,
+                    output: output,
+                    heads: heads,
+                    keyHeads: keyHeads ?? heads,
+                    scale: scale,
+                    bias: operands.bias,
+                    firstRowWeights: operands.firstRowWeights,
+                    prefix: operands.prefix
+                )
+            )
+        }
+        return output
+    }
+
+    /// Runs the sequences of `numbers` as one batch: (all rows, last rows) of each.
+    func run(
+        _ device: any Device,
+        _ host: HostWeights,
+        numbers: [Int],
+        strided: Bool = false
+    ) throws(ComputeError) -> (all: [Matrix], last: [[Float]]) {
+        let tables = try Tables(self, device, host)
+        let stream = try device.makeStream()
+        try stream.begin()
+        let parts = numbers.map { Part(number: $0, rows: 0..<lengths[$0]) }
+        return try attend(operands(parts, tables, strided: strided, on: stream), on: stream)
     }
 
     private func expected(_ number: Int) -> Expected {

@@ -62,5 +62,6 @@ enum Rounding {
 package enum DeviceConformance {
     /// Every case of every operation.
     package static let cases: [ConformanceCase] =
-        linearCases + rowCases + rotateCases + attentionCases + softmaxCases + topKCases + invarianceCases + misuseCases
+        linearCases + rowCases + rotateCases + attentionCases + softmaxCases + prefixCases + topKCases
+        + invarianceCases + misuseCases + prefixMisuseCases
 }

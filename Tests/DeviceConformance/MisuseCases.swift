@@ -3,7 +3,7 @@
 internal import Compute
 
 /// Runs a call that must be refused as an invalid argument.
-private func mustRefuse(_ what: String, _ call: () throws(ComputeError) -> Void) -> [String] {
+func mustRefuse(_ what: String, _ call: () throws(ComputeError) -> Void) -> [String] {
     do throws(ComputeError) {
         try call()
         return ["\(what) is accepted"]

@@ -6,6 +6,17 @@ import ComputeCPU
 import Models
 import Testing
 
+/// Numbers that are the same in every run (a linear congruential generator; Knuth's MMIX constants).
+private struct SeededNumbers {
+    var state: UInt64
+
+    /// In 0 ..< bound.
+    mutating func below(_ bound: Int) -> Int {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return Int((state >> 33) % UInt64(bound))
+    }
+}
+
 @Suite struct PrefixReuseTests {
     /// A history as a test sees it: what is cached of it, and in which pages.
     private struct User {
@@ -125,7 +136,7 @@ import Testing
         try fixture.withBundle { bundle in
             var session = try Session(bundle, threads: threads)
             guard isExact(session.model) else { return }
-            var random = SystemRandomNumberGenerator()
+            var random = SeededNumbers(state: name.utf8.reduce(7) { $0 &* 31 &+ UInt64($1) })
             let users = try fixture.cases.enumerated().map { try session.user($1, timed: $0 % 3 != 2) }
             let expected = try session.whole(users)
             for attempt in 0..<6 {
@@ -136,14 +147,13 @@ import Testing
                 while let unfinished = running.indices.first(where: { running[$0].cached < running[$0].items.count }) {
                     let growing = running.indices.filter {
                         running[$0].cached < running[$0].items.count
-                            && ($0 == unfinished || Bool.random(using: &random))
+                            && ($0 == unfinished || random.below(2) == 0)
                     }
                     var batch = growing.map { running[$0] }
                     let ends = batch.map { user in
                         let left = user.items.count - user.cached
-                        let part =
-                            attempt == 5
-                            ? 1 : Int.random(in: 1...(attempt % 2 == 0 ? left : min(left, 9)), using: &random)
+                        let most = attempt == 5 ? 1 : attempt % 2 == 0 ? left : min(left, 9)
+                        let part = 1 + random.below(most)
                         return user.cached + part
                     }
                     let queries = try session.encode(&batch, to: ends, usesPages: true)

@@ -105,6 +105,49 @@ struct PublishedSize: CustomTestStringConvertible, Sendable {
         #expect(configuration.cacheBytesPerEvent(.float32) == size.cacheBytes)
     }
 
+    /// The causal work of the performance sheet: the stack alone, in 10⁹ operations.
+    @Test(arguments: [
+        (50, 8, 2, 25, 200, 0.07), (256, 16, 8, 32, 200, 2.35), (512, 3, 4, 128, 512, 3.8),
+        (512, 3, 4, 128, 2048, 21.5),
+    ])
+    func neededOperations_AreThoseOfThePerformanceSheet(
+        width: Int,
+        layers: Int,
+        heads: Int,
+        dimension: Int,
+        length: Int,
+        expected: Double
+    ) throws {
+        let configuration = try HSTUConfiguration(
+            width: width,
+            layers: layers,
+            heads: heads,
+            attentionDimension: dimension,
+            linearDimension: dimension,
+            maxSequenceLength: length,
+            maxOutputLength: 11,
+            concatUA: false,
+            relativeBias: .positionAndTime,
+            outputNormalization: .l2,
+            itemL2Norm: true,
+            rows: 100
+        )
+        let operations = configuration.neededOperations(length: length, cached: 0)
+        #expect(abs(Double(operations.linear + operations.attention) / 1e9 - expected) < expected * 0.02 + 0.005)
+        // One row of every layer on all others: its projections, and a pair a key.
+        let layer = configuration.layerOperations
+        let one = configuration.neededOperations(length: 1, cached: length - 1)
+        #expect(one.linear == layers * (layer.keyValue + layer.otherLinear))
+        #expect(one.attention == layers * length * layer.pair)
+        #expect(one.scoring == operations.scoring)
+        // With a cache, what was computed before and what is new make up the whole, but for the last layer's own queries.
+        let (old, new) = (length - 7, 7)
+        let before = configuration.neededOperations(length: old, cached: 0)
+        let after = configuration.neededOperations(length: new, cached: old)
+        #expect(before.linear + after.linear - layer.otherLinear == operations.linear)
+        #expect(before.attention + after.attention - old * layer.pair == operations.attention)
+    }
+
     @Test func specifications_FollowTheSwitches() throws {
         func names(_ configuration: HSTUConfiguration) -> [String] { configuration.tensorSpecifications.map(\.name) }
         let plain = try tinyConfiguration()

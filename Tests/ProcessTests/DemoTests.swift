@@ -129,6 +129,28 @@ struct DemoCases: Decodable {
         let milliseconds = try #require(report["milliseconds"] as? [String: Double])
         #expect(milliseconds.keys.sorted() == ["median", "min", "p99"])
         #expect((report["gflops"] as? Double ?? 0) > 0)
+        // Above 1 the operations would be counted wrong, or the peak.
+        let share = try #require(report["ceiling_share"] as? Double)
+        #expect(share > 0 && share < 1)
+        #expect(report["append"] is NSNull)
+    }
+
+    @Test func bench_ComputesNewEventsOnCachedOnes() throws {
+        let common = ["bench", "--bundle", Genrec.demoBundle, "--length", "64", "--seconds", "0.05"]
+        let output = try Genrec.run(common + ["--append", "2", "--json"])
+        #expect(output.status == 0, "\(output.standardError)")
+        let object = try JSONSerialization.jsonObject(with: Data(output.standardOutput.utf8))
+        let report = try #require(object as? [String: Any])
+        #expect(report["append"] as? Int == 2)
+        #expect((report["prefill_milliseconds"] as? [String: Double])?.keys.sorted() == ["median", "min", "p99"])
+        let table = try Genrec.run(common + ["--append", "63"])
+        #expect(table.standardOutput.hasPrefix("1 x 63 on 1 cached on cpu"))
+        // The window is 64 events, whatever is asked for.
+        let tooMany = try Genrec.run([
+            "bench", "--bundle", Genrec.demoBundle, "--length", "100", "--append", "64", "--seconds", "0.05",
+        ])
+        #expect(tooMany.status == 1)
+        #expect(tooMany.standardError.contains("--append 64 leaves nothing of 64 events"))
     }
 
     @Test func inspect_TellsWhatTheBundleHolds() throws {

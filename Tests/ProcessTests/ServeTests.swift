@@ -331,6 +331,8 @@ import Testing
     @Test func wrongUsage_EndsWithTwo() throws {
         #expect(try Genrec.run(["serve", "--no-such-option"]).status == 2)
         #expect(try Genrec.run(["bench", "--bundle", "x", "--batch", "0"]).status == 2)
+        #expect(try Genrec.run(["bench", "--bundle", "x", "--append", "0"]).status == 2)
+        #expect(try Genrec.run(["bench", "--bundle", "x", "--length", "8", "--append", "8"]).status == 2)
         #expect(try Genrec.run(["evaluate"]).status == 2)
     }
 

@@ -36,13 +36,15 @@ enum {
     /// Keys whose scores are held between the two halves of attention.
     gk_key_block = 128,
     /// Most query rows of an attention tile whose lanes are keys.
-    gk_few_rows = 8,
+    gk_few_rows = 15,
     /// Entries of a padded time bias: more than the buckets that a 64-bit time can reach (0 ... 145).
     gk_time_entries = 160,
     /// Cells of the time bucket table: 64 exponents × 4.
     gk_time_cells = 256,
     /// Catalogue rows that are scored and masked at a time.
     gk_block_rows = 64,
+    /// Two a multiply-add: 24 vectors.
+    gk_probe_operations = 2 * 24 * gk_lanes,
 };
 
 typedef enum __attribute__((enum_extensibility(closed))) gk_activation {
@@ -172,6 +174,10 @@ typedef void gk_softmax_few_fn(const gk_attention_tile *tile);
 /// Bit i of the result: scores[i] ≥ floor. False for NaN on either side. 64 scores.
 typedef uint64_t gk_scores_at_least_fn(const float *scores, float floor);
 
+/// Nothing but fused multiply-adds in registers: gk_probe_operations floating-point operations a round. Returns a number that
+/// depends on all of them.
+typedef float gk_probe_fn(size_t rounds);
+
 /// The kernels of one instruction set. No entry is NULL.
 typedef struct gk_kernels {
     gk_isa isa;
@@ -195,6 +201,7 @@ typedef struct gk_kernels {
     gk_hstu_few_fn *hstu_few;
     gk_softmax_few_fn *softmax_few;
     gk_scores_at_least_fn *scores_at_least;
+    gk_probe_fn *probe;
 } gk_kernels;
 
 /// The kernels of a level, or NULL where the host does not have it.
@@ -417,6 +424,18 @@ typedef struct gk_page_copies {
 } gk_page_copies;
 
 void gk_page_copies_run(const void *job, size_t index, size_t worker);
+
+// MARK: Probe
+
+/// Measures what the processor can do at most; a task is `rounds` rounds of the probe.
+typedef struct gk_probes {
+    const gk_kernels *kernels;
+    size_t rounds;
+    /// A number a worker, 16 apart: where results go, so that they are computed.
+    float *results;
+} gk_probes;
+
+void gk_probes_run(const void *job, size_t index, size_t worker);
 
 // MARK: Top-k
 

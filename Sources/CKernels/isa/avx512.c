@@ -23,6 +23,7 @@
 #define GK_SCORE_KEYS 8
 #define GK_VALUE_COLUMNS 28
 #define GK_PAGE_KEYS 8
+#define GK_PROBE_CHAINS 24
 #define GK_FEW_SCORES 16
 #define GK_FEW_VALUES 24
 
@@ -92,6 +93,7 @@ GK_INLINE gk_f16 gk_look_up_time(const gk_time_table *table, const uint8_t *buck
 #include "../portable/f32_softmax.h"
 #include "../portable/f32_rows.h"
 #include "../portable/f32_scan.h"
+#include "../portable/f32_probe.h"
 
 #pragma clang attribute pop
 

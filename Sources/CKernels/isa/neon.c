@@ -17,6 +17,7 @@
 #define GK_SCORE_KEYS 6
 #define GK_VALUE_COLUMNS 6
 #define GK_PAGE_KEYS 4
+#define GK_PROBE_CHAINS 6
 #define GK_FEW_SCORES 6
 #define GK_FEW_VALUES 6
 
@@ -77,5 +78,6 @@ GK_INLINE gk_f16 gk_look_up_time(const gk_time_table *table, const uint8_t *buck
 #include "../portable/f32_softmax.h"
 #include "../portable/f32_rows.h"
 #include "../portable/f32_scan.h"
+#include "../portable/f32_probe.h"
 
 #endif

@@ -240,3 +240,13 @@ uint64_t gk_f32_at_least_64__scalar(const float *scores, float floor) {
     for (size_t i = 0; i < 64; i++) bits |= (uint64_t)(scores[i] >= floor) << i;
     return bits;
 }
+
+float gk_f32_probe_16__scalar(size_t rounds) {
+    // Sixteen chains of a product and a sum, 24 times: what the other kernels of this level are made of.
+    float chain[16], sum = 0;
+    for (int i = 0; i < 16; i++) chain[i] = (float)i;
+    for (size_t round = 0; round < 24 * rounds; round++)
+        for (int i = 0; i < 16; i++) chain[i] = chain[i] * 0.5f + 1.0f;
+    for (int i = 0; i < 16; i++) sum += chain[i];
+    return sum;
+}

@@ -3,46 +3,89 @@
 package import Compute
 internal import Foundation
 
+/// Milliseconds that something took again and again.
+package struct Durations: Sendable {
+    /// Not empty, ascending.
+    private let sorted: [Double]
+
+    /// - Parameter nanoseconds: of each time, in any order; not empty.
+    package init(_ nanoseconds: [UInt64]) {
+        precondition(!nanoseconds.isEmpty, "nothing was measured")
+        sorted = nanoseconds.map { Double($0) / 1e6 }.sorted()
+    }
+
+    package var count: Int { sorted.count }
+    package var minimum: Double { sorted[0] }
+    package var median: Double { sorted[count / 2] }
+    package var p99: Double { sorted[min(count - 1, count * 99 / 100)] }
+
+    /// One JSON object.
+    package var json: String { "{\"min\":\(minimum),\"median\":\(median),\"p99\":\(p99)}" }
+
+    /// Part of a line.
+    package var text: String { String(format: "min %.3f  median %.3f  p99 %.3f", minimum, median, p99) }
+}
+
 /// Times of batches of one shape.
 package struct BenchReport: Sendable {
     package var batch: Int
     package var length: Int
+    /// How many events of each were computed, the others being cached; nil: all, without a cache.
+    package var append: Int?
     package var device: DeviceDescription
-    /// Floating-point operations of one sequence, two a multiply-add: causal work, scoring included.
+    /// Floating-point operations that one sequence needs, two a multiply-add: causal work, scoring included.
     package var operationsPerSequence: Int
-    /// Nanoseconds of each batch, in the order in which they ran; not empty.
-    package var durations: [UInt64]
+    /// Floating-point operations a second that the device reached in the same run where nothing but the arithmetic took
+    /// time; nil: not measured.
+    package var peakRate: Double?
+    /// Of whole batches, scoring and selection included.
+    package var durations: Durations
+    /// Of batches that were encoded and not scored.
+    package var prefill: Durations
 
-    private var sorted: [UInt64] { durations.sorted() }
-    private func milliseconds(_ nanoseconds: UInt64) -> Double { Double(nanoseconds) / 1e6 }
-
-    package var minimum: Double { milliseconds(sorted[0]) }
-    package var median: Double { milliseconds(sorted[durations.count / 2]) }
-    package var p99: Double { milliseconds(sorted[min(durations.count - 1, durations.count * 99 / 100)]) }
     /// At the median.
-    package var sequencesPerSecond: Double { Double(batch) / median * 1e3 }
+    package var sequencesPerSecond: Double { Double(batch) / durations.median * 1e3 }
     /// 10⁹ operations a second at the median.
     package var gflops: Double { Double(operationsPerSequence) * sequencesPerSecond / 1e9 }
+    /// Share of the peak, 0 … 1, at the median.
+    package var ceilingShare: Double? { peakRate.map { gflops * 1e9 / $0 } }
 
     /// One JSON object.
     package var json: String {
         """
-        {"batch":\(batch),"length":\(length),"device":"\(device.name)","architecture":"\(device.architecture)",\
-        "dtype":"\(device.dtype.rawValue)","threads":\(device.threads),"batches":\(durations.count),\
-        "milliseconds":{"min":\(minimum),"median":\(median),"p99":\(p99)},\
-        "sequences_per_second":\(sequencesPerSecond),"gflops":\(gflops)}
+        {"batch":\(batch),"length":\(length),"append":\(number(append)),"device":"\(device.name)",\
+        "architecture":"\(device.architecture)","dtype":"\(device.dtype.rawValue)","threads":\(device.threads),\
+        "batches":\(durations.count),"milliseconds":\(durations.json),"prefill_milliseconds":\(prefill.json),\
+        "sequences_per_second":\(sequencesPerSecond),"gflops":\(gflops),"ceiling_share":\(number(ceilingShare)),\
+        "peak_gflops":\(number(peakRate.map { $0 / 1e9 }))}
         """
     }
 
     /// A line a figure.
     package var table: String {
         """
-        \(batch) x \(length) on \(device.name) (\(device.architecture)), \(device.dtype.rawValue), threads \(device.threads)
-        milliseconds      min \(fixed(minimum))  median \(fixed(median))  p99 \(fixed(p99))  of \(durations.count) batches
+        \(batch) x \(shape) on \(device.name) (\(device.architecture)), \(device.dtype.rawValue), threads \(device.threads)
+        milliseconds      \(durations.text)  of \(durations.count) batches
+        without scoring   \(prefill.text)
         sequences/second  \(String(format: "%.1f", sequencesPerSecond))
-        GFLOP/s           \(String(format: "%.1f", gflops))
+        GFLOP/s           \(String(format: "%.1f", gflops))\(shareOfPeak)
         """
     }
 
-    private func fixed(_ value: Double) -> String { String(format: "%.3f", value) }
+    private var shape: String {
+        guard let append else { return "\(length)" }
+        return "\(append) on \(length - append) cached"
+    }
+
+    private var shareOfPeak: String {
+        guard let peakRate, let ceilingShare else { return "" }
+        return String(
+            format: ", %.0f %% of the %.1f that were measured as the peak",
+            100 * ceilingShare,
+            peakRate / 1e9
+        )
+    }
+
+    /// As JSON writes it.
+    private func number(_ value: (some CustomStringConvertible)?) -> String { value.map(\.description) ?? "null" }
 }

@@ -7,13 +7,15 @@ internal import Models
 /// A loaded bundle that is driven directly.
 package final class OfflineSession {
     private let bundle: ModelBundle
+    private let device: any Device
+    private let model: any DecoderModel
     private let executor: BatchExecutor
 
     /// Loads and verifies the bundle and hands it to the device.
     package init(bundlePath: String, compute: ComputeSettings) throws {
         bundle = try ModelBundle.load(directory: bundlePath)
-        let device = try compute.makeDevice()
-        let model = try ModelRegistry.makeModel(bundle, on: device)
+        device = try compute.makeDevice()
+        model = try ModelRegistry.makeModel(bundle, on: device)
         executor = try BatchExecutor(
             LoadedModel(device: device, model: model, owner: bundle),
             catalogue: bundle.catalogue
@@ -34,35 +36,40 @@ package final class OfflineSession {
     /// - Parameters:
     ///   - batch: histories in a batch.
     ///   - length: events of each; nil: the model's window, which is also the most.
-    ///   - seconds: how long to measure; at least 30 batches run however long they take.
-    package func bench(batch: Int, length: Int?, seconds: Double) throws -> BenchReport {
-        let length = min(length ?? executor.window, executor.window)
-        // Spread over the catalogue, so that the gather does not find one row in the cache again and again.
-        let rows = bundle.catalogue.popularityOrder
-        let requests = (0..<batch).map { sequence in
-            RecommendationRequest(
-                history: (0..<length).map { rows[(sequence * 7_919 + $0 * 104_729) % rows.count] },
-                timestamps: (0..<length).map { 1_700_000_000 + Int64($0) * 4_111 },
-                requestTime: 1_700_000_000 + Int64(length) * 4_111,
-                count: min(10, rows.count),
-                arrival: .now()
-            )
+    ///   - append: how many of them are computed, the others being cached; nil: all, without a cache.
+    ///   - seconds: how long to measure; at least 30 batches run however long they take, and as many without scoring.
+    package func bench(batch: Int, length: Int?, append: Int?, seconds: Double) throws -> BenchReport {
+        let length = min(length ?? model.window, model.window)
+        let benchmark = try BatchBenchmark(bundle, model, device, sequences: batch, length: length, append: append)
+        func nanoseconds(_ body: () throws(ComputeError) -> Void) throws(ComputeError) -> UInt64 {
+            let start = Instant.now()
+            try body()
+            return Instant.now().nanoseconds(since: start)
         }
-        for _ in 0..<3 { _ = try executor.run(requests) }
-        var durations: [UInt64] = []
+        for _ in 0..<3 { try benchmark.run() }
+        // Before and after: the better of both is what the machine could do meanwhile.
+        let peakBefore = device.measurePeakRate()
+        var whole: [UInt64] = []
+        var prefill: [UInt64] = []
         let end = Instant.now().advanced(by: UInt64(seconds * 1e9))
         repeat {
-            let start = Instant.now()
-            _ = try executor.run(requests)
-            durations.append(Instant.now().nanoseconds(since: start))
-        } while durations.count < 30 || Instant.now() < end
-        let operations = bundle.configuration.architecture.configuration.operations(length: length)
+            // In turns, so that whatever disturbs the machine disturbs both.
+            whole.append(try nanoseconds(benchmark.run))
+            prefill.append(try nanoseconds(benchmark.encode))
+        } while whole.count < 30 || Instant.now() < end
+        let peaks = [peakBefore, device.measurePeakRate()].compactMap { $0 }
+        let computed = append ?? length
+        let operations = bundle.configuration.architecture.configuration
+            .neededOperations(length: computed, cached: length - computed)
         return BenchReport(
             batch: batch,
             length: length,
-            device: executor.device,
+            append: append,
+            device: device.description,
             operationsPerSequence: operations.total,
-            durations: durations
+            peakRate: peaks.max(),
+            durations: Durations(whole),
+            prefill: Durations(prefill)
         )
     }
 }

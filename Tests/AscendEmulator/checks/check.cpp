@@ -95,6 +95,8 @@ void runSilu(aclTensor *self, aclTensor *out, aclrtStream stream) {
     OK(acl.operators.Silu.launch(plan.allocated(), plan.size, plan.executor, stream));
 }
 
+void release() { Interface::named<void()>("AscendEmulator_release")(); }
+
 static void prepare() {
     char message[2048];
     if (!CAscend_load(&acl, message, sizeof message)) fail(__FILE__, __LINE__, message);

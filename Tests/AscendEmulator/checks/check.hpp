@@ -81,5 +81,7 @@ struct Plan {
 };
 /// silu(self) into out.
 Plan planSilu(aclTensor *self, aclTensor *out);
+/// Lets what is held go on.
+void release();
 /// Both phases of it on a stream.
 void runSilu(aclTensor *self, aclTensor *out, aclrtStream stream);

@@ -41,18 +41,20 @@ CHECK(copy_Refuses_WhatDoesNotFit) {
     REFUSED(207000, "", acl.runtime.aclrtMemcpyAsync(host, 128, host, 8, ACL_MEMCPY_HOST_TO_HOST, nullptr));
 }
 
-CHECK(copy_ReadsPinnedMemoryLater, .environment = {{"ASCEND_EMULATOR_DELAY", "20000"}}) {
+CHECK(copy_ReadsPinnedMemoryLater, .environment = {{"ASCEND_EMULATOR_FAULTS", "hold@1"}}) {
     auto *host = (float *)hostMemory(4);
-    void *device = deviceMemory(4);
+    void *device = uploaded({0});
     aclrtStream stream = newStream();
+    runSilu(tensor({1}, ACL_FLOAT, device), tensor({1}, ACL_FLOAT, device), stream);
     *host = 1;
     OK(acl.runtime.aclrtMemcpyAsync(device, 4, host, 4, ACL_MEMCPY_HOST_TO_DEVICE, stream));
     *host = 2;
+    release();
     OK(acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, -1));
     EXPECT(downloaded(device, 1)[0] == 2);
 }
 
-CHECK(copy_WaitsForPageableMemory, .environment = {{"ASCEND_EMULATOR_DELAY", "20000"}}) {
+CHECK(copy_WaitsForPageableMemory) {
     float host = 1;
     void *device = deviceMemory(4);
     auto calls = Interface::named<uint64_t(const char *)>("AscendEmulator_calls");
@@ -62,29 +64,32 @@ CHECK(copy_WaitsForPageableMemory, .environment = {{"ASCEND_EMULATOR_DELAY", "20
     EXPECT(downloaded(device, 1)[0] == 1);
 }
 
-CHECK(copy_DoesNotWaitForStreams, .environment = {{"ASCEND_EMULATOR_FAULTS", "slow@1:200"}}) {
+CHECK(copy_DoesNotWaitForStreams, .environment = {{"ASCEND_EMULATOR_FAULTS", "hold@1"}}) {
     void *x = uploaded({1});
     aclrtStream stream = newStream();
     runSilu(tensor({1}, ACL_FLOAT, x), tensor({1}, ACL_FLOAT, x), stream);
     EXPECT(downloaded(x, 1)[0] == 1);
+    release();
     OK(acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, -1));
     EXPECT(downloaded(x, 1)[0] != 1);
 }
 
-CHECK(copy_Fails_WhenPinnedMemoryIsFreedBefore, .environment = {{"ASCEND_EMULATOR_FAULTS", "slow@1:100"}}) {
+CHECK(copy_Fails_WhenPinnedMemoryIsFreedBefore, .environment = {{"ASCEND_EMULATOR_FAULTS", "hold@1"}}) {
     void *x = uploaded({1}), *host = hostMemory(4);
     aclrtStream stream = newStream();
     runSilu(tensor({1}, ACL_FLOAT, x), tensor({1}, ACL_FLOAT, x), stream);
     OK(acl.runtime.aclrtMemcpyAsync(host, 4, x, 4, ACL_MEMCPY_DEVICE_TO_HOST, stream));
     OK(acl.runtime.aclrtFreeHost(host));
+    release();
     REFUSED(507013, "was freed before", acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, -1));
 }
 
-CHECK(free_DoesNotWait_AndTheTaskFails, .environment = {{"ASCEND_EMULATOR_FAULTS", "slow@1:100"}}) {
+CHECK(free_DoesNotWait_AndTheTaskFails, .environment = {{"ASCEND_EMULATOR_FAULTS", "hold@1"}}) {
     void *x = uploaded({1});
     aclrtStream stream = newStream();
     runSilu(tensor({1}, ACL_FLOAT, x), tensor({1}, ACL_FLOAT, x), stream);
     OK(acl.runtime.aclrtFree(x));
+    release();
     REFUSED(507015, "aclnnSilu: self: 4 bytes", acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, -1));
     // The device stays in that state until it is reset.
     void *memory;

@@ -145,15 +145,16 @@ static Plan planMm(void *out) {
     return plan;
 }
 
-CHECK(workspace_IsTheTasks_UntilItRan, .environment = {{"ASCEND_EMULATOR_FAULTS", "slow@1:100"}}) {
+CHECK(workspace_IsTheTasks_UntilItRan, .environment = {{"ASCEND_EMULATOR_FAULTS", "hold@1"}}) {
     Plan plan = planMm(deviceMemory(64 * 64 * 4));
     aclrtStream stream = newStream();
     OK(acl.operators.Mm.launch(plan.allocated(), plan.size, plan.executor, stream));
     OK(acl.runtime.aclrtFree(plan.workspace));
+    release();
     REFUSED(507015, "the workspace", acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, -1));
 }
 
-CHECK(workspace_IsNotForTwoStreams, .environment = {{"ASCEND_EMULATOR_FAULTS", "slow@1:200"}}) {
+CHECK(workspace_IsNotForTwoStreams, .environment = {{"ASCEND_EMULATOR_FAULTS", "hold@1"}}) {
     void *workspace = deviceMemory(1 << 20);
     aclrtStream first = newStream(), second = newStream();
     for (aclrtStream stream : {first, second}) {
@@ -161,15 +162,17 @@ CHECK(workspace_IsNotForTwoStreams, .environment = {{"ASCEND_EMULATOR_FAULTS", "
         OK(acl.operators.Mm.launch(workspace, plan.size, plan.executor, stream));
     }
     OK(acl.runtime.aclrtSynchronizeStreamWithTimeout(second, -1));
+    release();
     REFUSED(507015, "was overwritten while", acl.runtime.aclrtSynchronizeStreamWithTimeout(first, -1));
 }
 
-CHECK(operands_MayGo_AfterTheLaunch, .environment = {{"ASCEND_EMULATOR_FAULTS", "slow@1:50"}}) {
+CHECK(operands_MayGo_AfterTheLaunch, .environment = {{"ASCEND_EMULATOR_FAULTS", "hold@1"}}) {
     void *x = uploaded({1}), *y = uploaded({0});
     aclTensor *self = tensor({1}, ACL_FLOAT, x), *out = tensor({1}, ACL_FLOAT, y);
     runSilu(self, out, nullptr);
     OK(acl.tensors.aclDestroyTensor(self));
     OK(acl.tensors.aclDestroyTensor(out));
+    release();
     OK(acl.runtime.aclrtSynchronizeStreamWithTimeout(nullptr, -1));
     EXPECT(downloaded(y, 1)[0] > 0.73f);
 }

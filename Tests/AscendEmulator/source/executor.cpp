@@ -2,9 +2,7 @@
 
 #include "executor.hpp"
 
-#include <chrono>
 #include <cmath>
-#include <thread>
 
 #include "device.hpp"
 #include "faults.hpp"
@@ -114,12 +112,12 @@ unsigned char *Execution::bytes(const Operand &operand, size_t size) const {
     return Memory::access(views[operand.index].data, size, views[operand.index].role);
 }
 
-/// Runs the call with its whole workspace overwritten, and checks that nobody else has written to it meanwhile; a slow call
-/// takes its time in between.
-static void runWithWorkspace(aclOpExecutor &executor, void *workspace, uint64_t number, uint32_t milliseconds) {
+/// Runs the call with its whole workspace overwritten, and checks that nobody else has written to it meanwhile; a held call
+/// waits in between.
+static void runWithWorkspace(aclOpExecutor &executor, void *workspace, uint64_t number, bool isHeld) {
     const size_t size = executor.workspace;
     const auto run = [&] {
-        if (milliseconds > 0) std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+        if (isHeld) waitForRelease();
         executor.body(executor.execution);
     };
     if (size == 0) return run();
@@ -195,18 +193,18 @@ aclnnStatus launch(
         task->body = executor->body;
         static std::atomic<uint64_t> launches{0};
         const uint64_t number = launches++;
-        const Fault fault = takeLaunchFault();
+        const FaultKind fault = takeLaunchFault();
         Device *device = stream->context->device;
         stream->enqueue(name, [task, workspace, number, fault, device] {
             if (device->failure != 0) return;
-            switch (fault.kind) {
-            case FaultKind::none: case FaultKind::slow: break;
+            switch (fault) {
+            case FaultKind::none: case FaultKind::hold: break;
             case FaultKind::aicore:
                 throw MemoryFault{ACL_ERROR_RT_AICORE_EXCEPTION, "an AI core exception, as injected"};
             case FaultKind::gone: device->isGone = true; [[fallthrough]];
             case FaultKind::lost: throw MemoryFault{ACL_ERROR_RT_LOST_HEARTBEAT, "the device is lost, as injected"};
             }
-            runWithWorkspace(*task, workspace, number, fault.milliseconds);
+            runWithWorkspace(*task, workspace, number, fault == FaultKind::hold);
         });
         return 0;
     });

@@ -1,7 +1,9 @@
 #include "faults.hpp"
 
+#include <condition_variable>
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <sstream>
 #include <vector>
@@ -15,30 +17,30 @@ namespace emulator {
 struct Planned {
     bool isAllocation;
     uint64_t number;
-    Fault fault;
+    FaultKind kind;
 };
 
 struct Faults {
     std::mutex mutex;
+    std::condition_variable released;
     std::vector<Planned> planned;
     uint64_t allocations = 0, launches = 0;
+    /// How many held operators may go on, of all that were and will be held.
+    uint64_t releases = 0, held = 0;
 };
 
 static std::vector<Planned> parsed(const std::string &list) {
+    static const std::map<std::string, FaultKind> kinds = {
+        {"aicore", FaultKind::aicore}, {"hold", FaultKind::hold}, {"lost", FaultKind::lost}, {"gone", FaultKind::gone}};
     std::vector<Planned> planned;
     std::istringstream items(list);
     for (std::string item; std::getline(items, item, ',');) {
         char kind[16];
         unsigned long long number = 0;
-        unsigned milliseconds = 0;
-        const int fields = sscanf(item.c_str(), "%15[a-z]@%llu:%u", kind, &number, &milliseconds);
-        const auto is = [&](const char *name) { return fields >= 2 && number > 0 && strcmp(kind, name) == 0; };
-        if (is("oom")) planned.push_back({true, number, {}});
-        else if (is("aicore")) planned.push_back({false, number, {FaultKind::aicore, 0}});
-        else if (is("slow") && fields == 3) planned.push_back({false, number, {FaultKind::slow, milliseconds}});
-        else if (is("lost")) planned.push_back({false, number, {FaultKind::lost, 0}});
-        else if (is("gone")) planned.push_back({false, number, {FaultKind::gone, 0}});
-        else breach("there is no fault '%s'", item.c_str());
+        if (sscanf(item.c_str(), "%15[a-z]@%llu", kind, &number) != 2 || number == 0) breach("there is no fault '%s'", item.c_str());
+        const auto found = kinds.find(kind);
+        if (found == kinds.end() && strcmp(kind, "oom") != 0) breach("there is no fault '%s'", item.c_str());
+        planned.push_back({found == kinds.end(), number, found == kinds.end() ? FaultKind::none : found->second});
     }
     return planned;
 }
@@ -52,30 +54,35 @@ static Faults &state() {
     return *faults;
 }
 
-static Fault take(bool isAllocation, uint64_t number, bool &isPlanned) {
+/// The mutex is held.
+static bool take(bool isAllocation, uint64_t number, FaultKind &kind) {
     std::vector<Planned> &planned = state().planned;
     for (auto fault = planned.begin(); fault != planned.end(); ++fault) {
         if (fault->isAllocation != isAllocation || fault->number != number) continue;
-        const Fault taken = fault->fault;
+        kind = fault->kind;
         planned.erase(fault);
-        isPlanned = true;
-        return taken;
+        return true;
     }
-    isPlanned = false;
-    return {};
+    return false;
 }
 
 bool takeAllocationFault() {
     std::lock_guard lock(state().mutex);
-    bool isPlanned;
-    take(true, ++state().allocations, isPlanned);
-    return isPlanned;
+    FaultKind kind;
+    return take(true, ++state().allocations, kind);
 }
 
-Fault takeLaunchFault() {
+FaultKind takeLaunchFault() {
     std::lock_guard lock(state().mutex);
-    bool isPlanned;
-    return take(false, ++state().launches, isPlanned);
+    FaultKind kind = FaultKind::none;
+    take(false, ++state().launches, kind);
+    return kind;
+}
+
+void waitForRelease() {
+    std::unique_lock lock(state().mutex);
+    const uint64_t number = ++state().held;
+    state().released.wait(lock, [&] { return state().releases >= number; });
 }
 
 }  // namespace emulator
@@ -86,4 +93,11 @@ void AscendEmulator_inject(const char *faults) {
     state.planned = emulator::parsed(faults);
     state.allocations = 0;
     state.launches = 0;
+}
+
+void AscendEmulator_release(void) {
+    emulator::Faults &state = emulator::state();
+    std::lock_guard lock(state.mutex);
+    state.releases++;
+    state.released.notify_all();
 }

@@ -1,0 +1,110 @@
+// The pool of key and value pages: what it counts, and what is resident of it.
+
+import Compute
+import Glibc
+import Testing
+
+@testable import ComputeCPU
+
+struct KeyValuePagesTests {
+    private static let shape = KeyValueShape(layers: 3, heads: 4, keyColumns: 128, valueColumns: 64)
+    private static let pageBytes = 3 * 4 * (128 + 64) * 16 * 4
+
+    private func pool(_ device: CPUDevice, byteCount: Int) throws -> CPUKeyValuePages {
+        try #require(device.makeKeyValuePages(Self.shape, byteCount: byteCount) as? CPUKeyValuePages)
+    }
+
+    /// Bytes of the pool that the system has given memory for.
+    private func residentBytes(_ pool: CPUKeyValuePages) throws -> Int {
+        let page = sysconf(Int32(_SC_PAGESIZE))
+        let byteCount = pool.pageCount * pool.pageByteCount
+        var resident = [UInt8](repeating: 0, count: (byteCount + page - 1) / page)
+        try #require(mincore(pool.memory.floats, byteCount, &resident) == 0)
+        return resident.count { $0 & 1 == 1 } * page
+    }
+
+    @Test
+    func holdsAsManyPagesAsFit() throws {
+        let device = try CPUDevice(threads: 1)
+        for (byteCount, pages) in [
+            (Self.pageBytes, 1), (2 * Self.pageBytes - 1, 1), (2 * Self.pageBytes, 2),
+            (1 << 24, (1 << 24) / Self.pageBytes),
+        ] {
+            let pool = try pool(device, byteCount: byteCount)
+            #expect(pool.pageCount == pages)
+            #expect(pool.pageByteCount == Self.pageBytes)
+            #expect(pool.pageRows == 16)
+        }
+        #expect(throws: ComputeError(.invalidArgument, "")) { try pool(device, byteCount: Self.pageBytes - 1) }
+    }
+
+    @Test
+    func countsItsMemory_WhileItLives() throws {
+        let device = try CPUDevice(threads: 1)
+        do {
+            let first = try pool(device, byteCount: 10 * Self.pageBytes + 5)
+            let second = try pool(device, byteCount: Self.pageBytes)
+            #expect(device.memory.pageBytes == 11 * Self.pageBytes)
+            withExtendedLifetime((first, second)) {}
+        }
+        #expect(device.memory == DeviceMemory(weightBytes: 0, workspaceBytes: 0))
+    }
+
+    @Test
+    func refuses_MoreThanThereIs() throws {
+        let device = try CPUDevice(threads: 1)
+        #expect(throws: ComputeError(.outOfMemory, "")) { try pool(device, byteCount: .max) }
+        #expect(device.memory.pageBytes == 0)
+    }
+
+    @Test
+    func isResident_OnlyWhereItWasWritten() throws {
+        let device = try CPUDevice(threads: 1)
+        let pool = try pool(device, byteCount: 1 << 30)
+        #expect(try residentBytes(pool) == 0)
+        let stream = try device.makeStream()
+        try stream.begin()
+        let key = try stream.makeTensor(rows: 20, columns: 4 * 128, dtype: .float32)
+        let value = try stream.makeTensor(rows: 20, columns: 4 * 64, dtype: .float32)
+        let sequence = PagedSequence(rows: 0, pages: [0, Int32(pool.pageCount) - 1], storesRows: true)
+        try stream.store(
+            StoreOperation(
+                layout: Jagged(lengths: [20]),
+                key: key,
+                value: value,
+                prefix: CachedPrefix(cached: CachedRows(pages: pool, sequences: [sequence]), layer: 2)
+            )
+        )
+        try stream.synchronize()
+        // One layer of two pages at least; at most the huge pages that they lie in, which may be two each.
+        let resident = try residentBytes(pool)
+        #expect(resident >= 2 * Self.pageBytes / 3 && resident <= 4 * AlignedMemory.hugePage)
+    }
+
+    @Test
+    func refuses_PagesOfAnotherDevice() throws {
+        let device = try CPUDevice(threads: 1)
+        let foreign = try pool(try CPUDevice(threads: 1), byteCount: 1 << 20)
+        let stream = try device.makeStream()
+        try stream.begin()
+        let key = try stream.makeTensor(rows: 1, columns: 4 * 128, dtype: .float32)
+        let value = try stream.makeTensor(rows: 1, columns: 4 * 64, dtype: .float32)
+        let sequence = PagedSequence(rows: 0, pages: [0], storesRows: true)
+        #expect(throws: ComputeError(.invalidArgument, "")) {
+            try stream.store(
+                StoreOperation(
+                    layout: Jagged(lengths: [1]),
+                    key: key,
+                    value: value,
+                    prefix: CachedPrefix(cached: CachedRows(pages: foreign, sequences: [sequence]), layer: 0)
+                )
+            )
+        }
+    }
+
+    @Test(arguments: InstructionSet.available)
+    func measuresAPeak_AtEveryLevel(_ isa: InstructionSet) throws {
+        let peak = try #require(try CPUDevice(threads: 2, isa: isa).measurePeakRate())
+        #expect(peak > 0 && peak.isFinite)
+    }
+}
