@@ -25,5 +25,8 @@ ASCEND_EMULATOR_EXPORT size_t AscendEmulator_trace(char *text, size_t length);
 /// Faults to come, in the form of ASCEND_EMULATOR_FAULTS (faults.hpp), counted from now on; replaces those still to come.
 ASCEND_EMULATOR_EXPORT void AscendEmulator_inject(const char *faults);
 
+/// Waits until an operator is held.
+ASCEND_EMULATOR_EXPORT void AscendEmulator_awaitHeld(void);
+
 /// Lets one operator go on that is held, or will be.
 ASCEND_EMULATOR_EXPORT void AscendEmulator_release(void);

@@ -17,7 +17,9 @@ struct Profile: Sendable, CustomTestStringConvertible {
         Profile(
             name: "910B in bfloat16 with CANN 8.1",
             layout: "8.1",
-            environment: ["ASCEND_EMULATOR_SOC": "Ascend910B3", "ASCEND_EMULATOR_SEED": "1"],
+            environment: [
+                "ASCEND_EMULATOR_SOC": "Ascend910B3", "ASCEND_EMULATOR_SEED": "1", "ASCEND_EMULATOR_DELAY": "5",
+            ],
             says: "ascend:0: Ascend910B3, bfloat16"
         ),
         Profile(
@@ -25,6 +27,7 @@ struct Profile: Sendable, CustomTestStringConvertible {
             layout: "9.x",
             environment: [
                 "ASCEND_EMULATOR_SOC": "Ascend310P3", "ASCEND_EMULATOR_GENERATION": "9", "ASCEND_EMULATOR_SEED": "2",
+                "ASCEND_EMULATOR_DELAY": "5",
             ],
             says: "ascend:0: Ascend310P3, float16"
         ),

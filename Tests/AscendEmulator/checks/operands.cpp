@@ -160,6 +160,8 @@ CHECK(workspace_IsNotForTwoStreams, .environment = {{"ASCEND_EMULATOR_FAULTS", "
     for (aclrtStream stream : {first, second}) {
         Plan plan = planMm(deviceMemory(64 * 64 * 4));
         OK(acl.operators.Mm.launch(workspace, plan.size, plan.executor, stream));
+        // The first has begun before the second does.
+        if (stream == first) Interface::named<void()>("AscendEmulator_awaitHeld")();
     }
     OK(acl.runtime.aclrtSynchronizeStreamWithTimeout(second, -1));
     release();

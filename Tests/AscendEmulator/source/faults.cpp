@@ -22,7 +22,7 @@ struct Planned {
 
 struct Faults {
     std::mutex mutex;
-    std::condition_variable released;
+    std::condition_variable changed;
     std::vector<Planned> planned;
     uint64_t allocations = 0, launches = 0;
     /// How many held operators may go on, of all that were and will be held.
@@ -82,7 +82,8 @@ FaultKind takeLaunchFault() {
 void waitForRelease() {
     std::unique_lock lock(state().mutex);
     const uint64_t number = ++state().held;
-    state().released.wait(lock, [&] { return state().releases >= number; });
+    state().changed.notify_all();
+    state().changed.wait(lock, [&] { return state().releases >= number; });
 }
 
 }  // namespace emulator
@@ -95,9 +96,15 @@ void AscendEmulator_inject(const char *faults) {
     state.launches = 0;
 }
 
+void AscendEmulator_awaitHeld(void) {
+    emulator::Faults &state = emulator::state();
+    std::unique_lock lock(state.mutex);
+    state.changed.wait(lock, [&] { return state.held > state.releases; });
+}
+
 void AscendEmulator_release(void) {
     emulator::Faults &state = emulator::state();
     std::lock_guard lock(state.mutex);
     state.releases++;
-    state.released.notify_all();
+    state.changed.notify_all();
 }
