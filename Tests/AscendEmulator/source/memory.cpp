@@ -14,7 +14,8 @@
 namespace emulator {
 
 static constexpr size_t page = 4096;
-static constexpr size_t reservedBytes = size_t(8) << 40;
+/// Addresses for a process's life. No more, because the thread sanitizer leaves a process little room for mappings.
+static constexpr size_t reservedBytes = size_t(256) << 30;
 /// What freed blocks keep of their poison, all together; older ones read as zeros, and are refused all the same.
 static constexpr size_t quarantineBytes = size_t(64) << 20;
 static constexpr unsigned char freshByte = 0xff, freedByte = 0xdb;
