@@ -88,6 +88,7 @@ let package = Package(
         ),
         .target(name: "Compute", swiftSettings: swiftSettings),
         .target(name: "ComputeCPU", dependencies: ["Compute", "CKernels", "CLinux"], swiftSettings: swiftSettings),
+        .target(name: "ComputeAscend", dependencies: ["Compute", "CAscend"], swiftSettings: swiftSettings),
         .target(
             name: "Telemetry",
             dependencies: [.product(name: "Logging", package: "swift-log")],
@@ -97,6 +98,7 @@ let package = Package(
         // One foreign thing each.
         .target(name: "CKernels", exclude: ["lists"], cSettings: kernelSettings),
         .target(name: "CLinux", cSettings: shimSettings),
+        .target(name: "CAscend", cSettings: shimSettings),
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
 
@@ -126,9 +128,29 @@ let package = Package(
             dependencies: ["ComputeCPU", "Compute", "CKernels", "DeviceConformance"],
             swiftSettings: swiftSettings
         ),
+        // The suite on an Ascend NPU, as a program: CANN is one a process, and people with hardware run it by hand.
+        .executableTarget(
+            name: "AscendConformance",
+            dependencies: ["Compute", "ComputeAscend", "DeviceConformance"],
+            path: "Tests/AscendConformance",
+            swiftSettings: swiftSettings
+        ),
+        // Builds Tests/AscendEmulator, which is no target, and makes it a test's CANN.
+        .target(
+            name: "AscendEmulatorSupport",
+            path: "Tests/AscendEmulatorSupport",
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "ComputeAscendTests",
+            dependencies: ["AscendConformance", "AscendEmulatorSupport", "ComputeAscend", "Compute"],
+            swiftSettings: swiftSettings
+        ),
         .testTarget(
             name: "GoldenTests",
-            dependencies: ["Importers", "Models", "Engine", "Compute", "ComputeCPU"],
+            dependencies: [
+                "Importers", "Models", "Engine", "Compute", "ComputeCPU", "ComputeAscend", "AscendEmulatorSupport",
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(

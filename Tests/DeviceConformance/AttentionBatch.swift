@@ -300,7 +300,7 @@ struct AttentionBatch {
         let (all, last) = try run(device, host, numbers: numbers, strided: strided)
         var failures: [String] = []
         for number in numbers {
-            let expected = expected(number, Precision(device.description.dtype))
+            let expected = expected(number, Precision(device.description))
             failures += expected.failures(of: all[number]).map { "sequence \(number): \($0)" }
             var lastExpected = Expected(rows: 1, columns: expected.columns)
             lastExpected.values = Array(expected.values.suffix(expected.columns))

@@ -27,12 +27,36 @@ package struct ConformanceCase: Sendable, CustomStringConvertible {
     package func failures(on device: any Device) -> [String] {
         let host = HostWeights()
         defer { withExtendedLifetime(host) {} }
-        do throws(ComputeError) {
-            return try body(device, host).map { "\(name): \($0)" }
-        } catch {
-            return ["\(name): \(error.code.rawValue): \(error.message)"]
+        return Rounding.$dtype.withValue(device.description.name == "cpu" ? .float32 : device.description.dtype) {
+            do throws(ComputeError) {
+                return try body(device, host).map { "\(name): \($0)" }
+            } catch {
+                return ["\(name): \(error.code.rawValue): \(error.message)"]
+            }
         }
     }
+}
+
+/// What a device that computes in half precision may lose where it rounds to it: operands of products, tables, weights. Nothing
+/// on the CPU, whose roundings the reference makes too (`Precision`).
+enum Rounding {
+    /// The type of the device that the case runs on; float32 for the CPU.
+    @TaskLocal static var dtype = DType.float32
+
+    /// The greatest relative error of one rounding; 0 on a device that computes in float32.
+    static var half: Double {
+        switch dtype {
+        case .float16: 0x1p-11
+        case .bfloat16: 0x1p-8
+        case .float32, .int8, .uint8, .bool, .int32, .int64: 0
+        }
+    }
+
+    /// The greatest absolute error of one rounding of a number so small that the relative one does not hold.
+    static var least: Double { dtype == .float16 ? 0x1p-25 : 0 }
+
+    /// The relative error of a product of two rounded numbers.
+    static var product: Double { 2 * half + half * half }
 }
 
 /// The suite.

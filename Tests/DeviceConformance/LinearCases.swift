@@ -94,7 +94,7 @@ private struct LinearCase {
             rows: rows,
             inputTolerance: tolerance,
             weights: chosen,
-            precision: Precision(device.description.dtype),
+            precision: Precision(device.description),
             bias: bias,
             activation: activation,
             residual: residual

@@ -8,9 +8,9 @@ enum Precision: Sendable {
     case bfloat16
     case int8
 
-    /// Devices of other types are measured as float32.
-    init(_ dtype: DType) {
-        switch dtype {
+    /// The CPU's roundings are known to the bit. What other devices may lose is `Rounding`'s, on top of float32.
+    init(_ device: DeviceDescription) {
+        switch device.name == "cpu" ? device.dtype : .float32 {
         case .bfloat16: self = .bfloat16
         case .int8: self = .int8
         case .float32, .float16, .uint8, .bool, .int32, .int64: self = .float32

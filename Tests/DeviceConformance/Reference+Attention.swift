@@ -45,7 +45,7 @@ struct ReferenceSequence {
         }
         // Both factors of a product are rounded.
         let rounded = products * 2.01 * precision.attentionUnit
-        return (score, magnitude * Double(queryColumns + 4) * Reference.unit + rounded)
+        return (score, magnitude * (Double(queryColumns + 4) * Reference.unit + Rounding.product) + rounded)
     }
 
     /// Column c of a query head's value row j.
@@ -77,7 +77,7 @@ extension Reference {
                     let weight = silu(score.value)
                     // SiLU, and a weight and a value that are rounded.
                     let relative = sequence.precision.siluTolerance + 2.01 * sequence.precision.attentionUnit
-                    let lost = 1.1 * score.lost + relative * abs(weight)
+                    let lost = 1.1 * score.lost + relative * abs(weight) + Rounding.least
                     for c in 0..<dv {
                         let v = sequence.value(j, c, head: head)
                         sums[c] += weight * v
@@ -86,7 +86,7 @@ extension Reference {
                     }
                 }
                 for c in 0..<dv {
-                    let tolerance = magnitudes[c] * Double(i + 4) * unit + inherited[c]
+                    let tolerance = magnitudes[c] * (Double(i + 4) * unit + Rounding.product) + inherited[c]
                     expected.set(
                         i,
                         head * dv + c,
@@ -133,9 +133,11 @@ extension Reference {
                         let product = weights[j] / total * sequence.value(j, c, head: head)
                         sum += product
                         magnitude += abs(product)
-                        inherited += abs(product) * relative[j]
+                        inherited +=
+                            abs(product) * relative[j]
+                            + Rounding.least * abs(sequence.value(j, c, head: head))
                     }
-                    let tolerance = magnitude * (Double(i + 4) * unit + lostTotal) + inherited
+                    let tolerance = magnitude * (Double(i + 4) * unit + lostTotal + Rounding.product) + inherited
                     expected.set(i, head * dv + c, sum, within: tolerance + 0x1p-100)
                 }
             }

@@ -94,7 +94,8 @@ enum Reference {
                     inherited += abs(weight) * (inputTolerance[row] + moved[k])
                 }
                 // What is smaller than 2^-126 may count as 0.
-                var tolerance = magnitude * Double(weights.rows + 4) * unit + inherited + 0x1p-120
+                var tolerance =
+                    magnitude * (Double(weights.rows + 4) * unit + Rounding.product) + inherited + 0x1p-120
                 var value = sum
                 switch activation {
                 case .none: break

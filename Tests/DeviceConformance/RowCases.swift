@@ -67,7 +67,12 @@ extension DeviceConformance {
             for column in 0..<width {
                 let item = Double(scale) * Double(items[Int(ids[row]), column])
                 let position = hasPositions ? Double(positions[Int(places[row]), column]) : 0
-                expected.set(row, column, item + position, within: 0x1p-22 * (abs(item) + abs(position)))
+                expected.set(
+                    row,
+                    column,
+                    item + position,
+                    within: (0x1p-22 + Rounding.half) * (abs(item) + abs(position))
+                )
             }
         }
         return expected.failures(of: try stream.readMatrix(output))

@@ -72,7 +72,7 @@ struct TopKProblem {
     /// For any data: scores within the bound, in order, and nothing better left out.
     func failures(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
         let selected = try run(device, host)
-        let precision = Precision(device.description.dtype).ofScores
+        let precision = Precision(device.description).ofScores
         let rows =
             norm.map { Reference.normalized(items, $0) }
             ?? (0..<items.rows).map { precision.rounded(items.row($0)) }
@@ -81,7 +81,8 @@ struct TopKProblem {
             let q = precision.rounded(queries.row(query))
             let scores = rows.map { row in zip(q, row).reduce(0) { $0 + $1.0 * $1.1 } }
             let length = q.reduce(0) { $0 + abs($1) }
-            var tolerance = length * Double(q.count + 40) * 0x1p-24
+            let largest = rows.map { row in zip(q, row).reduce(0) { $0 + abs($1.0 * $1.1) } }.max() ?? 0
+            var tolerance = length * Double(q.count + 40) * 0x1p-24 + largest * Rounding.product
             if norm != nil {
                 // Normalised rows are rounded where only the device knows them exactly.
                 let moved = rows.map { row in

@@ -1,0 +1,181 @@
+#include "CAscendLibrary.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { most_libraries = 32 };
+
+/// Libraries in the order in which they are asked for a symbol, and why the ones that are not there could not be loaded.
+typedef struct {
+    void *handles[most_libraries];
+    int count;
+    /// The linker's own words about a library that is there and cannot be loaded; empty: none.
+    char reason[512];
+} libraries;
+
+static bool add(libraries *list, const char *path) {
+    if (list->count == most_libraries) return false;
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (handle == NULL) {
+        // "cannot open shared object file: No such file" about the path itself is the ordinary case; a dependency that is
+        // missing, or a file of another architecture, is worth telling.
+        const char *words = dlerror();
+        const bool isAbsent = words != NULL && strncmp(words, path, strlen(path)) == 0
+            && strstr(words, "No such file") != NULL;
+        if (words != NULL && !isAbsent && list->reason[0] == '\0') {
+            snprintf(list->reason, sizeof list->reason, "%s", words);
+        }
+        return false;
+    }
+    list->handles[list->count++] = handle;
+    return true;
+}
+
+/// A library of CANN: by name, then under the installation that the environment names.
+static bool addOfCANN(libraries *list, const char *name) {
+    if (add(list, name)) return true;
+    static const char *const roots[] = {"ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME"};
+    for (size_t index = 0; index < sizeof roots / sizeof roots[0]; index++) {
+        const char *root = getenv(roots[index]);
+        char path[PATH_MAX];
+        if (root == NULL || root[0] == '\0') continue;
+        if (snprintf(path, sizeof path, "%s/lib64/%s", root, name) >= (int)sizeof path) continue;
+        if (add(list, path)) return true;
+    }
+    return false;
+}
+
+/// The operators of an installed package.
+static void addPackage(libraries *list, const char *directory, size_t length) {
+    char path[PATH_MAX];
+    if (length == 0) return;
+    const int written = snprintf(path, sizeof path, "%.*s/op_api/lib/libcust_opapi.so", (int)length, directory);
+    if (written < (int)sizeof path) add(list, path);
+}
+
+/// The packages of `$ASCEND_OPP_PATH/vendors`, in the order of its config.ini's line `load_priority=a,b`.
+static void addVendors(libraries *list) {
+    const char *root = getenv("ASCEND_OPP_PATH");
+    char path[PATH_MAX];
+    if (root == NULL || snprintf(path, sizeof path, "%s/vendors/config.ini", root) >= (int)sizeof path) return;
+    FILE *file = fopen(path, "r");
+    if (file == NULL) return;
+    char line[4096];
+    while (fgets(line, sizeof line, file) != NULL) {
+        static const char key[] = "load_priority=";
+        if (strncmp(line, key, sizeof key - 1) != 0) continue;
+        char *rest = line + sizeof key - 1;
+        rest[strcspn(rest, "\r\n")] = '\0';
+        for (char *vendor = strtok_r(rest, ",", &rest); vendor != NULL; vendor = strtok_r(NULL, ",", &rest)) {
+            const int written = snprintf(path, sizeof path, "%s/vendors/%s", root, vendor);
+            if (written < (int)sizeof path) addPackage(list, path, (size_t)written);
+        }
+    }
+    fclose(file);
+}
+
+static void addCustomPackages(libraries *list) {
+    const char *directories = getenv("ASCEND_CUSTOM_OPP_PATH");
+    while (directories != NULL && directories[0] != '\0') {
+        const size_t length = strcspn(directories, ":");
+        addPackage(list, directories, length);
+        directories += length + (directories[length] == ':');
+    }
+    addVendors(list);
+}
+
+static void *find(const libraries *list, const char *symbol) {
+    for (int index = 0; index < list->count; index++) {
+        void *address = dlsym(list->handles[index], symbol);
+        if (address != NULL) return address;
+    }
+    return NULL;
+}
+
+/// "on the library path" and the directories that the environment names.
+static void describePlaces(char *text, size_t length) {
+    const char *home = getenv("ASCEND_HOME_PATH"), *toolkit = getenv("ASCEND_TOOLKIT_HOME");
+    snprintf(
+        text, length, "on the library path%s%s%s%s%s%s%s",
+        home != NULL ? ", in ASCEND_HOME_PATH=" : "", home != NULL ? home : "", home != NULL ? "/lib64" : "",
+        toolkit != NULL ? ", in ASCEND_TOOLKIT_HOME=" : "", toolkit != NULL ? toolkit : "",
+        toolkit != NULL ? "/lib64" : "",
+        home == NULL && toolkit == NULL ? " (neither ASCEND_HOME_PATH nor ASCEND_TOOLKIT_HOME is set)" : "");
+}
+
+static bool missingLibrary(const libraries *list, const char *what, char *message, size_t length) {
+    char places[2 * PATH_MAX];
+    describePlaces(places, sizeof places);
+    snprintf(
+        message, length,
+        "%s was not found: looked %s%s%s; source the set_env.sh of the CANN installation, or install the CANN toolkit or "
+        "runtime package",
+        what, places, list->reason[0] != '\0' ? "; the linker says: " : "", list->reason);
+    return false;
+}
+
+static bool missingSymbol(const char *symbol, const char *library, char *message, size_t length) {
+    char places[2 * PATH_MAX];
+    describePlaces(places, sizeof places);
+    snprintf(
+        message, length,
+        "%s has no %s: looked %s; install CANN 8.1 or later, and a driver that fits it",
+        library, symbol, places);
+    return false;
+}
+
+bool CAscend_load(CAscend_library *library, char *message, size_t length) {
+    memset(library, 0, sizeof *library);
+    message[0] = '\0';
+
+    libraries runtime = {0}, tensors = {0}, operators = {0};
+    addOfCANN(&runtime, "libacl_rt.so");
+    addOfCANN(&runtime, "libascendcl.so");
+    if (runtime.count == 0) {
+        return missingLibrary(&runtime, "the CANN runtime (libacl_rt.so or libascendcl.so)", message, length);
+    }
+    // Its functions may come from both libraries, never from two versions: one installation has both or one.
+#define CASCEND_OPTIONAL_FUNCTION(result, name, parameters)                                        \
+    *(void **)&library->runtime.name = find(&runtime, #name);
+#define CASCEND_FUNCTION(result, name, parameters)                                                 \
+    CASCEND_OPTIONAL_FUNCTION(result, name, parameters)                                            \
+    if (library->runtime.name == NULL) return missingSymbol(#name, "the CANN runtime", message, length);
+#include "lists/runtime.inc"
+#undef CASCEND_FUNCTION
+#undef CASCEND_OPTIONAL_FUNCTION
+
+    if (!addOfCANN(&tensors, "libnnopbase.so")) {
+        return missingLibrary(&tensors, "libnnopbase.so of CANN", message, length);
+    }
+#define CASCEND_FUNCTION(result, name, parameters)                                                 \
+    *(void **)&library->tensors.name = find(&tensors, #name);                                      \
+    if (library->tensors.name == NULL) return missingSymbol(#name, "libnnopbase.so", message, length);
+#include "lists/tensors.inc"
+#undef CASCEND_FUNCTION
+
+    addCustomPackages(&operators);
+    const int packages = operators.count;
+    addOfCANN(&operators, "libopapi_math.so");
+    addOfCANN(&operators, "libopapi_nn.so");
+    addOfCANN(&operators, "libopapi_transformer.so");
+    addOfCANN(&operators, "libopapi.so");
+    if (operators.count == packages) {
+        return missingLibrary(&operators, "CANN's operators (libopapi.so or libopapi_nn.so)", message, length);
+    }
+#define CASCEND_OPERATOR(library_, name_, ...)                                                     \
+    *(void **)&library->operators.name_.plan = find(&operators, "aclnn" #name_ "GetWorkspaceSize"); \
+    *(void **)&library->operators.name_.launch = find(&operators, "aclnn" #name_);                 \
+    if (library->operators.name_.plan == NULL || library->operators.name_.launch == NULL) {        \
+        library->operators.name_.plan = NULL;                                                      \
+        library->operators.name_.launch = NULL;                                                    \
+    }
+#define CASCEND_OPERATOR_FUNCTION(library_, name_, parameters)                                     \
+    *(void **)&library->operators.name_ = find(&operators, #name_);
+#include "lists/operators.inc"
+#undef CASCEND_OPERATOR
+#undef CASCEND_OPERATOR_FUNCTION
+    return true;
+}

@@ -1,0 +1,199 @@
+// Weights on their way to the device: once, in the form in which its products read them.
+
+package import Compute
+
+extension AscendDevice {
+    package func makeLinear(
+        _ matrix: HostTensor,
+        layout: LinearLayout,
+        columns: [Range<Int>]?,
+        bias: HostTensor?
+    ) throws(ComputeError) -> any LinearWeights {
+        let source = try HostFloats(matrix, rank: 2, for: "a projection")
+        let isTransposed = layout == .outputMajor
+        let (depth, available) = (matrix.shape[isTransposed ? 1 : 0], matrix.shape[isTransposed ? 0 : 1])
+        var taken: [Int] = []
+        for range in columns ?? [0..<available] {
+            guard range.lowerBound >= 0, range.upperBound <= available else {
+                throw ComputeError(
+                    .invalidArgument,
+                    "\(matrix.name): columns \(range) are asked for, the matrix has \(available)"
+                )
+            }
+            taken += range
+        }
+        guard !taken.isEmpty else {
+            throw ComputeError(.invalidArgument, "\(matrix.name): a projection takes no columns")
+        }
+        var biasBlock: DeviceBlock?
+        if let bias {
+            let entries = try HostFloats(bias, rank: 1, for: "a projection's bias")
+            guard entries.count == taken.count else {
+                throw ComputeError(
+                    .invalidArgument,
+                    "\(bias.name): \(entries.count) entries for a projection to \(taken.count) columns"
+                )
+            }
+            biasBlock = try upload((0..<taken.count).map { entries[$0] }, named: bias.name)
+        }
+        let rounding = HalfRounding(dtype: description.dtype)
+        var packed = [UInt16](repeating: 0, count: depth * taken.count)
+        for k in 0..<depth {
+            for (n, column) in taken.enumerated() {
+                packed[k * taken.count + n] = rounding.bits(
+                    source[isTransposed ? column * depth + k : k * available + column]
+                )
+            }
+        }
+        // float16 products read FRACTAL_NZ faster on every chip that has it; for bfloat16 nobody has shown that it pays.
+        let isBlocked = description.dtype == .float16 && support.has(.transMatmulWeight)
+        let dims = [depth, taken.count]
+        let elements = isBlocked ? max(try blockedCount(dims), packed.count) : packed.count
+        let block = try upload(packed, elements: elements, named: matrix.name)
+        var view = View(block.address, description.dtype, dims)
+        if isBlocked {
+            try self.block(view)
+            view.isBlocked = true
+        }
+        return AscendLinear(matrix: view, in: block, bias: biasBlock, device: identity)
+    }
+
+    package func makeTable(_ rows: HostTensor) throws(ComputeError) -> any EmbeddingTable {
+        let source = try HostFloats(rows, rank: 2, for: "a table")
+        guard rows.shape[0] <= Int(Int32.max) else {
+            throw ComputeError(.invalidArgument, "\(rows.name): a table of \(rows.shape[0]) rows is too long")
+        }
+        let rounding = HalfRounding(dtype: description.dtype)
+        let block = try upload((0..<source.count).map { rounding.bits(source[$0]) }, named: rows.name)
+        return AscendTable(
+            rows: rows.shape[0],
+            columns: rows.shape[1],
+            dtype: description.dtype,
+            block: block,
+            device: identity
+        )
+    }
+
+    package func makeVector(_ entries: HostTensor) throws(ComputeError) -> any DeviceVector {
+        let source = try HostFloats(entries, rank: 1, for: "a vector")
+        let values = (0..<source.count).map { source[$0] }
+        return AscendVector(entries: values, block: try upload(values, named: entries.name), device: identity)
+    }
+
+    package func makeCatalogue(
+        _ rows: HostTensor,
+        normalization: Normalization?,
+        eligible: [UInt64]
+    ) throws(ComputeError) -> any CatalogueWeights {
+        let source = try HostFloats(rows, rank: 2, for: "a catalogue")
+        let (count, columns) = (rows.shape[0], rows.shape[1])
+        let words = (count + 63) / 64
+        guard count <= Int(Int32.max) - 64 else {
+            throw ComputeError(.invalidArgument, "\(rows.name): a catalogue of \(count) rows is too long")
+        }
+        guard eligible.count == words else {
+            throw ComputeError(
+                .invalidArgument,
+                "\(rows.name): \(eligible.count) words of eligible rows for \(count) rows, \(words) are needed"
+            )
+        }
+        var bits = eligible
+        if count % 64 != 0 { bits[words - 1] &= (1 << UInt64(count % 64)) - 1 }
+        bits[0] &= ~1
+        let norm = try normalization.map { (norm) throws(ComputeError) in
+            try HostNorm(norm, columns: columns, device: self, in: "make catalogue")
+        }
+        let rounding = HalfRounding(dtype: description.dtype)
+        var packed = [UInt16](repeating: 0, count: count * columns)
+        var row = [Float](repeating: 0, count: columns)
+        for index in 0..<count {
+            for column in 0..<columns { row[column] = source[index * columns + column] }
+            norm?.apply(to: &row)
+            for column in 0..<columns { packed[column * count + index] = rounding.bits(row[column]) }
+        }
+        return AscendCatalogue(
+            rows: count,
+            columns: columns,
+            dtype: description.dtype,
+            eligible: bits,
+            block: try upload(packed, named: rows.name),
+            device: identity
+        )
+    }
+
+    /// A block with these values at its start, room for `elements` of them, and for what kernels read past the end.
+    private func upload<Element: BitwiseCopyable>(
+        _ values: [Element],
+        elements: Int? = nil,
+        named name: String
+    ) throws(ComputeError) -> DeviceBlock {
+        let size = (elements ?? values.count) * MemoryLayout<Element>.stride
+        let block = try DeviceBlock(byteCount: max(size, 1), use: .weights, context: context, for: name)
+        try block.fill(values)
+        return block
+    }
+}
+
+/// A norm of rows on the host, in float32: a catalogue's rows are normalised once.
+struct HostNorm {
+    private let normalization: Normalization
+    private let scale: [Float]?
+    private let shift: [Float]?
+
+    /// - Throws: `ComputeError.invalidArgument` for vectors of another length or device.
+    init(
+        _ normalization: Normalization,
+        columns: Int,
+        device: AscendDevice,
+        in operation: StaticString
+    ) throws(ComputeError) {
+        self.normalization = normalization
+        switch normalization {
+        case .layerNorm, .l2: (scale, shift) = (nil, nil)
+        case .affineLayerNorm(_, let scale, let shift):
+            self.scale = try device.vector(scale, entries: columns, role: "scale", in: operation).entries
+            self.shift = try device.vector(shift, entries: columns, role: "shift", in: operation).entries
+        case .rms(_, let scale):
+            self.scale = try device.vector(scale, entries: columns, role: "scale", in: operation).entries
+            shift = nil
+        }
+    }
+
+    func apply(to row: inout [Float]) {
+        let count = Float(row.count)
+        switch normalization {
+        case .layerNorm(let epsilon), .affineLayerNorm(let epsilon, _, _):
+            let mean = row.reduce(0, +) / count
+            for index in row.indices { row[index] -= mean }
+            let factor = 1 / (row.reduce(0) { $0 + $1 * $1 } / count + epsilon).squareRoot()
+            for index in row.indices { row[index] *= factor }
+        case .rms(let epsilon, _):
+            let factor = 1 / (row.reduce(0) { $0 + $1 * $1 } / count + epsilon).squareRoot()
+            for index in row.indices { row[index] *= factor }
+        case .l2(let epsilon):
+            let factor = 1 / max(row.reduce(0) { $0 + $1 * $1 }.squareRoot(), epsilon)
+            for index in row.indices { row[index] *= factor }
+        }
+        if let scale { for index in row.indices { row[index] *= scale[index] } }
+        if let shift { for index in row.indices { row[index] += shift[index] } }
+    }
+}
+
+extension AscendDevice {
+    /// A norm's vector, checked to have an entry a column.
+    func vector(
+        _ vector: any DeviceVector,
+        entries: Int,
+        role: StaticString,
+        in operation: StaticString
+    ) throws(ComputeError) -> AscendVector {
+        let own = try own(vector, as: AscendVector.self, in: operation)
+        guard own.count == entries else {
+            throw ComputeError(
+                .invalidArgument,
+                "\(operation): the norm's \(role) has \(own.count) entries, the rows have \(entries) columns"
+            )
+        }
+        return own
+    }
+}

@@ -1,0 +1,171 @@
+// An Ascend NPU as a device: finds out what the chip has, packs weights, makes streams.
+
+internal import CAscend
+package import Compute
+internal import Glibc
+
+/// Compute on an Ascend NPU through CANN: products in half precision with float32 sums, everything between them in float32.
+///
+/// Belongs to the thread that made it, like everything it makes: CANN binds a device to a thread. After a failure that leaves
+/// the device in doubt (`timedOut`, `executionFailed`, `deviceLost`) every further call is refused; when the device and all
+/// that was made of it are gone, the NPU is reset, and a new device can be made.
+package final class AscendDevice: Device {
+    package let description: DeviceDescription
+    let context: AscendContext
+    let support: OperatorSupport
+    let identity = DeviceIdentity()
+    /// How long a batch may take on the device.
+    let timeout: Int32
+    /// Calls of the device's own, such as those that rewrite weights.
+    private let loading: AscendQueue
+    /// 1, 2, 4 … 128: what takes the bits of a byte apart.
+    let bitValues: DeviceBlock
+
+    package var memory: DeviceMemory { context.memory }
+
+    /// - Parameters:
+    ///   - number: as CANN counts the devices that the process sees, from 0.
+    ///   - dtype: float16 or bfloat16; nil: bfloat16 where the chip has it, float16 elsewhere.
+    ///   - timeoutMilliseconds: how long a batch may take before the device counts as lost; at least 1.
+    /// - Throws: `ComputeError.deviceLost` when CANN or the device is not there, with one sentence that says what to do;
+    ///   `.unsupported` for a type that the chip does not have.
+    package init(
+        number: Int,
+        dtype: DType? = nil,
+        timeoutMilliseconds: Int = 10_000
+    ) throws(ComputeError) {
+        guard (1...Int(Int32.max)).contains(timeoutMilliseconds) else {
+            throw ComputeError(.invalidArgument, "a batch cannot time out after \(timeoutMilliseconds) ms")
+        }
+        timeout = Int32(timeoutMilliseconds)
+        context = try AscendContext(device: number)
+        let half = dtype ?? (context.hasBFloat16 ? .bfloat16 : .float16)
+        guard half == .float16 || (half == .bfloat16 && context.hasBFloat16) else {
+            throw ComputeError(.unsupported, "\(context.chip) does not compute in \(half.rawValue)")
+        }
+        description = DeviceDescription(
+            name: "ascend:\(number)",
+            architecture: String(context.chip.trimmingPrefix("Ascend")),
+            dtype: half,
+            threads: 1
+        )
+        // The same sums in every run, where operators leave a choice.
+        try context.check(context.runtime.aclrtCtxSetSysParamOpt(ACL_OPT_DETERMINISTIC, 1), "aclrtCtxSetSysParamOpt")
+        loading = try AscendQueue(context: context)
+        let zeros = try DeviceBlock(byteCount: 1 << 16, use: .workspace, context: context, for: "probing operators")
+        try zeros.fill([UInt8](repeating: 0, count: 1 << 16))
+        support = try OperatorSupport.probe(loading.calls, half: half, memory: zeros)
+        try loading.synchronize(timeout: timeout)
+        bitValues = try DeviceBlock(byteCount: 64, use: .weights, context: context, for: "the values of bits")
+        try bitValues.fill((0..<8).map { UInt8(1) << $0 })
+    }
+
+    package func supports(_ operation: OperationKind) -> Bool { missing(for: operation) == nil }
+
+    /// What an operation lacks on this chip, in a sentence; nil: nothing.
+    func missing(for operation: OperationKind) -> String? {
+        let every: [Operator]
+        switch operation {
+        case .embed: every = [.gather, .cast, .multiplyByScalar, .add, .copy]
+        case .linear: every = [.cast, .mm, .add, .multiply, .silu, .relu, .geluTanh, .copy, .concatenate] + norms
+        case .normalize: every = norms + [.copy]
+        case .gatherRows: every = [.gather, .copy]
+        case .zeroRows: every = [.fill]
+        case .rotate: every = [.gather, .multiply, .subtract, .add, .copy]
+        case .hstuAttention: every = attention + [.silu]
+        case .softmaxAttention: every = attention + [.softmax]
+        case .store: every = [.cast, .copy]
+        case .selectTopK: every = [.cast, .mm, .notEqual, .logicalOr, .fill, .topk]
+        }
+        for kind in every {
+            if let reason = support.missing[kind] { return "\(operation.rawValue): \(reason)" }
+        }
+        return nil
+    }
+
+    /// What the norms need: the fused ones are composed of the rest where the chip lacks them.
+    private var norms: [Operator] {
+        var every: [Operator] = [.norm, .clampAtLeast, .divide, .multiplyInPlace]
+        if !support.has(.layerNorm) { every += [.mean, .subtract] }
+        if !support.has(.layerNorm) || !support.has(.rmsNorm) { every += [.concatenate, .multiplyByScalar] }
+        return every
+    }
+
+    private let attention: [Operator] = [
+        .cast, .gather, .copy, .batchMatMul, .concatenate, .add, .multiplyByScalar, .subtractIntegers, .clamp, .greater,
+        .fill,
+    ]
+
+    package func makeStream() throws(ComputeError) -> any Stream { try AscendStream(device: self) }
+
+    /// Rewrites a (k, n) matrix as FRACTAL_NZ, in its own memory, and waits.
+    func block(_ weight: View) throws(ComputeError) {
+        try loading.calls.transMatmulWeight(weight)
+        try loading.synchronize(timeout: timeout)
+    }
+
+    /// Elements that a (k, n) matrix takes as FRACTAL_NZ.
+    func blockedCount(_ dims: [Int]) throws(ComputeError) -> Int {
+        try loading.calls.blockedCount(dims, description.dtype)
+    }
+}
+
+/// A stream of CANN's with the calls that are made on it.
+final class AscendQueue {
+    let handle: UnsafeMutableRawPointer
+    let calls: OperatorCalls
+    private let context: AscendContext
+
+    init(context: AscendContext) throws(ComputeError) {
+        var handle: UnsafeMutableRawPointer?
+        let status = context.runtime.aclrtCreateStreamWithConfig(&handle, 0, ACL_STREAM_FAST_LAUNCH.rawValue)
+        try context.check(status, "aclrtCreateStreamWithConfig")
+        guard let handle else { throw ComputeError(.deviceLost, "aclrtCreateStreamWithConfig made no stream") }
+        self.handle = handle
+        self.context = context
+        calls = OperatorCalls(context: context, stream: handle)
+    }
+
+    deinit { _ = context.runtime.aclrtDestroyStream(handle) }
+
+    /// Waits for all that was enqueued.
+    func synchronize(timeout: Int32) throws(ComputeError) {
+        let status = context.runtime.aclrtSynchronizeStreamWithTimeout(handle, timeout)
+        try context.check(status, "aclrtSynchronizeStreamWithTimeout")
+        calls.releaseOutgrown()
+    }
+}
+
+/// An event, which one stream records and another, or the host, waits for.
+final class AscendEvent {
+    let handle: UnsafeMutableRawPointer
+    private let context: AscendContext
+
+    init(context: AscendContext) throws(ComputeError) {
+        var handle: UnsafeMutableRawPointer?
+        try context.check(
+            context.runtime.aclrtCreateEventExWithFlag(&handle, ACL_EVENT_SYNC.rawValue),
+            "aclrtCreateEventExWithFlag"
+        )
+        guard let handle else { throw ComputeError(.deviceLost, "aclrtCreateEventExWithFlag made no event") }
+        self.handle = handle
+        self.context = context
+    }
+
+    deinit { _ = context.runtime.aclrtDestroyEvent(handle) }
+
+    func record(on queue: AscendQueue) throws(ComputeError) {
+        try context.check(context.runtime.aclrtRecordEvent(handle, queue.handle), "aclrtRecordEvent")
+    }
+
+    /// What is enqueued on the queue from now on waits for the event.
+    func hold(_ queue: AscendQueue) throws(ComputeError) {
+        try context.check(context.runtime.aclrtStreamWaitEvent(queue.handle, handle), "aclrtStreamWaitEvent")
+    }
+
+    /// The host waits.
+    func synchronize(timeout: Int32) throws(ComputeError) {
+        let status = context.runtime.aclrtSynchronizeEventWithTimeout(handle, timeout)
+        try context.check(status, "aclrtSynchronizeEventWithTimeout")
+    }
+}

@@ -1,0 +1,44 @@
+// What CANN's status codes mean to the engine.
+
+internal import CAscend
+internal import Compute
+
+extension ComputeError.Code {
+    /// The kind of failure that a status stands for (ranges and names: design of the interface, CANN's error reference).
+    init(status: Int32) {
+        switch CAscend_status(rawValue: status) {
+        case ACL_ERROR_RT_MEMORY_ALLOCATION, ACL_ERROR_RT_DEVICE_OOM, ACL_ERROR_BAD_ALLOC:
+            self = .outOfMemory
+        case ACL_ERROR_RT_STREAM_SYNC_TIMEOUT, ACL_ERROR_RT_EVENT_SYNC_TIMEOUT, ACL_ERROR_RT_WAIT_TIMEOUT,
+            ACL_ERROR_RT_TASK_TIMEOUT:
+            self = .timedOut
+        case ACL_ERROR_RT_LOST_HEARTBEAT, ACL_ERROR_RT_DEV_SETUP_ERROR, ACL_ERROR_RT_NO_DEVICE,
+            ACL_ERROR_RT_SOCKET_CLOSE, ACL_ERROR_RT_DRV_INTERNAL_ERROR, ACL_ERROR_RT_TS_ERROR,
+            ACL_ERROR_RT_LINK_ERROR:
+            self = .deviceLost
+        case ACLNN_ERR_PARAM_NULLPTR, ACLNN_ERR_PARAM_INVALID, ACLNN_ERR_INNER_FIND_KERNEL, ACLNN_ERR_INNER_TILING,
+            ACLNN_ERR_INNER_INFERSHAPE, ACLNN_ERR_INNER_OPP_PATH_NOT_FOUND, ACLNN_ERR_INNER_OPP_KERNEL_PKG_NOT_FOUND,
+            ACL_ERROR_RT_FEATURE_NOT_SUPPORT, ACL_ERROR_API_NOT_SUPPORT, ACL_ERROR_FEATURE_UNSUPPORTED:
+            self = .unsupported
+        default:
+            self = .executionFailed
+        }
+    }
+
+    /// Whether nothing but a reset makes the device usable again.
+    var needsReset: Bool {
+        switch self {
+        case .timedOut, .executionFailed, .deviceLost: true
+        case .invalidArgument, .unsupported, .outOfMemory: false
+        }
+    }
+}
+
+extension ComputeError {
+    /// A failed call: its name, the status's name, and what CANN says of it.
+    init(call: StaticString, status: Int32, message: UnsafePointer<CChar>?) {
+        let name = CAscend_statusName(status).map { "\(String(cString: $0)) (\(status))" } ?? "status \(status)"
+        let words = message.map { ": \(String(cString: $0))" } ?? ""
+        self.init(Code(status: status), "\(call) failed with \(name)\(words)")
+    }
+}

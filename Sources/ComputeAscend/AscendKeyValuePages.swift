@@ -1,0 +1,126 @@
+// A pool of key and value pages on the device.
+
+package import Compute
+
+/// For each layer the keys of all pages and then the values of all pages, each a table of rows in half precision: row
+/// `page · pageRows + r`, heads side by side. So that whole rows are gathered and scattered by number.
+final class AscendKeyValuePages: KeyValuePages, AscendWeights {
+    let shape: KeyValueShape
+    let pageCount: Int
+    let pageRows = AscendKeyValuePages.rowsOfPage
+    let pageByteCount: Int
+    let device: DeviceIdentity
+    private let block: DeviceBlock
+    private let dtype: DType
+
+    private static let rowsOfPage = 32
+
+    init(_ shape: KeyValueShape, byteCount: Int, device: AscendDevice) throws(ComputeError) {
+        guard let size = Self.pageByteCount(shape), byteCount >= size else {
+            throw ComputeError(
+                .invalidArgument,
+                "\(byteCount) bytes do not hold one page of \(Self.rowsOfPage) rows of \(shape)"
+            )
+        }
+        self.shape = shape
+        self.device = device.identity
+        dtype = device.description.dtype
+        pageByteCount = size
+        // Rows are numbered by Int32.
+        pageCount = min(byteCount / size, Int(Int32.max) / Self.rowsOfPage)
+        block = try DeviceBlock(
+            byteCount: pageCount * size,
+            use: .pages,
+            context: device.context,
+            for: "key and value pages"
+        )
+    }
+
+    /// Bytes of a page; nil for a shape that no page can have. 32 rows of 2 bytes make every table start on 64 bytes.
+    private static func pageByteCount(_ shape: KeyValueShape) -> Int? {
+        guard shape.layers > 0, shape.heads > 0, shape.keyColumns > 0, shape.valueColumns > 0 else { return nil }
+        let (columns, tooWide) = shape.keyColumns.addingReportingOverflow(shape.valueColumns)
+        let (row, tooManyHeads) = columns.multipliedReportingOverflow(by: shape.heads)
+        let (rows, tooManyLayers) = row.multipliedReportingOverflow(by: shape.layers)
+        let (bytes, overflow) = rows.multipliedReportingOverflow(by: rowsOfPage * 2)
+        return tooWide || tooManyHeads || tooManyLayers || overflow ? nil : bytes
+    }
+
+    /// (pageCount · pageRows, heads · keyColumns)
+    func keys(layer: Int) -> View { table(layer, start: 0, width: shape.keyColumns) }
+    /// (pageCount · pageRows, heads · valueColumns)
+    func values(layer: Int) -> View { table(layer, start: shape.keyColumns, width: shape.valueColumns) }
+
+    private func table(_ layer: Int, start: Int, width: Int) -> View {
+        let rows = pageCount * pageRows
+        let columns = layer * (shape.keyColumns + shape.valueColumns) + start
+        let offset = columns * shape.heads * rows * dtype.byteCount
+        return View(block.address.advanced(byBytes: offset), dtype, [rows, shape.heads * width])
+    }
+}
+
+extension AscendDevice {
+    package func makeKeyValuePages(
+        _ shape: KeyValueShape,
+        byteCount: Int
+    ) throws(ComputeError) -> any KeyValuePages {
+        guard supports(.store) else { throw ComputeError(.unsupported, missing(for: .store) ?? "store") }
+        return try AscendKeyValuePages(shape, byteCount: byteCount, device: self)
+    }
+}
+
+/// One layer of the pages that a batch's sequences have, checked against the batch's layout and the pool.
+struct CheckedPrefix {
+    let pages: AscendKeyValuePages
+    let layer: Int
+    let sequences: [PagedSequence]
+
+    /// - Throws: `ComputeError.invalidArgument` where a row's page is missing or not in the pool, or heads do not fit.
+    init(
+        _ prefix: CachedPrefix,
+        _ layout: Jagged,
+        heads: Int,
+        keyColumns: Int,
+        valueColumns: Int,
+        of device: AscendDevice,
+        in operation: StaticString
+    ) throws(ComputeError) {
+        func refused(_ text: String) -> ComputeError { ComputeError(.invalidArgument, "\(operation): \(text)") }
+        pages = try device.own(prefix.cached.pages, as: AscendKeyValuePages.self, in: operation)
+        layer = prefix.layer
+        sequences = prefix.cached.sequences
+        let shape = pages.shape
+        guard shape.heads == heads, shape.keyColumns == keyColumns, shape.valueColumns == valueColumns else {
+            throw refused("pages of \(shape) cannot hold \(heads) heads of \(keyColumns) and \(valueColumns) columns")
+        }
+        guard layer >= 0, layer < shape.layers else {
+            throw refused("layer \(layer) of pages for \(shape.layers) layers")
+        }
+        guard sequences.count == layout.count else {
+            throw refused("pages are given for \(sequences.count) sequences, the batch has \(layout.count)")
+        }
+        var total = 0
+        for (number, sequence) in sequences.enumerated() {
+            guard sequence.rows >= 0, sequence.rows <= Int(Int32.max) else {
+                throw refused("sequence \(number) has \(sequence.rows) cached rows")
+            }
+            let own = layout.length(of: number)
+            total += sequence.rows + own
+            guard total <= Int(Int32.max) else {
+                throw refused("a batch has at most \(Int32.max) rows, cached ones included")
+            }
+            let rows = sequence.rows + (sequence.storesRows ? own : 0)
+            guard (rows + pages.pageRows - 1) / pages.pageRows <= sequence.pages.count else {
+                throw refused("sequence \(number) has \(sequence.pages.count) pages for \(rows) rows")
+            }
+            for page in sequence.pages where page < 0 || Int(page) >= pages.pageCount {
+                throw refused("sequence \(number) has page \(page) of a pool of \(pages.pageCount)")
+            }
+        }
+    }
+
+    /// The row of the pool that holds a row of a sequence.
+    func poolRow(_ row: Int, of sequence: Int) -> Int32 {
+        sequences[sequence].pages[row / pages.pageRows] * Int32(pages.pageRows) + Int32(row % pages.pageRows)
+    }
+}

@@ -1,0 +1,219 @@
+// Selection: scores of the whole catalogue by one product, masked and selected on the device; only the best come back. The
+// host puts equals in order, and decides between equals at the edge of what came back.
+
+package import Compute
+
+/// A selection of a batch.
+struct Selection {
+    let catalogue: AscendCatalogue
+    let counts: [Int]
+    /// Of each query the rows it may be answered with, one bit a row.
+    let allowed: [[UInt64]]
+    /// (B, V) float32, −∞ where masked or no number.
+    let scores: View
+    /// (B, V) bool: scores that were no numbers.
+    let invalid: View
+    /// What comes back of each query.
+    let fetched: Int
+    /// What is copied back: (B, fetched) float32, and int64 from `indicesOffset` on.
+    let result: View
+    let indicesOffset: Int
+    /// Where it is copied to, in bytes from the start of the batch's results.
+    let offset: Int
+    var selected: [[ScoredRow]] = []
+}
+
+extension AscendStream {
+    package func selectTopK(_ operation: TopKOperation) throws(ComputeError) -> TopKTicket {
+        let catalogue = try device.own(operation.catalogue, as: AscendCatalogue.self, in: "select top k")
+        let queries = operation.queries.rows
+        try operation.queries.require(
+            .float32,
+            rows: queries,
+            columns: catalogue.columns,
+            in: "select top k",
+            as: "query tensor"
+        )
+        guard operation.masks.count == queries, operation.counts.count == queries else {
+            throw ComputeError(
+                .invalidArgument,
+                "select top k: \(operation.masks.count) masks and \(operation.counts.count) counts for \(queries) queries"
+            )
+        }
+        for count in operation.counts where count < 1 {
+            throw ComputeError(.invalidArgument, "select top k: \(count) rows are asked for")
+        }
+        var allowed: [[UInt64]] = []
+        for mask in operation.masks { allowed.append(try bits(of: mask, catalogue)) }
+        let ticket = TopKTicket(id: selections.count)
+        let rows = catalogue.rows
+        // A few more than asked for, in few different numbers: equals at the edge are then rarely left to the device's order.
+        let most = min(operation.counts.max() ?? 1, rows)
+        let fetched = min(rows, (most + 8 + 31) / 32 * 32)
+        let count = queries * fetched
+        guard let indicesOffset = Alignment.reserved(count * MemoryLayout<Float>.stride) else {
+            throw ComputeError(.outOfMemory, "select top k: there is no memory for \(count) results")
+        }
+        let result = try temporary(.uint8, [indicesOffset + count * MemoryLayout<Int64>.stride])
+        let values = View(result.address, .float32, [queries, fetched])
+        let indices = View(result.address.advanced(byBytes: indicesOffset), .int64, [queries, fetched])
+        let scores = try temporary(.float32, [queries, rows])
+        let invalid = try temporary(.bool, [queries, rows])
+        selections.append(
+            Selection(
+                catalogue: catalogue,
+                counts: operation.counts,
+                allowed: allowed,
+                scores: scores,
+                invalid: invalid,
+                fetched: fetched,
+                result: result,
+                indicesOffset: indicesOffset,
+                offset: (resultBytes + 63) / 64 * 64
+            )
+        )
+        guard queries > 0 else { return ticket }
+        try withTemporaries { () throws(ComputeError) in
+            let rounded = try temporary(half, [queries, catalogue.columns])
+            let (masked, prepare) = try mask(allowed, rows: rows)
+            let blocked = try temporary(.bool, [queries, rows])
+            let source = View(operation.queries)
+            note { (calls) throws(ComputeError) in
+                try calls.cast(source, rounded)
+                try calls.mm(rounded, catalogue.items, scores)
+                // A number that is not equal to itself is none.
+                try calls.notEqual(scores, scores, invalid)
+                try prepare(calls)
+                try calls.logicalOr(masked, invalid, blocked)
+                try calls.fill(scores, where: blocked, -.infinity)
+                try calls.topk(scores, count: fetched, values: values, indices: indices)
+            }
+        }
+        return ticket
+    }
+
+    /// One bit a row of what the mask and the catalogue both allow.
+    private func bits(of mask: SelectionMask, _ catalogue: AscendCatalogue) throws(ComputeError) -> [UInt64] {
+        var bits = catalogue.eligible
+        if let allowed = mask.allowed {
+            guard allowed.count >= bits.count else {
+                throw ComputeError(
+                    .invalidArgument,
+                    "select top k: a mask of \(allowed.count) words for \(catalogue.rows) rows, \(bits.count) are needed"
+                )
+            }
+            for word in bits.indices { bits[word] &= allowed[word] }
+        }
+        var last: Int32 = -1
+        for row in mask.excluded {
+            guard row > last, Int(row) < catalogue.rows else {
+                throw ComputeError(
+                    .invalidArgument,
+                    "select top k: excluded row \(row) after \(last), in a catalogue of \(catalogue.rows) rows"
+                )
+            }
+            bits[Int(row) >> 6] &= ~(1 << UInt64(row & 63))
+            last = row
+        }
+        return bits
+    }
+
+    /// (B, V) bool, true where a row may not be selected, and what computes it: bits go to the device as they are and are taken
+    /// apart there, bytes where the chip has no operator for that.
+    private func mask(_ allowed: [[UInt64]], rows: Int) throws(ComputeError) -> (View, Step) {
+        guard device.support.has(.bitwiseAnd, .isZero) else {
+            let bytes = allowed.flatMap { words in
+                (0..<rows).map { UInt8(truncatingIfNeeded: ~(words[$0 >> 6] >> UInt64($0 & 63)) & 1) }
+            }
+            return (try input(bytes, .bool, [allowed.count, rows]), { _ in })
+        }
+        // Little-endian words: bit r of a row of bits is bit r & 7 of its byte r >> 3.
+        let byteCount = allowed[0].count * 8
+        let packed = try input(allowed.flatMap { $0 }, .uint8, [allowed.count, byteCount, 1])
+        let parts = try temporary(.uint8, [allowed.count, byteCount, 8])
+        let flags = try temporary(.bool, [allowed.count, byteCount, 8])
+        let bitValues = View(device.bitValues.address, .uint8, [1, 1, 8])
+        let masked = View(flags.address, .bool, [allowed.count, rows], strides: [byteCount * 8, 1])
+        return (
+            masked,
+            { (calls) throws(ComputeError) in
+                try calls.bitwiseAnd(packed, bitValues, parts)
+                try calls.isZero(parts, flags)
+            }
+        )
+    }
+
+    /// Bytes of all that comes back of the batch.
+    private var resultBytes: Int { selections.last.map { $0.offset + $0.result.byteCount } ?? 0 }
+
+    /// Enqueues the copies of what was selected.
+    func copySelections() throws(ComputeError) {
+        guard resultBytes > 0 else { return }
+        let memory = try resultMemory(byteCount: resultBytes)
+        for selection in selections where !selection.counts.isEmpty {
+            try copyBack(selection.result, to: memory.base + selection.offset)
+        }
+    }
+
+    /// Puts what has come back in order.
+    func finishSelections() throws(ComputeError) {
+        guard !selections.isEmpty else { return }
+        let memory = try resultMemory(byteCount: max(resultBytes, 1)).base
+        for number in selections.indices {
+            let selection = selections[number]
+            let values = (memory + selection.offset).assumingMemoryBound(to: Float.self)
+            let indices = (memory + selection.offset + selection.indicesOffset).assumingMemoryBound(to: Int64.self)
+            for query in selection.counts.indices {
+                let start = query * selection.fetched
+                let fetched = (start..<start + selection.fetched).map {
+                    ScoredRow(row: Int32(truncatingIfNeeded: indices[$0]), score: values[$0])
+                }
+                if let best = selection.decided(fetched, query: query) {
+                    selections[number].selected.append(best)
+                } else {
+                    selections[number].selected.append(try decideOnHost(selection, query: query))
+                }
+            }
+        }
+    }
+
+    /// All scores of one query, put in order on the host: where equals reach beyond what has come back.
+    private func decideOnHost(_ selection: Selection, query: Int) throws(ComputeError) -> [ScoredRow] {
+        let rows = selection.catalogue.rows
+        let scores: [Float] = try readBack(selection.scores.rows(query..<query + 1).address, count: rows)
+        let invalid: [UInt8] = try readBack(selection.invalid.rows(query..<query + 1).address, count: rows)
+        var all: [ScoredRow] = []
+        for row in 0..<rows where invalid[row] == 0 && selection.allows(row, query: query) {
+            all.append(ScoredRow(row: Int32(row), score: scores[row]))
+        }
+        all.sort(by: Selection.isBetter)
+        return Array(all.prefix(selection.counts[query]))
+    }
+
+    package func selected(_ ticket: TopKTicket, query: Int) -> [ScoredRow] { selections[ticket.id].selected[query] }
+}
+
+extension Selection {
+    /// Best first, equals by row.
+    static func isBetter(_ left: ScoredRow, _ right: ScoredRow) -> Bool {
+        left.score != right.score ? left.score > right.score : left.row < right.row
+    }
+
+    func allows(_ row: Int, query: Int) -> Bool {
+        row >= 0 && row < catalogue.rows && allowed[query][row >> 6] >> UInt64(row & 63) & 1 == 1
+    }
+
+    /// The selection of a query from what has come back; nil where that does not tell: rows with the score of the last one may
+    /// have stayed behind, or masked rows, which score −∞, cannot be told from others that do.
+    func decided(_ fetched: [ScoredRow], query: Int) -> [ScoredRow]? {
+        let wanted = counts[query]
+        let certain = fetched.filter { $0.score > -.infinity && allows(Int($0.row), query: query) }
+        let isComplete = fetched.count == catalogue.rows || fetched.last.map { $0.score == -.infinity } ?? true
+        let eligible = allowed[query].reduce(0) { $0 + $1.nonzeroBitCount }
+        if certain.count < min(wanted, eligible) { return nil }
+        let ordered = Array(certain.sorted(by: Self.isBetter).prefix(wanted))
+        if isComplete { return ordered }
+        guard let worst = ordered.last, let edge = fetched.last, ordered.count == wanted else { return nil }
+        return worst.score > edge.score ? ordered : nil
+    }
+}

@@ -1,0 +1,229 @@
+// A stream on the NPU: operations are checked and noted as they come, and run together when the batch is synchronised, after
+// one copy has brought over everything they read.
+
+internal import CAscend
+package import Compute
+
+/// An order of operations on an Ascend device.
+///
+/// A batch is: packed inputs by one copy on the copy stream, an event for which the compute stream waits, the noted operators
+/// in order, one copy of each selection back, an event for which the host waits with a time-out. In its steady state it
+/// allocates nothing and waits once. Temporary memory of an operation is used again by the next: the compute stream runs them
+/// one after the other.
+package final class AscendStream: Compute.Stream {
+    /// Enqueues operators of one operation.
+    typealias Step = (OperatorCalls) throws(ComputeError) -> Void
+
+    let device: AscendDevice
+    private let context: AscendContext
+    private let compute: AscendQueue
+    private let transfer: AscendQueue
+    private let inputsArrived: AscendEvent
+    private let batchDone: AscendEvent
+
+    var arena: Arena
+    private var staging: Staging
+    private var steps: [Step] = []
+    var selections: [Selection] = []
+    /// What the layers of a batch share of their attention.
+    var attention: [PlannedAttention] = []
+    /// Pinned memory that selections are copied to.
+    private var results: PinnedBlock?
+
+    var half: DType { device.description.dtype }
+
+    init(device: AscendDevice) throws(ComputeError) {
+        self.device = device
+        context = device.context
+        compute = try AscendQueue(context: context)
+        transfer = try AscendQueue(context: context)
+        inputsArrived = try AscendEvent(context: context)
+        batchDone = try AscendEvent(context: context)
+        arena = Arena(context: context)
+        staging = Staging(context: context)
+    }
+
+    deinit {
+        // A batch that was never synchronised has enqueued nothing; one that failed may still run, and its memory goes with
+        // the reset of the device.
+    }
+
+    package func begin() throws(ComputeError) {
+        try context.requireUsable()
+        steps.removeAll(keepingCapacity: true)
+        selections.removeAll(keepingCapacity: true)
+        attention.removeAll(keepingCapacity: true)
+        arena.reset()
+        staging.reset()
+    }
+
+    package func makeTensor(rows: Int, columns: Int, dtype: DType) throws(ComputeError) -> Tensor {
+        guard rows >= 0, columns >= 0 else {
+            throw ComputeError(.invalidArgument, "a tensor of \(rows) × \(columns) cannot be made")
+        }
+        let address = try arena.allocate(byteCount: try Self.byteCount([rows, columns], dtype))
+        return Tensor(address: address, dtype: dtype, rows: rows, columns: columns)
+    }
+
+    package func upload(_ values: UnsafeRawBufferPointer, dtype: DType) throws(ComputeError) -> Tensor {
+        guard values.count % dtype.byteCount == 0 else {
+            throw ComputeError(
+                .invalidArgument,
+                "upload: \(values.count) bytes are not whole elements of \(dtype.rawValue)"
+            )
+        }
+        let place = try staging.allocate(byteCount: values.count)
+        if let source = values.baseAddress { place.host.copyMemory(from: source, byteCount: values.count) }
+        return Tensor(address: place.device, dtype: dtype, rows: 1, columns: values.count / dtype.byteCount)
+    }
+
+    package func synchronize() throws(ComputeError) {
+        try context.requireUsable()
+        defer { steps.removeAll(keepingCapacity: true) }
+        if try staging.copy(on: transfer.handle) {
+            try inputsArrived.record(on: transfer)
+            try inputsArrived.hold(compute)
+        }
+        for step in steps { try step(compute.calls) }
+        try copySelections()
+        try batchDone.record(on: compute)
+        try batchDone.synchronize(timeout: device.timeout)
+        compute.calls.releaseOutgrown()
+        try finishSelections()
+    }
+
+    package func read(_ tensor: Tensor) throws(ComputeError) -> [Float] {
+        try tensor.require(.float32, in: "read", as: "tensor")
+        guard tensor.rows > 0, tensor.columns > 0 else { return [] }
+        let span = (tensor.rows - 1) * tensor.rowStride + tensor.columns
+        let values: [Float] = try readBack(tensor.address, count: span)
+        guard tensor.rowStride != tensor.columns else { return values }
+        return (0..<tensor.rows).flatMap { values[$0 * tensor.rowStride..<$0 * tensor.rowStride + tensor.columns] }
+    }
+
+    /// Copies elements of the device to the host, at once.
+    func readBack<Element: BitwiseCopyable>(_ address: DeviceAddress, count: Int) throws(ComputeError) -> [Element] {
+        try context.requireUsable()
+        let size = count * MemoryLayout<Element>.stride
+        var status: Int32 = 0
+        let values = [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
+            let source = UnsafeRawPointer(bitPattern: address.bits)
+            status = context.runtime.aclrtMemcpy(buffer.baseAddress, size, source, size, ACL_MEMCPY_DEVICE_TO_HOST)
+            // Where the copy failed the elements are zeros that nobody sees.
+            if status != 0, size > 0 {
+                UnsafeMutableRawBufferPointer(buffer).initializeMemory(as: UInt8.self, repeating: 0)
+            }
+            initialized = count
+        }
+        try context.check(status, "aclrtMemcpy")
+        return values
+    }
+
+    // MARK: Noting operations
+
+    /// Notes what an operation enqueues. What the closure holds lives until the batch has run.
+    func note(_ step: @escaping Step) { steps.append(step) }
+
+    /// Memory until the next batch, or until it is released to a mark.
+    func temporary(_ dtype: DType, _ dims: [Int]) throws(ComputeError) -> View {
+        View(try arena.allocate(byteCount: try Self.byteCount(dims, dtype)), dtype, dims)
+    }
+
+    /// Runs the body with temporary memory of its own.
+    func withTemporaries<Result>(_ body: () throws(ComputeError) -> Result) throws(ComputeError) -> Result {
+        let mark = arena.mark
+        defer { arena.release(to: mark) }
+        return try body()
+    }
+
+    /// Values that the host knows, among the batch's inputs: their bytes are those of the view.
+    func input<Element: BitwiseCopyable>(
+        _ values: [Element],
+        _ dtype: DType,
+        _ dims: [Int]
+    ) throws(ComputeError) -> View {
+        try values.withUnsafeBufferPointer { (values) throws(ComputeError) in
+            let bytes = UnsafeRawBufferPointer(values)
+            let view = View(try upload(bytes, dtype: dtype).address, dtype, dims)
+            precondition(view.byteCount == bytes.count, "values of another view")
+            return view
+        }
+    }
+
+    /// The values of an uploaded vector, as they are on the host; nil where the tensor was not uploaded in this batch.
+    func hostValues<Element: BitwiseCopyable>(_ tensor: Tensor, as type: Element.Type) -> UnsafeBufferPointer<Element>?
+    {
+        let size = tensor.columns * MemoryLayout<Element>.stride
+        guard tensor.rows == 1, let raw = staging.host(of: tensor.address, byteCount: size) else { return nil }
+        return UnsafeBufferPointer(start: raw.assumingMemoryBound(to: Element.self), count: tensor.columns)
+    }
+
+    private static func byteCount(_ dims: [Int], _ dtype: DType) throws(ComputeError) -> Int {
+        var bytes = dtype.byteCount
+        for extent in dims {
+            let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
+            guard !overflow else { throw ComputeError(.outOfMemory, "there is no memory for a tensor of \(dims)") }
+            bytes = product
+        }
+        return bytes
+    }
+
+    /// Pinned memory for the results of a batch; grows, while no copy is under way.
+    func resultMemory(byteCount: Int) throws(ComputeError) -> PinnedBlock {
+        if let results, results.byteCount >= byteCount { return results }
+        var size = 1 << 14
+        while size < byteCount { size *= 2 }
+        results = nil
+        let made = try PinnedBlock(byteCount: size, context: context)
+        results = made
+        return made
+    }
+
+    /// Enqueues a copy of device memory to pinned memory.
+    func copyBack(_ view: View, to target: UnsafeMutableRawPointer) throws(ComputeError) {
+        let status = context.runtime.aclrtMemcpyAsync(
+            target,
+            view.byteCount,
+            UnsafeRawPointer(bitPattern: view.address.bits),
+            view.byteCount,
+            ACL_MEMCPY_DEVICE_TO_HOST,
+            compute.handle
+        )
+        try context.check(status, "aclrtMemcpyAsync")
+    }
+}
+
+extension Tensor {
+    /// Throws unless the tensor has the dtype and a stride that holds a row.
+    func require(_ dtype: DType, in operation: StaticString, as role: StaticString) throws(ComputeError) {
+        guard self.dtype == dtype else {
+            throw ComputeError(
+                .invalidArgument,
+                "\(operation): the \(role) is \(self.dtype.rawValue), it must be \(dtype.rawValue)"
+            )
+        }
+        guard rows >= 0, columns >= 0, rowStride >= columns else {
+            throw ComputeError(
+                .invalidArgument,
+                "\(operation): the \(role) is \(rows) × \(columns) with row stride \(rowStride), which is no tensor"
+            )
+        }
+    }
+
+    /// Throws unless the tensor is (rows, columns) of the dtype.
+    func require(
+        _ dtype: DType,
+        rows: Int,
+        columns: Int,
+        in operation: StaticString,
+        as role: StaticString
+    ) throws(ComputeError) {
+        try require(dtype, in: operation, as: role)
+        guard self.rows == rows, self.columns == columns else {
+            throw ComputeError(
+                .invalidArgument,
+                "\(operation): the \(role) is \(self.rows) × \(self.columns), it must be \(rows) × \(columns)"
+            )
+        }
+    }
+}

@@ -1,0 +1,105 @@
+// What an Ascend device makes of a model's weights. Each knows its device, and is refused by another.
+
+internal import Compute
+
+/// Stands for one device; everything made by it refers to the same object.
+final class DeviceIdentity {}
+
+/// Weights of an Ascend device: of which one, so that a stream can refuse those of another.
+protocol AscendWeights: AnyObject {
+    var device: DeviceIdentity { get }
+}
+
+/// A projection: (K, N) in half precision, in FRACTAL_NZ where the chip's products prefer that, and its bias in float32.
+final class AscendLinear: LinearWeights, AscendWeights {
+    let inputs: Int
+    let outputs: Int
+    let device: DeviceIdentity
+    private let matrixBlock: DeviceBlock
+    private let biasBlock: DeviceBlock?
+    let matrix: View
+    /// (N)
+    let bias: View?
+
+    init(matrix: View, in matrixBlock: DeviceBlock, bias biasBlock: DeviceBlock?, device: DeviceIdentity) {
+        inputs = matrix.dims[0]
+        outputs = matrix.dims[1]
+        self.matrix = matrix
+        self.matrixBlock = matrixBlock
+        self.biasBlock = biasBlock
+        self.device = device
+        bias = biasBlock.map { View($0.address, .float32, [matrix.dims[1]]) }
+    }
+}
+
+/// A table of rows in half precision.
+final class AscendTable: EmbeddingTable, AscendWeights {
+    let rows: Int
+    let columns: Int
+    let device: DeviceIdentity
+    private let block: DeviceBlock
+    /// (rows, columns)
+    let view: View
+
+    init(rows: Int, columns: Int, dtype: DType, block: DeviceBlock, device: DeviceIdentity) {
+        self.rows = rows
+        self.columns = columns
+        self.device = device
+        self.block = block
+        view = View(block.address, dtype, [rows, columns])
+    }
+}
+
+/// A vector of float32, on the device and on the host.
+final class AscendVector: DeviceVector, AscendWeights {
+    let entries: [Float]
+    let device: DeviceIdentity
+    private let block: DeviceBlock
+    /// What `rotate` made of the entries as frequencies.
+    var angles: AngleTable?
+
+    var count: Int { entries.count }
+    /// (count)
+    var view: View { View(block.address, .float32, [entries.count]) }
+
+    init(entries: [Float], block: DeviceBlock, device: DeviceIdentity) {
+        self.entries = entries
+        self.block = block
+        self.device = device
+    }
+}
+
+/// The scored rows of a catalogue in half precision, as columns, and the bits of those that exist.
+final class AscendCatalogue: CatalogueWeights, AscendWeights {
+    let rows: Int
+    let columns: Int
+    let device: DeviceIdentity
+    /// One bit a row, whole words; row 0 and what lies behind the last row are 0.
+    let eligible: [UInt64]
+    private let block: DeviceBlock
+    /// (columns, rows)
+    let items: View
+
+    init(rows: Int, columns: Int, dtype: DType, eligible: [UInt64], block: DeviceBlock, device: DeviceIdentity) {
+        self.rows = rows
+        self.columns = columns
+        self.eligible = eligible
+        self.block = block
+        self.device = device
+        items = View(block.address, dtype, [columns, rows])
+    }
+}
+
+extension AscendDevice {
+    /// The weights as the class that this device made them, or a refusal.
+    func own<Weights: AscendWeights>(
+        _ weights: AnyObject,
+        as type: Weights.Type,
+        in operation: StaticString
+    ) throws(ComputeError) -> Weights {
+        guard let own = weights as? Weights, own.device === identity else {
+            throw ComputeError(.invalidArgument, "\(operation): the weights belong to another device")
+        }
+        return own
+    }
+}

@@ -1,0 +1,307 @@
+// The operators, one function each. Shapes are the callers' business; what CANN refuses comes back as an error.
+
+internal import CAscend
+internal import Compute
+
+extension OperatorCalls {
+    // MARK: Matrix products
+
+    /// (m, k) · (k, n) in half precision, summed in float32.
+    func mm(_ left: View, _ right: View, _ out: View) throws(ComputeError) {
+        try call("aclnnMm", operators.Mm.launch) { (size, executor) throws(ComputeError) in
+            try operators.Mm.plan?(tensor(left), tensor(right), tensor(out), KEEP_DTYPE.rawValue, size, executor)
+        }
+    }
+
+    /// (b, m, k) · (b, k, n)
+    func batchMatMul(_ left: View, _ right: View, _ out: View) throws(ComputeError) {
+        try call("aclnnBatchMatMul", operators.BatchMatMul.launch) { (size, executor) throws(ComputeError) in
+            try operators.BatchMatMul.plan?(
+                tensor(left),
+                tensor(right),
+                tensor(out),
+                KEEP_DTYPE.rawValue,
+                size,
+                executor
+            )
+        }
+    }
+
+    /// Rewrites (k, n) as FRACTAL_NZ, in place.
+    func transMatmulWeight(_ weight: View) throws(ComputeError) {
+        try call("aclnnTransMatmulWeight", operators.TransMatmulWeight.launch) {
+            (size, executor) throws(ComputeError) in
+            try operators.TransMatmulWeight.plan?(tensor(weight), size, executor)
+        }
+    }
+
+    /// Elements that a (k, n) matrix takes as FRACTAL_NZ.
+    func blockedCount(_ dims: [Int], _ dtype: DType) throws(ComputeError) -> Int {
+        var count: UInt64 = 0
+        defer { releaseOperands() }
+        let shape = try integers(dims)
+        guard let function = operators.aclnnCalculateMatmulWeightSizeV2 else {
+            throw ComputeError(.unsupported, "aclnnCalculateMatmulWeightSizeV2 is in no installed package")
+        }
+        try context.check(function(shape, dtype.aclType, &count), "aclnnCalculateMatmulWeightSizeV2")
+        return Int(count)
+    }
+
+    // MARK: Rows
+
+    /// Over the last dimension, of `columns` elements; weight and bias are (columns).
+    func layerNorm(
+        _ x: View,
+        columns: Int,
+        weight: View?,
+        bias: View?,
+        epsilon: Float,
+        _ out: View
+    ) throws(ComputeError) {
+        try call("aclnnLayerNorm", operators.LayerNorm.launch) { (size, executor) throws(ComputeError) in
+            try operators.LayerNorm.plan?(
+                tensor(x),
+                integers([columns]),
+                optional(weight),
+                optional(bias),
+                Double(epsilon),
+                tensor(out),
+                nil,
+                nil,
+                size,
+                executor
+            )
+        }
+    }
+
+    /// `rstd` is (rows, 1) float32, and written.
+    func rmsNorm(_ x: View, gamma: View, epsilon: Float, _ out: View, rstd: View) throws(ComputeError) {
+        try call("aclnnRmsNorm", operators.RmsNorm.launch) { (size, executor) throws(ComputeError) in
+            try operators.RmsNorm.plan?(
+                tensor(x),
+                tensor(gamma),
+                Double(epsilon),
+                tensor(out),
+                tensor(rstd),
+                size,
+                executor
+            )
+        }
+    }
+
+    /// ‖x‖₂ over the last dimension, kept as 1.
+    func norm(_ x: View, _ out: View) throws(ComputeError) {
+        try call("aclnnNorm", operators.Norm.launch) { (size, executor) throws(ComputeError) in
+            try operators.Norm.plan?(tensor(x), scalar(Float(2)), integers([-1]), true, tensor(out), size, executor)
+        }
+    }
+
+    /// The mean over the last dimension, kept as 1.
+    func mean(_ x: View, _ out: View) throws(ComputeError) {
+        try call("aclnnMean", operators.Mean.launch) { (size, executor) throws(ComputeError) in
+            try operators.Mean.plan?(tensor(x), integers([-1]), true, out.dtype.aclType, tensor(out), size, executor)
+        }
+    }
+
+    func softmax(_ x: View, _ out: View) throws(ComputeError) {
+        try call("aclnnSoftmax", operators.Softmax.launch) { (size, executor) throws(ComputeError) in
+            try operators.Softmax.plan?(tensor(x), -1, tensor(out), size, executor)
+        }
+    }
+
+    /// Entries of the first dimension.
+    func gather(_ source: View, _ index: View, _ out: View) throws(ComputeError) {
+        try call("aclnnGatherV2", operators.GatherV2.launch) { (size, executor) throws(ComputeError) in
+            try operators.GatherV2.plan?(tensor(source), 0, tensor(index), tensor(out), size, executor)
+        }
+    }
+
+    /// Rows of `source` to the rows of `target` that `index` names.
+    func indexCopy(_ target: View, _ index: View, _ source: View) throws(ComputeError) {
+        try call("aclnnInplaceIndexCopy", operators.InplaceIndexCopy.launch) { (size, executor) throws(ComputeError) in
+            try operators.InplaceIndexCopy.plan?(tensor(target), 0, tensor(index), tensor(source), size, executor)
+        }
+    }
+
+    func topk(_ scores: View, count: Int, values: View, indices: View) throws(ComputeError) {
+        try call("aclnnTopk", operators.Topk.launch) { (size, executor) throws(ComputeError) in
+            try operators.Topk.plan?(
+                tensor(scores),
+                Int64(count),
+                -1,
+                true,
+                true,
+                tensor(values),
+                tensor(indices),
+                size,
+                executor
+            )
+        }
+    }
+
+    // MARK: Element by element
+
+    func add(_ other: View, to target: View) throws(ComputeError) {
+        try call("aclnnInplaceAdd", operators.InplaceAdd.launch) { (size, executor) throws(ComputeError) in
+            try operators.InplaceAdd.plan?(tensor(target), tensor(other), scalar(Float(1)), size, executor)
+        }
+    }
+
+    func subtract(_ left: View, _ right: View, _ out: View) throws(ComputeError) {
+        try call("aclnnSub", operators.Sub.launch) { (size, executor) throws(ComputeError) in
+            try operators.Sub.plan?(tensor(left), tensor(right), scalar(Float(1)), tensor(out), size, executor)
+        }
+    }
+
+    func multiply(_ left: View, _ right: View, _ out: View) throws(ComputeError) {
+        try call("aclnnMul", operators.Mul.launch) { (size, executor) throws(ComputeError) in
+            try operators.Mul.plan?(tensor(left), tensor(right), tensor(out), size, executor)
+        }
+    }
+
+    func multiply(_ target: View, by other: View) throws(ComputeError) {
+        try call("aclnnInplaceMul", operators.InplaceMul.launch) { (size, executor) throws(ComputeError) in
+            try operators.InplaceMul.plan?(tensor(target), tensor(other), size, executor)
+        }
+    }
+
+    func multiply(_ target: View, by factor: Float) throws(ComputeError) {
+        try call("aclnnInplaceMuls", operators.InplaceMuls.launch) { (size, executor) throws(ComputeError) in
+            try operators.InplaceMuls.plan?(tensor(target), scalar(factor), size, executor)
+        }
+    }
+
+    func divide(_ left: View, _ right: View, _ out: View) throws(ComputeError) {
+        try call("aclnnDiv", operators.Div.launch) { (size, executor) throws(ComputeError) in
+            try operators.Div.plan?(tensor(left), tensor(right), tensor(out), size, executor)
+        }
+    }
+
+    func divide(_ x: View, by divisor: Float, _ out: View) throws(ComputeError) {
+        try call("aclnnDivs", operators.Divs.launch) { (size, executor) throws(ComputeError) in
+            try operators.Divs.plan?(tensor(x), scalar(divisor), tensor(out), size, executor)
+        }
+    }
+
+    func clamp(_ x: View, atLeast least: Float, _ out: View) throws(ComputeError) {
+        try call("aclnnClampMin", operators.ClampMin.launch) { (size, executor) throws(ComputeError) in
+            try operators.ClampMin.plan?(tensor(x), scalar(least), tensor(out), size, executor)
+        }
+    }
+
+    func clamp(_ x: View, _ range: ClosedRange<Int32>, _ out: View) throws(ComputeError) {
+        try call("aclnnClamp", operators.Clamp.launch) { (size, executor) throws(ComputeError) in
+            try operators.Clamp.plan?(
+                tensor(x),
+                scalar(range.lowerBound),
+                scalar(range.upperBound),
+                tensor(out),
+                size,
+                executor
+            )
+        }
+    }
+
+    func absolute(_ x: View, _ out: View) throws(ComputeError) {
+        try call("aclnnAbs", operators.Abs.launch) { (size, executor) throws(ComputeError) in
+            try operators.Abs.plan?(tensor(x), tensor(out), size, executor)
+        }
+    }
+
+    func logarithm(_ x: View, _ out: View) throws(ComputeError) {
+        try call("aclnnLog", operators.Log.launch) { (size, executor) throws(ComputeError) in
+            try operators.Log.plan?(tensor(x), tensor(out), size, executor)
+        }
+    }
+
+    func activate(_ x: View, _ activation: Activation, _ out: View) throws(ComputeError) {
+        switch activation {
+        case .none: break
+        case .silu:
+            try call("aclnnSilu", operators.Silu.launch) { (size, executor) throws(ComputeError) in
+                try operators.Silu.plan?(tensor(x), tensor(out), size, executor)
+            }
+        case .relu:
+            try call("aclnnRelu", operators.Relu.launch) { (size, executor) throws(ComputeError) in
+                try operators.Relu.plan?(tensor(x), tensor(out), size, executor)
+            }
+        case .geluTanh:
+            try call("aclnnGeluV2", operators.GeluV2.launch) { (size, executor) throws(ComputeError) in
+                try operators.GeluV2.plan?(tensor(x), 1, tensor(out), size, executor)
+            }
+        }
+    }
+
+    /// silu of the first half of each row, times the second half.
+    func swiGLU(_ x: View, _ out: View) throws(ComputeError) {
+        try call("aclnnSwiGlu", operators.SwiGlu.launch) { (size, executor) throws(ComputeError) in
+            try operators.SwiGlu.plan?(tensor(x), -1, tensor(out), size, executor)
+        }
+    }
+
+    // MARK: Masks
+
+    func greater(_ left: View, _ right: View, _ out: View) throws(ComputeError) {
+        try call("aclnnGtTensor", operators.GtTensor.launch) { (size, executor) throws(ComputeError) in
+            try operators.GtTensor.plan?(tensor(left), tensor(right), tensor(out), size, executor)
+        }
+    }
+
+    func notEqual(_ left: View, _ right: View, _ out: View) throws(ComputeError) {
+        try call("aclnnNeTensor", operators.NeTensor.launch) { (size, executor) throws(ComputeError) in
+            try operators.NeTensor.plan?(tensor(left), tensor(right), tensor(out), size, executor)
+        }
+    }
+
+    func isZero(_ x: View, _ out: View) throws(ComputeError) {
+        try call("aclnnEqScalar", operators.EqScalar.launch) { (size, executor) throws(ComputeError) in
+            try operators.EqScalar.plan?(tensor(x), scalar(Int32(0)), tensor(out), size, executor)
+        }
+    }
+
+    func logicalOr(_ left: View, _ right: View, _ out: View) throws(ComputeError) {
+        try call("aclnnLogicalOr", operators.LogicalOr.launch) { (size, executor) throws(ComputeError) in
+            try operators.LogicalOr.plan?(tensor(left), tensor(right), tensor(out), size, executor)
+        }
+    }
+
+    func bitwiseAnd(_ left: View, _ right: View, _ out: View) throws(ComputeError) {
+        try call("aclnnBitwiseAndTensor", operators.BitwiseAndTensor.launch) { (size, executor) throws(ComputeError) in
+            try operators.BitwiseAndTensor.plan?(tensor(left), tensor(right), tensor(out), size, executor)
+        }
+    }
+
+    func fill(_ target: View, where mask: View, _ value: Float) throws(ComputeError) {
+        try call("aclnnInplaceMaskedFillScalar", operators.InplaceMaskedFillScalar.launch) {
+            (size, executor) throws(ComputeError) in
+            try operators.InplaceMaskedFillScalar.plan?(tensor(target), tensor(mask), scalar(value), size, executor)
+        }
+    }
+
+    // MARK: Moves
+
+    /// To the type of `out`; float32 to int32 toward zero.
+    func cast(_ x: View, _ out: View) throws(ComputeError) {
+        try call("aclnnCast", operators.Cast.launch) { (size, executor) throws(ComputeError) in
+            try operators.Cast.plan?(tensor(x), out.dtype.aclType, tensor(out), size, executor)
+        }
+    }
+
+    /// Between any strides and types.
+    func copy(_ source: View, to target: View) throws(ComputeError) {
+        try call("aclnnInplaceCopy", operators.InplaceCopy.launch) { (size, executor) throws(ComputeError) in
+            try operators.InplaceCopy.plan?(tensor(target), tensor(source), size, executor)
+        }
+    }
+
+    func concatenate(_ parts: [View], axis: Int, _ out: View) throws(ComputeError) {
+        try call("aclnnCat", operators.Cat.launch) { (size, executor) throws(ComputeError) in
+            try operators.Cat.plan?(list(parts), Int64(axis), tensor(out), size, executor)
+        }
+    }
+
+    private func optional(_ view: View?) throws(ComputeError) -> OpaquePointer? {
+        guard let view else { return nil }
+        return try tensor(view)
+    }
+}

@@ -1,0 +1,155 @@
+// Calls of CANN's operators: descriptors, the two phases, and the workspace that all calls of a stream share.
+
+internal import CAscend
+internal import Compute
+
+/// Runs operators on one stream, in order. Every operand's descriptor lives for one call.
+final class OperatorCalls {
+    let context: AscendContext
+    /// Where calls are enqueued.
+    let stream: UnsafeMutableRawPointer
+    private let tensors: CAscend_tensors
+    let operators: CAscend_operators
+
+    /// One block for all calls, because the stream runs them one after the other; and those that were too small, which calls
+    /// that are still under way may use.
+    private var workspace: DeviceBlock?
+    private var outgrown: [DeviceBlock] = []
+
+    /// Descriptors of the call that is being made.
+    private var liveTensors: [OpaquePointer] = []
+    private var liveScalars: [OpaquePointer] = []
+    private var liveArrays: [OpaquePointer] = []
+    private var liveList: OpaquePointer?
+
+    init(context: AscendContext, stream: UnsafeMutableRawPointer) {
+        self.context = context
+        self.stream = stream
+        tensors = context.library.functions.tensors
+        operators = context.library.functions.operators
+    }
+
+    /// Frees the workspaces that were too small: once everything that was enqueued has run.
+    func releaseOutgrown() { outgrown = [] }
+
+    // MARK: Operands
+
+    /// A descriptor of the view. An address may be anywhere in its block, a descriptor's must be a multiple of 32: the rest is
+    /// its offset.
+    func tensor(_ view: View) throws(ComputeError) -> OpaquePointer {
+        let size = view.dtype.byteCount
+        let offset = Int(view.address.bits % 32) / size
+        let base = UnsafeMutableRawPointer(bitPattern: view.address.bits - view.address.bits % 32)
+        var reach = offset + 1
+        for (extent, stride) in zip(view.dims, view.strides) { reach += (extent - 1) * stride }
+        if view.isBlocked { reach = view.dims.reduce(1) { $0 * (($1 + 15) / 16 * 16) } }
+        let made = withInt64s(view.dims) { dims in
+            withInt64s(view.strides) { strides in
+                withInt64s([max(reach, 0)]) { storage in
+                    tensors.aclCreateTensor(
+                        dims.baseAddress,
+                        UInt64(dims.count),
+                        view.dtype.aclType,
+                        strides.baseAddress,
+                        Int64(offset),
+                        view.isBlocked ? ACL_FORMAT_FRACTAL_NZ : ACL_FORMAT_ND,
+                        storage.baseAddress,
+                        1,
+                        base
+                    )
+                }
+            }
+        }
+        guard let made else { throw ComputeError(.executionFailed, "aclCreateTensor made no tensor of \(view.dims)") }
+        liveTensors.append(made)
+        return made
+    }
+
+    /// A list of tensors, which owns their descriptors.
+    func list(_ views: [View]) throws(ComputeError) -> OpaquePointer {
+        var members: [OpaquePointer?] = []
+        for view in views { members.append(try tensor(view)) }
+        guard let made = tensors.aclCreateTensorList(members, UInt64(members.count)) else {
+            throw ComputeError(.executionFailed, "aclCreateTensorList made no list")
+        }
+        liveTensors.removeLast(members.count)
+        liveList = made
+        return made
+    }
+
+    func scalar(_ value: Float) throws(ComputeError) -> OpaquePointer {
+        var value = value
+        return try keep(tensors.aclCreateScalar(&value, ACL_FLOAT))
+    }
+
+    func scalar(_ value: Int32) throws(ComputeError) -> OpaquePointer {
+        var value = value
+        return try keep(tensors.aclCreateScalar(&value, ACL_INT32))
+    }
+
+    private func keep(_ scalar: OpaquePointer?) throws(ComputeError) -> OpaquePointer {
+        guard let scalar else { throw ComputeError(.executionFailed, "aclCreateScalar made no scalar") }
+        liveScalars.append(scalar)
+        return scalar
+    }
+
+    func integers(_ values: [Int]) throws(ComputeError) -> OpaquePointer {
+        let made = withInt64s(values) { tensors.aclCreateIntArray($0.baseAddress, UInt64($0.count)) }
+        guard let made else { throw ComputeError(.executionFailed, "aclCreateIntArray made no array") }
+        liveArrays.append(made)
+        return made
+    }
+
+    /// Destroys the descriptors of a call that is over.
+    func releaseOperands() {
+        for tensor in liveTensors { _ = tensors.aclDestroyTensor(tensor) }
+        for scalar in liveScalars { _ = tensors.aclDestroyScalar(scalar) }
+        for array in liveArrays { _ = tensors.aclDestroyIntArray(array) }
+        if let liveList { _ = tensors.aclDestroyTensorList(liveList) }
+        liveTensors.removeAll(keepingCapacity: true)
+        liveScalars.removeAll(keepingCapacity: true)
+        liveArrays.removeAll(keepingCapacity: true)
+        liveList = nil
+    }
+
+    // MARK: Phases
+
+    typealias Size = UnsafeMutablePointer<UInt64>
+    typealias Executor = UnsafeMutablePointer<OpaquePointer?>
+
+    /// One call: `plan` is its phase 1, with operands made by the functions above; phase 2 follows at once.
+    func call(
+        _ name: StaticString,
+        _ launch: CAscend_launch?,
+        _ plan: (Size, Executor) throws(ComputeError) -> Int32?
+    ) throws(ComputeError) {
+        defer { releaseOperands() }
+        var size: UInt64 = 0
+        var executor: OpaquePointer?
+        guard let launch, let status = try plan(&size, &executor) else {
+            throw ComputeError(.unsupported, "the operator \(name) is in no installed package")
+        }
+        try context.check(status, name)
+        let memory = try workspace(byteCount: size, for: name)
+        try context.check(launch(memory, size, executor, stream), name)
+    }
+
+    private func workspace(byteCount: UInt64, for name: StaticString) throws(ComputeError) -> UnsafeMutableRawPointer? {
+        guard byteCount > 0 else { return nil }
+        guard byteCount <= UInt64(Int.max / 4) else {
+            throw ComputeError(.outOfMemory, "\(name) asks for a workspace of \(byteCount) bytes")
+        }
+        if let workspace, workspace.byteCount >= Int(byteCount) { return workspace.pointer }
+        var size = 1 << 20
+        while size < Int(byteCount) { size *= 2 }
+        let grown = try DeviceBlock(byteCount: size, use: .workspace, context: context, for: "the workspace of \(name)")
+        if let workspace { outgrown.append(workspace) }
+        workspace = grown
+        return grown.pointer
+    }
+}
+
+/// The values as operators count: 64 bits.
+func withInt64s<Result>(_ values: [Int], _ body: (UnsafeBufferPointer<Int64>) -> Result) -> Result {
+    values.map(Int64.init).withUnsafeBufferPointer(body)
+}

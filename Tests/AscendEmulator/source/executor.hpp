@@ -1,0 +1,119 @@
+// The two phases of an operator call. Phase 1 checks the operands, copies what it needs of them and makes an executor; phase
+// 2 checks the workspace, uses the executor up and enqueues the work.
+
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <initializer_list>
+#include <optional>
+
+#include "calls.hpp"
+#include "objects.hpp"
+
+namespace emulator {
+
+/// Element types as a set.
+enum Types : uint32_t {
+    f32 = 1, f16 = 2, bf16 = 4, i32 = 8, i64 = 16, u8 = 32, boolean = 64, i8 = 128,
+    floats = f32 | f16 | bf16,
+    integers = i32 | i64,
+    numbers = floats | integers,
+    anything = numbers | u8 | boolean | i8,
+};
+constexpr Types operator|(Types left, Types right) { return (Types)((uint32_t)left | (uint32_t)right); }
+
+/// An operand of a planned call: its view as it was in phase 1, and its place among all operands.
+struct Operand {
+    size_t index;
+    View view;
+};
+
+/// A call while its task runs: reads and writes operands.
+class Execution {
+public:
+    std::vector<View> views;
+    std::string name;
+
+    /// The elements in row-major order, widened.
+    std::vector<float> loadFloats(const Operand &operand) const;
+    std::vector<int64_t> loadIntegers(const Operand &operand) const;
+    /// Writes the elements, rounded to the operand's type.
+    void store(const Operand &operand, const std::vector<float> &values) const;
+    void store(const Operand &operand, const std::vector<int64_t> &values) const;
+    /// All bytes of a contiguous operand's storage.
+    unsigned char *bytes(const Operand &operand, size_t size) const;
+};
+
+/// Phase 1 of one call.
+class Planner {
+public:
+    Planner(const char *name) : name(name) {}
+
+    /// Checks a tensor that is read. Refuses with 161001, 161002 or 561003.
+    Operand input(const char *role, const aclTensor *tensor, Types types) { return operand(role, tensor, types, false); }
+    /// Checks a tensor that is written, and that it does not lie over an input unless it is the very same view.
+    Operand output(const char *role, const aclTensor *tensor, Types types);
+    /// Checks a tensor that is read and written.
+    Operand inplace(const char *role, const aclTensor *tensor, Types types);
+    /// Checks a matrix that may be in FRACTAL_NZ.
+    Operand weight(const char *role, const aclTensor *tensor, Types types);
+    const aclScalar &scalar(const char *role, const aclScalar *scalar);
+    std::vector<int64_t> integers(const char *role, const aclIntArray *array);
+    const aclTensorList &list(const char *role, const aclTensorList *list);
+
+    void requireRank(const Operand &operand, size_t rank);
+    void requireType(const Operand &operand, aclDataType type);
+    void requireDims(const Operand &operand, const std::vector<int64_t> &dims);
+    /// An axis, negative ones counted from the end.
+    size_t axis(int64_t dim, const Operand &operand);
+    /// The shape that numpy's rules make of two.
+    std::vector<int64_t> broadcast(const Operand &left, const Operand &right);
+    [[noreturn]] void invalid(const std::string &text) { throw Refusal{ACLNN_ERR_PARAM_INVALID, text}; }
+
+    /// Device memory that the call needs while it runs.
+    void useWorkspace(size_t bytes) { workspace += bytes; }
+    void run(std::function<void(Execution &)> body) { this->body = std::move(body); }
+
+    const char *const name;
+    std::vector<View> views;
+    size_t inputs = 0;
+    size_t workspace = 0;
+    /// Whether aclSetAclOpExecutorRepeatable refuses it: operators that copy inside, and operands that are copied first.
+    bool isRepeatable = true;
+    std::function<void(Execution &)> body;
+
+private:
+    Operand operand(const char *role, const aclTensor *tensor, Types types, bool mayBeBlocked);
+    void requireSeparate(const View &output);
+};
+
+/// Phase 1: `prepare` checks and says what to run.
+aclnnStatus plan(
+    const char *name, uint64_t *workspaceSize, aclOpExecutor **executor, const std::function<void(Planner &)> &prepare);
+
+/// Phase 2 of any operator.
+aclnnStatus launch(
+    const char *name, void *workspace, uint64_t workspaceSize, aclOpExecutor *executor, aclrtStream stream);
+
+/// The index of an element of `dims` in a view that is broadcast to them.
+std::vector<int64_t> broadcastStrides(const View &view, const std::vector<int64_t> &dims);
+
+#define EMULATED_PHASE_2(operator_)                                                                                    \
+    aclnnStatus aclnn##operator_(                                                                                      \
+        void *workspace, uint64_t workspaceSize, aclOpExecutor *executor, aclrtStream stream) {                        \
+        return emulator::launch("aclnn" #operator_, workspace, workspaceSize, executor, stream);                       \
+    }
+
+}  // namespace emulator
+
+struct aclOpExecutor {
+    static constexpr uint32_t alive = 0xe4ec0001;
+    uint32_t marker = alive;
+    std::string name;
+    emulator::Execution execution;
+    size_t workspace;
+    bool mayRepeat, isRepeatable = false, wasLaunched = false;
+    std::atomic<bool> isInUse{false};
+    std::function<void(emulator::Execution &)> body;
+};

@@ -1,0 +1,110 @@
+#include "faults.hpp"
+
+#include <condition_variable>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <sstream>
+#include <vector>
+
+#include "AscendEmulator.h"
+#include "profile.hpp"
+#include "status.hpp"
+
+namespace emulator {
+
+struct Planned {
+    bool isAllocation;
+    uint64_t number;
+    FaultKind kind;
+};
+
+struct Faults {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<Planned> planned;
+    uint64_t allocations = 0, launches = 0;
+    /// How many held operators may go on, of all that were and will be held.
+    uint64_t releases = 0, held = 0;
+};
+
+static std::vector<Planned> parsed(const std::string &list) {
+    static const std::map<std::string, FaultKind> kinds = {
+        {"aicore", FaultKind::aicore}, {"hold", FaultKind::hold}, {"lost", FaultKind::lost}, {"gone", FaultKind::gone}};
+    std::vector<Planned> planned;
+    std::istringstream items(list);
+    for (std::string item; std::getline(items, item, ',');) {
+        char kind[16];
+        unsigned long long number = 0;
+        if (sscanf(item.c_str(), "%15[a-z]@%llu", kind, &number) != 2 || number == 0) breach("there is no fault '%s'", item.c_str());
+        const auto found = kinds.find(kind);
+        if (found == kinds.end() && strcmp(kind, "oom") != 0) breach("there is no fault '%s'", item.c_str());
+        planned.push_back({found == kinds.end(), number, found == kinds.end() ? FaultKind::none : found->second});
+    }
+    return planned;
+}
+
+static Faults &state() {
+    static Faults *const faults = [] {
+        Faults *made = new Faults;
+        made->planned = parsed(profile().faults);
+        return made;
+    }();
+    return *faults;
+}
+
+/// The mutex is held.
+static bool take(bool isAllocation, uint64_t number, FaultKind &kind) {
+    std::vector<Planned> &planned = state().planned;
+    for (auto fault = planned.begin(); fault != planned.end(); ++fault) {
+        if (fault->isAllocation != isAllocation || fault->number != number) continue;
+        kind = fault->kind;
+        planned.erase(fault);
+        return true;
+    }
+    return false;
+}
+
+bool takeAllocationFault() {
+    std::lock_guard lock(state().mutex);
+    FaultKind kind;
+    return take(true, ++state().allocations, kind);
+}
+
+FaultKind takeLaunchFault() {
+    std::lock_guard lock(state().mutex);
+    FaultKind kind = FaultKind::none;
+    take(false, ++state().launches, kind);
+    return kind;
+}
+
+void waitForRelease() {
+    std::unique_lock lock(state().mutex);
+    const uint64_t number = ++state().held;
+    state().changed.notify_all();
+    state().changed.wait(lock, [&] { return state().releases >= number; });
+}
+
+}  // namespace emulator
+
+void AscendEmulator_inject(const char *faults) {
+    emulator::Faults &state = emulator::state();
+    std::lock_guard lock(state.mutex);
+    state.planned = emulator::parsed(faults);
+    state.allocations = 0;
+    state.launches = 0;
+}
+
+void AscendEmulator_awaitHeld(void) {
+    emulator::Faults &state = emulator::state();
+    std::unique_lock lock(state.mutex);
+    state.changed.wait(lock, [&] { return state.held > state.releases; });
+}
+
+void AscendEmulator_release(void) {
+    emulator::Faults &state = emulator::state();
+    std::lock_guard lock(state.mutex);
+    state.releases++;
+    state.changed.notify_all();
+}

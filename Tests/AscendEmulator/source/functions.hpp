@@ -1,0 +1,30 @@
+// Every function of the emulated interface, declared from the lists that CAscend binds by (so that the two cannot differ)
+// and from extras_*.inc, which hold what the strictness rules need beyond them. Inside the core a function's symbol is
+// `emulated_<name>`: only the façade libraries of a layout export the plain name, each its own share (facade.c).
+
+#pragma once
+
+#include "CAscend.h"
+#include "extras.hpp"
+
+#define EMULATED_SYMBOL(name) __attribute__((visibility("default"))) __asm__("emulated_" #name)
+
+extern "C" {
+#define CASCEND_FUNCTION(result, name, parameters) result name parameters EMULATED_SYMBOL(name);
+#define CASCEND_OPTIONAL_FUNCTION CASCEND_FUNCTION
+#include "lists/runtime.inc"
+#include "lists/tensors.inc"
+#include "extras_runtime.inc"
+#include "extras_tensors.inc"
+#define CASCEND_OPERATOR(library, name, ...)                                                                           \
+    aclnnStatus aclnn##name##GetWorkspaceSize(__VA_ARGS__, uint64_t *workspaceSize, aclOpExecutor **executor)          \
+        EMULATED_SYMBOL(aclnn##name##GetWorkspaceSize);                                                                \
+    aclnnStatus aclnn##name(void *workspace, uint64_t workspaceSize, aclOpExecutor *executor, aclrtStream stream)      \
+        EMULATED_SYMBOL(aclnn##name);
+#define CASCEND_OPERATOR_FUNCTION(library, name, parameters) aclnnStatus name parameters EMULATED_SYMBOL(name);
+#include "lists/operators.inc"
+#undef CASCEND_OPERATOR
+#undef CASCEND_OPERATOR_FUNCTION
+#undef CASCEND_OPTIONAL_FUNCTION
+#undef CASCEND_FUNCTION
+}

@@ -1,0 +1,165 @@
+// Matrix products: half-precision operands, sums in float32, one rounding at the end. The sum of an element is taken in the
+// same order whatever the number of rows.
+
+#include <algorithm>
+
+#include "executor.hpp"
+#include "functions.hpp"
+#include "memory.hpp"
+#include "numbers.hpp"
+#include "profile.hpp"
+
+namespace emulator {
+
+/// out (m, n) = a (m, k) · b (k, n), row-major.
+static void multiply(const float *a, const float *b, float *out, size_t m, size_t k, size_t n) {
+    std::fill(out, out + m * n, 0.0f);
+    for (size_t row = 0; row < m; row++) {
+        for (size_t depth = 0; depth < k; depth++) {
+            const float factor = a[row * k + depth];
+            const float *from = b + depth * n;
+            float *to = out + row * n;
+            for (size_t column = 0; column < n; column++) to[column] += factor * from[column];
+        }
+    }
+}
+
+/// What products refuse of types and the mode.
+static void checkTypes(Planner &planner, const Operand &self, const Operand &mat2, const Operand &out, int8_t mode) {
+    if (self.view.type != mat2.view.type) planner.invalid("self and mat2 are of different types");
+    if (mode < 0 || mode > 3) planner.invalid(format("there is no cubeMathType %d", mode));
+    if (self.view.type == ACL_FLOAT && !profile().isA2()) {
+        if (mode == 0) planner.invalid("this chip has no float32 product: cubeMathType must allow a lower precision");
+        if (mode == 3) planner.invalid("this chip has no HF32");
+    }
+    if (mode == 2 && self.view.type == ACL_BF16) planner.invalid("cubeMathType 2 is not for bfloat16");
+    if (out.view.type != self.view.type && out.view.type != ACL_FLOAT) {
+        planner.invalid(format("out is %s", nameOf(out.view.type)));
+    }
+}
+
+/// float32 operands as the matrix unit sees them in this mode.
+static void lowerPrecision(std::vector<float> &values, aclDataType type, int8_t mode) {
+    if (type != ACL_FLOAT || mode == 0) return;
+    for (float &value : values) {
+        if (mode == 2 || !profile().isA2()) value = fromF16(toF16(value));
+        else value = floatOf((bitsOf(value) + 0x800) & 0xfffff000);  // HF32: 11 bits of fraction
+    }
+}
+
+/// Where element (row, column) of a matrix of `rows` lies in FRACTAL_NZ: columns in groups of 16, rows in groups of 16
+/// within, 16 × 16 blocks in row-major order.
+static size_t blockedPlace(size_t row, size_t column, size_t rows) {
+    const size_t paddedRows = (rows + 15) / 16 * 16;
+    return column / 16 * paddedRows * 16 + row * 16 + column % 16;
+}
+
+static std::vector<float> loadWeight(const Execution &execution, const Operand &operand) {
+    const View &view = execution.views[operand.index];
+    if (view.format == ACL_FORMAT_ND) return execution.loadFloats(operand);
+    const size_t rows = (size_t)view.dims[0], columns = (size_t)view.dims[1];
+    const auto *stored = (const uint16_t *)execution.bytes(operand, Memory::blockedSize(view.data));
+    std::vector<float> values(rows * columns);
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t column = 0; column < columns; column++) {
+            const uint16_t bits = stored[blockedPlace(row, column, rows)];
+            values[row * columns + column] = view.type == ACL_BF16 ? fromBF16(bits) : fromF16(bits);
+        }
+    }
+    return values;
+}
+
+}  // namespace emulator
+
+using namespace emulator;
+
+aclnnStatus aclnnMmGetWorkspaceSize(
+    const aclTensor *selfTensor, const aclTensor *mat2Tensor, aclTensor *outTensor, int8_t mode, uint64_t *workspaceSize,
+    aclOpExecutor **executor) {
+    return plan("aclnnMm", workspaceSize, executor, [&](Planner &planner) {
+        const Operand self = planner.input("self", selfTensor, floats), mat2 = planner.weight("mat2", mat2Tensor, floats);
+        const Operand out = planner.output("out", outTensor, floats);
+        checkTypes(planner, self, mat2, out, mode);
+        planner.requireRank(self, 2);
+        planner.requireRank(mat2, 2);
+        const size_t m = (size_t)self.view.dims[0], k = (size_t)self.view.dims[1], n = (size_t)mat2.view.dims[1];
+        planner.requireDims(mat2, {(int64_t)k, (int64_t)n});
+        planner.requireDims(out, {(int64_t)m, (int64_t)n});
+        if (m * n > 0) planner.useWorkspace(16384);
+        planner.run([=](Execution &execution) {
+            std::vector<float> a = execution.loadFloats(self), b = loadWeight(execution, mat2), result(m * n);
+            lowerPrecision(a, self.view.type, mode);
+            lowerPrecision(b, self.view.type, mode);
+            multiply(a.data(), b.data(), result.data(), m, k, n);
+            execution.store(out, result);
+        });
+    });
+}
+EMULATED_PHASE_2(Mm)
+
+aclnnStatus aclnnBatchMatMulGetWorkspaceSize(
+    const aclTensor *selfTensor, const aclTensor *mat2Tensor, aclTensor *outTensor, int8_t mode, uint64_t *workspaceSize,
+    aclOpExecutor **executor) {
+    return plan("aclnnBatchMatMul", workspaceSize, executor, [&](Planner &planner) {
+        const Operand self = planner.input("self", selfTensor, floats), mat2 = planner.input("mat2", mat2Tensor, floats);
+        const Operand out = planner.output("out", outTensor, floats);
+        checkTypes(planner, self, mat2, out, mode);
+        planner.requireRank(self, 3);
+        planner.requireRank(mat2, 3);
+        const int64_t one = self.view.dims[0], other = mat2.view.dims[0];
+        if (one != other && one != 1 && other != 1) planner.invalid("self and mat2 have different batches");
+        const size_t batch = (size_t)std::max(one, other);
+        const size_t m = (size_t)self.view.dims[1], k = (size_t)self.view.dims[2], n = (size_t)mat2.view.dims[2];
+        planner.requireDims(mat2, {other, (int64_t)k, (int64_t)n});
+        planner.requireDims(out, {(int64_t)batch, (int64_t)m, (int64_t)n});
+        if (batch * m * n > 0) planner.useWorkspace(16384);
+        planner.run([=](Execution &execution) {
+            std::vector<float> a = execution.loadFloats(self), b = execution.loadFloats(mat2), result(batch * m * n);
+            lowerPrecision(a, self.view.type, mode);
+            lowerPrecision(b, self.view.type, mode);
+            for (size_t index = 0; index < batch; index++) {
+                multiply(
+                    a.data() + (one == 1 ? 0 : index * m * k), b.data() + (other == 1 ? 0 : index * k * n),
+                    result.data() + index * m * n, m, k, n);
+            }
+            execution.store(out, result);
+        });
+    });
+}
+EMULATED_PHASE_2(BatchMatMul)
+
+aclnnStatus aclnnCalculateMatmulWeightSizeV2(const aclIntArray *shape, aclDataType dataType, uint64_t *elements) {
+    return call("aclnnCalculateMatmulWeightSizeV2", "", [&]() -> aclnnStatus {
+        if (shape == nullptr || elements == nullptr) refuse(ACLNN_ERR_PARAM_NULLPTR, "an argument is NULL");
+        requireAlive(shape, shape->marker, aclIntArray::alive, "array", "aclnnCalculateMatmulWeightSizeV2");
+        if (shape->values.size() != 2) refuse(ACLNN_ERR_PARAM_INVALID, "the shape has rank %zu", shape->values.size());
+        if (dataType != ACL_FLOAT16 && dataType != ACL_BF16) refuse(ACLNN_ERR_PARAM_INVALID, "a weight of %s", nameOf(dataType));
+        *elements = (uint64_t)((shape->values[0] + 15) / 16 * 16 * ((shape->values[1] + 15) / 16 * 16));
+        return 0;
+    });
+}
+
+aclnnStatus aclnnTransMatmulWeightGetWorkspaceSize(aclTensor *weightTensor, uint64_t *workspaceSize, aclOpExecutor **executor) {
+    return plan("aclnnTransMatmulWeight", workspaceSize, executor, [&](Planner &planner) {
+        const Operand weight = planner.inplace("weightRef", weightTensor, f16 | bf16);
+        planner.requireRank(weight, 2);
+        if (!weight.view.isContiguous() || weight.view.offset != 0) planner.invalid("weightRef is not contiguous");
+        const size_t rows = (size_t)weight.view.dims[0], columns = (size_t)weight.view.dims[1];
+        const size_t taken = (rows + 15) / 16 * 16 * ((columns + 15) / 16 * 16) * 2;
+        Memory::check(weight.view.data, taken, ACLNN_ERR_PARAM_INVALID, "weightRef in FRACTAL_NZ");
+        // From here on the memory counts as blocked: what is enqueued later is described by what it will be then.
+        Memory::markBlocked(weight.view.data, taken);
+        planner.useWorkspace(taken);
+        planner.run([=](Execution &execution) {
+            auto *stored = (uint16_t *)execution.bytes(weight, taken);
+            const std::vector<uint16_t> before(stored, stored + rows * columns);
+            std::fill(stored, stored + taken / 2, (uint16_t)0);
+            for (size_t row = 0; row < rows; row++) {
+                for (size_t column = 0; column < columns; column++) {
+                    stored[blockedPlace(row, column, rows)] = before[row * columns + column];
+                }
+            }
+        });
+    });
+}
+EMULATED_PHASE_2(TransMatmulWeight)

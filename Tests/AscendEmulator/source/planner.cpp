@@ -1,0 +1,263 @@
+// Phase 1's checks: shapes, types, strides, alignment, and what the chip has.
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "device.hpp"
+#include "executor.hpp"
+#include "memory.hpp"
+#include "profile.hpp"
+
+namespace emulator {
+
+static Types setOf(aclDataType type) {
+    switch (type) {
+    case ACL_FLOAT: return f32;
+    case ACL_FLOAT16: return f16;
+    case ACL_BF16: return bf16;
+    case ACL_INT32: return i32;
+    case ACL_INT64: return i64;
+    case ACL_UINT8: return u8;
+    case ACL_INT8: return i8;
+    case ACL_BOOL: return boolean;
+    }
+    return (Types)0;
+}
+
+/// Everything that is asked of a view before it is used; `size` bytes of memory at its data are checked to be there.
+static void checkView(const View &view) {
+    const char *role = view.role.c_str();
+    if (view.dims.size() > 8) refuse(ACLNN_ERR_PARAM_INVALID, "%s has rank %zu, at most 8 are possible", role, view.dims.size());
+    for (int64_t extent : view.dims) {
+        if (extent < 0) refuse(ACLNN_ERR_PARAM_INVALID, "%s has shape %s", role, described(view.dims).c_str());
+    }
+    const auto [least, greatest] = view.extent();
+    if (least < 0 || greatest >= view.storage) {
+        refuse(
+            ACLNN_ERR_PARAM_INVALID,
+            "%s: shape %s with strides %s and offset %lld reaches elements %lld to %lld of a storage of %lld (strides count "
+            "elements, not bytes)",
+            role, described(view.dims).c_str(), described(view.strides).c_str(), (long long)view.offset, (long long)least,
+            (long long)greatest, (long long)view.storage);
+    }
+    if (view.data == nullptr || view.count() == 0) return;
+    if ((uintptr_t)view.data % 32 != 0) {
+        refuse(ACLNN_ERR_PARAM_INVALID, "%s: the address %p is not aligned to 32 bytes", role, view.data);
+    }
+    Memory::check(view.data, (size_t)view.storage * sizeOf(view.type), ACLNN_ERR_PARAM_INVALID, role);
+}
+
+Operand Planner::operand(const char *role, const aclTensor *tensor, Types types, bool mayBeBlocked) {
+    if (tensor == nullptr) refuse(ACLNN_ERR_PARAM_NULLPTR, "%s is NULL", role);
+    requireAlive(tensor, tensor->marker, aclTensor::alive, "tensor", name);
+    View view = tensor->view;
+    view.role = role;
+    if (!profile().isA2() && view.type == ACL_BF16) {
+        refuse(ACLNN_ERR_INNER_FIND_KERNEL, "%s is bfloat16, which %s does not have", role, profile().soc.c_str());
+    }
+    if ((setOf(view.type) & types) == 0) refuse(ACLNN_ERR_PARAM_INVALID, "%s cannot be %s", role, nameOf(view.type));
+    if (view.format != ACL_FORMAT_ND && !(mayBeBlocked && view.format == ACL_FORMAT_FRACTAL_NZ)) {
+        refuse(ACLNN_ERR_PARAM_INVALID, "%s cannot be of format %d", role, (int)view.format);
+    }
+    if (view.format == ACL_FORMAT_ND) {
+        checkView(view);
+        if (view.count() > 0 && view.data != nullptr && Memory::overlapsBlocked(view.firstByte(), view.byteCount())) {
+            refuse(ACLNN_ERR_PARAM_INVALID, "%s is described as ND, its memory holds FRACTAL_NZ", role);
+        }
+        if (!view.isContiguous()) {
+            // It is made contiguous first, which takes memory and a copy of the operator's own.
+            useWorkspace((size_t)view.count() * sizeOf(view.type));
+            isRepeatable = false;
+        }
+    }
+    views.push_back(view);
+    return {views.size() - 1, view};
+}
+
+Operand Planner::weight(const char *role, const aclTensor *tensor, Types types) {
+    Operand result = operand(role, tensor, types, true);
+    const View &view = result.view;
+    if (view.format == ACL_FORMAT_FRACTAL_NZ) {
+        if (view.dims.size() != 2 || view.offset != 0 || !view.isContiguous()) {
+            refuse(ACLNN_ERR_PARAM_INVALID, "%s: a FRACTAL_NZ matrix is contiguous and of rank 2", role);
+        }
+        const size_t rows = (size_t)(view.dims[0] + 15) / 16 * 16, columns = (size_t)(view.dims[1] + 15) / 16 * 16;
+        if (Memory::blockedSize(view.data) != rows * columns * sizeOf(view.type)) {
+            refuse(
+                ACLNN_ERR_PARAM_INVALID, "%s is described as FRACTAL_NZ, aclnnTransMatmulWeight has not made it so at %p", role,
+                view.data);
+        }
+    }
+    return result;
+}
+
+/// Calls `visit` with the address of every unit of two bytes, or of every element of one, until it says false.
+template <class Visit>
+static bool forEachAddress(const View &view, Visit visit) {
+    std::vector<int64_t> index(view.dims.size(), 0);
+    const size_t size = sizeOf(view.type), unit = size < 2 ? 1 : 2;
+    for (int64_t element = 0; element < view.count(); element++) {
+        int64_t place = view.offset;
+        for (size_t axis = 0; axis < index.size(); axis++) place += index[axis] * view.strides[axis];
+        for (size_t byte = 0; byte < size; byte += unit) {
+            if (!visit((uintptr_t)view.data + (uintptr_t)place * size + byte)) return false;
+        }
+        for (size_t axis = index.size(); axis-- > 0;) {
+            if (++index[axis] < view.dims[axis]) break;
+            index[axis] = 0;
+        }
+    }
+    return true;
+}
+
+/// Refuses unless the view shares no element with any input, or is exactly one of them: kernels read and write in no
+/// particular order.
+void Planner::requireSeparate(const View &output) {
+    if (output.count() == 0 || output.data == nullptr) return;
+    for (size_t axis = 0; axis < output.dims.size(); axis++) {
+        if (output.dims[axis] > 1 && output.strides[axis] == 0) {
+            refuse(ACLNN_ERR_PARAM_INVALID, "%s is written and has the stride 0", output.role.c_str());
+        }
+    }
+    for (const View &input : views) {
+        if (input.count() == 0 || input.data == nullptr) continue;
+        const unsigned char *begin = output.firstByte(), *other = input.firstByte();
+        if (begin >= other + input.byteCount() || other >= begin + output.byteCount()) continue;
+        const bool isSame = input.data == output.data && input.offset == output.offset && input.dims == output.dims
+            && input.strides == output.strides && input.type == output.type;
+        if (isSame) continue;
+        std::unordered_set<uintptr_t> written;
+        forEachAddress(output, [&](uintptr_t address) { written.insert(address); return true; });
+        if (!forEachAddress(input, [&](uintptr_t address) { return written.count(address) == 0; })) {
+            refuse(
+                ACLNN_ERR_PARAM_INVALID, "%s lies over a part of %s, which is read in no particular order",
+                output.role.c_str(), input.role.c_str());
+        }
+    }
+}
+
+Operand Planner::output(const char *role, const aclTensor *tensor, Types types) {
+    if (inputs == 0) inputs = views.size();
+    if (tensor != nullptr) {
+        requireAlive(tensor, tensor->marker, aclTensor::alive, "tensor", name);
+        View view = tensor->view;
+        view.role = role;
+        if (view.format == ACL_FORMAT_ND) {
+            checkView(view);
+            requireSeparate(view);
+        }
+    }
+    return operand(role, tensor, types, false);
+}
+
+Operand Planner::inplace(const char *role, const aclTensor *tensor, Types types) {
+    Operand result = operand(role, tensor, types, false);
+    std::vector<View> others = std::move(views);
+    views.assign(others.begin(), others.end() - 1);
+    requireSeparate(result.view);
+    views = std::move(others);
+    return result;
+}
+
+const aclScalar &Planner::scalar(const char *role, const aclScalar *scalar) {
+    if (scalar == nullptr) refuse(ACLNN_ERR_PARAM_NULLPTR, "%s is NULL", role);
+    requireAlive(scalar, scalar->marker, aclScalar::alive, "scalar", name);
+    return *scalar;
+}
+
+std::vector<int64_t> Planner::integers(const char *role, const aclIntArray *array) {
+    if (array == nullptr) refuse(ACLNN_ERR_PARAM_NULLPTR, "%s is NULL", role);
+    requireAlive(array, array->marker, aclIntArray::alive, "array", name);
+    return array->values;
+}
+
+const aclTensorList &Planner::list(const char *role, const aclTensorList *list) {
+    if (list == nullptr) refuse(ACLNN_ERR_PARAM_NULLPTR, "%s is NULL", role);
+    requireAlive(list, list->marker, aclTensorList::alive, "tensor list", name);
+    return *list;
+}
+
+void Planner::requireRank(const Operand &operand, size_t rank) {
+    if (operand.view.dims.size() == rank) return;
+    invalid(format("%s has shape %s, its rank must be %zu", operand.view.role.c_str(), described(operand.view.dims).c_str(), rank));
+}
+
+void Planner::requireType(const Operand &operand, aclDataType type) {
+    if (operand.view.type == type) return;
+    invalid(format("%s is %s, it must be %s", operand.view.role.c_str(), nameOf(operand.view.type), nameOf(type)));
+}
+
+void Planner::requireDims(const Operand &operand, const std::vector<int64_t> &dims) {
+    if (operand.view.dims == dims) return;
+    invalid(format(
+        "%s has shape %s, it must be %s", operand.view.role.c_str(), described(operand.view.dims).c_str(),
+        described(dims).c_str()));
+}
+
+size_t Planner::axis(int64_t dim, const Operand &operand) {
+    const int64_t rank = (int64_t)operand.view.dims.size();
+    if (dim < -rank || dim >= rank) invalid(format("there is no dimension %lld", (long long)dim));
+    return (size_t)(dim < 0 ? dim + rank : dim);
+}
+
+std::vector<int64_t> Planner::broadcast(const Operand &left, const Operand &right) {
+    const auto &a = left.view.dims, &b = right.view.dims;
+    std::vector<int64_t> result(std::max(a.size(), b.size()), 1);
+    for (size_t place = 1; place <= result.size(); place++) {
+        const int64_t x = place <= a.size() ? a[a.size() - place] : 1, y = place <= b.size() ? b[b.size() - place] : 1;
+        if (x != y && x != 1 && y != 1) {
+            invalid(format("shapes %s and %s do not broadcast", described(a).c_str(), described(b).c_str()));
+        }
+        result[result.size() - place] = x == 1 ? y : x;
+    }
+    return result;
+}
+
+std::vector<int64_t> broadcastStrides(const View &view, const std::vector<int64_t> &dims) {
+    std::vector<int64_t> strides(dims.size(), 0);
+    int64_t next = 1;
+    for (size_t place = 1; place <= view.dims.size(); place++) {
+        const int64_t extent = view.dims[view.dims.size() - place];
+        if (extent != 1) strides[dims.size() - place] = next;
+        next *= extent;
+    }
+    return strides;
+}
+
+/// What the chip's kernel package lacks, as its documentation tells (design/ascend.md 3.3, 3.4), and what the profile adds.
+static void requireSupport(const char *name) {
+    static const std::unordered_set<std::string> missingOn310P = {"LayerNorm", "InplaceIndexCopy"};
+    const std::string operatorName = std::string(name).substr(5);
+    if ((profile().is310P() && missingOn310P.count(operatorName) != 0) || profile().unsupported.count(operatorName) != 0) {
+        refuse(ACLNN_ERR_INNER_FIND_KERNEL, "%s has no kernel of this operator", profile().soc.c_str());
+    }
+}
+
+aclnnStatus plan(
+    const char *name, uint64_t *workspaceSize, aclOpExecutor **executor, const std::function<void(Planner &)> &prepare) {
+    return call((std::string(name) + "GetWorkspaceSize").c_str(), "", [&]() -> aclnnStatus {
+        if (workspaceSize == nullptr || executor == nullptr) refuse(ACLNN_ERR_PARAM_NULLPTR, "an out parameter is NULL");
+        // Tiling asks for the chip, so the thread needs a device.
+        try {
+            currentContext();
+        } catch (const Refusal &refusal) {
+            throw Refusal{ACLNN_ERR_RUNTIME_ERROR, refusal.message + format(" (runtime error %d)", refusal.code)};
+        }
+        requireSupport(name);
+        Planner planner(name);
+        prepare(planner);
+        auto *made = new aclOpExecutor;
+        made->name = name;
+        made->execution.name = name;
+        made->execution.views = planner.views;
+        made->workspace = planner.workspace;
+        made->mayRepeat = planner.isRepeatable;
+        made->body = std::move(planner.body);
+        noteObject(made, std::string("executor of ") + name);
+        *workspaceSize = planner.workspace;
+        *executor = made;
+        return 0;
+    });
+}
+
+}  // namespace emulator

@@ -1,0 +1,132 @@
+// The emulator of an Ascend NPU, built from Tests/AscendEmulator: the C and C++ compilers of the Swift toolchain make its
+// libraries once, beside the package's own products.
+
+package import Foundation
+
+/// The emulator's libraries, in the layouts of CANN 8.1 and 9.x.
+package enum Emulator {
+    package struct Failure: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    /// What a program said before it ended.
+    package struct Output {
+        package let status: Int32
+        package let text: String
+    }
+
+    private static let package = URL(fileURLWithPath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+    /// The folder that holds the layouts: built when the first test asks, after which `make` finds nothing to do.
+    package static let folder: Result<URL, Failure> = {
+        let folder = package.appendingPathComponent(".build/ascend-emulator")
+        do {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            // Test processes that start together take turns.
+            let build = try run(
+                "/usr/bin/env",
+                [
+                    "flock", folder.appendingPathComponent("lock").path, "make", "--silent", "-j2", "-C",
+                    package.appendingPathComponent("Tests/AscendEmulator").path, "OUT=\(folder.path)",
+                ]
+            )
+            guard build.status == 0 else { return .failure(Failure(description: "make: \(build.text)")) }
+            return .success(folder)
+        } catch {
+            return .failure(Failure(description: "the emulator cannot be built: \(error)"))
+        }
+    }()
+
+    /// Runs a program to its end with both outputs in one.
+    package static func run(
+        _ program: String,
+        _ arguments: [String],
+        environment: [String: String] = [:]
+    ) throws -> Output {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: program)
+        process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardError = pipe
+        try process.run()
+        let data = try pipe.fileHandleForReading.readToEnd() ?? Data()
+        process.waitUntilExit()
+        return Output(status: process.terminationStatus, text: String(decoding: data, as: UTF8.self))
+    }
+
+    /// The names of the emulator's own checks.
+    package static func checks() throws -> [String] {
+        let checks = try folder.get().appendingPathComponent("checks").path
+        return try run(checks, ["--list"]).text.split(separator: "\n").map(String.init)
+    }
+
+    /// Runs the conformance suite's program on a layout; "none": where there is no library.
+    package static func conformance(
+        _ arguments: [String],
+        layout: String,
+        environment: [String: String]
+    ) throws -> Output {
+        let home = try folder.get().appendingPathComponent(layout).path
+        let program = products.appendingPathComponent("AscendConformance")
+        let defaults = ["ASCEND_HOME_PATH": home, "ASCEND_TOOLKIT_HOME": "", "ASCEND_CUSTOM_OPP_PATH": ""]
+        return try run(program.path, arguments, environment: defaults.merging(environment) { $1 })
+    }
+
+    /// The folder of the tests' bundle, where the package's programs are as well.
+    private static let products: URL = {
+        let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") }
+        let program = bundle ?? (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+        return URL(fileURLWithPath: program).deletingLastPathComponent()
+    }()
+
+    // MARK: In this process
+
+    /// What a test may ask the emulator for beyond ACL (Tests/AscendEmulator/AscendEmulator.h).
+    package struct Controls: @unchecked Sendable {
+        // Functions of a library that stays loaded: the proof of their being Sendable.
+        fileprivate let calls: @convention(c) (UnsafePointer<CChar>) -> UInt64
+        fileprivate let reset: @convention(c) () -> Void
+        fileprivate let injected: @convention(c) (UnsafePointer<CChar>) -> Void
+        fileprivate let released: @convention(c) () -> Void
+
+        package func count(_ name: String) -> UInt64 { calls(name) }
+        package func resetTrace() { reset() }
+        package func inject(_ faults: String) { injected(faults) }
+        package func release() { released() }
+    }
+
+    /// Runs the body with this process's CANN being the emulator, a 910B of CANN 8.1; one body at a time, because the trace and
+    /// the faults are the process's.
+    package static func exclusively<Result>(_ body: (Controls) throws -> Result) throws -> Result {
+        lock.lock()
+        defer { lock.unlock() }
+        let controls = try controls.get()
+        controls.inject("")
+        return try body(controls)
+    }
+
+    private static let lock = NSLock()
+
+    private static let controls: Result<Controls, Failure> = folder.flatMap { folder in
+        setenv("ASCEND_HOME_PATH", folder.appendingPathComponent("8.1").path, 1)
+        unsetenv("ASCEND_CUSTOM_OPP_PATH")
+        let core = dlopen(folder.appendingPathComponent("libascend_emulator.so").path, RTLD_NOW)
+        guard let core,
+            let calls = dlsym(core, "AscendEmulator_calls"),
+            let reset = dlsym(core, "AscendEmulator_resetTrace"),
+            let inject = dlsym(core, "AscendEmulator_inject"),
+            let release = dlsym(core, "AscendEmulator_release")
+        else { return .failure(Failure(description: "the emulator's library has no controls")) }
+        return .success(
+            Controls(
+                calls: unsafeBitCast(calls, to: (@convention(c) (UnsafePointer<CChar>) -> UInt64).self),
+                reset: unsafeBitCast(reset, to: (@convention(c) () -> Void).self),
+                injected: unsafeBitCast(inject, to: (@convention(c) (UnsafePointer<CChar>) -> Void).self),
+                released: unsafeBitCast(release, to: (@convention(c) () -> Void).self)
+            )
+        )
+    }
+}

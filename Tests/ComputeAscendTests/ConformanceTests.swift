@@ -1,0 +1,100 @@
+// The device conformance suite over the emulator, one process a profile: chips with and without bfloat16, both generations
+// of CANN, and a chip that lacks most of what can be composed of the rest.
+
+import AscendEmulatorSupport
+import Testing
+
+struct Profile: Sendable, CustomTestStringConvertible {
+    var name: String
+    var layout: String
+    var environment: [String: String]
+    var arguments: [String] = []
+    var says: String
+
+    var testDescription: String { name }
+
+    static let all = [
+        Profile(
+            name: "910B in bfloat16 with CANN 8.1",
+            layout: "8.1",
+            environment: [
+                "ASCEND_EMULATOR_SOC": "Ascend910B3", "ASCEND_EMULATOR_SEED": "1", "ASCEND_EMULATOR_DELAY": "5",
+            ],
+            says: "ascend:0: Ascend910B3, bfloat16"
+        ),
+        Profile(
+            name: "310P in float16 with CANN 9.x",
+            layout: "9.x",
+            environment: [
+                "ASCEND_EMULATOR_SOC": "Ascend310P3", "ASCEND_EMULATOR_GENERATION": "9", "ASCEND_EMULATOR_SEED": "2",
+                "ASCEND_EMULATOR_DELAY": "5",
+            ],
+            says: "ascend:0: Ascend310P3, float16"
+        ),
+        Profile(
+            name: "the second of two 910B in float16, composed",
+            layout: "8.1",
+            environment: [
+                "ASCEND_EMULATOR_DEVICES": "2", "ASCEND_EMULATOR_DELAY": "2",
+                "ASCEND_EMULATOR_UNSUPPORTED":
+                    "LayerNorm,RmsNorm,SwiGlu,InplaceIndexCopy,BitwiseAndTensor,Log,TransMatmulWeight",
+            ],
+            arguments: ["--device", "1", "--dtype", "float16"],
+            says: "ascend:1: Ascend910B3, float16"
+        ),
+    ]
+}
+
+struct ConformanceTests {
+    @Test(arguments: Profile.all)
+    func conforms(_ profile: Profile) throws {
+        let output = try Emulator.conformance(
+            profile.arguments,
+            layout: profile.layout,
+            environment: profile.environment
+        )
+        #expect(output.text.contains(profile.says))
+        #expect(output.text.contains(", 0 failed, 0 skipped"))
+        // Nothing is left behind either: the emulator's end says so otherwise.
+        #expect(output.status == 0, "\(output.text)")
+    }
+
+    /// What nothing can be composed of is not supported, and the cases that need it do not apply.
+    @Test
+    func skipsCases_WhenTheChipLacksAnOperator() throws {
+        let output = try Emulator.conformance(
+            ["--only", "top k"],
+            layout: "8.1",
+            environment: ["ASCEND_EMULATOR_UNSUPPORTED": "Topk"]
+        )
+        #expect(output.status == 0, "\(output.text)")
+        #expect(output.text.contains("0 passed, 0 failed"))
+        #expect(output.text.contains("skipped: top k of 2 rows"))
+    }
+
+    @Test
+    func saysWhatIsMissing_WhenThereIsNoCANN() throws {
+        let output = try Emulator.conformance([], layout: "none", environment: [:])
+        #expect(output.status == 1)
+        #expect(
+            output.text.contains(
+                "the CANN runtime (libacl_rt.so or libascendcl.so) was not found: looked on the library path"
+            )
+        )
+    }
+
+    @Test(arguments: [
+        (["--device", "1"], "there is no device ascend:1: CANN sees 1"),
+        (["--dtype", "float32"], "Ascend310P3 does not compute in float32"),
+        (["--dtype", "bfloat16"], "Ascend310P3 does not compute in bfloat16"),
+    ])
+    func refuses(_ arguments: [String], _ sentence: String) throws {
+        let output = try Emulator.conformance(
+            arguments,
+            layout: "8.1",
+            environment: ["ASCEND_EMULATOR_SOC": "Ascend310P3"]
+        )
+        #expect(output.status == 1)
+        #expect(output.text.contains(sentence), "\(output.text)")
+    }
+}

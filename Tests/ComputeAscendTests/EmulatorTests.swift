@@ -1,0 +1,21 @@
+// The emulator is only worth something while it is strict: each of its checks breaks one rule of the interface, in a process
+// of its own, and sees the stated error.
+
+import AscendEmulatorSupport
+import Foundation
+import Testing
+
+struct EmulatorTests {
+    @Test(arguments: try Emulator.checks())
+    func check_SeesTheStatedError(_ name: String) throws {
+        let folder = try Emulator.folder.get()
+        let output = try Emulator.run(folder.appendingPathComponent("checks").path, [folder.path, name])
+        #expect(output.status == 0, "\(output.text)")
+    }
+
+    /// A list that is empty would make the test above pass with nothing tested.
+    @Test
+    func checks_AreMany() throws {
+        #expect(try Emulator.checks().count >= 75)
+    }
+}
