@@ -225,7 +225,7 @@ private struct CertificateFolder {
     @Test func drain_AnswersWhatHasBegun_WithTheClosureAlert() throws {
         try CertificateFolder.with { folder in
             let server = try RunningServer(
-                environment: folder.environment.merging(["GENREC_SCHEDULER_MAX_WAIT_US": "1000000"]) { $1 }
+                environment: folder.environment.merging(["GENREC_SCHEDULER_MIN_WAIT_US": "1000000"]) { $1 }
             )
             let probe = try folder.connect(server)
             let connection = try folder.connect(server)
