@@ -6,6 +6,8 @@ PACKAGES    := libssl-dev zlib1g-dev
 # Sanitizers watch swift-testing's runner alone: XCTest's own start-up leaks 144 bytes, which LeakSanitizer reports. One test
 # asks for more memory than there is; the sanitizers' allocators would end the process where the system's says no.
 SANITIZE    := $(SWIFT_FLAGS) --disable-xctest
+# Where a bundle of a published shape is made, once.
+LARGE       := .build/kuairand
 # Whoever is not root asks for it.
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -24,9 +26,18 @@ test: setup lint
 	swift build --build-tests $(SWIFT_FLAGS)
 	swift test --skip-build
 
-## bench: time the published shapes in every dtype, beside the runtimes that are installed (PYTHON says for which Python)
+## bench: time the engine without HTTP: the demo, new events on cached ones, and the published shapes in every dtype beside
+## the runtimes that are installed (PYTHON=… says for which Python)
 PYTHON ?= python3
 bench: build
+	.build/release/genrec bench --bundle Config/demo --batch 1 --length 64
+	.build/release/genrec bench --bundle Config/demo --batch 32 --length 64
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON): the large bundle is left out"; exit 0; }; \
+	test -d $(LARGE) || $(PYTHON) Tests/Benchmarks/make_bundle.py kuairand $(LARGE); \
+	for append in "" "--append 1" "--append 16" "--append 128"; do \
+	    .build/release/genrec bench --bundle $(LARGE) --length 2048 $$append || exit 1; \
+	done; \
+	$(PYTHON) -c 'import numpy' 2>/dev/null || { echo "no numpy: the comparison is left out"; exit 0; }; \
 	$(PYTHON) Tests/Benchmarks/peers.py .build/release/genrec
 
 ## check-kernels: the CPU kernels by themselves, at every level of this processor

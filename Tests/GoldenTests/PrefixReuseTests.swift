@@ -224,7 +224,10 @@ private struct SeededNumbers {
                     timed: [false],
                     cached: cached
                 )
-                #expect(throws: ComputeError(.invalidArgument, "")) { try model.encode(batch, on: stream) }
+                let refusal = try #require(
+                    #expect(throws: ComputeError(.invalidArgument, "")) { try model.encode(batch, on: stream) }
+                )
+                if case .none(let reason) = model.prefixReuse { #expect(refusal.message.hasSuffix(reason)) }
             }
         }
     }
