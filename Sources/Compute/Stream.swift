@@ -22,6 +22,11 @@ package protocol Stream: AnyObject {
     /// Working memory for a (rows, columns) tensor until the next `begin()`. Its content is undefined.
     func makeTensor(rows: Int, columns: Int, dtype: DType) throws(ComputeError) -> Tensor
 
+    /// Runs `body`, and may then use the memory of the tensors that were made within it again: they are void, those that were
+    /// made before are not. For what a layer leaves in a tensor that it was given: its working memory then stays in the
+    /// processor's caches from layer to layer.
+    func withTemporaries(_ body: () throws(ComputeError) -> Void) throws(ComputeError)
+
     /// Copies host values into a (1, count) tensor: through pinned staging where the device has its own memory. The
     /// host memory may be reused as soon as the call returns.
     func upload(_ values: UnsafeRawBufferPointer, dtype: DType) throws(ComputeError) -> Tensor
@@ -60,6 +65,9 @@ package protocol Stream: AnyObject {
 }
 
 extension Stream {
+    /// Keeps the memory until the next `begin()`, as a stream may.
+    package func withTemporaries(_ body: () throws(ComputeError) -> Void) throws(ComputeError) { try body() }
+
     /// Copies an array into a (1, count) tensor.
     package func upload<Element: BitwiseCopyable>(
         _ values: [Element],

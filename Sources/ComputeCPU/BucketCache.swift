@@ -36,7 +36,7 @@ extension CPUStream {
             byteCount += gk_attention_bucket_bytes(whole.length(of: sequence) - own, own)
         }
         guard byteCount <= BucketCache.mostBytes else { return (nil, false) }
-        let bytes = try allocate(byteCount: byteCount).assumingMemoryBound(to: UInt8.self)
+        let bytes = try allocateKept(byteCount: byteCount).assumingMemoryBound(to: UInt8.self)
         let cache = BucketCache(
             timestamps: bias.timestamps.address,
             own: layout.offsets,

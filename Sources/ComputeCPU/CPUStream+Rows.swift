@@ -24,18 +24,22 @@ extension CPUStream {
             positionTable = own
         }
         guard rows > 0 else { return }
+        // A task is some ten microseconds of work.
+        let blockRows = max(1, 16_384 / table.columns)
+        var job = gk_embedding()
+        job.kernels = device.kernels
+        job.rows = rows
+        job.columns = table.columns
+        job.block_rows = blockRows
+        job.ids = operation.ids.int32s
+        job.table = table.values
+        job.scale = operation.scale
+        job.position_ids = operation.positions?.ids.int32s
+        job.positions = positionTable?.values
+        job.output = output.floats
+        job.output_stride = output.rowStride
         withExtendedLifetime((table, positionTable)) {
-            device.kernels.pointee.embed(
-                rows,
-                table.columns,
-                operation.ids.int32s,
-                table.values,
-                operation.scale,
-                operation.positions?.ids.int32s,
-                positionTable?.values,
-                output.floats,
-                output.rowStride
-            )
+            device.pool.run(gk_embedding_run, job: &job, count: (rows + blockRows - 1) / blockRows)
         }
     }
 

@@ -9,6 +9,8 @@ internal import Glibc
 package final class CPUStream: Compute.Stream {
     let device: CPUDevice
     var arena = Arena()
+    /// Memory that outlives `withTemporaries`: the time buckets.
+    var keptArena = Arena()
     /// What each top-k operation of the batch selected.
     var selections: [Selection] = []
     /// The time buckets of the batch's sequences, computed by the first layer that asks and kept for the others.
@@ -23,6 +25,7 @@ package final class CPUStream: Compute.Stream {
 
     package func begin() throws(ComputeError) {
         arena.reset()
+        keptArena.reset()
         selections.removeAll(keepingCapacity: true)
         buckets = nil
         account()
@@ -46,6 +49,12 @@ package final class CPUStream: Compute.Stream {
             columns: columns,
             rowStride: stride
         )
+    }
+
+    package func withTemporaries(_ body: () throws(ComputeError) -> Void) throws(ComputeError) {
+        let mark = arena.mark
+        defer { arena.release(to: mark) }
+        try body()
     }
 
     package func upload(_ values: UnsafeRawBufferPointer, dtype: DType) throws(ComputeError) -> Tensor {
@@ -89,6 +98,13 @@ package final class CPUStream: Compute.Stream {
         return address
     }
 
+    /// Memory until the next `begin()`, whatever is released.
+    func allocateKept(byteCount: Int) throws(ComputeError) -> UnsafeMutableRawPointer {
+        let address = try keptArena.allocate(byteCount: byteCount)
+        account()
+        return address
+    }
+
     /// Scratch of `floats` floats for each thread; the stride between the threads' shares is whole cache lines.
     func allocateScratch(floats: Int) throws(ComputeError) -> (base: UnsafeMutablePointer<Float>, stride: Int) {
         let stride = (floats + 15) / 16 * 16
@@ -97,9 +113,10 @@ package final class CPUStream: Compute.Stream {
     }
 
     private func account() {
-        guard accountedBytes != arena.reservedBytes else { return }
-        device.account.memory.workspaceBytes += arena.reservedBytes - accountedBytes
-        accountedBytes = arena.reservedBytes
+        let reserved = arena.reservedBytes + keptArena.reservedBytes
+        guard accountedBytes != reserved else { return }
+        device.account.memory.workspaceBytes += reserved - accountedBytes
+        accountedBytes = reserved
     }
 
     /// Elements from one row to the next: whole cache lines, and from 1 kB on an odd number of them, because rows a

@@ -44,18 +44,18 @@ package final class GPT: DecoderModel {
     package func encode(_ batch: SequenceBatch, on stream: any Stream) throws(ComputeError) -> Tensor {
         try batch.requireUsable(prefixReuse)
         // (R, D): x = scale · E[item] + P[slot]
-        var rows = try stream.makeTensor(rows: batch.layout.rows, columns: configuration.width, dtype: .float32)
+        let embedded = try stream.makeTensor(rows: batch.layout.rows, columns: configuration.width, dtype: .float32)
         try stream.embed(
             EmbedOperation(
                 ids: stream.upload(batch.items, dtype: .int32),
                 table: items,
                 scale: configuration.embeddingScale.factor(width: configuration.width),
                 positions: (positions, stream.upload(batch.positions, dtype: .int32)),
-                output: rows
+                output: embedded
             )
         )
-        for (index, layer) in layers.enumerated() {
-            rows = try apply(layer, to: rows, batch.layout, batch.prefix(layer: index), on: stream)
+        let rows = try stream.throughLayers(layers.count, embedded) { (index, rows) throws(ComputeError) in
+            try apply(layers[index], to: rows, batch.layout, batch.prefix(layer: index), on: stream)
         }
         // (B, D): the last layer has kept the newest row of each sequence alone.
         try stream.normalize(rows, outputNorm, output: rows)
@@ -65,7 +65,7 @@ package final class GPT: DecoderModel {
         return rows
     }
 
-    /// (R, D) → (R, D), or → (B, D) for the last layer.
+    /// (R, D) → (R, D) in place, or → (B, D) for the last layer.
     private func apply(
         _ layer: Layer,
         to rows: Tensor,
@@ -95,7 +95,8 @@ package final class GPT: DecoderModel {
             .plain(attended),
             layer.attentionOutput,
             rows: residual.rows,
-            residual: residual
+            residual: residual,
+            into: residual
         )
         let hidden = try stream.project(
             .normalized(mixed, layer.feedForwardNorm),
@@ -103,7 +104,13 @@ package final class GPT: DecoderModel {
             rows: mixed.rows,
             activation: .geluTanh
         )
-        return try stream.project(.plain(hidden), layer.feedForwardOutput, rows: mixed.rows, residual: mixed)
+        return try stream.project(
+            .plain(hidden),
+            layer.feedForwardOutput,
+            rows: mixed.rows,
+            residual: mixed,
+            into: mixed
+        )
     }
 
     /// Hands the weights of a bundle to a device.

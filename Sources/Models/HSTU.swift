@@ -56,27 +56,27 @@ package final class HSTU: DecoderModel {
     package func encode(_ batch: SequenceBatch, on stream: any Stream) throws(ComputeError) -> Tensor {
         try batch.requireUsable(prefixReuse)
         // (R, D): x = sqrt(D) · E[item] + P[slot]
-        var rows = try stream.makeTensor(rows: batch.layout.rows, columns: configuration.width, dtype: .float32)
+        let embedded = try stream.makeTensor(rows: batch.layout.rows, columns: configuration.width, dtype: .float32)
         try stream.embed(
             EmbedOperation(
                 ids: stream.upload(batch.items, dtype: .int32),
                 table: items,
                 scale: Float(configuration.width).squareRoot(),
                 positions: (positions, stream.upload(batch.positions, dtype: .int32)),
-                output: rows
+                output: embedded
             )
         )
         let timestamps = try stream.upload(batch.timestamps, dtype: .int64)
-        for (index, layer) in layers.enumerated() {
+        let rows = try stream.throughLayers(layers.count, embedded) { (index, rows) throws(ComputeError) in
             let prefix = batch.prefix(layer: index)
-            rows = try apply(layer, to: rows, batch: batch, prefix, timestamps: timestamps, on: stream)
+            return try apply(layers[index], to: rows, batch: batch, prefix, timestamps: timestamps, on: stream)
         }
         // (B, D): the last layer has kept the newest row of each sequence alone.
         try stream.normalize(rows, configuration.queryNormalization, output: rows)
         return rows
     }
 
-    /// (R, D) → (R, D), or → (B, D) for the last layer.
+    /// (R, D) → (R, D) in place, or → (B, D) for the last layer.
     private func apply(
         _ layer: Layer,
         to rows: Tensor,

@@ -49,22 +49,22 @@ package final class Llama: DecoderModel {
         try batch.requireUsable(prefixReuse)
         let batch = configuration.attendsPadding ? batch.filled(to: window) : batch
         // (R, D)
-        var rows = try stream.makeTensor(rows: batch.layout.rows, columns: configuration.width, dtype: .float32)
+        let embedded = try stream.makeTensor(rows: batch.layout.rows, columns: configuration.width, dtype: .float32)
         try stream.embed(
             EmbedOperation(
                 ids: stream.upload(batch.items, dtype: .int32),
                 table: items,
                 scale: configuration.embeddingScale.factor(width: configuration.width),
                 positions: nil,
-                output: rows
+                output: embedded
             )
         )
         let positions = batch.positions
         let everyPosition = try stream.upload(positions, dtype: .int32)
         let newestPosition = try stream.upload(batch.layout.lastRows.map { positions[Int($0)] }, dtype: .int32)
-        for (index, layer) in layers.enumerated() {
+        let rows = try stream.throughLayers(layers.count, embedded) { (index, rows) throws(ComputeError) in
             let prefix = batch.prefix(layer: index)
-            rows = try apply(layer, to: rows, batch.layout, prefix, everyPosition, newestPosition, on: stream)
+            return try apply(layers[index], to: rows, batch.layout, prefix, everyPosition, newestPosition, on: stream)
         }
         // (B, D): the last layer has kept the newest row of each sequence alone.
         try stream.normalize(rows, outputNorm, output: rows)
@@ -74,7 +74,7 @@ package final class Llama: DecoderModel {
         return rows
     }
 
-    /// (R, D) → (R, D), or → (B, D) for the last layer.
+    /// (R, D) → (R, D) in place, or → (B, D) for the last layer.
     private func apply(
         _ layer: Layer,
         to rows: Tensor,
@@ -109,7 +109,8 @@ package final class Llama: DecoderModel {
             .plain(attended),
             layer.attentionOutput,
             rows: residual.rows,
-            residual: residual
+            residual: residual,
+            into: residual
         )
         let gateUp = try stream.project(.normalized(mixed, layer.feedForwardNorm), layer.gateUp, rows: mixed.rows)
         let width = configuration.feedForward
@@ -117,7 +118,8 @@ package final class Llama: DecoderModel {
             .swiGLU(gate: gateUp.columns(0..<width), values: gateUp.columns(width..<2 * width)),
             layer.down,
             rows: mixed.rows,
-            residual: mixed
+            residual: mixed,
+            into: mixed
         )
     }
 

@@ -3,25 +3,32 @@
 import Compute
 
 extension Stream {
-    /// `activation(input · W + bias) + residual`, (R, weights.outputs), in new working memory.
+    /// `activation(input · W + bias) + residual`, (R, weights.outputs): in `output`, which may be the residual, or in new
+    /// working memory.
     func project(
         _ input: LinearInput,
         _ weights: any LinearWeights,
         rows: Int,
         activation: Activation = .none,
-        residual: Tensor? = nil
+        residual: Tensor? = nil,
+        into output: Tensor? = nil
     ) throws(ComputeError) -> Tensor {
-        let output = try makeTensor(rows: rows, columns: weights.outputs, dtype: .float32)
+        let target: Tensor
+        if let output {
+            target = output
+        } else {
+            target = try makeTensor(rows: rows, columns: weights.outputs, dtype: .float32)
+        }
         try linear(
             LinearOperation(
                 input: input,
                 weights: weights,
                 activation: activation,
                 residual: residual,
-                output: output
+                output: target
             )
         )
-        return output
+        return target
     }
 
     /// `norm(input)`, in new working memory.
@@ -36,6 +43,22 @@ extension Stream {
         let output = try makeTensor(rows: layout.count, columns: rows.columns, dtype: .float32)
         try gatherRows(rows, rows: layout.lastRows, output: output)
         return output
+    }
+
+    /// The rows that the last of `count` layers leaves. `apply` runs the layer of a number on rows; all but the last leave their
+    /// result in the rows that they were given, and nothing else.
+    func throughLayers(
+        _ count: Int,
+        _ rows: Tensor,
+        apply: (_ layer: Int, _ rows: Tensor) throws(ComputeError) -> Tensor
+    ) throws(ComputeError) -> Tensor {
+        for layer in 0..<max(count - 1, 0) {
+            try withTemporaries { () throws(ComputeError) in
+                let result = try apply(layer, rows)
+                precondition(result.address == rows.address, "a layer leaves its result elsewhere")
+            }
+        }
+        return count > 0 ? try apply(count - 1, rows) : rows
     }
 
     /// Stores a layer's keys and values for the sequences that keep them.

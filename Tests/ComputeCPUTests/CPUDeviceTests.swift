@@ -354,6 +354,31 @@ struct CPUDeviceTests {
         }
         #expect(Set(after.dropFirst()).count == 1)
     }
+
+    @Test
+    func usesTheMemoryOfTemporariesAgain_AndKeepsWhatWasMadeBefore() throws {
+        let stream = try CPUDevice(threads: 1).makeStream()
+        try stream.begin()
+        let before = try stream.upload([1, 2, 3] as [Float], dtype: .float32)
+        var addresses: [DeviceAddress] = []
+        for _ in 0..<3 {
+            try stream.withTemporaries { () throws(ComputeError) in
+                let temporary = try stream.makeTensor(rows: 100, columns: 100, dtype: .float32)
+                try stream.zeroRows(temporary, rows: Array(0..<100))
+                addresses.append(temporary.address)
+            }
+        }
+        #expect(Set(addresses).count == 1)
+        #expect(try stream.read(before) == [1, 2, 3])
+        // Also where the body fails.
+        #expect(throws: ComputeError(.invalidArgument, "")) {
+            try stream.withTemporaries { () throws(ComputeError) in
+                addresses.append(try stream.makeTensor(rows: 1, columns: 1, dtype: .float32).address)
+                try stream.zeroRows(before, rows: [1])
+            }
+        }
+        #expect(Set(addresses).count == 1)
+    }
 }
 
 struct InstructionSetTests {

@@ -1,4 +1,4 @@
-// Norms of whole tensors, and the check of ids before they are followed.
+// Norms of whole tensors, embedding, and the check of ids before they are followed.
 
 #include "CKernels.h"
 
@@ -18,6 +18,17 @@ void gk_rows_run(const void *opaque, size_t index, size_t worker) {
     const size_t rows = job->rows - first < job->block_rows ? job->rows - first : job->block_rows;
     gk_normalize(
         job->kernels, &job->norm, rows, job->columns, job->x + first * job->x_stride, job->x_stride, NULL, 0,
+        job->output + first * job->output_stride, job->output_stride);
+}
+
+void gk_embedding_run(const void *opaque, size_t index, size_t worker) {
+    (void)worker;
+    const gk_embedding *job = opaque;
+    const size_t first = index * job->block_rows;
+    const size_t rows = job->rows - first < job->block_rows ? job->rows - first : job->block_rows;
+    job->kernels->embed(
+        rows, job->columns, job->ids + first, job->table, job->scale,
+        job->position_ids ? job->position_ids + first : NULL, job->positions,
         job->output + first * job->output_stride, job->output_stride);
 }
 

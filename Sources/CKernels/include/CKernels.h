@@ -392,6 +392,20 @@ typedef struct gk_rows {
 
 void gk_rows_run(const void *job, size_t index, size_t worker);
 
+/// Runs the embedding's kernel in tasks of `block_rows` rows; arguments as of gk_embed_fn.
+typedef struct gk_embedding {
+    const gk_kernels *kernels;
+    size_t rows, columns, block_rows;
+    const int32_t *ids;
+    const float *table;
+    float scale;
+    const int32_t *position_ids;
+    const float *positions;
+    float *output; size_t output_stride;
+} gk_embedding;
+
+void gk_embedding_run(const void *job, size_t index, size_t worker);
+
 /// Smallest and largest of `count` ids; 0 and -1 when there are none.
 void gk_id_range(const int32_t *ids, size_t count, int32_t *least, int32_t *most);
 
