@@ -26,12 +26,6 @@ test: setup lint
 	swift build --build-tests $(SWIFT_FLAGS)
 	swift test --skip-build
 
-<<<<<<< HEAD
-## bench: time the published shapes in every dtype, beside the runtimes that are installed (PYTHON says for which Python), and
-## new events on cached ones
-PYTHON ?= python3
-bench: build
-=======
 ## bench: time the engine without HTTP: the demo, new events on cached ones, and the published shapes in every dtype beside
 ## the runtimes that are installed (PYTHON=… says for which Python)
 PYTHON ?= python3
@@ -44,12 +38,7 @@ bench: build
 	    .build/release/genrec bench --bundle $(LARGE) --length 2048 $$append || exit 1; \
 	done; \
 	$(PYTHON) -c 'import numpy' 2>/dev/null || { echo "no numpy: the comparison is left out"; exit 0; }; \
->>>>>>> dtype
 	$(PYTHON) Tests/Benchmarks/peers.py .build/release/genrec
-	@test -d $(LARGE) || $(PYTHON) Tests/Benchmarks/make_bundle.py kuairand $(LARGE)
-	for append in "" "--append 1" "--append 16" "--append 128"; do \
-	    .build/release/genrec bench --bundle $(LARGE) --length 2048 $$append || exit 1; \
-	done
 
 ## check-kernels: the CPU kernels by themselves, at every level of this processor
 check-kernels:
@@ -58,7 +47,6 @@ check-kernels:
 ## check-arm: the same for AArch64, under qemu-user
 check-arm:
 	Tests/KernelChecks/run.sh
-<<<<<<< HEAD
 
 ## bench-http: HTTP and JSON alone against nginx, on one core each, in turns; wants a quiet machine
 bench-http: build
@@ -74,8 +62,6 @@ attack: build
 ## load-test: overload, mixed lengths and vanishing callers on the demo bundle, over HTTP; prints ratios, checks nothing
 load-test: build
 	Tests/Benchmarks/load-test.sh
-=======
->>>>>>> dtype
 
 ## format: rewrite the sources in the project's style
 format:
