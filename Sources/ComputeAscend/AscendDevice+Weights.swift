@@ -12,28 +12,13 @@ extension AscendDevice {
         let source = try HostFloats(matrix, rank: 2, for: "a projection")
         let isTransposed = layout == .outputMajor
         let (depth, available) = (matrix.shape[isTransposed ? 1 : 0], matrix.shape[isTransposed ? 0 : 1])
-        var taken: [Int] = []
-        for range in columns ?? [0..<available] {
-            guard range.lowerBound >= 0, range.upperBound <= available else {
-                throw ComputeError(
-                    .invalidArgument,
-                    "\(matrix.name): columns \(range) are asked for, the matrix has \(available)"
-                )
-            }
-            taken += range
-        }
-        guard !taken.isEmpty else {
-            throw ComputeError(.invalidArgument, "\(matrix.name): a projection takes no columns")
-        }
+        let ranges = columns ?? [0..<available]
+        _ = try matrix.columnCount(ranges, of: available)
+        let taken = ranges.flatMap(Array.init)
         var biasBlock: DeviceBlock?
         if let bias {
             let entries = try HostFloats(bias, rank: 1, for: "a projection's bias")
-            guard entries.count == taken.count else {
-                throw ComputeError(
-                    .invalidArgument,
-                    "\(bias.name): \(entries.count) entries for a projection to \(taken.count) columns"
-                )
-            }
+            try bias.requireEntries(forColumns: taken.count)
             biasBlock = try upload((0..<taken.count).map { entries[$0] }, named: bias.name)
         }
         let rounding = HalfRounding(dtype: description.dtype)
@@ -60,9 +45,7 @@ extension AscendDevice {
 
     package func makeTable(_ rows: HostTensor) throws(ComputeError) -> any EmbeddingTable {
         let source = try HostFloats(rows, rank: 2, for: "a table")
-        guard rows.shape[0] <= Int(Int32.max) else {
-            throw ComputeError(.invalidArgument, "\(rows.name): a table of \(rows.shape[0]) rows is too long")
-        }
+        try rows.requireAddressableRows()
         let rounding = HalfRounding(dtype: description.dtype)
         let block = try upload((0..<source.count).map { rounding.bits(source[$0]) }, named: rows.name)
         return AscendTable(
@@ -87,19 +70,7 @@ extension AscendDevice {
     ) throws(ComputeError) -> any CatalogueWeights {
         let source = try HostFloats(rows, rank: 2, for: "a catalogue")
         let (count, columns) = (rows.shape[0], rows.shape[1])
-        let words = (count + 63) / 64
-        guard count <= Int(Int32.max) - 64 else {
-            throw ComputeError(.invalidArgument, "\(rows.name): a catalogue of \(count) rows is too long")
-        }
-        guard eligible.count == words else {
-            throw ComputeError(
-                .invalidArgument,
-                "\(rows.name): \(eligible.count) words of eligible rows for \(count) rows, \(words) are needed"
-            )
-        }
-        var bits = eligible
-        if count % 64 != 0 { bits[words - 1] &= (1 << UInt64(count % 64)) - 1 }
-        bits[0] &= ~1
+        let bits = try rows.selectableRows(eligible)
         let norm = try normalization.map { (norm) throws(ComputeError) in
             try HostNorm(norm, columns: columns, device: self, in: "make catalogue")
         }

@@ -4,7 +4,7 @@ package import Compute
 
 /// For each layer the keys of all pages and then the values of all pages, each a table of rows in half precision: row
 /// `page · pageRows + r`, heads side by side. So that whole rows are gathered and scattered by number.
-final class AscendKeyValuePages: KeyValuePages, AscendWeights {
+final class AscendKeyValuePages: KeyValuePages, DeviceOwned {
     let shape: KeyValueShape
     let pageCount: Int
     let pageRows = AscendKeyValuePages.rowsOfPage
@@ -69,56 +69,7 @@ extension AscendDevice {
     }
 }
 
-/// One layer of the pages that a batch's sequences have, checked against the batch's layout and the pool.
-struct CheckedPrefix {
-    let pages: AscendKeyValuePages
-    let layer: Int
-    let sequences: [PagedSequence]
-
-    /// - Throws: `ComputeError.invalidArgument` where a row's page is missing or not in the pool, or heads do not fit.
-    init(
-        _ prefix: CachedPrefix,
-        _ layout: Jagged,
-        heads: Int,
-        keyColumns: Int,
-        valueColumns: Int,
-        of device: AscendDevice,
-        in operation: StaticString
-    ) throws(ComputeError) {
-        func refused(_ text: String) -> ComputeError { ComputeError(.invalidArgument, "\(operation): \(text)") }
-        pages = try device.own(prefix.cached.pages, as: AscendKeyValuePages.self, in: operation)
-        layer = prefix.layer
-        sequences = prefix.cached.sequences
-        let shape = pages.shape
-        guard shape.heads == heads, shape.keyColumns == keyColumns, shape.valueColumns == valueColumns else {
-            throw refused("pages of \(shape) cannot hold \(heads) heads of \(keyColumns) and \(valueColumns) columns")
-        }
-        guard layer >= 0, layer < shape.layers else {
-            throw refused("layer \(layer) of pages for \(shape.layers) layers")
-        }
-        guard sequences.count == layout.count else {
-            throw refused("pages are given for \(sequences.count) sequences, the batch has \(layout.count)")
-        }
-        var total = 0
-        for (number, sequence) in sequences.enumerated() {
-            guard sequence.rows >= 0, sequence.rows <= Int(Int32.max) else {
-                throw refused("sequence \(number) has \(sequence.rows) cached rows")
-            }
-            let own = layout.length(of: number)
-            total += sequence.rows + own
-            guard total <= Int(Int32.max) else {
-                throw refused("a batch has at most \(Int32.max) rows, cached ones included")
-            }
-            let rows = sequence.rows + (sequence.storesRows ? own : 0)
-            guard (rows + pages.pageRows - 1) / pages.pageRows <= sequence.pages.count else {
-                throw refused("sequence \(number) has \(sequence.pages.count) pages for \(rows) rows")
-            }
-            for page in sequence.pages where page < 0 || Int(page) >= pages.pageCount {
-                throw refused("sequence \(number) has page \(page) of a pool of \(pages.pageCount)")
-            }
-        }
-    }
-
+extension CheckedPrefix<AscendKeyValuePages> {
     /// The row of the pool that holds a row of a sequence.
     func poolRow(_ row: Int, of sequence: Int) -> Int32 {
         sequences[sequence].pages[row / pages.pageRows] * Int32(pages.pageRows) + Int32(row % pages.pageRows)

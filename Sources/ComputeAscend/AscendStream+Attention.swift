@@ -13,7 +13,9 @@ extension AscendStream {
     }
 
     private func run(_ attention: Attention) throws(ComputeError) {
-        let shape = try attention.checkedShape(on: device)
+        let shape = try attention.checkedShape { (pages) throws(ComputeError) in
+            try device.own(pages, as: AscendKeyValuePages.self, in: attention.name)
+        }
         var biases: (position: AscendVector, time: AscendVector?)?
         if let bias = attention.bias {
             biases = (
@@ -24,7 +26,7 @@ extension AscendStream {
             )
         }
         guard attention.layout.count > 0 else { return }
-        let planned = try planned(attention, shape.prefix)
+        let planned = try planned(attention, shape)
         try withTemporaries { () throws(ComputeError) in
             let query = try halves(of: attention.query)
             let key = try halves(of: attention.key)
@@ -67,7 +69,7 @@ extension AscendStream {
     private func attend(
         _ group: PlannedAttention.Group,
         _ attention: Attention,
-        _ shape: Attention.Shape,
+        _ shape: AttentionShape<AscendKeyValuePages>,
         _ biases: (position: AscendVector, time: AscendVector?)?,
         query: View,
         key: View,

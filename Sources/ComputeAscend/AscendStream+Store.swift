@@ -5,21 +5,8 @@ package import Compute
 extension AscendStream {
     package func store(_ operation: StoreOperation) throws(ComputeError) {
         let layout = operation.layout
-        let shape = operation.prefix.cached.pages.shape
-        let (keyWidth, tooWide) = shape.heads.multipliedReportingOverflow(by: shape.keyColumns)
-        let (valueWidth, tooLong) = shape.heads.multipliedReportingOverflow(by: shape.valueColumns)
-        guard !tooWide, !tooLong else { throw ComputeError(.invalidArgument, "store: pages of \(shape) cannot be") }
-        try operation.key.require(.float32, rows: layout.rows, columns: keyWidth, in: "store", as: "key")
-        try operation.value.require(.float32, rows: layout.rows, columns: valueWidth, in: "store", as: "value")
-        let prefix = try CheckedPrefix(
-            operation.prefix,
-            layout,
-            heads: shape.heads,
-            keyColumns: shape.keyColumns,
-            valueColumns: shape.valueColumns,
-            of: device,
-            in: "store"
-        )
+        let pages = try device.own(operation.prefix.cached.pages, as: AscendKeyValuePages.self, in: "store")
+        let prefix = try operation.checkedPrefix(pages)
         let moves = try StoredRows(prefix, layout)
         guard !moves.sources.isEmpty else { return }
         let parts = [
@@ -65,7 +52,7 @@ struct StoredRows {
     private(set) var runs: [(source: Range<Int>, target: Int)] = []
 
     /// - Throws: `ComputeError.invalidArgument` where a page is to be written twice, by one sequence or by two.
-    init(_ prefix: CheckedPrefix, _ layout: Jagged) throws(ComputeError) {
+    init(_ prefix: CheckedPrefix<AscendKeyValuePages>, _ layout: Jagged) throws(ComputeError) {
         var written: Set<Int32> = []
         let pageRows = prefix.pages.pageRows
         for (number, sequence) in prefix.sequences.enumerated() where sequence.storesRows {

@@ -192,38 +192,3 @@ package final class AscendStream: Compute.Stream {
         try context.check(status, "aclrtMemcpyAsync")
     }
 }
-
-extension Tensor {
-    /// Throws unless the tensor has the dtype and a stride that holds a row.
-    func require(_ dtype: DType, in operation: StaticString, as role: StaticString) throws(ComputeError) {
-        guard self.dtype == dtype else {
-            throw ComputeError(
-                .invalidArgument,
-                "\(operation): the \(role) is \(self.dtype.rawValue), it must be \(dtype.rawValue)"
-            )
-        }
-        guard rows >= 0, columns >= 0, rowStride >= columns else {
-            throw ComputeError(
-                .invalidArgument,
-                "\(operation): the \(role) is \(rows) × \(columns) with row stride \(rowStride), which is no tensor"
-            )
-        }
-    }
-
-    /// Throws unless the tensor is (rows, columns) of the dtype.
-    func require(
-        _ dtype: DType,
-        rows: Int,
-        columns: Int,
-        in operation: StaticString,
-        as role: StaticString
-    ) throws(ComputeError) {
-        try require(dtype, in: operation, as: role)
-        guard self.rows == rows, self.columns == columns else {
-            throw ComputeError(
-                .invalidArgument,
-                "\(operation): the \(role) is \(self.rows) × \(self.columns), it must be \(rows) × \(columns)"
-            )
-        }
-    }
-}

@@ -2,16 +2,8 @@
 
 internal import Compute
 
-/// Stands for one device; everything made by it refers to the same object.
-final class DeviceIdentity {}
-
-/// Weights of an Ascend device: of which one, so that a stream can refuse those of another.
-protocol AscendWeights: AnyObject {
-    var device: DeviceIdentity { get }
-}
-
 /// A projection: (K, N) in half precision, in FRACTAL_NZ where the chip's products prefer that, and its bias in float32.
-final class AscendLinear: LinearWeights, AscendWeights {
+final class AscendLinear: LinearWeights, DeviceOwned {
     let inputs: Int
     let outputs: Int
     let device: DeviceIdentity
@@ -33,7 +25,7 @@ final class AscendLinear: LinearWeights, AscendWeights {
 }
 
 /// A table of rows in half precision.
-final class AscendTable: EmbeddingTable, AscendWeights {
+final class AscendTable: EmbeddingTable, DeviceOwned {
     let rows: Int
     let columns: Int
     let device: DeviceIdentity
@@ -51,7 +43,7 @@ final class AscendTable: EmbeddingTable, AscendWeights {
 }
 
 /// A vector of float32, on the device and on the host.
-final class AscendVector: DeviceVector, AscendWeights {
+final class AscendVector: DeviceVector, DeviceOwned {
     let entries: [Float]
     let device: DeviceIdentity
     private let block: DeviceBlock
@@ -70,7 +62,7 @@ final class AscendVector: DeviceVector, AscendWeights {
 }
 
 /// The scored rows of a catalogue in half precision, as columns, and the bits of those that exist.
-final class AscendCatalogue: CatalogueWeights, AscendWeights {
+final class AscendCatalogue: CatalogueWeights, DeviceOwned {
     let rows: Int
     let columns: Int
     let device: DeviceIdentity
@@ -91,15 +83,12 @@ final class AscendCatalogue: CatalogueWeights, AscendWeights {
 }
 
 extension AscendDevice {
-    /// The weights as the class that this device made them, or a refusal.
-    func own<Weights: AscendWeights>(
-        _ weights: AnyObject,
-        as type: Weights.Type,
+    /// What was made, as the class that this device makes, or a refusal.
+    func own<Made: DeviceOwned>(
+        _ made: AnyObject,
+        as type: Made.Type,
         in operation: StaticString
-    ) throws(ComputeError) -> Weights {
-        guard let own = weights as? Weights, own.device === identity else {
-            throw ComputeError(.invalidArgument, "\(operation): the weights belong to another device")
-        }
-        return own
+    ) throws(ComputeError) -> Made {
+        try identity.own(made, as: type, in: operation)
     }
 }

@@ -8,33 +8,10 @@ struct HostFloats {
     private let dtype: DType
     private let base: UnsafeRawPointer
 
-    /// - Throws: `ComputeError.invalidArgument` for another rank than asked for, a type that is no floating-point one, or
-    ///   bytes that are not those of the shape.
+    /// - Throws: what `HostTensor.floats` throws.
     init(_ tensor: HostTensor, rank: Int, for use: String) throws(ComputeError) {
-        switch tensor.dtype {
-        case .float32, .float16, .bfloat16: dtype = tensor.dtype
-        case .int8, .uint8, .bool, .int32, .int64:
-            throw ComputeError(.invalidArgument, "\(tensor.name): \(use) cannot be made from \(tensor.dtype.rawValue)")
-        }
-        guard tensor.shape.count == rank else {
-            throw ComputeError(.invalidArgument, "\(tensor.name): \(use) has rank \(rank), this is \(tensor.shape)")
-        }
-        var bytes = tensor.dtype.byteCount
-        for extent in tensor.shape {
-            let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
-            guard extent > 0, !overflow else {
-                throw ComputeError(.invalidArgument, "\(tensor.name): \(use) cannot be of shape \(tensor.shape)")
-            }
-            bytes = product
-        }
-        guard bytes == tensor.bytes.count, let base = tensor.bytes.baseAddress else {
-            throw ComputeError(
-                .invalidArgument,
-                "\(tensor.name): \(tensor.bytes.count) bytes for \(tensor.shape) of \(tensor.dtype.rawValue)"
-            )
-        }
-        count = bytes / tensor.dtype.byteCount
-        self.base = base
+        (base, count) = try tensor.floats(rank: rank, for: use)
+        dtype = tensor.dtype
     }
 
     subscript(index: Int) -> Float {

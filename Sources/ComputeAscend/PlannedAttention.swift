@@ -42,7 +42,11 @@ struct PlannedAttention {
 
 extension AscendStream {
     /// The batch's plan for such an operation, made now or by an earlier layer.
-    func planned(_ attention: Attention, _ prefix: CheckedPrefix?) throws(ComputeError) -> PlannedAttention {
+    func planned(
+        _ attention: Attention,
+        _ checked: AttentionShape<AscendKeyValuePages>
+    ) throws(ComputeError) -> PlannedAttention {
+        let prefix = checked.prefix
         let layout = attention.layout
         let bias = attention.bias
         let key = PlannedAttention.Key(
@@ -65,7 +69,7 @@ extension AscendStream {
             heads: attention.heads
         )
         var groups: [PlannedAttention.Group] = []
-        for group in plan.groups { groups.append(try prepared(group, attention, prefix)) }
+        for group in plan.groups { groups.append(try prepared(group, attention, checked)) }
         let output = plan.outputRows(layout, attention.queryRows)
         let made = PlannedAttention(
             key: key,
@@ -80,14 +84,14 @@ extension AscendStream {
     private func prepared(
         _ group: AttentionPlan.Group,
         _ attention: Attention,
-        _ prefix: CheckedPrefix?
+        _ checked: AttentionShape<AscendKeyValuePages>
     ) throws(ComputeError) -> PlannedAttention.Group {
         let count = group.items.count
         let (queries, keys) = (group.querySlots, group.keySlots)
         let rows = group.queryRows(attention.layout, attention.queryRows)
         let own = group.ownRows(attention.layout)
         var pool: View?
-        if let prefix, group.cachedSlots > 0 {
+        if let prefix = checked.prefix, group.cachedSlots > 0 {
             let cached = group.poolRows(prefix.poolRow)
             pool = try input(cached, .int32, [cached.count])
         }
@@ -114,7 +118,9 @@ extension AscendStream {
                 try calls.clamp(difference, 0...2 * (length - 1), places)
             }
             made.positions = places
-            if let time = bias.time { made.buckets = try buckets(group, bias, entries: time.count, attention, prefix) }
+            if let time = bias.time {
+                made.buckets = try buckets(group, bias, entries: time.count, attention.name, checked.whole)
+            }
         }
         if let weights = attention.firstRowWeights {
             let added = group.items.flatMap { item -> [Float] in
@@ -134,13 +140,12 @@ extension AscendStream {
         _ group: AttentionPlan.Group,
         _ bias: RelativeBias,
         entries: Int,
-        _ attention: Attention,
-        _ prefix: CheckedPrefix?
+        _ operation: StaticString,
+        _ whole: Jagged
     ) throws(ComputeError) -> View {
         guard let stamps = hostValues(bias.timestamps, as: Int64.self) else {
-            throw ComputeError(.invalidArgument, "\(attention.name): the timestamps were not uploaded in this batch")
+            throw ComputeError(.invalidArgument, "\(operation): the timestamps were not uploaded in this batch")
         }
-        let whole = attention.layout.extended(by: attention.prefix?.cached)
         // Of each slot the time of its row; of a query, of the row after it. Slots without a row have the first one's.
         func times(_ positions: [Int32], after: Int, slots: Int) -> [Int64] {
             positions.enumerated().map { index, position in

@@ -16,32 +16,11 @@ extension CPUDevice {
         let depth = matrix.shape[transposed ? 1 : 0]
         let available = matrix.shape[transposed ? 0 : 1]
         let ranges = columns ?? [0..<available]
-        var taken = 0
-        for range in ranges {
-            guard range.lowerBound >= 0, range.upperBound <= available else {
-                throw ComputeError(
-                    .invalidArgument,
-                    "\(matrix.name): columns \(range) are asked for, the matrix has \(available)"
-                )
-            }
-            let (sum, overflow) = taken.addingReportingOverflow(range.count)
-            guard !overflow else {
-                throw ComputeError(.invalidArgument, "\(matrix.name): too many columns are asked for")
-            }
-            taken = sum
-        }
-        guard taken > 0 else {
-            throw ComputeError(.invalidArgument, "\(matrix.name): a projection takes no columns")
-        }
+        let taken = try matrix.columnCount(ranges, of: available)
         let biasSource: FloatSource?
         if let bias {
             biasSource = try FloatSource(bias, rank: 1, for: "a projection's bias")
-            guard bias.shape[0] == taken else {
-                throw ComputeError(
-                    .invalidArgument,
-                    "\(bias.name): \(bias.shape[0]) entries for a projection to \(taken) columns"
-                )
-            }
+            try bias.requireEntries(forColumns: taken)
         } else {
             biasSource = nil
         }
@@ -112,9 +91,7 @@ extension CPUDevice {
     /// A float32 table is read where it is: the tensor's memory must stay as it is until the table is gone.
     package func makeTable(_ rows: HostTensor) throws(ComputeError) -> any EmbeddingTable {
         let source = try FloatSource(rows, rank: 2, for: "a table")
-        guard rows.shape[0] <= Int(Int32.max) else {
-            throw ComputeError(.invalidArgument, "\(rows.name): a table of \(rows.shape[0]) rows is too long")
-        }
+        try rows.requireAddressableRows()
         let values: UnsafePointer<Float>
         var copy: WeightMemory?
         if source.isPlainFloats {
@@ -145,22 +122,10 @@ extension CPUDevice {
     ) throws(ComputeError) -> any CatalogueWeights {
         let source = try FloatSource(rows, rank: 2, for: "a catalogue")
         let (count, columns) = (rows.shape[0], rows.shape[1])
-        guard count <= Int(Int32.max) - 64 else {
-            throw ComputeError(.invalidArgument, "\(rows.name): a catalogue of \(count) rows is too long")
-        }
-        let words = (count + 63) / 64
-        guard eligible.count == words else {
-            throw ComputeError(
-                .invalidArgument,
-                "\(rows.name): \(eligible.count) words of eligible rows for \(count) rows, \(words) are needed"
-            )
-        }
-        var bits = eligible
-        if count % 64 != 0 { bits[words - 1] &= (1 << UInt64(count % 64)) - 1 }
-        bits[0] &= ~1
+        let bits = try rows.selectableRows(eligible)
 
         let block = gk_block_rows
-        let padded = words * block
+        let padded = bits.count * block
         let packedDtype = catalogueDtype
         let (floats, overflow) = padded.multipliedReportingOverflow(by: gk_packed_depth(packedDtype, columns))
         guard !overflow else { throw ComputeError(.outOfMemory, "\(rows.name) is too large to be packed") }
@@ -244,16 +209,13 @@ extension CPUDevice {
         }
     }
 
-    /// The weights as the class that this device made them, or a refusal.
-    func own<Weights: CPUWeights>(
-        _ weights: AnyObject,
-        as type: Weights.Type,
+    /// What was made, as the class that this device makes, or a refusal.
+    func own<Made: DeviceOwned>(
+        _ made: AnyObject,
+        as type: Made.Type,
         in operation: StaticString
-    ) throws(ComputeError) -> Weights {
-        guard let own = weights as? Weights, own.device === identity else {
-            throw ComputeError(.invalidArgument, "\(operation): the weights belong to another device")
-        }
-        return own
+    ) throws(ComputeError) -> Made {
+        try identity.own(made, as: type, in: operation)
     }
 }
 
@@ -266,37 +228,14 @@ private struct FloatSource {
     let byteCount: Int
 
     init(_ tensor: HostTensor, rank: Int, for use: String) throws(ComputeError) {
-        switch tensor.dtype {
-        case .float32: dtype = .float32
-        case .float16: dtype = .float16
-        case .bfloat16: dtype = .bfloat16
-        case .int8, .uint8, .bool, .int32, .int64:
-            throw ComputeError(.invalidArgument, "\(tensor.name): \(use) cannot be made from \(tensor.dtype.rawValue)")
-        }
-        guard tensor.shape.count == rank else {
-            throw ComputeError(.invalidArgument, "\(tensor.name): \(use) has rank \(rank), this is \(tensor.shape)")
-        }
-        var count = 1
-        for extent in tensor.shape {
-            let (product, overflow) = count.multipliedReportingOverflow(by: extent)
-            guard extent >= 0, !overflow else {
-                throw ComputeError(.invalidArgument, "\(tensor.name): the shape \(tensor.shape) is not possible")
-            }
-            count = product
-        }
+        (base, count) = try tensor.floats(rank: rank, for: use)
         byteCount = tensor.dtype.byteCount
-        let (bytes, overflow) = count.multipliedReportingOverflow(by: byteCount)
-        guard !overflow, bytes == tensor.bytes.count else {
-            throw ComputeError(
-                .invalidArgument,
-                "\(tensor.name): \(tensor.bytes.count) bytes for \(tensor.shape) of \(tensor.dtype.rawValue)"
-            )
-        }
-        guard count > 0, let base = tensor.bytes.baseAddress else {
-            throw ComputeError(.invalidArgument, "\(tensor.name): \(use) cannot be made from an empty tensor")
-        }
-        self.count = count
-        self.base = base
+        dtype =
+            switch tensor.dtype {
+            case .float16: .float16
+            case .bfloat16: .bfloat16
+            default: .float32
+            }
     }
 
     /// Whether the elements can be read as floats where they are.

@@ -13,7 +13,9 @@ extension CPUStream {
     }
 
     private func run(_ attention: Attention) throws(ComputeError) {
-        let shape = try attention.checkedShape(on: device)
+        let shape = try attention.checkedShape { (pages) throws(ComputeError) in
+            try own(pages, as: CPUKeyValuePages.self, in: attention.name)
+        }
         let layout = attention.layout
         guard layout.count > 0 else { return }
 
@@ -38,7 +40,7 @@ extension CPUStream {
         let sequences = try self.sequences(of: attention, shape, isBiased: positionBias != nil, cache)
         var job = gk_attention()
         job.kernels = device.kernels
-        job.weights = attention.weights
+        job.weights = attention.weights == .silu ? .hstu : .softmax
         job.sequences = UnsafePointer(sequences)
         job.count = layout.count
         job.last_only = lastOnly ? 1 : 0
@@ -106,7 +108,7 @@ extension CPUStream {
     /// The batch's sequences as the kernels take them, in the stream's memory.
     private func sequences(
         of attention: Attention,
-        _ shape: Attention.Shape,
+        _ shape: AttentionShape<CPUKeyValuePages>,
         isBiased: Bool,
         _ cache: BucketCache?
     ) throws(ComputeError) -> UnsafeMutablePointer<gk_attention_sequence> {
@@ -151,7 +153,12 @@ extension CPUStream {
 
     /// How many heads of a tile make a task. Fewer than all only where there are not enough tiles for the threads: each task
     /// makes the tile's bias anew.
-    private func headsOfTask(_ attention: Attention, _ shape: Attention.Shape, tiles: Int, lastOnly: Bool) -> Int {
+    private func headsOfTask(
+        _ attention: Attention,
+        _ shape: AttentionShape<CPUKeyValuePages>,
+        tiles: Int,
+        lastOnly: Bool
+    ) -> Int {
         // Some four tasks a thread, so that a disturbed thread leaves its share to the others.
         let wantedTasks = device.pool.threads * 4
         guard device.pool.threads > 1, tiles < wantedTasks else { return attention.heads }

@@ -6,23 +6,9 @@ package import Compute
 extension CPUStream {
     package func store(_ operation: StoreOperation) throws(ComputeError) {
         let layout = operation.layout
-        let shape = operation.prefix.cached.pages.shape
-        let (keyWidth, tooWide) = shape.heads.multipliedReportingOverflow(by: shape.keyColumns)
-        let (valueWidth, tooLong) = shape.heads.multipliedReportingOverflow(by: shape.valueColumns)
-        guard !tooWide, !tooLong else {
-            throw ComputeError(.invalidArgument, "store: pages of \(shape) cannot be")
-        }
-        try operation.key.require(.float32, rows: layout.rows, columns: keyWidth, in: "store", as: "key")
-        try operation.value.require(.float32, rows: layout.rows, columns: valueWidth, in: "store", as: "value")
-        let prefix = try CheckedPrefix(
-            operation.prefix,
-            layout,
-            heads: shape.heads,
-            keyColumns: shape.keyColumns,
-            valueColumns: shape.valueColumns,
-            of: device,
-            in: "store"
-        )
+        let pages = try own(operation.prefix.cached.pages, as: CPUKeyValuePages.self, in: "store")
+        let prefix = try operation.checkedPrefix(pages)
+        let shape = pages.shape
 
         let mark = arena.mark
         defer { arena.release(to: mark) }
@@ -55,7 +41,10 @@ extension CPUStream {
     }
 
     /// The rows that are stored, page by page. Throws where two sequences write to one page.
-    private func storedParts(_ prefix: CheckedPrefix, _ layout: Jagged) throws(ComputeError) -> [gk_page_copy] {
+    private func storedParts(
+        _ prefix: CheckedPrefix<CPUKeyValuePages>,
+        _ layout: Jagged
+    ) throws(ComputeError) -> [gk_page_copy] {
         var parts: [gk_page_copy] = []
         for (number, sequence) in prefix.sequences.enumerated() where sequence.storesRows {
             var row = Int(layout.offsets[number])

@@ -3,16 +3,8 @@
 internal import CKernels
 internal import Compute
 
-/// Weights of a CPU device: of which one, so that a stream can refuse those of another.
-protocol CPUWeights: AnyObject {
-    var device: DeviceIdentity { get }
-}
-
-/// Stands for one device; everything made by it refers to the same object.
-final class DeviceIdentity {}
-
 /// A projection: K × N in column panels, and its bias.
-final class CPULinear: LinearWeights, CPUWeights {
+final class CPULinear: LinearWeights, DeviceOwned {
     let inputs: Int
     let outputs: Int
     let device: DeviceIdentity
@@ -62,7 +54,7 @@ struct ColumnQuantization {
 }
 
 /// A table of rows, contiguous in float32: the file's own bytes, or a widened copy of them.
-final class CPUTable: EmbeddingTable, CPUWeights {
+final class CPUTable: EmbeddingTable, DeviceOwned {
     let rows: Int
     let columns: Int
     let device: DeviceIdentity
@@ -80,7 +72,7 @@ final class CPUTable: EmbeddingTable, CPUWeights {
 }
 
 /// A vector in each form that an operation reads: it is told apart only by how it is used.
-final class CPUVector: DeviceVector, CPUWeights {
+final class CPUVector: DeviceVector, DeviceOwned {
     let count: Int
     let device: DeviceIdentity
     private let memory: WeightMemory
@@ -139,7 +131,7 @@ struct AngleTable {
 }
 
 /// The scored rows of a catalogue: as columns in panels of 64, and the bits of those that exist.
-final class CPUCatalogue: CatalogueWeights, CPUWeights {
+final class CPUCatalogue: CatalogueWeights, DeviceOwned {
     let rows: Int
     let columns: Int
     let device: DeviceIdentity

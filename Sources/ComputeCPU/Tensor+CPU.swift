@@ -1,4 +1,4 @@
-// Tensors as the CPU sees them: pointers, and the checks before they are followed.
+// Tensors as the CPU sees them: pointers.
 
 internal import Compute
 
@@ -18,48 +18,15 @@ extension Tensor {
         }
         return raw.assumingMemoryBound(to: Element.self)
     }
-
-    /// Throws unless the tensor has the dtype and a stride that holds a row.
-    func require(_ dtype: DType, in operation: StaticString, as role: StaticString) throws(ComputeError) {
-        guard self.dtype == dtype else {
-            throw ComputeError(
-                .invalidArgument,
-                "\(operation): the \(role) is \(self.dtype.rawValue), it must be \(dtype.rawValue)"
-            )
-        }
-        guard rows >= 0, columns >= 0, rowStride >= columns else {
-            throw ComputeError(
-                .invalidArgument,
-                "\(operation): the \(role) is \(rows) × \(columns) with row stride \(rowStride), which is no tensor"
-            )
-        }
-    }
-
-    /// Throws unless the tensor is (rows, columns) of the dtype.
-    func require(
-        _ dtype: DType,
-        rows: Int,
-        columns: Int,
-        in operation: StaticString,
-        as role: StaticString
-    ) throws(ComputeError) {
-        try require(dtype, in: operation, as: role)
-        guard self.rows == rows, self.columns == columns else {
-            throw ComputeError(
-                .invalidArgument,
-                "\(operation): the \(role) is \(self.rows) × \(self.columns), it must be \(rows) × \(columns)"
-            )
-        }
-    }
 }
 
 extension CPUStream {
-    /// The weights as the class that this device made them, or a refusal.
-    func own<Weights: CPUWeights>(
-        _ weights: AnyObject,
-        as type: Weights.Type,
+    /// What was made, as the class that this stream's device makes, or a refusal.
+    func own<Made: DeviceOwned>(
+        _ made: AnyObject,
+        as type: Made.Type,
         in operation: StaticString
-    ) throws(ComputeError) -> Weights {
-        try device.own(weights, as: type, in: operation)
+    ) throws(ComputeError) -> Made {
+        try device.own(made, as: type, in: operation)
     }
 }

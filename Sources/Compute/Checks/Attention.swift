@@ -1,27 +1,25 @@
-// What the two kinds of attention have in common, and the checks before it is computed.
-
-internal import Compute
+// What the two kinds of attention have in common, and what every device asks of it before it computes.
 
 /// An attention operation of either kind.
-struct Attention {
-    enum Weights { case silu, softmax }
+package struct Attention {
+    package enum Weights: Sendable { case silu, softmax }
 
-    let name: StaticString
-    let weights: Weights
-    let layout: Jagged
-    let queryRows: QueryRows
-    let query: Tensor
-    let key: Tensor
-    let value: Tensor
-    let output: Tensor
-    let heads: Int
-    let keyHeads: Int
-    let scale: Float
-    let bias: RelativeBias?
-    let firstRowWeights: [Float]?
-    let prefix: CachedPrefix?
+    package let name: StaticString
+    package let weights: Weights
+    package let layout: Jagged
+    package let queryRows: QueryRows
+    package let query: Tensor
+    package let key: Tensor
+    package let value: Tensor
+    package let output: Tensor
+    package let heads: Int
+    package let keyHeads: Int
+    package let scale: Float
+    package let bias: RelativeBias?
+    package let firstRowWeights: [Float]?
+    package let prefix: CachedPrefix?
 
-    init(_ operation: HSTUAttentionOperation) {
+    package init(_ operation: HSTUAttentionOperation) {
         name = "hstu attention"
         weights = .silu
         layout = operation.layout
@@ -38,7 +36,7 @@ struct Attention {
         prefix = operation.prefix
     }
 
-    init(_ operation: SoftmaxAttentionOperation) {
+    package init(_ operation: SoftmaxAttentionOperation) {
         name = "softmax attention"
         weights = .softmax
         layout = operation.layout
@@ -55,23 +53,24 @@ struct Attention {
         prefix = operation.prefix
     }
 
-    /// Widths of a head, and the pages of its earlier rows.
-    struct Shape {
-        let queryColumns: Int
-        let valueColumns: Int
-        let prefix: CheckedPrefix?
-    }
-
     private func refused(_ text: String) -> ComputeError { ComputeError(.invalidArgument, "\(name): \(text)") }
 
-    /// Throws unless all parts fit each other, and the device made what is its own to make.
-    func checkedShape(on device: AscendDevice) throws(ComputeError) -> Shape {
+    /// What the parts agree on.
+    ///
+    /// - Parameter own: the pool of a prefix as the class of the device that made it.
+    /// - Throws: `ComputeError.invalidArgument` unless all parts fit each other, and what `own` throws.
+    package func checkedShape<Pages: KeyValuePages>(
+        own: (any KeyValuePages) throws(ComputeError) -> Pages
+    ) throws(ComputeError) -> AttentionShape<Pages> {
         guard heads > 0, keyHeads > 0, heads % keyHeads == 0 else {
             throw refused("\(heads) query heads cannot share \(keyHeads) key and value heads")
         }
         guard query.columns > 0, query.columns % heads == 0, value.columns > 0, value.columns % keyHeads == 0 else {
             throw refused(
-                "rows of \(query.columns) and \(value.columns) columns have no \(heads) and \(keyHeads) heads"
+                """
+                query rows of \(query.columns) and value rows of \(value.columns) columns cannot be split into \(heads) \
+                and \(keyHeads) heads
+                """
             )
         }
         let (queryColumns, valueColumns) = (query.columns / heads, value.columns / keyHeads)
@@ -106,20 +105,29 @@ struct Attention {
                 heads: keyHeads,
                 keyColumns: queryColumns,
                 valueColumns: valueColumns,
-                of: device,
+                pages: try own(prefix.cached.pages),
                 in: name
             )
         }
-        if let bias { try check(bias) }
-        return Shape(queryColumns: queryColumns, valueColumns: valueColumns, prefix: checkedPrefix)
+        let whole = layout.extended(by: prefix?.cached)
+        if let bias { try check(bias, whole) }
+        return AttentionShape(
+            queryColumns: queryColumns,
+            valueColumns: valueColumns,
+            prefix: checkedPrefix,
+            whole: whole
+        )
     }
 
-    private func check(_ bias: RelativeBias) throws(ComputeError) {
-        let whole = layout.extended(by: prefix?.cached)
+    /// `whole` is the layout of the sequences with their cached rows.
+    private func check(_ bias: RelativeBias, _ whole: Jagged) throws(ComputeError) {
         let (entries, overflow) = bias.maximumLength.multipliedReportingOverflow(by: 2)
         guard bias.maximumLength > 0, !overflow, bias.position.count == entries - 1 else {
             throw refused(
-                "a positional bias of \(bias.position.count) entries is none of a maximum length of \(bias.maximumLength)"
+                """
+                the positional bias has \(bias.position.count) entries, a maximum length of \(bias.maximumLength) needs \
+                twice that less one
+                """
             )
         }
         guard bias.applies.count == layout.count else {
@@ -137,9 +145,19 @@ struct Attention {
         for sequence in 0..<layout.count where bias.applies[sequence] {
             guard whole.length(of: sequence) <= bias.maximumLength else {
                 throw refused(
-                    "sequence \(sequence) has \(whole.length(of: sequence)) rows, the bias reaches \(bias.maximumLength)"
+                    "sequence \(sequence) has \(whole.length(of: sequence)) rows, the positional bias reaches \(bias.maximumLength)"
                 )
             }
         }
     }
+}
+
+/// What an attention's parts have been found to agree on.
+package struct AttentionShape<Pages: KeyValuePages> {
+    /// Widths of a head.
+    package let queryColumns: Int
+    package let valueColumns: Int
+    package let prefix: CheckedPrefix<Pages>?
+    /// Rows of each sequence, cached and own.
+    package let whole: Jagged
 }

@@ -1,0 +1,36 @@
+// What every device asks of an operation's tensors before it follows them.
+
+extension Tensor {
+    /// Throws `ComputeError.invalidArgument` unless the tensor has the dtype and a stride that holds a row.
+    package func require(_ dtype: DType, in operation: StaticString, as role: StaticString) throws(ComputeError) {
+        guard self.dtype == dtype else {
+            throw ComputeError(
+                .invalidArgument,
+                "\(operation): the \(role) is \(self.dtype.rawValue), it must be \(dtype.rawValue)"
+            )
+        }
+        guard rows >= 0, columns >= 0, rowStride >= columns else {
+            throw ComputeError(
+                .invalidArgument,
+                "\(operation): the \(role) is \(rows) × \(columns) with row stride \(rowStride), which is no tensor"
+            )
+        }
+    }
+
+    /// Throws `ComputeError.invalidArgument` unless the tensor is (rows, columns) of the dtype.
+    package func require(
+        _ dtype: DType,
+        rows: Int,
+        columns: Int,
+        in operation: StaticString,
+        as role: StaticString
+    ) throws(ComputeError) {
+        try require(dtype, in: operation, as: role)
+        guard self.rows == rows, self.columns == columns else {
+            throw ComputeError(
+                .invalidArgument,
+                "\(operation): the \(role) is \(self.rows) × \(self.columns), it must be \(rows) × \(columns)"
+            )
+        }
+    }
+}
