@@ -50,17 +50,7 @@ GK_INLINE uint16_t gk_mask_at_least(gk_f16 x, gk_f16 floor) {
     return (uint16_t)(low | high << 8);
 }
 
-/// Bits of max(1, |query - key|) as float32; the difference is taken without overflow and stays below 2^63.
-GK_INLINE gk_u16 gk_distances(const int64_t *queries, int64_t key) {
-    gk_u16 bits;
-    for (int i = 0; i < 16; i++) {
-        const int64_t q = queries[i];
-        const uint64_t d = q > key ? (uint64_t)q - (uint64_t)key : (uint64_t)key - (uint64_t)q;
-        const int64_t clamped = d > INT64_MAX ? INT64_MAX : d < 1 ? 1 : (int64_t)d;
-        bits[i] = __builtin_bit_cast(uint32_t, (float)clamped);
-    }
-    return bits;
-}
+#include "../portable/distances.h"
 
 GK_INLINE gk_u16 gk_look_up_cells(const uint32_t *cells, gk_u16 index) {
     gk_u16 x;
