@@ -90,9 +90,11 @@ package final class Engine: Sendable {
     ) throws(EngineError) -> Ticket {
         // What takes as long as the history is done before the lock is taken.
         let history = UsedHistory(request, window)
-        let hashes = PrefixHashes(history)
+        let hashes = request.userID == nil ? PrefixHashes(history) : nil
+        // Finds the few requests that are worth a comparison: with a user's name it needs no more of the history than its end.
         var hasher = Hasher()
-        hasher.combine(hashes[hashes.count])
+        hasher.combine(hashes.map { $0[$0.count] })
+        hasher.combine(request.history.last)
         hasher.combine(request.history.count)
         hasher.combine(request.count)
         hasher.combine(request.requestTime)
@@ -115,7 +117,7 @@ package final class Engine: Sendable {
             let caller = Job.Caller(request: own, itemGenerated: itemGenerated, completion: completion)
             let duplicate = state.table.duplicate(of: request, fingerprint: fingerprint)
             let job = Job(request, history: history, hashes: hashes, fingerprint: fingerprint, caller: caller)
-            let cached = state.table.cache?.reusableRows(history, owner: request.userID, hashes: job.hashes)
+            let cached = state.table.cache?.reusableRows(history, owner: request.userID, hashes: hashes)
             let demand = job.demand(window, predicted: (cached ?? 0, cached != nil))
             let admission = state.scheduler.admission(of: own, demand, joins: duplicate != nil, now: now)
             if let refusal = EngineError(refusal: admission) { return .failure(refusal) }

@@ -20,6 +20,7 @@ struct Job: Sendable {
     let history: UsedHistory
     /// What the next pass sees: with what was generated at its end.
     private(set) var seen: UsedHistory
+    /// By which the cache finds the history; nil where the caller names a user.
     let hashes: PrefixHashes?
     /// Whether what is computed may serve later requests.
     var keeps: Bool
@@ -42,13 +43,13 @@ struct Job: Sendable {
     init(
         _ request: RecommendationRequest,
         history: UsedHistory,
-        hashes: PrefixHashes,
+        hashes: PrefixHashes?,
         fingerprint: UInt64,
         caller: Caller
     ) {
         self.request = request
         self.history = history
-        self.hashes = request.userID == nil ? hashes : nil
+        self.hashes = hashes
         self.fingerprint = fingerprint
         callers = [caller]
         generation = Generation(request)

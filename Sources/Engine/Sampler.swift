@@ -26,12 +26,11 @@ package struct Sampler: Sendable {
     package static let maximumCandidates = 65_536
 
     private let sampling: Sampling
-    /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
-    private var state: UInt64
+    private var random: SplitMix64
 
     package init(_ sampling: Sampling) {
         self.sampling = sampling
-        state = sampling.seed
+        random = SplitMix64(seed: sampling.seed)
     }
 
     /// Draws from `softmax(score / temperature)`, cut to the nucleus of mass `topP` (Holtzman et al., arXiv 1904.09751):
@@ -50,19 +49,11 @@ package struct Sampler: Sendable {
             count += 1
         }
         // 53 random bits make a uniform number in [0, 1).
-        var rest = Double(next() >> 11) * 0x1p-53 * mass
+        var rest = Double(random.next() >> 11) * 0x1p-53 * mass
         for index in 0..<count {
             rest -= weights[index]
             if rest < 0 { return candidates[index] }
         }
         return candidates[count - 1]
-    }
-
-    private mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -132,13 +132,17 @@ package struct PrefixHashes: Sendable, Equatable {
     package init(_ history: UsedHistory) {
         var hashes: [UInt64] = []
         hashes.reserveCapacity(history.count + 1)
-        var hash = Self.mixed(UInt64(truncatingIfNeeded: history.start) << 1 | (history.timestamps == nil ? 0 : 1))
+        var hash = SplitMix64.mixed(
+            UInt64(truncatingIfNeeded: history.start) << 1 | (history.timestamps == nil ? 0 : 1)
+        )
         hashes.append(hash)
         for index in history.items.indices {
-            hash = Self.mixed(hash ^ UInt64(UInt32(bitPattern: history.items[index])))
-            if let timestamps = history.timestamps { hash = Self.mixed(hash ^ UInt64(bitPattern: timestamps[index])) }
+            hash = SplitMix64.mixed(hash ^ UInt64(UInt32(bitPattern: history.items[index])))
+            if let timestamps = history.timestamps {
+                hash = SplitMix64.mixed(hash ^ UInt64(bitPattern: timestamps[index]))
+            }
             if !history.actions.isEmpty, history.actions[index] != 0 {
-                hash = Self.mixed(hash ^ history.actions[index] &* 0xD6E8_FEB8_6659_FD93)
+                hash = SplitMix64.mixed(hash ^ history.actions[index] &* 0xD6E8_FEB8_6659_FD93)
             }
             hashes.append(hash)
         }
@@ -149,12 +153,4 @@ package struct PrefixHashes: Sendable, Equatable {
     package var count: Int { hashes.count - 1 }
     /// The hash of the first `length` events.
     package subscript(length: Int) -> UInt64 { hashes[length] }
-
-    /// The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): every bit of the input moves every bit of the output.
-    private static func mixed(_ value: UInt64) -> UInt64 {
-        var value = value &+ 0x9E37_79B9_7F4A_7C15
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
-    }
 }

@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test(arguments: [1, 2, 3] as [UInt64]) func losesAndSharesNoPage_AmongRandomHolders(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SplitMix64(seed: seed)
         var table = PageTable(pageCount: 40)
         var holders: [[Int32]] = []
         for _ in 0..<5_000 {

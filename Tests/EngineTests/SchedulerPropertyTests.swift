@@ -12,7 +12,7 @@ import Testing
 
     /// Arrivals that join and that do not, cancellations, expiries, histories in parts, sequences step by step.
     @Test(arguments: [1, 2, 3, 4, 5] as [UInt64]) func losesNothing_AndRunsNothingOverdue(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SplitMix64(seed: seed)
         var queue = VirtualQueue {
             $0.maxQueuedRequests = 40
             $0.maxBatchSequences = 5
@@ -131,7 +131,7 @@ import Testing
 
     /// With deadlines a hundred times what anything takes, and work for half the time, everything admitted is done in time.
     @Test(arguments: [1, 2, 3] as [UInt64]) func whatIsAdmitted_MeetsItsDeadline_WhereThePredictionHolds(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SplitMix64(seed: seed)
         var queue = VirtualQueue {
             $0.maxQueuedRequests = 500
             $0.maxBatchSequences = 4

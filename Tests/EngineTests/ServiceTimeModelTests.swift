@@ -84,7 +84,7 @@ import Testing
 
     /// Noise, shapes at random, terms that look alike: never below nothing, never beyond all reason.
     @Test(arguments: [1, 2, 3] as [UInt64]) func staysReasonable_UnderNoise(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SplitMix64(seed: seed)
         var model = ServiceTimeModel()
         for _ in 0..<2_000 {
             let shape = work(1 + Int(random.below(600)), queries: Int(random.below(9)))

@@ -1,16 +1,7 @@
-// Random numbers that can be had again.
+// Random numbers that can be had again, so that a failure can be run again.
 
-/// A small seeded generator (Steele, Lea, Flood: SplitMix64), so that a failure can be run again.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
+import Engine
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
+extension SplitMix64 {
     mutating func below(_ bound: UInt64) -> UInt64 { next() % bound }
 }

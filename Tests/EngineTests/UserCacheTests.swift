@@ -264,7 +264,7 @@ extension UserCache {
     /// Users who append, correct, shorten, ask again, are forgotten, overlap and fail, in a pool too small for them.
     @Test(arguments: [1, 2, 3, 4, 5, 6] as [UInt64])
     func neverServesWhatWasNotComputedForTheVeryHistory_InRandomTraffic(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SplitMix64(seed: seed)
         var cache = UserCache(
             pageRows: 4,
             pageCount: seed.isMultiple(of: 2) ? 40 : 400,
@@ -326,7 +326,7 @@ extension UserCache {
         #expect(cache.statistics.evictions > 0 || !seed.isMultiple(of: 2))
     }
 
-    private func change(_ history: inout UsedHistory, _ random: inout SplitMix) {
+    private func change(_ history: inout UsedHistory, _ random: inout SplitMix64) {
         switch random.below(10) {
         case 0: history.items[Int(random.below(UInt64(history.count)))] = Int32(random.below(3)) + 1
         case 1:

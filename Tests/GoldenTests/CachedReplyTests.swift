@@ -103,7 +103,7 @@ private final class Answers: Sendable {
                 engine.stop()
                 ended.wait()
             }
-            var random = Random(state: UInt64(setting.threads) + UInt64(name.utf8.count) << 8)
+            var random = SplitMix64(seed: UInt64(setting.threads) + UInt64(name.utf8.count) << 8)
             let itemCount = UInt64(bundle.catalogue.count)
             var users = (0..<8).map { number in
                 User(
@@ -160,7 +160,7 @@ private final class Answers: Sendable {
         return try device.makeKeyValuePages(shape, byteCount: 1 << 20).pageByteCount
     }
 
-    private func change(_ user: inout User, window: Int, itemCount: UInt64, _ random: inout Random) {
+    private func change(_ user: inout User, window: Int, itemCount: UInt64, _ random: inout SplitMix64) {
         switch random.below(12) {
         case 0:
             let count = user.items.count
@@ -187,7 +187,7 @@ private final class Answers: Sendable {
         }
     }
 
-    private func request(_ user: User, _ random: inout Random) -> RecommendationRequest {
+    private func request(_ user: User, _ random: inout SplitMix64) -> RecommendationRequest {
         let isSequence = random.below(4) == 0
         return RecommendationRequest(
             userID: user.name,
@@ -217,17 +217,6 @@ private final class Answers: Sendable {
     }
 }
 
-/// SplitMix64, so that a failure can be run again.
-private struct Random: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func below(_ bound: UInt64) -> UInt64 { next() % bound }
+extension SplitMix64 {
+    fileprivate mutating func below(_ bound: UInt64) -> UInt64 { next() % bound }
 }
