@@ -62,7 +62,7 @@ let package = Package(
         .target(
             name: "Service",
             dependencies: [
-                "HTTP", "Engine", "Models", "Compute", "ComputeCPU", "Telemetry", "COpenSSL",
+                "HTTP", "Engine", "Models", "Compute", "ComputeCPU", "ComputeAscend", "Telemetry", "COpenSSL",
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),

@@ -76,6 +76,17 @@ struct JobTable: Sendable {
         return job
     }
 
+    /// No job has any rows any more.
+    mutating func loseRows() {
+        for id in jobs.keys { jobs[id]?.loseRows() }
+    }
+
+    /// Gives back what a job holds of the cache, and lets it compute all its rows.
+    mutating func discard(_ id: UInt64) {
+        jobs[id]?.discard(from: &cache)
+        jobs[id]?.loseRows()
+    }
+
     mutating func release(_ id: UInt64) { jobs[id]?.release(to: &cache) }
 
     /// What was generated becomes part of what the job sees.
