@@ -126,7 +126,7 @@ final class AscendQueue {
         calls = OperatorCalls(context: context, stream: handle)
     }
 
-    deinit { _ = context.runtime.aclrtDestroyStream(handle) }
+    deinit { if context.canRelease { _ = context.runtime.aclrtDestroyStream(handle) } }
 
     /// Waits for all that was enqueued.
     func synchronize(timeout: Int32) throws(ComputeError) {
@@ -152,7 +152,7 @@ final class AscendEvent {
         self.context = context
     }
 
-    deinit { _ = context.runtime.aclrtDestroyEvent(handle) }
+    deinit { if context.canRelease { _ = context.runtime.aclrtDestroyEvent(handle) } }
 
     func record(on queue: AscendQueue) throws(ComputeError) {
         try context.check(context.runtime.aclrtRecordEvent(handle, queue.handle), "aclrtRecordEvent")

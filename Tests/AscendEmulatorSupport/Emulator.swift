@@ -98,7 +98,7 @@ package enum Emulator {
         package func release() { released() }
     }
 
-    /// Runs the body with this process's CANN being the emulator, a 910B of CANN 8.1; one body at a time, because the trace and
+    /// Runs the body with this process's CANN being the emulator, two 910B of CANN 8.1; one body at a time, because the trace and
     /// the faults are the process's.
     package static func exclusively<Result>(_ body: (Controls) throws -> Result) throws -> Result {
         lock.lock()
@@ -112,6 +112,7 @@ package enum Emulator {
 
     private static let controls: Result<Controls, Failure> = folder.flatMap { folder in
         setenv("ASCEND_HOME_PATH", folder.appendingPathComponent("8.1").path, 1)
+        setenv("ASCEND_EMULATOR_DEVICES", "2", 1)
         unsetenv("ASCEND_CUSTOM_OPP_PATH")
         let core = dlopen(folder.appendingPathComponent("libascend_emulator.so").path, RTLD_NOW)
         guard let core,

@@ -80,6 +80,10 @@ typedef enum CAscend_eventFlag : uint32_t {
     ACL_EVENT_TIME_LINE = 8,
 } CAscend_eventFlag;
 
+typedef enum aclrtLastErrLevel : int32_t {
+    ACL_RT_THREAD_LEVEL = 0,
+} aclrtLastErrLevel;
+
 typedef enum aclSysParamOpt : int32_t {
     /// 0 off, 1 on.
     ACL_OPT_DETERMINISTIC = 0,

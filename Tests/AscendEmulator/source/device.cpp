@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "calls.hpp"
+#include "faults.hpp"
 #include "functions.hpp"
 #include "handles.hpp"
 #include "profile.hpp"
@@ -86,7 +87,10 @@ static void removeContext(aclrtContext handle, std::vector<std::shared_ptr<void>
     all.contexts.erase(found);
 }
 
-static void resetDevice(Device *device) {
+/// Takes back all of the device. What is queued runs to its end, unless the reset is by force.
+static void resetDevice(Device *device, bool isForced = false) {
+    device->isAborting = isForced;
+    if (isForced) wakeHeld();
     std::vector<std::shared_ptr<void>> ended;
     {
         std::lock_guard lock(handles().mutex);
@@ -103,6 +107,7 @@ static void resetDevice(Device *device) {
     std::lock_guard lock(handles().mutex);
     device->failure = 0;
     device->failureText.clear();
+    device->isAborting = false;
 }
 
 static aclrtContext makeContext(Device *device, bool isPrimary) {
@@ -159,7 +164,7 @@ aclError aclrtResetDevice(int32_t number) {
 
 aclError aclrtResetDeviceForce(int32_t number) {
     return call("aclrtResetDeviceForce", format("%d", number), [&] {
-        resetDevice(requireDevice(number));
+        resetDevice(requireDevice(number), true);
         return ACL_SUCCESS;
     });
 }

@@ -114,10 +114,11 @@ unsigned char *Execution::bytes(const Operand &operand, size_t size) const {
 
 /// Runs the call with its whole workspace overwritten, and checks that nobody else has written to it meanwhile; a held call
 /// waits in between.
-static void runWithWorkspace(aclOpExecutor &executor, void *workspace, uint64_t number, bool isHeld) {
+static void runWithWorkspace(
+    aclOpExecutor &executor, void *workspace, uint64_t number, bool isHeld, const std::atomic<bool> &isAborted) {
     const size_t size = executor.workspace;
     const auto run = [&] {
-        if (isHeld) waitForRelease();
+        if (isHeld && !waitForRelease(isAborted)) return;
         executor.body(executor.execution);
     };
     if (size == 0) return run();
@@ -184,6 +185,7 @@ aclnnStatus launch(
         try {
             stream = requireStream(streamHandle);
         } catch (const Refusal &refusal) {
+            setLastError(refusal.code);
             throw Refusal{ACLNN_ERR_RUNTIME_ERROR, refusal.message + format(" (runtime error %d)", refusal.code)};
         }
         auto task = std::make_shared<aclOpExecutor>();
@@ -196,7 +198,7 @@ aclnnStatus launch(
         const FaultKind fault = takeLaunchFault();
         Device *device = stream->context->device;
         stream->enqueue(name, [task, workspace, number, fault, device] {
-            if (device->failure != 0) return;
+            if (device->failure != 0 || device->isAborting) return;
             switch (fault) {
             case FaultKind::none: case FaultKind::hold: break;
             case FaultKind::aicore:
@@ -204,7 +206,7 @@ aclnnStatus launch(
             case FaultKind::gone: device->isGone = true; [[fallthrough]];
             case FaultKind::lost: throw MemoryFault{ACL_ERROR_RT_LOST_HEARTBEAT, "the device is lost, as injected"};
             }
-            runWithWorkspace(*task, workspace, number, fault == FaultKind::hold);
+            runWithWorkspace(*task, workspace, number, fault == FaultKind::hold, device->isAborting);
         });
         return 0;
     });

@@ -18,6 +18,8 @@
 #ifdef FACADE_RUNTIME
 #define CASCEND_OPTIONAL_FUNCTION(result, name, parameters)
 #include "lists/runtime.inc"
+EXPORT(aclrtResetDeviceForce)
+EXPORT(aclrtGetLastError)
 #undef CASCEND_OPTIONAL_FUNCTION
 #if GENERATION == 8
 EXPORT(aclsysGetCANNVersion)

@@ -53,6 +53,11 @@ aclError aclFinalize(void) {
 
 const char *aclGetRecentErrMsg(void) { return takeRecentMessage(); }
 
+aclError aclrtGetLastError(aclrtLastErrLevel level) {
+    trace("aclrtGetLastError", "");
+    return level == ACL_RT_THREAD_LEVEL ? takeLastError() : ACL_ERROR_INVALID_PARAM;
+}
+
 const char *aclrtGetSocName(void) {
     trace("aclrtGetSocName", "");
     return handles().isInitialized && profile().devices > 0 ? profile().soc.c_str() : nullptr;

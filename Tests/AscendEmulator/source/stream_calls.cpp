@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "calls.hpp"
+#include "faults.hpp"
 #include "functions.hpp"
 #include "handles.hpp"
 #include "profile.hpp"
@@ -67,7 +68,7 @@ static void reportFailure(Stream &stream) {
 static aclError synchronize(aclrtStream handle, int32_t milliseconds) {
     if (milliseconds < -1) refuse(ACL_ERROR_RT_PARAM_INVALID, "a time-out of %d ms", milliseconds);
     auto stream = requireStream(handle, true);
-    if (!stream->wait(milliseconds)) {
+    if ((milliseconds >= 0 && takeWaitFault()) || !stream->wait(milliseconds)) {
         refuse(ACL_ERROR_RT_STREAM_SYNC_TIMEOUT, "the stream is not idle after %d ms", milliseconds);
     }
     reportFailure(*stream);
@@ -208,6 +209,9 @@ aclError aclrtSynchronizeEventWithTimeout(aclrtEvent handle, int32_t millisecond
             std::unique_lock lock(event->mutex);
             const uint64_t number = event->recorded;
             const auto isDone = [&] { return event->completed >= number; };
+            if (milliseconds >= 0 && takeWaitFault()) {
+                refuse(ACL_ERROR_RT_EVENT_SYNC_TIMEOUT, "the event has not come after %d ms, as injected", milliseconds);
+            }
             if (milliseconds < 0) event->changed.wait(lock, isDone);
             else if (!event->changed.wait_for(lock, std::chrono::milliseconds(milliseconds), isDone)) {
                 refuse(ACL_ERROR_RT_EVENT_SYNC_TIMEOUT, "the event has not come after %d ms", milliseconds);
