@@ -160,7 +160,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ProcessTests",
-            dependencies: ["genrec", "TLSTesting"],
+            dependencies: ["genrec", "TLSTesting", "AscendEmulatorSupport"],
             // Built by the tests that put them before the server.
             exclude: ["Interposers"],
             swiftSettings: swiftSettings

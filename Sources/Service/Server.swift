@@ -151,7 +151,7 @@ package final class Server: Sendable {
         }
         let dtypes = Set(descriptions.map(\.dtype.rawValue)).sorted().joined(separator: ", ")
         let architectures = Set(descriptions.map(\.architecture)).sorted().joined(separator: ", ")
-        let names = "device \(model.devices.joined(separator: ", ")), dtype \(dtypes)"
+        let names = "device \(model.devices.joined(separator: " + ")), dtype \(dtypes)"
         if settings.devices == [.cpu] {
             return "\(names), instruction set \(architectures), threads \(settings.threads)"
         }
