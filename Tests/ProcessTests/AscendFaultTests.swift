@@ -6,7 +6,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(5)), .serialized) struct AscendFaultTests {
     /// The wait that ends a batch, the launch within it and the allocation that do not succeed are counted from here.
-    private static let ready = Result { try RunningServer.countsWhenReady() }
+    private static let ready = Result { try RunningServer.counts() }
 
     private func metric(_ name: String, _ connection: TestConnection) throws -> Int? {
         let text = try connection.get("/metrics").text
@@ -146,17 +146,35 @@ import Testing
         #expect(server.stop().status == 0)
     }
 
+    /// All cases in one call, which is computed together.
+    private func batch() throws -> String {
+        let requests = try DemoCases.load().map { try AscendTests.request($0) }
+        return "{\"requests\":[\(requests.joined(separator: ","))]}"
+    }
+
+    /// Settings under which a batch starts when all cases are there, and takes them all.
+    private static let together = [
+        "GENREC_SCHEDULER_MAX_BATCH_SEQUENCES": "24", "GENREC_SCHEDULER_PREFILL_CHUNK_EVENTS": "8192",
+        "GENREC_SCHEDULER_MIN_WAIT_US": "300000", "GENREC_CACHE_BYTES": "0",
+    ]
+
+    /// So many allocations fail after those that have been made.
+    private func exhaustion(after counts: EmulatorCounts) -> [String: String] {
+        let next = counts.allocations + 1
+        let faults = (next..<next + 30).map { "oom@\($0)" }.joined(separator: ",")
+        return Self.together.merging(["ASCEND_EMULATOR_FAULTS": faults]) { $1 }
+    }
+
     @Test func withoutMemoryForABatch_ItIsComputedInParts() throws {
-        let next = try Self.ready.get().allocations + 1
-        let server = try RunningServer.ascend(environment: ["ASCEND_EMULATOR_FAULTS": "oom@\(next)"])
+        // Everything that a request alone needs is there since the warm-up.
+        let counts = try RunningServer.counts(environment: Self.together)
+        let server = try RunningServer.ascend(environment: exhaustion(after: counts))
         defer { server.stop() }
         let connection = try server.connect()
-        let cases = try DemoCases.load()
-        let requests = try cases.map { try AscendTests.request($0) }.joined(separator: ",")
-        let reply = try connection.post("/recommend/batch", "{\"requests\":[\(requests)]}")
+        let reply = try connection.post("/recommend/batch", try batch())
         let results = try #require(try reply.json()["results"] as? [[String: Any]])
         #expect(results.count == 24 && results.allSatisfy { ($0["items"] as? [Any])?.count == 10 })
-        #expect(try errors("out_of_memory", connection) == 1)
+        #expect(try errors("out_of_memory", connection) ?? 0 > 0)
         #expect(try metric("genrec_device_recoveries_total{device=\"ascend:0\"}", connection) == 0)
         try expectRightAnswer(connection, "after it")
         #expect(server.stop().status == 0)
@@ -164,24 +182,35 @@ import Testing
 
     @Test(arguments: [false, true])
     func withoutMemoryForOneRequest_ItIsRefused_OrComputedByTheFallback(hasFallback: Bool) throws {
-        let next = try Self.ready.get().allocations + 1
-        let faults = (next..<next + 8).map { "oom@\($0)" }.joined(separator: ",")
+        // A batch that has grown the working memory has it put together anew by the next one.
+        let counts = try RunningServer.counts(environment: Self.together) { connection in
+            _ = try connection.post("/recommend/batch", try batch())
+        }
         let server = try RunningServer.ascend(
-            environment: ["ASCEND_EMULATOR_FAULTS": faults, "GENREC_ENGINE_FALLBACK": hasFallback ? "cpu" : "none"]
+            environment: exhaustion(after: counts).merging(
+                ["GENREC_ENGINE_FALLBACK": hasFallback ? "cpu" : "none"]
+            ) { $1 }
         )
         defer { server.stop() }
         let connection = try server.connect()
+        #expect(try connection.post("/recommend/batch", try batch()).status == 200)
+        #expect(try errors("out_of_memory", connection) == nil)
         let example = try DemoCases.load()[7]
-        // More results than any request before it: they take memory that is not there yet.
-        let large = try AscendTests.request(example, k: 1_000)
-        let reply = try connection.recommend(large)
-        #expect(reply.status == (hasFallback ? 200 : 503), "\(reply.text)")
-        if !hasFallback { #expect((try reply.json()["detail"] as? String)?.contains("207001") == true) }
+        if hasFallback {
+            try expectRightAnswer(connection, "by the fallback")
+            #expect(try metric("genrec_fallback_batches_total{device=\"ascend:0\"}", connection) == 1)
+        } else {
+            let reply = try connection.recommend(try AscendTests.request(example))
+            #expect(reply.status == 503 && reply.headers["retry-after"] == "1")
+            let detail = try #require(try reply.json()["detail"] as? String)
+            #expect(detail.hasPrefix("the device failed: ") && detail.contains("207001"), "\(detail)")
+        }
         #expect(try errors("out_of_memory", connection) == 1)
-        #expect(
-            try metric("genrec_fallback_batches_total{device=\"ascend:0\"}", connection) == (hasFallback ? 1 : nil)
-        )
+        // The device is still there, and has memory again some time.
         #expect(try connection.get("/health/ready").status == 200)
+        #expect(
+            try eventually { try connection.recommend(try AscendTests.request(example)).status == 200 }
+        )
         try expectRightAnswer(connection, "after it")
         #expect(server.stop().status == 0)
     }

@@ -80,13 +80,17 @@ extension RunningServer {
         )
     }
 
-    /// What a server of the demo bundle has asked of the emulator when it is ready.
-    static func countsWhenReady(environment: [String: String] = [:]) throws -> EmulatorCounts {
+    /// What a server of the demo bundle has asked of the emulator when it is ready and `body` has returned.
+    static func counts(
+        environment: [String: String] = [:],
+        after body: (TestConnection) throws -> Void = { _ in }
+    ) throws -> EmulatorCounts {
         try Genrec.withTemporaryFolder { folder in
             let file = folder.appendingPathComponent("trace")
             let environment = environment.merging(["ASCEND_EMULATOR_TRACE": file.path]) { $1 }
             let server = try ascend(environment: environment)
             defer { server.stop() }
+            try body(try server.connect())
             return EmulatorCounts(trace: try String(contentsOf: file, encoding: .utf8))
         }
     }
