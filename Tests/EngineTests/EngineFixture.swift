@@ -124,7 +124,10 @@ final class Fixture: Sendable {
             $0.batches.removeAll()
             $0.cached.removeAll()
         }
-        fallbackControl.state.withLock { $0.batches.removeAll() }
+        fallbackControl.state.withLock {
+            $0.batches.removeAll()
+            $0.cached.removeAll()
+        }
         control.isGated.store(gated, ordering: .releasing)
     }
 

@@ -96,6 +96,29 @@ import Testing
         #expect(!record.phases.contains { if case .recovering = $0 { true } else { false } })
     }
 
+    @Test func whatWaitsForAFurtherPass_BeginsAnew() throws {
+        let fixture = try Fixture(gated: true, cachePages: 20, hasFallback: true) { $0.maxBatchSequences = 1 }
+        var patient = fixture.request([1, 2, 3], count: 3, user: "u")
+        patient.mode = .sequence(nil)
+        patient.priority = .low
+        try fixture.submit("patient", patient)
+        fixture.control.reachedGate.wait()
+        var urgent = fixture.request([9], user: "v")
+        urgent.priority = .high
+        try fixture.submit("urgent", urgent)
+        fixture.control.gate.signal()
+        fixture.control.reachedGate.wait()
+        // The urgent one runs; the patient one has an item, and rows that go with the device.
+        fail(fixture, attempts: 1_000)
+        fixture.release()
+        let outcomes = fixture.wait(for: 2)
+        #expect(try fixture.rows(outcomes["urgent"]) == [1, 2, 3])
+        #expect(try fixture.rows(outcomes["patient"]) == [4, 5, 6])
+        #expect(fixture.control.batches == [[[1, 2, 3]], [[9]]])
+        #expect(fixture.fallbackControl.batches == [[[9]], [[1, 2, 3, 4]], [[1, 2, 3, 4, 5]]])
+        #expect(fixture.fallbackControl.cached == [[0], [0], [0]])
+    }
+
     @Test func withAFallback_TheEngineSaysThatItIsDegraded_AndKeepsNothing() throws {
         let fixture = try Fixture(cachePages: 20, hasFallback: true)
         fail(fixture, attempts: 1_000)
@@ -111,6 +134,25 @@ import Testing
         #expect(device.name == "spare" && fixture.engine.ownDevice?.name == "stub")
         #expect(fixture.engine.prefixCache == .none(reason: "the device has failed"))
         #expect(fixture.observer.record.withLock { $0.cache.bytes } == 0)
+    }
+
+    @Test func aUserWhoIsForgottenMeanwhile_IsNotKeptAfterwards() throws {
+        let fixture = try Fixture(cachePages: 20, hasFallback: true)
+        fail(fixture, attempts: 1_000)
+        fixture.fallbackControl.isGated.store(true, ordering: .releasing)
+        try fixture.submit("a", fixture.request([1, 2, 3]))
+        fixture.fallbackControl.reachedGate.wait()
+        try fixture.submit("b", fixture.request([1, 2, 3], user: "u"))
+        #expect(fixture.engine.forget("u").inFlight == 1)
+        fixture.control.state.withLock { $0.loadFailures = 0 }
+        // The device is there again before the request is computed.
+        let due = Instant.now().advanced(by: 20_000_000)
+        while Instant.now() < due {}
+        fixture.fallbackControl.isGated.store(false, ordering: .releasing)
+        fixture.fallbackControl.gate.signal()
+        _ = fixture.wait(for: 2)
+        #expect(fixture.observer.record.withLock { $0.recoveries } == ["stub"])
+        #expect(fixture.engine.forget("u").entries == 0)
     }
 
     @Test func whatDoesNotFitTogether_IsComputedInHalves() throws {

@@ -39,14 +39,14 @@ import Testing
     /// Faults in the first batch after the start, the code that they are counted as, and that of CANN.
     private static let faults = [
         ("aicore@launch", "execution_failed", "507015"), ("late@wait", "timed_out", "507047"),
-        ("lost@launch", "device_lost", "507010"),
+        ("hold@launch", "timed_out", "50704"), ("lost@launch", "device_lost", "507010"),
     ]
 
     private func planned(_ fault: String) throws -> [String: String] {
         let ready = try Self.ready.get()
         let text = fault.replacing("launch", with: "\(ready.launches + 20)")
             .replacing("wait", with: "\(ready.waits + 1)")
-        return ["ASCEND_EMULATOR_FAULTS": text]
+        return ["ASCEND_EMULATOR_FAULTS": text, "GENREC_ENGINE_DEVICE_TIMEOUT_MS": "2000"]
     }
 
     @Test(arguments: faults)

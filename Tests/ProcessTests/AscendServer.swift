@@ -55,7 +55,8 @@ extension RunningServer {
     /// Settings under which the emulator is as quick as it can be, and a failed device is tried again soon. The pool of pages is
     /// small because the emulator goes through all of it with every operator that reads it.
     private static let quick = [
-        "ASCEND_EMULATOR_DELAY": "0", "GENREC_CACHE_BYTES": "1048576", "GENREC_ENGINE_RECOVERY_BACKOFF_MS": "20",
+        "ASCEND_EMULATOR_DELAY": "0", "ASCEND_EMULATOR_DEVICES": "1", "GENREC_CACHE_BYTES": "1048576",
+        "GENREC_ENGINE_RECOVERY_BACKOFF_MS": "20",
         "GENREC_ENGINE_RECOVERY_BACKOFF_MAX_MS": "100",
     ]
 
