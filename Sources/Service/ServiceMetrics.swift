@@ -296,6 +296,10 @@ package final class ServiceMetrics: Sendable {
     /// States whether a device computes. The families that name it are there from then on.
     func setReady(_ isReady: Bool, device: String) {
         deviceReady.with(device).set(isReady ? 1 : 0)
+        if !isReady {
+            // What it had of memory went with it.
+            for kind in ["weights", "workspace", "pages"] { deviceMemory.with(device, kind).set(0) }
+        }
         _ = deviceRecoveries.with(device)
     }
 
