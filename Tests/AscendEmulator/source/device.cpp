@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "calls.hpp"
+#include "capture.hpp"
 #include "faults.hpp"
 #include "functions.hpp"
 #include "handles.hpp"
@@ -103,6 +104,7 @@ static void resetDevice(Device *device, bool isForced = false) {
         device->uses = 0;
     }
     ended.clear();
+    forgetCaptures(device);
     Memory::releaseAll(device->number);
     std::lock_guard lock(handles().mutex);
     device->failure = 0;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "capture.hpp"
 #include "device.hpp"
 #include "faults.hpp"
 #include "functions.hpp"
@@ -193,21 +194,25 @@ aclnnStatus launch(
         task->execution = executor->execution;
         task->workspace = executor->workspace;
         task->body = executor->body;
-        static std::atomic<uint64_t> launches{0};
-        const uint64_t number = launches++;
-        const FaultKind fault = takeLaunchFault();
         Device *device = stream->context->device;
-        stream->enqueue(name, [task, workspace, number, fault, device] {
-            if (device->failure != 0 || device->isAborting) return;
-            switch (fault) {
-            case FaultKind::none: case FaultKind::hold: break;
-            case FaultKind::aicore:
-                throw MemoryFault{ACL_ERROR_RT_AICORE_EXCEPTION, "an AI core exception, as injected"};
-            case FaultKind::gone: device->isGone = true; [[fallthrough]];
-            case FaultKind::lost: throw MemoryFault{ACL_ERROR_RT_LOST_HEARTBEAT, "the device is lost, as injected"};
-            }
-            runWithWorkspace(*task, workspace, number, fault == FaultKind::hold, device->isAborting);
-        });
+        const auto make = [task, workspace, device]() -> std::function<void()> {
+            static std::atomic<uint64_t> launches{0};
+            const uint64_t number = launches++;
+            const FaultKind fault = takeLaunchFault();
+            return [task, workspace, number, fault, device] {
+                if (device->failure != 0 || device->isAborting) return;
+                switch (fault) {
+                case FaultKind::none: case FaultKind::hold: break;
+                case FaultKind::aicore:
+                    throw MemoryFault{ACL_ERROR_RT_AICORE_EXCEPTION, "an AI core exception, as injected"};
+                case FaultKind::gone: device->isGone = true; [[fallthrough]];
+                case FaultKind::lost: throw MemoryFault{ACL_ERROR_RT_LOST_HEARTBEAT, "the device is lost, as injected"};
+                }
+                runWithWorkspace(*task, workspace, number, fault == FaultKind::hold, device->isAborting);
+            };
+        };
+        if (const auto capture = captureOf(stream.get())) capture->tasks.push_back({name, make});
+        else stream->enqueue(name, make());
         return 0;
     });
 }

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "calls.hpp"
+#include "capture.hpp"
 #include "faults.hpp"
 #include "functions.hpp"
 #include "handles.hpp"
@@ -65,9 +66,18 @@ static void reportFailure(Stream &stream) {
     if (const int32_t code = stream.takeFailure(text); code != 0) refuse(code, "%s", text.c_str());
 }
 
+/// What is captured can be neither waited for nor asked, nor can the emulator order it by events.
+static void requireNotCaptured(Stream &stream) {
+    if (const auto capture = captureOf(&stream)) {
+        capture->isInvalid = true;
+        refuse(ACL_ERROR_RT_STREAM_CAPTURED, "the stream is captured");
+    }
+}
+
 static aclError synchronize(aclrtStream handle, int32_t milliseconds) {
     if (milliseconds < -1) refuse(ACL_ERROR_RT_PARAM_INVALID, "a time-out of %d ms", milliseconds);
     auto stream = requireStream(handle, true);
+    requireNotCaptured(*stream);
     if ((milliseconds >= 0 && takeWaitFault()) || !stream->wait(milliseconds)) {
         refuse(ACL_ERROR_RT_STREAM_SYNC_TIMEOUT, "the stream is not idle after %d ms", milliseconds);
     }
@@ -134,6 +144,7 @@ aclError aclrtStreamQuery(aclrtStream handle, aclrtStreamStatus *status) {
     return call("aclrtStreamQuery", format("%p", handle), [&] {
         if (status == nullptr) refuse(ACL_ERROR_INVALID_PARAM, "status is NULL");
         auto stream = requireStream(handle, true);
+        requireNotCaptured(*stream);
         *status = stream->isIdle() ? ACL_STREAM_STATUS_COMPLETE : ACL_STREAM_STATUS_NOT_READY;
         reportFailure(*stream);
         return ACL_SUCCESS;
@@ -170,6 +181,7 @@ aclError aclrtDestroyEvent(aclrtEvent event) {
 aclError aclrtRecordEvent(aclrtEvent eventHandle, aclrtStream streamHandle) {
     return call("aclrtRecordEvent", format("%p %p", eventHandle, streamHandle), [&] {
         auto stream = requireStream(streamHandle);
+        requireNotCaptured(*stream);
         auto event = requireEvent(eventHandle);
         std::lock_guard lock(event->mutex);
         event->stream = stream;
@@ -187,6 +199,7 @@ aclError aclrtRecordEvent(aclrtEvent eventHandle, aclrtStream streamHandle) {
 aclError aclrtStreamWaitEvent(aclrtStream streamHandle, aclrtEvent eventHandle) {
     return call("aclrtStreamWaitEvent", format("%p %p", streamHandle, eventHandle), [&] {
         auto stream = requireStream(streamHandle);
+        requireNotCaptured(*stream);
         auto event = requireEvent(eventHandle);
         std::lock_guard lock(event->mutex);
         // Before the first record it is a wait for nothing.
