@@ -12,8 +12,8 @@
 #endif
 
 /// How often a function was called since the last reset; a name that ends with * counts all that begin like it. Beside the
-/// functions' names: "pageable copy" (an asynchronous copy whose host memory is not pinned, so that it waits), "launch" (any
-/// operator's phase 2).
+/// functions' names: "pageable copy" (an asynchronous copy whose host memory is not pinned, so that it waits), "launch" (an
+/// operator that is enqueued to run, by its phase 2 or in a captured sequence).
 ASCEND_EMULATOR_EXPORT uint64_t AscendEmulator_calls(const char *name);
 
 /// Forgets all calls.

@@ -48,7 +48,8 @@ struct AscendDeviceTests {
             // Another batch in between, and other values in a batch of the same form.
             let other = try run(model, [39, 4, 16])
             let third = try run(model, [40, 3, 17])
-            #expect(emulator.count("launch") == 0)
+            // The same operators run, of which the host calls none.
+            #expect(emulator.count("launch") > 40 && emulator.count("aclnn*") == 0)
             #expect(emulator.count("aclmdlRIExecuteAsync") == 1)
             #expect(first.rows == second.rows && first.rows == third.rows)
             // Inputs, their event, the wait for it, the batch, the results, their event, the wait for that.

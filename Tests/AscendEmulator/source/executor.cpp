@@ -163,7 +163,6 @@ static void checkWorkspace(const aclOpExecutor &executor, void *workspace, uint6
 
 aclnnStatus launch(
     const char *name, void *workspace, uint64_t workspaceSize, aclOpExecutor *executor, aclrtStream streamHandle) {
-    trace("launch", name);
     return call(name, format("%p %llu %p", workspace, (unsigned long long)workspaceSize, streamHandle), [&]() -> aclnnStatus {
         if (executor == nullptr) refuse(ACLNN_ERR_PARAM_NULLPTR, "the executor is NULL");
         requireAlive(executor, executor->marker, aclOpExecutor::alive, "executor (an executor runs once)", name);
@@ -196,6 +195,7 @@ aclnnStatus launch(
         task->body = executor->body;
         Device *device = stream->context->device;
         const auto make = [task, workspace, device]() -> std::function<void()> {
+            trace("launch", task->name);
             static std::atomic<uint64_t> launches{0};
             const uint64_t number = launches++;
             const FaultKind fault = takeLaunchFault();
