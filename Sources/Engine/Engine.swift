@@ -125,7 +125,7 @@ package final class Engine: Sendable {
                 state.table.join(caller, duplicate)
             } else {
                 let id = state.makeID()
-                state.scheduler.enqueue(own, job: id, demand)
+                state.scheduler.enqueue(own, job: id, demand, now: now)
                 state.table.insert(job, id)
             }
             let wakes = state.isThreadAsleep

@@ -2,8 +2,6 @@
 // clock. `Engine` holds it behind its lock; tests drive it on a virtual clock. Whether a request is let in at all is in
 // Scheduler+Admission.
 
-internal import HeapModule
-
 /// The queue and its policy.
 ///
 /// What waits is jobs, and behind each job the requests that it answers: several where the same was asked more than once.
@@ -89,35 +87,46 @@ package struct Scheduler: Sendable {
     struct Job: Sendable {
         var requests: [Request]
         var demand: Demand
-        var due: UInt64
-        /// Of its valid place.
-        var number: UInt64
+        var place: DueOrder.Place
         /// Whether it has never run.
         let isFresh: Bool
+        /// What was said of its first request when that was admitted; nil where it has no deadline.
+        var promise: AdmissionMargin.Promise?
+
+        /// Of its requests'.
+        var earliestDeadline: Instant? { requests.lazy.compactMap(\.deadline).min() }
+        /// After which nobody waits for it; nil: somebody has all the time in the world.
+        var latestDeadline: Instant? {
+            requests.contains { $0.deadline == nil } ? nil : requests.lazy.compactMap(\.deadline).max()
+        }
     }
 
-    /// A place in the order; jobs that left or moved leave their places behind until they surface.
-    private struct Place: Comparable {
-        let due: UInt64
-        let number: UInt64
-        let job: UInt64
-
-        static func < (left: Place, right: Place) -> Bool { (left.due, left.number) < (right.due, right.number) }
+    /// What runs now.
+    struct Running: Sendable {
+        var work: ComputeWork
+        var since: Instant
+        /// What its jobs will have left to compute, and when that is due.
+        var rest: [(due: UInt64, demand: Demand)] = []
+        /// Of those whose last pass it is.
+        var ending: [AdmissionMargin.Promise] = []
     }
 
     let configuration: SchedulerConfiguration
     private(set) var jobs: [UInt64: Job] = [:]
     /// Jobs whose next pass is a step, and the others.
-    private var steps = Heap<Place>()
-    private var others = Heap<Place>()
+    private var steps = DueOrder()
+    private(set) var others = DueOrder()
     private var numbers: UInt64 = 0
     /// Requests of jobs that have never run.
     private(set) var queuedRequests = 0
     /// Demand of all that waits.
     private(set) var queued = Backlog()
-    /// What runs now, by the latest `run` decision, and since when; nil while the engine is idle.
-    private(set) var running: (work: ComputeWork, since: Instant)?
+    /// By the latest `run` decision; nil while the engine is idle.
+    private(set) var running: Running?
+    /// Of jobs that have run and are to come back.
+    private var promises: [UInt64: AdmissionMargin.Promise] = [:]
     var serviceTime = ServiceTimeModel()
+    var margin = AdmissionMargin()
     private var arrivals = ArrivalRate()
 
     package init(_ configuration: SchedulerConfiguration) {
@@ -137,9 +146,17 @@ package struct Scheduler: Sendable {
     // MARK: - In
 
     /// Takes a job in that `admission` has let in.
-    package mutating func enqueue(_ request: Request, job: UInt64, _ demand: Demand) {
+    package mutating func enqueue(_ request: Request, job: UInt64, _ demand: Demand, now: Instant) {
         arrivals.note(request.arrival)
-        insert(job, Job(requests: [request], demand: demand, due: due(request), number: 0, isFresh: true))
+        var promise: AdmissionMargin.Promise?
+        if request.deadline != nil {
+            let due = due(request)
+            promise = .init(from: now, nanoseconds: expectation(of: demand, behind: ahead(of: due), now: now))
+            // Whoever is overtaken was promised to be done earlier.
+            let own = serviceTime.nanoseconds(demand.total, batches: 0)
+            for place in others.behind(due) { jobs[place.job]?.promise?.nanoseconds += own }
+        }
+        insert(job, [request], demand, due: due(request), isFresh: true, promise)
     }
 
     /// Adds a request to a job that waits and has never run. False if there is no such job.
@@ -148,31 +165,46 @@ package struct Scheduler: Sendable {
         arrivals.note(request.arrival)
         jobs[id]?.requests.append(request)
         queuedRequests += 1
-        if due(request) < job.due { move(id, to: due(request)) }
+        if due(request) < job.place.due { move(id, to: due(request)) }
         return true
     }
 
     /// Takes a job back in for its next pass. It has been admitted once and is never refused.
     package mutating func readmit(_ requests: [Request], job: UInt64, _ demand: Demand) {
-        insert(
-            job,
-            Job(requests: requests, demand: demand, due: requests.map(due).min() ?? 0, number: 0, isFresh: false)
-        )
+        let promise = promises.removeValue(forKey: job)
+        insert(job, requests, demand, due: requests.map(due).min() ?? 0, isFresh: false, promise)
     }
 
-    private mutating func insert(_ id: UInt64, _ job: Job) {
-        jobs[id] = job
-        queued.add(job.demand)
-        if job.isFresh { queuedRequests += job.requests.count }
-        move(id, to: job.due)
+    private mutating func insert(
+        _ id: UInt64,
+        _ requests: [Request],
+        _ demand: Demand,
+        due: UInt64,
+        isFresh: Bool,
+        _ promise: AdmissionMargin.Promise?
+    ) {
+        let place = makePlace(id, due: due)
+        jobs[id] = Job(requests: requests, demand: demand, place: place, isFresh: isFresh, promise: promise)
+        queued.add(demand)
+        if isFresh { queuedRequests += requests.count }
+        if demand.isStep { steps.insert(place) } else { others.insert(place) }
+    }
+
+    private mutating func makePlace(_ id: UInt64, due: UInt64) -> DueOrder.Place {
+        numbers += 1
+        return DueOrder.Place(due: due, number: numbers, job: id)
     }
 
     private mutating func move(_ id: UInt64, to due: UInt64) {
-        numbers += 1
-        jobs[id]?.due = due
-        jobs[id]?.number = numbers
-        let place = Place(due: due, number: numbers, job: id)
-        if jobs[id]?.demand.isStep == true { steps.insert(place) } else { others.insert(place) }
+        guard let job = jobs[id] else { return }
+        leave(job)
+        let place = makePlace(id, due: due)
+        jobs[id]?.place = place
+        if job.demand.isStep { steps.insert(place) } else { others.insert(place) }
+    }
+
+    private mutating func leave(_ job: Job) {
+        if job.demand.isStep { steps.remove(job.place) } else { others.remove(job.place) }
     }
 
     // MARK: - Out
@@ -187,15 +219,19 @@ package struct Scheduler: Sendable {
             remove(id)
             return .nobody
         }
-        if due != job.due { move(id, to: due) }
+        if due != job.place.due { move(id, to: due) }
         return .othersWait
     }
 
     /// Takes out every request whose deadline has passed, in no particular order. It is never computed.
     package mutating func expire(now: Instant) -> [(request: UInt64, job: UInt64, remainder: Remainder)] {
-        let overdue = jobs.flatMap { id, job in
-            job.requests.filter { $0.deadline.map { $0 <= now } ?? false }.map { (id, $0.id) }
+        var overdue: [(job: UInt64, request: UInt64)] = []
+        for (id, job) in jobs {
+            for request in job.requests where request.deadline.map({ $0 <= now }) ?? false {
+                overdue.append((id, request.id))
+            }
         }
+        for (job, _) in overdue { margin.observe(jobs[job]?.promise, at: now) }
         return overdue.map { job, request in (request, job, cancel(request, job: job)) }
     }
 
@@ -205,8 +241,8 @@ package struct Scheduler: Sendable {
     package mutating func removeAll() -> [UInt64] {
         defer {
             jobs.removeAll()
-            steps = Heap()
-            others = Heap()
+            steps = DueOrder()
+            others = DueOrder()
             queuedRequests = 0
             queued = Backlog()
         }
@@ -218,16 +254,9 @@ package struct Scheduler: Sendable {
         guard let job = jobs.removeValue(forKey: id) else { return nil }
         queued.remove(job.demand)
         if job.isFresh { queuedRequests -= job.requests.count }
-        // Places of the departed are dropped when they surface; a queue that is cancelled faster than it is served must
-        // not grow without bound in the meantime.
-        if steps.count + others.count > 2 * jobs.count + 64 {
-            steps = Heap(steps.unordered.filter(isValid))
-            others = Heap(others.unordered.filter(isValid))
-        }
+        leave(job)
         return job
     }
-
-    private func isValid(_ place: Place) -> Bool { jobs[place.job]?.number == place.number }
 
     // MARK: - Next
 
@@ -236,7 +265,8 @@ package struct Scheduler: Sendable {
     /// Every sequence that has a step to take takes part, as long as there is room for another sequence; beside them what
     /// waits goes in by order, without looking for a smaller one behind one that does not fit, because a long history must
     /// not be overtaken for ever. The last one in may be cut. A batch ends for all its members at once: nobody is added who is
-    /// predicted to make one of them late.
+    /// predicted to make one of them late. Whoever is predicted to be done only after its deadline is passed over, as long as
+    /// there is anybody else: to compute it would make others late as well. It expires where it is.
     ///
     /// - Parameters:
     ///   - waitsToFill: false while draining, when there is nothing to wait for.
@@ -250,20 +280,37 @@ package struct Scheduler: Sendable {
         size: (UInt64, inout Context) -> (rows: Int, isDivisible: Bool)
     ) -> Decision {
         running = nil
+        promises.removeAll(keepingCapacity: true)
         guard !jobs.isEmpty else { return .idle }
         if waitsToFill, let start = startingTime(now: now), start > now { return .wait(until: start) }
+        var portions = batch(now: now, passingOver: true, &context, size)
+        if portions.isEmpty { portions = batch(now: now, passingOver: false, &context, size) }
+        return portions.isEmpty ? .idle : .run(portions)
+    }
 
+    private mutating func batch<Context>(
+        now: Instant,
+        passingOver: Bool,
+        _ context: inout Context,
+        _ size: (UInt64, inout Context) -> (rows: Int, isDivisible: Bool)
+    ) -> [Portion] {
         var portions: [Portion] = []
-        var work = ComputeWork()
+        var run = Running(work: ComputeWork(), since: now)
         var rows = 0
         var isOpen = true
-        // Of what will be done with this batch.
+        // When the batch must be done for the sake of those that are in it.
         var deadline: Instant?
+        // How many of each were passed over.
+        var passed = (steps: 0, others: 0)
         while portions.count < configuration.maxBatchSequences {
-            let step = surface(\.steps)
-            let other = isOpen ? surface(\.others) : nil
-            guard let place = [step, other].compactMap(\.self).min() else { break }
+            let step = passed.steps < steps.places.count ? steps.places[passed.steps] : nil
+            let other = isOpen && passed.others < others.places.count ? others.places[passed.others] : nil
+            guard let place = [step, other].compactMap(\.self).min(), let job = jobs[place.job] else { break }
             let isStep = place.job == step?.job
+            if passingOver, isHopeless(job, beside: run.work, now: now) {
+                if isStep { passed.steps += 1 } else { passed.others += 1 }
+                continue
+            }
             let (needed, isDivisible) = size(place.job, &context)
             var taken = needed
             if !isStep {
@@ -278,28 +325,40 @@ package struct Scheduler: Sendable {
                     taken = room
                 }
             }
-            guard let job = jobs[place.job] else { break }
             let share = job.demand.work.share(taken, of: needed)
-            if !isStep, let deadline, isLate(deadline, now: now, work, adding: share) {
+            if !isStep, let deadline, isLate(deadline, now: now, run.work, adding: share) {
                 isOpen = false
                 continue
             }
-            if isStep {
-                _ = steps.popMin()
-            } else {
-                _ = others.popMin()
-                rows += taken
-            }
-            _ = remove(place.job)
-            work += share
-            if taken == needed, let own = job.requests.compactMap(\.deadline).min() {
+            if !isStep { rows += taken }
+            remove(place.job)
+            run.work += share
+            if taken == needed, let own = job.earliestDeadline {
+                // Its steps come after this batch.
+                let steps = serviceTime.nanoseconds(
+                    job.demand.stepWork.times(job.demand.steps),
+                    batches: job.demand.steps
+                )
+                let own = Instant(nanoseconds: own.nanoseconds - min(own.nanoseconds, steps))
                 deadline = min(deadline ?? own, own)
+            }
+            if let rest = job.demand.rest(after: taken, of: needed) {
+                run.rest.append((place.due, rest))
+                promises[place.job] = job.promise
+            } else if let promise = job.promise {
+                run.ending.append(promise)
             }
             portions.append(Portion(job: place.job, rows: taken))
         }
-        guard !portions.isEmpty else { return .idle }
-        running = (work, now)
-        return .run(portions)
+        if !portions.isEmpty { running = run }
+        return portions
+    }
+
+    /// Whether everybody who waits for a job is predicted to have gone before it is done, should it go on beside such work.
+    private func isHopeless(_ job: Job, beside work: ComputeWork, now: Instant) -> Bool {
+        guard let deadline = job.latestDeadline else { return false }
+        let time = serviceTime.nanoseconds(work + job.demand.total, batches: 1 + job.demand.steps)
+        return now.advanced(by: time) > deadline
     }
 
     /// Whether a batch is predicted to meet a deadline, and no longer so with something added to it.
@@ -310,17 +369,12 @@ package struct Scheduler: Sendable {
 
     /// Takes note of how long a batch took.
     package mutating func finished(_ work: ComputeWork, nanoseconds: UInt64) {
-        running = nil
         serviceTime.observe(work, nanoseconds: nanoseconds)
-    }
-
-    /// The first valid place.
-    private mutating func surface(_ heap: WritableKeyPath<Scheduler, Heap<Place>>) -> Place? {
-        while let place = self[keyPath: heap].min {
-            if isValid(place) { return place }
-            _ = self[keyPath: heap].popMin()
-        }
-        return nil
+        guard let running else { return }
+        margin.forget()
+        let end = running.since.advanced(by: nanoseconds)
+        for promise in running.ending { margin.observe(promise, at: end) }
+        self.running = nil
     }
 
     /// When an idle engine should start; nil: at once.
@@ -358,13 +412,7 @@ package struct Scheduler: Sendable {
         let advantage = configuration.priorityAdvantageNanoseconds
         let patience = request.arrival.advanced(by: advantage)
         var due = min(patience, request.deadline ?? patience)
-        let level =
-            switch request.priority {
-            case .high: 0
-            case .normal: 1
-            case .low: 2
-            }
-        for _ in 0..<level { due = due.advanced(by: advantage) }
+        for _ in 0..<request.priority.level { due = due.advanced(by: advantage) }
         return due.nanoseconds
     }
 }

@@ -46,7 +46,7 @@ struct VirtualQueue {
         if let job {
             #expect(scheduler.join(request, job: job) == true)
         } else {
-            scheduler.enqueue(request, job: id, demand)
+            scheduler.enqueue(request, job: id, demand, now: at(arrival))
             demands[id] = demand
         }
         return admission
@@ -343,6 +343,10 @@ struct VirtualQueue {
         queue.learn(milliseconds: 1, fixed: 10)
         #expect(queue.admit(1, events: 10, steps: 9, deadline: 118) != .admitted)
         #expect(queue.admit(1, events: 10, steps: 9, deadline: 121) == .admitted)
+        // It would go first, and make the sequence late by what it and its batch take.
+        #expect(queue.admit(2, events: 10, deadline: 45) == .deadlineUnreachable(retryAfter: 18 * millisecond))
+        #expect(queue.scheduler.cancel(1, job: 1) == .nobody)
+        #expect(queue.admit(1, events: 10, steps: 9, deadline: 150) == .admitted)
         // Behind its first pass, not behind all ten.
         #expect(queue.admit(2, events: 10, deadline: 45) == .admitted)
     }
