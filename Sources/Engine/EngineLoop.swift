@@ -190,7 +190,7 @@ extension Engine {
                 let isRead = state.table[id]?.generation.items.isEmpty ?? true
                 state.table[id]?.isRunning = false
                 state.table[id]?.computed(through: member.pass.rows.upperBound)
-                state.table[id]?.deviceNanoseconds += shares[index]
+                state.table[id]?.spent(shares[index].all, rows: shares[index].rows)
                 state.table[id]?.decodeNanoseconds += durations.topK + (isRead ? 0 : durations.prefill)
                 state.table[id]?.prefillNanoseconds += isRead ? durations.prefill : 0
                 notices += advance(id, member.pass.asks == nil ? nil : selections[index], &state)
@@ -213,11 +213,21 @@ extension Engine {
         for notice in notices { tell(notice) }
     }
 
-    /// What a batch took, divided among its members in proportion to their predicted work.
-    private func shares(of total: UInt64, _ batch: Batch, _ model: ServiceTimeModel) -> [UInt64] {
-        let parts = batch.members.map { Double(model.nanoseconds($0.pass.work, batches: 0)) + 1 }
-        let sum = parts.reduce(0, +)
-        return parts.map { UInt64(Double(total) * $0 / sum) }
+    /// What a batch took, divided among its members in proportion to their predicted work; and what of each share is not its
+    /// selection's.
+    private func shares(
+        of total: UInt64,
+        _ batch: Batch,
+        _ model: ServiceTimeModel
+    ) -> [(all: UInt64, rows: UInt64)] {
+        let parts = batch.members.map { member in
+            var work = member.pass.work
+            let all = Double(model.nanoseconds(work, batches: 0)) + 1
+            work.queries = 0
+            return (all: all, rows: min(all, Double(model.nanoseconds(work, batches: 0)) + 1))
+        }
+        let unit = Double(total) / parts.reduce(0) { $0 + $1.all }
+        return parts.map { (UInt64(unit * $0.all), UInt64(unit * $0.rows)) }
     }
 
     /// - Parameter selection: nil: nothing was selected in the pass.
@@ -225,7 +235,7 @@ extension Engine {
         guard let job = state.table[id] else { return [] }
         guard !job.callers.isEmpty else {
             // Its callers went away while it was computed.
-            return [.inVain(nanoseconds: giveUp(id, &state).deviceNanoseconds)]
+            return [.inVain(nanoseconds: giveUp(id, &state).lostNanoseconds)]
         }
         guard let selection else {
             readmit(id, &state)
@@ -268,7 +278,7 @@ extension Engine {
             let failure = EngineError(.computationFailed, "the model's scores are not finite numbers")
             for caller in job.callers { caller.completion(.failure(failure)) }
         case .inVain(let nanoseconds):
-            observer.computedInVain(nanoseconds: nanoseconds)
+            if nanoseconds > 0 { observer.computedInVain(nanoseconds: nanoseconds) }
         }
     }
 }

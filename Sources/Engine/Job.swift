@@ -37,8 +37,11 @@ struct Job: Sendable {
     var historyCached = 0
     var prefillNanoseconds: UInt64 = 0
     var decodeNanoseconds: UInt64 = 0
-    /// Its share of the device's time.
-    var deviceNanoseconds: UInt64 = 0
+    /// Its share of the device's time, and what of that went into rows of its history that may be kept.
+    private(set) var deviceNanoseconds: UInt64 = 0
+    private(set) var storedNanoseconds: UInt64 = 0
+    /// Whether they are, now that it has given them back.
+    private var areRowsKept = false
 
     init(
         _ request: RecommendationRequest,
@@ -109,6 +112,19 @@ struct Job: Sendable {
         )
     }
 
+    /// Notes what its share of a pass took.
+    ///
+    /// - Parameter rows: of that, without a selection from the catalogue.
+    mutating func spent(_ nanoseconds: UInt64, rows: UInt64) {
+        deviceNanoseconds += nanoseconds
+        // What was generated is not kept.
+        if isDivisible, generation.items.isEmpty { storedNanoseconds += rows }
+    }
+
+    /// Device time that nobody has anything of, if its callers are gone: what its rows took is not lost while they are kept, for
+    /// the user's next request begins where they end.
+    var lostNanoseconds: UInt64 { areRowsKept ? deviceNanoseconds - storedNanoseconds : deviceNanoseconds }
+
     /// Notes that rows have been computed.
     mutating func computed(through end: Int) {
         if isDivisible { rows = end }
@@ -137,7 +153,7 @@ struct Job: Sendable {
 
     /// Gives back what it holds of the cache, with the rows that are whole.
     mutating func release(to cache: inout UserCache?) {
-        if let lease { cache?.checkIn(lease, rows: rows) }
+        if let lease, cache?.checkIn(lease, rows: rows) == true { areRowsKept = true }
         lease = nil
     }
 
