@@ -18,13 +18,15 @@ struct AdmissionMargin: Sendable, Equatable {
     /// threads do is the larger part.
     private static let shortest: UInt64 = 2_000_000
     private static let rise = 0.25
-    /// Of what is above 1, with each batch: half is left after some 2800.
-    private static let fall = 1.0 / 4_096
+    /// Of what is above 1, with each batch: half is left after some eleven thousand.
+    private static let fall = 1.0 / 16_384
     /// Worse than this is a process that was stopped.
     private static let largest = 4.0
 
     /// What to multiply a prediction by, at least 1.
-    private(set) var factor = 1.0
+    private(set) var factor: Double
+
+    init(factor: Double) { self.factor = factor }
 
     /// Takes note of when a promise was kept, or at the earliest could have been.
     mutating func observe(_ promise: Promise?, at now: Instant) {

@@ -109,7 +109,7 @@ extension Scheduler {
     /// for list scheduling says ("Bounds for certain multiprocessing anomalies", 1966): all passes before it over the places,
     /// and its own.
     func expectation(of demand: Demand, behind ahead: Backlog, now: Instant) -> UInt64 {
-        let limit = configuration.eventLimit(isDivisible: true)
+        let limit = chunkEvents
         let places = configuration.maxBatchSequences
         let sequences = ahead.sequences + ahead.laterSequences
         let waits = ahead.jobs + ahead.sequences >= places
@@ -128,6 +128,18 @@ extension Scheduler {
             .advanced(by: beside).nanoseconds
     }
 
+    /// Events that a batch may compute of histories that can be computed in parts, judging by what events take that wait.
+    var chunkEvents: Int {
+        let most = configuration.eventLimit(isDivisible: true)
+        let least = SchedulerConfiguration.shortChunkEvents
+        guard most > least, queued.work.rows > 0 else { return most }
+        var work = queued.work
+        work.queries = 0
+        let time = Double(serviceTime.nanoseconds(work, batches: 0))
+        let events = Double(SchedulerConfiguration.chunkNanoseconds) * Double(work.rows) / max(1, time)
+        return events < Double(most) ? max(least, Int(events)) : most
+    }
+
     /// Everything, steps included.
     private func time(of backlog: Backlog) -> UInt64 {
         var work = backlog.work
@@ -143,7 +155,7 @@ extension Scheduler {
 
     /// Batches that jobs take up to their selections.
     private func batches(of backlog: Backlog) -> Int {
-        let events = configuration.eventLimit(isDivisible: true)
+        let events = chunkEvents
         let sequences = configuration.maxBatchSequences
         return max((backlog.work.rows + events - 1) / events, (backlog.jobs + sequences - 1) / sequences)
     }

@@ -88,6 +88,8 @@ package struct Scheduler: Sendable {
         var requests: [Request]
         var demand: Demand
         var place: DueOrder.Place
+        /// Nil where it has no deadline.
+        var expiry: DueOrder.Place?
         /// Whether it has never run.
         let isFresh: Bool
         /// What was said of its first request when that was admitted; nil where it has no deadline.
@@ -116,6 +118,8 @@ package struct Scheduler: Sendable {
     /// Jobs whose next pass is a step, and the others.
     private var steps = DueOrder()
     private(set) var others = DueOrder()
+    /// Those with a deadline by their earliest one.
+    private var deadlines = DueOrder()
     private var numbers: UInt64 = 0
     /// Requests of jobs that have never run.
     private(set) var queuedRequests = 0
@@ -126,7 +130,8 @@ package struct Scheduler: Sendable {
     /// Of jobs that have run and are to come back.
     private var promises: [UInt64: AdmissionMargin.Promise] = [:]
     var serviceTime = ServiceTimeModel()
-    var margin = AdmissionMargin()
+    /// Until it has seen a flood it expects half as much again.
+    var margin = AdmissionMargin(factor: 1.5)
     private var arrivals = ArrivalRate()
 
     package init(_ configuration: SchedulerConfiguration) {
@@ -139,9 +144,7 @@ package struct Scheduler: Sendable {
     package var isFull: Bool { queuedRequests >= configuration.maxQueuedRequests }
 
     /// The earliest deadline of all that wait.
-    package var earliestDeadline: Instant? {
-        jobs.values.lazy.flatMap(\.requests).compactMap(\.deadline).min()
-    }
+    package var earliestDeadline: Instant? { deadlines.places.first.map { Instant(nanoseconds: $0.due) } }
 
     // MARK: - In
 
@@ -165,6 +168,7 @@ package struct Scheduler: Sendable {
         arrivals.note(request.arrival)
         jobs[id]?.requests.append(request)
         queuedRequests += 1
+        changeExpiry(id)
         if due(request) < job.place.due { move(id, to: due(request)) }
         return true
     }
@@ -185,6 +189,7 @@ package struct Scheduler: Sendable {
     ) {
         let place = makePlace(id, due: due)
         jobs[id] = Job(requests: requests, demand: demand, place: place, isFresh: isFresh, promise: promise)
+        changeExpiry(id)
         queued.add(demand)
         if isFresh { queuedRequests += requests.count }
         if demand.isStep { steps.insert(place) } else { others.insert(place) }
@@ -203,6 +208,15 @@ package struct Scheduler: Sendable {
         if job.demand.isStep { steps.insert(place) } else { others.insert(place) }
     }
 
+    /// After a change of its requests.
+    private mutating func changeExpiry(_ id: UInt64) {
+        guard let job = jobs[id], job.expiry?.due != job.earliestDeadline?.nanoseconds else { return }
+        if let old = job.expiry { deadlines.remove(old) }
+        let new = job.earliestDeadline.map { makePlace(id, due: $0.nanoseconds) }
+        jobs[id]?.expiry = new
+        if let new { deadlines.insert(new) }
+    }
+
     private mutating func leave(_ job: Job) {
         if job.demand.isStep { steps.remove(job.place) } else { others.remove(job.place) }
     }
@@ -213,6 +227,7 @@ package struct Scheduler: Sendable {
     package mutating func cancel(_ request: UInt64, job id: UInt64) -> Remainder {
         guard let index = jobs[id]?.requests.firstIndex(where: { $0.id == request }) else { return .unknown }
         jobs[id]?.requests.remove(at: index)
+        changeExpiry(id)
         guard let job = jobs[id] else { return .unknown }
         if job.isFresh { queuedRequests -= 1 }
         guard let due = job.requests.map(due).min() else {
@@ -225,14 +240,14 @@ package struct Scheduler: Sendable {
 
     /// Takes out every request whose deadline has passed, in no particular order. It is never computed.
     package mutating func expire(now: Instant) -> [(request: UInt64, job: UInt64, remainder: Remainder)] {
-        var overdue: [(job: UInt64, request: UInt64)] = []
-        for (id, job) in jobs {
+        var overdue: [(request: UInt64, job: UInt64, remainder: Remainder)] = []
+        while let place = deadlines.places.first, place.due <= now.nanoseconds, let job = jobs[place.job] {
+            margin.observe(job.promise, at: now)
             for request in job.requests where request.deadline.map({ $0 <= now }) ?? false {
-                overdue.append((id, request.id))
+                overdue.append((request.id, place.job, cancel(request.id, job: place.job)))
             }
         }
-        for (job, _) in overdue { margin.observe(jobs[job]?.promise, at: now) }
-        return overdue.map { job, request in (request, job, cancel(request, job: job)) }
+        return overdue
     }
 
     /// Takes out everything that waits.
@@ -243,6 +258,7 @@ package struct Scheduler: Sendable {
             jobs.removeAll()
             steps = DueOrder()
             others = DueOrder()
+            deadlines = DueOrder()
             queuedRequests = 0
             queued = Backlog()
         }
@@ -255,6 +271,7 @@ package struct Scheduler: Sendable {
         queued.remove(job.demand)
         if job.isFresh { queuedRequests -= job.requests.count }
         leave(job)
+        if let expiry = job.expiry { deadlines.remove(expiry) }
         return job
     }
 
@@ -294,6 +311,7 @@ package struct Scheduler: Sendable {
         _ context: inout Context,
         _ size: (UInt64, inout Context) -> (rows: Int, isDivisible: Bool)
     ) -> [Portion] {
+        let chunk = chunkEvents
         var portions: [Portion] = []
         var run = Running(work: ComputeWork(), since: now)
         var rows = 0
@@ -314,7 +332,7 @@ package struct Scheduler: Sendable {
             let (needed, isDivisible) = size(place.job, &context)
             var taken = needed
             if !isStep {
-                let limit = configuration.eventLimit(isDivisible: isDivisible)
+                let limit = isDivisible ? chunk : configuration.maxBatchEvents
                 let room = rows == 0 ? (isDivisible ? limit : max(limit, needed)) : limit - rows
                 if needed > room {
                     // A small piece is not worth a pass.
@@ -403,7 +421,7 @@ package struct Scheduler: Sendable {
 
     private var isBatchFull: Bool {
         jobs.count >= configuration.maxBatchSequences
-            || queued.work.rows >= configuration.eventLimit(isDivisible: true)
+            || queued.work.rows >= chunkEvents
     }
 
     // MARK: - Order

@@ -88,7 +88,7 @@ import Testing
     }
 
     @Test func theMargin_RisesToWhatWasSeen_AndFallsSlowly() {
-        var margin = AdmissionMargin()
+        var margin = AdmissionMargin(factor: 1)
         #expect(margin.padded(1_000) == 1_000)
         for _ in 0..<40 { margin.observe(.init(from: at(0), nanoseconds: 10 * millisecond), at: at(15)) }
         #expect((1_499...1_500).contains(margin.padded(1_000)))
@@ -96,7 +96,7 @@ import Testing
         margin.observe(.init(from: at(0), nanoseconds: 10 * millisecond), at: at(1))
         margin.observe(.init(from: at(0), nanoseconds: 1 * millisecond), at: at(100))
         #expect((1_499...1_500).contains(margin.padded(1_000)))
-        for _ in 0..<2_839 { margin.forget() }
+        for _ in 0..<11_356 { margin.forget() }
         #expect((1_245...1_255).contains(margin.padded(1_000)))
         for _ in 0..<100 { margin.observe(.init(from: at(0), nanoseconds: 10 * millisecond), at: at(100_000)) }
         #expect(margin.padded(1_000) <= 4_000)

@@ -21,6 +21,8 @@ struct VirtualQueue {
         configuration.maxWaitNanoseconds = 0
         change(&configuration)
         scheduler = Scheduler(configuration)
+        // The times that tests teach it hold.
+        scheduler.margin = AdmissionMargin(factor: 1)
     }
 
     @discardableResult
@@ -204,6 +206,19 @@ struct VirtualQueue {
         #expect(queue.portions() == [.init(job: 1, rows: 30), .init(job: 2, rows: 10)])
         queue.readmit(2, rows: 80)
         #expect(queue.portions() == [.init(job: 2, rows: 40)])
+    }
+
+    /// A batch may have as many events as take 5 ms, from 512 to `prefillChunkEvents`.
+    @Test(arguments: [(1_000, 2_048), (5_000, 1_000), (100_000, 512)] as [(UInt64, Int)])
+    func aChunk_IsAsLargeAsIsQuick(nanosecondsPerEvent: UInt64, events: Int) {
+        var queue = VirtualQueue { $0.maxBatchEvents = 8_192 }
+        for rows in [1, 100, 1_000] {
+            var work = ComputeWork()
+            work.rows = rows
+            queue.scheduler.serviceTime.calibrate(work, nanoseconds: UInt64(rows) * nanosecondsPerEvent)
+        }
+        queue.admit(1, events: 4_000, isDivisible: true)
+        #expect(queue.portions() == [.init(job: 1, rows: events)])
     }
 
     @Test func aPieceThatIsTooSmall_IsLeftForTheNextBatch() {
