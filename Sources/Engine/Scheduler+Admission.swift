@@ -28,7 +28,7 @@ extension Scheduler {
             }
         }
         guard let deadline = request.deadline else { return .admitted }
-        let due = due(request)
+        let due = due(request, demand)
         let ahead = ahead(of: due)
         let finish = finish(of: demand, behind: ahead, now: now)
         guard finish <= deadline else { return .deadlineUnreachable(retryAfter: finish.nanoseconds(since: deadline)) }

@@ -172,7 +172,7 @@ struct VirtualQueue {
         // Asking the same adds no work.
         #expect(queue.admit(2, events: 90, joining: 1) == .admitted)
         #expect(queue.admit(3, events: 10) == .admitted)
-        #expect(queue.run() == [1, 3])
+        #expect(queue.run() == [3, 1])
         #expect(queue.admit(4, events: 1_000) == .admitted)
     }
 
@@ -274,6 +274,38 @@ struct VirtualQueue {
         queue.admit(2, deadline: 90, priority: priority)
         queue.admit(3, deadline: 80, priority: priority)
         #expect([queue.run(), queue.run(), queue.run()] == [[3], [2], [1]])
+    }
+
+    /// By twice as much as it is shorter, and no more.
+    @Test(arguments: [(179, [2, 1]), (181, [1, 2])] as [(UInt64, [UInt64])])
+    func aShorterOne_GoesBeforeALongerOne_ThatCameALittleEarlier(arrival: UInt64, order: [UInt64]) {
+        var queue = VirtualQueue { $0.maxBatchSequences = 1 }
+        queue.learn()
+        queue.admit(1, events: 100)
+        queue.admit(2, events: 10, arrival: arrival)
+        #expect([queue.run(arrival), queue.run(arrival)] == order.map { [$0] })
+    }
+
+    /// Two short ones come for each that runs.
+    @Test func aLongOneDoesNotStarve_UnderAFloodOfShortOnes() {
+        var queue = VirtualQueue {
+            $0.maxQueuedRequests = 10_000
+            $0.maxQueuedNanoseconds = 0
+            $0.maxBatchSequences = 1
+        }
+        queue.learn()
+        queue.admit(1_000_000, events: 100)
+        var ran: UInt64?
+        for now in 0..<1_000 as Range<UInt64> {
+            queue.admit(2 * now, events: 1, arrival: now)
+            queue.admit(2 * now + 1, events: 1, arrival: now)
+            if queue.run(now) == [1_000_000] {
+                ran = now
+                break
+            }
+        }
+        // It counts as if it had come 198 ms later; twice as many are before it by then, one of which runs every millisecond.
+        #expect(ran.map { 390...400 ~= $0 } == true)
     }
 
     @Test func aJobIsAsUrgent_AsTheMostUrgentOfItsRequests() {
