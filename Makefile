@@ -6,8 +6,9 @@ PACKAGES    := libssl-dev zlib1g-dev
 # Sanitizers watch swift-testing's runner alone: XCTest's own start-up leaks 144 bytes, which LeakSanitizer reports. One test
 # asks for more memory than there is; the sanitizers' allocators would end the process where the system's says no.
 SANITIZE    := $(SWIFT_FLAGS) --disable-xctest
-# Where a bundle of a published shape is made, once.
+# Where a bundle of a published shape, and one of many items, are made, once.
 LARGE       := .build/kuairand
+MANY        := .build/million-items
 # Whoever is not root asks for it.
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -26,13 +27,17 @@ test: setup lint
 	swift build --build-tests $(SWIFT_FLAGS)
 	swift test --skip-build
 
-## bench: time the engine without HTTP: the demo, new events on cached ones, and the published shapes in every dtype beside
-## the runtimes that are installed (PYTHON=… says for which Python)
+## bench: time the engine without HTTP: the demo, new events on cached ones, a scan of a million items, and the published
+## shapes in every dtype beside the runtimes that are installed (PYTHON=… says for which Python)
 PYTHON ?= python3
 bench: build
 	.build/release/genrec bench --bundle Config/demo --batch 1 --length 64
 	.build/release/genrec bench --bundle Config/demo --batch 32 --length 64
 	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON): the large bundle is left out"; exit 0; }; \
+	test -d $(MANY) || $(PYTHON) Tests/Benchmarks/make_bundle.py million-items $(MANY); \
+	for dtype in f32 bf16; do \
+	    .build/release/genrec bench --bundle $(MANY) --length 1 --k 100 --dtype $$dtype --threads 1 || exit 1; \
+	done; \
 	test -d $(LARGE) || $(PYTHON) Tests/Benchmarks/make_bundle.py kuairand $(LARGE); \
 	for append in "" "--append 1" "--append 16" "--append 128"; do \
 	    .build/release/genrec bench --bundle $(LARGE) --length 2048 $$append || exit 1; \

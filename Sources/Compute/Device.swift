@@ -100,10 +100,26 @@ package protocol Device: AnyObject {
     /// but the arithmetic takes time; a measurement of some ten milliseconds. nil: not to be measured. What benchmarks
     /// compare with.
     func measurePeakRate() -> Double?
+
+    /// Reads the memory of a catalogue once, with all of the device's threads, and does nothing else. nil: not to be measured.
+    /// What benchmarks compare the scan with.
+    func measureRead(of catalogue: any CatalogueWeights) -> MemoryRead?
+}
+
+/// A read of some memory from its beginning to its end.
+package struct MemoryRead: Sendable, Equatable {
+    package var byteCount: Int
+    package var nanoseconds: UInt64
+
+    package init(byteCount: Int, nanoseconds: UInt64) {
+        self.byteCount = byteCount
+        self.nanoseconds = nanoseconds
+    }
 }
 
 extension Device {
     package func measurePeakRate() -> Double? { nil }
+    package func measureRead(of catalogue: any CatalogueWeights) -> MemoryRead? { nil }
 }
 
 /// The matrix of a projection in a device's own form. Like the other weight objects it is a final class of the device

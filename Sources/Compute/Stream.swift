@@ -27,6 +27,10 @@ package protocol Stream: AnyObject {
     /// processor's caches from layer to layer.
     func withTemporaries(_ body: () throws(ComputeError) -> Void) throws(ComputeError)
 
+    /// Bytes of working memory that operations one after another find in the processor's caches. What works on more at a time
+    /// is slower; nil: it is not.
+    var reusedMemoryBytes: Int? { get }
+
     /// Copies host values into a (1, count) tensor: through pinned staging where the device has its own memory. The
     /// host memory may be reused as soon as the call returns.
     func upload(_ values: UnsafeRawBufferPointer, dtype: DType) throws(ComputeError) -> Tensor
@@ -65,6 +69,8 @@ package protocol Stream: AnyObject {
 }
 
 extension Stream {
+    package var reusedMemoryBytes: Int? { nil }
+
     /// Keeps the memory until the next `begin()`, as a stream may.
     package func withTemporaries(_ body: () throws(ComputeError) -> Void) throws(ComputeError) { try body() }
 

@@ -34,6 +34,18 @@ package struct Tensor {
         self.rowStride = rowStride ?? columns
     }
 
+    /// The view of some rows, `(range.count, columns)`. `range` lies within `0..<rows`.
+    package func rows(_ range: Range<Int>) -> Tensor {
+        precondition(range.lowerBound >= 0 && range.upperBound <= rows, "row range outside the tensor")
+        return Tensor(
+            address: address.advanced(byBytes: range.lowerBound * rowStride * dtype.byteCount),
+            dtype: dtype,
+            rows: range.count,
+            columns: columns,
+            rowStride: rowStride
+        )
+    }
+
     /// The view of some columns of every row, `(rows, range.count)`. `range` lies within `0..<columns`.
     package func columns(_ range: Range<Int>) -> Tensor {
         precondition(range.lowerBound >= 0 && range.upperBound <= columns, "column range outside the tensor")

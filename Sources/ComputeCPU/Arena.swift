@@ -52,6 +52,16 @@ struct Arena: ~Copyable {
         used = mark.used
     }
 
+    /// Whether an address is in memory that was handed out and not taken back.
+    func holds(_ address: DeviceAddress) -> Bool {
+        (0...current).contains { index in
+            guard index < chunks.count else { return false }
+            let first = UInt(bitPattern: chunks.base(of: index))
+            let byteCount = index == current ? used : chunks.byteCount(of: index)
+            return address.bits >= first && address.bits - first < UInt(byteCount)
+        }
+    }
+
     /// Takes back everything. Several chunks become one, so that the next batch finds its memory in one piece.
     mutating func reset() {
         current = 0

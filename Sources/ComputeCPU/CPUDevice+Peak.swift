@@ -1,7 +1,8 @@
-// What the processor can do at most, measured: the ceiling that benchmarks compare with.
+// What the processor and its memory can do at most, measured: the ceilings that benchmarks compare with.
 
 internal import CKernels
 internal import CLinux
+package import Compute
 
 extension CPUDevice {
     package func measurePeakRate() -> Double? {
@@ -27,5 +28,28 @@ extension CPUDevice {
             }
         }
         return best
+    }
+
+    package func measureRead(of catalogue: any CatalogueWeights) -> MemoryRead? {
+        guard let catalogue = catalogue as? CPUCatalogue else { return nil }
+        let wordBytes = MemoryLayout<UInt64>.stride
+        let words = catalogue.items.byteCount / wordBytes
+        // As the scan divides it: some eight tasks a thread.
+        let taskWords = max(512, words / (pool.threads * 8))
+        guard words > 0 else { return nil }
+        var sums = [UInt64](repeating: 0, count: pool.threads * 8)
+        let nanoseconds = sums.withUnsafeMutableBufferPointer { sums in
+            var job = gk_reads(
+                memory: UnsafeRawPointer(catalogue.items.base).assumingMemoryBound(to: UInt64.self),
+                words: words,
+                task_words: taskWords,
+                sums: sums.baseAddress
+            )
+            let start = CLinux_monotonicNanoseconds()
+            pool.run(gk_reads_run, job: &job, count: (words + taskWords - 1) / taskWords)
+            return CLinux_monotonicNanoseconds() - start
+        }
+        withExtendedLifetime(catalogue) {}
+        return MemoryRead(byteCount: words * wordBytes, nanoseconds: nanoseconds)
     }
 }

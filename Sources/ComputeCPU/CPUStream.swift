@@ -53,9 +53,20 @@ package final class CPUStream: Compute.Stream {
 
     package func withTemporaries(_ body: () throws(ComputeError) -> Void) throws(ComputeError) {
         let mark = arena.mark
-        defer { arena.release(to: mark) }
+        defer {
+            arena.release(to: mark)
+            // Other times may come to lie where those of the buckets were.
+            if let buckets, !arena.holds(buckets.timestamps) {
+                self.buckets = nil
+                keptArena.reset()
+            }
+        }
         try body()
     }
+
+    /// What the second-level caches of the threads' cores hold, roughly: a megabyte or two each on today's servers. Measured
+    /// with one of 1 MB: up to 2.4 MB nothing is lost, with 5 MB a sixth, with 10 MB a quarter.
+    package var reusedMemoryBytes: Int? { device.pool.threads * (2 << 20) }
 
     package func upload(_ values: UnsafeRawBufferPointer, dtype: DType) throws(ComputeError) -> Tensor {
         guard values.count % dtype.byteCount == 0 else {

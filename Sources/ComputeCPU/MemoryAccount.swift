@@ -20,6 +20,7 @@ final class WeightMemory {
 
     deinit { account.memory.weightBytes -= memory.byteCount }
 
+    var byteCount: Int { memory.byteCount }
     var floats: UnsafeMutablePointer<Float> { memory.floats }
     var base: UnsafeMutableRawPointer { memory.base }
 }

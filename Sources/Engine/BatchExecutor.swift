@@ -132,7 +132,7 @@ package final class BatchExecutor {
     ) throws(ComputeError) -> (selections: [[ScoredRow]], durations: Durations) {
         let start = Instant.now()
         try stream.begin()
-        let queries = try loaded.model.encode(pack(passes), on: stream)
+        let queries = try loaded.model.encodeInParts(pack(passes), on: stream)
         let encoded = Instant.now()
         let asking = passes.indices.filter { passes[$0].asks != nil }
         let ticket = try select(asking, passes, queries)

@@ -99,6 +99,9 @@ package protocol DecoderModel: AnyObject {
     /// The newest so many events of a history are used.
     var window: Int { get }
 
+    /// How many numbers of working memory a row takes in a layer, its own and its layer's inputs and outputs.
+    var floatsOfRow: Int { get }
+
     /// Whether computed rows are worth keeping.
     var prefixReuse: PrefixReuse { get }
 

@@ -29,6 +29,11 @@ package final class GPT: DecoderModel {
 
     package var window: Int { configuration.maxSequenceLength }
 
+    package var floatsOfRow: Int {
+        // The row, query, key and value, what attention leaves, its projection.
+        6 * configuration.width + configuration.feedForward
+    }
+
     package var prefixReuse: PrefixReuse {
         .exact(
             KeyValueShape(

@@ -41,6 +41,10 @@ package final class HSTU: DecoderModel {
 
     package var window: Int { configuration.maxSequenceLength }
 
+    package var floatsOfRow: Int {
+        configuration.width + configuration.uvqkColumns + configuration.heads * configuration.linearDimension
+    }
+
     package var prefixReuse: PrefixReuse {
         .exact(
             KeyValueShape(

@@ -30,6 +30,10 @@ package final class Llama: DecoderModel {
 
     package var window: Int { configuration.maxSequenceLength }
 
+    package var floatsOfRow: Int {
+        2 * configuration.width + configuration.qkvOutputs + configuration.queryWidth + 2 * configuration.feedForward
+    }
+
     package var prefixReuse: PrefixReuse {
         guard !configuration.attendsPadding else {
             return .none(reason: "its padding takes part in attention, and every event moves all earlier ones")

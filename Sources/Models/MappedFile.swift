@@ -54,6 +54,14 @@ package final class MappedFile: @unchecked Sendable {
         try withExtendedLifetime(self) { () throws(Failure) in try body(bytes) }
     }
 
+    /// Lets go of the memory that what was read lies in; what is read again comes from the system's file cache. After the file
+    /// has been read from end to end and little of it is needed any more.
+    package func releaseMemory() {
+        guard let address = bytes.baseAddress else { return }
+        // It fails for addresses that are not mapped, and then nothing has been lost.
+        _ = madvise(UnsafeMutableRawPointer(mutating: address), bytes.count, MADV_DONTNEED)
+    }
+
     deinit {
         if let address = bytes.baseAddress {
             munmap(UnsafeMutableRawPointer(mutating: address), bytes.count)

@@ -19,6 +19,8 @@ package enum ModelRegistry {
                 throw ComputeError(.invalidArgument, error.message)
             }
         }
+        // Checked and packed, all of the file has been read; of it a device gathers embeddings at most.
+        defer { bundle.weights.releaseMemory() }
         let eligible = bundle.catalogue.presentMask
         return switch bundle.architecture {
         case .hstu(let configuration): try HSTU(configuration, loader, eligible: eligible)

@@ -33,6 +33,11 @@ package final class SASRec: DecoderModel {
 
     package var window: Int { configuration.maxSequenceLength }
 
+    package var floatsOfRow: Int {
+        // The row and its norm, query, key and value, what attention leaves, its projection.
+        7 * configuration.width + configuration.feedForward
+    }
+
     package var prefixReuse: PrefixReuse {
         guard !configuration.attendsPadding else {
             return .none(

@@ -34,6 +34,9 @@ package final class SafetensorsFile: @unchecked Sendable {
     /// Aligned copies of tensors that lie unaligned in the file, by index. A bundle that we wrote has none.
     private let copies: [Int: UnsafeMutableRawBufferPointer]
 
+    /// Lets go of the memory that was read through the mapping; tensors stay valid, and are read from the file again.
+    package func releaseMemory() { file.releaseMemory() }
+
     /// Maps a file and checks its header.
     ///
     /// - Throws: `BundleError` with the path and the tensor's name.

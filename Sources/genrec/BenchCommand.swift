@@ -17,6 +17,8 @@ struct BenchCommand: AsyncParsableCommand {
     var length: Int?
     @Option(help: "Compute only so many new events of each history; the others are cached.")
     var append: Int?
+    @Option(help: "Items selected for each history.")
+    var k = 10
     @Option(help: "How long to measure, in seconds.")
     var seconds = 3.0
     @OptionGroup var compute: ComputeOptions
@@ -27,6 +29,7 @@ struct BenchCommand: AsyncParsableCommand {
         guard 1...4_096 ~= batch else { throw ValidationError("--batch must be from 1 to 4096") }
         guard seconds > 0, seconds <= 3_600 else { throw ValidationError("--seconds must be above 0 and at most 3600") }
         if let length, length < 1 { throw ValidationError("--length must be at least 1") }
+        guard 1...100_000 ~= k else { throw ValidationError("--k must be from 1 to 100000") }
         if let append, append < 1 { throw ValidationError("--append must be at least 1") }
         if let append, let length, append >= length { throw ValidationError("--append must be less than --length") }
     }
@@ -34,7 +37,7 @@ struct BenchCommand: AsyncParsableCommand {
     func run() async throws {
         do {
             let session = try OfflineSession(bundlePath: bundle, compute: compute.settings)
-            let report = try session.bench(batch: batch, length: length, append: append, seconds: seconds)
+            let report = try session.bench(batch: batch, length: length, append: append, count: k, seconds: seconds)
             Console.result((json ? report.json : report.table) + "\n")
         } catch {
             throw fail(String(describing: error))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Attacks on a server of its own, and a second client's latency beside them: crowd.py with ten thousand connections, then
-# slowhttptest's slow headers, slow body and slow reading. Needs slowhttptest, python3 and cc, and a release build.
+# slowhttptest's slow headers, slow body and slow reading. Needs slowhttptest, python3 and curl, and a release build.
 #
 #   Tests/Benchmarks/attacks.sh [CONNECTIONS]
 set -euo pipefail
@@ -10,8 +10,6 @@ binary=${GENREC:-.build/release/genrec}
 folder=$(mktemp -d)
 trap 'kill ${server:-} ${attack:-} 2>/dev/null || true; rm -rf "$folder"' EXIT
 
-printf '{"history":{"items":["unknown-1","unknown-2"]},"k":10}' > "$folder/body.json"
-cc -O2 -o "$folder/rate" Tests/Benchmarks/rate.c
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 # The crowd is to stay for the length of a measurement; slowhttptest meets the time-outs as they are by default.
 start() {
@@ -23,12 +21,12 @@ start() {
 }
 # Median and p99 of a second client for so many seconds, microseconds.
 measure() {
-    read -r _ p50 _ p99 _ wrong < <("$folder/rate" "$port" "$folder/body.json" 200 4 "$1")
-    [ "$wrong" = 0 ] || { echo "$wrong replies were not 200" >&2; exit 1; }
+    read -r p50 _ p99 _ wrong < <(python3 Tests/Benchmarks/latency.py "$binary" "$port" 200 4 "$1")
+    [ "$wrong" = 0 ] || { echo "$wrong requests did not end with 200" >&2; exit 1; }
 }
 
 start env GENREC_HTTP_FIRST_BYTE_TIMEOUT_MS=120000 GENREC_HTTP_HEADER_TIMEOUT_MS=120000
-python3 Tests/Benchmarks/crowd.py "$port" "$server" "$folder/rate" "$folder/body.json" "$connections"
+python3 Tests/Benchmarks/crowd.py "$binary" "$port" "$server" "$connections"
 kill "$server"; wait "$server" || true
 
 start env

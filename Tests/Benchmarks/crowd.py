@@ -3,7 +3,7 @@
 latency is before, meanwhile and after, and what the server's descriptors and memory are once half of the crowd has vanished in the
 middle of a request and the rest has closed.
 
-    crowd.py PORT PID RATE-PROGRAM BODY-FILE [CONNECTIONS]
+    crowd.py GENREC PORT PID [CONNECTIONS]
 
 Exit status 1 if descriptors or memory stay behind, or if replies of the second client are not 200.
 """
@@ -13,14 +13,15 @@ import resource
 import select
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
 
-port, pid, rate, body = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
-count = int(sys.argv[5]) if len(sys.argv) > 5 else 10_000
-content = open(body, "rb").read()
+from latency import latency
+
+genrec, port, pid = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+count = int(sys.argv[4]) if len(sys.argv) > 4 else 10_000
+content = b'{"history":{"items":["unknown-1","unknown-2"]},"k":10}'
 request = (
     b"POST /recommend HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(content)
 ) + content
@@ -36,12 +37,10 @@ def memory():
             return int(line.split()[1])
 
 
-def latency(label):
-    done, p50, p90, p99, maximum, wrong = subprocess.run(
-        [rate, str(port), body, "200", "4", "5"], check=True, capture_output=True, text=True
-    ).stdout.split()
+def measure(label):
+    (p50, _, p99, maximum), wrong = latency(genrec, port, 200, 4, 5)
     print(f"{label:44} p50 {p50:>7} us  p99 {p99:>7} us  max {maximum:>7} us")
-    return float(p99), int(wrong)
+    return p99, wrong
 
 
 def connect():
@@ -67,7 +66,7 @@ if hard < count + 100:
     print(f"only {hard} descriptors may be open: {count} connections")
 
 faults = 0
-alone, wrong = latency("alone")
+alone, wrong = measure("alone")
 faults += wrong
 base = descriptors()
 
@@ -99,7 +98,7 @@ def first_octets():
 first_octets()
 thread = threading.Thread(target=drip)
 thread.start()
-crowded, wrong = latency(f"beside {count - len(drippers)} idle and {len(drippers)} dripping")
+crowded, wrong = measure(f"beside {count - len(drippers)} idle and {len(drippers)} dripping")
 faults += wrong
 stop.set()
 thread.join()
@@ -128,7 +127,7 @@ for wave in range(3):
 if memory() > after_first * 1.2 + 8_192:
     print(f"memory grew from {after_first} to {memory()} KiB")
     faults += 1
-after, wrong = latency("afterwards")
+after, wrong = measure("afterwards")
 faults += wrong
 print(f"p99 beside the crowd is {crowded / alone:.2f} of p99 alone")
 sys.exit(1 if faults else 0)

@@ -5,7 +5,7 @@
 #
 #   Tests/Benchmarks/http.sh [ROUNDS] [SECONDS]      default 9 rounds of 2 seconds
 #
-# Needs wrk, nginx and cc (make bench-http installs the first two), a release build, and a quiet machine.
+# Needs wrk, nginx and curl (make bench-http installs them), python3, a release build, and a quiet machine.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=${1:-9}
@@ -38,7 +38,6 @@ done = function(summary, latency)
         summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
 end
 LUA
-cc -O2 -o "$folder/rate" Tests/Benchmarks/rate.c
 
 genrec_port=$(port)
 taskset -c "$server_core" "$binary" serve --listen "127.0.0.1:$genrec_port" >"$folder/genrec.log" 2>&1 &
@@ -100,9 +99,9 @@ for target in "nginx $nginx_port" "genrec $genrec_port"; do
     read -r name target_port <<< "$target"
     for load in "idle:100:1" "half load:$half:64"; do
         IFS=: read -r label rate connections <<< "$load"
-        read -r _ p50 p90 p99 max wrong < <(taskset -c "$client_core" "$folder/rate" "$target_port" "$folder/body.json" \
-            "$rate" "$connections" 5)
-        [ "$wrong" = 0 ] || echo "$wrong replies were not 200" >&2
+        read -r p50 p90 p99 max wrong < <(taskset -c "$client_core" python3 Tests/Benchmarks/latency.py "$binary" \
+            "$target_port" "$rate" "$connections" 5)
+        [ "$wrong" = 0 ] || echo "$wrong requests did not end with 200" >&2
         printf '%-34s %9s %9s %9s %9s\n' "$name, $label ($rate/s)" "$p50" "$p90" "$p99" "$max"
     done
 done

@@ -235,7 +235,7 @@ def row(name, least, median, reference, share=None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("genrec")
-    parser.add_argument("--shapes", default=",".join(SHAPES))
+    parser.add_argument("--shapes", default="ml-1m-large,ml-20m-large,kuairand")
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()

@@ -96,6 +96,7 @@ final class StubCatalogue: CatalogueWeights {
 /// Hands histories over to the stream, so that tests see what a batch held.
 final class StubModel: DecoderModel {
     let window: Int
+    let floatsOfRow = 1
     let catalogue: any CatalogueWeights
     let prefixReuse: PrefixReuse
 

@@ -70,14 +70,17 @@ private struct SeededNumbers {
 
         /// Computes each user's history up to `ends`, from what is cached of it, or whole.
         ///
-        /// - Parameter lastTimes: the time that follows each user's last row of the batch; nil: the true one.
+        /// - Parameters:
+        ///   - lastTimes: the time that follows each user's last row of the batch; nil: the true one.
+        ///   - mostRows: so many rows at a time; nil: as many as suit the device.
         /// - Returns: the query of each.
         func encode(
             _ users: inout [User],
             to ends: [Int],
             usesPages: Bool,
             stores: Bool = true,
-            lastTimes: [Int64]? = nil
+            lastTimes: [Int64]? = nil,
+            mostRows: Int? = nil
         ) throws -> [[Float]] {
             let begins = users.map { usesPages ? $0.cached : 0 }
             var batch = SequenceBatch(
@@ -98,13 +101,17 @@ private struct SeededNumbers {
                 )
             }
             try stream.begin()
-            let queries = try model.encode(batch, on: stream)
+            let queries = try model.encodeInParts(batch, on: stream, mostRows: mostRows)
             try stream.synchronize()
             let values = try stream.read(queries)
             if usesPages, stores {
                 for number in users.indices { users[number].cached = ends[number] }
             }
             return users.indices.map { Array(values[$0 * queries.columns..<($0 + 1) * queries.columns]) }
+        }
+
+        var dependsOnTime: Bool {
+            if case .exact(_, dependsOnNextTime: true) = model.prefixReuse { true } else { false }
         }
 
         /// The queries of whole histories.
@@ -156,7 +163,9 @@ private struct SeededNumbers {
                         let part = 1 + random.below(most)
                         return user.cached + part
                     }
-                    let queries = try session.encode(&batch, to: ends, usesPages: true)
+                    // Every other time in parts of few rows.
+                    let mostRows = attempt.isMultiple(of: 2) ? nil : random.below(40)
+                    let queries = try session.encode(&batch, to: ends, usesPages: true, mostRows: mostRows)
                     for (place, number) in growing.enumerated() {
                         running[number] = batch[place]
                         answers[number] = queries[place].map(\.bitPattern)
@@ -164,6 +173,32 @@ private struct SeededNumbers {
                 }
                 #expect(answers == expected, "\(name), attempt \(attempt)")
             }
+        }
+    }
+
+    /// Parts of equal lengths use the same working memory one after the other, and nothing that was derived from it.
+    @Test(arguments: Fixture.names)
+    func computesTheSameBits_InPartsThatDifferInTheirTimesAlone(name: String) throws {
+        let fixture = try Fixture(name)
+        try fixture.withBundle { bundle in
+            let session = try Session(bundle, threads: 1)
+            let example = try #require(fixture.cases.max { $0.history.items.count < $1.history.items.count })
+            let items = Array(example.history.items.suffix(session.model.window))
+            var users = [Int64(1), 60, 86_400, 60].map { step in
+                User(
+                    items: items,
+                    timestamps: items.indices.map { 1_600_000_000 + Int64($0) * step },
+                    requestTime: 1_700_000_000,
+                    pages: []
+                )
+            }
+            let ends = users.map(\.items.count)
+            let expected = try users.flatMap { try session.whole([$0]) }
+            let inParts = try session.encode(&users, to: ends, usesPages: false, mostRows: items.count)
+            #expect(inParts.map { $0.map(\.bitPattern) } == expected)
+            // Otherwise times do not matter to the model, and nothing was shown.
+            if session.dependsOnTime { #expect(expected[0] != expected[2]) }
+            #expect(expected[1] == expected[3])
         }
     }
 

@@ -1,5 +1,5 @@
 // The probe of what the processor can do at most: in float32 chains of multiply-adds in registers; of the other types the
-// product's own micro-kernel on operands that stay in the smallest cache.
+// product's own micro-kernel on operands that stay in the smallest cache. And of what the memory can do: a plain read.
 
 #include "CKernels.h"
 
@@ -38,4 +38,18 @@ void gk_probes_run(const void *opaque, size_t index, size_t worker) {
     const gk_probes *job = opaque;
     job->results[gk_lanes * worker] +=
         job->dtype == gk_dtype_float32 ? job->kernels->probe(job->rounds) : multiply(job);
+}
+
+void gk_reads_run(const void *opaque, size_t index, size_t worker) {
+    const gk_reads *job = opaque;
+    const size_t begin = index * job->task_words;
+    const size_t end = job->words - begin < job->task_words ? job->words : begin + job->task_words;
+    // Independent sums, so that nothing but the memory is waited for.
+    enum { lanes = 32 };
+    uint64_t sums[lanes] = {0};
+    size_t word = begin;
+    for (; word + lanes <= end; word += lanes)
+        for (size_t lane = 0; lane < lanes; lane++) sums[lane] += job->memory[word + lane];
+    for (; word < end; word++) sums[0] += job->memory[word];
+    for (size_t lane = 0; lane < lanes; lane++) job->sums[8 * worker] += sums[lane];
 }

@@ -561,6 +561,17 @@ typedef struct gk_probes {
 size_t gk_probe_count(const gk_probes *job);
 void gk_probes_run(const void *job, size_t index, size_t worker);
 
+/// Measures how fast memory can be read at most; a task reads `task_words` words, the last one what is left.
+typedef struct gk_reads {
+    /// Aligned to 64 bytes.
+    const uint64_t *memory;
+    size_t words, task_words;
+    /// A number a worker, 8 apart: the sum of what it has read, so that it is read.
+    uint64_t *sums;
+} gk_reads;
+
+void gk_reads_run(const void *job, size_t index, size_t worker);
+
 // MARK: Top-k
 
 /// One selected catalogue row. Same layout as Compute's ScoredRow.

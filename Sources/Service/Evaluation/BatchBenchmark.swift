@@ -21,13 +21,15 @@ struct BatchBenchmark {
     ///   - sequences: histories in the batch.
     ///   - length: events of each, at most the window.
     ///   - append: how many of them are computed, the others being cached; nil: all, without a cache.
+    ///   - count: items selected for each.
     init(
         _ bundle: ModelBundle,
         _ model: any DecoderModel,
         _ device: any Device,
         sequences: Int,
         length: Int,
-        append: Int?
+        append: Int?,
+        count: Int
     ) throws {
         self.model = model
         stream = try device.makeStream()
@@ -37,7 +39,7 @@ struct BatchBenchmark {
             (0..<length).map { rows[(sequence * 7_919 + $0 * 104_729) % rows.count] }
         }
         masks = histories.map { SelectionMask(excluded: Set($0).sorted()) }
-        counts = Array(repeating: min(10, rows.count), count: sequences)
+        counts = Array(repeating: min(count, rows.count), count: sequences)
 
         /// Events `range` of every history, and the times up to the one that follows.
         func part(_ range: Range<Int>, _ cached: CachedRows?) -> SequenceBatch {
@@ -105,17 +107,24 @@ struct BatchBenchmark {
         return try device.makeKeyValuePages(shape, byteCount: pages * one.pageByteCount)
     }
 
-    /// Encodes the batch once, without the selection.
-    func encode() throws(ComputeError) {
-        try stream.begin()
-        _ = try model.encode(batch, on: stream)
-        try stream.synchronize()
-    }
-
-    /// Computes the batch once.
+    /// Computes the batch once, as the engine does.
     func run() throws(ComputeError) {
         try stream.begin()
-        let queries = try model.encode(batch, on: stream)
+        try select(try model.encodeInParts(batch, on: stream))
+    }
+
+    /// Computes the batch once, waiting between the encoding and the selection.
+    ///
+    /// - Parameter encoded: called there.
+    func runInParts(_ encoded: () -> Void) throws(ComputeError) {
+        try stream.begin()
+        let queries = try model.encodeInParts(batch, on: stream)
+        try stream.synchronize()
+        encoded()
+        try select(queries)
+    }
+
+    private func select(_ queries: Tensor) throws(ComputeError) {
         let ticket = try stream.selectTopK(
             TopKOperation(queries: queries, catalogue: model.catalogue, masks: masks, counts: counts)
         )

@@ -38,10 +38,13 @@ package struct BenchReport: Sendable {
     /// Floating-point operations a second that the device reached in the same run where nothing but the arithmetic took
     /// time; nil: not measured.
     package var peakRate: Double?
+    /// Plain reads of the catalogue's memory between the batches, and its bytes; nil: not measured.
+    package var read: (byteCount: Double, durations: Durations)?
     /// Of whole batches, scoring and selection included.
     package var durations: Durations
-    /// Of batches that were encoded and not scored.
+    /// Of the encoding alone, and of the scoring and selection alone.
     package var prefill: Durations
+    package var selection: Durations
 
     /// At the median.
     package var sequencesPerSecond: Double { Double(batch) / durations.median * 1e3 }
@@ -49,6 +52,11 @@ package struct BenchReport: Sendable {
     package var gflops: Double { Double(operationsPerSequence) * sequencesPerSecond / 1e9 }
     /// Share of the peak, 0 … 1, at the median.
     package var ceilingShare: Double? { peakRate.map { gflops * 1e9 / $0 } }
+    /// What a plain read of the catalogue takes, as a share of what scoring and selecting from it takes, both at the median: 1
+    /// where the scan waits for nothing but the memory. Of many histories at a time the arithmetic takes longer than the read.
+    package var readShare: Double? { read.map { $0.durations.median / selection.median } }
+    /// 10⁹ bytes a second of the plain read, at the median.
+    package var readRate: Double? { read.map { $0.byteCount / $0.durations.median / 1e6 } }
 
     /// One JSON object.
     package var json: String {
@@ -56,6 +64,8 @@ package struct BenchReport: Sendable {
         {"batch":\(batch),"length":\(length),"append":\(number(append)),"device":"\(device.name)",\
         "architecture":"\(device.architecture)","dtype":"\(device.dtype.rawValue)","threads":\(device.threads),\
         "batches":\(durations.count),"milliseconds":\(durations.json),"prefill_milliseconds":\(prefill.json),\
+        "selection_milliseconds":\(selection.json),"read_share":\(number(readShare)),\
+        "read_gigabytes_per_second":\(number(readRate)),\
         "sequences_per_second":\(sequencesPerSecond),"gflops":\(gflops),"ceiling_share":\(number(ceilingShare)),\
         "peak_gflops":\(number(peakRate.map { $0 / 1e9 }))}
         """
@@ -66,7 +76,8 @@ package struct BenchReport: Sendable {
         """
         \(batch) x \(shape) on \(device.name) (\(device.architecture)), \(device.dtype.rawValue), threads \(device.threads)
         milliseconds      \(durations.text)  of \(durations.count) batches
-        without scoring   \(prefill.text)
+        encoding          \(prefill.text)
+        selection         \(selection.text)\(shareOfRead)
         sequences/second  \(String(format: "%.1f", sequencesPerSecond))
         GFLOP/s           \(String(format: "%.1f", gflops))\(shareOfPeak)
         """
@@ -83,6 +94,15 @@ package struct BenchReport: Sendable {
             format: ", %.0f %% of the %.1f that were measured as the peak",
             100 * ceilingShare,
             peakRate / 1e9
+        )
+    }
+
+    private var shareOfRead: String {
+        guard let readRate, let readShare else { return "" }
+        return String(
+            format: "; %.0f %% of it a plain read at %.1f GB/s",
+            100 * readShare,
+            readRate
         )
     }
 

@@ -37,25 +37,38 @@ package final class OfflineSession {
     ///   - batch: histories in a batch.
     ///   - length: events of each; nil: the model's window, which is also the most.
     ///   - append: how many of them are computed, the others being cached; nil: all, without a cache.
-    ///   - seconds: how long to measure; at least 30 batches run however long they take, and as many without scoring.
-    package func bench(batch: Int, length: Int?, append: Int?, seconds: Double) throws -> BenchReport {
+    ///   - count: items selected for each.
+    ///   - seconds: how long to measure; at least 30 batches run however long they take, and as many in two parts.
+    package func bench(batch: Int, length: Int?, append: Int?, count: Int, seconds: Double) throws -> BenchReport {
         let length = min(length ?? model.window, model.window)
-        let benchmark = try BatchBenchmark(bundle, model, device, sequences: batch, length: length, append: append)
-        func nanoseconds(_ body: () throws(ComputeError) -> Void) throws(ComputeError) -> UInt64 {
-            let start = Instant.now()
-            try body()
-            return Instant.now().nanoseconds(since: start)
-        }
+        let benchmark = try BatchBenchmark(
+            bundle,
+            model,
+            device,
+            sequences: batch,
+            length: length,
+            append: append,
+            count: count
+        )
         for _ in 0..<3 { try benchmark.run() }
         // Before and after: the better of both is what the machine could do meanwhile.
         let peakBefore = device.measurePeakRate()
         var whole: [UInt64] = []
         var prefill: [UInt64] = []
+        var selection: [UInt64] = []
+        var reads: [MemoryRead] = []
         let end = Instant.now().advanced(by: UInt64(seconds * 1e9))
         repeat {
             // In turns, so that whatever disturbs the machine disturbs both.
-            whole.append(try nanoseconds(benchmark.run))
-            prefill.append(try nanoseconds(benchmark.encode))
+            let start = Instant.now()
+            try benchmark.run()
+            let middle = Instant.now()
+            var encoded = middle
+            try benchmark.runInParts { encoded = Instant.now() }
+            whole.append(middle.nanoseconds(since: start))
+            prefill.append(encoded.nanoseconds(since: middle))
+            selection.append(Instant.now().nanoseconds(since: encoded))
+            if let read = device.measureRead(of: model.catalogue) { reads.append(read) }
         } while whole.count < 30 || Instant.now() < end
         let peaks = [peakBefore, device.measurePeakRate()].compactMap { $0 }
         let computed = append ?? length
@@ -68,8 +81,10 @@ package final class OfflineSession {
             device: device.description,
             operationsPerSequence: operations.total,
             peakRate: peaks.max(),
+            read: reads.first.map { (Double($0.byteCount), Durations(reads.map(\.nanoseconds))) },
             durations: Durations(whole),
-            prefill: Durations(prefill)
+            prefill: Durations(prefill),
+            selection: Durations(selection)
         )
     }
 }

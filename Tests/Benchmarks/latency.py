@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""What a client at a steady rate sees of a server, by `genrec load`: latency counts from the moment at which a request was meant to
+leave. All items of its requests are unknown, so that a genrec server answers without computing.
+
+    latency.py GENREC PORT REQUESTS-PER-SECOND CONNECTIONS SECONDS
+
+Prints one line: p50, p90, p99 and max in microseconds, and requests that did not end with 200.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+
+# With these a request is about 1.4 kB.
+EVENTS = 39
+
+
+def latency(genrec, port, rate, connections, seconds):
+    """(p50, p90, p99, max) in microseconds, and how many requests did not end with 200."""
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
+        file.write("user\titem\ttimestamp\n")
+        # The last event of a user is the one that would have been predicted.
+        for event in range(EVENTS + 1):
+            file.write(f"u\tunknown-{event:06}\t{1_700_000_000 + event}\n")
+        file.flush()
+        run = subprocess.run(
+            [genrec, "load", "--url", f"http://127.0.0.1:{port}", "--interactions", file.name, "--rate", str(rate)]
+            + ["--max-connections", str(connections), "--seconds", str(seconds), "--json"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    sys.stderr.write(run.stderr)
+    report = json.loads(run.stdout)
+    micros = [round(report["latency_ms"][name] * 1000) for name in ("p50", "p90", "p99", "max")]
+    return micros, report["requests"]["begun"] - report["statuses"].get("200", 0)
+
+
+if __name__ == "__main__":
+    micros, wrong = latency(sys.argv[1], *sys.argv[2:6])
+    print(*micros, wrong)
