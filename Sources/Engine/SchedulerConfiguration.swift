@@ -13,7 +13,7 @@ package struct SchedulerConfiguration: Sendable, Equatable {
     /// Events that a batch computes at most of histories that can be computed in parts; more than `shortChunkEvents` only
     /// where they are predicted to take no longer than `chunkNanoseconds`. A step of a generated sequence never waits for more
     /// than one such batch.
-    package var prefillChunkEvents = 2_048
+    package var prefillChunkEvents = 8_192
     /// Enough for a device to compute a wide model at full speed. A narrow one wants more: there what a batch costs whatever is
     /// in it counts.
     static let shortChunkEvents = 512

@@ -148,7 +148,7 @@ echo "   peak $mixed_peak/s; p50 $(figure mixed latency_ms p50) ms, p99 $(figure
     "p99/p50 $(calculate "$(figure mixed latency_ms p99) / $(figure mixed latency_ms p50)" 1), $(object mixed statuses)"
 
 # What equal histories make of the same share of their peak: the queue's part of it. Poisson arrivals at 70 % of a server that
-# takes the same time for each, one after the other, have p99/p50 of 4.4 whatever its speed (M/D/1).
+# takes the same time for each, one after the other, have p99/p50 of 4.3 whatever its speed (M/D/1).
 middle=$(((${lengths%:*} + ${lengths#*:}) / 2))
 load equal_peak --connections "$callers" --seconds "$step_seconds" --lengths "$middle:$middle"
 load equal --rate "$(calculate "0.7 * $(figure equal_peak throughput)")" --seconds "$step_seconds" --lengths "$middle:$middle"

@@ -209,7 +209,7 @@ struct VirtualQueue {
     }
 
     /// A batch may have as many events as take 5 ms, from 512 to `prefillChunkEvents`.
-    @Test(arguments: [(1_000, 2_048), (5_000, 1_000), (100_000, 512)] as [(UInt64, Int)])
+    @Test(arguments: [(100, 8_192), (1_000, 5_000), (100_000, 512)] as [(UInt64, Int)])
     func aChunk_IsAsLargeAsIsQuick(nanosecondsPerEvent: UInt64, events: Int) {
         var queue = VirtualQueue { $0.maxBatchEvents = 8_192 }
         for rows in [1, 100, 1_000] {
@@ -217,7 +217,7 @@ struct VirtualQueue {
             work.rows = rows
             queue.scheduler.serviceTime.calibrate(work, nanoseconds: UInt64(rows) * nanosecondsPerEvent)
         }
-        queue.admit(1, events: 4_000, isDivisible: true)
+        queue.admit(1, events: 9_000, isDivisible: true)
         #expect(queue.portions() == [.init(job: 1, rows: events)])
     }
 
