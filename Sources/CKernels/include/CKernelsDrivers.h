@@ -1,0 +1,348 @@
+// The drivers: each runs micro-kernels over one task of an operation, which is what a thread takes at a time.
+
+#ifndef GENREC_CKERNELS_DRIVERS_H
+#define GENREC_CKERNELS_DRIVERS_H
+
+#include "CKernelsLevels.h"
+
+// MARK: Packing
+
+typedef enum __attribute__((enum_extensibility(closed))) gk_dtype {
+    gk_dtype_float32 = 0,
+    gk_dtype_float16 = 1,
+    gk_dtype_bfloat16 = 2,
+    gk_dtype_int8 = 3,
+} gk_dtype;
+
+/// `output[i] = source[i]` as float32; the source needs no alignment.
+void gk_widen(gk_dtype dtype, const void *source, size_t count, float *output);
+
+/// Width of the panel that begins at `column` of a matrix with `columns` columns: a full panel while one fits, then
+/// whole vectors, then 8 or 4 columns for what is left (16 where that is more than 8).
+size_t gk_panel_width(size_t column, size_t columns, size_t full);
+
+/// Columns after packing: `columns` and the zeros that fill its last panel.
+size_t gk_packed_columns(size_t columns, size_t full);
+
+/// Words of K deep columns after packing, a column: K, ⌈K / 2⌉ or ⌈K / 4⌉.
+size_t gk_packed_depth(gk_dtype packed, size_t depth);
+
+/// Packs `count` columns of a K × N matrix, from `first_source` on, as columns `first` ... of a packed matrix with
+/// `columns` columns in all: panel after panel, each gk_packed_depth × width words of the packed dtype (float32, bfloat16
+/// rounded to nearest with ties to even, or int8). Element (k, n) of the source is `source[k · row_step + n · column_step]`.
+/// The packed matrix has gk_packed_depth · gk_packed_columns words, zeroed before.
+///
+/// int8: column n is `scales[n]` times integers from -127 to 127, whose sum is `sums[n]`; both are counted from column `first`
+/// of the packed matrix on, and are not read otherwise.
+typedef struct gk_packing {
+    gk_dtype source_dtype;
+    const void *source; size_t row_step, column_step;
+    size_t depth, first_source, count, first, columns, full;
+    gk_dtype packed_dtype;
+    void *packed;
+    float *scales;
+    int32_t *sums;
+} gk_packing;
+
+void gk_pack(const gk_packing *job);
+
+// MARK: Linear
+
+typedef enum __attribute__((enum_extensibility(closed))) gk_input {
+    gk_input_plain = 0,
+    /// norm(x)
+    gk_input_normalized = 1,
+    /// gate ⊙ norm(x)
+    gk_input_gated = 2,
+    /// [gate, norm(x), gate ⊙ norm(x)]
+    gk_input_concatenated = 3,
+    /// silu(gate) ⊙ x
+    gk_input_swiglu = 4,
+} gk_input;
+
+/// `output = activation(input · W + bias) + residual`, cut into row_blocks × column_blocks tasks.
+typedef struct gk_linear {
+    const gk_kernels *kernels;
+    gk_input input;
+    gk_normalization norm;
+    /// `x_columns` is K, or K / 3 for a concatenated input.
+    const float *x; size_t x_stride; size_t x_columns;
+    const float *gate; size_t gate_stride;
+    size_t rows, depth, columns;
+    /// What the weights are packed in, and what the product is of.
+    gk_dtype dtype;
+    const void *weights;
+    /// int8 alone: the columns' scales, and what `s8_gemm` begins with; gk_packed_columns entries each.
+    const float *column_scales;
+    const int32_t *init;
+    /// gk_packed_columns entries, or NULL.
+    const float *bias;
+    gk_activation activation;
+    const float *residual; size_t residual_stride;
+    float *output; size_t output_stride;
+    /// Rows of a task, a multiple of gemm_rows; columns of a task, a multiple of gemm_columns.
+    size_t block_rows, block_columns;
+    /// gk_linear_scratch floats a worker, 64-byte aligned.
+    float *scratch; size_t scratch_stride;
+} gk_linear;
+
+size_t gk_linear_tasks(const gk_linear *job);
+size_t gk_linear_scratch(const gk_linear *job);
+/// Runs task `index` of the gk_linear behind `job` as worker `worker`.
+void gk_linear_run(const void *job, size_t index, size_t worker);
+
+// MARK: Rows
+
+/// Runs the norm's kernel; arguments as of gk_layer_norm_fn.
+void gk_normalize(
+    const gk_kernels *kernels, const gk_normalization *norm, size_t rows, size_t columns, const float *x,
+    size_t x_stride, const float *gate, size_t gate_stride, float *output, size_t output_stride);
+
+/// `output[r] = norm(x[r])`, in tasks of `block_rows`.
+typedef struct gk_rows {
+    const gk_kernels *kernels;
+    gk_normalization norm;
+    size_t rows, columns, block_rows;
+    const float *x; size_t x_stride;
+    float *output; size_t output_stride;
+} gk_rows;
+
+void gk_rows_run(const void *job, size_t index, size_t worker);
+
+/// Runs the embedding's kernel in tasks of `block_rows` rows; arguments as of gk_embed_fn.
+typedef struct gk_embedding {
+    const gk_kernels *kernels;
+    size_t rows, columns, block_rows;
+    const int32_t *ids;
+    const float *table;
+    float scale;
+    const int32_t *position_ids;
+    const float *positions;
+    float *output; size_t output_stride;
+} gk_embedding;
+
+void gk_embedding_run(const void *job, size_t index, size_t worker);
+
+/// Smallest and largest of `count` ids; 0 and -1 when there are none.
+void gk_id_range(const int32_t *ids, size_t count, int32_t *least, int32_t *most);
+
+// MARK: Rotation
+
+/// Cosines and sines of rotations: row i of `table` is `pairs` cosines and then as many sines of the float32 products
+/// position · frequency, in tasks of `block_rows` rows.
+typedef struct gk_angles {
+    size_t pairs;
+    const float *frequencies;
+    /// The position of row i; NULL: i.
+    const int32_t *positions;
+    size_t rows, block_rows;
+    float *table;
+} gk_angles;
+
+void gk_angles_run(const void *job, size_t index, size_t worker);
+
+/// Rotates the heads of every row in place, in tasks of `block_rows` rows.
+typedef struct gk_rotation {
+    const gk_kernels *kernels;
+    size_t rows, heads, pairs, block_rows;
+    gk_pairing pairing;
+    /// What gk_angles_run filled, and its row for each row of x; NULL: the same.
+    const float *table; const int32_t *table_rows;
+    float *x; size_t x_stride;
+} gk_rotation;
+
+void gk_rotation_run(const void *job, size_t index, size_t worker);
+
+// MARK: Attention
+
+/// The table that `time_buckets` reads: gk_time_cells entries. Writes the same values every time.
+void gk_time_cells_fill(uint32_t *cells);
+
+/// The bucket of a time difference in seconds, straight from the definition, before the clamp to the bias' count:
+/// trunc(ln(max(1, |difference|)) / 0.301), each step in float32. For tests; the table is made from it.
+int32_t gk_time_bucket(int64_t difference);
+
+typedef enum __attribute__((enum_extensibility(closed))) gk_weights {
+    gk_weights_hstu = 0,
+    gk_weights_softmax = 1,
+} gk_weights;
+
+/// One sequence of an attention.
+typedef struct gk_attention_sequence {
+    /// The first of its own rows in the tensors of keys and values, and how many there are, ≥ 1.
+    size_t begin, rows;
+    /// Rows computed earlier, and the pages that hold them.
+    size_t cached; const int32_t *pages;
+    /// Softmax alone: what is added to the score of its first key.
+    float first_weight;
+    /// Whether it has a bias; else nothing below is read.
+    int biased;
+    /// cached + rows + 1 times, the last that of the next row or the request. Not read without `time`.
+    const int64_t *times;
+    /// gk_attention_bucket_bytes kept from one layer to the next; NULL: computed anew.
+    uint8_t *buckets;
+    /// Tiles of the sequences before it, and own pages of bfloat16.
+    size_t tiles, own_page;
+} gk_attention_sequence;
+
+/// Attention of all heads over a jagged batch; a task is a share of the heads of one query tile of one sequence. Tiles are
+/// counted from a sequence's end, so that only its first tile can be short.
+typedef struct gk_attention {
+    const gk_kernels *kernels;
+    gk_weights weights;
+    const gk_attention_sequence *sequences; size_t count;
+    /// Only the last row of each sequence asks; query and output rows are numbered by sequence.
+    int last_only;
+    const float *query; size_t query_stride;
+    const float *key; size_t key_stride;
+    const float *value; size_t value_stride;
+    float *output; size_t output_stride;
+    /// Page 0 of the layer, floats from one page to the next and from one key head to the next within a page.
+    const float *pool; size_t page_floats, head_floats;
+    /// bfloat16 alone: the own rows of all sequences as pages, head after head, `own_pages` pages each.
+    uint32_t *own; size_t own_pages;
+    /// Query heads, how many of them share a key and value head, and how many make a task.
+    size_t heads, sharing, task_heads;
+    size_t query_columns, value_columns;
+    float scale;
+    /// `position[d]` is the bias of a key d rows before its query, `relative[k]` that of a key k rows after it; 32 zeros
+    /// lie around either.
+    const float *position, *relative;
+    /// gk_time_entries entries, or NULL: the bias has no such part.
+    const float *time;
+    const uint32_t *cells;
+    /// gk_attention_scratch floats a worker, 64-byte aligned.
+    float *scratch; size_t scratch_stride;
+} gk_attention;
+
+/// Fills `tiles` of all sequences and returns how many there are together.
+size_t gk_attention_plan(gk_attention_sequence *sequences, size_t count, int last_only);
+/// Own pages of bfloat16 of all sequences together; fills `own_page` of each.
+size_t gk_own_pages_plan(gk_attention_sequence *sequences, size_t count);
+/// Words of a head's page of bfloat16.
+size_t gk_page_words(size_t query_columns, size_t value_columns);
+/// Packs own page `index` of all heads.
+void gk_own_pages_run(const void *job, size_t index, size_t worker);
+/// Bytes of the buckets of a sequence all of whose rows ask.
+size_t gk_attention_bucket_bytes(size_t cached, size_t rows);
+/// Floats that a kernel needs for a tile's scratch.
+size_t gk_tile_scratch(size_t query_columns, size_t value_columns);
+/// Floats of scratch a worker for sequences of up to `longest` rows, cached ones included.
+size_t gk_attention_scratch(const gk_attention *job, size_t longest);
+size_t gk_attention_tasks(const gk_attention *job, size_t tiles);
+/// Fills `buckets` of one tile of the sequences that have them: task `index` of as many as there are tiles.
+void gk_buckets_run(const void *job, size_t index, size_t worker);
+void gk_attention_run(const void *job, size_t index, size_t worker);
+
+// MARK: Pages
+
+/// Rows that one page receives.
+typedef struct gk_page_copy {
+    int32_t page;
+    /// The first row's place in the page, how many there are (1 ... gk_page_rows), and the row of the batch it is.
+    uint32_t first, count, row;
+} gk_page_copy;
+
+/// Copies rows of one layer into pages; a task is a part. A page of the layer holds of each head the keys as (key_columns,
+/// gk_page_rows) and then the values as (gk_page_rows, value_columns), or both as `bf16_page` packs them.
+typedef struct gk_page_copies {
+    const gk_kernels *kernels;
+    /// float32 or bfloat16.
+    gk_dtype dtype;
+    /// bfloat16 alone: 16 · key_columns floats a worker, columns rounded up to whole vectors.
+    float *scratch; size_t scratch_stride;
+    /// No two of them write the same page.
+    const gk_page_copy *parts;
+    const float *key; size_t key_stride;
+    const float *value; size_t value_stride;
+    /// Page 0 of the layer, and the floats from one page to the next.
+    float *pages; size_t page_floats;
+    size_t heads, key_columns, value_columns;
+} gk_page_copies;
+
+void gk_page_copies_run(const void *job, size_t index, size_t worker);
+
+// MARK: Probe
+
+/// Measures what the processor can do at most; a task is `rounds` rounds of the probe.
+typedef struct gk_probes {
+    const gk_kernels *kernels;
+    /// float32, bfloat16 or int8.
+    gk_dtype dtype;
+    size_t rounds;
+    /// A number a worker, 16 apart: where results go, so that they are computed.
+    float *results;
+} gk_probes;
+
+/// Operations of one round.
+size_t gk_probe_count(const gk_probes *job);
+void gk_probes_run(const void *job, size_t index, size_t worker);
+
+/// Measures how fast memory can be read at most; a task reads `task_words` words, the last one what is left.
+typedef struct gk_reads {
+    /// Aligned to 64 bytes.
+    const uint64_t *memory;
+    size_t words, task_words;
+    /// A number a worker, 8 apart: the sum of what it has read, so that it is read.
+    uint64_t *sums;
+} gk_reads;
+
+void gk_reads_run(const void *job, size_t index, size_t worker);
+
+// MARK: Top-k
+
+/// One selected catalogue row. Same layout as Compute's ScoredRow.
+typedef struct gk_scored {
+    int32_t row;
+    float score;
+} gk_scored;
+
+/// What one query of a scan wants.
+typedef struct gk_scan_query {
+    /// One bit a row, `words` words of it; rows behind them are not allowed. NULL: all.
+    const uint64_t *allowed; size_t words;
+    /// Ascending.
+    const int32_t *excluded; size_t excluded_count;
+    /// How many at most, ≥ 1.
+    size_t count;
+    /// Where the query's selection begins in a worker's share of `found`.
+    size_t first;
+} gk_scan_query;
+
+/// Scores a catalogue against queries and keeps each query's best; a task is `task_blocks` blocks of 64 rows.
+typedef struct gk_scan {
+    const gk_kernels *kernels;
+    size_t queries, depth;
+    /// What the catalogue is packed in: float32 or bfloat16.
+    gk_dtype dtype;
+    /// Floats, or what `bf16_round` makes of them with the stride in words.
+    const void *query; size_t query_stride;
+    const gk_scan_query *wants;
+    /// The catalogue's rows as columns, packed.
+    const void *items;
+    size_t item_rows;
+    /// One bit a row, blocks · 64 of them.
+    const uint64_t *eligible;
+    size_t task_blocks;
+    /// (workers, found_stride): every worker's selections, a heap a query.
+    gk_scored *found; size_t found_stride;
+    /// (workers, queries): how many of them there are; zero before the scan.
+    uint32_t *found_counts;
+    size_t workers;
+} gk_scan;
+
+size_t gk_scan_tasks(const gk_scan *job);
+/// Tasks must be taken in increasing order by each worker.
+void gk_scan_run(const void *job, size_t index, size_t worker);
+
+/// The second half of a selection: a task merges what the workers found for one query.
+typedef struct gk_merge {
+    const gk_scan *scan;
+    /// (queries, merged_stride) entries of scratch, workers · count of them for the query that wants most.
+    gk_scored *merged; size_t merged_stride;
+} gk_merge;
+
+/// Leaves query `index`'s selection in worker 0's share of `found`, best first, and its length in `found_counts`.
+void gk_merge_run(const void *job, size_t index, size_t worker);
+
+#endif

@@ -1,0 +1,281 @@
+// The micro-kernels: what every instruction set has of its own.
+
+#ifndef GENREC_CKERNELS_LEVELS_H
+#define GENREC_CKERNELS_LEVELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// MARK: Instruction sets
+
+/// The levels that kernels exist for. The numbers are stable within a build only.
+typedef enum __attribute__((enum_extensibility(closed))) gk_isa {
+    gk_isa_scalar = 0,
+    gk_isa_avx2 = 1,
+    gk_isa_avx512 = 2,
+    /// AVX-512 with dot products of bytes, and
+    gk_isa_avx512vnni = 3,
+    /// that with products of bfloat16.
+    gk_isa_avx512bf16 = 4,
+    gk_isa_neon = 5,
+    /// Advanced SIMD with dot products of bytes, and
+    gk_isa_neondotprod = 6,
+    /// that with products of bfloat16.
+    gk_isa_neonbf16 = 7,
+} gk_isa;
+
+/// Whether this processor and operating system run kernels of this level.
+int gk_isa_is_available(gk_isa isa);
+
+// MARK: Kernels
+
+enum {
+    /// Floats of a vector, and query rows of an attention tile.
+    gk_lanes = 16,
+    /// Rows of a page of keys and values: keys are the lanes of a vector in it.
+    gk_page_rows = 16,
+    /// Keys whose scores are held between the two halves of attention.
+    gk_key_block = 128,
+    /// Most query rows of an attention tile whose lanes are keys.
+    gk_few_rows = 15,
+    /// Entries of a padded time bias: more than the buckets that a 64-bit time can reach (0 ... 145).
+    gk_time_entries = 160,
+    /// Cells of the time bucket table: 64 exponents × 4.
+    gk_time_cells = 256,
+    /// Catalogue rows that are scored and masked at a time.
+    gk_block_rows = 64,
+    /// Two a multiply-add: 24 vectors.
+    gk_probe_operations = 2 * 24 * gk_lanes,
+};
+
+typedef enum __attribute__((enum_extensibility(closed))) gk_activation {
+    gk_activation_none = 0,
+    gk_activation_silu = 1,
+    gk_activation_relu = 2,
+    /// 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))). Error at most 6 ULP, or 2^-25 where that is more.
+    gk_activation_gelu_tanh = 3,
+    /// SiLU within 2^-11 of itself, or 2^-110 where that is more: for products that have no more than bfloat16's precision.
+    gk_activation_silu_bf16 = 4,
+} gk_activation;
+
+typedef enum __attribute__((enum_extensibility(closed))) gk_norm {
+    /// (x - mean) / sqrt(variance + epsilon)
+    gk_norm_layer = 0,
+    /// x / max(‖x‖, epsilon)
+    gk_norm_l2 = 1,
+    /// x / sqrt(mean(x²) + epsilon)
+    gk_norm_rms = 2,
+} gk_norm;
+
+/// A row-wise norm and its affine part.
+typedef struct gk_normalization {
+    gk_norm norm;
+    float epsilon;
+    /// An entry a column, or NULL; `shift` only with `scale`.
+    const float *scale, *shift;
+} gk_normalization;
+
+/// Which dimensions of a head of width d make pair j of a rotation.
+typedef enum __attribute__((enum_extensibility(closed))) gk_pairing {
+    /// j and j + d/2
+    gk_pairing_halves = 0,
+    /// 2j and 2j + 1
+    gk_pairing_interleaved = 1,
+} gk_pairing;
+
+/// `c[r][j] = init[j] + Σ_k a[r][k] · b[k][j]` for rows 1 ... gemm_rows and one panel of `width` columns (4, 8 or a
+/// multiple of 16 up to gemm_columns). `b` is packed depth × width; `init` has `width` entries, or is NULL for zeros.
+typedef void gk_gemm_fn(
+    size_t rows, size_t width, size_t depth, const float *a, size_t a_stride, const float *b, const float *init,
+    float *c, size_t c_stride);
+
+/// Rounds rows to bfloat16, to nearest with ties to even, in the form that `bf16_gemm` reads: bf16_words words for each pair.
+/// Rows are filled up with zeros to a multiple of 16 columns.
+typedef void gk_bf16_round_fn(
+    size_t rows, size_t columns, const float *x, size_t x_stride, void *words, size_t word_stride);
+
+/// As gk_gemm_fn over `depth` pairs of bfloat16, summed in float32: `a` as `bf16_round` leaves it with its stride in words,
+/// `b` packed depth × width words.
+typedef void gk_bf16_gemm_fn(
+    size_t rows, size_t width, size_t depth, const void *a, size_t a_stride, const uint32_t *b, const float *init,
+    float *c, size_t c_stride);
+
+/// Quantises each row to integers from -127 to 127 with its own scale, `x = scale · integer`, to nearest with ties to even, in
+/// the form that `s8_gemm` reads: s8_words words for each quad. Rows are filled up to a multiple of 16 columns. A row whose
+/// magnitude is below GK_S8_LEAST is zeros; the scale of a row with NaN or infinity is NaN.
+typedef void gk_s8_quantize_fn(
+    size_t rows, size_t columns, const float *x, size_t x_stride, uint32_t *words, size_t word_stride, float *scales);
+#define GK_S8_LEAST 0x1p-100f
+
+/// As gk_gemm_fn over `depth` quads of int8, exact: `a` as `s8_quantize` leaves it with its stride in words, `b` packed depth ×
+/// width words. `init` takes back what s8_zero adds: it is -s8_zero · Σ_k b[k].
+typedef void gk_s8_gemm_fn(
+    size_t rows, size_t width, size_t depth, const uint32_t *a, size_t a_stride, const uint32_t *b,
+    const int32_t *init, int32_t *c, size_t c_stride);
+
+/// `output = activation(tile · row_scale · column_scale + bias) + residual`: as gk_epilogue_fn for an int8 product. The tile,
+/// column scales and bias can be read to whole vectors; bias may be NULL.
+typedef void gk_s8_epilogue_fn(
+    size_t rows, size_t columns, const int32_t *tile, size_t tile_stride, const float *row_scales,
+    const float *column_scales, const float *bias, gk_activation activation, const float *residual,
+    size_t residual_stride, float *output, size_t output_stride);
+
+/// `output = activation(tile) + residual` for some rows and any number of columns; residual may be NULL or the output.
+typedef void gk_epilogue_fn(
+    size_t rows, size_t columns, const float *tile, size_t tile_stride, gk_activation activation,
+    const float *residual, size_t residual_stride, float *output, size_t output_stride);
+
+/// `output[i] = x[i] · sigmoid(x[i])`. Error at most 3 ULP, or 2^-120 where that is more; finite for finite x.
+typedef void gk_silu_fn(size_t count, const float *x, float *output);
+
+/// `output[i] = e^x[i]` for x ≤ 0: the weights of softmax. Error at most 3 ULP, or 2^-125 where that is more.
+typedef void gk_exp_fn(size_t count, const float *x, float *output);
+
+/// Row-wise layer norm with its affine part, times `gate` where that is not NULL. `output` may be `x`.
+typedef void gk_layer_norm_fn(
+    const gk_normalization *norm, size_t rows, size_t columns, const float *x, size_t x_stride, const float *gate,
+    size_t gate_stride, float *output, size_t output_stride);
+/// The same with the L2 norm.
+typedef gk_layer_norm_fn gk_l2_norm_fn;
+/// The same with the root of the mean square.
+typedef gk_layer_norm_fn gk_rms_norm_fn;
+
+/// `output[r] = [gate[r], norm, gate[r] ⊙ norm]`, where norm already stands in the middle third of the output row.
+typedef void gk_concatenate_fn(
+    size_t rows, size_t columns, const float *gate, size_t gate_stride, float *output, size_t output_stride);
+
+/// `output[r] = silu(gate[r]) ⊙ x[r]`.
+typedef void gk_swiglu_fn(
+    size_t rows, size_t columns, const float *gate, size_t gate_stride, const float *x, size_t x_stride,
+    float *output, size_t output_stride);
+
+/// Turns each pair (a, b) of one row's heads, of 2 · pairs columns each, into (a·cos - b·sin, a·sin + b·cos).
+typedef void gk_rotate_fn(
+    size_t heads, size_t pairs, gk_pairing pairing, const float *cosines, const float *sines, float *x);
+
+/// `output[r] = scale · table[ids[r]] + positions[position_ids[r]]`; `positions` may be NULL.
+typedef void gk_embed_fn(
+    size_t rows, size_t columns, const int32_t *ids, const float *table, float scale, const int32_t *position_ids,
+    const float *positions, float *output, size_t output_stride);
+
+/// Bucket numbers of the pairs of 16 query times and `keys` key times, (keys, 16).
+typedef void gk_time_buckets_fn(
+    const int64_t *query_times, const int64_t *key_times, size_t keys, const uint32_t *cells, uint8_t *buckets);
+
+/// `bias[j][lane] = time[buckets[j][lane]] + position[lane - j]`, (keys, 16). `position` points at the entry of the
+/// tile's first query row and key 0; entries from -(keys - 1) to 15 around it can be read. `time` NULL: the position's
+/// part alone, and `buckets` is not read.
+typedef void gk_bias_tile_fn(
+    size_t keys, const uint8_t *buckets, const float *time, const float *position, float *bias);
+
+/// One head of some query rows that follow one another in a sequence, against keys 0 ..< first + rows: the first `cached`
+/// of them in pages, the others in tensors.
+typedef struct gk_attention_tile {
+    const float *query; size_t query_stride;
+    /// Keys computed earlier and their pages: page p of the pool, at pool + p · page_floats, holds the head's keys as
+    /// (query_columns, gk_page_rows) and then its values as (gk_page_rows, value_columns). cached ≤ first.
+    size_t cached;
+    const int32_t *pages;
+    const float *pool; size_t page_floats;
+    /// Row 0 is key `cached`.
+    const float *key; size_t key_stride;
+    const float *value; size_t value_stride;
+    /// bfloat16 alone, in place of own keys and values: pages like those of the pool, one after another, the first of them
+    /// page `cached / gk_page_rows`; words of one.
+    const uint32_t *own; size_t own_words;
+    float *output; size_t output_stride;
+    /// NULL for no bias. Of a tile (first + rows, 16), of few rows (keys / 16 rounded up, rows, 16).
+    const float *bias;
+    /// Query rows, 1 ... 16, of few rows 1 ... gk_few_rows, and the place of the first of them in its sequence.
+    size_t rows, first;
+    size_t query_columns, value_columns;
+    float scale;
+    /// Softmax alone: what is added to the score of key 0.
+    float first_weight;
+    /// 64-byte aligned; gk_tile_scratch floats.
+    float *scratch;
+} gk_attention_tile;
+
+/// `y_i = scale · Σ_{j ≤ i} silu(q_i · k_j + bias[j][i]) · v_j`. Lanes are query rows. Reads the bias of up to 15 keys
+/// behind the last.
+typedef void gk_hstu_tile_fn(const gk_attention_tile *tile);
+
+/// `y_i = Σ_{j ≤ i} softmax_j(scale · (q_i · k_j + bias[j][i]) + (j = 0 ? first_weight : 0)) · v_j`. Lanes are query rows.
+/// Reads the bias of up to 15 keys behind the last.
+typedef void gk_softmax_tile_fn(const gk_attention_tile *tile);
+
+/// The same for few rows, to the bit: lanes are keys and then columns of values, so that a single row fills them.
+typedef void gk_hstu_few_fn(const gk_attention_tile *tile);
+typedef void gk_softmax_few_fn(const gk_attention_tile *tile);
+
+/// Packs up to 16 rows of one head as a page of bfloat16: keys as (key_columns / 2, 16) pairs of columns, then values as
+/// (8, value_columns) pairs of rows, what is missing filled up with zeros. `scratch` is 16 · key_columns floats, columns rounded up to whole vectors.
+typedef void gk_bf16_page_fn(
+    size_t rows, const float *key, size_t key_stride, size_t key_columns, const float *value, size_t value_stride,
+    size_t value_columns, float *scratch, uint32_t *page);
+/// The attention kernels take tiles whose pool and own pages are such words.
+typedef gk_hstu_tile_fn gk_bf16_hstu_tile_fn;
+typedef gk_softmax_tile_fn gk_bf16_softmax_tile_fn;
+typedef gk_hstu_few_fn gk_bf16_hstu_few_fn;
+typedef gk_softmax_few_fn gk_bf16_softmax_few_fn;
+
+/// Bit i of the result: scores[i] ≥ floor. False for NaN on either side. 64 scores.
+typedef uint64_t gk_scores_at_least_fn(const float *scores, float floor);
+
+/// Nothing but fused multiply-adds in registers: gk_probe_operations floating-point operations a round. Returns a number that
+/// depends on all of them.
+typedef float gk_probe_fn(size_t rounds);
+
+/// The kernels of one instruction set. No entry is NULL but where it says so.
+typedef struct gk_kernels {
+    gk_isa isa;
+    /// Most rows of a `gemm` call, and the width of a full panel: a divisor of 64 and a multiple of 16.
+    size_t gemm_rows, gemm_columns;
+    /// Words of A for a pair of bfloat16, and for a quad of int8; what is added to a quantised integer of A.
+    size_t bf16_words, s8_words;
+    int32_t s8_zero;
+    gk_gemm_fn *gemm;
+    gk_epilogue_fn *epilogue;
+    gk_silu_fn *silu;
+    gk_exp_fn *exp;
+    gk_layer_norm_fn *layer_norm;
+    gk_l2_norm_fn *l2_norm;
+    gk_rms_norm_fn *rms_norm;
+    gk_concatenate_fn *concatenate;
+    gk_swiglu_fn *swiglu;
+    gk_embed_fn *embed;
+    gk_rotate_fn *rotate;
+    gk_time_buckets_fn *time_buckets;
+    gk_bias_tile_fn *bias_tile;
+    gk_hstu_tile_fn *hstu_tile;
+    gk_softmax_tile_fn *softmax_tile;
+    gk_hstu_few_fn *hstu_few;
+    gk_softmax_few_fn *softmax_few;
+    gk_scores_at_least_fn *scores_at_least;
+    gk_probe_fn *probe;
+    gk_bf16_round_fn *bf16_round;
+    gk_bf16_gemm_fn *bf16_gemm;
+    gk_s8_quantize_fn *s8_quantize;
+    gk_s8_gemm_fn *s8_gemm;
+    gk_s8_epilogue_fn *s8_epilogue;
+    // Attention in bfloat16: NULL where the level does not multiply it; attention is then float32 whatever products are of.
+    gk_bf16_page_fn *bf16_page;
+    gk_hstu_tile_fn *bf16_hstu_tile;
+    gk_softmax_tile_fn *bf16_softmax_tile;
+    gk_hstu_few_fn *bf16_hstu_few;
+    gk_softmax_few_fn *bf16_softmax_few;
+} gk_kernels;
+
+/// The kernels of a level, or NULL where the host does not have it.
+const gk_kernels *gk_kernels_for(gk_isa isa);
+
+/// One line of the kernel lists, for tests and diagnostics.
+typedef struct gk_kernel_entry {
+    const char *name;
+    gk_isa isa;
+} gk_kernel_entry;
+
+/// Every line of the lists, of all architectures.
+const gk_kernel_entry *gk_kernel_entries(size_t *count);
+
+#endif
