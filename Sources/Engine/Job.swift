@@ -4,6 +4,12 @@ internal import Compute
 
 /// What one or more callers have asked for: the same thing, so that it is computed once.
 struct Job: Sendable {
+    /// What it has of a batch's time, and what of that is not its selection's. Nanoseconds.
+    struct Share: Sendable {
+        var all: UInt64
+        var rows: UInt64
+    }
+
     /// One of those who wait. Each has its own deadline and is told the items by itself.
     struct Caller: Sendable {
         let request: Scheduler.Request
@@ -112,13 +118,51 @@ struct Job: Sendable {
         )
     }
 
-    /// Notes what its share of a pass took.
+    // The four that follow run for every job in every batch. They change it where it is, and say all that is to be known at
+    // once: to read it from the table copies it, and counts the references of everything in it.
+
+    /// What it has to compute now.
+    mutating func size(_ cache: inout UserCache?) -> (rows: Int, isDivisible: Bool) {
+        prepare(&cache)
+        return (neededRows, isDivisible)
+    }
+
+    /// Notes that a pass has run.
     ///
-    /// - Parameter rows: of that, without a selection from the catalogue.
-    mutating func spent(_ nanoseconds: UInt64, rows: UInt64) {
-        deviceNanoseconds += nanoseconds
-        // What was generated is not kept.
-        if isDivisible, generation.items.isEmpty { storedNanoseconds += rows }
+    /// - Returns: whether anybody waits for it still.
+    mutating func passed(through end: Int, _ share: Share, _ durations: BatchExecutor.Durations) -> Bool {
+        isRunning = false
+        computed(through: end)
+        deviceNanoseconds += share.all
+        decodeNanoseconds += durations.topK
+        if generation.items.isEmpty {
+            prefillNanoseconds += durations.prefill
+            // What is generated is not kept.
+            if isDivisible { storedNanoseconds += share.rows }
+        } else {
+            decodeNanoseconds += durations.prefill
+        }
+        return !callers.isEmpty
+    }
+
+    /// Takes what a pass selected.
+    ///
+    /// - Returns: also the items of a sequence that came by it, for those who are told of each.
+    mutating func take(
+        _ selection: [ScoredRow]
+    ) -> (progress: Generation.Progress, items: [(item: ScoredRow, rank: Int)], callers: [Caller]) {
+        let known = generation.items.count
+        let progress = generation.take(selection)
+        guard case .sequence = request.mode, progress != .failed,
+            callers.contains(where: { $0.itemGenerated != nil })
+        else { return (progress, [], []) }
+        let items = generation.items[known...].enumerated().map { (item: $1, rank: known + $0 + 1) }
+        return (progress, items, callers)
+    }
+
+    /// What the scheduler is told when it comes back for its next pass.
+    mutating func readmission(_ window: HistoryWindow) -> (requests: [Scheduler.Request], demand: Scheduler.Demand) {
+        (callers.map(\.request), demand(window))
     }
 
     /// Device time that nobody has anything of, if its callers are gone: what its rows took is not lost while they are kept, for
@@ -126,7 +170,7 @@ struct Job: Sendable {
     var lostNanoseconds: UInt64 { areRowsKept ? deviceNanoseconds - storedNanoseconds : deviceNanoseconds }
 
     /// Notes that rows have been computed.
-    mutating func computed(through end: Int) {
+    private mutating func computed(through end: Int) {
         if isDivisible { rows = end }
     }
 
