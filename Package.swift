@@ -62,7 +62,7 @@ let package = Package(
         .target(
             name: "Service",
             dependencies: [
-                "HTTP", "Engine", "Models", "Compute", "ComputeCPU", "Telemetry", "COpenSSL",
+                "HTTP", "Engine", "Models", "Compute", "ComputeCPU", "ComputeAscend", "Telemetry", "COpenSSL",
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
@@ -160,7 +160,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ProcessTests",
-            dependencies: ["genrec", "TLSTesting"],
+            dependencies: ["genrec", "TLSTesting", "AscendEmulatorSupport"],
             // Built by the tests that put them before the server.
             exclude: ["Interposers"],
             swiftSettings: swiftSettings

@@ -6,7 +6,7 @@
 _Static_assert(sizeof(aclError) == 4 && sizeof(aclnnStatus) == 4, "status codes are 32 bits");
 _Static_assert(sizeof(aclDataType) == 4 && sizeof(aclFormat) == 4, "enumerations are 32 bits");
 _Static_assert(sizeof(aclrtMemcpyKind) == 4 && sizeof(aclrtMemMallocPolicy) == 4, "enumerations are 32 bits");
-_Static_assert(sizeof(aclrtMemAttr) == 4 && sizeof(aclSysParamOpt) == 4, "enumerations are 32 bits");
+_Static_assert(sizeof(aclrtMemAttr) == 4 && sizeof(aclSysParamOpt) == 4 && sizeof(aclrtLastErrLevel) == 4 && sizeof(aclmdlRICaptureMode) == 4, "enumerations are 32 bits");
 _Static_assert(sizeof(aclCANNPackageName) == 4, "enumerations are 32 bits");
 _Static_assert(sizeof(bool) == 1 && sizeof(void *) == 8 && sizeof(size_t) == 8, "a 64-bit host");
 _Static_assert(sizeof(CAscend_cubeMathType) == 1, "cubeMathType is int8_t");

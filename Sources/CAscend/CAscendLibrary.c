@@ -12,6 +12,8 @@ enum { most_libraries = 32 };
 typedef struct {
     void *handles[most_libraries];
     int count;
+    /// Folders of the packages, which come first.
+    char packages[most_libraries][PATH_MAX];
     /// The linker's own words about a library that is there and cannot be loaded; empty: none.
     char reason[512];
 } libraries;
@@ -53,7 +55,9 @@ static void addPackage(libraries *list, const char *directory, size_t length) {
     char path[PATH_MAX];
     if (length == 0) return;
     const int written = snprintf(path, sizeof path, "%.*s/op_api/lib/libcust_opapi.so", (int)length, directory);
-    if (written < (int)sizeof path) add(list, path);
+    if (written >= (int)sizeof path) return;
+    const int number = list->count;
+    if (add(list, path)) snprintf(list->packages[number], PATH_MAX, "%.*s", (int)length, directory);
 }
 
 /// The packages of `$ASCEND_OPP_PATH/vendors`, in the order of its config.ini's line `load_priority=a,b`.
@@ -85,6 +89,18 @@ static void addCustomPackages(libraries *list) {
         directories += length + (directories[length] == ':');
     }
     addVendors(list);
+}
+
+/// RecSDK's fused attention: of the first package that has it, and nowhere else.
+static void findHstu(const libraries *list, int packages, CAscend_hstu *hstu) {
+    snprintf(hstu->text, sizeof hstu->text, "no installed package has aclnnHstuDenseForward");
+    for (int index = 0; index < packages; index++) {
+        void *plan = dlsym(list->handles[index], "aclnnHstuDenseForwardGetWorkspaceSize");
+        void *launch = dlsym(list->handles[index], "aclnnHstuDenseForward");
+        if (plan == NULL || launch == NULL) continue;
+        CAscend_bindHstu(hstu, list->packages[index], plan, launch);
+        return;
+    }
 }
 
 static void *find(const libraries *list, const char *symbol) {
@@ -131,7 +147,10 @@ bool CAscend_load(CAscend_library *library, char *message, size_t length) {
     memset(library, 0, sizeof *library);
     message[0] = '\0';
 
-    libraries runtime = {0}, tensors = {0}, operators = {0};
+    static libraries runtime, tensors, operators;
+    memset(&runtime, 0, sizeof runtime);
+    memset(&tensors, 0, sizeof tensors);
+    memset(&operators, 0, sizeof operators);
     addOfCANN(&runtime, "libacl_rt.so");
     addOfCANN(&runtime, "libascendcl.so");
     if (runtime.count == 0) {
@@ -158,6 +177,7 @@ bool CAscend_load(CAscend_library *library, char *message, size_t length) {
 
     addCustomPackages(&operators);
     const int packages = operators.count;
+    findHstu(&operators, packages, &library->hstu);
     addOfCANN(&operators, "libopapi_math.so");
     addOfCANN(&operators, "libopapi_nn.so");
     addOfCANN(&operators, "libopapi_transformer.so");

@@ -1,8 +1,7 @@
 // The process's CANN, and a device that is set on the calling thread.
 
 internal import CAscend
-package import Compute
-internal import Synchronization
+internal import Compute
 
 /// CANN's functions, found once a process.
 final class AscendLibrary: @unchecked Sendable {
@@ -27,45 +26,15 @@ final class AscendLibrary: @unchecked Sendable {
     /// Throws unless the status is success.
     func check(_ status: Int32, _ call: StaticString) throws(ComputeError) {
         guard status != 0 else { return }
-        throw ComputeError(call: call, status: status, message: functions.runtime.aclGetRecentErrMsg())
-    }
-}
-
-/// CANN in this process: initialised when the first device is made, finalised by whoever ends the process.
-package enum AscendProcess {
-    private static let isInitialized = Mutex(false)
-
-    /// Initialises CANN unless that has been done.
-    static func initialize(_ library: AscendLibrary) throws(ComputeError) {
-        let status: Int32 = isInitialized.withLock { isInitialized in
-            guard !isInitialized else { return 0 }
-            let status = library.functions.runtime.aclInit(nil)
-            // Someone else in the process has done it, which is as good.
-            if status == 0 || status == Int32(ACL_ERROR_REPEAT_INITIALIZE.rawValue) {
-                isInitialized = true
-                return 0
-            }
-            return status
-        }
-        try library.check(status, "aclInit")
-    }
-
-    /// Ends CANN, after the last device is gone. To be called by the end of `main`, and not by an exit handler: CANN's
-    /// libraries must still be whole.
-    ///
-    /// - Throws: `ComputeError` with what CANN says was wrong.
-    package static func finalize() throws(ComputeError) {
-        let library = try AscendLibrary.shared()
-        let status: Int32 = isInitialized.withLock { isInitialized in
-            guard isInitialized else { return 0 }
-            isInitialized = false
-            return library.functions.runtime.aclFinalize()
-        }
-        try library.check(status, "aclFinalize")
+        throw ComputeError(call: call, status: status, runtime: functions.runtime)
     }
 }
 
 /// A device that is set on the thread that made this, until the last object with memory, a stream or an event on it is gone.
+///
+/// After a failure that only a reset undoes nothing is given back piece by piece: a stream that hangs would hold up its own
+/// destruction, and the reset by force at the end takes everything of the device along. Pinned host memory, which a transfer
+/// under way may still reach, goes after that.
 final class AscendContext {
     let library: AscendLibrary
     let number: Int32
@@ -74,40 +43,70 @@ final class AscendContext {
     var memory = DeviceMemory(weightBytes: 0, workspaceBytes: 0)
     /// After a failure that only a reset undoes: every further use is refused with it.
     private(set) var failure: ComputeError?
+    /// How often the device had been reset by force when this was made: once more, and all of this is gone.
+    private let resets: Int
+    /// Pinned memory to be freed after the reset.
+    private var abandoned: [UnsafeMutableRawPointer] = []
 
     var runtime: CAscend_runtime { library.functions.runtime }
 
     /// - Throws: `ComputeError` when CANN is not there, there is no such device, or it cannot be opened.
     init(device number: Int) throws(ComputeError) {
         library = try AscendLibrary.shared()
-        try AscendProcess.initialize(library)
+        // What no Int32 holds is no device either, and is told below.
+        self.number = Int32(clamping: number)
+        resets = try AscendProcess.open(self.number, library)
+        do throws(ComputeError) {
+            chip = try Self.set(self.number, library)
+        } catch {
+            AscendProcess.close(self.number)
+            throw error
+        }
+    }
+
+    /// Sets the device on the calling thread; what its chip is called.
+    private static func set(_ number: Int32, _ library: AscendLibrary) throws(ComputeError) -> String {
+        let runtime = library.functions.runtime
         var count: UInt32 = 0
-        try library.check(library.functions.runtime.aclrtGetDeviceCount(&count), "aclrtGetDeviceCount")
-        guard number >= 0, number < Int(count) else {
+        try library.check(runtime.aclrtGetDeviceCount(&count), "aclrtGetDeviceCount")
+        guard number >= 0, number < Int32(clamping: count) else {
             throw ComputeError(.deviceLost, "there is no device ascend:\(number): CANN sees \(count)")
         }
-        self.number = Int32(number)
-        try library.check(library.functions.runtime.aclrtSetDevice(self.number), "aclrtSetDevice")
-        guard let name = library.functions.runtime.aclrtGetSocName() else {
-            _ = library.functions.runtime.aclrtResetDevice(self.number)
+        try library.check(runtime.aclrtSetDevice(number), "aclrtSetDevice")
+        guard let name = runtime.aclrtGetSocName() else {
+            _ = runtime.aclrtResetDevice(number)
             throw ComputeError(.deviceLost, "CANN does not know the chip of ascend:\(number)")
         }
-        chip = String(cString: name)
+        return String(cString: name)
     }
 
     deinit {
-        // A failed device is reset by force, so that the next one made of it finds it as new.
-        if failure == nil {
+        if canRelease {
             _ = runtime.aclrtResetDevice(number)
-        } else {
-            _ = runtime.aclrtResetDeviceForce(number)
+        } else if isWhole {
+            AscendProcess.noteReset(of: number)
+            // Where CANN has no reset by force, undoing the only use of the device is one.
+            _ = (runtime.aclrtResetDeviceForce ?? runtime.aclrtResetDevice)?(number)
         }
+        for memory in abandoned { _ = runtime.aclrtFreeHost(memory) }
+        AscendProcess.close(number)
+    }
+
+    /// Whether no other object has reset the device since this was made.
+    private var isWhole: Bool { AscendProcess.resets(of: number) == resets }
+
+    /// Whether what was made on the device is to be given back piece by piece.
+    var canRelease: Bool { failure == nil && isWhole }
+
+    /// Frees pinned memory now or after the reset.
+    func release(pinned memory: UnsafeMutableRawPointer) {
+        if canRelease { _ = runtime.aclrtFreeHost(memory) } else { abandoned.append(memory) }
     }
 
     /// Throws unless the status is success, and remembers a failure that only a reset undoes.
     func check(_ status: Int32, _ call: StaticString) throws(ComputeError) {
         guard status != 0 else { return }
-        let error = ComputeError(call: call, status: status, message: runtime.aclGetRecentErrMsg())
+        let error = ComputeError(call: call, status: status, runtime: runtime)
         if error.code.needsReset, failure == nil { failure = error }
         throw error
     }
@@ -116,6 +115,11 @@ final class AscendContext {
     func requireUsable() throws(ComputeError) {
         if let failure {
             throw ComputeError(.deviceLost, "ascend:\(number) has to be reset: \(failure.message)")
+        }
+        guard isWhole else {
+            let error = ComputeError(.deviceLost, "ascend:\(number) was reset after a failure of another user of it")
+            failure = error
+            throw error
         }
     }
 

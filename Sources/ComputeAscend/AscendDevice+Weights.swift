@@ -93,7 +93,7 @@ extension AscendDevice {
     }
 
     /// A block with these values at its start, room for `elements` of them, and for what kernels read past the end.
-    private func upload<Element: BitwiseCopyable>(
+    func upload<Element: BitwiseCopyable>(
         _ values: [Element],
         elements: Int? = nil,
         named name: String

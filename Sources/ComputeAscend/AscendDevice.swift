@@ -20,19 +20,38 @@ package final class AscendDevice: Device {
     private let loading: AscendQueue
     /// 1, 2, 4 … 128: what takes the bits of a byte apart.
     let bitValues: DeviceBlock
+    /// Zeros of any type, for less than `FusedLimits.columnUnit` columns.
+    let zeros: DeviceBlock
+
+    /// Whether RecSDK's operator for HSTU's attention was found to be right.
+    var isFusionProven = false
+    /// Pools of keys and values that there are.
+    var poolCount = 0
+    /// Whether HSTU's attention is left to that operator where it fits.
+    var fusesAttention: Bool { isFusionProven && poolCount == 0 }
+    /// What was found when the device was made: a line for people.
+    private(set) var fusionNote = ""
+
+    /// Whether HSTU's attention is fused, and why not: a line for people.
+    package var attentionNote: String {
+        isFusionProven && !fusesAttention
+            ? "HSTU attention is composed: a user cache asks for the same bits with and without it" : fusionNote
+    }
 
     package var memory: DeviceMemory { context.memory }
 
     /// - Parameters:
     ///   - number: as CANN counts the devices that the process sees, from 0.
     ///   - dtype: float16 or bfloat16; nil: bfloat16 where the chip has it, float16 elsewhere.
+    ///   - fusesAttention: false: HSTU's attention is composed even where RecSDK's operator is installed and right.
     ///   - timeoutMilliseconds: how long a batch may take before the device counts as lost; at least 1.
     /// - Throws: `ComputeError.deviceLost` when CANN or the device is not there, with one sentence that says what to do;
     ///   `.unsupported` for a type that the chip does not have.
     package init(
         number: Int,
         dtype: DType? = nil,
-        timeoutMilliseconds: Int = 10_000
+        timeoutMilliseconds: Int = 10_000,
+        fusesAttention: Bool = true
     ) throws(ComputeError) {
         guard (1...Int(Int32.max)).contains(timeoutMilliseconds) else {
             throw ComputeError(.invalidArgument, "a batch cannot time out after \(timeoutMilliseconds) ms")
@@ -52,12 +71,15 @@ package final class AscendDevice: Device {
         // The same sums in every run, where operators leave a choice.
         try context.check(context.runtime.aclrtCtxSetSysParamOpt(ACL_OPT_DETERMINISTIC, 1), "aclrtCtxSetSysParamOpt")
         loading = try AscendQueue(context: context)
-        let zeros = try DeviceBlock(byteCount: 1 << 16, use: .workspace, context: context, for: "probing operators")
-        try zeros.fill([UInt8](repeating: 0, count: 1 << 16))
-        support = try OperatorSupport.probe(loading.calls, half: half, memory: zeros)
+        let sample = try DeviceBlock(byteCount: 1 << 16, use: .workspace, context: context, for: "probing operators")
+        try sample.fill([UInt8](repeating: 0, count: 1 << 16))
+        support = try OperatorSupport.probe(loading.calls, half: half, memory: sample)
         try loading.synchronize(timeout: timeout)
         bitValues = try DeviceBlock(byteCount: 64, use: .weights, context: context, for: "the values of bits")
         try bitValues.fill((0..<8).map { UInt8(1) << $0 })
+        zeros = try DeviceBlock(byteCount: 64, use: .weights, context: context, for: "zeros")
+        try zeros.fill([UInt8](repeating: 0, count: 64))
+        fusionNote = try decideFusion(isWanted: fusesAttention)
     }
 
     package func supports(_ operation: OperationKind) -> Bool { missing(for: operation) == nil }
@@ -126,7 +148,7 @@ final class AscendQueue {
         calls = OperatorCalls(context: context, stream: handle)
     }
 
-    deinit { _ = context.runtime.aclrtDestroyStream(handle) }
+    deinit { if context.canRelease { _ = context.runtime.aclrtDestroyStream(handle) } }
 
     /// Waits for all that was enqueued.
     func synchronize(timeout: Int32) throws(ComputeError) {
@@ -152,7 +174,7 @@ final class AscendEvent {
         self.context = context
     }
 
-    deinit { _ = context.runtime.aclrtDestroyEvent(handle) }
+    deinit { if context.canRelease { _ = context.runtime.aclrtDestroyEvent(handle) } }
 
     func record(on queue: AscendQueue) throws(ComputeError) {
         try context.check(context.runtime.aclrtRecordEvent(handle, queue.handle), "aclrtRecordEvent")

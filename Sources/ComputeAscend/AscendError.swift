@@ -35,10 +35,23 @@ extension ComputeError.Code {
 }
 
 extension ComputeError {
-    /// A failed call: its name, the status's name, and what CANN says of it.
-    init(call: StaticString, status: Int32, message: UnsafePointer<CChar>?) {
-        let name = CAscend_statusName(status).map { "\(String(cString: $0)) (\(status))" } ?? "status \(status)"
-        let words = message.map { ": \(String(cString: $0))" } ?? ""
-        self.init(Code(status: status), "\(call) failed with \(name)\(words)")
+    /// A failed call: its name, the status's name, and what CANN says of it. Where an operator says no more than that a call
+    /// of the runtime has failed within it, that call's status tells what kind of failure it is.
+    init(call: StaticString, status: Int32, runtime: CAscend_runtime) {
+        var names = Self.name(status)
+        var cause = status
+        if status == Int32(ACLNN_ERR_RUNTIME_ERROR.rawValue),
+            let last = runtime.aclrtGetLastError?(ACL_RT_THREAD_LEVEL),
+            last != 0
+        {
+            cause = last
+            names += ", within it the runtime with \(Self.name(last))"
+        }
+        let words = runtime.aclGetRecentErrMsg().map { ": \(String(cString: $0))" } ?? ""
+        self.init(Code(status: cause), "\(call) failed with \(names)\(words)")
+    }
+
+    private static func name(_ status: Int32) -> String {
+        CAscend_statusName(status).map { "\(String(cString: $0)) (\(status))" } ?? "status \(status)"
     }
 }

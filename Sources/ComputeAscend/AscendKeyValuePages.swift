@@ -12,6 +12,7 @@ final class AscendKeyValuePages: KeyValuePages, DeviceOwned {
     let device: DeviceIdentity
     private let block: DeviceBlock
     private let dtype: DType
+    private let owner: AscendDevice
 
     private static let rowsOfPage = 32
 
@@ -34,7 +35,11 @@ final class AscendKeyValuePages: KeyValuePages, DeviceOwned {
             context: device.context,
             for: "key and value pages"
         )
+        owner = device
+        owner.poolCount += 1
     }
+
+    deinit { owner.poolCount -= 1 }
 
     /// Bytes of a page; nil for a shape that no page can have. 32 rows of 2 bytes make every table start on 64 bytes.
     private static func pageByteCount(_ shape: KeyValueShape) -> Int? {

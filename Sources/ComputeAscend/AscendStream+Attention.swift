@@ -1,5 +1,5 @@
 // Attention, HSTU's and softmax, composed: gather each group into a rectangle, scores by one product of all heads, bias and
-// mask, weights, the product with the values, and back to jagged rows.
+// mask, weights, the product with the values, and back to jagged rows. HSTU's may be fused instead.
 
 package import Compute
 
@@ -31,7 +31,11 @@ extension AscendStream {
             let query = try halves(of: attention.query)
             let key = try halves(of: attention.key)
             let value = try halves(of: attention.value)
-            let padded = try temporary(.float32, [planned.plan.paddedRows, attention.output.columns])
+            let target = View(attention.output)
+            let isInPlace = planned.groups.isEmpty && planned.fused.allSatisfy { $0.rows == nil } && target.isContiguous
+            let padded =
+                isInPlace
+                ? target : try temporary(.float32, [planned.plan.paddedRows, attention.output.columns])
             var begin = 0
             for group in planned.groups {
                 let rows = group.shape.items.count * group.shape.querySlots
@@ -49,7 +53,23 @@ extension AscendStream {
                 }
                 begin += rows
             }
-            let target = View(attention.output)
+            for fused in planned.fused {
+                try withTemporaries { () throws(ComputeError) in
+                    try attend(
+                        fused,
+                        attention,
+                        shape,
+                        biases,
+                        query: query,
+                        key: key,
+                        value: value,
+                        into: padded.rows(begin..<begin + fused.call.rows)
+                    )
+                }
+                begin += fused.call.rows
+            }
+            // Rows that were neither padded nor put in another order are the result.
+            if isInPlace { return }
             let result = target.isContiguous ? target : try temporary(.float32, target.dims)
             note { (calls) throws(ComputeError) in
                 try calls.gather(padded, planned.outputRows, result)
@@ -155,7 +175,7 @@ extension AscendStream {
         }
     }
 
-    private func gathered(_ rows: View, _ index: View) throws(ComputeError) -> View {
+    func gathered(_ rows: View, _ index: View) throws(ComputeError) -> View {
         let result = try temporary(half, [index.count, rows.dims[1]])
         note { (calls) throws(ComputeError) in try calls.gather(rows, index, result) }
         return result

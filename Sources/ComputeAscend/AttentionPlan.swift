@@ -31,6 +31,8 @@ struct AttentionPlan {
     }
 
     let groups: [Group]
+    /// What the fused operator computes instead.
+    let fused: [FusedCall]
 
     /// What is stored as the position of a slot without a key: behind every query.
     static let never = Int32.max
@@ -40,6 +42,7 @@ struct AttentionPlan {
     ///   - cached: cached rows of each sequence.
     ///   - isBiased: whether the relative bias applies, for each sequence.
     ///   - heads: query heads: what one item's scores are multiplied by.
+    ///   - fused: what is left to the fused operator: sequences of which no group has a row.
     ///   - mostElements: of the scores of a group; a single query row may exceed it.
     init(
         lengths: [Int],
@@ -47,10 +50,13 @@ struct AttentionPlan {
         isBiased: [Bool],
         queryRows: QueryRows,
         heads: Int,
+        fused: [FusedCall] = [],
         mostElements: Int = 16 << 20
     ) {
+        self.fused = fused
+        let isFused = Set(fused.flatMap(\.sequences))
         var items: [Item] = []
-        for (sequence, length) in lengths.enumerated() {
+        for (sequence, length) in lengths.enumerated() where !isFused.contains(sequence) {
             guard queryRows == .all else {
                 items.append(Item(sequence: sequence, first: length - 1, queries: 1, cached: cached[sequence]))
                 continue
@@ -157,7 +163,7 @@ extension AttentionPlan.Group {
 }
 
 extension AttentionPlan {
-    /// Padded rows of all groups, one group after the other: for each output row the one that holds its result.
+    /// Padded rows of all groups, one group after the other, then the rows of fused sequences: for each output row the one that holds its result.
     func outputRows(_ layout: Jagged, _ queryRows: QueryRows) -> [Int32] {
         var result = [Int32](repeating: 0, count: queryRows == .last ? layout.count : layout.rows)
         var base = 0
@@ -171,11 +177,20 @@ extension AttentionPlan {
                 base += group.querySlots
             }
         }
+        for call in fused {
+            for sequence in call.sequences {
+                let start = Int(layout.offsets[sequence])
+                for row in 0..<layout.length(of: sequence) { result[start + row] = Int32(base + row) }
+                base += layout.length(of: sequence)
+            }
+        }
         return result
     }
 
-    /// Padded rows of all groups.
-    var paddedRows: Int { groups.reduce(0) { $0 + $1.items.count * $1.querySlots } }
+    /// Padded rows of all groups, and rows of fused sequences.
+    var paddedRows: Int {
+        groups.reduce(0) { $0 + $1.items.count * $1.querySlots } + fused.reduce(0) { $0 + $1.rows }
+    }
 
     /// Pairs of slots of all groups.
     var pairs: Int { groups.reduce(0) { $0 + $1.items.count * $1.querySlots * $1.keySlots } }

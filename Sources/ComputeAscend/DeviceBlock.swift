@@ -44,7 +44,7 @@ final class DeviceBlock {
     }
 
     deinit {
-        _ = context.runtime.aclrtFree(pointer)
+        if context.canRelease { _ = context.runtime.aclrtFree(pointer) }
         count(-byteCount)
     }
 
@@ -91,5 +91,5 @@ final class PinnedBlock {
         self.context = context
     }
 
-    deinit { _ = context.runtime.aclrtFreeHost(base) }
+    deinit { context.release(pinned: base) }
 }

@@ -300,7 +300,7 @@ extension OperatorCalls {
         }
     }
 
-    private func optional(_ view: View?) throws(ComputeError) -> OpaquePointer? {
+    func optional(_ view: View?) throws(ComputeError) -> OpaquePointer? {
         guard let view else { return nil }
         return try tensor(view)
     }

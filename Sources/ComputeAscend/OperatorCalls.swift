@@ -130,7 +130,15 @@ final class OperatorCalls {
             throw ComputeError(.unsupported, "the operator \(name) is in no installed package")
         }
         try context.check(status, name)
-        let memory = try workspace(byteCount: size, for: name)
+        let memory: UnsafeMutableRawPointer?
+        do throws(ComputeError) {
+            memory = try workspace(byteCount: size, for: name)
+        } catch {
+            // Nothing but its phase 2 gives an executor back, and without a workspace phase 2 does nothing else.
+            _ = launch(nil, size, executor, stream)
+            _ = context.runtime.aclGetRecentErrMsg()
+            throw error
+        }
         try context.check(launch(memory, size, executor, stream), name)
     }
 

@@ -16,6 +16,7 @@ struct PlannedAttention {
         var maximumLength: Int
         var timeEntries: Int
         var firstRowWeights: [Float]
+        var fused: [FusedCall]
     }
 
     struct Group {
@@ -36,6 +37,7 @@ struct PlannedAttention {
     var key: Key
     var plan: AttentionPlan
     var groups: [Group]
+    var fused: [Fused]
     /// (output rows) int32
     var outputRows: View
 }
@@ -49,6 +51,7 @@ extension AscendStream {
         let prefix = checked.prefix
         let layout = attention.layout
         let bias = attention.bias
+        let calls = fusedCalls(attention, checked)
         let key = PlannedAttention.Key(
             offsets: layout.offsets,
             queryRows: attention.queryRows,
@@ -58,7 +61,8 @@ extension AscendStream {
             timestamps: bias?.time == nil ? nil : bias?.timestamps.address,
             maximumLength: bias?.maximumLength ?? 0,
             timeEntries: bias?.time?.count ?? 0,
-            firstRowWeights: attention.firstRowWeights ?? []
+            firstRowWeights: attention.firstRowWeights ?? [],
+            fused: calls
         )
         if let found = self.attention.first(where: { $0.key == key }) { return found }
         let plan = AttentionPlan(
@@ -66,15 +70,19 @@ extension AscendStream {
             cached: prefix?.sequences.map(\.rows) ?? [Int](repeating: 0, count: layout.count),
             isBiased: bias?.applies ?? [Bool](repeating: false, count: layout.count),
             queryRows: attention.queryRows,
-            heads: attention.heads
+            heads: attention.heads,
+            fused: calls
         )
         var groups: [PlannedAttention.Group] = []
         for group in plan.groups { groups.append(try prepared(group, attention, checked)) }
+        var fused: [PlannedAttention.Fused] = []
+        for call in calls { fused.append(try prepared(call, attention, checked)) }
         let output = plan.outputRows(layout, attention.queryRows)
         let made = PlannedAttention(
             key: key,
             plan: plan,
             groups: groups,
+            fused: fused,
             outputRows: try input(output, .int32, [output.count])
         )
         self.attention.append(made)
@@ -107,17 +115,12 @@ extension AscendStream {
             mask: mask.shaped([count, 1, queries, keys])
         )
         if let bias = attention.bias, group.isBiased {
-            let length = Int32(bias.maximumLength)
-            // N − 1 + (j − i)
-            let shifted = try input(group.queryPositions.map { $0 - (length - 1) }, .int32, [count, queries, 1])
-            let difference = try temporary(.int32, [count, queries, keys])
-            let places = try temporary(.int32, [count, queries, keys])
-            let near = try input(group.keyPositions.map { min($0, length) }, .int32, [count, 1, keys])
-            note { (calls) throws(ComputeError) in
-                try calls.subtract(near, shifted, difference)
-                try calls.clamp(difference, 0...2 * (length - 1), places)
-            }
-            made.positions = places
+            made.positions = try positionEntries(
+                queries: group.queryPositions,
+                keys: group.keyPositions,
+                [count, queries, keys],
+                bias.maximumLength
+            )
             if let time = bias.time {
                 made.buckets = try buckets(group, bias, entries: time.count, attention.name, checked.whole)
             }
@@ -134,9 +137,28 @@ extension AscendStream {
         return made
     }
 
+    /// (b, Sq, Sk) int32: the positional bias's entries N − 1 + (j − i) for queries at i and keys at j.
+    func positionEntries(
+        queries: [Int32],
+        keys: [Int32],
+        _ dims: [Int],
+        _ maximumLength: Int
+    ) throws(ComputeError) -> View {
+        let length = Int32(maximumLength)
+        let shifted = try input(queries.map { $0 - (length - 1) }, .int32, [dims[0], dims[1], 1])
+        let difference = try temporary(.int32, dims)
+        let places = try temporary(.int32, dims)
+        let near = try input(keys.map { min($0, length) }, .int32, [dims[0], 1, dims[2]])
+        note { (calls) throws(ComputeError) in
+            try calls.subtract(near, shifted, difference)
+            try calls.clamp(difference, 0...2 * (length - 1), places)
+        }
+        return places
+    }
+
     /// (b, Sq, Sk) int32: the time bias's entries, computed on the device, or on the host where 64 bits do not hold the
     /// differences or the chip lacks an operator.
-    private func buckets(
+    func buckets(
         _ group: AttentionPlan.Group,
         _ bias: RelativeBias,
         entries: Int,

@@ -35,12 +35,15 @@ package enum PrefixCacheDescription: Sendable, Equatable {
 
 extension UserCache {
     /// An empty cache for a device's pages.
-    init(_ pool: PrefixCacheDescription.Pool) {
+    ///
+    /// - Parameter counts: of the cache before it, on a device that failed.
+    init(_ pool: PrefixCacheDescription.Pool, continuing counts: Statistics = Statistics()) {
         self.init(
             pageRows: pool.pageRows,
             pageCount: pool.pageCount,
             pageByteCount: pool.pageByteCount,
-            dependsOnNextTime: pool.dependsOnNextTime
+            dependsOnNextTime: pool.dependsOnNextTime,
+            counts: counts
         )
     }
 }

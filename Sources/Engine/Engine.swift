@@ -10,6 +10,8 @@ internal import Synchronization
 /// Names an admitted request, for cancellation.
 package struct Ticket: Sendable, Hashable {
     let id: UInt64
+    /// Which of a group's engines admitted it.
+    var engine = 0
 }
 
 /// A batching inference engine over one device.
@@ -31,6 +33,12 @@ package final class Engine: Sendable {
         var phase = EnginePhase.loading
         /// Known once the model is on its device.
         var prefixCache: PrefixCacheDescription?
+        /// The engine's own device, which need not be there at present; nil while the model is loading.
+        var device: DeviceDescription?
+        /// Why the fallback computes; nil: the device does.
+        var degradation: String?
+        /// What the caches of devices that failed had counted.
+        var lostCounts = UserCache.Statistics()
         var nextID: UInt64 = 0
         /// The engine's thread waits for a signal.
         var isThreadAsleep = false
@@ -74,8 +82,22 @@ package final class Engine: Sendable {
     }
 
     package var phase: EnginePhase { state.withLock { $0.phase } }
+    /// How well it serves, for a choice among several engines.
+    var service: Service {
+        state.withLock { state in
+            guard case .ready = state.phase else { return .none }
+            return state.degradation == nil ? .byDevice : .byFallback
+        }
+    }
+
+    enum Service { case byDevice, byFallback, none }
+
     /// Whether the next request would be refused for want of room.
     package var isQueueFull: Bool { state.withLock { $0.scheduler.isFull } }
+    /// The engine's own device, whether it is there or away; nil while the model is loading.
+    package var ownDevice: DeviceDescription? { state.withLock { $0.device } }
+    /// What the device failed with while the fallback serves in its place; nil: the device serves, or nothing does.
+    package var degradation: String? { state.withLock { $0.degradation } }
     /// What is kept of users; nil while the model is loading.
     package var prefixCache: PrefixCacheDescription? { state.withLock { $0.prefixCache } }
 
@@ -184,14 +206,15 @@ package final class Engine: Sendable {
     }
 
     /// Answers everything that waits with a refusal.
-    func refuseWaiting() {
+    func refuseWaiting(_ message: String = "the server is shutting down", retryAfterNanoseconds: UInt64? = nil) {
         let (abandoned, depth) = state.withLock { state in
             (state.scheduler.removeAll().compactMap { state.table.end($0) }, state.scheduler.depth)
         }
         guard !abandoned.isEmpty else { return }
         observer.queueDepthChanged(to: depth)
         for caller in abandoned.flatMap(\.callers) {
-            caller.completion(.failure(EngineError(.unavailable, "the server is shutting down")))
+            let refusal = EngineError(.unavailable, message, retryAfterNanoseconds: retryAfterNanoseconds)
+            caller.completion(.failure(refusal))
         }
     }
 
@@ -201,7 +224,7 @@ package final class Engine: Sendable {
             switch (state.phase, phase) {
             case (.failed, _), (.stopped, _): return (false, false)
             // Loading that ends after a drain was asked for does not make the engine ready again.
-            case (.draining, .warming), (.draining, .ready): return (false, false)
+            case (.draining, .warming), (.draining, .ready), (.draining, .recovering): return (false, false)
             default: break
             }
             let wakes = state.isThreadAsleep

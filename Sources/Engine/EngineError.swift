@@ -9,7 +9,7 @@ package struct EngineError: Error, Equatable, CustomStringConvertible {
         case deadlineUnreachable
         /// The deadline passed in the queue; never computed.
         case expired
-        /// The engine is not ready: still loading, draining, stopped, or its device is gone.
+        /// The engine is not ready: still loading, draining, stopped, or its device is being recovered.
         case unavailable
         /// The device failed while it computed the batch; the request may be sent again.
         case deviceFailed

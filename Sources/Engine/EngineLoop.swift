@@ -10,38 +10,31 @@ extension Engine {
     /// Starts the engine's thread.
     ///
     /// - Parameters:
-    ///   - load: makes the device and hands it the model; runs on the new thread. Its error's text becomes the reason of
-    ///     the `failed` phase.
+    ///   - source: what the model comes from; called on the new thread. An error's text becomes the reason of the `failed`
+    ///     phase, where there has been no model before.
     ///   - ended: called on the thread when it has nothing more to do and everything it held is gone.
     /// - Throws: `.unavailable` if the system has no thread to give.
     package func start(
-        load: @escaping @Sendable () throws -> LoadedModel,
+        _ source: ModelSource,
         ended: @escaping @Sendable () -> Void
     ) throws(EngineError) {
         let started = EngineThread.start(name: "genrec-engine") {
-            self.runThread(load)
+            self.runThread(source)
             ended()
         }
         guard started else { throw EngineError(.unavailable, "the system could not start the engine's thread") }
     }
 
-    private func runThread(_ load: () throws -> LoadedModel) {
-        let executor: BatchExecutor
+    private func runThread(_ source: ModelSource) {
+        var executors: Executors
         do {
-            let loaded = try load()
-            change(to: .warming)
-            executor = try BatchExecutor(loaded, catalogue: catalogue, cacheBytes: cacheBytes)
-            try warmUp(executor)
+            executors = try makeExecutors(source)
         } catch {
             change(to: .failed(String(describing: error)))
             return
         }
-        state.withLock { state in
-            state.prefixCache = executor.prefixCache
-            if case .exact(let pool) = executor.prefixCache { state.table.cache = UserCache(pool) }
-        }
-        change(to: .ready(executor.device))
-        serve(with: executor)
+        if let device = executors.primary?.device { change(to: .ready(device)) }
+        serve(source, &executors)
         change(to: .stopped)
         // A job whose pass ran while the engine was stopped has gone back to waiting.
         refuseWaiting()
@@ -54,25 +47,32 @@ extension Engine {
     }
 
     /// What is computed together.
-    private struct Batch {
+    struct Batch {
         var members: [(id: UInt64, pass: Pass, isStep: Bool)] = []
         /// Requests without a history.
         var colds: [UInt64] = []
         /// How long the requests whose first pass this is had waited.
         var queueWaits: [UInt64] = []
         var predictedNanoseconds: UInt64 = 0
-        let start: Instant
+        var start: Instant
 
         var work: ComputeWork { members.reduce(into: ComputeWork()) { $0 += $1.pass.work } }
     }
 
-    private func serve(with executor: BatchExecutor) {
+    private func serve(_ source: ModelSource, _ executors: inout Executors) {
+        var recovery = Recovery(source.backoff)
         while true {
-            switch nextStep() {
+            if recovery.isDue(.now()) { recover(source, &executors, &recovery) }
+            switch nextStep(until: recovery.next) {
             case .run(let batch, let depth):
                 observer.queueDepthChanged(to: depth)
                 for id in batch.colds { answerByPopularity(id) }
-                if !batch.members.isEmpty { run(batch, with: executor) }
+                if batch.members.isEmpty { continue }
+                if let loss = run(batch, on: executors) {
+                    lose(loss, &executors, &recovery)
+                } else if executors.primary != nil {
+                    recovery.computed()
+                }
             case .sleep(until: nil):
                 wakeUp.wait()
             case .sleep(until: .some(let instant)):
@@ -87,7 +87,8 @@ extension Engine {
         }
     }
 
-    private func nextStep() -> Step {
+    /// - Parameter wakeTime: it sleeps no longer; nil: for as long as there is nothing to do.
+    private func nextStep(until wakeTime: Instant?) -> Step {
         expireOverdue()
         return state.withLock { state in
             if state.phase == .stopped { return .end }
@@ -103,11 +104,11 @@ extension Engine {
                 return .run(begin(portions, now, &state), depth: state.scheduler.depth)
             case .wait(let instant):
                 state.isThreadAsleep = true
-                return .sleep(until: instant)
+                return .sleep(until: min(instant, wakeTime ?? instant))
             case .idle:
                 if state.phase == .draining { return .end }
                 state.isThreadAsleep = true
-                return .sleep(until: nil)
+                return .sleep(until: wakeTime)
             }
         }
     }
@@ -142,26 +143,6 @@ extension Engine {
         }
     }
 
-    private func run(_ batch: Batch, with executor: BatchExecutor) {
-        do throws(ComputeError) {
-            let (selections, durations) = try executor.run(batch.members.map(\.pass))
-            advance(batch, selections, durations, executor.memory)
-        } catch {
-            observer.deviceFailed(error)
-            let failure = EngineError(
-                .deviceFailed,
-                "the device failed: \(error.message)",
-                retryAfterNanoseconds: 1_000_000_000
-            )
-            let (failed, statistics) = state.withLock { state in
-                let failed = batch.members.compactMap { state.table.end($0.id, isTrusted: false) }
-                return (failed, state.table.cache?.statistics)
-            }
-            if let statistics { observer.cacheChanged(to: statistics) }
-            for caller in failed.flatMap(\.callers) { caller.completion(.failure(failure)) }
-        }
-    }
-
     /// What there is to tell callers once the lock is given back.
     private enum Notice {
         case item(ScoredRow, rank: Int, [Job.Caller])
@@ -171,18 +152,25 @@ extension Engine {
     }
 
     /// Hands each pass's selection to its job: answers it, or queues it for its next pass.
-    private func advance(
+    ///
+    /// - Parameters:
+    ///   - executor: what computed the batch.
+    ///   - isUsual: whether it computes every batch at present, so that the next ones can be expected to take as long.
+    ///   - isFallback: whether it is not the engine's own device.
+    func advance(
         _ batch: Batch,
         _ selections: [[ScoredRow]],
         _ durations: BatchExecutor.Durations,
-        _ memory: DeviceMemory
+        _ executor: BatchExecutor,
+        isUsual: Bool,
+        isFallback: Bool
     ) {
         // The device's time and what it takes to get a batch there and back: that is what the next one waits for.
         let elapsed = Instant.now().nanoseconds(since: batch.start)
         let (notices, statistics) = state.withLock { state in
             let total = durations.prefill + durations.topK
             let shares = shares(of: total, batch, state.scheduler.serviceTime)
-            state.scheduler.finished(batch.work, nanoseconds: elapsed)
+            if isUsual { state.scheduler.finished(batch.work, nanoseconds: elapsed) }
             var notices: [Notice] = []
             for (index, member) in batch.members.enumerated() {
                 let id = member.id
@@ -206,7 +194,9 @@ extension Engine {
                 durations: durations,
                 predictedNanoseconds: batch.predictedNanoseconds,
                 elapsedNanoseconds: elapsed,
-                memory: memory
+                memory: executor.memory,
+                device: executor.device.name,
+                isFallback: isFallback
             )
         )
         if let statistics { observer.cacheChanged(to: statistics) }
@@ -250,7 +240,7 @@ extension Engine {
         return notices
     }
 
-    private func readmit(_ id: UInt64, _ state: inout State) {
+    func readmit(_ id: UInt64, _ state: inout State) {
         guard let (requests, demand) = state.table[id]?.readmission(window) else { return }
         state.scheduler.readmit(requests, job: id, demand)
         if let deadline = requests.lazy.compactMap(\.deadline).min() { armExpiry(&state, for: deadline) }

@@ -29,13 +29,20 @@ package struct BatchReport: Sendable {
     /// What it took, from the decision to compute it to its results.
     package var elapsedNanoseconds: UInt64
     package var memory: DeviceMemory
+    /// Name of the device that computed it.
+    package var device: String
+    /// It was the fallback, in place of the engine's own device.
+    package var isFallback: Bool
 }
 
 /// Receives the engine's events: on the engine's thread, except `cancelled`, `deduplicated`, `computedInVain`,
 /// `cacheChanged` and `queueDepthChanged`, which come from whatever thread caused them. Implementations return at once.
 package protocol EngineObserver: AnyObject, Sendable {
     func batchFinished(_ report: BatchReport)
-    func deviceFailed(_ error: ComputeError)
+    /// - Parameter device: its name.
+    func deviceFailed(_ error: ComputeError, device: String)
+    /// A device that had failed was made again, and has passed its warm-up.
+    func deviceRecovered(_ device: String)
     func cancelled(at stage: CancellationStage)
     /// A request was added to one that waited and asks the same.
     func deduplicated()

@@ -2,7 +2,8 @@
 
 package import Compute
 
-/// The life of an engine: loading → warming → ready → draining → stopped, or → failed.
+/// The life of an engine: loading → warming → ready → draining → stopped, or → failed. A device that fails for good leads from
+/// ready to recovering, and back; with a fallback the engine stays ready meanwhile, on the fallback.
 package enum EnginePhase: Sendable, Equatable {
     /// Weights are being handed to the device.
     case loading
@@ -10,6 +11,8 @@ package enum EnginePhase: Sendable, Equatable {
     case warming
     /// Requests are served.
     case ready(DeviceDescription)
+    /// The device failed, nothing serves in its place, and it is tried again; one sentence says what it failed with.
+    case recovering(String)
     /// What was admitted is finished; nothing new is admitted.
     case draining
     case stopped
@@ -22,6 +25,7 @@ package enum EnginePhase: Sendable, Equatable {
         case .loading: "loading"
         case .warming: "warming"
         case .ready: "ready"
+        case .recovering(let why): "recovering: \(why)"
         case .draining: "draining"
         case .stopped: "stopped"
         case .failed(let why): why

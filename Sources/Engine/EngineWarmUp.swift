@@ -8,8 +8,11 @@ extension Engine {
     /// Runs batches of the kinds that will come, so that memory is there, code is loaded, and admission can judge: long and
     /// short histories, one and several together, with and without a selection, and a step on many cached rows. Each runs
     /// twice; the first run pays for first use, the second tells the service time.
-    func warmUp(_ executor: BatchExecutor) throws(ComputeError) {
-        guard let row = catalogue.popularityOrder.first else { return }
+    ///
+    /// - Returns: what admission can judge by.
+    func warmUp(_ executor: BatchExecutor) throws(ComputeError) -> ServiceTimeModel {
+        var times = ServiceTimeModel()
+        guard let row = catalogue.popularityOrder.first else { return times }
         var pool: PrefixCacheDescription.Pool?
         if case .exact(let description) = executor.prefixCache { pool = description }
         let limit = state.withLock { $0.scheduler.configuration.eventLimit(isDivisible: pool != nil) }
@@ -53,9 +56,8 @@ extension Engine {
             _ = try executor.run(batch)
             let (_, durations) = try executor.run(batch)
             let work = batch.reduce(into: ComputeWork()) { $0 += $1.work }
-            state.withLock {
-                $0.scheduler.serviceTime.calibrate(work, nanoseconds: durations.prefill + durations.topK)
-            }
+            times.calibrate(work, nanoseconds: durations.prefill + durations.topK)
         }
+        return times
     }
 }

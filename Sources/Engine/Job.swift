@@ -207,6 +207,16 @@ struct Job: Sendable {
         lease = nil
     }
 
+    /// Forgets its rows: the pages that held them are gone.
+    mutating func loseRows() {
+        lease = nil
+        rows = 0
+        historyCached = 0
+        storedNanoseconds = 0
+        // What has begun is not looked up again: it may have generated items, which are no part of anybody's history.
+        if start == nil { isPrepared = false }
+    }
+
     /// The answer to a caller who waited so long.
     func recommendation(_ window: HistoryWindow, queued: UInt64) -> Recommendation {
         Recommendation(

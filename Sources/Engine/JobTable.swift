@@ -74,6 +74,17 @@ struct JobTable: Sendable {
         return job
     }
 
+    /// No job has any rows any more.
+    mutating func loseRows() {
+        for id in jobs.keys { jobs[id]?.loseRows() }
+    }
+
+    /// Gives back what a job holds of the cache, and lets it compute all its rows.
+    mutating func discard(_ id: UInt64) {
+        jobs[id]?.discard(from: &cache)
+        jobs[id]?.loseRows()
+    }
+
     mutating func release(_ id: UInt64) { jobs[id]?.release(to: &cache) }
 
     /// What was generated becomes part of what the job sees.
@@ -81,10 +92,11 @@ struct JobTable: Sendable {
 
     /// Forgets a user, now and when the jobs that wait are done.
     mutating func forget(_ user: String) -> UserCache.Dropped {
-        guard var dropped = cache?.forget(user) else { return UserCache.Dropped() }
-        for (id, job) in jobs where job.request.userID == user && !job.isPrepared && job.keeps {
+        // Without a cache there may be one again when a job comes to be computed.
+        var dropped = cache?.forget(user) ?? UserCache.Dropped()
+        for (id, job) in jobs where job.request.userID == user && job.keeps {
             jobs[id]?.keeps = false
-            dropped.inFlight += 1
+            if !job.isPrepared { dropped.inFlight += 1 }
         }
         return dropped
     }

@@ -91,12 +91,20 @@ package struct UserCache: Sendable {
     private var clock: UInt64 = 0
     /// Pages of entries that are checked out, a shared one once for each.
     private var leasedPages = 0
-    private var counts = Statistics()
+    private var counts: Statistics
 
     /// - Parameters:
     ///   - pageRows, pageCount, pageByteCount: those of the device's pool.
     ///   - dependsOnNextTime: as in `PrefixReuse`.
-    package init(pageRows: Int, pageCount: Int, pageByteCount: Int, dependsOnNextTime: Bool) {
+    ///   - counts: where counting begins.
+    package init(
+        pageRows: Int,
+        pageCount: Int,
+        pageByteCount: Int,
+        dependsOnNextTime: Bool,
+        counts: Statistics = Statistics()
+    ) {
+        self.counts = counts
         self.pageRows = pageRows
         self.pageByteCount = pageByteCount
         self.dependsOnNextTime = dependsOnNextTime

@@ -98,7 +98,7 @@ package final class Server: Sendable {
 
     /// Listens, loads the model, and returns when requests are served.
     ///
-    /// - Returns: one line for whoever started the server: addresses, bundle, device, dtype, instruction set.
+    /// - Returns: one line for whoever started the server: addresses, bundle, devices, dtype, instruction set or chip.
     /// - Throws: `HTTPError` if an address cannot be listened on, `ServerError` if the model cannot be loaded.
     package func start() async throws -> String {
         let addresses = try http.start()
@@ -115,28 +115,47 @@ package final class Server: Sendable {
         }
         let model = slot.current
         try loader.start(model)
-        guard case .ready(let device) = await life.untilLoaded() else {
+        let phase = await life.untilLoaded()
+        guard case .ready = phase else {
             http.stop()
             adminHTTP?.stop()
-            throw ServerError(description: "the model could not be loaded: \(model.engine.phase.reason)")
+            model.engines.stop()
+            life.httpEnded()
+            await life.untilStopped()
+            releaseDevices()
+            throw ServerError(description: "the model could not be loaded: \(phase.reason)")
         }
-        metrics.modelServed(model.bundle, on: device)
+        metrics.modelServed(model)
         let listening = addresses.map(url).joined(separator: ", ")
         let admin = adminAddresses.map { ", admin \(url($0))" }.joined()
         logger.notice(
             "ready",
             metadata: [
                 "http.address": "\(listening)\(admin)", "model.name": "\(model.name.name)",
-                "model.version": "\(model.name.version)", "device.name": "\(device.name)",
+                "model.version": "\(model.name.version)", "device.name": "\(model.devices.joined(separator: ", "))",
             ]
         )
         return """
             genrec \(BuildInfo.version) ready: \(listening)\(admin), \
             bundle \(model.name.name) version \(model.name.version) \
             (\(model.bundle.architecture.name.rawValue), \(model.bundle.catalogue.count) items), \
-            device \(device.name), dtype \(device.dtype.rawValue), instruction set \(device.architecture), \
-            threads \(device.threads)
+            \(computing(model))
             """
+    }
+
+    /// What the ready line says of the devices.
+    private func computing(_ model: ServedModel) -> String {
+        let settings = configuration.compute
+        let descriptions = model.engines.engines.compactMap { engine -> DeviceDescription? in
+            if case .ready(let device) = engine.phase { device } else { nil }
+        }
+        let dtypes = Set(descriptions.map(\.dtype.rawValue)).sorted().joined(separator: ", ")
+        let architectures = Set(descriptions.map(\.architecture)).sorted().joined(separator: ", ")
+        let names = "device \(model.devices.joined(separator: " + ")), dtype \(dtypes)"
+        if settings.devices == [.cpu] {
+            return "\(names), instruction set \(architectures), threads \(settings.threads)"
+        }
+        return "\(names), chip \(architectures), fallback \(settings.fallback.rawValue)"
     }
 
     /// What a client is to be told of an address.
@@ -147,7 +166,17 @@ package final class Server: Sendable {
     /// Returns when the server has ended in order.
     package func waitUntilStopped() async throws {
         await life.untilStopped()
+        releaseDevices()
         logger.notice("stopped")
+    }
+
+    /// After the last engine.
+    private func releaseDevices() {
+        do throws(ComputeError) {
+            try configuration.compute.releaseProcess()
+        } catch {
+            logger.error("the devices did not end in order", metadata: ["device.error": "\(error.message)"])
+        }
     }
 
     /// Begins the orderly end. Does nothing the second time.
@@ -164,7 +193,7 @@ package final class Server: Sendable {
     /// Whoever could still be answered has been; what the engine holds now, nobody waits for.
     private func callersAreServed() {
         reloader.stop()
-        slot.current.engine.stop()
+        slot.current.engines.stop()
         guard let adminHTTP else { return life.httpEnded() }
         // Whoever watches the server's end has had the time of the drain for it.
         adminHTTP.drain(timeoutNanoseconds: Self.adminDrainNanoseconds) { [life] _ in life.httpEnded() }

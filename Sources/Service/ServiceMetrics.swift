@@ -73,6 +73,9 @@ package final class ServiceMetrics: Sendable {
     private let cancelled: [CancellationStage: Counter]
     private let deviceMemory: GaugeFamily
     private let deviceErrors: CounterFamily
+    private let deviceReady: GaugeFamily
+    private let deviceRecoveries: CounterFamily
+    private let fallbackBatches: CounterFamily
     private let modelInfo: GaugeFamily
     private let reloadsSucceeded: Counter
     private let reloadsFailed: Counter
@@ -197,6 +200,21 @@ package final class ServiceMetrics: Sendable {
             help: "Failures of a device, by code.",
             labels: ["device", "code"]
         )
+        deviceReady = registry.gauge(
+            "genrec_device_ready",
+            help: "1 while the device computes; 0 while it is away, whether a fallback serves in its place or not.",
+            labels: ["device"]
+        )
+        deviceRecoveries = registry.counter(
+            "genrec_device_recoveries_total",
+            help: "Times that a device was made again after it had failed.",
+            labels: ["device"]
+        )
+        fallbackBatches = registry.counter(
+            "genrec_fallback_batches_total",
+            help: "Batches that the fallback computed in place of a device.",
+            labels: ["device"]
+        )
         modelInfo = registry.gauge(
             "genrec_model_info",
             help: "The model that is served; always 1.",
@@ -235,7 +253,9 @@ package final class ServiceMetrics: Sendable {
     func changeQueueDepth(by difference: Int) { queueDepth.add(difference) }
     func countReload(succeeded: Bool) { (succeeded ? reloadsSucceeded : reloadsFailed).increment() }
 
-    func batchFinished(_ report: BatchReport, device: String) {
+    /// - Parameter replaced: the device that a fallback stood in for.
+    func batchFinished(_ report: BatchReport, replacing replaced: String?) {
+        if let replaced { fallbackBatches.with(replaced).increment() }
         batchSize.observe(Double(report.lengths.count))
         batchTokens.observe(Double(report.lengths.reduce(0, +)))
         for wait in report.queueWaits { queueWait.observe(Double(wait) / 1e9) }
@@ -247,6 +267,7 @@ package final class ServiceMetrics: Sendable {
             let elapsed = Double(report.elapsedNanoseconds)
             serviceTimeError.observe(abs(Double(report.predictedNanoseconds) - elapsed) / elapsed)
         }
+        let device = report.device
         deviceMemory.with(device, "weights").set(report.memory.weightBytes)
         deviceMemory.with(device, "workspace").set(report.memory.workspaceBytes)
         deviceMemory.with(device, "pages").set(report.memory.pageBytes)
@@ -270,24 +291,38 @@ package final class ServiceMetrics: Sendable {
         deviceErrors.with(device, error.code.rawValue).increment()
     }
 
+    func deviceRecovered(_ device: String) { deviceRecoveries.with(device).increment() }
+
+    /// States whether a device computes. The families that name it are there from then on.
+    func setReady(_ isReady: Bool, device: String) {
+        deviceReady.with(device).set(isReady ? 1 : 0)
+        if !isReady {
+            // What it had of memory went with it.
+            for kind in ["weights", "workspace", "pages"] { deviceMemory.with(device, kind).set(0) }
+        }
+        _ = deviceRecoveries.with(device)
+    }
+
     /// States which model is served, and no longer states the one before it.
-    func modelServed(_ bundle: ModelBundle, on device: DeviceDescription, replacing previous: ModelBundle? = nil) {
-        if let previous {
-            modelInfo.remove(
-                previous.configuration.name,
-                previous.configuration.version,
-                previous.architecture.name.rawValue,
-                device.name,
-                device.dtype.rawValue
+    func modelServed(_ model: ServedModel, replacing previous: ServedModel? = nil) {
+        for labels in previous.map({ modelLabels($0) }) ?? [] {
+            modelInfo.remove(labels.name, labels.version, labels.architecture, labels.device, labels.dtype)
+        }
+        for labels in modelLabels(model) {
+            modelInfo.with(labels.name, labels.version, labels.architecture, labels.device, labels.dtype).set(1)
+        }
+    }
+
+    /// The labels of a model on each of its devices.
+    private func modelLabels(
+        _ model: ServedModel
+    ) -> [(name: String, version: String, architecture: String, device: String, dtype: String)] {
+        zip(model.devices, model.engines.engines).map { device, engine in
+            (
+                model.name.name, model.name.version, model.bundle.architecture.name.rawValue, device,
+                engine.ownDevice?.dtype.rawValue ?? "unknown"
             )
         }
-        modelInfo.with(
-            bundle.configuration.name,
-            bundle.configuration.version,
-            bundle.architecture.name.rawValue,
-            device.name,
-            device.dtype.rawValue
-        ).set(1)
     }
 }
 

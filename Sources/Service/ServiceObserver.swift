@@ -10,26 +10,31 @@ final class ServiceObserver: EngineObserver {
     private let metrics: ServiceMetrics
     private let logger: Logger
     private let loaded: @Sendable (EnginePhase) -> Void
-    /// Name of the device, once there is one.
-    private let device = Mutex("none")
+    /// Name of the engine's own device.
+    private let device: String
     /// What this engine has in the gauge of waiting requests, to which every engine adds its own.
     private let depth = Mutex(0)
     /// What this engine's cache has in the metrics, to which every engine adds its own.
     private let cache = Mutex(UserCache.Statistics())
 
-    /// - Parameter loaded: called when the engine is ready, has failed, or has stopped.
-    init(metrics: ServiceMetrics, logger: Logger, loaded: @escaping @Sendable (EnginePhase) -> Void) {
+    /// - Parameter loaded: called when the engine is ready, has failed, or has stopped; again when it is ready again.
+    init(
+        device: String,
+        metrics: ServiceMetrics,
+        logger: Logger,
+        loaded: @escaping @Sendable (EnginePhase) -> Void
+    ) {
+        self.device = device
         self.metrics = metrics
         self.logger = logger
         self.loaded = loaded
     }
 
     func batchFinished(_ report: BatchReport) {
-        metrics.batchFinished(report, device: device.withLock { $0 })
+        metrics.batchFinished(report, replacing: report.isFallback ? device : nil)
     }
 
-    func deviceFailed(_ error: ComputeError) {
-        let name = device.withLock { $0 }
+    func deviceFailed(_ error: ComputeError, device name: String) {
         metrics.deviceFailed(error, device: name)
         logger.error(
             "the device failed",
@@ -37,6 +42,11 @@ final class ServiceObserver: EngineObserver {
                 "device.name": "\(name)", "device.code": "\(error.code.rawValue)", "device.error": "\(error.message)",
             ]
         )
+    }
+
+    func deviceRecovered(_ device: String) {
+        metrics.deviceRecovered(device)
+        logger.notice("the device is there again", metadata: ["device.name": "\(device)"])
     }
 
     func cancelled(at stage: CancellationStage) { metrics.count(stage) }
@@ -70,8 +80,17 @@ final class ServiceObserver: EngineObserver {
         case .loading: break
         case .warming: logger.info("warming up")
         case .ready(let description):
-            device.withLock { $0 = description.name }
+            metrics.setReady(description.name == device, device: device)
+            if description.name != device {
+                logger.warning(
+                    "the fallback serves in place of the device",
+                    metadata: ["device.name": "\(device)", "device.fallback": "\(description.name)"]
+                )
+            }
             loaded(phase)
+        case .recovering(let reason):
+            metrics.setReady(false, device: device)
+            logger.error("no device serves", metadata: ["device.name": "\(device)", "device.error": "\(reason)"])
         case .draining: logger.info("the engine finishes what it has admitted")
         case .failed: loaded(phase)
         case .stopped:

@@ -36,8 +36,9 @@ struct BenchCommand: AsyncParsableCommand {
 
     func run() async throws {
         do {
-            let session = try OfflineSession(bundlePath: bundle, compute: compute.settings)
-            let report = try session.bench(batch: batch, length: length, append: append, count: k, seconds: seconds)
+            let report = try OfflineSession.with(bundlePath: bundle, compute: compute.settings) { session in
+                try session.bench(batch: batch, length: length, append: append, count: k, seconds: seconds)
+            }
             Console.result((json ? report.json : report.table) + "\n")
         } catch {
             throw fail(String(describing: error))

@@ -19,11 +19,12 @@ struct EvaluateCommand: AsyncParsableCommand {
 
     func run() async throws {
         do {
-            let session = try OfflineSession(bundlePath: bundle, compute: compute.settings)
             let log = try InteractionLog(path: interactions)
-            let bar = ProgressBar(label: "users")
-            let report = try session.evaluate(log) { bar.show($0, of: $1) }
-            bar.finish()
+            let report = try OfflineSession.with(bundlePath: bundle, compute: compute.settings) { session in
+                let bar = ProgressBar(label: "users")
+                defer { bar.finish() }
+                return try session.evaluate(log) { bar.show($0, of: $1) }
+            }
             Console.result((json ? report.json : report.table) + "\n")
         } catch {
             throw fail(String(describing: error))
@@ -35,9 +36,12 @@ struct EvaluateCommand: AsyncParsableCommand {
 struct ComputeOptions: ParsableArguments {
     @Option(help: "cpu or ascend:N.")
     var device = "cpu"
-    @Option(help: "f32, bf16 or int8: the type weights are packed in.")
-    var dtype = "f32"
-    @Option(help: "Threads that compute; default: one a core.")
+    @Option(
+        help:
+            "f32, bf16 or int8 on a cpu, bf16 or f16 on an NPU: the type weights are packed in; auto: f32, or bf16 where the chip has it, else f16."
+    )
+    var dtype = "auto"
+    @Option(help: "Threads that compute on a cpu; default: one a core.")
     var threads: Int?
 
     var settings: ComputeSettings {

@@ -25,11 +25,14 @@ struct ServeCommand: AsyncParsableCommand {
     var tlsKey: String?
     @Option(help: "A PEM file: clients have to show a certificate from one of these.")
     var tlsClientCa: String?
-    @Option(help: "cpu or ascend:N.")
+    @Option(help: "cpu, ascend:N, or several NPUs: ascend:0,ascend:1.")
     var device: String?
-    @Option(help: "f32, bf16 or int8: the type weights are packed in.")
+    @Option(
+        help:
+            "f32, bf16 or int8 on a cpu, bf16 or f16 on an NPU: the type weights are packed in; auto: f32, or bf16 where the chip has it, else f16."
+    )
     var dtype: String?
-    @Option(help: "Threads that compute.")
+    @Option(help: "Threads that compute on a cpu.")
     var threads: Int?
 
     func run() async throws {

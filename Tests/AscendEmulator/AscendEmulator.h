@@ -22,6 +22,9 @@ ASCEND_EMULATOR_EXPORT void AscendEmulator_resetTrace(void);
 /// The last calls, a line each: thread, name, arguments. Returns the length of the whole text.
 ASCEND_EMULATOR_EXPORT size_t AscendEmulator_trace(char *text, size_t length);
 
+/// What ASCEND_EMULATOR_SOC says, for a process that has tests of several chips; only while CANN is not initialised.
+ASCEND_EMULATOR_EXPORT void AscendEmulator_setChip(const char *soc);
+
 /// Faults to come, in the form of ASCEND_EMULATOR_FAULTS (faults.hpp), counted from now on; replaces those still to come.
 ASCEND_EMULATOR_EXPORT void AscendEmulator_inject(const char *faults);
 

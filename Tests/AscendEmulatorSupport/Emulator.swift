@@ -63,16 +63,23 @@ package enum Emulator {
         return try run(checks, ["--list"]).text.split(separator: "\n").map(String.init)
     }
 
-    /// Runs the conformance suite's program on a layout; "none": where there is no library.
+    /// Runs the conformance suite's program on a layout; "none": where there is no library. In the environment "@" stands for
+    /// the folder of the layouts.
     package static func conformance(
         _ arguments: [String],
         layout: String,
         environment: [String: String]
     ) throws -> Output {
-        let home = try folder.get().appendingPathComponent(layout).path
+        let folder = try folder.get()
+        let home = folder.appendingPathComponent(layout).path
         let program = products.appendingPathComponent("AscendConformance")
-        let defaults = ["ASCEND_HOME_PATH": home, "ASCEND_TOOLKIT_HOME": "", "ASCEND_CUSTOM_OPP_PATH": ""]
-        return try run(program.path, arguments, environment: defaults.merging(environment) { $1 })
+        let defaults = [
+            "ASCEND_HOME_PATH": home, "ASCEND_TOOLKIT_HOME": "", "ASCEND_CUSTOM_OPP_PATH": "", "ASCEND_OPP_PATH": "",
+            // What this process has for its own tests is not meant for the child.
+            "ASCEND_EMULATOR_DEVICES": "1",
+        ]
+        let own = environment.mapValues { $0.replacingOccurrences(of: "@", with: folder.path) }
+        return try run(program.path, arguments, environment: defaults.merging(own) { $1 })
     }
 
     /// The folder of the tests' bundle, where the package's programs are as well.
@@ -91,14 +98,35 @@ package enum Emulator {
         fileprivate let reset: @convention(c) () -> Void
         fileprivate let injected: @convention(c) (UnsafePointer<CChar>) -> Void
         fileprivate let released: @convention(c) () -> Void
+        fileprivate let chosen: @convention(c) (UnsafePointer<CChar>) -> Void
+        fileprivate let traced: @convention(c) (UnsafeMutablePointer<CChar>?, Int) -> Int
 
         package func count(_ name: String) -> UInt64 { calls(name) }
         package func resetTrace() { reset() }
         package func inject(_ faults: String) { injected(faults) }
         package func release() { released() }
+        /// Only while CANN is not initialised.
+        package func setChip(_ name: String) { chosen(name) }
+
+        /// The last calls, a line each: thread, name, arguments.
+        package var trace: [Substring] {
+            var text = [CChar](repeating: 0, count: traced(nil, 0) + 1)
+            _ = traced(&text, text.count)
+            let bytes = text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+            return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+        }
+
+        /// Bytes that asynchronous copies have brought to the host.
+        package var bytesBack: Int {
+            trace.reduce(0) { sum, line in
+                let words = line.split(separator: " ")
+                guard words.count > 5, words[1] == "aclrtMemcpyAsync", line.hasSuffix(" kind 2") else { return sum }
+                return sum + (Int(words[5]) ?? 0)
+            }
+        }
     }
 
-    /// Runs the body with this process's CANN being the emulator, a 910B of CANN 8.1; one body at a time, because the trace and
+    /// Runs the body with this process's CANN being the emulator, two 910B of CANN 8.1; one body at a time, because the trace and
     /// the faults are the process's.
     package static func exclusively<Result>(_ body: (Controls) throws -> Result) throws -> Result {
         lock.lock()
@@ -112,20 +140,29 @@ package enum Emulator {
 
     private static let controls: Result<Controls, Failure> = folder.flatMap { folder in
         setenv("ASCEND_HOME_PATH", folder.appendingPathComponent("8.1").path, 1)
-        unsetenv("ASCEND_CUSTOM_OPP_PATH")
+        setenv("ASCEND_EMULATOR_DEVICES", "2", 1)
+        // RecSDK's operator is installed; a device uses it unless it is asked not to.
+        setenv("ASCEND_CUSTOM_OPP_PATH", folder.appendingPathComponent("packages/vendors/recsdk").path, 1)
         let core = dlopen(folder.appendingPathComponent("libascend_emulator.so").path, RTLD_NOW)
         guard let core,
             let calls = dlsym(core, "AscendEmulator_calls"),
             let reset = dlsym(core, "AscendEmulator_resetTrace"),
             let inject = dlsym(core, "AscendEmulator_inject"),
-            let release = dlsym(core, "AscendEmulator_release")
+            let release = dlsym(core, "AscendEmulator_release"),
+            let choose = dlsym(core, "AscendEmulator_setChip"),
+            let trace = dlsym(core, "AscendEmulator_trace")
         else { return .failure(Failure(description: "the emulator's library has no controls")) }
         return .success(
             Controls(
                 calls: unsafeBitCast(calls, to: (@convention(c) (UnsafePointer<CChar>) -> UInt64).self),
                 reset: unsafeBitCast(reset, to: (@convention(c) () -> Void).self),
                 injected: unsafeBitCast(inject, to: (@convention(c) (UnsafePointer<CChar>) -> Void).self),
-                released: unsafeBitCast(release, to: (@convention(c) () -> Void).self)
+                released: unsafeBitCast(release, to: (@convention(c) () -> Void).self),
+                chosen: unsafeBitCast(choose, to: (@convention(c) (UnsafePointer<CChar>) -> Void).self),
+                traced: unsafeBitCast(
+                    trace,
+                    to: (@convention(c) (UnsafeMutablePointer<CChar>?, Int) -> Int).self
+                )
             )
         )
     }

@@ -23,6 +23,25 @@ struct Profile: Sendable, CustomTestStringConvertible {
             says: "ascend:0: Ascend910B3, bfloat16"
         ),
         Profile(
+            name: "910B in bfloat16 with fused attention",
+            layout: "8.1",
+            environment: [
+                "ASCEND_EMULATOR_SEED": "3", "ASCEND_EMULATOR_DELAY": "2",
+                "ASCEND_CUSTOM_OPP_PATH": "@/packages/vendors/recsdk",
+            ],
+            says: "HSTU attention is fused: aclnnHstuDenseForward of "
+        ),
+        Profile(
+            name: "910B in float16 with fused attention in its newer form",
+            layout: "9.x",
+            environment: [
+                "ASCEND_EMULATOR_GENERATION": "9", "ASCEND_EMULATOR_SEED": "4", "ASCEND_EMULATOR_DELAY": "2",
+                "ASCEND_CUSTOM_OPP_PATH": "/nowhere:@/packages/vendors/recsdk-newer",
+            ],
+            arguments: ["--dtype", "float16"],
+            says: "recsdk-newer/op_api/lib/libcust_opapi.so"
+        ),
+        Profile(
             name: "310P in float16 with CANN 9.x",
             layout: "9.x",
             environment: [
@@ -70,6 +89,36 @@ struct ConformanceTests {
         #expect(output.status == 0, "\(output.text)")
         #expect(output.text.contains("0 passed, 0 failed"))
         #expect(output.text.contains("skipped: top k of 2 rows"))
+    }
+
+    /// The fused operator is used where it is right, and the reason is told where it is not used.
+    @Test(
+        arguments: [
+            ([:], "HSTU attention is composed: no installed package has aclnnHstuDenseForward"),
+            (["ASCEND_OPP_PATH": "@/packages"], "HSTU attention is fused: aclnnHstuDenseForward of "),
+            (
+                ["ASCEND_OPP_PATH": "@/packages", "ASCEND_EMULATOR_FLAWED": "1"],
+                "libcust_opapi.so answers otherwise by "
+            ),
+            (
+                ["ASCEND_OPP_PATH": "@/packages", "ASCEND_EMULATOR_UNSUPPORTED": "HstuDenseForward"],
+                "aclnnHstuDenseForward failed with ACLNN_ERR_INNER_FIND_KERNEL (561003)"
+            ),
+            (
+                ["ASCEND_OPP_PATH": "@/packages", "ASCEND_EMULATOR_SOC": "Ascend310P3"],
+                "HSTU attention is composed: Ascend310P3 has the fused operator for padded rows alone"
+            ),
+        ] as [([String: String], String)]
+    )
+    func tells_HowAttentionIsComputed(_ environment: [String: String], _ sentence: String) throws {
+        let output = try Emulator.conformance(
+            ["--only", "hstu attention [40, 23, 9]"],
+            layout: "8.1",
+            environment: environment
+        )
+        #expect(output.status == 0, "\(output.text)")
+        #expect(output.text.contains(sentence), "\(output.text)")
+        #expect(output.text.contains(" 0 failed"))
     }
 
     @Test

@@ -111,6 +111,62 @@ struct AttentionPlanTests {
     }
 }
 
+struct FusedCallTests {
+    /// Whatever the batch: which sequences are fused is a matter of each alone, none is computed twice, and each call keeps
+    /// the limits.
+    @Test(arguments: 0..<100)
+    func sequences_AreFusedByThemselves(_ seed: Int) {
+        var random = Numbers(state: UInt64(seed))
+        let lengths = (0..<Int.random(in: 1...40, using: &random)).map { _ in
+            Int.random(in: 1...[30, 300, 3000, 30_000].randomElement(using: &random)!, using: &random)
+        }
+        let biased = lengths.map { _ in seed % 3 != 0 && Bool.random(using: &random) }
+        let heads = Int.random(in: 1...16, using: &random)
+        let calls = FusedCall.calls(lengths: lengths, isBiased: biased, heads: heads)
+        let alone = lengths.indices.filter { index in
+            !FusedCall.calls(lengths: [lengths[index]], isBiased: [biased[index]], heads: heads).isEmpty
+        }
+        #expect(calls.flatMap(\.sequences).sorted() == alone)
+        for call in calls {
+            #expect(call.sequences.allSatisfy { biased[$0] == call.isBiased && lengths[$0] <= call.longest })
+            #expect(call.rows == call.sequences.reduce(0) { $0 + lengths[$1] })
+            #expect(
+                FusedLimits.allow(
+                    call.sequences.count,
+                    longest: call.longest,
+                    heads: heads,
+                    isBiased: call.isBiased
+                )
+            )
+        }
+        // Ordinary lengths go in one call a kind, in order.
+        if lengths.allSatisfy({ $0 <= 300 }) {
+            #expect(calls.count == Set(biased).count)
+            #expect(calls.allSatisfy { $0.sequences == $0.sequences.sorted() })
+        }
+    }
+
+    @Test
+    func limits_AreTheOperators() {
+        func fused(_ length: Int, isBiased: Bool) -> Bool {
+            !FusedCall.calls(lengths: [length], isBiased: [isBiased], heads: 8).isEmpty
+        }
+        #expect(fused(20_480, isBiased: false) && !fused(20_481, isBiased: false))
+        // 44 bytes by the square of the length.
+        #expect(fused(2304, isBiased: true) && !fused(2600, isBiased: true))
+        let many = FusedCall.calls(
+            lengths: [Int](repeating: 2, count: 5000),
+            isBiased: [Bool](repeating: false, count: 5000),
+            heads: 1
+        )
+        #expect(many.map(\.sequences.count) == [2048, 2048, 904])
+        #expect(FusedLimits.take(heads: 16, keyHeads: 4, queryColumns: 1, valueColumns: 512))
+        #expect(!FusedLimits.take(heads: 17, keyHeads: 17, queryColumns: 16, valueColumns: 16))
+        #expect(!FusedLimits.take(heads: 4, keyHeads: 4, queryColumns: 16, valueColumns: 513))
+        #expect(FusedLimits.padded(50) == 64 && FusedLimits.padded(64) == 64)
+    }
+}
+
 struct BumpPlanTests {
     /// Places never overlap, start on 64 bytes, and leave 32 bytes behind what is rounded up to 32.
     @Test(arguments: 0..<100)

@@ -41,6 +41,23 @@ extension DeviceConformance {
         // A bias without times.
         batches.append((AttentionBatch(lengths: [1, 40, 23, 140], bias: .mixed, hasTimeBias: false), false))
         batches.append((AttentionBatch(lengths: [33], heads: 1, bias: .all, hasTimeBias: false), true))
+        // Widths that fused kernels take: jagged rows, biases in some sequences, in all, in none, times of all sorts.
+        for (bias, times) in [
+            (AttentionBatch.Bias.none, AttentionBatch.Times.ordinary), (.all, .ordinary), (.mixed, .unordered),
+            (.mixed, .extreme),
+        ] {
+            batches.append(
+                (
+                    AttentionBatch(
+                        lengths: [1, 140, 17, 5, 64],
+                        queryColumns: 16,
+                        valueColumns: 32,
+                        bias: bias,
+                        times: times
+                    ), bias == .all
+                )
+            )
+        }
         // A length of N exactly, shorter than a tile.
         batches.append((AttentionBatch(lengths: [5, 1], bias: .all, maximumLength: 5), false))
         batches.append((AttentionBatch(lengths: [1], bias: .all, maximumLength: 1), false))

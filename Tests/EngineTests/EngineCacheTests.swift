@@ -193,6 +193,7 @@ import Testing
         _ = fixture.wait(for: 1)
         #expect(fixture.observer.record.withLock { $0.cache.bytes } == 0)
         fixture.control.state.withLock { $0.failure = nil }
+        fixture.observer.waitUntilReadyOrFailed()
         try fixture.submit("c", fixture.request([1, 2, 3, 4], user: "u"))
         #expect(try #require(fixture.wait(for: 1)["c"]).get().historyCached == 0)
     }

@@ -14,6 +14,11 @@ final class RecordingObserver: EngineObserver {
         var phases: [EnginePhase] = []
         var cancellations: [CancellationStage] = []
         var failures: [ComputeError] = []
+        /// Names of the devices that failed, and of those that were there again.
+        var failedDevices: [String] = []
+        var recoveries: [String] = []
+        /// Sequences of each batch that the fallback computed.
+        var fallbackSizes: [Int] = []
         var batchSizes: [Int] = []
         var steps: [Int] = []
         var deduplicated = 0
@@ -27,13 +32,20 @@ final class RecordingObserver: EngineObserver {
     func batchFinished(_ report: BatchReport) {
         record.withLock {
             $0.batchSizes.append(report.lengths.count)
+            if report.isFallback { $0.fallbackSizes.append(report.lengths.count) }
             $0.steps.append(report.steps)
         }
     }
     func deduplicated() { record.withLock { $0.deduplicated += 1 } }
     func computedInVain(nanoseconds: UInt64) { record.withLock { $0.vain += 1 } }
     func cacheChanged(to statistics: UserCache.Statistics) { record.withLock { $0.cache = statistics } }
-    func deviceFailed(_ error: ComputeError) { record.withLock { $0.failures.append(error) } }
+    func deviceFailed(_ error: ComputeError, device: String) {
+        record.withLock {
+            $0.failures.append(error)
+            $0.failedDevices.append(device)
+        }
+    }
+    func deviceRecovered(_ device: String) { record.withLock { $0.recoveries.append(device) } }
     func cancelled(at stage: CancellationStage) { record.withLock { $0.cancellations.append(stage) } }
     func queueDepthChanged(to depth: Int) {}
     func phaseChanged(to phase: EnginePhase) {
@@ -52,18 +64,23 @@ final class Fixture: Sendable {
     typealias Outcome = Result<Recommendation, EngineError>
 
     let control: DeviceControl
+    /// Of the fallback, where there is one.
+    let fallbackControl = DeviceControl(isGated: false)
     let observer = RecordingObserver()
     let engine: Engine
     let ended = DispatchSemaphore(value: 0)
     private let outcomes = Mutex<[String: Outcome]>([:])
     private let answered = DispatchSemaphore(value: 0)
 
-    /// - Parameter cachePages: pages of four rows; 0: the model does not allow any.
+    /// - Parameters:
+    ///   - cachePages: pages of four rows; 0: the model does not allow any.
+    ///   - hasFallback: whether a second stub stands in for the device.
     init(
         gated: Bool = false,
         cachePages: Int = 0,
         windowStride: Int = 0,
         window: Int = 8,
+        hasFallback: Bool = false,
         _ change: (inout SchedulerConfiguration) -> Void = { _ in }
     ) throws {
         let control = DeviceControl(isGated: false)
@@ -80,15 +97,34 @@ final class Fixture: Sendable {
             catalogue: catalogue,
             observer: observer
         )
-        try engine.start(
+        var backoff = RecoveryBackoff()
+        backoff.firstNanoseconds = 1_000_000
+        backoff.mostNanoseconds = 4_000_000
+        let keepsRows = cachePages > 0
+        @Sendable func load(_ device: StubDevice) -> LoadedModel {
+            LoadedModel(
+                device: device,
+                model: StubModel(window: window, rows: 101, keepsRows: keepsRows),
+                owner: catalogue
+            )
+        }
+        var source = ModelSource(
+            backoff: backoff,
             load: {
-                let model = StubModel(window: window, rows: 101, keepsRows: cachePages > 0)
-                return LoadedModel(device: StubDevice(control), model: model, owner: catalogue)
-            },
-            ended: { [ended] in ended.signal() }
+                try control.takeLoadFailure()
+                return load(StubDevice(control))
+            }
         )
+        if hasFallback {
+            source.fallback = { [fallbackControl] in load(StubDevice(fallbackControl, name: "spare")) }
+        }
+        try engine.start(source, ended: { [ended] in ended.signal() })
         observer.waitUntilReadyOrFailed()
         control.state.withLock {
+            $0.batches.removeAll()
+            $0.cached.removeAll()
+        }
+        fallbackControl.state.withLock {
             $0.batches.removeAll()
             $0.cached.removeAll()
         }

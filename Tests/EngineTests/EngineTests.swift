@@ -171,6 +171,7 @@ import Testing
         let failed = fixture.wait(for: 1)["a"]
         #expect(throws: EngineError(.deviceFailed, "")) { try #require(failed).get() }
         fixture.control.state.withLock { $0.failure = nil }
+        fixture.observer.waitUntilReadyOrFailed()
         try fixture.submit("b", fixture.request([1]))
         #expect(try fixture.rows(fixture.wait(for: 1)["b"]) == [2, 3, 4])
         #expect(fixture.observer.record.withLock { $0.failures.map(\.message) } == ["core 3 faulted"])
@@ -238,7 +239,8 @@ import Testing
             observer: observer
         )
         let ended = DispatchSemaphore(value: 0)
-        try engine.start(load: { throw ComputeError(.outOfMemory, "no room for layer 3") }, ended: { ended.signal() })
+        let source = ModelSource(load: { throw ComputeError(.outOfMemory, "no room for layer 3") })
+        try engine.start(source, ended: { ended.signal() })
         observer.waitUntilReadyOrFailed()
         ended.wait()
         #expect(engine.phase == .failed("no room for layer 3"))

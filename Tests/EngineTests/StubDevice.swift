@@ -11,6 +11,12 @@ import Synchronization
 final class DeviceControl: Sendable {
     struct State {
         var failure: ComputeError?
+        /// Batches that fail with `failure`; nil: all.
+        var failures: Int?
+        /// Times that the device cannot be made.
+        var loadFailures = 0
+        /// Sequences that the device has memory for.
+        var capacity: Int?
         var score: Float = 1
         /// As a device does whose scores are all NaN.
         var selectsNothing = false
@@ -31,19 +37,42 @@ final class DeviceControl: Sendable {
         self.isGated = Atomic(isGated)
     }
 
+    /// Fails as often as the device cannot be made.
+    func takeLoadFailure() throws(ComputeError) {
+        let fails = state.withLock { state in
+            defer { state.loadFailures = max(0, state.loadFailures - 1) }
+            return state.loadFailures > 0
+        }
+        if fails { throw ComputeError(.deviceLost, "the heartbeat is gone") }
+    }
+
+    /// What a batch of so many sequences fails with.
+    fileprivate func takeFailure(sequences: Int) -> ComputeError? {
+        state.withLock { state in
+            if let capacity = state.capacity, sequences > capacity {
+                return ComputeError(.outOfMemory, "\(sequences) are too many")
+            }
+            guard let failure = state.failure, state.failures != 0 else { return nil }
+            state.failures? -= 1
+            return failure
+        }
+    }
+
     var batches: [[[Int32]]] { state.withLock { $0.batches } }
     var cached: [[Int]] { state.withLock { $0.cached } }
 }
 
 final class StubDevice: Device {
     let control: DeviceControl
+    let name: String
 
-    init(_ control: DeviceControl) {
+    init(_ control: DeviceControl, name: String = "stub") {
         self.control = control
+        self.name = name
     }
 
     var description: DeviceDescription {
-        DeviceDescription(name: "stub", architecture: "none", dtype: .float32, threads: 1)
+        DeviceDescription(name: name, architecture: "none", dtype: .float32, threads: 1)
     }
     var memory: DeviceMemory { DeviceMemory(weightBytes: 0, workspaceBytes: 0) }
 
@@ -114,6 +143,7 @@ final class StubModel: DecoderModel {
             Array(batch.items[Int(batch.layout.offsets[sequence])..<Int(batch.layout.offsets[sequence + 1])])
         }
         let cached = batch.cached?.sequences.map(\.rows) ?? Array(repeating: 0, count: batch.layout.count)
+        (stream as? StubStream)?.sequences = histories.count
         (stream as? StubStream)?.control.state.withLock {
             $0.batches.append(histories)
             $0.cached.append(cached)
@@ -125,6 +155,7 @@ final class StubModel: DecoderModel {
 final class StubStream: Compute.Stream {
     let control: DeviceControl
     private var selections: [[ScoredRow]] = []
+    fileprivate var sequences = 0
 
     init(_ control: DeviceControl) {
         self.control = control
@@ -163,7 +194,7 @@ final class StubStream: Compute.Stream {
             control.reachedGate.signal()
             control.gate.wait()
         }
-        if let failure = control.state.withLock({ $0.failure }) { throw failure }
+        if let failure = control.takeFailure(sequences: sequences) { throw failure }
     }
 
     func selected(_ ticket: TopKTicket, query: Int) -> [ScoredRow] { selections[query] }

@@ -16,7 +16,8 @@ private final class ReadyObserver: EngineObserver {
     let statistics = Mutex(UserCache.Statistics())
 
     func batchFinished(_ report: BatchReport) {}
-    func deviceFailed(_ error: ComputeError) {}
+    func deviceFailed(_ error: ComputeError, device: String) {}
+    func deviceRecovered(_ device: String) {}
     func cancelled(at stage: CancellationStage) {}
     func deduplicated() {}
     func computedInVain(nanoseconds: UInt64) {}
@@ -91,11 +92,11 @@ private final class Answers: Sendable {
             )
             let ended = DispatchSemaphore(value: 0)
             try engine.start(
-                load: {
+                ModelSource(load: {
                     let device = try CPUDevice(threads: setting.threads)
                     let model = try ModelRegistry.makeModel(bundle, on: device)
                     return LoadedModel(device: device, model: model, owner: bundle)
-                },
+                }),
                 ended: { ended.signal() }
             )
             observer.changed.wait()

@@ -6,6 +6,7 @@
 #ifndef GENREC_CASCEND_H
 #define GENREC_CASCEND_H
 
+#include "CAscendHstu.h"
 #include "CAscendLibrary.h"
 #include "CAscendStatus.h"
 #include "CAscendTypes.h"

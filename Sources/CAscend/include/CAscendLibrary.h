@@ -3,6 +3,7 @@
 #ifndef GENREC_CASCEND_LIBRARY_H
 #define GENREC_CASCEND_LIBRARY_H
 
+#include "CAscendHstu.h"
 #include "CAscendTypes.h"
 
 #ifdef __cplusplus
@@ -46,6 +47,7 @@ typedef struct CAscend_library {
     CAscend_runtime runtime;
     CAscend_tensors tensors;
     CAscend_operators operators;
+    CAscend_hstu hstu;
 } CAscend_library;
 
 /// Finds CANN and fills `library`.

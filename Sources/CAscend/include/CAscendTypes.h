@@ -19,6 +19,7 @@ typedef int32_t aclnnStatus;
 
 typedef void *aclrtStream;
 typedef void *aclrtEvent;
+typedef void *aclmdlRI;
 typedef void *aclrtContext;
 
 typedef struct aclTensor aclTensor;
@@ -79,6 +80,18 @@ typedef enum CAscend_eventFlag : uint32_t {
     ACL_EVENT_SYNC = 1,
     ACL_EVENT_TIME_LINE = 8,
 } CAscend_eventFlag;
+
+/// What else may be called while a stream is captured: what could not be ordered with it is refused, on all threads, on the
+/// capturing one, or nowhere.
+typedef enum aclmdlRICaptureMode : int32_t {
+    ACL_MODEL_RI_CAPTURE_MODE_GLOBAL = 0,
+    ACL_MODEL_RI_CAPTURE_MODE_THREAD_LOCAL = 1,
+    ACL_MODEL_RI_CAPTURE_MODE_RELAXED = 2,
+} aclmdlRICaptureMode;
+
+typedef enum aclrtLastErrLevel : int32_t {
+    ACL_RT_THREAD_LEVEL = 0,
+} aclrtLastErrLevel;
 
 typedef enum aclSysParamOpt : int32_t {
     /// 0 off, 1 on.

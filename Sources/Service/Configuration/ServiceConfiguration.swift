@@ -131,10 +131,18 @@ package struct ServiceConfiguration: Sendable {
     private static func compute(_ reader: ConfigurationReader) throws -> ComputeSettings {
         // 0 stands for "one a core" in the file, where a number has to stand.
         let threads = try reader.integer("engine.threads", default: 0, in: 0...1_024)
+        var backoff = RecoveryBackoff()
+        backoff.firstNanoseconds =
+            1_000_000 * UInt64(try reader.integer("engine.recovery_backoff_ms", default: 1_000, in: 1...3_600_000))
+        backoff.mostNanoseconds =
+            1_000_000 * UInt64(try reader.integer("engine.recovery_backoff_max_ms", default: 60_000, in: 1...3_600_000))
         return try ComputeSettings(
             device: reader.text("engine.device") ?? "cpu",
-            dtype: reader.text("engine.dtype") ?? "f32",
-            threads: threads == 0 ? nil : threads
+            dtype: reader.text("engine.dtype") ?? "auto",
+            threads: threads == 0 ? nil : threads,
+            fallback: try reader.choice("engine.fallback", default: .none),
+            timeoutMilliseconds: try reader.integer("engine.device_timeout_ms", default: 10_000, in: 1...3_600_000),
+            backoff: backoff
         )
     }
 

@@ -11,10 +11,28 @@ package final class OfflineSession {
     private let model: any DecoderModel
     private let executor: BatchExecutor
 
+    /// Runs the body with a session, and ends what the process holds of the device when the session is gone.
+    ///
+    /// - Throws: what `init` throws, what the body throws, `ComputeError` if the device does not end in order.
+    package static func with<Result>(
+        bundlePath: String,
+        compute: ComputeSettings,
+        _ body: (OfflineSession) throws -> Result
+    ) throws -> Result {
+        let result = try body(OfflineSession(bundlePath: bundlePath, compute: compute))
+        try compute.releaseProcess()
+        return result
+    }
+
     /// Loads and verifies the bundle and hands it to the device.
-    package init(bundlePath: String, compute: ComputeSettings) throws {
+    private init(bundlePath: String, compute: ComputeSettings) throws {
+        guard compute.devices.count == 1, let kind = compute.devices.first else {
+            throw DeviceSelectionError(
+                description: "this command computes on one device, not on \(compute.devices.count)"
+            )
+        }
         bundle = try ModelBundle.load(directory: bundlePath)
-        device = try compute.makeDevice()
+        device = try compute.makeDevice(kind)
         model = try ModelRegistry.makeModel(bundle, on: device)
         executor = try BatchExecutor(
             LoadedModel(device: device, model: model, owner: bundle),

@@ -1,9 +1,10 @@
-// Makes a served model of a bundle's directory: reads and checks the files, makes the engine, starts it on its device.
+// Makes a served model of a bundle's directory: reads and checks the files, makes the engines, starts them on their devices.
 
 internal import Compute
 internal import Engine
 internal import Logging
 internal import Models
+internal import Synchronization
 
 /// Loads models, the first one and those that replace it.
 final class ModelLoader: Sendable {
@@ -26,47 +27,96 @@ final class ModelLoader: Sendable {
     /// Reads and checks the bundle's files. Takes as long as reading the weights takes.
     func loadBundle() throws(BundleError) -> ModelBundle { try ModelBundle.load(directory: directory) }
 
-    /// A model whose engine has not been started.
+    /// A model whose engines have not been started.
     ///
-    /// - Parameter loaded: called when the engine has come as far as it will: ready, failed or stopped. Called again when
-    ///   an engine that was ready stops.
+    /// - Parameter loaded: called when all engines are ready, or one has failed or stopped before; with the device of the first.
     func makeModel(
         _ bundle: ModelBundle,
         metrics: ServiceMetrics,
         loaded: @escaping @Sendable (EnginePhase) -> Void
     ) -> ServedModel {
-        let observer = ServiceObserver(metrics: metrics, logger: logger, loaded: loaded)
         let window = bundle.architecture.configuration.maxSequenceLength
-        let engine = Engine(
-            scheduler,
-            cache: cache,
-            window: window,
-            catalogue: bundle.catalogue,
-            observer: observer
+        let gate = LoadGate(count: compute.devices.count, loaded)
+        let engines = compute.devices.enumerated().map { index, device in
+            Engine(
+                scheduler,
+                cache: cache,
+                window: window,
+                catalogue: bundle.catalogue,
+                observer: ServiceObserver(device: device.description, metrics: metrics, logger: logger) { phase in
+                    gate.report(phase, of: index)
+                }
+            )
+        }
+        return ServedModel(
+            bundle: bundle,
+            engines: EngineGroup(engines),
+            devices: compute.devices.map(\.description)
         )
-        return ServedModel(bundle: bundle, engine: engine)
     }
 
-    /// Starts the model's engine, which hands the weights to a device of its own. The server does not end before it does.
+    /// Starts the model's engines, each of which hands the weights to a device of its own. The server does not end before
+    /// they do.
     ///
     /// - Throws: `EngineError` if the system has no thread to give; `loaded` is not called then.
     func start(_ model: ServedModel) throws(EngineError) {
-        life.engineStarts()
-        do throws(EngineError) {
-            try model.engine.start(
-                load: { [bundle = model.bundle, compute] in
-                    let device = try compute.makeDevice()
-                    return LoadedModel(
-                        device: device,
-                        model: try ModelRegistry.makeModel(bundle, on: device),
-                        owner: bundle
-                    )
-                },
-                ended: { [life] in life.engineEnded() }
-            )
-        } catch {
-            life.engineEnded()
-            throw error
+        for (device, engine) in zip(compute.devices, model.engines.engines) {
+            life.engineStarts()
+            do throws(EngineError) {
+                try engine.start(source(of: model.bundle, on: device), ended: { [life] in life.engineEnded() })
+            } catch {
+                life.engineEnded()
+                model.engines.stop()
+                throw error
+            }
         }
+    }
+
+    /// Where an engine gets the model from, now and whenever its device has to be made again.
+    private func source(of bundle: ModelBundle, on kind: ComputeSettings.DeviceKind) -> ModelSource {
+        @Sendable func load(_ device: any Device) throws -> LoadedModel {
+            LoadedModel(device: device, model: try ModelRegistry.makeModel(bundle, on: device), owner: bundle)
+        }
+        var source = ModelSource(
+            backoff: compute.backoff,
+            load: { [compute] in try load(try compute.makeDevice(kind)) }
+        )
+        if compute.fallback == .cpu {
+            source.fallback = { [compute] in try load(try compute.makeFallback()) }
+        }
+        return source
+    }
+}
+
+/// Waits until the engines of a model have all come as far as they will.
+private final class LoadGate: Sendable {
+    private struct State {
+        var ready: [Int: EnginePhase] = [:]
+        var isOpen = false
+    }
+
+    private let state = Mutex(State())
+    private let count: Int
+    private let loaded: @Sendable (EnginePhase) -> Void
+
+    init(count: Int, _ loaded: @escaping @Sendable (EnginePhase) -> Void) {
+        self.count = count
+        self.loaded = loaded
+    }
+
+    /// Called more than once for an engine that serves and then stops; only what comes first counts.
+    func report(_ phase: EnginePhase, of engine: Int) {
+        let outcome: EnginePhase? = state.withLock { state in
+            guard !state.isOpen else { return nil }
+            if case .ready = phase {
+                state.ready[engine] = phase
+                guard state.ready.count == count else { return nil }
+                state.isOpen = true
+                return state.ready[0]
+            }
+            state.isOpen = true
+            return phase
+        }
+        if let outcome { loaded(outcome) }
     }
 }

@@ -32,7 +32,7 @@ final class ModelReloader: Sendable {
         var isBusy = false
         /// Counts the attempts; an engine's report counts only for its own.
         var attempt = 0
-        /// The model whose engine is loading.
+        /// The model whose engines are loading.
         var candidate: ServedModel?
         var completion: Completion?
         var isStopped = false
@@ -57,7 +57,7 @@ final class ModelReloader: Sendable {
     /// some thread.
     func reload(_ completion: @escaping Completion) {
         // The first model is loading, or the last one is ending.
-        let phase = slot.current.engine.phase
+        let phase = slot.current.engines.phase
         let refusal: ReloadError? = state.withLock { state in
             guard !state.isStopped else { return Self.shuttingDown }
             guard case .ready = phase else {
@@ -82,7 +82,7 @@ final class ModelReloader: Sendable {
             state.isStopped = true
             return state.candidate
         }
-        candidate?.engine.stop()
+        candidate?.engines.stop()
     }
 
     private func load() {
@@ -107,17 +107,17 @@ final class ModelReloader: Sendable {
         }
     }
 
-    /// The candidate's engine is ready, or has failed, or was stopped while it loaded. An engine that served and has stopped
-    /// says so too, when its attempt is long over.
+    /// The candidate's engines are ready, or one has failed, or was stopped while it loaded.
     private func engineLoaded(_ phase: EnginePhase, _ attempt: Int) {
         end(attempt) { candidate in
-            guard case .ready(let device) = phase, let candidate else {
+            guard case .ready = phase, let candidate else {
+                candidate?.engines.stop()
                 return .failure(ReloadError(code: .unavailable, message: "the model cannot be loaded: \(phase.reason)"))
             }
             let previous = slot.replace(by: candidate)
-            metrics.modelServed(candidate.bundle, on: device, replacing: previous.bundle)
+            metrics.modelServed(candidate, replacing: previous)
             // `stop` may have come between, found no candidate any more, and the previous model in the slot.
-            if state.withLock({ $0.isStopped }) { candidate.engine.stop() }
+            if state.withLock({ $0.isStopped }) { candidate.engines.stop() }
             return .success(candidate)
         }
     }

@@ -1,26 +1,40 @@
-// The bundle that is served together with the engine that computes it, and the place where requests find it.
+// The bundle that is served together with the engines that compute it, and the place where requests find it.
 
 internal import Engine
 internal import Models
 internal import Synchronization
 
-/// A bundle and its engine. A request takes one of these when it comes and keeps it until it is answered, so that ids are
+/// A bundle and its engines. A request takes one of these when it comes and keeps it until it is answered, so that ids are
 /// read and written by the catalogue that its rows belong to, whatever is loaded meanwhile.
 final class ServedModel: Sendable {
     let bundle: ModelBundle
-    let engine: Engine
+    /// One for each device.
+    let engines: EngineGroup
+    /// Names of the devices, in the order of the engines.
+    let devices: [String]
     /// What replies call it.
     let name: RecommendReply.Model
 
-    init(bundle: ModelBundle, engine: Engine) {
+    init(bundle: ModelBundle, engines: EngineGroup, devices: [String]) {
         self.bundle = bundle
-        self.engine = engine
+        self.engines = engines
+        self.devices = devices
         name = RecommendReply.Model(name: bundle.configuration.name, version: bundle.configuration.version)
     }
 
     /// Nobody holds the model any more: it has been replaced, and every request that began with it is answered. No request
     /// can therefore come to an engine that is going away.
-    deinit { engine.drain() }
+    deinit { engines.drain() }
+
+    /// Why no request would be served; empty: requests are.
+    var unreadiness: [String] {
+        if case .ready = engines.phase { return [] }
+        var reasons: [String] = []
+        for engine in engines.engines where !reasons.contains(engine.phase.reason) {
+            reasons.append(engine.phase.reason)
+        }
+        return reasons
+    }
 }
 
 /// The model that new requests are served by.

@@ -292,11 +292,38 @@ struct ContractSchemas {
         required: nil
     )
 
-    /// What stands under `device` and behind it is known once the device has the model.
+    /// What one device has, and what computes in its place while it is away.
+    private static let engineOfModel = object(
+        [
+            ("name", ["type": "string", "description": "The device, as it was asked for."]),
+            (
+                "state",
+                [
+                    "type": "string",
+                    "description":
+                        "ready; degraded: the fallback, named under device, serves in its place; or why it does not serve.",
+                ]
+            ),
+            ("reason", ["type": "string", "description": "What the device failed with."]),
+            ("device", ["type": "string"]), ("instruction_set", ["type": "string"]), ("dtype", ["type": "string"]),
+            ("threads", ["type": "integer", "minimum": 1]), ("prefix_cache", prefixCache),
+        ],
+        required: ["name", "state"]
+    )
+
+    /// What stands under `device` and behind it is that of the first device that serves, once it has the model.
     private static let loadedModel = object(
         [
             ("name", ["type": "string"]), ("version", ["type": "string"]), ("architecture", ["type": "string"]),
-            ("parameters", count), ("catalogue_size", count), ("window", count), ("state", ["type": "string"]),
+            ("parameters", count), ("catalogue_size", count), ("window", count),
+            (
+                "state",
+                [
+                    "type": "string",
+                    "description": "ready; degraded: not every device serves; or why nothing is served.",
+                ]
+            ),
+            ("devices", ["type": "array", "minItems": 1, "items": engineOfModel]),
             ("device", ["type": "string"]), ("instruction_set", ["type": "string"]), ("dtype", ["type": "string"]),
             ("threads", ["type": "integer", "minimum": 1]),
             ("configuration", ["type": "object"]), ("cache_bytes_per_event", count), ("prefix_cache", prefixCache),
@@ -313,7 +340,7 @@ struct ContractSchemas {
         ],
         required: [
             "name", "version", "architecture", "parameters", "catalogue_size", "window", "configuration",
-            "operations_per_request", "cache_bytes_per_event", "state",
+            "operations_per_request", "cache_bytes_per_event", "devices", "state",
         ]
     )
 
@@ -328,7 +355,8 @@ struct ContractSchemas {
                 "reasons",
                 [
                     "type": "array", "minItems": 1, "items": ["type": "string"],
-                    "description": "Why not: loading, warming, draining, overloaded, or a sentence.",
+                    "description":
+                        "Why not: loading, warming, draining, overloaded, recovering and what the device failed with, or a sentence.",
                 ]
             ),
         ],

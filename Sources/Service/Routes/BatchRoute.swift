@@ -30,7 +30,7 @@ extension RequestHandler {
             self.batches.async { exchange.respond(self.batchResponse(results, model, requestID)) }
         }
         exchange.onCancel { [metrics] in
-            for ticket in collector.cancel() where model.engine.cancel(ticket) { metrics.count(.cancelled) }
+            for ticket in collector.cancel() where model.engines.cancel(ticket) { metrics.count(.cancelled) }
         }
         let arrival = Instant(nanoseconds: request.receivedAt)
         for (index, result) in calls.enumerated() {
@@ -45,7 +45,7 @@ extension RequestHandler {
             }
             let answer = Answer(model, requestID, call, arrival: arrival)
             let ticket = submit(call, answer) { collector.put(self.batchResult($0, answer), at: index) }
-            if let ticket, !collector.keep(ticket), model.engine.cancel(ticket) { metrics.count(.cancelled) }
+            if let ticket, !collector.keep(ticket), model.engines.cancel(ticket) { metrics.count(.cancelled) }
         }
     }
 

@@ -40,14 +40,10 @@ extension RequestHandler {
 
     private func unreadiness() -> [String] {
         var reasons: [String] = []
-        let engine = models.current.engine
-        let phase = engine.phase
-        if isDraining, phase.reason != "draining" { reasons.append("draining") }
-        if case .ready = phase {
-            if engine.isQueueFull { reasons.append("overloaded") }
-        } else {
-            reasons.append(phase.reason)
-        }
+        let model = models.current
+        if isDraining, model.engines.phase != .draining { reasons.append("draining") }
+        reasons += model.unreadiness
+        if model.unreadiness.isEmpty, model.engines.isQueueFull { reasons.append("overloaded") }
         return reasons
     }
 
@@ -138,21 +134,61 @@ extension ServedModel {
         writer.endObject()
         writer.key("cache_bytes_per_event")
         writer.integer(configuration.cacheBytesPerEvent(.float32))
-        if let cache = engine.prefixCache { write(cache, to: &writer) }
-        let phase = engine.phase
-        if case .ready(let device) = phase {
-            writer.key("device")
-            writer.string(device.name)
-            writer.key("instruction_set")
-            writer.string(device.architecture)
-            writer.key("dtype")
-            writer.string(device.dtype.rawValue)
-            writer.key("threads")
-            writer.integer(device.threads)
+        let standings = engines.engines.map { EngineStanding($0) }
+        // The first that serves speaks for all.
+        let first = standings.first { $0.device != nil } ?? standings.first
+        first?.writeMembers(to: &writer)
+        writer.key("devices")
+        writer.beginArray()
+        for (name, standing) in zip(devices, standings) {
+            writer.beginObject()
+            writer.key("name")
+            writer.string(name)
+            standing.writeMembers(to: &writer)
+            writer.key("state")
+            writer.string(standing.state)
+            if let reason = standing.degradation {
+                writer.key("reason")
+                writer.string(reason)
+            }
+            writer.endObject()
         }
+        writer.endArray()
         writer.key("state")
-        writer.string(phase.reason)
+        let serves = standings.contains { $0.device != nil }
+        let isWhole = standings.allSatisfy { $0.state == "ready" }
+        writer.string(serves && !isWhole ? "degraded" : first?.state ?? "")
         writer.endObject()
+    }
+}
+
+/// What one engine computes on, and how it is doing.
+private struct EngineStanding {
+    /// nil: nothing serves.
+    var device: DeviceDescription?
+    let cache: PrefixCacheDescription?
+    let degradation: String?
+    let state: String
+
+    init(_ engine: Engine) {
+        let phase = engine.phase
+        if case .ready(let description) = phase { device = description }
+        cache = engine.prefixCache
+        degradation = engine.degradation
+        state = degradation != nil && device != nil ? "degraded" : phase.reason
+    }
+
+    func writeMembers(to writer: inout JSONWriter) {
+        if let cache { write(cache, to: &writer) }
+        guard let device else { return }
+        writer.key("device")
+        writer.string(device.name)
+        writer.key("instruction_set")
+        writer.string(device.architecture)
+        writer.key("dtype")
+        writer.string(device.dtype.rawValue)
+        writer.key("threads")
+        writer.integer(device.threads)
     }
 
     /// Whether rows of users' histories are used again, and in what.

@@ -90,7 +90,7 @@ extension RequestHandler {
         }
         guard let ticket else { return }
         exchange.onCancel { [metrics] in
-            if answer.model.engine.cancel(ticket) { metrics.count(.cancelled) }
+            if answer.model.engines.cancel(ticket) { metrics.count(.cancelled) }
         }
     }
 
@@ -137,7 +137,7 @@ extension RequestHandler {
             return nil
         }
         do throws(EngineError) {
-            return try answer.model.engine.submit(work, itemGenerated: itemGenerated, completion: completion)
+            return try answer.model.engines.submit(work, itemGenerated: itemGenerated, completion: completion)
         } catch {
             completion(.failure(error))
             return nil

@@ -32,7 +32,7 @@ extension RequestHandler {
         // Set last, so that it has the ticket; if the client has gone meanwhile it is called at once.
         exchange.onCancel {
             stream.cancel()
-            if let ticket { answer.model.engine.cancel(ticket) }
+            if let ticket { answer.model.engines.cancel(ticket) }
         }
     }
 }

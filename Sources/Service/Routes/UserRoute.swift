@@ -14,7 +14,7 @@ extension RequestHandler {
         } catch {
             return problem(error.status, error.detail, .user, requestID)
         }
-        let dropped = models.current.engine.forget(userID)
+        let dropped = models.current.engines.forget(userID)
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("user_id")

@@ -67,13 +67,37 @@ CHECK(fault_AICore_LastsUntilTheReset, .environment = {{"ASCEND_EMULATOR_FAULTS"
     REFUSED(507015, "", acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, -1));
     uint64_t size;
     aclOpExecutor *executor;
+    acl.runtime.aclrtGetLastError(ACL_RT_THREAD_LEVEL);
     REFUSED(361001, "507015", acl.operators.Silu.plan(tensor({1}, ACL_FLOAT, x), tensor({1}, ACL_FLOAT, x), &size, &executor));
+    EXPECT(acl.runtime.aclrtGetLastError(ACL_RT_THREAD_LEVEL) == 507015);
+    EXPECT(acl.runtime.aclrtGetLastError(ACL_RT_THREAD_LEVEL) == 0);
     OK(acl.runtime.aclrtResetDeviceForce(0));
     OK(acl.runtime.aclrtSetDevice(0));
     x = uploaded({1});
     stream = newStream();
     runSilu(tensor({1}, ACL_FLOAT, x), tensor({1}, ACL_FLOAT, x), stream);
     OK(acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, -1));
+}
+
+CHECK(fault_Late_IsToldAtOnce, .environment = {{"ASCEND_EMULATOR_FAULTS", "late@1,late@2"}}) {
+    aclrtStream stream = newStream();
+    aclrtEvent event;
+    OK(acl.runtime.aclrtCreateEventExWithFlag(&event, ACL_EVENT_SYNC));
+    REFUSED(507046, "", acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, 60000));
+    REFUSED(507047, "as injected", acl.runtime.aclrtSynchronizeEventWithTimeout(event, 60000));
+    OK(acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, 60000));
+}
+
+CHECK(resetByForce_EndsWhatHangs, .environment = {{"ASCEND_EMULATOR_FAULTS", "hold@1,hold@3"}}) {
+    for (int count = 0; count < 2; count++) {
+        void *x = uploaded({1});
+        aclrtStream stream = newStream();
+        runSilu(tensor({1}, ACL_FLOAT, x), tensor({1}, ACL_FLOAT, x), stream);
+        runSilu(tensor({1}, ACL_FLOAT, x), tensor({1}, ACL_FLOAT, x), stream);
+        REFUSED(507046, "", acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, 10));
+        OK(acl.runtime.aclrtResetDeviceForce(0));
+        OK(acl.runtime.aclrtSetDevice(0));
+    }
 }
 
 CHECK(fault_Lost_AndGone) {

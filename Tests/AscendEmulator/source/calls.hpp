@@ -15,6 +15,9 @@ int32_t call(const char *name, const std::string &arguments, Body body) {
         return body();
     } catch (const Refusal &refusal) {
         setRecentMessage(name, refusal.code, refusal.message);
+        // Operators' codes are not the runtime's.
+        const int32_t group = refusal.code / 1000;
+        if (group != 161 && group != 361 && group != 561) setLastError(refusal.code);
         return refusal.code;
     }
 }

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "calls.hpp"
+#include "capture.hpp"
+#include "faults.hpp"
 #include "functions.hpp"
 #include "handles.hpp"
 #include "profile.hpp"
@@ -86,7 +88,10 @@ static void removeContext(aclrtContext handle, std::vector<std::shared_ptr<void>
     all.contexts.erase(found);
 }
 
-static void resetDevice(Device *device) {
+/// Takes back all of the device. What is queued runs to its end, unless the reset is by force.
+static void resetDevice(Device *device, bool isForced = false) {
+    device->isAborting = isForced;
+    if (isForced) wakeHeld();
     std::vector<std::shared_ptr<void>> ended;
     {
         std::lock_guard lock(handles().mutex);
@@ -99,10 +104,12 @@ static void resetDevice(Device *device) {
         device->uses = 0;
     }
     ended.clear();
+    forgetCaptures(device);
     Memory::releaseAll(device->number);
     std::lock_guard lock(handles().mutex);
     device->failure = 0;
     device->failureText.clear();
+    device->isAborting = false;
 }
 
 static aclrtContext makeContext(Device *device, bool isPrimary) {
@@ -159,7 +166,7 @@ aclError aclrtResetDevice(int32_t number) {
 
 aclError aclrtResetDeviceForce(int32_t number) {
     return call("aclrtResetDeviceForce", format("%d", number), [&] {
-        resetDevice(requireDevice(number));
+        resetDevice(requireDevice(number), true);
         return ACL_SUCCESS;
     });
 }

@@ -24,6 +24,8 @@ struct Device {
     /// SetDevice calls that were not undone.
     int uses = 0;
     std::atomic<bool> isGone{false};
+    /// A reset by force is under way: nothing that is queued runs any more.
+    std::atomic<bool> isAborting{false};
     aclrtContext primary = nullptr;
 
     /// After an exception or a loss every call fails with this until the device is reset; 0: none.

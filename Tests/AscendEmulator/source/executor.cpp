@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "capture.hpp"
 #include "device.hpp"
 #include "faults.hpp"
 #include "functions.hpp"
@@ -114,10 +115,11 @@ unsigned char *Execution::bytes(const Operand &operand, size_t size) const {
 
 /// Runs the call with its whole workspace overwritten, and checks that nobody else has written to it meanwhile; a held call
 /// waits in between.
-static void runWithWorkspace(aclOpExecutor &executor, void *workspace, uint64_t number, bool isHeld) {
+static void runWithWorkspace(
+    aclOpExecutor &executor, void *workspace, uint64_t number, bool isHeld, const std::atomic<bool> &isAborted) {
     const size_t size = executor.workspace;
     const auto run = [&] {
-        if (isHeld) waitForRelease();
+        if (isHeld && !waitForRelease(isAborted)) return;
         executor.body(executor.execution);
     };
     if (size == 0) return run();
@@ -184,6 +186,7 @@ aclnnStatus launch(
         try {
             stream = requireStream(streamHandle);
         } catch (const Refusal &refusal) {
+            setLastError(refusal.code);
             throw Refusal{ACLNN_ERR_RUNTIME_ERROR, refusal.message + format(" (runtime error %d)", refusal.code)};
         }
         auto task = std::make_shared<aclOpExecutor>();
@@ -191,21 +194,25 @@ aclnnStatus launch(
         task->execution = executor->execution;
         task->workspace = executor->workspace;
         task->body = executor->body;
-        static std::atomic<uint64_t> launches{0};
-        const uint64_t number = launches++;
-        const FaultKind fault = takeLaunchFault();
         Device *device = stream->context->device;
-        stream->enqueue(name, [task, workspace, number, fault, device] {
-            if (device->failure != 0) return;
-            switch (fault) {
-            case FaultKind::none: case FaultKind::hold: break;
-            case FaultKind::aicore:
-                throw MemoryFault{ACL_ERROR_RT_AICORE_EXCEPTION, "an AI core exception, as injected"};
-            case FaultKind::gone: device->isGone = true; [[fallthrough]];
-            case FaultKind::lost: throw MemoryFault{ACL_ERROR_RT_LOST_HEARTBEAT, "the device is lost, as injected"};
-            }
-            runWithWorkspace(*task, workspace, number, fault == FaultKind::hold);
-        });
+        const auto make = [task, workspace, device]() -> std::function<void()> {
+            static std::atomic<uint64_t> launches{0};
+            const uint64_t number = launches++;
+            const FaultKind fault = takeLaunchFault();
+            return [task, workspace, number, fault, device] {
+                if (device->failure != 0 || device->isAborting) return;
+                switch (fault) {
+                case FaultKind::none: case FaultKind::hold: break;
+                case FaultKind::aicore:
+                    throw MemoryFault{ACL_ERROR_RT_AICORE_EXCEPTION, "an AI core exception, as injected"};
+                case FaultKind::gone: device->isGone = true; [[fallthrough]];
+                case FaultKind::lost: throw MemoryFault{ACL_ERROR_RT_LOST_HEARTBEAT, "the device is lost, as injected"};
+                }
+                runWithWorkspace(*task, workspace, number, fault == FaultKind::hold, device->isAborting);
+            };
+        };
+        if (const auto capture = captureOf(stream.get())) capture->tasks.push_back({name, make});
+        else stream->enqueue(name, make());
         return 0;
     });
 }

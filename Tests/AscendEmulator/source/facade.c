@@ -1,5 +1,5 @@
 // A library of one of CANN's names: exports its share of the functions as jumps into the core, and nothing else. Compiled
-// once a library, with FACADE_RUNTIME, FACADE_TENSORS, FACADE_MATH, FACADE_NN and GENERATION saying what it has.
+// once a library, with FACADE_RUNTIME, FACADE_TENSORS, FACADE_MATH, FACADE_NN, FACADE_HSTU and GENERATION saying what it has.
 
 #if defined(__x86_64__)
 #define JUMP(name) "jmp emulated_" #name "@PLT"
@@ -9,15 +9,22 @@
 #error "no jump is known for this processor"
 #endif
 
-#define EXPORT(name)                                                                                                   \
-    __asm__(".text\n.balign 16\n.globl " #name "\n.type " #name ",%function\n" #name ":\n" JUMP(name)                  \
+#define EXPORT_AS(name, target)                                                                                        \
+    __asm__(".text\n.balign 16\n.globl " #name "\n.type " #name ",%function\n" #name ":\n" JUMP(target)                \
             "\n.size " #name ",.-" #name "\n");
+#define EXPORT(name) EXPORT_AS(name, name)
 
 #define CASCEND_FUNCTION(result, name, parameters) EXPORT(name)
 
 #ifdef FACADE_RUNTIME
 #define CASCEND_OPTIONAL_FUNCTION(result, name, parameters)
 #include "lists/runtime.inc"
+EXPORT(aclrtResetDeviceForce)
+EXPORT(aclrtGetLastError)
+EXPORT(aclmdlRICaptureBegin)
+EXPORT(aclmdlRICaptureEnd)
+EXPORT(aclmdlRIExecuteAsync)
+EXPORT(aclmdlRIDestroy)
 #undef CASCEND_OPTIONAL_FUNCTION
 #if GENERATION == 8
 EXPORT(aclsysGetCANNVersion)
@@ -30,6 +37,15 @@ EXPORT(aclsysGetVersionStr)
 #ifdef FACADE_TENSORS
 #include "lists/tensors.inc"
 #include "extras_tensors.inc"
+#endif
+
+#ifdef FACADE_HSTU
+#if FACADE_HSTU == 2
+EXPORT_AS(aclnnHstuDenseForwardGetWorkspaceSize, aclnnHstuDenseForwardDeterministicGetWorkspaceSize)
+#else
+EXPORT(aclnnHstuDenseForwardGetWorkspaceSize)
+#endif
+EXPORT(aclnnHstuDenseForward)
 #endif
 
 #define EXPORT_OPERATOR(name) EXPORT(aclnn##name##GetWorkspaceSize) EXPORT(aclnn##name)

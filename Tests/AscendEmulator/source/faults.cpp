@@ -2,7 +2,6 @@
 
 #include <condition_variable>
 #include <cstdio>
-#include <cstring>
 #include <map>
 #include <mutex>
 #include <sstream>
@@ -14,8 +13,11 @@
 
 namespace emulator {
 
+/// What faults are counted by.
+enum class Site { allocation, launch, wait };
+
 struct Planned {
-    bool isAllocation;
+    Site site;
     uint64_t number;
     FaultKind kind;
 };
@@ -24,14 +26,16 @@ struct Faults {
     std::mutex mutex;
     std::condition_variable changed;
     std::vector<Planned> planned;
-    uint64_t allocations = 0, launches = 0;
+    uint64_t allocations = 0, launches = 0, waits = 0;
     /// How many held operators may go on, of all that were and will be held.
     uint64_t releases = 0, held = 0;
 };
 
 static std::vector<Planned> parsed(const std::string &list) {
-    static const std::map<std::string, FaultKind> kinds = {
-        {"aicore", FaultKind::aicore}, {"hold", FaultKind::hold}, {"lost", FaultKind::lost}, {"gone", FaultKind::gone}};
+    static const std::map<std::string, std::pair<Site, FaultKind>> kinds = {
+        {"oom", {Site::allocation, FaultKind::none}}, {"aicore", {Site::launch, FaultKind::aicore}},
+        {"hold", {Site::launch, FaultKind::hold}},    {"lost", {Site::launch, FaultKind::lost}},
+        {"gone", {Site::launch, FaultKind::gone}},    {"late", {Site::wait, FaultKind::none}}};
     std::vector<Planned> planned;
     std::istringstream items(list);
     for (std::string item; std::getline(items, item, ',');) {
@@ -39,8 +43,8 @@ static std::vector<Planned> parsed(const std::string &list) {
         unsigned long long number = 0;
         if (sscanf(item.c_str(), "%15[a-z]@%llu", kind, &number) != 2 || number == 0) breach("there is no fault '%s'", item.c_str());
         const auto found = kinds.find(kind);
-        if (found == kinds.end() && strcmp(kind, "oom") != 0) breach("there is no fault '%s'", item.c_str());
-        planned.push_back({found == kinds.end(), number, found == kinds.end() ? FaultKind::none : found->second});
+        if (found == kinds.end()) breach("there is no fault '%s'", item.c_str());
+        planned.push_back({found->second.first, number, found->second.second});
     }
     return planned;
 }
@@ -55,10 +59,10 @@ static Faults &state() {
 }
 
 /// The mutex is held.
-static bool take(bool isAllocation, uint64_t number, FaultKind &kind) {
+static bool take(Site site, uint64_t number, FaultKind &kind) {
     std::vector<Planned> &planned = state().planned;
     for (auto fault = planned.begin(); fault != planned.end(); ++fault) {
-        if (fault->isAllocation != isAllocation || fault->number != number) continue;
+        if (fault->site != site || fault->number != number) continue;
         kind = fault->kind;
         planned.erase(fault);
         return true;
@@ -69,21 +73,36 @@ static bool take(bool isAllocation, uint64_t number, FaultKind &kind) {
 bool takeAllocationFault() {
     std::lock_guard lock(state().mutex);
     FaultKind kind;
-    return take(true, ++state().allocations, kind);
+    return take(Site::allocation, ++state().allocations, kind);
 }
 
 FaultKind takeLaunchFault() {
     std::lock_guard lock(state().mutex);
     FaultKind kind = FaultKind::none;
-    take(false, ++state().launches, kind);
+    take(Site::launch, ++state().launches, kind);
     return kind;
 }
 
-void waitForRelease() {
+bool takeWaitFault() {
+    std::lock_guard lock(state().mutex);
+    FaultKind kind;
+    return take(Site::wait, ++state().waits, kind);
+}
+
+bool waitForRelease(const std::atomic<bool> &isAborted) {
     std::unique_lock lock(state().mutex);
     const uint64_t number = ++state().held;
     state().changed.notify_all();
-    state().changed.wait(lock, [&] { return state().releases >= number; });
+    state().changed.wait(lock, [&] { return state().releases >= number || isAborted; });
+    if (state().releases >= number) return true;
+    // Nobody is to release it any more.
+    state().releases++;
+    return false;
+}
+
+void wakeHeld() {
+    std::lock_guard lock(state().mutex);
+    state().changed.notify_all();
 }
 
 }  // namespace emulator
@@ -94,6 +113,7 @@ void AscendEmulator_inject(const char *faults) {
     state.planned = emulator::parsed(faults);
     state.allocations = 0;
     state.launches = 0;
+    state.waits = 0;
 }
 
 void AscendEmulator_awaitHeld(void) {

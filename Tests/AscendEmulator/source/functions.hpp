@@ -27,4 +27,18 @@ extern "C" {
 #undef CASCEND_OPERATOR_FUNCTION
 #undef CASCEND_OPTIONAL_FUNCTION
 #undef CASCEND_FUNCTION
+
+// Both forms of RecSDK's fused attention; a package exports one of them under the first one's name.
+#define CASCEND_PARAMETER(type, name) type name,
+aclnnStatus aclnnHstuDenseForwardGetWorkspaceSize(
+#include "lists/hstu.inc"
+    const aclTensor *attn_output, uint64_t *workspaceSize, aclOpExecutor **executor)
+    EMULATED_SYMBOL(aclnnHstuDenseForwardGetWorkspaceSize);
+aclnnStatus aclnnHstuDenseForwardDeterministicGetWorkspaceSize(
+#include "lists/hstu.inc"
+    bool deterministic, const aclTensor *attn_output, uint64_t *workspaceSize, aclOpExecutor **executor)
+    EMULATED_SYMBOL(aclnnHstuDenseForwardDeterministicGetWorkspaceSize);
+#undef CASCEND_PARAMETER
+aclnnStatus aclnnHstuDenseForward(void *workspace, uint64_t workspaceSize, aclOpExecutor *executor, aclrtStream stream)
+    EMULATED_SYMBOL(aclnnHstuDenseForward);
 }

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "calls.hpp"
+#include "capture.hpp"
 #include "faults.hpp"
 #include "functions.hpp"
 #include "handles.hpp"
@@ -49,6 +50,7 @@ using namespace emulator;
 
 aclError aclrtMalloc(void **memory, size_t size, aclrtMemMallocPolicy policy) {
     return call("aclrtMalloc", format("%zu bytes", size), [&] {
+        requireNoCapture("aclrtMalloc");
         Context *context = currentContext();
         if (memory == nullptr) refuse(ACL_ERROR_INVALID_PARAM, "the out parameter is NULL");
         if (size == 0) refuse(ACL_ERROR_INVALID_PARAM, "no bytes are asked for");
@@ -70,6 +72,7 @@ aclError aclrtFree(void *memory) {
 
 aclError aclrtMallocHost(void **memory, size_t size) {
     return call("aclrtMallocHost", format("%zu bytes", size), [&] {
+        requireNoCapture("aclrtMallocHost");
         currentContext();
         if (memory == nullptr) refuse(ACL_ERROR_INVALID_PARAM, "the out parameter is NULL");
         if (size == 0) refuse(ACL_ERROR_INVALID_PARAM, "no bytes are asked for");
@@ -100,6 +103,7 @@ aclError aclrtGetMemInfo(aclrtMemAttr attribute, size_t *available, size_t *tota
 
 aclError aclrtMemcpy(void *destination, size_t capacity, const void *source, size_t count, aclrtMemcpyKind kind) {
     return call("aclrtMemcpy", described(destination, source, count, kind), [&] {
+        requireNoCapture("aclrtMemcpy");
         currentContext();
         if (count == 0) return ACL_SUCCESS;
         checkedKind(destination, capacity, source, count, kind);
@@ -116,6 +120,7 @@ aclError aclrtMemcpyAsync(
     return call("aclrtMemcpyAsync", described(destination, source, count, kind), [&] {
         auto stream = requireStream(handle);
         if (count == 0) return ACL_SUCCESS;
+        if (captureOf(stream.get()) != nullptr) requireNoCapture("aclrtMemcpyAsync (which the emulator does not capture)");
         const aclrtMemcpyKind actual = checkedKind(destination, capacity, source, count, kind);
         if (actual == ACL_MEMCPY_HOST_TO_HOST) refuse(ACL_ERROR_RT_FEATURE_NOT_SUPPORT, "no asynchronous copy within the host");
         const void *host = actual == ACL_MEMCPY_HOST_TO_DEVICE ? source
@@ -141,6 +146,7 @@ aclError aclrtMemcpyAsync(
 
 aclError aclrtMemset(void *memory, size_t capacity, int32_t value, size_t count) {
     return call("aclrtMemset", format("%p %zu bytes", memory, count), [&] {
+        requireNoCapture("aclrtMemset");
         currentContext();
         if (memory == nullptr) refuse(ACL_ERROR_INVALID_PARAM, "the address is NULL");
         if (count > capacity) refuse(ACL_ERROR_RT_PARAM_INVALID, "%zu bytes do not fit into %zu", count, capacity);

@@ -241,6 +241,7 @@ aclnnStatus plan(
         try {
             currentContext();
         } catch (const Refusal &refusal) {
+            setLastError(refusal.code);
             throw Refusal{ACLNN_ERR_RUNTIME_ERROR, refusal.message + format(" (runtime error %d)", refusal.code)};
         }
         requireSupport(name);

@@ -2,7 +2,9 @@
 
 #include <cstring>
 
+#include "AscendEmulator.h"
 #include "calls.hpp"
+#include "capture.hpp"
 #include "functions.hpp"
 #include "handles.hpp"
 #include "objects.hpp"
@@ -34,7 +36,7 @@ static std::string leaks() {
             if (device->uses > 0) text += format("device %d is set %d times; ", device->number, device->uses);
         }
     }
-    return text + liveObjects();
+    return text + liveCaptures() + liveObjects();
 }
 
 aclError aclFinalize(void) {
@@ -52,6 +54,17 @@ aclError aclFinalize(void) {
 }
 
 const char *aclGetRecentErrMsg(void) { return takeRecentMessage(); }
+
+void AscendEmulator_setChip(const char *soc) {
+    std::lock_guard lock(handles().mutex);
+    if (handles().isInitialized) breach("the chip cannot be changed while CANN is initialised");
+    setChip(soc);
+}
+
+aclError aclrtGetLastError(aclrtLastErrLevel level) {
+    trace("aclrtGetLastError", "");
+    return level == ACL_RT_THREAD_LEVEL ? takeLastError() : ACL_ERROR_INVALID_PARAM;
+}
 
 const char *aclrtGetSocName(void) {
     trace("aclrtGetSocName", "");

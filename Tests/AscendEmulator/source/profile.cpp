@@ -21,16 +21,21 @@ static uint64_t number(const char *name, uint64_t otherwise) {
     return result;
 }
 
+static void requireKnown(const Profile &profile) {
+    if (!profile.isA2() && !profile.is310P()) breach("there is no profile of '%s'", profile.soc.c_str());
+}
+
 static Profile read() {
     Profile profile;
     if (const std::string soc = text("ASCEND_EMULATOR_SOC"); !soc.empty()) profile.soc = soc;
-    if (!profile.isA2() && !profile.is310P()) breach("there is no profile of '%s'", profile.soc.c_str());
+    requireKnown(profile);
     profile.devices = (int)number("ASCEND_EMULATOR_DEVICES", 1);
     profile.memory = number("ASCEND_EMULATOR_MEMORY", profile.memory);
     profile.generation = (int)number("ASCEND_EMULATOR_GENERATION", 8);
     profile.seed = number("ASCEND_EMULATOR_SEED", 1);
     profile.delay = (uint32_t)number("ASCEND_EMULATOR_DELAY", 20);
     profile.isLenient = number("ASCEND_EMULATOR_LENIENT", 0) != 0;
+    profile.isFlawed = number("ASCEND_EMULATOR_FLAWED", 0) != 0;
     profile.faults = text("ASCEND_EMULATOR_FAULTS");
     profile.trace = text("ASCEND_EMULATOR_TRACE");
     std::istringstream names(text("ASCEND_EMULATOR_UNSUPPORTED"));
@@ -38,9 +43,16 @@ static Profile read() {
     return profile;
 }
 
-const Profile &profile() {
-    static const Profile profile = read();
+static Profile &current() {
+    static Profile profile = read();
     return profile;
+}
+
+const Profile &profile() { return current(); }
+
+void setChip(const std::string &soc) {
+    current().soc = soc;
+    requireKnown(current());
 }
 
 }  // namespace emulator

@@ -9,6 +9,7 @@
 //   ASCEND_EMULATOR_LENIENT      1: a copy's kind is corrected from its addresses, as new drivers do
 //   ASCEND_EMULATOR_UNSUPPORTED  operators to refuse with 561003, by name: LayerNorm,Topk
 //   ASCEND_EMULATOR_FAULTS       see faults.hpp
+//   ASCEND_EMULATOR_FLAWED       1: the fused attention forgets its mask
 //   ASCEND_EMULATOR_TRACE        a file that receives one line a call
 
 #pragma once
@@ -28,6 +29,7 @@ struct Profile {
     uint64_t seed = 1;
     uint32_t delay = 20;
     bool isLenient = false;
+    bool isFlawed = false;
     std::set<std::string> unsupported;
     std::string faults;
     std::string trace;
@@ -42,5 +44,7 @@ struct Profile {
 };
 
 const Profile &profile();
+/// Makes the profile another chip's.
+void setChip(const std::string &soc);
 
 }  // namespace emulator

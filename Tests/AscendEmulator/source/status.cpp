@@ -58,6 +58,16 @@ static const char *identifier(int32_t code) {
     }
 }
 
+static thread_local int32_t lastError = 0;
+
+int32_t takeLastError() {
+    const int32_t code = lastError;
+    lastError = 0;
+    return code;
+}
+
+void setLastError(int32_t code) { lastError = code; }
+
 void setRecentMessage(const char *call, int32_t code, const std::string &text) {
     recent.pending = format("[PID: %d] %s: %s: %s (error %d)", (int)getpid(), identifier(code), call, text.c_str(), code);
 }

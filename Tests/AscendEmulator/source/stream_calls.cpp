@@ -3,6 +3,8 @@
 #include <chrono>
 
 #include "calls.hpp"
+#include "capture.hpp"
+#include "faults.hpp"
 #include "functions.hpp"
 #include "handles.hpp"
 #include "profile.hpp"
@@ -64,10 +66,19 @@ static void reportFailure(Stream &stream) {
     if (const int32_t code = stream.takeFailure(text); code != 0) refuse(code, "%s", text.c_str());
 }
 
+/// What is captured can be neither waited for nor asked, nor can the emulator order it by events.
+static void requireNotCaptured(Stream &stream) {
+    if (const auto capture = captureOf(&stream)) {
+        capture->isInvalid = true;
+        refuse(ACL_ERROR_RT_STREAM_CAPTURED, "the stream is captured");
+    }
+}
+
 static aclError synchronize(aclrtStream handle, int32_t milliseconds) {
     if (milliseconds < -1) refuse(ACL_ERROR_RT_PARAM_INVALID, "a time-out of %d ms", milliseconds);
     auto stream = requireStream(handle, true);
-    if (!stream->wait(milliseconds)) {
+    requireNotCaptured(*stream);
+    if ((milliseconds >= 0 && takeWaitFault()) || !stream->wait(milliseconds)) {
         refuse(ACL_ERROR_RT_STREAM_SYNC_TIMEOUT, "the stream is not idle after %d ms", milliseconds);
     }
     reportFailure(*stream);
@@ -133,6 +144,7 @@ aclError aclrtStreamQuery(aclrtStream handle, aclrtStreamStatus *status) {
     return call("aclrtStreamQuery", format("%p", handle), [&] {
         if (status == nullptr) refuse(ACL_ERROR_INVALID_PARAM, "status is NULL");
         auto stream = requireStream(handle, true);
+        requireNotCaptured(*stream);
         *status = stream->isIdle() ? ACL_STREAM_STATUS_COMPLETE : ACL_STREAM_STATUS_NOT_READY;
         reportFailure(*stream);
         return ACL_SUCCESS;
@@ -169,6 +181,7 @@ aclError aclrtDestroyEvent(aclrtEvent event) {
 aclError aclrtRecordEvent(aclrtEvent eventHandle, aclrtStream streamHandle) {
     return call("aclrtRecordEvent", format("%p %p", eventHandle, streamHandle), [&] {
         auto stream = requireStream(streamHandle);
+        requireNotCaptured(*stream);
         auto event = requireEvent(eventHandle);
         std::lock_guard lock(event->mutex);
         event->stream = stream;
@@ -186,6 +199,7 @@ aclError aclrtRecordEvent(aclrtEvent eventHandle, aclrtStream streamHandle) {
 aclError aclrtStreamWaitEvent(aclrtStream streamHandle, aclrtEvent eventHandle) {
     return call("aclrtStreamWaitEvent", format("%p %p", streamHandle, eventHandle), [&] {
         auto stream = requireStream(streamHandle);
+        requireNotCaptured(*stream);
         auto event = requireEvent(eventHandle);
         std::lock_guard lock(event->mutex);
         // Before the first record it is a wait for nothing.
@@ -208,6 +222,9 @@ aclError aclrtSynchronizeEventWithTimeout(aclrtEvent handle, int32_t millisecond
             std::unique_lock lock(event->mutex);
             const uint64_t number = event->recorded;
             const auto isDone = [&] { return event->completed >= number; };
+            if (milliseconds >= 0 && takeWaitFault()) {
+                refuse(ACL_ERROR_RT_EVENT_SYNC_TIMEOUT, "the event has not come after %d ms, as injected", milliseconds);
+            }
             if (milliseconds < 0) event->changed.wait(lock, isDone);
             else if (!event->changed.wait_for(lock, std::chrono::milliseconds(milliseconds), isDone)) {
                 refuse(ACL_ERROR_RT_EVENT_SYNC_TIMEOUT, "the event has not come after %d ms", milliseconds);

@@ -1,5 +1,6 @@
 // Settings: their ranges, their layers, and that Config/genrec.yaml documents them all.
 
+import Engine
 import Foundation
 import HTTP
 import Testing
@@ -40,7 +41,8 @@ import Testing
         ("scheduler.max_wait_us", 0, 1_000_000), ("scheduler.min_wait_us", 0, 1_000_000),
         ("scheduler.prefill_chunk_events", 1, 1_048_576), ("scheduler.max_queued_ms", 0, 3_600_000),
         ("cache.bytes", 0, 1_099_511_627_776), ("cache.window_stride", 0, 65_536),
-        ("scheduler.priority_advantage_ms", 0, 60_000),
+        ("scheduler.priority_advantage_ms", 0, 60_000), ("engine.device_timeout_ms", 1, 3_600_000),
+        ("engine.recovery_backoff_ms", 1, 3_600_000), ("engine.recovery_backoff_max_ms", 1, 3_600_000),
         ("limits.max_history", 1, 1_000_000), ("limits.max_filter_entries", 0, 1_000_000),
         ("limits.max_batch", 1, 4_096), ("drain.timeout_ms", 0, 3_600_000),
     ])
@@ -63,6 +65,47 @@ import Testing
     @Test(arguments: [("http.listen", "nowhere"), ("admin.listen", "example.com:1"), ("log.level", "loud")])
     func text_IsRefusedByWhatItSays(key: String, value: String) {
         #expect(Self.refusal([key: value])?.contains(value == "example.com:1" ? "localhost" : value) == true)
+    }
+
+    @Test func devices_AreOneCPU_OrNPUsThatDiffer() throws {
+        func devices(_ text: String) throws -> [ComputeSettings.DeviceKind] {
+            try ServiceConfiguration(flags: ["engine.device": text], environment: [:]).compute.devices
+        }
+        #expect(try devices("cpu") == [.cpu] && devices("ascend:3") == [.ascend(3)])
+        #expect(try devices("ascend:0,ascend:1, ascend:7") == [.ascend(0), .ascend(1), .ascend(7)])
+        for (text, part) in [
+            ("gpu", "no device 'gpu'"), ("ascend", "no device 'ascend'"), ("ascend:", "no device 'ascend:'"),
+            ("ascend:-1", "no device 'ascend:-1'"), ("ascend:65536", "no device"), ("cpu,", "no device ''"),
+            ("ascend:1,ascend:1", "ascend:1 is named twice"), ("cpu,ascend:0", "the cpu computes alone"),
+        ] {
+            #expect(Self.refusal(["engine.device": text])?.contains(part) == true, "\(text)")
+        }
+    }
+
+    @Test func dtype_IsOneThatTheDeviceComputesIn() throws {
+        for (device, dtype, part) in [
+            ("cpu", "auto", nil), ("cpu", "f32", nil), ("cpu", "bf16", nil), ("cpu", "int8", nil),
+            ("cpu", "f16", "the cpu does not compute in f16"), ("ascend:0", "auto", nil), ("ascend:0", "f16", nil),
+            ("ascend:0", "bf16", nil), ("ascend:0", "f32", "ascend devices do not compute in f32; use bf16 or f16"),
+            ("ascend:0", "int8", "ascend devices do not compute in int8"), ("cpu", "f64", "there is no dtype 'f64'"),
+        ] {
+            let refusal = Self.refusal(["engine.device": device, "engine.dtype": dtype])
+            if let part {
+                #expect(refusal?.contains(part) == true, "\(device) \(dtype)")
+            } else {
+                #expect(refusal == nil, "\(device) \(dtype)")
+            }
+        }
+    }
+
+    @Test func fallback_IsForNPUs() throws {
+        let npu = ["engine.device": "ascend:0"]
+        #expect(try ServiceConfiguration(flags: npu, environment: [:]).compute.fallback == .none)
+        let both = npu.merging(["engine.fallback": "cpu", "engine.recovery_backoff_ms": "50"]) { $1 }
+        let compute = try ServiceConfiguration(flags: both, environment: [:]).compute
+        #expect(compute.fallback == .cpu && compute.backoff.firstNanoseconds == 50_000_000)
+        #expect(Self.refusal(["engine.fallback": "cpu"])?.contains("the fallback is for NPUs") == true)
+        #expect(Self.refusal(["engine.fallback": "gpu"]) == "engine.fallback must be one of none, cpu, not 'gpu'")
     }
 
     @Test func unknownKeyOfTheFile_IsRefusedByName() throws {

@@ -1,0 +1,121 @@
+#include "CAscendHstu.h"
+
+#include <ctype.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { most_text = 1 << 16 };
+
+/// Replaces comments by spaces.
+static void removeComments(char *text) {
+    for (char *at = text; *at != '\0';) {
+        const char *end = NULL;
+        if (strncmp(at, "/*", 2) == 0) {
+            end = strstr(at + 2, "*/");
+            end = end == NULL ? at + strlen(at) : end + 2;
+        } else if (strncmp(at, "//", 2) == 0) {
+            end = at + strcspn(at, "\n");
+        }
+        if (end == NULL) {
+            at++;
+            continue;
+        }
+        while (at < end) *at++ = ' ';
+    }
+}
+
+/// Appends a parameter as `type name;`: the type without spaces and const, the name in small letters without _ and without
+/// the "Optional" that generated headers put behind it.
+static void append(char *list, size_t length, const char *parameter, size_t count) {
+    while (count > 0 && isspace((unsigned char)parameter[count - 1])) count--;
+    size_t start = count;
+    while (start > 0 && (isalnum((unsigned char)parameter[start - 1]) || parameter[start - 1] == '_')) start--;
+    char one[256];
+    size_t used = 0;
+    for (size_t at = 0; at < start && used < sizeof one - 2;) {
+        if (start - at >= 5 && strncmp(parameter + at, "const", 5) == 0) {
+            at += 5;
+        } else {
+            if (!isspace((unsigned char)parameter[at])) one[used++] = parameter[at];
+            at++;
+        }
+    }
+    one[used++] = ' ';
+    const size_t name = used;
+    for (size_t at = start; at < count && used < sizeof one - 1; at++) {
+        if (parameter[at] != '_') one[used++] = (char)tolower((unsigned char)parameter[at]);
+    }
+    static const char suffix[] = "optional";
+    const size_t extra = sizeof suffix - 1;
+    if (used - name > extra && strncmp(one + used - extra, suffix, extra) == 0) used -= extra;
+    const size_t before = strlen(list);
+    snprintf(list + before, length - before, "%.*s;", (int)used, one);
+}
+
+/// The parameters that a header declares for phase 1, each as `append` has it; false: there is no such declaration.
+static bool declaredParameters(char *text, char *list, size_t length) {
+    static const char function[] = "aclnnHstuDenseForwardGetWorkspaceSize";
+    removeComments(text);
+    list[0] = '\0';
+    for (char *at = strstr(text, function); at != NULL; at = strstr(at, function)) {
+        at += sizeof function - 1;
+        at += strspn(at, " \t\r\n");
+        if (*at != '(') continue;
+        at++;
+        const char *end = strchr(at, ')');
+        if (end == NULL) return false;
+        while (at < end) {
+            size_t count = strcspn(at, ",)");
+            append(list, length, at, count);
+            at += count + 1;
+        }
+        return true;
+    }
+    return false;
+}
+
+void CAscend_bindHstu(CAscend_hstu *hstu, const char *package, void *plan, void *launch) {
+    static char text[most_text], found[4096], known[4096];
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/op_api/include/aclnn_hstu_dense_forward.h", package);
+    FILE *file = fopen(path, "r");
+    if (file == NULL) {
+        snprintf(hstu->text, sizeof hstu->text, "aclnnHstuDenseForward is installed without its header %.500s", path);
+        return;
+    }
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    if (!declaredParameters(text, found, sizeof found)) {
+        snprintf(hstu->text, sizeof hstu->text, "%.500s does not declare aclnnHstuDenseForwardGetWorkspaceSize", path);
+        return;
+    }
+    static const char *const operands[] = {
+#define CASCEND_PARAMETER(type, name) #type " " #name,
+#include "lists/hstu.inc"
+#undef CASCEND_PARAMETER
+    };
+    static const char *const ends[] = {"", "bool deterministic;"};
+    for (int form = 0; form < 2; form++) {
+        known[0] = '\0';
+        for (size_t index = 0; index < sizeof operands / sizeof operands[0]; index++) {
+            append(known, sizeof known, operands[index], strlen(operands[index]));
+        }
+        const size_t common = strlen(known);
+        snprintf(known + common, sizeof known - common, "%s", ends[form]);
+        // What the output is called does not matter.
+        const size_t length = strlen(known);
+        if (strncmp(found, known, length) != 0) continue;
+        const char *rest = found + length;
+        const char *output = "aclTensor* ";
+        if (strncmp(rest, output, strlen(output)) != 0) continue;
+        rest += strcspn(rest, ";");
+        if (strcmp(rest, ";uint64_t* workspacesize;aclOpExecutor** executor;") != 0) continue;
+        if (form == 0) *(void **)&hstu->plan = plan;
+        else *(void **)&hstu->planDeterministic = plan;
+        *(void **)&hstu->launch = launch;
+        snprintf(hstu->text, sizeof hstu->text, "%.500s/op_api/lib/libcust_opapi.so", package);
+        return;
+    }
+    snprintf(hstu->text, sizeof hstu->text, "%.500s declares other operands than are known here", path);
+}

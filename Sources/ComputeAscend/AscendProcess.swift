@@ -1,0 +1,70 @@
+// CANN in this process: initialised when the first device is made, finalised by whoever ends the process; and how often each
+// device has been reset by force, which takes along whatever else was made of it.
+
+internal import CAscend
+package import Compute
+internal import Synchronization
+
+/// CANN's life in this process.
+package enum AscendProcess {
+    private struct State {
+        var isInitialized = false
+        /// Contexts that are open, by device.
+        var open: [Int32: Int] = [:]
+        /// Resets by force, by device.
+        var resets: [Int32: Int] = [:]
+    }
+
+    private static let state = Mutex(State())
+
+    /// Initialises CANN unless that has been done, and counts a context of the device as open.
+    ///
+    /// - Returns: how often the device has been reset by force.
+    static func open(_ device: Int32, _ library: AscendLibrary) throws(ComputeError) -> Int {
+        let (status, resets): (Int32, Int) = state.withLock { state in
+            if !state.isInitialized {
+                let status = library.functions.runtime.aclInit(nil)
+                // Someone else in the process has done it, which is as good.
+                guard status == 0 || status == Int32(ACL_ERROR_REPEAT_INITIALIZE.rawValue) else { return (status, 0) }
+                state.isInitialized = true
+            }
+            state.open[device, default: 0] += 1
+            return (0, state.resets[device, default: 0])
+        }
+        try library.check(status, "aclInit")
+        return resets
+    }
+
+    /// Takes back what `open` has counted.
+    static func close(_ device: Int32) {
+        state.withLock { state in
+            let left = state.open[device, default: 1] - 1
+            state.open[device] = left == 0 ? nil : left
+        }
+    }
+
+    /// How often the device has been reset by force.
+    static func resets(of device: Int32) -> Int { state.withLock { $0.resets[device, default: 0] } }
+
+    /// Notes that the device is about to be reset by force.
+    static func noteReset(of device: Int32) { state.withLock { $0.resets[device, default: 0] += 1 } }
+
+    /// Ends CANN. To be called once, by the end of `main` and not by an exit handler, because CANN's libraries must still be
+    /// whole; after everything that was made of every device is gone. Does nothing where no device was ever made.
+    ///
+    /// - Throws: `ComputeError.invalidArgument` naming the devices that are still in use, in which case nothing was done;
+    ///   otherwise what CANN says was wrong.
+    package static func finalize() throws(ComputeError) {
+        let outcome: (library: AscendLibrary, status: Int32)? = try state.withLock { state throws(ComputeError) in
+            guard state.isInitialized else { return nil }
+            guard state.open.isEmpty else {
+                let names = state.open.keys.sorted().map { "ascend:\($0)" }.joined(separator: ", ")
+                throw ComputeError(.invalidArgument, "CANN cannot be ended: \(names) is still in use")
+            }
+            let library = try AscendLibrary.shared()
+            state.isInitialized = false
+            return (library, library.functions.runtime.aclFinalize())
+        }
+        if let outcome { try outcome.library.check(outcome.status, "aclFinalize") }
+    }
+}

@@ -1,0 +1,333 @@
+// RecSDK's fused attention of HSTU, where its package is installed: one operator for whole sequences, on jagged rows as they
+// are, with the mask built in. Cached rows answer with the same bits as all rows computed together, which is a contract of
+// Compute; so nothing is fused on a device that keeps any. Limits are those of RecSDK's documentation for Atlas A2.
+
+internal import CAscend
+internal import Compute
+
+/// What the fused operator takes.
+enum FusedLimits {
+    static let sequences = 2048
+    static let rows = 20_480
+    static let heads = 16
+    static let columns = 512
+    static let columnUnit = 16
+    /// Bytes that the dense bias of a batch, and what it is made of, may take.
+    static let biasBytes = 256 << 20
+
+    /// Whether heads of these widths can be fused at all.
+    static func take(heads: Int, keyHeads: Int, queryColumns: Int, valueColumns: Int) -> Bool {
+        heads <= Self.heads && heads % keyHeads == 0 && max(queryColumns, valueColumns) <= columns
+    }
+
+    /// Columns of a head with zeros behind it, up to what the operator takes.
+    static func padded(_ columns: Int) -> Int { (columns + columnUnit - 1) / columnUnit * columnUnit }
+
+    /// Whether one call may compute so many sequences.
+    static func allow(_ sequences: Int, longest: Int, heads: Int, isBiased: Bool) -> Bool {
+        guard sequences <= Self.sequences, longest <= rows else { return false }
+        let slots = AttentionPlan.slots(longest)
+        return !isBiased || biasBytes(sequences: sequences, heads: heads, longest: slots) <= biasBytes
+    }
+
+    /// Bytes of the dense bias: (sequences, heads, longest, longest) in half precision, beside the entries' places (two
+    /// times int32), their values (two times float32) and the differences in time that they come from (int64, float32).
+    static func biasBytes(sequences: Int, heads: Int, longest: Int) -> Int {
+        sequences * longest * longest * (2 * heads + 28)
+    }
+}
+
+/// Sequences that one call of the fused operator computes, as numbers on the host.
+struct FusedCall: Equatable {
+    var sequences: [Int]
+    var isBiased: Bool
+    /// The extent of the dense bias: at least the rows of the longest sequence.
+    var longest: Int
+    var rows: Int
+
+    /// The calls that compute every sequence that fits the limits by itself: which those are must not depend on the batch,
+    /// because the fused and the composed differ in their roundings. Biased sequences and others are apart, because the dense
+    /// bias is all or nothing; it costs memory by the square of the longest, so that a call takes as many as its budget allows.
+    static func calls(lengths: [Int], isBiased: [Bool], heads: Int) -> [FusedCall] {
+        var calls: [FusedCall] = []
+        for biased in [true, false] {
+            var sequences = lengths.indices.filter {
+                isBiased[$0] == biased && FusedLimits.allow(1, longest: lengths[$0], heads: heads, isBiased: biased)
+            }
+            // In one call they stay in order, which spares gathering them; in several, like lengths come together.
+            let longest = sequences.reduce(0) { max($0, lengths[$1]) }
+            if !FusedLimits.allow(sequences.count, longest: longest, heads: heads, isBiased: biased) {
+                sequences.sort { (lengths[$0], $1) > (lengths[$1], $0) }
+            }
+            var call: FusedCall?
+            for sequence in sequences {
+                let length = lengths[sequence]
+                if var grown = call {
+                    grown.take(sequence, length: length)
+                    if FusedLimits.allow(
+                        grown.sequences.count,
+                        longest: grown.longest,
+                        heads: heads,
+                        isBiased: biased
+                    ) {
+                        call = grown
+                        continue
+                    }
+                    calls.append(call ?? grown)
+                }
+                call = FusedCall(sequences: [], isBiased: biased, longest: 0, rows: 0)
+                call?.take(sequence, length: length)
+            }
+            if let call { calls.append(call) }
+        }
+        return calls
+    }
+
+    private mutating func take(_ sequence: Int, length: Int) {
+        sequences.append(sequence)
+        longest = max(longest, min(AttentionPlan.slots(length), FusedLimits.rows))
+        rows += length
+    }
+}
+
+extension PlannedAttention {
+    /// A call of the fused operator in device memory.
+    struct Fused {
+        var call: FusedCall
+        /// (rows) int32; nil: every row of the batch in order.
+        var rows: View?
+        /// (sequences + 1) int32
+        var offsets: View
+        /// (1, longest, longest) int32: entries of the positional bias.
+        var positions: View?
+        /// (sequences, longest, longest) int32: entries of the time bias.
+        var buckets: View?
+    }
+}
+
+extension AscendStream {
+    /// The calls that the fused operator can take over from this attention: none where it is not used, or does not fit.
+    func fusedCalls(_ attention: Attention, _ shape: AttentionShape<AscendKeyValuePages>) -> [FusedCall] {
+        guard device.fusesAttention, attention.weights == .silu, attention.queryRows == .all, attention.prefix == nil,
+            FusedLimits.take(
+                heads: attention.heads,
+                keyHeads: attention.keyHeads,
+                queryColumns: shape.queryColumns,
+                valueColumns: shape.valueColumns
+            )
+        else { return [] }
+        let layout = attention.layout
+        return FusedCall.calls(
+            lengths: (0..<layout.count).map(layout.length),
+            isBiased: attention.bias?.applies ?? [Bool](repeating: false, count: layout.count),
+            heads: attention.heads
+        )
+    }
+
+    /// Inputs of a call, and what all layers share of its bias.
+    func prepared(
+        _ call: FusedCall,
+        _ attention: Attention,
+        _ shape: AttentionShape<AscendKeyValuePages>
+    ) throws(ComputeError) -> PlannedAttention.Fused {
+        let layout = attention.layout
+        var offsets: [Int32] = [0]
+        var rows: [Int32] = []
+        for sequence in call.sequences {
+            offsets.append(offsets[offsets.count - 1] + Int32(layout.length(of: sequence)))
+            rows += layout.offsets[sequence]..<layout.offsets[sequence + 1]
+        }
+        var made = PlannedAttention.Fused(
+            call: call,
+            rows: call.rows == layout.rows ? nil : try input(rows, .int32, [rows.count]),
+            offsets: try input(offsets, .int32, [offsets.count])
+        )
+        guard call.isBiased, let bias = attention.bias else { return made }
+        // The square of one group whose slots are the rows themselves.
+        let slots = call.longest
+        let square = AttentionPlan.Group(
+            items: call.sequences.map { sequence in
+                AttentionPlan.Item(sequence: sequence, first: 0, queries: layout.length(of: sequence), cached: 0)
+            },
+            isBiased: true,
+            querySlots: slots,
+            cachedSlots: 0,
+            ownSlots: slots
+        )
+        let every = (0..<Int32(slots)).map { $0 }
+        made.positions = try positionEntries(queries: every, keys: every, [1, slots, slots], bias.maximumLength)
+        if let time = bias.time {
+            made.buckets = try buckets(square, bias, entries: time.count, attention.name, shape.whole)
+        }
+        return made
+    }
+
+    /// Notes a call: `output` is (rows, H · dv) float32, contiguous.
+    func attend(
+        _ fused: PlannedAttention.Fused,
+        _ attention: Attention,
+        _ shape: AttentionShape<AscendKeyValuePages>,
+        _ biases: (position: AscendVector, time: AscendVector?)?,
+        query: View,
+        key: View,
+        value: View,
+        into output: View
+    ) throws(ComputeError) {
+        let call = fused.call
+        let (heads, keyHeads, longest) = (attention.heads, attention.keyHeads, call.longest)
+        func rows(of all: View, heads: Int, columns: Int) throws(ComputeError) -> View {
+            let taken = try fused.rows.map { (index) throws(ComputeError) in try gathered(all, index) } ?? all
+            return try padded(taken.shaped([call.rows, heads, columns]))
+        }
+        let q = try rows(of: query, heads: heads, columns: shape.queryColumns)
+        let k = try rows(of: key, heads: keyHeads, columns: shape.queryColumns)
+        let v = try rows(of: value, heads: keyHeads, columns: shape.valueColumns)
+        var dense: View?
+        if let biases, let positions = fused.positions {
+            let made = try temporary(half, [call.sequences.count, heads, longest, longest])
+            try withTemporaries { () throws(ComputeError) in
+                let near = try temporary(.float32, positions.dims)
+                note { (calls) throws(ComputeError) in try calls.gather(biases.position.view, positions, near) }
+                guard let time = biases.time, let buckets = fused.buckets else {
+                    note { (calls) throws(ComputeError) in
+                        try calls.copy(near.shaped([1, 1, longest, longest]), to: made)
+                    }
+                    return
+                }
+                let sum = try temporary(.float32, buckets.dims)
+                note { (calls) throws(ComputeError) in
+                    try calls.gather(time.view, buckets, sum)
+                    try calls.add(near, to: sum)
+                    try calls.copy(sum.shaped([call.sequences.count, 1, longest, longest]), to: made)
+                }
+            }
+            dense = made
+        }
+        // The weights are rounded to half precision before the second product, and their sum after it. HSTU's 1/N would push
+        // small weights out of float16, and without it the sum over thousands of rows may leave its range: a power of two
+        // keeps both, and what is left of 1/N is taken in float32.
+        let unit: Float = 0x1p-5
+        let scale = attention.scale / unit
+        let result = try temporary(half, [call.rows, heads, FusedLimits.padded(shape.valueColumns)])
+        let answer = result.columns(0..<shape.valueColumns)
+        let target = View(output.address, .float32, [call.rows, heads, shape.valueColumns])
+        note { [dense] (calls) throws(ComputeError) in
+            try calls.hstu(
+                q,
+                k,
+                v,
+                bias: dense,
+                offsets: fused.offsets,
+                longest: longest,
+                scale: unit,
+                result
+            )
+            if answer.isContiguous { try calls.cast(answer, target) } else { try calls.copy(answer, to: target) }
+            if scale != 1 { try calls.multiply(output, by: scale) }
+        }
+    }
+
+    /// (rows, heads, columns) with zeros behind each head's columns, up to what the operator takes: they add nothing to scores,
+    /// and their columns of the answer are left out.
+    private func padded(_ view: View) throws(ComputeError) -> View {
+        let columns = view.dims[2]
+        let width = FusedLimits.padded(columns)
+        guard width > columns else { return view }
+        let result = try temporary(half, [view.dims[0], view.dims[1], width])
+        let zeros = View(device.zeros.address, half, [1, 1, width - columns])
+        note { (calls) throws(ComputeError) in
+            try calls.copy(view, to: result.columns(0..<columns))
+            try calls.copy(zeros, to: result.columns(columns..<width))
+        }
+        return result
+    }
+}
+
+extension OperatorCalls {
+    /// What is asked for of the operator's layouts; its call takes it as text that may be written to.
+    nonisolated(unsafe) private static let jagged: UnsafeMutablePointer<CChar> = {
+        let text = UnsafeMutablePointer<CChar>.allocate(capacity: 8)
+        text.initialize(repeating: 0, count: 8)
+        for (index, byte) in "jagged".utf8.enumerated() { text[index] = CChar(byte) }
+        return text
+    }()
+
+    /// Causal attention of HSTU over jagged rows: q, k, v are (rows, heads, columns), `bias` is (B, H, longest, longest),
+    /// `offsets` (B + 1) int32, all else of one half-precision type: `silu(q · kᵀ + bias) · scale` times v.
+    func hstu(
+        _ query: View,
+        _ key: View,
+        _ value: View,
+        bias: View?,
+        offsets: View,
+        longest: Int,
+        scale: Float,
+        _ out: View
+    ) throws(ComputeError) {
+        // The mask that is built in, no context rows, no targets, alpha 1.
+        let (causal, length, factor) = (Int64(0), Int64(longest), Double(scale))
+        let package = context.library.functions.hstu
+        try call("aclnnHstuDenseForward", package.launch) { (size, executor) throws(ComputeError) in
+            let (q, k, v) = (try tensor(query), try tensor(key), try tensor(value))
+            let (dense, starts) = (try optional(bias), try tensor(offsets))
+            let output = try tensor(out)
+            if let plan = package.planDeterministic {
+                return plan(
+                    q,
+                    k,
+                    v,
+                    nil,
+                    dense,
+                    starts,
+                    nil,
+                    nil,
+                    nil,
+                    nil,
+                    nil,
+                    nil,
+                    nil,
+                    nil,
+                    causal,
+                    length,
+                    length,
+                    factor,
+                    Self.jagged,
+                    0,
+                    0,
+                    1,
+                    true,
+                    output,
+                    size,
+                    executor
+                )
+            }
+            return package.plan?(
+                q,
+                k,
+                v,
+                nil,
+                dense,
+                starts,
+                nil,
+                nil,
+                nil,
+                nil,
+                nil,
+                nil,
+                nil,
+                nil,
+                causal,
+                length,
+                length,
+                factor,
+                Self.jagged,
+                0,
+                0,
+                1,
+                output,
+                size,
+                executor
+            )
+        }
+    }
+}

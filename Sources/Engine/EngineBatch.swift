@@ -1,0 +1,88 @@
+// How a batch is computed: on the device, where it has no memory for so much in halves, and what a single request is too
+// large for on the fallback.
+
+internal import Compute
+internal import Synchronization
+
+extension Engine {
+    /// A batch, or a part of one, that is to be computed.
+    private struct Work {
+        var batch: Batch
+        /// On the fallback, though the device is there.
+        var isForFallback = false
+    }
+
+    /// Computes a batch and answers those of its members that are done with it.
+    ///
+    /// - Returns: nil; or what has become of the device, and the jobs that it leaves behind.
+    func run(_ batch: Batch, on executors: Executors) -> Loss? {
+        var pending = [Work(batch: batch)]
+        var isAgain = false
+        while var work = pending.popLast() {
+            if isAgain { work.batch.start = .now() }
+            isAgain = true
+            let usual = executors.current
+            guard let executor = work.isForFallback ? executors.fallback : usual else { return nil }
+            do throws(ComputeError) {
+                let (selections, durations) = try executor.run(work.batch.members.map(\.pass))
+                advance(
+                    work.batch,
+                    selections,
+                    durations,
+                    executor,
+                    isUsual: executor === usual,
+                    isFallback: executor === executors.fallback
+                )
+            } catch {
+                observer.deviceFailed(error, device: executor.device.name)
+                let isPrimary = executor === executors.primary
+                if error.code == .outOfMemory, work.batch.members.count > 1 {
+                    pending += work.batch.halves.reversed().map { Work(batch: $0, isForFallback: work.isForFallback) }
+                } else if error.code == .outOfMemory, isPrimary, executors.fallback != nil {
+                    work.batch = whole(work.batch)
+                    work.isForFallback = true
+                    if !work.batch.members.isEmpty { pending.append(work) }
+                } else if error.code.losesDevice, isPrimary {
+                    let left = [work] + pending.reversed()
+                    return Loss(error: error, jobs: left.flatMap { $0.batch.members.map(\.id) })
+                } else {
+                    fail(work.batch, EngineError(error))
+                }
+            }
+        }
+        return nil
+    }
+
+    /// The members of a batch with all their rows to be computed: the fallback has none of those that the device keeps.
+    private func whole(_ batch: Batch) -> Batch {
+        var whole = batch
+        whole.members = state.withLock { state in
+            batch.members.compactMap { member in
+                guard state.table[member.id] != nil else { return nil }
+                state.table.discard(member.id)
+                return state.table[member.id].map { (member.id, $0.pass($0.neededRows), false) }
+            }
+        }
+        return whole
+    }
+
+    private func fail(_ batch: Batch, _ failure: EngineError) {
+        let (failed, statistics) = state.withLock { state in
+            (batch.members.compactMap { state.table.end($0.id, isTrusted: false) }, state.table.cache?.statistics)
+        }
+        if let statistics { observer.cacheChanged(to: statistics) }
+        for caller in failed.flatMap(\.callers) { caller.completion(.failure(failure)) }
+    }
+}
+
+extension Engine.Batch {
+    /// The batch in two parts, to be computed one after the other. It has at least two members.
+    fileprivate var halves: [Engine.Batch] {
+        let middle = members.count / 2
+        var (first, second) = (Engine.Batch(start: start), Engine.Batch(start: start))
+        first.members = Array(members[..<middle])
+        second.members = Array(members[middle...])
+        first.queueWaits = queueWaits
+        return [first, second]
+    }
+}

@@ -1,0 +1,101 @@
+// Several engines that serve the same model, each on a device of its own, and which of them a request goes to.
+
+/// Engines as one. Requests of one user go to the same engine, because that is where what is kept of the user is.
+///
+/// An engine is found by rendezvous hashing (Thaler and Ravishankar, "Using name-based mappings to increase hit rates",
+/// 1998): each request ranks the engines by a hash of its own key and the engine's number. When an engine is away, its
+/// requests alone go elsewhere, each to the next engine by its rank, and come back when it does.
+package final class EngineGroup: Sendable {
+    package let engines: [Engine]
+
+    /// - Parameter engines: at least one.
+    package init(_ engines: [Engine]) {
+        precondition(!engines.isEmpty, "a group needs an engine")
+        self.engines = engines
+    }
+
+    /// Admits a request to the first engine by its rank that takes it: engines on their devices before those on their
+    /// fallbacks, and none that is not ready. One that refuses for want of time or room leaves it to the next.
+    ///
+    /// - Throws: what the first engine threw, where none takes it.
+    package func submit(
+        _ request: RecommendationRequest,
+        itemGenerated: Engine.ItemHandler? = nil,
+        completion: @escaping Engine.Completion
+    ) throws(EngineError) -> Ticket {
+        if engines.count == 1 {
+            return try engines[0].submit(request, itemGenerated: itemGenerated, completion: completion)
+        }
+        let order = order(request)
+        var refusal: EngineError?
+        for index in order.filter({ engines[$0].service == .byDevice })
+            + order.filter({ engines[$0].service == .byFallback })
+        {
+            do throws(EngineError) {
+                var ticket = try engines[index].submit(
+                    request,
+                    itemGenerated: itemGenerated,
+                    completion: completion
+                )
+                ticket.engine = index
+                return ticket
+            } catch {
+                refusal = refusal ?? error
+            }
+        }
+        throw refusal ?? EngineError(.unavailable, "no device is ready", retryAfterNanoseconds: 1_000_000_000)
+    }
+
+    /// As `Engine.cancel`.
+    @discardableResult
+    package func cancel(_ ticket: Ticket) -> Bool {
+        engines.indices.contains(ticket.engine) && engines[ticket.engine].cancel(ticket)
+    }
+
+    /// Forgets a user on every engine: requests may have gone to several while one was away.
+    package func forget(_ user: String) -> UserCache.Dropped {
+        engines.reduce(into: UserCache.Dropped()) { sum, engine in
+            let dropped = engine.forget(user)
+            sum.entries += dropped.entries
+            sum.events += dropped.events
+            sum.bytes += dropped.bytes
+            sum.inFlight += dropped.inFlight
+        }
+    }
+
+    /// As `Engine.drain`.
+    package func drain() { for engine in engines { engine.drain() } }
+    /// As `Engine.stop`.
+    package func stop() { for engine in engines { engine.stop() } }
+
+    /// Ready while any engine is; else the phase of the first.
+    package var phase: EnginePhase {
+        let phases = engines.map(\.phase)
+        let ready = phases.first { if case .ready = $0 { true } else { false } }
+        return ready ?? phases[0]
+    }
+
+    /// Whether the next request would be refused for want of room by every engine that is ready.
+    package var isQueueFull: Bool {
+        engines.allSatisfy { $0.service == .none || $0.isQueueFull }
+    }
+
+    // MARK: - Ranks
+
+    /// Indices of the engines, the one that a request belongs to first.
+    func order(_ request: RecommendationRequest) -> [Int] {
+        let key = Self.key(request)
+        let weights = engines.indices.map { SplitMix64.mixed(key ^ SplitMix64.mixed(UInt64($0))) }
+        return engines.indices.sorted { weights[$0] > weights[$1] }
+    }
+
+    /// The user's, or, where no user is named, that of the first event: histories grow at their other end.
+    private static func key(_ request: RecommendationRequest) -> UInt64 {
+        if let user = request.userID {
+            // FNV-1a: what `Hasher` gives differs from process to process, and so would where a user's time is spent.
+            return user.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
+        }
+        let item = UInt64(UInt32(bitPattern: request.history.first ?? 0))
+        return SplitMix64.mixed(item) ^ UInt64(bitPattern: request.timestamps?.first ?? 0)
+    }
+}

@@ -1,0 +1,78 @@
+// How an engine comes by what it computes on: at the start, and again after its device has failed.
+
+/// Where an engine's model comes from. The closures run on the engine's thread, which is where devices live.
+package struct ModelSource: Sendable {
+    /// Makes the device and hands it the model.
+    package var load: @Sendable () throws -> LoadedModel
+    /// Makes what computes while the device is away, and what the device has no memory for; nil: nothing does.
+    package var fallback: (@Sendable () throws -> LoadedModel)?
+    package var backoff: RecoveryBackoff
+
+    package init(
+        backoff: RecoveryBackoff = RecoveryBackoff(),
+        load: @escaping @Sendable () throws -> LoadedModel,
+        fallback: (@Sendable () throws -> LoadedModel)? = nil
+    ) {
+        self.load = load
+        self.fallback = fallback
+        self.backoff = backoff
+    }
+}
+
+/// How long an engine waits before it tries to make a failed device again: twice as long each time, up to a limit.
+package struct RecoveryBackoff: Sendable, Equatable {
+    package var firstNanoseconds: UInt64 = 1_000_000_000
+    package var mostNanoseconds: UInt64 = 60_000_000_000
+
+    package init() {}
+
+    /// - Parameter attempts: made before this one, since the device last computed a batch.
+    package func delay(after attempts: Int) -> UInt64 {
+        let doublings = min(attempts, 62)
+        let (delay, overflow) = firstNanoseconds.multipliedReportingOverflow(by: 1 << UInt64(doublings))
+        return overflow ? mostNanoseconds : min(delay, mostNanoseconds)
+    }
+}
+
+/// What the engine's thread computes on. Nothing else holds an executor for longer than a batch: the device is reset when
+/// the last of what was made of it is gone.
+struct Executors {
+    /// Of the device, whether it is there or not.
+    var name = ""
+    /// nil: the device failed, and has not been made again.
+    var primary: BatchExecutor?
+    var fallback: BatchExecutor?
+    /// Of the fallback, as its warm-up found it.
+    var fallbackTimes = ServiceTimeModel()
+
+    var current: BatchExecutor? { primary ?? fallback }
+}
+
+/// When a failed device is tried again.
+struct Recovery {
+    let backoff: RecoveryBackoff
+    private var attempts = 0
+    /// nil: the device is there.
+    private(set) var next: Instant?
+
+    init(_ backoff: RecoveryBackoff) {
+        self.backoff = backoff
+    }
+
+    func isDue(_ now: Instant) -> Bool { next.map { $0 <= now } ?? false }
+
+    /// The device is away, and was not there again `elapsed` after the last attempt to make it began.
+    ///
+    /// - Parameter servesMeanwhile: attempts keep the fallback waiting: they take no more than a tenth of its time.
+    mutating func postpone(now: Instant, elapsed: UInt64 = 0, servesMeanwhile: Bool) {
+        let pause = servesMeanwhile ? min(elapsed, .max / 16) * 9 : 0
+        next = now.advanced(by: max(backoff.delay(after: attempts), pause))
+        attempts += 1
+    }
+
+    /// The device was made. It has still to show that it computes.
+    mutating func madeDevice() { next = nil }
+
+    /// The device has computed a batch.
+    mutating func computed() { attempts = 0 }
+}

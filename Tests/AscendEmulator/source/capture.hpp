@@ -1,0 +1,50 @@
+// Captured sequences: what is enqueued on a stream that is captured runs when the sequence is executed, and not before.
+
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "CAscendTypes.h"
+
+namespace emulator {
+
+struct Device;
+class Stream;
+
+/// One captured sequence. Operators take their faults when they run again, like any launch.
+struct Captured {
+    static constexpr uint32_t alive = 0xcab70001;
+    struct Task {
+        std::string name;
+        std::function<std::function<void()>()> make;
+    };
+
+    uint32_t marker = alive;
+    Device *device = nullptr;
+    std::vector<Task> tasks;
+    aclmdlRICaptureMode mode = ACL_MODEL_RI_CAPTURE_MODE_GLOBAL;
+    std::thread::id owner;
+    /// A call was refused that the sequence would have needed.
+    bool isInvalid = false;
+    /// Executions that have not ended.
+    std::atomic<int> running{0};
+};
+
+/// What a stream is captured into; null: it is not.
+std::shared_ptr<Captured> captureOf(Stream *stream);
+/// Sequences of a device go with its reset.
+void forgetCaptures(Device *device);
+
+/// Refuses a call that cannot be ordered with what is being captured: with 107030, after which the capture is void.
+void requireNoCapture(const char *what);
+
+/// A line for each sequence that was never destroyed.
+std::string liveCaptures();
+
+}  // namespace emulator

@@ -1,0 +1,228 @@
+// What faults become, and that a device can be made again in the same process: on the emulator, which says at CANN's end what
+// was left behind.
+
+import AscendEmulatorSupport
+import Compute
+import ComputeAscend
+import Foundation
+import Synchronization
+import Testing
+
+/// Runs the bodies at once, each on a thread of its own; the first error of any.
+private func onThreads(_ bodies: [@Sendable () throws -> Void]) throws {
+    let failures = Mutex<[any Error]>([])
+    let ended = DispatchSemaphore(value: 0)
+    for body in bodies {
+        Thread {
+            do { try body() } catch { failures.withLock { $0.append(error) } }
+            ended.signal()
+        }.start()
+    }
+    for _ in bodies { ended.wait() }
+    if let first = failures.withLock({ $0.first }) { throw first }
+}
+
+struct AscendFaultTests {
+    private func fail(_ model: SmallModel) -> ComputeError? {
+        #expect(throws: ComputeError.self) { for _ in 0..<3 { try model.run(lengths: [8]) } }
+    }
+
+    @Test
+    func outOfMemory_LeavesTheDeviceUsable() throws {
+        try Emulator.exclusively { emulator in
+            let model = try SmallModel(AscendDevice(number: 0))
+            emulator.inject("oom@1,oom@2")
+            let error = #expect(throws: ComputeError.self) { try model.run(lengths: [40, 3, 17]) }
+            #expect(error?.code == .outOfMemory)
+            #expect(
+                error?.message.contains("aclrtMalloc failed with ACL_ERROR_RT_MEMORY_ALLOCATION (207001): ") == true
+            )
+            #expect(try model.run(lengths: [40, 3, 17]).count == 3)
+        }
+    }
+
+    /// Whichever allocation fails, of making a device and a model and of batches that grow: it is told, and nothing is lost.
+    @Test
+    func outOfMemory_LosesNothing_WhereverItHappens() throws {
+        try Emulator.exclusively { emulator in
+            var failures = 0
+            for number in 1... {
+                emulator.inject("oom@\(number)")
+                do {
+                    let model = try SmallModel(AscendDevice(number: 0))
+                    try model.run(lengths: [8])
+                    try model.run(lengths: [40, 3, 17])
+                    // Memory that is only better to have may be missing without a failure.
+                    guard emulator.count("aclrtMalloc") >= number else { break }
+                } catch let error as ComputeError {
+                    failures += 1
+                    #expect(error.code == .outOfMemory, "\(number): \(error)")
+                }
+                emulator.resetTrace()
+                try AscendProcess.finalize()
+            }
+            #expect(failures >= 12)
+            emulator.inject("")
+            try AscendProcess.finalize()
+        }
+    }
+
+    @Test(arguments: [
+        ("aicore@60", ComputeError.Code.executionFailed, "ACL_ERROR_RT_AICORE_EXCEPTION (507015)", "as injected"),
+        ("lost@60", .deviceLost, "ACL_ERROR_RT_LOST_HEARTBEAT (507010)", "the device is lost"),
+        ("hold@60", .timedOut, "ACL_ERROR_RT_EVENT_SYNC_TIMEOUT (507047)", "has not come after 2000 ms"),
+        ("late@2", .timedOut, "ACL_ERROR_RT_EVENT_SYNC_TIMEOUT (507047)", "as injected"),
+    ])
+    func fault_IsAnError_AndANewDeviceWorks(
+        _ fault: String,
+        _ code: ComputeError.Code,
+        _ name: String,
+        _ words: String
+    ) throws {
+        try Emulator.exclusively { emulator in
+            do {
+                let timeout = fault.hasPrefix("hold") ? 2000 : 60_000
+                let model = try SmallModel(AscendDevice(number: 0, timeoutMilliseconds: timeout))
+                try model.run(lengths: [8])
+                emulator.inject(fault)
+                let error = fail(model)
+                #expect(error?.code == code, "\(error?.message ?? "")")
+                #expect(error?.message.contains("with \(name): ") == true, "\(error?.message ?? "")")
+                #expect(error?.message.contains(words) == true)
+                // Nothing more is asked of a device in that state.
+                emulator.resetTrace()
+                let later = fail(model)
+                #expect(later?.code == .deviceLost)
+                #expect(later?.message.hasPrefix("ascend:0 has to be reset: ") == true)
+                #expect(emulator.count("launch") == 0)
+            }
+            // What hangs would hold up whatever is given back one by one.
+            #expect(emulator.count("aclrtResetDeviceForce") == 1)
+            #expect(emulator.count("aclrtDestroyStream") + emulator.count("aclrtFree") == 0)
+            #expect(emulator.count("aclrtFreeHost") > 0)
+            do {
+                let model = try SmallModel(AscendDevice(number: 0))
+                #expect(try model.run(lengths: [8]).count == 1)
+            }
+            try AscendProcess.finalize()
+        }
+    }
+
+    /// While it is loaded, a stream is waited for by itself.
+    @Test
+    func fault_WhileADeviceIsMade_IsAnError() throws {
+        try Emulator.exclusively { emulator in
+            emulator.inject("late@1")
+            let late = #expect(throws: ComputeError.self) { try AscendDevice(number: 0) }
+            #expect(late?.code == .timedOut)
+            #expect(late?.message.contains("ACL_ERROR_RT_STREAM_SYNC_TIMEOUT (507046)") == true)
+            emulator.inject("aicore@3")
+            let exception = #expect(throws: ComputeError.self) { try AscendDevice(number: 0) }
+            #expect(exception?.code == .executionFailed, "\(exception?.message ?? "")")
+            _ = try AscendDevice(number: 0)
+            try AscendProcess.finalize()
+        }
+    }
+
+    /// A reset by force takes along what others have made of the same device; they say so, and free nothing of the next one.
+    @Test
+    func reset_IsToldToOthersOnTheDevice() throws {
+        try Emulator.exclusively { emulator in
+            let other = try SmallModel(AscendDevice(number: 0))
+            do {
+                let model = try SmallModel(AscendDevice(number: 0))
+                emulator.inject("aicore@1")
+                #expect(fail(model)?.code == .executionFailed)
+            }
+            let error = fail(other)
+            #expect(error?.code == .deviceLost)
+            #expect(error?.message == "ascend:0 was reset after a failure of another user of it")
+        }
+        try Emulator.exclusively { emulator in
+            emulator.resetTrace()
+            #expect(try SmallModel(AscendDevice(number: 0)).run(lengths: [8]).count == 1)
+            #expect(emulator.count("aclrtResetDeviceForce") == 0)
+            try AscendProcess.finalize()
+        }
+    }
+
+    @Test
+    func devices_WorkAtOnce_EachOnItsThread() throws {
+        try Emulator.exclusively { emulator in
+            let lengths = [[40, 3, 17], [8], [5, 40, 9]]
+            let expected: [[[ScoredRow]]]
+            do {
+                let model = try SmallModel(AscendDevice(number: 0))
+                expected = try lengths.map { try model.run(lengths: $0) }
+            }
+            try onThreads(
+                (0..<2).map { number in
+                    {
+                        let model = try SmallModel(AscendDevice(number: number))
+                        for _ in 0..<3 {
+                            for (lengths, expected) in zip(lengths, expected) {
+                                let found = try model.run(lengths: lengths)
+                                #expect(found == expected)
+                            }
+                        }
+                    }
+                }
+            )
+            try AscendProcess.finalize()
+        }
+    }
+
+    /// One chip fails and is made again while the other goes on.
+    @Test
+    func fault_OfOneDevice_LeavesTheOther() throws {
+        try Emulator.exclusively { emulator in
+            let model = try SmallModel(AscendDevice(number: 0))
+            let before = try model.run(lengths: [8, 30])
+            try onThreads([
+                {
+                    let model = try SmallModel(AscendDevice(number: 1))
+                    emulator.inject("lost@1")
+                    #expect(fail(model)?.code == .deviceLost)
+                }
+            ])
+            #expect(try model.run(lengths: [8, 30]) == before)
+            try onThreads([
+                {
+                    let found = try SmallModel(AscendDevice(number: 1)).run(lengths: [8, 30])
+                    #expect(found == before)
+                }
+            ])
+            #expect(try model.run(lengths: [8, 30]) == before)
+        }
+    }
+
+    @Test
+    func finalize_IsRefused_WhileADeviceIsInUse() throws {
+        try Emulator.exclusively { emulator in
+            do {
+                let device = try AscendDevice(number: 1)
+                emulator.resetTrace()
+                let error = #expect(throws: ComputeError.self) { try AscendProcess.finalize() }
+                #expect(error?.message == "CANN cannot be ended: ascend:1 is still in use")
+                #expect(emulator.count("aclFinalize") == 0)
+                #expect(device.description.name == "ascend:1")
+            }
+            try AscendProcess.finalize()
+            try AscendProcess.finalize()
+            #expect(emulator.count("aclFinalize") == 1)
+        }
+    }
+
+    /// A device that cannot be opened is told, and costs nothing to ask for again.
+    @Test
+    func device_ThatIsNotThere_IsAnError() throws {
+        try Emulator.exclusively { _ in
+            for number in [2, -1, .max] {
+                let error = #expect(throws: ComputeError.self) { try AscendDevice(number: number) }
+                #expect(error?.code == .deviceLost)
+                #expect(error?.message.hasSuffix("CANN sees 2") == true, "\(error?.message ?? "")")
+            }
+            try AscendProcess.finalize()
+        }
+    }
+}

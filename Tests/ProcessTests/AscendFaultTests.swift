@@ -1,0 +1,217 @@
+// An NPU that fails under a server, on the emulator: every request has a reply, the process lives, and what comes later is
+// answered right.
+
+import Foundation
+import Testing
+
+@Suite(.timeLimit(.minutes(5)), .serialized) struct AscendFaultTests {
+    /// The wait that ends a batch, the launch within it and the allocation that do not succeed are counted from here.
+    private static let ready = Result { try RunningServer.counts() }
+
+    private func metric(_ name: String, _ connection: TestConnection) throws -> Int? {
+        let text = try connection.get("/metrics").text
+        let line = text.split(separator: "\n").first { $0.hasPrefix(name + " ") }
+        return line.flatMap { Int($0.dropFirst(name.count + 1)) }
+    }
+
+    private func errors(_ code: String, _ connection: TestConnection) throws -> Int? {
+        try metric("genrec_device_errors_total{device=\"ascend:0\",code=\"\(code)\"}", connection)
+    }
+
+    private func devices(_ connection: TestConnection) throws -> [[String: Any]] {
+        let models = try #require(try connection.get("/models").json()["models"] as? [[String: Any]])
+        return try #require(models.first?["devices"] as? [[String: Any]])
+    }
+
+    /// A case is answered as by the reference.
+    private func expectRightAnswer(_ connection: TestConnection, _ comment: Comment) throws {
+        let example = try DemoCases.load()[7]
+        let reply = try connection.recommend(try AscendTests.request(example))
+        #expect(reply.status == 200, comment)
+        var agreement = Agreement()
+        agreement.add(
+            Array(zip(try reply.items(), try reply.scores())),
+            example.top_unseen.map { ($0.item, $0.score) }
+        )
+        #expect(agreement.isEnough, comment)
+    }
+
+    /// Faults in the first batch after the start, the code that they are counted as, and that of CANN.
+    private static let faults = [
+        ("aicore@launch", "execution_failed", "507015"), ("late@wait", "timed_out", "507047"),
+        ("hold@launch", "timed_out", "50704"), ("lost@launch", "device_lost", "507010"),
+    ]
+
+    private func planned(_ fault: String) throws -> [String: String] {
+        let ready = try Self.ready.get()
+        let text = fault.replacing("launch", with: "\(ready.launches + 20)")
+            .replacing("wait", with: "\(ready.waits + 1)")
+        return ["ASCEND_EMULATOR_FAULTS": text, "GENREC_ENGINE_DEVICE_TIMEOUT_MS": "2000"]
+    }
+
+    @Test(arguments: faults)
+    func withoutAFallback_TheBatchIsRefused_AndTheDeviceComesBack(fault: String, code: String, number: String) throws {
+        let server = try RunningServer.ascend(environment: try planned(fault))
+        defer { server.stop() }
+        let connection = try server.connect()
+        let example = try DemoCases.load()[0]
+        let failed = try connection.recommend(try AscendTests.request(example, user: "u"))
+        #expect(failed.status == 503 && failed.headers["retry-after"] == "1")
+        let detail = try #require(try failed.json()["detail"] as? String)
+        #expect(detail.hasPrefix("the device failed: ") && detail.contains(number), "\(detail)")
+        #expect(try connection.get("/health/live").status == 200)
+        #expect(try eventually { try connection.get("/health/ready").status == 200 })
+        try expectRightAnswer(connection, "\(fault)")
+        #expect(try errors(code, connection) == 1)
+        #expect(try metric("genrec_device_recoveries_total{device=\"ascend:0\"}", connection) == 1)
+        #expect(try metric("genrec_recommend_outcomes_total{outcome=\"failed\"}", connection) == 1)
+        let (status, log) = server.stop()
+        #expect(status == 0 && log.contains("the device is there again"), "\(log)")
+    }
+
+    @Test(arguments: faults)
+    func withAFallback_TheBatchIsAnsweredAllTheSame(fault: String, code: String, number: String) throws {
+        let server = try RunningServer.ascend(
+            environment: try planned(fault).merging(["GENREC_ENGINE_FALLBACK": "cpu"]) { $1 }
+        )
+        defer { server.stop() }
+        let connection = try server.connect()
+        try expectRightAnswer(connection, "\(fault)")
+        #expect(try connection.get("/health/ready").status == 200)
+        #expect(try eventually { try devices(connection)[0]["state"] as? String == "ready" })
+        try expectRightAnswer(connection, "\(fault), later")
+        #expect(try errors(code, connection) == 1)
+        #expect(try metric("genrec_fallback_batches_total{device=\"ascend:0\"}", connection) == 1)
+        #expect(try metric("genrec_device_recoveries_total{device=\"ascend:0\"}", connection) == 1)
+        #expect(server.stop().status == 0)
+    }
+
+    @Test func aDeviceThatDoesNotComeBack_IsSaidToBeAway_AndTheServerEndsInOrder() throws {
+        let server = try RunningServer.ascend(environment: try planned("gone@launch"))
+        defer { server.stop() }
+        let connection = try server.connect()
+        let example = try DemoCases.load()[0]
+        #expect(try connection.recommend(try AscendTests.request(example)).status == 503)
+        let ready = try connection.get("/health/ready")
+        #expect(ready.status == 503)
+        let reasons = try #require(try ready.json()["reasons"] as? [String])
+        #expect(reasons.count == 1 && reasons[0].hasPrefix("recovering: ascend:0: "), "\(reasons)")
+        let refused = try connection.recommend(try AscendTests.request(example))
+        #expect(refused.status == 503 && refused.headers["retry-after"] == "1")
+        #expect(try (refused.json()["detail"] as? String)?.hasPrefix("not ready: recovering: ascend:0: ") == true)
+        #expect(try metric("genrec_device_ready{device=\"ascend:0\"}", connection) == 0)
+        // It is tried again, in vain.
+        #expect(try eventually { try errors("device_lost", connection) ?? 0 >= 3 })
+        #expect(server.stop().status == 0)
+    }
+
+    @Test func aDeviceThatDoesNotComeBack_LeavesTheFallback() throws {
+        let server = try RunningServer.ascend(
+            environment: try planned("gone@launch").merging(["GENREC_ENGINE_FALLBACK": "cpu"]) { $1 }
+        )
+        defer { server.stop() }
+        let connection = try server.connect()
+        for round in 0..<3 { try expectRightAnswer(connection, "\(round)") }
+        let device = try devices(connection)[0]
+        #expect(device["name"] as? String == "ascend:0" && device["state"] as? String == "degraded")
+        #expect(device["device"] as? String == "cpu" && device["dtype"] as? String == "float32")
+        #expect((device["reason"] as? String)?.hasPrefix("ascend:0: ") == true)
+        #expect(try connection.get("/health/ready").status == 200)
+        #expect(try metric("genrec_device_ready{device=\"ascend:0\"}", connection) == 0)
+        #expect(try metric("genrec_fallback_batches_total{device=\"ascend:0\"}", connection) == 3)
+        #expect(server.stop().status == 0)
+    }
+
+    @Test func ofTwoNPUs_TheOtherOneServes() throws {
+        let environment = ["ASCEND_EMULATOR_DEVICES": "2"]
+        let device = "ascend:0,ascend:1"
+        let counts = try Self.ready.get()
+        // Both have been warmed up by then, whatever they did at the same time.
+        let fault = ["ASCEND_EMULATOR_FAULTS": "gone@\(2 * counts.launches + 20)"]
+        let server = try RunningServer.ascend(device: device, environment: environment.merging(fault) { $1 })
+        defer { server.stop() }
+        let connection = try server.connect()
+        let cases = try DemoCases.load()
+        let statuses = try (0..<24).map { index in
+            try connection.recommend(try AscendTests.request(cases[index], user: "user \(index)")).status
+        }
+        #expect(statuses.count { $0 == 503 } == 1 && statuses.count { $0 == 200 } == 23)
+        #expect(try connection.get("/health/ready").status == 200)
+        let states = try devices(connection).map { $0["state"] as? String ?? "" }
+        #expect(states.count { $0 == "ready" } == 1 && states.count { $0.hasPrefix("recovering: ascend:") } == 1)
+        let models = try connection.get("/models").json()["models"] as? [[String: Any]]
+        #expect(models?.first?["state"] as? String == "degraded")
+        try expectRightAnswer(connection, "on the other one")
+        #expect(try connection.get("/users/user%201", method: "DELETE").status == 200)
+        #expect(server.stop().status == 0)
+    }
+
+    /// All cases in one call, which is computed together.
+    private func batch() throws -> String {
+        let requests = try DemoCases.load().map { try AscendTests.request($0) }
+        return "{\"requests\":[\(requests.joined(separator: ","))]}"
+    }
+
+    /// Settings under which a batch starts when all cases are there, and takes them all.
+    private static let together = [
+        "GENREC_SCHEDULER_MAX_BATCH_SEQUENCES": "24", "GENREC_SCHEDULER_PREFILL_CHUNK_EVENTS": "8192",
+        "GENREC_SCHEDULER_MIN_WAIT_US": "300000", "GENREC_CACHE_BYTES": "0",
+    ]
+
+    /// So many allocations fail after those that have been made.
+    private func exhaustion(after counts: EmulatorCounts) -> [String: String] {
+        let next = counts.allocations + 1
+        let faults = (next..<next + 30).map { "oom@\($0)" }.joined(separator: ",")
+        return Self.together.merging(["ASCEND_EMULATOR_FAULTS": faults]) { $1 }
+    }
+
+    @Test func withoutMemoryForABatch_ItIsComputedInParts() throws {
+        // Everything that a request alone needs is there since the warm-up.
+        let counts = try RunningServer.counts(environment: Self.together)
+        let server = try RunningServer.ascend(environment: exhaustion(after: counts))
+        defer { server.stop() }
+        let connection = try server.connect()
+        let reply = try connection.post("/recommend/batch", try batch())
+        let results = try #require(try reply.json()["results"] as? [[String: Any]])
+        #expect(results.count == 24 && results.allSatisfy { ($0["items"] as? [Any])?.count == 10 })
+        #expect(try errors("out_of_memory", connection) ?? 0 > 0)
+        #expect(try metric("genrec_device_recoveries_total{device=\"ascend:0\"}", connection) == 0)
+        try expectRightAnswer(connection, "after it")
+        #expect(server.stop().status == 0)
+    }
+
+    @Test(arguments: [false, true])
+    func withoutMemoryForOneRequest_ItIsRefused_OrComputedByTheFallback(hasFallback: Bool) throws {
+        // A batch that has grown the working memory has it put together anew by the next one.
+        let counts = try RunningServer.counts(environment: Self.together) { connection in
+            _ = try connection.post("/recommend/batch", try batch())
+        }
+        let server = try RunningServer.ascend(
+            environment: exhaustion(after: counts).merging(
+                ["GENREC_ENGINE_FALLBACK": hasFallback ? "cpu" : "none"]
+            ) { $1 }
+        )
+        defer { server.stop() }
+        let connection = try server.connect()
+        #expect(try connection.post("/recommend/batch", try batch()).status == 200)
+        #expect(try errors("out_of_memory", connection) == nil)
+        let example = try DemoCases.load()[7]
+        if hasFallback {
+            try expectRightAnswer(connection, "by the fallback")
+            #expect(try metric("genrec_fallback_batches_total{device=\"ascend:0\"}", connection) == 1)
+        } else {
+            let reply = try connection.recommend(try AscendTests.request(example))
+            #expect(reply.status == 503 && reply.headers["retry-after"] == "1")
+            let detail = try #require(try reply.json()["detail"] as? String)
+            #expect(detail.hasPrefix("the device failed: ") && detail.contains("207001"), "\(detail)")
+        }
+        #expect(try errors("out_of_memory", connection) == 1)
+        // The device is still there, and has memory again some time.
+        #expect(try connection.get("/health/ready").status == 200)
+        #expect(
+            try eventually { try connection.recommend(try AscendTests.request(example)).status == 200 }
+        )
+        try expectRightAnswer(connection, "after it")
+        #expect(server.stop().status == 0)
+    }
+}
