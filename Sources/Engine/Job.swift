@@ -212,6 +212,7 @@ struct Job: Sendable {
         lease = nil
         rows = 0
         historyCached = 0
+        storedNanoseconds = 0
         // What has begun is not looked up again: it may have generated items, which are no part of anybody's history.
         if start == nil { isPrepared = false }
     }

@@ -145,6 +145,6 @@ extension Scheduler {
 
     private var isBatchFull: Bool {
         jobs.count >= configuration.maxBatchSequences
-            || queued.work.rows >= chunkEvents
+            || queued.work.rows >= configuration.eventLimit(isDivisible: true)
     }
 }

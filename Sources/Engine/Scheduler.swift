@@ -118,6 +118,7 @@ package struct Scheduler: Sendable {
     /// Everybody waits for less behind short ones. With twice the difference those at the end wait for less as well; with much
     /// more than that, they pay.
     private static let yielding: UInt64 = 2
+    private static let firstMargin = 1.5
 
     let configuration: SchedulerConfiguration
     private(set) var jobs: [UInt64: Job] = [:]
@@ -137,7 +138,7 @@ package struct Scheduler: Sendable {
     var promises: [UInt64: AdmissionMargin.Promise] = [:]
     var serviceTime = ServiceTimeModel()
     /// Until it has seen a flood it expects half as much again.
-    var margin = AdmissionMargin(factor: 1.5)
+    var margin = AdmissionMargin(factor: Self.firstMargin)
     var arrivals = ArrivalRate()
 
     package init(_ configuration: SchedulerConfiguration) {
@@ -151,6 +152,15 @@ package struct Scheduler: Sendable {
 
     /// The earliest deadline of all that wait.
     package var earliestDeadline: Instant? { deadlines.places.first.map { Instant(nanoseconds: $0.due) } }
+
+    /// From now on batches take such times: what was learnt of another device's errors, and said by its times, is void.
+    package mutating func changeDevice(_ times: ServiceTimeModel) {
+        serviceTime = times
+        margin = AdmissionMargin(factor: Self.firstMargin)
+        promises.removeAll()
+        running?.ending.removeAll()
+        for id in jobs.keys { jobs[id]?.promise = nil }
+    }
 
     // MARK: - In
 

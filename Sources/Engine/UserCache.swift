@@ -188,6 +188,7 @@ package struct UserCache: Sendable {
     ///
     /// - Parameter rows: how many of its history's rows are whole. What was computed beyond the history (generated items) is
     ///   not kept: it did not happen.
+    /// - Returns: whether they are kept.
     @discardableResult
     package mutating func checkIn(_ lease: Lease, rows: Int) -> Bool {
         guard var entry = entries[lease.id], entry.isLeased else { return false }

@@ -116,6 +116,9 @@ wait "$probe"
 ok_rate=$(calculate "$(served flood) / $(figure flood seconds)")
 echo "   status 200 / peak       $(calculate "$ok_rate / $peak")"
 echo "   goodput / peak          $(calculate "$(figure flood goodput) / $peak")"
+# Nearly the same, unless long histories are refused more than short ones.
+events() { calculate "$(figure "$1" replies history_used) / $(figure "$1" seconds)"; }
+echo "   events served / peak's  $(calculate "$(events flood) / $(events peak)")"
 # The client takes more of a shared machine to offer twice the peak than to offer the peak, and others may take some, too.
 echo "   the same a second of the server's processor time" \
     "$(calculate "$(served flood) / $flood_busy / ($(served peak) / $peak_busy)")," \

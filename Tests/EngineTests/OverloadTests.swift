@@ -109,6 +109,22 @@ import Testing
         #expect(margin.padded(1_000) <= 4_000)
     }
 
+    @Test func anotherDevice_IsNotJudgedByTheLastOne() {
+        var queue = VirtualQueue()
+        queue.learn(milliseconds: 1)
+        queue.admit(1, events: 10, deadline: 400)
+        var slow = VirtualQueue()
+        slow.learn(milliseconds: 10)
+        queue.scheduler.changeDevice(slow.scheduler.serviceTime)
+        #expect(queue.scheduler.predictedWait(now: at(0)) == 100 * millisecond)
+        #expect(queue.run() == [1])
+        var work = ComputeWork()
+        work.rows = 10
+        let margin = queue.scheduler.margin
+        queue.scheduler.finished(work, nanoseconds: 100 * millisecond)
+        #expect(queue.scheduler.margin.factor <= margin.factor)
+    }
+
     @Test func aMargin_NeverKeepsAnIdleEngineFromWorking() {
         var queue = VirtualQueue()
         queue.learn()
