@@ -147,7 +147,7 @@ package final class Engine: Sendable {
                 state.table.join(caller, duplicate)
             } else {
                 let id = state.makeID()
-                state.scheduler.enqueue(own, job: id, demand)
+                state.scheduler.enqueue(own, job: id, demand, now: now)
                 state.table.insert(job, id)
             }
             let wakes = state.isThreadAsleep
@@ -240,19 +240,19 @@ package final class Engine: Sendable {
 
     /// What there is to report of a job that nobody waits for any more.
     struct Ended {
-        var deviceNanoseconds: UInt64
+        var lostNanoseconds: UInt64
         var cache: UserCache.Statistics?
     }
 
     /// Ends a job that nobody waits for. The rows that it has computed are kept.
     func giveUp(_ id: UInt64, _ state: inout State) -> Ended {
         let job = state.table.end(id)
-        return Ended(deviceNanoseconds: job?.deviceNanoseconds ?? 0, cache: state.table.cache?.statistics)
+        return Ended(lostNanoseconds: job?.lostNanoseconds ?? 0, cache: state.table.cache?.statistics)
     }
 
     func report(_ ended: Ended?) {
-        guard let ended, ended.deviceNanoseconds > 0 else { return }
-        observer.computedInVain(nanoseconds: ended.deviceNanoseconds)
+        guard let ended else { return }
+        if ended.lostNanoseconds > 0 { observer.computedInVain(nanoseconds: ended.lostNanoseconds) }
         if let cache = ended.cache { observer.cacheChanged(to: cache) }
     }
 

@@ -174,14 +174,14 @@ extension Engine {
             var notices: [Notice] = []
             for (index, member) in batch.members.enumerated() {
                 let id = member.id
-                guard state.table[id] != nil else { continue }
-                let isRead = state.table[id]?.generation.items.isEmpty ?? true
-                state.table[id]?.isRunning = false
-                state.table[id]?.computed(through: member.pass.rows.upperBound)
-                state.table[id]?.deviceNanoseconds += shares[index]
-                state.table[id]?.decodeNanoseconds += durations.topK + (isRead ? 0 : durations.prefill)
-                state.table[id]?.prefillNanoseconds += isRead ? durations.prefill : 0
-                notices += advance(id, member.pass.asks == nil ? nil : selections[index], &state)
+                let end = member.pass.rows.upperBound
+                guard let isWanted = state.table[id]?.passed(through: end, shares[index], durations) else { continue }
+                if isWanted {
+                    notices += advance(id, member.pass.asks == nil ? nil : selections[index], &state)
+                } else {
+                    // Its callers went away while it was computed.
+                    notices.append(.inVain(nanoseconds: giveUp(id, &state).lostNanoseconds))
+                }
             }
             return (notices, state.table.cache?.statistics)
         }
@@ -203,31 +203,32 @@ extension Engine {
         for notice in notices { tell(notice) }
     }
 
-    /// What a batch took, divided among its members in proportion to their predicted work.
-    private func shares(of total: UInt64, _ batch: Batch, _ model: ServiceTimeModel) -> [UInt64] {
-        let parts = batch.members.map { Double(model.nanoseconds($0.pass.work, batches: 0)) + 1 }
-        let sum = parts.reduce(0, +)
-        return parts.map { UInt64(Double(total) * $0 / sum) }
+    /// What a batch took, divided among its members in proportion to their predicted work; and what of each share is not its
+    /// selection's.
+    private func shares(
+        of total: UInt64,
+        _ batch: Batch,
+        _ model: ServiceTimeModel
+    ) -> [Job.Share] {
+        let parts = batch.members.map { member in
+            var work = member.pass.work
+            let all = Double(model.nanoseconds(work, batches: 0)) + 1
+            work.queries = 0
+            return (all: all, rows: min(all, Double(model.nanoseconds(work, batches: 0)) + 1))
+        }
+        let unit = Double(total) / parts.reduce(0) { $0 + $1.all }
+        return parts.map { Job.Share(all: UInt64(unit * $0.all), rows: UInt64(unit * $0.rows)) }
     }
 
     /// - Parameter selection: nil: nothing was selected in the pass.
     private func advance(_ id: UInt64, _ selection: [ScoredRow]?, _ state: inout State) -> [Notice] {
-        guard let job = state.table[id] else { return [] }
-        guard !job.callers.isEmpty else {
-            // Its callers went away while it was computed.
-            return [.inVain(nanoseconds: giveUp(id, &state).deviceNanoseconds)]
-        }
         guard let selection else {
             readmit(id, &state)
             return []
         }
-        let known = job.generation.items.count
-        let progress = state.table[id]?.generation.take(selection) ?? .failed
-        var notices: [Notice] = []
-        if case .sequence = job.request.mode, progress != .failed, let items = state.table[id]?.generation.items {
-            for rank in known..<items.count { notices.append(.item(items[rank], rank: rank + 1, job.callers)) }
-        }
-        switch progress {
+        guard let taken = state.table[id]?.take(selection) else { return [] }
+        var notices = taken.items.map { Notice.item($0.item, rank: $0.rank, taken.callers) }
+        switch taken.progress {
         case .goesOn:
             state.table.generated(id)
             readmit(id, &state)
@@ -240,9 +241,9 @@ extension Engine {
     }
 
     func readmit(_ id: UInt64, _ state: inout State) {
-        guard let job = state.table[id] else { return }
-        state.scheduler.readmit(job.callers.map(\.request), job: id, job.demand(window))
-        if let deadline = job.callers.compactMap(\.request.deadline).min() { armExpiry(&state, for: deadline) }
+        guard let (requests, demand) = state.table[id]?.readmission(window) else { return }
+        state.scheduler.readmit(requests, job: id, demand)
+        if let deadline = requests.lazy.compactMap(\.deadline).min() { armExpiry(&state, for: deadline) }
     }
 
     private func tell(_ notice: Notice) {
@@ -258,7 +259,7 @@ extension Engine {
             let failure = EngineError(.computationFailed, "the model's scores are not finite numbers")
             for caller in job.callers { caller.completion(.failure(failure)) }
         case .inVain(let nanoseconds):
-            observer.computedInVain(nanoseconds: nanoseconds)
+            if nanoseconds > 0 { observer.computedInVain(nanoseconds: nanoseconds) }
         }
     }
 }

@@ -46,7 +46,7 @@ extension Engine {
         state.withLock { state in
             state.device = executor.device
             state.degradation = nil
-            state.scheduler.serviceTime = times
+            state.scheduler.changeDevice(times)
             state.prefixCache = executor.prefixCache
             guard case .exact(let pool) = executor.prefixCache else { return }
             state.table.cache = UserCache(pool, continuing: state.lostCounts)
@@ -65,7 +65,7 @@ extension Engine {
             let (ended, counts) = state.withLock { state in
                 let counts = loseCache(&state)
                 state.degradation = reason
-                state.scheduler.serviceTime = executors.fallbackTimes
+                state.scheduler.changeDevice(executors.fallbackTimes)
                 return (requeue(loss.jobs, &state), counts)
             }
             for job in ended { report(job) }

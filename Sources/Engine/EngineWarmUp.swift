@@ -16,7 +16,8 @@ extension Engine {
         var pool: PrefixCacheDescription.Pool?
         if case .exact(let description) = executor.prefixCache { pool = description }
         let limit = state.withLock { $0.scheduler.configuration.eventLimit(isDivisible: pool != nil) }
-        let longest = pool == nil ? executor.window : min(executor.window, limit)
+        let chunk = min(limit, SchedulerConfiguration.shortChunkEvents)
+        let longest = pool == nil ? executor.window : min(executor.window, chunk)
         func pass(_ length: Int, cached: Int = 0, asks: Bool = true) -> Pass {
             let request = RecommendationRequest(
                 history: Array(repeating: row, count: cached + length),

@@ -4,6 +4,12 @@ internal import Compute
 
 /// What one or more callers have asked for: the same thing, so that it is computed once.
 struct Job: Sendable {
+    /// What it has of a batch's time, and what of that is not its selection's. Nanoseconds.
+    struct Share: Sendable {
+        var all: UInt64
+        var rows: UInt64
+    }
+
     /// One of those who wait. Each has its own deadline and is told the items by itself.
     struct Caller: Sendable {
         let request: Scheduler.Request
@@ -37,8 +43,11 @@ struct Job: Sendable {
     var historyCached = 0
     var prefillNanoseconds: UInt64 = 0
     var decodeNanoseconds: UInt64 = 0
-    /// Its share of the device's time.
-    var deviceNanoseconds: UInt64 = 0
+    /// Its share of the device's time, and what of that went into rows of its history that may be kept.
+    private(set) var deviceNanoseconds: UInt64 = 0
+    private(set) var storedNanoseconds: UInt64 = 0
+    /// Whether they are, now that it has given them back.
+    private var areRowsKept = false
 
     init(
         _ request: RecommendationRequest,
@@ -109,8 +118,59 @@ struct Job: Sendable {
         )
     }
 
+    // The four that follow run for every job in every batch. They change it where it is, and say all that is to be known at
+    // once: to read it from the table copies it, and counts the references of everything in it.
+
+    /// What it has to compute now.
+    mutating func size(_ cache: inout UserCache?) -> (rows: Int, isDivisible: Bool) {
+        prepare(&cache)
+        return (neededRows, isDivisible)
+    }
+
+    /// Notes that a pass has run.
+    ///
+    /// - Returns: whether anybody waits for it still.
+    mutating func passed(through end: Int, _ share: Share, _ durations: BatchExecutor.Durations) -> Bool {
+        isRunning = false
+        computed(through: end)
+        deviceNanoseconds += share.all
+        decodeNanoseconds += durations.topK
+        if generation.items.isEmpty {
+            prefillNanoseconds += durations.prefill
+            // What is generated is not kept.
+            if isDivisible { storedNanoseconds += share.rows }
+        } else {
+            decodeNanoseconds += durations.prefill
+        }
+        return !callers.isEmpty
+    }
+
+    /// Takes what a pass selected.
+    ///
+    /// - Returns: also the items of a sequence that came by it, for those who are told of each.
+    mutating func take(
+        _ selection: [ScoredRow]
+    ) -> (progress: Generation.Progress, items: [(item: ScoredRow, rank: Int)], callers: [Caller]) {
+        let known = generation.items.count
+        let progress = generation.take(selection)
+        guard case .sequence = request.mode, progress != .failed,
+            callers.contains(where: { $0.itemGenerated != nil })
+        else { return (progress, [], []) }
+        let items = generation.items[known...].enumerated().map { (item: $1, rank: known + $0 + 1) }
+        return (progress, items, callers)
+    }
+
+    /// What the scheduler is told when it comes back for its next pass.
+    mutating func readmission(_ window: HistoryWindow) -> (requests: [Scheduler.Request], demand: Scheduler.Demand) {
+        (callers.map(\.request), demand(window))
+    }
+
+    /// Device time that nobody has anything of, if its callers are gone: what its rows took is not lost while they are kept, for
+    /// the user's next request begins where they end.
+    var lostNanoseconds: UInt64 { areRowsKept ? deviceNanoseconds - storedNanoseconds : deviceNanoseconds }
+
     /// Notes that rows have been computed.
-    mutating func computed(through end: Int) {
+    private mutating func computed(through end: Int) {
         if isDivisible { rows = end }
     }
 
@@ -137,7 +197,7 @@ struct Job: Sendable {
 
     /// Gives back what it holds of the cache, with the rows that are whole.
     mutating func release(to cache: inout UserCache?) {
-        if let lease { cache?.checkIn(lease, rows: rows) }
+        if let lease, cache?.checkIn(lease, rows: rows) == true { areRowsKept = true }
         lease = nil
     }
 
@@ -152,6 +212,7 @@ struct Job: Sendable {
         lease = nil
         rows = 0
         historyCached = 0
+        storedNanoseconds = 0
         // What has begun is not looked up again: it may have generated items, which are no part of anybody's history.
         if start == nil { isPrepared = false }
     }

@@ -60,9 +60,7 @@ struct JobTable: Sendable {
 
     /// What a job has to compute now, for the scheduler.
     mutating func size(_ id: UInt64) -> (rows: Int, isDivisible: Bool) {
-        jobs[id]?.prepare(&cache)
-        guard let job = jobs[id] else { return (0, true) }
-        return (job.neededRows, job.isDivisible)
+        jobs[id]?.size(&cache) ?? (0, true)
     }
 
     /// Takes a job out, and gives back what it holds of the cache.

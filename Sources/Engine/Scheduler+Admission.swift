@@ -11,36 +11,8 @@ extension Scheduler {
         case deadlineUnreachable(retryAfter: UInt64)
     }
 
-    /// Demand of several jobs.
-    struct Backlog: Sendable, Equatable {
-        /// Jobs that have more to compute than steps.
-        var jobs = 0
-        /// Their work up to their next selections.
-        var work = ComputeWork()
-        /// Sequences whose next pass is a step, and the work of one step of each.
-        var sequences = 0
-        var sequenceWork = ComputeWork()
-        /// Steps after the next selection, and the work of all of them.
-        var steps = 0
-        var stepWork = ComputeWork()
-
-        mutating func add(_ demand: Demand) { change(demand, by: 1) }
-        mutating func remove(_ demand: Demand) { change(demand, by: -1) }
-
-        private mutating func change(_ demand: Demand, by sign: Int) {
-            if demand.isStep {
-                sequences += sign
-                sequenceWork.add(demand.work, times: sign)
-            } else {
-                jobs += sign
-                work.add(demand.work, times: sign)
-            }
-            steps += sign * demand.steps
-            stepWork.add(demand.stepWork, times: sign * demand.steps)
-        }
-    }
-
-    /// Whether a request may come in. Nothing is changed.
+    /// Whether a request may come in: its own deadline will be met, and so will those of whoever was let in before and would
+    /// now be behind it. Nothing is changed.
     ///
     /// - Parameters:
     ///   - demand: of the job that it would be, or join.
@@ -48,7 +20,7 @@ extension Scheduler {
     package func admission(of request: Request, _ demand: Demand, joins: Bool, now: Instant) -> Admission {
         guard !isFull else { return .queueFull(retryAfter: timeUntilStart(now: now)) }
         if !joins, configuration.maxQueuedNanoseconds > 0, !jobs.isEmpty {
-            var all = queued
+            var all = all
             all.add(demand)
             let predicted = time(of: all) + remainingNanoseconds(now: now)
             if predicted > configuration.maxQueuedNanoseconds {
@@ -56,19 +28,58 @@ extension Scheduler {
             }
         }
         guard let deadline = request.deadline else { return .admitted }
-        // Most often there is time for everything that waits, and then nobody need ask who is before whom.
-        let own = ownTime(of: demand)
-        if finish(behind: queued, own, now: now) <= deadline { return .admitted }
-        let last = due(request)
-        var ahead = Backlog()
-        for job in jobs.values where job.due <= last || job.demand.isStep { ahead.add(job.demand) }
-        let finish = finish(behind: ahead, own, now: now)
+        let due = due(request, demand)
+        let ahead = ahead(of: due)
+        let finish = finish(of: demand, behind: ahead, now: now)
         guard finish <= deadline else { return .deadlineUnreachable(retryAfter: finish.nanoseconds(since: deadline)) }
-        return .admitted
+        let delay = joins ? 0 : delay(of: request.priority, due, demand, ahead, now: now)
+        return delay == 0 ? .admitted : .deadlineUnreachable(retryAfter: delay)
     }
 
     /// Predicted nanoseconds until everything that runs and waits now is done.
-    package func predictedWait(now: Instant) -> UInt64 { remainingNanoseconds(now: now) + time(of: queued) }
+    package func predictedWait(now: Instant) -> UInt64 { remainingNanoseconds(now: now) + time(of: all) }
+
+    /// Everything that waits, and what those that run will have left.
+    private var all: Backlog {
+        var all = queued
+        for rest in running?.rest ?? [] { all.add(rest.demand) }
+        return all
+    }
+
+    /// What is before a request that is due then: what is due earlier, and every sequence that is under way.
+    func ahead(of due: UInt64) -> Backlog {
+        var ahead = queued
+        for place in others.behind(due) {
+            if let job = jobs[place.job] { ahead.remove(job.demand) }
+        }
+        for rest in running?.rest ?? [] where rest.due <= due || rest.demand.isStep { ahead.add(rest.demand) }
+        return ahead
+    }
+
+    /// By how much somebody of no lower priority, who is predicted to be in time now, would be late if this went first.
+    private func delay(
+        of priority: Priority,
+        _ due: UInt64,
+        _ demand: Demand,
+        _ ahead: Backlog,
+        now: Instant
+    ) -> UInt64 {
+        var without = ahead
+        var with = ahead
+        with.add(demand)
+        for place in others.behind(due) {
+            guard let job = jobs[place.job] else { continue }
+            if let deadline = job.earliestDeadline, job.requests.contains(where: { $0.priority.isAtLeast(priority) }) {
+                let finish = finish(of: job.demand, behind: with, now: now)
+                if finish > deadline, self.finish(of: job.demand, behind: without, now: now) <= deadline {
+                    return finish.nanoseconds(since: deadline)
+                }
+            }
+            without.add(job.demand)
+            with.add(job.demand)
+        }
+        return 0
+    }
 
     /// Predicted nanoseconds until what runs now is done.
     private func remainingNanoseconds(now: Instant) -> UInt64 {
@@ -81,26 +92,61 @@ extension Scheduler {
     /// Until the next batch starts, and with it somebody leaves the queue.
     private func timeUntilStart(now: Instant) -> UInt64 { max(1, remainingNanoseconds(now: now)) }
 
-    /// When a request is done at the latest, in all likelihood, that has these before it. Generated sequences are not before it but beside it: each of its
-    /// batches has a step of theirs.
-    private func finish(behind ahead: Backlog, _ own: (nanoseconds: UInt64, batches: Int), now: Instant) -> Instant {
-        let batches = batches(of: ahead)
-        let steps = serviceTime.nanoseconds(ahead.sequenceWork, batches: 0)
-        let expected = Instant(nanoseconds: remainingNanoseconds(now: now))
-            .advanced(by: serviceTime.nanoseconds(ahead.work, batches: batches))
-            .advanced(by: own.nanoseconds)
-            .advanced(by: steps.multiplied(by: batches + own.batches))
-        return now.advanced(by: serviceTime.cautious(expected.nanoseconds))
+    /// When a request is done at the latest, in all likelihood, that has these before it.
+    private func finish(of demand: Demand, behind ahead: Backlog, now: Instant) -> Instant {
+        let expected = expectation(of: demand, behind: ahead, now: now)
+        let cautious = serviceTime.cautious(expected)
+        // Where nobody is before it there is no wait to be wrong about. And were an idle engine to refuse for the sake of a
+        // margin, nothing would ever be observed that lowers it.
+        let isAlone = running == nil && ahead.jobs + ahead.sequences == 0
+        return now.advanced(by: isAlone ? cautious : max(cautious, margin.padded(expected)))
     }
 
-    /// What a job takes by itself, and in how many batches.
-    private func ownTime(of demand: Demand) -> (nanoseconds: UInt64, batches: Int) {
-        var own = Backlog()
-        own.add(demand)
-        let batches = max(1, self.batches(of: own)) + demand.steps
-        var work = demand.work
-        work += own.stepWork
-        return (serviceTime.nanoseconds(work, batches: batches), batches)
+    /// Predicted nanoseconds until a request is done that has these before it.
+    ///
+    /// While there is room for one more sequence in a batch, others' steps are not before a request but beside it: each of its
+    /// batches has one of each of theirs. Where there is none, it waits for a place; batches are then as many as Graham's bound
+    /// for list scheduling says ("Bounds for certain multiprocessing anomalies", 1966): all passes before it over the places,
+    /// and its own.
+    func expectation(of demand: Demand, behind ahead: Backlog, now: Instant) -> UInt64 {
+        let limit = chunkEvents
+        let places = configuration.maxBatchSequences
+        let sequences = ahead.sequences + ahead.laterSequences
+        let waits = ahead.jobs + ahead.sequences >= places
+        let before = waits ? max(batches(of: ahead), passes(of: ahead) / places) : batches(of: ahead)
+        let batches = before + max(1, (demand.work.rows + limit - 1) / limit) + demand.steps
+        // Others' steps: as many as there are at most.
+        let steps = ahead.sequences + ahead.steps
+        var beside: UInt64 = 0
+        if steps > 0 {
+            let all = serviceTime.nanoseconds(ahead.sequenceWork + ahead.stepWork, batches: 0)
+            let share = Double(min(steps, batches * min(places, sequences))) / Double(steps)
+            beside = UInt64((Double(all) * share).rounded())
+        }
+        // Under load a request is done when a full batch is. It also keeps admission fair: were everybody asked for no more than
+        // the own time, short ones would take all the room that long ones are refused.
+        var company: UInt64 = 0
+        let room = limit - demand.work.rows
+        if room > 0, ahead.work.rows >= limit {
+            let share = Double(room) / Double(ahead.work.rows)
+            company = UInt64((Double(serviceTime.nanoseconds(ahead.work, batches: 0)) * share).rounded())
+        }
+        return Instant(nanoseconds: remainingNanoseconds(now: now))
+            .advanced(by: serviceTime.nanoseconds(ahead.work + demand.total, batches: batches))
+            .advanced(by: beside)
+            .advanced(by: company).nanoseconds
+    }
+
+    /// Events that a batch may compute of histories that can be computed in parts, judging by what events take that wait.
+    var chunkEvents: Int {
+        let most = configuration.eventLimit(isDivisible: true)
+        let least = SchedulerConfiguration.shortChunkEvents
+        guard most > least, queued.work.rows > 0 else { return most }
+        var work = queued.work
+        work.queries = 0
+        let time = Double(serviceTime.nanoseconds(work, batches: 0))
+        let events = Double(SchedulerConfiguration.chunkNanoseconds) * Double(work.rows) / max(1, time)
+        return events < Double(most) ? max(least, Int(events)) : most
     }
 
     /// Everything, steps included.
@@ -113,25 +159,26 @@ extension Scheduler {
         return serviceTime.nanoseconds(work, batches: max(batches(of: backlog), steps))
     }
 
+    /// Turns in a batch that jobs take, were each read in at once.
+    private func passes(of backlog: Backlog) -> Int { backlog.jobs + backlog.sequences + backlog.steps }
+
     /// Batches that jobs take up to their selections.
     private func batches(of backlog: Backlog) -> Int {
-        let events = configuration.eventLimit(isDivisible: true)
+        let events = chunkEvents
         let sequences = configuration.maxBatchSequences
         return max((backlog.work.rows + events - 1) / events, (backlog.jobs + sequences - 1) / sequences)
     }
 }
 
-extension UInt64 {
-    fileprivate func multiplied(by factor: Int) -> UInt64 {
-        let (product, overflow) = multipliedReportingOverflow(by: UInt64(Swift.max(0, factor)))
-        return overflow ? .max : product
+extension Priority {
+    /// 0 for the highest; one more advantage later for each.
+    var level: Int {
+        switch self {
+        case .high: 0
+        case .normal: 1
+        case .low: 2
+        }
     }
-}
 
-extension ComputeWork {
-    fileprivate mutating func add(_ other: ComputeWork, times factor: Int) {
-        rows += factor * other.rows
-        pairs += factor * other.pairs
-        queries += factor * other.queries
-    }
+    fileprivate func isAtLeast(_ other: Priority) -> Bool { level <= other.level }
 }

@@ -2,17 +2,17 @@
 // clock. `Engine` holds it behind its lock; tests drive it on a virtual clock. Whether a request is let in at all is in
 // Scheduler+Admission.
 
-internal import HeapModule
-
 /// The queue and its policy.
 ///
 /// What waits is jobs, and behind each job the requests that it answers: several where the same was asked more than once.
 /// A job is computed in one pass or in several; after a pass that was not its last it comes back.
 ///
 /// Order: each job has a due time, the earliest of its requests'. A request's is its deadline, or one priority advantage
-/// after its arrival if that is earlier or there is none, and later by another advantage for each level of priority below
-/// high. So the earliest deadline goes first within a level, a higher level goes first among those that came together, and
-/// nobody starves: of all that comes later than two advantages after it nothing is before a request.
+/// after its arrival and twice what it has still to compute, if that is earlier or there is none, and later by another
+/// advantage for each level of priority below high. So the earliest deadline goes first within a level, a higher level goes
+/// first among those that came together, a shorter one goes before a longer one that came a little earlier, little being in
+/// proportion to how much longer that is, and nobody starves: of all that comes later than three advantages after it nothing
+/// is before a request.
 package struct Scheduler: Sendable {
     /// One caller's request.
     package struct Request: Sendable, Equatable {
@@ -89,36 +89,57 @@ package struct Scheduler: Sendable {
     struct Job: Sendable {
         var requests: [Request]
         var demand: Demand
-        var due: UInt64
-        /// Of its valid place.
-        var number: UInt64
+        var place: DueOrder.Place
+        /// Nil where it has no deadline.
+        var expiry: DueOrder.Place?
         /// Whether it has never run.
         let isFresh: Bool
+        /// What was said of its first request when that was admitted; nil where it has no deadline.
+        var promise: AdmissionMargin.Promise?
+
+        /// Of its requests'.
+        var earliestDeadline: Instant? { requests.lazy.compactMap(\.deadline).min() }
+        /// After which nobody waits for it; nil: somebody has all the time in the world.
+        var latestDeadline: Instant? {
+            requests.contains { $0.deadline == nil } ? nil : requests.lazy.compactMap(\.deadline).max()
+        }
     }
 
-    /// A place in the order; jobs that left or moved leave their places behind until they surface.
-    private struct Place: Comparable {
-        let due: UInt64
-        let number: UInt64
-        let job: UInt64
-
-        static func < (left: Place, right: Place) -> Bool { (left.due, left.number) < (right.due, right.number) }
+    /// What runs now.
+    struct Running: Sendable {
+        var work: ComputeWork
+        var since: Instant
+        /// What its jobs will have left to compute, and when that is due.
+        var rest: [(due: UInt64, demand: Demand)] = []
+        /// Of those whose last pass it is.
+        var ending: [AdmissionMargin.Promise] = []
     }
+
+    /// Everybody waits for less behind short ones. With twice the difference those at the end wait for less as well; with much
+    /// more than that, they pay.
+    private static let yielding: UInt64 = 2
+    private static let firstMargin = 1.5
 
     let configuration: SchedulerConfiguration
     private(set) var jobs: [UInt64: Job] = [:]
     /// Jobs whose next pass is a step, and the others.
-    private var steps = Heap<Place>()
-    private var others = Heap<Place>()
+    var steps = DueOrder()
+    private(set) var others = DueOrder()
+    /// Those with a deadline by their earliest one.
+    private var deadlines = DueOrder()
     private var numbers: UInt64 = 0
     /// Requests of jobs that have never run.
     private(set) var queuedRequests = 0
     /// Demand of all that waits.
     private(set) var queued = Backlog()
-    /// What runs now, by the latest `run` decision, and since when; nil while the engine is idle.
-    private(set) var running: (work: ComputeWork, since: Instant)?
+    /// By the latest `run` decision; nil while the engine is idle.
+    var running: Running?
+    /// Of jobs that have run and are to come back.
+    var promises: [UInt64: AdmissionMargin.Promise] = [:]
     var serviceTime = ServiceTimeModel()
-    private var arrivals = ArrivalRate()
+    /// Until it has seen a flood it expects half as much again.
+    var margin = AdmissionMargin(factor: Self.firstMargin)
+    var arrivals = ArrivalRate()
 
     package init(_ configuration: SchedulerConfiguration) {
         self.configuration = configuration
@@ -130,16 +151,31 @@ package struct Scheduler: Sendable {
     package var isFull: Bool { queuedRequests >= configuration.maxQueuedRequests }
 
     /// The earliest deadline of all that wait.
-    package var earliestDeadline: Instant? {
-        jobs.values.lazy.flatMap(\.requests).compactMap(\.deadline).min()
+    package var earliestDeadline: Instant? { deadlines.places.first.map { Instant(nanoseconds: $0.due) } }
+
+    /// From now on batches take such times: what was learnt of another device's errors, and said by its times, is void.
+    package mutating func changeDevice(_ times: ServiceTimeModel) {
+        serviceTime = times
+        margin = AdmissionMargin(factor: Self.firstMargin)
+        promises.removeAll()
+        running?.ending.removeAll()
+        for id in jobs.keys { jobs[id]?.promise = nil }
     }
 
     // MARK: - In
 
     /// Takes a job in that `admission` has let in.
-    package mutating func enqueue(_ request: Request, job: UInt64, _ demand: Demand) {
+    package mutating func enqueue(_ request: Request, job: UInt64, _ demand: Demand, now: Instant) {
         arrivals.note(request.arrival)
-        insert(job, Job(requests: [request], demand: demand, due: due(request), number: 0, isFresh: true))
+        var promise: AdmissionMargin.Promise?
+        if request.deadline != nil {
+            let due = due(request, demand)
+            promise = .init(from: now, nanoseconds: expectation(of: demand, behind: ahead(of: due), now: now))
+            // Whoever is overtaken was promised to be done earlier.
+            let own = serviceTime.nanoseconds(demand.total, batches: 0)
+            for place in others.behind(due) { jobs[place.job]?.promise?.nanoseconds += own }
+        }
+        insert(job, [request], demand, due: due(request, demand), isFresh: true, promise)
     }
 
     /// Adds a request to a job that waits and has never run. False if there is no such job.
@@ -148,31 +184,58 @@ package struct Scheduler: Sendable {
         arrivals.note(request.arrival)
         jobs[id]?.requests.append(request)
         queuedRequests += 1
-        if due(request) < job.due { move(id, to: due(request)) }
+        changeExpiry(id)
+        let due = due(request, job.demand)
+        if due < job.place.due { move(id, to: due) }
         return true
     }
 
     /// Takes a job back in for its next pass. It has been admitted once and is never refused.
     package mutating func readmit(_ requests: [Request], job: UInt64, _ demand: Demand) {
-        insert(
-            job,
-            Job(requests: requests, demand: demand, due: requests.map(due).min() ?? 0, number: 0, isFresh: false)
-        )
+        let promise = promises.removeValue(forKey: job)
+        insert(job, requests, demand, due: requests.map { due($0, demand) }.min() ?? 0, isFresh: false, promise)
     }
 
-    private mutating func insert(_ id: UInt64, _ job: Job) {
-        jobs[id] = job
-        queued.add(job.demand)
-        if job.isFresh { queuedRequests += job.requests.count }
-        move(id, to: job.due)
+    private mutating func insert(
+        _ id: UInt64,
+        _ requests: [Request],
+        _ demand: Demand,
+        due: UInt64,
+        isFresh: Bool,
+        _ promise: AdmissionMargin.Promise?
+    ) {
+        let place = makePlace(id, due: due)
+        jobs[id] = Job(requests: requests, demand: demand, place: place, isFresh: isFresh, promise: promise)
+        changeExpiry(id)
+        queued.add(demand)
+        if isFresh { queuedRequests += requests.count }
+        if demand.isStep { steps.insert(place) } else { others.insert(place) }
+    }
+
+    private mutating func makePlace(_ id: UInt64, due: UInt64) -> DueOrder.Place {
+        numbers += 1
+        return DueOrder.Place(due: due, number: numbers, job: id)
     }
 
     private mutating func move(_ id: UInt64, to due: UInt64) {
-        numbers += 1
-        jobs[id]?.due = due
-        jobs[id]?.number = numbers
-        let place = Place(due: due, number: numbers, job: id)
-        if jobs[id]?.demand.isStep == true { steps.insert(place) } else { others.insert(place) }
+        guard let job = jobs[id] else { return }
+        leave(job)
+        let place = makePlace(id, due: due)
+        jobs[id]?.place = place
+        if job.demand.isStep { steps.insert(place) } else { others.insert(place) }
+    }
+
+    /// After a change of its requests.
+    private mutating func changeExpiry(_ id: UInt64) {
+        guard let job = jobs[id], job.expiry?.due != job.earliestDeadline?.nanoseconds else { return }
+        if let old = job.expiry { deadlines.remove(old) }
+        let new = job.earliestDeadline.map { makePlace(id, due: $0.nanoseconds) }
+        jobs[id]?.expiry = new
+        if let new { deadlines.insert(new) }
+    }
+
+    private mutating func leave(_ job: Job) {
+        if job.demand.isStep { steps.remove(job.place) } else { others.remove(job.place) }
     }
 
     // MARK: - Out
@@ -181,22 +244,27 @@ package struct Scheduler: Sendable {
     package mutating func cancel(_ request: UInt64, job id: UInt64) -> Remainder {
         guard let index = jobs[id]?.requests.firstIndex(where: { $0.id == request }) else { return .unknown }
         jobs[id]?.requests.remove(at: index)
+        changeExpiry(id)
         guard let job = jobs[id] else { return .unknown }
         if job.isFresh { queuedRequests -= 1 }
-        guard let due = job.requests.map(due).min() else {
+        guard let due = job.requests.map({ due($0, job.demand) }).min() else {
             remove(id)
             return .nobody
         }
-        if due != job.due { move(id, to: due) }
+        if due != job.place.due { move(id, to: due) }
         return .othersWait
     }
 
     /// Takes out every request whose deadline has passed, in no particular order. It is never computed.
     package mutating func expire(now: Instant) -> [(request: UInt64, job: UInt64, remainder: Remainder)] {
-        let overdue = jobs.flatMap { id, job in
-            job.requests.filter { $0.deadline.map { $0 <= now } ?? false }.map { (id, $0.id) }
+        var overdue: [(request: UInt64, job: UInt64, remainder: Remainder)] = []
+        while let place = deadlines.places.first, place.due <= now.nanoseconds, let job = jobs[place.job] {
+            margin.observe(job.promise, at: now)
+            for request in job.requests where request.deadline.map({ $0 <= now }) ?? false {
+                overdue.append((request.id, place.job, cancel(request.id, job: place.job)))
+            }
         }
-        return overdue.map { job, request in (request, job, cancel(request, job: job)) }
+        return overdue
     }
 
     /// Takes out everything that waits.
@@ -205,8 +273,9 @@ package struct Scheduler: Sendable {
     package mutating func removeAll() -> [UInt64] {
         defer {
             jobs.removeAll()
-            steps = Heap()
-            others = Heap()
+            steps = DueOrder()
+            others = DueOrder()
+            deadlines = DueOrder()
             queuedRequests = 0
             queued = Backlog()
         }
@@ -214,157 +283,24 @@ package struct Scheduler: Sendable {
     }
 
     @discardableResult
-    private mutating func remove(_ id: UInt64) -> Job? {
+    mutating func remove(_ id: UInt64) -> Job? {
         guard let job = jobs.removeValue(forKey: id) else { return nil }
         queued.remove(job.demand)
         if job.isFresh { queuedRequests -= job.requests.count }
-        // Places of the departed are dropped when they surface; a queue that is cancelled faster than it is served must
-        // not grow without bound in the meantime.
-        if steps.count + others.count > 2 * jobs.count + 64 {
-            steps = Heap(steps.unordered.filter(isValid))
-            others = Heap(others.unordered.filter(isValid))
-        }
+        leave(job)
+        if let expiry = job.expiry { deadlines.remove(expiry) }
         return job
-    }
-
-    private func isValid(_ place: Place) -> Bool { jobs[place.job]?.number == place.number }
-
-    // MARK: - Next
-
-    /// What an idle engine does now. The caller has taken the expired ones out.
-    ///
-    /// Every sequence that has a step to take takes part, as long as there is room for another sequence; beside them what
-    /// waits goes in by order, without looking for a smaller one behind one that does not fit, because a long history must
-    /// not be overtaken for ever. The last one in may be cut. A batch ends for all its members at once: nobody is added who is
-    /// predicted to make one of them late.
-    ///
-    /// - Parameters:
-    ///   - waitsToFill: false while draining, when there is nothing to wait for.
-    ///   - context: handed to `size`.
-    ///   - size: what a job really has to compute now, asked once for each that is about to run. What was predicted when it
-    ///     came may no longer hold: cached rows come and go.
-    package mutating func next<Context>(
-        now: Instant,
-        waitsToFill: Bool = true,
-        in context: inout Context,
-        size: (UInt64, inout Context) -> (rows: Int, isDivisible: Bool)
-    ) -> Decision {
-        running = nil
-        guard !jobs.isEmpty else { return .idle }
-        if waitsToFill, let start = startingTime(now: now), start > now { return .wait(until: start) }
-
-        var portions: [Portion] = []
-        var work = ComputeWork()
-        var rows = 0
-        var isOpen = true
-        // Of what will be done with this batch.
-        var deadline: Instant?
-        while portions.count < configuration.maxBatchSequences {
-            let step = surface(\.steps)
-            let other = isOpen ? surface(\.others) : nil
-            guard let place = [step, other].compactMap(\.self).min() else { break }
-            let isStep = place.job == step?.job
-            let (needed, isDivisible) = size(place.job, &context)
-            var taken = needed
-            if !isStep {
-                let limit = configuration.eventLimit(isDivisible: isDivisible)
-                let room = rows == 0 ? (isDivisible ? limit : max(limit, needed)) : limit - rows
-                if needed > room {
-                    // A small piece is not worth a pass.
-                    guard isDivisible, room >= max(1, limit / 8) else {
-                        isOpen = false
-                        continue
-                    }
-                    taken = room
-                }
-            }
-            guard let job = jobs[place.job] else { break }
-            let share = job.demand.work.share(taken, of: needed)
-            if !isStep, let deadline, isLate(deadline, now: now, work, adding: share) {
-                isOpen = false
-                continue
-            }
-            if isStep {
-                _ = steps.popMin()
-            } else {
-                _ = others.popMin()
-                rows += taken
-            }
-            _ = remove(place.job)
-            work += share
-            if taken == needed, let own = job.requests.compactMap(\.deadline).min() {
-                deadline = min(deadline ?? own, own)
-            }
-            portions.append(Portion(job: place.job, rows: taken))
-        }
-        guard !portions.isEmpty else { return .idle }
-        running = (work, now)
-        return .run(portions)
-    }
-
-    /// Whether a batch is predicted to meet a deadline, and no longer so with something added to it.
-    private func isLate(_ deadline: Instant, now: Instant, _ work: ComputeWork, adding more: ComputeWork) -> Bool {
-        now.advanced(by: serviceTime.cautious(serviceTime.nanoseconds(work + more))) > deadline
-            && now.advanced(by: serviceTime.nanoseconds(work)) <= deadline
-    }
-
-    /// Takes note of how long a batch took.
-    package mutating func finished(_ work: ComputeWork, nanoseconds: UInt64) {
-        running = nil
-        serviceTime.observe(work, nanoseconds: nanoseconds)
-    }
-
-    /// The first valid place.
-    private mutating func surface(_ heap: WritableKeyPath<Scheduler, Heap<Place>>) -> Place? {
-        while let place = self[keyPath: heap].min {
-            if isValid(place) { return place }
-            _ = self[keyPath: heap].popMin()
-        }
-        return nil
-    }
-
-    /// When an idle engine should start; nil: at once.
-    ///
-    /// Waiting is for what has never run. Two requests computed together share what a batch costs whatever is in it, c; the
-    /// first of them pays with the time until the second comes, τ, and both with each other's work, v each. One after the
-    /// other they are done at c + v and 2(c + v), together both at τ + c + 2v: waiting wins on average while
-    /// 2τ < c − v. So the engine waits no longer than (c − v) / 2, and only if requests have been coming that fast.
-    private func startingTime(now: Instant) -> Instant? {
-        guard configuration.maxWaitNanoseconds > 0 || configuration.minWaitNanoseconds > 0, !isBatchFull else {
-            return nil
-        }
-        var oldest: Instant?
-        for job in jobs.values {
-            guard job.isFresh else { return nil }
-            for request in job.requests { oldest = min(oldest ?? request.arrival, request.arrival) }
-        }
-        let fixed = serviceTime.fixedNanoseconds
-        let variable = serviceTime.nanoseconds(queued.work, batches: 0)
-        let gain = fixed > variable ? (fixed - variable) / 2 : 0
-        let chosen = arrivals.gap(now: now) <= gain ? gain : 0
-        return oldest?.advanced(
-            by: max(configuration.minWaitNanoseconds, min(configuration.maxWaitNanoseconds, chosen))
-        )
-    }
-
-    private var isBatchFull: Bool {
-        jobs.count >= configuration.maxBatchSequences
-            || queued.work.rows >= configuration.eventLimit(isDivisible: true)
     }
 
     // MARK: - Order
 
-    func due(_ request: Request) -> UInt64 {
+    func due(_ request: Request, _ demand: Demand) -> UInt64 {
         let advantage = configuration.priorityAdvantageNanoseconds
+        let left = serviceTime.nanoseconds(demand.total, batches: 0)
         let patience = request.arrival.advanced(by: advantage)
+            .advanced(by: min(advantage, Self.yielding * left))
         var due = min(patience, request.deadline ?? patience)
-        let level =
-            switch request.priority {
-            case .high: 0
-            case .normal: 1
-            case .low: 2
-            }
-        for _ in 0..<level { due = due.advanced(by: advantage) }
+        for _ in 0..<request.priority.level { due = due.advanced(by: advantage) }
         return due.nanoseconds
     }
 }

@@ -10,9 +10,14 @@ package struct SchedulerConfiguration: Sendable, Equatable {
     package var maxBatchSequences = 32
     /// Events of all sequences in one batch. A single longer history that cannot be computed in parts still runs, alone.
     package var maxBatchEvents = 8_192
-    /// Events that a batch computes of histories that can be computed in parts. A step of a generated sequence never waits
-    /// for more than one batch of so many.
-    package var prefillChunkEvents = 512
+    /// Events that a batch computes at most of histories that can be computed in parts; more than `shortChunkEvents` only
+    /// where they are predicted to take no longer than `chunkNanoseconds`. A step of a generated sequence never waits for more
+    /// than one such batch.
+    package var prefillChunkEvents = 8_192
+    /// Enough for a device to compute a wide model at full speed. A narrow one wants more: there what a batch costs whatever is
+    /// in it counts.
+    static let shortChunkEvents = 512
+    static let chunkNanoseconds: UInt64 = 5_000_000
     /// An idle engine waits for company at least so long, counted from the oldest request's arrival.
     package var minWaitNanoseconds: UInt64 = 0
     /// Beyond that at most so long; how long, and whether at all, follows from what batches take and how fast requests come.

@@ -188,14 +188,16 @@ package struct UserCache: Sendable {
     ///
     /// - Parameter rows: how many of its history's rows are whole. What was computed beyond the history (generated items) is
     ///   not kept: it did not happen.
-    package mutating func checkIn(_ lease: Lease, rows: Int) {
-        guard var entry = entries[lease.id], entry.isLeased else { return }
+    /// - Returns: whether they are kept.
+    @discardableResult
+    package mutating func checkIn(_ lease: Lease, rows: Int) -> Bool {
+        guard var entry = entries[lease.id], entry.isLeased else { return false }
         let rows = min(rows, entry.history.count)
         let rivals = rivals(of: lease.id, entry, rows: rows)
         let isNewest = rivals.allSatisfy { entries[$0].map { $0.serial < entry.serial } ?? true }
         guard entry.keeps, rows > 0, isNewest else {
             remove(lease.id)
-            return
+            return false
         }
         for rival in rivals { remove(rival) }
         leasedPages -= entry.pages.count
@@ -212,6 +214,7 @@ package struct UserCache: Sendable {
         register(lease.id)
         order.insert(Place(stamp: clock, id: lease.id))
         if order.count > 2 * entries.count + 64 { order = Heap(order.unordered.filter(isCurrent)) }
+        return true
     }
 
     /// Gives a lease back whose rows cannot be trusted: the device failed.

@@ -150,7 +150,7 @@ package final class ServiceMetrics: Sendable {
         )
         registry.counter(
             "genrec_wasted_compute_seconds_total",
-            help: "Device time of requests that nobody waited for any more.",
+            help: "Device time of requests that nobody waited for any more, without rows that stay in the user cache.",
             unit: "seconds",
             read: { [wasted] in wasted.seconds }
         )

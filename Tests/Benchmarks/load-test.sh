@@ -15,6 +15,9 @@
 #                         that admission is there to protect. With a model of real size, take OPTIONS="--k 10".
 #   CALLERS=64            callers of the closed loops that find the peak
 #   GENREC_SERVE=FILE     a configuration for the server (default: none)
+#   APART=1               the server has core 0 to itself and the client the others, so that the one's work is not the other's loss
+#                         (default: they share all cores, and offering twice the peak costs the server what the client takes)
+#   TRACES=DIR            where the flood's and the probe's traces are kept (default: nowhere)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -29,17 +32,26 @@ read -ra options <<<"${OPTIONS---mode sequence --k 20}"
 callers=${CALLERS:-64}
 
 [ -x "$genrec" ] || { echo "load-test: there is no $genrec; make build makes it" >&2; exit 1; }
+server_side=()
+client_side=()
+if [ -n "${APART:-}" ]; then
+    command -v taskset >/dev/null || { echo "load-test: taskset is missing" >&2; exit 1; }
+    [ "$(nproc)" -gt 1 ] || { echo "load-test: one core is not enough to be apart" >&2; exit 1; }
+    server_side=(taskset -c 0)
+    client_side=(taskset -c "1-$(($(nproc) - 1))")
+fi
 command -v curl >/dev/null || { echo "load-test: curl is missing" >&2; exit 1; }
 
 folder=$(mktemp -d)
 server=
 cleanup() {
     [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    [ -z "${TRACES:-}" ] || cp "$folder"/*.tsv "$TRACES" 2>/dev/null || true
     rm -rf "$folder"
 }
 trap cleanup EXIT
 
-"$genrec" serve ${GENREC_SERVE:+--config "$GENREC_SERVE"} --bundle "$bundle" --listen 127.0.0.1:0 \
+"${server_side[@]}" "$genrec" serve ${GENREC_SERVE:+--config "$GENREC_SERVE"} --bundle "$bundle" --listen 127.0.0.1:0 \
     >"$folder/ready" 2>"$folder/log" &
 server=$!
 until grep -q '^.*http://' "$folder/ready"; do
@@ -53,7 +65,7 @@ cat "$folder/ready"
 load() {
     local name=$1
     shift
-    "$genrec" load --url "$url" --interactions "$interactions" --json "$@" >"$folder/$name.json"
+    "${client_side[@]}" "$genrec" load --url "$url" --interactions "$interactions" --json "$@" >"$folder/$name.json"
 }
 # figure NAME MEMBER [FIGURE]: a number of a report; the third is a member of the object that the second names.
 figure() {
@@ -69,12 +81,19 @@ figure() {
 object() { grep -o "\"$2\":{[^}]*}" "$folder/$1.json" | head -1; }
 # metric NAME: the sum of a metric's series; 0 if there is none.
 metric() { curl -fsS "$url/metrics" | awk -v name="$1" '$1 == name || index($1, name "{") == 1 { sum += $2 } END { print sum + 0 }'; }
+# busy: seconds of a processor that the server has had. waited: that the device has worked.
+busy() { awk -v tick="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); print ($12 + $13) / tick }' "/proc/$server/stat"; }
+worked() { calculate "$(metric genrec_prefill_seconds_sum) + $(metric genrec_decode_step_seconds_sum) + $(metric genrec_topk_seconds_sum)" 3; }
+# served NAME: replies with status 200.
+served() { grep -o '"200":[0-9]*' "$folder/$1.json" | cut -d: -f2 || echo 0; }
 calculate() { awk -v digits="${2:-2}" "BEGIN { printf \"%.\" digits \"f\", $1 }"; }
 
 echo
 echo "1. Peak: $callers callers that wait for their replies, ${step_seconds} s"
 load warm "${options[@]}" --connections "$callers" --seconds 2
+busy_before=$(busy)
 load peak "${options[@]}" --connections "$callers" --seconds "$step_seconds"
+peak_busy=$(calculate "$(busy) - $busy_before")
 peak=$(figure peak throughput)
 echo "   throughput $peak/s, p50 $(figure peak latency_ms p50) ms, p99 $(figure peak latency_ms p99) ms, $(object peak statuses)"
 
@@ -83,18 +102,28 @@ echo "2. Flood: twice the peak for ${flood_seconds} s, deadline ${deadline} ms"
 # A caller with a small load of its own, before, during and after the flood; its trace shows when things are as before.
 probe_rate=20
 recovery_seconds=5
-"$genrec" load --url "$url" --interactions "$interactions" --json "${options[@]}" --rate "$probe_rate" --deadline-ms "$deadline" \
+"${client_side[@]}" "$genrec" load --url "$url" --interactions "$interactions" --json "${options[@]}" --rate "$probe_rate" --deadline-ms "$deadline" \
     --seconds "$((flood_seconds + recovery_seconds + 2))" --trace "$folder/probe.tsv" >"$folder/probe.json" &
 probe=$!
 sleep 1
+busy_before=$(busy)
 load flood "${options[@]}" --rate "$(calculate "2 * $peak")" --seconds "$flood_seconds" --deadline-ms "$deadline" \
     --max-connections 8192 --trace "$folder/flood.tsv"
 flood_end=$(awk -v seconds="$flood_seconds" 'NR == 2 { printf "%.6f", $1 + seconds }' "$folder/flood.tsv")
+flood_busy=$(calculate "$(busy) - $busy_before")
 wait "$probe"
 # Served at all, and served in time, against the peak; replies of any status say how fast the server says no.
-ok_rate=$(calculate "$(grep -o '"200":[0-9]*' "$folder/flood.json" | cut -d: -f2 || echo 0) / $(figure flood seconds)")
+ok_rate=$(calculate "$(served flood) / $(figure flood seconds)")
 echo "   status 200 / peak       $(calculate "$ok_rate / $peak")"
 echo "   goodput / peak          $(calculate "$(figure flood goodput) / $peak")"
+# Nearly the same, unless long histories are refused more than short ones.
+events() { calculate "$(figure "$1" replies history_used) / $(figure "$1" seconds)"; }
+echo "   events served / peak's  $(calculate "$(events flood) / $(events peak)")"
+# The client takes more of a shared machine to offer twice the peak than to offer the peak, and others may take some, too.
+echo "   the same a second of the server's processor time" \
+    "$(calculate "$(served flood) / $flood_busy / ($(served peak) / $peak_busy)")," \
+    "of which it had $(calculate "$flood_busy / $(figure flood seconds)") a second, at the peak" \
+    "$(calculate "$peak_busy / $(figure peak seconds)")"
 echo "   replies / offered       $(calculate "$(figure flood throughput) / $(figure flood offered_rate)")"
 echo "   admitted p99 / deadline $(calculate "$(figure flood admitted_service_ms p99) / $deadline")," \
     "from the intended time $(calculate "$(figure flood admitted_latency_ms p99) / $deadline")"
@@ -121,6 +150,14 @@ load mixed --rate "$(calculate "0.7 * $mixed_peak")" --seconds "$step_seconds" -
 echo "   peak $mixed_peak/s; p50 $(figure mixed latency_ms p50) ms, p99 $(figure mixed latency_ms p99) ms," \
     "p99/p50 $(calculate "$(figure mixed latency_ms p99) / $(figure mixed latency_ms p50)" 1), $(object mixed statuses)"
 
+# What equal histories make of the same share of their peak: the queue's part of it. Poisson arrivals at 70 % of a server that
+# takes the same time for each, one after the other, have p99/p50 of 4.3 whatever its speed (M/D/1).
+middle=$(((${lengths%:*} + ${lengths#*:}) / 2))
+load equal_peak --connections "$callers" --seconds "$step_seconds" --lengths "$middle:$middle"
+load equal --rate "$(calculate "0.7 * $(figure equal_peak throughput)")" --seconds "$step_seconds" --lengths "$middle:$middle"
+echo "   all of $middle: p50 $(figure equal latency_ms p50) ms, p99 $(figure equal latency_ms p99) ms," \
+    "p99/p50 $(calculate "$(figure equal latency_ms p99) / $(figure equal latency_ms p50)" 1)"
+
 echo
 echo "4. Half of the callers go away, ${step_seconds} s at the peak's rate"
 descriptors() { find "/proc/$server/fd" -mindepth 1 | wc -l; }
@@ -128,6 +165,7 @@ resident() { awk '/^VmRSS:/ { print $2 }' "/proc/$server/status"; }
 before=$(descriptors)
 memory_before=$(resident)
 wasted_before=$(metric genrec_wasted_compute_seconds_total)
+worked_before=$(worked)
 cancelled_before=$(metric genrec_cancelled_total)
 load abandon "${options[@]}" --rate "$peak" --seconds "$step_seconds" --abandon 0.5
 # Connections that were closed are gone once the server has looked at them.
@@ -139,7 +177,10 @@ wasted=$(calculate "$(metric genrec_wasted_compute_seconds_total) - $wasted_befo
 echo "   $(figure abandon requests abandoned) of $(figure abandon requests begun) went away;" \
     "cancelled at the server: $(calculate "$(metric genrec_cancelled_total) - $cancelled_before" 0)"
 if curl -fsS "$url/metrics" | grep -q '^genrec_wasted_compute_seconds_total'; then
-    echo "   wasted compute          $wasted s, of ${step_seconds} s $(calculate "100 * $wasted / $step_seconds" 1) %"
+    # A batch of histories and steps is in two of the sums; no more than the time that there was.
+    device=$(calculate "$(worked) - $worked_before" 3)
+    device=$(calculate "$device < $step_seconds ? $device : $step_seconds" 3)
+    echo "   wasted compute          $wasted s, of $device s that the device worked $(calculate "100 * $wasted / $device" 1) %"
 else
     echo "   wasted compute          not counted by this server"
 fi

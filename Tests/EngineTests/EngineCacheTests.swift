@@ -140,6 +140,26 @@ import Testing
         #expect(fixture.observer.record.withLock { $0.vain } == 0)
     }
 
+    /// The device computes the first part of a history when its caller goes.
+    @Test(arguments: [(20, "u", false, 0), (20, nil, false, 0), (20, "u", true, 1), (0, "u", false, 1)])
+    func whatACallerLeavesBehind_IsLost_UnlessItsRowsAreKept(
+        cachePages: Int,
+        user: String?,
+        isDeleted: Bool,
+        lost: Int
+    ) throws {
+        let fixture = try Fixture(gated: true, cachePages: cachePages, window: 40) { $0.prefillChunkEvents = 8 }
+        let ticket = try fixture.submit("gone", fixture.request(Array(1...20), user: user))
+        fixture.control.reachedGate.wait()
+        fixture.engine.cancel(ticket)
+        if isDeleted { _ = fixture.engine.forget("u") }
+        fixture.release()
+        try fixture.submit("next", fixture.request([9]))
+        _ = fixture.wait(for: 1)
+        let record = fixture.observer.record.withLock { $0 }
+        #expect(record.cancellations == [.computing] && record.vain == lost)
+    }
+
     @Test func cancellation_BetweenChunksAndSteps_EndsTheWork_AndKeepsWhatIsWhole() throws {
         let fixture = try Fixture(gated: true, cachePages: 20, window: 40) {
             $0.prefillChunkEvents = 8
@@ -157,7 +177,8 @@ import Testing
         fixture.release()
         _ = fixture.wait(for: 1)
         let record = fixture.observer.record.withLock { $0 }
-        #expect(record.cancellations == [.prefill] && record.vain == 1)
+        // Its rows are kept: nothing was lost.
+        #expect(record.cancellations == [.prefill] && record.vain == 0)
         #expect(fixture.control.batches.count == 2)
         try fixture.submit("again", fixture.request(Array(1...20), user: "u"))
         #expect(try #require(fixture.wait(for: 1)["again"]).get().historyCached == 8)

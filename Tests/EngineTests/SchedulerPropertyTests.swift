@@ -78,8 +78,9 @@ import Testing
                 if remainder == .nobody { leave(id, remainder) } else { waiting[id] = nil }
             }
             if random.below(4) == 0 {
+                // Those that will be late may be passed over.
                 let steps = queue.demands.filter { id, demand in
-                    demand.isStep && waiting.values.contains { $0.job == id }
+                    demand.isStep && waiting.values.contains { $0.job == id && $0.request.deadline == nil }
                 }
                 let portions = queue.portions(now)
                 #expect(portions.count <= 5)

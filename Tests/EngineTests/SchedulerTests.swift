@@ -21,6 +21,8 @@ struct VirtualQueue {
         configuration.maxWaitNanoseconds = 0
         change(&configuration)
         scheduler = Scheduler(configuration)
+        // The times that tests teach it hold.
+        scheduler.margin = AdmissionMargin(factor: 1)
     }
 
     @discardableResult
@@ -46,7 +48,7 @@ struct VirtualQueue {
         if let job {
             #expect(scheduler.join(request, job: job) == true)
         } else {
-            scheduler.enqueue(request, job: id, demand)
+            scheduler.enqueue(request, job: id, demand, now: at(arrival))
             demands[id] = demand
         }
         return admission
@@ -170,7 +172,7 @@ struct VirtualQueue {
         // Asking the same adds no work.
         #expect(queue.admit(2, events: 90, joining: 1) == .admitted)
         #expect(queue.admit(3, events: 10) == .admitted)
-        #expect(queue.run() == [1, 3])
+        #expect(queue.run() == [3, 1])
         #expect(queue.admit(4, events: 1_000) == .admitted)
     }
 
@@ -204,6 +206,19 @@ struct VirtualQueue {
         #expect(queue.portions() == [.init(job: 1, rows: 30), .init(job: 2, rows: 10)])
         queue.readmit(2, rows: 80)
         #expect(queue.portions() == [.init(job: 2, rows: 40)])
+    }
+
+    /// A batch may have as many events as take 5 ms, from 512 to `prefillChunkEvents`.
+    @Test(arguments: [(100, 8_192), (1_000, 5_000), (100_000, 512)] as [(UInt64, Int)])
+    func aChunk_IsAsLargeAsIsQuick(nanosecondsPerEvent: UInt64, events: Int) {
+        var queue = VirtualQueue { $0.maxBatchEvents = 8_192 }
+        for rows in [1, 100, 1_000] {
+            var work = ComputeWork()
+            work.rows = rows
+            queue.scheduler.serviceTime.calibrate(work, nanoseconds: UInt64(rows) * nanosecondsPerEvent)
+        }
+        queue.admit(1, events: 9_000, isDivisible: true)
+        #expect(queue.portions() == [.init(job: 1, rows: events)])
     }
 
     @Test func aPieceThatIsTooSmall_IsLeftForTheNextBatch() {
@@ -259,6 +274,38 @@ struct VirtualQueue {
         queue.admit(2, deadline: 90, priority: priority)
         queue.admit(3, deadline: 80, priority: priority)
         #expect([queue.run(), queue.run(), queue.run()] == [[3], [2], [1]])
+    }
+
+    /// By twice as much as it is shorter, and no more.
+    @Test(arguments: [(179, [2, 1]), (181, [1, 2])] as [(UInt64, [UInt64])])
+    func aShorterOne_GoesBeforeALongerOne_ThatCameALittleEarlier(arrival: UInt64, order: [UInt64]) {
+        var queue = VirtualQueue { $0.maxBatchSequences = 1 }
+        queue.learn()
+        queue.admit(1, events: 100)
+        queue.admit(2, events: 10, arrival: arrival)
+        #expect([queue.run(arrival), queue.run(arrival)] == order.map { [$0] })
+    }
+
+    /// Two short ones come for each that runs.
+    @Test func aLongOneDoesNotStarve_UnderAFloodOfShortOnes() {
+        var queue = VirtualQueue {
+            $0.maxQueuedRequests = 10_000
+            $0.maxQueuedNanoseconds = 0
+            $0.maxBatchSequences = 1
+        }
+        queue.learn()
+        queue.admit(1_000_000, events: 100)
+        var ran: UInt64?
+        for now in 0..<1_000 as Range<UInt64> {
+            queue.admit(2 * now, events: 1, arrival: now)
+            queue.admit(2 * now + 1, events: 1, arrival: now)
+            if queue.run(now) == [1_000_000] {
+                ran = now
+                break
+            }
+        }
+        // It counts as if it had come 198 ms later; twice as many are before it by then, one of which runs every millisecond.
+        #expect(ran.map { 390...400 ~= $0 } == true)
     }
 
     @Test func aJobIsAsUrgent_AsTheMostUrgentOfItsRequests() {
@@ -343,6 +390,10 @@ struct VirtualQueue {
         queue.learn(milliseconds: 1, fixed: 10)
         #expect(queue.admit(1, events: 10, steps: 9, deadline: 118) != .admitted)
         #expect(queue.admit(1, events: 10, steps: 9, deadline: 121) == .admitted)
+        // It would go first, and make the sequence late by what it and its batch take.
+        #expect(queue.admit(2, events: 10, deadline: 45) == .deadlineUnreachable(retryAfter: 18 * millisecond))
+        #expect(queue.scheduler.cancel(1, job: 1) == .nobody)
+        #expect(queue.admit(1, events: 10, steps: 9, deadline: 150) == .admitted)
         // Behind its first pass, not behind all ten.
         #expect(queue.admit(2, events: 10, deadline: 45) == .admitted)
     }

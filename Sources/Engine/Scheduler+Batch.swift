@@ -1,0 +1,150 @@
+// What an idle engine computes next, and what the scheduler learns from it. Part of the pure scheduler.
+
+extension Scheduler {
+    /// What an idle engine does now. The caller has taken the expired ones out.
+    ///
+    /// Every sequence that has a step to take takes part, as long as there is room for another sequence; beside them what
+    /// waits goes in by order, without looking for a smaller one behind one that does not fit, because a long history must
+    /// not be overtaken for ever. The last one in may be cut. A batch ends for all its members at once: nobody is added who is
+    /// predicted to make one of them late. Whoever is predicted to be done only after its deadline is passed over, as long as
+    /// there is anybody else: to compute it would make others late as well. It expires where it is.
+    ///
+    /// - Parameters:
+    ///   - waitsToFill: false while draining, when there is nothing to wait for.
+    ///   - context: handed to `size`.
+    ///   - size: what a job really has to compute now, asked once for each that is about to run. What was predicted when it
+    ///     came may no longer hold: cached rows come and go.
+    package mutating func next<Context>(
+        now: Instant,
+        waitsToFill: Bool = true,
+        in context: inout Context,
+        size: (UInt64, inout Context) -> (rows: Int, isDivisible: Bool)
+    ) -> Decision {
+        running = nil
+        promises.removeAll(keepingCapacity: true)
+        guard !jobs.isEmpty else { return .idle }
+        if waitsToFill, let start = startingTime(now: now), start > now { return .wait(until: start) }
+        var portions = batch(now: now, passingOver: true, &context, size)
+        if portions.isEmpty { portions = batch(now: now, passingOver: false, &context, size) }
+        return portions.isEmpty ? .idle : .run(portions)
+    }
+
+    private mutating func batch<Context>(
+        now: Instant,
+        passingOver: Bool,
+        _ context: inout Context,
+        _ size: (UInt64, inout Context) -> (rows: Int, isDivisible: Bool)
+    ) -> [Portion] {
+        let chunk = chunkEvents
+        var portions: [Portion] = []
+        var run = Running(work: ComputeWork(), since: now)
+        var rows = 0
+        var isOpen = true
+        // When the batch must be done for the sake of those that are in it.
+        var deadline: Instant?
+        // How many of each were passed over.
+        var passed = (steps: 0, others: 0)
+        while portions.count < configuration.maxBatchSequences {
+            let step = passed.steps < steps.places.count ? steps.places[passed.steps] : nil
+            let other = isOpen && passed.others < others.places.count ? others.places[passed.others] : nil
+            guard let place = [step, other].compactMap(\.self).min(), let job = jobs[place.job] else { break }
+            let isStep = place.job == step?.job
+            if passingOver, isHopeless(job, beside: run.work, now: now) {
+                if isStep { passed.steps += 1 } else { passed.others += 1 }
+                continue
+            }
+            let (needed, isDivisible) = size(place.job, &context)
+            var taken = needed
+            if !isStep {
+                let limit = isDivisible ? chunk : configuration.maxBatchEvents
+                let room = rows == 0 ? (isDivisible ? limit : max(limit, needed)) : limit - rows
+                if needed > room {
+                    // A small piece is not worth a pass.
+                    guard isDivisible, room >= max(1, limit / 8) else {
+                        isOpen = false
+                        continue
+                    }
+                    taken = room
+                }
+            }
+            let share = job.demand.work.share(taken, of: needed)
+            if !isStep, let deadline, isLate(deadline, now: now, run.work, adding: share) {
+                isOpen = false
+                continue
+            }
+            if !isStep { rows += taken }
+            remove(place.job)
+            run.work += share
+            if taken == needed, let own = job.earliestDeadline {
+                // Its steps come after this batch.
+                let steps = serviceTime.nanoseconds(
+                    job.demand.stepWork.times(job.demand.steps),
+                    batches: job.demand.steps
+                )
+                let own = Instant(nanoseconds: own.nanoseconds - min(own.nanoseconds, steps))
+                deadline = min(deadline ?? own, own)
+            }
+            if let rest = job.demand.rest(after: taken, of: needed) {
+                run.rest.append((place.due, rest))
+                promises[place.job] = job.promise
+            } else if let promise = job.promise {
+                run.ending.append(promise)
+            }
+            portions.append(Portion(job: place.job, rows: taken))
+        }
+        if !portions.isEmpty { running = run }
+        return portions
+    }
+
+    /// Whether everybody who waits for a job is predicted to have gone before it is done, should it go on beside such work.
+    private func isHopeless(_ job: Job, beside work: ComputeWork, now: Instant) -> Bool {
+        guard let deadline = job.latestDeadline else { return false }
+        let time = serviceTime.nanoseconds(work + job.demand.total, batches: 1 + job.demand.steps)
+        return now.advanced(by: time) > deadline
+    }
+
+    /// Whether a batch is predicted to meet a deadline, and no longer so with something added to it.
+    private func isLate(_ deadline: Instant, now: Instant, _ work: ComputeWork, adding more: ComputeWork) -> Bool {
+        now.advanced(by: serviceTime.cautious(serviceTime.nanoseconds(work + more))) > deadline
+            && now.advanced(by: serviceTime.nanoseconds(work)) <= deadline
+    }
+
+    /// Takes note of how long a batch took.
+    package mutating func finished(_ work: ComputeWork, nanoseconds: UInt64) {
+        serviceTime.observe(work, nanoseconds: nanoseconds)
+        guard let running else { return }
+        margin.forget()
+        let end = running.since.advanced(by: nanoseconds)
+        for promise in running.ending { margin.observe(promise, at: end) }
+        self.running = nil
+    }
+
+    /// When an idle engine should start; nil: at once.
+    ///
+    /// Waiting is for what has never run. Two requests computed together share what a batch costs whatever is in it, c; the
+    /// first of them pays with the time until the second comes, τ, and both with each other's work, v each. One after the
+    /// other they are done at c + v and 2(c + v), together both at τ + c + 2v: waiting wins on average while
+    /// 2τ < c − v. So the engine waits no longer than (c − v) / 2, and only if requests have been coming that fast.
+    private func startingTime(now: Instant) -> Instant? {
+        guard configuration.maxWaitNanoseconds > 0 || configuration.minWaitNanoseconds > 0, !isBatchFull else {
+            return nil
+        }
+        var oldest: Instant?
+        for job in jobs.values {
+            guard job.isFresh else { return nil }
+            for request in job.requests { oldest = min(oldest ?? request.arrival, request.arrival) }
+        }
+        let fixed = serviceTime.fixedNanoseconds
+        let variable = serviceTime.nanoseconds(queued.work, batches: 0)
+        let gain = fixed > variable ? (fixed - variable) / 2 : 0
+        let chosen = arrivals.gap(now: now) <= gain ? gain : 0
+        return oldest?.advanced(
+            by: max(configuration.minWaitNanoseconds, min(configuration.maxWaitNanoseconds, chosen))
+        )
+    }
+
+    private var isBatchFull: Bool {
+        jobs.count >= configuration.maxBatchSequences
+            || queued.work.rows >= configuration.eventLimit(isDivisible: true)
+    }
+}

@@ -1,0 +1,137 @@
+// What becomes of requests at twice what the engine can do: whoever is let in is answered in time, and the engine does no less
+// than before. The machine is simulated, with moods.
+
+import Testing
+
+@testable import Engine
+
+@Suite struct OverloadTests {
+    /// A batch of four of these takes about 4 ms, so that some 900 are served a second.
+    private static let steady = ServiceSimulation.Truth(between: 100_000, jitter: 0.2)
+
+    private func flood(
+        _ truth: ServiceSimulation.Truth,
+        _ change: (inout ServiceSimulation.Traffic) -> Void = { _ in }
+    )
+        -> ServiceSimulation.Outcome
+    {
+        var traffic = ServiceSimulation.Traffic()
+        traffic.rate = 1_800
+        traffic.deadline = 200 * millisecond
+        change(&traffic)
+        var simulation = ServiceSimulation(truth, seed: 1)
+        return simulation.run(traffic, seconds: 4, warmUp: 1)
+    }
+
+    @Test func whoIsLetIn_IsAnsweredInTime_AndTheEngineIsNeverIdle() {
+        let outcome = flood(Self.steady)
+        #expect(outcome.expired == 0 && outcome.late == 0)
+        #expect(outcome.refused > 1_000)
+        #expect(outcome.idle == 0)
+    }
+
+    /// Short histories would fit where long ones do not.
+    @Test func longHistories_AreLetInAsOftenAsShortOnes() {
+        let outcome = flood(Self.steady)
+        let letIn = Double(outcome.eventsLetIn) / Double(outcome.arrived - outcome.refused)
+        #expect(letIn > 0.95 * Double(outcome.events) / Double(outcome.arrived))
+    }
+
+    /// Whoever comes later and is in more of a hurry goes first, but not at the price of what others were promised.
+    @Test func whoIsInAHurry_MakesNobodyLate() {
+        let outcome = flood(Self.steady) { $0.hurried = 0.3 }
+        #expect(outcome.expired == 0 && outcome.late == 0)
+    }
+
+    /// Sequences that are under way are in the batch that runs, not in the queue, and come back nineteen times.
+    @Test(arguments: [0.0, 0.3]) func sequencesUnderWay_AreCounted(hurried: Double) {
+        let outcome = flood(Self.steady) {
+            $0.rate = 1_100
+            $0.steps = 19
+            $0.hurried = hurried
+        }
+        #expect(outcome.expired == 0 && outcome.late == 0)
+        #expect(outcome.served > 1_200)
+    }
+
+    /// Histories of several parts, too.
+    @Test func partsThatAreToCome_AreCounted() {
+        let outcome = flood(Self.steady) {
+            $0.rate = 200
+            $0.lengths = 600...1_400
+        }
+        #expect(outcome.expired == 0 && outcome.late == 0)
+        #expect(outcome.served > 150)
+    }
+
+    /// For 250 ms of every 500 ms everything takes 1.4 times as long. No prediction knows of the next turn, but after the
+    /// first ones the margin does.
+    @Test func aMachineWithMoods_IsAllowedFor() {
+        var truth = Self.steady
+        truth.mood = 1.4
+        let outcome = flood(truth)
+        #expect(outcome.expired + outcome.late <= outcome.served / 100)
+    }
+
+    @Test func whoIsDoneOnlyAfterTheDeadline_IsNotComputed_WhileOthersWait() {
+        var queue = VirtualQueue { $0.maxBatchSequences = 1 }
+        queue.learn()
+        queue.admit(1, events: 10, deadline: 20)
+        queue.admit(2, events: 10, deadline: 60)
+        // The engine was held up.
+        #expect(queue.run(15) == [2])
+        #expect(queue.scheduler.expire(now: at(20)).map(\.request) == [1])
+        // With nobody else there the prediction may as well be tried.
+        queue.admit(3, events: 10, arrival: 20, deadline: 40)
+        #expect(queue.run(35) == [3])
+    }
+
+    @Test func aHigherPriority_MayMakeALowerOneLate_AndNotTheOtherWayRound() {
+        var queue = VirtualQueue()
+        queue.learn()
+        queue.admit(1, events: 50, deadline: 60, priority: .normal)
+        #expect(queue.admit(2, events: 20, deadline: 55, priority: .normal) != .admitted)
+        #expect(queue.admit(2, events: 20, deadline: 55, priority: .high) == .admitted)
+    }
+
+    @Test func theMargin_RisesToWhatWasSeen_AndFallsSlowly() {
+        var margin = AdmissionMargin(factor: 1)
+        #expect(margin.padded(1_000) == 1_000)
+        for _ in 0..<40 { margin.observe(.init(from: at(0), nanoseconds: 10 * millisecond), at: at(15)) }
+        #expect((1_499...1_500).contains(margin.padded(1_000)))
+        // Better than that teaches nothing, nor does a time that is too short to be told from noise.
+        margin.observe(.init(from: at(0), nanoseconds: 10 * millisecond), at: at(1))
+        margin.observe(.init(from: at(0), nanoseconds: 1 * millisecond), at: at(100))
+        #expect((1_499...1_500).contains(margin.padded(1_000)))
+        for _ in 0..<11_356 { margin.forget() }
+        #expect((1_245...1_255).contains(margin.padded(1_000)))
+        for _ in 0..<100 { margin.observe(.init(from: at(0), nanoseconds: 10 * millisecond), at: at(100_000)) }
+        #expect(margin.padded(1_000) <= 4_000)
+    }
+
+    @Test func anotherDevice_IsNotJudgedByTheLastOne() {
+        var queue = VirtualQueue()
+        queue.learn(milliseconds: 1)
+        queue.admit(1, events: 10, deadline: 400)
+        var slow = VirtualQueue()
+        slow.learn(milliseconds: 10)
+        queue.scheduler.changeDevice(slow.scheduler.serviceTime)
+        #expect(queue.scheduler.predictedWait(now: at(0)) == 100 * millisecond)
+        #expect(queue.run() == [1])
+        var work = ComputeWork()
+        work.rows = 10
+        let margin = queue.scheduler.margin
+        queue.scheduler.finished(work, nanoseconds: 100 * millisecond)
+        #expect(queue.scheduler.margin.factor <= margin.factor)
+    }
+
+    @Test func aMargin_NeverKeepsAnIdleEngineFromWorking() {
+        var queue = VirtualQueue()
+        queue.learn()
+        for _ in 0..<40 {
+            queue.scheduler.margin.observe(.init(from: at(0), nanoseconds: 10 * millisecond), at: at(40))
+        }
+        #expect(queue.admit(1, events: 10, deadline: 11) == .admitted)
+        #expect(queue.admit(2, events: 10, deadline: 30) != .admitted)
+    }
+}
