@@ -45,6 +45,8 @@ final class AscendContext {
     private(set) var failure: ComputeError?
     /// How often the device had been reset by force when this was made: once more, and all of this is gone.
     private let resets: Int
+    /// Whether failures are for the caller alone.
+    private var isTolerant = false
     /// Pinned memory to be freed after the reset.
     private var abandoned: [UnsafeMutableRawPointer] = []
 
@@ -107,8 +109,15 @@ final class AscendContext {
     func check(_ status: Int32, _ call: StaticString) throws(ComputeError) {
         guard status != 0 else { return }
         let error = ComputeError(call: call, status: status, runtime: runtime)
-        if error.code.needsReset, failure == nil { failure = error }
+        if error.code.needsReset, failure == nil, !isTolerant { failure = error }
         throw error
+    }
+
+    /// Runs calls whose failure leaves the device as it was.
+    func tolerating(_ body: () throws(ComputeError) -> Void) throws(ComputeError) {
+        isTolerant = true
+        defer { isTolerant = false }
+        try body()
     }
 
     /// Throws what the device has failed with.

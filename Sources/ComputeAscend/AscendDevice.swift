@@ -25,6 +25,10 @@ package final class AscendDevice: Device {
 
     /// Whether RecSDK's operator for HSTU's attention was found to be right.
     var isFusionProven = false
+    /// Whether a captured batch was found to compute what it should.
+    private var isCaptureProven = false
+    /// Whether batches that come again are captured, and why not: a line for people.
+    package private(set) var captureNote = ""
     /// Pools of keys and values that there are.
     var poolCount = 0
     /// Whether HSTU's attention is left to that operator where it fits.
@@ -44,6 +48,7 @@ package final class AscendDevice: Device {
     ///   - number: as CANN counts the devices that the process sees, from 0.
     ///   - dtype: float16 or bfloat16; nil: bfloat16 where the chip has it, float16 elsewhere.
     ///   - fusesAttention: false: HSTU's attention is composed even where RecSDK's operator is installed and right.
+    ///   - capturesBatches: false: batches are run operator by operator even where CANN can capture them.
     ///   - timeoutMilliseconds: how long a batch may take before the device counts as lost; at least 1.
     /// - Throws: `ComputeError.deviceLost` when CANN or the device is not there, with one sentence that says what to do;
     ///   `.unsupported` for a type that the chip does not have.
@@ -51,7 +56,8 @@ package final class AscendDevice: Device {
         number: Int,
         dtype: DType? = nil,
         timeoutMilliseconds: Int = 10_000,
-        fusesAttention: Bool = true
+        fusesAttention: Bool = true,
+        capturesBatches: Bool = true
     ) throws(ComputeError) {
         guard (1...Int(Int32.max)).contains(timeoutMilliseconds) else {
             throw ComputeError(.invalidArgument, "a batch cannot time out after \(timeoutMilliseconds) ms")
@@ -80,6 +86,10 @@ package final class AscendDevice: Device {
         zeros = try DeviceBlock(byteCount: 64, use: .weights, context: context, for: "zeros")
         try zeros.fill([UInt8](repeating: 0, count: 64))
         fusionNote = try decideFusion(isWanted: fusesAttention)
+        let refusal = try capturesBatches ? reasonNotToCapture() : "it was asked for"
+        isCaptureProven = refusal == nil
+        captureNote =
+            refusal.map { "batches are run operator by operator: \($0)" } ?? "batches that come again are captured"
     }
 
     package func supports(_ operation: OperationKind) -> Bool { missing(for: operation) == nil }
@@ -118,7 +128,9 @@ package final class AscendDevice: Device {
         .fill,
     ]
 
-    package func makeStream() throws(ComputeError) -> any Stream { try AscendStream(device: self) }
+    package func makeStream() throws(ComputeError) -> any Stream {
+        try AscendStream(device: self, captures: isCaptureProven)
+    }
 
     /// Rewrites a (k, n) matrix as FRACTAL_NZ, in its own memory, and waits.
     func block(_ weight: View) throws(ComputeError) {

@@ -20,6 +20,8 @@ package final class AscendStream: Compute.Stream {
     private let transfer: AscendQueue
     private let inputsArrived: AscendEvent
     private let batchDone: AscendEvent
+    /// nil: batches are run operator by operator.
+    let captured: CapturedBatches?
 
     var arena: Arena
     private var staging: Staging
@@ -32,13 +34,15 @@ package final class AscendStream: Compute.Stream {
 
     var half: DType { device.description.dtype }
 
-    init(device: AscendDevice) throws(ComputeError) {
+    /// - Parameter captures: whether batches that come again are captured.
+    init(device: AscendDevice, captures: Bool) throws(ComputeError) {
         self.device = device
         context = device.context
         compute = try AscendQueue(context: context)
         transfer = try AscendQueue(context: context)
         inputsArrived = try AscendEvent(context: context)
         batchDone = try AscendEvent(context: context)
+        captured = captures ? CapturedBatches(context: context, queue: compute) : nil
         arena = Arena(context: context)
         staging = Staging(context: context)
     }
@@ -80,16 +84,35 @@ package final class AscendStream: Compute.Stream {
     package func synchronize() throws(ComputeError) {
         try context.requireUsable()
         defer { steps.removeAll(keepingCapacity: true) }
+        do throws(ComputeError) {
+            try enqueue()
+        } catch {
+            // What was enqueued before the failure still uses memory that the caller may now give back.
+            if !error.code.needsReset {
+                try transfer.synchronize(timeout: device.timeout)
+                try compute.synchronize(timeout: device.timeout)
+            }
+            throw error
+        }
+        try batchDone.synchronize(timeout: device.timeout)
+        compute.calls.releaseOutgrown()
+        try captured?.trim()
+        try finishSelections()
+    }
+
+    /// Enqueues all of the batch, and the event that ends it.
+    private func enqueue() throws(ComputeError) {
         if try staging.copy(on: transfer.handle) {
             try inputsArrived.record(on: transfer)
             try inputsArrived.hold(compute)
         }
-        for step in steps { try step(compute.calls) }
+        if let captured {
+            try captured.enqueue(steps)
+        } else {
+            for step in steps { try step(compute.calls) }
+        }
         try copySelections()
         try batchDone.record(on: compute)
-        try batchDone.synchronize(timeout: device.timeout)
-        compute.calls.releaseOutgrown()
-        try finishSelections()
     }
 
     package func read(_ tensor: Tensor) throws(ComputeError) -> [Float] {

@@ -267,7 +267,12 @@ extension OperatorCalls {
         // The mask that is built in, no context rows, no targets, alpha 1.
         let (causal, length, factor) = (Int64(0), Int64(longest), Double(scale))
         let package = context.library.functions.hstu
-        try call("aclnnHstuDenseForward", package.launch) { (size, executor) throws(ComputeError) in
+        try call(
+            "aclnnHstuDenseForward",
+            package.launch,
+            [query, key, value, bias, offsets, out],
+            [Double(longest), Double(scale)]
+        ) { (size, executor) throws(ComputeError) in
             let (q, k, v) = (try tensor(query), try tensor(key), try tensor(value))
             let (dense, starts) = (try optional(bias), try tensor(offsets))
             let output = try tensor(out)

@@ -22,6 +22,11 @@ final class OperatorCalls {
     private var liveArrays: [OpaquePointer] = []
     private var liveList: OpaquePointer?
 
+    /// What the calls are, while they are written down instead of being made.
+    private var key: [UInt64]?
+    /// Views of the call that is being made.
+    private var declared: [View?] = []
+
     init(context: AscendContext, stream: UnsafeMutableRawPointer) {
         self.context = context
         self.stream = stream
@@ -37,6 +42,8 @@ final class OperatorCalls {
     /// A descriptor of the view. An address may be anywhere in its block, a descriptor's must be a multiple of 32: the rest is
     /// its offset.
     func tensor(_ view: View) throws(ComputeError) -> OpaquePointer {
+        // What is not declared is not in the key, and another batch would be taken for this one.
+        precondition(declared.contains { $0?.isSame(as: view) ?? false }, "an operand that its call does not declare")
         let size = view.dtype.byteCount
         let offset = Int(view.address.bits % 32) / size
         let base = UnsafeMutableRawPointer(bitPattern: view.address.bits - view.address.bits % 32)
@@ -112,18 +119,59 @@ final class OperatorCalls {
         liveList = nil
     }
 
+    // MARK: Writing calls down
+
+    /// What makes batches the same: every call in order, with its operands' addresses and shapes and its numbers, and the
+    /// workspace. Calls with equal keys enqueue the same work.
+    func key(of steps: [AscendStream.Step]) throws(ComputeError) -> [UInt64] {
+        key = [UInt64(workspace?.address.bits ?? 0), UInt64(workspace?.byteCount ?? 0)]
+        defer { key = nil }
+        for step in steps { try step(self) }
+        return key ?? []
+    }
+
+    private func write(_ name: StaticString, _ views: [View?], _ numbers: [Double]) {
+        key?.append(UInt64(UInt(bitPattern: name.utf8Start)))
+        for view in views {
+            guard let view else {
+                key?.append(.max)
+                continue
+            }
+            key?.append(UInt64(view.address.bits))
+            key?.append(
+                UInt64(view.dtype.aclType.rawValue) << 32 | (view.isBlocked ? 1 << 31 : 0) | UInt64(view.dims.count)
+            )
+            for (extent, stride) in zip(view.dims, view.strides) {
+                key?.append(UInt64(truncatingIfNeeded: extent))
+                key?.append(UInt64(truncatingIfNeeded: stride))
+            }
+        }
+        for number in numbers { key?.append(number.bitPattern) }
+    }
+
     // MARK: Phases
 
     typealias Size = UnsafeMutablePointer<UInt64>
     typealias Executor = UnsafeMutablePointer<OpaquePointer?>
 
     /// One call: `plan` is its phase 1, with operands made by the functions above; phase 2 follows at once.
+    ///
+    /// - Parameters:
+    ///   - views: every view that `plan` makes a tensor of.
+    ///   - numbers: every other value of the call that may differ from one to the next.
     func call(
         _ name: StaticString,
         _ launch: CAscend_launch?,
+        _ views: [View?],
+        _ numbers: [Double] = [],
         _ plan: (Size, Executor) throws(ComputeError) -> Int32?
     ) throws(ComputeError) {
-        defer { releaseOperands() }
+        if key != nil { return write(name, views, numbers) }
+        declared = views
+        defer {
+            declared = []
+            releaseOperands()
+        }
         var size: UInt64 = 0
         var executor: OpaquePointer?
         guard let launch, let status = try plan(&size, &executor) else {

@@ -39,6 +39,7 @@ private func run(_ options: Options) throws(ComputeError) -> Int {
     let description = device.description
     print("\(description.name): Ascend\(description.architecture), \(description.dtype.rawValue)")
     print(device.attentionNote)
+    print(device.captureNote)
     var (passed, failed, skipped) = (0, 0, 0)
     for conformanceCase in DeviceConformance.cases
     where options.only.isEmpty || conformanceCase.name.contains(options.only) {

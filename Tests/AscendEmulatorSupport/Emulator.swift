@@ -75,8 +75,6 @@ package enum Emulator {
         let program = products.appendingPathComponent("AscendConformance")
         let defaults = [
             "ASCEND_HOME_PATH": home, "ASCEND_TOOLKIT_HOME": "", "ASCEND_CUSTOM_OPP_PATH": "", "ASCEND_OPP_PATH": "",
-            // What this process has for its own tests is not meant for the child.
-            "ASCEND_EMULATOR_DEVICES": "1",
         ]
         let own = environment.mapValues { $0.replacingOccurrences(of: "@", with: folder.path) }
         return try run(program.path, arguments, environment: defaults.merging(own) { $1 })
@@ -152,18 +150,20 @@ package enum Emulator {
             let choose = dlsym(core, "AscendEmulator_setChip"),
             let trace = dlsym(core, "AscendEmulator_trace")
         else { return .failure(Failure(description: "the emulator's library has no controls")) }
-        return .success(
-            Controls(
-                calls: unsafeBitCast(calls, to: (@convention(c) (UnsafePointer<CChar>) -> UInt64).self),
-                reset: unsafeBitCast(reset, to: (@convention(c) () -> Void).self),
-                injected: unsafeBitCast(inject, to: (@convention(c) (UnsafePointer<CChar>) -> Void).self),
-                released: unsafeBitCast(release, to: (@convention(c) () -> Void).self),
-                chosen: unsafeBitCast(choose, to: (@convention(c) (UnsafePointer<CChar>) -> Void).self),
-                traced: unsafeBitCast(
-                    trace,
-                    to: (@convention(c) (UnsafeMutablePointer<CChar>?, Int) -> Int).self
-                )
+        let made = Controls(
+            calls: unsafeBitCast(calls, to: (@convention(c) (UnsafePointer<CChar>) -> UInt64).self),
+            reset: unsafeBitCast(reset, to: (@convention(c) () -> Void).self),
+            injected: unsafeBitCast(inject, to: (@convention(c) (UnsafePointer<CChar>) -> Void).self),
+            released: unsafeBitCast(release, to: (@convention(c) () -> Void).self),
+            chosen: unsafeBitCast(choose, to: (@convention(c) (UnsafePointer<CChar>) -> Void).self),
+            traced: unsafeBitCast(
+                trace,
+                to: (@convention(c) (UnsafeMutablePointer<CChar>?, Int) -> Int).self
             )
         )
+        // The core has read it now; programs that tests start are to have their own.
+        made.inject("")
+        unsetenv("ASCEND_EMULATOR_DEVICES")
+        return .success(made)
     }
 }

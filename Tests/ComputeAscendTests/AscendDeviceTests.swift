@@ -11,9 +11,9 @@ struct AscendDeviceTests {
     func batch_AllocatesNothing_AndWaitsOnce_InItsSteadyState() throws {
         try Emulator.exclusively { emulator in
             let model = try SmallModel(AscendDevice(number: 0))
-            // Twice: what a batch has outgrown becomes one piece when the next one begins.
-            for _ in 0..<2 { try model.run(lengths: [40, 3, 17]) }
-            for lengths in [[40, 3, 17], [5, 40, 9]] {
+            // Twice: what a batch has outgrown becomes one piece when the next one begins. Then it is captured.
+            for _ in 0..<4 { try model.run(lengths: [40, 3, 17]) }
+            for lengths in [[40, 3, 17], [5, 40, 9], [5, 40, 9], [5, 40, 9]] {
                 emulator.resetTrace()
                 try model.run(lengths: lengths)
                 #expect(emulator.count("aclrtMalloc*") == 0)
@@ -23,9 +23,72 @@ struct AscendDeviceTests {
                 // Inputs there, results back, and nothing beside: a synchronous copy is counted by itself.
                 #expect(emulator.count("aclrtMemcpyAsync") == 2)
                 #expect(emulator.count("aclrtMemcpy") == 0)
-                #expect(emulator.count("launch") > 40)
                 #expect(emulator.count("gather past the end") == 0)
             }
+        }
+    }
+
+    /// The first of a kind is run operator by operator, the second captured, and from then on it is one call.
+    @Test
+    func batch_ThatComesAgain_IsOneCall() throws {
+        try Emulator.exclusively { emulator in
+            func run(_ model: SmallModel, _ lengths: [Int]) throws -> (rows: [[ScoredRow]], calls: UInt64) {
+                emulator.resetTrace()
+                let rows = try model.run(lengths: lengths)
+                return (rows, emulator.count("acl*"))
+            }
+            let device = try AscendDevice(number: 0)
+            #expect(device.captureNote == "batches that come again are captured")
+            let model = try SmallModel(device)
+            for _ in 0..<2 { try model.run(lengths: [64, 64, 64]) }
+            let first = try run(model, [40, 3, 17])
+            #expect(emulator.count("launch") > 40)
+            let second = try run(model, [40, 3, 17])
+            #expect(emulator.count("aclmdlRICaptureBegin") == 1)
+            // Another batch in between, and other values in a batch of the same form.
+            let other = try run(model, [39, 4, 16])
+            let third = try run(model, [40, 3, 17])
+            #expect(emulator.count("launch") == 0)
+            #expect(emulator.count("aclmdlRIExecuteAsync") == 1)
+            #expect(first.rows == second.rows && first.rows == third.rows)
+            // Inputs, their event, the wait for it, the batch, the results, their event, the wait for that.
+            #expect(third.calls == 7, "\(third.calls)")
+            #expect(first.calls > 40 * third.calls, "\(first.calls) \(second.calls) \(other.calls) \(third.calls)")
+        }
+    }
+
+    /// Values come from the batch, not from the capture.
+    @Test
+    func capturedBatches_AnswerAsOthersDo() throws {
+        try Emulator.exclusively { _ in
+            let batches = [
+                [40, 3, 17], [8], [40, 3, 17], [33, 3, 17], [8], [2], [33, 3, 17], [5], [8], [33, 3, 17], [2],
+            ]
+            func answers(captures: Bool) throws -> [[[ScoredRow]]] {
+                let model = try SmallModel(AscendDevice(number: 0, capturesBatches: captures))
+                return try batches.map { try model.run(lengths: $0) }
+            }
+            let (captured, plain) = (try answers(captures: true), try answers(captures: false))
+            #expect(captured == plain)
+        }
+    }
+
+    /// More kinds of batches than are kept: the oldest go, and are captured again.
+    @Test
+    func capturedBatches_AreBounded() throws {
+        try Emulator.exclusively { emulator in
+            let model = try SmallModel(AscendDevice(number: 0))
+            for _ in 0..<2 { try model.run(lengths: [41]) }
+            emulator.resetTrace()
+            for _ in 0..<2 {
+                for length in 1...40 { try model.run(lengths: [length]) }
+            }
+            #expect(emulator.count("aclmdlRICaptureBegin") == 40)
+            #expect(emulator.count("aclmdlRIDestroy") == 8)
+            try model.run(lengths: [40])
+            #expect(emulator.count("aclmdlRICaptureBegin") == 40)
+            try model.run(lengths: [1])
+            #expect(emulator.count("aclmdlRICaptureBegin") == 41)
         }
     }
 

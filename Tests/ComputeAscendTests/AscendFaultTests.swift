@@ -67,6 +67,40 @@ struct AscendFaultTests {
         }
     }
 
+    /// A batch that fails half enqueued has ended when the failure is told: its memory may be given back at once.
+    @Test
+    func outOfMemory_InTheMiddle_LeavesNothingRunning() throws {
+        try Emulator.exclusively { emulator in
+            let device = try AscendDevice(number: 0, capturesBatches: false)
+            var failures = 0
+            for number in 1...6 {
+                do {
+                    let model = try SmallModel(device)
+                    emulator.resetTrace()
+                    emulator.inject("hold@1,oom@\(number)")
+                    // What is held goes on when the batch is waited for, or else when its memory has been given back.
+                    let ended = Mutex(false)
+                    let releasing = Thread {
+                        while emulator.count("aclrtSynchronize*") + emulator.count("aclrtFree") == 0,
+                            !ended.withLock({ $0 })
+                        {
+                            usleep(200)
+                        }
+                        emulator.release()
+                    }
+                    releasing.start()
+                    do { try model.run(lengths: [40, 30]) } catch { failures += 1 }
+                    ended.withLock { $0 = true }
+                }
+                emulator.inject("")
+            }
+            #expect(failures >= 3)
+            emulator.resetTrace()
+            #expect(try SmallModel(device).run(lengths: [8]).count == 1)
+            #expect(emulator.count("aclrtResetDeviceForce") == 0)
+        }
+    }
+
     @Test(arguments: [
         ("aicore@60", ComputeError.Code.executionFailed, "ACL_ERROR_RT_AICORE_EXCEPTION (507015)", "as injected"),
         ("lost@60", .deviceLost, "ACL_ERROR_RT_LOST_HEARTBEAT (507010)", "the device is lost"),

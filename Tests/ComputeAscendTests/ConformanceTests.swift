@@ -108,6 +108,11 @@ struct ConformanceTests {
                 ["ASCEND_OPP_PATH": "@/packages", "ASCEND_EMULATOR_SOC": "Ascend310P3"],
                 "HSTU attention is composed: Ascend310P3 has the fused operator for padded rows alone"
             ),
+            ([:], "batches that come again are captured"),
+            (
+                ["ASCEND_EMULATOR_SOC": "Ascend310P3"],
+                "batches are run operator by operator: aclmdlRICaptureBegin failed with ACL_ERROR_RT_FEATURE_NOT_SUPPORT"
+            ),
         ] as [([String: String], String)]
     )
     func tells_HowAttentionIsComputed(_ environment: [String: String], _ sentence: String) throws {

@@ -5,9 +5,6 @@ import Foundation
 import Testing
 
 @Suite(.timeLimit(.minutes(5)), .serialized) struct AscendFaultTests {
-    /// The wait that ends a batch, the launch within it and the allocation that do not succeed are counted from here.
-    private static let ready = Result { try RunningServer.counts() }
-
     private func metric(_ name: String, _ connection: TestConnection) throws -> Int? {
         let text = try connection.get("/metrics").text
         let line = text.split(separator: "\n").first { $0.hasPrefix(name + " ") }
@@ -38,20 +35,30 @@ import Testing
 
     /// Faults in the first batch after the start, the code that they are counted as, and that of CANN.
     private static let faults = [
-        ("aicore@launch", "execution_failed", "507015"), ("late@wait", "timed_out", "507047"),
-        ("hold@launch", "timed_out", "50704"), ("lost@launch", "device_lost", "507010"),
+        ("aicore@20", "execution_failed", "507015"), ("late@1", "timed_out", "507047"),
+        ("hold@20", "timed_out", "50704"), ("lost@20", "device_lost", "507010"),
     ]
 
-    private func planned(_ fault: String) throws -> [String: String] {
-        let ready = try Self.ready.get()
-        let text = fault.replacing("launch", with: "\(ready.launches + 20)")
-            .replacing("wait", with: "\(ready.waits + 1)")
-        return ["ASCEND_EMULATOR_FAULTS": text, "GENREC_ENGINE_DEVICE_TIMEOUT_MS": "2000"]
+    /// A server that is ready and whose NPU is to fail.
+    private func server(
+        _ fault: String,
+        device: String = "ascend:0",
+        environment: [String: String] = [:]
+    ) throws -> RunningServer {
+        let faults = EmulatorFaults()
+        let server = try RunningServer.ascend(
+            device: device,
+            environment: faults.environment
+                .merging(["GENREC_ENGINE_DEVICE_TIMEOUT_MS": "2000"]) { $1 }
+                .merging(environment) { $1 }
+        )
+        try faults.begin(fault)
+        return server
     }
 
     @Test(arguments: faults)
     func withoutAFallback_TheBatchIsRefused_AndTheDeviceComesBack(fault: String, code: String, number: String) throws {
-        let server = try RunningServer.ascend(environment: try planned(fault))
+        let server = try server(fault)
         defer { server.stop() }
         let connection = try server.connect()
         let example = try DemoCases.load()[0]
@@ -71,9 +78,7 @@ import Testing
 
     @Test(arguments: faults)
     func withAFallback_TheBatchIsAnsweredAllTheSame(fault: String, code: String, number: String) throws {
-        let server = try RunningServer.ascend(
-            environment: try planned(fault).merging(["GENREC_ENGINE_FALLBACK": "cpu"]) { $1 }
-        )
+        let server = try server(fault, environment: ["GENREC_ENGINE_FALLBACK": "cpu"])
         defer { server.stop() }
         let connection = try server.connect()
         try expectRightAnswer(connection, "\(fault)")
@@ -87,7 +92,7 @@ import Testing
     }
 
     @Test func aDeviceThatDoesNotComeBack_IsSaidToBeAway_AndTheServerEndsInOrder() throws {
-        let server = try RunningServer.ascend(environment: try planned("gone@launch"))
+        let server = try server("gone@20")
         defer { server.stop() }
         let connection = try server.connect()
         let example = try DemoCases.load()[0]
@@ -106,9 +111,7 @@ import Testing
     }
 
     @Test func aDeviceThatDoesNotComeBack_LeavesTheFallback() throws {
-        let server = try RunningServer.ascend(
-            environment: try planned("gone@launch").merging(["GENREC_ENGINE_FALLBACK": "cpu"]) { $1 }
-        )
+        let server = try server("gone@20", environment: ["GENREC_ENGINE_FALLBACK": "cpu"])
         defer { server.stop() }
         let connection = try server.connect()
         for round in 0..<3 { try expectRightAnswer(connection, "\(round)") }
@@ -123,12 +126,11 @@ import Testing
     }
 
     @Test func ofTwoNPUs_TheOtherOneServes() throws {
-        let environment = ["ASCEND_EMULATOR_DEVICES": "2"]
-        let device = "ascend:0,ascend:1"
-        let counts = try Self.ready.get()
-        // Both have been warmed up by then, whatever they did at the same time.
-        let fault = ["ASCEND_EMULATOR_FAULTS": "gone@\(2 * counts.launches + 20)"]
-        let server = try RunningServer.ascend(device: device, environment: environment.merging(fault) { $1 })
+        let server = try server(
+            "gone@20",
+            device: "ascend:0,ascend:1",
+            environment: ["ASCEND_EMULATOR_DEVICES": "2"]
+        )
         defer { server.stop() }
         let connection = try server.connect()
         let cases = try DemoCases.load()
@@ -155,20 +157,15 @@ import Testing
     /// Settings under which a batch starts when all cases are there, and takes them all.
     private static let together = [
         "GENREC_SCHEDULER_MAX_BATCH_SEQUENCES": "24", "GENREC_SCHEDULER_PREFILL_CHUNK_EVENTS": "8192",
-        "GENREC_SCHEDULER_MIN_WAIT_US": "300000", "GENREC_CACHE_BYTES": "0",
+        "GENREC_SCHEDULER_MIN_WAIT_US": "500000", "GENREC_CACHE_BYTES": "0",
     ]
 
-    /// So many allocations fail after those that have been made.
-    private func exhaustion(after counts: EmulatorCounts) -> [String: String] {
-        let next = counts.allocations + 1
-        let faults = (next..<next + 30).map { "oom@\($0)" }.joined(separator: ",")
-        return Self.together.merging(["ASCEND_EMULATOR_FAULTS": faults]) { $1 }
-    }
+    /// So many allocations fail.
+    private static let exhaustion = (1...30).map { "oom@\($0)" }.joined(separator: ",")
 
     @Test func withoutMemoryForABatch_ItIsComputedInParts() throws {
         // Everything that a request alone needs is there since the warm-up.
-        let counts = try RunningServer.counts(environment: Self.together)
-        let server = try RunningServer.ascend(environment: exhaustion(after: counts))
+        let server = try server(Self.exhaustion, environment: Self.together)
         defer { server.stop() }
         let connection = try server.connect()
         let reply = try connection.post("/recommend/batch", try batch())
@@ -182,19 +179,16 @@ import Testing
 
     @Test(arguments: [false, true])
     func withoutMemoryForOneRequest_ItIsRefused_OrComputedByTheFallback(hasFallback: Bool) throws {
-        // A batch that has grown the working memory has it put together anew by the next one.
-        let counts = try RunningServer.counts(environment: Self.together) { connection in
-            _ = try connection.post("/recommend/batch", try batch())
-        }
+        let faults = EmulatorFaults()
         let server = try RunningServer.ascend(
-            environment: exhaustion(after: counts).merging(
-                ["GENREC_ENGINE_FALLBACK": hasFallback ? "cpu" : "none"]
-            ) { $1 }
+            environment: Self.together.merging(faults.environment) { $1 }
+                .merging(["GENREC_ENGINE_FALLBACK": hasFallback ? "cpu" : "none"]) { $1 }
         )
         defer { server.stop() }
         let connection = try server.connect()
+        // A batch that has grown the working memory has it put together anew by the next one.
         #expect(try connection.post("/recommend/batch", try batch()).status == 200)
-        #expect(try errors("out_of_memory", connection) == nil)
+        try faults.begin(Self.exhaustion)
         let example = try DemoCases.load()[7]
         if hasFallback {
             try expectRightAnswer(connection, "by the fallback")

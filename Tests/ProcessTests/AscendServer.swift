@@ -32,23 +32,15 @@ struct EmulatedChip: Sendable, CustomTestStringConvertible {
     var testDescription: String { name }
 }
 
-/// What the emulator had been asked for by the time that a server was ready: faults are counted from there.
-struct EmulatorCounts {
-    var allocations = 0
-    var launches = 0
-    var waits = 0
+/// Faults that the emulator is told of while it runs: it counts them from then on, whatever the start has taken.
+struct EmulatorFaults {
+    private let file = FileManager.default.temporaryDirectory.appendingPathComponent("faults-\(UUID().uuidString)")
 
-    /// - Parameter trace: the calls, a line each: thread, name, arguments.
-    init(trace: String) {
-        for line in trace.split(separator: "\n") {
-            switch line.split(separator: " ").dropFirst().first {
-            case "aclrtMalloc": allocations += 1
-            case "launch": launches += 1
-            case "aclrtSynchronizeStreamWithTimeout", "aclrtSynchronizeEventWithTimeout": waits += 1
-            default: break
-            }
-        }
-    }
+    var environment: [String: String] { ["ASCEND_EMULATOR_FAULTS_FILE": file.path] }
+
+    /// - Parameter faults: as the emulator's faults.hpp writes them. Only the first ones count. The emulator removes
+    ///   the file.
+    func begin(_ faults: String) throws { try Data("\(faults)\n".utf8).write(to: file, options: .atomic) }
 }
 
 extension RunningServer {
@@ -79,21 +71,6 @@ extension RunningServer {
             ["--device", device] + arguments,
             environment: try Self.environment(chip).merging(environment) { $1 }
         )
-    }
-
-    /// What a server of the demo bundle has asked of the emulator when it is ready and `body` has returned.
-    static func counts(
-        environment: [String: String] = [:],
-        after body: (TestConnection) throws -> Void = { _ in }
-    ) throws -> EmulatorCounts {
-        try Genrec.withTemporaryFolder { folder in
-            let file = folder.appendingPathComponent("trace")
-            let environment = environment.merging(["ASCEND_EMULATOR_TRACE": file.path]) { $1 }
-            let server = try ascend(environment: environment)
-            defer { server.stop() }
-            try body(try server.connect())
-            return EmulatorCounts(trace: try String(contentsOf: file, encoding: .utf8))
-        }
     }
 }
 

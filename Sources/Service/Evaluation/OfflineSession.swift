@@ -14,14 +14,20 @@ package final class OfflineSession {
     /// Runs the body with a session, and ends what the process holds of the device when the session is gone.
     ///
     /// - Throws: what `init` throws, what the body throws, `ComputeError` if the device does not end in order.
-    package static func with<Result>(
+    package static func with<Value>(
         bundlePath: String,
         compute: ComputeSettings,
-        _ body: (OfflineSession) throws -> Result
-    ) throws -> Result {
-        let result = try body(OfflineSession(bundlePath: bundlePath, compute: compute))
-        try compute.releaseProcess()
-        return result
+        _ body: (OfflineSession) throws -> Value
+    ) throws -> Value {
+        // What went wrong first is told, not what came of it.
+        let outcome = Result { try body(OfflineSession(bundlePath: bundlePath, compute: compute)) }
+        do {
+            try compute.releaseProcess()
+        } catch {
+            _ = try outcome.get()
+            throw error
+        }
+        return try outcome.get()
     }
 
     /// Loads and verifies the bundle and hands it to the device.

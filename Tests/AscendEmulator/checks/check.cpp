@@ -115,7 +115,9 @@ static bool run(const Check &check, const std::string &layouts) {
         setenv("ASCEND_HOME_PATH", (layouts + "/8.1").c_str(), 1);
         setenv("ASCEND_EMULATOR_DELAY", "0", 1);
         setenv("ASCEND_EMULATOR_LAYOUTS", layouts.c_str(), 1);
-        unsetenv("ASCEND_TOOLKIT_HOME");
+        for (const char *name : {"ASCEND_TOOLKIT_HOME", "ASCEND_CUSTOM_OPP_PATH", "ASCEND_OPP_PATH", "ASCEND_EMULATOR_DEVICES"}) {
+            unsetenv(name);
+        }
         for (const auto &[name, value] : check.environment) {
             std::string text = value;
             if (text[0] == '@') text = layouts + text.substr(1);

@@ -1,7 +1,9 @@
 #include "faults.hpp"
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdio>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <sstream>
@@ -29,6 +31,7 @@ struct Faults {
     uint64_t allocations = 0, launches = 0, waits = 0;
     /// How many held operators may go on, of all that were and will be held.
     uint64_t releases = 0, held = 0;
+    bool isFileRead = false;
 };
 
 static std::vector<Planned> parsed(const std::string &list) {
@@ -58,8 +61,29 @@ static Faults &state() {
     return *faults;
 }
 
+/// Forgets what was planned and begins to count. The mutex is held.
+static void plan(Faults &faults, const std::string &list) {
+    faults.planned = parsed(list);
+    faults.allocations = 0;
+    faults.launches = 0;
+    faults.waits = 0;
+}
+
+/// Plans what the file of faults says once it is there. The mutex is held.
+static void readFile() {
+    if (state().isFileRead || profile().faultsFile.empty()) return;
+    std::ifstream file(profile().faultsFile);
+    std::string list;
+    if (!std::getline(file, list)) return;
+    state().isFileRead = true;
+    std::remove(profile().faultsFile.c_str());
+    plan(state(), list);
+}
+
 /// The mutex is held.
-static bool take(Site site, uint64_t number, FaultKind &kind) {
+static bool take(Site site, uint64_t Faults::*count, FaultKind &kind) {
+    readFile();
+    const uint64_t number = ++(state().*count);
     std::vector<Planned> &planned = state().planned;
     for (auto fault = planned.begin(); fault != planned.end(); ++fault) {
         if (fault->site != site || fault->number != number) continue;
@@ -73,20 +97,20 @@ static bool take(Site site, uint64_t number, FaultKind &kind) {
 bool takeAllocationFault() {
     std::lock_guard lock(state().mutex);
     FaultKind kind;
-    return take(Site::allocation, ++state().allocations, kind);
+    return take(Site::allocation, &Faults::allocations, kind);
 }
 
 FaultKind takeLaunchFault() {
     std::lock_guard lock(state().mutex);
     FaultKind kind = FaultKind::none;
-    take(Site::launch, ++state().launches, kind);
+    take(Site::launch, &Faults::launches, kind);
     return kind;
 }
 
 bool takeWaitFault() {
     std::lock_guard lock(state().mutex);
     FaultKind kind;
-    return take(Site::wait, ++state().waits, kind);
+    return take(Site::wait, &Faults::waits, kind);
 }
 
 bool waitForRelease(const std::atomic<bool> &isAborted) {
@@ -110,10 +134,9 @@ void wakeHeld() {
 void AscendEmulator_inject(const char *faults) {
     emulator::Faults &state = emulator::state();
     std::lock_guard lock(state.mutex);
-    state.planned = emulator::parsed(faults);
-    state.allocations = 0;
-    state.launches = 0;
-    state.waits = 0;
+    emulator::plan(state, faults);
+    // A release that nobody needed is none for what comes.
+    state.releases = std::min(state.releases, state.held);
 }
 
 void AscendEmulator_awaitHeld(void) {

@@ -37,6 +37,7 @@ static Profile read() {
     profile.isLenient = number("ASCEND_EMULATOR_LENIENT", 0) != 0;
     profile.isFlawed = number("ASCEND_EMULATOR_FLAWED", 0) != 0;
     profile.faults = text("ASCEND_EMULATOR_FAULTS");
+    profile.faultsFile = text("ASCEND_EMULATOR_FAULTS_FILE");
     profile.trace = text("ASCEND_EMULATOR_TRACE");
     std::istringstream names(text("ASCEND_EMULATOR_UNSUPPORTED"));
     for (std::string name; std::getline(names, name, ',');) profile.unsupported.insert(name);

@@ -9,6 +9,7 @@
 //   ASCEND_EMULATOR_LENIENT      1: a copy's kind is corrected from its addresses, as new drivers do
 //   ASCEND_EMULATOR_UNSUPPORTED  operators to refuse with 561003, by name: LayerNorm,Topk
 //   ASCEND_EMULATOR_FAULTS       see faults.hpp
+//   ASCEND_EMULATOR_FAULTS_FILE  a file of one line of them, counted from when it is seen, and then removed
 //   ASCEND_EMULATOR_FLAWED       1: the fused attention forgets its mask
 //   ASCEND_EMULATOR_TRACE        a file that receives one line a call
 
@@ -32,6 +33,7 @@ struct Profile {
     bool isFlawed = false;
     std::set<std::string> unsupported;
     std::string faults;
+    std::string faultsFile;
     std::string trace;
 
     /// Atlas A2: bf16, float32 products, scatters.

@@ -1,0 +1,105 @@
+// Batches that come again are captured: all operators of one become a sequence that CANN runs with one call, instead of some ten
+// calls an operator on the host. What is captured are addresses; the inputs there are each batch's own.
+
+internal import CAscend
+internal import Compute
+
+/// Sequences of one stream, by what they were captured from; the least recently used go when there are too many.
+final class CapturedBatches {
+    /// Sequences that are kept: each holds resources of the device's.
+    static let most = 32
+    /// Batches of which it is remembered that they came.
+    private static let mostSeen = 256
+
+    private struct Sequence {
+        var handle: UnsafeMutableRawPointer
+        var lastUse: Int
+    }
+
+    private let context: AscendContext
+    private let queue: AscendQueue
+    private var sequences: [[UInt64]: Sequence] = [:]
+    /// Hashes of keys, oldest first. That two are equal by chance costs a capture too early.
+    private var seen: [Int] = []
+    private var uses = 0
+    /// After CANN has refused a capture: none is tried again.
+    private(set) var refusal: ComputeError?
+    var count: Int { sequences.count }
+
+    /// nil where CANN cannot capture.
+    init?(context: AscendContext, queue: AscendQueue) {
+        let runtime = context.runtime
+        guard runtime.aclmdlRICaptureBegin != nil, runtime.aclmdlRICaptureEnd != nil,
+            runtime.aclmdlRIExecuteAsync != nil, runtime.aclmdlRIDestroy != nil
+        else { return nil }
+        self.context = context
+        self.queue = queue
+    }
+
+    deinit {
+        guard context.canRelease else { return }
+        for sequence in sequences.values { _ = context.runtime.aclmdlRIDestroy?(sequence.handle) }
+    }
+
+    /// Enqueues the steps' operators: one by one the first time, captured the second, by one call from then on.
+    func enqueue(_ steps: [AscendStream.Step]) throws(ComputeError) {
+        uses += 1
+        guard refusal == nil else { return try run(steps) }
+        let key = try queue.calls.key(of: steps)
+        if sequences[key] != nil { return try execute(key) }
+        var hasher = Hasher()
+        hasher.combine(key)
+        let hash = hasher.finalize()
+        guard seen.contains(hash) else {
+            if seen.count == Self.mostSeen { seen.removeFirst() }
+            seen.append(hash)
+            return try run(steps)
+        }
+        guard let handle = capture(steps) else { return try run(steps) }
+        sequences[key] = Sequence(handle: handle, lastUse: uses)
+        try execute(key)
+    }
+
+    /// Destroys what has not been used for longest; only while nothing runs.
+    func trim() throws(ComputeError) {
+        while sequences.count > Self.most, let oldest = sequences.min(by: { $0.value.lastUse < $1.value.lastUse }) {
+            sequences[oldest.key] = nil
+            let status = context.runtime.aclmdlRIDestroy?(oldest.value.handle) ?? 0
+            try context.check(status, "aclmdlRIDestroy")
+        }
+    }
+
+    private func run(_ steps: [AscendStream.Step]) throws(ComputeError) {
+        for step in steps { try step(queue.calls) }
+    }
+
+    private func execute(_ key: [UInt64]) throws(ComputeError) {
+        sequences[key]?.lastUse = uses
+        let status = context.runtime.aclmdlRIExecuteAsync?(sequences[key]?.handle, queue.handle) ?? 0
+        try context.check(status, "aclmdlRIExecuteAsync")
+    }
+
+    /// The steps as a sequence, of which nothing has run; nil: CANN has refused, and the steps can be run as they are.
+    ///
+    /// Other devices' threads may call what they like meanwhile: the mode is this thread's.
+    private func capture(_ steps: [AscendStream.Step]) -> UnsafeMutableRawPointer? {
+        let runtime = context.runtime
+        var handle: UnsafeMutableRawPointer?
+        do throws(ComputeError) {
+            try context.tolerating { () throws(ComputeError) in
+                let begun = runtime.aclmdlRICaptureBegin?(queue.handle, ACL_MODEL_RI_CAPTURE_MODE_THREAD_LOCAL) ?? 0
+                try context.check(begun, "aclmdlRICaptureBegin")
+                var failure: ComputeError?
+                do throws(ComputeError) { try run(steps) } catch { failure = error }
+                let ended = runtime.aclmdlRICaptureEnd?(queue.handle, &handle) ?? 0
+                if let failure { throw failure }
+                try context.check(ended, "aclmdlRICaptureEnd")
+            }
+            return handle
+        } catch {
+            if let handle { _ = runtime.aclmdlRIDestroy?(handle) }
+            refusal = error
+            return nil
+        }
+    }
+}
