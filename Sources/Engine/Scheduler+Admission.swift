@@ -123,18 +123,9 @@ extension Scheduler {
             let share = Double(min(steps, batches * min(places, sequences))) / Double(steps)
             beside = UInt64((Double(all) * share).rounded())
         }
-        // Under load a request is done when a full batch is. It also keeps admission fair: were everybody asked for no more than
-        // the own time, short ones would take all the room that long ones are refused.
-        var company: UInt64 = 0
-        let room = limit - demand.work.rows
-        if room > 0, ahead.work.rows >= limit {
-            let share = Double(room) / Double(ahead.work.rows)
-            company = UInt64((Double(serviceTime.nanoseconds(ahead.work, batches: 0)) * share).rounded())
-        }
         return Instant(nanoseconds: remainingNanoseconds(now: now))
             .advanced(by: serviceTime.nanoseconds(ahead.work + demand.total, batches: batches))
-            .advanced(by: beside)
-            .advanced(by: company).nanoseconds
+            .advanced(by: beside).nanoseconds
     }
 
     /// Events that a batch may compute of histories that can be computed in parts, judging by what events take that wait.

@@ -30,13 +30,6 @@ import Testing
         #expect(outcome.idle == 0)
     }
 
-    /// Short histories would fit where long ones do not.
-    @Test func longHistories_AreLetInAsOftenAsShortOnes() {
-        let outcome = flood(Self.steady)
-        let letIn = Double(outcome.eventsLetIn) / Double(outcome.arrived - outcome.refused)
-        #expect(letIn > 0.95 * Double(outcome.events) / Double(outcome.arrived))
-    }
-
     /// Whoever comes later and is in more of a hurry goes first, but not at the price of what others were promised.
     @Test func whoIsInAHurry_MakesNobodyLate() {
         let outcome = flood(Self.steady) { $0.hurried = 0.3 }

@@ -41,9 +41,6 @@ struct ServiceSimulation {
     struct Outcome {
         var arrived = 0
         var refused = 0
-        /// Lengths of the histories of all that came, and of those that were let in.
-        var events = 0
-        var eventsLetIn = 0
         var expired = 0
         /// Served after their deadline.
         var late = 0
@@ -203,15 +200,11 @@ struct ServiceSimulation {
             deadline: traffic.deadline.map { now.advanced(by: isHurried ? $0 / 2 : $0) }
         )
         let work = Work(request: request, rows: length, length: length, stepsLeft: traffic.steps)
-        if counts {
-            outcome.arrived += 1
-            outcome.events += length
-        }
+        if counts { outcome.arrived += 1 }
         guard scheduler.admission(of: request, work.demand, joins: false, now: now) == .admitted else {
             if counts { outcome.refused += 1 }
             return
         }
-        if counts { outcome.eventsLetIn += length }
         works[id] = work
         scheduler.enqueue(request, job: id, work.demand, now: now)
     }
