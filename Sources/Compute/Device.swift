@@ -13,12 +13,15 @@ package struct DeviceDescription: Sendable, Equatable {
     package var dtype: DType
     /// Host threads that compute, the engine thread included; 1 where the device computes by itself.
     package var threads: Int
+    /// What the device has found about itself and chosen accordingly, a line for people each.
+    package var notes: [String]
 
-    package init(name: String, architecture: String, dtype: DType, threads: Int) {
+    package init(name: String, architecture: String, dtype: DType, threads: Int, notes: [String] = []) {
         self.name = name
         self.architecture = architecture
         self.dtype = dtype
         self.threads = threads
+        self.notes = notes
     }
 }
 

@@ -10,7 +10,12 @@ internal import Glibc
 /// the device in doubt (`timedOut`, `executionFailed`, `deviceLost`) every further call is refused; when the device and all
 /// that was made of it are gone, the NPU is reset, and a new device can be made.
 package final class AscendDevice: Device {
-    package let description: DeviceDescription
+    private let identification: DeviceDescription
+    package var description: DeviceDescription {
+        var description = identification
+        description.notes = [attentionNote, captureNote]
+        return description
+    }
     let context: AscendContext
     let support: OperatorSupport
     let identity = DeviceIdentity()
@@ -68,7 +73,7 @@ package final class AscendDevice: Device {
         guard half == .float16 || (half == .bfloat16 && context.hasBFloat16) else {
             throw ComputeError(.unsupported, "\(context.chip) does not compute in \(half.rawValue)")
         }
-        description = DeviceDescription(
+        identification = DeviceDescription(
             name: "ascend:\(number)",
             architecture: String(context.chip.trimmingPrefix("Ascend")),
             dtype: half,

@@ -81,6 +81,9 @@ final class ServiceObserver: EngineObserver {
         case .warming: logger.info("warming up")
         case .ready(let description):
             metrics.setReady(description.name == device, device: device)
+            for note in description.notes {
+                logger.info("\(note)", metadata: ["device.name": "\(description.name)"])
+            }
             if description.name != device {
                 logger.warning(
                     "the fallback serves in place of the device",
