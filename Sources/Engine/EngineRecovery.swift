@@ -113,11 +113,9 @@ extension Engine {
                 readmit(id, &state)
             }
         }
-        // What waits for a further pass was to continue on rows that are gone.
-        for (id, job) in state.table.jobs where job.start != nil && !running.contains(id) {
-            var remainder = Scheduler.Remainder.unknown
-            for caller in job.callers { remainder = state.scheduler.cancel(caller.request.id, job: id) }
-            if remainder == .nobody { readmit(id, &state) }
+        // What waits was to continue on rows that are gone, or to be spared those that the cache held. The fallback has neither.
+        for (id, job) in state.table.jobs where !running.contains(id) {
+            state.scheduler.change(id, to: job.demand(window, predicted: (0, false)))
         }
         return given
     }

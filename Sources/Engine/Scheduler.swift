@@ -157,9 +157,24 @@ package struct Scheduler: Sendable {
     package mutating func changeDevice(_ times: ServiceTimeModel) {
         serviceTime = times
         margin = AdmissionMargin(factor: Self.firstMargin)
+        // Whatever the other device had begun is done, or gone with it.
+        running = nil
         promises.removeAll()
-        running?.ending.removeAll()
         for id in jobs.keys { jobs[id]?.promise = nil }
+    }
+
+    /// A waiting job has something else to compute than was thought: what the cache held for it is gone.
+    package mutating func change(_ id: UInt64, to demand: Demand) {
+        guard var job = jobs[id] else { return }
+        leave(job)
+        queued.remove(job.demand)
+        job.demand = demand
+        // With its number: among those that are due together none overtakes another.
+        let due = job.requests.map { self.due($0, demand) }.min() ?? job.place.due
+        job.place = DueOrder.Place(due: due, number: job.place.number, job: id)
+        jobs[id] = job
+        queued.add(demand)
+        enter(job)
     }
 
     // MARK: - In
@@ -205,11 +220,12 @@ package struct Scheduler: Sendable {
         _ promise: AdmissionMargin.Promise?
     ) {
         let place = makePlace(id, due: due)
-        jobs[id] = Job(requests: requests, demand: demand, place: place, isFresh: isFresh, promise: promise)
+        let job = Job(requests: requests, demand: demand, place: place, isFresh: isFresh, promise: promise)
+        jobs[id] = job
         changeExpiry(id)
         queued.add(demand)
         if isFresh { queuedRequests += requests.count }
-        if demand.isStep { steps.insert(place) } else { others.insert(place) }
+        enter(job)
     }
 
     private mutating func makePlace(_ id: UInt64, due: UInt64) -> DueOrder.Place {
@@ -222,7 +238,7 @@ package struct Scheduler: Sendable {
         leave(job)
         let place = makePlace(id, due: due)
         jobs[id]?.place = place
-        if job.demand.isStep { steps.insert(place) } else { others.insert(place) }
+        if let job = jobs[id] { enter(job) }
     }
 
     /// After a change of its requests.
@@ -232,6 +248,10 @@ package struct Scheduler: Sendable {
         let new = job.earliestDeadline.map { makePlace(id, due: $0.nanoseconds) }
         jobs[id]?.expiry = new
         if let new { deadlines.insert(new) }
+    }
+
+    private mutating func enter(_ job: Job) {
+        if job.demand.isStep { steps.insert(job.place) } else { others.insert(job.place) }
     }
 
     private mutating func leave(_ job: Job) {

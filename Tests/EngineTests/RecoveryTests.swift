@@ -119,6 +119,34 @@ import Testing
         #expect(fixture.fallbackControl.cached == [[0], [0], [0]])
     }
 
+    /// What the cache would have spared them, nothing does any more.
+    @Test func whatWaits_CountsWithAllItsRows_OnceTheCacheIsGone() throws {
+        let fixture = try Fixture(cachePages: 20, hasFallback: true) { $0.maxBatchSequences = 1 }
+        try fixture.submit("before", fixture.request([1, 2, 3, 4], user: "u"))
+        _ = fixture.wait(for: 1)
+        fixture.control.isGated.store(true, ordering: .releasing)
+        try fixture.submit("runs", fixture.request([9], user: "v"))
+        fixture.control.reachedGate.wait()
+        var patient = fixture.request([1, 2, 3, 4, 5], user: "u")
+        patient.priority = .low
+        try fixture.submit("waits", patient)
+        func queued() -> (rows: Int, areDivisible: Bool, depth: Int) {
+            fixture.engine.state.withLock { state in
+                let jobs = state.scheduler.jobs.values
+                return (state.scheduler.queued.work.rows, jobs.allSatisfy(\.demand.isDivisible), state.scheduler.depth)
+            }
+        }
+        #expect(queued() == (1, true, 1))
+        fixture.fallbackControl.isGated.store(true, ordering: .releasing)
+        fail(fixture, attempts: 1_000)
+        fixture.release()
+        fixture.fallbackControl.reachedGate.wait()
+        #expect(queued() == (5, false, 1))
+        fixture.fallbackControl.isGated.store(false, ordering: .releasing)
+        fixture.fallbackControl.gate.signal()
+        #expect(try fixture.rows(fixture.wait(for: 2)["waits"]) == [6, 7, 8])
+    }
+
     @Test func withAFallback_TheEngineSaysThatItIsDegraded_AndKeepsNothing() throws {
         let fixture = try Fixture(cachePages: 20, hasFallback: true)
         fail(fixture, attempts: 1_000)
