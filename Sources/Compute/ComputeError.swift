@@ -17,6 +17,14 @@ package struct ComputeError: Error, Equatable, CustomStringConvertible {
         case executionFailed = "execution_failed"
         /// The device is gone until it has been reset.
         case deviceLost = "device_lost"
+
+        /// Whether the device that failed so has to be let go of and made anew: nothing but a reset makes it usable again.
+        package var losesDevice: Bool {
+            switch self {
+            case .timedOut, .executionFailed, .deviceLost: true
+            case .invalidArgument, .unsupported, .outOfMemory: false
+            }
+        }
     }
 
     package let code: Code

@@ -109,7 +109,7 @@ final class AscendContext {
     func check(_ status: Int32, _ call: StaticString) throws(ComputeError) {
         guard status != 0 else { return }
         let error = ComputeError(call: call, status: status, runtime: runtime)
-        if error.code.needsReset, failure == nil, !isTolerant { failure = error }
+        if error.code.losesDevice, failure == nil, !isTolerant { failure = error }
         throw error
     }
 

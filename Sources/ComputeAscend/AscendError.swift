@@ -24,14 +24,6 @@ extension ComputeError.Code {
             self = .executionFailed
         }
     }
-
-    /// Whether nothing but a reset makes the device usable again.
-    var needsReset: Bool {
-        switch self {
-        case .timedOut, .executionFailed, .deviceLost: true
-        case .invalidArgument, .unsupported, .outOfMemory: false
-        }
-    }
 }
 
 extension ComputeError {

@@ -88,7 +88,7 @@ package final class AscendStream: Compute.Stream {
             try enqueue()
         } catch {
             // What was enqueued before the failure still uses memory that the caller may now give back.
-            if !error.code.needsReset {
+            if !error.code.losesDevice {
                 try transfer.synchronize(timeout: device.timeout)
                 try compute.synchronize(timeout: device.timeout)
             }

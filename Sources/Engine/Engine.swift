@@ -37,6 +37,8 @@ package final class Engine: Sendable {
         var device: DeviceDescription?
         /// Why the fallback computes; nil: the device does.
         var degradation: String?
+        /// When the device may be there again: the end of the next attempt to make it. nil: it is there.
+        var expectedBack: Instant?
         /// What the caches of devices that failed had counted.
         var lostCounts = UserCache.Statistics()
         var nextID: UInt64 = 0
@@ -46,6 +48,10 @@ package final class Engine: Sendable {
         var expiryTimer: ExpiryTimer?
         /// When it will fire.
         var expiryArmedFor: Instant?
+
+        func retryAfterNanoseconds(now: Instant) -> UInt64 {
+            expectedBack.map { max(1, $0.nanoseconds(since: now)) } ?? 1_000_000_000
+        }
 
         mutating func makeID() -> UInt64 {
             nextID += 1
@@ -92,6 +98,10 @@ package final class Engine: Sendable {
 
     enum Service { case byDevice, byFallback, none }
 
+    /// When it is worth asking an engine again that is not ready: once the next attempt to make its device may be over, or, where
+    /// that is not what it waits for, after a second.
+    package var retryAfterNanoseconds: UInt64 { state.withLock { $0.retryAfterNanoseconds(now: .now()) } }
+
     /// Whether the next request would be refused for want of room.
     package var isQueueFull: Bool { state.withLock { $0.scheduler.isFull } }
     /// The engine's own device, whether it is there or away; nil while the model is loading.
@@ -127,7 +137,11 @@ package final class Engine: Sendable {
             state in
             guard case .ready = state.phase else {
                 return .failure(
-                    EngineError(.unavailable, "not ready: \(state.phase.reason)", retryAfterNanoseconds: 1_000_000_000)
+                    EngineError(
+                        .unavailable,
+                        "not ready: \(state.phase.reason)",
+                        retryAfterNanoseconds: state.retryAfterNanoseconds(now: now)
+                    )
                 )
             }
             let own = Scheduler.Request(
@@ -141,7 +155,7 @@ package final class Engine: Sendable {
             let job = Job(request, history: history, hashes: hashes, fingerprint: fingerprint, caller: caller)
             let cached = state.table.cache?.reusableRows(history, owner: request.userID, hashes: hashes)
             let demand = job.demand(window, predicted: (cached ?? 0, cached != nil))
-            let admission = state.scheduler.admission(of: own, demand, joins: duplicate != nil, now: now)
+            let admission = state.scheduler.admission(of: own, demand, joining: duplicate, now: now)
             if let refusal = EngineError(refusal: admission) { return .failure(refusal) }
             if let duplicate, state.scheduler.join(own, job: duplicate) {
                 state.table.join(caller, duplicate)
@@ -254,6 +268,13 @@ package final class Engine: Sendable {
         guard let ended else { return }
         if ended.lostNanoseconds > 0 { observer.computedInVain(nanoseconds: ended.lostNanoseconds) }
         if let cache = ended.cache { observer.cacheChanged(to: cache) }
+    }
+
+    /// Reports the device time of jobs that failed, of those that nobody waited for any more.
+    func reportVain(_ failed: [Job]) {
+        for job in failed where job.callers.isEmpty && job.lostNanoseconds > 0 {
+            observer.computedInVain(nanoseconds: job.lostNanoseconds)
+        }
     }
 
     /// Arms the timer that answers overdue requests on time even while a long batch runs.

@@ -14,15 +14,19 @@ extension Engine {
 
     /// Computes a batch and answers those of its members that are done with it.
     ///
-    /// - Returns: nil; or what has become of the device, and the jobs that it leaves behind.
-    func run(_ batch: Batch, on executors: Executors) -> Loss? {
+    /// - Returns: whether the engine's own device has computed any of it; and, should it be lost, the jobs that it leaves behind.
+    func run(_ batch: Batch, on executors: Executors) -> (hasDeviceComputed: Bool, loss: Loss?) {
         var pending = [Work(batch: batch)]
+        var hasDeviceComputed = false
         var isAgain = false
         while var work = pending.popLast() {
             if isAgain { work.batch.start = .now() }
             isAgain = true
             let usual = executors.current
-            guard let executor = work.isForFallback ? executors.fallback : usual else { return nil }
+            guard let executor = work.isForFallback ? executors.fallback : usual else {
+                return (hasDeviceComputed, nil)
+            }
+            let isPrimary = executor === executors.primary
             do throws(ComputeError) {
                 let (selections, durations) = try executor.run(work.batch.members.map(\.pass))
                 advance(
@@ -31,11 +35,12 @@ extension Engine {
                     durations,
                     executor,
                     isUsual: executor === usual,
-                    isFallback: executor === executors.fallback
+                    isFallback: executor === executors.fallback,
+                    isLast: pending.isEmpty
                 )
+                hasDeviceComputed = hasDeviceComputed || isPrimary
             } catch {
                 observer.deviceFailed(error, device: executor.device.name)
-                let isPrimary = executor === executors.primary
                 if error.code == .outOfMemory, work.batch.members.count > 1 {
                     pending += work.batch.halves.reversed().map { Work(batch: $0, isForFallback: work.isForFallback) }
                 } else if error.code == .outOfMemory, isPrimary, executors.fallback != nil {
@@ -44,18 +49,21 @@ extension Engine {
                     if !work.batch.members.isEmpty { pending.append(work) }
                 } else if error.code.losesDevice, isPrimary {
                     let left = [work] + pending.reversed()
-                    return Loss(error: error, jobs: left.flatMap { $0.batch.members.map(\.id) })
+                    let jobs = left.flatMap { $0.batch.members.map(\.id) }
+                    return (hasDeviceComputed, Loss(error: error, jobs: jobs))
                 } else {
                     fail(work.batch, EngineError(error))
                 }
             }
         }
-        return nil
+        return (hasDeviceComputed, nil)
     }
 
     /// The members of a batch with all their rows to be computed: the fallback has none of those that the device keeps.
     private func whole(_ batch: Batch) -> Batch {
         var whole = batch
+        // What was predicted is the device's time, for the rows that it had to compute.
+        whole.predictedNanoseconds = 0
         whole.members = state.withLock { state in
             batch.members.compactMap { member in
                 guard state.table[member.id] != nil else { return nil }
@@ -71,6 +79,7 @@ extension Engine {
             (batch.members.compactMap { state.table.end($0.id, isTrusted: false) }, state.table.cache?.statistics)
         }
         if let statistics { observer.cacheChanged(to: statistics) }
+        reportVain(failed)
         for caller in failed.flatMap(\.callers) { caller.completion(.failure(failure)) }
     }
 }

@@ -60,7 +60,7 @@ extension Engine {
     }
 
     private func serve(_ source: ModelSource, _ executors: inout Executors) {
-        var recovery = Recovery(source.backoff)
+        var recovery = Recovery(source.backoff, startNanoseconds: executors.startNanoseconds)
         while true {
             if recovery.isDue(.now()) { recover(source, &executors, &recovery) }
             switch nextStep(until: recovery.next) {
@@ -68,11 +68,9 @@ extension Engine {
                 observer.queueDepthChanged(to: depth)
                 for id in batch.colds { answerByPopularity(id) }
                 if batch.members.isEmpty { continue }
-                if let loss = run(batch, on: executors) {
-                    lose(loss, &executors, &recovery)
-                } else if executors.primary != nil {
-                    recovery.computed()
-                }
+                let run = run(batch, on: executors)
+                if run.hasDeviceComputed { recovery.computed() }
+                if let loss = run.loss { lose(loss, &executors, &recovery) }
             case .sleep(until: nil):
                 wakeUp.wait()
             case .sleep(until: .some(let instant)):
@@ -157,20 +155,23 @@ extension Engine {
     ///   - executor: what computed the batch.
     ///   - isUsual: whether it computes every batch at present, so that the next ones can be expected to take as long.
     ///   - isFallback: whether it is not the engine's own device.
+    ///   - isLast: whether it is the last part of what was decided to compute together.
     func advance(
         _ batch: Batch,
         _ selections: [[ScoredRow]],
         _ durations: BatchExecutor.Durations,
         _ executor: BatchExecutor,
         isUsual: Bool,
-        isFallback: Bool
+        isFallback: Bool,
+        isLast: Bool
     ) {
         // The device's time and what it takes to get a batch there and back: that is what the next one waits for.
-        let elapsed = Instant.now().nanoseconds(since: batch.start)
+        let now = Instant.now()
+        let elapsed = now.nanoseconds(since: batch.start)
         let (notices, statistics) = state.withLock { state in
             let total = durations.prefill + durations.topK
             let shares = shares(of: total, batch, state.scheduler.serviceTime)
-            if isUsual { state.scheduler.finished(batch.work, nanoseconds: elapsed) }
+            state.scheduler.finished(batch.work, nanoseconds: isUsual ? elapsed : nil, now: now, isLast: isLast)
             var notices: [Notice] = []
             for (index, member) in batch.members.enumerated() {
                 let id = member.id

@@ -5,16 +5,6 @@ internal import Compute
 internal import Models
 internal import Synchronization
 
-extension ComputeError.Code {
-    /// Whether the device that failed so has to be let go of and made anew.
-    var losesDevice: Bool {
-        switch self {
-        case .timedOut, .executionFailed, .deviceLost: true
-        case .invalidArgument, .unsupported, .outOfMemory: false
-        }
-    }
-}
-
 extension Engine {
     /// A device that is gone, and the jobs that it had been given.
     struct Loss {
@@ -26,11 +16,13 @@ extension Engine {
 
     /// Makes what the thread computes on, the first time.
     func makeExecutors(_ source: ModelSource) throws -> Executors {
+        let begin = Instant.now()
         let loaded = try source.load()
         change(to: .warming)
         var executors = Executors()
         executors.name = loaded.device.description.name
         executors.primary = try makePrimary(loaded)
+        executors.startNanoseconds = Instant.now().nanoseconds(since: begin)
         if let makeFallback = source.fallback {
             let fallback = try BatchExecutor(try makeFallback(), catalogue: catalogue)
             executors.fallbackTimes = try warmUp(fallback)
@@ -46,6 +38,7 @@ extension Engine {
         state.withLock { state in
             state.device = executor.device
             state.degradation = nil
+            state.expectedBack = nil
             state.scheduler.changeDevice(times)
             state.prefixCache = executor.prefixCache
             guard case .exact(let pool) = executor.prefixCache else { return }
@@ -60,7 +53,9 @@ extension Engine {
     /// is none: whoever asked can ask another server sooner than this one is back.
     func lose(_ loss: Loss, _ executors: inout Executors, _ recovery: inout Recovery) {
         let reason = "\(executors.name): \(loss.error.message)"
-        recovery.postpone(now: .now(), servesMeanwhile: executors.fallback != nil)
+        let now = Instant.now()
+        recovery.postpone(now: now, servesMeanwhile: executors.fallback != nil)
+        state.withLock { $0.expectedBack = recovery.expectedBack }
         if let fallback = executors.fallback {
             let (ended, counts) = state.withLock { state in
                 let counts = loseCache(&state)
@@ -77,9 +72,10 @@ extension Engine {
                 return (loss.jobs.compactMap { state.table.end($0, isTrusted: false) }, counts)
             }
             if let counts { observer.cacheChanged(to: counts) }
+            reportVain(failed)
             // The phase first: whoever is told of the failure finds it in the readiness.
             change(to: .recovering(reason))
-            let retry = recovery.backoff.firstNanoseconds
+            let retry = state.withLock { $0.retryAfterNanoseconds(now: now) }
             let failure = EngineError(loss.error, retryAfterNanoseconds: retry)
             for caller in failed.flatMap(\.callers) { caller.completion(.failure(failure)) }
             refuseWaiting("not ready: recovering: \(reason)", retryAfterNanoseconds: retry)
@@ -114,8 +110,8 @@ extension Engine {
             }
         }
         // What waits was to continue on rows that are gone, or to be spared those that the cache held. The fallback has neither.
-        for (id, job) in state.table.jobs where !running.contains(id) {
-            state.scheduler.change(id, to: job.demand(window, predicted: (0, false)))
+        for (id, job) in state.table.jobs where !job.isRunning {
+            state.scheduler.restart(id, job.demand(window, predicted: (0, false)))
         }
         return given
     }
@@ -135,6 +131,10 @@ extension Engine {
             recovery.postpone(now: begin, servesMeanwhile: true)
             return
         }
+        // It takes as long as the last one, in all likelihood, and nothing is computed meanwhile: whoever has no time for that
+        // is refused at once.
+        state.withLock { $0.scheduler.hold(until: begin.advanced(by: recovery.attemptNanoseconds)) }
+        defer { state.withLock { $0.scheduler.release() } }
         do {
             let primary = try makePrimary(try source.load())
             executors.primary = primary
@@ -145,12 +145,13 @@ extension Engine {
             let now = Instant.now()
             recovery.postpone(
                 now: now,
-                elapsed: now.nanoseconds(since: begin),
+                took: now.nanoseconds(since: begin),
                 servesMeanwhile: executors.fallback != nil
             )
             let failure = error as? ComputeError ?? ComputeError(.deviceLost, String(describing: error))
             observer.deviceFailed(failure, device: executors.name)
             let reason = "\(executors.name): \(failure.message)"
+            state.withLock { $0.expectedBack = recovery.expectedBack }
             if executors.fallback == nil {
                 change(to: .recovering(reason))
             } else {

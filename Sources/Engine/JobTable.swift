@@ -85,8 +85,6 @@ struct JobTable: Sendable {
         jobs[id]?.loseRows()
     }
 
-    mutating func release(_ id: UInt64) { jobs[id]?.release(to: &cache) }
-
     /// What was generated becomes part of what the job sees.
     mutating func generated(_ id: UInt64) { jobs[id]?.generated(window, &cache) }
 

@@ -39,6 +39,8 @@ package struct RecoveryBackoff: Sendable, Equatable {
 struct Executors {
     /// Of the device, whether it is there or not.
     var name = ""
+    /// What it took to make the device the first time.
+    var startNanoseconds: UInt64 = 0
     /// nil: the device failed, and has not been made again.
     var primary: BatchExecutor?
     var fallback: BatchExecutor?
@@ -54,18 +56,27 @@ struct Recovery {
     private var attempts = 0
     /// nil: the device is there.
     private(set) var next: Instant?
+    /// What the last attempt to make the device took, or, before there was one, its first start.
+    private(set) var attemptNanoseconds: UInt64
 
-    init(_ backoff: RecoveryBackoff) {
+    init(_ backoff: RecoveryBackoff, startNanoseconds: UInt64 = 0) {
         self.backoff = backoff
+        attemptNanoseconds = startNanoseconds
     }
+
+    /// The end of the next attempt, if that takes as long as the last one; nil: the device is there.
+    var expectedBack: Instant? { next?.advanced(by: attemptNanoseconds) }
 
     func isDue(_ now: Instant) -> Bool { next.map { $0 <= now } ?? false }
 
-    /// The device is away, and was not there again `elapsed` after the last attempt to make it began.
+    /// The device is away.
     ///
-    /// - Parameter servesMeanwhile: attempts keep the fallback waiting: they take no more than a tenth of its time.
-    mutating func postpone(now: Instant, elapsed: UInt64 = 0, servesMeanwhile: Bool) {
-        let pause = servesMeanwhile ? min(elapsed, .max / 16) * 9 : 0
+    /// - Parameters:
+    ///   - took: what an attempt to make it has just taken; nil: there was none.
+    ///   - servesMeanwhile: attempts keep the fallback waiting: they take no more than a tenth of its time.
+    mutating func postpone(now: Instant, took: UInt64? = nil, servesMeanwhile: Bool) {
+        if let took { attemptNanoseconds = took }
+        let pause = servesMeanwhile ? min(took ?? 0, .max / 16) * 9 : 0
         next = now.advanced(by: max(backoff.delay(after: attempts), pause))
         attempts += 1
     }

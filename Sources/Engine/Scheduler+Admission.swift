@@ -16,10 +16,15 @@ extension Scheduler {
     ///
     /// - Parameters:
     ///   - demand: of the job that it would be, or join.
-    ///   - joins: whether that job waits already, so that the request adds no work.
-    package func admission(of request: Request, _ demand: Demand, joins: Bool, now: Instant) -> Admission {
+    ///   - joined: the job that it would join, which waits already, so that the request adds no work; nil: it would be its own.
+    package func admission(
+        of request: Request,
+        _ demand: Demand,
+        joining joined: UInt64? = nil,
+        now: Instant
+    ) -> Admission {
         guard !isFull else { return .queueFull(retryAfter: timeUntilStart(now: now)) }
-        if !joins, configuration.maxQueuedNanoseconds > 0, !jobs.isEmpty {
+        if joined == nil, configuration.maxQueuedNanoseconds > 0, !jobs.isEmpty {
             var all = all
             all.add(demand)
             let predicted = time(of: all) + remainingNanoseconds(now: now)
@@ -28,16 +33,17 @@ extension Scheduler {
             }
         }
         guard let deadline = request.deadline else { return .admitted }
-        let due = due(request, demand)
-        let ahead = ahead(of: due)
+        var due = due(request, demand)
+        let job = joined.flatMap { jobs[$0] }
+        // It is done when the job is that it joins.
+        if let job { due = min(due, job.place.due) }
+        var ahead = ahead(of: due)
+        if let job, job.place.due == due { ahead.remove(job.demand) }
         let finish = finish(of: demand, behind: ahead, now: now)
         guard finish <= deadline else { return .deadlineUnreachable(retryAfter: finish.nanoseconds(since: deadline)) }
-        let delay = joins ? 0 : delay(of: request.priority, due, demand, ahead, now: now)
+        let delay = joined != nil ? 0 : delay(of: request.priority, due, demand, ahead, now: now)
         return delay == 0 ? .admitted : .deadlineUnreachable(retryAfter: delay)
     }
-
-    /// Predicted nanoseconds until everything that runs and waits now is done.
-    package func predictedWait(now: Instant) -> UInt64 { remainingNanoseconds(now: now) + time(of: all) }
 
     /// Everything that waits, and what those that run will have left.
     private var all: Backlog {
@@ -81,12 +87,13 @@ extension Scheduler {
         return 0
     }
 
-    /// Predicted nanoseconds until what runs now is done.
+    /// Predicted nanoseconds until what runs now is done, or what holds the engine up.
     private func remainingNanoseconds(now: Instant) -> UInt64 {
-        guard let running else { return 0 }
+        let held = heldUntil?.nanoseconds(since: now) ?? 0
+        guard let running else { return held }
         let whole = serviceTime.nanoseconds(running.work)
         let elapsed = now.nanoseconds(since: running.since)
-        return whole > elapsed ? whole - elapsed : 0
+        return max(held, whole > elapsed ? whole - elapsed : 0)
     }
 
     /// Until the next batch starts, and with it somebody leaves the queue.
@@ -98,7 +105,7 @@ extension Scheduler {
         let cautious = serviceTime.cautious(expected)
         // Where nobody is before it there is no wait to be wrong about. And were an idle engine to refuse for the sake of a
         // margin, nothing would ever be observed that lowers it.
-        let isAlone = running == nil && ahead.jobs + ahead.sequences == 0
+        let isAlone = running == nil && heldUntil == nil && ahead.jobs + ahead.sequences == 0
         return now.advanced(by: isAlone ? cautious : max(cautious, margin.padded(expected)))
     }
 
@@ -113,7 +120,7 @@ extension Scheduler {
         let places = configuration.maxBatchSequences
         let sequences = ahead.sequences + ahead.laterSequences
         let waits = ahead.jobs + ahead.sequences >= places
-        let before = waits ? max(batches(of: ahead), passes(of: ahead) / places) : batches(of: ahead)
+        let before = max(batches(of: ahead, events: limit), waits ? passes(of: ahead) / places : 0)
         let batches = before + max(1, (demand.work.rows + limit - 1) / limit) + demand.steps
         // Others' steps: as many as there are at most.
         let steps = ahead.sequences + ahead.steps
@@ -147,15 +154,14 @@ extension Scheduler {
         work += backlog.stepWork
         let sequences = configuration.maxBatchSequences
         let steps = (backlog.sequences + backlog.steps + sequences - 1) / sequences
-        return serviceTime.nanoseconds(work, batches: max(batches(of: backlog), steps))
+        return serviceTime.nanoseconds(work, batches: max(batches(of: backlog, events: chunkEvents), steps))
     }
 
     /// Turns in a batch that jobs take, were each read in at once.
     private func passes(of backlog: Backlog) -> Int { backlog.jobs + backlog.sequences + backlog.steps }
 
-    /// Batches that jobs take up to their selections.
-    private func batches(of backlog: Backlog) -> Int {
-        let events = chunkEvents
+    /// Batches of so many events that jobs take up to their selections.
+    private func batches(of backlog: Backlog, events: Int) -> Int {
         let sequences = configuration.maxBatchSequences
         return max((backlog.work.rows + events - 1) / events, (backlog.jobs + sequences - 1) / sequences)
     }

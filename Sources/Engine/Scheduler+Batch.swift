@@ -85,7 +85,7 @@ extension Scheduler {
                 deadline = min(deadline ?? own, own)
             }
             if let rest = job.demand.rest(after: taken, of: needed) {
-                run.rest.append((place.due, rest))
+                run.rest.append((place.job, place.due, rest))
                 promises[place.job] = job.promise
             } else if let promise = job.promise {
                 run.ending.append(promise)
@@ -109,13 +109,22 @@ extension Scheduler {
             && now.advanced(by: serviceTime.nanoseconds(work)) <= deadline
     }
 
-    /// Takes note of how long a batch took.
-    package mutating func finished(_ work: ComputeWork, nanoseconds: UInt64) {
-        serviceTime.observe(work, nanoseconds: nanoseconds)
+    /// Takes note that a batch has been computed, or a part of one for which the device had no memory as a whole.
+    ///
+    /// - Parameters:
+    ///   - nanoseconds: it took; nil: on another device than usual, whose times say nothing of the next ones.
+    ///   - isLast: whether no more parts of the batch are to come.
+    package mutating func finished(_ work: ComputeWork, nanoseconds: UInt64?, now: Instant, isLast: Bool = true) {
+        if let nanoseconds { serviceTime.observe(work, nanoseconds: nanoseconds) }
+        guard isLast else {
+            // What comes is still behind the other parts.
+            running?.work.add(work, times: -1)
+            running?.since = now
+            return
+        }
         guard let running else { return }
         margin.forget()
-        let end = running.since.advanced(by: nanoseconds)
-        for promise in running.ending { margin.observe(promise, at: end) }
+        for promise in running.ending { margin.observe(promise, at: now) }
         self.running = nil
     }
 

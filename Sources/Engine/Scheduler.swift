@@ -11,8 +11,8 @@
 /// after its arrival and twice what it has still to compute, if that is earlier or there is none, and later by another
 /// advantage for each level of priority below high. So the earliest deadline goes first within a level, a higher level goes
 /// first among those that came together, a shorter one goes before a longer one that came a little earlier, little being in
-/// proportion to how much longer that is, and nobody starves: of all that comes later than three advantages after it nothing
-/// is before a request.
+/// proportion to how much longer that is, and nobody starves: of all that comes later than four advantages after it nothing is
+/// before a request. So late a long one of low priority is due: one for its patience, one for its length, two for its level.
 package struct Scheduler: Sendable {
     /// One caller's request.
     package struct Request: Sendable, Equatable {
@@ -92,8 +92,8 @@ package struct Scheduler: Sendable {
         var place: DueOrder.Place
         /// Nil where it has no deadline.
         var expiry: DueOrder.Place?
-        /// Whether it has never run.
-        let isFresh: Bool
+        /// Whether it has never run, or has lost all that it had computed.
+        var isFresh: Bool
         /// What was said of its first request when that was admitted; nil where it has no deadline.
         var promise: AdmissionMargin.Promise?
 
@@ -110,7 +110,7 @@ package struct Scheduler: Sendable {
         var work: ComputeWork
         var since: Instant
         /// What its jobs will have left to compute, and when that is due.
-        var rest: [(due: UInt64, demand: Demand)] = []
+        var rest: [(job: UInt64, due: UInt64, demand: Demand)] = []
         /// Of those whose last pass it is.
         var ending: [AdmissionMargin.Promise] = []
     }
@@ -128,12 +128,14 @@ package struct Scheduler: Sendable {
     /// Those with a deadline by their earliest one.
     private var deadlines = DueOrder()
     private var numbers: UInt64 = 0
-    /// Requests of jobs that have never run.
+    /// Requests of jobs that have never run, or have to begin anew.
     private(set) var queuedRequests = 0
     /// Demand of all that waits.
     private(set) var queued = Backlog()
     /// By the latest `run` decision; nil while the engine is idle.
     var running: Running?
+    /// nil: the engine's thread computes, or could.
+    private(set) var heldUntil: Instant?
     /// Of jobs that have run and are to come back.
     var promises: [UInt64: AdmissionMargin.Promise] = [:]
     var serviceTime = ServiceTimeModel()
@@ -145,7 +147,7 @@ package struct Scheduler: Sendable {
         self.configuration = configuration
     }
 
-    /// Requests that wait for their first pass.
+    /// Requests that wait for their first pass, also after a device that took what it had computed along.
     package var depth: Int { queuedRequests }
     /// Whether the next request would be refused for want of room.
     package var isFull: Bool { queuedRequests >= configuration.maxQueuedRequests }
@@ -159,13 +161,29 @@ package struct Scheduler: Sendable {
         margin = AdmissionMargin(factor: Self.firstMargin)
         // Whatever the other device had begun is done, or gone with it.
         running = nil
+        forgetPromises()
+    }
+
+    /// Until then, in all likelihood, nothing is computed, because the engine's thread tries to make its device again.
+    package mutating func hold(until instant: Instant) { heldUntil = instant }
+
+    /// The engine computes again. What was promised before, or with such a guess, says nothing of how long batches take.
+    package mutating func release() {
+        heldUntil = nil
+        forgetPromises()
+    }
+
+    private mutating func forgetPromises() {
         promises.removeAll()
         for id in jobs.keys { jobs[id]?.promise = nil }
     }
 
-    /// A waiting job has something else to compute than was thought: what the cache held for it is gone.
-    package mutating func change(_ id: UInt64, to demand: Demand) {
+    /// A waiting job has to be computed from its first row: what was kept for it, and what it had computed, is gone. It counts as
+    /// one that has never run.
+    package mutating func restart(_ id: UInt64, _ demand: Demand) {
         guard var job = jobs[id] else { return }
+        if !job.isFresh { queuedRequests += job.requests.count }
+        job.isFresh = true
         leave(job)
         queued.remove(job.demand)
         job.demand = demand
@@ -182,18 +200,18 @@ package struct Scheduler: Sendable {
     /// Takes a job in that `admission` has let in.
     package mutating func enqueue(_ request: Request, job: UInt64, _ demand: Demand, now: Instant) {
         arrivals.note(request.arrival)
+        let due = due(request, demand)
         var promise: AdmissionMargin.Promise?
         if request.deadline != nil {
-            let due = due(request, demand)
             promise = .init(from: now, nanoseconds: expectation(of: demand, behind: ahead(of: due), now: now))
-            // Whoever is overtaken was promised to be done earlier.
-            let own = serviceTime.nanoseconds(demand.total, batches: 0)
-            for place in others.behind(due) { jobs[place.job]?.promise?.nanoseconds += own }
         }
-        insert(job, [request], demand, due: due(request, demand), isFresh: true, promise)
+        // Whoever is overtaken was promised to be done earlier.
+        let own = serviceTime.nanoseconds(demand.total, batches: 0)
+        for place in others.behind(due) { jobs[place.job]?.promise?.nanoseconds += own }
+        insert(job, [request], demand, due: due, isFresh: true, promise)
     }
 
-    /// Adds a request to a job that waits and has never run. False if there is no such job.
+    /// Adds a request to a job that waits and of which nothing is computed. False if there is no such job.
     package mutating func join(_ request: Request, job id: UInt64) -> Bool {
         guard let job = jobs[id], job.isFresh else { return false }
         arrivals.note(request.arrival)
@@ -208,6 +226,8 @@ package struct Scheduler: Sendable {
     /// Takes a job back in for its next pass. It has been admitted once and is never refused.
     package mutating func readmit(_ requests: [Request], job: UInt64, _ demand: Demand) {
         let promise = promises.removeValue(forKey: job)
+        // Where the batch is computed in parts, others of it are still running.
+        running?.rest.removeAll { $0.job == job }
         insert(job, requests, demand, due: requests.map { due($0, demand) }.min() ?? 0, isFresh: false, promise)
     }
 
@@ -279,7 +299,8 @@ package struct Scheduler: Sendable {
     package mutating func expire(now: Instant) -> [(request: UInt64, job: UInt64, remainder: Remainder)] {
         var overdue: [(request: UInt64, job: UInt64, remainder: Remainder)] = []
         while let place = deadlines.places.first, place.due <= now.nanoseconds, let job = jobs[place.job] {
-            margin.observe(job.promise, at: now)
+            // Whoever expires because nothing is computed has not been predicted wrongly.
+            if heldUntil == nil { margin.observe(job.promise, at: now) }
             for request in job.requests where request.deadline.map({ $0 <= now }) ?? false {
                 overdue.append((request.id, place.job, cancel(request.id, job: place.job)))
             }

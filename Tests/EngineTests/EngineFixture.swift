@@ -75,12 +75,14 @@ final class Fixture: Sendable {
     /// - Parameters:
     ///   - cachePages: pages of four rows; 0: the model does not allow any.
     ///   - hasFallback: whether a second stub stands in for the device.
+    ///   - firstPause: nanoseconds until a device that failed is made again; four times as many at most.
     init(
         gated: Bool = false,
         cachePages: Int = 0,
         windowStride: Int = 0,
         window: Int = 8,
         hasFallback: Bool = false,
+        firstPause: UInt64 = 1_000_000,
         _ change: (inout SchedulerConfiguration) -> Void = { _ in }
     ) throws {
         let control = DeviceControl(isGated: false)
@@ -98,8 +100,8 @@ final class Fixture: Sendable {
             observer: observer
         )
         var backoff = RecoveryBackoff()
-        backoff.firstNanoseconds = 1_000_000
-        backoff.mostNanoseconds = 4_000_000
+        backoff.firstNanoseconds = firstPause
+        backoff.mostNanoseconds = 4 * firstPause
         let keepsRows = cachePages > 0
         @Sendable func load(_ device: StubDevice) -> LoadedModel {
             LoadedModel(

@@ -109,13 +109,49 @@ import Testing
         var slow = VirtualQueue()
         slow.learn(milliseconds: 10)
         queue.scheduler.changeDevice(slow.scheduler.serviceTime)
-        #expect(queue.scheduler.predictedWait(now: at(0)) == 100 * millisecond)
+        #expect(queue.admit(2, events: 10, deadline: 99) != .admitted)
+        #expect(queue.admit(2, events: 10, deadline: 101) == .admitted)
+        #expect(queue.scheduler.cancel(2, job: 2) == .nobody)
         #expect(queue.run() == [1])
         var work = ComputeWork()
         work.rows = 10
         let margin = queue.scheduler.margin
-        queue.scheduler.finished(work, nanoseconds: 100 * millisecond)
+        queue.scheduler.finished(work, nanoseconds: 100 * millisecond, now: at(100))
         #expect(queue.scheduler.margin.factor <= margin.factor)
+    }
+
+    /// The engine's thread tries to make its device again, for some 50 ms.
+    @Test func whileTheEngineIsHeldUp_WhoHasNoTimeForThatIsRefused_AndNothingIsLearnt() {
+        var queue = VirtualQueue()
+        queue.learn()
+        queue.admit(1, events: 10, deadline: 30)
+        queue.scheduler.hold(until: at(50))
+        #expect(queue.admit(2, events: 10, deadline: 40) == .deadlineUnreachable(retryAfter: 30 * millisecond))
+        #expect(queue.admit(2, events: 10, deadline: 70) == .admitted)
+        let margin = queue.scheduler.margin
+        #expect(queue.scheduler.expire(now: at(90)).map(\.request).sorted() == [1, 2])
+        // It takes longer than that: nobody is alone, and what is promised meanwhile is a guess.
+        queue.admit(3, events: 10, arrival: 90, deadline: 200)
+        queue.scheduler.release()
+        #expect(queue.scheduler.expire(now: at(200)).map(\.request) == [3])
+        #expect(queue.scheduler.margin == margin)
+        #expect(queue.admit(4, events: 10, arrival: 200, deadline: 210) == .admitted)
+    }
+
+    /// The device has no memory for all of it: the first of three is done at 10, the others, which a fallback computes, at 50.
+    @Test func ofABatchInParts_WhatIsLeftStillRuns_AndPromisesAreJudgedAtItsEnd() {
+        var queue = VirtualQueue()
+        queue.learn()
+        for id in 1...3 as ClosedRange<UInt64> { queue.admit(id, events: 10, deadline: 100) }
+        #expect(queue.run() == [1, 2, 3])
+        let margin = queue.scheduler.margin
+        let part = ComputeWork(rows: 0..<10, asks: true)
+        queue.scheduler.finished(part, nanoseconds: 10 * millisecond, now: at(10), isLast: false)
+        #expect(queue.admit(4, events: 10, arrival: 10, deadline: 39) != .admitted)
+        #expect(queue.admit(4, events: 10, arrival: 10, deadline: 41) == .admitted)
+        #expect(queue.scheduler.margin == margin)
+        queue.scheduler.finished(part + part, nanoseconds: nil, now: at(50))
+        #expect(queue.scheduler.margin.factor > margin.factor)
     }
 
     @Test func aMargin_NeverKeepsAnIdleEngineFromWorking() {

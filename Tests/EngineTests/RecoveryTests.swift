@@ -51,6 +51,26 @@ import Testing
         #expect(record.cache.misses == 2 && record.cache.hits == 2)
     }
 
+    @Test func callersAreTold_WhenTheDeviceMayBeBack_AndABatchThatFails_IsNoProofOfIt() throws {
+        let fixture = try Fixture(firstPause: 150 * millisecond)
+        func retry(_ name: String) -> UInt64? {
+            guard case .failure(let error) = fixture.wait(for: 1)[name] else { return nil }
+            return error.retryAfterNanoseconds
+        }
+        fail(fixture)
+        try fixture.submit("a", fixture.request([1]))
+        #expect(try #require(retry("a")) >= 150 * millisecond)
+        #expect((1..<1_000 * millisecond).contains(fixture.engine.retryAfterNanoseconds))
+        fixture.observer.waitUntilReadyOrFailed()
+        // The device is there, and has computed nothing yet.
+        fail(fixture, with: ComputeError(.invalidArgument, "no such shape"))
+        try fixture.submit("b", fixture.request([1]))
+        #expect(retry("b") == 1_000 * millisecond)
+        fail(fixture, attempts: 1_000)
+        try fixture.submit("c", fixture.request([1]))
+        #expect(try #require(retry("c")) >= 300 * millisecond)
+    }
+
     @Test func whileNothingServes_RequestsAreRefused_AndThoseThatWaitToo() throws {
         let fixture = try Fixture(gated: true)
         try fixture.submit("first", fixture.request([1]))
@@ -235,9 +255,9 @@ import Testing
 
     @Test func attempts_TakeNoMoreThanATenthOfTheFallbacksTime() {
         var recovery = Recovery(RecoveryBackoff())
-        recovery.postpone(now: Instant(nanoseconds: 0), elapsed: 1_000_000_000, servesMeanwhile: true)
+        recovery.postpone(now: Instant(nanoseconds: 0), took: 1_000_000_000, servesMeanwhile: true)
         #expect(recovery.next == Instant(nanoseconds: 9_000_000_000))
-        recovery.postpone(now: Instant(nanoseconds: 0), elapsed: 1_000_000_000, servesMeanwhile: false)
+        recovery.postpone(now: Instant(nanoseconds: 0), took: 1_000_000_000, servesMeanwhile: false)
         #expect(recovery.next == Instant(nanoseconds: 2_000_000_000))
         recovery.computed()
         recovery.postpone(now: Instant(nanoseconds: 5), servesMeanwhile: false)

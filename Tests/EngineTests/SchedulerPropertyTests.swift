@@ -107,7 +107,8 @@ import Testing
                         for request in requests { waiting[request.id] = nil }
                     }
                 }
-                queue.scheduler.finished(work, nanoseconds: UInt64(work.rows) * 100_000 + 1)
+                let nanoseconds = UInt64(work.rows) * 100_000 + 1
+                queue.scheduler.finished(work, nanoseconds: nanoseconds, now: at(now).advanced(by: nanoseconds))
             }
             #expect(queue.scheduler.depth == waiting.values.count { fresh.contains($0.job) })
             #expect(Set(queue.scheduler.jobs.keys) == Set(waiting.values.map(\.job)))

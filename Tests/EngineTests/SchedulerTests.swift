@@ -43,7 +43,7 @@ struct VirtualQueue {
             steps: steps,
             stepWork: ComputeWork(rows: events..<events + 1, asks: true)
         )
-        let admission = scheduler.admission(of: request, demand, joins: job != nil, now: at(arrival))
+        let admission = scheduler.admission(of: request, demand, joining: job, now: at(arrival))
         guard admission == .admitted else { return admission }
         if let job {
             #expect(scheduler.join(request, job: job) == true)
@@ -370,10 +370,27 @@ struct VirtualQueue {
             queue.admit(4, events: 10, deadline: 11, priority: .high)
                 == .deadlineUnreachable(retryAfter: 9 * millisecond)
         )
-        #expect(
-            queue.admit(4, events: 10, deadline: 11, priority: .high, joining: 3)
-                == .deadlineUnreachable(retryAfter: 9 * millisecond)
-        )
+    }
+
+    @Test func whoJoins_IsNotBehindWhatItJoins() {
+        var queue = VirtualQueue()
+        queue.learn()
+        queue.admit(1, events: 20, deadline: 30)
+        #expect(queue.admit(2, events: 20, deadline: 30, joining: 1) == .admitted)
+        #expect(queue.admit(3, events: 20, deadline: 19, joining: 1) == .deadlineUnreachable(retryAfter: millisecond))
+        // Nor behind what that is before.
+        #expect(queue.admit(4, events: 10, deadline: 45) == .admitted)
+        #expect(queue.admit(5, events: 20, deadline: 45, joining: 1) == .admitted)
+    }
+
+    /// The margin must not learn from those who were overtaken that predictions were wrong.
+    @Test(arguments: [nil, 100] as [UInt64?]) func whoIsOvertaken_IsPromisedALaterEnd(deadline: UInt64?) {
+        var queue = VirtualQueue { $0.maxQueuedNanoseconds = 0 }
+        queue.learn()
+        queue.admit(1, events: 20, deadline: 1_000, priority: .low)
+        #expect(queue.scheduler.jobs[1]?.promise?.nanoseconds == 20 * millisecond)
+        #expect(queue.admit(2, events: 10, deadline: deadline) == .admitted)
+        #expect(queue.scheduler.jobs[1]?.promise?.nanoseconds == 30 * millisecond)
     }
 
     @Test func countsWhatIsStillRunning_AgainstADeadline() {
@@ -381,8 +398,8 @@ struct VirtualQueue {
         queue.learn()
         queue.admit(1, events: 10)
         #expect(queue.run() == [1])
-        #expect(queue.scheduler.predictedWait(now: at(4)) / millisecond == 6)
-        #expect(queue.scheduler.predictedWait(now: at(40)) == 0)
+        #expect(queue.admit(2, events: 10, arrival: 4, deadline: 19) == .deadlineUnreachable(retryAfter: millisecond))
+        #expect(queue.admit(2, events: 10, arrival: 40, deadline: 50) == .admitted)
     }
 
     @Test func countsTheStepsOfASequence_AgainstItsOwnDeadline_AndNotAgainstOthers() {

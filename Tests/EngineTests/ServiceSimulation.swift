@@ -149,7 +149,7 @@ struct ServiceSimulation {
                 arrival += max(1, gap(traffic.rate))
                 if !batch.isEmpty { continue }
             } else if !batch.isEmpty {
-                scheduler.finished(batchWork, nanoseconds: now - batchStart)
+                scheduler.finished(batchWork, nanoseconds: now - batchStart, now: instant)
                 for portion in batch { take(portion, instant, &outcome, counts: counts) }
                 batch = []
                 idleSince = now
@@ -201,7 +201,7 @@ struct ServiceSimulation {
         )
         let work = Work(request: request, rows: length, length: length, stepsLeft: traffic.steps)
         if counts { outcome.arrived += 1 }
-        guard scheduler.admission(of: request, work.demand, joins: false, now: now) == .admitted else {
+        guard scheduler.admission(of: request, work.demand, now: now) == .admitted else {
             if counts { outcome.refused += 1 }
             return
         }
