@@ -26,6 +26,13 @@ package final class EngineGroup: Sendable {
         if engines.count == 1 {
             return try engines[0].submit(request, itemGenerated: itemGenerated, completion: completion)
         }
+        if let loading {
+            throw EngineError(
+                .unavailable,
+                "not ready: \(loading.reason)",
+                retryAfterNanoseconds: 1_000_000_000
+            )
+        }
         let order = order(request)
         var refusal: EngineError?
         for index in order.filter({ engines[$0].service == .byDevice })
@@ -68,8 +75,20 @@ package final class EngineGroup: Sendable {
     /// As `Engine.stop`.
     package func stop() { for engine in engines { engine.stop() } }
 
-    /// Ready while any engine is; else the phase of the first.
+    /// The phase of an engine that has not come as far as it will for the first time: until all have, none serves, because one
+    /// that fails then ends them all.
+    private var loading: EnginePhase? {
+        engines.lazy.map(\.phase).first { phase in
+            switch phase {
+            case .loading, .warming: true
+            case .ready, .recovering, .draining, .stopped, .failed: false
+            }
+        }
+    }
+
+    /// Ready while any engine is and none is loading for the first time; else the phase of that, or of the first.
     package var phase: EnginePhase {
+        if let loading { return loading }
         let phases = engines.map(\.phase)
         let ready = phases.first { if case .ready = $0 { true } else { false } }
         return ready ?? phases[0]

@@ -114,8 +114,13 @@ package final class Server: Sendable {
             logger.warning("the limit on open files cannot be raised", metadata: ["errno": "\(code)"])
         }
         let model = slot.current
-        try loader.start(model)
-        let phase = await life.untilLoaded()
+        let phase: EnginePhase
+        do throws(EngineError) {
+            try loader.start(model)
+            phase = await life.untilLoaded()
+        } catch {
+            phase = .failed(error.message)
+        }
         guard case .ready = phase else {
             http.stop()
             adminHTTP?.stop()

@@ -73,6 +73,25 @@ import Testing
         #expect(after == before)
     }
 
+    /// One that then cannot be loaded ends them all, and whoever had come by then would be left without an answer.
+    @Test func untilAllHaveBeenLoaded_NoneServes() throws {
+        let sound = try Fixture()
+        let loading = Engine(
+            SchedulerConfiguration(),
+            cache: CacheConfiguration(byteCount: 0, windowStride: 0),
+            window: 8,
+            catalogue: Catalogue.numbered(rows: 101),
+            observer: RecordingObserver()
+        )
+        let group = EngineGroup([sound.engine, loading])
+        #expect(group.phase == .loading)
+        for user in Self.users.prefix(10) {
+            #expect(throws: EngineError(.unavailable, "")) {
+                try group.submit(sound.request([1], user: user), completion: { _ in })
+            }
+        }
+    }
+
     @Test func forgetting_ReachesEveryEngine() throws {
         let (fixtures, group) = try fixtures(2)
         for fixture in fixtures {

@@ -134,8 +134,12 @@ package struct ServiceConfiguration: Sendable {
         var backoff = RecoveryBackoff()
         backoff.firstNanoseconds =
             1_000_000 * UInt64(try reader.integer("engine.recovery_backoff_ms", default: 1_000, in: 1...3_600_000))
+        let first = Int(backoff.firstNanoseconds / 1_000_000)
         backoff.mostNanoseconds =
-            1_000_000 * UInt64(try reader.integer("engine.recovery_backoff_max_ms", default: 60_000, in: 1...3_600_000))
+            1_000_000
+            * UInt64(
+                try reader.integer("engine.recovery_backoff_max_ms", default: max(60_000, first), in: first...3_600_000)
+            )
         return try ComputeSettings(
             device: reader.text("engine.device") ?? "cpu",
             dtype: reader.text("engine.dtype") ?? "auto",

@@ -38,7 +38,7 @@ package struct BenchReport: Sendable {
     /// Floating-point operations a second that the device reached in the same run where nothing but the arithmetic took
     /// time; nil: not measured.
     package var peakRate: Double?
-    /// Plain reads of the catalogue's memory between the batches, and its bytes; nil: not measured.
+    /// Plain reads of the catalogue's memory before and after the batches, and its bytes; nil: not measured.
     package var read: (byteCount: Double, durations: Durations)?
     /// Of whole batches, scoring and selection included.
     package var durations: Durations

@@ -58,7 +58,8 @@ final class ModelLoader: Sendable {
     /// Starts the model's engines, each of which hands the weights to a device of its own. The server does not end before
     /// they do.
     ///
-    /// - Throws: `EngineError` if the system has no thread to give; `loaded` is not called then.
+    /// - Throws: `EngineError` if the system has no thread to give. Engines that were started before go on until whoever calls
+    ///   stops them or lets the model go; `loaded` has not been called by then.
     func start(_ model: ServedModel) throws(EngineError) {
         for (device, engine) in zip(compute.devices, model.engines.engines) {
             life.engineStarts()
@@ -66,7 +67,6 @@ final class ModelLoader: Sendable {
                 try engine.start(source(of: model.bundle, on: device), ended: { [life] in life.engineEnded() })
             } catch {
                 life.engineEnded()
-                model.engines.stop()
                 throw error
             }
         }

@@ -30,8 +30,10 @@ final class ServedModel: Sendable {
     var unreadiness: [String] {
         if case .ready = engines.phase { return [] }
         var reasons: [String] = []
-        for engine in engines.engines where !reasons.contains(engine.phase.reason) {
-            reasons.append(engine.phase.reason)
+        for phase in engines.engines.map(\.phase) {
+            // One that is ready waits for the others to be loaded.
+            if case .ready = phase { continue }
+            if !reasons.contains(phase.reason) { reasons.append(phase.reason) }
         }
         return reasons
     }

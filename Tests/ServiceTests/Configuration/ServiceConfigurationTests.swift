@@ -42,7 +42,7 @@ import Testing
         ("scheduler.prefill_chunk_events", 1, 1_048_576), ("scheduler.max_queued_ms", 0, 3_600_000),
         ("cache.bytes", 0, 1_099_511_627_776), ("cache.window_stride", 0, 65_536),
         ("scheduler.priority_advantage_ms", 0, 60_000), ("engine.device_timeout_ms", 1, 3_600_000),
-        ("engine.recovery_backoff_ms", 1, 3_600_000), ("engine.recovery_backoff_max_ms", 1, 3_600_000),
+        ("engine.recovery_backoff_ms", 1, 3_600_000), ("engine.recovery_backoff_max_ms", 1_000, 3_600_000),
         ("limits.max_history", 1, 1_000_000), ("limits.max_filter_entries", 0, 1_000_000),
         ("limits.max_batch", 1, 4_096), ("drain.timeout_ms", 0, 3_600_000),
     ])
@@ -53,6 +53,16 @@ import Testing
             let sentence = "\(key) must be a whole number from \(low) to \(high), not '\(wrong)'"
             #expect(Self.refusal([key: wrong]) == sentence)
         }
+    }
+
+    @Test func theLongestPause_IsNoShorterThanTheFirst() {
+        let first = ["engine.recovery_backoff_ms": "120000"]
+        #expect(Self.refusal(first) == nil)
+        #expect(Self.refusal(first.merging(["engine.recovery_backoff_max_ms": "120000"]) { $1 }) == nil)
+        #expect(
+            Self.refusal(first.merging(["engine.recovery_backoff_max_ms": "119999"]) { $1 })
+                == "engine.recovery_backoff_max_ms must be a whole number from 120000 to 3600000, not '119999'"
+        )
     }
 
     @Test func defaultK_IsBoundedByMaxK() {
