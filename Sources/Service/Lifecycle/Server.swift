@@ -130,7 +130,7 @@ package final class Server: Sendable {
             releaseDevices()
             throw ServerError(description: "the model could not be loaded: \(phase.reason)")
         }
-        metrics.modelServed(model)
+        metrics.model.served(model)
         let listening = addresses.map(url).joined(separator: ", ")
         let admin = adminAddresses.map { ", admin \(url($0))" }.joined()
         logger.notice(

@@ -7,7 +7,7 @@ internal import Synchronization
 
 /// Listens to one engine. While a model replaces another there are two for a while.
 final class ServiceObserver: EngineObserver {
-    private let metrics: ServiceMetrics
+    private let metrics: EngineMetrics
     private let logger: Logger
     private let loaded: @Sendable (EnginePhase) -> Void
     /// Name of the engine's own device.
@@ -20,7 +20,7 @@ final class ServiceObserver: EngineObserver {
     /// - Parameter loaded: called when the engine is ready, has failed, or has stopped; again when it is ready again.
     init(
         device: String,
-        metrics: ServiceMetrics,
+        metrics: EngineMetrics,
         logger: Logger,
         loaded: @escaping @Sendable (EnginePhase) -> Void
     ) {
@@ -31,11 +31,12 @@ final class ServiceObserver: EngineObserver {
     }
 
     func batchFinished(_ report: BatchReport) {
-        metrics.batchFinished(report, replacing: report.isFallback ? device : nil)
+        metrics.batches.finished(report)
+        metrics.devices.batchFinished(report, replacing: report.isFallback ? device : nil)
     }
 
     func deviceFailed(_ error: ComputeError, device name: String) {
-        metrics.deviceFailed(error, device: name)
+        metrics.devices.failed(error, device: name)
         logger.error(
             "the device failed",
             metadata: [
@@ -45,13 +46,13 @@ final class ServiceObserver: EngineObserver {
     }
 
     func deviceRecovered(_ device: String) {
-        metrics.deviceRecovered(device)
+        metrics.devices.recovered(device)
         logger.notice("the device is there again", metadata: ["device.name": "\(device)"])
     }
 
     func cancelled(at stage: CancellationStage) { metrics.count(stage) }
 
-    func deduplicated() { metrics.countDeduplicated() }
+    func deduplicated() { metrics.deduplicated.increment() }
 
     func computedInVain(nanoseconds: UInt64) { metrics.computedInVain(nanoseconds: nanoseconds) }
 
@@ -63,7 +64,7 @@ final class ServiceObserver: EngineObserver {
             next.partialHits = max(next.partialHits, known.partialHits)
             next.misses = max(next.misses, known.misses)
             next.evictions = max(next.evictions, known.evictions)
-            metrics.cacheChanged(from: known, to: next)
+            metrics.cache.changed(from: known, to: next)
             known = next
         }
     }
@@ -80,7 +81,7 @@ final class ServiceObserver: EngineObserver {
         case .loading: break
         case .warming: logger.info("warming up")
         case .ready(let description):
-            metrics.setReady(description.name == device, device: device)
+            metrics.devices.setReady(description.name == device, device: device)
             for note in description.notes {
                 logger.info("\(note)", metadata: ["device.name": "\(description.name)"])
             }
@@ -92,7 +93,7 @@ final class ServiceObserver: EngineObserver {
             }
             loaded(phase)
         case .recovering(let reason):
-            metrics.setReady(false, device: device)
+            metrics.devices.setReady(false, device: device)
             logger.error("no device serves", metadata: ["device.name": "\(device)", "device.error": "\(reason)"])
         case .draining: logger.info("the engine finishes what it has admitted")
         case .failed: loaded(phase)

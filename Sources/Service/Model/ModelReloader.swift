@@ -115,7 +115,7 @@ final class ModelReloader: Sendable {
                 return .failure(ReloadError(code: .unavailable, message: "the model cannot be loaded: \(phase.reason)"))
             }
             let previous = slot.replace(by: candidate)
-            metrics.modelServed(candidate, replacing: previous)
+            metrics.model.served(candidate, replacing: previous)
             // `stop` may have come between, found no candidate any more, and the previous model in the slot.
             if state.withLock({ $0.isStopped }) { candidate.engines.stop() }
             return .success(candidate)
@@ -137,13 +137,13 @@ final class ModelReloader: Sendable {
         state.withLock { $0.isBusy = false }
         switch result {
         case .success(let model):
-            metrics.countReload(succeeded: true)
+            metrics.model.countReload(succeeded: true)
             logger.notice(
                 "the model was replaced",
                 metadata: ["model.name": "\(model.name.name)", "model.version": "\(model.name.version)"]
             )
         case .failure(let error):
-            metrics.countReload(succeeded: false)
+            metrics.model.countReload(succeeded: false)
             logger.error("the model was not replaced", metadata: ["error": "\(error.message)"])
         }
         completion(result)

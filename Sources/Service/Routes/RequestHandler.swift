@@ -130,8 +130,8 @@ package final class RequestHandler: HTTPHandler {
 
     package func observe(_ event: HTTPEvent) {
         switch event {
-        case .connectionOpened: metrics.connections.increment()
-        case .connectionClosed: metrics.connections.decrement()
+        case .connectionOpened: metrics.http.connections.increment()
+        case .connectionClosed: metrics.http.connections.decrement()
         case .replyFinished(let record): count(record)
         case .acceptFailed(let errno):
             logger.warning("accepting a connection failed", metadata: ["errno": "\(errno)"])
@@ -150,7 +150,7 @@ package final class RequestHandler: HTTPHandler {
 
     private func count(_ record: ReplyRecord) {
         let request = RepliedRequest(route: Route(number: record.label), method: record.method, status: record.status)
-        metrics.replied(request, nanoseconds: record.durationNanoseconds)
+        metrics.http.replied(request, nanoseconds: record.durationNanoseconds)
         guard logger.logLevel <= .debug else { return }
         logger.debug(
             "replied",

@@ -1,0 +1,67 @@
+// Devices: whether they compute, what memory they use, and how they failed.
+
+internal import Compute
+internal import Engine
+internal import Telemetry
+
+/// The instruments of devices.
+final class DeviceMetrics: Sendable {
+    private let memory: GaugeFamily
+    private let errors: CounterFamily
+    private let ready: GaugeFamily
+    private let recoveries: CounterFamily
+    private let fallbackBatches: CounterFamily
+
+    init(_ registry: MetricRegistry) {
+        memory = registry.gauge(
+            "genrec_device_memory_bytes",
+            help: "Device memory in use, by use.",
+            unit: "bytes",
+            labels: ["device", "kind"]
+        )
+        errors = registry.counter(
+            "genrec_device_errors_total",
+            help: "Failures of a device, by code.",
+            labels: ["device", "code"]
+        )
+        ready = registry.gauge(
+            "genrec_device_ready",
+            help: "1 while the device computes; 0 while it does not, whether a fallback serves in its place or not.",
+            labels: ["device"]
+        )
+        recoveries = registry.counter(
+            "genrec_device_recoveries_total",
+            help: "Times that a device was made again after it had failed.",
+            labels: ["device"]
+        )
+        fallbackBatches = registry.counter(
+            "genrec_fallback_batches_total",
+            help: "Batches that the fallback computed in place of a device.",
+            labels: ["device"]
+        )
+    }
+
+    /// - Parameter replaced: the device that a fallback stood in for.
+    func batchFinished(_ report: BatchReport, replacing replaced: String?) {
+        if let replaced { fallbackBatches.with(replaced).increment() }
+        set(report.memory, of: report.device)
+    }
+
+    func failed(_ error: ComputeError, device: String) { errors.with(device, error.code.rawValue).increment() }
+
+    func recovered(_ device: String) { recoveries.with(device).increment() }
+
+    /// States whether a device computes. From then on the families that name it have a series of it.
+    func setReady(_ isReady: Bool, device: String) {
+        ready.with(device).set(isReady ? 1 : 0)
+        // A device that is lost holds no memory.
+        if !isReady { set(DeviceMemory(weightBytes: 0, workspaceBytes: 0), of: device) }
+        _ = recoveries.with(device)
+    }
+
+    private func set(_ use: DeviceMemory, of device: String) {
+        memory.with(device, "weights").set(use.weightBytes)
+        memory.with(device, "workspace").set(use.workspaceBytes)
+        memory.with(device, "pages").set(use.pageBytes)
+    }
+}

@@ -1,0 +1,51 @@
+// Which model is served, and how attempts to replace it ended.
+
+internal import Telemetry
+
+/// The instruments of the served model.
+final class ModelMetrics: Sendable {
+    private let info: GaugeFamily
+    private let reloads: [ReloadResult: Counter]
+
+    private enum ReloadResult: String, CaseIterable {
+        case success
+        case failure
+    }
+
+    init(_ registry: MetricRegistry) {
+        info = registry.gauge(
+            "genrec_model_info",
+            help: "The model that is served; always 1.",
+            labels: ["name", "version", "architecture", "device", "dtype"]
+        )
+        reloads = registry.counter(
+            "genrec_model_reloads_total",
+            help: "Attempts to replace the model, by how they ended.",
+            labels: ["result"]
+        ).all(ReloadResult.self)
+    }
+
+    func countReload(succeeded: Bool) { reloads[succeeded ? .success : .failure]?.increment() }
+
+    /// States which model is served, and no longer states its predecessor.
+    func served(_ model: ServedModel, replacing previous: ServedModel? = nil) {
+        for labels in previous.map({ Self.labels($0) }) ?? [] {
+            info.remove(labels.name, labels.version, labels.architecture, labels.device, labels.dtype)
+        }
+        for labels in Self.labels(model) {
+            info.with(labels.name, labels.version, labels.architecture, labels.device, labels.dtype).set(1)
+        }
+    }
+
+    /// The labels of a model on each of its devices.
+    private static func labels(
+        _ model: ServedModel
+    ) -> [(name: String, version: String, architecture: String, device: String, dtype: String)] {
+        zip(model.devices, model.engines.engines).map { device, engine in
+            (
+                model.name.name, model.name.version, model.bundle.architecture.name.rawValue, device,
+                engine.ownDevice?.dtype.rawValue ?? "unknown"
+            )
+        }
+    }
+}
