@@ -4,7 +4,7 @@
 // standing answers. Channel drives it over a socket, the tests over a script. Requests are taken one at a time: the
 // next one is not parsed before the reply to the last is complete, so replies are in order by construction and
 // pipelined requests wait as octets, of which only so many are read ahead.
-// Replies: Connection+Replies.swift. Time and endings: Connection+Time.swift.
+// Replies are in Replies.swift, time-outs and endings in Timeouts.swift.
 
 /// The state of one connection.
 struct Connection {

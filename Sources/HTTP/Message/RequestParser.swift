@@ -1,5 +1,5 @@
 // The request parser: strict, incremental, on octets (RFC 9112). A value with no socket and no clock. It reads the
-// request line and the field lines here, their meaning in RequestParser+Fields.swift and the body in BodyParser.swift.
+// request line and the field lines here, their meaning in RequestFields.swift and the body in BodyParser.swift.
 // The caller is Connection; it hands in the bytes from the first octet of the request on, again and with more behind
 // them until the head is complete, and gets ranges back. No octet is looked at twice, so a head that drips in costs
 // the same as one that comes whole, and the first offence from the left decides the answer however the bytes are cut.

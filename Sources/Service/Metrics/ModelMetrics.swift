@@ -1,5 +1,8 @@
 // Which model is served, and how attempts to replace it ended.
 
+internal import Compute
+internal import Engine
+internal import Models
 internal import Telemetry
 
 /// The instruments of the served model.

@@ -1,7 +1,7 @@
 // All metrics of the service. Each group declares its instruments beside the code that counts them; the outcomes of
 // requests for recommendations are here.
 
-internal import Engine
+package import Engine
 package import Telemetry
 
 /// How a request for recommendations ended; the label of `genrec_recommend_outcomes_total`.

@@ -4,6 +4,7 @@ internal import Compute
 internal import Engine
 internal import Logging
 internal import Synchronization
+internal import Telemetry
 
 /// Listens to one engine. While a model replaces another there are two for a while.
 final class ServiceObserver: EngineObserver {
