@@ -43,7 +43,8 @@ final class ModelLoader: Sendable {
                 cache: cache,
                 window: window,
                 catalogue: bundle.catalogue,
-                observer: ServiceObserver(device: device.description, metrics: metrics.engine, logger: logger) { phase in
+                observer: ServiceObserver(device: device.description, metrics: metrics.engine, logger: logger) {
+                    phase in
                     gate.report(phase, of: index)
                 }
             )
