@@ -41,7 +41,8 @@ let package = Package(
         .executableTarget(
             name: "genrec",
             dependencies: [
-                "Service", "Load", "Engine", "Importers", "Models", "Compute",
+                "Service", "Evaluation", "Load", "Engine", "Devices", "Importers", "Models", "Catalogue", "Compute",
+                "Files", "JSON",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings
@@ -51,7 +52,7 @@ let package = Package(
         .target(
             name: "Load",
             dependencies: [
-                "Service", "HTTP", "CLinux",
+                "Evaluation", "HTTP", "Models", "JSON", "CLinux",
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
@@ -62,7 +63,7 @@ let package = Package(
         .target(
             name: "Service",
             dependencies: [
-                "HTTP", "Engine", "Models", "Compute", "ComputeCPU", "ComputeAscend", "Telemetry", "COpenSSL",
+                "HTTP", "Engine", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "Files", "JSON", "COpenSSL",
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
@@ -70,30 +71,49 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
 
+        // Bundles judged and timed without HTTP.
+        .target(
+            name: "Evaluation",
+            dependencies: ["Engine", "Devices", "Models", "Catalogue", "Compute", "Files", "JSON"],
+            swiftSettings: swiftSettings
+        ),
+
         // The rooms below. HTTP and Engine never see each other.
         .target(name: "HTTP", dependencies: ["CLinux", "COpenSSL", "CZlib"], swiftSettings: swiftSettings),
         .target(
+            name: "Devices",
+            dependencies: ["Engine", "ComputeCPU", "ComputeAscend", "Compute"],
+            swiftSettings: swiftSettings
+        ),
+        .target(
             name: "Engine",
             dependencies: [
-                "Models", "Compute", "CLinux",
+                "Models", "Catalogue", "Compute", "CLinux",
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: swiftSettings
         ),
-        .target(name: "Models", dependencies: ["Compute"], swiftSettings: swiftSettings),
         .target(
             name: "Importers",
-            dependencies: ["Models", "Compute", "COpenSSL", "CZlib"],
+            dependencies: ["Models", "Catalogue", "Compute", "Files", "JSON", "COpenSSL", "CZlib"],
             swiftSettings: swiftSettings
         ),
-        .target(name: "Compute", swiftSettings: swiftSettings),
+        .target(
+            name: "Models",
+            dependencies: ["Catalogue", "Compute", "Files", "JSON"],
+            swiftSettings: swiftSettings
+        ),
+        .target(name: "Catalogue", dependencies: ["Compute", "Files", "JSON"], swiftSettings: swiftSettings),
         .target(name: "ComputeCPU", dependencies: ["Compute", "CKernels", "CLinux"], swiftSettings: swiftSettings),
         .target(name: "ComputeAscend", dependencies: ["Compute", "CAscend"], swiftSettings: swiftSettings),
+        .target(name: "Compute", swiftSettings: swiftSettings),
         .target(
             name: "Telemetry",
-            dependencies: [.product(name: "Logging", package: "swift-log")],
+            dependencies: ["JSON", .product(name: "Logging", package: "swift-log")],
             swiftSettings: swiftSettings
         ),
+        .target(name: "Files", swiftSettings: swiftSettings),
+        .target(name: "JSON", swiftSettings: swiftSettings),
 
         // One foreign thing each.
         .target(name: "CKernels", exclude: ["lists"], cSettings: kernelSettings),
@@ -109,6 +129,8 @@ let package = Package(
             path: "Tests/DeviceConformance",
             swiftSettings: swiftSettings
         ),
+        // What the tests of several rooms use.
+        .target(name: "TestSupport", dependencies: ["JSON"], path: "Tests/Support", swiftSettings: swiftSettings),
         // Certificates, and a client without a socket, for the tests that speak TLS.
         .target(name: "TLSTesting", dependencies: ["COpenSSL"], path: "Tests/TLSTesting", swiftSettings: swiftSettings),
         .testTarget(
@@ -116,11 +138,30 @@ let package = Package(
             dependencies: ["HTTP", "CLinux", "COpenSSL", "CZlib", "TLSTesting"],
             swiftSettings: swiftSettings
         ),
-        .testTarget(name: "EngineTests", dependencies: ["Engine", "Models", "Compute"], swiftSettings: swiftSettings),
-        .testTarget(name: "ModelsTests", dependencies: ["Models", "Compute"], swiftSettings: swiftSettings),
+        .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "CatalogueTests",
+            dependencies: ["Catalogue", "Files", "JSON", "TestSupport"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "EngineTests",
+            dependencies: ["Engine", "Models", "Catalogue", "Compute", "Files", "TestSupport"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "ModelsTests",
+            dependencies: ["Models", "Catalogue", "Compute", "Files", "JSON", "TestSupport"],
+            swiftSettings: swiftSettings
+        ),
         .testTarget(
             name: "ImportersTests",
-            dependencies: ["Importers", "Models", "Compute", "CZlib"],
+            dependencies: ["Importers", "Models", "Catalogue", "Compute", "Files", "JSON", "CZlib", "TestSupport"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "EvaluationTests",
+            dependencies: ["Evaluation", "Engine", "Catalogue", "Compute", "TestSupport"],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -149,13 +190,17 @@ let package = Package(
         .testTarget(
             name: "GoldenTests",
             dependencies: [
-                "Importers", "Models", "Engine", "Compute", "ComputeCPU", "ComputeAscend", "AscendEmulatorSupport",
+                "Importers", "Models", "Engine", "Catalogue", "Compute", "ComputeCPU", "ComputeAscend", "Files", "JSON",
+                "AscendEmulatorSupport",
             ],
             swiftSettings: swiftSettings
         ),
         .testTarget(
             name: "LoadTests",
-            dependencies: ["Load", "Service", "CLinux", .product(name: "Histogram", package: "hdrhistogram-swift")],
+            dependencies: [
+                "Load", "Evaluation", "JSON", "CLinux", "TestSupport",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -172,7 +217,10 @@ let package = Package(
         ),
         .testTarget(
             name: "ServiceTests",
-            dependencies: ["Service", "HTTP", "Engine", "Models", "Compute", "Telemetry"],
+            dependencies: [
+                "Service", "HTTP", "Engine", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "JSON",
+                "TestSupport",
+            ],
             swiftSettings: swiftSettings
         ),
     ]

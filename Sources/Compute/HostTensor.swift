@@ -23,3 +23,9 @@ package struct HostTensor {
     /// Number of elements.
     package var count: Int { bytes.count / dtype.byteCount }
 }
+
+/// A shape as sentences write it: "(3, 4)"; at most eight extents.
+package func shapeDescription(_ shape: some Collection<Int>) -> String {
+    let shown = shape.prefix(8).map(String.init).joined(separator: ", ")
+    return shape.count > 8 ? "(\(shown), …)" : "(\(shown))"
+}

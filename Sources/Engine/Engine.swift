@@ -2,9 +2,10 @@
 // completion. This file is the part that callers see and the state they share with the engine's thread; what that thread
 // does is in EngineLoop.swift.
 
+package import Catalogue
 package import Compute
 internal import Dispatch
-package import Models
+internal import Models
 internal import Synchronization
 
 /// Names an admitted request, for cancellation.

@@ -1,28 +1,7 @@
 // What the engine is asked and what it answers. Everything is in catalogue rows: ids are Service's business.
 
+package import Catalogue
 package import Compute
-
-/// Which items a request may be answered with.
-package struct Eligibility: Sendable, Equatable {
-    /// Rows and tags that are allowed; nil: everything in the catalogue. Both empty: nothing.
-    package struct Allowance: Sendable, Equatable {
-        package var rows: [Int32]
-        package var tags: [Int32]
-
-        package init(rows: [Int32], tags: [Int32]) {
-            self.rows = rows
-            self.tags = tags
-        }
-    }
-
-    package var excludedRows: [Int32] = []
-    package var excludedTags: [Int32] = []
-    /// Whether items of the history are left out: of all of it, also what lies before the model's window.
-    package var excludesSeen = true
-    package var allowance: Allowance?
-
-    package init() {}
-}
 
 /// How urgent a request is: a lower level yields to a higher one for a bounded time, see `Scheduler`.
 package enum Priority: String, Sendable, Hashable, CaseIterable {

@@ -1,6 +1,9 @@
 // `genrec import`: from a checkpoint, a description and a catalogue to a bundle. The command calls `importCheckpoint`.
 
+internal import Catalogue
 import Compute
+internal import Files
+internal import JSON
 package import Models
 
 /// What an import wrote.
@@ -25,7 +28,7 @@ package struct ImportSummary: Sendable {
 ///   - name: the bundle's name, 1 to 128 bytes of printable text.
 ///   - version: likewise.
 ///   - outputDirectory: the bundle's directory; absent or empty, its parent exists.
-/// - Throws: `ImportError` or `BundleError`, one sentence each; nothing is left behind.
+/// - Throws: `ImportError` or `FileError`, one sentence each; nothing is left behind.
 package func importCheckpoint(
     format: String,
     checkpointPath: String,
@@ -102,6 +105,6 @@ private func bundleConfiguration(
             provenance: provenance
         )
     } catch {
-        throw ImportError(.badDescription, error.reason)
+        throw ImportError(.badDescription, error.description)
     }
 }

@@ -1,6 +1,8 @@
 // What an importer of a format is, and the list of them. Adding a format: one file with its importer, one line here.
 
 import Compute
+internal import Files
+internal import JSON
 import Models
 
 /// Reads one trainer's checkpoints.
@@ -32,7 +34,7 @@ extension FileImporter {
 
 /// Maps a file of a checkpoint.
 func mapFile(_ path: String) throws(ImportError) -> MappedFile {
-    do throws(BundleError) {
+    do throws(FileError) {
         return try MappedFile(path: path)
     } catch {
         throw ImportError(error)

@@ -1,6 +1,8 @@
 // What a checkpoint does not say of itself: the JSON that `--describe` names. The keys are those of the table in the
 // documentation of Importers; each importer takes its own from here.
 
+internal import Files
+internal import JSON
 import Models
 
 /// A description that has been read; the importer of the format takes the keys that concern it.
@@ -40,7 +42,7 @@ struct ImportDescription {
     /// Reads a description: the object itself, or a document that has it under `model` beside other things.
     init(path: String) throws(ImportError) {
         let file: MappedFile
-        do throws(BundleError) {
+        do throws(FileError) {
             file = try MappedFile(path: path)
         } catch {
             throw ImportError(.unreadable, error.message)
@@ -59,7 +61,7 @@ struct ImportDescription {
             self.fields = fields
             self.path = path
         } catch {
-            throw ImportError(.badDescription, "\(path): \(error.reason)")
+            throw ImportError(.badDescription, "\(path): \(error.description)")
         }
     }
 
@@ -93,7 +95,7 @@ struct ImportDescription {
             try fields.end()
             return result
         } catch {
-            throw ImportError(.badDescription, "\(path): \(error.reason)")
+            throw ImportError(.badDescription, "\(path): \(error.description)")
         }
     }
 }

@@ -1,6 +1,7 @@
 // What can be wrong with a checkpoint, its description, or their fit. The whole sentence is made where the fault is
 // found.
 
+internal import Files
 import Models
 
 /// A checkpoint that cannot be imported.
@@ -30,7 +31,7 @@ package struct ImportError: Error, Equatable, CustomStringConvertible {
     }
 
     /// What a reader of Models found wrong with a file.
-    init(_ error: BundleError) {
+    init(_ error: FileError) {
         self.init(error.code == .unreadable ? .unreadable : .malformed, error.message)
     }
 

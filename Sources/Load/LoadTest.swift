@@ -2,9 +2,10 @@
 
 internal import CLinux
 internal import Dispatch
+internal import Evaluation
 internal import Foundation
 internal import HTTP
-internal import Service
+internal import Models
 internal import Synchronization
 
 /// A load test that is ready to run.

@@ -1,6 +1,7 @@
 // `genrec bench`: times the engine without HTTP.
 
 import ArgumentParser
+import Evaluation
 import Service
 
 struct BenchCommand: AsyncParsableCommand {

@@ -1,6 +1,8 @@
 // `genrec evaluate`: leave-one-out metrics of a bundle on a file of interactions.
 
 import ArgumentParser
+import Devices
+import Evaluation
 import Service
 
 struct EvaluateCommand: AsyncParsableCommand {

@@ -1,6 +1,7 @@
 // `genrec inspect`: what a bundle holds, after everything in it has been checked.
 
 import ArgumentParser
+import JSON
 import Models
 
 struct InspectCommand: AsyncParsableCommand {

@@ -1,5 +1,6 @@
 // An engine over the stub device, and everything it says.
 
+import Catalogue
 import Compute
 import Dispatch
 import Models

@@ -1,6 +1,7 @@
 // Several engines as one: who goes where, who goes elsewhere when an engine is away, and that every one of them is asked
 // where it matters.
 
+import Catalogue
 import Compute
 import Dispatch
 import Models

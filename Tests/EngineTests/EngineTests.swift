@@ -1,5 +1,6 @@
 // The engine over a device that stands still until a test lets it go on: who is answered, how, and who is not.
 
+import Catalogue
 import Compute
 import Dispatch
 import Models

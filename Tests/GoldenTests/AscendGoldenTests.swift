@@ -2,6 +2,7 @@
 // scores a little, and no more.
 
 import AscendEmulatorSupport
+import Catalogue
 import Compute
 import ComputeAscend
 import Engine

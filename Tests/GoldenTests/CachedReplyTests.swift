@@ -1,6 +1,7 @@
 // The whole engine on the real device, with a user cache, against the same model without one: users who append, correct,
 // shorten, ask at another time, are forgotten and overlap get the same bits.
 
+import Catalogue
 import Compute
 import ComputeCPU
 import Dispatch

@@ -1,6 +1,7 @@
 // Models against their trainers' own code: every case of every fixture, alone, among strangers, and on one and two
 // threads.
 
+import Catalogue
 import Compute
 import ComputeCPU
 import Engine

@@ -1,6 +1,7 @@
 // What lower precision costs on a trained model: the demo's own users, each dtype against float32; and that a reply's bits do
 // not depend on the batch in any dtype.
 
+import Catalogue
 import Compute
 import ComputeCPU
 import Engine

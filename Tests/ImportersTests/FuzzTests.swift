@@ -3,8 +3,12 @@
 // GENREC_FUZZ_SECONDS=60 each runs that long, with GENREC_FUZZ_SEED from another seed. The readers of Models are tested
 // here too, beside the one mutator.
 
+import Catalogue
 import Compute
+import Files
 import Foundation
+import JSON
+import TestSupport
 import Testing
 
 @testable import Importers

@@ -1,8 +1,12 @@
 // Real checkpoints of Meta's trainer, and every form that torch.save can write: each imports, and every weight is bit for
 // bit what a second reader (Tests/Fixtures/make_fixtures.py) found.
 
+import Catalogue
 import Compute
+import Files
+import JSON
 import Models
+import TestSupport
 import Testing
 
 @testable import Importers

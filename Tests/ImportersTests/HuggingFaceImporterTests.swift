@@ -3,6 +3,7 @@
 
 import Compute
 import Models
+import TestSupport
 import Testing
 
 @testable import Importers

@@ -1,6 +1,9 @@
 // Checkpoints that do not fit, descriptions that are wrong: one sentence each, and nothing is left behind.
 
+import Catalogue
+import Files
 import Models
+import TestSupport
 import Testing
 
 @testable import Importers
@@ -288,7 +291,7 @@ import Testing
         #expect(try message(TinyCheckpoint().bytes) == "no error")
         let before = try contents(of: folder.path + "/bundle/config.json")
         #expect(
-            throws: BundleError(.unwritable, ""),
+            throws: FileError(.unwritable, ""),
             performing: {
                 try runImport(
                     folder.path + "/checkpoint.pt",
@@ -305,7 +308,7 @@ import Testing
         let checkpoint = try folder.write("c.pt", TinyCheckpoint().bytes)
         let describe = try folder.write("i.json", tinyDescription.utf8)
         #expect(
-            throws: BundleError(.unwritable, ""),
+            throws: FileError(.unwritable, ""),
             performing: {
                 try importCheckpoint(
                     format: "meta",

@@ -1,6 +1,7 @@
 // SASRec and Performance-Law checkpoints that do not fit their description: one sentence each that names what is wrong.
 
 import Models
+import TestSupport
 import Testing
 
 @testable import Importers

@@ -2,7 +2,10 @@
 // (Tests/Fixtures/make_fixtures.py) found and joined.
 
 import Compute
+import Files
+import JSON
 import Models
+import TestSupport
 import Testing
 
 @testable import Importers

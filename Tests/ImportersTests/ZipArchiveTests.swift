@@ -1,6 +1,8 @@
 // The zip reader: honest archives, and each way in which an archive can lie.
 
+import Files
 import Models
+import TestSupport
 import Testing
 
 @testable import Importers

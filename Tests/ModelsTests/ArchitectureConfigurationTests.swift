@@ -2,6 +2,7 @@
 // a file of its own.
 
 import Compute
+import JSON
 import Testing
 
 @testable import Models
@@ -365,7 +366,7 @@ import Testing
                 try body()
                 return "no error"
             } catch {
-                return (error as? JSONError)?.reason ?? "\(error)"
+                return (error as? JSONError)?.description ?? "\(error)"
             }
         }
         #expect(reason { _ = try Self.sasrec(heads: 3) } == "width 4 is not a multiple of heads, 3")
@@ -504,7 +505,7 @@ import Testing
             _ = try Self.read(changed)
             Issue.record("no error")
         } catch let error as JSONError {
-            #expect(error.reason.contains(expected), "\(error.reason)")
+            #expect(error.description.contains(expected), "\(error.description)")
         }
     }
 

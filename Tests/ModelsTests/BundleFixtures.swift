@@ -1,37 +1,10 @@
 // What the tests of bundles share: temporary folders, a small configuration, and a bundle written from it.
 
+import Catalogue
 import Compute
 import Foundation
 
 @testable import Models
-
-/// A folder of its own for a test, removed with everything in it.
-final class TemporaryDirectory {
-    let path: String
-
-    init() throws {
-        path = FileManager.default.temporaryDirectory.path + "/genrec-models-" + UUID().uuidString
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
-    }
-
-    deinit {
-        // A folder that stays behind in the system's temporary folder harms no later test.
-        try? FileManager.default.removeItem(atPath: path)
-    }
-
-    /// Writes a file and answers its path.
-    func write(_ name: String, _ bytes: some Sequence<UInt8>) throws -> String {
-        let path = self.path + "/" + name
-        try Data(bytes).write(to: URL(fileURLWithPath: path))
-        return path
-    }
-
-    func names(in folder: String = "") throws -> [String] {
-        try FileManager.default.contentsOfDirectory(atPath: path + "/" + folder).sorted()
-    }
-}
-
-func contents(of path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(fileURLWithPath: path))) }
 
 /// D 4, one layer, two heads, dqk 1, dv 2, N 6, `rows` item rows.
 func tinyConfiguration(rows: Int = 7, concatUA: Bool = false, relativeBias: Bool = true) throws -> HSTUConfiguration {

@@ -1,6 +1,7 @@
 // HSTU's dimensions against the published table of sizes (the model sheet, 1.11), and config.json.
 
 import Compute
+import JSON
 import Testing
 
 @testable import Models
@@ -233,7 +234,7 @@ struct PublishedSize: CustomTestStringConvertible, Sendable {
             _ = try Self.read(text)
             Issue.record("no error")
         } catch let error as JSONError {
-            #expect(error.reason.contains(expected), "\(error.reason)")
+            #expect(error.description.contains(expected), "\(error.description)")
         }
     }
 }

@@ -1,6 +1,8 @@
 // The safetensors reader and writer.
 
 import Compute
+import Files
+import TestSupport
 import Testing
 
 @testable import Models
@@ -126,8 +128,8 @@ import Testing
     }
 
     @Test func fileThatCannotBeRead_IsNamed() {
-        #expect(throws: BundleError(.unreadable, "")) { try SafetensorsFile(path: folder.path + "/absent") }
-        #expect(throws: BundleError(.unreadable, "")) { try SafetensorsFile(path: folder.path) }
+        #expect(throws: FileError(.unreadable, "")) { try SafetensorsFile(path: folder.path + "/absent") }
+        #expect(throws: FileError(.unreadable, "")) { try SafetensorsFile(path: folder.path) }
     }
 
     @Test func written_IsReadBackAndAligned() throws {
@@ -172,7 +174,7 @@ import Testing
             [("b", [2], DType.float32)], [("a", [1], .float32)], [("a", [2], .float16)], [],
             [("a", [2], .float32), ("a", [2], .float32)],
         ] {
-            #expect(throws: BundleError(.mismatched, "")) { try write(tensors) }
+            #expect(throws: FileError(.mismatched, "")) { try write(tensors) }
             #expect(try folder.names() == [])
         }
     }

@@ -1,6 +1,7 @@
 // Runs one batch: rows of histories in, selected catalogue rows out. The only place where requests meet the device; it
 // belongs to the engine's thread.
 
+package import Catalogue
 package import Compute
 package import Models
 

@@ -1,9 +1,10 @@
 // What the engine's thread does: load the model, warm it up, then take batches out of the queue and run them until the
 // engine is drained. The device, its weights and its streams live and die on this thread.
 
+internal import Catalogue
 internal import Compute
 internal import Dispatch
-package import Models
+internal import Models
 internal import Synchronization
 
 extension Engine {
@@ -276,5 +277,12 @@ extension Catalogue {
             exhausted: items.count < request.count,
             timing: timing
         )
+    }
+}
+
+extension Catalogue {
+    /// Whether any item may answer the request.
+    func hasEligible(_ request: RecommendationRequest) -> Bool {
+        !mostPopular(1, request.eligibility, history: request.history).isEmpty
     }
 }

@@ -1,5 +1,6 @@
 // The batches that run before the first caller comes.
 
+internal import Catalogue
 internal import Compute
 internal import Models
 internal import Synchronization

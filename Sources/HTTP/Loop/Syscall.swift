@@ -2,7 +2,7 @@
 // else can run. Whatever these functions do not cover is set-up, in ListenSocket.swift.
 
 import CLinux
-package import Glibc
+import Glibc
 
 /// What a call that moves octets or makes a descriptor came to.
 package enum SyscallResult: Equatable {
@@ -32,8 +32,15 @@ package enum Syscall {
         retrying { Glibc.read(fd, buffer.baseAddress, buffer.count) }
     }
 
-    package static func send(_ fd: Int32, _ vector: UnsafeBufferPointer<iovec>) -> SyscallResult {
+    /// Sends without SIGPIPE.
+    static func send(_ fd: Int32, _ vector: UnsafeBufferPointer<iovec>) -> SyscallResult {
         retrying { CLinux_send_vector(fd, vector.baseAddress, Int32(vector.count)) }
+    }
+
+    /// Sends without SIGPIPE.
+    package static func send(_ fd: Int32, _ bytes: UnsafeRawBufferPointer) -> SyscallResult {
+        var piece = iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
+        return withUnsafePointer(to: &piece) { send(fd, UnsafeBufferPointer(start: $0, count: 1)) }
     }
 
     static func accept(_ fd: Int32) -> (result: SyscallResult, peer: PeerAddress) {

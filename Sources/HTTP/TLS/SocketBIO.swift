@@ -1,6 +1,7 @@
 // What OpenSSL reads from and writes to: the connection's socket, through the same system calls as a connection without
 // TLS. OpenSSL's own socket BIO uses write(2), which raises SIGPIPE.
 
+internal import CLinux
 import COpenSSL
 import Glibc
 

@@ -1,6 +1,7 @@
 // A connection's octets through TLS, by OpenSSL. Everything is non-blocking: what cannot go on now says which way the
 // socket has to become ready, which need not be the way that was asked for, since TLS sends messages of its own.
 
+internal import CLinux
 import COpenSSL
 import Glibc
 

@@ -1,6 +1,7 @@
 // The content of a zip entry: bytes of the mapped archive, or bytes inflated by zlib.
 
 import CZlib
+internal import Files
 import Models
 
 /// The bytes of an entry, alive as long as this object.

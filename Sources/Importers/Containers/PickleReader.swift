@@ -5,6 +5,7 @@
 // One pass without recursion. Every opcode makes at most one node, so memory grows with the length of the pickle, which
 // is bounded; values are referred to by number, so taking one from the memo a million times copies nothing.
 
+internal import JSON
 import Models
 
 /// The machine that reads one pickle.

@@ -2,6 +2,8 @@
 // Hugging Face writes them.
 
 import Compute
+internal import Files
+internal import JSON
 import Models
 
 /// The tensors of one safetensors file or of several.
@@ -40,7 +42,7 @@ struct SafetensorsSource: TensorSource {
             var fields = try JSONFields(document)
             map = try fields.object("weight_map")
         } catch {
-            throw fault(error.reason)
+            throw fault(error.description)
         }
         let folder = index.path.parentFolder
         var files: [SafetensorsFile] = []
@@ -71,7 +73,7 @@ struct SafetensorsSource: TensorSource {
     }
 
     private static func open(_ path: String) throws(ImportError) -> SafetensorsFile {
-        do throws(BundleError) {
+        do throws(FileError) {
             return try SafetensorsFile(path: path)
         } catch {
             throw ImportError(error)

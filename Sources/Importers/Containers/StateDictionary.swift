@@ -1,5 +1,6 @@
 // A PyTorch state dict: names to tensors, as every importer of `torch.save` files meets it.
 
+internal import JSON
 import Models
 
 /// The tensors of a model by name.

@@ -2,6 +2,8 @@
 // them: each of our tensors is a tensor of the checkpoint, or several one after the other.
 
 import Compute
+internal import Files
+internal import JSON
 import Models
 
 /// The tensors of a checkpoint.

@@ -1,6 +1,9 @@
 // PyTorch's checkpoint container since version 1.6: a zip archive with `<name>/data.pkl`, which says what there is, and
 // `<name>/data/<key>`, the storages. Opening one reads the pickle; a storage is read when a tensor in it is asked for.
 
+internal import Compute
+internal import Files
+internal import JSON
 import Models
 
 /// A checkpoint written by `torch.save`.

@@ -5,6 +5,8 @@
 // anything is read: the central directory must lie where the end record says, every local header must agree with it,
 // and entries may not overlap each other or the directory.
 
+internal import Files
+internal import JSON
 import Models
 
 /// The directory of a zip archive over mapped bytes.

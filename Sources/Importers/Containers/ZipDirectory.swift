@@ -1,6 +1,7 @@
 // Parses the records of a zip archive: end record, zip64 end record, central directory, local headers, data descriptors.
 // Field names are those of APPNOTE; `ZipArchive` is what the rest of the module sees.
 
+internal import JSON
 import Models
 
 /// A parser over the bytes of one archive.
@@ -240,7 +241,8 @@ struct ZipDirectory {
     private func checkName(_ bytes: UnsafeRawBufferPointer) throws -> String {
         let name = String(decoding: bytes, as: UTF8.self)
         let isPlain =
-            isValidUTF8(Array(bytes)) && bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "\\") }
+            String(validating: bytes, as: UTF8.self) != nil
+            && bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "\\") }
         // A folder's entry ends in one slash, so the last part may be empty.
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         let folders = parts.count > 1 && parts.last?.isEmpty == true ? parts.dropLast() : parts[...]

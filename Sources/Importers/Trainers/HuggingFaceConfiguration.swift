@@ -1,6 +1,8 @@
 // Hugging Face's `config.json`: read key by key with the defaults that transformers has for what is absent or null, and
 // kept, so that a description that repeats a key can be checked against it.
 
+internal import Files
+internal import JSON
 import Models
 
 /// The `config.json` beside a checkpoint's weights.
@@ -26,7 +28,7 @@ struct HuggingFaceConfiguration {
             for member in stated { values[member.key] = member.value }
             self.path = path
         } catch {
-            throw ImportError(.malformed, "\(path): \(error.reason)")
+            throw ImportError(.malformed, "\(path): \(error.description)")
         }
     }
 

@@ -1,5 +1,6 @@
 // GPT2LMHeadModel: its keys of `config.json` with the defaults of transformers' GPT2Config, and its tensors beside our own.
 
+internal import JSON
 import Models
 
 /// A GPT-2 of Hugging Face's.

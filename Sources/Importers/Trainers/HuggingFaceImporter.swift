@@ -3,6 +3,7 @@
 // architecture is in a file of its own.
 
 import Glibc
+internal import JSON
 import Models
 
 /// An architecture of transformers.
@@ -81,14 +82,14 @@ struct HuggingFaceImporter: CheckpointImporter {
         do throws(JSONError) {
             parsed = try Self.architecture(&configuration)
         } catch {
-            throw ImportError(.unsupported, "\(configuration.path): \(error.reason)")
+            throw ImportError(.unsupported, "\(configuration.path): \(error.description)")
         }
         let stated = try Self.stated(description, agreesWith: configuration, parsed)
         let architecture: Architecture
         do throws(JSONError) {
             architecture = try parsed.architecture(stated)
         } catch {
-            throw ImportError(.mismatched, "\(configuration.path): \(error.reason)")
+            throw ImportError(.mismatched, "\(configuration.path): \(error.description)")
         }
 
         let file = try mapFile(weightsPath)

@@ -1,6 +1,7 @@
 // LlamaForCausalLM: its keys of `config.json` with the defaults of transformers' LlamaConfig, and its tensors beside our
 // own.
 
+internal import JSON
 import Models
 
 /// A Llama of Hugging Face's.

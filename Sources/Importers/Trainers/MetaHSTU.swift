@@ -1,6 +1,7 @@
 // HSTU in Meta's checkpoints: what the description says of it, and the names and shapes of its `state_dict` beside our
 // own.
 
+internal import JSON
 import Models
 
 /// What the description says of an HSTU model.

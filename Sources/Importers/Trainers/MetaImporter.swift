@@ -2,6 +2,8 @@
 // "optimizer_state_dict"})` wrote, or a bare state dict. HSTU and its SASRec baseline share the tables; the layers of each
 // are in a file of their own.
 
+internal import Files
+internal import JSON
 import Models
 
 /// Imports Meta's checkpoints.
@@ -72,7 +74,7 @@ struct MetaImporter: FileImporter {
         do throws(JSONError) {
             model = try makeModel(rows)
         } catch {
-            throw ImportError(.mismatched, "\(state.path): \(error.reason)")
+            throw ImportError(.mismatched, "\(state.path): \(error.description)")
         }
         return try NamedTensorModel(
             state,

@@ -1,6 +1,8 @@
 // Checkpoints of USTC's Performance-Law: a Llama trained on SASRec's data conventions, `torch.save(model.state_dict())`. Its
 // own "HSTU" is another model under that name and is refused by its left-over tensors.
 
+internal import Files
+internal import JSON
 import Models
 
 /// Imports Performance-Law's Llama: sqrt(D) · item row, rotary positions in interleaved pairs, RMS norms with ε 1e-5, no
@@ -69,7 +71,7 @@ struct PerformanceLawImporter: FileImporter {
                 rmsNormEpsilon: 1e-5
             )
         } catch {
-            throw ImportError(.mismatched, "\(state.path): \(error.reason)")
+            throw ImportError(.mismatched, "\(state.path): \(error.description)")
         }
         let model = try NamedTensorModel(
             state,

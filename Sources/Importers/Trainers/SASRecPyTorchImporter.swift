@@ -1,6 +1,8 @@
 // Checkpoints of SASRec.pytorch: `torch.save(model.state_dict())`. Three layer orders have the same names and shapes, so the
 // description says which; two ways to number positions differ by a row of their table, so the checkpoint tells.
 
+internal import Files
+internal import JSON
 import Models
 
 /// Imports SASRec.pytorch's checkpoints.
@@ -60,7 +62,7 @@ struct SASRecPyTorchImporter: FileImporter {
                 outputEpsilon: 1e-8
             )
         } catch {
-            throw ImportError(.mismatched, "\(state.path): \(error.reason)")
+            throw ImportError(.mismatched, "\(state.path): \(error.description)")
         }
         return try NamedTensorModel(
             state,

@@ -120,15 +120,8 @@ struct LoadConnection {
     mutating func send() -> Int? {
         let before = sent
         while sent < output.count {
-            let result = output.withUnsafeBytes { bytes in
-                // The kernel only reads from it.
-                var vector = iovec(
-                    iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress.map { $0 + sent }),
-                    iov_len: bytes.count - sent
-                )
-                return withUnsafePointer(to: &vector) {
-                    Syscall.send(socket, UnsafeBufferPointer(start: $0, count: 1))
-                }
+            let result = output.withUnsafeBytes {
+                Syscall.send(socket, UnsafeRawBufferPointer(rebasing: $0[sent...]))
             }
             switch result {
             case .value(let count): sent += count

@@ -1,7 +1,7 @@
 // A report for programs.
 
 internal import Histogram
-internal import Service
+internal import JSON
 
 extension LoadReport {
     /// One JSON object. The first five members are the contract of the command; times are milliseconds, rates are a second,

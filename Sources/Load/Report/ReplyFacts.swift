@@ -1,6 +1,6 @@
 // What a load test wants to know of a reply's content: whether it is a recommendation, and what had to be computed for it.
 
-internal import Service
+internal import JSON
 
 /// Facts of a reply to `POST /recommend`.
 struct ReplyFacts: Equatable {

@@ -1,6 +1,6 @@
 // What is asked: requests made from real histories. A pure value; the same seed makes the same requests.
 
-internal import Service
+internal import JSON
 
 /// What the requests of a load test look like.
 package struct WorkloadSettings: Sendable, Equatable {

@@ -1,6 +1,7 @@
 // `config.json` of a bundle: what it is called, which architecture with which dimensions, and where it came from.
 
 package import Compute
+package import JSON
 
 /// Where a bundle's weights came from.
 package struct Provenance: Sendable, Equatable {

@@ -1,6 +1,8 @@
 // What a bundle holds, for `genrec inspect`: as a table for people and as JSON for programs.
 
+internal import Catalogue
 import Compute
+package import JSON
 
 /// The facts of a loaded, and thereby verified, bundle.
 package struct BundleInspection: Sendable {

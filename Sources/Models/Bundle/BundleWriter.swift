@@ -1,8 +1,11 @@
 // Writes a bundle so that nobody ever sees half of one: into a temporary directory beside the place it is meant for,
 // which is renamed when all files are durable.
 
+package import Catalogue
 import Compute
+package import Files
 import Glibc
+internal import JSON
 
 /// Writes bundles.
 package enum BundleWriter {
@@ -13,7 +16,7 @@ package enum BundleWriter {
     ///   - configuration: of the bundle; its specification says which tensors have to follow.
     ///   - catalogue: of the bundle, for the same number of rows.
     ///   - weights: appends every tensor of the specification, in its order.
-    /// - Throws: `BundleError.unwritable`, also if something is at the output already; whatever `weights` throws.
+    /// - Throws: `FileError.unwritable`, also if something is at the output already; whatever `weights` throws.
     package static func write(
         directory: String,
         configuration: BundleConfiguration,
@@ -48,7 +51,7 @@ package enum BundleWriter {
     }
 
     /// Refuses an output that is already there, before any work is done.
-    package static func checkOutput(_ directory: String) throws(BundleError) {
+    package static func checkOutput(_ directory: String) throws(FileError) {
         var status = stat()
         guard lstat(directory, &status) == 0 else {
             if errno == ENOENT { return }
@@ -63,7 +66,7 @@ package enum BundleWriter {
                 String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
             }
             guard name == "." || name == ".." else {
-                throw BundleError(
+                throw FileError(
                     .unwritable,
                     "\(directory) is not empty; a bundle is never changed, so a new one needs a new directory"
                 )
@@ -71,9 +74,9 @@ package enum BundleWriter {
         }
     }
 
-    private static func failure(_ directory: String) -> BundleError {
+    private static func failure(_ directory: String) -> FileError {
         let reason = systemErrorText(errno)
-        return BundleError(.unwritable, "cannot create \(directory): \(reason)")
+        return FileError(.unwritable, "cannot create \(directory): \(reason)")
     }
 
     private static func parent(of path: String) -> String {
@@ -81,7 +84,7 @@ package enum BundleWriter {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
-    private static func synchronize(directory: String) throws(BundleError) {
+    private static func synchronize(directory: String) throws(FileError) {
         let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure(directory) }
         defer { close(descriptor) }

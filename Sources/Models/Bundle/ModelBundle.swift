@@ -1,7 +1,10 @@
 // Loads a bundle: a directory with `config.json`, `model.safetensors` and `catalogue.jsonl`, complete in itself. After
 // loading everything has been checked, and whoever builds a model from it need not look again.
 
+package import Catalogue
 package import Compute
+package import Files
+internal import JSON
 
 /// A bundle that has been read and checked.
 package final class ModelBundle: Sendable {
@@ -34,8 +37,8 @@ package final class ModelBundle: Sendable {
     /// Loads and checks a bundle: the configuration's keys and ranges; that the weights are exactly the tensors that the
     /// architecture needs, in shape, type and number, all finite; the catalogue against the item table.
     ///
-    /// - Throws: `BundleError`, one sentence that names the file and the key, tensor or line.
-    package static func load(directory: String) throws(BundleError) -> ModelBundle {
+    /// - Throws: `FileError`, one sentence that names the file and the key, tensor or line.
+    package static func load(directory: String) throws(FileError) -> ModelBundle {
         let configuration = try loadConfiguration(directory + "/" + FileName.configuration)
         let weights = try SafetensorsFile(path: directory + "/" + FileName.weights)
         try check(weights, against: configuration)
@@ -53,34 +56,34 @@ package final class ModelBundle: Sendable {
 
     /// A tensor that the architecture's specification names.
     ///
-    /// - Throws: `BundleError.mismatched` for any other name.
-    package func tensor(_ name: String) throws(BundleError) -> HostTensor {
+    /// - Throws: `FileError.mismatched` for any other name.
+    package func tensor(_ name: String) throws(FileError) -> HostTensor {
         guard let tensor = weights.tensor(name) else {
-            throw BundleError(.mismatched, "\(weights.path): tensor \(quoted(name)) is missing")
+            throw FileError(.mismatched, "\(weights.path): tensor \(quoted(name)) is missing")
         }
         return tensor
     }
 
-    private static func loadConfiguration(_ path: String) throws(BundleError) -> BundleConfiguration {
+    private static func loadConfiguration(_ path: String) throws(FileError) -> BundleConfiguration {
         let file = try MappedFile(path: path)
         guard file.bytes.count <= configurationByteLimit else {
-            throw BundleError(.malformed, "\(path) is larger than \(configurationByteLimit) bytes")
+            throw FileError(.malformed, "\(path) is larger than \(configurationByteLimit) bytes")
         }
         do throws(JSONError) {
             return try BundleConfiguration(
                 file.withBytes { bytes throws(JSONError) in try JSONValue(parsing: bytes) }
             )
         } catch {
-            throw BundleError(.malformed, "\(path): \(error.reason)")
+            throw FileError(.malformed, "\(path): \(error.description)")
         }
     }
 
     private static func check(
         _ weights: SafetensorsFile,
         against configuration: BundleConfiguration
-    ) throws(BundleError) {
-        func mismatch(_ name: String, _ reason: String) -> BundleError {
-            BundleError(.mismatched, "\(weights.path): tensor \(quoted(name)) \(reason)")
+    ) throws(FileError) {
+        func mismatch(_ name: String, _ reason: String) -> FileError {
+            FileError(.mismatched, "\(weights.path): tensor \(quoted(name)) \(reason)")
         }
         let specifications = configuration.architecture.configuration.tensorSpecifications
         for specification in specifications {

@@ -2,6 +2,8 @@
 // header is checked when the file is opened; after that, handing out a tensor cannot fail and copies nothing.
 
 package import Compute
+package import Files
+internal import JSON
 
 /// A safetensors file, mapped read-only.
 package final class SafetensorsFile: @unchecked Sendable {
@@ -39,11 +41,11 @@ package final class SafetensorsFile: @unchecked Sendable {
 
     /// Maps a file and checks its header.
     ///
-    /// - Throws: `BundleError` with the path and the tensor's name.
-    package init(path: String) throws(BundleError) {
+    /// - Throws: `FileError` with the path and the tensor's name.
+    package init(path: String) throws(FileError) {
         self.path = path
         file = try MappedFile(path: path)
-        func malformed(_ reason: String) -> BundleError { BundleError(.malformed, "\(path): \(reason)") }
+        func malformed(_ reason: String) -> FileError { FileError(.malformed, "\(path): \(reason)") }
 
         let bytes = file.bytes
         guard bytes.count >= 8 else { throw malformed("too short for a safetensors file") }
@@ -63,7 +65,7 @@ package final class SafetensorsFile: @unchecked Sendable {
         do throws(JSONError) {
             (entries, metadata) = try Self.readHeader(header)
         } catch {
-            throw malformed("header: \(error.reason)")
+            throw malformed("header: \(error.description)")
         }
         // In the order of their bytes; an empty tensor before what starts at the same place.
         entries.sort { left, right in
@@ -119,66 +121,56 @@ package final class SafetensorsFile: @unchecked Sendable {
     private static func readHeader(
         _ bytes: UnsafeRawBufferPointer
     ) throws(JSONError) -> (entries: [Entry], metadata: [String: String]) {
-        var scanner = JSONScanner(bytes.bindMemory(to: UInt8.self))
+        var reader = JSONReader(bytes.bindMemory(to: UInt8.self))
         var entries: [Entry] = []
         var metadata: [String: String]?
         var names: Set<String> = []
-        var key: [UInt8] = []
-        var isFirst = true
-        try scanner.beginObject()
-        while try scanner.nextKey(into: &key, isFirst: &isFirst) {
-            let name = String(decoding: key, as: UTF8.self)
+        try reader.beginObject()
+        while let key = try reader.nextKey() {
+            let name = key.string
             guard names.insert(name).inserted else { throw JSONError("the name \(quoted(name)) stands twice") }
             if name == "__metadata__" {
-                metadata = try readMetadata(&scanner)
+                metadata = try readMetadata(&reader)
             } else {
                 do throws(JSONError) {
-                    entries.append(try readEntry(&scanner, name: name))
+                    entries.append(try readEntry(&reader, name: name))
                 } catch {
-                    throw JSONError("tensor \(quoted(name)): \(error.reason)")
+                    throw JSONError("tensor \(quoted(name)): \(error)")
                 }
             }
         }
-        try scanner.end()
+        try reader.finish()
         return (entries, metadata ?? [:])
     }
 
-    private static func readMetadata(_ scanner: inout JSONScanner) throws(JSONError) -> [String: String] {
+    private static func readMetadata(_ reader: inout JSONReader) throws(JSONError) -> [String: String] {
         var metadata: [String: String] = [:]
-        var key: [UInt8] = []
-        var value: [UInt8] = []
-        var isFirst = true
-        try scanner.beginObject()
-        while try scanner.nextKey(into: &key, isFirst: &isFirst) {
-            try scanner.string(into: &value)
-            let name = String(decoding: key, as: UTF8.self)
-            guard metadata.updateValue(String(decoding: value, as: UTF8.self), forKey: name) == nil else {
+        try reader.beginObject()
+        while let key = try reader.nextKey() {
+            let name = key.string
+            guard metadata.updateValue(try reader.readString().string, forKey: name) == nil else {
                 throw JSONError("__metadata__: the key \(quoted(name)) stands twice")
             }
         }
         return metadata
     }
 
-    private static func readEntry(_ scanner: inout JSONScanner, name: String) throws(JSONError) -> Entry {
+    private static func readEntry(_ reader: inout JSONReader, name: String) throws(JSONError) -> Entry {
         var dtype: DType?
         var shape: [Int]?
         var offsets: [Int]?
-        var key: [UInt8] = []
-        var text: [UInt8] = []
-        var isFirst = true
-        try scanner.beginObject()
-        while try scanner.nextKey(into: &key, isFirst: &isFirst) {
-            let field = String(decoding: key, as: UTF8.self)
+        try reader.beginObject()
+        while let key = try reader.nextKey() {
+            let field = key.string
             switch field {
             case "dtype" where dtype == nil:
-                try scanner.string(into: &text)
-                let code = String(decoding: text, as: UTF8.self)
+                let code = try reader.readString().string
                 dtype = DType(safetensorsCode: code)
                 if dtype == nil { throw JSONError("the dtype \(quoted(code)) is not supported") }
             case "shape" where shape == nil:
-                shape = try readSizes(&scanner, "shape", atMost: Limit.rank)
+                shape = try readSizes(&reader, "shape", atMost: Limit.rank)
             case "data_offsets" where offsets == nil:
-                offsets = try readSizes(&scanner, "data_offsets", atMost: 2)
+                offsets = try readSizes(&reader, "data_offsets", atMost: 2)
             case "dtype", "shape", "data_offsets": throw JSONError("\(field) stands twice")
             default: throw JSONError("the key \(quoted(field)) is not known")
             }
@@ -203,16 +195,15 @@ package final class SafetensorsFile: @unchecked Sendable {
     }
 
     private static func readSizes(
-        _ scanner: inout JSONScanner,
+        _ reader: inout JSONReader,
         _ field: String,
         atMost limit: Int
     ) throws(JSONError) -> [Int] {
         var sizes: [Int] = []
-        var isFirst = true
-        try scanner.beginArray()
-        while try scanner.nextElement(isFirst: &isFirst) {
+        try reader.beginArray()
+        while try reader.nextElement() {
             guard sizes.count < limit else { throw JSONError("\(field) has more than \(limit) numbers") }
-            guard case .integer(let size) = try scanner.number(), size >= 0 else {
+            guard let size = try reader.readNumber().integer, size >= 0 else {
                 throw JSONError("\(field) must hold integers that are not negative")
             }
             sizes.append(Int(size))

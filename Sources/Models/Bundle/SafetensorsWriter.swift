@@ -5,6 +5,8 @@
 // all tensors have one element type, as in our bundles.
 
 package import Compute
+package import Files
+internal import JSON
 
 /// A safetensors file being written; nothing is seen under its path before `finish()`.
 package struct SafetensorsWriter: ~Copyable {
@@ -23,20 +25,19 @@ package struct SafetensorsWriter: ~Copyable {
         path: String,
         tensors specifications: [TensorSpecification],
         dtype: DType
-    ) throws(BundleError) {
-        var header = Array(#"{"__metadata__":{"format":"genrec"}"#.utf8)
+    ) throws(FileError) {
+        var members: [(key: String, value: JSONValue)] = [("__metadata__", ["format": "genrec"])]
         var offset = 0
         for specification in specifications {
             let end = offset + specification.count * dtype.byteCount
-            header.append(UInt8(ascii: ","))
-            appendJSONString(specification.name.utf8, to: &header)
-            let shape = specification.shape.map(String.init).joined(separator: ",")
-            let code = dtype.safetensorsCode
-            let entry = ":{\"dtype\":\"\(code)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"
-            header.append(contentsOf: entry.utf8)
+            let entry: JSONValue = [
+                "dtype": .string(dtype.safetensorsCode), "shape": .array(specification.shape.map { .integer($0) }),
+                "data_offsets": [.integer(offset), .integer(end)],
+            ]
+            members.append((specification.name, entry))
             offset = end
         }
-        header.append(UInt8(ascii: "}"))
+        var header = JSONValue.object(pairs: members).compact
         let padding = (64 - (8 + header.count) % 64) % 64
         header.append(contentsOf: repeatElement(UInt8(ascii: " "), count: padding))
         var file = try FileWriter(path: path)
@@ -50,13 +51,13 @@ package struct SafetensorsWriter: ~Copyable {
 
     /// Appends the next tensor.
     ///
-    /// - Throws: `BundleError.mismatched` if it is not the one whose turn it is.
-    package mutating func append(_ tensor: HostTensor) throws(BundleError) {
+    /// - Throws: `FileError.mismatched` if it is not the one whose turn it is.
+    package mutating func append(_ tensor: HostTensor) throws(FileError) {
         guard nextIndex < specifications.count, specifications[nextIndex].name == tensor.name,
             specifications[nextIndex].shape == tensor.shape, tensor.dtype == dtype,
             tensor.bytes.count == specifications[nextIndex].count * dtype.byteCount
         else {
-            throw BundleError(
+            throw FileError(
                 .mismatched,
                 "\(path): tensor \(quoted(tensor.name)) \(shapeDescription(tensor.shape)) is not the next one announced"
             )
@@ -66,9 +67,9 @@ package struct SafetensorsWriter: ~Copyable {
     }
 
     /// Makes the file durable and gives it its name.
-    package consuming func finish() throws(BundleError) {
+    package consuming func finish() throws(FileError) {
         guard nextIndex == specifications.count else {
-            throw BundleError(.mismatched, "\(path): tensor \(quoted(specifications[nextIndex].name)) was not written")
+            throw FileError(.mismatched, "\(path): tensor \(quoted(specifications[nextIndex].name)) was not written")
         }
         try file.commit()
     }

@@ -1,6 +1,8 @@
 // Which class serves which architecture. Adding an architecture is one file beside HSTU.swift and one line here.
 
+internal import Catalogue
 package import Compute
+internal import Files
 
 /// Makes models from bundles.
 package enum ModelRegistry {
@@ -13,7 +15,7 @@ package enum ModelRegistry {
     package static func makeModel(_ bundle: ModelBundle, on device: any Device) throws(ComputeError) -> any DecoderModel
     {
         let loader = WeightLoader(device: device) { (name: String) throws(ComputeError) -> HostTensor in
-            do throws(BundleError) {
+            do throws(FileError) {
                 return try bundle.tensor(name)
             } catch {
                 throw ComputeError(.invalidArgument, error.message)

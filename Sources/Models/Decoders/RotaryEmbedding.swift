@@ -2,6 +2,7 @@
 // times `inverseFrequencies`; turning queries and keys by them is the device's work.
 
 import Glibc
+package import JSON
 
 /// What `config.json` states of rotary positions.
 package struct RotaryEmbedding: Sendable, Equatable {

@@ -2,6 +2,7 @@
 // compiler names the switches that have to know it.
 
 package import Compute
+package import JSON
 
 /// A tensor that a bundle must hold.
 package struct TensorSpecification: Sendable, Equatable {

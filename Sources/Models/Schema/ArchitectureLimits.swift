@@ -1,6 +1,8 @@
 // Bounds of what a configuration may say, shared by all architectures, and the checks that name a value by its JSON key.
 // They are far beyond any model, and low enough that no count of bytes, elements or operations overflows.
 
+internal import JSON
+
 /// Ranges of dimensions.
 package enum ArchitectureLimit {
     /// A width: D, a feed-forward's hidden width, heads times their dimension.

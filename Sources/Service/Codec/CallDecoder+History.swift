@@ -1,6 +1,8 @@
 // The history in its two forms: an array of events, or an object of columns. Both fill the decoder's rows and timestamps, which
 // then become the call's.
 
+internal import JSON
+
 extension CallDecoder {
     /// Reads the value of `history`.
     mutating func readHistory() throws(JSONError) -> RecommendCall.History {

@@ -1,5 +1,7 @@
 // The kinds of values that a call's fields have, each with the sentence that says what is wrong with it.
 
+internal import JSON
+
 extension CallDecoder {
     /// The field is well-formed, but not usable.
     func unusable(_ sentence: String) -> JSONError { JSONError(.unusable, at: reader.offset, sentence) }

@@ -2,6 +2,8 @@
 // the field; paths are put together only when there is an error. The history is in `CallDecoder+History`, scalars and lists are
 // in `CallDecoder+Values`.
 
+internal import JSON
+
 /// Decodes calls from one reader.
 struct CallDecoder<Items: ItemLookup>: ~Copyable {
     var reader: JSONReader

@@ -1,5 +1,7 @@
 // Why a body was refused before anything was done with it.
 
+internal import JSON
+
 /// A fault of the caller, with the status that says so.
 package struct CallError: Error, Equatable, CustomStringConvertible {
     /// Which of the two faults it is; the raw value is the HTTP status.

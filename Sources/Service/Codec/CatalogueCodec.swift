@@ -1,5 +1,6 @@
 // How the codec reaches the catalogue of a bundle.
 
+internal import Catalogue
 internal import Models
 
 extension Catalogue: ItemLookup, ItemIDWriter {

@@ -1,5 +1,7 @@
 // The body of every error, `application/problem+json` (RFC 9457).
 
+internal import JSON
+
 /// What went wrong with one request.
 package struct ProblemDetails: Sendable, Equatable {
     /// The media type of its bytes.

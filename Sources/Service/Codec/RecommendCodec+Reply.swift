@@ -1,6 +1,8 @@
 // Replies to bytes: one body, the body of a batch, and the records of a stream. A score that is not finite has no JSON and is
 // thrown, since it means that the model is broken; the caller answers with an error instead of a reply.
 
+package import JSON
+
 /// How a stream separates its records.
 package enum StreamFormat: Sendable, CaseIterable {
     /// One JSON object a line.

@@ -13,6 +13,8 @@
 // - `allow` must name items or tags; if it names only unknown ones, nothing is eligible.
 // - `action` is checked to be a string or an integer and otherwise not used: no architecture here models it.
 
+internal import JSON
+
 /// Decodes calls and encodes replies.
 package struct RecommendCodec: Sendable {
     /// Levels of nesting; a call in a batch needs five.

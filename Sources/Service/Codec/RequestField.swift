@@ -1,5 +1,7 @@
 // The names of a request's fields. One enum per object, so that a field that is unknown or comes twice is found in one place.
 
+internal import JSON
+
 /// The fields of one kind of object.
 protocol RequestField {
     /// The field of that name, nil when the object has none.

@@ -1,6 +1,7 @@
 // Every setting of the server: its key, its default and its range. `Config/genrec.yaml` documents the same keys, which a
 // test holds it to.
 
+package import Devices
 package import Engine
 internal import Foundation
 package import HTTP

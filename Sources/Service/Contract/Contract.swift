@@ -2,6 +2,8 @@
 // together; operations, responses and schemas are beside it. Nothing here may say what the routes do not do: a test holds
 // every reply that the process tests see against the document.
 
+internal import JSON
+
 /// The documents of one listener. There are two, because the type of item ids is a bundle's, and bundles can be replaced.
 struct Contract: Sendable {
     private let withStringIDs: [UInt8]
@@ -11,7 +13,7 @@ struct Contract: Sendable {
     init(listener: ListenerRole, limits: CallLimits, hasKeys: Bool) {
         func document(_ idsAreIntegers: Bool) -> [UInt8] {
             let schemas = ContractSchemas(limits: limits, idsAreIntegers: idsAreIntegers)
-            return Self.document(ContractOperations(hasKeys: hasKeys), schemas, listener).bytes
+            return Self.document(ContractOperations(hasKeys: hasKeys), schemas, listener).compact
         }
         withStringIDs = document(false)
         withIntegerIDs = document(true)
@@ -23,10 +25,10 @@ struct Contract: Sendable {
         _ operations: ContractOperations,
         _ schemas: ContractSchemas,
         _ listener: ListenerRole
-    ) -> JSONLiteral {
+    ) -> JSONValue {
         let routes = Route.allCases.filter { $0.isServed(on: listener) }
         let paths = routes.map { (key: $0.label, value: operations.pathItem(of: $0)) }
-        var components: [(key: String, value: JSONLiteral)] = [
+        var components: [(key: String, value: JSONValue)] = [
             ("schemas", schemas.all), ("responses", ContractResponses.problems),
             ("headers", ContractResponses.headers), ("parameters", operations.parameters),
         ]
@@ -37,8 +39,8 @@ struct Contract: Sendable {
             "openapi": "3.1.0",
             "info": ["title": "genrec", "version": .string(BuildInfo.version), "description": .string(overview)],
             "servers": [["url": "/"]],
-            "paths": .object(paths),
-            "components": .object(components),
+            "paths": .object(pairs: paths),
+            "components": .object(pairs: components),
         ]
     }
 

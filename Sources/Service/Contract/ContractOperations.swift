@@ -1,6 +1,7 @@
 // What each route does, takes and answers, as the OpenAPI document has it.
 
 internal import HTTP
+internal import JSON
 
 /// The operations of the document.
 struct ContractOperations {
@@ -12,22 +13,22 @@ struct ContractOperations {
         var id: String
         var summary: String
         var parameters: [String] = []
-        var requestBody: JSONLiteral?
+        var requestBody: JSONValue?
         /// Replies that are no problems, by status.
-        var replies: [(status: Int, reply: JSONLiteral)]
+        var replies: [(status: Int, reply: JSONValue)]
         /// Statuses of problems beside those of any request.
         var problems: [Int] = []
     }
 
     /// All methods of a route.
-    func pathItem(of route: Route) -> JSONLiteral {
+    func pathItem(of route: Route) -> JSONValue {
         let operation = operation(of: route)
-        var members: [(key: String, value: JSONLiteral)] = []
+        var members: [(key: String, value: JSONValue)] = []
         for method in route.methods {
             let literal = literal(of: operation, route, isHead: method == .head)
             members.append((method.description.lowercased(), literal))
         }
-        let options: JSONLiteral = [
+        let options: JSONValue = [
             "operationId": "\(operation.id)Options",
             "summary": "The methods of this path.",
             "parameters": .array(
@@ -48,11 +49,11 @@ struct ContractOperations {
             ),
         ]
         members.append(("options", options))
-        return .object(members)
+        return .object(pairs: members)
     }
 
-    private func literal(of operation: Operation, _ route: Route, isHead: Bool) -> JSONLiteral {
-        var members: [(key: String, value: JSONLiteral)] = [
+    private func literal(of operation: Operation, _ route: Route, isHead: Bool) -> JSONValue {
+        var members: [(key: String, value: JSONValue)] = [
             ("operationId", .string(isHead ? operation.id + "Head" : operation.id)),
             ("summary", .string(operation.summary)),
             ("parameters", .array((["X-Request-Id"] + operation.parameters).map(Self.reference(toParameter:)))),
@@ -67,19 +68,19 @@ struct ContractOperations {
             problems.append(403)
         }
         members.append(("responses", responses(operation.replies, problems: problems, isHead: isHead)))
-        return .object(members)
+        return .object(pairs: members)
     }
 
     private func responses(
-        _ replies: [(status: Int, reply: JSONLiteral)],
+        _ replies: [(status: Int, reply: JSONValue)],
         problems: [Int],
         isHead: Bool
-    ) -> JSONLiteral {
+    ) -> JSONValue {
         var members = replies.map { status, reply in (status, isHead ? reply.without("content") : reply) }
         for status in problems + ContractResponses.ofAnyRequest where !members.contains(where: { $0.0 == status }) {
             members.append((status, ContractResponses.problem(status, toHead: isHead)))
         }
-        return .object(members.sorted { $0.0 < $1.0 }.map { (key: String($0.0), value: $0.1) })
+        return .object(pairs: members.sorted { $0.0 < $1.0 }.map { (key: String($0.0), value: $0.1) })
     }
 
     // MARK: Routes
@@ -258,22 +259,22 @@ struct ContractOperations {
 
     // MARK: Parts
 
-    private static func reply(_ description: String, schema: String) -> JSONLiteral {
+    private static func reply(_ description: String, schema: String) -> JSONValue {
         [
             "description": .string(description), "headers": ContractResponses.headers(),
             "content": ["application/json": ["schema": ContractSchemas.reference(schema)]],
         ]
     }
 
-    private static func body(schema: String) -> JSONLiteral {
+    private static func body(schema: String) -> JSONValue {
         ["required": true, "content": ["application/json": ["schema": ContractSchemas.reference(schema)]]]
     }
 
-    private static func reference(toParameter name: String) -> JSONLiteral {
+    private static func reference(toParameter name: String) -> JSONValue {
         ["$ref": "#/components/parameters/\(name)"]
     }
 
-    let parameters: JSONLiteral = [
+    let parameters: JSONValue = [
         "length": [
             "name": "length", "in": "query",
             "description": """

@@ -1,5 +1,7 @@
 // The replies that say what is wrong, and the header fields of replies, as the OpenAPI document has them.
 
+internal import JSON
+
 enum ContractResponses {
     /// What HTTP itself may answer to any request, before a route has seen it.
     static let ofAnyRequest = [400, 408, 413, 414, 417, 431, 501, 503, 505]
@@ -31,26 +33,27 @@ enum ContractResponses {
     ]
 
     /// The components that `problem` refers to, and the same without content for HEAD.
-    static var problems: JSONLiteral {
+    static var problems: JSONValue {
         .object(
-            meanings.flatMap { status, meaning in
-                [
-                    (key: "Problem\(status)", value: problem(status, meaning, hasContent: true)),
-                    (key: "Head\(status)", value: problem(status, meaning, hasContent: false)),
-                ]
-            }
+            pairs:
+                meanings.flatMap { status, meaning in
+                    [
+                        (key: "Problem\(status)", value: problem(status, meaning, hasContent: true)),
+                        (key: "Head\(status)", value: problem(status, meaning, hasContent: false)),
+                    ]
+                }
         )
     }
 
     /// The reply of that status; it must have a meaning above.
-    static func problem(_ status: Int, toHead: Bool = false) -> JSONLiteral {
+    static func problem(_ status: Int, toHead: Bool = false) -> JSONValue {
         ["$ref": "#/components/responses/\(toHead ? "Head" : "Problem")\(status)"]
     }
 
     /// Whether `problem` knows the status.
     static func knows(_ status: Int) -> Bool { meanings.contains { $0.status == status } }
 
-    private static func problem(_ status: Int, _ meaning: String, hasContent: Bool) -> JSONLiteral {
+    private static func problem(_ status: Int, _ meaning: String, hasContent: Bool) -> JSONValue {
         let name =
             switch status {
             case 401, 403: "WWW-Authenticate"
@@ -61,26 +64,26 @@ enum ContractResponses {
         var fields = ["X-Request-Id"]
         if let name { fields.append(name) }
         if status == 415 { fields.append("Accept-Encoding") }
-        var members: [(key: String, value: JSONLiteral)] = [
+        var members: [(key: String, value: JSONValue)] = [
             ("description", .string(meaning)), ("headers", references(toHeaders: fields)),
         ]
         if hasContent {
             members.append(("content", ["application/problem+json": ["schema": ContractSchemas.reference("Problem")]]))
         }
-        return .object(members)
+        return .object(pairs: members)
     }
 
     /// A reply's `headers` object.
-    static func references(toHeaders names: [String]) -> JSONLiteral {
-        .object(names.map { (key: $0, value: ["$ref": "#/components/headers/\($0)"]) })
+    static func references(toHeaders names: [String]) -> JSONValue {
+        .object(pairs: names.map { (key: $0, value: ["$ref": "#/components/headers/\($0)"]) })
     }
 
     /// The fields of a reply that may be sent as gzip, beside its own.
-    static func headers(withCoding names: [String] = []) -> JSONLiteral {
+    static func headers(withCoding names: [String] = []) -> JSONValue {
         references(toHeaders: ["X-Request-Id", "Content-Encoding", "Vary"] + names)
     }
 
-    static let headers: JSONLiteral = [
+    static let headers: JSONValue = [
         "X-Request-Id": [
             "description": "The caller's own, or a fresh one if it sent none that is usable.",
             "required": true,

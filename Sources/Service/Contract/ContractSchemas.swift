@@ -1,20 +1,22 @@
 // The JSON of requests and replies as schemas (JSON Schema 2020-12), with the configured limits filled in. Objects have the
 // members that are listed and no others, requests and replies alike.
 
+internal import JSON
+
 /// The schemas of the document.
 struct ContractSchemas {
     let limits: CallLimits
     let idsAreIntegers: Bool
 
-    static func reference(_ name: String) -> JSONLiteral { ["$ref": "#/components/schemas/\(name)"] }
+    static func reference(_ name: String) -> JSONValue { ["$ref": "#/components/schemas/\(name)"] }
 
     /// A user's id. The limit is in bytes, which a schema cannot say; it is never more characters.
-    static let userID: JSONLiteral = [
+    static let userID: JSONValue = [
         "type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
     ]
 
-    var all: JSONLiteral {
-        let schemas: [(key: String, value: JSONLiteral)] = [
+    var all: JSONValue {
+        let schemas: [(key: String, value: JSONValue)] = [
             ("RecommendRequest", request), ("Event", event), ("Columns", columns), ("ItemID", itemID),
             ("Exclude", exclude), ("Allow", allow), ("BatchRequest", batchRequest), ("Sampling", sampling),
             ("RecommendReply", reply), ("ScoredItem", Self.object(scoredItem, required: nil)),
@@ -24,13 +26,13 @@ struct ContractSchemas {
             ("LoadedModel", Self.loadedModel), ("Reloaded", Self.reloaded), ("Liveness", Self.liveness),
             ("Readiness", Self.readiness),
         ]
-        return .object(schemas)
+        return .object(pairs: schemas)
     }
 
     // MARK: Requests
 
-    private var request: JSONLiteral {
-        let members: [(key: String, value: JSONLiteral)] = [
+    private var request: JSONValue {
+        let members: [(key: String, value: JSONValue)] = [
             (
                 "history",
                 [
@@ -75,7 +77,7 @@ struct ContractSchemas {
         ])
     }
 
-    private var event: JSONLiteral {
+    private var event: JSONValue {
         Self.object(
             [
                 ("item", Self.reference("ItemID")), ("timestamp", Self.optional(Self.timestamp)),
@@ -85,8 +87,8 @@ struct ContractSchemas {
         )
     }
 
-    private var columns: JSONLiteral {
-        func column(_ type: JSONLiteral, _ element: JSONLiteral) -> JSONLiteral {
+    private var columns: JSONValue {
+        func column(_ type: JSONValue, _ element: JSONValue) -> JSONValue {
             ["type": type, "maxItems": .integer(limits.maxHistory), "items": element]
         }
         return Self.object(
@@ -100,13 +102,13 @@ struct ContractSchemas {
     }
 
     /// An unknown id is skipped and counted. Where the catalogue's ids are integers a string is such an unknown id.
-    private var itemID: JSONLiteral {
+    private var itemID: JSONValue {
         idsAreIntegers
-            ? ["type": ["integer", "string"], "minimum": .integer(.min), "maximum": .integer(.max)]
+            ? ["type": ["integer", "string"], "minimum": .integer(Int64.min), "maximum": .integer(Int64.max)]
             : ["type": "string"]
     }
 
-    private var exclude: JSONLiteral {
+    private var exclude: JSONValue {
         Self.object(
             [
                 ("items", list(Self.reference("ItemID"))), ("tags", list(["type": "string"])),
@@ -121,36 +123,39 @@ struct ContractSchemas {
         )
     }
 
-    private var allow: JSONLiteral {
-        func named(_ member: String) -> JSONLiteral {
-            let isArray: JSONLiteral = ["type": "array"]
-            return ["required": [.string(member)], "properties": .object([(key: member, value: isArray)])]
+    private var allow: JSONValue {
+        func named(_ member: String) -> JSONValue {
+            let isArray: JSONValue = ["type": "array"]
+            return ["required": [.string(member)], "properties": .object(pairs: [(key: member, value: isArray)])]
         }
-        let members: [(key: String, value: JSONLiteral)] = [
+        let members: [(key: String, value: JSONValue)] = [
             ("items", list(Self.reference("ItemID"))), ("tags", list(["type": "string"])),
         ]
         return Self.object(members, required: []).adding([("anyOf", [named("items"), named("tags")])])
     }
 
-    private func list(_ element: JSONLiteral) -> JSONLiteral {
+    private func list(_ element: JSONValue) -> JSONValue {
         ["type": ["array", "null"], "maxItems": .integer(limits.maxListed), "items": element]
     }
 
-    private var sampling: JSONLiteral {
+    private var sampling: JSONValue {
         // Normal numbers of single precision.
-        let least = JSONLiteral.number("1.1754944e-38")
-        let greatest = JSONLiteral.number("3.4028234e38")
+        let least = JSONValue.real(1.1754944e-38)
+        let greatest = JSONValue.real(3.4028234e38)
         return Self.object(
             [
                 ("temperature", ["type": ["number", "null"], "minimum": least, "maximum": greatest]),
                 ("top_p", ["type": ["number", "null"], "minimum": least, "maximum": 1]),
-                ("seed", ["type": ["integer", "null"], "minimum": .integer(.min), "maximum": .integer(.max)]),
+                (
+                    "seed",
+                    ["type": ["integer", "null"], "minimum": .integer(Int64.min), "maximum": .integer(Int64.max)]
+                ),
             ],
             required: []
         )
     }
 
-    private var batchRequest: JSONLiteral {
+    private var batchRequest: JSONValue {
         Self.object(
             [
                 (
@@ -168,43 +173,43 @@ struct ContractSchemas {
 
     // MARK: Replies
 
-    private var scoredItem: [(key: String, value: JSONLiteral)] {
+    private var scoredItem: [(key: String, value: JSONValue)] {
         [("item", ["type": .string(idsAreIntegers ? "integer" : "string")]), ("score", ["type": "number"])]
     }
 
-    private var streamItem: JSONLiteral {
-        let rank: JSONLiteral = ["type": "integer", "minimum": 1, "maximum": .integer(limits.maxK)]
+    private var streamItem: JSONValue {
+        let rank: JSONValue = ["type": "integer", "minimum": 1, "maximum": .integer(limits.maxK)]
         return Self.object(scoredItem + [("rank", rank)], required: nil)
     }
 
-    private var reply: JSONLiteral {
-        let items: JSONLiteral = [
+    private var reply: JSONValue {
+        let items: JSONValue = [
             "type": "array", "maxItems": .integer(limits.maxK), "items": Self.reference("ScoredItem"),
         ]
         return Self.replyObject(Self.identity + [("items", items)] + outcome)
     }
 
-    private var streamEnd: JSONLiteral {
+    private var streamEnd: JSONValue {
         Self.replyObject([("done", ["const": true])] + Self.identity + outcome)
     }
 
     /// All members are there but the one that depends on the server's settings.
-    private static func replyObject(_ members: [(key: String, value: JSONLiteral)]) -> JSONLiteral {
+    private static func replyObject(_ members: [(key: String, value: JSONValue)]) -> JSONValue {
         object(members + [("history_start", historyStart)], required: members.map(\.key))
     }
 
-    private static let historyStart: JSONLiteral = [
+    private static let historyStart: JSONValue = [
         "type": "integer", "minimum": 0,
         "description": """
         Where the window moves by strides: index of the first used event among the known ones.
         """,
     ]
 
-    private static let identity: [(key: String, value: JSONLiteral)] = [
+    private static let identity: [(key: String, value: JSONValue)] = [
         ("request_id", requestID), ("model", reference("Model")),
     ]
 
-    private var outcome: [(key: String, value: JSONLiteral)] {
+    private var outcome: [(key: String, value: JSONValue)] {
         [
             ("source", ["enum": ["model", "popularity"]]),
             (
@@ -227,8 +232,8 @@ struct ContractSchemas {
         ]
     }
 
-    private var batchReply: JSONLiteral {
-        let results: JSONLiteral = [
+    private var batchReply: JSONValue {
+        let results: JSONValue = [
             "type": "array", "maxItems": .integer(limits.maxBatch),
             "items": ["oneOf": [Self.reference("RecommendReply"), Self.reference("Problem")]],
             "description": "All of them have the request_id of the batch.",
@@ -238,8 +243,8 @@ struct ContractSchemas {
 
     private static let model = object([("name", ["type": "string"]), ("version", ["type": "string"])], required: nil)
 
-    private static let timing: JSONLiteral = {
-        let duration: JSONLiteral = ["type": "number", "minimum": 0]
+    private static let timing: JSONValue = {
+        let duration: JSONValue = ["type": "number", "minimum": 0]
         return object(["queue", "prefill", "decode", "total"].map { ($0, duration) }, required: nil)
     }()
 
@@ -365,23 +370,23 @@ struct ContractSchemas {
 
     // MARK: Parts
 
-    private static let requestID: JSONLiteral = ["type": "string", "minLength": 1, "maxLength": 128]
-    private static let count: JSONLiteral = ["type": "integer", "minimum": 0]
-    private static let action: JSONLiteral = [
-        "type": ["string", "integer", "null"], "minimum": .integer(.min), "maximum": .integer(.max),
+    private static let requestID: JSONValue = ["type": "string", "minLength": 1, "maxLength": 128]
+    private static let count: JSONValue = ["type": "integer", "minimum": 0]
+    private static let action: JSONValue = [
+        "type": ["string", "integer", "null"], "minimum": .integer(Int64.min), "maximum": .integer(Int64.max),
     ]
     /// Seconds since the epoch.
-    private static let timestamp: JSONLiteral = [
+    private static let timestamp: JSONValue = [
         "type": "integer", "minimum": -9_007_199_254_740_992, "maximum": 9_007_199_254_740_992,
     ]
 
-    private static func optional(_ schema: JSONLiteral) -> JSONLiteral { ["anyOf": [schema, ["type": "null"]]] }
+    private static func optional(_ schema: JSONValue) -> JSONValue { ["anyOf": [schema, ["type": "null"]]] }
 
     /// An object with these members and no others. `required` nil: all of them.
-    private static func object(_ members: [(key: String, value: JSONLiteral)], required: [String]?) -> JSONLiteral {
+    private static func object(_ members: [(key: String, value: JSONValue)], required: [String]?) -> JSONValue {
         let required = required ?? members.map(\.key)
-        var schema: JSONLiteral = [
-            "type": "object", "additionalProperties": false, "properties": .object(members),
+        var schema: JSONValue = [
+            "type": "object", "additionalProperties": false, "properties": .object(pairs: members),
         ]
         if !required.isEmpty { schema = schema.adding([("required", .array(required.map { .string($0) }))]) }
         return schema

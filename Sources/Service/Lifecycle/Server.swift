@@ -1,6 +1,8 @@
 // Puts a server together, starts it, and brings it to an orderly end: configuration, bundle, engine, HTTP, signals.
 
+internal import Catalogue
 internal import Compute
+internal import Devices
 internal import Dispatch
 internal import Engine
 internal import Glibc
@@ -35,7 +37,7 @@ package final class Server: Sendable {
     private let logger: Logger
     private let life = Lifecycle()
 
-    /// - Throws: `BundleError`, `ConfigurationError` for files of keys or certificates that cannot be used, `HTTPError` for
+    /// - Throws: `FileError`, `ConfigurationError` for files of keys or certificates that cannot be used, `HTTPError` for
     ///   a configuration that cannot be.
     package init(_ configuration: ServiceConfiguration) throws {
         self.configuration = configuration

@@ -1,7 +1,9 @@
 // Makes a served model of a bundle's directory: reads and checks the files, makes the engines, starts them on their devices.
 
 internal import Compute
+internal import Devices
 internal import Engine
+internal import Files
 internal import Logging
 internal import Models
 internal import Synchronization
@@ -25,7 +27,7 @@ final class ModelLoader: Sendable {
     }
 
     /// Reads and checks the bundle's files. Takes as long as reading the weights takes.
-    func loadBundle() throws(BundleError) -> ModelBundle { try ModelBundle.load(directory: directory) }
+    func loadBundle() throws(FileError) -> ModelBundle { try ModelBundle.load(directory: directory) }
 
     /// A model whose engines have not been started.
     ///

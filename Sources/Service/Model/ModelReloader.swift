@@ -2,6 +2,7 @@
 
 internal import Dispatch
 internal import Engine
+internal import Files
 internal import Logging
 internal import Models
 internal import Synchronization
@@ -98,7 +99,7 @@ final class ModelReloader: Sendable {
             }
             guard !isStopped else { throw Self.shuttingDown }
             try loader.start(model)
-        } catch let error as BundleError {
+        } catch let error as FileError {
             end(attempt) { _ in .failure(ReloadError(code: .unusableBundle, message: error.message)) }
         } catch let error as ReloadError {
             end(attempt) { _ in .failure(error) }

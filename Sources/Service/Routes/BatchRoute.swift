@@ -3,6 +3,7 @@
 internal import Dispatch
 internal import Engine
 internal import HTTP
+internal import JSON
 internal import Models
 internal import Synchronization
 

@@ -1,9 +1,11 @@
 // What operators and orchestrators ask: is it alive, is it ready, what is loaded, what are the numbers. None of it waits
 // for the engine.
 
+internal import Catalogue
 internal import Compute
 internal import Engine
 internal import HTTP
+internal import JSON
 internal import Models
 internal import Telemetry
 

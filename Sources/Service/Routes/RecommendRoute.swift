@@ -1,10 +1,12 @@
 // `POST /recommend`: from the body's bytes to a request of the engine, and from its answer to the reply's bytes.
 
+internal import Catalogue
 internal import Compute
 internal import Dispatch
 internal import Engine
 internal import Glibc
 internal import HTTP
+internal import JSON
 internal import Models
 internal import Telemetry
 

@@ -5,6 +5,7 @@ internal import Compute
 internal import Dispatch
 internal import Engine
 internal import HTTP
+internal import JSON
 internal import Models
 internal import Synchronization
 

@@ -1,6 +1,7 @@
 // `POST /admin/reload`: loads the bundle anew and serves it, or says why not and goes on with the one before.
 
 internal import HTTP
+internal import JSON
 
 extension RequestHandler {
     /// The reply comes when the attempt is over. A client that goes away does not end it.

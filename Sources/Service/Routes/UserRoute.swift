@@ -2,6 +2,7 @@
 
 internal import Engine
 internal import HTTP
+internal import JSON
 
 extension RequestHandler {
     /// Says what was dropped, also when that is nothing. Beside the cache nothing is held of a user: logs and metrics name

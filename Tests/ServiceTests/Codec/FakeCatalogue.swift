@@ -1,5 +1,7 @@
 // A catalogue for codec tests: a handful of ids, no model behind it.
 
+import JSON
+
 @testable import Service
 
 struct FakeCatalogue: ItemLookup, ItemIDWriter {

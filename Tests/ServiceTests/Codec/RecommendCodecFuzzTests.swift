@@ -1,5 +1,7 @@
 // The codec on mutated bodies: it takes them or says 400 or 422, and what it takes keeps every promise of `RecommendCall`.
 
+import JSON
+import TestSupport
 import Testing
 
 @testable import Service

@@ -1,5 +1,7 @@
 // Replies, problems and stream records, to the byte.
 
+import JSON
+import TestSupport
 import Testing
 
 @testable import Service

@@ -1,5 +1,6 @@
 // Settings: their ranges, their layers, and that Config/genrec.yaml documents them all.
 
+import Devices
 import Engine
 import Foundation
 import HTTP

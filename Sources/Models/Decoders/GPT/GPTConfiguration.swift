@@ -2,6 +2,7 @@
 // from them. The mathematics is in GPT.swift.
 
 package import Compute
+package import JSON
 
 /// The object under `model` in a bundle of architecture `gpt`.
 ///

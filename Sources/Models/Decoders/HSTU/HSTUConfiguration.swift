@@ -2,6 +2,7 @@
 // them. Nothing is guessed from shapes: a bundle's `config.json` states all of it. The mathematics is in HSTU.swift.
 
 package import Compute
+package import JSON
 
 /// The object under `model` in a bundle of architecture `hstu`.
 ///

@@ -2,6 +2,7 @@
 // them, and the tensors that follow from them. The mathematics is in Llama.swift.
 
 package import Compute
+package import JSON
 
 /// The object under `model` in a bundle of architecture `llama`.
 ///

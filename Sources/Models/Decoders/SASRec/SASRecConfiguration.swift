@@ -3,6 +3,7 @@
 // bundle's `config.json` states all of it. The mathematics is in SASRec.swift.
 
 package import Compute
+package import JSON
 
 /// The object under `model` in a bundle of architecture `sasrec`.
 ///

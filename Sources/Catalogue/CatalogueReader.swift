@@ -1,0 +1,177 @@
+// Reads `catalogue.jsonl`: one JSON object a line with `index` and `id`, and perhaps `title`, `tags`, `popularity`. Other
+// keys are stepped over, because operators keep more about their items than we need; blank lines too.
+
+package import Files
+internal import Glibc
+internal import JSON
+
+extension Catalogue {
+    /// Reads a catalogue.
+    ///
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - rowCount: rows of the item table that the catalogue is for, V + 1.
+    /// - Throws: `FileError` with the path and the line.
+    package static func load(path: String, rowCount: Int) throws(FileError) -> Catalogue {
+        let file = try MappedFile(path: path)
+        return try file.withBytes { bytes throws(FileError) in
+            try Catalogue(reading: bytes, path: path, rowCount: rowCount)
+        }
+    }
+
+    /// Reads a catalogue from memory; `path` is what errors name.
+    package convenience init(
+        reading bytes: UnsafeRawBufferPointer,
+        path: String,
+        rowCount: Int
+    ) throws(FileError) {
+        guard rowCount > 1, rowCount <= Int(Int32.max) else {
+            throw FileError(.mismatched, "\(path): the item table has \(rowCount) rows, no place for an item")
+        }
+        var builder = CatalogueBuilder(rowCount: rowCount)
+        var line = CatalogueLine()
+        var number = 0
+        var rest = bytes
+        while let start = rest.baseAddress, !rest.isEmpty {
+            number += 1
+            let length = memchr(start, Int32(UInt8(ascii: "\n")), rest.count).map { UnsafeRawPointer($0) - start }
+            let text = UnsafeRawBufferPointer(rebasing: rest[..<(length ?? rest.count)]).bindMemory(to: UInt8.self)
+            rest = UnsafeRawBufferPointer(rebasing: rest[min(rest.count, text.count + 1)...])
+            if text.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
+            do throws(JSONError) {
+                line.clear()
+                try line.read(text, number: number, into: &builder)
+                try builder.add(line, number: number)
+            } catch {
+                throw FileError(.malformed, "\(path), line \(number): \(error)")
+            }
+        }
+        guard builder.count > 0 else { throw FileError(.malformed, "\(path): the catalogue has no item") }
+        self.init(builder)
+    }
+
+    /// The catalogue of a model whose items have no other names than their rows: integer ids 1 … `rows` − 1.
+    ///
+    /// - Parameter rows: rows of the item table, V + 1; 2 to `Int32.max`.
+    package static func numbered(rows: Int) -> Catalogue {
+        precondition(rows > 1 && rows <= Int(Int32.max), "no place for an item")
+        var builder = CatalogueBuilder(rowCount: rows)
+        var line = CatalogueLine()
+        for row in 1..<rows {
+            line.index = Int64(row)
+            line.id = .integer(Int64(row))
+            do throws(JSONError) {
+                try builder.add(line, number: row)
+            } catch {
+                preconditionFailure("rows are unique and within the table")
+            }
+        }
+        return Catalogue(builder)
+    }
+}
+
+extension CatalogueLine {
+    /// Reads a line; tags go to the builder at once.
+    fileprivate mutating func read(
+        _ line: UnsafeBufferPointer<UInt8>,
+        number: Int,
+        into builder: inout CatalogueBuilder
+    ) throws(JSONError) {
+        var reader = JSONReader(line)
+        // One bit a field: a set would be made anew for every line.
+        var seen: UInt8 = 0
+        try reader.beginObject()
+        while let key = try reader.nextKey() {
+            guard let field = CatalogueField(key) else {
+                try reader.skipValue()
+                continue
+            }
+            guard seen & 1 << field.rawValue == 0 else { throw JSONError("\(field) stands twice") }
+            seen |= 1 << field.rawValue
+            switch field {
+            case .index:
+                guard try reader.peek() == .number, let value = try reader.readNumber().integer else {
+                    throw JSONError("index must be an integer")
+                }
+                index = value
+            case .id: id = try readID(&reader)
+            case .title:
+                guard try reader.peek() == .string else { throw JSONError("title must be a string") }
+                title.replace(with: try reader.readString())
+                guard title.count <= CatalogueBuilder.Limit.titleBytes else {
+                    throw JSONError("title is longer than \(CatalogueBuilder.Limit.titleBytes) bytes")
+                }
+                hasTitle = true
+            case .tags: try readTags(&reader, number: number, into: &builder)
+            case .popularity: popularity = try readPopularity(&reader)
+            }
+        }
+        try reader.finish()
+    }
+
+    private mutating func readID(_ reader: inout JSONReader) throws(JSONError) -> ID {
+        switch try reader.peek() {
+        case .string:
+            idText.replace(with: try reader.readString())
+            guard 1...CatalogueBuilder.Limit.idBytes ~= idText.count else {
+                throw JSONError("id must have 1 to \(CatalogueBuilder.Limit.idBytes) bytes")
+            }
+            return .string
+        case .number:
+            if let value = try reader.readNumber().integer { return .integer(value) }
+        default: break
+        }
+        throw JSONError("id must be a string or an integer of at most 64 bits")
+    }
+
+    private mutating func readTags(
+        _ reader: inout JSONReader,
+        number: Int,
+        into builder: inout CatalogueBuilder
+    ) throws(JSONError) {
+        guard try reader.peek() == .array else { throw JSONError("tags must be an array of strings") }
+        try reader.beginArray()
+        while try reader.nextElement() {
+            guard try reader.peek() == .string else { throw JSONError("tags must be an array of strings") }
+            let text = try reader.readString().utf8
+            guard 1...CatalogueBuilder.Limit.tagBytes ~= text.count else {
+                throw JSONError("a tag must have 1 to \(CatalogueBuilder.Limit.tagBytes) bytes")
+            }
+            if let tag = builder.intern(tag: text, line: number) { tags.append(tag) }
+        }
+    }
+
+    private func readPopularity(_ reader: inout JSONReader) throws(JSONError) -> Double {
+        let value = try reader.peek() == .number ? try reader.readNumber().doubleValue : -1
+        guard value >= 0, value.isFinite else { throw JSONError("popularity must be a finite number, at least 0") }
+        return value
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func replace(with string: JSONString) {
+        removeAll(keepingCapacity: true)
+        append(contentsOf: string.utf8)
+    }
+}
+
+/// The keys of a line that mean something here.
+private enum CatalogueField: UInt8 {
+    case index
+    case id
+    case title
+    case tags
+    case popularity
+
+    // By comparing bytes: making a String of every key costs more than the rest of the line.
+    init?(_ key: JSONString) {
+        switch key {
+        case "index": self = .index
+        case "id": self = .id
+        case "title": self = .title
+        case "tags": self = .tags
+        case "popularity": self = .popularity
+        default: return nil
+        }
+    }
+}

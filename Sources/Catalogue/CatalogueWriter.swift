@@ -1,0 +1,61 @@
+// Writes `catalogue.jsonl` in its normal form: by row, keys in one order, only what is known.
+
+package import Files
+internal import JSON
+
+extension Catalogue {
+    /// Writes the catalogue.
+    ///
+    /// - Throws: `FileError.unwritable`.
+    package func write(path: String) throws(FileError) {
+        let tagsByRow = self.tagsByRow()
+        var file = try FileWriter(path: path)
+        var line = JSONWriter()
+        for row in 1..<Int32(rowCount) where contains(row) {
+            line.removeAll()
+            line.beginObject()
+            line.key("index")
+            line.integer(Int(row))
+            line.key("id")
+            withIDJSON(row) { id in line.value { $0.append(contentsOf: id) } }
+            if let title = title(row) {
+                line.key("title")
+                line.string(title)
+            }
+            let tags = tagsByRow.tags[tagsByRow.starts[Int(row)]..<tagsByRow.starts[Int(row) + 1]]
+            if !tags.isEmpty {
+                line.key("tags")
+                line.beginArray()
+                for tag in tags { line.string(tagNames[Int(tag)]) }
+                line.endArray()
+            }
+            if hasPopularity {
+                line.key("popularity")
+                let value = popularity(row)
+                if let whole = Int(exactly: value) { line.integer(whole) } else { line.numberOrNull(value) }
+            }
+            line.endObject()
+            line.endLine()
+            try file.append(line.bytes)
+        }
+        try file.commit()
+    }
+
+    /// Tags grouped by row: the start of each row's group and one end more, and the tags.
+    private func tagsByRow() -> (starts: [Int], tags: [Int32]) {
+        var starts = Array(repeating: 0, count: rowCount + 1)
+        for tag in 0..<Int32(tagCount) {
+            for row in rows(withTag: tag) { starts[Int(row) + 1] += 1 }
+        }
+        for row in 0..<rowCount { starts[row + 1] += starts[row] }
+        var next = starts
+        var tags = Array(repeating: Int32(0), count: starts[rowCount])
+        for tag in 0..<Int32(tagCount) {
+            for row in rows(withTag: tag) {
+                tags[next[Int(row)]] = tag
+                next[Int(row)] += 1
+            }
+        }
+        return (starts, tags)
+    }
+}

@@ -1,0 +1,75 @@
+// From what a request allows and excludes to what a device selects from, and the selection by popularity for a request
+// that has no history.
+
+package import Compute
+
+extension Eligibility {
+    /// The mask that the catalogue is scanned under.
+    ///
+    /// A bitmap of the whole catalogue is made only where tags or an allowance ask for one; otherwise the excluded rows
+    /// alone say it, which costs the length of the history.
+    package func mask(history: [Int32], catalogue: Catalogue) -> SelectionMask {
+        var mask = SelectionMask()
+        var excluded = excludedRows
+        if excludesSeen { excluded += history }
+        excluded.sort()
+        mask.excluded.reserveCapacity(excluded.count)
+        for row in excluded where row != mask.excluded.last { mask.excluded.append(row) }
+
+        guard allowance != nil || !excludedTags.isEmpty else { return mask }
+        var words: [UInt64]
+        if let allowance {
+            words = Array(repeating: 0, count: catalogue.presentMask.count)
+            for row in allowance.rows { words.insert(row) }
+            for tag in allowance.tags {
+                for row in catalogue.rows(withTag: tag) { words.insert(row) }
+            }
+        } else {
+            words = catalogue.presentMask
+        }
+        for tag in excludedTags {
+            for row in catalogue.rows(withTag: tag) { words.remove(row) }
+        }
+        mask.allowed = words
+        return mask
+    }
+
+    /// Whether finding the most popular eligible items takes only a few steps, so that it needs no thread of its own:
+    /// true unless tags or an allowance can make the walk as long as the catalogue.
+    package var isCheap: Bool { allowance == nil && excludedTags.isEmpty }
+}
+
+extension Catalogue {
+    /// The `count` most popular eligible items, ties toward the smaller row; fewer if fewer are eligible.
+    package func mostPopular(_ count: Int, _ eligibility: Eligibility, history: [Int32] = []) -> [ScoredRow] {
+        let mask = eligibility.mask(history: history, catalogue: self)
+        var items: [ScoredRow] = []
+        items.reserveCapacity(min(count, self.count))
+        for row in popularityOrder {
+            if items.count == count { break }
+            if let allowed = mask.allowed, !allowed.has(row) { continue }
+            if mask.excluded.containsSorted(row) { continue }
+            items.append(ScoredRow(row: row, score: Float(popularity(row))))
+        }
+        return items
+    }
+}
+
+extension [UInt64] {
+    /// Row r is bit r & 63 of word r >> 6. Rows come from the catalogue, whose masks these are, so the word exists.
+    fileprivate mutating func insert(_ row: Int32) { self[Int(row >> 6)] |= 1 << UInt64(row & 63) }
+    fileprivate mutating func remove(_ row: Int32) { self[Int(row >> 6)] &= ~(1 << UInt64(row & 63)) }
+    fileprivate func has(_ row: Int32) -> Bool { self[Int(row >> 6)] & (1 << UInt64(row & 63)) != 0 }
+}
+
+extension [Int32] {
+    fileprivate func containsSorted(_ row: Int32) -> Bool {
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle] < row { low = middle + 1 } else { high = middle }
+        }
+        return low < count && self[low] == row
+    }
+}

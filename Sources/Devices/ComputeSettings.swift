@@ -1,0 +1,146 @@
+// Which devices compute, and the one place that knows which kinds exist.
+
+package import Compute
+internal import ComputeAscend
+internal import ComputeCPU
+package import Engine
+
+/// A device that does not exist here, or cannot do what is asked; one sentence says which and why.
+package struct DeviceSelectionError: Error, Equatable, CustomStringConvertible {
+    package let description: String
+
+    package init(description: String) {
+        self.description = description
+    }
+}
+
+/// The choice of devices, weight type and threads.
+package struct ComputeSettings: Sendable, Equatable {
+    /// The devices this build has.
+    package enum DeviceKind: Sendable, Hashable, CustomStringConvertible {
+        case cpu
+        /// As CANN counts the NPUs that the process sees, from 0.
+        case ascend(Int)
+
+        package var description: String {
+            switch self {
+            case .cpu: "cpu"
+            case .ascend(let number): "ascend:\(number)"
+            }
+        }
+    }
+
+    /// What computes while a device is away, and what it has no memory for.
+    package enum Fallback: String, Sendable, CaseIterable {
+        case none, cpu
+    }
+
+    /// Each has an engine of its own. Not empty, none twice.
+    package let devices: [DeviceKind]
+    /// What weights are packed in and products are taken of; nil: what suits the device.
+    package let dtype: DType?
+    /// Threads that compute on a CPU, the engine's own included.
+    package let threads: Int
+    package let fallback: Fallback
+    /// How long a batch may take on an NPU before the NPU counts as lost.
+    package let timeoutMilliseconds: Int
+    /// When a device that failed is tried again.
+    package let backoff: RecoveryBackoff
+
+    /// - Parameters:
+    ///   - device: "cpu", "ascend:N", or several NPUs with commas between them.
+    ///   - dtype: "auto", "f32", "f16", "bf16" or "int8", as far as the device computes in it.
+    ///   - threads: nil: one a core that the process may use.
+    package init(
+        device: String,
+        dtype: String = "auto",
+        threads: Int? = nil,
+        fallback: Fallback = .none,
+        timeoutMilliseconds: Int = 10_000,
+        backoff: RecoveryBackoff = RecoveryBackoff()
+    ) throws(DeviceSelectionError) {
+        devices = try Self.devices(device)
+        self.dtype = try Self.dtype(dtype, for: devices[0])
+        let cores = CPUDevice.availableThreads
+        let threads = threads ?? cores
+        guard 1...cores ~= threads else {
+            throw DeviceSelectionError(
+                description: "threads must be from 1 to \(cores), the cores that this process may use, not \(threads)"
+            )
+        }
+        guard fallback == .none || devices != [.cpu] else {
+            throw DeviceSelectionError(description: "the fallback is for NPUs; the device is the cpu already")
+        }
+        self.threads = threads
+        self.fallback = fallback
+        self.timeoutMilliseconds = timeoutMilliseconds
+        self.backoff = backoff
+    }
+
+    private static func devices(_ list: String) throws(DeviceSelectionError) -> [DeviceKind] {
+        var devices: [DeviceKind] = []
+        for name in list.split(separator: ",", omittingEmptySubsequences: false) {
+            let name = name.trimmingPrefix { $0 == " " }
+            let device: DeviceKind
+            if name == "cpu" {
+                device = .cpu
+            } else if name.hasPrefix("ascend:"), let number = UInt16(name.dropFirst(7)) {
+                device = .ascend(Int(number))
+            } else {
+                throw DeviceSelectionError(description: "there is no device '\(name)'; use cpu or ascend:N")
+            }
+            guard !devices.contains(device) else {
+                throw DeviceSelectionError(description: "the device \(device) is named twice")
+            }
+            devices.append(device)
+        }
+        guard devices.count == 1 || !devices.contains(.cpu) else {
+            throw DeviceSelectionError(
+                description: "the cpu computes alone or not at all; engine.fallback lets it stand in for NPUs"
+            )
+        }
+        return devices
+    }
+
+    private static func dtype(_ name: String, for device: DeviceKind) throws(DeviceSelectionError) -> DType? {
+        let known: [String: DType] = ["f32": .float32, "f16": .float16, "bf16": .bfloat16, "int8": .int8]
+        guard name != "auto" else { return nil }
+        guard let dtype = known[name] else {
+            throw DeviceSelectionError(
+                description: "there is no dtype '\(name)'; use auto, f32, f16, bf16 or int8"
+            )
+        }
+        switch (device, dtype) {
+        case (.cpu, .float16):
+            throw DeviceSelectionError(description: "the cpu does not compute in f16; use f32, bf16 or int8")
+        case (.ascend, .float32), (.ascend, .int8):
+            throw DeviceSelectionError(
+                description: "ascend devices do not compute in \(name); use bf16 or f16, or auto for what the chip has"
+            )
+        default: return dtype
+        }
+    }
+
+    /// Makes a device. Call it on the thread that will use it.
+    package func makeDevice(_ kind: DeviceKind) throws(ComputeError) -> any Device {
+        switch kind {
+        case .cpu:
+            return try CPUDevice(threads: threads, dtype: dtype ?? .float32)
+        case .ascend(let number):
+            return try AscendDevice(number: number, dtype: dtype, timeoutMilliseconds: timeoutMilliseconds)
+        }
+    }
+
+    /// Makes what stands in for a device: a CPU that computes in float32, whatever the device does.
+    package func makeFallback() throws(ComputeError) -> any Device {
+        try CPUDevice(threads: threads, dtype: .float32)
+    }
+
+    /// Lets go of what the process as a whole holds of its devices. Call it when the last of them is gone.
+    ///
+    /// - Throws: `ComputeError` with what was wrong.
+    package func releaseProcess() throws(ComputeError) {
+        guard devices.contains(where: { $0 != .cpu }) else { return }
+        try AscendProcess.finalize()
+    }
+}

@@ -1,0 +1,135 @@
+// A batch of one shape for `bench`: histories, or further events of histories whose earlier ones are cached, through the
+// model and the selection, as the engine runs them.
+
+internal import Catalogue
+internal import Compute
+internal import Models
+
+/// Why a benchmark cannot be made; one sentence.
+struct BenchmarkError: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// One batch that can be run again and again.
+struct BatchBenchmark {
+    private let model: any DecoderModel
+    private let stream: any Compute.Stream
+    private let batch: SequenceBatch
+    private let masks: [SelectionMask]
+    private let counts: [Int]
+
+    /// - Parameters:
+    ///   - sequences: histories in the batch.
+    ///   - length: events of each, at most the window.
+    ///   - append: how many of them are computed, the others being cached; nil: all, without a cache.
+    ///   - count: items selected for each.
+    init(
+        _ bundle: ModelBundle,
+        _ model: any DecoderModel,
+        _ device: any Device,
+        sequences: Int,
+        length: Int,
+        append: Int?,
+        count: Int
+    ) throws {
+        self.model = model
+        stream = try device.makeStream()
+        // Spread over the catalogue, so that the gather does not find one row in the cache again and again.
+        let rows = bundle.catalogue.popularityOrder
+        let histories = (0..<sequences).map { sequence in
+            (0..<length).map { rows[(sequence * 7_919 + $0 * 104_729) % rows.count] }
+        }
+        masks = histories.map { SelectionMask(excluded: Set($0).sorted()) }
+        counts = Array(repeating: min(count, rows.count), count: sequences)
+
+        /// Events `range` of every history, and the times up to the one that follows.
+        func part(_ range: Range<Int>, _ cached: CachedRows?) -> SequenceBatch {
+            SequenceBatch(
+                layout: Jagged(lengths: repeatElement(range.count, count: sequences)),
+                items: histories.flatMap { $0[range] },
+                timestamps: histories.flatMap { _ in
+                    (0...range.upperBound).map { 1_700_000_000 + Int64($0) * 4_111 }
+                },
+                timed: Array(repeating: true, count: sequences),
+                cached: cached
+            )
+        }
+        guard let append else {
+            batch = part(0..<length, nil)
+            return
+        }
+        guard append < length else {
+            throw BenchmarkError(description: "--append \(append) leaves nothing of \(length) events to be cached")
+        }
+        let pool = try Self.pool(for: model, device, sequences: sequences, length: length)
+        let pagesOfSequence = (length + pool.pageRows - 1) / pool.pageRows
+        func cached(_ rows: Int) -> CachedRows {
+            CachedRows(
+                pages: pool,
+                sequences: (0..<sequences).map { sequence in
+                    let first = sequence * pagesOfSequence
+                    return PagedSequence(
+                        rows: rows,
+                        pages: (first..<first + pagesOfSequence).map { Int32($0) },
+                        storesRows: true
+                    )
+                }
+            )
+        }
+        let earlier = length - append
+        batch = part(earlier..<length, cached(earlier))
+        try stream.begin()
+        _ = try model.encode(part(0..<earlier, cached(0)), on: stream)
+        try stream.synchronize()
+    }
+
+    /// A pool with the pages of all sequences.
+    private static func pool(
+        for model: any DecoderModel,
+        _ device: any Device,
+        sequences: Int,
+        length: Int
+    ) throws -> any KeyValuePages {
+        let shape: KeyValueShape
+        switch model.prefixReuse {
+        case .exact(let exact, _): shape = exact
+        case .none(let reason):
+            throw BenchmarkError(description: "--append: earlier events are not reused: \(reason)")
+        }
+        guard device.supports(.store) else {
+            throw BenchmarkError(
+                description: "--append: device \(device.description.name) has no cache of keys and values"
+            )
+        }
+        // How large a page is only a pool can say; this one is gone again.
+        let bytesOfRow = shape.layers * shape.heads * (shape.keyColumns + shape.valueColumns) * 4
+        let one = try device.makeKeyValuePages(shape, byteCount: 1_024 * bytesOfRow)
+        let pages = sequences * ((length + one.pageRows - 1) / one.pageRows)
+        return try device.makeKeyValuePages(shape, byteCount: pages * one.pageByteCount)
+    }
+
+    /// Computes the batch once, as the engine does.
+    func run() throws(ComputeError) {
+        try stream.begin()
+        try select(try model.encodeInParts(batch, on: stream))
+    }
+
+    /// Computes the batch once, waiting between the encoding and the selection.
+    ///
+    /// - Parameter encoded: called there.
+    func runInParts(_ encoded: () -> Void) throws(ComputeError) {
+        try stream.begin()
+        let queries = try model.encodeInParts(batch, on: stream)
+        try stream.synchronize()
+        encoded()
+        try select(queries)
+    }
+
+    private func select(_ queries: Tensor) throws(ComputeError) {
+        let ticket = try stream.selectTopK(
+            TopKOperation(queries: queries, catalogue: model.catalogue, masks: masks, counts: counts)
+        )
+        try stream.synchronize()
+        for query in counts.indices { _ = stream.selected(ticket, query: query) }
+    }
+}

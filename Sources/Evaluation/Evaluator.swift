@@ -1,0 +1,105 @@
+// Leave-one-out evaluation of a bundle on real interactions: for each user the last event is the target, its timestamp
+// the request time, the events before it the history; the target is ranked among all items but those the model saw.
+
+package import Catalogue
+internal import Compute
+package import Engine
+internal import Models
+
+/// What an evaluation found.
+package struct EvaluationReport: Sendable {
+    package var metrics: RankingMetrics
+    /// Users left out: fewer than two known events, or a last event the catalogue does not know.
+    package var skippedUsers: Int
+    /// Events whose item the catalogue does not know.
+    package var unknownEvents: Int
+    package var usersPerSecond: Double
+}
+
+/// Runs evaluations. It uses the executor directly, so it belongs to the thread that made that.
+package struct Evaluator {
+    private let executor: BatchExecutor
+    private let catalogue: Catalogue
+    private let limits: SchedulerConfiguration
+
+    /// - Parameter limits: the sizes of a batch; the rest of the configuration plays no role.
+    package init(executor: BatchExecutor, catalogue: Catalogue, limits: SchedulerConfiguration) {
+        self.executor = executor
+        self.catalogue = catalogue
+        self.limits = limits
+    }
+
+    private struct Example {
+        let request: RecommendationRequest
+        let target: Int32
+    }
+
+    /// Ranks every user's last event.
+    ///
+    /// - Parameter progress: told the number of users done and of all, after every batch.
+    /// - Throws: what the device throws.
+    package func evaluate(
+        _ log: InteractionLog,
+        progress: (_ done: Int, _ total: Int) -> Void
+    ) throws -> EvaluationReport {
+        var unknownEvents = 0
+        let examples = log.users.compactMap { example(of: $0, unknownEvents: &unknownEvents) }
+        var metrics = RankingMetrics()
+        let start = Instant.now()
+        var next = 0
+        while next < examples.count {
+            var end = next
+            var events = 0
+            while end < examples.count, end - next < limits.maxBatchSequences {
+                events += executor.events(of: examples[end].request)
+                if end > next, events > limits.maxBatchEvents { break }
+                end += 1
+            }
+            let batch = examples[next..<end]
+            let (selections, _) = try executor.run(batch.map(\.request))
+            for (example, selection) in zip(batch, selections) {
+                // A target that the model has just seen is not among the ranked items: it comes after all of them.
+                let place = selection.firstIndex { $0.row == example.target } ?? catalogue.count
+                metrics.add(rank: place + 1)
+            }
+            next = end
+            progress(next, examples.count)
+        }
+        let seconds = Double(Instant.now().nanoseconds(since: start)) / 1e9
+        return EvaluationReport(
+            metrics: metrics,
+            skippedUsers: log.users.count - examples.count,
+            unknownEvents: unknownEvents,
+            usersPerSecond: seconds > 0 ? Double(examples.count) / seconds : 0
+        )
+    }
+
+    private func example(of user: InteractionLog.User, unknownEvents: inout Int) -> Example? {
+        guard let last = user.events.last else { return nil }
+        var rows: [Int32] = []
+        var timestamps: [Int64] = []
+        for event in user.events.dropLast() {
+            guard let row = catalogue.row(of: event.item) else {
+                unknownEvents += 1
+                continue
+            }
+            rows.append(row)
+            timestamps.append(event.timestamp)
+        }
+        guard let target = catalogue.row(of: last.item) else {
+            unknownEvents += 1
+            return nil
+        }
+        guard !rows.isEmpty else { return nil }
+        // Only what the model sees is left out of the ranking, so the rest of the history must not reach the request.
+        var request = RecommendationRequest(
+            history: rows.suffix(executor.window),
+            timestamps: timestamps.suffix(executor.window),
+            requestTime: last.timestamp,
+            count: catalogue.count,
+            arrival: .now()
+        )
+        request.eligibility.excludesSeen = true
+        return Example(request: request, target: target)
+    }
+}

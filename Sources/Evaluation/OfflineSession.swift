@@ -1,0 +1,116 @@
+// A bundle on a device without a server: what `evaluate` and `bench` work with. Everything runs on the calling thread.
+
+internal import Compute
+package import Devices
+internal import Engine
+internal import Models
+
+/// A loaded bundle that is driven directly.
+package final class OfflineSession {
+    private let bundle: ModelBundle
+    private let device: any Device
+    private let model: any DecoderModel
+    private let executor: BatchExecutor
+
+    /// Runs the body with a session, and ends what the process holds of the device when the session is gone.
+    ///
+    /// - Throws: what `init` throws, what the body throws, `ComputeError` if the device does not end in order.
+    package static func with<Value>(
+        bundlePath: String,
+        compute: ComputeSettings,
+        _ body: (OfflineSession) throws -> Value
+    ) throws -> Value {
+        // What went wrong first is told, not what came of it.
+        let outcome = Result { try body(OfflineSession(bundlePath: bundlePath, compute: compute)) }
+        do {
+            try compute.releaseProcess()
+        } catch {
+            _ = try outcome.get()
+            throw error
+        }
+        return try outcome.get()
+    }
+
+    /// Loads and verifies the bundle and hands it to the device.
+    private init(bundlePath: String, compute: ComputeSettings) throws {
+        guard compute.devices.count == 1, let kind = compute.devices.first else {
+            throw DeviceSelectionError(
+                description: "this command computes on one device, not on \(compute.devices.count)"
+            )
+        }
+        bundle = try ModelBundle.load(directory: bundlePath)
+        device = try compute.makeDevice(kind)
+        model = try ModelRegistry.makeModel(bundle, on: device)
+        executor = try BatchExecutor(
+            LoadedModel(device: device, model: model, owner: bundle),
+            catalogue: bundle.catalogue
+        )
+    }
+
+    /// Ranks every user's last event; see `Evaluator`.
+    package func evaluate(
+        _ log: InteractionLog,
+        progress: (_ done: Int, _ total: Int) -> Void
+    ) throws -> EvaluationReport {
+        try Evaluator(executor: executor, catalogue: bundle.catalogue, limits: SchedulerConfiguration())
+            .evaluate(log, progress: progress)
+    }
+
+    /// Times batches of equal histories.
+    ///
+    /// - Parameters:
+    ///   - batch: histories in a batch.
+    ///   - length: events of each; nil: the model's window, which is also the most.
+    ///   - append: how many of them are computed, the others being cached; nil: all, without a cache.
+    ///   - count: items selected for each.
+    ///   - seconds: how long to measure; at least 30 batches run however long they take, and as many in two parts.
+    package func bench(batch: Int, length: Int?, append: Int?, count: Int, seconds: Double) throws -> BenchReport {
+        let length = min(length ?? model.window, model.window)
+        let benchmark = try BatchBenchmark(
+            bundle,
+            model,
+            device,
+            sequences: batch,
+            length: length,
+            append: append,
+            count: count
+        )
+        for _ in 0..<3 { try benchmark.run() }
+        // Before and after: the better of both is what the machine could do meanwhile.
+        let peakBefore = device.measurePeakRate()
+        var whole: [UInt64] = []
+        var prefill: [UInt64] = []
+        var selection: [UInt64] = []
+        // Apart from the batches, which would find less in the caches after it.
+        var reads = (0..<15).compactMap { _ in device.measureRead(of: model.catalogue) }
+        let end = Instant.now().advanced(by: UInt64(seconds * 1e9))
+        repeat {
+            // In turns, so that whatever disturbs the machine disturbs both.
+            let start = Instant.now()
+            try benchmark.run()
+            let middle = Instant.now()
+            var encoded = middle
+            try benchmark.runInParts { encoded = Instant.now() }
+            whole.append(middle.nanoseconds(since: start))
+            prefill.append(encoded.nanoseconds(since: middle))
+            selection.append(Instant.now().nanoseconds(since: encoded))
+        } while whole.count < 30 || Instant.now() < end
+        reads += (0..<15).compactMap { _ in device.measureRead(of: model.catalogue) }
+        let peaks = [peakBefore, device.measurePeakRate()].compactMap { $0 }
+        let computed = append ?? length
+        let operations = bundle.configuration.architecture.configuration
+            .neededOperations(length: computed, cached: length - computed)
+        return BenchReport(
+            batch: batch,
+            length: length,
+            append: append,
+            device: device.description,
+            operationsPerSequence: operations.total,
+            peakRate: peaks.max(),
+            read: reads.first.map { (Double($0.byteCount), Durations(reads.map(\.nanoseconds))) },
+            durations: Durations(whole),
+            prefill: Durations(prefill),
+            selection: Durations(selection)
+        )
+    }
+}

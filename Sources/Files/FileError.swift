@@ -1,0 +1,33 @@
+// What can be wrong with a file: it cannot be read, its content is not usable, or it cannot be written. The whole sentence is
+// made where the fault is found, because only that place knows the file, the tensor or the line.
+
+/// A file that cannot be used.
+package struct FileError: Error, Equatable, CustomStringConvertible {
+    /// What kind of failure.
+    package enum Code: String, Sendable {
+        /// A file cannot be opened, read or mapped.
+        case unreadable
+        /// Its content is not what its format says.
+        case malformed
+        /// Each file of several is well-formed, but they do not fit together: a tensor that the configuration does not know,
+        /// an index outside the item table.
+        case mismatched
+        /// Well-formed, but of a kind or version that this program does not know.
+        case unsupported
+        /// The output cannot be written, or is already there.
+        case unwritable
+    }
+
+    package let code: Code
+    /// One sentence: which file, which tensor or line, what is wrong.
+    package let message: String
+
+    package init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    package var description: String { message }
+
+    package static func == (left: FileError, right: FileError) -> Bool { left.code == right.code }
+}

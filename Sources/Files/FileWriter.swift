@@ -1,0 +1,78 @@
+// Writes one new file, and makes it durable before anybody can see it under its name: everything goes into a temporary
+// file in the same folder, which is synchronised and renamed at the end.
+
+import Glibc
+
+/// A file being written. If it is not committed it leaves nothing behind.
+package struct FileWriter: ~Copyable {
+    private let path: String
+    private let temporaryPath: String
+    private var descriptor: Int32
+    private var buffer: [UInt8] = []
+
+    package init(path: String) throws(FileError) {
+        self.path = path
+        temporaryPath = "\(path).partial-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+        descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else {
+            let reason = systemErrorText(errno)
+            throw FileError(.unwritable, "cannot create \(path): \(reason)")
+        }
+    }
+
+    deinit {
+        // Not committed.
+        if descriptor >= 0 {
+            close(descriptor)
+            unlink(temporaryPath)
+        }
+    }
+
+    private func failure(_ call: String) -> FileError {
+        let reason = systemErrorText(errno)
+        return FileError(.unwritable, "cannot \(call) \(path): \(reason)")
+    }
+
+    /// Appends small pieces through a buffer.
+    package mutating func append(_ bytes: some Collection<UInt8>) throws(FileError) {
+        buffer.append(contentsOf: bytes)
+        if buffer.count >= 1 << 20 { try flush() }
+    }
+
+    /// Appends a large piece without copying it.
+    package mutating func append(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
+        try flush()
+        try writeAll(bytes)
+    }
+
+    private mutating func flush() throws(FileError) {
+        var pending: [UInt8] = []
+        swap(&pending, &buffer)
+        try pending.withUnsafeBufferPointer { bytes throws(FileError) in
+            try writeAll(UnsafeRawBufferPointer(bytes))
+        }
+        pending.removeAll(keepingCapacity: true)
+        buffer = pending
+    }
+
+    private func writeAll(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
+        var rest = bytes
+        while !rest.isEmpty {
+            let written = write(descriptor, rest.baseAddress, min(rest.count, 1 << 30))
+            if written < 0 {
+                if errno == EINTR { continue }
+                throw failure("write")
+            }
+            rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+        }
+    }
+
+    /// Makes the file durable and gives it its name, replacing what had it.
+    package consuming func commit() throws(FileError) {
+        try flush()
+        guard fsync(descriptor) == 0 else { throw failure("write") }
+        guard rename(temporaryPath, path) == 0 else { throw failure("create") }
+        close(descriptor)
+        descriptor = -1
+    }
+}

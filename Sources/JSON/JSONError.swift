@@ -1,0 +1,47 @@
+// What can be wrong with JSON, read or written, and with the values in it: a codec or a schema that reads fields throws the
+// same type, so that "not JSON" and "JSON, but not what is wanted" travel the same way and differ by code.
+
+/// Why a text was refused, or a value could not be written.
+package struct JSONError: Error, Equatable, CustomStringConvertible {
+    /// What kind of fault it is.
+    package enum Code: Sendable {
+        /// The bytes are not JSON (RFC 8259) in UTF-8.
+        case syntax
+        /// Arrays and objects are nested deeper than the reader allows, or a number has too many characters.
+        case limit
+        /// An object has the same key twice.
+        case duplicateKey
+        /// Well-formed, but not a value that can be used here.
+        case unusable
+        /// A number to be written is infinite or not a number, which JSON cannot express.
+        case notFinite
+    }
+
+    package let code: Code
+    /// Where in the text, in bytes from its start; 0 for a fault that is not about a place in the text.
+    package let offset: Int
+    /// One sentence, or a clause that completes "FILE: …".
+    package let message: String
+
+    /// A fault at a byte of the text.
+    package init(_ code: Code, at offset: Int, _ message: String) {
+        self.code = code
+        self.offset = offset
+        self.message = message
+    }
+
+    /// A fault in a value, whose message names the field: "model.width is missing".
+    package init(_ message: String) {
+        self.init(.unusable, at: 0, message)
+    }
+
+    /// The message; where it is about the text and not about a field, the byte comes first.
+    package var description: String {
+        switch code {
+        case .syntax, .limit, .duplicateKey: "byte \(offset): \(message)"
+        case .unusable, .notFinite: message
+        }
+    }
+
+    package static func == (left: JSONError, right: JSONError) -> Bool { left.code == right.code }
+}

@@ -1,0 +1,55 @@
+// What the reader hands out: strings and numbers as views of the bytes they were read from.
+
+import Glibc
+
+/// What kind of value comes next.
+package enum JSONKind: Sendable {
+    case object, array, string, number, bool, null
+}
+
+/// A string's bytes, escapes resolved, valid UTF-8. They lie in the text or in the reader's scratch memory, so a string is to
+/// be used or copied before the reader reads on, and never after it is gone.
+package struct JSONString {
+    /// The bytes; may be empty, may contain NUL.
+    package let utf8: UnsafeBufferPointer<UInt8>
+    /// Where the string's opening quote is in the text.
+    package let offset: Int
+
+    /// A copy that lives on.
+    package var string: String { String(decoding: utf8, as: UTF8.self) }
+
+    /// Lets `switch` compare with literals, byte by byte and without making a string.
+    package static func ~= (pattern: StaticString, value: JSONString) -> Bool {
+        guard pattern.utf8CodeUnitCount == value.utf8.count, let bytes = value.utf8.baseAddress else {
+            return pattern.utf8CodeUnitCount == 0 && value.utf8.isEmpty
+        }
+        return memcmp(pattern.utf8Start, bytes, value.utf8.count) == 0
+    }
+}
+
+/// A number as it was written, valid as long as the text.
+package struct JSONNumber {
+    /// The largest magnitude up to which every integer is a `Double`, 2⁵³.
+    package static let exactIntegerLimit: Int64 = 1 << 53
+
+    /// The characters.
+    let literal: UnsafeBufferPointer<UInt8>
+    /// The value of a literal without fraction and exponent, where it fits.
+    package let integer: Int64?
+
+    /// The value if it is a whole number: any `Int64` written as an integer, and also what is written with a fraction or an
+    /// exponent (`1.7e9`, `5.0`) where its nearest `Double` is whole and not beyond ±2⁵³. JSON Schema calls both integers.
+    package var wholeValue: Int64? {
+        if let integer { return integer }
+        let value = doubleValue
+        guard value.magnitude <= Double(Self.exactIntegerLimit), value.rounded(.towardZero) == value else { return nil }
+        return Int64(value)
+    }
+
+    /// The nearest `Double`; infinite when the number is out of range.
+    package var doubleValue: Double {
+        if let integer { return Double(integer) }
+        // The grammar was checked, and it is a part of what `Double` reads; NaN can only say that this is no longer so.
+        return Double(String(decoding: literal, as: UTF8.self)) ?? .nan
+    }
+}

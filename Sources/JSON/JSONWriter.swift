@@ -1,0 +1,222 @@
+// Appends JSON to bytes, in order: the only JSON writer of the project.
+
+/// Writes one JSON text.
+///
+/// Commas are put where they belong; that brackets match and that keys stand only in objects is up to the caller.
+package struct JSONWriter {
+    /// What has been written.
+    package private(set) var bytes: [UInt8]
+    /// Whether a value was just finished, so that another one needs a comma before it.
+    private var isAfterValue = false
+
+    /// A writer with nothing written, and room for so many bytes.
+    package init(capacity: Int = 256) {
+        bytes = []
+        bytes.reserveCapacity(capacity)
+    }
+
+    // MARK: Structure
+
+    /// Opens an object.
+    package mutating func beginObject() { open(UInt8(ascii: "{")) }
+
+    /// Closes the object.
+    package mutating func endObject() { close(UInt8(ascii: "}")) }
+
+    /// Opens an array.
+    package mutating func beginArray() { open(UInt8(ascii: "[")) }
+
+    /// Closes the array.
+    package mutating func endArray() { close(UInt8(ascii: "]")) }
+
+    /// Writes a member's key; its value comes next. Keys are literals of the source and need no escapes.
+    package mutating func key(_ key: StaticString) {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        append(key)
+        append("\":")
+    }
+
+    /// Writes a member's key that is known only when the program runs; its value comes next.
+    package mutating func key(text key: String) {
+        string(key)
+        bytes.append(UInt8(ascii: ":"))
+        isAfterValue = false
+    }
+
+    /// Forgets what has been written and keeps the memory.
+    package mutating func removeAll() {
+        bytes.removeAll(keepingCapacity: true)
+        isAfterValue = false
+    }
+
+    /// Ends the text's line, so that another text may follow (NDJSON, server-sent events).
+    package mutating func endLine() {
+        bytes.append(UInt8(ascii: "\n"))
+        isAfterValue = false
+    }
+
+    private mutating func open(_ bracket: UInt8) {
+        separate()
+        bytes.append(bracket)
+    }
+
+    private mutating func close(_ bracket: UInt8) {
+        bytes.append(bracket)
+        isAfterValue = true
+    }
+
+    private mutating func separate() {
+        if isAfterValue { bytes.append(UInt8(ascii: ",")) }
+        isAfterValue = false
+    }
+
+    // MARK: Values
+
+    /// Writes a string with the escapes it needs.
+    package mutating func string(_ value: String) {
+        var value = value
+        value.withUTF8 { string(utf8: $0) }
+    }
+
+    /// Writes a string of valid UTF-8 with the escapes it needs.
+    package mutating func string(utf8: UnsafeBufferPointer<UInt8>) {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        appendEscaped(utf8)
+        bytes.append(UInt8(ascii: "\""))
+        isAfterValue = true
+    }
+
+    /// Writes an integer.
+    package mutating func integer(_ value: Int) {
+        separate()
+        append(value)
+        isAfterValue = true
+    }
+
+    /// Writes `true` or `false`.
+    package mutating func bool(_ value: Bool) {
+        separate()
+        append(value ? "true" : "false")
+        isAfterValue = true
+    }
+
+    /// Writes `null`.
+    package mutating func null() {
+        separate()
+        append("null")
+        isAfterValue = true
+    }
+
+    /// Writes a number in the shortest form that reads back as the same `Float`; throws `notFinite` for what JSON cannot say.
+    package mutating func number(_ value: Float) throws(JSONError) {
+        guard value.isFinite else { throw JSONError(.notFinite, at: 0, "\(value) is no JSON number") }
+        shortest(value.description)
+    }
+
+    /// Writes a number in the shortest form that reads back as the same `Double`; throws `notFinite` for what JSON cannot say.
+    package mutating func number(_ value: Double) throws(JSONError) {
+        guard value.isFinite else { throw JSONError(.notFinite, at: 0, "\(value) is no JSON number") }
+        shortest(value.description)
+    }
+
+    /// Writes a number as `number` does, and null where it is not finite.
+    package mutating func numberOrNull(_ value: Double) {
+        if value.isFinite { shortest(value.description) } else { null() }
+    }
+
+    /// Writes thousandths as a decimal fraction with one to three digits: 1900 as `1.9`.
+    package mutating func thousandths(_ value: Int) {
+        separate()
+        if value < 0 { bytes.append(UInt8(ascii: "-")) }
+        let (whole, fraction) = value.magnitude.quotientAndRemainder(dividingBy: 1_000)
+        append(whole)
+        bytes.append(UInt8(ascii: "."))
+        bytes.append(UInt8(ascii: "0") + UInt8(fraction / 100))
+        if fraction % 100 > 0 { bytes.append(UInt8(ascii: "0") + UInt8(fraction / 10 % 10)) }
+        if fraction % 10 > 0 { bytes.append(UInt8(ascii: "0") + UInt8(fraction % 10)) }
+        isAfterValue = true
+    }
+
+    /// Writes a value that `append` makes: it appends exactly one JSON value to the bytes and touches nothing before them.
+    package mutating func value(_ append: (inout [UInt8]) -> Void) {
+        separate()
+        append(&bytes)
+        isAfterValue = true
+    }
+
+    /// Swift's shortest form is JSON for every finite number: digits on both sides of the point, exponents as `e-05`.
+    private mutating func shortest(_ description: String) {
+        separate()
+        bytes.append(contentsOf: description.utf8)
+        isAfterValue = true
+    }
+
+    // MARK: White space
+
+    /// Starts a line before the next member or element, this many levels in; nil: no white space.
+    mutating func indent(_ levels: Int?) {
+        guard let levels else { return }
+        separate()
+        closeLine(levels)
+    }
+
+    /// Starts the line of a closing bracket, this many levels in; nil: no white space.
+    mutating func closeLine(_ levels: Int?) {
+        guard let levels else { return }
+        bytes.append(UInt8(ascii: "\n"))
+        bytes.append(contentsOf: repeatElement(UInt8(ascii: " "), count: 2 * levels))
+    }
+
+    /// Writes a space: after a key's colon, or after the comma that it writes before the next element.
+    mutating func space() {
+        separate()
+        bytes.append(UInt8(ascii: " "))
+    }
+
+    /// Appends text as it is: for what stands between JSON texts (`event: item`), never for values.
+    package mutating func raw(_ text: StaticString) { append(text) }
+
+    private mutating func append(_ text: StaticString) {
+        bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    /// Digits from the last one on, without making a string of them, which counts where a history's timestamps are written.
+    private mutating func append(_ value: some FixedWidthInteger) {
+        if value < 0 { bytes.append(UInt8(ascii: "-")) }
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+            var rest = UInt64(value.magnitude)
+            var start = digits.count
+            repeat {
+                start -= 1
+                digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+                rest /= 10
+            } while rest > 0
+            bytes.append(contentsOf: UnsafeBufferPointer(rebasing: digits[start...]))
+        }
+    }
+
+    /// Runs without anything to escape are copied whole.
+    private mutating func appendEscaped(_ utf8: UnsafeBufferPointer<UInt8>) {
+        var runStart = 0
+        for (index, byte) in utf8.enumerated() {
+            guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
+            bytes.append(contentsOf: utf8[runStart..<index])
+            runStart = index + 1
+            switch byte {
+            case UInt8(ascii: "\""): append("\\\"")
+            case UInt8(ascii: "\\"): append("\\\\")
+            case UInt8(ascii: "\n"): append("\\n")
+            case UInt8(ascii: "\r"): append("\\r")
+            case UInt8(ascii: "\t"): append("\\t")
+            default:
+                append("\\u00")
+                bytes.append(UInt8(ascii: "0") + byte >> 4)
+                let low = byte & 0xF
+                bytes.append(low < 10 ? UInt8(ascii: "0") + low : UInt8(ascii: "a") + low - 10)
+            }
+        }
+        bytes.append(contentsOf: utf8[runStart...])
+    }
+}

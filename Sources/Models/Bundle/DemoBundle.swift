@@ -1,0 +1,44 @@
+// Where the demo bundle is: what the server starts with when it is told nothing.
+
+package import Files
+internal import Glibc
+
+/// The bundle in `Config/demo`.
+package enum DemoBundle {
+    /// The name that it is served under.
+    package static let name = "demo"
+
+    /// The interactions of the demo's users, in the bundle's folder: what its model was trained and is evaluated on.
+    ///
+    /// - Throws: `FileError.unreadable` if there is no demo bundle.
+    package static func interactionsPath() throws(FileError) -> String { try locate() + "/interactions.tsv" }
+
+    /// `Config/demo` under the working directory, or under a directory above the program's own: that finds it from a
+    /// checkout wherever the command is started, and beside an installed binary (`bin/genrec` with `Config/demo`).
+    ///
+    /// - Throws: `FileError.unreadable` if there is none.
+    package static func locate() throws(FileError) -> String {
+        var candidates = ["."]
+        if var directory = programPath() {
+            while let slash = directory.lastIndex(of: "/") {
+                directory = String(directory[..<slash])
+                candidates.append(directory)
+            }
+        }
+        for candidate in candidates {
+            let path = candidate + "/Config/demo"
+            if access(path + "/config.json", F_OK) == 0 { return path == "./Config/demo" ? "Config/demo" : path }
+        }
+        throw FileError(.unreadable, "there is no demo bundle (Config/demo) here; name a bundle with --bundle")
+    }
+
+    /// The path of the running program; nil where /proc is not mounted.
+    private static func programPath() -> String? {
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let count = buffer.withUnsafeMutableBytes {
+            $0.baseAddress.map { readlink("/proc/self/exe", $0.assumingMemoryBound(to: CChar.self), Int(PATH_MAX)) }
+                ?? -1
+        }
+        return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
+    }
+}

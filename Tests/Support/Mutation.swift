@@ -1,0 +1,70 @@
+// Seeded mutations of texts: what the fuzz tests of the reader and the codec feed them.
+
+internal import Glibc
+
+/// A small generator with a seed, so that a failure can be repeated (Steele, Lea, Flood: SplitMix).
+package struct SplitMix64: RandomNumberGenerator {
+    private var state: UInt64
+
+    package init(seed: UInt64) { state = seed }
+
+    package mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+/// Makes broken texts from good ones.
+package struct Mutation {
+    private var random: SplitMix64
+    private let seeds: [[UInt8]]
+    private let fragments: [[UInt8]]
+
+    /// `seeds` are the good texts, `fragments` what is worth inserting beside JSON's own tokens.
+    package init(seed: UInt64, seeds: [String], fragments: [String] = []) {
+        random = SplitMix64(seed: seed)
+        self.seeds = seeds.map { Array($0.utf8) }
+        let tokens = [
+            "{", "}", "[", "]", ",", ":", "\"", "\\", "null", "true", "false", "0", "-1", "1.5", "1e999", "1e-999",
+            "9223372036854775807", "9223372036854775808", "-9223372036854775809", "9007199254740993", "\\u0000",
+            "\\ud800", "\\udc00", "\\ud83d\\ude80", "\\n", "\"\"", "[]", "{}", " ", "\n", "é", "🚀",
+        ]
+        self.fragments =
+            (tokens + fragments).map { Array($0.utf8) } + [
+                [0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xEF, 0xBB, 0xBF],
+            ]
+    }
+
+    /// The next text: one to four mutations of one of the good ones.
+    package mutating func next() -> [UInt8] {
+        var text = seeds[Int(random.next() % UInt64(seeds.count))]
+        for _ in 0...(random.next() % 4) {
+            let at = Int(random.next() % UInt64(text.count + 1))
+            let length = min(Int(random.next() % 8), text.count - at)
+            switch random.next() % 7 {
+            case 0 where at < text.count: text[at] = UInt8(truncatingIfNeeded: random.next())
+            case 1 where at < text.count: text[at] ^= 1 << (random.next() % 8)
+            case 2: text.removeSubrange(at..<(at + length))
+            case 3: text.insert(contentsOf: text[at..<(at + length)], at: at)
+            case 4: text.removeSubrange(at...)
+            case 5: text.replaceSubrange(at..<(at + length), with: fragment())
+            default: text.insert(contentsOf: fragment(), at: at)
+            }
+        }
+        return text
+    }
+
+    private mutating func fragment() -> [UInt8] { fragments[Int(random.next() % UInt64(fragments.count))] }
+
+    /// Whether a fuzz test should go on: `rounds` rounds by default, so that it does the same everywhere; for so many
+    /// seconds where `GENREC_FUZZ_SECONDS` says so.
+    package static func shouldGoOn(round: Int, of rounds: Int, since start: ContinuousClock.Instant) -> Bool {
+        guard let text = getenv("GENREC_FUZZ_SECONDS"), let seconds = Int(String(cString: text)) else {
+            return round < rounds
+        }
+        return ContinuousClock.now - start < .seconds(seconds)
+    }
+}
