@@ -40,7 +40,9 @@ struct GenrecCommand: AsyncParsableCommand {
 extension AsyncParsableCommand {
     /// Ends the command with status 1 and one sentence on standard error; for failures, where wrong usage ends with 2.
     func fail(_ sentence: String) -> ExitCode {
-        Console.note("genrec: \(sentence)\n")
+        // Errors of libraries may quote what they have read.
+        let line = sentence.split(whereSeparator: \.isNewline).joined(separator: "; ")
+        Console.note("genrec: \(line)\n")
         return ExitCode(1)
     }
 }

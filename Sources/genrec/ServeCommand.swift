@@ -47,8 +47,7 @@ struct ServeCommand: AsyncParsableCommand {
         flags["engine.threads"] = threads.map(String.init)
         do {
             let server = try Server(ServiceConfiguration(file: config, flags: flags))
-            let readyLine = try await server.start()
-            Console.result(readyLine + "\n")
+            if let readyLine = try await server.start() { Console.result(readyLine + "\n") }
             try await server.waitUntilStopped()
         } catch {
             throw fail(String(describing: error))

@@ -143,10 +143,45 @@ import Testing
         defer { server.stop() }
         let connection = try server.connect()
         #expect(try Self.statuses(connection, [:]) == [200, 200, 200, 200, 200, 200])
-        let page = try connection.post("/admin/reload", "", headers: ["Origin": "http://127.0.0.1:\(server.port)"])
-        #expect(page.status == 403 && page.headers["www-authenticate"] == nil)
-        // Other routes change nothing and are open to pages, the console among them.
-        #expect(try connection.get("/metrics", headers: ["Origin": "http://127.0.0.1"]).status == 200)
+        // The console is a page of the server itself.
+        let own = ["Host": "localhost:\(server.port)", "Origin": "http://localhost:\(server.port)"]
+        #expect(try Self.statuses(connection, own) == [200, 200, 200, 200, 200, 200])
+        for origin in ["http://evil.example", "http://localhost:1", "http://127.0.0.1:\(server.port)", "null", ""] {
+            let foreign = ["Host": "localhost:\(server.port)", "Origin": origin]
+            #expect(try Self.statuses(connection, foreign) == [403, 403, 403, 403, 403, 403], "\(origin)")
+        }
+        // A page whose name was made to resolve to this machine.
+        let rebound = ["Host": "evil.example:\(server.port)", "Origin": "http://evil.example:\(server.port)"]
+        #expect(try Self.statuses(connection, rebound) == [403, 403, 403, 403, 403, 403])
+        // Browsers send no Origin with a same-origin GET; Host gives the page away. Services call by any name.
+        let named = ["Host": "recommender.prod.svc"]
+        #expect(try Self.statuses(connection, named) == [200, 200, 403, 403, 403, 403])
+        let refusal = try connection.get("/metrics", headers: named)
+        #expect(refusal.text.contains("http.hosts") && refusal.headers["www-authenticate"] == nil)
+        for path in ["/health/live", "/health/ready", "/openapi.json", "/"] {
+            #expect(try connection.get(path, headers: rebound).status == 200)
+        }
+    }
+
+    @Test func hostsOfTheConfiguration_AreTrusted() throws {
+        let server = try RunningServer(environment: ["GENREC_HTTP_HOSTS": "recommender.example, GPU-1"])
+        defer { server.stop() }
+        let connection = try server.connect()
+        for host in ["recommender.example", "Recommender.Example:8080", "gpu-1", "localhost"] {
+            #expect(try Self.statuses(connection, ["Host": host]) == [200, 200, 200, 200, 200, 200], "\(host)")
+        }
+        // Behind a proxy that speaks TLS to browsers and replaces Host.
+        let proxied = ["Host": "localhost:8080", "Origin": "https://recommender.example"]
+        #expect(try Self.statuses(connection, proxied) == [200, 200, 200, 200, 200, 200])
+        #expect(try Self.statuses(connection, ["Host": "gpu-2"]) == [200, 200, 403, 403, 403, 403])
+    }
+
+    @Test func keys_TakeThePlaceOfTheRuleForPages() throws {
+        try withKeys { server, _ in
+            let connection = try server.connect()
+            let headers = Self.bearer("operator").merging(["Host": "any", "Origin": "https://any.example"]) { $1 }
+            #expect(try Self.statuses(connection, headers) == [200, 200, 200, 200, 200, 200])
+        }
     }
 
     @Test func adminListener_HasTheOperatorsRoutes_AndTheFirstHasThemNoMore() throws {

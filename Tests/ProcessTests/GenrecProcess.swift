@@ -44,9 +44,13 @@ enum Genrec {
 
     static let demoBundle = root.appendingPathComponent("Config/demo").path
 
-    static func process(_ arguments: [String], environment: [String: String] = [:]) -> Process {
+    static func process(
+        program: String = path,
+        _ arguments: [String],
+        environment: [String: String] = [:]
+    ) -> Process {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: path)
+        process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardInput = FileHandle.nullDevice
@@ -54,8 +58,12 @@ enum Genrec {
     }
 
     /// Runs a command to its end.
-    static func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Output {
-        let process = process(arguments, environment: environment)
+    static func run(
+        program: String = path,
+        _ arguments: [String],
+        environment: [String: String] = [:]
+    ) throws -> Output {
+        let process = process(program: program, arguments, environment: environment)
         let output = Pipe()
         let errors = Pipe()
         process.standardOutput = output
@@ -110,22 +118,26 @@ final class RunningServer {
     let adminPort: UInt16?
     let readyLine: String
     private let process: Process
-    private let errors: StreamCollector
+    /// nil: standard error is the test's.
+    private let errors: StreamCollector?
 
     /// Starts `genrec serve` on a free port and waits for its ready line.
-    init(_ arguments: [String] = [], environment: [String: String] = [:]) throws {
+    ///
+    /// - Parameter standardError: where the server logs to; nil: to a collector, which `waitUntilExit` returns.
+    init(_ arguments: [String] = [], environment: [String: String] = [:], standardError: FileHandle? = nil) throws {
         process = Genrec.process(["serve", "--listen", "127.0.0.1:0"] + arguments, environment: environment)
         let output = Pipe()
         let errorPipe = Pipe()
         process.standardOutput = output
-        process.standardError = errorPipe
+        process.standardError = standardError ?? errorPipe.fileHandleForWriting
         try process.run()
-        errors = StreamCollector(errorPipe.fileHandleForReading)
+        try errorPipe.fileHandleForWriting.close()
+        errors = standardError == nil ? StreamCollector(errorPipe.fileHandleForReading) : nil
         let line = Self.firstLine(of: output.fileHandleForReading)
         readyLine = line
         guard let match = line.firstMatch(of: #/https?://127\.0\.0\.1:(\d+)/#), let port = UInt16(match.1) else {
             process.terminate()
-            throw Genrec.Failure(description: "the server did not become ready: \(line) \(errors.waitForEnd())")
+            throw Genrec.Failure(description: "the server did not become ready: \(line) \(errors?.waitForEnd() ?? "")")
         }
         self.port = port
         adminPort = line.firstMatch(of: #/admin https?://127\.0\.0\.1:(\d+)/#).flatMap { UInt16($0.1) }
@@ -149,7 +161,7 @@ final class RunningServer {
     /// Waits for the process to end by itself; its exit status and everything it logged.
     func waitUntilExit() -> (status: Int32, log: String) {
         process.waitUntilExit()
-        return (process.terminationStatus, errors.waitForEnd())
+        return (process.terminationStatus, errors?.waitForEnd() ?? "")
     }
 
     /// Ends the server in order.

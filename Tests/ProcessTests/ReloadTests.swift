@@ -111,7 +111,7 @@ import Testing
         try withOwnBundle { server, _ in
             let connections = try (0..<4).map { _ in try server.connect() }
             for connection in connections {
-                try connection.send("POST /admin/reload HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n")
+                try connection.send("POST /admin/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
             }
             let statuses = try connections.map { try $0.receive().status }
             #expect(statuses.contains(200) && statuses.allSatisfy { [200, 409].contains($0) })
@@ -121,7 +121,7 @@ import Testing
     @Test func drainDuringAReload_EndsInOrder() throws {
         try withOwnBundle { server, _ in
             let connection = try server.connect()
-            try connection.send("POST /admin/reload HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n")
+            try connection.send("POST /admin/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
             server.signal(SIGTERM)
             #expect(server.waitUntilExit().status == 0)
         }

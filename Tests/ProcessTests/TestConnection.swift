@@ -65,9 +65,28 @@ final class TestConnection {
             }
         }
         guard result == 0 else { throw Genrec.Failure(description: "cannot connect: \(errno)") }
-        // A server that does not answer must fail a test, not hang it.
+        setReceiveLimit()
+    }
+
+    /// A server that does not answer must fail a test, not hang it.
+    private func setReceiveLimit() {
         var limit = timeval(tv_sec: 30, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    /// Connects to a UNIX socket.
+    init(path: String) throws {
+        descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let result = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                Glibc.connect(descriptor, generic, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard result == 0 else { throw Genrec.Failure(description: "cannot connect: \(errno)") }
+        setReceiveLimit()
     }
 
     /// Connects and shakes hands.
@@ -101,6 +120,10 @@ final class TestConnection {
         }
     }
 
+    private static func withHost(_ headers: [String: String]) -> [String: String] {
+        headers.merging(["Host": "localhost"]) { given, _ in given }
+    }
+
     /// Asks for recommendations; `body` is JSON.
     func recommend(_ body: String, headers: [String: String] = [:]) throws -> TestReply {
         try post("/recommend", body, headers: headers)
@@ -108,8 +131,8 @@ final class TestConnection {
 
     /// Sends `body` as JSON, and holds the reply against the OpenAPI document.
     func post(_ path: String, _ body: String, headers: [String: String] = [:]) throws -> TestReply {
-        var head = "POST \(path) HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
-        for (name, value) in headers { head += "\(name): \(value)\r\n" }
+        var head = "POST \(path) HTTP/1.1\r\nContent-Type: application/json\r\n"
+        for (name, value) in Self.withHost(headers) { head += "\(name): \(value)\r\n" }
         try send(head + "Content-Length: \(body.utf8.count)\r\n\r\n" + body)
         let reply = try receive()
         ServedContract.check(reply, to: "POST", path)
@@ -118,8 +141,8 @@ final class TestConnection {
 
     /// Sends a request without a body, and holds the reply against the OpenAPI document.
     func get(_ path: String, headers: [String: String] = [:], method: String = "GET") throws -> TestReply {
-        var head = "\(method) \(path) HTTP/1.1\r\nHost: test\r\n"
-        for (name, value) in headers { head += "\(name): \(value)\r\n" }
+        var head = "\(method) \(path) HTTP/1.1\r\n"
+        for (name, value) in Self.withHost(headers) { head += "\(name): \(value)\r\n" }
         try send(head + "\r\n")
         let reply = try receive(hasBody: method != "HEAD")
         ServedContract.check(reply, to: method, path)

@@ -123,12 +123,13 @@ import Testing
 
     @Test func recordsBelowTheLevelAreDropped() throws {
         let pipe = try Pipe()
-        let sink = LogSink(descriptor: pipe.writer)
-        var logger = Logger(label: "t") { GenrecLogHandler(label: $0, format: .text, level: .notice, sink: sink) }
+        let sink = LogSink(descriptor: pipe.writer, format: .text)
+        var logger = Logger(label: "t") { GenrecLogHandler(label: $0, level: .notice, sink: sink) }
         logger.info("quiet")
         logger.notice("loud")
         logger.logLevel = .debug
         logger.debug("now too")
+        sink.flush(timeout: .seconds(60))
         let lines = pipe.lines()
         #expect(lines.count == 3)
         #expect(lines[0].hasSuffix(" notice t: loud"))
@@ -137,15 +138,16 @@ import Testing
 
     @Test func recordsMetadataWinsOverTasks_AndTasksOverHandlers() throws {
         let pipe = try Pipe()
-        let sink = LogSink(descriptor: pipe.writer)
+        let sink = LogSink(descriptor: pipe.writer, format: .text)
         let provider = Logger.MetadataProvider { ["a": "task", "b": "task", "c": "task"] }
         var logger = Logger(label: "t") {
-            GenrecLogHandler(label: $0, format: .text, metadataProvider: provider, sink: sink)
+            GenrecLogHandler(label: $0, metadataProvider: provider, sink: sink)
         }
         logger[metadataKey: "a"] = "handler"
         logger[metadataKey: "d"] = "handler"
         logger.info("m", metadata: ["b": "record"])
         logger.error("failed", error: Broken())
+        sink.flush(timeout: .seconds(60))
         let lines = pipe.lines()
         #expect(lines[0].hasSuffix("t: m a=task b=record c=task d=handler"))
         #expect(lines[1].hasSuffix("error=\"it broke\""))
@@ -153,16 +155,17 @@ import Testing
 
     @Test func linesOfManyThreadsStayWhole() async throws {
         let pipe = try Pipe()
-        let sink = LogSink(descriptor: pipe.writer)
+        let sink = LogSink(descriptor: pipe.writer, format: .json)
         // Within a pipe's 64 KiB, because nobody reads before the end.
         await withTaskGroup(of: Void.self) { group in
             for task in 0..<4 {
                 group.addTask {
-                    let logger = Logger(label: "t\(task)") { GenrecLogHandler(label: $0, format: .json, sink: sink) }
+                    let logger = Logger(label: "t\(task)") { GenrecLogHandler(label: $0, sink: sink) }
                     for index in 0..<40 { logger.info("message \(index)", metadata: ["task": "\(task)"]) }
                 }
             }
         }
+        sink.flush(timeout: .seconds(60))
         let lines = pipe.lines().dropLast()
         #expect(lines.count == 160)
         #expect(lines.allSatisfy { $0.hasPrefix("{\"time\":\"") && $0.hasSuffix("\"}}") })

@@ -211,10 +211,10 @@ struct ChannelState {
     /// in its handshake has not been able to send one, and may send its first.
     mutating func drain(_ context: inout LoopContext) {
         if handshakeDeadline != nil {
-            connection.isDraining = true
+            connection.closesWhenIdle = true
             return
         }
-        if connection.input == .idle {
+        if connection.isIdle {
             isReadable = true
             read(&context)
         }

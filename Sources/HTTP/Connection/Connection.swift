@@ -83,7 +83,13 @@ struct Connection {
     var isFresh = true
     /// The client has shut its write side.
     var inputEnded = false
-    var isDraining = false
+    /// The connection closes as soon as nothing is to be answered.
+    var closesWhenIdle = false
+    /// Bytes that had been read beyond the last ones that `advance` has used.
+    private var bytesAhead = 0
+    /// What `bytesAhead` was when an ending server gave its first reply here, without what has been used of it since; nil:
+    /// it has not given one.
+    private var owedBytes: Int?
     /// The client is not to take what it has for complete: its reply was cut short, or its connection is.
     var isTruncated = false
     var pendingRefusal: Refusal?
@@ -116,6 +122,9 @@ struct Connection {
 
     // MARK: Input
 
+    /// Nothing of a next request has arrived, and nothing is being answered.
+    var isIdle: Bool { (input == .idle && bytesAhead == 0) || (input == .head && !hasBegunRequest) }
+
     /// Text of a request has arrived, not only the empty line that may precede one.
     var hasBegunRequest: Bool { parser.hasBegun }
 
@@ -132,9 +141,27 @@ struct Connection {
     /// A request may be waiting in unread octets and nothing is in its way.
     var canTakeRequest: Bool { input == .idle && output.count <= Connection.pipelinedOutputLimit }
 
-    /// Uses up octets to the next step. `bytes` are all that have been read and not used; those that are not used now
+    /// Uses up bytes to the next step. `bytes` are all that have been read and not used; those that are not used now
     /// are to be handed in again. To be called until it says `wait`.
     mutating func advance(_ bytes: Span<UInt8>, now: UInt64) -> (consumed: Int, step: Step) {
+        let (consumed, step) = takeStep(bytes, now: now)
+        bytesAhead = bytes.count - consumed
+        if let owed = owedBytes { owedBytes = owed - consumed }
+        return (consumed, step)
+    }
+
+    /// Whether an ending server has requests to answer that had arrived behind the one whose reply is due, so that this
+    /// reply must not say `Connection: close`: their client would have to send them again (RFC 9112 §9.6). Only what had
+    /// arrived when the server gave its first reply as one that ends counts, so that no client can hold it up.
+    ///
+    /// - Parameter rejectedBytes: length of the body of a request that was rejected before its body was read.
+    mutating func owesReplies(rejectedBytes: Int = 0) -> Bool {
+        let owed = owedBytes ?? bytesAhead
+        owedBytes = owed
+        return owed > rejectedBytes
+    }
+
+    private mutating func takeStep(_ bytes: Span<UInt8>, now: UInt64) -> (consumed: Int, step: Step) {
         var consumed = 0
         while true {
             if isCancelPending {
@@ -297,7 +324,7 @@ struct Connection {
         request = nil
         reply = .none
         mark = now
-        input = isDraining ? .stopped : .idle
+        input = closesWhenIdle && !owesReplies() ? .stopped : .idle
     }
 
     /// Appends to the output and notes when it stopped being empty.

@@ -1,4 +1,6 @@
-// Limits and time-outs in the form that connections use: shared by all of them, nanoseconds computed once.
+// What the connections of a server share: limits and time-outs, nanoseconds computed once, and whether the server is ending.
+
+import Synchronization
 
 /// What every connection of a server is told.
 final class ConnectionSettings: Sendable {
@@ -13,6 +15,7 @@ final class ConnectionSettings: Sendable {
     let idle: UInt64
     let writeStall: UInt64
     let linger: UInt64
+    private let ending = Atomic<Bool>(false)
 
     init(limits: HTTPLimits, timeouts: HTTPTimeouts, compression: HTTPCompression = HTTPCompression()) {
         self.limits = limits
@@ -28,4 +31,8 @@ final class ConnectionSettings: Sendable {
         writeStall = timeouts.writeStall.nanoseconds
         linger = timeouts.linger.nanoseconds
     }
+
+    /// The server is about to end: replies say `Connection: close`.
+    var isEnding: Bool { ending.load(ordering: .acquiring) }
+    func beginEnding() { ending.store(true, ordering: .releasing) }
 }

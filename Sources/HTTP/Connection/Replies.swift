@@ -11,7 +11,7 @@ extension Connection {
         case .none:
             writeReply(response, isFromHandler: true, date: date, now: now)
         case .length(let length) where length <= settings.limits.droppedBodyBytes && !parsed.expectsContinue:
-            let keeps = writeWhole(response, isFromHandler: true, date: date, now: now)
+            let keeps = writeWhole(response, isFromHandler: true, rejectedBytes: length, date: date, now: now)
             if keeps {
                 beginBody(parsed.framing, maximumBytes: length, as: .dropping, now: now)
             } else {
@@ -48,11 +48,12 @@ extension Connection {
     private mutating func writeWhole(
         _ response: HTTPResponse,
         isFromHandler: Bool,
+        rejectedBytes: Int = 0,
         date: DateField,
         now: UInt64
     ) -> Bool {
         let hasContent = response.status != 204 && response.status != 304
-        let keeps = keepsAlive && !response.closesConnection
+        let keeps = keepsAlive(rejectedBytes: rejectedBytes) && !response.closesConnection
         writeHead(
             status: response.status,
             headers: response.headers,
@@ -72,7 +73,10 @@ extension Connection {
     }
 
     /// The client wants the connection kept, and so do we.
-    private var keepsAlive: Bool { (request?.parsed.keepsAlive ?? false) && !isDraining }
+    private mutating func keepsAlive(rejectedBytes: Int = 0) -> Bool {
+        guard request?.parsed.keepsAlive ?? false else { return false }
+        return !(closesWhenIdle || settings.isEnding) || owesReplies(rejectedBytes: rejectedBytes)
+    }
 
     private mutating func writeHead(
         status: Int,
@@ -110,7 +114,7 @@ extension Connection {
         if status == 204 || status == 304 { framing = .none }
         streamLabel = label
         streamStatus = status
-        streamKeeps = keepsAlive && framing != .untilClose
+        streamKeeps = keepsAlive() && framing != .untilClose
         let keeps = streamKeeps
         var headers = headers
         let compression = ReplyCompression(settings: settings.compression, accepted: request.acceptedCodings)

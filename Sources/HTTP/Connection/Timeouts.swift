@@ -108,10 +108,10 @@ extension Connection {
         output.removeAll()
     }
 
-    /// No further request is to be taken. What is being read or answered is finished, and its reply says close.
+    /// No further request is awaited. What is being read or answered is finished, and its reply says close.
     mutating func drain() {
-        isDraining = true
-        if input == .idle { input = output.isEmpty ? .closed : .stopped }
+        closesWhenIdle = true
+        if isIdle { input = output.isEmpty ? .closed : .stopped }
     }
 
     /// What to do about the socket now. `shutdownWrite` is said once.

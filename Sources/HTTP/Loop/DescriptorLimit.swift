@@ -14,4 +14,16 @@ package enum DescriptorLimit {
         guard setrlimit(resource, &limits) == 0 else { return (Int(clamping: soft), errno) }
         return (Int(clamping: limits.rlim_cur), nil)
     }
+
+    /// Whether `count` descriptors can be opened beside those that are open. Opens none itself: other
+    /// threads may need one meanwhile.
+    package static func canOpen(_ count: Int) -> Bool {
+        var limits = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits) == 0 else { return true }
+        var free = 0
+        for descriptor in 0..<Int32(clamping: limits.rlim_cur) where free < count {
+            if fcntl(descriptor, F_GETFD) < 0 { free += 1 }
+        }
+        return free >= count
+    }
 }

@@ -17,13 +17,14 @@ package final class HTTPServer: Sendable {
     private struct State {
         var phase = Phase.configured
         var loops: [EventLoop] = []
-        /// Paths of UNIX sockets, to be removed at the end.
-        var paths: [String] = []
+        /// UNIX sockets, removed before their listeners close.
+        var files: [SocketFile] = []
         /// Connections that were open when draining ran out of time.
         var cut = 0
     }
 
     private let configuration: HTTPServerConfiguration
+    private let settings: ConnectionSettings
     private let handler: any HTTPHandler
     private let counter: ConnectionCounter
     /// Entered by every loop; empty when all of them are over.
@@ -35,6 +36,11 @@ package final class HTTPServer: Sendable {
         try configuration.validate()
         for address in configuration.addresses { _ = try address.socketAddress() }
         self.configuration = configuration
+        settings = ConnectionSettings(
+            limits: configuration.limits,
+            timeouts: configuration.timeouts,
+            compression: configuration.compression
+        )
         self.handler = handler
         counter = ConnectionCounter(limits: configuration.limits)
     }
@@ -50,11 +56,6 @@ package final class HTTPServer: Sendable {
             return true
         }
         guard isFirst else { throw HTTPError(.alreadyStarted, "The server has been started before.") }
-        let settings = ConnectionSettings(
-            limits: configuration.limits,
-            timeouts: configuration.timeouts,
-            compression: configuration.compression
-        )
         var loops: [EventLoop] = []
         for index in 0..<configuration.loops {
             loops.append(
@@ -69,24 +70,33 @@ package final class HTTPServer: Sendable {
         }
         var sockets: [[ListenSocket]] = Array(repeating: [], count: loops.count)
         var bound: [ListenAddress] = []
+        var files: [SocketFile] = []
         do throws(HTTPError) {
             for address in configuration.addresses {
                 let opened = try ListenSocket.open(address, count: loops.count)
                 bound.append(opened.bound)
+                if let file = opened.file { files.append(file) }
                 for (index, socket) in opened.sockets.enumerated() { sockets[index].append(socket) }
             }
         } catch {
             for socket in sockets.joined() { Syscall.close(socket.fd) }
-            HTTPServer.remove(HTTPServer.paths(bound))
+            for file in files { file.remove() }
             throw error
         }
-        let (started, paths) = (loops, HTTPServer.paths(bound))
+        let (started, made) = (loops, files)
         state.withLock { state in
             state.loops = started
-            state.paths = paths
+            state.files = made
         }
         for (index, loop) in loops.enumerated() { loop.start(listening: sockets[index], group: loopsAreOver) }
         return bound
+    }
+
+    /// Says `Connection: close` on every reply from now on, so that clients and balancers turn elsewhere; everything is
+    /// still accepted and answered. A client that has sent further requests behind the one being answered gets those
+    /// answered first, and `close` on the last. The first stage of an orderly end; `drain` is the second.
+    package func closeAfterReplies() {
+        settings.beginEnding()
     }
 
     /// Stops accepting, lets requests finish that have begun, closes idle connections, and says `Connection: close` on
@@ -97,6 +107,7 @@ package final class HTTPServer: Sendable {
             if state.phase == .running { state.phase = .draining }
             return state.loops
         }
+        removeFiles()
         for loop in loops { loop.mailbox.post(.drain) }
         let limit = DispatchWorkItem { self.endDraining() }
         let nanoseconds = Int(clamping: timeoutNanoseconds)
@@ -116,6 +127,7 @@ package final class HTTPServer: Sendable {
             if state.phase != .configured { state.phase = .stopped }
             return loops
         }
+        removeFiles()
         for loop in loops { loop.mailbox.post(.stop) }
         guard !EventLoop.isCurrent else { return }
         loopsAreOver.wait()
@@ -142,23 +154,17 @@ package final class HTTPServer: Sendable {
 
     /// All loops are over.
     private func finish() {
-        let paths = state.withLock { state in
-            let paths = state.paths
+        state.withLock { state in
             state.phase = .stopped
-            state.paths = []
             state.loops = []
-            return paths
-        }
-        HTTPServer.remove(paths)
-    }
-
-    private static func paths(_ addresses: [ListenAddress]) -> [String] {
-        addresses.compactMap { address in
-            if case .unix(let path) = address { path } else { nil }
         }
     }
 
-    private static func remove(_ paths: [String]) {
-        for path in paths { unlink(path) }
+    private func removeFiles() {
+        let files = state.withLock { state in
+            defer { state.files = [] }
+            return state.files
+        }
+        for file in files { file.remove() }
     }
 }

@@ -12,13 +12,14 @@ struct ListenSocket {
     /// More than so many octets are not held unsent in the kernel for one client.
     private static let unsentLowWater: Int32 = 65_536
 
-    typealias Opened = (sockets: [ListenSocket], bound: ListenAddress)
+    typealias Opened = (sockets: [ListenSocket], bound: ListenAddress, file: SocketFile?)
 
     /// The sockets for `count` loops on `address`, and the address with the port that the kernel chose if it was 0.
     static func open(_ address: ListenAddress, count: Int) throws(HTTPError) -> Opened {
         switch address {
         case .unix(let path):
-            return (try openLocal(address, path: path, count: count), address)
+            let sockets = try openLocal(address, path: path, count: count)
+            return (sockets, address, SocketFile(path: path))
         case .tcp(let host, let port):
             return try openTCP(host: host, port: port, count: count)
         }
@@ -50,7 +51,7 @@ struct ListenSocket {
                     address.setPort(actual)
                 }
             }
-            return (fds.map { ListenSocket(fd: $0) }, .tcp(host: host, port: actual))
+            return (fds.map { ListenSocket(fd: $0) }, .tcp(host: host, port: actual), nil)
         } catch {
             for fd in fds { close(fd) }
             throw error
@@ -138,4 +139,31 @@ struct ListenSocket {
     }
 
     private static func close(_ fd: Int32) { Syscall.close(fd) }
+}
+
+/// The file of a UNIX socket that this process has bound. When one server takes over from another, the second may have
+/// put its own socket in that place before the first removes its file.
+struct SocketFile {
+    private let path: String
+    private let device: UInt64
+    private let inode: UInt64
+
+    /// nil if there is no such file.
+    init?(path: String) {
+        guard let identity = Self.identity(of: path) else { return nil }
+        self.path = path
+        (device, inode) = identity
+    }
+
+    /// Removes the file, if it is still the same one. To be called before the socket closes: it keeps the inode, so that no
+    /// other file can have its number.
+    func remove() {
+        if let present = Self.identity(of: path), present == (device, inode) { unlink(path) }
+    }
+
+    private static func identity(of path: String) -> (device: UInt64, inode: UInt64)? {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return nil }
+        return (UInt64(status.st_dev), UInt64(status.st_ino))
+    }
 }

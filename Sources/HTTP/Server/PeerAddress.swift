@@ -41,6 +41,12 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// A numeric IPv4 address in its canonical form, or an IPv6 address without brackets, at port 0; nil for anything else.
+    package init?(numericHost text: String) {
+        guard text != "localhost", text != "*", let address = SocketAddress(host: text, port: 0) else { return nil }
+        self.init(address.storage)
+    }
+
     /// What accept(2) or getsockname(2) wrote.
     init(_ storage: sockaddr_storage) {
         switch Int32(storage.ss_family) {

@@ -69,18 +69,20 @@ extension RequestHandler {
         )
     }
 
-    /// Without keys, whoever has an account on this machine may administer the server. A browser on this machine is no such
-    /// person: any page it shows could make it send a POST, and `Origin` is how that can be told.
+    /// Without keys, whoever has an account on this machine may administer the server, and anyone who reaches it may ask for
+    /// recommendations. A web page is no such person, though the browser that shows it may run on this machine.
     private func refusalWithoutKeys(_ head: HTTPRequestHead, _ route: Route) -> HTTPResponse? {
-        guard route.isAdministrative else { return nil }
-        guard head.peer.isLoopback, head.header("origin") == nil else {
-            return problem(
-                403,
-                "without API keys \(route.label) answers only over loopback, and to no web page",
-                route,
-                requestIDs.id(for: head)
-            )
+        guard case .role(let needed) = route.access else { return nil }
+        func refusal(_ reason: String) -> HTTPResponse {
+            problem(403, "without API keys \(route.label) \(reason)", route, requestIDs.id(for: head))
         }
+        if needed == .admin {
+            guard head.peer.isLoopback else { return refusal("answers only over loopback or a UNIX socket") }
+            guard hosts.trustsHost(of: head) else {
+                return refusal("answers only where Host is a loopback address, localhost, or one of http.hosts")
+            }
+        }
+        guard !hosts.isFromForeignPage(head) else { return refusal("answers no web page from another origin") }
         return nil
     }
 }

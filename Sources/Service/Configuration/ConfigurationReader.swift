@@ -95,6 +95,18 @@ final class ConfigurationReader {
         return layers.string(forKey: ConfigKey(key)).flatMap { $0.isEmpty ? nil : $0 }
     }
 
+    /// What the parser says without the lines of the file that it quotes.
+    private static func sentence(_ error: any Error) -> String {
+        switch error as? YamlError {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
+            "line \(mark.line), column \(mark.column): \(problem)"
+        case .duplicatedKeysInMapping(let duplicates, let context):
+            "\(duplicates.sorted().joined(separator: ", ")) occurs twice in the mapping at line \(context.mark.line)"
+        default: "\(error)"
+        }
+    }
+
     /// All scalars of a YAML document by dotted key. `key:` with nothing behind it is left out: an empty section, or a
     /// setting left at its default.
     private static func scalars(ofYAML data: Data, name: String) throws(ConfigurationError) -> [String: String] {
@@ -102,7 +114,7 @@ final class ConfigurationReader {
         do {
             root = try Yams.compose(yaml: String(decoding: data, as: UTF8.self))
         } catch {
-            throw ConfigurationError(description: "\(name) is not valid YAML: \(error)")
+            throw ConfigurationError(description: "\(name) is not valid YAML: \(sentence(error))")
         }
         var values: [String: String] = [:]
         func collect(_ node: Node, under prefix: String) throws(ConfigurationError) {
@@ -116,8 +128,10 @@ final class ConfigurationReader {
                 }
             case .scalar(let scalar) where scalar.string.isEmpty:
                 break
-            case .scalar where prefix.isEmpty:
-                throw ConfigurationError(description: "\(name) is not a mapping of settings")
+            case .scalar where prefix.isEmpty, .sequence where prefix.isEmpty:
+                throw ConfigurationError(
+                    description: "\(name) must be a mapping of settings, each of which must be a single value"
+                )
             case .scalar(let scalar):
                 values[prefix] = scalar.string
             case .sequence, .alias:

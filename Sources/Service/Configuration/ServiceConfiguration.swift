@@ -25,10 +25,16 @@ package struct ServiceConfiguration: Sendable {
     package var cache: CacheConfiguration
     /// What one request may ask for.
     package var limits: CallLimits
-    /// How long what has begun may take to end once the server is asked to stop.
+    /// Host names by which browsers may reach the server, beside loopback addresses and localhost; lower case.
+    package var hosts: Set<String>
+    /// How long the server still accepts requests once it is asked to stop, while it says that it is not ready.
+    package var drainDelayNanoseconds: UInt64
+    /// How long requests in flight may take after that.
     package var drainTimeoutNanoseconds: UInt64
     package var logLevel: Logger.Level
     package var logFormat: LogFormat
+    /// Bytes of log lines that wait to be written; further lines are lost.
+    package var logQueueBytes: Int
 
     /// Reads the settings from their layers: `flags` over `environment` over the file over the defaults.
     ///
@@ -56,10 +62,14 @@ package struct ServiceConfiguration: Sendable {
         scheduler = try Self.scheduler(reader)
         cache = try Self.cache(reader)
         limits = try Self.limits(reader)
+        hosts = try TrustedHosts.names(in: reader.text("http.hosts") ?? "")
+        drainDelayNanoseconds =
+            1_000_000 * UInt64(try reader.integer("drain.delay_ms", default: 0, in: 0...3_600_000))
         drainTimeoutNanoseconds =
             1_000_000 * UInt64(try reader.integer("drain.timeout_ms", default: 30_000, in: 0...3_600_000))
         logLevel = try reader.choice("log.level", default: Logger.Level.info)
         logFormat = try reader.choice("log.format", default: LogFormat.text)
+        logQueueBytes = try reader.integer("log.queue_bytes", default: 4 << 20, in: 4_096...1_073_741_824)
         try reader.refuseUnknownKeys()
     }
 

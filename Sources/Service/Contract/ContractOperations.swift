@@ -61,11 +61,12 @@ struct ContractOperations {
         if let body = operation.requestBody { members.append(("requestBody", body)) }
         // Replies come as gzip or as they are, and Accept-Encoding may forbid both.
         var problems = operation.problems + [406]
-        if hasKeys, case .role(let role) = route.access {
-            members.append(("security", [["apiKey": [.string(role.rawValue)]]]))
-            problems += [401, 403]
-        } else if !hasKeys, route.isAdministrative {
+        if case .role(let role) = route.access {
             problems.append(403)
+            if hasKeys {
+                members.append(("security", [["apiKey": [.string(role.rawValue)]]]))
+                problems.append(401)
+            }
         }
         members.append(("responses", responses(operation.replies, problems: problems, isHead: isHead)))
         return .object(pairs: members)

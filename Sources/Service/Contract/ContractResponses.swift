@@ -10,7 +10,13 @@ enum ContractResponses {
     private static let meanings: [(status: Int, meaning: String)] = [
         (400, "The HTTP or the JSON is malformed, or an object has a key twice."),
         (401, "The API key is missing or not known."),
-        (403, "The API key's role does not suffice, or there are no keys and the caller is not on loopback."),
+        (
+            403,
+            """
+            The API key's role does not suffice; or there are no keys, and the request comes from a web page of another origin, \
+            or, on a route for operators, from another machine or with a foreign Host.
+            """
+        ),
         (406, "Accept allows none of the types, or Accept-Encoding none of the codings, in which the reply comes."),
         (408, "The request did not arrive in time."),
         (409, "The same is under way already."),

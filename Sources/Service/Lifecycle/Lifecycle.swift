@@ -5,10 +5,19 @@ internal import Synchronization
 
 /// Where a server stands. Every waiter is resumed exactly once, outside the lock.
 final class Lifecycle: Sendable {
+    /// How far the end has come.
+    enum Ending: Comparable {
+        case none
+        /// Readiness is refused and replies say `Connection: close`; everything is still accepted.
+        case announced
+        /// Nothing is accepted any more.
+        case draining
+    }
+
     private struct State {
         var loaded: EnginePhase?
         var loadWaiter: CheckedContinuation<EnginePhase, Never>?
-        var isDraining = false
+        var ending = Ending.none
         var hasHTTPEnded = false
         /// Engines whose threads run, or are about to.
         var engines = 0
@@ -27,14 +36,20 @@ final class Lifecycle: Sendable {
 
     private let state = Mutex(State())
 
-    var isDraining: Bool { state.withLock { $0.isDraining } }
+    var ending: Ending { state.withLock { $0.ending } }
 
-    /// False if it had begun before.
-    func beginDraining() -> Bool {
+    /// Moves the end on. False if it had come as far before.
+    func advance(to ending: Ending) -> Bool {
         state.withLock { state in
-            defer { state.isDraining = true }
-            return !state.isDraining
+            guard state.ending < ending else { return false }
+            state.ending = ending
+            return true
         }
+    }
+
+    /// Whether the engine has been ready.
+    var hasBeenReady: Bool {
+        if case .ready? = state.withLock({ $0.loaded }) { true } else { false }
     }
 
     /// The engine has come as far as it will: ready, failed or stopped.

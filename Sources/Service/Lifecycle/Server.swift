@@ -20,9 +20,14 @@ package struct ServerError: Error, Equatable, CustomStringConvertible {
 /// The whole service.
 ///
 /// Life: `init` loads and verifies the bundle; `start` listens at once, so that health can be asked while the engine's
-/// thread hands the weights to the device, and returns when requests are served; SIGTERM or SIGINT drains: readiness is
-/// refused, listeners close, what has begun is finished within the limit, then `waitUntilStopped` returns. A second
-/// signal ends the process at once. The admin listener, where there is one, answers until the callers' has ended.
+/// thread hands the weights to the device, and returns when requests are served. SIGTERM or SIGINT begins the end:
+/// readiness is refused and replies say `Connection: close`, while everything is still accepted, for the drain delay; then
+/// listeners close, requests in flight are finished within the time-out, and `waitUntilStopped` returns. A second signal
+/// skips the delay; a signal after the delay ends the process at once. The admin listener, where there is one, answers until the
+/// callers' has ended.
+///
+/// Nothing is logged before the server is ready, so that a start that fails prints its one sentence alone; the lines are
+/// kept until then. At level debug or trace they are written as they come.
 package final class Server: Sendable {
     private let configuration: ServiceConfiguration
     private let slot: ModelSlot
@@ -34,6 +39,7 @@ package final class Server: Sendable {
     private let handlers: [RequestHandler]
     private let http: HTTPServer
     private let adminHTTP: HTTPServer?
+    private let sink: LogSink
     private let logger: Logger
     private let life = Lifecycle()
 
@@ -41,10 +47,23 @@ package final class Server: Sendable {
     ///   a configuration that cannot be.
     package init(_ configuration: ServiceConfiguration) throws {
         self.configuration = configuration
+        // Sockets are written with MSG_NOSIGNAL; this is for standard error, when its reader has closed it.
+        signal(SIGPIPE, SIG_IGN)
+        let sink = LogSink(
+            descriptor: STDERR_FILENO,
+            format: configuration.logFormat,
+            queueBytes: configuration.logQueueBytes,
+            isHeld: configuration.logLevel > .debug
+        )
+        self.sink = sink
         let logger = Logger(label: "genrec") { label in
-            GenrecLogHandler(label: label, format: configuration.logFormat, level: configuration.logLevel)
+            GenrecLogHandler(label: label, level: configuration.logLevel, sink: sink)
         }
         self.logger = logger
+        if let code = DescriptorLimit.raise().error {
+            logger.warning("the limit on open files cannot be raised", metadata: ["errno": "\(code)"])
+        }
+        try Self.requireDescriptors(configuration)
         let keys = try configuration.keysFile.map(APIKeys.init(path:))
         self.keys = keys
         loader = ModelLoader(
@@ -60,6 +79,7 @@ package final class Server: Sendable {
             window: bundle.architecture.configuration.maxSequenceLength
         )
         self.metrics = metrics
+        sink.register(in: metrics.registry)
         let certificates = try configuration.tls.map {
             try CertificateReloader($0, metrics: metrics.tls, logger: logger)
         }
@@ -98,11 +118,26 @@ package final class Server: Sendable {
         }
     }
 
+    /// Dispatch gets its descriptors late and does without, or ends the process, when there are none: a server that no
+    /// signal reaches.
+    private static func requireDescriptors(_ configuration: ServiceConfiguration) throws(ServerError) {
+        let loops = configuration.http.loops + (configuration.adminHTTP?.loops ?? 0)
+        // Of each loop an epoll set, an eventfd, a listener and a reserve; Dispatch's own, those of signals and timers, a
+        // file that is read, and a few connections.
+        let needed = 16 + 4 * loops
+        guard DescriptorLimit.canOpen(needed) else {
+            throw ServerError(
+                description: "the limit on open files is too low: the server needs \(needed) beside those it has"
+            )
+        }
+    }
+
     /// Listens, loads the model, and returns when requests are served.
     ///
-    /// - Returns: one line for whoever started the server: addresses, bundle, devices, dtype, instruction set or chip.
+    /// - Returns: one line for whoever started the server: addresses, bundle, devices, dtype, instruction set or chip; nil if
+    ///   a signal has ended the start.
     /// - Throws: `HTTPError` if an address cannot be listened on, `ServerError` if the model cannot be loaded.
-    package func start() async throws -> String {
+    package func start() async throws -> String? {
         let addresses = try http.start()
         let adminAddresses: [ListenAddress]
         do {
@@ -112,9 +147,6 @@ package final class Server: Sendable {
             throw error
         }
         installSignalHandlers()
-        if let code = DescriptorLimit.raise().error {
-            logger.warning("the limit on open files cannot be raised", metadata: ["errno": "\(code)"])
-        }
         let model = slot.current
         let phase: EnginePhase
         do throws(EngineError) {
@@ -124,6 +156,8 @@ package final class Server: Sendable {
             phase = .failed(error.message)
         }
         guard case .ready = phase else {
+            // The caller waits for the end that has begun.
+            guard life.ending == .none else { return nil }
             http.stop()
             adminHTTP?.stop()
             model.engines.stop()
@@ -132,6 +166,7 @@ package final class Server: Sendable {
             releaseDevices()
             throw ServerError(description: "the model could not be loaded: \(phase.reason)")
         }
+        sink.release()
         metrics.model.served(model)
         let listening = addresses.map(url).joined(separator: ", ")
         let admin = adminAddresses.map { ", admin \(url($0))" }.joined()
@@ -175,7 +210,11 @@ package final class Server: Sendable {
         await life.untilStopped()
         releaseDevices()
         logger.notice("stopped")
+        writeOutLog()
     }
+
+    /// The last lines, as far as somebody reads them.
+    private func writeOutLog() { sink.flush(timeout: .seconds(1)) }
 
     /// After the last engine.
     private func releaseDevices() {
@@ -186,14 +225,33 @@ package final class Server: Sendable {
         }
     }
 
-    /// Begins the orderly end. Does nothing the second time.
+    /// Begins the orderly end: says so to balancers and clients, and stops accepting after the drain delay. Does nothing the
+    /// second time.
     package func drain() {
-        guard life.beginDraining() else { return }
+        guard life.advance(to: .announced) else { return }
+        sink.release()
+        // No balancer sends anything to a server that has not been ready.
+        let delay = life.hasBeenReady ? configuration.drainDelayNanoseconds : 0
         logger.notice(
             "draining",
-            metadata: ["drain.timeout_ms": "\(configuration.drainTimeoutNanoseconds / 1_000_000)"]
+            metadata: [
+                "drain.delay_ms": "\(delay / 1_000_000)",
+                "drain.timeout_ms": "\(configuration.drainTimeoutNanoseconds / 1_000_000)",
+            ]
         )
+        // In this order, so that the reply that says "draining" says `Connection: close`, too.
+        http.closeAfterReplies()
+        if delay > 0 { adminHTTP?.closeAfterReplies() }
         for handler in handlers { handler.beginDraining() }
+        guard delay > 0 else { return stopAccepting() }
+        DispatchQueue.global().asyncAfter(deadline: .now() + .nanoseconds(Int(clamping: delay))) { [weak self] in
+            self?.stopAccepting()
+        }
+    }
+
+    /// Closes listeners and idle connections, and finishes what has been admitted. Does nothing the second time.
+    private func stopAccepting() {
+        guard life.advance(to: .draining) else { return }
         http.drain(timeoutNanoseconds: configuration.drainTimeoutNanoseconds) { [self] _ in callersAreServed() }
     }
 
@@ -225,18 +283,24 @@ package final class Server: Sendable {
         }
     }
 
+    /// SIGTERM or SIGINT.
+    private func endSignalled() {
+        switch life.ending {
+        case .none:
+            drain()
+        case .announced:
+            logger.notice("a second signal skips the drain delay")
+            stopAccepting()
+        case .draining:
+            logger.warning("a second signal ends the process at once")
+            writeOutLog()
+            exit(1)
+        }
+    }
+
     private func installSignalHandlers() {
-        // Sockets are written with MSG_NOSIGNAL; this is for standard error, when whoever read the log is gone.
-        signal(SIGPIPE, SIG_IGN)
         let ends = [SIGTERM, SIGINT].map { number in
-            SignalSource(number) { [weak self] in
-                guard let self else { return }
-                if self.life.isDraining {
-                    self.logger.warning("a second signal ends the process at once")
-                    exit(1)
-                }
-                self.drain()
-            }
+            SignalSource(number) { [weak self] in self?.endSignalled() }
         }
         life.keep(ends + [SignalSource(SIGHUP) { [weak self] in self?.reloadFiles() }])
     }

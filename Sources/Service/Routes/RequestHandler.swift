@@ -15,6 +15,7 @@ package final class RequestHandler: HTTPHandler {
     let reloader: ModelReloader
     /// nil: none are configured.
     let keys: APIKeys?
+    let hosts: TrustedHosts
     let metrics: ServiceMetrics
     let codec: RecommendCodec
     let requestIDs: RequestIDs
@@ -43,6 +44,7 @@ package final class RequestHandler: HTTPHandler {
         self.models = models
         self.reloader = reloader
         self.keys = keys
+        hosts = TrustedHosts(configuration.hosts)
         self.metrics = metrics
         self.requestIDs = requestIDs
         self.logger = logger
@@ -53,8 +55,8 @@ package final class RequestHandler: HTTPHandler {
     }
 
     /// From now on readiness is refused; requests that come are still answered.
-    func beginDraining() { draining.store(true, ordering: .relaxed) }
-    var isDraining: Bool { draining.load(ordering: .relaxed) }
+    func beginDraining() { draining.store(true, ordering: .releasing) }
+    var isDraining: Bool { draining.load(ordering: .acquiring) }
 
     /// The route of a path, `none` also where another listener has it.
     private func route(_ path: String) -> Route {

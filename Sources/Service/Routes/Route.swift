@@ -90,9 +90,6 @@ enum Route: Int, CaseIterable, Hashable {
         }
     }
 
-    /// Whether the route changes the server itself. Without API keys such routes answer only over loopback.
-    var isAdministrative: Bool { self == .reload }
-
     func isServed(on listener: ListenerRole) -> Bool {
         switch self {
         case .recommend, .batch, .models: listener != .admin

@@ -1,31 +1,27 @@
-// swift-log's back end: a record becomes one line on standard error. The command bootstraps the logging system with it;
-// only Service and the command log (libraries return errors and count).
+// swift-log's back end: a record becomes one line of a sink. Only Service logs; the rooms below return errors and count.
 
 package import Logging
 
-/// Writes each record as one line of text or JSON.
+/// Writes each record as one line, in the format of the sink.
 package struct GenrecLogHandler: LogHandler {
     /// Records below this level are dropped.
     package var logLevel: Logger.Level
     /// What every record of this handler carries.
     package var metadata: Logger.Metadata = [:]
-    /// Metadata of the present task; a record's own and the handler's come after and before it.
+    /// Metadata of the current task; it overrides the handler's, and the record's own overrides it.
     package var metadataProvider: Logger.MetadataProvider?
 
     private let label: String
-    private let format: LogFormat
     private let sink: LogSink
 
     /// A handler for the logger called `label`.
     package init(
         label: String,
-        format: LogFormat,
         level: Logger.Level = .info,
         metadataProvider: Logger.MetadataProvider? = nil,
-        sink: LogSink = .standardError
+        sink: LogSink
     ) {
         self.label = label
-        self.format = format
         self.logLevel = level
         self.metadataProvider = metadataProvider
         self.sink = sink
@@ -51,6 +47,6 @@ package struct GenrecLogHandler: LogHandler {
             message: event.message.description,
             metadata: merged
         )
-        sink.write(line.bytes(format))
+        sink.write(line.bytes(sink.format))
     }
 }

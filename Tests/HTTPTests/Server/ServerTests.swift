@@ -7,6 +7,13 @@ import Testing
 
 @testable import HTTP
 
+/// A folder of the test's own, which it removes.
+private func temporaryFolder() throws -> String {
+    var template = Array("/tmp/genrec-http-XXXXXX".utf8CString)
+    try #require(mkdtemp(&template) != nil)
+    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
 private func get(_ path: String, _ fields: String = "") -> String {
     "GET \(path) HTTP/1.1\r\nHost: a\r\n\(fields)\r\n"
 }
@@ -299,12 +306,6 @@ private func post(_ path: String, _ body: String) -> String {
 }
 
 @Suite struct ListenerTests {
-    private func temporaryFolder() throws -> String {
-        var template = Array("/tmp/genrec-http-XXXXXX".utf8CString)
-        try #require(mkdtemp(&template) != nil)
-        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
     @Test(arguments: [1, 3]) func unixSocket_isServed_andRemoved(_ loops: Int) throws {
         let folder = try temporaryFolder()
         defer { rmdir(folder) }
@@ -387,7 +388,7 @@ private func post(_ path: String, _ body: String) -> String {
     }
 
     @Test func connections_inheritNoDelay_fromTheirListener() throws {
-        let (sockets, bound) = try ListenSocket.open(.tcp(host: "127.0.0.1", port: 0), count: 1)
+        let (sockets, bound, _) = try ListenSocket.open(.tcp(host: "127.0.0.1", port: 0), count: 1)
         let listener = try #require(sockets.first).fd
         defer { close(listener) }
         let client = try TestClient(bound)
@@ -474,6 +475,37 @@ private func post(_ path: String, _ body: String) -> String {
         #expect(drained.wait())
         #expect(cut.value == 0)
         #expect(throws: ConnectFailure.self) { try TestClient(server.address) }
+    }
+
+    @Test func announcedEnd_acceptsAndAnswers_andSaysClose() throws {
+        let server = try TestServer.echoing()
+        let kept = try TestClient(server.address)
+        kept.send(get("/kept"))
+        #expect(!kept.readReply().contains("\r\nConnection: close\r\n"))
+        server.server.closeAfterReplies()
+        for client in [kept, try TestClient(server.address)] {
+            client.send(get("/"))
+            let reply = client.readToEnd()
+            #expect(reply.hasPrefix("HTTP/1.1 200 ") && reply.contains("\r\nConnection: close\r\n"))
+        }
+    }
+
+    @Test func socketOfTheServerThatTakesOver_staysWhereItIs() throws {
+        let folder = try temporaryFolder()
+        defer { rmdir(folder) }
+        let path = "\(folder)/socket"
+        let handler = TestHandler { _, exchange in exchange.respond(HTTPResponse(status: 200)) }
+        let first = try TestServer(listen: [.unix(path: path)], handler: handler)
+        // As somebody does who moves a second server in.
+        unlink(path)
+        let second = try TestServer(listen: [.unix(path: path)], handler: handler)
+        first.server.stop()
+        let client = try TestClient(second.address)
+        client.send(get("/"))
+        #expect(client.readReply().hasPrefix("HTTP/1.1 200 "))
+        client.close()
+        second.server.stop()
+        #expect(access(path, F_OK) != 0)
     }
 
     @Test func drain_answersWhatWaitsInTheBacklog() throws {

@@ -188,7 +188,9 @@ import Testing
         #expect(documented.tls == nil)
         #expect(documented.compute == defaults.compute)
         #expect(documented.drainTimeoutNanoseconds == defaults.drainTimeoutNanoseconds)
+        #expect(documented.drainDelayNanoseconds == defaults.drainDelayNanoseconds)
         #expect(documented.logLevel == defaults.logLevel && documented.logFormat == defaults.logFormat)
+        #expect(documented.logQueueBytes == defaults.logQueueBytes && documented.hosts == defaults.hosts)
 
         // The file is flat enough to be read line by line: sections, and keys of two spaces under them.
         var keys: Set<String> = []

@@ -1,0 +1,85 @@
+// Which pages in a browser may use a server that has no API keys. A browser is the one client that strangers make requests
+// with: any page it shows can send some, and a page whose host name is made to resolve to this server (DNS rebinding) can
+// read the replies, too. What a page cannot do is choose `Host` and `Origin`. The threat model is on the page Security.
+
+internal import HTTP
+
+/// The hosts that the server is known to be reached by, and what they say about a request.
+struct TrustedHosts: Sendable {
+    /// `http.hosts`, lower case.
+    private let names: Set<String>
+
+    init(_ names: Set<String>) {
+        self.names = names
+    }
+
+    /// Reads `http.hosts`: host names or addresses without ports, separated by commas.
+    static func names(in text: String) throws(ConfigurationError) -> Set<String> {
+        var names: Set<String> = []
+        for part in text.split(separator: ",") {
+            let name = part.drop { $0 == " " }.prefix { $0 != " " }.lowercased()
+            let isAddress = PeerAddress(numericHost: name) != nil
+            guard isAddress || isName(name) else {
+                throw ConfigurationError(
+                    description: "http.hosts must have host names without ports, separated by commas, not '\(part)'"
+                )
+            }
+            names.insert(name)
+        }
+        return names
+    }
+
+    private static func isName(_ text: String) -> Bool {
+        !text.isEmpty && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || ".-_".contains($0)) }
+    }
+
+    /// Whether the request was sent to a host that no stranger's page can have: a loopback address, localhost, or one of
+    /// `http.hosts`.
+    func trustsHost(of head: HTTPRequestHead) -> Bool {
+        guard let authority = head.header("host").flatMap(Authority.init) else { return false }
+        return isOwn(authority) || PeerAddress(numericHost: authority.host)?.isLoopback == true
+    }
+
+    /// Whether a page sent the request that is none of this server's. Browsers say where a page is from in `Origin`, on
+    /// every request but same-origin GET; other clients do not send it.
+    ///
+    /// A page from the very host that the request names is this server's if that host is an address, since only a name can be
+    /// made to resolve to somebody else's server.
+    func isFromForeignPage(_ head: HTTPRequestHead) -> Bool {
+        guard let first = head.header("origin") else { return false }
+        guard head.headers("origin").count == 1, let scheme = first.firstRange(of: "://"),
+            let origin = Authority(first[scheme.upperBound...].lowercased())
+        else { return true }
+        if names.contains(origin.host) { return false }
+        guard let host = head.header("host").flatMap(Authority.init), host == origin else { return true }
+        return !(isOwn(origin) || PeerAddress(numericHost: origin.host) != nil)
+    }
+
+    private func isOwn(_ authority: Authority) -> Bool {
+        authority.host == "localhost" || names.contains(authority.host)
+    }
+}
+
+/// `host [":" port]` of RFC 3986, section 3.2.
+private struct Authority: Equatable {
+    /// Lower case; an IPv6 address without its brackets, a name without the dot that may end it.
+    let host: String
+    /// As written; empty: the scheme's.
+    let port: String
+
+    init?(_ text: String) {
+        let text = text.lowercased()
+        if text.hasPrefix("[") {
+            guard let end = text.firstIndex(of: "]") else { return nil }
+            host = String(text[text.index(after: text.startIndex)..<end])
+            let rest = text[text.index(after: end)...]
+            guard rest.isEmpty || rest.hasPrefix(":") else { return nil }
+            port = String(rest.dropFirst())
+        } else {
+            let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+            host = String(parts[0].hasSuffix(".") ? parts[0].dropLast() : parts[0])
+            port = parts.count > 1 ? String(parts[1]) : ""
+        }
+        guard !host.isEmpty else { return nil }
+    }
+}
