@@ -1,5 +1,5 @@
-// The command's two streams: results on standard output, everything else on standard error. Straight to the descriptors,
-// because a line that says "ready" must not wait in a buffer.
+// The command's two streams: results go to standard output, everything else to standard error. Both are unbuffered,
+// because the ready line must not wait in a buffer.
 
 import Glibc
 
@@ -7,7 +7,7 @@ enum Console {
     /// Writes a result.
     static func result(_ text: String) { write(text, to: STDOUT_FILENO) }
 
-    /// Writes what is not a result: progress, complaints.
+    /// Writes anything but a result: progress, errors.
     static func note(_ text: String) { write(text, to: STDERR_FILENO) }
 
     private static func write(_ text: String, to descriptor: Int32) {
@@ -18,7 +18,7 @@ enum Console {
                 let written = Glibc.write(descriptor, rest.baseAddress, rest.count)
                 if written < 0 {
                     if errno == EINTR { continue }
-                    // Nobody reads; there is nobody to tell either.
+                    // Nobody reads the stream, so nobody can be told.
                     return
                 }
                 rest = UnsafeRawBufferPointer(rebasing: rest[written...])

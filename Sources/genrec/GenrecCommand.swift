@@ -1,5 +1,4 @@
-// The command: what a shell sees of genrec. Each subcommand is one file and as thin as it can be; the work is done in the
-// rooms below.
+// The command line. Each subcommand is one thin file; the work is done in the rooms below.
 
 import ArgumentParser
 import Glibc
@@ -40,7 +39,7 @@ struct GenrecCommand: AsyncParsableCommand {
 extension AsyncParsableCommand {
     /// Ends the command with status 1 and one sentence on standard error; for failures, where wrong usage ends with 2.
     func fail(_ sentence: String) -> ExitCode {
-        // Errors of libraries may quote what they have read.
+        // Errors of libraries may quote several lines of their input.
         let line = sentence.split(whereSeparator: \.isNewline).joined(separator: "; ")
         Console.note("genrec: \(line)\n")
         return ExitCode(1)

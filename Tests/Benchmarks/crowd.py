@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Ten thousand connections against a running server: half idle, half sending a request octet by octet. Says what a second client's
+"""Ten thousand connections against a running server: half idle, half sending a request byte by byte. Says what a second client's
 latency is before, meanwhile and after, and what the server's descriptors and memory are once half of the crowd has vanished in the
 middle of a request and the rest has closed.
 
@@ -77,7 +77,7 @@ stop = threading.Event()
 
 
 def drip():
-    # Each of them one octet a second, evenly spread.
+    # Each of them one byte a second, evenly spread.
     place = 0
     while not stop.is_set():
         place += 1
@@ -90,12 +90,12 @@ def drip():
                     time.sleep(pause)
 
 
-def first_octets():
+def first_bytes():
     for s in drippers:
         s.send(request[:1])
 
 
-first_octets()
+first_bytes()
 thread = threading.Thread(target=drip)
 thread.start()
 crowded, wrong = measure(f"beside {count - len(drippers)} idle and {len(drippers)} dripping")

@@ -32,9 +32,9 @@ import Testing
         defer { server.stop() }
         let crowd = try (0..<400).map { _ in try server.connect() }
         let served = try server.connect()
-        for (index, octet) in Self.request.utf8.enumerated() {
-            // Half of them send octet by octet, half nothing.
-            for connection in crowd[..<200] { try connection.send([octet]) }
+        for (index, byte) in Self.request.utf8.enumerated() {
+            // Half of them send byte by byte, half nothing.
+            for connection in crowd[..<200] { try connection.send([byte]) }
             if index % 8 == 0 { #expect(try served.get("/health/live").status == 200) }
         }
         for connection in crowd[..<200] { #expect(try connection.receive().status == 200) }

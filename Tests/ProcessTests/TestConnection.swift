@@ -93,9 +93,9 @@ final class TestConnection {
     convenience init(port: UInt16, tls options: TLSTestOptions) throws {
         try self.init(port: port)
         let stream = try TLSTestStream(options) { [unowned self] bytes in
-            try sendOctets(bytes)
+            try sendBytes(bytes)
         } receive: { [unowned self] in
-            try receiveOctets()
+            try receiveBytes()
         }
         try stream.shakeHands()
         tls = stream
@@ -106,10 +106,10 @@ final class TestConnection {
     func send(_ text: String) throws { try send(Array(text.utf8)) }
 
     func send(_ bytes: [UInt8]) throws {
-        if let tls { try tls.write(bytes) } else { try sendOctets(bytes) }
+        if let tls { try tls.write(bytes) } else { try sendBytes(bytes) }
     }
 
-    private func sendOctets(_ bytes: [UInt8]) throws {
+    private func sendBytes(_ bytes: [UInt8]) throws {
         var sent = 0
         while sent < bytes.count {
             let count = bytes[sent...].withUnsafeBytes {
@@ -245,14 +245,14 @@ final class TestConnection {
 
     /// False at the end of the stream.
     private func fill() throws -> Bool {
-        let bytes = if let tls { try tls.read(limit: 65_536) } else { try receiveOctets() }
+        let bytes = if let tls { try tls.read(limit: 65_536) } else { try receiveBytes() }
         guard let bytes else { return false }
         buffered += bytes
         return true
     }
 
     /// nil at the end of the connection.
-    private func receiveOctets() throws -> [UInt8]? {
+    private func receiveBytes() throws -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: 65_536)
         let count = recv(descriptor, &bytes, bytes.count, 0)
         if count < 0, errno == ECONNRESET { return nil }

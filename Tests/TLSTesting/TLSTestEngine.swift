@@ -1,4 +1,4 @@
-// The client's side of TLS without a socket: octets go in and out by calls, so that a test decides how they travel.
+// The client's side of TLS without a socket: bytes go in and out by calls, so that a test decides how they travel.
 
 internal import COpenSSL
 
@@ -52,7 +52,7 @@ package final class TLSTestEngine {
     /// What a step came to.
     package enum Step: Equatable, Sendable {
         case done
-        /// Octets from the server are needed.
+        /// Bytes from the server are needed.
         case needsInput
         /// The server has sent its closure alert.
         case closed
@@ -117,22 +117,22 @@ package final class TLSTestEngine {
         }
     }
 
-    // MARK: Octets of the wire
+    // MARK: Bytes of the wire
 
     /// Takes everything that is to go to the server.
     package func takeOutput() -> [UInt8] { drained(output) }
 
-    /// Octets have come from the server.
+    /// Bytes have come from the server.
     package func receive(_ bytes: [UInt8]) { BIO_write(input, bytes, Int32(bytes.count)) }
 
     // MARK: Steps
 
     package func shakeHands() throws -> Step { try step { SSL_do_handshake(ssl) } }
 
-    /// Encrypts the octets, however many.
+    /// Encrypts the bytes, however many.
     package func write(_ bytes: [UInt8]) throws { _ = try step { SSL_write(ssl, bytes, Int32(bytes.count)) } }
 
-    /// Octets from the server, at most `limit`; none unless `step` is `done`.
+    /// Bytes from the server, at most `limit`; none unless `step` is `done`.
     package func read(limit: Int) throws -> (step: Step, bytes: [UInt8]) {
         var buffer = [UInt8](repeating: 0, count: limit)
         var count = 0

@@ -9,8 +9,8 @@ package final class TLSTestStream {
     package private(set) var isClosed = false
 
     /// - Parameters:
-    ///   - send: sends octets to the server.
-    ///   - receive: waits for octets; nil at the end of the connection.
+    ///   - send: sends bytes to the server.
+    ///   - receive: waits for bytes; nil at the end of the connection.
     package init(
         _ options: TLSTestOptions,
         send: @escaping ([UInt8]) throws -> Void,
@@ -31,7 +31,7 @@ package final class TLSTestStream {
         try flush()
     }
 
-    /// Waits for octets; nil at the end of the stream, which is orderly if `isClosed`.
+    /// Waits for bytes; nil at the end of the stream, which is orderly if `isClosed`.
     package func read(limit: Int) throws -> [UInt8]? {
         while true {
             let (step, bytes) = try engine.read(limit: limit)
@@ -54,7 +54,7 @@ package final class TLSTestStream {
         try flush()
     }
 
-    /// Repeats a step of the engine, octets going both ways meanwhile.
+    /// Repeats a step of the engine, bytes going both ways meanwhile.
     package func untilDone(_ step: () throws -> TLSTestEngine.Step) throws {
         while true {
             let result = Result { try step() }

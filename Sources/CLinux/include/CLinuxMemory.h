@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-// Octets of heap handed out and not freed, over all arenas. Always 0 under a sanitizer, which has a heap of its own.
+// Bytes of heap handed out and not freed, over all arenas. Always 0 under a sanitizer, which has a heap of its own.
 uint64_t CLinux_heap_bytes_in_use(void);
 
 #endif

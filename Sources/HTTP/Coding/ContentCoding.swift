@@ -1,5 +1,5 @@
-// Content codings as field values name them: how a request's body is coded, and which codings of a reply the client takes
-// (RFC 9110 §8.4.1, §12.5.3). What is done about it is in GzipDecoder.swift and ReplyCompression.swift.
+// Content codings as field values name them: how a request's body is coded, and which codings of a reply the client
+// takes (RFC 9110 §8.4.1, §12.5.3). GzipDecoder.swift and ReplyCompression.swift act on them.
 
 /// How content is coded.
 package enum ContentCoding: Sendable, Equatable {
@@ -8,8 +8,8 @@ package enum ContentCoding: Sendable, Equatable {
     /// A coding, or a stack of codings, that is not known here.
     case unknown
 
-    /// Adds the codings of one Content-Encoding field. Gzip within gzip is none that is known: whoever codes twice hides
-    /// how much there is.
+    /// Adds the codings of one Content-Encoding field. Gzip within gzip counts as unknown: it hides how much content
+    /// there is.
     mutating func add(_ value: Span<UInt8>) {
         var coding = self
         value.forEachListElement { name in
@@ -29,8 +29,8 @@ package struct AcceptedCodings: Sendable, Equatable {
 
     package init() {}
 
-    /// What to send to such a client: the coding with the highest weight, gzip among equals; nil if it takes none of
-    /// those that there are (406).
+    /// The coding to send: the one with the highest weight, gzip among equals; nil if the client accepts none that is
+    /// available (406).
     ///
     /// What is not named has the weight of `*`. Without `*`, gzip is then not acceptable, and identity is, though it comes
     /// after everything that is named (RFC 9110 §12.5.3).
@@ -48,7 +48,7 @@ package struct AcceptedCodings: Sendable, Equatable {
     mutating func add(_ value: Span<UInt8>) {
         var codings = self
         value.forEachListElement { element in
-            let semicolon = element.firstIndex(of: Octet.semicolon, in: element.indices)
+            let semicolon = element.firstIndex(of: Byte.semicolon, in: element.indices)
             let name = element.extracting(element.trimming(0..<(semicolon ?? element.count)))
             var weight: Int16 = 1_000
             if let semicolon {
@@ -62,7 +62,7 @@ package struct AcceptedCodings: Sendable, Equatable {
                 codings.gzip = weight
             } else if name.equalsIgnoringCase("identity") {
                 codings.identity = weight
-            } else if name.count == 1, name[0] == Octet.asterisk {
+            } else if name.count == 1, name[0] == Byte.asterisk {
                 codings.others = weight
             }
         }
@@ -76,13 +76,13 @@ extension Span<UInt8> {
 
     /// qvalue of RFC 9110 §12.4.2, 0 to 1 with at most three decimals, in thousandths; nil if it is none.
     fileprivate var quality: Int16? {
-        guard !isEmpty, self[0] == Octet.zero || self[0] == Octet.zero + 1, count <= 5 else { return nil }
-        guard count == 1 || self[1] == Octet.point else { return nil }
-        var value = Int16(self[0] - Octet.zero)
+        guard !isEmpty, self[0] == Byte.zero || self[0] == Byte.zero + 1, count <= 5 else { return nil }
+        guard count == 1 || self[1] == Byte.point else { return nil }
+        var value = Int16(self[0] - Byte.zero)
         for place in 2..<5 {
-            let digit = place < count ? self[place] : Octet.zero
+            let digit = place < count ? self[place] : Byte.zero
             guard digit.isDigit else { return nil }
-            value = value * 10 + Int16(digit - Octet.zero)
+            value = value * 10 + Int16(digit - Byte.zero)
         }
         return value <= 1_000 ? value : nil
     }

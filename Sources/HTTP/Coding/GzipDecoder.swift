@@ -5,15 +5,15 @@ import CZlib
 
 /// The inflater of one body. A class for zlib, which keeps a pointer to its state's address.
 final class GzipDecoder {
-    /// Content up to so many octets may have any ratio: a short body of one repeated item is no attack.
+    /// Content up to this size may have any ratio: a short body of one repeated item is not an attack.
     static let ratioFloor = 65_536
-    /// The ratio is looked at whenever so much more has come out, and at the end.
+    /// The ratio is checked each time this many more bytes have come out, and at the end.
     private static let quantum = 16_384
     /// Of every member (RFC 1952 §2.3.1).
-    private static let firstOctet: UInt8 = 0x1F
+    private static let firstByte: UInt8 = 0x1F
 
     private enum Place {
-        /// No octet has come.
+        /// No byte has come.
         case start
         case member
         /// After a member; another one may follow (RFC 1952 §2.2).
@@ -23,7 +23,7 @@ final class GzipDecoder {
     private let stream: UnsafeMutablePointer<z_stream>
     private let limits: HTTPLimits
     private var place = Place.start
-    /// Octets of the coded body that zlib has taken, and of content that it has given.
+    /// Bytes of the coded body that zlib has taken, and of content that it has given.
     private var consumed = 0
     private var produced = 0
 
@@ -45,7 +45,7 @@ final class GzipDecoder {
         stream.deallocate()
     }
 
-    /// Inflates the next octets of the body and appends what comes out of them to `content`.
+    /// Inflates the next bytes of the body and appends what comes out of them to `content`.
     ///
     /// - Throws: 400 where the body is no gzip stream, with the place; 413 beyond a limit; 503 without memory.
     func decode(_ bytes: Span<UInt8>, into content: inout [UInt8]) throws(Refusal) {
@@ -61,7 +61,7 @@ final class GzipDecoder {
     ///
     /// - Throws: 400 if the gzip stream has not.
     func finish() throws(Refusal) {
-        // A body without an octet is no stream, and no content.
+        // A body without a byte is no stream, and no content.
         if place == .member {
             throw Refusal(400, "The gzip content of the request ends too early, after \(consumed) bytes.")
         }
@@ -78,7 +78,7 @@ final class GzipDecoder {
             if place != .member {
                 guard used < source.count else { return nil }
                 if place == .betweenMembers {
-                    guard source[used] == GzipDecoder.firstOctet else {
+                    guard source[used] == GzipDecoder.firstByte else {
                         return Refusal(
                             400,
                             "The gzip content of the request goes on after its end, at byte \(consumed)."
@@ -88,7 +88,7 @@ final class GzipDecoder {
                 }
                 place = .member
             }
-            // Not more than to the next look at the ratio, nor than one octet beyond the limit.
+            // Not more than to the next look at the ratio, nor than one byte beyond the limit.
             let room = min(
                 GzipDecoder.quantum - produced % GzipDecoder.quantum,
                 limits.inflatedBodyBytes - produced + 1
@@ -128,7 +128,7 @@ final class GzipDecoder {
         }
     }
 
-    /// Where and why the stream cannot be read. zlib may hold octets that it has not looked at yet: their bits are in
+    /// Where and why the stream cannot be read. zlib may hold bytes that it has not looked at yet: their bits are in
     /// the lower part of `data_type`.
     private var damage: Refusal {
         let place = (consumed * 8 - Int(stream.pointee.data_type & 63)) / 8

@@ -1,16 +1,16 @@
-// A connection on its socket: drives the state machine of Connection.swift with what the socket has, and the socket
-// with what the state machine says. Lives on one loop and is touched by nothing else.
+// A connection on its socket: feeds the state machine of Connection.swift from the socket and carries out its steps.
+// Lives on one loop; no other thread touches it.
 
 import CLinux
 
-/// What all channels of a loop share while they run.
+/// State shared by the channels of one loop.
 struct LoopContext {
     let settings: ConnectionSettings
     let handler: any HTTPHandler
     let mailbox: Mailbox
-    /// What every channel reads into; left-over octets are copied out before it returns.
+    /// The buffer every channel reads into. Unused bytes are copied out before the channel returns.
     let readBuffer: ReadBuffer
-    /// The output buffer that is lent to the channel at work.
+    /// The output buffer lent to the running channel.
     var spareOutput: [UInt8] = []
     var date: DateField
     /// CLOCK_MONOTONIC at the last look.
@@ -32,8 +32,8 @@ final class ReadBuffer {
     deinit { bytes.deallocate() }
 }
 
-/// A connection in a loop's table. A class so that the table moves eight octets; all state is in one struct, which is
-/// entered once for each event.
+/// A connection in a loop's table. A class, so that table entries are eight bytes; all state is in one struct, entered
+/// once per event.
 final class Channel {
     let token: UInt64
     let peer: PeerAddress
@@ -50,34 +50,33 @@ final class Channel {
 
 /// Everything about one connection on one loop.
 struct ChannelState {
-    /// No more than this, as it is sent and as it is inflated, is read from one connection while others wait. A single
-    /// request is not divided.
+    /// Bytes read from one connection per turn, counted before and after inflation. A single request is not divided.
     private static let readBudget = 262_144
-    /// A spare output buffer that has grown beyond this is given up.
+    /// A spare output buffer larger than this is freed.
     private static let spareLimit = 65_536
 
     let token: UInt64
     private var transport: any Transport
     var connection: Connection
-    /// When the transport's handshake must be over; nil once it is, and where there is none.
+    /// Deadline of the transport's handshake; nil if it has finished, or if there is none.
     private var handshakeDeadline: UInt64?
-    /// The exchange that is open.
+    /// The open exchange.
     private var exchange: HTTPExchange?
-    /// Octets that were read and not used: part of a head, or requests read ahead. Those before `unreadStart` are used.
+    /// Bytes read and not yet consumed: part of a head, or pipelined requests. Those before `unreadStart` are consumed.
     private var unread: [UInt8] = []
     private var unreadStart = 0
-    /// Octets of content that may still be delivered before others have their turn, and whether they must have it now.
+    /// Bytes of content that may still be delivered in this turn, and whether the turn has ended.
     private var contentBudget = ChannelState.readBudget
     private var isPaused = false
-    /// The socket may have something to read or room to write; false after it has said otherwise.
+    /// The socket may be readable or writable; false after a call has said otherwise.
     private var isReadable = false
     private var isWritable: Bool
-    /// What a blocked read or write waits for.
+    /// The readiness that a blocked read or write waits for.
     private var readNeeds = Readiness.readable
     private var writeNeeds = Readiness.writable
     /// Nothing can be written to the client any more.
     private var isHungUp = false
-    /// Content of the streamed reply in the output, and the part of it that has been reported as gone.
+    /// Bytes of the streamed reply put into the output, and bytes reported as sent.
     private var contentHanded = 0
     private var contentReported = 0
 
@@ -89,15 +88,15 @@ struct ChannelState {
         if transport.needsHandshake { handshakeDeadline = now &+ connection.settings.handshake }
     }
 
-    /// There is more to do; the loop comes back after it has seen to the others.
+    /// There is more to do; the loop returns after the other connections' turns.
     var wantsTurn: Bool { isPaused || wantsRead }
 
-    /// There is more to read, and leave to read it.
+    /// There is more to read, and reading is allowed.
     private var wantsRead: Bool {
         isReadable && handshakeDeadline == nil && connection.wantsInput(unread: unread.count - unreadStart)
     }
 
-    /// When `timerFired` wants to be called; nil if nothing is limited by time now.
+    /// When `timerFired` must be called; nil if no time-out applies now.
     var deadline: UInt64? { handshakeDeadline ?? connection.deadline }
 
     // MARK: Events
@@ -132,7 +131,7 @@ struct ChannelState {
         }
     }
 
-    /// HTTP's turn has come. Octets of it may have been read with the handshake's, so the socket need not be readable.
+    /// HTTP starts here. The handshake may already have read its first bytes, so the socket need not be readable.
     private mutating func endHandshake() {
         handshakeDeadline = nil
         isReadable = true
@@ -148,22 +147,22 @@ struct ChannelState {
         context.handler.observe(.handshakeFailed(failure, detail: detail))
         switch failure {
         case .timeout, .disconnected: connection.vanished()
-        // Whoever speaks HTTP can be told in HTTP; beyond the cap on connections they are told of that.
+        // A client that speaks plain HTTP gets an answer in HTTP; beyond the cap on connections, the one about that.
         case .plainHTTP:
             if connection.input == .idle { connection.refuse(Refusal(400, "This port takes HTTPS, not HTTP.")) }
-        // The client gets the alert that the transport has sent, and a close that does not overtake it.
+        // The client gets the transport's alert, and a close that does not overtake it.
         default: connection.stop()
         }
     }
 
-    /// Reads what there is, within the budget, and runs the state machine over it.
+    /// Reads within the budget and runs the state machine over the bytes.
     mutating func read(_ context: inout LoopContext) {
         var budget = ChannelState.readBudget
         contentBudget = ChannelState.readBudget
         isPaused = false
         connection.output.borrowBuffer(from: &context.spareOutput)
         while wantsRead, budget > 0, !isPaused {
-            // While a request is being answered, only what may be read ahead.
+            // While a request is being answered, at most the read-ahead limit.
             let room = max(1, connection.settings.limits.readAheadBytes - (unread.count - unreadStart))
             let size = min(context.readBuffer.bytes.count, connection.input == .exchange ? room : .max)
             let target = UnsafeMutableRawBufferPointer(rebasing: context.readBuffer.bytes[..<size])
@@ -185,7 +184,7 @@ struct ChannelState {
                 connection.vanished()
             }
         }
-        // Both sides are shut, and what the client had sent has been read: there is nobody to answer.
+        // Both sides are shut and everything the client sent has been read: nobody waits for an answer.
         if isHungUp { connection.vanished() }
         run(&context)
     }
@@ -207,8 +206,8 @@ struct ChannelState {
         run(&context)
     }
 
-    /// No further request. An idle connection may have one in its socket already, so that is looked at first. One that is
-    /// in its handshake has not been able to send one, and may send its first.
+    /// Closes the connection once nothing is left to answer. An idle connection may have a request in its socket
+    /// already, so that is read first. A connection in its handshake may still send its first request.
     mutating func drain(_ context: inout LoopContext) {
         if handshakeDeadline != nil {
             connection.closesWhenIdle = true
@@ -239,7 +238,7 @@ struct ChannelState {
         report(&context)
     }
 
-    /// Does what the state machine wants done about the socket. True if the connection is over and the socket closed.
+    /// Carries out the state machine's ending. True if the connection has ended and the socket is closed.
     mutating func end(_ context: inout LoopContext) -> Bool {
         switch connection.nextEnding(now: context.now) {
         case .none:
@@ -262,14 +261,14 @@ struct ChannelState {
 
     // MARK: Driving the state machine
 
-    /// Runs the state machine over what was left and what has come.
+    /// Runs the state machine over leftover and new bytes.
     private mutating func use(_ fresh: UnsafeRawBufferPointer, _ context: inout LoopContext) {
         if unread.isEmpty {
             let used = advance(fresh, &context)
             if used < fresh.count { unread.append(contentsOf: fresh[used...]) }
             return
         }
-        // Held apart while the state machine runs, which borrows it.
+        // Moved out while the state machine borrows it.
         var held: [UInt8] = []
         swap(&held, &unread)
         held.append(contentsOf: fresh)
@@ -287,12 +286,12 @@ struct ChannelState {
         swap(&held, &unread)
     }
 
-    /// Follows the state machine's steps. Returns how many of the octets it has used.
+    /// Carries out the state machine's steps. Returns the number of bytes consumed.
     private mutating func advance(_ bytes: UnsafeRawBufferPointer, _ context: inout LoopContext) -> Int {
-        let octets = bytes.assumingMemoryBound(to: UInt8.self)
+        let bytes = bytes.assumingMemoryBound(to: UInt8.self)
         var used = 0
         while true {
-            let rest = Span(_unsafeElements: UnsafeBufferPointer(rebasing: octets[used...]))
+            let rest = Span(_unsafeElements: UnsafeBufferPointer(rebasing: bytes[used...]))
             let (consumed, step) = connection.advance(rest, now: context.now)
             used += consumed
             switch step {
@@ -308,7 +307,7 @@ struct ChannelState {
             case .requestReceived(let request):
                 contentBudget -= request.body.count
                 deliver(request, &context)
-                // A few octets of gzip can be a thousand times as many of content, request upon request.
+                // A few bytes of gzip can inflate to a thousand times as many, request after request.
                 if contentBudget <= 0 {
                     isPaused = true
                     return used
@@ -369,7 +368,7 @@ struct ChannelState {
             switch connection.output.withVector({ transport.write($0) }) {
             case .moved(let count, _):
                 connection.wrote(count, now: context.now)
-                // The kernel reports room once. A read that waits for it too is tried again.
+                // The kernel reports writability once, so a read that waits for it is retried too.
                 if readNeeds == .writable {
                     readNeeds = .readable
                     isReadable = true
@@ -380,13 +379,13 @@ struct ChannelState {
             case .failed, .endOfStream:
                 isWritable = false
                 connection.vanished()
-                // Says `cancelled` if there was an exchange.
+                // Yields `cancelled` if an exchange was open.
                 use(UnsafeRawBufferPointer(start: nil, count: 0), &context)
             }
         }
     }
 
-    /// Tells the handler of replies that are over, and the writer of a stream how much of it has left.
+    /// Reports finished replies to the handler, and progress to the writer of a stream.
     private mutating func report(_ context: inout LoopContext) {
         while let record = connection.nextRecord(now: context.now) {
             context.handler.observe(.replyFinished(record))
@@ -396,7 +395,7 @@ struct ChannelState {
             context.handler.observe(.fieldLeftOut(name: name))
         }
         if let exchange, contentHanded > contentReported {
-            // What waits in the output is content for the most part; the framing in it errs on the safe side.
+            // The output is mostly content; counting its framing as content errs on the safe side.
             let left = max(0, contentHanded - connection.output.count) - contentReported
             if left > 0 {
                 contentReported += left

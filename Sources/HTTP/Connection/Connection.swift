@@ -1,47 +1,46 @@
-// One HTTP/1.1 connection as a state machine (RFC 9112 §9): a value with no socket, no clock and no handler. Events go
-// in as calls (bytes, end of input, verdicts, replies, a timer, write progress, drain) with the time as an argument;
-// what is to be done comes out of `advance` as steps, and of `output`, `wantsInput`, `deadline` and `nextEnding` as
-// standing answers. Channel drives it over a socket, the tests over a script. Requests are taken one at a time: the
-// next one is not parsed before the reply to the last is complete, so replies are in order by construction and
-// pipelined requests wait as octets, of which only so many are read ahead.
-// Replies are in Replies.swift, time-outs and endings in Timeouts.swift.
+// One HTTP/1.1 connection as a state machine (RFC 9112 §9): a value with no socket, no clock and no handler. Events are
+// calls (bytes, end of input, verdicts, replies, a timer, write progress, drain) with the time as an argument.
+// `advance` returns the next step; `output`, `wantsInput`, `deadline` and `nextEnding` can be asked at any time.
+// Channel drives it over a socket, the tests over a script. Requests are taken one at a time: the next one is not
+// parsed before the reply to the last is complete. So replies are in order by construction, and pipelined requests wait
+// as bytes, up to the read-ahead limit. Replies are in Replies.swift, time-outs and endings in Timeouts.swift.
 
 /// The state of one connection.
 struct Connection {
-    /// What the driver is to do next. After `headReceived` it calls `accept` or `reject`, after `refused`
-    /// `reply(toRefusal:)`, before it advances again.
+    /// The driver's next step. Before it advances again it calls `accept` or `reject` after `headReceived`, and
+    /// `reply(toRefusal:)` after `refused`.
     enum Step {
         /// Nothing until the next event.
         case wait
         case headReceived(HTTPRequestHead)
         case requestReceived(HTTPRequest)
         case refused(Refusal)
-        /// The exchange that is open has lost its client.
+        /// The client of the open exchange has disconnected.
         case cancelled
     }
 
-    /// What the input is being read as.
+    /// What the input is read as.
     enum Input: Equatable {
-        /// Between requests; no octet of the next one has been seen.
+        /// Between requests; no byte of the next one has been seen.
         case idle
         /// In a request's head.
         case head
-        /// The head is complete, the driver owes `accept` or `reject`.
+        /// The head is complete; the driver has yet to call `accept` or `reject`.
         case verdict
         /// In the body of an accepted request.
         case body
-        /// A request has been delivered and its reply is not complete. Input is left alone.
+        /// A request has been delivered and its reply is not complete. Input is not consumed.
         case exchange
-        /// In the body of a rejected request that is short enough to be read for the connection's sake.
+        /// In the body of a rejected request, short enough to be dropped to keep the connection.
         case dropping
-        /// The last reply has been decided. Input is thrown away, and the connection ends once the output is written.
+        /// The last reply has been decided. Input is discarded, and the connection ends once the output is written.
         case stopped
-        /// The write side is shut. Input is thrown away until the client closes too.
+        /// The write side is shut. Input is discarded until the client closes too.
         case lingering
         case closed
     }
 
-    /// Where the reply to the open exchange stands.
+    /// The state of the reply to the open exchange.
     enum Reply: Equatable {
         case none
         case awaited
@@ -49,7 +48,7 @@ struct Connection {
         case streaming(ReplyFraming, dropsContent: Bool)
     }
 
-    /// A reply whose last octets may still be in the output.
+    /// A reply whose last bytes may still be in the output.
     struct PendingRecord {
         var record: ReplyRecord
         /// The value of `output.flushed` at which it is complete; nil if it was cut short.
@@ -57,7 +56,7 @@ struct Connection {
         var began: UInt64
     }
 
-    /// Replies to pipelined requests may pile up to so many octets before the next request is looked at.
+    /// Unsent bytes of replies beyond which the next pipelined request has to wait.
     static let pipelinedOutputLimit = 262_144
 
     let settings: ConnectionSettings
@@ -65,7 +64,7 @@ struct Connection {
     private var parser: RequestParser
     private var bodyParser: BodyParser
     private var body: [UInt8] = []
-    /// What the body goes through if it is gzip.
+    /// Inflates the body if it is gzip.
     private var decoder: GzipDecoder?
     private var owesContinue = false
 
@@ -73,28 +72,27 @@ struct Connection {
     var reply = Reply.none
     /// The request being read or answered.
     var request: HTTPRequestHead?
-    /// When its last octet had arrived.
+    /// When its last byte arrived.
     var requestAt: UInt64 = 0
-    /// The time that the deadline of the present `input` counts from.
+    /// The start of the time-out that applies to the present `input`.
     var mark: UInt64
-    /// Octets of body since `mark`.
+    /// Bytes of body since `mark`.
     var windowBytes = 0
-    /// No request has been seen yet, so `firstByte` holds and not `idle`.
+    /// No request has been seen yet, so the `firstByte` time-out applies rather than `idle`.
     var isFresh = true
     /// The client has shut its write side.
     var inputEnded = false
-    /// The connection closes as soon as nothing is to be answered.
+    /// The connection closes as soon as nothing is left to answer.
     var closesWhenIdle = false
-    /// Bytes that had been read beyond the last ones that `advance` has used.
+    /// Bytes at hand that the last `advance` did not consume.
     private var bytesAhead = 0
-    /// What `bytesAhead` was when an ending server gave its first reply here, without what has been used of it since; nil:
-    /// it has not given one.
+    /// `bytesAhead` at the first reply of an ending server, less what has been consumed since; nil before that reply.
     private var owedBytes: Int?
-    /// The client is not to take what it has for complete: its reply was cut short, or its connection is.
+    /// The client must not take what it has for complete: its reply or its connection was cut short.
     var isTruncated = false
     var pendingRefusal: Refusal?
     var isCancelPending = false
-    /// The reply was cut short, and closing in order would say that it was whole.
+    /// The reply was cut short, and an orderly close would mark it as complete.
     var endsByReset = false
     var records: [PendingRecord] = []
     /// The name of a reply's field that had to be left out.
@@ -125,10 +123,10 @@ struct Connection {
     /// Nothing of a next request has arrived, and nothing is being answered.
     var isIdle: Bool { (input == .idle && bytesAhead == 0) || (input == .head && !hasBegunRequest) }
 
-    /// Text of a request has arrived, not only the empty line that may precede one.
+    /// Part of a request has arrived, not only the empty line that may precede one.
     var hasBegunRequest: Bool { parser.hasBegun }
 
-    /// Whether to read on, `unread` octets being at hand that `advance` has not used.
+    /// Whether to read on, `unread` bytes being at hand that `advance` has not used.
     func wantsInput(unread: Int) -> Bool {
         switch input {
         case .closed: false
@@ -138,11 +136,11 @@ struct Connection {
         }
     }
 
-    /// A request may be waiting in unread octets and nothing is in its way.
+    /// A request may be waiting in unread bytes and nothing is in its way.
     var canTakeRequest: Bool { input == .idle && output.count <= Connection.pipelinedOutputLimit }
 
-    /// Uses up bytes to the next step. `bytes` are all that have been read and not used; those that are not used now
-    /// are to be handed in again. To be called until it says `wait`.
+    /// Consumes bytes up to the next step. `bytes` are all bytes read and not yet consumed; pass the rest again next
+    /// time. Call it until it returns `wait`.
     mutating func advance(_ bytes: Span<UInt8>, now: UInt64) -> (consumed: Int, step: Step) {
         let (consumed, step) = takeStep(bytes, now: now)
         bytesAhead = bytes.count - consumed
@@ -150,9 +148,10 @@ struct Connection {
         return (consumed, step)
     }
 
-    /// Whether an ending server has requests to answer that had arrived behind the one whose reply is due, so that this
-    /// reply must not say `Connection: close`: their client would have to send them again (RFC 9112 §9.6). Only what had
-    /// arrived when the server gave its first reply as one that ends counts, so that no client can hold it up.
+    /// Whether pipelined requests have arrived that an ending server should still answer. If so, the reply that is due
+    /// must not say `Connection: close`, or the client would have to send them again (RFC 9112 §9.6). Only bytes that
+    /// had arrived by the first reply after the end was announced count, so that no client can keep the connection
+    /// open.
     ///
     /// - Parameter rejectedBytes: length of the body of a request that was rejected before its body was read.
     mutating func owesReplies(rejectedBytes: Int = 0) -> Bool {
@@ -222,7 +221,7 @@ struct Connection {
         }
     }
 
-    /// The handler takes the request. More than `maximumBodyBytes` octets of content will be refused.
+    /// The handler accepts the request, with at most `maximumBodyBytes` bytes of content.
     mutating func accept(maximumBodyBytes: Int, now: UInt64) {
         guard input == .verdict, let request else { return }
         let maximum = min(maximumBodyBytes, settings.limits.bodyBytes)
@@ -251,7 +250,7 @@ struct Connection {
     private mutating func advanceBody(_ rest: Span<UInt8>, now: UInt64) -> (used: Int, step: Step?) {
         if owesContinue {
             owesContinue = false
-            // A client that sends without waiting needs no leave (RFC 9110 §10.1.1).
+            // A client that sends without waiting needs no permission (RFC 9110 §10.1.1).
             if rest.isEmpty { write("HTTP/1.1 100 Continue\r\n\r\n", now: now) }
         }
         let step: BodyParser.Step
@@ -286,7 +285,7 @@ struct Connection {
             return
         }
         if body.isEmpty, case .length(let length) = request?.parsed.framing {
-            // What a client merely announces is not reserved beyond a few pages.
+            // Memory for an announced body is reserved only up to 64 KiB.
             body.reserveCapacity(max(content.count, min(length, 65_536)))
         }
         content.withUnsafeBufferPointer { body.append(contentsOf: $0) }
@@ -302,7 +301,7 @@ struct Connection {
         }
     }
 
-    /// The body cannot be read on. A rejected request has its reply already.
+    /// The rest of the body cannot be read. A rejected request already has its reply.
     mutating func stopBody(_ refusal: Refusal) {
         if input == .dropping {
             input = .stopped
@@ -311,7 +310,7 @@ struct Connection {
         }
     }
 
-    /// HTTP refuses the request being read. No reply is outstanding then, since requests are read one at a time.
+    /// HTTP refuses the request being read. No reply is outstanding, because requests are read one at a time.
     mutating func refuse(_ refusal: Refusal) {
         body = []
         decoder = nil
@@ -319,7 +318,7 @@ struct Connection {
         input = .stopped
     }
 
-    /// The present request is over and the connection kept.
+    /// The request has ended and the connection is kept.
     mutating func becomeIdle(now: UInt64) {
         request = nil
         reply = .none

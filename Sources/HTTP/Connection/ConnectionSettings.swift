@@ -10,7 +10,7 @@ final class ConnectionSettings: Sendable {
     let firstByte: UInt64
     let header: UInt64
     let bodyWindow: UInt64
-    /// Octets that a body must bring in one window.
+    /// Bytes that a body must bring in one window.
     let bodyWindowBytes: Int
     let idle: UInt64
     let writeStall: UInt64
@@ -24,7 +24,7 @@ final class ConnectionSettings: Sendable {
         firstByte = timeouts.firstByte.nanoseconds
         header = timeouts.header.nanoseconds
         bodyWindow = timeouts.bodyWindow.nanoseconds
-        // Both factors are bounded by `validate`; a rate of zero still wants one octet, or a body could stop for ever.
+        // Both factors are bounded by `validate`; a rate of zero still wants one byte, or a body could stop for ever.
         let milliseconds = Int(bodyWindow / 1_000_000)
         bodyWindowBytes = max(1, timeouts.bodyBytesPerSecond * milliseconds / 1_000)
         idle = timeouts.idle.nanoseconds

@@ -1,30 +1,30 @@
-// Octets on their way to a client. Small replies are put one behind the other into one buffer, so that a pipelined
-// burst leaves in one call; a large body is held as it is and leaves in the same call as its head, uncopied.
+// Bytes waiting to be sent to a client. Small replies share one buffer, so that a pipelined burst takes one call; a
+// large body is kept as it is and sent uncopied in the same call as its head.
 
 import Glibc
 
 /// What a connection has to write, in order.
 struct OutputQueue {
-    /// Bodies up to this size are copied behind their head; beyond it the copy costs more than a second buffer.
+    /// Bodies up to this size are copied behind their head; beyond it a copy costs more than a second buffer.
     static let copyLimit = 8_192
-    /// More buffers than this are not given to one call.
+    /// Most buffers passed to one call.
     private static let vectorCount = 16
 
     /// Closed buffers, the first of which may be partly written.
     private var segments: [[UInt8]] = []
     /// Segments before this one are written.
     private var first = 0
-    /// Octets written of the first segment, or of `tail` if there are no segments.
+    /// Bytes written of the first segment, or of `tail` if there are no segments.
     private var written = 0
     /// The buffer being appended to; comes after all segments.
     private var tail: [UInt8] = []
-    /// Octets not yet written.
+    /// Bytes not yet written.
     private(set) var count = 0
-    /// Octets appended since the connection began. A reply's end is a value of this.
+    /// Bytes appended since the connection began. A reply's end is a value of this.
     private(set) var appended: UInt64 = 0
 
     var isEmpty: Bool { count == 0 }
-    /// Octets taken by the kernel since the connection began.
+    /// Bytes taken by the kernel since the connection began.
     var flushed: UInt64 { appended - UInt64(count) }
 
     /// Appends what `body` appends to the buffer.
@@ -54,9 +54,9 @@ struct OutputQueue {
         segments.append(body)
     }
 
-    private mutating func noteAppended(_ octets: Int) {
-        count += octets
-        appended += UInt64(octets)
+    private mutating func noteAppended(_ bytes: Int) {
+        count += bytes
+        appended += UInt64(bytes)
     }
 
     /// Calls `body` with the next buffers to write. The queue is not empty.
@@ -91,11 +91,11 @@ struct OutputQueue {
         )
     }
 
-    /// The kernel has taken so many octets.
-    mutating func wrote(_ octets: Int) {
-        precondition(octets <= count, "more octets written than there were")
-        count -= octets
-        var left = octets
+    /// The kernel has accepted `count` bytes.
+    mutating func wrote(_ bytes: Int) {
+        precondition(bytes <= count, "more bytes written than there were")
+        count -= bytes
+        var left = bytes
         while first < segments.count {
             let segmentLeft = segments[first].count - written
             guard left >= segmentLeft else {
@@ -116,7 +116,7 @@ struct OutputQueue {
         }
     }
 
-    /// Throws away everything not yet written.
+    /// Discards everything not yet written.
     mutating func removeAll() {
         appended -= UInt64(count)
         segments = []
@@ -126,13 +126,12 @@ struct OutputQueue {
         count = 0
     }
 
-    /// Takes a buffer to append to, if it has none of its own.
+    /// Borrows a buffer to append to, if it has none.
     mutating func borrowBuffer(from spare: inout [UInt8]) {
         if count == 0, tail.capacity == 0 { swap(&tail, &spare) }
     }
 
-    /// Gives its buffer back when nothing waits in it, so that idle connections hold none. One that has grown beyond
-    /// `limit` is freed.
+    /// Returns its empty buffer, so that idle connections hold none. A buffer larger than `limit` is freed.
     mutating func returnBuffer(to spare: inout [UInt8], limit: Int) {
         guard count == 0 else { return }
         if tail.capacity > spare.capacity, tail.capacity <= limit { swap(&tail, &spare) }
@@ -141,12 +140,12 @@ struct OutputQueue {
 }
 
 extension [UInt8] {
-    /// Appends a literal's octets.
+    /// Appends a literal's bytes.
     mutating func append(_ literal: StaticString) {
         append(contentsOf: UnsafeBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
     }
 
-    /// Appends a string's octets.
+    /// Appends a string's bytes.
     mutating func append(text: String) {
         let isContiguous: Void? = text.utf8.withContiguousStorageIfAvailable { append(contentsOf: $0) }
         if isContiguous == nil { append(contentsOf: text.utf8) }
@@ -169,7 +168,7 @@ extension [UInt8] {
             repeat {
                 start -= 1
                 let digit = UInt8(truncatingIfNeeded: left % radix)
-                digits[start] = digit < 10 ? Octet.zero + digit : 0x57 + digit
+                digits[start] = digit < 10 ? Byte.zero + digit : 0x57 + digit
                 left /= radix
             } while left > 0
             append(contentsOf: UnsafeMutableBufferPointer(rebasing: digits[start...]))

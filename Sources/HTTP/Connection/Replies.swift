@@ -1,9 +1,9 @@
-// Replies: whole, streamed, or by HTTP itself; and the account that is kept of them.
+// Replies: whole, streamed, or by HTTP itself; and their records.
 
 extension Connection {
-    /// The handler does not take the request, and this is its reply. Its body is read and dropped if that is a small
-    /// matter; otherwise the connection closes after the reply. A client that waits for 100 may send the body or not
-    /// once it sees a final status, so that connection closes too (RFC 9110 §10.1.1).
+    /// The handler rejects the request with this reply. A short body is read and dropped; otherwise the connection
+    /// closes after the reply. A client that waits for 100 may or may not send the body after a final status, so that
+    /// connection closes too (RFC 9110 §10.1.1).
     mutating func reject(_ response: HTTPResponse, date: DateField, now: UInt64) {
         guard input == .verdict, let parsed = request?.parsed else { return }
         requestAt = now
@@ -33,7 +33,7 @@ extension Connection {
         writeReply(closing, isFromHandler: false, date: date, now: now)
     }
 
-    /// The whole reply to the open exchange.
+    /// Answers the open exchange with a whole reply.
     mutating func respond(_ response: HTTPResponse, date: DateField, now: UInt64) {
         guard input == .exchange, reply == .awaited else { return }
         writeReply(response, isFromHandler: true, date: date, now: now)
@@ -44,7 +44,7 @@ extension Connection {
         finishReply(keeps: keeps, now: now)
     }
 
-    /// Writes head and body and takes it to account. True if the connection is to be kept.
+    /// Writes head and body and records the reply. True if the connection is kept.
     private mutating func writeWhole(
         _ response: HTTPResponse,
         isFromHandler: Bool,
@@ -72,7 +72,7 @@ extension Connection {
         return keeps
     }
 
-    /// The client wants the connection kept, and so do we.
+    /// Both the client and the server want to keep the connection.
     private mutating func keepsAlive(rejectedBytes: Int = 0) -> Bool {
         guard request?.parsed.keepsAlive ?? false else { return false }
         return !(closesWhenIdle || settings.isEnding) || owesReplies(rejectedBytes: rejectedBytes)
@@ -123,7 +123,7 @@ extension Connection {
         reply = .streaming(framing, dropsContent: request.method == .head || framing == .none)
     }
 
-    /// Content of the streamed reply. An empty piece is nothing: as a chunk it would end the body.
+    /// Sends content of the streamed reply. An empty piece is skipped: as a chunk it would end the body.
     mutating func send(_ content: [UInt8], now: UInt64) {
         guard input == .exchange, case .streaming(let framing, let dropsContent) = reply, !dropsContent,
             !content.isEmpty
@@ -165,9 +165,9 @@ extension Connection {
         finishReply(keeps: streamKeeps, now: now)
     }
 
-    /// The streamed reply cannot be completed. What has been sent is still written, then the connection closes without
-    /// the last chunk, so that the client sees the truncation (RFC 9112 §8). To HTTP/1.0 closing is the mark of a complete
-    /// reply; there the connection is reset instead, at the price of what the kernel has not sent yet.
+    /// The streamed reply cannot be completed. Content sent so far is still written; then the connection closes without
+    /// the last chunk, so that the client sees the truncation (RFC 9112 §8). In HTTP/1.0 closing marks a complete
+    /// reply, so there the connection is reset, which drops what the kernel has not sent yet.
     mutating func abort(now: UInt64) {
         guard input == .exchange, case .streaming(let framing, _) = reply else { return }
         endsByReset = framing == .untilClose
@@ -178,7 +178,7 @@ extension Connection {
 
     // MARK: Account
 
-    /// Notes a reply that is complete but for the writing; `end` is nil if it was cut short.
+    /// The record of a reply that has yet to be written out; `end` is nil if it was cut short.
     func pendingRecord(status: Int, label: Int, isFromHandler: Bool, end: UInt64?) -> PendingRecord {
         let record = ReplyRecord(
             method: request?.method,
@@ -196,7 +196,7 @@ extension Connection {
         records.append(pendingRecord(status: status, label: label, isFromHandler: isFromHandler, end: end))
     }
 
-    /// The next reply that is over: written to its end, or cut short for good.
+    /// The next reply that has ended: written out, or cut short.
     mutating func nextRecord(now: UInt64) -> ReplyRecord? {
         guard let first = records.first else { return nil }
         let isWritten = first.end.map { $0 <= output.flushed } ?? false
@@ -209,7 +209,7 @@ extension Connection {
         return record
     }
 
-    /// The kernel has taken so many octets of the output.
+    /// The kernel has accepted `count` bytes of the output.
     mutating func wrote(_ count: Int, now: UInt64) {
         output.wrote(count)
         outputMark = now

@@ -1,11 +1,11 @@
-// Time, and the ways a connection ends: time-outs, the client's end of input, its disappearance, draining.
+// Time-outs, and how a connection ends: the client shuts its side, disconnects, or the server drains.
 
 extension Connection {
-    /// What to do about the socket, once the output has been written as far as it goes.
+    /// What to do with the socket once the output has been written as far as possible.
     enum Ending {
         case none
-        /// Shut the write side and go on reading: closing at once would reset the connection while the client may still
-        /// be sending, and the reset can overtake the reply (RFC 9112 §9.6).
+        /// Shut the write side and continue reading: closing at once would reset the connection while the client may
+        /// still be sending, and the reset can overtake the reply (RFC 9112 §9.6).
         case shutdownWrite
         case close
         /// Close such that the client sees an error.
@@ -18,7 +18,7 @@ extension Connection {
         outputMark = now
     }
 
-    /// When `timerFired` wants to be called, in the clock of the events; nil if nothing is limited by time now.
+    /// When `timerFired` must be called, on the clock of the events; nil if no time-out applies now.
     var deadline: UInt64? {
         var deadline = output.isEmpty ? nil : outputMark &+ settings.writeStall
         if let limit = inputDeadline { deadline = min(deadline ?? limit, limit) }
@@ -35,7 +35,7 @@ extension Connection {
         }
     }
 
-    /// Time has passed. Does what is due, which may be nothing; `advance` says what follows.
+    /// Applies the time-outs that are due, if any. Call `advance` afterwards.
     mutating func timerFired(now: UInt64) {
         if !output.isEmpty, now >= outputMark &+ settings.writeStall {
             vanished()
@@ -63,10 +63,10 @@ extension Connection {
         }
     }
 
-    /// The client has shut its write side. It may still read: a half-closed client gets its reply. A client that has gone
-    /// altogether looks the same, since both send no more than a FIN. What tells them apart is an interim reply: a
-    /// living HTTP/1.1 client skips it (RFC 9110 §15.2), a dead one's kernel answers with a reset, which arrives as
-    /// `vanished` and cancels the exchange. HTTP/1.0 knows no interim replies; there the reply itself finds out.
+    /// The client has shut its write side. It may still read: a half-closed client gets its reply. A client that has
+    /// closed altogether looks the same, since both send only a FIN. An interim reply tells them apart: a living
+    /// HTTP/1.1 client skips it (RFC 9110 §15.2); a closed one's kernel answers with a reset, which arrives as
+    /// `vanished` and cancels the exchange. HTTP/1.0 has no interim replies; there the reply itself finds out.
     mutating func endOfInput(now: UInt64) {
         guard !inputEnded else { return }
         inputEnded = true
@@ -76,12 +76,12 @@ extension Connection {
         case .exchange where reply == .awaited && output.isEmpty && request?.isVersion10 == false:
             write("HTTP/1.1 100 Continue\r\n\r\n", now: now)
         default:
-            // `advance` comes to the end of what has been read and decides there.
+            // `advance` decides when it reaches the end of the bytes read.
             break
         }
     }
 
-    /// The client is gone: nothing can be read or written any more.
+    /// The client has disconnected: nothing can be read or written any more.
     mutating func vanished() {
         guard input != .closed else { return }
         if input == .exchange {
@@ -99,7 +99,7 @@ extension Connection {
         output.removeAll()
     }
 
-    /// Nothing is to be read or written, and the connection to be closed with care. Before its first request only.
+    /// Stops reading and writing, and closes the connection with care. Only before its first request.
     mutating func stop() {
         input = .stopped
         isTruncated = true
@@ -108,13 +108,13 @@ extension Connection {
         output.removeAll()
     }
 
-    /// No further request is awaited. What is being read or answered is finished, and its reply says close.
+    /// Waits for no further request. A request being read or answered is finished, and its reply says close.
     mutating func drain() {
         closesWhenIdle = true
         if isIdle { input = output.isEmpty ? .closed : .stopped }
     }
 
-    /// What to do about the socket now. `shutdownWrite` is said once.
+    /// What to do with the socket now. `shutdownWrite` is returned once.
     mutating func nextEnding(now: UInt64) -> Ending {
         if input == .stopped, output.isEmpty, pendingRefusal == nil {
             guard !endsByReset else {

@@ -1,19 +1,19 @@
-// How a connection's octets get over its socket: as they are, or through TLS (TLS/TLSTransport.swift). A transport may
-// need the socket to become writable before it can read on, and readable before it can write on, so a blocked transfer
-// says what it waits for.
+// How a connection's bytes cross its socket: plainly, or through TLS (TLS/TLSTransport.swift). A transport may need the
+// socket to become writable before it can read, and readable before it can write, so a blocked transfer says what it
+// waits for.
 
 import CLinux
 import Glibc
 
-/// What a socket has to become before a transfer can go on.
+/// The readiness a transfer waits for.
 enum Readiness {
     case readable
     case writable
 }
 
-/// What a transfer came to.
+/// The outcome of a transfer.
 enum Transfer: Equatable {
-    /// So many octets were moved; `isDrained` after a read: the socket has no more for now.
+    /// Bytes were moved. `isDrained`, after a read: the socket has no more for now.
     case moved(Int, isDrained: Bool)
     case endOfStream
     case blocked(until: Readiness)
@@ -21,23 +21,23 @@ enum Transfer: Equatable {
     case failed
 }
 
-/// What an attempt at the handshake came to.
+/// The outcome of an attempt at the handshake.
 enum Handshake {
     /// The stream is open.
     case finished(isResumed: Bool)
-    /// To be tried again when the socket has changed.
+    /// Try again when the socket's readiness changes.
     case blocked
-    /// The stream will not open. `detail` says why, for a log. From here on the transport moves octets as they are.
+    /// The stream will not open. `detail` says why, for a log. From here on the transport moves bytes as they are.
     case failed(TLSHandshakeFailure, detail: String)
 }
 
-/// A non-blocking octet stream over one socket, which it owns.
+/// A non-blocking byte stream over one socket, which it owns.
 protocol Transport {
     /// The client has closed its side of the socket.
     var peerHasClosed: Bool { get set }
-    /// There has to be a handshake before anything is read or written.
+    /// A handshake must finish before anything is read or written.
     var needsHandshake: Bool { get }
-    /// Goes on with the handshake.
+    /// Continues the handshake.
     mutating func shakeHands() -> Handshake
     /// Reads what is there, up to the size of the buffer, which is not empty.
     mutating func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer
@@ -48,11 +48,11 @@ protocol Transport {
     mutating func shutdownWrite(isOrderly: Bool)
     /// The kernel has reported the socket. What `shutdownWrite` had to leave undone is done now.
     mutating func becameReady(readable: Bool, writable: Bool)
-    /// Gives the socket back to the kernel. Nothing may be called after it. `isOrderly` as for `shutdownWrite`.
+    /// Closes the socket. The transport must not be used afterwards. `isOrderly` as for `shutdownWrite`.
     mutating func close(isOrderly: Bool)
 }
 
-/// The stream as it is.
+/// A plain socket.
 struct SocketTransport: Transport {
     let fd: Int32
     /// A short read then does not mean that the socket is drained: the end is still in it.

@@ -1,16 +1,16 @@
-// One event loop: a serial Dispatch queue with one read source over the epoll set that holds the loop's sockets, and one
-// timer. Dispatch is asked only when the loop has run dry: while work comes, the loop waits in epoll itself, for a few
-// milliseconds at a time, which spares the hop over Dispatch's manager thread for every batch.
+// One event loop: a serial Dispatch queue with one read source over the epoll set that holds the loop's sockets, and
+// one timer. While work arrives, the loop waits in epoll itself, a few milliseconds at a time, and returns to Dispatch
+// only when it is idle. That saves a hop over Dispatch's manager thread for every batch.
 
 import Dispatch
 
-/// A loop and its thread of work.
+/// A loop and its queue.
 ///
 /// `@unchecked Sendable`: all stored variables are touched only on `queue`, except in `init`, in `start` before the sources are
 /// activated, and in `deinit`.
 final class EventLoop: @unchecked Sendable {
-    /// How long a dry loop waits in epoll before it goes back to Dispatch. It holds a thread of the queue's meanwhile,
-    /// which nobody else needs: each loop's queue has its own.
+    /// How long an idle loop waits in epoll before it returns to Dispatch. It occupies its queue's thread meanwhile,
+    /// which nobody else needs.
     private static let patienceMilliseconds: Int32 = 2
     private static let loopKey = DispatchSpecificKey<Bool>()
 
@@ -18,10 +18,10 @@ final class EventLoop: @unchecked Sendable {
     private let queue: DispatchQueue
     private var core: LoopCore
     private var sources: (events: any DispatchSourceRead, timer: any DispatchSourceTimer)?
-    /// When the timer goes off; nil if it is not set.
+    /// When the timer fires; nil if it is not set.
     private var armedFor: UInt64?
 
-    /// A loop that does nothing until `start`.
+    /// The loop does nothing before `start`.
     init(
         index: Int,
         settings: ConnectionSettings,
@@ -35,15 +35,15 @@ final class EventLoop: @unchecked Sendable {
         queue.setSpecific(key: EventLoop.loopKey, value: true)
     }
 
-    /// The sources hold a loop that has been started, so this one never was, or is over.
+    /// The sources retain a started loop, so this one was never started or has ended.
     deinit {
         if !core.isOver { core.tearDown() }
     }
 
-    /// Whether the caller runs on some loop, where it must not wait for one.
+    /// Whether the caller runs on a loop, where it must not wait for one.
     static var isCurrent: Bool { DispatchQueue.getSpecific(key: loopKey) ?? false }
 
-    /// Takes over the sockets and begins. `group` is left when the loop is over and has freed everything.
+    /// Takes over the sockets and starts. Leaves `group` when the loop has ended and freed everything.
     func start(listening sockets: [ListenSocket], group: DispatchGroup) {
         core.listen(on: sockets)
         group.enter()
@@ -55,7 +55,7 @@ final class EventLoop: @unchecked Sendable {
             self.run()
         }
         events.setCancelHandler {
-            // Only now is Dispatch done with the epoll descriptor, which may be closed no earlier.
+            // Dispatch uses the epoll descriptor until here, so it must not be closed earlier.
             self.core.tearDown()
             group.leave()
         }

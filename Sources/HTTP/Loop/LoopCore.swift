@@ -1,30 +1,30 @@
-// The work of one event loop: its epoll set, its listeners, its connections, their timers. A struct that its loop enters
-// once for each wake-up, so that everything inside is plain memory of one thread. Who wakes it is EventLoop.swift.
+// The work of one event loop: its epoll set, its listeners, its connections, their timers. A struct that its loop
+// enters once for each wake-up, so that everything inside belongs to one thread. EventLoop.swift wakes it.
 
 import CLinux
 import Glibc
 
 /// The state of one event loop.
 struct LoopCore {
-    /// Connections accepted from one listener before others have their turn.
+    /// Connections accepted from one listener per turn.
     private static let acceptBudget = 64
-    /// Budgets spent on a backlog before its listener is closed: more than any backlog holds.
+    /// Turns of accepting spent on a backlog before its listener closes: more than any backlog holds.
     private static let backlogRounds = 1_024
-    /// How long a listener rests when accepting fails for want of memory or descriptors.
+    /// How long a listener pauses when accepting fails for lack of memory or descriptors.
     private static let restNanoseconds: UInt64 = 100_000_000
     private static let readBufferBytes = 65_536
-    /// The generation of descriptors that are no connections.
+    /// The generation of descriptors that are not connections.
     private static let ownGeneration: UInt32 = 0
 
     private let epoll: Int32
     private var context: LoopContext
     private let counter: ConnectionCounter
-    /// What TCP connections are encrypted with; nil: they are not.
+    /// Certificate and key of TCP connections; nil: plain HTTP.
     private let tls: TLSCredentials?
     private var listeners: [ListenSocket]
-    /// The listeners are out of the epoll set until then.
+    /// When the listeners return to the epoll set; nil: they are in it.
     private var listenersRestUntil: UInt64?
-    /// A descriptor held for the moment when there are no others, so that a connection can be accepted and closed.
+    /// A spare descriptor. When none are left it is closed, so that a connection can be accepted and dropped.
     private var reserve: Int32
 
     /// Connections by descriptor.
@@ -32,14 +32,14 @@ struct LoopCore {
     private var channelCount = 0
     private var generation = LoopCore.ownGeneration
     private var wheel: TimerWheel
-    /// Connections that had more to read when their budget was used up.
+    /// Connections with more to read than one turn allows.
     private var turns: [Channel] = []
 
     private let events: UnsafeMutableBufferPointer<CLinux_epoll_event>
     private var messages: [LoopMessage] = []
     private var due: [(token: UInt64, tick: UInt64)] = []
     private var isEnding = false
-    /// Nothing is left to do, ever: draining or stopping has come to its end.
+    /// Draining or stopping is complete; nothing is left to do.
     private(set) var isOver = false
 
     init(
@@ -73,10 +73,10 @@ struct LoopCore {
         }
     }
 
-    /// The descriptor that becomes readable when there is something to do.
+    /// The descriptor that becomes readable when there is work.
     var descriptor: Int32 { epoll }
 
-    /// When `run` has to be called though nothing has happened; nil if no time-out is pending.
+    /// When `run` must be called at the latest; nil if no time-out is pending.
     var nextDue: UInt64? {
         guard let rest = listenersRestUntil else { return wheel.nextDue }
         return min(rest, wheel.nextDue ?? rest)
@@ -88,7 +88,7 @@ struct LoopCore {
         watchListeners()
     }
 
-    /// Frees what the loop holds. Nothing may be called after it.
+    /// Frees everything the loop holds. The loop must not be used afterwards.
     mutating func tearDown() {
         for listener in listeners { Syscall.close(listener.fd) }
         listeners = []
@@ -100,8 +100,8 @@ struct LoopCore {
 
     // MARK: Running
 
-    /// Works until there is nothing left to do and nothing has come for `patience` milliseconds. On return the mailbox
-    /// is asleep: a post makes `descriptor` readable.
+    /// Works until nothing is left to do and nothing has arrived for `patience` milliseconds. On return the mailbox is
+    /// asleep: a post makes `descriptor` readable.
     mutating func run(patience: Int32) {
         context.mailbox.wakeUp()
         while true {
@@ -131,7 +131,7 @@ struct LoopCore {
             let fd = Int32(truncatingIfNeeded: event.token)
             if let listener = listeners.first(where: { $0.fd == fd }) { accept(listener) }
         }
-        // Otherwise it is about a connection that was closed earlier in this batch.
+        // Otherwise the event belongs to a connection that was closed earlier in this batch.
     }
 
     private mutating func readMail() {
@@ -180,7 +180,8 @@ struct LoopCore {
         due.removeAll(keepingCapacity: true)
     }
 
-    /// After every event of a connection: closes it, notes its deadline, gives it another turn.
+    /// Called after every event of a connection: closes it if it has ended, schedules its deadline, queues it for
+    /// another turn.
     private mutating func settle(_ channel: Channel) {
         if channel.state.end(&context) {
             close(channel)
@@ -204,12 +205,12 @@ struct LoopCore {
         return channel
     }
 
-    /// Watches a descriptor that is no connection. False if the kernel has no memory for it.
+    /// Watches a descriptor that is not a connection. False if the kernel has no memory for it.
     private func watch(_ fd: Int32, _ events: UInt32) -> Bool {
         CLinux_epoll_add(epoll, fd, events, UInt64(UInt32(bitPattern: fd))) == 0
     }
 
-    /// Watches the listeners; if that fails, all of them rest and it is tried again.
+    /// Watches the listeners. If that fails, all of them pause and it is tried again.
     private mutating func watchListeners() {
         for listener in listeners where !watch(listener.fd, CLinux_EPOLLIN) {
             restListeners()
@@ -217,7 +218,7 @@ struct LoopCore {
         }
     }
 
-    /// Accepts what waits, within the budget. True if there may be more.
+    /// Accepts waiting connections, within the budget. True if there may be more.
     @discardableResult
     private mutating func accept(_ listener: ListenSocket) -> Bool {
         for _ in 0..<LoopCore.acceptBudget {
@@ -237,7 +238,7 @@ struct LoopCore {
                     restListeners()
                     return false
                 default:
-                    // The connection was gone before it was accepted (ECONNABORTED and network errors, accept(2)).
+                    // The client disconnected before it was accepted (ECONNABORTED and network errors, accept(2)).
                     continue
                 }
             }
@@ -245,8 +246,8 @@ struct LoopCore {
         return true
     }
 
-    /// Out of descriptors: gives up the reserve to accept one connection and close it. Left in the backlog it would keep
-    /// the listener readable and the loop busy. False if there was no reserve.
+    /// Out of descriptors: gives up the reserve to accept and close one connection, which would otherwise stay in the
+    /// backlog and keep the loop busy. False if there was no reserve.
     private mutating func shedConnection(of listener: ListenSocket) -> Bool {
         guard reserve >= 0 else {
             reserve = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
@@ -297,7 +298,7 @@ struct LoopCore {
         settle(channel)
     }
 
-    /// TLS is for TCP; who may open a UNIX socket is for the file system to say. nil if there is no memory.
+    /// TLS is for TCP only; the file system decides who may open a UNIX socket. nil if there is no memory.
     private func transport(_ fd: Int32, _ peer: PeerAddress) -> (any Transport)? {
         guard let tls, peer != .local else { return SocketTransport(fd: fd) }
         return TLSTransport(fd: fd, context: tls.current)
@@ -315,7 +316,7 @@ struct LoopCore {
 
     private mutating func drain() {
         guard !isEnding else { return }
-        // What waits in the backlog would be reset by closing the listener. Its clients are answered like others.
+        // Closing the listener would reset connections in its backlog, so these are accepted and answered first.
         for listener in listeners {
             for _ in 0..<LoopCore.backlogRounds {
                 guard accept(listener) else { break }

@@ -1,10 +1,10 @@
-// What other threads put before a loop. A post costs a lock; it costs a system call besides only when the loop sleeps,
-// and then only the first one does, so completions that come in a burst wake their loop once.
+// Messages from other threads to a loop. A post takes a lock. Only the first post to a sleeping loop also makes a
+// system call, so a burst of completions wakes the loop once.
 
 import CLinux
 import Synchronization
 
-/// What a loop is told from outside.
+/// A message to a loop.
 enum LoopMessage: Sendable {
     /// The exchange has parts of a reply to pick up.
     case reply(HTTPExchange)
@@ -45,12 +45,13 @@ final class Mailbox: Sendable {
         if isAsleep { Syscall.signal(eventDescriptor) }
     }
 
-    /// Exchanges the messages with the empty `messages`.
+    /// Swaps the queued messages with `messages`, which is empty.
     func take(into messages: inout [LoopMessage]) {
         state.withLock { swap(&$0.messages, &messages) }
     }
 
-    /// The loop is about to sleep: from now on a post wakes it. False, and it must not, if there are messages.
+    /// Call before sleeping: from now on a post wakes the loop. False if there are messages, and the loop must not
+    /// sleep.
     func fallAsleep() -> Bool {
         state.withLock { state in
             state.looks += 1
@@ -59,12 +60,12 @@ final class Mailbox: Sendable {
         }
     }
 
-    /// The loop runs and will look into the mailbox before it sleeps.
+    /// The loop is awake and will look into the mailbox before it sleeps.
     func wakeUp() {
         state.withLock { $0.isAsleep = false }
     }
 
-    /// The loop is over: messages are dropped, now and from now on.
+    /// The loop has ended: queued and later messages are dropped.
     func close() {
         state.withLock { state in
             state.isClosed = true
@@ -72,9 +73,9 @@ final class Mailbox: Sendable {
         }
     }
 
-    /// How often the loop was about to sleep; stays the same while it does.
+    /// How often the loop was about to sleep. Constant while it sleeps.
     var looks: Int { state.withLock { $0.looks } }
 
-    /// How often a post has had to wake the loop.
+    /// How often a post has woken the loop.
     var wakeUps: Int { state.withLock { $0.wakeUps } }
 }

@@ -1,14 +1,14 @@
-// The one funnel for system calls: EINTR is retried, EAGAIN is a value and not an error, errno is read before anything
-// else can run. Whatever these functions do not cover is set-up, in ListenSocket.swift.
+// All system calls on the request path: EINTR is retried, EAGAIN is a value rather than an error, and errno is read
+// before anything else can run. Set-up calls are in ListenSocket.swift.
 
 import CLinux
 import Glibc
 
-/// What a call that moves octets or makes a descriptor came to.
+/// The outcome of a call that moves bytes or creates a descriptor.
 package enum SyscallResult: Equatable {
     /// The non-negative value that the call returned.
     case value(Int)
-    /// Nothing to be had now (EAGAIN).
+    /// Nothing available now (EAGAIN).
     case wouldBlock
     /// errno.
     case failed(Int32)
@@ -53,23 +53,23 @@ package enum Syscall {
     }
 
     static func shutdownWrite(_ fd: Int32) {
-        // Fails only if the connection is gone already, which the next read will tell.
+        // Fails only if the connection has already ended, which the next read reports.
         _ = shutdown(fd, Int32(SHUT_WR))
     }
 
     /// Makes closing a TCP socket reset its connection (SO_LINGER of no time, socket(7)). A UNIX socket has no resets.
     static func resetOnClose(_ fd: Int32) {
         var option = linger(l_onoff: 1, l_linger: 0)
-        // Fails only on what is no socket.
+        // Fails only on descriptors that are not sockets.
         _ = setsockopt(fd, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     }
 
-    /// close(2) is not retried: on Linux the descriptor is gone even when it was interrupted.
+    /// close(2) is not retried: on Linux the descriptor is freed even if the call was interrupted.
     package static func close(_ fd: Int32) {
         _ = Glibc.close(fd)
     }
 
-    /// The number of events written to `events`. Waits at most so many milliseconds.
+    /// Waits at most `milliseconds`. Returns the number of events written to `events`.
     static func waitForEvents(
         _ epoll: Int32,
         _ events: UnsafeMutableBufferPointer<CLinux_epoll_event>,
@@ -97,7 +97,7 @@ package enum Syscall {
     /// Seconds since the epoch.
     static func unixSeconds() -> Int { time(nil) }
 
-    /// The kernel's words for an errno.
+    /// The system's message for an errno.
     package static func message(_ code: Int32) -> String {
         String(cString: strerror(code))
     }

@@ -1,23 +1,23 @@
-// The body of a request: a counted run of octets, or the chunked coding (RFC 9112 §7.1). A state machine by octets
-// outside of chunk data, so nothing has to be kept between calls but its state. Chunk extensions and trailers are
-// checked, counted against their limits and dropped.
+// The body of a request: a counted run of bytes, or the chunked coding (RFC 9112 §7.1). Outside chunk data it goes byte
+// by byte, so it keeps nothing between calls but its state. Chunk extensions and trailers are checked, counted against
+// their limits and dropped.
 
 /// Reads one request body.
 package struct BodyParser {
-    /// What became of the bytes handed in.
+    /// The outcome for the bytes passed in.
     package struct Step: Equatable {
-        /// How many of them are used up.
+        /// Bytes consumed.
         package var consumed: Int
-        /// Which of them are content; lies within the used ones.
+        /// The range of content among the consumed bytes.
         package var content: Range<Int>
         /// The body is complete.
         package var isComplete = false
     }
 
-    /// Where in the body the next octet stands.
+    /// The state before the next byte.
     private enum State: Equatable {
         case complete
-        /// Counted octets are left: of the body if it is not chunked, of the chunk if it is.
+        /// Counted bytes are left: of the body if it is not chunked, of the chunk if it is.
         case data(left: Int)
         /// In the hexadecimal size, `digits` of which have been read.
         case size(value: Int, digits: Int)
@@ -43,12 +43,12 @@ package struct BodyParser {
     private let limits: HTTPLimits
     private let isChunked: Bool
     private var state: State
-    /// Content octets that may still come before the body is too large.
+    /// Content bytes that may still come before the body is too large.
     private var allowance: Int
     private var extensionBytes = 0
     private var trailerBytes = 0
 
-    /// A body of that framing, with at most `maximumBytes` content octets.
+    /// A body of that framing, with at most `maximumBytes` content bytes.
     package init(_ framing: BodyFraming, maximumBytes: Int, limits: HTTPLimits) {
         self.limits = limits
         allowance = maximumBytes
@@ -65,7 +65,7 @@ package struct BodyParser {
         }
     }
 
-    /// Uses up bytes to the end of the next run of content, to the end of the body, or all of them.
+    /// Consumes bytes up to the end of the next run of content, the end of the body, or all of them.
     package mutating func parse(_ bytes: Span<UInt8>) throws(Refusal) -> Step {
         var index = 0
         while true {
@@ -94,43 +94,43 @@ package struct BodyParser {
 
     private var tooLarge: Refusal { Refusal(413, "The body of the request is too large.") }
 
-    /// One octet of the chunked coding outside of chunk data.
-    private mutating func take(_ octet: UInt8) throws(Refusal) {
+    /// One byte of the chunked coding outside of chunk data.
+    private mutating func take(_ byte: UInt8) throws(Refusal) {
         switch state {
         case .complete, .data:
             preconditionFailure("not a place between chunks")
         case .size(let value, let digits):
-            try takeSize(octet, value, digits)
+            try takeSize(byte, value, digits)
         case .sizePadding(let value):
             try countExtension()
-            if octet == Octet.semicolon {
+            if byte == Byte.semicolon {
                 state = .sizeExtension(value: value)
-            } else if !octet.isSpaceOrTab {
+            } else if !byte.isSpaceOrTab {
                 throw Refusal(400, "White space follows a chunk size, and no extension follows the white space.")
             }
         case .sizeExtension(let value):
-            if octet == Octet.carriageReturn {
+            if byte == Byte.carriageReturn {
                 state = .sizeLineFeed(value: value)
                 return
             }
             try countExtension()
-            guard !octet.isControl else { throw Refusal(400, "A chunk extension has a control octet in it.") }
+            guard !byte.isControl else { throw Refusal(400, "A chunk extension has a control byte in it.") }
         case .sizeLineFeed(let value):
-            try expect(octet, Octet.lineFeed, "A chunk size does not end in CR LF.")
+            try expect(byte, Byte.lineFeed, "A chunk size does not end in CR LF.")
             state = value == 0 ? .trailerStart : .data(left: value)
         case .dataCarriageReturn:
-            try expect(octet, Octet.carriageReturn, "A chunk is longer than its size says.")
+            try expect(byte, Byte.carriageReturn, "A chunk is longer than its size says.")
             state = .dataLineFeed
         case .dataLineFeed:
-            try expect(octet, Octet.lineFeed, "A chunk's data does not end in CR LF.")
+            try expect(byte, Byte.lineFeed, "A chunk's data does not end in CR LF.")
             state = .size(value: 0, digits: 0)
         case .trailerStart, .trailerName, .trailerValue, .trailerLineFeed, .lastLineFeed:
-            try takeTrailer(octet)
+            try takeTrailer(byte)
         }
     }
 
-    private mutating func takeSize(_ octet: UInt8, _ value: Int, _ digits: Int) throws(Refusal) {
-        if let digit = octet.hexadecimalValue {
+    private mutating func takeSize(_ byte: UInt8, _ value: Int, _ digits: Int) throws(Refusal) {
+        if let digit = byte.hexadecimalValue {
             let (sixteenfold, overflow) = value.multipliedReportingOverflow(by: 16)
             guard !overflow, digits < BodyParser.sizeDigits else {
                 throw Refusal(400, "A chunk size is larger than any length.")
@@ -139,27 +139,27 @@ package struct BodyParser {
             return
         }
         guard digits > 0 else { throw Refusal(400, "A chunk does not begin with its size.") }
-        switch octet {
-        case Octet.carriageReturn: state = .sizeLineFeed(value: value)
-        case Octet.semicolon:
+        switch byte {
+        case Byte.carriageReturn: state = .sizeLineFeed(value: value)
+        case Byte.semicolon:
             try countExtension()
             state = .sizeExtension(value: value)
-        case Octet.space, Octet.tab:
+        case Byte.space, Byte.tab:
             try countExtension()
             state = .sizePadding(value: value)
-        default: throw Refusal(400, "A chunk size has an octet in it that is no hexadecimal digit.")
+        default: throw Refusal(400, "A chunk size has a byte in it that is no hexadecimal digit.")
         }
-        // Refused here, not when the data comes: the client may be waiting for leave to send it.
+        // Refused here, before the data comes: the client may be waiting for permission to send it.
         guard value <= allowance else { throw tooLarge }
     }
 
-    private mutating func takeTrailer(_ octet: UInt8) throws(Refusal) {
+    private mutating func takeTrailer(_ byte: UInt8) throws(Refusal) {
         if state == .lastLineFeed {
-            try expect(octet, Octet.lineFeed, "The body does not end in CR LF.")
+            try expect(byte, Byte.lineFeed, "The body does not end in CR LF.")
             state = .complete
             return
         }
-        if state == .trailerStart, octet == Octet.carriageReturn {
+        if state == .trailerStart, byte == Byte.carriageReturn {
             state = .lastLineFeed
             return
         }
@@ -169,22 +169,22 @@ package struct BodyParser {
         }
         switch state {
         case .trailerStart:
-            guard octet.isToken else { throw Refusal(400, "A trailer line does not begin with a field name.") }
+            guard byte.isToken else { throw Refusal(400, "A trailer line does not begin with a field name.") }
             state = .trailerName
         case .trailerName:
-            if octet == Octet.colon {
+            if byte == Byte.colon {
                 state = .trailerValue
-            } else if !octet.isToken {
+            } else if !byte.isToken {
                 throw Refusal(400, "A trailer line has no colon after its field name.")
             }
         case .trailerValue:
-            if octet == Octet.carriageReturn {
+            if byte == Byte.carriageReturn {
                 state = .trailerLineFeed
-            } else if octet.isControl {
-                throw Refusal(400, "A trailer line has a control octet in it.")
+            } else if byte.isControl {
+                throw Refusal(400, "A trailer line has a control byte in it.")
             }
         default:
-            try expect(octet, Octet.lineFeed, "A trailer line does not end in CR LF.")
+            try expect(byte, Byte.lineFeed, "A trailer line does not end in CR LF.")
             state = .trailerStart
         }
     }
@@ -199,7 +199,7 @@ package struct BodyParser {
         }
     }
 
-    private func expect(_ octet: UInt8, _ wanted: UInt8, _ sentence: String) throws(Refusal) {
-        guard octet == wanted else { throw Refusal(400, sentence) }
+    private func expect(_ byte: UInt8, _ wanted: UInt8, _ sentence: String) throws(Refusal) {
+        guard byte == wanted else { throw Refusal(400, sentence) }
     }
 }

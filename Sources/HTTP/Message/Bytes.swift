@@ -1,10 +1,10 @@
-// The octet classes of RFC 9110 §5.6 and the few searches that the parser makes over them. All on bytes: nothing here
+// The byte classes of RFC 9110 §5.6 and the few searches that the parser makes over them. All on bytes: nothing here
 // knows of characters or strings.
 
 import Glibc
 
-/// Octets by name.
-package enum Octet {
+/// Bytes by name.
+package enum Byte {
     static let tab: UInt8 = 0x09
     package static let lineFeed: UInt8 = 0x0A
     package static let carriageReturn: UInt8 = 0x0D
@@ -25,7 +25,7 @@ package enum Octet {
 }
 
 extension UInt8 {
-    /// tchar of RFC 9110 §5.6.2, as a bit map over the 128 ASCII octets.
+    /// tchar of RFC 9110 §5.6.2, as a bit map over the 128 ASCII bytes.
     package var isToken: Bool {
         let low: UInt64 = 0x03FF_6CFA_0000_0000
         let high: UInt64 = 0x57FF_FFFF_C7FF_FFFE
@@ -33,39 +33,39 @@ extension UInt8 {
         return self < 128 && (high >> UInt64(self & 63)) & 1 == 1
     }
 
-    /// An octet that may stand in no line: a control other than HTAB. CR and LF are judged by the line scanner.
-    package var isControl: Bool { (self < Octet.space && self != Octet.tab) || self == Octet.delete }
+    /// A byte that may stand in no line: a control other than HTAB. CR and LF are judged by the line scanner.
+    package var isControl: Bool { (self < Byte.space && self != Byte.tab) || self == Byte.delete }
 
-    package var isSpaceOrTab: Bool { self == Octet.space || self == Octet.tab }
+    package var isSpaceOrTab: Bool { self == Byte.space || self == Byte.tab }
 
-    package var isDigit: Bool { self &- Octet.zero < 10 }
+    package var isDigit: Bool { self &- Byte.zero < 10 }
 
-    /// The value of a hexadecimal digit; nil for any other octet.
+    /// The value of a hexadecimal digit; nil for any other byte.
     var hexadecimalValue: UInt8? {
-        if isDigit { return self &- Octet.zero }
+        if isDigit { return self &- Byte.zero }
         let letter = (self | 0x20) &- 0x61
         return letter < 6 ? letter &+ 10 : nil
     }
 
-    /// ASCII upper case folded to lower; every other octet unchanged.
+    /// ASCII upper case folded to lower; every other byte unchanged.
     var lowercased: UInt8 { self &- 0x41 < 26 ? self | 0x20 : self }
 }
 
 extension Span<UInt8> {
-    /// The first place of `octet` in `range`; nil if it does not occur.
-    package func firstIndex(of octet: UInt8, in range: Range<Int>) -> Int? {
+    /// The first place of `byte` in `range`; nil if it does not occur.
+    package func firstIndex(of byte: UInt8, in range: Range<Int>) -> Int? {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside the span")
         guard !range.isEmpty else { return nil }
         return withUnsafeBufferPointer { buffer in
             // A span that holds a non-empty range has a base address.
             guard let base = buffer.baseAddress,
-                let found = memchr(base + range.lowerBound, Int32(octet), range.count)
+                let found = memchr(base + range.lowerBound, Int32(byte), range.count)
             else { return nil }
             return UnsafeRawPointer(base).distance(to: UnsafeRawPointer(found))
         }
     }
 
-    /// The first control octet in `range`; nil if there is none.
+    /// The first control byte in `range`; nil if there is none.
     func firstControl(in range: Range<Int>) -> Int? {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside the span")
         let isDirty = withUnsafeBufferPointer { buffer in
@@ -79,7 +79,7 @@ extension Span<UInt8> {
         return nil
     }
 
-    /// Octet by octet equality with a literal.
+    /// Byte by byte equality with a literal.
     package func equals(_ literal: StaticString) -> Bool {
         guard count == literal.utf8CodeUnitCount else { return false }
         let other = literal.utf8Start
@@ -99,7 +99,7 @@ extension Span<UInt8> {
     package func forEachListElement(_ body: (Span<UInt8>) -> Void) {
         var start = 0
         while start <= count {
-            let end = firstIndex(of: Octet.comma, in: start..<count) ?? count
+            let end = firstIndex(of: Byte.comma, in: start..<count) ?? count
             body(extracting(trimming(start..<end)))
             start = end + 1
         }

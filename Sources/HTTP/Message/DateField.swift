@@ -65,7 +65,7 @@ struct DateField {
 
 extension [UInt8] {
     fileprivate mutating func append(twoDigits value: Int) {
-        append(Octet.zero + UInt8(truncatingIfNeeded: value / 10))
-        append(Octet.zero + UInt8(truncatingIfNeeded: value % 10))
+        append(Byte.zero + UInt8(truncatingIfNeeded: value / 10))
+        append(Byte.zero + UInt8(truncatingIfNeeded: value % 10))
     }
 }

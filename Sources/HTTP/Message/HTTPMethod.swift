@@ -20,10 +20,10 @@ package enum HTTPMethod: UInt8, Sendable, CaseIterable {
         }
     }
 
-    /// A request of this method without a body length is refused with 411: the body is what it is about.
+    /// A request of this method without a body length is refused with 411.
     var requiresBodyLength: Bool { self == .post || self == .put || self == .patch }
 
-    /// The method of that token; nil if unknown. Methods are case-sensitive.
+    /// The method named by a token; nil if unknown. Methods are case-sensitive.
     init?(_ bytes: Span<UInt8>) {
         for method in HTTPMethod.allCases where bytes.equals(method.token) {
             self = method

@@ -1,9 +1,9 @@
-// A request as handlers see it: the head when it is complete, the whole when the body is. The head keeps the octets as
-// they came and makes strings only when asked.
+// A request as handlers see it: the head when it is complete, the whole when the body is. The head keeps the bytes as
+// received and makes strings only on demand.
 
 /// The request line and the field lines of one request.
 package struct HTTPRequestHead: Sendable {
-    /// The octets of the head; `parsed` points into them.
+    /// The bytes of the head; `parsed` points into them.
     private let bytes: [UInt8]
     let parsed: ParsedHead
     /// The client.
@@ -16,8 +16,8 @@ package struct HTTPRequestHead: Sendable {
         self.peer = peer
     }
 
-    /// The head that these octets are, from the request line to the empty line, as the server would read it; nil if it would
-    /// refuse it, or if they are more or less than one head. For tests of handlers.
+    /// Parses a whole head, from the request line to the empty line, as the server would; nil if it would refuse it, or
+    /// if `bytes` are not exactly one head. For tests of handlers.
     package init?(parsing bytes: [UInt8], peer: PeerAddress = .local) {
         var parser = RequestParser(limits: HTTPLimits())
         guard parser.parse(bytes.span) == .complete(byteCount: bytes.count) else { return nil }
@@ -54,7 +54,7 @@ package struct HTTPRequestHead: Sendable {
     /// Which codings of a reply the client takes.
     package var acceptedCodings: AcceptedCodings { parsed.acceptedCodings }
 
-    /// The value of the first field of that name, which is given in lower case; nil if there is none. Octets that are not
+    /// The value of the first field of that name, which is given in lower case; nil if there is none. Bytes that are not
     /// UTF-8 become U+FFFD.
     package func header(_ lowercaseName: String) -> String? {
         var name = lowercaseName
@@ -115,7 +115,7 @@ package struct HTTPRequest: Sendable {
     package var head: HTTPRequestHead
     /// The content, transfer coding and gzip removed.
     package var body: [UInt8]
-    /// When the last octet had arrived: nanoseconds of CLOCK_MONOTONIC.
+    /// When the last byte arrived, in nanoseconds of CLOCK_MONOTONIC.
     package var receivedAt: UInt64
 
     package init(head: HTTPRequestHead, body: [UInt8], receivedAt: UInt64) {

@@ -14,7 +14,7 @@ package struct HTTPResponse: Sendable {
     package var body: [UInt8]
     /// Closes the connection after this reply.
     package var closesConnection: Bool
-    /// A number of the handler's that comes back in `HTTPEvent.replyFinished`: its route, say.
+    /// A number chosen by the handler and returned in `HTTPEvent.replyFinished`, such as its route.
     package var label: Int
 
     package init(

@@ -1,7 +1,7 @@
 // What the parser knows of a request once its head is complete: where its parts lie in the head's bytes, and the facts
 // of the message's framing and codings. No text is copied; `HTTPRequestHead` pairs it with the bytes.
 
-/// A half-open range of octets in a request's head.
+/// A half-open range of bytes in a request's head.
 struct ByteRange: Sendable, Equatable {
     var lower: UInt32
     var upper: UInt32

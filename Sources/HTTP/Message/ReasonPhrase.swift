@@ -1,4 +1,4 @@
-// The words behind a status: in the status line, and as the title of a problem that says no more than its status.
+// Reason phrases: for the status line, and as the title of a problem that has no other.
 
 extension HTTPResponse {
     /// The reason phrase of a status (RFC 9110 §15, RFC 6585); empty for one that this server is not known to send.

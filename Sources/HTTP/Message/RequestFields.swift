@@ -1,13 +1,12 @@
 // What the field lines mean for the framing of a message: Host, Content-Length, Transfer-Encoding, Connection, Expect
-// (RFC 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1), and for its codings. Everything in doubt about framing is refused: two
-// readers that disagree on where a request ends are the stuff of request smuggling. All other fields are kept and not
-// looked at.
+// (RFC 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1), and for its codings. Any doubt about framing is refused: request
+// smuggling lives on two readers that disagree about where a request ends. All other fields are kept unread.
 
-/// What the fields have said so far; judged as a whole when the head is complete.
+/// Facts collected from the fields so far, judged together when the head is complete.
 struct FieldFacts {
     var hostCount = 0
     var contentLength: Int?
-    /// A Transfer-Encoding was there. It is then exactly `chunked`, all others having been refused.
+    /// There was a Transfer-Encoding of `chunked`; all others have been refused.
     var isChunked = false
     var connectionClose = false
     var connectionKeepAlive = false
@@ -23,7 +22,7 @@ extension RequestParser {
         let number = head.fields.count + 1
         var colon = line.lowerBound
         while colon < line.upperBound, bytes[colon].isToken { colon += 1 }
-        guard colon < line.upperBound, bytes[colon] == Octet.colon, colon > line.lowerBound else {
+        guard colon < line.upperBound, bytes[colon] == Byte.colon, colon > line.lowerBound else {
             if bytes[line.lowerBound].isSpaceOrTab {
                 throw Refusal(400, "Field line \(number) begins with white space.")
             }
@@ -82,10 +81,10 @@ extension RequestParser {
         var length = 0
         for index in value.indices {
             guard value[index].isDigit else {
-                throw Refusal(400, "The Content-Length field has an octet that is no digit.")
+                throw Refusal(400, "The Content-Length field has a byte that is no digit.")
             }
             let (tenfold, tooMany) = length.multipliedReportingOverflow(by: 10)
-            let (sum, tooLarge) = tenfold.addingReportingOverflow(Int(value[index] - Octet.zero))
+            let (sum, tooLarge) = tenfold.addingReportingOverflow(Int(value[index] - Byte.zero))
             guard !tooMany, !tooLarge else {
                 throw Refusal(400, "The Content-Length field is larger than any length.")
             }
@@ -94,7 +93,7 @@ extension RequestParser {
         return length
     }
 
-    /// Exactly `chunked` goes on; everything else is told why it does not (RFC 9112 §6.1, §6.3).
+    /// Accepts exactly `chunked`; everything else is refused with its reason (RFC 9112 §6.1, §6.3).
     private func requireChunked(_ value: Span<UInt8>) throws(Refusal) {
         if value.equalsIgnoringCase("chunked") { return }
         var isWellFormed = true
@@ -114,7 +113,7 @@ extension RequestParser {
         throw Refusal(501, "The only transfer coding known here is chunked.")
     }
 
-    /// What the fields say together, once the head is complete.
+    /// Settles the framing from all fields, once the head is complete.
     func settleFraming(_ head: inout ParsedHead, _ facts: FieldFacts) throws(Refusal) {
         if facts.hostCount == 0, !head.isVersion10 {
             throw Refusal(400, "The request has no Host field.")
@@ -145,25 +144,25 @@ extension RequestParser {
 }
 
 extension Span<UInt8> {
-    /// uri-host [ ":" port ] of RFC 3986 §3.2.2, by its octets. An empty host is legal (RFC 9112 §3.2).
+    /// uri-host [ ":" port ] of RFC 3986 §3.2.2, by its bytes. An empty host is legal (RFC 9112 §3.2).
     var isHost: Bool {
         var index = 0
-        if index < count, self[index] == Octet.leftBracket {
+        if index < count, self[index] == Byte.leftBracket {
             // IP-literal: hexadecimal digits, colons, dots.
             index += 1
             let start = index
-            while index < count, self[index].isAddressOctet { index += 1 }
-            guard index > start, index < count, self[index] == Octet.rightBracket else { return false }
+            while index < count, self[index].isAddressByte { index += 1 }
+            guard index > start, index < count, self[index] == Byte.rightBracket else { return false }
             index += 1
         } else {
-            while index < count, self[index].isRegisteredNameOctet { index += 1 }
+            while index < count, self[index].isRegisteredNameByte { index += 1 }
         }
         guard index < count else { return true }
-        guard self[index] == Octet.colon else { return false }
+        guard self[index] == Byte.colon else { return false }
         var port = 0
         for place in index + 1..<count {
             guard self[place].isDigit else { return false }
-            port = port * 10 + Int(self[place] - Octet.zero)
+            port = port * 10 + Int(self[place] - Byte.zero)
             guard port <= 65_535 else { return false }
         }
         return true
@@ -172,13 +171,13 @@ extension Span<UInt8> {
 
 extension UInt8 {
     /// What may stand between the brackets of an IPv6 literal.
-    fileprivate var isAddressOctet: Bool { hexadecimalValue != nil || self == Octet.colon || self == Octet.point }
+    fileprivate var isAddressByte: Bool { hexadecimalValue != nil || self == Byte.colon || self == Byte.point }
 
-    /// unreserved, sub-delims and "%" of RFC 3986: token octets without "^", "`" and "|", and with "(),;=".
-    fileprivate var isRegisteredNameOctet: Bool {
+    /// unreserved, sub-delims and "%" of RFC 3986: token bytes without "^", "`" and "|", and with "(),;=".
+    fileprivate var isRegisteredNameByte: Bool {
         switch self {
-        case 0x28, 0x29, Octet.comma, Octet.semicolon, 0x3D: true
-        case Octet.numberSign, 0x5E, 0x60, 0x7C: false
+        case 0x28, 0x29, Byte.comma, Byte.semicolon, 0x3D: true
+        case Byte.numberSign, 0x5E, 0x60, 0x7C: false
         default: isToken
         }
     }

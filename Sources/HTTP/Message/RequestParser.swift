@@ -1,16 +1,16 @@
-// The request parser: strict, incremental, on octets (RFC 9112). A value with no socket and no clock. It reads the
+// The request parser: strict, incremental, on bytes (RFC 9112). A value with no socket and no clock. It reads the
 // request line and the field lines here, their meaning in RequestFields.swift and the body in BodyParser.swift.
-// The caller is Connection; it hands in the bytes from the first octet of the request on, again and with more behind
-// them until the head is complete, and gets ranges back. No octet is looked at twice, so a head that drips in costs
+// The caller is Connection; it hands in the bytes from the first byte of the request on, again and with more behind
+// them until the head is complete, and gets ranges back. No byte is looked at twice, so a head that drips in costs
 // the same as one that comes whole, and the first offence from the left decides the answer however the bytes are cut.
 
 /// Reads one request head after another.
 struct RequestParser {
-    /// What a look at the bytes came to.
+    /// The outcome of a call.
     enum Progress: Equatable {
         /// The head goes on after these bytes.
         case incomplete
-        /// The head takes this many octets, the empty line included; `head` holds its parts.
+        /// The head takes this many bytes, the empty line included; `head` holds its parts.
         case complete(byteCount: Int)
         case refused(Refusal)
     }
@@ -18,14 +18,14 @@ struct RequestParser {
     private let limits: HTTPLimits
     /// The parts found so far; whole once `parse` has said `complete`.
     private(set) var head = ParsedHead()
-    /// What the field lines have said that is judged at the end of the head.
+    /// Facts from the field lines, judged at the end of the head.
     var facts = FieldFacts()
 
-    /// Octets already looked at.
+    /// Bytes already looked at.
     private var scanned = 0
-    /// First octet of the line being read.
+    /// First byte of the line being read.
     private var lineStart = 0
-    /// First octet of the field section; 0 while the request line is being read.
+    /// First byte of the field section; 0 while the request line is being read.
     private var fieldsStart = 0
     /// One empty line before the request line has been skipped (RFC 9112 §2.2).
     private var hasSkippedLine = false
@@ -59,7 +59,7 @@ struct RequestParser {
         return copy
     }
 
-    /// Looks at `bytes`, which begin with the first octet of the request.
+    /// Looks at `bytes`, which begin with the first byte of the request.
     mutating func parse(_ bytes: Span<UInt8>) -> Progress {
         do throws(Refusal) {
             if fieldsStart == 0 {
@@ -104,7 +104,7 @@ struct RequestParser {
 
     // MARK: Lines
 
-    /// Which limit a line may run into.
+    /// The limit that applies to a line.
     private enum Overflow {
         case requestLine(Int)
         case fields(Int)
@@ -118,22 +118,22 @@ struct RequestParser {
     }
 
     /// The next whole line without its CRLF, or nil if it is not there yet. `limit` is the first index that the line's
-    /// last octet must not reach. Controls, a CR that ends nothing and an LF on its own are refused as soon as seen.
+    /// last byte must not reach. Controls, a stray CR and a bare LF are refused as soon as they are seen.
     private mutating func nextLine(
         _ bytes: Span<UInt8>,
         limit: Int,
         overflow: Overflow
     ) throws(Refusal) -> Range<Int>? {
         let available = min(bytes.count, limit)
-        let lineFeed = scanned < available ? bytes.firstIndex(of: Octet.lineFeed, in: scanned..<available) : nil
+        let lineFeed = scanned < available ? bytes.firstIndex(of: Byte.lineFeed, in: scanned..<available) : nil
         let end = lineFeed ?? available
-        // A CR is legal only as the octet before LF; as the last octet of all it may still become that.
-        let endsInCR = end > lineStart && bytes[end - 1] == Octet.carriageReturn
+        // A CR is legal only directly before LF; as the last byte so far it may still be.
+        let endsInCR = end > lineStart && bytes[end - 1] == Byte.carriageReturn
         let textEnd = endsInCR ? end - 1 : end
         if scanned < textEnd, let bad = bytes.firstControl(in: scanned..<textEnd) {
-            throw bytes[bad] == Octet.carriageReturn
+            throw bytes[bad] == Byte.carriageReturn
                 ? Refusal(400, "Byte \(bad) of the request is a CR that no LF follows.")
-                : Refusal(400, "Byte \(bad) of the request is the control octet \(bytes[bad]).")
+                : Refusal(400, "Byte \(bad) of the request is the control byte \(bytes[bad]).")
         }
         guard let lineFeed else {
             if available == limit { throw overflow.refusal }
@@ -153,7 +153,7 @@ struct RequestParser {
 
     /// method SP target SP version (RFC 9112 §3).
     private mutating func parseRequestLine(_ bytes: Span<UInt8>, _ line: Range<Int>) throws(Refusal) {
-        guard let methodEnd = bytes.firstIndex(of: Octet.space, in: line) else {
+        guard let methodEnd = bytes.firstIndex(of: Byte.space, in: line) else {
             throw Refusal(400, "The request line has no space after its method.")
         }
         let methodBytes = bytes.extracting(line.lowerBound..<methodEnd)
@@ -161,7 +161,7 @@ struct RequestParser {
             throw Refusal(400, "The request line does not begin with a method.")
         }
         let targetStart = methodEnd + 1
-        guard let targetEnd = bytes.firstIndex(of: Octet.space, in: targetStart..<line.upperBound) else {
+        guard let targetEnd = bytes.firstIndex(of: Byte.space, in: targetStart..<line.upperBound) else {
             throw Refusal(400, "The request line has no version.")
         }
         guard targetEnd > targetStart else {
@@ -177,27 +177,27 @@ struct RequestParser {
 
     /// "HTTP/" digit "." digit, to the letter.
     private mutating func parseVersion(_ bytes: Span<UInt8>) throws(Refusal) {
-        guard bytes.count == 8, bytes.extracting(0..<5).equals("HTTP/"), bytes[5].isDigit, bytes[6] == Octet.point,
+        guard bytes.count == 8, bytes.extracting(0..<5).equals("HTTP/"), bytes[5].isDigit, bytes[6] == Byte.point,
             bytes[7].isDigit
         else { throw Refusal(400, "The request line does not end in a version of the form HTTP/1.1.") }
-        guard bytes[5] == Octet.zero + 1 else {
+        guard bytes[5] == Byte.zero + 1 else {
             throw Refusal(505, "The request's major version of HTTP is not 1.")
         }
-        head.minorVersion = bytes[7] - Octet.zero
+        head.minorVersion = bytes[7] - Byte.zero
     }
 
     /// origin-form, absolute-form, or the asterisk of OPTIONS (RFC 9112 §3.2). CONNECT, whose form is the fourth, is
     /// no known method here.
     private mutating func parseTarget(_ bytes: Span<UInt8>, _ target: Range<Int>) throws(Refusal) {
         for index in target {
-            let octet = bytes[index]
-            guard octet > Octet.space, octet < Octet.delete, octet != Octet.numberSign else {
+            let byte = bytes[index]
+            guard byte > Byte.space, byte < Byte.delete, byte != Byte.numberSign else {
                 throw Refusal(400, "Byte \(index) of the request may not stand in a request target.")
             }
         }
         var pathStart = target.lowerBound
-        if bytes[pathStart] != Octet.slash {
-            if target.count == 1, bytes[pathStart] == Octet.asterisk {
+        if bytes[pathStart] != Byte.slash {
+            if target.count == 1, bytes[pathStart] == Byte.asterisk {
                 guard head.method == .options else {
                     throw Refusal(400, "The request target * belongs to OPTIONS alone.")
                 }
@@ -206,7 +206,7 @@ struct RequestParser {
             }
             pathStart = try authorityEnd(bytes, target)
         }
-        let question = bytes.firstIndex(of: Octet.question, in: pathStart..<target.upperBound)
+        let question = bytes.firstIndex(of: Byte.question, in: pathStart..<target.upperBound)
         head.path = ByteRange(pathStart..<(question ?? target.upperBound))
         if let question { head.query = ByteRange(question + 1..<target.upperBound) }
     }
@@ -223,7 +223,7 @@ struct RequestParser {
             throw Refusal(400, "The request target is neither a path nor an absolute http URI.")
         }
         var end = schemeCount
-        while end < text.count, text[end] != Octet.slash, text[end] != Octet.question { end += 1 }
+        while end < text.count, text[end] != Byte.slash, text[end] != Byte.question { end += 1 }
         let authority = text.extracting(schemeCount..<end)
         guard !authority.isEmpty, authority.isHost else {
             throw Refusal(400, "The authority of the request target is not a valid host.")
@@ -233,7 +233,7 @@ struct RequestParser {
 }
 
 extension Span<UInt8> {
-    /// Not empty, and token octets only.
+    /// Not empty, and token bytes only.
     var isToken: Bool {
         for index in indices where !self[index].isToken { return false }
         return !isEmpty

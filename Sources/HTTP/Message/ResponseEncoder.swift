@@ -17,11 +17,11 @@ struct ReplyHead {
     var framing: ReplyFraming
     /// The connection is kept after this reply.
     var keepsAlive: Bool
-    /// The client speaks HTTP/1.0, to which keeping is the exception that is announced.
+    /// The client speaks HTTP/1.0, where keeping the connection has to be announced.
     var isVersion10: Bool
 
     /// Appends the status line and the fields, up to and including the empty line. Returns the first given field that had
-    /// to be left out for an octet that does not belong in it.
+    /// to be left out for a byte that does not belong in it.
     func encode(_ fields: HTTPFields, date: DateField, into output: inout [UInt8]) -> String? {
         var leftOut: String?
         output.reserveCapacity(output.count + 256)
@@ -77,11 +77,11 @@ struct ReplyHead {
         }
     }
 
-    /// A name of token octets, a value without controls (RFC 9110 §5.5): what a caller's text may have got into.
+    /// A name of token bytes, a value without controls (RFC 9110 §5.5): what a caller's text may have got into.
     private static func isValid(_ field: (name: String, value: String)) -> Bool {
         guard !field.name.isEmpty else { return false }
-        for octet in field.name.utf8 where !octet.isToken { return false }
-        for octet in field.value.utf8 where octet.isControl { return false }
+        for byte in field.name.utf8 where !byte.isToken { return false }
+        for byte in field.value.utf8 where byte.isControl { return false }
         return true
     }
 }

@@ -5,16 +5,16 @@ import Synchronization
 
 /// The caps on open connections.
 final class ConnectionCounter: Sendable {
-    /// What becomes of a new connection.
+    /// The verdict on a new connection.
     enum Admission {
         case admitted
-        /// Beyond a cap; it may stay as long as it takes to answer 503. Counted.
+        /// Beyond a cap. It is counted, answered with 503 and closed.
         case refused
-        /// Beyond even what is held open for answering 503; to be closed at once. Not counted.
+        /// Beyond the number that may be answered with 503 at one time. It is closed at once and not counted.
         case dropped
     }
 
-    /// Connections beyond a cap that are answered at the same time.
+    /// Connections beyond a cap that may be answered with 503 at one time.
     private static let refusalRoom = 256
 
     private let maximum: Int

@@ -1,4 +1,4 @@
-// What can go wrong when a server is set up. Once it runs, failures belong to one connection and end it.
+// Failures of setting up a server. Once it runs, a failure belongs to one connection and ends it.
 
 /// A failure to configure or to start a server.
 package struct HTTPError: Error, Equatable, CustomStringConvertible {
@@ -8,9 +8,9 @@ package struct HTTPError: Error, Equatable, CustomStringConvertible {
         case invalidConfiguration = "invalid_configuration"
         /// An address to listen on is not written as one.
         case invalidAddress = "invalid_address"
-        /// An address cannot be listened on: taken, not ours, or not allowed.
+        /// An address cannot be listened on: in use, not of this machine, or not permitted.
         case cannotListen = "cannot_listen"
-        /// The kernel refuses what every server needs: a descriptor, memory.
+        /// The kernel refuses a descriptor or memory that every server needs.
         case system
         /// `start` was called a second time.
         case alreadyStarted = "already_started"

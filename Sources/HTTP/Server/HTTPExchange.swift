@@ -1,24 +1,24 @@
-// The handle by which a handler answers one request: now or later, from any thread. It puts the parts of the reply, in
-// the order of the calls, where the connection's loop picks them up, and tells the loop once however many parts there are.
+// The handle through which a handler answers one request, now or later, from any thread. It queues the parts of the
+// reply in call order for the connection's loop, and wakes the loop once for all of them.
 
 import Synchronization
 
-/// What `HTTPExchange.send` says to the writer of a streamed reply.
+/// The result of `HTTPExchange.send`, for the writer of a streamed reply.
 package enum SendResult: Sendable, Equatable {
     /// Go on.
     case sent
-    /// Taken, but the client is slow: wait for `onWritable` before sending more.
+    /// Accepted, but the client is slow: wait for `onWritable` before sending more.
     case holdOn
-    /// Nothing more is taken: the reply is over, was cancelled, or was aborted because its writer did not hold on.
+    /// Nothing more is accepted: the reply has ended, was cancelled, or was aborted because its writer did not wait.
     case closed
 }
 
-/// One request's answer. Exactly one of `respond` or `start … finish` is to be called; what comes after it is ignored.
+/// The answer to one request. Call exactly one of `respond` and `start … finish`; later calls are ignored.
 package final class HTTPExchange: Sendable {
     /// A piece of a reply on its way to the loop.
     enum Part: Sendable {
         case whole(HTTPResponse)
-        /// A whole reply that the loop is to make.
+        /// A whole reply that the loop creates by calling a closure.
         case made(@Sendable () -> HTTPResponse)
         case start(status: Int, headers: HTTPFields, label: Int)
         case content([UInt8])
@@ -29,21 +29,21 @@ package final class HTTPExchange: Sendable {
     private enum Phase {
         case open
         case streaming
-        /// Answered: nothing more is taken, and it can no longer be cancelled.
+        /// Answered. Nothing more is accepted, and it can no longer be cancelled.
         case answered
         case cancelled
     }
 
     private struct State {
         var phase = Phase.open
-        /// Parts for the loop. The first has a place of its own: for most replies it is the only one.
+        /// Parts for the loop. The first is stored separately: most replies have only one.
         var firstPart: Part?
         var furtherParts: [Part] = []
-        /// The loop knows that there are parts, or is about to look. True at first: it looks when the handler returns.
+        /// The loop knows of the parts, or is about to look. Initially true: the loop looks when the handler returns.
         var isLoopTold = true
         var onCancel: (@Sendable () -> Void)?
         var onWritable: (@Sendable () -> Void)?
-        /// Octets of content that were sent and not yet taken by the kernel.
+        /// Bytes of content sent and not yet accepted by the kernel.
         var waitingBytes = 0
         var isHeld = false
     }
@@ -71,8 +71,8 @@ package final class HTTPExchange: Sendable {
 
     // MARK: For handlers
 
-    /// Answers with a whole reply. Ignored if the request is answered already or its client is gone. If the client asks
-    /// for gzip the reply is coded here, by the calling thread.
+    /// Answers with a whole reply. Ignored if the request is already answered or its client has disconnected. If the
+    /// client prefers gzip, the calling thread compresses the reply here.
     package func respond(_ response: HTTPResponse) {
         let response = compression.whole(response, isOnLoop: EventLoop.isCurrent)
         update { state in
@@ -82,8 +82,9 @@ package final class HTTPExchange: Sendable {
         }
     }
 
-    /// Answers with a whole reply that `make` returns, called on the loop, so that another thread need not spend its time
-    /// on encoding. Not called if the request is answered already or its client is gone. It must not block.
+    /// Answers with the reply that `make` returns. The loop calls `make`, so that the calling thread spends no time on
+    /// encoding; it must not block, and is not called if the request is already answered or its client has
+    /// disconnected.
     package func respond(making make: @escaping @Sendable () -> HTTPResponse) {
         update { state in
             guard state.phase == .open else { return false }
@@ -102,7 +103,7 @@ package final class HTTPExchange: Sendable {
         }
     }
 
-    /// Sends a piece of a streamed reply; it leaves at once if the client takes it.
+    /// Sends a piece of a streamed reply, immediately if the client accepts it.
     package func send(_ content: [UInt8]) -> SendResult {
         var result = SendResult.closed
         update { state in
@@ -124,15 +125,15 @@ package final class HTTPExchange: Sendable {
         end(with: .finish)
     }
 
-    /// Gives up a streamed reply: what was sent is still delivered, then the connection closes without the mark of a
+    /// Gives up a streamed reply. What was sent is still delivered; then the connection closes without the mark of a
     /// complete reply.
     package func abort() {
         end(with: .abort)
     }
 
-    /// Calls `handler` once if the client goes away, or a time-out ends the connection, before the reply has been handed
-    /// over whole (`respond`, `finish`, `abort`). At once if that has happened already; on the loop otherwise, where it
-    /// must not block. A later handler replaces an earlier one.
+    /// Calls `handler` once if the client disconnects, or a time-out ends the connection, before the reply is complete
+    /// (`respond`, `finish`, `abort`): immediately if that has already happened, otherwise on the loop, where it must
+    /// not block. A later handler replaces an earlier one.
     package func onCancel(_ handler: @escaping @Sendable () -> Void) {
         let isCancelled = state.withLock { state in
             if state.phase == .open || state.phase == .streaming { state.onCancel = handler }
@@ -141,12 +142,12 @@ package final class HTTPExchange: Sendable {
         if isCancelled { handler() }
     }
 
-    /// Calls `handler` on the loop each time a writer that was told `holdOn` may go on. Set it before sending.
+    /// Calls `handler` on the loop each time a writer that was told `holdOn` may continue. Set it before sending.
     package func onWritable(_ handler: @escaping @Sendable () -> Void) {
         state.withLock { $0.onWritable = handler }
     }
 
-    /// The client is gone; no reply will reach it.
+    /// The client has disconnected; no reply will reach it.
     package var isCancelled: Bool { state.withLock { $0.phase == .cancelled } }
 
     private func end(with part: Part) {
@@ -162,14 +163,14 @@ package final class HTTPExchange: Sendable {
         if state.withLock(change) { mailbox.post(.reply(self)) }
     }
 
-    /// Nothing more is taken; the handlers' closures are let go.
+    /// Accepts nothing more and releases the handlers' closures.
     private static func close(_ state: inout State) {
         state.phase = .answered
         state.onCancel = nil
         state.onWritable = nil
     }
 
-    /// True if the loop has to be told.
+    /// True if the loop has to be woken.
     private static func put(_ part: Part, _ state: inout State) -> Bool {
         if state.firstPart == nil {
             state.firstPart = part
@@ -182,10 +183,10 @@ package final class HTTPExchange: Sendable {
 
     // MARK: For the loop
 
-    /// A reply that the loop has made, as it is to be sent.
+    /// A reply that the loop has created, compressed if the client prefers that.
     func coded(_ response: HTTPResponse) -> HTTPResponse { compression.whole(response, isOnLoop: true) }
 
-    /// Hands over the parts that have gathered, in order, by calling `use` outside of the lock.
+    /// Takes the queued parts and passes them to `use` in order, outside the lock.
     func takeParts(_ use: (Part) -> Void) {
         let (first, further) = state.withLock { state in
             state.isLoopTold = false
@@ -200,7 +201,7 @@ package final class HTTPExchange: Sendable {
         for part in further { use(part) }
     }
 
-    /// So many octets of content that `send` took have left, of all that the loop has been handed.
+    /// Tells how many further bytes of content the kernel has accepted.
     func contentLeft(_ count: Int) {
         let handler = state.withLock { state -> (@Sendable () -> Void)? in
             state.waitingBytes -= count

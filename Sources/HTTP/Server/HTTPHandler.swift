@@ -1,22 +1,23 @@
-// The face that HTTP turns to the rest of the server: what it calls, and the events it reports. Service implements it.
+// The interface between HTTP and the rest of the server: the calls HTTP makes and the events it reports. Service
+// implements it.
 
-/// What the handler says to a request whose head is complete.
+/// The handler's verdict on a request whose head is complete.
 package enum HeadVerdict: Sendable {
-    /// Read the body, of at most so many octets as it is sent; more is answered with 413. `HTTPLimits.bodyBytes` holds
-    /// besides, and for what a gzip body inflates to `HTTPLimits.inflatedBodyBytes` and `inflationRatio`.
+    /// Read the body, of at most this many bytes on the wire; more gets 413. `HTTPLimits.bodyBytes` applies too, and to
+    /// inflated content `HTTPLimits.inflatedBodyBytes` and `inflationRatio`.
     case accept(maximumBodyBytes: Int)
-    /// Send this reply and do not read the body. A short body is dropped and the connection kept; otherwise it closes
-    /// in such a way that the client sees the reply.
+    /// Send this reply and ignore the body. A short body is read and dropped to keep the connection; otherwise the
+    /// connection lingers before closing, so that the client gets the reply.
     case reject(HTTPResponse)
 }
 
-/// What answers requests. Every function is called on the loop of the request's connection and must not block.
+/// Answers requests. Every function is called on the loop of the request's connection and must not block.
 package protocol HTTPHandler: AnyObject, Sendable {
-    /// The head is complete; no octet of the body has been used, and no 100 (Continue) has been sent.
+    /// The head is complete. None of the body has been consumed, and no 100 (Continue) has been sent.
     func headReceived(_ head: HTTPRequestHead) -> HeadVerdict
 
-    /// The request is complete. It is answered through `exchange`, here or later, from any thread; every exchange must be
-    /// answered, or its connection waits for ever.
+    /// The request is complete. Answer it through `exchange`, here or later, from any thread. Every exchange must be
+    /// answered, or its connection waits forever.
     func requestReceived(_ request: HTTPRequest, exchange: HTTPExchange)
 
     /// The reply to a request that HTTP itself refuses (malformed, too large, too slow, too many connections). `detail` is
@@ -27,28 +28,28 @@ package protocol HTTPHandler: AnyObject, Sendable {
     func observe(_ event: HTTPEvent)
 }
 
-/// What HTTP reports for metrics.
+/// Events for metrics and the log.
 package enum HTTPEvent: Sendable {
     case connectionOpened
     /// Follows every `connectionOpened`, once.
     case connectionClosed
     /// A connection beyond a cap is being answered with 503 (`connectionOpened` came too), or was dropped at once.
     case connectionRefused(wasDropped: Bool)
-    /// accept(2) failed: out of descriptors or memory, mostly. The listener goes on.
+    /// accept(2) failed, usually for lack of descriptors or memory. The listener continues.
     case acceptFailed(errno: Int32)
-    /// A connection speaks TLS from here on.
+    /// A TLS handshake has succeeded.
     case handshakeFinished(isResumed: Bool)
-    /// A connection does not, and is being closed. `detail` is OpenSSL's reason, of a bounded number of reasons.
+    /// A TLS handshake has failed; the connection is closing. `detail` is OpenSSL's reason, from a closed set.
     case handshakeFailed(TLSHandshakeFailure, detail: String)
-    /// A reply is over.
+    /// A reply has ended.
     case replyFinished(ReplyRecord)
-    /// The client went away, or a time-out ended it, while its reply was outstanding.
+    /// The client disconnected, or a time-out ended the connection, before the reply was complete.
     case exchangeCancelled
-    /// A reply's field had an octet that does not belong in one (CR, LF, NUL …); the field was left out.
+    /// A reply's field had a byte that does not belong in one (CR, LF, NUL …); the field was left out.
     case fieldLeftOut(name: String)
 }
 
-/// How one reply went.
+/// The record of one reply.
 package struct ReplyRecord: Sendable, Equatable {
     /// nil if the request was refused before its method was known.
     package var method: HTTPMethod?
@@ -57,10 +58,10 @@ package struct ReplyRecord: Sendable, Equatable {
     package var label: Int
     /// The handler answered, not HTTP itself.
     package var isFromHandler: Bool
-    /// Octets of the reply, head included.
+    /// Bytes of the reply, head included.
     package var byteCount: Int
-    /// From the last octet of the request to the last octet of the reply taken by the kernel.
+    /// From the last byte of the request until the kernel has accepted the last byte of the reply.
     package var durationNanoseconds: UInt64
-    /// The whole reply was taken by the kernel; false if it was cut short.
+    /// The kernel has accepted the whole reply; false if it was cut short.
     package var isComplete: Bool
 }

@@ -1,5 +1,5 @@
-// A server: listeners, loops, and their life from start over drain to stop. The rest of the process sees this class,
-// HTTPHandler and HTTPExchange, and nothing else of HTTP.
+// The server: listeners and loops, from start through drain to stop. The rest of the process sees only this class,
+// HTTPHandler and HTTPExchange.
 
 import Dispatch
 import Glibc
@@ -19,7 +19,7 @@ package final class HTTPServer: Sendable {
         var loops: [EventLoop] = []
         /// UNIX sockets, removed before their listeners close.
         var files: [SocketFile] = []
-        /// Connections that were open when draining ran out of time.
+        /// Connections still open when draining timed out.
         var cut = 0
     }
 
@@ -27,7 +27,7 @@ package final class HTTPServer: Sendable {
     private let settings: ConnectionSettings
     private let handler: any HTTPHandler
     private let counter: ConnectionCounter
-    /// Entered by every loop; empty when all of them are over.
+    /// Entered by every loop, left when it has ended.
     private let loopsAreOver = DispatchGroup()
     private let state = Mutex(State())
 
@@ -47,8 +47,8 @@ package final class HTTPServer: Sendable {
 
     deinit { stop() }
 
-    /// Listens and begins to serve. Returns the addresses with the ports that the kernel chose where 0 was asked for.
-    /// Throws `cannotListen`, `system`, or `alreadyStarted`; nothing is left open then.
+    /// Starts listening and serving. Returns the addresses, with the kernel's choice in place of port 0. Throws
+    /// `cannotListen`, `system` or `alreadyStarted`, and then leaves nothing open.
     package func start() throws(HTTPError) -> [ListenAddress] {
         let isFirst = state.withLock { state in
             guard state.phase == .configured else { return false }
@@ -92,16 +92,16 @@ package final class HTTPServer: Sendable {
         return bound
     }
 
-    /// Says `Connection: close` on every reply from now on, so that clients and balancers turn elsewhere; everything is
-    /// still accepted and answered. A client that has sent further requests behind the one being answered gets those
-    /// answered first, and `close` on the last. The first stage of an orderly end; `drain` is the second.
+    /// From now on every reply says `Connection: close`, so that clients and balancers go elsewhere. Everything is
+    /// still accepted and answered. Requests that a client has pipelined are answered first; only the last reply says
+    /// `close`. The first stage of an orderly stop; `drain` is the second.
     package func closeAfterReplies() {
         settings.beginEnding()
     }
 
-    /// Stops accepting, lets requests finish that have begun, closes idle connections, and says `Connection: close` on
-    /// every reply. Calls `completion` once, with the number of connections that had to be cut because the time was over.
-    /// `stop` may still be called to end at once.
+    /// Stops accepting, closes idle connections, finishes requests in flight, and says `Connection: close` on every
+    /// reply. Calls `completion` once, with the number of connections cut by the time-out. `stop` may still be called
+    /// to end at once.
     package func drain(timeoutNanoseconds: UInt64, completion: @escaping @Sendable (_ cut: Int) -> Void) {
         let loops = state.withLock { state in
             if state.phase == .running { state.phase = .draining }
@@ -119,8 +119,8 @@ package final class HTTPServer: Sendable {
         }
     }
 
-    /// Closes everything at once; clients that wait for a reply see their connection end. Returns when all sockets are closed,
-    /// or at once if called on a loop.
+    /// Closes everything at once; clients waiting for a reply see their connection end. Returns when all sockets are
+    /// closed, or immediately if called on a loop.
     package func stop() {
         let loops = state.withLock { state in
             let loops = state.loops
@@ -137,10 +137,10 @@ package final class HTTPServer: Sendable {
     /// Open connections.
     package var connectionCount: Int { counter.total }
 
-    /// How often the loops have looked for work; stays the same while nothing happens.
+    /// How often the loops have looked for work. Constant while nothing happens.
     var looks: Int { state.withLock { $0.loops }.reduce(0) { $0 + $1.mailbox.looks } }
 
-    /// How often a reply from another thread had to wake a loop.
+    /// How often a reply from another thread has woken a loop.
     var wakeUps: Int { state.withLock { $0.loops }.reduce(0) { $0 + $1.mailbox.wakeUps } }
 
     private func endDraining() {
@@ -152,7 +152,7 @@ package final class HTTPServer: Sendable {
         for loop in loops { loop.mailbox.post(.stop) }
     }
 
-    /// All loops are over.
+    /// All loops have ended.
     private func finish() {
         state.withLock { state in
             state.phase = .stopped

@@ -1,15 +1,15 @@
-// What an operator may set: addresses, loops, limits, time-outs, compression. Every value has a default, and `validate` says in one
-// sentence which of them cannot be.
+// What an operator may set: addresses, loops, limits, time-outs, compression. Every value has a default; `validate`
+// names the first one out of range.
 
 /// How a server is set up.
 package struct HTTPServerConfiguration: Sendable {
     /// Where to listen. At least one.
     package var addresses: [ListenAddress]
-    /// Event loops, each with its own thread of work and its share of the connections.
+    /// Event loops. Each has a thread and a share of the connections.
     package var loops: Int
     package var limits: HTTPLimits
     package var timeouts: HTTPTimeouts
-    /// What every TCP address speaks TLS with; nil: they speak plain HTTP, as UNIX sockets always do.
+    /// The certificate and key for all TCP addresses; nil: plain HTTP. UNIX sockets always speak plain HTTP.
     package var tls: TLSCredentials?
     package var compression: HTTPCompression
 
@@ -39,44 +39,44 @@ package struct HTTPServerConfiguration: Sendable {
     }
 }
 
-/// The most that a client may send or hold. Whatever goes beyond is refused with the status named.
+/// Limits on what a client may send or hold. Anything beyond is refused with the status named.
 package struct HTTPLimits: Sendable, Equatable {
-    /// Octets of the request line, its CRLF included: 414.
+    /// Bytes of the request line, its CRLF included: 414.
     package var requestLineBytes = 8_192
-    /// Octets of all field lines together, their CRLFs and the empty line included: 431.
+    /// Bytes of all field lines together, their CRLFs and the empty line included: 431.
     package var fieldBytes = 32_768
     /// Field lines: 431.
     package var fieldCount = 100
-    /// Octets of a body as it is sent, whatever the handler accepts: 413.
+    /// Bytes of a body on the wire; the handler may accept less: 413.
     package var bodyBytes = 8 << 20
-    /// Octets of content that a gzip body inflates to: 413.
+    /// Bytes of a gzip body after inflation: 413.
     package var inflatedBodyBytes = 8 << 20
-    /// How many times its size a gzip body inflates to, beyond the first 64 KiB of content: 413. JSON has 5 to 30; the
-    /// most that gzip can do is 1032.
+    /// Ratio of inflated to compressed size of a gzip body, beyond its first 64 KiB of content: 413. JSON has 5 to 30;
+    /// gzip's maximum is 1032.
     package var inflationRatio = 200
-    /// Octets of all chunk extensions of one body together: 400.
+    /// Bytes of all chunk extensions of one body together: 400.
     package var chunkExtensionBytes = 1_024
-    /// Octets of all trailer lines of one body together, their CRLFs included: 431.
+    /// Bytes of all trailer lines of one body together, their CRLFs included: 431.
     package var trailerBytes = 4_096
-    /// Octets read ahead while a request is being answered: pipelined requests. Beyond it reading pauses.
+    /// Bytes of pipelined requests read while one is being answered. Beyond that, reading pauses.
     package var readAheadBytes = 65_536
-    /// A rejected request's body up to so many octets is read and dropped to keep the connection; with a longer one the
+    /// Longest body of a rejected request that is read and dropped to keep the connection open. With a longer one the
     /// connection closes.
     package var droppedBodyBytes = 65_536
-    /// From so many octets waiting on, a streamed reply's writer is told to hold on.
+    /// Unsent bytes of a streamed reply at which its writer is told to wait.
     package var streamHoldBytes = 65_536
-    /// A streamed reply whose writer goes on to so many octets waiting is aborted.
+    /// Unsent bytes of a streamed reply at which it is aborted, because its writer did not wait.
     package var streamBufferBytes = 1 << 20
-    /// Open connections of the whole server: 503.
+    /// Open connections in total: 503.
     package var connections = 16_384
-    /// Open connections of one IPv4 address or IPv6 /64: 503. The default narrows nothing, since behind a load balancer
-    /// all clients have one address; set it where clients come directly.
+    /// Open connections of one IPv4 address or IPv6 /64: 503. The default equals `connections`, because behind a load
+    /// balancer all clients share one address; lower it where clients connect directly.
     package var connectionsPerAddress = 16_384
 
     package init() {}
 
     func validate() throws(HTTPError) {
-        // RFC 9112 §3 wants 8000 octets of request line; the upper bounds keep offsets within 31 bits.
+        // RFC 9112 §3 wants 8000 bytes of request line; the upper bounds keep offsets within 31 bits.
         try HTTPLimits.check("limits.requestLineBytes", requestLineBytes, 64...(1 << 24))
         try HTTPLimits.check("limits.fieldBytes", fieldBytes, 64...(1 << 24))
         try HTTPLimits.check("limits.fieldCount", fieldCount, 1...65_536)
@@ -103,23 +103,23 @@ package struct HTTPLimits: Sendable, Equatable {
     }
 }
 
-/// How long a client may take. 408 is sent where a request had begun; otherwise the connection closes silently.
+/// Time-outs. 408 is sent if a request had begun; otherwise the connection closes silently.
 package struct HTTPTimeouts: Sendable, Equatable {
-    /// From accepting a connection to the end of its TLS handshake; then it is closed.
+    /// From accepting a connection to the end of its TLS handshake; beyond it the connection closes.
     package var handshake = Duration.seconds(10)
-    /// From accepting a connection, or the end of its TLS handshake, to the first octet of its first request.
+    /// From accepting a connection, or the end of its TLS handshake, to the first byte of its first request.
     package var firstByte = Duration.seconds(10)
-    /// From the first octet of a request to the end of its head: 408.
+    /// From the first byte of a request to the end of its head: 408.
     package var header = Duration.seconds(10)
-    /// A body must bring `bodyBytesPerSecond` in each stretch of this length: 408.
+    /// Window over which a body must keep up `bodyBytesPerSecond`: 408.
     package var bodyWindow = Duration.seconds(10)
-    /// The minimum rate of a body, octets on the wire.
+    /// Minimum rate of a body, in bytes on the wire.
     package var bodyBytesPerSecond = 256
     /// Between two requests of a connection.
     package var idle = Duration.seconds(75)
-    /// A reply must make some progress in each stretch of this length, or the connection is cut.
+    /// Longest time without progress in sending a reply before the connection is cut.
     package var writeStall = Duration.seconds(30)
-    /// How long a closing connection is still read, so that the client sees the reply and not a reset.
+    /// How long a closing connection is still read, so that the client gets the reply instead of a reset.
     package var linger = Duration.seconds(3)
 
     package init() {}
@@ -142,11 +142,11 @@ package struct HTTPTimeouts: Sendable, Equatable {
     }
 }
 
-/// Which replies are sent as gzip to clients that ask for it.
+/// Which replies are compressed for clients that accept gzip.
 package struct HTTPCompression: Sendable, Equatable {
-    /// zlib's, 1 (fast) to 9 (small); 0: none are, and requests are still inflated.
+    /// zlib's level, 1 (fast) to 9 (small); 0: replies are never compressed. Requests are inflated either way.
     package var level = 1
-    /// Shorter replies are sent as they are: one packet carries them either way.
+    /// Shorter replies are not compressed: they fit one packet either way.
     package var minimumBytes = 1_024
 
     package init() {}
@@ -161,7 +161,7 @@ package struct HTTPCompression: Sendable, Equatable {
 }
 
 extension Duration {
-    /// Whole nanoseconds; for durations that `validate` has let pass.
+    /// Whole nanoseconds. Only for durations that `validate` has accepted.
     var nanoseconds: UInt64 {
         let (seconds, attoseconds) = components
         return UInt64(max(0, seconds)) &* 1_000_000_000 &+ UInt64(max(0, attoseconds)) / 1_000_000_000

@@ -7,7 +7,7 @@ import Glibc
 package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
     /// A numeric IPv4 or IPv6 address, "localhost" for 127.0.0.1, or "*" for every interface in both families. Port 0 lets the kernel choose.
     case tcp(host: String, port: UInt16)
-    /// The path of a UNIX socket, at most 107 octets.
+    /// The path of a UNIX socket, at most 107 bytes.
     case unix(path: String)
 
     /// Reads the written form. Throws `invalidAddress`.
@@ -35,7 +35,7 @@ package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The form that bind(2) takes. Throws `invalidAddress`.
+    /// The address as bind(2) takes it. Throws `invalidAddress`.
     func socketAddress() throws(HTTPError) -> SocketAddress {
         switch self {
         case .tcp(let host, let port):
@@ -48,7 +48,7 @@ package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
             return address
         case .unix(let path):
             guard let address = SocketAddress(path: path) else {
-                throw HTTPError(.invalidAddress, "The socket path \"\(path)\" is not 1 to 107 octets long.")
+                throw HTTPError(.invalidAddress, "The socket path \"\(path)\" is not 1 to 107 bytes long.")
             }
             return address
         }
@@ -83,11 +83,11 @@ package struct SocketAddress: Sendable {
     package init?(path: String) {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(CLinux_AF_UNIX)
-        let octets = Array(path.utf8)
-        // One octet is kept for the NUL.
+        let bytes = Array(path.utf8)
+        // One byte is kept for the NUL.
         let capacity = MemoryLayout.size(ofValue: address.sun_path) - 1
-        guard !octets.isEmpty, octets.count <= capacity, !octets.contains(0) else { return nil }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: octets) }
+        guard !bytes.isEmpty, bytes.count <= capacity, !bytes.contains(0) else { return nil }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
         store(address)
     }
 
@@ -116,7 +116,7 @@ package struct SocketAddress: Sendable {
 
     private static let portOffset = MemoryLayout<sockaddr_in>.offset(of: \.sin_port) ?? 2
 
-    /// Calls `body` with the generic form.
+    /// Calls `body` with the address as a generic `sockaddr`.
     package func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
         withUnsafePointer(to: storage) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) }

@@ -1,6 +1,6 @@
-// Sockets that listen: made once at start, one for each loop and address. TCP sockets of one address share its port
-// (SO_REUSEPORT), and the kernel spreads new connections over them; a UNIX socket is one, of which each loop has a
-// duplicate.
+// Listening sockets, created once at start, one for each loop and address. TCP sockets of one address share its port
+// (SO_REUSEPORT), and the kernel spreads new connections over them. A UNIX socket exists once; each loop has a
+// duplicate of its descriptor.
 
 import CLinux
 import Glibc
@@ -9,12 +9,13 @@ import Glibc
 struct ListenSocket {
     let fd: Int32
 
-    /// More than so many octets are not held unsent in the kernel for one client.
+    /// Most bytes that the kernel holds unsent for one client.
     private static let unsentLowWater: Int32 = 65_536
 
     typealias Opened = (sockets: [ListenSocket], bound: ListenAddress, file: SocketFile?)
 
-    /// The sockets for `count` loops on `address`, and the address with the port that the kernel chose if it was 0.
+    /// The sockets for `count` loops on `address`, the address with the kernel's choice in place of port 0, and the
+    /// file of a UNIX socket.
     static func open(_ address: ListenAddress, count: Int) throws(HTTPError) -> Opened {
         switch address {
         case .unix(let path):
@@ -32,8 +33,8 @@ struct ListenSocket {
         var address = try name.socketAddress()
         if host == "*", !hasIPv6 { address = try ListenAddress.tcp(host: "0.0.0.0", port: port).socketAddress() }
         if port != 0 {
-            // Sharing the port is for our own loops. A socket without SO_REUSEPORT finds out whether somebody else,
-            // another server of the same user even, has it.
+            // Only our own loops may share the port. A socket without SO_REUSEPORT finds out whether another process
+            // has it, even another server of the same user.
             close(try bound(address, name, sharesPort: false))
         }
         var fds: [Int32] = []
@@ -42,7 +43,7 @@ struct ListenSocket {
             for _ in 0..<count {
                 let fd = try bound(address, name, sharesPort: true)
                 fds.append(fd)
-                // Connections inherit these from their listener. Without them they are slower, not wrong.
+                // Connections inherit these options. Without them they are slower, not wrong.
                 _ = CLinux_set_no_delay(fd)
                 _ = CLinux_set_unsent_low_water(fd, unsentLowWater)
                 try listen(on: fd, name)
@@ -122,8 +123,8 @@ struct ListenSocket {
         return fds.map { ListenSocket(fd: $0) }
     }
 
-    /// Removes a socket that a server which is gone has left behind. One that answers, and any other kind of file, stays,
-    /// and binding will fail.
+    /// Removes a socket file left behind by a server that no longer runs. A socket that answers, or any other kind of
+    /// file, stays, and binding will fail.
     private static func removeStale(_ address: SocketAddress, path: String) {
         var status = stat()
         guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return }
@@ -142,7 +143,7 @@ struct ListenSocket {
 }
 
 /// The file of a UNIX socket that this process has bound. When one server takes over from another, the second may have
-/// put its own socket in that place before the first removes its file.
+/// replaced the file before the first removes it.
 struct SocketFile {
     private let path: String
     private let device: UInt64
@@ -155,8 +156,8 @@ struct SocketFile {
         (device, inode) = identity
     }
 
-    /// Removes the file, if it is still the same one. To be called before the socket closes: it keeps the inode, so that no
-    /// other file can have its number.
+    /// Removes the file if it is still the same one. Call it before the socket closes: the open socket keeps its inode,
+    /// so that no other file can have the same number.
     func remove() {
         if let present = Self.identity(of: path), present == (device, inode) { unlink(path) }
     }

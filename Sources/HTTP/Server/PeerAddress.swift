@@ -1,4 +1,4 @@
-// Who is at the other end of a connection. Made once when it is accepted, from what the kernel says.
+// The address of a connection's client, created once when the connection is accepted.
 
 import CLinux
 import Glibc
@@ -8,7 +8,7 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
     private enum Host: Sendable, Hashable {
         /// In host byte order.
         case ipv4(UInt32)
-        /// The first and the last eight octets, in host byte order.
+        /// The first and the last eight bytes, in host byte order.
         case ipv6(UInt64, UInt64)
         /// A UNIX socket: some process on this machine.
         case local
@@ -32,7 +32,7 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// An IPv6 client; the two halves of its address in host byte order. An IPv4-mapped address becomes that IPv4 one,
-    /// so that a dual-stack listener and a plain one speak of a client alike.
+    /// so that dual-stack and plain listeners describe a client in the same way.
     package init(ipv6 high: UInt64, _ low: UInt64, port: UInt16) {
         if high == 0, low >> 32 == 0xFFFF {
             self.init(host: .ipv4(UInt32(truncatingIfNeeded: low)), port: port)
@@ -74,8 +74,8 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// What connections are counted by: the IPv4 address, or the /64 that one IPv6 subscriber holds. nil for a UNIX
-    /// socket, whose clients are not told apart.
+    /// The key that connections are counted by: the IPv4 address, or the /64 of an IPv6 subscriber; nil for UNIX
+    /// sockets, whose clients are not distinguished.
     var countingKey: UInt64? {
         switch host {
         // The upper half of 2⁶⁴ is multicast and reserved space in IPv6, so the two kinds do not meet.
@@ -99,9 +99,9 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
 
     /// RFC 5952 text of an IPv6 address, as inet_ntop(3) writes it.
     private static func text(_ high: UInt64, _ low: UInt64) -> String {
-        let octets = (high.bigEndian, low.bigEndian)
+        let bytes = (high.bigEndian, low.bigEndian)
         return withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { buffer in
-            let isWritten = withUnsafePointer(to: octets) {
+            let isWritten = withUnsafePointer(to: bytes) {
                 inet_ntop(CLinux_AF_INET6, $0, buffer.baseAddress, socklen_t(buffer.count)) != nil
             }
             guard isWritten, let start = buffer.baseAddress else { return "?" }

@@ -34,7 +34,7 @@ final class SessionTicketKey: @unchecked Sendable {
 
     func isNamed(_ name: UnsafePointer<UInt8>) -> Bool { memcmp(bytes, name, SessionTicketKey.nameBytes) == 0 }
 
-    /// Writes the name, which has `nameBytes` octets.
+    /// Writes the name, which has `nameBytes` bytes.
     func copyName(to name: UnsafeMutablePointer<UInt8>) { name.update(from: bytes, count: SessionTicketKey.nameBytes) }
 
     /// Prepares AES-256-CBC and HMAC-SHA-256, the algorithms that RFC 5077 recommends. False if OpenSSL fails.

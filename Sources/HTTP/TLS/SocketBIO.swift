@@ -11,7 +11,7 @@ final class SocketBIO {
     /// The last read has emptied the socket, and the kernel has reported nothing since.
     var isDrained = false
     /// What the client began with; nil if nothing has come.
-    private(set) var firstOctet: UInt8?
+    private(set) var firstByte: UInt8?
 
     init(fd: Int32) { socket = SocketTransport(fd: fd) }
 
@@ -28,7 +28,7 @@ final class SocketBIO {
         let result = socket.read(into: buffer)
         if case .moved(_, let isDrained) = result {
             self.isDrained = isDrained
-            if firstOctet == nil { firstOctet = buffer.first }
+            if firstByte == nil { firstByte = buffer.first }
         }
         return result
     }

@@ -58,7 +58,7 @@ final class TLSContext: @unchecked Sendable {
             COpenSSL_OP_NO_COMPRESSION | COpenSSL_OP_NO_RENEGOTIATION | COpenSSL_OP_CIPHER_SERVER_PREFERENCE
             | COpenSSL_OP_PRIORITIZE_CHACHA
         _ = SSL_CTX_set_options(context, options)
-        // Records leave as far as the socket takes them, from wherever the octets lie at the next attempt, and buffers
+        // Records leave as far as the socket takes them, from wherever the bytes lie at the next attempt, and buffers
         // are held only while something is in them: tens of thousands of connections are idle.
         COpenSSL_add_modes(
             context,

@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// What a server, or several, prove themselves with.
+/// The certificate and key of one or more listeners.
 package final class TLSCredentials: Sendable {
     /// How long session tickets are good for; RFC 8446, section 4.6.1, ends at seven days.
     package static let ticketLifetimeSeconds = 60...604_800

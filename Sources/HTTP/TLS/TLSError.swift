@@ -1,4 +1,4 @@
-// What can be wrong with the files that TLS is set up from.
+// Faults in the files that TLS is configured from.
 
 /// A certificate, key or client CA that cannot be used.
 package struct TLSError: Error, Equatable, CustomStringConvertible {

@@ -1,4 +1,4 @@
-// Why TLS handshakes fail, in as few kinds as an operator can act upon. The alert that the client gets is OpenSSL's.
+// Why TLS handshakes fail, in as few kinds as an operator can act on. The alert that the client gets is OpenSSL's.
 
 import COpenSSL
 
@@ -6,7 +6,7 @@ import COpenSSL
 package enum TLSHandshakeFailure: String, Sendable, CaseIterable {
     /// It took too long.
     case timeout
-    /// The client closed in the middle.
+    /// The client disconnected during the handshake.
     case disconnected
     /// The client spoke HTTP and not TLS. It is answered with 400.
     case plainHTTP = "plain_http"
@@ -20,7 +20,7 @@ package enum TLSHandshakeFailure: String, Sendable, CaseIterable {
     case clientCertificate = "client_certificate"
     /// The client refused; mostly it does not trust the server's certificate.
     case clientAlert = "client_alert"
-    /// Something else, such as octets that are no TLS.
+    /// Something else, such as bytes that are not TLS.
     case malformed
 
     /// The kind of an error of libssl, by its reason code.

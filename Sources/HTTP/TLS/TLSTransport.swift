@@ -1,4 +1,4 @@
-// A connection's octets through TLS, by OpenSSL. Everything is non-blocking: what cannot go on now says which way the
+// A connection's bytes through TLS, by OpenSSL. Everything is non-blocking: what cannot go on now says which way the
 // socket has to become ready, which need not be the way that was asked for, since TLS sends messages of its own.
 
 internal import CLinux
@@ -10,7 +10,7 @@ final class TLSTransport: Transport {
     private enum Phase {
         case shakingHands
         case open
-        /// The handshake has failed: octets pass as they are. What is written then is at most the answer to a client that
+        /// The handshake has failed: bytes pass as they are. What is written then is at most the answer to a client that
         /// speaks HTTP without TLS.
         case plain
         /// TLS has failed, by the client's doing or by an error of the socket. Nothing passes.
@@ -70,7 +70,7 @@ final class TLSTransport: Transport {
         case SSL_ERROR_SSL:
             phase = .plain
             // OpenSSL knows the beginnings of some methods, not of DELETE. A TLS record begins with no letter.
-            let isLetter = bio.firstOctet.map { $0 != $0.lowercased } ?? false
+            let isLetter = bio.firstByte.map { $0 != $0.lowercased } ?? false
             let failure = isLetter ? .plainHTTP : TLSHandshakeFailure(reason: error.reason)
             return .failed(failure, detail: failure == .clientCertificate ? verificationError : error.text)
         default:
@@ -85,7 +85,7 @@ final class TLSTransport: Transport {
         return code == Int(X509_V_OK) ? "no certificate" : String(cString: X509_verify_cert_error_string(code))
     }
 
-    // MARK: Octets
+    // MARK: Bytes
 
     func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         guard phase == .open else { return phase == .plain ? bio.socket.read(into: buffer) : .failed }
@@ -119,7 +119,7 @@ final class TLSTransport: Transport {
         }
     }
 
-    /// OpenSSL keeps a record that did not fit into the socket, and wants to be called again with the same octets, no fewer
+    /// OpenSSL keeps a record that did not fit into the socket, and wants to be called again with the same bytes, no fewer
     /// of them; they may have moved. That holds, because output is a queue: what is at its front stays there until it is
     /// written.
     private func write(_ bytes: UnsafeRawPointer?, count: Int) -> Transfer {

@@ -116,7 +116,7 @@ struct LoadConnection {
         body.removeAll(keepingCapacity: true)
     }
 
-    /// Sends what is left, as far as it goes. The octets taken; nil if the connection is broken.
+    /// Sends what is left, as far as it goes. The bytes taken; nil if the connection is broken.
     mutating func send() -> Int? {
         let before = sent
         while sent < output.count {
@@ -132,7 +132,7 @@ struct LoadConnection {
         return sent - before
     }
 
-    /// Reads what has come. `buffer` is scratch memory; `received` is increased by the octets.
+    /// Reads what has come. `buffer` is scratch memory; `received` is increased by the bytes.
     ///
     /// - Parameter isClosing: the server has closed its side, so reading goes on to the end.
     mutating func receive(

@@ -26,7 +26,7 @@ package struct LoadTarget: Sendable, Equatable {
         if lowercase.hasPrefix("unix:") {
             let path = String(text.dropFirst(5))
             guard SocketAddress(path: path) != nil else {
-                throw LoadError("the socket path \"\(path)\" is not 1 to 107 octets long")
+                throw LoadError("the socket path \"\(path)\" is not 1 to 107 bytes long")
             }
             endpoint = .unix(path: path)
             authority = "localhost"

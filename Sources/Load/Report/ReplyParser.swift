@@ -32,7 +32,7 @@ struct ReplyParser {
         case complete
     }
 
-    /// Octets of a status line and all field lines together.
+    /// Bytes of a status line and all field lines together.
     private static let headLimit = 65_536
     private static let bodyLimits = HTTPLimits()
     /// No reply to a request of ours comes near it.
@@ -82,7 +82,7 @@ struct ReplyParser {
             case .complete:
                 return Step(consumed: index, content: 0..<0, isComplete: true)
             case .statusLine, .fields:
-                guard let end = bytes.firstIndex(of: Octet.lineFeed, in: index..<bytes.count) else {
+                guard let end = bytes.firstIndex(of: Byte.lineFeed, in: index..<bytes.count) else {
                     try keep(bytes.extracting(index..<bytes.count))
                     return Step(consumed: bytes.count, content: 0..<0, isComplete: false)
                 }
@@ -119,8 +119,8 @@ struct ReplyParser {
         for index in part.indices { partialLine.append(part[index]) }
     }
 
-    private mutating func count(_ octets: Int) throws(ReplyFault) {
-        headBytes += octets
+    private mutating func count(_ bytes: Int) throws(ReplyFault) {
+        headBytes += bytes
         guard headBytes <= Self.headLimit else {
             throw ReplyFault("The head of a reply is longer than \(Self.headLimit) bytes.")
         }
@@ -130,7 +130,7 @@ struct ReplyParser {
     private mutating func takeLine(_ line: Span<UInt8>) throws(ReplyFault) {
         try count(line.count + 1)
         var count = line.count
-        if count > 0, line[count - 1] == Octet.carriageReturn { count -= 1 }
+        if count > 0, line[count - 1] == Byte.carriageReturn { count -= 1 }
         let line = line.extracting(0..<count)
         if case .statusLine = state {
             // RFC 9112 §2.2: an empty line between messages is passed over.
@@ -146,8 +146,8 @@ struct ReplyParser {
 
     /// `HTTP/1.x SP 3DIGIT SP [reason]` (RFC 9112 §4).
     private mutating func takeStatusLine(_ line: Span<UInt8>) throws(ReplyFault) {
-        guard line.count >= 12, line.extracting(0..<7).equals("HTTP/1."), line[7].isDigit, line[8] == Octet.space,
-            line[9].isDigit, line[10].isDigit, line[11].isDigit, line.count == 12 || line[12] == Octet.space
+        guard line.count >= 12, line.extracting(0..<7).equals("HTTP/1."), line[7].isDigit, line[8] == Byte.space,
+            line[9].isDigit, line[10].isDigit, line[11].isDigit, line.count == 12 || line[12] == Byte.space
         else { throw ReplyFault("A reply does not begin with an HTTP/1 status line.") }
         minorVersion = line[7] - 0x30
         status = Int(line[9] - 0x30) * 100 + Int(line[10] - 0x30) * 10 + Int(line[11] - 0x30)
@@ -155,7 +155,7 @@ struct ReplyParser {
     }
 
     private mutating func takeField(_ line: Span<UInt8>) throws(ReplyFault) {
-        guard let colon = line.firstIndex(of: Octet.colon, in: 0..<line.count), colon > 0, line[0].isToken else {
+        guard let colon = line.firstIndex(of: Byte.colon, in: 0..<line.count), colon > 0, line[0].isToken else {
             throw ReplyFault("A field line of a reply has no name.")
         }
         let name = line.extracting(0..<colon)

@@ -29,7 +29,7 @@ enum Authorization {
 }
 
 extension RequestHandler {
-    /// The reply to a request that may not use its route: 401 or 403; nil: it may.
+    /// The reply to a request that may not use its route, 401 or 403; nil if it may.
     func refusalOfAccess(_ head: HTTPRequestHead, _ route: Route) -> HTTPResponse? {
         guard let keys else { return refusalWithoutKeys(head, route) }
         guard case .role(let needed) = route.access else { return nil }
@@ -69,8 +69,8 @@ extension RequestHandler {
         )
     }
 
-    /// Without keys, whoever has an account on this machine may administer the server, and anyone who reaches it may ask for
-    /// recommendations. A web page is no such person, though the browser that shows it may run on this machine.
+    /// Without keys, anyone on this machine may administer the server, and anyone who reaches it may ask for
+    /// recommendations. That does not include web pages, even in a browser on this machine.
     private func refusalWithoutKeys(_ head: HTTPRequestHead, _ route: Route) -> HTTPResponse? {
         guard case .role(let needed) = route.access else { return nil }
         func refusal(_ reason: String) -> HTTPResponse {

@@ -1,4 +1,4 @@
-// SHA-256 by OpenSSL, and comparing digests without telling by time how much of them is equal.
+// SHA-256 by OpenSSL, and comparing digests in constant time.
 
 internal import COpenSSL
 
@@ -41,7 +41,7 @@ struct SHA256Digest: Sendable {
 }
 
 extension UInt8 {
-    /// The value of a hexadecimal digit; nil for any other octet.
+    /// The value of a hexadecimal digit; nil for any other byte.
     var hexadecimalDigit: UInt8? {
         switch self {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): self - UInt8(ascii: "0")

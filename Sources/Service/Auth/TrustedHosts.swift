@@ -1,10 +1,10 @@
-// Which pages in a browser may use a server that has no API keys. A browser is the one client that strangers make requests
-// with: any page it shows can send some, and a page whose host name is made to resolve to this server (DNS rebinding) can
-// read the replies, too. What a page cannot do is choose `Host` and `Origin`. The threat model is on the page Security.
+// Which web pages may use a server without API keys. A browser is a client through which strangers make requests: any
+// page it shows can send some, and a page whose host name is made to resolve to this server (DNS rebinding) can read
+// the replies too. What a page cannot do is choose `Host` and `Origin`. The threat model is on the page Security.
 
 internal import HTTP
 
-/// The hosts that the server is known to be reached by, and what they say about a request.
+/// The names of this server, and the checks of `Host` and `Origin` against them.
 struct TrustedHosts: Sendable {
     /// `http.hosts`, lower case.
     private let names: Set<String>
@@ -33,18 +33,17 @@ struct TrustedHosts: Sendable {
         !text.isEmpty && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || ".-_".contains($0)) }
     }
 
-    /// Whether the request was sent to a host that no stranger's page can have: a loopback address, localhost, or one of
-    /// `http.hosts`.
+    /// Whether `Host` is one that no stranger's page can have: a loopback address, localhost, or in `http.hosts`.
     func trustsHost(of head: HTTPRequestHead) -> Bool {
         guard let authority = head.header("host").flatMap(Authority.init) else { return false }
         return isOwn(authority) || PeerAddress(numericHost: authority.host)?.isLoopback == true
     }
 
-    /// Whether a page sent the request that is none of this server's. Browsers say where a page is from in `Origin`, on
-    /// every request but same-origin GET; other clients do not send it.
+    /// Whether a web page of another server sent the request. Browsers put the origin of the page into `Origin`, except
+    /// on same-origin GET; other clients do not send it.
     ///
-    /// A page from the very host that the request names is this server's if that host is an address, since only a name can be
-    /// made to resolve to somebody else's server.
+    /// A page from the same host as `Host` is this server's own if that host is an address: only a name can be made to
+    /// resolve to another server.
     func isFromForeignPage(_ head: HTTPRequestHead) -> Bool {
         guard let first = head.header("origin") else { return false }
         guard head.headers("origin").count == 1, let scheme = first.firstRange(of: "://"),

@@ -1,11 +1,11 @@
-// The stages of a server's life, and who waits for which.
+// The stages of a server's life, and the tasks that wait for them.
 
 internal import Engine
 internal import Synchronization
 
-/// Where a server stands. Every waiter is resumed exactly once, outside the lock.
+/// The stage a server has reached. Every waiter is resumed exactly once, outside the lock.
 final class Lifecycle: Sendable {
-    /// How far the end has come.
+    /// Stages of stopping.
     enum Ending: Comparable {
         case none
         /// Readiness is refused and replies say `Connection: close`; everything is still accepted.
@@ -38,7 +38,7 @@ final class Lifecycle: Sendable {
 
     var ending: Ending { state.withLock { $0.ending } }
 
-    /// Moves the end on. False if it had come as far before.
+    /// Enters a later stage of stopping. False if that stage had been reached before.
     func advance(to ending: Ending) -> Bool {
         state.withLock { state in
             guard state.ending < ending else { return false }
@@ -52,7 +52,7 @@ final class Lifecycle: Sendable {
         if case .ready? = state.withLock({ $0.loaded }) { true } else { false }
     }
 
-    /// The engine has come as far as it will: ready, failed or stopped.
+    /// The engine is ready, has failed, or has stopped.
     func engineLoaded(_ phase: EnginePhase) {
         let waiter = state.withLock { state in
             if state.loaded == nil { state.loaded = phase }

@@ -1,4 +1,4 @@
-// Puts a server together, starts it, and brings it to an orderly end: configuration, bundle, engine, HTTP, signals.
+// The whole server: configuration, bundle, engine, HTTP and signals, from start to an orderly stop.
 
 internal import Catalogue
 internal import Compute
@@ -19,15 +19,15 @@ package struct ServerError: Error, Equatable, CustomStringConvertible {
 
 /// The whole service.
 ///
-/// Life: `init` loads and verifies the bundle; `start` listens at once, so that health can be asked while the engine's
+/// `init` loads and verifies the bundle. `start` listens at once, so that health checks are answered while the engine's
 /// thread hands the weights to the device, and returns when requests are served. SIGTERM or SIGINT begins the end:
-/// readiness is refused and replies say `Connection: close`, while everything is still accepted, for the drain delay; then
-/// listeners close, requests in flight are finished within the time-out, and `waitUntilStopped` returns. A second signal
-/// skips the delay; a signal after the delay ends the process at once. The admin listener, where there is one, answers until the
-/// callers' has ended.
+/// readiness is refused and replies say `Connection: close`, while everything is still accepted, for the drain delay;
+/// then listeners close, requests in flight are finished within the time-out, and `waitUntilStopped` returns. A second
+/// signal skips the delay; a signal after the delay ends the process at once. The admin listener, if there is one,
+/// answers until the callers' listener has ended.
 ///
-/// Nothing is logged before the server is ready, so that a start that fails prints its one sentence alone; the lines are
-/// kept until then. At level debug or trace they are written as they come.
+/// Log lines are held until the server is ready, so that a failing start prints only its one sentence. At level debug
+/// or trace they are written as they come.
 package final class Server: Sendable {
     private let configuration: ServiceConfiguration
     private let slot: ModelSlot
@@ -47,7 +47,7 @@ package final class Server: Sendable {
     ///   a configuration that cannot be.
     package init(_ configuration: ServiceConfiguration) throws {
         self.configuration = configuration
-        // Sockets are written with MSG_NOSIGNAL; this is for standard error, when its reader has closed it.
+        // Sockets are written with MSG_NOSIGNAL; this is for standard error, whose reader may close it.
         signal(SIGPIPE, SIG_IGN)
         let sink = LogSink(
             descriptor: STDERR_FILENO,
@@ -118,8 +118,8 @@ package final class Server: Sendable {
         }
     }
 
-    /// Dispatch gets its descriptors late and does without, or ends the process, when there are none: a server that no
-    /// signal reaches.
+    /// Dispatch opens its descriptors late. Without them it ends the process, or leaves out signal sources, and then
+    /// SIGTERM does nothing.
     private static func requireDescriptors(_ configuration: ServiceConfiguration) throws(ServerError) {
         let loops = configuration.http.loops + (configuration.adminHTTP?.loops ?? 0)
         // Of each loop an epoll set, an eventfd, a listener and a reserve; Dispatch's own, those of signals and timers, a
@@ -185,7 +185,7 @@ package final class Server: Sendable {
             """
     }
 
-    /// What the ready line says of the devices.
+    /// The devices, for the ready line.
     private func computing(_ model: ServedModel) -> String {
         let settings = configuration.compute
         let descriptions = model.engines.engines.compactMap { engine -> DeviceDescription? in
@@ -200,7 +200,7 @@ package final class Server: Sendable {
         return "\(names), chip \(architectures), fallback \(settings.fallback.rawValue)"
     }
 
-    /// What a client is to be told of an address.
+    /// The URL of an address.
     private func url(_ address: ListenAddress) -> String {
         "\(configuration.tls?.applies(to: address) == true ? "https" : "http")://\(address)"
     }
@@ -213,7 +213,7 @@ package final class Server: Sendable {
         writeOutLog()
     }
 
-    /// The last lines, as far as somebody reads them.
+    /// Writes out the log, for at most a second.
     private func writeOutLog() { sink.flush(timeout: .seconds(1)) }
 
     /// After the last engine.
@@ -225,12 +225,12 @@ package final class Server: Sendable {
         }
     }
 
-    /// Begins the orderly end: says so to balancers and clients, and stops accepting after the drain delay. Does nothing the
-    /// second time.
+    /// Begins the orderly stop: announces it to balancers and clients, and stops accepting after the drain delay. Does
+    /// nothing the second time.
     package func drain() {
         guard life.advance(to: .announced) else { return }
         sink.release()
-        // No balancer sends anything to a server that has not been ready.
+        // Balancers send nothing to a server that has never been ready.
         let delay = life.hasBeenReady ? configuration.drainDelayNanoseconds : 0
         logger.notice(
             "draining",
@@ -255,18 +255,18 @@ package final class Server: Sendable {
         http.drain(timeoutNanoseconds: configuration.drainTimeoutNanoseconds) { [self] _ in callersAreServed() }
     }
 
-    /// Whoever could still be answered has been; what the engine holds now, nobody waits for.
+    /// All callers have been answered; nobody waits for what the engine still holds.
     private func callersAreServed() {
         reloader.stop()
         slot.current.engines.stop()
         guard let adminHTTP else { return life.httpEnded() }
-        // Whoever watches the server's end has had the time of the drain for it.
+        // Observers of the shutdown have had the whole drain to look.
         adminHTTP.drain(timeoutNanoseconds: Self.adminDrainNanoseconds) { [life] _ in life.httpEnded() }
     }
 
     private static let adminDrainNanoseconds: UInt64 = 1_000_000_000
 
-    /// Reads the files of keys and of certificates again; bad ones leave things as they are.
+    /// Rereads the files of keys and certificates. A bad file changes nothing.
     package func reloadFiles() {
         if keys == nil, certificates == nil { logger.notice("SIGHUP: there is no file to read again") }
         certificates?.reload()

@@ -1,9 +1,9 @@
-// Signals as events: for the server, which drains, and for a load test, which stops and reports.
+// Signals as events: the server drains, a load test stops and reports.
 
 internal import Dispatch
 internal import Glibc
 
-/// Calls a handler when the process receives a signal, instead of what the signal does by itself.
+/// Calls a handler when the process receives a signal, in place of the signal's default action.
 ///
 /// `@unchecked Sendable`: Dispatch sources may be used from any thread, and nothing here changes after `init`.
 package final class SignalSource: @unchecked Sendable {

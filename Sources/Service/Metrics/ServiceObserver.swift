@@ -1,4 +1,4 @@
-// What an engine reports becomes metrics, log lines and stages of the server's life.
+// Turns an engine's reports into metrics, log lines and stages of the server's life.
 
 internal import Compute
 internal import Engine
@@ -13,9 +13,9 @@ final class ServiceObserver: EngineObserver {
     private let loaded: @Sendable (EnginePhase) -> Void
     /// Name of the engine's own device.
     private let device: String
-    /// What this engine has in the gauge of waiting requests, to which every engine adds its own.
+    /// This engine's share of the gauge of waiting requests, to which every engine adds.
     private let depth = Mutex(0)
-    /// What this engine's cache has in the metrics, to which every engine adds its own.
+    /// This engine's share of the cache metrics, to which every engine adds.
     private let cache = Mutex(UserCache.Statistics())
 
     /// - Parameter loaded: called when the engine is ready, has failed, or has stopped; again when it is ready again.
@@ -59,7 +59,7 @@ final class ServiceObserver: EngineObserver {
 
     func cacheChanged(to statistics: UserCache.Statistics) {
         cache.withLock { known in
-            // Reports of different threads may overtake each other; what counts up must not go back.
+            // Reports of different threads may overtake each other; counters must not go back.
             var next = statistics
             next.hits = max(next.hits, known.hits)
             next.partialHits = max(next.partialHits, known.partialHits)
@@ -99,7 +99,7 @@ final class ServiceObserver: EngineObserver {
         case .draining: logger.info("the engine finishes what it has admitted")
         case .failed: loaded(phase)
         case .stopped:
-            // Reports of different threads may have overtaken each other; nothing of an engine that is gone may remain.
+            // Reports of different threads may have overtaken each other; a stopped engine must leave nothing behind.
             queueDepthChanged(to: 0)
             cacheChanged(to: UserCache.Statistics())
             loaded(phase)

@@ -1,4 +1,4 @@
-// What is counted of TLS. Series appear with the first handshake or certificate, so a server without TLS has none.
+// TLS metrics. Series appear with the first handshake or certificate, so a server without TLS has none.
 
 internal import HTTP
 internal import Telemetry

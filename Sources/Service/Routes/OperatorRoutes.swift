@@ -1,5 +1,4 @@
-// What operators and orchestrators ask: is it alive, is it ready, what is loaded, what are the numbers. None of it waits
-// for the engine.
+// Routes for operators and orchestrators: liveness, readiness, models, metrics. None of them waits for the engine.
 
 internal import Catalogue
 internal import Compute
@@ -193,7 +192,7 @@ private struct EngineStanding {
         writer.integer(device.threads)
     }
 
-    /// Whether rows of users' histories are used again, and in what.
+    /// Whether rows of users' histories are reused, and the size of the pool they are kept in.
     private func write(_ cache: PrefixCacheDescription, to writer: inout JSONWriter) {
         writer.key("prefix_cache")
         writer.beginObject()

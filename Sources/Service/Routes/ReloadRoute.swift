@@ -1,10 +1,10 @@
-// `POST /admin/reload`: loads the bundle anew and serves it, or says why not and goes on with the one before.
+// `POST /admin/reload`: loads the bundle again and serves it, or says why not and keeps the old one.
 
 internal import HTTP
 internal import JSON
 
 extension RequestHandler {
-    /// The reply comes when the attempt is over. A client that goes away does not end it.
+    /// The reply comes when the attempt has ended. A client that disconnects does not end it.
     func reload(_ head: HTTPRequestHead, _ exchange: HTTPExchange) {
         let requestID = requestIDs.id(for: head)
         guard !isDraining else {

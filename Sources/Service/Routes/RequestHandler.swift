@@ -1,4 +1,5 @@
-// What HTTP calls: judges a request's head, sends it to its route, and counts what was answered. One file a route beside it.
+// The handler that HTTP calls: checks a request's head, passes it to its route, and counts the reply. Each route has a
+// file beside this one.
 
 internal import Dispatch
 internal import Engine
@@ -21,8 +22,8 @@ package final class RequestHandler: HTTPHandler {
     let requestIDs: RequestIDs
     let logger: Logger
     let contract: Contract
-    /// Where long replies are written, so that they hold up no loop and no engine. Serial: the replies together take one
-    /// core at most.
+    /// Where long replies are encoded, so that they delay no loop and no engine. Serial, so that they take one core at
+    /// most.
     let longReplies = DispatchQueue(label: "genrec.replies", qos: .userInitiated)
     /// Where batches are read and written, which can take a while each.
     let batches = DispatchQueue(label: "genrec.batches", qos: .utility)
@@ -54,7 +55,7 @@ package final class RequestHandler: HTTPHandler {
         contract = Contract(listener: listener, limits: configuration.limits, hasKeys: keys != nil)
     }
 
-    /// From now on readiness is refused; requests that come are still answered.
+    /// From now on readiness is refused. Requests are still answered.
     func beginDraining() { draining.store(true, ordering: .releasing) }
     var isDraining: Bool { draining.load(ordering: .acquiring) }
 
@@ -100,7 +101,7 @@ package final class RequestHandler: HTTPHandler {
             if let refusal = refusalOfRepresentation(head, route) { return .reject(refusal) }
             return .accept(maximumBodyBytes: maximumBodyBytes)
         case .reload, .user:
-            // A body that is not looked at would be a trap for whoever believes that it says something.
+            // Ignoring a body would mislead a caller who believes it has a meaning.
             return .accept(maximumBodyBytes: 0)
         case .models, .live, .ready, .metrics, .openAPI, .console, .none:
             return .accept(maximumBodyBytes: maximumBodyBytes)

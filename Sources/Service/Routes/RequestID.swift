@@ -1,4 +1,4 @@
-// Names for requests: the caller's own where it sent a usable one, so that its logs and ours can be laid side by side.
+// Request ids: the caller's own if usable, so that its log and ours can be compared.
 
 internal import HTTP
 internal import Synchronization

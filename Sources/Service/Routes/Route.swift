@@ -2,7 +2,7 @@
 
 internal import HTTP
 
-/// A route by its template: what metrics are labelled with, never a raw path.
+/// A route. Metrics are labelled with its template, never with a raw path.
 enum Route: Int, CaseIterable, Hashable {
     /// Anything else: paths that do not exist, and requests that HTTP refused before there was a path.
     case none
@@ -79,13 +79,13 @@ enum Route: Int, CaseIterable, Hashable {
         return (methods + [.options]).map(\.description).joined(separator: ", ")
     }
 
-    /// What a caller must be allowed to, once API keys are configured.
+    /// The role a caller needs once API keys are configured.
     var access: Access {
         switch self {
         case .recommend, .batch: .role(.recommend)
         case .user, .models, .metrics, .reload: .role(.admin)
-        // An orchestrator asks after health, the contract and the page say nothing that is not in the source, and `none`
-        // is only ever answered with 404.
+        // Orchestrators ask for health; the contract and the page say nothing that is not in the source; `none` is only
+        // ever answered with 404.
         case .live, .ready, .openAPI, .console, .none: .open
         }
     }

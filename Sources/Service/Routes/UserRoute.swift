@@ -1,11 +1,11 @@
-// `DELETE /users/{user_id}`: forgets what is held for a user.
+// `DELETE /users/{user_id}`: forgets everything held for a user.
 
 internal import Engine
 internal import HTTP
 internal import JSON
 
 extension RequestHandler {
-    /// Says what was dropped, also when that is nothing. Beside the cache nothing is held of a user: logs and metrics name
+    /// Says what was dropped, even if nothing was. Only the cache holds anything about a user: logs and metrics name
     /// nobody.
     func userReply(_ head: HTTPRequestHead) -> HTTPResponse {
         let requestID = requestIDs.id(for: head)

@@ -1,5 +1,5 @@
-// Certificates are replaced while the server runs: on SIGHUP, and when their files change. Connections that are open keep
-// theirs; a pair that cannot be used leaves the old one in service.
+// Replaces certificates while the server runs: on SIGHUP, and when their files change. Open connections keep theirs; a
+// pair that cannot be used leaves the old one in service.
 
 internal import Dispatch
 internal import Glibc
@@ -7,7 +7,7 @@ internal import HTTP
 internal import Logging
 internal import Synchronization
 
-/// Holds the certificate in service against its files.
+/// Keeps the certificate in service up to date with its files.
 ///
 /// `@unchecked Sendable`: the timer is set up in `init` and cancelled in `deinit`; the rest is constant or locked.
 final class CertificateReloader: @unchecked Sendable {
@@ -24,7 +24,7 @@ final class CertificateReloader: @unchecked Sendable {
     private let watch: Mutex<FileWatch<Fingerprints>>
     private let timer: any DispatchSourceTimer
 
-    /// Reads the files, and looks at them once a second from now on.
+    /// Reads the files, and checks them once a second from now on.
     ///
     /// - Throws: `ConfigurationError` for files that cannot be used.
     init(_ settings: TLSSettings, metrics: TLSMetrics, logger: Logger) throws(ConfigurationError) {
@@ -89,8 +89,8 @@ final class CertificateReloader: @unchecked Sendable {
         }
     }
 
-    /// States when the certificate in service expires. One that is not valid now serves all the same: whether to trust it
-    /// is for clients to say.
+    /// Publishes when the certificate in service expires. One that is not valid now still serves: clients decide
+    /// whether to trust it.
     private func certificateServed() {
         let (from, to) = credentials.validity
         metrics.certificateServed(expiry: to)

@@ -1,4 +1,4 @@
-// Whether files have changed, by what stat(2) says of them. It follows symbolic links, so a swap of a link on the path, as
+// Whether files have changed, according to stat(2). It follows symbolic links, so swapping a link on the path, as
 // Kubernetes does with mounted secrets, shows as another inode. inotify would see neither such links' targets nor
 // network file systems.
 
@@ -25,7 +25,7 @@ struct FileFingerprint: Equatable {
     }
 }
 
-/// Decides when files that belong together are to be read again.
+/// Decides when to reread files that belong together.
 struct FileWatch<State: Equatable> {
     /// What was read last.
     private var used: State
@@ -38,8 +38,8 @@ struct FileWatch<State: Equatable> {
         seen = state
     }
 
-    /// Looks at the files' present state. True if they are to be read: they are not what was read last, and they were the
-    /// same at the last look, so that whoever replaces them one by one has come to the end. Each state is read once.
+    /// True if the files should be reread: their state differs from what was read last, and is the same as at the last
+    /// look, so that replacing them one by one has finished. Each state is read once.
     mutating func shouldRead(_ state: State) -> Bool {
         defer { seen = state }
         guard state != used, state == seen else { return false }

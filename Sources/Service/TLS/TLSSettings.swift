@@ -70,7 +70,7 @@ package struct TLSSettings: Sendable, Equatable {
         return Array(data)
     }
 
-    /// The sentence for files that can be read and not used. It names the key and the file.
+    /// The error for a file that can be read but not used. It names the setting and the file.
     func refusal(_ error: TLSError) -> ConfigurationError {
         let (name, path): (String, String) =
             switch error.subject {

@@ -1,6 +1,6 @@
-// Where finished log lines go. Whoever logs puts a line in a bounded queue and goes on; one thread writes the queue to a
-// file descriptor. So a log that nobody reads, a full disk or a slow terminal costs lines, which are counted, and never
-// holds up a request, a loop or an engine.
+// Where finished log lines go. Logging puts a line into a bounded queue and returns; one thread writes the queue to a
+// file descriptor. So an unread pipe, a full disk or a slow terminal costs lines, which are counted, and never delays a
+// request, a loop or an engine.
 
 import Dispatch
 import Glibc
@@ -10,13 +10,13 @@ import Synchronization
 /// A file descriptor that takes whole lines, written asynchronously.
 package final class LogSink: Sendable {
     private struct State {
-        /// Lines that wait, each with the line feed that ends it.
+        /// Waiting lines, each with its line feed.
         var lines: [UInt8] = []
-        /// Bytes of the lines that are being written.
+        /// Bytes of the lines being written.
         var bytesInWriting = 0
-        /// The writer runs, or is about to; or it must not run yet.
+        /// The writer is running or about to run, or the sink is held.
         var isScheduled: Bool
-        /// Lines lost since the log last said how many were.
+        /// Lines lost since the last report of losses.
         var unreportedLosses: UInt64 = 0
         var losses: UInt64 = 0
         /// The last write stopped within a line.
@@ -29,10 +29,10 @@ package final class LogSink: Sendable {
     }
 
     private static let lineFeed = UInt8(ascii: "\n")
-    /// A buffer that has grown beyond this is given up once it is empty.
+    /// A buffer larger than this is freed once it is empty.
     private static let spareBytes = 65_536
 
-    /// How the sink's lines are written; a record's bytes are made by whoever logs it.
+    /// The format of the sink's lines.
     let format: LogFormat
     private let descriptor: Int32
     private let queueBytes: Int
@@ -40,7 +40,7 @@ package final class LogSink: Sendable {
     /// Serial, so that lines keep their order. Dispatch gives it a thread of its own for as long as a write blocks.
     private let writer = DispatchQueue(label: "genrec.log", qos: .utility)
 
-    /// A sink over a descriptor that somebody else owns and keeps open.
+    /// A sink over a descriptor that its owner keeps open.
     ///
     /// - Parameters:
     ///   - queueBytes: lines that wait or are being written have at most so many bytes; further lines are lost.
@@ -66,13 +66,11 @@ package final class LogSink: Sendable {
         if mustSchedule { schedule() }
     }
 
-    /// Begins to write what a sink that `isHeld` has queued. Does nothing the second time. Not for other sinks.
+    /// Starts writing, for a sink created with `isHeld`. Does nothing the second time.
     package func release() { schedule() }
 
-    /// Forgets what waits to be written.
-    package func discard() { state.withLock { $0.lines = [] } }
-
-    /// Waits until every line that was queued before is written, for at most `timeout`; false if that was not enough.
+    /// Waits at most `timeout` until every line queued before this call is written or lost. False if the time was too
+    /// short.
     @discardableResult
     package func flush(timeout: Duration) -> Bool {
         let marker = DispatchWorkItem {}
@@ -96,27 +94,29 @@ package final class LogSink: Sendable {
 
     private func schedule() { writer.async { self.writeQueue() } }
 
-    /// Writes until nothing waits. Losses are reported as soon as a write has succeeded after them.
+    /// Writes until the queue is empty. Reports losses after each batch that could be written.
     private func writeQueue() {
         var lines: [UInt8] = []
-        var canWrite = false
-        while true {
-            let losses: UInt64? = state.withLock { state in
-                guard !state.lines.isEmpty || canWrite && state.unreportedLosses > 0 else {
-                    state.isScheduled = false
-                    return nil
-                }
-                swap(&state.lines, &lines)
-                state.bytesInWriting = lines.count
-                return state.unreportedLosses
-            }
-            guard let losses else { return }
-            canWrite = write(batch: lines)
-            if canWrite, losses > 0, write(all: report(of: losses)).isEmpty {
-                state.withLock { $0.unreportedLosses -= losses }
-            }
+        while takeBatch(into: &lines) {
+            if write(batch: lines) { reportLosses() }
             lines.removeAll(keepingCapacity: lines.capacity <= Self.spareBytes)
         }
+    }
+
+    /// Swaps the waiting lines with the empty `lines`. False if there are none; then the next line schedules the writer.
+    private func takeBatch(into lines: inout [UInt8]) -> Bool {
+        state.withLock { state in
+            state.isScheduled = !state.lines.isEmpty
+            swap(&state.lines, &lines)
+            state.bytesInWriting = lines.count
+            return state.isScheduled
+        }
+    }
+
+    private func reportLosses() {
+        let losses = state.withLock { $0.unreportedLosses }
+        guard losses > 0, write(all: report(of: losses)).isEmpty else { return }
+        state.withLock { $0.unreportedLosses -= losses }
     }
 
     /// Writes the lines of a batch. False if some could not be written; they are counted as lost.
@@ -130,7 +130,8 @@ package final class LogSink: Sendable {
         return false
     }
 
-    /// Writes lines, after the end of a line that an earlier write broke off. Returns the bytes that could not be written.
+    /// Writes lines, first ending a line that an earlier write left incomplete. Returns the bytes that could not be
+    /// written.
     private func write(all lines: [UInt8]) -> ArraySlice<UInt8> {
         if state.withLock({ $0.isWithinLine }), !writeToEnd([Self.lineFeed]).isEmpty { return lines[...] }
         let rest = writeToEnd(lines[...])
@@ -139,7 +140,7 @@ package final class LogSink: Sendable {
         return rest
     }
 
-    /// Writes bytes. Returns those that the descriptor did not take.
+    /// Writes bytes. Returns those that the descriptor did not accept.
     private func writeToEnd(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         var rest = bytes
         while !rest.isEmpty {
@@ -148,7 +149,7 @@ package final class LogSink: Sendable {
                 rest = rest.dropFirst(written)
                 state.withLock { $0.bytesInWriting = max(0, $0.bytesInWriting - written) }
             } else if written < 0, errno == EAGAIN {
-                // Somebody who shares the descriptor has made it non-blocking.
+                // Another process that shares the descriptor has made it non-blocking.
                 var readiness = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 _ = poll(&readiness, 1, -1)
             } else if written == 0 || errno != EINTR {

@@ -7,7 +7,7 @@ struct Timestamp: Equatable {
     /// Since 1970-01-01T00:00:00Z, leap seconds not counted.
     let milliseconds: Int64
 
-    /// What the system's clock says.
+    /// The system clock.
     static func now() -> Timestamp {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
@@ -67,6 +67,6 @@ extension Int64 {
         self >= 0 ? self / divisor : -((-self + divisor - 1) / divisor)
     }
 
-    /// What remains of it, never negative.
+    /// The remainder, never negative.
     fileprivate func moduloFloor(_ divisor: Int64) -> Int64 { self - quotientFloor(divisor) * divisor }
 }

@@ -110,7 +110,7 @@ struct ProcessStatus: Equatable {
     }
 }
 
-/// The content of a file of /proc, nil when it cannot be read. Files there have no size beforehand, and /proc/stat grows
+/// The contents of a file in /proc; nil if it cannot be read. Files there have no size beforehand, and /proc/stat grows
 /// with the number of processors.
 private func readSmallFile(_ path: String) -> [UInt8]? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)

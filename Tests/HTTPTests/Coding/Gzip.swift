@@ -24,7 +24,7 @@ func gzip(_ content: [UInt8], level: Int32 = 9, strategy: Int32 = Z_DEFAULT_STRA
     return Array(output.prefix(Int(stream.total_out)))
 }
 
-/// What a client can read of a gzip stream of which it has received these octets so far.
+/// What a client can read of a gzip stream of which it has received these bytes so far.
 struct Gunzipped: Equatable {
     var text = ""
     /// The stream has come to its end, with the right checksum, and nothing follows.

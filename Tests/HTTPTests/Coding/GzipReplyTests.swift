@@ -232,11 +232,11 @@ private func accepted(_ fields: String...) throws -> AcceptedCodings {
             let item = "{\"item\":\"scifi-\(number)\",\"rank\":\(number)}\n"
             expected += item
             script.connection.send(Array(item.utf8), now: script.now)
-            received += chunks(script.takeOctets()).pieces.joined()
+            received += chunks(script.takeBytes()).pieces.joined()
             #expect(Gunzipped(received).text == expected)
         }
         script.connection.finish(now: script.now)
-        let (pieces, isComplete) = chunks(script.takeOctets())
+        let (pieces, isComplete) = chunks(script.takeBytes())
         received += pieces.joined()
         #expect(isComplete)
         let read = Gunzipped(received)
@@ -250,7 +250,7 @@ private func accepted(_ fields: String...) throws -> AcceptedCodings {
         _ = script.takeOutput()
         script.connection.send(Array("{\"error\":{}}\n".utf8), now: script.now)
         script.connection.abort(now: script.now)
-        let (pieces, isComplete) = chunks(script.takeOctets())
+        let (pieces, isComplete) = chunks(script.takeBytes())
         let read = Gunzipped(Array(pieces.joined()))
         #expect(read.text == "{\"error\":{}}\n" && !read.isComplete && !isComplete)
         #expect(script.finishOutput().ending == .shutdownWrite)
@@ -262,7 +262,7 @@ private func accepted(_ fields: String...) throws -> AcceptedCodings {
         script.connection.finish(now: script.now)
         script.receive("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         script.connection.start(status: 200, headers: [], label: 0, date: script.date, now: script.now)
-        _ = script.takeOctets()
+        _ = script.takeBytes()
         script.connection.send([65], now: script.now)
         #expect(script.takeOutput() == "1\r\nA\r\n")
     }
@@ -280,7 +280,7 @@ private func accepted(_ fields: String...) throws -> AcceptedCodings {
         #expect(script.takeOutput().contains("\r\nContent-Encoding: gzip\r\n"))
         script.connection.send(Array("item\n".utf8), now: script.now)
         script.connection.finish(now: script.now)
-        let read = Gunzipped(script.takeOctets())
+        let read = Gunzipped(script.takeBytes())
         #expect(read.text == "item\n" && read.isComplete)
     }
 }

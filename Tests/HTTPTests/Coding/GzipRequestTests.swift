@@ -1,4 +1,4 @@
-// Bodies with Content-Encoding: gzip (RFC 9110 §8.4, RFC 1952), through the verifier: in one piece, octet by octet, and cut
+// Bodies with Content-Encoding: gzip (RFC 9110 §8.4, RFC 1952), through the verifier: in one piece, byte by byte, and cut
 // at each offset.
 
 import CZlib
@@ -6,7 +6,7 @@ import Testing
 
 @testable import HTTP
 
-/// The head of a POST with `count` octets of body.
+/// The head of a POST with `count` bytes of body.
 private func head(_ count: Int, coding: String = "gzip") -> [UInt8] {
     Array("POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: \(coding)\r\nContent-Length: \(count)\r\n\r\n".utf8)
 }
@@ -23,7 +23,7 @@ private func post(
 @Suite struct GzipBodyTests {
     private static let hello = Array("hello, hello, hello".utf8)
 
-    /// Octets that do not compress.
+    /// Bytes that do not compress.
     private static func noise(_ count: Int) -> [UInt8] {
         var generator = SeededGenerator(seed: 7)
         return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
@@ -70,7 +70,7 @@ private func post(
         var bytes = Array(
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n".utf8
         )
-        for octet in coded { bytes += Array("1\r\n".utf8) + [octet] + Array("\r\n".utf8) }
+        for byte in coded { bytes += Array("1\r\n".utf8) + [byte] + Array("\r\n".utf8) }
         bytes += Array("0\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
         let result = outcome(of: bytes)
         #expect(result.requests.map(\.path) == ["/", "/next"])
@@ -171,7 +171,7 @@ private func post(
     }
 
     @Test func content_isAnswered413_beyondTheRatio() {
-        // 64 KiB may have any ratio; one octet more must not.
+        // 64 KiB may have any ratio; one byte more must not.
         let floor = GzipDecoder.ratioFloor
         var limits = HTTPLimits()
         limits.inflationRatio = 1

@@ -6,7 +6,7 @@ import Testing
 @testable import HTTP
 
 @Suite struct ConformanceTests {
-    /// One case: the octets, and whether the server answers 2xx, or some 4xx or 5xx and closes.
+    /// One case: the bytes, and whether the server answers 2xx, or some 4xx or 5xx and closes.
     struct Case: Sendable, CustomTestStringConvertible {
         var name: String
         var request: String

@@ -518,7 +518,7 @@ private func post(_ fields: String, _ body: String = "") -> String {
 }
 
 @Suite struct RecordTests {
-    @Test func record_isMade_onceTheLastOctetIsTaken() throws {
+    @Test func record_isMade_onceTheLastByteIsTaken() throws {
         var script = ScriptedConnection(reply: HTTPResponse(status: 201, body: [1, 2, 3], label: 42))
         script.receive(get)
         script.expectNoRecord()

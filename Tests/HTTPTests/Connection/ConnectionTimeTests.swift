@@ -60,8 +60,8 @@ private let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
     @Test func header_isAnswered408_however_itDrips() {
         var script = script()
-        for octet in "GET / HTTP".utf8 {
-            script.receive([octet])
+        for byte in "GET / HTTP".utf8 {
+            script.receive([byte])
             script.pass(seconds: 0.9)
         }
         #expect(script.events.isEmpty)
@@ -86,7 +86,7 @@ private let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     @Test func body_isAnswered408_belowItsRate() {
         var script = script()
         script.receive("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
-        // 40 octets in each window of four seconds are enough.
+        // 40 bytes in each window of four seconds are enough.
         for _ in 0..<3 {
             script.receive(String(repeating: "x", count: 40))
             script.pass(seconds: 4)
@@ -149,7 +149,7 @@ private let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
         #expect(script.connection.nextEnding(now: script.now) == .close)
     }
 
-    @Test func writeTime_countsFromTheFirstWaitingOctet() {
+    @Test func writeTime_countsFromTheFirstWaitingByte() {
         var script = script(reply: nil)
         script.receive(get)
         script.connection.start(status: 200, headers: [], label: 0, date: script.date, now: script.now)

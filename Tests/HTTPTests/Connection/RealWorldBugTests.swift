@@ -1,5 +1,5 @@
 // One test for each class of bug that real servers and proxies have had in reading requests: most of them let two
-// readers see different requests in the same octets. The grammar itself is tested in RequestParserTests and
+// readers see different requests in the same bytes. The grammar itself is tested in RequestParserTests and
 // MessageBodyTests; here each class has its name, so that it cannot come back unnoticed.
 
 import Testing
@@ -98,7 +98,7 @@ import Testing
     @Test(arguments: [
         ",chunked", "chunked,", "x\u{b}chunked", "\u{b}chunked", "chunked\u{c}", "\u{a0}chunked", "chunked\u{85}",
     ])
-    func transferEncoding_withStrayOctetsTakenForChunked(_ coding: String) {
+    func transferEncoding_withStrayBytesTakenForChunked(_ coding: String) {
         expectRefused(RealWorldBugTests.head + "Transfer-Encoding: \(coding)\r\n\r\n0\r\n\r\n")
     }
 
@@ -119,8 +119,8 @@ import Testing
     // MARK: Field lines
 
     @Test(arguments: [0x0B, 0x0C, 0xA0, 0x85, 0x1F, 0x00] as [UInt8])
-    func fieldName_strippedOfOctetsThatAreNoWhiteSpace(_ octet: UInt8) {
-        for name in [[octet] + Array("Content-Length".utf8), Array("Content-Length".utf8) + [octet]] {
+    func fieldName_strippedOfBytesThatAreNoWhiteSpace(_ byte: UInt8) {
+        for name in [[byte] + Array("Content-Length".utf8), Array("Content-Length".utf8) + [byte]] {
             let bytes = Array(RealWorldBugTests.head.utf8) + name + Array(": 5\r\n\r\nhello".utf8)
             let result = outcome(of: bytes)
             #expect(result.status == 400)
@@ -128,8 +128,8 @@ import Testing
         }
     }
 
-    @Test(arguments: [0xA0, 0x85] as [UInt8]) func fieldValue_strippedOfOctetsThatAreNoWhiteSpace(_ octet: UInt8) {
-        let bytes = Array((RealWorldBugTests.head + "Content-Length: 5").utf8) + [octet] + Array("\r\n\r\nhello".utf8)
+    @Test(arguments: [0xA0, 0x85] as [UInt8]) func fieldValue_strippedOfBytesThatAreNoWhiteSpace(_ byte: UInt8) {
+        let bytes = Array((RealWorldBugTests.head + "Content-Length: 5").utf8) + [byte] + Array("\r\n\r\nhello".utf8)
         #expect(outcome(of: bytes).status == 400)
     }
 
@@ -155,7 +155,7 @@ import Testing
         expectRefused("GET /\nHTTP/1.1\r\nHost: a\r\n\r\n")
     }
 
-    @Test func headEnd_takenFromCarriageReturnAndAnyOctet() {
+    @Test func headEnd_takenFromCarriageReturnAndAnyByte() {
         expectRefused("GET / HTTP/1.1\r\nHost: a\r\n\rX")
         expectRefused("GET / HTTP/1.1\r\nHost: a\r\n\r\r\n")
     }
@@ -191,7 +191,7 @@ import Testing
         expectRefused(RealWorldBugTests.chunkedHead + "5;\nhello\r\n0\r\n\r\n")
     }
 
-    @Test func chunk_endedByAnyTwoOctets() {
+    @Test func chunk_endedByAnyTwoBytes() {
         expectRefused(RealWorldBugTests.chunkedHead + "5\r\nhelloXX0\r\n\r\n")
     }
 

@@ -22,7 +22,7 @@ enum ScriptEvent: Equatable, CustomStringConvertible {
     }
 }
 
-/// A connection, its unread octets, and a log of its steps.
+/// A connection, its unread bytes, and a log of its steps.
 struct ScriptedConnection {
     static let second: UInt64 = 1_000_000_000
 
@@ -108,16 +108,16 @@ struct ScriptedConnection {
         }
     }
 
-    /// Unused octets at hand.
+    /// Unused bytes at hand.
     var unreadCount: Int { unread.count }
 
-    /// Lets the kernel take up to `limit` octets of the output and returns them.
+    /// Lets the kernel take up to `limit` bytes of the output and returns them.
     mutating func takeOutput(limit: Int = .max) -> String {
-        String(decoding: takeOctets(limit: limit), as: UTF8.self)
+        String(decoding: takeBytes(limit: limit), as: UTF8.self)
     }
 
-    /// Lets the kernel take up to `limit` octets of the output and returns them as they are.
-    mutating func takeOctets(limit: Int = .max) -> [UInt8] {
+    /// Lets the kernel take up to `limit` bytes of the output and returns them as they are.
+    mutating func takeBytes(limit: Int = .max) -> [UInt8] {
         var taken: [UInt8] = []
         while !connection.output.isEmpty, taken.count < limit {
             let piece = connection.output.withVector { vector in

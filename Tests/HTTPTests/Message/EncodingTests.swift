@@ -121,7 +121,7 @@ import Testing
         return taken
     }
 
-    @Test(arguments: [1, 7, 100, 8_192, 1 << 20]) func octets_leaveInOrder_howeverTheyAreTaken(_ limit: Int) {
+    @Test(arguments: [1, 7, 100, 8_192, 1 << 20]) func bytes_leaveInOrder_howeverTheyAreTaken(_ limit: Int) {
         var queue = OutputQueue()
         var expected: [UInt8] = []
         var taken: [UInt8] = []
@@ -151,7 +151,7 @@ import Testing
         #expect(queue.withVector { $0.map(\.iov_len) } == [4, 100_000, 4])
     }
 
-    @Test func removedOctets_areNotCountedAsFlushed() {
+    @Test func removedBytes_areNotCountedAsFlushed() {
         var queue = OutputQueue()
         queue.append("12345")
         queue.wrote(2)

@@ -72,7 +72,7 @@ private struct RequestMutator {
         return bytes
     }
 
-    /// A gzip body in chunks of one octet, which take six each, is the longest.
+    /// A gzip body in chunks of one byte, which take six each, is the longest.
     static let longestRequest = 6 * 3 * 3_000
 
     /// A gzip body of up to three members, broken in up to three places, as a request counted or chunked.
@@ -274,9 +274,9 @@ private struct RequestMutator {
         if script.connection.input == .exchange, script.connection.reply == .none {
             return "an exchange without a reply"
         }
-        // One run of octets may come while less than the limit is unread.
+        // One run of bytes may come while less than the limit is unread.
         let limit = limits().readAheadBytes + RequestMutator.longestRequest
-        if script.unreadCount > limit { return "\(script.unreadCount) octets unread" }
+        if script.unreadCount > limit { return "\(script.unreadCount) bytes unread" }
         return nil
     }
 }

@@ -179,7 +179,7 @@ import Testing
     @Test func extensions_areAnswered400_beyondTheirLimit() {
         var limits = HTTPLimits()
         limits.chunkExtensionBytes = 8
-        // Four octets each, the semicolon included: the limit is on all chunks together.
+        // Four bytes each, the semicolon included: the limit is on all chunks together.
         #expect(post("1;abc\r\nx\r\n0;def\r\n\r\n", limits: limits).requests.count == 1)
         #expect(post("1;abc\r\nx\r\n0;defg\r\n\r\n", limits: limits).status == 400)
         #expect(post("1\(String(repeating: " ", count: 9))", limits: limits).status == 400)
@@ -188,7 +188,7 @@ import Testing
     @Test func trailers_areAnswered431_beyondTheirLimit() {
         var limits = HTTPLimits()
         limits.trailerBytes = 12
-        // "A: b" CR LF is six octets.
+        // "A: b" CR LF is six bytes.
         #expect(post("0\r\nA: b\r\nA: b\r\n\r\n", limits: limits).requests.count == 1)
         #expect(post("0\r\nA: b\r\nA: bc\r\n\r\n", limits: limits).status == 431)
     }

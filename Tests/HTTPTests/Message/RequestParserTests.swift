@@ -105,7 +105,7 @@ import Testing
     @Test(arguments: [64, 100, 8_192]) func line_isAnswered414_beyondItsLimit(_ limit: Int) {
         var limits = HTTPLimits()
         limits.requestLineBytes = limit
-        // "GET /" … " HTTP/1.1" CR LF is 16 octets besides the rest of the path.
+        // "GET /" … " HTTP/1.1" CR LF is 16 bytes besides the rest of the path.
         let atLimit = "GET /\(String(repeating: "a", count: limit - 16)) HTTP/1.1\r\nHost: a\r\n\r\n"
         let beyond = "GET /\(String(repeating: "a", count: limit - 15)) HTTP/1.1\r\nHost: a\r\n\r\n"
         #expect(outcome(of: atLimit, limits: limits).requests.count == 1)
@@ -114,7 +114,7 @@ import Testing
     }
 
     @Test func line_isRefusedAtItsFirstControl_beforeItIsWhole() {
-        // The first octets of a TLS handshake, which may hold no LF for long.
+        // The first bytes of a TLS handshake, which may hold no LF for long.
         #expect(outcome(of: [0x16, 0x03, 0x01, 0x02]).status == 400)
     }
 }
@@ -155,7 +155,7 @@ import Testing
         #expect(status(line) == 200)
     }
 
-    @Test func value_keepsOctetsAbove127() throws {
+    @Test func value_keepsBytesAbove127() throws {
         let bytes = Array("GET / HTTP/1.1\r\nHost: a\r\nX: ".utf8) + [0xC3, 0xA4, 0xFF] + Array("\r\n\r\n".utf8)
         #expect(try #require(outcome(of: bytes).requests.first).fields.last == "X=ä\u{FFFD}")
     }
@@ -171,7 +171,7 @@ import Testing
     @Test func bytes_areAnswered431_beyondTheirLimit() {
         var limits = HTTPLimits()
         limits.fieldBytes = 100
-        // "Host: a" CR LF, "X: " … CR LF and CR LF are 16 octets besides the value.
+        // "Host: a" CR LF, "X: " … CR LF and CR LF are 16 bytes besides the value.
         func request(_ count: Int) -> String {
             "GET / HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "v", count: count))\r\n\r\n"
         }

@@ -1,11 +1,11 @@
-// Runs the same octets in one piece, octet by octet, and cut in two at every offset, and insists on one outcome. Every
+// Runs the same bytes in one piece, byte by byte, and cut in two at every offset, and insists on one outcome. Every
 // parser test goes through it: where a reader's answer depends on how the network cut the bytes, an attacker cuts.
 
 import Testing
 
 @testable import HTTP
 
-/// What a run of octets came to: the requests, and the refusal that ended it.
+/// What a run of bytes came to: the requests, and the refusal that ended it.
 struct RequestOutcome: Equatable, CustomStringConvertible {
     struct Request: Equatable {
         var method: HTTPMethod
@@ -19,7 +19,7 @@ struct RequestOutcome: Equatable, CustomStringConvertible {
     /// Status and sentence.
     var refusal: String?
     var status: Int?
-    /// Octets that were left alone.
+    /// Bytes that were left alone.
     var unread = 0
 
     var description: String { "\(requests) \(refusal ?? "no refusal") \(unread) unread" }
@@ -60,7 +60,7 @@ func outcome(
 ) -> RequestOutcome {
     let whole = RequestOutcome([bytes[...]], limits: limits, maximumBody: maximumBody)
     let single = RequestOutcome(bytes.indices.map { bytes[$0...$0] }, limits: limits, maximumBody: maximumBody)
-    #expect(single == whole, "octet by octet", sourceLocation: sourceLocation)
+    #expect(single == whole, "byte by byte", sourceLocation: sourceLocation)
     // Every offset; of what is longer than any but the tests of large bodies and default limits some, and all near its end,
     // where the limits are.
     let step = bytes.count <= 2_048 ? 1 : bytes.count / 64

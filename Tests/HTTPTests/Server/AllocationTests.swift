@@ -7,7 +7,7 @@ import Testing
 
 @testable import HTTP
 
-/// Octets of heap in use.
+/// Bytes of heap in use.
 private func heapInUse() -> Int { Int(CLinux_heap_bytes_in_use()) }
 
 @Suite struct AllocationTests {
@@ -52,7 +52,7 @@ private func heapInUse() -> Int { Int(CLinux_heap_bytes_in_use()) }
             let before = heapInUse()
             exchange(2_000)
             let after = heapInUse()
-            // A leak of one octet a request would be 2000; the test's own strings come and go.
+            // A leak of one byte a request would be 2000; the test's own strings come and go.
             #expect(after - before < 20_000)
         }
     }

@@ -23,7 +23,7 @@ import Testing
         #expect(throws: HTTPError(.invalidAddress, "")) { try ListenAddress(parsing: text) }
     }
 
-    @Test func path_mayBe107OctetsLong() throws {
+    @Test func path_mayBe107BytesLong() throws {
         _ = try ListenAddress(parsing: "unix:" + String(repeating: "a", count: 107))
     }
 

@@ -79,8 +79,8 @@ private func post(_ path: String, _ body: String) -> String {
         let server = try TestServer.echoing()
         let slow = try TestClient(server.address)
         let quick = try TestClient(server.address)
-        for octet in get("/slow").utf8 {
-            slow.send([octet])
+        for byte in get("/slow").utf8 {
+            slow.send([byte])
             quick.send(get("/quick"))
             #expect(quick.readReply().hasSuffix("/quick 0"))
         }

@@ -1,4 +1,4 @@
-// A client on a raw, blocking socket, which does exactly what the test says: no library between the test and the octets.
+// A client on a raw, blocking socket, which does exactly what the test says: no library between the test and the bytes.
 // A client that has shaken hands sends and reads through TLS.
 
 import CLinux
@@ -15,12 +15,12 @@ struct ConnectFailure: Error {
 
 /// One connection to a server under test.
 final class TestClient {
-    /// No test waits longer than this for an octet; it is there to fail instead of hanging.
+    /// No test waits longer than this for a byte; it is there to fail instead of hanging.
     private static let patienceSeconds = 20
 
     let fd: Int32
     private var isClosed = false
-    /// nil: octets travel as they are.
+    /// nil: bytes travel as they are.
     private(set) var tls: TLSTestStream?
 
     /// Connects. `receiveBuffer` makes the client's window small.
@@ -38,7 +38,7 @@ final class TestClient {
         guard socketAddress.withSockaddr({ connect(fd, $0, $1) }) == 0 else { throw ConnectFailure(code: errno) }
     }
 
-    /// Connects and shakes hands. `pieceBytes`: no more octets are sent at once.
+    /// Connects and shakes hands. `pieceBytes`: no more bytes are sent at once.
     convenience init(
         _ address: ListenAddress,
         tls options: TLSTestOptions,
@@ -54,10 +54,10 @@ final class TestClient {
         if pieceBytes < .max { _ = CLinux_set_no_delay(fd) }
         let stream = try TLSTestStream(options) { [unowned self] bytes in
             for start in stride(from: 0, to: bytes.count, by: min(pieceBytes, bytes.count)) {
-                sendOctets(Array(bytes[start...].prefix(pieceBytes)))
+                sendBytes(Array(bytes[start...].prefix(pieceBytes)))
             }
         } receive: { [unowned self] in
-            readOctets(limit: 65_536)
+            readBytes(limit: 65_536)
         }
         try stream.shakeHands()
         tls = stream
@@ -87,11 +87,11 @@ final class TestClient {
     /// Sends all, or what the server takes before it closes.
     func send(_ bytes: [UInt8]) {
         // A server that ends the connection is seen at the next read.
-        if let tls { try? tls.write(bytes) } else { sendOctets(bytes) }
+        if let tls { try? tls.write(bytes) } else { sendBytes(bytes) }
     }
 
     /// Sends past TLS.
-    func sendOctets(_ bytes: [UInt8]) {
+    func sendBytes(_ bytes: [UInt8]) {
         var sent = 0
         while sent < bytes.count {
             let count = bytes[sent...].withUnsafeBytes { Glibc.send(fd, $0.baseAddress, $0.count, CLinux_MSG_NOSIGNAL) }
@@ -100,14 +100,14 @@ final class TestClient {
         }
     }
 
-    /// What has come, at most `limit` octets; nil at the end of the stream, or if the connection was reset.
+    /// What has come, at most `limit` bytes; nil at the end of the stream, or if the connection was reset.
     func read(limit: Int = 65_536) -> [UInt8]? {
-        guard let tls else { return readOctets(limit: limit) }
+        guard let tls else { return readBytes(limit: limit) }
         return (try? tls.read(limit: limit)) ?? nil
     }
 
     /// Reads past TLS.
-    func readOctets(limit: Int = 65_536) -> [UInt8]? {
+    func readBytes(limit: Int = 65_536) -> [UInt8]? {
         var buffer = [UInt8](repeating: 0, count: limit)
         let count = recv(fd, &buffer, limit, 0)
         return count > 0 ? Array(buffer[..<count]) : nil

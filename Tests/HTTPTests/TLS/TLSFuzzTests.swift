@@ -1,4 +1,4 @@
-// Mutated octets from clients, in the handshake and after it: a connection ends or goes on, and the next one is served.
+// Mutated bytes from clients, in the handshake and after it: a connection ends or goes on, and the next one is served.
 
 import Glibc
 import TLSTesting
@@ -45,23 +45,23 @@ import Testing
         for _ in 0..<4 {
             guard let step = try? engine.shakeHands() else { return false }
             if step == .done { try? engine.write(Array(getRequest().utf8)) }
-            var octets = engine.takeOutput()
-            if !octets.isEmpty, Int.random(in: 0..<3, using: &generator) == 0 {
-                let place = Int.random(in: 0..<octets.count, using: &generator)
+            var bytes = engine.takeOutput()
+            if !bytes.isEmpty, Int.random(in: 0..<3, using: &generator) == 0 {
+                let place = Int.random(in: 0..<bytes.count, using: &generator)
                 switch Int.random(in: 0..<4, using: &generator) {
-                case 0: octets[place] = UInt8.random(in: 0...255, using: &generator)
-                case 1: octets[place] ^= 1 << UInt8.random(in: 0...7, using: &generator)
-                case 2: octets.removeSubrange(place...)
-                default: octets.insert(contentsOf: octets[place...].prefix(50), at: place)
+                case 0: bytes[place] = UInt8.random(in: 0...255, using: &generator)
+                case 1: bytes[place] ^= 1 << UInt8.random(in: 0...7, using: &generator)
+                case 2: bytes.removeSubrange(place...)
+                default: bytes.insert(contentsOf: bytes[place...].prefix(50), at: place)
                 }
-                client.sendOctets(octets)
+                client.sendBytes(bytes)
                 client.shutdownWrite()
-                while client.readOctets() != nil {}
+                while client.readBytes() != nil {}
                 return false
             }
-            client.sendOctets(octets)
-            if step == .done { return client.readOctets() != nil }
-            guard let answer = client.readOctets() else { return false }
+            client.sendBytes(bytes)
+            if step == .done { return client.readBytes() != nil }
+            guard let answer = client.readBytes() else { return false }
             engine.receive(answer)
         }
         return true

@@ -126,11 +126,11 @@ private func refusal(_ address: ListenAddress, _ options: TLSTestOptions) throws
         [0x17, 0x03, 0x03, 0x00, 0x05, 1, 2, 3, 4, 5], [0x15, 0x03, 0x03, 0x00, 0x02, 2, 40],
         [0x16, 0x03, 0x01, 0x00, 0x04, 1, 0xFF, 0xFF, 0xFF], [0x80, 0x2E, 0x01, 0x03, 0x01, 0, 0, 0, 0, 0, 0],
     ])
-    func octetsThatAreNoHandshake_endTheConnection(_ octets: [UInt8]) throws {
+    func bytesThatAreNoHandshake_endTheConnection(_ bytes: [UInt8]) throws {
         let fixture = try TLSFixture()
         let server = try fixture.server()
         let client = try TestClient(server.address)
-        client.send(octets)
+        client.send(bytes)
         client.shutdownWrite()
         // What comes back is at most an alert.
         #expect(client.readToEnd().utf8.count < 20)
@@ -150,11 +150,11 @@ private func refusal(_ address: ListenAddress, _ options: TLSTestOptions) throws
         _ = try engine.shakeHands()
         let client = try TestClient(server.address)
         client.send(engine.takeOutput() + [UInt8](repeating: 0, count: 100_000))
-        var octets = [UInt8](repeating: 0, count: 1_000)
-        var count = recv(client.fd, &octets, octets.count, 0)
+        var bytes = [UInt8](repeating: 0, count: 1_000)
+        var count = recv(client.fd, &bytes, bytes.count, 0)
         while count > 0 {
-            engine.receive(Array(octets[..<count]))
-            count = recv(client.fd, &octets, octets.count, 0)
+            engine.receive(Array(bytes[..<count]))
+            count = recv(client.fd, &bytes, bytes.count, 0)
         }
         // The end of the stream; a reset would be an error.
         #expect(count == 0)
@@ -168,10 +168,10 @@ private func refusal(_ address: ListenAddress, _ options: TLSTestOptions) throws
         let server = try fixture.server()
         let hello = try TLSTestEngine(fixture.options())
         _ = try hello.shakeHands()
-        let octets = hello.takeOutput()
-        for count in [0, 1, 5, octets.count / 2, octets.count - 1, octets.count] {
+        let bytes = hello.takeOutput()
+        for count in [0, 1, 5, bytes.count / 2, bytes.count - 1, bytes.count] {
             let client = try TestClient(server.address)
-            client.send(Array(octets[..<count]))
+            client.send(Array(bytes[..<count]))
             client.close()
         }
         #expect(TestServer.waitUntil { server.handler.counts.value.closed == 6 })

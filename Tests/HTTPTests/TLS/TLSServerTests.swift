@@ -25,7 +25,7 @@ import Testing
     }
 
     @Test(arguments: [TLSTestVersion.tls12, .tls13], [1, 7])
-    func octetsOneByOne_areTheSame(_ version: TLSTestVersion, _ pieceBytes: Int) throws {
+    func bytesOneByOne_areTheSame(_ version: TLSTestVersion, _ pieceBytes: Int) throws {
         let fixture = try TLSFixture()
         let server = try fixture.server()
         let client = try TestClient(server.address, tls: fixture.options(version), pieceBytes: pieceBytes)
@@ -47,7 +47,7 @@ import Testing
         for number in 0..<400 { #expect(client.readReply().hasSuffix("\r\n\r\n/\(number)")) }
     }
 
-    /// More is read ahead than is allowed, so reading pauses with octets in the socket and in OpenSSL's buffer.
+    /// More is read ahead than is allowed, so reading pauses with bytes in the socket and in OpenSSL's buffer.
     @Test func readingAhead_pausesAndGoesOn() throws {
         let fixture = try TLSFixture()
         let exchanges = Box<[HTTPExchange]>([])
@@ -159,7 +159,7 @@ import Testing
         client.send(getRequest("/large"))
         for _ in 0..<5 {
             try stream.engine.updateKeys()
-            client.sendOctets(stream.engine.takeOutput())
+            client.sendBytes(stream.engine.takeOutput())
             client.send(getRequest("/small"))
         }
         let isWhole = client.readReply().utf8.suffix(body.count).elementsEqual(body)
@@ -336,7 +336,7 @@ import Testing
         try engine.write(Array(getRequest().utf8))
         var record = engine.takeOutput()
         record[record.count - 1] ^= 1
-        client.sendOctets(record)
+        client.sendBytes(record)
         #expect(client.read() == nil)
         #expect(TestServer.waitUntil { server.server.connectionCount == 0 })
         #expect(server.handler.counts.value.records.isEmpty)

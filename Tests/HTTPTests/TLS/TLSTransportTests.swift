@@ -1,4 +1,4 @@
-// The TLS transport by itself, over a pair of sockets whose other end the test holds: which octets come when, and how
+// The TLS transport by itself, over a pair of sockets whose other end the test holds: which bytes come when, and how
 // many the kernel takes, is for the test to say.
 
 import CLinux
@@ -14,7 +14,7 @@ private final class Pair {
     let client: TLSTestEngine
     private let fd: Int32
 
-    /// - Parameter sendBuffer: what the kernel holds for the client, in octets; it rounds up.
+    /// - Parameter sendBuffer: what the kernel holds for the client, in bytes; it rounds up.
     init(_ fixture: TLSFixture, _ version: TLSTestVersion = .tls13, sendBuffer: Int32? = nil) throws {
         var fds: [Int32] = [0, 0]
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
@@ -36,7 +36,7 @@ private final class Pair {
         transport.becameReady(readable: true, writable: false)
     }
 
-    /// Hands the client what has come for it, at most `limit` octets. False if there was nothing.
+    /// Hands the client what has come for it, at most `limit` bytes. False if there was nothing.
     @discardableResult
     func deliver(limit: Int = 65_536, reportsRoom: Bool = true) -> Bool {
         var buffer = [UInt8](repeating: 0, count: limit)
@@ -46,7 +46,7 @@ private final class Pair {
         return count > 0
     }
 
-    /// Shakes hands; the client's octets are sent in pieces that end at `cut` of each flight.
+    /// Shakes hands; the client's bytes are sent in pieces that end at `cut` of each flight.
     func shakeHands(cutting cut: (Int) -> [Int] = { _ in [] }) throws {
         var isDone = (client: false, server: false)
         for _ in 0..<10 where !isDone.client || !isDone.server {
@@ -74,7 +74,7 @@ private final class Pair {
         transport.becameReady(readable: true, writable: false)
     }
 
-    /// What the transport reads, until it says something else than octets.
+    /// What the transport reads, until it says something else than bytes.
     func readAll() -> (bytes: [UInt8], end: Transfer) {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4_096)
@@ -118,10 +118,10 @@ private final class Pair {
         let pair = try Pair(TLSFixture())
         try pair.shakeHands()
         for text in ["first", "second", "third"] { try pair.client.write(Array(text.utf8)) }
-        let octets = pair.client.takeOutput()
+        let bytes = pair.client.takeOutput()
         var text: [UInt8] = []
-        for octet in octets {
-            pair.send([octet])
+        for byte in bytes {
+            pair.send([byte])
             let (bytes, end) = pair.readAll()
             text += bytes
             if bytes.isEmpty { #expect(end == .blocked(until: .readable)) }
@@ -138,8 +138,8 @@ private final class Pair {
         #expect(pair.readAll().end == .blocked(until: .readable))
         try pair.client.write(Array("ab".utf8))
         try pair.client.write(Array("cd".utf8))
-        let octets = pair.client.takeOutput()
-        pair.send(octets)
+        let bytes = pair.client.takeOutput()
+        pair.send(bytes)
         var buffer = [UInt8](repeating: 0, count: 1)
         func next() -> Transfer { buffer.withUnsafeMutableBytes { pair.transport.read(into: $0) } }
         #expect(next() == .moved(1, isDrained: false))
@@ -148,7 +148,7 @@ private final class Pair {
         pair.send(pair.client.takeOutput())
         for _ in 0..<4 { #expect(next() == .moved(1, isDrained: false)) }
         #expect(next() == .moved(1, isDrained: true))
-        // The client's end is in the socket behind the last octets.
+        // The client's end is in the socket behind the last bytes.
         try pair.client.write(Array("g".utf8))
         pair.transport.peerHasClosed = true
         pair.send(pair.client.takeOutput())
