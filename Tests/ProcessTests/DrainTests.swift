@@ -130,6 +130,27 @@ import Testing
         }
     }
 
+    /// However far the start has come. Before the server listens, the signal's default action ends it.
+    @Test func signalDuringTheStart_IsNoFailure() throws {
+        try Genrec.withTemporaryFolder { folder in
+            for round in 0..<5 {
+                let path = folder.appendingPathComponent("\(round)").path
+                let process = Genrec.process(["serve", "--listen", "unix:\(path)"])
+                let errors = Pipe()
+                process.standardOutput = FileHandle.nullDevice
+                process.standardError = errors
+                try process.run()
+                let log = StreamCollector(errors.fileHandleForReading)
+                while !FileManager.default.fileExists(atPath: path), process.isRunning {}
+                process.terminate()
+                process.waitUntilExit()
+                let text = log.waitForEnd()
+                #expect(process.terminationStatus == (process.terminationReason == .exit ? 0 : SIGTERM), "\(text)")
+                #expect(!text.contains("the model could not be loaded"), "\(text)")
+            }
+        }
+    }
+
     @Test func delay_EndsByItself() throws {
         let server = try RunningServer(environment: ["GENREC_DRAIN_DELAY_MS": "300"])
         let idle = try server.connect()

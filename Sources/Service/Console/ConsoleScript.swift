@@ -81,7 +81,8 @@ extension ConsolePage {
             if (!reply.ok) {
               last = null;
               return fail("/metrics answers " + reply.status
-                + (reply.status === 404 ? ": it is on the admin listener" : ""));
+                + (reply.status === 404 ? ": it is on the admin listener" : "")
+                + (reply.status === 403 ? ": without API keys it answers only on this machine (see http.hosts)" : ""));
             }
             fail("");
             const now = { at: performance.now(), samples: parse(await reply.text()) };

@@ -11,6 +11,14 @@ private func openDescriptors() -> Int {
     (0..<1_024).count { fcntl(Int32($0), F_GETFD) >= 0 }
 }
 
+/// Has Dispatch open the descriptors that it opens once, one of them for the first timer.
+private func openDispatchsOwn() throws {
+    try TestServer.echoing().server.stop()
+    let timer = Signal()
+    DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(1)) { timer.raise() }
+    #expect(timer.wait())
+}
+
 private func request(_ client: TestClient) -> String {
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     return client.readReply()
@@ -19,11 +27,7 @@ private func request(_ client: TestClient) -> String {
 @Suite(.serialized) struct DescriptorTests {
     @Test func server_leavesNoDescriptorOpen_whenStopped() async {
         await #expect(processExitsWith: .success) {
-            // Dispatch opens descriptors of its own the first time, one of them for the first timer.
-            try TestServer.echoing().server.stop()
-            let timer = Signal()
-            DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(1)) { timer.raise() }
-            #expect(timer.wait())
+            try openDispatchsOwn()
             let before = openDescriptors()
             for round in 0..<5 {
                 let server = try TestServer.echoing(loops: 3)
@@ -43,6 +47,7 @@ private func request(_ client: TestClient) -> String {
             let handler = TestHandler { request, exchange in
                 if request.head.path == "/" { exchange.respond(HTTPResponse(status: 200)) }
             }
+            try openDispatchsOwn()
             let server = try TestServer(loops: 2, handler: handler)
             _ = request(try TestClient(server.address))
             #expect(TestServer.waitUntil { server.server.connectionCount == 0 })

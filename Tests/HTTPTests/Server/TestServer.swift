@@ -131,3 +131,10 @@ final class Signal: Sendable {
     /// False if it is not raised within a time that only a broken server needs.
     func wait() -> Bool { semaphore.wait(timeout: .now() + .seconds(20)) == .success }
 }
+
+/// A folder of the test's own, which it removes.
+func temporaryFolder() throws -> String {
+    var template = Array("/tmp/genrec-http-XXXXXX".utf8CString)
+    try #require(mkdtemp(&template) != nil)
+    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
