@@ -17,9 +17,9 @@ struct TrustedHosts: Sendable {
     static func names(in text: String) throws(ConfigurationError) -> Set<String> {
         var names: Set<String> = []
         for part in text.split(separator: ",") {
-            let name = part.drop { $0 == " " }.prefix { $0 != " " }.lowercased()
-            let isAddress = PeerAddress(numericHost: name) != nil
-            guard isAddress || isName(name) else {
+            let words = part.split(separator: " ")
+            let name = words.first?.lowercased() ?? ""
+            guard words.count == 1, PeerAddress(numericHost: name) != nil || isName(name) else {
                 throw ConfigurationError(
                     description: "http.hosts must have host names without ports, separated by commas, not '\(part)'"
                 )
@@ -30,7 +30,7 @@ struct TrustedHosts: Sendable {
     }
 
     private static func isName(_ text: String) -> Bool {
-        !text.isEmpty && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || ".-_".contains($0)) }
+        text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || ".-_".contains($0)) }
     }
 
     /// Whether `Host` is one that no stranger's page can have: a loopback address, localhost, or in `http.hosts`.
