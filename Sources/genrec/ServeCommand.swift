@@ -8,31 +8,31 @@ struct ServeCommand: AsyncParsableCommand {
         commandName: "serve",
         abstract: "Serve a bundle.",
         discussion: """
-            Without options it serves the demo bundle on 127.0.0.1:8080. Settings come from the file given with --config, \
-            over it from environment variables (GENREC_HTTP_LISTEN for http.listen), over them from the options here.
+            Without options it serves the demo bundle on 127.0.0.1:8080. The options here override environment variables \
+            (GENREC_HTTP_LISTEN for http.listen), which override the file given with --config.
             """
     )
 
-    @Option(help: "A YAML file of settings; Config/genrec.yaml documents them all.")
+    @Option(help: "YAML file of settings. Config/genrec.yaml documents all of them.")
     var config: String?
-    @Option(help: "The directory of the bundle to serve.")
+    @Option(help: "Directory of the bundle to serve.")
     var bundle: String?
-    @Option(help: "HOST:PORT, [IPV6]:PORT or unix:PATH; port 0 takes a free one.")
+    @Option(help: "HOST:PORT, [IPV6]:PORT or unix:PATH. Port 0 picks a free port.")
     var listen: String?
-    @Option(help: "A PEM file: the server's certificate, and those between it and the root. With it TCP is HTTPS.")
+    @Option(help: "PEM file with the server's certificate and its issuers. TCP addresses then speak HTTPS.")
     var tlsCertificate: String?
-    @Option(help: "A PEM file: the certificate's private key.")
+    @Option(help: "PEM file with the certificate's private key.")
     var tlsKey: String?
-    @Option(help: "A PEM file: clients have to show a certificate from one of these.")
+    @Option(help: "PEM file of CA certificates. Clients must present a certificate from one of them.")
     var tlsClientCa: String?
-    @Option(help: "cpu, ascend:N, or several NPUs: ascend:0,ascend:1.")
+    @Option(help: "cpu, ascend:N, or several NPUs (ascend:0,ascend:1).")
     var device: String?
     @Option(
         help:
-            "f32, bf16 or int8 on a cpu, bf16 or f16 on an NPU: the type weights are packed in; auto: f32, or bf16 where the chip has it, else f16."
+            "Type of the packed weights: f32, bf16 or int8 on a cpu, bf16 or f16 on an NPU. auto: f32 on a cpu; on an NPU bf16 if the chip has it, else f16."
     )
     var dtype: String?
-    @Option(help: "Threads that compute on a cpu.")
+    @Option(help: "Compute threads on a cpu.")
     var threads: Int?
 
     func run() async throws {
