@@ -1,5 +1,6 @@
 // Starts the real binary, as a user would: runs commands to their end, and keeps servers running while a test talks to them.
 
+import Dispatch
 import Foundation
 import Synchronization
 
@@ -44,6 +45,7 @@ enum Genrec {
 
     static let demoBundle = root.appendingPathComponent("Config/demo").path
 
+    /// A process that inherits the tests' environment, without the NPU that other tests of this process emulate.
     static func process(
         program: String = path,
         _ arguments: [String],
@@ -52,12 +54,15 @@ enum Genrec {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.environment = ProcessInfo.processInfo.environment
+            .filter { !$0.key.hasPrefix("ASCEND_") }
+            .merging(environment) { $1 }
         process.standardInput = FileHandle.nullDevice
         return process
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to its end. One that does not end within five minutes is killed, so that a server that should
+    /// have failed to start fails its test instead of holding up all of them.
     static func run(
         program: String = path,
         _ arguments: [String],
@@ -69,6 +74,10 @@ enum Genrec {
         process.standardOutput = output
         process.standardError = errors
         try process.run()
+        let identifier = process.processIdentifier
+        let killer = DispatchWorkItem { kill(identifier, SIGKILL) }
+        DispatchQueue.global().asyncAfter(deadline: .now() + 300, execute: killer)
+        defer { killer.cancel() }
         let collector = StreamCollector(errors.fileHandleForReading)
         let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
