@@ -18,6 +18,9 @@ package struct ComputeError: Error, Equatable, CustomStringConvertible {
         /// The device is gone until it has been reset.
         case deviceLost = "device_lost"
 
+        /// Whether a smaller batch, or another device, may compute what failed so.
+        package var isOfTheBatch: Bool { self == .outOfMemory || self == .unsupported }
+
         /// Whether the device that failed so has to be let go of and made anew: nothing but a reset makes it usable again.
         package var losesDevice: Bool {
             switch self {

@@ -101,6 +101,27 @@ struct AscendFaultTests {
         }
     }
 
+    /// Phase 1 has enqueued nothing: a shape that no kernel takes fails its batch, and the chip works on.
+    @Test
+    func refusal_LeavesTheDeviceUsable_WhicheverOperatorRefuses() throws {
+        try Emulator.exclusively { emulator in
+            let device = try AscendDevice(number: 0, capturesBatches: false)
+            let model = try SmallModel(device)
+            let expected = try model.run(lengths: [8])
+            emulator.resetTrace()
+            try model.run(lengths: [8])
+            let calls = Int(emulator.count("launch"))
+            emulator.resetTrace()
+            for number in stride(from: 1, through: calls, by: 7) {
+                emulator.inject("refuse@\(number)")
+                let error = #expect(throws: ComputeError.self) { try model.run(lengths: [8]) }
+                #expect(error?.code == .unsupported, "\(number): \(error?.message ?? "")")
+                #expect(try model.run(lengths: [8]) == expected)
+            }
+            #expect(emulator.count("aclrtResetDeviceForce") == 0)
+        }
+    }
+
     @Test(arguments: [
         ("aicore@60", ComputeError.Code.executionFailed, "ACL_ERROR_RT_AICORE_EXCEPTION (507015)", "as injected"),
         ("lost@60", .deviceLost, "ACL_ERROR_RT_LOST_HEARTBEAT (507010)", "the device is lost"),

@@ -203,25 +203,28 @@ import Testing
         #expect(fixture.engine.forget("u").entries == 0)
     }
 
-    @Test func whatDoesNotFitTogether_IsComputedInHalves() throws {
+    /// Too much for the memory, or a shape that no kernel takes.
+    @Test(arguments: [ComputeError.Code.outOfMemory, .unsupported])
+    func whatDoesNotFitTogether_IsComputedInHalves(_ excess: ComputeError.Code) throws {
         let fixture = try Fixture(gated: true)
         try fixture.submit("first", fixture.request([1]))
         fixture.control.reachedGate.wait()
         for item in Int32(2)...8 { try fixture.submit("\(item)", fixture.request([item])) }
-        fixture.control.state.withLock { $0.capacity = 2 }
+        fixture.control.state.withLock { ($0.capacity, $0.excess) = (2, excess) }
         fixture.release()
         let outcomes = fixture.wait(for: 8)
         for item in Int32(2)...8 { #expect(try fixture.rows(outcomes["\(item)"]).first == 1) }
         // 7 = 3 + 4 = (1 + 2) + (2 + 2)
         let record = fixture.observer.record.withLock { $0 }
         #expect(record.batchSizes == [1, 1, 2, 2, 2])
-        #expect(record.failures.map(\.code) == Array(repeating: .outOfMemory, count: 3))
+        #expect(record.failures.map(\.code) == Array(repeating: excess, count: 3))
         #expect(record.recoveries.isEmpty)
     }
 
-    @Test func whatDoesNotFitAlone_IsRefused_OrComputedByTheFallback() throws {
+    @Test(arguments: [ComputeError.Code.outOfMemory, .unsupported])
+    func whatDoesNotFitAlone_IsRefused_OrComputedByTheFallback(_ excess: ComputeError.Code) throws {
         let alone = try Fixture()
-        alone.control.state.withLock { $0.capacity = 0 }
+        alone.control.state.withLock { ($0.capacity, $0.excess) = (0, excess) }
         try alone.submit("a", alone.request([1]))
         #expect(code(alone.wait(for: 1)["a"]) == .deviceFailed)
         alone.control.state.withLock { $0.capacity = nil }
@@ -232,7 +235,7 @@ import Testing
         let fixture = try Fixture(cachePages: 20, hasFallback: true)
         try fixture.submit("before", fixture.request([1, 2, 3], user: "u"))
         _ = fixture.wait(for: 1)
-        fixture.control.state.withLock { $0.capacity = 0 }
+        fixture.control.state.withLock { ($0.capacity, $0.excess) = (0, excess) }
         try fixture.submit("a", fixture.request([1, 2, 3, 4], user: "u"))
         #expect(try fixture.rows(fixture.wait(for: 1)["a"]) == [5, 6, 7])
         // All of its rows, for the fallback has none of them.

@@ -17,6 +17,8 @@ final class DeviceControl: Sendable {
         var loadFailures = 0
         /// Sequences that the device has memory for.
         var capacity: Int?
+        /// What a larger one fails with.
+        var excess = ComputeError.Code.outOfMemory
         var score: Float = 1
         /// As a device does whose scores are all NaN.
         var selectsNothing = false
@@ -50,7 +52,7 @@ final class DeviceControl: Sendable {
     fileprivate func takeFailure(sequences: Int) -> ComputeError? {
         state.withLock { state in
             if let capacity = state.capacity, sequences > capacity {
-                return ComputeError(.outOfMemory, "\(sequences) are too many")
+                return ComputeError(state.excess, "\(sequences) are too many")
             }
             guard let failure = state.failure, state.failures != 0 else { return nil }
             state.failures? -= 1

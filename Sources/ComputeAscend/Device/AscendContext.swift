@@ -106,9 +106,9 @@ final class AscendContext {
     }
 
     /// Throws unless the status is success, and remembers a failure that only a reset undoes.
-    func check(_ status: Int32, _ call: StaticString) throws(ComputeError) {
+    func check(_ status: Int32, _ call: StaticString, phase: CallPhase = .run) throws(ComputeError) {
         guard status != 0 else { return }
-        let error = ComputeError(call: call, status: status, runtime: runtime)
+        let error = ComputeError(call: call, status: status, runtime: runtime, phase: phase)
         if error.code.losesDevice, failure == nil, !isTolerant { failure = error }
         throw error
     }

@@ -3,12 +3,26 @@
 internal import CAscend
 internal import Compute
 
+/// When a call has failed.
+enum CallPhase {
+    /// Phase 1 of an operator, and the functions that only compute sizes: nothing has been enqueued.
+    case plan
+    /// Phase 2 of an operator, and every call of the runtime.
+    case run
+}
+
 extension ComputeError.Code {
     /// The kind of failure that a status stands for (ranges and names: design of the interface, CANN's error reference).
-    init(status: Int32) {
+    ///
+    /// Phase 1 refuses: whatever it says, the device is as it was. Operators that are composed of others say 561103 for a missing
+    /// kernel and for a shape that none takes, generated ones 561002 or 561003 (opbase, kernel_workspace.cpp and
+    /// indv_executor.cpp). Memory that was missing, and a device that had failed before (5xxxxx of the runtime), are still that.
+    init(status: Int32, phase: CallPhase) {
         switch CAscend_status(rawValue: status) {
         case ACL_ERROR_RT_MEMORY_ALLOCATION, ACL_ERROR_RT_DEVICE_OOM, ACL_ERROR_BAD_ALLOC:
             self = .outOfMemory
+        case _ where phase == .plan && !(500_000..<561_000).contains(status):
+            self = .unsupported
         case ACL_ERROR_RT_STREAM_SYNC_TIMEOUT, ACL_ERROR_RT_EVENT_SYNC_TIMEOUT, ACL_ERROR_RT_WAIT_TIMEOUT,
             ACL_ERROR_RT_TASK_TIMEOUT:
             self = .timedOut
@@ -16,9 +30,8 @@ extension ComputeError.Code {
             ACL_ERROR_RT_SOCKET_CLOSE, ACL_ERROR_RT_DRV_INTERNAL_ERROR, ACL_ERROR_RT_TS_ERROR,
             ACL_ERROR_RT_LINK_ERROR:
             self = .deviceLost
-        case ACLNN_ERR_PARAM_NULLPTR, ACLNN_ERR_PARAM_INVALID, ACLNN_ERR_INNER_FIND_KERNEL, ACLNN_ERR_INNER_TILING,
-            ACLNN_ERR_INNER_INFERSHAPE, ACLNN_ERR_INNER_OPP_PATH_NOT_FOUND, ACLNN_ERR_INNER_OPP_KERNEL_PKG_NOT_FOUND,
-            ACL_ERROR_RT_FEATURE_NOT_SUPPORT, ACL_ERROR_API_NOT_SUPPORT, ACL_ERROR_FEATURE_UNSUPPORTED:
+        case ACLNN_ERR_PARAM_NULLPTR, ACLNN_ERR_PARAM_INVALID, ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+            ACL_ERROR_API_NOT_SUPPORT, ACL_ERROR_FEATURE_UNSUPPORTED:
             self = .unsupported
         default:
             self = .executionFailed
@@ -29,7 +42,7 @@ extension ComputeError.Code {
 extension ComputeError {
     /// A failed call: its name, the status's name, and what CANN says of it. Where an operator says no more than that a call
     /// of the runtime has failed within it, that call's status tells what kind of failure it is.
-    init(call: StaticString, status: Int32, runtime: CAscend_runtime) {
+    init(call: StaticString, status: Int32, runtime: CAscend_runtime, phase: CallPhase = .run) {
         var names = Self.name(status)
         var cause = status
         if status == Int32(ACLNN_ERR_RUNTIME_ERROR.rawValue),
@@ -40,7 +53,7 @@ extension ComputeError {
             names += ", within it the runtime with \(Self.name(last))"
         }
         let words = runtime.aclGetRecentErrMsg().map { ": \(String(cString: $0))" } ?? ""
-        self.init(Code(status: cause), "\(call) failed with \(names)\(words)")
+        self.init(Code(status: cause, phase: phase), "\(call) failed with \(names)\(words)")
     }
 
     private static func name(_ status: Int32) -> String {

@@ -44,7 +44,8 @@ extension OperatorCalls {
         guard let function = operators.aclnnCalculateMatmulWeightSizeV2 else {
             throw ComputeError(.unsupported, "aclnnCalculateMatmulWeightSizeV2 is in no installed package")
         }
-        try context.check(function(shape, dtype.aclType, &count), "aclnnCalculateMatmulWeightSizeV2")
+        let status = function(shape, dtype.aclType, &count)
+        try context.check(status, "aclnnCalculateMatmulWeightSizeV2", phase: .plan)
         return Int(count)
     }
 

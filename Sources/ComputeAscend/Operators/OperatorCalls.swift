@@ -177,7 +177,7 @@ final class OperatorCalls {
         guard let launch, let status = try plan(&size, &executor) else {
             throw ComputeError(.unsupported, "the operator \(name) is in no installed package")
         }
-        try context.check(status, name)
+        try context.check(status, name, phase: .plan)
         let memory: UnsafeMutableRawPointer?
         do throws(ComputeError) {
             memory = try workspace(byteCount: size, for: name)

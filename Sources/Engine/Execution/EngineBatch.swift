@@ -41,9 +41,9 @@ extension Engine {
                 hasDeviceComputed = hasDeviceComputed || isPrimary
             } catch {
                 observer.deviceFailed(error, device: executor.device.name)
-                if error.code == .outOfMemory, work.batch.members.count > 1 {
+                if error.code.isOfTheBatch, work.batch.members.count > 1 {
                     pending += work.batch.halves.reversed().map { Work(batch: $0, isForFallback: work.isForFallback) }
-                } else if error.code == .outOfMemory, isPrimary, executors.fallback != nil {
+                } else if error.code.isOfTheBatch, isPrimary, executors.fallback != nil {
                     work.batch = whole(work.batch)
                     work.isForFallback = true
                     if !work.batch.members.isEmpty { pending.append(work) }

@@ -203,15 +203,20 @@ CHECK(parameters_AreChecked_OnAChipWithoutBF16, .environment = {{"ASCEND_EMULATO
     aclTensor *y = tensor({4, 4}, ACL_FLOAT, data + 512), *z = tensor({8, 4}, ACL_FLOAT, data + 256);
     uint64_t size;
     aclOpExecutor *executor;
-    REFUSED(561003, "bfloat16", planned(half, half));
-    REFUSED(561003, "no kernel", acl.operators.LayerNorm.plan(x, nullptr, nullptr, nullptr, 0, x, nullptr, nullptr, &size, &executor));
+    REFUSED(161002, "bfloat16", planned(half, half));
+    aclTensor *gamma = tensor({8}, ACL_BF16, data), *rstd = tensor({4, 1}, ACL_FLOAT, data + 512);
+    REFUSED(561003, "bfloat16", acl.operators.RmsNorm.plan(half, gamma, 1e-6, half, rstd, &size, &executor));
+    REFUSED(561103, "no kernel", acl.operators.LayerNorm.plan(x, nullptr, nullptr, nullptr, 0, x, nullptr, nullptr, &size, &executor));
     REFUSED(161002, "cubeMathType", acl.operators.Mm.plan(x, z, y, KEEP_DTYPE, &size, &executor));
     OK(acl.operators.Mm.plan(x, z, y, ALLOW_FP32_DOWN_PRECISION, &size, &executor));
 }
 
-CHECK(operator_IsRefused_WhenTheProfileSaysSo, .environment = {{"ASCEND_EMULATOR_UNSUPPORTED", "Topk,Silu"}}) {
-    aclTensor *x = tensor({4}, ACL_FLOAT, deviceMemory(64));
-    REFUSED(561003, "no kernel", planned(x, x));
+CHECK(operator_IsRefused_WhenTheProfileSaysSo, .environment = {{"ASCEND_EMULATOR_UNSUPPORTED", "Topk,Silu,SwiGlu"}}) {
+    aclTensor *x = tensor({4}, ACL_FLOAT, deviceMemory(64)), *half = tensor({2}, ACL_FLOAT, deviceMemory(64));
+    uint64_t size;
+    aclOpExecutor *executor;
+    REFUSED(561103, "no kernel", planned(x, x));
+    REFUSED(561003, "no kernel", acl.operators.SwiGlu.plan(x, -1, half, &size, &executor));
 }
 
 CHECK(weight_IsBlocked_OnlyAfterItWasMadeSo) {

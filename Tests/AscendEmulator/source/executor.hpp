@@ -50,7 +50,7 @@ class Planner {
 public:
     Planner(const char *name) : name(name) {}
 
-    /// Checks a tensor that is read. Refuses with 161001, 161002 or 561003.
+    /// Checks a tensor that is read. Refuses with 161001 or 161002; 561003 for a type that a generated operator lacks.
     Operand input(const char *role, const aclTensor *tensor, Types types) { return operand(role, tensor, types, false); }
     /// Checks a tensor that is written, and that it does not lie over an input unless it is the very same view.
     Operand output(const char *role, const aclTensor *tensor, Types types);

@@ -16,7 +16,7 @@
 namespace emulator {
 
 /// What faults are counted by.
-enum class Site { allocation, launch, wait };
+enum class Site { allocation, plan, launch, wait };
 
 struct Planned {
     Site site;
@@ -28,7 +28,7 @@ struct Faults {
     std::mutex mutex;
     std::condition_variable changed;
     std::vector<Planned> planned;
-    uint64_t allocations = 0, launches = 0, waits = 0;
+    uint64_t allocations = 0, plans = 0, launches = 0, waits = 0;
     /// How many held operators may go on, of all that were and will be held.
     uint64_t releases = 0, held = 0;
     bool isFileRead = false;
@@ -38,7 +38,8 @@ static std::vector<Planned> parsed(const std::string &list) {
     static const std::map<std::string, std::pair<Site, FaultKind>> kinds = {
         {"oom", {Site::allocation, FaultKind::none}}, {"aicore", {Site::launch, FaultKind::aicore}},
         {"hold", {Site::launch, FaultKind::hold}},    {"lost", {Site::launch, FaultKind::lost}},
-        {"gone", {Site::launch, FaultKind::gone}},    {"late", {Site::wait, FaultKind::none}}};
+        {"gone", {Site::launch, FaultKind::gone}},    {"late", {Site::wait, FaultKind::none}},
+        {"refuse", {Site::plan, FaultKind::none}}};
     std::vector<Planned> planned;
     std::istringstream items(list);
     for (std::string item; std::getline(items, item, ',');) {
@@ -65,6 +66,7 @@ static Faults &state() {
 static void plan(Faults &faults, const std::string &list) {
     faults.planned = parsed(list);
     faults.allocations = 0;
+    faults.plans = 0;
     faults.launches = 0;
     faults.waits = 0;
 }
@@ -98,6 +100,12 @@ bool takeAllocationFault() {
     std::lock_guard lock(state().mutex);
     FaultKind kind;
     return take(Site::allocation, &Faults::allocations, kind);
+}
+
+bool takePlanFault() {
+    std::lock_guard lock(state().mutex);
+    FaultKind kind;
+    return take(Site::plan, &Faults::plans, kind);
 }
 
 FaultKind takeLaunchFault() {

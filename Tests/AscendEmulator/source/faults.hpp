@@ -1,6 +1,7 @@
 // Faults that are asked for: a list such as "oom@3,aicore@10,hold@7", each of them happening once.
 //
 //   oom@n      the n-th aclrtMalloc from now has no memory: 207001
+//   refuse@n   the n-th phase 1 of an operator from now finds no kernel: 561103, of a generated operator 561003
 //   aicore@n   the n-th operator launched from now fails while it runs: 507015, and so does everything until a reset
 //   hold@n     the n-th operator launched from now runs on until AscendEmulator_release or a reset by force, and has its
 //              workspace meanwhile
@@ -20,6 +21,9 @@ enum class FaultKind { none, aicore, hold, lost, gone };
 
 /// Whether this allocation fails.
 bool takeAllocationFault();
+
+/// Whether no kernel takes this phase 1's operands.
+bool takePlanFault();
 
 /// What happens to this launch.
 FaultKind takeLaunchFault();

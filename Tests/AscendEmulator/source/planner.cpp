@@ -5,6 +5,7 @@
 
 #include "device.hpp"
 #include "executor.hpp"
+#include "faults.hpp"
 #include "memory.hpp"
 #include "profile.hpp"
 
@@ -22,6 +23,19 @@ static Types setOf(aclDataType type) {
     case ACL_BOOL: return boolean;
     }
     return (Types)0;
+}
+
+/// Whether the call is generated from the operator's definition; the others are written by hand over inner operators.
+static bool isGenerated(const std::string &name) {
+    static const std::unordered_set<std::string> generated = {"aclnnRmsNorm", "aclnnSwiGlu", "aclnnHstuDenseForward"};
+    return generated.count(name) != 0;
+}
+
+/// Refuses as CANN does where no kernel takes the operands. A generated call passes the search's own status on (opbase
+/// individual_op/indv_executor.cpp); in the others the inner operator answers NULL, which is all that phase 1 says
+/// (opbase kernel_workspace.cpp; ops-math abs/op_api/aclnn_abs.cpp).
+[[noreturn]] static void refuseKernel(const char *name, const std::string &text) {
+    throw Refusal{isGenerated(name) ? ACLNN_ERR_INNER_FIND_KERNEL : ACLNN_ERR_INNER_NULLPTR, text};
 }
 
 /// Everything that is asked of a view before it is used; `size` bytes of memory at its data are checked to be there.
@@ -53,7 +67,10 @@ Operand Planner::operand(const char *role, const aclTensor *tensor, Types types,
     View view = tensor->view;
     view.role = role;
     if (!profile().isA2() && view.type == ACL_BF16) {
-        refuse(ACLNN_ERR_INNER_FIND_KERNEL, "%s is bfloat16, which %s does not have", role, profile().soc.c_str());
+        // Composed operators compare types with a list by chip (CheckDtypeValid in ops-nn, ops-math op_api/aclnn_*.cpp).
+        refuse(
+            isGenerated(name) ? ACLNN_ERR_INNER_FIND_KERNEL : ACLNN_ERR_PARAM_INVALID,
+            "%s is bfloat16, which %s does not have", role, profile().soc.c_str());
     }
     if ((setOf(view.type) & types) == 0) refuse(ACLNN_ERR_PARAM_INVALID, "%s cannot be %s", role, nameOf(view.type));
     if (view.format != ACL_FORMAT_ND && !(mayBeBlocked && view.format == ACL_FORMAT_FRACTAL_NZ)) {
@@ -229,8 +246,9 @@ static void requireSupport(const char *name) {
     static const std::unordered_set<std::string> missingOn310P = {"LayerNorm", "InplaceIndexCopy"};
     const std::string operatorName = std::string(name).substr(5);
     if ((profile().is310P() && missingOn310P.count(operatorName) != 0) || profile().unsupported.count(operatorName) != 0) {
-        refuse(ACLNN_ERR_INNER_FIND_KERNEL, "%s has no kernel of this operator", profile().soc.c_str());
+        refuseKernel(name, format("%s has no kernel of this operator", profile().soc.c_str()));
     }
+    if (takePlanFault()) refuseKernel(name, "no kernel takes these operands, as injected");
 }
 
 aclnnStatus plan(

@@ -7,7 +7,7 @@
 //   ASCEND_EMULATOR_SEED         of the streams' delays; default 1
 //   ASCEND_EMULATOR_DELAY        microseconds that a task is delayed on average; default 20
 //   ASCEND_EMULATOR_LENIENT      1: a copy's kind is corrected from its addresses, as new drivers do
-//   ASCEND_EMULATOR_UNSUPPORTED  operators to refuse with 561003, by name: LayerNorm,Topk
+//   ASCEND_EMULATOR_UNSUPPORTED  operators without a kernel, by name: LayerNorm,Topk
 //   ASCEND_EMULATOR_FAULTS       see faults.hpp
 //   ASCEND_EMULATOR_FAULTS_FILE  a file of one line of them, counted from when it is seen, and then removed
 //   ASCEND_EMULATOR_FLAWED       1: the fused attention forgets its mask
