@@ -41,8 +41,8 @@ let package = Package(
         .executableTarget(
             name: "genrec",
             dependencies: [
-                "Service", "Evaluation", "Load", "Engine", "Devices", "Importers", "Models", "Catalogue", "Compute",
-                "Files", "JSON",
+                "Service", "Evaluation", "Load", "Interactions", "Engine", "Devices", "Importers", "Models",
+                "Catalogue", "Compute", "Files", "JSON",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings
@@ -52,7 +52,7 @@ let package = Package(
         .target(
             name: "Load",
             dependencies: [
-                "Evaluation", "HTTP", "Models", "JSON", "CLinux",
+                "Interactions", "HTTP", "JSON", "Random", "CLinux",
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
@@ -63,7 +63,7 @@ let package = Package(
         .target(
             name: "Service",
             dependencies: [
-                "HTTP", "Engine", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "Files", "JSON", "COpenSSL",
+                "HTTP", "Engine", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "Files", "JSON",
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
@@ -74,9 +74,12 @@ let package = Package(
         // Bundles judged and timed without HTTP.
         .target(
             name: "Evaluation",
-            dependencies: ["Engine", "Devices", "Models", "Catalogue", "Compute", "Files", "JSON"],
+            dependencies: ["Interactions", "Engine", "Devices", "Models", "Catalogue", "Compute", "Files", "JSON"],
             swiftSettings: swiftSettings
         ),
+
+        // Data sets of what users did, as the field shares them.
+        .target(name: "Interactions", swiftSettings: swiftSettings),
 
         // The rooms below. HTTP and Engine never see each other.
         .target(name: "HTTP", dependencies: ["CLinux", "COpenSSL", "CZlib"], swiftSettings: swiftSettings),
@@ -88,7 +91,7 @@ let package = Package(
         .target(
             name: "Engine",
             dependencies: [
-                "Models", "Catalogue", "Compute", "CLinux",
+                "Models", "Catalogue", "Compute", "Random", "CLinux",
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: swiftSettings
@@ -112,8 +115,9 @@ let package = Package(
             dependencies: ["JSON", .product(name: "Logging", package: "swift-log")],
             swiftSettings: swiftSettings
         ),
-        .target(name: "Files", swiftSettings: swiftSettings),
+        .target(name: "Files", dependencies: ["COpenSSL"], swiftSettings: swiftSettings),
         .target(name: "JSON", swiftSettings: swiftSettings),
+        .target(name: "Random", swiftSettings: swiftSettings),
 
         // One foreign thing each.
         .target(name: "CKernels", exclude: ["lists"], cSettings: kernelSettings),
@@ -125,20 +129,27 @@ let package = Package(
         // The conformance suite that every device runs; a library, so that each device's own tests can call it.
         .target(
             name: "DeviceConformance",
-            dependencies: ["Compute"],
+            dependencies: ["Compute", "Random"],
             path: "Tests/DeviceConformance",
             swiftSettings: swiftSettings
         ),
         // What the tests of several rooms use.
-        .target(name: "TestSupport", dependencies: ["JSON"], path: "Tests/Support", swiftSettings: swiftSettings),
+        .target(
+            name: "TestSupport",
+            dependencies: ["JSON", "Random"],
+            path: "Tests/Support",
+            swiftSettings: swiftSettings
+        ),
         // Certificates, and a client without a socket, for the tests that speak TLS.
         .target(name: "TLSTesting", dependencies: ["COpenSSL"], path: "Tests/TLSTesting", swiftSettings: swiftSettings),
         .testTarget(
             name: "HTTPTests",
-            dependencies: ["HTTP", "CLinux", "COpenSSL", "CZlib", "TLSTesting"],
+            dependencies: ["HTTP", "Random", "CLinux", "COpenSSL", "CZlib", "TLSTesting"],
             swiftSettings: swiftSettings
         ),
-        .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"], swiftSettings: swiftSettings),
+        .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"], swiftSettings: swiftSettings),
+        .testTarget(name: "JSONTests", dependencies: ["JSON", "Random", "TestSupport"], swiftSettings: swiftSettings),
+        .testTarget(name: "InteractionsTests", dependencies: ["Interactions"], swiftSettings: swiftSettings),
         .testTarget(
             name: "CatalogueTests",
             dependencies: ["Catalogue", "Files", "JSON", "TestSupport"],
@@ -146,7 +157,7 @@ let package = Package(
         ),
         .testTarget(
             name: "EngineTests",
-            dependencies: ["Engine", "Models", "Catalogue", "Compute", "Files", "TestSupport"],
+            dependencies: ["Engine", "Models", "Catalogue", "Compute", "Files", "Random", "TestSupport"],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -156,7 +167,9 @@ let package = Package(
         ),
         .testTarget(
             name: "ImportersTests",
-            dependencies: ["Importers", "Models", "Catalogue", "Compute", "Files", "JSON", "CZlib", "TestSupport"],
+            dependencies: [
+                "Importers", "Models", "Catalogue", "Compute", "Files", "JSON", "Random", "CZlib", "TestSupport",
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -191,14 +204,14 @@ let package = Package(
             name: "GoldenTests",
             dependencies: [
                 "Importers", "Models", "Engine", "Catalogue", "Compute", "ComputeCPU", "ComputeAscend", "Files", "JSON",
-                "AscendEmulatorSupport",
+                "Random", "AscendEmulatorSupport",
             ],
             swiftSettings: swiftSettings
         ),
         .testTarget(
             name: "LoadTests",
             dependencies: [
-                "Load", "Evaluation", "JSON", "CLinux", "TestSupport",
+                "Load", "Interactions", "JSON", "Random", "CLinux", "TestSupport",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             swiftSettings: swiftSettings
@@ -218,7 +231,7 @@ let package = Package(
         .testTarget(
             name: "ServiceTests",
             dependencies: [
-                "Service", "HTTP", "Engine", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "JSON",
+                "Service", "HTTP", "Engine", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "Files", "JSON",
                 "TestSupport",
             ],
             swiftSettings: swiftSettings

@@ -1,5 +1,7 @@
 // Several engines that serve the same model, each on a device of its own, and which of them a request goes to.
 
+import Random
+
 /// Engines as one. Requests of one user go to the same engine, because that is where what is kept of the user is.
 ///
 /// An engine is found by rendezvous hashing (Thaler and Ravishankar, "Using name-based mappings to increase hit rates",

@@ -4,6 +4,7 @@
 package import Catalogue
 internal import Compute
 package import Engine
+package import Interactions
 internal import Models
 
 /// What an evaluation found.

@@ -3,6 +3,7 @@
 internal import Compute
 package import Devices
 internal import Engine
+package import Interactions
 internal import Models
 
 /// A loaded bundle that is driven directly.

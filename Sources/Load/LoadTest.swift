@@ -2,11 +2,23 @@
 
 internal import CLinux
 internal import Dispatch
-internal import Evaluation
 internal import Foundation
 internal import HTTP
-internal import Models
+internal import Interactions
 internal import Synchronization
+
+/// The histories that come with genrec.
+package struct DemoHistories {
+    /// The name under which the model that they belong to is served.
+    let modelName: String
+    /// Finds their file.
+    let path: () throws -> String
+
+    package init(modelName: String, path: @escaping () throws -> String) {
+        self.modelName = modelName
+        self.path = path
+    }
+}
 
 /// A load test that is ready to run.
 package final class LoadTest: Sendable {
@@ -22,14 +34,16 @@ package final class LoadTest: Sendable {
 
     /// Looks the server up, connects to it once, and reads the histories.
     ///
-    /// - Parameter interactions: a file as `InteractionLog` reads it. Nil: the demo's own, if it is the demo that is served.
-    /// - Throws: `LoadError` or `InteractionLogError`, whose sentence says what to do.
-    package init(target: LoadTarget, plan: LoadPlan, interactions: String?) throws {
+    /// - Parameters:
+    ///   - interactions: a file as `InteractionLog` reads it. Nil: the demo's own, if it is the demo that is served.
+    ///   - demo: where the demo's interactions are; nil: nowhere.
+    /// - Throws: `LoadError` or `InteractionLogError`, whose sentence says what to do; what `demo` throws.
+    package init(target: LoadTarget, plan: LoadPlan, interactions: String?, demo: DemoHistories?) throws {
         self.target = target
         self.plan = plan
         let probe = Probe(target: target, authorization: plan.authorization)
         address = try probe.address()
-        let path = try interactions ?? Self.demoInteractions(probe, address)
+        let path = try interactions ?? Self.demoInteractions(demo, probe, address)
         let log = try InteractionLog(path: path)
         let form = try Self.itemIDForm(of: log, probe, address)
         histories = try log.users.map { try History($0, form: form) }
@@ -37,7 +51,11 @@ package final class LoadTest: Sendable {
     }
 
     /// Only the demo's histories come with genrec; everybody else's users are their own.
-    private static func demoInteractions(_ probe: Probe, _ address: SocketAddress) throws -> String {
+    private static func demoInteractions(
+        _ demo: DemoHistories?,
+        _ probe: Probe,
+        _ address: SocketAddress
+    ) throws -> String {
         let advice = "name histories with --interactions"
         let (status, content) = try probe.get("/models", at: address)
         guard status == 200 else {
@@ -53,12 +71,12 @@ package final class LoadTest: Sendable {
         else {
             throw LoadError("the server's answer to GET /models is not that of genrec; \(advice)")
         }
-        guard model.name == DemoBundle.name else {
+        guard let demo, model.name == demo.modelName else {
             throw LoadError(
                 "the server serves \"\(model.name)\", and only the demo's histories come with genrec; \(advice)"
             )
         }
-        return try DemoBundle.interactionsPath()
+        return try demo.path()
     }
 
     /// The contract says whether ids are integers. It is asked only if the file's ids look like some; a server without one

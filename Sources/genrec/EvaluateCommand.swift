@@ -3,6 +3,7 @@
 import ArgumentParser
 import Devices
 import Evaluation
+import Interactions
 import Service
 
 struct EvaluateCommand: AsyncParsableCommand {

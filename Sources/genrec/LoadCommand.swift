@@ -3,6 +3,7 @@
 import ArgumentParser
 import Foundation
 import Load
+import Models
 import Service
 
 struct LoadCommand: AsyncParsableCommand {
@@ -89,7 +90,12 @@ struct LoadCommand: AsyncParsableCommand {
     func run() async throws {
         let report: LoadReport
         do {
-            let test = try LoadTest(target: target, plan: plan, interactions: interactions)
+            let test = try LoadTest(
+                target: target,
+                plan: plan,
+                interactions: interactions,
+                demo: DemoHistories(modelName: DemoBundle.name, path: DemoBundle.interactionsPath)
+            )
             let signals = [SIGINT, SIGTERM].map { SignalSource($0) { test.interrupt() } }
             let bar = ProgressBar(label: "s")
             report = try withExtendedLifetime(signals) {

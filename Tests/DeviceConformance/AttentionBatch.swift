@@ -1,6 +1,7 @@
 // A batch of sequences for attention of either kind: its values from one seed, its run on a device, its reference.
 
 internal import Compute
+internal import Random
 
 /// A batch of sequences for attention.
 struct AttentionBatch {
@@ -59,7 +60,7 @@ struct AttentionBatch {
     }
 
     func sequence(_ number: Int) -> Sequence {
-        var random = SeededNumbers(seed: UInt64(1000 + number))
+        var random = SplitMix64(seed: UInt64(1000 + number))
         let n = lengths[number]
         return Sequence(
             query: Matrix(rows: n, columns: heads * queryColumns, random: &random),
@@ -69,7 +70,7 @@ struct AttentionBatch {
         )
     }
 
-    private func timestamps(count: Int, random: inout SeededNumbers) -> [Int64] {
+    private func timestamps(count: Int, random: inout SplitMix64) -> [Int64] {
         switch times {
         case .ordinary:
             var time: Int64 = 1_000_000_000
@@ -88,12 +89,12 @@ struct AttentionBatch {
     }
 
     var positionBias: [Float] {
-        var random = SeededNumbers(seed: 77)
+        var random = SplitMix64(seed: 77)
         return (0..<2 * maximumLength - 1).map { _ in random.signed() }
     }
 
     var timeBias: [Float] {
-        var random = SeededNumbers(seed: 78)
+        var random = SplitMix64(seed: 78)
         return (0..<timeEntries).map { _ in random.signed() }
     }
 

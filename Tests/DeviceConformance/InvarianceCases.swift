@@ -1,6 +1,7 @@
 // A request's result does not depend on the strangers in its batch: the same bits alone and among 31 others.
 
 internal import Compute
+internal import Random
 
 extension DeviceConformance {
     /// Alone and in a batch.
@@ -61,7 +62,7 @@ extension DeviceConformance {
         },
         ConformanceCase("a query's selection alone and among 31 others", .selectTopK) {
             (device, host) throws(ComputeError) in
-            var random = SeededNumbers(seed: 31)
+            var random = SplitMix64(seed: 31)
             var problem = TopKProblem(
                 items: Matrix(rows: 2000, columns: 50, random: &random),
                 queries: Matrix(rows: 32, columns: 50, random: &random),
@@ -97,7 +98,7 @@ extension DeviceConformance {
         k: Int,
         n: Int
     ) throws(ComputeError) -> [String] {
-        var random = SeededNumbers(seed: UInt64(k))
+        var random = SplitMix64(seed: UInt64(k))
         let values = Matrix(rows: 332, columns: k, random: &random)
         let gate = Matrix(rows: 332, columns: k, random: &random)
         let residual = Matrix(rows: 332, columns: n, random: &random)

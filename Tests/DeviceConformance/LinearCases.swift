@@ -1,6 +1,7 @@
 // Projections: sizes around every tile, inputs of all kinds, bias, activation, residual, layouts, column choices, types.
 
 internal import Compute
+internal import Random
 
 private struct LinearCase {
     var m: Int
@@ -32,7 +33,7 @@ private struct LinearCase {
     }
 
     func run(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
-        var random = SeededNumbers(seed: UInt64(m * 7919 + k * 104_729 + n))
+        var random = SplitMix64(seed: UInt64(m * 7919 + k * 104_729 + n))
         var isConcatenated = false
         if case .concatenated = input { isConcatenated = true }
         let values = Matrix(rows: m, columns: isConcatenated ? k / 3 : k, random: &random)

@@ -1,6 +1,7 @@
 // Host-side values of the suite: matrices, a seeded source of numbers, weights in host memory, and comparison.
 
 internal import Compute
+internal import Random
 
 /// A row-major matrix on the host.
 struct Matrix {
@@ -16,7 +17,7 @@ struct Matrix {
     }
 
     /// Numbers in -1 ..< 1.
-    init(rows: Int, columns: Int, random: inout SeededNumbers) {
+    init(rows: Int, columns: Int, random: inout SplitMix64) {
         self.init(rows: rows, columns: columns, values: (0..<rows * columns).map { _ in random.signed() })
     }
 
@@ -41,20 +42,7 @@ struct Matrix {
     }
 }
 
-/// Numbers that are the same in every run (SplitMix64).
-struct SeededNumbers: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-
+extension SplitMix64 {
     /// In -1 ..< 1, a multiple of 2^-15: exact in half precision's range of uses here and in products of two.
     mutating func signed() -> Float { Float(Int(next() >> 48) - 32_768) / 32_768 }
 

@@ -1,6 +1,7 @@
 // The norms of the suite, without a device's vectors, and as a device takes them.
 
 internal import Compute
+internal import Random
 
 /// A normalisation; the entries of its affine part follow from the width.
 enum Norm: Sendable, CustomStringConvertible {
@@ -28,14 +29,14 @@ enum Norm: Sendable, CustomStringConvertible {
     /// In 0.5 ..< 1.5; ones where the norm has no scale.
     func scale(columns: Int) -> [Float] {
         guard hasVectors else { return [Float](repeating: 1, count: columns) }
-        var random = SeededNumbers(seed: UInt64(1 + columns))
+        var random = SplitMix64(seed: UInt64(1 + columns))
         return (0..<columns).map { _ in 1 + random.signed() / 2 }
     }
 
     /// In -1 ..< 1; zeros where the norm has no shift.
     func shift(columns: Int) -> [Float] {
         guard case .affineLayer = self else { return [Float](repeating: 0, count: columns) }
-        var random = SeededNumbers(seed: UInt64(2 + columns))
+        var random = SplitMix64(seed: UInt64(2 + columns))
         return (0..<columns).map { _ in random.signed() }
     }
 

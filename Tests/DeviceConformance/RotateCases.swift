@@ -2,6 +2,7 @@
 
 internal import Compute
 internal import Glibc
+internal import Random
 
 private struct RotateCase {
     var rows = 21
@@ -30,7 +31,7 @@ private struct RotateCase {
     }
 
     func run(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
-        var random = SeededNumbers(seed: UInt64(pairs))
+        var random = SplitMix64(seed: UInt64(pairs))
         let input = Matrix(rows: rows, columns: heads * 2 * pairs, random: &random)
         let frequencies = (0..<pairs).map { Float(pow(10_000, -Double($0) / Double(pairs))) }
         let stored = host.tensor("inv_freq", vector: frequencies)

@@ -1,6 +1,7 @@
 // Embedding, norms of whole tensors, gathering, zeroing.
 
 internal import Compute
+internal import Random
 
 extension DeviceConformance {
     /// Operations that work row by row.
@@ -36,7 +37,7 @@ extension DeviceConformance {
         dtype: DType,
         hasPositions: Bool
     ) throws(ComputeError) -> [String] {
-        var random = SeededNumbers(seed: UInt64(width))
+        var random = SplitMix64(seed: UInt64(width))
         var items = Matrix(rows: 29, columns: width, random: &random)
         items.values = items.values.map { HostWeights.rounded($0, to: dtype) }
         let positions = Matrix(rows: 41, columns: width, random: &random)
@@ -88,7 +89,7 @@ extension DeviceConformance {
                 cases.append(
                     ConformanceCase("normalize \(normalization) width \(width)", .normalize) {
                         (device, host) throws(ComputeError) in
-                        var random = SeededNumbers(seed: UInt64(width))
+                        var random = SplitMix64(seed: UInt64(width))
                         return try normalize(
                             device,
                             host,
@@ -116,7 +117,7 @@ extension DeviceConformance {
         }
         cases.append(
             ConformanceCase("normalize a large mean", .normalize) { (device, host) throws(ComputeError) in
-                var random = SeededNumbers(seed: 5)
+                var random = SplitMix64(seed: 5)
                 var input = Matrix(rows: 5, columns: 50, random: &random)
                 input.values = input.values.map { 100 + $0 }
                 return try normalize(device, host, input, .layer(epsilon: 1e-6))
@@ -126,7 +127,7 @@ extension DeviceConformance {
         )
         cases.append(
             ConformanceCase("normalize many rows", .normalize) { (device, host) throws(ComputeError) in
-                var random = SeededNumbers(seed: 6)
+                var random = SplitMix64(seed: 6)
                 return try normalize(
                     device,
                     host,
@@ -160,7 +161,7 @@ extension DeviceConformance {
 
     private static let gatherCases: [ConformanceCase] = [1, 3, 50, 64].map { width in
         ConformanceCase("gather rows width \(width)", .gatherRows) { (device, _) throws(ComputeError) in
-            var random = SeededNumbers(seed: UInt64(width))
+            var random = SplitMix64(seed: UInt64(width))
             let source = Matrix(rows: 20, columns: width, random: &random)
             let rows: [Int32] = [19, 0, 7, 7, 3]
             let stream = try device.makeStream()
@@ -176,7 +177,7 @@ extension DeviceConformance {
 
     private static let zeroCases: [ConformanceCase] = [1, 3, 50, 64].map { width in
         ConformanceCase("zero rows width \(width)", .zeroRows) { (device, _) throws(ComputeError) in
-            var random = SeededNumbers(seed: UInt64(width))
+            var random = SplitMix64(seed: UInt64(width))
             var source = Matrix(rows: 20, columns: width, random: &random)
             source[4, 0] = .nan
             let stream = try device.makeStream()

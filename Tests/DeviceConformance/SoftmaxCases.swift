@@ -2,6 +2,7 @@
 // count more, scores of all magnitudes.
 
 internal import Compute
+internal import Random
 
 extension DeviceConformance {
     /// Softmax attention.
@@ -60,7 +61,7 @@ extension DeviceConformance {
     private static let countedRowCase = ConformanceCase("a first row that counts as forty", .softmaxAttention) {
         (device, _) throws(ComputeError) in
         let (copies, rows, columns) = (40, 30, 24)
-        var random = SeededNumbers(seed: 91)
+        var random = SplitMix64(seed: 91)
         let query = Matrix(rows: rows, columns: columns, random: &random)
         let key = Matrix(rows: rows, columns: columns, random: &random)
         let value = Matrix(rows: rows, columns: columns, random: &random)

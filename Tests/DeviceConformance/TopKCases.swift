@@ -1,6 +1,7 @@
 // Selection: exact order with ties, masks of all kinds, more asked for than there is, scores that are no numbers.
 
 internal import Compute
+internal import Random
 
 /// A catalogue, queries and what they want.
 struct TopKProblem {
@@ -130,7 +131,7 @@ extension DeviceConformance {
         count: (Int) -> Int,
         seed: UInt64 = 1
     ) -> TopKProblem {
-        var random = SeededNumbers(seed: seed)
+        var random = SplitMix64(seed: seed)
         func matrix(_ rows: Int) -> Matrix {
             Matrix(
                 rows: rows,
@@ -188,7 +189,7 @@ extension DeviceConformance {
     private static let maskCases: [ConformanceCase] = {
         var cases: [ConformanceCase] = []
         let base = wholeNumbers(items: 400, queries: 6, width: 5, count: { 10 + 30 * $0 }, seed: 3)
-        var random = SeededNumbers(seed: 4)
+        var random = SplitMix64(seed: 4)
         func some(_ share: Int) -> [Int] { (0..<400).filter { _ in random.integer(in: 0...99) < share } }
         func bits(_ rows: [Int]) -> [UInt64] {
             var words = [UInt64](repeating: 0, count: 7)
@@ -245,7 +246,7 @@ extension DeviceConformance {
                 let name = "top k width \(width) \(dtype.rawValue) rows \(norm.map { "\($0)" } ?? "as they are")"
                 cases.append(
                     ConformanceCase(name, .selectTopK) { (device, host) throws(ComputeError) in
-                        var random = SeededNumbers(seed: 21)
+                        var random = SplitMix64(seed: 21)
                         var items = Matrix(rows: 333, columns: width, random: &random)
                         items.values = items.values.map { HostWeights.rounded($0, to: dtype) }
                         let problem = TopKProblem(

@@ -1,5 +1,6 @@
 // Pages under random holders: every page is free or held, and the counts are those of the holders.
 
+import Random
 import Testing
 
 @testable import Engine

@@ -1,5 +1,6 @@
 // The scheduler in random traffic: everything admitted leaves exactly once, by exactly one door, in time.
 
+import Random
 import Testing
 
 @testable import Engine

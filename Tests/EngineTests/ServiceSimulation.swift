@@ -1,6 +1,8 @@
 // An engine of which only the scheduler is real: Poisson arrivals, batches that take what a known formula says times what the
 // machine's mood makes of it, all on a virtual clock. What it finds has no noise but its own, and a minute takes moments.
 
+import Random
+
 @testable import Engine
 
 /// A discrete-event simulation of one engine. Times are nanoseconds.

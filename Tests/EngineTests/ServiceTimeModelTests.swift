@@ -1,5 +1,6 @@
 // The service time learnt from batches whose true time is known.
 
+import Random
 import Testing
 
 @testable import Engine

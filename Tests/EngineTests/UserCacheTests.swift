@@ -1,6 +1,7 @@
 // The cache over pages that remember what was written to them: whatever a lease says need not be computed must be there, for
 // this very history, whoever else reads and writes meanwhile.
 
+import Random
 import Testing
 
 @testable import Engine

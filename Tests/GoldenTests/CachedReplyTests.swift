@@ -8,6 +8,7 @@ import Dispatch
 import Engine
 import Foundation
 import Models
+import Random
 import Synchronization
 import Testing
 
@@ -217,8 +218,4 @@ private final class Answers: Sendable {
             if generation.take(try executor.run([pass]).selections[0]) != .goesOn { return generation.items }
         }
     }
-}
-
-extension SplitMix64 {
-    fileprivate mutating func below(_ bound: UInt64) -> UInt64 { next() % bound }
 }

@@ -29,7 +29,7 @@ import Testing
     private func users(_ bundle: ModelBundle) throws -> [User] {
         let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         let text = try String(
-            contentsOf: tests.appendingPathComponent("Fixtures/demo/interactions.tsv"),
+            contentsOf: tests.deletingLastPathComponent().appendingPathComponent("Config/demo/interactions.tsv"),
             encoding: .utf8
         )
         var events: [Substring: [(row: Int32, time: Int64)]] = [:]

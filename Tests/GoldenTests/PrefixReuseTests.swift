@@ -4,18 +4,8 @@
 import Compute
 import ComputeCPU
 import Models
+import Random
 import Testing
-
-/// Numbers that are the same in every run (a linear congruential generator; Knuth's MMIX constants).
-private struct SeededNumbers {
-    var state: UInt64
-
-    /// In 0 ..< bound.
-    mutating func below(_ bound: Int) -> Int {
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return Int((state >> 33) % UInt64(bound))
-    }
-}
 
 @Suite struct PrefixReuseTests {
     /// A history as a test sees it: what is cached of it, and in which pages.
@@ -143,7 +133,7 @@ private struct SeededNumbers {
         try fixture.withBundle { bundle in
             var session = try Session(bundle, threads: threads)
             guard isExact(session.model) else { return }
-            var random = SeededNumbers(state: name.utf8.reduce(7) { $0 &* 31 &+ UInt64($1) })
+            var random = SplitMix64(seed: name.utf8.reduce(7) { $0 &* 31 &+ UInt64($1) })
             let users = try fixture.cases.enumerated().map { try session.user($1, timed: $0 % 3 != 2) }
             let expected = try session.whole(users)
             for attempt in 0..<6 {

@@ -1,31 +1,16 @@
 // Damages bytes at random, from a seed, so that a failure can be had again.
 
-/// SplitMix64: small, fast, and the same everywhere.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
-    }
-}
+import Random
 
 /// Makes new inputs from good ones.
 struct Mutator {
-    private var generator: SeededGenerator
+    private var generator: SplitMix64
     private let corpus: [[UInt8]]
     /// Pieces that mean something in the format.
     private let dictionary: [[UInt8]]
 
     init(seed: UInt64, corpus: [[UInt8]], dictionary: [[UInt8]] = []) {
-        generator = SeededGenerator(seed: seed)
+        generator = SplitMix64(seed: seed)
         self.corpus = corpus
         self.dictionary = dictionary
     }

@@ -1,6 +1,7 @@
 // What the writer writes, to the byte, and that others can read it.
 
 import Foundation
+import Random
 import TestSupport
 import Testing
 

@@ -2,6 +2,7 @@
 
 import Foundation
 import Histogram
+import Random
 import Testing
 
 @testable import Load
@@ -59,7 +60,7 @@ import Testing
     @Test func addedUp_TheSameAsCountedByOne() throws {
         var whole = LoadRecorder(deadline: 40 * Self.millisecond, keepsTrace: true)
         var parts = [whole, whole, whole]
-        var generator = SeededGenerator(seed: 4)
+        var generator = SplitMix64(seed: 4)
         for index in 0..<3_000 {
             let outcomes = [Outcome.status(200), .status(429), .timeout, .abandoned]
             let outcome = try #require(outcomes.randomElement(using: &generator))

@@ -3,6 +3,7 @@
 
 import Foundation
 import Histogram
+import Random
 import Testing
 
 @testable import Load
@@ -26,7 +27,8 @@ import Testing
         let server = try ScriptedServer(script)
         defer { server.stop() }
         return try withInteractions { path in
-            try LoadTest(target: LoadTarget(parsing: server.url), plan: plan, interactions: path).run { _ in }
+            try LoadTest(target: LoadTarget(parsing: server.url), plan: plan, interactions: path, demo: nil).run { _ in
+            }
         }
     }
 
@@ -50,7 +52,7 @@ import Testing
         var due = 0
         for index in 0..<2 {
             // As a worker draws them: first its workload's seed, then its schedule's.
-            var generator = SeededGenerator(seed: plan.share(index).seed)
+            var generator = SplitMix64(seed: plan.share(index).seed)
             _ = generator.next()
             var schedule = PoissonSchedule(rate: 250, seed: generator.next())
             while schedule.next < plan.duration {
@@ -94,8 +96,9 @@ import Testing
         let server = try ScriptedServer { _, _ in .recommendation }
         defer { server.stop() }
         let report = try Self.withInteractions { path in
-            try LoadTest(target: LoadTarget(parsing: server.url + "/base/"), plan: plan, interactions: path).run { _ in
-            }
+            try LoadTest(target: LoadTarget(parsing: server.url + "/base/"), plan: plan, interactions: path, demo: nil)
+                .run { _ in
+                }
         }
         let requests = server.requests
         let first = try #require(requests.first)
@@ -115,7 +118,7 @@ import Testing
         }
         let plan = Self.plan(.closed(connections: 2))
         let report = try Self.withInteractions {
-            try LoadTest(target: LoadTarget(parsing: server.url), plan: plan, interactions: $0).run { _ in }
+            try LoadTest(target: LoadTarget(parsing: server.url), plan: plan, interactions: $0, demo: nil).run { _ in }
         }
         #expect(report.recorder.count(.status(200)) > 0)
     }
@@ -170,7 +173,7 @@ import Testing
         defer { server.stop() }
         let report = try Self.withInteractions { path in
             let plan = Self.plan(.closed(connections: 1), seconds: 3_600)
-            let test = try LoadTest(target: LoadTarget(parsing: server.url), plan: plan, interactions: path)
+            let test = try LoadTest(target: LoadTarget(parsing: server.url), plan: plan, interactions: path, demo: nil)
             // The first progress report comes when the run has begun.
             return try test.run { _ in test.interrupt() }
         }
@@ -187,7 +190,7 @@ import Testing
         try Self.withInteractions { path in
             let target = try LoadTarget(parsing: server.url)
             let error = #expect(throws: LoadError.self) {
-                try LoadTest(target: target, plan: Self.plan(.closed(connections: 1)), interactions: path)
+                try LoadTest(target: target, plan: Self.plan(.closed(connections: 1)), interactions: path, demo: nil)
             }
             #expect(try #require(error).description.contains("does not accept a connection (Connection refused)"))
         }
@@ -203,7 +206,7 @@ import Testing
             defer { server.stop() }
             let target = try LoadTarget(parsing: server.url)
             let error = #expect(throws: LoadError.self) {
-                try LoadTest(target: target, plan: Self.plan(.closed(connections: 1)), interactions: nil)
+                try LoadTest(target: target, plan: Self.plan(.closed(connections: 1)), interactions: nil, demo: nil)
             }
             #expect(try #require(error).description.contains(words))
         }
@@ -225,7 +228,8 @@ import Testing
                 let text = "user\titem\ttimestamp\nu\t1\t1\nu\t2\t2\nu\t3\t3\n"
                 try text.write(toFile: path, atomically: true, encoding: .utf8)
                 let plan = Self.plan(.closed(connections: 1))
-                _ = try LoadTest(target: LoadTarget(parsing: server.url), plan: plan, interactions: path).run { _ in }
+                _ = try LoadTest(target: LoadTarget(parsing: server.url), plan: plan, interactions: path, demo: nil).run
+                { _ in }
             }
             #expect(server.requests.last?.contains(items) == true)
         }

@@ -1,7 +1,7 @@
 // The requests that are made of histories.
 
-import Evaluation
 import Foundation
+import Interactions
 import Testing
 
 @testable import Load

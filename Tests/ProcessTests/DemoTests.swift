@@ -107,7 +107,7 @@ struct DemoCases: Decodable {
 
     @Test func evaluate_GivesTheReferencesMetrics() throws {
         let output = try Genrec.run([
-            "evaluate", "--bundle", Genrec.demoBundle, "--interactions", Genrec.fixture("demo/interactions.tsv"),
+            "evaluate", "--bundle", Genrec.demoBundle, "--interactions", Genrec.demoInteractions,
             "--json",
         ])
         #expect(output.status == 0)

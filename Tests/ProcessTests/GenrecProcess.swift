@@ -44,6 +44,7 @@ enum Genrec {
     static func fixture(_ name: String) -> String { root.appendingPathComponent("Tests/Fixtures/\(name)").path }
 
     static let demoBundle = root.appendingPathComponent("Config/demo").path
+    static let demoInteractions = demoBundle + "/interactions.tsv"
 
     /// A process that inherits the tests' environment, without the NPU that other tests of this process emulate.
     static func process(

@@ -50,7 +50,7 @@ import Testing
             let output = try Genrec.run([
                 "load", "--url", url(server), "--connections", "4", "--seconds", "1", "--returning", "0.5",
                 "--abandon", "0.2", "--lengths", "1:80", "--k", "3", "--trace", trace, "--json",
-                "--interactions", Genrec.fixture("demo/interactions.tsv"),
+                "--interactions", Genrec.demoInteractions,
             ])
             #expect(output.status == 0, "\(output.standardError)")
             let requests = try #require(try object(output)["requests"] as? [String: Int])
@@ -95,7 +95,7 @@ import Testing
             defer { server.stop() }
             let arguments = [
                 "load", "--url", url(server), "--connections", "1", "--seconds", "0.2", "--json",
-                "--interactions", Genrec.fixture("demo/interactions.tsv"),
+                "--interactions", Genrec.demoInteractions,
             ]
             let allowed = try Genrec.run(arguments, environment: ["GENREC_API_KEY": "reader-key"])
             #expect(try (object(allowed)["statuses"] as? [String: Int])?.keys.sorted() == ["200"])

@@ -1,6 +1,8 @@
 // The part of a history that the model sees, and what of it can be told from another one: where it begins, how far two of
 // them agree, and a hash of each of its beginnings.
 
+import Random
+
 /// Where the model's window begins in a history.
 package struct HistoryWindow: Sendable, Equatable {
     /// The most events that the model sees.

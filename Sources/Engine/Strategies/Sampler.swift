@@ -3,6 +3,7 @@
 
 package import Compute
 internal import Glibc
+internal import Random
 
 /// How items are drawn in mode `sequence`.
 package struct Sampling: Sendable, Equatable {

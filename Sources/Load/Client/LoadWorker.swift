@@ -5,6 +5,7 @@ internal import CLinux
 internal import Glibc
 internal import HTTP
 internal import HeapModule
+internal import Random
 internal import Synchronization
 
 /// Tells workers from outside to stop at once.
@@ -47,7 +48,7 @@ struct LoadWorker: ~Copyable {
     /// Nil in a closed loop.
     private var schedule: PoissonSchedule?
     /// For what is drawn beside the requests.
-    private var generator: SeededGenerator
+    private var generator: SplitMix64
     private var connections: [LoadConnection]
     private var idle: [Int] = []
     private var closed: [Int]
@@ -80,7 +81,7 @@ struct LoadWorker: ~Copyable {
         self.head = head
         self.stop = stop
         self.origin = origin
-        generator = SeededGenerator(seed: plan.seed)
+        generator = SplitMix64(seed: plan.seed)
         workload = Workload(histories: histories, settings: plan.workload, seed: generator.next())
         recorder = LoadRecorder(deadline: plan.deadline, keepsTrace: plan.keepsTrace)
         let count: Int

@@ -1,6 +1,6 @@
 // A user's events as a load test sends them: the ids are JSON already, so that making a request is mostly copying.
 
-internal import Evaluation
+internal import Interactions
 internal import JSON
 
 /// Which JSON type item ids have in requests.

@@ -3,18 +3,19 @@
 // has caused (Schroeder, Wierman and Harchol-Balter, "Open versus closed: a cautionary tale", NSDI 2006).
 
 internal import Glibc
+internal import Random
 
 /// The times of a Poisson process: independent, exponentially distributed gaps. A pure value.
 struct PoissonSchedule: Sendable {
     /// Nanoseconds.
     private let meanGap: Double
-    private var generator: SeededGenerator
+    private var generator: SplitMix64
     private var time = 0.0
 
     /// - Parameter rate: arrivals a second, above 0.
     init(rate: Double, seed: UInt64) {
         meanGap = 1e9 / rate
-        generator = SeededGenerator(seed: seed)
+        generator = SplitMix64(seed: seed)
         advance()
     }
 

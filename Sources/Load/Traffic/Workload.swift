@@ -1,6 +1,7 @@
 // What is asked: requests made from real histories. A pure value; the same seed makes the same requests.
 
 internal import JSON
+internal import Random
 
 /// What the requests of a load test look like.
 package struct WorkloadSettings: Sendable, Equatable {
@@ -51,7 +52,7 @@ struct Workload: Sendable {
     private let settings: WorkloadSettings
     /// Stands in every user id, so that another run's users are others.
     private let tag: String
-    private var generator: SeededGenerator
+    private var generator: SplitMix64
     private var visitors = 0
     /// Visitors who may come back.
     private var waiting: [Visitor] = []
@@ -61,7 +62,7 @@ struct Workload: Sendable {
         precondition(!histories.isEmpty, "there is nothing to make requests of")
         self.histories = histories
         self.settings = settings
-        generator = SeededGenerator(seed: seed)
+        generator = SplitMix64(seed: seed)
         tag = String(generator.next() >> 32, radix: 16)
     }
 

@@ -1,6 +1,7 @@
 // Who may do what: the keys of `auth.keys_file`. The file holds digests and not keys, so that reading it gives nobody a key,
 // and nothing here is ever logged.
 
+internal import Files
 internal import Foundation
 internal import Synchronization
 

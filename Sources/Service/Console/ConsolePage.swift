@@ -2,6 +2,7 @@
 // POST /recommend from a form. What the page may do is pinned down by its Content-Security-Policy: this script, this style,
 // requests to this server, nothing else.
 
+internal import Files
 internal import Foundation
 internal import HTTP
 

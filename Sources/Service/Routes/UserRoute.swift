@@ -1,6 +1,7 @@
 // `DELETE /users/{user_id}`: forgets everything held for a user.
 
 internal import Engine
+internal import Files
 internal import HTTP
 internal import JSON
 

@@ -2,6 +2,7 @@
 // at each offset.
 
 import CZlib
+import Random
 import Testing
 
 @testable import HTTP
@@ -25,7 +26,7 @@ private func post(
 
     /// Bytes that do not compress.
     private static func noise(_ count: Int) -> [UInt8] {
-        var generator = SeededGenerator(seed: 7)
+        var generator = SplitMix64(seed: 7)
         return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
     }
 

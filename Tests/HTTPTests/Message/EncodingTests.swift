@@ -1,6 +1,7 @@
 // What HTTP writes: reply heads, dates, numbers, the output queue.
 
 import Glibc
+import Random
 import Testing
 
 @testable import HTTP
@@ -125,7 +126,7 @@ import Testing
         var queue = OutputQueue()
         var expected: [UInt8] = []
         var taken: [UInt8] = []
-        var generator = SeededGenerator(seed: UInt64(limit))
+        var generator = SplitMix64(seed: UInt64(limit))
         for round in 0..<60 {
             let size = [0, 3, 500, OutputQueue.copyLimit, OutputQueue.copyLimit + 1, 30_000].randomElement(
                 using: &generator

@@ -2,6 +2,7 @@
 // seed; with GENREC_FUZZ_SECONDS in the environment for so long, from GENREC_FUZZ_SEED or a seed that it prints.
 
 import Glibc
+import Random
 import Testing
 
 @testable import HTTP
@@ -63,7 +64,7 @@ private struct RequestMutator {
         "ffffffffffffffff", "7fffffffffffffff", "0\r\n\r\n", "GET ", "/", "*", "http://",
     ]
 
-    static func request(using generator: inout SeededGenerator) -> [UInt8] {
+    static func request(using generator: inout SplitMix64) -> [UInt8] {
         var bytes: [UInt8] = []
         for _ in 0..<Int.random(in: 1...3, using: &generator) {
             bytes += Array((corpus.randomElement(using: &generator) ?? "").utf8)
@@ -76,7 +77,7 @@ private struct RequestMutator {
     static let longestRequest = 6 * 3 * 3_000
 
     /// A gzip body of up to three members, broken in up to three places, as a request counted or chunked.
-    static func gzipRequest(using generator: inout SeededGenerator) -> [UInt8] {
+    static func gzipRequest(using generator: inout SplitMix64) -> [UInt8] {
         var body: [UInt8] = []
         for _ in 0..<Int.random(in: 1...3, using: &generator) {
             let length = Int.random(in: 0...2_500, using: &generator)
@@ -97,7 +98,7 @@ private struct RequestMutator {
         return bytes + Array("0\r\n\r\n".utf8)
     }
 
-    private static func mutate(_ bytes: inout [UInt8], using generator: inout SeededGenerator) {
+    private static func mutate(_ bytes: inout [UInt8], using generator: inout SplitMix64) {
         guard !bytes.isEmpty else { return }
         let place = Int.random(in: 0..<bytes.count, using: &generator)
         let end = min(bytes.count, place + Int.random(in: 1...8, using: &generator))
@@ -112,7 +113,7 @@ private struct RequestMutator {
     }
 
     /// The bytes cut at random places.
-    static func cut(_ bytes: [UInt8], using generator: inout SeededGenerator) -> [ArraySlice<UInt8>] {
+    static func cut(_ bytes: [UInt8], using generator: inout SplitMix64) -> [ArraySlice<UInt8>] {
         var pieces: [ArraySlice<UInt8>] = []
         var start = 0
         let longest = Int.random(in: 1...60, using: &generator)
@@ -139,7 +140,7 @@ private struct RequestMutator {
 
     @Test func mutatedRequests_haveOneOutcome_howeverTheyAreCut() {
         var campaign = Campaign(rounds: 3_000)
-        var generator = SeededGenerator(seed: campaign.seed)
+        var generator = SplitMix64(seed: campaign.seed)
         var delivered = 0
         var refused = 0
         while campaign.next() {
@@ -164,7 +165,7 @@ private struct RequestMutator {
         var limits = HTTPLimits()
         limits.inflatedBodyBytes = 5_000
         var campaign = Campaign(rounds: 2_000)
-        var generator = SeededGenerator(seed: campaign.seed &+ 2)
+        var generator = SplitMix64(seed: campaign.seed &+ 2)
         var delivered = 0
         var statuses: [Int: Int] = [:]
         while campaign.next() {
@@ -187,7 +188,7 @@ private struct RequestMutator {
 
     @Test func connection_keepsItsPromises_whateverHappens() {
         var campaign = Campaign(rounds: 3_000)
-        var generator = SeededGenerator(seed: campaign.seed &+ 1)
+        var generator = SplitMix64(seed: campaign.seed &+ 1)
         while campaign.next() {
             let broken = FuzzTests.life(&generator)
             guard broken == nil else {
@@ -199,7 +200,7 @@ private struct RequestMutator {
     }
 
     /// One connection's life under random events. Returns the promise that it broke.
-    private static func life(_ generator: inout SeededGenerator) -> String? {
+    private static func life(_ generator: inout SplitMix64) -> String? {
         var timeouts = HTTPTimeouts()
         timeouts.firstByte = .seconds(3)
         timeouts.header = .seconds(3)
@@ -228,7 +229,7 @@ private struct RequestMutator {
         return nil
     }
 
-    private static func happen(_ script: inout ScriptedConnection, _ generator: inout SeededGenerator) {
+    private static func happen(_ script: inout ScriptedConnection, _ generator: inout SplitMix64) {
         let now = script.now
         switch Int.random(in: 0..<12, using: &generator) {
         case 0...3:

@@ -1,6 +1,7 @@
 // Mutated bytes from clients, in the handshake and after it: a connection ends or goes on, and the next one is served.
 
 import Glibc
+import Random
 import TLSTesting
 import Testing
 
@@ -9,7 +10,7 @@ import Testing
 @Suite struct TLSFuzzTests {
     @Test func mutatedClients_neverHarmTheServer() throws {
         var campaign = Campaign(rounds: 300)
-        var generator = SeededGenerator(seed: campaign.seed)
+        var generator = SplitMix64(seed: campaign.seed)
         let fixture = try TLSFixture(clientCA: TestAuthority("clients"))
         let open = try TLSFixture()
         let servers = [try fixture.server(), try open.server(loops: 2)]
@@ -37,7 +38,7 @@ import Testing
     private func talk(
         _ client: TestClient,
         _ options: TLSTestOptions,
-        _ generator: inout SeededGenerator
+        _ generator: inout SplitMix64
     ) throws -> Bool {
         var options = options
         options.authority = nil

@@ -11,19 +11,6 @@ import Testing
     // `printf %s "" | sha256sum`
     private static let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-    @Test func digest_IsSHA256() throws {
-        let digest = try #require(SHA256Digest(of: "abc".utf8))
-        #expect(digest.isEqual(to: try #require(SHA256Digest(hexadecimal: Self.abc))))
-        #expect(digest.isEqual(to: try #require(SHA256Digest(hexadecimal: Self.abc.uppercased()))))
-        #expect(!digest.isEqual(to: try #require(SHA256Digest(of: "abd".utf8))))
-        #expect(SHA256Digest(of: [])?.bytes == SHA256Digest(hexadecimal: Self.empty)?.bytes)
-    }
-
-    @Test(arguments: ["", "ba78", abc + "00", String(abc.dropLast()), String(abc.dropLast()) + "g", abc + " "])
-    func digest_IsNotReadFromOtherText(text: String) {
-        #expect(SHA256Digest(hexadecimal: text) == nil)
-    }
-
     @Test func keys_HaveTheRolesOfTheirLines_AndOthersNone() throws {
         let keys = try APIKeySet(
             parsing: "# robots\n\n\(Self.abc) recommend\r\n  \(Self.empty)\tadmin  \n# end",

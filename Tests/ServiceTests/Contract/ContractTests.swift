@@ -1,5 +1,6 @@
 // The OpenAPI document against the routes. That it says what the server answers is tested by the process tests.
 
+import Files
 import Foundation
 import HTTP
 import Testing

@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@testable import Evaluation
+@testable import Interactions
 
 @Suite struct InteractionLogTests {
     private func log(_ text: String) throws(InteractionLogError) -> InteractionLog {

@@ -1,26 +1,33 @@
-// SHA-256 by OpenSSL, and comparing digests in constant time.
+// SHA-256 by OpenSSL: what a bundle's provenance names, what files of keys hold.
 
 internal import COpenSSL
 
 /// The SHA-256 of some bytes.
-struct SHA256Digest: Sendable {
-    static let byteCount = 32
+package struct SHA256Digest: Sendable {
+    package static let byteCount = 32
 
     /// Always `byteCount` of them.
-    let bytes: [UInt8]
+    package let bytes: [UInt8]
 
     /// nil if OpenSSL fails, which it does only for want of memory or of the algorithm.
-    init?(of message: some Sequence<UInt8>) {
-        let message = Array(message)
+    package init?(of message: UnsafeRawBufferPointer) {
         var digest = [UInt8](repeating: 0, count: Self.byteCount)
         var length: UInt32 = 0
-        guard EVP_Digest(message, message.count, &digest, &length, EVP_sha256(), nil) == 1, length == Self.byteCount
+        guard EVP_Digest(message.baseAddress, message.count, &digest, &length, EVP_sha256(), nil) == 1,
+            length == Self.byteCount
         else { return nil }
         bytes = digest
     }
 
+    /// nil as for bytes in memory.
+    package init?(of message: some Sequence<UInt8>) {
+        // The bytes must live until they are read, so the digest is made within.
+        guard let digest = Array(message).withUnsafeBytes({ SHA256Digest(of: $0) }) else { return nil }
+        self = digest
+    }
+
     /// Reads 64 hexadecimal digits of either case; nil for anything else.
-    init?(hexadecimal text: some StringProtocol) {
+    package init?(hexadecimal text: some StringProtocol) {
         var bytes: [UInt8] = []
         var high: UInt8?
         for digit in text.utf8 {
@@ -36,13 +43,20 @@ struct SHA256Digest: Sendable {
         self.bytes = bytes
     }
 
+    /// 64 lower-case hexadecimal digits.
+    package var hexadecimal: String {
+        let digits = Array("0123456789abcdef".utf8)
+        let text = bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+        return String(decoding: text, as: UTF8.self)
+    }
+
     /// Takes the same time whether and wherever they differ.
-    func isEqual(to other: SHA256Digest) -> Bool { CRYPTO_memcmp(bytes, other.bytes, Self.byteCount) == 0 }
+    package func isEqual(to other: SHA256Digest) -> Bool { CRYPTO_memcmp(bytes, other.bytes, Self.byteCount) == 0 }
 }
 
 extension UInt8 {
     /// The value of a hexadecimal digit; nil for any other byte.
-    var hexadecimalDigit: UInt8? {
+    package var hexadecimalDigit: UInt8? {
         switch self {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): self - UInt8(ascii: "0")
         case UInt8(ascii: "a")...UInt8(ascii: "f"): self - UInt8(ascii: "a") + 10
