@@ -67,6 +67,7 @@ package final class Engine: Sendable {
     /// Wakes the engine's thread; signalled only when `isThreadAsleep` was set.
     let wakeUp = DispatchSemaphore(value: 0)
     let window: HistoryWindow
+    let turnCount = Atomic<UInt64>(0)
 
     /// - Parameters:
     ///   - cache: what is kept of users, where the model allows it.

@@ -63,6 +63,7 @@ extension Engine {
     private func serve(_ source: ModelSource, _ executors: inout Executors) {
         var recovery = Recovery(source.backoff, startNanoseconds: executors.startNanoseconds)
         while true {
+            turnCount.add(1, ordering: .relaxed)
             if recovery.isDue(.now()) { recover(source, &executors, &recovery) }
             switch nextStep(until: recovery.next) {
             case .run(let batch, let depth):

@@ -217,7 +217,7 @@ struct ChannelState {
             isReadable = true
             read(&context)
         }
-        connection.drain()
+        connection.drain(now: context.now)
         run(&context)
     }
 

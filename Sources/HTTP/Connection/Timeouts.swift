@@ -27,7 +27,8 @@ extension Connection {
 
     private var inputDeadline: UInt64? {
         switch input {
-        case .idle: output.isEmpty ? mark &+ (isFresh ? settings.firstByte : settings.idle) : nil
+        case .idle where !output.isEmpty: nil
+        case .idle: mark &+ (!isFresh ? settings.idle : closesWhenIdle ? Self.freshGrace : settings.firstByte)
         case .head: mark &+ settings.header
         case .body, .dropping: mark &+ settings.bodyWindow
         case .lingering: mark &+ settings.linger
@@ -108,11 +109,16 @@ extension Connection {
         output.removeAll()
     }
 
-    /// Waits for no further request. A request being read or answered is finished, and its reply says close.
-    mutating func drain() {
+    /// Waits for no further request. A request being read or answered is finished, and its reply says close. A client
+    /// that has only just connected is about to send its first request, so it gets a moment for that.
+    mutating func drain(now: UInt64) {
         closesWhenIdle = true
-        if isIdle { input = output.isEmpty ? .closed : .stopped }
+        let isAboutToSend = isFresh && now < mark &+ Self.freshGrace
+        if isIdle, !isAboutToSend { input = output.isEmpty ? .closed : .stopped }
     }
+
+    /// How long after connecting a client may send its first request to a server that drains.
+    static let freshGrace: UInt64 = 1_000_000_000
 
     /// What to do with the socket now. `shutdownWrite` is returned once.
     mutating func nextEnding(now: UInt64) -> Ending {

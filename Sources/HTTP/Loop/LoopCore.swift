@@ -316,8 +316,9 @@ struct LoopCore {
 
     private mutating func drain() {
         guard !isEnding else { return }
-        // Closing the listener would reset connections in its backlog, so these are accepted and answered first.
-        for listener in listeners {
+        // Closing the listener would reset connections in its backlog, so these are accepted and answered first. Those of
+        // a handed socket wait for whoever gets it next.
+        for listener in listeners where !listener.isHanded {
             for _ in 0..<LoopCore.backlogRounds {
                 guard accept(listener) else { break }
             }

@@ -20,6 +20,7 @@ final class Mailbox: Sendable {
         var isClosed = false
         var wakeUps = 0
         var looks = 0
+        var turns: UInt64 = 0
     }
 
     private let state = Mutex(State())
@@ -45,9 +46,18 @@ final class Mailbox: Sendable {
         if isAsleep { Syscall.signal(eventDescriptor) }
     }
 
+    /// Makes the loop take a turn without a message. It signals a loop that is awake, too: that one may be about to sleep.
+    func poke() { Syscall.signal(eventDescriptor) }
+
+    /// How often the loop has looked into the mailbox: its turns.
+    var turns: UInt64 { state.withLock { $0.turns } }
+
     /// Swaps the queued messages with `messages`, which is empty.
     func take(into messages: inout [LoopMessage]) {
-        state.withLock { swap(&$0.messages, &messages) }
+        state.withLock { state in
+            state.turns += 1
+            swap(&state.messages, &messages)
+        }
     }
 
     /// Call before sleeping: from now on a post wakes the loop. False if there are messages, and the loop must not

@@ -72,12 +72,13 @@ package final class HTTPServer: Sendable {
         var bound: [ListenAddress] = []
         var files: [SocketFile] = []
         do throws(HTTPError) {
-            for address in configuration.addresses {
-                let opened = try ListenSocket.open(address, count: loops.count)
+            func take(_ opened: ListenSocket.Opened) {
                 bound.append(opened.bound)
                 if let file = opened.file { files.append(file) }
                 for (index, socket) in opened.sockets.enumerated() { sockets[index].append(socket) }
             }
+            for address in configuration.addresses { take(try ListenSocket.open(address, count: loops.count)) }
+            for fd in configuration.handedSockets { take(try ListenSocket.adopt(fd, count: loops.count)) }
         } catch {
             for socket in sockets.joined() { Syscall.close(socket.fd) }
             for file in files { file.remove() }
@@ -136,6 +137,14 @@ package final class HTTPServer: Sendable {
 
     /// Open connections.
     package var connectionCount: Int { counter.total }
+
+    /// Turns that each running loop has taken. Together with `pokeLoops` it shows which loops make progress.
+    package var turnsOfLoops: [UInt64] { state.withLock { $0.loops }.map(\.mailbox.turns) }
+
+    /// Makes every loop take a turn soon.
+    package func pokeLoops() {
+        for loop in state.withLock({ $0.loops }) { loop.mailbox.poke() }
+    }
 
     /// How often the loops have looked for work. Constant while nothing happens.
     var looks: Int { state.withLock { $0.loops }.reduce(0) { $0 + $1.mailbox.looks } }

@@ -3,8 +3,11 @@
 
 /// How a server is set up.
 package struct HTTPServerConfiguration: Sendable {
-    /// Where to listen. At least one.
+    /// Where to listen. At least one, here or among `handedSockets`.
     package var addresses: [ListenAddress]
+    /// Descriptors of listening sockets that another process opened for this one. The server closes them; a UNIX
+    /// socket's file stays.
+    package var handedSockets: [Int32] = []
     /// Event loops. Each has a thread and a share of the connections.
     package var loops: Int
     package var limits: HTTPLimits
@@ -31,7 +34,9 @@ package struct HTTPServerConfiguration: Sendable {
 
     /// Throws `invalidConfiguration` with the first value that is out of its range.
     package func validate() throws(HTTPError) {
-        guard !addresses.isEmpty else { throw HTTPError(.invalidConfiguration, "There is no address to listen on.") }
+        guard !addresses.isEmpty || !handedSockets.isEmpty else {
+            throw HTTPError(.invalidConfiguration, "There is no address to listen on.")
+        }
         try HTTPLimits.check("loops", loops, 1...256)
         try limits.validate()
         try timeouts.validate()

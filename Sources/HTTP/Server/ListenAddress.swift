@@ -28,6 +28,29 @@ package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
         _ = try socketAddress()
     }
 
+    /// The address that a socket is bound to; nil if it is neither TCP nor a UNIX socket with a path.
+    init?(boundTo fd: Int32) {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let isKnown = withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(fd, $0, &length) == 0 }
+        }
+        guard isKnown else { return nil }
+        switch Int32(storage.ss_family) {
+        case CLinux_AF_INET, CLinux_AF_INET6:
+            let address = PeerAddress(storage)
+            self = .tcp(host: address.hostText, port: address.port)
+        case CLinux_AF_UNIX:
+            let path = withUnsafeBytes(of: storage) { bytes in
+                bytes[min(Int(length), SocketAddress.pathOffset)..<Int(length)].prefix { $0 != 0 }
+            }
+            guard !path.isEmpty else { return nil }
+            self = .unix(path: String(decoding: path, as: UTF8.self))
+        default:
+            return nil
+        }
+    }
+
     package var description: String {
         switch self {
         case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
@@ -114,6 +137,7 @@ package struct SocketAddress: Sendable {
         }
     }
 
+    static let pathOffset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
     private static let portOffset = MemoryLayout<sockaddr_in>.offset(of: \.sin_port) ?? 2
 
     /// Calls `body` with the address as a generic `sockaddr`.

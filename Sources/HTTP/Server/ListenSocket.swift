@@ -8,6 +8,8 @@ import Glibc
 /// A listening socket.
 struct ListenSocket {
     let fd: Int32
+    /// Another process keeps it open, too.
+    var isHanded = false
 
     /// Most bytes that the kernel holds unsent for one client.
     private static let unsentLowWater: Int32 = 65_536
@@ -24,6 +26,49 @@ struct ListenSocket {
         case .tcp(let host, let port):
             return try openTCP(host: host, port: port, count: count)
         }
+    }
+
+    /// The sockets for `count` loops over a listening socket that another process opened. All share its backlog, which
+    /// outlives this process if the other one keeps the socket open.
+    ///
+    /// - Throws: `cannotListen` if the descriptor is no listening stream socket.
+    static func adopt(_ fd: Int32, count: Int) throws(HTTPError) -> Opened {
+        guard let name = ListenAddress(boundTo: fd), isListening(fd) else {
+            throw HTTPError(.cannotListen, "The descriptor \(fd) that was handed over is no listening stream socket.")
+        }
+        let flags = fcntl(fd, F_GETFL)
+        guard flags >= 0, fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0, fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 else {
+            throw failure("set up the socket of", name)
+        }
+        if case .tcp = name {
+            _ = CLinux_set_no_delay(fd)
+            _ = CLinux_set_unsent_low_water(fd, unsentLowWater)
+        }
+        return (try copies(of: fd, name, count: count).map { ListenSocket(fd: $0, isHanded: true) }, name, nil)
+    }
+
+    private static func isListening(_ fd: Int32) -> Bool {
+        func option(_ name: Int32) -> Int32? {
+            var value: Int32 = 0
+            var length = socklen_t(MemoryLayout<Int32>.size)
+            return getsockopt(fd, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
+        }
+        return option(SO_TYPE) == Int32(SOCK_STREAM.rawValue) && option(SO_ACCEPTCONN) == 1
+    }
+
+    /// `fd` and enough duplicates of it for `count` loops. Closes all of them if that fails.
+    private static func copies(of fd: Int32, _ name: ListenAddress, count: Int) throws(HTTPError) -> [Int32] {
+        var fds = [fd]
+        while fds.count < count {
+            let copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)
+            guard copy >= 0 else {
+                let error = failure("duplicate the socket of", name)
+                for fd in fds { close(fd) }
+                throw error
+            }
+            fds.append(copy)
+        }
+        return fds
     }
 
     // MARK: TCP
@@ -107,20 +152,19 @@ struct ListenSocket {
     private static func openLocal(_ name: ListenAddress, path: String, count: Int) throws(HTTPError) -> [ListenSocket] {
         let address = try name.socketAddress()
         removeStale(address, path: path)
-        var fds = [try bound(address, name, sharesPort: false)]
+        let fd = try bound(address, name, sharesPort: false)
         do throws(HTTPError) {
-            try listen(on: fds[0], name)
-            while fds.count < count {
-                let copy = fcntl(fds[0], F_DUPFD_CLOEXEC, 0)
-                guard copy >= 0 else { throw failure("duplicate the socket of", name) }
-                fds.append(copy)
+            do throws(HTTPError) {
+                try listen(on: fd, name)
+            } catch {
+                close(fd)
+                throw error
             }
+            return try copies(of: fd, name, count: count).map { ListenSocket(fd: $0) }
         } catch {
-            for fd in fds { close(fd) }
             unlink(path)
             throw error
         }
-        return fds.map { ListenSocket(fd: $0) }
     }
 
     /// Removes a socket file left behind by a server that no longer runs. A socket that answers, or any other kind of

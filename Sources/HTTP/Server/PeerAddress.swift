@@ -88,10 +88,19 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
     /// "192.0.2.1:80", "[2001:db8::1]:80" or "unix".
     package var description: String {
         switch host {
+        case .ipv4: "\(hostText):\(port)"
+        case .ipv6: "[\(hostText)]:\(port)"
+        case .local: hostText
+        }
+    }
+
+    /// The same without port and brackets.
+    package var hostText: String {
+        switch host {
         case .ipv4(let address):
-            "\(address >> 24).\(address >> 16 & 255).\(address >> 8 & 255).\(address & 255):\(port)"
+            "\(address >> 24).\(address >> 16 & 255).\(address >> 8 & 255).\(address & 255)"
         case .ipv6(let high, let low):
-            "[\(PeerAddress.text(high, low))]:\(port)"
+            PeerAddress.text(high, low)
         case .local:
             "unix"
         }

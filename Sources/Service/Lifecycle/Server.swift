@@ -5,6 +5,7 @@ internal import Compute
 internal import Devices
 internal import Dispatch
 internal import Engine
+internal import Foundation
 internal import Glibc
 internal import HTTP
 internal import Logging
@@ -42,10 +43,14 @@ package final class Server: Sendable {
     private let sink: LogSink
     private let logger: Logger
     private let life = Lifecycle()
+    private let manager: ServiceManager
 
     /// - Throws: `FileError`, `ConfigurationError` for files of keys or certificates that cannot be used, `HTTPError` for
     ///   a configuration that cannot be.
     package init(_ configuration: ServiceConfiguration) throws {
+        let manager = try ServiceManager(environment: ProcessInfo.processInfo.environment)
+        self.manager = manager
+        let configuration = configuration.listening(on: manager.sockets)
         self.configuration = configuration
         // Sockets are written with MSG_NOSIGNAL; this is for standard error, whose reader may close it.
         signal(SIGPIPE, SIG_IGN)
@@ -138,7 +143,8 @@ package final class Server: Sendable {
     ///   a signal has ended the start.
     /// - Throws: `HTTPError` if an address cannot be listened on, `ServerError` if the model cannot be loaded.
     package func start() async throws -> String? {
-        let addresses = try http.start()
+        // Clients of a handed socket wait in its backlog rather than being refused while the model loads.
+        var addresses = waitsToListen ? [] : try http.start()
         let adminAddresses: [ListenAddress]
         do {
             adminAddresses = try adminHTTP?.start() ?? []
@@ -158,13 +164,17 @@ package final class Server: Sendable {
         guard case .ready = phase else {
             // The caller waits for the end that has begun.
             guard life.ending == .none else { return nil }
-            http.stop()
-            adminHTTP?.stop()
-            model.engines.stop()
-            life.httpEnded()
-            await life.untilStopped()
-            releaseDevices()
+            await giveUpStart(model)
             throw ServerError(description: "the model could not be loaded: \(phase.reason)")
+        }
+        if waitsToListen {
+            do {
+                addresses = try http.start()
+            } catch {
+                guard life.ending == .none else { return nil }
+                await giveUpStart(model)
+                throw error
+            }
         }
         sink.release()
         metrics.model.served(model)
@@ -177,12 +187,27 @@ package final class Server: Sendable {
                 "model.version": "\(model.name.version)", "device.name": "\(model.devices.joined(separator: ", "))",
             ]
         )
+        manager.watch(logger: logger) { [weak self] in self?.watched ?? [] }
+        manager.send(.ready(status: "serving \(model.name.name) \(model.name.version) on \(listening)"))
         return """
             genrec \(BuildInfo.version) ready: \(listening)\(admin), \
             bundle \(model.name.name) version \(model.name.version) \
             (\(model.bundle.architecture.name.rawValue), \(model.bundle.catalogue.count) items), \
             \(computing(model))
             """
+    }
+
+    /// Whether the callers' listener starts only when the server is ready.
+    private var waitsToListen: Bool { !configuration.http.handedSockets.isEmpty }
+
+    /// Ends a server that does not become ready.
+    private func giveUpStart(_ model: ServedModel) async {
+        http.stop()
+        adminHTTP?.stop()
+        model.engines.stop()
+        life.httpEnded()
+        await life.untilStopped()
+        releaseDevices()
     }
 
     /// The devices, for the ready line.
@@ -230,6 +255,7 @@ package final class Server: Sendable {
     package func drain() {
         guard life.advance(to: .announced) else { return }
         sink.release()
+        manager.send(.stopping(status: "draining"))
         // Balancers send nothing to a server that has never been ready.
         let delay = life.hasBeenReady ? configuration.drainDelayNanoseconds : 0
         logger.notice(
@@ -268,9 +294,27 @@ package final class Server: Sendable {
 
     /// Rereads the files of keys and certificates. A bad file changes nothing.
     package func reloadFiles() {
-        if keys == nil, certificates == nil { logger.notice("SIGHUP: there is no file to read again") }
-        certificates?.reload()
-        reloadKeys()
+        manager.reload {
+            if keys == nil, certificates == nil { logger.notice("SIGHUP: there is no file to read again") }
+            certificates?.reload()
+            reloadKeys()
+        }
+    }
+
+    /// What must make progress: every loop, and the engines that have a device. Setting up a device may take minutes.
+    /// Once the server accepts nothing more, the drain time-out bounds its end.
+    private var watched: [Watched] {
+        guard life.ending < .draining else { return [] }
+        func loops(_ name: String, _ server: HTTPServer?) -> [Watched] {
+            (server?.turnsOfLoops ?? []).enumerated().map { index, turns in
+                Watched(name: "\(name) loop \(index)", turns: turns) { server?.pokeLoops() }
+            }
+        }
+        let engines = slot.current.engines.engines.enumerated().compactMap { index, engine -> Watched? in
+            guard case .ready = engine.phase else { return nil }
+            return Watched(name: "engine \(index)", turns: engine.turns) { engine.poke() }
+        }
+        return loops("http", http) + loops("admin", adminHTTP) + engines
     }
 
     private func reloadKeys() {

@@ -11,14 +11,38 @@ private let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
     @Test func idleConnection_closesAtOnce() {
         var script = ScriptedConnection()
-        script.connection.drain()
+        script.receive(get)
+        _ = script.takeOutput()
+        script.connection.drain(now: script.now)
         #expect(script.connection.nextEnding(now: script.now) == .close)
+    }
+
+    @Test func connectionThatHasJustCome_mayStillSendItsRequest() {
+        var script = ScriptedConnection()
+        script.connection.drain(now: script.now)
+        #expect(script.connection.nextEnding(now: script.now) == .none)
+        script.receive(get)
+        let (text, ending) = script.finishOutput()
+        #expect(text.hasPrefix("HTTP/1.1 200 OK\r\n") && text.contains(closeLine))
+        #expect(ending == .shutdownWrite)
+    }
+
+    @Test func connectionThatSendsNothing_closesSoon() throws {
+        var script = ScriptedConnection()
+        let start = script.now
+        script.connection.drain(now: start)
+        #expect(script.connection.deadline == start + Connection.freshGrace)
+        script.connection.timerFired(now: start + Connection.freshGrace)
+        #expect(script.connection.nextEnding(now: script.now) == .close)
+        var older = ScriptedConnection()
+        older.connection.drain(now: start + Connection.freshGrace)
+        #expect(older.connection.nextEnding(now: script.now) == .close)
     }
 
     @Test func openExchange_isFinished_andItsReplySaysClose() {
         var script = ScriptedConnection(reply: nil)
         script.receive(get)
-        script.connection.drain()
+        script.connection.drain(now: script.now)
         #expect(script.connection.nextEnding(now: script.now) == .none)
         script.respond()
         let (text, ending) = script.finishOutput()
@@ -29,7 +53,7 @@ private let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     @Test func pipelinedRequests_areAnswered_andTheLastReplySaysClose() {
         var script = ScriptedConnection(reply: nil)
         script.receive(get + get + get)
-        script.connection.drain()
+        script.connection.drain(now: script.now)
         script.respond()
         script.respond()
         #expect(!script.takeOutput().contains(closeLine))
@@ -89,7 +113,7 @@ private let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
         script.receive(get)
         script.connection.start(status: 200, headers: [], label: 0, date: script.date, now: script.now)
         script.connection.send([1], now: script.now)
-        script.connection.drain()
+        script.connection.drain(now: script.now)
         script.connection.send([2], now: script.now)
         script.connection.finish(now: script.now)
         let (text, ending) = script.finishOutput()
@@ -99,15 +123,17 @@ private let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
     @Test func emptyLineThatMayPrecedeARequest_isNoReasonToWait() {
         var script = ScriptedConnection()
+        script.receive(get)
+        _ = script.takeOutput()
         script.receive("\r\n")
-        script.connection.drain()
+        script.connection.drain(now: script.now)
         #expect(script.connection.nextEnding(now: script.now) == .close)
     }
 
     @Test func requestThatHasBegun_isFinished() {
         var script = ScriptedConnection()
         script.receive("GET / HT")
-        script.connection.drain()
+        script.connection.drain(now: script.now)
         script.receive("TP/1.1\r\nHost: a\r\n\r\n")
         #expect(script.requests.count == 1)
         #expect(script.takeOutput().contains("\r\nConnection: close\r\n"))
@@ -116,7 +142,7 @@ private let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     @Test func writtenReply_isStillDelivered() {
         var script = ScriptedConnection()
         script.receive(get)
-        script.connection.drain()
+        script.connection.drain(now: script.now)
         #expect(script.connection.nextEnding(now: script.now) == .none)
         let (text, ending) = script.finishOutput()
         #expect(text.hasPrefix("HTTP/1.1 200 OK\r\n"))

@@ -252,7 +252,7 @@ private struct RequestMutator {
         case 10: if Int.random(in: 0..<6, using: &generator) == 0 { script.endInput() }
         default:
             if Int.random(in: 0..<12, using: &generator) == 0 { script.connection.vanished() }
-            if Int.random(in: 0..<12, using: &generator) == 0 { script.connection.drain() }
+            if Int.random(in: 0..<12, using: &generator) == 0 { script.connection.drain(now: script.now) }
         }
         script.advance()
     }

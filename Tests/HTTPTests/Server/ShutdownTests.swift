@@ -138,3 +138,52 @@ private func get(_ path: String) -> String { "GET \(path) HTTP/1.1\r\nHost: a\r\
         box.value = nil
     }
 }
+
+/// Sockets that another process has opened.
+@Suite(.timeLimit(.minutes(2))) struct HandedSocketTests {
+    @Test func connectionsMadeBetweenTwoServers_AreAnsweredByTheSecond() throws {
+        let opened = try ListenSocket.open(.tcp(host: "127.0.0.1", port: 0), count: 1)
+        let kept = opened.sockets[0].fd
+        defer { close(kept) }
+        func serve() throws -> TestServer {
+            let copy = dup(kept)
+            return try .echoing(listen: [], loops: 2) { $0.handedSockets = [copy] }
+        }
+        var server: TestServer? = try serve()
+        #expect(server?.addresses == [opened.bound])
+        let first = try TestClient(opened.bound)
+        first.send(get("/first"))
+        #expect(first.readReply().hasSuffix("/first 0"))
+        server?.server.stop()
+        server = nil
+        let between = try TestClient(opened.bound)
+        between.send(get("/between"))
+        server = try serve()
+        #expect(between.readReply().hasSuffix("/between 0"))
+    }
+
+    @Test func fileOfAHandedUNIXSocket_Stays() throws {
+        let path = "/tmp/genrec-handed-\(getpid())-\(UInt64.random(in: 0 ... .max)).sock"
+        let opened = try ListenSocket.open(.unix(path: path), count: 1)
+        defer { unlink(path) }
+        let server = try TestServer.echoing(listen: []) { $0.handedSockets = [opened.sockets[0].fd] }
+        #expect(server.addresses == [.unix(path: path)])
+        server.server.stop()
+        #expect(access(path, F_OK) == 0)
+    }
+
+    @Test(arguments: [SOCK_STREAM, SOCK_DGRAM]) func socketThatDoesNotListen_IsRefused(_ kind: __socket_type) throws {
+        let fd = socket(AF_INET, Int32(kind.rawValue), 0)
+        defer { close(fd) }
+        #expect(throws: HTTPError.self) { try TestServer.echoing(listen: []) { $0.handedSockets = [fd] } }
+    }
+
+    @Test func loops_TakeTurnsWhenPoked() throws {
+        let server = try TestServer.echoing(loops: 2)
+        for _ in 0..<5 {
+            let before = server.server.turnsOfLoops
+            server.server.pokeLoops()
+            #expect(TestServer.waitUntil { zip(server.server.turnsOfLoops, before).allSatisfy { $0 > $1 } })
+        }
+    }
+}
