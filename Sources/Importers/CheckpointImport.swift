@@ -14,6 +14,8 @@ package struct ImportSummary: Sendable {
     package let itemCount: Int
     /// Tensors of the checkpoint that are known and not needed, by their names there.
     package let ignoredTensors: [String]
+    /// Where in the checkpoint the weights were found; nil: it has nothing else.
+    package let origin: WeightsOrigin?
 }
 
 /// Imports a checkpoint. Weights are stored as float32 whatever the checkpoint holds: exact from float16 and bfloat16, and
@@ -23,7 +25,8 @@ package struct ImportSummary: Sendable {
 ///   - format: whose checkpoint, the value of `--from`.
 ///   - checkpointPath: the file, or a directory of Hugging Face's; of the bundle's provenance it is the file of the weights,
 ///     and where there are shards, their index.
-///   - describePath: JSON with what the checkpoint does not say; nil where the format needs none.
+///   - describePath: JSON with what the checkpoint does not say; nil where it says everything.
+///   - weights: which model of several in one file, as the error that lists them has it; nil: there is one.
 ///   - cataloguePath: `catalogue.jsonl` for the checkpoint's item table; nil: ids are the row numbers.
 ///   - name: the bundle's name, 1 to 128 bytes of printable text.
 ///   - version: likewise.
@@ -33,6 +36,7 @@ package func importCheckpoint(
     format: String,
     checkpointPath: String,
     describePath: String?,
+    weights: String? = nil,
     cataloguePath: String?,
     name: String,
     version: String,
@@ -41,18 +45,19 @@ package func importCheckpoint(
     let importer = try ImporterRegistry.importer(of: format)
     try BundleWriter.checkOutput(outputDirectory)
     let description = try describePath.map { path throws(ImportError) in try ImportDescription(path: path) }
-    let model = try importer.open(path: checkpointPath, description: description)
-    guard let digest = model.file.withBytes({ sha256(of: $0) }) else {
-        throw ImportError(.unreadable, "\(model.file.path): OpenSSL cannot take its SHA-256")
-    }
+    let model = try importer.open(
+        path: checkpointPath,
+        description: description ?? .nothing,
+        weights: weights
+    )
     let configuration = try bundleConfiguration(
         name: name,
         version: version,
         architecture: model.architecture,
-        provenance: Provenance(
+        provenance: try Provenance(
             source: importer.format,
             file: model.file.path.split(separator: "/").last.map(String.init) ?? model.file.path,
-            sha256: digest
+            sha256: sha256(of: model.file)
         )
     )
     let rows = model.architecture.configuration.rows
@@ -86,7 +91,8 @@ package func importCheckpoint(
     return ImportSummary(
         configuration: configuration,
         itemCount: catalogue.count,
-        ignoredTensors: model.ignoredTensors
+        ignoredTensors: model.ignoredTensors,
+        origin: model.origin
     )
 }
 

@@ -15,27 +15,32 @@ protocol CheckpointImporter: Sendable {
     ///
     /// - Parameters:
     ///   - path: of the file, or of the directory where the format has one.
-    ///   - description: what the caller said of it; nil if nothing.
+    ///   - description: what the caller said of it.
+    ///   - weights: which of several models in one file, the value of `--weights`.
     /// - Throws: `ImportError`, one sentence.
-    func open(path: String, description: ImportDescription?) throws(ImportError) -> any ImportedModel
+    func open(path: String, description: ImportDescription, weights: String?) throws(ImportError) -> any ImportedModel
 }
 
-/// Reads checkpoints that are one file.
+/// Reads checkpoints that are one file, written by `torch.save`.
 protocol FileImporter: CheckpointImporter {
-    /// As `open(path:description:)`, of a file that is mapped already.
-    func open(_ checkpoint: MappedFile, description: ImportDescription?) throws(ImportError) -> any ImportedModel
+    /// As `open(path:description:weights:)`, of a file that is open already.
+    func open(
+        _ checkpoint: InputFile,
+        description: ImportDescription,
+        weights: String?
+    ) throws(ImportError) -> any ImportedModel
 }
 
 extension FileImporter {
-    func open(path: String, description: ImportDescription?) throws(ImportError) -> any ImportedModel {
-        try open(mapFile(path), description: description)
+    func open(path: String, description: ImportDescription, weights: String?) throws(ImportError) -> any ImportedModel {
+        try open(openFile(path), description: description, weights: weights)
     }
 }
 
-/// Maps a file of a checkpoint.
-func mapFile(_ path: String) throws(ImportError) -> MappedFile {
+/// Opens a file of a checkpoint.
+func openFile(_ path: String) throws(ImportError) -> InputFile {
     do throws(FileError) {
-        return try MappedFile(path: path)
+        return try InputFile(path: path)
     } catch {
         throw ImportError(error)
     }
@@ -45,7 +50,9 @@ func mapFile(_ path: String) throws(ImportError) -> MappedFile {
 protocol ImportedModel {
     var architecture: Architecture { get }
     /// The file whose name and digest the bundle states as its origin.
-    var file: MappedFile { get }
+    var file: InputFile { get }
+    /// Where in the file the weights were found; nil: it has nothing else.
+    var origin: WeightsOrigin? { get }
     /// Tensors of the checkpoint that are known and not needed.
     var ignoredTensors: [String] { get }
 

@@ -1,5 +1,5 @@
-// What a checkpoint does not say of itself: the JSON that `--describe` names. The keys are those of the table in the
-// documentation of Importers; each importer takes its own from here.
+// What an import is told: the JSON that `--describe` names, over what the checkpoint says of itself. The keys are those of
+// the table in the documentation of Importers; each importer takes its own from here.
 
 internal import Files
 internal import JSON
@@ -11,7 +11,7 @@ struct ImportDescription {
     static let knownKeys = [
         "architecture", "source", "max_sequence_length", "max_output_length", "d", "blocks", "heads", "dqk", "dv",
         "norm", "item_l2_norm", "concat_ua", "enable_relative_attention_bias", "relative_attention_bias", "attention",
-        "gate", "ffn", "layer_order", "tied", "embed_scale", "score_norm",
+        "time_buckets", "gate", "ffn", "layer_order", "tied", "embed_scale", "score_norm",
     ]
 
     /// The architectures of the table.
@@ -31,35 +31,58 @@ struct ImportDescription {
         case performanceLaw = "performance-law"
     }
 
+    /// A key that no checkpoint of a kind states.
+    struct Question {
+        let key: String
+        /// In a few words, for people.
+        let meaning: String
+    }
+
     private static let byteLimit = 64 << 20
 
-    let path: String
-    let architecture: ArchitectureKey
+    /// No description at all.
+    static let nothing = ImportDescription(path: nil, architecture: nil, source: nil, members: [])
+
+    /// What error sentences call it; nil: there is no file.
+    let path: String?
+    let architecture: ArchitectureKey?
     let source: Source?
-    /// The keys that are left after `architecture` and `source`.
-    private let fields: JSONFields
+    /// The keys that are left after `architecture` and `source`, without those that are null.
+    let members: [JSONMember]
+
+    /// What the model's dimensions were made from, for error sentences.
+    var name: String { path ?? "its other tensors" }
+
+    private init(path: String?, architecture: ArchitectureKey?, source: Source?, members: [JSONMember]) {
+        self.path = path
+        self.architecture = architecture
+        self.source = source
+        self.members = members
+    }
 
     /// Reads a description: the object itself, or a document that has it under `model` beside other things.
     init(path: String) throws(ImportError) {
-        let file: MappedFile
+        let content: OwnedBytes
         do throws(FileError) {
-            file = try MappedFile(path: path)
+            content = try InputFile.contents(of: path, atMost: Self.byteLimit)
         } catch {
-            throw ImportError(.unreadable, error.message)
-        }
-        guard file.bytes.count <= Self.byteLimit else {
-            throw ImportError(.badDescription, "\(path) is larger than \(Self.byteLimit) bytes")
+            throw ImportError(error.code == .unreadable ? .unreadable : .badDescription, error.message)
         }
         do throws(JSONError) {
-            var value = try file.withBytes { bytes throws(JSONError) in try JSONValue(parsing: bytes) }
+            var value = try content.withBytes { bytes throws(JSONError) in try JSONValue(parsing: bytes) }
             if case .object(let members) = value, let model = members.first(where: { $0.key == "model" }) {
                 value = model.value
             }
+            // A template that has not been filled in says nothing.
+            if case .object(let members) = value { value = .object(members.filter { $0.value != .null }) }
             var fields = try JSONFields(value)
-            architecture = try fields.choice("architecture", of: ArchitectureKey.self)
-            source = fields.contains("source") ? try fields.choice("source", of: Source.self) : nil
-            self.fields = fields
-            self.path = path
+            let architecture =
+                fields.contains("architecture")
+                ? try fields.choice("architecture", of: ArchitectureKey.self) : nil
+            let source = fields.contains("source") ? try fields.choice("source", of: Source.self) : nil
+            var members: [JSONMember] = []
+            for key in fields.names { members.append(JSONMember(key, try fields.value(key))) }
+            self.init(path: path, architecture: architecture, source: source, members: members)
         } catch {
             throw ImportError(.badDescription, "\(path): \(error.description)")
         }
@@ -73,29 +96,69 @@ struct ImportDescription {
         guard self.source ?? source == source else {
             throw ImportError(
                 .badDescription,
-                "\(path): source is not \(source.rawValue), which --from \(format) reads"
+                "\(name): source is not \(source.rawValue), which --from \(format) reads"
             )
         }
-        guard architectures.contains(architecture) else {
-            let known = architectures.map(\.rawValue).joined(separator: ", ")
-            throw ImportError(
-                .unsupported,
-                "\(path): architecture \(architecture.rawValue) is not supported by --from \(format), only \(known)"
-            )
-        }
+        guard let architecture, !architectures.contains(architecture) else { return }
+        let known = architectures.map(\.rawValue).joined(separator: ", ")
+        throw ImportError(
+            .unsupported,
+            "\(name): architecture \(architecture.rawValue) is not supported by --from \(format), only \(known)"
+        )
     }
 
-    /// Hands the remaining keys to `body`, which takes those that concern it; the rest of the table is ignored, and any
-    /// other key refused.
+    /// The description with what was read off the checkpoint for each key that it does not state.
+    ///
+    /// - Parameters:
+    ///   - facts: what the checkpoint says.
+    ///   - questions: keys that must be stated where `facts` has them not.
+    ///   - checkpoint: its path.
+    /// - Throws: `ImportError.badDescription` that asks for everything that is missing at once, with a JSON object to fill
+    ///   in.
+    func completed(
+        by facts: [JSONMember],
+        asking questions: [Question],
+        of checkpoint: String
+    ) throws(ImportError) -> ImportDescription {
+        let stated = Set(members.map(\.key))
+        let known = facts.filter { !stated.contains($0.key) }
+        let open = questions.filter { question in
+            !stated.contains(question.key) && !known.contains { $0.key == question.key }
+        }
+        guard open.isEmpty else {
+            let wanted = open.map { "\($0.key) (\($0.meaning))" }.joined(separator: ", ")
+            let template = JSONValue.object(open.map { JSONMember($0.key, .null) }).line
+            let place = path.map { "add to \($0) what" } ?? "give --describe a file with what"
+            let said = known.map { "\($0.key) \($0.value.line)" }.joined(separator: ", ")
+            let read = said.isEmpty ? "" : "; it does say \(said)"
+            throw ImportError(
+                .badDescription,
+                "\(checkpoint) does not say \(wanted): \(place) belongs in the nulls of \(template)\(read)"
+            )
+        }
+        return ImportDescription(
+            path: path,
+            architecture: architecture,
+            source: source,
+            members: members + known
+        )
+    }
+
+    /// Hands the keys to `body`, which takes those that concern it; the rest of the table is ignored, and any other key
+    /// refused.
     func take<Result>(_ body: (inout JSONFields) throws(JSONError) -> Result) throws(ImportError) -> Result {
         do throws(JSONError) {
-            var fields = fields
+            var fields = try JSONFields(.object(members))
             let result = try body(&fields)
             for key in Self.knownKeys { _ = fields.optional(key) }
             try fields.end()
             return result
         } catch {
-            throw ImportError(.badDescription, "\(path): \(error.description)")
+            throw ImportError(.badDescription, "\(name): \(error.description)")
         }
     }
+}
+
+extension JSONValue {
+    fileprivate var line: String { String(decoding: compact, as: UTF8.self) }
 }

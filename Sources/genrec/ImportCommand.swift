@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Importers
+import JSON
 import Models
 
 struct ImportCommand: AsyncParsableCommand {
@@ -14,8 +15,10 @@ struct ImportCommand: AsyncParsableCommand {
     var from: String
     @Option(help: "The checkpoint file, or a directory of Hugging Face's.")
     var checkpoint: String
-    @Option(help: "JSON that says what the checkpoint does not: dimensions, heads, window.")
+    @Option(help: "JSON that says what the checkpoint does not: heads, layer order, sometimes the window.")
     var describe: String?
+    @Option(help: "Which model, where the checkpoint holds several (a model and its average).")
+    var weights: String?
     @Option(help: "A catalogue.jsonl; without it ids are the row numbers.")
     var catalogue: String?
     @Option(help: "The bundle's name.")
@@ -33,6 +36,7 @@ struct ImportCommand: AsyncParsableCommand {
                 format: from,
                 checkpointPath: checkpoint,
                 describePath: describe,
+                weights: weights,
                 cataloguePath: catalogue,
                 name: name,
                 version: version,
@@ -44,11 +48,13 @@ struct ImportCommand: AsyncParsableCommand {
                 Console.result(
                     """
                     {"architecture":"\(architecture)","parameters":\(parameters),"items":\(summary.itemCount),\
-                    "ignored_tensors":\(summary.ignoredTensors.count)}
+                    "ignored_tensors":\(summary.ignoredTensors.count)\(origin(summary))}
 
                     """
                 )
             } else {
+                if let origin = summary.origin { Console.note("weights: \(origin.description)\n") }
+                if catalogue == nil { Console.note("no catalogue given: the ids of items are their row numbers\n") }
                 Console.result(
                     "wrote \(output): \(architecture), \(parameters) parameters, \(summary.itemCount) items\n"
                 )
@@ -56,5 +62,14 @@ struct ImportCommand: AsyncParsableCommand {
         } catch {
             throw fail(String(describing: error))
         }
+    }
+
+    /// Further members of the JSON object: where the weights were found.
+    private func origin(_ summary: ImportSummary) -> String {
+        guard let origin = summary.origin else { return "" }
+        let value = JSONValue.object([
+            JSONMember("dictionary", .string(origin.dictionary)), JSONMember("prefix", .string(origin.prefix)),
+        ])
+        return ",\"weights\":" + String(decoding: value.compact, as: UTF8.self)
     }
 }

@@ -63,7 +63,7 @@ import Testing
 
     @Test func pickleReader() throws {
         let corpus = try ["protocol1", "protocol2", "protocol4", "protocol5", "adamw", "parameters"].map { form in
-            let archive = try ZipArchive(MappedFile(path: fixture("torch-forms/\(form).pt")))
+            let archive = try ZipArchive(InputFile(path: fixture("torch-forms/\(form).pt")))
             let content = try archive.read(try #require(archive["tiny/data.pkl"]))
             return withExtendedLifetime(content) { Array(content.bytes) }
         }
@@ -84,7 +84,7 @@ import Testing
         let corpus = try forms.map { try contents(of: fixture("torch-forms/\($0).pt")) }
         let words = ["PK\u{1}\u{2}", "PK\u{3}\u{4}", "PK\u{5}\u{6}", "PK\u{6}\u{6}", "PK\u{6}\u{7}", "PK\u{7}\u{8}"]
         try fuzz(corpus, words: words, count: 8000) { bytes in
-            let archive = try withFile(bytes) { try ZipArchive(MappedFile(path: $0)) }
+            let archive = try withFile(bytes) { try ZipArchive(InputFile(path: $0)) }
             for entry in archive.entries {
                 let content = try archive.read(entry)
                 #expect(content.bytes.count == entry.size)
@@ -101,7 +101,7 @@ import Testing
             var entries = whole.entries
             entries[0] = ZipBuilderEntry("tiny/data.pkl", pickle)
             let model = try withFile(zip(entries)) { path in
-                try MetaImporter().open(try MappedFile(path: path), description: description)
+                try MetaImporter().open(try InputFile(path: path), description: description, weights: nil)
             }
             for specification in model.architecture.configuration.tensorSpecifications {
                 let content = try model.read(specification)

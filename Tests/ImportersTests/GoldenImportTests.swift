@@ -99,7 +99,7 @@ import Testing
         #expect(bundle.configuration.provenance.source == "meta")
         #expect(bundle.configuration.provenance.file == "checkpoint.pt")
         #expect(
-            bundle.configuration.provenance.sha256 == (try MappedFile(path: checkpoint).withBytes { sha256(of: $0) })
+            bundle.configuration.provenance.sha256 == (try sha256(of: InputFile(path: checkpoint)))
         )
         #expect(try folder.names() == ["bundle"], "nothing temporary is left")
     }
@@ -145,5 +145,34 @@ import Testing
     private func json(_ path: String) throws -> JSONValue {
         let file = try MappedFile(path: path)
         return try file.withBytes { try JSONValue(parsing: $0) }
+    }
+}
+
+/// Of real checkpoints all but what the file cannot say is read off.
+@Suite struct ReadOffTests {
+    @Test(arguments: [
+        ("hstu-small", "checkpoint.pt", "meta"), ("hstu-concat-ua", "checkpoint.pt", "meta"),
+        ("hstu-uneven", "checkpoint.pt", "meta"), ("hstu-ml1m-shape", "checkpoint.pt", "meta"),
+        ("sasrec-meta", "checkpoint.pt", "meta"), ("sasrec-pre", "checkpoint.pth", "sasrec.pytorch"),
+        ("sasrec-post", "checkpoint.pth", "sasrec.pytorch"),
+    ])
+    func headsAndOrderAlone_GiveTheSameBundle(name: String, file: String, format: String) throws {
+        let folder = try TemporaryDirectory()
+        let described = try runImport(
+            fixture("\(name)/\(file)"),
+            describe: fixture("\(name)/cases.json"),
+            format: format,
+            into: folder
+        )
+        let content = try contents(of: fixture("\(name)/cases.json"))
+        let document = try content.withUnsafeBytes { try JSONValue(parsing: $0) }
+        var fields = try JSONFields(document)
+        var model = try fields.object("model")
+        var answers = [JSONMember("heads", try model.value("heads"))]
+        if let order = model.optional("layer_order") { answers.append(JSONMember("layer_order", order)) }
+        let other = try TemporaryDirectory()
+        let describe = try other.write("answers.json", JSONValue.object(answers).compact)
+        let read = try runImport(fixture("\(name)/\(file)"), describe: describe, format: format, into: other)
+        #expect(read.configuration == described.configuration)
     }
 }

@@ -231,19 +231,20 @@ struct TinyDirectory {
     @Test(arguments: [
         ("\"hidden_size\": 4, \"rms_norm_eps\": 0.00001, \"rope_theta\": 10000, \"tied\": true", "no error"),
         ("\"head_dim\": 2, \"architectures\": [\"LlamaForCausalLM\"]", "no error"),
-        ("\"hidden_size\": 8", "import.json: hidden_size contradicts "),
-        ("\"num_key_value_heads\": 2", "num_key_value_heads contradicts "),
-        ("\"rms_norm_eps\": 1e-6", "rms_norm_eps contradicts "),
-        ("\"head_dim\": 4", "head_dim contradicts "),
-        ("\"hidden_act\": \"gelu\"", "hidden_act contradicts "),
-        ("\"tied\": false", "tied contradicts "),
-        ("\"tie_word_embeddings\": false", "tie_word_embeddings contradicts "),
+        ("\"hidden_size\": 8", "embed_tokens.weight\" has shape (7, 4), but by "),
+        ("\"num_key_value_heads\": 2", "k_proj.weight\" has shape (2, 4), but by "),
+        ("\"rms_norm_eps\": 1e-6", "no error"),
+        ("\"head_dim\": 4", "q_proj.weight\" has shape (4, 4), but by "),
+        ("\"hidden_act\": \"gelu\"", "hidden_act \"gelu\" is not supported"),
+        ("\"tied\": false", "\"lm_head.weight\" is missing"),
+        ("\"tie_word_embeddings\": false", "\"lm_head.weight\" is missing"),
+        ("\"torch_dtype\": \"float32\"", "the key \"torch_dtype\" is not known"),
         ("\"d\": 99, \"blocks\": 7", "no error"),
         ("\"width\": 4", "the key \"width\" is not known"),
         ("\"embed_scale\": 2", "embed_scale must be \"one\" or \"sqrt_d\""),
         ("\"score_norm\": \"ln\"", "score_norm must be \"none\" or \"l2\""),
     ])
-    func description_IsCheckedAgainstTheConfiguration(more: String, expected: String) throws {
+    func description_OverridesTheConfiguration(more: String, expected: String) throws {
         let message = try described(more)
         #expect(message.contains(expected), "\(message)")
     }
@@ -254,9 +255,25 @@ struct TinyDirectory {
         #expect(
             try message(directory).contains("max_sequence_length 17 is more than the max_position_embeddings 16 of ")
         )
-        directory.description = directory.description.replacing(", \"max_sequence_length\": 17", with: "")
-        #expect(try message(directory).contains("import.json: max_sequence_length is missing"))
-        #expect(try message(.llama(), described: false).contains("give max_sequence_length with --describe"))
+    }
+
+    @Test func withoutADescription_TheConfigurationSaysAll() throws {
+        #expect(try message(.llama(), described: false) == "no error")
+        let llama = try ModelBundle.load(directory: folder.path + "/bundle").architecture.configuration
+        #expect(llama.maxSequenceLength == 16)
+        let other = try HuggingFaceImporterTests()
+        #expect(try other.message(.gpt2(), described: false) == "no error")
+        let gpt = try ModelBundle.load(directory: other.folder.path + "/bundle").architecture.configuration
+        #expect(gpt.maxSequenceLength == 8)
+    }
+
+    /// Positions that rotate may be stated without end; windows have one.
+    @Test func windowOfAMillionPositions_IsTheLargestThereIs() throws {
+        var directory = TinyDirectory.llama()
+        directory.config = directory.config.replacing("_embeddings\": 16", with: "_embeddings\": 1048576")
+        #expect(try message(directory, described: false) == "no error")
+        let configuration = try ModelBundle.load(directory: folder.path + "/bundle").architecture.configuration
+        #expect(configuration.maxSequenceLength == 65_536)
     }
 
     @Test func descriptionOfAnotherArchitecture_IsRefused() throws {

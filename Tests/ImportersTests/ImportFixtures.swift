@@ -24,6 +24,7 @@ func runImport(
     _ checkpointPath: String,
     describe: String?,
     catalogue: String? = nil,
+    weights: String? = nil,
     format: String = "meta",
     name: String = "test",
     into folder: TemporaryDirectory
@@ -32,6 +33,7 @@ func runImport(
         format: format,
         checkpointPath: checkpointPath,
         describePath: describe,
+        weights: weights,
         cataloguePath: catalogue,
         name: name,
         version: "1",

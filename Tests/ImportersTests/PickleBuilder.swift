@@ -38,6 +38,12 @@ struct PickleBuilder {
 
     mutating func tensor(_ tensor: TinyTensor) {
         global("torch._utils", "_rebuild_tensor_v2")
+        tensorArguments(tensor)
+        op(.reduce)
+    }
+
+    /// What `_rebuild_tensor_v2` is called with.
+    mutating func tensorArguments(_ tensor: TinyTensor) {
         op(.mark)
         op(.mark)
         string("storage")
@@ -55,7 +61,6 @@ struct PickleBuilder {
         op(.emptyTuple)
         op(.reduce)
         op(.tuple)
-        op(.reduce)
     }
 }
 

@@ -95,8 +95,10 @@ extension TinyCheckpoint {
 
     @Test(arguments: [
         ("\"heads\": 2", "\"heads\": 2", "no error"),
-        (", \"heads\": 2", "", "import.json: heads is missing"),
-        (",\n \"layer_order\": \"original\"", "", "layer_order is missing"),
+        (", \"heads\": 2", "", "import.json what belongs in the nulls of {\"heads\":null}"),
+        (",\n \"layer_order\": \"original\"", "", "in the nulls of {\"layer_order\":null}"),
+        (", \"d\": 4, \"blocks\": 1", "", "no error"),
+        ("\"max_sequence_length\": 5, ", "", "in the nulls of {\"max_sequence_length\":null}"),
         ("\"original\"", "\"norm_first\"", "layer_order must be \"original\" or \"pre\" or \"post\""),
         ("\"original\"", "\"pre\"", "no error"),
         ("\"heads\": 2", "\"heads\": 3", "width 4 is not a multiple of heads, 3"),
@@ -148,7 +150,29 @@ extension TinyCheckpoint {
                 "not (positions, d)"
             )
         )
-        #expect(try message(.sasrec(), nil, format: "sasrec.pytorch").contains("give them with --describe"))
+        #expect(
+            try message(.sasrec(), nil, format: "sasrec.pytorch").hasSuffix(
+                "does not say heads (attention heads), layer_order (\"original\", \"pre\" or \"post\"), "
+                    + "max_sequence_length (the trainer's maxlen): give --describe a file with what belongs in the nulls of "
+                    + "{\"heads\":null,\"layer_order\":null,\"max_sequence_length\":null}; it does say d 4, blocks 1"
+            )
+        )
+    }
+
+    /// The template with nothing but what was asked for, filled in.
+    @Test func answersAlone_AreEnough() throws {
+        #expect(
+            try message(
+                .sasrec(),
+                "{\"heads\": 2, \"layer_order\": \"pre\", \"max_sequence_length\": null}",
+                format: "sasrec.pytorch"
+            ) == "no error"
+        )
+        #expect(
+            try message(.performanceLaw(), "{\"heads\": 2, \"max_sequence_length\": 5}", format: "performance-law")
+                == "no error"
+        )
+        #expect(try message(.metaSASRec(), "{\"heads\": 2, \"max_output_length\": 1}", format: "meta") == "no error")
     }
 
     // MARK: - Meta
@@ -156,10 +180,13 @@ extension TinyCheckpoint {
     @Test(arguments: [
         ("\"ffn\": 6", "\"ffn\": 6", "no error"),
         ("\"ffn\": 6", "\"ffn\": 5", "_conv1d.0.weight\" has shape (6, 4, 1), but by "),
-        (", \"ffn\": 6", "", "import.json: ffn is missing"),
+        (", \"ffn\": 6", "", "no error"),
         ("\"ffn\": 6", "\"ffn\": 6, \"layer_order\": \"pre\", \"norm\": \"ln\"", "no error"),
         ("\"ffn\": 6", "\"ffn\": 6, \"relative_attention_bias\": \"position\"", "_rel_attn_bias._w\" is missing"),
-        ("\"architecture\": \"sasrec\"", "\"architecture\": \"hstu\"", "dqk is missing"),
+        (
+            "\"architecture\": \"sasrec\"", "\"architecture\": \"hstu\"",
+            "\"_hstu._attention_layers.0._uvqk\" is missing"
+        ),
         ("\"max_output_length\": 1", "\"max_output_length\": 2", "_pos_emb.weight\" has shape (6, 4), but by "),
     ])
     func descriptionOfMeta_ThatIsWrong(part: String, replacement: String, expected: String) throws {
@@ -212,7 +239,9 @@ extension TinyCheckpoint {
             try changed { $0.tensors.removeAll { $0.name.hasSuffix("w1.weight") } }.contains("w1.weight\" is missing")
         )
         #expect(
-            try message(.performanceLaw(), nil, format: "performance-law").contains("give them with --describe")
+            try message(.performanceLaw(), nil, format: "performance-law").contains(
+                "{\"heads\":null,\"max_sequence_length\":null}"
+            )
         )
     }
 }

@@ -15,7 +15,7 @@ import Testing
     }
 
     private func open(_ bytes: [UInt8]) throws -> ZipArchive {
-        try ZipArchive(MappedFile(path: try folder.write("a.zip", bytes)))
+        try ZipArchive(InputFile(path: try folder.write("a.zip", bytes)))
     }
 
     private func message(_ bytes: [UInt8], reading name: String? = nil) -> String {

@@ -1,69 +1,50 @@
-// The content of a zip entry: bytes of the mapped archive, or bytes inflated by zlib.
+// Inflating by zlib, for zip entries.
 
 import CZlib
 internal import Files
-import Models
 
-/// The bytes of an entry, alive as long as this object.
-final class ZipEntryBytes {
-    let bytes: UnsafeRawBufferPointer
-    /// What keeps `bytes`: the archive, or nil if they are ours.
-    private let file: MappedFile?
+/// The content of a raw deflate stream; nil unless the stream ends with its last byte and gives exactly `size` bytes.
+///
+/// - Parameter size: what the archive states; the caller has bounded it by the length of the stream.
+func inflated(_ stream: UnsafeRawBufferPointer, size: Int) -> OwnedBytes? {
+    var isWhole = false
+    let content = OwnedBytes(count: size) { memory in isWhole = inflate(stream, into: memory) }
+    return isWhole ? content : nil
+}
 
-    /// Bytes that lie in the archive as they are.
-    init(_ bytes: UnsafeRawBufferPointer, in file: MappedFile) {
-        self.bytes = bytes
-        self.file = file
+private func inflate(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Bool {
+    var stream = z_stream()
+    // Minus: raw deflate, without zlib's own header and checksum.
+    guard inflateInit2_(&stream, -MAX_WBITS, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK else {
+        return false
     }
-
-    /// Inflates a raw deflate stream; nil unless it ends with its last byte and gives exactly `size` bytes.
-    ///
-    /// - Parameter size: what the archive states; the caller has bounded it by the length of the stream.
-    init?(inflating stream: UnsafeRawBufferPointer, size: Int) {
-        let output = UnsafeMutableRawBufferPointer.allocate(byteCount: max(size, 1), alignment: 64)
-        bytes = UnsafeRawBufferPointer(rebasing: output[..<size])
-        file = nil
-        guard Self.inflate(stream, into: UnsafeMutableRawBufferPointer(rebasing: output[..<size])) else { return nil }
-    }
-
-    deinit {
-        if file == nil { bytes.deallocate() }
-    }
-
-    private static func inflate(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Bool {
-        var stream = z_stream()
-        // Minus: raw deflate, without zlib's own header and checksum.
-        guard inflateInit2_(&stream, -MAX_WBITS, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK else {
-            return false
-        }
-        defer { inflateEnd(&stream) }
-        // zlib counts in 32 bits, so both sides go through it in pieces.
-        let pieceLimit = 1 << 30
-        var unread = input
-        var unwritten = output
-        // Not empty even when the output is: a place for one byte too many, to see it.
-        var overrun: UInt8 = 0
-        return withUnsafeMutableBytes(of: &overrun) { overrunBytes in
-            while true {
-                let inputPiece = min(unread.count, pieceLimit)
-                let target = unwritten.isEmpty ? overrunBytes : unwritten
-                let outputPiece = min(target.count, pieceLimit)
-                stream.next_in = UnsafeMutablePointer(
-                    mutating: unread.baseAddress?.assumingMemoryBound(to: UInt8.self)
-                )
-                stream.avail_in = UInt32(inputPiece)
-                stream.next_out = target.baseAddress?.assumingMemoryBound(to: UInt8.self)
-                stream.avail_out = UInt32(outputPiece)
-                let status = CZlib.inflate(&stream, Z_NO_FLUSH)
-                let consumed = inputPiece - Int(stream.avail_in)
-                let produced = outputPiece - Int(stream.avail_out)
-                if unwritten.isEmpty, produced > 0 { return false }
-                unread = UnsafeRawBufferPointer(rebasing: unread[consumed...])
-                unwritten = UnsafeMutableRawBufferPointer(rebasing: unwritten[produced...])
-                if status == Z_STREAM_END { return unread.isEmpty && unwritten.isEmpty }
-                // Anything but progress is an end: damaged, or more to come than there are bytes.
-                guard status == Z_OK, consumed > 0 || produced > 0 else { return false }
-            }
+    defer { inflateEnd(&stream) }
+    // zlib counts in 32 bits, so both sides go through it in pieces.
+    let pieceLimit = 1 << 30
+    var unread = input
+    var unwritten = output
+    // Not empty even when the output is: a place for one byte too many, to see it.
+    var overrun: UInt8 = 0
+    return withUnsafeMutableBytes(of: &overrun) { overrunBytes in
+        while true {
+            let inputPiece = min(unread.count, pieceLimit)
+            let target = unwritten.isEmpty ? overrunBytes : unwritten
+            let outputPiece = min(target.count, pieceLimit)
+            stream.next_in = UnsafeMutablePointer(
+                mutating: unread.baseAddress?.assumingMemoryBound(to: UInt8.self)
+            )
+            stream.avail_in = UInt32(inputPiece)
+            stream.next_out = target.baseAddress?.assumingMemoryBound(to: UInt8.self)
+            stream.avail_out = UInt32(outputPiece)
+            let status = CZlib.inflate(&stream, Z_NO_FLUSH)
+            let consumed = inputPiece - Int(stream.avail_in)
+            let produced = outputPiece - Int(stream.avail_out)
+            if unwritten.isEmpty, produced > 0 { return false }
+            unread = UnsafeRawBufferPointer(rebasing: unread[consumed...])
+            unwritten = UnsafeMutableRawBufferPointer(rebasing: unwritten[produced...])
+            if status == Z_STREAM_END { return unread.isEmpty && unwritten.isEmpty }
+            // Anything but progress is an end: damaged, or more to come than there are bytes.
+            guard status == Z_OK, consumed > 0 || produced > 0 else { return false }
         }
     }
 }

@@ -1,37 +1,70 @@
 // Reads little-endian integers from file bytes, each read checked against the end: what the zip and pickle readers stand
 // on.
 
-/// A position in bytes that come from outside. Whoever makes it keeps the bytes alive while it is used.
+internal import Files
+
+/// A position in bytes that come from outside. Whoever makes it of a buffer keeps the buffer alive while it is used.
 struct LittleEndianReader {
     /// The bytes end before what was to be read.
     struct EndOfBytes: Error {}
 
-    let bytes: UnsafeRawBufferPointer
+    private let bytes: UnsafeRawBufferPointer
+    private let owner: OwnedBytes?
+    /// What is added to positions in `bytes`.
+    private let base: Int
+    /// Where `bytes` are a piece of a file, counted from the file's start.
     private(set) var position: Int
 
-    /// - Parameter position: where to start; beyond the end is allowed and makes the first read fail.
-    init(_ bytes: UnsafeRawBufferPointer, at position: Int = 0) {
+    /// - Parameter bytes: what is read from its start.
+    init(_ bytes: UnsafeRawBufferPointer) {
         self.bytes = bytes
-        self.position = position
+        owner = nil
+        base = 0
+        position = 0
     }
 
-    var remaining: Int { max(0, bytes.count - position) }
+    /// - Parameters:
+    ///   - piece: of a file; kept alive.
+    ///   - base: where in the file it starts.
+    init(_ piece: OwnedBytes, at base: Int) {
+        bytes = piece.bytes
+        owner = piece
+        self.base = base
+        position = base
+    }
+
+    var remaining: Int { bytes.count - (position - base) }
 
     mutating func integer<Value: FixedWidthInteger & BitwiseCopyable>(
         _ type: Value.Type = Value.self
     ) throws(EndOfBytes) -> Value {
         let size = MemoryLayout<Value>.size
-        guard position >= 0, remaining >= size else { throw EndOfBytes() }
+        guard remaining >= size else { throw EndOfBytes() }
         defer { position += size }
-        return Value(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: Value.self))
+        return Value(littleEndian: bytes.loadUnaligned(fromByteOffset: position - base, as: Value.self))
     }
 
     /// The next bytes, not copied.
     mutating func take(_ count: Int) throws(EndOfBytes) -> UnsafeRawBufferPointer {
-        guard position >= 0, count >= 0, remaining >= count else { throw EndOfBytes() }
+        guard count >= 0, remaining >= count else { throw EndOfBytes() }
         defer { position += count }
-        return UnsafeRawBufferPointer(rebasing: bytes[position..<position + count])
+        return UnsafeRawBufferPointer(rebasing: bytes[(position - base)..<(position - base + count)])
     }
 
     mutating func skip(_ count: Int) throws(EndOfBytes) { _ = try take(count) }
+
+    /// The same bytes from another position; nil if it lies outside.
+    func moved(to position: Int) -> LittleEndianReader? {
+        guard position >= base, position - base <= bytes.count else { return nil }
+        var reader = self
+        reader.position = position
+        return reader
+    }
+
+    /// Bytes before the next line feed.
+    func lineLength() throws(EndOfBytes) -> Int {
+        let start = position - base
+        guard let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) else { throw EndOfBytes() }
+        return end - start
+    }
 }

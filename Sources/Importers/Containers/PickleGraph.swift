@@ -23,44 +23,45 @@ enum PickleNode: Equatable {
     case dictionary(Int32)
     /// Something that the pickle named but did not call.
     case global(PickleGlobal)
+    /// What Python would make by calling something that is not read: its arguments, items and attributes as a dictionary,
+    /// those without a name under the key `none`. Nothing is called.
+    case object(Int32)
     /// By number.
     case storage(Int32)
     case tensor(Int32)
 }
 
-/// The globals that a pickle may name. There is no way from any other name to a value.
+/// The globals that a pickle can name. There is no way from a name that is not known to anything but an inert object.
 enum PickleGlobal: Equatable {
+    case other
     case orderedDict
     case rebuildTensor
     case rebuildTensorV2
     case rebuildParameter
     case rebuildParameterWithState
+    /// (function, class, arguments, state): a tensor of a subclass, or one with attributes.
+    case rebuildFromType
     case storage(TorchDType)
-    case dtype
 
-    init?(module: String, name: String) {
+    init(module: String, name: String) {
         switch (module, name) {
         case ("collections", "OrderedDict"): self = .orderedDict
         case ("torch._utils", "_rebuild_tensor"): self = .rebuildTensor
         case ("torch._utils", "_rebuild_tensor_v2"): self = .rebuildTensorV2
         case ("torch._utils", "_rebuild_parameter"): self = .rebuildParameter
         case ("torch._utils", "_rebuild_parameter_with_state"): self = .rebuildParameterWithState
+        case ("torch._tensor", "_rebuild_from_type_v2"): self = .rebuildFromType
         case ("torch", _):
-            if let dtype = TorchDType.allCases.first(where: { $0.storageName == name }) {
-                self = .storage(dtype)
-            } else if TorchDType(rawValue: name) != nil {
-                self = .dtype
-            } else {
-                return nil
-            }
-        default: return nil
+            let dtype = TorchDType.allCases.first { $0.storageName == name }
+            self = dtype.map { .storage($0) } ?? .other
+        default: self = .other
         }
     }
 }
 
 /// A piece of the checkpoint's memory that tensors are views of.
 struct TorchStorage: Equatable {
-    /// Its entry in the archive is `data/<key>`.
+    /// Its entry in a zip archive is `data/<key>`.
     let key: String
     let dtype: TorchDType
     /// In elements.
@@ -83,18 +84,42 @@ struct PickleGraph {
     let root: PickleID
     let nodes: [PickleNode]
     let arrays: [[PickleID]]
+    let storages: [TorchStorage]
     let tensors: [TorchTensor]
+    /// Of the pickle, up to and with STOP.
+    let byteCount: Int
 
     subscript(id: PickleID) -> PickleNode { nodes[Int(id.index)] }
 
-    /// The entries of a dictionary whose keys are strings, in order; entries with other keys are left out. Nil if the
-    /// node is no dictionary.
+    /// The entries of a dictionary or of an object whose keys are strings, in order; entries with other keys are left out.
+    /// Nil if the node is neither.
     func entries(_ id: PickleID) -> [(key: String, value: PickleID)]? {
-        guard case .dictionary(let number) = self[id] else { return nil }
-        let items = arrays[Int(number)]
-        return stride(from: 0, to: items.count - 1, by: 2).compactMap { index in
-            guard case .string(let key) = self[items[index]] else { return nil }
-            return (key, items[index + 1])
+        switch self[id] {
+        case .dictionary(let number), .object(let number):
+            let items = arrays[Int(number)]
+            return stride(from: 0, to: items.count - 1, by: 2).compactMap { index in
+                guard case .string(let key) = self[items[index]] else { return nil }
+                return (key, items[index + 1])
+            }
+        default: return nil
+        }
+    }
+
+    /// What a node holds, with the keys of dictionaries and objects as text and the places of lists as numbers.
+    func children(_ id: PickleID) -> [(name: String, value: PickleID)] {
+        switch self[id] {
+        case .list(let number), .tuple(let number):
+            return arrays[Int(number)].enumerated().map { (String($0), $1) }
+        case .dictionary(let number), .object(let number):
+            let items = arrays[Int(number)]
+            return stride(from: 0, to: items.count - 1, by: 2).map { index in
+                switch self[items[index]] {
+                case .string(let key): (key, items[index + 1])
+                case .integer(let key): (String(key), items[index + 1])
+                default: (String(index / 2), items[index + 1])
+                }
+            }
+        default: return []
         }
     }
 

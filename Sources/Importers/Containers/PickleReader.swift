@@ -1,9 +1,11 @@
-// Interprets the part of pickle that a checkpoint of tensors and plain values needs, protocols 0 to 5. Pickle is a
-// program for a stack machine that may call anything; here it can only build plain values, and views of storages by way
-// of the globals in `PickleGlobal`. Whatever else it asks for is refused by name.
+// Reads pickles, protocols 0 to 5. Pickle is a program for a stack machine that may call anything; here it can only build
+// plain values, and views of storages by way of the globals in `PickleGlobal`. Every other class, function and persistent
+// object becomes an inert object that holds what it was given: trainers save such things beside the weights, nothing of
+// them is ever called, and no importer looks at them.
 //
-// One pass without recursion. Every opcode makes at most one node, so memory grows with the length of the pickle, which
-// is bounded; values are referred to by number, so taking one from the memo a million times copies nothing.
+// One pass without recursion. An opcode makes a bounded number of nodes, so memory grows with the length of the pickle,
+// which is bounded; values are referred to by number, so taking one from the memo a million times copies nothing, and
+// the few opcodes that do copy what is referred to have a budget.
 
 internal import JSON
 import Models
@@ -15,8 +17,12 @@ struct PickleReader {
         static let byteCount = 64 << 20
         /// Of nodes, of the stack, of the memo.
         static let values = 1 << 22
+        /// Elements that are copied from one container into another.
+        static let copies = 1 << 22
         static let tensors = 1 << 20
         static let rank = 8
+        /// Bytes of a number or name that ends with its line.
+        static let line = 4096
     }
 
     private let source: String
@@ -31,6 +37,8 @@ struct PickleReader {
     private var arrays: [[PickleID]] = []
     private var storages: [TorchStorage] = []
     private var tensors: [TorchTensor] = []
+    private var copies = 0
+    private var unnamed: PickleID?
 
     private init(_ bytes: UnsafeRawBufferPointer, source: String) {
         self.source = source
@@ -40,20 +48,28 @@ struct PickleReader {
     /// Reads a pickle.
     ///
     /// - Parameters:
-    ///   - bytes: all of it, up to and with STOP.
+    ///   - bytes: where it starts.
     ///   - source: what errors call it.
-    /// - Throws: `ImportError` with the byte and the opcode or global: `.malformed` for what is no pickle,
-    ///   `.unsupported` for what is one but goes beyond tensors and plain values.
-    static func read(_ bytes: UnsafeRawBufferPointer, source: String) throws(ImportError) -> PickleGraph {
-        guard bytes.count <= Limit.byteCount else {
-            throw ImportError(.unsupported, "\(source): a pickle of more than \(Limit.byteCount) bytes")
-        }
-        var reader = PickleReader(bytes, source: source)
+    ///   - isFollowed: whether something may follow STOP; else that is an error.
+    /// - Throws: `ImportError.malformed` with the byte for what is no pickle, `.unsupported` for one that is larger than
+    ///   any checkpoint's or of a later protocol.
+    static func read(
+        _ bytes: UnsafeRawBufferPointer,
+        source: String,
+        isFollowed: Bool = false
+    ) throws(ImportError) -> PickleGraph {
+        let piece = UnsafeRawBufferPointer(rebasing: bytes.prefix(Limit.byteCount))
+        var reader = PickleReader(piece, source: source)
         do {
-            return try reader.run()
+            let graph = try reader.run()
+            guard isFollowed || graph.byteCount == bytes.count else { throw reader.malformed("it goes on after STOP") }
+            return graph
         } catch let error as ImportError {
             throw error
         } catch {
+            guard piece.count == bytes.count else {
+                throw ImportError(.unsupported, "\(source): a pickle of more than \(Limit.byteCount) bytes")
+            }
             throw reader.malformed("it ends in the middle of an opcode")
         }
     }
@@ -65,7 +81,7 @@ struct PickleReader {
     private func unsupported(_ what: String) -> ImportError {
         ImportError(
             .unsupported,
-            "\(source): the pickle asks for \(what) at byte \(opcodeOffset), but only tensors and plain values are read"
+            "\(source): the pickle has \(what) at byte \(opcodeOffset), which no checkpoint has"
         )
     }
 
@@ -84,8 +100,14 @@ struct PickleReader {
         }
         let root = try pop()
         guard stack.isEmpty, marks.isEmpty else { throw malformed("values are left over at its end") }
-        guard reader.remaining == 0 else { throw malformed("it goes on after STOP") }
-        return PickleGraph(root: root, nodes: nodes, arrays: arrays, tensors: tensors)
+        return PickleGraph(
+            root: root,
+            nodes: nodes,
+            arrays: arrays,
+            storages: storages,
+            tensors: tensors,
+            byteCount: reader.position
+        )
     }
 
     private mutating func execute(_ opcode: PickleOpcode) throws {
@@ -116,8 +138,10 @@ struct PickleReader {
         case .long4: try pushLong(byteCount: Int(reader.integer(Int32.self)))
         case .int: try pushDecimal(isInt: true)
         case .long: try pushDecimal(isInt: false)
+        case .float: try pushFloat()
         case .binfloat: try push(.real(Double(bitPattern: reader.integer(UInt64.self).byteSwapped)))
 
+        case .string, .unicode: try pushEscapedString(isUnicode: opcode == .unicode)
         case .shortBinunicode, .shortBinstring: try pushString(byteCount: UInt64(reader.integer(UInt8.self)))
         case .binunicode, .binstring: try pushString(byteCount: UInt64(reader.integer(UInt32.self)))
         case .binunicode8: try pushString(byteCount: reader.integer(UInt64.self))
@@ -130,12 +154,13 @@ struct PickleReader {
         case .tuple2: try pushTuple(2)
         case .tuple3: try pushTuple(3)
         case .tuple: try push(.tuple(addArray(popToMark())))
-        case .emptyList: try push(.list(addArray([])))
-        case .list: try push(.list(addArray(popToMark())))
+        // A set is a list to whoever reads on.
+        case .emptyList, .emptySet: try push(.list(addArray([])))
+        case .list, .frozenset: try push(.list(addArray(popToMark())))
         case .append:
             let value = try pop()
             try appendToList([value])
-        case .appends: try appendToList(popToMark())
+        case .appends, .additems: try appendToList(popToMark())
         case .emptyDict: try push(.dictionary(addArray([])))
         case .dict:
             let items = try popToMark()
@@ -155,21 +180,40 @@ struct PickleReader {
         case .longBinget: try recall(reader.integer(UInt32.self))
         case .get: try recall(memoNumber())
 
-        case .global:
-            let module = try line()
-            try pushGlobal(module: module, name: line())
+        case .global: try push(.global(globalLines()))
         case .stackGlobal:
             guard case .string(let name) = try node(pop()), case .string(let module) = try node(pop()) else {
                 throw malformed("STACK_GLOBAL without two strings")
             }
-            try pushGlobal(module: module, name: name)
-        case .binpersid: try pushStorage()
-        case .reduce: try reduce()
+            try push(.global(PickleGlobal(module: module, name: name)))
+        case .ext1: try pushObject(holding: [], after: reader.skip(1))
+        case .ext2: try pushObject(holding: [], after: reader.skip(2))
+        case .ext4: try pushObject(holding: [], after: reader.skip(4))
+        // A buffer that stands outside of the pickle.
+        case .nextBuffer: try push(.opaque)
+        case .readonlyBuffer: _ = try top()
+
+        case .persid: try pushObject(holding: [], after: skipLine())
+        case .binpersid: try pushPersistent(pop())
+        case .reduce, .newobj:
+            let arguments = try pop()
+            try call(pop(), arguments)
+        case .newobjEx:
+            let named = try pop()
+            let arguments = try pop()
+            _ = try callee(pop())
+            try pushObject(holding: [arguments, named])
+        case .obj:
+            let items = try popToMark()
+            guard let function = items.first else { throw malformed("a value is missing") }
+            _ = try callee(function)
+            try pushObject(holding: Array(items.dropFirst()))
+        case .inst:
+            _ = try globalLines()
+            try pushObject(holding: popToMark())
         case .build: try build()
 
-        case .stop, .float, .persid, .string, .unicode, .inst, .obj, .newobj, .newobjEx, .ext1, .ext2, .ext4,
-            .emptySet, .additems, .frozenset, .nextBuffer, .readonlyBuffer:
-            throw unsupported("the opcode \(opcode.name)")
+        case .stop: break
         }
     }
 
@@ -232,23 +276,43 @@ struct PickleReader {
 
     // In place: a list that grows value by value must not be copied each time.
     private mutating func appendToList(_ items: [PickleID]) throws {
-        guard case .list(let number) = try node(top()) else { throw malformed("no list to append to") }
-        arrays[Int(number)].append(contentsOf: items)
+        switch try node(top()) {
+        case .list(let number): arrays[Int(number)].append(contentsOf: items)
+        case .object(let number):
+            let key = try none()
+            for item in items { arrays[Int(number)] += [key, item] }
+        default: throw malformed("no list to append to")
+        }
     }
 
     private mutating func appendToDictionary(_ items: [PickleID]) throws {
-        guard case .dictionary(let number) = try node(top()) else { throw malformed("no dictionary to set items of") }
         guard items.count.isMultiple(of: 2) else { throw malformed("a key without a value") }
-        arrays[Int(number)].append(contentsOf: items)
+        switch try node(top()) {
+        case .dictionary(let number), .object(let number): arrays[Int(number)].append(contentsOf: items)
+        default: throw malformed("no dictionary to set items of")
+        }
+    }
+
+    /// The key of what has no name; one node for all of them.
+    private mutating func none() throws -> PickleID {
+        if let unnamed { return unnamed }
+        try push(.none)
+        let id = try pop()
+        unnamed = id
+        return id
+    }
+
+    private mutating func chargeCopies(_ count: Int) throws {
+        copies += count
+        guard copies <= Limit.copies else { throw unsupported("more than \(Limit.copies) copied values") }
     }
 
     // MARK: - Plain values
 
     private mutating func pushString(byteCount: UInt64) throws {
         let bytes = try reader.take(Int(clamping: byteCount))
-        // Python allows lone surrogates here; no name of a tensor has one.
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw malformed("a string is not UTF-8") }
-        try push(.string(text))
+        // Python 2 has bytes here, and any Python lone surrogates; no name of a tensor has either.
+        try push(String(validating: bytes, as: UTF8.self).map { .string($0) } ?? .opaque)
     }
 
     private mutating func pushBytes(byteCount: UInt64) throws {
@@ -277,8 +341,36 @@ struct PickleReader {
             return
         }
         if !isInt, text.hasSuffix("L") { text.removeLast() }
-        guard let value = Int64(text) else { throw malformed("\(quoted(text)) is no integer") }
-        try push(.integer(value))
+        if let value = Int64(text) {
+            try push(.integer(value))
+            return
+        }
+        let digits = text.drop { $0 == "-" || $0 == "+" }
+        guard !digits.isEmpty, digits.utf8.count >= 18, digits.utf8.allSatisfy({ 0x30...0x39 ~= $0 }) else {
+            throw malformed("\(quoted(text)) is no integer")
+        }
+        try push(.opaque)
+    }
+
+    private mutating func pushFloat() throws {
+        let text = try line()
+        guard let value = Double(text) else { throw malformed("\(quoted(text)) is no number") }
+        try push(.real(value))
+    }
+
+    /// STRING is text as Python's `repr` writes it, UNICODE has escapes of code points alone. A name of a tensor needs
+    /// neither, so what is escaped is not read.
+    private mutating func pushEscapedString(isUnicode: Bool) throws {
+        var text = try reader.take(reader.lineLength())
+        try reader.skip(1)
+        if !isUnicode {
+            guard text.count >= 2, let quote = text.first, quote == text.last, quote == 0x22 || quote == 0x27 else {
+                throw malformed("a string without quotes")
+            }
+            text = UnsafeRawBufferPointer(rebasing: text.dropFirst().dropLast())
+        }
+        let isPlain = text.allSatisfy { 0x20..<0x7F ~= $0 && $0 != UInt8(ascii: "\\") }
+        try push(isPlain ? .string(String(decoding: text, as: UTF8.self)) : .opaque)
     }
 
     private mutating func memoNumber() throws -> UInt32 {
@@ -288,23 +380,22 @@ struct PickleReader {
     }
 
     private mutating func line() throws -> String {
-        var text: [UInt8] = []
-        while true {
-            let byte = try reader.integer(UInt8.self)
-            if byte == UInt8(ascii: "\n") { break }
-            guard text.count < 256 else { throw malformed("a line of more than 256 bytes") }
-            text.append(byte)
-        }
+        let length = try reader.lineLength()
+        guard length <= Limit.line else { throw malformed("a line of more than \(Limit.line) bytes") }
+        let text = try reader.take(length)
+        try reader.skip(1)
         return String(decoding: text, as: UTF8.self)
+    }
+
+    private mutating func skipLine() throws {
+        try reader.skip(reader.lineLength() + 1)
     }
 
     // MARK: - Globals, storages, tensors
 
-    private mutating func pushGlobal(module: String, name: String) throws {
-        guard let global = PickleGlobal(module: module, name: name) else {
-            throw unsupported(quoted("\(module).\(name)"))
-        }
-        try push(.global(global))
+    private mutating func globalLines() throws -> PickleGlobal {
+        let module = try line()
+        return PickleGlobal(module: module, name: try line())
     }
 
     private func items(_ id: PickleID) -> [PickleID]? {
@@ -323,55 +414,120 @@ struct PickleReader {
         return sizes.count == items.count ? sizes : nil
     }
 
-    /// ('storage', class, key, location, element count)
-    private mutating func pushStorage() throws {
-        guard let items = try items(pop()), items.count >= 5, node(items[0]) == .string("storage"),
+    /// ('storage', class, key, location, element count); of PyTorch before 1.6 also (…, view), where a view is the piece
+    /// of a storage that a tensor's storage was: (key, offset, element count).
+    private mutating func pushPersistent(_ id: PickleID) throws {
+        guard let items = items(id), items.count >= 5, node(items[0]) == .string("storage"),
             case .global(.storage(let dtype)) = node(items[1]), case .string(let key) = node(items[2]),
-            let count = size(items[4])
-        else { throw unsupported("a persistent object that is no storage") }
+            let count = size(items[4]), items.count == 5 || node(items[5]) == .none
+        else {
+            try pushObject(holding: [id])
+            return
+        }
         storages.append(TorchStorage(key: key, dtype: dtype, count: count))
         try push(.storage(Int32(storages.count - 1)))
     }
 
-    private mutating func reduce() throws {
-        let arguments = try items(pop())
-        guard case .global(let global) = try node(pop()), let arguments else {
-            throw unsupported("a call of something that is no function")
+    /// An object that holds these values and does nothing.
+    private mutating func pushObject(holding values: [PickleID], after: Void = ()) throws {
+        var items: [PickleID] = []
+        if !values.isEmpty {
+            let key = try none()
+            for value in values { items += [key, value] }
         }
-        switch global {
-        case .orderedDict:
-            guard arguments.isEmpty else { throw unsupported("collections.OrderedDict with arguments") }
-            try push(.dictionary(addArray([])))
-        case .rebuildTensor, .rebuildTensorV2:
-            // storage, offset, size, stride; then requires_grad, backward_hooks, metadata, which change no value.
-            guard arguments.count >= 4, case .storage(let storage) = node(arguments[0]),
-                let offset = size(arguments[1]), let shape = sizes(arguments[2]), let strides = sizes(arguments[3]),
-                shape.count == strides.count
-            else {
-                throw malformed(
-                    "a tensor without a storage, an offset and up to \(Limit.rank) sizes and as many strides"
-                )
-            }
-            guard tensors.count < Limit.tensors else { throw unsupported("more than \(Limit.tensors) tensors") }
-            tensors.append(
-                TorchTensor(storage: storages[Int(storage)], offset: offset, shape: shape, strides: strides)
-            )
-            try push(.tensor(Int32(tensors.count - 1)))
-        case .rebuildParameter, .rebuildParameterWithState:
-            // A parameter is its tensor; requires_grad, hooks and attributes change no value.
-            guard let data = arguments.first, case .tensor = node(data) else {
-                throw malformed("a parameter without a tensor")
-            }
-            try push(data)
-        case .storage, .dtype: throw unsupported("a call of a class")
+        try push(.object(addArray(items)))
+    }
+
+    /// What is called: a global, or what an earlier call made.
+    private func callee(_ id: PickleID) throws -> PickleGlobal {
+        switch node(id) {
+        case .global(let global): return global
+        case .object: return .other
+        default: throw malformed("a call of something that is no function")
         }
     }
 
-    /// Sets attributes; of an OrderedDict these are a state_dict's `_metadata`, which say nothing about values.
+    private mutating func call(_ function: PickleID, _ arguments: PickleID) throws {
+        var global = try callee(function)
+        var arguments = arguments
+        // A wrapper of a function and its arguments is the function's value; wrappers in wrappers are nobody's.
+        if global == .rebuildFromType, let parts = items(arguments), parts.count >= 3,
+            case .global(let inner) = node(parts[0])
+        {
+            (global, arguments) = (inner, parts[2])
+        }
+        guard let items = items(arguments) else {
+            try pushObject(holding: [arguments])
+            return
+        }
+        switch global {
+        case .orderedDict:
+            if let pairs = try pairs(items) {
+                try push(.dictionary(addArray(pairs)))
+            } else {
+                try pushObject(holding: [arguments])
+            }
+        case .rebuildTensor, .rebuildTensorV2: try pushTensor(items, arguments)
+        case .rebuildParameter, .rebuildParameterWithState:
+            // A parameter is its tensor; requires_grad, hooks and attributes change no value.
+            if let data = items.first, case .tensor = node(data) {
+                try push(data)
+            } else {
+                try pushObject(holding: [arguments])
+            }
+        case .other, .rebuildFromType, .storage: try pushObject(holding: [arguments])
+        }
+    }
+
+    /// Keys and values in turn from the arguments of OrderedDict: none, or, in Python 2, a list of pairs. Nil for others.
+    private mutating func pairs(_ arguments: [PickleID]) throws -> [PickleID]? {
+        guard let argument = arguments.first else { return [] }
+        guard arguments.count == 1, case .list(let number) = node(argument) else { return nil }
+        try chargeCopies(2 * arrays[Int(number)].count)
+        var pairs: [PickleID] = []
+        for element in arrays[Int(number)] {
+            switch node(element) {
+            case .list(let pair) where arrays[Int(pair)].count == 2: pairs += arrays[Int(pair)]
+            case .tuple(let pair) where arrays[Int(pair)].count == 2: pairs += arrays[Int(pair)]
+            default: return nil
+            }
+        }
+        return pairs
+    }
+
+    /// - Parameter items: storage, offset, size, stride; then requires_grad, backward_hooks, metadata, which change no
+    ///   value.
+    private mutating func pushTensor(_ items: [PickleID], _ arguments: PickleID) throws {
+        // Of a type that no weights have: complex numbers.
+        if let storage = items.first, case .object = node(storage) {
+            try pushObject(holding: [arguments])
+            return
+        }
+        guard items.count >= 4, case .storage(let storage) = node(items[0]), let offset = size(items[1]),
+            let shape = sizes(items[2]), let strides = sizes(items[3]), shape.count == strides.count
+        else {
+            throw malformed("a tensor without a storage, an offset and up to \(Limit.rank) sizes and as many strides")
+        }
+        guard tensors.count < Limit.tensors else { throw unsupported("more than \(Limit.tensors) tensors") }
+        tensors.append(TorchTensor(storage: storages[Int(storage)], offset: offset, shape: shape, strides: strides))
+        try push(.tensor(Int32(tensors.count - 1)))
+    }
+
+    /// Sets attributes. Those of a dictionary are a state_dict's `_metadata`, and neither they nor a tensor's say anything
+    /// about values.
     private mutating func build() throws {
-        _ = try pop()
-        guard case .dictionary = try node(top()) else {
-            throw unsupported("attributes of something else than a dictionary")
+        let state = try pop()
+        switch try node(top()) {
+        case .dictionary, .tensor, .global, .list: break
+        case .object(let number):
+            if case .dictionary(let attributes) = node(state) {
+                let copied = arrays[Int(attributes)]
+                try chargeCopies(copied.count)
+                arrays[Int(number)] += copied
+            } else {
+                arrays[Int(number)] += [try none(), state]
+            }
+        default: throw malformed("attributes of something that has none")
         }
     }
 }

@@ -17,6 +17,7 @@ struct SafetensorsSource: TensorSource {
     private let places: [String: Int]
 
     var names: Set<String> { Set(places.keys) }
+    var origin: WeightsOrigin? { nil }
 
     /// Opens one file.
     init(file path: String) throws(ImportError) {
@@ -30,15 +31,16 @@ struct SafetensorsSource: TensorSource {
     ///
     /// - Parameter index: `{"weight_map": {"<tensor>": "<file beside the index>", …}, …}`.
     /// - Throws: `ImportError` that names the index and the shard or tensor.
-    init(index: MappedFile) throws(ImportError) {
+    init(index: InputFile) throws(ImportError) {
         path = index.path
         func fault(_ reason: String) -> ImportError { ImportError(.malformed, "\(index.path): \(reason)") }
-        guard index.bytes.count <= Self.indexByteLimit else {
+        guard index.byteCount <= Self.indexByteLimit else {
             throw fault("larger than \(Self.indexByteLimit) bytes")
         }
+        let content = try index.piece(0..<index.byteCount)
         var map: JSONFields
         do throws(JSONError) {
-            let document = try index.withBytes { bytes throws(JSONError) in try JSONValue(parsing: bytes) }
+            let document = try content.withBytes { bytes throws(JSONError) in try JSONValue(parsing: bytes) }
             var fields = try JSONFields(document)
             map = try fields.object("weight_map")
         } catch {

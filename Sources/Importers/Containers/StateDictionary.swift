@@ -1,44 +1,76 @@
-// A PyTorch state dict: names to tensors, as every importer of `torch.save` files meets it.
+// The tensors of a model by name. Trainers and their wrappers put them under many keys and behind many prefixes, so they
+// are not looked up but found: by a few names that the importer needs, which stand under one prefix in one dictionary.
 
 internal import JSON
 import Models
 
+/// Where in a checkpoint the tensors were found.
+package struct WeightsOrigin: Sendable, Equatable {
+    /// The keys that lead to the dictionary, joined by dots; empty: it is the whole checkpoint.
+    package let dictionary: String
+    /// What stands before every name; empty or ending in a dot.
+    package let prefix: String
+
+    /// What `--weights` calls it.
+    var key: String {
+        [dictionary, String(prefix.dropLast())].filter { !$0.isEmpty }.joined(separator: ".")
+    }
+
+    /// In words, for people.
+    package var description: String {
+        (dictionary.isEmpty ? "the whole checkpoint" : quoted(dictionary))
+            + (prefix.isEmpty ? ", without a prefix" : ", prefix \(quoted(prefix))")
+    }
+}
+
 /// The tensors of a model by name.
 struct StateDictionary: TensorSource {
-    private let checkpoint: TorchCheckpoint
-    private var tensors: [String: TorchTensor] = [:]
+    /// Parts of names that wrappers put in (`torch.compile`, FSDP, activation checkpointing); anywhere in a name, and
+    /// never a part of a model's own.
+    private static let wrappers: Set<Substring> = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"]
 
-    /// Finds the state dict of a checkpoint: under `key`, or the whole checkpoint if that holds tensors only.
-    ///
-    /// - Parameter prefixes: what wrappers (DistributedDataParallel, `torch.compile`) put before every name; each is
-    ///   removed if all names have it.
-    /// - Throws: `ImportError` if there is none, a name stands twice, or an entry is no tensor.
-    init(_ checkpoint: TorchCheckpoint, under key: String, prefixes: [String]) throws(ImportError) {
-        self.checkpoint = checkpoint
-        let graph = checkpoint.graph
-        func fault(_ reason: String) -> ImportError { ImportError(.mismatched, "\(checkpoint.path): \(reason)") }
-        guard let root = graph.entries(graph.root) else { throw fault("the checkpoint is no dictionary") }
-        // The later entry counts, as in Python.
-        let inner = root.last { $0.key == key }
-        let isBare = !root.isEmpty && root.allSatisfy { graph.tensor($0.value) != nil }
-        guard let entries = inner.map({ graph.entries($0.value) }) ?? (isBare ? root : nil) else {
-            throw fault("the checkpoint has neither a dictionary \(quoted(key)) nor tensors alone")
-        }
-        var wrapped = ""
-        for prefix in prefixes where !entries.isEmpty && entries.allSatisfy({ $0.key.hasPrefix(wrapped + prefix) }) {
-            wrapped += prefix
-        }
-        for entry in entries {
-            let name = String(entry.key.dropFirst(wrapped.count))
-            guard let tensor = graph.tensor(entry.value) else { throw fault("\(quoted(entry.key)) is no tensor") }
-            guard tensors.updateValue(tensor, forKey: name) == nil else {
-                throw fault("the tensor \(quoted(entry.key)) stands twice")
-            }
-        }
-    }
+    private let checkpoint: TorchCheckpoint
+    private let tensors: [String: TorchTensor]
+    let origin: WeightsOrigin?
+    /// Tensors of the same dictionary that stand under another prefix, by their names there.
+    let outside: [String]
 
     var path: String { checkpoint.path }
     var names: Set<String> { Set(tensors.keys) }
+
+    /// Finds the model.
+    ///
+    /// - Parameters:
+    ///   - anchors: names that the model has for certain.
+    ///   - choice: which of several, the value of `--weights`; nil: there is only one.
+    /// - Throws: `ImportError` that names what was looked for and the nearest that there is, or all that fit.
+    init(_ checkpoint: TorchCheckpoint, anchors: [String], choice: String?) throws(ImportError) {
+        self.checkpoint = checkpoint
+        let dictionaries = Self.dictionaries(checkpoint.graph)
+        var candidates = dictionaries.flatMap { $0.candidates(anchors) }
+        guard !candidates.isEmpty else {
+            throw Self.nothingFound(checkpoint.path, dictionaries, anchors)
+        }
+        let all = candidates
+        if let choice {
+            candidates = all.filter { $0.origin.key == choice }
+            if candidates.isEmpty {
+                candidates = all.filter { $0.origin.dictionary == choice || $0.origin.prefix == choice + "." }
+            }
+        }
+        // Two dictionaries of the same views are one model.
+        guard let found = candidates.first, candidates.allSatisfy({ $0.tensors == found.tensors }) else {
+            let keys = all.map { quoted($0.origin.key) }.joined(separator: ", ")
+            let problem = choice.map { "--weights \(quoted($0)) is none of them" } ?? "say which with --weights"
+            throw ImportError(.mismatched, "\(checkpoint.path) holds several models; \(problem): \(keys)")
+        }
+        if let twice = found.twice {
+            throw ImportError(.mismatched, "\(checkpoint.path): the tensor \(quoted(twice)) stands twice")
+        }
+        tensors = found.tensors
+        origin = found.origin
+        outside = found.outside
+    }
 
     func shape(of name: String) throws(ImportError) -> [Int]? {
         guard let tensor = tensors[name] else { return nil }
@@ -49,5 +81,131 @@ struct StateDictionary: TensorSource {
     func read(_ name: String) throws(ImportError) -> TensorContent {
         guard let tensor = tensors[name] else { throw missing(name) }
         return try checkpoint.read(tensor, name: name)
+    }
+
+    // MARK: - The search
+
+    /// A dictionary of a checkpoint with at least one tensor under a name.
+    private struct Dictionary {
+        /// The keys that lead to it.
+        let path: String
+        /// Names without wrappers' parts; nil: no tensor.
+        let entries: [(name: String, stated: String, tensor: TorchTensor?)]
+
+        /// Prefixes under which all anchors stand.
+        func candidates(_ anchors: [String]) -> [Candidate] {
+            guard let first = anchors.first else { return [] }
+            let names = Set(entries.lazy.filter { $0.tensor != nil }.map(\.name))
+            let prefixes = Set(entries.lazy.compactMap { $0.name.prefix(before: first) })
+            let fitting = prefixes.filter { prefix in anchors.allSatisfy { names.contains(prefix + $0) } }
+            // No more than anybody would look through.
+            return fitting.sorted().prefix(16).map { Candidate(self, prefix: $0) }
+        }
+
+        /// The prefix that most anchors stand under, or else the one that most names share; for error sentences.
+        func believedPrefix(_ anchors: [String]) -> (prefix: String, found: Int) {
+            let names = Set(entries.map(\.name))
+            let prefixes = Set(anchors.flatMap { anchor in entries.compactMap { $0.name.prefix(before: anchor) } })
+            let counts = prefixes.sorted().map { prefix in
+                (prefix: prefix, found: anchors.count { names.contains(prefix + $0) })
+            }
+            if let best = counts.max(by: { $0.found < $1.found }) { return best }
+            var shared = entries.first?.name.split(separator: ".", omittingEmptySubsequences: false).dropLast() ?? []
+            for entry in entries {
+                let parts = entry.name.split(separator: ".", omittingEmptySubsequences: false)
+                while !shared.isEmpty, !parts.starts(with: shared) { shared.removeLast() }
+            }
+            return (shared.map { $0 + "." }.joined(), 0)
+        }
+    }
+
+    /// The tensors of a dictionary under one prefix.
+    private struct Candidate {
+        let origin: WeightsOrigin
+        private(set) var tensors: [String: TorchTensor] = [:]
+        /// The first name that stands twice, as the checkpoint has it.
+        private(set) var twice: String?
+        private(set) var outside: [String] = []
+
+        init(_ dictionary: Dictionary, prefix: String) {
+            origin = WeightsOrigin(dictionary: dictionary.path, prefix: prefix)
+            for entry in dictionary.entries {
+                guard let tensor = entry.tensor else { continue }
+                guard entry.name.hasPrefix(prefix) else {
+                    outside.append(entry.stated)
+                    continue
+                }
+                let name = String(entry.name.dropFirst(prefix.count))
+                if tensors.updateValue(tensor, forKey: name) != nil { twice = twice ?? entry.stated }
+            }
+        }
+    }
+
+    /// All dictionaries with tensors, each once, the outer ones first. A checkpoint may hold itself.
+    private static func dictionaries(_ graph: PickleGraph) -> [Dictionary] {
+        var found: [Dictionary] = []
+        var seen: Set<PickleID> = [graph.root]
+        var queue = [(path: "", id: graph.root)]
+        var next = 0
+        while next < queue.count {
+            let (path, id) = queue[next]
+            next += 1
+            if let entries = graph.entries(id), entries.contains(where: { graph.tensor($0.value) != nil }) {
+                found.append(
+                    Dictionary(
+                        path: path,
+                        entries: entries.map { (unwrapped($0.key), $0.key, graph.tensor($0.value)) }
+                    )
+                )
+            }
+            for child in graph.children(id) where seen.insert(child.value).inserted {
+                // A chain of lists must not make paths of its whole length.
+                let childPath = path.utf8.count > 256 ? path : path.isEmpty ? child.name : path + "." + child.name
+                queue.append((childPath, child.value))
+            }
+        }
+        return found
+    }
+
+    private static func unwrapped(_ name: String) -> String {
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.contains(where: wrappers.contains) else { return name }
+        return parts.filter { !wrappers.contains($0) }.joined(separator: ".")
+    }
+
+    private static func nothingFound(
+        _ path: String,
+        _ dictionaries: [Dictionary],
+        _ anchors: [String]
+    ) -> ImportError {
+        let wanted = anchors.map { quoted($0) }.joined(separator: " and ")
+        let best = dictionaries.map { dictionary in
+            let (prefix, found) = dictionary.believedPrefix(anchors)
+            return (dictionary: dictionary, prefix: prefix, found: found)
+        }.max { ($0.found, $0.dictionary.entries.count) < ($1.found, $1.dictionary.entries.count) }
+        guard let best else {
+            return ImportError(.mismatched, "\(path) holds no dictionary of tensors; looked for \(wanted)")
+        }
+        let names = best.dictionary.entries.filter { $0.tensor != nil }.map(\.name)
+        let missing = anchors.filter { !names.contains(best.prefix + $0) }
+        let near = missing.map { anchor in
+            nearestName(to: best.prefix + anchor, among: names).map { "nearest to \(quoted(anchor)) is \(quoted($0))" }
+                ?? "nothing is near to \(quoted(anchor))"
+        }
+        let origin = WeightsOrigin(dictionary: best.dictionary.path, prefix: best.prefix)
+        return ImportError(
+            .mismatched,
+            "\(path): no dictionary has \(wanted) under one prefix; in the likeliest (\(origin.description), "
+                + "\(names.count) tensors) \(near.joined(separator: ", "))"
+        )
+    }
+}
+
+extension String {
+    /// What stands before `name` at the end of this one: empty, or parts that end in a dot. Nil if it does not end so.
+    fileprivate func prefix(before name: String) -> String? {
+        guard hasSuffix(name) else { return nil }
+        let prefix = String(dropLast(name.count))
+        return prefix.isEmpty || prefix.hasSuffix(".") ? prefix : nil
     }
 }

@@ -1,6 +1,7 @@
 // From a view of a storage, with any strides, to contiguous elements of the type that bundles hold.
 
 import Compute
+internal import Files
 
 /// A tensor's place in its storage, checked: every element lies inside, and there are not absurdly many.
 struct StridedLayout {
@@ -50,11 +51,11 @@ final class TensorContent {
     let dtype: TorchDType
     let shape: [Int]
     let bytes: UnsafeRawBufferPointer
-    /// What keeps the bytes: an entry of an archive, a mapped file; nil if they are ours.
+    /// What keeps the bytes: a storage, a file; nil if they are ours.
     private let owner: AnyObject?
 
     /// Takes the elements of a layout from their storage; without a copy where they lie contiguous and aligned.
-    init(_ layout: StridedLayout, dtype: TorchDType, in storage: ZipEntryBytes) {
+    init(_ layout: StridedLayout, dtype: TorchDType, in storage: OwnedBytes) {
         self.dtype = dtype
         shape = layout.shape
         let size = dtype.byteCount

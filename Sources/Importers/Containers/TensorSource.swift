@@ -11,6 +11,8 @@ protocol TensorSource {
     /// What error sentences call the checkpoint.
     var path: String { get }
     var names: Set<String> { get }
+    /// Where in the checkpoint they were found; nil: it has nothing else.
+    var origin: WeightsOrigin? { get }
 
     /// The shape of a tensor; nil if there is none of that name.
     ///
@@ -23,7 +25,18 @@ protocol TensorSource {
 
 extension TensorSource {
     func missing(_ name: String) -> ImportError {
-        ImportError(.mismatched, "\(path): tensor \(quoted(name)) is missing")
+        let place = origin.map { " (looked for in \($0.description))" } ?? ""
+        let near = nearestName(to: name, among: names.sorted()).map { "; the nearest name is \(quoted($0))" } ?? ""
+        return ImportError(.mismatched, "\(path): tensor \(quoted(name)) is missing\(place)\(near)")
+    }
+
+    /// How many layers there are: one more than the highest number that follows `prefix` in a name.
+    func layerCount(_ prefix: String) -> Int {
+        let numbers = names.compactMap { name in
+            name.hasPrefix(prefix) ? Int(name.dropFirst(prefix.count).prefix { $0.isASCII && $0.isNumber }) : nil
+        }
+        // So many that no architecture has them are refused by their limit.
+        return min(numbers.max() ?? -1, 1 << 20) + 1
     }
 
     /// The content of a tensor in float32.
@@ -82,8 +95,9 @@ typealias TensorSources = [String: [SourceTensor]]
 /// A model whose tensors come from a checkpoint as they are.
 struct NamedTensorModel: ImportedModel {
     let architecture: Architecture
-    let file: MappedFile
+    let file: InputFile
     let ignoredTensors: [String]
+    var origin: WeightsOrigin? { source.origin }
     private let source: any TensorSource
     private let sources: TensorSources
 
@@ -92,14 +106,16 @@ struct NamedTensorModel: ImportedModel {
     /// - Parameters:
     ///   - file: whose digest the bundle names.
     ///   - ignorable: names that may be in the checkpoint and are not needed.
-    ///   - description: the path of what the architecture was made from.
+    ///   - outside: names of the checkpoint that stand beside the model.
+    ///   - description: what the architecture was made from.
     /// - Throws: `ImportError.mismatched` that names the tensor.
     init(
         _ source: any TensorSource,
-        file: MappedFile,
+        file: InputFile,
         architecture: Architecture,
         sources: TensorSources,
         ignorable: Set<String> = [],
+        outside: [String] = [],
         description: String
     ) throws(ImportError) {
         self.source = source
@@ -123,11 +139,11 @@ struct NamedTensorModel: ImportedModel {
                 }
             }
         }
-        ignoredTensors = unused.intersection(ignorable).sorted()
+        ignoredTensors = unused.intersection(ignorable).sorted() + outside.sorted()
         if let left = unused.subtracting(ignorable).min() {
             throw ImportError(
                 .mismatched,
-                "\(path): tensor \(quoted(left)) is left over: the model that \(description) describes has none of that name"
+                "\(path): tensor \(quoted(left)) is left over: by \(description) the model has none of that name"
             )
         }
     }

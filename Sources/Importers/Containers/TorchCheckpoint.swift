@@ -1,89 +1,69 @@
-// PyTorch's checkpoint container since version 1.6: a zip archive with `<name>/data.pkl`, which says what there is, and
-// `<name>/data/<key>`, the storages. Opening one reads the pickle; a storage is read when a tensor in it is asked for.
+// What `torch.save` wrote, in either of its two containers. Opening one reads the pickle, which says what there is; a
+// storage is read when a tensor in it is asked for.
 
 internal import Compute
 internal import Files
 internal import JSON
 import Models
 
+/// Where the storages of a checkpoint lie.
+protocol TorchContainer {
+    /// What the pickle says.
+    var graph: PickleGraph { get }
+
+    /// Bytes of a storage, by its key; nil if there is none.
+    func byteCount(ofStorage key: String) -> Int?
+    /// The content of a storage that is there.
+    func readStorage(_ key: String) throws(ImportError) -> OwnedBytes
+}
+
 /// A checkpoint written by `torch.save`.
 final class TorchCheckpoint {
     let path: String
-    let graph: PickleGraph
-    private let archive: ZipArchive
-    private let prefix: String
+    private let container: any TorchContainer
+    /// Several tensors often lie in one storage.
+    private var lastRead: (key: String, content: OwnedBytes)?
+
+    var graph: PickleGraph { container.graph }
 
     /// - Throws: `ImportError`; also for what is a checkpoint, but of a kind that is not read.
-    init(_ file: MappedFile) throws(ImportError) {
+    init(_ file: InputFile) throws(ImportError) {
         path = file.path
-        if let kind = Self.foreignKind(of: file.bytes) {
-            throw ImportError(.unsupported, "\(path) is \(kind), not a checkpoint in PyTorch's zip format")
-        }
-        archive = try ZipArchive(file)
-        let pickles = archive.entries.filter { entry in
-            entry.name.hasSuffix("/data.pkl") && entry.name.split(separator: "/").count == 2
-        }
-        guard pickles.count == 1, let pickle = pickles.first else {
-            throw ImportError(
-                .unsupported,
-                "\(path) is a zip archive with \(pickles.count) entries like \"name/data.pkl\", not a PyTorch checkpoint"
-            )
-        }
-        prefix = String(pickle.name.dropLast("data.pkl".count))
-        if archive[prefix + "constants.pkl"] != nil {
-            throw ImportError(.unsupported, "\(path) is a TorchScript archive, not a checkpoint of tensors")
-        }
-        if let entry = archive[prefix + "byteorder"] {
-            let order = try archive.read(entry)
-            guard withExtendedLifetime(order, { order.bytes.elementsEqual("little".utf8) }) else {
-                throw ImportError(.unsupported, "\(path) was written in another byte order than little-endian")
-            }
-        }
-        guard pickle.size <= PickleReader.Limit.byteCount else {
-            throw ImportError(
-                .unsupported,
-                "\(path): \(pickle.name) has \(pickle.size) bytes, too many for a checkpoint"
-            )
-        }
-        let content = try archive.read(pickle)
-        graph = try withExtendedLifetime(content) { () throws(ImportError) in
-            try PickleReader.read(content.bytes, source: "\(file.path): \(pickle.name)")
+        let start = try file.piece(0..<min(512, file.byteCount))
+        if LegacyTorchContainer.starts(start) {
+            container = try LegacyTorchContainer(file)
+        } else if let kind = start.withBytes({ Self.foreignKind(of: $0) }) {
+            throw ImportError(.unsupported, "\(path) is \(kind), not a checkpoint that torch.save wrote")
+        } else {
+            container = try ZipTorchContainer(file)
         }
     }
 
-    /// What a file that is no zip archive is, if it is something that people mistake for a checkpoint.
+    /// What a file is that is in no container of PyTorch's, if it is something that people mistake for a checkpoint.
     private static func foreignKind(of bytes: UnsafeRawBufferPointer) -> String? {
-        // A pickle of this number starts the container of PyTorch before 1.6.
-        let legacy: [UInt8] = [0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19]
-        if bytes.first == 0x80, bytes.dropFirst(2).starts(with: legacy) {
-            return "in the container of PyTorch before 1.6 (save it anew with a later version)"
-        }
         if bytes.dropFirst(257).starts(with: "ustar".utf8) { return "a tar archive" }
         if bytes.first == 0x80 { return "a bare pickle" }
         if bytes.dropFirst(8).first == UInt8(ascii: "{") { return "perhaps a safetensors file" }
         return nil
     }
 
-    /// A tensor's storage in the archive and its place there, checked without reading an element.
+    /// A tensor's place in its storage, checked without reading an element.
     ///
     /// - Parameter name: what errors call it.
     /// - Throws: `ImportError` if its storage is missing or of another size, or the tensor goes beyond it.
     @discardableResult
-    func locate(
-        _ tensor: TorchTensor,
-        name: String
-    ) throws(ImportError) -> (entry: ZipArchive.Entry, layout: StridedLayout) {
+    func locate(_ tensor: TorchTensor, name: String) throws(ImportError) -> StridedLayout {
         func fault(_ reason: String) -> ImportError {
             ImportError(.malformed, "\(path): tensor \(quoted(name)) \(reason)")
         }
         let storage = tensor.storage
-        guard let entry = archive[prefix + "data/" + storage.key] else {
-            throw fault("lies in the storage \(quoted(storage.key)), which the archive does not have")
+        guard let storageBytes = container.byteCount(ofStorage: storage.key) else {
+            throw fault("lies in the storage \(quoted(storage.key)), which the file does not have")
         }
         let (byteCount, overflow) = storage.count.multipliedReportingOverflow(by: storage.dtype.byteCount)
-        guard !overflow, byteCount == entry.size else {
+        guard !overflow, byteCount == storageBytes else {
             throw fault(
-                "lies in a storage of \(storage.count) \(storage.dtype.rawValue), whose entry has \(entry.size) bytes"
+                "lies in a storage of \(storage.count) \(storage.dtype.rawValue), of which there are \(storageBytes) bytes"
             )
         }
         guard let layout = StridedLayout(tensor) else {
@@ -91,7 +71,7 @@ final class TorchCheckpoint {
                 "of shape \(shapeDescription(tensor.shape)) goes beyond its storage of \(storage.count) elements"
             )
         }
-        return (entry, layout)
+        return layout
     }
 
     /// The content of a tensor: contiguous, row-major, in the type that it was saved in.
@@ -99,7 +79,14 @@ final class TorchCheckpoint {
     /// - Parameter name: what errors call it.
     /// - Throws: `ImportError` as `locate`, and if the storage is damaged.
     func read(_ tensor: TorchTensor, name: String) throws(ImportError) -> TensorContent {
-        let (entry, layout) = try locate(tensor, name: name)
-        return TensorContent(layout, dtype: tensor.storage.dtype, in: try archive.read(entry))
+        let layout = try locate(tensor, name: name)
+        let key = tensor.storage.key
+        if lastRead?.key != key {
+            // Let go of the one before the next is read.
+            lastRead = nil
+            lastRead = (key, try container.readStorage(key))
+        }
+        guard let content = lastRead?.content else { throw ImportError(.unreadable, "\(path) cannot be read") }
+        return TensorContent(layout, dtype: tensor.storage.dtype, in: content)
     }
 }

@@ -9,7 +9,7 @@ internal import Files
 internal import JSON
 import Models
 
-/// The directory of a zip archive over mapped bytes.
+/// The directory of a zip archive.
 struct ZipArchive {
     enum Method: UInt16 {
         case stored = 0
@@ -29,13 +29,14 @@ struct ZipArchive {
     /// Bounds that no honest checkpoint meets.
     enum Limit {
         static let entries = 1 << 20
+        static let directoryBytes = 256 << 20
         /// Of all deflated entries together, after inflating.
         static let inflatedBytes = 64 << 30
         /// The deflate format cannot do better than 1032 to 1.
         static let ratio: UInt64 = 1032
     }
 
-    let file: MappedFile
+    let file: InputFile
     /// In the order of the central directory.
     let entries: [Entry]
     private let indices: [String: Int]
@@ -43,9 +44,9 @@ struct ZipArchive {
     /// Reads and checks the directory.
     ///
     /// - Throws: `ImportError` that names the archive and the entry.
-    init(_ file: MappedFile) throws(ImportError) {
+    init(_ file: InputFile) throws(ImportError) {
         self.file = file
-        entries = try ZipDirectory(path: file.path, bytes: file.bytes).readEntries()
+        entries = try ZipDirectory(file: file).readEntries()
         var indices: [String: Int] = [:]
         for (index, entry) in entries.enumerated() {
             guard indices.updateValue(index, forKey: entry.name) == nil else {
@@ -59,13 +60,13 @@ struct ZipArchive {
 
     /// An entry's content, inflated if need be, checked against its CRC-32.
     ///
-    /// - Throws: `ImportError.malformed` that names archive and entry.
-    func read(_ entry: Entry) throws(ImportError) -> ZipEntryBytes {
-        let raw = UnsafeRawBufferPointer(rebasing: file.bytes[entry.range])
+    /// - Throws: `ImportError.malformed` that names archive and entry; `.unreadable` if the archive has changed.
+    func read(_ entry: Entry) throws(ImportError) -> OwnedBytes {
+        let raw = try file.piece(entry.range)
         let content =
             switch entry.method {
-            case .stored: ZipEntryBytes(raw, in: file)
-            case .deflated: ZipEntryBytes(inflating: raw, size: entry.size)
+            case .stored: raw
+            case .deflated: raw.withBytes { inflated($0, size: entry.size) }
             }
         guard let content else {
             throw ImportError(
@@ -73,9 +74,20 @@ struct ZipArchive {
                 "\(file.path): the entry \(quoted(entry.name)) does not inflate to the \(entry.size) bytes that it states"
             )
         }
-        guard crc32(of: content.bytes) == entry.crc32 else {
+        guard content.withBytes({ crc32(of: $0) }) == entry.crc32 else {
             throw ImportError(.malformed, "\(file.path): the entry \(quoted(entry.name)) does not match its CRC-32")
         }
         return content
+    }
+}
+
+extension InputFile {
+    /// A part of a checkpoint, in memory of our own.
+    func piece(_ range: Range<Int>) throws(ImportError) -> OwnedBytes {
+        do throws(FileError) {
+            return try read(range)
+        } catch {
+            throw ImportError(error)
+        }
     }
 }

@@ -1,10 +1,11 @@
 // Parses the records of a zip archive: end record, zip64 end record, central directory, local headers, data descriptors.
 // Field names are those of APPNOTE; `ZipArchive` is what the rest of the module sees.
 
+internal import Files
 internal import JSON
 import Models
 
-/// A parser over the bytes of one archive.
+/// A parser of one archive, which reads no more of it than the records.
 struct ZipDirectory {
     private enum Signature {
         static let localHeader: UInt32 = 0x0403_4B50
@@ -22,6 +23,7 @@ struct ZipDirectory {
         static let allowed: UInt16 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 11
     }
 
+    private static let localHeaderByteCount = 30
     private static let endByteCount = 22
     private static let zip64EndByteCount = 56
     private static let zip64LocatorByteCount = 20
@@ -40,11 +42,16 @@ struct ZipDirectory {
         var compressedSize: UInt64
         var size: UInt64
         var localOffset: UInt64 = 0
-        var name: UnsafeRawBufferPointer
+        var name: [UInt8]
     }
 
-    let path: String
-    let bytes: UnsafeRawBufferPointer
+    let file: InputFile
+
+    /// A reader of a piece of the archive, no further than its end.
+    private func reader(_ start: Int, count: Int) throws -> LittleEndianReader {
+        let start = min(max(start, 0), file.byteCount)
+        return LittleEndianReader(try file.read(start..<min(start + count, file.byteCount)), at: start)
+    }
 
     /// All entries, each checked against its local header and against overlap.
     func readEntries() throws(ImportError) -> [ZipArchive.Entry] {
@@ -52,20 +59,24 @@ struct ZipDirectory {
             return try readAll()
         } catch let error as ImportError {
             throw error
+        } catch let error as FileError {
+            throw ImportError(error)
         } catch {
             throw malformed("a record goes beyond its end")
         }
     }
 
     private func malformed(_ reason: String) -> ImportError {
-        ImportError(.malformed, "\(path): damaged zip archive: \(reason)")
+        ImportError(.malformed, "\(file.path): damaged zip archive: \(reason)")
     }
 
     // Untyped, because ends of bytes and faults of content come together here.
     private func readAll() throws -> [ZipArchive.Entry] {
         let location = try findDirectory()
-        let directory = UnsafeRawBufferPointer(rebasing: bytes[..<location.range.upperBound])
-        var reader = LittleEndianReader(directory, at: location.range.lowerBound)
+        guard location.range.count <= ZipArchive.Limit.directoryBytes else {
+            throw malformed("a directory of \(location.range.count) bytes")
+        }
+        var reader = try reader(location.range.lowerBound, count: location.range.count)
         var entries: [ZipArchive.Entry] = []
         var extents: [(start: Int, end: Int, name: String)] = []
         var total = 0
@@ -92,10 +103,10 @@ struct ZipDirectory {
 
     private func findDirectory() throws -> Location {
         // The end record is the last thing in the file but for a comment whose length it states.
-        var position = bytes.count - Self.endByteCount
+        var position = file.byteCount - Self.endByteCount
         let lowest = max(0, position - Int(UInt16.max))
-        while position >= lowest {
-            var reader = LittleEndianReader(bytes, at: position)
+        let tail = try reader(lowest, count: file.byteCount - lowest)
+        while position >= lowest, var reader = tail.moved(to: position) {
             if try reader.integer(UInt32.self) == Signature.end {
                 try reader.skip(16)
                 if try Int(reader.integer(UInt16.self)) == reader.remaining {
@@ -108,7 +119,7 @@ struct ZipDirectory {
     }
 
     private func readEnd(at position: Int) throws -> Location {
-        var reader = LittleEndianReader(bytes, at: position + 4)
+        var reader = try reader(position + 4, count: Self.endByteCount - 4)
         let disk = try reader.integer(UInt16.self)
         let directoryDisk = try reader.integer(UInt16.self)
         let diskEntries = try reader.integer(UInt16.self)
@@ -153,7 +164,7 @@ struct ZipDirectory {
     private func readZip64End(before end: Int) throws -> Zip64End? {
         let locator = end - Self.zip64LocatorByteCount
         guard locator >= 0 else { return nil }
-        var reader = LittleEndianReader(bytes, at: locator)
+        var reader = try self.reader(locator, count: Self.zip64LocatorByteCount)
         guard try reader.integer(UInt32.self) == Signature.zip64Locator else { return nil }
         let disk = try reader.integer(UInt32.self)
         let offset = try reader.integer(UInt64.self)
@@ -163,7 +174,7 @@ struct ZipDirectory {
             throw malformed("the zip64 end record lies outside")
         }
         let position = Int(offset)
-        reader = LittleEndianReader(bytes, at: position)
+        reader = try self.reader(position, count: Self.zip64EndByteCount)
         guard try reader.integer(UInt32.self) == Signature.zip64End else {
             throw malformed("the zip64 end record is missing")
         }
@@ -202,7 +213,7 @@ struct ZipDirectory {
         let disk = try reader.integer(UInt16.self)
         try reader.skip(6)
         let offset = try reader.integer(UInt32.self)
-        let name = try reader.take(Int(nameLength))
+        let name = Array(try reader.take(Int(nameLength)))
         let extra = try reader.take(Int(extraLength))
         try reader.skip(Int(commentLength))
         guard disk == 0 || disk == UInt16.max else { throw malformed("it is one part of several") }
@@ -238,7 +249,7 @@ struct ZipDirectory {
         }
     }
 
-    private func checkName(_ bytes: UnsafeRawBufferPointer) throws -> String {
+    private func checkName(_ bytes: [UInt8]) throws -> String {
         let name = String(decoding: bytes, as: UTF8.self)
         let isPlain =
             String(validating: bytes, as: UTF8.self) != nil
@@ -287,19 +298,19 @@ struct ZipDirectory {
         }
 
         let start = Int(header.localOffset)
-        var reader = LittleEndianReader(UnsafeRawBufferPointer(rebasing: bytes[..<limit]), at: start)
-        let local = try readLocalHeader(&reader, entryName: entryName)
+        let (local, contentStart) = try readLocalHeader(at: start, limit: limit, entryName: entryName)
         let hasDescriptor = header.flags & Flag.dataDescriptor != 0
         let agrees =
-            local.flags == header.flags && local.method == header.method && local.name.elementsEqual(header.name)
+            local.flags == header.flags && local.method == header.method && local.name == header.name
             && (local.crc32 == header.crc32 || hasDescriptor && local.crc32 == 0)
             && (local.size == header.size || hasDescriptor && local.size == 0)
             && (local.compressedSize == header.compressedSize || hasDescriptor && local.compressedSize == 0)
         guard agrees else { throw malformed("the two headers of the entry \(entryName) disagree") }
-        let contentStart = reader.position
-        try reader.skip(compressedSize)
-        let contentEnd = reader.position
-        if hasDescriptor { try skipDescriptor(&reader, header, entryName: entryName) }
+        guard compressedSize <= limit - contentStart else {
+            throw malformed("the entry \(entryName) goes beyond the archive")
+        }
+        let contentEnd = contentStart + compressedSize
+        let end = hasDescriptor ? try descriptorEnd(at: contentEnd, limit, header, entryName: entryName) : contentEnd
         let entry = ZipArchive.Entry(
             name: name,
             method: method,
@@ -307,10 +318,12 @@ struct ZipDirectory {
             size: Int(header.size),
             range: contentStart..<contentEnd
         )
-        return (entry, start..<reader.position)
+        return (entry, start..<end)
     }
 
-    private func readLocalHeader(_ reader: inout LittleEndianReader, entryName: String) throws -> Header {
+    /// - Returns: what the header says, and where the content starts.
+    private func readLocalHeader(at start: Int, limit: Int, entryName: String) throws -> (Header, Int) {
+        var reader = try reader(start, count: min(Self.localHeaderByteCount, limit - start))
         guard try reader.integer(UInt32.self) == Signature.localHeader else {
             throw malformed("no entry lies where the directory says that \(entryName) does")
         }
@@ -321,12 +334,14 @@ struct ZipDirectory {
         let crc32 = try reader.integer(UInt32.self)
         let compressedSize = try reader.integer(UInt32.self)
         let size = try reader.integer(UInt32.self)
-        let nameLength = try reader.integer(UInt16.self)
-        let extraLength = try reader.integer(UInt16.self)
-        let name = try reader.take(Int(nameLength))
+        let nameLength = Int(try reader.integer(UInt16.self))
+        let extraLength = Int(try reader.integer(UInt16.self))
+        let nameStart = reader.position
+        reader = try self.reader(nameStart, count: min(nameLength + extraLength, limit - nameStart))
+        let name = Array(try reader.take(nameLength))
         var sizes = [UInt64(size), UInt64(compressedSize)]
-        try widen(&sizes, from: reader.take(Int(extraLength)))
-        return Header(
+        try widen(&sizes, from: reader.take(extraLength))
+        let header = Header(
             flags: flags,
             method: method,
             crc32: crc32,
@@ -334,18 +349,17 @@ struct ZipDirectory {
             size: sizes[0],
             name: name
         )
+        return (header, reader.position)
     }
 
-    /// Steps over the record behind an entry whose size was not known when its local header was written. Its sizes have
-    /// four or eight bytes and its signature may be missing; whichever form agrees with the directory is the right one.
-    private func skipDescriptor(
-        _ reader: inout LittleEndianReader,
-        _ header: Header,
-        entryName: String
-    ) throws {
+    /// Where the record ends that follows an entry whose size was not known when its local header was written. Its sizes
+    /// have four or eight bytes and its signature may be missing; whichever form agrees with the directory is the right
+    /// one.
+    private func descriptorEnd(at start: Int, _ limit: Int, _ header: Header, entryName: String) throws -> Int {
+        let record = try reader(start, count: min(24, limit - start))
         for hasSignature in [true, false] {
             for isWide in [true, false] {
-                var attempt = reader
+                var attempt = record
                 let matches = try? {
                     if hasSignature, try attempt.integer(UInt32.self) != Signature.dataDescriptor { return false }
                     guard try attempt.integer(UInt32.self) == header.crc32 else { return false }
@@ -353,10 +367,7 @@ struct ZipDirectory {
                     let size = try isWide ? attempt.integer() : UInt64(attempt.integer(UInt32.self))
                     return compressedSize == header.compressedSize && size == header.size
                 }()
-                if matches == true {
-                    reader = attempt
-                    return
-                }
+                if matches == true { return attempt.position }
             }
         }
         throw malformed("what follows the entry \(entryName) disagrees with its header")

@@ -1,5 +1,5 @@
 // Checkpoints of Hugging Face's transformers: a directory with `config.json` and the weights in safetensors, one file or
-// shards with an index. `config.json` states the dimensions; the description adds the window. What is particular to an
+// shards with an index. `config.json` states everything; a description may state it otherwise. What is particular to an
 // architecture is in a file of its own.
 
 import Glibc
@@ -41,13 +41,11 @@ struct HuggingFaceDescription {
     }
 
     let maxSequenceLength: Int
-    let tied: Bool?
     let embeddingScale: EmbeddingScale
     let scoreNormalization: ScoreNormalization
 
     init(_ fields: inout JSONFields) throws(JSONError) {
         maxSequenceLength = try fields.integer("max_sequence_length", in: ArchitectureLimit.length)
-        tied = fields.contains("tied") ? try fields.boolean("tied") : nil
         let scale = try fields.choice("embed_scale", of: EmbedScale.self, default: .one)
         embeddingScale = scale == .one ? .one : .squareRootOfWidth
         scoreNormalization = try fields.choice(
@@ -67,24 +65,27 @@ struct HuggingFaceImporter: CheckpointImporter {
     ]
     private static let head = "lm_head.weight"
 
-    func open(path: String, description: ImportDescription?) throws(ImportError) -> any ImportedModel {
-        guard let description else {
-            throw ImportError(
-                .badDescription,
-                "a checkpoint of format huggingface does not state its window; give max_sequence_length with --describe"
-            )
-        }
+    func open(path: String, description: ImportDescription, weights: String?) throws(ImportError) -> any ImportedModel {
         let known = Self.architectures.flatMap { $0.descriptionKeys }
         try description.check(source: .huggingFace, architectures: known, format: format)
+        guard weights == nil else {
+            throw ImportError(
+                .unsupported,
+                "--weights is for files of torch.save; a Hugging Face folder holds one model"
+            )
+        }
         let weightsPath = try Self.weightsPath(path)
-        var configuration = try HuggingFaceConfiguration(path: weightsPath.parentFolder + "config.json")
+        var configuration = try HuggingFaceConfiguration(
+            path: weightsPath.parentFolder + "config.json",
+            overrides: Self.overrides(description)
+        )
         let parsed: any HuggingFaceArchitecture
         do throws(JSONError) {
             parsed = try Self.architecture(&configuration)
         } catch {
             throw ImportError(.unsupported, "\(configuration.path): \(error.description)")
         }
-        let stated = try Self.stated(description, agreesWith: configuration, parsed)
+        let stated = try Self.stated(description, configuration, parsed)
         let architecture: Architecture
         do throws(JSONError) {
             architecture = try parsed.architecture(stated)
@@ -92,7 +93,7 @@ struct HuggingFaceImporter: CheckpointImporter {
             throw ImportError(.mismatched, "\(configuration.path): \(error.description)")
         }
 
-        let file = try mapFile(weightsPath)
+        let file = try openFile(weightsPath)
         let source =
             weightsPath.hasSuffix(".json")
             ? try SafetensorsSource(index: file) : try SafetensorsSource(file: weightsPath)
@@ -158,34 +159,41 @@ struct HuggingFaceImporter: CheckpointImporter {
         return try kind.init(&configuration)
     }
 
-    /// Takes the description's keys; those that `config.json` has too must say the same.
+    /// What a description says of the keys of `config.json`.
+    private static func overrides(_ description: ImportDescription) -> [JSONMember] {
+        description.members.compactMap { member in
+            if member.key == "tied" { return JSONMember("tie_word_embeddings", member.value) }
+            return ImportDescription.knownKeys.contains(member.key) ? nil : member
+        }
+    }
+
+    /// Takes the description's own keys; the window is by default all that training knew.
     private static func stated(
         _ description: ImportDescription,
-        agreesWith configuration: HuggingFaceConfiguration,
+        _ configuration: HuggingFaceConfiguration,
         _ parsed: any HuggingFaceArchitecture
     ) throws(ImportError) -> HuggingFaceDescription {
-        func contradiction(_ what: String) -> ImportError {
-            ImportError(.mismatched, "\(description.path): \(what) contradicts \(configuration.path)")
+        if let architecture = description.architecture, !type(of: parsed).descriptionKeys.contains(architecture) {
+            throw ImportError(
+                .mismatched,
+                "\(description.name): architecture \(architecture.rawValue) contradicts \(configuration.path)"
+            )
         }
-        let kind = type(of: parsed)
-        guard kind.descriptionKeys.contains(description.architecture) else {
-            throw contradiction("architecture \(description.architecture.rawValue)")
-        }
-        var contradicted: String?
-        let stated = try description.take { fields throws(JSONError) in
+        let window = min(parsed.positions.count, ArchitectureLimit.length.upperBound)
+        let completed = try description.completed(
+            by: [JSONMember("max_sequence_length", .integer(window))],
+            asking: [],
+            of: configuration.path
+        )
+        let stated = try completed.take { fields throws(JSONError) in
             let stated = try HuggingFaceDescription(&fields)
-            for key in fields.names {
-                guard let value = configuration.values[key], let repeated = fields.optional(key) else { continue }
-                if contradicted == nil, !areEquivalent(repeated, value) { contradicted = key }
-            }
+            for key in fields.names where configuration.knows(key) { _ = fields.optional(key) }
             return stated
         }
-        if let contradicted { throw contradiction(contradicted) }
-        guard stated.tied ?? parsed.isTied == parsed.isTied else { throw contradiction("tied") }
         guard stated.maxSequenceLength <= parsed.positions.count else {
             throw ImportError(
                 .mismatched,
-                "\(description.path): max_sequence_length \(stated.maxSequenceLength) is more than "
+                "\(description.name): max_sequence_length \(stated.maxSequenceLength) is more than "
                     + "the \(parsed.positions.key) \(parsed.positions.count) of \(configuration.path)"
             )
         }

@@ -13,6 +13,46 @@ struct MetaHSTU {
     private let relativeBias: RelativeBiasKind
     private let attention: HSTUConfiguration.AttentionActivation
     private let hasGate: Bool
+    private let timeBuckets: Int
+
+    /// What stands before a layer's number.
+    static let layers = "_hstu._attention_layers."
+
+    /// What the shapes of the first layer say: everything but the heads and how wide one is.
+    ///
+    /// `_uvqk` has heads · (2·dv + 2·dqk) columns, without a gate heads · (dv + 2·dqk), and `_o` heads · dv inputs, with
+    /// `concat_ua` three times as many. The last is taken for stated where the first leaves no room for anything else.
+    static func facts(
+        _ state: StateDictionary,
+        _ description: ImportDescription
+    ) throws(ImportError) -> [JSONMember] {
+        var facts = [JSONMember("blocks", .integer(state.layerCount(layers)))]
+        let bias = layers + "0._rel_attn_bias."
+        let names = state.names
+        let kind: RelativeBiasKind =
+            names.contains(bias + "_ts_w") ? .positionAndTime : names.contains(bias + "_w") ? .position : .none
+        let isStated = description.members.contains { $0.key == "enable_relative_attention_bias" }
+        if !isStated { facts.append(JSONMember("relative_attention_bias", .string(kind.rawValue))) }
+        if let entries = try state.shape(of: bias + "_ts_w")?.first {
+            facts.append(JSONMember("time_buckets", .integer(entries - 1)))
+        }
+        let projection = try state.tableShape(layers + "0._uvqk", extents: "(d, heads * (2 dv + 2 dqk))").columns
+        let output = try state.tableShape(layers + "0._o.weight", extents: "(d, heads * dv)").columns
+        func stated(_ key: String) -> JSONValue? { description.members.first { $0.key == key }?.value }
+        let gates = stated("gate") == .boolean(false) ? 1 : 2
+        let concatenates =
+            stated("concat_ua").map { $0 == .boolean(true) }
+            ?? (projection <= gates * output && output.isMultiple(of: 3))
+        facts.append(JSONMember("concat_ua", .boolean(concatenates)))
+        let linear = concatenates ? output / 3 : output
+        // Half of what is left; the table's own limits keep both far from overflowing.
+        let attention = max(projection - gates * linear, 0) / 2
+        if case .integer(let heads) = stated("heads"), heads > 0 {
+            facts.append(JSONMember("dqk", .integer(Int64(attention) / heads)))
+            facts.append(JSONMember("dv", .integer(Int64(linear) / heads)))
+        }
+        return facts
+    }
 
     init(_ fields: inout JSONFields) throws(JSONError) {
         dimensions = try MetaImporter.Dimensions(&fields)
@@ -22,6 +62,7 @@ struct MetaHSTU {
         relativeBias = try Self.relativeBias(&fields)
         attention = try fields.choice("attention", of: HSTUConfiguration.AttentionActivation.self, default: .silu)
         hasGate = try fields.boolean("gate", default: true)
+        timeBuckets = try fields.integer("time_buckets", in: ArchitectureLimit.timeBuckets, default: 128)
     }
 
     /// Meta's own switch knows all or nothing; the other one says which part.
@@ -52,6 +93,7 @@ struct MetaHSTU {
             maxOutputLength: dimensions.maxOutputLength,
             concatUA: concatUA,
             relativeBias: relativeBias,
+            timeBuckets: timeBuckets,
             attentionActivation: attention,
             hasGate: hasGate,
             outputNormalization: dimensions.normalization == .l2 ? .l2 : .layerNorm,
@@ -64,7 +106,7 @@ struct MetaHSTU {
             Name.positionEmbedding: [SourceTensor(MetaImporter.TableName.positions)],
         ]
         for layer in 0..<configuration.layers {
-            let prefix = "_hstu._attention_layers.\(layer)."
+            let prefix = "\(Self.layers)\(layer)."
             // The module with the positional part alone calls it `_w`.
             let position = relativeBias == .position ? "_w" : "_pos_w"
             sources[Name.uvqk(layer)] = [SourceTensor(prefix + "_uvqk")]

@@ -12,6 +12,8 @@ struct MetaImporter: FileImporter {
 
     /// Buffers that follow from the configuration.
     private static let knownBuffers: Set = ["_attn_mask"]
+    /// `max_output_length` of the published configurations.
+    static let defaultOutputLength = 11
 
     /// What both architectures are told.
     struct Dimensions {
@@ -31,7 +33,11 @@ struct MetaImporter: FileImporter {
 
         init(_ fields: inout JSONFields) throws(JSONError) {
             maxSequenceLength = try fields.integer("max_sequence_length", in: ArchitectureLimit.length)
-            maxOutputLength = try fields.integer("max_output_length", in: ArchitectureLimit.length, default: 11)
+            maxOutputLength = try fields.integer(
+                "max_output_length",
+                in: ArchitectureLimit.length,
+                default: MetaImporter.defaultOutputLength
+            )
             width = try fields.integer("d", in: ArchitectureLimit.dimension)
             layers = try fields.integer("blocks", in: ArchitectureLimit.layers)
             heads = try fields.integer("heads", in: ArchitectureLimit.heads)
@@ -48,31 +54,37 @@ struct MetaImporter: FileImporter {
         static let positions = "_input_features_preproc._pos_emb.weight"
     }
 
-    func open(_ checkpoint: MappedFile, description: ImportDescription?) throws(ImportError) -> any ImportedModel {
-        guard let description else {
-            throw ImportError(
-                .badDescription,
-                "a checkpoint of format meta does not state its dimensions; give them with --describe"
-            )
-        }
+    func open(
+        _ checkpoint: InputFile,
+        description: ImportDescription,
+        weights: String?
+    ) throws(ImportError) -> any ImportedModel {
         try description.check(source: .meta, architectures: [.hstu, .sasrec], format: format)
+        let state = try StateDictionary(
+            TorchCheckpoint(checkpoint),
+            anchors: [TableName.items, TableName.positions],
+            choice: weights
+        )
+        let table = try state.tableShape(TableName.items, extents: "(rows, d)")
+        let isHSTU =
+            description.architecture.map { $0 == .hstu } ?? (state.layerCount(MetaHSTU.layers) > 0)
+        let description = try description.completed(
+            by: Self.tableFacts(state, description, width: table.columns)
+                + (isHSTU ? MetaHSTU.facts(state, description) : MetaSASRec.facts(state)),
+            asking: [ImportDescription.Question(key: "heads", meaning: "attention heads")],
+            of: state.path
+        )
         let makeModel: (_ rows: Int) throws(JSONError) -> (architecture: Architecture, sources: TensorSources)
-        if description.architecture == .hstu {
+        if isHSTU {
             let stated = try description.take { fields throws(JSONError) in try MetaHSTU(&fields) }
             makeModel = stated.model
         } else {
             let stated = try description.take { fields throws(JSONError) in try MetaSASRec(&fields) }
             makeModel = stated.model
         }
-        let state = try StateDictionary(
-            TorchCheckpoint(checkpoint),
-            under: "model_state_dict",
-            prefixes: ["module."]
-        )
-        let rows = try state.tableShape(TableName.items, extents: "(rows, d)").rows
         let model: (architecture: Architecture, sources: TensorSources)
         do throws(JSONError) {
-            model = try makeModel(rows)
+            model = try makeModel(table.rows)
         } catch {
             throw ImportError(.mismatched, "\(state.path): \(error.description)")
         }
@@ -82,7 +94,24 @@ struct MetaImporter: FileImporter {
             architecture: model.architecture,
             sources: model.sources,
             ignorable: Self.knownBuffers,
-            description: description.path
+            outside: state.outside,
+            description: description.name
         )
+    }
+
+    /// The width, and the window: the position table has a row for each of its events and for each of
+    /// `max_output_length`.
+    private static func tableFacts(
+        _ state: StateDictionary,
+        _ description: ImportDescription,
+        width: Int
+    ) throws(ImportError) -> [JSONMember] {
+        let positions = try state.tableShape(TableName.positions, extents: "(positions, d)").rows
+        let stated = description.members.first { $0.key == "max_output_length" }?.value
+        let output = if case .integer(let value) = stated { Int(clamping: value) } else { defaultOutputLength }
+        let window = positions.subtractingReportingOverflow(output).partialValue
+        return [
+            JSONMember("max_sequence_length", .integer(max(window, 0))), JSONMember("d", .integer(width)),
+        ]
     }
 }

@@ -14,6 +14,21 @@ struct MetaSASRec {
     private let layerOrder: SASRecConfiguration.LayerOrder
     private let relativeBias: RelativeBiasKind
 
+    /// What the shapes say: everything but the heads.
+    static func facts(_ state: StateDictionary) throws(ImportError) -> [JSONMember] {
+        var facts = [JSONMember("blocks", .integer(state.layerCount("attention_layers.")))]
+        if let width = try state.shape(of: "forward_layers.0._conv1d.0.bias")?.first {
+            facts.append(JSONMember("ffn", .integer(width)))
+        }
+        let bias = "attention_layers.0._rel_attn_bias."
+        if state.names.contains(bias + "_ts_w") {
+            facts.append(JSONMember("relative_attention_bias", .string(RelativeBiasKind.positionAndTime.rawValue)))
+        } else if state.names.contains(bias + "_w") {
+            facts.append(JSONMember("relative_attention_bias", .string(RelativeBiasKind.position.rawValue)))
+        }
+        return facts
+    }
+
     init(_ fields: inout JSONFields) throws(JSONError) {
         dimensions = try MetaImporter.Dimensions(&fields)
         feedForward = try fields.integer("ffn", in: ArchitectureLimit.dimension)

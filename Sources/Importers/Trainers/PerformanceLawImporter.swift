@@ -27,21 +27,29 @@ struct PerformanceLawImporter: FileImporter {
     private static let items = "item_emb.weight"
     private static let head = "output.weight"
 
-    func open(_ checkpoint: MappedFile, description: ImportDescription?) throws(ImportError) -> any ImportedModel {
-        guard let description else {
-            throw ImportError(
-                .badDescription,
-                "a checkpoint of format performance-law does not state its heads and window; give them with --describe"
-            )
-        }
+    func open(
+        _ checkpoint: InputFile,
+        description: ImportDescription,
+        weights: String?
+    ) throws(ImportError) -> any ImportedModel {
         try description.check(source: .performanceLaw, architectures: [.llama], format: format)
-        let stated = try description.take { fields throws(JSONError) in try Stated(&fields) }
         let state = try StateDictionary(
             TorchCheckpoint(checkpoint),
-            under: "model_state_dict",
-            prefixes: ["module.", "_orig_mod."]
+            anchors: [Self.items, "norm.weight", "layers.0.attention.wq.weight"],
+            choice: weights
         )
-        let rows = try state.tableShape(Self.items, extents: "(items + 1, d)").rows
+        let (rows, width) = try state.tableShape(Self.items, extents: "(items + 1, d)")
+        let description = try description.completed(
+            by: [
+                JSONMember("d", .integer(width)), JSONMember("blocks", .integer(state.layerCount("layers."))),
+            ],
+            asking: [
+                ImportDescription.Question(key: "heads", meaning: "attention heads"),
+                ImportDescription.Question(key: "max_sequence_length", meaning: "the window of training"),
+            ],
+            of: state.path
+        )
+        let stated = try description.take { fields throws(JSONError) in try Stated(&fields) }
         // Both follow from other settings of the trainer (a multiple to round up to, an optional number of heads) and
         // can be read off without doubt.
         let feedForward = try state.tableShape("layers.0.feed_forward.w1.weight", extents: "(ffn, d)").rows
@@ -49,7 +57,7 @@ struct PerformanceLawImporter: FileImporter {
         let configuration: LlamaConfiguration
         do throws(JSONError) {
             guard stated.width.isMultiple(of: stated.heads) else {
-                throw JSONError("d \(stated.width) of \(description.path) is not a multiple of heads, \(stated.heads)")
+                throw JSONError("d \(stated.width) of \(description.name) is not a multiple of heads, \(stated.heads)")
             }
             let headDimension = stated.width / stated.heads
             guard keyValueWidth.isMultiple(of: headDimension) else {
@@ -79,7 +87,8 @@ struct PerformanceLawImporter: FileImporter {
             architecture: .llama(configuration),
             sources: Self.sources(configuration),
             ignorable: Self.ignorable(layers: stated.layers),
-            description: description.path
+            outside: state.outside,
+            description: description.name
         )
         if state.names.contains(Self.head) {
             guard try state.areEqual(Self.head, Self.items) else {

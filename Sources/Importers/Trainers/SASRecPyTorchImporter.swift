@@ -27,23 +27,27 @@ struct SASRecPyTorchImporter: FileImporter {
 
     private static let items = "item_emb.weight"
     private static let positions = "pos_emb.weight"
+    private static let norm = "last_layernorm.weight"
 
-    func open(_ checkpoint: MappedFile, description: ImportDescription?) throws(ImportError) -> any ImportedModel {
-        guard let description else {
-            throw ImportError(
-                .badDescription,
-                "a checkpoint of format sasrec.pytorch does not state its heads and layer order; give them with --describe"
-            )
-        }
+    func open(
+        _ checkpoint: InputFile,
+        description: ImportDescription,
+        weights: String?
+    ) throws(ImportError) -> any ImportedModel {
         try description.check(source: .sasrecPyTorch, architectures: [.sasrec], format: format)
-        let stated = try description.take { fields throws(JSONError) in try Stated(&fields) }
         let state = try StateDictionary(
             TorchCheckpoint(checkpoint),
-            under: "model_state_dict",
-            prefixes: ["module."]
+            anchors: [Self.items, Self.positions, Self.norm],
+            choice: weights
         )
-        let rows = try state.tableShape(Self.items, extents: "(items + 1, d)").rows
-        let positions = try Self.positionNumbering(state, stated, description.path)
+        let (rows, width) = try state.tableShape(Self.items, extents: "(items + 1, d)")
+        let description = try description.completed(
+            by: Self.facts(state, description, width: width),
+            asking: Self.questions,
+            of: state.path
+        )
+        let stated = try description.take { fields throws(JSONError) in try Stated(&fields) }
+        let positions = try Self.positionNumbering(state, stated, description.name)
         let configuration: SASRecConfiguration
         do throws(JSONError) {
             configuration = try SASRecConfiguration(
@@ -69,8 +73,32 @@ struct SASRecPyTorchImporter: FileImporter {
             file: checkpoint,
             architecture: .sasrec(configuration),
             sources: Self.sources(configuration),
-            description: description.path
+            outside: state.outside,
+            description: description.name
         )
+    }
+
+    private static let questions = [
+        ImportDescription.Question(key: "heads", meaning: "attention heads"),
+        ImportDescription.Question(key: "layer_order", meaning: "\"original\", \"pre\" or \"post\""),
+        ImportDescription.Question(key: "max_sequence_length", meaning: "the trainer's maxlen"),
+    ]
+
+    /// What the shapes say. The window is one row of the position table less in the orders that have always been so.
+    private static func facts(
+        _ state: StateDictionary,
+        _ description: ImportDescription,
+        width: Int
+    ) throws(ImportError) -> [JSONMember] {
+        var facts = [
+            JSONMember("d", .integer(width)), JSONMember("blocks", .integer(state.layerCount("attention_layers."))),
+        ]
+        let order = description.members.first { $0.key == "layer_order" }?.value
+        if order == .string("pre") || order == .string("post") {
+            let rows = try state.tableShape(positions, extents: "(positions, d)").rows
+            facts.append(JSONMember("max_sequence_length", .integer(max(rows, 1) - 1)))
+        }
+        return facts
     }
 
     /// The table has one row more than the window since padding has a position of its own, 2024-06-25; the layer orders
