@@ -36,48 +36,42 @@ package struct ComputeSettings: Sendable, Equatable {
     }
 
     /// Each has an engine of its own. Not empty, none twice.
-    package let devices: [DeviceKind]
+    package var devices = [DeviceKind.cpu]
     /// What weights are packed in and products are taken of; nil: what suits the device.
-    package let dtype: DType?
-    /// Threads that compute on a CPU, the engine's own included.
-    package let threads: Int
-    package let fallback: Fallback
+    package var dtype: DType?
+    /// Threads that compute on a CPU, the engine's own included: 1 to `availableThreads`.
+    package var threads = Self.availableThreads
+    package var fallback = Fallback.none
     /// How long a batch may take on an NPU before the NPU counts as lost.
-    package let timeoutMilliseconds: Int
+    package var timeoutMilliseconds = 10_000
     /// When a device that failed is tried again.
-    package let backoff: RecoveryBackoff
+    package var backoff = RecoveryBackoff()
+
+    /// The CPU in float32, on every core that the process may use.
+    package init() {}
 
     /// - Parameters:
     ///   - device: "cpu", "ascend:N", or several NPUs with commas between them.
     ///   - dtype: "auto", "f32", "f16", "bf16" or "int8", as far as the device computes in it.
-    ///   - threads: nil: one a core that the process may use.
-    package init(
-        device: String,
-        dtype: String = "auto",
-        threads: Int? = nil,
-        fallback: Fallback = .none,
-        timeoutMilliseconds: Int = 10_000,
-        backoff: RecoveryBackoff = RecoveryBackoff()
-    ) throws(DeviceSelectionError) {
+    ///   - threads: nil: one for each core that the process may use.
+    package init(device: String, dtype: String = "auto", threads: Int? = nil) throws(DeviceSelectionError) {
         devices = try Self.devices(device)
         self.dtype = try Self.dtype(dtype, for: devices[0])
-        let cores = CPUDevice.availableThreads
-        let threads = threads ?? cores
-        guard 1...cores ~= threads else {
+        guard let threads else { return }
+        guard 1...Self.availableThreads ~= threads else {
             throw DeviceSelectionError(
-                description: "threads must be from 1 to \(cores), the cores that this process may use, not \(threads)"
+                description:
+                    "threads must be from 1 to \(Self.availableThreads), the cores that this process may use, not \(threads)"
             )
         }
-        guard fallback == .none || devices != [.cpu] else {
-            throw DeviceSelectionError(description: "the fallback is for NPUs; the device is the cpu already")
-        }
         self.threads = threads
-        self.fallback = fallback
-        self.timeoutMilliseconds = timeoutMilliseconds
-        self.backoff = backoff
     }
 
-    private static func devices(_ list: String) throws(DeviceSelectionError) -> [DeviceKind] {
+    /// The cores that the process may use.
+    package static let availableThreads = CPUDevice.availableThreads
+
+    /// Reads the names of devices: "cpu", "ascend:N", or several NPUs with commas between them.
+    package static func devices(_ list: String) throws(DeviceSelectionError) -> [DeviceKind] {
         var devices: [DeviceKind] = []
         for name in list.split(separator: ",", omittingEmptySubsequences: false) {
             let name = name.trimmingPrefix { $0 == " " }
@@ -102,7 +96,8 @@ package struct ComputeSettings: Sendable, Equatable {
         return devices
     }
 
-    private static func dtype(_ name: String, for device: DeviceKind) throws(DeviceSelectionError) -> DType? {
+    /// Reads the name of a type that a device computes in; nil for "auto".
+    package static func dtype(_ name: String, for device: DeviceKind) throws(DeviceSelectionError) -> DType? {
         let known: [String: DType] = ["f32": .float32, "f16": .float16, "bf16": .bfloat16, "int8": .int8]
         guard name != "auto" else { return nil }
         guard let dtype = known[name] else {

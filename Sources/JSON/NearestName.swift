@@ -8,12 +8,13 @@
 /// - Parameters:
 ///   - name: what was looked for.
 ///   - names: what there is, in the order in which ties are broken.
-package func nearestName(to name: String, among names: some Sequence<String>) -> String? {
+///   - most: the largest distance that counts, if a third is too much.
+package func nearestName(to name: String, among names: some Sequence<String>, within most: Int = .max) -> String? {
     let wanted = Array(name.utf8.prefix(256))
     var nearest: (name: String, distance: Int)?
     for candidate in names.prefix(10_000) {
         let bytes = Array(candidate.utf8.prefix(256))
-        let limit = min(max(wanted.count, bytes.count) / 3, (nearest?.distance ?? .max) - 1)
+        let limit = min(max(wanted.count, bytes.count) / 3, most, (nearest?.distance ?? .max) - 1)
         guard abs(bytes.count - wanted.count) <= limit, let distance = editDistance(wanted, bytes, atMost: limit) else {
             continue
         }

@@ -31,7 +31,7 @@ struct GenrecCommand: AsyncParsableCommand {
         version: BuildInfo.version,
         subcommands: [
             ServeCommand.self, ImportCommand.self, InspectCommand.self, EvaluateCommand.self, BenchCommand.self,
-            LoadCommand.self,
+            LoadCommand.self, CheckConfigCommand.self,
         ]
     )
 }

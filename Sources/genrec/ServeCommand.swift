@@ -35,6 +35,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Compute threads on a cpu.")
     var threads: Int?
 
+    @Flag(help: "Check settings, bundle, keys and certificates, print every fault, and serve nothing.")
+    var check = false
+
     func run() async throws {
         var flags: [String: String] = [:]
         flags["bundle"] = bundle
@@ -45,6 +48,7 @@ struct ServeCommand: AsyncParsableCommand {
         flags["engine.device"] = device
         flags["engine.dtype"] = dtype
         flags["engine.threads"] = threads.map(String.init)
+        if check { return try report(ServiceConfiguration.check(file: config, flags: flags)) }
         do {
             let server = try Server(ServiceConfiguration(file: config, flags: flags))
             if let readyLine = try await server.start() { Console.result(readyLine + "\n") }

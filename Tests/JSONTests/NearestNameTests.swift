@@ -25,6 +25,11 @@ import Testing
         #expect(nearestName(to: "a", among: []) == nil)
     }
 
+    @Test func limit_BoundsTheDistance() {
+        #expect(nearestName(to: "HTTP_LISTN", among: ["HTTP_LISTEN"], within: 1) == "HTTP_LISTEN")
+        #expect(nearestName(to: "HTTP_LITN", among: ["HTTP_LISTEN"], within: 1) == nil)
+    }
+
     /// Names of a file may be long and many.
     @Test func longNames_AreComparedByTheirStart() {
         let long = String(repeating: "a", count: 100_000)

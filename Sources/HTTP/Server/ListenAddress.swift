@@ -51,6 +51,11 @@ package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Whether connections to the address can be encrypted.
+    package var isTCP: Bool {
+        if case .tcp = self { true } else { false }
+    }
+
     package var description: String {
         switch self {
         case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"

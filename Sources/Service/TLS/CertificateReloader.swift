@@ -32,12 +32,7 @@ final class CertificateReloader: @unchecked Sendable {
         self.metrics = metrics
         self.logger = logger
         watch = Mutex(FileWatch(used: Self.fingerprints(settings)))
-        let material = try settings.material()
-        do throws(TLSError) {
-            credentials = try TLSCredentials(material, ticketLifetimeSeconds: settings.sessionLifetimeSeconds)
-        } catch {
-            throw settings.refusal(error)
-        }
+        credentials = try settings.credentials()
         timer = DispatchSource.makeTimerSource(queue: queue)
         certificateServed()
         timer.setEventHandler { [weak self] in self?.look() }

@@ -3,7 +3,7 @@
 internal import Foundation
 internal import HTTP
 
-/// The section `tls` of the configuration.
+/// The section `tls` of the configuration, where TLS is asked for.
 package struct TLSSettings: Sendable, Equatable {
     package var certificate: String
     package var key: String
@@ -11,42 +11,13 @@ package struct TLSSettings: Sendable, Equatable {
     package var clientCA: String?
     package var sessionLifetimeSeconds: Int
 
-    /// nil if TLS is not asked for.
-    ///
-    /// - Parameter addresses: all that the server listens on, at least one of which must be able to speak TLS.
-    init?(_ reader: ConfigurationReader, addresses: [ListenAddress]) throws(ConfigurationError) {
-        let certificate = reader.text(Self.certificateName)
-        let key = reader.text(Self.keyName)
-        clientCA = reader.text(Self.clientCAName)
-        sessionLifetimeSeconds = try reader.integer(
-            "tls.session_lifetime_s",
-            default: 3_600,
-            in: TLSCredentials.ticketLifetimeSeconds
-        )
-        guard let certificate, let key else {
-            let isSet = [
-                (Self.certificateName, certificate), (Self.keyName, key), (Self.clientCAName, clientCA),
-            ]
-            guard let name = isSet.first(where: { $0.1 != nil })?.0 else { return nil }
-            let missing = certificate == nil ? Self.certificateName : Self.keyName
-            throw ConfigurationError(description: "\(name) is set, so \(missing) must be set, too")
-        }
-        self.certificate = certificate
-        self.key = key
-        guard addresses.contains(where: applies) else {
-            throw ConfigurationError(
-                description: "\(Self.certificateName) is set, but there is no TCP address, and UNIX sockets have no TLS"
-            )
-        }
-    }
-
     private static let certificateName = "tls.certificate"
     private static let keyName = "tls.key"
     private static let clientCAName = "tls.client_ca"
 
     /// Whether connections to an address are encrypted.
     func applies(to address: ListenAddress) -> Bool {
-        if case .tcp = address { true } else { false }
+        address.isTCP
     }
 
     /// All files.
@@ -61,6 +32,18 @@ package struct TLSSettings: Sendable, Equatable {
                 try Self.contents(of: path, Self.clientCAName)
             }
         )
+    }
+
+    /// Reads the files and makes them ready for connections.
+    ///
+    /// - Throws: `ConfigurationError` for files that cannot be used.
+    func credentials() throws(ConfigurationError) -> TLSCredentials {
+        let material = try material()
+        do throws(TLSError) {
+            return try TLSCredentials(material, ticketLifetimeSeconds: sessionLifetimeSeconds)
+        } catch {
+            throw refusal(error)
+        }
     }
 
     private static func contents(of path: String, _ name: String) throws(ConfigurationError) -> [UInt8] {

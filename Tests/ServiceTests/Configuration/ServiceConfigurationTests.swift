@@ -28,32 +28,46 @@ import Testing
         return try body(path)
     }
 
-    @Test(arguments: [
-        ("http.loops", 1, 256), ("http.max_connections", 1, 1_048_576),
-        ("http.max_connections_per_address", 1, 1_048_576), ("http.max_request_line_bytes", 64, 16_777_216),
-        ("http.max_header_bytes", 64, 16_777_216), ("http.max_header_count", 1, 65_536),
-        ("http.max_body_bytes", 0, 1_073_741_824), ("http.max_read_ahead_bytes", 1, 1_073_741_824),
-        ("http.tls_handshake_timeout_ms", 10, 86_400_000), ("tls.session_lifetime_s", 60, 604_800),
-        ("http.first_byte_timeout_ms", 10, 86_400_000), ("http.header_timeout_ms", 10, 86_400_000),
-        ("http.body_window_ms", 10, 86_400_000), ("http.idle_timeout_ms", 10, 86_400_000),
-        ("http.write_stall_timeout_ms", 10, 86_400_000), ("http.linger_timeout_ms", 10, 86_400_000),
-        ("http.min_body_bytes_per_second", 0, 1_073_741_824), ("scheduler.max_queued_requests", 1, 1_000_000),
-        ("scheduler.max_batch_sequences", 1, 4_096), ("scheduler.max_batch_events", 1, 1_048_576),
-        ("scheduler.max_wait_us", 0, 1_000_000), ("scheduler.min_wait_us", 0, 1_000_000),
-        ("scheduler.prefill_chunk_events", 1, 1_048_576), ("scheduler.max_queued_ms", 0, 3_600_000),
-        ("cache.bytes", 0, 1_099_511_627_776), ("cache.window_stride", 0, 65_536),
-        ("scheduler.priority_advantage_ms", 0, 60_000), ("engine.device_timeout_ms", 1, 3_600_000),
-        ("engine.recovery_backoff_ms", 1, 3_600_000), ("engine.recovery_backoff_max_ms", 1_000, 3_600_000),
-        ("limits.max_history", 1, 1_000_000), ("limits.max_filter_entries", 0, 1_000_000),
-        ("limits.max_batch", 1, 4_096), ("drain.timeout_ms", 0, 3_600_000),
-    ])
-    func number_IsTakenAtItsBounds_AndRefusedBeyondThem(key: String, low: Int, high: Int) {
-        #expect(Self.refusal([key: "\(low)"]) == nil)
-        #expect(Self.refusal([key: "\(high)"]) == nil)
-        for wrong in ["\(low - 1)", "\(high + 1)", "many", "1.5", "99999999999999999999", " 1"] {
-            let sentence = "\(key) must be a whole number from \(low) to \(high), not '\(wrong)'"
-            #expect(Self.refusal([key: wrong]) == sentence)
+    /// Keys, bounds and units stand in the declaration only; what is tested is that they are kept.
+    @Test(arguments: ServiceConfiguration.settings.filter { $0.allowed.contains(" to ") && $0.key != "engine.threads" })
+    func number_IsTakenAtItsBounds_AndRefusedBeyondThem(setting: Setting) throws {
+        let bounds = setting.allowed.components(separatedBy: " to ").compactMap { Int($0) }
+        try #require(bounds.count == 2)
+        // The two bounds that follow another setting.
+        let low = setting.key == "engine.recovery_backoff_max_ms" ? 1_000 : bounds[0]
+        let high = setting.key == "limits.default_k" ? 1_000 : bounds[1]
+        for good in [low, high] {
+            let configuration = try ServiceConfiguration(flags: [setting.key: "\(good)"], environment: [:])
+            #expect(setting.text(configuration) == "\(good)")
         }
+        for wrong in ["\(low - 1)", "\(high + 1)", "many", "1.5", "99999999999999999999", " 1"] {
+            let sentence = "\(setting.key) must be a whole number from \(low) to \(high), not '\(wrong)'"
+            #expect(Self.refusal([setting.key: wrong]) == sentence)
+        }
+    }
+
+    /// Units and ranges of a few settings, against the contract and not against the declaration.
+    @Test func units_AreThoseOfTheNames() throws {
+        let configuration = try ServiceConfiguration(
+            flags: [
+                "http.idle_timeout_ms": "1500", "scheduler.max_wait_us": "7", "scheduler.max_queued_ms": "8",
+                "drain.delay_ms": "9", "engine.recovery_backoff_ms": "10", "tls.session_lifetime_s": "61",
+                "cache.bytes": "1099511627776",
+            ],
+            environment: [:]
+        )
+        #expect(configuration.http.timeouts.idle == .milliseconds(1_500))
+        #expect(configuration.scheduler.maxWaitNanoseconds == 7_000)
+        #expect(configuration.scheduler.maxQueuedNanoseconds == 8_000_000)
+        #expect(configuration.drainDelayNanoseconds == 9_000_000)
+        #expect(configuration.compute.backoff.firstNanoseconds == 10_000_000)
+        #expect(configuration.tlsSessionLifetimeSeconds == 61 && configuration.cache.byteCount == 1 << 40)
+    }
+
+    @Test func defaults_AreWithinTheirRanges() throws {
+        let defaults = ServiceConfiguration()
+        let flags = Dictionary(uniqueKeysWithValues: ServiceConfiguration.settings.map { ($0.key, $0.text(defaults)) })
+        _ = try ServiceConfiguration(flags: flags, environment: [:])
     }
 
     @Test func theLongestPause_IsNoShorterThanTheFirst() {
@@ -119,10 +133,80 @@ import Testing
         #expect(Self.refusal(["engine.fallback": "gpu"]) == "engine.fallback must be one of none, cpu, not 'gpu'")
     }
 
-    @Test func unknownKeyOfTheFile_IsRefusedByName() throws {
-        for (text, key) in [("limits:\n  max_bach: 3\n", "limits.max_bach"), ("auth:\n  keys: x\n", "auth.keys")] {
-            let refusal = try Self.withFile(text) { Self.refusal([:], file: $0) }
-            #expect(refusal?.hasSuffix("there is no setting '\(key)'") == true)
+    @Test func unknownKeyOfTheFile_IsRefusedWithItsPlace_AndTheNearestName() throws {
+        for (text, sentence) in [
+            (
+                "limits:\n  max_bach: 3\n",
+                "2:3: there is no setting 'limits.max_bach'; did you mean 'limits.max_batch'?"
+            ),
+            ("auth:\n  keys: x\n", "2:3: there is no setting 'auth.keys'; did you mean 'auth.keys_file'?"),
+            ("unheard: of\n", "1:1: there is no setting 'unheard'"),
+            ("http: 3\n", "1:1: 'http' is a section: its settings stand on lines of their own, indented"),
+        ] {
+            try Self.withFile(text) { #expect(Self.refusal([:], file: $0) == "\($0):\(sentence)") }
+        }
+    }
+
+    @Test func everyFault_IsReported_WithThePlaceOfItsLayer() throws {
+        let text =
+            "http:\n  loops: 0\n  listen: nowhere\nlog: {level: loud, formt: json}\nlimits:\n  max_k: x\n  default_k: 11\n"
+        try Self.withFile(text) { file in
+            let error = try #require(throws: ConfigurationFaults.self) {
+                try ServiceConfiguration(
+                    file: file,
+                    flags: ["engine.device": "gpu", "engine.dtype": "f16", "drain.delay_ms": "-1"],
+                    environment: [
+                        "GENREC_CACHE_BYTES": "much", "GENREC_HTTP_LOOP": "1", "GENREC_SERVICE_HOST": "10.0.0.1",
+                        "GENREC_HTTP_PORT": "tcp://10.0.0.1:80", "GENREC_COMMIT": "abc", "OTHER": "x",
+                    ]
+                )
+            }
+            #expect(
+                error.faults.map(\.description) == [
+                    "\(file):4:20: there is no setting 'log.formt'; did you mean 'log.format'?",
+                    "no setting has the environment variable GENREC_HTTP_LOOP; did you mean GENREC_HTTP_LOOPS?",
+                    "\(file):3:11: http.listen: The address \"nowhere\" is neither host:port nor unix:path.",
+                    "\(file):2:10: http.loops must be a whole number from 1 to 256, not '0'",
+                    "--device: engine.device: there is no device 'gpu'; use cpu or ascend:N",
+                    "GENREC_CACHE_BYTES: cache.bytes must be a whole number from 0 to 1099511627776, not 'much'",
+                    "\(file):6:10: limits.max_k must be a whole number from 1 to 100000, not 'x'",
+                    "drain.delay_ms must be a whole number from 0 to 3600000, not '-1'",
+                    "\(file):4:14: log.level must be one of trace, debug, info, notice, warning, error, critical, not 'loud'",
+                ]
+            )
+            #expect(error.description == "\(error.faults[0]) (and 8 more; `genrec check-config` lists them)")
+        }
+    }
+
+    @Test(arguments: [
+        ("- a\n", "must be a mapping of settings, each with a single value"), ("just text\n", "must be a mapping"),
+        ("http:\n  loops: [1, 2]\n", ":2:10: 'http.loops' must be a single value"),
+        ("http:\n\tloops: 1\n", ":2:1: not valid YAML: found character that cannot start any token"),
+        ("http:\n  loops: 1\n  loops: 2\n", "loops occurs twice"), ("log: {level: 'info\n", "not valid YAML"),
+        ("? [a]\n: 1\n", "is not text"), ("\u{0}", "not valid YAML"),
+        ("a: &a [1,1]\nb: &b [*a,*a]\n", "'a' must be a single value"),
+        (String(repeating: "[", count: 100_000), "bytes"),
+        (String(repeating: "[\n", count: 100_000), "brackets"),
+        (
+            (0..<999).map { String(repeating: " ", count: $0) + "a:\n" }.joined() + String(repeating: " ", count: 999)
+                + "b: 1\n", "bytes"
+        ),
+        (String(repeating: "- ", count: 499) + "a", "must be a mapping"),
+    ])
+    func fileThatIsNoSettings_IsRefusedByItsPlace(text: String, part: String) throws {
+        try Self.withFile(text) { #expect(Self.refusal([:], file: $0)?.contains(part) == true) }
+    }
+
+    /// Twenty-odd lines of aliases stand for more values than fit into memory.
+    @Test func aliases_AreFollowedToALimit() throws {
+        var text = "a0: &a0 {x: 1}\n"
+        for index in 1...25 { text += "a\(index): &a\(index) {x: *a\(index - 1), y: *a\(index - 1)}\n" }
+        try Self.withFile(text) { #expect(Self.refusal([:], file: $0)?.contains("more than 10000 values") == true) }
+    }
+
+    @Test func emptyFile_LeavesTheDefaults() throws {
+        for text in ["", "# nothing\n", "http:\nlog: {}\n", "bundle: \"\"\n"] {
+            try Self.withFile(text) { #expect(Self.refusal([:], file: $0) == nil) }
         }
     }
 
@@ -173,40 +257,22 @@ import Testing
         #expect(Self.refusal(local.merging(["admin.listen": "127.0.0.1:1"]) { $1 }) == nil)
     }
 
-    @Test func documentedFile_HasEveryKey_AtItsDefault() throws {
-        let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Config/genrec.yaml").path
-        let reader = try ConfigurationReader(file: nil, environment: [:], flags: [:])
-        let defaults = try ServiceConfiguration(reader)
-        let documented = try ServiceConfiguration(file: path, environment: [:])
-        #expect(documented.limits == defaults.limits)
-        #expect(documented.http.addresses == defaults.http.addresses)
-        #expect(documented.http.loops == defaults.http.loops)
-        #expect(documented.http.limits == defaults.http.limits)
-        #expect(documented.http.timeouts == defaults.http.timeouts)
-        #expect(documented.adminHTTP == nil && documented.keysFile == nil && documented.bundlePath == nil)
-        #expect(documented.tls == nil)
-        #expect(documented.compute == defaults.compute)
-        #expect(documented.drainTimeoutNanoseconds == defaults.drainTimeoutNanoseconds)
-        #expect(documented.drainDelayNanoseconds == defaults.drainDelayNanoseconds)
-        #expect(documented.logLevel == defaults.logLevel && documented.logFormat == defaults.logFormat)
-        #expect(documented.logQueueBytes == defaults.logQueueBytes && documented.hosts == defaults.hosts)
+    @Test(arguments: [
+        ("Config/genrec.yaml", ServiceConfiguration.defaultsAsYAML, "--defaults"),
+        ("Sources/Service/Service.docc/Settings.md", ServiceConfiguration.settingsPage, "--page"),
+    ])
+    func document_FollowsTheDeclarations(path: String, text: String, option: String) throws {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent()
+        let written = try String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)
+        #expect(written == text, "genrec check-config \(option) > \(path)")
+    }
 
-        // The file is flat enough to be read line by line: sections, and keys of two spaces under them.
-        var keys: Set<String> = []
-        var section = ""
-        for line in try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n") {
-            guard !line.drop(while: { $0 == " " }).hasPrefix("#"), let colon = line.firstIndex(of: ":") else {
-                continue
-            }
-            let name = line[..<colon].drop { $0 == " " }
-            if line.hasPrefix(" ") {
-                keys.insert("\(section).\(name)")
-            } else {
-                section = String(name)
-                if colon != line.indices.last { keys.insert(section) }
-            }
+    @Test func fileOfDefaults_IsRead() throws {
+        try Self.withFile(ServiceConfiguration.defaultsAsYAML) { file in
+            let read = try ServiceConfiguration(file: file, environment: [:])
+            let defaults = ServiceConfiguration()
+            for setting in ServiceConfiguration.settings { #expect(setting.text(read) == setting.text(defaults)) }
         }
-        #expect(keys == reader.readKeys)
     }
 }

@@ -45,13 +45,7 @@ extension ServiceConfiguration {
             copy.http.addresses = []
             copy.http.handedSockets = sockets.callers
         }
-        if !sockets.admin.isEmpty {
-            var admin = adminHTTP ?? http
-            admin.loops = 1
-            admin.addresses = []
-            admin.handedSockets = sockets.admin
-            copy.adminHTTP = admin
-        }
+        copy.adminSockets = sockets.admin
         return copy
     }
 }

@@ -1,0 +1,40 @@
+// `genrec check-config` and `serve --check`: everything that a start would find wrong before it listens.
+
+internal import Foundation
+internal import HTTP
+internal import Models
+
+extension ServiceConfiguration {
+    /// Reads all that a server would read at its start: settings, API keys, certificates, the bundle.
+    ///
+    /// Files are judged as far as the settings that name them could be read.
+    ///
+    /// - Returns: everything that is wrong; empty: a server would start, if the address is free and the device is there.
+    package static func check(
+        file: String?,
+        flags: [String: String] = [:],
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) -> [ConfigurationError] {
+        do throws(ConfigurationFaults) {
+            return try ServiceConfiguration(file: file, flags: flags, environment: environment).fileFaults()
+        } catch {
+            return error.faults + (error.readable?.fileFaults() ?? [])
+        }
+    }
+
+    /// What is wrong with the files that the settings name.
+    private func fileFaults() -> [ConfigurationError] {
+        var faults: [ConfigurationError] = []
+        func attempt(_ body: () throws -> Void) {
+            do { try body() } catch {
+                faults.append(
+                    error as? ConfigurationError ?? ConfigurationError(description: String(describing: error))
+                )
+            }
+        }
+        if let keysFile { attempt { _ = try APIKeys(path: keysFile) } }
+        if let tls { attempt { _ = try tls.credentials() } }
+        attempt { _ = try ModelBundle.load(directory: bundlePath ?? DemoBundle.locate()) }
+        return faults
+    }
+}

@@ -1,0 +1,105 @@
+// The settings of the section `engine`: what computes, in which type, and what happens when it fails.
+
+internal import Compute
+internal import Devices
+internal import Engine
+
+extension ServiceConfiguration {
+    static let engineSettings: [Setting] = [
+        .parsed(
+            "engine.device",
+            \.compute.devices,
+            allowed: "cpu, ascend:N, or several NPUs: ascend:0,ascend:1",
+            """
+            cpu; ascend:N, an NPU; or several NPUs, ascend:0,ascend:1. Each NPU has an engine, a copy of the model and a \
+            cache of its own; requests of one user go to the same one. No NPU has run this yet: see Deploy/ascend.md.
+            """,
+            write: { $0.map(String.init(describing:)).joined(separator: ",") },
+            read: { (text, _) throws(Setting.Refusal) in
+                do throws(DeviceSelectionError) { return try ComputeSettings.devices(text) } catch {
+                    throw refusal(error)
+                }
+            }
+        ),
+        .parsed(
+            "engine.dtype",
+            \.compute.dtype,
+            allowed: "auto, f32, bf16, f16, int8",
+            """
+            The type of packed weights and of the products with them; activations stay float32. f32, bf16 or int8 on a \
+            cpu; bf16 or f16 on an NPU. auto: f32 on a cpu; on an NPU bf16 if the chip has it (Atlas A2 and later), else f16.
+            """,
+            write: { $0?.rawValue ?? "auto" },
+            read: { (text, configuration) throws(Setting.Refusal) in
+                do throws(DeviceSelectionError) {
+                    return try ComputeSettings.dtype(text, for: configuration.compute.devices[0])
+                } catch {
+                    throw refusal(error)
+                }
+            }
+        ).after("engine.device"),
+        .parsed(
+            "engine.threads",
+            \.compute.threads,
+            allowed: "0 to the number of cores",
+            "Threads that compute on a cpu. 0: one for each core that the process may use.",
+            write: { $0 == ComputeSettings.availableThreads ? "0" : String($0) },
+            read: { (text, _) throws(Setting.Refusal) in
+                let cores = ComputeSettings.availableThreads
+                guard let count = Int(text), 0...cores ~= count else {
+                    throw .mustBe("a whole number from 0 to \(cores), the cores that this process may use", not: text)
+                }
+                return count == 0 ? cores : count
+            }
+        ),
+        .choice(
+            "engine.fallback",
+            \.compute.fallback,
+            """
+            What computes while an NPU is away, and the requests that it has no memory for. none: such requests are \
+            answered with 503. cpu: the cpu computes them, in f32, which takes memory for a second copy of the model.
+            """
+        ).after("engine.device").checked {
+            $0.compute.fallback == .cpu && $0.compute.devices == [.cpu]
+                ? ": the fallback is for NPUs; the device is the cpu already" : nil
+        },
+        .integer(
+            "engine.device_timeout_ms",
+            \.compute.timeoutMilliseconds,
+            1...3_600_000,
+            "How long a batch may take on an NPU before the NPU counts as lost."
+        ),
+        .integer(
+            "engine.recovery_backoff_ms",
+            \.compute.backoff.firstMilliseconds,
+            1...3_600_000,
+            "How long after a failure an NPU is reset and set up again. After each failed attempt the pause doubles."
+        ),
+        .integer(
+            "engine.recovery_backoff_max_ms",
+            \.compute.backoff.mostMilliseconds,
+            1...3_600_000,
+            above: { $0.compute.backoff.firstMilliseconds },
+            """
+            The longest such pause; not less than the first. With a fallback, which waits during an attempt, the pause is \
+            at least nine times what the attempt took.
+            """
+        ).after("engine.recovery_backoff_ms"),
+    ]
+
+    private static func refusal(_ error: DeviceSelectionError) -> Setting.Refusal {
+        Setting.Refusal(": \(error.description)")
+    }
+}
+
+extension RecoveryBackoff {
+    fileprivate var firstMilliseconds: Int {
+        get { Int(firstNanoseconds / 1_000_000) }
+        set { firstNanoseconds = UInt64(newValue) * 1_000_000 }
+    }
+
+    fileprivate var mostMilliseconds: Int {
+        get { Int(mostNanoseconds / 1_000_000) }
+        set { mostNanoseconds = UInt64(newValue) * 1_000_000 }
+    }
+}

@@ -1,0 +1,152 @@
+// How a setting is declared: once, with its key, what it may be, where its value goes and what an operator should know.
+// Reading, checking, Config/genrec.yaml, the page Settings and `genrec check-config` all follow from the declaration.
+
+/// What is wrong with one setting or one file that a setting names.
+package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
+    /// One sentence. It begins with the place where the value stands, if there is one: `genrec.yaml:12:3: …`.
+    package let description: String
+}
+
+/// Everything that is wrong with a configuration; never empty.
+package struct ConfigurationFaults: Error, CustomStringConvertible {
+    package let faults: [ConfigurationError]
+    /// The settings, those at fault at their defaults; nil if the file could not be read.
+    let readable: ServiceConfiguration?
+
+    /// The first fault, and how many more there are.
+    package var description: String {
+        let rest = faults.count - 1
+        guard rest > 0 else { return faults.first?.description ?? "" }
+        return "\(faults[0]) (and \(rest) more; `genrec check-config` lists them)"
+    }
+}
+
+/// A setting of the server.
+struct Setting: Sendable {
+    /// Section and name, with a dot between them.
+    let key: String
+    /// What the value may be, for documentation: "1 to 256".
+    let allowed: String
+    /// For operators, in sentences. Line breaks are kept.
+    let help: String
+    /// The setting that has to be good before this one can be judged.
+    private(set) var dependsOn: String?
+    /// Judges the value once all settings are read, if some layer has it: the end of a sentence that begins with the key,
+    /// or nil.
+    private(set) var check: (@Sendable (ServiceConfiguration) -> String?)?
+    /// Stores the value; nil: no layer has one. Throws the end of a sentence that begins with the key.
+    let apply: @Sendable (String?, inout ServiceConfiguration) throws(Refusal) -> Void
+    /// The value as `apply` reads it.
+    let text: @Sendable (ServiceConfiguration) -> String
+
+    /// Why a value is refused: what follows the key in a sentence, "must be …" or ": …".
+    struct Refusal: Error {
+        let predicate: String
+
+        init(_ predicate: String) { self.predicate = predicate }
+
+        static func mustBe(_ allowed: String, not text: String) -> Refusal {
+            Refusal(" must be \(allowed), not '\(text)'")
+        }
+    }
+
+    /// The environment variable of the setting.
+    var variable: String { Self.variablePrefix + key.uppercased().map { $0 == "." ? "_" : $0 } }
+
+    static let variablePrefix = "GENREC_"
+
+    /// The option of `genrec serve` for a key, where there is one.
+    static let options = [
+        "bundle": "--bundle", "http.listen": "--listen", "tls.certificate": "--tls-certificate", "tls.key": "--tls-key",
+        "tls.client_ca": "--tls-client-ca", "engine.device": "--device", "engine.dtype": "--dtype",
+        "engine.threads": "--threads",
+    ]
+
+    func after(_ key: String) -> Setting {
+        var setting = self
+        setting.dependsOn = key
+        return setting
+    }
+
+    func checked(_ check: @escaping @Sendable (ServiceConfiguration) -> String?) -> Setting {
+        var setting = self
+        setting.check = check
+        return setting
+    }
+}
+
+extension Setting {
+    typealias Path<Value> = any WritableKeyPath<ServiceConfiguration, Value> & Sendable
+
+    /// A whole number.
+    ///
+    /// - Parameters:
+    ///   - range: inclusive.
+    ///   - above: a setting that the value must not be less than.
+    ///   - below: a setting that the value must not exceed. A default that breaks either is moved.
+    static func integer(
+        _ key: String,
+        _ path: Path<Int>,
+        _ range: ClosedRange<Int>,
+        above: (@Sendable (ServiceConfiguration) -> Int)? = nil,
+        below: (@Sendable (ServiceConfiguration) -> Int)? = nil,
+        _ help: String
+    ) -> Setting {
+        Setting(
+            key: key,
+            allowed: "\(range.lowerBound) to \(range.upperBound)",
+            help: help,
+            apply: { (text, configuration) throws(Refusal) in
+                let low = max(range.lowerBound, above?(configuration) ?? .min)
+                let high = min(range.upperBound, below?(configuration) ?? .max)
+                guard let text else {
+                    configuration[keyPath: path] = min(max(configuration[keyPath: path], low), high)
+                    return
+                }
+                guard let value = Int(text), low <= value, value <= high else {
+                    throw .mustBe("a whole number from \(low) to \(high)", not: text)
+                }
+                configuration[keyPath: path] = value
+            },
+            text: { String($0[keyPath: path]) }
+        )
+    }
+
+    /// One of the cases of an enumeration, by raw value.
+    static func choice<Choice: RawRepresentable & CaseIterable & SendableMetatype>(
+        _ key: String,
+        _ path: Path<Choice>,
+        _ help: String
+    ) -> Setting where Choice.RawValue == String {
+        let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+        return parsed(key, path, allowed: names, help, write: \.rawValue) { (text, _) throws(Refusal) in
+            guard let value = Choice(rawValue: text) else { throw .mustBe("one of \(names)", not: text) }
+            return value
+        }
+    }
+
+    /// Text that is taken as it stands, such as a path. Empty: nil.
+    static func text(_ key: String, _ path: Path<String?>, allowed: String, _ help: String) -> Setting {
+        parsed(key, path, allowed: allowed, help, write: { $0 ?? "" }, read: { (text, _) throws(Refusal) in text })
+    }
+
+    /// Text that `read` turns into a value, given the settings that come before this one.
+    static func parsed<Value>(
+        _ key: String,
+        _ path: Path<Value>,
+        allowed: String,
+        _ help: String,
+        write: @escaping @Sendable (Value) -> String = { "\($0)" },
+        read: @escaping @Sendable (String, ServiceConfiguration) throws(Refusal) -> Value
+    ) -> Setting {
+        Setting(
+            key: key,
+            allowed: allowed,
+            help: help,
+            apply: { (text, configuration) throws(Refusal) in
+                if let text { configuration[keyPath: path] = try read(text, configuration) }
+            },
+            text: { write($0[keyPath: path]) }
+        )
+    }
+}

@@ -1,0 +1,81 @@
+// The settings as documents: the commented file of defaults, and the table on the page Settings.
+
+extension ServiceConfiguration {
+    /// `Config/genrec.yaml`: every setting at its default, under its help.
+    package static var defaultsAsYAML: String {
+        var text = """
+            # The settings of `genrec serve --config Config/genrec.yaml`, each at its default.
+            #
+            # Command-line options override environment variables (GENREC_HTTP_LISTEN for http.listen), which override this file.
+            # An unknown key or a value out of range is an error; `genrec check-config FILE` reports all of them.
+            # `genrec check-config --defaults` prints this file.
+
+            """
+        let defaults = ServiceConfiguration()
+        var section = ""
+        for setting in settings {
+            let parts = setting.key.split(separator: ".", maxSplits: 1)
+            let name = String(parts[parts.count - 1])
+            let indent = parts.count > 1 ? "  " : ""
+            if parts.count == 1 || parts[0] != section { text += "\n" }
+            if parts.count > 1, parts[0] != section {
+                section = String(parts[0])
+                text += "\(section):\n"
+            }
+            var help = setting.help
+            if Int(setting.text(defaults)) != nil { help += " (\(setting.allowed))" }
+            for line in wrapped(help, width: 120 - indent.count - 2) { text += "\(indent)# \(line)\n" }
+            let value = setting.text(defaults)
+            text += "\(indent)\(name): \(value.isEmpty ? "\"\"" : value)\n"
+        }
+        return text
+    }
+
+    /// The page Settings, in Markdown: a table a section, made from the declarations.
+    package static var settingsPage: String {
+        var text = """
+            # Settings
+
+            What an operator can set: in the file given with `--config`, by environment variables, or by options of `genrec serve`.
+
+            ## Overview
+
+            Command-line options override environment variables, which override the file. The variable of `http.listen` is \
+            `GENREC_HTTP_LISTEN`. `Config/genrec.yaml` documents each setting at length; `genrec check-config \
+            FILE` checks a file together with the environment, the bundle, keys and certificates.
+
+            """
+        let defaults = ServiceConfiguration()
+        var section: Substring?
+        for setting in settings {
+            let parts = setting.key.split(separator: ".", maxSplits: 1)
+            let own = parts.count > 1 ? parts[0] : "general"
+            if own != section {
+                section = own
+                text += "\n## \(own)\n\n| setting | default | allowed | option |\n| --- | --- | --- | --- |\n"
+            }
+            let value = setting.text(defaults)
+            let option = Setting.options[setting.key].map { "`\($0)`" } ?? ""
+            text += "| `\(setting.key)` | \(value.isEmpty ? "none" : "`\(value)`") | \(setting.allowed) | \(option) |\n"
+        }
+        return text
+    }
+
+    /// Text in lines of at most `width` characters, broken between words; line breaks of the text stay.
+    private static func wrapped(_ text: String, width: Int) -> [String] {
+        text.split(separator: "\n", omittingEmptySubsequences: false).flatMap { paragraph -> [String] in
+            guard !paragraph.hasPrefix(" ") else { return [String(paragraph)] }
+            var lines = [""]
+            for word in paragraph.split(separator: " ") {
+                if lines[lines.count - 1].isEmpty {
+                    lines[lines.count - 1] = String(word)
+                } else if lines[lines.count - 1].count + 1 + word.count <= width {
+                    lines[lines.count - 1] += " " + word
+                } else {
+                    lines.append(String(word))
+                }
+            }
+            return lines
+        }
+    }
+}
