@@ -51,6 +51,7 @@ let package = Package(
         .target(
             name: "Load",
             dependencies: [
+                "Locking",
                 "Interactions", "HTTP", "JSON", "Random", "CLinux",
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -62,6 +63,7 @@ let package = Package(
         .target(
             name: "Service",
             dependencies: [
+                "Locking",
                 "HTTP", "Engine", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "Files", "JSON",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
@@ -80,7 +82,7 @@ let package = Package(
         .target(name: "Interactions", swiftSettings: swiftSettings),
 
         // The rooms below. HTTP and Engine never see each other.
-        .target(name: "HTTP", dependencies: ["CLinux", "COpenSSL", "CZlib"], swiftSettings: swiftSettings),
+        .target(name: "HTTP", dependencies: ["Locking", "CLinux", "COpenSSL", "CZlib"], swiftSettings: swiftSettings),
         .target(
             name: "Devices",
             dependencies: ["Engine", "ComputeCPU", "ComputeAscend", "Compute"],
@@ -89,6 +91,7 @@ let package = Package(
         .target(
             name: "Engine",
             dependencies: [
+                "Locking",
                 "Models", "Catalogue", "Compute", "Random", "CLinux",
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
@@ -106,15 +109,16 @@ let package = Package(
         ),
         .target(name: "Catalogue", dependencies: ["Compute", "Files", "JSON"], swiftSettings: swiftSettings),
         .target(name: "ComputeCPU", dependencies: ["Compute", "CKernels", "CLinux"], swiftSettings: swiftSettings),
-        .target(name: "ComputeAscend", dependencies: ["Compute", "CAscend"], swiftSettings: swiftSettings),
+        .target(name: "ComputeAscend", dependencies: ["Locking", "Compute", "CAscend"], swiftSettings: swiftSettings),
         .target(name: "Compute", swiftSettings: swiftSettings),
         .target(
             name: "Telemetry",
-            dependencies: ["JSON", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["Locking", "JSON", .product(name: "Logging", package: "swift-log")],
             swiftSettings: swiftSettings
         ),
         .target(name: "Files", dependencies: ["COpenSSL"], swiftSettings: swiftSettings),
         .target(name: "JSON", swiftSettings: swiftSettings),
+        .target(name: "Locking", swiftSettings: swiftSettings),
         .target(name: "Random", swiftSettings: swiftSettings),
 
         // One foreign thing each.
@@ -142,10 +146,11 @@ let package = Package(
         .target(name: "TLSTesting", dependencies: ["COpenSSL"], path: "Tests/TLSTesting", swiftSettings: swiftSettings),
         .testTarget(
             name: "HTTPTests",
-            dependencies: ["HTTP", "Random", "CLinux", "COpenSSL", "CZlib", "TLSTesting"],
+            dependencies: ["Locking", "HTTP", "Random", "CLinux", "COpenSSL", "CZlib", "TLSTesting"],
             swiftSettings: swiftSettings
         ),
         .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"], swiftSettings: swiftSettings),
+        .testTarget(name: "LockingTests", dependencies: ["Locking"], swiftSettings: swiftSettings),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "Random", "TestSupport"], swiftSettings: swiftSettings),
         .testTarget(name: "InteractionsTests", dependencies: ["Interactions"], swiftSettings: swiftSettings),
         .testTarget(
@@ -155,7 +160,7 @@ let package = Package(
         ),
         .testTarget(
             name: "EngineTests",
-            dependencies: ["Engine", "Models", "Catalogue", "Compute", "Files", "Random", "TestSupport"],
+            dependencies: ["Locking", "Engine", "Models", "Catalogue", "Compute", "Files", "Random", "TestSupport"],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -195,12 +200,13 @@ let package = Package(
         ),
         .testTarget(
             name: "ComputeAscendTests",
-            dependencies: ["AscendConformance", "AscendEmulatorSupport", "ComputeAscend", "Compute"],
+            dependencies: ["Locking", "AscendConformance", "AscendEmulatorSupport", "ComputeAscend", "Compute"],
             swiftSettings: swiftSettings
         ),
         .testTarget(
             name: "GoldenTests",
             dependencies: [
+                "Locking",
                 "Importers", "Models", "Engine", "Catalogue", "Compute", "ComputeCPU", "ComputeAscend", "Files", "JSON",
                 "Random", "AscendEmulatorSupport",
             ],
@@ -216,7 +222,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ProcessTests",
-            dependencies: ["genrec", "TLSTesting", "AscendEmulatorSupport"],
+            dependencies: ["Locking", "genrec", "TLSTesting", "AscendEmulatorSupport"],
             // Built by the tests that put them before the server.
             exclude: ["Interposers"],
             swiftSettings: swiftSettings
@@ -229,6 +235,7 @@ let package = Package(
         .testTarget(
             name: "ServiceTests",
             dependencies: [
+                "Locking",
                 "Service", "HTTP", "Engine", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "Files", "JSON",
                 "TestSupport",
             ],

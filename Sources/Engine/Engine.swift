@@ -5,6 +5,7 @@
 package import Catalogue
 package import Compute
 internal import Dispatch
+internal import Locking
 internal import Models
 internal import Synchronization
 
@@ -62,7 +63,7 @@ package final class Engine: Sendable {
 
     let catalogue: Catalogue
     let cacheBytes: Int
-    let state: Mutex<State>
+    let state: Lock<State>
     let observer: any EngineObserver
     /// Wakes the engine's thread; signalled only when `isThreadAsleep` was set.
     let wakeUp = DispatchSemaphore(value: 0)
@@ -84,7 +85,7 @@ package final class Engine: Sendable {
         self.observer = observer
         cacheBytes = cache.byteCount
         window = HistoryWindow(length: length, stride: cache.windowStride)
-        state = Mutex(State(scheduler: Scheduler(configuration), table: JobTable(window: window)))
+        state = Lock(State(scheduler: Scheduler(configuration), table: JobTable(window: window)))
         let timer = ExpiryTimer { [weak self] in self?.expireOverdue() }
         state.withLock { $0.expiryTimer = timer }
     }

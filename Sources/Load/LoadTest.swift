@@ -5,6 +5,7 @@ internal import Dispatch
 internal import Foundation
 internal import HTTP
 internal import Interactions
+internal import Locking
 internal import Synchronization
 
 /// The histories that come with genrec.
@@ -112,7 +113,7 @@ package final class LoadTest: Sendable {
         let descriptorLimit = DescriptorLimit.raise().limit
         let origin = Syscall.now() + Self.leadTime
         let startTime = Date().timeIntervalSince1970 + Double(Self.leadTime) / 1e9
-        let results = Mutex<Result<LoadReport, LoadError>>(
+        let results = Lock<Result<LoadReport, LoadError>>(
             .success(LoadReport(plan: plan, startTime: startTime, descriptorLimit: descriptorLimit))
         )
         let head = RequestHead(target: target, authorization: plan.authorization)

@@ -5,12 +5,12 @@ import AscendEmulatorSupport
 import Compute
 import ComputeAscend
 import Foundation
-import Synchronization
+import Locking
 import Testing
 
 /// Runs the bodies at once, each on a thread of its own; the first error of any.
 private func onThreads(_ bodies: [@Sendable () throws -> Void]) throws {
-    let failures = Mutex<[any Error]>([])
+    let failures = Lock<[any Error]>([])
     let ended = DispatchSemaphore(value: 0)
     for body in bodies {
         Thread {
@@ -79,7 +79,7 @@ struct AscendFaultTests {
                     emulator.resetTrace()
                     emulator.inject("hold@1,oom@\(number)")
                     // What is held goes on when the batch is waited for, or else when its memory has been given back.
-                    let ended = Mutex(false)
+                    let ended = Lock(false)
                     let releasing = Thread {
                         while emulator.count("aclrtSynchronize*") + emulator.count("aclrtFree") == 0,
                             !ended.withLock({ $0 })

@@ -2,7 +2,7 @@
 
 import Compute
 import Dispatch
-import Synchronization
+import Locking
 import Testing
 
 @testable import Engine

@@ -3,6 +3,7 @@
 import Catalogue
 import Compute
 import Dispatch
+import Locking
 import Models
 import Synchronization
 import Testing
@@ -27,7 +28,7 @@ final class RecordingObserver: EngineObserver {
         var cache = UserCache.Statistics()
     }
 
-    let record = Mutex(Record())
+    let record = Lock(Record())
     private let readyOrEnded = DispatchSemaphore(value: 0)
 
     func batchFinished(_ report: BatchReport) {
@@ -70,7 +71,7 @@ final class Fixture: Sendable {
     let observer = RecordingObserver()
     let engine: Engine
     let ended = DispatchSemaphore(value: 0)
-    private let outcomes = Mutex<[String: Outcome]>([:])
+    private let outcomes = Lock<[String: Outcome]>([:])
     private let answered = DispatchSemaphore(value: 0)
 
     /// - Parameters:

@@ -4,8 +4,8 @@
 import Catalogue
 import Compute
 import Dispatch
+import Locking
 import Models
-import Synchronization
 import Testing
 
 @testable import Engine
@@ -19,7 +19,7 @@ import Testing
     }
 
     private func ask(_ group: EngineGroup, _ request: RecommendationRequest) throws -> (Ticket, Fixture.Outcome) {
-        let outcome = Mutex<Fixture.Outcome?>(nil)
+        let outcome = Lock<Fixture.Outcome?>(nil)
         let done = DispatchSemaphore(value: 0)
         let ticket = try group.submit(request) { result in
             outcome.withLock { $0 = result }

@@ -3,8 +3,8 @@
 import Catalogue
 import Compute
 import Dispatch
+import Locking
 import Models
-import Synchronization
 import Testing
 
 @testable import Engine
@@ -65,7 +65,7 @@ import Testing
         let fixture = try Fixture()
         var request = fixture.request([1], count: 3)
         request.mode = .sequence(nil)
-        let told = Mutex<[String]>([])
+        let told = Lock<[String]>([])
         let done = DispatchSemaphore(value: 0)
         _ = try fixture.engine.submit(
             request,

@@ -2,6 +2,7 @@
 
 import Compute
 import Dispatch
+import Locking
 import Models
 import Synchronization
 import Testing

@@ -2,6 +2,7 @@
 
 import Dispatch
 import Engine
+import Locking
 import Models
 import Synchronization
 
@@ -28,7 +29,7 @@ final class DeviceControl: Sendable {
         var cached: [[Int]] = []
     }
 
-    let state = Mutex(State())
+    let state = Lock(State())
     /// One signal lets one batch finish; not waited for while `isGated` is false.
     let gate = DispatchSemaphore(value: 0)
     /// Signalled when a batch has begun to wait at the gate.

@@ -7,15 +7,15 @@ import ComputeCPU
 import Dispatch
 import Engine
 import Foundation
+import Locking
 import Models
 import Random
-import Synchronization
 import Testing
 
 /// Listens to nothing but whether the engine is ready.
 private final class ReadyObserver: EngineObserver {
     let changed = DispatchSemaphore(value: 0)
-    let statistics = Mutex(UserCache.Statistics())
+    let statistics = Lock(UserCache.Statistics())
 
     func batchFinished(_ report: BatchReport) {}
     func deviceFailed(_ error: ComputeError, device: String) {}
@@ -35,7 +35,7 @@ private final class ReadyObserver: EngineObserver {
 
 /// What an engine has answered, in any order.
 private final class Answers: Sendable {
-    private let replies: Mutex<[Int: Recommendation]> = Mutex([:])
+    private let replies: Lock<[Int: Recommendation]> = Lock([:])
     private let group = DispatchGroup()
 
     func expect() { group.enter() }

@@ -2,7 +2,7 @@
 
 import Dispatch
 import Foundation
-import Synchronization
+import Locking
 
 /// The genrec binary that was built beside these tests.
 enum Genrec {
@@ -100,7 +100,7 @@ enum Genrec {
 
 /// Reads a stream to its end on a thread of its own, so that the writer never waits for room in the pipe.
 final class StreamCollector: Sendable {
-    private let text = Mutex("")
+    private let text = Lock("")
     private let group = DispatchGroup()
 
     init(_ handle: FileHandle) {

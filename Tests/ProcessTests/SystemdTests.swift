@@ -1,6 +1,7 @@
 // The server under a stand-in for systemd, which hands over a listening socket and reads what the server notifies.
 
 import Foundation
+import Locking
 import Synchronization
 import Testing
 
@@ -123,7 +124,7 @@ private final class StandIn {
             try systemd.receive(until: "READY=1")
             let port = systemd.port
             let isOver = Atomic(false)
-            let faults = Mutex<[String]>([])
+            let faults = Lock<[String]>([])
             let answered = Atomic(0)
             let callers = DispatchGroup()
             for _ in 0..<4 {

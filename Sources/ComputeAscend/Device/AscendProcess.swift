@@ -3,7 +3,7 @@
 
 internal import CAscend
 package import Compute
-internal import Synchronization
+internal import Locking
 
 /// CANN's life in this process.
 package enum AscendProcess {
@@ -15,7 +15,7 @@ package enum AscendProcess {
         var resets: [Int32: Int] = [:]
     }
 
-    private static let state = Mutex(State())
+    private static let state = Lock(State())
 
     /// Initialises CANN unless that has been done, and counts a context of the device as open.
     ///

@@ -2,7 +2,7 @@
 // large for on the fallback.
 
 internal import Compute
-internal import Synchronization
+internal import Locking
 
 extension Engine {
     /// A batch, or a part of one, that is to be computed.

@@ -4,6 +4,7 @@
 internal import Catalogue
 internal import Compute
 internal import Dispatch
+internal import Locking
 internal import Models
 internal import Synchronization
 

@@ -1,6 +1,7 @@
 // What a watchdog needs to see that the engine's thread is alive.
 
 internal import Dispatch
+internal import Locking
 internal import Synchronization
 
 extension Engine {

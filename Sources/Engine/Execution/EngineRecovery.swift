@@ -2,8 +2,8 @@
 // fallback, and the device is tried again until it is there.
 
 internal import Compute
+internal import Locking
 internal import Models
-internal import Synchronization
 
 extension Engine {
     /// A device that is gone, and the jobs that it had been given.

@@ -2,8 +2,8 @@
 
 internal import Catalogue
 internal import Compute
+internal import Locking
 internal import Models
-internal import Synchronization
 
 extension Engine {
     /// Runs batches of the kinds that will come, so that memory is there, code is loaded, and admission can judge: long and

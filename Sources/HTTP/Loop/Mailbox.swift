@@ -2,7 +2,7 @@
 // system call, so a burst of completions wakes the loop once.
 
 import CLinux
-import Synchronization
+import Locking
 
 /// A message to a loop.
 enum LoopMessage: Sendable {
@@ -23,7 +23,7 @@ final class Mailbox: Sendable {
         var turns: UInt64 = 0
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
     /// An eventfd in the loop's epoll set, edge-triggered, so it need not be read.
     let eventDescriptor: Int32
 

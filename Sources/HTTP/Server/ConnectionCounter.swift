@@ -1,6 +1,7 @@
 // How many connections are open, in all and for each client address, over all loops of a server. Addresses are counted
 // only where their cap is narrower than the cap on all, so by default a connection costs an atomic addition.
 
+import Locking
 import Synchronization
 
 /// The caps on open connections.
@@ -20,7 +21,7 @@ final class ConnectionCounter: Sendable {
     private let maximum: Int
     private let maximumPerAddress: Int
     private let count = Atomic<Int>(0)
-    private let countByAddress = Mutex<[UInt64: Int]>([:])
+    private let countByAddress = Lock<[UInt64: Int]>([:])
 
     init(limits: HTTPLimits) {
         maximum = limits.connections

@@ -1,7 +1,7 @@
 // The handle through which a handler answers one request, now or later, from any thread. It queues the parts of the
 // reply in call order for the connection's loop, and wakes the loop once for all of them.
 
-import Synchronization
+import Locking
 
 /// The result of `HTTPExchange.send`, for the writer of a streamed reply.
 package enum SendResult: Sendable, Equatable {
@@ -54,7 +54,7 @@ package final class HTTPExchange: Sendable {
     private let holdBytes: Int
     private let bufferBytes: Int
     private let compression: ReplyCompression
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     init(
         token: UInt64,

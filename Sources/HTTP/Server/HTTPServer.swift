@@ -3,7 +3,7 @@
 
 import Dispatch
 import Glibc
-import Synchronization
+import Locking
 
 /// An HTTP/1.1 server.
 package final class HTTPServer: Sendable {
@@ -29,7 +29,7 @@ package final class HTTPServer: Sendable {
     private let counter: ConnectionCounter
     /// Entered by every loop, left when it has ended.
     private let loopsAreOver = DispatchGroup()
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     /// Throws `invalidConfiguration` or `invalidAddress`.
     package init(configuration: HTTPServerConfiguration, handler: any HTTPHandler) throws(HTTPError) {

@@ -6,7 +6,7 @@
 import COpenSSL
 import Dispatch
 import Glibc
-import Synchronization
+import Locking
 
 /// One key: its name, which stands in its tickets, and the two secrets that encrypt them and vouch for them.
 ///
@@ -55,14 +55,14 @@ final class SessionTicketKeys: @unchecked Sendable {
 
     /// How long a ticket is good for, in seconds.
     let lifetimeSeconds: Int
-    private let ring: Mutex<Ring>
+    private let ring: Lock<Ring>
     private let timer: any DispatchSourceTimer
 
     /// Keys that are replaced every `lifetimeSeconds`.
     init(lifetimeSeconds: Int) throws(TLSError) {
         guard let first = SessionTicketKey() else { throw TLSError(.library, "has no randomness") }
         self.lifetimeSeconds = lifetimeSeconds
-        ring = Mutex(Ring(current: first))
+        ring = Lock(Ring(current: first))
         timer = DispatchSource.makeTimerSource(queue: .global(qos: .utility))
         let interval = DispatchTimeInterval.seconds(lifetimeSeconds)
         timer.setEventHandler { [weak self] in self?.rotate() }

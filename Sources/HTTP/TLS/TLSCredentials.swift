@@ -1,6 +1,6 @@
 // The TLS context that new connections get, and its replacement while the server runs.
 
-import Synchronization
+import Locking
 
 /// The certificate and key of one or more listeners.
 package final class TLSCredentials: Sendable {
@@ -8,13 +8,13 @@ package final class TLSCredentials: Sendable {
     package static let ticketLifetimeSeconds = 60...604_800
 
     let tickets: SessionTicketKeys
-    private let context: Mutex<TLSContext>
+    private let context: Lock<TLSContext>
 
     /// - Parameter ticketLifetimeSeconds: how long a session can be resumed. Keys of tickets are replaced as often.
     /// - Throws: `TLSError` for material that cannot be used.
     package init(_ material: TLSMaterial, ticketLifetimeSeconds: Int = 3_600) throws(TLSError) {
         tickets = try SessionTicketKeys(lifetimeSeconds: ticketLifetimeSeconds)
-        context = Mutex(try TLSContext(material, tickets: tickets))
+        context = Lock(try TLSContext(material, tickets: tickets))
     }
 
     /// Uses other material for connections that are accepted from now on; if it cannot be used, nothing changes. An expired

@@ -3,7 +3,7 @@
 
 internal import Files
 internal import Foundation
-internal import Synchronization
+internal import Locking
 
 /// What a key allows.
 enum KeyRole: String, Sendable, CaseIterable {
@@ -63,12 +63,12 @@ struct APIKeySet: Sendable {
 /// The keys in force, and the file they come from.
 package final class APIKeys: Sendable {
     private let path: String
-    private let keys: Mutex<APIKeySet>
+    private let keys: Lock<APIKeySet>
 
     /// - Throws: `ConfigurationError` for a file that cannot be read or used.
     init(path: String) throws(ConfigurationError) {
         self.path = path
-        keys = Mutex(try Self.read(path))
+        keys = Lock(try Self.read(path))
     }
 
     /// Reads the file again; if it cannot be used, the keys stay as they are.

@@ -80,6 +80,8 @@ struct SettingLayers {
     }
 
     private static func suggestion(for key: String, among keys: [String]) -> String {
-        (nearestName(to: key, among: keys) ?? keys.first { key.count > 3 && $0.hasPrefix(key) }).map { "; did you mean '\($0)'?" } ?? ""
+        (nearestName(to: key, among: keys) ?? keys.first { key.count > 3 && $0.hasPrefix(key) }).map {
+            "; did you mean '\($0)'?"
+        } ?? ""
     }
 }

@@ -1,7 +1,7 @@
 // The stages of a server's life, and the tasks that wait for them.
 
 internal import Engine
-internal import Synchronization
+internal import Locking
 
 /// The stage a server has reached. Every waiter is resumed exactly once, outside the lock.
 final class Lifecycle: Sendable {
@@ -34,7 +34,7 @@ final class Lifecycle: Sendable {
         }
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     var ending: Ending { state.withLock { $0.ending } }
 

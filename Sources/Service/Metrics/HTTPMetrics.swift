@@ -1,7 +1,7 @@
 // Connections and replies, as HTTP reports them.
 
 internal import HTTP
-internal import Synchronization
+internal import Locking
 internal import Telemetry
 
 /// What a reply is counted by.
@@ -19,7 +19,7 @@ final class HTTPMetrics: Sendable {
     let connections: Gauge
     private let requests: CounterFamily
     /// The counters of `requests` in use, found without a string.
-    private let usedRequests = Mutex<[RepliedRequest: Counter]>([:])
+    private let usedRequests = Lock<[RepliedRequest: Counter]>([:])
     /// By the number of the route.
     private let durations: [Histogram]
 

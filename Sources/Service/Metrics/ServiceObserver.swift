@@ -2,8 +2,8 @@
 
 internal import Compute
 internal import Engine
+internal import Locking
 internal import Logging
-internal import Synchronization
 internal import Telemetry
 
 /// Listens to one engine. While a model replaces another there are two for a while.
@@ -14,9 +14,9 @@ final class ServiceObserver: EngineObserver {
     /// Name of the engine's own device.
     private let device: String
     /// This engine's share of the gauge of waiting requests, to which every engine adds.
-    private let depth = Mutex(0)
+    private let depth = Lock(0)
     /// This engine's share of the cache metrics, to which every engine adds.
-    private let cache = Mutex(UserCache.Statistics())
+    private let cache = Lock(UserCache.Statistics())
 
     /// - Parameter loaded: called when the engine is ready, has failed, or has stopped; again when it is ready again.
     init(

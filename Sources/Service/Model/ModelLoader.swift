@@ -4,9 +4,9 @@ internal import Compute
 internal import Devices
 internal import Engine
 internal import Files
+internal import Locking
 internal import Logging
 internal import Models
-internal import Synchronization
 
 /// Loads models, the first one and those that replace it.
 final class ModelLoader: Sendable {
@@ -98,7 +98,7 @@ private final class LoadGate: Sendable {
         var isOpen = false
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
     private let count: Int
     private let loaded: @Sendable (EnginePhase) -> Void
 

@@ -3,9 +3,9 @@
 internal import Dispatch
 internal import Engine
 internal import Files
+internal import Locking
 internal import Logging
 internal import Models
-internal import Synchronization
 
 /// Why the model was not replaced; the one before still serves.
 struct ReloadError: Error, Equatable {
@@ -45,7 +45,7 @@ final class ModelReloader: Sendable {
     private let logger: Logger
     /// Reads bundles: that takes longer than a loop may.
     private let queue = DispatchQueue(label: "genrec.reload", qos: .utility)
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     init(slot: ModelSlot, loader: ModelLoader, metrics: ServiceMetrics, logger: Logger) {
         self.slot = slot

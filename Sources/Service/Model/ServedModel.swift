@@ -1,8 +1,8 @@
 // The bundle that is served together with the engines that compute it, and the place where requests find it.
 
 internal import Engine
+internal import Locking
 internal import Models
-internal import Synchronization
 
 /// A bundle and its engines. A request takes one of these when it comes and keeps it until it is answered, so that ids are
 /// read and written by the catalogue that its rows belong to, whatever is loaded meanwhile.
@@ -41,10 +41,10 @@ final class ServedModel: Sendable {
 
 /// The model that new requests are served by.
 final class ModelSlot: Sendable {
-    private let model: Mutex<ServedModel>
+    private let model: Lock<ServedModel>
 
     init(_ model: ServedModel) {
-        self.model = Mutex(model)
+        self.model = Lock(model)
     }
 
     var current: ServedModel { model.withLock { $0 } }

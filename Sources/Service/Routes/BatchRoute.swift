@@ -4,8 +4,8 @@ internal import Dispatch
 internal import Engine
 internal import HTTP
 internal import JSON
+internal import Locking
 internal import Models
-internal import Synchronization
 
 extension RequestHandler {
     /// Reads the batch and submits its requests, off the loop: a body may have megabytes.
@@ -94,12 +94,12 @@ final class BatchCollector: Sendable {
         var isCancelled = false
     }
 
-    private let state: Mutex<State>
+    private let state: Lock<State>
     private let completion: @Sendable ([BatchResult]) -> Void
 
     /// - Parameter completion: called once, when all results are there and none was cancelled; for an empty batch, at once.
     init(count: Int, completion: @escaping @Sendable ([BatchResult]) -> Void) {
-        state = Mutex(State(results: Array(repeating: nil, count: count), missing: count))
+        state = Lock(State(results: Array(repeating: nil, count: count), missing: count))
         self.completion = completion
         if count == 0 { completion([]) }
     }

@@ -6,8 +6,8 @@ internal import Dispatch
 internal import Engine
 internal import HTTP
 internal import JSON
+internal import Locking
 internal import Models
-internal import Synchronization
 
 extension RequestHandler {
     /// Has a call answered by a stream: each item of a sequence as soon as it is generated, the k best together.
@@ -73,7 +73,7 @@ final class RecommendStream: Sendable {
     private let ids: any ItemIDWriter & Sendable
     private let queue: DispatchQueue
     private let ended: @Sendable (RecommendOutcome) -> Void
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     /// - Parameters:
     ///   - queue: serial.

@@ -4,8 +4,8 @@
 internal import Dispatch
 internal import Glibc
 internal import HTTP
+internal import Locking
 internal import Logging
-internal import Synchronization
 
 /// Keeps the certificate in service up to date with its files.
 ///
@@ -21,7 +21,7 @@ final class CertificateReloader: @unchecked Sendable {
     private let logger: Logger
     /// Where files are read, one attempt after another.
     private let queue = DispatchQueue(label: "genrec.certificates", qos: .utility)
-    private let watch: Mutex<FileWatch<Fingerprints>>
+    private let watch: Lock<FileWatch<Fingerprints>>
     private let timer: any DispatchSourceTimer
 
     /// Reads the files, and checks them once a second from now on.
@@ -31,7 +31,7 @@ final class CertificateReloader: @unchecked Sendable {
         self.settings = settings
         self.metrics = metrics
         self.logger = logger
-        watch = Mutex(FileWatch(used: Self.fingerprints(settings)))
+        watch = Lock(FileWatch(used: Self.fingerprints(settings)))
         credentials = try settings.credentials()
         timer = DispatchSource.makeTimerSource(queue: queue)
         certificateServed()

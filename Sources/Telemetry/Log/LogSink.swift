@@ -4,8 +4,8 @@
 
 import Dispatch
 import Glibc
+import Locking
 import Logging
-import Synchronization
 
 /// A file descriptor that takes whole lines, written asynchronously.
 package final class LogSink: Sendable {
@@ -36,7 +36,7 @@ package final class LogSink: Sendable {
     let format: LogFormat
     private let descriptor: Int32
     private let queueBytes: Int
-    private let state: Mutex<State>
+    private let state: Lock<State>
     /// Serial, so that lines keep their order. Dispatch gives it a thread of its own for as long as a write blocks.
     private let writer = DispatchQueue(label: "genrec.log", qos: .utility)
 
@@ -49,7 +49,7 @@ package final class LogSink: Sendable {
         self.descriptor = descriptor
         self.format = format
         self.queueBytes = queueBytes
-        state = Mutex(State(isScheduled: isHeld))
+        state = Lock(State(isScheduled: isHeld))
     }
 
     /// Queues one line, which ends with a line feed and has no other. Never waits for the descriptor.

@@ -1,6 +1,6 @@
 // All series of one metric name: one instrument for each combination of label values. Created by `MetricRegistry`.
 
-import Synchronization
+import Locking
 
 /// An instrument whose series is one number, so that a callback can stand in for it: a counter or a gauge.
 package protocol ScalarInstrument: AnyObject, Sendable {}
@@ -20,7 +20,7 @@ package final class MetricFamily<Instrument: AnyObject & Sendable>: Sendable {
     let description: MetricDescription
     private let seriesLimit: Int
     private let make: @Sendable () -> Instrument
-    private let series = Mutex<[[String]: Series]>([:])
+    private let series = Lock<[[String]: Series]>([:])
 
     private enum Series {
         case instrument(Instrument)

@@ -1,7 +1,7 @@
 // Where metrics are created and where a scrape reads them. One registry per process, made at start-up and handed to
 // whoever measures; nothing here is on a request's path except through the instruments it gave out.
 
-import Synchronization
+import Locking
 
 /// The counters of one name.
 package typealias CounterFamily = MetricFamily<Counter>
@@ -20,7 +20,7 @@ package final class MetricRegistry: Sendable {
     package static let defaultSeriesLimit = 1_000
 
     /// By OpenMetrics family name, under which a counter `x_total` and a gauge `x` would clash.
-    private let families = Mutex<[String: any AnyMetricFamily]>([:])
+    private let families = Lock<[String: any AnyMetricFamily]>([:])
 
     /// An empty registry.
     package init() {}

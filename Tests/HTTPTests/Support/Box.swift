@@ -1,36 +1,20 @@
-// A value that closures on several threads may change. Not over the standard library's Mutex: its slow path lies in a
-// library that the thread sanitizer does not see, which then reports races on what two threads contend for.
+// A value that closures on several threads may change.
 
-import Glibc
+import Locking
 
 /// A locked value.
-///
-/// `@unchecked Sendable`: `storage` is touched only under the lock.
-final class Box<Value: Sendable>: @unchecked Sendable {
-    private var storage: Value
-    private let lock: UnsafeMutablePointer<pthread_mutex_t>
+final class Box<Value: Sendable>: Sendable {
+    private let storage: Lock<Value>
 
-    init(_ value: Value) {
-        storage = value
-        lock = .allocate(capacity: 1)
-        lock.initialize(to: pthread_mutex_t())
-        pthread_mutex_init(lock, nil)
-    }
-
-    deinit {
-        pthread_mutex_destroy(lock)
-        lock.deallocate()
-    }
+    init(_ value: Value) { storage = Lock(value) }
 
     var value: Value {
-        get { update { $0 } }
-        set { update { $0 = newValue } }
+        get { storage.withLock { $0 } }
+        set { storage.withLock { $0 = newValue } }
     }
 
     /// Changes the value in one step.
-    func update<Result>(_ change: (inout Value) -> Result) -> Result {
-        pthread_mutex_lock(lock)
-        defer { pthread_mutex_unlock(lock) }
-        return change(&storage)
+    func update<Result: Sendable>(_ change: (inout Value) -> Result) -> Result {
+        storage.withLock { change(&$0) }
     }
 }

@@ -1,6 +1,6 @@
 // Results that come in any order, and a caller that goes away.
 
-import Synchronization
+import Locking
 import Testing
 
 @testable import Engine
@@ -12,7 +12,7 @@ import Testing
     }
 
     @Test func completion_IsCalledOnce_WithTheResultsInTheRequestsOrder() {
-        let seen = Mutex<[[BatchResult]]>([])
+        let seen = Lock<[[BatchResult]]>([])
         let collector = BatchCollector(count: 3) { results in seen.withLock { $0.append(results) } }
         for index in [2, 0, 1] {
             #expect(seen.withLock { $0.isEmpty })
@@ -22,13 +22,13 @@ import Testing
     }
 
     @Test func emptyBatch_IsCompleteAtOnce() {
-        let count = Mutex<Int?>(nil)
+        let count = Lock<Int?>(nil)
         _ = BatchCollector(count: 0) { results in count.withLock { $0 = results.count } }
         #expect(count.withLock { $0 } == 0)
     }
 
     @Test func cancelledBatch_HandsOverItsTickets_AndCompletesNoMore() {
-        let isComplete = Mutex(false)
+        let isComplete = Lock(false)
         let collector = BatchCollector(count: 2) { _ in isComplete.withLock { $0 = true } }
         #expect(collector.keep(Ticket(id: 7)))
         #expect(collector.cancel() == [Ticket(id: 7)])

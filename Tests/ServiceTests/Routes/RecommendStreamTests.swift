@@ -2,7 +2,7 @@
 
 import Compute
 import Dispatch
-import Synchronization
+import Locking
 import Testing
 
 @testable import HTTP
@@ -55,7 +55,7 @@ import Testing
     }
 
     private final class OutcomeList: Sendable {
-        private let list = Mutex<[RecommendOutcome]>([])
+        private let list = Lock<[RecommendOutcome]>([])
         func add(_ outcome: RecommendOutcome) { list.withLock { $0.append(outcome) } }
         var all: [RecommendOutcome] { list.withLock { $0 } }
     }

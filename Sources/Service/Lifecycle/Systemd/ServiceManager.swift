@@ -1,8 +1,8 @@
 // What the server tells systemd and gets from it. Without systemd every function does nothing.
 
 internal import Glibc
+internal import Locking
 internal import Logging
-internal import Synchronization
 
 /// The service manager that started this process, if any.
 final class ServiceManager: Sendable {
@@ -10,7 +10,7 @@ final class ServiceManager: Sendable {
     let sockets: HandedSockets
     private let notify: NotifySocket?
     private let period: UInt64?
-    private let watchdog = Mutex<Watchdog?>(nil)
+    private let watchdog = Lock<Watchdog?>(nil)
 
     /// - Throws: `ServerError` if the environment has sockets that cannot be used.
     init(environment: [String: String], processID: Int32 = getpid()) throws(ServerError) {
