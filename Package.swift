@@ -99,7 +99,7 @@ let package = Package(
         ),
         .target(
             name: "Importers",
-            dependencies: ["Models", "Catalogue", "Compute", "Files", "JSON", "COpenSSL", "CZlib"],
+            dependencies: ["Models", "Catalogue", "Compute", "Files", "JSON", "CZlib"],
             swiftSettings: swiftSettings
         ),
         .target(

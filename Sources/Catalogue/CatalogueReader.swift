@@ -13,8 +13,8 @@ extension Catalogue {
     ///   - rowCount: rows of the item table that the catalogue is for, V + 1.
     /// - Throws: `FileError` with the path and the line.
     package static func load(path: String, rowCount: Int) throws(FileError) -> Catalogue {
-        let file = try MappedFile(path: path)
-        return try file.withBytes { bytes throws(FileError) in
+        let content = try InputFile.contents(of: path)
+        return try content.withBytes { bytes throws(FileError) in
             try Catalogue(reading: bytes, path: path, rowCount: rowCount)
         }
     }

@@ -2,8 +2,8 @@
 
 /// A contiguous, row-major, little-endian tensor in host memory.
 ///
-/// It is a view: whoever maps the file keeps the bytes alive and unchanged until every device object made from the
-/// tensor is gone (a CPU device may read weights straight from the mapping).
+/// The bytes never change. They are alive as long as `owner`; without one, whoever made the tensor keeps them until every
+/// device object made from it is gone.
 package struct HostTensor {
     /// The name in the weight file; every error about the tensor carries it.
     package let name: String
@@ -12,12 +12,21 @@ package struct HostTensor {
     package let shape: [Int]
     /// The elements. The base address is aligned for `dtype`.
     package let bytes: UnsafeRawBufferPointer
+    /// What keeps the bytes.
+    package let owner: AnyObject?
 
-    package init(name: String, dtype: DType, shape: [Int], bytes: UnsafeRawBufferPointer) {
+    package init(
+        name: String,
+        dtype: DType,
+        shape: [Int],
+        bytes: UnsafeRawBufferPointer,
+        owner: AnyObject? = nil
+    ) {
         self.name = name
         self.dtype = dtype
         self.shape = shape
         self.bytes = bytes
+        self.owner = owner
     }
 
     /// Number of elements.

@@ -5,7 +5,7 @@
 package struct FileError: Error, Equatable, CustomStringConvertible {
     /// What kind of failure.
     package enum Code: String, Sendable {
-        /// A file cannot be opened, read or mapped.
+        /// A file cannot be opened or read, or has changed meanwhile.
         case unreadable
         /// Its content is not what its format says.
         case malformed

@@ -19,6 +19,24 @@ package struct SHA256Digest: Sendable {
         bytes = digest
     }
 
+    /// The SHA-256 of all that a file holds, read piece by piece.
+    ///
+    /// - Throws: `FileError.unreadable`, also if OpenSSL fails.
+    package init(of file: InputFile) throws(FileError) {
+        let failure = FileError(.unreadable, "\(file.path): OpenSSL cannot take its SHA-256")
+        guard let context = EVP_MD_CTX_new() else { throw failure }
+        defer { EVP_MD_CTX_free(context) }
+        guard EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 else { throw failure }
+        for start in stride(from: 0, to: file.byteCount, by: 1 << 20) {
+            let piece = try file.read(start..<min(start + 1 << 20, file.byteCount))
+            guard piece.withBytes({ EVP_DigestUpdate(context, $0.baseAddress, $0.count) }) == 1 else { throw failure }
+        }
+        var digest = [UInt8](repeating: 0, count: Self.byteCount)
+        var length: UInt32 = 0
+        guard EVP_DigestFinal_ex(context, &digest, &length) == 1, length == Self.byteCount else { throw failure }
+        bytes = digest
+    }
+
     /// nil as for bytes in memory.
     package init?(of message: some Sequence<UInt8>) {
         // The bytes must live until they are read, so the digest is made within.

@@ -57,7 +57,7 @@ package func importCheckpoint(
         provenance: try Provenance(
             source: importer.format,
             file: model.file.path.split(separator: "/").last.map(String.init) ?? model.file.path,
-            sha256: sha256(of: model.file)
+            sha256: SHA256Digest(of: model.file).hexadecimal
         )
     )
     let rows = model.architecture.configuration.rows

@@ -8,7 +8,7 @@ import Models
 package struct ImportError: Error, Equatable, CustomStringConvertible {
     /// What kind of failure.
     package enum Code: String, Sendable {
-        /// A file cannot be opened, read or mapped.
+        /// A file cannot be opened or read, or has changed meanwhile.
         case unreadable
         /// A file's content is not what its format says.
         case malformed

@@ -2,8 +2,9 @@
 
 Usage: python3 make_bundle.py SHAPE DIRECTORY
 
-Shapes: ml-1m-large, ml-20m-large, kuairand, and million-items, a small model over a catalogue that no cache holds. Times do not depend on what the weights are, so one block of random numbers
-is used again and again, scaled so that activations stay ordinary.
+Shapes: ml-1m-large, ml-20m-large, kuairand; million-items, a small model over a catalogue that no cache holds; and four-gigabytes,
+for what a start takes. Times do not depend on what the weights are, so one block of random numbers is used again and again,
+scaled so that activations stay ordinary.
 """
 
 import array
@@ -19,6 +20,7 @@ SHAPES = {
     "ml-20m-large": (256, 16, 8, 32, 32, 200, 26_744),
     "kuairand": (512, 3, 4, 128, 128, 2_048, 7_583),
     "million-items": (64, 1, 1, 64, 64, 16, 1_000_000),
+    "four-gigabytes": (2_048, 48, 8, 256, 256, 200, 20_000),
 }
 OUTPUT_LENGTH, TIME_BUCKETS = 11, 128
 BLOCK = 1_000_003

@@ -149,10 +149,10 @@ import Testing
             let file = try withFile(bytes) { try SafetensorsFile(path: $0) }
             var total = 0
             for name in file.names {
-                let tensor = try #require(file.tensor(name))
+                let tensor = try #require(try file.tensor(name))
                 #expect(tensor.bytes.count == tensor.shape.reduce(tensor.dtype.byteCount, *))
                 #expect(UInt(bitPattern: tensor.bytes.baseAddress).isMultiple(of: UInt(tensor.dtype.byteCount)))
-                total += withExtendedLifetime(file) { tensor.bytes.reduce(0) { $0 + Int($1) } }
+                total += withExtendedLifetime(tensor) { tensor.bytes.reduce(0) { $0 + Int($1) } }
             }
             #expect(total >= 0)
         }

@@ -1,5 +1,6 @@
 // What the import tests share: the folder of fixtures, temporary folders, and an import with fewer words.
 
+import Files
 import Foundation
 import Models
 import TestSupport
@@ -11,6 +12,10 @@ func fixture(_ name: String, file: String = #filePath) -> String {
     let folder = file.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/")
     return folder + "/Fixtures/" + name
 }
+
+/// SHA-256 in hexadecimal digits.
+func sha256(of bytes: UnsafeRawBufferPointer) -> String? { SHA256Digest(of: bytes)?.hexadecimal }
+func sha256(of file: InputFile) throws -> String { try SHA256Digest(of: file).hexadecimal }
 
 /// The description that fits the tiny checkpoints of `make_fixtures.py` and of `tinyCheckpoint`.
 let tinyDescription = """

@@ -43,8 +43,25 @@ import Testing
         #expect(bundle.configuration == configuration)
         #expect(bundle.catalogue.count == 6)
         let tensor = try bundle.tensor("layers.0.uvqk.weight")
-        #expect(tensor.bytes.bindMemory(to: Float.self).allSatisfy { $0 == 0.5 })
+        withExtendedLifetime(tensor) {
+            #expect(tensor.bytes.bindMemory(to: Float.self).allSatisfy { $0 == 0.5 })
+        }
         #expect(throws: FileError(.mismatched, "")) { try bundle.tensor("other") }
+    }
+
+    @Test func weightsThatChangeAfterwards_AreRefused() throws {
+        try writeTinyBundle(directory, model: try tinyConfiguration())
+        let bundle = try ModelBundle.load(directory: directory)
+        let path = directory + "/model.safetensors"
+        let bytes = try contents(of: path)
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+        try handle.truncate(atOffset: UInt64(bytes.count - 1))
+        #expect(throws: FileError.self) { try bundle.tensor("layers.0.uvqk.weight") }
+        do {
+            _ = try bundle.tensor("layers.0.uvqk.weight")
+        } catch {
+            #expect(error.message == "\(path) became shorter while it was read")
+        }
     }
 
     @Test(arguments: ["config.json", "model.safetensors", "catalogue.jsonl"])

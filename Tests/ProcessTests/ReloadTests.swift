@@ -48,7 +48,7 @@ import Testing
         try withOwnBundle { server, bundle in
             let connection = try server.connect()
             let before = try connection.recommend("{\"history\":[{\"item\":\"anime-4-01\"}]}").items()
-            // By renaming, as a deployment does: the file that is mapped stays what it is.
+            // By renaming, as a deployment does.
             let weights = bundle.appendingPathComponent("model.safetensors")
             try Data(contentsOf: weights).dropLast(100).write(to: weights, options: .atomic)
             let reply = try connection.post("/admin/reload", "")

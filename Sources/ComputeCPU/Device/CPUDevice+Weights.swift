@@ -88,7 +88,7 @@ extension CPUDevice {
     /// The deepest int8 product whose sum an int32 holds: 2³¹ / (255 · 127), rounded down to a power of two.
     private static let deepestInt8 = 65_536
 
-    /// A float32 table is read where it is: the tensor's memory must stay as it is until the table is gone.
+    /// A float32 table is read where it is.
     package func makeTable(_ rows: HostTensor) throws(ComputeError) -> any EmbeddingTable {
         let source = try FloatSource(rows, rank: 2, for: "a table")
         try rows.requireAddressableRows()
@@ -102,7 +102,13 @@ extension CPUDevice {
             values = UnsafePointer(widened.floats)
             copy = widened
         }
-        return CPUTable(rows: rows.shape[0], columns: rows.shape[1], device: identity, values: values, copy: copy)
+        return CPUTable(
+            rows: rows.shape[0],
+            columns: rows.shape[1],
+            device: identity,
+            values: values,
+            owner: copy ?? rows.owner
+        )
     }
 
     package func makeVector(_ entries: HostTensor) throws(ComputeError) -> any DeviceVector {

@@ -59,15 +59,15 @@ final class CPUTable: EmbeddingTable, DeviceOwned {
     let columns: Int
     let device: DeviceIdentity
     let values: UnsafePointer<Float>
-    /// The copy that `values` points into; nil where it is the file's mapping, which its owner keeps.
-    private let copy: WeightMemory?
+    /// What keeps the memory that `values` points into; nil where whoever made the tensor does.
+    private let owner: AnyObject?
 
-    init(rows: Int, columns: Int, device: DeviceIdentity, values: UnsafePointer<Float>, copy: WeightMemory?) {
+    init(rows: Int, columns: Int, device: DeviceIdentity, values: UnsafePointer<Float>, owner: AnyObject?) {
         self.rows = rows
         self.columns = columns
         self.device = device
         self.values = values
-        self.copy = copy
+        self.owner = owner
     }
 }
 

@@ -9,7 +9,7 @@ package import Models
 package struct LoadedModel {
     package let device: any Device
     package let model: any DecoderModel
-    /// What the model's weights may be mapped from: kept as long as the model is.
+    /// What the model was made of: kept as long as the model is.
     package let owner: AnyObject
 
     package init(device: any Device, model: any DecoderModel, owner: AnyObject) {

@@ -60,7 +60,7 @@ struct SafetensorsSource: TensorSource {
                 numbers[shard] = files.count
                 files.append(try Self.open(folder + shard))
             }
-            guard let number = numbers[shard], files[number].tensor(name) != nil else {
+            guard let number = numbers[shard], files[number].entry(name) != nil else {
                 throw fault("tensor \(quoted(name)) is not in \(quoted(shard)), where the index has it")
             }
             places[name] = number
@@ -82,13 +82,19 @@ struct SafetensorsSource: TensorSource {
         }
     }
 
-    func shape(of name: String) -> [Int]? { places[name].flatMap { files[$0].tensor(name)?.shape } }
+    func shape(of name: String) -> [Int]? { places[name].flatMap { files[$0].entry(name)?.shape } }
 
     func read(_ name: String) throws(ImportError) -> TensorContent {
-        guard let file = places[name].map({ files[$0] }), let tensor = file.tensor(name),
-            let dtype = TorchDType(rawValue: tensor.dtype.rawValue)
+        guard let file = places[name].map({ files[$0] }), let entry = file.entry(name),
+            let dtype = TorchDType(rawValue: entry.dtype.rawValue)
         else { throw missing(name) }
-        return TensorContent(tensor.bytes, dtype: dtype, shape: tensor.shape, owner: file)
+        let tensor: HostTensor
+        do throws(FileError) {
+            tensor = try file.read(entry)
+        } catch {
+            throw ImportError(error)
+        }
+        return TensorContent(tensor.bytes, dtype: dtype, shape: tensor.shape, owner: tensor.owner ?? file)
     }
 }
 

@@ -21,7 +21,7 @@ package final class ModelBundle: Sendable {
     package let directory: String
     package let configuration: BundleConfiguration
     package let catalogue: Catalogue
-    /// The weights, mapped for as long as this object lives: whoever keeps a tensor keeps the bundle.
+    /// The weights, in their file: a tensor is read when it is asked for.
     package let weights: SafetensorsFile
 
     package var architecture: Architecture { configuration.architecture }
@@ -54,24 +54,22 @@ package final class ModelBundle: Sendable {
         )
     }
 
-    /// A tensor that the architecture's specification names.
+    /// Reads a tensor that the architecture's specification names.
     ///
-    /// - Throws: `FileError.mismatched` for any other name.
+    /// - Throws: `FileError.mismatched` for any other name; `.unreadable` if the file cannot be read or has changed since the
+    ///   bundle was loaded.
     package func tensor(_ name: String) throws(FileError) -> HostTensor {
-        guard let tensor = weights.tensor(name) else {
+        guard let entry = weights.entry(name) else {
             throw FileError(.mismatched, "\(weights.path): tensor \(quoted(name)) is missing")
         }
-        return tensor
+        return try weights.read(entry)
     }
 
     private static func loadConfiguration(_ path: String) throws(FileError) -> BundleConfiguration {
-        let file = try MappedFile(path: path)
-        guard file.bytes.count <= configurationByteLimit else {
-            throw FileError(.malformed, "\(path) is larger than \(configurationByteLimit) bytes")
-        }
+        let content = try InputFile.contents(of: path, atMost: configurationByteLimit)
         do throws(JSONError) {
             return try BundleConfiguration(
-                file.withBytes { bytes throws(JSONError) in try JSONValue(parsing: bytes) }
+                content.withBytes { bytes throws(JSONError) in try JSONValue(parsing: bytes) }
             )
         } catch {
             throw FileError(.malformed, "\(path): \(error.description)")
@@ -87,7 +85,7 @@ package final class ModelBundle: Sendable {
         }
         let specifications = configuration.architecture.configuration.tensorSpecifications
         for specification in specifications {
-            guard let tensor = weights.tensor(specification.name) else {
+            guard let tensor = weights.entry(specification.name) else {
                 throw mismatch(specification.name, "is missing")
             }
             guard tensor.shape == specification.shape else {
@@ -99,7 +97,7 @@ package final class ModelBundle: Sendable {
                 let found = tensor.dtype.rawValue
                 throw mismatch(specification.name, "is \(found), config.json says \(configuration.dtype.rawValue)")
             }
-            guard tensor.isFinite else { throw mismatch(specification.name, "holds infinities or NaN") }
+            guard try weights.isFinite(tensor) else { throw mismatch(specification.name, "holds infinities or NaN") }
         }
         let known = Set(specifications.map(\.name))
         if let left = weights.names.first(where: { !known.contains($0) }) {

@@ -1,69 +1,68 @@
 // Reads a safetensors file: 8 bytes little-endian header length N, N bytes of JSON, then the tensors' bytes. The whole
-// header is checked when the file is opened; after that, handing out a tensor cannot fail and copies nothing.
+// header is checked when the file is opened; a tensor is read when it is asked for, into memory of its own.
 
 package import Compute
 package import Files
 internal import JSON
 
-/// A safetensors file, mapped read-only.
-package final class SafetensorsFile: @unchecked Sendable {
-    // Sendable: everything is set once in `init`; the mapping and the copies are only read afterwards.
-
+/// A safetensors file, open for reading.
+package final class SafetensorsFile: Sendable {
     /// Bounds that no honest file meets.
     package enum Limit {
         package static let headerBytes = 100_000_000
         package static let rank = 16
     }
 
-    private struct Entry {
-        let name: String
-        let dtype: DType
-        let shape: [Int]
+    /// What the header says of a tensor.
+    package struct Entry: Sendable {
+        package let name: String
+        package let dtype: DType
+        package let shape: [Int]
         /// Within the data part of the file.
-        let range: Range<Int>
+        fileprivate let range: Range<Int>
     }
 
-    package let path: String
+    /// Bytes that are checked at once where nothing is kept.
+    private static let pieceByteCount = 1 << 20
+
+    package var path: String { file.path }
     /// Names of the tensors in the order of their bytes.
     package var names: [String] { entries.map(\.name) }
     /// What stands under `__metadata__`.
     package let metadata: [String: String]
 
-    private let file: MappedFile
-    private let data: UnsafeRawBufferPointer
+    private let file: InputFile
+    private let dataStart: Int
     private let entries: [Entry]
     private let indices: [String: Int]
-    /// Aligned copies of tensors that lie unaligned in the file, by index. A bundle that we wrote has none.
-    private let copies: [Int: UnsafeMutableRawBufferPointer]
 
-    /// Lets go of the memory that was read through the mapping; tensors stay valid, and are read from the file again.
-    package func releaseMemory() { file.releaseMemory() }
-
-    /// Maps a file and checks its header.
+    /// Opens a file and checks its header.
     ///
     /// - Throws: `FileError` with the path and the tensor's name.
     package init(path: String) throws(FileError) {
-        self.path = path
-        file = try MappedFile(path: path)
+        file = try InputFile(path: path)
         func malformed(_ reason: String) -> FileError { FileError(.malformed, "\(path): \(reason)") }
 
-        let bytes = file.bytes
-        guard bytes.count >= 8 else { throw malformed("too short for a safetensors file") }
-        let headerLength = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+        guard file.byteCount >= 8 else { throw malformed("too short for a safetensors file") }
+        let headerLength = try file.read(0..<8).withBytes { UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) }
         guard headerLength <= UInt64(Limit.headerBytes) else {
             throw malformed("the header's length \(headerLength) is more than \(Limit.headerBytes) bytes")
         }
-        guard Int(headerLength) <= bytes.count - 8 else {
-            throw malformed("the header's length \(headerLength) goes beyond the file's \(bytes.count) bytes")
+        guard Int(headerLength) <= file.byteCount - 8 else {
+            throw malformed("the header's length \(headerLength) goes beyond the file's \(file.byteCount) bytes")
         }
-        let dataStart = 8 + Int(headerLength)
-        data = UnsafeRawBufferPointer(rebasing: bytes[dataStart...])
-        let header = UnsafeRawBufferPointer(rebasing: bytes[8..<dataStart])
-        guard header.first == UInt8(ascii: "{") else { throw malformed("the header does not start with '{'") }
+        dataStart = 8 + Int(headerLength)
+        let dataCount = file.byteCount - dataStart
+        let header = try file.read(8..<dataStart)
+        guard header.withBytes({ $0.first == UInt8(ascii: "{") }) else {
+            throw malformed("the header does not start with '{'")
+        }
 
         var entries: [Entry]
         do throws(JSONError) {
-            (entries, metadata) = try Self.readHeader(header)
+            let content = try header.withBytes { bytes throws(JSONError) in try Self.readHeader(bytes) }
+            entries = content.entries
+            metadata = content.metadata
         } catch {
             throw malformed("header: \(error.description)")
         }
@@ -74,8 +73,8 @@ package final class SafetensorsFile: @unchecked Sendable {
         var end = 0
         for entry in entries {
             let range = "bytes \(entry.range.lowerBound) to \(entry.range.upperBound)"
-            guard entry.range.upperBound <= data.count else {
-                throw malformed("tensor \(quoted(entry.name)): \(range) go beyond the \(data.count) bytes of data")
+            guard entry.range.upperBound <= dataCount else {
+                throw malformed("tensor \(quoted(entry.name)): \(range) go beyond the \(dataCount) bytes of data")
             }
             guard entry.range.lowerBound >= end else {
                 throw malformed("tensor \(quoted(entry.name)): \(range) overlap the tensor before it")
@@ -85,42 +84,69 @@ package final class SafetensorsFile: @unchecked Sendable {
             }
             end = entry.range.upperBound
         }
-        guard end == data.count else { throw malformed("\(data.count - end) bytes after the last tensor") }
+        guard end == dataCount else { throw malformed("\(dataCount - end) bytes after the last tensor") }
 
         self.entries = entries
         indices = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($1.name, $0) })
-        var copies: [Int: UnsafeMutableRawBufferPointer] = [:]
-        for (index, entry) in entries.enumerated()
-        where (dataStart + entry.range.lowerBound) % entry.dtype.byteCount != 0 {
-            let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: entry.range.count, alignment: 64)
-            copy.copyMemory(from: UnsafeRawBufferPointer(rebasing: data[entry.range]))
-            copies[index] = copy
-        }
-        self.copies = copies
     }
 
-    deinit {
-        for copy in copies.values { copy.deallocate() }
+    /// What the header says of the tensor of this name; nil if there is none.
+    package func entry(_ name: String) -> Entry? { indices[name].map { entries[$0] } }
+
+    /// Bytes of the tensor of this name; 0 if there is none.
+    package func byteCount(of name: String) -> Int { entry(name)?.range.count ?? 0 }
+
+    /// Reads a tensor that `entry` gave.
+    ///
+    /// - Throws: `FileError.unreadable`, also if the file has changed since it was opened.
+    package func read(_ entry: Entry) throws(FileError) -> HostTensor {
+        let content = try file.read(fileRange(entry))
+        return HostTensor(
+            name: entry.name,
+            dtype: entry.dtype,
+            shape: entry.shape,
+            bytes: content.bytes,
+            owner: content
+        )
     }
 
-    /// The tensor of this name, valid as long as the file object; nil if there is none.
-    package func tensor(_ name: String) -> HostTensor? {
-        guard let index = indices[name] else { return nil }
-        let entry = entries[index]
-        let bytes =
-            if let copy = copies[index] {
-                UnsafeRawBufferPointer(copy)
-            } else {
-                UnsafeRawBufferPointer(rebasing: data[entry.range])
+    /// Reads the tensor of this name; nil if there is none.
+    ///
+    /// - Throws: as `read(_:)`.
+    package func tensor(_ name: String) throws(FileError) -> HostTensor? {
+        guard let entry = entry(name) else { return nil }
+        return try read(entry)
+    }
+
+    /// Whether no element of a tensor is infinite or not a number; read piece by piece.
+    ///
+    /// - Throws: as `read(_:)`.
+    package func isFinite(_ entry: Entry) throws(FileError) -> Bool {
+        let range = fileRange(entry)
+        var start = range.lowerBound
+        while start < range.upperBound {
+            let end = min(start + Self.pieceByteCount, range.upperBound)
+            let isFinite = try file.read(start..<end).withBytes { bytes in
+                HostTensor(name: entry.name, dtype: entry.dtype, shape: [], bytes: bytes).isFinite
             }
-        return HostTensor(name: entry.name, dtype: entry.dtype, shape: entry.shape, bytes: bytes)
+            guard isFinite else { return false }
+            start = end
+        }
+        return true
+    }
+
+    private func fileRange(_ entry: Entry) -> Range<Int> {
+        dataStart + entry.range.lowerBound..<dataStart + entry.range.upperBound
     }
 
     // MARK: - Header
 
-    private static func readHeader(
-        _ bytes: UnsafeRawBufferPointer
-    ) throws(JSONError) -> (entries: [Entry], metadata: [String: String]) {
+    private struct Header {
+        var entries: [Entry] = []
+        var metadata: [String: String] = [:]
+    }
+
+    private static func readHeader(_ bytes: UnsafeRawBufferPointer) throws(JSONError) -> Header {
         var reader = JSONReader(bytes.bindMemory(to: UInt8.self))
         var entries: [Entry] = []
         var metadata: [String: String]?
@@ -140,7 +166,7 @@ package final class SafetensorsFile: @unchecked Sendable {
             }
         }
         try reader.finish()
-        return (entries, metadata ?? [:])
+        return Header(entries: entries, metadata: metadata ?? [:])
     }
 
     private static func readMetadata(_ reader: inout JSONReader) throws(JSONError) -> [String: String] {

@@ -107,7 +107,8 @@ extension HostTensor {
             name: name,
             dtype: dtype,
             shape: [range.count],
-            bytes: UnsafeRawBufferPointer(rebasing: bytes)
+            bytes: UnsafeRawBufferPointer(rebasing: bytes),
+            owner: owner
         )
     }
 }

@@ -8,21 +8,21 @@ internal import Files
 package enum ModelRegistry {
     /// Hands the weights of a bundle to a device.
     ///
-    /// Call it on the device's thread, and keep the bundle as long as the model: a device may read weights straight from
-    /// the mapping.
+    /// Call it on the device's thread. The model keeps what it needs of the weights; the bundle's files are not looked at
+    /// again.
     ///
-    /// - Throws: `ComputeError.unsupported` if the device lacks an operation, `.outOfMemory`.
+    /// - Throws: `ComputeError.unsupported` if the device lacks an operation, `.outOfMemory`; `.invalidArgument` if the file of
+    ///   the weights cannot be read or has changed.
     package static func makeModel(_ bundle: ModelBundle, on device: any Device) throws(ComputeError) -> any DecoderModel
     {
+        let reader = TensorReader(bundle)
         let loader = WeightLoader(device: device) { (name: String) throws(ComputeError) -> HostTensor in
             do throws(FileError) {
-                return try bundle.tensor(name)
+                return try reader.tensor(name)
             } catch {
                 throw ComputeError(.invalidArgument, error.message)
             }
         }
-        // Checked and packed, all of the file has been read; of it a device gathers embeddings at most.
-        defer { bundle.weights.releaseMemory() }
         let eligible = bundle.catalogue.presentMask
         return switch bundle.architecture {
         case .hstu(let configuration): try HSTU(configuration, loader, eligible: eligible)

@@ -1,0 +1,45 @@
+// Reads a bundle's tensors for a model that is being made, each of them once, and holds no more than one of them longer than
+// the model does: what is packed is read once however many projections are made of it, and an item table that a device
+// reads where it is serves as its catalogue's rows too.
+
+import Compute
+internal import Files
+
+/// Belongs to the thread that makes the model.
+final class TensorReader {
+    /// A tensor that somebody else may still keep.
+    private struct Seen {
+        weak var owner: AnyObject?
+        let dtype: DType
+        let shape: [Int]
+        let bytes: UnsafeRawBufferPointer
+    }
+
+    /// Tensors smaller than this do not take the place of the one that is held.
+    private static let smallByteCount = 1 << 16
+
+    private let bundle: ModelBundle
+    private var seen: [String: Seen] = [:]
+    private var held: HostTensor?
+
+    init(_ bundle: ModelBundle) {
+        self.bundle = bundle
+    }
+
+    /// - Throws: as `ModelBundle.tensor`.
+    func tensor(_ name: String) throws(FileError) -> HostTensor {
+        if let held, held.name == name { return held }
+        if let known = seen[name], let owner = known.owner {
+            return HostTensor(name: name, dtype: known.dtype, shape: known.shape, bytes: known.bytes, owner: owner)
+        }
+        let isSmall = bundle.weights.byteCount(of: name) < Self.smallByteCount
+        // Before the next one takes its memory.
+        if !isSmall { held = nil }
+        let tensor = try bundle.tensor(name)
+        if !isSmall {
+            held = tensor
+            seen[name] = Seen(owner: tensor.owner, dtype: tensor.dtype, shape: tensor.shape, bytes: tensor.bytes)
+        }
+        return tensor
+    }
+}
