@@ -12,7 +12,7 @@ MANY        := .build/million-items
 # Whoever is not root asks for it.
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: run test build bench bench-http attack load-test check-kernels check-arm format lint sanitize fuzz setup clean
+.PHONY: run test build bench bench-http attack chaos load-test check-kernels check-arm format lint sanitize fuzz setup clean
 
 ## run: build the server and serve the demo bundle on 127.0.0.1:8080
 run: build
@@ -63,6 +63,11 @@ bench-http: build
 attack: build
 	@command -v slowhttptest >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q slowhttptest; }
 	Tests/Benchmarks/attacks.sh
+
+## chaos: ten minutes of misfortunes (kill -9, a full disk, bad reloads …) under load; every reply is checked, a table at the end
+chaos: build
+	@command -v openssl >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q openssl; }
+	Tests/Chaos/chaos.py
 
 ## load-test: overload, mixed lengths and vanishing callers on the demo bundle, over HTTP; prints ratios, checks nothing
 load-test: build
