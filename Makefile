@@ -12,7 +12,7 @@ MANY        := .build/million-items
 # Whoever is not root asks for it.
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: run test build bench bench-http attack chaos load-test check-kernels check-arm format lint sanitize fuzz setup clean
+.PHONY: run test test-long build bench bench-http attack chaos load-test check-kernels check-arm format lint sanitize fuzz setup clean
 
 ## run: build the server and serve the demo bundle on 127.0.0.1:8080
 run: build
@@ -26,6 +26,10 @@ build: setup
 test: setup lint
 	swift build --build-tests $(SWIFT_FLAGS)
 	swift test --skip-build
+
+## test-long: the same with every case of the sweeps, of which `make test` takes a sample
+test-long: export GENREC_LONG_TESTS = 1
+test-long: test
 
 ## bench: time the engine without HTTP: the demo, new events on cached ones, a scan of a million items, and the published
 ## shapes in every dtype beside the runtimes that are installed (PYTHON=… says for which Python)

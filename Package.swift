@@ -21,6 +21,9 @@ let kernelSettings: [CSetting] = [
     .unsafeFlags(["-O3", "-ffp-contract=off", "-fno-math-errno"]),
 ]
 
+// The references that devices are compared with are plain loops over doubles: unoptimised, they take the time of the tests.
+let referenceSettings = swiftSettings + [.unsafeFlags(["-O"])]
+
 let shimSettings: [CSetting] = [.treatAllWarnings(as: .error), .define("_GNU_SOURCE")]
 
 let package = Package(
@@ -133,7 +136,7 @@ let package = Package(
             name: "DeviceConformance",
             dependencies: ["Compute", "Random"],
             path: "Tests/DeviceConformance",
-            swiftSettings: swiftSettings
+            swiftSettings: referenceSettings
         ),
         // What the tests of several rooms use.
         .target(
@@ -200,7 +203,9 @@ let package = Package(
         ),
         .testTarget(
             name: "ComputeAscendTests",
-            dependencies: ["Locking", "AscendConformance", "AscendEmulatorSupport", "ComputeAscend", "Compute"],
+            dependencies: [
+                "Locking", "AscendConformance", "AscendEmulatorSupport", "ComputeAscend", "Compute", "TestSupport",
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(

@@ -1,7 +1,9 @@
 #include "memory.hpp"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -16,9 +18,12 @@ namespace emulator {
 static constexpr size_t page = 4096;
 /// Addresses for a process's life. No more, because the thread sanitizer leaves a process little room for mappings.
 static constexpr size_t reservedBytes = size_t(256) << 30;
-/// What freed blocks keep of their poison, all together; older ones read as zeros, and are refused all the same.
-static constexpr size_t quarantineBytes = size_t(64) << 20;
-static constexpr unsigned char freshByte = 0xff, freedByte = 0xdb;
+/// How many freed blocks keep their mapping, for a task that has begun to use it; older ones are unmapped.
+static constexpr size_t quarantineLength = 1024;
+/// What memory holds that nobody has written: NaN in every type of floating point.
+static constexpr unsigned char unwritten = 0xff;
+/// Bytes of `unwritten` that every block maps as often as it takes: memory that is not touched costs nothing.
+static constexpr size_t patternBytes = size_t(2) << 20;
 
 struct Block {
     size_t size;
@@ -37,7 +42,7 @@ struct State {
     std::map<uintptr_t, size_t> pinned;
     std::map<int, size_t> used;
     std::deque<uintptr_t> quarantine;
-    size_t quarantined = 0;
+    int pattern = -1;
 };
 
 static State &state() {
@@ -46,12 +51,28 @@ static State &state() {
         void *range = mmap(nullptr, reservedBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (range == MAP_FAILED) breach("no address range of %zu bytes can be reserved", reservedBytes);
         state->base = state->next = (uintptr_t)range;
+        state->pattern = memfd_create("unwritten", MFD_CLOEXEC);
+        const std::string bytes(patternBytes, (char)unwritten);
+        if (write(state->pattern, bytes.data(), bytes.size()) != (ssize_t)bytes.size()) breach("no file of %zu bytes can be made", bytes.size());
         return state;
     }();
     return *made;
 }
 
 static size_t rounded(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
+
+/// Bytes that read as `unwritten`, each page a block's own from the first write on; null: the host has none.
+static unsigned char *mapUnwritten(size_t size) {
+    const int access = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_NORESERVE;
+    void *range = mmap(nullptr, size, access, flags | MAP_ANONYMOUS, -1, 0);
+    if (range == MAP_FAILED) return nullptr;
+    for (size_t offset = 0; offset < size; offset += patternBytes) {
+        const size_t length = std::min(patternBytes, size - offset);
+        void *place = (unsigned char *)range + offset;
+        if (mmap(place, length, access, flags | MAP_FIXED, state().pattern, 0) == MAP_FAILED) return nullptr;
+    }
+    return (unsigned char *)range;
+}
 
 /// The block that contains the address, freed or not; null: none does. The mutex is held.
 static std::pair<const uintptr_t, Block> *find(const void *address) {
@@ -77,11 +98,10 @@ void *Memory::allocate(int device, size_t size) {
     const uintptr_t address = memory.next + 64;
     memory.next += rounded(size + 64, page) + page;
     if (memory.next > memory.base + reservedBytes) breach("the address range is used up");
-    void *bytes = mmap(nullptr, rounded(size, page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (bytes == MAP_FAILED) refuse(ACL_ERROR_RT_MEMORY_ALLOCATION, "the host has no %zu bytes", size);
-    memset(bytes, freshByte, size);
+    unsigned char *bytes = mapUnwritten(rounded(size, page));
+    if (bytes == nullptr) refuse(ACL_ERROR_RT_MEMORY_ALLOCATION, "the host has no %zu bytes", size);
     memory.used[device] += taken;
-    memory.blocks[address] = Block{size, device, (unsigned char *)bytes, false, "", {}};
+    memory.blocks[address] = Block{size, device, bytes, false, "", {}};
     return (void *)address;
 }
 
@@ -91,16 +111,13 @@ static void release(uintptr_t address, Block &block, const char *freedBy) {
     memory.used[block.device] -= rounded(block.size, 32) + 32;
     block.isFreed = true;
     block.freedBy = freedBy;
-    memset(block.bytes, freedByte, block.size);
+    // Unwritten again; the mapping stays for a while, because a task may have its address.
+    madvise(block.bytes, rounded(block.size, page), MADV_DONTNEED);
     memory.quarantine.push_back(address);
-    memory.quarantined += block.size;
-    while (memory.quarantined > quarantineBytes) {
-        Block &oldest = memory.blocks[memory.quarantine.front()];
-        memory.quarantine.pop_front();
-        memory.quarantined -= oldest.size;
-        // The mapping stays: a task may hold its address.
-        madvise(oldest.bytes, rounded(oldest.size, page), MADV_DONTNEED);
-    }
+    if (memory.quarantine.size() <= quarantineLength) return;
+    Block &oldest = memory.blocks[memory.quarantine.front()];
+    memory.quarantine.pop_front();
+    munmap(oldest.bytes, rounded(oldest.size, page));
 }
 
 void Memory::free(void *address) {
@@ -127,7 +144,7 @@ void *Memory::allocatePinned(size_t size) {
     void *bytes = mmap(nullptr, rounded(size + 64, page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (bytes == MAP_FAILED) refuse(ACL_ERROR_RT_MEMORY_ALLOCATION, "the host has no %zu bytes", size);
     unsigned char *address = (unsigned char *)bytes + 64;
-    memset(address, freshByte, size);
+    memset(address, unwritten, size);
     std::lock_guard lock(memory.mutex);
     memory.pinned[(uintptr_t)address] = size;
     return address;

@@ -32,7 +32,8 @@ static Trace &state() {
 
 void trace(const char *name, const std::string &arguments) {
     Trace &trace = state();
-    const std::string line = format("%ld %s %s", (long)syscall(SYS_gettid), name, arguments.c_str());
+    static thread_local const long thread = (long)syscall(SYS_gettid);
+    const std::string line = format("%ld %s %s", thread, name, arguments.c_str());
     std::lock_guard lock(trace.mutex);
     trace.counts[name]++;
     if (trace.lines.size() == ringLength) trace.lines.pop_front();
