@@ -54,12 +54,11 @@ static void append(char *list, size_t length, const char *parameter, size_t coun
 }
 
 /// The parameters that a header declares for phase 1, each as `append` has it; false: there is no such declaration.
-static bool declaredParameters(char *text, char *list, size_t length) {
-    static const char function[] = "aclnnHstuDenseForwardGetWorkspaceSize";
+static bool declaredParameters(char *text, const char *function, char *list, size_t length) {
     removeComments(text);
     list[0] = '\0';
     for (char *at = strstr(text, function); at != NULL; at = strstr(at, function)) {
-        at += sizeof function - 1;
+        at += strlen(function);
         at += strspn(at, " \t\r\n");
         if (*at != '(') continue;
         at++;
@@ -75,34 +74,43 @@ static bool declaredParameters(char *text, char *list, size_t length) {
     return false;
 }
 
-void CAscend_bindHstu(CAscend_hstu *hstu, const char *package, void *plan, void *launch) {
-    static char text[most_text], found[4096], known[4096];
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/op_api/include/aclnn_hstu_dense_forward.h", package);
+/// An operator as the header of a package may declare it.
+typedef struct {
+    /// "HstuDenseForward"
+    const char *name;
+    /// The header's name.
+    const char *header;
+    /// The operands up to the output, which may be followed by one of `ends`, each as `append` has it.
+    const char *const *operands;
+    size_t count;
+    const char *const *ends;
+    int endCount;
+} declaration;
+
+/// Which of its ends the package's header declares; -1: none, and `text` says why. Otherwise `text` is the library.
+static int declaredEnd(const declaration *operator, const char *package, char *text, size_t textLength) {
+    static char source[most_text], found[4096], known[4096];
+    char path[PATH_MAX], function[64];
+    snprintf(path, sizeof path, "%s/op_api/include/%s", package, operator->header);
+    snprintf(function, sizeof function, "aclnn%sGetWorkspaceSize", operator->name);
     FILE *file = fopen(path, "r");
     if (file == NULL) {
-        snprintf(hstu->text, sizeof hstu->text, "aclnnHstuDenseForward is installed without its header %.500s", path);
-        return;
+        snprintf(text, textLength, "aclnn%s is installed without its header %.500s", operator->name, path);
+        return -1;
     }
-    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    source[fread(source, 1, sizeof source - 1, file)] = '\0';
     fclose(file);
-    if (!declaredParameters(text, found, sizeof found)) {
-        snprintf(hstu->text, sizeof hstu->text, "%.500s does not declare aclnnHstuDenseForwardGetWorkspaceSize", path);
-        return;
+    if (!declaredParameters(source, function, found, sizeof found)) {
+        snprintf(text, textLength, "%.500s does not declare %s", path, function);
+        return -1;
     }
-    static const char *const operands[] = {
-#define CASCEND_PARAMETER(type, name) #type " " #name,
-#include "lists/hstu.inc"
-#undef CASCEND_PARAMETER
-    };
-    static const char *const ends[] = {"", "bool deterministic;"};
-    for (int form = 0; form < 2; form++) {
-        known[0] = '\0';
-        for (size_t index = 0; index < sizeof operands / sizeof operands[0]; index++) {
-            append(known, sizeof known, operands[index], strlen(operands[index]));
-        }
-        const size_t common = strlen(known);
-        snprintf(known + common, sizeof known - common, "%s", ends[form]);
+    known[0] = '\0';
+    for (size_t index = 0; index < operator->count; index++) {
+        append(known, sizeof known, operator->operands[index], strlen(operator->operands[index]));
+    }
+    const size_t common = strlen(known);
+    for (int end = 0; end < operator->endCount; end++) {
+        snprintf(known + common, sizeof known - common, "%s", operator->ends[end]);
         // What the output is called does not matter.
         const size_t length = strlen(known);
         if (strncmp(found, known, length) != 0) continue;
@@ -111,11 +119,38 @@ void CAscend_bindHstu(CAscend_hstu *hstu, const char *package, void *plan, void 
         if (strncmp(rest, output, strlen(output)) != 0) continue;
         rest += strcspn(rest, ";");
         if (strcmp(rest, ";uint64_t* workspacesize;aclOpExecutor** executor;") != 0) continue;
-        if (form == 0) *(void **)&hstu->plan = plan;
-        else *(void **)&hstu->planDeterministic = plan;
-        *(void **)&hstu->launch = launch;
-        snprintf(hstu->text, sizeof hstu->text, "%.500s/op_api/lib/libcust_opapi.so", package);
-        return;
+        snprintf(text, textLength, "%.500s/op_api/lib/libcust_opapi.so", package);
+        return end;
     }
-    snprintf(hstu->text, sizeof hstu->text, "%.500s declares other operands than are known here", path);
+    snprintf(text, textLength, "%.500s declares other operands than are known here", path);
+    return -1;
+}
+
+#define CASCEND_PARAMETER(type, name) #type " " #name,
+static const char *const denseOperands[] = {
+#include "lists/hstu.inc"
+};
+static const char *const jaggedOperands[] = {
+#include "lists/hstu_jagged.inc"
+};
+#undef CASCEND_PARAMETER
+
+void CAscend_bindHstu(CAscend_hstu *hstu, const char *package, void *plan, void *launch) {
+    static const char *const ends[] = {"", "bool deterministic;"};
+    static const declaration dense = {
+        "HstuDenseForward", "aclnn_hstu_dense_forward.h", denseOperands, sizeof denseOperands / sizeof denseOperands[0], ends, 2};
+    const int end = declaredEnd(&dense, package, hstu->text, sizeof hstu->text);
+    if (end < 0) return;
+    if (end == 0) *(void **)&hstu->plan = plan;
+    else *(void **)&hstu->planDeterministic = plan;
+    *(void **)&hstu->launch = launch;
+}
+
+void CAscend_bindHstuJagged(CAscend_hstu *hstu, const char *package, void *plan, void *launch) {
+    static const char *const ends[] = {""};
+    static const declaration jagged = {
+        "HstuJaggedForward", "aclnn_hstu_jagged_forward.h", jaggedOperands, sizeof jaggedOperands / sizeof jaggedOperands[0], ends, 1};
+    if (declaredEnd(&jagged, package, hstu->textJagged, sizeof hstu->textJagged) < 0) return;
+    *(void **)&hstu->planJagged = plan;
+    *(void **)&hstu->launchJagged = launch;
 }

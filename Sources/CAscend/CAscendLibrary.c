@@ -91,15 +91,23 @@ static void addCustomPackages(libraries *list) {
     addVendors(list);
 }
 
-/// RecSDK's fused attention: of the first package that has it, and nowhere else.
+/// RecSDK's fused attention: each of its operators of the first package that has it, and nowhere else.
 static void findHstu(const libraries *list, int packages, CAscend_hstu *hstu) {
     snprintf(hstu->text, sizeof hstu->text, "no installed package has aclnnHstuDenseForward");
+    snprintf(hstu->textJagged, sizeof hstu->textJagged, "no installed package has aclnnHstuJaggedForward");
     for (int index = 0; index < packages; index++) {
         void *plan = dlsym(list->handles[index], "aclnnHstuDenseForwardGetWorkspaceSize");
         void *launch = dlsym(list->handles[index], "aclnnHstuDenseForward");
         if (plan == NULL || launch == NULL) continue;
         CAscend_bindHstu(hstu, list->packages[index], plan, launch);
-        return;
+        break;
+    }
+    for (int index = 0; index < packages; index++) {
+        void *plan = dlsym(list->handles[index], "aclnnHstuJaggedForwardGetWorkspaceSize");
+        void *launch = dlsym(list->handles[index], "aclnnHstuJaggedForward");
+        if (plan == NULL || launch == NULL) continue;
+        CAscend_bindHstuJagged(hstu, list->packages[index], plan, launch);
+        break;
     }
 }
 

@@ -122,7 +122,7 @@ package struct ComputeSettings: Sendable, Equatable {
         case .cpu:
             return try CPUDevice(threads: threads, dtype: dtype ?? .float32)
         case .ascend(let number):
-            return try AscendDevice(number: number, dtype: dtype, timeoutMilliseconds: timeoutMilliseconds)
+            return try AscendDevice.open(number: number, dtype: dtype, timeoutMilliseconds: timeoutMilliseconds)
         }
     }
 

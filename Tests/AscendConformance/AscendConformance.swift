@@ -1,7 +1,8 @@
-// Runs the device conformance suite on an Ascend NPU, or on the emulator where CANN's libraries are its: for machines that have
-// the hardware, and for this project's own tests, which need a process a profile.
+// Runs the device conformance suite on an Ascend NPU, or on the emulator where CANN's libraries are its, and prints a report that
+// is worth pasting into an issue: for machines that have the hardware, and for this project's own tests, which need a process a
+// profile.
 //
-//     AscendConformance [--device N] [--dtype float16|bfloat16] [--only TEXT]
+//     AscendConformance [--device N] [--dtype float16|bfloat16] [--only TEXT] [--part N/M] [--times yes|no]
 
 import Compute
 import ComputeAscend
@@ -14,6 +15,10 @@ private struct Options {
     var dtype: DType?
     /// Runs the cases whose names contain this.
     var only = ""
+    /// Runs every `of`-th case from this one on, counted from 0.
+    var part = (first: 0, of: 1)
+    /// Whether the table of times is printed.
+    var isTimed = true
 
     init?(_ arguments: [String]) {
         var rest = arguments[...]
@@ -27,49 +32,207 @@ private struct Options {
                 guard let named = DType(rawValue: value) else { return nil }
                 dtype = named
             case "--only": only = value
+            case "--part":
+                let numbers = value.split(separator: "/").compactMap { Int($0) }
+                guard numbers.count == 2, numbers[1] > 0, (1...numbers[1]).contains(numbers[0]) else { return nil }
+                part = (numbers[0] - 1, numbers[1])
+            case "--times":
+                guard value == "yes" || value == "no" else { return nil }
+                isTimed = value == "yes"
             default: return nil
             }
         }
     }
 }
 
-/// Runs the cases; how many failed.
-private func run(_ options: Options) throws(ComputeError) -> Int {
-    let device = try AscendDevice(number: options.device, dtype: options.dtype)
-    let description = device.description
-    print("\(description.name): Ascend\(description.architecture), \(description.dtype.rawValue)")
-    print(device.attentionNote)
-    print(device.captureNote)
-    var (passed, failed, skipped) = (0, 0, 0)
-    for conformanceCase in DeviceConformance.cases
-    where options.only.isEmpty || conformanceCase.name.contains(options.only) {
-        guard conformanceCase.operations.allSatisfy(device.supports) else {
-            skipped += 1
-            print("skipped: \(conformanceCase.name)")
-            continue
-        }
-        let failures = conformanceCase.failures(on: device)
-        for failure in failures { print(failure) }
-        if failures.isEmpty { passed += 1 } else { failed += 1 }
+/// A line of the report, which is there whatever happens next.
+private func say(_ line: String) {
+    print(line)
+    fflush(nil)
+}
+
+/// What runs, for whoever reads the end of a process that was killed by a signal within CANN.
+private enum Progress {
+    /// A C string, at a place that never changes: written by this thread, and read by a handler of signals.
+    nonisolated(unsafe) fileprivate static let text = UnsafeMutablePointer<CChar>.allocate(capacity: 512)
+
+    static func note(_ name: String) {
+        let line = "ended by a signal within: \(name)\n"
+        _ = line.withCString { strncpy(text, $0, 511) }
+        text[511] = 0
     }
-    print("\(passed) passed, \(failed) failed, \(skipped) skipped; \(device.memory.workspaceBytes) bytes of workspace")
-    return failed
+
+    /// Ends the process with status 3 and a last line, where it would have ended without one.
+    static func watch() {
+        note("the opening of the device")
+        for number in [SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT] {
+            signal(number) { _ in
+                _ = write(1, Progress.text, strlen(Progress.text))
+                _exit(3)
+            }
+        }
+    }
+}
+
+/// The suite on one NPU, which is opened again where a case has lost it.
+private struct Suite {
+    private let options: Options
+    /// One device; none only while it is opened again.
+    private var opened: [AscendDevice] = []
+    private var losses = 0
+
+    private var device: AscendDevice { opened[0] }
+
+    init(_ options: Options) throws(ComputeError) {
+        self.options = options
+        try open()
+    }
+
+    private mutating func open() throws(ComputeError) {
+        opened = []
+        opened.append(try AscendDevice.open(number: options.device, dtype: options.dtype))
+    }
+
+    /// Runs the cases; how many failed.
+    mutating func run() throws(ComputeError) -> Int {
+        let description = device.description
+        say("\(description.name): Ascend\(description.architecture), \(description.dtype.rawValue)")
+        for line in device.report { say(line) }
+        var (passed, failed, skipped) = (0, 0, 0)
+        for (index, conformanceCase) in DeviceConformance.cases.enumerated()
+        where index % options.part.of == options.part.first
+            && (options.only.isEmpty || conformanceCase.name.contains(options.only))
+        {
+            guard conformanceCase.operations.allSatisfy(device.supports) else {
+                skipped += 1
+                say("skipped: \(conformanceCase.name)")
+                continue
+            }
+            Progress.note(conformanceCase.name)
+            let failures = conformanceCase.failures(on: device)
+            for failure in failures { say(failure) }
+            if failures.isEmpty { passed += 1 } else { failed += 1 }
+            if !failures.isEmpty, !isUsable {
+                losses += 1
+                guard losses <= 8 else { throw ComputeError(.deviceLost, "the chip was lost \(losses) times") }
+                say("the chip is reset, and the suite goes on")
+                try open()
+            }
+        }
+        say(
+            "\(passed) passed, \(failed) failed, \(skipped) skipped; \(device.memory.workspaceBytes) bytes of workspace"
+        )
+        if options.isTimed { try time() }
+        return failed
+    }
+
+    private var isUsable: Bool {
+        do throws(ComputeError) {
+            try device.makeStream().begin()
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// Times of products and of attention, each a batch of its own, waited for: the first, and the median of twenty.
+    private func time() throws(ComputeError) {
+        Progress.note("the table of times")
+        guard device.supports(.linear), device.supports(.hstuAttention) else { return }
+        say(
+            "times in microseconds: the first batch, then the median of twenty, which are captured where that is possible"
+        )
+        let weights = try Times.weights(on: device)
+        for rows in [1, 64, 1024] {
+            let product = try measure { (stream) throws(ComputeError) in try Times.product(rows, weights, stream) }
+            say("  linear \(rows) x 512 x 512: \(product.first) \(product.median)")
+        }
+        for rows in [64, 512] {
+            let attention = try measure { (stream) throws(ComputeError) in try Times.attention(rows, stream) }
+            say("  hstu attention of 8 sequences of \(rows), 4 heads of 64: \(attention.first) \(attention.median)")
+        }
+    }
+
+    private struct Measured {
+        var first: Int
+        var median: Int
+    }
+
+    private func measure(_ body: (any Stream) throws(ComputeError) -> Void) throws(ComputeError) -> Measured {
+        let stream = try device.makeStream()
+        var times: [Int] = []
+        for _ in 0..<21 {
+            let begin = ContinuousClock.now
+            try stream.begin()
+            try body(stream)
+            try stream.synchronize()
+            let (seconds, attoseconds) = (ContinuousClock.now - begin).components
+            times.append(Int(seconds) * 1_000_000 + Int(attoseconds / 1_000_000_000_000))
+        }
+        return Measured(first: times[0], median: times[1...].sorted()[10])
+    }
+}
+
+/// What is timed.
+private enum Times {
+    static func weights(on device: AscendDevice) throws(ComputeError) -> any LinearWeights {
+        let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: 512 * 512)
+        defer { values.deallocate() }
+        values.initialize(repeating: 0.5)
+        let bytes = UnsafeRawBufferPointer(values)
+        let matrix = HostTensor(name: "times", dtype: .float32, shape: [512, 512], bytes: bytes)
+        return try device.makeLinear(matrix, layout: .inputMajor, columns: nil, bias: nil)
+    }
+
+    static func product(_ rows: Int, _ weights: any LinearWeights, _ stream: any Stream) throws(ComputeError) {
+        let x = try stream.makeTensor(rows: rows, columns: 512, dtype: .float32)
+        let out = try stream.makeTensor(rows: rows, columns: 512, dtype: .float32)
+        try stream.linear(LinearOperation(input: .plain(x), weights: weights, output: out))
+    }
+
+    static func attention(_ rows: Int, _ stream: any Stream) throws(ComputeError) {
+        let layout = Jagged(lengths: [Int](repeating: rows, count: 8))
+        let x = try stream.makeTensor(rows: 8 * rows, columns: 256, dtype: .float32)
+        let out = try stream.makeTensor(rows: 8 * rows, columns: 256, dtype: .float32)
+        try stream.hstuAttention(
+            HSTUAttentionOperation(
+                layout: layout,
+                queryRows: .all,
+                query: x,
+                key: x,
+                value: x,
+                output: out,
+                heads: 4,
+                scale: 1 / Float(rows),
+                bias: nil
+            )
+        )
+    }
 }
 
 @main
 private enum AscendConformance {
     static func main() {
         guard let options = Options(Array(CommandLine.arguments.dropFirst())) else {
-            print("usage: AscendConformance [--device N] [--dtype float16|bfloat16] [--only TEXT]")
+            print(
+                "usage: AscendConformance [--device N] [--dtype float16|bfloat16] [--only TEXT] [--part N/M] [--times yes|no]"
+            )
             exit(2)
         }
+        Progress.watch()
         do throws(ComputeError) {
             let failed = try run(options)
             try AscendProcess.finalize()
             exit(failed == 0 ? 0 : 1)
         } catch {
-            print("\(error.code.rawValue): \(error.message)")
+            say("\(error.code.rawValue): \(error.message)")
             exit(1)
         }
+    }
+
+    /// Of its own, so that the device is gone when CANN is ended.
+    private static func run(_ options: Options) throws(ComputeError) -> Int {
+        var suite = try Suite(options)
+        return try suite.run()
     }
 }

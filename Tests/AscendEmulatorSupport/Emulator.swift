@@ -77,7 +77,9 @@ package enum Emulator {
             "ASCEND_HOME_PATH": home, "ASCEND_TOOLKIT_HOME": "", "ASCEND_CUSTOM_OPP_PATH": "", "ASCEND_OPP_PATH": "",
         ]
         let own = environment.mapValues { $0.replacingOccurrences(of: "@", with: folder.path) }
-        return try run(program.path, arguments, environment: defaults.merging(own) { $1 })
+        // Times of an emulator say nothing.
+        let times = arguments.contains("--times") ? [] : ["--times", "no"]
+        return try run(program.path, arguments + times, environment: defaults.merging(own) { $1 })
     }
 
     /// The folder of the tests' bundle, where the package's programs are as well.

@@ -10,7 +10,7 @@ struct AscendDeviceTests {
     @Test
     func batch_AllocatesNothing_AndWaitsOnce_InItsSteadyState() throws {
         try Emulator.exclusively { emulator in
-            let model = try SmallModel(AscendDevice(number: 0))
+            let model = try SmallModel(AscendDevice.open(number: 0))
             // Twice: what a batch has outgrown becomes one piece when the next one begins. Then it is captured.
             for _ in 0..<4 { try model.run(lengths: [40, 3, 17]) }
             for lengths in [[40, 3, 17], [5, 40, 9], [5, 40, 9], [5, 40, 9]] {
@@ -37,7 +37,7 @@ struct AscendDeviceTests {
                 let rows = try model.run(lengths: lengths)
                 return (rows, emulator.count("acl*"))
             }
-            let device = try AscendDevice(number: 0)
+            let device = try AscendDevice.open(number: 0)
             #expect(device.captureNote == "batches that come again are captured")
             let model = try SmallModel(device)
             for _ in 0..<2 { try model.run(lengths: [64, 64, 64]) }
@@ -66,7 +66,7 @@ struct AscendDeviceTests {
                 [40, 3, 17], [8], [40, 3, 17], [33, 3, 17], [8], [2], [33, 3, 17], [5], [8], [33, 3, 17], [2],
             ]
             func answers(captures: Bool) throws -> [[[ScoredRow]]] {
-                let model = try SmallModel(AscendDevice(number: 0, capturesBatches: captures))
+                let model = try SmallModel(AscendDevice.open(number: 0, capturesBatches: captures))
                 return try batches.map { try model.run(lengths: $0) }
             }
             let (captured, plain) = (try answers(captures: true), try answers(captures: false))
@@ -78,7 +78,7 @@ struct AscendDeviceTests {
     @Test
     func capturedBatches_AreBounded() throws {
         try Emulator.exclusively { emulator in
-            let model = try SmallModel(AscendDevice(number: 0))
+            let model = try SmallModel(AscendDevice.open(number: 0))
             for _ in 0..<2 { try model.run(lengths: [41]) }
             emulator.resetTrace()
             for _ in 0..<2 {
@@ -96,7 +96,7 @@ struct AscendDeviceTests {
     @Test
     func batch_IsTheSame_EveryTime() throws {
         try Emulator.exclusively { emulator in
-            let model = try SmallModel(AscendDevice(number: 0))
+            let model = try SmallModel(AscendDevice.open(number: 0))
             let first = try model.run(lengths: [40, 3, 17])
             #expect(first.allSatisfy { $0.count == 5 })
             for _ in 0..<3 { #expect(try model.run(lengths: [40, 3, 17]) == first) }
@@ -108,7 +108,7 @@ struct AscendDeviceTests {
     @Test
     func memory_IsCounted_AndGivenBack() throws {
         try Emulator.exclusively { emulator in
-            let device = try AscendDevice(number: 0)
+            let device = try AscendDevice.open(number: 0)
             let before = device.memory
             do {
                 let model = try SmallModel(device)
@@ -124,7 +124,7 @@ struct AscendDeviceTests {
     @Test
     func refuses_WhatAnotherDeviceMade() throws {
         try Emulator.exclusively { emulator in
-            let (one, other) = (try AscendDevice(number: 0), try AscendDevice(number: 0))
+            let (one, other) = (try AscendDevice.open(number: 0), try AscendDevice.open(number: 0))
             let value = [Float](repeating: 1, count: 64)
             let error = try value.withUnsafeBytes { bytes in
                 let vector = try one.makeVector(HostTensor(name: "v", dtype: .float32, shape: [64], bytes: bytes))

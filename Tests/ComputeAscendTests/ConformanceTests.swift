@@ -2,6 +2,7 @@
 // of CANN, and a chip that lacks most of what can be composed of the rest.
 
 import AscendEmulatorSupport
+import TestSupport
 import Testing
 
 struct Profile: Sendable, CustomTestStringConvertible {
@@ -9,6 +10,8 @@ struct Profile: Sendable, CustomTestStringConvertible {
     var layout: String
     var environment: [String: String]
     var arguments: [String] = []
+    /// Which of the cases an ordinary run takes; all of them have their turn on the profiles together.
+    var part = "1/1"
     var says: String
 
     var testDescription: String { name }
@@ -29,6 +32,7 @@ struct Profile: Sendable, CustomTestStringConvertible {
                 "ASCEND_EMULATOR_SEED": "3", "ASCEND_EMULATOR_DELAY": "2",
                 "ASCEND_CUSTOM_OPP_PATH": "@/packages/vendors/recsdk",
             ],
+            part: "1/4",
             says: "HSTU attention is fused: aclnnHstuDenseForward of "
         ),
         Profile(
@@ -39,6 +43,7 @@ struct Profile: Sendable, CustomTestStringConvertible {
                 "ASCEND_CUSTOM_OPP_PATH": "/nowhere:@/packages/vendors/recsdk-newer",
             ],
             arguments: ["--dtype", "float16"],
+            part: "2/4",
             says: "recsdk-newer/op_api/lib/libcust_opapi.so"
         ),
         Profile(
@@ -48,6 +53,7 @@ struct Profile: Sendable, CustomTestStringConvertible {
                 "ASCEND_EMULATOR_SOC": "Ascend310P3", "ASCEND_EMULATOR_GENERATION": "9", "ASCEND_EMULATOR_SEED": "2",
                 "ASCEND_EMULATOR_DELAY": "5",
             ],
+            part: "3/4",
             says: "ascend:0: Ascend310P3, float16"
         ),
         Profile(
@@ -59,7 +65,43 @@ struct Profile: Sendable, CustomTestStringConvertible {
                     "LayerNorm,RmsNorm,SwiGlu,InplaceIndexCopy,BitwiseAndTensor,Log,TransMatmulWeight",
             ],
             arguments: ["--device", "1", "--dtype", "float16"],
+            part: "4/4",
             says: "ascend:1: Ascend910B3, float16"
+        ),
+        Profile(
+            name: "910_93 in bfloat16 with fused attention of 2026",
+            layout: "9.x",
+            environment: [
+                "ASCEND_EMULATOR_SOC": "Ascend910_9391", "ASCEND_EMULATOR_GENERATION": "9",
+                "ASCEND_EMULATOR_DELAY": "2",
+                "ASCEND_CUSTOM_OPP_PATH": "@/packages/vendors/recsdk-2026",
+            ],
+            part: "1/8",
+            says: "HSTU attention is fused: aclnnHstuJaggedForward of "
+        ),
+        Profile(
+            name: "910A in float16 with CANN 8.1",
+            layout: "8.1",
+            environment: ["ASCEND_EMULATOR_SOC": "Ascend910A", "ASCEND_EMULATOR_DELAY": "2"],
+            part: "2/8",
+            says: "ascend:0: Ascend910A, float16"
+        ),
+        Profile(
+            name: "910B of the first generation in float16 with CANN 8.1",
+            layout: "8.1",
+            environment: ["ASCEND_EMULATOR_SOC": "Ascend910B", "ASCEND_EMULATOR_DELAY": "2"],
+            part: "3/8",
+            says: "ascend:0: Ascend910B, float16"
+        ),
+        Profile(
+            name: "950 in bfloat16 with CANN 9.x",
+            layout: "9.x",
+            environment: [
+                "ASCEND_EMULATOR_SOC": "Ascend950PR_9579", "ASCEND_EMULATOR_GENERATION": "9",
+                "ASCEND_EMULATOR_DELAY": "2",
+            ],
+            part: "4/8",
+            says: "ascend:0: Ascend950PR_9579, bfloat16"
         ),
     ]
 }
@@ -68,7 +110,7 @@ struct ConformanceTests {
     @Test(arguments: Profile.all)
     func conforms(_ profile: Profile) throws {
         let output = try Emulator.conformance(
-            profile.arguments,
+            profile.arguments + ["--part", LongTests.areWanted ? "1/1" : profile.part],
             layout: profile.layout,
             environment: profile.environment
         )
@@ -94,11 +136,34 @@ struct ConformanceTests {
     /// The fused operator is used where it is right, and the reason is told where it is not used.
     @Test(
         arguments: [
-            ([:], "HSTU attention is composed: no installed package has aclnnHstuDenseForward"),
+            (
+                [:],
+                "HSTU attention is composed: no installed package has aclnnHstuJaggedForward; "
+                    + "no installed package has aclnnHstuDenseForward"
+            ),
             (["ASCEND_OPP_PATH": "@/packages"], "HSTU attention is fused: aclnnHstuDenseForward of "),
             (
-                ["ASCEND_OPP_PATH": "@/packages", "ASCEND_EMULATOR_FLAWED": "1"],
+                ["ASCEND_OPP_PATH": "@/packages", "ASCEND_EMULATOR_FLAWS": "hstu-mask"],
                 "libcust_opapi.so answers otherwise by "
+            ),
+            (
+                ["ASCEND_OPP_PATH": "@/packages", "ASCEND_EMULATOR_FLAWS": "hstu-fault"],
+                "aclnnHstuDenseForward: the chip was lost when it was tried: "
+            ),
+            (
+                ["ASCEND_CUSTOM_OPP_PATH": "@/packages/vendors/recsdk-2026"],
+                "HSTU attention is fused: aclnnHstuJaggedForward of "
+            ),
+            (
+                ["ASCEND_CUSTOM_OPP_PATH": "@/packages/vendors/recsdk-2026", "ASCEND_EMULATOR_FLAWS": "hstu-fault"],
+                "HSTU attention is composed: aclnnHstuJaggedForward: the chip was lost when it was tried: "
+            ),
+            (
+                [
+                    "ASCEND_CUSTOM_OPP_PATH": "@/packages/vendors/recsdk:@/packages/vendors/recsdk-2026",
+                    "ASCEND_EMULATOR_UNSUPPORTED": "HstuJaggedForward",
+                ],
+                "HSTU attention is fused: aclnnHstuDenseForward of "
             ),
             (
                 ["ASCEND_OPP_PATH": "@/packages", "ASCEND_EMULATOR_UNSUPPORTED": "HstuDenseForward"],
@@ -112,6 +177,15 @@ struct ConformanceTests {
             (
                 ["ASCEND_EMULATOR_SOC": "Ascend310P3"],
                 "batches are run operator by operator: aclmdlRICaptureBegin failed with ACL_ERROR_RT_FEATURE_NOT_SUPPORT"
+            ),
+            (["ASCEND_EMULATOR_SOC": "Ascend310P3"], "weights are in FRACTAL_NZ"),
+            (
+                ["ASCEND_EMULATOR_SOC": "Ascend310P3", "ASCEND_EMULATOR_GENERATION": "9"],
+                "weights are in their own order: products with FRACTAL_NZ answer otherwise"
+            ),
+            (
+                ["ASCEND_EMULATOR_SOC": "Ascend910A"],
+                "weights are in their own order: aclnnCalculateMatmulWeightSizeV2 failed with ACLNN_ERR_RUNTIME_ERROR (361001)"
             ),
         ] as [([String: String], String)]
     )

@@ -77,7 +77,7 @@ struct AscendGoldenTests {
                 try AscendProcess.finalize()
                 emulator.setChip(setting.chip)
                 do {
-                    let device = try AscendDevice(
+                    let device = try AscendDevice.open(
                         number: 0,
                         dtype: setting.dtype,
                         timeoutMilliseconds: 60_000,

@@ -1,6 +1,6 @@
-// RecSDK's fused attention of HSTU, aclnnHstuDenseForward: an operator of a package that is installed beside CANN. Its list of
-// operands has changed between releases, and a call with another list is undefined; so it is bound only where the header that
-// is installed with the library declares one of the lists that are known here.
+// RecSDK's fused attention of HSTU: aclnnHstuJaggedForward, in older packages aclnnHstuDenseForward, operators of a package that
+// is installed beside CANN. Their lists of operands have changed between releases, and a call with another list is undefined;
+// so each is bound only where the header that is installed with the library declares a list that is known here.
 
 #ifndef GENREC_CASCEND_HSTU_H
 #define GENREC_CASCEND_HSTU_H
@@ -21,23 +21,37 @@ typedef aclnnStatus (*CAscend_planHstuDeterministic)(
 #include "lists/hstu.inc"
     bool deterministic, const aclTensor *attn_output, uint64_t *workspaceSize, aclOpExecutor **executor);
 
+typedef aclnnStatus (*CAscend_planHstuJagged)(
+#include "lists/hstu_jagged.inc"
+    const aclTensor *attn_output, uint64_t *workspaceSize, aclOpExecutor **executor);
+
 #undef CASCEND_PARAMETER
 
+typedef aclnnStatus (*CAscend_launchHstu)(
+    void *workspace, uint64_t workspaceSize, aclOpExecutor *executor, aclrtStream stream);
+
 typedef struct CAscend_hstu {
-    /// One of both, or neither.
+    /// aclnnHstuDenseForward: one of both, or neither.
     CAscend_planHstu plan;
     CAscend_planHstuDeterministic planDeterministic;
-    aclnnStatus (*launch)(void *workspace, uint64_t workspaceSize, aclOpExecutor *executor, aclrtStream stream);
+    CAscend_launchHstu launch;
     /// The library that it is from; where it was not bound, one sentence why.
     char text[1024];
+    /// aclnnHstuJaggedForward, and the same of it.
+    CAscend_planHstuJagged planJagged;
+    CAscend_launchHstu launchJagged;
+    char textJagged[1024];
 } CAscend_hstu;
 
-/// Binds the operator of one package.
+/// Binds aclnnHstuDenseForward of one package.
 ///
 /// - Parameters:
 ///   - package: the package's folder, which has op_api/lib/libcust_opapi.so and op_api/include/aclnn_hstu_dense_forward.h.
 ///   - plan, launch: the two functions of the library.
 void CAscend_bindHstu(CAscend_hstu *hstu, const char *package, void *plan, void *launch);
+
+/// The same for aclnnHstuJaggedForward, by op_api/include/aclnn_hstu_jagged_forward.h.
+void CAscend_bindHstuJagged(CAscend_hstu *hstu, const char *package, void *plan, void *launch);
 
 #ifdef __cplusplus
 }

@@ -5,6 +5,42 @@
 internal import CAscend
 internal import Compute
 
+/// The operators of RecSDK, in the order in which they are tried.
+enum FusedVariant: CaseIterable {
+    /// aclnnHstuJaggedForward, since 2026.
+    case jagged
+    /// aclnnHstuDenseForward of older packages, whose layout "jagged" it is.
+    case dense
+
+    var name: StaticString {
+        switch self {
+        case .jagged: "aclnnHstuJaggedForward"
+        case .dense: "aclnnHstuDenseForward"
+        }
+    }
+
+    func launch(_ package: CAscend_hstu) -> CAscend_launchHstu? {
+        switch self {
+        case .jagged: package.launchJagged
+        case .dense: package.launch
+        }
+    }
+
+    /// The library that it is from; where it is not installed, or its call is not known, a sentence that says so.
+    func text(_ package: CAscend_hstu) -> String {
+        func string(_ text: some Any) -> String {
+            withUnsafeBytes(of: text) { bytes in String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }
+        }
+        switch self {
+        case .jagged: return string(package.textJagged)
+        case .dense: return string(package.text)
+        }
+    }
+
+    /// Whether sums are added to what the output holds: where a call does not ask for determinism.
+    func addsToOutput(_ package: CAscend_hstu) -> Bool { self == .dense && package.planDeterministic == nil }
+}
+
 /// What the fused operator takes.
 enum FusedLimits {
     static let sequences = 2048
@@ -96,8 +132,10 @@ extension PlannedAttention {
         var call: FusedCall
         /// (rows) int32; nil: every row of the batch in order.
         var rows: View?
-        /// (sequences + 1) int32
+        /// (sequences + 1) int32, of queries and of keys
         var offsets: View
+        /// (sequences) int32, zeros: rows of context and targets of each sequence
+        var counts: View
         /// (1, longest, longest) int32: entries of the positional bias.
         var positions: View?
         /// (sequences, longest, longest) int32: entries of the time bias.
@@ -108,7 +146,7 @@ extension PlannedAttention {
 extension AscendStream {
     /// The calls that the fused operator can take over from this attention: none where it is not used, or does not fit.
     func fusedCalls(_ attention: Attention, _ shape: AttentionShape<AscendKeyValuePages>) -> [FusedCall] {
-        guard device.fusesAttention, attention.weights == .silu, attention.queryRows == .all, attention.prefix == nil,
+        guard device.fusion != nil, attention.weights == .silu, attention.queryRows == .all, attention.prefix == nil,
             FusedLimits.take(
                 heads: attention.heads,
                 keyHeads: attention.keyHeads,
@@ -140,7 +178,8 @@ extension AscendStream {
         var made = PlannedAttention.Fused(
             call: call,
             rows: call.rows == layout.rows ? nil : try input(rows, .int32, [rows.count]),
-            offsets: try input(offsets, .int32, [offsets.count])
+            offsets: try input(offsets, .int32, [offsets.count]),
+            counts: try input([Int32](repeating: 0, count: call.sequences.count), .int32, [call.sequences.count])
         )
         guard call.isBiased, let bias = attention.bias else { return made }
         // The square of one group whose slots are the rows themselves.
@@ -211,13 +250,18 @@ extension AscendStream {
         let result = try temporary(half, [call.rows, heads, FusedLimits.padded(shape.valueColumns)])
         let answer = result.columns(0..<shape.valueColumns)
         let target = View(output.address, .float32, [call.rows, heads, shape.valueColumns])
+        guard let variant = device.fusion else { preconditionFailure("a fused call of a device that composes") }
+        let zero = View(device.zeros.address, half, [1, 1, 1])
         note { [dense] (calls) throws(ComputeError) in
+            if variant.addsToOutput(calls.context.library.functions.hstu) { try calls.copy(zero, to: result) }
             try calls.hstu(
+                variant,
                 q,
                 k,
                 v,
                 bias: dense,
                 offsets: fused.offsets,
+                counts: fused.counts,
                 longest: longest,
                 scale: unit,
                 result
@@ -253,13 +297,18 @@ extension OperatorCalls {
     }()
 
     /// Causal attention of HSTU over jagged rows: q, k, v are (rows, heads, columns), `bias` is (B, H, longest, longest),
-    /// `offsets` (B + 1) int32, all else of one half-precision type: `silu(q · kᵀ + bias) · scale` times v.
+    /// `offsets` (B + 1) int32, `counts` B int32 zeros, all else of one half-precision type: `silu(q · kᵀ + bias) · scale` times v.
+    ///
+    /// The definitions call the offsets of the keys and the numbers of context rows and targets optional, the kernels read them all
+    /// the same (RecSDK, hstu_dense_forward_jagged_kernel.h and hstu_jagged_forward_kernel.h).
     func hstu(
+        _ variant: FusedVariant,
         _ query: View,
         _ key: View,
         _ value: View,
         bias: View?,
         offsets: View,
+        counts: View,
         longest: Int,
         scale: Float,
         _ out: View
@@ -268,30 +317,83 @@ extension OperatorCalls {
         let (causal, length, factor) = (Int64(0), Int64(longest), Double(scale))
         let package = context.library.functions.hstu
         try call(
-            "aclnnHstuDenseForward",
-            package.launch,
-            [query, key, value, bias, offsets, out],
+            variant.name,
+            variant.launch(package),
+            [query, key, value, bias, offsets, counts, out],
             [Double(longest), Double(scale)]
         ) { (size, executor) throws(ComputeError) in
             let (q, k, v) = (try tensor(query), try tensor(key), try tensor(value))
-            let (dense, starts) = (try optional(bias), try tensor(offsets))
+            let (dense, starts, zeros) = (try optional(bias), try tensor(offsets), try tensor(counts))
             let output = try tensor(out)
-            if let plan = package.planDeterministic {
-                return plan(
+            switch variant {
+            case .jagged:
+                return package.planJagged?(
                     q,
                     k,
                     v,
                     nil,
                     dense,
                     starts,
+                    starts,
+                    zeros,
+                    zeros,
+                    causal,
+                    length,
+                    length,
+                    factor,
+                    0,
+                    1,
+                    true,
+                    output,
+                    size,
+                    executor
+                )
+            case .dense:
+                if let plan = package.planDeterministic {
+                    return plan(
+                        q,
+                        k,
+                        v,
+                        nil,
+                        dense,
+                        starts,
+                        starts,
+                        nil,
+                        nil,
+                        nil,
+                        nil,
+                        nil,
+                        zeros,
+                        zeros,
+                        causal,
+                        length,
+                        length,
+                        factor,
+                        Self.jagged,
+                        0,
+                        0,
+                        1,
+                        true,
+                        output,
+                        size,
+                        executor
+                    )
+                }
+                return package.plan?(
+                    q,
+                    k,
+                    v,
+                    nil,
+                    dense,
+                    starts,
+                    starts,
                     nil,
                     nil,
                     nil,
                     nil,
                     nil,
-                    nil,
-                    nil,
-                    nil,
+                    zeros,
+                    zeros,
                     causal,
                     length,
                     length,
@@ -300,39 +402,11 @@ extension OperatorCalls {
                     0,
                     0,
                     1,
-                    true,
                     output,
                     size,
                     executor
                 )
             }
-            return package.plan?(
-                q,
-                k,
-                v,
-                nil,
-                dense,
-                starts,
-                nil,
-                nil,
-                nil,
-                nil,
-                nil,
-                nil,
-                nil,
-                nil,
-                causal,
-                length,
-                length,
-                factor,
-                Self.jagged,
-                0,
-                0,
-                1,
-                output,
-                size,
-                executor
-            )
         }
     }
 }

@@ -38,8 +38,7 @@ final class AscendLibrary: @unchecked Sendable {
 final class AscendContext {
     let library: AscendLibrary
     let number: Int32
-    /// "Ascend910B3"
-    let chip: String
+    let chip: Chip
     var memory = DeviceMemory(weightBytes: 0, workspaceBytes: 0)
     /// After a failure that only a reset undoes: every further use is refused with it.
     private(set) var failure: ComputeError?
@@ -49,6 +48,15 @@ final class AscendContext {
     private var isTolerant = false
     /// Pinned memory to be freed after the reset.
     private var abandoned: [UnsafeMutableRawPointer] = []
+    /// Streams that may hang, to be ended before the reset, which waits for what they run.
+    private var hanging: [UnsafeMutableRawPointer] = []
+    /// A failure that is for the caller alone.
+    struct Tolerated {
+        var status: Int32
+        var phase: CallPhase
+    }
+    /// What failed in the last `tolerating`, in order.
+    private(set) var tolerated: [Tolerated] = []
 
     var runtime: CAscend_runtime { library.functions.runtime }
 
@@ -67,7 +75,7 @@ final class AscendContext {
     }
 
     /// Sets the device on the calling thread; what its chip is called.
-    private static func set(_ number: Int32, _ library: AscendLibrary) throws(ComputeError) -> String {
+    private static func set(_ number: Int32, _ library: AscendLibrary) throws(ComputeError) -> Chip {
         let runtime = library.functions.runtime
         var count: UInt32 = 0
         try library.check(runtime.aclrtGetDeviceCount(&count), "aclrtGetDeviceCount")
@@ -79,7 +87,7 @@ final class AscendContext {
             _ = runtime.aclrtResetDevice(number)
             throw ComputeError(.deviceLost, "CANN does not know the chip of ascend:\(number)")
         }
-        return String(cString: name)
+        return Chip(String(cString: name))
     }
 
     deinit {
@@ -87,6 +95,10 @@ final class AscendContext {
             _ = runtime.aclrtResetDevice(number)
         } else if isWhole {
             AscendProcess.noteReset(of: number)
+            // The reset waits for what runs in the device's own context (CANN's guide to devices), so that a batch that does not end
+            // would hold it up: what runs is stopped, and its stream destroyed without waiting for it.
+            for stream in hanging { _ = runtime.aclrtStreamAbort?(stream) }
+            for stream in hanging { _ = runtime.aclrtDestroyStreamForce?(stream) }
             // Where CANN has no reset by force, undoing the only use of the device is one.
             _ = (runtime.aclrtResetDeviceForce ?? runtime.aclrtResetDevice)?(number)
         }
@@ -105,17 +117,24 @@ final class AscendContext {
         if canRelease { _ = runtime.aclrtFreeHost(memory) } else { abandoned.append(memory) }
     }
 
+    /// Destroys a stream now, or ends it before the reset.
+    func release(stream: UnsafeMutableRawPointer) {
+        if canRelease { _ = runtime.aclrtDestroyStream(stream) } else { hanging.append(stream) }
+    }
+
     /// Throws unless the status is success, and remembers a failure that only a reset undoes.
     func check(_ status: Int32, _ call: StaticString, phase: CallPhase = .run) throws(ComputeError) {
         guard status != 0 else { return }
         let error = ComputeError(call: call, status: status, runtime: runtime, phase: phase)
+        if isTolerant { tolerated.append(Tolerated(status: status, phase: phase)) }
         if error.code.losesDevice, failure == nil, !isTolerant { failure = error }
         throw error
     }
 
-    /// Runs calls whose failure leaves the device as it was.
+    /// Runs calls whose failure leaves the device as it was; `tolerated` has the statuses of those that failed.
     func tolerating(_ body: () throws(ComputeError) -> Void) throws(ComputeError) {
         isTolerant = true
+        tolerated = []
         defer { isTolerant = false }
         try body()
     }
@@ -130,11 +149,5 @@ final class AscendContext {
             failure = error
             throw error
         }
-    }
-
-    /// Whether it is Atlas A2 or later: bfloat16, and float32 products.
-    var hasBFloat16: Bool {
-        !chip.hasPrefix("Ascend310")
-            && !(chip.hasPrefix("Ascend910") && !chip.hasPrefix("Ascend910B") && !chip.hasPrefix("Ascend910_"))
     }
 }

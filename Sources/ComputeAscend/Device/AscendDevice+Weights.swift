@@ -30,11 +30,25 @@ extension AscendDevice {
                 )
             }
         }
-        // float16 products read FRACTAL_NZ faster on every chip that has it; for bfloat16 nobody has shown that it pays.
-        let isBlocked = description.dtype == .float16 && support.has(.transMatmulWeight)
-        let dims = [depth, taken.count]
+        return try makeLinear(
+            packed,
+            [depth, taken.count],
+            bias: biasBlock,
+            isBlocked: blocksWeights,
+            named: matrix.name
+        )
+    }
+
+    /// A projection of bits in half precision, (k, n), in FRACTAL_NZ or as they are.
+    func makeLinear(
+        _ packed: [UInt16],
+        _ dims: [Int],
+        bias biasBlock: DeviceBlock?,
+        isBlocked: Bool,
+        named name: String
+    ) throws(ComputeError) -> AscendLinear {
         let elements = isBlocked ? max(try blockedCount(dims), packed.count) : packed.count
-        let block = try upload(packed, elements: elements, named: matrix.name)
+        let block = try upload(packed, elements: elements, named: name)
         var view = View(block.address, description.dtype, dims)
         if isBlocked {
             try self.block(view)

@@ -13,7 +13,7 @@ package final class AscendDevice: Device {
     private let identification: DeviceDescription
     package var description: DeviceDescription {
         var description = identification
-        description.notes = [attentionNote, captureNote]
+        description.notes = [attentionNote, captureNote] + (weightsNote.isEmpty ? [] : [weightsNote])
         return description
     }
     let context: AscendContext
@@ -28,8 +28,11 @@ package final class AscendDevice: Device {
     /// Zeros of any type, for less than `FusedLimits.columnUnit` columns.
     let zeros: DeviceBlock
 
-    /// Whether RecSDK's operator for HSTU's attention was found to be right.
-    var isFusionProven = false
+    /// RecSDK's operator for HSTU's attention that was found to be right; nil: none was.
+    var provenFusion: FusedVariant?
+    /// Whether products with weights in FRACTAL_NZ were found to be those of weights as they are.
+    private(set) var blocksWeights = false
+    let trials: Trials
     /// Whether a captured batch was found to compute what it should.
     private var isCaptureProven = false
     /// Whether batches that come again are captured, and why not: a line for people.
@@ -37,50 +40,91 @@ package final class AscendDevice: Device {
     /// Pools of keys and values that there are.
     var poolCount = 0
     /// Whether HSTU's attention is left to that operator where it fits.
-    var fusesAttention: Bool { isFusionProven && poolCount == 0 }
+    var fusion: FusedVariant? { poolCount == 0 ? provenFusion : nil }
     /// What was found when the device was made: a line for people.
     private(set) var fusionNote = ""
 
     /// Whether HSTU's attention is fused, and why not: a line for people.
     package var attentionNote: String {
-        isFusionProven && !fusesAttention
+        provenFusion != nil && fusion == nil
             ? "HSTU attention is composed: a user cache asks for the same bits with and without it" : fusionNote
     }
 
     package var memory: DeviceMemory { context.memory }
 
+    /// How weights are laid out, for people: empty where there is no choice.
+    package private(set) var weightsNote = ""
+
+    /// Makes a device of an NPU. What loses the chip when it is tried (a fused operator, a capture) is left out, and the
+    /// device made again.
+    ///
     /// - Parameters:
     ///   - number: as CANN counts the devices that the process sees, from 0.
     ///   - dtype: float16 or bfloat16; nil: bfloat16 where the chip has it, float16 elsewhere.
+    ///   - timeoutMilliseconds: how long a batch may take before the device counts as lost; at least 1.
     ///   - fusesAttention: false: HSTU's attention is composed even where RecSDK's operator is installed and right.
     ///   - capturesBatches: false: batches are run operator by operator even where CANN can capture them.
-    ///   - timeoutMilliseconds: how long a batch may take before the device counts as lost; at least 1.
     /// - Throws: `ComputeError.deviceLost` when CANN or the device is not there, with one sentence that says what to do;
     ///   `.unsupported` for a type that the chip does not have.
-    package init(
+    package static func open(
         number: Int,
         dtype: DType? = nil,
         timeoutMilliseconds: Int = 10_000,
         fusesAttention: Bool = true,
         capturesBatches: Bool = true
+    ) throws(ComputeError) -> AscendDevice {
+        let device = Int32(clamping: number)
+        while true {
+            let trials = Trials(lost: AscendProcess.lostTrials(of: device))
+            do throws(ComputeError) {
+                return try AscendDevice(
+                    number: number,
+                    dtype: dtype,
+                    timeoutMilliseconds: timeoutMilliseconds,
+                    fusesAttention: fusesAttention,
+                    capturesBatches: capturesBatches,
+                    trials: trials
+                )
+            } catch {
+                // Once lost a trial is not repeated, so that this ends.
+                guard let trial = trials.current else { throw error }
+                AscendProcess.note(lost: trial, error.message, of: device)
+            }
+        }
+    }
+
+    private init(
+        number: Int,
+        dtype: DType?,
+        timeoutMilliseconds: Int,
+        fusesAttention: Bool,
+        capturesBatches: Bool,
+        trials: Trials
     ) throws(ComputeError) {
         guard (1...Int(Int32.max)).contains(timeoutMilliseconds) else {
             throw ComputeError(.invalidArgument, "a batch cannot time out after \(timeoutMilliseconds) ms")
         }
+        self.trials = trials
         timeout = Int32(timeoutMilliseconds)
         context = try AscendContext(device: number)
-        let half = dtype ?? (context.hasBFloat16 ? .bfloat16 : .float16)
-        guard half == .float16 || (half == .bfloat16 && context.hasBFloat16) else {
-            throw ComputeError(.unsupported, "\(context.chip) does not compute in \(half.rawValue)")
+        let chip = context.chip
+        let half = dtype ?? (chip.hasBFloat16 ? .bfloat16 : .float16)
+        guard half == .float16 || (half == .bfloat16 && chip.hasBFloat16) else {
+            throw ComputeError(.unsupported, "\(chip.name) does not compute in \(half.rawValue)")
         }
         identification = DeviceDescription(
             name: "ascend:\(number)",
-            architecture: String(context.chip.trimmingPrefix("Ascend")),
+            architecture: chip.shortName,
             dtype: half,
             threads: 1
         )
-        // The same sums in every run, where operators leave a choice.
+        // The same sums in every run, where operators leave a choice: operators ask for the process's option, and not for the
+        // context's (opbase, op_executor.cpp), so that both are set, as torch_npu does (OpParamMaker.cpp).
         try context.check(context.runtime.aclrtCtxSetSysParamOpt(ACL_OPT_DETERMINISTIC, 1), "aclrtCtxSetSysParamOpt")
+        try context.check(context.runtime.aclrtSetSysParamOpt?(ACL_OPT_DETERMINISTIC, 1) ?? 0, "aclrtSetSysParamOpt")
+        // An operator that hangs is ended by the chip as well, in whole seconds; a CANN that refuses that has its own bound.
+        let seconds = UInt32((timeoutMilliseconds + 999) / 1000)
+        if context.runtime.aclrtSetOpExecuteTimeOut?(seconds) ?? 0 != 0 { _ = context.runtime.aclGetRecentErrMsg() }
         loading = try AscendQueue(context: context)
         let sample = try DeviceBlock(byteCount: 1 << 16, use: .workspace, context: context, for: "probing operators")
         try sample.fill([UInt8](repeating: 0, count: 1 << 16))
@@ -90,6 +134,11 @@ package final class AscendDevice: Device {
         try bitValues.fill((0..<8).map { UInt8(1) << $0 })
         zeros = try DeviceBlock(byteCount: 64, use: .weights, context: context, for: "zeros")
         try zeros.fill([UInt8](repeating: 0, count: 64))
+        if half == .float16 {
+            let refusal = try reasonNotToBlock()
+            blocksWeights = refusal == nil
+            weightsNote = "weights are in \(refusal.map { "their own order: \($0)" } ?? "FRACTAL_NZ")"
+        }
         fusionNote = try decideFusion(isWanted: fusesAttention)
         let refusal = try capturesBatches ? reasonNotToCapture() : "it was asked for"
         isCaptureProven = refusal == nil
@@ -165,7 +214,7 @@ final class AscendQueue {
         calls = OperatorCalls(context: context, stream: handle)
     }
 
-    deinit { if context.canRelease { _ = context.runtime.aclrtDestroyStream(handle) } }
+    deinit { context.release(stream: handle) }
 
     /// Waits for all that was enqueued.
     func synchronize(timeout: Int32) throws(ComputeError) {

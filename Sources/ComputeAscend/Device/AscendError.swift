@@ -24,7 +24,7 @@ extension ComputeError.Code {
         case _ where phase == .plan && !(500_000..<561_000).contains(status):
             self = .unsupported
         case ACL_ERROR_RT_STREAM_SYNC_TIMEOUT, ACL_ERROR_RT_EVENT_SYNC_TIMEOUT, ACL_ERROR_RT_WAIT_TIMEOUT,
-            ACL_ERROR_RT_TASK_TIMEOUT:
+            ACL_ERROR_RT_TASK_TIMEOUT, ACL_ERROR_RT_TIMEOUT:
             self = .timedOut
         case ACL_ERROR_RT_LOST_HEARTBEAT, ACL_ERROR_RT_DEV_SETUP_ERROR, ACL_ERROR_RT_NO_DEVICE,
             ACL_ERROR_RT_SOCKET_CLOSE, ACL_ERROR_RT_DRV_INTERNAL_ERROR, ACL_ERROR_RT_TS_ERROR,

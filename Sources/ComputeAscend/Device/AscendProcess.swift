@@ -13,6 +13,8 @@ package enum AscendProcess {
         var open: [Int32: Int] = [:]
         /// Resets by force, by device.
         var resets: [Int32: Int] = [:]
+        /// Trials that have lost a device, by device, and how.
+        var lost: [Int32: [Trial: String]] = [:]
     }
 
     private static let state = Lock(State())
@@ -49,6 +51,14 @@ package enum AscendProcess {
     /// Notes that the device is about to be reset by force.
     static func noteReset(of device: Int32) { state.withLock { $0.resets[device, default: 0] += 1 } }
 
+    /// What has lost the device when it was tried.
+    static func lostTrials(of device: Int32) -> [Trial: String] { state.withLock { $0.lost[device, default: [:]] } }
+
+    /// Notes that a trial has lost the device.
+    static func note(lost trial: Trial, _ words: String, of device: Int32) {
+        state.withLock { $0.lost[device, default: [:]][trial] = words }
+    }
+
     /// Ends CANN. To be called once, by the end of `main` and not by an exit handler, because CANN's libraries must still be
     /// whole; after everything that was made of every device is gone. Does nothing where no device was ever made.
     ///
@@ -63,6 +73,7 @@ package enum AscendProcess {
             }
             let library = try AscendLibrary.shared()
             state.isInitialized = false
+            state.lost = [:]
             return (library, library.functions.runtime.aclFinalize())
         }
         if let outcome { try outcome.library.check(outcome.status, "aclFinalize") }

@@ -34,4 +34,10 @@ struct HalfRounding {
         if value.isNaN { return UInt16(truncatingIfNeeded: bits >> 16 | 0x40) }
         return UInt16(truncatingIfNeeded: (bits &+ 0x7fff &+ (bits >> 16 & 1)) >> 16)
     }
+
+    /// The value that these bits stand for.
+    func value(_ value: Float) -> Float {
+        let bits = self.bits(value)
+        return dtype == .float16 ? Float(Float16(bitPattern: bits)) : Float(bitPattern: UInt32(bits) << 16)
+    }
 }

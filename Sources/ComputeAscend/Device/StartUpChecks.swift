@@ -1,9 +1,10 @@
-// What is used only where it proves itself when the device is made, on one small problem: the fused attention, because public
-// descriptions of the operator contradict each other and its releases differ; and captured batches, because no public text says
-// which operators may be captured.
+// What is used only where it proves itself when the device is made, on one small problem each: the fused attention, because public
+// descriptions of the operators contradict each other and their releases differ; weights in FRACTAL_NZ, because public sources
+// round such products to half precision; and captured batches, because no public text says which operators may be captured.
 
 internal import CAscend
 internal import Compute
+internal import Glibc
 
 /// Seeded numbers from −1 to 1.
 private struct Numbers {
@@ -18,76 +19,141 @@ private struct Numbers {
 }
 
 extension AscendDevice {
-    /// Decides whether HSTU's attention is fused.
+    /// Runs a check; what refuses it is its answer.
     ///
-    /// - Returns: the decision and its reason, as a line for people.
-    /// - Throws: what the device fails with; that the operator refuses the problem is no failure.
-    func decideFusion(isWanted: Bool) throws(ComputeError) -> String {
-        let package = context.library.functions.hstu
-        let text = withUnsafeBytes(of: package.text) { bytes in
-            String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-        }
-        guard isWanted else { return compose("it was asked for") }
-        guard package.launch != nil else { return compose(text) }
-        guard context.hasBFloat16 else {
-            // Padded to multiples of 128 rows, with a dense mask: more work than composing for the lengths that are served.
-            return compose("\(context.chip) has the fused operator for padded rows alone")
-        }
-        guard supports(.hstuAttention) else { return compose(missing(for: .hstuAttention) ?? "") }
+    /// - Returns: why not; nil: nothing speaks against it.
+    /// - Throws: what the device fails with.
+    private func reason(
+        against trial: Trial,
+        _ check: () throws(ComputeError) -> String?
+    ) throws(ComputeError) -> String? {
         do throws(ComputeError) {
-            let sample = try Sample(on: self)
-            let composed = try sample.attend(on: AscendStream(device: self, captures: false))
-            isFusionProven = true
-            let fused = try sample.attend(on: AscendStream(device: self, captures: false))
-            let greatest = composed.reduce(0) { max($0, abs($1)) }
-            let difference = zip(composed, fused).reduce(0) { max($0, abs($1.0 - $1.1)) }
-            // Eight roundings of the greatest element; a row of the mask or of the bias that is off is a hundred.
-            let unit: Float = description.dtype == .float16 ? 0x1p-11 : 0x1p-8
-            guard difference <= 8 * unit * greatest else {
-                return compose("\(text) answers otherwise by \(difference / greatest) of the greatest element")
-            }
-            return "HSTU attention is fused: aclnnHstuDenseForward of \(text)"
+            return try trials.attempt(trial, check)
         } catch {
             guard error.code == .unsupported else { throw error }
-            return compose(error.message)
+            return error.message
         }
     }
 
-    private func compose(_ reason: String) -> String {
-        isFusionProven = false
-        return "HSTU attention is composed: \(reason)"
+    /// Decides whether HSTU's attention is fused, and by which operator: the first one whose answer is that of the host.
+    ///
+    /// - Returns: the decision and its reason, as a line for people.
+    func decideFusion(isWanted: Bool) throws(ComputeError) -> String {
+        guard isWanted else { return compose("it was asked for") }
+        guard context.chip.hasJaggedAttention else {
+            return compose("\(context.chip.name) has the fused operator for padded rows alone")
+        }
+        if let missing = missing(for: .hstuAttention) { return compose(missing) }
+        var reasons: [String] = []
+        for variant in FusedVariant.allCases {
+            let text = variant.text(context.library.functions.hstu)
+            guard variant.launch(context.library.functions.hstu) != nil else {
+                reasons.append(text)
+                continue
+            }
+            let refusal = try reason(against: .fusedAttention(variant)) { () throws(ComputeError) -> String? in
+                let sample = try Sample(on: self)
+                provenFusion = variant
+                defer { provenFusion = nil }
+                let fused = try sample.attend(on: AscendStream(device: self, captures: false))
+                let expected = sample.expected(in: description.dtype)
+                let greatest = expected.reduce(0) { max($0, abs($1)) }
+                // Eight roundings of the greatest element; a row of the mask or of the bias that is off is a hundred.
+                let bound = (description.dtype == .float16 ? 0x1p-8 : 0x1p-5) * greatest
+                let isFinite = fused.allSatisfy { $0.isFinite }
+                let difference = isFinite ? zip(expected, fused).reduce(0) { max($0, abs($1.0 - $1.1)) } : .infinity
+                guard difference <= bound else {
+                    return "\(text) answers otherwise by \(difference / greatest) of the greatest element"
+                }
+                return nil
+            }
+            guard let refusal else {
+                provenFusion = variant
+                return "HSTU attention is fused: \(variant.name) of \(text)"
+            }
+            reasons.append(refusal.hasPrefix("\(variant.name)") ? refusal : "\(variant.name): \(refusal)")
+        }
+        return compose(reasons.joined(separator: "; "))
     }
+
+    private func compose(_ reason: String) -> String { "HSTU attention is composed: \(reason)" }
 
     /// Whether captured batches compute what they compute operator by operator, with inputs other than those of the capture;
     /// nil: they do.
     func reasonNotToCapture() throws(ComputeError) -> String? {
-        guard supports(.hstuAttention) else { return missing(for: .hstuAttention) }
-        let stream = try AscendStream(device: self, captures: true)
-        guard let captured = stream.captured else { return "this CANN has no aclmdlRICaptureBegin" }
-        let sample = try Sample(on: self)
-        // Memory settles with the first; one is seen, one captured, one run again.
-        for _ in 0..<3 { _ = try sample.attend(on: stream) }
-        if let refusal = captured.refusal { return refusal.message }
-        let plain = try sample.attend(on: AscendStream(device: self, captures: false), seed: 2)
-        guard captured.count == 1, try sample.attend(on: stream, seed: 2) == plain else {
-            return "a captured batch answers otherwise than one that is not"
+        if let missing = missing(for: .hstuAttention) { return missing }
+        return try reason(against: .capture) { () throws(ComputeError) -> String? in
+            let stream = try AscendStream(device: self, captures: true)
+            guard let captured = stream.captured else { return "this CANN has no aclmdlRICaptureBegin" }
+            let sample = try Sample(on: self)
+            // Memory settles with the first; one is seen, one captured, one run again.
+            for _ in 0..<3 { _ = try sample.attend(on: stream) }
+            if let refusal = captured.refusal { return refusal.message }
+            let plain = try sample.attend(on: AscendStream(device: self, captures: false), seed: 2)
+            guard captured.count == 1, try sample.attend(on: stream, seed: 2) == plain else {
+                return "a captured batch answers otherwise than one that is not"
+            }
+            return nil
         }
-        return nil
+    }
+
+    /// Whether products with weights in FRACTAL_NZ are, bit by bit, those with weights as they are; nil: they are.
+    ///
+    /// Whole numbers are summed, whose order does not matter; some sums have more digits than half precision, and some are
+    /// beyond its range (ops-nn, matmul_util.cpp, gives a product with such weights their type before it is widened).
+    func reasonNotToBlock() throws(ComputeError) -> String? {
+        if let missing = support.missing[.transMatmulWeight] ?? missing(for: .linear) { return missing }
+        return try reason(against: .blockedWeights) { () throws(ComputeError) -> String? in
+            let (rows, depth, columns) = (3, 40, 24)
+            let rounding = HalfRounding(dtype: description.dtype)
+            let weights = (0..<depth * columns).map { rounding.bits(Float(($0 * 37 + 11) % 127 - 40)) }
+            let left = (0..<rows * depth).map { Float(($0 * 29 + 5) % 61 * ($0 / depth) + 1) }
+            var products: [[Float]] = []
+            for isBlocked in [false, true] {
+                let linear = try makeLinear(
+                    weights,
+                    [depth, columns],
+                    bias: nil,
+                    isBlocked: isBlocked,
+                    named: "a sample"
+                )
+                let stream = try AscendStream(device: self, captures: false)
+                try stream.begin()
+                let flat = try stream.upload(left, dtype: .float32)
+                let input = Tensor(address: flat.address, dtype: .float32, rows: rows, columns: depth)
+                let output = try stream.makeTensor(rows: rows, columns: columns, dtype: .float32)
+                try stream.linear(LinearOperation(input: .plain(input), weights: linear, output: output))
+                try stream.synchronize()
+                products.append(try stream.read(output))
+            }
+            return products[0] == products[1] ? nil : "products with FRACTAL_NZ answer otherwise"
+        }
     }
 }
 
 /// A small problem of attention: three sequences, of which two have a bias by position and time.
 private struct Sample {
-    private let lengths = [3, 40, 17]
+    private struct Inputs {
+        var query: [Float]
+        var key: [Float]
+        var value: [Float]
+        var times: [Int64]
+    }
+
+    private let layout = Jagged(lengths: [3, 40, 17])
+    private let applies = [true, false, true]
     private let heads = 2
     private let columns = 32
     private let maximum = 64
-    private let position: any DeviceVector
-    private let time: any DeviceVector
+    private let position: AscendVector
+    private let time: AscendVector
+
+    private var width: Int { heads * columns }
+    private var scale: Float { 1 / Float(maximum) }
 
     init(on device: AscendDevice) throws(ComputeError) {
         var random = Numbers(state: 1)
-        func vector(_ count: Int) throws(ComputeError) -> any DeviceVector {
+        func vector(_ count: Int) throws(ComputeError) -> AscendVector {
             let values = random.values(count)
             let block = try device.upload(values, named: "a sample")
             return AscendVector(entries: values, block: block, device: device.identity)
@@ -96,20 +162,25 @@ private struct Sample {
         time = try vector(65)
     }
 
-    /// The attention as the device does it now, of values that the seed determines.
-    func attend(on stream: AscendStream, seed: UInt64 = 1) throws(ComputeError) -> [Float] {
-        let layout = Jagged(lengths: lengths)
-        let width = heads * columns
+    private func inputs(_ seed: UInt64) -> Inputs {
         var random = Numbers(state: seed)
-        try stream.begin()
-        func rows() throws(ComputeError) -> Tensor {
-            let flat = try stream.upload(random.values(layout.rows * width), dtype: .float32)
-            return Tensor(address: flat.address, dtype: .float32, rows: layout.rows, columns: width)
-        }
-        let (query, key, value) = (try rows(), try rows(), try rows())
-        let output = try stream.makeTensor(rows: layout.rows, columns: width, dtype: .float32)
+        let count = layout.rows * width
+        let (query, key, value) = (random.values(count), random.values(count), random.values(count))
         // Times an hour apart on average: buckets of all sizes.
         let times = (0..<layout.rows + layout.count).map { Int64($0) * 3600 + Int64(random.next() * 3000) }
+        return Inputs(query: query, key: key, value: value, times: times)
+    }
+
+    /// The attention as the device does it now, of values that the seed determines.
+    func attend(on stream: AscendStream, seed: UInt64 = 1) throws(ComputeError) -> [Float] {
+        let inputs = self.inputs(seed)
+        try stream.begin()
+        func rows(_ values: [Float]) throws(ComputeError) -> Tensor {
+            let flat = try stream.upload(values, dtype: .float32)
+            return Tensor(address: flat.address, dtype: .float32, rows: layout.rows, columns: width)
+        }
+        let (query, key, value) = (try rows(inputs.query), try rows(inputs.key), try rows(inputs.value))
+        let output = try stream.makeTensor(rows: layout.rows, columns: width, dtype: .float32)
         try stream.hstuAttention(
             HSTUAttentionOperation(
                 layout: layout,
@@ -119,17 +190,50 @@ private struct Sample {
                 value: value,
                 output: output,
                 heads: heads,
-                scale: 1 / Float(maximum),
+                scale: scale,
                 bias: RelativeBias(
                     position: position,
                     time: time,
                     maximumLength: maximum,
-                    timestamps: try stream.upload(times, dtype: .int64),
-                    applies: [true, false, true]
+                    timestamps: try stream.upload(inputs.times, dtype: .int64),
+                    applies: applies
                 )
             )
         )
         try stream.synchronize()
         return try stream.read(output)
+    }
+
+    /// The same on the host, by HSTU's definition, from operands rounded as the device rounds them: silu(q · k + bias) times the
+    /// scale, times v, over the rows up to each.
+    func expected(in half: DType, seed: UInt64 = 1) -> [Float] {
+        let inputs = self.inputs(seed)
+        let rounding = HalfRounding(dtype: half)
+        let query = inputs.query.map(rounding.value)
+        let (key, value) = (inputs.key.map(rounding.value), inputs.value.map(rounding.value))
+        var result = [Float](repeating: 0, count: layout.rows * width)
+        for sequence in 0..<layout.count {
+            let first = Int(layout.offsets[sequence])
+            for row in 0..<layout.length(of: sequence) {
+                for other in 0...row {
+                    var bias: Float = 0
+                    if applies[sequence] {
+                        let (later, earlier) = (first + sequence + row + 1, first + sequence + other)
+                        let bucket = TimeBuckets.bucket(inputs.times[later], inputs.times[earlier], count: time.count)
+                        bias = position.entries[maximum - 1 + other - row] + time.entries[Int(bucket)]
+                    }
+                    for head in 0..<heads {
+                        let (left, right) = (
+                            (first + row) * width + head * columns, (first + other) * width + head * columns
+                        )
+                        var score = bias
+                        for column in 0..<columns { score += query[left + column] * key[right + column] }
+                        let weight = score / (1 + exp(-score)) * scale
+                        for column in 0..<columns { result[left + column] += weight * value[right + column] }
+                    }
+                }
+            }
+        }
+        return result
     }
 }

@@ -49,10 +49,13 @@ final class OperatorCalls {
         let base = UnsafeMutableRawPointer(bitPattern: view.address.bits - view.address.bits % 32)
         var reach = offset + 1
         for (extent, stride) in zip(view.dims, view.strides) { reach += (extent - 1) * stride }
-        if view.isBlocked { reach = view.dims.reduce(1) { $0 * (($1 + 15) / 16 * 16) } }
+        var shape = [max(reach, 0)]
+        // Blocks of 16 × 16, columns of blocks outermost: as aclnnTransMatmulWeight describes what it has made, and op-plugin
+        // describes its operands. Products refuse a FRACTAL_NZ of lower rank (ops-nn, matmul_v3_base_tiling.cpp).
+        if view.isBlocked { shape = [(view.dims[1] + 15) / 16, (view.dims[0] + 15) / 16, 16, 16] }
         let made = withInt64s(view.dims) { dims in
             withInt64s(view.strides) { strides in
-                withInt64s([max(reach, 0)]) { storage in
+                withInt64s(shape) { storage in
                     tensors.aclCreateTensor(
                         dims.baseAddress,
                         UInt64(dims.count),
@@ -61,7 +64,7 @@ final class OperatorCalls {
                         Int64(offset),
                         view.isBlocked ? ACL_FORMAT_FRACTAL_NZ : ACL_FORMAT_ND,
                         storage.baseAddress,
-                        1,
+                        UInt64(storage.count),
                         base
                     )
                 }
@@ -182,7 +185,8 @@ final class OperatorCalls {
         do throws(ComputeError) {
             memory = try workspace(byteCount: size, for: name)
         } catch {
-            // Nothing but its phase 2 gives an executor back, and without a workspace phase 2 does nothing else.
+            // Nothing but its phase 2 gives the executor of a composed operator back, and without a workspace phase 2 does
+            // nothing else. Generated operators (RmsNorm, SwiGlu, RecSDK's) keep theirs even so: a few kilobytes are lost.
             _ = launch(nil, size, executor, stream)
             _ = context.runtime.aclGetRecentErrMsg()
             throw error

@@ -6,8 +6,8 @@ internal import Compute
 
 /// Sequences of one stream, by what they were captured from; the least recently used go when there are too many.
 final class CapturedBatches {
-    /// Sequences that are kept: each holds resources of the device's.
-    static let most = 32
+    /// Sequences that are kept: each holds resources of the device's, of which there may be fewer than that takes.
+    private var most = 32
     /// Batches of which it is remembered that they came.
     private static let mostSeen = 256
 
@@ -62,10 +62,20 @@ final class CapturedBatches {
 
     /// Destroys what has not been used for longest; only while nothing runs.
     func trim() throws(ComputeError) {
-        while sequences.count > Self.most, let oldest = sequences.min(by: { $0.value.lastUse < $1.value.lastUse }) {
+        while sequences.count > most, let oldest = sequences.min(by: { $0.value.lastUse < $1.value.lastUse }) {
             sequences[oldest.key] = nil
             let status = context.runtime.aclmdlRIDestroy?(oldest.value.handle) ?? 0
             try context.check(status, "aclmdlRIDestroy")
+        }
+    }
+
+    /// Whether a call found no stream, event or other resource left.
+    private static func isExhaustion(_ failure: AscendContext.Tolerated) -> Bool {
+        switch CAscend_status(rawValue: failure.status) {
+        case ACL_ERROR_RT_RESOURCE_ALLOC_FAIL, ACL_ERROR_RT_NO_EVENT_RESOURCE, ACL_ERROR_RT_NO_STREAM_RESOURCE,
+            ACL_ERROR_RT_NO_NOTIFY_RESOURCE, ACL_ERROR_RT_NO_MODEL_RESOURCE:
+            true
+        default: false
         }
     }
 
@@ -81,6 +91,8 @@ final class CapturedBatches {
 
     /// The steps as a sequence, of which nothing has run; nil: CANN has refused, and the steps can be run as they are.
     ///
+    /// Captured sequences use up the chip's streams (vllm-ascend, acl_graph.py): when none is left the oldest sequence goes. A
+    /// shape that an operator refuses is refused again when the steps are run. After anything else nothing is captured any more.
     /// Other devices' threads may call what they like meanwhile: the mode is this thread's.
     private func capture(_ steps: [AscendStream.Step]) -> UnsafeMutableRawPointer? {
         let runtime = context.runtime
@@ -98,7 +110,11 @@ final class CapturedBatches {
             return handle
         } catch {
             if let handle { _ = runtime.aclmdlRIDestroy?(handle) }
-            refusal = error
+            if context.tolerated.contains(where: Self.isExhaustion), !sequences.isEmpty {
+                most = sequences.count - 1
+            } else if context.tolerated.first?.phase != .plan {
+                refusal = error
+            }
             return nil
         }
     }

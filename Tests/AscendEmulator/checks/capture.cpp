@@ -27,6 +27,15 @@ CHECK(captured_RunsWhenItIsExecuted_OnWhatIsThereThen) {
     OK(acl.runtime.aclmdlRIDestroy(captured));
 }
 
+CHECK(capture_TakesStreams, .environment = {{"ASCEND_EMULATOR_CAPTURES", "1"}}) {
+    void *x = uploaded({1});
+    aclrtStream stream = newStream();
+    const aclmdlRI captured = capture(stream, x, x);
+    REFUSED(207008, "have their streams", acl.runtime.aclmdlRICaptureBegin(stream, ACL_MODEL_RI_CAPTURE_MODE_THREAD_LOCAL));
+    OK(acl.runtime.aclmdlRIDestroy(captured));
+    OK(acl.runtime.aclmdlRIDestroy(capture(stream, x, x)));
+}
+
 CHECK(capture_RefusesWhatCannotBeOrdered) {
     void *x = uploaded({1}), *memory;
     aclrtStream stream = newStream();

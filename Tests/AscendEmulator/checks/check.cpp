@@ -120,7 +120,7 @@ static bool run(const Check &check, const std::string &layouts) {
         }
         for (const auto &[name, value] : check.environment) {
             std::string text = value;
-            if (text[0] == '@') text = layouts + text.substr(1);
+            for (size_t at = 0; (at = text.find("@/", at)) != std::string::npos; at += layouts.size()) text.replace(at, 1, layouts);
             setenv(name, text.c_str(), 1);
         }
         if (check.isPrepared) prepare();

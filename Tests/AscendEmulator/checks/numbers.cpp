@@ -74,8 +74,8 @@ CHECK(product_IsTheSame_WithABlockedWeight) {
     run(acl.operators.TransMatmulWeight, weight);
     OK(acl.runtime.aclrtMemcpy(after.data(), 3200, memory + 1024, 3200, ACL_MEMCPY_DEVICE_TO_HOST));
     EXPECT(before != after);  // the bytes really move
-    const int64_t dims[] = {20, 40}, storage[] = {32 * 48};
-    aclTensor *blocked = acl.tensors.aclCreateTensor(dims, 2, ACL_FLOAT16, nullptr, 0, ACL_FORMAT_FRACTAL_NZ, storage, 1, memory + 1024);
+    const int64_t dims[] = {20, 40}, storage[] = {3, 2, 16, 16};
+    aclTensor *blocked = acl.tensors.aclCreateTensor(dims, 2, ACL_FLOAT16, nullptr, 0, ACL_FORMAT_FRACTAL_NZ, storage, 4, memory + 1024);
     run(acl.operators.Mm, x, blocked, tensor({3, 40}, ACL_FLOAT, out), (int8_t)KEEP_DTYPE);
     EXPECT(downloaded(out, 120) == plain);
 }

@@ -221,9 +221,9 @@ CHECK(operator_IsRefused_WhenTheProfileSaysSo, .environment = {{"ASCEND_EMULATOR
 
 CHECK(weight_IsBlocked_OnlyAfterItWasMadeSo) {
     char *data = (char *)deviceMemory(64 * 1024);
-    int64_t dims[] = {20, 40}, storage[] = {32 * 48};
+    int64_t dims[] = {20, 40}, storage[] = {3, 2, 16, 16}, flat[] = {32 * 48};
     const auto blocked = [&] {
-        return acl.tensors.aclCreateTensor(dims, 2, ACL_FLOAT16, nullptr, 0, ACL_FORMAT_FRACTAL_NZ, storage, 1, data);
+        return acl.tensors.aclCreateTensor(dims, 2, ACL_FLOAT16, nullptr, 0, ACL_FORMAT_FRACTAL_NZ, storage, 4, data);
     };
     aclTensor *x = tensor({4, 20}, ACL_FLOAT16, data + 32768), *out = tensor({4, 40}, ACL_FLOAT, data + 40960);
     uint64_t size, elements;
@@ -238,5 +238,7 @@ CHECK(weight_IsBlocked_OnlyAfterItWasMadeSo) {
     OK(acl.operators.TransMatmulWeight.launch(deviceMemory(size), size, executor, nullptr));
     OK(acl.runtime.aclrtSynchronizeStreamWithTimeout(nullptr, -1));
     OK(acl.operators.Mm.plan(x, blocked(), out, KEEP_DTYPE, &size, &executor));
+    aclTensor *line = acl.tensors.aclCreateTensor(dims, 2, ACL_FLOAT16, nullptr, 0, ACL_FORMAT_FRACTAL_NZ, flat, 1, data);
+    REFUSED(561103, "the storage of a FRACTAL_NZ matrix", acl.operators.Mm.plan(x, line, out, KEEP_DTYPE, &size, &executor));
     REFUSED(161002, "holds FRACTAL_NZ", acl.operators.Mm.plan(x, plain, out, KEEP_DTYPE, &size, &executor));
 }

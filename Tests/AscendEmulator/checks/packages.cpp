@@ -7,8 +7,11 @@
 #include "check.hpp"
 
 static constexpr const char *older = "@/packages/vendors/recsdk", *newer = "@/packages/vendors/recsdk-newer";
+static constexpr const char *of2026 = "@/packages/vendors/recsdk-2026";
 
 static std::string text() { return acl.hstu.text; }
+
+static void expectUnbound(const char *words);
 
 static void load() {
     char message[2048];
@@ -36,6 +39,18 @@ CHECK(hstu_IsBound_OfTheVendors, .environment = {{"ASCEND_OPP_PATH", "@/packages
     load();
     EXPECT(acl.hstu.plan != nullptr);
     EXPECT(text().find("/vendors/recsdk/op_api") != std::string::npos);
+}
+
+CHECK(hstu_IsBoundAsJagged_OfAPackageOf2026, .environment = {{"ASCEND_CUSTOM_OPP_PATH", of2026}}, .isPrepared = false) {
+    load();
+    EXPECT(acl.hstu.planJagged != nullptr && acl.hstu.launchJagged != nullptr);
+    EXPECT(std::string(acl.hstu.textJagged).find("/recsdk-2026/op_api/lib") != std::string::npos);
+    expectUnbound("aclnn_hstu_dense_forward.h declares other operands");
+}
+
+CHECK(hstu_IsBoundInEachForm_OfTheFirstPackageThatHasIt, .environment = {{"ASCEND_CUSTOM_OPP_PATH", "@/packages/vendors/recsdk:@/packages/vendors/recsdk-2026"}}, .isPrepared = false) {
+    load();
+    EXPECT(acl.hstu.planJagged != nullptr && acl.hstu.plan != nullptr);
 }
 
 /// A copy of the newer package whose header is changed by a sed script, or is not there.
@@ -100,6 +115,8 @@ struct Call {
     /// The layout paged.
     aclTensor *targetOffsets = nullptr, *cache = nullptr, *pageOffsets = nullptr, *pageIds = nullptr, *lastLengths = nullptr;
     aclTensor *keyOffsets = nullptr;
+    /// Whether what jagged kernels read is there.
+    bool fillsOptional = true;
     void *output = nullptr;
     uint64_t size = 0;
     aclOpExecutor *executor = nullptr;
@@ -122,8 +139,14 @@ struct Call {
     aclnnStatus plan() {
         auto out = query;
         out.back() = value.back();
-        output = uploaded(std::vector<float>((size_t)count(out), -1));
+        output = uploaded(std::vector<float>((size_t)count(out), 0));
         const bool isNormal = strcmp(layout, "normal") == 0;
+        if (fillsOptional && strcmp(layout, "jagged") == 0) {
+            if (keyOffsets == nullptr) keyOffsets = integers(offsets);
+            const std::vector<int32_t> zeros(offsets.size() - 1, 0);
+            if (contexts == nullptr) contexts = integers(zeros);
+            if (targets == nullptr) targets = integers(zeros);
+        }
         return acl.hstu.plan(
             ones(query, type), ones(key, type), ones(value, type), mask, bias, isNormal ? nullptr : integers(offsets), keyOffsets,
             targetOffsets, cache, pageOffsets, pageIds, lastLengths, contexts, targets, maskType, longest, longest, scale,
@@ -225,6 +248,26 @@ HSTU_CHECK(hstu_Fails_WhenTheOffsetsAreWrong) {
     aclrtStream stream = newStream();
     OK(acl.hstu.launch(deviceMemory(call.size), call.size, call.executor, stream));
     REFUSED(507015, "are no offsets of 4 rows", acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, -1));
+}
+
+HSTU_CHECK(hstu_Fails_WhereOptionalOperandsAreNull) {
+    Call call{.fillsOptional = false};
+    OK(call.plan());
+    aclrtStream stream = newStream();
+    OK(acl.hstu.launch(deviceMemory(call.size), call.size, call.executor, stream));
+    REFUSED(507015, "seq_offset_k is NULL, and read", acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, -1));
+}
+
+/// Without `deterministic` sums are added to what is there.
+HSTU_CHECK(hstu_AddsToItsOutput_UnlessItIsDeterministic) {
+    Call call;
+    OK(call.plan());
+    const std::vector<float> before(4 * 16, 3);
+    OK(acl.runtime.aclrtMemcpy(call.output, 4 * 4 * 16, before.data(), 4 * 4 * 16, ACL_MEMCPY_HOST_TO_DEVICE));
+    aclrtStream stream = newStream();
+    OK(acl.hstu.launch(deviceMemory(call.size), call.size, call.executor, stream));
+    OK(acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, -1));
+    EXPECT(std::fabs(downloaded(call.output, 64)[0] - (3 + silu(16))) < 1e-3f);
 }
 
 CHECK(hstu_On310P_IsNormalAndMasked, .environment = {{"ASCEND_CUSTOM_OPP_PATH", older}, {"ASCEND_EMULATOR_SOC", "Ascend310P3"}}) {

@@ -88,13 +88,38 @@ CHECK(fault_Late_IsToldAtOnce, .environment = {{"ASCEND_EMULATOR_FAULTS", "late@
     OK(acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, 60000));
 }
 
-CHECK(resetByForce_EndsWhatHangs, .environment = {{"ASCEND_EMULATOR_FAULTS", "hold@1,hold@3"}}) {
+CHECK(resetByForce_WaitsForWhatHangs, .environment = {{"ASCEND_EMULATOR_FAULTS", "hold@1"}}, .signal = 6, .text = "waits for ever") {
+    void *x = uploaded({1});
+    aclrtStream stream = newStream();
+    runSilu(tensor({1}, ACL_FLOAT, x), tensor({1}, ACL_FLOAT, x), stream);
+    REFUSED(507046, "", acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, 10));
+    acl.runtime.aclrtResetDeviceForce(0);
+}
+
+CHECK(abort_EndsWhatHangs_AndDropsWhatIsQueued, .environment = {{"ASCEND_EMULATOR_FAULTS", "hold@1"}}) {
+    void *x = uploaded({1}), *y = uploaded({1});
+    aclrtStream stream = newStream();
+    runSilu(tensor({1}, ACL_FLOAT, x), tensor({1}, ACL_FLOAT, x), stream);
+    runSilu(tensor({1}, ACL_FLOAT, y), tensor({1}, ACL_FLOAT, y), stream);
+    REFUSED(507046, "", acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, 10));
+    OK(acl.runtime.aclrtStreamAbort(stream));
+    OK(acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, -1));
+    EXPECT(downloaded(y, 1) == std::vector<float>{1});
+    OK(acl.runtime.aclrtDestroyStreamForce(stream));
+}
+
+CHECK(abort_IsNotForEveryChip, .environment = {{"ASCEND_EMULATOR_SOC", "Ascend310P3"}}) {
+    REFUSED(207000, "aborts no stream", acl.runtime.aclrtStreamAbort(newStream()));
+}
+
+CHECK(destroyByForce_ThenReset_EndWhatHangs, .environment = {{"ASCEND_EMULATOR_FAULTS", "hold@1,hold@3"}}) {
     for (int count = 0; count < 2; count++) {
         void *x = uploaded({1});
         aclrtStream stream = newStream();
         runSilu(tensor({1}, ACL_FLOAT, x), tensor({1}, ACL_FLOAT, x), stream);
         runSilu(tensor({1}, ACL_FLOAT, x), tensor({1}, ACL_FLOAT, x), stream);
         REFUSED(507046, "", acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, 10));
+        OK(acl.runtime.aclrtDestroyStreamForce(stream));
         OK(acl.runtime.aclrtResetDeviceForce(0));
         OK(acl.runtime.aclrtSetDevice(0));
     }

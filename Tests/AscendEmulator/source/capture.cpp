@@ -72,11 +72,17 @@ using namespace emulator;
 
 aclError aclmdlRICaptureBegin(aclrtStream handle, aclmdlRICaptureMode mode) {
     return call("aclmdlRICaptureBegin", format("%p %d", handle, (int)mode), [&] {
-        if (!profile().isA2()) refuse(ACL_ERROR_RT_FEATURE_NOT_SUPPORT, "%s captures nothing", profile().soc.c_str());
+        // Atlas A2 and later, and 310P in the runtime of 9.x (docs of aclmdlRICaptureBegin); not the first generation.
+        const bool canCapture = profile().isA2OrLater() || (profile().is310P() && profile().generation == 9);
+        if (!canCapture) refuse(ACL_ERROR_RT_FEATURE_NOT_SUPPORT, "%s captures nothing", profile().soc.c_str());
         if (handle == nullptr) refuse(ACL_ERROR_RT_PARAM_INVALID, "the default stream cannot be captured");
         if (mode < 0 || mode > 2) refuse(ACL_ERROR_RT_PARAM_INVALID, "there is no mode %d", (int)mode);
         auto stream = requireStream(handle);
         std::lock_guard lock(state().mutex);
+        // Captured sequences take streams of the device's (vllm-ascend, acl_graph.py: "insufficient stream resources").
+        if (state().finished.size() >= profile().captures) {
+            refuse(ACL_ERROR_RT_NO_STREAM_RESOURCE, "all %zu captured sequences have their streams", profile().captures);
+        }
         if (state().open.count(stream.get()) != 0) refuse(ACL_ERROR_RT_STREAM_CAPTURED, "stream %p is captured already", handle);
         auto capture = std::make_shared<Captured>();
         capture->device = stream->context->device;

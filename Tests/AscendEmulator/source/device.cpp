@@ -88,8 +88,16 @@ static void removeContext(aclrtContext handle, std::vector<std::shared_ptr<void>
     all.contexts.erase(found);
 }
 
-/// Takes back all of the device. What is queued runs to its end, unless the reset is by force.
+/// Takes back all of the device. What is queued runs to its end, unless the reset is by force; even that waits for what runs
+/// already (runtime, docs 04_device_management.md).
 static void resetDevice(Device *device, bool isForced = false) {
+    {
+        std::lock_guard lock(handles().mutex);
+        for (const auto &[handle, stream] : handles().streams) {
+            if (stream->context->device != device || !stream->isHeld) continue;
+            breach("the reset of device %d waits for ever for stream %p: abort it first", device->number, handle);
+        }
+    }
     device->isAborting = isForced;
     if (isForced) wakeHeld();
     std::vector<std::shared_ptr<void>> ended;
@@ -216,6 +224,24 @@ aclError aclrtGetCurrentContext(aclrtContext *context) {
         if (context == nullptr) refuse(ACL_ERROR_INVALID_PARAM, "context is NULL");
         currentContextForCleanup();
         *context = current;
+        return ACL_SUCCESS;
+    });
+}
+
+/// Asked by operators (opbase, op_executor.cpp); the context's option stores both (runtime, api_c.cc).
+aclError aclrtSetSysParamOpt(aclSysParamOpt option, int64_t value) {
+    return call("aclrtSetSysParamOpt", format("%d %lld", (int)option, (long long)value), [&] {
+        requireInitialized();
+        if (option != ACL_OPT_DETERMINISTIC || value < 0 || value > 1) {
+            refuse(ACL_ERROR_RT_PARAM_INVALID, "option %d has no value %lld", (int)option, (long long)value);
+        }
+        return ACL_SUCCESS;
+    });
+}
+
+aclError aclrtSetOpExecuteTimeOut(uint32_t seconds) {
+    return call("aclrtSetOpExecuteTimeOut", format("%u", seconds), [&] {
+        requireInitialized();
         return ACL_SUCCESS;
     });
 }

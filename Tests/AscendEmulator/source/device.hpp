@@ -65,6 +65,16 @@ public:
 
     void enqueue(std::string name, std::function<void()> task);
 
+    /// The stream whose task runs on the calling thread.
+    static Stream *current();
+
+    /// Ends what runs and drops what is queued; what is enqueued after it runs.
+    void abort();
+    /// Whether what runs is to end at once.
+    std::atomic<bool> isAborting{false};
+    /// Whether a task is held, which would hold up a reset.
+    std::atomic<bool> isHeld{false};
+
     /// Waits; a negative number of milliseconds: for ever. False: not in time.
     bool wait(int32_t milliseconds);
     bool isIdle();

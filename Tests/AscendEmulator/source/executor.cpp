@@ -116,10 +116,16 @@ unsigned char *Execution::bytes(const Operand &operand, size_t size) const {
 /// Runs the call with its whole workspace overwritten, and checks that nobody else has written to it meanwhile; a held call
 /// waits in between.
 static void runWithWorkspace(
-    aclOpExecutor &executor, void *workspace, uint64_t number, bool isHeld, const std::atomic<bool> &isAborted) {
+    aclOpExecutor &executor, void *workspace, uint64_t number, bool isHeld, const std::atomic<bool> &isReset) {
     const size_t size = executor.workspace;
     const auto run = [&] {
-        if (isHeld && !waitForRelease(isAborted)) return;
+        if (isHeld) {
+            Stream &stream = *Stream::current();
+            stream.isHeld = true;
+            const bool isReleased = waitForRelease(isReset, stream.isAborting);
+            stream.isHeld = false;
+            if (!isReleased) return;
+        }
         executor.body(executor.execution);
     };
     if (size == 0) return run();

@@ -20,6 +20,10 @@
 #define CASCEND_OPTIONAL_FUNCTION(result, name, parameters)
 #include "lists/runtime.inc"
 EXPORT(aclrtResetDeviceForce)
+EXPORT(aclrtSetSysParamOpt)
+EXPORT(aclrtSetOpExecuteTimeOut)
+EXPORT(aclrtStreamAbort)
+EXPORT(aclrtDestroyStreamForce)
 EXPORT(aclrtGetLastError)
 EXPORT(aclmdlRICaptureBegin)
 EXPORT(aclmdlRICaptureEnd)
@@ -40,6 +44,10 @@ EXPORT(aclsysGetVersionStr)
 #endif
 
 #ifdef FACADE_HSTU
+#if FACADE_HSTU == 3
+EXPORT(aclnnHstuJaggedForwardGetWorkspaceSize)
+EXPORT(aclnnHstuJaggedForward)
+#endif
 #if FACADE_HSTU == 2
 EXPORT_AS(aclnnHstuDenseForwardGetWorkspaceSize, aclnnHstuDenseForwardDeterministicGetWorkspaceSize)
 #else

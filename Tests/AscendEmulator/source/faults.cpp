@@ -121,11 +121,11 @@ bool takeWaitFault() {
     return take(Site::wait, &Faults::waits, kind);
 }
 
-bool waitForRelease(const std::atomic<bool> &isAborted) {
+bool waitForRelease(const std::atomic<bool> &isReset, const std::atomic<bool> &isAborted) {
     std::unique_lock lock(state().mutex);
     const uint64_t number = ++state().held;
     state().changed.notify_all();
-    state().changed.wait(lock, [&] { return state().releases >= number || isAborted; });
+    state().changed.wait(lock, [&] { return state().releases >= number || isReset || isAborted; });
     if (state().releases >= number) return true;
     // Nobody is to release it any more.
     state().releases++;

@@ -28,7 +28,8 @@ extern "C" {
 #undef CASCEND_OPTIONAL_FUNCTION
 #undef CASCEND_FUNCTION
 
-// Both forms of RecSDK's fused attention; a package exports one of them under the first one's name.
+// RecSDK's fused attention: the dense operator in both of its forms, of which a package exports one under the first one's name,
+// and the jagged one.
 #define CASCEND_PARAMETER(type, name) type name,
 aclnnStatus aclnnHstuDenseForwardGetWorkspaceSize(
 #include "lists/hstu.inc"
@@ -38,7 +39,13 @@ aclnnStatus aclnnHstuDenseForwardDeterministicGetWorkspaceSize(
 #include "lists/hstu.inc"
     bool deterministic, const aclTensor *attn_output, uint64_t *workspaceSize, aclOpExecutor **executor)
     EMULATED_SYMBOL(aclnnHstuDenseForwardDeterministicGetWorkspaceSize);
+aclnnStatus aclnnHstuJaggedForwardGetWorkspaceSize(
+#include "lists/hstu_jagged.inc"
+    const aclTensor *attn_output, uint64_t *workspaceSize, aclOpExecutor **executor)
+    EMULATED_SYMBOL(aclnnHstuJaggedForwardGetWorkspaceSize);
 #undef CASCEND_PARAMETER
+aclnnStatus aclnnHstuJaggedForward(void *workspace, uint64_t workspaceSize, aclOpExecutor *executor, aclrtStream stream)
+    EMULATED_SYMBOL(aclnnHstuJaggedForward);
 aclnnStatus aclnnHstuDenseForward(void *workspace, uint64_t workspaceSize, aclOpExecutor *executor, aclrtStream stream)
     EMULATED_SYMBOL(aclnnHstuDenseForward);
 }

@@ -150,7 +150,8 @@ aclTensor *aclCreateTensor(
         next *= view.dims[axis];
     }
     view.storage = 1;
-    for (uint64_t axis = 0; axis < storageDimsNum; axis++) view.storage *= storageDims[axis];
+    view.storageDims.assign(storageDims, storageDims + storageDimsNum);
+    for (const int64_t extent : view.storageDims) view.storage *= extent;
     return made(tensor, "tensor");
 }
 

@@ -26,6 +26,7 @@ struct View {
     aclFormat format = ACL_FORMAT_ND;
     /// Elements of the storage that `data` is the beginning of.
     int64_t storage = 0;
+    std::vector<int64_t> storageDims;
     void *data = nullptr;
 
     int64_t count() const;

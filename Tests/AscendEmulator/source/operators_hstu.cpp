@@ -1,4 +1,4 @@
-// RecSDK's fused attention of HSTU: silu(alpha · (q · kᵀ + bias)) · siluScale where the mask allows, times v. Weights are
+// RecSDK's fused attention of HSTU, the dense operator of older packages and the jagged one of newer ones: silu(alpha · (q · kᵀ + bias)) · siluScale where the mask allows, times v. Weights are
 // rounded to the operands' type before the second product, as the matrix unit takes them; sums are float32. Limits and masks:
 // design/ascend.md 4.2, each of them enforced.
 
@@ -21,6 +21,8 @@ struct HstuAttributes {
     std::string layout;
     int64_t groupSize;
     float alpha;
+    /// Otherwise sums are added to what the output holds (RecSDK hstu_jagged.cpp zeroes it first).
+    bool isDeterministic = true;
 };
 
 struct HstuOperands {
@@ -143,7 +145,22 @@ static std::vector<HstuSequence> loadSequences(
     return sequences;
 }
 
+/// Kernels read the jagged layout's optional operands whatever the definition says: hstu_dense_forward_jagged_kernel.h
+/// (PreInit, FillTaskInfo) and hstu_jagged_forward_kernel.h (InitSplitCore, FillTaskInfo), none of which looks for NULL.
+static void requireRead(const std::optional<Operand> &operand, const char *role) {
+    if (operand) return;
+    throw MemoryFault{ACL_ERROR_RT_AICORE_EXCEPTION, format("%s is NULL, and read", role)};
+}
+
 static void runHstu(const Execution &execution, const HstuOperands &operands, const HstuAttributes &attributes, size_t batch) {
+    if (profile().has("hstu-fault") || (profile().has("dense-fault") && execution.name == "aclnnHstuDenseForward")) {
+        throw MemoryFault{ACL_ERROR_RT_AICORE_EXCEPTION, "the fused attention is flawed, as asked for"};
+    }
+    if (attributes.layout == "jagged") {
+        requireRead(operands.keyOffsets, "seq_offset_k");
+        requireRead(operands.contexts, "num_context");
+        requireRead(operands.targets, "num_target");
+    }
     const auto sequences = loadSequences(execution, operands, attributes, batch);
     const std::vector<float> query = execution.loadFloats(operands.query);
     const auto &queryDims = operands.query.view.dims, &keyDims = operands.key.view.dims;
@@ -165,12 +182,14 @@ static void runHstu(const Execution &execution, const HstuOperands &operands, co
             const size_t keyHead = head * keyHeads / heads;
             for (size_t row = 0; row < sequence.queries; row++) {
                 const float *q = &query[((sequence.firstQuery + row) * heads + head) * depth];
-                std::fill(sum.begin(), sum.end(), 0.0f);
+                float *result = &output[((sequence.firstQuery + row) * heads + head) * columns];
+                if (attributes.isDeterministic) std::fill(sum.begin(), sum.end(), 0.0f);
+                else std::copy(result, result + columns, sum.begin());
                 for (size_t column = 0; column < sequence.keys; column++) {
                     const size_t place = ((index * heads + head) * square + skipped + row) * square + column;
                     float factor = 1;
                     if (attributes.maskType == 3) factor = mask[place];
-                    if (attributes.maskType == 0 && !profile().isFlawed) {
+                    if (attributes.maskType == 0 && !profile().has("hstu-mask")) {
                         factor = isVisible(
                             (int64_t)(skipped + row), (int64_t)column, (int64_t)sequence.keys, sequence.contexts, sequence.targets,
                             attributes.groupSize);
@@ -185,7 +204,7 @@ static void runHstu(const Execution &execution, const HstuOperands &operands, co
                     const float *v = &sequence.value[(column * keyHeads + keyHead) * columns];
                     for (size_t place = 0; place < columns; place++) sum[place] += weight * v[place];
                 }
-                std::copy(sum.begin(), sum.end(), &output[((sequence.firstQuery + row) * heads + head) * columns]);
+                std::copy(sum.begin(), sum.end(), result);
             }
         }
     }
@@ -224,21 +243,18 @@ static Operand requireContiguous(Planner &planner, const Operand &operand) {
     return operand;
 }
 
-}  // namespace emulator
-
-using namespace emulator;
-
-aclnnStatus aclnnHstuDenseForwardDeterministicGetWorkspaceSize(
-    const aclTensor *q, const aclTensor *k, const aclTensor *v, const aclTensor *mask, const aclTensor *attn_bias,
+/// Phase 1 of every form.
+static aclnnStatus planHstu(
+    const char *name, const aclTensor *q, const aclTensor *k, const aclTensor *v, const aclTensor *mask, const aclTensor *attn_bias,
     const aclTensor *seq_offset_q, const aclTensor *seq_offset_k, const aclTensor *seq_offset_t, const aclTensor *kv_cache,
     const aclTensor *page_offsets, const aclTensor *page_ids, const aclTensor *last_page_len, const aclTensor *num_context,
-    const aclTensor *num_target, int64_t mask_type, int64_t max_seqlen_q, int64_t max_seqlen_k, double silu_scale, char *layout,
-    int64_t target_group_size, int64_t is_delta_qk, double alpha, bool, const aclTensor *attn_output, uint64_t *workspaceSize,
-    aclOpExecutor **executor) {
-    return plan("aclnnHstuDenseForward", workspaceSize, executor, [&](Planner &planner) {
+    const aclTensor *num_target, int64_t mask_type, int64_t max_seqlen_q, int64_t max_seqlen_k, double silu_scale,
+    const char *layout, int64_t target_group_size, int64_t is_delta_qk, double alpha, bool deterministic,
+    const aclTensor *attn_output, uint64_t *workspaceSize, aclOpExecutor **executor) {
+    return plan(name, workspaceSize, executor, [&](Planner &planner) {
         if (layout == nullptr) refuse(ACLNN_ERR_PARAM_NULLPTR, "layout is NULL");
         HstuAttributes attributes{
-            mask_type, max_seqlen_q, max_seqlen_k, (float)silu_scale, layout, target_group_size, (float)alpha};
+            mask_type, max_seqlen_q, max_seqlen_k, (float)silu_scale, layout, target_group_size, (float)alpha, deterministic};
         const std::string &form = attributes.layout;
         if (form != "jagged" && form != "normal" && form != "paged") planner.invalid(format("there is no layout '%s'", layout));
         if (mask_type != 0 && mask_type != 2 && mask_type != 3) planner.invalid(format("mask_type is %lld", (long long)mask_type));
@@ -316,6 +332,35 @@ aclnnStatus aclnnHstuDenseForwardDeterministicGetWorkspaceSize(
     });
 }
 
+}  // namespace emulator
+
+using namespace emulator;
+
+aclnnStatus aclnnHstuDenseForwardDeterministicGetWorkspaceSize(
+    const aclTensor *q, const aclTensor *k, const aclTensor *v, const aclTensor *mask, const aclTensor *attn_bias,
+    const aclTensor *seq_offset_q, const aclTensor *seq_offset_k, const aclTensor *seq_offset_t, const aclTensor *kv_cache,
+    const aclTensor *page_offsets, const aclTensor *page_ids, const aclTensor *last_page_len, const aclTensor *num_context,
+    const aclTensor *num_target, int64_t mask_type, int64_t max_seqlen_q, int64_t max_seqlen_k, double silu_scale, char *layout,
+    int64_t target_group_size, int64_t is_delta_qk, double alpha, bool deterministic, const aclTensor *attn_output,
+    uint64_t *workspaceSize, aclOpExecutor **executor) {
+    return planHstu(
+        "aclnnHstuDenseForward", q, k, v, mask, attn_bias, seq_offset_q, seq_offset_k, seq_offset_t, kv_cache, page_offsets,
+        page_ids, last_page_len, num_context, num_target, mask_type, max_seqlen_q, max_seqlen_k, silu_scale, layout,
+        target_group_size, is_delta_qk, alpha, deterministic, attn_output, workspaceSize, executor);
+}
+
+aclnnStatus aclnnHstuJaggedForwardGetWorkspaceSize(
+    const aclTensor *q, const aclTensor *k, const aclTensor *v, const aclTensor *mask, const aclTensor *attn_bias,
+    const aclTensor *seq_offset_q, const aclTensor *seq_offset_k, const aclTensor *num_context, const aclTensor *num_target,
+    int64_t mask_type, int64_t max_seqlen_q, int64_t max_seqlen_k, double silu_scale, int64_t target_group_size, double alpha,
+    bool deterministic, const aclTensor *attn_output, uint64_t *workspaceSize, aclOpExecutor **executor) {
+    return planHstu(
+        "aclnnHstuJaggedForward", q, k, v, mask, attn_bias, seq_offset_q, seq_offset_k, nullptr, nullptr, nullptr, nullptr,
+        nullptr, num_context, num_target, mask_type, max_seqlen_q, max_seqlen_k, silu_scale, "jagged", target_group_size, 0,
+        alpha, deterministic, attn_output, workspaceSize, executor);
+}
+EMULATED_PHASE_2(HstuJaggedForward)
+
 aclnnStatus aclnnHstuDenseForwardGetWorkspaceSize(
     const aclTensor *q, const aclTensor *k, const aclTensor *v, const aclTensor *mask, const aclTensor *attn_bias,
     const aclTensor *seq_offset_q, const aclTensor *seq_offset_k, const aclTensor *seq_offset_t, const aclTensor *kv_cache,
@@ -323,9 +368,9 @@ aclnnStatus aclnnHstuDenseForwardGetWorkspaceSize(
     const aclTensor *num_target, int64_t mask_type, int64_t max_seqlen_q, int64_t max_seqlen_k, double silu_scale, char *layout,
     int64_t target_group_size, int64_t is_delta_qk, double alpha, const aclTensor *attn_output, uint64_t *workspaceSize,
     aclOpExecutor **executor) {
-    return aclnnHstuDenseForwardDeterministicGetWorkspaceSize(
-        q, k, v, mask, attn_bias, seq_offset_q, seq_offset_k, seq_offset_t, kv_cache, page_offsets, page_ids, last_page_len,
-        num_context, num_target, mask_type, max_seqlen_q, max_seqlen_k, silu_scale, layout, target_group_size, is_delta_qk, alpha,
-        true, attn_output, workspaceSize, executor);
+    return planHstu(
+        "aclnnHstuDenseForward", q, k, v, mask, attn_bias, seq_offset_q, seq_offset_k, seq_offset_t, kv_cache, page_offsets,
+        page_ids, last_page_len, num_context, num_target, mask_type, max_seqlen_q, max_seqlen_k, silu_scale, layout,
+        target_group_size, is_delta_qk, alpha, false, attn_output, workspaceSize, executor);
 }
 EMULATED_PHASE_2(HstuDenseForward)

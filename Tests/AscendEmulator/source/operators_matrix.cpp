@@ -28,7 +28,7 @@ static void multiply(const float *a, const float *b, float *out, size_t m, size_
 static void checkTypes(Planner &planner, const Operand &self, const Operand &mat2, const Operand &out, int8_t mode) {
     if (self.view.type != mat2.view.type) planner.invalid("self and mat2 are of different types");
     if (mode < 0 || mode > 3) planner.invalid(format("there is no cubeMathType %d", mode));
-    if (self.view.type == ACL_FLOAT && !profile().isA2()) {
+    if (self.view.type == ACL_FLOAT && !profile().isA2OrLater()) {
         if (mode == 0) planner.invalid("this chip has no float32 product: cubeMathType must allow a lower precision");
         if (mode == 3) planner.invalid("this chip has no HF32");
     }
@@ -42,7 +42,7 @@ static void checkTypes(Planner &planner, const Operand &self, const Operand &mat
 static void lowerPrecision(std::vector<float> &values, aclDataType type, int8_t mode) {
     if (type != ACL_FLOAT || mode == 0) return;
     for (float &value : values) {
-        if (mode == 2 || !profile().isA2()) value = fromF16(toF16(value));
+        if (mode == 2 || !profile().isA2OrLater()) value = fromF16(toF16(value));
         else value = floatOf((bitsOf(value) + 0x800) & 0xfffff000);  // HF32: 11 bits of fraction
     }
 }
@@ -86,11 +86,15 @@ aclnnStatus aclnnMmGetWorkspaceSize(
         planner.requireDims(mat2, {(int64_t)k, (int64_t)n});
         planner.requireDims(out, {(int64_t)m, (int64_t)n});
         if (m * n > 0) planner.useWorkspace(16384);
+        const bool isHalf = mat2.view.format == ACL_FORMAT_FRACTAL_NZ && mat2.view.type == ACL_FLOAT16 && profile().generation == 9;
         planner.run([=](Execution &execution) {
             std::vector<float> a = execution.loadFloats(self), b = loadWeight(execution, mat2), result(m * n);
             lowerPrecision(a, self.view.type, mode);
             lowerPrecision(b, self.view.type, mode);
             multiply(a.data(), b.data(), result.data(), m, k, n);
+            // 9.x gives the product the type of a weight in FRACTAL_NZ and widens it (ops-nn matmul_util.cpp:834-839); what
+            // 8.1 does is not public.
+            if (isHalf) for (float &value : result) value = fromF16(toF16(value));
             execution.store(out, result);
         });
     });
@@ -132,6 +136,8 @@ aclnnStatus aclnnCalculateMatmulWeightSizeV2(const aclIntArray *shape, aclDataTy
     return call("aclnnCalculateMatmulWeightSizeV2", "", [&]() -> aclnnStatus {
         if (shape == nullptr || elements == nullptr) refuse(ACLNN_ERR_PARAM_NULLPTR, "an argument is NULL");
         requireAlive(shape, shape->marker, aclIntArray::alive, "array", "aclnnCalculateMatmulWeightSizeV2");
+        // ops-math trans_data/op_api/aclnn_trans_matmul_weight.cpp, CheckSocValid; phase 1 of the operator itself does not ask.
+        if (profile().chip == Chip::first) refuse(ACLNN_ERR_RUNTIME_ERROR, "%s has no such weights", profile().soc.c_str());
         if (shape->values.size() != 2) refuse(ACLNN_ERR_PARAM_INVALID, "the shape has rank %zu", shape->values.size());
         if (dataType != ACL_FLOAT16 && dataType != ACL_BF16) refuse(ACLNN_ERR_PARAM_INVALID, "a weight of %s", nameOf(dataType));
         *elements = (uint64_t)((shape->values[0] + 15) / 16 * 16 * ((shape->values[1] + 15) / 16 * 16));

@@ -27,7 +27,8 @@ static Types setOf(aclDataType type) {
 
 /// Whether the call is generated from the operator's definition; the others are written by hand over inner operators.
 static bool isGenerated(const std::string &name) {
-    static const std::unordered_set<std::string> generated = {"aclnnRmsNorm", "aclnnSwiGlu", "aclnnHstuDenseForward"};
+    static const std::unordered_set<std::string> generated = {
+        "aclnnRmsNorm", "aclnnSwiGlu", "aclnnHstuDenseForward", "aclnnHstuJaggedForward"};
     return generated.count(name) != 0;
 }
 
@@ -66,7 +67,7 @@ Operand Planner::operand(const char *role, const aclTensor *tensor, Types types,
     requireAlive(tensor, tensor->marker, aclTensor::alive, "tensor", name);
     View view = tensor->view;
     view.role = role;
-    if (!profile().isA2() && view.type == ACL_BF16) {
+    if (!profile().isA2OrLater() && view.type == ACL_BF16) {
         // Composed operators compare types with a list by chip (CheckDtypeValid in ops-nn, ops-math op_api/aclnn_*.cpp).
         refuse(
             isGenerated(name) ? ACLNN_ERR_INNER_FIND_KERNEL : ACLNN_ERR_PARAM_INVALID,
@@ -97,6 +98,13 @@ Operand Planner::weight(const char *role, const aclTensor *tensor, Types types) 
     if (view.format == ACL_FORMAT_FRACTAL_NZ) {
         if (view.dims.size() != 2 || view.offset != 0 || !view.isContiguous()) {
             refuse(ACLNN_ERR_PARAM_INVALID, "%s: a FRACTAL_NZ matrix is contiguous and of rank 2", role);
+        }
+        // The tiling takes blocks apart by the storage's four dimensions (ops-nn matmul_v3_base_tiling.cpp:313-330,440).
+        const std::vector<int64_t> blocks = {(view.dims[1] + 15) / 16, (view.dims[0] + 15) / 16, 16, 16};
+        if (view.storageDims != blocks) {
+            refuseKernel(name, format(
+                "%s: the storage of a FRACTAL_NZ matrix is %s, not %s", role, described(blocks).c_str(),
+                described(view.storageDims).c_str()));
         }
         const size_t rows = (size_t)(view.dims[0] + 15) / 16 * 16, columns = (size_t)(view.dims[1] + 15) / 16 * 16;
         if (Memory::blockedSize(view.data) != rows * columns * sizeOf(view.type)) {

@@ -1,6 +1,6 @@
 // What is emulated, read once from the environment:
 //
-//   ASCEND_EMULATOR_SOC          Ascend910B3 (default) or Ascend310P3
+//   ASCEND_EMULATOR_SOC          Ascend910B3 (default) or another of those in profile.cpp
 //   ASCEND_EMULATOR_DEVICES      how many; default 1
 //   ASCEND_EMULATOR_MEMORY       bytes of device memory; default 2 GiB
 //   ASCEND_EMULATOR_GENERATION   8 (default) or 9: which version calls answer
@@ -10,7 +10,9 @@
 //   ASCEND_EMULATOR_UNSUPPORTED  operators without a kernel, by name: LayerNorm,Topk
 //   ASCEND_EMULATOR_FAULTS       see faults.hpp
 //   ASCEND_EMULATOR_FAULTS_FILE  a file of one line of them, counted from when it is seen, and then removed
-//   ASCEND_EMULATOR_FLAWED       1: the fused attention forgets its mask
+//   ASCEND_EMULATOR_FLAWS        what is wrong with the fused attention: hstu-mask: it forgets its mask; hstu-fault: it ends in
+//                                an exception of an AI core; dense-fault: the same of the dense operator alone
+//   ASCEND_EMULATOR_CAPTURES     how many captured sequences a device has streams for; default 1024
 //   ASCEND_EMULATOR_TRACE        a file that receives one line a call
 
 #pragma once
@@ -22,6 +24,10 @@
 
 namespace emulator {
 
+/// Generations of chips: the first (910A; "Ascend910B" without a number is one of it: CANN 8.1, platform_config/Ascend910B.ini),
+/// 310P, Atlas A2 (910B1-910B4), Atlas A3 (910_93xx), 950.
+enum class Chip { first, inference, a2, a3, a5 };
+
 struct Profile {
     std::string soc = "Ascend910B3";
     int devices = 1;
@@ -30,15 +36,18 @@ struct Profile {
     uint64_t seed = 1;
     uint32_t delay = 20;
     bool isLenient = false;
-    bool isFlawed = false;
+    std::set<std::string> flaws;
     std::set<std::string> unsupported;
     std::string faults;
     std::string faultsFile;
     std::string trace;
 
-    /// Atlas A2: bf16, float32 products, scatters.
-    bool isA2() const { return soc.rfind("Ascend910B", 0) == 0; }
-    bool is310P() const { return soc.rfind("Ascend310P", 0) == 0; }
+    bool has(const std::string &flaw) const { return flaws.count(flaw) != 0; }
+    size_t captures = 1024;
+    Chip chip = Chip::a2;
+    /// bf16, float32 products, scatters.
+    bool isA2OrLater() const { return chip == Chip::a2 || chip == Chip::a3 || chip == Chip::a5; }
+    bool is310P() const { return chip == Chip::inference; }
     /// How many events there are.
     size_t eventLimit() const { return is310P() ? 1023 : 65536; }
     /// How many streams a device has.

@@ -4,6 +4,7 @@
 
 #include "CAscendStatus.h"
 #include "device.hpp"
+#include "faults.hpp"
 #include "profile.hpp"
 #include "status.hpp"
 
@@ -21,6 +22,21 @@ Stream::Stream(Context *context) : context(context) {
     static std::atomic<uint64_t> made{0};
     random = profile().seed * 0x100000001b3 + made++;
     worker = std::thread([this] { work(); });
+}
+
+static thread_local Stream *running = nullptr;
+
+Stream *Stream::current() { return running; }
+
+void Stream::abort() {
+    isAborting = true;
+    {
+        std::lock_guard lock(mutex);
+        tasks.clear();
+    }
+    wakeHeld();
+    wait(-1);
+    isAborting = false;
 }
 
 Stream::~Stream() {
@@ -41,6 +57,7 @@ void Stream::enqueue(std::string name, std::function<void()> task) {
 }
 
 void Stream::work() {
+    running = this;
     std::unique_lock lock(mutex);
     while (true) {
         changed.wait(lock, [this] { return isEnding || !tasks.empty(); });

@@ -130,6 +130,41 @@ aclError aclrtDestroyStream(aclrtStream handle) {
     });
 }
 
+/// Atlas A2 and later (runtime, docs of aclrtStreamAbort).
+aclError aclrtStreamAbort(aclrtStream handle) {
+    return call("aclrtStreamAbort", format("%p", handle), [&] {
+        if (handle == nullptr) refuse(ACL_ERROR_INVALID_PARAM, "stream is NULL");
+        if (!profile().isA2OrLater()) refuse(ACL_ERROR_RT_FEATURE_NOT_SUPPORT, "%s aborts no stream", profile().soc.c_str());
+        currentContextForCleanup();
+        std::shared_ptr<Stream> stream;
+        {
+            std::lock_guard lock(handles().mutex);
+            const auto found = handles().streams.find(handle);
+            if (found == handles().streams.end()) refuse(ACL_ERROR_RT_INVALID_HANDLE, "%p is no stream", handle);
+            stream = found->second;
+        }
+        stream->abort();
+        return ACL_SUCCESS;
+    });
+}
+
+aclError aclrtDestroyStreamForce(aclrtStream handle) {
+    return call("aclrtDestroyStreamForce", format("%p", handle), [&] {
+        if (handle == nullptr) refuse(ACL_ERROR_INVALID_PARAM, "stream is NULL");
+        currentContextForCleanup();
+        std::shared_ptr<Stream> ended;
+        {
+            std::lock_guard lock(handles().mutex);
+            const auto found = handles().streams.find(handle);
+            if (found == handles().streams.end()) refuse(ACL_ERROR_RT_INVALID_HANDLE, "%p is no stream", handle);
+            ended = found->second;
+            handles().streams.erase(found);
+        }
+        ended->abort();
+        return ACL_SUCCESS;
+    });
+}
+
 aclError aclrtSynchronizeStream(aclrtStream stream) {
     return call("aclrtSynchronizeStream", format("%p", stream), [&] { return synchronize(stream, -1); });
 }
@@ -206,7 +241,11 @@ aclError aclrtStreamWaitEvent(aclrtStream streamHandle, aclrtEvent eventHandle) 
         const uint64_t number = event->recorded;
         stream->enqueue("aclrtStreamWaitEvent", [event, number] {
             std::unique_lock lock(event->mutex);
-            event->changed.wait(lock, [&] { return event->completed >= number; });
+            const auto hasCome = [&] { return event->completed >= number; };
+            // A record that was dropped with its stream never comes (runtime, docs of aclrtStreamAbort).
+            while (!event->changed.wait_for(lock, std::chrono::milliseconds(2), hasCome)) {
+                if (Stream::current()->isAborting) return;
+            }
         });
         return ACL_SUCCESS;
     });

@@ -1,0 +1,65 @@
+// What was found of a device when it was made, for people who report on a machine.
+
+internal import CAscend
+internal import Compute
+
+extension AscendDevice {
+    /// Lines on the chip, CANN, each operator that is missing, the path of each operation, and what proved itself.
+    package var report: [String] {
+        var lines = [
+            "chip \(context.chip.name), device ascend:\(context.number), CANN \(version)",
+            "products in \(description.dtype.rawValue) summed in float32, everything between them in float32",
+            "operators: \(Operator.allCases.count - support.missing.count) of \(Operator.allCases.count) found",
+        ]
+        for kind in Operator.allCases {
+            if let reason = support.missing[kind] { lines.append("  without \(kind.rawValue): \(reason)") }
+        }
+        for operation in OperationKind.allCases {
+            lines.append(
+                "\(operation.rawValue): \(missing(for: operation).map { "unsupported: \($0)" } ?? path(of: operation))"
+            )
+        }
+        return lines + description.notes
+    }
+
+    /// How an operation is computed where the chip leaves a choice.
+    private func path(of operation: OperationKind) -> String {
+        switch operation {
+        case .linear: support.has(.swiGLU) ? "SwiGLU by its operator" : "SwiGLU composed"
+        case .normalize:
+            (support.has(.layerNorm) ? "LayerNorm by its operator" : "LayerNorm composed")
+                + (support.has(.rmsNorm) ? ", RmsNorm by its operator" : ", RmsNorm composed")
+        case .hstuAttention:
+            (provenFusion.map { "by \($0.name) without a user cache, else composed" } ?? "composed")
+                + (support.has(.absolute, .clampAtLeast, .logarithm, .divideByScalar, .truncate)
+                    ? "; time buckets on the chip" : "; time buckets on the host")
+        case .softmaxAttention: "composed"
+        case .store: support.has(.indexCopy, .gather) ? "by InplaceIndexCopy" : "row by row"
+        case .selectTopK: support.has(.bitwiseAnd, .isZero) ? "masks from bits on the chip" : "masks from the host"
+        case .embed, .gatherRows, .rotate, .zeroRows: "as everywhere"
+        }
+    }
+
+    /// What CANN says of its version, by the call that this one has.
+    private var version: String {
+        let runtime = context.runtime
+        if let call = runtime.aclsysGetVersionStr {
+            var package = Array("runtime".utf8CString)
+            // CANN asks for at least 128 bytes.
+            var text = [CChar](repeating: 0, count: 1024)
+            if call(&package, &text) == 0 { return Self.string(text) }
+        }
+        if let call = runtime.aclsysGetCANNVersion {
+            var version = aclCANNPackageVersion()
+            if call(ACL_PKG_NAME_CANN, &version) == 0 {
+                return withUnsafeBytes(of: version.version) { bytes in Self.string(bytes.map { CChar(bitPattern: $0) })
+                }
+            }
+        }
+        return "of a version that it does not tell"
+    }
+
+    private static func string(_ text: [CChar]) -> String {
+        String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

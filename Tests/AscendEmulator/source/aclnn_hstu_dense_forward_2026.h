@@ -1,0 +1,19 @@
+// What a package of 2026 declares of its dense attention, which has the padded layout alone: another list of operands under the
+// old name.
+
+__attribute__((visibility("default")))
+aclnnStatus aclnnHstuDenseForwardGetWorkspaceSize(
+    const aclTensor *q,
+    const aclTensor *k,
+    const aclTensor *v,
+    const aclTensor *maskOptional,
+    const aclTensor *attnBiasOptional,
+    int64_t maskType,
+    int64_t maxSeqlen,
+    double siluScale,
+    const aclTensor *attnOutput,
+    uint64_t *workspaceSize,
+    aclOpExecutor **executor);
+
+__attribute__((visibility("default")))
+aclnnStatus aclnnHstuDenseForward(void *workspace, uint64_t workspaceSize, aclOpExecutor *executor, aclrtStream stream);

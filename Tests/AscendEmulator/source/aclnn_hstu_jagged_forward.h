@@ -1,0 +1,30 @@
+// What a package of 2026 declares of its jagged attention, in the form of generated headers: read by the loader as text, never
+// compiled.
+
+/* function: aclnnHstuJaggedForwardGetWorkspaceSize
+ * parameters: q : required, …
+ */
+__attribute__((visibility("default")))
+aclnnStatus aclnnHstuJaggedForwardGetWorkspaceSize(
+    const aclTensor *q,
+    const aclTensor *k,
+    const aclTensor *v,
+    const aclTensor *maskOptional,
+    const aclTensor *attnBiasOptional,
+    const aclTensor *seqOffsetQ,
+    const aclTensor *seqOffsetKOptional,
+    const aclTensor *numContextOptional,
+    const aclTensor *numTargetOptional,
+    int64_t maskType,
+    int64_t maxSeqlenQ,
+    int64_t maxSeqlenK,
+    double siluScale,
+    int64_t targetGroupSize,
+    double alpha,
+    bool deterministic,
+    const aclTensor *attnOutput,
+    uint64_t *workspaceSize,
+    aclOpExecutor **executor);
+
+__attribute__((visibility("default")))
+aclnnStatus aclnnHstuJaggedForward(void *workspace, uint64_t workspaceSize, aclOpExecutor *executor, aclrtStream stream);
