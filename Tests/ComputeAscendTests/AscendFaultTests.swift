@@ -180,6 +180,14 @@ struct AscendFaultTests {
             #expect(emulator.count("aclmdlRICaptureBegin") == 1)
             #expect(try model.run(lengths: [8]) == expected)
             #expect(emulator.count("aclmdlRIExecuteAsync") == 2)
+            // No stream is left for another kind of batch: the one that is captured goes, and the next time there is one.
+            let other = try model.run(lengths: [9])
+            emulator.resetTrace()
+            emulator.inject("full@1")
+            #expect(try model.run(lengths: [9]) == other)
+            #expect(emulator.count("aclmdlRIDestroy") == 1 && emulator.count("aclmdlRIExecuteAsync") == 0)
+            for _ in 0..<2 { #expect(try model.run(lengths: [9]) == other) }
+            #expect(emulator.count("aclmdlRICaptureBegin") == 2 && emulator.count("aclmdlRIExecuteAsync") == 2)
         }
     }
 

@@ -55,18 +55,21 @@ final class CapturedBatches {
             seen.append(hash)
             return try run(steps)
         }
-        guard let handle = capture(steps) else { return try run(steps) }
+        guard let handle = try capture(steps) else { return try run(steps) }
         sequences[key] = Sequence(handle: handle, lastUse: uses)
         try execute(key)
     }
 
     /// Destroys what has not been used for longest; only while nothing runs.
     func trim() throws(ComputeError) {
-        while sequences.count > most, let oldest = sequences.min(by: { $0.value.lastUse < $1.value.lastUse }) {
-            sequences[oldest.key] = nil
-            let status = context.runtime.aclmdlRIDestroy?(oldest.value.handle) ?? 0
-            try context.check(status, "aclmdlRIDestroy")
-        }
+        while sequences.count > most { try destroyOldest() }
+    }
+
+    private func destroyOldest() throws(ComputeError) {
+        guard let oldest = sequences.min(by: { $0.value.lastUse < $1.value.lastUse }) else { return }
+        sequences[oldest.key] = nil
+        let status = context.runtime.aclmdlRIDestroy?(oldest.value.handle) ?? 0
+        try context.check(status, "aclmdlRIDestroy")
     }
 
     /// Whether a call found no stream, event or other resource left.
@@ -94,7 +97,7 @@ final class CapturedBatches {
     /// Captured sequences use up the chip's streams (vllm-ascend, acl_graph.py): when none is left the oldest sequence goes. A
     /// shape that an operator refuses is refused again when the steps are run. After anything else nothing is captured any more.
     /// Other devices' threads may call what they like meanwhile: the mode is this thread's.
-    private func capture(_ steps: [AscendStream.Step]) -> UnsafeMutableRawPointer? {
+    private func capture(_ steps: [AscendStream.Step]) throws(ComputeError) -> UnsafeMutableRawPointer? {
         let runtime = context.runtime
         var handle: UnsafeMutableRawPointer?
         do throws(ComputeError) {
@@ -111,7 +114,9 @@ final class CapturedBatches {
         } catch {
             if let handle { _ = runtime.aclmdlRIDestroy?(handle) }
             if context.tolerated.contains(where: Self.isExhaustion), !sequences.isEmpty {
-                most = sequences.count - 1
+                // Nothing runs yet: the batch before has ended, and this one begins.
+                most = max(sequences.count - 1, 1)
+                try destroyOldest()
             } else if context.tolerated.first?.phase != .plan {
                 refusal = error
             }

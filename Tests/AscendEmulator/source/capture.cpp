@@ -7,6 +7,7 @@
 
 #include "calls.hpp"
 #include "device.hpp"
+#include "faults.hpp"
 #include "functions.hpp"
 #include "handles.hpp"
 #include "objects.hpp"
@@ -83,6 +84,7 @@ aclError aclmdlRICaptureBegin(aclrtStream handle, aclmdlRICaptureMode mode) {
         if (state().finished.size() >= profile().captures) {
             refuse(ACL_ERROR_RT_NO_STREAM_RESOURCE, "all %zu captured sequences have their streams", profile().captures);
         }
+        if (takeCaptureFault()) refuse(ACL_ERROR_RT_NO_STREAM_RESOURCE, "no stream is left, as injected");
         if (state().open.count(stream.get()) != 0) refuse(ACL_ERROR_RT_STREAM_CAPTURED, "stream %p is captured already", handle);
         auto capture = std::make_shared<Captured>();
         capture->device = stream->context->device;

@@ -16,7 +16,7 @@
 namespace emulator {
 
 /// What faults are counted by.
-enum class Site { allocation, plan, launch, wait };
+enum class Site { allocation, plan, capture, launch, wait };
 
 struct Planned {
     Site site;
@@ -28,7 +28,7 @@ struct Faults {
     std::mutex mutex;
     std::condition_variable changed;
     std::vector<Planned> planned;
-    uint64_t allocations = 0, plans = 0, launches = 0, waits = 0;
+    uint64_t allocations = 0, plans = 0, captures = 0, launches = 0, waits = 0;
     /// How many held operators may go on, of all that were and will be held.
     uint64_t releases = 0, held = 0;
     bool isFileRead = false;
@@ -39,7 +39,7 @@ static std::vector<Planned> parsed(const std::string &list) {
         {"oom", {Site::allocation, FaultKind::none}}, {"aicore", {Site::launch, FaultKind::aicore}},
         {"hold", {Site::launch, FaultKind::hold}},    {"lost", {Site::launch, FaultKind::lost}},
         {"gone", {Site::launch, FaultKind::gone}},    {"late", {Site::wait, FaultKind::none}},
-        {"refuse", {Site::plan, FaultKind::none}}};
+        {"refuse", {Site::plan, FaultKind::none}},     {"full", {Site::capture, FaultKind::none}}};
     std::vector<Planned> planned;
     std::istringstream items(list);
     for (std::string item; std::getline(items, item, ',');) {
@@ -67,6 +67,7 @@ static void plan(Faults &faults, const std::string &list) {
     faults.planned = parsed(list);
     faults.allocations = 0;
     faults.plans = 0;
+    faults.captures = 0;
     faults.launches = 0;
     faults.waits = 0;
 }
@@ -106,6 +107,12 @@ bool takePlanFault() {
     std::lock_guard lock(state().mutex);
     FaultKind kind;
     return take(Site::plan, &Faults::plans, kind);
+}
+
+bool takeCaptureFault() {
+    std::lock_guard lock(state().mutex);
+    FaultKind kind;
+    return take(Site::capture, &Faults::captures, kind);
 }
 
 FaultKind takeLaunchFault() {

@@ -2,6 +2,7 @@
 //
 //   oom@n      the n-th aclrtMalloc from now has no memory: 207001
 //   refuse@n   the n-th phase 1 of an operator from now finds no kernel: 561103, of a generated operator 561003
+//   full@n     the n-th capture from now finds no stream left: 207008
 //   aicore@n   the n-th operator launched from now fails while it runs: 507015, and so does everything until a reset
 //   hold@n     the n-th operator launched from now runs on until AscendEmulator_release or until its stream is aborted, and has
 //              its workspace meanwhile; a reset by force would wait for it for ever
@@ -24,6 +25,9 @@ bool takeAllocationFault();
 
 /// Whether no kernel takes this phase 1's operands.
 bool takePlanFault();
+
+/// Whether there is no stream for this capture.
+bool takeCaptureFault();
 
 /// What happens to this launch.
 FaultKind takeLaunchFault();
