@@ -229,7 +229,7 @@ struct AscendFaultTests {
             emulator.inject("aicore@\(launches)")
             let lost = "aclnnHstuDenseForward: the chip was lost when it was tried: "
             #expect(try note().contains(lost))
-            #expect(emulator.count("aclrtResetDeviceForce") == 1 && emulator.count("aclnnHstuDenseForward") == 1)
+            #expect(emulator.count("aclrtResetDeviceForce") == 1 && emulator.count("aclnnHstuDenseForward") > 0)
             #expect(try note().contains(lost))
             #expect(emulator.count("aclrtResetDeviceForce") + emulator.count("aclnnHstuDenseForward") == 0)
             // Another process may try again.

@@ -36,7 +36,7 @@ extension AscendDevice {
         case .softmaxAttention: "composed"
         case .store: support.has(.indexCopy, .gather) ? "by InplaceIndexCopy" : "row by row"
         case .selectTopK: support.has(.bitwiseAnd, .isZero) ? "masks from bits on the chip" : "masks from the host"
-        case .embed, .gatherRows, .rotate, .zeroRows: "as everywhere"
+        case .embed, .gatherRows, .rotate, .zeroRows: "by plain operators"
         }
     }
 
