@@ -35,7 +35,9 @@ extension AscendDevice {
                     ? "; time buckets on the chip" : "; time buckets on the host")
         case .softmaxAttention: "composed"
         case .store: support.has(.indexCopy, .gather) ? "by InplaceIndexCopy" : "row by row"
-        case .selectTopK: support.has(.bitwiseAnd, .isZero) ? "masks from bits on the chip" : "masks from the host"
+        case .selectTopK:
+            (support.has(.bitwiseAnd, .isZero) ? "masks from bits on the chip" : "masks from the host")
+                + (ranksExactly ? "" : "; ranked on the host, because Topk ranks in half precision")
         case .embed, .gatherRows, .rotate, .zeroRows: "by plain operators"
         }
     }

@@ -32,6 +32,8 @@ package final class AscendDevice: Device {
     var provenFusion: FusedVariant?
     /// Whether products with weights in FRACTAL_NZ were found to be those of weights as they are.
     private(set) var blocksWeights = false
+    /// Whether Topk puts float32 in order as such: where it does not, the best rows are chosen on the host.
+    private(set) var ranksExactly = true
     let trials: Trials
     /// Whether a captured batch was found to compute what it should.
     private var isCaptureProven = false
@@ -139,6 +141,7 @@ package final class AscendDevice: Device {
             blocksWeights = refusal == nil
             weightsNote = "weights are in \(refusal.map { "their own order: \($0)" } ?? "FRACTAL_NZ")"
         }
+        ranksExactly = try doesRankExactly()
         fusionNote = try decideFusion(isWanted: fusesAttention)
         let refusal = try capturesBatches ? reasonNotToCapture() : "it was asked for"
         isCaptureProven = refusal == nil

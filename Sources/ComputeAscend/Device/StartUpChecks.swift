@@ -35,6 +35,24 @@ extension AscendDevice {
         }
     }
 
+    /// Whether Topk tells float32 apart that are equal in half precision: on the first generation it casts them (ops-nn,
+    /// aclnn_topk.cpp).
+    func doesRankExactly() throws(ComputeError) -> Bool {
+        guard support.has(.topk) else { return true }
+        let stream = try AscendStream(device: self, captures: false)
+        try stream.begin()
+        let best = Float(1).nextUp
+        let scores = try stream.input((0..<16).map { $0 == 11 ? best : 1 }, .float32, [1, 16])
+        let values = try stream.temporary(.float32, [1, 8])
+        let indices = try stream.temporary(.int64, [1, 8])
+        stream.note { (calls) throws(ComputeError) in
+            try calls.topk(scores, count: 8, values: values, indices: indices)
+        }
+        try stream.synchronize()
+        let first: [Float] = try stream.readBack(values.address, count: 1)
+        return first == [best]
+    }
+
     /// Decides whether HSTU's attention is fused, and by which operator: the first one whose answer is that of the host.
     ///
     /// - Returns: the decision and its reason, as a line for people.

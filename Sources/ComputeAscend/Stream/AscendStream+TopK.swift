@@ -168,7 +168,7 @@ extension AscendStream {
                 let fetched = (start..<start + selection.fetched).map {
                     ScoredRow(row: Int32(truncatingIfNeeded: indices[$0]), score: values[$0])
                 }
-                if let best = selection.decided(fetched, query: query) {
+                if device.ranksExactly, let best = selection.decided(fetched, query: query) {
                     selections[number].selected.append(best)
                 } else {
                     selections[number].selected.append(try decideOnHost(selection, query: query))

@@ -8,6 +8,8 @@
 #include "executor.hpp"
 #include "functions.hpp"
 #include "memory.hpp"
+#include "numbers.hpp"
+#include "profile.hpp"
 
 using namespace emulator;
 
@@ -119,8 +121,12 @@ aclnnStatus aclnnTopkGetWorkspaceSize(
         planner.requireDims(indices, dims);
         planner.requireType(values, self.view.type);
         planner.useWorkspace((size_t)self.view.count() * 8);
+        // The first generation ranks float32 as float16, and answers so (ops-nn aclnn_topk.cpp, TopkAdaptGeCastTensor), unless
+        // an AI CPU does it (CheckCalcInAiCore).
+        const bool isHalf = profile().chip == Chip::first && self.view.type == ACL_FLOAT && (self.view.count() <= 32768 || k >= 8);
         planner.run([=](Execution &execution) {
-            const std::vector<float> scores = execution.loadFloats(self);
+            std::vector<float> scores = execution.loadFloats(self);
+            if (isHalf) for (float &score : scores) score = fromF16(toF16(score));
             std::vector<float> best;
             std::vector<int64_t> places;
             std::vector<int64_t> order(columns);
