@@ -152,16 +152,24 @@ extension OperatorCalls {
 
     // MARK: Element by element
 
+    /// 1 as a factor of elements of that type: a float is refused for integers (opbase data_type_utils.h, CanCast).
+    private func one(_ dtype: DType) throws(ComputeError) -> OpaquePointer {
+        switch dtype {
+        case .float32, .float16, .bfloat16: try scalar(Float(1))
+        case .int8, .uint8, .bool, .int32, .int64: try scalar(Int32(1))
+        }
+    }
+
     func add(_ other: View, to target: View) throws(ComputeError) {
         try call("aclnnInplaceAdd", operators.InplaceAdd.launch, [target, other]) {
             (size, executor) throws(ComputeError) in
-            try operators.InplaceAdd.plan?(tensor(target), tensor(other), scalar(Float(1)), size, executor)
+            try operators.InplaceAdd.plan?(tensor(target), tensor(other), one(target.dtype), size, executor)
         }
     }
 
     func subtract(_ left: View, _ right: View, _ out: View) throws(ComputeError) {
         try call("aclnnSub", operators.Sub.launch, [left, right, out]) { (size, executor) throws(ComputeError) in
-            try operators.Sub.plan?(tensor(left), tensor(right), scalar(Float(1)), tensor(out), size, executor)
+            try operators.Sub.plan?(tensor(left), tensor(right), one(left.dtype), tensor(out), size, executor)
         }
     }
 

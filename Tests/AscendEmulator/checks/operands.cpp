@@ -219,6 +219,16 @@ CHECK(operator_IsRefused_WhenTheProfileSaysSo, .environment = {{"ASCEND_EMULATOR
     REFUSED(561003, "no kernel", acl.operators.SwiGlu.plan(x, -1, half, &size, &executor));
 }
 
+CHECK(factor_OfIntegers_IsAnInteger) {
+    aclTensor *x = tensor({4}, ACL_INT64, deviceMemory(64)), *out = tensor({4}, ACL_INT64, deviceMemory(64));
+    float real = 1;
+    int32_t whole = 1;
+    uint64_t size;
+    aclOpExecutor *executor;
+    REFUSED(161002, "cannot be cast", acl.operators.Sub.plan(x, x, acl.tensors.aclCreateScalar(&real, ACL_FLOAT), out, &size, &executor));
+    OK(acl.operators.Sub.plan(x, x, acl.tensors.aclCreateScalar(&whole, ACL_INT32), out, &size, &executor));
+}
+
 CHECK(weight_IsBlocked_OnlyAfterItWasMadeSo) {
     char *data = (char *)deviceMemory(64 * 1024);
     int64_t dims[] = {20, 40}, storage[] = {3, 2, 16, 16}, flat[] = {32 * 48};

@@ -127,10 +127,21 @@ using namespace emulator;
 
 // Arithmetic
 
+/// Whether the factor can be taken: not one in floating point for integers (opbase data_type_utils.h, CanCast; ops-math
+/// aclnn_sub.cpp, CheckPromoteType).
+static bool isFactor(const aclTensor *self, const aclScalar *alpha) {
+    return alpha != nullptr && (self == nullptr || isFloat(self->view.type) || !isFloat(alpha->type));
+}
+
+static aclnnStatus refuseFactor(const char *name, const aclTensor *self, const aclScalar *alpha, PLAN_ARGUMENTS) {
+    return plan(name, workspaceSize, executor, [&](Planner &planner) {
+        planner.scalar("alpha", alpha);
+        planner.invalid(format("alpha is %s, which cannot be cast to %s", nameOf(alpha->type), nameOf(self->view.type)));
+    });
+}
+
 aclnnStatus aclnnInplaceAddGetWorkspaceSize(aclTensor *self, const aclTensor *other, const aclScalar *alpha, PLAN_ARGUMENTS) {
-    if (alpha == nullptr) {
-        return plan("aclnnInplaceAdd", workspaceSize, executor, [](Planner &planner) { planner.scalar("alpha", nullptr); });
-    }
+    if (!isFactor(self, alpha)) return refuseFactor("aclnnInplaceAdd", self, alpha, workspaceSize, executor);
     const ScalarValue factor(*alpha);
     return binaryInplace("aclnnInplaceAdd", self, other, numbers, workspaceSize, executor, [factor](auto x, auto y) {
         return x + factor.as(y) * y;
@@ -140,9 +151,7 @@ EMULATED_PHASE_2(InplaceAdd)
 
 aclnnStatus aclnnSubGetWorkspaceSize(
     const aclTensor *self, const aclTensor *other, const aclScalar *alpha, aclTensor *out, PLAN_ARGUMENTS) {
-    if (alpha == nullptr) {
-        return plan("aclnnSub", workspaceSize, executor, [](Planner &planner) { planner.scalar("alpha", nullptr); });
-    }
+    if (!isFactor(self, alpha)) return refuseFactor("aclnnSub", self, alpha, workspaceSize, executor);
     const ScalarValue factor(*alpha);
     return binary("aclnnSub", self, other, out, numbers, workspaceSize, executor, [factor](auto x, auto y) {
         if constexpr (std::is_same_v<decltype(x), float>) return x - factor.as(y) * y;
