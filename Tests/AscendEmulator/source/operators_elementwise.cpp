@@ -1,4 +1,7 @@
 // Operators that take elements one by one: arithmetic with numpy's broadcasting, activations, comparisons, masks, moves.
+// Refusals of Sub, Mul, Clamp, Log, GtTensor, EqScalar, LogicalOr, BitwiseAndTensor, InplaceMaskedFillScalar and InplaceCopy are those
+// of ops-math, math/*/op_api/aclnn_*.cpp and conversion/{clip_by_value_v2,masked_fill,view_copy}/op_api/aclnn_*.cpp, but for types that
+// differ, which real software promotes; those of the others are their documents'.
 
 #include <algorithm>
 #include <cmath>

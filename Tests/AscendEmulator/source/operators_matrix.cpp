@@ -1,5 +1,6 @@
 // Matrix products: half-precision operands, sums in float32, one rounding at the end. The sum of an element is taken in the
-// same order whatever the number of rows.
+// same order whatever the number of rows. Refusals: ops-nn matmul/batch_mat_mul_v3/op_host/op_api/aclnn_batch_matmul.cpp,
+// matmul/common/op_host/op_api/cube_util.cpp; ops-math conversion/trans_data/op_api/aclnn_trans_matmul_weight.cpp.
 
 #include <algorithm>
 
@@ -117,6 +118,9 @@ aclnnStatus aclnnBatchMatMulGetWorkspaceSize(
         planner.requireDims(mat2, {other, (int64_t)k, (int64_t)n});
         planner.requireDims(out, {(int64_t)batch, (int64_t)m, (int64_t)n});
         if (batch * m * n > 0) planner.useWorkspace(16384);
+        // 9.x takes float32 results of half-precision operands on Atlas A2 and later alone, and widens others (ops-nn
+        // matmul/common/op_host/op_api, NeedEnableFp32Output); what 8.1 does is not public.
+        const bool isHalf = !profile().isA2OrLater() && self.view.type == ACL_FLOAT16 && profile().generation == 9;
         planner.run([=](Execution &execution) {
             std::vector<float> a = execution.loadFloats(self), b = execution.loadFloats(mat2), result(batch * m * n);
             lowerPrecision(a, self.view.type, mode);
@@ -126,6 +130,7 @@ aclnnStatus aclnnBatchMatMulGetWorkspaceSize(
                     a.data() + (one == 1 ? 0 : index * m * k), b.data() + (other == 1 ? 0 : index * k * n),
                     result.data() + index * m * n, m, k, n);
             }
+            if (isHalf) for (float &value : result) value = fromF16(toF16(value));
             execution.store(out, result);
         });
     });

@@ -1,4 +1,5 @@
-// Operators over rows: norms, softmax, sums.
+// Operators over rows: norms, softmax, sums. LayerNorm's refusals: ops-nn norm/layer_norm_v4/op_host/op_api/aclnn_layer_norm.cpp;
+// those of the others are their documents' (design/ascend.md 3.3).
 
 #include <algorithm>
 #include <cmath>

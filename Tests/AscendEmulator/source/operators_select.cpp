@@ -1,4 +1,5 @@
-// Gathering, scattering, the best of a row, joining.
+// Gathering, scattering, the best of a row, joining. Refusals: ops-nn index/gather_v2/op_api/aclnn_gather_v2.cpp,
+// index/scatter_update/op_api/aclnn_index_copy.cpp, index/gather_elements/op_api/aclnn_topk.cpp; Cat's are its document's.
 
 #include <algorithm>
 #include <cmath>
