@@ -17,6 +17,11 @@ package final class Catalogue: Sendable {
     package let popularityOrder: [Int32]
     /// Tags by number.
     package let tagNames: [String]
+    /// Tokens of each item's path where items are paths (semantic ids), and rows are then no rows of a table but the items'
+    /// numbers, without gaps; 0: items have no paths.
+    package let levels: Int
+    /// The paths, one item's after the other's, row 1 first: `rowCount - 1` times `levels` tokens.
+    package let tokens: [Int32]
 
     /// String ids: in quotes, as raw UTF-8. Integer ids: digits. Either way JSON, but for the ids in `escapedIDs`.
     private let ids: TextColumn
@@ -40,6 +45,8 @@ package final class Catalogue: Sendable {
         idsAreIntegers = builder.idsAreIntegers ?? false
         hasPopularity = builder.hasPopularity
         presentMask = builder.presentMask
+        levels = builder.levels
+        tokens = builder.tokens
         popularityOrder = builder.popularityOrder()
         ids = builder.ids
         escapedIDs = builder.escapedIDs
@@ -106,6 +113,11 @@ package final class Catalogue: Sendable {
         guard contains(row), let range = ids.range(Int(row)) else { return "" }
         let text = idsAreIntegers ? range : range.lowerBound + 1..<range.upperBound - 1
         return String(decoding: ids.bytes[text], as: UTF8.self)
+    }
+
+    /// The tokens of an item's path; empty if it has none or the row is no item.
+    package func path(_ row: Int32) -> ArraySlice<Int32> {
+        contains(row) ? tokens[(Int(row) - 1) * levels..<Int(row) * levels] : []
     }
 
     /// An item's title; nil if it has none or the row is no item.

@@ -18,6 +18,8 @@ struct CatalogueLine {
     /// Numbers of the builder's tags, without duplicates.
     var tags: [Int32] = []
     var popularity: Double?
+    /// Its path; read only where items have paths.
+    var tokens: [Int32] = []
 
     mutating func clear() {
         index = nil
@@ -25,6 +27,7 @@ struct CatalogueLine {
         hasTitle = false
         tags.removeAll(keepingCapacity: true)
         popularity = nil
+        tokens.removeAll(keepingCapacity: true)
     }
 }
 
@@ -38,6 +41,8 @@ struct CatalogueBuilder {
     }
 
     let rowCount: Int
+    /// Tokens of each item's path; 0: items have no paths.
+    let levels: Int
     private(set) var count = 0
     private(set) var idsAreIntegers: Bool?
     private(set) var hasPopularity = false
@@ -51,6 +56,8 @@ struct CatalogueBuilder {
     private(set) var tagsByName = RowTable()
     private(set) var tagNames: TextColumn
     private(set) var tagCount = 0
+    /// The paths, one item's after the other's, row 1 first.
+    private(set) var tokens: [Int32]
     /// The line that described a row, for the sentence about a duplicate.
     private var lineNumbers: [Int]
     /// Tag and row of each tagging, in the order of the lines.
@@ -58,9 +65,13 @@ struct CatalogueBuilder {
     /// The line that used a tag last; a tag that stands twice in a line counts once.
     private var lastLineOfTag: [Int] = []
 
-    /// - Parameter rowCount: rows of the item table, at most `Int32.max`.
-    init(rowCount: Int) {
+    /// - Parameters:
+    ///   - rowCount: rows of the item table, at most `Int32.max`.
+    ///   - levels: tokens of each item's path; 0: items have no paths.
+    init(rowCount: Int, levels: Int = 0) {
         self.rowCount = rowCount
+        self.levels = levels
+        tokens = Array(repeating: 0, count: (rowCount - 1) * levels)
         presentMask = Array(repeating: 0, count: (rowCount + 63) / 64)
         ids = TextColumn(rows: rowCount)
         titles = TextColumn(rows: rowCount)
@@ -101,6 +112,9 @@ struct CatalogueBuilder {
         guard lineNumbers[Int(row)] == 0 else {
             throw JSONError("index \(row) stands on line \(lineNumbers[Int(row)]) already")
         }
+        guard line.tokens.count == levels else {
+            throw JSONError("a path of \(line.tokens.count) tokens where there are \(levels) levels")
+        }
         switch id {
         case .integer(let value): try add(integerID: value, row: row)
         case .string: try add(stringID: line.idText, row: row)
@@ -108,6 +122,10 @@ struct CatalogueBuilder {
         lineNumbers[Int(row)] = number
         presentMask[Int(row) >> 6] |= 1 << (UInt64(row) & 63)
         count += 1
+        if levels > 0 {
+            let start = (Int(row) - 1) * levels
+            tokens.replaceSubrange(start..<start + levels, with: line.tokens)
+        }
         if line.hasTitle { titles.set(Int(row), line.title) }
         for tag in line.tags { taggings.append((tag, row)) }
         if let popularity = line.popularity {

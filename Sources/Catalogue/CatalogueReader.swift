@@ -1,5 +1,5 @@
-// Reads `catalogue.jsonl`: one JSON object a line with `index` and `id`, and perhaps `title`, `tags`, `popularity`. Other
-// keys are stepped over, because operators keep more about their items than we need; blank lines too.
+// Reads `catalogue.jsonl`: one JSON object a line with `index` and `id`, and perhaps `title`, `tags`, `popularity`; with
+// semantic ids also `tokens`. Other keys are stepped over, because operators keep more about their items than we need; blank lines too.
 
 package import Files
 internal import Glibc
@@ -19,16 +19,42 @@ extension Catalogue {
         }
     }
 
+    /// Reads the catalogue of a model with semantic ids: every line has `tokens`, and the indices are 1 to as many as there
+    /// are lines.
+    ///
+    /// - Throws: `FileError` with the path and the line.
+    package static func load(path: String, paths rules: PathRules) throws(FileError) -> Catalogue {
+        let content = try InputFile.contents(of: path)
+        return try content.withBytes { bytes throws(FileError) in
+            try Catalogue(reading: bytes, path: path, rowCount: itemLineCount(bytes) + 1, paths: rules)
+        }
+    }
+
+    private static func itemLineCount(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var count = 0
+        var isBlank = true
+        for byte in bytes {
+            if byte == UInt8(ascii: "\n") {
+                count += isBlank ? 0 : 1
+                isBlank = true
+            } else if byte != 0x20 && byte != 0x09 && byte != 0x0D {
+                isBlank = false
+            }
+        }
+        return isBlank ? count : count + 1
+    }
+
     /// Reads a catalogue from memory; `path` is what errors name.
     package convenience init(
         reading bytes: UnsafeRawBufferPointer,
         path: String,
-        rowCount: Int
+        rowCount: Int,
+        paths rules: PathRules? = nil
     ) throws(FileError) {
         guard rowCount > 1, rowCount <= Int(Int32.max) else {
             throw FileError(.mismatched, "\(path): the item table has \(rowCount) rows, no place for an item")
         }
-        var builder = CatalogueBuilder(rowCount: rowCount)
+        var builder = CatalogueBuilder(rowCount: rowCount, levels: rules?.levels ?? 0)
         var line = CatalogueLine()
         var number = 0
         var rest = bytes
@@ -40,7 +66,7 @@ extension Catalogue {
             if text.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
             do throws(JSONError) {
                 line.clear()
-                try line.read(text, number: number, into: &builder)
+                try line.read(text, number: number, paths: rules, into: &builder)
                 try builder.add(line, number: number)
             } catch {
                 throw FileError(.malformed, "\(path), line \(number): \(error)")
@@ -75,6 +101,7 @@ extension CatalogueLine {
     fileprivate mutating func read(
         _ line: UnsafeBufferPointer<UInt8>,
         number: Int,
+        paths rules: PathRules?,
         into builder: inout CatalogueBuilder
     ) throws(JSONError) {
         var reader = JSONReader(line)
@@ -104,9 +131,31 @@ extension CatalogueLine {
                 hasTitle = true
             case .tags: try readTags(&reader, number: number, into: &builder)
             case .popularity: popularity = try readPopularity(&reader)
+            case .tokens:
+                guard let rules else {
+                    try reader.skipValue()
+                    continue
+                }
+                try readTokens(&reader, rules)
             }
         }
         try reader.finish()
+        guard rules == nil || seen & 1 << CatalogueField.tokens.rawValue != 0 else {
+            throw JSONError("tokens is missing")
+        }
+    }
+
+    private mutating func readTokens(_ reader: inout JSONReader, _ rules: PathRules) throws(JSONError) {
+        let fault = JSONError("tokens must be an array of \(rules.levels) token ids")
+        guard try reader.peek() == .array else { throw fault }
+        try reader.beginArray()
+        while try reader.nextElement() {
+            guard try reader.peek() == .number, let value = try reader.readNumber().integer,
+                let token = Int32(exactly: value), tokens.count < rules.levels
+            else { throw fault }
+            tokens.append(token)
+        }
+        if let reason = rules.fault(tokens) { throw JSONError("tokens: \(reason)") }
     }
 
     private mutating func readID(_ reader: inout JSONReader) throws(JSONError) -> ID {
@@ -162,6 +211,7 @@ private enum CatalogueField: UInt8 {
     case title
     case tags
     case popularity
+    case tokens
 
     // By comparing bytes: making a String of every key costs more than the rest of the line.
     init?(_ key: JSONString) {
@@ -171,6 +221,7 @@ private enum CatalogueField: UInt8 {
         case "title": self = .title
         case "tags": self = .tags
         case "popularity": self = .popularity
+        case "tokens": self = .tokens
         default: return nil
         }
     }

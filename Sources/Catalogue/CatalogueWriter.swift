@@ -18,6 +18,12 @@ extension Catalogue {
             line.integer(Int(row))
             line.key("id")
             withIDJSON(row) { id in line.value { $0.append(contentsOf: id) } }
+            if levels > 0 {
+                line.key("tokens")
+                line.beginArray()
+                for token in self.path(row) { line.integer(Int(token)) }
+                line.endArray()
+            }
             if let title = title(row) {
                 line.key("title")
                 line.string(title)

@@ -16,10 +16,12 @@ package struct ImportSummary: Sendable {
     package let ignoredTensors: [String]
     /// Where in the checkpoint the weights were found; nil: it has nothing else.
     package let origin: WeightsOrigin?
+    /// Of a model with semantic ids.
+    package let semanticIDs: SemanticIDSummary?
 }
 
-/// Imports a checkpoint. Weights are stored as float32 whatever the checkpoint holds: exact from float16 and bfloat16, and
-/// one type that every device takes; `--dtype` says what is computed with.
+/// Imports a checkpoint. Weights are stored in the type that the checkpoint has them in, if that is float32, float16 or
+/// bfloat16 for all of them, else as float32; `--dtype` says what is computed with.
 ///
 /// - Parameters:
 ///   - format: whose checkpoint, the value of `--from`.
@@ -54,6 +56,8 @@ package func importCheckpoint(
         name: name,
         version: version,
         architecture: model.architecture,
+        semanticIDs: model.semanticIDs?.configuration,
+        dtype: model.dtype,
         provenance: try Provenance(
             source: importer.format,
             file: model.file.path.split(separator: "/").last.map(String.init) ?? model.file.path,
@@ -61,8 +65,13 @@ package func importCheckpoint(
         )
     )
     let rows = model.architecture.configuration.rows
+    guard model.semanticIDs == nil || cataloguePath == nil else {
+        throw ImportError(.badDescription, "with semantic_ids the index is the catalogue: leave out --catalogue")
+    }
     let catalogue =
-        if let cataloguePath {
+        if let items = model.semanticIDs {
+            items.catalogue
+        } else if let cataloguePath {
             try Catalogue.load(path: cataloguePath, rowCount: rows)
         } else {
             Catalogue.numbered(rows: rows)
@@ -74,7 +83,7 @@ package func importCheckpoint(
             try withExtendedLifetime(content) {
                 let tensor = HostTensor(
                     name: specification.name,
-                    dtype: .float32,
+                    dtype: model.dtype,
                     shape: specification.shape,
                     bytes: content.bytes
                 )
@@ -92,7 +101,8 @@ package func importCheckpoint(
         configuration: configuration,
         itemCount: catalogue.count,
         ignoredTensors: model.ignoredTensors,
-        origin: model.origin
+        origin: model.origin,
+        semanticIDs: model.semanticIDs?.summary
     )
 }
 
@@ -100,6 +110,8 @@ private func bundleConfiguration(
     name: String,
     version: String,
     architecture: Architecture,
+    semanticIDs: SemanticIDs?,
+    dtype: DType,
     provenance: Provenance
 ) throws(ImportError) -> BundleConfiguration {
     do throws(JSONError) {
@@ -107,7 +119,8 @@ private func bundleConfiguration(
             name: name,
             version: version,
             architecture: architecture,
-            dtype: .float32,
+            semanticIDs: semanticIDs,
+            dtype: dtype,
             provenance: provenance
         )
     } catch {

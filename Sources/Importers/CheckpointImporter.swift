@@ -56,7 +56,12 @@ protocol ImportedModel {
     /// Tensors of the checkpoint that are known and not needed.
     var ignoredTensors: [String] { get }
 
-    /// The content of one of the architecture's tensors, in float32 and in the shape of its specification.
+    /// The items of a model with semantic ids; nil: items are rows of the table.
+    var semanticIDs: SemanticIDImport? { get }
+    /// What all weights are stored in: what the checkpoint has them in, if that is one type that bundles have.
+    var dtype: DType { get }
+
+    /// The content of one of the architecture's tensors, in `dtype` and in the shape of its specification.
     func read(_ specification: TensorSpecification) throws(ImportError) -> TensorContent
 }
 

@@ -11,7 +11,7 @@ struct ImportDescription {
     static let knownKeys = [
         "architecture", "source", "max_sequence_length", "max_output_length", "d", "blocks", "heads", "dqk", "dv",
         "norm", "item_l2_norm", "concat_ua", "enable_relative_attention_bias", "relative_attention_bias", "attention",
-        "time_buckets", "gate", "ffn", "layer_order", "tied", "embed_scale", "score_norm",
+        "time_buckets", "gate", "ffn", "layer_order", "tied", "embed_scale", "score_norm", "kind", "levels", "codebook",
     ]
 
     /// The architectures of the table.
@@ -41,7 +41,7 @@ struct ImportDescription {
     private static let byteLimit = 64 << 20
 
     /// No description at all.
-    static let nothing = ImportDescription(path: nil, architecture: nil, source: nil, members: [])
+    static let nothing = ImportDescription(path: nil, architecture: nil, source: nil, members: [], semanticIDs: nil)
 
     /// What error sentences call it; nil: there is no file.
     let path: String?
@@ -49,18 +49,28 @@ struct ImportDescription {
     let source: Source?
     /// The keys that are left after `architecture` and `source`, without those that are null.
     let members: [JSONMember]
+    /// What stands under `semantic_ids`; nil: items are rows of the table.
+    let semanticIDs: JSONValue?
 
     /// What the model's dimensions were made from, for error sentences.
     var name: String { path ?? "its other tensors" }
 
-    private init(path: String?, architecture: ArchitectureKey?, source: Source?, members: [JSONMember]) {
+    private init(
+        path: String?,
+        architecture: ArchitectureKey?,
+        source: Source?,
+        members: [JSONMember],
+        semanticIDs: JSONValue?
+    ) {
         self.path = path
         self.architecture = architecture
         self.source = source
         self.members = members
+        self.semanticIDs = semanticIDs
     }
 
-    /// Reads a description: the object itself, or a document that has it under `model` beside other things.
+    /// Reads a description: the object itself, or a document that has it under `model` beside other things. `semantic_ids`
+    /// may stand in either.
     init(path: String) throws(ImportError) {
         let content: OwnedBytes
         do throws(FileError) {
@@ -70,7 +80,9 @@ struct ImportDescription {
         }
         do throws(JSONError) {
             var value = try content.withBytes { bytes throws(JSONError) in try JSONValue(parsing: bytes) }
+            var outer: JSONValue?
             if case .object(let members) = value, let model = members.first(where: { $0.key == "model" }) {
+                outer = members.first { $0.key == "semantic_ids" }?.value
                 value = model.value
             }
             // A template that has not been filled in says nothing.
@@ -80,9 +92,16 @@ struct ImportDescription {
                 fields.contains("architecture")
                 ? try fields.choice("architecture", of: ArchitectureKey.self) : nil
             let source = fields.contains("source") ? try fields.choice("source", of: Source.self) : nil
+            let semanticIDs = fields.optional("semantic_ids") ?? outer
             var members: [JSONMember] = []
             for key in fields.names { members.append(JSONMember(key, try fields.value(key))) }
-            self.init(path: path, architecture: architecture, source: source, members: members)
+            self.init(
+                path: path,
+                architecture: architecture,
+                source: source,
+                members: members,
+                semanticIDs: semanticIDs
+            )
         } catch {
             throw ImportError(.badDescription, "\(path): \(error.description)")
         }
@@ -93,6 +112,9 @@ struct ImportDescription {
     /// - Parameter format: the value of `--from`.
     /// - Throws: `ImportError` that says what it is of instead.
     func check(source: Source, architectures: [ArchitectureKey], format: String) throws(ImportError) {
+        guard semanticIDs == nil || source == .huggingFace else {
+            throw ImportError(.badDescription, "\(name): semantic_ids are for --from huggingface, not for \(format)")
+        }
         guard self.source ?? source == source else {
             throw ImportError(
                 .badDescription,
@@ -140,7 +162,8 @@ struct ImportDescription {
             path: path,
             architecture: architecture,
             source: source,
-            members: members + known
+            members: members + known,
+            semanticIDs: semanticIDs
         )
     }
 

@@ -48,13 +48,16 @@ struct ImportCommand: AsyncParsableCommand {
                 Console.result(
                     """
                     {"architecture":"\(architecture)","parameters":\(parameters),"items":\(summary.itemCount),\
-                    "ignored_tensors":\(summary.ignoredTensors.count)\(origin(summary))}
+                    "ignored_tensors":\(summary.ignoredTensors.count)\(origin(summary))\(semanticIDs(summary))}
 
                     """
                 )
             } else {
                 if let origin = summary.origin { Console.note("weights: \(origin.description)\n") }
-                if catalogue == nil { Console.note("no catalogue given: the ids of items are their row numbers\n") }
+                if catalogue == nil, summary.semanticIDs == nil {
+                    Console.note("no catalogue given: the ids of items are their row numbers\n")
+                }
+                if let semanticIDs = summary.semanticIDs { Console.result(semanticIDs.text) }
                 Console.result(
                     "wrote \(output): \(architecture), \(parameters) parameters, \(summary.itemCount) items\n"
                 )
@@ -71,5 +74,18 @@ struct ImportCommand: AsyncParsableCommand {
             JSONMember("dictionary", .string(origin.dictionary)), JSONMember("prefix", .string(origin.prefix)),
         ])
         return ",\"weights\":" + String(decoding: value.compact, as: UTF8.self)
+    }
+
+    /// Likewise: what was found out about semantic ids.
+    private func semanticIDs(_ summary: ImportSummary) -> String {
+        guard let ids = summary.semanticIDs else { return "" }
+        let value = JSONValue.object([
+            JSONMember("levels", .integer(ids.levels)), JSONMember("items", .integer(ids.items)),
+            JSONMember("paths", .integer(ids.paths)), JSONMember("duplicates", .integer(ids.duplicates)),
+            JSONMember("largest_path", .integer(ids.largestPath)),
+            JSONMember("prefixes", .array(ids.prefixes.map { .integer($0) })),
+            JSONMember("example", .array(ids.example.map { .integer(Int($0)) })),
+        ])
+        return ",\"semantic_ids\":" + String(decoding: value.compact, as: UTF8.self)
     }
 }

@@ -105,7 +105,7 @@ import Testing
             }
             for specification in model.architecture.configuration.tensorSpecifications {
                 let content = try model.read(specification)
-                #expect(content.bytes.count == 4 * specification.count)
+                #expect(content.bytes.count == model.dtype.byteCount * specification.count)
             }
         }
     }

@@ -1,5 +1,6 @@
 // What the import tests share: the folder of fixtures, temporary folders, and an import with fewer words.
 
+import Compute
 import Files
 import Foundation
 import Models
@@ -16,6 +17,22 @@ func fixture(_ name: String, file: String = #filePath) -> String {
 /// SHA-256 in hexadecimal digits.
 func sha256(of bytes: UnsafeRawBufferPointer) -> String? { SHA256Digest(of: bytes)?.hexadecimal }
 func sha256(of file: InputFile) throws -> String { try SHA256Digest(of: file).hexadecimal }
+
+/// SHA-256 of a tensor's elements as float32, whatever it is stored in.
+func widenedSHA256(_ tensor: HostTensor) -> String? {
+    guard let dtype = TorchDType(rawValue: tensor.dtype.rawValue) else { return nil }
+    let content = TensorContent(
+        tensor.bytes,
+        dtype: dtype,
+        shape: tensor.shape,
+        owner: tensor.owner ?? TorchDTypeOwner()
+    )
+    guard let floats = content.float32() else { return nil }
+    return withExtendedLifetime((tensor, floats)) { sha256(of: floats.bytes) }
+}
+
+/// Keeps nothing.
+private final class TorchDTypeOwner {}
 
 /// The description that fits the tiny checkpoints of `make_fixtures.py` and of `tinyCheckpoint`.
 let tinyDescription = """

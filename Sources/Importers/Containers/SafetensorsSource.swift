@@ -84,6 +84,10 @@ struct SafetensorsSource: TensorSource {
 
     func shape(of name: String) -> [Int]? { places[name].flatMap { files[$0].entry(name)?.shape } }
 
+    func dtype(of name: String) -> TorchDType? {
+        places[name].flatMap { files[$0].entry(name) }.flatMap { TorchDType(rawValue: $0.dtype.rawValue) }
+    }
+
     func read(_ name: String) throws(ImportError) -> TensorContent {
         guard let file = places[name].map({ files[$0] }), let entry = file.entry(name),
             let dtype = TorchDType(rawValue: entry.dtype.rawValue)

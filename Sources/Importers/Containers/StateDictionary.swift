@@ -78,6 +78,8 @@ struct StateDictionary: TensorSource {
         return tensor.shape
     }
 
+    func dtype(of name: String) -> TorchDType? { tensors[name]?.storage.dtype }
+
     func read(_ name: String) throws(ImportError) -> TensorContent {
         guard let tensor = tensors[name] else { throw missing(name) }
         return try checkpoint.read(tensor, name: name)

@@ -89,10 +89,10 @@ final class TensorContent {
         self.owner = owner
     }
 
-    /// Tensors of float32 one after the other.
+    /// Tensors of one type one after the other.
     init(joining parts: [TensorContent], shape: [Int]) {
-        precondition(parts.allSatisfy { $0.dtype == .float32 })
-        dtype = .float32
+        dtype = parts.first?.dtype ?? .float32
+        precondition(parts.allSatisfy { [dtype] in $0.dtype == dtype })
         self.shape = shape
         let target = Self.allocate(parts.reduce(0) { $0 + $1.bytes.count })
         var end = 0

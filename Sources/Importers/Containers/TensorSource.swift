@@ -19,6 +19,9 @@ protocol TensorSource {
     /// - Throws: `ImportError` if its bytes are not all there, so that nothing is sized by what is only claimed.
     func shape(of name: String) throws(ImportError) -> [Int]?
 
+    /// What a tensor is stored in; nil if there is none of that name.
+    func dtype(of name: String) -> TorchDType?
+
     /// The content of a tensor: contiguous, row-major, in the type that it was saved in.
     func read(_ name: String) throws(ImportError) -> TensorContent
 }
@@ -98,6 +101,8 @@ struct NamedTensorModel: ImportedModel {
     let file: InputFile
     let ignoredTensors: [String]
     var origin: WeightsOrigin? { source.origin }
+    let semanticIDs: SemanticIDImport?
+    let dtype: DType
     private let source: any TensorSource
     private let sources: TensorSources
 
@@ -116,19 +121,23 @@ struct NamedTensorModel: ImportedModel {
         sources: TensorSources,
         ignorable: Set<String> = [],
         outside: [String] = [],
+        semanticIDs: SemanticIDImport? = nil,
         description: String
     ) throws(ImportError) {
         self.source = source
         self.file = file
         self.architecture = architecture
         self.sources = sources
+        self.semanticIDs = semanticIDs
         let path = source.path
         var unused = source.names
+        var dtypes: Set<TorchDType> = []
         for specification in architecture.configuration.tensorSpecifications {
             for part in sources[specification.name] ?? [SourceTensor(specification.name)] {
                 guard unused.remove(part.name) != nil, let shape = try source.shape(of: part.name) else {
                     throw source.missing(part.name)
                 }
+                if let dtype = source.dtype(of: part.name) { dtypes.insert(dtype) }
                 let needed = part.shape ?? specification.shape
                 guard shape == needed else {
                     throw ImportError(
@@ -139,6 +148,12 @@ struct NamedTensorModel: ImportedModel {
                 }
             }
         }
+        dtype =
+            switch dtypes.first {
+            case .float16 where dtypes.count == 1: .float16
+            case .bfloat16 where dtypes.count == 1: .bfloat16
+            default: .float32
+            }
         ignoredTensors = unused.intersection(ignorable).sorted() + outside.sorted()
         if let left = unused.subtracting(ignorable).min() {
             throw ImportError(
@@ -150,9 +165,14 @@ struct NamedTensorModel: ImportedModel {
 
     func read(_ specification: TensorSpecification) throws(ImportError) -> TensorContent {
         var parts: [TensorContent] = []
-        for part in sources[specification.name] ?? [] { parts.append(try source.readFloats(part.name)) }
+        for part in sources[specification.name] ?? [] {
+            // Of several types, or of one that bundles do not have, each becomes float32.
+            parts.append(try dtype == .float32 ? source.readFloats(part.name) : source.read(part.name))
+        }
         let content = parts.count == 1 ? parts[0] : TensorContent(joining: parts, shape: specification.shape)
-        guard content.bytes.count == 4 * specification.count else { throw source.missing(specification.name) }
+        guard content.bytes.count == dtype.byteCount * specification.count else {
+            throw source.missing(specification.name)
+        }
         return content
     }
 }

@@ -93,6 +93,15 @@ struct HuggingFaceImporter: CheckpointImporter {
             throw ImportError(.mismatched, "\(configuration.path): \(error.description)")
         }
 
+        let semanticIDs = try description.semanticIDs.map { value throws(ImportError) in
+            try SemanticIDImport(
+                value,
+                description: description.name,
+                folder: weightsPath.parentFolder,
+                rows: architecture.configuration.rows,
+                window: architecture.configuration.maxSequenceLength
+            )
+        }
         let file = try openFile(weightsPath)
         let source =
             weightsPath.hasSuffix(".json")
@@ -107,6 +116,7 @@ struct HuggingFaceImporter: CheckpointImporter {
             architecture: architecture,
             sources: parsed.sources(prefix: prefix),
             ignorable: ignorable,
+            semanticIDs: semanticIDs,
             description: configuration.path
         )
         if parsed.isTied, source.names.contains(Self.head) {
@@ -132,6 +142,12 @@ struct HuggingFaceImporter: CheckpointImporter {
         let names = ["model.safetensors", "model.safetensors.index.json"]
         if let name = names.first(where: { mode(folder + $0) != nil }) {
             return folder + name
+        }
+        guard mode(folder + "adapter_config.json") == nil else {
+            throw ImportError(
+                .unsupported,
+                "\(path) holds a LoRA adapter without its model; merge it into the model and save that"
+            )
         }
         let others = ["pytorch_model.bin", "pytorch_model.bin.index.json"]
         let hint =

@@ -1,5 +1,6 @@
 // `config.json` of a bundle: what it is called, which architecture with which dimensions, and where it came from.
 
+package import Catalogue
 package import Compute
 package import JSON
 
@@ -27,6 +28,8 @@ package struct BundleConfiguration: Sendable, Equatable {
     package let name: String
     package let version: String
     package let architecture: Architecture
+    /// How items are paths of tokens; nil: each is a row of the table. In the file under `model.semantic_ids`.
+    package let semanticIDs: SemanticIDs?
     /// Of every tensor in `model.safetensors`.
     package let dtype: DType
     package let provenance: Provenance
@@ -37,12 +40,14 @@ package struct BundleConfiguration: Sendable, Equatable {
         name: String,
         version: String,
         architecture: Architecture,
+        semanticIDs: SemanticIDs? = nil,
         dtype: DType,
         provenance: Provenance
     ) throws(JSONError) {
         self.name = name
         self.version = version
         self.architecture = architecture
+        self.semanticIDs = semanticIDs
         self.dtype = dtype
         self.provenance = provenance
         for (key, text) in [("name", name), ("version", version), ("provenance.source", provenance.source)] {
@@ -59,6 +64,8 @@ package struct BundleConfiguration: Sendable, Equatable {
         guard [.float32, .float16, .bfloat16].contains(dtype) else {
             throw JSONError("dtype must be float32, float16 or bfloat16")
         }
+        let model = architecture.configuration
+        try semanticIDs?.check(rows: model.rows, window: model.maxSequenceLength)
     }
 
     private static func isHexadecimal(_ byte: UInt8) -> Bool {
@@ -86,10 +93,14 @@ package struct BundleConfiguration: Sendable, Equatable {
         let name = try fields.choice("architecture", of: Architecture.Name.self)
         let dtype = try fields.choice("dtype", of: DType.self)
         var provenance = try fields.object("provenance")
+        var model = try fields.object("model")
+        let semanticIDs =
+            model.contains("semantic_ids") ? try SemanticIDs(model.object("semantic_ids")) : nil
         try self.init(
             name: fields.string("name"),
             version: fields.string("version"),
-            architecture: Architecture(name, fields.object("model")),
+            architecture: Architecture(name, model),
+            semanticIDs: semanticIDs,
             dtype: dtype,
             provenance: Provenance(
                 source: provenance.string("source"),
@@ -108,9 +119,27 @@ package struct BundleConfiguration: Sendable, Equatable {
             JSONMember("version", .string(version)),
             JSONMember("architecture", .string(architecture.name.rawValue)),
             JSONMember("dtype", .string(dtype.rawValue)),
-            JSONMember("model", architecture.configuration.json),
+            JSONMember("model", modelJSON),
             JSONMember("provenance", provenance.json),
         ])
+    }
+
+    /// The object under `model`.
+    package var modelJSON: JSONValue {
+        let model = architecture.configuration.json
+        guard let semanticIDs, case .object(let members) = model else { return model }
+        return .object(members + [JSONMember("semantic_ids", semanticIDs.json)])
+    }
+
+    /// Rules for the paths of the catalogue; nil: items have none.
+    package var pathRules: PathRules? {
+        semanticIDs.map { ids in
+            PathRules(
+                levels: ids.levels,
+                vocabulary: architecture.configuration.rows,
+                ranges: ids.ranges?.map { $0.first..<$0.first + $0.count }
+            )
+        }
     }
 }
 

@@ -67,7 +67,7 @@ package struct BundleInspection: Sendable {
             JSONMember("version", .string(configuration.version)),
             JSONMember("architecture", .string(configuration.architecture.name.rawValue)),
             JSONMember("dtype", .string(configuration.dtype.rawValue)),
-            JSONMember("model", configuration.architecture.configuration.json),
+            JSONMember("model", configuration.modelJSON),
             JSONMember("parameters", .integer(parameterCount)),
             JSONMember("parameters_without_items", .integer(parameterCountWithoutItems)),
             JSONMember("weight_bytes", .integer(weightBytes)),
@@ -114,6 +114,13 @@ package struct BundleInspection: Sendable {
             ("architecture", configuration.architecture.name.rawValue),
         ]
         rows += architecture.facts
+        if let ids = configuration.semanticIDs {
+            rows += [
+                ("semantic ids", "\(ids.levels) levels, probabilities of the \(ids.normalization.rawValue)"),
+                ("history", "the newest \(grouped(ids.maxItems)) items"),
+                ("beams", grouped(ids.defaultBeams)),
+            ]
+        }
         rows += [
             ("parameters", "\(grouped(parameterCount)), \(grouped(parameterCountWithoutItems)) without the item table"),
             ("weights", "\(grouped(weightBytes)) bytes of \(configuration.dtype.rawValue)"),

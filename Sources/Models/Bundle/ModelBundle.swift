@@ -42,10 +42,7 @@ package final class ModelBundle: Sendable {
         let configuration = try loadConfiguration(directory + "/" + FileName.configuration)
         let weights = try SafetensorsFile(path: directory + "/" + FileName.weights)
         try check(weights, against: configuration)
-        let catalogue = try Catalogue.load(
-            path: directory + "/" + FileName.catalogue,
-            rowCount: configuration.architecture.configuration.rows
-        )
+        let catalogue = try loadCatalogue(directory + "/" + FileName.catalogue, configuration)
         return ModelBundle(
             directory: directory,
             configuration: configuration,
@@ -74,6 +71,16 @@ package final class ModelBundle: Sendable {
         } catch {
             throw FileError(.malformed, "\(path): \(error.description)")
         }
+    }
+
+    private static func loadCatalogue(
+        _ path: String,
+        _ configuration: BundleConfiguration
+    ) throws(FileError) -> Catalogue {
+        guard let rules = configuration.pathRules else {
+            return try Catalogue.load(path: path, rowCount: configuration.architecture.configuration.rows)
+        }
+        return try Catalogue.load(path: path, paths: rules)
     }
 
     private static func check(

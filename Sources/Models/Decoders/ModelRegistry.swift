@@ -15,6 +15,12 @@ package enum ModelRegistry {
     ///   the weights cannot be read or has changed.
     package static func makeModel(_ bundle: ModelBundle, on device: any Device) throws(ComputeError) -> any DecoderModel
     {
+        guard bundle.configuration.semanticIDs == nil else {
+            throw ComputeError(
+                .unsupported,
+                "the items of this bundle are semantic ids, which this version imports and does not serve"
+            )
+        }
         let reader = TensorReader(bundle)
         let loader = WeightLoader(device: device) { (name: String) throws(ComputeError) -> HostTensor in
             do throws(FileError) {
