@@ -43,7 +43,7 @@ let package = Package(
         .executableTarget(
             name: "genrec",
             dependencies: [
-                "Service", "Evaluation", "Load", "Interactions", "Engine", "Devices", "Importers", "Models",
+                "Service", "Evaluation", "Load", "Users", "Interactions", "Engine", "Devices", "Importers", "Models",
                 "Catalogue", "Compute", "Files", "JSON",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -67,7 +67,7 @@ let package = Package(
             name: "Service",
             dependencies: [
                 "Locking",
-                "HTTP", "Engine", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "Files", "JSON",
+                "HTTP", "Engine", "Users", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "Files", "JSON",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -77,12 +77,17 @@ let package = Package(
         // Bundles judged and timed without HTTP.
         .target(
             name: "Evaluation",
-            dependencies: ["Interactions", "Engine", "Devices", "Models", "Catalogue", "Compute", "Files", "JSON"],
+            dependencies: [
+                "Interactions", "Engine", "Devices", "Models", "Catalogue", "Compute", "JSON", "Random",
+            ],
             swiftSettings: swiftSettings
         ),
 
         // Data sets of what users did, as the field shares them.
-        .target(name: "Interactions", swiftSettings: swiftSettings),
+        .target(name: "Interactions", dependencies: ["Files", "JSON"], swiftSettings: swiftSettings),
+
+        // What users did, kept for those who ask by user.
+        .target(name: "Users", dependencies: ["Locking", "Files", "CZlib"], swiftSettings: swiftSettings),
 
         // The rooms below. HTTP and Engine never see each other.
         .target(name: "HTTP", dependencies: ["Locking", "CLinux", "COpenSSL", "CZlib"], swiftSettings: swiftSettings),
@@ -119,7 +124,7 @@ let package = Package(
             dependencies: ["Locking", "JSON", .product(name: "Logging", package: "swift-log")],
             swiftSettings: swiftSettings
         ),
-        .target(name: "Files", dependencies: ["COpenSSL"], swiftSettings: swiftSettings),
+        .target(name: "Files", dependencies: ["COpenSSL", "CZlib"], swiftSettings: swiftSettings),
         .target(name: "JSON", swiftSettings: swiftSettings),
         .target(name: "Locking", swiftSettings: swiftSettings),
         .target(name: "Random", swiftSettings: swiftSettings),
@@ -141,7 +146,7 @@ let package = Package(
         // What the tests of several rooms use.
         .target(
             name: "TestSupport",
-            dependencies: ["JSON", "Random"],
+            dependencies: ["JSON", "Random", "CZlib"],
             path: "Tests/Support",
             swiftSettings: swiftSettings
         ),
@@ -155,10 +160,19 @@ let package = Package(
         .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"], swiftSettings: swiftSettings),
         .testTarget(name: "LockingTests", dependencies: ["Locking"], swiftSettings: swiftSettings),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "Random", "TestSupport"], swiftSettings: swiftSettings),
-        .testTarget(name: "InteractionsTests", dependencies: ["Interactions"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "InteractionsTests",
+            dependencies: ["Interactions", "TestSupport"],
+            swiftSettings: swiftSettings
+        ),
         .testTarget(
             name: "CatalogueTests",
             dependencies: ["Catalogue", "Files", "JSON", "TestSupport"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "UsersTests",
+            dependencies: ["Users", "Random", "TestSupport"],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -180,7 +194,7 @@ let package = Package(
         ),
         .testTarget(
             name: "EvaluationTests",
-            dependencies: ["Evaluation", "Engine", "Catalogue", "Compute", "TestSupport"],
+            dependencies: ["Evaluation", "Interactions", "JSON"],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -242,7 +256,7 @@ let package = Package(
             dependencies: [
                 "Locking",
                 "Service", "HTTP", "Engine", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "Files", "JSON",
-                "TestSupport",
+                "Users", "TestSupport", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: swiftSettings
         ),

@@ -67,27 +67,25 @@ package final class Catalogue: Sendable {
 
     // MARK: - Ids
 
-    /// The row of a string id; nil if no item has it, or ids are integers.
+    /// The row of an id that is written as a string; nil if no item has it. Where ids are integers, the string names one as
+    /// `CanonicalInteger` has it.
     package func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
-        guard !idsAreIntegers else { return nil }
+        if idsAreIntegers { return CanonicalInteger.value(of: utf8).flatMap { row(ofInteger: $0) } }
         return rowsByID.find(RowTable.hash(utf8)) { row in
             guard let range = ids.range(Int(row)), range.count == utf8.count + 2 else { return false }
             return ids.bytes[range.lowerBound + 1..<range.upperBound - 1].elementsEqual(utf8)
         }
     }
 
-    /// The row of an integer id; nil if no item has it, or ids are strings.
+    /// The row of an id that is written as an integer; nil if no item has it. Where ids are strings, it is the string of its
+    /// digits.
     package func row(ofInteger id: Int64) -> Int32? {
-        guard idsAreIntegers else { return nil }
+        guard idsAreIntegers else { return CanonicalInteger.withText(of: id) { row(ofString: $0) } }
         return rowsByID.find(RowTable.hash(id)) { integerIDs[Int($0)] == id }
     }
 
-    /// The row of an id in text form, as a table of interactions holds it: where ids are integers the text is read as
-    /// one.
+    /// The row of an id in text form, as a table of interactions holds it.
     package func row(of id: String) -> Int32? {
-        if idsAreIntegers {
-            return Int64(id).flatMap { row(ofInteger: $0) }
-        }
         var id = id
         return id.withUTF8 { row(ofString: $0) }
     }

@@ -6,16 +6,16 @@ internal import Glibc
 internal import JSON
 
 extension Catalogue {
-    /// Reads a catalogue.
+    /// Reads a catalogue; one that is compressed with gzip is decompressed.
     ///
     /// - Parameters:
     ///   - path: the file.
     ///   - rowCount: rows of the item table that the catalogue is for, V + 1.
     /// - Throws: `FileError` with the path and the line.
     package static func load(path: String, rowCount: Int) throws(FileError) -> Catalogue {
-        let content = try InputFile.contents(of: path)
-        return try content.withBytes { bytes throws(FileError) in
-            try Catalogue(reading: bytes, path: path, rowCount: rowCount)
+        let text = try TextFile.contents(of: path)
+        return try text.withUnsafeBufferPointer { bytes throws(FileError) in
+            try Catalogue(reading: UnsafeRawBufferPointer(bytes), path: path, rowCount: rowCount)
         }
     }
 
@@ -69,7 +69,10 @@ extension Catalogue {
                 try line.read(text, number: number, paths: rules, into: &builder)
                 try builder.add(line, number: number)
             } catch {
-                throw FileError(.malformed, "\(path), line \(number): \(error)")
+                // Whatever else is wrong with a line comes of the bytes, if they are no text.
+                let sentence =
+                    TextFile.firstInvalidByte(text).map { TextFile.notUTF8(byte: text[$0], at: $0) } ?? "\(error)"
+                throw FileError(.malformed, "\(path), line \(number): \(sentence)")
             }
         }
         guard builder.count > 0 else { throw FileError(.malformed, "\(path): the catalogue has no item") }

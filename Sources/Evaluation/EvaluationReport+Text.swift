@@ -1,30 +1,44 @@
 // How an evaluation is printed: a table for people, one JSON object for scripts.
 
 internal import Foundation
+package import JSON
 
 extension EvaluationReport {
-    /// One JSON object: `hr@…`, `ndcg@…`, `mrr`, `users`, `users_per_second`.
-    package var json: String {
-        var members = metrics.means.map { "\"\($0.name)\":\($0.value)" }
-        members.append("\"users\":\(metrics.users)")
-        members.append("\"users_per_second\":\(usersPerSecond)")
-        return "{" + members.joined(separator: ",") + "}"
+    /// `hr@…`, `ndcg@…`, `mrr`, `coverage@10`, `diversity@10`, `users`, `users_per_second`.
+    package var json: JSONValue {
+        var members = (metrics.means + listMeans).map { JSONMember($0.name, .real($0.value)) }
+        members.append(JSONMember("users", .integer(metrics.users)))
+        members.append(JSONMember("users_per_second", .real(usersPerSecond)))
+        return .object(members)
+    }
+
+    /// Names and values of what the lists say together.
+    var listMeans: [(name: String, value: Double)] {
+        let length = RecommendedLists.length
+        return [("coverage@\(length)", lists.coverage), ("diversity@\(length)", lists.diversity)]
     }
 
     /// A line a metric; what was left out is said behind them.
     package var table: String {
-        var lines = metrics.means.map {
+        var lines = (metrics.means + listMeans).map {
             "\($0.name.padding(toLength: 16, withPad: " ", startingAt: 0))\(fixed($0.value))"
         }
         lines.append("users           \(metrics.users)")
         lines.append("users/second    \(String(format: "%.1f", usersPerSecond))")
+        return (lines + remarks).joined(separator: "\n")
+    }
+
+    /// What was left out.
+    var remarks: [String] {
+        var lines: [String] = []
         if skippedUsers > 0 {
             lines.append("\(skippedUsers) users left out: no history, or a last item that is unknown")
         }
         if unknownEvents > 0 {
-            lines.append("\(unknownEvents) events left out: items that the catalogue does not know")
+            let example = unknownExample.map { ", for example \"\($0)\"" } ?? ""
+            lines.append("\(unknownEvents) events left out: items that the catalogue does not know\(example)")
         }
-        return lines.joined(separator: "\n")
+        return lines
     }
 
     private func fixed(_ value: Double) -> String { String(format: "%.4f", value) }

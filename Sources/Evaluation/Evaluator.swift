@@ -7,13 +7,29 @@ package import Engine
 package import Interactions
 internal import Models
 
+/// How a user's last event was ranked.
+package struct UserOutcome: Sendable, Equatable {
+    /// The place in the log's `users`.
+    package var user: Int
+    /// The target's, 1 is best.
+    package var rank: Int
+    /// Known events before the target, also those that the model does not see.
+    package var historyLength: Int
+}
+
 /// What an evaluation found.
 package struct EvaluationReport: Sendable {
+    /// Name and version of the bundle.
+    package var label: String
     package var metrics: RankingMetrics
+    /// Of every user who was not left out, in the order of the log.
+    package var outcomes: [UserOutcome]
+    package var lists: RecommendedLists
     /// Users left out: fewer than two known events, or a last event the catalogue does not know.
     package var skippedUsers: Int
-    /// Events whose item the catalogue does not know.
+    /// Events whose item the catalogue does not know, and one of their ids.
     package var unknownEvents: Int
+    package var unknownExample: String?
     package var usersPerSecond: Double
 }
 
@@ -31,21 +47,28 @@ package struct Evaluator {
     }
 
     private struct Example {
+        let user: Int
         let request: RecommendationRequest
         let target: Int32
+        let historyLength: Int
     }
 
     /// Ranks every user's last event.
     ///
-    /// - Parameter progress: told the number of users done and of all, after every batch.
+    /// - Parameters:
+    ///   - label: what the report calls the bundle.
+    ///   - progress: told the number of users done and of all, after every batch.
     /// - Throws: what the device throws.
     package func evaluate(
         _ log: InteractionLog,
+        label: String,
         progress: (_ done: Int, _ total: Int) -> Void
     ) throws -> EvaluationReport {
-        var unknownEvents = 0
-        let examples = log.users.compactMap { example(of: $0, unknownEvents: &unknownEvents) }
+        var unknown: [String] = []
+        let examples = log.users.indices.compactMap { example(of: $0, in: log, &unknown) }
         var metrics = RankingMetrics()
+        var outcomes: [UserOutcome] = []
+        var lists = RecommendedLists(catalogueCount: catalogue.count)
         let start = Instant.now()
         var next = 0
         while next < examples.count {
@@ -62,45 +85,58 @@ package struct Evaluator {
                 // A target that the model has just seen is not among the ranked items: it comes after all of them.
                 let place = selection.firstIndex { $0.row == example.target } ?? catalogue.count
                 metrics.add(rank: place + 1)
+                lists.add(selection.lazy.map(\.row))
+                outcomes.append(
+                    UserOutcome(user: example.user, rank: place + 1, historyLength: example.historyLength)
+                )
             }
             next = end
             progress(next, examples.count)
         }
         let seconds = Double(Instant.now().nanoseconds(since: start)) / 1e9
         return EvaluationReport(
+            label: label,
             metrics: metrics,
+            outcomes: outcomes,
+            lists: lists,
             skippedUsers: log.users.count - examples.count,
-            unknownEvents: unknownEvents,
+            unknownEvents: unknown.count,
+            unknownExample: unknown.first,
             usersPerSecond: seconds > 0 ? Double(examples.count) / seconds : 0
         )
     }
 
-    private func example(of user: InteractionLog.User, unknownEvents: inout Int) -> Example? {
+    private func example(
+        of index: Int,
+        in log: InteractionLog,
+        _ unknown: inout [String]
+    ) -> Example? {
+        let user = log.users[index]
         guard let last = user.events.last else { return nil }
         var rows: [Int32] = []
         var timestamps: [Int64] = []
         for event in user.events.dropLast() {
             guard let row = catalogue.row(of: event.item) else {
-                unknownEvents += 1
+                unknown.append(event.item)
                 continue
             }
             rows.append(row)
             timestamps.append(event.timestamp)
         }
         guard let target = catalogue.row(of: last.item) else {
-            unknownEvents += 1
+            unknown.append(last.item)
             return nil
         }
         guard !rows.isEmpty else { return nil }
         // Only what the model sees is left out of the ranking, so the rest of the history must not reach the request.
         var request = RecommendationRequest(
             history: rows.suffix(executor.window),
-            timestamps: timestamps.suffix(executor.window),
+            timestamps: log.hasTimestamps ? timestamps.suffix(executor.window) : nil,
             requestTime: last.timestamp,
             count: catalogue.count,
             arrival: .now()
         )
         request.eligibility.excludesSeen = true
-        return Example(request: request, target: target)
+        return Example(user: index, request: request, target: target, historyLength: rows.count)
     }
 }

@@ -4,7 +4,7 @@ internal import Compute
 package import Devices
 internal import Engine
 package import Interactions
-internal import Models
+package import Models
 
 /// A loaded bundle that is driven directly.
 package final class OfflineSession {
@@ -54,8 +54,15 @@ package final class OfflineSession {
         progress: (_ done: Int, _ total: Int) -> Void
     ) throws -> EvaluationReport {
         try Evaluator(executor: executor, catalogue: bundle.catalogue, limits: SchedulerConfiguration())
-            .evaluate(log, progress: progress)
+            .evaluate(
+                log,
+                label: "\(bundle.configuration.name) \(bundle.configuration.version)",
+                progress: progress
+            )
     }
+
+    /// What the bundle holds.
+    package var inspection: BundleInspection { BundleInspection(bundle) }
 
     /// Times batches of equal histories.
     ///

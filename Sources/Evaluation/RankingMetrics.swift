@@ -5,31 +5,38 @@ internal import Foundation
 
 /// Sums over users; a pure value.
 package struct RankingMetrics: Sendable, Equatable {
-    package static let hitRateCutoffs = [1, 10, 50, 200]
-    package static let gainCutoffs = [10, 50, 200]
+    private static let hitRateCutoffs = [1, 10, 50, 200]
+    private static let gainCutoffs = [10, 50, 200]
+
+    /// The metrics in the order in which they are reported: `hr@…`, `ndcg@…`, `mrr`.
+    package static let names = hitRateCutoffs.map { "hr@\($0)" } + gainCutoffs.map { "ndcg@\($0)" } + ["mrr"]
 
     package private(set) var users = 0
-    private var hits = [Int](repeating: 0, count: hitRateCutoffs.count)
-    private var gains = [Double](repeating: 0, count: gainCutoffs.count)
-    private var reciprocalRanks = 0.0
+    private var sums = [Double](repeating: 0, count: names.count)
 
     package init() {}
+
+    /// The metrics of a single user whose relevant item came at `rank` (1 is best), in the order of `names`.
+    package static func values(rank: Int) -> [Double] {
+        let gain = 1 / log2(Double(rank) + 1)
+        var values: [Double] = hitRateCutoffs.map { rank <= $0 ? 1 : 0 }
+        values += gainCutoffs.map { rank <= $0 ? gain : 0 }
+        values.append(1 / Double(rank))
+        return values
+    }
 
     /// Counts a user whose relevant item came at `rank` (1 is best).
     package mutating func add(rank: Int) {
         users += 1
-        for (index, cutoff) in Self.hitRateCutoffs.enumerated() where rank <= cutoff { hits[index] += 1 }
-        for (index, cutoff) in Self.gainCutoffs.enumerated() where rank <= cutoff {
-            gains[index] += 1 / log2(Double(rank) + 1)
-        }
-        reciprocalRanks += 1 / Double(rank)
+        for (index, value) in Self.values(rank: rank).enumerated() { sums[index] += value }
     }
 
-    /// Names and means in the order in which they are reported: `hr@…`, `ndcg@…`, `mrr`. All 0 without users.
-    package var means: [(name: String, value: Double)] {
-        let count = Double(max(users, 1))
-        return zip(Self.hitRateCutoffs, hits).map { ("hr@\($0)", Double($1) / count) }
-            + zip(Self.gainCutoffs, gains).map { ("ndcg@\($0)", $1 / count) }
-            + [("mrr", reciprocalRanks / count)]
-    }
+    /// Means over the users, in the order of `names`. All 0 without users.
+    package var values: [Double] { sums.map { $0 / Double(max(users, 1)) } }
+
+    /// Names and means.
+    package var means: [(name: String, value: Double)] { Array(zip(Self.names, values)).map { ($0, $1) } }
+
+    /// The mean of a metric; nil if there is none of that name.
+    package subscript(_ name: String) -> Double? { Self.names.firstIndex(of: name).map { values[$0] } }
 }

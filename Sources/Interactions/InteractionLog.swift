@@ -1,7 +1,19 @@
-// Reads a table of interactions, the form in which the field shares its data sets: tab-separated, one event a line, the
-// columns named in the first line (RecBole's atomic files write `user_id:token`; the part behind the colon is ignored).
+// The events of a data set by user, read from a file in any of the forms in which the field shares its data sets.
 
-package import Foundation
+internal import Files
+
+/// What has to be said about a file of interactions that does not say it itself.
+package struct InteractionOptions: Sendable, Equatable {
+    /// The names of the columns of a file without a header, or in place of its own; nil: the first line names them.
+    package var columns: [String]?
+    /// The unit of the times; nil: what the column's name states, else seconds.
+    package var timeUnit: TimeUnit?
+
+    package init(columns: [String]? = nil, timeUnit: TimeUnit? = nil) {
+        self.columns = columns
+        self.timeUnit = timeUnit
+    }
+}
 
 /// A file of interactions that cannot be read; one sentence says what is wrong and on which line.
 package struct InteractionLogError: Error, Equatable, CustomStringConvertible {
@@ -12,7 +24,7 @@ package struct InteractionLogError: Error, Equatable, CustomStringConvertible {
 package struct InteractionLog: Sendable {
     package struct Event: Sendable, Equatable {
         package var item: String
-        /// Seconds since the epoch.
+        /// Seconds since the epoch; 0 where the file has no times.
         package var timestamp: Int64
     }
 
@@ -24,90 +36,116 @@ package struct InteractionLog: Sendable {
 
     /// In the order of their first line.
     package private(set) var users: [User] = []
+    /// Whether the file has times.
+    package let hasTimestamps: Bool
 
-    /// Reads a file.
-    package init(path: String) throws {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw InteractionLogError(description: "cannot read \(path)")
-        }
-        try self.init(parsing: data, name: path)
+    /// Reads a file; one that is compressed with gzip is decompressed.
+    ///
+    /// - Throws: `FileError` if it cannot be read; `InteractionLogError` if it is not understood.
+    package init(path: String, options: InteractionOptions = InteractionOptions()) throws {
+        try self.init(parsing: TextFile.contents(of: path), name: path, options: options)
     }
 
     /// Parses the content of a file; `name` stands in errors.
-    package init(parsing data: Data, name: String) throws(InteractionLogError) {
-        var columns: Columns?
-        var indexByUser: [String: Int] = [:]
-        var lineNumber = 0
-        for rawLine in data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
-            lineNumber += 1
-            var line = rawLine
-            if line.last == UInt8(ascii: "\r") { line.removeLast() }
-            if line.isEmpty { continue }
-            let fields = line.split(separator: UInt8(ascii: "\t"), omittingEmptySubsequences: false)
-            guard let found = columns else {
-                columns = try Columns(header: fields, name: name)
-                continue
-            }
-            func fail(_ what: String) -> InteractionLogError {
-                InteractionLogError(description: "\(name), line \(lineNumber): \(what)")
-            }
-            guard fields.count == found.count else {
-                throw fail("has \(fields.count) columns, the header has \(found.count)")
-            }
-            guard let user = String(validating: fields[found.user], as: UTF8.self),
-                let item = String(validating: fields[found.item], as: UTF8.self)
-            else { throw fail("is not valid UTF-8") }
-            guard let timestamp = Self.timestamp(fields[found.timestamp]) else {
-                throw fail("the timestamp is not a number of seconds")
-            }
-            if indexByUser[user] == nil {
-                indexByUser[user] = users.count
-                users.append(User(id: user, events: []))
-            }
-            if let index = indexByUser[user] {
-                users[index].events.append(Event(item: item, timestamp: timestamp))
-            }
+    package init(
+        parsing text: [UInt8],
+        name: String,
+        options: InteractionOptions = InteractionOptions()
+    ) throws(InteractionLogError) {
+        self = try text.withUnsafeBufferPointer { bytes throws(InteractionLogError) in
+            try InteractionLog(bytes, name, options)
         }
-        guard columns != nil else { throw InteractionLogError(description: "\(name) is empty") }
+    }
+
+    private init(
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        _ name: String,
+        _ options: InteractionOptions
+    ) throws(InteractionLogError) {
+        var collector = Collector()
+        let firstByte = bytes.first { !" \t\r\n".utf8.contains($0) }
+        if firstByte == UInt8(ascii: "{"), options.columns == nil {
+            var reader = JSONLinesReader(bytes, name: name, timeUnit: options.timeUnit)
+            while let event = try reader.next() { collector.add(event) }
+            hasTimestamps = reader.hasTimestamps
+        } else {
+            var reader = try TableReader(bytes, name: name, options: options)
+            while let event = try reader.next() { collector.add(event) }
+            hasTimestamps = reader.hasTimestamps
+        }
+        users = collector.users
+        guard hasTimestamps else { return }
         for index in users.indices {
             // The standard library's sort is stable, which keeps the file's order within a second.
             users[index].events.sort { $0.timestamp < $1.timestamp }
         }
     }
 
-    /// Where the header has the columns that matter.
-    private struct Columns {
-        let user: Int
-        let item: Int
-        let timestamp: Int
-        let count: Int
+    /// Groups events by user.
+    private struct Collector {
+        var users: [User] = []
+        private var indexByUser: [String: Int] = [:]
+        /// Most files have a user's events together.
+        private var last: Int?
 
-        init(header: [Data.SubSequence], name: String) throws(InteractionLogError) {
-            let names = header.map { field in
-                String(decoding: field.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self).lowercased()
+        mutating func add(_ event: ReadEvent) {
+            if let last, users[last].id == event.user {
+                users[last].events.append(Event(item: event.item, timestamp: event.timestamp))
+                return
             }
-            func column(_ accepted: [String]) throws(InteractionLogError) -> Int {
-                let matches = names.indices.filter { accepted.contains(names[$0]) }
-                guard matches.count == 1 else {
-                    let what = matches.isEmpty ? "no column" : "more than one column"
-                    throw InteractionLogError(
-                        description: "\(name), line 1: \(what) is named \(accepted.joined(separator: " or "))"
-                    )
-                }
-                return matches[0]
+            let index = indexByUser[event.user] ?? users.count
+            if index == users.count {
+                indexByUser[event.user] = index
+                users.append(User(id: event.user, events: []))
             }
-            user = try column(["user", "user_id"])
-            item = try column(["item", "item_id"])
-            timestamp = try column(["timestamp"])
-            count = names.count
+            last = index
+            users[index].events.append(Event(item: event.item, timestamp: event.timestamp))
         }
     }
+}
 
-    /// Whole seconds; a fraction, as some data sets have it, is cut off.
-    private static func timestamp(_ field: Data.SubSequence) -> Int64? {
-        let text = String(decoding: field, as: UTF8.self)
-        if let whole = Int64(text) { return whole }
-        guard let number = Double(text), abs(number) < 9.0e15 else { return nil }
-        return Int64(number)
+/// One line of a file of interactions.
+struct ReadEvent {
+    var user: String
+    var item: String
+    /// Seconds since the epoch; 0 where the file has no times.
+    var timestamp: Int64
+}
+
+/// Where a line stands that is wrong.
+struct LinePlace {
+    var file: String
+    var line: Int
+
+    func fault(_ sentence: String) -> InteractionLogError {
+        InteractionLogError(description: "\(file), line \(line): \(sentence)")
     }
+
+    /// The time of an event in seconds.
+    ///
+    /// - Parameter found: the columns of the line, for the sentence.
+    func seconds(
+        _ text: Substring,
+        _ unit: TimeUnit,
+        found: @autoclosure () -> String
+    ) throws(InteractionLogError) -> Int64 {
+        guard let seconds = unit.seconds(text) else {
+            let advice =
+                unit != .iso && TimeUnit.iso.seconds(text) != nil ? "; if it is a date, say --time-unit iso" : ""
+            throw fault("the timestamp \(excerpt(text)) is not \(unit.noun)\(advice); \(found())")
+        }
+        guard seconds >= TimeUnit.firstSecond else {
+            throw fault("the timestamp \(excerpt(text)) lies before the year 1 as \(unit.noun); \(found())")
+        }
+        guard seconds <= TimeUnit.lastSecond else {
+            let advice = unit.smaller(for: seconds).map { "; say --time-unit \($0.rawValue) if it is \($0.noun)" } ?? ""
+            throw fault("the timestamp \(excerpt(text)) lies after the year 9999 as \(unit.noun)\(advice)")
+        }
+        return seconds
+    }
+}
+
+/// A text in quotes, short enough for a sentence.
+func excerpt(_ text: some StringProtocol) -> String {
+    text.count > 40 ? "\"\(text.prefix(39))…\"" : "\"\(text)\""
 }

@@ -34,6 +34,8 @@ package struct JSONNumber {
 
     /// The characters.
     let literal: UnsafeBufferPointer<UInt8>
+    /// The characters as a string that lives on.
+    package var text: String { String(decoding: literal, as: UTF8.self) }
     /// The value of a literal without fraction and exponent, where it fits.
     package let integer: Int64?
 

@@ -4,7 +4,7 @@ internal import CLinux
 internal import Dispatch
 internal import Foundation
 internal import HTTP
-internal import Interactions
+package import Interactions
 internal import Locking
 internal import Synchronization
 
@@ -37,17 +37,23 @@ package final class LoadTest: Sendable {
     ///
     /// - Parameters:
     ///   - interactions: a file as `InteractionLog` reads it. Nil: the demo's own, if it is the demo that is served.
+    ///   - options: what that file does not say itself.
     ///   - demo: where the demo's interactions are; nil: nowhere.
     /// - Throws: `LoadError` or `InteractionLogError`, whose sentence says what to do; what `demo` throws.
-    package init(target: LoadTarget, plan: LoadPlan, interactions: String?, demo: DemoHistories?) throws {
+    package init(
+        target: LoadTarget,
+        plan: LoadPlan,
+        interactions: String?,
+        options: InteractionOptions = InteractionOptions(),
+        demo: DemoHistories?
+    ) throws {
         self.target = target
         self.plan = plan
         let probe = Probe(target: target, authorization: plan.authorization)
         address = try probe.address()
         let path = try interactions ?? Self.demoInteractions(demo, probe, address)
-        let log = try InteractionLog(path: path)
-        let form = try Self.itemIDForm(of: log, probe, address)
-        histories = try log.users.map { try History($0, form: form) }
+        let log = try InteractionLog(path: path, options: options)
+        histories = try log.users.map { try History($0, hasTimestamps: log.hasTimestamps) }
         guard !histories.isEmpty else { throw LoadError("\(path) has no interactions") }
     }
 
@@ -78,26 +84,6 @@ package final class LoadTest: Sendable {
             )
         }
         return try demo.path()
-    }
-
-    /// The contract says whether ids are integers. It is asked only if the file's ids look like some; a server without one
-    /// is sent strings.
-    private static func itemIDForm(
-        of log: InteractionLog,
-        _ probe: Probe,
-        _ address: SocketAddress
-    ) throws(LoadError) -> ItemIDForm {
-        let looksLikeIntegers = log.users.allSatisfy { $0.events.allSatisfy { Int($0.item) != nil } }
-        guard looksLikeIntegers else { return .string }
-        let (status, content) = try probe.get("/openapi.json", at: address)
-        guard status == 200,
-            let document = try? JSONSerialization.jsonObject(with: Data(content)) as? [String: Any],
-            let components = document["components"] as? [String: Any],
-            let schemas = components["schemas"] as? [String: Any],
-            let itemID = schemas["ItemID"] as? [String: Any],
-            let types = itemID["type"] as? [String]
-        else { return .string }
-        return types.contains("integer") ? .integer : .string
     }
 
     /// Ends the run at once; `run` then returns what there is. From any thread.

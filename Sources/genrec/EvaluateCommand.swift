@@ -1,38 +1,76 @@
-// `genrec evaluate`: leave-one-out metrics of a bundle on a file of interactions.
+// `genrec evaluate`: leave-one-out metrics of bundles on a file of interactions.
 
 import ArgumentParser
 import Devices
 import Evaluation
+import Files
 import Interactions
+import JSON
 import Service
 
 struct EvaluateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "evaluate",
-        abstract: "Rank every user's last event among the whole catalogue and report hit rates."
+        abstract: "Rank every user's last event among the whole catalogue, and compare bundles.",
+        discussion: """
+            With several --bundle the others are compared with the first on the users whom all can rank: differences with \
+            95 % intervals, users better and worse, and all by length of the history and popularity of the target.
+
+            genrec evaluate --bundle old --bundle new --interactions ratings.csv --html report.html
+            """
     )
 
-    @Option(help: "The directory of the bundle.")
-    var bundle: String
-    @Option(help: "A tab-separated file with the columns user, item and timestamp, named in its first line.")
+    @Option(help: "The directory of a bundle; several are compared with the first.")
+    var bundle: [String]
+    @Option(
+        help: """
+            A file of users, items and times: tabs, commas, semicolons, "::" or blanks between them, or JSON lines, with the \
+            columns' names in the first line; .gz is read, too.
+            """
+    )
     var interactions: String
+    @OptionGroup var reading: InteractionsOptions
     @OptionGroup var compute: ComputeOptions
     @Flag(help: "Print one JSON object instead of a table.")
     var json = false
+    @Option(help: "A file to write the report to, as one HTML page with charts.")
+    var html: String?
 
     func run() async throws {
         do {
-            let log = try InteractionLog(path: interactions)
-            let report = try OfflineSession.with(bundlePath: bundle, compute: compute.settings) { session in
-                let bar = ProgressBar(label: "users")
-                defer { bar.finish() }
-                return try session.evaluate(log) { bar.show($0, of: $1) }
+            let log = try InteractionLog(path: interactions, options: reading.values)
+            let reports = try bundle.map { bundle in
+                try OfflineSession.with(bundlePath: bundle, compute: compute.settings) { session in
+                    let bar = ProgressBar(label: "users")
+                    defer { bar.finish() }
+                    return try session.evaluate(log) { bar.show($0, of: $1) }
+                }
             }
-            Console.result((json ? report.json : report.table) + "\n")
+            if let html {
+                try write(BundleComparison(reports, log: log).html, to: html)
+            }
+            if reports.count == 1 {
+                Console.result((json ? reports[0].json.line : reports[0].table) + "\n")
+            } else {
+                let comparison = BundleComparison(reports, log: log)
+                Console.result((json ? comparison.json.line : comparison.text) + "\n")
+            }
         } catch {
             throw fail(String(describing: error))
         }
     }
+}
+
+/// Writes a report's file.
+func write(_ text: String, to path: String) throws(FileError) {
+    var file = try FileWriter(path: path)
+    try file.append(text.utf8)
+    try file.commit()
+}
+
+extension JSONValue {
+    /// The value on one line.
+    var line: String { String(decoding: compact, as: UTF8.self) }
 }
 
 /// The options that choose a device, shared by every command that computes without a server.

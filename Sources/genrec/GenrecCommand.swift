@@ -30,8 +30,8 @@ struct GenrecCommand: AsyncParsableCommand {
         abstract: "Serves generative recommenders over HTTP.",
         version: BuildInfo.version,
         subcommands: [
-            ServeCommand.self, ImportCommand.self, InspectCommand.self, EvaluateCommand.self, BenchCommand.self,
-            LoadCommand.self, CheckConfigCommand.self,
+            ServeCommand.self, ImportCommand.self, InspectCommand.self, EvaluateCommand.self, StudyCommand.self,
+            BenchCommand.self, LoadCommand.self, UsersCommand.self, CheckConfigCommand.self,
         ]
     )
 }

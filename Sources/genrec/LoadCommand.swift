@@ -35,11 +35,12 @@ struct LoadCommand: AsyncParsableCommand {
     var seconds = 10.0
     @Option(
         help: """
-            A tab-separated file with the columns user, item and timestamp, named in its first line. Without it the demo's \
-            is taken, if that is what the server serves.
+            A file of users, items and times, in any form that evaluate reads. Without it the demo's is taken, if that is what \
+            the server serves.
             """
     )
     var interactions: String?
+    @OptionGroup var reading: InteractionsOptions
     @Option(help: "Items asked for.")
     var k = 10
     @Option(help: "top_k or sequence; without it none is sent, which means top_k.")
@@ -94,6 +95,7 @@ struct LoadCommand: AsyncParsableCommand {
                 target: target,
                 plan: plan,
                 interactions: interactions,
+                options: reading.values,
                 demo: DemoHistories(modelName: DemoBundle.name, path: DemoBundle.interactionsPath)
             )
             let signals = [SIGINT, SIGTERM].map { SignalSource($0) { test.interrupt() } }

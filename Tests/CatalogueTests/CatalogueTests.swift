@@ -72,11 +72,57 @@ private func idJSON(_ catalogue: Catalogue, _ row: Int32) -> String {
         #expect(items.row(ofInteger: 0) == nil)
         #expect(items.row(of: "42") == 1)
         #expect(items.row(of: "x") == nil)
-        #expect(Array("42".utf8).withUnsafeBufferPointer { items.row(ofString: $0) } == nil)
+        #expect(items.row(of: "-9223372036854775808") == 2)
+        for text in ["042", "+42", "42.0", " 42", "-42", "", "-", "4294967338", "92233720368547758080", "-0"] {
+            #expect(items.row(of: text) == nil, "\(text)")
+        }
         #expect(idJSON(items, 2) == "-9223372036854775808")
         #expect(items.idDescription(1) == "42")
         #expect(items.popularityOrder == [1, 2])
         #expect(!items.hasPopularity)
+    }
+
+    @Test func stringIDs_AreFoundAsIntegers() throws {
+        let items = try catalogue(
+            """
+            {"index": 1, "id": "17"}
+            {"index": 2, "id": "017"}
+            {"index": 3, "id": "-9223372036854775808"}
+            {"index": 4, "id": "0"}
+            """
+        )
+        #expect(items.row(ofInteger: 17) == 1)
+        #expect(items.row(ofInteger: Int64.min) == 3)
+        #expect(items.row(ofInteger: 0) == 4)
+        #expect(items.row(ofInteger: 7) == nil)
+        #expect(items.row(of: "017") == 2)
+        #expect(idJSON(items, 1) == "\"17\"")
+    }
+
+    @Test func file_MayBeCompressed_HaveAByteOrderMark_AndWindowsLineEnds() throws {
+        let folder = try TemporaryDirectory()
+        let text = "\u{FEFF}{\"index\":1,\"id\":\"a\"}\r\n{\"index\":2,\"id\":\"b\",\"title\":\"é\"}"
+        for (name, bytes) in [("c.jsonl", Array(text.utf8)), ("c.jsonl.gz", try gzip(Array(text.utf8)))] {
+            let items = try Catalogue.load(path: try folder.write(name, bytes), rowCount: 3)
+            #expect(items.count == 2)
+            #expect(items.title(2) == "é")
+        }
+    }
+
+    @Test func bytesOfWindows1252_AreNamedByLineAndByte() throws {
+        let folder = try TemporaryDirectory()
+        let bytes = Array("{\"index\":1,\"id\":\"a\"}\n{\"index\":2,\"id\":\"caf".utf8) + [0xE9] + Array("\"}\n".utf8)
+        let path = try folder.write("c.jsonl", bytes)
+        do {
+            _ = try Catalogue.load(path: path, rowCount: 3)
+            Issue.record("no error")
+        } catch {
+            #expect(
+                error.message
+                    == "\(path), line 2: byte 20 (0xE9) is not UTF-8; if the file is in Windows-1252, convert it with "
+                    + "iconv -f WINDOWS-1252 -t UTF-8"
+            )
+        }
     }
 
     @Test func equalPopularity_BreaksTowardTheSmallerRow() throws {

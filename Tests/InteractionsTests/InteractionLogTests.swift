@@ -1,52 +1,240 @@
-// Tables of interactions as data sets share them, and tables that cannot be read.
+// Files of interactions as data sets share them, and files that cannot be read.
 
-import Foundation
+import TestSupport
 import Testing
 
 @testable import Interactions
 
+private func log(
+    _ text: String,
+    columns: String? = nil,
+    unit: TimeUnit? = nil
+) throws(InteractionLogError) -> InteractionLog {
+    try InteractionLog(
+        parsing: Array(text.utf8),
+        name: "t.tsv",
+        options: InteractionOptions(columns: columns?.split(separator: ",").map(String.init), timeUnit: unit)
+    )
+}
+
+private func events(_ log: InteractionLog) -> [String] {
+    log.users.flatMap { user in user.events.map { "\(user.id) \($0.item) \($0.timestamp)" } }
+}
+
 @Suite struct InteractionLogTests {
-    private func log(_ text: String) throws(InteractionLogError) -> InteractionLog {
-        try InteractionLog(parsing: Data(text.utf8), name: "t.tsv")
-    }
-
-    private func events(_ log: InteractionLog, _ user: Int) -> [String] {
-        log.users[user].events.map { "\($0.item)@\($0.timestamp)" }
-    }
-
+    /// The first lines of public data sets, in the forms in which they come.
     @Test(arguments: [
-        "user\titem\ttimestamp\nu1\ta\t5\n",
-        "user_id:token\titem_id:token\ttimestamp:float\r\nu1\ta\t5.7\r\n",
-        "rating\ttimestamp\titem_id\tuser\n3\t5\ta\tu1",
+        // RecBole's atomic files.
+        (
+            "user_id:token\titem_id:token\trating:float\ttimestamp:float\r\n196\t242\t3\t881250949.5\r\n",
+            "196 242 881250949"
+        ),
+        // MovieLens 20M and 25M.
+        ("userId,movieId,rating,timestamp\n1,296,5.0,1147880044\n", "1 296 1147880044"),
+        // Amazon reviews 2023, with the asin of the variant beside that of the product; times in milliseconds.
+        (
+            "rating,title,text,asin,parent_asin,user_id,timestamp\n"
+                + "5.0,\"Such a \"\"lovely\"\" scent,\nthat\",\"nice; yes\",B00YQ6X8EO,B00ZQ,AGKH,1588687728\n",
+            "AGKH B00ZQ 1588687728"
+        ),
+        // KuaiRand.
+        (
+            "user_id,video_id,date,hourmin,time_ms,is_click\n0,5069,20220508,1800,1652004000123,1\n",
+            "0 5069 1652004000"
+        ),
+        // BookCrossing, which has no times.
+        ("\"User-ID\";\"ISBN\";\"Book-Rating\"\r\n\"276725\";\"034545104X\";\"0\"\r\n", "276725 034545104X 0"),
+        // Retailrocket in seconds; the column of the transaction is empty.
+        (
+            "timestamp,visitorid,event,itemid,transactionid\n1433221332,257597,view,355908,\n",
+            "257597 355908 1433221332"
+        ),
+        // Amazon reviews 2014 and 2018.
+        (
+            #"{"reviewerID": "A2SU", "asin": "0000013714", "helpful": [0, 0], "unixReviewTime": 1252800000, "x": null}"#,
+            "A2SU 0000013714 1252800000"
+        ),
+        ("user item timestamp\n1  2\t3\n", "1 2 3"),
+        ("user::item::ts\na:b::c::5", "a:b c 5"),
+        ("\n\nitem\tuser\n\"a\"\tb\n\n", "b a 0"),
+        ("\"user\"\t\"item\"\t\"timestamp\"\n\"u,1\"\t\"i\"\t\"5\"\n", "u,1 i 5"),
+        (" user , item , timestamp \n u , i , 7 \n", "u i 7"),
+        ("user,item,timestamp\n\"a\"\"b\",\"c\nd\",7\ne,f,8\n", "a\"b c\nd 7|e f 8"),
     ])
-    func findsColumnsByName(text: String) throws {
-        let log = try log(text)
-        #expect(log.users.map(\.id) == ["u1"])
-        #expect(events(log, 0) == ["a@5"])
+    func findsColumnsByName(text: String, expected: String) throws {
+        #expect(events(try log(text)).joined(separator: "|") == expected)
+    }
+
+    /// MovieLens 100K, MovieLens 1M, Amazon's ratings, Gowalla-like blanks: no header.
+    @Test(arguments: [
+        ("196\t242\t3\t881250949\n186\t302\t3\t891717742\n", "user,item,rating,timestamp", "196 242 881250949"),
+        ("1::1193::5::978300760\r\n1::661::3::978302109\r\n", "user,item,rating,timestamp", "1 1193 978300760"),
+        ("A1YJ,0528881469,5.0,1370476800\nA2,B2,1.0,1\n", "user,item,rating,timestamp", "A1YJ 0528881469 1370476800"),
+        ("1 2 3\n2 3 4\n", "user,item,_", "1 2 0"),
+        ("1;5;2\n1;6;3\n", "item_id,timestamp,user_id", "2 1 5"),
+        // A header stands there all the same.
+        ("u,v,t\n1,2,3\n", "user,item,timestamp", "1 2 3"),
+        ("user,item,timestamp\n1,2,3\n", "item,user,timestamp", "2 1 3"),
+    ])
+    func columnsAreNamedByTheCaller(text: String, columns: String, expected: String) throws {
+        #expect(events(try log(text, columns: columns)).first == expected)
     }
 
     @Test func ordersEventsByTime_AndKeepsTheFilesOrderWithinASecond() throws {
         let log = try log("user\titem\ttimestamp\nu\tc\t9\nv\tx\t1\nu\ta\t5\nu\tb\t5\nu\td\t5\n")
-        #expect(log.users.map(\.id) == ["u", "v"])
-        #expect(events(log, 0) == ["a@5", "b@5", "d@5", "c@9"])
+        #expect(events(log) == ["u a 5", "u b 5", "u d 5", "u c 9", "v x 1"])
+        #expect(log.hasTimestamps)
     }
 
-    @Test(arguments: [
-        ("", "t.tsv is empty"),
-        ("user\titem\n", "t.tsv, line 1: no column is named timestamp"),
-        ("user\tuser_id\titem\ttimestamp\n", "t.tsv, line 1: more than one column is named user or user_id"),
-        ("user\titem\ttimestamp\nu\ta\n", "t.tsv, line 2: has 2 columns, the header has 3"),
-        ("user\titem\ttimestamp\nu\ta\t1\nu\ta\tnoon\n", "t.tsv, line 3: the timestamp is not a number of seconds"),
-        ("user\titem\ttimestamp\nu\ta\t1e300\n", "t.tsv, line 2: the timestamp is not a number of seconds"),
-    ])
-    func refuses_WithOneSentenceThatNamesTheLine(text: String, sentence: String) {
-        #expect(throws: InteractionLogError(description: sentence)) { try log(text) }
+    @Test func withoutTimes_TheFilesOrderIsThatOfTheEvents() throws {
+        let log = try log("user,item\nu,c\nv,x\nu,a\n")
+        #expect(events(log) == ["u c 0", "u a 0", "v x 0"])
+        #expect(!log.hasTimestamps)
     }
 
-    @Test func refusesBytesThatAreNotText() {
-        let bytes = Data("user\titem\ttimestamp\n".utf8) + Data([0xFF, 0x09, 0x61, 0x09, 0x31])
-        #expect(throws: InteractionLogError(description: "t.tsv, line 2: is not valid UTF-8")) {
-            try InteractionLog(parsing: bytes, name: "t.tsv")
+    @Test(
+        arguments: [
+            ("1700709188", nil, 1_700_709_188), ("1700709188123", .milliseconds, 1_700_709_188),
+            ("1700709188123456", .microseconds, 1_700_709_188), ("-1", .milliseconds, -1),
+            ("1.7e9", nil, 1_700_000_000),
+            ("253402300799", nil, 253_402_300_799), ("2009-05-04T23:08:57Z", .iso, 1_241_478_537),
+            ("2009-05-04 23:08:57.25", .iso, 1_241_478_537), ("2009-05-05T01:08+02:00", .iso, 1_241_478_480),
+            ("2009-05-04T18:08:57-0500", .iso, 1_241_478_537), ("2018-07-07 22:09:11 UTC", .iso, 1_531_001_351),
+            ("2000-02-29", .iso, 951_782_400), ("1969-12-31T23:59:59Z", .iso, -1),
+            ("0001-01-01", .iso, -62_135_596_800),
+        ] as [(String, TimeUnit?, Int64)]
+    )
+    func timesAreRead(text: String, unit: TimeUnit?, seconds: Int64) throws {
+        #expect(try log("user\titem\ttimestamp\nu\ti\t\(text)\n", unit: unit).users[0].events[0].timestamp == seconds)
+    }
+
+    @Test(
+        arguments: [
+            ("", nil, nil, "t.tsv is empty"),
+            ("\n \n", nil, nil, "t.tsv is empty"),
+            (
+                "196\t242\t3\n1\t2\t3\n", nil, nil,
+                "t.tsv, line 1: no column is named user (or user_id, userId, reviewerID, …); found, split at tabs: "
+                    + "\"196\", \"242\", \"3\". Where there is no header, name the columns: "
+                    + "--columns user,item,rating,timestamp"
+            ),
+            (
+                "\nuser,what\nu,a\n", nil, nil,
+                "t.tsv, line 2: no column is named item (or item_id, movieId, parent_asin, asin, …); found, split at commas: "
+                    + "\"user\", \"what\". Where there is no header, name the columns: --columns user,item,rating,timestamp"
+            ),
+            (
+                "user_id\tuserId\titem\nu\tv\ta\n", nil, nil,
+                "t.tsv, line 1: more than one column is named user (or user_id, userId, reviewerID, …); found, split at tabs: "
+                    + "\"user_id\", \"userId\", \"item\". Where there is no header, name the columns: "
+                    + "--columns user,item,rating,timestamp"
+            ),
+            (
+                "1,2\n", "user,rating", nil,
+                "--columns user,rating: no column is named item (or item_id, movieId, parent_asin, asin, …)"
+            ),
+            (
+                "user\titem\ttimestamp\nu\ta\n", nil, nil,
+                "t.tsv, line 2: has 2 columns, not 3; found, split at tabs: \"u\", \"a\""
+            ),
+            (
+                "user,item,timestamp\nu,\"a\nb\",1\nu,a,noon\n", nil, nil,
+                "t.tsv, line 4: the timestamp \"noon\" is not a number of seconds; found, split at commas: "
+                    + "\"u\", \"a\", \"noon\""
+            ),
+            (
+                "user\titem\ttimestamp\nu\ta\t2009-05-04\n", nil, nil,
+                "t.tsv, line 2: the timestamp \"2009-05-04\" is not a number of seconds; if it is a date, say --time-unit iso; "
+                    + "found, split at tabs: \"u\", \"a\", \"2009-05-04\""
+            ),
+            (
+                "user\titem\ttimestamp\nu\ta\t1588687728923\n", nil, nil,
+                "t.tsv, line 2: the timestamp \"1588687728923\" lies after the year 9999 as a number of seconds; "
+                    + "say --time-unit ms if it is a number of milliseconds"
+            ),
+            (
+                "user\titem\ttimestamp\nu\ta\t1588687728923456\n", nil, .milliseconds,
+                "t.tsv, line 2: the timestamp \"1588687728923456\" lies after the year 9999 as a number of milliseconds; "
+                    + "say --time-unit us if it is a number of microseconds"
+            ),
+            (
+                "user\titem\ttimestamp\nu\ta\t2009-02-29\n", nil, .iso,
+                "t.tsv, line 2: the timestamp \"2009-02-29\" is not a date as ISO 8601 has it; found, split at tabs: "
+                    + "\"u\", \"a\", \"2009-02-29\""
+            ),
+            ("user,item\nu,\"a\nb\n", nil, nil, "t.tsv, line 2: a quote is not closed"),
+            ("user,item\n,b\n", nil, nil, "t.tsv, line 2: the user is empty; found, split at commas: \"\", \"b\""),
+            (
+                "{\"user\":\"u\",\"item\":1}\n{\"user\":\"u\"}\n", nil, nil,
+                "t.tsv, line 2: \"item\" is missing, empty, or neither a string nor a number; found: \"user\""
+            ),
+            (
+                "{\"who\":\"u\",\"item\":1}\n", nil, nil,
+                "t.tsv, line 1: no column is named user (or user_id, userId, reviewerID, …); found: \"who\", \"item\""
+            ),
+            (
+                "{\"user\":\"u\",\"item\":1}\n{\"user\":\"u\",}\n", nil, nil,
+                "t.tsv, line 2: byte 12: expected a key in double quotes"
+            ),
+        ] as [(String, String?, TimeUnit?, String)]
+    )
+    func refuses_WithOneSentence(text: String, columns: String?, unit: TimeUnit?, sentence: String) {
+        do {
+            _ = try log(text, columns: columns, unit: unit)
+            Issue.record("no error")
+        } catch {
+            #expect(error.description == sentence)
+        }
+    }
+
+    @Test func bytesThatAreNotUTF8_AreNamedByLineAndByte_WhereTheyMatter() throws {
+        let header = Array("user,item,title\n".utf8)
+        func parse(_ line: [UInt8]) throws(InteractionLogError) -> InteractionLog {
+            try InteractionLog(parsing: header + line, name: "t.csv")
+        }
+        let title = Array("u,b,caf".utf8) + [0xE9]
+        #expect(events(try parse(title)) == ["u b 0"])
+        let sentence =
+            "t.csv, line 2: byte 5 (0xE9) is not UTF-8; if the file is in Windows-1252, convert it with "
+            + "iconv -f WINDOWS-1252 -t UTF-8"
+        #expect(throws: InteractionLogError(description: sentence)) {
+            try parse(Array("u,caf".utf8) + [0xE9] + Array(",x".utf8))
+        }
+    }
+
+    @Test func file_MayBeCompressed_AndHaveAByteOrderMark() throws {
+        let folder = try TemporaryDirectory()
+        let text = Array("\u{FEFF}userId,itemId\r\nu,i\r\nu,j".utf8)
+        for bytes in [text, try gzip(text)] {
+            #expect(events(try InteractionLog(path: folder.write("f", bytes))) == ["u i 0", "u j 0"])
+        }
+    }
+
+    /// Damaged files are read or refused, and nothing else happens.
+    @Test func damagedFiles_DoNotCrash() {
+        var mutation = Mutation(
+            seed: 14,
+            seeds: [
+                "user\titem\ttimestamp\nu\ta\t5\nv\tb\t6\n", "\"u\";\"item\"\r\n\"a\";\"b\"\"\"\r\n",
+                "user::item::ts\na::b::5", "user item\na b", "user,item,date\nu,\"a\nb\",2009-05-04T23:08:57Z\n",
+                "{\"user\":\"u\",\"item\":1,\"ts\":\"5\"}\n",
+            ],
+            fragments: ["\t", "::", ";", ",", "\r\n", "\n\n", "\"\"", "user", "item", "timestamp", "1e300", "-"]
+        )
+        let start = ContinuousClock.now
+        var round = 0
+        while Mutation.shouldGoOn(round: round, of: 3_000, since: start) {
+            let text = mutation.next()
+            for columns in [nil, ["user", "item", "timestamp"]] {
+                for unit in [nil, TimeUnit.iso] {
+                    _ = try? InteractionLog(
+                        parsing: text,
+                        name: "t",
+                        options: InteractionOptions(columns: columns, timeUnit: unit)
+                    )
+                }
+            }
+            round += 1
         }
     }
 }

@@ -213,27 +213,4 @@ import Testing
             #expect(try #require(error).description.contains(words))
         }
     }
-
-    @Test func integerIDs_AreSentAsTheContractSays() throws {
-        for (schema, items) in [
-            (#"["integer","string"]"#, #""items":[1,2]"#), (#""string""#, #""items":["1","2"]"#),
-        ] {
-            let server = try ScriptedServer { _, request in
-                if request.hasPrefix("GET /openapi.json ") {
-                    let contract = #"{"components":{"schemas":{"ItemID":{"type":\#(schema)}}}}"#
-                    return .send(ScriptedReply.reply(200, contract))
-                }
-                return .recommendation
-            }
-            defer { server.stop() }
-            try Self.withInteractions { path in
-                let text = "user\titem\ttimestamp\nu\t1\t1\nu\t2\t2\nu\t3\t3\n"
-                try text.write(toFile: path, atomically: true, encoding: .utf8)
-                let plan = Self.plan(.closed(connections: 1))
-                _ = try LoadTest(target: LoadTarget(parsing: server.url), plan: plan, interactions: path, demo: nil).run
-                { _ in }
-            }
-            #expect(server.requests.last?.contains(items) == true)
-        }
-    }
 }

@@ -27,18 +27,20 @@ private struct Body: Decodable, Equatable {
 }
 
 @Suite struct WorkloadTests {
-    private static func history(_ id: String, _ items: [String], _ form: ItemIDForm = .string) throws -> History {
-        try history(id, items.enumerated().map { ($1, 1_000 + Int64($0) * 10) }, form)
+    private static func history(_ id: String, _ items: [String]) throws -> History {
+        try history(id, items.enumerated().map { ($1, 1_000 + Int64($0) * 10) })
     }
 
     private static func history(
         _ id: String,
-        _ events: [(item: String, timestamp: Int64)],
-        _ form: ItemIDForm = .string
+        _ events: [(item: String, timestamp: Int64)]
     ) throws -> History {
         let lines = events.map { "\(id)\t\($0.item)\t\($0.timestamp)\n" }
-        let log = try InteractionLog(parsing: Data(("user\titem\ttimestamp\n" + lines.joined()).utf8), name: "test")
-        return try History(log.users[0], form: form)
+        let log = try InteractionLog(
+            parsing: Array(("user\titem\ttimestamp\n" + lines.joined()).utf8),
+            name: "test"
+        )
+        return try History(log.users[0], hasTimestamps: true)
     }
 
     private static func histories() throws -> [History] {
@@ -164,22 +166,16 @@ private struct Body: Decodable, Equatable {
         #expect(!workload.next().isReturning)
     }
 
-    @Test func integerIDs_AreSentAsIntegers_WhereTheCatalogueHasThem() throws {
-        let history = try Self.history("u", ["7", "-3", "007", "x"], .integer)
-        var json: [UInt8] = []
-        history.appendItems(5, to: &json)
-        #expect(String(decoding: json, as: UTF8.self) == #"7,-3,"007","x",7"#)
+    @Test func withoutTimes_RequestsSayNothingOfThem() throws {
+        let log = try InteractionLog(parsing: Array("user,item\nu,17\nu,b\nu,c\n".utf8), name: "test")
+        let histories = try log.users.map { try History($0, hasTimestamps: log.hasTimestamps) }
+        var workload = Workload(histories: histories, settings: WorkloadSettings(), seed: 5)
+        let body = String(decoding: workload.body(of: workload.next().visitor), as: UTF8.self)
+        #expect(body.contains(#""history":{"items":["17","b"]},"k":10"#))
     }
 
-    @Test func timestampThatIsNoTime_IsRefusedByName() {
-        #expect(throws: LoadError("the timestamp \(Int64.max) of user u is no time in seconds")) {
-            _ = try Self.history("u", [("a", .max)])
-        }
-    }
-
-    @Test func longestHistoryOfTheFarthestTimes_DoesNotOverflow() throws {
-        let far = History.timestampLimit
-        let history = try Self.history("u", [("a", -far), ("b", far)])
-        #expect(history.timestamp(History.longest) > history.timestamp(History.longest - 1))
+    @Test func longestHistoryOfTheFarthestTimes_StaysWithinTheYear9999() throws {
+        let history = try Self.history("u", [("a", TimeUnit.firstSecond), ("b", TimeUnit.lastSecond)])
+        #expect(history.timestamp(History.longest) == TimeUnit.lastSecond - 86_400)
     }
 }

@@ -3,21 +3,14 @@
 internal import Interactions
 internal import JSON
 
-/// Which JSON type item ids have in requests.
-enum ItemIDForm: Sendable {
-    case string
-    /// Ids that are written as integers are sent as such.
-    case integer
-}
-
 /// The events of one user, continued beyond their end.
 ///
 /// Event `i` of a user with `n` events in the file is event `i mod n`, as much later as the file's events take for each time
 /// round. So a history can be longer than the file has it, and a user who comes back always has another event.
 struct History: Sendable {
-    /// Timestamps within this distance of the epoch (some 139 000 years in seconds; milliseconds fit, too) leave room for
-    /// continuing a history without overflow.
-    static let timestampLimit: Int64 = 1 << 42
+    /// The latest time of an event, a day before the end of the year 9999: servers refuse what is later, and a visitor's events
+    /// are up to a day later than these.
+    private static let latest = TimeUnit.lastSecond - 86_400
     /// Events that a request may have.
     static let longest = 100_000
 
@@ -28,26 +21,23 @@ struct History: Sendable {
     /// Where each id ends in `items`.
     private let ends: [Int]
     private let timestamps: [Int64]
+    /// Whether requests say when events happened.
+    let hasTimestamps: Bool
     /// Seconds that one time round takes.
     private let period: Int64
 
     /// Takes a user's events over.
     ///
-    /// - Throws: where there are none, or a timestamp is out of range.
-    init(_ user: InteractionLog.User, form: ItemIDForm) throws(LoadError) {
+    /// - Throws: where there are none.
+    init(_ user: InteractionLog.User, hasTimestamps: Bool) throws(LoadError) {
         guard !user.events.isEmpty else { throw LoadError("the user \(user.id) has no events") }
         userID = user.id
+        self.hasTimestamps = hasTimestamps
         var writer = JSONWriter()
         var ends: [Int] = []
         for event in user.events {
-            guard (-Self.timestampLimit...Self.timestampLimit).contains(event.timestamp) else {
-                throw LoadError("the timestamp \(event.timestamp) of user \(user.id) is no time in seconds")
-            }
-            if form == .integer, let integer = Int(event.item), String(integer) == event.item {
-                writer.integer(integer)
-            } else {
-                writer.string(event.item)
-            }
+            // A catalogue of integers knows them in this form, too.
+            writer.string(event.item)
             ends.append(writer.bytes.count)
         }
         items = writer.bytes
@@ -64,7 +54,7 @@ struct History: Sendable {
     /// When event `index` happened; `index` is at most `longest`.
     func timestamp(_ index: Int) -> Int64 {
         let (round, place) = index.quotientAndRemainder(dividingBy: count)
-        return timestamps[place] + Int64(round) * period
+        return min(timestamps[place] + Int64(round) * period, Self.latest)
     }
 
     /// Appends the ids of the first so many events, as the elements of a JSON array.

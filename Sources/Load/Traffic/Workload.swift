@@ -106,13 +106,17 @@ struct Workload: Sendable {
         writer.beginArray()
         writer.value { history.appendItems(visitor.length, to: &$0) }
         writer.endArray()
-        writer.key("timestamps")
-        writer.beginArray()
-        for index in 0..<visitor.length { writer.integer(Int(history.timestamp(index) + visitor.shift)) }
-        writer.endArray()
+        if history.hasTimestamps {
+            writer.key("timestamps")
+            writer.beginArray()
+            for index in 0..<visitor.length { writer.integer(Int(history.timestamp(index) + visitor.shift)) }
+            writer.endArray()
+        }
         writer.endObject()
-        writer.key("request_time")
-        writer.integer(Int(history.timestamp(visitor.length) + visitor.shift))
+        if history.hasTimestamps {
+            writer.key("request_time")
+            writer.integer(Int(history.timestamp(visitor.length) + visitor.shift))
+        }
         writer.key("k")
         writer.integer(settings.count)
         if let mode = settings.mode {

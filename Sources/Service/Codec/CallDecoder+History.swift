@@ -9,6 +9,7 @@ extension CallDecoder {
         rows.removeAll(keepingCapacity: true)
         timestamps.removeAll(keepingCapacity: true)
         actions.removeAll(keepingCapacity: true)
+        unknownExample = nil
         // An event has some ten bytes in its shortest useful form; for most bodies the arrays grow no more after this.
         rows.reserveCapacity(min(limits.maxHistory, reader.remainingCount / 8))
         let hasTimestamps: Bool
@@ -151,22 +152,13 @@ extension CallDecoder {
             _ = try reader.readNull()
             return 0
         case .string:
-            return Self.fingerprint(try reader.readString().utf8, seed: 1)
+            return ActionFingerprint.of(try reader.readString().utf8)
         case .number:
             guard let value = try reader.readNumber().wholeValue else { break }
-            return withUnsafeBytes(of: value.littleEndian) { bytes in
-                bytes.withMemoryRebound(to: UInt8.self) { Self.fingerprint($0, seed: 2) }
-            }
+            return ActionFingerprint.of(value)
         default: break
         }
         throw unusable("\(path()) must be a string or an integer")
-    }
-
-    /// FNV-1a of 64 bits (draft-eastlake-fnv, section 2); never 0.
-    private static func fingerprint(_ bytes: UnsafeBufferPointer<UInt8>, seed: UInt64) -> UInt64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325 ^ seed
-        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
-        return max(hash, 1)
     }
 
     /// Actions are kept from the first event that has one.
@@ -184,6 +176,7 @@ extension CallDecoder {
         let knownCount = rows.count(where: { $0 != unknownRow })
         history.rows.reserveCapacity(knownCount)
         for row in rows where row != unknownRow { history.rows.append(row) }
+        history.noteStrangeness(unknownExample)
         if hasTimestamps {
             var known: [Int64] = []
             known.reserveCapacity(knownCount)

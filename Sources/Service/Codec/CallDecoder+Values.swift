@@ -33,7 +33,7 @@ extension CallDecoder {
         return field
     }
 
-    /// The beginning of a key, short enough for a sentence.
+    /// The beginning of a string, short enough for a sentence.
     private static func excerpt(_ key: JSONString) -> String {
         guard key.utf8.count > 64 else { return key.string }
         var end = 64
@@ -65,6 +65,7 @@ extension CallDecoder {
         guard try reader.peek() == .number, let value = try reader.readNumber().wholeValue,
             value.magnitude <= JSONNumber.exactIntegerLimit.magnitude
         else { throw unusable("\(path()) must be an integer from -2^53 to 2^53") }
+        guard value <= CallLimits.lastSecond else { throw unusable(CallLimits.afterLastSecond(path())) }
         return value
     }
 
@@ -100,22 +101,19 @@ extension CallDecoder {
 
     /// The row of the item id that comes next, `unknownRow` for one that is counted and passed over.
     mutating func readItem(_ path: @autoclosure () -> String) throws(JSONError) -> Int32 {
-        var row: Int32?
         switch try reader.peek() {
         case .string:
             let id = try reader.readString()
-            if !items.idsAreIntegers { row = items.row(ofString: id.utf8) }
+            if let row = items.row(ofString: id.utf8) { return row }
+            if unknownExample == nil { unknownExample = Self.excerpt(id) }
         case .number:
-            guard items.idsAreIntegers else {
-                throw unusable("\(path()) must be a string, as the ids of this catalogue are")
-            }
             guard let id = try reader.readNumber().wholeValue else {
                 throw unusable("\(path()) must be a string or a 64-bit integer")
             }
-            row = items.row(ofInteger: id)
-        default: throw unusable("\(path()) must be a string" + (items.idsAreIntegers ? " or an integer" : ""))
+            if let row = items.row(ofInteger: id) { return row }
+            if unknownExample == nil { unknownExample = String(id) }
+        default: throw unusable("\(path()) must be a string or an integer")
         }
-        if let row { return row }
         unknownItems += 1
         return unknownRow
     }

@@ -2,7 +2,9 @@
 // the field; paths are put together only when there is an error. The history is in `CallDecoder+History`, scalars and lists are
 // in `CallDecoder+Values`.
 
+internal import Glibc
 internal import JSON
+internal import Users
 
 /// Decodes calls from one reader.
 struct CallDecoder<Items: ItemLookup>: ~Copyable {
@@ -11,6 +13,8 @@ struct CallDecoder<Items: ItemLookup>: ~Copyable {
     let limits: CallLimits
     /// Unknown ids of the call being read.
     var unknownItems = 0
+    /// The first unknown id of the history being read.
+    var unknownExample: String?
     /// The history being read, unknown items as `unknownRow`; kept from call to call, so that a batch grows it once.
     var rows: [Int32] = []
     var timestamps: [Int64] = []
@@ -36,9 +40,14 @@ struct CallDecoder<Items: ItemLookup>: ~Copyable {
                 call.history = try readHistory()
                 continue
             }
+            if !limits.hasStore, field == .events || field == .store {
+                throw unusable("unknown field '\(field)'")
+            }
             if try reader.readNull() { continue }
             switch field {
             case .history: break
+            case .events: call.events = try readCallEvents()
+            case .store: call.storesEvents = try readBool("store")
             case .userID: call.userID = try readUserID()
             case .requestTime: call.requestTime = try readTimestamp("request_time")
             case .k: call.k = Int(try readInteger("k", in: 1...Int64(limits.maxK)))
@@ -53,7 +62,15 @@ struct CallDecoder<Items: ItemLookup>: ~Copyable {
             case .stream: call.stream = try readBool("stream")
             }
         }
-        guard fields.contains(.history) else { throw unusable("history is missing") }
+        if !fields.contains(.history) {
+            guard limits.hasStore else { throw unusable("history is missing") }
+            guard call.userID != nil else {
+                throw unusable("history is missing, and there is no user_id whose events could be looked up")
+            }
+            call.asksStore = true
+        } else if !call.events.isEmpty {
+            throw unusable("events are for a request without history: its last ones say the same")
+        }
         if call.sampling != nil, call.mode != .sequence {
             throw unusable("sampling is only for the mode \"sequence\"")
         }
@@ -93,6 +110,22 @@ struct CallDecoder<Items: ItemLookup>: ~Copyable {
     }
 
     // MARK: Objects of a call
+
+    /// Events that follow those of the store; without a time they happen now.
+    private mutating func readCallEvents() throws(JSONError) -> [UserEvent] {
+        var events: [UserEvent] = []
+        let now = Int64(time(nil))
+        try beginArray("events")
+        while try reader.nextElement() {
+            let index = events.count
+            guard index < limits.maxHistory else { throw unusable("events has more than \(limits.maxHistory) entries") }
+            let incoming = try EventsDecoder.readEvent(&reader, now, hasUser: false) { name in
+                "events[\(index)]\(name.isEmpty ? "" : ".\(name)")"
+            }
+            events.append(incoming.event)
+        }
+        return events
+    }
 
     private mutating func readSampling() throws(JSONError) -> RecommendCall.Sampling {
         var sampling = RecommendCall.Sampling()

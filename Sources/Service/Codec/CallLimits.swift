@@ -12,6 +12,19 @@ package struct CallLimits: Sendable, Equatable {
     package var maxListed = 10_000
     /// The largest number of requests in a batch.
     package var maxBatch = 256
+    /// Whether a history may be looked up in a store of users instead of being sent.
+    package var hasStore = false
+
+    /// The latest time, the last second of the year 9999. What is later is nearly always in milliseconds, and would make all
+    /// events equally new.
+    package static let lastSecond: Int64 = 253_402_300_799
+
+    /// What to say of a later one.
+    ///
+    /// - Parameter path: the field.
+    static func afterLastSecond(_ path: String) -> String {
+        "\(path) lies after the year 9999; times are in seconds since 1970, and this looks like milliseconds"
+    }
 
     /// The largest `deadline_ms`, one day: longer than any request may live, and far from overflowing a clock in nanoseconds.
     package static let maxDeadlineMilliseconds = 86_400_000

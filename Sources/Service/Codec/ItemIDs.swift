@@ -3,12 +3,10 @@
 
 /// Resolves what a request names to catalogue rows. Called once per id while a body is scanned, on the connection's thread.
 package protocol ItemLookup {
-    /// Whether the catalogue's ids are integers; else they are strings.
-    var idsAreIntegers: Bool { get }
-    /// The row of the item with this id, nil when there is none. Asked only where ids are strings. The bytes are valid UTF-8 and
-    /// gone after the call.
+    /// The row of the item with this id, nil when there is none; `"17"` is 17 where ids are integers. The bytes are valid UTF-8
+    /// and gone after the call.
     func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32?
-    /// The row of the item with this id, nil when there is none. Asked only where ids are integers.
+    /// The row of the item with this id, nil when there is none; 17 is `"17"` where ids are strings.
     func row(ofInteger id: Int64) -> Int32?
     /// The number of a tag, nil when no item has it. The bytes are valid UTF-8 and gone after the call.
     func tag(utf8: UnsafeBufferPointer<UInt8>) -> Int32?

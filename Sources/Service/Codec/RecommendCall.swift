@@ -1,5 +1,7 @@
 // What a caller asks for, in the server's terms: catalogue rows instead of ids. Plain values; made by `RecommendCodec`.
 
+package import Users
+
 /// One `POST /recommend`.
 package struct RecommendCall: Sendable, Equatable {
     /// Names the user's cached state; nil when the caller names nobody.
@@ -25,6 +27,13 @@ package struct RecommendCall: Sendable, Equatable {
     /// a tag that no item has is no mistake.
     package var unknownItems = 0
 
+    /// Whether the history is to be looked up in the store of users.
+    package var asksStore = false
+    /// Events that follow the stored ones, in the caller's order.
+    package var events: [UserEvent] = []
+    /// Whether they are to be kept, too.
+    package var storesEvents = false
+
     /// A call for the `k` best next items of a user without history.
     package init(k: Int) { self.k = k }
 
@@ -38,6 +47,14 @@ package struct RecommendCall: Sendable, Equatable {
         package var actions: [UInt64] = []
         /// How many events the caller sent, with those of unknown items.
         package var eventCount = 0
+        /// One of the ids that the catalogue does not know, where it does not know more than 90 % of at least five events: that
+        /// is nearly always a caller whose ids have another form. Nil otherwise.
+        package var strangeID: String?
+
+        /// Sets `strangeID` to an unknown id, if so many are unknown that it matters.
+        mutating func noteStrangeness(_ unknownID: String?) {
+            if eventCount >= 5, rows.count * 10 < eventCount { strangeID = unknownID }
+        }
 
         /// No events.
         package init() {}

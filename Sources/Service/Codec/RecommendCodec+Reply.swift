@@ -149,6 +149,10 @@ extension RecommendCodec {
     private static func writeOutcome(of reply: RecommendReply, to writer: inout JSONWriter) {
         writer.key("source")
         writer.string(reply.source.rawValue)
+        if reply.isHistoryStored {
+            writer.key("history_source")
+            writer.string("store")
+        }
         writer.key("history_used")
         writer.integer(reply.historyUsed)
         writer.key("history_cached")

@@ -7,8 +7,8 @@
 // - The same key twice in an object is malformed (400), since readers disagree on which one counts.
 // - 400 is about bytes, 422 about values: a wrong type is 422. 422 is said only of a body that is well-formed to its end.
 // - An integer may be written with a fraction or an exponent, where its value is whole and within ±2⁵³.
-// - A string where the catalogue's ids are integers is an unknown item, also if it has only digits; an integer where they are
-//   strings is 422, because no item can ever have it.
+// - 17 and "17" are the same item, whatever the type of the catalogue's ids; "017" and "+17" are not 17. Replies have the
+//   catalogue's type.
 // - Unknown ids are counted wherever they stand; unknown tags are passed over.
 // - `allow` must name items or tags; if it names only unknown ones, nothing is eligible.
 // - `action` is checked to be a string or an integer and otherwise not used: no architecture here models it.

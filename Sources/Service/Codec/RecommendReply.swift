@@ -20,6 +20,8 @@ package struct RecommendReply: Sendable, Equatable {
     /// Whether fewer items were eligible than asked for.
     package var exhausted: Bool
     package var timing: Timing
+    /// Whether the history is the store's and not the caller's.
+    package var isHistoryStored = false
 
     /// A reply with as many scores as rows.
     package init(

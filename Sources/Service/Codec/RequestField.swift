@@ -29,7 +29,7 @@ extension RequestField where Self: RawRepresentable, RawValue == UInt8 {
 }
 
 enum CallField: UInt8, RequestField {
-    case userID, history, requestTime, k, mode, sampling, exclude, allow, deadline, priority, stream
+    case userID, history, requestTime, k, mode, sampling, exclude, allow, deadline, priority, stream, events, store
 
     init?(_ key: JSONString) {
         switch key {
@@ -44,6 +44,8 @@ enum CallField: UInt8, RequestField {
         case "deadline_ms": self = .deadline
         case "priority": self = .priority
         case "stream": self = .stream
+        case "events": self = .events
+        case "store": self = .store
         default: return nil
         }
     }

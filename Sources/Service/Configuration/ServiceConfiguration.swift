@@ -27,6 +27,8 @@ package struct ServiceConfiguration: Sendable {
     package var scheduler = SchedulerConfiguration()
     /// What is kept of users from one request to the next.
     package var cache = CacheConfiguration()
+    /// What is kept of users for good.
+    package var users = UserStoreSettings()
     /// What one request may ask for.
     package var limits = CallLimits()
     /// Host names by which browsers may reach the server, in addition to loopback addresses and localhost; lower case.

@@ -12,16 +12,17 @@ extension ServiceConfiguration {
 
             """
         let defaults = ServiceConfiguration()
-        var section = ""
+        var sections: [Substring] = []
         for setting in settings {
-            let parts = setting.key.split(separator: ".", maxSplits: 1)
-            let name = String(parts[parts.count - 1])
-            let indent = parts.count > 1 ? "  " : ""
-            if parts.count == 1 || parts[0] != section { text += "\n" }
-            if parts.count > 1, parts[0] != section {
-                section = String(parts[0])
-                text += "\(section):\n"
+            let parts = setting.key.split(separator: ".")
+            let name = parts[parts.count - 1]
+            let indent = String(repeating: "  ", count: parts.count - 1)
+            if parts.count == 1 || parts[0] != sections.first { text += "\n" }
+            let open = zip(parts.dropLast(), sections).prefix { $0 == $1 }.count
+            for (depth, section) in parts.dropLast().enumerated().dropFirst(open) {
+                text += "\(String(repeating: "  ", count: depth))\(section):\n"
             }
+            sections = Array(parts.dropLast())
             var help = setting.help
             if Int(setting.text(defaults)) != nil { help += " (\(setting.allowed))" }
             for line in wrapped(help, width: 120 - indent.count - 2) { text += "\(indent)# \(line)\n" }

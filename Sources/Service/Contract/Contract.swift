@@ -9,11 +9,13 @@ struct Contract: Sendable {
     private let withStringIDs: [UInt8]
     private let withIntegerIDs: [UInt8]
 
-    /// - Parameter hasKeys: whether API keys are configured.
-    init(listener: ListenerRole, limits: CallLimits, hasKeys: Bool) {
+    /// - Parameters:
+    ///   - hasKeys: whether API keys are configured.
+    ///   - hasUsers: whether there is a store of users.
+    init(listener: ListenerRole, limits: CallLimits, hasKeys: Bool, hasUsers: Bool) {
         func document(_ idsAreIntegers: Bool) -> [UInt8] {
-            let schemas = ContractSchemas(limits: limits, idsAreIntegers: idsAreIntegers)
-            return Self.document(ContractOperations(hasKeys: hasKeys), schemas, listener).compact
+            let schemas = ContractSchemas(limits: limits, idsAreIntegers: idsAreIntegers, hasUsers: hasUsers)
+            return Self.document(ContractOperations(hasKeys: hasKeys, hasUsers: hasUsers), schemas, listener).compact
         }
         withStringIDs = document(false)
         withIntegerIDs = document(true)
@@ -26,7 +28,7 @@ struct Contract: Sendable {
         _ schemas: ContractSchemas,
         _ listener: ListenerRole
     ) -> JSONValue {
-        let routes = Route.allCases.filter { $0.isServed(on: listener) }
+        let routes = Route.allCases.filter { $0.isServed(on: listener, hasUsers: operations.hasUsers) }
         let paths = routes.map { (key: $0.label, value: operations.pathItem(of: $0)) }
         var components: [(key: String, value: JSONValue)] = [
             ("schemas", schemas.all), ("responses", ContractResponses.problems),

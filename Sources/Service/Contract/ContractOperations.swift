@@ -7,6 +7,8 @@ internal import JSON
 struct ContractOperations {
     /// Whether API keys are configured.
     let hasKeys: Bool
+    /// Whether there is a store of users.
+    let hasUsers: Bool
 
     /// One operation, but for what all of them have.
     private struct Operation {
@@ -24,7 +26,8 @@ struct ContractOperations {
     func pathItem(of route: Route) -> JSONValue {
         let operation = operation(of: route)
         var members: [(key: String, value: JSONValue)] = []
-        for method in route.methods {
+        for method in route.methods(hasUsers: hasUsers) {
+            let operation = route == .user && method != .delete ? showUser : operation
             let literal = literal(of: operation, route, isHead: method == .head)
             members.append((method.description.lowercased(), literal))
         }
@@ -90,13 +93,14 @@ struct ContractOperations {
         switch route {
         case .recommend: recommend
         case .batch: batch
+        case .events: events
         case .user:
             Operation(
                 id: "forgetUser",
                 summary: "Forgets everything that is held for a user, and says what that was.",
                 parameters: ["user_id"],
                 replies: [(200, Self.reply("What was dropped; zeros where nothing was held.", schema: "Dropped"))],
-                problems: [422]
+                problems: hasUsers ? [422, 507] : [422]
             )
         case .models:
             Operation(
@@ -197,6 +201,39 @@ struct ContractOperations {
             requestBody: Self.body(schema: "BatchRequest"),
             replies: [(200, Self.reply("One result a request, in the same order.", schema: "BatchReply"))],
             problems: [411, 415, 422, 500]
+        )
+    }
+
+    private var events: Operation {
+        var body = Self.body(schema: "EventsRequest")
+        if case .object(let members) = body {
+            let line: JSONValue = ["schema": ["type": "string", "description": "An IncomingEvent a line."]]
+            body = .object(
+                pairs: members.map { member in
+                    guard member.key == "content" else { return (member.key, member.value) }
+                    return ("content", member.value.adding([("application/x-ndjson", line)]))
+                }
+            )
+        }
+        return Operation(
+            id: "takeEvents",
+            summary: """
+                Keeps what users did. An event that is there already changes nothing, so that a call can be repeated. Of a \
+                malformed body nothing is taken.
+                """,
+            requestBody: body,
+            replies: [(200, Self.reply("What became of the events.", schema: "EventsReply"))],
+            problems: [411, 415, 422, 507]
+        )
+    }
+
+    private var showUser: Operation {
+        Operation(
+            id: "showUser",
+            summary: "The events that are kept of a user, newest last.",
+            parameters: ["user_id"],
+            replies: [(200, Self.reply("The events.", schema: "StoredUser"))],
+            problems: [404, 422]
         )
     }
 

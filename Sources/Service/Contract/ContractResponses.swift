@@ -17,6 +17,7 @@ enum ContractResponses {
             or, on a route for operators, from another machine or with a foreign Host.
             """
         ),
+        (404, "There is no such user."),
         (406, "Accept allows none of the types, or Accept-Encoding none of the codings, in which the reply comes."),
         (408, "The request did not arrive in time."),
         (409, "The same is under way already."),
@@ -36,6 +37,7 @@ enum ContractResponses {
         (503, "Loading, draining, too many connections, or the device failed."),
         (504, "The deadline passed before the request was computed; it never is."),
         (505, "The HTTP version is not 1.0 or 1.1."),
+        (507, "The store of users has no room; what is kept can still be read."),
     ]
 
     /// The components that `problem` refers to, and the same without content for HEAD.

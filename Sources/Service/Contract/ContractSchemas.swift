@@ -7,6 +7,8 @@ internal import JSON
 struct ContractSchemas {
     let limits: CallLimits
     let idsAreIntegers: Bool
+    /// Whether there is a store of users.
+    let hasUsers: Bool
 
     static func reference(_ name: String) -> JSONValue { ["$ref": "#/components/schemas/\(name)"] }
 
@@ -17,7 +19,7 @@ struct ContractSchemas {
 
     var all: JSONValue {
         let schemas: [(key: String, value: JSONValue)] = [
-            ("RecommendRequest", request), ("Event", event), ("Columns", columns), ("ItemID", itemID),
+            ("RecommendRequest", request), ("Event", event), ("Columns", columns), ("ItemID", Self.itemID),
             ("Exclude", exclude), ("Allow", allow), ("BatchRequest", batchRequest), ("Sampling", sampling),
             ("RecommendReply", reply), ("ScoredItem", Self.object(scoredItem, required: nil)),
             ("Model", Self.model), ("Timing", Self.timing), ("StreamItem", streamItem), ("StreamEnd", streamEnd),
@@ -26,7 +28,7 @@ struct ContractSchemas {
             ("LoadedModel", Self.loadedModel), ("Reloaded", Self.reloaded), ("Liveness", Self.liveness),
             ("Readiness", Self.readiness),
         ]
-        return .object(pairs: schemas)
+        return .object(pairs: hasUsers ? schemas + Self.ofUsers : schemas)
     }
 
     // MARK: Requests
@@ -70,8 +72,22 @@ struct ContractSchemas {
             ("priority", ["enum": .array(RecommendCall.Priority.allCases.map { .string($0.rawValue) } + [nil])]),
             ("stream", ["type": ["boolean", "null"], "default": false]),
         ]
+        let ofStore: [(key: String, value: JSONValue)] = [
+            (
+                "events",
+                [
+                    "type": ["array", "null"], "maxItems": .integer(limits.maxHistory),
+                    "items": Self.reference("CallEvent"),
+                    "description": "Events that follow those of the store; for a request without history.",
+                ]
+            ),
+            ("store", ["type": ["boolean", "null"], "default": false, "description": "Whether events are kept."]),
+        ]
+        let request = Self.object(members + (hasUsers ? ofStore : []), required: hasUsers ? [] : ["history"])
+        // Without a history the store is asked for the user's.
+        let either: JSONValue = [["required": ["history"]], ["required": ["user_id"]]]
         // How to draw is only said where something is drawn.
-        return Self.object(members, required: ["history"]).adding([
+        return request.adding(hasUsers ? [("anyOf", either)] : []).adding([
             ("if", ["required": ["sampling"], "properties": ["sampling": ["type": "object"]]]),
             ("then", ["required": ["mode"], "properties": ["mode": ["const": "sequence"]]]),
         ])
@@ -101,12 +117,10 @@ struct ContractSchemas {
         )
     }
 
-    /// An unknown id is skipped and counted. Where the catalogue's ids are integers a string is such an unknown id.
-    private var itemID: JSONValue {
-        idsAreIntegers
-            ? ["type": ["integer", "string"], "minimum": .integer(Int64.min), "maximum": .integer(Int64.max)]
-            : ["type": "string"]
-    }
+    /// Either type, whichever the catalogue has: 17 and "17" are the same item. An unknown id is skipped and counted.
+    private static let itemID: JSONValue = [
+        "type": ["integer", "string"], "minimum": .integer(Int64.min), "maximum": .integer(Int64.max),
+    ]
 
     private var exclude: JSONValue {
         Self.object(
@@ -193,10 +207,17 @@ struct ContractSchemas {
         Self.replyObject([("done", ["const": true])] + Self.identity + outcome)
     }
 
-    /// All members are there but the one that depends on the server's settings.
+    /// All members are there but those that depend on the server's settings.
     private static func replyObject(_ members: [(key: String, value: JSONValue)]) -> JSONValue {
-        object(members + [("history_start", historyStart)], required: members.map(\.key))
+        object(
+            members + [("history_start", historyStart), ("history_source", historySource)],
+            required: members.map(\.key)
+        )
     }
+
+    private static let historySource: JSONValue = [
+        "const": "store", "description": "The history is the one that the server keeps of the user.",
+    ]
 
     private static let historyStart: JSONValue = [
         "type": "integer", "minimum": 0,
@@ -371,19 +392,19 @@ struct ContractSchemas {
     // MARK: Parts
 
     private static let requestID: JSONValue = ["type": "string", "minLength": 1, "maxLength": 128]
-    private static let count: JSONValue = ["type": "integer", "minimum": 0]
+    static let count: JSONValue = ["type": "integer", "minimum": 0]
     private static let action: JSONValue = [
         "type": ["string", "integer", "null"], "minimum": .integer(Int64.min), "maximum": .integer(Int64.max),
     ]
     /// Seconds since the epoch.
-    private static let timestamp: JSONValue = [
-        "type": "integer", "minimum": -9_007_199_254_740_992, "maximum": 9_007_199_254_740_992,
+    static let timestamp: JSONValue = [
+        "type": "integer", "minimum": -9_007_199_254_740_992, "maximum": .integer(CallLimits.lastSecond),
     ]
 
-    private static func optional(_ schema: JSONValue) -> JSONValue { ["anyOf": [schema, ["type": "null"]]] }
+    static func optional(_ schema: JSONValue) -> JSONValue { ["anyOf": [schema, ["type": "null"]]] }
 
     /// An object with these members and no others. `required` nil: all of them.
-    private static func object(_ members: [(key: String, value: JSONValue)], required: [String]?) -> JSONValue {
+    static func object(_ members: [(key: String, value: JSONValue)], required: [String]?) -> JSONValue {
         let required = required ?? members.map(\.key)
         var schema: JSONValue = [
             "type": "object", "additionalProperties": false, "properties": .object(pairs: members),

@@ -12,6 +12,7 @@ internal import Logging
 internal import Models
 internal import Synchronization
 internal import Telemetry
+internal import Users
 
 /// A server that could not be started or did not end well; one sentence says why.
 package struct ServerError: Error, Equatable, CustomStringConvertible {
@@ -36,6 +37,7 @@ package final class Server: Sendable {
     private let reloader: ModelReloader
     private let metrics: ServiceMetrics
     private let keys: APIKeys?
+    private let users: LocalUserStore?
     private let certificates: CertificateReloader?
     private let handlers: [RequestHandler]
     private let http: HTTPServer
@@ -77,6 +79,22 @@ package final class Server: Sendable {
             logger: logger,
             life: life
         )
+        let users = try configuration.users.local.map { settings in
+            let store = try LocalUserStore(
+                settings,
+                reportFailure: { error in
+                    logger.error("the store of users", metadata: ["error": "\(error.description)"])
+                }
+            )
+            if store.recovery.cutBytes > 0 {
+                logger.warning(
+                    "the end of the users' journal was torn and cut off",
+                    metadata: ["users.cut_bytes": "\(store.recovery.cutBytes)"]
+                )
+            }
+            return store
+        }
+        self.users = users
         let bundle = try loader.loadBundle()
         let metrics = ServiceMetrics(
             registry: MetricRegistry(),
@@ -102,6 +120,7 @@ package final class Server: Sendable {
                 models: slot,
                 reloader: reloader,
                 keys: keys,
+                users: users,
                 metrics: metrics,
                 requestIDs: requestIDs,
                 configuration: configuration,
@@ -234,6 +253,7 @@ package final class Server: Sendable {
     package func waitUntilStopped() async throws {
         await life.untilStopped()
         releaseDevices()
+        users?.close()
         logger.notice("stopped")
         writeOutLog()
     }

@@ -33,7 +33,9 @@ package final class ServiceMetrics: Sendable {
     let engine: EngineMetrics
     let model: ModelMetrics
     let tls: TLSMetrics
+    let store: StoreMetrics
     let unknownItems: Counter
+    let strangeHistories: Counter
     let historyLength: Histogram
     private let outcomes: [RecommendOutcome: Counter]
 
@@ -46,9 +48,14 @@ package final class ServiceMetrics: Sendable {
         engine = EngineMetrics(registry, scheduler: scheduler)
         model = ModelMetrics(registry)
         tls = TLSMetrics(registry: registry)
+        store = StoreMetrics(registry)
         unknownItems = registry.counter(
             "genrec_unknown_items_total",
             help: "Item ids in requests that the catalogue does not know."
+        )
+        strangeHistories = registry.counter(
+            "genrec_unknown_histories_total",
+            help: "Histories of at least five events of which the catalogue knows less than a tenth."
         )
         historyLength = registry.histogram(
             "genrec_history_length",

@@ -6,6 +6,7 @@ internal import HTTP
 internal import JSON
 internal import Locking
 internal import Models
+internal import Users
 
 extension RequestHandler {
     /// Reads the batch and submits its requests, off the loop: a body may have megabytes.
@@ -44,9 +45,20 @@ extension RequestHandler {
                 collector.put(.problem(ProblemDetails(error.status, error.detail, requestID)), at: index)
                 continue
             }
-            let answer = Answer(model, requestID, call, arrival: arrival)
-            let ticket = submit(call, answer) { collector.put(self.batchResult($0, answer), at: index) }
-            if let ticket, !collector.keep(ticket), model.engines.cancel(ticket) { metrics.count(.cancelled) }
+            withHistory(call, model) { [self] result in
+                let call: RecommendCall
+                do throws(UserStoreError) {
+                    call = try result.get()
+                } catch {
+                    metrics.count(.failed)
+                    let problem = ProblemDetails(error.status, error.description, requestID)
+                    collector.put(.problem(problem), at: index)
+                    return
+                }
+                let answer = Answer(model, requestID, call, arrival: arrival)
+                let ticket = submit(call, answer) { collector.put(self.batchResult($0, answer), at: index) }
+                if let ticket, !collector.keep(ticket), model.engines.cancel(ticket) { metrics.count(.cancelled) }
+            }
         }
     }
 

@@ -10,9 +10,14 @@ struct MediaType {
 
     /// `application/json` in any letter case, without parameters or with `charset=utf-8`, which JSON is anyway
     /// (RFC 8259, section 8.1).
-    var isJSON: Bool {
+    var isJSON: Bool { isUTF8(["application/json"]) }
+
+    /// A JSON value a line, under one of the names that it goes by, likewise.
+    var isNDJSON: Bool { isUTF8(["application/x-ndjson", "application/ndjson", "application/jsonl"]) }
+
+    private func isUTF8(_ names: [String]) -> Bool {
         let parts = text.lowercased().split(separator: ";", omittingEmptySubsequences: false).map(trimmed)
-        guard parts[0] == "application/json" else { return false }
+        guard names.contains(String(parts[0])) else { return false }
         return parts.dropFirst().allSatisfy { ["charset=utf-8", "charset=\"utf-8\""].contains($0) }
     }
 }

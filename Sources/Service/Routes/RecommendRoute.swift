@@ -9,6 +9,7 @@ internal import HTTP
 internal import JSON
 internal import Models
 internal import Telemetry
+internal import Users
 
 extension RequestHandler {
     /// Whether the body could not be read or the reply could not be understood, by the head alone (RFC 9110, sections 8.3,
@@ -17,14 +18,16 @@ extension RequestHandler {
         // The one spelling that nearly every caller uses needs no work.
         let isJSON =
             head.header("content-type", is: "application/json")
-            || head.header("content-type").map { MediaType($0).isJSON } ?? false
+            || head.header("content-type").map { type in
+                MediaType(type).isJSON || (route == .events && MediaType(type).isNDJSON)
+            } ?? false
         guard isJSON else {
             return problem(
                 415,
-                "the content type must be application/json",
+                "the content type must be application/json" + (route == .events ? " or application/x-ndjson" : ""),
                 route,
                 requestIDs.id(for: head),
-                headers: [("Accept-Post", Self.jsonType)]
+                headers: [("Accept-Post", Self.jsonType + (route == .events ? ", application/x-ndjson" : ""))]
             )
         }
         if head.contentCoding == .unknown {
@@ -37,7 +40,7 @@ extension RequestHandler {
             )
         }
         let form = ReplyForm.choose(accept: head.combinedHeader("accept"), wantsStream: false)
-        if route == .batch, form != .whole {
+        if route != .recommend, form != .whole {
             return problem(406, "replies come as application/json", route, requestIDs.id(for: head))
         }
         if form == nil {
@@ -62,17 +65,28 @@ extension RequestHandler {
             exchange.respond(problem(error.status, error.detail, .recommend, requestID))
             return
         }
-        let answer = Answer(model, requestID, call, arrival: Instant(nanoseconds: request.receivedAt))
+        let arrival = Instant(nanoseconds: request.receivedAt)
         let accept = request.head.combinedHeader("accept")
-        switch ReplyForm.choose(accept: accept, wantsStream: call.stream) {
-        case .whole:
-            recommendWhole(call, answer, exchange)
-        case .stream(let format):
-            stream(call, answer, format, exchange)
-        case nil:
+        guard let form = ReplyForm.choose(accept: accept, wantsStream: call.stream) else {
             metrics.count(.invalid)
             let detail = "stream is true, but Accept allows neither application/x-ndjson nor text/event-stream"
             exchange.respond(problem(406, detail, .recommend, requestID))
+            return
+        }
+        withHistory(call, model) { [self] result in
+            let call: RecommendCall
+            do throws(UserStoreError) {
+                call = try result.get()
+            } catch {
+                metrics.count(.failed)
+                exchange.respond(problem(error, .recommend, requestID))
+                return
+            }
+            let answer = Answer(model, requestID, call, arrival: arrival)
+            switch form {
+            case .whole: recommendWhole(call, answer, exchange)
+            case .stream(let format): stream(call, answer, format, exchange)
+            }
         }
     }
 
@@ -133,6 +147,7 @@ extension RequestHandler {
     ) -> Ticket? {
         metrics.historyLength.observe(Double(call.history.eventCount))
         if call.unknownItems > 0 { metrics.unknownItems.increment(by: call.unknownItems) }
+        if let id = call.history.strangeID { strangeHistories.note(id, answer.model.bundle.catalogue) }
         let work = RecommendationRequest(call, arrival: answer.arrival)
         if work.history.isEmpty, work.eligibility.isCheap {
             completion(.success(answer.model.bundle.catalogue.coldStart(work, timing: .init())))
@@ -152,23 +167,27 @@ extension RequestHandler {
         let requestID: String
         let unknownItems: Int
         let arrival: Instant
+        let isHistoryStored: Bool
 
         init(_ model: ServedModel, _ requestID: String, _ call: RecommendCall, arrival: Instant) {
             self.model = model
             self.requestID = requestID
             self.arrival = arrival
             unknownItems = call.unknownItems
+            isHistoryStored = call.asksStore
         }
 
         /// The reply, at this moment.
         func reply(_ recommendation: Recommendation) -> RecommendReply {
-            RecommendReply(
+            var reply = RecommendReply(
                 recommendation,
                 model: model.name,
                 requestID: requestID,
                 unknownItems: unknownItems,
                 total: Instant.now().nanoseconds(since: arrival)
             )
+            reply.isHistoryStored = isHistoryStored
+            return reply
         }
     }
 

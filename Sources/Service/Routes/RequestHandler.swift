@@ -8,16 +8,22 @@ internal import Logging
 internal import Models
 internal import Synchronization
 internal import Telemetry
+internal import Users
 
 /// Answers the requests of one listener. Called on the loops of the connections; nothing here blocks.
 package final class RequestHandler: HTTPHandler {
     private let listener: ListenerRole
     let models: ModelSlot
     let reloader: ModelReloader
+    /// nil: none is configured.
+    let users: (any UserStore)?
+    /// Where events are taken. Serial, so that they take one core at most.
+    let eventQueue = DispatchQueue(label: "genrec.events", qos: .utility)
     /// nil: none are configured.
     let keys: APIKeys?
     let hosts: TrustedHosts
     let metrics: ServiceMetrics
+    let strangeHistories: StrangeHistories
     let codec: RecommendCodec
     let requestIDs: RequestIDs
     let logger: Logger
@@ -36,6 +42,7 @@ package final class RequestHandler: HTTPHandler {
         models: ModelSlot,
         reloader: ModelReloader,
         keys: APIKeys?,
+        users: (any UserStore)?,
         metrics: ServiceMetrics,
         requestIDs: RequestIDs,
         configuration: ServiceConfiguration,
@@ -45,14 +52,23 @@ package final class RequestHandler: HTTPHandler {
         self.models = models
         self.reloader = reloader
         self.keys = keys
+        self.users = users
         hosts = TrustedHosts(configuration.hosts)
         self.metrics = metrics
         self.requestIDs = requestIDs
         self.logger = logger
+        strangeHistories = StrangeHistories(counter: metrics.strangeHistories, logger: logger)
         maximumBodyBytes = configuration.http.limits.bodyBytes
         offersGzip = configuration.http.compression.isOffered
-        codec = RecommendCodec(limits: configuration.limits)
-        contract = Contract(listener: listener, limits: configuration.limits, hasKeys: keys != nil)
+        var limits = configuration.limits
+        limits.hasStore = users != nil
+        codec = RecommendCodec(limits: limits)
+        contract = Contract(
+            listener: listener,
+            limits: configuration.limits,
+            hasKeys: keys != nil,
+            hasUsers: users != nil
+        )
     }
 
     /// From now on readiness is refused. Requests are still answered.
@@ -62,7 +78,7 @@ package final class RequestHandler: HTTPHandler {
     /// The route of a path, `none` also where another listener has it.
     private func route(_ path: String) -> Route {
         let route = Route(path: path)
-        return route.isServed(on: listener) ? route : .none
+        return route.isServed(on: listener, hasUsers: users != nil) ? route : .none
     }
 
     package func headReceived(_ head: HTTPRequestHead) -> HeadVerdict {
@@ -72,7 +88,9 @@ package final class RequestHandler: HTTPHandler {
             return .reject(
                 HTTPResponse(
                     status: 204,
-                    headers: [("Allow", route.allow), ("X-Request-Id", requestIDs.id(for: head))],
+                    headers: [
+                        ("Allow", route.allow(hasUsers: users != nil)), ("X-Request-Id", requestIDs.id(for: head)),
+                    ],
                     label: route.number
                 )
             )
@@ -80,14 +98,14 @@ package final class RequestHandler: HTTPHandler {
         guard route != .none else {
             return .reject(problem(404, "there is nothing at \(path)", route, requestIDs.id(for: head)))
         }
-        guard route.takes(head.method) else {
+        guard route.takes(head.method, hasUsers: users != nil) else {
             return .reject(
                 problem(
                     405,
                     "\(route.label) does not take \(head.method)",
                     route,
                     requestIDs.id(for: head),
-                    headers: [("Allow", route.allow)]
+                    headers: [("Allow", route.allow(hasUsers: users != nil))]
                 )
             )
         }
@@ -97,7 +115,7 @@ package final class RequestHandler: HTTPHandler {
             return .reject(problem(406, detail, route, requestIDs.id(for: head)))
         }
         switch route {
-        case .recommend, .batch:
+        case .recommend, .batch, .events:
             if let refusal = refusalOfRepresentation(head, route) { return .reject(refusal) }
             return .accept(maximumBodyBytes: maximumBodyBytes)
         case .reload, .user:
@@ -113,7 +131,8 @@ package final class RequestHandler: HTTPHandler {
         switch route(head.path) {
         case .recommend: recommend(request, exchange)
         case .batch: recommendBatch(request, exchange)
-        case .user: exchange.respond(userReply(head))
+        case .events: takeEvents(request, exchange)
+        case .user: user(head, exchange)
         case .models: exchange.respond(modelsReply(head))
         case .live: exchange.respond(liveReply(head))
         case .ready: exchange.respond(readyReply(head))

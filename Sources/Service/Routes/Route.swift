@@ -8,6 +8,7 @@ enum Route: Int, CaseIterable, Hashable {
     case none
     case recommend
     case batch
+    case events
     case user
     case models
     case live
@@ -48,6 +49,7 @@ enum Route: Int, CaseIterable, Hashable {
         switch self {
         case .recommend: "/recommend"
         case .batch: "/recommend/batch"
+        case .events: "/events"
         case .user: "/users/{user_id}"
         case .models: "/models"
         case .live: "/health/live"
@@ -61,28 +63,32 @@ enum Route: Int, CaseIterable, Hashable {
     }
 
     /// Whether the route takes a method; OPTIONS is answered for every path before a route is asked.
-    func takes(_ method: HTTPMethod) -> Bool {
+    ///
+    /// - Parameter hasUsers: whether there is a store of users.
+    func takes(_ method: HTTPMethod, hasUsers: Bool) -> Bool {
         switch self {
-        case .recommend, .batch, .reload: method == .post
-        case .user: method == .delete
+        case .recommend, .batch, .reload, .events: method == .post
+        case .user: method == .delete || (hasUsers && (method == .get || method == .head))
         case .models, .live, .ready, .metrics, .openAPI, .console: method == .get || method == .head
         case .none: false
         }
     }
 
     /// The methods the route takes.
-    var methods: [HTTPMethod] { HTTPMethod.allCases.filter(takes) }
+    func methods(hasUsers: Bool) -> [HTTPMethod] {
+        HTTPMethod.allCases.filter { takes($0, hasUsers: hasUsers) }
+    }
 
     /// The value of `Allow` (RFC 9110, section 10.2.1); for `none`, what `OPTIONS *` says of the server as a whole.
-    var allow: String {
+    func allow(hasUsers: Bool) -> String {
         guard self != .none else { return "GET, HEAD, POST, DELETE, OPTIONS" }
-        return (methods + [.options]).map(\.description).joined(separator: ", ")
+        return (methods(hasUsers: hasUsers) + [.options]).map(\.description).joined(separator: ", ")
     }
 
     /// The role a caller needs once API keys are configured.
     var access: Access {
         switch self {
-        case .recommend, .batch: .role(.recommend)
+        case .recommend, .batch, .events: .role(.recommend)
         case .user, .models, .metrics, .reload: .role(.admin)
         // Orchestrators ask for health; the contract and the page say nothing that is not in the source; `none` is only
         // ever answered with 404.
@@ -90,8 +96,12 @@ enum Route: Int, CaseIterable, Hashable {
         }
     }
 
-    func isServed(on listener: ListenerRole) -> Bool {
+    /// Whether a listener has the route.
+    ///
+    /// - Parameter hasUsers: whether there is a store of users.
+    func isServed(on listener: ListenerRole, hasUsers: Bool) -> Bool {
         switch self {
+        case .events: hasUsers && listener != .admin
         case .recommend, .batch, .models: listener != .admin
         case .user, .metrics, .reload: listener != .callers
         case .live, .ready, .openAPI, .console: true

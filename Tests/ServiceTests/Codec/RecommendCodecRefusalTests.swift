@@ -65,11 +65,8 @@ import Testing
         (#"{"history":[],"sampling":[]}"#, "sampling must be an object"),
         (#"{"history":[],"exclude":[]}"#, "exclude must be an object"),
         (#"{"history":[],"exclude":{"items":"a"}}"#, "exclude.items must be an array"),
-        (#"{"history":[],"exclude":{"items":["a",null]}}"#, "exclude.items[1] must be a string"),
-        (
-            #"{"history":[],"exclude":{"items":[7]}}"#,
-            "exclude.items[0] must be a string, as the ids of this catalogue are"
-        ),
+        (#"{"history":[],"exclude":{"items":["a",null]}}"#, "exclude.items[1] must be a string or an integer"),
+        (#"{"history":[],"exclude":{"items":[1.5]}}"#, "exclude.items[0] must be a string or a 64-bit integer"),
         (#"{"history":[],"exclude":{"tags":["a",7]}}"#, "exclude.tags[1] must be a string"),
         (#"{"history":[],"exclude":{"seen":0}}"#, "exclude.seen must be true or false"),
         (#"{"history":[],"allow":true}"#, "allow must be an object"),
@@ -88,7 +85,7 @@ import Testing
         (#"[{"item":"a"},null]"#, "history[1] must be an object"),
         ("[{}]", "history[0].item is missing"),
         (#"[{"timestamp":1}]"#, "history[0].item is missing"),
-        (#"[{"item":null}]"#, "history[0].item must be a string"),
+        (#"[{"item":null}]"#, "history[0].item must be a string or an integer"),
         (#"[{"item":"a","itme":1}]"#, "unknown field 'itme' in history[0]"),
         (#"[{"item":"a","timestamp":"1"}]"#, "history[0].timestamp must be an integer from -2^53 to 2^53"),
         (#"[{"item":"a","timestamp":1.5}]"#, "history[0].timestamp must be an integer from -2^53 to 2^53"),
@@ -106,10 +103,19 @@ import Testing
             #"[{"item":"a"},{"item":"a","timestamp":null},{"item":"a","timestamp":1}]"#,
             "history[2].timestamp is given, but earlier events have none: all or none"
         ),
+        (
+            #"[{"item":"a","timestamp":253402300800}]"#,
+            "history[0].timestamp lies after the year 9999; times are in seconds since 1970, and this looks like milliseconds"
+        ),
+        (
+            #"{"items":["a"],"timestamps":[1700000000000]}"#,
+            "history.timestamps[0] lies after the year 9999; times are in seconds since 1970, and this looks like "
+                + "milliseconds"
+        ),
         ("{}", "history.items is missing"),
         (#"{"timestamps":[]}"#, "history.items is missing"),
         (#"{"items":null}"#, "history.items must be an array"),
-        (#"{"items":["a",[]]}"#, "history.items[1] must be a string"),
+        (#"{"items":["a",[]]}"#, "history.items[1] must be a string or an integer"),
         (#"{"items":["a"],"timestamp":[1]}"#, "unknown field 'timestamp' in history"),
         (#"{"items":["a"],"timestamps":1}"#, "history.timestamps must be an array"),
         (#"{"items":["a"],"timestamps":[null]}"#, "history.timestamps[0] must be an integer from -2^53 to 2^53"),

@@ -14,9 +14,11 @@ import Testing
     private static func document(
         _ listener: ListenerRole = .everything,
         hasKeys: Bool = false,
+        hasUsers: Bool = true,
         idsAreIntegers: Bool = false
     ) throws -> [String: Any] {
-        let bytes = Contract(listener: listener, limits: limits, hasKeys: hasKeys).bytes(idsAreIntegers: idsAreIntegers)
+        let contract = Contract(listener: listener, limits: limits, hasKeys: hasKeys, hasUsers: hasUsers)
+        let bytes = contract.bytes(idsAreIntegers: idsAreIntegers)
         return try #require(try JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any])
     }
 
@@ -28,14 +30,16 @@ import Testing
     }
 
     @Test(arguments: [ListenerRole.everything, .callers, .admin], [false, true])
-    func everyRouteOfTheListener_IsThereWithItsMethods_AndNoOther(listener: ListenerRole, hasKeys: Bool) throws {
-        let paths = try Self.value(try Self.document(listener, hasKeys: hasKeys), "paths")
-        let routes = Route.allCases.filter { $0.isServed(on: listener) }
+    func everyRouteOfTheListener_IsThereWithItsMethods_AndNoOther(listener: ListenerRole, hasUsers: Bool) throws {
+        let paths = try Self.value(try Self.document(listener, hasUsers: hasUsers), "paths")
+        let routes = Route.allCases.filter { $0.isServed(on: listener, hasUsers: hasUsers) }
         #expect(Set(paths.keys) == Set(routes.map(\.label)))
         for route in routes {
             let item = try Self.value(paths, route.label)
             let methods = Set(item.keys).subtracting(["parameters"])
-            #expect(methods == Set(route.allow.lowercased().split(separator: ", ").map(String.init)))
+            #expect(
+                methods == Set(route.allow(hasUsers: hasUsers).lowercased().split(separator: ", ").map(String.init))
+            )
         }
     }
 
@@ -103,7 +107,8 @@ import Testing
     private static func fields<Field: RequestField>(_: Field.Type) -> Set<String> {
         let words: Set<String> = [
             "user_id", "history", "request_time", "k", "mode", "sampling", "exclude", "allow", "deadline_ms",
-            "priority", "stream", "item", "timestamp", "action", "items", "timestamps", "actions", "tags", "seen",
+            "priority", "stream", "events", "store", "item", "timestamp", "action", "items", "timestamps", "actions",
+            "tags", "seen",
             "requests",
         ]
         return words.filter { word in

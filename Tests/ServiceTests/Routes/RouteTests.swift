@@ -23,29 +23,36 @@ import Testing
     }
 
     @Test func allow_ListsWhatIsTaken() {
-        #expect(Route.recommend.allow == "POST, OPTIONS")
-        #expect(Route.user.allow == "DELETE, OPTIONS")
-        #expect(Route.metrics.allow == "GET, HEAD, OPTIONS")
+        #expect(Route.recommend.allow(hasUsers: false) == "POST, OPTIONS")
+        #expect(Route.user.allow(hasUsers: false) == "DELETE, OPTIONS")
+        #expect(Route.user.allow(hasUsers: true) == "GET, HEAD, DELETE, OPTIONS")
+        #expect(Route.metrics.allow(hasUsers: false) == "GET, HEAD, OPTIONS")
         for route in Route.allCases where route != .none {
             for method in HTTPMethod.allCases where method != .options {
-                #expect(route.takes(method) == route.allow.components(method))
+                for hasUsers in [false, true] {
+                    let allow = route.allow(hasUsers: hasUsers)
+                    #expect(route.takes(method, hasUsers: hasUsers) == allow.components(method))
+                }
             }
         }
     }
 
     @Test func administration_IsOnTheAdminListenerAlone_WhereThereIsOne() {
         for route in Route.allCases where route != .none {
-            #expect(route.isServed(on: .everything))
+            #expect(route.isServed(on: .everything, hasUsers: true))
             // Nothing is lost by splitting.
-            #expect(route.isServed(on: .callers) || route.isServed(on: .admin))
+            #expect(route.isServed(on: .callers, hasUsers: true) || route.isServed(on: .admin, hasUsers: true))
         }
-        for route in [Route.user, .metrics, .reload] { #expect(!route.isServed(on: .callers)) }
-        for route in [Route.recommend, .batch, .models] { #expect(!route.isServed(on: .admin)) }
+        for route in [Route.user, .metrics, .reload] { #expect(!route.isServed(on: .callers, hasUsers: true)) }
+        for route in Route.allCases { #expect(route != .events || !route.isServed(on: .everything, hasUsers: false)) }
+        for route in [Route.recommend, .batch, .events, .models] {
+            #expect(!route.isServed(on: .admin, hasUsers: true))
+        }
     }
 
     @Test func access_NeedsNoKeyForHealth_AndTheAdminRoleForOperators() {
         for route in [Route.live, .ready, .openAPI, .console] { #expect(route.access == .open) }
-        for route in [Route.recommend, .batch] { #expect(route.access == .role(.recommend)) }
+        for route in [Route.recommend, .batch, .events] { #expect(route.access == .role(.recommend)) }
         for route in [Route.user, .metrics, .models, .reload] { #expect(route.access == .role(.admin)) }
     }
 

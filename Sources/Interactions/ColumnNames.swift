@@ -1,0 +1,92 @@
+// Which columns of a table are users, items and times, by the names that public data sets give them.
+
+/// What a column holds.
+enum ColumnRole: CaseIterable {
+    case user
+    case item
+    case time
+
+    /// The names that a column of the role may have, as `normalized` writes them, the best first: of several columns the one
+    /// with the best name is taken.
+    var names: [String] {
+        switch self {
+        case .user:
+            [
+                "user", "userid", "uid", "reviewerid", "visitorid", "customerid", "memberid", "accountid", "profileid",
+                "username", "customer", "visitor", "reviewer", "sessionid", "session",
+            ]
+        case .item:
+            [
+                "item", "itemid", "iid", "parentasin", "asin", "movieid", "videoid", "productid", "trackid", "songid",
+                "artistid", "bookid", "isbn", "newsid", "articleid", "businessid", "recipeid", "animeid", "gameid",
+                "appid", "poiid", "venueid", "placeid", "locationid", "listingid", "hotelid", "courseid", "jobid",
+                "podcastid", "showid", "contentid", "documentid", "docid", "goodsid", "skuid", "sku", "movie", "video",
+                "product", "track", "song", "book", "article",
+            ]
+        case .time:
+            [
+                "timestamp", "timestamps", "unixreviewtime", "unixtimestamp", "unixtime", "ts", "timems", "timestampms",
+                "tsms", "timeus", "timestampus", "time", "eventtime", "createdat", "datetime", "reviewtime",
+                "eventdate", "date",
+            ]
+        }
+    }
+
+    /// How errors name the role's columns.
+    var noun: String {
+        switch self {
+        case .user: "user (or user_id, userId, reviewerID, …)"
+        case .item: "item (or item_id, movieId, parent_asin, asin, …)"
+        case .time: "timestamp"
+        }
+    }
+}
+
+/// The places of the columns that matter.
+struct ColumnPlaces: Equatable {
+    var user: Int
+    var item: Int
+    /// nil: the table has no times, and its order is that of the events.
+    var time: Int?
+    /// The unit that the name of the time column states; nil if it states none.
+    var unit: TimeUnit?
+
+    /// Finds the columns among these names.
+    ///
+    /// - Throws: the role of which no column, or more than one, has the best name.
+    init(names: [String]) throws(ColumnFault) {
+        let names = names.map(Self.normalized)
+        func place(_ role: ColumnRole) throws(ColumnFault) -> Int? {
+            for name in role.names {
+                let places = names.indices.filter { names[$0] == name }
+                guard places.count < 2 else { throw ColumnFault(role: role, count: places.count) }
+                if let place = places.first { return place }
+            }
+            return nil
+        }
+        guard let user = try place(.user) else { throw ColumnFault(role: .user, count: 0) }
+        guard let item = try place(.item) else { throw ColumnFault(role: .item, count: 0) }
+        self.user = user
+        self.item = item
+        time = try place(.time)
+        switch time.map({ names[$0] }) {
+        case "timems", "timestampms", "tsms": unit = .milliseconds
+        case "timeus", "timestampus": unit = .microseconds
+        default: unit = nil
+        }
+    }
+
+    /// A name in lower case, without what is behind a colon (RecBole writes `user_id:token`) and what stands between words.
+    private static func normalized(_ name: String) -> String {
+        name.lowercased().prefix { $0 != ":" }.filter { !"_-. ".contains($0) }
+    }
+}
+
+/// Why a header does not say which columns matter.
+struct ColumnFault: Error, Equatable {
+    var role: ColumnRole
+    /// How many columns have the role's name.
+    var count: Int
+
+    var sentence: String { "\(count == 0 ? "no column" : "more than one column") is named \(role.noun)" }
+}

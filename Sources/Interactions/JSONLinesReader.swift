@@ -1,0 +1,108 @@
+// Reads a JSON object a line, as the Amazon and Yelp reviews come: keys are what columns are in a table.
+
+internal import Files
+internal import JSON
+
+/// Reads the events of such a file, one after another.
+struct JSONLinesReader {
+    private struct Keys {
+        var user: String
+        var item: String
+        var time: String?
+    }
+
+    private let bytes: UnsafeBufferPointer<UInt8>
+    private var place: LinePlace
+    private var position = 0
+    private let statedUnit: TimeUnit?
+    /// The keys that matter, known from the first line on.
+    private var keys: Keys?
+    private var unit = TimeUnit.seconds
+
+    /// Whether the first line has a time.
+    var hasTimestamps: Bool { keys?.time != nil }
+
+    /// - Parameter bytes: they must stay as they are while the reader is used.
+    init(_ bytes: UnsafeBufferPointer<UInt8>, name: String, timeUnit: TimeUnit?) {
+        self.bytes = bytes
+        place = LinePlace(file: name, line: 0)
+        statedUnit = timeUnit
+    }
+
+    /// The next event; nil at the end.
+    mutating func next() throws(InteractionLogError) -> ReadEvent? {
+        while position < bytes.count {
+            let end = FieldSeparator.lineEnd(bytes, from: position)
+            let line = UnsafeBufferPointer(rebasing: bytes[position..<end])
+            position = FieldSeparator.nextLine(bytes, after: end)
+            place.line += 1
+            if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { continue }
+            let scalars: [(key: String, value: String)]
+            do throws(JSONError) {
+                scalars = try self.scalars(line)
+            } catch {
+                if let offset = TextFile.firstInvalidByte(line) {
+                    throw place.fault(TextFile.notUTF8(byte: line[offset], at: offset))
+                }
+                throw place.fault(error.description)
+            }
+            return try event(scalars)
+        }
+        return nil
+    }
+
+    /// The strings and numbers of the object, as they are written.
+    private func scalars(_ line: UnsafeBufferPointer<UInt8>) throws(JSONError) -> [(key: String, value: String)] {
+        var reader = JSONReader(line)
+        var scalars: [(key: String, value: String)] = []
+        try reader.beginObject()
+        while let key = try reader.nextKey() {
+            let name = key.string
+            let isNeeded = keys.map { $0.user == name || $0.item == name || $0.time == name } ?? true
+            switch isNeeded ? try reader.peek() : .null {
+            case .string: scalars.append((name, try reader.readString().string))
+            case .number: scalars.append((name, try reader.readNumber().text))
+            default: try reader.skipValue()
+            }
+        }
+        try reader.finish()
+        return scalars
+    }
+
+    private mutating func event(_ scalars: [(key: String, value: String)]) throws(InteractionLogError) -> ReadEvent {
+        func found() -> String { "found: \(scalars.prefix(12).map { excerpt($0.key) }.joined(separator: ", "))" }
+        func value(_ key: String) throws(InteractionLogError) -> String {
+            guard let scalar = scalars.first(where: { $0.key == key }), !scalar.value.isEmpty else {
+                throw place.fault("\(excerpt(key)) is missing, empty, or neither a string nor a number; \(found())")
+            }
+            return scalar.value
+        }
+        let keys: Keys
+        if let known = self.keys {
+            keys = known
+        } else {
+            keys = try firstKeys(scalars, found())
+            self.keys = keys
+        }
+        var seconds: Int64 = 0
+        if let time = keys.time { seconds = try place.seconds(try value(time)[...], unit, found: found()) }
+        return ReadEvent(user: try value(keys.user), item: try value(keys.item), timestamp: seconds)
+    }
+
+    private mutating func firstKeys(
+        _ scalars: [(key: String, value: String)],
+        _ found: String
+    ) throws(InteractionLogError) -> Keys {
+        do throws(ColumnFault) {
+            let places = try ColumnPlaces(names: scalars.map(\.key))
+            unit = statedUnit ?? places.unit ?? .seconds
+            return Keys(
+                user: scalars[places.user].key,
+                item: scalars[places.item].key,
+                time: places.time.map { scalars[$0].key }
+            )
+        } catch {
+            throw place.fault("\(error.sentence); \(found)")
+        }
+    }
+}

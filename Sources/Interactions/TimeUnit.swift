@@ -1,0 +1,116 @@
+// How data sets write times, and what becomes seconds of it.
+
+/// What the numbers, or the texts, in a column of times are.
+package enum TimeUnit: String, Sendable, CaseIterable {
+    case seconds = "s"
+    case milliseconds = "ms"
+    case microseconds = "us"
+    /// ISO 8601: `2009-05-04T23:08:57Z`. The time may be missing, and so may its zone, which then is UTC.
+    case iso
+
+    /// The first second of the year 1.
+    package static let firstSecond: Int64 = -62_135_596_800
+    /// The last second of the year 9999: what is later is a number of smaller units.
+    package static let lastSecond: Int64 = 253_402_300_799
+
+    /// Whole seconds since the epoch, a fraction cut off; nil for a text that is no such time.
+    func seconds(_ text: Substring) -> Int64? {
+        switch self {
+        case .seconds: number(text)
+        case .milliseconds: number(text).map { Self.quotient($0, 1_000) }
+        case .microseconds: number(text).map { Self.quotient($0, 1_000_000) }
+        case .iso: Self.date(text)
+        }
+    }
+
+    /// The unit in which a time that is too late in this one lies before the year 10000; nil if there is none.
+    func smaller(for seconds: Int64) -> TimeUnit? {
+        switch self {
+        case .seconds: seconds / 1_000 <= Self.lastSecond ? .milliseconds : .microseconds
+        case .milliseconds: .microseconds
+        case .microseconds, .iso: nil
+        }
+    }
+
+    /// What a value of the unit is called.
+    var noun: String {
+        switch self {
+        case .seconds: "a number of seconds"
+        case .milliseconds: "a number of milliseconds"
+        case .microseconds: "a number of microseconds"
+        case .iso: "a date as ISO 8601 has it"
+        }
+    }
+
+    private func number(_ text: Substring) -> Int64? {
+        if let whole = Int64(text) { return whole }
+        guard let number = Double(text), abs(number) < 9.0e18 else { return nil }
+        return Int64(number)
+    }
+
+    /// The quotient that is not above the true one.
+    private static func quotient(_ value: Int64, _ divisor: Int64) -> Int64 {
+        let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
+        return remainder < 0 ? quotient - 1 : quotient
+    }
+
+    // MARK: ISO 8601
+
+    static func date(_ text: Substring) -> Int64? {
+        var rest = text.utf8
+        guard let year = digits(4, &rest), take("-", &rest), let month = digits(2, &rest), 1...12 ~= month,
+            take("-", &rest), let day = digits(2, &rest), 1...daysOf(month, year) ~= day
+        else { return nil }
+        var seconds = daysSinceEpoch(year, month, day) * 86_400
+        if rest.isEmpty { return seconds }
+        guard take("T", &rest) || take(" ", &rest), let hour = digits(2, &rest), hour <= 23, take(":", &rest),
+            let minute = digits(2, &rest), minute <= 59
+        else { return nil }
+        seconds += hour * 3_600 + minute * 60
+        if take(":", &rest) {
+            // A leap second is the first one of the next minute.
+            guard let second = digits(2, &rest), second <= 60 else { return nil }
+            seconds += second
+            if take(".", &rest) || take(",", &rest) { rest = rest.drop { 0x30...0x39 ~= $0 } }
+        }
+        if rest.isEmpty || take("Z", &rest) && rest.isEmpty || Substring(rest) == " UTC" { return seconds }
+        let isWest = rest.first == UInt8(ascii: "-")
+        guard take("+", &rest) || take("-", &rest), let hours = digits(2, &rest), hours <= 23 else { return nil }
+        _ = take(":", &rest)
+        guard let minutes = rest.isEmpty ? 0 : digits(2, &rest), minutes <= 59, rest.isEmpty else { return nil }
+        let offset = hours * 3_600 + minutes * 60
+        return seconds - (isWest ? -offset : offset)
+    }
+
+    private static func take(_ character: Unicode.Scalar, _ rest: inout Substring.UTF8View) -> Bool {
+        guard rest.first == UInt8(ascii: character) else { return false }
+        rest.removeFirst()
+        return true
+    }
+
+    private static func digits(_ count: Int, _ rest: inout Substring.UTF8View) -> Int64? {
+        let text = rest.prefix(count)
+        guard text.count == count, text.allSatisfy({ 0x30...0x39 ~= $0 }) else { return nil }
+        rest = rest.dropFirst(count)
+        return text.reduce(0) { $0 * 10 + Int64($1 - 0x30) }
+    }
+
+    private static func daysOf(_ month: Int64, _ year: Int64) -> Int64 {
+        switch month {
+        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
+    }
+
+    /// Days from 1970-01-01 in the Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date algorithms").
+    private static func daysSinceEpoch(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
+        // Years that begin in March have the leap day at their end.
+        let shifted = month <= 2 ? year - 1 : year
+        let era = (shifted >= 0 ? shifted : shifted - 399) / 400
+        let yearOfEra = shifted - era * 400
+        let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+        return era * 146_097 + dayOfEra - 719_468
+    }
+}

@@ -1,0 +1,28 @@
+// What is kept of actions: no architecture here models them, so a number that tells them apart is enough.
+
+/// Fingerprints of actions: equal for equal ones, and hardly ever for others; never 0, which says that there is none.
+enum ActionFingerprint {
+    /// Of a string.
+    static func of(_ text: UnsafeBufferPointer<UInt8>) -> UInt64 { hash(text, seed: 1) }
+
+    /// Of an integer.
+    static func of(_ value: Int64) -> UInt64 {
+        withUnsafeBytes(of: value.littleEndian) { bytes in
+            bytes.withMemoryRebound(to: UInt8.self) { hash($0, seed: 2) }
+        }
+    }
+
+    /// Of an action that is kept as text, as it was when it was sent: digits were an integer.
+    static func of(stored text: String) -> UInt64 {
+        if let value = Int64(text), String(value) == text { return of(value) }
+        var text = text
+        return text.withUTF8 { of($0) }
+    }
+
+    /// FNV-1a of 64 bits (draft-eastlake-fnv, section 2).
+    private static func hash(_ bytes: UnsafeBufferPointer<UInt8>, seed: UInt64) -> UInt64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325 ^ seed
+        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        return max(hash, 1)
+    }
+}

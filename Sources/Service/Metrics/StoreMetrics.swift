@@ -1,0 +1,28 @@
+// What is asked of the store of users' events.
+
+internal import Telemetry
+
+/// The instruments of the store; all 0 without one.
+final class StoreMetrics: Sendable {
+    let requests: Counter
+    let errors: Counter
+    let events: Counter
+    let seconds: Histogram
+
+    init(_ registry: MetricRegistry) {
+        requests = registry.counter(
+            "genrec_store_requests_total",
+            help: "Histories that were looked up in the store of users."
+        )
+        errors = registry.counter(
+            "genrec_store_errors_total",
+            help: "Requests that the store of users could not serve."
+        )
+        events = registry.counter("genrec_store_events_total", help: "Events that the store of users has taken.")
+        seconds = registry.histogram(
+            "genrec_store_seconds",
+            help: "How long looking up a history took.",
+            buckets: .durations
+        )
+    }
+}

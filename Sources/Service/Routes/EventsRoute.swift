@@ -1,0 +1,155 @@
+// `POST /events`, `GET /users/{user_id}` and the store's part of `DELETE /users/{user_id}`.
+
+internal import Catalogue
+internal import Dispatch
+internal import Glibc
+internal import HTTP
+internal import JSON
+internal import Models
+internal import Telemetry
+internal import Users
+
+extension RequestHandler {
+    /// Takes events, off the loop: a body may have megabytes, and the journal may wait for the disk.
+    func takeEvents(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        guard let users else { return }
+        eventQueue.async { [self] in
+            let requestID = requestIDs.id(for: request.head)
+            let events: [IncomingEvent]
+            do throws(CallError) {
+                let now = Int64(time(nil))
+                let isLines = request.head.header("content-type").map { MediaType($0).isNDJSON } ?? false
+                events = try request.body.withUnsafeBufferPointer { body throws(CallError) in
+                    isLines
+                        ? try EventsDecoder.decodeLines(body, now: now) : try EventsDecoder.decode(body, now: now)
+                }
+            } catch {
+                exchange.respond(problem(error.status, error.detail, .events, requestID))
+                return
+            }
+            let catalogue = models.current.bundle.catalogue
+            let unknown = events.count { catalogue.row(of: $0.event.item) == nil }
+            users.append(events) { [self] result in
+                switch result {
+                case .success(let outcome):
+                    metrics.store.events.increment(by: outcome.accepted)
+                    exchange.respond(json(200, Self.body(outcome, unknown: unknown), .events, requestID))
+                case .failure(let error): exchange.respond(problem(error, .events, requestID))
+                }
+            }
+        }
+    }
+
+    private static func body(_ outcome: AppendOutcome, unknown: Int) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("accepted")
+        writer.integer(outcome.accepted)
+        writer.key("duplicates")
+        writer.integer(outcome.duplicates)
+        writer.key("unknown_items")
+        writer.integer(unknown)
+        writer.key("persisted")
+        writer.bool(outcome.isPersisted)
+        writer.endObject()
+        return writer.bytes
+    }
+
+    /// `GET` and `DELETE /users/{user_id}`.
+    func user(_ head: HTTPRequestHead, _ exchange: HTTPExchange) {
+        guard let users else {
+            exchange.respond(userReply(head))
+            return
+        }
+        if head.method == .delete { deleteUser(head, users, exchange) } else { showUser(head, users, exchange) }
+    }
+
+    /// The events that are kept of a user, newest last.
+    private func showUser(_ head: HTTPRequestHead, _ users: any UserStore, _ exchange: HTTPExchange) {
+        let requestID = requestIDs.id(for: head)
+        let userID: String
+        do throws(CallError) {
+            userID = try UserID.decode(Route.userSegment(of: head.path) ?? "")
+        } catch {
+            exchange.respond(problem(error.status, error.detail, .user, requestID))
+            return
+        }
+        users.events(of: userID) { [self] result in
+            switch result {
+            case .success(let events?):
+                let body = Self.body(userID, events, models.current.bundle.catalogue)
+                exchange.respond(json(200, body, .user, requestID))
+            case .success(nil):
+                exchange.respond(problem(404, "there are no events of this user", .user, requestID))
+            case .failure(let error): exchange.respond(problem(error, .user, requestID))
+            }
+        }
+    }
+
+    private static func body(_ userID: String, _ events: [UserEvent], _ catalogue: Catalogue) -> [UInt8] {
+        var writer = JSONWriter(capacity: 64 + 48 * events.count)
+        writer.beginObject()
+        writer.key("user_id")
+        writer.string(userID)
+        writer.key("events")
+        writer.beginArray()
+        for event in events {
+            writer.beginObject()
+            writer.key("item")
+            // In the catalogue's type, where it knows the item.
+            if let row = catalogue.row(of: event.item) {
+                writer.value { catalogue.appendID(ofRow: row, to: &$0) }
+            } else {
+                writer.string(event.item)
+            }
+            writer.key("timestamp")
+            writer.integer(Int(event.timestamp))
+            if let action = event.action {
+                writer.key("action")
+                writer.string(action)
+            }
+            writer.endObject()
+        }
+        writer.endArray()
+        writer.key("count")
+        writer.integer(events.count)
+        writer.endObject()
+        return writer.bytes
+    }
+
+    /// Forgets a user in the store, durably, and then in the cache.
+    private func deleteUser(_ head: HTTPRequestHead, _ users: any UserStore, _ exchange: HTTPExchange) {
+        let requestID = requestIDs.id(for: head)
+        let userID: String
+        do throws(CallError) {
+            userID = try UserID.decode(Route.userSegment(of: head.path) ?? "")
+        } catch {
+            exchange.respond(problem(error.status, error.detail, .user, requestID))
+            return
+        }
+        eventQueue.async { [self] in
+            users.delete(userID) { [self] result in
+                switch result {
+                case .success: exchange.respond(userReply(head))
+                case .failure(let error): exchange.respond(problem(error, .user, requestID))
+                }
+            }
+        }
+    }
+
+    /// What the store says was wrong.
+    func problem(_ error: UserStoreError, _ route: Route, _ requestID: String) -> HTTPResponse {
+        metrics.store.errors.increment()
+        return problem(error.status, error.description, route, requestID)
+    }
+}
+
+extension UserStoreError {
+    var status: Int {
+        switch code {
+        // 507 Insufficient Storage (RFC 4918, section 11.5).
+        case .full: 507
+        case .unavailable: 503
+        }
+    }
+}

@@ -1,0 +1,43 @@
+// Histories of which the catalogue knows next to nothing. The caller is answered all the same, so nobody would notice that
+// ids have another form than the catalogue's; the log says so, and shows one of each.
+
+internal import Catalogue
+internal import Engine
+internal import Logging
+internal import Synchronization
+internal import Telemetry
+
+/// Counts such histories, and warns of them once a minute at most.
+final class StrangeHistories: Sendable {
+    private static let pause: UInt64 = 60_000_000_000
+
+    private let counter: Counter
+    private let logger: Logger
+    /// When the last warning was written, in nanoseconds; 0: never.
+    private let lastWarning = Atomic<UInt64>(0)
+
+    init(counter: Counter, logger: Logger) {
+        self.counter = counter
+        self.logger = logger
+    }
+
+    /// Takes note of a history.
+    ///
+    /// - Parameters:
+    ///   - id: one of its ids that the catalogue does not know.
+    ///   - now: nanoseconds of the monotonic clock.
+    func note(_ id: String, _ catalogue: Catalogue, now: UInt64 = Instant.now().nanoseconds) {
+        counter.increment()
+        let last = lastWarning.load(ordering: .relaxed)
+        guard last == 0 || now >= last + Self.pause,
+            lastWarning.compareExchange(expected: last, desired: max(now, 1), ordering: .relaxed).exchanged
+        else { return }
+        logger.warning(
+            "the catalogue knows next to nothing of a history: its ids may have another form",
+            metadata: [
+                "history.id": "\(id)",
+                "catalogue.id": "\(catalogue.popularityOrder.first.map { catalogue.idDescription($0) } ?? "")",
+            ]
+        )
+    }
+}

@@ -1,0 +1,292 @@
+// The store within this process: a table in memory, a journal that every change is written to before it is made, and
+// snapshots, so that journals do not grow for ever. Files are `snapshot.N` and `journal.N`: the snapshot has all of the
+// journals before N, and perhaps some of N; applying a change twice changes nothing, so that does no harm.
+
+internal import Dispatch
+internal import Files
+internal import Glibc
+internal import Locking
+
+/// What is configured of a local store.
+package struct LocalUserStoreConfiguration: Sendable, Equatable {
+    /// A folder of its own; it is made if it is not there.
+    package var directory: String
+    /// The newest that are kept of each user, at least 1.
+    package var maxEvents: Int
+    /// Seconds after the last event when a user is forgotten; nil: never.
+    package var lifetime: UInt32?
+    /// Whether every change is on the disk before it is acknowledged; else it is within a tenth of a second, and outlives this
+    /// process anyway.
+    package var syncsAlways: Bool
+    /// Bytes of journals that make a snapshot worth while.
+    package var snapshotThreshold = 256 << 20
+
+    package init(directory: String, maxEvents: Int, lifetime: UInt32?, syncsAlways: Bool) {
+        self.directory = directory
+        self.maxEvents = maxEvents
+        self.lifetime = lifetime
+        self.syncsAlways = syncsAlways
+    }
+}
+
+/// Keeps users' events in memory and in a folder.
+///
+/// `@unchecked Sendable`: what changes is behind the two locks, and Dispatch's timer may be used from any thread.
+package final class LocalUserStore: UserStore, @unchecked Sendable {
+    /// What a start found.
+    package struct Recovery: Sendable, Equatable {
+        package var users = 0
+        /// Bytes of a record that a crash tore, cut off the journal's end.
+        package var cutBytes = 0
+    }
+
+    /// How many events are put into the table before lookups get their turn.
+    private static let turn = 256
+
+    private struct Writer {
+        var journal: JournalFile
+        var generation: Int
+        var isCompacting = false
+        /// Why nothing is taken any more.
+        var failure: UserStoreError?
+    }
+
+    private let configuration: LocalUserStoreConfiguration
+    private let lock: Int32
+    /// Held while a change is written and made, so that the table and the journal have changes in the same order.
+    private let writer: Lock<Writer>
+    /// Held for short turns only: lookups wait for it.
+    private let table: Lock<EventTable>
+    private let queue = DispatchQueue(label: "genrec.users", qos: .utility)
+    private let timer: any DispatchSourceTimer
+    private let now: @Sendable () -> UInt32
+    private let reportFailure: @Sendable (UserStoreError) -> Void
+    /// What the start found.
+    package let recovery: Recovery
+
+    /// Opens the folder and reads what is in it.
+    ///
+    /// - Parameters:
+    ///   - now: seconds since the epoch.
+    ///   - reportFailure: told of what fails in the background.
+    /// - Throws: `UserStoreError` if the folder cannot be used, another process uses it, or a snapshot is damaged.
+    package init(
+        _ configuration: LocalUserStoreConfiguration,
+        now: @escaping @Sendable () -> UInt32 = { UInt32(truncatingIfNeeded: time(nil)) },
+        reportFailure: @escaping @Sendable (UserStoreError) -> Void = { _ in }
+    ) throws(UserStoreError) {
+        self.configuration = configuration
+        self.now = now
+        self.reportFailure = reportFailure
+        let directory = configuration.directory
+        lock = try UserFolder.lock(directory)
+        let opened: UserFolder.Opened
+        do throws(UserStoreError) {
+            opened = try UserFolder.open(directory, maxEvents: configuration.maxEvents)
+            writer = Lock(
+                Writer(
+                    journal: try JournalFile(path: opened.journalPath, byteCount: opened.journalBytes),
+                    generation: opened.generation
+                )
+            )
+        } catch {
+            Glibc.close(lock)
+            throw error
+        }
+        recovery = Recovery(users: opened.table.userCount, cutBytes: opened.cutBytes)
+        table = Lock(opened.table)
+        timer = DispatchSource.makeTimerSource(queue: queue)
+        timer.schedule(deadline: .now() + .milliseconds(100), repeating: .milliseconds(100), leeway: .milliseconds(10))
+        timer.setEventHandler { [weak self] in self?.syncInBackground() }
+        timer.activate()
+    }
+
+    deinit {
+        timer.cancel()
+        Glibc.close(lock)
+    }
+
+    // MARK: Reading
+
+    package func events(
+        of user: String,
+        _ completion: @escaping @Sendable (Result<[UserEvent]?, UserStoreError>) -> Void
+    ) {
+        completion(.success(events(of: user)))
+    }
+
+    /// The events of a user, oldest first; nil if there is no such user.
+    package func events(of user: String) -> [UserEvent]? {
+        let oldest = oldestSeen
+        return table.withLock { table in
+            guard let seen = table.lastSeen(user), seen >= oldest else { return nil }
+            return table.events(of: user)
+        }
+    }
+
+    /// The ids of all users, in no order.
+    package var userIDs: [String] { table.withLock { $0.userIDs } }
+
+    /// Who was last seen before this is forgotten.
+    private var oldestSeen: UInt32 {
+        guard let lifetime = configuration.lifetime else { return 0 }
+        let now = now()
+        return now > lifetime ? now - lifetime : 0
+    }
+
+    // MARK: Writing
+
+    package func append(
+        _ events: [IncomingEvent],
+        _ completion: @escaping @Sendable (Result<AppendOutcome, UserStoreError>) -> Void
+    ) {
+        do throws(UserStoreError) {
+            completion(.success(try append(events)))
+        } catch {
+            completion(.failure(error))
+        }
+    }
+
+    /// Keeps events: all of them or, with an error, none.
+    package func append(_ events: [IncomingEvent]) throws(UserStoreError) -> AppendOutcome {
+        let seen = now()
+        var record: [UInt8] = []
+        record.reserveCapacity(events.count * 48)
+        JournalRecord.append(events, seen: seen, to: &record)
+        var outcome = AppendOutcome()
+        outcome.isPersisted = true
+        guard !events.isEmpty else { return outcome }
+        let (turn, oldest) = (Self.turn, oldestSeen)
+        try write(record, sync: configuration.syncsAlways) {
+            var start = 0
+            while start < events.count {
+                let end = min(start + turn, events.count)
+                outcome.accepted += self.table.withLock { table in
+                    events[start..<end].count { event in
+                        // A user who was to be forgotten begins anew.
+                        if let seen = table.lastSeen(event.user), seen < oldest { table.delete(event.user) }
+                        return table.append(event.event, of: event.user, seen: seen)
+                    }
+                }
+                start = end
+            }
+        }
+        outcome.duplicates = events.count - outcome.accepted
+        return outcome
+    }
+
+    package func delete(
+        _ user: String,
+        _ completion: @escaping @Sendable (Result<Void, UserStoreError>) -> Void
+    ) {
+        do throws(UserStoreError) {
+            completion(.success(try delete(user)))
+        } catch {
+            completion(.failure(error))
+        }
+    }
+
+    /// Forgets a user; it is on the disk when this returns.
+    package func delete(_ user: String) throws(UserStoreError) {
+        var record: [UInt8] = []
+        JournalRecord.append(deletionOf: user, to: &record)
+        try write(record, sync: true) { self.table.withLock { $0.delete(user) } }
+    }
+
+    /// Writes a record, then makes its change.
+    private func write(_ record: [UInt8], sync: Bool, _ change: () -> Void) throws(UserStoreError) {
+        let wantsSnapshot = try writer.withLock { writer throws(UserStoreError) in
+            if let failure = writer.failure { throw failure }
+            try writer.journal.append(record)
+            if sync {
+                do throws(UserStoreError) {
+                    try writer.journal.sync()
+                } catch {
+                    // What the disk has of the journal is unknown from here on.
+                    writer.failure = error
+                    throw error
+                }
+            }
+            change()
+            guard writer.journal.byteCount > configuration.snapshotThreshold, !writer.isCompacting else { return false }
+            writer.isCompacting = true
+            return true
+        }
+        if wantsSnapshot { queue.async { [weak self] in self?.compactInBackground() } }
+    }
+
+    private func syncInBackground() {
+        guard let descriptor = writer.withLock({ $0.journal.takeUnsynced() }) else { return }
+        // Without the lock, so that nobody waits for the disk.
+        let isSynced = fdatasync(descriptor) == 0
+        let code = errno
+        Glibc.close(descriptor)
+        guard !isSynced else { return }
+        let error = UserStoreError(.unavailable, "cannot write the users' journal: \(systemErrorText(code))")
+        writer.withLock { $0.failure = error }
+        reportFailure(error)
+    }
+
+    // MARK: Snapshots
+
+    private func compactInBackground() {
+        do throws(UserStoreError) {
+            try compact()
+        } catch {
+            reportFailure(error)
+        }
+    }
+
+    /// Writes a snapshot and removes the files that it replaces. Events are taken and users looked up meanwhile.
+    package func compact() throws(UserStoreError) {
+        let directory = configuration.directory
+        defer { writer.withLock { $0.isCompacting = false } }
+        let generation = try writer.withLock { writer throws(UserStoreError) in
+            writer.isCompacting = true
+            if let failure = writer.failure { throw failure }
+            let next = writer.generation + 1
+            try writer.journal.sync()
+            writer.journal = try JournalFile(path: UserFolder.path(directory, "journal", next), byteCount: nil)
+            writer.generation = next
+            return next
+        }
+        let oldest = oldestSeen
+        let ids = userIDs
+        do throws(FileError) {
+            var file = try FileWriter(path: UserFolder.path(directory, "snapshot", generation))
+            try file.append(JournalRecord.magic)
+            for id in ids {
+                // One user a turn: lookups wait for no more than that.
+                let record: [UInt8] = table.withLock { table in
+                    guard let seen = table.lastSeen(id), let events = table.events(of: id) else { return [] }
+                    guard seen >= oldest else {
+                        table.delete(id)
+                        return []
+                    }
+                    var record: [UInt8] = []
+                    JournalRecord.append(
+                        events.map { IncomingEvent(user: id, event: $0) },
+                        seen: seen,
+                        to: &record
+                    )
+                    return record
+                }
+                try file.append(record)
+            }
+            try file.commit()
+        } catch {
+            // The journals that it would have replaced are still there.
+            throw UserStoreError(.full, "no snapshot of the users could be written: \(error.message)")
+        }
+        UserFolder.removeFiles(before: generation, in: directory)
+    }
+
+    package func close() {
+        timer.cancel()
+        do throws(UserStoreError) {
+            try writer.withLock { writer throws(UserStoreError) in try writer.journal.sync() }
+        } catch {
+            reportFailure(error)
+        }
+    }
+}

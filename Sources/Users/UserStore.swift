@@ -1,0 +1,84 @@
+// What a store of users' events offers, whoever keeps them: in this process or on another machine.
+
+/// Something that a user did.
+package struct UserEvent: Sendable, Equatable {
+    /// The item's id as text, of 1 to 1 024 bytes; the catalogue may not know it, or not yet.
+    package var item: String
+    /// Seconds since the epoch.
+    package var timestamp: Int64
+    /// What was done, as text of 1 to 256 bytes; nil: nothing is said.
+    package var action: String?
+
+    package init(item: String, timestamp: Int64, action: String? = nil) {
+        self.item = item
+        self.timestamp = timestamp
+        self.action = action
+    }
+}
+
+/// An event with the user whose it is, of 1 to 256 bytes.
+package struct IncomingEvent: Sendable, Equatable {
+    package var user: String
+    package var event: UserEvent
+
+    package init(user: String, event: UserEvent) {
+        self.user = user
+        self.event = event
+    }
+}
+
+/// What became of events.
+package struct AppendOutcome: Sendable, Equatable {
+    /// Events that were new, those older than what is kept among them.
+    package var accepted = 0
+    /// Events that are there already, equal in user, item, timestamp and action: they change nothing.
+    package var duplicates = 0
+    /// Whether they outlive this process.
+    package var isPersisted = false
+
+    package init() {}
+}
+
+/// A store that cannot do what it is asked.
+package struct UserStoreError: Error, Equatable, CustomStringConvertible {
+    package enum Code: Sendable {
+        /// There is no room for more; what is kept can still be read.
+        case full
+        /// The store does not work, or not now.
+        case unavailable
+    }
+
+    package let code: Code
+    /// One sentence.
+    package let description: String
+
+    package init(_ code: Code, _ description: String) {
+        self.code = code
+        self.description = description
+    }
+}
+
+/// Keeps the newest events of each user. Methods may be called on any thread; completions come on any thread, once each, and
+/// perhaps before the method returns.
+package protocol UserStore: Sendable {
+    /// The events of a user, oldest first, those of the same second in the order in which they came; nil: there is no such user.
+    func events(
+        of user: String,
+        _ completion: @escaping @Sendable (Result<[UserEvent]?, UserStoreError>) -> Void
+    )
+
+    /// Keeps events: all of them or, with a failure, none.
+    func append(
+        _ events: [IncomingEvent],
+        _ completion: @escaping @Sendable (Result<AppendOutcome, UserStoreError>) -> Void
+    )
+
+    /// Forgets a user for good; an unknown one is no failure.
+    func delete(
+        _ user: String,
+        _ completion: @escaping @Sendable (Result<Void, UserStoreError>) -> Void
+    )
+
+    /// Ends the store's work; nothing may be asked of it afterwards.
+    func close()
+}

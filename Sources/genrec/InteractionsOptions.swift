@@ -1,0 +1,26 @@
+// How a file of interactions is to be read: the same options for every command that reads one.
+
+import ArgumentParser
+import Interactions
+
+/// What a file of interactions does not say itself.
+struct InteractionsOptions: ParsableArguments {
+    @Option(
+        help: """
+            The columns of a file of interactions that has no header, or in place of its own, as user,item,rating,timestamp; \
+            other names than those of users, items and times are passed over.
+            """
+    )
+    var columns: String?
+    @Option(help: "The unit of its times: s, ms, us or iso. Default: seconds, or what the column's name says.")
+    var timeUnit: TimeUnit?
+
+    var values: InteractionOptions {
+        InteractionOptions(
+            columns: columns?.split(separator: ",", omittingEmptySubsequences: false).map(String.init),
+            timeUnit: timeUnit
+        )
+    }
+}
+
+extension TimeUnit: ExpressibleByArgument {}

@@ -1,0 +1,181 @@
+// `genrec users`: what a local store of users holds, in and out of files. The server that owns the store must not run.
+
+import ArgumentParser
+import Interactions
+import JSON
+import Users
+
+struct UsersCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "users",
+        abstract: "Import, export and show the events of users in a local store.",
+        discussion: """
+            These work on the folder of a store (users.local.directory) while no server uses it.
+
+            genrec users import --directory users --interactions ratings.csv
+            genrec users show --directory users 196
+            genrec users export --directory users > events.ndjson
+            """,
+        subcommands: [UsersImportCommand.self, UsersExportCommand.self, UsersShowCommand.self]
+    )
+}
+
+/// The store that a command works on.
+struct UserStoreOptions: ParsableArguments {
+    @Option(help: "The store's folder, users.local.directory of the server.")
+    var directory: String
+    @Option(help: "The newest events that are kept of each user, users.max_events of the server.")
+    var maxEvents = 2_048
+
+    func validate() throws {
+        guard 1...1_000_000 ~= maxEvents else { throw ValidationError("--max-events must be from 1 to 1000000") }
+    }
+
+    func open() throws(UserStoreError) -> LocalUserStore {
+        try LocalUserStore(
+            LocalUserStoreConfiguration(
+                directory: directory,
+                maxEvents: maxEvents,
+                lifetime: nil,
+                syncsAlways: false
+            ),
+            reportFailure: { Console.note("genrec: \($0.description)\n") }
+        )
+    }
+}
+
+struct UsersImportCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "import",
+        abstract: "Add the events of a file of interactions."
+    )
+
+    @OptionGroup var store: UserStoreOptions
+    @Option(help: "A file of users, items and times, in any form that evaluate reads; one without times is refused.")
+    var interactions: String
+    @OptionGroup var reading: InteractionsOptions
+    @Flag(help: "Print one JSON object instead of a line.")
+    var json = false
+
+    func run() async throws {
+        do {
+            let log = try InteractionLog(path: interactions, options: reading.values)
+            guard log.hasTimestamps else {
+                throw UserStoreError(.unavailable, "\(interactions) has no times, and events are kept by time")
+            }
+            let store = try store.open()
+            let bar = ProgressBar(label: "users")
+            var accepted = 0
+            var duplicates = 0
+            for (index, user) in log.users.enumerated() {
+                guard 1...256 ~= user.id.utf8.count, user.events.allSatisfy({ 1...1_024 ~= $0.item.utf8.count }) else {
+                    throw UserStoreError(
+                        .unavailable,
+                        "the user \(user.id.prefix(40)) has an id of more than 256 bytes, or an item of more than 1024"
+                    )
+                }
+                let outcome = try store.append(
+                    user.events.map { event in
+                        IncomingEvent(
+                            user: user.id,
+                            event: UserEvent(item: event.item, timestamp: event.timestamp)
+                        )
+                    }
+                )
+                accepted += outcome.accepted
+                duplicates += outcome.duplicates
+                bar.show(index + 1, of: log.users.count)
+            }
+            bar.finish()
+            store.close()
+            let report = JSONValue.object(pairs: [
+                ("users", .integer(log.users.count)), ("accepted", .integer(accepted)),
+                ("duplicates", .integer(duplicates)),
+            ])
+            let text = "\(accepted) events of \(log.users.count) users taken, \(duplicates) were there already"
+            Console.result((json ? report.line : text) + "\n")
+        } catch {
+            throw fail(String(describing: error))
+        }
+    }
+}
+
+struct UsersExportCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export",
+        abstract: "Print every event on a line of JSON, as POST /events and evaluate read it."
+    )
+
+    @OptionGroup var store: UserStoreOptions
+
+    func run() async throws {
+        do {
+            let store = try store.open()
+            for id in store.userIDs.sorted() {
+                var writer = JSONWriter()
+                for event in store.events(of: id) ?? [] {
+                    writer.beginObject()
+                    writer.key("user_id")
+                    writer.string(id)
+                    writer.write(event)
+                    writer.endObject()
+                    writer.endLine()
+                }
+                Console.result(String(decoding: writer.bytes, as: UTF8.self))
+            }
+        } catch {
+            throw fail(String(describing: error))
+        }
+    }
+}
+
+struct UsersShowCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show",
+        abstract: "Print the events of a user as GET /users/{user_id} answers them."
+    )
+
+    @OptionGroup var store: UserStoreOptions
+    @Argument(help: "The user's id.")
+    var id: String
+
+    func run() async throws {
+        do {
+            guard let events = try store.open().events(of: id) else {
+                throw UserStoreError(.unavailable, "there are no events of the user \(id)")
+            }
+            var writer = JSONWriter()
+            writer.beginObject()
+            writer.key("user_id")
+            writer.string(id)
+            writer.key("events")
+            writer.beginArray()
+            for event in events {
+                writer.beginObject()
+                writer.write(event)
+                writer.endObject()
+            }
+            writer.endArray()
+            writer.key("count")
+            writer.integer(events.count)
+            writer.endObject()
+            Console.result(String(decoding: writer.bytes, as: UTF8.self) + "\n")
+        } catch {
+            throw fail(String(describing: error))
+        }
+    }
+}
+
+extension JSONWriter {
+    /// The members of an event.
+    fileprivate mutating func write(_ event: UserEvent) {
+        key("item")
+        string(event.item)
+        key("timestamp")
+        integer(Int(event.timestamp))
+        if let action = event.action {
+            key("action")
+            string(action)
+        }
+    }
+}

@@ -1,0 +1,216 @@
+// The local store against a plain reference, over crashes at every byte, restarts and snapshots.
+
+import Glibc
+import Random
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Users
+
+/// The newest events of each user, by time and then by when they came, each once.
+private struct Reference: Equatable {
+    var users: [String: [UserEvent]] = [:]
+
+    mutating func append(_ incoming: IncomingEvent, maxEvents: Int) {
+        var events = users[incoming.user] ?? []
+        if !events.contains(incoming.event) {
+            let place = events.lastIndex { $0.timestamp <= incoming.event.timestamp }.map { $0 + 1 } ?? 0
+            events.insert(incoming.event, at: place)
+        }
+        users[incoming.user] = Array(events.suffix(maxEvents))
+    }
+}
+
+private func incoming(_ user: String, _ item: String, _ timestamp: Int64, _ action: String? = nil) -> IncomingEvent {
+    IncomingEvent(user: user, event: UserEvent(item: item, timestamp: timestamp, action: action))
+}
+
+private func configuration(_ directory: String, maxEvents: Int = 8) -> LocalUserStoreConfiguration {
+    LocalUserStoreConfiguration(directory: directory, maxEvents: maxEvents, lifetime: nil, syncsAlways: false)
+}
+
+private func content(_ store: LocalUserStore) -> Reference {
+    Reference(users: Dictionary(uniqueKeysWithValues: store.userIDs.map { ($0, store.events(of: $0) ?? []) }))
+}
+
+@Suite struct LocalUserStoreTests {
+    @Test func events_AreOrdered_AndDuplicatesChangeNothing() throws {
+        let folder = try TemporaryDirectory()
+        let store = try LocalUserStore(configuration(folder.path + "/users"))
+        #expect(store.events(of: "u") == nil)
+        let first = try store.append([incoming("u", "b", 20), incoming("u", "a", 10), incoming("v", "a", 10, "buy")])
+        #expect(first.accepted == 3 && first.duplicates == 0 && first.isPersisted)
+        let again = try store.append([
+            incoming("u", "a", 10), incoming("u", "a", 10, "buy"), incoming("u", "c", 20), incoming("u", "b", 20),
+        ])
+        #expect(again.accepted == 2 && again.duplicates == 2)
+        #expect(
+            store.events(of: "u") == [
+                UserEvent(item: "a", timestamp: 10), UserEvent(item: "a", timestamp: 10, action: "buy"),
+                UserEvent(item: "b", timestamp: 20), UserEvent(item: "c", timestamp: 20),
+            ]
+        )
+        try store.delete("u")
+        #expect(store.events(of: "u") == nil)
+        #expect(store.userIDs == ["v"])
+    }
+
+    @Test func newestEvents_AreKept() throws {
+        let folder = try TemporaryDirectory()
+        let store = try LocalUserStore(configuration(folder.path, maxEvents: 3))
+        for time in [5, 1, 9, 7, 3, 8] as [Int64] { _ = try store.append([incoming("u", "i\(time)", time)]) }
+        #expect(store.events(of: "u")?.map(\.timestamp) == [7, 8, 9])
+    }
+
+    @Test func folder_HasOneOwner() throws {
+        let folder = try TemporaryDirectory()
+        let store = try LocalUserStore(configuration(folder.path))
+        #expect(throws: UserStoreError(.unavailable, "another process has the users' folder \(folder.path)")) {
+            try LocalUserStore(configuration(folder.path))
+        }
+        store.close()
+    }
+
+    /// Whatever the byte that a crash leaves last: what was whole is there, and the store goes on.
+    @Test func journalCutAtEachByte_KeepsTheRecordsBeforeIt() throws {
+        let folder = try TemporaryDirectory(inMemory: true)
+        let path = folder.path + "/whole"
+        var ends: [Int] = []
+        var states: [Reference] = []
+        do {
+            let store = try LocalUserStore(configuration(path))
+            let calls: [[IncomingEvent]] = [
+                [incoming("u", "a", 1), incoming("u", "b", 2, "é")], [incoming("v", "a", 1)], [],
+                [incoming("u", "a", 1), incoming("w", "", -5)],
+            ]
+            ends.append(try contents(of: path + "/journal.1").count)
+            states.append(content(store))
+            for call in calls {
+                if call.isEmpty { try store.delete("u") } else { _ = try store.append(call) }
+                ends.append(try contents(of: path + "/journal.1").count)
+                states.append(content(store))
+            }
+        }
+        let journal = try contents(of: path + "/journal.1")
+        #expect(ends.last == journal.count)
+        for length in 0...journal.count {
+            let cut = folder.path + "/cut\(length)"
+            mkdir(cut, 0o700)
+            _ = try folder.write("cut\(length)/journal.1", journal[..<length])
+            do {
+                let store = try LocalUserStore(configuration(cut))
+                let whole = ends.lastIndex { $0 <= length }
+                #expect(content(store) == whole.map { states[$0] } ?? Reference(), "\(length)")
+                #expect(store.recovery.cutBytes == length - (whole.map { ends[$0] } ?? 0), "\(length)")
+                _ = try store.append([incoming("next", "x", 9)])
+            }
+            let store = try LocalUserStore(configuration(cut))
+            #expect(store.events(of: "next")?.count == 1, "\(length)")
+            #expect(store.recovery.cutBytes == 0, "\(length)")
+        }
+    }
+
+    /// A changed byte is never taken for an event: the records before it are there, and nothing of it.
+    @Test func damagedJournal_IsCutAtTheDamage() throws {
+        let folder = try TemporaryDirectory(inMemory: true)
+        do {
+            let store = try LocalUserStore(configuration(folder.path + "/a"))
+            _ = try store.append([incoming("u", "a", 1)])
+            _ = try store.append([incoming("u", "b", 2)])
+        }
+        let journal = try contents(of: folder.path + "/a/journal.1")
+        for index in JournalRecord.magic.count..<journal.count {
+            var bytes = journal
+            bytes[index] ^= 0x40
+            mkdir(folder.path + "/b\(index)", 0o700)
+            _ = try folder.write("b\(index)/journal.1", bytes)
+            let store = try LocalUserStore(configuration(folder.path + "/b\(index)"))
+            let items = (store.events(of: "u") ?? []).map(\.item)
+            #expect(items == [] || items == ["a"], "\(index)")
+        }
+    }
+
+    @Test func damagedSnapshot_IsRefused() throws {
+        let folder = try TemporaryDirectory()
+        do {
+            let store = try LocalUserStore(configuration(folder.path))
+            _ = try store.append([incoming("u", "a", 1)])
+            try store.compact()
+        }
+        let name = "snapshot.2"
+        var bytes = try contents(of: folder.path + "/" + name)
+        bytes[bytes.count - 1] ^= 1
+        _ = try folder.write(name, bytes)
+        let sentence = "\(folder.path)/\(name) is damaged at byte 8; restore it, or remove the folder"
+        #expect(throws: UserStoreError(.unavailable, sentence)) { try LocalUserStore(configuration(folder.path)) }
+    }
+
+    /// Random events, duplicates, deletions, snapshots and restarts, against the reference.
+    @Test(arguments: 1...6 as ClosedRange<UInt64>)
+    func anything_EqualsTheReference(seed: UInt64) throws {
+        var random = SplitMix64(seed: seed)
+        let folder = try TemporaryDirectory(inMemory: true)
+        let maxEvents = 1 + random.below(12)
+        var store: LocalUserStore? = try LocalUserStore(configuration(folder.path, maxEvents: maxEvents))
+        var reference = Reference()
+        for _ in 0..<400 {
+            switch random.below(20) {
+            case 0:
+                let user = "u\(random.below(5))"
+                try store?.delete(user)
+                reference.users[user] = nil
+            case 1: try store?.compact()
+            case 2:
+                store = nil
+                store = try LocalUserStore(configuration(folder.path, maxEvents: maxEvents))
+            default:
+                let events = (0..<(1 + random.below(6))).map { _ in
+                    incoming(
+                        "u\(random.below(5))",
+                        "i\(random.below(8))",
+                        Int64(random.below(15)),
+                        random.below(3) == 0 ? "buy" : nil
+                    )
+                }
+                _ = try store?.append(events)
+                for event in events { reference.append(event, maxEvents: maxEvents) }
+            }
+            let isEqual = store.map(content) == reference
+            try #require(isEqual)
+        }
+    }
+
+    @Test func userWithoutEventsForLong_IsForgotten() throws {
+        let folder = try TemporaryDirectory()
+        let settings = LocalUserStoreConfiguration(
+            directory: folder.path,
+            maxEvents: 8,
+            lifetime: 100,
+            syncsAlways: true
+        )
+        let now = Clock(seconds: 1_000)
+        let store = try LocalUserStore(settings, now: { now.seconds })
+        _ = try store.append([incoming("old", "a", 1), incoming("new", "a", 1)])
+        now.advance(by: 60)
+        _ = try store.append([incoming("new", "b", 2)])
+        now.advance(by: 60)
+        #expect(store.events(of: "old") == nil)
+        #expect(store.events(of: "new")?.count == 2)
+        _ = try store.append([incoming("old", "z", 5)])
+        #expect(store.events(of: "old")?.map(\.item) == ["z"])
+        now.advance(by: 70)
+        try store.compact()
+        #expect(store.userIDs == ["old"])
+    }
+}
+
+/// A clock that a test moves.
+private final class Clock: Sendable {
+    private let value: Atomic<UInt32>
+
+    init(seconds: UInt32) { value = Atomic(seconds) }
+
+    var seconds: UInt32 { value.load(ordering: .relaxed) }
+    func advance(by seconds: UInt32) { value.add(seconds, ordering: .relaxed) }
+}
