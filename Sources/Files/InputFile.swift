@@ -41,9 +41,13 @@ package final class InputFile: Sendable {
     /// - Parameter range: bytes from its start; within `byteCount`.
     /// - Throws: `FileError.unreadable` if it cannot be read or has changed since it was opened.
     package func read(_ range: Range<Int>) throws(FileError) -> OwnedBytes {
-        try OwnedBytes(count: range.count) { memory throws(FileError) in
+        let content = try OwnedBytes(count: range.count) { memory throws(FileError) in
             try read(range.lowerBound, into: memory)
         }
+        guard let content else {
+            throw FileError(.unreadable, "\(path): not enough memory for \(range.count) bytes of it")
+        }
+        return content
     }
 
     /// Reads as many bytes as `memory` has.

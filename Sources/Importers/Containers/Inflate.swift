@@ -3,7 +3,7 @@
 import CZlib
 internal import Files
 
-/// The content of a raw deflate stream; nil unless the stream ends with its last byte and gives exactly `size` bytes.
+/// The content of a raw deflate stream; nil if there is no memory for it, and unless the stream ends with its last byte and gives exactly `size` bytes.
 ///
 /// - Parameter size: what the archive states; the caller has bounded it by the length of the stream.
 func inflated(_ stream: UnsafeRawBufferPointer, size: Int) -> OwnedBytes? {
