@@ -77,6 +77,27 @@ chaos: build
 load-test: build
 	Tests/Benchmarks/load-test.sh
 
+## dist: a tarball for machines without Swift: binary with Swift's libraries linked in, Config, systemd units, licences
+COMMIT ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+DIST   ?= .build/dist
+SETUP  ?= setup
+dist: $(SETUP)
+	swift build -c release $(SWIFT_FLAGS) --product genrec --static-swift-stdlib --scratch-path .build/static \
+	    -Xcc -DGENREC_COMMIT='"$(COMMIT)"' -Xlinker -s
+	Deploy/dist.sh .build/static $(DIST)
+
+## fleet-test: three servers behind the real HAProxy: users' state found again, a rolling restart under load, one killed;
+## then the simulation against what was measured
+fleet-test: build
+	@command -v haproxy >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends haproxy; }
+	$(PYTHON) Deploy/fleet/fleet_test.py --genrec .build/release/genrec --bundle Config/demo \
+	    --interactions Config/demo/interactions.tsv --json .build/fleet.json
+	$(PYTHON) Deploy/fleet/simulate.py check .build/fleet.json --interactions Config/demo/interactions.tsv
+
+## check-deploy: every file of Deploy/ by the programs it is for, as far as they are installed
+check-deploy: build
+	$(PYTHON) Deploy/check.py --genrec .build/release/genrec
+
 ## format: rewrite the sources in the project's style
 format:
 	swift format --in-place --parallel --recursive Package.swift Sources Tests
