@@ -27,8 +27,8 @@ package struct SHA256Digest: Sendable {
         guard let context = EVP_MD_CTX_new() else { throw failure }
         defer { EVP_MD_CTX_free(context) }
         guard EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 else { throw failure }
-        for start in stride(from: 0, to: file.byteCount, by: 1 << 20) {
-            let piece = try file.read(start..<min(start + 1 << 20, file.byteCount))
+        for start in stride(from: 0, to: file.byteCount, by: 1 << 18) {
+            let piece = try file.read(start..<min(start + 1 << 18, file.byteCount))
             guard piece.withBytes({ EVP_DigestUpdate(context, $0.baseAddress, $0.count) }) == 1 else { throw failure }
         }
         var digest = [UInt8](repeating: 0, count: Self.byteCount)

@@ -22,8 +22,9 @@ package final class SafetensorsFile: Sendable {
         fileprivate let range: Range<Int>
     }
 
-    /// Bytes that are checked at once where nothing is kept.
-    private static let pieceByteCount = 1 << 20
+    /// Bytes that are checked at once where nothing is kept: few enough that they stay in the processor's cache, and that the
+    /// heap has the same ones again for the next piece.
+    private static let pieceByteCount = 1 << 18
 
     package var path: String { file.path }
     /// Names of the tensors in the order of their bytes.
