@@ -68,6 +68,7 @@ let package = Package(
             dependencies: [
                 "Locking",
                 "HTTP", "Engine", "Users", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "Files", "JSON",
+                "CLinux",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
             ],

@@ -4,6 +4,7 @@ package import Compute
 internal import ComputeAscend
 internal import ComputeCPU
 package import Engine
+internal import Glibc
 
 /// A device that does not exist here, or cannot do what is asked; one sentence says which and why.
 package struct DeviceSelectionError: Error, Equatable, CustomStringConvertible {
@@ -33,6 +34,14 @@ package struct ComputeSettings: Sendable, Equatable {
     /// What computes while a device is away, and what it has no memory for.
     package enum Fallback: String, Sendable, CaseIterable {
         case none, cpu
+    }
+
+    /// The level of the CPU kernels that this host runs, or that GENREC_ISA asks for.
+    package static var processorLevel: String {
+        let override = getenv("GENREC_ISA").map { String(cString: $0) }
+        do throws(ComputeError) { return try InstructionSet.selected(override: override).rawValue } catch {
+            return error.message
+        }
     }
 
     /// Each has an engine of its own. Not empty, none twice.

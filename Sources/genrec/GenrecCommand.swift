@@ -28,7 +28,7 @@ struct GenrecCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "genrec",
         abstract: "Serves generative recommenders over HTTP.",
-        version: BuildInfo.version,
+        version: BuildInfo.description,
         subcommands: [
             ServeCommand.self, ImportCommand.self, InspectCommand.self, EvaluateCommand.self, StudyCommand.self,
             BenchCommand.self, LoadCommand.self, UsersCommand.self, CheckConfigCommand.self,

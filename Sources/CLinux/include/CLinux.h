@@ -4,6 +4,7 @@
 #ifndef GENREC_CLINUX_H
 #define GENREC_CLINUX_H
 
+#include "CLinuxBuild.h"
 #include "CLinuxEpoll.h"
 #include "CLinuxFutex.h"
 #include "CLinuxMemory.h"

@@ -297,7 +297,11 @@ struct ChannelState {
             switch step {
             case .wait:
                 return used
-            case .headReceived(let head):
+            case .headReceived(var head):
+                if let note = context.handler.note(for: head) {
+                    head.note = note
+                    connection.request?.note = note
+                }
                 switch context.handler.headReceived(head) {
                 case .accept(let maximumBodyBytes):
                     connection.accept(maximumBodyBytes: maximumBodyBytes, now: context.now)
@@ -316,7 +320,7 @@ struct ChannelState {
                 let response = context.handler.errorResponse(status: refusal.status, detail: refusal.detail)
                 connection.reply(toRefusal: response, date: context.date, now: context.now)
             case .cancelled:
-                context.handler.observe(.exchangeCancelled)
+                context.handler.observe(.exchangeCancelled(note: connection.request?.note))
                 exchange?.cancel()
                 exchange = nil
             }

@@ -91,7 +91,8 @@ extension Connection {
         let isVersion10 = request?.parsed.isVersion10 ?? false
         let head = ReplyHead(status: status, framing: framing, keepsAlive: keeps, isVersion10: isVersion10)
         var leftOut: String?
-        output.append { leftOut = head.encode(headers, date: date, into: &$0) }
+        let fields = request?.note.map { headers + $0.replyFields } ?? headers
+        output.append { leftOut = head.encode(fields, date: date, into: &$0) }
         if let leftOut { leftOutField = leftOut }
     }
 
@@ -187,7 +188,8 @@ extension Connection {
             isFromHandler: isFromHandler,
             byteCount: Int(output.appended - replyStart),
             durationNanoseconds: 0,
-            isComplete: false
+            isComplete: false,
+            note: request?.note
         )
         return PendingRecord(record: record, end: end, began: requestAt)
     }

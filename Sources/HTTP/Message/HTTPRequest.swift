@@ -8,6 +8,8 @@ package struct HTTPRequestHead: Sendable {
     let parsed: ParsedHead
     /// The client.
     package let peer: PeerAddress
+    /// What the handler noted of the request (`HTTPHandler.note`).
+    package internal(set) var note: (any HTTPNote)?
 
     /// `bytes` are those that `parsed` was made from.
     init(bytes: [UInt8], parsed: ParsedHead, peer: PeerAddress) {
@@ -25,6 +27,9 @@ package struct HTTPRequestHead: Sendable {
     }
 
     package var method: HTTPMethod { parsed.method }
+
+    /// Bytes of the head as received.
+    package var byteCount: Int { bytes.count }
 
     /// Whether the client speaks HTTP/1.0, whose replies cannot be chunked.
     package var isVersion10: Bool { parsed.isVersion10 }

@@ -13,6 +13,10 @@ package enum HeadVerdict: Sendable {
 
 /// Answers requests. Every function is called on the loop of the request's connection and must not block.
 package protocol HTTPHandler: AnyObject, Sendable {
+    /// The head is complete. What this returns accompanies the request: it is in the head that the other functions get
+    /// and in the events about the reply. nil: nothing.
+    func note(for head: HTTPRequestHead) -> (any HTTPNote)?
+
     /// The head is complete. None of the body has been consumed, and no 100 (Continue) has been sent.
     func headReceived(_ head: HTTPRequestHead) -> HeadVerdict
 
@@ -26,6 +30,16 @@ package protocol HTTPHandler: AnyObject, Sendable {
 
     /// Something happened that is worth counting.
     func observe(_ event: HTTPEvent)
+}
+
+extension HTTPHandler {
+    package func note(for head: HTTPRequestHead) -> (any HTTPNote)? { nil }
+}
+
+/// What a handler keeps of one request, from its head to the end of its reply.
+package protocol HTTPNote: AnyObject, Sendable {
+    /// Header fields that every reply to the request gets, behind its own.
+    var replyFields: HTTPFields { get }
 }
 
 /// Events for metrics and the log.
@@ -44,7 +58,7 @@ package enum HTTPEvent: Sendable {
     /// A reply has ended.
     case replyFinished(ReplyRecord)
     /// The client disconnected, or a time-out ended the connection, before the reply was complete.
-    case exchangeCancelled
+    case exchangeCancelled(note: (any HTTPNote)?)
     /// A reply's field had a byte that does not belong in one (CR, LF, NUL …); the field was left out.
     case fieldLeftOut(name: String)
 }
@@ -64,4 +78,13 @@ package struct ReplyRecord: Sendable, Equatable {
     package var durationNanoseconds: UInt64
     /// The kernel has accepted the whole reply; false if it was cut short.
     package var isComplete: Bool
+    /// The request's note.
+    package var note: (any HTTPNote)?
+
+    package static func == (one: ReplyRecord, other: ReplyRecord) -> Bool {
+        one.method == other.method && one.status == other.status && one.label == other.label
+            && one.isFromHandler == other.isFromHandler && one.byteCount == other.byteCount
+            && one.durationNanoseconds == other.durationNanoseconds && one.isComplete == other.isComplete
+            && one.note === other.note
+    }
 }

@@ -41,6 +41,7 @@ package struct ServiceConfiguration: Sendable {
     package var logFormat = LogFormat.text
     /// Bytes of log lines that wait to be written; further lines are dropped.
     package var logQueueBytes = 4 << 20
+    package var telemetry = TelemetrySettings()
 
     /// Every setting at its default.
     package init() {}

@@ -10,7 +10,7 @@ internal import Logging
 extension ServiceConfiguration {
     static let settings: [Setting] =
         [bundleSetting] + httpSettings + accessSettings + engineSettings + schedulerSettings + cacheSettings
-        + userSettings + limitSettings + processSettings
+        + userSettings + limitSettings + processSettings + telemetrySettings
 
     private static let bundleSetting = Setting.text(
         "bundle",

@@ -1,10 +1,28 @@
 // The name of this build.
 
+internal import CLinux
+internal import Devices
 internal import Foundation
+internal import HTTP
 
 /// Version and commit, as `genrec --version`, `/metrics` and the log's first line state them.
 package enum BuildInfo {
     package static let version = "0.2.0"
-    /// The commit, from the environment variable GENREC_COMMIT (`make run` sets it); a binary does not know it.
-    package static let commit = ProcessInfo.processInfo.environment["GENREC_COMMIT"] ?? "unknown"
+
+    /// The commit that the binary was built from (`make dist`), else the environment variable GENREC_COMMIT (`make run`
+    /// sets it).
+    package static let commit: String = {
+        let built = String(cString: CLinux_commit())
+        guard built.isEmpty else { return built }
+        return ProcessInfo.processInfo.environment["GENREC_COMMIT"] ?? "unknown"
+    }()
+
+    /// What `genrec --version` prints: version, commit, the kernels' level on this processor, the TLS library.
+    package static var description: String {
+        """
+        genrec \(version) (commit \(commit))
+        processor level \(ComputeSettings.processorLevel)
+        \(TLSLibrary.version)
+        """
+    }
 }

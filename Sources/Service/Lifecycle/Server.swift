@@ -40,6 +40,7 @@ package final class Server: Sendable {
     private let users: LocalUserStore?
     private let certificates: CertificateReloader?
     private let handlers: [RequestHandler]
+    private let telemetry: RequestTelemetry
     private let http: HTTPServer
     private let adminHTTP: HTTPServer?
     private let sink: LogSink
@@ -114,6 +115,15 @@ package final class Server: Sendable {
         let reloader = ModelReloader(slot: slot, loader: loader, metrics: metrics, logger: logger)
         self.reloader = reloader
         let requestIDs = RequestIDs()
+        let telemetry = try RequestTelemetry(
+            configuration.telemetry,
+            queueBytes: configuration.logQueueBytes,
+            isEncrypted: configuration.tls != nil,
+            sink: sink,
+            metrics: metrics.registry,
+            logger: logger
+        )
+        self.telemetry = telemetry
         func handler(_ listener: ListenerRole) -> RequestHandler {
             RequestHandler(
                 listener: listener,
@@ -124,6 +134,7 @@ package final class Server: Sendable {
                 metrics: metrics,
                 requestIDs: requestIDs,
                 configuration: configuration,
+                telemetry: telemetry,
                 logger: logger
             )
         }
@@ -259,7 +270,10 @@ package final class Server: Sendable {
     }
 
     /// Writes out the log, for at most a second.
-    private func writeOutLog() { sink.flush(timeout: .seconds(1)) }
+    private func writeOutLog() {
+        telemetry.flush()
+        sink.flush(timeout: .seconds(1))
+    }
 
     /// After the last engine.
     private func releaseDevices() {
@@ -316,6 +330,7 @@ package final class Server: Sendable {
     package func reloadFiles() {
         manager.reload {
             if keys == nil, certificates == nil { logger.notice("SIGHUP: there is no file to read again") }
+            telemetry.reopenFiles()
             certificates?.reload()
             reloadKeys()
         }

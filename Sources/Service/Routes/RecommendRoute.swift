@@ -57,11 +57,13 @@ extension RequestHandler {
     func recommend(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         let model = models.current
         let requestID = requestIDs.id(for: request.head)
+        let note = request.head.note as? RequestNote
         let call: RecommendCall
         do throws(CallError) {
             call = try decode(request, model)
         } catch {
             metrics.count(.invalid)
+            note?.update { $0.outcome = .invalid }
             exchange.respond(problem(error.status, error.detail, .recommend, requestID))
             return
         }
@@ -82,7 +84,17 @@ extension RequestHandler {
                 exchange.respond(problem(error, .recommend, requestID))
                 return
             }
-            let answer = Answer(model, requestID, call, arrival: arrival)
+            var answer = Answer(model, requestID, call, arrival: arrival)
+            if let note {
+                let user = call.userID.map(telemetry.hash)
+                note.update { details in
+                    details.model = model.name
+                    details.k = call.k
+                    details.history = call.history.eventCount
+                    details.user = user
+                }
+                answer.note = note
+            }
             switch form {
             case .whole: recommendWhole(call, answer, exchange)
             case .stream(let format): stream(call, answer, format, exchange)
@@ -145,6 +157,13 @@ extension RequestHandler {
         itemGenerated: Engine.ItemHandler? = nil,
         _ completion: @escaping Engine.Completion
     ) -> Ticket? {
+        var completion = completion
+        if let note = answer.note {
+            completion = { [completion] result in
+                note.ended(result)
+                completion(result)
+            }
+        }
         metrics.historyLength.observe(Double(call.history.eventCount))
         if call.unknownItems > 0 { metrics.unknownItems.increment(by: call.unknownItems) }
         if let id = call.history.strangeID { strangeHistories.note(id, answer.model.bundle.catalogue) }
@@ -168,6 +187,8 @@ extension RequestHandler {
         let unknownItems: Int
         let arrival: Instant
         let isHistoryStored: Bool
+        /// nil in a batch, and where nothing is written of the request.
+        var note: RequestNote?
 
         init(_ model: ServedModel, _ requestID: String, _ call: RecommendCall, arrival: Instant) {
             self.model = model
@@ -194,7 +215,9 @@ extension RequestHandler {
     /// Encodes the reply and counts the outcome.
     private func response(_ recommendation: Recommendation, _ answer: Answer) -> HTTPResponse {
         do throws(JSONError) {
+            let start = Instant.now()
             let body = try RecommendCodec.encode(answer.reply(recommendation), ids: answer.model.bundle.catalogue)
+            answer.note?.encoded(from: start, arrival: answer.arrival)
             metrics.count(recommendation.outcome)
             return json(200, body, .recommend, answer.requestID)
         } catch {

@@ -27,6 +27,7 @@ package final class RequestHandler: HTTPHandler {
     let codec: RecommendCodec
     let requestIDs: RequestIDs
     let logger: Logger
+    let telemetry: RequestTelemetry
     let contract: Contract
     /// Where long replies are encoded, so that they delay no loop and no engine. Serial, so that they take one core at
     /// most.
@@ -46,6 +47,7 @@ package final class RequestHandler: HTTPHandler {
         metrics: ServiceMetrics,
         requestIDs: RequestIDs,
         configuration: ServiceConfiguration,
+        telemetry: RequestTelemetry,
         logger: Logger
     ) {
         self.listener = listener
@@ -58,6 +60,7 @@ package final class RequestHandler: HTTPHandler {
         self.requestIDs = requestIDs
         self.logger = logger
         strangeHistories = StrangeHistories(counter: metrics.strangeHistories, logger: logger)
+        self.telemetry = telemetry
         maximumBodyBytes = configuration.http.limits.bodyBytes
         offersGzip = configuration.http.compression.isOffered
         var limits = configuration.limits
@@ -79,6 +82,13 @@ package final class RequestHandler: HTTPHandler {
     private func route(_ path: String) -> Route {
         let route = Route(path: path)
         return route.isServed(on: listener, hasUsers: users != nil) ? route : .none
+    }
+
+    package func note(for head: HTTPRequestHead) -> (any HTTPNote)? {
+        guard let note = telemetry.note(for: head, requestIDs) else { return nil }
+        let route = route(head.path)
+        note.update { $0.route = route }
+        return note
     }
 
     package func headReceived(_ head: HTTPRequestHead) -> HeadVerdict {
@@ -128,6 +138,7 @@ package final class RequestHandler: HTTPHandler {
 
     package func requestReceived(_ request: HTTPRequest, exchange: HTTPExchange) {
         let head = request.head
+        (head.note as? RequestNote)?.update { $0.bodyBytes = request.body.count }
         switch route(head.path) {
         case .recommend: recommend(request, exchange)
         case .batch: recommendBatch(request, exchange)
@@ -166,13 +177,15 @@ package final class RequestHandler: HTTPHandler {
                 "a TLS handshake failed",
                 metadata: ["tls.failure": "\(failure.rawValue)", "tls.reason": "\(detail)"]
             )
-        case .connectionRefused, .exchangeCancelled: break
+        case .exchangeCancelled(let note): telemetry.cancelled(note)
+        case .connectionRefused: break
         }
     }
 
     private func count(_ record: ReplyRecord) {
         let request = RepliedRequest(route: Route(number: record.label), method: record.method, status: record.status)
         metrics.http.replied(request, nanoseconds: record.durationNanoseconds)
+        telemetry.ended(record)
         guard logger.logLevel <= .debug else { return }
         logger.debug(
             "replied",

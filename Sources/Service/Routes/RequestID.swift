@@ -14,6 +14,7 @@ final class RequestIDs: Sendable {
 
     /// The caller's `X-Request-Id` if it is 1 to 128 visible ASCII characters, else a fresh id.
     func id(for head: HTTPRequestHead) -> String {
+        if let note = head.note as? RequestNote { return note.requestID }
         guard let sent = head.header("x-request-id"),
             1...Self.maximumLength ~= sent.utf8.count,
             // A quote or a backslash would have to be escaped in a log or a header; ids do without.

@@ -35,6 +35,8 @@ package final class LogSink: Sendable {
     /// The format of the sink's lines.
     let format: LogFormat
     private let descriptor: Int32
+    /// The file that the sink opened and can open again; nil: the descriptor is its owner's.
+    private let path: String?
     private let queueBytes: Int
     private let state: Lock<State>
     /// Serial, so that lines keep their order. Dispatch gives it a thread of its own for as long as a write blocks.
@@ -49,11 +51,44 @@ package final class LogSink: Sendable {
         self.descriptor = descriptor
         self.format = format
         self.queueBytes = queueBytes
+        path = nil
         state = Lock(State(isScheduled: isHeld))
     }
 
+    /// A sink that appends to a file, which is made if it is not there. nil, with `errno` set, if it cannot be opened.
+    package init?(path: String, format: LogFormat, queueBytes: Int = 4 << 20) {
+        descriptor = Self.open(path)
+        guard descriptor >= 0 else { return nil }
+        self.format = format
+        self.queueBytes = queueBytes
+        self.path = path
+        state = Lock(State(isScheduled: false))
+    }
+
+    deinit {
+        if path != nil { close(descriptor) }
+    }
+
+    private static func open(_ path: String) -> Int32 {
+        Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
+    }
+
+    /// Opens the file again, after it was renamed. Lines go to either file, whole. Does nothing without a file.
+    ///
+    /// - Returns: 0, or the `errno` of a file that cannot be opened; then the old one stays.
+    package func reopen() -> Int32 {
+        guard let path else { return 0 }
+        let fresh = Self.open(path)
+        guard fresh >= 0 else { return errno }
+        defer { close(fresh) }
+        // Replaces the file behind the descriptor that the writer uses, in one step, between two writes.
+        guard writer.sync(execute: { dup2(fresh, descriptor) }) >= 0 else { return errno }
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        return 0
+    }
+
     /// Queues one line, which ends with a line feed and has no other. Never waits for the descriptor.
-    func write(_ line: [UInt8]) {
+    package func write(_ line: [UInt8]) {
         let mustSchedule = state.withLock { state in
             guard state.lines.count + state.bytesInWriting + line.count <= queueBytes else {
                 state.lose(1)
@@ -81,10 +116,10 @@ package final class LogSink: Sendable {
     /// Lines that were lost: the queue was full, or the descriptor did not take them.
     package var lostLines: UInt64 { state.withLock { $0.losses } }
 
-    /// Adds the sink's counter, `genrec_log_dropped_total`.
-    package func register(in registry: MetricRegistry) {
+    /// Adds the sink's counter.
+    package func register(in registry: MetricRegistry, name: String = "genrec_log_dropped_total") {
         registry.counter(
-            "genrec_log_dropped_total",
+            name,
             help: "Log lines that were lost: the queue was full, or they could not be written.",
             read: { [self] in Double(lostLines) }
         )

@@ -3,12 +3,12 @@
 import Glibc
 
 /// A moment in UTC, to the millisecond.
-struct Timestamp: Equatable {
+package struct Timestamp: Equatable {
     /// Since 1970-01-01T00:00:00Z, leap seconds not counted.
-    let milliseconds: Int64
+    package let milliseconds: Int64
 
     /// The system clock.
-    static func now() -> Timestamp {
+    package static func now() -> Timestamp {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Timestamp(milliseconds: Int64(time.tv_sec) &* 1_000 &+ Int64(time.tv_nsec) / 1_000_000)
@@ -16,7 +16,7 @@ struct Timestamp: Equatable {
 
     /// Appends RFC 3339's form, `2026-01-31T23:59:59.042Z`. Years outside 0…9999 have no such form; the clock does not
     /// reach them.
-    func append(to line: inout [UInt8]) {
+    package func append(to line: inout [UInt8]) {
         let milliseconds = milliseconds.moduloFloor(1_000)
         let seconds = self.milliseconds.quotientFloor(1_000)
         let secondOfDay = seconds.moduloFloor(86_400)

@@ -1,0 +1,219 @@
+// What is written of every request: its line in the access log and, if its trace is recorded, its spans.
+
+internal import Engine
+internal import Foundation
+internal import Glibc
+internal import HTTP
+internal import Logging
+internal import Telemetry
+
+/// Observes requests for the log and for traces. Without either, and without a caller's trace, it costs a look at the head.
+final class RequestTelemetry: Sendable {
+    private let access: AccessLog?
+    private let exporter: SpanExporter?
+    private let traceShare: Double
+    /// Whether TCP connections speak TLS.
+    private let isEncrypted: Bool
+    /// The process's own, so that a user cannot be found in the log of another run.
+    private let userKey = (UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max))
+    private let logger: Logger
+
+    /// - Parameters:
+    ///   - settings: what to write, and where.
+    ///   - sink: the log's, for an access log without a file.
+    /// - Throws: `ServerError` if the access log's file cannot be opened.
+    init(
+        _ settings: TelemetrySettings,
+        queueBytes: Int,
+        isEncrypted: Bool,
+        sink: LogSink,
+        metrics: MetricRegistry,
+        logger: Logger
+    ) throws(ServerError) {
+        self.isEncrypted = isEncrypted
+        self.logger = logger
+        traceShare = settings.traceShare
+        access = try Self.accessLog(settings, queueBytes: queueBytes, sink: sink, metrics: metrics)
+        exporter = settings.collector.map { endpoint in
+            SpanExporter(endpoint: endpoint, resource: Self.resource, version: BuildInfo.version) { fault in
+                if let fault {
+                    logger.warning(
+                        "the collector takes no spans",
+                        metadata: ["telemetry.endpoint": "\(endpoint)", "error": "\(fault)"]
+                    )
+                } else {
+                    logger.notice("the collector takes spans again", metadata: ["telemetry.endpoint": "\(endpoint)"])
+                }
+            }
+        }
+        exporter?.register(in: metrics)
+    }
+
+    private static func accessLog(
+        _ settings: TelemetrySettings,
+        queueBytes: Int,
+        sink: LogSink,
+        metrics: MetricRegistry
+    ) throws(ServerError) -> AccessLog? {
+        guard settings.accessFormat != .off else { return nil }
+        guard let path = settings.accessFile else {
+            return AccessLog(format: settings.accessFormat, share: settings.accessShare, sink: sink)
+        }
+        let format: LogFormat = settings.accessFormat == .json ? .json : .text
+        guard let file = LogSink(path: path, format: format, queueBytes: queueBytes) else {
+            throw ServerError(
+                description: "log.access_file: \(path) cannot be opened: \(String(cString: strerror(errno)))"
+            )
+        }
+        file.register(in: metrics, name: "genrec_access_log_dropped_total")
+        return AccessLog(format: settings.accessFormat, share: settings.accessShare, sink: file)
+    }
+
+    private static var resource: [(key: String, value: TraceSpan.Value)] {
+        [
+            ("service.name", .text("genrec")), ("service.version", .text(BuildInfo.version)),
+            ("service.instance.id", .text(UUID().uuidString.lowercased())),
+            ("host.name", .text(ProcessInfo.processInfo.hostName)), ("process.pid", .integer(Int(getpid()))),
+        ]
+    }
+
+    /// The note of a request; nil: nothing will be written of it.
+    func note(for head: HTTPRequestHead, _ requestIDs: RequestIDs) -> RequestNote? {
+        let parents = head.header("traceparent") == nil ? [] : head.headers("traceparent")
+        guard access != nil || exporter != nil || !parents.isEmpty else { return nil }
+        var trace: TraceContext?
+        // Two parents contradict each other.
+        if parents.count == 1 {
+            trace = TraceContext(traceparent: parents[0], tracestate: head.combinedHeader("tracestate"))
+        }
+        if trace == nil, exporter != nil { trace = TraceContext(share: traceShare) }
+        return RequestNote(head, requestID: requestIDs.id(for: head), trace: trace)
+    }
+
+    /// A reply has ended.
+    func ended(_ record: ReplyRecord) {
+        let note = record.note as? RequestNote
+        write(
+            AccessEntry(
+                route: Route(number: record.label),
+                method: record.method,
+                status: record.status,
+                byteCount: record.byteCount,
+                durationNanoseconds: record.durationNanoseconds,
+                note: note
+            )
+        )
+    }
+
+    /// The client disconnected before the reply to a request was complete.
+    func cancelled(_ note: (any HTTPNote)?) {
+        guard let note = note as? RequestNote else { return }
+        note.update { $0.outcome = .cancelled }
+        write(
+            AccessEntry(
+                route: note.details.route,
+                method: note.method,
+                status: 499,
+                byteCount: 0,
+                durationNanoseconds: Instant.now().nanoseconds(since: note.began),
+                note: note
+            )
+        )
+    }
+
+    private func write(_ entry: AccessEntry) {
+        if let note = entry.note, !note.takeForLog() { return }
+        access?.write(entry)
+        guard let exporter, let note = entry.note, let trace = note.trace, trace.isSampled else { return }
+        exporter.export(Self.spans(of: entry, note, trace, isEncrypted: isEncrypted, end: Self.unixNanoseconds()))
+    }
+
+    /// Keyed hash of a user's id. `Hasher` is SipHash.
+    func hash(ofUser user: String) -> UInt64 {
+        var hasher = Hasher()
+        hasher.combine(userKey.0)
+        hasher.combine(userKey.1)
+        hasher.combine(user)
+        return UInt64(bitPattern: Int64(hasher.finalize()))
+    }
+
+    /// Opens the access log's file again.
+    func reopenFiles() {
+        guard let code = access?.sink.reopen(), code != 0 else { return }
+        logger.error(
+            "the access log's file cannot be opened again; the old one stays",
+            metadata: ["errno": "\(code)"]
+        )
+    }
+
+    /// Writes and sends what waits, for at most a second each.
+    func flush() {
+        access?.sink.flush(timeout: .seconds(1))
+        exporter?.flush(timeout: .seconds(1))
+    }
+
+    private static func unixNanoseconds() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+}
+
+extension RequestTelemetry {
+    /// The server's span and those of the queue, of prefill and decode, and of encoding the reply. Attributes have the
+    /// names of OpenTelemetry's semantic conventions for HTTP servers.
+    static func spans(
+        of entry: AccessEntry,
+        _ note: RequestNote,
+        _ trace: TraceContext,
+        isEncrypted: Bool,
+        end: UInt64
+    ) -> [TraceSpan] {
+        let details = note.details
+        let start = end - min(end, entry.durationNanoseconds)
+        let method = note.method.description
+        var attributes: [(key: String, value: TraceSpan.Value)] = [
+            ("http.request.method", .text(method)),
+            ("url.scheme", .text(isEncrypted && note.client != .local ? "https" : "http")),
+            ("http.response.status_code", .integer(entry.status)),
+            ("network.protocol.version", .text(note.isVersion10 ? "1.0" : "1.1")),
+            ("client.address", .text(note.client.hostText)),
+            ("genrec.request_id", .text(note.requestID)),
+        ]
+        if entry.route != .none {
+            attributes.append(("http.route", .text(entry.route.label)))
+            // The template instead of the path, which may name a user.
+            attributes.append(("url.path", .text(entry.route.label)))
+        }
+        if entry.status >= 500 { attributes.append(("error.type", .text(String(entry.status)))) }
+        if let model = details.model {
+            attributes.append(("genrec.model.name", .text(model.name)))
+            attributes.append(("genrec.model.version", .text(model.version)))
+        }
+        if let outcome = details.outcome { attributes.append(("genrec.outcome", .text(outcome.rawValue))) }
+        if let k = details.k { attributes.append(("genrec.k", .integer(k))) }
+        if let history = details.history { attributes.append(("genrec.history.events", .integer(history))) }
+        if let cached = details.cached { attributes.append(("genrec.history.cached", .integer(cached))) }
+        var spans = [
+            TraceSpan(
+                server: trace,
+                name: entry.route == .none ? method : "\(method) \(entry.route.label)",
+                start: start,
+                end: end,
+                attributes: attributes,
+                fault: entry.status >= 500 ? "status \(entry.status)" : nil
+            )
+        ]
+        func part(_ name: String, _ from: UInt64, _ until: UInt64) {
+            guard until > from else { return }
+            spans.append(TraceSpan(part: name, of: trace, start: min(end, start + from), end: min(end, start + until)))
+        }
+        if let timing = details.timing {
+            part("queue", 0, timing.queue)
+            part("prefill", timing.queue, timing.queue + timing.prefill)
+            part("decode", timing.queue + timing.prefill, timing.queue + timing.prefill + timing.decode)
+        }
+        if let encoding = details.encoding { part("encode", encoding.lowerBound, encoding.upperBound) }
+        return spans
+    }
+}

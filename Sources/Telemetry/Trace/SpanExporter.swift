@@ -1,0 +1,111 @@
+// Sends spans to a collector without ever holding up a request: a bounded queue that one thread empties in batches. What
+// does not fit, or a collector does not take, is lost and counted.
+
+import Dispatch
+import Locking
+
+/// Exports spans over OTLP/HTTP.
+package final class SpanExporter: Sendable {
+    private struct State {
+        var waiting: [TraceSpan] = []
+        /// The writer is running or about to run.
+        var isScheduled = false
+        var exported: UInt64 = 0
+        var dropped: UInt64 = 0
+        /// The last batch was not taken.
+        var isFailing = false
+    }
+
+    /// Spans that wait for the next batch.
+    private static let queueCount = 8_192
+    /// Spans of one batch.
+    private static let batchCount = 512
+    /// How long the first span of a batch waits for others.
+    private static let delay = DispatchTimeInterval.milliseconds(500)
+    private static let timeoutSeconds = 5
+
+    private let endpoint: CollectorEndpoint
+    private let resource: [(key: String, value: TraceSpan.Value)]
+    private let version: String
+    private let changed: @Sendable (String?) -> Void
+    private let state = Lock(State())
+    private let writer = DispatchQueue(label: "genrec.traces", qos: .utility)
+
+    /// - Parameters:
+    ///   - resource: attributes of this process.
+    ///   - changed: called with the reason when the collector stops taking batches, with nil when it takes them again.
+    package init(
+        endpoint: CollectorEndpoint,
+        resource: [(key: String, value: TraceSpan.Value)],
+        version: String,
+        changed: @escaping @Sendable (String?) -> Void
+    ) {
+        self.endpoint = endpoint
+        self.resource = resource
+        self.version = version
+        self.changed = changed
+    }
+
+    /// Queues the spans of one request. Returns at once.
+    package func export(_ spans: [TraceSpan]) {
+        let mustSchedule = state.withLock { state in
+            guard state.waiting.count + spans.count <= Self.queueCount else {
+                state.dropped += UInt64(spans.count)
+                return false
+            }
+            state.waiting += spans
+            defer { state.isScheduled = true }
+            return !state.isScheduled
+        }
+        if mustSchedule { writer.asyncAfter(deadline: .now() + Self.delay) { self.sendQueue() } }
+    }
+
+    /// Sends what waits, for at most `timeout`.
+    package func flush(timeout: Duration) {
+        let work = DispatchWorkItem { self.sendQueue() }
+        writer.async(execute: work)
+        _ = work.wait(timeout: .now() + .nanoseconds(Int(timeout / .nanoseconds(1))))
+    }
+
+    /// Adds the counters `genrec_spans_exported_total` and `genrec_spans_dropped_total`.
+    package func register(in registry: MetricRegistry) {
+        registry.counter(
+            "genrec_spans_exported_total",
+            help: "Spans that the collector has taken.",
+            read: { [self] in Double(state.withLock { $0.exported }) }
+        )
+        registry.counter(
+            "genrec_spans_dropped_total",
+            help: "Spans that were lost: the queue was full, or the collector did not take them.",
+            read: { [self] in Double(state.withLock { $0.dropped }) }
+        )
+    }
+
+    private func sendQueue() {
+        while true {
+            let batch: [TraceSpan] = state.withLock { state in
+                let batch = Array(state.waiting.prefix(Self.batchCount))
+                state.waiting.removeFirst(batch.count)
+                state.isScheduled = !batch.isEmpty
+                return batch
+            }
+            guard !batch.isEmpty else { return }
+            send(batch)
+        }
+    }
+
+    private func send(_ batch: [TraceSpan]) {
+        let body = TraceSpan.request(batch, resource: resource, version: version)
+        let fault = endpoint.post(body, seconds: Self.timeoutSeconds)
+        let hasChanged = state.withLock { state in
+            if fault == nil {
+                state.exported += UInt64(batch.count)
+            } else {
+                state.dropped += UInt64(batch.count)
+            }
+            defer { state.isFailing = fault != nil }
+            return state.isFailing != (fault != nil)
+        }
+        if hasChanged { changed(fault) }
+    }
+}

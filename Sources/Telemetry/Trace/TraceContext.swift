@@ -1,0 +1,102 @@
+// The place of one request in a distributed trace, as W3C Trace Context writes it in the fields `traceparent` and
+// `tracestate` (https://www.w3.org/TR/trace-context/).
+
+/// The 16 bytes that all spans of one trace share; never zero.
+package struct TraceID: Sendable, Hashable {
+    package let high: UInt64
+    package let low: UInt64
+}
+
+/// One request's span in its trace.
+package struct TraceContext: Sendable, Hashable {
+    package let trace: TraceID
+    /// The caller's span; nil: the trace begins here.
+    package let parent: UInt64?
+    /// This server's span; never zero.
+    package let span: UInt64
+    /// Whether the trace is recorded.
+    package let isSampled: Bool
+    /// The caller's `tracestate`, passed on unread; empty if there was none or it was not usable.
+    package let state: String
+
+    private init(_ trace: TraceID, parent: UInt64?, isSampled: Bool, state: String) {
+        self.trace = trace
+        self.parent = parent
+        self.isSampled = isSampled
+        self.state = state
+        span = .random(in: 1 ... .max)
+    }
+
+    /// A span of a new trace, recorded with the probability `share`, 0 to 1.
+    package init(share: Double) {
+        let trace = TraceID(high: .random(in: .min ... .max), low: .random(in: 1 ... .max))
+        // 53 random bits as a fraction. By the id, so that every server with the same share decides alike.
+        let fraction = Double(trace.low >> 11) / Double(1 << 53)
+        self.init(trace, parent: nil, isSampled: fraction < share, state: "")
+    }
+
+    /// A child of the caller's span, recorded if the caller records; nil if `traceparent` is malformed, and then
+    /// `tracestate` means nothing either.
+    package init?(traceparent: String, tracestate: String?) {
+        let bytes = Array(traceparent.utf8)
+        guard bytes.count >= 55, bytes[2] == Self.dash, bytes[35] == Self.dash, bytes[52] == Self.dash,
+            let version = Self.number(bytes[0..<2]), version != 0xFF,
+            // Later versions may add fields behind another dash.
+            bytes.count == 55 || (version > 0 && bytes[55] == Self.dash),
+            let high = Self.number(bytes[3..<19]), let low = Self.number(bytes[19..<35]), high | low != 0,
+            let parent = Self.number(bytes[36..<52]), parent != 0,
+            let flags = Self.number(bytes[53..<55])
+        else { return nil }
+        self.init(
+            TraceID(high: high, low: low),
+            parent: parent,
+            isSampled: flags & 1 == 1,
+            state: tracestate.flatMap { Self.isUsable(state: $0) ? $0 : nil } ?? ""
+        )
+    }
+
+    /// The field's value for whoever continues the trace.
+    package var traceparent: String {
+        "00-\(trace.hexadecimal)-\(span.hexadecimal)-\(isSampled ? "01" : "00")"
+    }
+
+    private static let dash = UInt8(ascii: "-")
+
+    /// At most 512 visible bytes and 32 members.
+    private static func isUsable(state: String) -> Bool {
+        let bytes = state.utf8
+        return bytes.count <= 512 && bytes.allSatisfy { 0x20...0x7E ~= $0 }
+            && bytes.count { $0 == UInt8(ascii: ",") } < 32
+    }
+
+    /// The value of lower-case hexadecimal digits, at most 16.
+    private static func number(_ digits: ArraySlice<UInt8>) -> UInt64? {
+        var value: UInt64 = 0
+        for digit in digits {
+            switch digit {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt64(digit - UInt8(ascii: "0"))
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): value = value << 4 | UInt64(digit - UInt8(ascii: "a") + 10)
+            default: return nil
+            }
+        }
+        return value
+    }
+}
+
+extension TraceID {
+    /// 32 lower-case digits.
+    package var hexadecimal: String { high.hexadecimal + low.hexadecimal }
+}
+
+extension UInt64 {
+    /// 16 lower-case digits.
+    package var hexadecimal: String {
+        String(unsafeUninitializedCapacity: 16) { text in
+            for index in 0..<16 {
+                let digit = UInt8(truncatingIfNeeded: self >> UInt64(60 - index * 4)) & 0xF
+                text[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+            }
+            return 16
+        }
+    }
+}

@@ -1,0 +1,161 @@
+// Spans as OpenTelemetry describes them, and their OTLP form in JSON (opentelemetry-proto, trace/v1/trace.proto; 64-bit
+// integers are strings, ids are hexadecimal).
+
+internal import JSON
+
+/// One timed piece of work in a trace.
+package struct TraceSpan: Sendable {
+    /// The numbers are OTLP's.
+    package enum Kind: Int, Sendable {
+        case `internal` = 1
+        case server = 2
+    }
+
+    /// An attribute's value.
+    package enum Value: Sendable {
+        case text(String)
+        case integer(Int)
+    }
+
+    package var name: String
+    package var kind: Kind
+    package var trace: TraceID
+    package var span: UInt64
+    package var parent: UInt64?
+    package var state: String
+    /// Nanoseconds since the epoch.
+    package var start: UInt64
+    package var end: UInt64
+    package var attributes: [(key: String, value: Value)]
+    /// What went wrong on the server's side; nil: nothing.
+    package var fault: String?
+
+    /// The server's own span of a request.
+    package init(
+        server context: TraceContext,
+        name: String,
+        start: UInt64,
+        end: UInt64,
+        attributes: [(key: String, value: Value)],
+        fault: String? = nil
+    ) {
+        self.name = name
+        kind = .server
+        trace = context.trace
+        span = context.span
+        parent = context.parent
+        state = context.state
+        self.start = start
+        self.end = max(start, end)
+        self.attributes = attributes
+        self.fault = fault
+    }
+
+    /// A part of a request's work, below its server span.
+    package init(part name: String, of context: TraceContext, start: UInt64, end: UInt64) {
+        self.init(server: context, name: name, start: start, end: end, attributes: [])
+        kind = .internal
+        parent = context.span
+        span = .random(in: 1 ... .max)
+    }
+
+    func write(to json: inout JSONWriter) {
+        json.beginObject()
+        json.key("traceId")
+        json.string(trace.hexadecimal)
+        json.key("spanId")
+        json.string(span.hexadecimal)
+        if let parent {
+            json.key("parentSpanId")
+            json.string(parent.hexadecimal)
+        }
+        if !state.isEmpty {
+            json.key("traceState")
+            json.string(state)
+        }
+        json.key("name")
+        json.string(name)
+        json.key("kind")
+        json.integer(kind.rawValue)
+        json.key("startTimeUnixNano")
+        json.string(String(start))
+        json.key("endTimeUnixNano")
+        json.string(String(end))
+        json.key("attributes")
+        Self.write(attributes, to: &json)
+        json.key("status")
+        json.beginObject()
+        if let fault {
+            json.key("code")
+            json.integer(2)
+            json.key("message")
+            json.string(fault)
+        }
+        json.endObject()
+        json.endObject()
+    }
+
+    private static func write(_ attributes: [(key: String, value: Value)], to json: inout JSONWriter) {
+        json.beginArray()
+        for attribute in attributes {
+            json.beginObject()
+            json.key("key")
+            json.string(attribute.key)
+            json.key("value")
+            json.beginObject()
+            switch attribute.value {
+            case .text(let text):
+                json.key("stringValue")
+                json.string(text)
+            case .integer(let number):
+                json.key("intValue")
+                json.string(String(number))
+            }
+            json.endObject()
+            json.endObject()
+        }
+        json.endArray()
+    }
+
+    /// The body of `POST /v1/traces`.
+    ///
+    /// - Parameters:
+    ///   - resource: attributes of the process.
+    ///   - version: of this program, the instrumentation scope.
+    static func request(
+        _ spans: [TraceSpan],
+        resource: [(key: String, value: Value)],
+        version: String
+    ) -> [UInt8] {
+        var json = JSONWriter(capacity: 1_024 + 512 * spans.count)
+        json.beginObject()
+        json.key("resourceSpans")
+        json.beginArray()
+        json.beginObject()
+        json.key("resource")
+        json.beginObject()
+        json.key("attributes")
+        write(resource, to: &json)
+        json.endObject()
+        json.key("scopeSpans")
+        json.beginArray()
+        json.beginObject()
+        json.key("scope")
+        json.beginObject()
+        json.key("name")
+        json.string("genrec")
+        json.key("version")
+        json.string(version)
+        json.endObject()
+        json.key("spans")
+        json.beginArray()
+        for span in spans { span.write(to: &json) }
+        json.endArray()
+        json.endObject()
+        json.endArray()
+        json.endObject()
+        json.endArray()
+        json.endObject()
+        return json.bytes
+    }
+}

@@ -1,0 +1,98 @@
+// Trace contexts, the address of a collector, and spans in OTLP's JSON.
+
+import Testing
+
+@testable import Telemetry
+
+@Suite struct TraceTests {
+    private static let trace = "0af7651916cd43dd8448eb211c80319c"
+    private static let parent = "b7ad6b7169203331"
+
+    @Test(arguments: [("00", false), ("01", true), ("02", false), ("ff", true)])
+    func child_KeepsTraceAndSampling_AndHasASpanOfItsOwn(_ flags: String, _ isSampled: Bool) throws {
+        let context = try #require(
+            TraceContext(traceparent: "00-\(Self.trace)-\(Self.parent)-\(flags)", tracestate: "a=b")
+        )
+        #expect(context.trace.hexadecimal == Self.trace)
+        #expect(context.parent?.hexadecimal == Self.parent)
+        #expect(context.isSampled == isSampled && context.state == "a=b")
+        #expect(context.traceparent == "00-\(Self.trace)-\(context.span.hexadecimal)-\(isSampled ? "01" : "00")")
+        #expect(context.span != context.parent)
+    }
+
+    @Test func laterVersion_MayHaveMoreFields() {
+        let known = "\(Self.trace)-\(Self.parent)-01"
+        #expect(TraceContext(traceparent: "cc-\(known)", tracestate: nil)?.isSampled == true)
+        #expect(TraceContext(traceparent: "cc-\(known)-what", tracestate: nil)?.isSampled == true)
+        #expect(TraceContext(traceparent: "cc-\(known).what", tracestate: nil) == nil)
+        #expect(TraceContext(traceparent: "00-\(known)-what", tracestate: nil) == nil)
+    }
+
+    @Test(arguments: [
+        "", "00", "ff-\(trace)-\(parent)-01", "00-\(trace.uppercased())-\(parent)-01",
+        "00-00000000000000000000000000000000-\(parent)-01", "00-\(trace)-0000000000000000-01",
+        "00-\(trace)-\(parent)-0", "00_\(trace)-\(parent)-01", "00-\(trace)-\(parent)-0g", " 00-\(trace)-\(parent)-01",
+    ])
+    func malformedParent_IsNone(_ text: String) {
+        #expect(TraceContext(traceparent: text, tracestate: nil) == nil)
+    }
+
+    @Test func unusableState_IsLeftOut() {
+        func state(_ text: String) -> String? {
+            TraceContext(traceparent: "00-\(Self.trace)-\(Self.parent)-01", tracestate: text)?.state
+        }
+        #expect(state(String(repeating: "a", count: 513)) == "")
+        #expect(state(String(repeating: ",", count: 32)) == "")
+        #expect(state("a=\u{7}") == "")
+        #expect(state(String(repeating: "a", count: 512))?.count == 512)
+    }
+
+    @Test func newTraces_AreRecordedByTheirShare() {
+        #expect((0..<1_000).allSatisfy { _ in !TraceContext(share: 0).isSampled && TraceContext(share: 1).isSampled })
+        let recorded = (0..<10_000).count { _ in TraceContext(share: 0.5).isSampled }
+        // Eight standard deviations.
+        #expect(4_600...5_400 ~= recorded)
+    }
+
+    @Test func endpoint_IsReadInItsForms() {
+        func text(_ endpoint: String) -> String? { CollectorEndpoint(endpoint)?.description }
+        #expect(text("http://agent") == "http://agent:4318/v1/traces")
+        #expect(text("http://127.0.0.1:99/") == "http://127.0.0.1:99/v1/traces")
+        #expect(text("http://[::1]:99/otlp/") == "http://[::1]:99/otlp/v1/traces")
+        for wrong in [
+            "", "agent:4318", "https://agent", "http://", "http://:99", "http://a:0", "http://a:99999", "http://u@a",
+            "http://a b", "http://a?x", "http://a\r\nX: y",
+        ] {
+            #expect(text(wrong) == nil, "\(wrong)")
+        }
+    }
+
+    @Test func spans_AreOTLP() throws {
+        let context = try #require(TraceContext(traceparent: "00-\(Self.trace)-\(Self.parent)-01", tracestate: "a=b"))
+        let server = TraceSpan(
+            server: context,
+            name: "POST /recommend",
+            start: 1_000,
+            end: 900,
+            attributes: [("http.route", .text("/recommend")), ("http.response.status_code", .integer(503))],
+            fault: "status 503"
+        )
+        let part = TraceSpan(part: "queue", of: context, start: 1_000, end: 1_500)
+        let body = TraceSpan.request([server, part], resource: [("service.name", .text("genrec"))], version: "1")
+        let text = String(decoding: body, as: UTF8.self)
+        #expect(
+            text == """
+                {"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"genrec"}}]},\
+                "scopeSpans":[{"scope":{"name":"genrec","version":"1"},"spans":[\
+                {"traceId":"\(Self.trace)","spanId":"\(context.span.hexadecimal)","parentSpanId":"\(Self.parent)",\
+                "traceState":"a=b","name":"POST /recommend","kind":2,"startTimeUnixNano":"1000","endTimeUnixNano":"1000",\
+                "attributes":[{"key":"http.route","value":{"stringValue":"/recommend"}},\
+                {"key":"http.response.status_code","value":{"intValue":"503"}}],\
+                "status":{"code":2,"message":"status 503"}},\
+                {"traceId":"\(Self.trace)","spanId":"\(part.span.hexadecimal)","parentSpanId":"\(context.span.hexadecimal)",\
+                "traceState":"a=b","name":"queue","kind":1,"startTimeUnixNano":"1000","endTimeUnixNano":"1500",\
+                "attributes":[],"status":{}}]}]}]}
+                """
+        )
+    }
+}
