@@ -24,9 +24,10 @@ extension Catalogue {
     ///
     /// - Throws: `FileError` with the path and the line.
     package static func load(path: String, paths rules: PathRules) throws(FileError) -> Catalogue {
-        let content = try InputFile.contents(of: path)
-        return try content.withBytes { bytes throws(FileError) in
-            try Catalogue(reading: bytes, path: path, rowCount: itemLineCount(bytes) + 1, paths: rules)
+        let text = try TextFile.contents(of: path)
+        return try text.withUnsafeBufferPointer { bytes throws(FileError) in
+            let bytes = UnsafeRawBufferPointer(bytes)
+            return try Catalogue(reading: bytes, path: path, rowCount: itemLineCount(bytes) + 1, paths: rules)
         }
     }
 

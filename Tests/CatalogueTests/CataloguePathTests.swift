@@ -36,6 +36,16 @@ import Testing
         )
     }
 
+    @Test func file_MayBeCompressed_AndHaveAByteOrderMark() throws {
+        let folder = try TemporaryDirectory()
+        let text = Array("\u{FEFF}{\"index\":1,\"id\":\"a\",\"tokens\":[10,20]}\r\n".utf8)
+        for bytes in [text, try gzip(text)] {
+            #expect(
+                try Catalogue.load(path: folder.write("c.jsonl", bytes), paths: rules).path(1).elementsEqual([10, 20])
+            )
+        }
+    }
+
     @Test(arguments: [
         (#"{"index": 1, "id": 1}"#, "line 1: tokens is missing"),
         (#"{"index": 1, "id": 1, "tokens": [10]}"#, "line 1: tokens: a path of 1 tokens where there are 2 levels"),
