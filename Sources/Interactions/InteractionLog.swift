@@ -18,6 +18,8 @@ package struct InteractionOptions: Sendable, Equatable {
 /// A file of interactions that cannot be read; one sentence says what is wrong and on which line.
 package struct InteractionLogError: Error, Equatable, CustomStringConvertible {
     package let description: String
+
+    package init(description: String) { self.description = description }
 }
 
 /// The events of a data set by user.

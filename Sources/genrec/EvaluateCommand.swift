@@ -39,20 +39,21 @@ struct EvaluateCommand: AsyncParsableCommand {
     func run() async throws {
         do {
             let log = try InteractionLog(path: interactions, options: reading.values)
-            let reports = try bundle.map { bundle in
+            var reports = try bundle.map { bundle in
                 try OfflineSession.with(bundlePath: bundle, compute: compute.settings) { session in
                     let bar = ProgressBar(label: "users")
                     defer { bar.finish() }
                     return try session.evaluate(log) { bar.show($0, of: $1) }
                 }
             }
-            if let html {
-                try write(BundleComparison(reports, log: log).html, to: html)
-            }
+            let isAmbiguous = Set(reports.map(\.label)).count < reports.count
+            for index in reports.indices where isAmbiguous { reports[index].label += " (\(bundle[index]))" }
+            let comparison = BundleComparison(reports, log: log)
+            if let html { try write(comparison.html, to: html) }
             if reports.count == 1 {
                 Console.result((json ? reports[0].json.line : reports[0].table) + "\n")
             } else {
-                let comparison = BundleComparison(reports, log: log)
+                guard comparison.users > 0 else { throw noCommonUser }
                 Console.result((json ? comparison.json.line : comparison.text) + "\n")
             }
         } catch {
@@ -60,6 +61,11 @@ struct EvaluateCommand: AsyncParsableCommand {
         }
     }
 }
+
+/// Bundles that have no user in common cannot be compared.
+let noCommonUser = InteractionLogError(
+    description: "there is no user whom all bundles can rank: their catalogues know different items"
+)
 
 /// Writes a report's file.
 func write(_ text: String, to path: String) throws(FileError) {

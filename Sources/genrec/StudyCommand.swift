@@ -57,7 +57,10 @@ struct StudyCommand: AsyncParsableCommand {
                 entries.append(entry)
             }
             bar.finish()
+            let isAmbiguous = Set(entries.map(\.report.label)).count < entries.count
+            for index in entries.indices where isAmbiguous { entries[index].report.label += " (\(bundles[index]))" }
             let study = Study(entries, metric: metric)
+            guard study.users > 0 else { throw noCommonUser }
             if let html { try write(study.html, to: html) }
             Console.result((json ? study.json.line : study.text) + "\n")
         } catch {

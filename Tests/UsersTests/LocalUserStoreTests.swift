@@ -91,6 +91,7 @@ private func content(_ store: LocalUserStore) -> Reference {
                 ends.append(try contents(of: path + "/journal.1").count)
                 states.append(content(store))
             }
+            store.close()
         }
         let journal = try contents(of: path + "/journal.1")
         #expect(ends.last == journal.count)
@@ -104,6 +105,7 @@ private func content(_ store: LocalUserStore) -> Reference {
                 #expect(content(store) == whole.map { states[$0] } ?? Reference(), "\(length)")
                 #expect(store.recovery.cutBytes == length - (whole.map { ends[$0] } ?? 0), "\(length)")
                 _ = try store.append([incoming("next", "x", 9)])
+                store.close()
             }
             let store = try LocalUserStore(configuration(cut))
             #expect(store.events(of: "next")?.count == 1, "\(length)")
@@ -118,6 +120,7 @@ private func content(_ store: LocalUserStore) -> Reference {
             let store = try LocalUserStore(configuration(folder.path + "/a"))
             _ = try store.append([incoming("u", "a", 1)])
             _ = try store.append([incoming("u", "b", 2)])
+            store.close()
         }
         let journal = try contents(of: folder.path + "/a/journal.1")
         for index in JournalRecord.magic.count..<journal.count {
@@ -137,6 +140,7 @@ private func content(_ store: LocalUserStore) -> Reference {
             let store = try LocalUserStore(configuration(folder.path))
             _ = try store.append([incoming("u", "a", 1)])
             try store.compact()
+            store.close()
         }
         let name = "snapshot.2"
         var bytes = try contents(of: folder.path + "/" + name)
@@ -162,7 +166,7 @@ private func content(_ store: LocalUserStore) -> Reference {
                 reference.users[user] = nil
             case 1: try store?.compact()
             case 2:
-                store = nil
+                store?.close()
                 store = try LocalUserStore(configuration(folder.path, maxEvents: maxEvents))
             default:
                 let events = (0..<(1 + random.below(6))).map { _ in

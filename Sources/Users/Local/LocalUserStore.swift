@@ -52,7 +52,8 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
     }
 
     private let configuration: LocalUserStoreConfiguration
-    private let lock: Int32
+    /// The descriptor that holds the folder's lock; nil: it is given back.
+    private let folderLock: Lock<Int32?>
     /// Held while a change is written and made, so that the table and the journal have changes in the same order.
     private let writer: Lock<Writer>
     /// Held for short turns only: lookups wait for it.
@@ -79,7 +80,8 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
         self.now = now
         self.reportFailure = reportFailure
         let directory = configuration.directory
-        lock = try UserFolder.lock(directory)
+        let lock = try UserFolder.lock(directory)
+        folderLock = Lock(lock)
         let opened: UserFolder.Opened
         do throws(UserStoreError) {
             opened = try UserFolder.open(directory, maxEvents: configuration.maxEvents)
@@ -103,7 +105,15 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
 
     deinit {
         timer.cancel()
-        Glibc.close(lock)
+        unlockFolder()
+    }
+
+    private func unlockFolder() {
+        let descriptor: Int32? = folderLock.withLock { descriptor in
+            defer { descriptor = nil }
+            return descriptor
+        }
+        if let descriptor { Glibc.close(descriptor) }
     }
 
     // MARK: Reading
@@ -283,6 +293,9 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
 
     package func close() {
         timer.cancel()
+        // What has begun in the background ends first, so that another store may have the folder from here on.
+        queue.sync {}
+        defer { unlockFolder() }
         do throws(UserStoreError) {
             try writer.withLock { writer throws(UserStoreError) in try writer.journal.sync() }
         } catch {
