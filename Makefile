@@ -98,6 +98,13 @@ fleet-test: build
 check-deploy: build
 	$(PYTHON) Deploy/check.py --genrec .build/release/genrec
 
+## browser-test: drives the console in headless Chromium; screenshots in .build/screenshots, to be looked at
+browser-test: build
+	@command -v chromedriver >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends chromium chromium-driver; }
+	@$(PYTHON) -c 'import selenium' 2>/dev/null || { $(PYTHON) -m venv .build/browser && .build/browser/bin/pip install -q selenium; }
+	$$(test -x .build/browser/bin/python && echo .build/browser/bin/python || echo $(PYTHON)) Tests/Browser/browser_test.py \
+	    --genrec .build/release/genrec
+
 ## format: rewrite the sources in the project's style
 format:
 	swift format --in-place --parallel --recursive Package.swift Sources Tests

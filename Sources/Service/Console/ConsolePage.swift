@@ -1,6 +1,6 @@
-// `GET /`: a page for people. One document that loads nothing from elsewhere: it reads /metrics every two seconds and sends
-// POST /recommend from a form. What the page may do is pinned down by its Content-Security-Policy: this script, this style,
-// requests to this server, nothing else.
+// `GET /`: a page for people. One document that loads nothing from elsewhere: it reads readiness, /models and /metrics, draws
+// the last 15 minutes, and sends POST /recommend from a form. What the page may do is pinned down by its
+// Content-Security-Policy: this script, this style, requests to this server, nothing else.
 
 internal import Files
 internal import Foundation
@@ -55,53 +55,53 @@ enum ConsolePage {
         return "sha256-" + Data(digest).base64EncodedString()
     }
 
-    private static let content = """
+    private static let content = #"""
         <header>
           <h1>genrec</h1>
-          <p id="model">…</p>
+          <p id="state" role="status">connecting …</p>
           <label>API key <input id="key" type="password" autocomplete="off" placeholder="if one is needed"></label>
         </header>
         <p id="fault" role="alert" hidden></p>
-        <section id="figures" aria-label="Live figures"></section>
-        <section>
-          <h2>Requests a second</h2>
-          <svg id="chart" viewBox="0 0 600 120" preserveAspectRatio="none" role="img"><polyline></polyline></svg>
-          <p id="scale"></p>
+        <main>
+        <section aria-labelledby="models-title">
+          <h2 id="models-title">Models</h2>
+          <div class="wide"><table id="models"><tbody><tr><td>…</td></tr></tbody></table></div>
         </section>
-        <section>
-          <h2>Try it</h2>
+        <section aria-labelledby="live-title">
+          <h2 id="live-title">The last 15 minutes</h2>
+          <p class="hint">Read every two seconds since this page was opened. Point at a chart, or focus it and use the arrow keys, for values.</p>
+          <div id="charts"></div>
+        </section>
+        <section aria-labelledby="try-title">
+          <h2 id="try-title">Try it</h2>
           <form id="form">
-            <label for="body">POST /recommend</label>
-            <textarea id="body" rows="12" spellcheck="false">{
-          "history": [
-            {"item": "scifi-1-03", "timestamp": 1700000000},
-            {"item": "scifi-1-04", "timestamp": 1700003000}
-          ],
-          "request_time": 1700003600,
-          "k": 10
-        }</textarea>
-            <button>Send</button> <span id="status"></span>
+            <fieldset>
+              <legend>History, oldest first</legend>
+              <ol id="history"></ol>
+              <p id="no-history" class="hint">Empty: the answer will be what is popular.</p>
+              <div class="row">
+                <label>Item <input id="item" autocomplete="off" placeholder="an item's id" list="known"></label>
+                <datalist id="known"></datalist>
+                <button type="button" id="add">Add</button>
+                <button type="button" id="example">Example</button>
+                <button type="button" id="clear">Clear</button>
+              </div>
+            </fieldset>
+            <div class="row">
+              <label>How many <input id="k" type="number" min="1" max="1000" value="10"></label>
+              <label>Mode <select id="mode"><option value="top_k">best next items</option><option value="sequence">a sequence</option></select></label>
+              <label>Exclude tags <input id="tags" placeholder="a, b"></label>
+              <label>User <input id="user" placeholder="optional"></label>
+              <label class="check"><input id="seen" type="checkbox" checked> without items of the history</label>
+            </div>
+            <p><button class="primary">Recommend</button> <span id="status" role="status"></span></p>
           </form>
-          <pre id="reply"></pre>
+          <div id="answer"></div>
+          <details><summary>The same request as curl</summary><pre id="curl" tabindex="0"></pre></details>
+          <details><summary>The reply as it came</summary><pre id="reply" tabindex="0">none yet</pre></details>
         </section>
-        """
-
-    private static let style = """
-        :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-        body { max-width: 60rem; margin: 0 auto; padding: 1rem; }
-        header { display: flex; flex-wrap: wrap; gap: 0 1.5rem; align-items: baseline; }
-        header p { flex: 1; margin: 0; opacity: .7; }
-        h1 { font-size: 1.5rem; margin: 0; }
-        h2 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
-        #fault { border-left: 4px solid #c33; padding-left: .75rem; }
-        #figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .75rem; margin-top: 1rem; }
-        .figure { border: 1px solid #8886; border-radius: .5rem; padding: .5rem .75rem; }
-        .figure b { display: block; font-size: 1.4rem; font-variant-numeric: tabular-nums; }
-        .figure span { font-size: .85rem; opacity: .7; }
-        svg { width: 100%; height: 7rem; border: 1px solid #8886; border-radius: .5rem; }
-        polyline { fill: none; stroke: #38c; stroke-width: 2; vector-effect: non-scaling-stroke; }
-        #scale { margin: 0; font-size: .85rem; opacity: .7; }
-        textarea, pre { box-sizing: border-box; width: 100%; font: .85rem/1.4 ui-monospace, monospace; }
-        pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-        """
+        </main>
+        <footer class="hint">The contract is at /openapi.json, all metrics at /metrics, readiness at /health/ready.</footer>
+        <svg id="shapes" hidden></svg>
+        """#
 }
