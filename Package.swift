@@ -66,7 +66,7 @@ let package = Package(
         .target(
             name: "Service",
             dependencies: [
-                "Locking",
+                "Locking", "Random",
                 "HTTP", "Engine", "Users", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "Files", "JSON",
                 "CLinux",
                 .product(name: "Logging", package: "swift-log"),

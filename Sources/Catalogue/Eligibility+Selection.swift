@@ -8,7 +8,7 @@ extension Eligibility {
     ///
     /// A bitmap of the whole catalogue is made only where tags or an allowance ask for one; otherwise the excluded rows
     /// alone say it, which costs the length of the history.
-    package func mask(history: [Int32], catalogue: Catalogue) -> SelectionMask {
+    package func mask(history: [Int32], catalogue: CatalogueSnapshot) -> SelectionMask {
         var mask = SelectionMask()
         var excluded = excludedRows
         if excludesSeen { excluded += history }
@@ -16,19 +16,26 @@ extension Eligibility {
         mask.excluded.reserveCapacity(excluded.count)
         for row in excluded where row != mask.excluded.last { mask.excluded.append(row) }
 
-        guard allowance != nil || !excludedTags.isEmpty else { return mask }
+        guard allowance != nil || !excludedTags.isEmpty else {
+            mask.allowed = catalogue.available
+            return mask
+        }
+        let items = catalogue.items
         var words: [UInt64]
         if let allowance {
-            words = Array(repeating: 0, count: catalogue.presentMask.count)
+            words = Array(repeating: 0, count: items.presentMask.count)
             for row in allowance.rows { words.insert(row) }
             for tag in allowance.tags {
-                for row in catalogue.rows(withTag: tag) { words.insert(row) }
+                for row in items.rows(withTag: tag) { words.insert(row) }
+            }
+            if let available = catalogue.available {
+                for index in words.indices { words[index] &= available[index] }
             }
         } else {
-            words = catalogue.presentMask
+            words = catalogue.available ?? items.presentMask
         }
         for tag in excludedTags {
-            for row in catalogue.rows(withTag: tag) { words.remove(row) }
+            for row in items.rows(withTag: tag) { words.remove(row) }
         }
         mask.allowed = words
         return mask
@@ -39,17 +46,17 @@ extension Eligibility {
     package var isCheap: Bool { allowance == nil && excludedTags.isEmpty }
 }
 
-extension Catalogue {
+extension CatalogueSnapshot {
     /// The `count` most popular eligible items, ties toward the smaller row; fewer if fewer are eligible.
     package func mostPopular(_ count: Int, _ eligibility: Eligibility, history: [Int32] = []) -> [ScoredRow] {
         let mask = eligibility.mask(history: history, catalogue: self)
         var items: [ScoredRow] = []
-        items.reserveCapacity(min(count, self.count))
-        for row in popularityOrder {
+        items.reserveCapacity(min(count, self.items.count))
+        for row in self.items.popularityOrder {
             if items.count == count { break }
             if let allowed = mask.allowed, !allowed.has(row) { continue }
             if mask.excluded.containsSorted(row) { continue }
-            items.append(ScoredRow(row: row, score: Float(popularity(row))))
+            items.append(ScoredRow(row: row, score: Float(self.items.popularity(row))))
         }
         return items
     }
@@ -59,7 +66,7 @@ extension [UInt64] {
     /// Row r is bit r & 63 of word r >> 6. Rows come from the catalogue, whose masks these are, so the word exists.
     fileprivate mutating func insert(_ row: Int32) { self[Int(row >> 6)] |= 1 << UInt64(row & 63) }
     fileprivate mutating func remove(_ row: Int32) { self[Int(row >> 6)] &= ~(1 << UInt64(row & 63)) }
-    fileprivate func has(_ row: Int32) -> Bool { self[Int(row >> 6)] & (1 << UInt64(row & 63)) != 0 }
+    func has(_ row: Int32) -> Bool { self[Int(row >> 6)] & (1 << UInt64(row & 63)) != 0 }
 }
 
 extension [Int32] {

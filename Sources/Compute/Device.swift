@@ -54,6 +54,10 @@ package protocol Device: AnyObject {
     var description: DeviceDescription { get }
     var memory: DeviceMemory { get }
 
+    /// Whether weights may be handed over on any thread, also while the device's own computes. Pages and streams are made by its
+    /// own thread in any case.
+    var takesWeightsOnAnyThread: Bool { get }
+
     /// Whether streams of this device run the operation. A model asks at load time for every operation it needs, and is
     /// refused with a sentence that names the missing one.
     func supports(_ operation: OperationKind) -> Bool
@@ -121,6 +125,7 @@ package struct MemoryRead: Sendable, Equatable {
 }
 
 extension Device {
+    package var takesWeightsOnAnyThread: Bool { false }
     package func measurePeakRate() -> Double? { nil }
     package func measureRead(of catalogue: any CatalogueWeights) -> MemoryRead? { nil }
 }

@@ -16,6 +16,7 @@ package enum OperationKind: String, Sendable, CaseIterable {
     case zeroRows = "zero_rows"
     case store
     case selectTopK = "select_top_k"
+    case scoreRows = "score_rows"
 }
 
 /// A row-wise normalisation.
@@ -320,6 +321,21 @@ package struct TopKOperation {
         self.catalogue = catalogue
         self.masks = masks
         self.counts = counts
+    }
+}
+
+/// For each query the dot products with the catalogue rows that it names: the very numbers that `selectTopK` finds for them.
+package struct ScoreOperation {
+    /// (B, D)
+    package var queries: Tensor
+    package var catalogue: any CatalogueWeights
+    /// One list a query, of rows of the table, in any order.
+    package var rows: [[Int32]]
+
+    package init(queries: Tensor, catalogue: any CatalogueWeights, rows: [[Int32]]) {
+        self.queries = queries
+        self.catalogue = catalogue
+        self.rows = rows
     }
 }
 

@@ -9,6 +9,15 @@ package struct TopKTicket: Sendable, Equatable {
     }
 }
 
+/// What `scoreRows` will have computed once the stream has been synchronised.
+package struct ScoreTicket: Sendable, Equatable {
+    package let id: Int
+
+    package init(id: Int) {
+        self.id = id
+    }
+}
+
 /// An order of operations on a device.
 ///
 /// Use: `begin()`, then `makeTensor`, `upload` and operations in order, then `synchronize()` once, then read results.
@@ -56,12 +65,18 @@ package protocol Stream: AnyObject {
 
     func selectTopK(_ operation: TopKOperation) throws(ComputeError) -> TopKTicket
 
+    func scoreRows(_ operation: ScoreOperation) throws(ComputeError) -> ScoreTicket
+
     /// Waits until everything before it has run. Throws the first failure since `begin()`.
     func synchronize() throws(ComputeError)
 
     /// What was selected for query `query` of the operation behind the ticket: best first, fewer than asked for when
     /// fewer rows were eligible. Valid after `synchronize()` and until the next `begin()`.
     func selected(_ ticket: TopKTicket, query: Int) -> [ScoredRow]
+
+    /// The scores of query `query` of the operation behind the ticket, in the order of its rows. Valid after `synchronize()`
+    /// and until the next `begin()`.
+    func scores(_ ticket: ScoreTicket, query: Int) -> [Float]
 
     /// Copies a float32 tensor's elements to the host, row by row without stride: for tests and diagnostics, not for
     /// the way of a request. Valid after `synchronize()`.

@@ -1,8 +1,7 @@
-// The engine: one device, one thread, one queue. Requests are submitted from any thread and answered through their
-// completion. This file is the part that callers see and the state they share with the engine's thread; what that thread
+// The engine: one device, one thread, one queue, and the models that live on the device. Requests are submitted from any thread
+// and answered through their completion. This file is the part that callers see and the state they share with the engine's thread; what that thread
 // does is in EngineLoop.swift.
 
-package import Catalogue
 package import Compute
 internal import Dispatch
 internal import Locking
@@ -31,18 +30,22 @@ package final class Engine: Sendable {
     /// What callers and the engine's thread share.
     struct State {
         var scheduler: Scheduler
-        var table: JobTable
+        var table = JobTable()
         var phase = EnginePhase.loading
-        /// Known once the model is on its device.
-        var prefixCache: PrefixCacheDescription?
+        /// The models that the engine has or is about to have, each at its number, its lane; nil: the lane is free.
+        var places: [Place?] = []
+        /// What the engine's thread is to do beside computing.
+        var errands: [Errand] = []
+        /// The thread's last turn was one of them.
+        var hadErrand = false
         /// The engine's own device, which need not be there at present; nil while the model is loading.
         var device: DeviceDescription?
         /// Why the fallback computes; nil: the device does.
         var degradation: String?
         /// When the device may be there again: the end of the next attempt to make it. nil: it is there.
         var expectedBack: Instant?
-        /// What the caches of devices that failed had counted.
-        var lostCounts = UserCache.Statistics()
+        /// What the caches of models that are gone had counted.
+        var retiredCounts = UserCache.Statistics()
         var nextID: UInt64 = 0
         /// The engine's thread waits for a signal.
         var isThreadAsleep = false
@@ -55,37 +58,24 @@ package final class Engine: Sendable {
             expectedBack.map { max(1, $0.nanoseconds(since: now)) } ?? 1_000_000_000
         }
 
+        /// What is kept of all users, and what that has come to.
+        var statistics: UserCache.Statistics? { table.statistics.map { $0 + retiredCounts } }
+
         mutating func makeID() -> UInt64 {
             nextID += 1
             return nextID
         }
     }
 
-    let catalogue: Catalogue
-    let cacheBytes: Int
     let state: Lock<State>
     let observer: any EngineObserver
     /// Wakes the engine's thread; signalled only when `isThreadAsleep` was set.
     let wakeUp = DispatchSemaphore(value: 0)
-    let window: HistoryWindow
     let turnCount = Atomic<UInt64>(0)
 
-    /// - Parameters:
-    ///   - cache: what is kept of users, where the model allows it.
-    ///   - window: the model's window.
-    ///   - catalogue: the bundle's catalogue.
-    package init(
-        _ configuration: SchedulerConfiguration,
-        cache: CacheConfiguration,
-        window length: Int,
-        catalogue: Catalogue,
-        observer: any EngineObserver
-    ) {
-        self.catalogue = catalogue
+    package init(_ configuration: SchedulerConfiguration, observer: any EngineObserver) {
         self.observer = observer
-        cacheBytes = cache.byteCount
-        window = HistoryWindow(length: length, stride: cache.windowStride)
-        state = Lock(State(scheduler: Scheduler(configuration), table: JobTable(window: window)))
+        state = Lock(State(scheduler: Scheduler(configuration)))
         let timer = ExpiryTimer { [weak self] in self?.expireOverdue() }
         state.withLock { $0.expiryTimer = timer }
     }
@@ -105,26 +95,34 @@ package final class Engine: Sendable {
     /// that is not what it waits for, after a second.
     package var retryAfterNanoseconds: UInt64 { state.withLock { $0.retryAfterNanoseconds(now: .now()) } }
 
+    /// Whether nothing waits.
+    package var isIdle: Bool { state.withLock { $0.scheduler.jobs.isEmpty } }
+
     /// Whether the next request would be refused for want of room.
     package var isQueueFull: Bool { state.withLock { $0.scheduler.isFull } }
     /// The engine's own device, whether it is there or away; nil while the model is loading.
     package var ownDevice: DeviceDescription? { state.withLock { $0.device } }
     /// What the device failed with while the fallback serves in its place; nil: the device serves, or nothing does.
     package var degradation: String? { state.withLock { $0.degradation } }
-    /// What is kept of users; nil while the model is loading.
-    package var prefixCache: PrefixCacheDescription? { state.withLock { $0.prefixCache } }
+    /// What is kept of a model's users; nil while the model is loading, and where the engine does not have it.
+    package func prefixCache(of model: ModelID) -> PrefixCacheDescription? {
+        state.withLock { state in state.lane(of: model).flatMap { state.places[$0]?.prefixCache } }
+    }
 
     /// Admits a request, or refuses it before any work.
     ///
-    /// - Parameter itemGenerated: for mode `sequence`, told each item before the completion; nil: nobody waits for it.
+    /// - Parameters:
+    ///   - model: what answers it, one that the engine has. The request keeps its state of the catalogue.
+    ///   - itemGenerated: for mode `sequence`, told each item before the completion; nil: nobody waits for it.
     /// - Throws: `.unavailable`, `.queueFull`, `.deadlineUnreachable` (then `completion` is never called).
     package func submit(
         _ request: RecommendationRequest,
+        to model: LoadedModel,
         itemGenerated: ItemHandler? = nil,
         completion: @escaping Completion
     ) throws(EngineError) -> Ticket {
         // What takes as long as the history is done before the lock is taken.
-        let history = UsedHistory(request, window)
+        let history = UsedHistory(request, model.window)
         let hashes = request.userID == nil ? PrefixHashes(history) : nil
         // Finds the few requests that are worth a comparison: with a user's name it needs no more of the history than its end.
         var hasher = Hasher()
@@ -134,6 +132,7 @@ package final class Engine: Sendable {
         hasher.combine(request.count)
         hasher.combine(request.requestTime)
         hasher.combine(request.userID)
+        hasher.combine(model.id)
         let fingerprint = UInt64(bitPattern: Int64(hasher.finalize()))
         let now = Instant.now()
         let outcome: Result<(ticket: Ticket, depth: Int, wakes: Bool, joined: Bool), EngineError> = state.withLock {
@@ -147,6 +146,10 @@ package final class Engine: Sendable {
                     )
                 )
             }
+            guard let lane = state.lane(of: model.id), state.places[lane]?.prefixCache != nil else {
+                let refusal = "the model is not on this device"
+                return .failure(EngineError(.unavailable, refusal, retryAfterNanoseconds: 1_000_000_000))
+            }
             let own = Scheduler.Request(
                 id: state.makeID(),
                 arrival: request.arrival,
@@ -154,10 +157,18 @@ package final class Engine: Sendable {
                 priority: request.priority
             )
             let caller = Job.Caller(request: own, itemGenerated: itemGenerated, completion: completion)
-            let duplicate = state.table.duplicate(of: request, fingerprint: fingerprint)
-            let job = Job(request, history: history, hashes: hashes, fingerprint: fingerprint, caller: caller)
-            let cached = state.table.cache?.reusableRows(history, owner: request.userID, hashes: hashes)
-            let demand = job.demand(window, predicted: (cached ?? 0, cached != nil))
+            let duplicate = state.table.duplicate(of: request, model, fingerprint: fingerprint)
+            let job = Job(
+                request,
+                of: model,
+                lane: lane,
+                history: history,
+                hashes: hashes,
+                fingerprint: fingerprint,
+                caller: caller
+            )
+            let cached = state.table.reusableRows(history, owner: request.userID, hashes: hashes, lane: lane)
+            let demand = job.demand(predicted: (cached ?? 0, cached != nil))
             let admission = state.scheduler.admission(of: own, demand, joining: duplicate, now: now)
             if let refusal = EngineError(refusal: admission) { return .failure(refusal) }
             if let duplicate, state.scheduler.join(own, job: duplicate) {
@@ -206,7 +217,7 @@ package final class Engine: Sendable {
     /// Forgets everything that is kept of a user. Requests of theirs that wait or are being computed are answered, and
     /// nothing of them is kept either.
     package func forget(_ user: String) -> UserCache.Dropped {
-        let (dropped, statistics) = state.withLock { ($0.table.forget(user), $0.table.cache?.statistics) }
+        let (dropped, statistics) = state.withLock { ($0.table.forget(user), $0.statistics) }
         if let statistics { observer.cacheChanged(to: statistics) }
         return dropped
     }
@@ -264,7 +275,7 @@ package final class Engine: Sendable {
     /// Ends a job that nobody waits for. The rows that it has computed are kept.
     func giveUp(_ id: UInt64, _ state: inout State) -> Ended {
         let job = state.table.end(id)
-        return Ended(lostNanoseconds: job?.lostNanoseconds ?? 0, cache: state.table.cache?.statistics)
+        return Ended(lostNanoseconds: job?.lostNanoseconds ?? 0, cache: state.statistics)
     }
 
     func report(_ ended: Ended?) {

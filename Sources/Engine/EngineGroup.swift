@@ -1,5 +1,6 @@
 // Several engines that serve the same model, each on a device of its own, and which of them a request goes to.
 
+import Locking
 import Random
 
 /// Engines as one. Requests of one user go to the same engine, because that is where what is kept of the user is.
@@ -22,11 +23,12 @@ package final class EngineGroup: Sendable {
     /// - Throws: what the first engine threw, where none takes it.
     package func submit(
         _ request: RecommendationRequest,
+        to model: LoadedModel,
         itemGenerated: Engine.ItemHandler? = nil,
         completion: @escaping Engine.Completion
     ) throws(EngineError) -> Ticket {
         if engines.count == 1 {
-            return try engines[0].submit(request, itemGenerated: itemGenerated, completion: completion)
+            return try engines[0].submit(request, to: model, itemGenerated: itemGenerated, completion: completion)
         }
         if let loading {
             throw EngineError(
@@ -43,6 +45,7 @@ package final class EngineGroup: Sendable {
             do throws(EngineError) {
                 var ticket = try engines[index].submit(
                     request,
+                    to: model,
                     itemGenerated: itemGenerated,
                     completion: completion
                 )
@@ -64,13 +67,35 @@ package final class EngineGroup: Sendable {
     /// Forgets a user on every engine: requests may have gone to several while one was away.
     package func forget(_ user: String) -> UserCache.Dropped {
         engines.reduce(into: UserCache.Dropped()) { sum, engine in
-            let dropped = engine.forget(user)
-            sum.entries += dropped.entries
-            sum.events += dropped.events
-            sum.bytes += dropped.bytes
-            sum.inFlight += dropped.inFlight
+            sum += engine.forget(user)
         }
     }
+
+    /// As `Engine.load`, on every engine.
+    ///
+    /// - Parameter loaded: called once; where one engine does not take the model the others give it back.
+    package func load(
+        _ model: LoadedModel,
+        _ source: ModelSource,
+        loaded: @escaping @Sendable (Result<Void, any Error>) -> Void
+    ) {
+        let shared = LoadResults()
+        for engine in engines {
+            engine.load(model, source) { [engines] result in
+                let all: [Result<Void, any Error>]? = shared.results.withLock { results in
+                    results.append(result)
+                    return results.count == engines.count ? results : nil
+                }
+                guard let all else { return }
+                let failure = all.first { if case .failure = $0 { true } else { false } }
+                if failure != nil { for engine in engines { engine.retire(model.id) } }
+                loaded(failure ?? .success(()))
+            }
+        }
+    }
+
+    /// As `Engine.retire`.
+    package func retire(_ model: ModelID) { for engine in engines { engine.retire(model) } }
 
     /// As `Engine.drain`.
     package func drain() { for engine in engines { engine.drain() } }
@@ -96,6 +121,9 @@ package final class EngineGroup: Sendable {
         return ready ?? phases[0]
     }
 
+    /// Whether nothing waits on any engine.
+    package var isIdle: Bool { engines.allSatisfy(\.isIdle) }
+
     /// Whether the next request would be refused for want of room by every engine that is ready.
     package var isQueueFull: Bool {
         engines.allSatisfy { $0.service == .none || $0.isQueueFull }
@@ -119,4 +147,9 @@ package final class EngineGroup: Sendable {
         let item = UInt64(UInt32(bitPattern: request.history.first ?? 0))
         return SplitMix64.mixed(item) ^ UInt64(bitPattern: request.timestamps?.first ?? 0)
     }
+}
+
+/// What the engines of a group have said of a model.
+private final class LoadResults: Sendable {
+    let results = Lock<[Result<Void, any Error>]>([])
 }

@@ -14,20 +14,48 @@ package enum RecommendationMode: Sendable, Equatable {
     case topK
     /// Items one after another, each fed back before the next is generated; nil: greedily.
     case sequence(Sampling?)
+    /// The scores of these rows, none of them twice, in their order. Neither `count` nor `eligibility` plays a role.
+    case rank([Int32])
+
+    /// The modes that a caller may name.
+    package enum Name: String, Sendable, CaseIterable {
+        case topK = "top_k"
+        case sequence
+    }
+
+    /// Whether each time it is asked something else is drawn.
+    fileprivate var isRandom: Bool {
+        if case .sequence(let sampling?) = self { return sampling.seed == nil }
+        return false
+    }
 }
 
-/// A request for items.
-package struct RecommendationRequest: Sendable {
+/// When a request came.
+package struct Arrival: Sendable, Equatable {
+    /// When its last byte had arrived.
+    package var instant: Instant
+    /// Seconds since the epoch.
+    package var time: Int64
+
+    package init(_ instant: Instant, time: Int64) {
+        self.instant = instant
+        self.time = time
+    }
+}
+
+/// A request for items, in catalogue rows. The codec reads into it, the engine computes it, and nothing in between copies it into
+/// another form.
+package struct RecommendationRequest: Sendable, Equatable {
     /// Names the user whose state is kept; nil: nobody is named.
     package var userID: String?
     /// Catalogue rows, oldest first; may be longer than the model's window. Unknown items are already gone.
     package var history: [Int32]
-    /// Seconds since the epoch, one an item; nil: the caller sent none.
+    /// Seconds since the epoch, one an item, never decreasing; nil: the caller sent none.
     package var timestamps: [Int64]?
     /// Fingerprints of what was done with each item, 0 for nothing; empty where no event says. They decide what of the
     /// user's state may be used again, and no result depends on them.
     package var actions: [UInt64]
-    /// Seconds since the epoch.
+    /// The time to recommend for, in seconds since the epoch. It may lie before the newest event.
     package var requestTime: Int64
     /// How many items are wanted, at least 1.
     package var count: Int
@@ -70,12 +98,18 @@ package struct RecommendationRequest: Sendable {
     package func asksTheSame(as other: RecommendationRequest) -> Bool {
         userID == other.userID && requestTime == other.requestTime && count == other.count && mode == other.mode
             && history == other.history && timestamps == other.timestamps && actions == other.actions
-            && eligibility == other.eligibility
+            && eligibility == other.eligibility && !mode.isRandom
+    }
+
+    /// Lets nobody wait longer than so many milliseconds from the arrival.
+    package mutating func limit(toMilliseconds milliseconds: Int) {
+        let latest = arrival.advanced(by: UInt64(milliseconds) * 1_000_000)
+        deadline = min(deadline ?? latest, latest)
     }
 }
 
 /// The answer to a request.
-package struct Recommendation: Sendable {
+package struct Recommendation: Sendable, Equatable {
     package enum Source: String, Sendable {
         case model
         /// No known event in the history: the catalogue's popularity prior answered.

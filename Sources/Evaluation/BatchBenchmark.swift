@@ -17,12 +17,17 @@ struct BatchBenchmark {
     private let batch: SequenceBatch
     private let masks: [SelectionMask]
     private let counts: [Int]
+    /// Items scored for each; nil: they are selected.
+    private let candidates: Int?
+    private let rows: [Int32]
+    private var runs = 0
 
     /// - Parameters:
     ///   - sequences: histories in the batch.
     ///   - length: events of each, at most the window.
     ///   - append: how many of them are computed, the others being cached; nil: all, without a cache.
     ///   - count: items selected for each.
+    ///   - candidates: items scored for each instead; nil: they are selected.
     init(
         _ bundle: ModelBundle,
         _ model: any DecoderModel,
@@ -30,12 +35,15 @@ struct BatchBenchmark {
         sequences: Int,
         length: Int,
         append: Int?,
-        count: Int
+        count: Int,
+        candidates: Int?
     ) throws {
         self.model = model
+        self.candidates = candidates
         stream = try device.makeStream()
         // Spread over the catalogue, so that the gather does not find one row in the cache again and again.
-        let rows = bundle.catalogue.popularityOrder
+        rows = bundle.catalogue.popularityOrder
+        let rows = rows
         let histories = (0..<sequences).map { sequence in
             (0..<length).map { rows[(sequence * 7_919 + $0 * 104_729) % rows.count] }
         }
@@ -109,7 +117,7 @@ struct BatchBenchmark {
     }
 
     /// Computes the batch once, as the engine does.
-    func run() throws(ComputeError) {
+    mutating func run() throws(ComputeError) {
         try stream.begin()
         try select(try model.encodeInParts(batch, on: stream))
     }
@@ -117,7 +125,7 @@ struct BatchBenchmark {
     /// Computes the batch once, waiting between the encoding and the selection.
     ///
     /// - Parameter encoded: called there.
-    func runInParts(_ encoded: () -> Void) throws(ComputeError) {
+    mutating func runInParts(_ encoded: () -> Void) throws(ComputeError) {
         try stream.begin()
         let queries = try model.encodeInParts(batch, on: stream)
         try stream.synchronize()
@@ -125,11 +133,25 @@ struct BatchBenchmark {
         try select(queries)
     }
 
-    private func select(_ queries: Tensor) throws(ComputeError) {
+    private mutating func select(_ queries: Tensor) throws(ComputeError) {
+        if let candidates { return try score(queries, candidates) }
         let ticket = try stream.selectTopK(
             TopKOperation(queries: queries, catalogue: model.catalogue, masks: masks, counts: counts)
         )
         try stream.synchronize()
         for query in counts.indices { _ = stream.selected(ticket, query: query) }
+    }
+
+    /// Scores other items each time, so that they are not in the caches yet.
+    private mutating func score(_ queries: Tensor, _ count: Int) throws(ComputeError) {
+        runs += 1
+        let named = counts.indices.map { sequence in
+            (0..<count).map { rows[((runs * 7_907 + sequence) * count + $0) * 104_729 % rows.count] }
+        }
+        let ticket = try stream.scoreRows(
+            ScoreOperation(queries: queries, catalogue: model.catalogue, rows: named)
+        )
+        try stream.synchronize()
+        for query in counts.indices { _ = stream.scores(ticket, query: query) }
     }
 }

@@ -32,6 +32,8 @@ package struct BenchReport: Sendable {
     package var length: Int
     /// How many events of each were computed, the others being cached; nil: all, without a cache.
     package var append: Int?
+    /// Items scored for each; nil: they were selected from the whole catalogue.
+    package var candidates: Int?
     package var device: DeviceDescription
     /// Floating-point operations that one sequence needs, two a multiply-add: causal work, scoring included.
     package var operationsPerSequence: Int
@@ -61,7 +63,7 @@ package struct BenchReport: Sendable {
     /// One JSON object.
     package var json: String {
         """
-        {"batch":\(batch),"length":\(length),"append":\(number(append)),"device":"\(device.name)",\
+        {"batch":\(batch),"length":\(length),"append":\(number(append)),"candidates":\(number(candidates)),"device":"\(device.name)",\
         "architecture":"\(device.architecture)","dtype":"\(device.dtype.rawValue)","threads":\(device.threads),\
         "batches":\(durations.count),"milliseconds":\(durations.json),"prefill_milliseconds":\(prefill.json),\
         "selection_milliseconds":\(selection.json),"read_share":\(number(readShare)),\
@@ -77,7 +79,7 @@ package struct BenchReport: Sendable {
         \(batch) x \(shape) on \(device.name) (\(device.architecture)), \(device.dtype.rawValue), threads \(device.threads)
         milliseconds      \(durations.text)  of \(durations.count) batches
         encoding          \(prefill.text)
-        selection         \(selection.text)\(shareOfRead)
+        \(candidates == nil ? "selection" : "scores   ")         \(selection.text)\(shareOfRead)
         sequences/second  \(String(format: "%.1f", sequencesPerSecond))
         GFLOP/s           \(String(format: "%.1f", gflops))\(shareOfPeak)
         """

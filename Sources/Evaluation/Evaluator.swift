@@ -80,7 +80,7 @@ package struct Evaluator {
                 end += 1
             }
             let batch = examples[next..<end]
-            let (selections, _) = try executor.run(batch.map(\.request))
+            let (selections, _) = try executor.run(batch.map(\.request), CatalogueSnapshot(catalogue))
             for (example, selection) in zip(batch, selections) {
                 // A target that the model has just seen is not among the ranked items: it comes after all of them.
                 let place = selection.firstIndex { $0.row == example.target } ?? catalogue.count

@@ -1,5 +1,6 @@
 // A bundle on a device without a server: what `evaluate` and `bench` work with. Everything runs on the calling thread.
 
+internal import Catalogue
 internal import Compute
 package import Devices
 internal import Engine
@@ -42,10 +43,7 @@ package final class OfflineSession {
         bundle = try ModelBundle.load(directory: bundlePath)
         device = try compute.makeDevice(kind)
         model = try ModelRegistry.makeModel(bundle, on: device)
-        executor = try BatchExecutor(
-            LoadedModel(device: device, model: model, owner: bundle),
-            catalogue: bundle.catalogue
-        )
+        executor = try BatchExecutor(ResidentModel(device: device, model: model, owner: bundle))
     }
 
     /// Ranks every user's last event; see `Evaluator`.
@@ -71,17 +69,26 @@ package final class OfflineSession {
     ///   - length: events of each; nil: the model's window, which is also the most.
     ///   - append: how many of them are computed, the others being cached; nil: all, without a cache.
     ///   - count: items selected for each.
+    ///   - candidates: items scored for each instead; nil: they are selected from the whole catalogue.
     ///   - seconds: how long to measure; at least 30 batches run however long they take, and as many in two parts.
-    package func bench(batch: Int, length: Int?, append: Int?, count: Int, seconds: Double) throws -> BenchReport {
+    package func bench(
+        batch: Int,
+        length: Int?,
+        append: Int?,
+        count: Int,
+        candidates: Int? = nil,
+        seconds: Double
+    ) throws -> BenchReport {
         let length = min(length ?? model.window, model.window)
-        let benchmark = try BatchBenchmark(
+        var benchmark = try BatchBenchmark(
             bundle,
             model,
             device,
             sequences: batch,
             length: length,
             append: append,
-            count: count
+            count: count,
+            candidates: candidates
         )
         for _ in 0..<3 { try benchmark.run() }
         // Before and after: the better of both is what the machine could do meanwhile.
@@ -108,14 +115,18 @@ package final class OfflineSession {
         let computed = append ?? length
         let operations = bundle.configuration.architecture.configuration
             .neededOperations(length: computed, cached: length - computed)
+        // Of the rows that are scored alone.
+        let share = candidates.map { min(1, Double($0) / Double(bundle.catalogue.count)) } ?? 1
         return BenchReport(
             batch: batch,
             length: length,
             append: append,
+            candidates: candidates,
             device: device.description,
-            operationsPerSequence: operations.total,
+            operationsPerSequence: operations.total - operations.scoring + Int(Double(operations.scoring) * share),
             peakRate: peaks.max(),
-            read: reads.first.map { (Double($0.byteCount), Durations(reads.map(\.nanoseconds))) },
+            read: candidates != nil
+                ? nil : reads.first.map { (Double($0.byteCount), Durations(reads.map(\.nanoseconds))) },
             durations: Durations(whole),
             prefill: Durations(prefill),
             selection: Durations(selection)

@@ -20,6 +20,8 @@ struct BenchCommand: AsyncParsableCommand {
     var append: Int?
     @Option(help: "Items selected for each history.")
     var k = 10
+    @Option(help: "Score so many named items for each history, and select nothing.")
+    var candidates: Int?
     @Option(help: "How long to measure, in seconds.")
     var seconds = 3.0
     @OptionGroup var compute: ComputeOptions
@@ -31,6 +33,9 @@ struct BenchCommand: AsyncParsableCommand {
         guard seconds > 0, seconds <= 3_600 else { throw ValidationError("--seconds must be above 0 and at most 3600") }
         if let length, length < 1 { throw ValidationError("--length must be at least 1") }
         guard 1...100_000 ~= k else { throw ValidationError("--k must be from 1 to 100000") }
+        if let candidates, !(1...65_536 ~= candidates) {
+            throw ValidationError("--candidates must be from 1 to 65536")
+        }
         if let append, append < 1 { throw ValidationError("--append must be at least 1") }
         if let append, let length, append >= length { throw ValidationError("--append must be less than --length") }
     }
@@ -38,7 +43,14 @@ struct BenchCommand: AsyncParsableCommand {
     func run() async throws {
         do {
             let report = try OfflineSession.with(bundlePath: bundle, compute: compute.settings) { session in
-                try session.bench(batch: batch, length: length, append: append, count: k, seconds: seconds)
+                try session.bench(
+                    batch: batch,
+                    length: length,
+                    append: append,
+                    count: k,
+                    candidates: candidates,
+                    seconds: seconds
+                )
             }
             Console.result((json ? report.json : report.table) + "\n")
         } catch {

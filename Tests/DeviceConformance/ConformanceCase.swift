@@ -63,6 +63,6 @@ enum Rounding {
 package enum DeviceConformance {
     /// Every case of every operation.
     package static let cases: [ConformanceCase] =
-        linearCases + rowCases + rotateCases + attentionCases + softmaxCases + prefixCases + topKCases
+        linearCases + rowCases + rotateCases + attentionCases + softmaxCases + prefixCases + topKCases + scoreCases
         + invarianceCases + misuseCases + prefixMisuseCases
 }

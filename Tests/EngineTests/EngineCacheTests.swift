@@ -208,8 +208,8 @@ import Testing
     }
 
     @Test func saysWhyNothingIsKept() throws {
-        #expect(try Fixture().engine.prefixCache == .none(reason: "nothing is computed"))
-        guard case .exact(let pool) = try Fixture(cachePages: 3).engine.prefixCache else {
+        #expect(try Fixture().prefixCache == .none(reason: "nothing is computed"))
+        guard case .exact(let pool) = try Fixture(cachePages: 3).prefixCache else {
             Issue.record("nothing is kept")
             return
         }

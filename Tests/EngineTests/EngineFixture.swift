@@ -70,6 +70,7 @@ final class Fixture: Sendable {
     let fallbackControl = DeviceControl(isGated: false)
     let observer = RecordingObserver()
     let engine: Engine
+    let model: LoadedModel
     let ended = DispatchSemaphore(value: 0)
     private let outcomes = Lock<[String: Outcome]>([:])
     private let answered = DispatchSemaphore(value: 0)
@@ -77,6 +78,7 @@ final class Fixture: Sendable {
     /// - Parameters:
     ///   - cachePages: pages of four rows; 0: the model does not allow any.
     ///   - hasFallback: whether a second stub stands in for the device.
+    ///   - shared: the model of another fixture, with the same window; nil: one of its own.
     ///   - firstPause: nanoseconds until a device that failed is made again; four times as many at most.
     init(
         gated: Bool = false,
@@ -85,6 +87,7 @@ final class Fixture: Sendable {
         window: Int = 8,
         hasFallback: Bool = false,
         firstPause: UInt64 = 1_000_000,
+        model shared: LoadedModel? = nil,
         _ change: (inout SchedulerConfiguration) -> Void = { _ in }
     ) throws {
         let control = DeviceControl(isGated: false)
@@ -93,36 +96,28 @@ final class Fixture: Sendable {
         // What a stub takes says nothing: it must not decide when a batch starts.
         configuration.maxWaitNanoseconds = 0
         change(&configuration)
-        let catalogue = Catalogue.numbered(rows: 101)
-        engine = Engine(
-            configuration,
-            cache: CacheConfiguration(byteCount: cachePages, windowStride: windowStride),
-            window: window,
-            catalogue: catalogue,
-            observer: observer
-        )
+        engine = Engine(configuration, observer: observer)
+        model =
+            shared
+            ?? LoadedModel(
+                window: HistoryWindow(length: window, stride: windowStride),
+                catalogue: CatalogueSnapshot(Catalogue.numbered(rows: 101))
+            )
         var backoff = RecoveryBackoff()
         backoff.firstNanoseconds = firstPause
         backoff.mostNanoseconds = 4 * firstPause
-        let keepsRows = cachePages > 0
-        @Sendable func load(_ device: StubDevice) -> LoadedModel {
-            LoadedModel(
-                device: device,
-                model: StubModel(window: window, rows: 101, keepsRows: keepsRows),
-                owner: catalogue
-            )
-        }
-        var source = ModelSource(
+        var device = DeviceSource(
             backoff: backoff,
-            load: {
+            make: {
                 try control.takeLoadFailure()
-                return load(StubDevice(control))
+                return StubDevice(control)
             }
         )
         if hasFallback {
-            source.fallback = { [fallbackControl] in load(StubDevice(fallbackControl, name: "spare")) }
+            device.makeFallback = { [fallbackControl] in StubDevice(fallbackControl, name: "spare") }
         }
-        try engine.start(source, ended: { [ended] in ended.signal() })
+        let source = Self.source(window: window, cachePages: cachePages, owner: model.catalogue.items)
+        try engine.start(device, [(model, source)], ended: { [ended] in ended.signal() })
         observer.waitUntilReadyOrFailed()
         control.state.withLock {
             $0.batches.removeAll()
@@ -134,6 +129,19 @@ final class Fixture: Sendable {
         }
         control.isGated.store(gated, ordering: .releasing)
     }
+
+    /// A model of 101 rows.
+    static func source(window: Int, cachePages: Int, owner: any AnyObject & Sendable) -> ModelSource {
+        ModelSource(cacheBytes: cachePages) { device in
+            ResidentModel(
+                device: device,
+                model: StubModel(window: window, rows: 101, keepsRows: cachePages > 0),
+                owner: owner
+            )
+        }
+    }
+
+    var prefixCache: PrefixCacheDescription? { engine.prefixCache(of: model.id) }
 
     func request(
         _ history: [Int32],
@@ -154,8 +162,8 @@ final class Fixture: Sendable {
     }
 
     @discardableResult
-    func submit(_ name: String, _ request: RecommendationRequest) throws -> Ticket {
-        try engine.submit(request) { outcome in
+    func submit(_ name: String, _ request: RecommendationRequest, to other: LoadedModel? = nil) throws -> Ticket {
+        try engine.submit(request, to: other ?? model) { outcome in
             self.outcomes.withLock { $0[name] = outcome }
             self.answered.signal()
         }

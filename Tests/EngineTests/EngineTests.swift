@@ -69,6 +69,7 @@ import Testing
         let done = DispatchSemaphore(value: 0)
         _ = try fixture.engine.submit(
             request,
+            to: fixture.model,
             itemGenerated: { item, rank in told.withLock { $0.append("\(rank): \(item.row)") } },
             completion: { _ in
                 told.withLock { $0.append("done") }
@@ -232,22 +233,26 @@ import Testing
 
     @Test func saysWhy_WhenTheModelCannotBeLoaded() throws {
         let observer = RecordingObserver()
-        let engine = Engine(
-            SchedulerConfiguration(),
-            cache: CacheConfiguration(byteCount: 0),
-            window: 8,
-            catalogue: Catalogue.numbered(rows: 3),
-            observer: observer
+        let engine = Engine(SchedulerConfiguration(), observer: observer)
+        let model = LoadedModel(
+            window: HistoryWindow(length: 8),
+            catalogue: CatalogueSnapshot(Catalogue.numbered(rows: 3))
         )
         let ended = DispatchSemaphore(value: 0)
-        let source = ModelSource(load: { throw ComputeError(.outOfMemory, "no room for layer 3") })
-        try engine.start(source, ended: { ended.signal() })
+        let source = ModelSource { _ in throw ComputeError(.outOfMemory, "no room for layer 3") }
+        let control = DeviceControl(isGated: false)
+        try engine.start(
+            DeviceSource(make: { StubDevice(control) }),
+            [(model, source)],
+            ended: { ended.signal() }
+        )
         observer.waitUntilReadyOrFailed()
         ended.wait()
         #expect(engine.phase == .failed("no room for layer 3"))
         #expect(throws: EngineError(.unavailable, "")) {
             _ = try engine.submit(
-                RecommendationRequest(history: [1], timestamps: nil, requestTime: 0, count: 1, arrival: .now())
+                RecommendationRequest(history: [1], timestamps: nil, requestTime: 0, count: 1, arrival: .now()),
+                to: model
             ) { _ in }
         }
     }

@@ -108,7 +108,7 @@ import Testing
         queue.admit(1, events: 10, deadline: 400)
         var slow = VirtualQueue()
         slow.learn(milliseconds: 10)
-        queue.scheduler.changeDevice(slow.scheduler.serviceTime)
+        queue.scheduler.changeDevice([0: slow.scheduler.serviceTimes[0]])
         #expect(queue.admit(2, events: 10, deadline: 99) != .admitted)
         #expect(queue.admit(2, events: 10, deadline: 101) == .admitted)
         #expect(queue.scheduler.cancel(2, job: 2) == .nobody)
@@ -145,7 +145,7 @@ import Testing
         for id in 1...3 as ClosedRange<UInt64> { queue.admit(id, events: 10, deadline: 100) }
         #expect(queue.run() == [1, 2, 3])
         let margin = queue.scheduler.margin
-        let part = ComputeWork(rows: 0..<10, asks: true)
+        let part = ComputeWork(rows: 0..<10, scans: 1)
         queue.scheduler.finished(part, nanoseconds: 10 * millisecond, now: at(10), isLast: false)
         #expect(queue.admit(4, events: 10, arrival: 10, deadline: 39) != .admitted)
         #expect(queue.admit(4, events: 10, arrival: 10, deadline: 41) == .admitted)

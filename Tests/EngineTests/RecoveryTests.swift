@@ -154,7 +154,9 @@ import Testing
         func queued() -> (rows: Int, areDivisible: Bool, depth: Int) {
             fixture.engine.state.withLock { state in
                 let jobs = state.scheduler.jobs.values
-                return (state.scheduler.queued.work.rows, jobs.allSatisfy(\.demand.isDivisible), state.scheduler.depth)
+                return (
+                    state.scheduler.queued[0].work.rows, jobs.allSatisfy(\.demand.isDivisible), state.scheduler.depth
+                )
             }
         }
         #expect(queued() == (1, true, 1))
@@ -181,7 +183,7 @@ import Testing
             return
         }
         #expect(device.name == "spare" && fixture.engine.ownDevice?.name == "stub")
-        #expect(fixture.engine.prefixCache == .none(reason: "the device has failed"))
+        #expect(fixture.prefixCache == .none(reason: "the device has failed"))
         #expect(fixture.observer.record.withLock { $0.cache.bytes } == 0)
     }
 

@@ -115,10 +115,10 @@ import Testing
             #expect(Set(queue.scheduler.jobs.keys) == Set(waiting.values.map(\.job)))
             var backlog = Scheduler.Backlog()
             for job in queue.scheduler.jobs.values { backlog.add(job.demand) }
-            #expect(backlog == queue.scheduler.queued)
+            #expect(backlog == queue.scheduler.queued[0])
         }
         #expect(Set(queue.scheduler.removeAll()) == Set(waiting.values.map(\.job)))
-        #expect(queue.scheduler.depth == 0 && queue.scheduler.queued == Scheduler.Backlog())
+        #expect(queue.scheduler.depth == 0 && queue.scheduler.queued[0] == Scheduler.Backlog())
         #expect(lastBegun > nextID / 2)
     }
 
@@ -179,10 +179,10 @@ extension VirtualQueue {
         _ steps: Int
     ) {
         let demand = Scheduler.Demand(
-            work: ComputeWork(rows: 0..<rows, asks: true),
+            work: ComputeWork(rows: 0..<rows, scans: 1),
             isDivisible: true,
             steps: steps,
-            stepWork: ComputeWork(rows: 0..<1, asks: true),
+            stepWork: ComputeWork(rows: 0..<1, scans: 1),
             isStep: isStep
         )
         demands[job] = demand

@@ -38,10 +38,10 @@ struct VirtualQueue {
     ) -> Scheduler.Admission {
         let request = Scheduler.Request(id: id, arrival: at(arrival), deadline: deadline.map(at), priority: priority)
         let demand = Scheduler.Demand(
-            work: ComputeWork(rows: 0..<events, asks: true),
+            work: ComputeWork(rows: 0..<events, scans: 1),
             isDivisible: isDivisible,
             steps: steps,
-            stepWork: ComputeWork(rows: events..<events + 1, asks: true)
+            stepWork: ComputeWork(rows: events..<events + 1, scans: 1)
         )
         let admission = scheduler.admission(of: request, demand, joining: job, now: at(arrival))
         guard admission == .admitted else { return admission }
@@ -56,7 +56,7 @@ struct VirtualQueue {
 
     /// Takes a job back in that has so many rows left, or a step.
     mutating func readmit(_ id: UInt64, rows: Int, isStep: Bool = false, arrival: UInt64 = 0, deadline: UInt64? = nil) {
-        let demand = Scheduler.Demand(work: ComputeWork(rows: 0..<rows, asks: true), isStep: isStep)
+        let demand = Scheduler.Demand(work: ComputeWork(rows: 0..<rows, scans: 1), isStep: isStep)
         demands[id] = demand
         let request = Scheduler.Request(id: id, arrival: at(arrival), deadline: deadline.map(at))
         scheduler.readmit([request], job: id, demand)
@@ -80,7 +80,7 @@ struct VirtualQueue {
         for events in [1, 10, 100] {
             var work = ComputeWork()
             work.rows = events
-            scheduler.serviceTime.calibrate(
+            scheduler.serviceTimes[0].calibrate(
                 work,
                 nanoseconds: (fixed + UInt64(events) * milliseconds) * millisecond
             )
@@ -215,7 +215,7 @@ struct VirtualQueue {
         for rows in [1, 100, 1_000] {
             var work = ComputeWork()
             work.rows = rows
-            queue.scheduler.serviceTime.calibrate(work, nanoseconds: UInt64(rows) * nanosecondsPerEvent)
+            queue.scheduler.serviceTimes[0].calibrate(work, nanoseconds: UInt64(rows) * nanosecondsPerEvent)
         }
         queue.admit(1, events: 9_000, isDivisible: true)
         #expect(queue.portions() == [.init(job: 1, rows: events)])

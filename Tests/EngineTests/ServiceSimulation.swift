@@ -69,9 +69,9 @@ struct ServiceSimulation {
 
         var demand: Scheduler.Demand {
             Scheduler.Demand(
-                work: ComputeWork(rows: (isStep ? length : length - rows)..<length + (isStep ? 1 : 0), asks: true),
+                work: ComputeWork(rows: (isStep ? length : length - rows)..<length + (isStep ? 1 : 0), scans: 1),
                 steps: stepsLeft,
-                stepWork: ComputeWork(rows: length..<length + 1, asks: true),
+                stepWork: ComputeWork(rows: length..<length + 1, scans: 1),
                 isStep: isStep
             )
         }
@@ -89,9 +89,9 @@ struct ServiceSimulation {
         random = SplitMix64(seed: seed)
         self.truth = truth
         for (rows, queries) in [(1, 1), (200, 1), (512, 0), (128, 8), (512, 4)] {
-            var work = ComputeWork(rows: 0..<rows, asks: true)
+            var work = ComputeWork(rows: 0..<rows, scans: 1)
             work.queries = queries
-            scheduler.serviceTime.calibrate(work, nanoseconds: UInt64(truth.nanoseconds(work)))
+            scheduler.serviceTimes[0].calibrate(work, nanoseconds: UInt64(truth.nanoseconds(work)))
         }
     }
 
@@ -173,7 +173,10 @@ struct ServiceSimulation {
                         batchWork += work.demand.work
                     } else {
                         let from = work.length - work.rows
-                        batchWork += ComputeWork(rows: from..<from + portion.rows, asks: portion.rows == work.rows)
+                        batchWork += ComputeWork(
+                            rows: from..<from + portion.rows,
+                            scans: portion.rows == work.rows ? 1 : 0
+                        )
                     }
                 }
                 var time = truth.nanoseconds(batchWork) * (1 + truth.jitter * (2 * uniform() - 1))

@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct ServiceTimeModelTests {
     private func work(_ rows: Int, pairs: Int? = nil, queries: Int = 1) -> ComputeWork {
-        var work = ComputeWork(rows: 0..<rows, asks: true)
+        var work = ComputeWork(rows: 0..<rows, scans: 1)
         work.queries = queries
         if let pairs { work.pairs = pairs }
         return work
@@ -36,9 +36,9 @@ import Testing
     }
 
     @Test func aHistorysPairs_AreThoseOfItsCausalRows() {
-        #expect(ComputeWork(rows: 0..<3, asks: true).pairs == 6)
+        #expect(ComputeWork(rows: 0..<3, scans: 1).pairs == 6)
         #expect(
-            ComputeWork(rows: 2..<4, asks: false)
+            ComputeWork(rows: 2..<4, scans: 0)
                 == {
                     var work = ComputeWork()
                     work.rows = 2

@@ -21,6 +21,7 @@ final class DeviceControl: Sendable {
         /// What a larger one fails with.
         var excess = ComputeError.Code.outOfMemory
         var score: Float = 1
+        var takesWeightsOnAnyThread = false
         /// As a device does whose scores are all NaN.
         var selectsNothing = false
         /// Events of each batch that was computed, without those that were cached.
@@ -78,6 +79,8 @@ final class StubDevice: Device {
         DeviceDescription(name: name, architecture: "none", dtype: .float32, threads: 1)
     }
     var memory: DeviceMemory { DeviceMemory(weightBytes: 0, workspaceBytes: 0) }
+
+    var takesWeightsOnAnyThread: Bool { control.state.withLock { $0.takesWeightsOnAnyThread } }
 
     func supports(_ operation: OperationKind) -> Bool { true }
     func makeLinear(
@@ -158,6 +161,7 @@ final class StubModel: DecoderModel {
 final class StubStream: Compute.Stream {
     let control: DeviceControl
     private var selections: [[ScoredRow]] = []
+    private var scorings: [[Float]] = []
     fileprivate var sequences = 0
 
     init(_ control: DeviceControl) {
@@ -192,6 +196,12 @@ final class StubStream: Compute.Stream {
         return TopKTicket(id: 0)
     }
 
+    func scoreRows(_ operation: ScoreOperation) throws(ComputeError) -> ScoreTicket {
+        let score = control.state.withLock { $0.score }
+        scorings = operation.rows.map { $0.map { score * Float($0) } }
+        return ScoreTicket(id: 0)
+    }
+
     func synchronize() throws(ComputeError) {
         if control.isGated.load(ordering: .acquiring) {
             control.reachedGate.signal()
@@ -201,6 +211,7 @@ final class StubStream: Compute.Stream {
     }
 
     func selected(_ ticket: TopKTicket, query: Int) -> [ScoredRow] { selections[query] }
+    func scores(_ ticket: ScoreTicket, query: Int) -> [Float] { scorings[query] }
     func read(_ tensor: Tensor) throws(ComputeError) -> [Float] { [] }
 }
 

@@ -69,7 +69,7 @@ struct AscendGoldenTests {
     private func withModel(
         _ fixture: Fixture,
         _ setting: Setting,
-        body: (BatchExecutor, Emulator.Controls) throws -> Void
+        body: (BatchExecutor, CatalogueSnapshot, Emulator.Controls) throws -> Void
     ) throws {
         try fixture.withBundle { bundle in
             try Emulator.exclusively { emulator in
@@ -85,10 +85,9 @@ struct AscendGoldenTests {
                     )
                     let model = try ModelRegistry.makeModel(bundle, on: device)
                     let executor = try BatchExecutor(
-                        LoadedModel(device: device, model: model, owner: bundle),
-                        catalogue: bundle.catalogue
+                        ResidentModel(device: device, model: model, owner: bundle)
                     )
-                    try body(executor, emulator)
+                    try body(executor, CatalogueSnapshot(bundle.catalogue), emulator)
                 }
                 try AscendProcess.finalize()
                 emulator.setChip("Ascend910B3")
@@ -101,10 +100,10 @@ struct AscendGoldenTests {
         // The operator is HSTU's alone.
         if setting.isFused, !name.hasPrefix("hstu") { return }
         let fixture = try Fixture(name)
-        try withModel(fixture, setting) { executor, emulator in
+        try withModel(fixture, setting) { executor, catalogue, emulator in
             var agreement = Agreement()
             emulator.resetTrace()
-            let (selections, _) = try executor.run(fixture.cases.map(request))
+            let (selections, _) = try executor.run(fixture.cases.map(request), catalogue)
             for (index, example) in fixture.cases.enumerated() {
                 let scale = max(1, example.top.map { abs($0.score) }.max() ?? 1)
                 compare(selections[index], example, scale: scale, &agreement, "\(name), case \(index)")
@@ -115,19 +114,36 @@ struct AscendGoldenTests {
         }
     }
 
+    /// The numbers of the selection, at the candidates' cost.
+    @Test(arguments: Fixture.names)
+    func candidatesScore_AsTheSelectionFindsThem(name: String) throws {
+        let fixture = try Fixture(name)
+        try withModel(fixture, Setting(chip: "Ascend910B3", dtype: .bfloat16)) { executor, catalogue, emulator in
+            let requests = fixture.cases.map(request)
+            let (selections, _) = try executor.run(requests, catalogue)
+            var ranking = requests
+            for (index, selection) in selections.enumerated() {
+                ranking[index].mode = .rank(selection.map(\.row).reversed())
+            }
+            let (scores, _) = try executor.run(ranking, catalogue)
+            #expect(scores.map { $0.reversed() } == selections)
+            #expect(emulator.count("gather past the end") == 0)
+        }
+    }
+
     /// Batch after batch a whole model takes no memory, waits once, copies its inputs once, and brings back what was selected.
     @Test(arguments: ["hstu-small", "sasrec-meta", "llama-small"], [false, true])
     func steadyState_AllocatesNothing_AndWaitsOnce(name: String, isFused: Bool) throws {
         let fixture = try Fixture(name)
         let setting = Setting(chip: "Ascend910B3", dtype: .bfloat16, isFused: isFused)
-        try withModel(fixture, setting) { executor, emulator in
+        try withModel(fixture, setting) { executor, catalogue, emulator in
             let requests = fixture.cases.map(request)
             let batches = [requests, Array(requests.prefix(1)), Array(requests.dropFirst())]
-            for batch in [requests] + batches { _ = try executor.run(batch) }
+            for batch in [requests] + batches { _ = try executor.run(batch, catalogue) }
             // The first of each kind since it was seen is captured, the next is one call among seven.
             for (number, batch) in (batches + batches).enumerated() {
                 emulator.resetTrace()
-                let (selections, _) = try executor.run(batch)
+                let (selections, _) = try executor.run(batch, catalogue)
                 if number >= batches.count {
                     #expect(emulator.count("acl*") == 7)
                     #expect(emulator.count("aclmdlRIExecuteAsync") == 1)

@@ -85,20 +85,23 @@ private final class Answers: Sendable {
             var configuration = SchedulerConfiguration()
             configuration.prefillChunkEvents = 8
             configuration.maxQueuedNanoseconds = 0
-            let engine = Engine(
-                configuration,
-                cache: CacheConfiguration(byteCount: pages * pageBytes, windowStride: stride),
-                window: window,
-                catalogue: bundle.catalogue,
-                observer: observer
+            let engine = Engine(configuration, observer: observer)
+            let model = LoadedModel(
+                window: HistoryWindow(length: window, stride: stride),
+                catalogue: CatalogueSnapshot(bundle.catalogue)
             )
             let ended = DispatchSemaphore(value: 0)
             try engine.start(
-                ModelSource(load: {
-                    let device = try CPUDevice(threads: setting.threads)
-                    let model = try ModelRegistry.makeModel(bundle, on: device)
-                    return LoadedModel(device: device, model: model, owner: bundle)
-                }),
+                DeviceSource(make: { try CPUDevice(threads: setting.threads) }),
+                [
+                    (
+                        model,
+                        ModelSource(cacheBytes: pages * pageBytes) { device in
+                            let model = try ModelRegistry.makeModel(bundle, on: device)
+                            return ResidentModel(device: device, model: model, owner: bundle)
+                        }
+                    )
+                ],
                 ended: { ended.signal() }
             )
             observer.changed.wait()
@@ -125,18 +128,18 @@ private final class Answers: Sendable {
                 for _ in 0..<(1 + random.below(6)) {
                     let index = Int(random.below(8))
                     change(&users[index], window: window, itemCount: itemCount, &random)
-                    requests.append(request(users[index], &random))
+                    requests.append(request(users[index], itemCount: itemCount, &random))
                 }
                 for (index, request) in requests.enumerated() {
                     answers.expect()
-                    _ = try engine.submit(request) { answers.put($0, at: index) }
+                    _ = try engine.submit(request, to: model) { answers.put($0, at: index) }
                     if random.below(20) == 0 { _ = engine.forget("user \(random.below(5))") }
                 }
                 let replies = answers.wait()
                 for (index, request) in requests.enumerated() {
                     let reply = try #require(replies[index])
                     reused += reply.historyCached
-                    let expected = try uncached(request, reference, HistoryWindow(length: window, stride: stride))
+                    let expected = try uncached(request, reference, model)
                     #expect(reply.items.map(\.row) == expected.map(\.row))
                     #expect(reply.items.map(\.score.bitPattern) == expected.map(\.score.bitPattern))
                 }
@@ -152,8 +155,7 @@ private final class Answers: Sendable {
         let device = try CPUDevice(threads: 1)
         let model = try ModelRegistry.makeModel(bundle, on: device)
         return try BatchExecutor(
-            LoadedModel(device: device, model: model, owner: bundle),
-            catalogue: bundle.catalogue
+            ResidentModel(device: device, model: model, owner: bundle)
         )
     }
 
@@ -190,8 +192,13 @@ private final class Answers: Sendable {
         }
     }
 
-    private func request(_ user: User, _ random: inout SplitMix64) -> RecommendationRequest {
+    private func request(
+        _ user: User,
+        itemCount: UInt64,
+        _ random: inout SplitMix64
+    ) -> RecommendationRequest {
         let isSequence = random.below(4) == 0
+        let candidates = Set((0..<5).map { _ in Int32(1 + random.below(itemCount)) }).sorted()
         return RecommendationRequest(
             userID: user.name,
             history: user.items,
@@ -200,7 +207,7 @@ private final class Answers: Sendable {
             count: 1 + Int(random.below(isSequence ? 5 : 9)),
             mode: isSequence
                 ? .sequence(random.below(2) == 0 ? nil : Sampling(temperature: 1, topP: 0.9, seed: random.next()))
-                : .topK,
+                : random.below(3) == 0 ? .rank(candidates) : .topK,
             arrival: .now()
         )
     }
@@ -209,13 +216,18 @@ private final class Answers: Sendable {
     private func uncached(
         _ request: RecommendationRequest,
         _ executor: BatchExecutor,
-        _ window: HistoryWindow
+        _ model: LoadedModel
     ) throws -> [ScoredRow] {
-        var generation = Generation(request)
+        var strategy = request.strategy(model.catalogue)
+        var grown = request
         while true {
-            let history = UsedHistory(generation.next, window)
-            let pass = Pass(history: history, rows: 0..<history.count, asks: generation.next)
-            if generation.take(try executor.run([pass]).selections[0]) != .goesOn { return generation.items }
+            let history = UsedHistory(grown, model.window)
+            let pass = Pass(history: history, rows: 0..<history.count, asks: strategy.question)
+            guard case .goesOn(let row) = strategy.take(try executor.run([pass]).selections[0]) else {
+                return strategy.items
+            }
+            grown.history.append(row)
+            grown.timestamps?.append(request.requestTime)
         }
     }
 }

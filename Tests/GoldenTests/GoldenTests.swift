@@ -13,8 +13,7 @@ import Testing
         let device = try CPUDevice(threads: threads)
         let model = try ModelRegistry.makeModel(bundle, on: device)
         return try BatchExecutor(
-            LoadedModel(device: device, model: model, owner: bundle),
-            catalogue: bundle.catalogue
+            ResidentModel(device: device, model: model, owner: bundle)
         )
     }
 
@@ -47,7 +46,7 @@ import Testing
                     request(example, count: example.top.count, excludesSeen: false),
                     request(example, count: example.top_unseen.count, excludesSeen: true),
                 ]
-                let (selections, _) = try executor.run(requests)
+                let (selections, _) = try executor.run(requests, CatalogueSnapshot(bundle.catalogue))
                 let tolerance = fixture.tolerance(example)
                 expect(selections[0], example.top, tolerance, "\(name), case \(index), all items")
                 expect(selections[1], example.top_unseen, tolerance, "\(name), case \(index), unseen items")
@@ -63,8 +62,18 @@ import Testing
             for (index, example) in fixture.cases.enumerated() {
                 var request = request(example, count: example.greedy_unseen.count, excludesSeen: true)
                 request.mode = .sequence(nil)
-                var generation = Generation(request)
-                while generation.take(try executor.run([generation.next]).selections[0]) == .goesOn {}
+                var generation = Generation(request, CatalogueSnapshot(bundle.catalogue))
+                var isUnderWay = true
+                while isUnderWay {
+                    let history = UsedHistory(request, HistoryWindow(length: executor.window))
+                    let pass = Pass(history: history, rows: 0..<history.count, asks: generation.question)
+                    if case .goesOn(let row) = generation.take(try executor.run([pass]).selections[0]) {
+                        request.history.append(row)
+                        request.timestamps?.append(request.requestTime)
+                    } else {
+                        isUnderWay = false
+                    }
+                }
                 expect(
                     generation.items,
                     example.greedy_unseen,
@@ -82,7 +91,10 @@ import Testing
             let executor = try executor(bundle)
             for example in fixture.cases {
                 guard let scores = example.scores else { continue }
-                let (selections, _) = try executor.run([request(example, count: scores.count, excludesSeen: false)])
+                let (selections, _) = try executor.run(
+                    [request(example, count: scores.count, excludesSeen: false)],
+                    CatalogueSnapshot(bundle.catalogue)
+                )
                 #expect(selections[0].count == scores.count)
                 for scored in selections[0] {
                     #expect(abs(Double(scored.score) - scores[Int(scored.row) - 1]) <= fixture.tolerance(example))
@@ -99,7 +111,7 @@ import Testing
             let alone = try executor(bundle, threads: 1)
             let crowded = try executor(bundle, threads: threads)
             let own = fixture.cases.map { request($0, count: 50, excludesSeen: true) }
-            let expected = try own.map { try alone.run([$0]).selections[0] }
+            let expected = try own.map { try alone.run([$0], CatalogueSnapshot(bundle.catalogue)).selections[0] }
             let items = Int32(bundle.catalogue.count)
             // 32 sequences of unlike lengths, with and without timestamps, the cases among them.
             var batch = (0..<32 - own.count).map { stranger in
@@ -114,7 +126,7 @@ import Testing
                 )
             }
             for (index, request) in own.enumerated() { batch.insert(request, at: index * 5) }
-            let (selections, _) = try crowded.run(batch)
+            let (selections, _) = try crowded.run(batch, CatalogueSnapshot(bundle.catalogue))
             for index in own.indices { #expect(selections[index * 5] == expected[index]) }
         }
     }

@@ -14,8 +14,7 @@ import Testing
         let device = try CPUDevice(threads: threads, dtype: dtype)
         let model = try ModelRegistry.makeModel(bundle, on: device)
         return try BatchExecutor(
-            LoadedModel(device: device, model: model, owner: bundle),
-            catalogue: bundle.catalogue
+            ResidentModel(device: device, model: model, owner: bundle)
         )
     }
 
@@ -56,9 +55,13 @@ import Testing
     }
 
     /// Each user's ten best.
-    private func best(_ users: [User], _ executor: BatchExecutor) throws -> [[Int32]] {
+    private func best(
+        _ users: [User],
+        _ executor: BatchExecutor,
+        _ catalogue: CatalogueSnapshot
+    ) throws -> [[Int32]] {
         try stride(from: 0, to: users.count, by: 32).flatMap { first in
-            try executor.run(users[first..<min(first + 32, users.count)].map(\.request)).selections
+            try executor.run(users[first..<min(first + 32, users.count)].map(\.request), catalogue).selections
                 .map { $0.map(\.row) }
         }
     }
@@ -71,8 +74,8 @@ import Testing
         let bundle = try ModelBundle.load(directory: Self.demo)
         let users = try users(bundle)
         #expect(users.count == 600)
-        let exact = try best(users, try executor(bundle, .float32))
-        let found = try best(users, try executor(bundle, dtype))
+        let exact = try best(users, try executor(bundle, .float32), CatalogueSnapshot(bundle.catalogue))
+        let found = try best(users, try executor(bundle, dtype), CatalogueSnapshot(bundle.catalogue))
         let kept = zip(exact, found).reduce(0) { $0 + Set($1.0).intersection($1.1).count }
         #expect(Double(kept) / Double(10 * users.count) >= share, "\(kept) of \(10 * users.count)")
         func hits(_ lists: [[Int32]]) -> Double {
@@ -96,7 +99,7 @@ import Testing
                     arrival: .now()
                 )
             }
-            let expected = try requests.map { try alone.run([$0]).selections[0] }
+            let expected = try requests.map { try alone.run([$0], CatalogueSnapshot(bundle.catalogue)).selections[0] }
             // Sequences of other lengths before and between them.
             let strangers = requests.enumerated().map { index, request in
                 var other = request
@@ -104,7 +107,10 @@ import Testing
                 other.timestamps = request.timestamps.map { Array($0.suffix(other.history.count)) }
                 return other
             }
-            let (selections, _) = try crowded.run(zip(strangers, requests).flatMap { [$0, $1] })
+            let (selections, _) = try crowded.run(
+                zip(strangers, requests).flatMap { [$0, $1] },
+                CatalogueSnapshot(bundle.catalogue)
+            )
             for index in requests.indices { #expect(selections[2 * index + 1] == expected[index]) }
         }
     }

@@ -127,11 +127,15 @@ import Testing
         }
     }
 
-    @Test func bodyOfAReload_IsRefused_AndItsLengthNeeded() throws {
+    @Test func bodyOfAReload_NamesAModelOrNothing_AndItsLengthIsNeeded() throws {
         try withOwnBundle { server, _ in
             let connection = try server.connect()
             #expect(try connection.get("/admin/reload", method: "POST").status == 411)
-            #expect(try server.connect().post("/admin/reload", "{}").status == 413)
+            #expect(try server.connect().post("/admin/reload", "{}").status == 200)
+            #expect(try server.connect().post("/admin/reload", "{\"model\":\"demo\"}").status == 200)
+            #expect(try server.connect().post("/admin/reload", "{\"model\":\"other\"}").status == 404)
+            #expect(try server.connect().post("/admin/reload", "{\"bundle\":\"/\"}").status == 422)
+            #expect(try server.connect().post("/admin/reload", "{").status == 400)
         }
     }
 
@@ -162,7 +166,7 @@ import Testing
         let connection = try server.connect()
         let document = try connection.get("/openapi.json").json()
         let paths = try #require(document["paths"] as? [String: [String: Any]])
-        #expect(paths.count == 10)
+        #expect(paths.count == 16)
         for (template, item) in paths {
             let path = template.replacing("{user_id}", with: "u-42")
             let methods = Set(item.keys).subtracting(["parameters"])

@@ -30,7 +30,7 @@ enum ServedContract {
             Issue.record("there is no OpenAPI document")
             return
         }
-        let path = target.hasPrefix("/users/") && !target.dropFirst(7).contains("/") ? "/users/{user_id}" : target
+        let path = paths[target] != nil ? target : paths.keys.first { isTemplate($0, of: target) } ?? target
         let place = "\(method) \(target) \(reply.status)"
         guard let item = paths[path] else {
             #expect(reply.status == 404, "\(place): the path is not documented")
@@ -51,6 +51,14 @@ enum ServedContract {
         let types = (response["content"] as? [String: Any] ?? [:]).keys
         let type = reply.headers["content-type"]?.split(separator: ";").first.map(String.init) ?? ""
         #expect(types.contains(type), "\(place): the content type \(type) is not documented")
+    }
+
+    /// Whether a path is one of those that a template with names in braces stands for.
+    private static func isTemplate(_ template: String, of path: String) -> Bool {
+        let names = template.split(separator: "/", omittingEmptySubsequences: false)
+        let segments = path.split(separator: "/", omittingEmptySubsequences: false)
+        return names.count == segments.count
+            && zip(names, segments).allSatisfy { $0 == $1 || ($0.hasPrefix("{") && !$1.isEmpty) }
     }
 
     private static func checkHeaders(_ reply: TestReply, _ response: [String: Any], _ place: String) {

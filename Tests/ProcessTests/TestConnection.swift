@@ -130,12 +130,17 @@ final class TestConnection {
     }
 
     /// Sends `body` as JSON, and holds the reply against the OpenAPI document.
-    func post(_ path: String, _ body: String, headers: [String: String] = [:]) throws -> TestReply {
-        var head = "POST \(path) HTTP/1.1\r\nContent-Type: application/json\r\n"
+    func post(
+        _ path: String,
+        _ body: String,
+        headers: [String: String] = [:],
+        method: String = "POST"
+    ) throws -> TestReply {
+        var head = "\(method) \(path) HTTP/1.1\r\nContent-Type: application/json\r\n"
         for (name, value) in Self.withHost(headers) { head += "\(name): \(value)\r\n" }
         try send(head + "Content-Length: \(body.utf8.count)\r\n\r\n" + body)
         let reply = try receive()
-        ServedContract.check(reply, to: "POST", path)
+        ServedContract.check(reply, to: method, path)
         return reply
     }
 

@@ -79,6 +79,15 @@ static size_t lower_bound(const int32_t *list, size_t count, int64_t row) {
     return low;
 }
 
+/// Products of `rows` queries and one panel of packed items, (rows, width) with `stride` between the rows.
+static void score_panel(
+    const gk_kernels *kernels, gk_dtype dtype, size_t rows, size_t width, size_t depth, const void *query,
+    size_t query_stride, const void *panel, float *scores, size_t stride) {
+    if (dtype == gk_dtype_bfloat16)
+        kernels->bf16_gemm(rows, width, depth, query, query_stride, panel, NULL, scores, stride);
+    else kernels->gemm(rows, width, depth, query, query_stride, panel, NULL, scores, stride);
+}
+
 /// Scores of the queries against one block of rows, (queries, gk_block_rows).
 static void score_block(const gk_scan *job, size_t block, size_t first_query, size_t queries, float *scores) {
     const gk_kernels *kernels = job->kernels;
@@ -88,10 +97,9 @@ static void score_block(const gk_scan *job, size_t block, size_t first_query, si
         for (size_t i = 0; i < queries; i += kernels->gemm_rows) {
             const size_t rows = queries - i < kernels->gemm_rows ? queries - i : kernels->gemm_rows;
             const void *query = (const uint32_t *)job->query + (first_query + i) * job->query_stride;
-            float *c = scores + i * gk_block_rows + column;
-            if (job->dtype == gk_dtype_bfloat16)
-                kernels->bf16_gemm(rows, width, depth, query, job->query_stride, panel, NULL, c, gk_block_rows);
-            else kernels->gemm(rows, width, depth, query, job->query_stride, panel, NULL, c, gk_block_rows);
+            score_panel(
+                kernels, job->dtype, rows, width, depth, query, job->query_stride, panel,
+                scores + i * gk_block_rows + column, gk_block_rows);
         }
     }
 }
@@ -181,4 +189,27 @@ void gk_merge_run(const void *opaque, size_t index, size_t worker) {
     const size_t kept = count < want->count ? count : want->count;
     memcpy(job->found + want->first, all, kept * sizeof *all);
     job->found_counts[index] = (uint32_t)kept;
+}
+
+void gk_scores_run(const void *opaque, size_t index, size_t worker) {
+    const gk_scores *job = opaque;
+    const gk_scores_task *task = &job->tasks[index];
+    const size_t depth = gk_packed_depth(job->dtype, job->depth), width = job->kernels->gemm_columns;
+    // The rows lie between those of their panels: they make up a panel of their own, whose products are the same, because a
+    // kernel treats every column alike.
+    uint32_t *panel = job->scratch + worker * depth * gk_scored_rows;
+    for (size_t i = 0; i < gk_scored_rows; i++) {
+        if (i >= task->count) {
+            for (size_t k = 0; k < depth; k++) panel[k * gk_scored_rows + i] = 0;
+            continue;
+        }
+        const size_t row = (size_t)job->rows[task->first + i], first = row / width * width;
+        const uint32_t *source = (const uint32_t *)job->items + first * depth + (row - first);
+        for (size_t k = 0; k < depth; k++) panel[k * gk_scored_rows + i] = source[k * width];
+    }
+    float scores[gk_scored_rows] __attribute__((aligned(64)));
+    const void *query = (const uint32_t *)job->query + task->query * job->query_stride;
+    score_panel(
+        job->kernels, job->dtype, 1, gk_scored_rows, depth, query, job->query_stride, panel, scores, gk_scored_rows);
+    memcpy(job->scores + task->first, scores, task->count * sizeof *scores);
 }

@@ -345,4 +345,30 @@ typedef struct gk_merge {
 /// Leaves query `index`'s selection in worker 0's share of `found`, best first, and its length in `found_counts`.
 void gk_merge_run(const void *job, size_t index, size_t worker);
 
+/// Rows that are scored together.
+enum { gk_scored_rows = 16 };
+
+/// At most gk_scored_rows named rows against one query.
+typedef struct gk_scores_task {
+    size_t query, first, count;
+} gk_scores_task;
+
+/// Scores named rows of a catalogue: the numbers that a scan finds.
+typedef struct gk_scores {
+    const gk_kernels *kernels;
+    size_t depth;
+    gk_dtype dtype;
+    /// As a scan's.
+    const void *query; size_t query_stride;
+    const void *items;
+    const int32_t *rows;
+    const gk_scores_task *tasks;
+    /// gk_packed_depth · gk_scored_rows words for each worker.
+    uint32_t *scratch;
+    /// As many as rows.
+    float *scores;
+} gk_scores;
+
+void gk_scores_run(const void *job, size_t index, size_t worker);
+
 #endif

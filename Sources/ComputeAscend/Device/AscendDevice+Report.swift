@@ -38,7 +38,7 @@ extension AscendDevice {
         case .selectTopK:
             (support.has(.bitwiseAnd, .isZero) ? "masks from bits on the chip" : "masks from the host")
                 + (ranksExactly ? "" : "; ranked on the host, because Topk ranks in half precision")
-        case .embed, .gatherRows, .rotate, .zeroRows: "by plain operators"
+        case .embed, .gatherRows, .rotate, .zeroRows, .scoreRows: "by plain operators"
         }
     }
 

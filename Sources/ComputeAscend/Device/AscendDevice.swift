@@ -165,6 +165,7 @@ package final class AscendDevice: Device {
         case .softmaxAttention: every = attention + [.softmax]
         case .store: every = [.cast, .copy]
         case .selectTopK: every = [.cast, .mm, .notEqual, .logicalOr, .fill, .topk]
+        case .scoreRows: every = [.cast, .gather, .mm]
         }
         for kind in every {
             if let reason = support.missing[kind] { return "\(operation.rawValue): \(reason)" }

@@ -117,11 +117,11 @@ extension OperatorCalls {
         }
     }
 
-    /// Entries of the first dimension.
-    func gather(_ source: View, _ index: View, _ out: View) throws(ComputeError) {
-        try call("aclnnGatherV2", operators.GatherV2.launch, [source, index, out]) {
+    /// Entries of one dimension.
+    func gather(_ source: View, _ index: View, _ out: View, axis: Int = 0) throws(ComputeError) {
+        try call("aclnnGatherV2", operators.GatherV2.launch, [source, index, out], [Double(axis)]) {
             (size, executor) throws(ComputeError) in
-            try operators.GatherV2.plan?(tensor(source), 0, tensor(index), tensor(out), size, executor)
+            try operators.GatherV2.plan?(tensor(source), Int64(axis), tensor(index), tensor(out), size, executor)
         }
     }
 

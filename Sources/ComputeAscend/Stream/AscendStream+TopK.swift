@@ -69,7 +69,7 @@ extension AscendStream {
                 fetched: fetched,
                 result: result,
                 indicesOffset: indicesOffset,
-                offset: (resultBytes + 63) / 64 * 64
+                offset: reserveResult(byteCount: result.byteCount)
             )
         )
         guard queries > 0 else { return ticket }
@@ -141,18 +141,6 @@ extension AscendStream {
                 try calls.isZero(parts, flags)
             }
         )
-    }
-
-    /// Bytes of all that comes back of the batch.
-    private var resultBytes: Int { selections.last.map { $0.offset + $0.result.byteCount } ?? 0 }
-
-    /// Enqueues the copies of what was selected.
-    func copySelections() throws(ComputeError) {
-        guard resultBytes > 0 else { return }
-        let memory = try resultMemory(byteCount: resultBytes)
-        for selection in selections where !selection.counts.isEmpty {
-            try copyBack(selection.result, to: memory.base + selection.offset)
-        }
     }
 
     /// Puts what has come back in order.

@@ -27,9 +27,12 @@ package final class AscendStream: Compute.Stream {
     private var staging: Staging
     private var steps: [Step] = []
     var selections: [Selection] = []
+    var scorings: [Scoring] = []
+    /// Bytes of all that comes back of the batch.
+    private(set) var resultBytes = 0
     /// What the layers of a batch share of their attention.
     var attention: [PlannedAttention] = []
-    /// Pinned memory that selections are copied to.
+    /// Pinned memory that selections and scores are copied to.
     private var results: PinnedBlock?
 
     var half: DType { device.description.dtype }
@@ -56,6 +59,8 @@ package final class AscendStream: Compute.Stream {
         try context.requireUsable()
         steps.removeAll(keepingCapacity: true)
         selections.removeAll(keepingCapacity: true)
+        scorings.removeAll(keepingCapacity: true)
+        resultBytes = 0
         attention.removeAll(keepingCapacity: true)
         arena.reset()
         staging.reset()
@@ -98,6 +103,7 @@ package final class AscendStream: Compute.Stream {
         compute.calls.releaseOutgrown()
         try captured?.trim()
         try finishSelections()
+        try finishScorings()
     }
 
     /// Enqueues all of the batch, and the event that ends it.
@@ -111,7 +117,7 @@ package final class AscendStream: Compute.Stream {
         } else {
             for step in steps { try step(compute.calls) }
         }
-        try copySelections()
+        try copyResults()
         try batchDone.record(on: compute)
     }
 
@@ -189,6 +195,27 @@ package final class AscendStream: Compute.Stream {
             bytes = product
         }
         return bytes
+    }
+
+    /// A place for a result among all that comes back of the batch.
+    ///
+    /// - Returns: bytes from the start of the results.
+    func reserveResult(byteCount: Int) -> Int {
+        let offset = (resultBytes + 63) / 64 * 64
+        resultBytes = offset + byteCount
+        return offset
+    }
+
+    /// Enqueues the copies of what was selected and scored.
+    private func copyResults() throws(ComputeError) {
+        guard resultBytes > 0 else { return }
+        let memory = try resultMemory(byteCount: resultBytes)
+        for selection in selections where !selection.counts.isEmpty {
+            try copyBack(selection.result, to: memory.base + selection.offset)
+        }
+        for scoring in scorings where scoring.result.count > 0 {
+            try copyBack(scoring.result, to: memory.base + scoring.offset)
+        }
     }
 
     /// Pinned memory for the results of a batch; grows, while no copy is under way.

@@ -73,11 +73,13 @@ package final class CPUDevice: Device {
     var attentionDtype: gk_dtype { dtype != .float32 && kernels.pointee.bf16_page != nil ? .bfloat16 : .float32 }
 
     package var memory: DeviceMemory { account.memory }
+    /// Packing writes to memory of its own.
+    package var takesWeightsOnAnyThread: Bool { true }
 
     package func supports(_ operation: OperationKind) -> Bool {
         switch operation {
         case .embed, .linear, .normalize, .gatherRows, .zeroRows, .rotate, .store: true
-        case .hstuAttention, .softmaxAttention, .selectTopK: true
+        case .hstuAttention, .softmaxAttention, .selectTopK, .scoreRows: true
         }
     }
 

@@ -1,10 +1,25 @@
-// Who holds how much memory: counted by the blocks themselves as they come and go.
+// Who holds how much memory: counted by the blocks themselves as they come and go, on any thread.
 
 internal import Compute
+internal import Synchronization
 
 /// Bytes held by everything that a device made, counted by the objects themselves.
-final class MemoryAccount {
-    var memory = DeviceMemory(weightBytes: 0, workspaceBytes: 0)
+final class MemoryAccount: Sendable {
+    private let weights = Atomic<Int>(0)
+    private let workspace = Atomic<Int>(0)
+    private let pages = Atomic<Int>(0)
+
+    var memory: DeviceMemory {
+        DeviceMemory(
+            weightBytes: weights.load(ordering: .relaxed),
+            workspaceBytes: workspace.load(ordering: .relaxed),
+            pageBytes: pages.load(ordering: .relaxed)
+        )
+    }
+
+    func addWeights(_ bytes: Int) { weights.wrappingAdd(bytes, ordering: .relaxed) }
+    func addWorkspace(_ bytes: Int) { workspace.wrappingAdd(bytes, ordering: .relaxed) }
+    func addPages(_ bytes: Int) { pages.wrappingAdd(bytes, ordering: .relaxed) }
 }
 
 /// A block of packed weights that counts itself in its device's memory.
@@ -15,10 +30,10 @@ final class WeightMemory {
     init(_ memory: consuming AlignedMemory, account: MemoryAccount) {
         self.memory = memory
         self.account = account
-        account.memory.weightBytes += self.memory.byteCount
+        account.addWeights(self.memory.byteCount)
     }
 
-    deinit { account.memory.weightBytes -= memory.byteCount }
+    deinit { account.addWeights(-memory.byteCount) }
 
     var byteCount: Int { memory.byteCount }
     var floats: UnsafeMutablePointer<Float> { memory.floats }

@@ -26,12 +26,12 @@ final class PageMemory {
         self.base = base
         self.byteCount = byteCount
         self.account = account
-        account.memory.pageBytes += byteCount
+        account.addPages(byteCount)
     }
 
     deinit {
         munmap(base, byteCount)
-        account.memory.pageBytes -= byteCount
+        account.addPages(-byteCount)
     }
 
     /// The block as floats. It has no other type while this is used.

@@ -84,7 +84,7 @@ extension CPUStream {
     }
 
     /// The queries as the scan multiplies them, and the words from one to the next.
-    private func operand(
+    func operand(
         _ queries: Tensor,
         of catalogue: CPUCatalogue
     ) throws(ComputeError) -> (UnsafeRawPointer, Int) {

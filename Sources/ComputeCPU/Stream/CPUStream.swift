@@ -13,6 +13,8 @@ package final class CPUStream: Compute.Stream {
     var keptArena = Arena()
     /// What each top-k operation of the batch selected.
     var selections: [Selection] = []
+    /// What each operation on named rows scored.
+    var scorings: [Scoring] = []
     /// The time buckets of the batch's sequences, computed by the first layer that asks and kept for the others.
     var buckets: BucketCache?
     private var accountedBytes = 0
@@ -21,12 +23,13 @@ package final class CPUStream: Compute.Stream {
         self.device = device
     }
 
-    deinit { device.account.memory.workspaceBytes -= accountedBytes }
+    deinit { device.account.addWorkspace(-accountedBytes) }
 
     package func begin() throws(ComputeError) {
         arena.reset()
         keptArena.reset()
         selections.removeAll(keepingCapacity: true)
+        scorings.removeAll(keepingCapacity: true)
         buckets = nil
         account()
     }
@@ -126,7 +129,7 @@ package final class CPUStream: Compute.Stream {
     private func account() {
         let reserved = arena.reservedBytes + keptArena.reservedBytes
         guard accountedBytes != reserved else { return }
-        device.account.memory.workspaceBytes += reserved - accountedBytes
+        device.account.addWorkspace(reserved - accountedBytes)
         accountedBytes = reserved
     }
 

@@ -46,14 +46,14 @@ extension Scheduler {
     }
 
     /// Everything that waits, and what those that run will have left.
-    private var all: Backlog {
+    private var all: Backlogs {
         var all = queued
         for rest in running?.rest ?? [] { all.add(rest.demand) }
         return all
     }
 
     /// What is before a request that is due then: what is due earlier, and every sequence that is under way.
-    func ahead(of due: UInt64) -> Backlog {
+    func ahead(of due: UInt64) -> Backlogs {
         var ahead = queued
         for place in others.behind(due) {
             if let job = jobs[place.job] { ahead.remove(job.demand) }
@@ -67,7 +67,7 @@ extension Scheduler {
         of priority: Priority,
         _ due: UInt64,
         _ demand: Demand,
-        _ ahead: Backlog,
+        _ ahead: Backlogs,
         now: Instant
     ) -> UInt64 {
         var without = ahead
@@ -91,7 +91,7 @@ extension Scheduler {
     private func remainingNanoseconds(now: Instant) -> UInt64 {
         let held = heldUntil?.nanoseconds(since: now) ?? 0
         guard let running else { return held }
-        let whole = serviceTime.nanoseconds(running.work)
+        let whole = serviceTimes[running.lane].nanoseconds(running.work)
         let elapsed = now.nanoseconds(since: running.since)
         return max(held, whole > elapsed ? whole - elapsed : 0)
     }
@@ -100,12 +100,12 @@ extension Scheduler {
     private func timeUntilStart(now: Instant) -> UInt64 { max(1, remainingNanoseconds(now: now)) }
 
     /// When a request is done at the latest, in all likelihood, that has these before it.
-    private func finish(of demand: Demand, behind ahead: Backlog, now: Instant) -> Instant {
+    private func finish(of demand: Demand, behind ahead: Backlogs, now: Instant) -> Instant {
         let expected = expectation(of: demand, behind: ahead, now: now)
-        let cautious = serviceTime.cautious(expected)
+        let cautious = serviceTimes[demand.lane].cautious(expected)
         // Where nobody is before it there is no wait to be wrong about. And were an idle engine to refuse for the sake of a
         // margin, nothing would ever be observed that lowers it.
-        let isAlone = running == nil && heldUntil == nil && ahead.jobs + ahead.sequences == 0
+        let isAlone = running == nil && heldUntil == nil && ahead.jobs == 0
         return now.advanced(by: isAlone ? cautious : max(cautious, margin.padded(expected)))
     }
 
@@ -114,47 +114,63 @@ extension Scheduler {
     /// While there is room for one more sequence in a batch, others' steps are not before a request but beside it: each of its
     /// batches has one of each of theirs. Where there is none, it waits for a place; batches are then as many as Graham's bound
     /// for list scheduling says ("Bounds for certain multiprocessing anomalies", 1966): all passes before it over the places,
-    /// and its own.
-    func expectation(of demand: Demand, behind ahead: Backlog, now: Instant) -> UInt64 {
-        let limit = chunkEvents
+    /// and its own. Batches of other models are before it as a whole, those of their steps in turns with its own.
+    func expectation(of demand: Demand, behind ahead: Backlogs, now: Instant) -> UInt64 {
+        let own = ahead[demand.lane]
+        let limit = chunkEvents(lane: demand.lane)
         let places = configuration.maxBatchSequences
-        let sequences = ahead.sequences + ahead.laterSequences
-        let waits = ahead.jobs + ahead.sequences >= places
-        let before = max(batches(of: ahead, events: limit), waits ? passes(of: ahead) / places : 0)
+        let waits = own.jobs + own.sequences >= places
+        let before = max(batches(of: own, events: limit), waits ? passes(of: own) / places : 0)
         let batches = before + max(1, (demand.work.rows + limit - 1) / limit) + demand.steps
-        // Others' steps: as many as there are at most.
-        let steps = ahead.sequences + ahead.steps
-        var beside: UInt64 = 0
-        if steps > 0 {
-            let all = serviceTime.nanoseconds(ahead.sequenceWork + ahead.stepWork, batches: 0)
-            let share = Double(min(steps, batches * min(places, sequences))) / Double(steps)
-            beside = UInt64((Double(all) * share).rounded())
+        let times = serviceTimes[demand.lane]
+        var finish = Instant(nanoseconds: remainingNanoseconds(now: now))
+            .advanced(by: times.nanoseconds(own.work + demand.total, batches: batches))
+            .advanced(by: steps(of: own, lane: demand.lane, in: batches))
+        for (lane, other) in ahead.lanes.enumerated() where lane != demand.lane && other.jobs + other.sequences > 0 {
+            let turns = min(batches, other.sequences + other.steps)
+            let others = self.batches(of: other, events: chunkEvents(lane: lane))
+            finish = finish.advanced(by: serviceTimes[lane].nanoseconds(other.work, batches: others + turns))
+                .advanced(by: steps(of: other, lane: lane, in: turns))
         }
-        return Instant(nanoseconds: remainingNanoseconds(now: now))
-            .advanced(by: serviceTime.nanoseconds(ahead.work + demand.total, batches: batches))
-            .advanced(by: beside).nanoseconds
+        return finish.nanoseconds
     }
 
-    /// Events that a batch may compute of histories that can be computed in parts, judging by what events take that wait.
-    var chunkEvents: Int {
+    /// Predicted nanoseconds of a model's steps in so many batches: of as many as there are at most.
+    private func steps(of backlog: Backlog, lane: Int, in batches: Int) -> UInt64 {
+        let steps = backlog.sequences + backlog.steps
+        guard steps > 0 else { return 0 }
+        let sequences = backlog.sequences + backlog.laterSequences
+        let all = serviceTimes[lane].nanoseconds(backlog.sequenceWork + backlog.stepWork, batches: 0)
+        let share = Double(min(steps, batches * min(configuration.maxBatchSequences, sequences))) / Double(steps)
+        return UInt64((Double(all) * share).rounded())
+    }
+
+    /// Events that a batch may compute of histories that can be computed in parts, judging by what events of the model take that
+    /// wait.
+    func chunkEvents(lane: Int) -> Int {
         let most = configuration.eventLimit(isDivisible: true)
         let least = SchedulerConfiguration.shortChunkEvents
-        guard most > least, queued.work.rows > 0 else { return most }
-        var work = queued.work
+        var work = queued[lane].work
+        guard most > least, work.rows > 0 else { return most }
         work.queries = 0
-        let time = Double(serviceTime.nanoseconds(work, batches: 0))
+        let time = Double(serviceTimes[lane].nanoseconds(work, batches: 0))
         let events = Double(SchedulerConfiguration.chunkNanoseconds) * Double(work.rows) / max(1, time)
         return events < Double(most) ? max(least, Int(events)) : most
     }
 
     /// Everything, steps included.
-    private func time(of backlog: Backlog) -> UInt64 {
-        var work = backlog.work
-        work += backlog.sequenceWork
-        work += backlog.stepWork
-        let sequences = configuration.maxBatchSequences
-        let steps = (backlog.sequences + backlog.steps + sequences - 1) / sequences
-        return serviceTime.nanoseconds(work, batches: max(batches(of: backlog, events: chunkEvents), steps))
+    private func time(of backlogs: Backlogs) -> UInt64 {
+        var time: UInt64 = 0
+        for (lane, backlog) in backlogs.lanes.enumerated() where backlog.jobs + backlog.sequences > 0 {
+            var work = backlog.work
+            work += backlog.sequenceWork
+            work += backlog.stepWork
+            let sequences = configuration.maxBatchSequences
+            let steps = (backlog.sequences + backlog.steps + sequences - 1) / sequences
+            let batches = max(batches(of: backlog, events: chunkEvents(lane: lane)), steps)
+            time += serviceTimes[lane].nanoseconds(work, batches: batches)
+        }
+        return time
     }
 
     /// Turns in a batch that jobs take, were each read in at once.

@@ -13,11 +13,11 @@ package struct ComputeWork: Sendable, Equatable {
 
     /// The work of some rows of one history, each of which attends to all rows before it and to itself.
     ///
-    /// - Parameter asks: whether the last of them selects from the catalogue.
-    package init(rows range: Range<Int>, asks: Bool) {
+    /// - Parameter scans: scans of the catalogue that the last of them asks for.
+    package init(rows range: Range<Int>, scans: Int) {
         rows = range.count
         pairs = (range.lowerBound + 1 + range.upperBound) * range.count / 2
-        queries = asks ? 1 : 0
+        queries = scans
     }
 
     package static func + (left: ComputeWork, right: ComputeWork) -> ComputeWork {

@@ -35,15 +35,12 @@ package enum PrefixCacheDescription: Sendable, Equatable {
 
 extension UserCache {
     /// An empty cache for a device's pages.
-    ///
-    /// - Parameter counts: of the cache before it, on a device that failed.
-    init(_ pool: PrefixCacheDescription.Pool, continuing counts: Statistics = Statistics()) {
+    init(_ pool: PrefixCacheDescription.Pool) {
         self.init(
             pageRows: pool.pageRows,
             pageCount: pool.pageCount,
             pageByteCount: pool.pageByteCount,
-            dependsOnNextTime: pool.dependsOnNextTime,
-            counts: counts
+            dependsOnNextTime: pool.dependsOnNextTime
         )
     }
 }

@@ -65,6 +65,16 @@ package struct UsedHistory: Sendable, Equatable {
         )
     }
 
+    /// The newest events of a request and of what was generated behind it, as many as the window holds. The model sees a
+    /// generated item as if it had happened at the time of the request.
+    init(_ request: RecommendationRequest, generated: [Int32], _ window: HistoryWindow) {
+        var request = request
+        request.history += generated
+        request.timestamps?.append(contentsOf: repeatElement(request.requestTime, count: generated.count))
+        if !request.actions.isEmpty { request.actions += repeatElement(0, count: generated.count) }
+        self.init(request, window)
+    }
+
     package var count: Int { items.count }
 
     /// The time that follows the first `count` events: the next one's, or the request's. 0 without timestamps.

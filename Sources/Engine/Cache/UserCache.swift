@@ -29,6 +29,13 @@ package struct UserCache: Sendable {
         package var bytes = 0
         /// Requests that are being computed or wait: they are answered, and nothing of them is kept.
         package var inFlight = 0
+
+        static func += (left: inout Dropped, right: Dropped) {
+            left.entries += right.entries
+            left.events += right.events
+            left.bytes += right.bytes
+            left.inFlight += right.inFlight
+        }
     }
 
     /// Counts since the cache was made, and what it holds now.
@@ -47,6 +54,17 @@ package struct UserCache: Sendable {
         package var bytes = 0
 
         package init() {}
+
+        static func + (left: Statistics, right: Statistics) -> Statistics {
+            var sum = left
+            sum.hits += right.hits
+            sum.partialHits += right.partialHits
+            sum.misses += right.misses
+            sum.evictions += right.evictions
+            sum.entries += right.entries
+            sum.bytes += right.bytes
+            return sum
+        }
     }
 
     struct Entry: Sendable {
@@ -91,20 +109,12 @@ package struct UserCache: Sendable {
     private var clock: UInt64 = 0
     /// Pages of entries that are checked out, a shared one once for each.
     private var leasedPages = 0
-    private var counts: Statistics
+    private var counts = Statistics()
 
     /// - Parameters:
     ///   - pageRows, pageCount, pageByteCount: those of the device's pool.
     ///   - dependsOnNextTime: as in `PrefixReuse`.
-    ///   - counts: where counting begins.
-    package init(
-        pageRows: Int,
-        pageCount: Int,
-        pageByteCount: Int,
-        dependsOnNextTime: Bool,
-        counts: Statistics = Statistics()
-    ) {
-        self.counts = counts
+    package init(pageRows: Int, pageCount: Int, pageByteCount: Int, dependsOnNextTime: Bool) {
         self.pageRows = pageRows
         self.pageByteCount = pageByteCount
         self.dependsOnNextTime = dependsOnNextTime

@@ -3,21 +3,7 @@
 
 package import Catalogue
 package import Compute
-package import Models
-
-/// A model on a device, with a stream to run it on. Made on the thread that will use it.
-package struct LoadedModel {
-    package let device: any Device
-    package let model: any DecoderModel
-    /// What the model was made of: kept as long as the model is.
-    package let owner: AnyObject
-
-    package init(device: any Device, model: any DecoderModel, owner: AnyObject) {
-        self.device = device
-        self.model = model
-        self.owner = owner
-    }
-}
+internal import Models
 
 /// What a batch computes of one history.
 package struct Pass: Sendable {
@@ -25,14 +11,14 @@ package struct Pass: Sendable {
     /// The rows to compute. Those before them are in `cached`.
     package var rows: Range<Int>
     package var cached: PagedSequence
-    /// Whose items are selected by the last of the rows; nil: nothing is selected in this pass.
-    package var asks: RecommendationRequest?
+    /// What the last of the rows is asked; nil: nothing in this pass.
+    package var asks: Question?
 
     package init(
         history: UsedHistory,
         rows: Range<Int>,
         cached: PagedSequence = .none,
-        asks: RecommendationRequest?
+        asks: Question?
     ) {
         self.history = history
         self.rows = rows
@@ -40,14 +26,13 @@ package struct Pass: Sendable {
         self.asks = asks
     }
 
-    package var work: ComputeWork { ComputeWork(rows: rows, asks: asks != nil) }
+    package var work: ComputeWork { ComputeWork(rows: rows, scans: asks?.scans ?? 0) }
 }
 
 /// Packs batches and runs them through the model and the selection.
 package final class BatchExecutor {
-    private let loaded: LoadedModel
+    private let loaded: ResidentModel
     private let stream: any Stream
-    private let catalogue: Catalogue
     /// Where rows can be kept; nil where they cannot.
     private let pages: (any KeyValuePages)?
     /// What is kept from one request to the next.
@@ -59,17 +44,22 @@ package final class BatchExecutor {
         package var topK: UInt64
     }
 
-    /// - Parameter cacheBytes: bytes for users' keys and values; 0: none are kept. Where they hold not one page, or the device
-    ///   has no room for them, `prefixCache` says so and histories are computed whole.
-    package init(_ loaded: LoadedModel, catalogue: Catalogue, cacheBytes: Int = 0) throws(ComputeError) {
+    /// - Parameters:
+    ///   - stream: of the model's device, which executors that run in turns may share; nil: one of its own.
+    ///   - cacheBytes: bytes for users' keys and values; 0: none are kept. Where they hold not one page, or the device has no
+    ///     room for them, `prefixCache` says so and histories are computed whole.
+    package init(
+        _ loaded: ResidentModel,
+        stream: (any Stream)? = nil,
+        cacheBytes: Int = 0
+    ) throws(ComputeError) {
         self.loaded = loaded
-        self.catalogue = catalogue
-        stream = try loaded.device.makeStream()
+        if let stream { self.stream = stream } else { self.stream = try loaded.device.makeStream() }
         (pages, prefixCache) = Self.makePages(loaded, byteCount: cacheBytes)
     }
 
     private static func makePages(
-        _ loaded: LoadedModel,
+        _ loaded: ResidentModel,
         byteCount: Int
     ) -> ((any KeyValuePages)?, PrefixCacheDescription) {
         switch loaded.model.prefixReuse {
@@ -109,25 +99,25 @@ package final class BatchExecutor {
         min(request.history.count, loaded.model.window)
     }
 
-    /// Computes the best rows for each request from its whole history, in order. Histories are not empty.
+    /// Computes what each request asks first, from its whole history, in order. Histories are not empty.
     ///
-    /// - Returns: for each request its rows, best first, fewer than asked for when fewer are eligible; row 0 with the score
-    ///   NaN where the model's scores are not numbers.
+    /// - Returns: the answer to each request's question; row 0 with the score NaN where the model's scores are not numbers.
     /// - Throws: what the device throws; then no request of the batch has an answer.
     package func run(
-        _ requests: [RecommendationRequest]
+        _ requests: [RecommendationRequest],
+        _ catalogue: CatalogueSnapshot
     ) throws(ComputeError) -> (selections: [[ScoredRow]], durations: Durations) {
         let window = HistoryWindow(length: loaded.model.window)
         let passes = requests.map { request in
             let history = UsedHistory(request, window)
-            return Pass(history: history, rows: 0..<history.count, asks: request)
+            return Pass(history: history, rows: 0..<history.count, asks: request.strategy(catalogue).question)
         }
         return try run(passes)
     }
 
     /// Computes passes, none of them without rows.
     ///
-    /// - Returns: for each pass that asks what `run(_:)` returns, nothing for the others.
+    /// - Returns: for each pass that asks what `run(_:_:)` returns, nothing for the others.
     package func run(
         _ passes: [Pass]
     ) throws(ComputeError) -> (selections: [[ScoredRow]], durations: Durations) {
@@ -135,45 +125,79 @@ package final class BatchExecutor {
         try stream.begin()
         let queries = try loaded.model.encodeInParts(pack(passes), on: stream)
         let encoded = Instant.now()
-        let asking = passes.indices.filter { passes[$0].asks != nil }
-        let ticket = try select(asking, passes, queries)
+        let asked = try ask(passes, queries)
         try stream.synchronize()
         var selections = [[ScoredRow]](repeating: [], count: passes.count)
-        if let ticket {
-            for (query, index) in asking.enumerated() {
-                selections[index] = stream.selected(ticket, query: query)
-                // A score that is NaN is never selected. Nothing selected while something is eligible can mean only that.
-                if selections[index].isEmpty, let request = passes[index].asks, catalogue.hasEligible(request) {
-                    selections[index] = [ScoredRow(row: 0, score: .nan)]
-                }
+        for (query, index) in asked.bestOf.enumerated() {
+            if let ticket = asked.best { selections[index] = stream.selected(ticket, query: query) }
+            // A score that is NaN is never selected. Nothing selected while something is eligible can mean only that.
+            if selections[index].isEmpty,
+                case .best(_, let eligibility, let history, let catalogue) = passes[index].asks,
+                !catalogue.mostPopular(1, eligibility, history: history).isEmpty
+            {
+                selections[index] = [ScoredRow(row: 0, score: .nan)]
             }
         }
-        // Where nothing is selected, waiting for the encoding is all that comes after it.
+        for (query, index) in asked.scoresOf.enumerated() {
+            guard let ticket = asked.scores, case .scores(let rows) = passes[index].asks else { continue }
+            selections[index] = zip(rows, stream.scores(ticket, query: query)).map { ScoredRow(row: $0, score: $1) }
+        }
+        // Where nothing is asked, waiting for the encoding is all that comes after it.
         let end = Instant.now()
         let durations =
-            ticket == nil
+            asked.best == nil && asked.scores == nil
             ? Durations(prefill: end.nanoseconds(since: start), topK: 0)
             : Durations(prefill: encoded.nanoseconds(since: start), topK: end.nanoseconds(since: encoded))
         return (selections, durations)
     }
 
-    /// Selects for the passes that ask; nil where none does.
-    private func select(_ asking: [Int], _ passes: [Pass], _ queries: Tensor) throws(ComputeError) -> TopKTicket? {
-        guard !asking.isEmpty else { return nil }
-        var asked = queries
-        if asking.count < passes.count {
-            asked = try stream.makeTensor(rows: asking.count, columns: queries.columns, dtype: queries.dtype)
-            try stream.gatherRows(queries, rows: asking.map { Int32($0) }, output: asked)
+    /// What has been asked of a batch's queries: tickets, and the passes whose answers they hold.
+    private struct Asked {
+        var best: TopKTicket?
+        var bestOf: [Int] = []
+        var scores: ScoreTicket?
+        var scoresOf: [Int] = []
+    }
+
+    private func ask(_ passes: [Pass], _ queries: Tensor) throws(ComputeError) -> Asked {
+        var asked = Asked()
+        var masks: [SelectionMask] = []
+        var counts: [Int] = []
+        var candidates: [[Int32]] = []
+        for (index, pass) in passes.enumerated() {
+            switch pass.asks {
+            case .best(let count, let eligibility, let history, let catalogue):
+                asked.bestOf.append(index)
+                masks.append(eligibility.mask(history: history, catalogue: catalogue))
+                counts.append(min(count, catalogue.items.count))
+            case .scores(let rows):
+                asked.scoresOf.append(index)
+                candidates.append(rows)
+            case nil: break
+            }
         }
-        let requests = asking.compactMap { passes[$0].asks }
-        return try stream.selectTopK(
-            TopKOperation(
-                queries: asked,
-                catalogue: loaded.model.catalogue,
-                masks: requests.map { $0.eligibility.mask(history: $0.history, catalogue: catalogue) },
-                counts: requests.map { min($0.count, catalogue.count) }
+        let catalogue = loaded.model.catalogue
+        if !asked.bestOf.isEmpty {
+            let queries = try rows(asked.bestOf, of: queries)
+            asked.best = try stream.selectTopK(
+                TopKOperation(queries: queries, catalogue: catalogue, masks: masks, counts: counts)
             )
-        )
+        }
+        if !asked.scoresOf.isEmpty {
+            let queries = try rows(asked.scoresOf, of: queries)
+            asked.scores = try stream.scoreRows(
+                ScoreOperation(queries: queries, catalogue: catalogue, rows: candidates)
+            )
+        }
+        return asked
+    }
+
+    /// Some of the queries, ascending; all of them as they are.
+    private func rows(_ indices: [Int], of queries: Tensor) throws(ComputeError) -> Tensor {
+        guard indices.count < queries.rows else { return queries }
+        let some = try stream.makeTensor(rows: indices.count, columns: queries.columns, dtype: queries.dtype)
+        try stream.gatherRows(queries, rows: indices.map { Int32($0) }, output: some)
+        return some
     }
 
     /// Lays the rows of all passes back to back.

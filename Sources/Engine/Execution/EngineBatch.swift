@@ -22,11 +22,11 @@ extension Engine {
         while var work = pending.popLast() {
             if isAgain { work.batch.start = .now() }
             isAgain = true
-            let usual = executors.current
-            guard let executor = work.isForFallback ? executors.fallback : usual else {
+            let isUsual = !work.isForFallback
+            let isPrimary = isUsual && executors.primary != nil
+            guard let executor = executors.executor(lane: batch.lane, onFallback: !isPrimary) else {
                 return (hasDeviceComputed, nil)
             }
-            let isPrimary = executor === executors.primary
             do throws(ComputeError) {
                 let (selections, durations) = try executor.run(work.batch.members.map(\.pass))
                 advance(
@@ -34,8 +34,8 @@ extension Engine {
                     selections,
                     durations,
                     executor,
-                    isUsual: executor === usual,
-                    isFallback: executor === executors.fallback,
+                    isUsual: isUsual,
+                    isFallback: !isPrimary,
                     isLast: pending.isEmpty
                 )
                 hasDeviceComputed = hasDeviceComputed || isPrimary
@@ -76,7 +76,7 @@ extension Engine {
 
     private func fail(_ batch: Batch, _ failure: EngineError) {
         let (failed, statistics) = state.withLock { state in
-            (batch.members.compactMap { state.table.end($0.id, isTrusted: false) }, state.table.cache?.statistics)
+            (batch.members.compactMap { state.table.end($0.id, isTrusted: false) }, state.statistics)
         }
         if let statistics { observer.cacheChanged(to: statistics) }
         reportVain(failed)
@@ -88,7 +88,7 @@ extension Engine.Batch {
     /// The batch in two parts, to be computed one after the other. It has at least two members.
     fileprivate var halves: [Engine.Batch] {
         let middle = members.count / 2
-        var (first, second) = (Engine.Batch(start: start), Engine.Batch(start: start))
+        var (first, second) = (Engine.Batch(lane: lane, start: start), Engine.Batch(lane: lane, start: start))
         first.members = Array(members[..<middle])
         second.members = Array(members[middle...])
         first.queueWaits = queueWaits

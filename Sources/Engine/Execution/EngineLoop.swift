@@ -1,7 +1,7 @@
-// What the engine's thread does: load the model, warm it up, then take batches out of the queue and run them until the
-// engine is drained. The device, its weights and its streams live and die on this thread.
+// What the engine's thread does: make the device, load the models, warm them up, then take batches out of the queue and run
+// them until the engine is drained. The device, its weights and its streams live and die on this thread.
 
-internal import Catalogue
+package import Catalogue
 internal import Compute
 internal import Dispatch
 internal import Locking
@@ -12,37 +12,46 @@ extension Engine {
     /// Starts the engine's thread.
     ///
     /// - Parameters:
-    ///   - source: what the model comes from; called on the new thread. An error's text becomes the reason of the `failed`
-    ///     phase, where there has been no model before.
+    ///   - source: what the device comes from; called on the new thread.
+    ///   - models: those that the engine begins with: it is ready when all of them are loaded. What goes wrong with the device or
+    ///     with one of them becomes the reason of the `failed` phase.
     ///   - ended: called on the thread when it has nothing more to do and everything it held is gone.
     /// - Throws: `.unavailable` if the system has no thread to give.
     package func start(
-        _ source: ModelSource,
+        _ source: DeviceSource,
+        _ models: [(model: LoadedModel, source: ModelSource)],
         ended: @escaping @Sendable () -> Void
     ) throws(EngineError) {
+        let hosted = state.withLock { state in
+            models.map { (state.takeLane($0.model.id), HostedModel(model: $0.model, source: $0.source)) }
+        }
         let started = EngineThread.start(name: "genrec-engine") {
-            self.runThread(source)
+            self.runThread(source, hosted)
             ended()
         }
         guard started else { throw EngineError(.unavailable, "the system could not start the engine's thread") }
     }
 
-    private func runThread(_ source: ModelSource) {
+    private func runThread(_ source: DeviceSource, _ models: [(lane: Int, hosted: HostedModel)]) {
         var executors: Executors
         do {
-            executors = try makeExecutors(source)
+            executors = try makeExecutors(source, models)
         } catch {
             change(to: .failed(String(describing: error)))
+            refuseErrands()
             return
         }
-        if let device = executors.primary?.device { change(to: .ready(device)) }
+        if let device = executors.primary?.description { change(to: .ready(device)) }
         serve(source, &executors)
         change(to: .stopped)
         // A job whose pass ran while the engine was stopped has gone back to waiting.
         refuseWaiting()
+        refuseErrands()
     }
 
     private enum Step {
+        case errand(Errand)
+        case retire(lane: Int)
         case run(Batch, depth: Int)
         case sleep(until: Instant?)
         case end
@@ -50,6 +59,8 @@ extension Engine {
 
     /// What is computed together.
     struct Batch {
+        /// Of the model.
+        var lane: Int
         var members: [(id: UInt64, pass: Pass, isStep: Bool)] = []
         /// Requests without a history.
         var colds: [UInt64] = []
@@ -61,12 +72,21 @@ extension Engine {
         var work: ComputeWork { members.reduce(into: ComputeWork()) { $0 += $1.pass.work } }
     }
 
-    private func serve(_ source: ModelSource, _ executors: inout Executors) {
+    private func serve(_ source: DeviceSource, _ executors: inout Executors) {
         var recovery = Recovery(source.backoff, startNanoseconds: executors.startNanoseconds)
         while true {
             turnCount.add(1, ordering: .relaxed)
             if recovery.isDue(.now()) { recover(source, &executors, &recovery) }
             switch nextStep(until: recovery.next) {
+            case .errand(.load(let loading)):
+                if let loss = goOn(loading, &executors) { lose(loss, &executors, &recovery) }
+            case .retire(let lane):
+                executors.hosted[lane] = nil
+                executors.primary?.remove(lane: lane)
+                executors.fallback?.remove(lane: lane)
+                let (retired, statistics) = state.withLock { ($0.freeLane(lane), $0.statistics ?? $0.retiredCounts) }
+                observer.cacheChanged(to: statistics)
+                retired?()
             case .run(let batch, let depth):
                 observer.queueDepthChanged(to: depth)
                 for id in batch.colds { answerByPopularity(id) }
@@ -93,6 +113,8 @@ extension Engine {
         expireOverdue()
         return state.withLock { state in
             if state.phase == .stopped { return .end }
+            if let errand = state.takeErrand() { return .errand(errand) }
+            if let lane = state.idleRetiredLane { return .retire(lane: lane) }
             let now = Instant.now()
             let decision = state.scheduler.next(
                 now: now,
@@ -115,7 +137,7 @@ extension Engine {
     }
 
     private func begin(_ portions: [Scheduler.Portion], _ now: Instant, _ state: inout State) -> Batch {
-        var batch = Batch(start: now)
+        var batch = Batch(lane: portions.first.flatMap { state.table[$0.job]?.lane } ?? 0, start: now)
         for portion in portions {
             guard let job = state.table[portion.job] else { continue }
             if job.start == nil {
@@ -125,18 +147,18 @@ extension Engine {
             if portion.rows == 0 {
                 batch.colds.append(portion.job)
             } else {
-                let isStep = !job.generation.items.isEmpty && portion.rows == 1
+                let isStep = job.isDecoding && portion.rows == 1
                 batch.members.append((portion.job, job.pass(portion.rows), isStep))
             }
         }
-        batch.predictedNanoseconds = state.scheduler.serviceTime.nanoseconds(batch.work)
+        batch.predictedNanoseconds = state.scheduler.serviceTimes[batch.lane].nanoseconds(batch.work)
         return batch
     }
 
     /// Answers a request without a history.
     private func answerByPopularity(_ id: UInt64) {
         guard let job = state.withLock({ $0.table.end(id) }) else { return }
-        let recommendation = catalogue.coldStart(job.request, timing: .init())
+        let recommendation = job.model.catalogue.coldStart(job.request, timing: .init())
         for caller in job.callers {
             var answer = recommendation
             answer.timing.queue = job.start?.nanoseconds(since: caller.request.arrival) ?? 0
@@ -173,8 +195,14 @@ extension Engine {
         let elapsed = now.nanoseconds(since: batch.start)
         let (notices, statistics) = state.withLock { state in
             let total = durations.prefill + durations.topK
-            let shares = shares(of: total, batch, state.scheduler.serviceTime)
-            state.scheduler.finished(batch.work, nanoseconds: isUsual ? elapsed : nil, now: now, isLast: isLast)
+            let shares = shares(of: total, batch, state.scheduler.serviceTimes[batch.lane])
+            state.scheduler.finished(
+                batch.work,
+                lane: batch.lane,
+                nanoseconds: isUsual ? elapsed : nil,
+                now: now,
+                isLast: isLast
+            )
             var notices: [Notice] = []
             for (index, member) in batch.members.enumerated() {
                 let id = member.id
@@ -187,7 +215,7 @@ extension Engine {
                     notices.append(.inVain(nanoseconds: giveUp(id, &state).lostNanoseconds))
                 }
             }
-            return (notices, state.table.cache?.statistics)
+            return (notices, state.statistics)
         }
         // Counted before anybody is answered: who has a reply finds it in the metrics.
         observer.batchFinished(
@@ -233,8 +261,8 @@ extension Engine {
         guard let taken = state.table[id]?.take(selection) else { return [] }
         var notices = taken.items.map { Notice.item($0.item, rank: $0.rank, taken.callers) }
         switch taken.progress {
-        case .goesOn:
-            state.table.generated(id)
+        case .goesOn(let row):
+            state.table.see(row, id)
             readmit(id, &state)
         case .done:
             if let job = state.table.end(id) { notices.append(.answer(job)) }
@@ -245,7 +273,7 @@ extension Engine {
     }
 
     func readmit(_ id: UInt64, _ state: inout State) {
-        guard let (requests, demand) = state.table[id]?.readmission(window) else { return }
+        guard let (requests, demand) = state.table[id]?.readmission() else { return }
         state.scheduler.readmit(requests, job: id, demand)
         if let deadline = requests.lazy.compactMap(\.deadline).min() { armExpiry(&state, for: deadline) }
     }
@@ -257,7 +285,7 @@ extension Engine {
         case .answer(let job):
             for caller in job.callers {
                 let queued = job.start?.nanoseconds(since: caller.request.arrival) ?? 0
-                caller.completion(.success(job.recommendation(window, queued: queued)))
+                caller.completion(.success(job.recommendation(queued: queued)))
             }
         case .failure(let job):
             let failure = EngineError(.computationFailed, "the model's scores are not finite numbers")
@@ -268,23 +296,29 @@ extension Engine {
     }
 }
 
-extension Catalogue {
+extension CatalogueSnapshot {
     /// The answer to a request without a known event.
     package func coldStart(_ request: RecommendationRequest, timing: Recommendation.Timing) -> Recommendation {
-        let items = mostPopular(request.count, request.eligibility)
+        let items: [ScoredRow]
+        if case .rank(let rows) = request.mode {
+            items = rows.map { ScoredRow(row: $0, score: Float(self.items.popularity($0))) }
+        } else {
+            items = mostPopular(request.count, request.eligibility)
+        }
         return Recommendation(
             items: items,
             source: .popularity,
             historyUsed: 0,
-            exhausted: items.count < request.count,
+            exhausted: request.mode.isExhausted(by: items.count, of: request.count),
             timing: timing
         )
     }
 }
 
-extension Catalogue {
-    /// Whether any item may answer the request.
-    func hasEligible(_ request: RecommendationRequest) -> Bool {
-        !mostPopular(1, request.eligibility, history: request.history).isEmpty
+extension RecommendationMode {
+    /// Whether so few items mean that no more were eligible.
+    fileprivate func isExhausted(by found: Int, of count: Int) -> Bool {
+        if case .rank = self { return false }
+        return found < count
     }
 }

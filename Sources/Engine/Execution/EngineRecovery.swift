@@ -15,36 +15,49 @@ extension Engine {
     // MARK: Making
 
     /// Makes what the thread computes on, the first time.
-    func makeExecutors(_ source: ModelSource) throws -> Executors {
+    func makeExecutors(
+        _ source: DeviceSource,
+        _ models: [(lane: Int, hosted: HostedModel)]
+    ) throws -> Executors {
         let begin = Instant.now()
-        let loaded = try source.load()
-        change(to: .warming)
         var executors = Executors()
-        executors.name = loaded.device.description.name
-        executors.primary = try makePrimary(loaded)
+        for (lane, hosted) in models { executors.hosted[lane] = hosted }
+        let device = try source.make()
+        executors.name = device.description.name
+        executors.primary = try makePrimary(device, executors.hosted)
         executors.startNanoseconds = Instant.now().nanoseconds(since: begin)
-        if let makeFallback = source.fallback {
-            let fallback = try BatchExecutor(try makeFallback(), catalogue: catalogue)
-            executors.fallbackTimes = try warmUp(fallback)
+        if let makeFallback = source.makeFallback {
+            var fallback = try Workplace(try makeFallback())
+            for (lane, hosted) in executors.hosted { try add(hosted, lane, to: &fallback, cacheBytes: 0) }
             executors.fallback = fallback
         }
         return executors
     }
 
-    /// Warms the device up and lets the cache and admission know of it.
-    private func makePrimary(_ loaded: LoadedModel) throws(ComputeError) -> BatchExecutor {
-        let executor = try BatchExecutor(loaded, catalogue: catalogue, cacheBytes: cacheBytes)
-        let times = try warmUp(executor)
+    /// Loads all models on a device and lets the caches and admission know of it.
+    private func makePrimary(_ device: any Device, _ models: [Int: HostedModel]) throws -> Workplace {
+        var place = try Workplace(device)
+        for (lane, hosted) in models.sorted(by: { $0.key < $1.key }) {
+            try add(hosted, lane, to: &place, cacheBytes: hosted.source.cacheBytes)
+        }
         state.withLock { state in
-            state.device = executor.device
+            state.device = device.description
             state.degradation = nil
             state.expectedBack = nil
-            state.scheduler.changeDevice(times)
-            state.prefixCache = executor.prefixCache
-            guard case .exact(let pool) = executor.prefixCache else { return }
-            state.table.cache = UserCache(pool, continuing: state.lostCounts)
+            state.scheduler.changeDevice(place.times)
+            for (lane, executor) in place.executors { state.settle(executor, lane: lane) }
         }
-        return executor
+        return place
+    }
+
+    /// Loads a model and warms it up.
+    private func add(_ hosted: HostedModel, _ lane: Int, to place: inout Workplace, cacheBytes: Int) throws {
+        let resident = try hosted.source.load(place.device)
+        if case .loading = phase { change(to: .warming) }
+        let executor = try BatchExecutor(resident, stream: place.stream, cacheBytes: cacheBytes)
+        var warmUp = self.warmUp(of: executor, hosted.model.catalogue)
+        while try warmUp.next(executor) {}
+        place.add(executor, warmUp.times, lane: lane)
     }
 
     // MARK: Losing
@@ -60,12 +73,12 @@ extension Engine {
             let (ended, counts) = state.withLock { state in
                 let counts = loseCache(&state)
                 state.degradation = reason
-                state.scheduler.changeDevice(executors.fallbackTimes)
+                state.scheduler.changeDevice(fallback.times)
                 return (requeue(loss.jobs, &state), counts)
             }
             for job in ended { report(job) }
             if let counts { observer.cacheChanged(to: counts) }
-            change(to: .ready(fallback.device))
+            change(to: .ready(fallback.description))
         } else {
             let (failed, counts) = state.withLock { state in
                 let counts = loseCache(&state)
@@ -83,18 +96,21 @@ extension Engine {
         executors.primary = nil
     }
 
-    /// Empties the cache, whose pages are gone.
+    /// Empties the caches, whose pages are gone.
     ///
     /// - Returns: what there is to report of it; nil: nothing was kept anyway.
     private func loseCache(_ state: inout State) -> UserCache.Statistics? {
         state.table.loseRows()
-        guard var counts = state.table.cache?.statistics else { return nil }
-        counts.entries = 0
-        counts.bytes = 0
-        state.lostCounts = counts
-        state.table.cache = nil
-        state.prefixCache = .none(reason: "the device has failed")
-        return counts
+        guard state.statistics != nil else { return nil }
+        for lane in state.places.indices where state.places[lane] != nil {
+            guard var counts = state.table.cache(lane: lane)?.statistics else { continue }
+            counts.entries = 0
+            counts.bytes = 0
+            state.retiredCounts = state.retiredCounts + counts
+            state.table.setCache(nil, lane: lane)
+            state.places[lane]?.prefixCache = .none(reason: "the device has failed")
+        }
+        return state.retiredCounts
     }
 
     /// Lets jobs that the device did not finish be computed again, from their first row.
@@ -111,7 +127,7 @@ extension Engine {
         }
         // What waits was to continue on rows that are gone, or to be spared those that the cache held. The fallback has neither.
         for (id, job) in state.table.jobs where !job.isRunning {
-            state.scheduler.restart(id, job.demand(window, predicted: (0, false)))
+            state.scheduler.restart(id, job.demand(predicted: (0, false)))
         }
         return given
     }
@@ -119,7 +135,7 @@ extension Engine {
     // MARK: Trying again
 
     /// Makes the device again, if it can be made; else says why not, and when it is tried next.
-    func recover(_ source: ModelSource, _ executors: inout Executors, _ recovery: inout Recovery) {
+    func recover(_ source: DeviceSource, _ executors: inout Executors, _ recovery: inout Recovery) {
         let isWanted = state.withLock { state in
             switch state.phase {
             case .ready, .recovering: true
@@ -136,11 +152,11 @@ extension Engine {
         state.withLock { $0.scheduler.hold(until: begin.advanced(by: recovery.attemptNanoseconds)) }
         defer { state.withLock { $0.scheduler.release() } }
         do {
-            let primary = try makePrimary(try source.load())
+            let primary = try makePrimary(try source.make(), executors.hosted)
             executors.primary = primary
             recovery.madeDevice()
-            observer.deviceRecovered(primary.device.name)
-            change(to: .ready(primary.device))
+            observer.deviceRecovered(primary.description.name)
+            change(to: .ready(primary.description))
         } catch {
             let now = Instant.now()
             recovery.postpone(
@@ -157,6 +173,18 @@ extension Engine {
             } else {
                 state.withLock { $0.degradation = reason }
             }
+        }
+    }
+}
+
+extension Engine.State {
+    /// Lets requests find a model that is on the engine's own device.
+    mutating func settle(_ executor: BatchExecutor, lane: Int) {
+        places[lane]?.prefixCache = executor.prefixCache
+        if case .exact(let pool) = executor.prefixCache {
+            table.setCache(UserCache(pool), lane: lane)
+        } else {
+            table.setCache(nil, lane: lane)
         }
     }
 }

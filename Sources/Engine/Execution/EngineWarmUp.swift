@@ -5,15 +5,34 @@ internal import Compute
 internal import Locking
 internal import Models
 
-extension Engine {
-    /// Runs batches of the kinds that will come, so that memory is there, code is loaded, and admission can judge: long and
-    /// short histories, one and several together, with and without a selection, and a step on many cached rows. Each runs
-    /// twice; the first run pays for first use, the second tells the service time.
+/// Batches of the kinds that will come, and what they took: what admission can judge by.
+struct WarmUp {
+    private var batches: [[Pass]] = []
+    /// What was found.
+    private(set) var times = ServiceTimeModel()
+
+    init(_ batches: [[Pass]] = []) {
+        self.batches = batches.filter { $0.allSatisfy { !$0.rows.isEmpty } }.reversed()
+    }
+
+    /// Runs the next batch, twice: the first run pays for first use, the second tells the service time.
     ///
-    /// - Returns: what admission can judge by.
-    func warmUp(_ executor: BatchExecutor) throws(ComputeError) -> ServiceTimeModel {
-        var times = ServiceTimeModel()
-        guard let row = catalogue.popularityOrder.first else { return times }
+    /// - Returns: false: there was none.
+    mutating func next(_ executor: BatchExecutor) throws(ComputeError) -> Bool {
+        guard let batch = batches.popLast() else { return false }
+        _ = try executor.run(batch)
+        let (_, durations) = try executor.run(batch)
+        let work = batch.reduce(into: ComputeWork()) { $0 += $1.work }
+        times.calibrate(work, nanoseconds: durations.prefill + durations.topK)
+        return true
+    }
+}
+
+extension Engine {
+    /// Batches of the kinds that will come, so that memory is there, code is loaded, and admission can judge: long and short
+    /// histories, one and several together, with and without a selection, and a step on many cached rows.
+    func warmUp(of executor: BatchExecutor, _ catalogue: CatalogueSnapshot) -> WarmUp {
+        guard let row = catalogue.items.popularityOrder.first else { return WarmUp() }
         var pool: PrefixCacheDescription.Pool?
         if case .exact(let description) = executor.prefixCache { pool = description }
         let limit = state.withLock { $0.scheduler.configuration.eventLimit(isDivisible: pool != nil) }
@@ -38,7 +57,7 @@ extension Engine {
                 rows: cached..<cached + length,
                 cached: cached == 0
                     ? .none : PagedSequence(rows: cached, pages: (0..<Int32(pages)).map(\.self), storesRows: false),
-                asks: asks ? request : nil
+                asks: asks ? request.strategy(catalogue).question : nil
             )
         }
         var batches = [
@@ -53,12 +72,6 @@ extension Engine {
                 batches.append([pass(min(longest, executor.window - cached / 2), cached: cached / 2)])
             }
         }
-        for batch in batches where batch.allSatisfy({ !$0.rows.isEmpty }) {
-            _ = try executor.run(batch)
-            let (_, durations) = try executor.run(batch)
-            let work = batch.reduce(into: ComputeWork()) { $0 += $1.work }
-            times.calibrate(work, nanoseconds: durations.prefill + durations.topK)
-        }
-        return times
+        return WarmUp(batches)
     }
 }

@@ -18,10 +18,15 @@ struct Job: Sendable {
     }
 
     let request: RecommendationRequest
+    let model: LoadedModel
+    /// The model's number on this engine.
+    let lane: Int
     /// Equal for requests that ask the same, and for hardly any others.
     let fingerprint: UInt64
     var callers: [Caller]
-    var generation: Generation
+    private(set) var strategy: any Strategy
+    /// Rows of the item table that were fed back.
+    private var generated: [Int32] = []
     /// The part of the caller's own history that the model sees.
     let history: UsedHistory
     /// What the next pass sees: with what was generated at its end.
@@ -51,17 +56,21 @@ struct Job: Sendable {
 
     init(
         _ request: RecommendationRequest,
+        of model: LoadedModel,
+        lane: Int,
         history: UsedHistory,
         hashes: PrefixHashes?,
         fingerprint: UInt64,
         caller: Caller
     ) {
         self.request = request
+        self.model = model
+        self.lane = lane
         self.history = history
         self.hashes = hashes
         self.fingerprint = fingerprint
         callers = [caller]
-        generation = Generation(request)
+        strategy = request.strategy(model.catalogue)
         seen = history
         keeps = true
     }
@@ -74,26 +83,29 @@ struct Job: Sendable {
     var stage: CancellationStage {
         if isRunning { return .computing }
         guard start != nil else { return .queued }
-        return generation.items.isEmpty ? .prefill : .decode
+        return isDecoding ? .decode : .prefill
     }
+    /// Whether its first answer is there.
+    var isDecoding: Bool { !strategy.items.isEmpty }
 
     /// What it has still to compute.
     ///
     /// - Parameter predicted: before the first pass: what the cache would save if it ran now, and whether rows can be stored.
-    func demand(_ window: HistoryWindow, predicted: (rows: Int, storesRows: Bool)? = nil) -> Scheduler.Demand {
+    func demand(predicted: (rows: Int, storesRows: Bool)? = nil) -> Scheduler.Demand {
         let rows = predicted?.rows ?? rows
         let storesRows = predicted?.storesRows ?? isDivisible
-        var steps = 0
-        if case .sequence = request.mode { steps = max(0, request.count - generation.items.count - 1) }
-        let known = request.history.count + generation.items.count
+        let known = request.history.count + generated.count
+        let window = model.window
         let isStill = storesRows && window.start(of: known + 1) == seen.start
         let step = isStill ? seen.count..<seen.count + 1 : 0..<min(seen.count + 1, window.length)
+        let scans = strategy.question.scans
         return Scheduler.Demand(
-            work: ComputeWork(rows: rows..<seen.count, asks: true),
+            lane: lane,
+            work: ComputeWork(rows: rows..<seen.count, scans: scans),
             isDivisible: storesRows,
-            steps: seen.count == 0 ? 0 : steps,
-            stepWork: ComputeWork(rows: step, asks: true),
-            isStep: storesRows && !generation.items.isEmpty && seen.count - rows == 1
+            steps: seen.count == 0 ? 0 : strategy.laterSteps,
+            stepWork: ComputeWork(rows: step, scans: scans),
+            isStep: storesRows && isDecoding && seen.count - rows == 1
         )
     }
 
@@ -114,7 +126,7 @@ struct Job: Sendable {
             history: seen,
             rows: rows..<end,
             cached: lease.map { PagedSequence(rows: rows, pages: $0.pages, storesRows: $0.storesRows) } ?? .none,
-            asks: end == seen.count ? generation.next : nil
+            asks: end == seen.count ? strategy.question : nil
         )
     }
 
@@ -135,7 +147,7 @@ struct Job: Sendable {
         computed(through: end)
         deviceNanoseconds += share.all
         decodeNanoseconds += durations.topK
-        if generation.items.isEmpty {
+        if !isDecoding {
             prefillNanoseconds += durations.prefill
             // What is generated is not kept.
             if isDivisible { storedNanoseconds += share.rows }
@@ -145,24 +157,24 @@ struct Job: Sendable {
         return !callers.isEmpty
     }
 
-    /// Takes what a pass selected.
+    /// Takes the answer to what a pass asked.
     ///
-    /// - Returns: also the items of a sequence that came by it, for those who are told of each.
+    /// - Returns: also the items that are final by it, for those who are told of each.
     mutating func take(
-        _ selection: [ScoredRow]
-    ) -> (progress: Generation.Progress, items: [(item: ScoredRow, rank: Int)], callers: [Caller]) {
-        let known = generation.items.count
-        let progress = generation.take(selection)
-        guard case .sequence = request.mode, progress != .failed,
+        _ answer: [ScoredRow]
+    ) -> (progress: Progress, items: [(item: ScoredRow, rank: Int)], callers: [Caller]) {
+        let known = strategy.items.count
+        let progress = strategy.take(answer)
+        guard strategy.findsItemsOneByOne, progress != .failed,
             callers.contains(where: { $0.itemGenerated != nil })
         else { return (progress, [], []) }
-        let items = generation.items[known...].enumerated().map { (item: $1, rank: known + $0 + 1) }
+        let items = strategy.items[known...].enumerated().map { (item: $1, rank: known + $0 + 1) }
         return (progress, items, callers)
     }
 
     /// What the scheduler is told when it comes back for its next pass.
-    mutating func readmission(_ window: HistoryWindow) -> (requests: [Scheduler.Request], demand: Scheduler.Demand) {
-        (callers.map(\.request), demand(window))
+    mutating func readmission() -> (requests: [Scheduler.Request], demand: Scheduler.Demand) {
+        (callers.map(\.request), demand())
     }
 
     /// Device time that nobody has anything of, if its callers are gone: what its rows took is not lost while they are kept, for
@@ -174,13 +186,14 @@ struct Job: Sendable {
         if isDivisible { rows = end }
     }
 
-    /// Lets the model see what was generated: one more row, or, where the window moves on, another history.
-    mutating func generated(_ window: HistoryWindow, _ cache: inout UserCache?) {
-        let next = generation.next
-        if window.start(of: next.history.count) == seen.start {
-            guard let item = next.history.last else { return }
-            seen.items.append(item)
-            seen.timestamps?.append(next.requestTime)
+    /// Lets the model see a row that was found: one more row, or, where the window moves on, another history.
+    mutating func see(_ row: Int32, _ cache: inout UserCache?) {
+        generated.append(row)
+        let window = model.window
+        let time = request.requestTime
+        if window.start(of: request.history.count + generated.count) == seen.start {
+            seen.items.append(row)
+            seen.timestamps?.append(time)
             if !seen.actions.isEmpty { seen.actions.append(0) }
             if var lease, lease.storesRows {
                 _ = cache?.extend(&lease, to: seen.count)
@@ -188,7 +201,7 @@ struct Job: Sendable {
             }
         } else {
             release(to: &cache)
-            seen = UsedHistory(next, window)
+            seen = UsedHistory(request, generated: generated, window)
             // What is generated has not happened: nothing of this is kept.
             lease = cache?.checkOut(seen, owner: nil, hashes: nil, keeps: false)
             rows = 0
@@ -218,14 +231,14 @@ struct Job: Sendable {
     }
 
     /// The answer to a caller who waited so long.
-    func recommendation(_ window: HistoryWindow, queued: UInt64) -> Recommendation {
+    func recommendation(queued: UInt64) -> Recommendation {
         Recommendation(
-            items: generation.items,
+            items: strategy.items,
             source: .model,
             historyUsed: history.count,
             historyCached: historyCached,
-            historyStart: window.stride > 0 ? history.start : nil,
-            exhausted: generation.isExhausted,
+            historyStart: model.window.stride > 0 ? history.start : nil,
+            exhausted: strategy.isExhausted,
             timing: Recommendation.Timing(queue: queued, prefill: prefillNanoseconds, decode: decodeNanoseconds)
         )
     }

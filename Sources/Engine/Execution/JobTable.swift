@@ -8,12 +8,26 @@ struct JobTable: Sendable {
     private var jobOfCaller: [UInt64: UInt64] = [:]
     /// Jobs that nobody has begun to compute, by what they ask.
     private var waiting: [UInt64: UInt64] = [:]
-    /// nil: nothing is kept.
-    var cache: UserCache?
-    let window: HistoryWindow
+    /// What is kept of each model's users, by lane; nil: nothing is.
+    private var caches: [UserCache?] = []
 
-    init(window: HistoryWindow) {
-        self.window = window
+    func cache(lane: Int) -> UserCache? { lane < caches.count ? caches[lane] : nil }
+
+    mutating func setCache(_ cache: UserCache?, lane: Int) {
+        while caches.count <= lane { caches.append(nil) }
+        caches[lane] = cache
+    }
+
+    /// How many rows a request would not have to compute if it ran now; nil: nothing is kept of the model's users.
+    func reusableRows(_ history: UsedHistory, owner: String?, hashes: PrefixHashes?, lane: Int) -> Int? {
+        caches[lane]?.reusableRows(history, owner: owner, hashes: hashes)
+    }
+
+    /// Of all models; nil: nothing is kept of any.
+    var statistics: UserCache.Statistics? {
+        var sum: UserCache.Statistics?
+        for case .some(let cache) in caches { sum = (sum ?? UserCache.Statistics()) + cache.statistics }
+        return sum
     }
 
     subscript(id: UInt64) -> Job? {
@@ -22,8 +36,10 @@ struct JobTable: Sendable {
     }
 
     /// A job that asks the same and has not begun.
-    func duplicate(of request: RecommendationRequest, fingerprint: UInt64) -> UInt64? {
-        guard let id = waiting[fingerprint], let job = jobs[id], job.request.asksTheSame(as: request) else {
+    func duplicate(of request: RecommendationRequest, _ model: LoadedModel, fingerprint: UInt64) -> UInt64? {
+        guard let id = waiting[fingerprint], let job = jobs[id], job.model.isSame(as: model),
+            job.request.asksTheSame(as: request)
+        else {
             return nil
         }
         return id
@@ -60,7 +76,8 @@ struct JobTable: Sendable {
 
     /// What a job has to compute now, for the scheduler.
     mutating func size(_ id: UInt64) -> (rows: Int, isDivisible: Bool) {
-        jobs[id]?.size(&cache) ?? (0, true)
+        guard let lane = jobs[id]?.lane else { return (0, true) }
+        return jobs[id]?.size(&caches[lane]) ?? (0, true)
     }
 
     /// Takes a job out, and gives back what it holds of the cache.
@@ -70,9 +87,12 @@ struct JobTable: Sendable {
         guard var job = jobs.removeValue(forKey: id) else { return nil }
         for caller in job.callers { jobOfCaller[caller.request.id] = nil }
         if waiting[job.fingerprint] == id { waiting[job.fingerprint] = nil }
-        if isTrusted { job.release(to: &cache) } else { job.discard(from: &cache) }
+        if isTrusted { job.release(to: &caches[job.lane]) } else { job.discard(from: &caches[job.lane]) }
         return job
     }
+
+    /// Whether any job is of a model.
+    func hasJob(lane: Int) -> Bool { jobs.values.contains { $0.lane == lane } }
 
     /// No job has any rows any more.
     mutating func loseRows() {
@@ -81,17 +101,24 @@ struct JobTable: Sendable {
 
     /// Gives back what a job holds of the cache, and lets it compute all its rows.
     mutating func discard(_ id: UInt64) {
-        jobs[id]?.discard(from: &cache)
+        guard let lane = jobs[id]?.lane else { return }
+        jobs[id]?.discard(from: &caches[lane])
         jobs[id]?.loseRows()
     }
 
-    /// What was generated becomes part of what the job sees.
-    mutating func generated(_ id: UInt64) { jobs[id]?.generated(window, &cache) }
+    /// A row that was found becomes part of what the job sees.
+    mutating func see(_ row: Int32, _ id: UInt64) {
+        guard let lane = jobs[id]?.lane else { return }
+        jobs[id]?.see(row, &caches[lane])
+    }
 
     /// Forgets a user, now and when the jobs that wait are done.
     mutating func forget(_ user: String) -> UserCache.Dropped {
-        // Without a cache there may be one again when a job comes to be computed.
-        var dropped = cache?.forget(user) ?? UserCache.Dropped()
+        var dropped = UserCache.Dropped()
+        for lane in caches.indices {
+            // Without a cache there may be one again when a job comes to be computed.
+            if let own = caches[lane]?.forget(user) { dropped += own }
+        }
         for (id, job) in jobs where job.request.userID == user && job.keeps {
             jobs[id]?.keeps = false
             if !job.isPrepared { dropped.inFlight += 1 }

@@ -1,21 +1,49 @@
 // How an engine comes by what it computes on: at the start, and again after its device has failed.
 
-/// Where an engine's model comes from. The closures run on the engine's thread, which is where devices live.
-package struct ModelSource: Sendable {
-    /// Makes the device and hands it the model.
-    package var load: @Sendable () throws -> LoadedModel
+package import Compute
+package import Models
+
+/// Where an engine's device comes from. The closures run on the engine's thread, which is where devices live.
+package struct DeviceSource: Sendable {
+    /// Makes the device.
+    package var make: @Sendable () throws -> any Device
     /// Makes what computes while the device is away, and what the device has no memory for; nil: nothing does.
-    package var fallback: (@Sendable () throws -> LoadedModel)?
+    package var makeFallback: (@Sendable () throws -> any Device)?
     package var backoff: RecoveryBackoff
 
     package init(
         backoff: RecoveryBackoff = RecoveryBackoff(),
-        load: @escaping @Sendable () throws -> LoadedModel,
-        fallback: (@Sendable () throws -> LoadedModel)? = nil
+        make: @escaping @Sendable () throws -> any Device
     ) {
-        self.load = load
-        self.fallback = fallback
+        self.make = make
         self.backoff = backoff
+    }
+}
+
+/// Where a model comes from, and what a device may keep of its users.
+package struct ModelSource: Sendable {
+    /// Hands the weights to a device. Runs on the engine's thread, once for each device and whenever one is made again.
+    package var load: @Sendable (any Device) throws -> ResidentModel
+    /// Device memory for keys and values of this model's users.
+    package var cacheBytes: Int
+
+    package init(cacheBytes: Int = 0, load: @escaping @Sendable (any Device) throws -> ResidentModel) {
+        self.load = load
+        self.cacheBytes = cacheBytes
+    }
+}
+
+/// A model on a device. Belongs to the thread that made it.
+package struct ResidentModel {
+    package let device: any Device
+    package let model: any DecoderModel
+    /// What the model was made of: kept as long as the model is.
+    package let owner: AnyObject
+
+    package init(device: any Device, model: any DecoderModel, owner: AnyObject) {
+        self.device = device
+        self.model = model
+        self.owner = owner
     }
 }
 
@@ -32,22 +60,6 @@ package struct RecoveryBackoff: Sendable, Equatable {
         let (delay, overflow) = firstNanoseconds.multipliedReportingOverflow(by: 1 << UInt64(doublings))
         return overflow ? mostNanoseconds : min(delay, mostNanoseconds)
     }
-}
-
-/// What the engine's thread computes on. Nothing else holds an executor for longer than a batch: the device is reset when
-/// the last of what was made of it is gone.
-struct Executors {
-    /// Of the device, whether it is there or not.
-    var name = ""
-    /// What it took to make the device the first time.
-    var startNanoseconds: UInt64 = 0
-    /// nil: the device failed, and has not been made again.
-    var primary: BatchExecutor?
-    var fallback: BatchExecutor?
-    /// Of the fallback, as its warm-up found it.
-    var fallbackTimes = ServiceTimeModel()
-
-    var current: BatchExecutor? { primary ?? fallback }
 }
 
 /// When a failed device is tried again.

@@ -1,4 +1,4 @@
-// The demand of several jobs at once. Part of the pure scheduler.
+// The demand of several jobs at once, model by model. Part of the pure scheduler.
 
 extension Scheduler {
     /// Demand of several jobs.
@@ -30,6 +30,29 @@ extension Scheduler {
             }
             steps += sign * demand.steps
             stepWork.add(demand.stepWork, times: sign * demand.steps)
+        }
+    }
+}
+
+extension Scheduler {
+    /// The demand of all jobs, each model's apart: what a batch takes depends on the model, and a batch is of one.
+    struct Backlogs: Sendable, Equatable {
+        /// By lane; as many as have had a job.
+        private(set) var lanes: [Backlog] = []
+
+        subscript(lane: Int) -> Backlog { lane < lanes.count ? lanes[lane] : Backlog() }
+
+        /// Jobs that wait.
+        var jobs: Int { lanes.reduce(0) { $0 + $1.jobs + $1.sequences } }
+
+        mutating func add(_ demand: Demand) {
+            while lanes.count <= demand.lane { lanes.append(Backlog()) }
+            lanes[demand.lane].add(demand)
+        }
+
+        mutating func remove(_ demand: Demand) {
+            while lanes.count <= demand.lane { lanes.append(Backlog()) }
+            lanes[demand.lane].remove(demand)
         }
     }
 }

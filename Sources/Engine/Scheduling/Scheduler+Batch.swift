@@ -4,7 +4,7 @@ extension Scheduler {
     /// What an idle engine does now. The caller has taken the expired ones out.
     ///
     /// Every sequence that has a step to take takes part, as long as there is room for another sequence; beside them what
-    /// waits goes in by order, without looking for a smaller one behind one that does not fit, because a long history must
+    /// waits of the same model goes in by order, without looking for a smaller one behind one that does not fit, because a long history must
     /// not be overtaken for ever. The last one in may be cut. A batch ends for all its members at once: nobody is added who is
     /// predicted to make one of them late. Whoever is predicted to be done only after its deadline is passed over, as long as
     /// there is anybody else: to compute it would make others late as well. It expires where it is.
@@ -24,20 +24,29 @@ extension Scheduler {
         promises.removeAll(keepingCapacity: true)
         guard !jobs.isEmpty else { return .idle }
         if waitsToFill, let start = startingTime(now: now), start > now { return .wait(until: start) }
-        var portions = batch(now: now, passingOver: true, &context, size)
+        var portions: [Portion] = []
+        if let stepped = steppedLane, queued.jobs > queued[stepped].jobs + queued[stepped].sequences {
+            portions = batch(now: now, passingOver: true, besides: stepped, &context, size)
+        }
+        if portions.isEmpty { portions = batch(now: now, passingOver: true, &context, size) }
         if portions.isEmpty { portions = batch(now: now, passingOver: false, &context, size) }
         return portions.isEmpty ? .idle : .run(portions)
     }
 
+    /// - Parameter besides: the model that the batch must not be of.
     private mutating func batch<Context>(
         now: Instant,
         passingOver: Bool,
+        besides excluded: Int? = nil,
         _ context: inout Context,
         _ size: (UInt64, inout Context) -> (rows: Int, isDivisible: Bool)
     ) -> [Portion] {
-        let chunk = chunkEvents
         var portions: [Portion] = []
-        var run = Running(work: ComputeWork(), since: now)
+        // Of the first that goes in; the batch is of its model.
+        var lane: Int?
+        var isLedByStep = false
+        var chunk = 0
+        var run = Running(lane: 0, work: ComputeWork(), since: now)
         var rows = 0
         var isOpen = true
         // When the batch must be done for the sake of those that are in it.
@@ -49,10 +58,13 @@ extension Scheduler {
             let other = isOpen && passed.others < others.places.count ? others.places[passed.others] : nil
             guard let place = [step, other].compactMap(\.self).min(), let job = jobs[place.job] else { break }
             let isStep = place.job == step?.job
-            if passingOver, isHopeless(job, beside: run.work, now: now) {
+            let isOfAnother = lane.map { $0 != job.demand.lane } ?? (job.demand.lane == excluded)
+            if isOfAnother || passingOver && isHopeless(job, beside: run.work, now: now) {
                 if isStep { passed.steps += 1 } else { passed.others += 1 }
                 continue
             }
+            if lane == nil { chunk = chunkEvents(lane: job.demand.lane) }
+            let times = serviceTimes[job.demand.lane]
             let (needed, isDivisible) = size(place.job, &context)
             var taken = needed
             if !isStep {
@@ -68,16 +80,21 @@ extension Scheduler {
                 }
             }
             let share = job.demand.work.share(taken, of: needed)
-            if !isStep, let deadline, isLate(deadline, now: now, run.work, adding: share) {
+            if !isStep, let deadline, isLate(deadline, now: now, times, run.work, adding: share) {
                 isOpen = false
                 continue
+            }
+            if lane == nil {
+                lane = job.demand.lane
+                isLedByStep = isStep
+                run.lane = job.demand.lane
             }
             if !isStep { rows += taken }
             remove(place.job)
             run.work += share
             if taken == needed, let own = job.earliestDeadline {
                 // Its steps come after this batch.
-                let steps = serviceTime.nanoseconds(
+                let steps = times.nanoseconds(
                     job.demand.stepWork.times(job.demand.steps),
                     batches: job.demand.steps
                 )
@@ -92,30 +109,46 @@ extension Scheduler {
             }
             portions.append(Portion(job: place.job, rows: taken))
         }
-        if !portions.isEmpty { running = run }
+        if !portions.isEmpty {
+            running = run
+            steppedLane = isLedByStep ? lane : nil
+        }
         return portions
     }
 
     /// Whether everybody who waits for a job is predicted to have gone before it is done, should it go on beside such work.
     private func isHopeless(_ job: Job, beside work: ComputeWork, now: Instant) -> Bool {
         guard let deadline = job.latestDeadline else { return false }
-        let time = serviceTime.nanoseconds(work + job.demand.total, batches: 1 + job.demand.steps)
+        let time = serviceTimes[job.demand.lane].nanoseconds(work + job.demand.total, batches: 1 + job.demand.steps)
         return now.advanced(by: time) > deadline
     }
 
     /// Whether a batch is predicted to meet a deadline, and no longer so with something added to it.
-    private func isLate(_ deadline: Instant, now: Instant, _ work: ComputeWork, adding more: ComputeWork) -> Bool {
-        now.advanced(by: serviceTime.cautious(serviceTime.nanoseconds(work + more))) > deadline
-            && now.advanced(by: serviceTime.nanoseconds(work)) <= deadline
+    private func isLate(
+        _ deadline: Instant,
+        now: Instant,
+        _ times: ServiceTimeModel,
+        _ work: ComputeWork,
+        adding more: ComputeWork
+    ) -> Bool {
+        now.advanced(by: times.cautious(times.nanoseconds(work + more))) > deadline
+            && now.advanced(by: times.nanoseconds(work)) <= deadline
     }
 
     /// Takes note that a batch has been computed, or a part of one for which the device had no memory as a whole.
     ///
     /// - Parameters:
+    ///   - lane: of its model.
     ///   - nanoseconds: it took; nil: on another device than usual, whose times say nothing of the next ones.
     ///   - isLast: whether no more parts of the batch are to come.
-    package mutating func finished(_ work: ComputeWork, nanoseconds: UInt64?, now: Instant, isLast: Bool = true) {
-        if let nanoseconds { serviceTime.observe(work, nanoseconds: nanoseconds) }
+    package mutating func finished(
+        _ work: ComputeWork,
+        lane: Int = 0,
+        nanoseconds: UInt64?,
+        now: Instant,
+        isLast: Bool = true
+    ) {
+        if let nanoseconds { serviceTimes[lane].observe(work, nanoseconds: nanoseconds) }
         guard isLast else {
             // What comes is still behind the other parts.
             running?.work.add(work, times: -1)
@@ -139,12 +172,16 @@ extension Scheduler {
             return nil
         }
         var oldest: Instant?
+        var lane = 0
         for job in jobs.values {
             guard job.isFresh else { return nil }
-            for request in job.requests { oldest = min(oldest ?? request.arrival, request.arrival) }
+            for request in job.requests where oldest.map({ request.arrival < $0 }) ?? true {
+                oldest = request.arrival
+                lane = job.demand.lane
+            }
         }
-        let fixed = serviceTime.fixedNanoseconds
-        let variable = serviceTime.nanoseconds(queued.work, batches: 0)
+        let fixed = serviceTimes[lane].fixedNanoseconds
+        let variable = serviceTimes[lane].nanoseconds(queued[lane].work, batches: 0)
         let gain = fixed > variable ? (fixed - variable) / 2 : 0
         let chosen = arrivals.gap(now: now) <= gain ? gain : 0
         return oldest?.advanced(
@@ -153,7 +190,9 @@ extension Scheduler {
     }
 
     private var isBatchFull: Bool {
-        jobs.count >= configuration.maxBatchSequences
-            || queued.work.rows >= configuration.eventLimit(isDivisible: true)
+        queued.lanes.contains { lane in
+            lane.jobs + lane.sequences >= configuration.maxBatchSequences
+                || lane.work.rows >= configuration.eventLimit(isDivisible: true)
+        }
     }
 }

@@ -31,6 +31,8 @@ package struct Scheduler: Sendable {
 
     /// What a job has still to compute, as far as is known.
     package struct Demand: Sendable, Equatable {
+        /// The number of the model that computes it.
+        package var lane: Int
         /// Up to its next selection.
         package var work: ComputeWork
         /// Whether `work` can be done in parts.
@@ -42,12 +44,14 @@ package struct Scheduler: Sendable {
         package var isStep: Bool
 
         package init(
+            lane: Int = 0,
             work: ComputeWork,
             isDivisible: Bool = true,
             steps: Int = 0,
             stepWork: ComputeWork = ComputeWork(),
             isStep: Bool = false
         ) {
+            self.lane = lane
             self.work = work
             self.isDivisible = isDivisible
             self.steps = steps
@@ -69,7 +73,7 @@ package struct Scheduler: Sendable {
     }
 
     package enum Decision: Sendable, Equatable {
-        /// Compute these together, in this order. Never empty.
+        /// Compute these together, in this order. Never empty, and all of one model.
         case run([Portion])
         /// Nothing to start before this point; ask again then, or when something was admitted.
         case wait(until: Instant)
@@ -107,6 +111,7 @@ package struct Scheduler: Sendable {
 
     /// What runs now.
     struct Running: Sendable {
+        var lane: Int
         var work: ComputeWork
         var since: Instant
         /// What its jobs will have left to compute, and when that is due.
@@ -131,14 +136,18 @@ package struct Scheduler: Sendable {
     /// Requests of jobs that have never run, or have to begin anew.
     private(set) var queuedRequests = 0
     /// Demand of all that waits.
-    private(set) var queued = Backlog()
+    private(set) var queued = Backlogs()
     /// By the latest `run` decision; nil while the engine is idle.
     var running: Running?
     /// nil: the engine's thread computes, or could.
     private(set) var heldUntil: Instant?
     /// Of jobs that have run and are to come back.
     var promises: [UInt64: AdmissionMargin.Promise] = [:]
-    var serviceTime = ServiceTimeModel()
+    /// How long batches of each model take, by lane.
+    var serviceTimes = [ServiceTimeModel()]
+    /// Whose batch was the last one, if it was led by a sequence's step: then another model's is next, for a sequence that has
+    /// begun is due before all that came later, and would keep other models waiting until its end.
+    var steppedLane: Int?
     /// Until it has seen a flood it expects half as much again.
     var margin = AdmissionMargin(factor: Self.firstMargin)
     var arrivals = ArrivalRate()
@@ -155,9 +164,15 @@ package struct Scheduler: Sendable {
     /// The earliest deadline of all that wait.
     package var earliestDeadline: Instant? { deadlines.places.first.map { Instant(nanoseconds: $0.due) } }
 
-    /// From now on batches take such times: what was learnt of another device's errors, and said by its times, is void.
-    package mutating func changeDevice(_ times: ServiceTimeModel) {
-        serviceTime = times
+    /// Batches of a model take such times.
+    package mutating func expect(_ times: ServiceTimeModel, lane: Int) {
+        while serviceTimes.count <= lane { serviceTimes.append(ServiceTimeModel()) }
+        serviceTimes[lane] = times
+    }
+
+    /// From now on batches take such times, by lane: what was learnt of another device's errors, and said by its times, is void.
+    package mutating func changeDevice(_ times: [Int: ServiceTimeModel]) {
+        for (lane, times) in times { expect(times, lane: lane) }
         margin = AdmissionMargin(factor: Self.firstMargin)
         // Whatever the other device had begun is done, or gone with it.
         running = nil
@@ -206,7 +221,7 @@ package struct Scheduler: Sendable {
             promise = .init(from: now, nanoseconds: expectation(of: demand, behind: ahead(of: due), now: now))
         }
         // Whoever is overtaken was promised to be done earlier.
-        let own = serviceTime.nanoseconds(demand.total, batches: 0)
+        let own = serviceTimes[demand.lane].nanoseconds(demand.total, batches: 0)
         for place in others.behind(due) { jobs[place.job]?.promise?.nanoseconds += own }
         insert(job, [request], demand, due: due, isFresh: true, promise)
     }
@@ -318,7 +333,7 @@ package struct Scheduler: Sendable {
             others = DueOrder()
             deadlines = DueOrder()
             queuedRequests = 0
-            queued = Backlog()
+            queued = Backlogs()
         }
         return Array(jobs.keys)
     }
@@ -337,7 +352,7 @@ package struct Scheduler: Sendable {
 
     func due(_ request: Request, _ demand: Demand) -> UInt64 {
         let advantage = configuration.priorityAdvantageNanoseconds
-        let left = serviceTime.nanoseconds(demand.total, batches: 0)
+        let left = serviceTimes[demand.lane].nanoseconds(demand.total, batches: 0)
         let patience = request.arrival.advanced(by: advantage)
             .advanced(by: min(advantage, Self.yielding * left))
         var due = min(patience, request.deadline ?? patience)

@@ -1,11 +1,12 @@
 // The history in its two forms: an array of events, or an object of columns. Both fill the decoder's rows and timestamps, which
 // then become the call's.
 
+internal import Engine
 internal import JSON
 
 extension CallDecoder {
     /// Reads the value of `history`.
-    mutating func readHistory() throws(JSONError) -> RecommendCall.History {
+    mutating func readHistory(_ call: inout RecommendCall) throws(JSONError) {
         rows.removeAll(keepingCapacity: true)
         timestamps.removeAll(keepingCapacity: true)
         actions.removeAll(keepingCapacity: true)
@@ -18,7 +19,7 @@ extension CallDecoder {
         case .object: hasTimestamps = try readColumns()
         default: throw unusable("history must be an array of events or an object of columns")
         }
-        return takeHistory(hasTimestamps: hasTimestamps)
+        takeHistory(&call, hasTimestamps: hasTimestamps)
     }
 
     // MARK: Events
@@ -170,23 +171,21 @@ extension CallDecoder {
 
     /// The history that was read, without its unknown items. The copies have exactly the size they need, because they live as
     /// long as the request.
-    private func takeHistory(hasTimestamps: Bool) -> RecommendCall.History {
-        var history = RecommendCall.History()
-        history.eventCount = rows.count
+    private func takeHistory(_ call: inout RecommendCall, hasTimestamps: Bool) {
+        call.eventCount = rows.count
         let knownCount = rows.count(where: { $0 != unknownRow })
-        history.rows.reserveCapacity(knownCount)
-        for row in rows where row != unknownRow { history.rows.append(row) }
-        history.noteStrangeness(unknownExample)
+        call.request.history.reserveCapacity(knownCount)
+        for row in rows where row != unknownRow { call.request.history.append(row) }
+        call.noteStrangeness(unknownExample)
         if hasTimestamps {
             var known: [Int64] = []
             known.reserveCapacity(knownCount)
             for (row, timestamp) in zip(rows, timestamps) where row != unknownRow { known.append(timestamp) }
-            history.timestamps = known
+            call.request.timestamps = known
         }
         if !actions.isEmpty {
-            history.actions.reserveCapacity(knownCount)
-            for (row, action) in zip(rows, actions) where row != unknownRow { history.actions.append(action) }
+            call.request.actions.reserveCapacity(knownCount)
+            for (row, action) in zip(rows, actions) where row != unknownRow { call.request.actions.append(action) }
         }
-        return history
     }
 }

@@ -101,21 +101,45 @@ extension CallDecoder {
 
     /// The row of the item id that comes next, `unknownRow` for one that is counted and passed over.
     mutating func readItem(_ path: @autoclosure () -> String) throws(JSONError) -> Int32 {
+        let found = try lookUp(path())
+        if let row = found.row { return row }
+        if unknownExample == nil { unknownExample = found.integer.map { String($0) } ?? found.text }
+        unknownItems += 1
+        return unknownRow
+    }
+
+    /// The row of the candidate that comes next; nil, and its id as JSON, where the catalogue does not know it.
+    mutating func readCandidate(_ path: @autoclosure () -> String) throws(JSONError) -> (row: Int32?, json: [UInt8]) {
+        let found = try lookUp(path())
+        if let row = found.row { return (row, []) }
+        var writer = JSONWriter()
+        if let integer = found.integer { writer.integer(Int(integer)) } else { writer.string(found.text) }
+        return (nil, writer.bytes)
+    }
+
+    /// An id, and the row that has it.
+    private struct FoundItem {
+        var row: Int32?
+        /// Of an unknown item, whichever it is.
+        var text = ""
+        var integer: Int64?
+    }
+
+    private mutating func lookUp(_ path: @autoclosure () -> String) throws(JSONError) -> FoundItem {
         switch try reader.peek() {
         case .string:
             let id = try reader.readString()
-            if let row = items.row(ofString: id.utf8) { return row }
-            if unknownExample == nil { unknownExample = Self.excerpt(id) }
+            if let row = source.items.row(ofString: id.utf8) { return FoundItem(row: row) }
+            // One of a history's is enough for a sentence about all of them.
+            let isWanted = question == .rank || unknownExample == nil
+            return FoundItem(text: !isWanted ? "" : question == .rank ? id.string : Self.excerpt(id))
         case .number:
             guard let id = try reader.readNumber().wholeValue else {
                 throw unusable("\(path()) must be a string or a 64-bit integer")
             }
-            if let row = items.row(ofInteger: id) { return row }
-            if unknownExample == nil { unknownExample = String(id) }
+            return FoundItem(row: source.items.row(ofInteger: id), integer: id)
         default: throw unusable("\(path()) must be a string or an integer")
         }
-        unknownItems += 1
-        return unknownRow
     }
 
     /// The rows of a list of item ids, without the unknown ones.
@@ -140,7 +164,7 @@ extension CallDecoder {
         while try reader.nextElement() {
             try checkCount(count, path)
             guard try reader.peek() == .string else { throw unusable("\(path)[\(count)] must be a string") }
-            if let tag = items.tag(utf8: try reader.readString().utf8) { tags.append(tag) }
+            if let tag = source.items.tag(utf8: try reader.readString().utf8) { tags.append(tag) }
             count += 1
         }
         return tags

@@ -1,16 +1,23 @@
-// One walk over a body: the fields of a call and of a batch. Values are checked where they are read, so that an error can name
+// One walk over a body: the fields of a call and of a batch, whether it asks for items or for scores. Values are checked where they are read, so that an error can name
 // the field; paths are put together only when there is an error. The history is in `CallDecoder+History`, scalars and lists are
 // in `CallDecoder+Values`.
 
-internal import Glibc
+internal import Catalogue
+internal import Engine
 internal import JSON
 internal import Users
 
 /// Decodes calls from one reader.
-struct CallDecoder<Items: ItemLookup>: ~Copyable {
+struct CallDecoder<Source: ItemSource>: ~Copyable {
     var reader: JSONReader
-    let items: Items
+    let question: RecommendCodec.Question
+    var source: Source
     let limits: CallLimits
+    let arrival: Arrival
+    /// Why the call being read is refused, where its JSON is not at fault.
+    private(set) var refusal: CallError?
+    /// What the call being read says of its model.
+    private var target = CallTarget()
     /// Unknown ids of the call being read.
     var unknownItems = 0
     /// The first unknown id of the history being read.
@@ -20,10 +27,18 @@ struct CallDecoder<Items: ItemLookup>: ~Copyable {
     var timestamps: [Int64] = []
     var actions: [UInt64] = []
 
-    init(_ reader: consuming JSONReader, items: Items, limits: CallLimits) {
+    init(
+        _ reader: consuming JSONReader,
+        _ question: RecommendCodec.Question,
+        source: Source,
+        limits: CallLimits,
+        arrival: Arrival
+    ) {
         self.reader = reader
-        self.items = items
+        self.question = question
+        self.source = source
         self.limits = limits
+        self.arrival = arrival
     }
 
     /// Checks that the body ends here.
@@ -31,13 +46,79 @@ struct CallDecoder<Items: ItemLookup>: ~Copyable {
 
     /// Reads the object of one call.
     mutating func decodeCall() throws(JSONError) -> RecommendCall {
-        var call = RecommendCall(k: limits.defaultK)
-        var fields = FieldSet<CallField>()
         unknownItems = 0
+        refusal = nil
+        target = CallTarget()
+        if source.hasChoice {
+            try findTarget()
+            try choose()
+        }
         try beginObject("the request")
+        var call = RecommendCall(
+            RecommendationRequest(
+                history: [],
+                timestamps: nil,
+                requestTime: arrival.time,
+                count: limits.defaultK,
+                arrival: arrival.instant
+            )
+        )
+        switch question {
+        case .recommend: try readRecommendCall(&call)
+        case .rank: try readRankCall(&call)
+        }
+        call.unknownItems = unknownItems
+        // One that names the only model there is, or another.
+        if !source.hasChoice { try choose() }
+        source.endCall()
+        return call
+    }
+
+    /// Reads over the call that comes next, for what it says of its model. What is wrong with it is found later.
+    private mutating func findTarget() throws(JSONError) {
+        let start = reader.mark
+        defer { reader.rewind(to: start) }
+        guard try reader.peek() == .object else { return }
+        try reader.beginObject()
+        while let key = try reader.nextKey() {
+            let path: WritableKeyPath<CallTarget, String?>
+            switch key {
+            case "model": path = \.model
+            case "version": path = \.version
+            case "user_id": path = \.userID
+            default:
+                try reader.skipValue()
+                continue
+            }
+            if try reader.peek() == .string {
+                target[keyPath: path] = try reader.readString().string
+            } else {
+                try reader.skipValue()
+            }
+        }
+    }
+
+    private mutating func choose() throws(JSONError) {
+        do throws(CallError) {
+            try source.choose(target)
+        } catch {
+            refusal = error
+            throw unusable("the model is not served")
+        }
+    }
+
+    private mutating func readName(_ path: StaticString) throws(JSONError) -> String {
+        guard try reader.peek() == .string else { throw unusable("\(path) must be a string") }
+        return try reader.readString().string
+    }
+
+    private mutating func readRecommendCall(_ call: inout RecommendCall) throws(JSONError) {
+        var mode = RecommendationMode.Name.topK
+        var sampling: Sampling?
+        var fields = FieldSet<CallField>()
         while let field = try nextField(&fields, in: nil) {
             if field == .history {
-                call.history = try readHistory()
+                try readHistory(&call)
                 continue
             }
             if !limits.hasStore, field == .events || field == .store {
@@ -48,34 +129,65 @@ struct CallDecoder<Items: ItemLookup>: ~Copyable {
             case .history: break
             case .events: call.events = try readCallEvents()
             case .store: call.storesEvents = try readBool("store")
-            case .userID: call.userID = try readUserID()
-            case .requestTime: call.requestTime = try readTimestamp("request_time")
-            case .k: call.k = Int(try readInteger("k", in: 1...Int64(limits.maxK)))
-            case .mode: call.mode = try readChoice("mode")
-            case .sampling: call.sampling = try readSampling()
-            case .exclude: call.exclusion = try readExclusion()
-            case .allow: call.allowance = try readAllowance()
-            case .deadline:
-                let range = 1...Int64(CallLimits.maxDeadlineMilliseconds)
-                call.deadlineMilliseconds = Int(try readInteger("deadline_ms", in: range))
-            case .priority: call.priority = try readChoice("priority")
+            case .userID: call.request.userID = try readUserID()
+            case .model: target.model = try readName("model")
+            case .version: target.version = try readName("version")
+            case .requestTime: call.request.requestTime = try readTimestamp("request_time")
+            case .k: call.request.count = Int(try readInteger("k", in: 1...Int64(limits.maxK)))
+            case .mode: mode = try readChoice("mode")
+            case .sampling: sampling = try readSampling()
+            case .exclude: try readExclusion(&call.request.eligibility)
+            case .allow: call.request.eligibility.allowance = try readAllowance()
+            case .deadline: try readDeadline(&call)
+            case .priority: call.request.priority = try readChoice("priority")
             case .stream: call.stream = try readBool("stream")
             }
         }
         if !fields.contains(.history) {
             guard limits.hasStore else { throw unusable("history is missing") }
-            guard call.userID != nil else {
+            guard call.request.userID != nil else {
                 throw unusable("history is missing, and there is no user_id whose events could be looked up")
             }
             call.asksStore = true
         } else if !call.events.isEmpty {
             throw unusable("events are for a request without history: its last ones say the same")
         }
-        if call.sampling != nil, call.mode != .sequence {
-            throw unusable("sampling is only for the mode \"sequence\"")
+        if sampling != nil, mode != .sequence { throw unusable("sampling is only for the mode \"sequence\"") }
+        if mode == .sequence { call.request.mode = .sequence(sampling) }
+    }
+
+    private mutating func readRankCall(_ call: inout RecommendCall) throws(JSONError) {
+        var ranking = Ranking()
+        var fields = FieldSet<RankField>()
+        while let field = try nextField(&fields, in: nil) {
+            switch field {
+            case .history:
+                try readHistory(&call)
+                continue
+            case .candidates:
+                try readCandidates(&ranking)
+                continue
+            default: break
+            }
+            if try reader.readNull() { continue }
+            switch field {
+            case .history, .candidates: break
+            case .userID: call.request.userID = try readUserID()
+            case .model: target.model = try readName("model")
+            case .version: target.version = try readName("version")
+            case .requestTime: call.request.requestTime = try readTimestamp("request_time")
+            case .order: ranking.order = try readChoice("order")
+            case .k: ranking.count = Int(try readInteger("k", in: 1...Int64(limits.maxCandidates)))
+            case .deadline: try readDeadline(&call)
+            case .priority: call.request.priority = try readChoice("priority")
+            case .stream: call.stream = try readBool("stream")
+            }
         }
-        call.unknownItems = unknownItems
-        return call
+        guard fields.contains(.history) else { throw unusable("history is missing") }
+        guard fields.contains(.candidates) else { throw unusable("candidates is missing") }
+        if ranking.order == .request, ranking.count != nil { throw unusable("k is only for the order \"score\"") }
+        call.request.mode = .rank(ranking.rows)
+        call.ranking = ranking
     }
 
     /// Reads the object of a batch.
@@ -105,7 +217,7 @@ struct CallDecoder<Items: ItemLookup>: ~Copyable {
             guard error.code == .unusable else { throw error }
             reader.rewind(to: start)
             try reader.skipValue()
-            return .failure(CallError(error))
+            return .failure(refusal ?? CallError(error))
         }
     }
 
@@ -114,7 +226,7 @@ struct CallDecoder<Items: ItemLookup>: ~Copyable {
     /// Events that follow those of the store; without a time they happen now.
     private mutating func readCallEvents() throws(JSONError) -> [UserEvent] {
         var events: [UserEvent] = []
-        let now = Int64(time(nil))
+        let now = arrival.time
         try beginArray("events")
         while try reader.nextElement() {
             let index = events.count
@@ -127,8 +239,26 @@ struct CallDecoder<Items: ItemLookup>: ~Copyable {
         return events
     }
 
-    private mutating func readSampling() throws(JSONError) -> RecommendCall.Sampling {
-        var sampling = RecommendCall.Sampling()
+    private mutating func readDeadline(_ call: inout RecommendCall) throws(JSONError) {
+        let range = 1...Int64(CallLimits.maxDeadlineMilliseconds)
+        call.request.limit(toMilliseconds: Int(try readInteger("deadline_ms", in: range)))
+    }
+
+    /// The ids of the candidates, unknown ones as well.
+    private mutating func readCandidates(_ ranking: inout Ranking) throws(JSONError) {
+        try beginArray("candidates")
+        while try reader.nextElement() {
+            guard ranking.namedCount < limits.maxCandidates else {
+                throw unusable("candidates has more than \(limits.maxCandidates) entries")
+            }
+            let (row, json) = try readCandidate("candidates[\(ranking.namedCount)]")
+            if let row { ranking.add(row) } else { ranking.addUnknown(json) }
+        }
+        if ranking.namedCount == 0 { throw unusable("candidates must have 1 to \(limits.maxCandidates) entries") }
+    }
+
+    private mutating func readSampling() throws(JSONError) -> Sampling {
+        var sampling = Sampling()
         var fields = FieldSet<SamplingField>()
         try beginObject("sampling")
         while let field = try nextField(&fields, in: "sampling") {
@@ -136,29 +266,27 @@ struct CallDecoder<Items: ItemLookup>: ~Copyable {
             switch field {
             case .temperature: sampling.temperature = try readPositive("sampling.temperature", isShare: false)
             case .topP: sampling.topP = try readPositive("sampling.top_p", isShare: true)
-            case .seed: sampling.seed = try readInteger("sampling.seed", in: .min ... .max)
+            case .seed: sampling.seed = UInt64(bitPattern: try readInteger("sampling.seed", in: .min ... .max))
             }
         }
         return sampling
     }
 
-    private mutating func readExclusion() throws(JSONError) -> RecommendCall.Exclusion {
-        var exclusion = RecommendCall.Exclusion()
+    private mutating func readExclusion(_ eligibility: inout Eligibility) throws(JSONError) {
         var fields = FieldSet<ExcludeField>()
         try beginObject("exclude")
         while let field = try nextField(&fields, in: "exclude") {
             if try reader.readNull() { continue }
             switch field {
-            case .items: exclusion.rows = try readItems("exclude.items")
-            case .tags: exclusion.tags = try readTags("exclude.tags")
-            case .seen: exclusion.seen = try readBool("exclude.seen")
+            case .items: eligibility.excludedRows = try readItems("exclude.items")
+            case .tags: eligibility.excludedTags = try readTags("exclude.tags")
+            case .seen: eligibility.excludesSeen = try readBool("exclude.seen")
             }
         }
-        return exclusion
     }
 
-    private mutating func readAllowance() throws(JSONError) -> RecommendCall.Allowance {
-        var allowance = RecommendCall.Allowance()
+    private mutating func readAllowance() throws(JSONError) -> Eligibility.Allowance {
+        var allowance = Eligibility.Allowance(rows: [], tags: [])
         var fields = FieldSet<AllowField>()
         var isNamed = false
         try beginObject("allow")

@@ -4,10 +4,12 @@ internal import JSON
 
 /// A fault of the caller, with the status that says so.
 package struct CallError: Error, Equatable, CustomStringConvertible {
-    /// Which of the two faults it is; the raw value is the HTTP status.
+    /// Which fault it is; the raw value is the HTTP status.
     package enum Code: Int, Sendable {
         /// The body is not JSON as RFC 8259 has it, is nested too deep, or has a key twice; the detail names the byte.
         case malformed = 400
+        /// The body names a model that is not served; the detail names those that are.
+        case unknownModel = 404
         /// The body is well-formed JSON, but a field is missing, unknown or not usable; the detail names the field.
         case unusable = 422
     }
@@ -22,7 +24,7 @@ package struct CallError: Error, Equatable, CustomStringConvertible {
         self.detail = detail
     }
 
-    /// The HTTP status: 400 or 422.
+    /// The HTTP status: 400, 404 or 422.
     package var status: Int { code.rawValue }
     package var description: String { detail }
 

@@ -12,6 +12,8 @@ package struct CallLimits: Sendable, Equatable {
     package var maxListed = 10_000
     /// The largest number of requests in a batch.
     package var maxBatch = 256
+    /// The largest number of candidates of a call, known or not.
+    package var maxCandidates = 2_048
     /// Whether a history may be looked up in a store of users instead of being sent.
     package var hasStore = false
 

@@ -17,3 +17,28 @@ package protocol ItemIDWriter {
     /// Appends the id of a row as it stands in JSON: a string with quotes and escapes, or an integer.
     func appendID(ofRow row: Int32, to json: inout [UInt8])
 }
+
+/// What a call says of the model that it is for.
+package struct CallTarget: Sendable, Equatable {
+    /// nil: the default model.
+    package var model: String?
+    /// nil: as the requests are divided.
+    package var version: String?
+    package var userID: String?
+
+    /// The default model, for nobody.
+    package init() {}
+}
+
+/// Where the codec finds the items of the model that a call is for: one, or one of several.
+package protocol ItemSource {
+    associatedtype Items: ItemLookup
+    /// Of the model that was chosen last; at first of any.
+    var items: Items { get }
+    /// Whether it takes a call's target to know its model. It is then looked for before anything else of the call is read.
+    var hasChoice: Bool { get }
+    /// Chooses the model of a call.
+    mutating func choose(_ target: CallTarget) throws(CallError)
+    /// The call has been read.
+    mutating func endCall()
+}

@@ -1,6 +1,8 @@
 // Replies to bytes: one body, the body of a batch, and the records of a stream. A score that is not finite has no JSON and is
 // thrown, since it means that the model is broken; the caller answers with an error instead of a reply.
 
+internal import Compute
+internal import Engine
 package import JSON
 
 /// How a stream separates its records.
@@ -21,25 +23,30 @@ package enum StreamFormat: Sendable, CaseIterable {
 
 extension RecommendCodec {
     /// The body of a reply.
-    package static func encode(_ reply: RecommendReply, ids: some ItemIDWriter) throws(JSONError) -> [UInt8] {
+    package static func encode(
+        _ reply: RecommendReply,
+        ids: any ItemIDWriter & Sendable
+    ) throws(JSONError) -> [UInt8] {
         // An item has some fifty bytes, the rest some four hundred.
-        var writer = JSONWriter(capacity: 512 + 64 * reply.rows.count)
+        var writer = JSONWriter(capacity: 512 + 64 * reply.recommendation.items.count)
         try write(reply, ids: ids, to: &writer)
         return writer.bytes
     }
 
     /// The body of a batch's reply, `{"results":[…]}`: a reply or a problem per request, in the requests' order.
+    ///
+    /// - Parameter ids: of the model that answered a request, by its number.
     package static func encodeBatch(
         _ results: [BatchResult],
-        ids: some ItemIDWriter
+        ids: (Int) -> any ItemIDWriter & Sendable
     ) throws(JSONError) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("results")
         writer.beginArray()
-        for result in results {
+        for (number, result) in results.enumerated() {
             switch result {
-            case .reply(let reply): try write(reply, ids: ids, to: &writer)
+            case .reply(let reply): try write(reply, ids: ids(number), to: &writer)
             case .problem(let problem): problem.write(to: &writer)
             }
         }
@@ -48,20 +55,31 @@ extension RecommendCodec {
         return writer.bytes
     }
 
+    /// The body of a batch's reply without an answer.
+    package static func encodeBatch(_ problems: [ProblemDetails]) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("results")
+        writer.beginArray()
+        for problem in problems { problem.write(to: &writer) }
+        writer.endArray()
+        writer.endObject()
+        return writer.bytes
+    }
+
     // MARK: Streams
 
     /// The record of one item; ranks count from 1.
-    package static func encodeStreamItem(
-        row: Int32,
-        score: Float,
+    static func encodeStreamItem(
+        _ item: ScoredRow,
         rank: Int,
-        ids: some ItemIDWriter,
+        ids: ItemWriter,
         format: StreamFormat
     ) throws(JSONError) -> [UInt8] {
         var writer = JSONWriter()
         if format == .serverSentEvents { writer.raw("event: item\ndata: ") }
         writer.beginObject()
-        try writeMembers(row: row, score: score, ids: ids, to: &writer)
+        try writeMembers(item, ids: ids, to: &writer)
         writer.key("rank")
         writer.integer(rank)
         writer.endObject()
@@ -105,16 +123,17 @@ extension RecommendCodec {
 
     private static func write(
         _ reply: RecommendReply,
-        ids: some ItemIDWriter,
+        ids: any ItemIDWriter & Sendable,
         to writer: inout JSONWriter
     ) throws(JSONError) {
+        let ids = ItemWriter(ids: ids, unknown: reply.ranking?.unknown ?? [])
         writer.beginObject()
         writeIdentity(of: reply, to: &writer)
         writer.key("items")
         writer.beginArray()
-        for (row, score) in zip(reply.rows, reply.scores) {
+        for item in reply.items {
             writer.beginObject()
-            try writeMembers(row: row, score: score, ids: ids, to: &writer)
+            try writeMembers(item, ids: ids, to: &writer)
             writer.endObject()
         }
         writer.endArray()
@@ -123,15 +142,14 @@ extension RecommendCodec {
     }
 
     private static func writeMembers(
-        row: Int32,
-        score: Float,
-        ids: some ItemIDWriter,
+        _ item: ScoredRow,
+        ids: ItemWriter,
         to writer: inout JSONWriter
     ) throws(JSONError) {
         writer.key("item")
-        writer.value { ids.appendID(ofRow: row, to: &$0) }
+        writer.value { ids.appendID(ofRow: item.row, to: &$0) }
         writer.key("score")
-        try writer.number(score)
+        if item.row < 0 { writer.null() } else { try writer.number(item.score) }
     }
 
     private static func writeIdentity(of reply: RecommendReply, to writer: inout JSONWriter) {
@@ -147,40 +165,41 @@ extension RecommendCodec {
     }
 
     private static func writeOutcome(of reply: RecommendReply, to writer: inout JSONWriter) {
+        let recommendation = reply.recommendation
         writer.key("source")
-        writer.string(reply.source.rawValue)
+        writer.string(recommendation.source.rawValue)
         if reply.isHistoryStored {
             writer.key("history_source")
             writer.string("store")
         }
         writer.key("history_used")
-        writer.integer(reply.historyUsed)
+        writer.integer(recommendation.historyUsed)
         writer.key("history_cached")
-        writer.integer(reply.historyCached)
-        if let start = reply.historyStart {
+        writer.integer(recommendation.historyCached)
+        if let start = recommendation.historyStart {
             writer.key("history_start")
             writer.integer(start)
         }
         writer.key("unknown_items")
         writer.integer(reply.unknownItems)
-        writer.key("exhausted")
-        writer.bool(reply.exhausted)
+        if let ranking = reply.ranking {
+            writer.key("unknown_candidates")
+            writer.integer(ranking.unknown.count)
+        } else {
+            writer.key("exhausted")
+            writer.bool(recommendation.exhausted)
+        }
         writer.key("timing_ms")
         writer.beginObject()
+        // Microseconds, rounded down.
         writer.key("queue")
-        writer.thousandths(microseconds(reply.timing.queue))
+        writer.thousandths(Int(recommendation.timing.queue / 1_000))
         writer.key("prefill")
-        writer.thousandths(microseconds(reply.timing.prefill))
+        writer.thousandths(Int(recommendation.timing.prefill / 1_000))
         writer.key("decode")
-        writer.thousandths(microseconds(reply.timing.decode))
+        writer.thousandths(Int(recommendation.timing.decode / 1_000))
         writer.key("total")
-        writer.thousandths(microseconds(reply.timing.total))
+        writer.thousandths(Int(reply.totalNanoseconds / 1_000))
         writer.endObject()
-    }
-
-    /// Rounded down; a duration too long for the type cannot be a request's.
-    private static func microseconds(_ duration: Duration) -> Int {
-        let (seconds, attoseconds) = duration.components
-        return Int(seconds &* 1_000_000 &+ attoseconds / 1_000_000_000_000)
     }
 }

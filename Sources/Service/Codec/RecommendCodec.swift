@@ -1,4 +1,4 @@
-// Request bytes to calls, replies to bytes: the JSON of `POST /recommend` and `POST /recommend/batch`. Pure functions; the
+// Request bytes to calls, replies to bytes: the JSON of `POST /recommend`, `POST /rank` and their batches. Pure functions; the
 // routes call them, nothing here knows of HTTP or the engine. This file is the way in; the way out is `RecommendCodec+Reply`.
 //
 // What the interface leaves open is decided here, and the OpenAPI document says the same:
@@ -13,6 +13,7 @@
 // - `allow` must name items or tags; if it names only unknown ones, nothing is eligible.
 // - `action` is checked to be a string or an integer and otherwise not used: no architecture here models it.
 
+package import Engine
 internal import JSON
 
 /// Decodes calls and encodes replies.
@@ -20,50 +21,94 @@ package struct RecommendCodec: Sendable {
     /// Levels of nesting; a call in a batch needs five.
     private static let depthLimit = 16
 
+    /// What a body asks for.
+    package enum Question: Sendable {
+        /// Items of the catalogue.
+        case recommend
+        /// The scores of candidates.
+        case rank
+    }
+
     private let limits: CallLimits
 
     /// A codec that accepts what is within `limits`.
     package init(limits: CallLimits) { self.limits = limits }
 
-    /// The call in a body of `POST /recommend`. Ids become rows of `items` as they are read.
-    package func decode(_ body: UnsafeBufferPointer<UInt8>, items: some ItemLookup) throws(CallError) -> RecommendCall {
-        var decoder = CallDecoder(JSONReader(body, depthLimit: Self.depthLimit), items: items, limits: limits)
+    /// The call in a body of `POST /recommend` or `POST /rank`. Ids become rows as they are read, of the items of the
+    /// model that the call is for: the one that `source` has chosen last afterwards.
+    package func decode(
+        _ body: UnsafeBufferPointer<UInt8>,
+        as question: Question = .recommend,
+        from source: inout some ItemSource,
+        arrival: Arrival
+    ) throws(CallError) -> RecommendCall {
+        var decoder = decoder(body, question, source, arrival)
         do throws(JSONError) {
             let call = try decoder.decodeCall()
             try decoder.finish()
+            source = decoder.source
             return call
         } catch {
-            throw Self.verdict(on: error, in: body)
+            throw Self.verdict(on: error, decoder.refusal, in: body)
         }
     }
 
-    /// The call in a body of `POST /recommend`.
-    package func decode(_ body: [UInt8], items: some ItemLookup) throws(CallError) -> RecommendCall {
-        try body.withUnsafeBufferPointer { body throws(CallError) in try decode(body, items: items) }
+    /// The call in a body of `POST /recommend` or `POST /rank`.
+    package func decode(
+        _ body: [UInt8],
+        as question: Question = .recommend,
+        from source: inout some ItemSource,
+        arrival: Arrival
+    ) throws(CallError) -> RecommendCall {
+        try body.withUnsafeBufferPointer { body throws(CallError) in
+            try decode(body, as: question, from: &source, arrival: arrival)
+        }
     }
 
-    /// The calls in a body of `POST /recommend/batch`, in order. What is wrong with one call's values is that call's failure;
-    /// what is wrong with the JSON, or with the batch itself, is thrown.
+    /// The calls in a batch's body, in order. What is wrong with one call's values is that call's failure; what is wrong with the
+    /// JSON, or with the batch itself, is thrown.
     package func decodeBatch(
         _ body: UnsafeBufferPointer<UInt8>,
-        items: some ItemLookup
+        as question: Question = .recommend,
+        from source: inout some ItemSource,
+        arrival: Arrival
     ) throws(CallError) -> [Result<RecommendCall, CallError>] {
-        var decoder = CallDecoder(JSONReader(body, depthLimit: Self.depthLimit), items: items, limits: limits)
+        var decoder = decoder(body, question, source, arrival)
         do throws(JSONError) {
             let calls = try decoder.decodeBatch()
             try decoder.finish()
+            source = decoder.source
             return calls
         } catch {
-            throw Self.verdict(on: error, in: body)
+            throw Self.verdict(on: error, nil, in: body)
         }
     }
 
-    /// The calls in a body of `POST /recommend/batch`, in order.
+    /// The calls in a batch's body, in order.
     package func decodeBatch(
         _ body: [UInt8],
-        items: some ItemLookup
+        as question: Question = .recommend,
+        from source: inout some ItemSource,
+        arrival: Arrival
     ) throws(CallError) -> [Result<RecommendCall, CallError>] {
-        try body.withUnsafeBufferPointer { body throws(CallError) in try decodeBatch(body, items: items) }
+        try body.withUnsafeBufferPointer { body throws(CallError) in
+            try decodeBatch(body, as: question, from: &source, arrival: arrival)
+        }
+    }
+
+    private func decoder<Source: ItemSource>(
+        _ body: UnsafeBufferPointer<UInt8>,
+        _ question: Question,
+        _ source: Source,
+        _ arrival: Arrival
+    ) -> CallDecoder<Source> {
+        CallDecoder(
+            JSONReader(body, depthLimit: Self.depthLimit),
+            question,
+            source: source,
+            limits: limits,
+            arrival: arrival
+        )
     }
 
     /// What is wrong with a user id, as the end of a sentence about it; nil when nothing is. For ids that come by another way
@@ -81,15 +126,27 @@ package struct RecommendCodec: Sendable {
         return nil
     }
 
+    /// As above.
+    package static func fault(inUserID id: String) -> String? {
+        var id = id
+        return id.withUTF8 { fault(inUserID: $0) }
+    }
+
     /// The decoder stops at the first fault. Where that is one of values, the rest of the body may still not be JSON, which is
     /// the graver fault.
-    private static func verdict(on error: JSONError, in body: UnsafeBufferPointer<UInt8>) -> CallError {
+    ///
+    /// - Parameter refusal: what is said where that is not a fault of the JSON.
+    private static func verdict(
+        on error: JSONError,
+        _ refusal: CallError?,
+        in body: UnsafeBufferPointer<UInt8>
+    ) -> CallError {
         guard error.code == .unusable else { return CallError(error) }
         var reader = JSONReader(body, depthLimit: depthLimit)
         do throws(JSONError) {
             try reader.skipValue()
             try reader.finish()
-            return CallError(error)
+            return refusal ?? CallError(error)
         } catch {
             return CallError(error)
         }

@@ -1,55 +1,40 @@
-// What the engine answered, in the reply's terms. Plain values; written by `RecommendCodec`.
+// A reply: what the engine answered, and what the caller is told beside it. Written by `RecommendCodec`.
+
+package import Compute
+package import Engine
 
 /// The answer to one call.
 package struct RecommendReply: Sendable, Equatable {
+    package var recommendation: Recommendation
     package var requestID: String
     package var model: Model
-    /// The catalogue rows of the items, best or next first; (K).
-    package var rows: [Int32]
-    /// Their scores; (K).
-    package var scores: [Float]
-    package var source: Source
-    /// How many known events of the history the model saw.
-    package var historyUsed: Int
-    /// How many of them came from the user's cached state.
-    package var historyCached: Int
-    /// Index of the first of them among the known events; nil where the window does not move by strides.
-    package var historyStart: Int?
-    /// How many ids of the call the catalogue does not know.
+    /// How many ids of the call the catalogue does not know, candidates apart.
     package var unknownItems: Int
-    /// Whether fewer items were eligible than asked for.
-    package var exhausted: Bool
-    package var timing: Timing
+    /// Nanoseconds from arrival to the reply.
+    package var totalNanoseconds: UInt64
+    /// Of a call for candidates' scores.
+    package var ranking: Ranking?
     /// Whether the history is the store's and not the caller's.
     package var isHistoryStored = false
 
-    /// A reply with as many scores as rows.
     package init(
+        _ recommendation: Recommendation,
         requestID: String,
         model: Model,
-        rows: [Int32],
-        scores: [Float],
-        source: Source,
-        historyUsed: Int,
-        historyCached: Int,
-        historyStart: Int? = nil,
         unknownItems: Int,
-        exhausted: Bool,
-        timing: Timing
+        totalNanoseconds: UInt64,
+        ranking: Ranking? = nil
     ) {
-        precondition(rows.count == scores.count, "every item has a score")
+        self.recommendation = recommendation
         self.requestID = requestID
         self.model = model
-        self.rows = rows
-        self.scores = scores
-        self.source = source
-        self.historyUsed = historyUsed
-        self.historyCached = historyCached
-        self.historyStart = historyStart
         self.unknownItems = unknownItems
-        self.exhausted = exhausted
-        self.timing = timing
+        self.totalNanoseconds = totalNanoseconds
+        self.ranking = ranking
     }
+
+    /// The items as the caller wants them; see `Ranking.arranged`.
+    package var items: [ScoredRow] { ranking?.arranged(recommendation.items) ?? recommendation.items }
 
     /// Which bundle answered.
     package struct Model: Sendable, Equatable {
@@ -60,31 +45,6 @@ package struct RecommendReply: Sendable, Equatable {
         package init(name: String, version: String) {
             self.name = name
             self.version = version
-        }
-    }
-
-    /// Where the items come from.
-    package enum Source: String, Sendable {
-        case model
-        /// The catalogue's popularity, for a history without a known item.
-        case popularity
-    }
-
-    /// How long the parts of the way took; written in milliseconds, to the microsecond.
-    package struct Timing: Sendable, Equatable {
-        /// From arrival to the start of the work.
-        package var queue: Duration
-        package var prefill: Duration
-        package var decode: Duration
-        /// From arrival to the reply.
-        package var total: Duration
-
-        /// The times of one request.
-        package init(queue: Duration, prefill: Duration, decode: Duration, total: Duration) {
-            self.queue = queue
-            self.prefill = prefill
-            self.decode = decode
-            self.total = total
         }
     }
 }

@@ -29,11 +29,15 @@ extension RequestField where Self: RawRepresentable, RawValue == UInt8 {
 }
 
 enum CallField: UInt8, RequestField {
-    case userID, history, requestTime, k, mode, sampling, exclude, allow, deadline, priority, stream, events, store
+    case userID, model, version, history, requestTime, k, mode, sampling, exclude, allow, deadline, priority, stream,
+        events
+    case store
 
     init?(_ key: JSONString) {
         switch key {
         case "user_id": self = .userID
+        case "model": self = .model
+        case "version": self = .version
         case "history": self = .history
         case "request_time": self = .requestTime
         case "k": self = .k
@@ -46,6 +50,28 @@ enum CallField: UInt8, RequestField {
         case "stream": self = .stream
         case "events": self = .events
         case "store": self = .store
+        default: return nil
+        }
+    }
+}
+
+/// The fields of a call for candidates' scores.
+enum RankField: UInt8, RequestField {
+    case userID, model, version, history, requestTime, candidates, order, k, deadline, priority, stream
+
+    init?(_ key: JSONString) {
+        switch key {
+        case "user_id": self = .userID
+        case "model": self = .model
+        case "version": self = .version
+        case "history": self = .history
+        case "request_time": self = .requestTime
+        case "candidates": self = .candidates
+        case "order": self = .order
+        case "k": self = .k
+        case "deadline_ms": self = .deadline
+        case "priority": self = .priority
+        case "stream": self = .stream
         default: return nil
         }
     }

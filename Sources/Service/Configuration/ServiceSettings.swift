@@ -355,7 +355,13 @@ extension ServiceConfiguration {
             0...1_000_000,
             "Entries of each list in exclude and allow."
         ),
-        .integer("limits.max_batch", \.limits.maxBatch, 1...4_096, "Requests in one POST /recommend/batch."),
+        .integer(
+            "limits.max_batch",
+            \.limits.maxBatch,
+            1...4_096,
+            "Requests in one POST /recommend/batch or /rank/batch."
+        ),
+        .integer("limits.max_candidates", \.limits.maxCandidates, 1...65_536, "Candidates in one POST /rank."),
     ]
 
     /// Sections `drain` and `log`.

@@ -35,7 +35,7 @@ struct ContractOperations {
             "operationId": "\(operation.id)Options",
             "summary": "The methods of this path.",
             "parameters": .array(
-                (["X-Request-Id"] + (route == .user ? ["any_user_id"] : [])).map(Self.reference(toParameter:))
+                (["X-Request-Id"] + route.namesInPath.map { "any_\($0)" }).map(Self.reference(toParameter:))
             ),
             "responses": responses(
                 [
@@ -91,8 +91,31 @@ struct ContractOperations {
 
     private func operation(of route: Route) -> Operation {
         switch route {
-        case .recommend: recommend
-        case .batch: batch
+        case .recommend:
+            asking(
+                id: "recommend",
+                summary: """
+                    The best next items for a history. The reply is one object, or a stream of records if the body's stream \
+                    is true or Accept prefers a stream. A body whose stream is true, with an Accept that allows no stream, is \
+                    406.
+                    """,
+                request: "RecommendRequest",
+                reply: "RecommendReply",
+                streamed: "Stream"
+            )
+        case .batch: batch(id: "recommendBatch", request: "BatchRequest", reply: "BatchReply")
+        case .rank:
+            asking(
+                id: "rank",
+                summary: """
+                    The scores of the candidates that the request names, each the very number that /recommend gives the item. \
+                    Without a history they are popularities. The reply is one object or a stream, as that of /recommend.
+                    """,
+                request: "RankRequest",
+                reply: "RankReply",
+                streamed: "RankStream"
+            )
+        case .rankBatch: batch(id: "rankBatch", request: "RankBatchRequest", reply: "RankBatchReply")
         case .events: events
         case .user:
             Operation(
@@ -122,11 +145,52 @@ struct ContractOperations {
             Operation(
                 id: "reload",
                 summary: """
-                    Loads the bundle anew beside the one that serves, checks it and swaps the two; the reply comes when that \
-                    is done. If it fails, the one before still serves.
+                    Loads a model's bundle anew beside it, checks it and swaps the two; the reply comes when that is done. If it \
+                    fails, the one before still serves.
                     """,
+                requestBody: Self.body(schema: "ReloadRequest", isRequired: false),
                 replies: [(200, Self.reply("The model that serves now.", schema: "Reloaded"))],
+                problems: [404, 409, 411, 422]
+            )
+        case .addModel:
+            Operation(
+                id: "addModel",
+                summary: """
+                    Loads a bundle beside the models that are served. It gets no share of the requests yet, unless it is the first \
+                    of its name. The reply comes when it is loaded and warm.
+                    """,
+                requestBody: Self.body(schema: "AddModel"),
+                replies: [(201, Self.reply("The model.", schema: "Reloaded"))],
                 problems: [409, 411, 422]
+            )
+        case .model:
+            Operation(
+                id: "removeModel",
+                summary:
+                    "Takes a model away that has no share. Requests that it has are answered, then its memory is given back.",
+                parameters: ["name", "version"],
+                replies: [(200, Self.reply("The models that are left.", schema: "Models"))],
+                problems: [404, 409, 422]
+            )
+        case .routing:
+            Operation(
+                id: "setRouting",
+                summary: """
+                    Replaces the shares of a name's requests by version, in one step. Who gets which version is a function of the \
+                    user alone.
+                    """,
+                parameters: ["name"],
+                requestBody: Self.body(schema: "Routing"),
+                replies: [(200, Self.reply("The shares from now on.", schema: "RoutingReply"))],
+                problems: [404, 409, 411, 422]
+            )
+        case .rollback:
+            Operation(
+                id: "rollBack",
+                summary: "The shares before the last change.",
+                parameters: ["name"],
+                replies: [(200, Self.reply("The shares from now on.", schema: "RoutingReply"))],
+                problems: [404, 409, 411, 422]
             )
         case .openAPI:
             Operation(
@@ -147,15 +211,18 @@ struct ContractOperations {
         }
     }
 
-    private var recommend: Operation {
+    private func asking(
+        id: String,
+        summary: String,
+        request: String,
+        reply: String,
+        streamed: String
+    ) -> Operation {
         Operation(
-            id: "recommend",
-            summary: """
-                The best next items for a history. The reply is one object, or a stream of records if the body's stream is \
-                true or Accept prefers a stream. A body whose stream is true, with an Accept that allows no stream, is 406.
-                """,
+            id: id,
+            summary: summary,
             parameters: ["X-Deadline-Ms"],
-            requestBody: Self.body(schema: "RecommendRequest"),
+            requestBody: Self.body(schema: request),
             replies: [
                 (
                     200,
@@ -163,12 +230,12 @@ struct ContractOperations {
                         "description": "The items.",
                         "headers": ContractResponses.headers(withCoding: ["Cache-Control", "X-Accel-Buffering"]),
                         "content": [
-                            "application/json": ["schema": ContractSchemas.reference("RecommendReply")],
+                            "application/json": ["schema": ContractSchemas.reference(reply)],
                             "application/x-ndjson": [
                                 "schema": [
                                     "type": "string",
                                     "description": """
-                                    A StreamItem a line, then one StreamEnd, or a StreamError after which the \
+                                    A \(streamed)Item a line, then one \(streamed)End, or a StreamError after which the \
                                     connection closes without the last chunk.
                                     """,
                                 ]
@@ -177,7 +244,7 @@ struct ContractOperations {
                                 "schema": [
                                     "type": "string",
                                     "description": """
-                                    The events item, done and error; their data are StreamItem, StreamEnd and \
+                                    The events item, done and error; their data are \(streamed)Item, \(streamed)End and \
                                     StreamError. After an error the connection closes without the last chunk.
                                     """,
                                 ]
@@ -186,21 +253,21 @@ struct ContractOperations {
                     ]
                 )
             ],
-            problems: [411, 415, 422, 429, 500, 504]
+            problems: [404, 411, 415, 422, 429, 500, 504]
         )
     }
 
-    private var batch: Operation {
+    private func batch(id: String, request: String, reply: String) -> Operation {
         Operation(
-            id: "recommendBatch",
+            id: id,
             summary: """
                 Many requests at once. Each is answered as if it had come alone, by a reply or a problem in its place; one \
                 whose values are not usable does not spoil the others. X-Deadline-Ms holds for each of them.
                 """,
             parameters: ["X-Deadline-Ms"],
-            requestBody: Self.body(schema: "BatchRequest"),
-            replies: [(200, Self.reply("One result a request, in the same order.", schema: "BatchReply"))],
-            problems: [411, 415, 422, 500]
+            requestBody: Self.body(schema: request),
+            replies: [(200, Self.reply("One result a request, in the same order.", schema: reply))],
+            problems: [404, 411, 415, 422, 500]
         )
     }
 
@@ -304,12 +371,22 @@ struct ContractOperations {
         ]
     }
 
-    private static func body(schema: String) -> JSONValue {
-        ["required": true, "content": ["application/json": ["schema": ContractSchemas.reference(schema)]]]
+    private static func body(schema: String, isRequired: Bool = true) -> JSONValue {
+        [
+            "required": .boolean(isRequired),
+            "content": ["application/json": ["schema": ContractSchemas.reference(schema)]],
+        ]
     }
 
     private static func reference(toParameter name: String) -> JSONValue {
         ["$ref": "#/components/parameters/\(name)"]
+    }
+
+    private static func anyName(_ name: String) -> JSONValue {
+        [
+            "name": .string(name), "in": "path", "required": true, "description": "Not looked at.",
+            "schema": ["type": "string"],
+        ]
     }
 
     let parameters: JSONValue = [
@@ -338,9 +415,14 @@ struct ContractOperations {
             "description": "Percent-encoded; 1 to 256 bytes of UTF-8 without control characters.",
             "schema": ContractSchemas.userID,
         ],
-        "any_user_id": [
-            "name": "user_id", "in": "path", "required": true, "description": "Not looked at.",
-            "schema": ["type": "string"],
+        "any_user_id": anyName("user_id"), "any_name": anyName("name"), "any_version": anyName("version"),
+        "name": [
+            "name": "name", "in": "path", "required": true, "description": "Of a model, percent-encoded.",
+            "schema": ["type": "string", "minLength": 1],
+        ],
+        "version": [
+            "name": "version", "in": "path", "required": true, "description": "Of the model, percent-encoded.",
+            "schema": ["type": "string", "minLength": 1],
         ],
     ]
 }

@@ -17,10 +17,10 @@ enum ContractResponses {
             or, on a route for operators, from another machine or with a foreign Host.
             """
         ),
-        (404, "There is no such user."),
+        (404, "There is no such user, or no model of that name or version is served; the detail says which are."),
         (406, "Accept allows none of the types, or Accept-Encoding none of the codings, in which the reply comes."),
         (408, "The request did not arrive in time."),
-        (409, "The same is under way already."),
+        (409, "The same is under way or there already, or a model is not ready or has a share still."),
         (411, "The body's length is missing; an empty body has Content-Length: 0."),
         (413, "The body is larger than is taken here."),
         (414, "The request line is too long."),

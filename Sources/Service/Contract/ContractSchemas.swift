@@ -1,6 +1,7 @@
 // The JSON of requests and replies as schemas (JSON Schema 2020-12), with the configured limits filled in. Objects have the
 // members that are listed and no others, requests and replies alike.
 
+internal import Engine
 internal import JSON
 
 /// The schemas of the document.
@@ -24,17 +25,22 @@ struct ContractSchemas {
             ("RecommendReply", reply), ("ScoredItem", Self.object(scoredItem, required: nil)),
             ("Model", Self.model), ("Timing", Self.timing), ("StreamItem", streamItem), ("StreamEnd", streamEnd),
             ("StreamError", Self.object([("error", Self.reference("Problem"))], required: nil)),
-            ("BatchReply", batchReply), ("Problem", Self.problem), ("Dropped", Self.dropped), ("Models", Self.models),
+            ("BatchReply", batchReply), ("RankRequest", rankRequest), ("RankBatchRequest", rankBatchRequest),
+            ("RankReply", rankReply), ("RankedItem", Self.object(rankedItem, required: nil)),
+            ("RankStreamItem", rankStreamItem), ("RankStreamEnd", rankStreamEnd), ("RankBatchReply", rankBatchReply),
+            ("Problem", Self.problem), ("Dropped", Self.dropped), ("Models", Self.models),
             ("LoadedModel", Self.loadedModel), ("Reloaded", Self.reloaded), ("Liveness", Self.liveness),
-            ("Readiness", Self.readiness),
+            ("Readiness", Self.readiness), ("ReloadRequest", Self.reloadRequest), ("AddModel", Self.addModel),
+            ("Routing", Self.routing), ("RoutingReply", Self.routingReply),
         ]
         return .object(pairs: hasUsers ? schemas + Self.ofUsers : schemas)
     }
 
     // MARK: Requests
 
-    private var request: JSONValue {
-        let members: [(key: String, value: JSONValue)] = [
+    /// What requests for items and requests for scores have in common.
+    private var askingMembers: [(key: String, value: JSONValue)] {
+        [
             (
                 "history",
                 [
@@ -49,18 +55,15 @@ struct ContractSchemas {
                 ]
             ),
             ("user_id", Self.optional(Self.userID)),
-            ("request_time", Self.optional(Self.timestamp)),
+            ("model", ["type": ["string", "null"], "description": "By name; the default model where it is absent."]),
             (
-                "k",
+                "version",
                 [
-                    "type": ["integer", "null"], "minimum": 1, "maximum": .integer(limits.maxK),
-                    "default": .integer(limits.defaultK),
+                    "type": ["string", "null"],
+                    "description": "Of a model that is named; where it is absent the split of its requests decides.",
                 ]
             ),
-            ("mode", ["enum": .array(RecommendCall.Mode.allCases.map { .string($0.rawValue) } + [nil])]),
-            ("sampling", Self.optional(Self.reference("Sampling"))),
-            ("exclude", Self.optional(Self.reference("Exclude"))),
-            ("allow", Self.optional(Self.reference("Allow"))),
+            ("request_time", Self.optional(Self.timestamp)),
             (
                 "deadline_ms",
                 [
@@ -69,8 +72,58 @@ struct ContractSchemas {
                     "description": "From the request's arrival.",
                 ]
             ),
-            ("priority", ["enum": .array(RecommendCall.Priority.allCases.map { .string($0.rawValue) } + [nil])]),
+            ("priority", ["enum": .array(Priority.allCases.map { .string($0.rawValue) } + [nil])]),
             ("stream", ["type": ["boolean", "null"], "default": false]),
+        ]
+    }
+
+    private var rankRequest: JSONValue {
+        let members: [(key: String, value: JSONValue)] = [
+            (
+                "candidates",
+                [
+                    "type": "array", "minItems": 1, "maxItems": .integer(limits.maxCandidates),
+                    "items": Self.reference("ItemID"),
+                    "description": "Named twice, an item is scored once and returned twice.",
+                ]
+            ),
+            (
+                "order",
+                [
+                    "enum": .array(Ranking.Order.allCases.map { .string($0.rawValue) } + [nil]), "default": "score",
+                    "description": """
+                    score: best first, unknown candidates left out. request: every candidate in its place, an unknown one \
+                    with the score null.
+                    """,
+                ]
+            ),
+            (
+                "k",
+                [
+                    "type": ["integer", "null"], "minimum": 1, "maximum": .integer(limits.maxCandidates),
+                    "description": "How many of the best; all where it is absent. Only for the order score.",
+                ]
+            ),
+        ]
+        return Self.object(askingMembers + members, required: ["history", "candidates"]).adding([
+            ("if", ["required": ["order"], "properties": ["order": ["const": "request"]]]),
+            ("then", ["properties": ["k": ["type": "null"]]]),
+        ])
+    }
+
+    private var request: JSONValue {
+        let members: [(key: String, value: JSONValue)] = [
+            (
+                "k",
+                [
+                    "type": ["integer", "null"], "minimum": 1, "maximum": .integer(limits.maxK),
+                    "default": .integer(limits.defaultK),
+                ]
+            ),
+            ("mode", ["enum": .array(RecommendationMode.Name.allCases.map { .string($0.rawValue) } + [nil])]),
+            ("sampling", Self.optional(Self.reference("Sampling"))),
+            ("exclude", Self.optional(Self.reference("Exclude"))),
+            ("allow", Self.optional(Self.reference("Allow"))),
         ]
         let ofStore: [(key: String, value: JSONValue)] = [
             (
@@ -83,7 +136,10 @@ struct ContractSchemas {
             ),
             ("store", ["type": ["boolean", "null"], "default": false, "description": "Whether events are kept."]),
         ]
-        let request = Self.object(members + (hasUsers ? ofStore : []), required: hasUsers ? [] : ["history"])
+        let request = Self.object(
+            askingMembers + members + (hasUsers ? ofStore : []),
+            required: hasUsers ? [] : ["history"]
+        )
         // Without a history the store is asked for the user's.
         let either: JSONValue = [["required": ["history"]], ["required": ["user_id"]]]
         // How to draw is only said where something is drawn.
@@ -169,14 +225,16 @@ struct ContractSchemas {
         )
     }
 
-    private var batchRequest: JSONValue {
+    private var batchRequest: JSONValue { batchRequest(of: "RecommendRequest") }
+    private var rankBatchRequest: JSONValue { batchRequest(of: "RankRequest") }
+
+    private func batchRequest(of schema: String) -> JSONValue {
         Self.object(
             [
                 (
                     "requests",
                     [
-                        "type": "array", "maxItems": .integer(limits.maxBatch),
-                        "items": Self.reference("RecommendRequest"),
+                        "type": "array", "maxItems": .integer(limits.maxBatch), "items": Self.reference(schema),
                         "description": "Their stream must be false: the reply comes in one piece.",
                     ]
                 )
@@ -189,6 +247,35 @@ struct ContractSchemas {
 
     private var scoredItem: [(key: String, value: JSONValue)] {
         [("item", ["type": .string(idsAreIntegers ? "integer" : "string")]), ("score", ["type": "number"])]
+    }
+
+    /// An unknown candidate's id is as the caller wrote it, and its score null.
+    private var rankedItem: [(key: String, value: JSONValue)] {
+        [("item", Self.itemID), ("score", ["type": ["number", "null"]])]
+    }
+
+    private var rankReply: JSONValue {
+        let items: JSONValue = [
+            "type": "array", "maxItems": .integer(limits.maxCandidates), "items": Self.reference("RankedItem"),
+        ]
+        return Self.replyObject(Self.identity + [("items", items)] + rankOutcome)
+    }
+
+    private var rankStreamItem: JSONValue {
+        let rank: JSONValue = ["type": "integer", "minimum": 1, "maximum": .integer(limits.maxCandidates)]
+        return Self.object(rankedItem + [("rank", rank)], required: nil)
+    }
+
+    private var rankStreamEnd: JSONValue {
+        Self.replyObject([("done", ["const": true])] + Self.identity + rankOutcome)
+    }
+
+    private var rankOutcome: [(key: String, value: JSONValue)] {
+        let candidates: (key: String, value: JSONValue) = (
+            "unknown_candidates",
+            ["type": "integer", "minimum": 0, "description": "Candidates that the catalogue does not know."]
+        )
+        return outcome.filter { $0.key != "exhausted" } + [candidates]
     }
 
     private var streamItem: JSONValue {
@@ -253,10 +340,13 @@ struct ContractSchemas {
         ]
     }
 
-    private var batchReply: JSONValue {
+    private var batchReply: JSONValue { batchReply(of: "RecommendReply") }
+    private var rankBatchReply: JSONValue { batchReply(of: "RankReply") }
+
+    private func batchReply(of schema: String) -> JSONValue {
         let results: JSONValue = [
             "type": "array", "maxItems": .integer(limits.maxBatch),
-            "items": ["oneOf": [Self.reference("RecommendReply"), Self.reference("Problem")]],
+            "items": ["oneOf": [Self.reference(schema), Self.reference("Problem")]],
             "description": "All of them have the request_id of the batch.",
         ]
         return Self.object([("results", results)], required: nil)
@@ -346,9 +436,15 @@ struct ContractSchemas {
                 "state",
                 [
                     "type": "string",
-                    "description": "ready; degraded: not every device serves; or why nothing is served.",
+                    "description": """
+                    ready; degraded: not every device serves; loading; failed; retiring: requests that it has are answered still; or \
+                    why nothing is served.
+                    """,
                 ]
             ),
+            ("reason", ["type": "string", "description": "Why it could not be loaded."]),
+            ("share", percent), ("shadow", percent),
+            ("catalogue", object([("items", count)], required: nil)),
             ("devices", ["type": "array", "minItems": 1, "items": engineOfModel]),
             ("device", ["type": "string"]), ("instruction_set", ["type": "string"]), ("dtype", ["type": "string"]),
             ("threads", ["type": "integer", "minimum": 1]),
@@ -364,10 +460,34 @@ struct ContractSchemas {
                 )
             ),
         ],
-        required: [
-            "name", "version", "architecture", "parameters", "catalogue_size", "window", "configuration",
-            "operations_per_request", "cache_bytes_per_event", "devices", "state",
-        ]
+        required: ["name", "version", "state"]
+    )
+
+    /// Per cent of the requests of a model's name.
+    private static let percent: JSONValue = ["type": "number", "minimum": 0, "maximum": 100]
+    private static let shares: JSONValue = ["type": "object", "additionalProperties": percent]
+
+    private static let reloadRequest = object([("model", ["type": "string"])], required: [])
+    private static let addModel = object(
+        [("bundle", ["type": "string", "description": "A directory on the server."])],
+        required: nil
+    )
+    private static let routing = object(
+        [
+            (
+                "split",
+                [
+                    "type": "object", "additionalProperties": percent,
+                    "description": "Shares of the requests by version; they sum to 100.",
+                ]
+            ),
+            ("shadow", shares),
+        ],
+        required: ["split"]
+    )
+    private static let routingReply = object(
+        [("name", ["type": "string"]), ("split", shares), ("shadow", shares)],
+        required: nil
     )
 
     private static let reloaded = object([("model", reference("LoadedModel"))], required: nil)

@@ -32,9 +32,9 @@ package struct ServerError: Error, Equatable, CustomStringConvertible {
 /// or trace they are written as they come.
 package final class Server: Sendable {
     private let configuration: ServiceConfiguration
-    private let slot: ModelSlot
+    private let fleet: Fleet
     private let loader: ModelLoader
-    private let reloader: ModelReloader
+    private let fleetLoader: FleetLoader
     private let metrics: ServiceMetrics
     private let keys: APIKeys?
     private let users: LocalUserStore?
@@ -75,7 +75,6 @@ package final class Server: Sendable {
         let keys = try configuration.keysFile.map(APIKeys.init(path:))
         self.keys = keys
         loader = ModelLoader(
-            directory: try configuration.bundlePath ?? DemoBundle.locate(),
             configuration: configuration,
             logger: logger,
             life: life
@@ -96,11 +95,13 @@ package final class Server: Sendable {
             return store
         }
         self.users = users
-        let bundle = try loader.loadBundle()
+        let directory = try configuration.bundlePath ?? DemoBundle.locate()
+        let bundle = try loader.loadBundle(directory)
         let metrics = ServiceMetrics(
             registry: MetricRegistry(),
             scheduler: configuration.scheduler,
-            window: bundle.architecture.configuration.maxSequenceLength
+            window: bundle.architecture.configuration.maxSequenceLength,
+            maxCandidates: configuration.limits.maxCandidates
         )
         self.metrics = metrics
         sink.register(in: metrics.registry)
@@ -108,12 +109,11 @@ package final class Server: Sendable {
             try CertificateReloader($0, metrics: metrics.tls, logger: logger)
         }
         self.certificates = certificates
-        let slot = ModelSlot(
-            loader.makeModel(bundle, metrics: metrics) { [life] phase in life.engineLoaded(phase) }
-        )
-        self.slot = slot
-        let reloader = ModelReloader(slot: slot, loader: loader, metrics: metrics, logger: logger)
-        self.reloader = reloader
+        let engines = loader.makeEngines(metrics: metrics) { [life] phase in life.engineLoaded(phase) }
+        let fleet = Fleet(loader.makeModel(bundle, on: engines), directory: directory)
+        self.fleet = fleet
+        let fleetLoader = FleetLoader(fleet: fleet, loader: loader, metrics: metrics, logger: logger)
+        self.fleetLoader = fleetLoader
         let requestIDs = RequestIDs()
         let telemetry = try RequestTelemetry(
             configuration.telemetry,
@@ -127,8 +127,8 @@ package final class Server: Sendable {
         func handler(_ listener: ListenerRole) -> RequestHandler {
             RequestHandler(
                 listener: listener,
-                models: slot,
-                reloader: reloader,
+                fleet: fleet,
+                fleetLoader: fleetLoader,
                 keys: keys,
                 users: users,
                 metrics: metrics,
@@ -183,7 +183,7 @@ package final class Server: Sendable {
             throw error
         }
         installSignalHandlers()
-        let model = slot.current
+        let model = try fleet.main(of: nil)
         let phase: EnginePhase
         do throws(EngineError) {
             try loader.start(model)
@@ -317,8 +317,8 @@ package final class Server: Sendable {
 
     /// All callers have been answered; nobody waits for what the engine still holds.
     private func callersAreServed() {
-        reloader.stop()
-        slot.current.engines.stop()
+        fleetLoader.stop()
+        fleet.engines.stop()
         guard let adminHTTP else { return life.httpEnded() }
         // Observers of the shutdown have had the whole drain to look.
         adminHTTP.drain(timeoutNanoseconds: Self.adminDrainNanoseconds) { [life] _ in life.httpEnded() }
@@ -345,7 +345,7 @@ package final class Server: Sendable {
                 Watched(name: "\(name) loop \(index)", turns: turns) { server?.pokeLoops() }
             }
         }
-        let engines = slot.current.engines.engines.enumerated().compactMap { index, engine -> Watched? in
+        let engines = fleet.engines.engines.enumerated().compactMap { index, engine -> Watched? in
             guard case .ready = engine.phase else { return nil }
             return Watched(name: "engine \(index)", turns: engine.turns) { engine.poke() }
         }

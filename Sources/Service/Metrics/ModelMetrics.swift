@@ -40,6 +40,13 @@ final class ModelMetrics: Sendable {
         }
     }
 
+    /// A model is no longer served.
+    func removed(_ model: ServedModel) {
+        for labels in Self.labels(model) {
+            info.remove(labels.name, labels.version, labels.architecture, labels.device, labels.dtype)
+        }
+    }
+
     /// The labels of a model on each of its devices.
     private static func labels(
         _ model: ServedModel

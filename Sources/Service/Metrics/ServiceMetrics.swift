@@ -32,21 +32,25 @@ package final class ServiceMetrics: Sendable {
     let http: HTTPMetrics
     let engine: EngineMetrics
     let model: ModelMetrics
+    let shadow: ShadowMetrics
     let tls: TLSMetrics
     let store: StoreMetrics
     let unknownItems: Counter
     let strangeHistories: Counter
     let historyLength: Histogram
+    let candidates: Histogram
     private let outcomes: [RecommendOutcome: Counter]
 
     /// - Parameters:
     ///   - scheduler: limits of a batch, which bound the histograms of batches.
     ///   - window: events that the model sees, which bounds the histogram of histories.
-    package init(registry: MetricRegistry, scheduler: SchedulerConfiguration, window: Int) {
+    ///   - maxCandidates: the most that a request may name, which bounds theirs.
+    package init(registry: MetricRegistry, scheduler: SchedulerConfiguration, window: Int, maxCandidates: Int) {
         self.registry = registry
         http = HTTPMetrics(registry)
         engine = EngineMetrics(registry, scheduler: scheduler)
         model = ModelMetrics(registry)
+        shadow = ShadowMetrics(registry)
         tls = TLSMetrics(registry: registry)
         store = StoreMetrics(registry)
         unknownItems = registry.counter(
@@ -61,6 +65,11 @@ package final class ServiceMetrics: Sendable {
             "genrec_history_length",
             help: "Events in the histories of requests, before the window cuts them.",
             buckets: .powersOfTwo(upTo: max(window * 4, 16))
+        )
+        candidates = registry.histogram(
+            "genrec_rank_candidates",
+            help: "Candidates in requests for their scores, known or not.",
+            buckets: .powersOfTwo(upTo: maxCandidates)
         )
         outcomes = registry.counter(
             "genrec_recommend_outcomes_total",

@@ -1,5 +1,6 @@
-// `POST /recommend/batch`: many calls in one body, each answered as if it had come alone, in one reply in their order.
+// `POST /recommend/batch` and `POST /rank/batch`: many calls in one body, each answered as if it had come alone, in one reply in their order.
 
+internal import Catalogue
 internal import Dispatch
 internal import Engine
 internal import HTTP
@@ -10,31 +11,40 @@ internal import Users
 
 extension RequestHandler {
     /// Reads the batch and submits its requests, off the loop: a body may have megabytes.
-    func recommendBatch(_ request: HTTPRequest, _ exchange: HTTPExchange) {
-        batches.async { self.submitBatch(request, exchange) }
+    func recommendBatch(_ request: HTTPRequest, _ route: Route, _ exchange: HTTPExchange) {
+        batches.async { self.submitBatch(request, route, exchange) }
     }
 
-    private func submitBatch(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+    private func submitBatch(_ request: HTTPRequest, _ route: Route, _ exchange: HTTPExchange) {
         guard !exchange.isCancelled else { return }
-        let model = models.current
         let requestID = requestIDs.id(for: request.head)
         let calls: [Result<RecommendCall, CallError>]
+        /// Of the calls that can be answered, in order.
+        let models: [ServedModel]
         let milliseconds: Int?
         do throws(CallError) {
             milliseconds = try deadline(request.head)
-            calls = try codec.decodeBatch(request.body, items: model.bundle.catalogue)
+            var source = try source(requestID)
+            calls = try codec.decodeBatch(
+                request.body,
+                as: route.question ?? .recommend,
+                from: &source,
+                arrival: Arrival(request)
+            )
+            models = source.models
         } catch {
             metrics.count(.invalid)
-            exchange.respond(problem(error.status, error.detail, .batch, requestID))
+            exchange.respond(problem(error.status, error.detail, route, requestID))
             return
         }
+        var next = models.makeIterator()
+        let answering = calls.map { call -> ServedModel? in if case .success = call { next.next() } else { nil } }
         let collector = BatchCollector(count: calls.count) { results in
-            self.batches.async { exchange.respond(self.batchResponse(results, model, requestID)) }
+            self.batches.async { exchange.respond(self.batchResponse(results, answering, route, requestID)) }
         }
-        exchange.onCancel { [metrics] in
-            for ticket in collector.cancel() where model.engines.cancel(ticket) { metrics.count(.cancelled) }
+        exchange.onCancel { [metrics, engines = fleet.engines] in
+            for ticket in collector.cancel() where engines.cancel(ticket) { metrics.count(.cancelled) }
         }
-        let arrival = Instant(nanoseconds: request.receivedAt)
         for (index, result) in calls.enumerated() {
             if collector.isCancelled { return }
             let call: RecommendCall
@@ -45,6 +55,7 @@ extension RequestHandler {
                 collector.put(.problem(ProblemDetails(error.status, error.detail, requestID)), at: index)
                 continue
             }
+            guard let model = answering[index] else { continue }
             withHistory(call, model) { [self] result in
                 let call: RecommendCall
                 do throws(UserStoreError) {
@@ -55,7 +66,7 @@ extension RequestHandler {
                     collector.put(.problem(problem), at: index)
                     return
                 }
-                let answer = Answer(model, requestID, call, arrival: arrival)
+                let answer = Answer(model, requestID, route, call)
                 let ticket = submit(call, answer) { collector.put(self.batchResult($0, answer), at: index) }
                 if let ticket, !collector.keep(ticket), model.engines.cancel(ticket) { metrics.count(.cancelled) }
             }
@@ -66,9 +77,10 @@ extension RequestHandler {
         _ result: Result<RecommendCall, CallError>,
         within milliseconds: Int?
     ) throws(CallError) -> RecommendCall {
-        let call = try result.get()
+        var call = try result.get()
         guard !call.stream else { throw CallError(.unusable, "stream must be false in a batch") }
-        return limited(call, within: milliseconds)
+        if let milliseconds { call.request.limit(toMilliseconds: milliseconds) }
+        return call
     }
 
     /// Counts the outcome.
@@ -83,16 +95,27 @@ extension RequestHandler {
         }
     }
 
-    private func batchResponse(_ results: [BatchResult], _ model: ServedModel, _ requestID: String) -> HTTPResponse {
+    private func batchResponse(
+        _ results: [BatchResult],
+        _ models: [ServedModel?],
+        _ route: Route,
+        _ requestID: String
+    ) -> HTTPResponse {
+        guard let fallback = models.lazy.compactMap({ $0 }).first?.model.catalogue.items else {
+            let problems = results.compactMap { result -> ProblemDetails? in
+                if case .problem(let problem) = result { problem } else { nil }
+            }
+            return json(200, RecommendCodec.encodeBatch(problems), route, requestID)
+        }
         do throws(JSONError) {
             return json(
                 200,
-                try RecommendCodec.encodeBatch(results, ids: model.bundle.catalogue),
-                .batch,
+                try RecommendCodec.encodeBatch(results) { models[$0]?.model.catalogue.items ?? fallback },
+                route,
                 requestID
             )
         } catch {
-            return problem(500, "the reply cannot be written: \(error)", .batch, requestID)
+            return problem(500, "the reply cannot be written: \(error)", route, requestID)
         }
     }
 }

@@ -27,8 +27,8 @@ extension RequestHandler {
                 exchange.respond(problem(error.status, error.detail, .events, requestID))
                 return
             }
-            let catalogue = models.current.bundle.catalogue
-            let unknown = events.count { catalogue.row(of: $0.event.item) == nil }
+            let catalogue = fleet.defaultItems
+            let unknown = events.count { catalogue?.row(of: $0.event.item) == nil }
             users.append(events) { [self] result in
                 switch result {
                 case .success(let outcome):
@@ -69,7 +69,7 @@ extension RequestHandler {
         let requestID = requestIDs.id(for: head)
         let userID: String
         do throws(CallError) {
-            userID = try UserID.decode(Route.userSegment(of: head.path) ?? "")
+            userID = try UserID.decode(Route.user.names(in: head.path)?.first ?? "")
         } catch {
             exchange.respond(problem(error.status, error.detail, .user, requestID))
             return
@@ -77,7 +77,7 @@ extension RequestHandler {
         users.events(of: userID) { [self] result in
             switch result {
             case .success(let events?):
-                let body = Self.body(userID, events, models.current.bundle.catalogue)
+                let body = Self.body(userID, events, fleet.defaultItems)
                 exchange.respond(json(200, body, .user, requestID))
             case .success(nil):
                 exchange.respond(problem(404, "there are no events of this user", .user, requestID))
@@ -86,7 +86,7 @@ extension RequestHandler {
         }
     }
 
-    private static func body(_ userID: String, _ events: [UserEvent], _ catalogue: Catalogue) -> [UInt8] {
+    private static func body(_ userID: String, _ events: [UserEvent], _ catalogue: Catalogue?) -> [UInt8] {
         var writer = JSONWriter(capacity: 64 + 48 * events.count)
         writer.beginObject()
         writer.key("user_id")
@@ -97,7 +97,7 @@ extension RequestHandler {
             writer.beginObject()
             writer.key("item")
             // In the catalogue's type, where it knows the item.
-            if let row = catalogue.row(of: event.item) {
+            if let catalogue, let row = catalogue.row(of: event.item) {
                 writer.value { catalogue.appendID(ofRow: row, to: &$0) }
             } else {
                 writer.string(event.item)
@@ -122,7 +122,7 @@ extension RequestHandler {
         let requestID = requestIDs.id(for: head)
         let userID: String
         do throws(CallError) {
-            userID = try UserID.decode(Route.userSegment(of: head.path) ?? "")
+            userID = try UserID.decode(Route.user.names(in: head.path)?.first ?? "")
         } catch {
             exchange.respond(problem(error.status, error.detail, .user, requestID))
             return

@@ -41,10 +41,10 @@ extension RequestHandler {
 
     private func unreadiness() -> [String] {
         var reasons: [String] = []
-        let model = models.current
-        if isDraining, model.engines.phase != .draining { reasons.append("draining") }
-        reasons += model.unreadiness
-        if model.unreadiness.isEmpty, model.engines.isQueueFull { reasons.append("overloaded") }
+        if isDraining, fleet.engines.phase != .draining { reasons.append("draining") }
+        let own = fleet.unreadiness
+        reasons += own
+        if own.isEmpty, fleet.engines.isQueueFull { reasons.append("overloaded") }
         return reasons
     }
 
@@ -53,9 +53,8 @@ extension RequestHandler {
 
     /// `GET /models`: the bundle that is served, and on what. With `?length=N` the operations are those of a request with
     /// N events, of which the model sees what its window holds, else of one that fills the window.
-    func modelsReply(_ head: HTTPRequestHead) -> HTTPResponse {
-        let window = models.current.bundle.architecture.configuration.maxSequenceLength
-        var length = window
+    func modelsReply(_ head: HTTPRequestHead, _ route: Route = .models) -> HTTPResponse {
+        var length: Int?
         if let query = head.query {
             guard query.hasPrefix("length="), let asked = Int(query.dropFirst(7)),
                 1...Self.maximumCountedEvents ~= asked
@@ -63,16 +62,16 @@ extension RequestHandler {
                 let detail = "the query must be length=N with N from 1 to \(Self.maximumCountedEvents)"
                 return problem(422, detail, .models, requestIDs.id(for: head))
             }
-            length = min(asked, window)
+            length = asked
         }
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("models")
         writer.beginArray()
-        models.current.write(to: &writer, length: length)
+        for standing in fleet.standings { standing.write(to: &writer, length: length) }
         writer.endArray()
         writer.endObject()
-        return json(200, writer.bytes, .models, requestIDs.id(for: head))
+        return json(200, writer.bytes, route, requestIDs.id(for: head))
     }
 
     /// `GET /metrics`, in the format that `Accept` asks for.
@@ -91,19 +90,42 @@ extension RequestHandler {
 
     /// `GET /openapi.json`: the contract, with the type of item ids that the served bundle has.
     func contractReply(_ head: HTTPRequestHead) -> HTTPResponse {
-        let idsAreIntegers = models.current.bundle.catalogue.idsAreIntegers
+        let idsAreIntegers = (try? fleet.main(of: nil))?.bundle.catalogue.idsAreIntegers ?? false
         return json(200, contract.bytes(idsAreIntegers: idsAreIntegers), .openAPI, requestIDs.id(for: head))
     }
 }
 
-extension ServedModel {
+extension Fleet.Standing {
     /// What operators may know of a model.
     ///
-    /// - Parameter length: events of the history for which operations are counted; nil: as many as the window holds.
+    /// - Parameter length: events of the history for which operations are counted, of which the model sees what its window holds;
+    ///   nil: as many as that.
     func write(to writer: inout JSONWriter, length: Int? = nil) {
+        guard let model = member.model else {
+            writer.beginObject()
+            writer.key("name")
+            writer.string(member.name)
+            writer.key("version")
+            writer.string(member.version)
+            writer.key("state")
+            writer.string(member.failure == nil ? "loading" : "failed")
+            if let failure = member.failure {
+                writer.key("reason")
+                writer.string(failure)
+            }
+            writer.endObject()
+            return
+        }
+        model.write(to: &writer, length: length, self)
+    }
+}
+
+extension ServedModel {
+    /// - Parameter standing: nil: nothing is said of the model's place among others.
+    func write(to writer: inout JSONWriter, length: Int? = nil, _ standing: Fleet.Standing? = nil) {
         let architecture = bundle.architecture
         let configuration = architecture.configuration
-        let length = length ?? configuration.maxSequenceLength
+        let length = min(length ?? .max, configuration.maxSequenceLength)
         let operations = configuration.operations(length: length)
         writer.beginObject()
         writer.key("name")
@@ -135,7 +157,7 @@ extension ServedModel {
         writer.endObject()
         writer.key("cache_bytes_per_event")
         writer.integer(configuration.cacheBytesPerEvent(.float32))
-        let standings = engines.engines.map { EngineStanding($0) }
+        let standings = engines.engines.map { EngineStanding($0, model.id) }
         // The first that serves speaks for all.
         let first = standings.first { $0.device != nil } ?? standings.first
         first?.writeMembers(to: &writer)
@@ -158,7 +180,19 @@ extension ServedModel {
         writer.key("state")
         let serves = standings.contains { $0.device != nil }
         let isWhole = standings.allSatisfy { $0.state == "ready" }
-        writer.string(serves && !isWhole ? "degraded" : first?.state ?? "")
+        let state = serves && !isWhole ? "degraded" : first?.state ?? ""
+        writer.string(standing?.isRetiring ?? false ? "retiring" : state)
+        if let standing {
+            writer.key("share")
+            writer.value { $0.append(contentsOf: RequestHandler.number(standing.share).compact) }
+            writer.key("shadow")
+            writer.value { $0.append(contentsOf: RequestHandler.number(standing.shadow).compact) }
+            writer.key("catalogue")
+            writer.beginObject()
+            writer.key("items")
+            writer.integer(model.catalogue.items.count)
+            writer.endObject()
+        }
         writer.endObject()
     }
 }
@@ -171,10 +205,10 @@ private struct EngineStanding {
     let degradation: String?
     let state: String
 
-    init(_ engine: Engine) {
+    init(_ engine: Engine, _ model: ModelID) {
         let phase = engine.phase
         if case .ready(let description) = phase { device = description }
-        cache = engine.prefixCache
+        cache = engine.prefixCache(of: model)
         degradation = engine.degradation
         state = degradation != nil && device != nil ? "degraded" : phase.reason
     }

@@ -1,4 +1,4 @@
-// `POST /recommend`: from the body's bytes to a request of the engine, and from its answer to the reply's bytes.
+// `POST /recommend` and `POST /rank`: from the body's bytes to a request of the engine, and from its answer to the reply's bytes.
 
 internal import Catalogue
 internal import Compute
@@ -40,7 +40,7 @@ extension RequestHandler {
             )
         }
         let form = ReplyForm.choose(accept: head.combinedHeader("accept"), wantsStream: false)
-        if route != .recommend, form != .whole {
+        if route.isBatch || route == .events, form != .whole {
             return problem(406, "replies come as application/json", route, requestIDs.id(for: head))
         }
         if form == nil {
@@ -54,25 +54,26 @@ extension RequestHandler {
         return nil
     }
 
-    func recommend(_ request: HTTPRequest, _ exchange: HTTPExchange) {
-        let model = models.current
+    func recommend(_ request: HTTPRequest, _ route: Route, _ exchange: HTTPExchange) {
         let requestID = requestIDs.id(for: request.head)
         let note = request.head.note as? RequestNote
         let call: RecommendCall
+        let model: ServedModel
         do throws(CallError) {
-            call = try decode(request, model)
+            var source = try source(requestID)
+            call = try decode(request, route, &source)
+            model = source.model
         } catch {
             metrics.count(.invalid)
             note?.update { $0.outcome = .invalid }
-            exchange.respond(problem(error.status, error.detail, .recommend, requestID))
+            exchange.respond(problem(error.status, error.detail, route, requestID))
             return
         }
-        let arrival = Instant(nanoseconds: request.receivedAt)
         let accept = request.head.combinedHeader("accept")
         guard let form = ReplyForm.choose(accept: accept, wantsStream: call.stream) else {
             metrics.count(.invalid)
             let detail = "stream is true, but Accept allows neither application/x-ndjson nor text/event-stream"
-            exchange.respond(problem(406, detail, .recommend, requestID))
+            exchange.respond(problem(406, detail, route, requestID))
             return
         }
         withHistory(call, model) { [self] result in
@@ -81,16 +82,16 @@ extension RequestHandler {
                 call = try result.get()
             } catch {
                 metrics.count(.failed)
-                exchange.respond(problem(error, .recommend, requestID))
+                exchange.respond(problem(error, route, requestID))
                 return
             }
-            var answer = Answer(model, requestID, call, arrival: arrival)
+            var answer = Answer(model, requestID, route, call)
             if let note {
-                let user = call.userID.map(telemetry.hash)
+                let user = call.request.userID.map(telemetry.hash)
                 note.update { details in
                     details.model = model.name
-                    details.k = call.k
-                    details.history = call.history.eventCount
+                    details.k = call.ranking.map { $0.count ?? $0.namedCount } ?? call.request.count
+                    details.history = call.eventCount
                     details.user = user
                 }
                 answer.note = note
@@ -123,9 +124,28 @@ extension RequestHandler {
     }
 
     /// The call in a request's body, with the deadline of its header where that is the earlier one.
-    private func decode(_ request: HTTPRequest, _ model: ServedModel) throws(CallError) -> RecommendCall {
-        let call = try codec.decode(request.body, items: model.bundle.catalogue)
-        return limited(call, within: try deadline(request.head))
+    private func decode(
+        _ request: HTTPRequest,
+        _ route: Route,
+        _ source: inout FleetSource
+    ) throws(CallError) -> RecommendCall {
+        var call = try codec.decode(
+            request.body,
+            as: route.question ?? .recommend,
+            from: &source,
+            arrival: Arrival(request)
+        )
+        if let milliseconds = try deadline(request.head) { call.request.limit(toMilliseconds: milliseconds) }
+        return call
+    }
+
+    /// Where the calls of a request find their models.
+    func source(_ requestID: String) throws(CallError) -> FleetSource {
+        do throws(FleetError) {
+            return try FleetSource(fleet, requestID: requestID)
+        } catch {
+            throw CallError(.unknownModel, error.message)
+        }
     }
 
     /// The milliseconds of `X-Deadline-Ms`, nil where it was not sent.
@@ -139,14 +159,6 @@ extension RequestHandler {
         return milliseconds
     }
 
-    /// The call with the earlier of its own deadline and the header's.
-    func limited(_ call: RecommendCall, within milliseconds: Int?) -> RecommendCall {
-        guard let milliseconds else { return call }
-        var call = call
-        call.deadlineMilliseconds = min(milliseconds, call.deadlineMilliseconds ?? milliseconds)
-        return call
-    }
-
     /// Has a call answered: by the engine, or at once where that takes no computing, or where the engine refuses it.
     ///
     /// - Parameter itemGenerated: told each item of a sequence that is computed, before the completion.
@@ -157,25 +169,40 @@ extension RequestHandler {
         itemGenerated: Engine.ItemHandler? = nil,
         _ completion: @escaping Engine.Completion
     ) -> Ticket? {
-        var completion = completion
+        let done: Engine.Completion
         if let note = answer.note {
-            completion = { [completion] result in
+            done = { result in
                 note.ended(result)
                 completion(result)
             }
+        } else {
+            done = completion
         }
-        metrics.historyLength.observe(Double(call.history.eventCount))
-        if call.unknownItems > 0 { metrics.unknownItems.increment(by: call.unknownItems) }
-        if let id = call.history.strangeID { strangeHistories.note(id, answer.model.bundle.catalogue) }
-        let work = RecommendationRequest(call, arrival: answer.arrival)
-        if work.history.isEmpty, work.eligibility.isCheap {
-            completion(.success(answer.model.bundle.catalogue.coldStart(work, timing: .init())))
+        metrics.historyLength.observe(Double(call.eventCount))
+        let unknown = call.unknownItems + (call.ranking?.unknown.count ?? 0)
+        if unknown > 0 { metrics.unknownItems.increment(by: unknown) }
+        if let ranking = call.ranking { metrics.candidates.observe(Double(ranking.namedCount)) }
+        if let id = call.strangeID { strangeHistories.note(id, answer.model.model.catalogue.items) }
+        let request = call.request
+        let model = answer.model.model
+        if request.history.isEmpty, request.eligibility.isCheap {
+            done(.success(model.catalogue.coldStart(request, timing: .init())))
             return nil
         }
         do throws(EngineError) {
-            return try answer.model.engines.submit(work, itemGenerated: itemGenerated, completion: completion)
+            return try answer.model.engines.submit(
+                request,
+                to: model,
+                itemGenerated: itemGenerated,
+                completion: { [shadow] result in
+                    done(result)
+                    guard case .success(let recommendation) = result else { return }
+                    let user = request.userID ?? answer.requestID
+                    shadow.follow(request, recommendation, by: answer.model, user: user)
+                }
+            )
         } catch {
-            completion(.failure(error))
+            done(.failure(error))
             return nil
         }
     }
@@ -184,28 +211,33 @@ extension RequestHandler {
     struct Answer: Sendable {
         let model: ServedModel
         let requestID: String
+        let route: Route
         let unknownItems: Int
         let arrival: Instant
         let isHistoryStored: Bool
+        let ranking: Ranking?
         /// nil in a batch, and where nothing is written of the request.
         var note: RequestNote?
 
-        init(_ model: ServedModel, _ requestID: String, _ call: RecommendCall, arrival: Instant) {
+        init(_ model: ServedModel, _ requestID: String, _ route: Route, _ call: RecommendCall) {
             self.model = model
             self.requestID = requestID
-            self.arrival = arrival
+            self.route = route
+            arrival = call.request.arrival
             unknownItems = call.unknownItems
             isHistoryStored = call.asksStore
+            ranking = call.ranking
         }
 
         /// The reply, at this moment.
         func reply(_ recommendation: Recommendation) -> RecommendReply {
             var reply = RecommendReply(
                 recommendation,
-                model: model.name,
                 requestID: requestID,
+                model: model.name,
                 unknownItems: unknownItems,
-                total: Instant.now().nanoseconds(since: arrival)
+                totalNanoseconds: Instant.now().nanoseconds(since: arrival),
+                ranking: ranking
             )
             reply.isHistoryStored = isHistoryStored
             return reply
@@ -216,13 +248,13 @@ extension RequestHandler {
     private func response(_ recommendation: Recommendation, _ answer: Answer) -> HTTPResponse {
         do throws(JSONError) {
             let start = Instant.now()
-            let body = try RecommendCodec.encode(answer.reply(recommendation), ids: answer.model.bundle.catalogue)
+            let body = try RecommendCodec.encode(answer.reply(recommendation), ids: answer.model.model.catalogue.items)
             answer.note?.encoded(from: start, arrival: answer.arrival)
             metrics.count(recommendation.outcome)
-            return json(200, body, .recommend, answer.requestID)
+            return json(200, body, answer.route, answer.requestID)
         } catch {
             metrics.count(.failed)
-            return problem(500, "the reply cannot be written: \(error)", .recommend, answer.requestID)
+            return problem(500, "the reply cannot be written: \(error)", answer.route, answer.requestID)
         }
     }
 
@@ -234,85 +266,14 @@ extension RequestHandler {
             let seconds = max(1, (wait / 1_000_000_000) + (wait % 1_000_000_000 > 0 ? 1 : 0))
             headers.append(("Retry-After", String(seconds)))
         }
-        return problem(error.status, error.message, .recommend, answer.requestID, headers: headers)
+        return problem(error.status, error.message, answer.route, answer.requestID, headers: headers)
     }
 }
 
-extension RecommendationRequest {
-    /// What the engine has to do for a call.
-    fileprivate init(_ call: RecommendCall, arrival: Instant) {
-        var eligibility = Eligibility()
-        eligibility.excludedRows = call.exclusion.rows
-        eligibility.excludedTags = call.exclusion.tags
-        eligibility.excludesSeen = call.exclusion.seen
-        eligibility.allowance = call.allowance.map { .init(rows: $0.rows, tags: $0.tags) }
-        let priority: Priority =
-            switch call.priority {
-            case .high: .high
-            case .normal: .normal
-            case .low: .low
-            }
-        self.init(
-            userID: call.userID,
-            history: call.history.rows,
-            timestamps: call.history.timestamps,
-            actions: call.history.actions,
-            requestTime: call.requestTime ?? Int64(time(nil)),
-            count: call.k,
-            mode: RecommendationMode(call),
-            eligibility: eligibility,
-            priority: priority,
-            arrival: arrival,
-            deadline: call.deadlineMilliseconds.map { arrival.advanced(by: UInt64($0) * 1_000_000) }
-        )
-    }
-}
-
-extension RecommendationMode {
-    fileprivate init(_ call: RecommendCall) {
-        switch call.mode {
-        case .topK: self = .topK
-        case .sequence:
-            self = .sequence(
-                call.sampling.map { sampling in
-                    Sampling(
-                        temperature: sampling.temperature,
-                        topP: sampling.topP,
-                        seed: sampling.seed.map { UInt64(bitPattern: $0) } ?? .random(in: .min ... .max)
-                    )
-                }
-            )
-        }
-    }
-}
-
-extension RecommendReply {
-    /// The reply that says what the engine found. `total` is in nanoseconds.
-    fileprivate init(
-        _ recommendation: Recommendation,
-        model: Model,
-        requestID: String,
-        unknownItems: Int,
-        total: UInt64
-    ) {
-        self.init(
-            requestID: requestID,
-            model: model,
-            rows: recommendation.items.map(\.row),
-            scores: recommendation.items.map(\.score),
-            source: recommendation.source == .model ? .model : .popularity,
-            historyUsed: recommendation.historyUsed,
-            historyCached: recommendation.historyCached,
-            historyStart: recommendation.historyStart,
-            unknownItems: unknownItems,
-            exhausted: recommendation.exhausted,
-            timing: Timing(
-                queue: .nanoseconds(recommendation.timing.queue),
-                prefill: .nanoseconds(recommendation.timing.prefill),
-                decode: .nanoseconds(recommendation.timing.decode),
-                total: .nanoseconds(total)
-            )
-        )
+extension Arrival {
+    /// When a request's last byte came; now, by the other clock.
+    init(_ request: HTTPRequest) {
+        self.init(Instant(nanoseconds: request.receivedAt), time: Int64(Glibc.time(nil)))
     }
 }
 

@@ -1,6 +1,7 @@
-// A reply to `POST /recommend` record by record, as NDJSON or server-sent events. Items are added as they are generated; they
+// A reply to `POST /recommend` or `POST /rank` record by record, as NDJSON or server-sent events. Items are added as they are generated; they
 // wait here as rows, eight bytes each, and are written only as fast as the client takes them.
 
+internal import Catalogue
 internal import Compute
 internal import Dispatch
 internal import Engine
@@ -16,16 +17,18 @@ extension RequestHandler {
             exchange,
             format,
             requestID: answer.requestID,
-            ids: answer.model.bundle.catalogue,
+            route: answer.route,
+            ids: ItemWriter(ids: answer.model.model.catalogue.items, unknown: answer.ranking?.unknown ?? []),
             queue: longReplies,
             ended: { [metrics] in metrics.count($0) }
         )
         var itemGenerated: Engine.ItemHandler?
-        if call.mode == .sequence { itemGenerated = { item, _ in stream.add(item) } }
+        if case .sequence = call.request.mode { itemGenerated = { item, _ in stream.add(item) } }
         let ticket = submit(call, answer, itemGenerated: itemGenerated) { result in
             switch result {
             case .success(let recommendation):
-                stream.finish(answer.reply(recommendation), recommendation.items, recommendation.outcome)
+                let reply = answer.reply(recommendation)
+                stream.finish(reply, reply.items, recommendation.outcome)
             case .failure(let error):
                 stream.fail(error.outcome, self.response(error, answer), ProblemDetails(error, answer.requestID))
             }
@@ -70,7 +73,8 @@ final class RecommendStream: Sendable {
     private let exchange: HTTPExchange
     private let format: StreamFormat
     private let requestID: String
-    private let ids: any ItemIDWriter & Sendable
+    private let route: Route
+    private let ids: ItemWriter
     private let queue: DispatchQueue
     private let ended: @Sendable (RecommendOutcome) -> Void
     private let state = Lock(State())
@@ -82,13 +86,15 @@ final class RecommendStream: Sendable {
         _ exchange: HTTPExchange,
         _ format: StreamFormat,
         requestID: String,
-        ids: any ItemIDWriter & Sendable,
+        route: Route,
+        ids: ItemWriter,
         queue: DispatchQueue,
         ended: @escaping @Sendable (RecommendOutcome) -> Void
     ) {
         self.exchange = exchange
         self.format = format
         self.requestID = requestID
+        self.route = route
         self.ids = ids
         self.queue = queue
         self.ended = ended
@@ -183,7 +189,7 @@ final class RecommendStream: Sendable {
                 // A proxy that collects the reply before it passes it on would undo the stream.
                 ("X-Accel-Buffering", "no"),
             ],
-            label: Route.recommend.number
+            label: route.number
         )
     }
 
@@ -194,8 +200,7 @@ final class RecommendStream: Sendable {
         do throws(JSONError) {
             for item in items {
                 piece += try RecommendCodec.encodeStreamItem(
-                    row: item.row,
-                    score: item.score,
+                    item,
                     rank: firstRank + count,
                     ids: ids,
                     format: format

@@ -1,39 +1,77 @@
-// `POST /admin/reload`: loads the bundle again and serves it, or says why not and keeps the old one.
+// `POST /admin/reload`: loads a model's bundle again and serves it, or says why not and keeps the old one.
 
 internal import HTTP
 internal import JSON
 
 extension RequestHandler {
     /// The reply comes when the attempt has ended. A client that disconnects does not end it.
-    func reload(_ head: HTTPRequestHead, _ exchange: HTTPExchange) {
-        let requestID = requestIDs.id(for: head)
+    func reload(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        let requestID = requestIDs.id(for: request.head)
         guard !isDraining else {
             exchange.respond(problem(503, "the server is shutting down", .reload, requestID))
             return
         }
-        reloader.reload { result in exchange.respond(self.reloadReply(result, requestID)) }
+        var name: String?
+        do throws(CallError) {
+            if !request.body.isEmpty {
+                name = try operatorFields(request) { (fields) throws(JSONError) in
+                    try fields.contains("model") ? fields.string("model") : nil
+                }
+            }
+        } catch {
+            exchange.respond(problem(error.status, error.detail, .reload, requestID))
+            return
+        }
+        fleetLoader.reload(name) { result in exchange.respond(self.modelReply(result, 200, .reload, requestID)) }
     }
 
-    private func reloadReply(_ result: Result<ServedModel, ReloadError>, _ requestID: String) -> HTTPResponse {
+    /// The record of a model, or what was wrong.
+    func modelReply(
+        _ result: Result<ServedModel, FleetError>,
+        _ status: Int,
+        _ route: Route,
+        _ requestID: String
+    ) -> HTTPResponse {
         switch result {
         case .success(let model):
             var writer = JSONWriter()
             writer.beginObject()
             writer.key("model")
-            model.write(to: &writer)
+            let standing = fleet.standings.first { $0.member.model === model }
+            model.write(to: &writer, standing)
             writer.endObject()
-            return json(200, writer.bytes, .reload, requestID)
+            return json(status, writer.bytes, route, requestID)
         case .failure(let error):
-            return problem(error.status, error.message, .reload, requestID)
+            return problem(error.status, error.message, route, requestID)
+        }
+    }
+
+    /// Reads the object in the body of an operator's request.
+    func operatorFields<Value>(
+        _ request: HTTPRequest,
+        _ read: (inout JSONFields) throws(JSONError) -> Value
+    ) throws(CallError) -> Value {
+        do throws(JSONError) {
+            let value = try request.body.withUnsafeBufferPointer { bytes throws(JSONError) in
+                try JSONValue(parsing: UnsafeRawBufferPointer(bytes))
+            }
+            var fields = try JSONFields(value)
+            let result = try read(&fields)
+            try fields.end()
+            return result
+        } catch {
+            throw CallError(error)
         }
     }
 }
 
-extension ReloadError {
-    fileprivate var status: Int {
+extension FleetError {
+    /// The status that says it.
+    var status: Int {
         switch code {
-        case .busy: 409
-        case .unusableBundle: 422
+        case .unknown: 404
+        case .conflict: 409
+        case .unusable: 422
         case .unavailable: 503
         }
     }

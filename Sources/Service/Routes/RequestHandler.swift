@@ -13,8 +13,9 @@ internal import Users
 /// Answers the requests of one listener. Called on the loops of the connections; nothing here blocks.
 package final class RequestHandler: HTTPHandler {
     private let listener: ListenerRole
-    let models: ModelSlot
-    let reloader: ModelReloader
+    let fleet: Fleet
+    let fleetLoader: FleetLoader
+    let shadow: ShadowTraffic
     /// nil: none is configured.
     let users: (any UserStore)?
     /// Where events are taken. Serial, so that they take one core at most.
@@ -40,8 +41,8 @@ package final class RequestHandler: HTTPHandler {
 
     init(
         listener: ListenerRole,
-        models: ModelSlot,
-        reloader: ModelReloader,
+        fleet: Fleet,
+        fleetLoader: FleetLoader,
         keys: APIKeys?,
         users: (any UserStore)?,
         metrics: ServiceMetrics,
@@ -51,8 +52,9 @@ package final class RequestHandler: HTTPHandler {
         logger: Logger
     ) {
         self.listener = listener
-        self.models = models
-        self.reloader = reloader
+        self.fleet = fleet
+        self.fleetLoader = fleetLoader
+        shadow = ShadowTraffic(fleet, metrics: metrics.shadow)
         self.keys = keys
         self.users = users
         hosts = TrustedHosts(configuration.hosts)
@@ -125,12 +127,14 @@ package final class RequestHandler: HTTPHandler {
             return .reject(problem(406, detail, route, requestIDs.id(for: head)))
         }
         switch route {
-        case .recommend, .batch, .events:
+        case .recommend, .batch, .rank, .rankBatch, .events:
             if let refusal = refusalOfRepresentation(head, route) { return .reject(refusal) }
             return .accept(maximumBodyBytes: maximumBodyBytes)
-        case .reload, .user:
+        case .user, .model, .rollback:
             // Ignoring a body would mislead a caller who believes it has a meaning.
             return .accept(maximumBodyBytes: 0)
+        case .reload, .addModel, .routing:
+            return .accept(maximumBodyBytes: Self.operatorBodyBytes)
         case .models, .live, .ready, .metrics, .openAPI, .console, .none:
             return .accept(maximumBodyBytes: maximumBodyBytes)
         }
@@ -139,16 +143,21 @@ package final class RequestHandler: HTTPHandler {
     package func requestReceived(_ request: HTTPRequest, exchange: HTTPExchange) {
         let head = request.head
         (head.note as? RequestNote)?.update { $0.bodyBytes = request.body.count }
-        switch route(head.path) {
-        case .recommend: recommend(request, exchange)
-        case .batch: recommendBatch(request, exchange)
+        let route = route(head.path)
+        switch route {
+        case .recommend, .rank: recommend(request, route, exchange)
+        case .batch, .rankBatch: recommendBatch(request, route, exchange)
         case .events: takeEvents(request, exchange)
         case .user: user(head, exchange)
         case .models: exchange.respond(modelsReply(head))
         case .live: exchange.respond(liveReply(head))
         case .ready: exchange.respond(readyReply(head))
         case .metrics: exchange.respond(metricsReply(head))
-        case .reload: reload(head, exchange)
+        case .reload: reload(request, exchange)
+        case .addModel: addModel(request, exchange)
+        case .model: exchange.respond(removeModel(head))
+        case .routing: exchange.respond(changeRouting(request))
+        case .rollback: exchange.respond(rollBack(head))
         case .openAPI: exchange.respond(contractReply(head))
         case .console: exchange.respond(consoleReply(head))
         case .none:
@@ -201,6 +210,8 @@ package final class RequestHandler: HTTPHandler {
 
 extension RequestHandler {
     static let jsonType = "application/json"
+    /// The longest body that operators' routes take.
+    static let operatorBodyBytes = 65_536
 
     /// A reply in JSON.
     func json(_ status: Int, _ body: [UInt8], _ route: Route, _ requestID: String) -> HTTPResponse {

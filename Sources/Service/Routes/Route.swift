@@ -9,34 +9,61 @@ enum Route: Int, CaseIterable, Hashable {
     case recommend
     case batch
     case events
+    case rank
+    case rankBatch
     case user
     case models
     case live
     case ready
     case metrics
     case reload
+    case addModel
+    case model
+    case routing
+    case rollback
     case openAPI
     case console
 
     private static let byPath = Dictionary(
-        uniqueKeysWithValues: allCases.filter { $0 != .none && $0 != .user }.map { ($0.label, $0) }
+        uniqueKeysWithValues: allCases.filter { $0 != .none && !$0.label.contains("{") }.map { ($0.label, $0) }
     )
-    private static let usersPath = "/users/"
+    /// The templates with names in them, in segments.
+    private static let templates = allCases.filter { $0.label.contains("{") }.map { route in
+        (route: route, segments: route.label.split(separator: "/", omittingEmptySubsequences: false))
+    }
 
-    /// `path` as it was sent. A user's id is one segment: a slash in it has to be written `%2F`.
+    /// `path` as it was sent. A name in it, a user's id for example, is one segment: a slash has to be written `%2F`.
     init(path: String) {
         if let route = Self.byPath[path] {
             self = route
-        } else if let id = Self.userSegment(of: path), !id.isEmpty, !id.utf8.contains(UInt8(ascii: "/")) {
-            self = .user
         } else {
-            self = .none
+            self = Self.templates.first { Self.names(in: path, $0.segments) != nil }?.route ?? .none
         }
     }
 
-    /// What stands for `{user_id}` in a path of the route `user`, percent-encoded as it was sent; nil for other paths.
-    static func userSegment(of path: String) -> Substring? {
-        path.hasPrefix(usersPath) ? path.dropFirst(usersPath.count) : nil
+    /// What stands for the names of the route's template in a path, percent-encoded as it was sent; nil for other paths.
+    func names(in path: String) -> [Substring]? {
+        Self.names(in: path, label.split(separator: "/", omittingEmptySubsequences: false))
+    }
+
+    /// The names in the route's template.
+    var namesInPath: [String] {
+        label.split(separator: "/").filter { $0.hasPrefix("{") }.map { String($0.dropFirst().dropLast()) }
+    }
+
+    private static func names(in path: String, _ template: [Substring]) -> [Substring]? {
+        let segments = path.split(separator: "/", omittingEmptySubsequences: false)
+        guard segments.count == template.count else { return nil }
+        var names: [Substring] = []
+        for (segment, wanted) in zip(segments, template) {
+            if wanted.hasPrefix("{") {
+                guard !segment.isEmpty else { return nil }
+                names.append(segment)
+            } else if segment != wanted {
+                return nil
+            }
+        }
+        return names
     }
 
     /// The number that goes with a reply through HTTP and comes back when it is counted; 0, `none`, is also what HTTP
@@ -50,24 +77,48 @@ enum Route: Int, CaseIterable, Hashable {
         case .recommend: "/recommend"
         case .batch: "/recommend/batch"
         case .events: "/events"
+        case .rank: "/rank"
+        case .rankBatch: "/rank/batch"
         case .user: "/users/{user_id}"
         case .models: "/models"
         case .live: "/health/live"
         case .ready: "/health/ready"
         case .metrics: "/metrics"
         case .reload: "/admin/reload"
+        case .addModel: "/admin/models"
+        case .model: "/admin/models/{name}/{version}"
+        case .routing: "/admin/routing/{name}"
+        case .rollback: "/admin/routing/{name}/rollback"
         case .openAPI: "/openapi.json"
         case .console: "/"
         case .none: "none"
         }
     }
 
+    /// What its body asks the codec for; nil: no item.
+    var question: RecommendCodec.Question? {
+        switch self {
+        case .recommend, .batch: .recommend
+        case .rank, .rankBatch: .rank
+        case .events, .user, .models, .live, .ready, .metrics, .reload, .addModel, .model, .routing, .rollback,
+            .openAPI,
+            .console,
+            .none:
+            nil
+        }
+    }
+
+    /// Whether its body is many calls.
+    var isBatch: Bool { self == .batch || self == .rankBatch }
+
     /// Whether the route takes a method; OPTIONS is answered for every path before a route is asked.
     ///
     /// - Parameter hasUsers: whether there is a store of users.
     func takes(_ method: HTTPMethod, hasUsers: Bool) -> Bool {
         switch self {
-        case .recommend, .batch, .reload, .events: method == .post
+        case .recommend, .batch, .rank, .rankBatch, .reload, .addModel, .rollback, .events: method == .post
+        case .routing: method == .put
+        case .model: method == .delete
         case .user: method == .delete || (hasUsers && (method == .get || method == .head))
         case .models, .live, .ready, .metrics, .openAPI, .console: method == .get || method == .head
         case .none: false
@@ -81,15 +132,15 @@ enum Route: Int, CaseIterable, Hashable {
 
     /// The value of `Allow` (RFC 9110, section 10.2.1); for `none`, what `OPTIONS *` says of the server as a whole.
     func allow(hasUsers: Bool) -> String {
-        guard self != .none else { return "GET, HEAD, POST, DELETE, OPTIONS" }
+        guard self != .none else { return "GET, HEAD, POST, PUT, DELETE, OPTIONS" }
         return (methods(hasUsers: hasUsers) + [.options]).map(\.description).joined(separator: ", ")
     }
 
     /// The role a caller needs once API keys are configured.
     var access: Access {
         switch self {
-        case .recommend, .batch, .events: .role(.recommend)
-        case .user, .models, .metrics, .reload: .role(.admin)
+        case .recommend, .batch, .rank, .rankBatch, .events: .role(.recommend)
+        case .user, .models, .metrics, .reload, .addModel, .model, .routing, .rollback: .role(.admin)
         // Orchestrators ask for health; the contract and the page say nothing that is not in the source; `none` is only
         // ever answered with 404.
         case .live, .ready, .openAPI, .console, .none: .open
@@ -102,8 +153,8 @@ enum Route: Int, CaseIterable, Hashable {
     func isServed(on listener: ListenerRole, hasUsers: Bool) -> Bool {
         switch self {
         case .events: hasUsers && listener != .admin
-        case .recommend, .batch, .models: listener != .admin
-        case .user, .metrics, .reload: listener != .callers
+        case .recommend, .batch, .rank, .rankBatch, .models: listener != .admin
+        case .user, .metrics, .reload, .addModel, .model, .routing, .rollback: listener != .callers
         case .live, .ready, .openAPI, .console: true
         case .none: false
         }

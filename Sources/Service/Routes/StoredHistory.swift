@@ -14,7 +14,7 @@ extension RequestHandler {
         _ model: ServedModel,
         _ next: @escaping @Sendable (Result<RecommendCall, UserStoreError>) -> Void
     ) {
-        guard call.asksStore, let users, let userID = call.userID else {
+        guard call.asksStore, let users, let userID = call.request.userID else {
             next(.success(call))
             return
         }
@@ -23,7 +23,7 @@ extension RequestHandler {
             let start = Instant.now()
             users.events(of: userID) { result in
                 metrics.store.seconds.observe(Double(Instant.now().nanoseconds(since: start)) / 1e9)
-                next(result.map { call.with($0 ?? [], model.bundle.catalogue) })
+                next(result.map { call.with($0 ?? [], model.model.catalogue.items) })
             }
         }
         guard call.storesEvents, !call.events.isEmpty else {
@@ -54,11 +54,10 @@ extension RecommendCall {
             let sameSecond = events[..<place].reversed().prefix { $0.timestamp == event.timestamp }
             if !sameSecond.contains(event) { events.insert(event, at: place) }
         }
-        var history = History()
         var timestamps: [Int64] = []
         let hasActions = events.contains { $0.action != nil }
         var unknownExample: String?
-        history.rows.reserveCapacity(events.count)
+        call.request.history.reserveCapacity(events.count)
         timestamps.reserveCapacity(events.count)
         for event in events {
             guard let row = catalogue.row(of: event.item) else {
@@ -66,14 +65,15 @@ extension RecommendCall {
                 if unknownExample == nil { unknownExample = event.item }
                 continue
             }
-            history.rows.append(row)
+            call.request.history.append(row)
             timestamps.append(event.timestamp)
-            if hasActions { history.actions.append(event.action.map { ActionFingerprint.of(stored: $0) } ?? 0) }
+            if hasActions {
+                call.request.actions.append(event.action.map { ActionFingerprint.of(stored: $0) } ?? 0)
+            }
         }
-        history.timestamps = timestamps
-        history.eventCount = events.count
-        history.noteStrangeness(unknownExample)
-        call.history = history
+        call.request.timestamps = timestamps
+        call.eventCount = events.count
+        call.noteStrangeness(unknownExample)
         return call
     }
 }

@@ -12,11 +12,11 @@ extension RequestHandler {
         let requestID = requestIDs.id(for: head)
         let userID: String
         do throws(CallError) {
-            userID = try UserID.decode(Route.userSegment(of: head.path) ?? "")
+            userID = try UserID.decode(Route.user.names(in: head.path)?.first ?? "")
         } catch {
             return problem(error.status, error.detail, .user, requestID)
         }
-        let dropped = models.current.engines.forget(userID)
+        let dropped = fleet.engines.forget(userID)
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("user_id")
@@ -43,6 +43,18 @@ enum UserID {
     ///
     /// - Throws: `.unusable`, with a sentence that names the fault.
     static func decode(_ segment: Substring) throws(CallError) -> String {
+        let id = try PathName.decode(segment, as: "user_id")
+        if let fault = RecommendCodec.fault(inUserID: id) { throw CallError(.unusable, "user_id \(fault)") }
+        return id
+    }
+}
+
+/// A name in a path.
+enum PathName {
+    /// Resolves percent-encoding (RFC 3986, section 2.1).
+    ///
+    /// - Throws: `.unusable`, with a sentence about `what`.
+    static func decode(_ segment: Substring, as what: StaticString) throws(CallError) -> String {
         var bytes: [UInt8] = []
         var rest = segment.utf8[...]
         while let byte = rest.popFirst() {
@@ -51,15 +63,12 @@ enum UserID {
                 continue
             }
             guard let high = rest.popFirst()?.hexadecimalDigit, let low = rest.popFirst()?.hexadecimalDigit else {
-                throw CallError(.unusable, "user_id has a percent sign without two hexadecimal digits")
+                throw CallError(.unusable, "\(what) has a percent sign without two hexadecimal digits")
             }
             bytes.append(high << 4 | low)
         }
         guard let id = String(validating: bytes, as: UTF8.self) else {
-            throw CallError(.unusable, "user_id is not UTF-8")
-        }
-        if let fault = bytes.withUnsafeBufferPointer({ RecommendCodec.fault(inUserID: $0) }) {
-            throw CallError(.unusable, "user_id \(fault)")
+            throw CallError(.unusable, "\(what) is not UTF-8")
         }
         return id
     }

@@ -1,10 +1,16 @@
 // A catalogue for codec tests: a handful of ids, no model behind it.
 
+import Engine
 import JSON
 
 @testable import Service
 
-struct FakeCatalogue: ItemLookup, ItemIDWriter {
+struct FakeCatalogue: ItemLookup, ItemIDWriter, ItemSource {
+    var items: FakeCatalogue { self }
+    let hasChoice = false
+    func choose(_ target: CallTarget) throws(CallError) {}
+    func endCall() {}
+
     let idsAreIntegers: Bool
     private let rows: [String: Int32]
     private let ids: [Int32: String]
@@ -43,20 +49,58 @@ struct FakeCatalogue: ItemLookup, ItemIDWriter {
 extension RecommendCodec {
     /// Small limits, so that tests can stand on both sides of them.
     static let forTests = RecommendCodec(
-        limits: CallLimits(defaultK: 10, maxK: 100, maxHistory: 4, maxListed: 3, maxBatch: 2)
+        limits: CallLimits(defaultK: 10, maxK: 100, maxHistory: 4, maxListed: 3, maxBatch: 2, maxCandidates: 4)
     )
 
-    func decode(_ body: String, items: FakeCatalogue = .strings) throws(CallError) -> RecommendCall {
-        try decode(Array(body.utf8), items: items)
+    func decode(
+        _ body: String,
+        as question: Question = .recommend,
+        items: FakeCatalogue = .strings
+    ) throws(CallError) -> RecommendCall {
+        var items = items
+        return try decode(Array(body.utf8), as: question, from: &items, arrival: .forTests)
     }
 
     /// The status and sentence with which a body is refused, nil when it is taken.
-    func refusal(_ body: String, items: FakeCatalogue = .strings) -> String? {
+    func refusal(_ body: String, as question: Question = .recommend, items: FakeCatalogue = .strings) -> String? {
         do throws(CallError) {
-            _ = try decode(body, items: items)
+            _ = try decode(body, as: question, items: items)
             return nil
         } catch {
             return "\(error.status) \(error.detail)"
         }
+    }
+}
+
+extension Arrival {
+    /// A second after the clock began, and a billion after the epoch.
+    static let forTests = Arrival(Instant(nanoseconds: 1_000_000_000), time: 1_000_000_000)
+}
+
+extension RecommendationRequest {
+    /// What an empty body asks for.
+    static let forTests = RecommendationRequest(
+        history: [],
+        timestamps: nil,
+        requestTime: Arrival.forTests.time,
+        count: 10,
+        arrival: Arrival.forTests.instant
+    )
+}
+
+extension RecommendCodec {
+    func decode(_ body: [UInt8]) throws(CallError) -> RecommendCall {
+        var items = FakeCatalogue.strings
+        return try decode(body, from: &items, arrival: .forTests)
+    }
+}
+
+extension RecommendCodec {
+    func decodeBatch(
+        _ body: String,
+        as question: Question = .recommend
+    ) throws(CallError) -> [Result<RecommendCall, CallError>] {
+        var items = FakeCatalogue.strings
+        return try decodeBatch(Array(body.utf8), as: question, from: &items, arrival: .forTests)
     }
 }

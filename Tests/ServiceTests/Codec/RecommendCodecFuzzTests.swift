@@ -1,5 +1,8 @@
 // The codec on mutated bodies: it takes them or says 400 or 422, and what it takes keeps every promise of `RecommendCall`.
 
+import Catalogue
+import Compute
+import Engine
 import JSON
 import TestSupport
 import Testing
@@ -13,40 +16,57 @@ import Testing
         #"{"history":[],"mode":"sequence","sampling":{"temperature":0.5,"top_p":0.9,"seed":7},"stream":true}"#,
         #"{"history":[],"exclude":{"items":["a"],"tags":["scifi"],"seen":false},"allow":{"items":["b"],"tags":[]}}"#,
         #"{"requests":[{"history":[{"item":"a"}]},{"history":{"items":["b"]},"k":5,"deadline_ms":80,"priority":"low"}]}"#,
+        #"{"history":{"items":["a","?"]},"candidates":["c","?","b"],"order":"request"}"#,
+        #"{"history":[],"candidates":[10,"20",7],"k":2}"#,
     ]
     private static let fragments = [
         "\"history\":", "\"items\":[", "\"timestamps\":[", "\"timestamp\":9", "\"k\":", "\"mode\":\"sequence\"",
-        "{\"history\":[]}", "\"a\",\"b\"", "10,20",
+        "{\"history\":[]}", "\"a\",\"b\"", "10,20", "\"candidates\":[",
     ]
-    private static let limits = CallLimits(defaultK: 10, maxK: 100, maxHistory: 4, maxListed: 3, maxBatch: 2)
+    private static let limits = CallLimits(
+        defaultK: 10,
+        maxK: 100,
+        maxHistory: 4,
+        maxListed: 3,
+        maxBatch: 2,
+        maxCandidates: 4
+    )
 
     @Test(arguments: [FakeCatalogue.strings, .integers])
     func mutatedBodiesAreTakenOrRefused(items: FakeCatalogue) {
         let codec = RecommendCodec(limits: Self.limits)
+        var items = items
         var mutation = Mutation(seed: 2, seeds: Self.seeds, fragments: Self.fragments)
         let start = ContinuousClock.now
         var round = 0
         var verdicts: [Int: Int] = [:]
+        var ranked = 0
         while Mutation.shouldGoOn(round: round, of: 10_000, since: start) {
             round += 1
             let body = mutation.next()
             do throws(CallError) {
-                check(try codec.decode(body, items: items))
+                check(try codec.decode(body, from: &items, arrival: .forTests))
                 verdicts[200, default: 0] += 1
             } catch {
                 verdicts[error.status, default: 0] += 1
                 if error.status == 422 { #expect(isJSON(body), "422 is for well-formed bodies") }
             }
             do throws(CallError) {
-                let calls = try codec.decodeBatch(body, items: items)
+                let calls = try codec.decodeBatch(body, from: &items, arrival: .forTests)
                 #expect(calls.count <= Self.limits.maxBatch)
                 for call in calls { if case .success(let call) = call { check(call) } }
             } catch {
                 #expect(error.status == 400 || isJSON(body))
             }
+            do throws(CallError) {
+                checkRanking(try codec.decode(body, as: .rank, from: &items, arrival: .forTests))
+                ranked += 1
+            } catch {
+                #expect(error.status == 400 || isJSON(body))
+            }
         }
         // Each verdict must have come up, else the mutations test nothing.
-        #expect(Set(verdicts.keys) == [200, 400, 422])
+        #expect(Set(verdicts.keys) == [200, 400, 422] && ranked > 0)
     }
 
     private func isJSON(_ body: [UInt8]) -> Bool {
@@ -54,29 +74,44 @@ import Testing
         return (try? JSONTree.read(body, hasDoubtfulMeaning: &ignored)) != nil
     }
 
+    private func checkRanking(_ call: RecommendCall) {
+        guard let ranking = call.ranking else {
+            Issue.record("a call for scores names no candidates")
+            return
+        }
+        #expect((1...Self.limits.maxCandidates).contains(ranking.namedCount))
+        #expect(Set(ranking.rows).count == ranking.rows.count && call.request.mode == .rank(ranking.rows))
+        #expect(ranking.unknown.allSatisfy(isJSON))
+        let items = ranking.arranged(ranking.rows.map { ScoredRow(row: $0, score: Float($0)) })
+        #expect(items.count <= ranking.namedCount)
+        if ranking.order == .request { #expect(items.count == ranking.namedCount) }
+    }
+
     private func check(_ call: RecommendCall) {
-        let history = call.history
-        #expect((1...Self.limits.maxK).contains(call.k))
-        #expect(history.eventCount <= Self.limits.maxHistory)
-        #expect(history.rows.count <= history.eventCount)
-        #expect(call.unknownItems >= history.eventCount - history.rows.count)
-        if let timestamps = history.timestamps {
-            #expect(timestamps.count == history.rows.count)
+        let request = call.request
+        #expect((1...Self.limits.maxK).contains(request.count))
+        #expect(call.eventCount <= Self.limits.maxHistory)
+        #expect(request.history.count <= call.eventCount)
+        #expect(call.unknownItems >= call.eventCount - request.history.count)
+        if let timestamps = request.timestamps {
+            #expect(timestamps.count == request.history.count)
             #expect(zip(timestamps, timestamps.dropFirst()).allSatisfy { $0 <= $1 })
             #expect(timestamps.allSatisfy { $0.magnitude <= 1 << 53 })
         }
+        let eligibility = request.eligibility
         let lists = [
-            history.rows, call.exclusion.rows, call.exclusion.tags, call.allowance?.rows ?? [],
-            call.allowance?.tags ?? [],
+            request.history, eligibility.excludedRows, eligibility.excludedTags, eligibility.allowance?.rows ?? [],
+            eligibility.allowance?.tags ?? [],
         ]
         #expect(lists.allSatisfy { $0.allSatisfy { $0 >= 0 } })
-        #expect(call.exclusion.rows.count <= Self.limits.maxListed)
-        #expect(call.sampling == nil || call.mode == .sequence)
-        if let sampling = call.sampling {
+        #expect(eligibility.excludedRows.count <= Self.limits.maxListed)
+        if case .sequence(let sampling?) = request.mode {
             #expect(sampling.temperature > 0 && (1 / sampling.temperature).isFinite)
             #expect(sampling.topP > 0 && sampling.topP <= 1)
         }
-        if let deadline = call.deadlineMilliseconds { #expect((1...86_400_000).contains(deadline)) }
-        if let id = call.userID { #expect((1...256).contains(id.utf8.count)) }
+        if let deadline = request.deadline {
+            #expect((1...86_400_000).contains(deadline.nanoseconds(since: request.arrival) / 1_000_000))
+        }
+        if let id = request.userID { #expect((1...256).contains(id.utf8.count)) }
     }
 }

@@ -195,15 +195,15 @@ import Testing
         )
         for count in 0..<body.count {
             #expect(throws: CallError(.malformed, ""), "cut after \(count) bytes") {
-                _ = try codec.decode(Array(body[..<count]), items: FakeCatalogue.strings)
+                _ = try codec.decode(Array(body[..<count]))
             }
         }
-        #expect(throws: Never.self) { _ = try codec.decode(body, items: FakeCatalogue.strings) }
+        #expect(throws: Never.self) { _ = try codec.decode(body) }
     }
 
     @Test func tenMegabytesOfOpenBracketsAre400() {
         let body = [UInt8](repeating: UInt8(ascii: "["), count: 10_000_000)
-        #expect(throws: CallError(.malformed, "")) { _ = try codec.decode(body, items: FakeCatalogue.strings) }
+        #expect(throws: CallError(.malformed, "")) { _ = try codec.decode(body) }
     }
 
     @Test(

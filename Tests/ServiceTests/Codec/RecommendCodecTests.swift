@@ -1,5 +1,7 @@
 // What a body means.
 
+import Catalogue
+import Engine
 import Testing
 
 @testable import Service
@@ -8,17 +10,17 @@ import Testing
     private let codec = RecommendCodec.forTests
 
     private func call(_ change: (inout RecommendCall) -> Void) -> RecommendCall {
-        var call = RecommendCall(k: 10)
+        var call = RecommendCall(.forTests)
         change(&call)
         return call
     }
 
-    private func history(_ rows: [Int32], _ timestamps: [Int64]?, events: Int) -> RecommendCall.History {
-        var history = RecommendCall.History()
-        history.rows = rows
-        history.timestamps = timestamps
-        history.eventCount = events
-        return history
+    private func history(_ rows: [Int32], _ timestamps: [Int64]?, events: Int) -> RecommendCall {
+        call { call in
+            call.request.history = rows
+            call.request.timestamps = timestamps
+            call.eventCount = events
+        }
     }
 
     @Test func everyFieldIsRead() throws {
@@ -42,28 +44,24 @@ import Testing
             }
             """
         )
-        #expect(decoded.history.actions.count == 2)
-        decoded.history.actions = []
+        #expect(decoded.request.actions.count == 2)
+        decoded.request.actions = []
         #expect(
             decoded
                 == call { call in
-                    call.userID = "u-42"
-                    call.history = history([1, 3], [1_700_000_000, 1_700_000_060], events: 2)
-                    call.requestTime = 1_700_003_600
-                    call.k = 7
-                    call.mode = .sequence
-                    call.sampling = RecommendCall.Sampling()
-                    call.sampling?.temperature = 0.5
-                    call.sampling?.topP = 0.9
-                    call.sampling?.seed = 7
-                    call.exclusion.rows = [2]
-                    call.exclusion.tags = [1]
-                    call.exclusion.seen = false
-                    call.allowance = RecommendCall.Allowance()
-                    call.allowance?.rows = [3, 1]
-                    call.allowance?.tags = [0]
-                    call.deadlineMilliseconds = 80
-                    call.priority = .high
+                    call.request.userID = "u-42"
+                    call.request.history = [1, 3]
+                    call.request.timestamps = [1_700_000_000, 1_700_000_060]
+                    call.eventCount = 2
+                    call.request.requestTime = 1_700_003_600
+                    call.request.count = 7
+                    call.request.mode = .sequence(Sampling(temperature: 0.5, topP: 0.9, seed: 7))
+                    call.request.eligibility.excludedRows = [2]
+                    call.request.eligibility.excludedTags = [1]
+                    call.request.eligibility.excludesSeen = false
+                    call.request.eligibility.allowance = .init(rows: [3, 1], tags: [0])
+                    call.request.deadline = Instant(nanoseconds: 1_080_000_000)
+                    call.request.priority = .high
                     call.stream = true
                 }
         )
@@ -72,18 +70,19 @@ import Testing
     @Test(arguments: [#"{"history":[]}"#, #"{"history":{"items":[]}}"#, #" { "history" : { "items" : [ ] } } "#])
     func absentFieldsHaveDefaults(body: String) throws {
         let decoded = try codec.decode(body)
-        #expect(decoded == RecommendCall(k: 10))
-        #expect(decoded.exclusion.seen)
-        #expect(decoded.mode == .topK)
-        #expect(decoded.priority == .normal)
-        #expect(decoded.allowance == nil)
+        #expect(decoded == RecommendCall(.forTests))
+        #expect(decoded.request.eligibility.excludesSeen)
+        #expect(decoded.request.mode == .topK)
+        #expect(decoded.request.priority == .normal)
+        #expect(decoded.request.eligibility.allowance == nil)
+        #expect(decoded.request.requestTime == Arrival.forTests.time && decoded.request.deadline == nil)
     }
 
     @Test(arguments: [
         "user_id", "request_time", "k", "mode", "sampling", "exclude", "allow", "deadline_ms", "priority", "stream",
     ])
     func nullIsAbsent(field: String) throws {
-        #expect(try codec.decode("{\"\(field)\":null,\"history\":[]}") == RecommendCall(k: 10))
+        #expect(try codec.decode("{\"\(field)\":null,\"history\":[]}") == RecommendCall(.forTests))
     }
 
     @Test func nullIsAbsent_AlsoInside() throws {
@@ -92,11 +91,11 @@ import Testing
              "sampling":{"temperature":null,"top_p":null,"seed":null},"exclude":{"items":null,"tags":null,"seen":null}}
             """#
         let decoded = try codec.decode(body)
-        #expect(decoded.history == history([1], nil, events: 1))
-        #expect(decoded.sampling == RecommendCall.Sampling())
-        #expect(decoded.exclusion == RecommendCall.Exclusion())
+        var expected = history([1], nil, events: 1)
+        expected.request.mode = .sequence(Sampling())
+        #expect(decoded == expected)
         let events = try codec.decode(#"{"history":[{"item":"a","timestamp":null,"action":null}]}"#)
-        #expect(events.history == history([1], nil, events: 1))
+        #expect(events == history([1], nil, events: 1))
     }
 
     // MARK: History
@@ -109,13 +108,13 @@ import Testing
         #"{"actions":["x",2,null],"timestamps":[5,5,9],"items":["a","b","\u0063"]}"#,
     ])
     func bothFormsMeanTheSame_InAnyOrderOfFields(text: String) throws {
-        var decoded = try codec.decode("{\"history\":\(text)}").history
-        decoded.actions = []
+        var decoded = try codec.decode("{\"history\":\(text)}")
+        decoded.request.actions = []
         #expect(decoded == history([1, 2, 3], [5, 5, 9], events: 3))
     }
 
     @Test func actionsBecomeFingerprints_OfKnownEventsAlone_EqualForEqualOnes() throws {
-        func actions(_ text: String) throws -> [UInt64] { try codec.decode("{\"history\":\(text)}").history.actions }
+        func actions(_ text: String) throws -> [UInt64] { try codec.decode("{\"history\":\(text)}").request.actions }
         let texts = try actions(#"{"actions":["buy",null,"b\u0075y","7"],"items":["a","?","b","c"]}"#)
         let numbers = try actions(#"{"items":["a","b"],"actions":[7,7.0]}"#)
         #expect(texts.count == 3 && texts[0] == texts[1])
@@ -145,8 +144,9 @@ import Testing
         unknown: Int
     ) throws {
         let decoded = try codec.decode("{\"history\":\(text)}")
-        #expect(decoded.history == history(rows, timestamps, events: events))
-        #expect(decoded.unknownItems == unknown)
+        var expected = history(rows, timestamps, events: events)
+        expected.unknownItems = unknown
+        #expect(decoded == expected)
     }
 
     /// Nine of ten are not yet more than 90 %, and four events are too few to tell.
@@ -163,7 +163,7 @@ import Testing
             limits: CallLimits(defaultK: 10, maxK: 100, maxHistory: 20, maxListed: 3, maxBatch: 2)
         )
         let body = #"{"exclude":{"items":["?"]},"history":{"items":\#(items)}}"#
-        #expect(try codec.decode(body).history.strangeID == id)
+        #expect(try codec.decode(body).strangeID == id)
     }
 
     @Test func requestTimeInMilliseconds_IsRefused() {
@@ -180,10 +180,10 @@ import Testing
             """#
         )
         #expect(decoded.unknownItems == 4)
-        #expect(decoded.exclusion.rows == [1])
-        #expect(decoded.exclusion.tags == [0])
-        #expect(decoded.allowance?.rows == [])
-        #expect(decoded.allowance?.tags == [2])
+        let eligibility = decoded.request.eligibility
+        #expect(eligibility.excludedRows == [1])
+        #expect(eligibility.excludedTags == [0])
+        #expect(eligibility.allowance == .init(rows: [], tags: [2]))
     }
 
     @Test(
@@ -195,7 +195,7 @@ import Testing
     )
     func integerIds_MayBeCanonicalStrings(text: String, rows: [Int32], unknown: Int) throws {
         let decoded = try codec.decode("{\"history\":{\"items\":\(text)}}", items: .integers)
-        #expect(decoded.history.rows == rows)
+        #expect(decoded.request.history == rows)
         #expect(decoded.unknownItems == unknown)
     }
 
@@ -204,13 +204,13 @@ import Testing
         let decoded = try codec.decode(
             "{\"history\":{\"items\":[\"a\"],\"timestamps\":[\(timestamp)]},\"request_time\":\(timestamp)}"
         )
-        #expect(decoded.history.timestamps == [timestamp])
-        #expect(decoded.requestTime == timestamp)
+        #expect(decoded.request.timestamps == [timestamp])
+        #expect(decoded.request.requestTime == timestamp)
     }
 
     @Test func requestTimeMayLieBeforeTheNewestEvent() throws {
         let body = #"{"request_time":1,"history":{"items":["a"],"timestamps":[2]}}"#
-        #expect(try codec.decode(body).requestTime == 1)
+        #expect(try codec.decode(body).request.requestTime == 1)
     }
 
     // MARK: Allowance
@@ -220,7 +220,7 @@ import Testing
     ])
     func allowanceThatNamesNothingKnown_AllowsNothing(text: String) throws {
         let decoded = try codec.decode("{\"history\":[],\"allow\":\(text)}")
-        #expect(decoded.allowance == RecommendCall.Allowance())
+        #expect(decoded.request.eligibility.allowance == .init(rows: [], tags: []))
     }
 
     // MARK: Limits
@@ -255,7 +255,7 @@ import Testing
 
     @Test func userIDHasUpTo256Bytes() throws {
         let longest = String(repeating: "é", count: 128)
-        #expect(try codec.decode("{\"history\":[],\"user_id\":\"\(longest)\"}").userID == longest)
+        #expect(try codec.decode("{\"history\":[],\"user_id\":\"\(longest)\"}").request.userID == longest)
         #expect(
             codec.refusal("{\"history\":[],\"user_id\":\"\(longest)x\"}") == "422 user_id must have 1 to 256 bytes"
         )
@@ -267,7 +267,7 @@ import Testing
         let body = #"""
             {"requests":[{"history":[{"item":"a"},{"item":7.5,"x":[1,{"y":"]}"}]}],"k":"ten"},{"history":{"items":["?","b"]},"k":3}]}
             """#
-        let calls = try codec.decodeBatch(Array(body.utf8), items: FakeCatalogue.strings)
+        let calls = try codec.decodeBatch(body)
         try #require(calls.count == 2)
         guard case .failure(let fault) = calls[0] else {
             Issue.record("the first call is broken")
@@ -278,8 +278,8 @@ import Testing
         #expect(
             try calls[1].get()
                 == call { call in
-                    call.k = 3
-                    call.history = history([2], nil, events: 2)
+                    call = history([2], nil, events: 2)
+                    call.request.count = 3
                     call.unknownItems = 1
                 }
         )
@@ -290,10 +290,10 @@ import Testing
             {"requests":[{"history":{"items":["a","?","c"],"timestamps":[7,8,9]},"user_id":"u","exclude":{"items":["?"]}},
             {"history":{"timestamps":[1],"items":["b"]}}]}
             """#
-        let calls = try codec.decodeBatch(Array(body.utf8), items: FakeCatalogue.strings)
+        let calls = try codec.decodeBatch(body)
         try #require(calls.count == 2)
         #expect(try calls[0].get().unknownItems == 2)
-        #expect(try calls[1].get() == call { call in call.history = history([2], [1], events: 1) })
+        #expect(try calls[1].get() == history([2], [1], events: 1))
     }
 
     @Test(
@@ -314,7 +314,7 @@ import Testing
     )
     func batchAsAWholeIsRefused(body: String, refusal: String?) {
         do throws(CallError) {
-            _ = try codec.decodeBatch(Array(body.utf8), items: FakeCatalogue.strings)
+            _ = try codec.decodeBatch(body)
             #expect(refusal == nil)
         } catch {
             #expect("\(error.status) \(error.detail)" == refusal)
@@ -322,7 +322,7 @@ import Testing
     }
 
     @Test func entryThatIsNoCall_IsThatEntrysFault() throws {
-        let calls = try codec.decodeBatch(Array(#"{"requests":[1,null]}"#.utf8), items: FakeCatalogue.strings)
+        let calls = try codec.decodeBatch(#"{"requests":[1,null]}"#)
         #expect(calls == [.failure(CallError(.unusable, "")), .failure(CallError(.unusable, ""))])
     }
 }

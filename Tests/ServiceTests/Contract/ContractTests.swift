@@ -9,7 +9,14 @@ import Testing
 @testable import Service
 
 @Suite struct ContractTests {
-    private static let limits = CallLimits(defaultK: 7, maxK: 321, maxHistory: 654, maxListed: 98, maxBatch: 76)
+    private static let limits = CallLimits(
+        defaultK: 7,
+        maxK: 321,
+        maxHistory: 654,
+        maxListed: 98,
+        maxBatch: 76,
+        maxCandidates: 543
+    )
 
     private static func document(
         _ listener: ListenerRole = .everything,
@@ -95,6 +102,7 @@ import Testing
             ("RecommendRequest", Self.fields(CallField.self)), ("Event", Self.fields(EventField.self)),
             ("Columns", Self.fields(ColumnField.self)), ("Exclude", Self.fields(ExcludeField.self)),
             ("Allow", Self.fields(AllowField.self)), ("BatchRequest", Self.fields(BatchField.self)),
+            ("RankRequest", Self.fields(RankField.self)),
         ] {
             let schema = try Self.value(schemas, name)
             #expect(schema["additionalProperties"] as? Bool == false)
@@ -110,6 +118,7 @@ import Testing
             "priority", "stream", "events", "store", "item", "timestamp", "action", "items", "timestamps", "actions",
             "tags", "seen",
             "requests",
+            "model", "version", "candidates", "order",
         ]
         return words.filter { word in
             Array(word.utf8).withUnsafeBufferPointer { Field(JSONString(utf8: $0, offset: 0)) != nil }

@@ -2,6 +2,7 @@
 
 import Compute
 import Dispatch
+import Engine
 import Locking
 import Testing
 
@@ -27,7 +28,8 @@ import Testing
                 exchange,
                 format,
                 requestID: "id",
-                ids: FakeCatalogue.strings,
+                route: .recommend,
+                ids: ItemWriter(ids: FakeCatalogue.strings),
                 queue: queue,
                 ended: { [outcomes] in outcomes.add($0) }
             )
@@ -68,16 +70,11 @@ import Testing
     private static let response = HTTPResponse(status: 504)
 
     private static let reply = RecommendReply(
+        Recommendation(items: [], source: .model, historyUsed: 1, exhausted: false, timing: .init()),
         requestID: "id",
         model: .init(name: "m", version: "1"),
-        rows: [],
-        scores: [],
-        source: .model,
-        historyUsed: 1,
-        historyCached: 0,
         unknownItems: 0,
-        exhausted: false,
-        timing: .init(queue: .zero, prefill: .zero, decode: .zero, total: .zero)
+        totalNanoseconds: 0
     )
 
     @Test func eachItem_IsSentWhenItComes_ThenTheEnd() throws {

@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct RouteTests {
     @Test func everyTemplate_IsItsRoutesPath() {
-        for route in Route.allCases where route != .none && route != .user {
+        for route in Route.allCases where route != .none && route.namesInPath.isEmpty {
             #expect(Route(path: route.label) == route)
             #expect(Route(path: route.label + "x") == .none || route == .console)
         }
@@ -17,6 +17,9 @@ import Testing
     @Test(arguments: [
         ("/users/u-42", Route.user), ("/users/%2F", .user), ("/users/", .none), ("/users", .none),
         ("/users/a/b", .none), ("/admin", .none), ("/admin/", .none), ("/recommend/", .none), ("*", .none), ("", .none),
+        ("/admin/models/a/b", .model), ("/admin/models/a", .none), ("/admin/models//b", .none),
+        ("/admin/models/a/b/c", .none), ("/admin/routing/a%2Fb", .routing), ("/admin/routing/a/rollback", .rollback),
+        ("/admin/routing/", .none), ("/admin/routing/a/", .none),
     ])
     func path_HasItsRoute(path: String, route: Route) {
         #expect(Route(path: path) == route)
@@ -48,12 +51,17 @@ import Testing
         for route in [Route.recommend, .batch, .events, .models] {
             #expect(!route.isServed(on: .admin, hasUsers: true))
         }
+        for route in [Route.addModel, .model, .routing, .rollback] {
+            #expect(!route.isServed(on: .callers, hasUsers: true))
+        }
     }
 
     @Test func access_NeedsNoKeyForHealth_AndTheAdminRoleForOperators() {
         for route in [Route.live, .ready, .openAPI, .console] { #expect(route.access == .open) }
-        for route in [Route.recommend, .batch, .events] { #expect(route.access == .role(.recommend)) }
-        for route in [Route.user, .metrics, .models, .reload] { #expect(route.access == .role(.admin)) }
+        for route in [Route.recommend, .batch, .events, .rank] { #expect(route.access == .role(.recommend)) }
+        for route in [Route.user, .metrics, .models, .reload, .addModel, .model, .routing, .rollback] {
+            #expect(route.access == .role(.admin))
+        }
     }
 
     @Test(arguments: [

@@ -11,9 +11,10 @@ package struct Sampling: Sendable, Equatable {
     package var temperature: Float
     /// Only the best items that together hold this share of the probability are drawn from; above 0, at most 1.
     package var topP: Float
-    package var seed: UInt64
+    /// Makes the draw repeatable; nil: each is another.
+    package var seed: UInt64?
 
-    package init(temperature: Float, topP: Float, seed: UInt64) {
+    package init(temperature: Float = 1, topP: Float = 1, seed: UInt64? = nil) {
         self.temperature = temperature
         self.topP = topP
         self.seed = seed
@@ -31,7 +32,7 @@ package struct Sampler: Sendable {
 
     package init(_ sampling: Sampling) {
         self.sampling = sampling
-        random = SplitMix64(seed: sampling.seed)
+        random = SplitMix64(seed: sampling.seed ?? .random(in: .min ... .max))
     }
 
     /// Draws from `softmax(score / temperature)`, cut to the nucleus of mass `topP` (Holtzman et al., arXiv 1904.09751):

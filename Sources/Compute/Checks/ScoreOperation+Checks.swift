@@ -1,0 +1,23 @@
+// What every device checks of a request for scores.
+
+extension ScoreOperation {
+    /// - Parameter columns, rows: the catalogue's.
+    /// - Throws: `ComputeError.invalidArgument`.
+    package func check(columns: Int, rows count: Int) throws(ComputeError) {
+        try queries.require(.float32, rows: queries.rows, columns: columns, in: "score rows", as: "queries")
+        guard rows.count == queries.rows else {
+            throw ComputeError(
+                .invalidArgument,
+                "score rows: \(rows.count) lists of rows for \(queries.rows) queries"
+            )
+        }
+        for list in rows {
+            for row in list where row < 0 || Int(row) >= count {
+                throw ComputeError(
+                    .invalidArgument,
+                    "score rows: row \(row) is named, the catalogue has \(count)"
+                )
+            }
+        }
+    }
+}

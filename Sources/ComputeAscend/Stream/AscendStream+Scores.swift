@@ -1,0 +1,63 @@
+// Scores of catalogue rows that the caller names: their columns of the catalogue are gathered and multiplied as a selection
+// multiplies all of them.
+
+package import Compute
+
+/// The scores of a batch's candidates.
+struct Scoring {
+    /// How many each query names.
+    let counts: [Int]
+    /// The scores of all queries, one query behind the other; float32.
+    let result: View
+    /// Where they are copied to, in bytes from the start of the batch's results.
+    let offset: Int
+    var scores: [[Float]] = []
+}
+
+extension AscendStream {
+    package func scoreRows(_ operation: ScoreOperation) throws(ComputeError) -> ScoreTicket {
+        let catalogue = try device.own(operation.catalogue, as: AscendCatalogue.self, in: "score rows")
+        try operation.check(columns: catalogue.columns, rows: catalogue.rows)
+        let counts = operation.rows.map(\.count)
+        let total = counts.reduce(0, +)
+        let result = try temporary(.float32, [1, total])
+        let ticket = ScoreTicket(id: scorings.count)
+        let offset = reserveResult(byteCount: result.byteCount)
+        scorings.append(Scoring(counts: counts, result: result, offset: offset))
+        guard total > 0 else { return ticket }
+        let index = try input(operation.rows.flatMap { $0 }, .int32, [total])
+        try withTemporaries { () throws(ComputeError) in
+            let rounded = try temporary(half, [counts.count, catalogue.columns])
+            let source = View(operation.queries)
+            note { (calls) throws(ComputeError) in try calls.cast(source, rounded) }
+            var first = 0
+            for (query, count) in counts.enumerated() where count > 0 {
+                let named = View(index.address.advanced(byBytes: first * MemoryLayout<Int32>.stride), .int32, [count])
+                let scores = result.columns(first..<first + count)
+                let own = rounded.rows(query..<query + 1)
+                let gathered = try temporary(half, [catalogue.columns, count])
+                note { (calls) throws(ComputeError) in
+                    try calls.gather(catalogue.items, named, gathered, axis: 1)
+                    try calls.mm(own, gathered, scores)
+                }
+                first += count
+            }
+        }
+        return ticket
+    }
+
+    /// Takes what has come back.
+    func finishScorings() throws(ComputeError) {
+        guard !scorings.isEmpty else { return }
+        let memory = try resultMemory(byteCount: max(resultBytes, 1)).base
+        for number in scorings.indices {
+            var next = (memory + scorings[number].offset).assumingMemoryBound(to: Float.self)
+            for count in scorings[number].counts {
+                scorings[number].scores.append(Array(UnsafeBufferPointer(start: next, count: count)))
+                next += count
+            }
+        }
+    }
+
+    package func scores(_ ticket: ScoreTicket, query: Int) -> [Float] { scorings[ticket.id].scores[query] }
+}

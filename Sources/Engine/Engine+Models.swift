@@ -1,0 +1,120 @@
+// The models of an engine: which it has, and how one comes and goes while it serves.
+
+internal import Dispatch
+internal import Locking
+
+extension Engine {
+    /// A model's place on the engine.
+    struct Place {
+        let model: ModelID
+        /// What is kept of its users; nil while it is being loaded: nothing is submitted to it yet.
+        var prefixCache: PrefixCacheDescription?
+        /// Nothing is submitted to it any more; told when it is gone.
+        var retired: (@Sendable () -> Void)?
+    }
+
+    /// What the engine's thread is to do beside computing.
+    enum Errand {
+        /// The first or the next step of a model's way to the devices.
+        case load(Loading)
+    }
+
+    /// Loads a model beside those that the engine has; requests may be submitted to it once it is loaded. Where a device takes
+    /// weights on any thread they are packed on one of their own, of low priority; the batches of the warm-up go between those
+    /// of requests.
+    ///
+    /// - Parameter loaded: called once, with what went wrong where the model cannot be loaded; the others are served as before
+    ///   then.
+    package func load(
+        _ model: LoadedModel,
+        _ source: ModelSource,
+        loaded: @escaping @Sendable (Result<Void, any Error>) -> Void
+    ) {
+        let (isTaken, wakes) = state.withLock { state in
+            switch state.phase {
+            case .draining, .stopped, .failed: return (false, false)
+            case .loading, .warming, .ready, .recovering: break
+            }
+            let hosted = HostedModel(model: model, source: source)
+            return (true, state.add(.load(Loading(hosted, lane: state.takeLane(model.id), loaded))))
+        }
+        if !isTaken { loaded(.failure(EngineError(.unavailable, "not ready: \(phase.reason)"))) }
+        if wakes { wakeUp.signal() }
+    }
+
+    /// Takes a model away: from now on nothing is submitted to it, what was submitted is answered, then its memory is given back.
+    ///
+    /// - Parameter retired: called on the engine's thread when it is gone; at once where the engine does not have it.
+    package func retire(_ model: ModelID, retired: @escaping @Sendable () -> Void = {}) {
+        let (isKnown, wakes) = state.withLock { state in
+            guard let lane = state.lane(of: model) else { return (false, false) }
+            state.places[lane]?.retired = retired
+            let wakes = state.isThreadAsleep
+            state.isThreadAsleep = false
+            return (true, wakes)
+        }
+        if !isKnown { retired() }
+        if wakes { wakeUp.signal() }
+    }
+}
+
+extension Engine.State {
+    /// Leaves something to do for the engine's thread.
+    ///
+    /// - Returns: whether it has to be woken.
+    mutating func add(_ errand: Engine.Errand) -> Bool {
+        errands.append(errand)
+        defer { isThreadAsleep = false }
+        return isThreadAsleep
+    }
+
+    /// What the engine's thread does next beside computing: in turns with batches, as long as there are any.
+    mutating func takeErrand() -> Engine.Errand? {
+        guard !errands.isEmpty, !hadErrand || scheduler.jobs.isEmpty else {
+            hadErrand = false
+            return nil
+        }
+        hadErrand = true
+        return errands.removeFirst()
+    }
+
+    /// The lane of a model that requests may name, or that is being loaded.
+    func lane(of model: ModelID) -> Int? {
+        places.firstIndex { $0.map { $0.model == model && $0.retired == nil } ?? false }
+    }
+
+    /// A lane for a model.
+    mutating func takeLane(_ model: ModelID) -> Int {
+        let place = Engine.Place(model: model)
+        if let free = places.firstIndex(where: { $0 == nil }) {
+            places[free] = place
+            return free
+        }
+        places.append(place)
+        return places.count - 1
+    }
+
+    /// A lane whose model is to go and has nothing left to do.
+    var idleRetiredLane: Int? {
+        places.indices.first { lane in
+            guard let place = places[lane], place.retired != nil, place.prefixCache != nil else { return false }
+            return !table.hasJob(lane: lane)
+        }
+    }
+
+    /// Lets a lane go.
+    ///
+    /// - Returns: whom to tell.
+    mutating func freeLane(_ lane: Int) -> (@Sendable () -> Void)? {
+        defer {
+            places[lane] = nil
+            table.setCache(nil, lane: lane)
+        }
+        if var counts = table.cache(lane: lane)?.statistics {
+            counts.entries = 0
+            counts.bytes = 0
+            retiredCounts = retiredCounts + counts
+        }
+        return places[lane]?.retired
+    }
+}

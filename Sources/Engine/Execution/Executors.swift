@@ -1,0 +1,54 @@
+// What the engine's thread computes on: its device, the fallback, and the models on each.
+
+internal import Compute
+
+/// A model that an engine has been given.
+struct HostedModel {
+    let model: LoadedModel
+    let source: ModelSource
+}
+
+/// A device with the models on it, all of which share a stream and with it their working memory. Nothing holds an executor for
+/// longer than a batch: the device is reset when the last of what was made of it is gone.
+struct Workplace {
+    let device: any Device
+    let stream: any Stream
+    /// By the models' lanes.
+    private(set) var executors: [Int: BatchExecutor] = [:]
+    /// What warm-ups found.
+    private(set) var times: [Int: ServiceTimeModel] = [:]
+
+    init(_ device: any Device) throws(ComputeError) {
+        self.device = device
+        stream = try device.makeStream()
+    }
+
+    var description: DeviceDescription { device.description }
+
+    mutating func add(_ executor: BatchExecutor, _ times: ServiceTimeModel, lane: Int) {
+        executors[lane] = executor
+        self.times[lane] = times
+    }
+
+    mutating func remove(lane: Int) {
+        executors[lane] = nil
+        times[lane] = nil
+    }
+}
+
+/// The places at which an engine computes.
+struct Executors {
+    /// Of the device, whether it is there or not.
+    var name = ""
+    /// What it took to make the device and its models the first time.
+    var startNanoseconds: UInt64 = 0
+    /// nil: the device failed, and has not been made again.
+    var primary: Workplace?
+    var fallback: Workplace?
+    /// Every model, by its lane; what is made again after a failure.
+    var hosted: [Int: HostedModel] = [:]
+
+    func executor(lane: Int, onFallback: Bool) -> BatchExecutor? {
+        (onFallback ? fallback : primary)?.executors[lane]
+    }
+}

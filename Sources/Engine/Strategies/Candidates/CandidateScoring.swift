@@ -1,0 +1,25 @@
+// Scores of rows that the caller names, at their cost and not the catalogue's.
+
+package import Compute
+
+/// Query · candidates: one pass, every candidate's score in the candidates' order.
+package struct CandidateScoring: Strategy {
+    private let rows: [Int32]
+    package private(set) var items: [ScoredRow] = []
+
+    /// - Parameter rows: of the item table, none twice.
+    package init(_ rows: [Int32]) {
+        self.rows = rows
+    }
+
+    package var question: Question { .scores(of: rows) }
+    package var isExhausted: Bool { false }
+    package var laterSteps: Int { 0 }
+    package var findsItemsOneByOne: Bool { false }
+
+    package mutating func take(_ answer: [ScoredRow]) -> Progress {
+        guard answer.allSatisfy({ $0.score.isFinite }) else { return .failed }
+        items = answer
+        return .done
+    }
+}

@@ -1,0 +1,340 @@
+// The models that a server has, by name and version, and which of them a request goes to.
+
+internal import Catalogue
+internal import Engine
+internal import Locking
+
+/// Why nothing was done; what was served is served as before.
+struct FleetError: Error, Equatable {
+    enum Code: Sendable {
+        /// No model of that name or version is served.
+        case unknown
+        /// Something else is under way, or in the way.
+        case conflict
+        /// The request, or the files that it names, cannot be used.
+        case unusable
+        /// The devices did not take the model, or the server is ending.
+        case unavailable
+    }
+
+    let code: Code
+    /// One sentence.
+    let message: String
+
+    init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    static func == (left: FleetError, right: FleetError) -> Bool { left.code == right.code }
+}
+
+/// The models of a server. Every change is one step: a request sees the fleet before it or after it.
+final class Fleet: Sendable {
+    /// A model that is served, is to be, or has failed to be.
+    struct Member: Sendable {
+        let name: String
+        let version: String
+        let directory: String
+        /// nil: it is being loaded, or could not be.
+        var model: ServedModel?
+        /// Why it could not be loaded.
+        var failure: String?
+    }
+
+    /// How the requests of a name are divided.
+    struct Routing: Sendable, Equatable {
+        var split: TrafficSplit
+        var shadow: [TrafficSplit.Share] = []
+    }
+
+    private struct State {
+        /// In the order in which they came.
+        var members: [Member]
+        var routing: [String: Routing]
+        /// Before the last change.
+        var previous: [String: Routing] = [:]
+        var defaultName: String
+        /// Models that have been taken away and have requests to answer still.
+        var retiring: [Retiring] = []
+
+        func index(_ name: String, _ version: String) -> Int? {
+            members.firstIndex { $0.name == name && $0.version == version }
+        }
+    }
+
+    private struct Retiring {
+        let name: String
+        let version: String
+        weak var model: ServedModel?
+    }
+
+    let engines: EngineGroup
+    private let state: Lock<State>
+
+    /// A fleet of one model.
+    init(_ model: ServedModel, directory: String) {
+        engines = model.engines
+        let (name, version) = (model.name.name, model.name.version)
+        state = Lock(
+            State(
+                members: [Member(name: name, version: version, directory: directory, model: model)],
+                routing: [name: Routing(split: TrafficSplit(all: version))],
+                defaultName: name
+            )
+        )
+    }
+
+    // MARK: - Requests
+
+    /// The model that answers a request.
+    ///
+    /// - Parameters:
+    ///   - name: nil: the default model.
+    ///   - version: nil: as the split has it.
+    ///   - user: the user's id, or the request's where none is named.
+    func model(_ name: String? = nil, _ version: String? = nil, user: String) throws(FleetError) -> ServedModel {
+        let found: Result<ServedModel, FleetError> = state.withLock { state in
+            let wanted = name ?? state.defaultName
+            guard let routing = state.routing[wanted] else { return .failure(Self.unknown("model '\(wanted)'", state)) }
+            let chosen = version ?? routing.split.version(for: user, of: wanted) ?? ""
+            guard let index = state.index(wanted, chosen), let model = state.members[index].model else {
+                return .failure(Self.unknown("version '\(chosen)' of the model '\(wanted)'", state))
+            }
+            return .success(model)
+        }
+        return try found.get()
+    }
+
+    private static func unknown(_ what: String, _ state: State) -> FleetError {
+        let names = state.routing.keys.sorted().map { name in
+            let versions = state.members.filter { $0.name == name && $0.model != nil }.map(\.version)
+            return "\(name) (\(versions.joined(separator: ", ")))"
+        }
+        return FleetError(.unknown, "there is no \(what); served are \(names.joined(separator: ", "))")
+    }
+
+    /// Of a model the version with the largest share.
+    ///
+    /// - Parameter name: nil: the default model.
+    func main(of name: String?) throws(FleetError) -> ServedModel {
+        let found: Result<ServedModel, FleetError> = state.withLock { state in
+            let wanted = name ?? state.defaultName
+            let split = state.routing[wanted]?.split
+            let served = state.members.compactMap { $0.name == wanted ? $0.model : nil }
+            let best = served.max { split?.percent($0.name.version) ?? 0 < split?.percent($1.name.version) ?? 0 }
+            return best.map { .success($0) } ?? .failure(Self.unknown("model '\(wanted)'", state))
+        }
+        return try found.get()
+    }
+
+    /// The items of the default model, for routes that are about no model.
+    var defaultItems: Catalogue? { (try? main(of: nil))?.model.catalogue.items }
+
+    /// Whether a request could go to one of several models.
+    var hasChoice: Bool { state.withLock { $0.members.count { $0.model != nil } > 1 } }
+
+    // MARK: - What there is
+
+    /// What operators may know of a member.
+    struct Standing: Sendable {
+        var member: Member
+        var share: Double
+        var shadow: Double
+        /// It has been taken away.
+        var isRetiring = false
+    }
+
+    var standings: [Standing] {
+        state.withLock { state in
+            state.retiring.removeAll { $0.model == nil }
+            let members = state.members.map { member in
+                let routing = state.routing[member.name]
+                let shadow = routing?.shadow.first { $0.version == member.version }
+                return Standing(
+                    member: member,
+                    share: routing?.split.percent(member.version) ?? 0,
+                    shadow: shadow?.percent ?? 0
+                )
+            }
+            let retiring = state.retiring.compactMap { gone in
+                gone.model.map { model in
+                    Standing(
+                        member: Member(name: gone.name, version: gone.version, directory: "", model: model),
+                        share: 0,
+                        shadow: 0,
+                        isRetiring: true
+                    )
+                }
+            }
+            return members + retiring
+        }
+    }
+
+    func routing(of name: String) throws(FleetError) -> Routing {
+        let found: Result<Routing, FleetError> = state.withLock { state in
+            guard let routing = state.routing[name] else { return .failure(Self.unknown("model '\(name)'", state)) }
+            return .success(routing)
+        }
+        return try found.get()
+    }
+
+    // MARK: - Changes
+
+    /// Takes note of a model that is about to be loaded.
+    func announce(_ name: String, _ version: String, directory: String) throws(FleetError) {
+        let refusal: FleetError? = state.withLock { state in
+            if let index = state.index(name, version) {
+                guard state.members[index].failure != nil else {
+                    return FleetError(.conflict, "version '\(version)' of the model '\(name)' is there already")
+                }
+                state.members.remove(at: index)
+            }
+            state.members.append(Member(name: name, version: version, directory: directory))
+            return nil
+        }
+        if let refusal { throw refusal }
+    }
+
+    /// A model that was announced is loaded: it can be named, and has all requests of its name if it is the first of it.
+    func loaded(_ model: ServedModel) {
+        let (name, version) = (model.name.name, model.name.version)
+        state.withLock { state in
+            guard let index = state.index(name, version) else { return }
+            state.members[index].model = model
+            if state.routing[name] == nil { state.routing[name] = Routing(split: TrafficSplit(all: version)) }
+        }
+    }
+
+    /// A model that was announced could not be loaded.
+    func failed(_ name: String, _ version: String, _ reason: String) {
+        state.withLock { state in
+            if let index = state.index(name, version) { state.members[index].failure = reason }
+        }
+    }
+
+    /// Takes the place of another model, with its share, its shadow, and as the default.
+    func replace(_ old: ServedModel, by next: ServedModel, directory: String) throws(FleetError) {
+        let (name, version) = (next.name.name, next.name.version)
+        let refusal: FleetError? = state.withLock { state in
+            guard let index = state.members.firstIndex(where: { $0.model === old }) else {
+                return FleetError(.conflict, "the model was taken away meanwhile")
+            }
+            if let other = state.index(name, version), other != index {
+                return FleetError(.conflict, "version '\(version)' of the model '\(name)' is there already")
+            }
+            state.members[index] = Member(name: name, version: version, directory: directory, model: next)
+            state.retiring.append(Retiring(name: old.name.name, version: old.name.version, model: old))
+            let (oldName, oldVersion) = (old.name.name, old.name.version)
+            if oldName == name, var routing = state.routing[name] {
+                routing.split = routing.split.replacing(oldVersion, by: version)
+                routing.shadow = routing.shadow.map {
+                    $0.version == oldVersion ? TrafficSplit.Share(version, $0.percent) : $0
+                }
+                state.routing[name] = routing
+                return nil
+            }
+            if state.routing[name] == nil { state.routing[name] = Routing(split: TrafficSplit(all: version)) }
+            if !state.members.contains(where: { $0.name == oldName }) {
+                state.routing[oldName] = nil
+                state.previous[oldName] = nil
+                if state.defaultName == oldName { state.defaultName = name }
+            }
+            return nil
+        }
+        if let refusal { throw refusal }
+    }
+
+    /// Replaces the split and the shadow of a name.
+    func setRouting(_ name: String, _ routing: Routing) throws(FleetError) {
+        let refusal: FleetError? = state.withLock { state in
+            guard let before = state.routing[name] else { return Self.unknown("model '\(name)'", state) }
+            if let fault = Self.fault(routing, name, state) { return fault }
+            state.previous[name] = before
+            state.routing[name] = routing
+            return nil
+        }
+        if let refusal { throw refusal }
+    }
+
+    /// Makes the last change of a name's split undone; the next time, that.
+    func rollBack(_ name: String) throws(FleetError) {
+        let refusal: FleetError? = state.withLock { state in
+            guard let current = state.routing[name] else { return Self.unknown("model '\(name)'", state) }
+            guard let before = state.previous[name] else {
+                return FleetError(.conflict, "the split of the model '\(name)' has not been changed")
+            }
+            if let fault = Self.fault(before, name, state) { return fault }
+            state.previous[name] = current
+            state.routing[name] = before
+            return nil
+        }
+        if let refusal { throw refusal }
+    }
+
+    private static func fault(_ routing: Routing, _ name: String, _ state: State) -> FleetError? {
+        for share in routing.split.shares + routing.shadow {
+            guard let index = state.index(name, share.version), state.members[index].model != nil else {
+                return FleetError(.conflict, "version '\(share.version)' of the model '\(name)' is not ready")
+            }
+        }
+        return nil
+    }
+
+    /// Takes a model away.
+    func remove(_ name: String, _ version: String) throws(FleetError) {
+        // Let go of outside the lock.
+        let removed: Result<ServedModel?, FleetError> = state.withLock { state in
+            guard let index = state.index(name, version) else {
+                return .failure(Self.unknown("version '\(version)' of the model '\(name)'", state))
+            }
+            if (state.routing[name]?.split.percent(version) ?? 0) > 0 {
+                return .failure(
+                    FleetError(.conflict, "version '\(version)' of the model '\(name)' has a share of its requests")
+                )
+            }
+            if state.members[index].model == nil, state.members[index].failure == nil {
+                return .failure(FleetError(.conflict, "version '\(version)' of the model '\(name)' is being loaded"))
+            }
+            let member = state.members.remove(at: index)
+            state.routing[name]?.shadow.removeAll { $0.version == version }
+            if let before = state.previous[name], before.split.percent(version) > 0 { state.previous[name] = nil }
+            if let model = member.model {
+                state.retiring.append(Retiring(name: name, version: version, model: model))
+            }
+            return .success(member.model)
+        }
+        _ = try removed.get()
+    }
+
+    /// Whom requests of a user are computed by as well, without an answer.
+    func shadows(of model: ServedModel, user: String) -> [ServedModel] {
+        state.withLock { state in
+            let name = model.name.name
+            return (state.routing[name]?.shadow ?? []).compactMap { share in
+                guard share.version != model.name.version,
+                    TrafficSplit.includes(user, of: name, version: share.version, percent: share.percent),
+                    let index = state.index(name, share.version)
+                else { return nil }
+                return state.members[index].model
+            }
+        }
+    }
+
+    /// The directory that a model was loaded from.
+    func directory(of model: ServedModel) -> String? {
+        state.withLock { state in state.members.first { $0.model === model }?.directory }
+    }
+
+    /// Why no request would be served; empty: requests are.
+    var unreadiness: [String] {
+        if case .ready = engines.phase { return [] }
+        var reasons: [String] = []
+        for phase in engines.engines.map(\.phase) {
+            // One that is ready waits for the others to be loaded.
+            if case .ready = phase { continue }
+            if !reasons.contains(phase.reason) { reasons.append(phase.reason) }
+        }
+        return reasons
+    }
+}

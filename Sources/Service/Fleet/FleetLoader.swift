@@ -1,0 +1,161 @@
+// Models that come while the server serves: beside others (`POST /admin/models`) or in the place of one (`POST /admin/reload`).
+// Without HTTP.
+
+internal import Dispatch
+internal import Engine
+internal import Files
+internal import Locking
+internal import Logging
+internal import Models
+
+/// Loads bundles for a fleet.
+final class FleetLoader: Sendable {
+    typealias Completion = @Sendable (Result<ServedModel, FleetError>) -> Void
+
+    private struct State {
+        var isReloading = false
+        var isStopped = false
+    }
+
+    private let fleet: Fleet
+    private let loader: ModelLoader
+    private let metrics: ServiceMetrics
+    private let logger: Logger
+    /// Reads bundles: that takes longer than a loop may.
+    private let queue = DispatchQueue(label: "genrec.reload", qos: .utility)
+    private let state = Lock(State())
+
+    init(fleet: Fleet, loader: ModelLoader, metrics: ServiceMetrics, logger: Logger) {
+        self.fleet = fleet
+        self.loader = loader
+        self.metrics = metrics
+        self.logger = logger
+    }
+
+    /// Loads the directory of a model again and serves what is in it now, in the model's place. Returns at once; `completion` is
+    /// called once, on some thread.
+    ///
+    /// - Parameter name: nil: the default model; of several versions the one with the largest share.
+    func reload(_ name: String?, _ completion: @escaping Completion) {
+        do throws(FleetError) {
+            try requireReady()
+            let model = try fleet.main(of: name)
+            let isBusy = state.withLock { state in
+                defer { state.isReloading = true }
+                return state.isReloading
+            }
+            guard !isBusy else { throw FleetError(.conflict, "a reload is under way") }
+            queue.async {
+                self.reload(model) { result in
+                    self.state.withLock { $0.isReloading = false }
+                    self.endReload(result)
+                    completion(result)
+                }
+            }
+        } catch {
+            completion(.failure(error))
+        }
+    }
+
+    /// Loads a bundle beside those that are served; it gets no request yet, unless it is the first of its name.
+    func add(_ directory: String, _ completion: @escaping Completion) {
+        do throws(FleetError) {
+            try requireReady()
+        } catch {
+            return completion(.failure(error))
+        }
+        queue.async { self.load(directory, completion) }
+    }
+
+    /// Refuses every further attempt. Those that are under way fail when the engines end.
+    func stop() { state.withLock { $0.isStopped = true } }
+
+    private func requireReady() throws(FleetError) {
+        guard !state.withLock({ $0.isStopped }) else { throw FleetError(.unavailable, "the server is shutting down") }
+        // The first model is loading, or the last one is ending.
+        let phase = fleet.engines.phase
+        guard case .ready = phase else { throw FleetError(.unavailable, "not ready: \(phase.reason)") }
+    }
+
+    private func bundle(_ directory: String) throws(FleetError) -> ModelBundle {
+        do throws(FileError) {
+            return try loader.loadBundle(directory)
+        } catch {
+            throw FleetError(.unusable, error.message)
+        }
+    }
+
+    private static func refusal(_ error: any Error) -> FleetError {
+        FleetError(.unavailable, "the model cannot be loaded: \(error)")
+    }
+
+    // MARK: - In the place of another
+
+    private func reload(_ old: ServedModel, _ completion: @escaping Completion) {
+        do throws(FleetError) {
+            guard let directory = fleet.directory(of: old) else {
+                throw FleetError(.conflict, "the model was taken away meanwhile")
+            }
+            let next = loader.makeModel(try bundle(directory), on: fleet.engines)
+            loader.load(next) { result in
+                do {
+                    try result.get()
+                } catch {
+                    return completion(.failure(Self.refusal(error)))
+                }
+                do throws(FleetError) {
+                    try self.fleet.replace(old, by: next, directory: directory)
+                    self.metrics.model.served(next, replacing: old)
+                    completion(.success(next))
+                } catch {
+                    completion(.failure(error))
+                }
+            }
+        } catch {
+            completion(.failure(error))
+        }
+    }
+
+    private func endReload(_ result: Result<ServedModel, FleetError>) {
+        switch result {
+        case .success(let model):
+            metrics.model.countReload(succeeded: true)
+            logger.notice(
+                "the model was replaced",
+                metadata: ["model.name": "\(model.name.name)", "model.version": "\(model.name.version)"]
+            )
+        case .failure(let error):
+            metrics.model.countReload(succeeded: false)
+            logger.error("the model was not replaced", metadata: ["error": "\(error.message)"])
+        }
+    }
+
+    // MARK: - Beside others
+
+    private func load(_ directory: String, _ completion: @escaping Completion) {
+        do throws(FleetError) {
+            let model = loader.makeModel(try bundle(directory), on: fleet.engines)
+            let (name, version) = (model.name.name, model.name.version)
+            try fleet.announce(name, version, directory: directory)
+            loader.load(model) { result in
+                switch result {
+                case .success:
+                    self.fleet.loaded(model)
+                    self.metrics.model.served(model)
+                    self.logger.notice(
+                        "a model was loaded",
+                        metadata: ["model.name": "\(name)", "model.version": "\(version)"]
+                    )
+                    completion(.success(model))
+                case .failure(let error):
+                    self.fleet.failed(name, version, "\(error)")
+                    self.logger.error("a model was not loaded", metadata: ["error": "\(error)"])
+                    completion(.failure(Self.refusal(error)))
+                }
+            }
+        } catch {
+            logger.error("a model was not loaded", metadata: ["error": "\(error.message)"])
+            completion(.failure(error))
+        }
+    }
+}

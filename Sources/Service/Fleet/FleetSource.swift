@@ -1,0 +1,48 @@
+// How the codec reaches the items of the model that a call is for.
+
+internal import Catalogue
+internal import Engine
+
+/// The models that a body's calls are for.
+struct FleetSource: ItemSource {
+    private let fleet: Fleet
+    /// Names the user where a call does not.
+    private let requestID: String
+    let hasChoice: Bool
+    /// Of the call that was read last.
+    private(set) var model: ServedModel
+    /// Of each call that was read.
+    private(set) var models: [ServedModel] = []
+
+    init(_ fleet: Fleet, requestID: String) throws(FleetError) {
+        self.fleet = fleet
+        self.requestID = requestID
+        hasChoice = fleet.hasChoice
+        model = try fleet.main(of: nil)
+    }
+
+    var items: Catalogue { model.model.catalogue.items }
+
+    mutating func choose(_ target: CallTarget) throws(CallError) {
+        guard target.model != nil || target.version == nil else {
+            throw CallError(.unusable, "version is only for a model that is named as well")
+        }
+        // What was read with one model is answered by it, whatever comes between.
+        if !hasChoice, [nil, model.name.name].contains(target.model),
+            [nil, model.name.version].contains(target.version)
+        {
+            return
+        }
+        do throws(FleetError) {
+            let chosen = try fleet.model(target.model, target.version, user: target.userID ?? requestID)
+            guard hasChoice || chosen === model else {
+                throw FleetError(.unknown, "the models have changed; ask again")
+            }
+            model = chosen
+        } catch {
+            throw CallError(.unknownModel, error.message)
+        }
+    }
+
+    mutating func endCall() { models.append(model) }
+}

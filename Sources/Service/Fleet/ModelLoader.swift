@@ -1,0 +1,139 @@
+// Makes served models of bundles' directories: reads and checks the files, makes the engines, and hands weights to their devices.
+
+internal import Catalogue
+internal import Compute
+internal import Devices
+internal import Engine
+internal import Files
+internal import Locking
+internal import Logging
+internal import Models
+
+/// Loads models, the first one and those that come beside it or replace it.
+final class ModelLoader: Sendable {
+    private let compute: ComputeSettings
+    private let scheduler: SchedulerConfiguration
+    private let cache: CacheConfiguration
+    private let logger: Logger
+    private let life: Lifecycle
+
+    init(configuration: ServiceConfiguration, logger: Logger, life: Lifecycle) {
+        compute = configuration.compute
+        scheduler = configuration.scheduler
+        cache = configuration.cache
+        self.logger = logger
+        self.life = life
+    }
+
+    /// Reads and checks a bundle's files. Takes as long as reading the weights takes.
+    func loadBundle(_ directory: String) throws(FileError) -> ModelBundle { try ModelBundle.load(directory: directory) }
+
+    /// An engine for each device, none of them started.
+    ///
+    /// - Parameter loaded: called when all engines are ready, or one has failed or stopped before; with the device of the first.
+    func makeEngines(
+        metrics: ServiceMetrics,
+        loaded: @escaping @Sendable (EnginePhase) -> Void
+    ) -> EngineGroup {
+        let gate = LoadGate(count: compute.devices.count, loaded)
+        return EngineGroup(
+            compute.devices.enumerated().map { index, device in
+                Engine(
+                    scheduler,
+                    observer: ServiceObserver(device: device.description, metrics: metrics.engine, logger: logger) {
+                        phase in
+                        gate.report(phase, of: index)
+                    }
+                )
+            }
+        )
+    }
+
+    /// A model whose weights are on no device yet.
+    func makeModel(_ bundle: ModelBundle, on engines: EngineGroup) -> ServedModel {
+        let window = bundle.architecture.configuration.maxSequenceLength
+        return ServedModel(
+            bundle: bundle,
+            model: LoadedModel(
+                window: HistoryWindow(length: window, stride: cache.windowStride),
+                catalogue: CatalogueSnapshot(bundle.catalogue)
+            ),
+            engines: engines,
+            devices: compute.devices.map(\.description)
+        )
+    }
+
+    /// Starts a model's engines with it, each of which makes a device of its own. The server does not end before they do.
+    ///
+    /// - Throws: `EngineError` if the system has no thread to give. Engines that were started before go on until whoever calls
+    ///   stops them; `loaded` has not been called by then.
+    func start(_ model: ServedModel) throws(EngineError) {
+        for (device, engine) in zip(compute.devices, model.engines.engines) {
+            life.engineStarts()
+            do throws(EngineError) {
+                try engine.start(
+                    source(of: device),
+                    [(model.model, source(of: model.bundle))],
+                    ended: { [life] in life.engineEnded() }
+                )
+            } catch {
+                life.engineEnded()
+                throw error
+            }
+        }
+    }
+
+    /// Hands a model to the devices of engines that serve others.
+    ///
+    /// - Parameter loaded: called once, on some thread; with what the first device said that did not take it.
+    func load(_ model: ServedModel, loaded: @escaping @Sendable (Result<Void, any Error>) -> Void) {
+        model.engines.load(model.model, source(of: model.bundle), loaded: loaded)
+    }
+
+    /// Where an engine gets its device from, now and whenever that has to be made again.
+    private func source(of kind: ComputeSettings.DeviceKind) -> DeviceSource {
+        var source = DeviceSource(backoff: compute.backoff, make: { [compute] in try compute.makeDevice(kind) })
+        if compute.fallback == .cpu { source.makeFallback = { [compute] in try compute.makeFallback() } }
+        return source
+    }
+
+    /// Where an engine gets a model from.
+    private func source(of bundle: ModelBundle) -> ModelSource {
+        ModelSource(cacheBytes: cache.byteCount) { device in
+            ResidentModel(device: device, model: try ModelRegistry.makeModel(bundle, on: device), owner: bundle)
+        }
+    }
+}
+
+/// Waits until several engines have all come as far as they will.
+private final class LoadGate: Sendable {
+    private struct State {
+        var ready: [Int: EnginePhase] = [:]
+        var isOpen = false
+    }
+
+    private let state = Lock(State())
+    private let count: Int
+    private let loaded: @Sendable (EnginePhase) -> Void
+
+    init(count: Int, _ loaded: @escaping @Sendable (EnginePhase) -> Void) {
+        self.count = count
+        self.loaded = loaded
+    }
+
+    /// Called more than once for an engine that serves and then stops; only what comes first counts.
+    func report(_ phase: EnginePhase, of engine: Int) {
+        let outcome: EnginePhase? = state.withLock { state in
+            guard !state.isOpen else { return nil }
+            if case .ready = phase {
+                state.ready[engine] = phase
+                guard state.ready.count == count else { return nil }
+                state.isOpen = true
+                return state.ready[0]
+            }
+            state.isOpen = true
+            return phase
+        }
+        if let outcome { loaded(outcome) }
+    }
+}

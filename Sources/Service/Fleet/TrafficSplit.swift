@@ -1,0 +1,67 @@
+// Who gets which version of a model: a function of the user alone, the same in every process.
+
+internal import Glibc
+internal import Random
+
+/// Shares of a model's requests by version.
+package struct TrafficSplit: Sendable, Equatable {
+    /// A version and its share in per cent.
+    package struct Share: Sendable, Equatable {
+        package var version: String
+        package var percent: Double
+
+        package init(_ version: String, _ percent: Double) {
+            self.version = version
+            self.percent = percent
+        }
+    }
+
+    /// In the order in which they were named.
+    package let shares: [Share]
+
+    /// - Parameter shares: none negative; together 100.
+    package init(_ shares: [Share]) { self.shares = shares }
+
+    /// Everything to one version.
+    package init(all version: String) { shares = [Share(version, 100)] }
+
+    /// The share of a version; 0 if it is not named.
+    package func percent(_ version: String) -> Double { shares.first { $0.version == version }?.percent ?? 0 }
+
+    /// The same with another version in the place of one.
+    package func replacing(_ version: String, by next: String) -> TrafficSplit {
+        TrafficSplit(shares.map { $0.version == version ? Share(next, $0.percent) : $0 })
+    }
+
+    /// The version for a user by weighted rendezvous hashing (Schindelhauer and Schomaker, "Weighted distributed hash tables",
+    /// 2005): each version draws a number from the user, the model's name and its own, and the largest −share / ln(number) wins.
+    /// When the share of one of two versions grows, users move to it alone.
+    ///
+    /// - Parameter user: the user's id, or what stands for it.
+    package func version(for user: String, of name: String) -> String? {
+        var best: (score: Double, version: String)?
+        for share in shares where share.percent > 0 {
+            let hash = Self.hash(user, name, share.version)
+            // In (0, 1): 53 bits and a half.
+            let number = (Double(hash >> 11) + 0.5) * 0x1p-53
+            let score = -share.percent / log(number)
+            if best.map({ score > $0.score }) ?? true { best = (score, share.version) }
+        }
+        return best?.version
+    }
+
+    /// Whether a user is among so many per cent of them, chosen apart from the split.
+    package static func includes(_ user: String, of name: String, version: String, percent: Double) -> Bool {
+        let number = (Double(hash(user, name, version, "shadow") >> 11) + 0.5) * 0x1p-53
+        return number * 100 < percent
+    }
+
+    /// The parts' hashes (FNV-1a of 64 bits), mixed one after the other: FNV alone leaves the versions of a user too much alike. No
+    /// process has a seed of its own.
+    private static func hash(_ parts: String...) -> UInt64 {
+        parts.reduce(0) { hash, part in
+            let own = part.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
+            return SplitMix64.mixed(hash ^ own)
+        }
+    }
+}

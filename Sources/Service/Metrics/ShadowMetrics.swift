@@ -1,0 +1,44 @@
+// What versions that shadow others find.
+
+internal import Telemetry
+
+/// The instruments of shadow traffic.
+final class ShadowMetrics: Sendable {
+    private let requests: CounterFamily
+    private let drops: CounterFamily
+    private let overlap: HistogramFamily
+    private let seconds: HistogramFamily
+
+    init(_ registry: MetricRegistry) {
+        requests = registry.counter(
+            "genrec_shadow_requests_total",
+            help: "Requests that a shadowing version computed as well.",
+            labels: ["model", "version"]
+        )
+        drops = registry.counter(
+            "genrec_shadow_dropped_total",
+            help: "Requests that a shadowing version did not compute, because others waited or it could not.",
+            labels: ["model", "version"]
+        )
+        overlap = registry.histogram(
+            "genrec_shadow_overlap",
+            help: "Share of the items of a reply that the shadowing version found as well.",
+            buckets: HistogramBuckets([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]),
+            labels: ["model", "version"]
+        )
+        seconds = registry.histogram(
+            "genrec_shadow_seconds",
+            help: "Time from the start of a shadowing computation to its end.",
+            unit: "seconds",
+            labels: ["model", "version"]
+        )
+    }
+
+    func computed(_ model: RecommendReply.Model, overlap share: Double, seconds duration: Double) {
+        requests.with(model.name, model.version).increment()
+        overlap.with(model.name, model.version).observe(share)
+        seconds.with(model.name, model.version).observe(duration)
+    }
+
+    func dropped(_ model: RecommendReply.Model) { drops.with(model.name, model.version).increment() }
+}

@@ -1,0 +1,245 @@
+// Several models on one device: they share its queue, its thread and its loss, never a batch or what is kept of a user; and
+// they come and go while others are served.
+
+import Catalogue
+import Compute
+import Dispatch
+import Locking
+import Synchronization
+import Testing
+
+@testable import Engine
+
+@Suite(.timeLimit(.minutes(10))) struct ModelsOfAnEngineTests {
+    private static func model(window: Int = 8) -> LoadedModel {
+        LoadedModel(
+            window: HistoryWindow(length: window),
+            catalogue: CatalogueSnapshot(Catalogue.numbered(rows: 101))
+        )
+    }
+
+    /// Loads a second model beside a fixture's own.
+    private func second(
+        _ fixture: Fixture,
+        window: Int = 8,
+        cachePages: Int = 0,
+        failure: ComputeError? = nil
+    ) throws -> LoadedModel {
+        let model = Self.model(window: window)
+        let sound = Fixture.source(window: window, cachePages: cachePages, owner: model.catalogue.items)
+        let source = ModelSource(cacheBytes: cachePages) { device in
+            if let failure { throw failure }
+            return try sound.load(device)
+        }
+        let result = Lock<Result<Void, any Error>?>(nil)
+        let done = DispatchSemaphore(value: 0)
+        fixture.engine.load(model, source) { outcome in
+            result.withLock { $0 = outcome }
+            done.signal()
+        }
+        done.wait()
+        try #require(result.withLock { $0 }).get()
+        fixture.control.state.withLock {
+            $0.batches.removeAll()
+            $0.cached.removeAll()
+        }
+        return model
+    }
+
+    @Test func twoModelsOnOneDevice_AreServedByOneThread_InBatchesOfOneModel() throws {
+        let fixture = try Fixture()
+        let other = try second(fixture, window: 2)
+        fixture.control.isGated.store(true, ordering: .releasing)
+        try fixture.submit("first", fixture.request([9]))
+        fixture.control.reachedGate.wait()
+        for number in Int32(1)...3 {
+            try fixture.submit("own \(number)", fixture.request([1, 2, 10 + number]))
+            try fixture.submit("other \(number)", fixture.request([1, 2, 20 + number]), to: other)
+        }
+        fixture.release()
+        let outcomes = fixture.wait(for: 7)
+        #expect(try fixture.rows(outcomes["own 1"]) == [3, 4, 5])
+        #expect(try fixture.rows(outcomes["other 3"]) == [3, 4, 5])
+        // Each model sees its own window.
+        #expect(
+            fixture.control.batches == [
+                [[9]], [[1, 2, 11], [1, 2, 12], [1, 2, 13]], [[2, 21], [2, 22], [2, 23]],
+            ]
+        )
+    }
+
+    @Test func asEarlyADeadline_GoesFirst_WhicheverModelItIsOf() throws {
+        let fixture = try Fixture()
+        let other = try second(fixture)
+        fixture.control.isGated.store(true, ordering: .releasing)
+        try fixture.submit("first", fixture.request([9]))
+        fixture.control.reachedGate.wait()
+        try fixture.submit("patient", fixture.request([1]))
+        try fixture.submit("urgent", fixture.request([2], deadlineIn: 100), to: other)
+        fixture.release()
+        _ = fixture.wait(for: 3)
+        #expect(fixture.control.batches == [[[9]], [[2]], [[1]]])
+    }
+
+    @Test func aSequenceOfOneModel_KeepsNoOtherWaiting() throws {
+        let fixture = try Fixture(cachePages: 20, window: 40)
+        let other = try second(fixture)
+        fixture.control.isGated.store(true, ordering: .releasing)
+        var sequence = fixture.request([1], count: 6)
+        sequence.mode = .sequence(nil)
+        try fixture.submit("sequence", sequence)
+        fixture.control.reachedGate.wait()
+        for number in Int32(1)...2 { try fixture.submit("\(number)", fixture.request([50 + number]), to: other) }
+        fixture.release()
+        let outcomes = fixture.wait(for: 3)
+        #expect(try fixture.rows(outcomes["sequence"]) == [2, 3, 4, 5, 6, 7])
+        // The first step, then the other model, though its requests came later, then the rest.
+        #expect(fixture.control.batches.prefix(3).map { $0.count } == [1, 1, 2])
+    }
+
+    @Test func equalRequestsToTwoModels_AreTwoRequests_AndWhatIsKeptIsEachModelsOwn() throws {
+        let fixture = try Fixture(cachePages: 20)
+        let other = try second(fixture, cachePages: 20)
+        for (model, cached) in [(fixture.model, 0), (other, 0), (fixture.model, 2), (other, 2)] {
+            try fixture.submit("a", fixture.request([1, 2, 3], user: "u"), to: model)
+            #expect(try #require(fixture.wait(for: 1)["a"]).get().historyCached == cached)
+        }
+        #expect(fixture.observer.record.withLock { $0.cache.entries } == 2)
+        #expect(fixture.engine.forget("u").entries == 2)
+        #expect(fixture.observer.record.withLock { $0.deduplicated } == 0)
+    }
+
+    @Test func anotherStateOfTheCatalogue_IsReadByThoseWhoComeAfterIt() throws {
+        let fixture = try Fixture()
+        let items = fixture.model.catalogue.items
+        var available = items.presentMask
+        available[0] &= ~(1 << 4)
+        let changed = fixture.model.with(CatalogueSnapshot(items, revision: 1, available: available))
+        fixture.control.isGated.store(true, ordering: .releasing)
+        try fixture.submit("first", fixture.request([9]))
+        fixture.control.reachedGate.wait()
+        try fixture.submit("before", fixture.request([1, 2]))
+        try fixture.submit("after", fixture.request([1, 2]), to: changed)
+        fixture.release()
+        let outcomes = fixture.wait(for: 3)
+        #expect(try fixture.rows(outcomes["before"]) == [3, 4, 5])
+        #expect(try fixture.rows(outcomes["after"]) == [3, 5, 6])
+        // One batch: it is the same model.
+        #expect(fixture.control.batches.count == 2)
+        try fixture.submit("cold", fixture.request([]), to: changed)
+        #expect(try !fixture.rows(fixture.wait(for: 1)["cold"]).contains(4))
+    }
+
+    @Test func aModelThatCannotBeLoaded_LeavesTheOthersAlone() throws {
+        let fixture = try Fixture()
+        #expect(throws: ComputeError.self) {
+            try second(fixture, failure: ComputeError(.outOfMemory, "no room"))
+        }
+        try fixture.submit("a", fixture.request([1, 2]))
+        #expect(try fixture.rows(fixture.wait(for: 1)["a"]) == [3, 4, 5])
+        #expect(throws: EngineError(.unavailable, "")) {
+            try fixture.submit("b", fixture.request([1]), to: Self.model())
+        }
+    }
+
+    @Test func aRetiredModel_AnswersWhatItHas_AndTakesNothingMore() throws {
+        let fixture = try Fixture(cachePages: 20)
+        let other = try second(fixture, cachePages: 20)
+        try fixture.submit("kept", fixture.request([1, 2, 3], user: "u"), to: other)
+        _ = fixture.wait(for: 1)
+        fixture.control.isGated.store(true, ordering: .releasing)
+        try fixture.submit("runs", fixture.request([5]), to: other)
+        fixture.control.reachedGate.wait()
+        try fixture.submit("waits", fixture.request([6]), to: other)
+        let gone = DispatchSemaphore(value: 0)
+        fixture.engine.retire(other.id) { gone.signal() }
+        #expect(throws: EngineError(.unavailable, "")) { try fixture.submit("late", fixture.request([7]), to: other) }
+        fixture.release()
+        let outcomes = fixture.wait(for: 2)
+        #expect(try fixture.rows(outcomes["waits"]) == [1, 2, 3])
+        gone.wait()
+        #expect(fixture.engine.prefixCache(of: other.id) == nil)
+        #expect(fixture.engine.forget("u").entries == 0)
+        // Its number is free for the next one.
+        let third = try second(fixture, cachePages: 20)
+        try fixture.submit("third", fixture.request([1, 2, 3], user: "u"), to: third)
+        #expect(try #require(fixture.wait(for: 1)["third"]).get().historyCached == 0)
+        try fixture.submit("own", fixture.request([8]))
+        #expect(try fixture.rows(fixture.wait(for: 1)["own"]) == [1, 2, 3])
+    }
+
+    @Test func aDeviceThatWasLost_ComesBackWithAllItsModels() throws {
+        let fixture = try Fixture(cachePages: 20)
+        let other = try second(fixture, cachePages: 20)
+        fixture.control.state.withLock {
+            $0.failure = ComputeError(.deviceLost, "gone")
+            $0.failures = 1
+        }
+        try fixture.submit("lost", fixture.request([1, 2]))
+        #expect(throws: EngineError(.deviceFailed, "")) { try #require(fixture.wait(for: 1)["lost"]).get() }
+        fixture.observer.waitUntilReadyOrFailed()
+        for model in [fixture.model, other] {
+            try fixture.submit("again", fixture.request([1, 2]), to: model)
+            #expect(try fixture.rows(fixture.wait(for: 1)["again"]) == [3, 4, 5])
+        }
+    }
+
+    /// A source that hands nothing over before it may.
+    private static func heldSource(_ model: LoadedModel, until gate: DispatchSemaphore) -> ModelSource {
+        let sound = Fixture.source(window: 8, cachePages: 0, owner: model.catalogue.items)
+        return ModelSource { device in
+            gate.wait()
+            return try sound.load(device)
+        }
+    }
+
+    @Test func whileAModelIsPacked_OthersAreServed() throws {
+        let fixture = try Fixture()
+        fixture.control.state.withLock { $0.takesWeightsOnAnyThread = true }
+        let (gate, done) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        let other = Self.model()
+        fixture.engine.load(other, Self.heldSource(other, until: gate)) { _ in done.signal() }
+        for number in 0..<3 {
+            try fixture.submit("\(number)", fixture.request([1, 2]))
+            _ = fixture.wait(for: 1)
+        }
+        #expect(throws: EngineError(.unavailable, "")) { try fixture.submit("early", fixture.request([1]), to: other) }
+        gate.signal()
+        done.wait()
+        try fixture.submit("late", fixture.request([1, 2]), to: other)
+        #expect(try fixture.rows(fixture.wait(for: 1)["late"]) == [3, 4, 5])
+    }
+
+    @Test func aDeviceThatIsLostMeanwhile_IsPackedForAgain() throws {
+        let fixture = try Fixture()
+        fixture.control.state.withLock { $0.takesWeightsOnAnyThread = true }
+        let (gate, done) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        let other = Self.model()
+        fixture.engine.load(other, Self.heldSource(other, until: gate)) { _ in done.signal() }
+        fixture.control.state.withLock {
+            $0.failure = ComputeError(.deviceLost, "gone")
+            $0.failures = 1
+        }
+        try fixture.submit("lost", fixture.request([1, 2]))
+        _ = fixture.wait(for: 1)
+        fixture.observer.waitUntilReadyOrFailed()
+        // Once for the device that is gone, once for the new one.
+        gate.signal()
+        gate.signal()
+        done.wait()
+        try fixture.submit("again", fixture.request([1, 2]), to: other)
+        #expect(try fixture.rows(fixture.wait(for: 1)["again"]) == [3, 4, 5])
+    }
+
+    @Test func theEndOfAnEngine_TellsThoseWhoWaitForAModel() throws {
+        let fixture = try Fixture()
+        fixture.engine.stop()
+        fixture.ended.wait()
+        let failed = DispatchSemaphore(value: 0)
+        let model = Self.model()
+        fixture.engine.load(model, Fixture.source(window: 8, cachePages: 0, owner: model.catalogue.items)) { outcome in
+            if case .failure = outcome { failed.signal() }
+        }
+        failed.wait()
+    }
+}
