@@ -168,7 +168,7 @@ let package = Package(
         ),
         .testTarget(
             name: "CatalogueTests",
-            dependencies: ["Catalogue", "Files", "JSON", "TestSupport"],
+            dependencies: ["Catalogue", "Files", "JSON", "Random", "TestSupport"],
             swiftSettings: swiftSettings
         ),
         .testTarget(

@@ -47,8 +47,14 @@ package protocol Stream: AnyObject {
     func embed(_ operation: EmbedOperation) throws(ComputeError)
     func linear(_ operation: LinearOperation) throws(ComputeError)
 
-    /// `output[r] = norm(input[r])`; both (R, D) float32, and may be the same memory.
-    func normalize(_ input: Tensor, _ normalization: Normalization, output: Tensor) throws(ComputeError)
+    /// Every row's `groups` equal parts are normalised each by itself, with the same weights, one entry a column of a part.
+    /// Both tensors are (R, D) float32, and may be the same memory.
+    func normalize(
+        _ input: Tensor,
+        _ normalization: Normalization,
+        groups: Int,
+        output: Tensor
+    ) throws(ComputeError)
 
     /// `output[i] = source[rows[i]]` for host-known row numbers.
     func gatherRows(_ source: Tensor, rows: [Int32], output: Tensor) throws(ComputeError)
@@ -85,6 +91,15 @@ package protocol Stream: AnyObject {
 
 extension Stream {
     package var reusedMemoryBytes: Int? { nil }
+
+    /// `output[r] = norm(input[r])`.
+    package func normalize(
+        _ input: Tensor,
+        _ normalization: Normalization,
+        output: Tensor
+    ) throws(ComputeError) {
+        try normalize(input, normalization, groups: 1, output: output)
+    }
 
     /// Keeps the memory until the next `begin()`, as a stream may.
     package func withTemporaries(_ body: () throws(ComputeError) -> Void) throws(ComputeError) { try body() }

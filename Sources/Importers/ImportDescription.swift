@@ -21,6 +21,8 @@ struct ImportDescription {
         case llama
         case gpt
         case gpt2
+        case qwen2
+        case qwen3
     }
 
     /// Whose format, as descriptions call it.

@@ -115,6 +115,16 @@ extension DeviceConformance {
                 }
             )
         }
+        for norm in [Norm.rms(epsilon: 1e-6), .affineLayer(epsilon: 1e-5), .l2(epsilon: 1e-6)] {
+            for (groups, width) in [(2, 1), (3, 8), (4, 16), (5, 25), (16, 64), (2, 128)] {
+                cases.append(
+                    ConformanceCase("normalize \(norm) \(groups) groups of \(width)", .normalize) {
+                        (device, host) throws(ComputeError) in
+                        try normalizeGroups(device, host, norm, groups: groups, width: width)
+                    }
+                )
+            }
+        }
         cases.append(
             ConformanceCase("normalize a large mean", .normalize) { (device, host) throws(ComputeError) in
                 var random = SplitMix64(seed: 5)
@@ -157,6 +167,35 @@ extension DeviceConformance {
         try stream.synchronize()
         return expected.failures(of: try stream.readMatrix(output))
             + expected.failures(of: try stream.readMatrix(x)).map { "in place: \($0)" }
+    }
+
+    /// Heads among other columns: each as the row of its own that it is for the reference, and by itself to the bit.
+    private static func normalizeGroups(
+        _ device: any Device,
+        _ host: HostWeights,
+        _ norm: Norm,
+        groups: Int,
+        width: Int
+    ) throws(ComputeError) -> [String] {
+        let rows = 7
+        var random = SplitMix64(seed: UInt64(groups + width))
+        let input = Matrix(rows: rows, columns: groups * width, random: &random)
+        let parts = Matrix(rows: rows * groups, columns: width, values: input.values)
+        let normalization = try norm.made(on: device, host, columns: width)
+        let stream = try device.makeStream()
+        try stream.begin()
+        let x = try stream.uploadStrided(input)
+        let output = try stream.makeTensor(rows: rows, columns: input.columns, dtype: .float32)
+        let apart = try stream.upload(parts)
+        try stream.normalize(x, normalization, groups: groups, output: output)
+        try stream.normalize(x, normalization, groups: groups, output: x)
+        try stream.normalize(apart, normalization, output: apart)
+        try stream.synchronize()
+        let values = try stream.read(output)
+        return Reference.normalize(parts, norm).failures(
+            of: Matrix(rows: parts.rows, columns: width, values: values)
+        ) + bitDifferences(values, try stream.read(x), "in place")
+            + bitDifferences(values, try stream.read(apart), "groups as rows")
     }
 
     private static let gatherCases: [ConformanceCase] = [1, 3, 50, 64].map { width in

@@ -177,7 +177,12 @@ final class StubStream: Compute.Stream {
     }
     func embed(_ operation: EmbedOperation) throws(ComputeError) {}
     func linear(_ operation: LinearOperation) throws(ComputeError) {}
-    func normalize(_ input: Tensor, _ normalization: Normalization, output: Tensor) throws(ComputeError) {}
+    func normalize(
+        _ input: Tensor,
+        _ normalization: Normalization,
+        groups: Int,
+        output: Tensor
+    ) throws(ComputeError) {}
     func gatherRows(_ source: Tensor, rows: [Int32], output: Tensor) throws(ComputeError) {}
     func hstuAttention(_ operation: HSTUAttentionOperation) throws(ComputeError) {}
     func softmaxAttention(_ operation: SoftmaxAttentionOperation) throws(ComputeError) {}

@@ -120,20 +120,20 @@ import Testing
 
     @Test func safetensors() throws {
         let path = folder.path + "/good.safetensors"
-        let configuration = try HSTUConfiguration(
-            width: 4,
-            layers: 1,
-            heads: 2,
-            attentionDimension: 1,
-            linearDimension: 2,
-            maxSequenceLength: 5,
-            maxOutputLength: 1,
-            concatUA: false,
-            relativeBias: .positionAndTime,
-            outputNormalization: .l2,
-            itemL2Norm: true,
-            rows: 7
-        )
+        let configuration = try HSTUConfiguration {
+            $0.width = 4
+            $0.layers = 1
+            $0.heads = 2
+            $0.attentionDimension = 1
+            $0.linearDimension = 2
+            $0.maxSequenceLength = 5
+            $0.maxOutputLength = 1
+            $0.concatUA = false
+            $0.relativeBias = .positionAndTime
+            $0.outputNormalization = .l2
+            $0.itemL2Norm = true
+            $0.rows = 7
+        }
         let specifications = configuration.tensorSpecifications
         var writer = try SafetensorsWriter(path: path, tensors: specifications, dtype: .float32)
         for specification in specifications {

@@ -82,21 +82,21 @@ import Testing
         let folder = try TemporaryDirectory()
         let checkpoint = fixture("hstu-layernorm/checkpoint.pt")
         let summary = try runImport(checkpoint, describe: fixture("hstu-layernorm/cases.json"), into: folder)
-        let expected = try HSTUConfiguration(
-            width: 20,
-            layers: 2,
-            heads: 1,
-            attentionDimension: 20,
-            linearDimension: 20,
-            maxSequenceLength: 16,
-            maxOutputLength: 11,
-            concatUA: false,
-            relativeBias: .positionAndTime,
-            outputNormalization: .layerNorm,
-            itemL2Norm: true,
-            rows: 151
-        )
-        #expect(summary.configuration.architecture == .hstu(expected))
+        let expected = try HSTUConfiguration {
+            $0.width = 20
+            $0.layers = 2
+            $0.heads = 1
+            $0.attentionDimension = 20
+            $0.linearDimension = 20
+            $0.maxSequenceLength = 16
+            $0.maxOutputLength = 11
+            $0.concatUA = false
+            $0.relativeBias = .positionAndTime
+            $0.outputNormalization = .layerNorm
+            $0.itemL2Norm = true
+            $0.rows = 151
+        }
+        #expect(summary.configuration.architecture == Architecture(expected))
         let bundle = try ModelBundle.load(directory: folder.path + "/bundle")
         #expect(bundle.configuration == summary.configuration)
         #expect(bundle.configuration.provenance.source == "meta")
@@ -119,7 +119,9 @@ import Testing
             describe: fixture("hstu-concat-ua/cases.json"),
             into: folder
         )
-        guard case .hstu(let configuration) = concatenated.configuration.architecture else { return }
+        guard let configuration = concatenated.configuration.architecture.configuration as? HSTUConfiguration else {
+            return
+        }
         #expect(configuration.concatUA)
         #expect(configuration.outputNormalization == .l2)
         #expect(configuration.itemL2Norm)

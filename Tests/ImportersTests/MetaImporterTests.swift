@@ -69,7 +69,7 @@ import Testing
         checkpoint.change("_ts_w") { $0 = TinyTensor($0.name, [65], key: $0.key) }
         #expect(try message(checkpoint.bytes) == "no error")
         let bundle = try ModelBundle.load(directory: folder.path + "/bundle")
-        guard case .hstu(let configuration) = bundle.architecture else { return }
+        guard let configuration = bundle.architecture.configuration as? HSTUConfiguration else { return }
         #expect(configuration.timeBuckets == 64)
     }
 

@@ -114,23 +114,23 @@ import Testing
 
     @Test func sasrecOfMeta_IsConfiguredAsDescribed() throws {
         let architecture = try architecture("meta", "sasrec-meta/checkpoint.pt", "sasrec-meta/cases.json")
-        let expected = try SASRecConfiguration(
-            width: 32,
-            layers: 2,
-            heads: 2,
-            feedForward: 48,
-            layerOrder: .original,
-            affineNorms: false,
-            positions: .fromOldest,
-            maxSequenceLength: 30,
-            maxOutputLength: 11,
-            outputNormalization: .l2,
-            itemL2Norm: true,
-            rows: 251,
-            layerNormEpsilon: 1e-8,
-            outputEpsilon: 1e-6
-        )
-        #expect(architecture == .sasrec(expected))
+        let expected = try SASRecConfiguration {
+            $0.width = 32
+            $0.layers = 2
+            $0.heads = 2
+            $0.feedForward = 48
+            $0.layerOrder = .original
+            $0.affineNorms = false
+            $0.positions = .fromOldest
+            $0.maxSequenceLength = 30
+            $0.maxOutputLength = 11
+            $0.outputNormalization = .l2
+            $0.itemL2Norm = true
+            $0.rows = 251
+            $0.layerNormEpsilon = 1e-8
+            $0.outputEpsilon = 1e-6
+        }
+        #expect(architecture == Architecture(expected))
     }
 
     @Test(arguments: [("original", 2), ("pre", 1), ("post", 2)])
@@ -140,92 +140,93 @@ import Testing
             "sasrec-\(order)/checkpoint.pth",
             "sasrec-\(order)/cases.json"
         )
-        let expected = try SASRecConfiguration(
-            width: 24,
-            layers: 2,
-            heads: heads,
-            feedForward: 24,
-            layerOrder: try #require(SASRecConfiguration.LayerOrder(rawValue: order)),
-            affineNorms: true,
-            positions: .fromNewest,
-            maxSequenceLength: 20,
-            maxOutputLength: 0,
-            outputNormalization: .affineLayerNorm,
-            itemL2Norm: false,
-            rows: 201,
-            layerNormEpsilon: 1e-8,
-            outputEpsilon: 1e-8
-        )
-        #expect(architecture == .sasrec(expected))
+        let layerOrder = try #require(SASRecConfiguration.LayerOrder(rawValue: order))
+        let expected = try SASRecConfiguration {
+            $0.width = 24
+            $0.layers = 2
+            $0.heads = heads
+            $0.feedForward = 24
+            $0.layerOrder = layerOrder
+            $0.affineNorms = true
+            $0.positions = .fromNewest
+            $0.maxSequenceLength = 20
+            $0.maxOutputLength = 0
+            $0.outputNormalization = .affineLayerNorm
+            $0.itemL2Norm = false
+            $0.rows = 201
+            $0.layerNormEpsilon = 1e-8
+            $0.outputEpsilon = 1e-8
+        }
+        #expect(architecture == Architecture(expected))
     }
 
     @Test func llama_IsConfiguredByItsOwnConfiguration() throws {
-        let small = try LlamaConfiguration(
-            width: 32,
-            layers: 2,
-            heads: 4,
-            keyValueHeads: 2,
-            headDimension: 8,
-            feedForward: 64,
-            rope: RotaryEmbedding(theta: 10_000, pairing: .halves),
-            maxSequenceLength: 32,
-            tied: true,
-            rows: 301,
-            rmsNormEpsilon: 1e-6
-        )
-        #expect(try architecture("huggingface", "llama-small", "llama-small/cases.json") == .llama(small))
+        let small = try LlamaConfiguration {
+            $0.width = 32
+            $0.layers = 2
+            $0.heads = 4
+            $0.keyValueHeads = 2
+            $0.headDimension = 8
+            $0.feedForward = 64
+            $0.rope = RotaryEmbedding(theta: 10_000, pairing: .halves)
+            $0.maxSequenceLength = 32
+            $0.tied = true
+            $0.rows = 301
+            $0.rmsNormEpsilon = 1e-6
+        }
+        #expect(try architecture("huggingface", "llama-small", "llama-small/cases.json") == Architecture(small))
         let scaling = RotaryEmbedding.Scaling.llama3(
             factor: 8,
             lowFrequencyFactor: 1,
             highFrequencyFactor: 4,
             originalLength: 8
         )
-        let everything = try LlamaConfiguration(
-            width: 4,
-            layers: 1,
-            heads: 2,
-            keyValueHeads: 1,
-            headDimension: 2,
-            feedForward: 6,
-            rope: RotaryEmbedding(theta: 500_000, scaling: scaling, pairing: .halves),
-            attentionBias: true,
-            mlpBias: true,
-            maxSequenceLength: 8,
-            tied: false,
-            embeddingScale: .squareRootOfWidth,
-            scoreNormalization: .l2,
-            rows: 7,
-            rmsNormEpsilon: 1e-5
-        )
+        let everything = try LlamaConfiguration {
+            $0.width = 4
+            $0.layers = 1
+            $0.heads = 2
+            $0.keyValueHeads = 1
+            $0.headDimension = 2
+            $0.feedForward = 6
+            $0.rope = RotaryEmbedding(theta: 500_000, scaling: scaling, pairing: .halves)
+            $0.attentionBias = true
+            $0.mlpBias = true
+            $0.maxSequenceLength = 8
+            $0.tied = false
+            $0.embeddingScale = .squareRootOfWidth
+            $0.scoreNormalization = .l2
+            $0.rows = 7
+            $0.rmsNormEpsilon = 1e-5
+        }
         let folder = "trainer-forms/llama-bfloat16"
-        #expect(try architecture("huggingface", folder, folder + "/import.json") == .llama(everything))
+        #expect(try architecture("huggingface", folder, folder + "/import.json") == Architecture(everything))
     }
 
     @Test func gpt2_IsConfiguredByItsOwnConfiguration() throws {
-        let small = try GPTConfiguration(
-            width: 32,
-            layers: 2,
-            heads: 4,
-            feedForward: 128,
-            positionRows: 32,
-            maxSequenceLength: 32,
-            tied: true,
-            rows: 301
-        )
-        #expect(try architecture("huggingface", "gpt2-small", "gpt2-small/cases.json") == .gpt(small))
-        let bare = try GPTConfiguration(
-            width: 4,
-            layers: 1,
-            heads: 2,
-            feedForward: 6,
-            scaleAttentionByLayer: true,
-            positionRows: 8,
-            maxSequenceLength: 8,
-            tied: false,
-            rows: 7
-        )
+        let small = try GPTConfiguration {
+            $0.width = 32
+            $0.layers = 2
+            $0.heads = 4
+            $0.feedForward = 128
+            $0.positionRows = 32
+            $0.maxSequenceLength = 32
+            $0.tied = true
+            $0.rows = 301
+        }
+        #expect(try architecture("huggingface", "gpt2-small", "gpt2-small/cases.json") == Architecture(small))
+        let bare = try GPTConfiguration {
+            $0.width = 4
+            $0.layers = 1
+            $0.heads = 2
+            $0.feedForward = 6
+            $0.scaleAttentionByLayer = true
+            $0.positionRows = 8
+            $0.maxSequenceLength = 8
+            $0.tied = false
+            $0.rows = 7
+        }
         let folder = "trainer-forms/gpt2-bare"
-        #expect(try architecture("huggingface", folder, folder + "/import.json") == .gpt(bare))
+        #expect(try architecture("huggingface", folder, folder + "/import.json") == Architecture(bare))
     }
 
     @Test func positionTableAsLongAsTheWindow_IsTheOlderNumbering() throws {
@@ -239,7 +240,7 @@ import Testing
         )
         let path = fixture("trainer-forms/sasrec-every-slot.pth")
         let summary = try runImport(path, describe: describe, format: "sasrec.pytorch", into: folder)
-        guard case .sasrec(let configuration) = summary.configuration.architecture else {
+        guard let configuration = summary.configuration.architecture.configuration as? SASRecConfiguration else {
             Issue.record("not SASRec")
             return
         }
@@ -259,22 +260,22 @@ import Testing
         )
         let path = fixture("trainer-forms/performance-law.pth")
         let summary = try runImport(path, describe: describe, format: "performance-law", into: folder)
-        let expected = try LlamaConfiguration(
-            width: 8,
-            layers: 1,
-            heads: 4,
-            keyValueHeads: 2,
-            headDimension: 2,
-            feedForward: 32,
-            rope: RotaryEmbedding(theta: 10_000, pairing: .interleaved),
-            maxSequenceLength: 50,
-            attendsPadding: true,
-            tied: true,
-            embeddingScale: .squareRootOfWidth,
-            rows: 7,
-            rmsNormEpsilon: 1e-5
-        )
-        #expect(summary.configuration.architecture == .llama(expected))
+        let expected = try LlamaConfiguration {
+            $0.width = 8
+            $0.layers = 1
+            $0.heads = 4
+            $0.keyValueHeads = 2
+            $0.headDimension = 2
+            $0.feedForward = 32
+            $0.rope = RotaryEmbedding(theta: 10_000, pairing: .interleaved)
+            $0.maxSequenceLength = 50
+            $0.attendsPadding = true
+            $0.tied = true
+            $0.embeddingScale = .squareRootOfWidth
+            $0.rows = 7
+            $0.rmsNormEpsilon = 1e-5
+        }
+        #expect(summary.configuration.architecture == Architecture(expected))
         #expect(summary.ignoredTensors == ["output.weight"])
         let bundle = try ModelBundle.load(directory: folder.path + "/bundle")
         try check(bundle, against: "trainer-forms/performance-law.json")

@@ -1,4 +1,4 @@
-// SASRec, Llama and GPT: sizes against published figures, tensors by switch, config.json, and rotary frequencies. HSTU has
+// SASRec, Llama, Qwen and GPT: sizes against published figures, tensors by switch, config.json, and rotary frequencies. HSTU has
 // a file of its own.
 
 import Compute
@@ -21,22 +21,22 @@ import Testing
         output: SASRecConfiguration.OutputNormalization = .l2,
         rows: Int = 7
     ) throws -> SASRecConfiguration {
-        try SASRecConfiguration(
-            width: width,
-            layers: layers,
-            heads: heads,
-            feedForward: feedForward,
-            layerOrder: .original,
-            affineNorms: affine,
-            positions: positions,
-            maxSequenceLength: length,
-            maxOutputLength: outputLength,
-            relativeBias: relativeBias,
-            outputNormalization: output,
-            itemL2Norm: true,
-            rows: rows,
-            outputEpsilon: 1e-6
-        )
+        try SASRecConfiguration {
+            $0.width = width
+            $0.layers = layers
+            $0.heads = heads
+            $0.feedForward = feedForward
+            $0.layerOrder = .original
+            $0.affineNorms = affine
+            $0.positions = positions
+            $0.maxSequenceLength = length
+            $0.maxOutputLength = outputLength
+            $0.relativeBias = relativeBias
+            $0.outputNormalization = output
+            $0.itemL2Norm = true
+            $0.rows = rows
+            $0.outputEpsilon = 1e-6
+        }
     }
 
     private static func llama(
@@ -46,23 +46,25 @@ import Testing
         headDimension: Int = 2,
         rope: RotaryEmbedding? = nil,
         biases: Bool = false,
-        tied: Bool = true
+        tied: Bool = true,
+        family: LlamaConfiguration.Family = .llama
     ) throws -> LlamaConfiguration {
-        try LlamaConfiguration(
-            width: width,
-            layers: 1,
-            heads: heads,
-            keyValueHeads: keyValueHeads,
-            headDimension: headDimension,
-            feedForward: 6,
-            rope: rope ?? RotaryEmbedding(pairing: .halves),
-            attentionBias: biases,
-            mlpBias: biases,
-            maxSequenceLength: 5,
-            tied: tied,
-            rows: 7,
-            rmsNormEpsilon: 1e-5
-        )
+        try LlamaConfiguration {
+            $0.family = family
+            $0.width = width
+            $0.layers = 1
+            $0.heads = heads
+            $0.keyValueHeads = keyValueHeads
+            $0.headDimension = headDimension
+            $0.feedForward = 6
+            $0.rope = rope ?? RotaryEmbedding(pairing: .halves)
+            $0.attentionBias = biases
+            $0.mlpBias = biases
+            $0.maxSequenceLength = 5
+            $0.tied = tied
+            $0.rows = 7
+            $0.rmsNormEpsilon = 1e-5
+        }
     }
 
     private static func gpt(
@@ -72,18 +74,18 @@ import Testing
         length: Int = 5,
         tied: Bool = true
     ) throws -> GPTConfiguration {
-        try GPTConfiguration(
-            width: 8,
-            layers: 2,
-            heads: heads,
-            feedForward: 12,
-            scaleAttention: scales,
-            scaleAttentionByLayer: byLayer,
-            positionRows: 9,
-            maxSequenceLength: length,
-            tied: tied,
-            rows: 7
-        )
+        try GPTConfiguration {
+            $0.width = 8
+            $0.layers = 2
+            $0.heads = heads
+            $0.feedForward = 12
+            $0.scaleAttention = scales
+            $0.scaleAttentionByLayer = byLayer
+            $0.positionRows = 9
+            $0.maxSequenceLength = length
+            $0.tied = tied
+            $0.rows = 7
+        }
     }
 
     // MARK: - Sizes
@@ -134,34 +136,34 @@ import Testing
     }
 
     @Test func llama7B_HasItsKnownSize() throws {
-        let configuration = try LlamaConfiguration(
-            width: 4096,
-            layers: 32,
-            heads: 32,
-            keyValueHeads: 32,
-            headDimension: 128,
-            feedForward: 11_008,
-            rope: RotaryEmbedding(pairing: .halves),
-            maxSequenceLength: 2048,
-            tied: false,
-            rows: 32_000,
-            rmsNormEpsilon: 1e-5
-        )
+        let configuration = try LlamaConfiguration {
+            $0.width = 4096
+            $0.layers = 32
+            $0.heads = 32
+            $0.keyValueHeads = 32
+            $0.headDimension = 128
+            $0.feedForward = 11_008
+            $0.rope = RotaryEmbedding(pairing: .halves)
+            $0.maxSequenceLength = 2048
+            $0.tied = false
+            $0.rows = 32_000
+            $0.rmsNormEpsilon = 1e-5
+        }
         #expect(configuration.parameterCount == 6_738_415_616)
         #expect(configuration.cacheBytesPerEvent(.float16) == 524_288)
     }
 
     @Test func gpt2_HasItsKnownSize() throws {
-        let configuration = try GPTConfiguration(
-            width: 768,
-            layers: 12,
-            heads: 12,
-            feedForward: 3072,
-            positionRows: 1024,
-            maxSequenceLength: 1024,
-            tied: true,
-            rows: 50_257
-        )
+        let configuration = try GPTConfiguration {
+            $0.width = 768
+            $0.layers = 12
+            $0.heads = 12
+            $0.feedForward = 3072
+            $0.positionRows = 1024
+            $0.maxSequenceLength = 1024
+            $0.tied = true
+            $0.rows = 50_257
+        }
         #expect(configuration.parameterCount == 124_439_808)
         // Two operations for each weight of a matrix and each event.
         #expect(configuration.operations(length: 10).linear == 2 * 10 * 12 * 12 * 768 * 768)
@@ -194,31 +196,31 @@ import Testing
                 output: .affineLayerNorm,
                 rows: rows
             ),
-            try LlamaConfiguration(
-                width: dimension,
-                layers: layers,
-                heads: 1024,
-                keyValueHeads: 1024,
-                headDimension: 64,
-                feedForward: dimension,
-                rope: RotaryEmbedding(pairing: .interleaved),
-                attentionBias: true,
-                mlpBias: true,
-                maxSequenceLength: length,
-                tied: false,
-                rows: rows,
-                rmsNormEpsilon: 1
-            ),
-            try GPTConfiguration(
-                width: dimension,
-                layers: layers,
-                heads: 1024,
-                feedForward: dimension,
-                positionRows: length,
-                maxSequenceLength: length,
-                tied: false,
-                rows: rows
-            ),
+            try LlamaConfiguration {
+                $0.width = dimension
+                $0.layers = layers
+                $0.heads = 1024
+                $0.keyValueHeads = 1024
+                $0.headDimension = 64
+                $0.feedForward = dimension
+                $0.rope = RotaryEmbedding(pairing: .interleaved)
+                $0.attentionBias = true
+                $0.mlpBias = true
+                $0.maxSequenceLength = length
+                $0.tied = false
+                $0.rows = rows
+                $0.rmsNormEpsilon = 1
+            },
+            try GPTConfiguration {
+                $0.width = dimension
+                $0.layers = layers
+                $0.heads = 1024
+                $0.feedForward = dimension
+                $0.positionRows = length
+                $0.maxSequenceLength = length
+                $0.tied = false
+                $0.rows = rows
+            },
         ]
         for configuration in configurations {
             #expect(configuration.parameterCount > 0)
@@ -267,19 +269,17 @@ import Testing
     }
 
     @Test(arguments: [
-        (SASRecConfiguration.PositionNumbering.fromOldest, 5, false, false), (.fromNewest, 6, true, false),
-        (.everySlot, 5, true, true),
+        (SASRecConfiguration.PositionNumbering.fromOldest, 5, "none"), (.fromNewest, 6, "attended"),
+        (.everySlot, 5, "attended, zero in every layer"),
     ])
     func positions_DecideTheirTableAndThePadding(
         positions: SASRecConfiguration.PositionNumbering,
         rows: Int,
-        attends: Bool,
-        zeroes: Bool
+        padding: String
     ) throws {
         let configuration = try Self.sasrec(positions: positions)
         #expect(configuration.tensorSpecifications[1] == TensorSpecification("position_embedding.weight", [rows, 4]))
-        #expect(configuration.attendsPadding == attends)
-        #expect(configuration.zeroesPadding == zeroes)
+        #expect(configuration.facts.contains { $0 == ("padding", padding) })
     }
 
     @Test func tensorsOfLlama_FollowTheSwitches() throws {
@@ -305,6 +305,22 @@ import Testing
         )
     }
 
+    @Test func tensorsOfQwen_DifferFromLlamaByOneSwitchEach() throws {
+        let biased = names(try Self.llama(biases: true))
+        #expect(
+            biased.subtracting(names(try Self.llama(biases: true, family: .qwen2))) == [
+                "layers.0.attention.output.bias"
+            ]
+        )
+        let qwen3 = try Self.llama(family: .qwen3)
+        #expect(
+            names(qwen3).subtracting(names(try Self.llama())) == [
+                "layers.0.attention.query_norm.weight", "layers.0.attention.key_norm.weight",
+            ]
+        )
+        #expect(qwen3.tensorSpecifications.contains(TensorSpecification("layers.0.attention.key_norm.weight", [2])))
+    }
+
     @Test func tensorsOfGPT_AreInputMajor() throws {
         let tied = try Self.gpt()
         #expect(tied.tensorSpecifications.contains(TensorSpecification("layers.1.attention.qkv.weight", [8, 24])))
@@ -318,10 +334,10 @@ import Testing
     }
 
     @Test func attentionScaleOfGPT_FollowsItsSwitches() throws {
-        #expect(try Self.gpt().attentionScale(layer: 1) == 0.5)
-        #expect(try Self.gpt(byLayer: true).attentionScale(layer: 1) == 0.25)
-        #expect(try Self.gpt(scales: false).attentionScale(layer: 1) == 1)
-        #expect(try Self.gpt(scales: false, byLayer: true).attentionScale(layer: 1) == 0.5)
+        #expect(try Self.gpt().transformer.attentionScale(layer: 1) == 0.5)
+        #expect(try Self.gpt(byLayer: true).transformer.attentionScale(layer: 1) == 0.25)
+        #expect(try Self.gpt(scales: false).transformer.attentionScale(layer: 1) == 1)
+        #expect(try Self.gpt(scales: false, byLayer: true).transformer.attentionScale(layer: 1) == 0.5)
     }
 
     // MARK: - Rotary positions
@@ -350,7 +366,7 @@ import Testing
         dimension: Int,
         expected: [Float]
     ) throws {
-        let rope = try RotaryEmbedding(theta: theta, scaling: scaling, pairing: .halves)
+        let rope = RotaryEmbedding(theta: theta, scaling: scaling, pairing: .halves)
         let frequencies = rope.inverseFrequencies(headDimension: dimension)
         #expect(frequencies.count == expected.count)
         for (frequency, value) in zip(frequencies, expected) {
@@ -386,7 +402,7 @@ import Testing
         #expect(reason { _ = try Self.gpt(heads: 3) } == "width 8 is not a multiple of heads, 3")
         #expect(reason { _ = try Self.gpt(length: 10) } == "max_sequence_length 10 is more than position_rows, 9")
         #expect(
-            reason { _ = try RotaryEmbedding(theta: 0, pairing: .halves) }.hasPrefix(
+            reason { _ = try Self.llama(rope: RotaryEmbedding(theta: 0, pairing: .halves)) }.hasPrefix(
                 "rope_theta must be greater than 0"
             )
         )
@@ -397,26 +413,26 @@ import Testing
             originalLength: 64
         )
         #expect(
-            reason { _ = try RotaryEmbedding(scaling: flat, pairing: .halves) }
+            reason { _ = try Self.llama(rope: RotaryEmbedding(scaling: flat, pairing: .halves)) }
                 .hasPrefix("rope_scaling.low_freq_factor must be less")
         )
         #expect(
             reason {
-                _ = try HSTUConfiguration(
-                    width: 4,
-                    layers: 1,
-                    heads: 1,
-                    attentionDimension: 1,
-                    linearDimension: 1,
-                    maxSequenceLength: 1,
-                    maxOutputLength: 1,
-                    concatUA: true,
-                    relativeBias: .none,
-                    hasGate: false,
-                    outputNormalization: .l2,
-                    itemL2Norm: true,
-                    rows: 2
-                )
+                _ = try HSTUConfiguration {
+                    $0.width = 4
+                    $0.layers = 1
+                    $0.heads = 1
+                    $0.attentionDimension = 1
+                    $0.linearDimension = 1
+                    $0.maxSequenceLength = 1
+                    $0.maxOutputLength = 1
+                    $0.concatUA = true
+                    $0.relativeBias = .none
+                    $0.hasGate = false
+                    $0.outputNormalization = .l2
+                    $0.itemL2Norm = true
+                    $0.rows = 2
+                }
             } == "concat_ua must be false where gate is"
         )
     }
@@ -445,12 +461,17 @@ import Testing
             originalLength: 64
         )
         return [
-            .sasrec(try sasrec(outputLength: 3, relativeBias: .positionAndTime)),
-            .sasrec(try sasrec(affine: true, positions: .everySlot, output: .affineLayerNorm)),
-            .llama(try llama()),
-            .llama(try llama(rope: RotaryEmbedding(theta: 5e5, scaling: llama3, pairing: .interleaved), biases: true)),
-            .llama(try llama(rope: RotaryEmbedding(scaling: .linear(factor: 2.5), pairing: .halves), tied: false)),
-            .gpt(try gpt(scales: false, byLayer: true, tied: false)),
+            Architecture(try sasrec(outputLength: 3, relativeBias: .positionAndTime)),
+            Architecture(try sasrec(affine: true, positions: .everySlot, output: .affineLayerNorm)),
+            Architecture(try llama()),
+            Architecture(
+                try llama(rope: RotaryEmbedding(theta: 5e5, scaling: llama3, pairing: .interleaved), biases: true)
+            ),
+            Architecture(
+                try llama(rope: RotaryEmbedding(scaling: .linear(factor: 2.5), pairing: .halves), tied: false)
+            ),
+            Architecture(try gpt(scales: false, byLayer: true, tied: false)),
+            Architecture(try llama(biases: true, family: .qwen2)), Architecture(try llama(family: .qwen3)),
         ]
     }
 
@@ -494,7 +515,7 @@ import Testing
         (5, "\"activation\": \"gelu_new\"", "\"activation\": \"gelu\"", "model.activation must be \"gelu_new\""),
         (
             5, "\"architecture\": \"gpt\"", "\"architecture\": \"gpt2\"",
-            "\"hstu\" or \"sasrec\" or \"llama\" or \"gpt\""
+            "\"hstu\" or \"sasrec\" or \"llama\" or \"gpt\" or \"qwen2\" or \"qwen3\""
         ),
     ])
     func configuration_ThatIsWrong(sample: Int, part: String, replacement: String, expected: String) throws {
@@ -528,24 +549,24 @@ import Testing
     }
 
     @Test func ablationsOfHSTU_ChangeTensorsAndAreReadBack() throws {
-        let ablated = try HSTUConfiguration(
-            width: 4,
-            layers: 1,
-            heads: 2,
-            attentionDimension: 1,
-            linearDimension: 3,
-            maxSequenceLength: 5,
-            maxOutputLength: 1,
-            concatUA: false,
-            relativeBias: .position,
-            attentionActivation: .softmax,
-            hasGate: false,
-            outputNormalization: .l2,
-            itemL2Norm: true,
-            rows: 7
-        )
+        let ablated = try HSTUConfiguration {
+            $0.width = 4
+            $0.layers = 1
+            $0.heads = 2
+            $0.attentionDimension = 1
+            $0.linearDimension = 3
+            $0.maxSequenceLength = 5
+            $0.maxOutputLength = 1
+            $0.concatUA = false
+            $0.relativeBias = .position
+            $0.attentionActivation = .softmax
+            $0.hasGate = false
+            $0.outputNormalization = .l2
+            $0.itemL2Norm = true
+            $0.rows = 7
+        }
         #expect(ablated.tensorSpecifications.contains(TensorSpecification("layers.0.uvqk.weight", [4, 10])))
         #expect(names(ablated).filter { $0.contains("relative_bias") } == ["layers.0.relative_bias.position"])
-        #expect(try Self.read(Self.text(.hstu(ablated))) == .hstu(ablated))
+        #expect(try Self.read(Self.text(Architecture(ablated))) == Architecture(ablated))
     }
 }

@@ -8,27 +8,27 @@ import Foundation
 
 /// D 4, one layer, two heads, dqk 1, dv 2, N 6, `rows` item rows.
 func tinyConfiguration(rows: Int = 7, concatUA: Bool = false, relativeBias: Bool = true) throws -> HSTUConfiguration {
-    try HSTUConfiguration(
-        width: 4,
-        layers: 1,
-        heads: 2,
-        attentionDimension: 1,
-        linearDimension: 2,
-        maxSequenceLength: 5,
-        maxOutputLength: 1,
-        concatUA: concatUA,
-        relativeBias: relativeBias ? .positionAndTime : .none,
-        outputNormalization: .l2,
-        itemL2Norm: true,
-        rows: rows
-    )
+    try HSTUConfiguration {
+        $0.width = 4
+        $0.layers = 1
+        $0.heads = 2
+        $0.attentionDimension = 1
+        $0.linearDimension = 2
+        $0.maxSequenceLength = 5
+        $0.maxOutputLength = 1
+        $0.concatUA = concatUA
+        $0.relativeBias = relativeBias ? .positionAndTime : .none
+        $0.outputNormalization = .l2
+        $0.itemL2Norm = true
+        $0.rows = rows
+    }
 }
 
 func tinyBundleConfiguration(_ model: HSTUConfiguration, dtype: DType = .float32) throws -> BundleConfiguration {
     try BundleConfiguration(
         name: "tiny",
         version: "1",
-        architecture: .hstu(model),
+        architecture: Architecture(model),
         dtype: dtype,
         provenance: Provenance(source: "test", file: "none.pt", sha256: String(repeating: "0", count: 64))
     )

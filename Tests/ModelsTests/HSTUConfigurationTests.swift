@@ -82,20 +82,20 @@ struct PublishedSize: CustomTestStringConvertible, Sendable {
         ),
     ])
     func size_IsThePublishedOne(_ size: PublishedSize) throws {
-        let configuration = try HSTUConfiguration(
-            width: size.width,
-            layers: size.layers,
-            heads: size.heads,
-            attentionDimension: size.dimension,
-            linearDimension: size.dimension,
-            maxSequenceLength: size.length,
-            maxOutputLength: 11,
-            concatUA: false,
-            relativeBias: .positionAndTime,
-            outputNormalization: .l2,
-            itemL2Norm: true,
-            rows: size.rows
-        )
+        let configuration = try HSTUConfiguration {
+            $0.width = size.width
+            $0.layers = size.layers
+            $0.heads = size.heads
+            $0.attentionDimension = size.dimension
+            $0.linearDimension = size.dimension
+            $0.maxSequenceLength = size.length
+            $0.maxOutputLength = 11
+            $0.concatUA = false
+            $0.relativeBias = .positionAndTime
+            $0.outputNormalization = .l2
+            $0.itemL2Norm = true
+            $0.rows = size.rows
+        }
         #expect(configuration.paddedLength == size.length + 11)
         #expect(configuration.parameterCount == size.parameters)
         #expect(configuration.parameterCount - configuration.tensorSpecifications[0].count == size.withoutItems)
@@ -119,20 +119,20 @@ struct PublishedSize: CustomTestStringConvertible, Sendable {
         length: Int,
         expected: Double
     ) throws {
-        let configuration = try HSTUConfiguration(
-            width: width,
-            layers: layers,
-            heads: heads,
-            attentionDimension: dimension,
-            linearDimension: dimension,
-            maxSequenceLength: length,
-            maxOutputLength: 11,
-            concatUA: false,
-            relativeBias: .positionAndTime,
-            outputNormalization: .l2,
-            itemL2Norm: true,
-            rows: 100
-        )
+        let configuration = try HSTUConfiguration {
+            $0.width = width
+            $0.layers = layers
+            $0.heads = heads
+            $0.attentionDimension = dimension
+            $0.linearDimension = dimension
+            $0.maxSequenceLength = length
+            $0.maxOutputLength = 11
+            $0.concatUA = false
+            $0.relativeBias = .positionAndTime
+            $0.outputNormalization = .l2
+            $0.itemL2Norm = true
+            $0.rows = 100
+        }
         let operations = configuration.neededOperations(length: length, cached: 0)
         #expect(abs(Double(operations.linear + operations.attention) / 1e9 - expected) < expected * 0.02 + 0.005)
         // One row of every layer on all others: its projections, and a pair a key.
@@ -169,21 +169,21 @@ struct PublishedSize: CustomTestStringConvertible, Sendable {
     }
 
     @Test func largestDimensions_DoNotOverflow() throws {
-        let largest = try HSTUConfiguration(
-            width: 65_536,
-            layers: 1024,
-            heads: 1024,
-            attentionDimension: 64,
-            linearDimension: 64,
-            maxSequenceLength: 65_536,
-            maxOutputLength: 65_536,
-            concatUA: true,
-            relativeBias: .positionAndTime,
-            timeBuckets: 65_536,
-            outputNormalization: .l2,
-            itemL2Norm: true,
-            rows: Int(Int32.max)
-        )
+        let largest = try HSTUConfiguration {
+            $0.width = 65_536
+            $0.layers = 1024
+            $0.heads = 1024
+            $0.attentionDimension = 64
+            $0.linearDimension = 64
+            $0.maxSequenceLength = 65_536
+            $0.maxOutputLength = 65_536
+            $0.concatUA = true
+            $0.relativeBias = .positionAndTime
+            $0.timeBuckets = 65_536
+            $0.outputNormalization = .l2
+            $0.itemL2Norm = true
+            $0.rows = Int(Int32.max)
+        }
         #expect(largest.parameterCount > 0)
         #expect(largest.operations(length: 65_536).total > 0)
     }

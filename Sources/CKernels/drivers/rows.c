@@ -16,9 +16,12 @@ void gk_rows_run(const void *opaque, size_t index, size_t worker) {
     const gk_rows *job = opaque;
     const size_t first = index * job->block_rows;
     const size_t rows = job->rows - first < job->block_rows ? job->rows - first : job->block_rows;
-    gk_normalize(
-        job->kernels, &job->norm, rows, job->columns, job->x + first * job->x_stride, job->x_stride, NULL, 0,
-        job->output + first * job->output_stride, job->output_stride);
+    for (size_t group = 0; group < job->groups; group++) {
+        const size_t column = group * job->columns;
+        gk_normalize(
+            job->kernels, &job->norm, rows, job->columns, job->x + first * job->x_stride + column, job->x_stride, NULL,
+            0, job->output + first * job->output_stride + column, job->output_stride);
+    }
 }
 
 void gk_embedding_run(const void *opaque, size_t index, size_t worker) {

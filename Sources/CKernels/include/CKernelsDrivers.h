@@ -102,7 +102,8 @@ void gk_normalize(
 typedef struct gk_rows {
     const gk_kernels *kernels;
     gk_normalization norm;
-    size_t rows, columns, block_rows;
+    /// A row has `groups` times `columns` columns, and its groups are normalised each by itself.
+    size_t rows, columns, groups, block_rows;
     const float *x; size_t x_stride;
     float *output; size_t output_stride;
 } gk_rows;

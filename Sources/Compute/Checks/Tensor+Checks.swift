@@ -17,6 +17,19 @@ extension Tensor {
         }
     }
 
+    /// The columns of one of `groups` equal parts of a row.
+    ///
+    /// - Throws: `ComputeError.invalidArgument` where rows cannot be split so.
+    package func columns(ofGroups groups: Int, in operation: StaticString) throws(ComputeError) -> Int {
+        guard groups > 0, columns % groups == 0 else {
+            throw ComputeError(
+                .invalidArgument,
+                "\(operation): rows of \(columns) columns cannot be split into \(groups) groups"
+            )
+        }
+        return columns / groups
+    }
+
     /// Throws `ComputeError.invalidArgument` unless the tensor is (rows, columns) of the dtype.
     package func require(
         _ dtype: DType,

@@ -65,13 +65,19 @@ extension AscendStream {
     package func normalize(
         _ input: Tensor,
         _ normalization: Normalization,
+        groups: Int,
         output: Tensor
     ) throws(ComputeError) {
         try input.require(.float32, in: "normalize", as: "input")
         try output.require(.float32, rows: input.rows, columns: input.columns, in: "normalize", as: "output")
-        let norm = try CheckedNorm(normalization, columns: input.columns, device: device, in: "normalize")
+        let columns = try input.columns(ofGroups: groups, in: "normalize")
+        let norm = try CheckedNorm(normalization, columns: columns, device: device, in: "normalize")
         guard input.rows > 0, input.columns > 0 else { return }
         try withTemporaries { () throws(ComputeError) in
+            guard groups == 1 else {
+                try normalizeGroups(input, groups: groups, columns: columns, norm, output)
+                return
+            }
             let (x, target) = (View(input), View(output))
             let result = target.isContiguous && !target.isSame(as: x) ? target : try temporary(.float32, x.dims)
             try normalize(x, norm, result)
@@ -79,6 +85,30 @@ extension AscendStream {
                 note { (calls) throws(ComputeError) in try calls.copy(result, to: target) }
             }
         }
+    }
+
+    /// The groups of all rows as rows of their own.
+    private func normalizeGroups(
+        _ input: Tensor,
+        groups: Int,
+        columns: Int,
+        _ norm: CheckedNorm,
+        _ output: Tensor
+    ) throws(ComputeError) {
+        func parts(_ tensor: Tensor) -> View {
+            View(
+                tensor.address,
+                .float32,
+                [tensor.rows, groups, columns],
+                strides: [tensor.rowStride, columns, 1]
+            )
+        }
+        let dims = [input.rows, groups, columns]
+        let (x, result) = (try temporary(.float32, dims), try temporary(.float32, dims))
+        let rows = [input.rows * groups, columns]
+        note { (calls) throws(ComputeError) in try calls.copy(parts(input), to: x) }
+        try normalize(x.shaped(rows), norm, result.shaped(rows))
+        note { (calls) throws(ComputeError) in try calls.copy(result, to: parts(output)) }
     }
 
     /// Notes `out = norm(x)`; both (rows, columns) float32, `out` contiguous and other memory. Norms that the chip does not

@@ -61,11 +61,13 @@ extension CPUStream {
     package func normalize(
         _ input: Tensor,
         _ normalization: Normalization,
+        groups: Int,
         output: Tensor
     ) throws(ComputeError) {
         try input.require(.float32, in: "normalize", as: "input")
         try output.require(.float32, rows: input.rows, columns: input.columns, in: "normalize", as: "output")
-        let norm = try device.kernelForm(of: normalization, columns: input.columns, in: "normalize")
+        let columns = try input.columns(ofGroups: groups, in: "normalize")
+        let norm = try device.kernelForm(of: normalization, columns: columns, in: "normalize")
         guard input.rows > 0, input.columns > 0 else { return }
         // A task is some ten microseconds of work.
         let blockRows = max(1, 16_384 / input.columns)
@@ -73,7 +75,8 @@ extension CPUStream {
             kernels: device.kernels,
             norm: norm,
             rows: input.rows,
-            columns: input.columns,
+            columns: columns,
+            groups: groups,
             block_rows: blockRows,
             x: input.floats,
             x_stride: input.rowStride,

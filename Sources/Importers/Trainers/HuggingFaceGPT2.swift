@@ -46,29 +46,29 @@ struct HuggingFaceGPT2: HuggingFaceArchitecture {
     }
 
     func architecture(_ stated: HuggingFaceDescription) throws(JSONError) -> Architecture {
-        .gpt(
-            try GPTConfiguration(
-                width: width,
-                layers: layers,
-                heads: heads,
-                feedForward: feedForward,
-                scaleAttention: scaleAttention,
-                scaleAttentionByLayer: scaleAttentionByLayer,
-                positionRows: positionRows,
-                maxSequenceLength: stated.maxSequenceLength,
-                tied: isTied,
-                embeddingScale: stated.embeddingScale,
-                scoreNormalization: stated.scoreNormalization,
-                rows: rows,
-                layerNormEpsilon: layerNormEpsilon
-            )
+        Architecture(
+            try GPTConfiguration {
+                $0.width = width
+                $0.layers = layers
+                $0.heads = heads
+                $0.feedForward = feedForward
+                $0.scaleAttention = scaleAttention
+                $0.scaleAttentionByLayer = scaleAttentionByLayer
+                $0.positionRows = positionRows
+                $0.maxSequenceLength = stated.maxSequenceLength
+                $0.tied = isTied
+                $0.embeddingScale = stated.embeddingScale
+                $0.scoreNormalization = stated.scoreNormalization
+                $0.rows = rows
+                $0.layerNormEpsilon = layerNormEpsilon
+            }
         )
     }
 
     /// Conv1D stores its matrices input-major, and so do we: nothing is transposed.
     func sources(prefix: String) -> TensorSources {
-        typealias Name = GPTConfiguration.TensorName
-        func norm(_ ours: AffineNormName, _ theirs: String) -> TensorSources {
+        typealias Name = TransformerTensor
+        func norm(_ ours: ParameterName, _ theirs: String) -> TensorSources {
             [
                 ours.weight: [SourceTensor(prefix + theirs + ".weight")],
                 ours.bias: [SourceTensor(prefix + theirs + ".bias")],
@@ -83,15 +83,15 @@ struct HuggingFaceGPT2: HuggingFaceArchitecture {
         for layer in 0..<layers {
             let block = prefix + "h.\(layer)."
             sources.merge(norm(Name.attentionNorm(layer), "h.\(layer).ln_1")) { _, new in new }
-            sources[Name.qkv(layer)] = [SourceTensor(block + "attn.c_attn.weight")]
-            sources[Name.qkvBias(layer)] = [SourceTensor(block + "attn.c_attn.bias")]
-            sources[Name.attentionOutput(layer)] = [SourceTensor(block + "attn.c_proj.weight")]
-            sources[Name.attentionOutputBias(layer)] = [SourceTensor(block + "attn.c_proj.bias")]
+            sources[Name.qkv(layer).weight] = [SourceTensor(block + "attn.c_attn.weight")]
+            sources[Name.qkv(layer).bias] = [SourceTensor(block + "attn.c_attn.bias")]
+            sources[Name.attentionOutput(layer).weight] = [SourceTensor(block + "attn.c_proj.weight")]
+            sources[Name.attentionOutput(layer).bias] = [SourceTensor(block + "attn.c_proj.bias")]
             sources.merge(norm(Name.feedForwardNorm(layer), "h.\(layer).ln_2")) { _, new in new }
-            sources[Name.hidden(layer)] = [SourceTensor(block + "mlp.c_fc.weight")]
-            sources[Name.hiddenBias(layer)] = [SourceTensor(block + "mlp.c_fc.bias")]
-            sources[Name.feedForwardOutput(layer)] = [SourceTensor(block + "mlp.c_proj.weight")]
-            sources[Name.feedForwardOutputBias(layer)] = [SourceTensor(block + "mlp.c_proj.bias")]
+            sources[Name.hidden(layer).weight] = [SourceTensor(block + "mlp.c_fc.weight")]
+            sources[Name.hidden(layer).bias] = [SourceTensor(block + "mlp.c_fc.bias")]
+            sources[Name.feedForwardOutput(layer).weight] = [SourceTensor(block + "mlp.c_proj.weight")]
+            sources[Name.feedForwardOutput(layer).bias] = [SourceTensor(block + "mlp.c_proj.bias")]
         }
         return sources
     }

@@ -61,7 +61,8 @@ struct HuggingFaceImporter: CheckpointImporter {
     let format = "huggingface"
 
     private static let architectures: [any HuggingFaceArchitecture.Type] = [
-        HuggingFaceLlama.self, HuggingFaceGPT2.self,
+        HuggingFaceLlama<LlamaFamily>.self, HuggingFaceGPT2.self, HuggingFaceLlama<Qwen2Family>.self,
+        HuggingFaceLlama<Qwen3Family>.self,
     ]
     private static let head = "lm_head.weight"
 

@@ -1,16 +1,45 @@
-// LlamaForCausalLM: its keys of `config.json` with the defaults of transformers' LlamaConfig, and its tensors beside our
-// own.
+// LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM: their keys of `config.json` with the defaults of transformers'
+// configuration classes, and their tensors beside our own.
 
 internal import JSON
 import Models
 
-/// A Llama of Hugging Face's.
-struct HuggingFaceLlama: HuggingFaceArchitecture {
+/// What tells the three apart.
+protocol HuggingFaceLlamaFamily: Sendable {
+    static var modelType: String { get }
+    static var className: String { get }
+    static var descriptionKey: ImportDescription.ArchitectureKey { get }
+    static var family: LlamaConfiguration.Family { get }
+}
+
+enum LlamaFamily: HuggingFaceLlamaFamily {
     static let modelType = "llama"
     static let className = "LlamaForCausalLM"
-    static let descriptionKeys: [ImportDescription.ArchitectureKey] = [.llama]
-    static let prefix = "model."
-    static let itemTable = "embed_tokens.weight"
+    static let descriptionKey = ImportDescription.ArchitectureKey.llama
+    static let family = LlamaConfiguration.Family.llama
+}
+
+enum Qwen2Family: HuggingFaceLlamaFamily {
+    static let modelType = "qwen2"
+    static let className = "Qwen2ForCausalLM"
+    static let descriptionKey = ImportDescription.ArchitectureKey.qwen2
+    static let family = LlamaConfiguration.Family.qwen2
+}
+
+enum Qwen3Family: HuggingFaceLlamaFamily {
+    static let modelType = "qwen3"
+    static let className = "Qwen3ForCausalLM"
+    static let descriptionKey = ImportDescription.ArchitectureKey.qwen3
+    static let family = LlamaConfiguration.Family.qwen3
+}
+
+/// A Llama, a Qwen2 or a Qwen3 of Hugging Face's.
+struct HuggingFaceLlama<Kind: HuggingFaceLlamaFamily>: HuggingFaceArchitecture {
+    static var modelType: String { Kind.modelType }
+    static var className: String { Kind.className }
+    static var descriptionKeys: [ImportDescription.ArchitectureKey] { [Kind.descriptionKey] }
+    static var prefix: String { "model." }
+    static var itemTable: String { "embed_tokens.weight" }
 
     private let width: Int
     private let layers: Int
@@ -36,14 +65,23 @@ struct HuggingFaceLlama: HuggingFaceArchitecture {
         headDimension = try configuration.integer(
             "head_dim",
             in: ArchitectureLimit.dimension,
-            default: max(1, width / heads)
+            default: Kind.family == .qwen3 ? 128 : max(1, width / heads)
         )
         feedForward = try configuration.integer("intermediate_size", in: ArchitectureLimit.dimension)
         rows = try configuration.integer("vocab_size", in: ArchitectureLimit.rows)
-        maxPositions = try configuration.integer("max_position_embeddings", in: 1...(1 << 30), default: 2048)
+        maxPositions = try configuration.integer(
+            "max_position_embeddings",
+            in: 1...(1 << 30),
+            default: Kind.family == .llama ? 2048 : 32_768
+        )
         rmsNormEpsilon = try configuration.positiveReal("rms_norm_eps", atMost: 1, default: 1e-6)
-        attentionBias = try configuration.boolean("attention_bias", default: false)
-        mlpBias = try configuration.boolean("mlp_bias", default: false)
+        // Qwen2 has them without saying so.
+        attentionBias =
+            Kind.family == .qwen2 ? true : try configuration.boolean("attention_bias", default: false)
+        mlpBias = Kind.family == .llama ? try configuration.boolean("mlp_bias", default: false) : false
+        guard try !configuration.boolean("use_sliding_window", default: false) else {
+            throw JSONError("use_sliding_window is not supported")
+        }
         isTied = try configuration.boolean("tie_word_embeddings", default: false)
         let activation = try configuration.string("hidden_act", default: "silu")
         guard ["silu", "swish"].contains(activation) else {
@@ -75,73 +113,78 @@ struct HuggingFaceLlama: HuggingFaceArchitecture {
         guard type == nil || oldType == nil || type == oldType else {
             throw JSONError("rope_type \(quoted(type ?? "")) contradicts type \(quoted(oldType ?? ""))")
         }
-        return try RotaryEmbedding(
+        return RotaryEmbedding(
             theta: theta,
-            scaling: RotaryEmbedding.Scaling(type: type ?? oldType ?? "default", &stated),
+            scaling: try RotaryEmbedding.Scaling(type: type ?? oldType ?? "default", &stated),
             pairing: .halves
         )
     }
 
     func architecture(_ stated: HuggingFaceDescription) throws(JSONError) -> Architecture {
-        .llama(
-            try LlamaConfiguration(
-                width: width,
-                layers: layers,
-                heads: heads,
-                keyValueHeads: keyValueHeads,
-                headDimension: headDimension,
-                feedForward: feedForward,
-                rope: rope,
-                attentionBias: attentionBias,
-                mlpBias: mlpBias,
-                maxSequenceLength: stated.maxSequenceLength,
-                tied: isTied,
-                embeddingScale: stated.embeddingScale,
-                scoreNormalization: stated.scoreNormalization,
-                rows: rows,
-                rmsNormEpsilon: rmsNormEpsilon
-            )
+        Architecture(
+            try LlamaConfiguration {
+                $0.family = Kind.family
+                $0.width = width
+                $0.layers = layers
+                $0.heads = heads
+                $0.keyValueHeads = keyValueHeads
+                $0.headDimension = headDimension
+                $0.feedForward = feedForward
+                $0.rope = rope
+                $0.attentionBias = attentionBias
+                $0.mlpBias = mlpBias
+                $0.maxSequenceLength = stated.maxSequenceLength
+                $0.tied = isTied
+                $0.embeddingScale = stated.embeddingScale
+                $0.scoreNormalization = stated.scoreNormalization
+                $0.rows = rows
+                $0.rmsNormEpsilon = rmsNormEpsilon
+            }
         )
     }
 
     func sources(prefix: String) -> TensorSources {
-        typealias Name = LlamaConfiguration.TensorName
+        typealias Name = TransformerTensor
         let query = heads * headDimension
         let keyValue = keyValueHeads * headDimension
         var sources: TensorSources = [
             Name.itemEmbedding: [SourceTensor(prefix + Self.itemTable)],
-            Name.outputNorm: [SourceTensor(prefix + "norm.weight")],
+            Name.outputNorm.weight: [SourceTensor(prefix + "norm.weight")],
             Name.head: [SourceTensor("lm_head.weight")],
         ]
         for layer in 0..<layers {
             let attention = prefix + "layers.\(layer).self_attn."
             let mlp = prefix + "layers.\(layer).mlp."
-            sources[Name.attentionNorm(layer)] = [SourceTensor(prefix + "layers.\(layer).input_layernorm.weight")]
-            sources[Name.qkv(layer)] = [
+            sources[Name.attentionNorm(layer).weight] = [
+                SourceTensor(prefix + "layers.\(layer).input_layernorm.weight")
+            ]
+            sources[Name.qkv(layer).weight] = [
                 SourceTensor(attention + "q_proj.weight", [query, width]),
                 SourceTensor(attention + "k_proj.weight", [keyValue, width]),
                 SourceTensor(attention + "v_proj.weight", [keyValue, width]),
             ]
-            sources[Name.qkvBias(layer)] = [
+            sources[Name.qkv(layer).bias] = [
                 SourceTensor(attention + "q_proj.bias", [query]),
                 SourceTensor(attention + "k_proj.bias", [keyValue]),
                 SourceTensor(attention + "v_proj.bias", [keyValue]),
             ]
-            sources[Name.attentionOutput(layer)] = [SourceTensor(attention + "o_proj.weight")]
-            sources[Name.attentionOutputBias(layer)] = [SourceTensor(attention + "o_proj.bias")]
-            sources[Name.feedForwardNorm(layer)] = [
+            sources[Name.queryNorm(layer).weight] = [SourceTensor(attention + "q_norm.weight")]
+            sources[Name.keyNorm(layer).weight] = [SourceTensor(attention + "k_norm.weight")]
+            sources[Name.attentionOutput(layer).weight] = [SourceTensor(attention + "o_proj.weight")]
+            sources[Name.attentionOutput(layer).bias] = [SourceTensor(attention + "o_proj.bias")]
+            sources[Name.feedForwardNorm(layer).weight] = [
                 SourceTensor(prefix + "layers.\(layer).post_attention_layernorm.weight")
             ]
-            sources[Name.gateUp(layer)] = [
+            sources[Name.gateUp(layer).weight] = [
                 SourceTensor(mlp + "gate_proj.weight", [feedForward, width]),
                 SourceTensor(mlp + "up_proj.weight", [feedForward, width]),
             ]
-            sources[Name.gateUpBias(layer)] = [
+            sources[Name.gateUp(layer).bias] = [
                 SourceTensor(mlp + "gate_proj.bias", [feedForward]),
                 SourceTensor(mlp + "up_proj.bias", [feedForward]),
             ]
-            sources[Name.down(layer)] = [SourceTensor(mlp + "down_proj.weight")]
-            sources[Name.downBias(layer)] = [SourceTensor(mlp + "down_proj.bias")]
+            sources[Name.down(layer).weight] = [SourceTensor(mlp + "down_proj.weight")]
+            sources[Name.down(layer).bias] = [SourceTensor(mlp + "down_proj.bias")]
         }
         return sources
     }

@@ -83,23 +83,23 @@ struct MetaHSTU {
     /// The model with so many item rows, and where its tensors stand. Both sides store them alike, so nothing is
     /// transposed: `_uvqk` input-major with columns u, v, q, k; `_o.weight` output-major.
     func model(rows: Int) throws(JSONError) -> (architecture: Architecture, sources: TensorSources) {
-        let configuration = try HSTUConfiguration(
-            width: dimensions.width,
-            layers: dimensions.layers,
-            heads: dimensions.heads,
-            attentionDimension: attentionDimension,
-            linearDimension: linearDimension,
-            maxSequenceLength: dimensions.maxSequenceLength,
-            maxOutputLength: dimensions.maxOutputLength,
-            concatUA: concatUA,
-            relativeBias: relativeBias,
-            timeBuckets: timeBuckets,
-            attentionActivation: attention,
-            hasGate: hasGate,
-            outputNormalization: dimensions.normalization == .l2 ? .l2 : .layerNorm,
-            itemL2Norm: dimensions.itemL2Norm,
-            rows: rows
-        )
+        let configuration = try HSTUConfiguration {
+            $0.width = dimensions.width
+            $0.layers = dimensions.layers
+            $0.heads = dimensions.heads
+            $0.attentionDimension = attentionDimension
+            $0.linearDimension = linearDimension
+            $0.maxSequenceLength = dimensions.maxSequenceLength
+            $0.maxOutputLength = dimensions.maxOutputLength
+            $0.concatUA = concatUA
+            $0.relativeBias = relativeBias
+            $0.timeBuckets = timeBuckets
+            $0.attentionActivation = attention
+            $0.hasGate = hasGate
+            $0.outputNormalization = dimensions.normalization == .l2 ? .l2 : .layerNorm
+            $0.itemL2Norm = dimensions.itemL2Norm
+            $0.rows = rows
+        }
         typealias Name = HSTUConfiguration.TensorName
         var sources: TensorSources = [
             Name.itemEmbedding: [SourceTensor(MetaImporter.TableName.items)],
@@ -109,12 +109,12 @@ struct MetaHSTU {
             let prefix = "\(Self.layers)\(layer)."
             // The module with the positional part alone calls it `_w`.
             let position = relativeBias == .position ? "_w" : "_pos_w"
-            sources[Name.uvqk(layer)] = [SourceTensor(prefix + "_uvqk")]
-            sources[Name.timeBias(layer)] = [SourceTensor(prefix + "_rel_attn_bias._ts_w")]
-            sources[Name.positionBias(layer)] = [SourceTensor(prefix + "_rel_attn_bias." + position)]
-            sources[Name.output(layer)] = [SourceTensor(prefix + "_o.weight")]
-            sources[Name.outputBias(layer)] = [SourceTensor(prefix + "_o.bias")]
+            sources[Name.uvqk(layer).weight] = [SourceTensor(prefix + "_uvqk")]
+            sources[RelativeBiasKind.timeName(layer)] = [SourceTensor(prefix + "_rel_attn_bias._ts_w")]
+            sources[RelativeBiasKind.positionName(layer)] = [SourceTensor(prefix + "_rel_attn_bias." + position)]
+            sources[Name.output(layer).weight] = [SourceTensor(prefix + "_o.weight")]
+            sources[Name.output(layer).bias] = [SourceTensor(prefix + "_o.bias")]
         }
-        return (.hstu(configuration), sources)
+        return (Architecture(configuration), sources)
     }
 }

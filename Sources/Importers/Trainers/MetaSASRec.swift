@@ -43,23 +43,23 @@ struct MetaSASRec {
     /// The model with so many item rows, and where its tensors stand. The feed-forward's matrices are convolutions of
     /// kernel size 1, (N, K, 1).
     func model(rows: Int) throws(JSONError) -> (architecture: Architecture, sources: TensorSources) {
-        let configuration = try SASRecConfiguration(
-            width: dimensions.width,
-            layers: dimensions.layers,
-            heads: dimensions.heads,
-            feedForward: feedForward,
-            layerOrder: layerOrder,
-            affineNorms: false,
-            positions: .fromOldest,
-            maxSequenceLength: dimensions.maxSequenceLength,
-            maxOutputLength: dimensions.maxOutputLength,
-            relativeBias: relativeBias,
-            outputNormalization: dimensions.normalization == .l2 ? .l2 : .layerNorm,
-            itemL2Norm: dimensions.itemL2Norm,
-            rows: rows,
-            outputEpsilon: 1e-6
-        )
-        typealias Name = SASRecConfiguration.TensorName
+        let configuration = try SASRecConfiguration {
+            $0.width = dimensions.width
+            $0.layers = dimensions.layers
+            $0.heads = dimensions.heads
+            $0.feedForward = feedForward
+            $0.layerOrder = layerOrder
+            $0.affineNorms = false
+            $0.positions = .fromOldest
+            $0.maxSequenceLength = dimensions.maxSequenceLength
+            $0.maxOutputLength = dimensions.maxOutputLength
+            $0.relativeBias = relativeBias
+            $0.outputNormalization = dimensions.normalization == .l2 ? .l2 : .layerNorm
+            $0.itemL2Norm = dimensions.itemL2Norm
+            $0.rows = rows
+            $0.outputEpsilon = 1e-6
+        }
+        typealias Name = TransformerTensor
         let width = dimensions.width
         var sources: TensorSources = [
             Name.itemEmbedding: [SourceTensor(MetaImporter.TableName.items)],
@@ -69,17 +69,19 @@ struct MetaSASRec {
             let attention = "attention_layers.\(layer)."
             let convolution = "forward_layers.\(layer)._conv1d."
             let position = relativeBias == .position ? "_w" : "_pos_w"
-            sources[Name.qkv(layer)] = [SourceTensor(attention + "in_proj_weight")]
-            sources[Name.qkvBias(layer)] = [SourceTensor(attention + "in_proj_bias")]
-            sources[Name.timeBias(layer)] = [SourceTensor(attention + "_rel_attn_bias._ts_w")]
-            sources[Name.positionBias(layer)] = [SourceTensor(attention + "_rel_attn_bias." + position)]
-            sources[Name.attentionOutput(layer)] = [SourceTensor(attention + "out_proj.weight")]
-            sources[Name.attentionOutputBias(layer)] = [SourceTensor(attention + "out_proj.bias")]
-            sources[Name.hidden(layer)] = [SourceTensor(convolution + "0.weight", [feedForward, width, 1])]
-            sources[Name.hiddenBias(layer)] = [SourceTensor(convolution + "0.bias")]
-            sources[Name.feedForwardOutput(layer)] = [SourceTensor(convolution + "3.weight", [width, feedForward, 1])]
-            sources[Name.feedForwardOutputBias(layer)] = [SourceTensor(convolution + "3.bias")]
+            sources[Name.qkv(layer).weight] = [SourceTensor(attention + "in_proj_weight")]
+            sources[Name.qkv(layer).bias] = [SourceTensor(attention + "in_proj_bias")]
+            sources[RelativeBiasKind.timeName(layer)] = [SourceTensor(attention + "_rel_attn_bias._ts_w")]
+            sources[RelativeBiasKind.positionName(layer)] = [SourceTensor(attention + "_rel_attn_bias." + position)]
+            sources[Name.attentionOutput(layer).weight] = [SourceTensor(attention + "out_proj.weight")]
+            sources[Name.attentionOutput(layer).bias] = [SourceTensor(attention + "out_proj.bias")]
+            sources[Name.hidden(layer).weight] = [SourceTensor(convolution + "0.weight", [feedForward, width, 1])]
+            sources[Name.hidden(layer).bias] = [SourceTensor(convolution + "0.bias")]
+            sources[Name.feedForwardOutput(layer).weight] = [
+                SourceTensor(convolution + "3.weight", [width, feedForward, 1])
+            ]
+            sources[Name.feedForwardOutput(layer).bias] = [SourceTensor(convolution + "3.bias")]
         }
-        return (.sasrec(configuration), sources)
+        return (Architecture(configuration), sources)
     }
 }

@@ -63,28 +63,28 @@ struct PerformanceLawImporter: FileImporter {
             guard keyValueWidth.isMultiple(of: headDimension) else {
                 throw JSONError("the keys have \(keyValueWidth) columns, which are no heads of \(headDimension)")
             }
-            configuration = try LlamaConfiguration(
-                width: stated.width,
-                layers: stated.layers,
-                heads: stated.heads,
-                keyValueHeads: keyValueWidth / headDimension,
-                headDimension: headDimension,
-                feedForward: feedForward,
-                rope: RotaryEmbedding(pairing: .interleaved),
-                maxSequenceLength: stated.maxSequenceLength,
-                attendsPadding: true,
-                tied: true,
-                embeddingScale: .squareRootOfWidth,
-                rows: rows,
-                rmsNormEpsilon: 1e-5
-            )
+            configuration = try LlamaConfiguration {
+                $0.width = stated.width
+                $0.layers = stated.layers
+                $0.heads = stated.heads
+                $0.keyValueHeads = keyValueWidth / headDimension
+                $0.headDimension = headDimension
+                $0.feedForward = feedForward
+                $0.rope = RotaryEmbedding(pairing: .interleaved)
+                $0.maxSequenceLength = stated.maxSequenceLength
+                $0.attendsPadding = true
+                $0.tied = true
+                $0.embeddingScale = .squareRootOfWidth
+                $0.rows = rows
+                $0.rmsNormEpsilon = 1e-5
+            }
         } catch {
             throw ImportError(.mismatched, "\(state.path): \(error.description)")
         }
         let model = try NamedTensorModel(
             state,
             file: checkpoint,
-            architecture: .llama(configuration),
+            architecture: Architecture(configuration),
             sources: Self.sources(configuration),
             ignorable: Self.ignorable(layers: stated.layers),
             outside: state.outside,
@@ -107,30 +107,30 @@ struct PerformanceLawImporter: FileImporter {
     }
 
     private static func sources(_ configuration: LlamaConfiguration) -> TensorSources {
-        typealias Name = LlamaConfiguration.TensorName
+        typealias Name = TransformerTensor
         let width = configuration.width
         let query = [configuration.queryWidth, width]
         let keyValue = [configuration.keyValueWidth, width]
         let hidden = [configuration.feedForward, width]
         var sources: TensorSources = [
             Name.itemEmbedding: [SourceTensor(items)],
-            Name.outputNorm: [SourceTensor("norm.weight")],
+            Name.outputNorm.weight: [SourceTensor("norm.weight")],
         ]
         for layer in 0..<configuration.layers {
             let prefix = "layers.\(layer)."
-            sources[Name.attentionNorm(layer)] = [SourceTensor(prefix + "attention_norm.weight")]
-            sources[Name.qkv(layer)] = [
+            sources[Name.attentionNorm(layer).weight] = [SourceTensor(prefix + "attention_norm.weight")]
+            sources[Name.qkv(layer).weight] = [
                 SourceTensor(prefix + "attention.wq.weight", query),
                 SourceTensor(prefix + "attention.wk.weight", keyValue),
                 SourceTensor(prefix + "attention.wv.weight", keyValue),
             ]
-            sources[Name.attentionOutput(layer)] = [SourceTensor(prefix + "attention.wo.weight")]
-            sources[Name.feedForwardNorm(layer)] = [SourceTensor(prefix + "ffn_norm.weight")]
-            sources[Name.gateUp(layer)] = [
+            sources[Name.attentionOutput(layer).weight] = [SourceTensor(prefix + "attention.wo.weight")]
+            sources[Name.feedForwardNorm(layer).weight] = [SourceTensor(prefix + "ffn_norm.weight")]
+            sources[Name.gateUp(layer).weight] = [
                 SourceTensor(prefix + "feed_forward.w1.weight", hidden),
                 SourceTensor(prefix + "feed_forward.w3.weight", hidden),
             ]
-            sources[Name.down(layer)] = [SourceTensor(prefix + "feed_forward.w2.weight")]
+            sources[Name.down(layer).weight] = [SourceTensor(prefix + "feed_forward.w2.weight")]
         }
         return sources
     }

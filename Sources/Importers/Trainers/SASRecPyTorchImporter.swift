@@ -50,28 +50,28 @@ struct SASRecPyTorchImporter: FileImporter {
         let positions = try Self.positionNumbering(state, stated, description.name)
         let configuration: SASRecConfiguration
         do throws(JSONError) {
-            configuration = try SASRecConfiguration(
-                width: stated.width,
-                layers: stated.layers,
-                heads: stated.heads,
-                feedForward: stated.width,
-                layerOrder: stated.layerOrder,
-                affineNorms: true,
-                positions: positions,
-                maxSequenceLength: stated.maxSequenceLength,
-                maxOutputLength: 0,
-                outputNormalization: .affineLayerNorm,
-                itemL2Norm: false,
-                rows: rows,
-                outputEpsilon: 1e-8
-            )
+            configuration = try SASRecConfiguration {
+                $0.width = stated.width
+                $0.layers = stated.layers
+                $0.heads = stated.heads
+                $0.feedForward = stated.width
+                $0.layerOrder = stated.layerOrder
+                $0.affineNorms = true
+                $0.positions = positions
+                $0.maxSequenceLength = stated.maxSequenceLength
+                $0.maxOutputLength = 0
+                $0.outputNormalization = .affineLayerNorm
+                $0.itemL2Norm = false
+                $0.rows = rows
+                $0.outputEpsilon = 1e-8
+            }
         } catch {
             throw ImportError(.mismatched, "\(state.path): \(error.description)")
         }
         return try NamedTensorModel(
             state,
             file: checkpoint,
-            architecture: .sasrec(configuration),
+            architecture: Architecture(configuration),
             sources: Self.sources(configuration),
             outside: state.outside,
             description: description.name
@@ -130,7 +130,7 @@ struct SASRecPyTorchImporter: FileImporter {
 
     /// Where our tensors stand. The feed-forward's matrices are convolutions of kernel size 1, (D, D, 1).
     private static func sources(_ configuration: SASRecConfiguration) -> TensorSources {
-        typealias Name = SASRecConfiguration.TensorName
+        typealias Name = TransformerTensor
         let convolution = [configuration.width, configuration.width, 1]
         var sources: TensorSources = [
             Name.itemEmbedding: [SourceTensor(items)],
@@ -143,16 +143,16 @@ struct SASRecPyTorchImporter: FileImporter {
             let forward = "forward_layers.\(layer)."
             sources[Name.attentionNorm(layer).weight] = [SourceTensor("attention_layernorms.\(layer).weight")]
             sources[Name.attentionNorm(layer).bias] = [SourceTensor("attention_layernorms.\(layer).bias")]
-            sources[Name.qkv(layer)] = [SourceTensor(attention + "in_proj_weight")]
-            sources[Name.qkvBias(layer)] = [SourceTensor(attention + "in_proj_bias")]
-            sources[Name.attentionOutput(layer)] = [SourceTensor(attention + "out_proj.weight")]
-            sources[Name.attentionOutputBias(layer)] = [SourceTensor(attention + "out_proj.bias")]
+            sources[Name.qkv(layer).weight] = [SourceTensor(attention + "in_proj_weight")]
+            sources[Name.qkv(layer).bias] = [SourceTensor(attention + "in_proj_bias")]
+            sources[Name.attentionOutput(layer).weight] = [SourceTensor(attention + "out_proj.weight")]
+            sources[Name.attentionOutput(layer).bias] = [SourceTensor(attention + "out_proj.bias")]
             sources[Name.feedForwardNorm(layer).weight] = [SourceTensor("forward_layernorms.\(layer).weight")]
             sources[Name.feedForwardNorm(layer).bias] = [SourceTensor("forward_layernorms.\(layer).bias")]
-            sources[Name.hidden(layer)] = [SourceTensor(forward + "conv1.weight", convolution)]
-            sources[Name.hiddenBias(layer)] = [SourceTensor(forward + "conv1.bias")]
-            sources[Name.feedForwardOutput(layer)] = [SourceTensor(forward + "conv2.weight", convolution)]
-            sources[Name.feedForwardOutputBias(layer)] = [SourceTensor(forward + "conv2.bias")]
+            sources[Name.hidden(layer).weight] = [SourceTensor(forward + "conv1.weight", convolution)]
+            sources[Name.hidden(layer).bias] = [SourceTensor(forward + "conv1.bias")]
+            sources[Name.feedForwardOutput(layer).weight] = [SourceTensor(forward + "conv2.weight", convolution)]
+            sources[Name.feedForwardOutput(layer).bias] = [SourceTensor(forward + "conv2.bias")]
         }
         return sources
     }

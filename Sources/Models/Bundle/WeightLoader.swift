@@ -3,8 +3,10 @@
 import Compute
 
 /// Hands tensors over to a device. Every error names the tensor.
-struct WeightLoader {
+package struct WeightLoader {
     let device: any Device
+    /// The tensors of the bundle.
+    let names: Set<String>
     /// The bundle has been verified: every name of the architecture is there in its shape.
     let tensor: (_ name: String) throws(ComputeError) -> HostTensor
 
@@ -42,34 +44,35 @@ struct WeightLoader {
         return try result.get()
     }
 
-    /// A projection, or the part of it that makes the output columns of one range.
-    ///
-    /// - Parameter bias: name of the whole projection's bias; nil: none.
+    /// A projection with the bias that the bundle has for it, or the part of it that makes the output columns of one range.
     func linear(
-        _ name: String,
+        _ name: ParameterName,
         _ layout: LinearLayout,
-        columns: Range<Int>? = nil,
-        bias: String? = nil
+        columns: Range<Int>? = nil
     ) throws(ComputeError) -> any LinearWeights {
-        var biasTensor: HostTensor?
-        if let bias {
-            let whole = try tensor(bias)
-            biasTensor = columns.map { whole.entries($0) } ?? whole
+        var bias: HostTensor?
+        if names.contains(name.bias) {
+            let whole = try tensor(name.bias)
+            bias = columns.map { whole.entries($0) } ?? whole
         }
         return try device.makeLinear(
-            tensor(name),
+            tensor(name.weight),
             layout: layout,
             columns: columns.map { [$0] },
-            bias: biasTensor
+            bias: bias
         )
     }
 
-    func affineNorm(_ name: AffineNormName, epsilon: Double) throws(ComputeError) -> Normalization {
-        .affineLayerNorm(
-            epsilon: Float(epsilon),
-            scale: try vector(name.weight),
-            shift: try vector(name.bias)
-        )
+    /// A norm with its weights.
+    func norm(_ norm: NormDescription, _ name: ParameterName) throws(ComputeError) -> Normalization {
+        let epsilon = Float(norm.epsilon)
+        return switch norm.kind {
+        case .layer: .layerNorm(epsilon: epsilon)
+        case .affineLayer:
+            .affineLayerNorm(epsilon: epsilon, scale: try vector(name.weight), shift: try vector(name.bias))
+        case .rms: .rms(epsilon: epsilon, scale: try vector(name.weight))
+        case .l2: .l2(epsilon: epsilon)
+        }
     }
 
     /// The relative bias of one layer; nil where there is none.

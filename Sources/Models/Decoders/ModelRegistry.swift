@@ -22,19 +22,16 @@ package enum ModelRegistry {
             )
         }
         let reader = TensorReader(bundle)
-        let loader = WeightLoader(device: device) { (name: String) throws(ComputeError) -> HostTensor in
+        let loader = WeightLoader(
+            device: device,
+            names: Set(bundle.architecture.configuration.tensorSpecifications.map(\.name))
+        ) { (name: String) throws(ComputeError) -> HostTensor in
             do throws(FileError) {
                 return try reader.tensor(name)
             } catch {
                 throw ComputeError(.invalidArgument, error.message)
             }
         }
-        let eligible = bundle.catalogue.presentMask
-        return switch bundle.architecture {
-        case .hstu(let configuration): try HSTU(configuration, loader, eligible: eligible)
-        case .sasrec(let configuration): try SASRec(configuration, loader, eligible: eligible)
-        case .llama(let configuration): try Llama(configuration, loader, eligible: eligible)
-        case .gpt(let configuration): try GPT(configuration, loader, eligible: eligible)
-        }
+        return try bundle.architecture.configuration.makeDecoder(loader, eligible: bundle.catalogue.presentMask)
     }
 }

@@ -1,5 +1,5 @@
-// The architectures that a bundle can hold. Adding one: its configuration in a file of its own, a case here, and the
-// compiler names the switches that have to know it.
+// The architectures that a bundle can hold, and what each declares of itself. Adding one: a folder in Decoders with its
+// configuration and mathematics, and a case in `Architecture.Name`.
 
 package import Compute
 package import JSON
@@ -19,31 +19,89 @@ package struct TensorSpecification: Sendable, Equatable {
     package var count: Int { shape.reduce(1, *) }
 }
 
-/// What every architecture's configuration tells.
+/// What a decoder declares of itself: its settings, its tensors, what a layer costs, and how to build it.
 package protocol ArchitectureConfiguration: Sendable, Equatable {
-    /// Rows of the item table, V + 1 with the padding row 0.
-    var rows: Int { get }
-    /// The window: of a longer history only the newest so many events are used.
-    var maxSequenceLength: Int { get }
-    /// Every tensor of the bundle, in the order in which they are written; the item table, (`rows`, D), comes first.
-    var tensorSpecifications: [TensorSpecification] { get }
-    /// Label and value of each dimension and switch, for people.
-    var facts: [(label: String, value: String)] { get }
-    /// The object under `model` in `config.json`.
-    var json: JSONValue { get }
-
-    /// Reads the object under `model` in `config.json`. Errors name the key.
-    init(_ fields: JSONFields) throws(JSONError)
+    /// The name in `config.json`.
+    var architecture: Architecture.Name { get }
+    /// Every key of the object under `model` in `config.json`, in the order in which they are written and printed.
+    static var settings: [Setting<Self>] { get }
+    /// What tells this model from others of its architecture, for people.
+    var variant: String { get }
 
     /// D
-    var width: Int { get }
+    var width: Int { get set }
     /// L
-    var layers: Int { get }
+    var layers: Int { get set }
+    /// Rows of the item table, V + 1 with the padding row 0.
+    var rows: Int { get set }
+    /// The window: of a longer history only the newest so many events are used.
+    var maxSequenceLength: Int { get set }
+
+    /// Every tensor of the bundle, in the order in which they are written; the item table, (`rows`, D), comes first.
+    var tensorSpecifications: [TensorSpecification] { get }
     /// What a layer costs.
     var layerOperations: LayerOperations { get }
+    /// What a cache keeps of an event.
+    var keyValueShape: KeyValueShape { get }
+
+    /// The values that are used until they are set: those of the published models, and 0 for dimensions.
+    init()
+
+    /// The first contradiction between settings that are each in their range, as a sentence; nil: none.
+    func contradiction() -> String?
+
+    /// Hands the weights of a bundle to a device.
+    ///
+    /// - Parameter eligible: one bit a row, set where the catalogue has an item.
+    func makeDecoder(_ loader: WeightLoader, eligible: [UInt64]) throws(ComputeError) -> any DecoderModel
+}
+
+extension ArchitectureConfiguration {
+    /// A configuration with settings of the caller's, checked.
+    ///
+    /// - Throws: `JSONError` whose reason names the value by its JSON key.
+    package init(_ set: (inout Self) throws(JSONError) -> Void) throws(JSONError) {
+        self.init()
+        try set(&self)
+        try check()
+    }
+
+    /// Reads the object under `model` in `config.json`. Errors name the key.
+    package init(_ fields: JSONFields) throws(JSONError) {
+        self = try Self().reading(fields)
+    }
+
+    /// The configuration with every setting taken from `fields`, checked.
+    func reading(_ fields: JSONFields) throws(JSONError) -> Self {
+        var fields = fields
+        var copy = self
+        for setting in Self.settings { try setting.take(&fields, &copy) }
+        try fields.end()
+        try copy.check()
+        return copy
+    }
+
+    private func check() throws(JSONError) {
+        for setting in Self.settings { try setting.check(self) }
+        if let contradiction = contradiction() { throw JSONError(contradiction) }
+    }
+
+    /// The object under `model` in `config.json`.
+    package var json: JSONValue {
+        .object(Self.settings.compactMap { setting in setting.json(self).map { JSONMember(setting.key, $0) } })
+    }
+
+    /// Label and value of each dimension and switch, for people.
+    package var facts: [(label: String, value: String)] {
+        [("variant", variant)]
+            + Self.settings.flatMap { setting in setting.facts.map { ($0.label, $0.text(self)) } }
+    }
 
     /// Bytes of keys and values that one event leaves in a cache of this element type.
-    func cacheBytesPerEvent(_ dtype: DType) -> Int
+    package func cacheBytesPerEvent(_ dtype: DType) -> Int {
+        let shape = keyValueShape
+        return shape.layers * shape.heads * (shape.keyColumns + shape.valueColumns) * dtype.byteCount
+    }
 }
 
 /// Floating-point operations (two a multiply-add) of one layer.
@@ -111,45 +169,43 @@ extension ArchitectureConfiguration {
 }
 
 /// An architecture with its configuration.
-package enum Architecture: Sendable, Equatable {
-    case hstu(HSTUConfiguration)
-    case sasrec(SASRecConfiguration)
-    case llama(LlamaConfiguration)
-    case gpt(GPTConfiguration)
-
-    /// Names as `config.json` writes them.
+package struct Architecture: Sendable, Equatable {
+    /// Names as `config.json` writes them. A new decoder is a case here and its configuration below.
     package enum Name: String, Sendable, CaseIterable {
         case hstu
         case sasrec
         case llama
         case gpt
-    }
+        case qwen2
+        case qwen3
 
-    package var name: Name {
-        switch self {
-        case .hstu: .hstu
-        case .sasrec: .sasrec
-        case .llama: .llama
-        case .gpt: .gpt
+        /// A new configuration of this architecture.
+        var configuration: any ArchitectureConfiguration {
+            switch self {
+            case .hstu: HSTUConfiguration()
+            case .sasrec: SASRecConfiguration()
+            case .llama: LlamaConfiguration(family: .llama)
+            case .gpt: GPTConfiguration()
+            case .qwen2: LlamaConfiguration(family: .qwen2)
+            case .qwen3: LlamaConfiguration(family: .qwen3)
+            }
         }
     }
 
-    package var configuration: any ArchitectureConfiguration {
-        switch self {
-        case .hstu(let configuration): configuration
-        case .sasrec(let configuration): configuration
-        case .llama(let configuration): configuration
-        case .gpt(let configuration): configuration
-        }
+    package let configuration: any ArchitectureConfiguration
+
+    package var name: Name { configuration.architecture }
+
+    package init(_ configuration: any ArchitectureConfiguration) {
+        self.configuration = configuration
     }
 
     /// Reads the object under `model` for the architecture of this name.
     package init(_ name: Name, _ fields: JSONFields) throws(JSONError) {
-        switch name {
-        case .hstu: self = .hstu(try HSTUConfiguration(fields))
-        case .sasrec: self = .sasrec(try SASRecConfiguration(fields))
-        case .llama: self = .llama(try LlamaConfiguration(fields))
-        case .gpt: self = .gpt(try GPTConfiguration(fields))
-        }
+        configuration = try name.configuration.reading(fields)
+    }
+
+    package static func == (left: Self, right: Self) -> Bool {
+        left.name == right.name && left.configuration.json == right.configuration.json
     }
 }

@@ -47,12 +47,7 @@ package final class HSTU: DecoderModel {
 
     package var prefixReuse: PrefixReuse {
         .exact(
-            KeyValueShape(
-                layers: configuration.layers,
-                heads: configuration.heads,
-                keyColumns: configuration.attentionDimension,
-                valueColumns: configuration.linearDimension
-            ),
+            configuration.keyValueShape,
             dependsOnNextTime: configuration.relativeBias == .positionAndTime
         )
     }
@@ -208,11 +203,7 @@ package final class HSTU: DecoderModel {
             layers.append(
                 Layer(
                     projection: try Self.projection(index, configuration, loader),
-                    output: try loader.linear(
-                        TensorName.output(index),
-                        .outputMajor,
-                        bias: TensorName.outputBias(index)
-                    ),
+                    output: try loader.linear(TensorName.output(index), .outputMajor),
                     bias: try loader.relativeBias(configuration.relativeBias, layer: index)
                 )
             )
@@ -229,7 +220,7 @@ package final class HSTU: DecoderModel {
         let name = TensorName.uvqk(layer)
         guard layer == configuration.layers - 1 else { return .everyRow(try loader.linear(name, .inputMajor)) }
         let columns = configuration.columns
-        let uvqk = try loader.tensor(name)
+        let uvqk = try loader.tensor(name.weight)
         let gateQuery = (columns.gate.map { [$0] } ?? []) + [columns.query]
         return .newestRow(
             valueKey: try loader.device.makeLinear(

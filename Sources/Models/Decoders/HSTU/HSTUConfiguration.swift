@@ -1,29 +1,10 @@
-// Dimensions and switches of HSTU as in Meta's generative-recommenders research code, and the tensors that follow from
-// them. Nothing is guessed from shapes: a bundle's `config.json` states all of it. The mathematics is in HSTU.swift.
+// HSTU as in Meta's generative-recommenders research code, with the ablations of the study of its scaling: its settings and
+// tensors. Nothing is guessed from shapes. The mathematics is in HSTU.swift.
 
 package import Compute
-package import JSON
+internal import JSON
 
 /// The object under `model` in a bundle of architecture `hstu`.
-///
-/// JSON key, meaning:
-/// - `width`: D, the width of item and position rows and of the residual stream
-/// - `layers`: L
-/// - `heads`: H
-/// - `attention_dimension`: dqk, width of a head's query and key
-/// - `linear_dimension`: dv, width of a head's value and gate
-/// - `max_sequence_length`: the window
-/// - `max_output_length`: what training reserved behind the window; N is the sum of both
-/// - `concat_ua`: the output projection reads [u, norm(y), u ⊙ norm(y)] instead of u ⊙ norm(y)
-/// - `relative_attention_bias`: `none`, `position`, `position_and_time`; true and false, as bundles were written before
-///   the parts could be told apart, are the last and the first
-/// - `time_buckets`: the largest time bucket; the temporal bias has one entry more
-/// - `attention`: `silu` (the default) or `softmax`
-/// - `gate`: the attended values are multiplied by u (the default); without it there are no columns u
-/// - `output_normalization`: `l2` or `layer_norm`, of the last row before scoring
-/// - `item_l2_norm`: item rows are L2-normalised for scoring (not for input)
-/// - `item_rows`: V + 1, rows of the item table with the padding row 0
-/// - `layer_norm_epsilon`, `l2_epsilon`: the constants of the norms
 package struct HSTUConfiguration: ArchitectureConfiguration {
     /// Post-processing of the sequence output.
     package enum OutputNormalization: String, Sendable, CaseIterable {
@@ -39,172 +20,116 @@ package struct HSTUConfiguration: ArchitectureConfiguration {
         case softmax
     }
 
-    /// D
-    package let width: Int
-    /// L
-    package let layers: Int
+    package var width = 0
+    package var layers = 0
     /// H
-    package let heads: Int
+    package var heads = 0
     /// dqk, per head
-    package let attentionDimension: Int
+    package var attentionDimension = 0
     /// dv, per head
-    package let linearDimension: Int
-    package let maxSequenceLength: Int
-    package let maxOutputLength: Int
-    package let concatUA: Bool
-    package let relativeBias: RelativeBiasKind
-    /// The largest bucket number; the temporal bias has `timeBuckets + 1` entries.
-    package let timeBuckets: Int
-    package let attentionActivation: AttentionActivation
-    package let hasGate: Bool
-    package let outputNormalization: OutputNormalization
-    package let itemL2Norm: Bool
-    /// V + 1
-    package let rows: Int
-    package let layerNormEpsilon: Double
-    package let l2Epsilon: Double
+    package var linearDimension = 0
+    package var maxSequenceLength = 0
+    package var maxOutputLength = 0
+    package var attentionActivation = AttentionActivation.silu
+    package var hasGate = true
+    package var concatUA = false
+    package var relativeBias = RelativeBiasKind.positionAndTime
+    package var timeBuckets = 128
+    package var outputNormalization = OutputNormalization.l2
+    package var itemL2Norm = true
+    package var rows = 0
+    package var layerNormEpsilon = 1e-6
+    package var l2Epsilon = 1e-6
+
+    package init() {}
+
+    package var architecture: Architecture.Name { .hstu }
+    package var variant: String {
+        relativeBias == .positionAndTime && attentionActivation == .silu && hasGate ? "as published" : "ablated"
+    }
+
+    package static let settings: [Setting<Self>] = [
+        .width, .layers, .integer("heads", \.heads, ArchitectureLimit.heads, "H").stating("heads") { "\($0.heads)" },
+        .integer(
+            "attention_dimension",
+            \.attentionDimension,
+            ArchitectureLimit.dimension,
+            "dqk, width of a head's query and key"
+        ).stating("attention dimension") { "\($0.attentionDimension) per head" },
+        .integer(
+            "linear_dimension",
+            \.linearDimension,
+            ArchitectureLimit.dimension,
+            "dv, width of a head's value and gate"
+        ).stating("linear dimension") { "\($0.linearDimension) per head" },
+        .window,
+        .integer(
+            "max_output_length",
+            \.maxOutputLength,
+            ArchitectureLimit.length,
+            "what training reserved behind the window; N is the sum of both"
+        ).stating("padded length") { "\($0.paddedLength)" },
+        .choice(
+            "attention",
+            \.attentionActivation,
+            "the weight of a score s: silu(s)/N, or the causal softmax of s/sqrt(dqk)",
+            isOptional: true
+        ).stating("attention") { $0.attentionActivation.rawValue },
+        .boolean(
+            "gate",
+            \.hasGate,
+            "the attended values are multiplied by u; without it there are no columns u",
+            isOptional: true
+        ),
+        .boolean(
+            "concat_ua",
+            \.concatUA,
+            "the output projection reads [u, norm(y), u ⊙ norm(y)] instead of u ⊙ norm(y)"
+        ).stating("gate") { $0.hasGate ? $0.concatUA ? "concatenated (concat_ua)" : "product" : "none" },
+        relativeBias,
+        .timeBuckets(\.timeBuckets).stating("relative bias") { $0.relativeBias.fact(timeBuckets: $0.timeBuckets) },
+        .choice("output_normalization", \.outputNormalization, "of the last row before scoring")
+            .stating("output normalization") { $0.outputNormalization.rawValue },
+        .itemL2Norm(\.itemL2Norm), .rows,
+        .epsilon("layer_norm_epsilon", \.layerNormEpsilon, "of the layer norms"),
+        .epsilon("l2_epsilon", \.l2Epsilon, "of the L2 norms"),
+    ]
+
+    /// Bundles written before the parts could be told apart have true or false.
+    private static var relativeBias: Setting<Self> {
+        let words = Setting<Self>.relativeBias(\.relativeBias)
+        return Setting(
+            words.key,
+            values: words.values,
+            words.meaning + "; true and false are the last and the first",
+            take: { (fields, owner) throws(JSONError) in
+                guard fields.isBoolean(words.key) else { return try words.take(&fields, &owner) }
+                owner.relativeBias = try fields.boolean(words.key) ? .positionAndTime : .none
+            },
+            json: words.json
+        )
+    }
+
+    package func contradiction() -> String? {
+        let limit = ArchitectureLimit.dimension.upperBound
+        if heads * max(attentionDimension, linearDimension) > limit {
+            return "heads times attention_dimension or linear_dimension is more than \(limit)"
+        }
+        return hasGate || !concatUA ? nil : "concat_ua must be false where gate is"
+    }
 
     /// N: the constant of the attention's 1/N, the rows of the position table, and half the positional bias.
     package var paddedLength: Int { maxSequenceLength + maxOutputLength }
 
-    /// Whether a part of the published model is missing or replaced.
-    private var isAblated: Bool { relativeBias != .positionAndTime || attentionActivation != .silu || !hasGate }
-
-    /// Checks every value and product; the bounds are far beyond any model and keep all later arithmetic from
-    /// overflowing.
-    ///
-    /// - Throws: `JSONError` whose reason names the value by its JSON key.
-    package init(
-        width: Int,
-        layers: Int,
-        heads: Int,
-        attentionDimension: Int,
-        linearDimension: Int,
-        maxSequenceLength: Int,
-        maxOutputLength: Int,
-        concatUA: Bool,
-        relativeBias: RelativeBiasKind,
-        timeBuckets: Int = 128,
-        attentionActivation: AttentionActivation = .silu,
-        hasGate: Bool = true,
-        outputNormalization: OutputNormalization,
-        itemL2Norm: Bool,
-        rows: Int,
-        layerNormEpsilon: Double = 1e-6,
-        l2Epsilon: Double = 1e-6
-    ) throws(JSONError) {
-        self.width = width
-        self.layers = layers
-        self.heads = heads
-        self.attentionDimension = attentionDimension
-        self.linearDimension = linearDimension
-        self.maxSequenceLength = maxSequenceLength
-        self.maxOutputLength = maxOutputLength
-        self.concatUA = concatUA
-        self.relativeBias = relativeBias
-        self.timeBuckets = timeBuckets
-        self.attentionActivation = attentionActivation
-        self.hasGate = hasGate
-        self.outputNormalization = outputNormalization
-        self.itemL2Norm = itemL2Norm
-        self.rows = rows
-        self.layerNormEpsilon = layerNormEpsilon
-        self.l2Epsilon = l2Epsilon
-
-        try ArchitectureLimit.check([
-            ("width", width, ArchitectureLimit.dimension),
-            ("layers", layers, ArchitectureLimit.layers),
-            ("heads", heads, ArchitectureLimit.heads),
-            ("attention_dimension", attentionDimension, ArchitectureLimit.dimension),
-            ("linear_dimension", linearDimension, ArchitectureLimit.dimension),
-            ("max_sequence_length", maxSequenceLength, ArchitectureLimit.length),
-            ("max_output_length", maxOutputLength, ArchitectureLimit.length),
-            ("time_buckets", timeBuckets, ArchitectureLimit.timeBuckets),
-            ("item_rows", rows, ArchitectureLimit.rows),
-        ])
-        guard heads * max(attentionDimension, linearDimension) <= ArchitectureLimit.dimension.upperBound else {
-            throw JSONError(
-                "heads times attention_dimension or linear_dimension is more than \(ArchitectureLimit.dimension.upperBound)"
-            )
-        }
-        try ArchitectureLimit.check(epsilons: [
-            ("layer_norm_epsilon", layerNormEpsilon), ("l2_epsilon", l2Epsilon),
-        ])
-        guard hasGate || !concatUA else { throw JSONError("concat_ua must be false where gate is") }
-    }
-}
-
-// MARK: - config.json
-
-extension HSTUConfiguration {
-    package init(_ fields: JSONFields) throws(JSONError) {
-        var fields = fields
-        try self.init(
-            width: fields.integer("width", in: ArchitectureLimit.dimension),
-            layers: fields.integer("layers", in: ArchitectureLimit.layers),
-            heads: fields.integer("heads", in: ArchitectureLimit.heads),
-            attentionDimension: fields.integer("attention_dimension", in: ArchitectureLimit.dimension),
-            linearDimension: fields.integer("linear_dimension", in: ArchitectureLimit.dimension),
-            maxSequenceLength: fields.integer("max_sequence_length", in: ArchitectureLimit.length),
-            maxOutputLength: fields.integer("max_output_length", in: ArchitectureLimit.length),
-            concatUA: fields.boolean("concat_ua"),
-            relativeBias: Self.relativeBias(&fields),
-            timeBuckets: fields.integer("time_buckets", in: ArchitectureLimit.timeBuckets),
-            attentionActivation: fields.choice("attention", of: AttentionActivation.self, default: .silu),
-            hasGate: fields.boolean("gate", default: true),
-            outputNormalization: fields.choice("output_normalization", of: OutputNormalization.self),
-            itemL2Norm: fields.boolean("item_l2_norm"),
-            rows: fields.integer("item_rows", in: ArchitectureLimit.rows),
-            layerNormEpsilon: fields.positiveReal("layer_norm_epsilon", atMost: 1),
-            l2Epsilon: fields.positiveReal("l2_epsilon", atMost: 1)
-        )
-        try fields.end()
+    package var keyValueShape: KeyValueShape {
+        KeyValueShape(layers: layers, heads: heads, keyColumns: attentionDimension, valueColumns: linearDimension)
     }
 
-    private static func relativeBias(_ fields: inout JSONFields) throws(JSONError) -> RelativeBiasKind {
-        let key = "relative_attention_bias"
-        guard fields.isBoolean(key) else { return try fields.choice(key, of: RelativeBiasKind.self) }
-        return try fields.boolean(key) ? .positionAndTime : .none
-    }
-
-    package var json: JSONValue {
-        .object([
-            JSONMember("width", .integer(width)),
-            JSONMember("layers", .integer(layers)),
-            JSONMember("heads", .integer(heads)),
-            JSONMember("attention_dimension", .integer(attentionDimension)),
-            JSONMember("linear_dimension", .integer(linearDimension)),
-            JSONMember("max_sequence_length", .integer(maxSequenceLength)),
-            JSONMember("max_output_length", .integer(maxOutputLength)),
-            JSONMember("concat_ua", .boolean(concatUA)),
-            JSONMember("relative_attention_bias", .string(relativeBias.rawValue)),
-            JSONMember("time_buckets", .integer(timeBuckets)),
-            JSONMember("attention", .string(attentionActivation.rawValue)),
-            JSONMember("gate", .boolean(hasGate)),
-            JSONMember("output_normalization", .string(outputNormalization.rawValue)),
-            JSONMember("item_l2_norm", .boolean(itemL2Norm)),
-            JSONMember("item_rows", .integer(rows)),
-            JSONMember("layer_norm_epsilon", .real(layerNormEpsilon)),
-            JSONMember("l2_epsilon", .real(l2Epsilon)),
-        ])
-    }
-
-    package var facts: [(label: String, value: String)] {
-        [
-            ("variant", isAblated ? "ablated" : "as published"),
-            ("width", "\(width)"),
-            ("layers", "\(layers)"),
-            ("heads", "\(heads)"),
-            ("attention dimension", "\(attentionDimension) per head"),
-            ("linear dimension", "\(linearDimension) per head"),
-            ("window", "\(maxSequenceLength) events"),
-            ("padded length", "\(paddedLength)"),
-            ("attention", attentionActivation.rawValue),
-            ("gate", hasGate ? concatUA ? "concatenated (concat_ua)" : "product" : "none"),
-            ("relative bias", relativeBias.fact(timeBuckets: timeBuckets)),
-            ("output normalization", outputNormalization.rawValue),
-            ("item normalization", itemL2Norm ? "l2" : "none"),
-        ]
+    package func makeDecoder(
+        _ loader: WeightLoader,
+        eligible: [UInt64]
+    ) throws(ComputeError) -> any DecoderModel {
+        try HSTU(self, loader, eligible: eligible)
     }
 }
 
@@ -219,15 +144,9 @@ extension HSTUConfiguration {
         package static let positionEmbedding = "position_embedding.weight"
         /// (D, 2·H·dv + 2·H·dqk), input-major: y = x · W. Columns in the order u, v, q, k; heads side by side in each.
         /// Without a gate there are no columns u: (D, H·dv + 2·H·dqk).
-        package static func uvqk(_ layer: Int) -> String { "layers.\(layer).uvqk.weight" }
-        /// (`timeBuckets` + 1); only with that part of the relative bias
-        package static func timeBias(_ layer: Int) -> String { RelativeBiasKind.timeName(layer) }
-        /// (2N − 1); likewise; entry N − 1 + (j − i) for query i and key j
-        package static func positionBias(_ layer: Int) -> String { RelativeBiasKind.positionName(layer) }
-        /// (D, H·dv), with `concatUA` (D, 3·H·dv); output-major: y = x · Wᵀ
-        package static func output(_ layer: Int) -> String { "layers.\(layer).output.weight" }
-        /// (D)
-        package static func outputBias(_ layer: Int) -> String { "layers.\(layer).output.bias" }
+        package static func uvqk(_ layer: Int) -> ParameterName { ParameterName("layers.\(layer).uvqk") }
+        /// (D, H·dv), with `concatUA` (D, 3·H·dv); output-major: y = x · Wᵀ. The bias is (D).
+        package static func output(_ layer: Int) -> ParameterName { ParameterName("layers.\(layer).output") }
     }
 
     /// Columns of the first projection.
@@ -242,14 +161,14 @@ extension HSTUConfiguration {
             TensorSpecification(TensorName.positionEmbedding, [paddedLength, width]),
         ]
         for layer in 0..<layers {
-            specifications.append(TensorSpecification(TensorName.uvqk(layer), [width, uvqkColumns]))
+            specifications.append(TensorSpecification(TensorName.uvqk(layer).weight, [width, uvqkColumns]))
             specifications += relativeBias.tensorSpecifications(
                 layer: layer,
                 paddedLength: paddedLength,
                 timeBuckets: timeBuckets
             )
-            specifications.append(TensorSpecification(TensorName.output(layer), [width, outputInputs]))
-            specifications.append(TensorSpecification(TensorName.outputBias(layer), [width]))
+            specifications.append(TensorSpecification(TensorName.output(layer).weight, [width, outputInputs]))
+            specifications.append(TensorSpecification(TensorName.output(layer).bias, [width]))
         }
         return specifications
     }
@@ -260,9 +179,5 @@ extension HSTUConfiguration {
             otherLinear: 2 * width * (uvqkColumns - heads * (linearDimension + attentionDimension) + outputInputs),
             pair: 2 * heads * (attentionDimension + linearDimension)
         )
-    }
-
-    package func cacheBytesPerEvent(_ dtype: DType) -> Int {
-        layers * heads * (attentionDimension + linearDimension) * dtype.byteCount
     }
 }

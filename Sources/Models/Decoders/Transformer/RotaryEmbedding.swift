@@ -33,36 +33,14 @@ package struct RotaryEmbedding: Sendable, Equatable {
     }
 
     /// θ
-    package let theta: Double
-    package let scaling: Scaling
-    package let pairing: Pairing
+    package var theta = 10_000.0
+    package var scaling = Scaling.none
+    package var pairing = Pairing.halves
 
-    /// - Throws: `JSONError` whose reason names the value by its JSON key.
-    package init(theta: Double = 10_000, scaling: Scaling = .none, pairing: Pairing) throws(JSONError) {
+    package init(theta: Double = 10_000, scaling: Scaling = .none, pairing: Pairing) {
         self.theta = theta
         self.scaling = scaling
         self.pairing = pairing
-        func check(_ key: String, _ value: Double, atMost limit: Double) throws(JSONError) {
-            guard value > 0, value <= limit else {
-                throw JSONError("\(key) must be greater than 0 and at most \(limit)")
-            }
-        }
-        try check("rope_theta", theta, atMost: Limit.theta)
-        switch scaling {
-        case .none: break
-        case .linear(let factor):
-            try check("rope_scaling.factor", factor, atMost: Limit.factor)
-        case .llama3(let factor, let low, let high, let length):
-            try check("rope_scaling.factor", factor, atMost: Limit.factor)
-            try check("rope_scaling.low_freq_factor", low, atMost: Limit.factor)
-            try check("rope_scaling.high_freq_factor", high, atMost: Limit.factor)
-            try ArchitectureLimit.check([
-                ("rope_scaling.original_max_position_embeddings", length, Limit.originalLength)
-            ])
-            guard low < high else {
-                throw JSONError("rope_scaling.low_freq_factor must be less than rope_scaling.high_freq_factor")
-            }
-        }
     }
 
     /// Bounds of the values above.
@@ -102,25 +80,28 @@ package struct RotaryEmbedding: Sendable, Equatable {
 
 // MARK: - config.json
 
-extension RotaryEmbedding {
-    /// Takes `rope_theta`, `rope_scaling` and `rope_pairing`.
-    init(_ fields: inout JSONFields) throws(JSONError) {
-        let theta = try fields.positiveReal("rope_theta", atMost: Limit.theta)
-        var scaling = try fields.object("rope_scaling")
-        try self.init(
-            theta: theta,
-            scaling: Scaling(type: scaling.string("type"), &scaling),
-            pairing: fields.choice("rope_pairing", of: Pairing.self)
+extension Setting {
+    /// `rope_scaling`: an object whose keys are Hugging Face's.
+    static func ropeScaling(_ path: Path<RotaryEmbedding.Scaling>) -> Self {
+        let key = "rope_scaling"
+        return Self(
+            key,
+            values: "an object",
+            """
+            `type` `default`, or `linear` with `factor`, or `llama3` with `factor`, `low_freq_factor`, \
+            `high_freq_factor`, `original_max_position_embeddings`
+            """,
+            take: { (fields, owner) throws(JSONError) in
+                var object = try fields.object(key)
+                owner[keyPath: path] = try RotaryEmbedding.Scaling(type: object.string("type"), &object)
+                try object.end()
+            },
+            json: { owner in
+                let scaling = owner[keyPath: path]
+                return .object([JSONMember("type", .string(scaling.type))] + scaling.members)
+            },
+            check: { (owner) throws(JSONError) in try owner[keyPath: path].check() }
         )
-        try scaling.end()
-    }
-
-    var members: [JSONMember] {
-        [
-            JSONMember("rope_theta", .real(theta)),
-            JSONMember("rope_scaling", .object([JSONMember("type", .string(scaling.type))] + scaling.members)),
-            JSONMember("rope_pairing", .string(pairing.rawValue)),
-        ]
     }
 }
 
@@ -144,6 +125,32 @@ extension RotaryEmbedding.Scaling {
             throw JSONError(
                 "RoPE scaling of type \(quoted(type)) is not supported, only \"default\", \"linear\" and \"llama3\""
             )
+        }
+    }
+
+    /// Checks parameters that a program has set.
+    fileprivate func check() throws(JSONError) {
+        typealias Limit = RotaryEmbedding.Limit
+        let factors: [(key: String, value: Double)]
+        switch self {
+        case .none: return
+        case .linear(let factor): factors = [("factor", factor)]
+        case .llama3(let factor, let low, let high, let length):
+            factors = [("factor", factor), ("low_freq_factor", low), ("high_freq_factor", high)]
+            guard low < high else {
+                throw JSONError("rope_scaling.low_freq_factor must be less than rope_scaling.high_freq_factor")
+            }
+            guard Limit.originalLength.contains(length) else {
+                throw JSONError(
+                    """
+                    rope_scaling.original_max_position_embeddings must be from \(Limit.originalLength.lowerBound) to \
+                    \(Limit.originalLength.upperBound)
+                    """
+                )
+            }
+        }
+        for (key, value) in factors where !(value > 0 && value <= Limit.factor) {
+            throw JSONError("rope_scaling.\(key) must be greater than 0 and at most \(Limit.factor)")
         }
     }
 

@@ -1,0 +1,140 @@
+// Which sorted positions of a trie are eligible, and therefore which nodes are alive: those with an eligible item below.
+// What it costs follows what the request names, not the catalogue: a short list stays a list.
+
+/// The eligible positions of a trie. Belongs to the trie that it was made for.
+package struct PathFilter: Sendable {
+    private enum Form: Sendable {
+        /// All but these, ascending.
+        case except([Int32])
+        /// These alone, ascending.
+        case only([Int32])
+        /// One bit a position.
+        case bits([UInt64])
+    }
+
+    private let form: Form
+
+    /// Every item.
+    package static let everything = PathFilter(form: .except([]))
+
+    private init(form: Form) { self.form = form }
+
+    /// - Parameters:
+    ///   - allowed: the items that are eligible, in any order; nil: all.
+    ///   - excluded: items that are not, in any order.
+    ///   - trie: every item is one of its items.
+    package init(allowed: [Int32]?, excluded: [Int32], in trie: PathTrie) {
+        let denied = excluded.map { Int32(trie.position(of: $0)) }
+        let words = (trie.itemCount + 63) / 64
+        if let allowed {
+            let positions = allowed.map { Int32(trie.position(of: $0)) }
+            // Sorting a long list costs more than setting its bits.
+            if positions.count <= max(words / 4, 64) {
+                let denied = Set(denied)
+                form = .only(Self.ascending(positions.filter { !denied.contains($0) }))
+                return
+            }
+            var bits = [UInt64](repeating: 0, count: words)
+            for position in positions { bits[Int(position >> 6)] |= 1 << UInt64(position & 63) }
+            for position in denied { bits[Int(position >> 6)] &= ~(1 << UInt64(position & 63)) }
+            form = .bits(bits)
+        } else if denied.count <= max(words / 4, 64) {
+            form = .except(Self.ascending(denied))
+        } else {
+            var bits = [UInt64](repeating: .max, count: words)
+            if let last = bits.indices.last, trie.itemCount % 64 != 0 {
+                bits[last] = (1 << UInt64(trie.itemCount % 64)) - 1
+            }
+            for position in denied { bits[Int(position >> 6)] &= ~(1 << UInt64(position & 63)) }
+            form = .bits(bits)
+        }
+    }
+
+    private static func ascending(_ positions: [Int32]) -> [Int32] {
+        var result: [Int32] = []
+        result.reserveCapacity(positions.count)
+        for position in positions.sorted() where position != result.last { result.append(position) }
+        return result
+    }
+
+    /// Whether an item at a position is eligible.
+    package func contains(_ position: Int) -> Bool { isAlive(position..<position + 1) }
+
+    /// Whether any position of a range is eligible.
+    package func isAlive(_ range: Range<Int>) -> Bool {
+        switch form {
+        case .except(let denied): denied.count(in: range) < range.count
+        case .only(let allowed): allowed.count(in: range) > 0
+        case .bits(let bits): bits.hasBit(in: range)
+        }
+    }
+
+    /// Appends the living ones of a node's children: nodes of `level`, or of all nodes where it is 0.
+    ///
+    /// - Parameters:
+    ///   - nodes: nodes of `level` that follow one another.
+    func appendAlive(_ nodes: Range<Int>, level: Int, of trie: PathTrie, to result: inout [Int32]) {
+        guard !nodes.isEmpty else { return }
+        var start = trie.firstPosition(level: level, node: nodes.lowerBound)
+        let end = trie.firstPosition(level: level, node: nodes.upperBound)
+        switch form {
+        case .except(let denied) where denied.count(in: start..<end) == 0:
+            result += Int32(nodes.lowerBound)..<Int32(nodes.upperBound)
+        case .except, .bits:
+            for node in nodes {
+                let next = trie.firstPosition(level: level, node: node + 1)
+                if isAlive(start..<next) { result.append(Int32(node)) }
+                start = next
+            }
+        case .only(let allowed):
+            var place = allowed.firstIndex(notBelow: start)
+            var left = nodes
+            while place < allowed.count, Int(allowed[place]) < end {
+                let node = trie.node(level: level, above: Int(allowed[place]), among: left)
+                result.append(Int32(node))
+                left = node + 1..<left.upperBound
+                place = allowed.firstIndex(notBelow: trie.firstPosition(level: level, node: node + 1), from: place)
+            }
+        }
+    }
+}
+
+extension [Int32] {
+    /// Of an ascending array the first index from `start` on whose entry is at least `value`; `count` if there is none.
+    fileprivate func firstIndex(notBelow value: Int, from start: Int = 0) -> Int {
+        // Galloping: the answer is near the start when the lists are walked side by side.
+        var step = 1
+        var (low, high) = (start, start)
+        while high < count, Int(self[high]) < value {
+            low = high + 1
+            high += step
+            step *= 2
+        }
+        high = Swift.min(high, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if Int(self[middle]) < value { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    /// How many entries of an ascending array lie in a range.
+    fileprivate func count(in range: Range<Int>) -> Int {
+        guard !isEmpty else { return 0 }
+        let first = firstIndex(notBelow: range.lowerBound)
+        return firstIndex(notBelow: range.upperBound, from: first) - first
+    }
+}
+
+extension [UInt64] {
+    /// Whether any bit of a range is set.
+    fileprivate func hasBit(in range: Range<Int>) -> Bool {
+        guard !range.isEmpty else { return false }
+        let (first, last) = (range.lowerBound >> 6, (range.upperBound - 1) >> 6)
+        let low = UInt64.max << UInt64(range.lowerBound & 63)
+        let high = UInt64.max >> UInt64(63 - (range.upperBound - 1) & 63)
+        if first == last { return self[first] & low & high != 0 }
+        if self[first] & low != 0 || self[last] & high != 0 { return true }
+        return self[first + 1..<last].contains { $0 != 0 }
+    }
+}

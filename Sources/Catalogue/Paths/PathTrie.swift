@@ -1,0 +1,119 @@
+// The token paths of a catalogue whose items are tuples of tokens ("semantic ids"), as a trie without pointers: items are
+// sorted by path, so every node is a contiguous range of sorted positions, and counting, filtering and breaking ties are
+// questions about ranges.
+//
+// Ten million items of three levels with 8192 codes each take 13 to 20 bytes an item, whatever they share.
+
+/// The trie of all paths. Immutable; nodes of a level are numbered in the lexicographic order of their paths.
+package struct PathTrie: Sendable {
+    /// One level's nodes.
+    struct Level: Sendable {
+        var tokens: TokenColumn
+        /// Of each node the number of its first child, and one entry more: a node of the next level, or for the last level
+        /// a position. nil: every node has one child, of its own number.
+        var firstChild: [Int32]?
+        var count: Int
+
+        func childStart(_ node: Int) -> Int { firstChild.map { Int($0[node]) } ?? node }
+    }
+
+    let storage: [Level]
+    /// The item at each sorted position: by path, then by item.
+    let itemsByPosition: [Int32]
+    /// The position of each item, item 1 first.
+    let positionsByItem: [Int32]
+
+    /// Tokens of a path, D.
+    package var levels: Int { storage.count }
+    package var itemCount: Int { itemsByPosition.count }
+    /// Different paths.
+    package var pathCount: Int { storage[levels - 1].count }
+
+    /// Nodes of a level, 0 ..< `levels`.
+    package func count(level: Int) -> Int { storage[level].count }
+
+    package func token(level: Int, node: Int) -> Int32 { storage[level].tokens[node] }
+
+    /// The nodes of the next level below a node, or for the last level the positions of the path's items.
+    package func children(level: Int, node: Int) -> Range<Int> {
+        let nodes = storage[level]
+        return nodes.childStart(node)..<nodes.childStart(node + 1)
+    }
+
+    /// The first position below a node; `count(level:)` is allowed and gives the end.
+    func firstPosition(level: Int, node: Int) -> Int {
+        var place = node
+        for below in storage[level...] { place = below.childStart(place) }
+        return place
+    }
+
+    /// The positions of all items below a node.
+    package func positions(level: Int, node: Int) -> Range<Int> {
+        firstPosition(level: level, node: node)..<firstPosition(level: level, node: node + 1)
+    }
+
+    /// The node of a level above a position, among some nodes of which one is.
+    func node(level: Int, above position: Int, among nodes: Range<Int>) -> Int {
+        var (low, high) = (nodes.lowerBound, nodes.upperBound)
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if firstPosition(level: level, node: middle) <= position { low = middle } else { high = middle }
+        }
+        return low
+    }
+
+    package func item(at position: Int) -> Int32 { itemsByPosition[position] }
+
+    /// The position of an item, 1 … `itemCount`.
+    package func position(of item: Int32) -> Int { Int(positionsByItem[Int(item) - 1]) }
+
+    /// The tokens of an item's path.
+    package func path(of item: Int32) -> [Int32] {
+        let position = position(of: item)
+        return storage.indices.map { level in
+            token(level: level, node: node(level: level, above: position, among: 0..<storage[level].count))
+        }
+    }
+
+    /// The tokens of the path that ends in a node of the last level.
+    package func path(leaf: Int) -> [Int32] {
+        path(of: itemsByPosition[children(level: levels - 1, node: leaf).lowerBound])
+    }
+
+    /// Items of the path that most items share.
+    package var largestPath: Int {
+        (0..<pathCount).reduce(0) { max($0, children(level: levels - 1, node: $1).count) }
+    }
+
+    /// Bytes that the trie takes.
+    package var byteCount: Int {
+        let levels = storage.reduce(0) { $0 + $1.tokens.byteCount + 4 * ($1.firstChild?.count ?? 0) }
+        return levels + 4 * (itemsByPosition.count + positionsByItem.count)
+    }
+}
+
+/// Tokens in two bytes each where a level's tokens are close to each other, else in four.
+struct TokenColumn: Sendable {
+    private var base: Int32
+    private var near: [UInt16] = []
+    private var far: [Int32] = []
+    private let isNear: Bool
+
+    /// - Parameter range: of the tokens that will be appended.
+    init(range: ClosedRange<Int32>) {
+        base = range.lowerBound
+        isNear = Int(range.upperBound) - Int(range.lowerBound) <= Int(UInt16.max)
+    }
+
+    mutating func append(_ token: Int32) {
+        if isNear { near.append(UInt16(truncatingIfNeeded: token - base)) } else { far.append(token) }
+    }
+
+    mutating func reserveCapacity(_ count: Int) {
+        if isNear { near.reserveCapacity(count) } else { far.reserveCapacity(count) }
+    }
+
+    subscript(index: Int) -> Int32 { isNear ? base + Int32(near[index]) : far[index] }
+
+    var byteCount: Int { 2 * near.count + 4 * far.count }
+}

@@ -1,0 +1,250 @@
+// A transformer decoder: the mathematics of SASRec, GPT-2, Llama, Qwen2 and Qwen3 at once. What differs is data
+// (`TransformerDescription`). The file reads layer → model → loading.
+//
+// Letters: B sequences, R rows of all of them, D width, H query heads, Hkv key and value heads, d dimensions a head, F
+// hidden width, V catalogue rows.
+
+package import Compute
+
+/// One layer; `TransformerDescription.LayerOrder` says where its norms and residuals stand.
+private struct Layer {
+    let attentionNorm: Normalization
+    let projection: QueryKeyValueProjection
+    /// Of every head, (d); nil: none.
+    let queryNorm: Normalization?
+    let keyNorm: Normalization?
+    let attentionScale: Float
+    let bias: RelativeBiasTables?
+    let attentionOutput: any LinearWeights
+    let feedForwardNorm: Normalization
+    /// D → F, or D → [gate | up], F each.
+    let hidden: any LinearWeights
+    let feedForwardOutput: any LinearWeights
+}
+
+/// Turns queries and keys by the slots of their rows.
+private struct Rotation {
+    let frequencies: any DeviceVector
+    let pairing: RotateOperation.Pairing
+}
+
+/// A transformer decoder on a device.
+package final class TransformerDecoder: DecoderModel {
+    private let description: TransformerDescription
+    private let items: any EmbeddingTable
+    private let positions: (any EmbeddingTable)?
+    private let rotation: Rotation?
+    private let layers: [Layer]
+    private let outputNorm: Normalization
+    package let catalogue: any CatalogueWeights
+
+    package var window: Int { description.window }
+
+    package var floatsOfRow: Int {
+        // The row and what is added to it, query, key and value, what attention leaves, and the feed-forward.
+        2 * description.width + description.qkvOutputs + description.queryWidth + description.hiddenOutputs
+    }
+
+    package var prefixReuse: PrefixReuse { description.prefixReuse }
+
+    package func encode(_ batch: SequenceBatch, on stream: any Stream) throws(ComputeError) -> Tensor {
+        try batch.requireUsable(prefixReuse)
+        let input = TransformerInput(batch, description)
+        // (R, D): x = scale · E[item] + P[position]
+        let embedded = try stream.makeTensor(rows: input.layout.rows, columns: description.width, dtype: .float32)
+        let everyPosition = try stream.upload(input.positions, dtype: .int32)
+        try stream.embed(
+            EmbedOperation(
+                ids: stream.upload(input.items, dtype: .int32),
+                table: items,
+                scale: description.inputScale,
+                positions: positions.map { ($0, everyPosition) },
+                output: embedded
+            )
+        )
+        var newestPosition = everyPosition
+        if rotation != nil {
+            newestPosition = try stream.upload(
+                input.layout.lastRows.map { input.positions[Int($0)] },
+                dtype: .int32
+            )
+        }
+        let timestamps = description.relativeBias == .none ? nil : try stream.upload(batch.timestamps, dtype: .int64)
+        let rows = try stream.throughLayers(layers.count, embedded) { (index, rows) throws(ComputeError) in
+            if !input.zeroRows.isEmpty { try stream.zeroRows(rows, rows: input.zeroRows) }
+            let layer = layers[index]
+            let projected = try project(rows, layer, input.layout, everyPosition, newestPosition, on: stream)
+            let attended = try stream.makeTensor(
+                rows: projected.query.rows,
+                columns: description.queryWidth,
+                dtype: .float32
+            )
+            let prefix = batch.prefix(layer: index)
+            try stream.softmaxAttention(
+                SoftmaxAttentionOperation(
+                    layout: input.layout,
+                    queryRows: projected.queryRows,
+                    query: projected.query,
+                    key: projected.key,
+                    value: projected.value,
+                    output: attended,
+                    heads: description.heads,
+                    keyHeads: description.keyValueHeads,
+                    scale: layer.attentionScale,
+                    bias: timestamps.flatMap {
+                        layer.bias?.bias(batch, timestamps: $0, maximumLength: description.paddedLength)
+                    },
+                    firstRowWeights: input.firstRowWeights,
+                    prefix: prefix
+                )
+            )
+            try stream.keep(key: projected.key, value: projected.value, of: input.layout, prefix)
+            return try finish(layer, projected, attended, on: stream)
+        }
+        return try queries(rows, on: stream)
+    }
+
+    /// The queries, keys and values of (R, D), turned.
+    private func project(
+        _ rows: Tensor,
+        _ layer: Layer,
+        _ layout: Jagged,
+        _ everyPosition: Tensor,
+        _ newestPosition: Tensor,
+        on stream: any Stream
+    ) throws(ComputeError) -> QueryKeyValueProjection.Projected {
+        let projected = try layer.projection.apply(to: rows, layer.attentionNorm, layout, on: stream)
+        let (query, key) = (projected.query, projected.key)
+        if let norm = layer.queryNorm {
+            try stream.normalize(query, norm, groups: description.heads, output: query)
+        }
+        if let norm = layer.keyNorm {
+            try stream.normalize(key, norm, groups: description.keyValueHeads, output: key)
+        }
+        if let rotation {
+            func turn(_ tensor: Tensor, _ heads: Int, _ positions: Tensor) throws(ComputeError) {
+                try stream.rotate(
+                    RotateOperation(
+                        tensor: tensor,
+                        positions: positions,
+                        frequencies: rotation.frequencies,
+                        heads: heads,
+                        pairing: rotation.pairing
+                    )
+                )
+            }
+            try turn(query, description.heads, projected.queryRows == .all ? everyPosition : newestPosition)
+            try turn(key, description.keyValueHeads, everyPosition)
+        }
+        return projected
+    }
+
+    /// What follows attention in a layer: (R, H·d) → (R, D) in the layer's own input, or (B, H·d) → (B, D) for the last.
+    private func finish(
+        _ layer: Layer,
+        _ projected: QueryKeyValueProjection.Projected,
+        _ attended: Tensor,
+        on stream: any Stream
+    ) throws(ComputeError) -> Tensor {
+        let mixed = try stream.project(
+            .plain(attended),
+            layer.attentionOutput,
+            rows: attended.rows,
+            residual: projected.residual,
+            into: projected.residual
+        )
+        let input: LinearInput
+        switch description.order {
+        case .original:
+            try stream.normalize(mixed, layer.feedForwardNorm, output: mixed)
+            input = .plain(mixed)
+        case .pre: input = .normalized(mixed, layer.feedForwardNorm)
+        case .post:
+            try stream.normalize(mixed, layer.attentionNorm, output: mixed)
+            input = .plain(mixed)
+        }
+        let hiddenInput: LinearInput
+        switch description.feedForwardKind {
+        case .plain(let activation):
+            hiddenInput = .plain(
+                try stream.project(input, layer.hidden, rows: mixed.rows, activation: activation)
+            )
+        case .gatedBySiLU:
+            let gateUp = try stream.project(input, layer.hidden, rows: mixed.rows)
+            let width = description.feedForward
+            hiddenInput = .swiGLU(gate: gateUp.columns(0..<width), values: gateUp.columns(width..<2 * width))
+        }
+        let output = try stream.project(
+            hiddenInput,
+            layer.feedForwardOutput,
+            rows: mixed.rows,
+            residual: mixed,
+            into: projected.asking
+        )
+        if description.order == .post { try stream.normalize(output, layer.feedForwardNorm, output: output) }
+        return output
+    }
+
+    /// What the last layer's rows are scored with, in place.
+    private func queries(_ rows: Tensor, on stream: any Stream) throws(ComputeError) -> Tensor {
+        try stream.normalize(rows, outputNorm, output: rows)
+        if let epsilon = description.queryL2Epsilon {
+            try stream.normalize(rows, .l2(epsilon: Float(epsilon)), output: rows)
+        }
+        return rows
+    }
+
+    init(
+        _ description: TransformerDescription,
+        _ loader: WeightLoader,
+        eligible: [UInt64]
+    ) throws(ComputeError) {
+        try loader.require(description.operations, for: description.architecture)
+        self.description = description
+        items = try loader.table(TransformerTensor.itemEmbedding)
+        switch description.positions {
+        case .learned:
+            positions = try loader.table(TransformerTensor.positionEmbedding)
+            rotation = nil
+        case .rotary(let rope):
+            positions = nil
+            rotation = Rotation(
+                frequencies: try loader.vector(
+                    "rotary frequencies",
+                    rope.inverseFrequencies(headDimension: description.headDimension)
+                ),
+                pairing: rope.pairing == .halves ? .halves : .interleaved
+            )
+        }
+        catalogue = try loader.device.makeCatalogue(
+            loader.tensor(description.isTied ? TransformerTensor.itemEmbedding : TransformerTensor.head),
+            normalization: description.itemL2Epsilon.map { .l2(epsilon: Float($0)) },
+            eligible: eligible
+        )
+        outputNorm = try loader.norm(description.outputNorm, TransformerTensor.outputNorm)
+        var layers: [Layer] = []
+        for index in 0..<description.layers {
+            let feedForward = description.feedForwardNames(index)
+            let layout = description.weightLayout
+            layers.append(
+                Layer(
+                    attentionNorm: try loader.norm(description.norm, TransformerTensor.attentionNorm(index)),
+                    projection: try QueryKeyValueProjection(description, layer: index, loader),
+                    queryNorm: try description.queryKeyNorm.map { (norm) throws(ComputeError) in
+                        try loader.norm(norm, TransformerTensor.queryNorm(index))
+                    },
+                    keyNorm: try description.queryKeyNorm.map { (norm) throws(ComputeError) in
+                        try loader.norm(norm, TransformerTensor.keyNorm(index))
+                    },
+                    attentionScale: description.attentionScale(layer: index),
+                    bias: try loader.relativeBias(description.relativeBias, layer: index),
+                    attentionOutput: try loader.linear(TransformerTensor.attentionOutput(index), layout),
+                    feedForwardNorm: try loader.norm(description.norm, TransformerTensor.feedForwardNorm(index)),
+                    hidden: try loader.linear(feedForward.input, layout),
+                    feedForwardOutput: try loader.linear(feedForward.output, layout)
+                )
+            )
+        }
+        self.layers = layers
+    }
+}

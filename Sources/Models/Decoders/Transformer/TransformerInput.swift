@@ -1,0 +1,70 @@
+// What a transformer decoder reads of a batch: its rows with those that stand for padding, and their positions.
+
+import Compute
+internal import Glibc
+
+/// The rows that go through the layers.
+struct TransformerInput {
+    var layout: Jagged
+    /// Rows of the item table.
+    var items: [Int32] = []
+    /// Slots, or rows of the position table.
+    var positions: [Int32] = []
+    /// Rows that are zero at the input of every layer.
+    var zeroRows: [Int32] = []
+    /// The logarithm of how many padding slots each sequence's first row stands for, 0 where it stands for none. nil: no
+    /// first row does.
+    var firstRowWeights: [Float]?
+
+    init(_ batch: SequenceBatch, _ description: TransformerDescription) {
+        switch description.padding {
+        case .none:
+            layout = batch.layout
+            items = batch.items
+            positions = batch.positions
+        case .rows:
+            layout = Jagged(lengths: repeatElement(description.window, count: batch.layout.count))
+            for sequence in 0..<batch.layout.count {
+                let own = batch.items(of: sequence)
+                items += repeatElement(0, count: description.window - own.count)
+                items += own
+                positions += 0..<Int32(description.window)
+            }
+        case .oneRow(let isZero):
+            var lengths: [Int] = []
+            var weights: [Float] = []
+            var paddingRows: [Int32] = []
+            for sequence in 0..<batch.layout.count {
+                let own = batch.items(of: sequence)
+                let padding = description.window - own.count
+                if padding > 0 {
+                    paddingRows.append(Int32(items.count))
+                    items.append(0)
+                    positions.append(0)
+                }
+                items += own
+                // The newest event has the table's last row, whichever way the rows are numbered.
+                let oldest = description.positionRows - own.count
+                positions += Int32(oldest)..<Int32(description.positionRows)
+                weights.append(padding > 0 ? Float(log(Double(padding))) : 0)
+                lengths.append(own.count + (padding > 0 ? 1 : 0))
+            }
+            layout = Jagged(lengths: lengths)
+            firstRowWeights = weights
+            zeroRows = isZero ? paddingRows : []
+        }
+    }
+}
+
+extension SequenceBatch {
+    fileprivate func items(of sequence: Int) -> ArraySlice<Int32> {
+        items[Int(layout.offsets[sequence])..<Int(layout.offsets[sequence + 1])]
+    }
+}
+
+extension TransformerDescription {
+    /// Rows of the position table; 0 where there is none.
+    fileprivate var positionRows: Int {
+        if case .learned(let rows) = positions { rows } else { 0 }
+    }
+}
