@@ -297,7 +297,7 @@ import Testing
             for (yaml, key) in [
                 ("http:\n  lops: 2\n", "http.lops"), ("limits:\n  max_k: many\n", "limits.max_k"),
                 ("log:\n  level: loud\n", "log.level"), ("http:\n  listen: nowhere\n", "nowhere"),
-                ("engine:\n  device: gpu\n", "gpu"), ("- a\n- b\n", "must be a single value"), ("a: [", "YAML"),
+                ("engine:\n  device: gpu\n", "gpu"), ("- a\n- b\n", "each with a single value"), ("a: [", "YAML"),
             ] {
                 let file = folder.appendingPathComponent("genrec.yaml").path
                 try yaml.write(toFile: file, atomically: true, encoding: .utf8)
