@@ -47,14 +47,18 @@ import Testing
             let names = bundle.architecture.configuration.tensorSpecifications.map(\.name)
             let tensor = try bundle.tensor(names.contains("head.weight") ? "head.weight" : "item_embedding.weight")
             let head = Array(tensor.bytes.bindMemory(to: Float.self))
-            #expect(fixture.semanticIDs.normalization == "vocabulary")
+            let isOverAllowed = fixture.semanticIDs.normalization == "allowed"
             for (number, example) in fixture.cases.enumerated() {
                 for answer in example.top.prefix(3) {
                     let index = try #require(fixture.items.firstIndex(of: answer.item))
                     let path = fixture.paths[index] + fixture.semanticIDs.tail
                     let prompts = path.indices.map { example.prompt_tokens + path[..<$0] }
                     let rows = try logProbabilities(prompts, model, head, on: stream)
-                    let score = zip(rows, path).reduce(0.0) { $0 + $1.0[Int($1.1)] }
+                    var score = zip(rows, path).reduce(0.0) { $0 + $1.0[Int($1.1)] }
+                    for level in fixture.paths[index].indices where isOverAllowed {
+                        let allowed = fixture.tokens(after: path[..<level], example)
+                        score -= log(allowed.reduce(0) { $0 + exp(rows[level][Int($1)]) })
+                    }
                     #expect(
                         abs(score - answer.score) <= 1e-4 * max(1, abs(answer.score)),
                         "case \(number), \(answer.item): \(score) is not \(answer.score)"

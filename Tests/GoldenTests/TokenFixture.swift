@@ -106,4 +106,12 @@ struct TokenFixture: Sendable {
         )
         return try body(try ModelBundle.load(directory: output))
     }
+
+    /// The tokens that lead from a prefix to an item which the case may be answered with.
+    func tokens(after prefix: ArraySlice<Int32>, _ example: Case) -> Set<Int32> {
+        let removed = Set(example.exclude.items + (example.exclude.seen ? example.history.items : []))
+        return Set(
+            zip(items, paths).filter { !removed.contains($0.0) && $0.1.starts(with: prefix) }.map { $0.1[prefix.count] }
+        )
+    }
 }
