@@ -46,9 +46,17 @@ import Testing
             import Foundation
             final class Unguarded: @unchecked Sendable { var value = 0 }
             let numbers = \(isGuarded ? "Lock(0)" : "Unguarded()")
+            // All pass the barrier before any changes the value. On a busy machine threads would else run one after
+            // another, ordered by the locks with which they are started and ended.
+            nonisolated(unsafe) let barrier = UnsafeMutablePointer<pthread_barrier_t>.allocate(capacity: 1)
+            pthread_barrier_init(barrier, nil, 4)
             let ended = DispatchSemaphore(value: 0)
             for _ in 0..<4 {
-                Thread { for index in 0..<1_000 { \(append) }; ended.signal() }.start()
+                Thread {
+                    pthread_barrier_wait(barrier)
+                    for index in 0..<1_000 { \(append) }
+                    ended.signal()
+                }.start()
             }
             for _ in 0..<4 { ended.wait() }
             """
