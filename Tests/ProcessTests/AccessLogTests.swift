@@ -151,6 +151,8 @@ private final class Collector: Sendable {
             ])
             let connection = try server.connect()
             #expect(try connection.get("/health/live").status == 200)
+            // The line is written by another thread.
+            while try lines(file).isEmpty {}
             try FileManager.default.moveItem(at: file, to: old)
             server.signal(SIGHUP)
             while !FileManager.default.fileExists(atPath: file.path) {}
