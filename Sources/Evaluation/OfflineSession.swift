@@ -43,7 +43,7 @@ package final class OfflineSession {
         bundle = try ModelBundle.load(directory: bundlePath)
         device = try compute.makeDevice(kind)
         model = try ModelRegistry.makeModel(bundle, on: device)
-        executor = try BatchExecutor(ResidentModel(device: device, model: model, owner: bundle))
+        executor = try BatchExecutor(ResidentModel(device: device, model: model))
     }
 
     /// Ranks every user's last event; see `Evaluator`.

@@ -116,7 +116,7 @@ final class Fixture: Sendable {
         if hasFallback {
             device.makeFallback = { [fallbackControl] in StubDevice(fallbackControl, name: "spare") }
         }
-        let source = Self.source(window: window, cachePages: cachePages, owner: model.catalogue.items)
+        let source = Self.source(window: window, cachePages: cachePages)
         try engine.start(device, [(model, source)], ended: { [ended] in ended.signal() })
         observer.waitUntilReadyOrFailed()
         control.state.withLock {
@@ -131,12 +131,11 @@ final class Fixture: Sendable {
     }
 
     /// A model of 101 rows.
-    static func source(window: Int, cachePages: Int, owner: any AnyObject & Sendable) -> ModelSource {
+    static func source(window: Int, cachePages: Int) -> ModelSource {
         ModelSource(cacheBytes: cachePages) { device in
             ResidentModel(
                 device: device,
-                model: StubModel(window: window, rows: 101, keepsRows: cachePages > 0),
-                owner: owner
+                model: StubModel(window: window, rows: 101, keepsRows: cachePages > 0)
             )
         }
     }

@@ -26,7 +26,7 @@ import Testing
         failure: ComputeError? = nil
     ) throws -> LoadedModel {
         let model = Self.model(window: window)
-        let sound = Fixture.source(window: window, cachePages: cachePages, owner: model.catalogue.items)
+        let sound = Fixture.source(window: window, cachePages: cachePages)
         let source = ModelSource(cacheBytes: cachePages) { device in
             if let failure { throw failure }
             return try sound.load(device)
@@ -186,7 +186,7 @@ import Testing
 
     /// A source that hands nothing over before it may.
     private static func heldSource(_ model: LoadedModel, until gate: DispatchSemaphore) -> ModelSource {
-        let sound = Fixture.source(window: 8, cachePages: 0, owner: model.catalogue.items)
+        let sound = Fixture.source(window: 8, cachePages: 0)
         return ModelSource { device in
             gate.wait()
             return try sound.load(device)
@@ -237,7 +237,7 @@ import Testing
         fixture.ended.wait()
         let failed = DispatchSemaphore(value: 0)
         let model = Self.model()
-        fixture.engine.load(model, Fixture.source(window: 8, cachePages: 0, owner: model.catalogue.items)) { outcome in
+        fixture.engine.load(model, Fixture.source(window: 8, cachePages: 0)) { outcome in
             if case .failure = outcome { failed.signal() }
         }
         failed.wait()

@@ -85,7 +85,7 @@ struct AscendGoldenTests {
                     )
                     let model = try ModelRegistry.makeModel(bundle, on: device)
                     let executor = try BatchExecutor(
-                        ResidentModel(device: device, model: model, owner: bundle)
+                        ResidentModel(device: device, model: model)
                     )
                     try body(executor, CatalogueSnapshot(bundle.catalogue), emulator)
                 }

@@ -98,7 +98,7 @@ private final class Answers: Sendable {
                         model,
                         ModelSource(cacheBytes: pages * pageBytes) { device in
                             let model = try ModelRegistry.makeModel(bundle, on: device)
-                            return ResidentModel(device: device, model: model, owner: bundle)
+                            return ResidentModel(device: device, model: model)
                         }
                     )
                 ],
@@ -155,7 +155,7 @@ private final class Answers: Sendable {
         let device = try CPUDevice(threads: 1)
         let model = try ModelRegistry.makeModel(bundle, on: device)
         return try BatchExecutor(
-            ResidentModel(device: device, model: model, owner: bundle)
+            ResidentModel(device: device, model: model)
         )
     }
 

@@ -17,7 +17,7 @@ import Testing
             func executor(threads: Int) throws -> BatchExecutor {
                 let device = try CPUDevice(threads: threads, dtype: dtype)
                 let model = try ModelRegistry.makeModel(bundle, on: device)
-                return try BatchExecutor(ResidentModel(device: device, model: model, owner: bundle))
+                return try BatchExecutor(ResidentModel(device: device, model: model))
             }
             let (one, two) = (try executor(threads: 1), try executor(threads: 2))
             let requests = fixture.cases.map { example in

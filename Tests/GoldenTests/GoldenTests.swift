@@ -13,7 +13,7 @@ import Testing
         let device = try CPUDevice(threads: threads)
         let model = try ModelRegistry.makeModel(bundle, on: device)
         return try BatchExecutor(
-            ResidentModel(device: device, model: model, owner: bundle)
+            ResidentModel(device: device, model: model)
         )
     }
 

@@ -14,7 +14,7 @@ import Testing
         let device = try CPUDevice(threads: threads, dtype: dtype)
         let model = try ModelRegistry.makeModel(bundle, on: device)
         return try BatchExecutor(
-            ResidentModel(device: device, model: model, owner: bundle)
+            ResidentModel(device: device, model: model)
         )
     }
 

@@ -6,7 +6,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(5))) struct AllocationTests {
     #if DEBUG
-    private static let budget = 252
+    private static let budget = 250
     #else
     private static let budget = 13
     #endif

@@ -37,13 +37,10 @@ package struct ModelSource: Sendable {
 package struct ResidentModel {
     package let device: any Device
     package let model: any DecoderModel
-    /// What the model was made of: kept as long as the model is.
-    package let owner: AnyObject
 
-    package init(device: any Device, model: any DecoderModel, owner: AnyObject) {
+    package init(device: any Device, model: any DecoderModel) {
         self.device = device
         self.model = model
-        self.owner = owner
     }
 }
 

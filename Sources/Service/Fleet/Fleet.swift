@@ -3,6 +3,7 @@
 internal import Catalogue
 internal import Engine
 internal import Locking
+internal import Synchronization
 
 /// Why nothing was done; what was served is served as before.
 struct FleetError: Error, Equatable {
@@ -57,10 +58,32 @@ final class Fleet: Sendable {
         var defaultName: String
         /// Models that have been taken away and have requests to answer still.
         var retiring: [Retiring] = []
+        /// Follows from the rest; every request needs it.
+        var front = Front()
+
+        mutating func settle() {
+            let served = members.compactMap(\.model)
+            front = Front(main: main(of: defaultName), hasChoice: served.count > 1)
+        }
+
+        /// Of a model the version with the largest share.
+        func main(of name: String) -> ServedModel? {
+            let split = routing[name]?.split
+            return members.compactMap { $0.name == name ? $0.model : nil }
+                .max { split?.percent($0.name.version) ?? 0 < split?.percent($1.name.version) ?? 0 }
+        }
 
         func index(_ name: String, _ version: String) -> Int? {
             members.firstIndex { $0.name == name && $0.version == version }
         }
+    }
+
+    /// What a request is read with.
+    struct Front: Sendable {
+        /// Of the default model the version with the largest share.
+        var main: ServedModel?
+        /// Whether a request could go to one of several models.
+        var hasChoice = false
     }
 
     private struct Retiring {
@@ -71,6 +94,8 @@ final class Fleet: Sendable {
 
     let engines: EngineGroup
     private let state: Lock<State>
+    /// Asked for every request, while hardly any server has a shadow.
+    private let isShadowed = Atomic<Bool>(false)
 
     /// A fleet of one model.
     init(_ model: ServedModel, directory: String) {
@@ -83,6 +108,7 @@ final class Fleet: Sendable {
                 defaultName: name
             )
         )
+        change { _ in }
     }
 
     // MARK: - Requests
@@ -119,20 +145,20 @@ final class Fleet: Sendable {
     /// - Parameter name: nil: the default model.
     func main(of name: String?) throws(FleetError) -> ServedModel {
         let found: Result<ServedModel, FleetError> = state.withLock { state in
-            let wanted = name ?? state.defaultName
-            let split = state.routing[wanted]?.split
-            let served = state.members.compactMap { $0.name == wanted ? $0.model : nil }
-            let best = served.max { split?.percent($0.name.version) ?? 0 < split?.percent($1.name.version) ?? 0 }
-            return best.map { .success($0) } ?? .failure(Self.unknown("model '\(wanted)'", state))
+            let name = name ?? state.defaultName
+            return state.main(of: name).map { .success($0) } ?? .failure(Self.unknown("model '\(name)'", state))
         }
         return try found.get()
     }
 
-    /// The items of the default model, for routes that are about no model.
-    var defaultItems: Catalogue? { (try? main(of: nil))?.model.catalogue.items }
+    /// What requests are read with at this moment.
+    var front: Front { state.withLock { $0.front } }
 
-    /// Whether a request could go to one of several models.
-    var hasChoice: Bool { state.withLock { $0.members.count { $0.model != nil } > 1 } }
+    /// The items of the default model, for routes that are about no model.
+    var defaultItems: Catalogue? { front.main?.model.catalogue.items }
+
+    /// Whether some model has a shadow.
+    var hasShadows: Bool { isShadowed.load(ordering: .relaxed) }
 
     // MARK: - What there is
 
@@ -181,9 +207,19 @@ final class Fleet: Sendable {
 
     // MARK: - Changes
 
+    /// Changes the fleet in one step.
+    private func change<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
+        state.withLock { state in
+            let result = body(&state)
+            state.settle()
+            isShadowed.store(state.routing.values.contains { !$0.shadow.isEmpty }, ordering: .relaxed)
+            return result
+        }
+    }
+
     /// Takes note of a model that is about to be loaded.
     func announce(_ name: String, _ version: String, directory: String) throws(FleetError) {
-        let refusal: FleetError? = state.withLock { state in
+        let refusal: FleetError? = change { state in
             if let index = state.index(name, version) {
                 guard state.members[index].failure != nil else {
                     return FleetError(.conflict, "version '\(version)' of the model '\(name)' is there already")
@@ -199,7 +235,7 @@ final class Fleet: Sendable {
     /// A model that was announced is loaded: it can be named, and has all requests of its name if it is the first of it.
     func loaded(_ model: ServedModel) {
         let (name, version) = (model.name.name, model.name.version)
-        state.withLock { state in
+        change { state in
             guard let index = state.index(name, version) else { return }
             state.members[index].model = model
             if state.routing[name] == nil { state.routing[name] = Routing(split: TrafficSplit(all: version)) }
@@ -208,7 +244,7 @@ final class Fleet: Sendable {
 
     /// A model that was announced could not be loaded.
     func failed(_ name: String, _ version: String, _ reason: String) {
-        state.withLock { state in
+        change { state in
             if let index = state.index(name, version) { state.members[index].failure = reason }
         }
     }
@@ -216,7 +252,7 @@ final class Fleet: Sendable {
     /// Takes the place of another model, with its share, its shadow, and as the default.
     func replace(_ old: ServedModel, by next: ServedModel, directory: String) throws(FleetError) {
         let (name, version) = (next.name.name, next.name.version)
-        let refusal: FleetError? = state.withLock { state in
+        let refusal: FleetError? = change { state in
             guard let index = state.members.firstIndex(where: { $0.model === old }) else {
                 return FleetError(.conflict, "the model was taken away meanwhile")
             }
@@ -247,7 +283,7 @@ final class Fleet: Sendable {
 
     /// Replaces the split and the shadow of a name.
     func setRouting(_ name: String, _ routing: Routing) throws(FleetError) {
-        let refusal: FleetError? = state.withLock { state in
+        let refusal: FleetError? = change { state in
             guard let before = state.routing[name] else { return Self.unknown("model '\(name)'", state) }
             if let fault = Self.fault(routing, name, state) { return fault }
             state.previous[name] = before
@@ -259,7 +295,7 @@ final class Fleet: Sendable {
 
     /// Makes the last change of a name's split undone; the next time, that.
     func rollBack(_ name: String) throws(FleetError) {
-        let refusal: FleetError? = state.withLock { state in
+        let refusal: FleetError? = change { state in
             guard let current = state.routing[name] else { return Self.unknown("model '\(name)'", state) }
             guard let before = state.previous[name] else {
                 return FleetError(.conflict, "the split of the model '\(name)' has not been changed")
@@ -284,7 +320,7 @@ final class Fleet: Sendable {
     /// Takes a model away.
     func remove(_ name: String, _ version: String) throws(FleetError) {
         // Let go of outside the lock.
-        let removed: Result<ServedModel?, FleetError> = state.withLock { state in
+        let removed: Result<ServedModel?, FleetError> = change { state in
             guard let index = state.index(name, version) else {
                 return .failure(Self.unknown("version '\(version)' of the model '\(name)'", state))
             }

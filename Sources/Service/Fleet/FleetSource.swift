@@ -17,8 +17,10 @@ struct FleetSource: ItemSource {
     init(_ fleet: Fleet, requestID: String) throws(FleetError) {
         self.fleet = fleet
         self.requestID = requestID
-        hasChoice = fleet.hasChoice
-        model = try fleet.main(of: nil)
+        let front = fleet.front
+        hasChoice = front.hasChoice
+        guard let main = front.main else { throw FleetError(.unknown, "no model is served") }
+        model = main
     }
 
     var items: Catalogue { model.model.catalogue.items }

@@ -57,15 +57,6 @@ extension RequestHandler {
 
     /// `GET` and `DELETE /users/{user_id}`.
     func user(_ head: HTTPRequestHead, _ exchange: HTTPExchange) {
-        guard let users else {
-            exchange.respond(userReply(head))
-            return
-        }
-        if head.method == .delete { deleteUser(head, users, exchange) } else { showUser(head, users, exchange) }
-    }
-
-    /// The events that are kept of a user, newest last.
-    private func showUser(_ head: HTTPRequestHead, _ users: any UserStore, _ exchange: HTTPExchange) {
         let requestID = requestIDs.id(for: head)
         let userID: String
         do throws(CallError) {
@@ -74,6 +65,20 @@ extension RequestHandler {
             exchange.respond(problem(error.status, error.detail, .user, requestID))
             return
         }
+        guard let users else {
+            // Without a store the route takes DELETE alone.
+            exchange.respond(forgottenReply(userID, requestID))
+            return
+        }
+        if head.method == .delete {
+            delete(userID, users, requestID, exchange)
+        } else {
+            show(userID, users, requestID, exchange)
+        }
+    }
+
+    /// The events that are kept of a user, newest last.
+    private func show(_ userID: String, _ users: any UserStore, _ requestID: String, _ exchange: HTTPExchange) {
         users.events(of: userID) { [self] result in
             switch result {
             case .success(let events?):
@@ -118,19 +123,11 @@ extension RequestHandler {
     }
 
     /// Forgets a user in the store, durably, and then in the cache.
-    private func deleteUser(_ head: HTTPRequestHead, _ users: any UserStore, _ exchange: HTTPExchange) {
-        let requestID = requestIDs.id(for: head)
-        let userID: String
-        do throws(CallError) {
-            userID = try UserID.decode(Route.user.names(in: head.path)?.first ?? "")
-        } catch {
-            exchange.respond(problem(error.status, error.detail, .user, requestID))
-            return
-        }
+    private func delete(_ userID: String, _ users: any UserStore, _ requestID: String, _ exchange: HTTPExchange) {
         eventQueue.async { [self] in
             users.delete(userID) { [self] result in
                 switch result {
-                case .success: exchange.respond(userReply(head))
+                case .success: exchange.respond(forgottenReply(userID, requestID))
                 case .failure(let error): exchange.respond(problem(error, .user, requestID))
                 }
             }

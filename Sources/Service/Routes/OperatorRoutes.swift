@@ -90,7 +90,7 @@ extension RequestHandler {
 
     /// `GET /openapi.json`: the contract, with the type of item ids that the served bundle has.
     func contractReply(_ head: HTTPRequestHead) -> HTTPResponse {
-        let idsAreIntegers = (try? fleet.main(of: nil))?.bundle.catalogue.idsAreIntegers ?? false
+        let idsAreIntegers = fleet.front.main?.bundle.catalogue.idsAreIntegers ?? false
         return json(200, contract.bytes(idsAreIntegers: idsAreIntegers), .openAPI, requestIDs.id(for: head))
     }
 }

@@ -189,17 +189,23 @@ extension RequestHandler {
             done(.success(model.catalogue.coldStart(request, timing: .init())))
             return nil
         }
+        let completion: Engine.Completion
+        if fleet.hasShadows {
+            completion = { [shadow] result in
+                done(result)
+                guard case .success(let recommendation) = result else { return }
+                let user = request.userID ?? answer.requestID
+                shadow.follow(request, recommendation, by: answer.model, user: user)
+            }
+        } else {
+            completion = done
+        }
         do throws(EngineError) {
             return try answer.model.engines.submit(
                 request,
                 to: model,
                 itemGenerated: itemGenerated,
-                completion: { [shadow] result in
-                    done(result)
-                    guard case .success(let recommendation) = result else { return }
-                    let user = request.userID ?? answer.requestID
-                    shadow.follow(request, recommendation, by: answer.model, user: user)
-                }
+                completion: completion
             )
         } catch {
             done(.failure(error))

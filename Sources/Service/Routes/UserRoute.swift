@@ -1,4 +1,5 @@
-// `DELETE /users/{user_id}`: forgets everything held for a user.
+// `DELETE /users/{user_id}`: forgets what the cache holds for a user. Where there is a store of events, EventsRoute.swift
+// forgets those first.
 
 internal import Engine
 internal import Files
@@ -6,16 +7,8 @@ internal import HTTP
 internal import JSON
 
 extension RequestHandler {
-    /// Says what was dropped, even if nothing was. Only the cache holds anything about a user: logs and metrics name
-    /// nobody.
-    func userReply(_ head: HTTPRequestHead) -> HTTPResponse {
-        let requestID = requestIDs.id(for: head)
-        let userID: String
-        do throws(CallError) {
-            userID = try UserID.decode(Route.user.names(in: head.path)?.first ?? "")
-        } catch {
-            return problem(error.status, error.detail, .user, requestID)
-        }
+    /// Says what was dropped of the cache, even if nothing was. Logs and metrics name nobody.
+    func forgottenReply(_ userID: String, _ requestID: String) -> HTTPResponse {
         let dropped = fleet.engines.forget(userID)
         var writer = JSONWriter()
         writer.beginObject()
