@@ -70,7 +70,6 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
         call.unknownItems = unknownItems
         // One that names the only model there is, or another.
         if !source.hasChoice { try choose() }
-        source.endCall()
         return call
     }
 
@@ -212,7 +211,9 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
     private mutating func decodeBatchedCall() throws(JSONError) -> Result<RecommendCall, CallError> {
         let start = reader.mark
         do throws(JSONError) {
-            return .success(try decodeCall())
+            let call = try decodeCall()
+            source.endCall()
+            return .success(call)
         } catch {
             guard error.code == .unusable else { throw error }
             reader.rewind(to: start)

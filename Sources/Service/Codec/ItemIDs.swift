@@ -39,6 +39,6 @@ package protocol ItemSource {
     var hasChoice: Bool { get }
     /// Chooses the model of a call.
     mutating func choose(_ target: CallTarget) throws(CallError)
-    /// The call has been read.
+    /// A call of a batch has been read; others come after it.
     mutating func endCall()
 }

@@ -11,7 +11,7 @@ struct FleetSource: ItemSource {
     let hasChoice: Bool
     /// Of the call that was read last.
     private(set) var model: ServedModel
-    /// Of each call that was read.
+    /// Of each call of a batch that was read.
     private(set) var models: [ServedModel] = []
 
     init(_ fleet: Fleet, requestID: String) throws(FleetError) {
