@@ -17,6 +17,8 @@ package enum OperationKind: String, Sendable, CaseIterable {
     case store
     case selectTopK = "select_top_k"
     case scoreRows = "score_rows"
+    case beamAttention = "beam_attention"
+    case tokenScores = "token_scores"
 }
 
 /// A row-wise normalisation.

@@ -73,6 +73,10 @@ package protocol Stream: AnyObject {
 
     func scoreRows(_ operation: ScoreOperation) throws(ComputeError) -> ScoreTicket
 
+    func beamAttention(_ operation: BeamAttentionOperation) throws(ComputeError)
+
+    func tokenScores(_ operation: TokenScoresOperation) throws(ComputeError) -> TokenScoresTicket
+
     /// Waits until everything before it has run. Throws the first failure since `begin()`.
     func synchronize() throws(ComputeError)
 
@@ -83,6 +87,9 @@ package protocol Stream: AnyObject {
     /// The scores of query `query` of the operation behind the ticket, in the order of its rows. Valid after `synchronize()`
     /// and until the next `begin()`.
     func scores(_ ticket: ScoreTicket, query: Int) -> [Float]
+
+    /// log p of each of the operation's tokens. Valid after `synchronize()` and until the next `begin()`.
+    func logProbabilities(_ ticket: TokenScoresTicket) -> [Float]
 
     /// Copies a float32 tensor's elements to the host, row by row without stride: for tests and diagnostics, not for
     /// the way of a request. Valid after `synchronize()`.

@@ -186,6 +186,14 @@ final class StubStream: Compute.Stream {
     func gatherRows(_ source: Tensor, rows: [Int32], output: Tensor) throws(ComputeError) {}
     func hstuAttention(_ operation: HSTUAttentionOperation) throws(ComputeError) {}
     func softmaxAttention(_ operation: SoftmaxAttentionOperation) throws(ComputeError) {}
+
+    func beamAttention(_ operation: BeamAttentionOperation) throws(ComputeError) {}
+
+    func tokenScores(_ operation: TokenScoresOperation) throws(ComputeError) -> TokenScoresTicket {
+        TokenScoresTicket(id: 0)
+    }
+
+    func logProbabilities(_ ticket: TokenScoresTicket) -> [Float] { [] }
     func rotate(_ operation: RotateOperation) throws(ComputeError) {}
     func store(_ operation: StoreOperation) throws(ComputeError) {}
     func zeroRows(_ tensor: Tensor, rows: [Int32]) throws(ComputeError) {}

@@ -29,7 +29,7 @@ static void insert_rows(
 
 /// Clears the rows of a page of one head from row `first` on: what earlier owners left there must not reach a product, where
 /// even a weight of 0 would not silence infinity.
-static void clear_rows(size_t first, size_t key_columns, size_t value_columns, uint32_t *page) {
+void gk_clear_page_rows(size_t first, size_t key_columns, size_t value_columns, uint32_t *page) {
     uint16_t *keys = (uint16_t *)page, *values = keys + 2 * gk_page_rows * ((key_columns + 1) / 2);
     for (size_t r = first; r < gk_page_rows; r++) {
         for (size_t c = 0; c < key_columns; c++) keys[key_half(r, c)] = 0;
@@ -81,7 +81,7 @@ void gk_own_pages_run(const void *opaque, size_t index, size_t worker) {
         memcpy(
             page, job->pool + (size_t)sequence->pages[number] * job->page_floats + head * job->head_floats,
             words * sizeof *page);
-        clear_rows(skipped, key_columns, value_columns, page);
+        gk_clear_page_rows(skipped, key_columns, value_columns, page);
         insert_rows(
             skipped, rows - skipped, key, job->key_stride, key_columns, value, job->value_stride, value_columns, page);
     }

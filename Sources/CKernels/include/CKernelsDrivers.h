@@ -372,4 +372,68 @@ typedef struct gk_scores {
 
 void gk_scores_run(const void *job, size_t index, size_t worker);
 
+/// Clears the rows of a page of bfloat16 of one head from row `first` on.
+void gk_clear_page_rows(size_t first, size_t key_columns, size_t value_columns, uint32_t *page);
+
+/// The beams of one request: rows `begin` ..< begin + rows of the batch's tensors.
+typedef struct gk_beam_group {
+    size_t begin, rows;
+    /// Rows of the prompt, at least 1, and their pages.
+    size_t cached;
+    const int32_t *pages;
+    /// Pages of the beams' kept rows; of each row `depth` numbers of kept rows.
+    const int32_t *beam_pages;
+    size_t depth;
+    const int32_t *ancestors;
+    /// Tiles of the groups before; gk_beams_plan fills it in.
+    size_t tiles;
+} gk_beam_group;
+
+/// Softmax attention of beams: every row sees all of its request's prompt, its ancestors, and itself.
+typedef struct gk_beams {
+    const gk_kernels *kernels;
+    /// Of the pages.
+    gk_dtype dtype;
+    const gk_beam_group *groups; size_t count;
+    const float *query; size_t query_stride;
+    const float *key; size_t key_stride;
+    const float *value; size_t value_stride;
+    float *output; size_t output_stride;
+    const float *pool; size_t page_floats, head_floats;
+    /// `sharing` query heads read one key head; columns of a head.
+    size_t heads, sharing, columns;
+    float scale;
+    float *scratch; size_t scratch_stride;
+} gk_beams;
+
+/// Numbers the tiles of the groups; returns how many there are. A task is a tile of one key head.
+size_t gk_beams_plan(gk_beam_group *groups, size_t count);
+/// Floats of scratch of a worker.
+size_t gk_beams_scratch(const gk_beams *job);
+void gk_beams_run(const void *job, size_t index, size_t worker);
+
+/// What a row wants of the scores of the vocabulary.
+typedef struct gk_token_row {
+    /// Its tokens that are still to come, ascending.
+    size_t next, end;
+    /// The tokens that its sum runs over; low = high for none.
+    size_t low, high;
+    /// The greatest score so far, and the sum of exponentials with it taken out.
+    float most;
+    double total;
+} gk_token_row;
+
+/// Scores of `count` tokens from `begin` on, of some rows; a task is a row.
+typedef struct gk_token_block {
+    const gk_kernels *kernels;
+    const float *scores; size_t stride;
+    size_t begin, count;
+    gk_token_row *rows;
+    const int32_t *tokens;
+    /// The score of each token.
+    float *kept;
+} gk_token_block;
+
+void gk_token_block_run(const void *job, size_t row, size_t worker);
+
 #endif

@@ -183,6 +183,10 @@ typedef struct gk_attention_tile {
     /// bfloat16 alone, in place of own keys and values: pages like those of the pool, one after another, the first of them
     /// page `cached / gk_page_rows`; words of one.
     const uint32_t *own; size_t own_words;
+    /// Softmax of a tile alone: with `lane_keys` > 0 all rows see the cached keys and no others of those above, and then each
+    /// row as many of its own: (lane_keys, query_columns, 16) and (lane_keys, value_columns, 16), at most gk_key_block.
+    size_t lane_keys;
+    const float *lane_key, *lane_value;
     float *output; size_t output_stride;
     /// NULL for no bias. Of a tile (first + rows, 16), of few rows (keys / 16 rounded up, rows, 16).
     const float *bias;

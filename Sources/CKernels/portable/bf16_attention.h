@@ -77,6 +77,7 @@ GK_INLINE gk_pair_scratch gk_begin_pairs(const gk_attention_tile *tile) {
 
 /// x in the lanes whose rows see key `key`, else `unseen`.
 GK_INLINE gk_f16 gk_seen_by(gk_f16 x, const gk_attention_tile *tile, size_t key, float unseen) {
+    if (tile->lane_keys) return key < tile->cached ? x : gk_splat(unseen);
     return GK_LANE_NUMBERS >= (gk_i16)((int32_t)key - (int32_t)tile->first) ? x : gk_splat(unseen);
 }
 
@@ -161,7 +162,7 @@ void GK_KERNEL(gk_bf16_hstu_16)(const gk_attention_tile *tile) {
 }
 
 void GK_KERNEL(gk_bf16_softmax_16)(const gk_attention_tile *tile) {
-    const size_t keys = tile->first + tile->rows, columns = tile->value_columns;
+    const size_t keys = gk_tile_keys(tile), columns = tile->value_columns;
     const gk_pair_scratch part = gk_begin_pairs(tile);
     gk_f16 most = gk_splat(-__builtin_inff()), total = gk_splat(0.0f);
     for (size_t begin = 0; begin < keys; begin += gk_key_block) {
@@ -180,6 +181,12 @@ void GK_KERNEL(gk_bf16_softmax_16)(const gk_attention_tile *tile) {
         }
         most = now;
         gk_add_pair_block(tile, &part, begin, count);
+    }
+    if (tile->lane_keys) {
+        // The pairs of the query are not needed again.
+        float *query = tile->scratch;
+        gk_rows_to_lanes(tile->query, tile->query_stride, tile->rows, tile->query_columns, query);
+        total = gk_add_lane_keys(tile, query, most, total, part.scores, part.output);
     }
     const gk_f16 factor = gk_splat(1.0f) / total;
     for (size_t c = 0; c < columns; c++) gk_store(part.output + 16 * c, gk_load(part.output + 16 * c) * factor);

@@ -6,7 +6,7 @@
 #include "softmax_blocks.h"
 
 void GK_KERNEL(gk_f32_softmax_16)(const gk_attention_tile *tile) {
-    const size_t keys = tile->first + tile->rows, columns = tile->value_columns;
+    const size_t keys = gk_tile_keys(tile), columns = tile->value_columns;
     float *query = tile->scratch;                          // (query_columns, 16)
     float *output = query + 16 * tile->query_columns;      // (value_columns, 16)
     float *scores = output + 16 * columns;                 // (gk_key_block, 16)
@@ -30,6 +30,7 @@ void GK_KERNEL(gk_f32_softmax_16)(const gk_attention_tile *tile) {
         most = now;
         gk_add_block(tile, scores, begin, count, output);
     }
+    if (tile->lane_keys) total = gk_add_lane_keys(tile, query, most, total, scores, output);
     const gk_f16 factor = gk_splat(1.0f) / total;
     for (size_t c = 0; c < columns; c++) gk_store(output + 16 * c, gk_load(output + 16 * c) * factor);
     gk_lanes_to_rows(output, tile->rows, columns, 1.0f, tile->output, tile->output_stride);

@@ -19,6 +19,36 @@ GK_INLINE gk_f16 gk_raise_lanes(
     return now;
 }
 
+/// Keys that all rows of a tile see, or that its last row does.
+GK_INLINE size_t gk_tile_keys(const gk_attention_tile *tile) {
+    return tile->lane_keys ? tile->cached : tile->first + tile->rows;
+}
+
+/// One more block, of keys that are each row's own; `query` is (query_columns, 16). Returns the rows' totals.
+GK_INLINE gk_f16 gk_add_lane_keys(
+    const gk_attention_tile *tile, const float *query, gk_f16 most, gk_f16 total, float *scores, float *output) {
+    const size_t count = tile->lane_keys, columns = tile->query_columns, value_columns = tile->value_columns;
+    for (size_t j = 0; j < count; j++) {
+        const float *key = tile->lane_key + 16 * columns * j;
+        gk_f16 sum = gk_splat(0.0f);
+        for (size_t c = 0; c < columns; c++) sum = gk_fma(gk_load(key + 16 * c), gk_load(query + 16 * c), sum);
+        gk_store(scores + 16 * j, sum * gk_splat(tile->scale));
+    }
+    const gk_f16 now = gk_raise_lanes(scores, count, 0, most, value_columns, &total, output);
+    for (size_t j = 0; j < count; j++) {
+        const gk_f16 weight = gk_exp_of_negative(gk_load(scores + 16 * j) - now);
+        gk_store(scores + 16 * j, weight);
+        total += weight;
+    }
+    for (size_t c = 0; c < value_columns; c++) {
+        gk_f16 sum = gk_load(output + 16 * c);
+        for (size_t j = 0; j < count; j++)
+            sum = gk_fma(gk_load(tile->lane_value + 16 * (value_columns * j + c)), gk_load(scores + 16 * j), sum);
+        gk_store(output + 16 * c, sum);
+    }
+    return total;
+}
+
 /// Lanes are keys: scales one row's `count` scores from key `begin` on and hides those that row `row` of the sequence does not
 /// see; then the same for its maximum, total and output of `padded` columns. Returns the maximum.
 GK_INLINE float gk_raise_row(

@@ -197,20 +197,33 @@ static void hstu(const gk_attention_tile *tile, lanes_are lanes) {
 void gk_f32_hstu_16__scalar(const gk_attention_tile *tile) { hstu(tile, lanes_are_rows); }
 void gk_f32_hstu_few_16__scalar(const gk_attention_tile *tile) { hstu(tile, lanes_are_keys); }
 
+/// The score of the tile's row r and its key j: of the sequence, or behind `shared` ones of the row's own.
+static float scaled_score(const gk_attention_tile *tile, lanes_are lanes, size_t r, size_t j, size_t shared) {
+    if (j < shared) return dot(tile, lanes, r, j) * tile->scale + (j == 0 ? tile->first_weight : 0);
+    float sum = 0;
+    for (size_t c = 0; c < tile->query_columns; c++)
+        sum += tile->query[r * tile->query_stride + c]
+            * tile->lane_key[16 * (tile->query_columns * (j - shared) + c) + r];
+    return sum * tile->scale;
+}
+
 static void softmax(const gk_attention_tile *tile, lanes_are lanes) {
     for (size_t r = 0; r < tile->rows; r++) {
+        const size_t shared = tile->lane_keys ? tile->cached : tile->first + r + 1;
+        const size_t keys = shared + tile->lane_keys;
         float *out = tile->output + r * tile->output_stride;
         float most = -INFINITY, total = 0;
-        for (size_t j = 0; j <= tile->first + r; j++) {
-            const float score = dot(tile, lanes, r, j) * tile->scale + (j == 0 ? tile->first_weight : 0);
+        for (size_t j = 0; j < keys; j++) {
+            const float score = scaled_score(tile, lanes, r, j, shared);
             if (score > most) most = score;
         }
         for (size_t c = 0; c < tile->value_columns; c++) out[c] = 0;
-        for (size_t j = 0; j <= tile->first + r; j++) {
-            const float score = dot(tile, lanes, r, j) * tile->scale + (j == 0 ? tile->first_weight : 0);
-            const float weight = (float)exp(score - most), *value = value_at(tile, j);
+        for (size_t j = 0; j < keys; j++) {
+            const float weight = (float)exp(scaled_score(tile, lanes, r, j, shared) - most);
+            const float *value = j < shared ? value_at(tile, j) : tile->lane_value + 16 * tile->value_columns * (j - shared) + r;
+            const size_t step = j < shared ? 1 : 16;
             total += weight;
-            for (size_t c = 0; c < tile->value_columns; c++) out[c] += weight * value[c];
+            for (size_t c = 0; c < tile->value_columns; c++) out[c] += weight * value[step * c];
         }
         for (size_t c = 0; c < tile->value_columns; c++) out[c] /= total;
     }

@@ -79,14 +79,14 @@ extension AscendStream {
     }
 
     /// Notes a cast of a tensor, among whatever columns it lies, to contiguous rows in half precision.
-    private func halves(of tensor: Tensor) throws(ComputeError) -> View {
+    func halves(of tensor: Tensor) throws(ComputeError) -> View {
         let result = try temporary(half, [tensor.rows, tensor.columns])
         note { (calls) throws(ComputeError) in try calls.cast(View(tensor), result) }
         return result
     }
 
     /// Notes the attention of one group: `output` is (b · Sq, H · dv) float32.
-    private func attend(
+    func attend(
         _ group: PlannedAttention.Group,
         _ attention: Attention,
         _ shape: AttentionShape<AscendKeyValuePages>,

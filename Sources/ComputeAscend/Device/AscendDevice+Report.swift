@@ -38,6 +38,8 @@ extension AscendDevice {
         case .selectTopK:
             (support.has(.bitwiseAnd, .isZero) ? "masks from bits on the chip" : "masks from the host")
                 + (ranksExactly ? "" : "; ranked on the host, because Topk ranks in half precision")
+        case .beamAttention: "composed, a request at a time"
+        case .tokenScores: "products on the chip, probabilities on the host"
         case .embed, .gatherRows, .rotate, .zeroRows, .scoreRows: "by plain operators"
         }
     }

@@ -164,6 +164,8 @@ package final class AscendDevice: Device {
         case .hstuAttention: every = attention + [.silu]
         case .softmaxAttention: every = attention + [.softmax]
         case .store: every = [.cast, .copy]
+        case .beamAttention: every = attention + [.softmax]
+        case .tokenScores: every = [.cast, .mm]
         case .selectTopK: every = [.cast, .mm, .notEqual, .logicalOr, .fill, .topk]
         case .scoreRows: every = [.cast, .gather, .mm]
         }

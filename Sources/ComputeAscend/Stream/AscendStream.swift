@@ -30,6 +30,7 @@ package final class AscendStream: Compute.Stream {
     var scorings: [Scoring] = []
     /// Bytes of all that comes back of the batch.
     private(set) var resultBytes = 0
+    var tokenResults: [TokenScores] = []
     /// What the layers of a batch share of their attention.
     var attention: [PlannedAttention] = []
     /// Pinned memory that selections and scores are copied to.
@@ -61,6 +62,7 @@ package final class AscendStream: Compute.Stream {
         selections.removeAll(keepingCapacity: true)
         scorings.removeAll(keepingCapacity: true)
         resultBytes = 0
+        tokenResults.removeAll(keepingCapacity: true)
         attention.removeAll(keepingCapacity: true)
         arena.reset()
         staging.reset()
@@ -104,6 +106,7 @@ package final class AscendStream: Compute.Stream {
         try captured?.trim()
         try finishSelections()
         try finishScorings()
+        try finishTokenScores()
     }
 
     /// Enqueues all of the batch, and the event that ends it.

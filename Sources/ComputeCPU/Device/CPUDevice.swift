@@ -79,7 +79,7 @@ package final class CPUDevice: Device {
     package func supports(_ operation: OperationKind) -> Bool {
         switch operation {
         case .embed, .linear, .normalize, .gatherRows, .zeroRows, .rotate, .store: true
-        case .hstuAttention, .softmaxAttention, .selectTopK, .scoreRows: true
+        case .hstuAttention, .softmaxAttention, .selectTopK, .scoreRows, .beamAttention, .tokenScores: true
         }
     }
 

@@ -15,6 +15,8 @@ package final class CPUStream: Compute.Stream {
     var selections: [Selection] = []
     /// What each operation on named rows scored.
     var scorings: [Scoring] = []
+    /// The log-probabilities of each operation of the batch that asked for some.
+    var tokenResults: [[Float]] = []
     /// The time buckets of the batch's sequences, computed by the first layer that asks and kept for the others.
     var buckets: BucketCache?
     private var accountedBytes = 0
@@ -30,6 +32,7 @@ package final class CPUStream: Compute.Stream {
         keptArena.reset()
         selections.removeAll(keepingCapacity: true)
         scorings.removeAll(keepingCapacity: true)
+        tokenResults.removeAll(keepingCapacity: true)
         buckets = nil
         account()
     }

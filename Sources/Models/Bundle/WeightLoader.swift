@@ -7,6 +7,8 @@ package struct WeightLoader {
     let device: any Device
     /// The tensors of the bundle.
     let names: Set<String>
+    /// Rows of the item table are tokens, of which items are tuples.
+    var hasTokens = false
     /// The bundle has been verified: every name of the architecture is there in its shape.
     let tensor: (_ name: String) throws(ComputeError) -> HostTensor
 
@@ -103,6 +105,18 @@ struct RelativeBiasTables {
 }
 
 extension HostTensor {
+    /// Some rows of a tensor of rank 2.
+    func rows(_ range: Range<Int>) -> HostTensor {
+        let size = shape[1] * dtype.byteCount
+        return HostTensor(
+            name: name,
+            dtype: dtype,
+            shape: [range.count, shape[1]],
+            bytes: UnsafeRawBufferPointer(rebasing: bytes[range.lowerBound * size..<range.upperBound * size]),
+            owner: owner
+        )
+    }
+
     /// Some entries of a tensor of rank 1.
     fileprivate func entries(_ range: Range<Int>) -> HostTensor {
         let bytes = bytes[range.lowerBound * dtype.byteCount..<range.upperBound * dtype.byteCount]

@@ -16,7 +16,7 @@ extension DecoderModel {
         mostRows: Int? = nil
     ) throws(ComputeError) -> Tensor {
         let suited = stream.reusedMemoryBytes.map { $0 / (max(floatsOfRow, 1) * MemoryLayout<Float>.stride) }
-        guard let mostRows = mostRows ?? suited, batch.layout.rows > mostRows else {
+        guard let mostRows = mostRows ?? suited, batch.layout.rows > mostRows, batch.beams == nil else {
             return try encode(batch, on: stream)
         }
         try batch.requireUsable(prefixReuse)

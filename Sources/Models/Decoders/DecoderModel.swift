@@ -19,19 +19,23 @@ package struct SequenceBatch {
     /// What was computed of the sequences before; `layout` and `items` are then of their further events alone. nil: nothing.
     /// Only for models whose `prefixReuse` is exact.
     package var cached: CachedRows?
+    /// Rows of beams, behind those of the sequences; nil: none. Only for models whose `prefixReuse` is exact.
+    package var beams: BeamBatch?
 
     package init(
         layout: Jagged,
         items: [Int32],
         timestamps: [Int64],
         timed: [Bool],
-        cached: CachedRows? = nil
+        cached: CachedRows? = nil,
+        beams: BeamBatch? = nil
     ) {
         self.layout = layout
         self.items = items
         self.timestamps = timestamps
         self.timed = timed
         self.cached = cached
+        self.beams = beams
     }
 
     /// Slots counted from the oldest kept event of each sequence, R entries: what a learned position table is read by.
@@ -52,6 +56,7 @@ package struct SequenceBatch {
     ///
     /// Before anything reads `positions` or the whole sequences' layout: those take the numbers of cached rows as they are.
     func requireUsable(_ reuse: PrefixReuse) throws(ComputeError) {
+        try beams?.requireUsable(reuse)
         guard let cached else { return }
         switch reuse {
         case .none(let reason):
@@ -105,12 +110,12 @@ package protocol DecoderModel: AnyObject {
     /// Whether computed rows are worth keeping.
     var prefixReuse: PrefixReuse { get }
 
-    /// The rows that queries are scored against by dot product.
+    /// The rows that queries are scored against by dot product. Of a decoder whose items are tuples of tokens none is eligible.
     var catalogue: any CatalogueWeights { get }
 
     /// Encodes histories, or the further events of histories whose earlier rows are in `batch.cached`.
     ///
-    /// - Returns: (B, D) float32, the query of each sequence: `query · catalogue row` is the row's score as the next
-    ///   item. Valid until the stream's next `begin()`.
+    /// - Returns: (B, D) float32, the query of each sequence, and behind them one for each row of `batch.beams`:
+    ///   `query · catalogue row` is the row's score as the next item. Valid until the stream's next `begin()`.
     func encode(_ batch: SequenceBatch, on stream: any Stream) throws(ComputeError) -> Tensor
 }

@@ -40,8 +40,13 @@ extension Stream {
 
     /// The newest row of each sequence, (B, D): all that the last layer needs to ask with.
     func newestRows(_ rows: Tensor, of layout: Jagged) throws(ComputeError) -> Tensor {
-        let output = try makeTensor(rows: layout.count, columns: rows.columns, dtype: .float32)
-        try gatherRows(rows, rows: layout.lastRows, output: output)
+        try gathered(rows, layout.lastRows)
+    }
+
+    /// Some rows, in new working memory.
+    func gathered(_ rows: Tensor, _ numbers: [Int32]) throws(ComputeError) -> Tensor {
+        let output = try makeTensor(rows: numbers.count, columns: rows.columns, dtype: .float32)
+        try gatherRows(rows, rows: numbers, output: output)
         return output
     }
 

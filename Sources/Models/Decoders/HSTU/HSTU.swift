@@ -54,6 +54,12 @@ package final class HSTU: DecoderModel {
 
     package func encode(_ batch: SequenceBatch, on stream: any Stream) throws(ComputeError) -> Tensor {
         try batch.requireUsable(prefixReuse)
+        guard batch.beams == nil else {
+            throw ComputeError(
+                .unsupported,
+                "beams are not supported by architecture \(configuration.architecture.rawValue)"
+            )
+        }
         // (R, D): x = sqrt(D) · E[item] + P[slot]
         let embedded = try stream.makeTensor(rows: batch.layout.rows, columns: configuration.width, dtype: .float32)
         try stream.embed(

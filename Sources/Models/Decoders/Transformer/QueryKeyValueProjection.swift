@@ -52,13 +52,15 @@ struct QueryKeyValueProjection {
     }
 
     /// Projects (R, D).
+    ///
+    /// - Parameter askingRows: the rows that ask in the last layer.
     func apply(
         to rows: Tensor,
         _ norm: Normalization,
-        _ layout: Jagged,
+        askingRows: [Int32],
         on stream: any Stream
     ) throws(ComputeError) -> Projected {
-        let asking = isLast ? try stream.newestRows(rows, of: layout) : rows
+        let asking = isLast ? try stream.gathered(rows, askingRows) : rows
         var residual = asking
         let queryInput: LinearInput
         let keyValueInput: LinearInput

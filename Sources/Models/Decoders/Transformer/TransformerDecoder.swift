@@ -29,7 +29,7 @@ private struct Rotation {
 }
 
 /// A transformer decoder on a device.
-package final class TransformerDecoder: DecoderModel {
+package final class TransformerDecoder: TokenDecoder {
     private let description: TransformerDescription
     private let items: any EmbeddingTable
     private let positions: (any EmbeddingTable)?
@@ -37,7 +37,10 @@ package final class TransformerDecoder: DecoderModel {
     private let layers: [Layer]
     private let outputNorm: Normalization
     package let catalogue: any CatalogueWeights
+    /// nil: items are rows of the table.
+    private let head: TokenHead?
 
+    package var vocabulary: Int { description.rows }
     package var window: Int { description.window }
 
     package var floatsOfRow: Int {
@@ -51,7 +54,7 @@ package final class TransformerDecoder: DecoderModel {
         try batch.requireUsable(prefixReuse)
         let input = TransformerInput(batch, description)
         // (R, D): x = scale · E[item] + P[position]
-        let embedded = try stream.makeTensor(rows: input.layout.rows, columns: description.width, dtype: .float32)
+        let embedded = try stream.makeTensor(rows: input.items.count, columns: description.width, dtype: .float32)
         let everyPosition = try stream.upload(input.positions, dtype: .int32)
         try stream.embed(
             EmbedOperation(
@@ -65,7 +68,7 @@ package final class TransformerDecoder: DecoderModel {
         var newestPosition = everyPosition
         if rotation != nil {
             newestPosition = try stream.upload(
-                input.layout.lastRows.map { input.positions[Int($0)] },
+                input.askingRows.map { input.positions[Int($0)] },
                 dtype: .int32
             )
         }
@@ -73,47 +76,114 @@ package final class TransformerDecoder: DecoderModel {
         let rows = try stream.throughLayers(layers.count, embedded) { (index, rows) throws(ComputeError) in
             if !input.zeroRows.isEmpty { try stream.zeroRows(rows, rows: input.zeroRows) }
             let layer = layers[index]
-            let projected = try project(rows, layer, input.layout, everyPosition, newestPosition, on: stream)
+            let projected = try project(rows, layer, input, everyPosition, newestPosition, on: stream)
             let attended = try stream.makeTensor(
                 rows: projected.query.rows,
                 columns: description.queryWidth,
                 dtype: .float32
             )
+            let bias = timestamps.flatMap {
+                layer.bias?.bias(batch, timestamps: $0, maximumLength: description.paddedLength)
+            }
+            try attend(projected, layer, index, input, batch, bias, into: attended, on: stream)
+            return try finish(layer, projected, attended, on: stream)
+        }
+        return try queries(rows, on: stream)
+    }
+
+    /// Attention of one layer: sequences among themselves, and beams to their prompts and ancestors.
+    private func attend(
+        _ projected: QueryKeyValueProjection.Projected,
+        _ layer: Layer,
+        _ index: Int,
+        _ input: TransformerInput,
+        _ batch: SequenceBatch,
+        _ bias: RelativeBias?,
+        into attended: Tensor,
+        on stream: any Stream
+    ) throws(ComputeError) {
+        let layout = input.layout
+        let askingRows = projected.queryRows == .all ? layout.rows : layout.count
+        let key = projected.key.rows(0..<layout.rows)
+        let value = projected.value.rows(0..<layout.rows)
+        if layout.count > 0 {
             let prefix = batch.prefix(layer: index)
             try stream.softmaxAttention(
                 SoftmaxAttentionOperation(
-                    layout: input.layout,
+                    layout: layout,
                     queryRows: projected.queryRows,
-                    query: projected.query,
-                    key: projected.key,
-                    value: projected.value,
-                    output: attended,
+                    query: projected.query.rows(0..<askingRows),
+                    key: key,
+                    value: value,
+                    output: attended.rows(0..<askingRows),
                     heads: description.heads,
                     keyHeads: description.keyValueHeads,
                     scale: layer.attentionScale,
-                    bias: timestamps.flatMap {
-                        layer.bias?.bias(batch, timestamps: $0, maximumLength: description.paddedLength)
-                    },
+                    bias: bias,
                     firstRowWeights: input.firstRowWeights,
                     prefix: prefix
                 )
             )
-            try stream.keep(key: projected.key, value: projected.value, of: input.layout, prefix)
-            return try finish(layer, projected, attended, on: stream)
+            try stream.keep(key: key, value: value, of: layout, prefix)
         }
-        return try queries(rows, on: stream)
+        guard let beams = batch.beams, beams.layout.rows > 0 else { return }
+        let beamKey = projected.key.rows(layout.rows..<projected.key.rows)
+        let beamValue = projected.value.rows(layout.rows..<projected.value.rows)
+        try stream.beamAttention(
+            BeamAttentionOperation(
+                layout: beams.layout,
+                query: projected.query.rows(askingRows..<projected.query.rows),
+                key: beamKey,
+                value: beamValue,
+                output: attended.rows(askingRows..<attended.rows),
+                heads: description.heads,
+                keyHeads: description.keyValueHeads,
+                scale: layer.attentionScale,
+                pages: beams.pages,
+                layer: index,
+                groups: beams.groups
+            )
+        )
+        if let prefix = beams.stores(layer: index) {
+            try stream.keep(key: beamKey, value: beamValue, of: beams.layout, prefix)
+        }
+    }
+
+    package func scoreTokens(
+        after queries: Tensor,
+        tokens: [Int32],
+        offsets: [Int],
+        normalizations: [TokenNormalization],
+        on stream: any Stream
+    ) throws(ComputeError) -> TokenScoresTicket {
+        guard let head else { throw ComputeError(.unsupported, "the items of this model are no tuples of tokens") }
+        return try stream.tokenScores(
+            TokenScoresOperation(
+                queries: queries,
+                blocks: head.blocks,
+                blockRows: TokenHead.blockRows,
+                tokens: tokens,
+                offsets: offsets,
+                normalizations: normalizations
+            )
+        )
     }
 
     /// The queries, keys and values of (R, D), turned.
     private func project(
         _ rows: Tensor,
         _ layer: Layer,
-        _ layout: Jagged,
+        _ input: TransformerInput,
         _ everyPosition: Tensor,
         _ newestPosition: Tensor,
         on stream: any Stream
     ) throws(ComputeError) -> QueryKeyValueProjection.Projected {
-        let projected = try layer.projection.apply(to: rows, layer.attentionNorm, layout, on: stream)
+        let projected = try layer.projection.apply(
+            to: rows,
+            layer.attentionNorm,
+            askingRows: input.askingRows,
+            on: stream
+        )
         let (query, key) = (projected.query, projected.key)
         if let norm = layer.queryNorm {
             try stream.normalize(query, norm, groups: description.heads, output: query)
@@ -216,11 +286,23 @@ package final class TransformerDecoder: DecoderModel {
                 pairing: rope.pairing == .halves ? .halves : .interleaved
             )
         }
-        catalogue = try loader.device.makeCatalogue(
-            loader.tensor(description.isTied ? TransformerTensor.itemEmbedding : TransformerTensor.head),
-            normalization: description.itemL2Epsilon.map { .l2(epsilon: Float($0)) },
-            eligible: eligible
-        )
+        let scored = description.isTied ? TransformerTensor.itemEmbedding : TransformerTensor.head
+        if description.hasTokens {
+            head = try TokenHead(scored, rows: description.rows, loader)
+            // No item is a row: the smallest table stands in, of which nothing is selected.
+            catalogue = try loader.device.makeCatalogue(
+                loader.tensor(scored).rows(0..<2),
+                normalization: nil,
+                eligible: [0]
+            )
+        } else {
+            head = nil
+            catalogue = try loader.device.makeCatalogue(
+                loader.tensor(scored),
+                normalization: description.itemL2Epsilon.map { .l2(epsilon: Float($0)) },
+                eligible: eligible
+            )
+        }
         outputNorm = try loader.norm(description.outputNorm, TransformerTensor.outputNorm)
         var layers: [Layer] = []
         for index in 0..<description.layers {

@@ -103,6 +103,8 @@ package struct TransformerDescription: Sendable {
     var padding = Padding.none
     /// The item table is also what queries are scored against.
     var isTied = true
+    /// Rows of the item table are tokens, of which items are tuples.
+    var hasTokens = false
     /// The factor of item rows as input.
     var inputScale: Float = 1
     /// Queries and item rows are L2-normalised for scoring, with these constants; nil: they are not.
@@ -173,6 +175,7 @@ package struct TransformerDescription: Sendable {
         var operations: [OperationKind] = [.embed, .linear, .normalize, .gatherRows, .softmaxAttention, .selectTopK]
         if case .rotary = positions { operations.append(.rotate) }
         if case .oneRow = padding { operations.append(.zeroRows) }
+        if hasTokens { operations += [.beamAttention, .tokenScores, .store] }
         return operations
     }
 }
@@ -191,6 +194,8 @@ extension TransformerConfiguration {
         _ loader: WeightLoader,
         eligible: [UInt64]
     ) throws(ComputeError) -> any DecoderModel {
-        try TransformerDecoder(transformer, loader, eligible: eligible)
+        var description = transformer
+        description.hasTokens = loader.hasTokens
+        return try TransformerDecoder(description, loader, eligible: eligible)
     }
 }

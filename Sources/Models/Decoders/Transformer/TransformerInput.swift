@@ -3,7 +3,7 @@
 import Compute
 internal import Glibc
 
-/// The rows that go through the layers.
+/// The rows that go through the layers: those of sequences, in `layout`, and behind them those of beams.
 struct TransformerInput {
     var layout: Jagged
     /// Rows of the item table.
@@ -12,6 +12,8 @@ struct TransformerInput {
     var positions: [Int32] = []
     /// Rows that are zero at the input of every layer.
     var zeroRows: [Int32] = []
+    /// Rows that ask in the last layer: the newest of each sequence, and all of beams.
+    var askingRows: [Int32] = []
     /// The logarithm of how many padding slots each sequence's first row stands for, 0 where it stands for none. nil: no
     /// first row does.
     var firstRowWeights: [Float]?
@@ -52,6 +54,12 @@ struct TransformerInput {
             layout = Jagged(lengths: lengths)
             firstRowWeights = weights
             zeroRows = isZero ? paddingRows : []
+        }
+        askingRows = layout.lastRows
+        if let beams = batch.beams {
+            askingRows += Int32(items.count)..<Int32(items.count + beams.tokens.count)
+            items += beams.tokens
+            positions += beams.positions
         }
     }
 }

@@ -1,0 +1,219 @@
+// The operations that beam search over tokens needs beside those of every decoder: attention of rows that share a prompt, and
+// log-probabilities of a few tokens of a vocabulary.
+
+/// The beams of one request.
+package struct BeamGroup: Sendable, Equatable {
+    /// Rows of the prompt, at least 1, and where they are: row r in page `promptPages[r / pageRows]`.
+    package var promptRows: Int
+    package var promptPages: [Int32]
+    /// Where rows of earlier beams are, likewise.
+    package var beamPages: [Int32]
+    /// Of each of the group's rows, one row's after the other's, its ancestors: numbers of rows in `beamPages`, oldest first.
+    /// All rows have as many.
+    package var ancestors: [Int32]
+
+    package init(promptRows: Int, promptPages: [Int32], beamPages: [Int32], ancestors: [Int32]) {
+        self.promptRows = promptRows
+        self.promptPages = promptPages
+        self.beamPages = beamPages
+        self.ancestors = ancestors
+    }
+}
+
+/// Softmax attention of beams: a row sees every row of its request's prompt, its ancestors, and itself. Prompt rows are taken
+/// in blocks from the prompt's first row on, the others as the last block, so that the result does not depend on what else
+/// the batch holds.
+package struct BeamAttentionOperation {
+    /// Rows of each request.
+    package var layout: Jagged
+    /// (R, H·d)
+    package var query: Tensor
+    /// (R, Hkv·d)
+    package var key: Tensor
+    /// (R, Hkv·d)
+    package var value: Tensor
+    /// (R, H·d)
+    package var output: Tensor
+    package var heads: Int
+    /// Hkv; divides `heads`.
+    package var keyHeads: Int
+    package var scale: Float
+    package var pages: any KeyValuePages
+    /// 0 ..< layers of the pages
+    package var layer: Int
+    /// One a request.
+    package var groups: [BeamGroup]
+
+    package init(
+        layout: Jagged,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        output: Tensor,
+        heads: Int,
+        keyHeads: Int,
+        scale: Float,
+        pages: any KeyValuePages,
+        layer: Int,
+        groups: [BeamGroup]
+    ) {
+        self.layout = layout
+        self.query = query
+        self.key = key
+        self.value = value
+        self.output = output
+        self.heads = heads
+        self.keyHeads = keyHeads
+        self.scale = scale
+        self.pages = pages
+        self.layer = layer
+        self.groups = groups
+    }
+
+    /// The most ancestors of a row.
+    package static let mostAncestors = 63
+
+    /// Ancestors of each row of a group.
+    package func depth(of group: Int) -> Int {
+        layout.length(of: group) > 0 ? groups[group].ancestors.count / layout.length(of: group) : 0
+    }
+
+    /// - Parameter own: the pool as the class of the device that made it.
+    /// - Throws: `ComputeError.invalidArgument` unless all parts fit each other.
+    package func check<Pages: KeyValuePages>(_ own: Pages) throws(ComputeError) {
+        func refused(_ text: String) -> ComputeError { ComputeError(.invalidArgument, "beam attention: \(text)") }
+        guard heads > 0, keyHeads > 0, heads % keyHeads == 0, query.columns > 0, query.columns % heads == 0 else {
+            throw refused(
+                "rows of \(query.columns) columns for \(heads) query heads and \(keyHeads) key and value heads"
+            )
+        }
+        let columns = query.columns / heads
+        let rows = layout.rows
+        try query.require(.float32, rows: rows, columns: query.columns, in: "beam attention", as: "query")
+        try key.require(.float32, rows: rows, columns: keyHeads * columns, in: "beam attention", as: "key")
+        try value.require(.float32, rows: rows, columns: keyHeads * columns, in: "beam attention", as: "value")
+        try output.require(.float32, rows: rows, columns: query.columns, in: "beam attention", as: "output")
+        let shape = own.shape
+        guard shape.heads == keyHeads, shape.keyColumns == columns, shape.valueColumns == columns else {
+            throw refused("pages of \(shape) cannot hold \(keyHeads) heads of \(columns)")
+        }
+        guard layer >= 0, layer < shape.layers else { throw refused("layer \(layer) of pages for \(shape.layers)") }
+        guard groups.count == layout.count else {
+            throw refused("\(groups.count) groups are given, the batch has \(layout.count)")
+        }
+        for (number, group) in groups.enumerated() {
+            let count = layout.length(of: number)
+            guard count > 0, group.ancestors.count % count == 0,
+                group.ancestors.count / count <= Self.mostAncestors
+            else {
+                throw refused("group \(number) has \(count) rows and \(group.ancestors.count) ancestors")
+            }
+            guard group.promptRows > 0, (group.promptRows - 1) / own.pageRows < group.promptPages.count else {
+                throw refused("group \(number) has \(group.promptPages.count) pages for \(group.promptRows) rows")
+            }
+            for page in group.promptPages + group.beamPages where page < 0 || Int(page) >= own.pageCount {
+                throw refused("group \(number) has page \(page) of a pool of \(own.pageCount)")
+            }
+            for row in group.ancestors where row < 0 || Int(row) / own.pageRows >= group.beamPages.count {
+                throw refused("group \(number) has ancestor \(row) on \(group.beamPages.count) pages")
+            }
+        }
+    }
+}
+
+/// What the probabilities of a row's tokens are of.
+package enum TokenNormalization: Sendable, Equatable {
+    /// Of all tokens in a range: the vocabulary, or a level's codes.
+    case tokens(Range<Int>)
+    /// Of the row's own tokens.
+    case candidates
+}
+
+/// log p of some tokens after each row: `x_t − log Σ_u e^{x_u}` with `x_t = query · head row t`, natural logarithm.
+package struct TokenScoresOperation {
+    /// (R, D)
+    package var queries: Tensor
+    /// The head's rows: block b holds rows b · `blockRows` and on, D → `blockRows` or, the last, fewer.
+    package var blocks: [any LinearWeights]
+    package var blockRows: Int
+    /// Of row r the tokens `offsets[r] ..< offsets[r + 1]`, ascending.
+    package var tokens: [Int32]
+    package var offsets: [Int]
+    /// One a row.
+    package var normalizations: [TokenNormalization]
+
+    package init(
+        queries: Tensor,
+        blocks: [any LinearWeights],
+        blockRows: Int,
+        tokens: [Int32],
+        offsets: [Int],
+        normalizations: [TokenNormalization]
+    ) {
+        self.queries = queries
+        self.blocks = blocks
+        self.blockRows = blockRows
+        self.tokens = tokens
+        self.offsets = offsets
+        self.normalizations = normalizations
+    }
+
+    /// Rows of the head.
+    package var vocabulary: Int { blocks.isEmpty ? 0 : (blocks.count - 1) * blockRows + (blocks.last?.outputs ?? 0) }
+
+    /// - Throws: `ComputeError.invalidArgument` unless all parts fit each other.
+    package func check() throws(ComputeError) {
+        func refused(_ text: String) -> ComputeError { ComputeError(.invalidArgument, "token scores: \(text)") }
+        try queries.require(
+            .float32,
+            rows: queries.rows,
+            columns: queries.columns,
+            in: "token scores",
+            as: "query tensor"
+        )
+        guard blockRows > 0, blocks.dropLast().allSatisfy({ $0.outputs == blockRows }),
+            blocks.allSatisfy({ $0.inputs == queries.columns && $0.outputs <= blockRows })
+        else { throw refused("the head's blocks do not fit queries of \(queries.columns) columns") }
+        guard offsets.count == queries.rows + 1, normalizations.count == queries.rows, offsets.first == 0,
+            offsets.last == tokens.count, zip(offsets, offsets.dropFirst()).allSatisfy({ $0 <= $1 })
+        else { throw refused("offsets and normalizations are not those of \(queries.rows) rows") }
+        for row in 0..<queries.rows {
+            var last: Int32 = -1
+            for token in tokens[offsets[row]..<offsets[row + 1]] {
+                guard token > last, Int(token) < vocabulary else {
+                    throw refused("row \(row) has token \(token) after \(last), of a vocabulary of \(vocabulary)")
+                }
+                last = token
+            }
+            if case .tokens(let range) = normalizations[row] {
+                guard range.lowerBound >= 0, range.upperBound <= vocabulary, !range.isEmpty else {
+                    throw refused("row \(row) sums over \(range) of a vocabulary of \(vocabulary)")
+                }
+            }
+        }
+    }
+
+    /// Whether a row needs anything of a block.
+    package func needs(block: Int) -> Bool {
+        let own = block * blockRows..<block * blockRows + blocks[block].outputs
+        for row in normalizations.indices {
+            if case .tokens(let range) = normalizations[row], range.overlaps(own) { return true }
+            if tokens[offsets[row]..<offsets[row + 1]].contains(where: { own.contains(Int($0)) }) { return true }
+        }
+        return false
+    }
+
+    /// The log-probabilities of a row's tokens that have these scores.
+    package static func logProbabilities(_ scores: ArraySlice<Float>, logSum: Double) -> [Float] {
+        scores.map { Float(Double($0) - logSum) }
+    }
+}
+
+/// What `tokenScores` will have computed once the stream has been synchronised.
+package struct TokenScoresTicket: Sendable, Equatable {
+    package let id: Int
+
+    package init(id: Int) {
+        self.id = id
+    }
+}
