@@ -44,6 +44,11 @@ static inline void COpenSSL_disable_session_cache(SSL_CTX *context) {
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 }
 
+// SSL_set_tlsext_host_name: the host that a client asks for. 1, or 0.
+static inline int COpenSSL_set_server_name(SSL *ssl, const char *name) {
+    return (int)SSL_set_tlsext_host_name(ssl, name);
+}
+
 // SSL_CTX_add1_chain_cert: a further certificate to send behind the server's own. 1, or 0.
 static inline int COpenSSL_add_chain_certificate(SSL_CTX *context, X509 *certificate) {
     return SSL_CTX_add1_chain_cert(context, certificate) == 1;

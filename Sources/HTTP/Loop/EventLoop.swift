@@ -12,9 +12,9 @@ final class EventLoop: @unchecked Sendable {
     /// How long an idle loop waits in epoll before it returns to Dispatch. It occupies its queue's thread meanwhile,
     /// which nobody else needs.
     private static let patienceMilliseconds: Int32 = 2
-    private static let loopKey = DispatchSpecificKey<Bool>()
 
     let mailbox: Mailbox
+    let handle: LoopHandle
     private let queue: DispatchQueue
     private var core: LoopCore
     private var sources: (events: any DispatchSourceRead, timer: any DispatchSourceTimer)?
@@ -30,9 +30,17 @@ final class EventLoop: @unchecked Sendable {
         tls: TLSCredentials?
     ) throws(HTTPError) {
         mailbox = try Mailbox()
-        core = try LoopCore(settings: settings, handler: handler, mailbox: mailbox, counter: counter, tls: tls)
+        handle = LoopHandle(mailbox: mailbox)
+        core = try LoopCore(
+            settings: settings,
+            handler: handler,
+            mailbox: mailbox,
+            handle: self.handle,
+            counter: counter,
+            tls: tls
+        )
         queue = DispatchQueue(label: "genrec.http.loop-\(index)", qos: .userInitiated)
-        queue.setSpecific(key: EventLoop.loopKey, value: true)
+        self.handle.mark(queue)
     }
 
     /// The sources retain a started loop, so this one was never started or has ended.
@@ -41,7 +49,7 @@ final class EventLoop: @unchecked Sendable {
     }
 
     /// Whether the caller runs on a loop, where it must not wait for one.
-    static var isCurrent: Bool { DispatchQueue.getSpecific(key: loopKey) ?? false }
+    static var isCurrent: Bool { LoopHandle.current != nil }
 
     /// Takes over the sockets and starts. Leaves `group` when the loop has ended and freed everything.
     func start(listening sockets: [ListenSocket], group: DispatchGroup) {

@@ -17,6 +17,8 @@ struct LoopCore {
     private static let ownGeneration: UInt32 = 0
 
     private let epoll: Int32
+    /// Connections to other servers.
+    private let sockets: LoopSockets
     private var context: LoopContext
     private let counter: ConnectionCounter
     /// Certificate and key of TCP connections; nil: plain HTTP.
@@ -46,17 +48,20 @@ struct LoopCore {
         settings: ConnectionSettings,
         handler: any HTTPHandler,
         mailbox: Mailbox,
+        handle: LoopHandle,
         counter: ConnectionCounter,
         tls: TLSCredentials?
     ) throws(HTTPError) {
         epoll = CLinux_epoll_create()
         guard epoll >= 0 else { throw HTTPError(.system, "An epoll set cannot be had: \(Syscall.message(errno)).") }
         let now = Syscall.now()
+        let readBuffer = ReadBuffer(byteCount: LoopCore.readBufferBytes)
+        sockets = LoopSockets(epoll: epoll, readBuffer: readBuffer, handle: handle)
         context = LoopContext(
             settings: settings,
             handler: handler,
             mailbox: mailbox,
-            readBuffer: ReadBuffer(byteCount: LoopCore.readBufferBytes),
+            readBuffer: readBuffer,
             date: DateField(unixSeconds: Syscall.unixSeconds()),
             now: now
         )
@@ -77,10 +82,7 @@ struct LoopCore {
     var descriptor: Int32 { epoll }
 
     /// When `run` must be called at the latest; nil if no time-out is pending.
-    var nextDue: UInt64? {
-        guard let rest = listenersRestUntil else { return wheel.nextDue }
-        return min(rest, wheel.nextDue ?? rest)
-    }
+    var nextDue: UInt64? { [listenersRestUntil, wheel.nextDue, sockets.nextDue].compactMap(\.self).min() }
 
     /// Begins to accept.
     mutating func listen(on sockets: [ListenSocket]) {
@@ -92,7 +94,9 @@ struct LoopCore {
     mutating func tearDown() {
         for listener in listeners { Syscall.close(listener.fd) }
         listeners = []
-        context.mailbox.close()
+        // What other rooms have asked for is begun still, so that they hear that it came to nothing.
+        for case .work(let work) in context.mailbox.close() { work(sockets) }
+        sockets.end()
         if reserve >= 0 { Syscall.close(reserve) }
         Syscall.close(epoll)
         events.deallocate()
@@ -114,7 +118,8 @@ struct LoopCore {
                 isOver = true
                 return
             }
-            let sleeps = turns.isEmpty && context.mailbox.fallAsleep()
+            sockets.flush()
+            let sleeps = turns.isEmpty && !sockets.wantsTurn && context.mailbox.fallAsleep()
             let count = Syscall.waitForEvents(epoll, events, milliseconds: sleeps ? patience : 0)
             if sleeps, count == 0 { return }
             context.mailbox.wakeUp()
@@ -127,6 +132,8 @@ struct LoopCore {
         if let channel = channel(event.token) {
             channel.state.socketReady(event.events, &context)
             settle(channel)
+        } else if UInt32(event.token >> 32) & LoopSockets.generationBit != 0 {
+            sockets.handle(event)
         } else if UInt32(event.token >> 32) == LoopCore.ownGeneration {
             let fd = Int32(truncatingIfNeeded: event.token)
             if let listener = listeners.first(where: { $0.fd == fd }) { accept(listener) }
@@ -143,6 +150,8 @@ struct LoopCore {
                 guard let channel = channel(exchange.token) else { continue }
                 channel.state.pickUpReply(of: exchange, &context)
                 settle(channel)
+            case .work(let work):
+                work(sockets)
             case .drain:
                 drain()
             case .stop:
@@ -167,6 +176,7 @@ struct LoopCore {
             listenersRestUntil = nil
             watchListeners()
         }
+        sockets.advance(to: context.now)
         wheel.advance(to: context.now, into: &due)
         guard !due.isEmpty else { return }
         for (token, tick) in due {
@@ -271,7 +281,7 @@ struct LoopCore {
             context.handler.observe(.connectionRefused(wasDropped: true))
             return
         }
-        generation = generation == .max ? LoopCore.ownGeneration + 1 : generation + 1
+        generation = generation == LoopSockets.generationBit - 1 ? LoopCore.ownGeneration + 1 : generation + 1
         let token = UInt64(generation) << 32 | UInt64(UInt32(bitPattern: fd))
         let interest = CLinux_EPOLLIN | CLinux_EPOLLOUT | CLinux_EPOLLRDHUP | CLinux_EPOLLET
         guard let transport = transport(fd, peer), CLinux_epoll_add(epoll, fd, interest, token) == 0 else {

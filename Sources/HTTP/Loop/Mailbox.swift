@@ -8,6 +8,8 @@ import Locking
 enum LoopMessage: Sendable {
     /// The exchange has parts of a reply to pick up.
     case reply(HTTPExchange)
+    /// Something that another room wants done on the loop.
+    case work(@Sendable (LoopSockets) -> Void)
     case drain
     case stop
 }
@@ -34,16 +36,19 @@ final class Mailbox: Sendable {
 
     deinit { Syscall.close(eventDescriptor) }
 
-    func post(_ message: LoopMessage) {
-        let isAsleep = state.withLock { state in
-            guard !state.isClosed else { return false }
+    /// Queues a message. False if the loop has ended: the message is dropped.
+    @discardableResult
+    func post(_ message: LoopMessage) -> Bool {
+        let (isTaken, isAsleep) = state.withLock { state in
+            guard !state.isClosed else { return (false, false) }
             state.messages.append(message)
-            guard state.isAsleep else { return false }
+            guard state.isAsleep else { return (true, false) }
             state.isAsleep = false
             state.wakeUps += 1
-            return true
+            return (true, true)
         }
         if isAsleep { Syscall.signal(eventDescriptor) }
+        return isTaken
     }
 
     /// Makes the loop take a turn without a message. It signals a loop that is awake, too: that one may be about to sleep.
@@ -75,11 +80,15 @@ final class Mailbox: Sendable {
         state.withLock { $0.isAsleep = false }
     }
 
-    /// The loop has ended: queued and later messages are dropped.
-    func close() {
+    /// The loop has ended: later messages are dropped.
+    ///
+    /// - Returns: those that are queued.
+    @discardableResult
+    func close() -> [LoopMessage] {
         state.withLock { state in
             state.isClosed = true
-            state.messages = []
+            defer { state.messages = [] }
+            return state.messages
         }
     }
 

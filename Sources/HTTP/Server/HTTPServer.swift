@@ -141,6 +141,9 @@ package final class HTTPServer: Sendable {
     /// Turns that each running loop has taken. Together with `pokeLoops` it shows which loops make progress.
     package var turnsOfLoops: [UInt64] { state.withLock { $0.loops }.map(\.mailbox.turns) }
 
+    /// The loops; none before the start and after the end.
+    package var loops: [LoopHandle] { state.withLock { $0.loops }.map(\.handle) }
+
     /// Makes every loop take a turn soon.
     package func pokeLoops() {
         for loop in state.withLock({ $0.loops }) { loop.mailbox.poke() }

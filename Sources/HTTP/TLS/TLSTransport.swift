@@ -24,16 +24,30 @@ final class TLSTransport: Transport {
     private let ssl: OpaquePointer
     private let bio: SocketBIO
     /// Outlives `ssl`: its callbacks use what the context holds.
-    private let context: TLSContext
+    private let context: AnyObject
     /// A record of the connection's output is partly in the socket.
     private var hasPartialRecord = false
     private var hasSaidClose = false
     /// The closure alert did not fit into the socket.
     private var owesShutdown = false
 
-    /// nil if there is no memory; the socket is then not closed.
-    init?(fd: Int32, context: TLSContext) {
-        guard let ssl = SSL_new(context.pointer) else {
+    /// The server's side. nil if there is no memory; the socket is then not closed.
+    convenience init?(fd: Int32, context: TLSContext) {
+        self.init(fd: fd, context.pointer, keeping: context)
+        SSL_set_accept_state(ssl)
+    }
+
+    /// The client's side, which accepts certificates for `host` alone. nil as above.
+    convenience init?(fd: Int32, client: TLSClientContext, host: String) {
+        self.init(fd: fd, client.pointer, keeping: client)
+        guard client.prepare(ssl, host: host) else {
+            ERR_clear_error()
+            return nil
+        }
+    }
+
+    private init?(fd: Int32, _ pointer: OpaquePointer, keeping context: AnyObject) {
+        guard let ssl = SSL_new(pointer) else {
             ERR_clear_error()
             return nil
         }
@@ -44,7 +58,6 @@ final class TLSTransport: Transport {
             ERR_clear_error()
             return nil
         }
-        SSL_set_accept_state(ssl)
     }
 
     deinit { SSL_free(ssl) }

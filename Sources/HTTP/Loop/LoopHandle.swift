@@ -1,0 +1,56 @@
+// A loop as other rooms see it: a thread that work can be handed to, and that sockets to other servers can live on.
+
+import CLinux
+import Dispatch
+import Glibc
+
+/// A loop.
+package final class LoopHandle: Sendable {
+    private static let key = DispatchSpecificKey<LoopHandle>()
+
+    private let mailbox: Mailbox
+
+    init(mailbox: Mailbox) { self.mailbox = mailbox }
+
+    /// The loop that the caller runs on; nil: none.
+    package static var current: LoopHandle? { DispatchQueue.getSpecific(key: key) }
+
+    /// Makes `current` find this loop on its queue.
+    func mark(_ queue: DispatchQueue) { queue.setSpecific(key: Self.key, value: self) }
+
+    /// Calls `work` on the loop, soon.
+    ///
+    /// - Returns: false if the loop has ended: then it will not be called.
+    @discardableResult
+    package func run(_ work: @escaping @Sendable (LoopSockets) -> Void) -> Bool { mailbox.post(.work(work)) }
+}
+
+/// Names of hosts.
+enum HostName {
+    /// Looking up a name may take seconds.
+    private static let queue = DispatchQueue(label: "genrec.names", qos: .utility, attributes: .concurrent)
+
+    /// The addresses of a name, in the resolver's order; none if it has none.
+    static func lookUp(_ host: String, _ port: UInt16, _ completion: @escaping @Sendable ([SocketAddress]) -> Void) {
+        queue.async {
+            var hints = addrinfo()
+            hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+            hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV
+            var list: UnsafeMutablePointer<addrinfo>?
+            var addresses: [SocketAddress] = []
+            if getaddrinfo(host, String(port), &hints, &list) == 0 {
+                var entry = list
+                while let found = entry {
+                    if let address = found.pointee.ai_addr,
+                        let copy = SocketAddress(copying: address, length: found.pointee.ai_addrlen)
+                    {
+                        addresses.append(copy)
+                    }
+                    entry = found.pointee.ai_next
+                }
+                freeaddrinfo(list)
+            }
+            completion(addresses)
+        }
+    }
+}
