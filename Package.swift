@@ -89,6 +89,8 @@ let package = Package(
 
         // What users did, kept for those who ask by user.
         .target(name: "Users", dependencies: ["Locking", "Files", "CZlib"], swiftSettings: swiftSettings),
+        // A client of Redis and Valkey, on HTTP's loops.
+        .target(name: "Redis", dependencies: ["HTTP", "Locking"], swiftSettings: swiftSettings),
 
         // The rooms below. HTTP and Engine never see each other.
         .target(name: "HTTP", dependencies: ["Locking", "CLinux", "COpenSSL", "CZlib"], swiftSettings: swiftSettings),
@@ -169,6 +171,11 @@ let package = Package(
         .testTarget(
             name: "CatalogueTests",
             dependencies: ["Catalogue", "Files", "JSON", "Random", "TestSupport"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "RedisTests",
+            dependencies: ["Redis", "HTTP", "Locking", "Random", "CLinux"],
             swiftSettings: swiftSettings
         ),
         .testTarget(

@@ -1,0 +1,53 @@
+// What a Redis server says, in RESP3 (github.com/redis/redis-specifications, RESP3.md) and its older form, RESP2.
+
+/// A value of the protocol. Texts are slices of what was received.
+package enum RESPValue: Sendable, Equatable {
+    case null
+    case integer(Int64)
+    case double(Double)
+    case boolean(Bool)
+    /// A blob, a simple text, a verbatim text without its format, or a big number.
+    case text(ArraySlice<UInt8>)
+    /// A simple or a blob error: a code, a space, and words.
+    case error(String)
+    /// An array or a set.
+    case array([RESPValue])
+    /// Keys and values in turns.
+    case map([RESPValue])
+    /// What the server says without being asked.
+    case push([RESPValue])
+
+    /// A text of UTF-8; damage becomes U+FFFD.
+    package var string: String? {
+        if case .text(let bytes) = self { String(decoding: bytes, as: UTF8.self) } else { nil }
+    }
+
+    /// The members of an array.
+    package var elements: [RESPValue]? {
+        if case .array(let values) = self { values } else { nil }
+    }
+
+    /// A whole number.
+    package var integer: Int64? {
+        if case .integer(let value) = self { value } else { nil }
+    }
+
+    /// The value of a map's key. RESP2 has arrays in place of maps.
+    package func value(of key: String) -> RESPValue? {
+        let members: [RESPValue]
+        switch self {
+        case .map(let pairs), .array(let pairs): members = pairs
+        default: return nil
+        }
+        for index in stride(from: 0, to: members.count - 1, by: 2) where members[index].string == key {
+            return members[index + 1]
+        }
+        return nil
+    }
+}
+
+/// Bytes that are no RESP, or more of it than is taken.
+package struct RESPError: Error, Equatable {
+    /// The end of a sentence that begins with whoever sent them.
+    package let message: String
+}

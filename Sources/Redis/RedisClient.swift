@@ -1,0 +1,85 @@
+// The client as the store uses it, from any thread: a request that comes on one of its loops stays there.
+
+package import HTTP
+internal import Locking
+internal import Synchronization
+
+/// A client of one server, or of a cluster's.
+///
+/// `@unchecked Sendable`: each part in `parts` is touched on its loop alone; the rest is constant or behind a lock.
+package final class RedisClient: @unchecked Sendable {
+    private struct Part {
+        let loop: LoopHandle
+        let client: Unowned
+    }
+
+    /// A loop's part, which other threads hand about and never look into.
+    private final class Unowned: @unchecked Sendable {
+        var client: RedisLoopClient?
+    }
+
+    private let configuration: RedisConfiguration
+    private let tls: TLSClientContext?
+    private let report: @Sendable (String) -> Void
+    private let parts = Lock<[Part]>([])
+    private let next = Atomic<Int>(0)
+    private let open = Atomic<Int>(0)
+
+    /// - Parameter report: told when a server goes or comes back, and why; by a sentence without secrets.
+    /// - Throws: `TLSError` if there is no TLS to be had.
+    package init(
+        _ configuration: RedisConfiguration,
+        report: @escaping @Sendable (String) -> Void
+    ) throws(TLSError) {
+        self.configuration = configuration
+        self.report = report
+        tls = configuration.usesTLS ? try TLSClientContext() : nil
+    }
+
+    /// Servers that are given up for the moment, counted on each loop.
+    package var openBreakers: Int { open.load(ordering: .relaxed) }
+
+    /// Lets the client live on these loops.
+    package func attach(to loops: [LoopHandle]) {
+        for loop in loops {
+            let part = Part(loop: loop, client: Unowned())
+            loop.run { [self] sockets in
+                let client = RedisLoopClient(configuration, tls: tls, on: sockets) { [self] change, reason in
+                    let count = open.add(change, ordering: .relaxed).newValue
+                    // Each loop finds it out for itself; it is told once.
+                    if change > 0 ? count == 1 : count == 0 { report(reason) }
+                }
+                part.client.client = client
+                sockets.add(client)
+            }
+            parts.withLock { $0.append(part) }
+        }
+    }
+
+    /// Sends a request; the answers to its commands, errors among them, come on a loop.
+    package func send(
+        _ request: RedisRequest,
+        _ completion: @escaping @Sendable (Result<[RESPValue], RedisError>) -> Void
+    ) {
+        let parts = parts.withLock { $0 }
+        if let loop = LoopHandle.current, let part = parts.first(where: { $0.loop === loop }),
+            let client = part.client.client
+        {
+            client.send(request, completion)
+            return
+        }
+        // Any loop that has not ended.
+        let start = next.add(1, ordering: .relaxed).newValue & .max
+        for offset in parts.indices {
+            let part = parts[(start + offset) % parts.count]
+            let isTaken = part.loop.run { _ in
+                guard let client = part.client.client else {
+                    return completion(.failure(RedisError("the store's client has ended")))
+                }
+                client.send(request, completion)
+            }
+            if isTaken { return }
+        }
+        completion(.failure(RedisError("the store's client does not run")))
+    }
+}

@@ -1,0 +1,267 @@
+// One connection to one server. Requests go out as they come, and answers come in the same order; that is the only thing that
+// ties an answer to its request, so after anything unexpected the connection is closed and never used again.
+
+internal import HTTP
+
+/// A request on its way, with what is known of its answer.
+final class RedisJob {
+    let request: RedisRequest
+    /// Nanoseconds of the monotonic clock when it has failed.
+    let deadline: UInt64
+    let completion: @Sendable (Result<[RESPValue], RedisError>) -> Void
+    /// The answers to the first commands; those behind them are sent again, or were not sent.
+    var replies: [RESPValue] = []
+    /// How often another node was named.
+    var redirections = 0
+    /// How often it was put off, and how often a connection broke under it.
+    var retries = 0
+
+    init(
+        _ request: RedisRequest,
+        deadline: UInt64,
+        _ completion: @escaping @Sendable (Result<[RESPValue], RedisError>) -> Void
+    ) {
+        self.request = request
+        self.deadline = deadline
+        self.completion = completion
+    }
+}
+
+/// Whoever has a connection.
+protocol RedisConnectionOwner: AnyObject {
+    /// The server has let the connection in. `mode` as it says it: standalone, cluster or sentinel.
+    func connectionReady(_ connection: RedisConnection, mode: String)
+    /// All that were sent have their replies: those of the commands from `job.replies.count` on.
+    func connection(_ connection: RedisConnection, answered job: RedisJob, with replies: [RESPValue])
+    /// The connection is over. `unanswered` in the order in which they came; those of `unsent` were never sent. Not `isAway`: it
+    /// may be the connection's fault alone.
+    func connection(
+        _ connection: RedisConnection,
+        failed reason: String,
+        isAway: Bool,
+        unanswered: [RedisJob],
+        unsent: [RedisJob]
+    )
+}
+
+/// A connection; it lives on one loop.
+final class RedisConnection: LoopSocketUser {
+    /// Silence after which the server is asked whether it is there.
+    private static let idleNanoseconds: UInt64 = 15_000_000_000
+    /// Letting a connection in takes more rounds than a request; TLS most of all.
+    private static let greetingNanoseconds: UInt64 = 1_000_000_000
+
+    /// What the next answers are for.
+    private enum Pending {
+        /// The connection's own: HELLO and what follows it, ASKING, PING.
+        case own(Own)
+        case job(RedisJob, count: Int)
+    }
+
+    private enum Own {
+        case hello
+        case select
+        case asking
+        case ping
+    }
+
+    let address: RedisAddress
+    private let configuration: RedisConfiguration
+    private weak var owner: (any RedisConnectionOwner)?
+    private var socket: LoopSocket?
+    private var parser: RESPParser
+    private var pending: [(what: Pending, deadline: UInt64)] = []
+    /// Those before it are answered.
+    private var first = 0
+    private var replies: [RESPValue] = []
+    /// Wait for the server to let the connection in.
+    private var waiting: [(job: RedisJob, asking: Bool)] = []
+    private(set) var isReady = false
+    /// Whether the server has ever let it in.
+    private(set) var wasReady = false
+    private var isOver = false
+    private var greetingDeadline: UInt64?
+    private var lastHeard: UInt64
+    private var mode = "standalone"
+    /// Not after the earliest deadline of what is pending.
+    private var earliest = UInt64.max
+
+    init(
+        to address: RedisAddress,
+        _ configuration: RedisConfiguration,
+        tls: TLSClientContext?,
+        on sockets: LoopSockets,
+        owner: any RedisConnectionOwner
+    ) {
+        self.address = address
+        self.configuration = configuration
+        self.owner = owner
+        parser = RESPParser(limit: configuration.replyLimit)
+        lastHeard = Syscall.now()
+        greetingDeadline = lastHeard + max(Self.greetingNanoseconds, configuration.timeout)
+        socket = sockets.connect(host: address.host, port: address.port, tls: tls, user: self)
+    }
+
+    /// Requests that have no answer yet.
+    var load: Int { pending.count - first + waiting.count }
+
+    // MARK: Sending
+
+    /// Sends what a job lacks. `asking`: behind `ASKING`.
+    func send(_ job: RedisJob, asking: Bool) {
+        guard isReady else {
+            waiting.append((job, asking))
+            earliest = min(earliest, job.deadline)
+            return
+        }
+        if asking { send(RedisCommand("ASKING"), .own(.asking), deadline: job.deadline) }
+        var count = 0
+        for command in job.request.commands[job.replies.count...] {
+            socket?.send(command.bytes)
+            count += 1
+        }
+        append(.job(job, count: count), job.deadline)
+    }
+
+    private func send(_ command: RedisCommand, _ what: Pending, deadline: UInt64) {
+        socket?.send(command.bytes)
+        append(what, deadline)
+    }
+
+    private func append(_ what: Pending, _ deadline: UInt64) {
+        if first == pending.count {
+            pending.removeAll(keepingCapacity: true)
+            first = 0
+        }
+        pending.append((what, deadline))
+        earliest = min(earliest, deadline)
+    }
+
+    // MARK: The socket
+
+    func socketOpened() {
+        let deadline = greetingDeadline ?? .max
+        var words = ["HELLO", "3"]
+        if let password = configuration.password { words += ["AUTH", configuration.user ?? "default", password] }
+        words += ["SETNAME", "genrec"]
+        send(RedisCommand(words), .own(.hello), deadline: deadline)
+        if configuration.database > 0 {
+            send(RedisCommand("SELECT", String(configuration.database)), .own(.select), deadline: deadline)
+        }
+    }
+
+    func socketReceived(_ bytes: UnsafeRawBufferPointer) {
+        lastHeard = Syscall.now()
+        parser.append(bytes)
+        do throws(RESPError) {
+            while !isOver, let value = try parser.next() { take(value) }
+        } catch {
+            fail(error.message)
+        }
+    }
+
+    func socketClosed(_ reason: String) { fail(reason, isAway: !wasReady) }
+
+    private func take(_ value: RESPValue) {
+        if case .push = value { return }
+        guard first < pending.count else { return fail("answered what it was not asked") }
+        switch pending[first].what {
+        case .own(let own):
+            first += 1
+            greeted(own, value)
+        case .job(let job, let count):
+            replies.append(value)
+            guard replies.count == count else { return }
+            first += 1
+            let all = replies
+            replies = []
+            owner?.connection(self, answered: job, with: all)
+        }
+    }
+
+    /// What the server answers to the connection's own commands.
+    private func greeted(_ own: Own, _ value: RESPValue) {
+        if case .error(let words) = value, own != .asking, own != .ping {
+            return fail(Self.refusal(words, database: own == .select))
+        }
+        switch own {
+        case .hello: mode = value.value(of: "mode")?.string ?? "standalone"
+        case .select: break
+        case .asking, .ping: return
+        }
+        guard first == pending.count else { return }
+        isReady = true
+        wasReady = true
+        greetingDeadline = nil
+        let jobs = waiting
+        waiting = []
+        owner?.connectionReady(self, mode: mode)
+        for (job, asking) in jobs where !isOver { send(job, asking: asking) }
+    }
+
+    /// What a refusal of HELLO or SELECT means. The server's words are told by their code alone, since they may repeat what they
+    /// are about.
+    private static func refusal(_ words: String, database: Bool) -> String {
+        let code = words.prefix { $0 != " " }
+        switch code {
+        case "WRONGPASS": return "refuses the user or the password"
+        case "NOAUTH": return "wants a password"
+        case "NOPERM": return "does not let this user in"
+        case "ERR" where words.contains("unknown command"): return "is older than Redis 6.2, which is needed"
+        default: return database ? "refuses the database (\(code))" : "does not let the client in (\(code))"
+        }
+    }
+
+    // MARK: Time
+
+    var nextDue: UInt64? {
+        var due = min(earliest, greetingDeadline ?? .max)
+        if isReady, first == pending.count { due = min(due, lastHeard + Self.idleNanoseconds) }
+        return due == .max ? nil : due
+    }
+
+    func timePassed(_ now: UInt64) {
+        guard !isOver else { return }
+        if let greetingDeadline, now >= greetingDeadline { return fail("does not answer") }
+        if now >= earliest {
+            // The loop may have been busy elsewhere while the answers came.
+            if pending[first...].contains(where: { $0.deadline <= now }) { socket?.readNow() }
+            guard !isOver else { return }
+            if pending[first...].contains(where: { $0.deadline <= now }) { return fail("does not answer in time") }
+            if waiting.contains(where: { $0.job.deadline <= now }) {
+                let late = waiting.filter { $0.job.deadline <= now }
+                waiting.removeAll { $0.job.deadline <= now }
+                for (job, _) in late {
+                    job.completion(.failure(RedisError("the store \(address) is not reached in time")))
+                }
+            }
+            earliest = min(
+                pending[first...].map(\.deadline).min() ?? .max,
+                waiting.map(\.job.deadline).min() ?? .max
+            )
+        }
+        if isReady, first == pending.count, now >= lastHeard + Self.idleNanoseconds {
+            send(RedisCommand("PING"), .own(.ping), deadline: now + configuration.timeout)
+        }
+    }
+
+    // MARK: Ending
+
+    /// Ends the connection and hands what it had back.
+    func fail(_ reason: String, isAway: Bool = true) {
+        guard !isOver else { return }
+        isOver = true
+        isReady = false
+        socket?.close()
+        socket = nil
+        var unanswered: [RedisJob] = []
+        for (what, _) in pending[first...] {
+            if case .job(let job, _) = what { unanswered.append(job) }
+        }
+        let unsent = waiting.map(\.job)
+        pending = []
+        first = 0
+        waiting = []
+        owner?.connection(self, failed: reason, isAway: isAway, unanswered: unanswered, unsent: unsent)
+    }
+}

@@ -1,0 +1,51 @@
+// A server as the client sees it: its connections from this loop, and a breaker, so that nobody waits for one that is away.
+
+/// Says after failures that nothing is to be tried for a while; a pure value. Whether a server is back is found out by the client
+/// itself, at no request's cost.
+struct RedisBreaker {
+    private static let first: UInt64 = 50_000_000
+    private static let longest: UInt64 = 5_000_000_000
+
+    private var failures = 0
+    /// When the server is tried again; nil: the breaker is closed.
+    private(set) var retryAt: UInt64?
+
+    var isOpen: Bool { retryAt != nil }
+
+    mutating func succeeded() { self = RedisBreaker() }
+
+    /// - Parameter spread: from 0 up to 1, so that not all loops and servers come back at the same moment.
+    mutating func failed(_ now: UInt64, spread: Double) {
+        let wait = min(Self.first << UInt64(min(failures, 10)), Self.longest)
+        failures += 1
+        retryAt = now + wait + UInt64(Double(wait) / 2 * spread)
+    }
+
+    /// The server is being tried: not again before `time`.
+    mutating func tries(until time: UInt64) { retryAt = time }
+}
+
+/// A server.
+final class RedisNode {
+    let address: RedisAddress
+    var breaker = RedisBreaker()
+    /// By lane: the last is for long requests, if there are several.
+    var lanes: [RedisConnection?]
+    private var turn = 0
+
+    init(_ address: RedisAddress, lanes: Int) {
+        self.address = address
+        self.lanes = Array(repeating: nil, count: lanes)
+    }
+
+    /// The lane of a request.
+    func lane(isBulk: Bool) -> Int {
+        guard lanes.count > 1 else { return 0 }
+        if isBulk { return lanes.count - 1 }
+        turn = (turn + 1) % (lanes.count - 1)
+        return turn
+    }
+
+    /// Whether it has neither a connection nor a breaker to be asked about.
+    var isIdle: Bool { lanes.allSatisfy { $0 == nil } && !breaker.isOpen }
+}
