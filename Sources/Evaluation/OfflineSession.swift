@@ -9,21 +9,23 @@ package import Models
 
 /// A loaded bundle that is driven directly.
 package final class OfflineSession {
-    private let bundle: ModelBundle
+    let bundle: ModelBundle
     private let device: any Device
     private let model: any DecoderModel
-    private let executor: BatchExecutor
+    let executor: BatchExecutor
 
     /// Runs the body with a session, and ends what the process holds of the device when the session is gone.
     ///
+    /// - Parameter ignoresGolden: as `ModelBundle.load`.
     /// - Throws: what `init` throws, what the body throws, `ComputeError` if the device does not end in order.
     package static func with<Value>(
         bundlePath: String,
         compute: ComputeSettings,
+        ignoresGolden: Bool = false,
         _ body: (OfflineSession) throws -> Value
     ) throws -> Value {
         // What went wrong first is told, not what came of it.
-        let outcome = Result { try body(OfflineSession(bundlePath: bundlePath, compute: compute)) }
+        let outcome = Result { try body(OfflineSession(bundlePath, compute, ignoresGolden)) }
         do {
             try compute.releaseProcess()
         } catch {
@@ -34,13 +36,13 @@ package final class OfflineSession {
     }
 
     /// Loads and verifies the bundle and hands it to the device.
-    private init(bundlePath: String, compute: ComputeSettings) throws {
+    private init(_ bundlePath: String, _ compute: ComputeSettings, _ ignoresGolden: Bool) throws {
         guard compute.devices.count == 1, let kind = compute.devices.first else {
             throw DeviceSelectionError(
                 description: "this command computes on one device, not on \(compute.devices.count)"
             )
         }
-        bundle = try ModelBundle.load(directory: bundlePath)
+        bundle = try ModelBundle.load(directory: bundlePath, ignoresGolden: ignoresGolden)
         device = try compute.makeDevice(kind)
         model = try ModelRegistry.makeModel(bundle, on: device)
         executor = try BatchExecutor(ResidentModel(device: device, model: model))

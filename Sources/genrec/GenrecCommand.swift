@@ -30,7 +30,8 @@ struct GenrecCommand: AsyncParsableCommand {
         abstract: "Serves generative recommenders over HTTP.",
         version: BuildInfo.description,
         subcommands: [
-            ServeCommand.self, ImportCommand.self, InspectCommand.self, EvaluateCommand.self, StudyCommand.self,
+            ServeCommand.self, ImportCommand.self, InspectCommand.self, GoldenCommand.self,
+            EvaluateCommand.self, StudyCommand.self,
             BenchCommand.self, LoadCommand.self, UsersCommand.self, CheckConfigCommand.self,
         ]
     )

@@ -19,6 +19,7 @@ final class Loading: @unchecked Sendable {
         var resident: Result<ResidentModel, any Error>?
         /// Set when the warm-up begins.
         var executor: BatchExecutor?
+        var check: GoldenCheck?
         var warmUp = WarmUp()
     }
 
@@ -91,9 +92,11 @@ extension Engine {
             let bytes = keepsRows ? loading.hosted.source.cacheBytes : 0
             let executor = try BatchExecutor(resident, stream: place.stream, cacheBytes: bytes)
             part.executor = executor
+            part.check = GoldenCheck(loading.hosted)
             part.warmUp = warmUp(of: executor, loading.hosted.model.catalogue)
         }
         guard let executor = part.executor else { return false }
+        if try part.check?.next(executor) == true { return true }
         return try part.warmUp.next(executor)
     }
 

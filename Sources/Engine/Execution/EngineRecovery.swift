@@ -55,6 +55,8 @@ extension Engine {
         let resident = try hosted.source.load(place.device)
         if case .loading = phase { change(to: .warming) }
         let executor = try BatchExecutor(resident, stream: place.stream, cacheBytes: cacheBytes)
+        var check = GoldenCheck(hosted)
+        while try check?.next(executor) == true {}
         var warmUp = self.warmUp(of: executor, hosted.model.catalogue)
         while try warmUp.next(executor) {}
         place.add(executor, warmUp.times, lane: lane)

@@ -26,8 +26,15 @@ package struct ModelSource: Sendable {
     package var load: @Sendable (any Device) throws -> ResidentModel
     /// Device memory for keys and values of this model's users.
     package var cacheBytes: Int
+    /// What its answers have to be on every device before it serves; nil: nobody knows.
+    package var golden: GoldenCases?
 
-    package init(cacheBytes: Int = 0, load: @escaping @Sendable (any Device) throws -> ResidentModel) {
+    package init(
+        cacheBytes: Int = 0,
+        golden: GoldenCases? = nil,
+        load: @escaping @Sendable (any Device) throws -> ResidentModel
+    ) {
+        self.golden = golden
         self.load = load
         self.cacheBytes = cacheBytes
     }

@@ -19,6 +19,8 @@ package struct BundleInspection: Sendable {
     package let tagCount: Int
     package let idsAreIntegers: Bool
     package let hasPopularity: Bool
+    /// nil: the bundle has none.
+    package let goldenCaseCount: Int?
     /// Elements of all tensors.
     package let parameterCount: Int
     /// Elements of all tensors but the item table.
@@ -48,6 +50,7 @@ package struct BundleInspection: Sendable {
         tagCount = bundle.catalogue.tagCount
         idsAreIntegers = bundle.catalogue.idsAreIntegers
         hasPopularity = bundle.catalogue.hasPopularity
+        goldenCaseCount = bundle.golden?.cases.count
         parameterCount = architecture.parameterCount
         parameterCountWithoutItems = architecture.parameterCount - (specifications.first?.count ?? 0)  // the item table
         self.length = min(length ?? .max, architecture.maxSequenceLength)
@@ -90,6 +93,7 @@ package struct BundleInspection: Sendable {
                     JSONMember("popularity", .boolean(hasPopularity)),
                 ])
             ),
+            JSONMember("golden_cases", .integer(goldenCaseCount ?? 0)),
             JSONMember("provenance", configuration.provenance.json),
             JSONMember(
                 "tensors",
@@ -132,6 +136,7 @@ package struct BundleInspection: Sendable {
             ("ids", idsAreIntegers ? "integers" : "strings"),
             ("tags", grouped(tagCount)),
             ("popularity", hasPopularity ? "known" : "not known, all items alike"),
+            ("golden cases", goldenCaseCount.map { "\(grouped($0)), of these weights" } ?? "none"),
             ("source", "\(configuration.provenance.source), \(configuration.provenance.file)"),
             ("sha256", configuration.provenance.sha256),
         ]

@@ -23,31 +23,44 @@ package final class ModelBundle: Sendable {
     package let catalogue: Catalogue
     /// The weights, in their file: a tensor is read when it is asked for.
     package let weights: SafetensorsFile
+    /// What its answers have to be; nil: the bundle does not say.
+    package let golden: GoldenCases?
 
     package var architecture: Architecture { configuration.architecture }
 
-    private init(directory: String, configuration: BundleConfiguration, weights: SafetensorsFile, catalogue: Catalogue)
-    {
+    private init(
+        directory: String,
+        configuration: BundleConfiguration,
+        weights: SafetensorsFile,
+        catalogue: Catalogue,
+        golden: GoldenCases?
+    ) {
         self.directory = directory
         self.configuration = configuration
         self.weights = weights
         self.catalogue = catalogue
+        self.golden = golden
     }
 
     /// Loads and checks a bundle: the configuration's keys and ranges; that the weights are exactly the tensors that the
-    /// architecture needs, in shape, type and number, all finite; the catalogue against the item table.
+    /// architecture needs, in shape, type and number, all finite; the catalogue against the item table; the weights against the golden cases.
+    /// What the answers are only a device can say.
     ///
+    /// - Parameter ignoresGolden: the golden cases are not looked at: others are about to be written.
     /// - Throws: `FileError`, one sentence that names the file and the key, tensor or line.
-    package static func load(directory: String) throws(FileError) -> ModelBundle {
+    package static func load(directory: String, ignoresGolden: Bool = false) throws(FileError) -> ModelBundle {
         let configuration = try loadConfiguration(directory + "/" + FileName.configuration)
         let weights = try SafetensorsFile(path: directory + "/" + FileName.weights)
         try check(weights, against: configuration)
         let catalogue = try loadCatalogue(directory + "/" + FileName.catalogue, configuration)
+        let golden = ignoresGolden ? nil : try GoldenCases.load(directory: directory, catalogue: catalogue)
+        if let golden { try golden.check(weights, directory) }
         return ModelBundle(
             directory: directory,
             configuration: configuration,
             weights: weights,
-            catalogue: catalogue
+            catalogue: catalogue,
+            golden: golden
         )
     }
 

@@ -136,6 +136,11 @@ package final class SafetensorsFile: Sendable {
         return true
     }
 
+    /// The SHA-256 of the whole file, which is read for it.
+    ///
+    /// - Throws: as `read(_:)`.
+    package func sha256() throws(FileError) -> SHA256Digest { try SHA256Digest(of: file) }
+
     private func fileRange(_ entry: Entry) -> Range<Int> {
         dataStart + entry.range.lowerBound..<dataStart + entry.range.upperBound
     }

@@ -86,7 +86,7 @@ final class FleetLoader: Sendable {
     }
 
     private static func refusal(_ error: any Error) -> FleetError {
-        FleetError(.unavailable, "the model cannot be loaded: \(error)")
+        FleetError(error is GoldenCaseError ? .unusable : .unavailable, "the model cannot be loaded: \(error)")
     }
 
     // MARK: - In the place of another

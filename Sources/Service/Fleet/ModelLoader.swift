@@ -99,7 +99,7 @@ final class ModelLoader: Sendable {
 
     /// Where an engine gets a model from.
     private func source(of bundle: ModelBundle) -> ModelSource {
-        ModelSource(cacheBytes: cache.byteCount) { device in
+        ModelSource(cacheBytes: cache.byteCount, golden: bundle.golden) { device in
             ResidentModel(device: device, model: try ModelRegistry.makeModel(bundle, on: device))
         }
     }

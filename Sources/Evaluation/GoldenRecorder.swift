@@ -1,0 +1,63 @@
+// Golden cases of a bundle: real histories, and what the reference device, a CPU in float32, recommends for them.
+
+internal import Catalogue
+internal import Compute
+internal import Engine
+package import Files
+package import Interactions
+package import Models
+
+extension OfflineSession {
+    /// Items of a golden case.
+    private static var itemCount: Int { 10 }
+
+    /// Computes golden cases: of all users whose histories the bundle knows as many as asked for, from the shortest to the longest
+    /// history at even distances.
+    ///
+    /// - Returns: fewer cases where there are fewer such users.
+    /// - Throws: `FileError`, what the device throws; `InteractionLogError` if the bundle knows nobody's history.
+    package func goldenCases(_ log: InteractionLog, count: Int) throws -> GoldenCases {
+        // By length, and as the log has them within one: the same file gives the same cases.
+        let histories = log.users.compactMap(request).enumerated().sorted {
+            ($0.element.history.count, $0.offset) < ($1.element.history.count, $1.offset)
+        }
+        guard !histories.isEmpty else {
+            throw InteractionLogError(description: "there is no user with a history of items that the bundle knows")
+        }
+        let last = min(count, histories.count) - 1
+        let snapshot = CatalogueSnapshot(bundle.catalogue)
+        var cases: [GoldenCases.Case] = []
+        for index in 0...last {
+            var one = histories[last == 0 ? 0 : index * (histories.count - 1) / last].element
+            one.items = try executor.answer(one, count: Self.itemCount, snapshot)
+            if !one.items.isEmpty { cases.append(one) }
+        }
+        guard !cases.isEmpty else {
+            throw InteractionLogError(description: "the bundle recommends nothing to any of the users")
+        }
+        return GoldenCases(cases: cases, weights: try bundle.weights.sha256())
+    }
+
+    /// All but the last event of a user, whose time is the request's; of those the part that the model sees.
+    private func request(_ user: InteractionLog.User) -> GoldenCases.Case? {
+        guard let last = user.events.last else { return nil }
+        let known = user.events.dropLast().compactMap { event in
+            bundle.catalogue.row(of: event.item).map { (row: $0, time: event.timestamp) }
+        }
+        guard !known.isEmpty else { return nil }
+        let seen = known.suffix(executor.window)
+        return GoldenCases.Case(
+            history: seen.map(\.row),
+            timestamps: seen.map(\.time),
+            requestTime: last.timestamp,
+            items: []
+        )
+    }
+
+    /// Writes golden cases into the bundle, in place of those that are there.
+    package func write(_ golden: GoldenCases) throws(FileError) {
+        var file = try FileWriter(path: bundle.directory + "/" + GoldenCases.fileName)
+        try file.append(golden.text(bundle.catalogue).utf8)
+        try file.commit()
+    }
+}
