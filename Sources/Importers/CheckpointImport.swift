@@ -33,6 +33,7 @@ package struct ImportSummary: Sendable {
 ///   - name: the bundle's name, 1 to 128 bytes of printable text.
 ///   - version: likewise.
 ///   - outputDirectory: the bundle's directory; absent or empty, its parent exists.
+///   - progress: told after each tensor how many bytes of the weights are written, and how many there are.
 /// - Throws: `ImportError` or `FileError`, one sentence each; nothing is left behind.
 package func importCheckpoint(
     format: String,
@@ -42,7 +43,8 @@ package func importCheckpoint(
     cataloguePath: String?,
     name: String,
     version: String,
-    outputDirectory: String
+    outputDirectory: String,
+    progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
 ) throws -> ImportSummary {
     let importer = try ImporterRegistry.importer(of: format)
     try BundleWriter.checkOutput(outputDirectory)
@@ -77,8 +79,12 @@ package func importCheckpoint(
             Catalogue.numbered(rows: rows)
         }
     try BundleWriter.write(directory: outputDirectory, configuration: configuration, catalogue: catalogue) { writer in
+        let specifications = model.architecture.configuration.tensorSpecifications
+        func byteCount(_ shape: [Int]) -> Int { shape.reduce(model.dtype.byteCount, *) }
+        let total = specifications.reduce(0) { $0 + byteCount($1.shape) }
+        var done = 0
         // One tensor at a time is in memory.
-        for specification in model.architecture.configuration.tensorSpecifications {
+        for specification in specifications {
             let content = try model.read(specification)
             try withExtendedLifetime(content) {
                 let tensor = HostTensor(
@@ -95,6 +101,8 @@ package func importCheckpoint(
                 }
                 try writer.append(tensor)
             }
+            done += byteCount(specification.shape)
+            progress(done, total)
         }
     }
     return ImportSummary(

@@ -28,6 +28,11 @@ package struct InteractionLog: Sendable {
         package var item: String
         /// Seconds since the epoch; 0 where the file has no times.
         package var timestamp: Int64
+
+        package init(item: String, timestamp: Int64) {
+            self.item = item
+            self.timestamp = timestamp
+        }
     }
 
     package struct User: Sendable, Equatable {

@@ -64,23 +64,10 @@ package final class LoadTest: Sendable {
         _ address: SocketAddress
     ) throws -> String {
         let advice = "name histories with --interactions"
-        let (status, content) = try probe.get("/models", at: address)
-        guard status == 200 else {
-            throw LoadError("the server answers GET /models with \(status), not with what it serves; \(advice)")
-        }
-        struct Served: Decodable {
-            struct Model: Decodable {
-                var name: String
-            }
-            var models: [Model]
-        }
-        guard let served = try? JSONDecoder().decode(Served.self, from: Data(content)), let model = served.models.first
-        else {
-            throw LoadError("the server's answer to GET /models is not that of genrec; \(advice)")
-        }
-        guard let demo, model.name == demo.modelName else {
+        let served = try probe.servedModel(at: address, advice: advice)
+        guard let demo, served == demo.modelName else {
             throw LoadError(
-                "the server serves \"\(model.name)\", and only the demo's histories come with genrec; \(advice)"
+                "the server serves \"\(served)\", and only the demo's histories come with genrec; \(advice)"
             )
         }
         return try demo.path()

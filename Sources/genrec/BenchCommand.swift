@@ -7,7 +7,14 @@ import Service
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Time a batch of histories, or of new events on cached ones, scoring included, without HTTP."
+        abstract: "Time a batch of histories, or of new events on cached ones, scoring included, without HTTP.",
+        discussion: """
+            Examples:
+            genrec bench --bundle movies-1
+            genrec bench --bundle movies-1 --batch 32 --dtype bf16
+            genrec bench --bundle movies-1 --length 200 --append 1
+            genrec bench --bundle movies-1 --candidates 500 --json
+            """
     )
 
     @Option(help: "The directory of the bundle.")

@@ -12,7 +12,9 @@ struct CheckConfigCommand: AsyncParsableCommand {
             does, then API keys, certificates and the bundle. Prints every fault with its file, line and column, or its \
             variable. Nothing is served; addresses and devices are not tried.
 
-            Example: genrec check-config /etc/genrec/genrec.yaml && systemctl reload-or-restart genrec
+            Examples:
+            genrec check-config /etc/genrec/genrec.yaml && systemctl restart genrec
+            genrec check-config --defaults > genrec.yaml
             """
     )
 

@@ -16,7 +16,13 @@ struct EvaluateCommand: AsyncParsableCommand {
             With several --bundle the others are compared with the first on the users whom all can rank: differences with \
             95 % intervals, users better and worse, and all by length of the history and popularity of the target.
 
-            genrec evaluate --bundle old --bundle new --interactions ratings.csv --html report.html
+            Examples:
+            genrec evaluate --bundle movies-1 --interactions ratings.csv
+            genrec evaluate --bundle movies-1 --interactions u.data \\
+              --columns user,item,rating,timestamp
+            genrec evaluate --bundle movies-1 --interactions ratings.csv --dtype int8
+            genrec evaluate --bundle movies-1 --bundle movies-2 \\
+              --interactions ratings.csv --html report.html
             """
     )
 

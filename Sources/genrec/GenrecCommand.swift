@@ -28,11 +28,21 @@ struct GenrecCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "genrec",
         abstract: "Serves generative recommenders over HTTP.",
+        discussion: """
+            Results go to standard output, everything else to standard error. The exit status is 0 for done, 1 for failed and 2 \
+            for wrong usage. NO_COLOR turns colours off.
+
+            Examples:
+            genrec serve
+            genrec demo
+            genrec import --help
+            genrec --generate-completion-script bash > /etc/bash_completion.d/genrec
+            """,
         version: BuildInfo.description,
         subcommands: [
-            ServeCommand.self, ImportCommand.self, InspectCommand.self, GoldenCommand.self,
-            EvaluateCommand.self, StudyCommand.self,
-            BenchCommand.self, LoadCommand.self, UsersCommand.self, CheckConfigCommand.self,
+            ServeCommand.self, DemoCommand.self, ImportCommand.self, InspectCommand.self, GoldenCommand.self,
+            EvaluateCommand.self, StudyCommand.self, BenchCommand.self, LoadCommand.self, UsersCommand.self,
+            CheckConfigCommand.self,
         ]
     )
 }
@@ -42,7 +52,7 @@ extension AsyncParsableCommand {
     func fail(_ sentence: String) -> ExitCode {
         // Errors of libraries may quote several lines of their input.
         let line = sentence.split(whereSeparator: \.isNewline).joined(separator: "; ")
-        Console.note("genrec: \(line)\n")
+        Console.note("\(Terminal.error.red("genrec:")) \(line)\n")
         return ExitCode(1)
     }
 }

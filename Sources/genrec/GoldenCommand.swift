@@ -14,6 +14,7 @@ struct GoldenCommand: AsyncParsableCommand {
             The answers are computed here, on a CPU in float32. A server that loads the bundle runs the requests on its own \
             device, in its own type, and refuses the bundle if the answers differ.
 
+            Examples:
             genrec golden --bundle movies-8 --interactions ratings.csv --cases 32
             """
     )

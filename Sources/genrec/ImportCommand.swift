@@ -8,7 +8,19 @@ import Models
 struct ImportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
-        abstract: "Write a bundle from a trainer's checkpoint."
+        abstract: "Write a bundle from a trainer's checkpoint.",
+        discussion: """
+            What the checkpoint does not say is asked for, all at once, as a JSON object for --describe.
+
+            Examples:
+            genrec import --from huggingface --checkpoint qwen3-items \\
+              --name movies --version 1 --output movies-1
+            genrec import --from sasrec.pytorch --checkpoint SASRec.pth \\
+              --describe model.json --catalogue catalogue.jsonl \\
+              --name movies --version 1 --output movies-1
+            genrec import --from meta --checkpoint last.ckpt --weights ema \\
+              --describe model.json --name movies --version 2 --output movies-2
+            """
     )
 
     @Option(help: "Whose checkpoint it is: meta, sasrec.pytorch, huggingface, performance-law.")
@@ -32,6 +44,8 @@ struct ImportCommand: AsyncParsableCommand {
 
     func run() async throws {
         do {
+            let bar = ProgressBar(label: "MiB of weights")
+            defer { bar.finish() }
             let summary = try importCheckpoint(
                 format: from,
                 checkpointPath: checkpoint,
@@ -40,7 +54,8 @@ struct ImportCommand: AsyncParsableCommand {
                 cataloguePath: catalogue,
                 name: name,
                 version: version,
-                outputDirectory: output
+                outputDirectory: output,
+                progress: { bar.show($0 >> 20, of: $1 >> 20) }
             )
             let parameters = summary.configuration.architecture.configuration.parameterCount
             let architecture = summary.configuration.architecture.name.rawValue

@@ -7,7 +7,12 @@ import Models
 struct InspectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
-        abstract: "Verify a bundle and print what it holds."
+        abstract: "Verify a bundle and print what it holds.",
+        discussion: """
+            Examples:
+            genrec inspect movies-1
+            genrec inspect movies-1 --length 50 --json
+            """
     )
 
     @Argument(help: "The directory of the bundle.")

@@ -22,6 +22,13 @@ struct LoadCommand: AsyncParsableCommand {
             the wait for a free connection.
 
             Ctrl-C ends the run and prints what there is. The status is 1 if no reply came at all.
+
+            Examples:
+            genrec load --url http://127.0.0.1:8080
+            genrec load --url http://127.0.0.1:8080 --rate 200 --seconds 60 \\
+              --interactions ratings.csv
+            genrec load --url unix:/run/genrec.sock --connections 8 \\
+              --returning 0.8 --deadline-ms 50 --json
             """
     )
 
@@ -76,8 +83,7 @@ struct LoadCommand: AsyncParsableCommand {
     var threads = 1
     @Option(help: "Chooses users, lengths and moments; the same one repeats the same requests. Default: a random one.")
     var seed: UInt64?
-    @Option(help: "The environment variable that holds an API key, sent if there is one and never printed.")
-    var apiKeyVariable = "GENREC_API_KEY"
+    @OptionGroup var key: KeyOptions
     @Option(help: "A file to write every request to, tab-separated: time, latency_ms, outcome.")
     var trace: String?
     @Flag(help: "Print one JSON object instead of a table.")
@@ -100,10 +106,10 @@ struct LoadCommand: AsyncParsableCommand {
             )
             let signals = [SIGINT, SIGTERM].map { SignalSource($0) { test.interrupt() } }
             let bar = ProgressBar(label: "s")
+            defer { bar.finish() }
             report = try withExtendedLifetime(signals) {
                 try test.run { bar.show(Int($0.rounded()), of: Int(seconds.rounded(.up))) }
             }
-            bar.finish()
             if let trace { try report.trace.write(toFile: trace, atomically: true, encoding: .utf8) }
         } catch {
             throw fail(String(describing: error))
@@ -148,7 +154,7 @@ struct LoadCommand: AsyncParsableCommand {
                 throw ValidationError("--threads must be at most --connections")
             }
             plan.threads = threads
-            plan.authorization = try authorization
+            plan.authorization = try key.authorization
             plan.keepsTrace = trace != nil
             return plan
         }
@@ -202,16 +208,5 @@ struct LoadCommand: AsyncParsableCommand {
     private func share(_ value: Double, _ option: String) throws -> Double {
         guard 0...1 ~= value else { throw ValidationError("\(option) must be from 0 to 1") }
         return value
-    }
-
-    private var authorization: String? {
-        get throws {
-            guard let key = ProcessInfo.processInfo.environment[apiKeyVariable], !key.isEmpty else { return nil }
-            // The sentence names the variable and repeats nothing of the key.
-            guard key.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
-                throw ValidationError("\(apiKeyVariable) has a character in it that no API key has")
-            }
-            return "Bearer \(key)"
-        }
     }
 }

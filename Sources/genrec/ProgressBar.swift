@@ -1,31 +1,55 @@
-// A progress bar on standard error, drawn only where somebody watches: on a terminal.
+// How far something has come that takes a while: a bar on a terminal, a plain line now and then elsewhere. Both go to standard
+// error. What is done at once shows nothing.
 
 import Glibc
 
 /// One line, redrawn in place.
 final class ProgressBar {
     private static let width = 40
+    /// How long nothing is shown.
+    private static let patience = Duration.milliseconds(300)
+    /// Between two plain lines.
+    private static let pause = Duration.seconds(10)
 
     private let label: String
-    private let isTerminal = isatty(STDERR_FILENO) == 1
+    private let hasLines: Bool
+    private let isTerminal = Terminal.isTerminal(STDERR_FILENO)
+    private let start = ContinuousClock.now
+    private var lastLine = ContinuousClock.now
     private var shownCells = -1
 
-    init(label: String) {
+    /// - Parameters:
+    ///   - label: what is counted.
+    ///   - hasLines: whether there are plain lines where there is no terminal.
+    init(label: String, hasLines: Bool = true) {
         self.label = label
+        self.hasLines = hasLines
     }
 
-    /// Draws `done` of `total`; redraws only when a cell has changed.
+    /// Whether there is a bar to be seen.
+    var isShown: Bool { shownCells >= 0 }
+
+    /// Shows `done` of `total`; redraws only when a cell has changed.
     func show(_ done: Int, of total: Int) {
-        guard isTerminal, total > 0 else { return }
+        guard total > 0, isTerminal || hasLines else { return }
+        guard isTerminal else { return line(done, total) }
         let cells = done * Self.width / total
         guard cells != shownCells || done == total else { return }
+        guard isShown || ContinuousClock.now - start > Self.patience else { return }
         shownCells = cells
         let bar = String(repeating: "#", count: cells) + String(repeating: ".", count: Self.width - cells)
-        Console.note("\r[\(bar)] \(done)/\(total) \(label)")
+        Console.note("\r[\(Terminal.error.green(bar))] \(done)/\(total) \(label)")
+    }
+
+    private func line(_ done: Int, _ total: Int) {
+        let now = ContinuousClock.now
+        guard now - lastLine >= Self.pause else { return }
+        lastLine = now
+        Console.note("\(done) of \(total) \(label)\n")
     }
 
     /// Leaves the finished line standing.
     func finish() {
-        if isTerminal, shownCells >= 0 { Console.note("\n") }
+        if isShown { Console.note("\n") }
     }
 }

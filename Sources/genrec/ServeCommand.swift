@@ -10,6 +10,12 @@ struct ServeCommand: AsyncParsableCommand {
         discussion: """
             Without options it serves the demo bundle on 127.0.0.1:8080. The options here override environment variables \
             (GENREC_HTTP_LISTEN for http.listen), which override the file given with --config.
+
+            Examples:
+            genrec serve
+            genrec serve --bundle movies-1 --listen '*:8080'
+            genrec serve --bundle movies-1 --dtype int8 --threads 8
+            genrec serve --config /etc/genrec/genrec.yaml --check
             """
     )
 
@@ -50,7 +56,13 @@ struct ServeCommand: AsyncParsableCommand {
         flags["engine.threads"] = threads.map(String.init)
         if check { return try report(ServiceConfiguration.check(file: config, flags: flags)) }
         do {
-            let server = try Server(ServiceConfiguration(file: config, flags: flags))
+            // Only for people: what comes from a service manager's server is log lines.
+            let bar = ProgressBar(label: "MiB of weights read", hasLines: false)
+            let server = try Server(ServiceConfiguration(file: config, flags: flags)) {
+                bar.show($0 >> 20, of: $1 >> 20)
+            }
+            bar.finish()
+            if bar.isShown { Console.note("packing them for the device ...\n") }
             if let readyLine = try await server.start() { Console.result(readyLine + "\n") }
             try await server.waitUntilStopped()
         } catch {

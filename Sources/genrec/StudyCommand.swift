@@ -14,7 +14,9 @@ struct StudyCommand: AsyncParsableCommand {
             Every bundle is evaluated on the same users and timed with one request of a full window. Of an architecture with at \
             least three sizes the error 1 - METRIC is fitted by a power law, with an interval of its exponent over users.
 
-            genrec study --bundles hstu-s hstu-m hstu-l sasrec-s --interactions ratings.csv --html study.html
+            Examples:
+            genrec study --bundles hstu-s hstu-m hstu-l sasrec-s \\
+              --interactions ratings.csv --html study.html
             """
     )
 
@@ -45,6 +47,7 @@ struct StudyCommand: AsyncParsableCommand {
         do {
             let log = try InteractionLog(path: interactions, options: reading.values)
             let bar = ProgressBar(label: "users")
+            defer { bar.finish() }
             var entries: [StudyEntry] = []
             for (index, bundle) in bundles.enumerated() {
                 let entry = try OfflineSession.with(bundlePath: bundle, compute: compute.settings) { session in
@@ -56,7 +59,6 @@ struct StudyCommand: AsyncParsableCommand {
                 }
                 entries.append(entry)
             }
-            bar.finish()
             let isAmbiguous = Set(entries.map(\.report.label)).count < entries.count
             for index in entries.indices where isAmbiguous { entries[index].report.label += " (\(bundles[index]))" }
             let study = Study(entries, metric: metric)

@@ -12,6 +12,7 @@ struct UsersCommand: AsyncParsableCommand {
         discussion: """
             These work on the folder of a store (users.local.directory) while no server uses it.
 
+            Examples:
             genrec users import --directory users --interactions ratings.csv
             genrec users show --directory users 196
             genrec users export --directory users > events.ndjson
@@ -47,7 +48,12 @@ struct UserStoreOptions: ParsableArguments {
 struct UsersImportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
-        abstract: "Add the events of a file of interactions."
+        abstract: "Add the events of a file of interactions.",
+        discussion: """
+            Examples:
+            genrec users import --directory /var/lib/genrec/users \\
+              --interactions ratings.csv
+            """
     )
 
     @OptionGroup var store: UserStoreOptions
@@ -65,6 +71,7 @@ struct UsersImportCommand: AsyncParsableCommand {
             }
             let store = try store.open()
             let bar = ProgressBar(label: "users")
+            defer { bar.finish() }
             var accepted = 0
             var duplicates = 0
             for (index, user) in log.users.enumerated() {
@@ -86,7 +93,6 @@ struct UsersImportCommand: AsyncParsableCommand {
                 duplicates += outcome.duplicates
                 bar.show(index + 1, of: log.users.count)
             }
-            bar.finish()
             store.close()
             let report = JSONValue.object(pairs: [
                 ("users", .integer(log.users.count)), ("accepted", .integer(accepted)),
@@ -103,7 +109,11 @@ struct UsersImportCommand: AsyncParsableCommand {
 struct UsersExportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
-        abstract: "Print every event on a line of JSON, as POST /events and evaluate read it."
+        abstract: "Print every event on a line of JSON, as POST /events and evaluate read it.",
+        discussion: """
+            Examples:
+            genrec users export --directory /var/lib/genrec/users > events.ndjson
+            """
     )
 
     @OptionGroup var store: UserStoreOptions
@@ -132,7 +142,11 @@ struct UsersExportCommand: AsyncParsableCommand {
 struct UsersShowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Print the events of a user as GET /users/{user_id} answers them."
+        abstract: "Print the events of a user as GET /users/{user_id} answers them.",
+        discussion: """
+            Examples:
+            genrec users show --directory /var/lib/genrec/users 196
+            """
     )
 
     @OptionGroup var store: UserStoreOptions

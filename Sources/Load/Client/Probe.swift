@@ -1,9 +1,10 @@
-// What is asked of the server before a load test begins: whether somebody listens there, and what it serves. A refused
-// connection is a sentence then, and not a table of ten thousand failures.
+// Single requests, outside of a load test: whether somebody listens and what is served, before the test begins, so that a
+// refused connection is one sentence and not a table of ten thousand failures; and the requests of a demonstration.
 
 internal import CLinux
 internal import Glibc
 internal import HTTP
+internal import JSON
 
 /// Single requests, one after another, on the calling thread.
 struct Probe {
@@ -30,35 +31,49 @@ struct Probe {
         throw LoadError("\(place) does not accept a connection (\(reason)); is the server running there?")
     }
 
-    /// The server's reply to a GET.
-    func get(_ path: String, at address: SocketAddress) throws(LoadError) -> (status: Int, content: [UInt8]) {
+    /// A reply.
+    struct Reply {
+        var status: Int
+        var content: [UInt8]
+        /// From the first byte sent to the last one received; connecting is not in it.
+        var nanoseconds: UInt64
+    }
+
+    /// The server's reply to a GET, or, with a body, to a POST of JSON.
+    func send(_ path: String, _ body: [UInt8]? = nil, at address: SocketAddress) throws(LoadError) -> Reply {
         let socket: Int32
         switch Self.connect(to: address) {
         case .success(let connected): socket = connected
         case .failure(let error): throw LoadError("\(place) does not accept a connection (\(error.description))")
         }
         defer { Syscall.close(socket) }
-        var text = "GET \(target.basePath)\(path) HTTP/1.1\r\nHost: \(target.authority)\r\nConnection: close\r\n"
-        text += "User-Agent: genrec-load\r\nAccept: application/json\r\n"
+        let method = body == nil ? "GET" : "POST"
+        let call = "\(method) \(path)"
+        var text = "\(method) \(target.basePath)\(path) HTTP/1.1\r\nHost: \(target.authority)\r\n"
+        text += "Connection: close\r\nUser-Agent: genrec-load\r\nAccept: application/json\r\n"
         if let authorization { text += "Authorization: \(authorization)\r\n" }
-        // A few hundred bytes: they fit into the send buffer of a new socket.
-        let isSent = Array((text + "\r\n").utf8).withUnsafeBytes {
-            send(socket, $0.baseAddress, $0.count, CLinux_MSG_NOSIGNAL) == $0.count
+        if let body { text += "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n" }
+        // A few kilobytes: they fit into the send buffer of a new socket.
+        let start = Syscall.now()
+        let isSent = (Array((text + "\r\n").utf8) + (body ?? [])).withUnsafeBytes {
+            Glibc.send(socket, $0.baseAddress, $0.count, CLinux_MSG_NOSIGNAL) == $0.count
         }
         guard isSent else { throw LoadError("\(place) does not take a request: \(Syscall.message(errno))") }
-        return try receive(path, on: socket)
+        var reply = try receive(call, on: socket)
+        reply.nanoseconds = Syscall.now() - start
+        return reply
     }
 
-    private func receive(_ path: String, on socket: Int32) throws(LoadError) -> (status: Int, content: [UInt8]) {
+    private func receive(_ call: String, on socket: Int32) throws(LoadError) -> Reply {
         var parser = ReplyParser()
         var content: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while content.count <= Self.contentLimit {
-            guard Self.wait(for: socket, POLLIN) else { throw LoadError("\(place) does not answer GET \(path)") }
+            guard Self.wait(for: socket, POLLIN) else { throw LoadError("\(place) does not answer \(call)") }
             let result = buffer.withUnsafeMutableBytes { Syscall.read(socket, into: $0) }
             guard case .value(let count) = result, count > 0 else {
-                if parser.endOfStream() { return (parser.status, content) }
-                throw LoadError("\(place) closes the connection without answering GET \(path)")
+                if parser.endOfStream() { return Reply(status: parser.status, content: content, nanoseconds: 0) }
+                throw LoadError("\(place) closes the connection without answering \(call)")
             }
             var index = 0
             do throws(ReplyFault) {
@@ -66,13 +81,28 @@ struct Probe {
                     let step = try parser.parse(buffer.span.extracting(index..<count))
                     content += buffer[index + step.content.lowerBound..<index + step.content.upperBound]
                     index += step.consumed
-                    if step.isComplete { return (parser.status, content) }
+                    if step.isComplete { return Reply(status: parser.status, content: content, nanoseconds: 0) }
                 }
             } catch {
-                throw LoadError("\(place) answers GET \(path) with something that is not HTTP/1.1: \(error.detail)")
+                throw LoadError("\(place) answers \(call) with something that is not HTTP/1.1: \(error.detail)")
             }
         }
-        throw LoadError("\(place) answers GET \(path) with more than \(Self.contentLimit) bytes")
+        throw LoadError("\(place) answers \(call) with more than \(Self.contentLimit) bytes")
+    }
+
+    /// The name of the model that a genrec serves first.
+    ///
+    /// - Parameter advice: ends the sentence of an error.
+    func servedModel(at address: SocketAddress, advice: String) throws(LoadError) -> String {
+        let reply = try send("/models", at: address)
+        guard reply.status == 200 else {
+            throw LoadError("the server answers GET /models with \(reply.status), not with what it serves; \(advice)")
+        }
+        let value = reply.content.withUnsafeBytes { try? JSONValue(parsing: $0) }
+        guard case .array(let models)? = value?["models"], case .string(let name)? = models.first?["name"] else {
+            throw LoadError("the server's answer to GET /models is not that of genrec; \(advice)")
+        }
+        return name
     }
 
     /// How sentences name the server.

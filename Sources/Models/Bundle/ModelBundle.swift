@@ -46,12 +46,18 @@ package final class ModelBundle: Sendable {
     /// architecture needs, in shape, type and number, all finite; the catalogue against the item table; the weights against the golden cases.
     /// What the answers are only a device can say.
     ///
-    /// - Parameter ignoresGolden: the golden cases are not looked at: others are about to be written.
+    /// - Parameters:
+    ///   - ignoresGolden: the golden cases are not looked at: others are about to be written.
+    ///   - progress: told after each tensor how many bytes of the weights have been checked, and how many there are.
     /// - Throws: `FileError`, one sentence that names the file and the key, tensor or line.
-    package static func load(directory: String, ignoresGolden: Bool = false) throws(FileError) -> ModelBundle {
+    package static func load(
+        directory: String,
+        ignoresGolden: Bool = false,
+        progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    ) throws(FileError) -> ModelBundle {
         let configuration = try loadConfiguration(directory + "/" + FileName.configuration)
         let weights = try SafetensorsFile(path: directory + "/" + FileName.weights)
-        try check(weights, against: configuration)
+        try check(weights, against: configuration, progress)
         let catalogue = try loadCatalogue(directory + "/" + FileName.catalogue, configuration)
         let golden = ignoresGolden ? nil : try GoldenCases.load(directory: directory, catalogue: catalogue)
         if let golden { try golden.check(weights, directory) }
@@ -98,12 +104,15 @@ package final class ModelBundle: Sendable {
 
     private static func check(
         _ weights: SafetensorsFile,
-        against configuration: BundleConfiguration
+        against configuration: BundleConfiguration,
+        _ progress: (_ done: Int, _ total: Int) -> Void
     ) throws(FileError) {
         func mismatch(_ name: String, _ reason: String) -> FileError {
             FileError(.mismatched, "\(weights.path): tensor \(quoted(name)) \(reason)")
         }
         let specifications = configuration.architecture.configuration.tensorSpecifications
+        let total = specifications.reduce(0) { $0 + weights.byteCount(of: $1.name) }
+        var done = 0
         for specification in specifications {
             guard let tensor = weights.entry(specification.name) else {
                 throw mismatch(specification.name, "is missing")
@@ -118,6 +127,8 @@ package final class ModelBundle: Sendable {
                 throw mismatch(specification.name, "is \(found), config.json says \(configuration.dtype.rawValue)")
             }
             guard try weights.isFinite(tensor) else { throw mismatch(specification.name, "holds infinities or NaN") }
+            done += weights.byteCount(of: specification.name)
+            progress(done, total)
         }
         let known = Set(specifications.map(\.name))
         if let left = weights.names.first(where: { !known.contains($0) }) {

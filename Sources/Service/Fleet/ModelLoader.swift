@@ -26,7 +26,14 @@ final class ModelLoader: Sendable {
     }
 
     /// Reads and checks a bundle's files. Takes as long as reading the weights takes.
-    func loadBundle(_ directory: String) throws(FileError) -> ModelBundle { try ModelBundle.load(directory: directory) }
+    ///
+    /// - Parameter progress: told how many bytes of the weights have been checked, and how many there are.
+    func loadBundle(
+        _ directory: String,
+        progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    ) throws(FileError) -> ModelBundle {
+        try ModelBundle.load(directory: directory, progress: progress)
+    }
 
     /// An engine for each device, none of them started.
     ///

@@ -48,9 +48,13 @@ package final class Server: Sendable {
     private let life = Lifecycle()
     private let manager: ServiceManager
 
+    /// - Parameter progress: told how many bytes of the weights have been read and checked, and how many there are.
     /// - Throws: `FileError`, `ConfigurationError` for files of keys or certificates that cannot be used, `HTTPError` for
     ///   a configuration that cannot be.
-    package init(_ configuration: ServiceConfiguration) throws {
+    package init(
+        _ configuration: ServiceConfiguration,
+        progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    ) throws {
         let manager = try ServiceManager(environment: ProcessInfo.processInfo.environment)
         self.manager = manager
         let configuration = configuration.listening(on: manager.sockets)
@@ -96,7 +100,7 @@ package final class Server: Sendable {
         }
         self.users = users
         let directory = try configuration.bundlePath ?? DemoBundle.locate()
-        let bundle = try loader.loadBundle(directory)
+        let bundle = try loader.loadBundle(directory, progress: progress)
         let metrics = ServiceMetrics(
             registry: MetricRegistry(),
             scheduler: configuration.scheduler,
