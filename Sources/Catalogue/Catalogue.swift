@@ -71,17 +71,14 @@ package final class Catalogue: Sendable {
     /// `CanonicalInteger` has it.
     package func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
         if idsAreIntegers { return CanonicalInteger.value(of: utf8).flatMap { row(ofInteger: $0) } }
-        return rowsByID.find(RowTable.hash(utf8)) { row in
-            guard let range = ids.range(Int(row)), range.count == utf8.count + 2 else { return false }
-            return ids.bytes[range.lowerBound + 1..<range.upperBound - 1].elementsEqual(utf8)
-        }
+        return rowsByID.find(KeyedHash.of(utf8)) { ids.holdsQuoted(utf8, at: Int($0)) }
     }
 
     /// The row of an id that is written as an integer; nil if no item has it. Where ids are strings, it is the string of its
     /// digits.
     package func row(ofInteger id: Int64) -> Int32? {
         guard idsAreIntegers else { return CanonicalInteger.withText(of: id) { row(ofString: $0) } }
-        return rowsByID.find(RowTable.hash(id)) { integerIDs[Int($0)] == id }
+        return rowsByID.find(KeyedHash.of(id)) { integerIDs[Int($0)] == id }
     }
 
     /// The row of an id in text form, as a table of interactions holds it.
@@ -137,10 +134,7 @@ package final class Catalogue: Sendable {
 
     /// The number of a tag, 0 ..< `tagCount`; nil if no item has it.
     package func tag(utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
-        let number = tagsByName.find(RowTable.hash(utf8)) { number in
-            guard let range = tagNameBytes.range(Int(number) - 1), range.count == utf8.count else { return false }
-            return tagNameBytes.bytes[range].elementsEqual(utf8)
-        }
+        let number = tagsByName.find(KeyedHash.of(utf8)) { tagNameBytes.holds(utf8, at: Int($0) - 1) }
         return number.map { $0 - 1 }
     }
 

@@ -81,11 +81,8 @@ struct CatalogueBuilder {
 
     /// The number of a tag; made if it is new. Nil if this line has the tag already.
     mutating func intern(tag: UnsafeBufferPointer<UInt8>, line: Int) -> Int32? {
-        let hash = RowTable.hash(tag)
-        let known = tagsByName.find(hash) { number in
-            guard let range = tagNames.range(Int(number) - 1) else { return false }
-            return tagNames.bytes[range].elementsEqual(tag)
-        }
+        let hash = KeyedHash.of(tag)
+        let known = tagsByName.find(hash) { tagNames.holds(tag, at: Int($0) - 1) }
         if let known {
             if lastLineOfTag[Int(known) - 1] == line { return nil }
             lastLineOfTag[Int(known) - 1] = line
@@ -145,7 +142,7 @@ struct CatalogueBuilder {
             idsAreIntegers = true
             integerIDs = Array(repeating: 0, count: rowCount)
         }
-        let hash = RowTable.hash(id)
+        let hash = KeyedHash.of(id)
         if let other = rowsByID.find(hash, matches: { integerIDs[Int($0)] == id }) {
             throw JSONError("id \(id) stands on line \(lineNumbers[Int(other)]) already")
         }
@@ -160,10 +157,9 @@ struct CatalogueBuilder {
             throw JSONError("id \(text) is a string, but the ids of the lines before it are integers")
         }
         idsAreIntegers = false
-        let hash = id.withUnsafeBufferPointer { RowTable.hash($0) }
+        let hash = id.withUnsafeBufferPointer { KeyedHash.of($0) }
         let other = rowsByID.find(hash) { other in
-            guard let range = ids.range(Int(other)), range.count == id.count + 2 else { return false }
-            return ids.bytes[range.lowerBound + 1..<range.upperBound - 1].elementsEqual(id)
+            id.withUnsafeBufferPointer { ids.holdsQuoted($0, at: Int(other)) }
         }
         if let other {
             let text = quoted(String(decoding: id, as: UTF8.self))

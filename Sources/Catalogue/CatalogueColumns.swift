@@ -1,6 +1,8 @@
 // The columns that a catalogue is stored in: texts back to back in one buffer, and a hash table from a text or a number
 // to its row. A million items are a handful of arrays, not millions of strings.
 
+import Glibc
+
 /// A text for some rows, all in one buffer.
 struct TextColumn: Sendable {
     private(set) var bytes: [UInt8] = []
@@ -35,6 +37,21 @@ struct TextColumn: Sendable {
         bytes.append(contentsOf: text)
     }
 
+    /// Whether this is a row's text.
+    func holds(_ text: UnsafeBufferPointer<UInt8>, at row: Int) -> Bool { holds(text, at: row, margin: 0) }
+
+    /// Whether a row's text is this one in quotes.
+    func holdsQuoted(_ text: UnsafeBufferPointer<UInt8>, at row: Int) -> Bool { holds(text, at: row, margin: 1) }
+
+    private func holds(_ text: UnsafeBufferPointer<UInt8>, at row: Int, margin: Int) -> Bool {
+        guard lengths[row] == text.count + 2 * margin else { return false }
+        guard let wanted = text.baseAddress else { return true }
+        return bytes.withUnsafeBufferPointer { bytes in
+            // A row's text lies within the bytes, since `set` put it there.
+            bytes.baseAddress.map { memcmp($0 + starts[row] + margin, wanted, text.count) == 0 } ?? false
+        }
+    }
+
     /// Where a row's text lies in `bytes`; nil for a row without one.
     func range(_ row: Int) -> Range<Int>? {
         let length = lengths[row]
@@ -47,15 +64,6 @@ struct RowTable: Sendable {
     /// Upper half: the key's hash; lower half: its number, 0 where the slot is empty.
     private var slots: [UInt64] = Array(repeating: 0, count: 16)
     private(set) var count = 0
-
-    // The standard library's hash is seeded anew in each process, so nobody can prepare ids that collide.
-    static func hash(_ key: UnsafeBufferPointer<UInt8>) -> UInt32 {
-        var hasher = Hasher()
-        hasher.combine(bytes: UnsafeRawBufferPointer(key))
-        return UInt32(truncatingIfNeeded: hasher.finalize())
-    }
-
-    static func hash(_ key: Int64) -> UInt32 { UInt32(truncatingIfNeeded: key.hashValue) }
 
     /// The number of the key with this hash that `matches`.
     func find(_ hash: UInt32, matches: (Int32) -> Bool) -> Int32? {

@@ -189,6 +189,11 @@ package struct JSONReader: ~Copyable {
 
         let digits = end
         var magnitude: UInt64 = 0
+        // Eight at a time first: a history's timestamps have ten each.
+        while let eight = JSONText.eightDigits(bytes, at: end) {
+            magnitude = magnitude &* 100_000_000 &+ eight
+            end += 8
+        }
         while let digit = digit(at: end) {
             magnitude = magnitude &* 10 &+ digit
             end += 1

@@ -30,6 +30,21 @@ enum JSONText {
         return end
     }
 
+    /// The value of the eight decimal digits at `offset`; nil where there are fewer.
+    static func eightDigits(_ bytes: UnsafeBufferPointer<UInt8>, at offset: Int) -> UInt64? {
+        guard offset + 8 <= bytes.count, let start = UnsafeRawPointer(bytes.baseAddress) else { return nil }
+        let word = UInt64(littleEndian: start.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+        // A digit's upper half is 3, and adding 6 leaves it so.
+        let upper: UInt64 = 0xF0F0_F0F0_F0F0_F0F0
+        let threes: UInt64 = 0x3030_3030_3030_3030
+        guard word & upper == threes, (word &+ 0x0606_0606_0606_0606) & upper == threes else { return nil }
+        // Neighbours are put together: two digits, then four, then eight.
+        var digits = word &- threes
+        digits = (digits &* 10 &+ digits >> 8) & 0x00FF_00FF_00FF_00FF
+        digits = (digits &* 100 &+ digits >> 16) & 0x0000_FFFF_0000_FFFF
+        return (digits &* 10_000 &+ digits >> 32) & 0xFFFF_FFFF
+    }
+
     /// The end of the scalar that starts at `offset`, which is inside the text; throws where it is a control character or not
     /// UTF-8: a stray or missing continuation byte, an overlong form, a surrogate, beyond U+10FFFF.
     static func endOfScalar(_ bytes: UnsafeBufferPointer<UInt8>, at offset: Int) throws(JSONError) -> Int {

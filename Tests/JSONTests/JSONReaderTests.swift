@@ -142,6 +142,24 @@ import Testing
         #expect(try number(text).doubleValue == value)
     }
 
+    /// Eight digits are read at once; wherever they end, and whatever stands in place of one of them, the value is the same as
+    /// digit by digit.
+    @Test func integersAreReadWhateverTheirLength() throws {
+        let digits = "1234567890987654321"
+        for length in 1...digits.count {
+            let text = String(digits.prefix(length))
+            #expect(try number(text).wholeValue == Int64(text))
+            #expect(try number("-" + text + " ").wholeValue == Int64("-" + text))
+            for byte in UInt8.min...UInt8.max where !(0x30...0x39).contains(byte) {
+                var broken = Array(text.utf8)
+                broken[length / 2] = byte
+                broken.withUnsafeBufferPointer { bytes in
+                    #expect(JSONText.eightDigits(bytes, at: max(0, length / 2 - 7)) == nil)
+                }
+            }
+        }
+    }
+
     private func number(_ text: String) throws -> (wholeValue: Int64?, doubleValue: Double) {
         var text = text
         return try text.withUTF8 { bytes in

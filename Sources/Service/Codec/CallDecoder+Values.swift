@@ -101,45 +101,45 @@ extension CallDecoder {
 
     /// The row of the item id that comes next, `unknownRow` for one that is counted and passed over.
     mutating func readItem(_ path: @autoclosure () -> String) throws(JSONError) -> Int32 {
-        let found = try lookUp(path())
-        if let row = found.row { return row }
-        if unknownExample == nil { unknownExample = found.integer.map { String($0) } ?? found.text }
+        let id = try readID(path())
+        if let row = row(of: id) { return row }
+        // One of a history's is enough for a sentence about all of them.
+        if unknownExample == nil {
+            unknownExample = id.text.map { Self.excerpt($0) } ?? String(id.integer)
+        }
         unknownItems += 1
         return unknownRow
     }
 
     /// The row of the candidate that comes next; nil, and its id as JSON, where the catalogue does not know it.
     mutating func readCandidate(_ path: @autoclosure () -> String) throws(JSONError) -> (row: Int32?, json: [UInt8]) {
-        let found = try lookUp(path())
-        if let row = found.row { return (row, []) }
+        let id = try readID(path())
+        if let row = row(of: id) { return (row, []) }
         var writer = JSONWriter()
-        if let integer = found.integer { writer.integer(Int(integer)) } else { writer.string(found.text) }
+        if let text = id.text { writer.string(utf8: text.utf8) } else { writer.integer(Int(id.integer)) }
         return (nil, writer.bytes)
     }
 
-    /// An id, and the row that has it.
-    private struct FoundItem {
-        var row: Int32?
-        /// Of an unknown item, whichever it is.
-        var text = ""
-        var integer: Int64?
+    /// An item's id as a body has it: a text, or where there is none an integer. Gone when the reader reads on.
+    private struct ItemID {
+        var text: JSONString?
+        var integer: Int64 = 0
     }
 
-    private mutating func lookUp(_ path: @autoclosure () -> String) throws(JSONError) -> FoundItem {
+    private mutating func readID(_ path: @autoclosure () -> String) throws(JSONError) -> ItemID {
         switch try reader.peek() {
-        case .string:
-            let id = try reader.readString()
-            if let row = source.items.row(ofString: id.utf8) { return FoundItem(row: row) }
-            // One of a history's is enough for a sentence about all of them.
-            let isWanted = question == .rank || unknownExample == nil
-            return FoundItem(text: !isWanted ? "" : question == .rank ? id.string : Self.excerpt(id))
+        case .string: return ItemID(text: try reader.readString())
         case .number:
             guard let id = try reader.readNumber().wholeValue else {
                 throw unusable("\(path()) must be a string or a 64-bit integer")
             }
-            return FoundItem(row: source.items.row(ofInteger: id), integer: id)
+            return ItemID(text: nil, integer: id)
         default: throw unusable("\(path()) must be a string or an integer")
         }
+    }
+
+    private func row(of id: ItemID) -> Int32? {
+        id.text.map { source.items.row(ofString: $0.utf8) } ?? source.items.row(ofInteger: id.integer)
     }
 
     /// The rows of a list of item ids, without the unknown ones.

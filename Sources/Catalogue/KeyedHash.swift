@@ -1,0 +1,65 @@
+// The hash of the catalogue's tables: every id of every history goes through it.
+
+/// A hash of short texts, keyed anew in each process, so that nobody can prepare ids that collide.
+///
+/// Sixteen bytes a step are multiplied to 128 bits and folded, as wyhash does (github.com/wangyi-fudan/wyhash). All its
+/// constants are secrets here: with wyhash's public ones, there are texts that collide under every seed.
+enum KeyedHash {
+    private struct Secrets {
+        let first = UInt64.random(in: .min ... .max)
+        let second = UInt64.random(in: .min ... .max)
+        let third = UInt64.random(in: .min ... .max)
+        let last = UInt64.random(in: .min ... .max)
+    }
+
+    private static let secrets = Secrets()
+
+    /// The hash of a text.
+    static func of(_ text: UnsafeBufferPointer<UInt8>) -> UInt32 {
+        let secrets = secrets
+        let count = text.count
+        guard let start = UnsafeRawPointer(text.baseAddress), count > 0 else {
+            return folded(secrets.last, secrets.first)
+        }
+        var state = secrets.third
+        var offset = 0
+        while count - offset > 16 {
+            state = fold(word(start, offset) ^ secrets.first, word(start, offset + 8) ^ state)
+            offset += 16
+        }
+        // The last one to sixteen bytes, as two words that may overlap; the length tells apart what they cannot.
+        let low: UInt64
+        let high: UInt64
+        switch count - offset {
+        case 8...: (low, high) = (word(start, offset), word(start, count - 8))
+        case 4...: (low, high) = (half(start, offset), half(start, count - 4))
+        default:
+            let rest = count - offset
+            low = UInt64(text[offset]) << 16 | UInt64(text[offset + rest / 2]) << 8 | UInt64(text[count - 1])
+            high = 0
+        }
+        state = fold(low ^ secrets.second, high ^ state)
+        return folded(state ^ secrets.last, UInt64(count) ^ secrets.first)
+    }
+
+    /// The hash of a number.
+    static func of(_ number: Int64) -> UInt32 {
+        let secrets = secrets
+        return folded(UInt64(bitPattern: number) ^ secrets.first, secrets.second)
+    }
+
+    private static func fold(_ a: UInt64, _ b: UInt64) -> UInt64 {
+        let product = a.multipliedFullWidth(by: b)
+        return product.high ^ product.low
+    }
+
+    private static func folded(_ a: UInt64, _ b: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: fold(a, b)) }
+
+    private static func word(_ start: UnsafeRawPointer, _ offset: Int) -> UInt64 {
+        start.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+    }
+
+    private static func half(_ start: UnsafeRawPointer, _ offset: Int) -> UInt64 {
+        UInt64(start.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+    }
+}
