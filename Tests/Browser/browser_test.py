@@ -67,6 +67,13 @@ return low;
 """
 
 
+def has_search(url):
+    try:
+        return b'"items"' in urllib.request.urlopen(url + "admin/catalogue/demo?q=kids&limit=1").read()
+    except OSError:
+        return False
+
+
 def load(url, stop):
     body = b'{"user_id":"u%d","history":{"items":["scifi-1-01","scifi-1-02","drama-2-01"]},"k":5}'
     number = 0
@@ -166,6 +173,37 @@ def main():
         active().send_keys(Keys.ENTER)
         wait(driver, lambda: "By demo" in text(driver, "answer"))
         expect("the keyboard alone gives recommendations", True)
+        if has_search(url):
+            driver.find_element(By.ID, "clear").click()
+            field = driver.find_element(By.ID, "item")
+            offers = lambda: [option.text for option in driver.find_elements(By.CSS_SELECTOR, "#found [role=option]")]
+            field.send_keys("kids ep")
+            wait(driver, offers)
+            expect("words find titles", all("Kids" in option for option in offers()), str(offers()))
+            shoot(driver, "search")
+            expect("contrast, search", not (low := driver.execute_script(CONTRAST)), str(low))
+            field.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN)
+            second, state = offers()[1], field.get_attribute("aria-activedescendant")
+            expect("arrow keys choose", state == "found-1", str(state))
+            field.send_keys(Keys.ENTER)
+            wait(driver, lambda: driver.find_elements(By.CSS_SELECTOR, "#history li"))
+            history = driver.find_element(By.ID, "history").text
+            expect("what was chosen joins the history, with its title", second in history and not offers(), history)
+            field.send_keys("drama")
+            wait(driver, offers)
+            field.send_keys(Keys.ESCAPE)
+            expect("Escape closes the list", not offers() and field.get_attribute("aria-expanded") == "false")
+            field.clear()
+            field.send_keys("horror")
+            wait(driver, offers)
+            driver.find_element(By.CSS_SELECTOR, "#found [role=option]").click()
+            wait(driver, lambda: len(driver.find_elements(By.CSS_SELECTOR, "#history li")) == 2)
+            driver.find_element(By.CSS_SELECTOR, "button.primary").click()
+            wait(driver, lambda: "episode" in text(driver, "answer"))
+            expect("the answer shows titles", text(driver, "answer").count("episode") >= 10, text(driver, "answer"))
+            shoot(driver, "titles")
+        else:
+            print("       items by title: the server has no search")
         svg = driver.find_element(By.CSS_SELECTOR, "figure > svg")
         time.sleep(5)
         driver.execute_script("arguments[0].focus()", svg)
@@ -177,7 +215,7 @@ def main():
             if found and not found.group(1).startswith((url, "data:")):
                 foreign.append(found.group(1))
         expect("no request leaves the origin", not [each for each in foreign if "favicon" not in each], str(foreign[:3]))
-        severe = [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE" and "favicon" not in entry["message"] and "422" not in entry["message"]]
+        severe = [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE" and "favicon" not in entry["message"] and "422" not in entry["message"] and "admin/catalogue" not in entry["message"]]
         expect("no error in the browser's log", not severe, str(severe[:3]))
     finally:
         driver.quit()

@@ -80,8 +80,10 @@ enum ConsolePage {
               <ol id="history"></ol>
               <p id="no-history" class="hint">Empty: the answer will be what is popular.</p>
               <div class="row">
-                <label>Item <input id="item" autocomplete="off" placeholder="an item's id" list="known"></label>
-                <datalist id="known"></datalist>
+                <div class="search">
+                  <label>Item <input id="item" autocomplete="off" placeholder="a title, or an item's id" role="combobox" aria-expanded="false" aria-controls="found" aria-autocomplete="list"></label>
+                  <ul id="found" role="listbox" aria-label="Items" hidden></ul>
+                </div>
                 <button type="button" id="add">Add</button>
                 <button type="button" id="example">Example</button>
                 <button type="button" id="clear">Clear</button>

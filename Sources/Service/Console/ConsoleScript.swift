@@ -246,6 +246,7 @@ extension ConsolePage {
           const body = element("models");
           if (!reply.ok) return body.replaceChildren(make("tbody", {}, make("tr", {}, make("td", {}, refusal("/models", reply.status)))));
           const models = (await reply.json()).models ?? [];
+          model = models[0]?.name ?? null;
           const columns = [
             ["name", model => model.name], ["version", model => model.version], ["state", model => model.state],
             ["share", model => model.share === undefined ? "all" : model.share + " %"],
@@ -299,6 +300,9 @@ extension ConsolePage {
         // ---- Try it.
 
         let history = [];
+        // What is known of items, by id: titles from searches, so that lists can show them.
+        const titles = new Map();
+        const named = item => titles.has(String(item)) ? titles.get(String(item)) + " · " + item : String(item);
         // Catalogues with whole numbers as ids take numbers only; replies show which kind it is.
         let hasNumbers = false;
         const request = () => {
@@ -319,19 +323,66 @@ extension ConsolePage {
           element("history").replaceChildren(...history.map((item, index) => {
             const remove = make("button", { type: "button", "aria-label": "Remove " + item }, "×");
             remove.addEventListener("click", () => { history.splice(index, 1); showRequest(); element("item").focus(); });
-            return make("li", {}, String(item), remove);
+            return make("li", {}, named(item), remove);
           }));
           element("no-history").hidden = history.length > 0;
           element("curl").textContent = "curl -s " + quoted(new URL("recommend", location.href).href)
             + " -H 'Content-Type: application/json'" + (element("key").value ? " -H \"Authorization: Bearer $KEY\"" : "")
             + " \\\n  -d " + quoted(JSON.stringify(request()));
         };
-        const add = () => {
-          const item = element("item").value.trim();
+        const add = item => {
           if (!item) return;
           history.push(hasNumbers ? Number(item) : item);
           element("item").value = "";
+          showFound([]);
           showRequest();
+        };
+        const addTyped = () => add(element("item").value.trim());
+
+        // ---- Items by title, from the catalogue of the model that answers.
+
+        let model = null, searches = 0, found = [], chosen = -1;
+        const showFound = items => {
+          found = items;
+          chosen = -1;
+          element("found").hidden = !items.length;
+          element("item").setAttribute("aria-expanded", items.length > 0);
+          element("item").removeAttribute("aria-activedescendant");
+          element("found").replaceChildren(...items.map((item, index) => {
+            const option = make("li", { role: "option", id: "found-" + index, "aria-selected": "false" }, named(item.item));
+            // Before the field loses the focus.
+            option.addEventListener("pointerdown", event => { event.preventDefault(); add(item.item); });
+            return option;
+          }));
+        };
+        const choose = index => {
+          if (!found.length) return;
+          chosen = (index + found.length) % found.length;
+          for (const [place, option] of [...element("found").children].entries()) option.setAttribute("aria-selected", place === chosen);
+          element("found").children[chosen].scrollIntoView({ block: "nearest" });
+          element("item").setAttribute("aria-activedescendant", "found-" + chosen);
+        };
+        const remember = items => { for (const item of items) if (item.title) titles.set(String(item.item), item.title); };
+        const catalogue = async rest => {
+          if (!model) return null;
+          const reply = await get("admin/catalogue/" + encodeURIComponent(model) + rest, "application/json");
+          return reply.ok ? reply.json() : null;
+        };
+        const search = async () => {
+          const text = element("item").value.trim(), turn = ++searches;
+          if (!text) return showFound([]);
+          const reply = await catalogue("?limit=8&q=" + encodeURIComponent(text)).catch(() => null);
+          // A later key stroke has asked again.
+          if (turn !== searches) return;
+          remember(reply?.items ?? []);
+          showFound(reply?.items ?? []);
+        };
+        // Titles of an answer's items; without the right to read the catalogue there are ids.
+        const readTitles = async items => {
+          const missing = items.filter(item => !titles.has(String(item))).slice(0, 20);
+          const records = await Promise.all(missing.map(item => catalogue("/" + encodeURIComponent(item)).catch(() => null)));
+          remember(records.filter(Boolean));
+          return records.some(record => record?.title);
         };
         const explain = {
           400: "The request is malformed.", 401: "An API key is needed: put it in at the top.", 403: "The key, or this page's origin, may not ask.",
@@ -360,11 +411,11 @@ extension ConsolePage {
             bar.style.width = (.2 + 5 * (item.score - least) / (most - least || 1)).toFixed(2) + "rem";
             const more = make("button", { type: "button", "aria-label": "Add " + item.item + " to the history" }, "+");
             more.addEventListener("click", () => { history.push(item.item); showRequest(); send(); });
-            return make("li", {}, bar, (item.title ? item.title + " · " : "") + item.item, " ", make("span", { class: "score" }, number(item.score)), " ", more);
+            return make("li", {}, bar, named(item.item), " ", make("span", { class: "score" }, number(item.score)), " ", more);
           }));
           answer.replaceChildren(list, ...notes.map(note => make("p", { class: "hint" }, note)));
-          element("known").replaceChildren(...items.map(item => make("option", { value: item.item })));
         };
+        let answers = 0;
         const send = async () => {
           element("status").textContent = "asking …";
           const start = performance.now();
@@ -380,16 +431,25 @@ extension ConsolePage {
             try { object = JSON.parse(text); } catch { object = { detail: text }; }
             element("reply").textContent = JSON.stringify(object, null, 2);
             showAnswer(reply.status, object);
+            const shown = answers += 1;
+            const items = (object.items ?? []).map(item => item.item);
+            if (await readTitles([...items, ...history]) && shown === answers) { showAnswer(reply.status, object); showRequest(); }
           } catch (error) {
             element("status").textContent = "";
             showAnswer(0, { detail: "The server does not answer." });
           }
         };
-        element("add").addEventListener("click", add);
+        element("add").addEventListener("click", addTyped);
+        let typing = 0;
+        element("item").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(search, 120); });
+        element("item").addEventListener("blur", () => showFound([]));
         element("item").addEventListener("keydown", event => {
-          if (event.key !== "Enter") return;
+          const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+          if (step && found.length) choose(chosen < 0 && step < 0 ? -1 : chosen + step);
+          else if (event.key === "Escape" && found.length) showFound([]);
+          else if (event.key === "Enter") { if (chosen >= 0) add(found[chosen].item); else addTyped(); }
+          else return;
           event.preventDefault();
-          add();
         });
         element("example").addEventListener("click", async () => {
           // What is popular stands in for a history: it works with any catalogue.
@@ -401,7 +461,7 @@ extension ConsolePage {
           showRequest();
         });
         element("clear").addEventListener("click", () => { history = []; showRequest(); element("answer").replaceChildren(); });
-        element("form").addEventListener("submit", event => { event.preventDefault(); add(); send(); });
+        element("form").addEventListener("submit", event => { event.preventDefault(); addTyped(); send(); });
         for (const id of ["k", "mode", "tags", "user", "seen", "key"]) element(id).addEventListener("input", showRequest);
         showRequest();
         loop();

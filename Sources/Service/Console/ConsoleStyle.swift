@@ -51,6 +51,10 @@ extension ConsolePage {
         fieldset { border: 1px solid var(--line); border-radius: .5rem; margin: 0; min-width: 0; }
         #history { margin: 0; padding-left: 1.5rem; }
         #history button { padding: 0 .4rem; margin-left: .5rem; font-size: .85rem; }
+        .search { position: relative; }
+        #found { position: absolute; z-index: 1; min-width: 100%; max-height: 16rem; overflow-y: auto; margin: 0; padding: 0; list-style: none; background: var(--back); border: 1px solid var(--soft); border-radius: .35rem; }
+        #found li { padding: .3rem .5rem; cursor: pointer; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; max-width: 20rem; }
+        #found li:hover, #found li[aria-selected="true"] { background: var(--accent); color: var(--back); }
         #answer ol { padding-left: 2rem; }
         #answer li { padding: .15rem 0; }
         .bar { display: inline-block; height: .5rem; background: var(--accent); border-radius: .25rem; margin-right: .5rem; vertical-align: middle; }
