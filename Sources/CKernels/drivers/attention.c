@@ -1,5 +1,6 @@
-// Attention over a jagged batch, some heads of one query tile of one sequence a task: the bias of the tile once, then the
-// heads. A tile of few rows takes the kernels whose lanes are keys, and has its bias and buckets turned accordingly.
+// Attention over a jagged batch. A task is some heads of one query tile of one sequence: it computes the bias of the tile
+// once, then the heads. A tile of few rows uses the kernels whose lanes are keys, and lays out its bias and buckets
+// accordingly.
 
 #include "CKernels.h"
 
@@ -8,7 +9,7 @@
 static size_t blocks(size_t count, size_t block) { return (count + block - 1) / block; }
 static size_t rounded(size_t count) { return blocks(count, gk_lanes) * gk_lanes; }
 
-/// Rows of a sequence's first tile: what is left when the others take 16 each from the end.
+/// Rows of a sequence's first tile: the remainder after the other tiles take 16 each from the end.
 static size_t first_tile_rows(size_t length) { return (length - 1) % gk_lanes + 1; }
 
 size_t gk_attention_plan(gk_attention_sequence *sequences, size_t count, int last_only) {
@@ -33,13 +34,13 @@ size_t gk_attention_bucket_bytes(size_t cached, size_t rows) {
 }
 
 size_t gk_tile_scratch(size_t query_columns, size_t value_columns) {
-    // The query, the output and a block of scores of 16 rows; a block of keys as few rows need them, or of a tile's weights
-    // as pairs of bfloat16.
+    // The query, the output and a block of scores for 16 rows; a block of keys as few rows need them, or of a tile's
+    // weights as pairs of bfloat16.
     const size_t columns = query_columns > gk_lanes / 2 ? query_columns : gk_lanes / 2;
     return gk_lanes * (query_columns + rounded(value_columns) + gk_key_block) + gk_key_block * columns;
 }
 
-/// Scratch of a worker: the kernel's, the tile's bias, its times and, in bytes, its buckets.
+/// Scratch of a worker: the kernel's scratch, the bias and times of the tile and, in bytes, its buckets.
 size_t gk_attention_scratch(const gk_attention *job, size_t longest) {
     const size_t bias = gk_lanes * rounded(longest), times = 4 * gk_lanes, buckets = bias / 4;
     return gk_tile_scratch(job->query_columns, job->value_columns) + (job->position ? bias + times + buckets : 0);
@@ -61,7 +62,7 @@ static int is_few(const query_tile *tile) { return tile->rows <= gk_few_rows; }
 static size_t keys_of(const query_tile *tile) { return tile->row + tile->rows; }
 
 static query_tile tile_at(const gk_attention *job, size_t index) {
-    // The sequence that the tile belongs to: the last whose tiles begin at or before it.
+    // Finds the sequence of the tile: the last one whose tiles begin at or before it.
     size_t b = 0, end = job->count;
     while (end - b > 1) {
         const size_t middle = b + (end - b) / 2;
@@ -76,7 +77,7 @@ static query_tile tile_at(const gk_attention *job, size_t index) {
         tile.rows = 1;
         return tile;
     }
-    // The longest tile first: its tasks are the dearest, and the cheap ones fill the gaps at the end.
+    // Takes the longest tiles first. Their tasks cost most, and the cheap ones fill the gaps at the end.
     tile.number = blocks(length, gk_lanes) - 1 - (index - sequence->tiles);
     const size_t first = first_tile_rows(length);
     tile.row = sequence->cached + (tile.number == 0 ? 0 : first + (tile.number - 1) * gk_lanes);
@@ -91,12 +92,12 @@ static void fill_buckets(const gk_attention *job, const query_tile *tile, int64_
     const int64_t *of_keys = tile->sequence->times, *of_rows = of_keys + tile->row + 1;
     const size_t keys = keys_of(tile), rows = tile->rows;
     if (!is_few(tile)) {
-        // Lanes without a row repeat the last.
+        // Lanes without a row repeat the last row.
         for (size_t lane = 0; lane < gk_lanes; lane++) times[lane] = of_rows[lane < rows ? lane : rows - 1];
         kernels->time_buckets(times, of_keys, keys, job->cells, buckets);
         return;
     }
-    // A distance is the same from either end, so keys take the lanes of queries.
+    // A distance is the same from either end, so keys can take the lanes of queries.
     size_t j = 0;
     for (; j + gk_lanes <= keys; j += gk_lanes)
         kernels->time_buckets(of_keys + j, of_rows, rows, job->cells, buckets + j * rows);
@@ -134,7 +135,7 @@ static const float *bias_of(const gk_attention *job, const query_tile *tile, flo
         job->kernels->bias_tile(keys, buckets, job->time, job->position + tile->row, bias);
         return bias;
     }
-    // `relative` runs with the keys as `position` runs with the rows.
+    // `relative` runs along the keys as `position` runs along the rows.
     for (size_t j = 0; j < keys; j += gk_lanes)
         job->kernels->bias_tile(
             rows, buckets ? buckets + j * rows : NULL, job->time,

@@ -1,12 +1,13 @@
-// A projection, task by task: a block of input rows is normalised or gated, and rounded or quantised, into scratch that stays
-// in the cache, then the micro-kernel runs panel by panel over it.
+// A projection, task by task. A block of input rows is normalised or gated, and rounded or quantised, into scratch that
+// stays in the cache. The micro-kernel then runs over it panel by panel.
 
 #include "CKernels.h"
 
-/// Where a tile waits for its epilogue: the largest tile of any level.
+/// Holds a tile until its epilogue: the size of the largest tile of any level.
 enum { tile_rows = 6, tile_columns = 64 };
 
-/// Rows that are prepared in float32 at a time on their way to bfloat16 or int8: they stay in the smallest cache.
+/// Rows that are prepared in float32 together on their way to bfloat16 or int8: so few that they stay in the first-level
+/// cache.
 enum { float_rows = 8 };
 
 static size_t blocks(size_t count, size_t block) { return (count + block - 1) / block; }
@@ -32,7 +33,7 @@ static size_t operand_words(const gk_linear *job) {
 size_t gk_linear_scratch(const gk_linear *job) {
     const int plain = job->input == gk_input_plain;
     if (job->dtype == gk_dtype_float32) return plain ? 0 : job->block_rows * padded_stride(job->depth);
-    // The operand, its rows' scales, and the rows that it is made from.
+    // The operand, the scales of its rows, and the rows that it is made from.
     return job->block_rows * padded_stride(operand_words(job)) + (job->block_rows + 15) / 16 * 16
         + (plain ? 0 : float_rows * padded_stride(job->depth));
 }
@@ -126,7 +127,7 @@ void gk_linear_run(const void *opaque, size_t index, size_t worker) {
                     job->activation, residual, job->residual_stride, output, job->output_stride);
                 continue;
             }
-            // A whole panel that needs no epilogue goes straight to its place.
+            // A whole panel without an epilogue goes straight to its place.
             const int direct = !finish && columns == width;
             float *c = direct ? output : tile;
             const size_t c_stride = direct ? job->output_stride : tile_columns;

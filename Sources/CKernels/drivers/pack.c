@@ -1,5 +1,5 @@
-// How matrices are laid out for the micro-kernels: cut into column panels, in float32, or with what follows one another in k
-// side by side as pairs of bfloat16 or quads of int8.
+// Lays matrices out for the micro-kernels: in column panels of float32, or with neighbours in k side by side, as pairs of
+// bfloat16 or quads of int8.
 
 #include "CKernels.h"
 
@@ -77,7 +77,7 @@ static float element(const gk_packing *job, size_t base, size_t k) {
 /// Where element k of a column stands among the bytes of its panel of `width` columns, in elements of a word's `share`.
 static size_t place(size_t k, size_t width, size_t share) { return k / share * width * share + k % share; }
 
-/// Quantises a column to int8 with a scale of its own, as gk_s8_quantize_fn does a row.
+/// Quantises a column to int8 with its own scale, as gk_s8_quantize_fn does for a row.
 static void quantize_column(const gk_packing *job, size_t base, size_t width, int8_t *output, float *scale, int32_t *sum) {
     float most = 0;
     for (size_t k = 0; k < job->depth; k++) most = fmaxf(most, fabsf(element(job, base, k)));
@@ -86,7 +86,7 @@ static void quantize_column(const gk_packing *job, size_t base, size_t width, in
     *scale = is_zero ? 0 : most / 127;
     *sum = 0;
     for (size_t k = 0; k < job->depth; k++) {
-        // A weight that is no number, or infinite, cannot be an integer: the column's scale says what it is.
+        // A weight that is infinite or NaN has no integer. The scale of the column carries it instead.
         const double x = nearbyint((double)element(job, base, k) * factor);
         if (!(fabs(x) <= 127)) *scale = NAN;
         const int8_t integer = fabs(x) <= 127 ? (int8_t)x : 0;

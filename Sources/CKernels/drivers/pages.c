@@ -1,5 +1,5 @@
-// Keys and values on their way into pages: those of a cache, where a task is what one page receives, and those that attention
-// in bfloat16 reads its batch's own rows from. Keys are turned so that a page's rows are the lanes of a vector.
+// Copies keys and values into pages: those of a cache, where a task fills one page, and those from which bfloat16 attention
+// reads the batch's own rows. Keys are transposed, so that the rows of a page are the lanes of a vector.
 
 #include "CKernels.h"
 
@@ -15,7 +15,7 @@ size_t gk_page_words(size_t query_columns, size_t value_columns) {
 static size_t key_half(size_t row, size_t c) { return 2 * (gk_page_rows * (c / 2) + row) + c % 2; }
 static size_t value_half(size_t row, size_t c, size_t columns) { return 2 * (columns * (row / 2) + c) + row % 2; }
 
-/// Writes some rows of one head into a page of bfloat16 that holds others already.
+/// Writes some rows of one head into a page of bfloat16 that already holds others.
 static void insert_rows(
     size_t first, size_t count, const float *key, size_t key_stride, size_t key_columns, const float *value,
     size_t value_stride, size_t value_columns, uint32_t *page) {
@@ -27,8 +27,8 @@ static void insert_rows(
     }
 }
 
-/// Clears the rows of a page of one head from row `first` on: what earlier owners left there must not reach a product, where
-/// even a weight of 0 would not silence infinity.
+/// Clears the rows of a page of one head from row `first` on. Leftovers of earlier owners must not reach a product: even a
+/// weight of 0 does not silence infinity.
 void gk_clear_page_rows(size_t first, size_t key_columns, size_t value_columns, uint32_t *page) {
     uint16_t *keys = (uint16_t *)page, *values = keys + 2 * gk_page_rows * ((key_columns + 1) / 2);
     for (size_t r = first; r < gk_page_rows; r++) {
@@ -60,7 +60,7 @@ void gk_own_pages_run(const void *opaque, size_t index, size_t worker) {
         else end = middle;
     }
     const gk_attention_sequence *sequence = &job->sequences[b];
-    // The page's rows, of which the first few can be cached, count from the sequence's first.
+    // The page's rows, counted from the first row of the sequence; the first few can be cached ones.
     const size_t number = sequence->cached / gk_page_rows + (index - sequence->own_page);
     const size_t first = number * gk_page_rows, keys = sequence->cached + sequence->rows;
     const size_t skipped = sequence->cached > first ? sequence->cached - first : 0;

@@ -1,5 +1,5 @@
-// The probe of what the processor can do at most: in float32 chains of multiply-adds in registers; of the other types the
-// product's own micro-kernel on operands that stay in the smallest cache. And of what the memory can do: a plain read.
+// Probes the peak of the processor: in float32 by chains of multiply-adds in registers, in other types by the product's own
+// micro-kernel on operands that stay in the first-level cache. A plain read probes the peak of the memory.
 
 #include "CKernels.h"
 
@@ -44,7 +44,7 @@ void gk_reads_run(const void *opaque, size_t index, size_t worker) {
     const gk_reads *job = opaque;
     const size_t begin = index * job->task_words;
     const size_t end = job->words - begin < job->task_words ? job->words : begin + job->task_words;
-    // Independent sums, so that nothing but the memory is waited for.
+    // Independent sums, so that only the memory causes waits.
     enum { lanes = 32 };
     uint64_t sums[lanes] = {0};
     size_t word = begin;

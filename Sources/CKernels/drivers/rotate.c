@@ -1,4 +1,4 @@
-// Rotary positions: the cosines and sines of all angles that occur, once, and the rotation of rows by them.
+// Rotary positions: computes the cosines and sines of all angles once, and rotates rows by them.
 
 #include "CKernels.h"
 
@@ -13,7 +13,7 @@ void gk_angles_run(const void *opaque, size_t index, size_t worker) {
         const float position = job->positions ? (float)job->positions[r] : (float)r;
         float *cosines = job->table + r * 2 * job->pairs, *sines = cosines + job->pairs;
         for (size_t j = 0; j < job->pairs; j++) {
-            // The angle is rounded to float32, as where the models were trained; its functions are libm's.
+            // The angle is rounded to float32, as in training; cosine and sine are libm's.
             const float angle = position * job->frequencies[j];
             cosines[j] = cosf(angle);
             sines[j] = sinf(angle);

@@ -1,4 +1,4 @@
-// Norms of whole tensors, embedding, and the check of ids before they are followed.
+// Norms of whole tensors, embedding, and the check of ids before they are used as row numbers.
 
 #include "CKernels.h"
 

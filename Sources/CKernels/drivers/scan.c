@@ -1,5 +1,5 @@
-// The catalogue scan: blocks of 64 rows are scored for all queries while they are in the cache, compared with each
-// query's worst selected score, and only what passes is looked at. Scores are never written out.
+// The catalogue scan. A block of 64 rows is scored for all queries while it is in the cache. The scores are compared with
+// each query's worst selected score, and only those that pass are looked at. Scores are never written out.
 
 #include "CKernels.h"
 
@@ -19,7 +19,7 @@ static int comes_before(gk_scored a, gk_scored b) {
     return a.score != b.score ? a.score > b.score : a.row < b.row;
 }
 
-/// Restores the heap below `i`, whose root is what comes last in the order.
+/// Restores the heap below `i`. Its root is the entry that comes last in the order.
 static void sift_down(gk_scored *heap, size_t count, size_t i) {
     const gk_scored moved = heap[i];
     for (;;) {
@@ -44,7 +44,7 @@ static void sift_up(gk_scored *heap, size_t i) {
     heap[i] = moved;
 }
 
-/// The least score that can still enter. A worker sees rows in increasing order, so a tie with the worst cannot.
+/// The least score that can still enter. A worker sees rows in increasing order, so a tie with the worst cannot enter.
 static float floor_of(const gk_scored *heap, size_t count, size_t wanted) {
     if (count < wanted) return -INFINITY;
     const float worst = heap[0].score;
@@ -177,7 +177,7 @@ void gk_merge_run(const void *opaque, size_t index, size_t worker) {
         memcpy(all + count, job->found + w * job->found_stride + want->first, found * sizeof *all);
         count += found;
     }
-    // Heap sort: the root is what comes last in the order, and goes to the end.
+    // Heap sort: the root comes last in the order and goes to the end.
     for (size_t i = count / 2; i-- > 0;) sift_down(all, count, i);
     for (size_t end = count; end > 1;) {
         end--;
@@ -195,8 +195,8 @@ void gk_scores_run(const void *opaque, size_t index, size_t worker) {
     const gk_scores *job = opaque;
     const gk_scores_task *task = &job->tasks[index];
     const size_t depth = gk_packed_depth(job->dtype, job->depth), width = job->kernels->gemm_columns;
-    // The rows lie between those of their panels: they make up a panel of their own, whose products are the same, because a
-    // kernel treats every column alike.
+    // The named rows lie scattered over their panels, so they are copied into a panel of their own. Their products are the
+    // same, because a kernel treats every column alike.
     uint32_t *panel = job->scratch + worker * depth * gk_scored_rows;
     for (size_t i = 0; i < gk_scored_rows; i++) {
         if (i >= task->count) {

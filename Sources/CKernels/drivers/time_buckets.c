@@ -1,4 +1,4 @@
-// HSTU's logarithmic time buckets: the definition, and the table that the kernels look pairs up in.
+// HSTU's logarithmic time buckets: the definition, and the table in which the kernels look pairs up.
 
 #include "CKernels.h"
 
@@ -24,7 +24,7 @@ void gk_time_cells_fill(uint32_t *cells) {
         const uint32_t begin = (cell + (127u << 2)) << 21, last = begin | 0x1fffff;
         const int32_t bucket = bucket_of(__builtin_bit_cast(float, last));
         uint32_t low = begin, high = last;
-        // The first float of the cell that is in the last one's bucket; the definition never decreases.
+        // The first float of the cell in the same bucket as the cell's last; the definition never decreases.
         while (low < high) {
             const uint32_t middle = low + (high - low) / 2;
             if (bucket_of(__builtin_bit_cast(float, middle)) < bucket) low = middle + 1;

@@ -1,11 +1,11 @@
-// Log-probabilities of tokens: the scores of a block of the vocabulary at a time, of which a few are kept, and the sum of
-// their exponentials with the greatest taken out (Milakov and Gimelshein, arXiv 1805.02867). Blocks come in one order.
+// Log-probabilities of tokens. The vocabulary is scored one block at a time; a few scores are kept, and the sum of the
+// exponentials relative to the greatest score (Milakov and Gimelshein, arXiv 1805.02867). Blocks come in one fixed order.
 
 #include "CKernels.h"
 
 #include <math.h>
 
-/// The greatest of some scores; NaN among them is passed over.
+/// The greatest of some scores; skips NaN.
 static float greatest(const float *x, size_t count) {
     float lanes[gk_lanes];
     for (size_t l = 0; l < gk_lanes; l++) lanes[l] = -INFINITY;
@@ -42,7 +42,7 @@ void gk_token_block_run(const void *opaque, size_t row, size_t worker) {
     gk_token_row *of = &job->rows[row];
     for (; of->next < of->end && (size_t)job->tokens[of->next] < job->begin + job->count; of->next++)
         job->kept[of->next] = x[(size_t)job->tokens[of->next] - job->begin];
-    // The part of the block that the row's sum runs over.
+    // The part of the block that belongs to the row's sum.
     const size_t low = of->low > job->begin ? of->low : job->begin;
     const size_t high = of->high < job->begin + job->count ? of->high : job->begin + job->count;
     if (low >= high) return;

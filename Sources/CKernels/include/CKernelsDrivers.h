@@ -1,4 +1,4 @@
-// The drivers: each runs micro-kernels over one task of an operation, which is what a thread takes at a time.
+// The drivers. Each runs micro-kernels over one task of an operation; a task is what a thread takes at a time.
 
 #ifndef GENREC_CKERNELS_DRIVERS_H
 #define GENREC_CKERNELS_DRIVERS_H
@@ -24,7 +24,7 @@ size_t gk_panel_width(size_t column, size_t columns, size_t full);
 /// Columns after packing: `columns` and the zeros that fill its last panel.
 size_t gk_packed_columns(size_t columns, size_t full);
 
-/// Words of K deep columns after packing, a column: K, ⌈K / 2⌉ or ⌈K / 4⌉.
+/// Words of a packed column of K inputs: K, ⌈K / 2⌉ or ⌈K / 4⌉.
 size_t gk_packed_depth(gk_dtype packed, size_t depth);
 
 /// Packs `count` columns of a K × N matrix, from `first_source` on, as columns `first` ... of a packed matrix with
@@ -69,10 +69,10 @@ typedef struct gk_linear {
     const float *x; size_t x_stride; size_t x_columns;
     const float *gate; size_t gate_stride;
     size_t rows, depth, columns;
-    /// What the weights are packed in, and what the product is of.
+    /// The type that the weights are packed in and that products are taken in.
     gk_dtype dtype;
     const void *weights;
-    /// int8 alone: the columns' scales, and what `s8_gemm` begins with; gk_packed_columns entries each.
+    /// int8 only: the scales of the columns and the values that `s8_gemm` starts from; gk_packed_columns entries each.
     const float *column_scales;
     const int32_t *init;
     /// gk_packed_columns entries, or NULL.
@@ -102,7 +102,7 @@ void gk_normalize(
 typedef struct gk_rows {
     const gk_kernels *kernels;
     gk_normalization norm;
-    /// A row has `groups` times `columns` columns, and its groups are normalised each by itself.
+    /// A row has `groups` × `columns` columns. Each group is normalised on its own.
     size_t rows, columns, groups, block_rows;
     const float *x; size_t x_stride;
     float *output; size_t output_stride;
@@ -147,7 +147,7 @@ typedef struct gk_rotation {
     const gk_kernels *kernels;
     size_t rows, heads, pairs, block_rows;
     gk_pairing pairing;
-    /// What gk_angles_run filled, and its row for each row of x; NULL: the same.
+    /// The table that gk_angles_run filled, and the table row for each row of x; NULL: the same number.
     const float *table; const int32_t *table_rows;
     float *x; size_t x_stride;
 } gk_rotation;
@@ -156,7 +156,7 @@ void gk_rotation_run(const void *job, size_t index, size_t worker);
 
 // MARK: Attention
 
-/// The table that `time_buckets` reads: gk_time_cells entries. Writes the same values every time.
+/// The table that `time_buckets` reads: gk_time_cells entries. Every call writes the same values.
 void gk_time_cells_fill(uint32_t *cells);
 
 /// The bucket of a time difference in seconds, straight from the definition, before the clamp to the bias' count:
@@ -170,68 +170,68 @@ typedef enum __attribute__((enum_extensibility(closed))) gk_weights {
 
 /// One sequence of an attention.
 typedef struct gk_attention_sequence {
-    /// The first of its own rows in the tensors of keys and values, and how many there are, ≥ 1.
+    /// The first of its own rows in the tensors of keys and values, and the number of own rows, ≥ 1.
     size_t begin, rows;
-    /// Rows computed earlier, and the pages that hold them.
+    /// The number of rows computed earlier, and the pages that hold them.
     size_t cached; const int32_t *pages;
-    /// Softmax alone: what is added to the score of its first key.
+    /// Softmax only: added to the score of its first key.
     float first_weight;
-    /// Whether it has a bias; else nothing below is read.
+    /// Whether the sequence has a bias. Without one, nothing below is read.
     int biased;
     /// cached + rows + 1 times, the last that of the next row or the request. Not read without `time`.
     const int64_t *times;
-    /// gk_attention_bucket_bytes kept from one layer to the next; NULL: computed anew.
+    /// gk_attention_bucket_bytes, kept from one layer to the next; NULL: every layer computes them.
     uint8_t *buckets;
-    /// Tiles of the sequences before it, and own pages of bfloat16.
+    /// Tiles, and own pages of bfloat16, of the sequences before this one.
     size_t tiles, own_page;
 } gk_attention_sequence;
 
-/// Attention of all heads over a jagged batch; a task is a share of the heads of one query tile of one sequence. Tiles are
-/// counted from a sequence's end, so that only its first tile can be short.
+/// Attention of all heads over a jagged batch. A task is a share of the heads of one query tile of one sequence. Tiles are
+/// counted from the end of a sequence, so only its first tile can be short.
 typedef struct gk_attention {
     const gk_kernels *kernels;
     gk_weights weights;
     const gk_attention_sequence *sequences; size_t count;
-    /// Only the last row of each sequence asks; query and output rows are numbered by sequence.
+    /// Only the last row of each sequence is a query; query and output rows are then numbered by sequence.
     int last_only;
     const float *query; size_t query_stride;
     const float *key; size_t key_stride;
     const float *value; size_t value_stride;
     float *output; size_t output_stride;
-    /// Page 0 of the layer, floats from one page to the next and from one key head to the next within a page.
+    /// Page 0 of the layer, and the floats from one page to the next and, within a page, from one key head to the next.
     const float *pool; size_t page_floats, head_floats;
-    /// bfloat16 alone: the own rows of all sequences as pages, head after head, `own_pages` pages each.
+    /// bfloat16 only: the own rows of all sequences as pages, one head after the other, `own_pages` pages each.
     uint32_t *own; size_t own_pages;
-    /// Query heads, how many of them share a key and value head, and how many make a task.
+    /// The number of query heads, how many of them share a key and value head, and how many make a task.
     size_t heads, sharing, task_heads;
     size_t query_columns, value_columns;
     float scale;
     /// `position[d]` is the bias of a key d rows before its query, `relative[k]` that of a key k rows after it; 32 zeros
     /// lie around either.
     const float *position, *relative;
-    /// gk_time_entries entries, or NULL: the bias has no such part.
+    /// gk_time_entries entries, or NULL: the bias has no time part.
     const float *time;
     const uint32_t *cells;
     /// gk_attention_scratch floats a worker, 64-byte aligned.
     float *scratch; size_t scratch_stride;
 } gk_attention;
 
-/// Fills `tiles` of all sequences and returns how many there are together.
+/// Fills `tiles` of all sequences; returns the number of tiles in all.
 size_t gk_attention_plan(gk_attention_sequence *sequences, size_t count, int last_only);
-/// Own pages of bfloat16 of all sequences together; fills `own_page` of each.
+/// Fills `own_page` of each sequence; returns the number of own pages of bfloat16 in all.
 size_t gk_own_pages_plan(gk_attention_sequence *sequences, size_t count);
 /// Words of a head's page of bfloat16.
 size_t gk_page_words(size_t query_columns, size_t value_columns);
 /// Packs own page `index` of all heads.
 void gk_own_pages_run(const void *job, size_t index, size_t worker);
-/// Bytes of the buckets of a sequence all of whose rows ask.
+/// Bytes of the buckets of a sequence in which every row is a query.
 size_t gk_attention_bucket_bytes(size_t cached, size_t rows);
 /// Floats that a kernel needs for a tile's scratch.
 size_t gk_tile_scratch(size_t query_columns, size_t value_columns);
 /// Floats of scratch a worker for sequences of up to `longest` rows, cached ones included.
 size_t gk_attention_scratch(const gk_attention *job, size_t longest);
 size_t gk_attention_tasks(const gk_attention *job, size_t tiles);
-/// Fills `buckets` of one tile of the sequences that have them: task `index` of as many as there are tiles.
+/// Fills `buckets` of one tile, for the sequences that have buckets: task `index` of as many tasks as there are tiles.
 void gk_buckets_run(const void *job, size_t index, size_t worker);
 void gk_attention_run(const void *job, size_t index, size_t worker);
 
@@ -240,19 +240,20 @@ void gk_attention_run(const void *job, size_t index, size_t worker);
 /// Rows that one page receives.
 typedef struct gk_page_copy {
     int32_t page;
-    /// The first row's place in the page, how many there are (1 ... gk_page_rows), and the row of the batch it is.
+    /// The place of the first row in the page, the number of rows (1 ... gk_page_rows), and the first row's number in the
+    /// batch.
     uint32_t first, count, row;
 } gk_page_copy;
 
-/// Copies rows of one layer into pages; a task is a part. A page of the layer holds of each head the keys as (key_columns,
-/// gk_page_rows) and then the values as (gk_page_rows, value_columns), or both as `bf16_page` packs them.
+/// Copies rows of one layer into pages; a task is one part. For each head, a page of the layer holds the keys as
+/// (key_columns, gk_page_rows) and then the values as (gk_page_rows, value_columns), or both as `bf16_page` packs them.
 typedef struct gk_page_copies {
     const gk_kernels *kernels;
     /// float32 or bfloat16.
     gk_dtype dtype;
-    /// bfloat16 alone: 16 · key_columns floats a worker, columns rounded up to whole vectors.
+    /// bfloat16 only: 16 · key_columns floats a worker, with columns rounded up to whole vectors.
     float *scratch; size_t scratch_stride;
-    /// No two of them write the same page.
+    /// No two parts write the same page.
     const gk_page_copy *parts;
     const float *key; size_t key_stride;
     const float *value; size_t value_stride;
@@ -265,13 +266,13 @@ void gk_page_copies_run(const void *job, size_t index, size_t worker);
 
 // MARK: Probe
 
-/// Measures what the processor can do at most; a task is `rounds` rounds of the probe.
+/// Measures the peak of the processor; a task is `rounds` rounds of the probe.
 typedef struct gk_probes {
     const gk_kernels *kernels;
     /// float32, bfloat16 or int8.
     gk_dtype dtype;
     size_t rounds;
-    /// A number a worker, 16 apart: where results go, so that they are computed.
+    /// One number a worker, 16 apart: the results go there, so that the compiler must compute them.
     float *results;
 } gk_probes;
 
@@ -279,12 +280,12 @@ typedef struct gk_probes {
 size_t gk_probe_count(const gk_probes *job);
 void gk_probes_run(const void *job, size_t index, size_t worker);
 
-/// Measures how fast memory can be read at most; a task reads `task_words` words, the last one what is left.
+/// Measures the peak read rate of the memory; a task reads `task_words` words, the last task the remainder.
 typedef struct gk_reads {
     /// Aligned to 64 bytes.
     const uint64_t *memory;
     size_t words, task_words;
-    /// A number a worker, 8 apart: the sum of what it has read, so that it is read.
+    /// One number a worker, 8 apart: the sum of what it read, so that the compiler must read it.
     uint64_t *sums;
 } gk_reads;
 
@@ -298,25 +299,25 @@ typedef struct gk_scored {
     float score;
 } gk_scored;
 
-/// What one query of a scan wants.
+/// What one query asks of a scan.
 typedef struct gk_scan_query {
-    /// One bit a row, `words` words of it; rows behind them are not allowed. NULL: all.
+    /// One bit a row, in `words` words; rows beyond them are not allowed. NULL: all rows are.
     const uint64_t *allowed; size_t words;
     /// Ascending.
     const int32_t *excluded; size_t excluded_count;
-    /// How many at most, ≥ 1.
+    /// The most rows to select, ≥ 1.
     size_t count;
     /// Where the query's selection begins in a worker's share of `found`.
     size_t first;
 } gk_scan_query;
 
-/// Scores a catalogue against queries and keeps each query's best; a task is `task_blocks` blocks of 64 rows.
+/// Scores a catalogue against queries and keeps the best rows of each query; a task is `task_blocks` blocks of 64 rows.
 typedef struct gk_scan {
     const gk_kernels *kernels;
     size_t queries, depth;
-    /// What the catalogue is packed in: float32 or bfloat16.
+    /// The type that the catalogue is packed in: float32 or bfloat16.
     gk_dtype dtype;
-    /// Floats, or what `bf16_round` makes of them with the stride in words.
+    /// Floats, or the output of `bf16_round` with its stride in words.
     const void *query; size_t query_stride;
     const gk_scan_query *wants;
     /// The catalogue's rows as columns, packed.
@@ -325,28 +326,28 @@ typedef struct gk_scan {
     /// One bit a row, blocks · 64 of them.
     const uint64_t *eligible;
     size_t task_blocks;
-    /// (workers, found_stride): every worker's selections, a heap a query.
+    /// (workers, found_stride): the selections of every worker, one heap a query.
     gk_scored *found; size_t found_stride;
-    /// (workers, queries): how many of them there are; zero before the scan.
+    /// (workers, queries): the length of each heap; zero before the scan.
     uint32_t *found_counts;
     size_t workers;
 } gk_scan;
 
 size_t gk_scan_tasks(const gk_scan *job);
-/// Tasks must be taken in increasing order by each worker.
+/// Each worker must take its tasks in increasing order.
 void gk_scan_run(const void *job, size_t index, size_t worker);
 
 /// The second half of a selection: a task merges what the workers found for one query.
 typedef struct gk_merge {
     const gk_scan *scan;
-    /// (queries, merged_stride) entries of scratch, workers · count of them for the query that wants most.
+    /// (queries, merged_stride) entries of scratch: workers · count for the query with the largest count.
     gk_scored *merged; size_t merged_stride;
 } gk_merge;
 
 /// Leaves query `index`'s selection in worker 0's share of `found`, best first, and its length in `found_counts`.
 void gk_merge_run(const void *job, size_t index, size_t worker);
 
-/// Rows that are scored together.
+/// The number of rows that are scored together.
 enum { gk_scored_rows = 16 };
 
 /// At most gk_scored_rows named rows against one query.
@@ -354,25 +355,25 @@ typedef struct gk_scores_task {
     size_t query, first, count;
 } gk_scores_task;
 
-/// Scores named rows of a catalogue: the numbers that a scan finds.
+/// Scores named rows of a catalogue, with the same numbers as a scan.
 typedef struct gk_scores {
     const gk_kernels *kernels;
     size_t depth;
     gk_dtype dtype;
-    /// As a scan's.
+    /// As in a scan.
     const void *query; size_t query_stride;
     const void *items;
     const int32_t *rows;
     const gk_scores_task *tasks;
     /// gk_packed_depth · gk_scored_rows words for each worker.
     uint32_t *scratch;
-    /// As many as rows.
+    /// As many as there are rows.
     float *scores;
 } gk_scores;
 
 void gk_scores_run(const void *job, size_t index, size_t worker);
 
-/// Clears the rows of a page of bfloat16 of one head from row `first` on.
+/// Clears the rows of one head from row `first` on, in a page of bfloat16.
 void gk_clear_page_rows(size_t first, size_t key_columns, size_t value_columns, uint32_t *page);
 
 /// The beams of one request: rows `begin` ..< begin + rows of the batch's tensors.
@@ -381,18 +382,18 @@ typedef struct gk_beam_group {
     /// Rows of the prompt, at least 1, and their pages.
     size_t cached;
     const int32_t *pages;
-    /// Pages of the beams' kept rows; of each row `depth` numbers of kept rows.
+    /// Pages of the kept rows of the beams; for each row, `depth` numbers of kept rows.
     const int32_t *beam_pages;
     size_t depth;
     const int32_t *ancestors;
-    /// Tiles of the groups before; gk_beams_plan fills it in.
+    /// The number of tiles of the groups before; gk_beams_plan fills it in.
     size_t tiles;
 } gk_beam_group;
 
 /// Softmax attention of beams: every row sees all of its request's prompt, its ancestors, and itself.
 typedef struct gk_beams {
     const gk_kernels *kernels;
-    /// Of the pages.
+    /// Floats in the pages from one to the next.
     gk_dtype dtype;
     const gk_beam_group *groups; size_t count;
     const float *query; size_t query_stride;
@@ -406,19 +407,19 @@ typedef struct gk_beams {
     float *scratch; size_t scratch_stride;
 } gk_beams;
 
-/// Numbers the tiles of the groups; returns how many there are. A task is a tile of one key head.
+/// Numbers the tiles of the groups and returns how many there are. A task is a tile of one key head.
 size_t gk_beams_plan(gk_beam_group *groups, size_t count);
 /// Floats of scratch of a worker.
 size_t gk_beams_scratch(const gk_beams *job);
 void gk_beams_run(const void *job, size_t index, size_t worker);
 
-/// What a row wants of the scores of the vocabulary.
+/// What a row needs of the scores of the vocabulary.
 typedef struct gk_token_row {
-    /// Its tokens that are still to come, ascending.
+    /// The tokens that are still to come, ascending.
     size_t next, end;
-    /// The tokens that its sum runs over; low = high for none.
+    /// The range of tokens that the sum runs over; low = high for none.
     size_t low, high;
-    /// The greatest score so far, and the sum of exponentials with it taken out.
+    /// The greatest score so far, and the sum of exponentials relative to it.
     float most;
     double total;
 } gk_token_row;

@@ -1,4 +1,4 @@
-// The micro-kernels: what every instruction set has of its own.
+// The micro-kernels: the functions that exist once for every instruction set.
 
 #ifndef GENREC_CKERNELS_LEVELS_H
 #define GENREC_CKERNELS_LEVELS_H
@@ -13,14 +13,14 @@ typedef enum __attribute__((enum_extensibility(closed))) gk_isa {
     gk_isa_scalar = 0,
     gk_isa_avx2 = 1,
     gk_isa_avx512 = 2,
-    /// AVX-512 with dot products of bytes, and
+    /// AVX-512 with dot products of bytes.
     gk_isa_avx512vnni = 3,
-    /// that with products of bfloat16.
+    /// The same with products of bfloat16.
     gk_isa_avx512bf16 = 4,
     gk_isa_neon = 5,
-    /// Advanced SIMD with dot products of bytes, and
+    /// Advanced SIMD with dot products of bytes.
     gk_isa_neondotprod = 6,
-    /// that with products of bfloat16.
+    /// The same with products of bfloat16.
     gk_isa_neonbf16 = 7,
 } gk_isa;
 
@@ -34,7 +34,7 @@ enum {
     gk_lanes = 16,
     /// Rows of a page of keys and values: keys are the lanes of a vector in it.
     gk_page_rows = 16,
-    /// Keys whose scores are held between the two halves of attention.
+    /// The number of keys whose scores are held between the two halves of attention.
     gk_key_block = 128,
     /// Most query rows of an attention tile whose lanes are keys.
     gk_few_rows = 15,
@@ -42,9 +42,9 @@ enum {
     gk_time_entries = 160,
     /// Cells of the time bucket table: 64 exponents × 4.
     gk_time_cells = 256,
-    /// Catalogue rows that are scored and masked at a time.
+    /// The number of catalogue rows that are scored and masked together.
     gk_block_rows = 64,
-    /// Two a multiply-add: 24 vectors.
+    /// Two operations for each multiply-add of 24 vectors.
     gk_probe_operations = 2 * 24 * gk_lanes,
 };
 
@@ -54,7 +54,8 @@ typedef enum __attribute__((enum_extensibility(closed))) gk_activation {
     gk_activation_relu = 2,
     /// 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))). Error at most 6 ULP, or 2^-25 where that is more.
     gk_activation_gelu_tanh = 3,
-    /// SiLU within 2^-11 of itself, or 2^-110 where that is more: for products that have no more than bfloat16's precision.
+    /// SiLU with a relative error of 2^-11, or an absolute one of 2^-110 where that is more: for products with bfloat16's
+    /// precision or less.
     gk_activation_silu_bf16 = 4,
 } gk_activation;
 
@@ -71,11 +72,11 @@ typedef enum __attribute__((enum_extensibility(closed))) gk_norm {
 typedef struct gk_normalization {
     gk_norm norm;
     float epsilon;
-    /// An entry a column, or NULL; `shift` only with `scale`.
+    /// One entry a column, or NULL; `shift` only together with `scale`.
     const float *scale, *shift;
 } gk_normalization;
 
-/// Which dimensions of a head of width d make pair j of a rotation.
+/// The dimensions of a head of width d that make pair j of a rotation.
 typedef enum __attribute__((enum_extensibility(closed))) gk_pairing {
     /// j and j + d/2
     gk_pairing_halves = 0,
@@ -168,8 +169,8 @@ typedef void gk_time_buckets_fn(
 typedef void gk_bias_tile_fn(
     size_t keys, const uint8_t *buckets, const float *time, const float *position, float *bias);
 
-/// One head of some query rows that follow one another in a sequence, against keys 0 ..< first + rows: the first `cached`
-/// of them in pages, the others in tensors.
+/// One head of some consecutive query rows of a sequence, against keys 0 ..< first + rows. The first `cached` keys are in
+/// pages, the others in tensors.
 typedef struct gk_attention_tile {
     const float *query; size_t query_stride;
     /// Keys computed earlier and their pages: page p of the pool, at pool + p · page_floats, holds the head's keys as
@@ -180,35 +181,36 @@ typedef struct gk_attention_tile {
     /// Row 0 is key `cached`.
     const float *key; size_t key_stride;
     const float *value; size_t value_stride;
-    /// bfloat16 alone, in place of own keys and values: pages like those of the pool, one after another, the first of them
-    /// page `cached / gk_page_rows`; words of one.
+    /// bfloat16 only, instead of own keys and values: consecutive pages like those of the pool, the first of which is page
+    /// `cached / gk_page_rows`, and the words of one page.
     const uint32_t *own; size_t own_words;
-    /// Softmax of a tile alone: with `lane_keys` > 0 all rows see the cached keys and no others of those above, and then each
-    /// row as many of its own: (lane_keys, query_columns, 16) and (lane_keys, value_columns, 16), at most gk_key_block.
+    /// Softmax of a tile only. With `lane_keys` > 0, all rows see the cached keys and none of those above; each row then
+    /// sees as many keys of its own: (lane_keys, query_columns, 16) and (lane_keys, value_columns, 16), at most
+    /// gk_key_block.
     size_t lane_keys;
     const float *lane_key, *lane_value;
     float *output; size_t output_stride;
-    /// NULL for no bias. Of a tile (first + rows, 16), of few rows (keys / 16 rounded up, rows, 16).
+    /// NULL for no bias. (first + rows, 16) for a tile, (keys / 16 rounded up, rows, 16) for few rows.
     const float *bias;
-    /// Query rows, 1 ... 16, of few rows 1 ... gk_few_rows, and the place of the first of them in its sequence.
+    /// The number of query rows, 1 ... 16, or 1 ... gk_few_rows for few rows, and the place of the first in its sequence.
     size_t rows, first;
     size_t query_columns, value_columns;
     float scale;
-    /// Softmax alone: what is added to the score of key 0.
+    /// Softmax only: added to the score of key 0.
     float first_weight;
     /// 64-byte aligned; gk_tile_scratch floats.
     float *scratch;
 } gk_attention_tile;
 
 /// `y_i = scale · Σ_{j ≤ i} silu(q_i · k_j + bias[j][i]) · v_j`. Lanes are query rows. Reads the bias of up to 15 keys
-/// behind the last.
+/// beyond the last.
 typedef void gk_hstu_tile_fn(const gk_attention_tile *tile);
 
 /// `y_i = Σ_{j ≤ i} softmax_j(scale · (q_i · k_j + bias[j][i]) + (j = 0 ? first_weight : 0)) · v_j`. Lanes are query rows.
-/// Reads the bias of up to 15 keys behind the last.
+/// Reads the bias of up to 15 keys beyond the last.
 typedef void gk_softmax_tile_fn(const gk_attention_tile *tile);
 
-/// The same for few rows, to the bit: lanes are keys and then columns of values, so that a single row fills them.
+/// The same bits for few rows. Lanes are keys and then columns of values, so that a single row fills them.
 typedef void gk_hstu_few_fn(const gk_attention_tile *tile);
 typedef void gk_softmax_few_fn(const gk_attention_tile *tile);
 
@@ -217,7 +219,7 @@ typedef void gk_softmax_few_fn(const gk_attention_tile *tile);
 typedef void gk_bf16_page_fn(
     size_t rows, const float *key, size_t key_stride, size_t key_columns, const float *value, size_t value_stride,
     size_t value_columns, float *scratch, uint32_t *page);
-/// The attention kernels take tiles whose pool and own pages are such words.
+/// The attention kernels for tiles whose pool and own pages consist of such words.
 typedef gk_hstu_tile_fn gk_bf16_hstu_tile_fn;
 typedef gk_softmax_tile_fn gk_bf16_softmax_tile_fn;
 typedef gk_hstu_few_fn gk_bf16_hstu_few_fn;
@@ -226,16 +228,17 @@ typedef gk_softmax_few_fn gk_bf16_softmax_few_fn;
 /// Bit i of the result: scores[i] ≥ floor. False for NaN on either side. 64 scores.
 typedef uint64_t gk_scores_at_least_fn(const float *scores, float floor);
 
-/// Nothing but fused multiply-adds in registers: gk_probe_operations floating-point operations a round. Returns a number that
-/// depends on all of them.
+/// Fused multiply-adds in registers and nothing else: gk_probe_operations floating-point operations a round. Returns a
+/// number that depends on all of them.
 typedef float gk_probe_fn(size_t rounds);
 
-/// The kernels of one instruction set. No entry is NULL but where it says so.
+/// The kernels of one instruction set. No entry is NULL unless it says so.
 typedef struct gk_kernels {
     gk_isa isa;
-    /// Most rows of a `gemm` call, and the width of a full panel: a divisor of 64 and a multiple of 16.
+    /// The most rows of a `gemm` call, and the width of a full panel: a divisor of 64 and a multiple of 16.
     size_t gemm_rows, gemm_columns;
-    /// Words of A for a pair of bfloat16, and for a quad of int8; what is added to a quantised integer of A.
+    /// The words of A for a pair of bfloat16 and for a quad of int8, and the number that is added to a quantised integer of
+    /// A.
     size_t bf16_words, s8_words;
     int32_t s8_zero;
     gk_gemm_fn *gemm;
@@ -262,7 +265,8 @@ typedef struct gk_kernels {
     gk_s8_quantize_fn *s8_quantize;
     gk_s8_gemm_fn *s8_gemm;
     gk_s8_epilogue_fn *s8_epilogue;
-    // Attention in bfloat16: NULL where the level does not multiply it; attention is then float32 whatever products are of.
+    // Attention in bfloat16. NULL if the level does not multiply bfloat16; attention is then float32 whatever the type of
+    // products.
     gk_bf16_page_fn *bf16_page;
     gk_hstu_tile_fn *bf16_hstu_tile;
     gk_softmax_tile_fn *bf16_softmax_tile;

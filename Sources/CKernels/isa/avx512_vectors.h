@@ -9,7 +9,7 @@
 // 24 accumulators, 4 registers of B and a broadcast of the 32.
 #define GK_GEMM_ROWS 6
 #define GK_GEMM_VECTORS 4
-// As many rows as there are general registers to point at them.
+// One row for each general register that can point at it.
 #define GK_SCORE_KEYS 8
 #define GK_VALUE_COLUMNS 28
 #define GK_PAGE_KEYS 8

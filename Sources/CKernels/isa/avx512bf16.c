@@ -1,4 +1,4 @@
-// The AVX-512 BF16 kernels: products of bfloat16. Everything else of the level is AVX-512's and AVX-512 VNNI's.
+// The AVX-512 BF16 kernels: products of bfloat16. The rest of the level comes from AVX-512 and AVX-512 VNNI.
 
 #include "../lists/declarations.h"
 
@@ -28,7 +28,7 @@ GK_INLINE gk_f16 gk_dot_pairs_16(gk_f16 sum, gk_u16 a, gk_u16 b) {
     return (gk_f16)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
 }
 
-/// Rounds to bfloat16, to nearest with ties to even, and stores: 16 halves. NaN stays NaN, and what is below 2^-126 becomes 0.
+/// Rounds to bfloat16, to nearest with ties to even, and stores 16 halves. NaN stays NaN; magnitudes below 2^-126 become 0.
 GK_INLINE void gk_store_bf16(uint16_t *p, gk_f16 x) {
     _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh((__m512)x));
 }
@@ -45,7 +45,7 @@ GK_INLINE gk_u16 gk_pair_bf16(gk_f16 low, gk_f16 high) {
     return (gk_u16)_mm512_permutexvar_epi16(interleave, halves);
 }
 
-// More sums at a time than the product's instruction takes cycles.
+// More sums at a time than the product instruction takes cycles.
 #define GK_BF16_KEYS 8
 #include "../portable/bf16_attention.h"
 

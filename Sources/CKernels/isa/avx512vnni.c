@@ -1,4 +1,4 @@
-// The AVX-512 VNNI kernels: the int8 product. Everything else of the level is AVX-512's.
+// The AVX-512 VNNI kernels: the int8 product. The rest of the level comes from AVX-512.
 
 #include "../lists/declarations.h"
 
@@ -19,8 +19,8 @@
 #include "../portable/epilogue.h"
 #include "../portable/gemm_tile.h"
 
-// The instruction takes the bytes of A without sign: they are stored 128 higher, which gk_s8_zero says, and the sums start
-// that much lower.
+// The instruction takes the bytes of A as unsigned. They are stored 128 higher, as gk_s8_zero says, and the sums start
+// correspondingly lower.
 GK_INLINE void gk_store_quads(uint32_t *words, gk_i16 x) {
     _mm_storeu_si128((__m128i *)words, _mm512_cvtepi32_epi8((__m512i)(x + 128)));
 }

@@ -1,5 +1,5 @@
-// Which kernel levels the processor and the operating system can run. Compiled for the baseline instruction set, like
-// everything outside the kernel files: nothing here may need what it asks for.
+// Finds the kernel levels that the processor and the operating system can run. Compiled for the baseline instruction set,
+// like everything outside the kernel files, so that the question itself runs anywhere.
 
 #include "CKernels.h"
 

@@ -75,8 +75,8 @@ const gk_kernels *gk_kernels_for(gk_isa isa) {
     }
 }
 
-// A line missing from a list would leave a NULL in a table; a doubled one does not compile (initializer overrides).
-// Attention in bfloat16 stands at the end, and only where the level multiplies it.
+// A line missing from a list would leave a NULL in a table; a duplicate does not compile (initializer overrides). Attention
+// in bfloat16 stands at the end of the table, and only levels that multiply bfloat16 have it.
 enum {
     needed_entries = (offsetof(gk_kernels, bf16_page) - offsetof(gk_kernels, gemm)) / sizeof(gk_gemm_fn *),
     table_entries = (sizeof(gk_kernels) - offsetof(gk_kernels, gemm)) / sizeof(gk_gemm_fn *),

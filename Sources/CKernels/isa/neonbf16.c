@@ -1,5 +1,5 @@
-// The Arm kernels with products of bfloat16 (FEAT_BF16). Everything else of the level is Advanced SIMD's and the dot
-// product's.
+// The Arm kernels with products of bfloat16 (FEAT_BF16). The rest of the level comes from Advanced SIMD and the dot
+// product.
 
 #include "../lists/declarations.h"
 

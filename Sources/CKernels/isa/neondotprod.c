@@ -1,4 +1,4 @@
-// The Arm kernels with the dot product of bytes (FEAT_DotProd). Everything else of the level is Advanced SIMD's.
+// The Arm kernels with the dot product of bytes (FEAT_DotProd). The rest of the level comes from Advanced SIMD.
 
 #include "../lists/declarations.h"
 

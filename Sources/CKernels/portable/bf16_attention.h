@@ -1,8 +1,9 @@
-// Attention in bfloat16: what HSTU and softmax attention share. Keys and values lie in pages of 16 rows, cached or packed for
-// the batch: of a head first the keys as (query_columns / 2, 16) pairs of columns, then the values as (8, value_columns) pairs
-// of rows. A tile's lanes are query rows and broadcast keys and values; few rows have keys and then value columns as lanes.
-// Either way every score is one chain over the pairs of columns and every output one over the pairs of rows, in increasing
-// order, and a row's weights are rounded to bfloat16 alike, so that the results are the same bits.
+// Attention in bfloat16: the part that HSTU and softmax attention share. Keys and values lie in pages of 16 rows, cached
+// ones or ones packed for the batch. For each head a page holds the keys as (query_columns / 2, 16) pairs of columns, then
+// the values as (8, value_columns) pairs of rows. The lanes of a tile are query rows, and keys and values are broadcast;
+// the lanes of few rows are keys and then value columns. Either way, every score is one chain over the pairs of columns,
+// every output is one chain over the pairs of rows, both in increasing order, and weights are rounded to bfloat16 in the
+// same way. The results therefore have the same bits.
 
 #include "epilogue.h"
 #include "softmax_blocks.h"
@@ -81,8 +82,8 @@ GK_INLINE gk_f16 gk_seen_by(gk_f16 x, const gk_attention_tile *tile, size_t key,
     return GK_LANE_NUMBERS >= (gk_i16)((int32_t)key - (int32_t)tile->first) ? x : gk_splat(unseen);
 }
 
-/// q · k + bias of GK_BF16_KEYS keys from key `begin` on; HSTU's weights of them as pairs, or softmax' scaled scores. Whether
-/// some rows do not see some of the keys, and whether it is HSTU, are constants.
+/// q · k + bias of GK_BF16_KEYS keys from key `begin` on: HSTU's weights as pairs, or the scaled scores of softmax. Two
+/// constants say whether some rows do not see some of the keys, and whether this is HSTU.
 GK_INLINE void gk_score_pairs(
     const int is_hstu, const int is_masked, const gk_attention_tile *tile, const uint32_t *query, const uint32_t *key,
     size_t begin, uint32_t *weights, float *scores) {
@@ -134,7 +135,7 @@ GK_INLINE void gk_add_pairs(
     GK_FULL_UNROLL for (size_t c = 0; c < columns; c++) gk_store(output + 16 * c, sum[c]);
 }
 
-/// The same for all columns, in equal shares, as few as the registers allow.
+/// The same for all columns, in equal shares that are as few as the registers allow.
 static void gk_add_pair_block(
     const gk_attention_tile *tile, const gk_pair_scratch *part, size_t begin, size_t count) {
     const size_t columns = tile->value_columns;
@@ -171,7 +172,7 @@ void GK_KERNEL(gk_bf16_softmax_16)(const gk_attention_tile *tile) {
         float *scores = part.scores;
         if (begin == 0) gk_store(scores, gk_load(scores) + gk_splat(tile->first_weight));
 
-        // The key that fills up the last pair is seen by no row.
+        // No row sees the key that fills up the last pair.
         const gk_f16 now = gk_raise_lanes(scores, count, begin == 0, most, columns, &total, part.output);
         for (size_t j = 0; j < count; j += 2) {
             const gk_f16 low = gk_exp_of_negative(gk_load(scores + 16 * j) - now);
@@ -183,7 +184,7 @@ void GK_KERNEL(gk_bf16_softmax_16)(const gk_attention_tile *tile) {
         gk_add_pair_block(tile, &part, begin, count);
     }
     if (tile->lane_keys) {
-        // The pairs of the query are not needed again.
+        // The pairs of the query are no longer needed.
         float *query = tile->scratch;
         gk_rows_to_lanes(tile->query, tile->query_stride, tile->rows, tile->query_columns, query);
         total = gk_add_lane_keys(tile, query, most, total, part.scores, part.output);

@@ -1,5 +1,5 @@
-// The products of attention in bfloat16 for few query rows: 16 keys are the lanes of a score and 16 columns those of a value, so
-// that a single row fills them. The same bits as a tile of bf16_attention.h gives.
+// The products of bfloat16 attention for few query rows. 16 keys are the lanes of a score and 16 columns those of a value,
+// so that a single row fills them. The bits are those of a tile of bf16_attention.h.
 
 /// Scratch of a tile of few rows.
 typedef struct {
@@ -18,7 +18,7 @@ GK_INLINE gk_few_pairs gk_begin_few_pairs(const gk_attention_tile *tile) {
     const size_t columns = tile->query_columns, whole = columns & ~(size_t)15, rest = columns & 15;
     gk_few_pairs few = {.query = (uint32_t *)tile->scratch, .padded = (tile->value_columns + 15) / 16 * 16};
     few.query_words = (columns + 15) / 16 * 8;
-    // gk_few_rows of them fit where the 16 rows of a tile would have columns floats each.
+    // gk_few_rows of them fit into the columns floats that each of the 16 rows of a tile would have.
     few.output = tile->scratch + 16 * ((columns + 15) / 16 * 16);
     few.scores = few.output + gk_few_rows * few.padded;
     few.weights = (uint32_t *)(few.scores + gk_few_rows * gk_key_block);
@@ -170,7 +170,7 @@ void GK_KERNEL(gk_bf16_softmax_few_16)(const gk_attention_tile *tile) {
                 gk_store(scores + j, weight);
                 gk_store_bf16(weights + j, weight);
             }
-            // One after another, as a tile adds them.
+            // One after the other, in the order in which a tile adds them.
             for (size_t j = 0; j < count; j++) total[r] += scores[j];
         }
         gk_add_few_block(tile, &few, begin, count);

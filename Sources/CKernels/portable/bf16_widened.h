@@ -1,7 +1,7 @@
-// The matrix product over bfloat16 weights for levels that cannot multiply bfloat16: a pair of weights is taken apart into
-// two vectors of float32, which is exact, and A is rounded to bfloat16 but kept as float32, so that it is broadcast from
-// memory. Half the bytes of float32 weights at the same number of multiply-adds. The including file sets
-// GK_BF16_TILE_VECTORS, the panel vectors that its registers take at a time.
+// The matrix product over bfloat16 weights, for levels that cannot multiply bfloat16. A pair of weights becomes two vectors
+// of float32, which is exact. A is rounded to bfloat16 but kept as float32, so that it can be broadcast from memory.
+// Weights take half the bytes of float32, at the same number of multiply-adds. The including file sets
+// GK_BF16_TILE_VECTORS, the number of panel vectors that its registers hold at a time.
 
 #define GK_DEFINE_WIDENED_STEP(name, f, u)                                                                            \
     GK_INLINE f name(const float *row, u panel, f sum) {                                                             \

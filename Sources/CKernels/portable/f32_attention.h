@@ -1,7 +1,7 @@
-// What HSTU and softmax attention share: the bias of a tile of 16 query rows, and the two products of a block of keys.
-// Lanes are query rows: keys and values are broadcast straight from their tensors, so the widths of heads need no
-// padding, nothing is packed, and the sum over keys runs in one order for every row. The including file sets
-// GK_SCORE_KEYS and GK_VALUE_COLUMNS, the accumulators that fit its registers.
+// The part that HSTU and softmax attention share: the bias of a tile of 16 query rows, and the two products of a block of
+// keys. Lanes are query rows. Keys and values are broadcast straight from their tensors, so head widths need no padding,
+// nothing is packed, and the sum over keys runs in one order for every row. The including file sets GK_SCORE_KEYS and
+// GK_VALUE_COLUMNS, the accumulators that fit its registers.
 
 #include "lanes.h"
 
@@ -40,10 +40,10 @@ GK_INLINE const float *gk_page_of(const gk_attention_tile *tile, size_t j) {
 /// Values of keys that follow one another, `stride` floats apart.
 typedef struct { const float *value; size_t stride, keys; } gk_run;
 
-/// A block of keys can lie in so many pages, and in the tensors.
+/// A block of keys can lie in this many pages, and in the tensors.
 enum { gk_most_runs = gk_key_block / gk_page_rows + 1 };
 
-/// Where the values of `count` keys from key `begin` on lie, a multiple of gk_key_block. Returns how many runs they make.
+/// Finds the values of `count` keys from key `begin` on, a multiple of gk_key_block. Returns the number of runs.
 GK_INLINE size_t gk_runs_of(const gk_attention_tile *tile, size_t begin, size_t count, gk_run *runs) {
     const size_t end = begin + count;
     size_t number = 0, j = begin;
@@ -61,7 +61,7 @@ GK_INLINE size_t gk_runs_of(const gk_attention_tile *tile, size_t begin, size_t 
     return number;
 }
 
-/// What becomes of a sum q · k + bias; a constant at every call.
+/// What to do with a sum q · k + bias; a constant at every call.
 typedef enum { gk_weigh_silu, gk_weigh_scaled } gk_weighing;
 
 /// Weights of `keys` keys (a constant): (keys, 16). Element (j, c) of the keys is key[j · key_step + c · column_step].
@@ -125,16 +125,16 @@ GK_INLINE void gk_score_some_keys(
 #undef GK_CASE
 }
 
-/// Weights of `count` keys from key `begin` on: (count, 16). Row first + l sees no key after itself; its weights of such
-/// keys, which only the tile's own can be, are `unseen`.
+/// Weights of `count` keys from key `begin` on: (count, 16). Row first + l sees no key after itself. The weights of such
+/// keys, which only the tile's own keys can be, are `unseen`.
 GK_INLINE void gk_score_block(
     const gk_weighing weighing, const gk_attention_tile *tile, const float *query, size_t begin, size_t count,
     float unseen, float *scores) {
     const float *bias = tile->bias ? tile->bias + 16 * begin : NULL;
     size_t j = 0, cached = tile->cached > begin ? tile->cached - begin : 0;
     if (cached > count) cached = count;
-    // The last page may hold fewer keys than are scored at a time: what follows them is written again by own keys, or lies
-    // behind the block's count.
+    // The last page may hold fewer keys than are scored at a time. Own keys overwrite what follows them, or it lies beyond
+    // the block's count.
     for (; j < cached; j += GK_PAGE_KEYS)
         gk_score_keys(
             GK_PAGE_KEYS, weighing, tile, query, gk_page_of(tile, begin + j) + j % gk_page_rows, 1, gk_page_rows,

@@ -1,11 +1,11 @@
 // The products of attention for few query rows. Sixteen keys are the lanes of a score and sixteen columns those of a value,
-// so that a single row fills them: what a cached history's next events need, where the tiles of f32_attention.h would
+// so that a single row fills them. The next events of a cached history need this: the tiles of f32_attention.h would
 // compute sixteen rows for one. Every score and every sum is the same chain of fused multiply-adds as there, over columns
-// and over keys in increasing order, so the results are the same bits. The including file sets GK_FEW_SCORES and
+// and over keys in increasing order, so the results have the same bits. The including file sets GK_FEW_SCORES and
 // GK_FEW_VALUES, the accumulators of both products that fit its registers.
 
 enum {
-    /// Rows that share what is loaded.
+    /// The number of rows that share what is loaded.
     gk_shared_rows = 4,
     gk_block_groups = gk_key_block / gk_page_rows,
 };
@@ -43,7 +43,8 @@ GK_INLINE gk_few_scratch gk_begin_few(const gk_attention_tile *tile) {
     return few;
 }
 
-/// Sixteen keys from key `begin` on, a multiple of 16, as (query_columns, 16): a page where it holds them all, else own
+/// Sixteen keys from key `begin` on, a multiple of 16, as (query_columns, 16): a page if it holds them all, else own keys
+/// transposed into `turned`, after those of a page that is not full. Lanes beyond the tile's last key are undefined.
 /// keys turned into `turned`, behind those of a page that is not full. Lanes behind the tile's last key mean nothing.
 GK_INLINE const float *gk_keys_of(const gk_attention_tile *tile, size_t begin, float *turned) {
     if (begin + 16 <= tile->cached) return gk_page_of(tile, begin);

@@ -1,4 +1,4 @@
-// What the processor can do at most: chains of fused multiply-adds that stay in registers, as many as hide the latency of
+// The peak of the processor: chains of fused multiply-adds that stay in registers, enough of them to hide the latency of
 // one. The including file sets GK_PROBE_CHAINS, a divisor of 24 that fits its registers.
 
 float GK_KERNEL(gk_f32_probe_16)(size_t rounds) {

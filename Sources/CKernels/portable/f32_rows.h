@@ -12,8 +12,8 @@ void GK_KERNEL(gk_f32_exp_16)(size_t count, const float *x, float *output) {
     if (i < count) gk_store_part(output + i, gk_exp_of_negative(gk_load_part(x + i, count - i)), count - i);
 }
 
-/// Up to four rows at a time: their sums are taken together, which hides the latency of each. Where fewer than four
-/// are left, the last is repeated, so that every row sees the same operations.
+/// Up to four rows at a time. Their sums are taken together, which hides the latency of each. If fewer than four are left,
+/// the last is repeated, so that every row sees the same operations.
 typedef struct {
     const float *row[4];
 } gk_four_rows;

@@ -1,7 +1,6 @@
-// Softmax attention for one tile of up to 16 query rows, over the products of f32_attention.h, or of few, over those of
-// f32_few.h, with the maximum and the sum of
-// each row kept up to date from one block of keys to the next (Milakov and Gimelshein, arXiv 1805.02867): scores never
-// stand in memory for more than a block.
+// Softmax attention for one tile of up to 16 query rows, over the products of f32_attention.h, or of few rows, over those
+// of f32_few.h. The maximum and the sum of each row are carried from one block of keys to the next (Milakov and Gimelshein,
+// arXiv 1805.02867), so memory never holds the scores of more than one block.
 
 #include "softmax_blocks.h"
 
@@ -13,8 +12,8 @@ void GK_KERNEL(gk_f32_softmax_16)(const gk_attention_tile *tile) {
     gk_rows_to_lanes(tile->query, tile->query_stride, tile->rows, tile->query_columns, query);
     for (size_t c = 0; c < columns; c++) gk_store(output + 16 * c, gk_splat(0.0f));
 
-    // A row's blocks begin at its sequence's first key, and keys that it does not see weigh exactly 0, so its result
-    // does not depend on the tile that it stands in.
+    // The blocks of a row begin at its sequence's first key, and keys that it does not see weigh exactly 0. Its result
+    // therefore does not depend on the tile that it is in.
     gk_f16 most = gk_splat(-__builtin_inff()), total = gk_splat(0.0f);
     for (size_t begin = 0; begin < keys; begin += gk_key_block) {
         const size_t count = keys - begin < gk_key_block ? keys - begin : gk_key_block;

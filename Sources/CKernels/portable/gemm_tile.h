@@ -6,9 +6,9 @@
 
 #define GK_FULL_UNROLL _Pragma("clang loop unroll(full)")
 
-// One tile: `rows` × `vectors` accumulators stay in registers over the whole depth, which counts steps of `words` words
-// of A each. Rows and vectors are constants at every call, so that the loops over them disappear. B is read once a call;
-// `pitch` is how many vectors of it a step has, of which the tile takes the first. `step(row, panel, sum)` adds the
+// One tile: `rows` × `vectors` accumulators stay in registers over the whole depth, which counts steps of `words` words of
+// A each. Rows and vectors are constants at every call, so that the loops over them disappear. B is read once a call.
+// `pitch` is the number of vectors of B in a step, of which the tile takes the first ones. `step(row, panel, sum)` adds the
 // product of one step: `row` points at its words of A, which are broadcast.
 #define GK_DEFINE_TILE(name, vector, element, panel_vector, a_word, b_word, lanes, words, step)                       \
     GK_INLINE void name(                                                                                             \
@@ -33,7 +33,7 @@
                 *(vector##_memory *)(c + r * c_stride + lanes * v) = sum[r][v];                                               \
     }
 
-// A call of a tile for each number of rows, with the parameters of a gemm kernel in scope.
+// Calls a tile for each number of rows, with the parameters of a gemm kernel in scope.
 #define GK_TILE_ROWS(tile, r, v, pitch, b, init, c) \
     case r: tile(r, v, pitch, depth, a, a_stride, b, init, c, c_stride); break;
 #define GK_TILE_CASES(tile, v, pitch, b, init, c)                                                                     \
@@ -44,8 +44,8 @@
     default: break;                                                                                                  \
     }
 
-// The body of a gemm kernel over tiles of 4, 8 and 16 lanes. `most` is the vectors that a tile takes at a time: fewer
-// than the panel has where taking a panel vector apart needs registers.
+// The body of a gemm kernel over tiles of 4, 8 and 16 lanes. `most` is the number of vectors that a tile takes at a time.
+// It is less than the panel has if splitting a panel vector needs registers.
 #if GK_GEMM_VECTORS > 1
 #define GK_WIDE_CASES(tile16, most)                                                                                   \
     case 64:                                                                                                         \

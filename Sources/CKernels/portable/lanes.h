@@ -1,4 +1,4 @@
-// Rows of float32 to the lanes of vectors and back, and what a lane sees, for attention of every element type.
+// Transposes rows of float32 into the lanes of vectors and back, and masks lanes, for attention of every element type.
 
 #ifndef GENREC_KERNEL_LANES_H
 #define GENREC_KERNEL_LANES_H
@@ -116,7 +116,7 @@ GK_INLINE void gk_rows_out(const gk_attention_tile *tile, const float *rows, siz
     }
 }
 
-// A GK_CASE for each number of value columns that accumulators are for.
+// One GK_CASE for each number of value columns that the kernels have accumulators for.
 #if GK_VALUE_COLUMNS > 6
 #define GK_VALUE_CASES                                                                                                \
     GK_CASE(1) GK_CASE(2) GK_CASE(3) GK_CASE(4) GK_CASE(5) GK_CASE(6) GK_CASE(7) GK_CASE(8) GK_CASE(9) GK_CASE(10)   \

@@ -36,7 +36,7 @@ void GK_KERNEL(gk_s8_quantize_1x16)(
         uint32_t *out = words + r * word_stride;
         float poison;
         const float most = gk_row_magnitude(columns, in, &poison);
-        // Rows that small are zeros: the factor would not be a number.
+        // Rows this small become zeros: their factor would be infinite.
         const int is_zero = most < GK_S8_LEAST;
         const float factor = is_zero ? 0.0f : 127.0f / most;
         scales[r] = (is_zero ? 0.0f : most / 127.0f) + poison;

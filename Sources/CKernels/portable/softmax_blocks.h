@@ -1,13 +1,13 @@
-// How softmax goes from one block of keys to the next, in every element type: each row's maximum rises, and what was summed
-// below the old one fades (Milakov and Gimelshein, arXiv 1805.02867).
+// Carries softmax from one block of keys to the next, for every element type: the maximum of each row rises, and the sums
+// relative to the old maximum shrink (Milakov and Gimelshein, arXiv 1805.02867).
 
 #ifndef GENREC_KERNEL_SOFTMAX_BLOCKS_H
 #define GENREC_KERNEL_SOFTMAX_BLOCKS_H
 
 #include "lanes.h"
 
-/// Lanes are rows: the maximum of `most` and of `count` scores, (count, 16). Unless it is the first block, `total` and the
-/// output, (columns, 16), fade by what the maximum rose.
+/// Lanes are rows. Returns the maximum of `most` and of `count` scores, (count, 16). Unless it is the first block, `total`
+/// and the output, (columns, 16), shrink by the rise of the maximum.
 GK_INLINE gk_f16 gk_raise_lanes(
     const float *scores, size_t count, int is_first, gk_f16 most, size_t columns, gk_f16 *total, float *output) {
     gk_f16 now = most;
@@ -19,12 +19,12 @@ GK_INLINE gk_f16 gk_raise_lanes(
     return now;
 }
 
-/// Keys that all rows of a tile see, or that its last row does.
+/// The number of keys that all rows of a tile see, or that its last row sees.
 GK_INLINE size_t gk_tile_keys(const gk_attention_tile *tile) {
     return tile->lane_keys ? tile->cached : tile->first + tile->rows;
 }
 
-/// One more block, of keys that are each row's own; `query` is (query_columns, 16). Returns the rows' totals.
+/// One more block, made of each row's own keys; `query` is (query_columns, 16). Returns the totals of the rows.
 GK_INLINE gk_f16 gk_add_lane_keys(
     const gk_attention_tile *tile, const float *query, gk_f16 most, gk_f16 total, float *scores, float *output) {
     const size_t count = tile->lane_keys, columns = tile->query_columns, value_columns = tile->value_columns;

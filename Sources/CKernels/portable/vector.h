@@ -2,9 +2,9 @@
 // body after another under one instruction set; the compiler splits a vector into as many registers as the set needs
 // (one on AVX-512, two on AVX2, four on NEON), which changes no element's arithmetic.
 //
-// The few things that the extensions cannot say well come from the including file: gk_load_part and gk_store_part (less
-// than a vector), gk_mask_at_least, gk_distances, gk_look_up_cells, gk_store_bytes, gk_time_table and its look-up,
-// and gk_silu_bf16.
+// The including file supplies the few things that the extensions cannot express well: gk_load_part and gk_store_part (less
+// than a vector), gk_mask_at_least, gk_distances, gk_look_up_cells, gk_store_bytes, gk_time_table and its look-up, and
+// gk_silu_bf16.
 
 #ifndef GENREC_KERNEL_VECTOR_H
 #define GENREC_KERNEL_VECTOR_H
@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Every function over vectors is inlined into a kernel of the same instruction set, so no vector crosses a call and the
-// warning that its calling convention depends on the instruction set has no object.
+// Every function over vectors is inlined into a kernel of the same instruction set. No vector crosses a call, so the
+// warning about calling conventions that depend on the instruction set does not apply.
 #pragma clang diagnostic ignored "-Wpsabi"
 
 #define GK_INLINE static inline __attribute__((always_inline))
@@ -87,7 +87,7 @@ GK_INLINE float gk_greatest(gk_f16 x) {
     return a > b ? a : b;
 }
 
-/// e^x for -87.33 ≤ x ≤ 88.37. Error at most 3 ULP. For NaN the result means nothing.
+/// e^x for -87.33 ≤ x ≤ 88.37. Error at most 3 ULP. The result for NaN is undefined.
 GK_INLINE gk_f16 gk_exp(gk_f16 x) {
     // e^x = 2^n · 2^f with n integer and |f| ≤ 1/2. Adding 1.5 · 2^23 rounds to an integer and leaves n in the low
     // bits; log2(e) is taken in two parts, so that f has no error to speak of.
@@ -115,7 +115,7 @@ GK_INLINE gk_f16 gk_relu(gk_f16 x) { return x < gk_splat(0.0f) ? gk_splat(0.0f) 
 GK_INLINE gk_f16 gk_exp_of_negative(gk_f16 x) {
     const gk_f16 least = gk_splat(-87.0f);
     const gk_f16 e = gk_exp(gk_greater(x, least));
-    // What is not at least -87 is less, and becomes 0, or is NaN, and stays so.
+    // A value that is not at least -87 is less and becomes 0, or is NaN and stays NaN.
     return x >= least ? e : gk_relu(x);
 }
 
@@ -142,11 +142,11 @@ GK_INLINE gk_f16 gk_gelu_tanh(gk_f16 x) {
     return numerator / (gk_exp(-twice) + gk_splat(1.0f));
 }
 
-/// max(x, -87), which SiLU is not followed below: it is smaller than 2^-119 there. NaN for NaN.
+/// max(x, -87). SiLU is not computed below that: it is smaller than 2^-119 there. NaN for NaN.
 GK_INLINE gk_f16 gk_raised(gk_f16 x) { return x < gk_splat(-87.0f) ? gk_splat(-87.0f) : x; }
 
-/// e^-x for x ≥ -87 to bfloat16's precision: relative error at most 2^-13; beyond 87 it is that of 87. For NaN the result means
-/// nothing.
+/// e^-x for x ≥ -87 to bfloat16's precision: relative error at most 2^-13. Beyond 87 the result is that of 87. The result
+/// for NaN is undefined.
 GK_INLINE gk_f16 gk_exp_of_minus_bf16(gk_f16 x) {
     const gk_f16 most = gk_splat(87.0f), magic = gk_splat(0x1.8p23f), clamped = x > most ? most : x;
     // As in gk_exp, with a minimax cubic (relative error 2^-13.7).
@@ -163,7 +163,7 @@ GK_INLINE gk_f16 gk_exp_of_minus_bf16(gk_f16 x) {
 GK_INLINE gk_u16 gk_bf16_bits(gk_f16 x) {
     const gk_u16 bits = __builtin_bit_cast(gk_u16, x);
     const gk_u16 rounded = (bits + (0x7fffu + (bits >> 16 & 1u))) >> 16;
-    // Rounding could carry a NaN's bits into the exponent's end or the sign. A true comparison is all ones.
+    // Rounding could carry a NaN's bits into the exponent or the sign. A true comparison is all ones.
     const gk_u16 is_nan = __builtin_bit_cast(gk_u16, x != x);
     return (is_nan & (bits >> 16 | 0x40u)) | (~is_nan & rounded);
 }

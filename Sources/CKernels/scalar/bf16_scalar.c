@@ -1,4 +1,4 @@
-// The scalar kernels of bfloat16: plain C in the order of the formulas, not to be optimised. A stays float32.
+// The scalar kernels of bfloat16: plain C in the order of the formulas, deliberately not optimised. A stays float32.
 
 #include "../lists/declarations.h"
 

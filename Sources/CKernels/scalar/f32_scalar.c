@@ -1,5 +1,5 @@
-// The scalar kernels: what every other level is compared with, and what runs where there is none. Plain C in the order
-// of the formulas, with libm's functions; not to be optimised.
+// The scalar kernels: the reference for every other level, and the fallback on hosts without one. Plain C in the order of
+// the formulas, with libm's functions, deliberately not optimised.
 
 #include "../lists/declarations.h"
 
@@ -197,7 +197,7 @@ static void hstu(const gk_attention_tile *tile, lanes_are lanes) {
 void gk_f32_hstu_16__scalar(const gk_attention_tile *tile) { hstu(tile, lanes_are_rows); }
 void gk_f32_hstu_few_16__scalar(const gk_attention_tile *tile) { hstu(tile, lanes_are_keys); }
 
-/// The score of the tile's row r and its key j: of the sequence, or behind `shared` ones of the row's own.
+/// The score of the tile's row r and its key j: a key of the sequence or, after `shared` ones, of the row itself.
 static float scaled_score(const gk_attention_tile *tile, lanes_are lanes, size_t r, size_t j, size_t shared) {
     if (j < shared) return dot(tile, lanes, r, j) * tile->scale + (j == 0 ? tile->first_weight : 0);
     float sum = 0;
@@ -239,7 +239,7 @@ uint64_t gk_f32_at_least_64__scalar(const float *scores, float floor) {
 }
 
 float gk_f32_probe_16__scalar(size_t rounds) {
-    // Sixteen chains of a product and a sum, 24 times: what the other kernels of this level are made of.
+    // Sixteen chains of a product and a sum, 24 times: the operations that the other kernels of this level consist of.
     float chain[16], sum = 0;
     for (int i = 0; i < 16; i++) chain[i] = (float)i;
     for (size_t round = 0; round < 24 * rounds; round++)

@@ -1,4 +1,5 @@
-// The scalar kernels of int8: plain C in the order of the formulas, not to be optimised. A word of A is a quad of bytes.
+// The scalar kernels of int8: plain C in the order of the formulas, deliberately not optimised. A word of A is a quad of
+// bytes.
 
 #include "../lists/declarations.h"
 
@@ -20,7 +21,7 @@ void gk_s8_quantize_1x16__scalar(
         const int is_zero = most < GK_S8_LEAST;
         const float factor = is_zero ? 0.0f : 127.0f / most;
         scales[r] = (is_zero ? 0.0f : most / 127.0f) + poison;
-        // A poisoned row's integers mean nothing, but converting NaN to an integer is not defined.
+        // The integers of a poisoned row are undefined, but converting NaN to an integer would be undefined behaviour.
         for (size_t j = 0; j < padded; j++)
             out[j] = j < columns && poison == 0 ? (int8_t)nearbyint((double)in[j] * factor) : 0;
     }
