@@ -1,15 +1,15 @@
-// The operations that beam search over tokens needs beside those of every decoder: attention of rows that share a prompt, and
-// log-probabilities of a few tokens of a vocabulary.
+// The operations that beam search over tokens needs in addition to those of every decoder: attention of rows that share a
+// prompt, and log-probabilities of a few tokens of a vocabulary.
 
 /// The beams of one request.
 package struct BeamGroup: Sendable, Equatable {
     /// Rows of the prompt, at least 1, and where they are: row r in page `promptPages[r / pageRows]`.
     package var promptRows: Int
     package var promptPages: [Int32]
-    /// Where rows of earlier beams are, likewise.
+    /// Where rows of earlier beams are, in the same form.
     package var beamPages: [Int32]
-    /// Of each of the group's rows, one row's after the other's, its ancestors: numbers of rows in `beamPages`, oldest first.
-    /// All rows have as many.
+    /// The ancestors of each row of the group, one row after the other: numbers of rows in `beamPages`, oldest first. All
+    /// rows have the same number.
     package var ancestors: [Int32]
 
     package init(promptRows: Int, promptPages: [Int32], beamPages: [Int32], ancestors: [Int32]) {
@@ -20,9 +20,9 @@ package struct BeamGroup: Sendable, Equatable {
     }
 }
 
-/// Softmax attention of beams: a row sees every row of its request's prompt, its ancestors, and itself. Prompt rows are taken
-/// in blocks from the prompt's first row on, the others as the last block, so that the result does not depend on what else
-/// the batch holds.
+/// Softmax attention of beams: a row sees every row of its request's prompt, its ancestors, and itself. Prompt rows are
+/// taken in blocks from the prompt's first row on, and the other rows as the last block, so that the result does not depend
+/// on the rest of the batch.
 package struct BeamAttentionOperation {
     /// Rows of each request.
     package var layout: Jagged
@@ -41,7 +41,7 @@ package struct BeamAttentionOperation {
     package var pages: any KeyValuePages
     /// 0 ..< layers of the pages
     package var layer: Int
-    /// One a request.
+    /// One group a request.
     package var groups: [BeamGroup]
 
     package init(
@@ -121,11 +121,11 @@ package struct BeamAttentionOperation {
     }
 }
 
-/// What the probabilities of a row's tokens are of.
+/// The set over which the probabilities of a row's tokens sum to 1.
 package enum TokenNormalization: Sendable, Equatable {
-    /// Of all tokens in a range: the vocabulary, or a level's codes.
+    /// All tokens in a range: the vocabulary, or the codes of a level.
     case tokens(Range<Int>)
-    /// Of the row's own tokens.
+    /// The row's own tokens.
     case candidates
 }
 
@@ -136,10 +136,10 @@ package struct TokenScoresOperation {
     /// The head's rows: block b holds rows b · `blockRows` and on, D → `blockRows` or, the last, fewer.
     package var blocks: [any LinearWeights]
     package var blockRows: Int
-    /// Of row r the tokens `offsets[r] ..< offsets[r + 1]`, ascending.
+    /// Row r asks for tokens `offsets[r] ..< offsets[r + 1]`, ascending.
     package var tokens: [Int32]
     package var offsets: [Int]
-    /// One a row.
+    /// One normalisation a row.
     package var normalizations: [TokenNormalization]
 
     package init(
@@ -193,7 +193,7 @@ package struct TokenScoresOperation {
         }
     }
 
-    /// Whether a row needs anything of a block.
+    /// Whether a row needs any score of a block.
     package func needs(block: Int) -> Bool {
         let own = block * blockRows..<block * blockRows + blocks[block].outputs
         for row in normalizations.indices {
@@ -203,13 +203,13 @@ package struct TokenScoresOperation {
         return false
     }
 
-    /// The log-probabilities of a row's tokens that have these scores.
+    /// The log-probabilities of a row's tokens, from their scores.
     package static func logProbabilities(_ scores: ArraySlice<Float>, logSum: Double) -> [Float] {
         scores.map { Float(Double($0) - logSum) }
     }
 }
 
-/// What `tokenScores` will have computed once the stream has been synchronised.
+/// The result of `tokenScores`, available once the stream has been synchronised.
 package struct TokenScoresTicket: Sendable, Equatable {
     package let id: Int
 

@@ -9,19 +9,19 @@ package struct ComputeError: Error, Equatable, CustomStringConvertible {
         case invalidArgument = "invalid_argument"
         /// The device does not have the operation for this dtype or shape.
         case unsupported
-        /// Device memory does not suffice; a smaller batch may succeed.
+        /// Device memory is not sufficient; a smaller batch may succeed.
         case outOfMemory = "out_of_memory"
         /// The device did not finish in time.
         case timedOut = "timed_out"
-        /// An operation failed while it ran; the results of the batch are void, the device may be usable again.
+        /// An operation failed while it ran. The results of the batch are void; the device may still be usable.
         case executionFailed = "execution_failed"
-        /// The device is gone until it has been reset.
+        /// The device is gone until it is reset.
         case deviceLost = "device_lost"
 
-        /// Whether a smaller batch, or another device, may compute what failed so.
+        /// Whether a smaller batch, or another device, may succeed after such a failure.
         package var isOfTheBatch: Bool { self == .outOfMemory || self == .unsupported }
 
-        /// Whether the device that failed so has to be let go of and made anew: nothing but a reset makes it usable again.
+        /// Whether the device must be released and made anew after such a failure: only a reset makes it usable again.
         package var losesDevice: Bool {
             switch self {
             case .timedOut, .executionFailed, .deviceLost: true

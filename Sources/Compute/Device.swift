@@ -3,7 +3,7 @@
 // A device and everything made from it belong to one thread, the engine thread that created it (an NPU's context is
 // bound to its thread), so nothing here is Sendable.
 
-/// What operators and callers may know of a device.
+/// What operators and callers may know about a device.
 package struct DeviceDescription: Sendable, Equatable {
     /// As written after `--device`: "cpu", "ascend:0".
     package var name: String
@@ -11,9 +11,9 @@ package struct DeviceDescription: Sendable, Equatable {
     package var architecture: String
     /// The type that weights are packed in and products are taken in.
     package var dtype: DType
-    /// Host threads that compute, the engine thread included; 1 where the device computes by itself.
+    /// Host threads that compute, including the engine thread; 1 if the device computes by itself.
     package var threads: Int
-    /// What the device has found about itself and chosen accordingly, a line for people each.
+    /// What the device found out about itself and chose accordingly; one line each, for people.
     package var notes: [String]
 
     package init(name: String, architecture: String, dtype: DType, threads: Int, notes: [String] = []) {
@@ -31,7 +31,7 @@ package struct DeviceMemory: Sendable, Equatable {
     package var weightBytes: Int
     /// Working memory of all streams, at its high-water mark.
     package var workspaceBytes: Int
-    /// Pools of key and value pages, whether their pages are in use or not.
+    /// Pools of key and value pages, whether or not their pages are in use.
     package var pageBytes: Int
 
     package init(weightBytes: Int, workspaceBytes: Int, pageBytes: Int = 0) {
@@ -54,12 +54,12 @@ package protocol Device: AnyObject {
     var description: DeviceDescription { get }
     var memory: DeviceMemory { get }
 
-    /// Whether weights may be handed over on any thread, also while the device's own computes. Pages and streams are made by its
-    /// own thread in any case.
+    /// Whether weights may be handed over on any thread, even while the device's own thread computes. Pages and streams are
+    /// always made on the device's own thread.
     var takesWeightsOnAnyThread: Bool { get }
 
-    /// Whether streams of this device run the operation. A model asks at load time for every operation it needs, and is
-    /// refused with a sentence that names the missing one.
+    /// Whether streams of this device run the operation. At load time a model asks for every operation that it needs, and
+    /// refuses to load with a sentence that names the missing one.
     func supports(_ operation: OperationKind) -> Bool
 
     /// Packs the matrix of a projection.
@@ -80,7 +80,7 @@ package protocol Device: AnyObject {
     /// Takes a table of rows to gather from, rank 2, (rows, D). `embed` reads it.
     func makeTable(_ rows: HostTensor) throws(ComputeError) -> any EmbeddingTable
 
-    /// Takes the entries of a vector, rank 1: of a relative bias, of a norm's affine part, of rotary frequencies.
+    /// Takes the entries of a vector, rank 1: a relative bias, the affine part of a norm, or rotary frequencies.
     func makeVector(_ entries: HostTensor) throws(ComputeError) -> any DeviceVector
 
     /// Packs the rows that requests are scored against.
@@ -103,17 +103,17 @@ package protocol Device: AnyObject {
     /// A stream: an order of operations with its own working memory.
     func makeStream() throws(ComputeError) -> any Stream
 
-    /// Floating-point operations a second that the device reaches now, in its dtype and with all its threads, where nothing
-    /// but the arithmetic takes time; a measurement of some ten milliseconds. nil: not to be measured. What benchmarks
-    /// compare with.
+    /// Measures the floating-point operations a second that the device reaches now, in its dtype and with all its threads,
+    /// when nothing but the arithmetic takes time. Takes some ten milliseconds. nil: cannot be measured. Benchmarks compare
+    /// with it.
     func measurePeakRate() -> Double?
 
-    /// Reads the memory of a catalogue once, with all of the device's threads, and does nothing else. nil: not to be measured.
-    /// What benchmarks compare the scan with.
+    /// Reads the memory of a catalogue once, with all of the device's threads, and does nothing else. nil: cannot be
+    /// measured. Benchmarks compare the scan with it.
     func measureRead(of catalogue: any CatalogueWeights) -> MemoryRead?
 }
 
-/// A read of some memory from its beginning to its end.
+/// One read of some memory from beginning to end.
 package struct MemoryRead: Sendable, Equatable {
     package var byteCount: Int
     package var nanoseconds: UInt64
@@ -130,8 +130,8 @@ extension Device {
     package func measureRead(of catalogue: any CatalogueWeights) -> MemoryRead? { nil }
 }
 
-/// The matrix of a projection in a device's own form. Like the other weight objects it is a final class of the device
-/// that made it, frees its memory when released, and is refused by streams of any other device.
+/// The matrix of a projection in a device's own form. Like the other weight objects, it is a final class of the device that
+/// made it, frees its memory when released, and is refused by streams of any other device.
 package protocol LinearWeights: AnyObject {
     /// K
     var inputs: Int { get }

@@ -1,4 +1,4 @@
-// A tensor in host memory, as a weight file holds it: what a device is handed once, when a model is loaded.
+// A tensor in host memory, as a weight file holds it. A device receives it once, when a model is loaded.
 
 /// A contiguous, row-major, little-endian tensor in host memory.
 ///
@@ -12,7 +12,7 @@ package struct HostTensor {
     package let shape: [Int]
     /// The elements. The base address is aligned for `dtype`.
     package let bytes: UnsafeRawBufferPointer
-    /// What keeps the bytes.
+    /// Keeps the bytes alive.
     package let owner: AnyObject?
 
     package init(

@@ -33,7 +33,7 @@ package struct Jagged {
     /// Number of rows of one sequence.
     package func length(of sequence: Int) -> Int { Int(offsets[sequence + 1] - offsets[sequence]) }
 
-    /// The layout of whole sequences, cached rows and own ones: what timestamps and positions are counted by.
+    /// The layout of whole sequences, with cached and own rows. Timestamps and positions are counted by it.
     package func extended(by cached: CachedRows?) -> Jagged {
         guard let cached else { return self }
         return Jagged(lengths: (0..<count).map { length(of: $0) + cached.sequences[$0].rows })

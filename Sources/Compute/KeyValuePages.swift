@@ -1,5 +1,5 @@
-// Keys and values that outlive a batch: what a decoder has computed of a sequence's earlier rows, so that a later batch
-// computes the new ones alone. They lie in pages of one fixed size; which sequence owns which page is the engine's business.
+// Keys and values that outlive a batch: a decoder's results for the earlier rows of a sequence, so that a later batch
+// computes only the new rows. They lie in pages of one fixed size. The engine decides which sequence owns which page.
 
 /// What is kept of a row: its key and its value in every layer.
 package struct KeyValueShape: Sendable, Hashable {
@@ -17,8 +17,8 @@ package struct KeyValueShape: Sendable, Hashable {
     }
 }
 
-/// A pool of pages in a device's memory. A page holds the keys and values of `pageRows` consecutive rows of one sequence, in
-/// all layers; how they lie in it is the device's business. Like the weight objects it is a final class of the device that
+/// A pool of pages in a device's memory. A page holds the keys and values of `pageRows` consecutive rows of one sequence,
+/// in all layers; the device decides how they lie in it. Like the weight objects, it is a final class of the device that
 /// made it, frees its memory when released, and is refused by streams of any other device.
 package protocol KeyValuePages: AnyObject {
     var shape: KeyValueShape { get }
@@ -34,10 +34,10 @@ package protocol KeyValuePages: AnyObject {
 package struct PagedSequence: Sendable, Equatable {
     /// How many rows come before the batch's own; 0: none.
     package var rows: Int
-    /// Row r of the sequence is in page `pages[r / pageRows]`. Enough for the earlier rows and, where they are stored, for
-    /// the batch's own.
+    /// Row r of the sequence is in page `pages[r / pageRows]`. There are enough pages for the earlier rows and, if they are
+    /// stored, for the batch's own.
     package var pages: [Int32]
-    /// Whether the batch's own rows are stored behind the earlier ones.
+    /// Whether the batch's own rows are stored after the earlier ones.
     package var storesRows: Bool
 
     package init(rows: Int, pages: [Int32], storesRows: Bool) {
@@ -46,7 +46,7 @@ package struct PagedSequence: Sendable, Equatable {
         self.storesRows = storesRows
     }
 
-    /// A sequence of which nothing is known and nothing is kept.
+    /// A sequence without earlier rows, of which nothing is kept.
     package static let none = PagedSequence(rows: 0, pages: [], storesRows: false)
 }
 

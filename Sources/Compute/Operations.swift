@@ -1,10 +1,10 @@
-// The operations that the decoder architectures are written in, as plain descriptions. They are coarse on purpose: each
-// is something that a device can fuse (a norm into the projection that follows it, a gate into the projection after
-// it), and something that an NPU can compose from library operators.
+// The operations that the decoder architectures are written in, as plain descriptions. They are coarse on purpose: a device
+// can fuse each of them (a norm into the projection that follows it, a gate into the projection after it), and an NPU can
+// compose each of them from library operators.
 //
 // Letters: B sequences of a batch, R rows of all of them, D width, H heads, V catalogue rows, K of top-k.
 
-/// The kinds of operation; what `Device.supports(_:)` is asked about.
+/// The kinds of operation, for `Device.supports(_:)`.
 package enum OperationKind: String, Sendable, CaseIterable {
     case embed
     case linear
@@ -58,7 +58,7 @@ package struct EmbedOperation {
     }
 }
 
-/// What a projection reads: rows as they are, or rows that are normalised or gated on the way in.
+/// The input of a projection: rows as they are, or rows that are normalised or gated on the way in.
 package enum LinearInput {
     /// (R, K) as it is.
     case plain(Tensor)
@@ -118,12 +118,12 @@ package struct RelativeBias {
     package var time: (any DeviceVector)?
     /// N.
     package var maximumLength: Int
-    /// (1, C + B) int64, C the rows of all sequences with their cached ones: of each sequence the timestamps of all its
-    /// rows, cached and own, and then the time that follows its last one, which is the request's unless more of the
-    /// sequence is still to come. Without cached rows sequence b's entries start at `layout.offsets[b] + b`.
+    /// (1, C + B) int64, where C counts the rows of all sequences including cached ones. For each sequence: the timestamps
+    /// of all its rows, cached and own, and then the time after its last row, which is the request's time unless more of
+    /// the sequence follows later. Without cached rows the entries of sequence b start at `layout.offsets[b] + b`.
     package var timestamps: Tensor
-    /// One entry a sequence: false where the caller sent no timestamps; such a sequence has no bias at all, neither
-    /// positional nor temporal.
+    /// One entry a sequence: false if the caller sent no timestamps. Such a sequence has no bias at all, neither positional
+    /// nor temporal.
     package var applies: [Bool]
 
     package init(
@@ -141,21 +141,21 @@ package struct RelativeBias {
     }
 }
 
-/// Which rows of each sequence ask.
+/// Which rows of each sequence are queries.
 package enum QueryRows: Sendable, Hashable {
     /// All R rows; query and output have R rows.
     case all
-    /// The last row of each sequence alone; query and output have B rows. All that the last layer needs.
+    /// Only the last row of each sequence; query and output have B rows. The last layer needs no more.
     case last
 }
 
 /// Causal HSTU attention over a jagged batch: `y_i = Σ_{j ≤ i} silu(q_i · k_j + b_ij) · scale · v_j`, per head.
 ///
-/// With a `prefix`, i and j count from the first cached row: own row i of sequence b is row `prefix rows of b + i`, and its
-/// keys and values before that come from the pages. The result is the same to the bit as that of all rows computed together.
+/// With a `prefix`, i and j count from the first cached row: own row i of sequence b is row `prefix rows of b + i`, and the
+/// keys and values before it come from the pages. The result has the same bits as if all rows were computed together.
 ///
-/// Heads lie side by side: head h of a query or key row is columns `h·dqk ..< (h + 1)·dqk`, of a value or output row
-/// `h·dv ..< (h + 1)·dv`. There is no 1/√d and no softmax.
+/// Heads lie side by side: head h of a query or key row is columns `h·dqk ..< (h + 1)·dqk`, of a value or output row `h·dv
+/// ..< (h + 1)·dv`. There is no 1/√d and no softmax.
 package struct HSTUAttentionOperation {
     /// Layout of key and value rows. No sequence is empty.
     package var layout: Jagged
@@ -169,7 +169,7 @@ package struct HSTUAttentionOperation {
     /// (R or B, H·dv)
     package var output: Tensor
     package var heads: Int
-    /// 1/N, N the constant of the training configuration and not a length.
+    /// 1/N. N is the constant of the training configuration, not a length.
     package var scale: Float
     package var bias: RelativeBias?
     /// Rows computed earlier; nil: none.
@@ -201,7 +201,7 @@ package struct HSTUAttentionOperation {
 }
 
 /// Causal softmax attention over a jagged batch: `y_i = Σ_{j ≤ i} softmax_j(scale · (q_i · k_j + b_ij) + w_j) · v_j`, per
-/// head, in float32 with the row's maximum taken out.
+/// head, in float32 relative to the maximum of the row.
 ///
 /// Heads lie side by side. With fewer key than query heads, query head h reads key and value head ⌊h · Hkv / H⌋.
 package struct SoftmaxAttentionOperation {
@@ -222,11 +222,11 @@ package struct SoftmaxAttentionOperation {
     package var scale: Float
     /// b; nil: none.
     package var bias: RelativeBias?
-    /// One entry a sequence: w of its first row, every other w is 0. `ln(c)` makes the first row count as c equal rows,
-    /// which is how left padding that attends is computed once. nil: all 0.
+    /// One entry a sequence: w of its first row; every other w is 0. `ln(c)` makes the first row count as c equal rows. In
+    /// this way, left padding that attends is computed once. nil: all 0.
     package var firstRowWeights: [Float]?
-    /// Rows computed earlier, as in `HSTUAttentionOperation`; nil: none. The first row that `firstRowWeights` weighs is then
-    /// the first cached one.
+    /// Rows computed earlier, as in `HSTUAttentionOperation`; nil: none. `firstRowWeights` then weighs the first cached
+    /// row.
     package var prefix: CachedPrefix?
 
     package init(
@@ -262,7 +262,7 @@ package struct SoftmaxAttentionOperation {
 /// `(a·cos φ − b·sin φ, a·sin φ + b·cos φ)` with φ = position · frequency of the pair, in float32 (Su et al., arXiv
 /// 2104.09864).
 package struct RotateOperation {
-    /// Which dimensions of a head of width d make pair j.
+    /// The dimensions of a head of width d that make pair j.
     package enum Pairing: String, Sendable, Hashable, CaseIterable {
         /// j and j + d/2: Hugging Face's rotate-half.
         case halves
@@ -294,7 +294,7 @@ package struct RotateOperation {
     }
 }
 
-/// Which catalogue rows a request may be answered with, beside those that the catalogue itself leaves out.
+/// The catalogue rows that may answer a request, in addition to the rules of the catalogue itself.
 package struct SelectionMask: Sendable {
     /// One bit a row (row r is bit r & 63 of word r >> 6), 1 where allowed; nil: every row of the catalogue.
     package var allowed: [UInt64]?
@@ -307,15 +307,15 @@ package struct SelectionMask: Sendable {
     }
 }
 
-/// For each query the best `count` eligible catalogue rows by dot product: exact over the whole catalogue, best first,
-/// ties toward the smaller row. A score that is NaN is never selected.
+/// Selects for each query the best `count` eligible catalogue rows by dot product: exact over the whole catalogue, best
+/// first, ties toward the smaller row. NaN scores are never selected.
 package struct TopKOperation {
     /// (B, D)
     package var queries: Tensor
     package var catalogue: any CatalogueWeights
     /// One mask a query.
     package var masks: [SelectionMask]
-    /// How many each query wants, at least 1 each.
+    /// The number of rows for each query, at least 1 each.
     package var counts: [Int]
 
     package init(queries: Tensor, catalogue: any CatalogueWeights, masks: [SelectionMask], counts: [Int]) {
@@ -326,7 +326,8 @@ package struct TopKOperation {
     }
 }
 
-/// For each query the dot products with the catalogue rows that it names: the very numbers that `selectTopK` finds for them.
+/// Computes for each query the dot products with the catalogue rows that it names: the same numbers that `selectTopK` finds
+/// for them.
 package struct ScoreOperation {
     /// (B, D)
     package var queries: Tensor

@@ -1,6 +1,6 @@
 // A stream: operations in order, with working memory that lives for one batch.
 
-/// What `selectTopK` will have selected once the stream has been synchronised.
+/// The result of `selectTopK`, available once the stream has been synchronised.
 package struct TopKTicket: Sendable, Equatable {
     package let id: Int
 
@@ -9,7 +9,7 @@ package struct TopKTicket: Sendable, Equatable {
     }
 }
 
-/// What `scoreRows` will have computed once the stream has been synchronised.
+/// The result of `scoreRows`, available once the stream has been synchronised.
 package struct ScoreTicket: Sendable, Equatable {
     package let id: Int
 
@@ -25,30 +25,30 @@ package struct ScoreTicket: Sendable, Equatable {
 /// `synchronize()`. Operations check shapes and dtypes and throw `ComputeError.invalidArgument` before they start.
 /// Belongs to the device's thread.
 package protocol Stream: AnyObject {
-    /// Starts a batch: every tensor and ticket handed out before is void, and their memory is used again.
+    /// Starts a batch. Every tensor and ticket handed out before becomes void, and their memory is used again.
     func begin() throws(ComputeError)
 
     /// Working memory for a (rows, columns) tensor until the next `begin()`. Its content is undefined.
     func makeTensor(rows: Int, columns: Int, dtype: DType) throws(ComputeError) -> Tensor
 
-    /// Runs `body`, and may then use the memory of the tensors that were made within it again: they are void, those that were
-    /// made before are not. For what a layer leaves in a tensor that it was given: its working memory then stays in the
+    /// Runs `body` and may then reuse the memory of the tensors made inside it. Those become void; tensors made before do
+    /// not. For a layer that leaves its result in a tensor that it was given: its working memory then stays in the
     /// processor's caches from layer to layer.
     func withTemporaries(_ body: () throws(ComputeError) -> Void) throws(ComputeError)
 
-    /// Bytes of working memory that operations one after another find in the processor's caches. What works on more at a time
-    /// is slower; nil: it is not.
+    /// Bytes of working memory that consecutive operations find in the processor's caches. Working on more at a time is
+    /// slower; nil: it is not.
     var reusedMemoryBytes: Int? { get }
 
-    /// Copies host values into a (1, count) tensor: through pinned staging where the device has its own memory. The
-    /// host memory may be reused as soon as the call returns.
+    /// Copies host values into a (1, count) tensor, through pinned staging if the device has its own memory. The host
+    /// memory may be reused as soon as the call returns.
     func upload(_ values: UnsafeRawBufferPointer, dtype: DType) throws(ComputeError) -> Tensor
 
     func embed(_ operation: EmbedOperation) throws(ComputeError)
     func linear(_ operation: LinearOperation) throws(ComputeError)
 
-    /// Every row's `groups` equal parts are normalised each by itself, with the same weights, one entry a column of a part.
-    /// Both tensors are (R, D) float32, and may be the same memory.
+    /// Normalises each of the `groups` equal parts of every row on its own, with the same weights, one entry for each
+    /// column of a part. Both tensors are (R, D) float32, and may share memory.
     func normalize(
         _ input: Tensor,
         _ normalization: Normalization,
@@ -80,8 +80,8 @@ package protocol Stream: AnyObject {
     /// Waits until everything before it has run. Throws the first failure since `begin()`.
     func synchronize() throws(ComputeError)
 
-    /// What was selected for query `query` of the operation behind the ticket: best first, fewer than asked for when
-    /// fewer rows were eligible. Valid after `synchronize()` and until the next `begin()`.
+    /// The rows selected for query `query` of the operation behind the ticket: best first, fewer than asked for if fewer
+    /// rows were eligible. Valid after `synchronize()` and until the next `begin()`.
     func selected(_ ticket: TopKTicket, query: Int) -> [ScoredRow]
 
     /// The scores of query `query` of the operation behind the ticket, in the order of its rows. Valid after `synchronize()`
@@ -91,8 +91,8 @@ package protocol Stream: AnyObject {
     /// log p of each of the operation's tokens. Valid after `synchronize()` and until the next `begin()`.
     func logProbabilities(_ ticket: TokenScoresTicket) -> [Float]
 
-    /// Copies a float32 tensor's elements to the host, row by row without stride: for tests and diagnostics, not for
-    /// the way of a request. Valid after `synchronize()`.
+    /// Copies the elements of a float32 tensor to the host, row by row without stride: for tests and diagnostics, not for
+    /// requests. Valid after `synchronize()`.
     func read(_ tensor: Tensor) throws(ComputeError) -> [Float]
 }
 
@@ -108,7 +108,7 @@ extension Stream {
         try normalize(input, normalization, groups: 1, output: output)
     }
 
-    /// Keeps the memory until the next `begin()`, as a stream may.
+    /// Keeps the memory until the next `begin()`, as a stream is allowed to.
     package func withTemporaries(_ body: () throws(ComputeError) -> Void) throws(ComputeError) { try body() }
 
     /// Copies an array into a (1, count) tensor.
@@ -117,7 +117,8 @@ extension Stream {
         dtype: DType
     ) throws(ComputeError) -> Tensor {
         precondition(MemoryLayout<Element>.size == dtype.byteCount, "element size does not fit the dtype")
-        // `withUnsafeBytes` rethrows untyped; the result crosses the closure as a value so that the error stays typed.
+        // `withUnsafeBytes` rethrows untyped errors. The result crosses the closure as a value, so that the error stays
+        // typed.
         let result: Result<Tensor, ComputeError> = values.withUnsafeBytes { bytes in
             do throws(ComputeError) {
                 return .success(try upload(bytes, dtype: dtype))

@@ -1,4 +1,4 @@
-// What the two kinds of attention have in common, and what every device asks of it before it computes.
+// The common part of the two kinds of attention, and the checks that every device makes before it computes them.
 
 /// An attention operation of either kind.
 package struct Attention {
@@ -85,7 +85,7 @@ package struct Attention {
         try key.require(.float32, rows: layout.rows, columns: keyHeads * queryColumns, in: name, as: "key")
         try value.require(.float32, rows: layout.rows, columns: value.columns, in: name, as: "value")
         try output.require(.float32, rows: asking, columns: output.columns, in: name, as: "output")
-        // Divided, because with fewer value than query heads the product could overflow.
+        // Divides, because with fewer value than query heads the product could overflow.
         guard output.columns % heads == 0, output.columns / heads == valueColumns else {
             throw refused("output rows have \(output.columns) columns, \(heads) heads of \(valueColumns) are needed")
         }
@@ -93,7 +93,7 @@ package struct Attention {
             guard firstRowWeights.count == layout.count else {
                 throw refused("\(firstRowWeights.count) first-row weights for \(layout.count) sequences")
             }
-            // -∞ would leave the first row itself without a key.
+            // -∞ would leave the first row without any key.
             for (sequence, weight) in firstRowWeights.enumerated() where !weight.isFinite {
                 throw refused("the first-row weight of sequence \(sequence) is \(weight)")
             }
@@ -152,7 +152,7 @@ package struct Attention {
     }
 }
 
-/// What an attention's parts have been found to agree on.
+/// The dimensions on which the parts of an attention agree.
 package struct AttentionShape<Pages: KeyValuePages> {
     /// Widths of a head.
     package let queryColumns: Int

@@ -1,6 +1,6 @@
-// What every device asks of the pages that an operation reads or writes, before it follows their numbers.
+// The checks that every device makes of the pages of an operation, before it follows their numbers.
 
-/// One layer of the pages that a batch's sequences have, checked against the batch's layout and the pool.
+/// One layer of the pages of a batch's sequences, checked against the layout of the batch and the pool.
 package struct CheckedPrefix<Pages: KeyValuePages> {
     package let pages: Pages
     package let layer: Int
@@ -39,7 +39,7 @@ package struct CheckedPrefix<Pages: KeyValuePages> {
         guard sequences.count == layout.count else {
             throw refused("pages are given for \(sequences.count) sequences, the batch has \(layout.count)")
         }
-        // Rows are numbered by Int32 in every layout.
+        // Every layout numbers rows by Int32.
         var total = 0
         for (number, sequence) in sequences.enumerated() {
             let own = layout.length(of: number)

@@ -1,6 +1,6 @@
-// Which device made an object: the same question for every device, answered once.
+// Tells which device made an object: one answer for every device.
 
-/// Stands for one device; everything made by it refers to the same object.
+/// Stands for one device. Everything that the device makes refers to the same object.
 package final class DeviceIdentity {
     package init() {}
 
@@ -19,7 +19,7 @@ package final class DeviceIdentity {
     }
 }
 
-/// Weights, tables and pages that know their device, so that its streams can refuse those of another.
+/// Weights, tables and pages that know their device, so that streams of another can refuse them.
 package protocol DeviceOwned: AnyObject {
     var device: DeviceIdentity { get }
 }

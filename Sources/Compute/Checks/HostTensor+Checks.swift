@@ -1,4 +1,4 @@
-// What every device asks of a weight file's tensors before it packs them.
+// The checks that every device makes of the tensors of a weight file before it packs them.
 
 extension HostTensor {
     /// The elements of a floating-point tensor of a rank: where they begin, and how many there are, at least one.

@@ -1,4 +1,4 @@
-// What every device asks of an operation's tensors before it follows them.
+// The checks that every device makes of the tensors of an operation before it uses them.
 
 extension Tensor {
     /// Throws `ComputeError.invalidArgument` unless the tensor has the dtype and a stride that holds a row.

@@ -1,12 +1,13 @@
-// How many threads this process may keep busy: its affinity mask, and the processor quota of its control groups.
+// The number of threads that this process may keep busy: by its affinity mask and the processor quota of its control
+// groups.
 
 internal import CLinux
 internal import Glibc
 
 extension CPUDevice {
-    /// Processors that this process may use at once, at least 1: no more than its affinity mask has, and no more than
-    /// the whole processors of the smallest quota among its control groups (version 2, or version 1 where a container
-    /// mounts it). A thread more than that would be stopped for what is left of every period.
+    /// The number of processors that this process may use at once, at least 1: at most those in its affinity mask, and at
+    /// most the whole processors of the smallest quota among its control groups (version 2, or version 1 if a container
+    /// mounts it). A further thread would stop for the rest of every period.
     package static var availableThreads: Int {
         min(Int(CLinux_allowedProcessors()), ProcessorQuota.ofThisProcess ?? .max)
     }
@@ -20,7 +21,7 @@ enum ProcessorQuota {
         func apply(_ limit: Int?) {
             if let limit { least = min(least ?? limit, limit) }
         }
-        // Every ancestor's limit counts; inside a container the group's own path may not be visible, its root is.
+        // The limit of every ancestor counts. Inside a container the group's own path may not be visible, but its root is.
         var path = text(at: "/proc/self/cgroup").flatMap(unifiedPath) ?? ""
         while true {
             apply(text(at: "/sys/fs/cgroup\(path)/cpu.max").flatMap(unified))

@@ -1,4 +1,4 @@
-// What the processor and its memory can do at most, measured: the ceilings that benchmarks compare with.
+// Measures the peak of the processor and of its memory: the ceilings that benchmarks compare with.
 
 internal import CKernels
 internal import CLinux
@@ -19,7 +19,7 @@ extension CPUDevice {
                 results: results.baseAddress
             )
             let operations = Double(tasks) * Double(rounds) * Double(gk_probe_count(&job))
-            // The best of several: the first raises the clock, and other programs take their share of some.
+            // The best of several runs: the first raises the clock, and other programs disturb some.
             for _ in 0..<16 {
                 let start = CLinux_monotonicNanoseconds()
                 pool.run(gk_probes_run, job: &job, count: tasks)
@@ -34,7 +34,7 @@ extension CPUDevice {
         guard let catalogue = catalogue as? CPUCatalogue else { return nil }
         let wordBytes = MemoryLayout<UInt64>.stride
         let words = catalogue.items.byteCount / wordBytes
-        // As the scan divides it: some eight tasks a thread.
+        // Divides it as the scan does: some eight tasks a thread.
         let taskWords = max(512, words / (pool.threads * 8))
         guard words > 0 else { return nil }
         var sums = [UInt64](repeating: 0, count: pool.threads * 8)

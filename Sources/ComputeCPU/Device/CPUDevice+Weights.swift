@@ -1,4 +1,4 @@
-// Weights on their way in: checks of what a file holds, and the packed forms.
+// Takes weights: checks what a file holds, and packs it.
 
 internal import CKernels
 package import Compute
@@ -88,7 +88,7 @@ extension CPUDevice {
     /// The deepest int8 product whose sum an int32 holds: 2³¹ / (255 · 127), rounded down to a power of two.
     private static let deepestInt8 = 65_536
 
-    /// A float32 table is read where it is.
+    /// A float32 table is read in place.
     package func makeTable(_ rows: HostTensor) throws(ComputeError) -> any EmbeddingTable {
         let source = try FloatSource(rows, rank: 2, for: "a table")
         try rows.requireAddressableRows()
@@ -176,13 +176,14 @@ extension CPUDevice {
         )
     }
 
-    /// Scores are compared with one another: one scale an item would be too coarse, so int8 has bfloat16 here.
+    /// Scores are compared with one another, and one scale an item is too coarse for that. int8 therefore uses bfloat16
+    /// here.
     private var catalogueDtype: gk_dtype { dtype == .float32 ? .float32 : .bfloat16 }
 }
 
 extension CPUDevice {
-    /// The norm of rows of `columns` columns as the kernels take it: it points into the vectors of `normalization`,
-    /// which the caller keeps.
+    /// The norm of rows of `columns` columns in the kernels' form. It points into the vectors of `normalization`, which the
+    /// caller keeps.
     func kernelForm(
         of normalization: Normalization,
         columns: Int,
@@ -215,7 +216,7 @@ extension CPUDevice {
         }
     }
 
-    /// What was made, as the class that this device makes, or a refusal.
+    /// The object as the class that this device makes, or a refusal.
     func own<Made: DeviceOwned>(
         _ made: AnyObject,
         as type: Made.Type,
@@ -225,7 +226,7 @@ extension CPUDevice {
     }
 }
 
-/// A host tensor whose shape and bytes have been found to agree, with elements that can be widened to float32.
+/// A host tensor whose shape and bytes agree, with elements that can be widened to float32.
 private struct FloatSource {
     let dtype: gk_dtype
     let base: UnsafeRawPointer
@@ -244,7 +245,7 @@ private struct FloatSource {
             }
     }
 
-    /// Whether the elements can be read as floats where they are.
+    /// Whether the elements can be read as floats in place.
     var isPlainFloats: Bool {
         dtype == .float32 && UInt(bitPattern: base) % UInt(MemoryLayout<Float>.alignment) == 0
     }

@@ -68,12 +68,12 @@ package final class CPUDevice: Device {
         }
     }
 
-    /// Whether keys and values are rounded to bfloat16, and how pages hold them: where products are not of float32 and the
-    /// kernels have such attention.
+    /// Whether keys and values are rounded to bfloat16, and how pages hold them: they are if products are not of float32
+    /// and the kernels have such attention.
     var attentionDtype: gk_dtype { dtype != .float32 && kernels.pointee.bf16_page != nil ? .bfloat16 : .float32 }
 
     package var memory: DeviceMemory { account.memory }
-    /// Packing writes to memory of its own.
+    /// Packing writes only to its own memory.
     package var takesWeightsOnAnyThread: Bool { true }
 
     package func supports(_ operation: OperationKind) -> Bool {

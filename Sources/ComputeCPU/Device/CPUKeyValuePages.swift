@@ -1,12 +1,12 @@
-// A pool of key and value pages on the CPU: how they lie in memory.
+// A pool of key and value pages on the CPU, and their layout in memory.
 
 internal import CKernels
 package import Compute
 
-/// Pages of `gk_page_rows` rows. Within a page lies layer after layer, in a layer key head after key head, and of a head
-/// first the keys as (keyColumns, gk_page_rows), so that keys are the lanes of a vector, then the values as
-/// (gk_page_rows, valueColumns). Where attention is in bfloat16 they are pairs of columns and then pairs of rows of it, as the
-/// kernel `bf16_page` packs them: half the bytes.
+/// Pages of `gk_page_rows` rows. A page holds one layer after the other, and a layer one key head after the other. A head
+/// holds the keys as (keyColumns, gk_page_rows), so that keys are the lanes of a vector, then the values as (gk_page_rows,
+/// valueColumns). If attention is in bfloat16, they are pairs of columns and then pairs of rows, as the kernel `bf16_page`
+/// packs them: half the bytes.
 package final class CPUKeyValuePages: KeyValuePages, DeviceOwned {
     package let shape: KeyValueShape
     package let pageCount: Int
@@ -38,7 +38,7 @@ package final class CPUKeyValuePages: KeyValuePages, DeviceOwned {
         self.dtype = dtype
         pageFloats = size.page
         headFloats = size.head
-        // Pages are numbered by Int32.
+        // Int32 numbers the pages.
         let count = min(byteCount / (pageFloats * MemoryLayout<Float>.stride), Int(Int32.max))
         pageCount = count
         memory = try PageMemory(byteCount: count * pageFloats * MemoryLayout<Float>.stride, account: account)

@@ -1,4 +1,4 @@
-// What a CPU device makes of a model's weights. Each knows its device, and refuses to be used with another.
+// A CPU device's own forms of a model's weights. Each knows its device, and refuses to be used with another.
 
 internal import CKernels
 internal import Compute
@@ -32,7 +32,7 @@ final class CPULinear: LinearWeights, DeviceOwned {
     }
 }
 
-/// What turns the integers of an int8 projection's columns into numbers.
+/// Turns the integers of an int8 projection's columns into numbers.
 struct ColumnQuantization {
     private let memory: WeightMemory
     private let columns: Int
@@ -46,9 +46,9 @@ struct ColumnQuantization {
     /// The scale of each column.
     var scales: UnsafeMutablePointer<Float> { memory.floats }
 
-    /// What each column's sum begins with: the sum of its integers, times what the kernels add to an input's less than 0.
+    /// The start of each column's sum: minus the sum of its integers times the number that the kernels add to an input.
     var firstSums: UnsafeMutablePointer<Int32> {
-        // The second half of the block holds integers and nothing else.
+        // The second half of the block holds only integers.
         UnsafeMutableRawPointer(memory.floats + columns).assumingMemoryBound(to: Int32.self)
     }
 }
@@ -59,7 +59,7 @@ final class CPUTable: EmbeddingTable, DeviceOwned {
     let columns: Int
     let device: DeviceIdentity
     let values: UnsafePointer<Float>
-    /// What keeps the memory that `values` points into; nil where whoever made the tensor does.
+    /// Keeps the memory behind `values` alive; nil: whoever made the tensor does.
     private let owner: AnyObject?
 
     init(rows: Int, columns: Int, device: DeviceIdentity, values: UnsafePointer<Float>, owner: AnyObject?) {
@@ -71,15 +71,15 @@ final class CPUTable: EmbeddingTable, DeviceOwned {
     }
 }
 
-/// A vector in each form that an operation reads: it is told apart only by how it is used.
+/// A vector in each form that an operation may read; only its use tells which.
 final class CPUVector: DeviceVector, DeviceOwned {
     let count: Int
     let device: DeviceIdentity
     private let memory: WeightMemory
-    /// What `rotate` made of the entries as frequencies.
+    /// The result of `rotate` for the entries as frequencies.
     var angles: AngleTable?
 
-    /// Floats before and after what lanes run over, for those that have no row or no key.
+    /// Floats before and after the range of the lanes, for lanes without a row or a key.
     static let margin = 2 * gk_lanes
 
     /// As they were given.

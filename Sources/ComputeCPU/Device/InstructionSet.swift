@@ -1,4 +1,4 @@
-// The kernel levels by name, and which one a device uses: the best that the host runs, or what GENREC_ISA says.
+// The kernel levels by name, and the choice of a device: the best that the host runs, or the one in GENREC_ISA.
 
 internal import CKernels
 package import Compute
@@ -18,7 +18,7 @@ package enum InstructionSet: String, Sendable, CaseIterable {
     /// The same with products of bfloat16.
     case neonbf16
 
-    /// The levels that this host runs, the slowest first.
+    /// The levels that this host runs, slowest first.
     package static var available: [InstructionSet] { allCases.filter(\.isAvailable) }
 
     /// Whether this host runs the level.

@@ -1,6 +1,6 @@
-// The threads that compute: the engine thread and, beside it, workers that sleep between operations. An operation is cut
-// into tasks that are taken from a counter, so that a thread that is late or disturbed takes fewer. The caller takes
-// part and waits only for tasks that were taken: a worker that the system has not yet run costs nothing.
+// The threads that compute: the engine thread and workers that sleep between operations. An operation is cut into tasks,
+// and threads take them from a counter, so that a thread that is late or disturbed takes fewer. The caller takes part, and
+// waits only for tasks that others took: a worker that the system has not yet run costs nothing.
 
 internal import CLinux
 internal import Compute
@@ -81,12 +81,12 @@ private final class WorkerStart {
 
 /// What the caller and the workers share.
 ///
-/// `@unchecked Sendable`: everything is atomic but the description of the current operation. That is written by the
-/// caller before it raises `remaining` (release) and while no task is left or running, and is read by a thread only
-/// after it took a task (acquire), which cannot end before the reader has finished it.
+/// `@unchecked Sendable`: everything is atomic except the description of the current operation. The caller writes it before
+/// it raises `remaining` (release), while no task is left or running. A thread reads it only after it took a task
+/// (acquire), and a task cannot end before its reader has finished.
 private final class PoolState: @unchecked Sendable {
-    /// How long a thread that ran out of work looks for more before it sleeps: the gap between two operations of a
-    /// model, not more.
+    /// How long a thread without work looks for more before it sleeps: as long as the gap between two operations of a
+    /// model.
     private static let spinNanoseconds: UInt64 = 5_000
 
     private var task: WorkerPool.Task = { _, _, _ in }
@@ -112,8 +112,8 @@ private final class PoolState: @unchecked Sendable {
         unfinished.store(count, ordering: .relaxed)
         remaining.store(count, ordering: .sequentiallyConsistent)
         epoch.increment()
-        // A worker counts itself as a sleeper before it looks at `remaining` for the last time, so either it sees the
-        // tasks or it is seen here.
+        // A worker counts itself as a sleeper before it looks at `remaining` for the last time. Either it sees the tasks,
+        // or it is seen here.
         let sleeping = sleepers.load(ordering: .sequentiallyConsistent)
         if sleeping > 0 { epoch.wake(min(sleeping, count - 1)) }
 
@@ -192,7 +192,7 @@ private final class PoolState: @unchecked Sendable {
     }
 }
 
-/// A 32-bit word that threads sleep on, at an address of its own, by which the kernel knows its sleepers.
+/// A 32-bit word on which threads sleep. It has an address of its own, by which the kernel knows its sleepers.
 private struct FutexWord: ~Copyable, @unchecked Sendable {
     // `@unchecked`: the pointer never changes, and what it points at is atomic.
     private let word: UnsafeMutablePointer<Atomic<UInt32>>

@@ -5,13 +5,13 @@ internal import Glibc
 
 /// A block of memory aligned to 64 bytes. Its content is undefined at first.
 ///
-/// Blocks of many megabytes ask for huge pages: kernels that stream through weights or working memory then spend their time
-/// on the data and not on its addresses (a plain read of 64 MiB: 29 GB/s for 15). The system may say no.
+/// Blocks of many megabytes ask for huge pages. Kernels that stream through weights or working memory then spend their time
+/// on the data and not on addresses (a plain read of 64 MiB: 29 GB/s instead of 15). The system may refuse.
 struct AlignedMemory: ~Copyable {
     static let alignment = 64
-    /// Of a huge page, on every architecture with kernels.
+    /// The size of a huge page, on every architecture with kernels.
     static let hugePage = 2 << 20
-    /// The smallest block that asks for huge pages: less than a quarter of it is rounding.
+    /// The smallest block that asks for huge pages: rounding then costs less than a quarter of it.
     static let leastHuge = 4 * hugePage
     /// More than the address space of a process holds.
     private static let tooManyBytes = 1 << 47
@@ -19,7 +19,7 @@ struct AlignedMemory: ~Copyable {
     let base: UnsafeMutableRawPointer
     let byteCount: Int
 
-    /// - Parameter purpose: what is said when there is no memory, as in "256 bytes of `purpose`".
+    /// - Parameter purpose: stands in the error when there is no memory, as in "256 bytes of `purpose`".
     init(byteCount: Int, for purpose: String) throws(ComputeError) {
         let alignment = byteCount >= Self.leastHuge ? Self.hugePage : Self.alignment
         let rounded = (max(byteCount, 1) &+ Self.alignment &- 1) / Self.alignment &* Self.alignment

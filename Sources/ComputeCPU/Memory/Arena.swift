@@ -1,17 +1,17 @@
-// A stream's working memory: a bump allocator that is emptied between batches and then has room for as much as the
-// largest batch so far, so that a stream in its steady state allocates nothing.
+// A stream's working memory: a bump allocator that is emptied between batches. It keeps room for the largest batch so far,
+// so that a stream in its steady state allocates nothing.
 
 internal import Compute
 
 /// Hands out 64-byte aligned memory until it is reset as a whole.
 struct Arena: ~Copyable {
-    /// What `release(to:)` goes back to.
+    /// A place to go back to with `release(to:)`.
     struct Mark {
         fileprivate let chunk: Int
         fileprivate let used: Int
     }
 
-    /// The least that is taken from the system at a time.
+    /// The least amount that is taken from the system at a time.
     private static let leastChunk = 1 << 20
 
     private var chunks = ChunkList()
@@ -36,14 +36,14 @@ struct Arena: ~Copyable {
             current += 1
             used = 0
         }
-        // Each chunk is as large as all before it, so that a growing batch needs few of them.
+        // Each chunk is as large as all before it together, so that a growing batch needs few of them.
         try chunks.append(byteCount: max(size, max(reservedBytes, Self.leastChunk)))
         reservedBytes += chunks.byteCount(of: current)
         used = size
         return chunks.base(of: current)
     }
 
-    /// The place to go back to once memory allocated from now on is no longer needed.
+    /// The place to go back to once the memory allocated from now on is no longer needed.
     var mark: Mark { Mark(chunk: current, used: used) }
 
     /// Takes back everything that was allocated since the mark.
@@ -70,12 +70,12 @@ struct Arena: ~Copyable {
         let wanted = reservedBytes
         chunks = ChunkList()
         reservedBytes = 0
-        // Without memory for one piece the next allocation asks for what it needs and reports the failure.
+        // If there is no memory for one piece, the next allocation asks for what it needs and reports the failure.
         if (try? chunks.append(byteCount: wanted)) != nil { reservedBytes = wanted }
     }
 }
 
-/// The blocks of an arena. They live in boxes, since an array cannot hold what cannot be copied.
+/// The blocks of an arena. They live in boxes, because an array cannot hold noncopyable values.
 private struct ChunkList {
     private final class Box {
         let memory: AlignedMemory

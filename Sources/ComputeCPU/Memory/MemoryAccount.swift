@@ -1,4 +1,4 @@
-// Who holds how much memory: counted by the blocks themselves as they come and go, on any thread.
+// Counts who holds how much memory. The blocks count themselves as they come and go, on any thread.
 
 internal import Compute
 internal import Synchronization

@@ -13,7 +13,7 @@ final class PageMemory {
     private let account: MemoryAccount
 
     init(byteCount: Int, account: MemoryAccount) throws(ComputeError) {
-        // No swap is reserved: what is never written must cost nothing, whatever the system's policy of overcommitment is.
+        // Reserves no swap: memory that is never written must cost nothing, whatever the system's overcommit policy.
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
         guard byteCount < Self.tooManyBytes,
             let base = mmap(nil, byteCount, PROT_READ | PROT_WRITE, flags, -1, 0),
@@ -21,7 +21,7 @@ final class PageMemory {
         else {
             throw ComputeError(.outOfMemory, "there is no memory for \(byteCount) bytes of key and value pages")
         }
-        // As in AlignedMemory. What is resident grows by two megabytes at a time then.
+        // As in AlignedMemory. Resident memory then grows by two megabytes at a time.
         if byteCount >= AlignedMemory.leastHuge { madvise(base, byteCount, MADV_HUGEPAGE) }
         self.base = base
         self.byteCount = byteCount

@@ -3,8 +3,8 @@
 internal import CKernels
 internal import Compute
 
-/// The time buckets of all pairs of a batch, one byte each: they depend on timestamps alone, so the first layer computes
-/// them for all.
+/// The time buckets of all pairs of a batch, one byte each. They depend on timestamps alone, so the first layer computes
+/// them for all layers.
 struct BucketCache {
     let timestamps: DeviceAddress
     /// Layouts of the own rows, and of all.
@@ -14,12 +14,12 @@ struct BucketCache {
     /// Sequence after sequence, each `gk_attention_bucket_bytes`.
     let bytes: UnsafeMutablePointer<UInt8>
 
-    /// The most that is kept; longer batches compute their buckets in every layer.
+    /// The most bytes that are kept; longer batches compute their buckets in every layer.
     static let mostBytes = 32 << 20
 }
 
 extension CPUStream {
-    /// The batch's bucket cache and whether it is filled; nil where the batch is too long for one.
+    /// The bucket cache of the batch and whether it is filled; nil if the batch is too long for one.
     func bucketCache(
         for layout: Jagged,
         _ whole: Jagged,

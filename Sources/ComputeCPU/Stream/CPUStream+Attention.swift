@@ -26,9 +26,9 @@ extension CPUStream {
             if let time = bias.time { timeBias = try own(time, as: CPUVector.self, in: attention.name) }
         }
 
-        // Of sequences with one row each the last rows are all rows, and share their buckets with the other layers.
+        // If sequences have one row each, their last rows are all rows, and share their buckets with the other layers.
         let lastOnly = attention.queryRows == .last && layout.rows > layout.count
-        // The buckets outlive the operation; what comes after the mark does not.
+        // The buckets outlive the operation; whatever comes after the mark does not.
         var cache: BucketCache?
         var isReady = false
         if let bias = attention.bias, timeBias != nil, !lastOnly {
@@ -77,7 +77,7 @@ extension CPUStream {
         try packOwnRows(of: &job, sequences)
         device.timeCells.withUnsafeBufferPointer { cells in
             job.cells = cells.baseAddress
-            // By themselves, because several tasks may read the buckets of one tile.
+            // These are tasks of their own, because several tasks may read the buckets of one tile.
             if cache != nil, !isReady { device.pool.run(gk_buckets_run, job: &job, count: tiles) }
             device.pool.run(gk_attention_run, job: &job, count: gk_attention_tasks(&job, tiles))
         }
@@ -94,8 +94,7 @@ extension CPUStream {
         job.own_pages = gk_own_pages_plan(sequences, job.count)
         let keyHeads = job.heads / job.sharing
         let words = gk_page_words(job.query_columns, job.value_columns)
-        // Rows that exist as float32 twice over are not too many to be counted as half of that; pages that are filled up
-        // could be.
+        // The rows exist as float32 already, so half as many bytes cannot overflow. Pages that are filled up could.
         let (pages, tooMany) = job.own_pages.multipliedReportingOverflow(by: keyHeads)
         let (count, tooLarge) = pages.multipliedReportingOverflow(by: words)
         guard !tooMany, !tooLarge, count < Int.max / 4 else {
@@ -151,8 +150,8 @@ extension CPUStream {
         return UnsafePointer(pages)
     }
 
-    /// How many heads of a tile make a task. Fewer than all only where there are not enough tiles for the threads: each task
-    /// makes the tile's bias anew.
+    /// How many heads of a tile make a task. Fewer than all only if there are not enough tiles for the threads, because
+    /// each task computes the bias of the tile anew.
     private func headsOfTask(
         _ attention: Attention,
         _ shape: AttentionShape<CPUKeyValuePages>,

@@ -71,7 +71,7 @@ extension CPUStream {
         }
     }
 
-    /// Rows and columns of a task. The cut decides only who computes what: results do not depend on it.
+    /// Rows and columns of a task. The cut decides only which thread computes what: results do not depend on it.
     private func blocks(rows: Int, columns: Int, depth: Int) -> (rows: Int, columns: Int) {
         let tileRows = device.kernels.pointee.gemm_rows
         let tileColumns = device.kernels.pointee.gemm_columns
@@ -85,7 +85,7 @@ extension CPUStream {
         let wantedTasks = threads * 4
         let rowTiles = (rows + tileRows - 1) / tileRows
         let mostTiles = max(1, min(rowTiles / wantedTasks, min(cachedRows, 96) / tileRows))
-        // A multiple of the threads, so that at the end none has a block more to do than the others.
+        // A multiple of the threads, so that no thread has a block more to do than the others at the end.
         let evenBlocks = ((rowTiles + mostTiles - 1) / mostTiles + threads - 1) / threads * threads
         let tilesOfBlock = (rowTiles + evenBlocks - 1) / evenBlocks
         let rowBlocks = (rowTiles + tilesOfBlock - 1) / tilesOfBlock
@@ -112,7 +112,7 @@ extension LinearInput {
 }
 
 extension Activation {
-    /// As the kernels name it, as precise as products of the dtype are.
+    /// The kernels' name for it, with the precision that products of the dtype have.
     fileprivate func kernel(of dtype: gk_dtype) -> gk_activation {
         switch self {
         case .none: .none

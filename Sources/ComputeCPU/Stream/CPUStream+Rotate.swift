@@ -44,7 +44,7 @@ extension CPUStream {
             job.table = UnsafePointer(table.memory.floats)
             job.table_rows = positions
         } else {
-            // Positions that no table reaches: the angles of these rows alone.
+            // No table reaches these positions, so only the angles of these rows are computed.
             let (floats, overflow) = tensor.rows.multipliedReportingOverflow(by: width)
             let (byteCount, tooLarge) = floats.multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
             guard !overflow, !tooLarge else {
@@ -65,14 +65,14 @@ extension CPUStream {
 }
 
 extension AngleTable {
-    /// The most that is kept for one vector of frequencies: 64 MiB, which is 131 072 positions of heads of 128.
+    /// The most that is kept for one vector of frequencies: 64 MiB, enough for 131 072 positions of heads of 128.
     fileprivate static let mostFloats = 16 << 20
-    /// Positions of the first table; a longer one replaces it by twice as many.
+    /// Positions of the first table. When a longer one is needed, it has twice as many.
     fileprivate static let leastRows = 256
 }
 
 extension CPUDevice {
-    /// The frequencies' table for at least the positions 0 ..< `positions`, made or made longer where needed.
+    /// Finds the frequencies' table for at least positions 0 ..< `positions`; makes or extends it if needed.
     fileprivate func angles(of frequencies: CPUVector, positions: Int) throws(ComputeError) -> AngleTable {
         if let table = frequencies.angles, table.rows >= positions { return table }
         let width = 2 * frequencies.count

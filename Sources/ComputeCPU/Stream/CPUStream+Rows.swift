@@ -43,7 +43,7 @@ extension CPUStream {
         }
     }
 
-    /// Ids are followed as addresses, so they are checked here even though callers have checked them.
+    /// Ids are used as addresses, so they are checked here even though callers have checked them.
     private func check(_ ids: Tensor, rows: Int, table: CPUTable, role: StaticString) throws(ComputeError) {
         try ids.require(.int32, rows: 1, columns: rows, in: "embed", as: role)
         guard rows > 0 else { return }

@@ -6,7 +6,7 @@ package import Compute
 /// The scores of one operation, in the stream's memory.
 struct Scoring {
     let scores: UnsafePointer<Float>
-    /// Where each query's begin, and the end of the last.
+    /// Where the scores of each query begin, and the end of the last.
     let offsets: [Int]
 }
 

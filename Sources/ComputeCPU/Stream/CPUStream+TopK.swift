@@ -1,4 +1,4 @@
-// Selection of the best catalogue rows: the scan over all threads, and the merge of what each found.
+// Selects the best catalogue rows: all threads scan, and then what each found is merged.
 
 internal import CKernels
 package import Compute
@@ -34,7 +34,7 @@ extension CPUStream {
         for (query, count) in operation.counts.enumerated() {
             try check(operation.masks[query], count: count, query: query, catalogue: catalogue)
             first.append(total)
-            // No more can be found than there are.
+            // A query cannot get more rows than there are.
             total += min(count, catalogue.rows)
             largest = max(largest, min(count, catalogue.rows))
         }
@@ -83,7 +83,7 @@ extension CPUStream {
         return ticket
     }
 
-    /// The queries as the scan multiplies them, and the words from one to the next.
+    /// The queries in the form that the scan multiplies, and the words from one to the next.
     func operand(
         _ queries: Tensor,
         of catalogue: CPUCatalogue
@@ -154,7 +154,7 @@ extension CPUStream {
         }
     }
 
-    /// The wishes of all queries with their masks copied into the stream's memory, where threads can read them.
+    /// What all queries ask for, with their masks copied into the stream's memory, where threads can read them.
     private func copyWants(
         _ operation: TopKOperation,
         first: [Int],

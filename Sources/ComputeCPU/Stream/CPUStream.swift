@@ -61,7 +61,7 @@ package final class CPUStream: Compute.Stream {
         let mark = arena.mark
         defer {
             arena.release(to: mark)
-            // Other times may come to lie where those of the buckets were.
+            // The buckets' times are released, so that their memory may come to hold others.
             if let buckets, !arena.holds(buckets.timestamps) {
                 self.buckets = nil
                 keptArena.reset()
@@ -70,8 +70,8 @@ package final class CPUStream: Compute.Stream {
         try body()
     }
 
-    /// What the second-level caches of the threads' cores hold, roughly: a megabyte or two each on today's servers. Measured
-    /// with one of 1 MB: up to 2.4 MB nothing is lost, with 5 MB a sixth, with 10 MB a quarter.
+    /// The rough size of the second-level caches of the threads' cores: one or two megabytes each on today's servers.
+    /// Measured with 1 MB: up to 2.4 MB nothing is lost, with 5 MB a sixth, with 10 MB a quarter.
     package var reusedMemoryBytes: Int? { device.pool.threads * (2 << 20) }
 
     package func upload(_ values: UnsafeRawBufferPointer, dtype: DType) throws(ComputeError) -> Tensor {
@@ -115,7 +115,7 @@ package final class CPUStream: Compute.Stream {
         return address
     }
 
-    /// Memory until the next `begin()`, whatever is released.
+    /// Memory until the next `begin()`, unaffected by releases.
     func allocateKept(byteCount: Int) throws(ComputeError) -> UnsafeMutableRawPointer {
         let address = try keptArena.allocate(byteCount: byteCount)
         account()
@@ -136,8 +136,8 @@ package final class CPUStream: Compute.Stream {
         accountedBytes = reserved
     }
 
-    /// Elements from one row to the next: whole cache lines, and from 1 kB on an odd number of them, because rows a
-    /// power of two apart would share a few sets of the cache.
+    /// Elements from one row to the next: whole cache lines, and from 1 kB on an odd number of them, because rows a power
+    /// of two apart would share a few sets of the cache.
     private static func rowStride(columns: Int, dtype: DType) -> Int {
         let (byteCount, overflow) = columns.multipliedReportingOverflow(by: dtype.byteCount)
         guard !overflow, byteCount <= Int.max - 2 * 64 else { return columns }

@@ -21,7 +21,7 @@ extension Tensor {
 }
 
 extension CPUStream {
-    /// What was made, as the class that this stream's device makes, or a refusal.
+    /// The object as the class that this stream's device makes, or a refusal.
     func own<Made: DeviceOwned>(
         _ made: AnyObject,
         as type: Made.Type,
