@@ -1,7 +1,7 @@
 // The one way in which an integer id is written as text. Data sets and callers turn ids into strings and back, so 17 and "17"
 // are the same item; "017", "+17" and "17.0" are not, because two texts of one id would be two users' different histories.
 
-/// Decimal digits without a leading zero, behind a minus sign where negative.
+/// Decimal digits without a leading zero, after a minus sign if negative.
 enum CanonicalInteger {
     /// Characters of the longest one, `Int64.min`.
     private static let longest = 20

@@ -62,7 +62,7 @@ struct CatalogueBuilder {
     private var lineNumbers: [Int]
     /// Tag and row of each tagging, in the order of the lines.
     private var taggings: [(tag: Int32, row: Int32)] = []
-    /// The line that used a tag last; a tag that stands twice in a line counts once.
+    /// The last line that used a tag; a tag that appears twice in a line counts once.
     private var lastLineOfTag: [Int] = []
 
     /// - Parameters:

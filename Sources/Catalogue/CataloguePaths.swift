@@ -4,13 +4,13 @@
 package import Files
 internal import JSON
 
-/// What the paths of a catalogue must be.
+/// The rules for the paths of a catalogue.
 package struct PathRules: Sendable {
     /// Tokens of each path.
     package let levels: Int
     /// Tokens are less.
     package let vocabulary: Int
-    /// Of each level the tokens that may stand there; nil: any.
+    /// The tokens that each level allows; nil: any.
     package let ranges: [Range<Int>]?
 
     package init(levels: Int, vocabulary: Int, ranges: [Range<Int>]?) {

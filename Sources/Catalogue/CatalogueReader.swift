@@ -19,8 +19,8 @@ extension Catalogue {
         }
     }
 
-    /// Reads the catalogue of a model with semantic ids: every line has `tokens`, and the indices are 1 to as many as there
-    /// are lines.
+    /// Reads the catalogue of a model with semantic ids: every line has `tokens`, and the indices run from 1 to the number
+    /// of lines.
     ///
     /// - Throws: `FileError` with the path and the line.
     package static func load(path: String, paths rules: PathRules) throws(FileError) -> Catalogue {

@@ -1,4 +1,4 @@
-// Where an engine stands in its life. Readiness and admission follow from it.
+// The phases of an engine's life. Readiness and admission follow from them.
 
 package import Compute
 
@@ -13,7 +13,7 @@ package enum EnginePhase: Sendable, Equatable {
     case ready(DeviceDescription)
     /// The device failed, nothing serves in its place, and it is tried again; one sentence says what it failed with.
     case recovering(String)
-    /// What was admitted is finished; nothing new is admitted.
+    /// Finishes admitted requests; admits no others.
     case draining
     case stopped
     /// The model could not be loaded; one sentence says why.

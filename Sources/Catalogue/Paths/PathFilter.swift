@@ -1,5 +1,5 @@
-// Which sorted positions of a trie are eligible, and therefore which nodes are alive: those with an eligible item below.
-// What it costs follows what the request names, not the catalogue: a short list stays a list.
+// Tells which sorted positions of a trie are eligible, and so which nodes are alive: those with an eligible item below. The
+// cost depends on what the request names, not on the catalogue: a short list stays a list.
 
 /// The eligible positions of a trie. Belongs to the trie that it was made for.
 package struct PathFilter: Sendable {
@@ -100,7 +100,7 @@ package struct PathFilter: Sendable {
 }
 
 extension [Int32] {
-    /// Of an ascending array the first index from `start` on whose entry is at least `value`; `count` if there is none.
+    /// The first index from `start` on of an ascending array whose entry is at least `value`; `count` if there is none.
     fileprivate func firstIndex(notBelow value: Int, from start: Int = 0) -> Int {
         // Galloping: the answer is near the start when the lists are walked side by side.
         var step = 1

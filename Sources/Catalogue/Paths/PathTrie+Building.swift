@@ -73,13 +73,13 @@ extension PathTrie {
 private struct SortedPaths {
     /// The item at each position, from 0.
     let order: [Int32]
-    /// Of each level's tokens.
+    /// The tokens of each level.
     let ranges: [ClosedRange<Int32>]
     private let words: [Word]
     /// The packed paths in their order, where one word holds a path.
     private let keys: [UInt64]
 
-    /// Levels whose tokens stand in one word, the first in the highest bits.
+    /// Levels whose tokens fit into one word, the first in the highest bits.
     private struct Word {
         var levels: Range<Int>
         var bits: [Int]
@@ -147,7 +147,7 @@ private struct SortedPaths {
     }
 }
 
-/// Sorts keys of so many bits, and their items with them; equal keys keep their order.
+/// Sorts keys of this many bits together with their items; equal keys keep their order.
 private func radixSort(_ keys: inout [UInt64], _ items: inout [Int32], bits: Int) {
     let digit = 11
     let mask: UInt64 = (1 << 11) - 1

@@ -2,11 +2,12 @@
 
 /// The envelope of observed errors of predictions.
 ///
-/// A mean says nothing of those who were worse off, and errors come together: while something else has the cores, every
-/// request that waits takes longer. So the margin rises quickly to what was seen, never beyond it, and falls slowly. It costs
-/// no throughput: the queue is shorter, and never empty while there is more to do than can be done.
+/// A mean says nothing about the requests that fared worse, and errors come together: while something else occupies the
+/// cores, every waiting request takes longer. The margin therefore rises quickly to the observed error, never beyond it,
+/// and falls slowly. It costs no throughput: the queue gets shorter, but is never empty while there is more work than can
+/// be done.
 struct AdmissionMargin: Sendable, Equatable {
-    /// What admission has said of a request.
+    /// The prediction that admission made for a request.
     struct Promise: Sendable, Equatable {
         /// When it was said.
         var from: Instant
@@ -18,12 +19,12 @@ struct AdmissionMargin: Sendable, Equatable {
     /// threads do is the larger part.
     private static let shortest: UInt64 = 2_000_000
     private static let rise = 0.25
-    /// Of what is above 1, with each batch: half is left after some eleven thousand.
+    /// The decay of the part above 1 with each batch: half is left after some eleven thousand.
     private static let fall = 1.0 / 16_384
     /// Worse than this is a process that was stopped.
     private static let largest = 4.0
 
-    /// What to multiply a prediction by, at least 1.
+    /// The factor for a prediction, at least 1.
     private(set) var factor: Double
 
     init(factor: Double) { self.factor = factor }

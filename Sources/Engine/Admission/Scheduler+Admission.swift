@@ -5,7 +5,7 @@ extension Scheduler {
         case admitted
         /// As many requests wait as may; predicted nanoseconds until one of them starts.
         case queueFull(retryAfter: UInt64)
-        /// What waits is predicted to take as long as may be; predicted nanoseconds until there is room.
+        /// The queue already holds as much predicted work as it may; predicted nanoseconds until there is room.
         case tooMuchWork(retryAfter: UInt64)
         /// Predicted nanoseconds until the same deadline could be met.
         case deadlineUnreachable(retryAfter: UInt64)
@@ -52,7 +52,7 @@ extension Scheduler {
         return all
     }
 
-    /// What is before a request that is due then: what is due earlier, and every sequence that is under way.
+    /// The work before a request that is due at this time: jobs that are due earlier, and every sequence under way.
     func ahead(of due: UInt64) -> Backlogs {
         var ahead = queued
         for place in others.behind(due) {
@@ -62,7 +62,8 @@ extension Scheduler {
         return ahead
     }
 
-    /// By how much somebody of no lower priority, who is predicted to be in time now, would be late if this went first.
+    /// How late a request of the same or a higher priority, which is predicted to be in time now, would become if this one
+    /// went first.
     private func delay(
         of priority: Priority,
         _ due: UInt64,
@@ -96,25 +97,25 @@ extension Scheduler {
         return max(held, whole > elapsed ? whole - elapsed : 0)
     }
 
-    /// Until the next batch starts, and with it somebody leaves the queue.
+    /// The time until the next batch starts and so takes somebody out of the queue.
     private func timeUntilStart(now: Instant) -> UInt64 { max(1, remainingNanoseconds(now: now)) }
 
     /// When a request is done at the latest, in all likelihood, that has these before it.
     private func finish(of demand: Demand, behind ahead: Backlogs, now: Instant) -> Instant {
         let expected = expectation(of: demand, behind: ahead, now: now)
         let cautious = serviceTimes[demand.lane].cautious(expected)
-        // Where nobody is before it there is no wait to be wrong about. And were an idle engine to refuse for the sake of a
-        // margin, nothing would ever be observed that lowers it.
+        // With nobody before it, a request has no wait that could be mispredicted. And if an idle engine refused because of
+        // the margin, it would never observe anything that lowers the margin.
         let isAlone = running == nil && heldUntil == nil && ahead.jobs == 0
         return now.advanced(by: isAlone ? cautious : max(cautious, margin.padded(expected)))
     }
 
-    /// Predicted nanoseconds until a request is done that has these before it.
+    /// Predicted nanoseconds until a request with this work before it is done.
     ///
-    /// While there is room for one more sequence in a batch, others' steps are not before a request but beside it: each of its
-    /// batches has one of each of theirs. Where there is none, it waits for a place; batches are then as many as Graham's bound
-    /// for list scheduling says ("Bounds for certain multiprocessing anomalies", 1966): all passes before it over the places,
-    /// and its own. Batches of other models are before it as a whole, those of their steps in turns with its own.
+    /// While a batch has room for one more sequence, the steps of others run beside a request and not before it: each of
+    /// its batches contains one step of each of them. Without room it waits for a place. The number of batches then follows
+    /// Graham's bound for list scheduling ("Bounds for certain multiprocessing anomalies", 1966): all passes before it
+    /// divided by the places, plus its own. Batches of other models count in full, and their steps alternate with its own.
     func expectation(of demand: Demand, behind ahead: Backlogs, now: Instant) -> UInt64 {
         let own = ahead[demand.lane]
         let limit = chunkEvents(lane: demand.lane)
@@ -135,7 +136,7 @@ extension Scheduler {
         return finish.nanoseconds
     }
 
-    /// Predicted nanoseconds of a model's steps in so many batches: of as many as there are at most.
+    /// Predicted nanoseconds of this many batches of a model's steps, limited to the steps that there are.
     private func steps(of backlog: Backlog, lane: Int, in batches: Int) -> UInt64 {
         let steps = backlog.sequences + backlog.steps
         guard steps > 0 else { return 0 }
@@ -176,7 +177,7 @@ extension Scheduler {
     /// Turns in a batch that jobs take, were each read in at once.
     private func passes(of backlog: Backlog) -> Int { backlog.jobs + backlog.sequences + backlog.steps }
 
-    /// Batches of so many events that jobs take up to their selections.
+    /// The number of batches of this many events that jobs need until their selections.
     private func batches(of backlog: Backlog, events: Int) -> Int {
         let sequences = configuration.maxBatchSequences
         return max((backlog.work.rows + events - 1) / events, (backlog.jobs + sequences - 1) / sequences)

@@ -1,6 +1,6 @@
 // How long a batch will take, judging by how long batches took: what admission compares a deadline with.
 
-/// What a batch computes, in the terms that its time depends on. Works add up.
+/// The work of a batch in the terms that determine its time. Works can be added.
 package struct ComputeWork: Sendable, Equatable {
     /// Rows that go through the layers: new events.
     package var rows = 0
@@ -45,12 +45,11 @@ package struct ComputeWork: Sendable, Equatable {
 
 /// The time of a batch as `scale · (c₀ + c₁ · rows + c₂ · pairs + c₃ · queries)`. A pure value.
 ///
-/// The coefficients, none of them negative, are those of the weighted least squares fit to what was observed, each batch
-/// weighted by the inverse square of its time, so that relative errors count and small batches as much as large ones. The
-/// batches of the warm-up, whose shapes are chosen to tell the terms apart, are never forgotten; those of service count less
-/// by a factor for each that follows (exponential forgetting: Ljung, "System Identification", 11.2), because for hours they
-/// may all look alike and then say nothing of any other shape. `scale` follows the machine's present speed within a few
-/// batches.
+/// The coefficients, none of them negative, are the weighted least squares fit to the observations. Each batch is weighted
+/// by the inverse square of its time, so that relative errors count, and small batches as much as large ones. The batches
+/// of the warm-up have shapes that tell the terms apart, and are never forgotten. Batches of service lose weight by a
+/// factor with each that follows (exponential forgetting: Ljung, "System Identification", 11.2), because for hours they may
+/// all have one shape and say nothing about others. `scale` follows the present speed of the machine within a few batches.
 package struct ServiceTimeModel: Sendable, Equatable {
     /// A batch of service counts half as much after some 140 more.
     private static let forgetting = 0.995
@@ -60,8 +59,8 @@ package struct ServiceTimeModel: Sendable, Equatable {
     /// One batch that took this many times longer, or shorter, than predicted counts as if it had taken this: the process
     /// was stopped for a while, or the clock.
     private static let outlier = 4.0
-    /// What is left of the difference when `scale` has taken its part moves the coefficients by no more than this, so that a
-    /// change of speed is not taken for a change of shape before `scale` has followed it.
+    /// The part of the difference that `scale` does not explain moves the coefficients by at most this much, so that a
+    /// change of speed is not mistaken for a change of shape before `scale` has followed it.
     private static let residue = 1.2
     private static let sweeps = 32
 
@@ -120,7 +119,7 @@ package struct ServiceTimeModel: Sendable, Equatable {
     /// Predicted nanoseconds of a batch; 0 while nothing has been observed, so that nothing is refused on a guess.
     package func nanoseconds(_ work: ComputeWork) -> UInt64 { nanoseconds(work, batches: 1) }
 
-    /// Predicted nanoseconds of so many batches that do so much work together.
+    /// Predicted nanoseconds of this many batches with this much work in all.
     package func nanoseconds(_ work: ComputeWork, batches: Int) -> UInt64 {
         var features = Self.features(work)
         features[0] = Double(batches)

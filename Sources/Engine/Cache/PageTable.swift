@@ -1,10 +1,10 @@
-// Which pages of a pool are free, and how many holders each of the others has. A pure value: page numbers in, page numbers
-// out; what lies in a page is the device's business.
+// Tells which pages of a pool are free, and how many holders each of the others has. A pure value: page numbers in, page
+// numbers out. The device knows what a page contains.
 
 /// Free pages and reference counts of a pool.
 ///
-/// Every page is either free, and then nobody holds it, or held by at least one holder. Several holders of a page may read
-/// it; only a sole holder may write to it.
+/// A page is either free, without a holder, or has at least one holder. Several holders of a page may read it; only a sole
+/// holder may write to it.
 package struct PageTable: Sendable, Equatable {
     /// Holders of each page, 0 where it is free.
     private var holders: [Int32]
@@ -19,10 +19,10 @@ package struct PageTable: Sendable, Equatable {
 
     package var pageCount: Int { holders.count }
     package var freeCount: Int { free.count }
-    /// Pages that somebody holds, each counted once.
+    /// Pages with at least one holder, each counted once.
     package var usedCount: Int { holders.count - free.count }
 
-    /// So many pages with one holder each; nil, and nothing is changed, where fewer are free.
+    /// Takes this many pages, with one holder each. If fewer are free, returns nil and changes nothing.
     package mutating func allocate(_ count: Int) -> [Int32]? {
         guard count <= free.count else { return nil }
         let pages = Array(free.suffix(count).reversed())

@@ -8,7 +8,7 @@ package struct HistoryWindow: Sendable, Equatable {
     /// The most events that the model sees.
     package var length: Int
     /// 0: the window begins at the newest event but `length - 1`, and moves with every event. Otherwise it begins at a
-    /// multiple of the stride, and moves only every so many events.
+    /// multiple of the stride, and moves once every `stride` events.
     package var stride: Int
 
     /// - Parameter stride: more than `length` counts as `length`.
@@ -17,8 +17,8 @@ package struct HistoryWindow: Sendable, Equatable {
         self.stride = min(stride, length)
     }
 
-    /// Index of the first event used of so many known ones: the smallest multiple of the stride that leaves no more than
-    /// `length`. Between `length - stride + 1` and `length` events are used of a longer history.
+    /// The index of the first event used of this many known ones: the smallest multiple of the stride that leaves at most
+    /// `length`. Of a longer history, between `length - stride + 1` and `length` events are used.
     package func start(of count: Int) -> Int {
         let excess = max(0, count - length)
         guard stride > 0 else { return excess }
@@ -36,7 +36,7 @@ package struct UsedHistory: Sendable, Equatable {
     package var timestamps: [Int64]?
     /// Fingerprints of what was done, n, or empty where no event says. Compared, never computed with.
     package var actions: [UInt64]
-    /// What follows the newest event: the time of the request.
+    /// The time after the newest event: the time of the request.
     package var followingTime: Int64
 
     package init(
@@ -53,7 +53,7 @@ package struct UsedHistory: Sendable, Equatable {
         self.followingTime = followingTime
     }
 
-    /// The newest events of a request, as many as the window holds.
+    /// The newest events of a request, up to the length of the window.
     package init(_ request: RecommendationRequest, _ window: HistoryWindow) {
         let start = window.start(of: request.history.count)
         self.init(
@@ -65,7 +65,7 @@ package struct UsedHistory: Sendable, Equatable {
         )
     }
 
-    /// The newest events of a request and of what was generated behind it, as many as the window holds. The model sees a
+    /// The newest events of a request and of the items generated after it, up to the length of the window. The model sees a
     /// generated item as if it had happened at the time of the request.
     init(_ request: RecommendationRequest, generated: [Int32], _ window: HistoryWindow) {
         var request = request
@@ -135,8 +135,8 @@ private func commonPrefix<Element: Equatable & BitwiseCopyable>(
     }
 }
 
-/// Hashes of all beginnings of a history, by which it is found without a user's name. What is found is compared, so that
-/// equal hashes of unlike histories cost time and nothing else.
+/// Hashes of all beginnings of a history, which find it without a user's name. Every find is compared, so equal hashes of
+/// different histories only cost time.
 package struct PrefixHashes: Sendable, Equatable {
     /// Entry m is that of the first m events; n + 1 entries.
     private let hashes: [UInt64]

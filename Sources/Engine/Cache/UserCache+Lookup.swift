@@ -1,4 +1,4 @@
-// What of the cache serves a history: candidates by user or by hash, each of them compared before it counts.
+// Finds the cached rows that serve a history: candidates by user or by hash, each of which is compared before it counts.
 
 extension UserCache {
     /// An entry and how many of its rows a history shares.
@@ -9,7 +9,8 @@ extension UserCache {
         var takesOver: Bool
     }
 
-    /// Without a user's name, histories that grew by no more events than this are found whole; others by their full pages.
+    /// Without a user's name, histories that grew by at most this many events are found whole, and others by their full
+    /// pages.
     private static let newestLengths = 64
 
     /// How many rows a request would not have to compute if it ran now.
@@ -34,9 +35,9 @@ extension UserCache {
         return nil
     }
 
-    /// What a history shares with an entry, by comparing them; nil: not a row that could be used.
+    /// Compares a history with an entry and returns what they share; nil: no row that could be used.
     ///
-    /// The newest row is always computed: it is the one that asks.
+    /// The newest row is always computed, because it is the query.
     private func share(of id: UInt64, _ history: UsedHistory) -> Found? {
         guard let entry = entries[id], entry.keeps else { return nil }
         let rows = history.commonRows(
@@ -50,7 +51,7 @@ extension UserCache {
         return Found(id: id, rows: rows, takesOver: takesOver)
     }
 
-    /// Entries at rest that an entry of so many rows takes the place of: the user's, or that of the same history.
+    /// Entries at rest that an entry with this many rows replaces: the user's, or those of the same history.
     func rivals(of id: UInt64, _ entry: Entry, rows: Int) -> [UInt64] {
         if let owner = entry.owner {
             return (users[owner] ?? []).filter { $0 != id && entries[$0]?.isLeased == false }

@@ -1,4 +1,4 @@
-// What a watchdog needs to see that the engine's thread is alive.
+// Shows a watchdog that the engine's thread is alive.
 
 internal import Dispatch
 internal import Locking

@@ -1,10 +1,10 @@
-// A thread with a name and a stack of its own. Dispatch's workers are not meant to be occupied for the life of a process.
+// A thread with a name and its own stack. Dispatch's workers are not meant to be occupied for the life of a process.
 
 internal import CLinux
 internal import Glibc
 
 enum EngineThread {
-    /// What crosses over to the new thread.
+    /// The values that cross over to the new thread.
     private final class Body: Sendable {
         let name: String
         let run: @Sendable () -> Void

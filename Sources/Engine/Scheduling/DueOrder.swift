@@ -1,9 +1,9 @@
-// Who of a queue is due first. A pure value.
+// Orders the jobs of a queue by when they are due. A pure value.
 
 /// Jobs in the order in which they are due.
 ///
-/// A sorted array: most come in behind all others, who leaves is near the front, and admission wants to know who would be
-/// behind a newcomer, which no heap can say. Moving a thousand places takes less than a microsecond.
+/// A sorted array: most jobs enter at the end and leave near the front, and admission needs the jobs after a newcomer,
+/// which a heap cannot list. Moving a thousand places takes less than a microsecond.
 struct DueOrder: Sendable {
     struct Place: Sendable, Comparable {
         let due: UInt64
@@ -23,7 +23,7 @@ struct DueOrder: Sendable {
         if index < places.count, places[index] == place { places.remove(at: index) }
     }
 
-    /// Those that are due later.
+    /// The jobs that are due later.
     func behind(_ due: UInt64) -> ArraySlice<Place> { places[index { $0.due <= due }...] }
 
     /// The number of places that are before something; those are at the front.

@@ -3,10 +3,10 @@
 
 internal import Dispatch
 
-/// Calls a handler at a point in time, on a queue of its own.
+/// Calls a handler at a point in time, on its own queue.
 ///
-/// `@unchecked Sendable`: Dispatch sources and queues may be used from any thread (the Dispatch overlay for Linux does
-/// not say so in its types), and nothing here changes after `init`.
+/// `@unchecked Sendable`: Dispatch sources and queues may be used from any thread (the Dispatch overlay for Linux does not
+/// say so in its types), and nothing here changes after `init`.
 final class ExpiryTimer: @unchecked Sendable {
     private let timer: any DispatchSourceTimer
 

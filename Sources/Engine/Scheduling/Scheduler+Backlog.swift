@@ -5,7 +5,7 @@ extension Scheduler {
     struct Backlog: Sendable, Equatable {
         /// Jobs that have more to compute than steps.
         var jobs = 0
-        /// Those of them that will take steps.
+        /// The part of them that will take steps.
         var laterSequences = 0
         /// Their work up to their next selections.
         var work = ComputeWork()
@@ -37,7 +37,7 @@ extension Scheduler {
 extension Scheduler {
     /// The demand of all jobs, each model's apart: what a batch takes depends on the model, and a batch is of one.
     struct Backlogs: Sendable, Equatable {
-        /// By lane; as many as have had a job.
+        /// By lane; as long as the highest lane that has had a job.
         private(set) var lanes: [Backlog] = []
 
         subscript(lane: Int) -> Backlog { lane < lanes.count ? lanes[lane] : Backlog() }
@@ -58,7 +58,7 @@ extension Scheduler {
 }
 
 extension Scheduler.Demand {
-    /// What is left of it when so many of its rows have been computed; nil: nothing.
+    /// The work left after this many of its rows have been computed; nil: none.
     func rest(after taken: Int, of needed: Int) -> Self? {
         var rest = self
         if taken < needed {

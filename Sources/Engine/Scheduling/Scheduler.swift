@@ -1,18 +1,20 @@
 // Decides what runs next and what is given up. A pure value: it sees sizes, times and ids, never a tensor, a socket or a
-// clock. `Engine` holds it behind its lock; tests drive it on a virtual clock. Whether a request is let in at all is in
-// Scheduler+Admission.
+// clock. `Engine` holds it behind its lock; tests drive it on a virtual clock. Scheduler+Admission decides whether a
+// request is admitted at all.
 
 /// The queue and its policy.
 ///
-/// What waits is jobs, and behind each job the requests that it answers: several where the same was asked more than once.
-/// A job is computed in one pass or in several; after a pass that was not its last it comes back.
+/// Jobs wait in the queue. A job answers one request, or several that ask for the same. It is computed in one pass or in
+/// several; after a pass that was not its last it comes back.
 ///
-/// Order: each job has a due time, the earliest of its requests'. A request's is its deadline, or one priority advantage
-/// after its arrival and twice what it has still to compute, if that is earlier or there is none, and later by another
-/// advantage for each level of priority below high. So the earliest deadline goes first within a level, a higher level goes
-/// first among those that came together, a shorter one goes before a longer one that came a little earlier, little being in
-/// proportion to how much longer that is, and nobody starves: of all that comes later than four advantages after it nothing is
-/// before a request. So late a long one of low priority is due: one for its patience, one for its length, two for its level.
+/// Each job has a due time, the earliest of its requests'. A request is due at its deadline or at its arrival + one
+/// priority advantage + twice its remaining work, whichever is earlier; without a deadline, at the latter. Each level of
+/// priority below high adds another advantage. Therefore:
+/// - within a level, the earliest deadline goes first;
+/// - among requests that came together, the higher level goes first;
+/// - a shorter one goes before a longer one that came a little earlier, in proportion to the difference in length;
+/// - nobody starves: a request goes before everything that comes more than four advantages after it. A long one of low
+///   priority is due that late: one advantage for its patience, one for its length, two for its level.
 package struct Scheduler: Sendable {
     /// One caller's request.
     package struct Request: Sendable, Equatable {
@@ -29,7 +31,7 @@ package struct Scheduler: Sendable {
         }
     }
 
-    /// What a job has still to compute, as far as is known.
+    /// The work that a job still has, as far as is known.
     package struct Demand: Sendable, Equatable {
         /// The number of the model that computes it.
         package var lane: Int
@@ -37,7 +39,7 @@ package struct Scheduler: Sendable {
         package var work: ComputeWork
         /// Whether `work` can be done in parts.
         package var isDivisible: Bool
-        /// Selections after the next one, each a pass of its own, and the work of one.
+        /// The selections after the next one, each in a pass of its own, and the work of one.
         package var steps: Int
         package var stepWork: ComputeWork
         /// Whether the job is a sequence whose next pass is one row: it goes into every batch.
@@ -60,7 +62,7 @@ package struct Scheduler: Sendable {
         }
     }
 
-    /// What of a job goes into a batch.
+    /// The part of a job that goes into a batch.
     package struct Portion: Sendable, Equatable {
         package var job: UInt64
         /// Rows to compute; fewer than the job has where it is computed in parts. 0: it needs no computing.
@@ -75,13 +77,13 @@ package struct Scheduler: Sendable {
     package enum Decision: Sendable, Equatable {
         /// Compute these together, in this order. Never empty, and all of one model.
         case run([Portion])
-        /// Nothing to start before this point; ask again then, or when something was admitted.
+        /// Nothing can start before this point. Ask again then, or after an admission.
         case wait(until: Instant)
         /// The queue is empty.
         case idle
     }
 
-    /// What is left of a job when a request of it has been taken out.
+    /// What is left of a job after one of its requests was taken out.
     package enum Remainder: Sendable, Equatable {
         case othersWait
         /// It was the last one: the job is out of the queue too.
@@ -98,30 +100,30 @@ package struct Scheduler: Sendable {
         var expiry: DueOrder.Place?
         /// Whether it has never run, or has lost all that it had computed.
         var isFresh: Bool
-        /// What was said of its first request when that was admitted; nil where it has no deadline.
+        /// The prediction for its first request at admission; nil if that has no deadline.
         var promise: AdmissionMargin.Promise?
 
-        /// Of its requests'.
+        /// The earliest deadline of its requests.
         var earliestDeadline: Instant? { requests.lazy.compactMap(\.deadline).min() }
-        /// After which nobody waits for it; nil: somebody has all the time in the world.
+        /// The time after which nobody waits for it; nil: somebody waits without a limit.
         var latestDeadline: Instant? {
             requests.contains { $0.deadline == nil } ? nil : requests.lazy.compactMap(\.deadline).max()
         }
     }
 
-    /// What runs now.
+    /// The job that runs now.
     struct Running: Sendable {
         var lane: Int
         var work: ComputeWork
         var since: Instant
-        /// What its jobs will have left to compute, and when that is due.
+        /// The work that its jobs will have left, and when that is due.
         var rest: [(job: UInt64, due: UInt64, demand: Demand)] = []
-        /// Of those whose last pass it is.
+        /// The promises of the jobs that have their last pass in it.
         var ending: [AdmissionMargin.Promise] = []
     }
 
-    /// Everybody waits for less behind short ones. With twice the difference those at the end wait for less as well; with much
-    /// more than that, they pay.
+    /// Short jobs go first, and everybody waits less. With twice the difference the longest jobs wait less too; with much
+    /// more they would pay for it.
     private static let yielding: UInt64 = 2
     private static let firstMargin = 1.5
 
@@ -130,18 +132,18 @@ package struct Scheduler: Sendable {
     /// Jobs whose next pass is a step, and the others.
     var steps = DueOrder()
     private(set) var others = DueOrder()
-    /// Those with a deadline by their earliest one.
+    /// The jobs with a deadline, by their earliest one.
     private var deadlines = DueOrder()
     private var numbers: UInt64 = 0
     /// Requests of jobs that have never run, or have to begin anew.
     private(set) var queuedRequests = 0
     /// Demand of all that waits.
     private(set) var queued = Backlogs()
-    /// By the latest `run` decision; nil while the engine is idle.
+    /// The duration by the latest `run` decision; nil while the engine is idle.
     var running: Running?
     /// nil: the engine's thread computes, or could.
     private(set) var heldUntil: Instant?
-    /// Of jobs that have run and are to come back.
+    /// Jobs that have run and will come back.
     var promises: [UInt64: AdmissionMargin.Promise] = [:]
     /// How long batches of each model take, by lane.
     var serviceTimes = [ServiceTimeModel()]
@@ -174,7 +176,7 @@ package struct Scheduler: Sendable {
     package mutating func changeDevice(_ times: [Int: ServiceTimeModel]) {
         for (lane, times) in times { expect(times, lane: lane) }
         margin = AdmissionMargin(factor: Self.firstMargin)
-        // Whatever the other device had begun is done, or gone with it.
+        // Work that the other device had begun is done, or lost with it.
         running = nil
         forgetPromises()
     }
@@ -182,7 +184,7 @@ package struct Scheduler: Sendable {
     /// Until then, in all likelihood, nothing is computed, because the engine's thread tries to make its device again.
     package mutating func hold(until instant: Instant) { heldUntil = instant }
 
-    /// The engine computes again. What was promised before, or with such a guess, says nothing of how long batches take.
+    /// The engine computes again. Predictions made before, or with such a guess, say nothing about how long batches take.
     package mutating func release() {
         heldUntil = nil
         forgetPromises()
@@ -202,7 +204,7 @@ package struct Scheduler: Sendable {
         leave(job)
         queued.remove(job.demand)
         job.demand = demand
-        // With its number: among those that are due together none overtakes another.
+        // Includes its number: jobs that are due together keep their order.
         let due = job.requests.map { self.due($0, demand) }.min() ?? job.place.due
         job.place = DueOrder.Place(due: due, number: job.place.number, job: id)
         jobs[id] = job
@@ -220,7 +222,7 @@ package struct Scheduler: Sendable {
         if request.deadline != nil {
             promise = .init(from: now, nanoseconds: expectation(of: demand, behind: ahead(of: due), now: now))
         }
-        // Whoever is overtaken was promised to be done earlier.
+        // The jobs that are overtaken were promised an earlier end.
         let own = serviceTimes[demand.lane].nanoseconds(demand.total, batches: 0)
         for place in others.behind(due) { jobs[place.job]?.promise?.nanoseconds += own }
         insert(job, [request], demand, due: due, isFresh: true, promise)
@@ -314,7 +316,7 @@ package struct Scheduler: Sendable {
     package mutating func expire(now: Instant) -> [(request: UInt64, job: UInt64, remainder: Remainder)] {
         var overdue: [(request: UInt64, job: UInt64, remainder: Remainder)] = []
         while let place = deadlines.places.first, place.due <= now.nanoseconds, let job = jobs[place.job] {
-            // Whoever expires because nothing is computed has not been predicted wrongly.
+            // A request that expires because nothing is computed was not mispredicted.
             if heldUntil == nil { margin.observe(job.promise, at: now) }
             for request in job.requests where request.deadline.map({ $0 <= now }) ?? false {
                 overdue.append((request.id, place.job, cancel(request.id, job: place.job)))

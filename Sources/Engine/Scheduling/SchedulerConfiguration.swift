@@ -22,8 +22,8 @@ package struct SchedulerConfiguration: Sendable, Equatable {
     package var minWaitNanoseconds: UInt64 = 0
     /// Beyond that at most so long; how long, and whether at all, follows from what batches take and how fast requests come.
     package var maxWaitNanoseconds: UInt64 = 2_000_000
-    /// How much later a request counts for each level of priority below high: nobody starves, for a request that has
-    /// waited this much longer goes first whatever its level.
+    /// How much later a request counts for each level of priority below high. Nobody starves: a request that has waited
+    /// this much longer goes first whatever its level.
     package var priorityAdvantageNanoseconds: UInt64 = 500_000_000
 
     package init() {}

@@ -20,7 +20,7 @@ package enum ContentCoding: Sendable, Equatable {
     }
 }
 
-/// What the Accept-Encoding fields of a request say; before the first of them, that there is none.
+/// The Accept-Encoding fields of a request; at first, that there is none.
 package struct AcceptedCodings: Sendable, Equatable {
     /// Weights in thousandths, of the codings that are named.
     private var gzip: Int16?

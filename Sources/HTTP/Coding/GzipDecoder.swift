@@ -9,7 +9,7 @@ final class GzipDecoder {
     static let ratioFloor = 65_536
     /// The ratio is checked each time this many more bytes have come out, and at the end.
     private static let quantum = 16_384
-    /// Of every member (RFC 1952 §2.3.1).
+    /// Stands at the start of every member (RFC 1952 §2.3.1).
     private static let firstByte: UInt8 = 0x1F
 
     private enum Place {
@@ -88,7 +88,7 @@ final class GzipDecoder {
                 }
                 place = .member
             }
-            // Not more than to the next look at the ratio, nor than one byte beyond the limit.
+            // At most up to the next check of the ratio, and one byte beyond the limit.
             let room = min(
                 GzipDecoder.quantum - produced % GzipDecoder.quantum,
                 limits.inflatedBodyBytes - produced + 1
@@ -114,7 +114,7 @@ final class GzipDecoder {
             if given > 0, produced % GzipDecoder.quantum == 0, exceedsRatio { return ratioRefusal }
             switch status {
             case Z_OK:
-                // With all input taken and room left, zlib has nothing more to give.
+                // zlib has taken all input and left room, so it has nothing more to give.
                 if used == source.count, given < room { return nil }
             case Z_BUF_ERROR:
                 return nil

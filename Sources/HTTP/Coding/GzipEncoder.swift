@@ -49,7 +49,7 @@ final class GzipEncoder {
         stream.deallocate()
     }
 
-    /// Appends the coded form of `content` to `output`, to the last byte: whoever has that can read all of `content`.
+    /// Appends the coded form of `content` to `output`, flushed, so that a receiver can read all of `content` from it.
     func encode(_ content: [UInt8], into output: inout [UInt8]) {
         content.withUnsafeBufferPointer { run($0, flush: Z_SYNC_FLUSH, into: &output) }
     }

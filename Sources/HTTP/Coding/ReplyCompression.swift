@@ -33,9 +33,9 @@ struct ReplyCompression {
         return coded
     }
 
-    /// Adds to the fields of a streamed reply what has to be said of its coding.
+    /// Adds the fields about coding to a streamed reply.
     ///
-    /// - Returns: what its content is to be sent through; nil: it is sent as it is.
+    /// - Returns: the coder for its content; nil: it is sent as it is.
     func stream(_ headers: inout HTTPFields) -> GzipEncoder? {
         guard settings.isOffered, ReplyCompression.isCompressible(headers) else { return nil }
         ReplyCompression.addVary(to: &headers)

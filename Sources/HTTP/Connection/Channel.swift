@@ -62,7 +62,7 @@ struct ChannelState {
     private var handshakeDeadline: UInt64?
     /// The open exchange.
     private var exchange: HTTPExchange?
-    /// Bytes read and not yet consumed: part of a head, or pipelined requests. Those before `unreadStart` are consumed.
+    /// Bytes read and not yet consumed: part of a head, or pipelined requests. Bytes before `unreadStart` are consumed.
     private var unread: [UInt8] = []
     private var unreadStart = 0
     /// Bytes of content that may still be delivered in this turn, and whether the turn has ended.
@@ -74,7 +74,7 @@ struct ChannelState {
     /// The readiness that a blocked read or write waits for.
     private var readNeeds = Readiness.readable
     private var writeNeeds = Readiness.writable
-    /// Nothing can be written to the client any more.
+    /// The client can no longer be written to.
     private var isHungUp = false
     /// Bytes of the streamed reply put into the output, and bytes reported as sent.
     private var contentHanded = 0
@@ -88,10 +88,10 @@ struct ChannelState {
         if transport.needsHandshake { handshakeDeadline = now &+ connection.settings.handshake }
     }
 
-    /// There is more to do; the loop returns after the other connections' turns.
+    /// More work is left; the loop returns after the turns of the other connections.
     var wantsTurn: Bool { isPaused || wantsRead }
 
-    /// There is more to read, and reading is allowed.
+    /// More input is there, and reading is allowed.
     private var wantsRead: Bool {
         isReadable && handshakeDeadline == nil && connection.wantsInput(unread: unread.count - unreadStart)
     }
@@ -184,7 +184,7 @@ struct ChannelState {
                 connection.vanished()
             }
         }
-        // Both sides are shut and everything the client sent has been read: nobody waits for an answer.
+        // Both sides are shut and all input has been read: nobody waits for an answer.
         if isHungUp { connection.vanished() }
         run(&context)
     }
@@ -311,7 +311,7 @@ struct ChannelState {
             case .requestReceived(let request):
                 contentBudget -= request.body.count
                 deliver(request, &context)
-                // A few bytes of gzip can inflate to a thousand times as many, request after request.
+                // A few bytes of gzip can inflate to a thousand times as many, with each request.
                 if contentBudget <= 0 {
                     isPaused = true
                     return used

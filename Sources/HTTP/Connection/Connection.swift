@@ -10,7 +10,7 @@ struct Connection {
     /// The driver's next step. Before it advances again it calls `accept` or `reject` after `headReceived`, and
     /// `reply(toRefusal:)` after `refused`.
     enum Step {
-        /// Nothing until the next event.
+        /// Do nothing until the next event.
         case wait
         case headReceived(HTTPRequestHead)
         case requestReceived(HTTPRequest)
@@ -19,7 +19,7 @@ struct Connection {
         case cancelled
     }
 
-    /// What the input is read as.
+    /// How the input is read.
     enum Input: Equatable {
         /// Between requests; no byte of the next one has been seen.
         case idle
@@ -86,7 +86,7 @@ struct Connection {
     var closesWhenIdle = false
     /// Bytes at hand that the last `advance` did not consume.
     private var bytesAhead = 0
-    /// `bytesAhead` at the first reply of an ending server, less what has been consumed since; nil before that reply.
+    /// `bytesAhead` at the first reply of an ending server, minus the bytes consumed since; nil before that reply.
     private var owedBytes: Int?
     /// The client must not take what it has for complete: its reply or its connection was cut short.
     var isTruncated = false
@@ -101,9 +101,9 @@ struct Connection {
     var streamStatus = 0
     var streamLabel = 0
     var streamKeeps = false
-    /// What the content of the streamed reply goes through if it is gzip.
+    /// The coder for the content of the streamed reply, if that is gzip.
     var encoder: GzipEncoder?
-    /// What is to be written.
+    /// The output that is still to be written.
     var output = OutputQueue()
     /// When the output last made progress, or stopped being empty.
     var outputMark: UInt64 = 0
@@ -120,7 +120,7 @@ struct Connection {
 
     // MARK: Input
 
-    /// Nothing of a next request has arrived, and nothing is being answered.
+    /// No byte of a next request has arrived, and no request is being answered.
     var isIdle: Bool { (input == .idle && bytesAhead == 0) || (input == .head && !hasBegunRequest) }
 
     /// Part of a request has arrived, not only the empty line that may precede one.

@@ -1,8 +1,9 @@
-// What the connections of a server share: limits and time-outs, nanoseconds computed once, and whether the server is ending.
+// The settings that the connections of a server share: limits and time-outs, in nanoseconds computed once, and whether the
+// server is ending.
 
 import Synchronization
 
-/// What every connection of a server is told.
+/// The settings of every connection of a server.
 final class ConnectionSettings: Sendable {
     let limits: HTTPLimits
     let handshake: UInt64

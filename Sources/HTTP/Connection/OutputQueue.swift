@@ -3,9 +3,9 @@
 
 import Glibc
 
-/// What a connection has to write, in order.
+/// The output of a connection, in order.
 struct OutputQueue {
-    /// Bodies up to this size are copied behind their head; beyond it a copy costs more than a second buffer.
+    /// Bodies up to this size are copied after their head; beyond it a copy costs more than a second buffer.
     static let copyLimit = 8_192
     /// Most buffers passed to one call.
     private static let vectorCount = 16

@@ -1,7 +1,7 @@
 // Time-outs, and how a connection ends: the client shuts its side, disconnects, or the server drains.
 
 extension Connection {
-    /// What to do with the socket once the output has been written as far as possible.
+    /// What to do with the socket once as much output as possible has been written.
     enum Ending {
         case none
         /// Shut the write side and continue reading: closing at once would reset the connection while the client may

@@ -46,7 +46,7 @@ protocol Transport {
     /// Tells the client that nothing more will be written; not `isOrderly`: in such a way that it does not take what it has
     /// for complete, where the transport can say so.
     mutating func shutdownWrite(isOrderly: Bool)
-    /// The kernel has reported the socket. What `shutdownWrite` had to leave undone is done now.
+    /// The kernel reported the socket. Finishes what `shutdownWrite` had to leave undone.
     mutating func becameReady(readable: Bool, writable: Bool)
     /// Closes the socket. The transport must not be used afterwards. `isOrderly` as for `shutdownWrite`.
     mutating func close(isOrderly: Bool)

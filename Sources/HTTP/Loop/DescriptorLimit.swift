@@ -15,8 +15,8 @@ package enum DescriptorLimit {
         return (Int(clamping: limits.rlim_cur), nil)
     }
 
-    /// Whether `count` descriptors can be opened beside those that are open. Opens none itself: other
-    /// threads may need one meanwhile.
+    /// Whether `count` descriptors can be opened in addition to the open ones. Opens none itself: other threads may need
+    /// one meanwhile.
     package static func canOpen(_ count: Int) -> Bool {
         var limits = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits) == 0 else { return true }

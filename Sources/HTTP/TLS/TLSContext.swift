@@ -1,6 +1,6 @@
-// What TLS handshakes are made with: one certificate, its key, who may connect, and which protocols and algorithms are
-// spoken (RFC 9325, sections 3 and 4). Never changed once it is made: other files make another context, and connections
-// keep the one they began with.
+// The settings of TLS handshakes: one certificate and its key, who may connect, and the protocols and algorithms (RFC 9325,
+// sections 3 and 4). A context never changes: new files make a new context, and connections keep the one that they began
+// with.
 
 import COpenSSL
 import Glibc
@@ -127,7 +127,7 @@ final class TLSContext: @unchecked Sendable {
         return validity
     }
 
-    /// With a client CA, a handshake without a certificate from it fails.
+    /// With a client CA, a handshake fails without a certificate from it.
     private static func setClientCA(_ context: OpaquePointer, _ text: [UInt8]?) throws(TLSError) {
         // Sessions are resumed only where the same CA is in force: a ticket must not carry a client past a new one.
         var digest = [UInt8](repeating: 0, count: Int(SSL_MAX_SID_CTX_LENGTH))

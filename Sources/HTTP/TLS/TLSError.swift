@@ -7,12 +7,12 @@ package struct TLSError: Error, Equatable, CustomStringConvertible {
         case certificate
         case key
         case clientCA
-        /// None of them: OpenSSL has no memory or no algorithm.
+        /// Not a fault of the file: OpenSSL has no memory or no algorithm.
         case library
     }
 
     package let subject: Subject
-    /// What is said of the file: a sentence without its subject, "has no certificate in PEM form".
+    /// What is wrong with the file, without the subject of the sentence: "has no certificate in PEM form".
     package let message: String
 
     init(_ subject: Subject, _ message: String) {

@@ -30,7 +30,7 @@ package struct BundleConfiguration: Sendable, Equatable {
     package let architecture: Architecture
     /// How items are paths of tokens; nil: each is a row of the table. In the file under `model.semantic_ids`.
     package let semanticIDs: SemanticIDs?
-    /// Of every tensor in `model.safetensors`.
+    /// The type of every tensor in `model.safetensors`.
     package let dtype: DType
     package let provenance: Provenance
 
@@ -72,7 +72,7 @@ package struct BundleConfiguration: Sendable, Equatable {
         (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte)
     }
 
-    /// Whether the text can stand in a reply, a log line and a metric label as it is.
+    /// Whether the text can appear unchanged in a reply, a log line and a metric label.
     private static func isLabel(_ text: String, atMost limit: Int) -> Bool {
         guard 1...limit ~= text.utf8.count else { return false }
         return text.unicodeScalars.allSatisfy { scalar in

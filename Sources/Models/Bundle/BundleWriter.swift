@@ -1,5 +1,5 @@
-// Writes a bundle so that nobody ever sees half of one: into a temporary directory beside the place it is meant for,
-// which is renamed when all files are durable.
+// Writes a bundle so that nobody ever sees half of one: into a temporary directory next to its place, which is renamed when
+// all files are durable.
 
 package import Catalogue
 import Compute

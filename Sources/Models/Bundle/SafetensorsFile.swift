@@ -1,5 +1,5 @@
-// Reads a safetensors file: 8 bytes little-endian header length N, N bytes of JSON, then the tensors' bytes. The whole
-// header is checked when the file is opened; a tensor is read when it is asked for, into memory of its own.
+// Reads a safetensors file: 8 bytes little-endian header length N, N bytes of JSON, then the bytes of the tensors. The
+// whole header is checked when the file is opened. A tensor is read when it is asked for, into its own memory.
 
 package import Compute
 package import Files
@@ -13,7 +13,7 @@ package final class SafetensorsFile: Sendable {
         package static let rank = 16
     }
 
-    /// What the header says of a tensor.
+    /// An entry of the header.
     package struct Entry: Sendable {
         package let name: String
         package let dtype: DType
@@ -29,7 +29,7 @@ package final class SafetensorsFile: Sendable {
     package var path: String { file.path }
     /// Names of the tensors in the order of their bytes.
     package var names: [String] { entries.map(\.name) }
-    /// What stands under `__metadata__`.
+    /// The members of `__metadata__`.
     package let metadata: [String: String]
 
     private let file: InputFile
@@ -91,7 +91,7 @@ package final class SafetensorsFile: Sendable {
         indices = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($1.name, $0) })
     }
 
-    /// What the header says of the tensor of this name; nil if there is none.
+    /// The header's entry for the tensor of this name; nil if there is none.
     package func entry(_ name: String) -> Entry? { indices[name].map { entries[$0] } }
 
     /// Bytes of the tensor of this name; 0 if there is none.

@@ -1,8 +1,8 @@
 // Writes a safetensors file tensor by tensor, so that an importer holds one tensor in memory and not the model.
 //
 // The header is padded with spaces so that the data start on a multiple of 64 bytes. The format allows no holes between
-// tensors, so a tensor behind the first is aligned as far as the sizes before it are: always for its element size when
-// all tensors have one element type, as in our bundles.
+// tensors, so every further tensor is only as aligned as the sizes before it make it. It is always aligned to its element
+// size if all tensors have one type, as in our bundles.
 
 package import Compute
 package import Files

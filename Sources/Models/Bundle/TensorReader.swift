@@ -1,13 +1,13 @@
-// Reads a bundle's tensors for a model that is being made, each of them once, and holds no more than one of them longer than
-// the model does: what is packed is read once however many projections are made of it, and an item table that a device
-// reads where it is serves as its catalogue's rows too.
+// Reads the tensors of a bundle for a model that is being made. It reads each tensor once and holds at most one longer than
+// the model does. A packed tensor is therefore read once, however many projections it makes, and an item table that a
+// device reads in place also serves as the rows of its catalogue.
 
 import Compute
 internal import Files
 
 /// Belongs to the thread that makes the model.
 final class TensorReader {
-    /// A tensor that somebody else may still keep.
+    /// A tensor that somebody else may still hold.
     private struct Seen {
         weak var owner: AnyObject?
         let dtype: DType

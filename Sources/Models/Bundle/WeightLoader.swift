@@ -33,7 +33,7 @@ package struct WeightLoader {
         try device.makeVector(tensor(name))
     }
 
-    /// A vector that the configuration implies and no file holds; `name` stands in errors.
+    /// A vector that follows from the configuration and is in no file; `name` is for errors.
     func vector(_ name: String, _ values: [Float]) throws(ComputeError) -> any DeviceVector {
         let result: Result<any DeviceVector, ComputeError> = values.withUnsafeBytes { bytes in
             let tensor = HostTensor(name: name, dtype: .float32, shape: [values.count], bytes: bytes)
@@ -77,7 +77,7 @@ package struct WeightLoader {
         }
     }
 
-    /// The relative bias of one layer; nil where there is none.
+    /// The relative bias of one layer; nil: it has none.
     func relativeBias(_ kind: RelativeBiasKind, layer: Int) throws(ComputeError) -> RelativeBiasTables? {
         guard kind != .none else { return nil }
         return RelativeBiasTables(

@@ -1,5 +1,5 @@
-// What the engine knows of an architecture: a decoder that turns a jagged batch of histories into one query a sequence,
-// and the catalogue that the queries are scored against. One file an architecture implements it.
+// The engine's view of an architecture: a decoder that turns a jagged batch of histories into one query a sequence, and the
+// catalogue that the queries are scored against. Each architecture implements it in one file.
 
 package import Compute
 
@@ -16,10 +16,10 @@ package struct SequenceBatch {
     package var timestamps: [Int64]
     /// One entry a sequence: whether the caller sent timestamps.
     package var timed: [Bool]
-    /// What was computed of the sequences before; `layout` and `items` are then of their further events alone. nil: nothing.
+    /// Rows of the sequences that were computed before; `layout` and `items` then cover only the further events. nil: none.
     /// Only for models whose `prefixReuse` is exact.
     package var cached: CachedRows?
-    /// Rows of beams, behind those of the sequences; nil: none. Only for models whose `prefixReuse` is exact.
+    /// Rows of beams, after those of the sequences; nil: none. Only for models whose `prefixReuse` is exact.
     package var beams: BeamBatch?
 
     package init(
@@ -101,7 +101,7 @@ package enum PrefixReuse: Sendable, Equatable {
 
 /// A decoder with its weights on a device. Belongs to the device's thread.
 package protocol DecoderModel: AnyObject {
-    /// The newest so many events of a history are used.
+    /// The number of newest events of a history that are used.
     var window: Int { get }
 
     /// How many numbers of working memory a row takes in a layer, its own and its layer's inputs and outputs.
@@ -110,7 +110,7 @@ package protocol DecoderModel: AnyObject {
     /// Whether computed rows are worth keeping.
     var prefixReuse: PrefixReuse { get }
 
-    /// The rows that queries are scored against by dot product. Of a decoder whose items are tuples of tokens none is eligible.
+    /// The rows that queries are scored against by dot product. None is eligible if items are tuples of tokens.
     var catalogue: any CatalogueWeights { get }
 
     /// Encodes histories, or the further events of histories whose earlier rows are in `batch.cached`.

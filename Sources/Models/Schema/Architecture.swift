@@ -19,13 +19,13 @@ package struct TensorSpecification: Sendable, Equatable {
     package var count: Int { shape.reduce(1, *) }
 }
 
-/// What a decoder declares of itself: its settings, its tensors, what a layer costs, and how to build it.
+/// A decoder's declaration: its settings, its tensors, the cost of a layer, and how to build it.
 package protocol ArchitectureConfiguration: Sendable, Equatable {
     /// The name in `config.json`.
     var architecture: Architecture.Name { get }
     /// Every key of the object under `model` in `config.json`, in the order in which they are written and printed.
     static var settings: [Setting<Self>] { get }
-    /// What tells this model from others of its architecture, for people.
+    /// Tells this model from others of its architecture, for people.
     var variant: String { get }
 
     /// D
@@ -34,14 +34,14 @@ package protocol ArchitectureConfiguration: Sendable, Equatable {
     var layers: Int { get set }
     /// Rows of the item table, V + 1 with the padding row 0.
     var rows: Int { get set }
-    /// The window: of a longer history only the newest so many events are used.
+    /// The window: only this many newest events of a longer history are used.
     var maxSequenceLength: Int { get set }
 
     /// Every tensor of the bundle, in the order in which they are written; the item table, (`rows`, D), comes first.
     var tensorSpecifications: [TensorSpecification] { get }
-    /// What a layer costs.
+    /// The cost of a layer.
     var layerOperations: LayerOperations { get }
-    /// What a cache keeps of an event.
+    /// What a cache keeps for each event.
     var keyValueShape: KeyValueShape { get }
 
     /// The values that are used until they are set: those of the published models, and 0 for dimensions.

@@ -1,5 +1,5 @@
-// What a bundle says of semantic ids: items are paths of tokens, and the decoder's table has a row for each token of its
-// vocabulary, not for each item. The paths themselves stand in the catalogue.
+// A bundle's statements about semantic ids. Items are paths of tokens, and the decoder's table has a row for each token of
+// its vocabulary, not for each item. The catalogue holds the paths.
 
 package import JSON
 
@@ -15,7 +15,7 @@ package struct SemanticIDs: Sendable, Equatable {
         package static let itemsOnAPath = 10_000
     }
 
-    /// What the probability of a token is a share of.
+    /// The set over which the probabilities of tokens sum to 1.
     package enum Normalization: String, Sendable, CaseIterable {
         /// The whole vocabulary.
         case vocabulary
@@ -34,9 +34,9 @@ package struct SemanticIDs: Sendable, Equatable {
         /// Before and after the path of each item of the history.
         package var open: [Int32] = []
         package var close: [Int32] = []
-        /// Behind the history; the path of the item that is looked for follows.
+        /// Follows the history; the path of the item that is looked for comes next.
         package var after: [Int32] = []
-        /// What the decoder writes behind that path.
+        /// The tokens that the decoder writes after that path.
         package var tail: [Int32] = []
 
         package init() {}
@@ -51,7 +51,8 @@ package struct SemanticIDs: Sendable, Equatable {
             return prompt + after
         }
 
-        /// Items of a history whose prompt, with a path of `levels` tokens and the tail behind it, fits into a window.
+        /// The number of items of a history whose prompt, with a path of `levels` tokens and the tail after it, fits into a
+        /// window.
         package func itemsThatFit(window: Int, levels: Int) -> Int {
             let item = open.count + levels + close.count
             let free = window - before.count - after.count - levels - tail.count - item
@@ -86,7 +87,7 @@ package struct SemanticIDs: Sendable, Equatable {
     package var itemsPerPath: Int?
     /// Newest items of a history that are laid out.
     package var maxItems: Int
-    /// By how many items a window that is full moves on at a time.
+    /// The number of items by which a full window moves at a time.
     package var windowStride: Int
 
     package init(

@@ -15,9 +15,9 @@ package struct Setting<Owner: Sendable>: Sendable {
     }
 
     package let key: String
-    /// What the value may be, for people.
+    /// The allowed values, for people.
     package let values: String
-    /// What the value means, a clause for people.
+    /// The meaning of the value, a clause for people.
     package let meaning: String
     /// Whether the key may be absent. The value is then that of a new configuration.
     package let isOptional: Bool

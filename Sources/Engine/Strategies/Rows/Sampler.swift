@@ -23,8 +23,8 @@ package struct Sampling: Sendable, Equatable {
 
 /// Chooses one of the eligible items, step after step.
 package struct Sampler: Sendable {
-    /// An item beyond the best so many is never drawn: its share of the probability is not worth sorting a catalogue of
-    /// millions for.
+    /// Items beyond this many of the best are never drawn. Their share of the probability does not justify sorting a
+    /// catalogue of millions.
     package static let maximumCandidates = 65_536
 
     private let sampling: Sampling

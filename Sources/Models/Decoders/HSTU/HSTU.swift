@@ -241,7 +241,7 @@ package final class HSTU: DecoderModel {
 }
 
 extension HSTUConfiguration {
-    /// Where u, v, q and k stand in the columns of the first projection.
+    /// The places of u, v, q and k in the columns of the first projection.
     fileprivate var columns: (gate: Range<Int>?, value: Range<Int>, query: Range<Int>, key: Range<Int>) {
         let valueWidth = heads * linearDimension
         let keyWidth = heads * attentionDimension
@@ -251,7 +251,7 @@ extension HSTUConfiguration {
         return (hasGate ? 0..<valueWidth : nil, value, query, query.upperBound..<query.upperBound + keyWidth)
     }
 
-    /// What the last layer's output goes through to become the query.
+    /// The last step from the output of the last layer to the query.
     fileprivate var queryNormalization: Normalization {
         switch outputNormalization {
         case .l2: .l2(epsilon: Float(l2Epsilon))

@@ -12,7 +12,7 @@ package struct HSTUConfiguration: ArchitectureConfiguration {
         case layerNorm = "layer_norm"
     }
 
-    /// What makes a weight of a score s = q · k + b. In `config.json` under `attention`.
+    /// The function that turns a score s = q · k + b into a weight; `attention` in `config.json`.
     package enum AttentionActivation: String, Sendable, CaseIterable {
         /// silu(s) / N, HSTU's own.
         case silu

@@ -14,14 +14,15 @@ package struct SASRecConfiguration: TransformerConfiguration {
 
     /// How rows of the position table are numbered for a history of n events, and what happens before its oldest one.
     package enum PositionNumbering: String, Sendable, CaseIterable {
-        /// Meta: event k (from the oldest) takes row k. Nothing stands before the oldest. The table has N rows.
+        /// Meta: event k, counted from the oldest, takes row k. No slot comes before the oldest. The table has N rows.
         case fromOldest = "from_oldest"
         /// SASRec.pytorch since 2024-06-25: the newest event takes row `maxSequenceLength`, the one before it a row less.
         /// The slots before the oldest are padding: item row 0 and position row 0. The table has one row more than the
         /// window.
         case fromNewest = "from_newest"
-        /// SASRec.pytorch before: the newest event takes row `maxSequenceLength` − 1, the one before it a row less.
-        /// The slots before the oldest are zero at the input of every layer. The table has as many rows as the window.
+        /// SASRec.pytorch before 2024-06-25: the newest event takes row `maxSequenceLength` − 1, and each earlier one the
+        /// row below. The slots before the oldest are zero at the input of every layer. The table has as many rows as the
+        /// window.
         case everySlot = "every_slot"
     }
 
@@ -126,7 +127,7 @@ package struct SASRecConfiguration: TransformerConfiguration {
     /// D/H
     package var headDimension: Int { width / heads }
 
-    /// N: the window and what training reserved behind it; half the positional bias.
+    /// N: the window plus the part that training reserved after it; half the positional bias.
     package var paddedLength: Int { maxSequenceLength + maxOutputLength }
 
     /// Rows of the position table.

@@ -13,7 +13,7 @@ struct QueryKeyValueProjection {
         case apart(query: any LinearWeights, keyValue: any LinearWeights)
     }
 
-    /// What a layer's attention works on.
+    /// The inputs of a layer's attention.
     struct Projected {
         /// (R, H·d); (B, H·d) in the last layer
         let query: Tensor
@@ -23,7 +23,7 @@ struct QueryKeyValueProjection {
         let value: Tensor
         /// The rows that ask, as they came: (R, D), or (B, D) in the last layer.
         let asking: Tensor
-        /// What the attention's result is added to: `asking`, or normalised in the order `original`.
+        /// The residual that the result of attention is added to: `asking`, or its normalised form in the order `original`.
         let residual: Tensor
         let queryRows: QueryRows
     }

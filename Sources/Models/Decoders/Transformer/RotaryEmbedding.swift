@@ -4,7 +4,7 @@
 import Glibc
 package import JSON
 
-/// What `config.json` states of rotary positions.
+/// The statements of `config.json` about rotary positions.
 package struct RotaryEmbedding: Sendable, Equatable {
     /// Which dimensions of a head make a pair. Weights of one pairing are wrong under the other.
     package enum Pairing: String, Sendable, CaseIterable {
@@ -14,7 +14,7 @@ package struct RotaryEmbedding: Sendable, Equatable {
         case interleaved
     }
 
-    /// What is done to the frequencies so that longer windows fit than were trained at first.
+    /// The change of the frequencies that fits longer windows than the model was first trained with.
     package enum Scaling: Sendable, Equatable {
         case none
         /// All frequencies are divided by the factor.

@@ -1,5 +1,5 @@
-// What tells one transformer decoder from another, as data. `TransformerDecoder` computes whatever stands here;
-// `TransformerTensors` lists the tensors that follow from it.
+// Describes one transformer decoder as data. `TransformerDecoder` computes any of them; `TransformerTensors` lists the
+// tensors that follow from the description.
 
 package import Compute
 
@@ -7,9 +7,9 @@ package import Compute
 package struct NormDescription: Sendable, Equatable {
     package enum Kind: Sendable {
         case layer
-        /// With weight and bias.
+        /// Layer norm with weight and bias.
         case affineLayer
-        /// With weight.
+        /// RMS norm with weight.
         case rms
         case l2
     }
@@ -25,10 +25,10 @@ package struct NormDescription: Sendable, Equatable {
 
 /// A causal softmax transformer over rows of an item table.
 package struct TransformerDescription: Sendable {
-    /// Where the norms and residuals stand in a layer x → x'.
+    /// The places of the norms and residuals in a layer x → x'.
     package enum LayerOrder: String, Sendable, CaseIterable {
-        /// `Q = norm1(x); y = norm2(Q + MHA(Q, x, x)); x' = y + FFN(y)`: keys and values from x as it came. Without
-        /// affine norms this is the layer of Meta's SASRec.
+        /// `Q = norm1(x); y = norm2(Q + MHA(Q, x, x)); x' = y + FFN(y)`: keys and values come from x itself. Without affine
+        /// norms this is the layer of Meta's SASRec.
         case original
         /// `h = norm1(x); y = x + MHA(h, h, h); x' = y + FFN(norm2(y))`.
         case pre
@@ -52,13 +52,13 @@ package struct TransformerDescription: Sendable {
 
     /// The slots of the window before a history's oldest event.
     enum Padding: Sendable {
-        /// There are none: the oldest event has slot 0.
+        /// There are no padding slots: the oldest event has slot 0.
         case none
-        /// They hold item row 0 and are attended. Their keys turn with the slot, so each is a row of its own.
+        /// They hold item row 0 and are attended. Their keys turn with the slot, so each needs its own row.
         case rows
-        /// They are attended, and all alike in every layer (the same input, and each sees only its like), so one row
-        /// counted as often stands for them: its score is raised by the logarithm of their number (the design's model
-        /// sheet, section 6.1). With `isZero` it is set to zero at the input of every layer.
+        /// They are attended, and are equal in every layer (equal inputs, and each sees only equal slots). One row
+        /// therefore stands for all of them, with its score raised by the logarithm of their number (the design's model
+        /// sheet, section 6.1). With `isZero`, it is set to zero at the input of every layer.
         case oneRow(isZero: Bool)
     }
 
@@ -84,15 +84,15 @@ package struct TransformerDescription: Sendable {
     var order = LayerOrder.pre
     /// Both norms of a layer.
     var norm = NormDescription(.layer, 1e-6)
-    /// Of the last layer's rows.
+    /// The norm of the last layer's rows.
     var outputNorm = NormDescription(.layer, 1e-6)
-    /// Of every head of queries and keys, before they are turned; the weights, (d), are shared by the heads. nil: none.
+    /// The norm of every head of queries and keys, before rotation; the heads share the weights, (d). nil: none.
     var queryKeyNorm: NormDescription?
     var positions = Positions.learned(rows: 0)
     /// Which projections have biases: of q, k and v; of the attention's output; of the feed-forward.
     var hasBiases = (attention: false, attentionOutput: false, feedForward: false)
     var feedForwardKind = FeedForwardKind.gatedBySiLU
-    /// What q · k is multiplied by.
+    /// The factor of q · k.
     var attentionScale: Float
     /// And divided by the layer's number, the first being 1.
     var dividesScaleByLayer = false
@@ -170,7 +170,7 @@ package struct TransformerDescription: Sendable {
         )
     }
 
-    /// What a device must have.
+    /// The operations that a device must have.
     var operations: [OperationKind] {
         var operations: [OperationKind] = [.embed, .linear, .normalize, .gatherRows, .softmaxAttention, .selectTopK]
         if case .rotary = positions { operations.append(.rotate) }

@@ -1,9 +1,9 @@
-// What a transformer decoder reads of a batch: its rows with those that stand for padding, and their positions.
+// The rows that a transformer decoder takes from a batch, including those for padding, and their positions.
 
 import Compute
 internal import Glibc
 
-/// The rows that go through the layers: those of sequences, in `layout`, and behind them those of beams.
+/// The rows that go through the layers: those of sequences, in `layout`, and then those of beams.
 struct TransformerInput {
     var layout: Jagged
     /// Rows of the item table.
@@ -14,8 +14,8 @@ struct TransformerInput {
     var zeroRows: [Int32] = []
     /// Rows that ask in the last layer: the newest of each sequence, and all of beams.
     var askingRows: [Int32] = []
-    /// The logarithm of how many padding slots each sequence's first row stands for, 0 where it stands for none. nil: no
-    /// first row does.
+    /// The logarithm of the number of padding slots that the first row of each sequence stands for, 0 if for none. nil: no
+    /// first row stands for any.
     var firstRowWeights: [Float]?
 
     init(_ batch: SequenceBatch, _ description: TransformerDescription) {
@@ -71,7 +71,7 @@ extension SequenceBatch {
 }
 
 extension TransformerDescription {
-    /// Rows of the position table; 0 where there is none.
+    /// Rows of the position table; 0 without one.
     fileprivate var positionRows: Int {
         if case .learned(let rows) = positions { rows } else { 0 }
     }
