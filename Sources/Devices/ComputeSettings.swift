@@ -31,7 +31,7 @@ package struct ComputeSettings: Sendable, Equatable {
         }
     }
 
-    /// What computes while a device is away, and what it has no memory for.
+    /// The computation while a device is away, and of work that it has no memory for.
     package enum Fallback: String, Sendable, CaseIterable {
         case none, cpu
     }
@@ -46,7 +46,7 @@ package struct ComputeSettings: Sendable, Equatable {
 
     /// Each has an engine of its own. Not empty, none twice.
     package var devices = [DeviceKind.cpu]
-    /// What weights are packed in and products are taken of; nil: what suits the device.
+    /// The type that weights are packed in and products are taken in; nil: what suits the device.
     package var dtype: DType?
     /// Threads that compute on a CPU, the engine's own included: 1 to `availableThreads`.
     package var threads = Self.availableThreads
@@ -135,7 +135,7 @@ package struct ComputeSettings: Sendable, Equatable {
         }
     }
 
-    /// Makes what stands in for a device: a CPU that computes in float32, whatever the device does.
+    /// Makes the replacement for a device: a CPU that computes in float32, whatever the device does.
     package func makeFallback() throws(ComputeError) -> any Device {
         try CPUDevice(threads: threads, dtype: .float32)
     }

@@ -1,4 +1,4 @@
-// What a benchmark measured, and how it is printed.
+// The results of a benchmark, and how they are printed.
 
 package import Compute
 internal import Foundation
@@ -42,9 +42,9 @@ package struct BenchReport: Sendable {
     package var peakRate: Double?
     /// Plain reads of the catalogue's memory before and after the batches, and its bytes; nil: not measured.
     package var read: (byteCount: Double, durations: Durations)?
-    /// Of whole batches, scoring and selection included.
+    /// Times of whole batches, including scoring and selection.
     package var durations: Durations
-    /// Of the encoding alone, and of the scoring and selection alone.
+    /// Times of the encoding alone, and of scoring and selection alone.
     package var prefill: Durations
     package var selection: Durations
 
@@ -54,8 +54,9 @@ package struct BenchReport: Sendable {
     package var gflops: Double { Double(operationsPerSequence) * sequencesPerSecond / 1e9 }
     /// Share of the peak, 0 … 1, at the median.
     package var ceilingShare: Double? { peakRate.map { gflops * 1e9 / $0 } }
-    /// What a plain read of the catalogue takes, as a share of what scoring and selecting from it takes, both at the median: 1
-    /// where the scan waits for nothing but the memory. Of many histories at a time the arithmetic takes longer than the read.
+    /// The time of a plain read of the catalogue as a share of the time of scoring and selecting from it, both at the
+    /// median. 1 means that the scan waits for nothing but memory. With many histories at a time, the arithmetic takes
+    /// longer than the read.
     package var readShare: Double? { read.map { $0.durations.median / selection.median } }
     /// 10⁹ bytes a second of the plain read, at the median.
     package var readRate: Double? { read.map { $0.byteCount / $0.durations.median / 1e6 } }

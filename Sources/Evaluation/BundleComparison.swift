@@ -1,4 +1,5 @@
-// Several bundles on the same users: what the others do better or worse than the first, for whom, and whether it is chance.
+// Compares several bundles on the same users: what the others do better or worse than the first, for which users, and
+// whether it is chance.
 
 package import Interactions
 
@@ -7,7 +8,7 @@ package struct BundleComparison: Sendable {
     /// A bundle, on the common users.
     package struct Entry: Sendable {
         package var report: EvaluationReport
-        /// Over the common users.
+        /// Metrics over the common users.
         package var metrics: RankingMetrics
         /// The difference from the first bundle in each of `RankingMetrics.names`; empty for the first.
         package var differences: [Interval]
@@ -21,7 +22,7 @@ package struct BundleComparison: Sendable {
         /// The smallest and the largest value of the group.
         package var values: ClosedRange<Int>
         package var users: Int
-        /// Of each bundle.
+        /// One entry a bundle.
         package var metrics: [RankingMetrics]
     }
 

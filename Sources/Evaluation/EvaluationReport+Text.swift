@@ -28,7 +28,7 @@ extension EvaluationReport {
         return (lines + remarks).joined(separator: "\n")
     }
 
-    /// What was left out.
+    /// The users who were left out.
     var remarks: [String] {
         var lines: [String] = []
         if skippedUsers > 0 {

@@ -24,9 +24,9 @@ package struct Interval: Sendable, Equatable {
     }
 }
 
-/// Draws users with replacement. The same seed draws the same users, so that a report can be had again.
+/// Draws users with replacement. The same seed draws the same users, so that a report can be repeated.
 struct PairedBootstrap {
-    /// Repetitions for so many users: enough for two digits of an interval, fewer where a repetition takes long.
+    /// Repetitions for this many users: enough for two digits of an interval, fewer if a repetition takes long.
     static func repetitions(users: Int) -> Int { max(200, min(2_000, 200_000_000 / max(users, 1))) }
 
     private var random: SplitMix64

@@ -1,4 +1,4 @@
-// What the recommended lists of all users say together: how much of the catalogue they reach, and how different they are.
+// The recommended lists of all users together: the share of the catalogue that they reach, and how different they are.
 
 /// Counts how often each item is among the first of a user's list; a pure value.
 package struct RecommendedLists: Sendable {

@@ -28,9 +28,9 @@ extension StudyEntry {
     }
 }
 
-/// What a study found.
+/// The results of a study.
 package struct Study: Sendable {
-    /// What stands on the x axis.
+    /// The quantity on the x axis.
     package enum Size: String, Sendable, CaseIterable {
         case parameters
         case milliseconds
@@ -47,7 +47,7 @@ package struct Study: Sendable {
 
     /// The metric that is studied, one of `RankingMetrics.names`.
     package let metric: String
-    /// By architecture, then by parameters.
+    /// Ordered by architecture, then by parameters.
     package let entries: [StudyEntry]
     /// The metric of each entry over the common users, with its interval.
     package let quality: [Interval]

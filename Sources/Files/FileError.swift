@@ -1,9 +1,9 @@
-// What can be wrong with a file: it cannot be read, its content is not usable, or it cannot be written. The whole sentence is
-// made where the fault is found, because only that place knows the file, the tensor or the line.
+// The faults of a file: it cannot be read, its content cannot be used, or it cannot be written. The sentence is made where
+// the fault is found, because only that place knows the file, the tensor or the line.
 
 /// A file that cannot be used.
 package struct FileError: Error, Equatable, CustomStringConvertible {
-    /// What kind of failure.
+    /// The kind of failure.
     package enum Code: String, Sendable {
         /// A file cannot be opened or read, or has changed meanwhile.
         case unreadable

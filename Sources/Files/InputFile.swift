@@ -1,6 +1,6 @@
-// A file that somebody else may change at any time: how weights, catalogues and checkpoints are read. It is never mapped: a
-// mapped file that is cut short kills the process with SIGBUS, and one that is overwritten changes what was checked. What
-// is read is copied into memory of our own, and a file that has changed since it was opened is an error.
+// A file that others may change at any time: weights, catalogues and checkpoints are read through it. It is never mapped: a
+// mapped file that is cut short kills the process with SIGBUS, and one that is overwritten changes what was checked.
+// Content is copied into our own memory, and a file that has changed since it was opened is an error.
 
 import Glibc
 

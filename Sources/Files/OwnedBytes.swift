@@ -1,4 +1,5 @@
-// Memory of our own. What a file holds is copied into it before anything looks at it, because nobody else can change it.
+// Memory of our own. The content of a file is copied into it before anything looks at it, because nobody else can change
+// it.
 
 import Glibc
 

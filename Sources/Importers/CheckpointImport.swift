@@ -6,7 +6,7 @@ internal import Files
 internal import JSON
 package import Models
 
-/// What an import wrote.
+/// The result of an import.
 package struct ImportSummary: Sendable {
     /// As in the bundle's `config.json`.
     package let configuration: BundleConfiguration
@@ -16,7 +16,7 @@ package struct ImportSummary: Sendable {
     package let ignoredTensors: [String]
     /// Where in the checkpoint the weights were found; nil: it has nothing else.
     package let origin: WeightsOrigin?
-    /// Of a model with semantic ids.
+    /// Facts of a model with semantic ids.
     package let semanticIDs: SemanticIDSummary?
 }
 

@@ -1,4 +1,4 @@
-// What an importer of a format is, and the list of them. Adding a format: one file with its importer, one line here.
+// The interface of an importer, and the list of importers. To add a format: one file with its importer, one line here.
 
 import Compute
 internal import Files
@@ -58,7 +58,7 @@ protocol ImportedModel {
 
     /// The items of a model with semantic ids; nil: items are rows of the table.
     var semanticIDs: SemanticIDImport? { get }
-    /// What all weights are stored in: what the checkpoint has them in, if that is one type that bundles have.
+    /// The type that all weights are stored in: the checkpoint's, if it has one type that bundles have.
     var dtype: DType { get }
 
     /// The content of one of the architecture's tensors, in `dtype` and in the shape of its specification.

@@ -1,5 +1,5 @@
-// What an import is told: the JSON that `--describe` names, over what the checkpoint says of itself. The keys are those of
-// the table in the documentation of Importers; each importer takes its own from here.
+// The JSON that `--describe` names; it overrides the checkpoint. The documentation of Importers has the table of keys; each
+// importer takes its own from here.
 
 internal import Files
 internal import JSON
@@ -45,16 +45,16 @@ struct ImportDescription {
     /// No description at all.
     static let nothing = ImportDescription(path: nil, architecture: nil, source: nil, members: [], semanticIDs: nil)
 
-    /// What error sentences call it; nil: there is no file.
+    /// Its name in error sentences; nil: there is no file.
     let path: String?
     let architecture: ArchitectureKey?
     let source: Source?
     /// The keys that are left after `architecture` and `source`, without those that are null.
     let members: [JSONMember]
-    /// What stands under `semantic_ids`; nil: items are rows of the table.
+    /// The value of `semantic_ids`; nil: items are rows of the table.
     let semanticIDs: JSONValue?
 
-    /// What the model's dimensions were made from, for error sentences.
+    /// The source of the model's dimensions, for error sentences.
     var name: String { path ?? "its other tensors" }
 
     private init(

@@ -1,12 +1,11 @@
-// What can be wrong with a checkpoint, its description, or their fit. The whole sentence is made where the fault is
-// found.
+// The faults of a checkpoint, its description, or their fit. The sentence is made where the fault is found.
 
 internal import Files
 import Models
 
 /// A checkpoint that cannot be imported.
 package struct ImportError: Error, Equatable, CustomStringConvertible {
-    /// What kind of failure.
+    /// The kind of failure.
     package enum Code: String, Sendable {
         /// A file cannot be opened or read, or has changed meanwhile.
         case unreadable
@@ -30,7 +29,7 @@ package struct ImportError: Error, Equatable, CustomStringConvertible {
         self.message = message
     }
 
-    /// What a reader of Models found wrong with a file.
+    /// The fault that a reader of Models found in a file.
     init(_ error: FileError) {
         self.init(error.code == .unreadable ? .unreadable : .malformed, error.message)
     }

@@ -1,6 +1,6 @@
 // Which columns of a table are users, items and times, by the names that public data sets give them.
 
-/// What a column holds.
+/// The content of a column.
 enum ColumnRole: CaseIterable {
     case user
     case item
@@ -76,7 +76,8 @@ struct ColumnPlaces: Equatable {
         }
     }
 
-    /// A name in lower case, without what is behind a colon (RecBole writes `user_id:token`) and what stands between words.
+    /// A name in lower case, without the part after a colon (RecBole writes `user_id:token`) and without the characters
+    /// between words.
     private static func normalized(_ name: String) -> String {
         name.lowercased().prefix { $0 != ":" }.filter { !"_-. ".contains($0) }
     }

@@ -1,4 +1,4 @@
-// What stands between the fields of a line, and how it is found from the first lines of a file.
+// The separator between the fields of a line, and how the first lines of a file tell it.
 
 internal import Glibc
 

@@ -2,7 +2,7 @@
 
 internal import Files
 
-/// What has to be said about a file of interactions that does not say it itself.
+/// What the caller must say about a file of interactions because the file does not.
 package struct InteractionOptions: Sendable, Equatable {
     /// The names of the columns of a file without a header, or in place of its own; nil: the first line names them.
     package var columns: [String]?
@@ -37,7 +37,7 @@ package struct InteractionLog: Sendable {
 
     package struct User: Sendable, Equatable {
         package var id: String
-        /// By timestamp; events of the same second in the order of the file.
+        /// Ordered by timestamp; events of the same second in the order of the file.
         package var events: [Event]
     }
 

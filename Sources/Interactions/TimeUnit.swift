@@ -1,6 +1,6 @@
-// How data sets write times, and what becomes seconds of it.
+// The ways in which data sets write times, and their conversion to seconds.
 
-/// What the numbers, or the texts, in a column of times are.
+/// The meaning of the numbers, or texts, in a column of times.
 package enum TimeUnit: String, Sendable, CaseIterable {
     case seconds = "s"
     case milliseconds = "ms"
@@ -32,7 +32,7 @@ package enum TimeUnit: String, Sendable, CaseIterable {
         }
     }
 
-    /// What a value of the unit is called.
+    /// The name of a value of the unit.
     var noun: String {
         switch self {
         case .seconds: "a number of seconds"

@@ -1,9 +1,9 @@
-// What can be wrong with JSON, read or written, and with the values in it: a codec or a schema that reads fields throws the
-// same type, so that "not JSON" and "JSON, but not what is wanted" travel the same way and differ by code.
+// The faults of JSON, read or written, and of the values in it. A codec or a schema that reads fields throws the same type,
+// so that "not JSON" and "JSON, but not what is wanted" travel the same way and differ by code.
 
 /// Why a text was refused, or a value could not be written.
 package struct JSONError: Error, Equatable, CustomStringConvertible {
-    /// What kind of fault it is.
+    /// The kind of fault.
     package enum Code: Sendable {
         /// The bytes are not JSON (RFC 8259) in UTF-8.
         case syntax

@@ -327,7 +327,7 @@ package struct JSONReader: ~Copyable {
         return JSONError(.syntax, at: offset, "expected \(what)")
     }
 
-    /// What comes next is not of the kind that was asked for: unusable where it is a value, syntax where it is none.
+    /// The next value is not of the kind that was asked for: unusable if it is a value, a syntax error if it is not.
     private mutating func mismatch(_ what: StaticString) -> JSONError {
         do throws(JSONError) {
             _ = try peek()

@@ -1,4 +1,5 @@
-// What may stand inside a string: UTF-8 (RFC 3629) and escapes (RFC 8259 §7). Pure functions over the text's bytes.
+// The characters that a string may contain: UTF-8 (RFC 3629) and escapes (RFC 8259 §7). Pure functions over the text's
+// bytes.
 
 enum JSONText {
     /// The end of the run of bytes from `offset` on that stand for themselves: ASCII without controls, quotes and backslashes.

@@ -1,8 +1,8 @@
-// What the reader hands out: strings and numbers as views of the bytes they were read from.
+// The reader's output: strings and numbers as views of the bytes they were read from.
 
 import Glibc
 
-/// What kind of value comes next.
+/// The kind of the next value.
 package enum JSONKind: Sendable {
     case object, array, string, number, bool, null
 }

@@ -4,12 +4,12 @@
 ///
 /// Commas are put where they belong; that brackets match and that keys stand only in objects is up to the caller.
 package struct JSONWriter {
-    /// What has been written.
+    /// The text written so far.
     package private(set) var bytes: [UInt8]
     /// Whether a value was just finished, so that another one needs a comma before it.
     private var isAfterValue = false
 
-    /// A writer with nothing written, and room for so many bytes.
+    /// A writer with nothing written, and room for this many bytes.
     package init(capacity: Int = 256) {
         bytes = []
         bytes.reserveCapacity(capacity)
@@ -44,7 +44,7 @@ package struct JSONWriter {
         isAfterValue = false
     }
 
-    /// Forgets what has been written and keeps the memory.
+    /// Forgets the text and keeps the memory.
     package mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
         isAfterValue = false
@@ -175,7 +175,7 @@ package struct JSONWriter {
         bytes.append(UInt8(ascii: " "))
     }
 
-    /// Appends text as it is: for what stands between JSON texts (`event: item`), never for values.
+    /// Appends text unchanged: for text between JSON texts (`event: item`), never for values.
     package mutating func raw(_ text: StaticString) { append(text) }
 
     private mutating func append(_ text: StaticString) {

@@ -6,7 +6,7 @@ internal import JSON
 
 /// A visit to a server of the demo bundle.
 package struct Demonstration {
-    /// What the server recommends.
+    /// The server's recommendations.
     package struct Answer: Sendable, Equatable {
         package struct Item: Sendable, Equatable {
             package var id: String

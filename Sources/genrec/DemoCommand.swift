@@ -112,7 +112,7 @@ struct DemoCommand: AsyncParsableCommand {
 }
 
 extension Double {
-    /// With so many digits behind the point.
+    /// With this many digits after the point.
     fileprivate func formatted(places: Int) -> String {
         formatted(.number.precision(.fractionLength(places)).grouping(.never).locale(Locale(identifier: "en_US_POSIX")))
     }

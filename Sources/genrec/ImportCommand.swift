@@ -91,7 +91,7 @@ struct ImportCommand: AsyncParsableCommand {
         return ",\"weights\":" + String(decoding: value.compact, as: UTF8.self)
     }
 
-    /// Likewise: what was found out about semantic ids.
+    /// Further members: the facts about semantic ids.
     private func semanticIDs(_ summary: ImportSummary) -> String {
         guard let ids = summary.semanticIDs else { return "" }
         let value = JSONValue.object([

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Interactions
 
-/// What a file of interactions does not say itself.
+/// What the user must say about a file of interactions because the file does not.
 struct InteractionsOptions: ParsableArguments {
     @Option(
         help: """

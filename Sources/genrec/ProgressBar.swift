@@ -1,5 +1,5 @@
-// How far something has come that takes a while: a bar on a terminal, a plain line now and then elsewhere. Both go to standard
-// error. What is done at once shows nothing.
+// Shows the progress of long work: a bar on a terminal, a plain line now and then elsewhere, both on standard error. Short
+// work shows nothing.
 
 import Glibc
 

@@ -56,7 +56,7 @@ struct ServeCommand: AsyncParsableCommand {
         flags["engine.threads"] = threads.map(String.init)
         if check { return try report(ServiceConfiguration.check(file: config, flags: flags)) }
         do {
-            // Only for people: what comes from a service manager's server is log lines.
+            // Only for people: under a service manager, the output of a server is log lines.
             let bar = ProgressBar(label: "MiB of weights read", hasLines: false)
             let server = try Server(ServiceConfiguration(file: config, flags: flags)) {
                 bar.show($0 >> 20, of: $1 >> 20)

@@ -1,8 +1,8 @@
-// What a terminal can show that a file or a pipe should not hold.
+// Output for terminals that files and pipes should not contain.
 
 import Glibc
 
-/// A stream of the process that somebody may be looking at.
+/// A stream of the process that may be a terminal.
 enum Terminal {
     /// Whether the stream is a terminal.
     static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }

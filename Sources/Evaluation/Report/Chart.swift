@@ -12,7 +12,7 @@ struct Chart {
             var y: Double
             var low: Double?
             var high: Double?
-            /// What is shown where the pointer rests.
+            /// The text that appears under the pointer.
             var label: String
         }
 

@@ -8,7 +8,7 @@ package struct HTTPRequestHead: Sendable {
     let parsed: ParsedHead
     /// The client.
     package let peer: PeerAddress
-    /// What the handler noted of the request (`HTTPHandler.note`).
+    /// The handler's note on the request (`HTTPHandler.note`).
     package internal(set) var note: (any HTTPNote)?
 
     /// `bytes` are those that `parsed` was made from.
@@ -40,7 +40,7 @@ package struct HTTPRequestHead: Sendable {
         return parsed.method == .options ? "*" : "/"
     }
 
-    /// What follows the first question mark of the target, as sent; nil if there is none.
+    /// The part of the target after the first question mark, as sent; nil if there is none.
     package var query: String? { parsed.query.map(text) }
 
     /// The length that the client announced; nil if the body is chunked. Zero if there is none.
@@ -52,8 +52,9 @@ package struct HTTPRequestHead: Sendable {
         }
     }
 
-    /// How the client says that the body is coded. A gzip body is inflated before `requestReceived`; one of an unknown
-    /// coding is handed over as it came, so whoever looks at bodies refuses it (415, with Accept-Encoding).
+    /// The coding of the body, as the client states it. A gzip body is inflated before `requestReceived`. A body with an
+    /// unknown coding is handed over unchanged, so that handlers that read bodies must refuse it (415, with
+    /// Accept-Encoding).
     package var contentCoding: ContentCoding { parsed.contentCoding }
 
     /// Which codings of a reply the client takes.

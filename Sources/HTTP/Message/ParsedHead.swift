@@ -1,5 +1,5 @@
-// What the parser knows of a request once its head is complete: where its parts lie in the head's bytes, and the facts
-// of the message's framing and codings. No text is copied; `HTTPRequestHead` pairs it with the bytes.
+// The parser's result for a complete head: the places of its parts in the bytes, and the facts of the message's framing and
+// codings. No text is copied; `HTTPRequestHead` pairs it with the bytes.
 
 /// A half-open range of bytes in a request's head.
 struct ByteRange: Sendable, Equatable {
@@ -38,7 +38,7 @@ struct ParsedHead: Sendable, Equatable {
     var minorVersion: UInt8 = 1
     /// The path of the target; empty for an absolute target without one.
     var path = ByteRange.none
-    /// What follows the first question mark; nil if there is none.
+    /// The part after the first question mark; nil if there is none.
     var query: ByteRange?
     /// The field lines in their order.
     var fields: [FieldRange] = []

@@ -1,11 +1,11 @@
-// The head of a reply, written straight into the output. What HTTP itself adds is written here and nowhere else: the
-// reason phrase, Date, Content-Length or Transfer-Encoding, Connection, Retry-After.
+// Writes the head of a reply straight into the output. Only this file writes the fields that HTTP itself adds: the reason
+// phrase, Date, Content-Length or Transfer-Encoding, Connection, Retry-After.
 
 /// How the end of a reply's content is told to the client (RFC 9112 §6.3).
 enum ReplyFraming: Equatable {
     case length(Int)
     case chunked
-    /// By closing; for HTTP/1.0.
+    /// Ends by closing; for HTTP/1.0.
     case untilClose
     /// No content and no length: 204 and 304.
     case none

@@ -2,7 +2,7 @@
 
 /// A failure to configure or to start a server.
 package struct HTTPError: Error, Equatable, CustomStringConvertible {
-    /// What kind of failure.
+    /// The kind of failure.
     package enum Code: String, Sendable {
         /// A value of the configuration is out of its range.
         case invalidConfiguration = "invalid_configuration"

@@ -9,7 +9,7 @@ package enum SendResult: Sendable, Equatable {
     case sent
     /// Accepted, but the client is slow: wait for `onWritable` before sending more.
     case holdOn
-    /// Nothing more is accepted: the reply has ended, was cancelled, or was aborted because its writer did not wait.
+    /// Accepts nothing more: the reply has ended, was cancelled, or was aborted because its writer did not wait.
     case closed
 }
 
@@ -29,7 +29,7 @@ package final class HTTPExchange: Sendable {
     private enum Phase {
         case open
         case streaming
-        /// Answered. Nothing more is accepted, and it can no longer be cancelled.
+        /// Answered: accepts nothing more, and can no longer be cancelled.
         case answered
         case cancelled
     }
@@ -125,8 +125,8 @@ package final class HTTPExchange: Sendable {
         end(with: .finish)
     }
 
-    /// Gives up a streamed reply. What was sent is still delivered; then the connection closes without the mark of a
-    /// complete reply.
+    /// Gives up a streamed reply. The bytes already sent are still delivered; then the connection closes without the mark
+    /// of a complete reply.
     package func abort() {
         end(with: .abort)
     }

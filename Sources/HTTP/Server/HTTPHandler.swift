@@ -13,11 +13,11 @@ package enum HeadVerdict: Sendable {
 
 /// Answers requests. Every function is called on the loop of the request's connection and must not block.
 package protocol HTTPHandler: AnyObject, Sendable {
-    /// The head is complete. What this returns accompanies the request: it is in the head that the other functions get
-    /// and in the events about the reply. nil: nothing.
+    /// Called when the head is complete. The returned note accompanies the request: it is in the head that the other
+    /// functions get and in the events about the reply. nil: no note.
     func note(for head: HTTPRequestHead) -> (any HTTPNote)?
 
-    /// The head is complete. None of the body has been consumed, and no 100 (Continue) has been sent.
+    /// Called when the head is complete. None of the body has been consumed, and no 100 (Continue) has been sent.
     func headReceived(_ head: HTTPRequestHead) -> HeadVerdict
 
     /// The request is complete. Answer it through `exchange`, here or later, from any thread. Every exchange must be
@@ -36,7 +36,7 @@ extension HTTPHandler {
     package func note(for head: HTTPRequestHead) -> (any HTTPNote)? { nil }
 }
 
-/// What a handler keeps of one request, from its head to the end of its reply.
+/// A handler's note on one request, from its head to the end of its reply.
 package protocol HTTPNote: AnyObject, Sendable {
     /// Header fields that every reply to the request gets, behind its own.
     var replyFields: HTTPFields { get }

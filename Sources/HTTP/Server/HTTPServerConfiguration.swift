@@ -1,4 +1,4 @@
-// What an operator may set: addresses, loops, limits, time-outs, compression. Every value has a default; `validate`
+// The settings of an operator: addresses, loops, limits, time-outs, compression. Every value has a default; `validate`
 // names the first one out of range.
 
 /// How a server is set up.

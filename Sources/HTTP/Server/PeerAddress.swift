@@ -47,7 +47,7 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
         self.init(address.storage)
     }
 
-    /// What accept(2) or getsockname(2) wrote.
+    /// The address that accept(2) or getsockname(2) wrote.
     init(_ storage: sockaddr_storage) {
         switch Int32(storage.ss_family) {
         case CLinux_AF_INET:

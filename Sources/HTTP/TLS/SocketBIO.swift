@@ -1,5 +1,5 @@
-// What OpenSSL reads from and writes to: the connection's socket, through the same system calls as a connection without
-// TLS. OpenSSL's own socket BIO uses write(2), which raises SIGPIPE.
+// The source and the target of OpenSSL's bytes: the connection's socket, through the same system calls as a connection
+// without TLS. OpenSSL's own socket BIO uses write(2), which raises SIGPIPE.
 
 internal import CLinux
 import COpenSSL
@@ -10,7 +10,7 @@ final class SocketBIO {
     var socket: SocketTransport
     /// The last read has emptied the socket, and the kernel has reported nothing since.
     var isDrained = false
-    /// What the client began with; nil if nothing has come.
+    /// The first bytes of the client; nil if none have come.
     private(set) var firstByte: UInt8?
 
     init(fd: Int32) { socket = SocketTransport(fd: fd) }

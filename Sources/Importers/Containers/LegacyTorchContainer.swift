@@ -11,7 +11,7 @@ struct LegacyTorchContainer: TorchContainer {
     /// The first pickle's number in 10 bytes, behind the protocol and its opcode.
     private static let magic: [UInt8] = [0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, 0x2E]
     private static let protocolVersion: Int64 = 1001
-    /// Of the five pickles together.
+    /// The bytes of the five pickles together.
     private static let headLimit = 2 * PickleReader.Limit.byteCount
 
     let graph: PickleGraph

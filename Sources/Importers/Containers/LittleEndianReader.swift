@@ -3,14 +3,14 @@
 
 internal import Files
 
-/// A position in bytes that come from outside. Whoever makes it of a buffer keeps the buffer alive while it is used.
+/// A position in foreign bytes. The buffer must live as long as the reader is used.
 struct LittleEndianReader {
     /// The bytes end before what was to be read.
     struct EndOfBytes: Error {}
 
     private let bytes: UnsafeRawBufferPointer
     private let owner: OwnedBytes?
-    /// What is added to positions in `bytes`.
+    /// The offset of positions in `bytes`.
     private let base: Int
     /// Where `bytes` are a piece of a file, counted from the file's start.
     private(set) var position: Int

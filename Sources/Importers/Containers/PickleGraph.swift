@@ -1,6 +1,6 @@
-// What a pickle of tensors and plain values becomes: nodes in an array, which refer to each other by number. A pickle can
-// say that a list holds itself, or that one tuple stands in a million places; in a graph both cost what they are written
-// with, and nobody who reads it follows references without end.
+// The result of reading a pickle of tensors and plain values: nodes in an array, which refer to each other by number. A
+// pickle can say that a list holds itself, or that one tuple is in a million places. In a graph both cost only their
+// written size, and no reader follows references without end.
 
 /// The number of a node in its graph.
 struct PickleID: Hashable {
@@ -16,17 +16,17 @@ enum PickleNode: Equatable {
     case string(String)
     /// A plain value that no importer looks at: bytes, an integer beyond 64 bits.
     case opaque
-    /// By number of its array in the graph.
+    /// The number of its array in the graph.
     case list(Int32)
     case tuple(Int32)
     /// Keys and values in turn; a key may stand twice, the later one counts.
     case dictionary(Int32)
     /// Something that the pickle named but did not call.
     case global(PickleGlobal)
-    /// What Python would make by calling something that is not read: its arguments, items and attributes as a dictionary,
-    /// those without a name under the key `none`. Nothing is called.
+    /// A call to something that is not read: its arguments, items and attributes as a dictionary, with unnamed ones under
+    /// the key `none`. Nothing is called.
     case object(Int32)
-    /// By number.
+    /// A reference by number.
     case storage(Int32)
     case tensor(Int32)
 }
@@ -68,7 +68,7 @@ struct TorchStorage: Equatable {
     let count: Int
 }
 
-/// A tensor as the pickle states it. Nothing has been checked against the storage's bytes yet.
+/// A tensor as the pickle states it, not yet checked against the bytes of the storage.
 struct TorchTensor: Equatable {
     let storage: TorchStorage
     /// In elements from the storage's start; never negative.
@@ -86,7 +86,7 @@ struct PickleGraph {
     let arrays: [[PickleID]]
     let storages: [TorchStorage]
     let tensors: [TorchTensor]
-    /// Of the pickle, up to and with STOP.
+    /// The length of the pickle, including STOP.
     let byteCount: Int
 
     subscript(id: PickleID) -> PickleNode { nodes[Int(id.index)] }
@@ -105,7 +105,7 @@ struct PickleGraph {
         }
     }
 
-    /// What a node holds, with the keys of dictionaries and objects as text and the places of lists as numbers.
+    /// The content of a node, with the keys of dictionaries and objects as text and the places of lists as numbers.
     func children(_ id: PickleID) -> [(name: String, value: PickleID)] {
         switch self[id] {
         case .list(let number), .tuple(let number):

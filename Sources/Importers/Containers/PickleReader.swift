@@ -15,7 +15,7 @@ struct PickleReader {
     /// Bounds that no honest checkpoint meets; a tensor takes some ten nodes.
     enum Limit {
         static let byteCount = 64 << 20
-        /// Of nodes, of the stack, of the memo.
+        /// The limits of nodes, stack and memo.
         static let values = 1 << 22
         /// Elements that are copied from one container into another.
         static let copies = 1 << 22
@@ -154,7 +154,7 @@ struct PickleReader {
         case .tuple2: try pushTuple(2)
         case .tuple3: try pushTuple(3)
         case .tuple: try push(.tuple(addArray(popToMark())))
-        // A set is a list to whoever reads on.
+        // Readers see a set as a list.
         case .emptyList, .emptySet: try push(.list(addArray([])))
         case .list, .frozenset: try push(.list(addArray(popToMark())))
         case .append:
@@ -274,7 +274,7 @@ struct PickleReader {
         try push(.tuple(addArray(items)))
     }
 
-    // In place: a list that grows value by value must not be copied each time.
+    // Appends in place: a list that grows value by value must not be copied each time.
     private mutating func appendToList(_ items: [PickleID]) throws {
         switch try node(top()) {
         case .list(let number): arrays[Int(number)].append(contentsOf: items)
@@ -293,7 +293,7 @@ struct PickleReader {
         }
     }
 
-    /// The key of what has no name; one node for all of them.
+    /// The key of unnamed values; one node for all of them.
     private mutating func none() throws -> PickleID {
         if let unnamed { return unnamed }
         try push(.none)
@@ -438,7 +438,7 @@ struct PickleReader {
         try push(.object(addArray(items)))
     }
 
-    /// What is called: a global, or what an earlier call made.
+    /// The callee: a global, or the result of an earlier call.
     private func callee(_ id: PickleID) throws -> PickleGlobal {
         switch node(id) {
         case .global(let global): return global
@@ -450,7 +450,7 @@ struct PickleReader {
     private mutating func call(_ function: PickleID, _ arguments: PickleID) throws {
         var global = try callee(function)
         var arguments = arguments
-        // A wrapper of a function and its arguments is the function's value; wrappers in wrappers are nobody's.
+        // A wrapper of a function and its arguments is the function's value. No trainer writes nested wrappers.
         if global == .rebuildFromType, let parts = items(arguments), parts.count >= 3,
             case .global(let inner) = node(parts[0])
         {
@@ -498,7 +498,7 @@ struct PickleReader {
     /// - Parameter items: storage, offset, size, stride; then requires_grad, backward_hooks, metadata, which change no
     ///   value.
     private mutating func pushTensor(_ items: [PickleID], _ arguments: PickleID) throws {
-        // Of a type that no weights have: complex numbers.
+        // A type that no weights have: complex numbers.
         if let storage = items.first, case .object = node(storage) {
             try pushObject(holding: [arguments])
             return
@@ -513,8 +513,8 @@ struct PickleReader {
         try push(.tensor(Int32(tensors.count - 1)))
     }
 
-    /// Sets attributes. Those of a dictionary are a state_dict's `_metadata`, and neither they nor a tensor's say anything
-    /// about values.
+    /// Sets attributes. A dictionary's are a state_dict's `_metadata`; neither they nor a tensor's say anything about
+    /// values.
     private mutating func build() throws {
         let state = try pop()
         switch try node(top()) {

@@ -13,7 +13,7 @@ struct SafetensorsSource: TensorSource {
 
     let path: String
     private let files: [SafetensorsFile]
-    /// By name, the number of the file.
+    /// The number of the file, by name.
     private let places: [String: Int]
 
     var names: Set<String> { Set(places.keys) }

@@ -8,10 +8,10 @@ import Models
 package struct WeightsOrigin: Sendable, Equatable {
     /// The keys that lead to the dictionary, joined by dots; empty: it is the whole checkpoint.
     package let dictionary: String
-    /// What stands before every name; empty or ending in a dot.
+    /// The prefix of every name; empty or ending in a dot.
     package let prefix: String
 
-    /// What `--weights` calls it.
+    /// Its name for `--weights`.
     var key: String {
         [dictionary, String(prefix.dropLast())].filter { !$0.isEmpty }.joined(separator: ".")
     }
@@ -204,7 +204,7 @@ struct StateDictionary: TensorSource {
 }
 
 extension String {
-    /// What stands before `name` at the end of this one: empty, or parts that end in a dot. Nil if it does not end so.
+    /// The part of this name before `name`: empty, or parts that end in a dot. Nil if this does not end in `name`.
     fileprivate func prefix(before name: String) -> String? {
         guard hasSuffix(name) else { return nil }
         let prefix = String(dropLast(name.count))

@@ -51,7 +51,7 @@ final class TensorContent {
     let dtype: TorchDType
     let shape: [Int]
     let bytes: UnsafeRawBufferPointer
-    /// What keeps the bytes: a storage, a file; nil if they are ours.
+    /// Keeps the bytes alive: a storage or a file; nil if they are ours.
     private let owner: AnyObject?
 
     /// Takes the elements of a layout from their storage; without a copy where they lie contiguous and aligned.

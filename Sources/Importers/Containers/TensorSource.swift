@@ -8,7 +8,7 @@ import Models
 
 /// The tensors of a checkpoint.
 protocol TensorSource {
-    /// What error sentences call the checkpoint.
+    /// The checkpoint's name in error sentences.
     var path: String { get }
     var names: Set<String> { get }
     /// Where in the checkpoint they were found; nil: it has nothing else.
@@ -19,7 +19,7 @@ protocol TensorSource {
     /// - Throws: `ImportError` if its bytes are not all there, so that nothing is sized by what is only claimed.
     func shape(of name: String) throws(ImportError) -> [Int]?
 
-    /// What a tensor is stored in; nil if there is none of that name.
+    /// The type that a tensor is stored in; nil if there is none of that name.
     func dtype(of name: String) -> TorchDType?
 
     /// The content of a tensor: contiguous, row-major, in the type that it was saved in.
@@ -38,7 +38,7 @@ extension TensorSource {
         let numbers = names.compactMap { name in
             name.hasPrefix(prefix) ? Int(name.dropFirst(prefix.count).prefix { $0.isASCII && $0.isNumber }) : nil
         }
-        // So many that no architecture has them are refused by their limit.
+        // The bound lies beyond every architecture's limit, which then refuses the number.
         return min(numbers.max() ?? -1, 1 << 20) + 1
     }
 
@@ -82,7 +82,7 @@ extension TensorSource {
 /// A tensor of a checkpoint that becomes one of ours, or a part of it.
 struct SourceTensor {
     let name: String
-    /// What it must be; nil: the shape of ours.
+    /// The shape that it must have; nil: ours.
     let shape: [Int]?
 
     init(_ name: String, _ shape: [Int]? = nil) {
@@ -166,7 +166,7 @@ struct NamedTensorModel: ImportedModel {
     func read(_ specification: TensorSpecification) throws(ImportError) -> TensorContent {
         var parts: [TensorContent] = []
         for part in sources[specification.name] ?? [] {
-            // Of several types, or of one that bundles do not have, each becomes float32.
+            // Tensors of several types, or of one that bundles do not have, all become float32.
             parts.append(try dtype == .float32 ? source.readFloats(part.name) : source.read(part.name))
         }
         let content = parts.count == 1 ? parts[0] : TensorContent(joining: parts, shape: specification.shape)

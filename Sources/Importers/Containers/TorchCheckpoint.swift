@@ -1,5 +1,5 @@
-// What `torch.save` wrote, in either of its two containers. Opening one reads the pickle, which says what there is; a
-// storage is read when a tensor in it is asked for.
+// A file of `torch.save`, in either of its two containers. Opening one reads the pickle, which lists the content. A storage
+// is read when a tensor in it is asked for.
 
 internal import Compute
 internal import Files
@@ -8,7 +8,7 @@ import Models
 
 /// Where the storages of a checkpoint lie.
 protocol TorchContainer {
-    /// What the pickle says.
+    /// The content of the pickle.
     var graph: PickleGraph { get }
 
     /// Bytes of a storage, by its key; nil if there is none.
@@ -39,7 +39,7 @@ final class TorchCheckpoint {
         }
     }
 
-    /// What a file is that is in no container of PyTorch's, if it is something that people mistake for a checkpoint.
+    /// Names the kind of a file that is in no container of PyTorch's, if people mistake that kind for a checkpoint.
     private static func foreignKind(of bytes: UnsafeRawBufferPointer) -> String? {
         if bytes.dropFirst(257).starts(with: "ustar".utf8) { return "a tar archive" }
         if bytes.first == 0x80 { return "a bare pickle" }

@@ -30,7 +30,7 @@ struct ZipArchive {
     enum Limit {
         static let entries = 1 << 20
         static let directoryBytes = 256 << 20
-        /// Of all deflated entries together, after inflating.
+        /// The bytes of all deflated entries together, after inflating.
         static let inflatedBytes = 64 << 30
         /// The deflate format cannot do better than 1032 to 1.
         static let ratio: UInt64 = 1032

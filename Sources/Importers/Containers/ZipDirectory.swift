@@ -34,7 +34,7 @@ struct ZipDirectory {
         var range: Range<Int>
     }
 
-    /// What central directory and local header both say of an entry.
+    /// The facts about an entry that the central directory and the local header share.
     private struct Header {
         var flags: UInt16
         var method: UInt16

@@ -6,7 +6,7 @@ internal import Files
 internal import JSON
 import Models
 
-/// The items of an index in its order, each with what stands for its tokens.
+/// The items of an index in its order, each with the texts or numbers of its tokens.
 struct ItemIndex {
     private static let byteLimit = 8 << 30
 

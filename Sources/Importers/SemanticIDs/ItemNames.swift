@@ -1,4 +1,4 @@
-// The ids and titles that people know items by, where the index has only numbers: files that trainers write beside it.
+// The ids and titles by which people know items, if the index has only numbers: files that trainers write next to it.
 
 internal import Catalogue
 internal import Files
@@ -10,10 +10,11 @@ struct ItemNames {
     private static let byteLimit = 4 << 30
 
     private let path: String
-    /// By the item's id in the index.
+    /// Keyed by the item's id in the index.
     private var ids: [String: CatalogueItem.ID] = [:]
     private var titles: [String: String] = [:]
-    /// By the path's text, in the order of the file, where it names no item of the index: MiniOneRec's `info` files.
+    /// Keyed by the text of the path, in the order of the file, if it names no item of the index: MiniOneRec's `info`
+    /// files.
     private var byPath: [String: [(id: String, title: String)]] = [:]
 
     /// Reads a file of ids: a JSON object from the index's ids to raw ones; lines of raw id, tab, index id; or MiniOneRec's

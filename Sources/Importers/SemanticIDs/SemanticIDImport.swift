@@ -5,7 +5,7 @@ internal import Files
 internal import JSON
 import Models
 
-/// What an import found out about its semantic ids, for people: a wrong index shows here at once.
+/// Facts about imported semantic ids, for people: a wrong index shows here at once.
 package struct SemanticIDSummary: Sendable, Equatable {
     package let levels: Int
     package let items: Int
@@ -17,7 +17,7 @@ package struct SemanticIDSummary: Sendable, Equatable {
     package let largestPath: Int
     /// Different beginnings of a path of 1, 2, … tokens.
     package let prefixes: [Int]
-    /// What the template makes of a history of the first three items.
+    /// The template's output for a history of the first three items.
     package let example: [Int32]
 
     /// In lines, the last one ended too.

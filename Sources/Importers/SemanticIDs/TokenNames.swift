@@ -1,4 +1,4 @@
-// Token strings and their ids, as a folder of Hugging Face's states them: `tokenizer.json` and `added_tokens.json`. Nothing is
+// Token strings and their ids, from the `tokenizer.json` and `added_tokens.json` of a Hugging Face folder. Nothing is
 // tokenised; strings are looked up whole.
 
 internal import Files
@@ -67,7 +67,7 @@ struct TokenNames {
                 }
                 try reader.beginObject()
                 while let key = try reader.nextKey() {
-                    // Unigram models have an array here, whose tokens nobody adds to.
+                    // Unigram models have an array here; nobody adds tokens to it.
                     if case "vocab" = key, try reader.peek() == .object {
                         vocabulary = try readMap(&reader)
                     } else {

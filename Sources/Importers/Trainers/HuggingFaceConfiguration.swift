@@ -5,7 +5,7 @@ internal import Files
 internal import JSON
 import Models
 
-/// The `config.json` beside a checkpoint's weights.
+/// The `config.json` next to a checkpoint's weights.
 struct HuggingFaceConfiguration {
     private static let byteLimit = 1 << 20
 

@@ -12,9 +12,9 @@ protocol HuggingFaceArchitecture: Sendable {
     static var modelType: String { get }
     /// The class whose weights are read, as `architectures` names it.
     static var className: String { get }
-    /// What descriptions call it.
+    /// The name of the format in descriptions.
     static var descriptionKeys: [ImportDescription.ArchitectureKey] { get }
-    /// What the class with a head puts before the names of the class without one.
+    /// The prefix that the class with a head adds to the names of the class without one.
     static var prefix: String { get }
     /// The item table's name behind the prefix.
     static var itemTable: String { get }
@@ -33,7 +33,7 @@ protocol HuggingFaceArchitecture: Sendable {
     func buffers(prefix: String) -> Set<String>
 }
 
-/// What the description adds to `config.json`.
+/// The description's additions to `config.json`.
 struct HuggingFaceDescription {
     private enum EmbedScale: String, CaseIterable {
         case one
@@ -176,7 +176,7 @@ struct HuggingFaceImporter: CheckpointImporter {
         return try kind.init(&configuration)
     }
 
-    /// What a description says of the keys of `config.json`.
+    /// A description's values for keys of `config.json`.
     private static func overrides(_ description: ImportDescription) -> [JSONMember] {
         description.members.compactMap { member in
             if member.key == "tied" { return JSONMember("tie_word_embeddings", member.value) }

@@ -4,7 +4,7 @@
 internal import JSON
 import Models
 
-/// What tells the three apart.
+/// The differences between the three.
 protocol HuggingFaceLlamaFamily: Sendable {
     static var modelType: String { get }
     static var className: String { get }

@@ -1,10 +1,9 @@
-// HSTU in Meta's checkpoints: what the description says of it, and the names and shapes of its `state_dict` beside our
-// own.
+// HSTU in Meta's checkpoints: the keys of the description, and the names and shapes of its `state_dict` next to our own.
 
 internal import JSON
 import Models
 
-/// What the description says of an HSTU model.
+/// The description of an HSTU model.
 struct MetaHSTU {
     private let dimensions: MetaImporter.Dimensions
     private let attentionDimension: Int
@@ -15,7 +14,7 @@ struct MetaHSTU {
     private let hasGate: Bool
     private let timeBuckets: Int
 
-    /// What stands before a layer's number.
+    /// The prefix of a layer's number.
     static let layers = "_hstu._attention_layers."
 
     /// What the shapes of the first layer say: everything but the heads and how wide one is.
@@ -80,7 +79,7 @@ struct MetaHSTU {
         return kind
     }
 
-    /// The model with so many item rows, and where its tensors stand. Both sides store them alike, so nothing is
+    /// The model with this many item rows, and the places of its tensors. Both sides store them alike, so nothing is
     /// transposed: `_uvqk` input-major with columns u, v, q, k; `_o.weight` output-major.
     func model(rows: Int) throws(JSONError) -> (architecture: Architecture, sources: TensorSources) {
         let configuration = try HSTUConfiguration {

@@ -15,7 +15,7 @@ struct MetaImporter: FileImporter {
     /// `max_output_length` of the published configurations.
     static let defaultOutputLength = 11
 
-    /// What both architectures are told.
+    /// The keys that both architectures have.
     struct Dimensions {
         /// Post-processing of the sequence output.
         enum Normalization: String, CaseIterable {

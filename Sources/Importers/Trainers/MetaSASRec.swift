@@ -1,5 +1,4 @@
-// SASRec in Meta's checkpoints: what the description says of it, and the names and shapes of its `state_dict` beside our
-// own.
+// SASRec in Meta's checkpoints: the keys of the description, and the names and shapes of its `state_dict` next to our own.
 
 internal import JSON
 import Models
@@ -14,7 +13,7 @@ struct MetaSASRec {
     private let layerOrder: SASRecConfiguration.LayerOrder
     private let relativeBias: RelativeBiasKind
 
-    /// What the shapes say: everything but the heads.
+    /// The shapes tell everything except the heads.
     static func facts(_ state: StateDictionary) throws(ImportError) -> [JSONMember] {
         var facts = [JSONMember("blocks", .integer(state.layerCount("attention_layers.")))]
         if let width = try state.shape(of: "forward_layers.0._conv1d.0.bias")?.first {
@@ -40,7 +39,7 @@ struct MetaSASRec {
         )
     }
 
-    /// The model with so many item rows, and where its tensors stand. The feed-forward's matrices are convolutions of
+    /// The model with this many item rows, and the places of its tensors. The feed-forward's matrices are convolutions of
     /// kernel size 1, (N, K, 1).
     func model(rows: Int) throws(JSONError) -> (architecture: Architecture, sources: TensorSources) {
         let configuration = try SASRecConfiguration {

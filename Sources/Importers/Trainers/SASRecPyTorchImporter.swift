@@ -84,7 +84,8 @@ struct SASRecPyTorchImporter: FileImporter {
         ImportDescription.Question(key: "max_sequence_length", meaning: "the trainer's maxlen"),
     ]
 
-    /// What the shapes say. The window is one row of the position table less in the orders that have always been so.
+    /// The facts that the shapes tell. With the orders `pre` and `post`, the position table always has one row more than
+    /// the window.
     private static func facts(
         _ state: StateDictionary,
         _ description: ImportDescription,

@@ -17,7 +17,7 @@ struct LoadConnection {
         case busy
     }
 
-    /// What a request is remembered by.
+    /// The facts that a request is remembered by.
     struct Request {
         var visitor: Visitor
         /// Different for every request of a worker.
@@ -30,9 +30,9 @@ struct LoadConnection {
         var timeout: UInt64
     }
 
-    /// What came of reading.
+    /// The result of reading.
     enum Progress: Equatable {
-        /// Nothing more for now.
+        /// Nothing more to read for now.
         case waiting
         /// The reply is complete.
         case replied
@@ -167,7 +167,7 @@ struct LoadConnection {
                 }
                 index += step.consumed
                 if step.isComplete {
-                    // Nothing was asked for that could follow.
+                    // No request is open that could follow.
                     return index == bytes.count ? .replied : .notHTTP
                 }
             }

@@ -14,7 +14,7 @@ package struct LoadTarget: Sendable, Equatable {
     let endpoint: Endpoint
     /// The value of `Host` (RFC 9112 §3.2).
     let authority: String
-    /// What stands before `/recommend`: empty, or `/…` without a slash at its end.
+    /// The path before `/recommend`: empty, or `/…` without a slash at its end.
     let basePath: String
 
     /// Reads the written form.
@@ -54,7 +54,7 @@ package struct LoadTarget: Sendable, Equatable {
     }
 
     private static func endpoint(_ authority: String, in text: String) throws(LoadError) -> Endpoint {
-        // What stands before the @ may be a secret, so the sentence does not repeat the URL.
+        // The text before the @ may be a secret, so the sentence does not repeat the URL.
         guard !authority.contains("@") else {
             throw LoadError("the URL names a user; genrec takes an API key, and from the environment")
         }

@@ -1,5 +1,5 @@
-// One thread of a load test: an epoll loop that sends requests when they are due and counts what becomes of them. It owns
-// everything it touches but the flag that stops it.
+// One thread of a load test: an epoll loop that sends requests when they are due and counts their outcomes. It owns
+// everything it touches except the flag that stops it.
 
 internal import CLinux
 internal import Glibc
@@ -22,7 +22,7 @@ struct LoadWorker: ~Copyable {
     private struct Departure: Comparable {
         var time: UInt64
         var slot: Int
-        /// Of the request; the connection may carry another one by then.
+        /// The number of the request; the connection may carry another one by then.
         var serial: Int
         static func < (left: Departure, right: Departure) -> Bool { left.time < right.time }
     }
@@ -47,7 +47,7 @@ struct LoadWorker: ~Copyable {
     private var recorder: LoadRecorder
     /// Nil in a closed loop.
     private var schedule: PoissonSchedule?
-    /// For what is drawn beside the requests.
+    /// Draws everything except requests.
     private var generator: SplitMix64
     private var connections: [LoadConnection]
     private var idle: [Int] = []
@@ -57,7 +57,7 @@ struct LoadWorker: ~Copyable {
     private var departures = Heap<Departure>()
     /// The mean latency of replies, with a weight of 1/64 for each new one; what departures are drawn within.
     private var meanLatency = 10_000_000.0
-    /// When it was last found that no connection is to be had.
+    /// When no connection was last found to be available.
     private var blockedAt: UInt64?
     /// A closed loop does not connect before.
     private var pausedUntil: UInt64 = 0
@@ -252,7 +252,7 @@ struct LoadWorker: ~Copyable {
 
     private mutating func send(_ slot: Int) {
         guard let count = connections[slot].send() else {
-            // What the server has said before it closed may still be there to be read.
+            // The server's last words before it closed may still be unread.
             return receive(slot, isClosing: true)
         }
         recorder.bytesSent += count
@@ -291,7 +291,7 @@ struct LoadWorker: ~Copyable {
         let progress = connections[slot].receive(buffer, isClosing: isClosing, received: &received)
         recorder.bytesReceived += received
         if isIdle {
-            // Nothing was asked for: the server closes, or says why it will (408).
+            // No request is open: the server closes, or says why it will (408).
             guard progress != .waiting || received > 0 else { return }
             connections[slot].close()
             idle.removeAll { $0 == slot }

@@ -1,4 +1,4 @@
-// Counts what became of requests. A pure value: each worker has one, and they are added up at the end.
+// Counts the outcomes of requests. A pure value: each worker has one, and they are added up at the end.
 
 package import Histogram
 
@@ -28,7 +28,7 @@ package struct LoadRecorder: Sendable {
     package private(set) var unknownItems = 0
     /// Requests that were begun.
     package private(set) var begun = 0
-    /// Those of them by users who came before.
+    /// The part of them by users who came before.
     package private(set) var returning = 0
     /// Requests that had to wait because as many connections as allowed were busy.
     package private(set) var connectionWaits = 0
@@ -89,7 +89,7 @@ package struct LoadRecorder: Sendable {
         if status == 200, elapsed <= deadline ?? .max { good += 1 }
     }
 
-    /// What a reply with status 200 holds; nil: no recommendation.
+    /// The content of a reply with status 200; nil: no recommendation.
     mutating func read(_ facts: ReplyFacts?) {
         guard let facts else {
             unreadable += 1

@@ -1,10 +1,10 @@
-// What a load test found, as figures; the other two files of this name say them to people and to programs.
+// The figures of a load test. The other two files of this name print them for people and for programs.
 
 internal import Histogram
 
 /// The result of a run.
 package struct LoadReport: Sendable {
-    /// What one worker hands in: its counts, and the nanoseconds for which its requests were due.
+    /// A worker's results: its counts, and the nanoseconds for which its requests were due.
     package typealias Part = (recorder: LoadRecorder, duration: UInt64)
 
     package let plan: LoadPlan
@@ -51,7 +51,7 @@ package struct LoadReport: Sendable {
         recorder.historyUsed > 0 ? Double(recorder.historyCached) / Double(recorder.historyUsed) : nil
     }
 
-    /// What a reader must know before believing the figures, a sentence each.
+    /// Cautions for readers of the figures, a sentence each.
     package var remarks: [String] {
         var remarks: [String] = []
         let recorder = recorder
@@ -112,7 +112,7 @@ package struct LoadReport: Sendable {
 }
 
 extension LoadPlan {
-    /// What the connections of a run and everything else of the process need at most.
+    /// The most descriptors that the connections of a run and the rest of the process need.
     fileprivate var maximumDescriptors: Int {
         switch arrivals {
         case .open: maximumConnections + 32

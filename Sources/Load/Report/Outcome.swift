@@ -1,6 +1,6 @@
 // How a request ended.
 
-/// What became of one request.
+/// The outcome of one request.
 package enum Outcome: Hashable, Sendable {
     /// A reply with that status came.
     case status(Int)
@@ -8,7 +8,7 @@ package enum Outcome: Hashable, Sendable {
     case connectError
     /// The server closed or reset the connection before its reply was complete.
     case connectionLost
-    /// What came is not HTTP.
+    /// The reply is not HTTP.
     case notHTTP
     /// No complete reply came in time.
     case timeout

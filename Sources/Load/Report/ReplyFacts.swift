@@ -1,4 +1,4 @@
-// What a load test wants to know of a reply's content: whether it is a recommendation, and what had to be computed for it.
+// A load test's questions about the content of a reply: whether it is a recommendation, and what had to be computed for it.
 
 internal import JSON
 
@@ -6,7 +6,7 @@ internal import JSON
 struct ReplyFacts: Equatable {
     /// Events that the model has seen.
     var historyUsed = 0
-    /// Those of them that were not computed again.
+    /// The part of them that was not computed again.
     var historyCached = 0
     /// Ids of the request that the catalogue does not know.
     var unknownItems = 0

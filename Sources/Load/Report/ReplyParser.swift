@@ -13,7 +13,7 @@ struct ReplyFault: Error, Equatable {
 
 /// Reads the replies of one connection, one after another.
 struct ReplyParser {
-    /// What became of the bytes handed in.
+    /// What was done with the bytes handed in.
     struct Step: Equatable {
         /// How many of them are used up.
         var consumed: Int

@@ -57,7 +57,7 @@ struct History: Sendable {
         return min(timestamps[place] + Int64(round) * period, Self.latest)
     }
 
-    /// Appends the ids of the first so many events, as the elements of a JSON array.
+    /// Appends the ids of this many first events, as the elements of a JSON array.
     func appendItems(_ length: Int, to json: inout [UInt8]) {
         var left = length
         while left > 0 {

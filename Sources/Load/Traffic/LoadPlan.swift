@@ -1,10 +1,10 @@
-// What a load test is told to do.
+// The instructions of a load test.
 
 /// How requests come.
 package enum Arrivals: Sendable, Equatable {
-    /// An open loop: a Poisson process with so many requests a second, whatever becomes of them.
+    /// An open loop: a Poisson process with this many requests a second, whatever their outcome.
     case open(rate: Double)
-    /// A closed loop: so many callers, each of which waits for its reply before it asks again.
+    /// A closed loop: this many callers, each of which waits for its reply before it asks again.
     case closed(connections: Int)
 }
 

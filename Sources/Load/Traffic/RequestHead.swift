@@ -1,4 +1,4 @@
-// What stands before the body of every request of a run, but for the length.
+// The part before the body of every request of a run, without the length.
 
 /// The head of `POST …/recommend`.
 struct RequestHead: Sendable {
@@ -12,7 +12,7 @@ struct RequestHead: Sendable {
         bytes = Array((text + "Content-Length: ").utf8)
     }
 
-    /// Puts a whole request into `output`, in place of what was there.
+    /// Puts a whole request into `output`, replacing its content.
     func write(_ body: [UInt8], to output: inout [UInt8]) {
         output.removeAll(keepingCapacity: true)
         output.reserveCapacity(bytes.count + 24 + body.count)

@@ -1,11 +1,11 @@
-// What is asked: requests made from real histories. A pure value; the same seed makes the same requests.
+// Makes requests from real histories. A pure value; the same seed makes the same requests.
 
 internal import JSON
 internal import Random
 
-/// What the requests of a load test look like.
+/// The form of a load test's requests.
 package struct WorkloadSettings: Sendable, Equatable {
-    /// What `POST /recommend` calls `mode`.
+    /// The `mode` of `POST /recommend`.
     package enum Mode: String, Sendable, CaseIterable {
         case topK = "top_k"
         case sequence
@@ -66,7 +66,7 @@ struct Workload: Sendable {
         tag = String(generator.next() >> 32, radix: 16)
     }
 
-    /// Who comes next.
+    /// The next visitor.
     mutating func next() -> (visitor: Visitor, isReturning: Bool) {
         if !waiting.isEmpty, generator.happens(settings.returningShare) {
             waiting.swapAt(Int.random(in: 0..<waiting.count, using: &generator), waiting.count - 1)

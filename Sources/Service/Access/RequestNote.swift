@@ -1,4 +1,4 @@
-// What is known of one request by the time its reply has ended: the source of its line in the access log and of its spans.
+// Collects the facts about one request until its reply has ended. Its line in the access log and its spans come from here.
 
 internal import Engine
 internal import HTTP
@@ -7,7 +7,7 @@ internal import Telemetry
 
 /// One request, from its head to the end of its reply.
 final class RequestNote: HTTPNote {
-    /// What is learnt on the way.
+    /// Facts that become known on the way.
     struct Details: Sendable {
         var route = Route.none
         var model: RecommendReply.Model?

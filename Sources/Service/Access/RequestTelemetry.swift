@@ -1,4 +1,4 @@
-// What is written of every request: its line in the access log and, if its trace is recorded, its spans.
+// Writes the line of each request in the access log and, if its trace is recorded, its spans.
 
 internal import Engine
 internal import Foundation

@@ -1,11 +1,11 @@
-// Who may do what: the keys of `auth.keys_file`. The file holds digests and not keys, so that reading it gives nobody a key,
-// and nothing here is ever logged.
+// The keys of `auth.keys_file` and their rights. The file holds digests, not keys, so reading it gives nobody a key.
+// Nothing here is ever logged.
 
 internal import Files
 internal import Foundation
 internal import Locking
 
-/// What a key allows.
+/// The right that a key gives.
 enum KeyRole: String, Sendable, CaseIterable {
     case recommend
     /// Everything, `recommend` too.
@@ -43,7 +43,7 @@ struct APIKeySet: Sendable {
             }
             keys.append((digest, role))
         }
-        // Without any key nobody could do anything, which nobody wants; a file that was cut short looks like that.
+        // Without any key nobody could do anything, which nobody wants; a truncated file looks like that.
         guard !keys.isEmpty else { throw ConfigurationError(description: "\(name) has no keys") }
         self.keys = keys
     }
@@ -51,7 +51,7 @@ struct APIKeySet: Sendable {
     /// How many there are.
     var count: Int { keys.count }
 
-    /// What a key allows, nil if it is not one of these. Takes the same time for every key of a length.
+    /// The right of a key; nil if it is not one of these. Takes the same time for every key of a length.
     func role(of key: some Sequence<UInt8>) -> KeyRole? {
         guard let digest = SHA256Digest(of: key) else { return nil }
         var role: KeyRole?
@@ -80,7 +80,7 @@ package final class APIKeys: Sendable {
         return read.count
     }
 
-    /// What a key allows, nil if it is unknown.
+    /// The right of a key; nil if it is unknown.
     func role(of key: some Sequence<UInt8>) -> KeyRole? { keys.withLock { $0 }.role(of: key) }
 
     private static func read(_ path: String) throws(ConfigurationError) -> APIKeySet {

@@ -1,6 +1,6 @@
-// Which web pages may use a server without API keys. A browser is a client through which strangers make requests: any
-// page it shows can send some, and a page whose host name is made to resolve to this server (DNS rebinding) can read
-// the replies too. What a page cannot do is choose `Host` and `Origin`. The threat model is on the page Security.
+// Decides which web pages may use a server without API keys. Strangers can make requests through a browser: any page can
+// send some, and a page whose host name resolves to this server (DNS rebinding) can also read the replies. But a page
+// cannot choose `Host` and `Origin`. The page Security has the threat model.
 
 internal import HTTP
 

@@ -1,18 +1,18 @@
-// What is kept of actions: no architecture here models them, so a number that tells them apart is enough.
+// Reduces actions to a number. No architecture here models them, so a number that tells them apart is enough.
 
 /// Fingerprints of actions: equal for equal ones, and hardly ever for others; never 0, which says that there is none.
 enum ActionFingerprint {
-    /// Of a string.
+    /// The fingerprint of a string.
     static func of(_ text: UnsafeBufferPointer<UInt8>) -> UInt64 { hash(text, seed: 1) }
 
-    /// Of an integer.
+    /// The fingerprint of an integer.
     static func of(_ value: Int64) -> UInt64 {
         withUnsafeBytes(of: value.littleEndian) { bytes in
             bytes.withMemoryRebound(to: UInt8.self) { hash($0, seed: 2) }
         }
     }
 
-    /// Of an action that is kept as text, as it was when it was sent: digits were an integer.
+    /// The fingerprint of an action that is stored as text, as it was when it was sent: digits were an integer.
     static func of(stored text: String) -> UInt64 {
         if let value = Int64(text), String(value) == text { return of(value) }
         var text = text

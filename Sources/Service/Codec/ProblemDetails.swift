@@ -2,15 +2,15 @@
 
 internal import JSON
 
-/// What went wrong with one request.
+/// A problem with one request.
 package struct ProblemDetails: Sendable, Equatable {
     /// The media type of its bytes.
     package static let contentType = "application/problem+json"
 
     /// The HTTP status.
     package var status: Int
-    /// The status's phrase: the type is always `about:blank`, which means that there is nothing more to know than the status
-    /// says (RFC 9457 §4.2.1). What a caller can act upon is in the detail.
+    /// The phrase of the status. The type is always `about:blank`, which says that the status tells everything about the
+    /// kind of problem (RFC 9457 §4.2.1). The detail tells callers what to do.
     package var title: String
     /// One sentence naming what and where.
     package var detail: String

@@ -21,7 +21,7 @@ package struct RecommendCodec: Sendable {
     /// Levels of nesting; a call in a batch needs five.
     private static let depthLimit = 16
 
-    /// What a body asks for.
+    /// The call in a body.
     package enum Question: Sendable {
         /// Items of the catalogue.
         case recommend
@@ -65,8 +65,8 @@ package struct RecommendCodec: Sendable {
         }
     }
 
-    /// The calls in a batch's body, in order. What is wrong with one call's values is that call's failure; what is wrong with the
-    /// JSON, or with the batch itself, is thrown.
+    /// The calls in a batch's body, in order. A wrong value makes its own call fail; wrong JSON, or a fault of the batch
+    /// itself, is thrown.
     package func decodeBatch(
         _ body: UnsafeBufferPointer<UInt8>,
         as question: Question = .recommend,
@@ -111,8 +111,8 @@ package struct RecommendCodec: Sendable {
         )
     }
 
-    /// What is wrong with a user id, as the end of a sentence about it; nil when nothing is. For ids that come by another way
-    /// than a body, as in `DELETE /users/{user_id}`.
+    /// The fault of a user id, as the end of a sentence about it; nil if there is none. For ids that do not come in a body,
+    /// as in `DELETE /users/{user_id}`.
     package static func fault(inUserID utf8: UnsafeBufferPointer<UInt8>) -> String? {
         if utf8.isEmpty || utf8.count > 256 { return "must have 1 to 256 bytes" }
         var previous: UInt8 = 0

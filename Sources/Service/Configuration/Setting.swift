@@ -1,7 +1,7 @@
 // How a setting is declared: once, with its key, what it may be, where its value goes and what an operator should know.
 // Reading, checking, Config/genrec.yaml, the page Settings and `genrec check-config` all follow from the declaration.
 
-/// What is wrong with one setting or one file that a setting names.
+/// A fault of one setting, or of a file that a setting names.
 package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
     /// One sentence. It begins with the place where the value stands, if there is one: `genrec.yaml:12:3: …`.
     package let description: String
@@ -25,7 +25,7 @@ package struct ConfigurationFaults: Error, CustomStringConvertible {
 struct Setting: Sendable {
     /// Section and name, with a dot between them.
     let key: String
-    /// What the value may be, for documentation: "1 to 256".
+    /// The allowed values, for documentation: "1 to 256".
     let allowed: String
     /// For operators, in sentences. Line breaks are kept.
     let help: String

@@ -1,6 +1,6 @@
-// `GET /`: a page for people. One document that loads nothing from elsewhere: it reads readiness, /models and /metrics, draws
-// the last 15 minutes, and sends POST /recommend from a form. What the page may do is pinned down by its
-// Content-Security-Policy: this script, this style, requests to this server, nothing else.
+// `GET /`: a page for people. The document loads nothing from elsewhere. It reads readiness, /models and /metrics, draws
+// the last 15 minutes, and sends POST /recommend from a form. Its Content-Security-Policy allows this script, this style,
+// requests to this server, and nothing else.
 
 internal import Files
 internal import Foundation

@@ -1,6 +1,6 @@
-// `GET /openapi.json`: the HTTP interface as an OpenAPI 3.1 document, of exactly what one listener serves. This file puts it
-// together; operations, responses and schemas are beside it. Nothing here may say what the routes do not do: a test holds
-// every reply that the process tests see against the document.
+// `GET /openapi.json`: the HTTP interface of one listener as an OpenAPI 3.1 document. This file assembles it from
+// operations, responses and schemas, which have files of their own. The document may promise nothing that the routes do not
+// do: a test checks every reply of the process tests against it.
 
 internal import JSON
 

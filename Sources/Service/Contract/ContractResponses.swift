@@ -3,7 +3,7 @@
 internal import JSON
 
 enum ContractResponses {
-    /// What HTTP itself may answer to any request, before a route has seen it.
+    /// The responses that HTTP itself may give to any request, before a route sees it.
     static let ofAnyRequest = [400, 408, 413, 414, 417, 431, 501, 503, 505]
 
     /// When each status is sent.
@@ -86,7 +86,7 @@ enum ContractResponses {
         .object(pairs: names.map { (key: $0, value: ["$ref": "#/components/headers/\($0)"]) })
     }
 
-    /// The fields of a reply that may be sent as gzip, beside its own.
+    /// The additional fields of a reply that may be sent as gzip.
     static func headers(withCoding names: [String] = []) -> JSONValue {
         references(toHeaders: ["X-Request-Id", "Content-Encoding", "Vary"] + names)
     }

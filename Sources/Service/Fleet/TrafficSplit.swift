@@ -1,4 +1,4 @@
-// Who gets which version of a model: a function of the user alone, the same in every process.
+// Assigns users to versions of a model: a function of the user alone, the same in every process.
 
 internal import Glibc
 internal import Random
@@ -50,7 +50,7 @@ package struct TrafficSplit: Sendable, Equatable {
         return best?.version
     }
 
-    /// Whether a user is among so many per cent of them, chosen apart from the split.
+    /// Whether a user is in this percentage of users, which is chosen independently of the split.
     package static func includes(_ user: String, of name: String, version: String, percent: Double) -> Bool {
         let number = (Double(hash(user, name, version, "shadow") >> 11) + 0.5) * 0x1p-53
         return number * 100 < percent

@@ -17,7 +17,7 @@ package enum BuildInfo {
         return ProcessInfo.processInfo.environment["GENREC_COMMIT"] ?? "unknown"
     }()
 
-    /// What `genrec --version` prints: version, commit, the kernels' level on this processor, the TLS library.
+    /// The output of `genrec --version`: version, commit, kernel level on this processor, and TLS library.
     package static var description: String {
         """
         genrec \(version) (commit \(commit))

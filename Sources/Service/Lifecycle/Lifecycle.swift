@@ -10,7 +10,7 @@ final class Lifecycle: Sendable {
         case none
         /// Readiness is refused and replies say `Connection: close`; everything is still accepted.
         case announced
-        /// Nothing is accepted any more.
+        /// The server no longer accepts anything.
         case draining
     }
 

@@ -3,7 +3,7 @@
 internal import Dispatch
 internal import Glibc
 
-/// Calls a handler when the process receives a signal, in place of the signal's default action.
+/// Calls a handler when the process receives a signal, instead of the signal's default action.
 ///
 /// `@unchecked Sendable`: Dispatch sources may be used from any thread, and nothing here changes after `init`.
 package final class SignalSource: @unchecked Sendable {

@@ -4,7 +4,7 @@ internal import HTTP
 internal import Locking
 internal import Telemetry
 
-/// What a reply is counted by.
+/// The labels by which a reply is counted.
 struct RepliedRequest: Hashable {
     var route: Route
     /// nil if the request was refused before its method was known.
@@ -20,7 +20,7 @@ final class HTTPMetrics: Sendable {
     private let requests: CounterFamily
     /// The counters of `requests` in use, found without a string.
     private let usedRequests = Lock<[RepliedRequest: Counter]>([:])
-    /// By the number of the route.
+    /// Indexed by the number of the route.
     private let durations: [Histogram]
 
     init(_ registry: MetricRegistry) {

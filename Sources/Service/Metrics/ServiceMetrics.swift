@@ -1,5 +1,5 @@
-// All metrics of the service. Each group declares its instruments beside the code that counts them; the outcomes of
-// requests for recommendations are here.
+// All metrics of the service. Each group declares its instruments next to the code that counts; this file has the outcomes
+// of requests for recommendations.
 
 package import Engine
 package import Telemetry
@@ -10,7 +10,7 @@ package enum RecommendOutcome: String, Sendable, CaseIterable {
     case ok
     /// Fewer items than asked for: no more were eligible.
     case partial
-    /// By popularity, because there is no history.
+    /// Answered by popularity, because there is no history.
     case coldStart = "cold_start"
     /// Refused: the queue was full.
     case rejectedQueue = "rejected_queue"

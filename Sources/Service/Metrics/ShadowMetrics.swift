@@ -1,4 +1,4 @@
-// What versions that shadow others find.
+// The results of versions that shadow others.
 
 internal import Telemetry
 

@@ -1,4 +1,4 @@
-// What is kept of users from one request to the next, and how often it is used again.
+// The state of users that is kept from one request to the next, and how often it is used again.
 
 internal import Engine
 internal import Telemetry
@@ -37,7 +37,7 @@ final class UserCacheMetrics: Sendable {
         )
     }
 
-    /// Adds what has changed in one engine's cache.
+    /// Adds the changes in one engine's cache.
     func changed(from old: UserCache.Statistics, to new: UserCache.Statistics) {
         hits.increment(by: Int(new.hits - old.hits))
         partialHits.increment(by: Int(new.partialHits - old.partialHits))

@@ -12,7 +12,7 @@ struct MediaType {
     /// (RFC 8259, section 8.1).
     var isJSON: Bool { isUTF8(["application/json"]) }
 
-    /// A JSON value a line, under one of the names that it goes by, likewise.
+    /// JSON values, one a line, under one of the names of the type; likewise.
     var isNDJSON: Bool { isUTF8(["application/x-ndjson", "application/ndjson", "application/jsonl"]) }
 
     private func isUTF8(_ names: [String]) -> Bool {
@@ -24,11 +24,11 @@ struct MediaType {
 
 /// The value of an `Accept` field.
 struct AcceptedTypes {
-    /// What is liked how much, in thousandths; 0 forbids.
+    /// The weight that the client gives, in thousandths; 0 forbids.
     private let ranges: [(name: String, quality: Int)]
 
-    /// Ranges whose weight is malformed are passed over. Of the parameters only `q` counts: no type that is sent here has
-    /// any that would change it.
+    /// Skips ranges whose weight is malformed. Of the parameters only `q` counts: the types sent here have no other
+    /// parameter that would change them.
     init(_ text: String) {
         ranges = text.lowercased().split(separator: ",").compactMap { range in
             let parts = range.split(separator: ";").map(trimmed)
@@ -91,7 +91,7 @@ enum ReplyForm: Equatable {
     /// weights go to the whole reply. A body that does is never answered with a whole reply, so `Accept` must then leave one
     /// of the two streams; equal weights go to NDJSON.
     static func choose(accept: String?, wantsStream: Bool) -> ReplyForm? {
-        // What nearly every caller sends needs no work.
+        // The value that nearly every caller sends needs no work.
         switch accept {
         case nil, "", "*/*": return wantsStream ? .stream(.ndjson) : .whole
         case "application/json" where !wantsStream: return .whole

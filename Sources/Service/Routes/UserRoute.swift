@@ -7,7 +7,7 @@ internal import HTTP
 internal import JSON
 
 extension RequestHandler {
-    /// Says what was dropped of the cache, even if nothing was. Logs and metrics name nobody.
+    /// Reports what was dropped from the cache, even if nothing was. Logs and metrics name nobody.
     func forgottenReply(_ userID: String, _ requestID: String) -> HTTPResponse {
         let dropped = fleet.engines.forget(userID)
         var writer = JSONWriter()

@@ -4,7 +4,7 @@
 
 internal import Glibc
 
-/// What tells one state of a file from another.
+/// Distinguishes one state of a file from another.
 struct FileFingerprint: Equatable {
     private let device: UInt64
     private let inode: UInt64
@@ -27,9 +27,9 @@ struct FileFingerprint: Equatable {
 
 /// Decides when to reread files that belong together.
 struct FileWatch<State: Equatable> {
-    /// What was read last.
+    /// The state that was read last.
     private var used: State
-    /// What was seen at the last look.
+    /// The state that was seen at the last look.
     private var seen: State
 
     /// - Parameter state: of the files, taken before they were read.

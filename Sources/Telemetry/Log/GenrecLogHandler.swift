@@ -6,7 +6,7 @@ package import Logging
 package struct GenrecLogHandler: LogHandler {
     /// Records below this level are dropped.
     package var logLevel: Logger.Level
-    /// What every record of this handler carries.
+    /// The metadata of every record of this handler.
     package var metadata: Logger.Metadata = [:]
     /// Metadata of the current task; it overrides the handler's, and the record's own overrides it.
     package var metadataProvider: Logger.MetadataProvider?

@@ -1,5 +1,5 @@
-// Where finished log lines go. Logging puts a line into a bounded queue and returns; one thread writes the queue to a
-// file descriptor. So an unread pipe, a full disk or a slow terminal costs lines, which are counted, and never delays a
+// Takes finished log lines. Logging puts a line into a bounded queue and returns; one thread writes the queue to a file
+// descriptor. An unread pipe, a full disk or a slow terminal therefore costs lines, which are counted, and never delays a
 // request, a loop or an engine.
 
 import Dispatch

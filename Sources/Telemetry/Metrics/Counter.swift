@@ -22,7 +22,7 @@ package final class Counter: ScalarInstrument, ExposedInstrument {
         count.wrappingAdd(UInt64(amount), ordering: .relaxed)
     }
 
-    /// What has been counted so far.
+    /// The count so far.
     package var value: UInt64 { count.load(ordering: .relaxed) }
 
     func write(_ series: SeriesName, to exposition: inout Exposition) {

@@ -18,8 +18,8 @@ package final class Histogram: ExposedInstrument {
         counts = AtomicCounts(count: buckets.bounds.count + 1)
     }
 
-    /// Records one value, in the histogram's unit. What is not finite is dropped, because it would spoil the sum for
-    /// ever; what is negative (a clock that stepped back) counts as zero, because a sum must not fall.
+    /// Records one value, in the histogram's unit. Drops values that are not finite, because they would spoil the sum for
+    /// ever. Counts negative ones (from a clock that stepped back) as zero, because a sum must not fall.
     package func observe(_ value: Double) {
         guard value.isFinite else { return }
         let value = max(value, 0)

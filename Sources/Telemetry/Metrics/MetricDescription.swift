@@ -1,6 +1,6 @@
-// What a metric family says about itself, and the naming rules it must keep. Checked once, when the metric is created.
+// A metric family's name, unit and help, and the naming rules that it must keep. Checked once, when the metric is created.
 
-/// What kind of number a family's series are.
+/// The kind of number that a family's series are.
 enum MetricKind: String, Sendable {
     case counter, gauge, histogram
 }

@@ -71,9 +71,9 @@ package final class MetricFamily<Instrument: AnyObject & Sendable>: Sendable {
 }
 
 extension MetricFamily where Instrument: ScalarInstrument {
-    /// Lets `read` answer for these label values at every scrape: for what somebody else already keeps. It runs on the
-    /// scraping thread and must not block; nil leaves the series out of that scrape. A later callback for the same values
-    /// replaces it.
+    /// Lets `read` answer for these label values at every scrape, for values that are already kept elsewhere. It runs on
+    /// the scraping thread and must not block; nil leaves the series out of that scrape. A later callback for the same
+    /// values replaces it.
     package func observe(_ values: String..., read: @escaping @Sendable () -> Double?) {
         observe(values, read)
     }

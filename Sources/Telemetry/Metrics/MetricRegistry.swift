@@ -1,5 +1,5 @@
-// Where metrics are created and where a scrape reads them. One registry per process, made at start-up and handed to
-// whoever measures; nothing here is on a request's path except through the instruments it gave out.
+// Creates metrics, and reads them for a scrape. One registry per process is made at start-up and handed to whoever
+// measures. Only its instruments are used while a request is handled.
 
 import Locking
 
@@ -19,7 +19,7 @@ package final class MetricRegistry: Sendable {
     /// Series that a family has at most unless told otherwise.
     package static let defaultSeriesLimit = 1_000
 
-    /// By OpenMetrics family name, under which a counter `x_total` and a gauge `x` would clash.
+    /// Keyed by OpenMetrics family name, so that a counter `x_total` and a gauge `x` clash.
     private let families = Lock<[String: any AnyMetricFamily]>([:])
 
     /// An empty registry.

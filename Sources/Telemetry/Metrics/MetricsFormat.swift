@@ -63,8 +63,8 @@ private enum Specificity: Int, Comparable {
     static func < (left: Specificity, right: Specificity) -> Bool { left.rawValue < right.rawValue }
 }
 
-/// One element of an `Accept` value. Of its parameters only `version` and `q` are looked at: the formats' other
-/// parameters (`charset`, `escaping`) do not change what we send.
+/// One element of an `Accept` value. Of its parameters only `version` and `q` matter: the formats' other parameters
+/// (`charset`, `escaping`) do not change the output.
 private struct MediaRange {
     let type: String
     let subtype: String

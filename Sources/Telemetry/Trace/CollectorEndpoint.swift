@@ -6,7 +6,7 @@ import Glibc
 package struct CollectorEndpoint: Sendable, Equatable, CustomStringConvertible {
     let host: String
     let port: String
-    /// With `/v1/traces`.
+    /// Includes `/v1/traces`.
     let path: String
 
     /// nil unless `text` is `http://HOST[:PORT][/PATH]` (port 4318 if none is given; `[IPV6]` in brackets). HTTPS is not

@@ -1,5 +1,5 @@
-// Sends spans to a collector without ever holding up a request: a bounded queue that one thread empties in batches. What
-// does not fit, or a collector does not take, is lost and counted.
+// Sends spans to a collector without ever delaying a request: one thread empties a bounded queue in batches. Spans that do
+// not fit, or that the collector does not take, are lost and counted.
 
 import Dispatch
 import Locking

@@ -30,7 +30,7 @@ package struct TraceContext: Sendable, Hashable {
     /// A span of a new trace, recorded with the probability `share`, 0 to 1.
     package init(share: Double) {
         let trace = TraceID(high: .random(in: .min ... .max), low: .random(in: 1 ... .max))
-        // 53 random bits as a fraction. By the id, so that every server with the same share decides alike.
+        // 53 random bits as a fraction. They come from the id, so that every server with the same share decides alike.
         let fraction = Double(trace.low >> 11) / Double(1 << 53)
         self.init(trace, parent: nil, isSampled: fraction < share, state: "")
     }
@@ -55,7 +55,7 @@ package struct TraceContext: Sendable, Hashable {
         )
     }
 
-    /// The field's value for whoever continues the trace.
+    /// The value of the field for the next service in the trace.
     package var traceparent: String {
         "00-\(trace.hexadecimal)-\(span.hexadecimal)-\(isSampled ? "01" : "00")"
     }

@@ -27,7 +27,7 @@ package struct TraceSpan: Sendable {
     package var start: UInt64
     package var end: UInt64
     package var attributes: [(key: String, value: Value)]
-    /// What went wrong on the server's side; nil: nothing.
+    /// The failure on the server's side; nil: none.
     package var fault: String?
 
     /// The server's own span of a request.

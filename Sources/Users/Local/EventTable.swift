@@ -11,7 +11,7 @@ struct EventTable {
     }
 
     fileprivate struct User {
-        /// By timestamp; those of the same second in the order in which they came.
+        /// Ordered by timestamp; those of the same second in the order in which they came.
         var events: [Stored] = []
         /// Seconds since the epoch when the newest came, not when it happened.
         var lastSeen: UInt32 = 0

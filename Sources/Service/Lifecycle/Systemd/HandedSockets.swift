@@ -37,8 +37,8 @@ struct HandedSockets: Equatable, Sendable {
 }
 
 extension ServiceConfiguration {
-    /// These settings with handed sockets in place of the addresses of their listeners. A socket for the admin listener
-    /// makes one, even if `admin.listen` is not set.
+    /// These settings with handed sockets instead of the addresses of their listeners. A socket for the admin listener
+    /// creates that listener, even if `admin.listen` is not set.
     func listening(on sockets: HandedSockets) -> ServiceConfiguration {
         var copy = self
         if !sockets.callers.isEmpty {

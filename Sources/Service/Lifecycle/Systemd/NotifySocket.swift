@@ -40,7 +40,7 @@ struct NotifySocket: Sendable {
         }
     }
 
-    /// Sends one message. False if it could not be sent within five seconds; there is nobody else to tell.
+    /// Sends one message. Returns false if it could not be sent within five seconds; there is nobody else to tell.
     @discardableResult
     func send(_ message: Message) -> Bool {
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)

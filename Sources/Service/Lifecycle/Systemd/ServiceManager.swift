@@ -1,4 +1,4 @@
-// What the server tells systemd and gets from it. Without systemd every function does nothing.
+// Talks to systemd: sends states, receives sockets. Without systemd every function does nothing.
 
 internal import Glibc
 internal import Locking
