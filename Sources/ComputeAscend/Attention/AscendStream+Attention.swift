@@ -68,7 +68,7 @@ extension AscendStream {
                 }
                 begin += fused.call.rows
             }
-            // Rows that were neither padded nor put in another order are the result.
+            // Rows that were neither padded nor reordered are the result.
             if isInPlace { return }
             let result = target.isContiguous ? target : try temporary(.float32, target.dims)
             note { (calls) throws(ComputeError) in
@@ -78,7 +78,7 @@ extension AscendStream {
         }
     }
 
-    /// Notes a cast of a tensor, among whatever columns it lies, to contiguous rows in half precision.
+    /// Notes a cast of a tensor, which may lie among other columns, to contiguous rows in half precision.
     func halves(of tensor: Tensor) throws(ComputeError) -> View {
         let result = try temporary(half, [tensor.rows, tensor.columns])
         note { (calls) throws(ComputeError) in try calls.cast(View(tensor), result) }
@@ -169,7 +169,7 @@ extension AscendStream {
                 v.shaped([count * keyHeads, keys, dv]),
                 summed.shaped([count * keyHeads, sharing * queries, dv])
             )
-            // HSTU's 1/N is taken here, in float32: before the product it would push small weights out of float16.
+            // Applies HSTU's 1/N here, in float32: before the product it would push small weights out of float16.
             if attention.weights == .silu, scale != 1 { try calls.multiply(summed, by: scale) }
             try calls.copy(summed.permuted([0, 2, 1, 3]), to: target)
         }

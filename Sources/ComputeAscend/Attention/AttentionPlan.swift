@@ -1,5 +1,5 @@
-// How the sequences of a jagged batch are put into rectangles: an NPU's products take batches of equal matrices, so rows are
-// gathered into padded groups of like lengths, and what is padding is masked.
+// Puts the sequences of a jagged batch into rectangles. An NPU's products take batches of equal matrices, so rows are
+// gathered into padded groups of similar lengths, and the padding is masked.
 
 internal import Compute
 
@@ -31,10 +31,10 @@ struct AttentionPlan {
     }
 
     let groups: [Group]
-    /// What the fused operator computes instead.
+    /// The part that the fused operator computes.
     let fused: [FusedCall]
 
-    /// What is stored as the position of a slot without a key: behind every query.
+    /// The position of a slot without a key: after every query.
     static let never = Int32.max
 
     /// - Parameters:
@@ -68,7 +68,7 @@ struct AttentionPlan {
                 items.append(Item(sequence: sequence, first: first, queries: queries, cached: cached[sequence]))
             }
         }
-        // Longest first: the first of a group determines its size.
+        // Longest first: the first item of a group determines its size.
         items.sort { left, right in
             let (a, b) = (isBiased[left.sequence], isBiased[right.sequence])
             if a != b { return a }
@@ -88,7 +88,7 @@ struct AttentionPlan {
         self.groups = groups
     }
 
-    /// Slots for a number of rows: few different numbers, so that shapes come again, and little padding.
+    /// Slots for a number of rows: few different numbers, so that shapes recur, and little padding.
     static func slots(_ rows: Int) -> Int {
         let unit = rows <= 1 ? 1 : rows <= 128 ? 16 : rows <= 1024 ? 64 : 256
         return (rows + unit - 1) / unit * unit
@@ -106,8 +106,8 @@ extension AttentionPlan.Group {
         )
     }
 
-    /// Adds an item unless the group would become too large or mostly padding. Items with and without cached rows do not mix:
-    /// a slot of the pool that holds no row of a sequence may hold anything.
+    /// Adds an item unless the group would become too large or mostly padding. Items with and without cached rows do not
+    /// mix: a slot of the pool that holds no row of a sequence may hold anything.
     fileprivate mutating func take(_ item: AttentionPlan.Item, heads: Int, mostElements: Int) -> Bool {
         guard (item.cached > 0) == (cachedSlots > 0) else { return false }
         var wider = self
@@ -123,7 +123,7 @@ extension AttentionPlan.Group {
         return true
     }
 
-    /// b · Sq rows of the query tensor; slots behind the last query repeat it.
+    /// b · Sq rows of the query tensor; slots after the last query repeat it.
     func queryRows(_ layout: Jagged, _ queryRows: QueryRows) -> [Int32] {
         items.flatMap { item in
             (0..<querySlots).map { slot in

@@ -1,6 +1,6 @@
-// RecSDK's fused attention of HSTU, where its package is installed: one operator for whole sequences, on jagged rows as they
-// are, with the mask built in. Cached rows answer with the same bits as all rows computed together, which is a contract of
-// Compute; so nothing is fused on a device that keeps any. Limits are those of RecSDK's documentation for Atlas A2.
+// RecSDK's fused attention of HSTU, if its package is installed: one operator for whole sequences, on jagged rows, with the
+// mask built in. By a contract of Compute, cached rows give the same bits as all rows computed together, so nothing is
+// fused on a device that keeps any. The limits are those of RecSDK's documentation for Atlas A2.
 
 internal import CAscend
 internal import Compute
@@ -9,7 +9,7 @@ internal import Compute
 enum FusedVariant: CaseIterable {
     /// aclnnHstuJaggedForward, since 2026.
     case jagged
-    /// aclnnHstuDenseForward of older packages, whose layout "jagged" it is.
+    /// aclnnHstuDenseForward of older packages, with its layout "jagged".
     case dense
 
     var name: StaticString {
@@ -26,7 +26,7 @@ enum FusedVariant: CaseIterable {
         }
     }
 
-    /// The library that it is from; where it is not installed, or its call is not known, a sentence that says so.
+    /// The library of the operator. If that is not installed, or its call is not known, a sentence that says so.
     func text(_ package: CAscend_hstu) -> String {
         func string(_ text: some Any) -> String {
             withUnsafeBytes(of: text) { bytes in String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }
@@ -37,18 +37,18 @@ enum FusedVariant: CaseIterable {
         }
     }
 
-    /// Whether sums are added to what the output holds: where a call does not ask for determinism.
+    /// Whether sums are added to what the output holds, which happens if a call does not ask for determinism.
     func addsToOutput(_ package: CAscend_hstu) -> Bool { self == .dense && package.planDeterministic == nil }
 }
 
-/// What the fused operator takes.
+/// The limits of the fused operator.
 enum FusedLimits {
     static let sequences = 2048
     static let rows = 20_480
     static let heads = 16
     static let columns = 512
     static let columnUnit = 16
-    /// Bytes that the dense bias of a batch, and what it is made of, may take.
+    /// The most bytes for the dense bias of a batch and its ingredients.
     static let biasBytes = 256 << 20
 
     /// Whether heads of these widths can be fused at all.
@@ -56,10 +56,10 @@ enum FusedLimits {
         heads <= Self.heads && heads % keyHeads == 0 && max(queryColumns, valueColumns) <= columns
     }
 
-    /// Columns of a head with zeros behind it, up to what the operator takes.
+    /// Columns of a head plus zeros, up to the width that the operator takes.
     static func padded(_ columns: Int) -> Int { (columns + columnUnit - 1) / columnUnit * columnUnit }
 
-    /// Whether one call may compute so many sequences.
+    /// Whether one call may compute this many sequences.
     static func allow(_ sequences: Int, longest: Int, heads: Int, isBiased: Bool) -> Bool {
         guard sequences <= Self.sequences, longest <= rows else { return false }
         let slots = AttentionPlan.slots(longest)
@@ -81,16 +81,17 @@ struct FusedCall: Equatable {
     var longest: Int
     var rows: Int
 
-    /// The calls that compute every sequence that fits the limits by itself: which those are must not depend on the batch,
-    /// because the fused and the composed differ in their roundings. Biased sequences and others are apart, because the dense
-    /// bias is all or nothing; it costs memory by the square of the longest, so that a call takes as many as its budget allows.
+    /// The calls that compute every sequence that fits the limits on its own. The choice must not depend on the batch,
+    /// because fused and composed attention round differently. Biased sequences get calls of their own, because the dense
+    /// bias is all or nothing. Its memory grows with the square of the longest, so a call takes as many sequences as its
+    /// budget allows.
     static func calls(lengths: [Int], isBiased: [Bool], heads: Int) -> [FusedCall] {
         var calls: [FusedCall] = []
         for biased in [true, false] {
             var sequences = lengths.indices.filter {
                 isBiased[$0] == biased && FusedLimits.allow(1, longest: lengths[$0], heads: heads, isBiased: biased)
             }
-            // In one call they stay in order, which spares gathering them; in several, like lengths come together.
+            // In one call they stay in order, which saves gathering them; in several, similar lengths come together.
             let longest = sequences.reduce(0) { max($0, lengths[$1]) }
             if !FusedLimits.allow(sequences.count, longest: longest, heads: heads, isBiased: biased) {
                 sequences.sort { (lengths[$0], $1) > (lengths[$1], $0) }
@@ -144,7 +145,7 @@ extension PlannedAttention {
 }
 
 extension AscendStream {
-    /// The calls that the fused operator can take over from this attention: none where it is not used, or does not fit.
+    /// The calls that the fused operator can take over from this attention; none if it is not used, or does not fit.
     func fusedCalls(_ attention: Attention, _ shape: AttentionShape<AscendKeyValuePages>) -> [FusedCall] {
         guard device.fusion != nil, attention.weights == .silu, attention.queryRows == .all, attention.prefix == nil,
             FusedLimits.take(
@@ -162,7 +163,7 @@ extension AscendStream {
         )
     }
 
-    /// Inputs of a call, and what all layers share of its bias.
+    /// The inputs of a call, and the part of its bias that all layers share.
     func prepared(
         _ call: FusedCall,
         _ attention: Attention,
@@ -242,9 +243,9 @@ extension AscendStream {
             }
             dense = made
         }
-        // The weights are rounded to half precision before the second product, and their sum after it. HSTU's 1/N would push
-        // small weights out of float16, and without it the sum over thousands of rows may leave its range: a power of two
-        // keeps both, and what is left of 1/N is taken in float32.
+        // The weights are rounded to half precision before the second product, and their sum after it. HSTU's 1/N would
+        // push small weights out of float16; without it, the sum over thousands of rows may leave its range. A power of two
+        // keeps both in range, and float32 applies the rest of 1/N.
         let unit: Float = 0x1p-5
         let scale = attention.scale / unit
         let result = try temporary(half, [call.rows, heads, FusedLimits.padded(shape.valueColumns)])
@@ -271,8 +272,8 @@ extension AscendStream {
         }
     }
 
-    /// (rows, heads, columns) with zeros behind each head's columns, up to what the operator takes: they add nothing to scores,
-    /// and their columns of the answer are left out.
+    /// (rows, heads, columns) with zeros after each head's columns, up to the width that the operator takes. They add
+    /// nothing to scores, and their columns of the answer are dropped.
     private func padded(_ view: View) throws(ComputeError) -> View {
         let columns = view.dims[2]
         let width = FusedLimits.padded(columns)
@@ -288,7 +289,7 @@ extension AscendStream {
 }
 
 extension OperatorCalls {
-    /// What is asked for of the operator's layouts; its call takes it as text that may be written to.
+    /// The name of a layout for the operator, whose call takes it as writable text.
     nonisolated(unsafe) private static let jagged: UnsafeMutablePointer<CChar> = {
         let text = UnsafeMutablePointer<CChar>.allocate(capacity: 8)
         text.initialize(repeating: 0, count: 8)
@@ -297,10 +298,11 @@ extension OperatorCalls {
     }()
 
     /// Causal attention of HSTU over jagged rows: q, k, v are (rows, heads, columns), `bias` is (B, H, longest, longest),
-    /// `offsets` (B + 1) int32, `counts` B int32 zeros, all else of one half-precision type: `silu(q · kᵀ + bias) · scale` times v.
+    /// `offsets` (B + 1) int32, `counts` B int32 zeros, everything else of one half-precision type: `silu(q · kᵀ + bias) ·
+    /// scale` times v.
     ///
-    /// The definitions call the offsets of the keys and the numbers of context rows and targets optional, the kernels read them all
-    /// the same (RecSDK, hstu_dense_forward_jagged_kernel.h and hstu_jagged_forward_kernel.h).
+    /// The definitions call the offsets of the keys and the numbers of context rows and targets optional, but the kernels
+    /// read them (RecSDK, hstu_dense_forward_jagged_kernel.h and hstu_jagged_forward_kernel.h).
     func hstu(
         _ variant: FusedVariant,
         _ query: View,
@@ -313,7 +315,7 @@ extension OperatorCalls {
         scale: Float,
         _ out: View
     ) throws(ComputeError) {
-        // The mask that is built in, no context rows, no targets, alpha 1.
+        // The built-in mask, no context rows, no targets, alpha 1.
         let (causal, length, factor) = (Int64(0), Int64(longest), Double(scale))
         let package = context.library.functions.hstu
         try call(

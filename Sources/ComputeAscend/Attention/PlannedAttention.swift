@@ -1,11 +1,11 @@
-// What the layers of a batch share of their attention: the groups, the rows to gather, the masks, the entries of the relative
-// bias. Made by the first layer that asks.
+// The parts of attention that the layers of a batch share: the groups, the rows to gather, the masks, the entries of the
+// relative bias. The first layer that asks makes them.
 
 internal import Compute
 
 /// The rectangles of a batch in device memory.
 struct PlannedAttention {
-    /// What has to be equal for a layer to use it.
+    /// A layer can use it only if these are equal.
     struct Key: Equatable {
         var offsets: [Int32]
         var queryRows: QueryRows
@@ -30,7 +30,7 @@ struct PlannedAttention {
         /// (b, Sq, Sk) int32: entries of the positional bias and of the time bias.
         var positions: View?
         var buckets: View?
-        /// (b, 1, 1, Sk): what is added to the scores of the first rows.
+        /// (b, 1, 1, Sk): added to the scores of the first rows.
         var firstRows: View?
     }
 
@@ -128,7 +128,7 @@ extension AscendStream {
         if let weights = attention.firstRowWeights {
             let added = group.items.flatMap { item -> [Float] in
                 var slots = [Float](repeating: 0, count: keys)
-                // The first row of the sequence is the first cached one where there is any.
+                // The first row of the sequence is the first cached one, if there is any.
                 slots[item.cached > 0 ? 0 : group.cachedSlots] = weights[item.sequence]
                 return slots
             }
@@ -168,7 +168,8 @@ extension AscendStream {
         guard let stamps = hostValues(bias.timestamps, as: Int64.self) else {
             throw ComputeError(.invalidArgument, "\(operation): the timestamps were not uploaded in this batch")
         }
-        // Of each slot the time of its row; of a query, of the row after it. Slots without a row have the first one's.
+        // The time of each slot's row; for a query, that of the row after it. Slots without a row have the time of the
+        // first.
         func times(_ positions: [Int32], after: Int, slots: Int) -> [Int64] {
             positions.enumerated().map { index, position in
                 let item = group.items[index / slots]

@@ -1,4 +1,4 @@
-// HSTU's logarithmic time buckets on the host: for time stamps whose differences leave 64 bits, which no operator counts.
+// HSTU's logarithmic time buckets on the host, for time stamps whose differences exceed 64 bits: no operator handles those.
 
 internal import Glibc
 

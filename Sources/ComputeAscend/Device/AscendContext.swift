@@ -5,7 +5,7 @@ internal import Compute
 
 /// CANN's functions, found once a process.
 final class AscendLibrary: @unchecked Sendable {
-    /// Written before the object can be seen by anyone, and never again: the proof of its being Sendable.
+    /// Written before anyone can see the object, and never again; therefore Sendable.
     let functions: CAscend_library
 
     private init(_ functions: CAscend_library) { self.functions = functions }
@@ -30,32 +30,33 @@ final class AscendLibrary: @unchecked Sendable {
     }
 }
 
-/// A device that is set on the thread that made this, until the last object with memory, a stream or an event on it is gone.
+/// A device that is set on the thread that made this, until the last object with memory, a stream or an event on it is
+/// gone.
 ///
-/// After a failure that only a reset undoes nothing is given back piece by piece: a stream that hangs would hold up its own
-/// destruction, and the reset by force at the end takes everything of the device along. Pinned host memory, which a transfer
-/// under way may still reach, goes after that.
+/// After a failure that only a reset undoes, nothing is given back piece by piece: a stream that hangs would delay its own
+/// destruction, and the forced reset at the end frees everything on the device. Pinned host memory, which a running
+/// transfer may still reach, is freed after that.
 final class AscendContext {
     let library: AscendLibrary
     let number: Int32
     let chip: Chip
     var memory = DeviceMemory(weightBytes: 0, workspaceBytes: 0)
-    /// After a failure that only a reset undoes: every further use is refused with it.
+    /// A failure that only a reset undoes: every further use is refused with it.
     private(set) var failure: ComputeError?
-    /// How often the device had been reset by force when this was made: once more, and all of this is gone.
+    /// The number of forced resets of the device when this was made. After one more, all of this is gone.
     private let resets: Int
     /// Whether failures are for the caller alone.
     private var isTolerant = false
     /// Pinned memory to be freed after the reset.
     private var abandoned: [UnsafeMutableRawPointer] = []
-    /// Streams that may hang, to be ended before the reset, which waits for what they run.
+    /// Streams that may hang. They are ended before the reset, which would wait for what they run.
     private var hanging: [UnsafeMutableRawPointer] = []
     /// A failure that is for the caller alone.
     struct Tolerated {
         var status: Int32
         var phase: CallPhase
     }
-    /// What failed in the last `tolerating`, in order.
+    /// The failures of the last `tolerating`, in order.
     private(set) var tolerated: [Tolerated] = []
 
     var runtime: CAscend_runtime { library.functions.runtime }
@@ -63,7 +64,7 @@ final class AscendContext {
     /// - Throws: `ComputeError` when CANN is not there, there is no such device, or it cannot be opened.
     init(device number: Int) throws(ComputeError) {
         library = try AscendLibrary.shared()
-        // What no Int32 holds is no device either, and is told below.
+        // A number beyond Int32 is no device either; the error comes below.
         self.number = Int32(clamping: number)
         resets = try AscendProcess.open(self.number, library)
         do throws(ComputeError) {
@@ -74,7 +75,7 @@ final class AscendContext {
         }
     }
 
-    /// Sets the device on the calling thread; what its chip is called.
+    /// Sets the device on the calling thread; returns the name of its chip.
     private static func set(_ number: Int32, _ library: AscendLibrary) throws(ComputeError) -> Chip {
         let runtime = library.functions.runtime
         var count: UInt32 = 0
@@ -95,8 +96,8 @@ final class AscendContext {
             _ = runtime.aclrtResetDevice(number)
         } else if isWhole {
             AscendProcess.noteReset(of: number)
-            // The reset waits for what runs in the device's own context (CANN's guide to devices), so that a batch that does not end
-            // would hold it up: what runs is stopped, and its stream destroyed without waiting for it.
+            // The reset waits for work in the device's own context (CANN's guide to devices), so a batch that does not end
+            // would delay it. Running work is stopped, and its stream destroyed without waiting for it.
             for stream in hanging { _ = runtime.aclrtStreamAbort?(stream) }
             for stream in hanging { _ = runtime.aclrtDestroyStreamForce?(stream) }
             // Where CANN has no reset by force, undoing the only use of the device is one.
@@ -109,7 +110,7 @@ final class AscendContext {
     /// Whether no other object has reset the device since this was made.
     private var isWhole: Bool { AscendProcess.resets(of: number) == resets }
 
-    /// Whether what was made on the device is to be given back piece by piece.
+    /// Whether objects on the device are to be freed piece by piece.
     var canRelease: Bool { failure == nil && isWhole }
 
     /// Frees pinned memory now or after the reset.
@@ -139,7 +140,7 @@ final class AscendContext {
         try body()
     }
 
-    /// Throws what the device has failed with.
+    /// Throws the failure of the device.
     func requireUsable() throws(ComputeError) {
         if let failure {
             throw ComputeError(.deviceLost, "ascend:\(number) has to be reset: \(failure.message)")

@@ -1,4 +1,4 @@
-// What was found of a device when it was made, for people who report on a machine.
+// The facts found when a device was made, for people who report on a machine.
 
 internal import CAscend
 internal import Compute
@@ -22,7 +22,7 @@ extension AscendDevice {
         return lines + description.notes
     }
 
-    /// How an operation is computed where the chip leaves a choice.
+    /// The way an operation is computed if the chip leaves a choice.
     private func path(of operation: OperationKind) -> String {
         switch operation {
         case .linear: support.has(.swiGLU) ? "SwiGLU by its operator" : "SwiGLU composed"
@@ -44,7 +44,7 @@ extension AscendDevice {
         }
     }
 
-    /// What CANN says of its version, by the call that this one has.
+    /// CANN's version, from the call that this version has.
     private var version: String {
         let runtime = context.runtime
         if let call = runtime.aclsysGetVersionStr {

@@ -1,4 +1,4 @@
-// Weights on their way to the device: once, in the form in which its products read them.
+// Takes weights to the device once, in the form in which its products read them.
 
 package import Compute
 

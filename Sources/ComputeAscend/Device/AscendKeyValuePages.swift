@@ -2,8 +2,8 @@
 
 package import Compute
 
-/// For each layer the keys of all pages and then the values of all pages, each a table of rows in half precision: row
-/// `page · pageRows + r`, heads side by side. So that whole rows are gathered and scattered by number.
+/// For each layer, the keys of all pages and then the values of all pages, each a table of rows in half precision: row
+/// `page · pageRows + r`, heads side by side. Whole rows can then be gathered and scattered by number.
 final class AscendKeyValuePages: KeyValuePages, DeviceOwned {
     let shape: KeyValueShape
     let pageCount: Int

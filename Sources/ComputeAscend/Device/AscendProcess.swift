@@ -1,5 +1,5 @@
-// CANN in this process: initialised when the first device is made, finalised by whoever ends the process; and how often each
-// device has been reset by force, which takes along whatever else was made of it.
+// CANN in this process: initialised when the first device is made, finalised by whoever ends the process. Also counts the
+// forced resets of each device, which free everything else that was made on it.
 
 internal import CAscend
 package import Compute
@@ -13,7 +13,7 @@ package enum AscendProcess {
         var open: [Int32: Int] = [:]
         /// Resets by force, by device.
         var resets: [Int32: Int] = [:]
-        /// Trials that have lost a device, by device, and how.
+        /// Trials that have lost a device, by device, with the reason.
         var lost: [Int32: [Trial: String]] = [:]
     }
 
@@ -26,7 +26,7 @@ package enum AscendProcess {
         let (status, resets): (Int32, Int) = state.withLock { state in
             if !state.isInitialized {
                 let status = library.functions.runtime.aclInit(nil)
-                // Someone else in the process has done it, which is as good.
+                // Someone else in the process has initialised it, which is as good.
                 guard status == 0 || status == Int32(ACL_ERROR_REPEAT_INITIALIZE.rawValue) else { return (status, 0) }
                 state.isInitialized = true
             }
@@ -51,7 +51,7 @@ package enum AscendProcess {
     /// Notes that the device is about to be reset by force.
     static func noteReset(of device: Int32) { state.withLock { $0.resets[device, default: 0] += 1 } }
 
-    /// What has lost the device when it was tried.
+    /// The trials that have lost the device.
     static func lostTrials(of device: Int32) -> [Trial: String] { state.withLock { $0.lost[device, default: [:]] } }
 
     /// Notes that a trial has lost the device.

@@ -1,4 +1,4 @@
-// What an Ascend device makes of a model's weights. Each knows its device, and is refused by another.
+// An Ascend device's own forms of a model's weights. Each knows its device, and is refused by another.
 
 internal import Compute
 
@@ -47,7 +47,7 @@ final class AscendVector: DeviceVector, DeviceOwned {
     let entries: [Float]
     let device: DeviceIdentity
     private let block: DeviceBlock
-    /// What `rotate` made of the entries as frequencies.
+    /// The result of `rotate` for the entries as frequencies.
     var angles: AngleTable?
 
     var count: Int { entries.count }
@@ -66,7 +66,7 @@ final class AscendCatalogue: CatalogueWeights, DeviceOwned {
     let rows: Int
     let columns: Int
     let device: DeviceIdentity
-    /// One bit a row, whole words; row 0 and what lies behind the last row are 0.
+    /// One bit a row, whole words; row 0 and the bits beyond the last row are 0.
     let eligible: [UInt64]
     private let block: DeviceBlock
     /// (columns, rows)
@@ -83,7 +83,7 @@ final class AscendCatalogue: CatalogueWeights, DeviceOwned {
 }
 
 extension AscendDevice {
-    /// What was made, as the class that this device makes, or a refusal.
+    /// The object as the class that this device makes, or a refusal.
     func own<Made: DeviceOwned>(
         _ made: AnyObject,
         as type: Made.Type,

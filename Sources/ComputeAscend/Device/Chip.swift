@@ -1,4 +1,4 @@
-// What a chip has, by the name that CANN gives it.
+// The abilities of a chip, by the name that CANN gives it.
 
 /// A chip, as aclrtGetSocName names it.
 struct Chip {
@@ -12,7 +12,7 @@ struct Chip {
         case a5
         /// Atlas inference: Ascend310P.
         case inference
-        /// The first generation, and every chip that is not known here: float16, and what the probe finds.
+        /// The first generation, and every chip that is not known here: float16, and whatever the probe finds.
         case other
     }
 
@@ -20,7 +20,7 @@ struct Chip {
     let name: String
     let generation: Generation
 
-    /// The name without what all have in common: "910B3".
+    /// The name without the common prefix: "910B3".
     var shortName: String { String(name.trimmingPrefix("Ascend")) }
 
     /// An allow list, because a name is no range: "Ascend910B" alone is of the first generation (CANN 8.1,

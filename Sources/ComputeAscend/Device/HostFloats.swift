@@ -1,8 +1,8 @@
-// The elements of a weight file's tensor, read as float32 and rounded to what a device stores.
+// Reads the elements of a weight file's tensor as float32 and rounds them to a device's type.
 
 internal import Compute
 
-/// A host tensor whose shape and bytes have been found to agree, with elements that can be read as float32.
+/// A host tensor whose shape and bytes agree, with elements that can be read as float32.
 struct HostFloats {
     let count: Int
     private let dtype: DType

@@ -1,6 +1,7 @@
-// What is used only where it proves itself when the device is made, on one small problem each: the fused attention, because public
-// descriptions of the operators contradict each other and their releases differ; weights in FRACTAL_NZ, because public sources
-// round such products to half precision; and captured batches, because no public text says which operators may be captured.
+// Checks, when the device is made, what is used only if it proves itself, each on one small problem: the fused attention,
+// because public descriptions of the operators contradict each other and their releases differ; weights in FRACTAL_NZ,
+// because public sources round such products to half precision; and captured batches, because no public text says which
+// operators may be captured.
 
 internal import CAscend
 internal import Compute
@@ -76,7 +77,7 @@ extension AscendDevice {
                 let fused = try sample.attend(on: AscendStream(device: self, captures: false))
                 let expected = sample.expected(in: description.dtype)
                 let greatest = expected.reduce(0) { max($0, abs($1)) }
-                // Eight roundings of the greatest element; a row of the mask or of the bias that is off is a hundred.
+                // Eight roundings of the greatest element; a row of the mask or bias that is off makes a hundred.
                 let bound = (description.dtype == .float16 ? 0x1p-8 : 0x1p-5) * greatest
                 let isFinite = fused.allSatisfy { $0.isFinite }
                 let difference = isFinite ? zip(expected, fused).reduce(0) { max($0, abs($1.0 - $1.1)) } : .infinity
@@ -104,7 +105,7 @@ extension AscendDevice {
             let stream = try AscendStream(device: self, captures: true)
             guard let captured = stream.captured else { return "this CANN has no aclmdlRICaptureBegin" }
             let sample = try Sample(on: self)
-            // Memory settles with the first; one is seen, one captured, one run again.
+            // Memory settles with the first; one is seen, one captured, and one run again.
             for _ in 0..<3 { _ = try sample.attend(on: stream) }
             if let refusal = captured.refusal { return refusal.message }
             let plain = try sample.attend(on: AscendStream(device: self, captures: false), seed: 2)
@@ -184,12 +185,12 @@ private struct Sample {
         var random = Numbers(state: seed)
         let count = layout.rows * width
         let (query, key, value) = (random.values(count), random.values(count), random.values(count))
-        // Times an hour apart on average: buckets of all sizes.
+        // An hour apart on average, so that buckets of all sizes occur.
         let times = (0..<layout.rows + layout.count).map { Int64($0) * 3600 + Int64(random.next() * 3000) }
         return Inputs(query: query, key: key, value: value, times: times)
     }
 
-    /// The attention as the device does it now, of values that the seed determines.
+    /// The attention as the device computes it now, of values that the seed determines.
     func attend(on stream: AscendStream, seed: UInt64 = 1) throws(ComputeError) -> [Float] {
         let inputs = self.inputs(seed)
         try stream.begin()

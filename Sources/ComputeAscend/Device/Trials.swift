@@ -1,9 +1,9 @@
-// What is used only where it proves itself when a device is made. A trial may lose the chip: that is remembered for the
-// process, and the device is made again without it.
+// Features that are used only if they prove themselves when a device is made. A trial may lose the chip. The process
+// remembers that, and the device is made again without the feature.
 
 internal import Compute
 
-/// Each is left out where it fails.
+/// Each is left out if it fails.
 enum Trial: Hashable {
     /// An operator of RecSDK for HSTU's attention.
     case fusedAttention(FusedVariant)
@@ -15,9 +15,9 @@ enum Trial: Hashable {
 
 /// The trials of one attempt to make a device.
 final class Trials {
-    /// What earlier attempts have lost the chip with.
+    /// The trials that lost the chip in earlier attempts.
     private let lost: [Trial: String]
-    /// The trial under way, or the one that this attempt has lost the chip with.
+    /// The current trial, or the one that lost the chip in this attempt.
     private(set) var current: Trial?
 
     init(lost: [Trial: String]) { self.lost = lost }

@@ -15,7 +15,7 @@ struct Arena {
 
     mutating func release(to mark: BumpPlan.Place) { plan.release(to: mark) }
 
-    /// Device memory for `byteCount` bytes, as the rules of addresses have it.
+    /// Device memory for `byteCount` bytes that follows the rules of addresses.
     mutating func allocate(byteCount: Int) throws(ComputeError) -> DeviceAddress {
         if let place = plan.take(byteCount) { return blocks[place.chunk].address.advanced(byBytes: place.offset) }
         guard let missing = plan.missing(byteCount, atLeast: Self.leastChunk) else {
@@ -25,7 +25,7 @@ struct Arena {
         do throws(ComputeError) {
             block = try makeBlock(byteCount: missing)
         } catch {
-            // Doubling was too much to ask; what is needed may still be there.
+            // There was no memory for twice as much; there may still be enough for what is needed.
             guard error.code == .outOfMemory, let needed = Alignment.reserved(byteCount), needed < missing else {
                 throw error
             }

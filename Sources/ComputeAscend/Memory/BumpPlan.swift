@@ -2,8 +2,8 @@
 
 internal import Compute
 
-/// Hands out places in a list of chunks until it is reset as a whole. It owns no memory: whoever does appends chunks when
-/// told that there are too few.
+/// Hands out places in a list of chunks until it is reset as a whole. It owns no memory: its owner appends chunks when told
+/// that there are too few.
 struct BumpPlan {
     /// A place: which chunk, and how many bytes into it.
     struct Place: Equatable {

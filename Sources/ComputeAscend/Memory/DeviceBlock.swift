@@ -8,7 +8,7 @@ internal import Compute
 enum Alignment {
     static let start = 64
 
-    /// What a tensor of `byteCount` bytes takes of memory that several share; nil: more than there can be.
+    /// The bytes that a tensor of `byteCount` bytes occupies in shared memory; nil: more than there can be.
     static func reserved(_ byteCount: Int) -> Int? {
         guard byteCount >= 0, byteCount <= Int.max - 128 else { return nil }
         let read = (byteCount + 31) / 32 * 32 + 32
@@ -18,7 +18,7 @@ enum Alignment {
 
 /// A block of device memory.
 final class DeviceBlock {
-    /// What a block is counted as.
+    /// The kind that a block is counted as.
     enum Use { case weights, workspace, pages }
 
     let address: DeviceAddress
@@ -26,7 +26,7 @@ final class DeviceBlock {
     private let context: AscendContext
     private let use: Use
 
-    /// - Parameter what: stands in the error for what the memory is for.
+    /// - Parameter what: the purpose of the memory, for the error.
     init(byteCount: Int, use: Use, context: AscendContext, for what: String) throws(ComputeError) {
         try context.requireUsable()
         var memory: UnsafeMutableRawPointer?
@@ -75,7 +75,7 @@ final class DeviceBlock {
     }
 }
 
-/// A block of pinned host memory, which the device copies to and from while the host does something else.
+/// A block of pinned host memory, which the device copies to and from while the host does other work.
 final class PinnedBlock {
     let base: UnsafeMutableRawPointer
     let byteCount: Int

@@ -1,5 +1,5 @@
-// The inputs of a batch: packed into pinned host memory beside device memory of the same layout, so that one copy brings them
-// all over.
+// The inputs of a batch, packed into pinned host memory with device memory of the same layout, so that one copy transfers
+// them all.
 
 internal import CAscend
 internal import Compute
@@ -21,7 +21,7 @@ struct Staging {
 
     init(context: AscendContext) { self.context = context }
 
-    /// Room for an input: where the host writes it, and where the device will find it.
+    /// Room for an input: the host writes it at one place, and the device finds it at the other.
     mutating func allocate(
         byteCount: Int
     ) throws(ComputeError) -> (host: UnsafeMutableRawPointer, device: DeviceAddress) {

@@ -1,4 +1,4 @@
-// Scores of catalogue rows that the caller names: their columns of the catalogue are gathered and multiplied as a selection
+// Scores of catalogue rows that the caller names. Their columns of the catalogue are gathered and multiplied as a selection
 // multiplies all of them.
 
 package import Compute
@@ -46,7 +46,7 @@ extension AscendStream {
         return ticket
     }
 
-    /// Takes what has come back.
+    /// Takes the results that were copied back.
     func finishScorings() throws(ComputeError) {
         guard !scorings.isEmpty else { return }
         let memory = try resultMemory(byteCount: max(resultBytes, 1)).base

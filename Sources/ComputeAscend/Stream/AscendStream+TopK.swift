@@ -1,5 +1,5 @@
-// Selection: scores of the whole catalogue by one product, masked and selected on the device; only the best come back. The
-// host puts equals in order, and decides between equals at the edge of what came back.
+// Selection: one product scores the whole catalogue, and the device masks and selects; only the best come back. The host
+// orders ties, and decides ties at the edge of what came back.
 
 package import Compute
 
@@ -143,7 +143,7 @@ extension AscendStream {
         )
     }
 
-    /// Puts what has come back in order.
+    /// Orders the results that came back.
     func finishSelections() throws(ComputeError) {
         guard !selections.isEmpty else { return }
         let memory = try resultMemory(byteCount: max(resultBytes, 1)).base

@@ -1,5 +1,5 @@
-// A stream on the NPU: operations are checked and noted as they come, and run together when the batch is synchronised, after
-// one copy has brought over everything they read.
+// A stream on the NPU. Operations are checked and noted as they come, and run together when the batch is synchronised,
+// after one copy has transferred everything that they read.
 
 internal import CAscend
 package import Compute
