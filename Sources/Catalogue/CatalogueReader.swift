@@ -70,7 +70,7 @@ extension Catalogue {
                 try line.read(text, number: number, paths: rules, into: &builder)
                 try builder.add(line, number: number)
             } catch {
-                // Whatever else is wrong with a line comes of the bytes, if they are no text.
+                // If the bytes are not text, that is the cause of every other fault of the line.
                 let sentence =
                     TextFile.firstInvalidByte(text).map { TextFile.notUTF8(byte: text[$0], at: $0) } ?? "\(error)"
                 throw FileError(.malformed, "\(path), line \(number): \(sentence)")
@@ -217,7 +217,7 @@ private enum CatalogueField: UInt8 {
     case popularity
     case tokens
 
-    // By comparing bytes: making a String of every key costs more than the rest of the line.
+    // Compares bytes: making a String of every key costs more than the rest of the line.
     init?(_ key: JSONString) {
         switch key {
         case "index": self = .index

@@ -184,7 +184,7 @@ struct ChannelState {
                 connection.vanished()
             }
         }
-        // Both sides are shut and all input has been read: nobody waits for an answer.
+        // Both sides are shut and all input has been read, so nobody waits for an answer.
         if isHungUp { connection.vanished() }
         run(&context)
     }

@@ -1,9 +1,9 @@
 // One HTTP/1.1 connection as a state machine (RFC 9112 §9): a value with no socket, no clock and no handler. Events are
-// calls (bytes, end of input, verdicts, replies, a timer, write progress, drain) with the time as an argument.
-// `advance` returns the next step; `output`, `wantsInput`, `deadline` and `nextEnding` can be asked at any time.
-// Channel drives it over a socket, the tests over a script. Requests are taken one at a time: the next one is not
-// parsed before the reply to the last is complete. So replies are in order by construction, and pipelined requests wait
-// as bytes, up to the read-ahead limit. Replies are in Replies.swift, time-outs and endings in Timeouts.swift.
+// calls (bytes, end of input, verdicts, replies, a timer, write progress, drain) with the time as an argument. `advance`
+// returns the next step; `output`, `wantsInput`, `deadline` and `nextEnding` can be asked at any time. Channel drives it
+// over a socket, the tests over a script. It takes one request at a time: it parses the next one only when the reply to the
+// last is complete. Replies are therefore in order by construction, and pipelined requests wait as bytes, up to the
+// read-ahead limit. Replies are in Replies.swift, time-outs and endings in Timeouts.swift.
 
 /// The state of one connection.
 struct Connection {

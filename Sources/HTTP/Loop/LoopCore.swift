@@ -94,7 +94,7 @@ struct LoopCore {
     mutating func tearDown() {
         for listener in listeners { Syscall.close(listener.fd) }
         listeners = []
-        // What other rooms have asked for is begun still, so that they hear that it came to nothing.
+        // Work that other rooms asked for still begins, so that they learn that it failed.
         for case .work(let work) in context.mailbox.close() { work(sockets) }
         sockets.end()
         if reserve >= 0 { Syscall.close(reserve) }
@@ -326,8 +326,8 @@ struct LoopCore {
 
     private mutating func drain() {
         guard !isEnding else { return }
-        // Closing the listener would reset connections in its backlog, so these are accepted and answered first. Those of
-        // a handed socket wait for whoever gets it next.
+        // Closing the listener would reset connections in its backlog, so these are accepted and answered first.
+        // Connections of a handed socket wait for its next owner.
         for listener in listeners where !listener.isHanded {
             for _ in 0..<LoopCore.backlogRounds {
                 guard accept(listener) else { break }

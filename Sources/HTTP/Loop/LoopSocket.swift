@@ -1,10 +1,10 @@
-// A connection from this process to another server, on the loop whose requests need it: what comes back is handled on the same
+// A connection from this process to another server, on the loop whose requests need it: replies are handled on the same
 // thread, without a hop.
 
 import CLinux
 import Glibc
 
-/// Whoever uses a `LoopSocket`. Called on the loop.
+/// The user of a `LoopSocket`. Called on the loop.
 package protocol LoopSocketUser: AnyObject {
     /// The connection stands, with TLS where that was asked for.
     func socketOpened()
@@ -206,7 +206,7 @@ package final class LoopSocket {
     }
 }
 
-/// Something beside connections that lives on a loop and has work at certain times. Called on the loop.
+/// Anything other than a connection that lives on a loop and has work at certain times. Called on the loop.
 package protocol LoopResident: AnyObject {
     /// Nanoseconds of the monotonic clock when `timePassed` must be called at the latest; nil: it need not be.
     var nextDue: UInt64? { get }
@@ -255,7 +255,7 @@ package final class LoopSockets {
         resolving[number] = socket
         let numeric = SocketAddress(host: host, port: port)
         if let numeric, host != "*" {
-            // In a turn of its own, so that whoever asked has the socket before it hears of it.
+            // In a turn of its own, so that the caller has the socket before it hears of it.
             handle.run { $0.resolved(number, [numeric]) }
         } else {
             HostName.lookUp(host, port) { [handle] addresses in handle.run { $0.resolved(number, addresses) } }

@@ -1,6 +1,6 @@
-// A timer wheel: time-outs of thousands of connections at little cost. A ring of buckets, one for each tick, holds
-// tokens. A connection whose deadline moves later stays in its bucket, and is checked and reinserted when that bucket
-// comes up. So the common case, a deadline that every request postpones, costs one comparison.
+// A timer wheel: time-outs of thousands of connections at little cost. A ring of buckets, one for each tick, holds tokens.
+// A connection whose deadline moves later stays in its bucket, and is checked and reinserted when that bucket comes up. The
+// common case, a deadline that every request postpones, therefore costs one comparison.
 
 /// Tokens by the tick at which they are checked.
 struct TimerWheel {

@@ -1,6 +1,6 @@
-// What the field lines mean for the framing of a message: Host, Content-Length, Transfer-Encoding, Connection, Expect
-// (RFC 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1), and for its codings. Any doubt about framing is refused: request
-// smuggling lives on two readers that disagree about where a request ends. All other fields are kept unread.
+// Interprets the field lines that matter for the framing of a message (Host, Content-Length, Transfer-Encoding, Connection,
+// Expect: RFC 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1) and for its codings. Refuses any doubt about framing: request
+// smuggling needs two readers that disagree about where a request ends. Keeps all other fields unread.
 
 /// Facts collected from the fields so far, judged together when the head is complete.
 struct FieldFacts {

@@ -47,7 +47,7 @@ package final class HTTPServer: Sendable {
 
     deinit { stop() }
 
-    /// Starts listening and serving. Returns the addresses, with the kernel's choice in place of port 0. Throws
+    /// Starts listening and serving. Returns the addresses, with the kernel's choice instead of port 0. Throws
     /// `cannotListen`, `system` or `alreadyStarted`, and then leaves nothing open.
     package func start() throws(HTTPError) -> [ListenAddress] {
         let isFirst = state.withLock { state in

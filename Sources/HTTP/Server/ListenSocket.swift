@@ -16,8 +16,8 @@ struct ListenSocket {
 
     typealias Opened = (sockets: [ListenSocket], bound: ListenAddress, file: SocketFile?)
 
-    /// The sockets for `count` loops on `address`, the address with the kernel's choice in place of port 0, and the
-    /// file of a UNIX socket.
+    /// The sockets for `count` loops on `address`, the address with the kernel's choice instead of port 0, and the file of
+    /// a UNIX socket.
     static func open(_ address: ListenAddress, count: Int) throws(HTTPError) -> Opened {
         switch address {
         case .unix(let path):

@@ -1,6 +1,6 @@
 // The keys of session tickets (RFC 5077, section 4; RFC 8446, section 4.6.1). A ticket lets a client resume its session
-// without signature and certificate; the server keeps nothing but the key. Whoever has that key can read every session
-// resumed with its tickets, so each key encrypts for a limited time, decrypts for the same time again, and is then wiped
+// without signature and certificate; the server keeps only the key. Anyone with that key can read every session resumed
+// with its tickets. Each key therefore encrypts for a limited time, decrypts for the same time again, and is then wiped
 // from memory (RFC 9325, section 3.4).
 
 import COpenSSL

@@ -1,5 +1,5 @@
-// What this process's own TLS connections to other servers are made with: the system's authorities, and the host's name
-// checked (RFC 9325, section 6).
+// The settings of this process's own TLS connections to other servers: the system's authorities, and a check of the host's
+// name (RFC 9325, section 6).
 
 import COpenSSL
 import Glibc

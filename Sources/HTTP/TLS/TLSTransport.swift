@@ -10,10 +10,10 @@ final class TLSTransport: Transport {
     private enum Phase {
         case shakingHands
         case open
-        /// The handshake has failed: bytes pass as they are. What is written then is at most the answer to a client that
-        /// speaks HTTP without TLS.
+        /// The handshake has failed, and bytes pass unchanged. The only output is an answer to a client that speaks HTTP
+        /// without TLS.
         case plain
-        /// TLS has failed, by the client's doing or by an error of the socket. Nothing passes.
+        /// TLS has failed, because of the client or of a socket error. Nothing passes.
         case broken
     }
 
@@ -102,8 +102,8 @@ final class TLSTransport: Transport {
 
     func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         guard phase == .open else { return phase == .plain ? bio.socket.read(into: buffer) : .failed }
-        // What is read may have to be answered by TLS itself, a key update above all. OpenSSL cannot begin another record
-        // behind one that it has not finished, and would give up the connection.
+        // TLS itself may have to answer input, most often a key update. OpenSSL cannot begin another record after an
+        // unfinished one, and would give up the connection.
         guard !hasPartialRecord else { return .blocked(until: .writable) }
         var count = 0
         let (result, error) = call { SSL_read_ex(ssl, buffer.baseAddress, buffer.count, &count) }
@@ -187,7 +187,7 @@ final class TLSTransport: Transport {
 
     // MARK: Errors
 
-    /// What SSL_get_error says, and the first error of the queue.
+    /// The answer of SSL_get_error, and the first error of the queue.
     private struct Failure {
         var kind: Int32
         var code: UInt

@@ -1,4 +1,4 @@
-// What a bundle holds, for `genrec inspect`: as a table for people and as JSON for programs.
+// The content of a bundle, for `genrec inspect`: as a table for people and as JSON for programs.
 
 internal import Catalogue
 import Compute
@@ -27,7 +27,7 @@ package struct BundleInspection: Sendable {
     package let parameterCountWithoutItems: Int
     /// Events of the history for which operations are counted.
     package let length: Int
-    /// Floating-point operations of a request with so many events.
+    /// Floating-point operations of a request with this many events.
     package let operations: RequestOperations
     /// Bytes of keys and values that one event takes in a cache of float32.
     package let cacheBytesPerEvent: Int
