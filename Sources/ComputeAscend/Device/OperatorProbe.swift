@@ -91,7 +91,8 @@ struct OperatorSupport {
         case .silu: try calls.activate(x, .silu, out)
         case .relu: try calls.activate(x, .relu, out)
         case .geluTanh: try calls.activate(x, .geluTanh, out)
-        case .swiGLU: try calls.swiGLU(x, view(2, .float32, [4, 8]))
+        // 310P takes halves of whole 64 bytes.
+        case .swiGLU: try calls.swiGLU(view(0, .float32, [4, 32]), out)
         case .greater: try calls.greater(integers, integers, view(6, .bool, [4]))
         case .notEqual: try calls.notEqual(x, x, flags)
         case .isZero: try calls.isZero(bytes, flags)

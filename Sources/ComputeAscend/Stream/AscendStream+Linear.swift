@@ -69,13 +69,14 @@ extension AscendStream {
             }
         case .swiGLU(let gate, let values):
             let product = try temporary(.float32, [rows, columns])
-            // Gate and values side by side, as one projection makes them, are one operator.
+            // Gate and values side by side, as one projection makes them, are one operator. It takes no rows in pieces (its
+            // document), and on 310P only halves of whole 64 bytes (ops-nn, swi_glu_tiling.cpp).
             let isAdjacent =
                 gate.strides == values.strides
                 && values.address == gate.address.advanced(byBytes: columns * gate.dtype.byteCount)
-                && gate.strides[0] >= 2 * columns
-            if isAdjacent, device.support.has(.swiGLU) {
-                let both = View(gate.address, .float32, [rows, 2 * columns], strides: gate.strides)
+                && gate.strides[0] == 2 * columns
+            if isAdjacent, columns % 16 == 0, device.support.has(.swiGLU) {
+                let both = View(gate.address, .float32, [rows, 2 * columns])
                 note { (calls) throws(ComputeError) in
                     try calls.swiGLU(both, product)
                     try calls.cast(product, result)

@@ -16,11 +16,15 @@ namespace emulator {
 /// Element types as a set.
 enum Types : uint32_t {
     f32 = 1, f16 = 2, bf16 = 4, i32 = 8, i64 = 16, u8 = 32, boolean = 64, i8 = 128,
+    /// bfloat16 on chips without it as well: few lists of types are one for all chips.
+    onEveryChip = 256,
     floats = f32 | f16 | bf16,
     integers = i32 | i64,
     numbers = floats | integers,
-    anything = numbers | u8 | boolean | i8,
+    small = i8 | u8,
+    anything = numbers | small | boolean,
 };
+bool isFloat(aclDataType type);
 constexpr Types operator|(Types left, Types right) { return (Types)((uint32_t)left | (uint32_t)right); }
 
 /// An operand of a planned call: its view as it was in phase 1, and its place among all operands.
@@ -45,12 +49,28 @@ public:
     unsigned char *bytes(const Operand &operand, size_t size) const;
 };
 
-/// Phase 1 of one call.
+/// Phase 1 of one call. What CANN's sources check is done under the name of the source's own function, which a refusal says;
+/// what is done under no name is the emulator's own strictness, where real software promotes, is undefined or goes on.
 class Planner {
 public:
     Planner(const char *name) : name(name) {}
 
-    /// Checks a tensor that is read. Refuses with 161001 or 161002; 561003 for a type that a generated operator lacks.
+    /// The source that the rules are from: a repository and a path in it.
+    void from(const char *source) { this->source = source; }
+    /// The function of the source whose rules follow.
+    Planner &rule(const char *function) {
+        this->function = function;
+        return *this;
+    }
+    /// What follows are the emulator's own rules.
+    Planner &strict() { return rule(nullptr); }
+
+    /// OP_CHECK_NULL: refuses with 161001.
+    void given(std::initializer_list<std::pair<const char *, const void *>> operands);
+    /// OP_CHECK_RESULT_DTYPE_CAST_FAILED: elements of one type may become those of another (opbase data_type_utils.h, CanCast).
+    void requireCast(aclDataType from, aclDataType to, const char *what);
+
+    /// Checks a tensor that is read. Refuses with 161001 or 161002.
     Operand input(const char *role, const aclTensor *tensor, Types types) { return operand(role, tensor, types, false); }
     /// Checks a tensor that is written, and that it does not lie over an input unless it is the very same view.
     Operand output(const char *role, const aclTensor *tensor, Types types);
@@ -69,7 +89,11 @@ public:
     size_t axis(int64_t dim, const Operand &operand);
     /// The shape that numpy's rules make of two.
     std::vector<int64_t> broadcast(const Operand &left, const Operand &right);
-    [[noreturn]] void invalid(const std::string &text) { throw Refusal{ACLNN_ERR_PARAM_INVALID, text}; }
+    /// Refuses with 161002.
+    [[noreturn]] void invalid(const std::string &text) { deny(ACLNN_ERR_PARAM_INVALID, text); }
+    /// Refuses as a failed tiling is: a generated call passes its status on, 561002 (opbase indv_executor.cpp,
+    /// NnopbaseExecutorDoTiling); of a composed one the inner operator answers NULL, 561103.
+    [[noreturn]] void untiled(const std::string &text);
 
     /// Device memory that the call needs while it runs.
     void useWorkspace(size_t bytes) { workspace += bytes; }
@@ -84,6 +108,10 @@ public:
     std::function<void(Execution &)> body;
 
 private:
+    const char *source = nullptr, *function = nullptr;
+
+    /// Refuses, and says by which rule.
+    [[noreturn]] void deny(int32_t code, const std::string &text);
     Operand operand(const char *role, const aclTensor *tensor, Types types, bool mayBeBlocked);
     void requireSeparate(const View &output);
 };

@@ -1,6 +1,5 @@
 // Matrix products: half-precision operands, sums in float32, one rounding at the end. The sum of an element is taken in the
-// same order whatever the number of rows. Refusals: ops-nn matmul/batch_mat_mul_v3/op_host/op_api/aclnn_batch_matmul.cpp,
-// matmul/common/op_host/op_api/cube_util.cpp; ops-math conversion/trans_data/op_api/aclnn_trans_matmul_weight.cpp.
+// same order whatever the number of rows. Every rule has the name of the source's function that it is from.
 
 #include <algorithm>
 
@@ -25,19 +24,35 @@ static void multiply(const float *a, const float *b, float *out, size_t m, size_
     }
 }
 
-/// What products refuse of types and the mode.
-static void checkTypes(Planner &planner, const Operand &self, const Operand &mat2, const Operand &out, int8_t mode) {
-    if (self.view.type != mat2.view.type) planner.invalid("self and mat2 are of different types");
-    if (mode < 0 || mode > 3) planner.invalid(format("there is no cubeMathType %d", mode));
-    if (self.view.type == ACL_FLOAT && !profile().isA2OrLater()) {
-        if (mode == 0) planner.invalid("this chip has no float32 product: cubeMathType must allow a lower precision");
-        if (mode == 3) planner.invalid("this chip has no HF32");
+/// The operands of a product, with what both sources ask of types and the mode: BuildRule takes Ascend910BMatMulRule for Atlas A2
+/// and later, else Ascend310AMatMulRule.
+struct Product {
+    Operand self, mat2, out;
+
+    Product(
+        Planner &planner, const aclTensor *selfTensor, const aclTensor *mat2Tensor, aclTensor *outTensor, int8_t mode,
+        bool takesBlocked)
+        : self(checked(planner).input("self", selfTensor, floats)),
+          mat2(takesBlocked ? planner.weight("mat2", mat2Tensor, floats) : planner.input("mat2", mat2Tensor, floats)),
+          out(planner.output("out", outTensor, floats)) {
+        planner.rule(profile().isA2OrLater() ? "Ascend910BMatMulRule::CheckInput" : "Ascend310AMatMulRule::CheckInput");
+        const bool isWide = self.view.type == ACL_FLOAT || mat2.view.type == ACL_FLOAT;
+        if (!profile().isA2OrLater() && isWide && (mode == 0 || mode == 3)) {
+            planner.invalid("this chip has no float32 product: cubeMathType must allow a lower precision");
+        }
+        // The sources look modes up in tables without asking whether they are in them.
+        planner.strict();
+        if (mode < 0 || mode > 3) planner.invalid(format("there is no cubeMathType %d", mode));
+        planner.requireType(mat2, self.view.type);
+        if (out.view.type != self.view.type && out.view.type != ACL_FLOAT) planner.invalid(format("out is %s", nameOf(out.view.type)));
     }
-    if (mode == 2 && self.view.type == ACL_BF16) planner.invalid("cubeMathType 2 is not for bfloat16");
-    if (out.view.type != self.view.type && out.view.type != ACL_FLOAT) {
-        planner.invalid(format("out is %s", nameOf(out.view.type)));
+
+private:
+    static Planner &checked(Planner &planner) {
+        planner.from("ops-nn matmul/common/op_host/op_api/matmul_util.cpp");
+        return planner.rule("SocMatMulRuleBase::CheckInputTensorDtypeValid");
     }
-}
+};
 
 /// float32 operands as the matrix unit sees them in this mode.
 static void lowerPrecision(std::vector<float> &values, aclDataType type, int8_t mode) {
@@ -78,14 +93,17 @@ aclnnStatus aclnnMmGetWorkspaceSize(
     const aclTensor *selfTensor, const aclTensor *mat2Tensor, aclTensor *outTensor, int8_t mode, uint64_t *workspaceSize,
     aclOpExecutor **executor) {
     return plan("aclnnMm", workspaceSize, executor, [&](Planner &planner) {
-        const Operand self = planner.input("self", selfTensor, floats), mat2 = planner.weight("mat2", mat2Tensor, floats);
-        const Operand out = planner.output("out", outTensor, floats);
-        checkTypes(planner, self, mat2, out, mode);
+        static const char *const source = "ops-nn matmul/mat_mul_v3/op_host/op_api/aclnn_mm.cpp";
+        planner.from(source);
+        planner.rule("CheckNotNull").given({{"out", outTensor}, {"self", selfTensor}, {"mat2", mat2Tensor}});
+        const Product product(planner, selfTensor, mat2Tensor, outTensor, mode, true);
+        const Operand self = product.self, mat2 = product.mat2, out = product.out;
+        planner.from(source);
+        planner.rule("CheckShapeValid").requireRank(mat2, 2);
         planner.requireRank(self, 2);
-        planner.requireRank(mat2, 2);
         const size_t m = (size_t)self.view.dims[0], k = (size_t)self.view.dims[1], n = (size_t)mat2.view.dims[1];
         planner.requireDims(mat2, {(int64_t)k, (int64_t)n});
-        planner.requireDims(out, {(int64_t)m, (int64_t)n});
+        planner.rule("CheckOutputShapeValid").requireDims(out, {(int64_t)m, (int64_t)n});
         if (m * n > 0) planner.useWorkspace(16384);
         const bool isHalf = mat2.view.format == ACL_FORMAT_FRACTAL_NZ && mat2.view.type == ACL_FLOAT16 && profile().generation == 9;
         planner.run([=](Execution &execution) {
@@ -106,10 +124,13 @@ aclnnStatus aclnnBatchMatMulGetWorkspaceSize(
     const aclTensor *selfTensor, const aclTensor *mat2Tensor, aclTensor *outTensor, int8_t mode, uint64_t *workspaceSize,
     aclOpExecutor **executor) {
     return plan("aclnnBatchMatMul", workspaceSize, executor, [&](Planner &planner) {
-        const Operand self = planner.input("self", selfTensor, floats), mat2 = planner.input("mat2", mat2Tensor, floats);
-        const Operand out = planner.output("out", outTensor, floats);
-        checkTypes(planner, self, mat2, out, mode);
-        planner.requireRank(self, 3);
+        static const char *const source = "ops-nn matmul/batch_mat_mul_v3/op_host/op_api/aclnn_batch_matmul.cpp";
+        planner.from(source);
+        planner.rule("CheckNotNull").given({{"self", selfTensor}, {"mat2", mat2Tensor}, {"out", outTensor}});
+        const Product product(planner, selfTensor, mat2Tensor, outTensor, mode, false);
+        const Operand self = product.self, mat2 = product.mat2, out = product.out;
+        planner.from(source);
+        planner.rule("CheckShape").requireRank(self, 3);
         planner.requireRank(mat2, 3);
         const int64_t one = self.view.dims[0], other = mat2.view.dims[0];
         if (one != other && one != 1 && other != 1) planner.invalid("self and mat2 have different batches");
@@ -139,12 +160,19 @@ EMULATED_PHASE_2(BatchMatMul)
 
 aclnnStatus aclnnCalculateMatmulWeightSizeV2(const aclIntArray *shape, aclDataType dataType, uint64_t *elements) {
     return call("aclnnCalculateMatmulWeightSizeV2", "", [&]() -> aclnnStatus {
+        // ops-math conversion/trans_data/op_api/aclnn_trans_matmul_weight.cpp; phase 1 of the operator itself does not ask for the chip.
+        if (profile().chip == Chip::first) {
+            refuse(ACLNN_ERR_RUNTIME_ERROR, "%s has no such weights (CheckSocValid)", profile().soc.c_str());
+        }
         if (shape == nullptr || elements == nullptr) refuse(ACLNN_ERR_PARAM_NULLPTR, "an argument is NULL");
         requireAlive(shape, shape->marker, aclIntArray::alive, "array", "aclnnCalculateMatmulWeightSizeV2");
-        // ops-math trans_data/op_api/aclnn_trans_matmul_weight.cpp, CheckSocValid; phase 1 of the operator itself does not ask.
-        if (profile().chip == Chip::first) refuse(ACLNN_ERR_RUNTIME_ERROR, "%s has no such weights", profile().soc.c_str());
-        if (shape->values.size() != 2) refuse(ACLNN_ERR_PARAM_INVALID, "the shape has rank %zu", shape->values.size());
-        if (dataType != ACL_FLOAT16 && dataType != ACL_BF16) refuse(ACLNN_ERR_PARAM_INVALID, "a weight of %s", nameOf(dataType));
+        const size_t rank = shape->values.size();
+        if (rank < 2 || rank > 6) refuse(ACLNN_ERR_PARAM_INVALID, "the shape has rank %zu (CheckShapeDimV2)", rank);
+        for (int64_t extent : shape->values) {
+            if (extent == 0) refuse(ACLNN_ERR_PARAM_INVALID, "the shape has a zero (CheckNonZeroShape)");
+        }
+        if (rank != 2) refuse(ACLNN_ERR_PARAM_INVALID, "the emulator has weights of rank 2");
+        if (dataType != ACL_FLOAT16 && dataType != ACL_BF16) refuse(ACLNN_ERR_PARAM_INVALID, "the emulator has no weight of %s", nameOf(dataType));
         *elements = (uint64_t)((shape->values[0] + 15) / 16 * 16 * ((shape->values[1] + 15) / 16 * 16));
         return 0;
     });
@@ -152,12 +180,16 @@ aclnnStatus aclnnCalculateMatmulWeightSizeV2(const aclIntArray *shape, aclDataTy
 
 aclnnStatus aclnnTransMatmulWeightGetWorkspaceSize(aclTensor *weightTensor, uint64_t *workspaceSize, aclOpExecutor **executor) {
     return plan("aclnnTransMatmulWeight", workspaceSize, executor, [&](Planner &planner) {
-        const Operand weight = planner.inplace("weightRef", weightTensor, f16 | bf16);
-        planner.requireRank(weight, 2);
-        if (!weight.view.isContiguous() || weight.view.offset != 0) planner.invalid("weightRef is not contiguous");
+        planner.from("ops-math conversion/trans_data/op_api/aclnn_trans_matmul_weight.cpp");
+        planner.rule("CheckNotNull").given({{"mmWeightRef", weightTensor}});
+        // int8, which is blocked otherwise and which the source has for 310P and later, is not emulated.
+        const Operand weight = planner.rule("CheckDtypeValid").inplace("mmWeightRef", weightTensor, f16 | bf16);
+        planner.rule("CheckShapeDim").requireRank(weight, 2);
+        planner.strict();
+        if (!weight.view.isContiguous() || weight.view.offset != 0) planner.invalid("mmWeightRef is not contiguous");
         const size_t rows = (size_t)weight.view.dims[0], columns = (size_t)weight.view.dims[1];
         const size_t taken = (rows + 15) / 16 * 16 * ((columns + 15) / 16 * 16) * 2;
-        Memory::check(weight.view.data, taken, ACLNN_ERR_PARAM_INVALID, "weightRef in FRACTAL_NZ");
+        Memory::check(weight.view.data, taken, ACLNN_ERR_PARAM_INVALID, "mmWeightRef in FRACTAL_NZ");
         // From here on the memory counts as blocked: what is enqueued later is described by what it will be then.
         Memory::markBlocked(weight.view.data, taken);
         planner.useWorkspace(taken);

@@ -1,5 +1,4 @@
-// Gathering, scattering, the best of a row, joining. Refusals: ops-nn index/gather_v2/op_api/aclnn_gather_v2.cpp,
-// index/scatter_update/op_api/aclnn_index_copy.cpp, index/gather_elements/op_api/aclnn_topk.cpp; Cat's are its document's.
+// Gathering, scattering, the best of a row, joining. Every rule has the name of the source's function that it is from.
 
 #include <algorithm>
 #include <cmath>
@@ -26,17 +25,19 @@ aclnnStatus aclnnGatherV2GetWorkspaceSize(
     const aclTensor *selfTensor, int64_t dim, const aclTensor *indexTensor, aclTensor *outTensor, uint64_t *workspaceSize,
     aclOpExecutor **executor) {
     return plan("aclnnGatherV2", workspaceSize, executor, [&](Planner &planner) {
+        planner.from("ops-nn index/gather_v2/op_api/aclnn_gather_v2.cpp");
+        planner.rule("CheckNotNull").given({{"self", selfTensor}, {"index", indexTensor}, {"out", outTensor}});
+        planner.rule("CheckDtypeValid");
         const Operand self = planner.input("self", selfTensor, anything), index = planner.input("index", indexTensor, integers);
         const Operand out = planner.output("out", outTensor, anything);
         planner.requireType(out, self.view.type);
-        const size_t axis = planner.axis(dim, self);
+        const size_t axis = planner.rule("CheckShape").axis(dim, self);
         std::vector<int64_t> dims(self.view.dims.begin(), self.view.dims.begin() + (long)axis);
         dims.insert(dims.end(), index.view.dims.begin(), index.view.dims.end());
         dims.insert(dims.end(), self.view.dims.begin() + (long)axis + 1, self.view.dims.end());
-        planner.requireDims(out, dims);
+        planner.rule("CheckOutShape").requireDims(out, dims);
         const auto [before, after] = around(self.view.dims, axis);
         const int64_t extent = self.view.dims[axis];
-        const bool isFloat = self.view.type == ACL_FLOAT || self.view.type == ACL_FLOAT16 || self.view.type == ACL_BF16;
         const auto gather = [=](Execution &execution, const auto &source, auto poison) {
             const std::vector<int64_t> rows = execution.loadIntegers(index);
             auto result = source;
@@ -61,7 +62,7 @@ aclnnStatus aclnnGatherV2GetWorkspaceSize(
             execution.store(out, result);
         };
         planner.run([=](Execution &execution) {
-            if (isFloat) gather(execution, execution.loadFloats(self), std::numeric_limits<float>::quiet_NaN());
+            if (isFloat(self.view.type)) gather(execution, execution.loadFloats(self), std::numeric_limits<float>::quiet_NaN());
             else gather(execution, execution.loadIntegers(self), std::numeric_limits<int64_t>::min());
         });
     });
@@ -72,14 +73,24 @@ aclnnStatus aclnnInplaceIndexCopyGetWorkspaceSize(
     aclTensor *selfTensor, int64_t dim, const aclTensor *indexTensor, const aclTensor *sourceTensor,
     uint64_t *workspaceSize, aclOpExecutor **executor) {
     return plan("aclnnInplaceIndexCopy", workspaceSize, executor, [&](Planner &planner) {
-        const Operand index = planner.input("index", indexTensor, integers), source = planner.input("source", sourceTensor, floats);
-        const Operand self = planner.inplace("selfRef", selfTensor, floats);
+        planner.from("ops-nn index/scatter_update/op_api/aclnn_index_copy.cpp");
+        planner.rule("CheckNotNull").given({{"selfRef", selfTensor}, {"index", indexTensor}, {"source", sourceTensor}});
+        planner.rule("CheckDtypeValid");
+        const Operand index = planner.input("index", indexTensor, integers), source = planner.input("source", sourceTensor, anything);
+        const Operand self = planner.inplace("selfRef", selfTensor, anything);
         planner.requireType(source, self.view.type);
-        planner.requireRank(index, 1);
-        if (planner.axis(dim, self) != 0) planner.invalid("the emulator copies along the first dimension");
+        planner.rule("CheckShape").requireRank(index, 1);
+        planner.requireRank(source, self.view.dims.size());
+        const size_t axis = planner.axis(dim, self);
         std::vector<int64_t> dims = self.view.dims;
-        dims[0] = index.view.dims[0];
+        dims[axis] = source.view.dims[axis];
         planner.requireDims(source, dims);
+        if (index.view.count() != dims[axis]) {
+            planner.rule("CheckElementNum").invalid(format("%lld indices for %lld rows", (long long)index.view.count(), (long long)dims[axis]));
+        }
+        planner.strict();
+        if (axis != 0) planner.invalid("the emulator copies along the first dimension");
+        if (!isFloat(self.view.type)) planner.invalid("the emulator copies floats alone");
         planner.useWorkspace(4096);
         planner.run([=](Execution &execution) {
             const std::vector<int64_t> rows = execution.loadIntegers(index);
@@ -108,19 +119,25 @@ aclnnStatus aclnnTopkGetWorkspaceSize(
     const aclTensor *selfTensor, int64_t k, int64_t dim, bool largest, bool sorted, aclTensor *valuesTensor,
     aclTensor *indicesTensor, uint64_t *workspaceSize, aclOpExecutor **executor) {
     return plan("aclnnTopk", workspaceSize, executor, [&](Planner &planner) {
-        const Operand self = planner.input("self", selfTensor, floats);
-        if (!sorted) planner.invalid("sorted must be true");
-        if (!largest) planner.invalid("the emulator has the largest alone");
-        const size_t axis = planner.axis(dim, self);
-        if (axis + 1 != self.view.dims.size()) planner.invalid("the emulator selects along the last dimension");
+        planner.from("ops-nn index/gather_elements/op_api/aclnn_topk.cpp");
+        planner.rule("CheckNotNull").given({{"self", selfTensor}, {"values", valuesTensor}, {"indices", indicesTensor}});
+        planner.rule("CheckDtypeValid");
+        const Operand self = planner.input("self", selfTensor, numbers | small);
+        const size_t axis = planner.rule("CheckParamValid").axis(dim, self);
         const size_t columns = (size_t)self.view.dims[axis];
         if (k < 0 || k > self.view.dims[axis]) planner.invalid(format("k is %lld of %zu", (long long)k, columns));
-        const Operand values = planner.output("values", valuesTensor, floats), indices = planner.output("indices", indicesTensor, i64);
+        planner.rule("CheckDtypeValid");
+        const Operand values = planner.output("values", valuesTensor, anything), indices = planner.output("indices", indicesTensor, i64);
+        planner.requireType(values, self.view.type);
+        // The source does not ask for the results' shapes.
+        planner.strict();
         std::vector<int64_t> dims = self.view.dims;
         dims[axis] = k;
         planner.requireDims(values, dims);
         planner.requireDims(indices, dims);
-        planner.requireType(values, self.view.type);
+        if (!sorted || !largest || axis + 1 != dims.size() || !isFloat(self.view.type)) {
+            planner.invalid("the emulator has the largest floats of the last dimension, sorted");
+        }
         planner.useWorkspace((size_t)self.view.count() * 8);
         // The first generation ranks float32 as float16, and answers so (ops-nn aclnn_topk.cpp, TopkAdaptGeCastTensor), unless
         // an AI CPU does it (CheckCalcInAiCore).
@@ -156,24 +173,31 @@ EMULATED_PHASE_2(Topk)
 aclnnStatus aclnnCatGetWorkspaceSize(
     const aclTensorList *tensors, int64_t dim, aclTensor *outTensor, uint64_t *workspaceSize, aclOpExecutor **executor) {
     return plan("aclnnCat", workspaceSize, executor, [&](Planner &planner) {
+        planner.from("ops-math conversion/concat_d/op_api/aclnn_cat.cpp");
+        planner.rule("CheckNotNull").given({{"tensors", tensors}, {"y", outTensor}});
+        const std::vector<const aclTensor *> list = planner.list("tensors", tensors).members;
+        for (const aclTensor *member : list) planner.given({{"a member of tensors", member}});
+        // Of no tensors, and of tensors of shape (0), the source makes nothing, and says nothing of the workspace.
+        if (list.empty()) planner.strict().invalid("tensors is empty");
+        planner.rule("CheckDtypeValid");
         std::vector<Operand> members;
-        for (const aclTensor *member : planner.list("tensors", tensors).members) {
-            members.push_back(planner.input("a member of tensors", member, floats));
-        }
-        if (members.empty()) planner.invalid("tensors is empty");
-        const Operand out = planner.output("out", outTensor, floats);
-        const size_t axis = planner.axis(dim, members[0]);
+        for (const aclTensor *member : list) members.push_back(planner.input("a member of tensors", member, anything));
+        const Operand out = planner.output("y", outTensor, anything);
+        for (const Operand &member : members) planner.rule("CheckPromoteType").requireCast(member.view.type, out.view.type, "a member");
+        const size_t axis = planner.rule("CheckShape").axis(dim, members[0]);
         std::vector<int64_t> dims = members[0].view.dims;
         dims[axis] = 0;
         for (const Operand &member : members) {
-            planner.requireType(member, out.view.type);
             if (member.view.dims.size() != dims.size()) planner.invalid("the members' ranks differ");
             std::vector<int64_t> expected = dims;
             expected[axis] = member.view.dims[axis];
             planner.requireDims(member, expected);
             dims[axis] += member.view.dims[axis];
         }
-        planner.requireDims(out, dims);
+        planner.rule("CheckShapeAndScalarSame").requireDims(out, dims);
+        planner.strict();
+        for (const Operand &member : members) planner.requireType(member, out.view.type);
+        if (!isFloat(out.view.type)) planner.invalid("the emulator joins floats alone");
         const auto [before, after] = around(dims, axis);
         planner.run([=](Execution &execution) {
             std::vector<float> result((size_t)out.view.count());

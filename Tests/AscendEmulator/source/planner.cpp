@@ -11,6 +11,8 @@
 
 namespace emulator {
 
+bool isFloat(aclDataType type) { return type == ACL_FLOAT || type == ACL_FLOAT16 || type == ACL_BF16; }
+
 static Types setOf(aclDataType type) {
     switch (type) {
     case ACL_FLOAT: return f32;
@@ -39,7 +41,23 @@ static bool isGenerated(const std::string &name) {
     throw Refusal{isGenerated(name) ? ACLNN_ERR_INNER_FIND_KERNEL : ACLNN_ERR_INNER_NULLPTR, text};
 }
 
-/// Everything that is asked of a view before it is used; `size` bytes of memory at its data are checked to be there.
+void Planner::deny(int32_t code, const std::string &text) {
+    throw Refusal{code, function == nullptr ? text : format("%s (%s, %s)", text.c_str(), source, function)};
+}
+
+void Planner::untiled(const std::string &text) { deny(isGenerated(name) ? ACLNN_ERR_INNER_TILING : ACLNN_ERR_INNER_NULLPTR, text); }
+
+void Planner::given(std::initializer_list<std::pair<const char *, const void *>> operands) {
+    for (const auto &[role, operand] : operands) {
+        if (operand == nullptr) deny(ACLNN_ERR_PARAM_NULLPTR, format("%s is NULL", role));
+    }
+}
+
+void Planner::requireCast(aclDataType from, aclDataType to, const char *what) {
+    if (isFloat(from) && !isFloat(to)) invalid(format("%s is %s, which cannot be cast to %s", what, nameOf(from), nameOf(to)));
+}
+
+/// Everything that is asked of a view before it is used; aclnnSilu alone takes more than eight dimensions, and nobody asks it to; `size` bytes of memory at its data are checked to be there.
 static void checkView(const View &view) {
     const char *role = view.role.c_str();
     if (view.dims.size() > 8) refuse(ACLNN_ERR_PARAM_INVALID, "%s has rank %zu, at most 8 are possible", role, view.dims.size());
@@ -67,13 +85,12 @@ Operand Planner::operand(const char *role, const aclTensor *tensor, Types types,
     requireAlive(tensor, tensor->marker, aclTensor::alive, "tensor", name);
     View view = tensor->view;
     view.role = role;
-    if (!profile().isA2OrLater() && view.type == ACL_BF16) {
-        // Composed operators compare types with a list by chip (CheckDtypeValid in ops-nn, ops-math op_api/aclnn_*.cpp).
-        refuse(
-            isGenerated(name) ? ACLNN_ERR_INNER_FIND_KERNEL : ACLNN_ERR_PARAM_INVALID,
-            "%s is bfloat16, which %s does not have", role, profile().soc.c_str());
+    // Composed operators compare types with a list by chip, generated ones with their definition's (opbase indv_executor.cpp,
+    // CheckSocVersionAndParam): both say 161002.
+    const bool isOfChip = view.type != ACL_BF16 || profile().isA2OrLater() || (types & onEveryChip) != 0;
+    if ((setOf(view.type) & types) == 0 || !isOfChip) {
+        invalid(format("%s cannot be %s on %s", role, nameOf(view.type), profile().soc.c_str()));
     }
-    if ((setOf(view.type) & types) == 0) refuse(ACLNN_ERR_PARAM_INVALID, "%s cannot be %s", role, nameOf(view.type));
     if (view.format != ACL_FORMAT_ND && !(mayBeBlocked && view.format == ACL_FORMAT_FRACTAL_NZ)) {
         refuse(ACLNN_ERR_PARAM_INVALID, "%s cannot be of format %d", role, (int)view.format);
     }
@@ -249,12 +266,22 @@ std::vector<int64_t> broadcastStrides(const View &view, const std::vector<int64_
     return strides;
 }
 
-/// What the chip's kernel package lacks, as its documentation tells (design/ascend.md 3.3, 3.4), and what the profile adds. The
-/// sources of 9.x list LayerNorm for 310P, its document does not: refused here, so that the composed path is run.
+/// Whether the chip has no kernel of the operator. Where the documents of 8.1 and the sources of 9.x differ, each release does
+/// what is written of it.
+static bool lacks(const std::string &operatorName) {
+    const bool isFirst = profile().chip == Chip::first;
+    // ops-nn activation/swi_glu/op_host/swi_glu_def.cpp configures 310P, Atlas A2, A3 and 950.
+    if (operatorName == "SwiGlu") return isFirst;
+    // ops-nn norm/rms_norm/docs/aclnnRmsNorm.md does not have the first generation, rms_norm_def.cpp of 9.x does.
+    if (operatorName == "RmsNorm") return isFirst && profile().generation != 9;
+    // Documents (design/ascend.md 3.3, 3.4). The sources of 9.x list LayerNorm for 310P: refused here, so that the composed path is run.
+    if (operatorName == "LayerNorm" || operatorName == "InplaceIndexCopy") return profile().is310P();
+    return false;
+}
+
 static void requireSupport(const char *name) {
-    static const std::unordered_set<std::string> missingOn310P = {"LayerNorm", "InplaceIndexCopy"};
     const std::string operatorName = std::string(name).substr(5);
-    if ((profile().is310P() && missingOn310P.count(operatorName) != 0) || profile().unsupported.count(operatorName) != 0) {
+    if (lacks(operatorName) || profile().unsupported.count(operatorName) != 0) {
         refuseKernel(name, format("%s has no kernel of this operator", profile().soc.c_str()));
     }
     if (takePlanFault()) refuseKernel(name, "no kernel takes these operands, as injected");
