@@ -29,7 +29,7 @@ struct Profile: Sendable, CustomTestStringConvertible {
             name: "910B in bfloat16 with fused attention",
             layout: "8.1",
             environment: [
-                "ASCEND_EMULATOR_SEED": "3", "ASCEND_EMULATOR_DELAY": "2",
+                "ASCEND_EMULATOR_SOC": "Ascend910B1", "ASCEND_EMULATOR_SEED": "3", "ASCEND_EMULATOR_DELAY": "2",
                 "ASCEND_CUSTOM_OPP_PATH": "@/packages/vendors/recsdk",
             ],
             part: "1/4",
@@ -39,7 +39,8 @@ struct Profile: Sendable, CustomTestStringConvertible {
             name: "910B in float16 with fused attention in its newer form",
             layout: "9.x",
             environment: [
-                "ASCEND_EMULATOR_GENERATION": "9", "ASCEND_EMULATOR_SEED": "4", "ASCEND_EMULATOR_DELAY": "2",
+                "ASCEND_EMULATOR_SOC": "Ascend910B2", "ASCEND_EMULATOR_GENERATION": "9", "ASCEND_EMULATOR_SEED": "4",
+                "ASCEND_EMULATOR_DELAY": "2",
                 "ASCEND_CUSTOM_OPP_PATH": "/nowhere:@/packages/vendors/recsdk-newer",
             ],
             arguments: ["--dtype", "float16"],
@@ -60,13 +61,13 @@ struct Profile: Sendable, CustomTestStringConvertible {
             name: "the second of two 910B in float16, composed",
             layout: "8.1",
             environment: [
-                "ASCEND_EMULATOR_DEVICES": "2", "ASCEND_EMULATOR_DELAY": "2",
+                "ASCEND_EMULATOR_SOC": "Ascend910B4", "ASCEND_EMULATOR_DEVICES": "2", "ASCEND_EMULATOR_DELAY": "2",
                 "ASCEND_EMULATOR_UNSUPPORTED":
                     "LayerNorm,RmsNorm,SwiGlu,InplaceIndexCopy,BitwiseAndTensor,Log,TransMatmulWeight",
             ],
             arguments: ["--device", "1", "--dtype", "float16"],
             part: "4/4",
-            says: "ascend:1: Ascend910B3, float16"
+            says: "ascend:1: Ascend910B4, float16"
         ),
         Profile(
             name: "910_93 in bfloat16 with fused attention of 2026",

@@ -126,7 +126,10 @@ package final class AscendDevice: Device {
         try context.check(context.runtime.aclrtSetSysParamOpt?(ACL_OPT_DETERMINISTIC, 1) ?? 0, "aclrtSetSysParamOpt")
         // An operator that hangs is ended by the chip as well, in whole seconds; a CANN that refuses that has its own bound.
         let seconds = UInt32((timeoutMilliseconds + 999) / 1000)
-        if context.runtime.aclrtSetOpExecuteTimeOut?(seconds) ?? 0 != 0 { _ = context.runtime.aclGetRecentErrMsg() }
+        if context.runtime.aclrtSetOpExecuteTimeOut?(seconds) ?? 0 != 0 {
+            _ = context.runtime.aclGetRecentErrMsg()
+            _ = context.runtime.aclrtGetLastError?(ACL_RT_THREAD_LEVEL)
+        }
         loading = try AscendQueue(context: context)
         let sample = try DeviceBlock(byteCount: 1 << 16, use: .workspace, context: context, for: "probing operators")
         try sample.fill([UInt8](repeating: 0, count: 1 << 16))

@@ -45,10 +45,9 @@ extension ComputeError {
     init(call: StaticString, status: Int32, runtime: CAscend_runtime, phase: CallPhase = .run) {
         var names = Self.name(status)
         var cause = status
-        if status == Int32(ACLNN_ERR_RUNTIME_ERROR.rawValue),
-            let last = runtime.aclrtGetLastError?(ACL_RT_THREAD_LEVEL),
-            last != 0
-        {
+        // Forgotten by being asked for: else it would be taken for what is within a later failure.
+        let last = runtime.aclrtGetLastError?(ACL_RT_THREAD_LEVEL) ?? 0
+        if status == Int32(ACLNN_ERR_RUNTIME_ERROR.rawValue), last != 0 {
             cause = last
             names += ", within it the runtime with \(Self.name(last))"
         }
