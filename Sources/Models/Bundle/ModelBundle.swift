@@ -48,7 +48,7 @@ package final class ModelBundle: Sendable {
     ///
     /// - Parameters:
     ///   - ignoresGolden: the golden cases are not looked at: others are about to be written.
-    ///   - progress: told after each tensor how many bytes of the weights have been checked, and how many there are.
+    ///   - progress: told now and then how many bytes of the weights have been checked, and how many there are.
     /// - Throws: `FileError`, one sentence that names the file and the key, tensor or line.
     package static func load(
         directory: String,
@@ -126,9 +126,10 @@ package final class ModelBundle: Sendable {
                 let found = tensor.dtype.rawValue
                 throw mismatch(specification.name, "is \(found), config.json says \(configuration.dtype.rawValue)")
             }
-            guard try weights.isFinite(tensor) else { throw mismatch(specification.name, "holds infinities or NaN") }
+            guard try weights.isFinite(tensor, progress: { progress(done + $0, total) }) else {
+                throw mismatch(specification.name, "holds infinities or NaN")
+            }
             done += weights.byteCount(of: specification.name)
-            progress(done, total)
         }
         let known = Set(specifications.map(\.name))
         if let left = weights.names.first(where: { !known.contains($0) }) {

@@ -121,8 +121,9 @@ package final class SafetensorsFile: Sendable {
 
     /// Whether no element of a tensor is infinite or not a number; read piece by piece.
     ///
+    /// - Parameter progress: told after each piece how many of the tensor's bytes have been read.
     /// - Throws: as `read(_:)`.
-    package func isFinite(_ entry: Entry) throws(FileError) -> Bool {
+    package func isFinite(_ entry: Entry, progress: (Int) -> Void = { _ in }) throws(FileError) -> Bool {
         let range = fileRange(entry)
         var start = range.lowerBound
         while start < range.upperBound {
@@ -132,6 +133,7 @@ package final class SafetensorsFile: Sendable {
             }
             guard isFinite else { return false }
             start = end
+            progress(end - range.lowerBound)
         }
         return true
     }
