@@ -58,6 +58,15 @@ package protocol Device: AnyObject {
     /// always made on the device's own thread.
     var takesWeightsOnAnyThread: Bool { get }
 
+    /// The same device for models of another type: a device in its own right that shares its memory account, and its workers where
+    /// the number of threads is the same. Both are of the same thread.
+    ///
+    /// - Parameters:
+    ///   - dtype: what weights are packed in; nil: as this device's.
+    ///   - threads: nil: as many as this device's.
+    /// - Throws: `ComputeError.unsupported` where a device computes in one way only.
+    func variant(dtype: DType?, threads: Int?) throws(ComputeError) -> any Device
+
     /// Whether streams of this device run the operation. At load time a model asks for every operation that it needs, and
     /// refuses to load with a sentence that names the missing one.
     func supports(_ operation: OperationKind) -> Bool
@@ -126,6 +135,16 @@ package struct MemoryRead: Sendable, Equatable {
 
 extension Device {
     package var takesWeightsOnAnyThread: Bool { false }
+    package func variant(dtype: DType?, threads: Int?) throws(ComputeError) -> any Device {
+        guard dtype ?? description.dtype == description.dtype, threads ?? description.threads == description.threads
+        else {
+            throw ComputeError(
+                .unsupported,
+                "\(description.name) computes all models in one type, \(description.dtype.rawValue)"
+            )
+        }
+        return self
+    }
     package func measurePeakRate() -> Double? { nil }
     package func measureRead(of catalogue: any CatalogueWeights) -> MemoryRead? { nil }
 }

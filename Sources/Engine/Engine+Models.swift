@@ -1,5 +1,6 @@
 // The models of an engine: which it has, and how one comes and goes while it serves.
 
+internal import Compute
 internal import Dispatch
 internal import Locking
 
@@ -9,6 +10,8 @@ extension Engine {
         let model: ModelID
         /// What is kept of its users; nil while it is being loaded: nothing is submitted to it yet.
         var prefixCache: PrefixCacheDescription?
+        /// The engine's own device in the form in which the model is computed.
+        var device: DeviceDescription?
         /// Nothing is submitted to it any more; told when it is gone.
         var retired: (@Sendable () -> Void)?
     }

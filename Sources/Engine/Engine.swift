@@ -109,6 +109,11 @@ package final class Engine: Sendable {
         state.withLock { state in state.lane(of: model).flatMap { state.places[$0]?.prefixCache } }
     }
 
+    /// The engine's own device in the form in which a model is computed; nil as for `prefixCache(of:)`.
+    package func device(of model: ModelID) -> DeviceDescription? {
+        state.withLock { state in state.lane(of: model).flatMap { state.places[$0]?.device } }
+    }
+
     /// Admits a request, or refuses it before any work.
     ///
     /// - Parameters:

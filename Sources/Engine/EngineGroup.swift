@@ -10,11 +10,24 @@ import Random
 /// requests alone go elsewhere, each to the next engine by its rank, and come back when it does.
 package final class EngineGroup: Sendable {
     package let engines: [Engine]
+    /// What tickets call them, and what decides whose requests go where: the same in every subset.
+    private let numbers: [Int]
 
     /// - Parameter engines: at least one.
-    package init(_ engines: [Engine]) {
+    package convenience init(_ engines: [Engine]) { self.init(engines, numbers: Array(engines.indices)) }
+
+    private init(_ engines: [Engine], numbers: [Int]) {
         precondition(!engines.isEmpty, "a group needs an engine")
         self.engines = engines
+        self.numbers = numbers
+    }
+
+    /// Some of the engines, on which a model is alone; the group itself for all of them.
+    ///
+    /// - Parameter places: of the engines, ascending, at least one.
+    package func subset(_ places: [Int]) -> EngineGroup {
+        places.count == engines.count
+            ? self : EngineGroup(places.map { engines[$0] }, numbers: places.map { numbers[$0] })
     }
 
     /// Admits a request to the first engine by its rank that takes it: engines on their devices before those on their
@@ -28,7 +41,14 @@ package final class EngineGroup: Sendable {
         completion: @escaping Engine.Completion
     ) throws(EngineError) -> Ticket {
         if engines.count == 1 {
-            return try engines[0].submit(request, to: model, itemGenerated: itemGenerated, completion: completion)
+            var ticket = try engines[0].submit(
+                request,
+                to: model,
+                itemGenerated: itemGenerated,
+                completion: completion
+            )
+            ticket.engine = numbers[0]
+            return ticket
         }
         if let loading {
             throw EngineError(
@@ -49,7 +69,7 @@ package final class EngineGroup: Sendable {
                     itemGenerated: itemGenerated,
                     completion: completion
                 )
-                ticket.engine = index
+                ticket.engine = numbers[index]
                 return ticket
             } catch {
                 refusal = refusal ?? error
@@ -61,7 +81,7 @@ package final class EngineGroup: Sendable {
     /// As `Engine.cancel`.
     @discardableResult
     package func cancel(_ ticket: Ticket) -> Bool {
-        engines.indices.contains(ticket.engine) && engines[ticket.engine].cancel(ticket)
+        numbers.firstIndex(of: ticket.engine).map { engines[$0].cancel(ticket) } ?? false
     }
 
     /// Forgets a user on every engine: requests may have gone to several while one was away.
@@ -134,7 +154,7 @@ package final class EngineGroup: Sendable {
     /// Indices of the engines, the one that a request belongs to first.
     func order(_ request: RecommendationRequest) -> [Int] {
         let key = Self.key(request)
-        let weights = engines.indices.map { SplitMix64.mixed(key ^ SplitMix64.mixed(UInt64($0))) }
+        let weights = engines.indices.map { SplitMix64.mixed(key ^ SplitMix64.mixed(UInt64(numbers[$0]))) }
         return engines.indices.sorted { weights[$0] > weights[$1] }
     }
 

@@ -18,7 +18,7 @@ package final class CPUDevice: Device {
     /// What products are of: float32, bfloat16 or int8.
     let dtype: gk_dtype
     let identity = DeviceIdentity()
-    let account = MemoryAccount()
+    let account: MemoryAccount
     /// The bucket table of HSTU's time bias, the same for every model.
     let timeCells: [UInt32]
 
@@ -38,13 +38,8 @@ package final class CPUDevice: Device {
         guard (1...1024).contains(threads) else {
             throw ComputeError(.invalidArgument, "a CPU device computes with 1 to 1024 threads, not \(threads)")
         }
-        switch dtype {
-        case .float32: self.dtype = .float32
-        case .bfloat16: self.dtype = .bfloat16
-        case .int8: self.dtype = .int8
-        case .float16, .uint8, .bool, .int32, .int64:
-            throw ComputeError(.unsupported, "a CPU device does not compute in \(dtype.rawValue)")
-        }
+        self.dtype = try Self.kernelForm(of: dtype)
+        account = MemoryAccount()
         let chosen: InstructionSet
         if let isa {
             chosen = isa
@@ -65,6 +60,37 @@ package final class CPUDevice: Device {
         timeCells = [UInt32](unsafeUninitializedCapacity: gk_time_cells) { cells, count in
             gk_time_cells_fill(cells.baseAddress)
             count = gk_time_cells
+        }
+    }
+
+    /// Another type or number of threads of the same host.
+    private init(_ base: CPUDevice, dtype: DType, threads: Int) throws(ComputeError) {
+        self.dtype = try Self.kernelForm(of: dtype)
+        account = base.account
+        kernels = base.kernels
+        pool = threads == base.pool.threads ? base.pool : try WorkerPool(threads: threads)
+        description = DeviceDescription(
+            name: base.description.name,
+            architecture: base.description.architecture,
+            dtype: dtype,
+            threads: threads
+        )
+        timeCells = base.timeCells
+    }
+
+    package func variant(dtype: DType?, threads: Int?) throws(ComputeError) -> any Device {
+        let (dtype, threads) = (dtype ?? description.dtype, threads ?? description.threads)
+        if dtype == description.dtype, threads == description.threads { return self }
+        return try CPUDevice(self, dtype: dtype, threads: threads)
+    }
+
+    private static func kernelForm(of dtype: DType) throws(ComputeError) -> gk_dtype {
+        switch dtype {
+        case .float32: .float32
+        case .bfloat16: .bfloat16
+        case .int8: .int8
+        case .float16, .uint8, .bool, .int32, .int64:
+            throw ComputeError(.unsupported, "a CPU device does not compute in \(dtype.rawValue)")
         }
     }
 

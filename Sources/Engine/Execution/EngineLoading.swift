@@ -14,6 +14,9 @@ internal import Models
 final class Loading: @unchecked Sendable {
     /// What has come of it on one device.
     struct Part {
+        /// Of the engine, or the fallback.
+        let base: any Device
+        /// The form of it in which the model is computed.
         let device: any Device
         /// Set by the packing.
         var resident: Result<ResidentModel, any Error>?
@@ -50,12 +53,13 @@ extension Engine {
     func goOn(_ loading: Loading, _ executors: inout Executors) -> Loss? {
         let places = [executors.primary, executors.fallback].compactMap(\.self)
         // A device that was lost meanwhile takes what was packed for it along.
-        let isStale = !zip(places, loading.parts).allSatisfy { $0.device === $1.device }
-        if isStale || places.count != loading.parts.count {
-            loading.parts = places.map { Loading.Part(device: $0.device) }
-            return pack(loading)
-        }
+        let isStale = !zip(places, loading.parts).allSatisfy { $0.device === $1.base }
         do {
+            if isStale || places.count != loading.parts.count {
+                loading.parts = try parts(for: loading.hosted.source, &executors)
+                pack(loading)
+                return nil
+            }
             for index in places.indices {
                 if try goOn(
                     &loading.parts[index],
@@ -90,7 +94,7 @@ extension Engine {
         if part.executor == nil {
             guard let resident = try part.resident?.get() else { return false }
             let bytes = keepsRows ? loading.hosted.source.cacheBytes : 0
-            let executor = try BatchExecutor(resident, stream: place.stream, cacheBytes: bytes)
+            let executor = try BatchExecutor(resident, stream: place.stream(of: part.device), cacheBytes: bytes)
             part.executor = executor
             part.check = GoldenCheck(loading.hosted)
             part.warmUp = warmUp(of: executor, loading.hosted.model.catalogue)
@@ -100,7 +104,16 @@ extension Engine {
         return try part.warmUp.next(executor)
     }
 
-    private func pack(_ loading: Loading) -> Loss? {
+    private func parts(for source: ModelSource, _ executors: inout Executors) throws -> [Loading.Part] {
+        var parts: [Loading.Part] = []
+        if let base = executors.primary?.device, let device = try executors.primary?.device(for: source) {
+            parts.append(Loading.Part(base: base, device: device))
+        }
+        if let device = executors.fallback?.device { parts.append(Loading.Part(base: device, device: device)) }
+        return parts
+    }
+
+    private func pack(_ loading: Loading) {
         if !loading.parts.isEmpty, loading.parts.allSatisfy({ $0.device.takesWeightsOnAnyThread }) {
             let started = EngineThread.start(name: "genrec-loading") {
                 // Of the calling thread alone; it has to be nobody's priority that suffers.
@@ -108,11 +121,10 @@ extension Engine {
                 loading.pack()
                 self.comeBack(loading)
             }
-            if started { return nil }
+            if started { return }
         }
         loading.pack()
         comeBack(loading)
-        return nil
     }
 
     private func comeBack(_ loading: Loading) {

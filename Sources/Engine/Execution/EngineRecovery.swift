@@ -28,7 +28,9 @@ extension Engine {
         executors.startNanoseconds = Instant.now().nanoseconds(since: begin)
         if let makeFallback = source.makeFallback {
             var fallback = try Workplace(try makeFallback())
-            for (lane, hosted) in executors.hosted { try add(hosted, lane, to: &fallback, cacheBytes: 0) }
+            for (lane, hosted) in executors.hosted {
+                try add(hosted, lane, on: fallback.device, to: &fallback, cacheBytes: 0)
+            }
             executors.fallback = fallback
         }
         return executors
@@ -38,7 +40,8 @@ extension Engine {
     private func makePrimary(_ device: any Device, _ models: [Int: HostedModel]) throws -> Workplace {
         var place = try Workplace(device)
         for (lane, hosted) in models.sorted(by: { $0.key < $1.key }) {
-            try add(hosted, lane, to: &place, cacheBytes: hosted.source.cacheBytes)
+            let device = try place.device(for: hosted.source)
+            try add(hosted, lane, on: device, to: &place, cacheBytes: hosted.source.cacheBytes)
         }
         state.withLock { state in
             state.device = device.description
@@ -51,10 +54,16 @@ extension Engine {
     }
 
     /// Loads a model and warms it up.
-    private func add(_ hosted: HostedModel, _ lane: Int, to place: inout Workplace, cacheBytes: Int) throws {
-        let resident = try hosted.source.load(place.device)
+    private func add(
+        _ hosted: HostedModel,
+        _ lane: Int,
+        on device: any Device,
+        to place: inout Workplace,
+        cacheBytes: Int
+    ) throws {
+        let resident = try hosted.source.load(device)
         if case .loading = phase { change(to: .warming) }
-        let executor = try BatchExecutor(resident, stream: place.stream, cacheBytes: cacheBytes)
+        let executor = try BatchExecutor(resident, stream: place.stream(of: device), cacheBytes: cacheBytes)
         var check = GoldenCheck(hosted)
         while try check?.next(executor) == true {}
         var warmUp = self.warmUp(of: executor, hosted.model.catalogue)
@@ -183,6 +192,7 @@ extension Engine.State {
     /// Lets requests find a model that is on the engine's own device.
     mutating func settle(_ executor: BatchExecutor, lane: Int) {
         places[lane]?.prefixCache = executor.prefixCache
+        places[lane]?.device = executor.device
         if case .exact(let pool) = executor.prefixCache {
             table.setCache(UserCache(pool), lane: lane)
         } else {

@@ -12,7 +12,8 @@ struct HostedModel {
 /// longer than a batch: the device is reset when the last of what was made of it is gone.
 struct Workplace {
     let device: any Device
-    let stream: any Stream
+    /// The device itself and its variants, each with the stream that its models share.
+    private var variants: [(device: any Device, stream: any Stream)] = []
     /// By the models' lanes.
     private(set) var executors: [Int: BatchExecutor] = [:]
     /// What warm-ups found.
@@ -20,8 +21,21 @@ struct Workplace {
 
     init(_ device: any Device) throws(ComputeError) {
         self.device = device
-        stream = try device.makeStream()
+        variants = [(device, try device.makeStream())]
     }
+
+    /// The device in the form in which a model is computed.
+    mutating func device(for source: ModelSource) throws(ComputeError) -> any Device {
+        let (dtype, threads) = (source.dtype ?? description.dtype, source.threads ?? description.threads)
+        let known = variants.first { $0.device.description.dtype == dtype && $0.device.description.threads == threads }
+        if let known { return known.device }
+        let variant = try device.variant(dtype: dtype, threads: threads)
+        variants.append((variant, try variant.makeStream()))
+        return variant
+    }
+
+    /// The stream of what `device(for:)` gave.
+    func stream(of device: any Device) -> (any Stream)? { variants.first { $0.device === device }?.stream }
 
     var description: DeviceDescription { device.description }
 

@@ -13,6 +13,7 @@ package struct GoldenCaseError: Error, Sendable, Equatable, CustomStringConverti
 /// The golden cases of a model, one after the other: on a device that serves other models as well, between their batches.
 struct GoldenCheck {
     private let golden: GoldenCases
+    private let label: String
     private let catalogue: CatalogueSnapshot
     private var answers: [[ScoredRow]] = []
 
@@ -20,6 +21,7 @@ struct GoldenCheck {
     init?(_ hosted: HostedModel) {
         guard let golden = hosted.source.golden else { return nil }
         self.golden = golden
+        label = hosted.source.label
         // The cases know nothing of what has been changed since.
         catalogue = CatalogueSnapshot(hosted.model.catalogue.items)
     }
@@ -32,7 +34,7 @@ struct GoldenCheck {
         guard answers.count <= golden.cases.count else { return false }
         guard answers.count < golden.cases.count else {
             let fault = golden.fault(answers, dtype: executor.device.dtype, catalogue: catalogue.items)
-            if let fault { throw GoldenCaseError(description: fault) }
+            if let fault { throw GoldenCaseError(description: label.isEmpty ? fault : "\(label): \(fault)") }
             answers.append([])
             return false
         }

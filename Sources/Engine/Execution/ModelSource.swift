@@ -28,6 +28,11 @@ package struct ModelSource: Sendable {
     package var cacheBytes: Int
     /// What its answers have to be on every device before it serves; nil: nobody knows.
     package var golden: GoldenCases?
+    /// The type and the threads that it is computed in; where nil, as the device's. The fallback knows nothing of them.
+    package var dtype: DType?
+    package var threads: Int?
+    /// What the model is called in sentences about it.
+    package var label = ""
 
     package init(
         cacheBytes: Int = 0,

@@ -1,5 +1,6 @@
 // `genrec check-config` and `serve --check`: everything that a start would find wrong before it listens.
 
+internal import Files
 internal import Foundation
 internal import HTTP
 internal import Models
@@ -34,7 +35,21 @@ extension ServiceConfiguration {
         }
         if let keysFile { attempt { _ = try APIKeys(path: keysFile) } }
         if let tls { attempt { _ = try tls.credentials() } }
-        attempt { _ = try ModelBundle.load(directory: bundlePath ?? DemoBundle.locate()) }
+        attempt {
+            var known: [(name: String, version: String, place: String)] = []
+            let origins = try origins()
+            for origin in origins {
+                do throws(FileError) {
+                    let configuration = try ModelBundle.load(directory: origin.value.directory).configuration
+                    known.append((configuration.name, configuration.version, origin.place))
+                } catch {
+                    let place = origin.place.isEmpty ? "" : "\(origin.place): "
+                    faults.append(ConfigurationError(description: place + error.message))
+                }
+            }
+            // Of a bundle that cannot be read the name is not known.
+            if known.count == origins.count { faults += self.faults(known) }
+        }
         return faults
     }
 }

@@ -12,6 +12,12 @@ package import Telemetry
 package struct ServiceConfiguration: Sendable {
     /// nil: the demo bundle.
     package var bundlePath: String?
+    /// The models in place of that one, and who gets which version.
+    package var fleet = FleetSettings()
+    /// The model of requests that name none; nil: the only one.
+    package var defaultModel: String?
+    /// The folder for what is changed over HTTP; nil: it is gone after a restart.
+    package var stateDirectory: String?
     package var http = HTTPServerConfiguration(addresses: [.tcp(host: "127.0.0.1", port: 8080)])
     /// Where the second listener, for operators, listens; nil: the first one serves everything.
     package var adminAddress: ListenAddress?
@@ -77,6 +83,17 @@ package struct ServiceConfiguration: Sendable {
             } catch {
                 note(setting, error.predicate)
             }
+        }
+        if let file {
+            fleet = FleetSettings(layers.nodes, file: file, &faults)
+            for origin in fleet.models where !faulty.contains("engine.device") {
+                if let fault = fault(origin) { faults.append(fault) }
+            }
+        }
+        if let bundle = layers.entries["bundle"], !fleet.models.isEmpty {
+            faults.append(
+                ConfigurationError(description: "\(bundle.place): bundle: models is set, too; only one of them can be")
+            )
         }
         for setting in Self.settings where layers.entries[setting.key] != nil && !faulty.contains(setting.key) {
             if let predicate = setting.check?(self) { note(setting, predicate) }

@@ -9,7 +9,8 @@ internal import Logging
 
 extension ServiceConfiguration {
     static let settings: [Setting] =
-        [bundleSetting] + httpSettings + accessSettings + engineSettings + schedulerSettings + cacheSettings
+        [bundleSetting] + fleetSettings + httpSettings + accessSettings + engineSettings + schedulerSettings
+        + cacheSettings
         + userSettings + limitSettings + processSettings + telemetrySettings
 
     private static let bundleSetting = Setting.text(

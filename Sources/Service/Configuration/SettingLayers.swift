@@ -16,6 +16,8 @@ struct SettingLayers {
     private(set) var entries: [String: Entry] = [:]
     /// Unknown keys, and what else is wrong with the layers themselves.
     private(set) var faults: [ConfigurationError] = []
+    /// What stands under the keys of `FleetSettings`.
+    private(set) var nodes: [String: SettingsNode] = [:]
     /// Whether the file could be read at all.
     private(set) var isReadable = true
 
@@ -36,13 +38,14 @@ struct SettingLayers {
     private mutating func readFile(_ file: String, keys: [String]) {
         let document: SettingsYAML
         do {
-            document = try SettingsYAML(contentsOf: file)
+            document = try SettingsYAML(contentsOf: file, structured: FleetSettings.keys)
         } catch {
             faults.append(error)
             isReadable = false
             return
         }
         faults += document.faults
+        nodes = document.nodes
         for value in document.values {
             let place = "\(file):\(value.keyPlace)"
             if keys.contains(value.key) {

@@ -18,6 +18,7 @@ extension ServiceConfiguration {
             let name = parts[parts.count - 1]
             let indent = String(repeating: "  ", count: parts.count - 1)
             if parts.count == 1 || parts[0] != sections.first { text += "\n" }
+            if setting.key == fleetSettings.first?.key { text += fleetExample + "\n" }
             let open = zip(parts.dropLast(), sections).prefix { $0 == $1 }.count
             for (depth, section) in parts.dropLast().enumerated().dropFirst(open) {
                 text += "\(String(repeating: "  ", count: depth))\(section):\n"
@@ -43,7 +44,9 @@ extension ServiceConfiguration {
 
             Command-line options override environment variables, which override the file. The variable of `http.listen` is \
             `GENREC_HTTP_LISTEN`. `Config/genrec.yaml` documents each setting at length; `genrec check-config \
-            FILE` checks a file together with the environment, the bundle, keys and certificates.
+            FILE` checks a file together with the environment, the bundles, keys and certificates.
+
+            `models` and `routing` are lists and mappings and stand in the file alone; <doc:Operations> has them.
 
             """
         let defaults = ServiceConfiguration()

@@ -20,7 +20,10 @@ struct SettingsYAML {
     private(set) var values: [Value] = []
     /// Lists and other things that are no settings.
     private(set) var faults: [ConfigurationError] = []
+    /// Lists and mappings under the keys that have such.
+    private(set) var nodes: [String: SettingsNode] = [:]
     private let file: String
+    private let structured: Set<String>
     private var visited = 0
 
     /// Far more than all settings with comments; Yams' recursion is bounded by the length of lines and the number of
@@ -30,12 +33,14 @@ struct SettingsYAML {
     private static let bracketLimit = 1_000
     private static let nodeLimit = 10_000
 
+    /// - Parameter structured: keys of the root whose values are kept as nodes.
     /// - Throws: `ConfigurationError` for a file that cannot be read or is not YAML.
-    init(contentsOf file: String) throws(ConfigurationError) {
+    init(contentsOf file: String, structured: Set<String> = []) throws(ConfigurationError) {
         guard let data = FileManager.default.contents(atPath: file) else {
             throw ConfigurationError(description: "cannot read the configuration file \(file)")
         }
         self.file = file
+        self.structured = structured
         guard data.count <= Self.byteLimit else {
             throw ConfigurationError(description: "\(file) has more than \(Self.byteLimit) bytes")
         }
@@ -71,15 +76,16 @@ struct SettingsYAML {
     }
 
     private mutating func collect(_ node: Node, under prefix: String, keyPlace: String) throws(ConfigurationError) {
-        visited += 1
-        guard visited <= Self.nodeLimit else {
-            throw ConfigurationError(description: "\(file) has more than \(Self.nodeLimit) values, counting aliases")
-        }
+        try visit()
         switch node {
         case .mapping(let mapping):
             for (key, value) in mapping {
                 guard let part = key.string else {
                     note(at: key, "a key\(prefix.isEmpty ? "" : " under '\(prefix)'") is not text")
+                    continue
+                }
+                if prefix.isEmpty, structured.contains(part) {
+                    nodes[part] = try SettingsNode(value) { () throws(ConfigurationError) in try visit() }
                     continue
                 }
                 try collect(value, under: prefix.isEmpty ? part : "\(prefix).\(part)", keyPlace: Self.place(key))
@@ -88,6 +94,13 @@ struct SettingsYAML {
             values.append(Value(key: prefix, text: scalar.string, keyPlace: keyPlace, place: Self.place(node)))
         case .sequence, .alias:
             note(at: node, "'\(prefix)' must be a single value")
+        }
+    }
+
+    private mutating func visit() throws(ConfigurationError) {
+        visited += 1
+        guard visited <= Self.nodeLimit else {
+            throw ConfigurationError(description: "\(file) has more than \(Self.nodeLimit) values, counting aliases")
         }
     }
 

@@ -160,7 +160,7 @@ struct ContractOperations {
                     of its name. The reply comes when it is loaded and warm.
                     """,
                 requestBody: Self.body(schema: "AddModel"),
-                replies: [(201, Self.reply("The model.", schema: "Reloaded"))],
+                replies: [(201, Self.reply("The model.", schema: "AddedModel"))],
                 problems: [409, 411, 422]
             )
         case .model:

@@ -31,6 +31,7 @@ struct ContractSchemas {
             ("Problem", Self.problem), ("Dropped", Self.dropped), ("Models", Self.models),
             ("LoadedModel", Self.loadedModel), ("Reloaded", Self.reloaded), ("Liveness", Self.liveness),
             ("Readiness", Self.readiness), ("ReloadRequest", Self.reloadRequest), ("AddModel", Self.addModel),
+            ("AddedModel", Self.added),
             ("Routing", Self.routing), ("RoutingReply", Self.routingReply),
         ]
         return .object(pairs: hasUsers ? schemas + Self.ofUsers : schemas)
@@ -194,14 +195,17 @@ struct ContractSchemas {
     }
 
     private var allow: JSONValue {
-        func named(_ member: String) -> JSONValue {
-            let isArray: JSONValue = ["type": "array"]
-            return ["required": [.string(member)], "properties": .object(pairs: [(key: member, value: isArray)])]
+        // Each a whole schema: generators of clients make a class of it.
+        func named(_ member: String, _ element: JSONValue) -> JSONValue {
+            let list: JSONValue = ["type": "array", "maxItems": .integer(limits.maxListed), "items": element]
+            return [
+                "type": "object", "required": [.string(member)],
+                "properties": .object(pairs: [(key: member, value: list)]),
+            ]
         }
-        let members: [(key: String, value: JSONValue)] = [
-            ("items", list(Self.reference("ItemID"))), ("tags", list(["type": "string"])),
-        ]
-        return Self.object(members, required: []).adding([("anyOf", [named("items"), named("tags")])])
+        let (item, tag): (JSONValue, JSONValue) = (Self.reference("ItemID"), ["type": "string"])
+        return Self.object([("items", list(item)), ("tags", list(tag))], required: [])
+            .adding([("anyOf", [named("items", item), named("tags", tag)])])
     }
 
     private func list(_ element: JSONValue) -> JSONValue {
@@ -486,11 +490,15 @@ struct ContractSchemas {
         required: ["split"]
     )
     private static let routingReply = object(
-        [("name", ["type": "string"]), ("split", shares), ("shadow", shares)],
+        [("name", ["type": "string"]), ("split", shares), ("shadow", shares), ("persisted", persisted)],
         required: nil
     )
+    private static let persisted: JSONValue = [
+        "type": "boolean", "description": "Whether the change outlives the process: state.directory is set.",
+    ]
 
     private static let reloaded = object([("model", reference("LoadedModel"))], required: nil)
+    private static let added = object([("model", reference("LoadedModel")), ("persisted", persisted)], required: nil)
 
     private static let liveness = object([("live", ["const": true])], required: nil)
 

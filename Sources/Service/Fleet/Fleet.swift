@@ -36,18 +36,16 @@ final class Fleet: Sendable {
     struct Member: Sendable {
         let name: String
         let version: String
-        let directory: String
+        let origin: ModelOrigin
+        /// It came over HTTP: the configuration file does not name it.
+        var isAdded = false
         /// nil: it is being loaded, or could not be.
         var model: ServedModel?
         /// Why it could not be loaded.
         var failure: String?
     }
 
-    /// How the requests of a name are divided.
-    struct Routing: Sendable, Equatable {
-        var split: TrafficSplit
-        var shadow: [TrafficSplit.Share] = []
-    }
+    typealias Routing = FleetSettings.Routing
 
     private struct State {
         /// In the order in which they came.
@@ -55,6 +53,10 @@ final class Fleet: Sendable {
         var routing: [String: Routing]
         /// Before the last change.
         var previous: [String: Routing] = [:]
+        /// What the configuration file says.
+        let configured: [String: Routing]
+        /// Names whose routing has been changed since.
+        var changed: Set<String> = []
         var defaultName: String
         /// Models that have been taken away and have requests to answer still.
         var retiring: [Retiring] = []
@@ -97,18 +99,55 @@ final class Fleet: Sendable {
     /// Asked for every request, while hardly any server has a shadow.
     private let isShadowed = Atomic<Bool>(false)
 
-    /// A fleet of one model.
-    init(_ model: ServedModel, directory: String) {
-        engines = model.engines
-        let (name, version) = (model.name.name, model.name.version)
-        state = Lock(
-            State(
-                members: [Member(name: name, version: version, directory: directory, model: model)],
-                routing: [name: Routing(split: TrafficSplit(all: version))],
-                defaultName: name
-            )
+    /// - Parameters:
+    ///   - engines: of all devices.
+    ///   - members: at least one; of several versions of a name without a routing the first has all requests.
+    ///   - configured: what the configuration file says of the routing.
+    ///   - defaultName: nil: that of the first.
+    ///   - changes: what was made of all that over HTTP before the process started.
+    init(
+        _ engines: EngineGroup,
+        _ members: [Member],
+        configured: [String: Routing] = [:],
+        defaultName: String? = nil,
+        changes: FleetState = FleetState()
+    ) {
+        precondition(!members.isEmpty, "a fleet has a model")
+        self.engines = engines
+        var state = State(
+            members: members,
+            routing: configured,
+            configured: configured,
+            defaultName: defaultName ?? members[0].name
         )
+        for member in members where state.routing[member.name] == nil && member.model != nil {
+            state.routing[member.name] = Routing(split: TrafficSplit(all: member.version))
+        }
+        for (name, entry) in changes.routing
+        where entry.configured == configured[name] && Self.fault(entry.routing, name, state) == nil {
+            state.routing[name] = entry.routing
+            state.previous[name] = entry.previous
+            state.changed.insert(name)
+        }
+        self.state = Lock(state)
         change { _ in }
+    }
+
+    /// What has been changed over HTTP.
+    var changes: FleetState {
+        state.withLock { state in
+            let added = state.members.filter { $0.isAdded && $0.model != nil }
+            var changes = FleetState(models: added.map(\.origin.directory))
+            for name in state.changed {
+                guard let routing = state.routing[name] else { continue }
+                changes.routing[name] = FleetState.Entry(
+                    routing: routing,
+                    previous: state.previous[name],
+                    configured: state.configured[name]
+                )
+            }
+            return changes
+        }
     }
 
     // MARK: - Requests
@@ -186,7 +225,12 @@ final class Fleet: Sendable {
             let retiring = state.retiring.compactMap { gone in
                 gone.model.map { model in
                     Standing(
-                        member: Member(name: gone.name, version: gone.version, directory: "", model: model),
+                        member: Member(
+                            name: gone.name,
+                            version: gone.version,
+                            origin: ModelOrigin(""),
+                            model: model
+                        ),
                         share: 0,
                         shadow: 0,
                         isRetiring: true
@@ -218,7 +262,7 @@ final class Fleet: Sendable {
     }
 
     /// Takes note of a model that is about to be loaded.
-    func announce(_ name: String, _ version: String, directory: String) throws(FleetError) {
+    func announce(_ name: String, _ version: String, _ origin: ModelOrigin) throws(FleetError) {
         let refusal: FleetError? = change { state in
             if let index = state.index(name, version) {
                 guard state.members[index].failure != nil else {
@@ -226,7 +270,7 @@ final class Fleet: Sendable {
                 }
                 state.members.remove(at: index)
             }
-            state.members.append(Member(name: name, version: version, directory: directory))
+            state.members.append(Member(name: name, version: version, origin: origin, isAdded: true))
             return nil
         }
         if let refusal { throw refusal }
@@ -250,7 +294,7 @@ final class Fleet: Sendable {
     }
 
     /// Takes the place of another model, with its share, its shadow, and as the default.
-    func replace(_ old: ServedModel, by next: ServedModel, directory: String) throws(FleetError) {
+    func replace(_ old: ServedModel, by next: ServedModel) throws(FleetError) {
         let (name, version) = (next.name.name, next.name.version)
         let refusal: FleetError? = change { state in
             guard let index = state.members.firstIndex(where: { $0.model === old }) else {
@@ -259,7 +303,14 @@ final class Fleet: Sendable {
             if let other = state.index(name, version), other != index {
                 return FleetError(.conflict, "version '\(version)' of the model '\(name)' is there already")
             }
-            state.members[index] = Member(name: name, version: version, directory: directory, model: next)
+            let before = state.members[index]
+            state.members[index] = Member(
+                name: name,
+                version: version,
+                origin: before.origin,
+                isAdded: before.isAdded,
+                model: next
+            )
             state.retiring.append(Retiring(name: old.name.name, version: old.name.version, model: old))
             let (oldName, oldVersion) = (old.name.name, old.name.version)
             if oldName == name, var routing = state.routing[name] {
@@ -267,6 +318,7 @@ final class Fleet: Sendable {
                 routing.shadow = routing.shadow.map {
                     $0.version == oldVersion ? TrafficSplit.Share(version, $0.percent) : $0
                 }
+                if routing != state.routing[name] { state.changed.insert(name) }
                 state.routing[name] = routing
                 return nil
             }
@@ -288,6 +340,7 @@ final class Fleet: Sendable {
             if let fault = Self.fault(routing, name, state) { return fault }
             state.previous[name] = before
             state.routing[name] = routing
+            state.changed.insert(name)
             return nil
         }
         if let refusal { throw refusal }
@@ -303,6 +356,7 @@ final class Fleet: Sendable {
             if let fault = Self.fault(before, name, state) { return fault }
             state.previous[name] = current
             state.routing[name] = before
+            state.changed.insert(name)
             return nil
         }
         if let refusal { throw refusal }
@@ -357,9 +411,16 @@ final class Fleet: Sendable {
         }
     }
 
-    /// The directory that a model was loaded from.
-    func directory(of model: ServedModel) -> String? {
-        state.withLock { state in state.members.first { $0.model === model }?.directory }
+    /// A model whose directory is watched.
+    func watchedMember(of directory: String) -> Member? {
+        state.withLock { state in
+            state.members.first { $0.origin.isWatched && $0.origin.directory == directory && $0.model != nil }
+        }
+    }
+
+    /// Where a model was loaded from.
+    func origin(of model: ServedModel) -> ModelOrigin? {
+        state.withLock { state in state.members.first { $0.model === model }?.origin }
     }
 
     /// Why no request would be served; empty: requests are.

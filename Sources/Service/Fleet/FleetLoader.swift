@@ -17,6 +17,8 @@ final class FleetLoader: Sendable {
         var isStopped = false
     }
 
+    /// Where changes are kept.
+    let stateFile: FleetStateFile
     private let fleet: Fleet
     private let loader: ModelLoader
     private let metrics: ServiceMetrics
@@ -25,7 +27,14 @@ final class FleetLoader: Sendable {
     private let queue = DispatchQueue(label: "genrec.reload", qos: .utility)
     private let state = Lock(State())
 
-    init(fleet: Fleet, loader: ModelLoader, metrics: ServiceMetrics, logger: Logger) {
+    init(
+        fleet: Fleet,
+        stateFile: FleetStateFile,
+        loader: ModelLoader,
+        metrics: ServiceMetrics,
+        logger: Logger
+    ) {
+        self.stateFile = stateFile
         self.fleet = fleet
         self.loader = loader
         self.metrics = metrics
@@ -40,20 +49,40 @@ final class FleetLoader: Sendable {
         do throws(FleetError) {
             try requireReady()
             let model = try fleet.main(of: name)
-            let isBusy = state.withLock { state in
-                defer { state.isReloading = true }
-                return state.isReloading
-            }
-            guard !isBusy else { throw FleetError(.conflict, "a reload is under way") }
-            queue.async {
-                self.reload(model) { result in
-                    self.state.withLock { $0.isReloading = false }
-                    self.endReload(result)
-                    completion(result)
-                }
-            }
+            try reload(model, completion)
         } catch {
             completion(.failure(error))
+        }
+    }
+
+    /// Loads the directory of a model again because its files have changed.
+    func reload(_ model: ServedModel) {
+        // The log says how it ended.
+        do throws(FleetError) {
+            try requireReady()
+            try reload(model) { [self] result in
+                if case .success = result { stateFile.save(fleet) }
+            }
+        } catch {
+            logger.error("the model was not replaced", metadata: ["error": "\(error.message)"])
+        }
+    }
+
+    /// Whether a model is being loaded in the place of another.
+    var isReloading: Bool { state.withLock { $0.isReloading } }
+
+    private func reload(_ model: ServedModel, _ completion: @escaping Completion) throws(FleetError) {
+        let isBusy = state.withLock { state in
+            defer { state.isReloading = true }
+            return state.isReloading
+        }
+        guard !isBusy else { throw FleetError(.conflict, "a reload is under way") }
+        queue.async {
+            self.replace(model) { result in
+                self.state.withLock { $0.isReloading = false }
+                self.endReload(result)
+                completion(result)
+            }
         }
     }
 
@@ -64,7 +93,7 @@ final class FleetLoader: Sendable {
         } catch {
             return completion(.failure(error))
         }
-        queue.async { self.load(directory, completion) }
+        queue.async { self.load(ModelOrigin(directory), completion) }
     }
 
     /// Refuses every further attempt. Those that are under way fail when the engines end.
@@ -91,20 +120,20 @@ final class FleetLoader: Sendable {
 
     // MARK: - In the place of another
 
-    private func reload(_ old: ServedModel, _ completion: @escaping Completion) {
+    private func replace(_ old: ServedModel, _ completion: @escaping Completion) {
         do throws(FleetError) {
-            guard let directory = fleet.directory(of: old) else {
+            guard let origin = fleet.origin(of: old) else {
                 throw FleetError(.conflict, "the model was taken away meanwhile")
             }
-            let next = loader.makeModel(try bundle(directory), on: fleet.engines)
-            loader.load(next) { result in
+            let next = loader.makeModel(try bundle(origin.directory), origin.placement, on: fleet.engines)
+            loader.load(next, origin.placement) { result in
                 do {
                     try result.get()
                 } catch {
                     return completion(.failure(Self.refusal(error)))
                 }
                 do throws(FleetError) {
-                    try self.fleet.replace(old, by: next, directory: directory)
+                    try self.fleet.replace(old, by: next)
                     self.metrics.model.served(next, replacing: old)
                     completion(.success(next))
                 } catch {
@@ -132,14 +161,15 @@ final class FleetLoader: Sendable {
 
     // MARK: - Beside others
 
-    private func load(_ directory: String, _ completion: @escaping Completion) {
+    private func load(_ origin: ModelOrigin, _ completion: @escaping Completion) {
         do throws(FleetError) {
-            let model = loader.makeModel(try bundle(directory), on: fleet.engines)
+            let model = loader.makeModel(try bundle(origin.directory), origin.placement, on: fleet.engines)
             let (name, version) = (model.name.name, model.name.version)
-            try fleet.announce(name, version, directory: directory)
-            loader.load(model) { result in
+            try fleet.announce(name, version, origin)
+            loader.load(model, origin.placement) { result in
                 switch result {
                 case .success:
+                    self.metrics.requests.added(model)
                     self.fleet.loaded(model)
                     self.metrics.model.served(model)
                     self.logger.notice(

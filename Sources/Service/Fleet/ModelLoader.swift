@@ -57,7 +57,12 @@ final class ModelLoader: Sendable {
     }
 
     /// A model whose weights are on no device yet.
-    func makeModel(_ bundle: ModelBundle, on engines: EngineGroup) -> ServedModel {
+    ///
+    /// - Parameters:
+    ///   - placement: checked against the settings.
+    ///   - engines: of all devices.
+    func makeModel(_ bundle: ModelBundle, _ placement: ModelPlacement, on engines: EngineGroup) -> ServedModel {
+        let places = compute.devices.indices.filter { placement.devices?.contains(compute.devices[$0]) ?? true }
         let window = bundle.architecture.configuration.maxSequenceLength
         return ServedModel(
             bundle: bundle,
@@ -65,22 +70,26 @@ final class ModelLoader: Sendable {
                 window: HistoryWindow(length: window, stride: cache.windowStride),
                 catalogue: CatalogueSnapshot(bundle.catalogue)
             ),
-            engines: engines,
-            devices: compute.devices.map(\.description)
+            engines: engines.subset(places),
+            devices: places.map { compute.devices[$0].description }
         )
     }
 
-    /// Starts a model's engines with it, each of which makes a device of its own. The server does not end before they do.
+    /// Starts the engines with the models, each of which makes a device of its own. The server does not end before they do.
     ///
     /// - Throws: `EngineError` if the system has no thread to give. Engines that were started before go on until whoever calls
     ///   stops them; `loaded` has not been called by then.
-    func start(_ model: ServedModel) throws(EngineError) {
-        for (device, engine) in zip(compute.devices, model.engines.engines) {
+    func start(
+        _ engines: EngineGroup,
+        _ models: [(model: ServedModel, placement: ModelPlacement)]
+    ) throws(EngineError) {
+        for (device, engine) in zip(compute.devices, engines.engines) {
             life.engineStarts()
+            let own = models.filter { $0.placement.devices?.contains(device) ?? true }
             do throws(EngineError) {
                 try engine.start(
                     source(of: device),
-                    [(model.model, source(of: model.bundle))],
+                    own.map { ($0.model.model, source(of: $0.model.bundle, $0.placement)) },
                     ended: { [life] in life.engineEnded() }
                 )
             } catch {
@@ -93,8 +102,12 @@ final class ModelLoader: Sendable {
     /// Hands a model to the devices of engines that serve others.
     ///
     /// - Parameter loaded: called once, on some thread; with what the first device said that did not take it.
-    func load(_ model: ServedModel, loaded: @escaping @Sendable (Result<Void, any Error>) -> Void) {
-        model.engines.load(model.model, source(of: model.bundle), loaded: loaded)
+    func load(
+        _ model: ServedModel,
+        _ placement: ModelPlacement,
+        loaded: @escaping @Sendable (Result<Void, any Error>) -> Void
+    ) {
+        model.engines.load(model.model, source(of: model.bundle, placement), loaded: loaded)
     }
 
     /// Where an engine gets its device from, now and whenever that has to be made again.
@@ -105,10 +118,16 @@ final class ModelLoader: Sendable {
     }
 
     /// Where an engine gets a model from.
-    private func source(of bundle: ModelBundle) -> ModelSource {
-        ModelSource(cacheBytes: cache.byteCount, golden: bundle.golden) { device in
+    private func source(of bundle: ModelBundle, _ placement: ModelPlacement) -> ModelSource {
+        var source = ModelSource(cacheBytes: cache.byteCount, golden: bundle.golden) { device in
             ResidentModel(device: device, model: try ModelRegistry.makeModel(bundle, on: device))
         }
+        let kind = placement.devices?.first ?? compute.devices[0]
+        // What cannot be read has been refused with the settings; "auto" is the device's own.
+        source.dtype = placement.dtype.flatMap { try? ComputeSettings.dtype($0, for: kind) }
+        source.threads = placement.threads
+        source.label = "\(bundle.configuration.name) \(bundle.configuration.version)"
+        return source
     }
 }
 

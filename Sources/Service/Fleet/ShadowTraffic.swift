@@ -35,13 +35,13 @@ final class ShadowTraffic: Sendable {
         _ model: ServedModel,
         _ shadow: ServedModel
     ) {
-        guard fleet.engines.isIdle else { return metrics.dropped(shadow.name) }
+        guard shadow.engines.isIdle else { return metrics.dropped(shadow.name) }
         let (old, new) = (model.model.catalogue.items, shadow.model.catalogue.items)
         let start = Instant.now()
         let translated = request.translated(from: old, to: new, arrival: start)
         guard !translated.history.isEmpty else { return metrics.dropped(shadow.name) }
         do throws(EngineError) {
-            _ = try fleet.engines.submit(translated, to: shadow.model) { [metrics] result in
+            _ = try shadow.engines.submit(translated, to: shadow.model) { [metrics] result in
                 guard case .success(let found) = result else { return metrics.dropped(shadow.name) }
                 let seconds = Double(Instant.now().nanoseconds(since: start)) / 1e9
                 metrics.computed(shadow.name, overlap: answer.overlap(with: found, old, new), seconds: seconds)

@@ -5,6 +5,7 @@ internal import Compute
 internal import Devices
 internal import Dispatch
 internal import Engine
+internal import Files
 internal import Foundation
 internal import Glibc
 internal import HTTP
@@ -35,6 +36,7 @@ package final class Server: Sendable {
     private let fleet: Fleet
     private let loader: ModelLoader
     private let fleetLoader: FleetLoader
+    private let watcher: BundleWatcher
     private let metrics: ServiceMetrics
     private let keys: APIKeys?
     private let users: LocalUserStore?
@@ -78,11 +80,12 @@ package final class Server: Sendable {
         try Self.requireDescriptors(configuration)
         let keys = try configuration.keysFile.map(APIKeys.init(path:))
         self.keys = keys
-        loader = ModelLoader(
+        let loader = ModelLoader(
             configuration: configuration,
             logger: logger,
             life: life
         )
+        self.loader = loader
         let users = try configuration.users.local.map { settings in
             let store = try LocalUserStore(
                 settings,
@@ -99,12 +102,14 @@ package final class Server: Sendable {
             return store
         }
         self.users = users
-        let directory = try configuration.bundlePath ?? DemoBundle.locate()
-        let bundle = try loader.loadBundle(directory, progress: progress)
+        let stateFile = try FleetStateFile(directory: configuration.stateDirectory, logger: logger)
+        let changes = try stateFile.load()
+        watcher = BundleWatcher(configuration.fleet.models.map(\.value).filter(\.isWatched).map(\.directory))
+        let bundles = try Self.bundles(configuration, changes, loader, logger, progress)
         let metrics = ServiceMetrics(
             registry: MetricRegistry(),
             scheduler: configuration.scheduler,
-            window: bundle.architecture.configuration.maxSequenceLength,
+            window: bundles.map(\.bundle.architecture.configuration.maxSequenceLength).max() ?? 1,
             maxCandidates: configuration.limits.maxCandidates
         )
         self.metrics = metrics
@@ -114,9 +119,30 @@ package final class Server: Sendable {
         }
         self.certificates = certificates
         let engines = loader.makeEngines(metrics: metrics) { [life] phase in life.engineLoaded(phase) }
-        let fleet = Fleet(loader.makeModel(bundle, on: engines), directory: directory)
+        let fleet = Fleet(
+            engines,
+            bundles.map { loaded in
+                let model = loader.makeModel(loaded.bundle, loaded.origin.placement, on: engines)
+                return Fleet.Member(
+                    name: model.name.name,
+                    version: model.name.version,
+                    origin: loaded.origin,
+                    isAdded: loaded.isAdded,
+                    model: model
+                )
+            },
+            configured: configuration.fleet.routing.mapValues(\.value),
+            defaultName: configuration.defaultModel,
+            changes: changes
+        )
         self.fleet = fleet
-        let fleetLoader = FleetLoader(fleet: fleet, loader: loader, metrics: metrics, logger: logger)
+        let fleetLoader = FleetLoader(
+            fleet: fleet,
+            stateFile: stateFile,
+            loader: loader,
+            metrics: metrics,
+            logger: logger
+        )
         self.fleetLoader = fleetLoader
         let requestIDs = RequestIDs()
         let telemetry = try RequestTelemetry(
@@ -157,6 +183,49 @@ package final class Server: Sendable {
         }
     }
 
+    /// A bundle that the server begins with.
+    private struct LoadedBundle {
+        let bundle: ModelBundle
+        let origin: ModelOrigin
+        /// Over HTTP, before the process started.
+        let isAdded: Bool
+
+        func isSame(as other: ModelBundle) -> Bool {
+            bundle.configuration.name == other.configuration.name
+                && bundle.configuration.version == other.configuration.version
+        }
+    }
+
+    /// The bundles of the configuration, and those that were added over HTTP. One of these that cannot be used is left out: the
+    /// file names none of them.
+    private static func bundles(
+        _ configuration: ServiceConfiguration,
+        _ changes: FleetState,
+        _ loader: ModelLoader,
+        _ logger: Logger,
+        _ progress: (_ done: Int, _ total: Int) -> Void
+    ) throws -> [LoadedBundle] {
+        var bundles: [LoadedBundle] = []
+        var known: [(name: String, version: String, place: String)] = []
+        for origin in try configuration.origins() {
+            let bundle = try loader.loadBundle(origin.value.directory, progress: progress)
+            bundles.append(LoadedBundle(bundle: bundle, origin: origin.value, isAdded: false))
+            known.append((bundle.configuration.name, bundle.configuration.version, origin.place))
+        }
+        if let fault = configuration.faults(known).first { throw fault }
+        for directory in changes.models {
+            do throws(FileError) {
+                let bundle = try loader.loadBundle(directory)
+                // The file names it by now.
+                if bundles.contains(where: { $0.isSame(as: bundle) }) { continue }
+                bundles.append(LoadedBundle(bundle: bundle, origin: ModelOrigin(directory), isAdded: true))
+            } catch {
+                logger.error("a model that was added is not served", metadata: ["error": "\(error.message)"])
+            }
+        }
+        return bundles
+    }
+
     /// Dispatch opens its descriptors late. Without them it ends the process, or leaves out signal sources, and then
     /// SIGTERM does nothing.
     private static func requireDescriptors(_ configuration: ServiceConfiguration) throws(ServerError) {
@@ -188,9 +257,12 @@ package final class Server: Sendable {
         }
         installSignalHandlers()
         let model = try fleet.main(of: nil)
+        let models = fleet.standings.compactMap { standing in
+            standing.member.model.map { (model: $0, placement: standing.member.origin.placement) }
+        }
         let phase: EnginePhase
         do throws(EngineError) {
-            try loader.start(model)
+            try loader.start(fleet.engines, models)
             phase = await life.untilLoaded()
         } catch {
             phase = .failed(error.message)
@@ -198,7 +270,7 @@ package final class Server: Sendable {
         guard case .ready = phase else {
             // The caller waits for the end that has begun.
             guard life.ending == .none else { return nil }
-            await giveUpStart(model)
+            await giveUpStart()
             throw ServerError(description: "the model could not be loaded: \(phase.reason)")
         }
         if waitsToListen {
@@ -206,12 +278,14 @@ package final class Server: Sendable {
                 addresses = try http.start()
             } catch {
                 guard life.ending == .none else { return nil }
-                await giveUpStart(model)
+                await giveUpStart()
                 throw error
             }
         }
+        watcher.start(fleet, fleetLoader)
         sink.release()
-        metrics.model.served(model)
+        for model in models { metrics.model.served(model.model) }
+        let others = models.count == 1 ? "" : " and \(models.count - 1) more"
         let listening = addresses.map(url).joined(separator: ", ")
         let admin = adminAddresses.map { ", admin \(url($0))" }.joined()
         logger.notice(
@@ -226,7 +300,7 @@ package final class Server: Sendable {
         return """
             genrec \(BuildInfo.version) ready: \(listening)\(admin), \
             bundle \(model.name.name) version \(model.name.version) \
-            (\(model.bundle.architecture.name.rawValue), \(model.bundle.catalogue.count) items), \
+            (\(model.bundle.architecture.name.rawValue), \(model.bundle.catalogue.count) items)\(others), \
             \(computing(model))
             """
     }
@@ -235,10 +309,10 @@ package final class Server: Sendable {
     private var waitsToListen: Bool { !configuration.http.handedSockets.isEmpty }
 
     /// Ends a server that does not become ready.
-    private func giveUpStart(_ model: ServedModel) async {
+    private func giveUpStart() async {
         http.stop()
         adminHTTP?.stop()
-        model.engines.stop()
+        fleet.engines.stop()
         life.httpEnded()
         await life.untilStopped()
         releaseDevices()

@@ -54,7 +54,7 @@ final class ModelMetrics: Sendable {
         zip(model.devices, model.engines.engines).map { device, engine in
             (
                 model.name.name, model.name.version, model.bundle.architecture.name.rawValue, device,
-                engine.ownDevice?.dtype.rawValue ?? "unknown"
+                (engine.device(of: model.model.id) ?? engine.ownDevice)?.dtype.rawValue ?? "unknown"
             )
         }
     }

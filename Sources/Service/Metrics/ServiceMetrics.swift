@@ -33,6 +33,7 @@ package final class ServiceMetrics: Sendable {
     let engine: EngineMetrics
     let model: ModelMetrics
     let shadow: ShadowMetrics
+    let requests: RequestsByModel
     let tls: TLSMetrics
     let store: StoreMetrics
     let unknownItems: Counter
@@ -51,6 +52,7 @@ package final class ServiceMetrics: Sendable {
         engine = EngineMetrics(registry, scheduler: scheduler)
         model = ModelMetrics(registry)
         shadow = ShadowMetrics(registry)
+        requests = RequestsByModel(registry)
         tls = TLSMetrics(registry: registry)
         store = StoreMetrics(registry)
         unknownItems = registry.counter(

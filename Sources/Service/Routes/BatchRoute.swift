@@ -87,10 +87,10 @@ extension RequestHandler {
     private func batchResult(_ result: Result<Recommendation, EngineError>, _ answer: Answer) -> BatchResult {
         switch result {
         case .success(let recommendation):
-            metrics.count(recommendation.outcome)
+            count(recommendation.outcome, answer)
             return .reply(answer.reply(recommendation))
         case .failure(let error):
-            metrics.count(error.outcome)
+            count(error.outcome, answer)
             return .problem(ProblemDetails(error, answer.requestID))
         }
     }

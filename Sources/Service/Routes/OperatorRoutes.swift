@@ -210,6 +210,7 @@ private struct EngineStanding {
         if case .ready(let description) = phase { device = description }
         cache = engine.prefixCache(of: model)
         degradation = engine.degradation
+        if degradation == nil, device != nil, let own = engine.device(of: model) { device = own }
         state = degradation != nil && device != nil ? "degraded" : phase.reason
     }
 

@@ -112,15 +112,22 @@ extension RequestHandler {
                 case .success(let recommendation):
                     return self.response(recommendation, answer)
                 case .failure(let error):
-                    self.metrics.count(error.outcome)
+                    self.count(error.outcome, answer)
                     return self.response(error, answer)
                 }
             })
         }
         guard let ticket else { return }
-        exchange.onCancel { [metrics] in
-            if answer.model.engines.cancel(ticket) { metrics.count(.cancelled) }
+        exchange.onCancel { [self] in
+            if answer.model.engines.cancel(ticket) { count(.cancelled, answer) }
         }
+    }
+
+    /// Counts how a call ended that a model was found for.
+    func count(_ outcome: RecommendOutcome, _ answer: Answer) {
+        metrics.count(outcome)
+        let isAnswered = [.ok, .partial, .coldStart].contains(outcome)
+        metrics.requests.count(outcome, of: answer.model, arrival: isAnswered ? answer.arrival : nil)
     }
 
     /// The call in a request's body, with the deadline of its header where that is the earlier one.
@@ -256,10 +263,10 @@ extension RequestHandler {
             let start = Instant.now()
             let body = try RecommendCodec.encode(answer.reply(recommendation), ids: answer.model.model.catalogue.items)
             answer.note?.encoded(from: start, arrival: answer.arrival)
-            metrics.count(recommendation.outcome)
+            count(recommendation.outcome, answer)
             return json(200, body, answer.route, answer.requestID)
         } catch {
-            metrics.count(.failed)
+            count(.failed, answer)
             return problem(500, "the reply cannot be written: \(error)", answer.route, answer.requestID)
         }
     }

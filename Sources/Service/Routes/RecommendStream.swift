@@ -20,7 +20,7 @@ extension RequestHandler {
             route: answer.route,
             ids: ItemWriter(ids: answer.model.model.catalogue.items, unknown: answer.ranking?.unknown ?? []),
             queue: longReplies,
-            ended: { [metrics] in metrics.count($0) }
+            ended: { [self] in count($0, answer) }
         )
         var itemGenerated: Engine.ItemHandler?
         if case .sequence = call.request.mode { itemGenerated = { item, _ in stream.add(item) } }

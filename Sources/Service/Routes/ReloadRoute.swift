@@ -22,15 +22,22 @@ extension RequestHandler {
             exchange.respond(problem(error.status, error.detail, .reload, requestID))
             return
         }
-        fleetLoader.reload(name) { result in exchange.respond(self.modelReply(result, 200, .reload, requestID)) }
+        fleetLoader.reload(name) { result in
+            self.stateFile.save(self.fleet) { _ in
+                exchange.respond(self.modelReply(result, 200, .reload, requestID))
+            }
+        }
     }
 
     /// The record of a model, or what was wrong.
+    ///
+    /// - Parameter isPersisted: whether the change outlives the process; nil: it need not.
     func modelReply(
         _ result: Result<ServedModel, FleetError>,
         _ status: Int,
         _ route: Route,
-        _ requestID: String
+        _ requestID: String,
+        isPersisted: Bool? = nil
     ) -> HTTPResponse {
         switch result {
         case .success(let model):
@@ -39,6 +46,10 @@ extension RequestHandler {
             writer.key("model")
             let standing = fleet.standings.first { $0.member.model === model }
             model.write(to: &writer, standing)
+            if let isPersisted {
+                writer.key("persisted")
+                writer.bool(isPersisted)
+            }
             writer.endObject()
             return json(status, writer.bytes, route, requestID)
         case .failure(let error):

@@ -15,6 +15,8 @@ package final class RequestHandler: HTTPHandler {
     private let listener: ListenerRole
     let fleet: Fleet
     let fleetLoader: FleetLoader
+    /// Where changes of the fleet are kept.
+    var stateFile: FleetStateFile { fleetLoader.stateFile }
     let shadow: ShadowTraffic
     /// nil: none is configured.
     let users: (any UserStore)?
@@ -155,9 +157,9 @@ package final class RequestHandler: HTTPHandler {
         case .metrics: exchange.respond(metricsReply(head))
         case .reload: reload(request, exchange)
         case .addModel: addModel(request, exchange)
-        case .model: exchange.respond(removeModel(head))
-        case .routing: exchange.respond(changeRouting(request))
-        case .rollback: exchange.respond(rollBack(head))
+        case .model: removeModel(head, exchange)
+        case .routing: changeRouting(request, exchange)
+        case .rollback: rollBack(head, exchange)
         case .openAPI: exchange.respond(contractReply(head))
         case .console: exchange.respond(consoleReply(head))
         case .none:

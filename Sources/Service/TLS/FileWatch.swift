@@ -29,20 +29,26 @@ struct FileFingerprint: Equatable {
 struct FileWatch<State: Equatable> {
     /// The state that was read last.
     private var used: State
-    /// The state that was seen at the last look.
+    /// The state that was seen at the last look, and how many looks in a row have seen it.
     private var seen: State
+    private var looks = 0
+    private let steadyLooks: Int
 
-    /// - Parameter state: of the files, taken before they were read.
-    init(used state: State) {
+    /// - Parameters:
+    ///   - state: of the files, taken before they were read.
+    ///   - steadyLooks: how many looks in a row must see a state before it is read.
+    init(used state: State, steadyLooks: Int = 2) {
         used = state
         seen = state
+        self.steadyLooks = steadyLooks
     }
 
     /// True if the files should be reread: their state differs from what was read last, and is the same as at the last
     /// look, so that replacing them one by one has finished. Each state is read once.
     mutating func shouldRead(_ state: State) -> Bool {
-        defer { seen = state }
-        guard state != used, state == seen else { return false }
+        looks = state == seen ? looks + 1 : 1
+        seen = state
+        guard state != used, looks >= steadyLooks else { return false }
         used = state
         return true
     }

@@ -21,6 +21,15 @@ import Testing
         #expect(Self.reads([1, 1, 0, 0, 1, 1]) == [false, true, false, true, false, true])
     }
 
+    @Test func change_HoldsStillForAsManyLooksAsAskedFor() {
+        var watch = FileWatch(used: 0, steadyLooks: 3)
+        #expect(
+            [1, 1, 2, 2, 2, 2, 0, 0, 0].map { watch.shouldRead($0) } == [
+                false, false, false, false, true, false, false, false, true,
+            ]
+        )
+    }
+
     @Test func stateThatWasReadForAnotherReason_IsNotReadAgain() {
         var watch = FileWatch(used: 0)
         var reads = [watch.shouldRead(1)]

@@ -1,0 +1,312 @@
+// The settings `models` and `routing`: which bundles a server begins with, and who gets which version. They stand in the file alone.
+
+internal import Compute
+package import Devices
+internal import Files
+internal import JSON
+internal import Models
+
+/// How a model is computed where it is not computed as `engine` says.
+package struct ModelPlacement: Sendable, Equatable {
+    /// Of those under `engine.device`; nil: all of them.
+    package var devices: [ComputeSettings.DeviceKind]?
+    /// As `engine.dtype`; nil: that.
+    package var dtype: String?
+    package var threads: Int?
+
+    package init() {}
+}
+
+/// Where a model comes from.
+package struct ModelOrigin: Sendable, Equatable {
+    /// Of the bundle, or a link to one.
+    package var directory: String
+    package var placement = ModelPlacement()
+    /// Whether what the path leads to is loaded when it changes.
+    package var isWatched = false
+
+    package init(_ directory: String) { self.directory = directory }
+}
+
+/// The models of the file.
+package struct FleetSettings: Sendable, Equatable {
+    /// How the requests of a name are divided.
+    package struct Routing: Sendable, Equatable {
+        package var split: TrafficSplit
+        package var shadow: [TrafficSplit.Share] = []
+
+        package init(split: TrafficSplit, shadow: [TrafficSplit.Share] = []) {
+            self.split = split
+            self.shadow = shadow
+        }
+    }
+
+    /// A value and where it stands: `genrec.yaml:12:3`.
+    package struct Placed<Value: Sendable & Equatable>: Sendable, Equatable {
+        package var value: Value
+        package var place: String
+    }
+
+    /// Keys of the file that are read here.
+    static let keys: Set<String> = ["models", "routing"]
+
+    /// Empty: the bundle under `bundle`.
+    package var models: [Placed<ModelOrigin>] = []
+    /// By name.
+    package var routing: [String: Placed<Routing>] = [:]
+
+    package init() {}
+}
+
+// MARK: - Reading
+
+extension FleetSettings {
+    /// Reads what stands under `keys`.
+    ///
+    /// - Parameter faults: what is wrong is added here, each fault with its place.
+    init(_ nodes: [String: SettingsNode], file: String, _ faults: inout [ConfigurationError]) {
+        var reader = Reader(file: file)
+        if let node = nodes["models"] { models = reader.models(node) }
+        if let node = nodes["routing"] { routing = reader.routing(node) }
+        faults += reader.faults
+    }
+
+    private struct Reader {
+        let file: String
+        var faults: [ConfigurationError] = []
+
+        mutating func note(_ place: String, _ problem: String) {
+            faults.append(ConfigurationError(description: "\(file):\(place): \(problem)"))
+        }
+
+        mutating func models(_ node: SettingsNode) -> [Placed<ModelOrigin>] {
+            if case .scalar("", _) = node { return [] }
+            guard case .list(let entries, _) = node else {
+                note(node.place, "models must be a list of bundles, each '- bundle: DIRECTORY'")
+                return []
+            }
+            return entries.enumerated().compactMap { index, entry in model(entry, "models[\(index)]") }
+        }
+
+        private mutating func model(_ node: SettingsNode, _ path: String) -> Placed<ModelOrigin>? {
+            guard case .mapping(let members, let place) = node else {
+                note(node.place, "\(path) must be a mapping with a bundle")
+                return nil
+            }
+            var origin = ModelOrigin("")
+            for member in members {
+                guard case .scalar(let text, let place) = member.value else {
+                    note(member.value.place, "\(path).\(member.key) must be a single value")
+                    continue
+                }
+                switch member.key {
+                case "bundle": origin.directory = text
+                case "device":
+                    do throws(DeviceSelectionError) {
+                        origin.placement.devices = try ComputeSettings.devices(text)
+                    } catch {
+                        note(place, "\(path).device: \(error.description)")
+                    }
+                case "dtype": origin.placement.dtype = text
+                case "threads":
+                    let cores = ComputeSettings.availableThreads
+                    origin.placement.threads = Int(text)
+                    if !(0...cores ~= Int(text) ?? -1) {
+                        note(place, "\(path).threads must be a whole number from 0 to \(cores), not '\(text)'")
+                    } else if origin.placement.threads == 0 {
+                        origin.placement.threads = cores
+                    }
+                case "watch":
+                    guard ["true", "false"].contains(text) else {
+                        note(place, "\(path).watch must be true or false, not '\(text)'")
+                        continue
+                    }
+                    origin.isWatched = text == "true"
+                default:
+                    let known = ["bundle", "device", "dtype", "threads", "watch"]
+                    let near = nearestName(to: member.key, among: known).map { "; did you mean '\($0)'?" } ?? ""
+                    note(member.keyPlace, "\(path) has no setting '\(member.key)'\(near)")
+                }
+            }
+            guard !origin.directory.isEmpty else {
+                note(place, "\(path).bundle is missing")
+                return nil
+            }
+            return Placed(value: origin, place: "\(file):\(place)")
+        }
+
+        mutating func routing(_ node: SettingsNode) -> [String: Placed<Routing>] {
+            if case .scalar("", _) = node { return [:] }
+            guard case .mapping(let members, _) = node else {
+                note(node.place, "routing must be a mapping of models' names")
+                return [:]
+            }
+            var routing: [String: Placed<Routing>] = [:]
+            for member in members {
+                if let value = self.routing(member.value, "routing.\(member.key)") {
+                    routing[member.key] = Placed(value: value, place: "\(file):\(member.keyPlace)")
+                }
+            }
+            return routing
+        }
+
+        private mutating func routing(_ node: SettingsNode, _ path: String) -> Routing? {
+            guard case .mapping(let members, let place) = node else {
+                note(node.place, "\(path) must be a mapping with a split")
+                return nil
+            }
+            var split: [TrafficSplit.Share]?
+            var shadow: [TrafficSplit.Share] = []
+            for member in members {
+                switch member.key {
+                case "split": split = shares(member.value, "\(path).split")
+                case "shadow": shadow = shares(member.value, "\(path).shadow") ?? []
+                default: note(member.keyPlace, "\(path) has no setting '\(member.key)'; it has split and shadow")
+                }
+            }
+            guard let split else {
+                if !members.contains(where: { $0.key == "split" }) { note(place, "\(path).split is missing") }
+                return nil
+            }
+            if let fault = TrafficSplit.fault(split) {
+                note(place, "\(path).\(fault)")
+                return nil
+            }
+            return Routing(split: TrafficSplit(split), shadow: shadow)
+        }
+
+        private mutating func shares(_ node: SettingsNode, _ path: String) -> [TrafficSplit.Share]? {
+            guard case .mapping(let members, _) = node else {
+                note(node.place, "\(path) must be a mapping of versions to shares in per cent")
+                return nil
+            }
+            var shares: [TrafficSplit.Share] = []
+            for member in members {
+                guard case .scalar(let text, _) = member.value, let percent = Double(text), 0...100 ~= percent else {
+                    note(member.value.place, "\(path).\(member.key) must be a number from 0 to 100")
+                    return nil
+                }
+                shares.append(TrafficSplit.Share(member.key, percent))
+            }
+            return shares
+        }
+    }
+}
+
+extension TrafficSplit {
+    /// What is wrong with shares that are each from 0 to 100; nil: nothing.
+    static func fault(_ shares: [Share]) -> String? {
+        let sum = shares.reduce(0) { $0 + $1.percent }
+        return abs(sum - 100) < 1e-6 ? nil : "split sums to \(sum), not to 100"
+    }
+}
+
+// MARK: - Checking
+
+extension ServiceConfiguration {
+    static let fleetSettings: [Setting] = [
+        .text(
+            "default_model",
+            \.defaultModel,
+            allowed: "a model's name",
+            """
+            The model of requests that name none. It must be set where models of several names are loaded. Empty: the only one.
+            """
+        ),
+        .text(
+            "state.directory",
+            \.stateDirectory,
+            allowed: "a directory",
+            """
+            The folder for what is changed over HTTP: models, routing, catalogues. It is made if it is not there; one process at a \
+            time owns it. Empty: such changes are gone after a restart, and replies to them say so.
+            """
+        ),
+    ]
+
+    /// What the file may say under `models` and `routing`, as comments for the file of defaults.
+    static let fleetExample = """
+        # Several models in place of the one under bundle. Each has the name and version of its bundle.
+        # models:
+        #   - bundle: bundles/movies-7   # a directory, or a link to one
+        #   - bundle: bundles/movies-8
+        #     dtype: bf16                # device, dtype and threads may be a model's own; else those under engine.
+        #     threads: 2                 # device: one or several of those under engine.device
+        #     watch: true                # load what the path leads to when it changes
+        # Who gets which version of a model: shares in per cent by version, which sum to 100; and how many per cent of the requests
+        # another version computes as well, after the reply. Without it the version that stands first has all of them.
+        # routing:
+        #   movies:
+        #     split: {"7": 95, "8": 5}
+        #     shadow: {"9": 10}
+
+        """
+
+    /// The models that a server begins with.
+    func origins() throws(FileError) -> [FleetSettings.Placed<ModelOrigin>] {
+        guard fleet.models.isEmpty else { return fleet.models }
+        let origin = if let bundlePath { ModelOrigin(bundlePath) } else { ModelOrigin(try DemoBundle.locate()) }
+        return [FleetSettings.Placed(value: origin, place: "")]
+    }
+
+    /// What a model cannot be computed as; nil: nothing.
+    func fault(_ origin: FleetSettings.Placed<ModelOrigin>) -> ConfigurationError? {
+        let placement = origin.value.placement
+        func fault(_ problem: String) -> ConfigurationError {
+            ConfigurationError(description: "\(origin.place): \(problem)")
+        }
+        if let other = placement.devices?.first(where: { !compute.devices.contains($0) }) {
+            return fault("device: \(other) is none of those under engine.device")
+        }
+        let kind = placement.devices?.first ?? compute.devices[0]
+        do throws(DeviceSelectionError) {
+            let dtype = try placement.dtype.map { text throws(DeviceSelectionError) in
+                try ComputeSettings.dtype(text, for: kind)
+            }
+            if kind != .cpu, placement.threads != nil || dtype.map({ $0 != compute.dtype }) ?? false {
+                return fault("an NPU computes all models in one type, engine.dtype, and without threads of a cpu")
+            }
+        } catch {
+            return fault("dtype: \(error.description)")
+        }
+        return nil
+    }
+
+    /// What is wrong with names and versions, once the bundles are known.
+    ///
+    /// - Parameter models: of those bundles that could be read, in their order.
+    func faults(_ models: [(name: String, version: String, place: String)]) -> [ConfigurationError] {
+        var faults: [ConfigurationError] = []
+        for (index, model) in models.enumerated()
+        where models[..<index].contains(where: { $0.name == model.name && $0.version == model.version }) {
+            faults.append(
+                ConfigurationError(
+                    description:
+                        "\(model.place): version '\(model.version)' of the model '\(model.name)' is there twice"
+                )
+            )
+        }
+        let names = Set(models.map(\.name))
+        for (name, routing) in fleet.routing.sorted(by: { $0.key < $1.key }) {
+            let versions = models.filter { $0.name == name }.map(\.version)
+            let missing = (routing.value.split.shares + routing.value.shadow).first { !versions.contains($0.version) }
+            if versions.isEmpty {
+                let problem = "routing.\(name): there is no model of that name"
+                faults.append(ConfigurationError(description: "\(routing.place): \(problem)"))
+            } else if let missing {
+                let problem = "routing.\(name): there is no version '\(missing.version)'; there are "
+                let known = versions.joined(separator: ", ")
+                faults.append(ConfigurationError(description: "\(routing.place): \(problem)\(known)"))
+            }
+        }
+        let known = names.sorted().joined(separator: ", ")
+        if let defaultModel, !names.contains(defaultModel) {
+            let problem = "there is no model '\(defaultModel)'; there are \(known)"
+            faults.append(ConfigurationError(description: "default_model: \(problem)"))
+        } else if defaultModel == nil, names.count > 1 {
+            let problem = "must be set, because there are models of several names: \(known)"
+            faults.append(ConfigurationError(description: "default_model \(problem)"))
+        }
+        return faults
+    }
+}

@@ -1,0 +1,68 @@
+// Bundles of the file with `watch: true`: what their path leads to is loaded and swapped in when it changes.
+
+internal import Dispatch
+internal import Locking
+internal import Logging
+internal import Models
+
+/// Looks at the directories of bundles, as deployments change them: a link that leads elsewhere, a directory that was renamed.
+///
+/// A change counts when the files have stayed as they are for a second, so that a bundle is not read while it is being written; one
+/// that cannot be loaded then is read again when its files change again. Served is meanwhile what was.
+///
+/// `@unchecked Sendable`: the timer is made in `start`, once, before anything else may ask for it.
+final class BundleWatcher: @unchecked Sendable {
+    private typealias Fingerprints = [FileFingerprint?]
+
+    private static let lookInterval = DispatchTimeInterval.milliseconds(250)
+    /// Looks that must see the same.
+    private static let steadyLooks = 5
+
+    private let queue = DispatchQueue(label: "genrec.watch", qos: .utility)
+    private let watches: Lock<[String: FileWatch<Fingerprints>]>
+    private var timer: (any DispatchSourceTimer)?
+
+    /// Takes note of the files as they are. What is loaded afterwards is not older.
+    init(_ directories: [String]) {
+        var watches: [String: FileWatch<Fingerprints>] = [:]
+        for directory in directories {
+            watches[directory] = FileWatch(used: Self.fingerprints(directory), steadyLooks: Self.steadyLooks)
+        }
+        self.watches = Lock(watches)
+    }
+
+    deinit { timer?.cancel() }
+
+    /// Begins to look. Called once.
+    func start(_ fleet: Fleet, _ loader: FleetLoader) {
+        guard watches.withLock({ !$0.isEmpty }) else { return }
+        let timer = DispatchSource.makeTimerSource(queue: queue)
+        timer.setEventHandler { [weak self] in self?.look(fleet, loader) }
+        timer.schedule(deadline: .now(), repeating: Self.lookInterval, leeway: .milliseconds(50))
+        self.timer = timer
+        timer.activate()
+    }
+
+    private func look(_ fleet: Fleet, _ loader: FleetLoader) {
+        // A reload that is under way may be of this very change.
+        guard !loader.isReloading else { return }
+        let changed = watches.withLock { watches in
+            watches.keys.sorted().filter { directory in
+                let state = Self.fingerprints(directory)
+                return watches[directory]?.shouldRead(state) ?? false && state.first != .some(nil)
+            }
+        }
+        for directory in changed {
+            let member = fleet.watchedMember(of: directory)
+            if let model = member?.model { loader.reload(model) }
+        }
+    }
+
+    /// The configuration's first.
+    private static func fingerprints(_ directory: String) -> Fingerprints {
+        [
+            ModelBundle.FileName.configuration, ModelBundle.FileName.weights, ModelBundle.FileName.catalogue,
+            GoldenCases.fileName,
+        ].map { FileFingerprint(path: directory + "/" + $0) }
+    }
+}
