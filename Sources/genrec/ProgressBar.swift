@@ -17,6 +17,7 @@ final class ProgressBar {
     private let start = ContinuousClock.now
     private var lastLine = ContinuousClock.now
     private var shownCells = -1
+    private var isFull = false
 
     /// - Parameters:
     ///   - label: what is counted.
@@ -34,9 +35,10 @@ final class ProgressBar {
         guard total > 0, isTerminal || hasLines else { return }
         guard isTerminal else { return line(done, total) }
         let cells = done * Self.width / total
-        guard cells != shownCells || done == total else { return }
+        guard cells != shownCells || (done == total && !isFull) else { return }
         guard isShown || ContinuousClock.now - start > Self.patience else { return }
         shownCells = cells
+        isFull = done == total
         let bar = String(repeating: "#", count: cells) + String(repeating: ".", count: Self.width - cells)
         Console.note("\r[\(Terminal.error.green(bar))] \(done)/\(total) \(label)")
     }
