@@ -8,15 +8,15 @@ extension Engine {
     /// A model's place on the engine.
     struct Place {
         let model: ModelID
-        /// What is kept of its users; nil while it is being loaded: nothing is submitted to it yet.
+        /// The cache of its users; nil while it is being loaded: nothing is submitted to it yet.
         var prefixCache: PrefixCacheDescription?
         /// The engine's own device in the form in which the model is computed.
         var device: DeviceDescription?
-        /// Nothing is submitted to it any more; told when it is gone.
+        /// Set when nothing more is submitted to it; called when it is gone.
         var retired: (@Sendable () -> Void)?
     }
 
-    /// What the engine's thread is to do beside computing.
+    /// The work of the engine's thread other than computing.
     enum Errand {
         /// The first or the next step of a model's way to the devices.
         case load(Loading)
@@ -71,7 +71,7 @@ extension Engine.State {
         return isThreadAsleep
     }
 
-    /// What the engine's thread does next beside computing: in turns with batches, as long as there are any.
+    /// The next work of the engine's thread other than computing. It alternates with batches as long as there are any.
     mutating func takeErrand() -> Engine.Errand? {
         guard !errands.isEmpty, !hadErrand || scheduler.jobs.isEmpty else {
             hadErrand = false

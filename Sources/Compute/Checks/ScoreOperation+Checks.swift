@@ -1,4 +1,4 @@
-// What every device checks of a request for scores.
+// The checks that every device makes of a request for scores.
 
 extension ScoreOperation {
     /// - Parameter columns, rows: the catalogue's.

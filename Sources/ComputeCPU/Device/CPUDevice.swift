@@ -15,7 +15,7 @@ package final class CPUDevice: Device {
     package let description: DeviceDescription
     let kernels: UnsafePointer<gk_kernels>
     let pool: WorkerPool
-    /// What products are of: float32, bfloat16 or int8.
+    /// The type of products: float32, bfloat16 or int8.
     let dtype: gk_dtype
     let identity = DeviceIdentity()
     let account: MemoryAccount

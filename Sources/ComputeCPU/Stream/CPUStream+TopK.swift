@@ -4,7 +4,7 @@ internal import CKernels
 package import Compute
 internal import Glibc
 
-/// What one top-k operation selected, in the stream's memory.
+/// The selection of one top-k operation, in the stream's memory.
 struct Selection {
     let found: UnsafePointer<gk_scored>
     let counts: UnsafePointer<UInt32>

@@ -11,9 +11,9 @@ package final class CPUStream: Compute.Stream {
     var arena = Arena()
     /// Memory that outlives `withTemporaries`: the time buckets.
     var keptArena = Arena()
-    /// What each top-k operation of the batch selected.
+    /// The selections of the batch's top-k operations.
     var selections: [Selection] = []
-    /// What each operation on named rows scored.
+    /// The scores of the batch's operations on named rows.
     var scorings: [Scoring] = []
     /// The log-probabilities of each operation of the batch that asked for some.
     var tokenResults: [[Float]] = []

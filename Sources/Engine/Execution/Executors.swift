@@ -1,4 +1,4 @@
-// What the engine's thread computes on: its device, the fallback, and the models on each.
+// The means by which the engine's thread computes: its device, the fallback, and the models on each.
 
 internal import Compute
 
@@ -8,15 +8,15 @@ struct HostedModel {
     let source: ModelSource
 }
 
-/// A device with the models on it, all of which share a stream and with it their working memory. Nothing holds an executor for
-/// longer than a batch: the device is reset when the last of what was made of it is gone.
+/// A device with its models, which share a stream and with it their working memory. Nothing holds an executor for longer
+/// than a batch: the device is reset when the last object made on it is gone.
 struct Workplace {
     let device: any Device
     /// The device itself and its variants, each with the stream that its models share.
     private var variants: [(device: any Device, stream: any Stream)] = []
-    /// By the models' lanes.
+    /// Indexed by the models' lanes.
     private(set) var executors: [Int: BatchExecutor] = [:]
-    /// What warm-ups found.
+    /// The findings of warm-ups.
     private(set) var times: [Int: ServiceTimeModel] = [:]
 
     init(_ device: any Device) throws(ComputeError) {
@@ -52,9 +52,9 @@ struct Workplace {
 
 /// The places at which an engine computes.
 struct Executors {
-    /// Of the device, whether it is there or not.
+    /// The description of the device, whether or not it is there.
     var name = ""
-    /// What it took to make the device and its models the first time.
+    /// How long it took to make the device and its models the first time.
     var startNanoseconds: UInt64 = 0
     /// nil: the device failed, and has not been made again.
     var primary: Workplace?

@@ -26,12 +26,12 @@ package struct ModelSource: Sendable {
     package var load: @Sendable (any Device) throws -> ResidentModel
     /// Device memory for keys and values of this model's users.
     package var cacheBytes: Int
-    /// What its answers have to be on every device before it serves; nil: nobody knows.
+    /// The answers that it must give on every device before it serves; nil: unknown.
     package var golden: GoldenCases?
     /// The type and the threads that it is computed in; where nil, as the device's. The fallback knows nothing of them.
     package var dtype: DType?
     package var threads: Int?
-    /// What the model is called in sentences about it.
+    /// The model's name in sentences.
     package var label = ""
 
     package init(
@@ -77,7 +77,7 @@ struct Recovery {
     private var attempts = 0
     /// nil: the device is there.
     private(set) var next: Instant?
-    /// What the last attempt to make the device took, or, before there was one, its first start.
+    /// How long the last attempt to make the device took or, before there was one, its first start.
     private(set) var attemptNanoseconds: UInt64
 
     init(_ backoff: RecoveryBackoff, startNanoseconds: UInt64 = 0) {

@@ -23,7 +23,7 @@ extension ServiceConfiguration {
         }
     }
 
-    /// What is wrong with the files that the settings name.
+    /// The faults of the files that the settings name.
     private func fileFaults() -> [ConfigurationError] {
         var faults: [ConfigurationError] = []
         func attempt(_ body: () throws -> Void) {
@@ -47,7 +47,7 @@ extension ServiceConfiguration {
                     faults.append(ConfigurationError(description: place + error.message))
                 }
             }
-            // Of a bundle that cannot be read the name is not known.
+            // The name of a bundle that cannot be read is unknown.
             if known.count == origins.count { faults += self.faults(known) }
         }
         return faults

@@ -8,7 +8,7 @@ internal import Models
 
 /// How a model is computed where it is not computed as `engine` says.
 package struct ModelPlacement: Sendable, Equatable {
-    /// Of those under `engine.device`; nil: all of them.
+    /// Some of those under `engine.device`; nil: all of them.
     package var devices: [ComputeSettings.DeviceKind]?
     /// As `engine.dtype`; nil: that.
     package var dtype: String?
@@ -19,7 +19,7 @@ package struct ModelPlacement: Sendable, Equatable {
 
 /// Where a model comes from.
 package struct ModelOrigin: Sendable, Equatable {
-    /// Of the bundle, or a link to one.
+    /// The directory of the bundle, or a link to one.
     package var directory: String
     package var placement = ModelPlacement()
     /// Whether what the path leads to is loaded when it changes.
@@ -52,7 +52,7 @@ package struct FleetSettings: Sendable, Equatable {
 
     /// Empty: the bundle under `bundle`.
     package var models: [Placed<ModelOrigin>] = []
-    /// By name.
+    /// Keyed by name.
     package var routing: [String: Placed<Routing>] = [:]
 
     package init() {}
@@ -194,7 +194,7 @@ extension FleetSettings {
 }
 
 extension TrafficSplit {
-    /// What is wrong with shares that are each from 0 to 100; nil: nothing.
+    /// The fault of shares that are each from 0 to 100; nil: none.
     static func fault(_ shares: [Share]) -> String? {
         let sum = shares.reduce(0) { $0 + $1.percent }
         return abs(sum - 100) < 1e-6 ? nil : "split sums to \(sum), not to 100"
@@ -224,7 +224,7 @@ extension ServiceConfiguration {
         ),
     ]
 
-    /// What the file may say under `models` and `routing`, as comments for the file of defaults.
+    /// The keys `models` and `routing` as comments for the file of defaults.
     static let fleetExample = """
         # Several models in place of the one under bundle. Each has the name and version of its bundle.
         # models:
@@ -249,7 +249,7 @@ extension ServiceConfiguration {
         return [FleetSettings.Placed(value: origin, place: "")]
     }
 
-    /// What a model cannot be computed as; nil: nothing.
+    /// Why a model cannot be computed in this way; nil: it can.
     func fault(_ origin: FleetSettings.Placed<ModelOrigin>) -> ConfigurationError? {
         let placement = origin.value.placement
         func fault(_ problem: String) -> ConfigurationError {

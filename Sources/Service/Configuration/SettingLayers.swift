@@ -12,11 +12,11 @@ struct SettingLayers {
         let place: String
     }
 
-    /// By dotted key. Of a key in several layers, the uppermost.
+    /// Keyed by dotted key. For a key in several layers, the uppermost.
     private(set) var entries: [String: Entry] = [:]
     /// Unknown keys, and what else is wrong with the layers themselves.
     private(set) var faults: [ConfigurationError] = []
-    /// What stands under the keys of `FleetSettings`.
+    /// The values under the keys of `FleetSettings`.
     private(set) var nodes: [String: SettingsNode] = [:]
     /// Whether the file could be read at all.
     private(set) var isReadable = true

@@ -112,7 +112,7 @@ struct SettingsYAML {
         "\(node.mark?.line ?? 0):\(node.mark?.column ?? 0)"
     }
 
-    /// What the parser says, without the lines of the file that it quotes.
+    /// The parser's message, without the lines of the file that it quotes.
     private static func sentence(_ error: any Error) -> String {
         switch error as? YamlError {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),

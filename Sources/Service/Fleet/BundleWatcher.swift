@@ -22,7 +22,7 @@ final class BundleWatcher: @unchecked Sendable {
     private let watches: Lock<[String: FileWatch<Fingerprints>]>
     private var timer: (any DispatchSourceTimer)?
 
-    /// Takes note of the files as they are. What is loaded afterwards is not older.
+    /// Records the present state of the files. Whatever is loaded afterwards is no older.
     init(_ directories: [String]) {
         var watches: [String: FileWatch<Fingerprints>] = [:]
         for directory in directories {

@@ -1,4 +1,4 @@
-// What has been changed of a fleet over HTTP, kept in `state.directory` so that it outlives the process.
+// The changes of a fleet over HTTP, kept in `state.directory` so that they outlive the process.
 
 internal import Dispatch
 internal import Files
@@ -11,9 +11,10 @@ struct FleetState: Sendable, Equatable {
     /// The routing of a name.
     struct Entry: Sendable, Equatable {
         var routing: Fleet.Routing
-        /// What a rollback goes back to.
+        /// The state that a rollback restores.
         var previous: Fleet.Routing?
-        /// What the configuration file said when it was changed: once that says something else, the change is void.
+        /// The content of the configuration file at the time of the change. Once the file says something else, the change
+        /// is void.
         var configured: Fleet.Routing?
     }
 

@@ -3,7 +3,7 @@
 internal import Files
 internal import Glibc
 
-/// An open journal. It belongs to whoever holds the store's writer lock.
+/// An open journal. It belongs to the holder of the store's writer lock.
 final class JournalFile {
     let path: String
     private let descriptor: Int32
