@@ -329,13 +329,65 @@ struct TinyDirectory {
     // MARK: - Files
 
     @Test func directoryWithoutWeights_SaysWhatItLacks() throws {
-        #expect(try message(.llama(), files: [:]).contains("has neither model.safetensors nor model.safetensors.index"))
         #expect(
-            try message(.llama(), files: ["pytorch_model.bin": [1]]).contains(
-                "which has to be saved again as safetensors"
+            try message(.llama(), files: [:]).hasSuffix(
+                "has neither model.safetensors nor pytorch_model.bin nor an index of shards of either"
             )
         )
         #expect(try message(.llama(), at: folder.path + "/absent").contains("cannot open"))
+    }
+
+    /// What torch.save writes of these tensors, whose bytes are all 0x3F.
+    private func pickled(_ tensors: some Sequence<(name: String, shape: [Int], dtype: String)>) -> [UInt8] {
+        var checkpoint = TinyCheckpoint(prefix: "")
+        checkpoint.stateKey = nil
+        checkpoint.tensors = tensors.enumerated().map { number, tensor in
+            var made = TinyTensor(tensor.name, tensor.shape, key: "\(number)")
+            made.content = [UInt8](repeating: 0x3F, count: 4 * made.count)
+            return made
+        }
+        return checkpoint.bytes
+    }
+
+    private func index(_ shards: [String: [(name: String, shape: [Int], dtype: String)]]) -> [UInt8] {
+        let entries = shards.flatMap { shard, tensors in tensors.map { "\"\($0.name)\": \"\(shard)\"" } }
+        return Array("{\"metadata\": {}, \"weight_map\": {\(entries.joined(separator: ", "))}}".utf8)
+    }
+
+    @Test func weightsOfTorchSave_GiveTheBundleOfSafetensors() throws {
+        func weights(_ files: [String: [UInt8]]) throws -> [UInt8] {
+            let other = try HuggingFaceImporterTests()
+            #expect(try other.message(.llama(2), files: files) == "no error")
+            return Array(try contents(of: other.folder.path + "/bundle/model.safetensors"))
+        }
+        let tensors = TinyDirectory.llama(2).tensors
+        let expected = try weights(["model.safetensors": TinyDirectory.file(tensors, fill: 0x3F)])
+        #expect(try weights(["pytorch_model.bin": pickled(tensors)]) == expected)
+        let shards = ["a.bin": Array(tensors.prefix(5)), "b.bin": Array(tensors.dropFirst(5))]
+        var files = shards.mapValues { pickled($0) }
+        files["pytorch_model.bin.index.json"] = index(shards)
+        #expect(try weights(files) == expected)
+        // Shards of both kinds.
+        files["b.bin"] = TinyDirectory.file(Array(tensors.dropFirst(5)), fill: 0x3F)
+        #expect(try weights(files) == expected)
+    }
+
+    @Test func shardsOfTorchSave_ThatDoNotFitTheirIndex_AreNamed() throws {
+        let tensors = TinyDirectory.llama().tensors
+        let shards = ["a.bin": Array(tensors.prefix(5)), "b.bin": Array(tensors.dropFirst(5))]
+        func message(_ change: (inout [String: [UInt8]]) -> Void) throws -> String {
+            var files = shards.mapValues { pickled($0) }
+            files["pytorch_model.bin.index.json"] = index(shards)
+            change(&files)
+            return try HuggingFaceImporterTests().message(.llama(), files: files)
+        }
+        #expect(
+            try message { $0["b.bin"] = pickled(tensors.dropFirst(6)) }.contains("is not in \"b.bin\", where the index")
+        )
+        #expect(try message { $0["a.bin"] = pickled(tensors) }.contains("a.bin is not in the index"))
+        #expect(try message { $0["b.bin"] = nil }.contains("cannot open"))
+        #expect(try message { $0["b.bin"] = [1, 2, 3] }.contains("b.bin"))
+        #expect(try message { $0["b.bin"] = pickled([]) }.contains("b.bin is no dictionary of tensors"))
     }
 
     @Test func configurationThatIsNotThere_IsNamed() throws {

@@ -1,4 +1,5 @@
 // A bundle whose files are damaged in place while a server has them: it goes on serving, and says at a reload what is wrong.
+// And files that are damaged while they are read.
 
 import Foundation
 import Testing
@@ -49,6 +50,67 @@ import Testing
                 #expect(try connection.recommend(request).items() == before)
                 #expect(try connection.get("/health/ready").status == 200)
             }
+        }
+    }
+
+    /// A command, and the file of it that is cut in half when it is read for the time `at`.
+    struct Reading: CustomTestStringConvertible, Sendable {
+        var command: String
+        var file: String
+        var at: Int
+
+        var testDescription: String { "\(command): \(file) at \(at)" }
+    }
+
+    private static let readings = [
+        // The header's length, the header, and tensors.
+        Reading(command: "serve", file: "model.safetensors", at: 1),
+        Reading(command: "serve", file: "model.safetensors", at: 2),
+        Reading(command: "serve", file: "model.safetensors", at: 20),
+        Reading(command: "serve", file: "catalogue.jsonl", at: 1),
+        Reading(command: "serve", file: "config.json", at: 1),
+        Reading(command: "import", file: "checkpoint.bin", at: 1),
+        Reading(command: "import", file: "checkpoint.bin", at: 8),
+    ]
+
+    @Test(arguments: readings)
+    func fileThatIsCutWhileItIsRead_EndsTheCommandWithOneSentence(reading: Reading) throws {
+        try Genrec.withTemporaryFolder { folder in
+            let library = folder.appendingPathComponent("truncate.so").path
+            let source = Genrec.root.appendingPathComponent("Tests/ProcessTests/Interposers/truncate.c").path
+            let compiled = try Genrec.run(
+                program: "/usr/bin/env",
+                ["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"]
+            )
+            try #require(compiled.status == 0, "\(compiled.standardError)")
+            let bundle = folder.appendingPathComponent("bundle")
+            try FileManager.default.copyItem(atPath: Genrec.demoBundle, toPath: bundle.path)
+            let checkpoint = bundle.appendingPathComponent("checkpoint.bin").path
+            try FileManager.default.copyItem(
+                atPath: Genrec.fixture("wrapped-hstu/lightning.ckpt"),
+                toPath: checkpoint
+            )
+            let arguments =
+                reading.command == "serve"
+                ? ["serve", "--listen", "127.0.0.1:0", "--bundle", bundle.path]
+                : [
+                    "import", "--from", "meta", "--name", "t", "--version", "1", "--checkpoint", checkpoint,
+                    "--describe",
+                    Genrec.fixture("hstu-small/cases.json"), "--output", folder.appendingPathComponent("out").path,
+                ]
+            let file = bundle.appendingPathComponent(reading.file).path
+            let ended = try Genrec.run(
+                arguments,
+                environment: [
+                    "LD_PRELOAD": library, "GENREC_TEST_TRUNCATE": file, "GENREC_TEST_TRUNCATE_AT": "\(reading.at)",
+                ]
+            )
+            #expect(ended.status == 1)
+            #expect(ended.standardOutput == "")
+            let lines = ended.standardError.split(separator: "\n")
+            #expect(lines.count == 1 && lines[0].hasPrefix("genrec: "), "\(ended.standardError)")
+            #expect(ended.standardError.contains("\(file) became shorter while it was read"), "\(ended.standardError)")
+            #expect(!FileManager.default.fileExists(atPath: folder.appendingPathComponent("out").path))
         }
     }
 }

@@ -51,7 +51,7 @@ enum PickleGlobal: Equatable {
         case ("torch._utils", "_rebuild_parameter"): self = .rebuildParameter
         case ("torch._utils", "_rebuild_parameter_with_state"): self = .rebuildParameterWithState
         case ("torch._tensor", "_rebuild_from_type_v2"): self = .rebuildFromType
-        case ("torch", _):
+        case ("torch", _), ("torch.cuda", _):
             let dtype = TorchDType.allCases.first { $0.storageName == name }
             self = dtype.map { .storage($0) } ?? .other
         default: self = .other

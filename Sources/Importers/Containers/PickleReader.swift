@@ -39,9 +39,12 @@ struct PickleReader {
     private var tensors: [TorchTensor] = []
     private var copies = 0
     private var unnamed: PickleID?
+    /// Tensors that stand outside of the pickle, by the ids that it names them with.
+    private let persistent: [String: TorchTensor]
 
-    private init(_ bytes: UnsafeRawBufferPointer, source: String) {
+    private init(_ bytes: UnsafeRawBufferPointer, source: String, persistent: [String: TorchTensor]) {
         self.source = source
+        self.persistent = persistent
         reader = LittleEndianReader(bytes)
     }
 
@@ -51,15 +54,17 @@ struct PickleReader {
     ///   - bytes: where it starts.
     ///   - source: what errors call it.
     ///   - isFollowed: whether something may follow STOP; else that is an error.
+    ///   - persistent: tensors that stand outside of the pickle, by the ids that it names them with.
     /// - Throws: `ImportError.malformed` with the byte for what is no pickle, `.unsupported` for one that is larger than
     ///   any checkpoint's or of a later protocol.
     static func read(
         _ bytes: UnsafeRawBufferPointer,
         source: String,
-        isFollowed: Bool = false
+        isFollowed: Bool = false,
+        persistent: [String: TorchTensor] = [:]
     ) throws(ImportError) -> PickleGraph {
         let piece = UnsafeRawBufferPointer(rebasing: bytes.prefix(Limit.byteCount))
-        var reader = PickleReader(piece, source: source)
+        var reader = PickleReader(piece, source: source, persistent: persistent)
         do {
             let graph = try reader.run()
             guard isFollowed || graph.byteCount == bytes.count else { throw reader.malformed("it goes on after STOP") }
@@ -193,7 +198,7 @@ struct PickleReader {
         case .nextBuffer: try push(.opaque)
         case .readonlyBuffer: _ = try top()
 
-        case .persid: try pushObject(holding: [], after: skipLine())
+        case .persid: try pushNamed(line())
         case .binpersid: try pushPersistent(pop())
         case .reduce, .newobj:
             let arguments = try pop()
@@ -387,10 +392,6 @@ struct PickleReader {
         return String(decoding: text, as: UTF8.self)
     }
 
-    private mutating func skipLine() throws {
-        try reader.skip(reader.lineLength() + 1)
-    }
-
     // MARK: - Globals, storages, tensors
 
     private mutating func globalLines() throws -> PickleGlobal {
@@ -417,6 +418,11 @@ struct PickleReader {
     /// ('storage', class, key, location, element count); of PyTorch before 1.6 also (…, view), where a view is the piece
     /// of a storage that a tensor's storage was: (key, offset, element count).
     private mutating func pushPersistent(_ id: PickleID) throws {
+        switch node(id) {
+        case .string(let name): return try pushNamed(name)
+        case .integer(let number): return try pushNamed(String(number))
+        default: break
+        }
         guard let items = items(id), items.count >= 5, node(items[0]) == .string("storage"),
             case .global(.storage(let dtype)) = node(items[1]), case .string(let key) = node(items[2]),
             let count = size(items[4]), items.count == 5 || node(items[5]) == .none
@@ -426,6 +432,12 @@ struct PickleReader {
         }
         storages.append(TorchStorage(key: key, dtype: dtype, count: count))
         try push(.storage(Int32(storages.count - 1)))
+    }
+
+    /// A tensor that stands outside of the pickle; what else is named is inert.
+    private mutating func pushNamed(_ name: String) throws {
+        guard let tensor = persistent[name] else { return try pushObject(holding: []) }
+        try push(tensor)
     }
 
     /// An object that holds these values and does nothing.
@@ -508,8 +520,12 @@ struct PickleReader {
         else {
             throw malformed("a tensor without a storage, an offset and up to \(Limit.rank) sizes and as many strides")
         }
+        try push(TorchTensor(storage: storages[Int(storage)], offset: offset, shape: shape, strides: strides))
+    }
+
+    private mutating func push(_ tensor: TorchTensor) throws {
         guard tensors.count < Limit.tensors else { throw unsupported("more than \(Limit.tensors) tensors") }
-        tensors.append(TorchTensor(storage: storages[Int(storage)], offset: offset, shape: shape, strides: strides))
+        tensors.append(tensor)
         try push(.tensor(Int32(tensors.count - 1)))
     }
 

@@ -1,5 +1,6 @@
 // The tensors of a model by name. Trainers and their wrappers put them under many keys and behind many prefixes, so they
-// are not looked up but found: by a few names that the importer needs, which stand under one prefix in one dictionary.
+// are not looked up but found: by a few names that the importer needs, which stand under one prefix in one dictionary, or in a
+// model that was saved as an object.
 
 internal import JSON
 import Models
@@ -70,6 +71,23 @@ struct StateDictionary: TensorSource {
         tensors = found.tensors
         origin = found.origin
         outside = found.outside
+    }
+
+    /// All tensors that the checkpoint itself has, by its names.
+    ///
+    /// - Throws: `ImportError` where it is neither a dictionary of tensors nor a model.
+    init(whole checkpoint: TorchCheckpoint) throws(ImportError) {
+        self.checkpoint = checkpoint
+        guard let dictionary = Self.dictionaries(checkpoint.graph).first(where: \.path.isEmpty) else {
+            throw ImportError(.mismatched, "\(checkpoint.path) is no dictionary of tensors")
+        }
+        let all = Candidate(dictionary, prefix: "")
+        if let twice = all.twice {
+            throw ImportError(.mismatched, "\(checkpoint.path): the tensor \(quoted(twice)) stands twice")
+        }
+        tensors = all.tensors
+        origin = nil
+        outside = []
     }
 
     func shape(of name: String) throws(ImportError) -> [Int]? {
@@ -152,7 +170,11 @@ struct StateDictionary: TensorSource {
         while next < queue.count {
             let (path, id) = queue[next]
             next += 1
-            if let entries = graph.entries(id), entries.contains(where: { graph.tensor($0.value) != nil }) {
+            if let state = graph.moduleState(id) {
+                found.append(
+                    Dictionary(path: path, entries: state.map { (unwrapped($0.name), $0.name, graph.tensor($0.value)) })
+                )
+            } else if let entries = graph.entries(id), entries.contains(where: { graph.tensor($0.value) != nil }) {
                 found.append(
                     Dictionary(
                         path: path,

@@ -1,4 +1,4 @@
-// A file of `torch.save`, in either of its two containers. Opening one reads the pickle, which lists the content. A storage
+// A file of `torch.save`, in any of its three containers. Opening one reads the pickle, which lists the content. A storage
 // is read when a tensor in it is asked for.
 
 internal import Compute
@@ -32,6 +32,8 @@ final class TorchCheckpoint {
         let start = try file.piece(0..<min(512, file.byteCount))
         if LegacyTorchContainer.starts(start) {
             container = try LegacyTorchContainer(file)
+        } else if TarTorchContainer.starts(start) {
+            container = try TarTorchContainer(file)
         } else if let kind = start.withBytes({ Self.foreignKind(of: $0) }) {
             throw ImportError(.unsupported, "\(path) is \(kind), not a checkpoint that torch.save wrote")
         } else {
@@ -41,7 +43,6 @@ final class TorchCheckpoint {
 
     /// Names the kind of a file that is in no container of PyTorch's, if people mistake that kind for a checkpoint.
     private static func foreignKind(of bytes: UnsafeRawBufferPointer) -> String? {
-        if bytes.dropFirst(257).starts(with: "ustar".utf8) { return "a tar archive" }
         if bytes.first == 0x80 { return "a bare pickle" }
         if bytes.dropFirst(8).first == UInt8(ascii: "{") { return "perhaps a safetensors file" }
         return nil

@@ -1,6 +1,6 @@
-// Checkpoints of Hugging Face's transformers: a directory with `config.json` and the weights in safetensors, one file or
-// shards with an index. `config.json` states everything; a description may state it otherwise. What is particular to an
-// architecture is in a file of its own.
+// Checkpoints of Hugging Face's transformers: a directory with `config.json` and the weights, in safetensors or, in older ones,
+// as `torch.save` writes them; in one file, or in shards with an index. `config.json` states everything; a description may
+// state it otherwise. What is particular to an architecture is in a file of its own.
 
 import Glibc
 internal import JSON
@@ -104,9 +104,8 @@ struct HuggingFaceImporter: CheckpointImporter {
             )
         }
         let file = try openFile(weightsPath)
-        let source =
-            weightsPath.hasSuffix(".json")
-            ? try SafetensorsSource(index: file) : try SafetensorsSource(file: weightsPath)
+        let source: any TensorSource =
+            weightsPath.hasSuffix(".json") ? try ShardedTensors(index: file) : try openTensors(weightsPath)
         let kind = type(of: parsed)
         let prefix = source.names.contains(kind.prefix + kind.itemTable) ? kind.prefix : ""
         var ignorable = parsed.buffers(prefix: prefix)
@@ -140,7 +139,9 @@ struct HuggingFaceImporter: CheckpointImporter {
         }
         guard mode(path) == S_IFDIR else { return path }
         let folder = path.hasSuffix("/") ? path : path + "/"
-        let names = ["model.safetensors", "model.safetensors.index.json"]
+        let names = [
+            "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
+        ]
         if let name = names.first(where: { mode(folder + $0) != nil }) {
             return folder + name
         }
@@ -150,11 +151,10 @@ struct HuggingFaceImporter: CheckpointImporter {
                 "\(path) holds a LoRA adapter without its model; merge it into the model and save that"
             )
         }
-        let others = ["pytorch_model.bin", "pytorch_model.bin.index.json"]
-        let hint =
-            others.contains { mode(folder + $0) != nil }
-            ? ", only a pytorch_model.bin, which has to be saved again as safetensors" : ""
-        throw ImportError(.unreadable, "\(path) has neither \(names[0]) nor \(names[1])\(hint)")
+        throw ImportError(
+            .unreadable,
+            "\(path) has neither \(names[0]) nor \(names[2]) nor an index of shards of either"
+        )
     }
 
     /// The architecture that `model_type` and `architectures` name.
