@@ -60,8 +60,11 @@ import Testing
         }
         fail(fixture)
         try fixture.submit("a", fixture.request([1]))
-        #expect(try #require(retry("a")) >= 150 * millisecond)
-        #expect((1..<1_000 * millisecond).contains(fixture.engine.retryAfterNanoseconds))
+        let told = try #require(retry("a"))
+        #expect(told >= 150 * millisecond)
+        let left = fixture.engine.retryAfterNanoseconds
+        // On a slow machine the device may be there again by now.
+        if case .recovering = fixture.engine.phase { #expect((1...told).contains(left)) }
         fixture.observer.waitUntilReadyOrFailed()
         // The device is there, and has computed nothing yet.
         fail(fixture, with: ComputeError(.invalidArgument, "no such shape"))

@@ -215,7 +215,7 @@ import Testing
             "POST /recommend HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
                 + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
         )
-        while try !admin.get("/metrics").text.contains("genrec_queue_depth 1\n") {}
+        try admin.expectMetrics("genrec_queue_depth 1")
         server.signal(SIGTERM)
         var ready = try admin.get("/health/ready")
         while ready.status == 200 { ready = try admin.get("/health/ready") }

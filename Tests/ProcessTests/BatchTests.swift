@@ -38,10 +38,11 @@ import Testing
         for (detail, word) in zip(details, ["stream", "history", "mode", "object"]) { #expect(detail.contains(word)) }
         #expect(results.last?["source"] as? String == "popularity")
         #expect(results.allSatisfy { $0["request_id"] as? String == "batch-1" })
-        let metrics = try connection.get("/metrics").text
-        #expect(metrics.contains("genrec_recommend_outcomes_total{outcome=\"invalid\"} 4\n"))
-        #expect(metrics.contains("genrec_recommend_outcomes_total{outcome=\"ok\"} 48\n"))
-        #expect(metrics.contains("route=\"/recommend/batch\",method=\"POST\",status=\"200\"} 1\n"))
+        try connection.expectMetrics(
+            "genrec_recommend_outcomes_total{outcome=\"invalid\"} 4",
+            "genrec_recommend_outcomes_total{outcome=\"ok\"} 48",
+            "genrec_http_requests_total{route=\"/recommend/batch\",method=\"POST\",status=\"200\"} 1"
+        )
     }
 
     @Test func emptyBatch_HasNoResults() throws {
@@ -101,12 +102,13 @@ import Testing
                 "POST /recommend/batch HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
                     + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
             )
-            while try !watcher.get("/metrics").text.contains("genrec_queue_depth 3\n") {}
+            try watcher.expectMetrics("genrec_queue_depth 3")
         }
         // The connection is closed. Every one of them is taken out of the queue, and the queue is empty at once.
-        while try !watcher.get("/metrics").text.contains("genrec_cancelled_total{stage=\"queued\"} 3\n") {}
-        let metrics = try watcher.get("/metrics").text
-        #expect(metrics.contains("genrec_queue_depth 0\n"))
-        #expect(metrics.contains("genrec_recommend_outcomes_total{outcome=\"cancelled\"} 3\n"))
+        try watcher.expectMetrics(
+            "genrec_cancelled_total{stage=\"queued\"} 3",
+            "genrec_queue_depth 0",
+            "genrec_recommend_outcomes_total{outcome=\"cancelled\"} 3"
+        )
     }
 }

@@ -48,11 +48,11 @@ import Testing
         #expect(try ask(count - 1) == 0)
         #expect(try ask(count) == count - 2)
         #expect(try ask(count, later: 3_600) == count - 1)
-        #expect(try Self.metric("genrec_user_cache_misses_total", returning) == "1")
-        #expect(try Self.metric("genrec_user_cache_hits_total", returning) == "2")
-        #expect(try Self.metric("genrec_user_cache_entries", returning) == "1")
+        try returning.expectMetrics("genrec_user_cache_misses_total 1")
+        try returning.expectMetrics("genrec_user_cache_hits_total 2")
+        try returning.expectMetrics("genrec_user_cache_entries 1")
         #expect(try Self.metric("genrec_user_cache_bytes", returning) != "0")
-        #expect(try Self.metric("genrec_batch_tokens_sum", returning) == "\(count - 1 + 2 + 1).0")
+        try returning.expectMetrics("genrec_batch_tokens_sum \(count - 1 + 2 + 1).0")
     }
 
     @Test func models_TellWhatIsKept() throws {
@@ -96,8 +96,8 @@ import Testing
         let reply = try caller.receive()
         #expect(reply.status == 200)
         #expect(try Self.cached(reply) == 0)
-        #expect(try Self.metric("genrec_user_cache_entries", admin) == "0")
-        #expect(try Self.metric("genrec_user_cache_bytes", admin) == "0")
+        try admin.expectMetrics("genrec_user_cache_entries 0")
+        try admin.expectMetrics("genrec_user_cache_bytes 0")
         #expect(try Self.cached(try caller.recommend(body)) == 0)
     }
 
@@ -122,10 +122,10 @@ import Testing
         let connection = try server.connect()
         let body = try Self.body(example, 20, user: "u-42").replacing("\"k\":20", with: "\"k\":5,\"mode\":\"sequence\"")
         #expect(try connection.recommend(body).items().count == 5)
-        #expect(try Self.metric("genrec_batch_tokens_sum", connection) == "24.0")
-        #expect(try Self.metric("genrec_decode_step_seconds_count", connection) == "4")
-        #expect(try Self.metric("genrec_prefill_seconds_count", connection) == "1")
-        #expect(try Self.metric("genrec_topk_seconds_count", connection) == "5")
-        #expect(try Self.metric("genrec_service_time_relative_error_count", connection) == "5")
+        try connection.expectMetrics("genrec_batch_tokens_sum 24.0")
+        try connection.expectMetrics("genrec_decode_step_seconds_count 4")
+        try connection.expectMetrics("genrec_prefill_seconds_count 1")
+        try connection.expectMetrics("genrec_topk_seconds_count 5")
+        try connection.expectMetrics("genrec_service_time_relative_error_count 5")
     }
 }

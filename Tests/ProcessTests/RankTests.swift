@@ -36,10 +36,11 @@ import Testing
         let object = try reply.json()
         #expect(object["request_id"] as? String == "rank-1" && object["source"] as? String == "model")
         #expect(object["unknown_candidates"] as? Int == 0 && object["exhausted"] == nil)
-        let metrics = try connection.get("/metrics").text
-        #expect(metrics.contains("route=\"/rank\",method=\"POST\",status=\"200\"} 1\n"))
-        #expect(metrics.contains("genrec_rank_candidates_count 1\n"))
-        #expect(metrics.contains("genrec_recommend_outcomes_total{outcome=\"ok\"} 2\n"))
+        try connection.expectMetrics(
+            "genrec_http_requests_total{route=\"/rank\",method=\"POST\",status=\"200\"} 1",
+            "genrec_rank_candidates_count 1",
+            "genrec_recommend_outcomes_total{outcome=\"ok\"} 2"
+        )
     }
 
     @Test func aReturningUser_IsCached_WhicheverRouteComesFirst() throws {

@@ -252,15 +252,14 @@ import Testing
             _ = try connection.recommend("{")
             let text = try connection.get("/metrics")
             #expect(text.headers["content-type"]?.hasPrefix("text/plain; version=0.0.4") == true)
-            for line in [
-                "genrec_recommend_outcomes_total{outcome=\"ok\"} 1", "genrec_batch_size_count 1",
+            try connection.expectMetrics(
+                "genrec_recommend_outcomes_total{outcome=\"ok\"} 1",
+                "genrec_batch_size_count 1",
                 "genrec_recommend_outcomes_total{outcome=\"cold_start\"} 1",
                 "genrec_recommend_outcomes_total{outcome=\"invalid\"} 1",
                 "genrec_http_requests_total{route=\"/recommend\",method=\"POST\",status=\"200\"} 2",
-                "genrec_http_connections 1",
-            ] {
-                #expect(text.text.contains(line + "\n"), "\(line)")
-            }
+                "genrec_http_connections 1"
+            )
             let open = try connection.get(
                 "/metrics",
                 headers: ["Accept": "application/openmetrics-text; version=1.0.0"]
@@ -280,7 +279,7 @@ import Testing
                 + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
         )
         // Readiness comes over a connection of its own and shows that the request has been taken in.
-        while try !server.connect().get("/metrics").text.contains("genrec_queue_depth 1\n") {}
+        try server.connect().expectMetrics("genrec_queue_depth 1")
         server.signal(SIGTERM)
         let reply = try connection.receive()
         #expect(reply.status == 200)

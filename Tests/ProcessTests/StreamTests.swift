@@ -117,10 +117,8 @@ import Testing
         #expect(text.hasPrefix("HTTP/1.1 200 OK\r\n"))
         connection = nil
         let other = try server.connect()
-        var metrics = ""
-        while !metrics.contains("genrec_recommend_outcomes_total{outcome=\"cancelled\"} 1\n") {
-            metrics = try other.get("/metrics").text
-        }
+        try other.expectMetrics("genrec_recommend_outcomes_total{outcome=\"cancelled\"} 1")
+        let metrics = try other.get("/metrics").text
         let stages = metrics.matches(of: #/genrec_cancelled_total\{stage="\w+"\} (\d+)/#).compactMap { Int($0.1) }
         #expect(stages.reduce(0, +) == 1)
         // The engine is free again.
@@ -161,8 +159,7 @@ import Testing
         #expect(error?["status"] as? Int == 504)
         #expect(lines.count > 0 && lines.compactMap { $0["rank"] as? Int } == Array(1...lines.count))
         #expect(!text.hasSuffix("\r\n0\r\n\r\n"))
-        let metrics = try server.connect().get("/metrics").text
-        #expect(metrics.contains("genrec_recommend_outcomes_total{outcome=\"expired\"} 1\n"))
+        try server.connect().expectMetrics("genrec_recommend_outcomes_total{outcome=\"expired\"} 1")
     }
 
     @Test func abortedStream_IsAReset_ToVersion10() throws {

@@ -60,9 +60,11 @@ private struct CertificateFolder {
             try plain.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n")
             #expect(try plain.receive().status == 400)
             let admin = try TestConnection(port: try #require(server.adminPort), tls: folder.options)
+            try admin.expectMetrics(
+                "genrec_tls_handshakes_total{result=\"full\"} 2",
+                "genrec_tls_handshakes_total{result=\"plain_http\"} 1"
+            )
             let metrics = try admin.get("/metrics").text
-            #expect(metrics.contains("genrec_tls_handshakes_total{result=\"full\"} 2\n"))
-            #expect(metrics.contains("genrec_tls_handshakes_total{result=\"plain_http\"} 1\n"))
             let expiry = try #require(
                 metrics.firstMatch(of: #/genrec_tls_certificate_expiry_timestamp_seconds (\d+)\n/#)
             )
@@ -158,8 +160,7 @@ private struct CertificateFolder {
             let server = try RunningServer(environment: folder.environment)
             let connection = try folder.connect(server)
             func waitForReloads(_ result: String, _ count: Int) throws {
-                let line = "genrec_tls_reloads_total{result=\"\(result)\"} \(count)\n"
-                while try !connection.get("/metrics").text.contains(line) {}
+                try connection.expectMetrics("genrec_tls_reloads_total{result=\"\(result)\"} \(count)")
             }
             let keyOfAnother = try folder.authority.issue().key
             try folder.write(keyOfAnother, to: "key.pem")

@@ -3,6 +3,7 @@
 
 import Foundation
 import TLSTesting
+import Testing
 
 /// A reply to one request.
 struct TestReply {
@@ -152,6 +153,18 @@ final class TestConnection {
         let reply = try receive(hasBody: method != "HEAD")
         ServedContract.check(reply, to: method, path)
         return reply
+    }
+
+    /// Reads the metrics again and again until they have all these lines, for at most half a minute: what an engine or another
+    /// connection counts may come after the reply that it is about.
+    func expectMetrics(_ lines: String..., sourceLocation: SourceLocation = #_sourceLocation) throws {
+        var missing = lines
+        _ = try eventually {
+            let text = try get("/metrics").text
+            missing = lines.filter { !text.contains($0 + "\n") }
+            return missing.isEmpty
+        }
+        #expect(missing == [], sourceLocation: sourceLocation)
     }
 
     /// Whether the server has closed and nothing is left to read.

@@ -88,8 +88,10 @@ import Testing
     }
 
     @Test func clockSaysNow() {
+        let before = Int64(time(nil))
         let now = Timestamp.now().milliseconds / 1_000
-        #expect(abs(now - Int64(time(nil))) <= 2)
+        // The coarse clock behind time() may be a tick late.
+        #expect((before...Int64(time(nil)) + 1).contains(now))
     }
 }
 

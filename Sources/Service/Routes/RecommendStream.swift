@@ -106,7 +106,7 @@ final class RecommendStream: Sendable {
         queue.async { self.write() }
     }
 
-    /// Adds what is missing of all `items`, in their order, and the last record, which counts as `outcome` when it is sent.
+    /// Adds what is missing of all `items`, in their order, and the last record, which counts as `outcome` when its turn comes.
     func finish(_ reply: RecommendReply, _ items: [ScoredRow], _ outcome: RecommendOutcome) {
         end(with: .reply(reply, outcome), items)
     }
@@ -136,16 +136,16 @@ final class RecommendStream: Sendable {
             case .items(let items, let rank):
                 guard send(items, firstRank: rank) else { return }
             case .end(.reply(let reply, let outcome)):
+                guard end(outcome) else { return }
                 _ = exchange.send(RecommendCodec.encodeStreamEnd(reply, format: format))
                 exchange.finish()
-                end(outcome)
             case .end(.failure(let outcome, _, let problem)):
+                guard end(outcome) else { return }
                 _ = exchange.send(RecommendCodec.encodeStreamError(problem, format: format))
                 exchange.abort()
-                end(outcome)
             case .refuse(let outcome, let response):
+                guard end(outcome) else { return }
                 exchange.respond(response)
-                end(outcome)
             }
         }
     }
@@ -210,9 +210,9 @@ final class RecommendStream: Sendable {
             }
         } catch {
             let problem = ProblemDetails(500, "the reply cannot be written: \(error)", requestID)
+            guard end(.failed) else { return false }
             _ = exchange.send(piece + RecommendCodec.encodeStreamError(problem, format: format))
             exchange.abort()
-            end(.failed)
             return false
         }
         let result = exchange.send(piece)
@@ -224,12 +224,16 @@ final class RecommendStream: Sendable {
         return true
     }
 
-    /// Nothing more is written.
-    private func end(_ outcome: RecommendOutcome) {
+    /// Counts how the stream ends, before its last record: who has seen that finds it counted. Whoever comes first writes
+    /// the record.
+    ///
+    /// - Returns: false if it had ended.
+    @discardableResult private func end(_ outcome: RecommendOutcome) -> Bool {
         let isFirst = state.withLock { state in
             defer { state = State(isOver: true) }
             return !state.isOver
         }
         if isFirst { ended(outcome) }
+        return isFirst
     }
 }

@@ -31,7 +31,7 @@ import Testing
                 route: .recommend,
                 ids: ItemWriter(ids: FakeCatalogue.strings),
                 queue: queue,
-                ended: { [outcomes] in outcomes.add($0) }
+                ended: { [outcomes, exchange] in outcomes.add($0, after: Self.take(from: exchange)) }
             )
         }
 
@@ -41,6 +41,10 @@ import Testing
             queue.sync {}
             var messages: [LoopMessage] = []
             mailbox.take(into: &messages)
+            return outcomes.takeParts() + Self.take(from: exchange)
+        }
+
+        private static func take(from exchange: HTTPExchange) -> [String] {
             var parts: [String] = []
             exchange.takeParts { part in
                 switch part {
@@ -56,9 +60,20 @@ import Testing
         }
     }
 
+    /// The outcomes that were counted, and the parts that had been sent by then.
     private final class OutcomeList: Sendable {
         private let list = Lock<[RecommendOutcome]>([])
-        func add(_ outcome: RecommendOutcome) { list.withLock { $0.append(outcome) } }
+        private let parts = Lock<[String]>([])
+        func add(_ outcome: RecommendOutcome, after earlier: [String]) {
+            list.withLock { $0.append(outcome) }
+            parts.withLock { $0 += earlier }
+        }
+        func takeParts() -> [String] {
+            parts.withLock { parts in
+                defer { parts = [] }
+                return parts
+            }
+        }
         var all: [RecommendOutcome] { list.withLock { $0 } }
     }
 
@@ -120,6 +135,26 @@ import Testing
         #expect(parts[2].contains("\"status\":504") && parts[2].contains("too late"))
         #expect(parts[2].hasPrefix("event: error\n") == (format == .serverSentEvents))
         #expect(rig.outcomes.all == [.expired])
+    }
+
+    /// A client that has seen the end finds it in the metrics.
+    @Test func outcome_IsCounted_BeforeTheEndIsSent() throws {
+        let ending = try Rig()
+        ending.stream.finish(Self.reply, Self.items(1), .ok)
+        ending.queue.sync {}
+        #expect(ending.outcomes.takeParts().count == 2)
+        #expect(ending.parts().last == "finish")
+        let failing = try Rig()
+        failing.stream.add(ScoredRow(row: 1, score: 1))
+        failing.stream.fail(.expired, Self.response, Self.problem)
+        failing.queue.sync {}
+        #expect(failing.outcomes.takeParts().count == 2)
+        #expect(failing.parts().last == "abort")
+        let refusing = try Rig()
+        refusing.stream.fail(.expired, Self.response, Self.problem)
+        refusing.queue.sync {}
+        #expect(refusing.outcomes.takeParts() == [])
+        #expect(refusing.parts() == ["whole"])
     }
 
     @Test func failure_WaitsBehindTheItems_OfASlowClient() throws {
