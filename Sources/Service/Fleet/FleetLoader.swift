@@ -125,7 +125,9 @@ final class FleetLoader: Sendable {
             guard let origin = fleet.origin(of: old) else {
                 throw FleetError(.conflict, "the model was taken away meanwhile")
             }
-            let next = loader.makeModel(try bundle(origin.directory), origin.placement, on: fleet.engines)
+            let bundle = try bundle(origin.directory)
+            try loader.requireMemory(for: bundle, origin.placement)
+            let next = loader.makeModel(bundle, origin.placement, on: fleet.engines)
             loader.load(next, origin.placement) { result in
                 do {
                     try result.get()
@@ -163,7 +165,9 @@ final class FleetLoader: Sendable {
 
     private func load(_ origin: ModelOrigin, _ completion: @escaping Completion) {
         do throws(FleetError) {
-            let model = loader.makeModel(try bundle(origin.directory), origin.placement, on: fleet.engines)
+            let bundle = try bundle(origin.directory)
+            try loader.requireMemory(for: bundle, origin.placement)
+            let model = loader.makeModel(bundle, origin.placement, on: fleet.engines)
             let (name, version) = (model.name.name, model.name.version)
             try fleet.announce(name, version, origin)
             loader.load(model, origin.placement) { result in

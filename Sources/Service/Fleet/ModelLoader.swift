@@ -117,14 +117,24 @@ final class ModelLoader: Sendable {
         return source
     }
 
+    /// A model's own type; nil: the device's. What cannot be read has been refused with the settings.
+    private func ownDtype(of placement: ModelPlacement) -> DType? {
+        let kind = placement.devices?.first ?? compute.devices[0]
+        return placement.dtype.flatMap { try? ComputeSettings.dtype($0, for: kind) }
+    }
+
+    /// The type in which a cpu computes a model.
+    func dtype(of placement: ModelPlacement) -> DType { ownDtype(of: placement) ?? compute.dtype ?? .float32 }
+
+    /// Whether a model is computed by the cpu alone.
+    func placesOnCPU(_ placement: ModelPlacement) -> Bool { (placement.devices ?? compute.devices) == [.cpu] }
+
     /// Where an engine gets a model from.
     private func source(of bundle: ModelBundle, _ placement: ModelPlacement) -> ModelSource {
         var source = ModelSource(cacheBytes: cache.byteCount, golden: bundle.golden) { device in
             ResidentModel(device: device, model: try ModelRegistry.makeModel(bundle, on: device))
         }
-        let kind = placement.devices?.first ?? compute.devices[0]
-        // What cannot be read has been refused with the settings; "auto" is the device's own.
-        source.dtype = placement.dtype.flatMap { try? ComputeSettings.dtype($0, for: kind) }
+        source.dtype = ownDtype(of: placement)
         source.threads = placement.threads
         source.label = "\(bundle.configuration.name) \(bundle.configuration.version)"
         return source
