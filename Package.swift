@@ -67,8 +67,8 @@ let package = Package(
             name: "Service",
             dependencies: [
                 "Locking", "Random",
-                "HTTP", "Engine", "Users", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "Files", "JSON",
-                "CLinux",
+                "HTTP", "Engine", "Users", "Journal", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "Files",
+                "JSON", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -88,9 +88,12 @@ let package = Package(
         .target(name: "Interactions", dependencies: ["Files", "JSON"], swiftSettings: swiftSettings),
 
         // What users did, kept for those who ask by user.
-        .target(name: "Users", dependencies: ["Locking", "Files", "CZlib"], swiftSettings: swiftSettings),
+        .target(name: "Users", dependencies: ["Journal", "Locking", "Files"], swiftSettings: swiftSettings),
         // A client of Redis and Valkey, on HTTP's loops.
         .target(name: "Redis", dependencies: ["HTTP", "Locking"], swiftSettings: swiftSettings),
+
+        // Changes on disk, each there as a whole or not at all.
+        .target(name: "Journal", dependencies: ["Files", "CZlib"], swiftSettings: swiftSettings),
 
         // The rooms below. HTTP and Engine never see each other.
         .target(name: "HTTP", dependencies: ["Locking", "CLinux", "COpenSSL", "CZlib"], swiftSettings: swiftSettings),
@@ -118,7 +121,11 @@ let package = Package(
             dependencies: ["Catalogue", "Compute", "Files", "JSON"],
             swiftSettings: swiftSettings
         ),
-        .target(name: "Catalogue", dependencies: ["Compute", "Files", "JSON"], swiftSettings: swiftSettings),
+        .target(
+            name: "Catalogue",
+            dependencies: ["Journal", "Locking", "Compute", "Files", "JSON"],
+            swiftSettings: swiftSettings
+        ),
         .target(name: "ComputeCPU", dependencies: ["Compute", "CKernels", "CLinux"], swiftSettings: swiftSettings),
         .target(name: "ComputeAscend", dependencies: ["Locking", "Compute", "CAscend"], swiftSettings: swiftSettings),
         .target(name: "Compute", swiftSettings: swiftSettings),
@@ -170,7 +177,7 @@ let package = Package(
         ),
         .testTarget(
             name: "CatalogueTests",
-            dependencies: ["Catalogue", "Files", "JSON", "Random", "TestSupport"],
+            dependencies: ["Catalogue", "Compute", "Files", "JSON", "Random", "TestSupport"],
             swiftSettings: swiftSettings
         ),
         .testTarget(

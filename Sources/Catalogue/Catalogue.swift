@@ -38,6 +38,10 @@ package final class Catalogue: Sendable {
     /// Rows of tag t: `taggedRows[tagStarts[t] ..< tagStarts[t + 1]]`, ascending.
     private let tagStarts: [Int]
     private let taggedRows: [Int32]
+    /// Tags of row r: `rowTags[rowTagStarts[r] ..< rowTagStarts[r + 1]]`, in the order of their numbers; both empty if there are
+    /// no tags.
+    private let rowTagStarts: [Int32]
+    private let rowTags: [Int32]
 
     init(_ builder: consuming CatalogueBuilder) {
         rowCount = builder.rowCount
@@ -57,7 +61,26 @@ package final class Catalogue: Sendable {
         tagsByName = builder.tagsByName
         tagNameBytes = builder.tagNames
         tagNames = (0..<builder.tagCount).map { builder.tagName($0) }
-        (tagStarts, taggedRows) = builder.rowsByTag()
+        let (starts, rows) = builder.rowsByTag()
+        (tagStarts, taggedRows) = (starts, rows)
+        (rowTagStarts, rowTags) = Self.tagsByRow(rowCount, starts, rows)
+    }
+
+    /// Tags grouped by row: the start of each row's group and one end more, and the tags.
+    private static func tagsByRow(_ rowCount: Int, _ tagStarts: [Int], _ rows: [Int32]) -> ([Int32], [Int32]) {
+        guard !rows.isEmpty else { return ([], []) }
+        var starts = Array(repeating: Int32(0), count: rowCount + 1)
+        for row in rows { starts[Int(row) + 1] += 1 }
+        for row in 0..<rowCount { starts[row + 1] += starts[row] }
+        var next = starts
+        var tags = Array(repeating: Int32(0), count: rows.count)
+        for tag in 0..<tagStarts.count - 1 {
+            for row in rows[tagStarts[tag]..<tagStarts[tag + 1]] {
+                tags[Int(next[Int(row)])] = Int32(tag)
+                next[Int(row)] += 1
+            }
+        }
+        return (starts, tags)
     }
 
     /// Whether the row is an item.
@@ -147,5 +170,11 @@ package final class Catalogue: Sendable {
     /// The rows of the items with a tag, ascending. `tag` is a number that `tag(utf8:)` answered.
     package func rows(withTag tag: Int32) -> ArraySlice<Int32> {
         taggedRows[tagStarts[Int(tag)]..<tagStarts[Int(tag) + 1]]
+    }
+
+    /// The numbers of an item's tags, ascending; none if the row is no item.
+    package func tags(_ row: Int32) -> ArraySlice<Int32> {
+        guard contains(row), !rowTags.isEmpty else { return [] }
+        return rowTags[Int(rowTagStarts[Int(row)])..<Int(rowTagStarts[Int(row) + 1])]
     }
 }

@@ -31,7 +31,7 @@ struct TextColumn: Sendable {
     }
 
     /// Adds a row with this text.
-    mutating func append(_ text: [UInt8]) {
+    mutating func append(_ text: some Collection<UInt8>) {
         starts.append(bytes.count)
         lengths.append(Int32(text.count))
         bytes.append(contentsOf: text)

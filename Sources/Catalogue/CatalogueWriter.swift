@@ -8,7 +8,6 @@ extension Catalogue {
     ///
     /// - Throws: `FileError.unwritable`.
     package func write(path: String) throws(FileError) {
-        let tagsByRow = self.tagsByRow()
         var file = try FileWriter(path: path)
         var line = JSONWriter()
         for row in 1..<Int32(rowCount) where contains(row) {
@@ -28,7 +27,7 @@ extension Catalogue {
                 line.key("title")
                 line.string(title)
             }
-            let tags = tagsByRow.tags[tagsByRow.starts[Int(row)]..<tagsByRow.starts[Int(row) + 1]]
+            let tags = tags(row)
             if !tags.isEmpty {
                 line.key("tags")
                 line.beginArray()
@@ -45,23 +44,5 @@ extension Catalogue {
             try file.append(line.bytes)
         }
         try file.commit()
-    }
-
-    /// Tags grouped by row: the start of each row's group and one end more, and the tags.
-    private func tagsByRow() -> (starts: [Int], tags: [Int32]) {
-        var starts = Array(repeating: 0, count: rowCount + 1)
-        for tag in 0..<Int32(tagCount) {
-            for row in rows(withTag: tag) { starts[Int(row) + 1] += 1 }
-        }
-        for row in 0..<rowCount { starts[row + 1] += starts[row] }
-        var next = starts
-        var tags = Array(repeating: Int32(0), count: starts[rowCount])
-        for tag in 0..<Int32(tagCount) {
-            for row in rows(withTag: tag) {
-                tags[next[Int(row)]] = tag
-                next[Int(row)] += 1
-            }
-        }
-        return (starts, tags)
     }
 }

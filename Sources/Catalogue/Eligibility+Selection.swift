@@ -26,7 +26,7 @@ extension Eligibility {
             words = Array(repeating: 0, count: items.presentMask.count)
             for row in allowance.rows { words.insert(row) }
             for tag in allowance.tags {
-                for row in items.rows(withTag: tag) { words.insert(row) }
+                catalogue.forEachRow(withTag: tag) { words.insert($0) }
             }
             if let available = catalogue.available {
                 for index in words.indices { words[index] &= available[index] }
@@ -35,7 +35,7 @@ extension Eligibility {
             words = catalogue.available ?? items.presentMask
         }
         for tag in excludedTags {
-            for row in items.rows(withTag: tag) { words.remove(row) }
+            catalogue.forEachRow(withTag: tag) { words.remove($0) }
         }
         mask.allowed = words
         return mask
@@ -52,21 +52,14 @@ extension CatalogueSnapshot {
         let mask = eligibility.mask(history: history, catalogue: self)
         var items: [ScoredRow] = []
         items.reserveCapacity(min(count, self.items.count))
-        for row in self.items.popularityOrder {
+        for row in popularityOrder {
             if items.count == count { break }
             if let allowed = mask.allowed, !allowed.has(row) { continue }
             if mask.excluded.containsSorted(row) { continue }
-            items.append(ScoredRow(row: row, score: Float(self.items.popularity(row))))
+            items.append(ScoredRow(row: row, score: Float(popularity(row))))
         }
         return items
     }
-}
-
-extension [UInt64] {
-    /// Row r is bit r & 63 of word r >> 6. Rows come from the catalogue, whose masks these are, so the word exists.
-    fileprivate mutating func insert(_ row: Int32) { self[Int(row >> 6)] |= 1 << UInt64(row & 63) }
-    fileprivate mutating func remove(_ row: Int32) { self[Int(row >> 6)] &= ~(1 << UInt64(row & 63)) }
-    func has(_ row: Int32) -> Bool { self[Int(row >> 6)] & (1 << UInt64(row & 63)) != 0 }
 }
 
 extension [Int32] {

@@ -123,7 +123,7 @@ private func content(_ store: LocalUserStore) -> Reference {
             store.close()
         }
         let journal = try contents(of: folder.path + "/a/journal.1")
-        for index in JournalRecord.magic.count..<journal.count {
+        for index in UserRecord.magic.count..<journal.count {
             var bytes = journal
             bytes[index] ^= 0x40
             mkdir(folder.path + "/b\(index)", 0o700)

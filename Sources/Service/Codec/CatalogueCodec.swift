@@ -1,10 +1,12 @@
-// How the codec reaches the catalogue of a bundle.
+// How the codec reaches the catalogue of a bundle as it stands.
 
 internal import Catalogue
 internal import Models
 
-extension Catalogue: ItemLookup, ItemIDWriter {
+extension CatalogueSnapshot: ItemLookup, ItemIDWriter {
     package func appendID(ofRow row: Int32, to json: inout [UInt8]) {
         withIDJSON(row) { json.append(contentsOf: $0) }
     }
+
+    package func isWithdrawn(_ row: Int32) -> Bool { !isAvailable(row) }
 }

@@ -16,6 +16,12 @@ package protocol ItemLookup {
 package protocol ItemIDWriter {
     /// Appends the id of a row as it stands in JSON: a string with quotes and escapes, or an integer.
     func appendID(ofRow row: Int32, to json: inout [UInt8])
+    /// Whether the row is an item that may not be recommended at present.
+    func isWithdrawn(_ row: Int32) -> Bool
+}
+
+extension ItemIDWriter {
+    package func isWithdrawn(_ row: Int32) -> Bool { false }
 }
 
 /// What a call says of the model that it is for.

@@ -150,6 +150,11 @@ extension RecommendCodec {
         writer.value { ids.appendID(ofRow: item.row, to: &$0) }
         writer.key("score")
         if item.row < 0 { writer.null() } else { try writer.number(item.score) }
+        // Only candidates that the caller has named can be.
+        if item.row > 0, ids.ids.isWithdrawn(item.row) {
+            writer.key("available")
+            writer.bool(false)
+        }
     }
 
     private static func writeIdentity(of reply: RecommendReply, to writer: inout JSONWriter) {

@@ -16,8 +16,6 @@ package struct ServiceConfiguration: Sendable {
     package var fleet = FleetSettings()
     /// The model of requests that name none; nil: the only one.
     package var defaultModel: String?
-    /// The folder for what is changed over HTTP; nil: it is gone after a restart.
-    package var stateDirectory: String?
     package var http = HTTPServerConfiguration(addresses: [.tcp(host: "127.0.0.1", port: 8080)])
     /// Where the second listener, for operators, listens; nil: the first one serves everything.
     package var adminAddress: ListenAddress?
@@ -35,6 +33,8 @@ package struct ServiceConfiguration: Sendable {
     package var cache = CacheConfiguration()
     /// What is kept of users for good.
     package var users = UserStoreSettings()
+    /// The folder for what is changed over HTTP; nil: it is gone after a restart.
+    package var stateDirectory: String?
     /// What one request may ask for.
     package var limits = CallLimits()
     /// Host names by which browsers may reach the server, in addition to loopback addresses and localhost; lower case.

@@ -27,7 +27,12 @@ struct ContractOperations {
         let operation = operation(of: route)
         var members: [(key: String, value: JSONValue)] = []
         for method in route.methods(hasUsers: hasUsers) {
-            let operation = route == .user && method != .delete ? showUser : operation
+            let operation =
+                switch (route, method) {
+                case (.user, .get), (.user, .head): showUser
+                case (.catalogue, .get), (.catalogue, .head): findItems
+                default: operation
+                }
             let literal = literal(of: operation, route, isHead: method == .head)
             members.append((method.description.lowercased(), literal))
         }
@@ -192,6 +197,27 @@ struct ContractOperations {
                 replies: [(200, Self.reply("The shares from now on.", schema: "RoutingReply"))],
                 problems: [404, 409, 411, 422]
             )
+        case .catalogue:
+            Operation(
+                id: "changeCatalogue",
+                summary: """
+                    Changes items in all versions of a model, all or none of them. From the reply on no request that arrives sees the \
+                    old state, and with state.directory the changes are on the disk. Items that the model does not have are told, and \
+                    change nothing.
+                    """,
+                parameters: ["model"],
+                requestBody: Self.bodyOfLines(schema: "CatalogueChanges", line: "A CatalogueChange a line."),
+                replies: [(200, Self.reply("What became of the changes.", schema: "CatalogueChanged"))],
+                problems: [404, 411, 415, 422, 507]
+            )
+        case .catalogueItem:
+            Operation(
+                id: "showItem",
+                summary: "An item as the version with the largest share has it.",
+                parameters: ["model", "item"],
+                replies: [(200, Self.reply("The item.", schema: "CatalogueItem"))],
+                problems: [404, 422]
+            )
         case .openAPI:
             Operation(
                 id: "openAPI",
@@ -272,25 +298,27 @@ struct ContractOperations {
     }
 
     private var events: Operation {
-        var body = Self.body(schema: "EventsRequest")
-        if case .object(let members) = body {
-            let line: JSONValue = ["schema": ["type": "string", "description": "An IncomingEvent a line."]]
-            body = .object(
-                pairs: members.map { member in
-                    guard member.key == "content" else { return (member.key, member.value) }
-                    return ("content", member.value.adding([("application/x-ndjson", line)]))
-                }
-            )
-        }
-        return Operation(
+        Operation(
             id: "takeEvents",
             summary: """
                 Keeps what users did. An event that is there already changes nothing, so that a call can be repeated. Of a \
                 malformed body nothing is taken.
                 """,
-            requestBody: body,
+            requestBody: Self.bodyOfLines(schema: "EventsRequest", line: "An IncomingEvent a line."),
             replies: [(200, Self.reply("What became of the events.", schema: "EventsReply"))],
             problems: [411, 415, 422, 507]
+        )
+    }
+
+    private var findItems: Operation {
+        Operation(
+            id: "findItems",
+            summary: """
+                Items whose title has a word that begins with each word of q, or whose id begins with q; the most popular first.
+                """,
+            parameters: ["model", "q", "limit"],
+            replies: [(200, Self.reply("The items.", schema: "CatalogueItems"))],
+            problems: [404, 411, 415, 422]
         )
     }
 
@@ -378,6 +406,18 @@ struct ContractOperations {
         ]
     }
 
+    /// A body of JSON, or of as many lines of JSON.
+    private static func bodyOfLines(schema: String, line: String) -> JSONValue {
+        guard case .object(let members) = body(schema: schema) else { return body(schema: schema) }
+        let lines: JSONValue = ["schema": ["type": "string", "description": .string(line)]]
+        return .object(
+            pairs: members.map { member in
+                guard member.key == "content" else { return (member.key, member.value) }
+                return ("content", member.value.adding([("application/x-ndjson", lines)]))
+            }
+        )
+    }
+
     private static func reference(toParameter name: String) -> JSONValue {
         ["$ref": "#/components/parameters/\(name)"]
     }
@@ -416,6 +456,25 @@ struct ContractOperations {
             "schema": ContractSchemas.userID,
         ],
         "any_user_id": anyName("user_id"), "any_name": anyName("name"), "any_version": anyName("version"),
+        "any_model": anyName("model"), "any_item": anyName("item"),
+        "model": [
+            "name": "model", "in": "path", "required": true, "description": "Its name, percent-encoded.",
+            "schema": ["type": "string", "minLength": 1],
+        ],
+        "item": [
+            "name": "item", "in": "path", "required": true, "description": "The item's id, percent-encoded.",
+            "schema": ["type": "string", "minLength": 1],
+        ],
+        "q": [
+            "name": "q", "in": "query", "required": true, "description": "Words of a title, or how an id begins.",
+            "schema": ["type": "string", "minLength": 1],
+        ],
+        "limit": [
+            "name": "limit", "in": "query", "description": "How many items at most.",
+            "schema": [
+                "type": "integer", "minimum": 1, "maximum": .integer(ItemQuery.maximumLimit), "default": 20,
+            ],
+        ],
         "name": [
             "name": "name", "in": "path", "required": true, "description": "Of a model, percent-encoded.",
             "schema": ["type": "string", "minLength": 1],

@@ -73,7 +73,7 @@ extension ContractSchemas {
     ]
 
     /// A string, or an integer that stands for its digits.
-    private static func text(_ bytes: Int) -> JSONValue {
+    static func text(_ bytes: Int) -> JSONValue {
         [
             "type": ["string", "integer"], "minLength": 1, "maxLength": .integer(bytes),
             "minimum": .integer(Int64.min), "maximum": .integer(Int64.max),

@@ -26,7 +26,7 @@ struct ContractSchemas {
             ("Model", Self.model), ("Timing", Self.timing), ("StreamItem", streamItem), ("StreamEnd", streamEnd),
             ("StreamError", Self.object([("error", Self.reference("Problem"))], required: nil)),
             ("BatchReply", batchReply), ("RankRequest", rankRequest), ("RankBatchRequest", rankBatchRequest),
-            ("RankReply", rankReply), ("RankedItem", Self.object(rankedItem, required: nil)),
+            ("RankReply", rankReply), ("RankedItem", Self.object(rankedItem, required: ["item", "score"])),
             ("RankStreamItem", rankStreamItem), ("RankStreamEnd", rankStreamEnd), ("RankBatchReply", rankBatchReply),
             ("Problem", Self.problem), ("Dropped", Self.dropped), ("Models", Self.models),
             ("LoadedModel", Self.loadedModel), ("Reloaded", Self.reloaded), ("Liveness", Self.liveness),
@@ -34,7 +34,8 @@ struct ContractSchemas {
             ("AddedModel", Self.added),
             ("Routing", Self.routing), ("RoutingReply", Self.routingReply),
         ]
-        return .object(pairs: hasUsers ? schemas + Self.ofUsers : schemas)
+        let all = schemas + Self.ofCatalogues
+        return .object(pairs: hasUsers ? all + Self.ofUsers : all)
     }
 
     // MARK: Requests
@@ -255,7 +256,10 @@ struct ContractSchemas {
 
     /// An unknown candidate's id is as the caller wrote it, and its score null.
     private var rankedItem: [(key: String, value: JSONValue)] {
-        [("item", Self.itemID), ("score", ["type": ["number", "null"]])]
+        [
+            ("item", Self.itemID), ("score", ["type": ["number", "null"]]),
+            ("available", ["const": false, "description": "Only there where the item may not be recommended at present."]),
+        ]
     }
 
     private var rankReply: JSONValue {
@@ -267,7 +271,7 @@ struct ContractSchemas {
 
     private var rankStreamItem: JSONValue {
         let rank: JSONValue = ["type": "integer", "minimum": 1, "maximum": .integer(limits.maxCandidates)]
-        return Self.object(rankedItem + [("rank", rank)], required: nil)
+        return Self.object(rankedItem + [("rank", rank)], required: ["item", "score", "rank"])
     }
 
     private var rankStreamEnd: JSONValue {
@@ -448,7 +452,7 @@ struct ContractSchemas {
             ),
             ("reason", ["type": "string", "description": "Why it could not be loaded."]),
             ("share", percent), ("shadow", percent),
-            ("catalogue", object([("items", count)], required: nil)),
+            ("catalogue", object([("items", count), ("unavailable", count), ("changed", count)], required: nil)),
             ("devices", ["type": "array", "minItems": 1, "items": engineOfModel]),
             ("device", ["type": "string"]), ("instruction_set", ["type": "string"]), ("dtype", ["type": "string"]),
             ("threads", ["type": "integer", "minimum": 1]),

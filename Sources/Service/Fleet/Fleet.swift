@@ -16,6 +16,8 @@ struct FleetError: Error, Equatable {
         case unusable
         /// The devices did not take the model, or the server is ending.
         case unavailable
+        /// The disk has no room for what is to be kept.
+        case full
     }
 
     let code: Code
@@ -91,10 +93,12 @@ final class Fleet: Sendable {
     private struct Retiring {
         let name: String
         let version: String
-        weak var model: ServedModel?
+        weak var model: ServedModel.Residence?
     }
 
     let engines: EngineGroup
+    /// What has been changed of the models' catalogues.
+    let catalogues: CatalogueStores
     private let state: Lock<State>
     /// Asked for every request, while hardly any server has a shadow.
     private let isShadowed = Atomic<Bool>(false)
@@ -105,15 +109,18 @@ final class Fleet: Sendable {
     ///   - configured: what the configuration file says of the routing.
     ///   - defaultName: nil: that of the first.
     ///   - changes: what was made of all that over HTTP before the process started.
+    ///   - catalogues: what has been changed of the models' catalogues; the members' have it already.
     init(
         _ engines: EngineGroup,
         _ members: [Member],
         configured: [String: Routing] = [:],
         defaultName: String? = nil,
-        changes: FleetState = FleetState()
+        changes: FleetState = FleetState(),
+        catalogues: CatalogueStores = CatalogueStores()
     ) {
         precondition(!members.isEmpty, "a fleet has a model")
         self.engines = engines
+        self.catalogues = catalogues
         var state = State(
             members: members,
             routing: configured,
@@ -194,7 +201,7 @@ final class Fleet: Sendable {
     var front: Front { state.withLock { $0.front } }
 
     /// The items of the default model, for routes that are about no model.
-    var defaultItems: Catalogue? { front.main?.model.catalogue.items }
+    var defaultItems: CatalogueSnapshot? { front.main?.model.catalogue }
 
     /// Whether some model has a shadow.
     var hasShadows: Bool { isShadowed.load(ordering: .relaxed) }
@@ -229,7 +236,7 @@ final class Fleet: Sendable {
                             name: gone.name,
                             version: gone.version,
                             origin: ModelOrigin(""),
-                            model: model
+                            model: model.served
                         ),
                         share: 0,
                         shadow: 0,
@@ -279,10 +286,28 @@ final class Fleet: Sendable {
     /// A model that was announced is loaded: it can be named, and has all requests of its name if it is the first of it.
     func loaded(_ model: ServedModel) {
         let (name, version) = (model.name.name, model.name.version)
+        catalogues.admit(model) { model in
+            change { state in
+                guard let index = state.index(name, version) else { return }
+                state.members[index].model = model
+                if state.routing[name] == nil { state.routing[name] = Routing(split: TrafficSplit(all: version)) }
+            }
+        }
+    }
+
+    /// The models of a name that are served.
+    func models(of name: String) -> [ServedModel] {
+        state.withLock { state in state.members.compactMap { $0.name == name ? $0.model : nil } }
+    }
+
+    /// States of catalogues take the place of those before them.
+    func publish(_ models: [ServedModel]) {
         change { state in
-            guard let index = state.index(name, version) else { return }
-            state.members[index].model = model
-            if state.routing[name] == nil { state.routing[name] = Routing(split: TrafficSplit(all: version)) }
+            for model in models {
+                let index = state.members.firstIndex { $0.model?.isSame(as: model) ?? false }
+                // It may have been taken away meanwhile.
+                if let index { state.members[index].model = model }
+            }
         }
     }
 
@@ -295,9 +320,15 @@ final class Fleet: Sendable {
 
     /// Takes the place of another model, with its share, its shadow, and as the default.
     func replace(_ old: ServedModel, by next: ServedModel) throws(FleetError) {
+        var refusal: FleetError?
+        catalogues.admit(next) { next in refusal = exchange(old, next) }
+        if let refusal { throw refusal }
+    }
+
+    private func exchange(_ old: ServedModel, _ next: ServedModel) -> FleetError? {
         let (name, version) = (next.name.name, next.name.version)
-        let refusal: FleetError? = change { state in
-            guard let index = state.members.firstIndex(where: { $0.model === old }) else {
+        return change { state in
+            guard let index = state.members.firstIndex(where: { $0.model?.isSame(as: old) ?? false }) else {
                 return FleetError(.conflict, "the model was taken away meanwhile")
             }
             if let other = state.index(name, version), other != index {
@@ -311,7 +342,7 @@ final class Fleet: Sendable {
                 isAdded: before.isAdded,
                 model: next
             )
-            state.retiring.append(Retiring(name: old.name.name, version: old.name.version, model: old))
+            state.retiring.append(Retiring(name: old.name.name, version: old.name.version, model: old.residence))
             let (oldName, oldVersion) = (old.name.name, old.name.version)
             if oldName == name, var routing = state.routing[name] {
                 routing.split = routing.split.replacing(oldVersion, by: version)
@@ -330,7 +361,6 @@ final class Fleet: Sendable {
             }
             return nil
         }
-        if let refusal { throw refusal }
     }
 
     /// Replaces the split and the shadow of a name.
@@ -390,7 +420,7 @@ final class Fleet: Sendable {
             state.routing[name]?.shadow.removeAll { $0.version == version }
             if let before = state.previous[name], before.split.percent(version) > 0 { state.previous[name] = nil }
             if let model = member.model {
-                state.retiring.append(Retiring(name: name, version: version, model: model))
+                state.retiring.append(Retiring(name: name, version: version, model: model.residence))
             }
             return .success(member.model)
         }
@@ -420,7 +450,7 @@ final class Fleet: Sendable {
 
     /// Where a model was loaded from.
     func origin(of model: ServedModel) -> ModelOrigin? {
-        state.withLock { state in state.members.first { $0.model === model }?.origin }
+        state.withLock { state in state.members.first { $0.model?.isSame(as: model) ?? false }?.origin }
     }
 
     /// Why no request would be served; empty: requests are.

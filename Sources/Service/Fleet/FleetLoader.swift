@@ -127,7 +127,9 @@ final class FleetLoader: Sendable {
             }
             let bundle = try bundle(origin.directory)
             try loader.requireMemory(for: bundle, origin.placement)
-            let next = loader.makeModel(bundle, origin.placement, on: fleet.engines)
+            let next = try fleet.catalogues.current(
+                loader.makeModel(bundle, origin.placement, on: fleet.engines)
+            )
             loader.load(next, origin.placement) { result in
                 do {
                     try result.get()
@@ -167,7 +169,9 @@ final class FleetLoader: Sendable {
         do throws(FleetError) {
             let bundle = try bundle(origin.directory)
             try loader.requireMemory(for: bundle, origin.placement)
-            let model = loader.makeModel(bundle, origin.placement, on: fleet.engines)
+            let model = try fleet.catalogues.current(
+                loader.makeModel(bundle, origin.placement, on: fleet.engines)
+            )
             let (name, version) = (model.name.name, model.name.version)
             try fleet.announce(name, version, origin)
             loader.load(model, origin.placement) { result in

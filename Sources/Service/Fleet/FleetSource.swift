@@ -23,7 +23,7 @@ struct FleetSource: ItemSource {
         model = main
     }
 
-    var items: Catalogue { model.model.catalogue.items }
+    var items: CatalogueSnapshot { model.model.catalogue }
 
     mutating func choose(_ target: CallTarget) throws(CallError) {
         guard target.model != nil || target.version == nil else {
@@ -37,10 +37,11 @@ struct FleetSource: ItemSource {
         }
         do throws(FleetError) {
             let chosen = try fleet.model(target.model, target.version, user: target.userID ?? requestID)
-            guard hasChoice || chosen === model else {
+            guard hasChoice || chosen.isSame(as: model) else {
                 throw FleetError(.unknown, "the models have changed; ask again")
             }
-            model = chosen
+            // Its catalogue may have been changed since; the call was read with the state before.
+            if hasChoice { model = chosen }
         } catch {
             throw CallError(.unknownModel, error.message)
         }

@@ -1,31 +1,63 @@
 // A bundle that is served, on engines that it shares with others.
 
+internal import Catalogue
 internal import Dispatch
 internal import Engine
 internal import Models
 
-/// A bundle and where it is computed. A request takes one of these when it comes and keeps it until it is answered, so that ids are
-/// read and written by the catalogue that its rows belong to, whatever is loaded meanwhile.
+/// A bundle, where it is computed, and its catalogue as it stands. A request takes one of these when it comes and keeps it until it
+/// is answered, so that ids are read and written by the catalogue that its rows belong to, whatever is loaded or changed meanwhile.
 final class ServedModel: Sendable {
-    let bundle: ModelBundle
     /// What requests name.
     let model: LoadedModel
-    /// One for each device.
-    let engines: EngineGroup
-    /// Names of the devices, in the order of the engines.
-    let devices: [String]
-    /// What replies call it.
-    let name: RecommendReply.Model
+    /// Shared by all states of the catalogue.
+    let residence: Residence
 
-    init(bundle: ModelBundle, model: LoadedModel, engines: EngineGroup, devices: [String]) {
-        self.bundle = bundle
-        self.model = model
-        self.engines = engines
-        self.devices = devices
-        name = RecommendReply.Model(name: bundle.configuration.name, version: bundle.configuration.version)
+    var bundle: ModelBundle { residence.bundle }
+    /// One for each device.
+    var engines: EngineGroup { residence.engines }
+    /// Names of the devices, in the order of the engines.
+    var devices: [String] { residence.devices }
+    /// What replies call it.
+    var name: RecommendReply.Model { residence.name }
+
+    /// A model that no engine has yet.
+    convenience init(bundle: ModelBundle, model: LoadedModel, engines: EngineGroup, devices: [String]) {
+        self.init(Residence(bundle: bundle, model: model, engines: engines, devices: devices), model)
     }
 
-    /// Nobody holds the model any more: it is served no longer, and every request that began with it is answered. Whoever let go of
-    /// it last may hold an engine's lock.
-    deinit { DispatchQueue.global().async { [engines, id = model.id] in engines.retire(id) } }
+    private init(_ residence: Residence, _ model: LoadedModel) {
+        self.residence = residence
+        self.model = model
+    }
+
+    /// The same model with another state of its catalogue.
+    func with(_ catalogue: CatalogueSnapshot) -> ServedModel { ServedModel(residence, model.with(catalogue)) }
+
+    /// Whether both are the same model, perhaps with other states of its catalogue.
+    func isSame(as other: ServedModel) -> Bool { residence === other.residence }
+
+    /// A model's place on the engines.
+    final class Residence: Sendable {
+        let bundle: ModelBundle
+        let engines: EngineGroup
+        let devices: [String]
+        let name: RecommendReply.Model
+        private let model: LoadedModel
+
+        fileprivate init(bundle: ModelBundle, model: LoadedModel, engines: EngineGroup, devices: [String]) {
+            self.bundle = bundle
+            self.model = model
+            self.engines = engines
+            self.devices = devices
+            name = RecommendReply.Model(name: bundle.configuration.name, version: bundle.configuration.version)
+        }
+
+        /// The model as it was loaded.
+        var served: ServedModel { ServedModel(self, model) }
+
+        /// Nobody holds the model any more: it is served no longer, and every request that began with it is answered. Whoever let go
+        /// of it last may hold an engine's lock.
+        deinit { DispatchQueue.global().async { [engines, id = model.id] in engines.retire(id) } }
+    }
 }

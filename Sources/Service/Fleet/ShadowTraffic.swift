@@ -36,7 +36,7 @@ final class ShadowTraffic: Sendable {
         _ shadow: ServedModel
     ) {
         guard shadow.engines.isIdle else { return metrics.dropped(shadow.name) }
-        let (old, new) = (model.model.catalogue.items, shadow.model.catalogue.items)
+        let (old, new) = (model.model.catalogue, shadow.model.catalogue)
         let start = Instant.now()
         let translated = request.translated(from: old, to: new, arrival: start)
         guard !translated.history.isEmpty else { return metrics.dropped(shadow.name) }
@@ -54,9 +54,9 @@ final class ShadowTraffic: Sendable {
 
 extension RecommendationRequest {
     /// The same request of another catalogue, as urgent as nothing else; what that catalogue does not know is left out.
-    fileprivate func translated(from old: Catalogue, to new: Catalogue, arrival: Instant) -> RecommendationRequest {
+    fileprivate func translated(from old: CatalogueSnapshot, to new: CatalogueSnapshot, arrival: Instant) -> RecommendationRequest {
         func row(_ row: Int32) -> Int32? { new.row(of: old.idDescription(row)) }
-        func tag(_ tag: Int32) -> Int32? { new.tag(of: old.tagNames[Int(tag)]) }
+        func tag(_ tag: Int32) -> Int32? { new.tag(of: old.tagName(tag)) }
         var copy = self
         var kept: [Int] = []
         copy.history = []
@@ -81,7 +81,7 @@ extension RecommendationRequest {
 
 extension Recommendation {
     /// The share of the items that both name.
-    fileprivate func overlap(with other: Recommendation, _ own: Catalogue, _ others: Catalogue) -> Double {
+    fileprivate func overlap(with other: Recommendation, _ own: CatalogueSnapshot, _ others: CatalogueSnapshot) -> Double {
         guard !items.isEmpty else { return other.items.isEmpty ? 1 : 0 }
         let ids = Set(items.map { own.idDescription($0.row) })
         return Double(other.items.count { ids.contains(others.idDescription($0.row)) }) / Double(items.count)

@@ -119,21 +119,24 @@ package final class Server: Sendable {
         }
         self.certificates = certificates
         let engines = loader.makeEngines(metrics: metrics) { [life] phase in life.engineLoaded(phase) }
+        let catalogues = CatalogueStores(folder: try configuration.stateDirectory.map(StateFolder.init), logger: logger)
+        let members = try bundles.map { loaded in
+            let model = loader.makeModel(loaded.bundle, loaded.origin.placement, on: engines)
+            return Fleet.Member(
+                name: model.name.name,
+                version: model.name.version,
+                origin: loaded.origin,
+                isAdded: loaded.isAdded,
+                model: try Self.changed(model, catalogues)
+            )
+        }
         let fleet = Fleet(
             engines,
-            bundles.map { loaded in
-                let model = loader.makeModel(loaded.bundle, loaded.origin.placement, on: engines)
-                return Fleet.Member(
-                    name: model.name.name,
-                    version: model.name.version,
-                    origin: loaded.origin,
-                    isAdded: loaded.isAdded,
-                    model: model
-                )
-            },
+            members,
             configured: configuration.fleet.routing.mapValues(\.value),
             defaultName: configuration.defaultModel,
-            changes: changes
+            changes: changes,
+            catalogues: catalogues
         )
         self.fleet = fleet
         let fleetLoader = FleetLoader(
@@ -224,6 +227,15 @@ package final class Server: Sendable {
             }
         }
         return bundles
+    }
+
+    /// A model with what has been changed of its catalogue.
+    private static func changed(_ model: ServedModel, _ catalogues: CatalogueStores) throws(ServerError) -> ServedModel {
+        do throws(FleetError) {
+            return try catalogues.current(model)
+        } catch {
+            throw ServerError(description: error.message)
+        }
     }
 
     /// Dispatch opens its descriptors late. Without them it ends the process, or leaves out signal sources, and then

@@ -101,7 +101,7 @@ extension RequestHandler {
         _ route: Route,
         _ requestID: String
     ) -> HTTPResponse {
-        guard let fallback = models.lazy.compactMap({ $0 }).first?.model.catalogue.items else {
+        guard let fallback = models.lazy.compactMap({ $0 }).first?.model.catalogue else {
             let problems = results.compactMap { result -> ProblemDetails? in
                 if case .problem(let problem) = result { problem } else { nil }
             }
@@ -110,7 +110,7 @@ extension RequestHandler {
         do throws(JSONError) {
             return json(
                 200,
-                try RecommendCodec.encodeBatch(results) { models[$0]?.model.catalogue.items ?? fallback },
+                try RecommendCodec.encodeBatch(results) { models[$0]?.model.catalogue ?? fallback },
                 route,
                 requestID
             )

@@ -91,7 +91,7 @@ extension RequestHandler {
         }
     }
 
-    private static func body(_ userID: String, _ events: [UserEvent], _ catalogue: Catalogue?) -> [UInt8] {
+    private static func body(_ userID: String, _ events: [UserEvent], _ catalogue: CatalogueSnapshot?) -> [UInt8] {
         var writer = JSONWriter(capacity: 64 + 48 * events.count)
         writer.beginObject()
         writer.key("user_id")

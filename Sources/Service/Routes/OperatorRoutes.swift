@@ -190,7 +190,11 @@ extension ServedModel {
             writer.key("catalogue")
             writer.beginObject()
             writer.key("items")
-            writer.integer(model.catalogue.items.count)
+            writer.integer(model.catalogue.count)
+            writer.key("unavailable")
+            writer.integer(model.catalogue.unavailableCount)
+            writer.key("changed")
+            writer.integer(model.catalogue.changedCount)
             writer.endObject()
         }
         writer.endObject()

@@ -15,19 +15,20 @@ extension RequestHandler {
     /// Whether the body could not be read or the reply could not be understood, by the head alone (RFC 9110, sections 8.3,
     /// 8.4 and 12.5.1); nil: neither.
     func refusalOfRepresentation(_ head: HTTPRequestHead, _ route: Route) -> HTTPResponse? {
+        let takesLines = route == .events || route == .catalogue
         // The one spelling that nearly every caller uses needs no work.
         let isJSON =
             head.header("content-type", is: "application/json")
             || head.header("content-type").map { type in
-                MediaType(type).isJSON || (route == .events && MediaType(type).isNDJSON)
+                MediaType(type).isJSON || (takesLines && MediaType(type).isNDJSON)
             } ?? false
         guard isJSON else {
             return problem(
                 415,
-                "the content type must be application/json" + (route == .events ? " or application/x-ndjson" : ""),
+                "the content type must be application/json" + (takesLines ? " or application/x-ndjson" : ""),
                 route,
                 requestIDs.id(for: head),
-                headers: [("Accept-Post", Self.jsonType + (route == .events ? ", application/x-ndjson" : ""))]
+                headers: [("Accept-Post", Self.jsonType + (takesLines ? ", application/x-ndjson" : ""))]
             )
         }
         if head.contentCoding == .unknown {
@@ -40,7 +41,7 @@ extension RequestHandler {
             )
         }
         let form = ReplyForm.choose(accept: head.combinedHeader("accept"), wantsStream: false)
-        if route.isBatch || route == .events, form != .whole {
+        if route.isBatch || takesLines, form != .whole {
             return problem(406, "replies come as application/json", route, requestIDs.id(for: head))
         }
         if form == nil {
@@ -189,7 +190,7 @@ extension RequestHandler {
         let unknown = call.unknownItems + (call.ranking?.unknown.count ?? 0)
         if unknown > 0 { metrics.unknownItems.increment(by: unknown) }
         if let ranking = call.ranking { metrics.candidates.observe(Double(ranking.namedCount)) }
-        if let id = call.strangeID { strangeHistories.note(id, answer.model.model.catalogue.items) }
+        if let id = call.strangeID { strangeHistories.note(id, answer.model.model.catalogue) }
         let request = call.request
         let model = answer.model.model
         if request.history.isEmpty, request.eligibility.isCheap {
@@ -261,7 +262,7 @@ extension RequestHandler {
     private func response(_ recommendation: Recommendation, _ answer: Answer) -> HTTPResponse {
         do throws(JSONError) {
             let start = Instant.now()
-            let body = try RecommendCodec.encode(answer.reply(recommendation), ids: answer.model.model.catalogue.items)
+            let body = try RecommendCodec.encode(answer.reply(recommendation), ids: answer.model.model.catalogue)
             answer.note?.encoded(from: start, arrival: answer.arrival)
             count(recommendation.outcome, answer)
             return json(200, body, answer.route, answer.requestID)

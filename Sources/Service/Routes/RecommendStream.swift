@@ -18,7 +18,7 @@ extension RequestHandler {
             format,
             requestID: answer.requestID,
             route: answer.route,
-            ids: ItemWriter(ids: answer.model.model.catalogue.items, unknown: answer.ranking?.unknown ?? []),
+            ids: ItemWriter(ids: answer.model.model.catalogue, unknown: answer.ranking?.unknown ?? []),
             queue: longReplies,
             ended: { [self] in count($0, answer) }
         )

@@ -44,8 +44,8 @@ extension RequestHandler {
             var writer = JSONWriter()
             writer.beginObject()
             writer.key("model")
-            let standing = fleet.standings.first { $0.member.model === model }
-            model.write(to: &writer, standing)
+            let standing = fleet.standings.first { $0.member.model?.isSame(as: model) ?? false }
+            (standing?.member.model ?? model).write(to: &writer, standing)
             if let isPersisted {
                 writer.key("persisted")
                 writer.bool(isPersisted)
@@ -84,6 +84,7 @@ extension FleetError {
         case .conflict: 409
         case .unusable: 422
         case .unavailable: 503
+        case .full: 507
         }
     }
 }

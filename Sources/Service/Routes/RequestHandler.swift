@@ -22,6 +22,8 @@ package final class RequestHandler: HTTPHandler {
     let users: (any UserStore)?
     /// Where events are taken. Serial, so that they take one core at most.
     let eventQueue = DispatchQueue(label: "genrec.events", qos: .utility)
+    /// Where catalogues are changed and searched. Serial, so that it takes one core at most.
+    let catalogueQueue = DispatchQueue(label: "genrec.catalogue", qos: .utility)
     /// nil: none are configured.
     let keys: APIKeys?
     let hosts: TrustedHosts
@@ -135,9 +137,12 @@ package final class RequestHandler: HTTPHandler {
         case .user, .model, .rollback:
             // Ignoring a body would mislead a caller who believes it has a meaning.
             return .accept(maximumBodyBytes: 0)
+        case .catalogue where head.method == .patch:
+            if let refusal = refusalOfRepresentation(head, route) { return .reject(refusal) }
+            return .accept(maximumBodyBytes: max(maximumBodyBytes, ChangesDecoder.maximumBytes))
         case .reload, .addModel, .routing:
             return .accept(maximumBodyBytes: Self.operatorBodyBytes)
-        case .models, .live, .ready, .metrics, .openAPI, .console, .none:
+        case .models, .live, .ready, .metrics, .catalogue, .catalogueItem, .openAPI, .console, .none:
             return .accept(maximumBodyBytes: maximumBodyBytes)
         }
     }
@@ -160,6 +165,9 @@ package final class RequestHandler: HTTPHandler {
         case .model: removeModel(head, exchange)
         case .routing: changeRouting(request, exchange)
         case .rollback: rollBack(head, exchange)
+        case .catalogue:
+            if head.method == .patch { changeCatalogue(request, exchange) } else { findItems(head, exchange) }
+        case .catalogueItem: exchange.respond(showItem(head))
         case .openAPI: exchange.respond(contractReply(head))
         case .console: exchange.respond(consoleReply(head))
         case .none:

@@ -21,6 +21,8 @@ enum Route: Int, CaseIterable, Hashable {
     case model
     case routing
     case rollback
+    case catalogue
+    case catalogueItem
     case openAPI
     case console
 
@@ -89,6 +91,8 @@ enum Route: Int, CaseIterable, Hashable {
         case .model: "/admin/models/{name}/{version}"
         case .routing: "/admin/routing/{name}"
         case .rollback: "/admin/routing/{name}/rollback"
+        case .catalogue: "/admin/catalogue/{model}"
+        case .catalogueItem: "/admin/catalogue/{model}/{item}"
         case .openAPI: "/openapi.json"
         case .console: "/"
         case .none: "none"
@@ -101,9 +105,7 @@ enum Route: Int, CaseIterable, Hashable {
         case .recommend, .batch: .recommend
         case .rank, .rankBatch: .rank
         case .events, .user, .models, .live, .ready, .metrics, .reload, .addModel, .model, .routing, .rollback,
-            .openAPI,
-            .console,
-            .none:
+            .catalogue, .catalogueItem, .openAPI, .console, .none:
             nil
         }
     }
@@ -118,6 +120,8 @@ enum Route: Int, CaseIterable, Hashable {
         switch self {
         case .recommend, .batch, .rank, .rankBatch, .reload, .addModel, .rollback, .events: method == .post
         case .routing: method == .put
+        case .catalogue: method == .patch || method == .get || method == .head
+        case .catalogueItem: method == .get || method == .head
         case .model: method == .delete
         case .user: method == .delete || (hasUsers && (method == .get || method == .head))
         case .models, .live, .ready, .metrics, .openAPI, .console: method == .get || method == .head
@@ -132,7 +136,7 @@ enum Route: Int, CaseIterable, Hashable {
 
     /// The value of `Allow` (RFC 9110, section 10.2.1); for `none`, what `OPTIONS *` says of the server as a whole.
     func allow(hasUsers: Bool) -> String {
-        guard self != .none else { return "GET, HEAD, POST, PUT, DELETE, OPTIONS" }
+        guard self != .none else { return "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" }
         return (methods(hasUsers: hasUsers) + [.options]).map(\.description).joined(separator: ", ")
     }
 
@@ -140,7 +144,8 @@ enum Route: Int, CaseIterable, Hashable {
     var access: Access {
         switch self {
         case .recommend, .batch, .rank, .rankBatch, .events: .role(.recommend)
-        case .user, .models, .metrics, .reload, .addModel, .model, .routing, .rollback: .role(.admin)
+        case .user, .models, .metrics, .reload, .addModel, .model, .routing, .rollback, .catalogue, .catalogueItem:
+            .role(.admin)
         // Orchestrators ask for health; the contract and the page say nothing that is not in the source; `none` is only
         // ever answered with 404.
         case .live, .ready, .openAPI, .console, .none: .open
@@ -154,7 +159,8 @@ enum Route: Int, CaseIterable, Hashable {
         switch self {
         case .events: hasUsers && listener != .admin
         case .recommend, .batch, .rank, .rankBatch, .models: listener != .admin
-        case .user, .metrics, .reload, .addModel, .model, .routing, .rollback: listener != .callers
+        case .user, .metrics, .reload, .addModel, .model, .routing, .rollback, .catalogue, .catalogueItem:
+            listener != .callers
         case .live, .ready, .openAPI, .console: true
         case .none: false
         }

@@ -23,7 +23,7 @@ extension RequestHandler {
             let start = Instant.now()
             users.events(of: userID) { result in
                 metrics.store.seconds.observe(Double(Instant.now().nanoseconds(since: start)) / 1e9)
-                next(result.map { call.with($0 ?? [], model.model.catalogue.items) })
+                next(result.map { call.with($0 ?? [], model.model.catalogue) })
             }
         }
         guard call.storesEvents, !call.events.isEmpty else {
@@ -44,7 +44,7 @@ extension RequestHandler {
 
 extension RecommendCall {
     /// The call with these events, and with its own behind them, as its history.
-    func with(_ stored: [UserEvent], _ catalogue: Catalogue) -> RecommendCall {
+    func with(_ stored: [UserEvent], _ catalogue: CatalogueSnapshot) -> RecommendCall {
         var call = self
         var events = stored
         for event in self.events {

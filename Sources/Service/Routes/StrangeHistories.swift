@@ -26,7 +26,7 @@ final class StrangeHistories: Sendable {
     /// - Parameters:
     ///   - id: one of its ids that the catalogue does not know.
     ///   - now: nanoseconds of the monotonic clock.
-    func note(_ id: String, _ catalogue: Catalogue, now: UInt64 = Instant.now().nanoseconds) {
+    func note(_ id: String, _ catalogue: CatalogueSnapshot, now: UInt64 = Instant.now().nanoseconds) {
         counter.increment()
         let last = lastWarning.load(ordering: .relaxed)
         guard last == 0 || now >= last + Self.pause,

@@ -5,6 +5,7 @@
 internal import Dispatch
 internal import Files
 internal import Glibc
+internal import Journal
 internal import Locking
 
 /// What is configured of a local store.
@@ -52,8 +53,9 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
     }
 
     private let configuration: LocalUserStoreConfiguration
-    /// The descriptor that holds the folder's lock; nil: it is given back.
-    private let folderLock: Lock<Int32?>
+    private let folder: JournalFolder
+    /// nil: it is given back.
+    private let folderLock: Lock<FolderLock?>
     /// Held while a change is written and made, so that the table and the journal have changes in the same order.
     private let writer: Lock<Writer>
     /// Held for short turns only: lookups wait for it.
@@ -79,24 +81,19 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
         self.configuration = configuration
         self.now = now
         self.reportFailure = reportFailure
-        let directory = configuration.directory
-        let lock = try UserFolder.lock(directory)
-        folderLock = Lock(lock)
-        let opened: UserFolder.Opened
-        do throws(UserStoreError) {
-            opened = try UserFolder.open(directory, maxEvents: configuration.maxEvents)
-            writer = Lock(
-                Writer(
-                    journal: try JournalFile(path: opened.journalPath, byteCount: opened.journalBytes),
-                    generation: opened.generation
-                )
-            )
+        let folder = JournalFolder(configuration.directory, magic: UserRecord.magic, contents: "users")
+        self.folder = folder
+        var events = EventTable(maxEvents: configuration.maxEvents)
+        let opened: JournalFolder.Opened
+        do throws(JournalError) {
+            folderLock = Lock(try folder.lock())
+            opened = try folder.open { UserRecord.apply(&$0, to: &events) }
+            writer = Lock(Writer(journal: try folder.journal(opened), generation: opened.generation))
         } catch {
-            Glibc.close(lock)
-            throw error
+            throw UserStoreError(error)
         }
-        recovery = Recovery(users: opened.table.userCount, cutBytes: opened.cutBytes)
-        table = Lock(opened.table)
+        recovery = Recovery(users: events.userCount, cutBytes: opened.cutBytes)
+        table = Lock(events)
         timer = DispatchSource.makeTimerSource(queue: queue)
         timer.schedule(deadline: .now() + .milliseconds(100), repeating: .milliseconds(100), leeway: .milliseconds(10))
         timer.setEventHandler { [weak self] in self?.syncInBackground() }
@@ -105,15 +102,6 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
 
     deinit {
         timer.cancel()
-        unlockFolder()
-    }
-
-    private func unlockFolder() {
-        let descriptor: Int32? = folderLock.withLock { descriptor in
-            defer { descriptor = nil }
-            return descriptor
-        }
-        if let descriptor { Glibc.close(descriptor) }
     }
 
     // MARK: Reading
@@ -162,7 +150,7 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
         let seen = now()
         var record: [UInt8] = []
         record.reserveCapacity(events.count * 48)
-        JournalRecord.append(events, seen: seen, to: &record)
+        UserRecord.append(events, seen: seen, to: &record)
         var outcome = AppendOutcome()
         outcome.isPersisted = true
         guard !events.isEmpty else { return outcome }
@@ -199,7 +187,7 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
     /// Forgets a user; it is on the disk when this returns.
     package func delete(_ user: String) throws(UserStoreError) {
         var record: [UInt8] = []
-        JournalRecord.append(deletionOf: user, to: &record)
+        UserRecord.append(deletionOf: user, to: &record)
         try write(record, sync: true) { self.table.withLock { $0.delete(user) } }
     }
 
@@ -207,14 +195,19 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
     private func write(_ record: [UInt8], sync: Bool, _ change: () -> Void) throws(UserStoreError) {
         let wantsSnapshot = try writer.withLock { writer throws(UserStoreError) in
             if let failure = writer.failure { throw failure }
-            try writer.journal.append(record)
+            do throws(JournalError) {
+                try writer.journal.append(record)
+            } catch {
+                throw UserStoreError(error)
+            }
             if sync {
-                do throws(UserStoreError) {
+                do throws(JournalError) {
                     try writer.journal.sync()
                 } catch {
                     // What the disk has of the journal is unknown from here on.
-                    writer.failure = error
-                    throw error
+                    let failure = UserStoreError(error)
+                    writer.failure = failure
+                    throw failure
                 }
             }
             change()
@@ -249,57 +242,55 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
 
     /// Writes a snapshot and removes the files that it replaces. Events are taken and users looked up meanwhile.
     package func compact() throws(UserStoreError) {
-        let directory = configuration.directory
         defer { writer.withLock { $0.isCompacting = false } }
-        let generation = try writer.withLock { writer throws(UserStoreError) in
+        do throws(JournalError) {
+            let generation = try beginJournal()
+            let oldest = oldestSeen
+            var ids = userIDs.makeIterator()
+            _ = try folder.writeSnapshot(generation) { ids.next().map { self.snapshotRecord(of: $0, oldest) } }
+            folder.removeFiles(before: generation)
+        } catch {
+            throw UserStoreError(error)
+        }
+    }
+
+    /// Begins the journal that follows the next snapshot.
+    private func beginJournal() throws(JournalError) -> Int {
+        try writer.withLock { writer throws(JournalError) in
             writer.isCompacting = true
-            if let failure = writer.failure { throw failure }
+            if let failure = writer.failure { throw JournalError(.unavailable, failure.description) }
             let next = writer.generation + 1
             try writer.journal.sync()
-            writer.journal = try JournalFile(path: UserFolder.path(directory, "journal", next), byteCount: nil)
+            writer.journal = try folder.makeJournal(next)
             writer.generation = next
             return next
         }
-        let oldest = oldestSeen
-        let ids = userIDs
-        do throws(FileError) {
-            var file = try FileWriter(path: UserFolder.path(directory, "snapshot", generation))
-            try file.append(JournalRecord.magic)
-            for id in ids {
-                // One user a turn: lookups wait for no more than that.
-                let record: [UInt8] = table.withLock { table in
-                    guard let seen = table.lastSeen(id), let events = table.events(of: id) else { return [] }
-                    guard seen >= oldest else {
-                        table.delete(id)
-                        return []
-                    }
-                    var record: [UInt8] = []
-                    JournalRecord.append(
-                        events.map { IncomingEvent(user: id, event: $0) },
-                        seen: seen,
-                        to: &record
-                    )
-                    return record
-                }
-                try file.append(record)
+    }
+
+    /// All that is kept of a user; nothing, and nothing from here on, of one who was last seen before `oldest`.
+    private func snapshotRecord(of user: String, _ oldest: UInt32) -> [UInt8] {
+        // One user a turn: lookups wait for no more than that.
+        table.withLock { table in
+            guard let seen = table.lastSeen(user), let events = table.events(of: user) else { return [] }
+            guard seen >= oldest else {
+                table.delete(user)
+                return []
             }
-            try file.commit()
-        } catch {
-            // The journals that it would have replaced are still there.
-            throw UserStoreError(.full, "no snapshot of the users could be written: \(error.message)")
+            var record: [UInt8] = []
+            UserRecord.append(events.map { IncomingEvent(user: user, event: $0) }, seen: seen, to: &record)
+            return record
         }
-        UserFolder.removeFiles(before: generation, in: directory)
     }
 
     package func close() {
         timer.cancel()
         // What has begun in the background ends first, so that another store may have the folder from here on.
         queue.sync {}
-        defer { unlockFolder() }
-        do throws(UserStoreError) {
-            try writer.withLock { writer throws(UserStoreError) in try writer.journal.sync() }
+        defer { folderLock.withLock { $0 = nil } }
+        do throws(JournalError) {
+            try writer.withLock { writer throws(JournalError) in try writer.journal.sync() }
         } catch {
-            reportFailure(error)
+            reportFailure(UserStoreError(error))
         }
     }
 }

@@ -1,0 +1,170 @@
+// What operators change of an item while the server serves, and all such changes of a model's catalogue by the items' ids: ids
+// outlive bundles, rows do not.
+
+internal import Journal
+
+/// A change of one item. What it does not name stays.
+package struct CatalogueChange: Sendable, Equatable {
+    /// The item's id as text; an integer in digits.
+    package var item: String
+    /// Whether all earlier changes of the item are undone.
+    package var resets = false
+    /// Whether the item may be recommended.
+    package var available: Bool?
+    /// In place of those it has.
+    package var tags: [String]?
+    /// Finite, at least 0.
+    package var popularity: Double?
+
+    package init(item: String) { self.item = item }
+}
+
+/// What has been changed of one item; nil: as the bundle has it.
+struct ItemState: Sendable, Equatable {
+    /// Only false says something; true is what a bundle's items are.
+    var available: Bool?
+    var popularity: Double?
+    var tags: [String]?
+
+    mutating func apply(_ change: CatalogueChange) {
+        if change.resets { self = ItemState() }
+        if let available = change.available { self.available = available }
+        if let tags = change.tags { self.tags = tags }
+        if let popularity = change.popularity { self.popularity = popularity }
+    }
+
+    /// Whether it is as the bundle has it.
+    var isUnchanged: Bool { available != false && popularity == nil && tags == nil }
+}
+
+/// The changes of a catalogue: what they have come to, item by item. A pure value.
+struct ChangeTable: Sendable {
+    private var rowsByID = RowTable()
+    private var ids = TextColumn(rows: 0)
+    /// By number of the id; what has been reset stays, and says nothing.
+    private(set) var states: [ItemState] = []
+    /// Counts the calls that changed something, over restarts.
+    var revision = 0
+
+    /// The number of an id, 0 ..< `states.count`; made if it is new.
+    private mutating func number(of id: UnsafeBufferPointer<UInt8>) -> Int {
+        let hash = RowTable.hash(id)
+        if let found = find(id, hash) { return found }
+        ids.append(id)
+        states.append(ItemState())
+        rowsByID.insert(hash, Int32(states.count))
+        return states.count - 1
+    }
+
+    private func find(_ id: UnsafeBufferPointer<UInt8>, _ hash: UInt32) -> Int? {
+        let found = rowsByID.find(hash) { number in
+            guard let range = ids.range(Int(number) - 1), range.count == id.count else { return false }
+            return ids.bytes[range].elementsEqual(id)
+        }
+        return found.map { Int($0) - 1 }
+    }
+
+    /// Makes a change.
+    ///
+    /// - Returns: the number of its item.
+    mutating func apply(_ change: CatalogueChange) -> Int {
+        var id = change.item
+        let number = id.withUTF8 { self.number(of: $0) }
+        states[number].apply(change)
+        return number
+    }
+
+    /// What has been changed of an item.
+    func state(of item: String) -> ItemState {
+        var item = item
+        return item.withUTF8 { id in find(id, RowTable.hash(id)).map { states[$0] } } ?? ItemState()
+    }
+
+    /// Hands an id to `body`.
+    func withID<Result>(_ number: Int, _ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+        let range = ids.range(number) ?? 0..<0
+        return ids.bytes.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[range])) }
+    }
+}
+
+// MARK: - On disk
+
+/// What records of changes say: a revision, then changes.
+enum ChangeRecord {
+    /// The bytes that a file begins with; the digit is the version of the format.
+    static let magic = Array("GRITEMS1".utf8)
+    /// Changes of one record of a snapshot.
+    static let snapshotCount = 4_096
+
+    /// What a change says, in the bits of a byte.
+    private enum Bit {
+        static let resets: UInt8 = 1
+        static let unavailable: UInt8 = 2
+        static let available: UInt8 = 4
+        static let tags: UInt8 = 8
+        static let popularity: UInt8 = 16
+        static let all: UInt8 = 31
+    }
+
+    /// Appends a record of the changes of one call.
+    static func append(_ changes: [CatalogueChange], revision: Int, to bytes: inout [UInt8]) {
+        JournalRecord.append(to: &bytes) { bytes in
+            bytes.append(record: UInt64(revision))
+            for change in changes { append(change, to: &bytes) }
+        }
+    }
+
+    private static func append(_ change: CatalogueChange, to bytes: inout [UInt8]) {
+        var bits: UInt8 = change.resets ? Bit.resets : 0
+        if let available = change.available { bits |= available ? Bit.available : Bit.unavailable }
+        if change.tags != nil { bits |= Bit.tags }
+        if change.popularity != nil { bits |= Bit.popularity }
+        bytes.append(bits)
+        bytes.append(record: change.item)
+        if let tags = change.tags {
+            bytes.append(record: UInt16(truncatingIfNeeded: tags.count))
+            for tag in tags { bytes.append(record: tag) }
+        }
+        if let popularity = change.popularity { bytes.append(record: popularity.bitPattern) }
+    }
+
+    /// Appends what has been changed of an item as one change; nothing where nothing has.
+    static func append(_ number: Int, of table: ChangeTable, to bytes: inout [UInt8]) {
+        let state = table.states[number]
+        guard !state.isUnchanged else { return }
+        var change = CatalogueChange(item: table.withID(number) { String(decoding: $0, as: UTF8.self) })
+        change.available = state.available
+        change.tags = state.tags
+        change.popularity = state.popularity
+        append(change, to: &bytes)
+    }
+
+    /// Applies a record. False where the content is not what a record's is; what came before that is applied.
+    static func apply(_ reader: inout RecordReader, to table: inout ChangeTable) -> Bool {
+        guard let revision = reader.integer(UInt64.self), let revision = Int(exactly: revision) else { return false }
+        while !reader.isAtEnd {
+            guard let bits = reader.integer(UInt8.self), bits & ~Bit.all == 0, let id = reader.text() else {
+                return false
+            }
+            var change = CatalogueChange(item: id)
+            change.resets = bits & Bit.resets != 0
+            if bits & (Bit.available | Bit.unavailable) != 0 { change.available = bits & Bit.available != 0 }
+            if bits & Bit.tags != 0 {
+                guard let count = reader.integer(UInt16.self) else { return false }
+                var tags: [String] = []
+                for _ in 0..<count {
+                    guard let tag = reader.text() else { return false }
+                    tags.append(tag)
+                }
+                change.tags = tags
+            }
+            if bits & Bit.popularity != 0 {
+                guard let pattern = reader.integer(UInt64.self) else { return false }
+                change.popularity = Double(bitPattern: pattern)
+            }
+            _ = table.apply(change)
+        }
+        table.revision = max(table.revision, revision)
+        return true
+    }
+}

@@ -1,0 +1,234 @@
+// What a request reads of a catalogue. A catalogue whose items come and go is a row of snapshots, each of them immutable: a
+// request takes one and reads nothing else, so that it never sees two states.
+
+/// One state of a catalogue: a bundle's, and what has been changed of it since.
+package final class CatalogueSnapshot: Sendable {
+    /// The bundle's: ids, titles and rows. Tags and popularities are the snapshot's own.
+    package let items: Catalogue
+    /// Counts the changes; 0 is the catalogue as its bundle has it.
+    package let revision: Int
+    /// The items that may be recommended, one bit a row as in `Catalogue.presentMask`; nil: all of them.
+    package let available: [UInt64]?
+    /// How many items may not.
+    package let unavailableCount: Int
+    /// How many items are not as the bundle has them.
+    package let changedCount: Int
+
+    /// The rows that have been changed, one bit a row; nil: none.
+    private let changed: [UInt64]?
+    /// By row; nil: as `items` has them.
+    private let popularities: [Double]?
+    /// Most popular first, ties by smaller row.
+    package let popularityOrder: [Int32]
+    private let retagging: Retagging?
+
+    /// Tags that are not the bundle's.
+    private struct Retagging: Sendable {
+        /// The tags of the rows whose tags were replaced.
+        var tagsByRow: [Int32: [Int32]] = [:]
+        /// The same by tag; rows ascending.
+        var rowsByTag: [Int32: [Int32]] = [:]
+        /// One bit a row whose tags were replaced.
+        var rows: [UInt64]
+        /// Tags that no item of the bundle has; their numbers follow those of the bundle's.
+        var names: [String] = []
+        var numbers: [String: Int32] = [:]
+
+        /// The number of a tag; made if it is new.
+        mutating func number(of tag: String, _ items: Catalogue) -> Int32 {
+            if let number = items.tag(of: tag) ?? numbers[tag] { return number }
+            let number = Int32(items.tagCount + names.count)
+            names.append(tag)
+            numbers[tag] = number
+            return number
+        }
+    }
+
+    /// A catalogue as its bundle has it, or with some of the items only.
+    ///
+    /// - Parameter available: a subset of `items.presentMask`.
+    package init(_ items: Catalogue, revision: Int = 0, available: [UInt64]? = nil) {
+        self.items = items
+        self.revision = revision
+        self.available = available
+        unavailableCount = available.map { items.count - $0.bitCount } ?? 0
+        changedCount = 0
+        changed = nil
+        popularities = nil
+        popularityOrder = items.popularityOrder
+        retagging = nil
+    }
+
+    /// The state after changes.
+    ///
+    /// - Parameter states: what has been changed in all of the rows that are other than in `before`, each row once.
+    init(_ before: CatalogueSnapshot, revision: Int, _ states: [(row: Int32, state: ItemState)]) {
+        let items = before.items
+        self.items = items
+        self.revision = revision
+        var available = before.available ?? items.presentMask
+        var changed = before.changed ?? Array(repeating: 0, count: items.presentMask.count)
+        var repriced: [Int32] = []
+        var isRetagged = false
+        for (row, state) in states {
+            if state.available == false { available.remove(row) } else { available.insert(row) }
+            if state.isUnchanged { changed.remove(row) } else { changed.insert(row) }
+            if (state.popularity ?? items.popularity(row)) != before.popularity(row) { repriced.append(row) }
+            if state.tags != nil || before.retagging?.tagsByRow[row] != nil { isRetagged = true }
+        }
+        changedCount = changed.bitCount
+        self.changed = changedCount == 0 ? nil : changed
+        unavailableCount = items.count - available.bitCount
+        self.available = unavailableCount == 0 ? nil : available
+
+        if repriced.isEmpty {
+            popularities = before.popularities
+            popularityOrder = before.popularityOrder
+        } else {
+            var values =
+                before.popularities ?? (0..<Int32(items.rowCount)).map { items.popularity($0) }
+            for (row, state) in states { values[Int(row)] = state.popularity ?? items.popularity(row) }
+            popularities = values
+            popularityOrder = Self.order(before.popularityOrder, moving: repriced, values)
+        }
+        retagging = isRetagged ? Self.retag(before.retagging, items, states) : before.retagging
+    }
+
+    /// An order in which some rows have other places.
+    private static func order(_ before: [Int32], moving rows: [Int32], _ values: [Double]) -> [Int32] {
+        func precedes(_ left: Int32, _ right: Int32) -> Bool {
+            let (first, second) = (values[Int(left)], values[Int(right)])
+            return first != second ? first > second : left < right
+        }
+        var isMoved = [UInt64](repeating: 0, count: (values.count + 63) / 64)
+        for row in rows { isMoved.insert(row) }
+        let moved = rows.sorted(by: precedes)
+        var order: [Int32] = []
+        order.reserveCapacity(before.count)
+        var next = 0
+        for row in before where !isMoved.has(row) {
+            while next < moved.count, precedes(moved[next], row) {
+                order.append(moved[next])
+                next += 1
+            }
+            order.append(row)
+        }
+        order += moved[next...]
+        return order
+    }
+
+    private static func retag(
+        _ before: Retagging?,
+        _ items: Catalogue,
+        _ states: [(row: Int32, state: ItemState)]
+    ) -> Retagging? {
+        var retagging = before ?? Retagging(rows: Array(repeating: 0, count: items.presentMask.count))
+        for (row, state) in states {
+            guard let tags = state.tags else {
+                retagging.tagsByRow[row] = nil
+                retagging.rows.remove(row)
+                continue
+            }
+            var numbers: [Int32] = []
+            for tag in tags {
+                let number = retagging.number(of: tag, items)
+                if !numbers.contains(number) { numbers.append(number) }
+            }
+            retagging.tagsByRow[row] = numbers
+            retagging.rows.insert(row)
+        }
+        guard !retagging.tagsByRow.isEmpty else { return nil }
+        retagging.rowsByTag = [:]
+        for (row, tags) in retagging.tagsByRow {
+            for tag in tags { retagging.rowsByTag[tag, default: []].append(row) }
+        }
+        for tag in retagging.rowsByTag.keys { retagging.rowsByTag[tag]?.sort() }
+        return retagging
+    }
+
+    /// Whether both are the same state of the same catalogue.
+    package func isSame(as other: CatalogueSnapshot) -> Bool {
+        self === other || (items === other.items && revision == other.revision)
+    }
+
+    // MARK: - Items
+
+    /// Number of items.
+    package var count: Int { items.count }
+
+    /// Whether the row is an item that may be recommended.
+    package func isAvailable(_ row: Int32) -> Bool {
+        items.contains(row) && available?.has(row) ?? true
+    }
+
+    /// Whether the row is an item that is not as the bundle has it.
+    package func isChanged(_ row: Int32) -> Bool { items.contains(row) && changed?.has(row) ?? false }
+
+    /// The row of an id that is written as a string; see `Catalogue.row(ofString:)`.
+    package func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32? { items.row(ofString: utf8) }
+
+    /// The row of an id that is written as an integer; see `Catalogue.row(ofInteger:)`.
+    package func row(ofInteger id: Int64) -> Int32? { items.row(ofInteger: id) }
+
+    /// The row of an id in text form.
+    package func row(of id: String) -> Int32? { items.row(of: id) }
+
+    /// Hands an item's id as JSON to `body`; see `Catalogue.withIDJSON`.
+    package func withIDJSON(_ row: Int32, _ body: (UnsafeBufferPointer<UInt8>) -> Void) {
+        items.withIDJSON(row, body)
+    }
+
+    /// An item's id for people and tables; empty if the row is no item.
+    package func idDescription(_ row: Int32) -> String { items.idDescription(row) }
+
+    /// An item's title; nil if it has none.
+    package func title(_ row: Int32) -> String? { items.title(row) }
+
+    /// An item's popularity; 0 if it has none.
+    package func popularity(_ row: Int32) -> Double {
+        guard let popularities else { return items.popularity(row) }
+        return items.contains(row) ? popularities[Int(row)] : 0
+    }
+
+    // MARK: - Tags
+
+    /// The number of a tag; nil if no item has ever had it.
+    package func tag(utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
+        if let tag = items.tag(utf8: utf8) { return tag }
+        guard let retagging, !retagging.names.isEmpty else { return nil }
+        return retagging.numbers[String(decoding: utf8, as: UTF8.self)]
+    }
+
+    /// The number of a tag; nil if no item has ever had it.
+    package func tag(of name: String) -> Int32? {
+        var name = name
+        return name.withUTF8 { tag(utf8: $0) }
+    }
+
+    /// The name of a tag. `tag` is a number that `tag(utf8:)` or `tags(_:)` answered.
+    package func tagName(_ tag: Int32) -> String {
+        let own = Int(tag) - items.tagCount
+        return own < 0 ? items.tagNames[Int(tag)] : retagging?.names[own] ?? ""
+    }
+
+    /// An item's tags.
+    package func tags(_ row: Int32) -> ArraySlice<Int32> {
+        retagging?.tagsByRow[row].map { $0[...] } ?? items.tags(row)
+    }
+
+    /// Calls `body` with each row that has a tag, in no order.
+    package func forEachRow(withTag tag: Int32, _ body: (Int32) -> Void) {
+        if Int(tag) < items.tagCount {
+            for row in items.rows(withTag: tag) where !(retagging?.rows.has(row) ?? false) { body(row) }
+        }
+        for row in retagging?.rowsByTag[tag] ?? [] { body(row) }
+    }
+}
+
+extension [UInt64] {
+    /// Row r is bit r & 63 of word r >> 6. Rows come from the catalogue, whose masks these are, so the word exists.
+    mutating func insert(_ row: Int32) { self[Int(row >> 6)] |= 1 << UInt64(row & 63) }
+    mutating func remove(_ row: Int32) { self[Int(row >> 6)] &= ~(1 << UInt64(row & 63)) }
+    func has(_ row: Int32) -> Bool { self[Int(row >> 6)] & (1 << UInt64(row & 63)) != 0 }
+    var bitCount: Int { reduce(0) { $0 + $1.nonzeroBitCount } }
+}

@@ -1,0 +1,20 @@
+// What a journal can fail with.
+
+/// A journal that cannot be read or written.
+package struct JournalError: Error, Equatable, CustomStringConvertible {
+    package enum Code: Sendable {
+        /// There is no room for more; what is kept can still be read.
+        case full
+        /// The files cannot be used, or not now.
+        case unavailable
+    }
+
+    package let code: Code
+    /// One sentence.
+    package let description: String
+
+    package init(_ code: Code, _ description: String) {
+        self.code = code
+        self.description = description
+    }
+}

@@ -1,0 +1,183 @@
+// A folder of journals and snapshots, `journal.N` and `snapshot.N`: the snapshot has all of the journals before N, and perhaps
+// some of N. Whoever has the folder applies changes in a way that twice is as good as once.
+
+internal import Files
+internal import Glibc
+
+/// The files of a folder, and what is read from them at the start.
+package struct JournalFolder: Sendable {
+    package enum Kind: String, CaseIterable {
+        case snapshot
+        case journal
+    }
+
+    /// What was read.
+    package struct Opened {
+        /// The number of the journal that goes on.
+        package var generation: Int
+        /// Bytes of that journal that are whole; nil: it is to be made.
+        package var journalBytes: Int?
+        /// Bytes behind them.
+        package var cutBytes = 0
+        /// Bytes of the snapshot.
+        package var snapshotBytes = 0
+    }
+
+    package let directory: String
+    private let magic: [UInt8]
+    private let contents: String
+
+    /// - Parameters:
+    ///   - magic: the bytes that each file begins with.
+    ///   - contents: what is kept, as errors name it: "users".
+    package init(_ directory: String, magic: [UInt8], contents: String) {
+        self.directory = directory
+        self.magic = magic
+        self.contents = contents
+    }
+
+    package func path(_ kind: Kind, _ number: Int) -> String { "\(directory)/\(kind.rawValue).\(number)" }
+
+    /// The journal that goes on, open at its end.
+    package func journal(_ opened: Opened) throws(JournalError) -> JournalFile {
+        try JournalFile(path: path(.journal, opened.generation), magic: magic, byteCount: opened.journalBytes)
+    }
+
+    /// A new journal.
+    package func makeJournal(_ number: Int) throws(JournalError) -> JournalFile {
+        try JournalFile(path: path(.journal, number), magic: magic, byteCount: nil)
+    }
+
+    /// Makes the folder if it is not there, and those that it is in.
+    package func make() throws(JournalError) {
+        var made = directory.hasPrefix("/") ? "" : "."
+        for part in directory.split(separator: "/") {
+            made += "/" + part
+            guard mkdir(made, 0o700) != 0, errno != EEXIST else { continue }
+            throw JournalError(.unavailable, "cannot make the folder \(made): \(systemErrorText(errno))")
+        }
+    }
+
+    /// Makes the folder if it is not there, and takes its lock.
+    package func lock() throws(JournalError) -> FolderLock {
+        try make()
+        return try FolderLock(directory, contents: contents)
+    }
+
+    /// Reads the newest snapshot and the journals from it on. The folder is there.
+    ///
+    /// - Parameter apply: takes a record's content; false where that is not what a record's is.
+    /// - Throws: `JournalError` for a file that cannot be read, and for damage anywhere but at the end of the last journal.
+    package func open(_ apply: (inout RecordReader) -> Bool) throws(JournalError) -> Opened {
+        let snapshots = try numbers(of: .snapshot)
+        let first = snapshots.last ?? 1
+        let journals = try numbers(of: .journal).filter { $0 >= first }
+        var opened = Opened(generation: journals.last ?? first)
+        if let snapshot = snapshots.last { try read(.snapshot, snapshot, &opened, mayBeTorn: false, apply) }
+        for journal in journals {
+            try read(.journal, journal, &opened, mayBeTorn: journal == opened.generation, apply)
+        }
+        removeFiles(before: first)
+        return opened
+    }
+
+    private func read(
+        _ kind: Kind,
+        _ number: Int,
+        _ opened: inout Opened,
+        mayBeTorn: Bool,
+        _ apply: (inout RecordReader) -> Bool
+    ) throws(JournalError) {
+        let path = path(kind, number)
+        let bytes: [UInt8]
+        do throws(FileError) {
+            bytes = try InputFile.contents(of: path).withBytes { Array($0) }
+        } catch {
+            throw JournalError(.unavailable, error.message)
+        }
+        let whole = bytes.withUnsafeBufferPointer { JournalRecord.read($0, magic: magic, apply) }
+        if kind == .snapshot { opened.snapshotBytes = bytes.count }
+        if mayBeTorn {
+            // A journal that was torn within its first bytes is made anew in place.
+            let isBegun = whole > 0 || bytes.count < magic.count
+            guard isBegun else { throw JournalError(.unavailable, "\(path) is no journal of \(contents)") }
+            if whole == 0 { unlink(path) } else { opened.journalBytes = whole }
+            opened.cutBytes = bytes.count - whole
+        } else if whole < bytes.count || whole == 0 {
+            throw JournalError(.unavailable, "\(path) is damaged at byte \(whole); restore it, or remove the folder")
+        }
+    }
+
+    /// The numbers of the files of a kind, ascending.
+    private func numbers(of kind: Kind) throws(JournalError) -> [Int] {
+        guard let stream = opendir(directory) else {
+            throw JournalError(.unavailable, "cannot read \(directory): \(systemErrorText(errno))")
+        }
+        defer { closedir(stream) }
+        var numbers: [Int] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard name.hasPrefix(kind.rawValue + "."), let number = Int(name.dropFirst(kind.rawValue.count + 1)),
+                number > 0
+            else { continue }
+            numbers.append(number)
+        }
+        return numbers.sorted()
+    }
+
+    /// Writes a snapshot: all that the journals before it say.
+    ///
+    /// - Parameter next: the next whole record; nil: there are no more.
+    /// - Returns: the bytes of the snapshot.
+    package func writeSnapshot(_ number: Int, _ next: () -> [UInt8]?) throws(JournalError) -> Int {
+        var byteCount = magic.count
+        do throws(FileError) {
+            var file = try FileWriter(path: path(.snapshot, number))
+            try file.append(magic)
+            while let record = next() {
+                byteCount += record.count
+                try file.append(record)
+            }
+            try file.commit()
+        } catch {
+            // The journals that it would have replaced are still there.
+            throw JournalError(.full, "no snapshot of the \(contents) could be written: \(error.message)")
+        }
+        return byteCount
+    }
+
+    /// Removes the files that a snapshot of this number replaces.
+    package func removeFiles(before generation: Int) {
+        for kind in Kind.allCases {
+            // What cannot be listed or removed now is at the next start.
+            for number in (try? numbers(of: kind)) ?? [] where number < generation { unlink(path(kind, number)) }
+        }
+    }
+}
+
+/// A folder that belongs to this process until the lock is let go of.
+package final class FolderLock: Sendable {
+    private let descriptor: Int32
+
+    /// - Parameter contents: what is kept in the folder, as errors name it.
+    package init(_ directory: String, contents: String) throws(JournalError) {
+        let path = directory + "/lock"
+        descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            throw JournalError(.unavailable, "cannot open \(path): \(systemErrorText(errno))")
+        }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            let code = errno
+            throw JournalError(
+                .unavailable,
+                code == EWOULDBLOCK
+                    ? "another process has the \(contents)' folder \(directory)"
+                    : "cannot lock \(path): \(systemErrorText(code))"
+            )
+        }
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+}

@@ -1,0 +1,106 @@
+// The records of journals and snapshots: length and checksum, 4 bytes each, then the content. A record is there as a whole or
+// not at all, so a call whose record was torn by a crash left nothing.
+
+internal import CZlib
+
+/// How records lie in a file.
+package enum JournalRecord {
+    /// Bytes before a record's content.
+    package static let headBytes = 8
+    /// Content that a record may have. A longer one can only be damage.
+    package static let longest = 1 << 30
+
+    /// Appends a record.
+    ///
+    /// - Parameter content: appends what the record holds, at least one byte and at most `longest`.
+    package static func append(to bytes: inout [UInt8], _ content: (inout [UInt8]) -> Void) {
+        let start = bytes.count
+        bytes.append(contentsOf: repeatElement(0, count: headBytes))
+        content(&bytes)
+        let length = UInt32(bytes.count - start - headBytes)
+        let sum = bytes.withUnsafeBufferPointer { buffer in
+            checksum(UnsafeBufferPointer(rebasing: buffer[(start + headBytes)...]))
+        }
+        for index in 0..<4 {
+            bytes[start + index] = UInt8(truncatingIfNeeded: length >> (8 * UInt32(index)))
+            bytes[start + 4 + index] = UInt8(truncatingIfNeeded: sum >> (8 * UInt32(index)))
+        }
+    }
+
+    /// Reads the records of a file, up to the first that is not whole.
+    ///
+    /// - Parameters:
+    ///   - bytes: the file's, from its beginning.
+    ///   - magic: what it begins with.
+    ///   - apply: takes a record's content; false where that is not what a record's is.
+    /// - Returns: how many bytes were whole, with those of the beginning; 0 if the file does not begin as one of these.
+    package static func read(
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        magic: [UInt8],
+        _ apply: (inout RecordReader) -> Bool
+    ) -> Int {
+        guard bytes.starts(with: magic) else { return 0 }
+        var position = magic.count
+        while bytes.count - position >= headBytes {
+            var reader = RecordReader(bytes, position..<position + headBytes)
+            guard let length = reader.integer(UInt32.self), let sum = reader.integer(UInt32.self) else { break }
+            let start = position + headBytes
+            guard Int(length) <= bytes.count - start, (1...UInt32(longest)).contains(length) else { break }
+            let content = start..<start + Int(length)
+            guard checksum(UnsafeBufferPointer(rebasing: bytes[content])) == sum else { break }
+            var body = RecordReader(bytes, content)
+            guard apply(&body) else { break }
+            position = content.upperBound
+        }
+        return position
+    }
+
+    private static func checksum(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt32 {
+        UInt32(truncatingIfNeeded: crc32_z(0, bytes.baseAddress, bytes.count))
+    }
+}
+
+extension [UInt8] {
+    /// Appends an integer, little-endian.
+    package mutating func append(record value: some FixedWidthInteger) {
+        Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
+    }
+
+    /// Appends two bytes of length, then the text, of at most 65 535 bytes.
+    package mutating func append(record text: String) {
+        append(record: UInt16(truncatingIfNeeded: text.utf8.count))
+        append(contentsOf: text.utf8)
+    }
+}
+
+/// Reads what is within a record; nil where it ends before.
+package struct RecordReader {
+    private let bytes: UnsafeBufferPointer<UInt8>
+    private var position: Int
+    private let end: Int
+
+    init(_ bytes: UnsafeBufferPointer<UInt8>, _ range: Range<Int>) {
+        self.bytes = bytes
+        position = range.lowerBound
+        end = range.upperBound
+    }
+
+    package var isAtEnd: Bool { position == end }
+
+    /// A little-endian integer.
+    package mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type) -> Value? {
+        let count = MemoryLayout<Value>.size
+        guard end - position >= count, let base = bytes.baseAddress else { return nil }
+        defer { position += count }
+        return Value(littleEndian: UnsafeRawPointer(base + position).loadUnaligned(as: Value.self))
+    }
+
+    /// The bytes of a text; they are gone with the file's.
+    package mutating func textBytes() -> UnsafeBufferPointer<UInt8>? {
+        guard let count = integer(UInt16.self), end - position >= Int(count) else { return nil }
+        defer { position += Int(count) }
+        return UnsafeBufferPointer(rebasing: bytes[position..<position + Int(count)])
+    }
+
+    package mutating func text() -> String? { textBytes().map { String(decoding: $0, as: UTF8.self) } }
+}

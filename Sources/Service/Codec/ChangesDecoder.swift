@@ -1,0 +1,163 @@
+// The body of `PATCH /admin/catalogue/{model}`: `{"items": […]}`, or NDJSON with a change a line. A malformed change is an error of
+// the whole body, so that a caller who mends it can send the same body again.
+
+internal import Catalogue
+internal import JSON
+
+/// The fields of a change.
+private enum ChangeField: UInt8, RequestField {
+    case item, available, tags, popularity, reset
+
+    init?(_ key: JSONString) {
+        switch key {
+        case "item": self = .item
+        case "available": self = .available
+        case "tags": self = .tags
+        case "popularity": self = .popularity
+        case "reset": self = .reset
+        default: return nil
+        }
+    }
+}
+
+/// Decodes changes.
+enum ChangesDecoder {
+    /// Changes of a body.
+    static let maximumCount = 1_000_000
+    /// Bytes of a body, so many that the changes fit.
+    static let maximumBytes = 256 << 20
+    /// Bytes of an item's id and of a tag.
+    static let maximumTextBytes = 1_024
+    /// Tags of an item.
+    static let maximumTags = 1_000
+
+    /// The changes of a JSON body.
+    static func decode(_ body: UnsafeBufferPointer<UInt8>) throws(CallError) -> [CatalogueChange] {
+        var changes: [CatalogueChange] = []
+        do throws(JSONError) {
+            var reader = JSONReader(body, depthLimit: 8)
+            guard try reader.peek() == .object else { throw JSONError("the body must be an object") }
+            try reader.beginObject()
+            var hasItems = false
+            while let key = try reader.nextKey() {
+                guard "items" ~= key else { throw JSONError("unknown field '\(String(key.string.prefix(64)))'") }
+                guard !hasItems else { throw JSONError(.duplicateKey, at: key.offset, "the key 'items' comes twice") }
+                hasItems = true
+                guard try reader.peek() == .array else { throw JSONError("items must be an array") }
+                try reader.beginArray()
+                while try reader.nextElement() {
+                    let index = changes.count
+                    try checkCount(index)
+                    changes.append(try readChange(&reader) { "items[\(index)]\($0.isEmpty ? "" : ".\($0)")" })
+                }
+            }
+            guard hasItems else { throw JSONError("items is missing") }
+            try reader.finish()
+        } catch {
+            throw CallError(error)
+        }
+        return changes
+    }
+
+    /// The changes of an NDJSON body; empty lines are passed over. A line that is no JSON is unusable like any other.
+    static func decodeLines(_ body: UnsafeBufferPointer<UInt8>) throws(CallError) -> [CatalogueChange] {
+        var changes: [CatalogueChange] = []
+        var number = 0
+        var start = body.startIndex
+        while start < body.endIndex {
+            let end = body[start...].firstIndex(of: UInt8(ascii: "\n")) ?? body.endIndex
+            let line = body[start..<end]
+            start = end + 1
+            number += 1
+            if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
+            do throws(JSONError) {
+                try checkCount(changes.count)
+                var reader = JSONReader(UnsafeBufferPointer(rebasing: line), depthLimit: 8)
+                changes.append(try readChange(&reader) { $0.isEmpty ? "the change" : $0 })
+                try reader.finish()
+            } catch {
+                throw CallError(.unusable, "line \(number): \(error)")
+            }
+        }
+        return changes
+    }
+
+    private static func checkCount(_ count: Int) throws(JSONError) {
+        guard count < maximumCount else { throw JSONError("there are more than \(maximumCount) changes") }
+    }
+
+    /// - Parameter path: names a field of the change, or with an empty name the change.
+    private static func readChange(
+        _ reader: inout JSONReader,
+        path: (String) -> String
+    ) throws(JSONError) -> CatalogueChange {
+        guard try reader.peek() == .object else { throw JSONError("\(path("")) must be an object") }
+        var change = CatalogueChange(item: "")
+        var fields = FieldSet<ChangeField>()
+        try reader.beginObject()
+        while let key = try reader.nextKey() {
+            guard let field = ChangeField(key) else {
+                throw JSONError("\(path(String(key.string.prefix(64)))) is an unknown field")
+            }
+            guard fields.insert(field) else {
+                throw JSONError(.duplicateKey, at: key.offset, "the key '\(key.string)' comes twice")
+            }
+            if field != .item, try reader.readNull() { continue }
+            switch field {
+            case .item: change.item = try readID(&reader, path)
+            case .available: change.available = try readBool(&reader, path("available"))
+            case .tags: change.tags = try readTags(&reader, path)
+            case .popularity:
+                let value = try reader.peek() == .number ? try reader.readNumber().doubleValue : -1
+                guard value >= 0, value.isFinite else {
+                    throw JSONError("\(path("popularity")) must be a finite number, at least 0")
+                }
+                change.popularity = value
+            case .reset:
+                guard try readBool(&reader, path("reset")) else { throw JSONError("\(path("reset")) must be true") }
+                change.resets = true
+            }
+        }
+        guard !change.item.isEmpty else { throw JSONError("\(path("item")) is missing") }
+        let says = change.available != nil || change.tags != nil || change.popularity != nil
+        guard says || change.resets else { throw JSONError("\(path("")) changes nothing") }
+        guard !says || !change.resets else { throw JSONError("\(path("")) has reset and a change beside it") }
+        return change
+    }
+
+    private static func readID(_ reader: inout JSONReader, _ path: (String) -> String) throws(JSONError) -> String {
+        switch try reader.peek() {
+        case .string:
+            let text = try reader.readString()
+            if 1...maximumTextBytes ~= text.utf8.count { return text.string }
+        case .number:
+            if let value = try reader.readNumber().wholeValue { return String(value) }
+        default: break
+        }
+        throw JSONError("\(path("item")) must be a string of 1 to \(maximumTextBytes) bytes or an integer")
+    }
+
+    private static func readBool(_ reader: inout JSONReader, _ path: String) throws(JSONError) -> Bool {
+        guard try reader.peek() == .bool else { throw JSONError("\(path) must be true or false") }
+        return try reader.readBool()
+    }
+
+    private static func readTags(
+        _ reader: inout JSONReader,
+        _ path: (String) -> String
+    ) throws(JSONError) -> [String] {
+        guard try reader.peek() == .array else { throw JSONError("\(path("tags")) must be an array of strings") }
+        var tags: [String] = []
+        try reader.beginArray()
+        while try reader.nextElement() {
+            guard try reader.peek() == .string else { throw JSONError("\(path("tags")) must be an array of strings") }
+            let text = try reader.readString()
+            guard 1...maximumTextBytes ~= text.utf8.count else {
+                throw JSONError("\(path("tags")) must have tags of 1 to \(maximumTextBytes) bytes")
+            }
+            guard tags.count < maximumTags else { throw JSONError("\(path("tags")) has more than \(maximumTags) tags") }
+            tags.append(text.string)
+        }
+        return tags
+    }
+}

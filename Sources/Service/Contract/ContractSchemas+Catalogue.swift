@@ -1,0 +1,90 @@
+// What the routes that change and show catalogues take and answer, as JSON Schema.
+
+internal import JSON
+
+extension ContractSchemas {
+    private static let tags: JSONValue = [
+        "type": "array", "maxItems": .integer(ChangesDecoder.maximumTags),
+        "items": ["type": "string", "minLength": 1, "maxLength": .integer(ChangesDecoder.maximumTextBytes)],
+    ]
+
+    /// The schemas by name.
+    static let ofCatalogues: [(key: String, value: JSONValue)] = [
+        (
+            "CatalogueChanges",
+            object(
+                [
+                    (
+                        "items",
+                        [
+                            "type": "array", "maxItems": .integer(ChangesDecoder.maximumCount),
+                            "items": reference("CatalogueChange"),
+                        ]
+                    )
+                ],
+                required: nil
+            )
+        ),
+        (
+            "CatalogueChange",
+            object(
+                [
+                    ("item", text(ChangesDecoder.maximumTextBytes)),
+                    (
+                        "available",
+                        ["type": ["boolean", "null"], "description": "Whether it may be recommended."]
+                    ),
+                    ("tags", optional(tags.adding([("description", "In place of those it has.")]))),
+                    ("popularity", ["type": ["number", "null"], "minimum": 0]),
+                    (
+                        "reset",
+                        [
+                            "enum": [true, .null],
+                            "description": "The item is as the bundle has it again. Nothing else may stand beside it.",
+                        ]
+                    ),
+                ],
+                required: ["item"]
+            )
+        ),
+        (
+            "CatalogueChanged",
+            object(
+                [
+                    ("changed", count),
+                    (
+                        "unknown_items",
+                        [
+                            "type": "array", "maxItems": 10, "items": ["type": "string"],
+                            "description": "The first ids that the model does not have.",
+                        ]
+                    ),
+                    ("unknown", count),
+                    (
+                        "persisted",
+                        ["type": "boolean", "description": "Whether the changes outlive the process: state.directory is set."]
+                    ),
+                    ("revision", count),
+                ],
+                required: nil
+            )
+        ),
+        (
+            "CatalogueItem",
+            object(
+                [
+                    ("item", reference("ItemID")), ("title", ["type": ["string", "null"]]), ("tags", tags),
+                    ("popularity", ["type": "number", "minimum": 0]),
+                    ("available", ["type": "boolean"]),
+                    ("changed", ["type": "boolean", "description": "It is not as the bundle has it."]),
+                    ("added", ["type": "boolean", "description": "The bundle does not have it."]),
+                ],
+                required: nil
+            )
+        ),
+        (
+            "CatalogueItems",
+            object([("items", ["type": "array", "items": reference("CatalogueItem")])], required: nil)
+        ),
+    ]
+}

@@ -1,0 +1,106 @@
+// What has been changed of the catalogues, by model name: all versions of a name have the same changes.
+
+internal import Catalogue
+internal import Journal
+internal import Locking
+internal import Logging
+
+/// The folder in which a server keeps what was changed over HTTP, `state.directory`. It belongs to one process.
+final class StateFolder: Sendable {
+    let directory: String
+    private let lock: FolderLock
+
+    /// Makes the folder if it is not there.
+    init(_ directory: String) throws(ConfigurationError) {
+        self.directory = directory
+        do throws(JournalError) {
+            lock = try JournalFolder(directory, magic: [], contents: "server").lock()
+        } catch {
+            throw ConfigurationError(description: error.description)
+        }
+    }
+}
+
+/// The changes of all catalogues.
+final class CatalogueStores: Sendable {
+    private let folder: StateFolder?
+    private let logger: Logger?
+    private let stores = Lock<[String: CatalogueStore]>([:])
+
+    /// - Parameter folder: nil: nothing outlives the process.
+    init(folder: StateFolder? = nil, logger: Logger? = nil) {
+        self.folder = folder
+        self.logger = logger
+    }
+
+    /// The changes of a name. The first time they are read from the disk.
+    func store(of name: String) throws(FleetError) -> CatalogueStore {
+        do throws(CatalogueStoreError) {
+            return try stores.withLock { stores throws(CatalogueStoreError) in
+                if let store = stores[name] { return store }
+                let store = try CatalogueStore(
+                    directory: folder.map { "\($0.directory)/catalogue/\(Self.fileName(name))" },
+                    reportFailure: { [logger] sentence in
+                        logger?.error("changes of the catalogue", metadata: ["error": "\(sentence)"])
+                    }
+                )
+                if store.cutBytes > 0 {
+                    logger?.warning(
+                        "the end of the catalogue's journal was torn and cut off",
+                        metadata: ["model.name": "\(name)", "catalogue.cut_bytes": "\(store.cutBytes)"]
+                    )
+                }
+                stores[name] = store
+                return store
+            }
+        } catch {
+            throw FleetError(.unavailable, error.description)
+        }
+    }
+
+    /// A model with what has been changed of its catalogue by now. Takes as long as the changes are many.
+    func current(_ model: ServedModel) throws(FleetError) -> ServedModel {
+        let store = try store(of: model.name.name)
+        return model.with(store.snapshot(of: model.bundle.catalogue))
+    }
+
+    /// Lets a model in: `publish` is given it with all changes, and the next change finds it there.
+    func admit(_ model: ServedModel, _ publish: (ServedModel) -> Void) {
+        guard let store = stores.withLock({ $0[model.name.name] }) else { return publish(model) }
+        store.admit(model.model.catalogue) { publish(model.with($0)) }
+    }
+
+    /// Changes the catalogue of a name in all versions that are served.
+    func change(_ name: String, _ changes: [CatalogueChange], in fleet: Fleet) throws(FleetError) -> ChangeOutcome {
+        _ = try fleet.main(of: name)
+        let store = try store(of: name)
+        var models: [ServedModel] = []
+        do throws(CatalogueStoreError) {
+            return try store.apply(
+                changes,
+                current: {
+                    models = fleet.models(of: name)
+                    return models.map(\.model.catalogue)
+                },
+                publish: { catalogues in fleet.publish(zip(models, catalogues).map { $0.with($1) }) }
+            )
+        } catch {
+            throw FleetError(error.isFull ? .full : .unavailable, error.description)
+        }
+    }
+
+    /// A folder's name that stands for a model's.
+    static func fileName(_ name: String) -> String {
+        var text = ""
+        for byte in name.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+                text.unicodeScalars.append(Unicode.Scalar(byte))
+            default:
+                text += (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
+            }
+        }
+        return text
+    }
+}

@@ -1,0 +1,164 @@
+// `PATCH /admin/catalogue/{model}`, which changes items while the server serves, and the routes that show them.
+
+internal import Catalogue
+internal import Dispatch
+internal import Engine
+internal import HTTP
+internal import JSON
+internal import Logging
+
+extension RequestHandler {
+    /// Changes a catalogue, off the loop: a body may have a million changes, and the journal waits for the disk.
+    func changeCatalogue(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        catalogueQueue.async { [self] in
+            let requestID = requestIDs.id(for: request.head)
+            do throws(CallError) {
+                let name = try PathName.decode(Route.catalogue.names(in: request.head.path)?.first ?? "", as: "model")
+                let isLines = request.head.header("content-type").map { MediaType($0).isNDJSON } ?? false
+                let changes = try request.body.withUnsafeBufferPointer { body throws(CallError) in
+                    isLines ? try ChangesDecoder.decodeLines(body) : try ChangesDecoder.decode(body)
+                }
+                exchange.respond(changed(name, changes, requestID))
+            } catch {
+                exchange.respond(problem(error.status, error.detail, .catalogue, requestID))
+            }
+        }
+    }
+
+    private func changed(_ name: String, _ changes: [CatalogueChange], _ requestID: String) -> HTTPResponse {
+        do throws(FleetError) {
+            let outcome = try fleet.catalogues.change(name, changes, in: fleet)
+            logger.notice(
+                "the catalogue was changed",
+                metadata: [
+                    "model.name": "\(name)", "catalogue.changed": "\(outcome.changed)",
+                    "catalogue.unknown": "\(outcome.unknown)", "catalogue.revision": "\(outcome.revision)",
+                ]
+            )
+            var writer = JSONWriter()
+            writer.beginObject()
+            writer.key("changed")
+            writer.integer(outcome.changed)
+            writer.key("unknown_items")
+            writer.beginArray()
+            for id in outcome.unknownItems { writer.string(id) }
+            writer.endArray()
+            writer.key("unknown")
+            writer.integer(outcome.unknown)
+            writer.key("persisted")
+            writer.bool(outcome.isPersisted)
+            writer.key("revision")
+            writer.integer(outcome.revision)
+            writer.endObject()
+            return json(200, writer.bytes, .catalogue, requestID)
+        } catch {
+            return problem(error.status, error.message, .catalogue, requestID)
+        }
+    }
+
+    /// `GET /admin/catalogue/{model}/{item}`: one item as it is served.
+    func showItem(_ head: HTTPRequestHead) -> HTTPResponse {
+        let requestID = requestIDs.id(for: head)
+        do throws(CallError) {
+            let names = Route.catalogueItem.names(in: head.path) ?? []
+            guard names.count == 2 else { throw CallError(.unusable, "the path names no item") }
+            let name = try PathName.decode(names[0], as: "model")
+            let id = try PathName.decode(names[1], as: "item")
+            do throws(FleetError) {
+                let catalogue = try fleet.main(of: name).model.catalogue
+                guard let row = catalogue.row(of: id) else {
+                    return problem(404, "the model '\(name)' has no such item", .catalogueItem, requestID)
+                }
+                var writer = JSONWriter()
+                catalogue.write(row, to: &writer)
+                return json(200, writer.bytes, .catalogueItem, requestID)
+            } catch {
+                return problem(error.status, error.message, .catalogueItem, requestID)
+            }
+        } catch {
+            return problem(error.status, error.detail, .catalogueItem, requestID)
+        }
+    }
+
+    /// `GET /admin/catalogue/{model}?q=`: items by words of their titles and by ids, the most popular first. Off the loop: it may look
+    /// at all of them.
+    func findItems(_ head: HTTPRequestHead, _ exchange: HTTPExchange) {
+        catalogueQueue.async { [self] in exchange.respond(foundItems(head)) }
+    }
+
+    private func foundItems(_ head: HTTPRequestHead) -> HTTPResponse {
+        let requestID = requestIDs.id(for: head)
+        do throws(CallError) {
+            let name = try PathName.decode(Route.catalogue.names(in: head.path)?.first ?? "", as: "model")
+            let query = try ItemQuery(head.query ?? "")
+            do throws(FleetError) {
+                let catalogue = try fleet.main(of: name).model.catalogue
+                var writer = JSONWriter()
+                writer.beginObject()
+                writer.key("items")
+                writer.beginArray()
+                for row in catalogue.find(query.text, limit: query.limit) { catalogue.write(row, to: &writer) }
+                writer.endArray()
+                writer.endObject()
+                return json(200, writer.bytes, .catalogue, requestID)
+            } catch {
+                return problem(error.status, error.message, .catalogue, requestID)
+            }
+        } catch {
+            return problem(error.status, error.detail, .catalogue, requestID)
+        }
+    }
+}
+
+/// What a search asks for: `q=TEXT&limit=20`.
+struct ItemQuery {
+    static let maximumLimit = 1_000
+
+    var text = ""
+    var limit = 20
+
+    /// - Parameter query: of the request's target, as it was sent.
+    init(_ query: String) throws(CallError) {
+        for part in query.split(separator: "&") {
+            let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            switch pair[0] {
+            case "q":
+                // Forms write a space as a plus.
+                let value = (pair.count > 1 ? String(pair[1]) : "").map { $0 == "+" ? " " : $0 }
+                text = try PathName.decode(Substring(String(value)), as: "q")
+            case "limit":
+                guard pair.count > 1, pair[1].utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let value = Int(pair[1]),
+                    1...Self.maximumLimit ~= value
+                else { throw CallError(.unusable, "limit must be from 1 to \(Self.maximumLimit)") }
+                limit = value
+            default: throw CallError(.unusable, "the query may have q and limit")
+            }
+        }
+        guard !text.isEmpty else { throw CallError(.unusable, "the query must have q=TEXT") }
+    }
+}
+
+extension CatalogueSnapshot {
+    /// Writes an item as it is served.
+    fileprivate func write(_ row: Int32, to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.key("item")
+        writer.value { appendID(ofRow: row, to: &$0) }
+        writer.key("title")
+        if let title = title(row) { writer.string(title) } else { writer.null() }
+        writer.key("tags")
+        writer.beginArray()
+        for tag in tags(row) { writer.string(tagName(tag)) }
+        writer.endArray()
+        writer.key("popularity")
+        let popularity = popularity(row)
+        if let whole = Int(exactly: popularity) { writer.integer(whole) } else { writer.numberOrNull(popularity) }
+        writer.key("available")
+        writer.bool(isAvailable(row))
+        writer.key("changed")
+        writer.bool(isChanged(row))
+        writer.key("added")
+        writer.bool(false)
+        writer.endObject()
+    }
+}

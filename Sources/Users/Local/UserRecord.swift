@@ -1,0 +1,73 @@
+// What the records of the users' journals and snapshots say.
+
+internal import Journal
+
+/// The content of a record.
+enum UserRecord {
+    /// The bytes that a file begins with; the digit is the version of the format.
+    static let magic = Array("GRUSERS1".utf8)
+
+    private static let eventsKind: UInt8 = 1
+    private static let deletionKind: UInt8 = 2
+
+    /// Appends a record of events.
+    ///
+    /// - Parameter seen: seconds since the epoch when they came.
+    static func append(_ events: [IncomingEvent], seen: UInt32, to bytes: inout [UInt8]) {
+        JournalRecord.append(to: &bytes) { bytes in
+            bytes.append(eventsKind)
+            bytes.append(record: seen)
+            var user = ""
+            for event in events {
+                // No text: the user of the event before it.
+                bytes.append(record: event.user == user ? "" : event.user)
+                user = event.user
+                bytes.append(record: event.event.item)
+                bytes.append(record: UInt64(bitPattern: event.event.timestamp))
+                bytes.append(record: event.event.action ?? "")
+            }
+        }
+    }
+
+    /// Appends a record that forgets a user.
+    static func append(deletionOf user: String, to bytes: inout [UInt8]) {
+        JournalRecord.append(to: &bytes) { bytes in
+            bytes.append(deletionKind)
+            bytes.append(record: user)
+        }
+    }
+
+    /// False where the content is not what a record's is; what came before that is applied.
+    static func apply(_ reader: inout RecordReader, to table: inout EventTable) -> Bool {
+        switch reader.integer(UInt8.self) {
+        case eventsKind:
+            guard let seen = reader.integer(UInt32.self) else { return false }
+            var user = ""
+            while !reader.isAtEnd {
+                guard let name = reader.text(), let item = reader.text(),
+                    let timestamp = reader.integer(UInt64.self), let action = reader.text()
+                else { return false }
+                if !name.isEmpty { user = name }
+                let event = UserEvent(
+                    item: item,
+                    timestamp: Int64(bitPattern: timestamp),
+                    action: action.isEmpty ? nil : action
+                )
+                _ = table.append(event, of: user, seen: seen)
+            }
+            return true
+        case deletionKind:
+            guard let user = reader.text() else { return false }
+            table.delete(user)
+            return reader.isAtEnd
+        default: return false
+        }
+    }
+}
+
+extension UserStoreError {
+    /// What the journal failed with.
+    init(_ error: JournalError) {
+        self.init(error.code == .full ? .full : .unavailable, error.description)
+    }
+}

@@ -1,0 +1,137 @@
+// A catalogue that changes while it is served: every route sees the change, no reload or crash loses it.
+
+import Foundation
+import Testing
+
+@Suite(.timeLimit(.minutes(5))) struct CatalogueChangesTests {
+    private static let history = "\"history\":{\"items\":[\"anime-4-01\",\"anime-4-02\"],\"timestamps\":[10,20]}"
+    private static let request = "{\(history),\"request_time\":30,\"k\":5}"
+
+    private static func server(_ folder: URL) throws -> RunningServer {
+        try RunningServer(environment: ["GENREC_STATE_DIRECTORY": folder.appendingPathComponent("state").path])
+    }
+
+    private static func patch(_ connection: TestConnection, _ items: String) throws -> TestReply {
+        try connection.post("/admin/catalogue/demo", "{\"items\":[\(items)]}", method: "PATCH")
+    }
+
+    @Test func withdrawnItem_ComesBackFromNoRoute_AlsoAfterACrashAndAReload() throws {
+        try Genrec.withTemporaryFolder { folder in
+            var server = try Self.server(folder)
+            var connection = try server.connect()
+            let best = try #require(try connection.recommend(Self.request).items().first)
+            let popular = try #require(try connection.recommend("{\"history\":[],\"k\":1}").items().first)
+            let changed = try Self.patch(
+                connection,
+                "{\"item\":\"\(best)\",\"available\":false},{\"item\":\"\(popular)\",\"available\":false},"
+                    + "{\"item\":\"nothing\",\"available\":false}"
+            )
+            #expect(
+                changed.text
+                    == #"{"changed":2,"unknown_items":["nothing"],"unknown":1,"persisted":true,"revision":1}"#
+            )
+            func check() throws {
+                let sequence = "{\(Self.history),\"request_time\":30,\"k\":5,\"mode\":\"sequence\"}"
+                for body in [Self.request, sequence, "{\"history\":[],\"k\":5}"] {
+                    let reply = try connection.recommend(body)
+                    #expect(reply.status == 200)
+                    let items = try reply.items()
+                    #expect(items.count == 5 && !items.contains(best) && !items.contains(popular))
+                    let stream = try connection.post("/recommend", body.dropLast() + ",\"stream\":true}")
+                    #expect(!stream.text.contains("\"\(best)\"") && !stream.text.contains("\"\(popular)\""))
+                }
+                let batch = try connection.post("/recommend/batch", "{\"requests\":[\(Self.request)]}")
+                #expect(batch.status == 200 && !batch.text.contains("\"\(best)\""))
+                let named = "{\(Self.history),\"request_time\":30,\"allow\":{\"items\":[\"\(best)\"]}}"
+                #expect(try connection.recommend(named).items() == [])
+                let ranked = try connection.post(
+                    "/rank",
+                    "{\(Self.history),\"request_time\":30,\"candidates\":[\"\(best)\",\"anime-4-03\"],\"order\":\"request\"}"
+                )
+                #expect(ranked.text.components(separatedBy: "\"available\":false").count == 2)
+            }
+            try check()
+            server.signal(SIGKILL)
+            _ = server.waitUntilExit()
+            server = try Self.server(folder)
+            defer { server.stop() }
+            connection = try server.connect()
+            try check()
+            #expect(try connection.post("/admin/reload", "").status == 200)
+            try check()
+            let models = try connection.get("/models")
+            #expect(models.text.contains("\"catalogue\":{\"items\":1200,\"unavailable\":2,\"changed\":2}"))
+            let reset = try Self.patch(connection, "{\"item\":\"\(best)\",\"reset\":true}")
+            #expect(try reset.json()["revision"] as? Int == 2)
+            #expect(try connection.recommend(Self.request).items().first == best)
+        }
+    }
+
+    @Test func items_AreShown_AndFound() throws {
+        let server = try RunningServer()
+        defer { server.stop() }
+        let connection = try server.connect()
+        let lines = """
+            {"item":"drama-1-02","tags":["new","genre:drama"],"popularity":123456.5}
+
+            {"item":"drama-1-02","available":false}
+            """
+        let head = "PATCH /admin/catalogue/demo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+        try connection.send(head + "Content-Length: \(lines.utf8.count)\r\n\r\n" + lines)
+        let changed = try connection.receive()
+        ServedContract.check(changed, to: "PATCH", "/admin/catalogue/demo")
+        #expect(changed.text == #"{"changed":2,"unknown_items":[],"unknown":0,"persisted":false,"revision":1}"#)
+        let item = #"{"item":"drama-1-02","title":"Drama 1, episode 2","tags":["new","genre:drama"],"#
+            + #""popularity":123456.5,"available":false,"changed":true,"added":false}"#
+        #expect(try connection.get("/admin/catalogue/demo/drama-1-02").text == item)
+        #expect(try connection.get("/admin/catalogue/demo?q=drama+epi&limit=1").text == "{\"items\":[\(item)]}")
+        #expect(try connection.get("/admin/catalogue/demo?q=DRAMA-1-02").text == "{\"items\":[\(item)]}")
+        #expect(try connection.get("/admin/catalogue/demo/nothing").status == 404)
+        #expect(try connection.get("/admin/catalogue/other?q=x").status == 404)
+        #expect(try connection.get("/admin/catalogue/demo").status == 422)
+        #expect(try connection.get("/admin/catalogue/demo?q=x&limit=0").status == 422)
+        let tagged = try connection.recommend("{\"history\":[],\"allow\":{\"tags\":[\"new\"]}}")
+        #expect(try tagged.items() == [])
+        #expect(try Self.patch(connection, "{\"item\":\"drama-1-02\",\"available\":true}").status == 200)
+        let again = try connection.recommend("{\"history\":[],\"allow\":{\"tags\":[\"new\"]}}")
+        #expect(try again.items() == ["drama-1-02"] && again.scores() == [123456.5])
+    }
+
+    @Test func malformedChange_ChangesNothing() throws {
+        let server = try RunningServer()
+        defer { server.stop() }
+        let connection = try server.connect()
+        for (items, sentence) in [
+            (#"{"item":"drama-1-02","available":false},{"item":"x","available":1}"#, "items[1].available must be true or false"),
+            (#"{"available":false}"#, "items[0].item is missing"),
+            (#"{"item":"x"}"#, "items[0] changes nothing"),
+            (#"{"item":"x","reset":true,"popularity":1}"#, "items[0] has reset and a change beside it"),
+            (#"{"item":"x","popularity":-1}"#, "items[0].popularity must be a finite number, at least 0"),
+            (#"{"item":"x","colour":1}"#, "items[0].colour is an unknown field"),
+        ] {
+            let refused = try Self.patch(connection, items)
+            #expect(try refused.status == 422 && refused.json()["detail"] as? String == sentence, "\(refused.text)")
+        }
+        let lines = "{\"item\":\"drama-1-02\",\"available\":false}\n{\"item\":"
+        let head = "PATCH /admin/catalogue/demo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+        try connection.send(head + "Content-Length: \(lines.utf8.count)\r\n\r\n" + lines)
+        let refused = try connection.receive()
+        #expect(refused.status == 422 && refused.text.contains("line 2: "))
+        #expect(try connection.get("/admin/catalogue/demo/drama-1-02").text.contains("\"changed\":false"))
+        #expect(try connection.post("/admin/catalogue/other", "{\"items\":[]}", method: "PATCH").status == 404)
+    }
+
+    @Test func stateFolderInUse_EndsTheStartWithOneSentence() throws {
+        try Genrec.withTemporaryFolder { folder in
+            let server = try Self.server(folder)
+            defer { server.stop() }
+            let state = folder.appendingPathComponent("state").path
+            let output = try Genrec.run(
+                ["serve", "--listen", "127.0.0.1:0"],
+                environment: ["GENREC_STATE_DIRECTORY": state]
+            )
+            #expect(output.status == 1)
+            #expect(output.standardError == "genrec: another process has the server's folder \(state)\n")
+        }
+    }
+}
