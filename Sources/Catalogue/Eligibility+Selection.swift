@@ -43,7 +43,7 @@ extension Eligibility {
 
     /// Whether finding the most popular eligible items takes only a few steps, so that it needs no thread of its own:
     /// true unless tags or an allowance can make the walk as long as the catalogue.
-    package var isCheap: Bool { allowance == nil && excludedTags.isEmpty }
+    package var isCheap: Bool { allowance == nil && excludedTags.isEmpty && diversity == nil }
 }
 
 extension CatalogueSnapshot {
@@ -52,10 +52,12 @@ extension CatalogueSnapshot {
         let mask = eligibility.mask(history: history, catalogue: self)
         var items: [ScoredRow] = []
         items.reserveCapacity(min(count, self.items.count))
+        var quota = eligibility.diversity.map { TagQuota($0, self) }
         for row in popularityOrder {
             if items.count == count { break }
             if let allowed = mask.allowed, !allowed.has(row) { continue }
             if mask.excluded.containsSorted(row) { continue }
+            guard quota?.takes(row) ?? true else { continue }
             items.append(ScoredRow(row: row, score: Float(popularity(row))))
         }
         return items

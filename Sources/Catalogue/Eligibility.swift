@@ -18,6 +18,8 @@ package struct Eligibility: Sendable, Equatable {
     /// Whether items of the history are left out: of all of it, also what lies before the model's window.
     package var excludesSeen = true
     package var allowance: Allowance?
+    /// How often a tag may come; nil: as often as it does.
+    package var diversity: Diversity?
 
     package init() {}
 }

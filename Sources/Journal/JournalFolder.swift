@@ -173,7 +173,7 @@ package final class FolderLock: Sendable {
             throw JournalError(
                 .unavailable,
                 code == EWOULDBLOCK
-                    ? "another process has the \(contents)' folder \(directory)"
+                    ? "another process has the \(contents)'\(contents.hasSuffix("s") ? "" : "s") folder \(directory)"
                     : "cannot lock \(path): \(systemErrorText(code))"
             )
         }

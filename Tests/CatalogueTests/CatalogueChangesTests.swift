@@ -119,7 +119,8 @@ private final class Served {
         let item = ["a", "b", "c", "d", "17"][random.below(5)]
         switch random.below(5) {
         case 0: return change(item, resets: true)
-        case 1: return change(item, tags: (0..<random.below(3)).map { _ in ["x", "y", "z", "n", "m"][random.below(5)] })
+        case 1:
+            return change(item, tags: (0..<random.below(3)).map { _ in ["x", "y", "z", "n", "m"][random.below(5)] })
         case 2: return change(item, popularity: Double(random.below(8)))
         case 3: return change(item, available: random.below(2) == 0, tags: ["x"])
         default: return change(item, available: random.below(3) == 0)

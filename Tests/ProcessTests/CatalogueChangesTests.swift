@@ -81,7 +81,8 @@ import Testing
         let changed = try connection.receive()
         ServedContract.check(changed, to: "PATCH", "/admin/catalogue/demo")
         #expect(changed.text == #"{"changed":2,"unknown_items":[],"unknown":0,"persisted":false,"revision":1}"#)
-        let item = #"{"item":"drama-1-02","title":"Drama 1, episode 2","tags":["new","genre:drama"],"#
+        let item =
+            #"{"item":"drama-1-02","title":"Drama 1, episode 2","tags":["new","genre:drama"],"#
             + #""popularity":123456.5,"available":false,"changed":true,"added":false}"#
         #expect(try connection.get("/admin/catalogue/demo/drama-1-02").text == item)
         #expect(try connection.get("/admin/catalogue/demo?q=drama+epi&limit=1").text == "{\"items\":[\(item)]}")
@@ -102,7 +103,10 @@ import Testing
         defer { server.stop() }
         let connection = try server.connect()
         for (items, sentence) in [
-            (#"{"item":"drama-1-02","available":false},{"item":"x","available":1}"#, "items[1].available must be true or false"),
+            (
+                #"{"item":"drama-1-02","available":false},{"item":"x","available":1}"#,
+                "items[1].available must be true or false"
+            ),
             (#"{"available":false}"#, "items[0].item is missing"),
             (#"{"item":"x"}"#, "items[0] changes nothing"),
             (#"{"item":"x","reset":true,"popularity":1}"#, "items[0] has reset and a change beside it"),
@@ -132,6 +136,65 @@ import Testing
             )
             #expect(output.status == 1)
             #expect(output.standardError == "genrec: another process has the server's folder \(state)\n")
+        }
+    }
+}
+
+/// Fewer items than asked for, and a bound on tags.
+@Suite struct RemovalTests {
+    private static let history = "\"history\":{\"items\":[\"anime-4-01\",\"anime-4-02\"],\"timestamps\":[10,20]}"
+
+    @Test func fewerItems_SayWhy() throws {
+        let server = try RunningServer()
+        defer { server.stop() }
+        let connection = try server.connect()
+        let change = "{\"items\":[{\"item\":\"anime-4-05\",\"available\":false}]}"
+        #expect(try connection.post("/admin/catalogue/demo", change, method: "PATCH").status == 200)
+        let body =
+            "{\(Self.history),\"request_time\":30,\"exclude\":{\"items\":[\"anime-4-02\",\"anime-4-03\"]},\"allow\":{\"items\":"
+            + "[\"anime-4-01\",\"anime-4-03\",\"anime-4-04\",\"anime-4-05\"]}"
+        let expected =
+            "\"exhausted\":true,\"eligible\":1,\"removed\":{\"seen\":2,\"excluded\":1,\"not_allowed\":1195,"
+            + "\"unavailable\":1,\"max_per_tag\":0}"
+        let reply = try connection.recommend(body + "}")
+        #expect(try reply.items() == ["anime-4-04"] && reply.text.contains(expected), "\(reply.text)")
+        let stream = try connection.post("/recommend", body + ",\"stream\":true}")
+        #expect(stream.text.contains(expected))
+        let enough = try connection.recommend("{\(Self.history),\"request_time\":30}")
+        #expect(enough.text.contains("\"exhausted\":false,\"timing_ms\""))
+    }
+
+    @Test func boundOnTags_Holds() throws {
+        let server = try RunningServer()
+        defer { server.stop() }
+        let connection = try server.connect()
+        func titles(_ more: String) throws -> TestReply {
+            try connection.recommend("{\(Self.history),\"request_time\":30,\"k\":1000\(more)}")
+        }
+        let all = try titles("").items()
+        let reply = try titles(",\"diversity\":{\"max_per_tag\":3}")
+        #expect(reply.status == 200)
+        let items = try reply.items()
+        // In the demo bundle an item's genre, the beginning of its id, is one of its tags.
+        let genres = Dictionary(grouping: items) { $0.prefix { $0 != "-" } }
+        #expect(genres.count > 1 && genres.values.allSatisfy { 1...3 ~= $0.count })
+        #expect(items == all.filter { Set(items).contains($0) } && items.first == all.first)
+        #expect(try reply.json()["exhausted"] as? Bool == true)
+        #expect(try reply.json()["eligible"] as? Int == items.count)
+        let removed = try #require(try reply.json()["removed"] as? [String: Int])
+        #expect(removed.values.reduce(0, +) + items.count == 1200)
+        let none = try titles(",\"diversity\":{\"max_per_tag\":1,\"prefix\":\"nothing\"}")
+        #expect(try none.items() == all)
+        let cold = try connection.recommend("{\"history\":[],\"k\":50,\"diversity\":{\"max_per_tag\":2}}")
+        #expect(try Dictionary(grouping: cold.items()) { $0.prefix { $0 != "-" } }.values.allSatisfy { $0.count <= 2 })
+        let sequence = try connection.recommend(
+            "{\(Self.history),\"request_time\":30,\"k\":8,\"mode\":\"sequence\",\"diversity\":{\"max_per_tag\":1}}"
+        )
+        let generated = try sequence.items()
+        #expect(Set(generated.map { $0.prefix { $0 != "-" } }).count == generated.count)
+        for (rule, words) in [("{}", "max_per_tag is missing"), ("{\"max_per_tag\":0}", "max_per_tag must be")] {
+            let refused = try titles(",\"diversity\":\(rule)")
+            #expect(refused.status == 422 && refused.text.contains(words))
         }
     }
 }

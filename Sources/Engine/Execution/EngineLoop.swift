@@ -264,6 +264,9 @@ extension Engine {
         case .goesOn(let row):
             state.table.see(row, id)
             readmit(id, &state)
+        case .asksAgain:
+            state.table.seeAgain(id)
+            readmit(id, &state)
         case .done:
             if let job = state.table.end(id) { notices.append(.answer(job)) }
         case .failed:

@@ -208,6 +208,9 @@ struct Job: Sendable {
         }
     }
 
+    /// Lets the model see its newest row once more.
+    mutating func seeAgain() { rows = min(rows, seen.count - 1) }
+
     /// Gives back what it holds of the cache, with the rows that are whole.
     mutating func release(to cache: inout UserCache?) {
         if let lease, cache?.checkIn(lease, rows: rows) == true { areRowsKept = true }

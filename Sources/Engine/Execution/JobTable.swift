@@ -112,6 +112,9 @@ struct JobTable: Sendable {
         jobs[id]?.see(row, &caches[lane])
     }
 
+    /// A job's newest row is computed once more, for another question.
+    mutating func seeAgain(_ id: UInt64) { jobs[id]?.seeAgain() }
+
     /// Forgets a user, now and when the jobs that wait are done.
     mutating func forget(_ user: String) -> UserCache.Dropped {
         var dropped = UserCache.Dropped()

@@ -27,6 +27,8 @@ package enum Question: Sendable {
 package enum Progress: Sendable, Equatable {
     /// Another pass is needed, which sees this row of the item table behind all that the one before saw.
     case goesOn(seeing: Int32)
+    /// Another pass is needed, which sees what the one before saw and is asked something else.
+    case asksAgain
     case done
     /// The model's scores are not finite numbers.
     case failed

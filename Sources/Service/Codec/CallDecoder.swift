@@ -137,6 +137,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
             case .sampling: sampling = try readSampling()
             case .exclude: try readExclusion(&call.request.eligibility)
             case .allow: call.request.eligibility.allowance = try readAllowance()
+            case .diversity: call.request.eligibility.diversity = try readDiversity()
             case .deadline: try readDeadline(&call)
             case .priority: call.request.priority = try readChoice("priority")
             case .stream: call.stream = try readBool("stream")
@@ -284,6 +285,23 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
             case .seen: eligibility.excludesSeen = try readBool("exclude.seen")
             }
         }
+    }
+
+    private mutating func readDiversity() throws(JSONError) -> Diversity {
+        var maxPerTag: Int?
+        var prefix: String?
+        var fields = FieldSet<DiversityField>()
+        try beginObject("diversity")
+        while let field = try nextField(&fields, in: "diversity") {
+            if try reader.readNull() { continue }
+            switch field {
+            case .maxPerTag:
+                maxPerTag = Int(try readInteger("diversity.max_per_tag", in: 1...Int64(limits.maxK)))
+            case .prefix: prefix = try readName("diversity.prefix")
+            }
+        }
+        guard let maxPerTag else { throw unusable("diversity.max_per_tag is missing") }
+        return Diversity(maxPerTag: maxPerTag, prefix: prefix)
     }
 
     private mutating func readAllowance() throws(JSONError) -> Eligibility.Allowance {

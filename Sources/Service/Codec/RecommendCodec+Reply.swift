@@ -1,6 +1,7 @@
 // Replies to bytes: one body, the body of a batch, and the records of a stream. A score that is not finite has no JSON and is
 // thrown, since it means that the model is broken; the caller answers with an error instead of a reply.
 
+internal import Catalogue
 internal import Compute
 internal import Engine
 package import JSON
@@ -169,6 +170,24 @@ extension RecommendCodec {
         writer.endObject()
     }
 
+    private static func write(_ removals: Removals, to writer: inout JSONWriter) {
+        writer.key("eligible")
+        writer.integer(removals.eligible)
+        writer.key("removed")
+        writer.beginObject()
+        writer.key("seen")
+        writer.integer(removals.seen)
+        writer.key("excluded")
+        writer.integer(removals.excluded)
+        writer.key("not_allowed")
+        writer.integer(removals.notAllowed)
+        writer.key("unavailable")
+        writer.integer(removals.unavailable)
+        writer.key("max_per_tag")
+        writer.integer(removals.maxPerTag)
+        writer.endObject()
+    }
+
     private static func writeOutcome(of reply: RecommendReply, to writer: inout JSONWriter) {
         let recommendation = reply.recommendation
         writer.key("source")
@@ -193,6 +212,7 @@ extension RecommendCodec {
         } else {
             writer.key("exhausted")
             writer.bool(recommendation.exhausted)
+            if let removals = reply.removals { write(removals, to: &writer) }
         }
         writer.key("timing_ms")
         writer.beginObject()

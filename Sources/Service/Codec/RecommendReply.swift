@@ -1,5 +1,6 @@
 // A reply: what the engine answered, and what the caller is told beside it. Written by `RecommendCodec`.
 
+package import Catalogue
 package import Compute
 package import Engine
 
@@ -16,6 +17,8 @@ package struct RecommendReply: Sendable, Equatable {
     package var ranking: Ranking?
     /// Whether the history is the store's and not the caller's.
     package var isHistoryStored = false
+    /// Where the items of the catalogue went that are not in the reply; nil: there were as many as asked for.
+    package var removals: Removals?
 
     package init(
         _ recommendation: Recommendation,

@@ -31,7 +31,7 @@ extension RequestField where Self: RawRepresentable, RawValue == UInt8 {
 enum CallField: UInt8, RequestField {
     case userID, model, version, history, requestTime, k, mode, sampling, exclude, allow, deadline, priority, stream,
         events
-    case store
+    case store, diversity
 
     init?(_ key: JSONString) {
         switch key {
@@ -50,6 +50,7 @@ enum CallField: UInt8, RequestField {
         case "stream": self = .stream
         case "events": self = .events
         case "store": self = .store
+        case "diversity": self = .diversity
         default: return nil
         }
     }
@@ -124,6 +125,18 @@ enum ExcludeField: UInt8, RequestField {
         case "items": self = .items
         case "tags": self = .tags
         case "seen": self = .seen
+        default: return nil
+        }
+    }
+}
+
+enum DiversityField: UInt8, RequestField {
+    case maxPerTag, prefix
+
+    init?(_ key: JSONString) {
+        switch key {
+        case "max_per_tag": self = .maxPerTag
+        case "prefix": self = .prefix
         default: return nil
         }
     }

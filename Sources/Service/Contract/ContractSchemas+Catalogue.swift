@@ -62,7 +62,10 @@ extension ContractSchemas {
                     ("unknown", count),
                     (
                         "persisted",
-                        ["type": "boolean", "description": "Whether the changes outlive the process: state.directory is set."]
+                        [
+                            "type": "boolean",
+                            "description": "Whether they outlive the process: state.directory is set.",
+                        ]
                     ),
                     ("revision", count),
                 ],

@@ -22,6 +22,7 @@ struct ContractSchemas {
         let schemas: [(key: String, value: JSONValue)] = [
             ("RecommendRequest", request), ("Event", event), ("Columns", columns), ("ItemID", Self.itemID),
             ("Exclude", exclude), ("Allow", allow), ("BatchRequest", batchRequest), ("Sampling", sampling),
+            ("Diversity", diversity),
             ("RecommendReply", reply), ("ScoredItem", Self.object(scoredItem, required: nil)),
             ("Model", Self.model), ("Timing", Self.timing), ("StreamItem", streamItem), ("StreamEnd", streamEnd),
             ("StreamError", Self.object([("error", Self.reference("Problem"))], required: nil)),
@@ -126,6 +127,7 @@ struct ContractSchemas {
             ("sampling", Self.optional(Self.reference("Sampling"))),
             ("exclude", Self.optional(Self.reference("Exclude"))),
             ("allow", Self.optional(Self.reference("Allow"))),
+            ("diversity", Self.optional(Self.reference("Diversity"))),
         ]
         let ofStore: [(key: String, value: JSONValue)] = [
             (
@@ -213,6 +215,29 @@ struct ContractSchemas {
         ["type": ["array", "null"], "maxItems": .integer(limits.maxListed), "items": element]
     }
 
+    private var diversity: JSONValue {
+        Self.object(
+            [
+                (
+                    "max_per_tag",
+                    [
+                        "type": "integer", "minimum": 1, "maximum": .integer(limits.maxK),
+                        "description":
+                            "Going down the ranking, an item is passed over when one of its tags has had so many.",
+                    ]
+                ),
+                (
+                    "prefix",
+                    [
+                        "type": ["string", "null"],
+                        "description": "Only tags that begin with it count; without it, all.",
+                    ]
+                ),
+            ],
+            required: ["max_per_tag"]
+        )
+    }
+
     private var sampling: JSONValue {
         // Normal numbers of single precision.
         let least = JSONValue.real(1.1754944e-38)
@@ -258,7 +283,10 @@ struct ContractSchemas {
     private var rankedItem: [(key: String, value: JSONValue)] {
         [
             ("item", Self.itemID), ("score", ["type": ["number", "null"]]),
-            ("available", ["const": false, "description": "Only there where the item may not be recommended at present."]),
+            (
+                "available",
+                ["const": false, "description": "There where the item may not be recommended at present."]
+            ),
         ]
     }
 
@@ -283,7 +311,7 @@ struct ContractSchemas {
             "unknown_candidates",
             ["type": "integer", "minimum": 0, "description": "Candidates that the catalogue does not know."]
         )
-        return outcome.filter { $0.key != "exhausted" } + [candidates]
+        return outcome.filter { $0.key != "exhausted" && !Self.ofSome.contains($0.key) } + [candidates]
     }
 
     private var streamItem: JSONValue {
@@ -306,9 +334,22 @@ struct ContractSchemas {
     private static func replyObject(_ members: [(key: String, value: JSONValue)]) -> JSONValue {
         object(
             members + [("history_start", historyStart), ("history_source", historySource)],
-            required: members.map(\.key)
+            required: members.map(\.key).filter { !ofSome.contains($0) }
         )
     }
+
+    /// Members of an outcome that are not always there.
+    private static let ofSome: Set<String> = ["eligible", "removed"]
+
+    private static let removed: JSONValue = {
+        let reasons = ["seen", "excluded", "not_allowed", "unavailable", "max_per_tag"]
+        return object(reasons.map { ($0, count) }, required: nil).adding([
+            (
+                "description",
+                "Where exhausted is true: what kept the other items out. Each counts once, in this order."
+            )
+        ])
+    }()
 
     private static let historySource: JSONValue = [
         "const": "store", "description": "The history is the one that the server keeps of the user.",
@@ -344,6 +385,7 @@ struct ContractSchemas {
             ),
             ("unknown_items", Self.count),
             ("exhausted", ["type": "boolean", "description": "Fewer items were eligible than asked for."]),
+            ("eligible", Self.count), ("removed", Self.removed),
             ("timing_ms", Self.reference("Timing")),
         ]
     }

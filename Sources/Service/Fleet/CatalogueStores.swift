@@ -1,9 +1,11 @@
 // What has been changed of the catalogues, by model name: all versions of a name have the same changes.
 
 internal import Catalogue
+internal import Engine
 internal import Journal
 internal import Locking
 internal import Logging
+internal import Models
 
 /// The folder in which a server keeps what was changed over HTTP, `state.directory`. It belongs to one process.
 final class StateFolder: Sendable {

@@ -54,7 +54,11 @@ final class ShadowTraffic: Sendable {
 
 extension RecommendationRequest {
     /// The same request of another catalogue, as urgent as nothing else; what that catalogue does not know is left out.
-    fileprivate func translated(from old: CatalogueSnapshot, to new: CatalogueSnapshot, arrival: Instant) -> RecommendationRequest {
+    fileprivate func translated(
+        from old: CatalogueSnapshot,
+        to new: CatalogueSnapshot,
+        arrival: Instant
+    ) -> RecommendationRequest {
         func row(_ row: Int32) -> Int32? { new.row(of: old.idDescription(row)) }
         func tag(_ tag: Int32) -> Int32? { new.tag(of: old.tagName(tag)) }
         var copy = self
@@ -81,7 +85,11 @@ extension RecommendationRequest {
 
 extension Recommendation {
     /// The share of the items that both name.
-    fileprivate func overlap(with other: Recommendation, _ own: CatalogueSnapshot, _ others: CatalogueSnapshot) -> Double {
+    fileprivate func overlap(
+        with other: Recommendation,
+        _ own: CatalogueSnapshot,
+        _ others: CatalogueSnapshot
+    ) -> Double {
         guard !items.isEmpty else { return other.items.isEmpty ? 1 : 0 }
         let ids = Set(items.map { own.idDescription($0.row) })
         return Double(other.items.count { ids.contains(others.idDescription($0.row)) }) / Double(items.count)

@@ -230,6 +230,8 @@ extension RequestHandler {
         let arrival: Instant
         let isHistoryStored: Bool
         let ranking: Ranking?
+        private let history: [Int32]
+        private let eligibility: Eligibility
         /// nil in a batch, and where nothing is written of the request.
         var note: RequestNote?
 
@@ -241,6 +243,8 @@ extension RequestHandler {
             unknownItems = call.unknownItems
             isHistoryStored = call.asksStore
             ranking = call.ranking
+            history = call.request.history
+            eligibility = call.request.eligibility
         }
 
         /// The reply, at this moment.
@@ -254,6 +258,10 @@ extension RequestHandler {
                 ranking: ranking
             )
             reply.isHistoryStored = isHistoryStored
+            if recommendation.exhausted {
+                let found = recommendation.items.lazy.map(\.row)
+                reply.removals = eligibility.removals(history: history, found: found, model.model.catalogue)
+            }
             return reply
         }
     }

@@ -118,7 +118,7 @@ import Testing
             "priority", "stream", "events", "store", "item", "timestamp", "action", "items", "timestamps", "actions",
             "tags", "seen",
             "requests",
-            "model", "version", "candidates", "order",
+            "model", "version", "candidates", "order", "diversity", "fallback", "explain",
         ]
         return words.filter { word in
             Array(word.utf8).withUnsafeBufferPointer { Field(JSONString(utf8: $0, offset: 0)) != nil }

@@ -39,7 +39,7 @@ import Testing
         let catalogue = Catalogue.numbered(rows: 5)
         let second: UInt64 = 1_000_000_000
         for time in [1, 2, 60, 61, 62, 200] as [UInt64] {
-            histories.note("item-\(time)", catalogue, now: time * second)
+            histories.note("item-\(time)", CatalogueSnapshot(catalogue), now: time * second)
         }
         #expect(lines.all == ["warning item-1 1", "warning item-61 1", "warning item-200 1"])
         #expect(counter.value == 6)

@@ -1,5 +1,5 @@
 // Rows of the item table by their scores over the whole catalogue: one pass for the k best items, one pass an item for a
-// sequence, each generated item fed back before the next.
+// sequence, each generated item fed back before the next. A bound on tags may take further passes over the catalogue.
 
 package import Catalogue
 package import Compute
@@ -11,6 +11,8 @@ package struct Generation: Strategy {
     private let catalogue: CatalogueSnapshot
     private let isSequence: Bool
     private var sampler: Sampler?
+    /// What the tags of the items have had; nil: they are not bounded.
+    private var quota: TagQuota?
     /// Of the request, and what was generated since.
     private var history: [Int32]
     package private(set) var items: [ScoredRow] = []
@@ -21,6 +23,7 @@ package struct Generation: Strategy {
         eligibility = request.eligibility
         self.catalogue = catalogue
         history = request.history
+        quota = request.eligibility.diversity.map { TagQuota($0, catalogue) }
         guard case .sequence(let sampling) = request.mode else {
             isSequence = false
             return
@@ -29,26 +32,50 @@ package struct Generation: Strategy {
         sampler = sampling.map(Sampler.init)
     }
 
-    package var question: Question {
-        let wanted = isSequence ? (sampler == nil ? 1 : Sampler.maximumCandidates) : count
-        return .best(count: wanted, eligibility, history: history, catalogue)
-    }
+    package var question: Question { .best(count: wanted, remaining, history: history, catalogue) }
     package var laterSteps: Int { isSequence ? max(0, count - items.count - 1) : 0 }
     package var findsItemsOneByOne: Bool { isSequence }
 
+    /// How many items are asked for.
+    private var wanted: Int {
+        if isSequence { return sampler == nil ? 1 : Sampler.maximumCandidates }
+        // Of those that come some are passed over: a longer list costs little, another pass much.
+        return quota == nil ? count : 4 * (count - items.count)
+    }
+
+    /// What may still come.
+    private var remaining: Eligibility {
+        guard let quota, !items.isEmpty else { return eligibility }
+        var eligibility = eligibility
+        // What was passed over has one of the tags.
+        eligibility.excludedTags += quota.usedUpTags
+        if !isSequence { eligibility.excludedRows += items.map(\.row) }
+        return eligibility
+    }
+
     package mutating func take(_ answer: [ScoredRow]) -> Progress {
         guard answer.allSatisfy({ $0.score.isFinite }) else { return .failed }
-        guard isSequence else {
-            items = answer
-            isExhausted = items.count < count
-            return .done
-        }
+        guard isSequence else { return takeBest(answer) }
         guard let item = sampler == nil ? answer.first : sampler?.draw(answer) else {
             isExhausted = true
             return .done
         }
+        _ = quota?.takes(item.row)
         items.append(item)
         history.append(item.row)
         return items.count < count ? .goesOn(seeing: item.row) : .done
+    }
+
+    private mutating func takeBest(_ answer: [ScoredRow]) -> Progress {
+        let isAll = answer.count < wanted
+        if quota == nil {
+            items = answer
+        } else {
+            for item in answer where items.count < count && quota?.takes(item.row) ?? true { items.append(item) }
+            // The first item of an answer is never passed over, so this comes to an end.
+            if items.count < count, !isAll { return .asksAgain }
+        }
+        isExhausted = items.count < count
+        return .done
     }
 }

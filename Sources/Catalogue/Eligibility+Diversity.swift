@@ -1,0 +1,41 @@
+// How many items of one kind a reply may have: going down the ranking, an item is passed over when one of its tags has had its share.
+
+/// A bound on how often a tag comes.
+package struct Diversity: Sendable, Equatable {
+    /// Items that a tag may have in a reply, at least 1.
+    package var maxPerTag: Int
+    /// Only tags that begin with it count; nil: all.
+    package var prefix: String?
+
+    package init(maxPerTag: Int, prefix: String? = nil) {
+        self.maxPerTag = maxPerTag
+        self.prefix = prefix
+    }
+}
+
+/// What the tags of a reply have had. A pure value.
+package struct TagQuota: Sendable {
+    private let diversity: Diversity
+    private let catalogue: CatalogueSnapshot
+    private var counts: [Int32: Int] = [:]
+
+    package init(_ diversity: Diversity, _ catalogue: CatalogueSnapshot) {
+        self.diversity = diversity
+        self.catalogue = catalogue
+    }
+
+    /// Takes the next item of the ranking, if its tags let it.
+    package mutating func takes(_ row: Int32) -> Bool {
+        let tags = catalogue.tags(row).filter { counts($0) }
+        guard tags.allSatisfy({ counts[$0, default: 0] < diversity.maxPerTag }) else { return false }
+        for tag in tags { counts[tag, default: 0] += 1 }
+        return true
+    }
+
+    /// The tags whose items are passed over from now on, in no order.
+    package var usedUpTags: [Int32] { counts.compactMap { $1 >= diversity.maxPerTag ? $0 : nil } }
+
+    private func counts(_ tag: Int32) -> Bool {
+        diversity.prefix.map { catalogue.tagName(tag).utf8.starts(with: $0.utf8) } ?? true
+    }
+}

@@ -1,0 +1,57 @@
+// Why a reply has fewer items than were asked for: where each item of the catalogue went.
+
+/// How many items were eligible, and what kept the others out. Each item counts once, by the first reason that there is in the order
+/// of the members; all together are the catalogue's.
+package struct Removals: Sendable, Equatable {
+    package var eligible = 0
+    /// Of the history.
+    package var seen = 0
+    package var excluded = 0
+    package var notAllowed = 0
+    package var unavailable = 0
+    /// Passed over because a tag of theirs had had its share.
+    package var maxPerTag = 0
+
+    package init() {}
+}
+
+extension Eligibility {
+    /// Counts the items of a catalogue by what becomes of them. Takes as long as a pass over a bit an item.
+    ///
+    /// - Parameter found: the rows of a reply that had all there was.
+    package func removals(history: [Int32], found: some Sequence<Int32>, _ catalogue: CatalogueSnapshot) -> Removals {
+        var removals = Removals()
+        var left = catalogue.items.presentMask
+        var count = catalogue.count
+        /// Takes the rows that are not left out, and says how many went.
+        func removed() -> Int {
+            let rest = left.bitCount
+            defer { count = rest }
+            return count - rest
+        }
+        if excludesSeen {
+            for row in history { left.remove(row) }
+            removals.seen = removed()
+        }
+        for row in excludedRows { left.remove(row) }
+        for tag in excludedTags { catalogue.forEachRow(withTag: tag) { left.remove($0) } }
+        removals.excluded = removed()
+        if let allowance {
+            var allowed = [UInt64](repeating: 0, count: left.count)
+            for row in allowance.rows { allowed.insert(row) }
+            for tag in allowance.tags { catalogue.forEachRow(withTag: tag) { allowed.insert($0) } }
+            for index in left.indices { left[index] &= allowed[index] }
+            removals.notAllowed = removed()
+        }
+        if let available = catalogue.available {
+            for index in left.indices { left[index] &= available[index] }
+            removals.unavailable = removed()
+        }
+        removals.eligible = count
+        if diversity != nil {
+            removals.eligible = Set(found).count
+            removals.maxPerTag = count - removals.eligible
+        }
+        return removals
+    }
+}
