@@ -48,7 +48,7 @@ struct ChangeTable: Sendable {
 
     /// The number of an id, 0 ..< `states.count`; made if it is new.
     private mutating func number(of id: UnsafeBufferPointer<UInt8>) -> Int {
-        let hash = RowTable.hash(id)
+        let hash = KeyedHash.of(id)
         if let found = find(id, hash) { return found }
         ids.append(id)
         states.append(ItemState())
@@ -57,11 +57,7 @@ struct ChangeTable: Sendable {
     }
 
     private func find(_ id: UnsafeBufferPointer<UInt8>, _ hash: UInt32) -> Int? {
-        let found = rowsByID.find(hash) { number in
-            guard let range = ids.range(Int(number) - 1), range.count == id.count else { return false }
-            return ids.bytes[range].elementsEqual(id)
-        }
-        return found.map { Int($0) - 1 }
+        rowsByID.find(hash) { ids.holds(id, at: Int($0) - 1) }.map { Int($0) - 1 }
     }
 
     /// Makes a change.
@@ -77,7 +73,7 @@ struct ChangeTable: Sendable {
     /// What has been changed of an item.
     func state(of item: String) -> ItemState {
         var item = item
-        return item.withUTF8 { id in find(id, RowTable.hash(id)).map { states[$0] } } ?? ItemState()
+        return item.withUTF8 { id in find(id, KeyedHash.of(id)).map { states[$0] } } ?? ItemState()
     }
 
     /// Hands an id to `body`.

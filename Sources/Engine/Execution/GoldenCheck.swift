@@ -71,6 +71,7 @@ extension BatchExecutor {
             guard let answer = try run([pass]).selections.first else { return [] }
             switch strategy.take(answer) {
             case .goesOn(let row): generated.append(row)
+            case .asksAgain: continue
             case .done: return strategy.items
             case .failed: return []
             }
