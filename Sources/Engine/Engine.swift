@@ -119,7 +119,7 @@ package final class Engine: Sendable {
     /// - Parameters:
     ///   - model: what answers it, one that the engine has. The request keeps its state of the catalogue.
     ///   - itemGenerated: for mode `sequence`, told each item before the completion; nil: nobody waits for it.
-    /// - Throws: `.unavailable`, `.queueFull`, `.deadlineUnreachable` (then `completion` is never called).
+    /// - Throws: `.unavailable`, `.recovering`, `.queueFull`, `.deadlineUnreachable` (then `completion` is never called).
     package func submit(
         _ request: RecommendationRequest,
         to model: LoadedModel,
@@ -145,7 +145,7 @@ package final class Engine: Sendable {
             guard case .ready = state.phase else {
                 return .failure(
                     EngineError(
-                        .unavailable,
+                        state.phase.refusalCode,
                         "not ready: \(state.phase.reason)",
                         retryAfterNanoseconds: state.retryAfterNanoseconds(now: now)
                     )
@@ -239,14 +239,18 @@ package final class Engine: Sendable {
     }
 
     /// Answers everything that waits with a refusal.
-    func refuseWaiting(_ message: String = "the server is shutting down", retryAfterNanoseconds: UInt64? = nil) {
+    func refuseWaiting(
+        _ code: EngineError.Code = .unavailable,
+        _ message: String = "the server is shutting down",
+        retryAfterNanoseconds: UInt64? = nil
+    ) {
         let (abandoned, depth) = state.withLock { state in
             (state.scheduler.removeAll().compactMap { state.table.end($0) }, state.scheduler.depth)
         }
         guard !abandoned.isEmpty else { return }
         observer.queueDepthChanged(to: depth)
         for caller in abandoned.flatMap(\.callers) {
-            let refusal = EngineError(.unavailable, message, retryAfterNanoseconds: retryAfterNanoseconds)
+            let refusal = EngineError(code, message, retryAfterNanoseconds: retryAfterNanoseconds)
             caller.completion(.failure(refusal))
         }
     }

@@ -9,8 +9,10 @@ package struct EngineError: Error, Equatable, CustomStringConvertible {
         case deadlineUnreachable
         /// The deadline passed in the queue; never computed.
         case expired
-        /// The engine is not ready: still loading, draining, stopped, or its device is being recovered.
+        /// The engine is not ready: still loading, draining or stopped.
         case unavailable
+        /// The device is lost and tried again, and nothing serves in its place.
+        case recovering
         /// The device failed while it computed the batch; the request may be sent again.
         case deviceFailed
         /// The model's scores are not numbers: a fault of the model, not of the request.

@@ -75,7 +75,9 @@ package final class EngineGroup: Sendable {
                 refusal = refusal ?? error
             }
         }
-        throw refusal ?? EngineError(.unavailable, "no device is ready", retryAfterNanoseconds: 1_000_000_000)
+        let codes = engines.map(\.phase.refusalCode)
+        let code = codes.first { $0 == .recovering } ?? .unavailable
+        throw refusal ?? EngineError(code, "no device is ready", retryAfterNanoseconds: 1_000_000_000)
     }
 
     /// As `Engine.cancel`.

@@ -19,6 +19,12 @@ package enum EnginePhase: Sendable, Equatable {
     /// The model could not be loaded; one sentence says why.
     case failed(String)
 
+    /// Why a request is not let in, for phases that let none in.
+    var refusalCode: EngineError.Code {
+        if case .recovering = self { return .recovering }
+        return .unavailable
+    }
+
     /// One word for readiness replies.
     package var reason: String {
         switch self {

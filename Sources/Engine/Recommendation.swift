@@ -116,10 +116,24 @@ package struct Recommendation: Sendable, Equatable {
         case popularity
     }
 
+    /// Why the model did not answer though there is a history.
+    package enum Degradation: String, Sendable, CaseIterable {
+        case queueFull = "queue_full"
+        /// The deadline could not be met.
+        case deadline
+        /// The deadline passed in the queue.
+        case expired
+        case device
+    }
+
     /// Best first, ties toward the smaller row; in mode `sequence` as they were generated. The score is the model's, or
     /// the popularity of a cold start.
     package var items: [ScoredRow]
     package var source: Source
+    /// nil: nothing stood in the model's way.
+    package var degradation: Degradation?
+    /// For each item events of the history, with what they add to its score, the greatest first; empty: nobody asked.
+    package var explanations: [[ScoredRow]] = []
     /// Events of the history that the model saw.
     package var historyUsed: Int
     /// How many of them did not have to be computed.

@@ -83,9 +83,9 @@ import Testing
         fail(fixture, attempts: 1_000)
         fixture.release()
         let outcomes = fixture.wait(for: 2)
-        #expect(code(outcomes["first"]) == .deviceFailed && code(outcomes["waiting"]) == .unavailable)
+        #expect(code(outcomes["first"]) == .deviceFailed && code(outcomes["waiting"]) == .recovering)
         #expect(fixture.engine.phase.reason.hasPrefix("recovering: stub: the heartbeat is gone"))
-        #expect(throws: EngineError(.unavailable, "")) { try fixture.submit("late", fixture.request([3])) }
+        #expect(throws: EngineError(.recovering, "")) { try fixture.submit("late", fixture.request([3])) }
         // The end does not wait for the device.
         fixture.engine.drain()
         fixture.ended.wait()

@@ -102,7 +102,7 @@ extension Engine {
             let retry = state.withLock { $0.retryAfterNanoseconds(now: now) }
             let failure = EngineError(loss.error, retryAfterNanoseconds: retry)
             for caller in failed.flatMap(\.callers) { caller.completion(.failure(failure)) }
-            refuseWaiting("not ready: recovering: \(reason)", retryAfterNanoseconds: retry)
+            refuseWaiting(.recovering, "not ready: recovering: \(reason)", retryAfterNanoseconds: retry)
         }
         executors.primary = nil
     }

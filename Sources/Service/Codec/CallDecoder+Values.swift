@@ -91,7 +91,9 @@ extension CallDecoder {
         guard try reader.peek() == .string else { throw unusable("user_id must be a string") }
         let id = try reader.readString()
         if let fault = RecommendCodec.fault(inUserID: id.utf8) { throw unusable("user_id \(fault)") }
-        return id.string
+        let name = id.string
+        guard user == nil || user == name else { throw unusable("user_id is not the user that X-User-Id names") }
+        return name
     }
 
     // MARK: Items and tags

@@ -14,6 +14,8 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
     var source: Source
     let limits: CallLimits
     let arrival: Arrival
+    /// The user of the request's head; nil: it names none, or the body is many calls.
+    let user: String?
     /// Why the call being read is refused, where its JSON is not at fault.
     private(set) var refusal: CallError?
     /// What the call being read says of its model.
@@ -32,13 +34,15 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
         _ question: RecommendCodec.Question,
         source: Source,
         limits: CallLimits,
-        arrival: Arrival
+        arrival: Arrival,
+        user: String?
     ) {
         self.reader = reader
         self.question = question
         self.source = source
         self.limits = limits
         self.arrival = arrival
+        self.user = user
     }
 
     /// Checks that the body ends here.
@@ -49,6 +53,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
         unknownItems = 0
         refusal = nil
         target = CallTarget()
+        target.userID = user
         if source.hasChoice {
             try findTarget()
             try choose()
@@ -63,6 +68,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
                 arrival: arrival.instant
             )
         )
+        call.request.userID = user
         switch question {
         case .recommend: try readRecommendCall(&call)
         case .rank: try readRankCall(&call)
@@ -112,6 +118,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
     }
 
     private mutating func readRecommendCall(_ call: inout RecommendCall) throws(JSONError) {
+        call.fallback = limits.fallback
         var mode = RecommendationMode.Name.topK
         var sampling: Sampling?
         var fields = FieldSet<CallField>()
@@ -137,6 +144,8 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
             case .sampling: sampling = try readSampling()
             case .exclude: try readExclusion(&call.request.eligibility)
             case .allow: call.request.eligibility.allowance = try readAllowance()
+            case .explain: call.explains = try readBool("explain")
+            case .fallback: call.fallback = try readChoice("fallback")
             case .diversity: call.request.eligibility.diversity = try readDiversity()
             case .deadline: try readDeadline(&call)
             case .priority: call.request.priority = try readChoice("priority")
@@ -153,6 +162,9 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
             throw unusable("events are for a request without history: its last ones say the same")
         }
         if sampling != nil, mode != .sequence { throw unusable("sampling is only for the mode \"sequence\"") }
+        if call.explains, mode == .sequence || call.stream {
+            throw unusable("explain is for the mode \"top_k\" and a reply in one piece")
+        }
         if mode == .sequence { call.request.mode = .sequence(sampling) }
     }
 

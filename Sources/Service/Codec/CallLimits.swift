@@ -2,8 +2,18 @@
 
 /// What a caller may ask for at most.
 package struct CallLimits: Sendable, Equatable {
+    /// What a caller gets in place of a refusal.
+    package enum Fallback: String, Sendable, CaseIterable {
+        /// The refusal.
+        case none
+        /// The most popular items under the same filters.
+        case popularity
+    }
+
     /// `k` where the caller does not say; at most `maxK`.
     package var defaultK = 10
+    /// The fallback where the caller does not say.
+    package var fallback = Fallback.none
     /// The largest `k`.
     package var maxK = 1_000
     /// The largest number of events in a history, known or not.

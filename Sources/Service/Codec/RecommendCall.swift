@@ -12,6 +12,10 @@ package struct RecommendCall: Sendable, Equatable {
     /// How many ids the catalogue does not know, in the history, `exclude` and `allow` together. Unknown tags are not counted:
     /// a tag that no item has is no mistake.
     package var unknownItems = 0
+    /// What is answered in place of a refusal; of a call for candidates' scores, nothing.
+    package var fallback = CallLimits.Fallback.none
+    /// Whether the reply is to say which events raised the items' scores.
+    package var explains = false
     /// Whether items are wanted one by one as they are generated.
     package var stream = false
     /// The candidates of `POST /rank` as the caller named them; nil: the caller named none.

@@ -132,14 +132,34 @@ extension RecommendCodec {
         writeIdentity(of: reply, to: &writer)
         writer.key("items")
         writer.beginArray()
-        for item in reply.items {
+        let explanations = reply.recommendation.explanations
+        for (index, item) in reply.items.enumerated() {
             writer.beginObject()
             try writeMembers(item, ids: ids, to: &writer)
+            if index < explanations.count { try write(explanations[index], ids: ids, to: &writer) }
             writer.endObject()
         }
         writer.endArray()
         writeOutcome(of: reply, to: &writer)
         writer.endObject()
+    }
+
+    private static func write(
+        _ explanation: [ScoredRow],
+        ids: ItemWriter,
+        to writer: inout JSONWriter
+    ) throws(JSONError) {
+        writer.key("explanation")
+        writer.beginArray()
+        for event in explanation {
+            writer.beginObject()
+            writer.key("item")
+            writer.value { ids.appendID(ofRow: event.row, to: &$0) }
+            writer.key("effect")
+            try writer.number(event.score)
+            writer.endObject()
+        }
+        writer.endArray()
     }
 
     private static func writeMembers(
@@ -192,6 +212,10 @@ extension RecommendCodec {
         let recommendation = reply.recommendation
         writer.key("source")
         writer.string(recommendation.source.rawValue)
+        if let degradation = recommendation.degradation {
+            writer.key("degraded")
+            writer.string(degradation.rawValue)
+        }
         if reply.isHistoryStored {
             writer.key("history_source")
             writer.string("store")

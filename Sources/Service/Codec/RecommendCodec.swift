@@ -36,13 +36,16 @@ package struct RecommendCodec: Sendable {
 
     /// The call in a body of `POST /recommend` or `POST /rank`. Ids become rows as they are read, of the items of the
     /// model that the call is for: the one that `source` has chosen last afterwards.
+    ///
+    /// - Parameter user: whom the request's head names.
     package func decode(
         _ body: UnsafeBufferPointer<UInt8>,
         as question: Question = .recommend,
         from source: inout some ItemSource,
-        arrival: Arrival
+        arrival: Arrival,
+        user: String? = nil
     ) throws(CallError) -> RecommendCall {
-        var decoder = decoder(body, question, source, arrival)
+        var decoder = decoder(body, question, source, arrival, user)
         do throws(JSONError) {
             let call = try decoder.decodeCall()
             try decoder.finish()
@@ -58,10 +61,11 @@ package struct RecommendCodec: Sendable {
         _ body: [UInt8],
         as question: Question = .recommend,
         from source: inout some ItemSource,
-        arrival: Arrival
+        arrival: Arrival,
+        user: String? = nil
     ) throws(CallError) -> RecommendCall {
         try body.withUnsafeBufferPointer { body throws(CallError) in
-            try decode(body, as: question, from: &source, arrival: arrival)
+            try decode(body, as: question, from: &source, arrival: arrival, user: user)
         }
     }
 
@@ -73,7 +77,7 @@ package struct RecommendCodec: Sendable {
         from source: inout some ItemSource,
         arrival: Arrival
     ) throws(CallError) -> [Result<RecommendCall, CallError>] {
-        var decoder = decoder(body, question, source, arrival)
+        var decoder = decoder(body, question, source, arrival, nil)
         do throws(JSONError) {
             let calls = try decoder.decodeBatch()
             try decoder.finish()
@@ -100,14 +104,16 @@ package struct RecommendCodec: Sendable {
         _ body: UnsafeBufferPointer<UInt8>,
         _ question: Question,
         _ source: Source,
-        _ arrival: Arrival
+        _ arrival: Arrival,
+        _ user: String?
     ) -> CallDecoder<Source> {
         CallDecoder(
             JSONReader(body, depthLimit: Self.depthLimit),
             question,
             source: source,
             limits: limits,
-            arrival: arrival
+            arrival: arrival,
+            user: user
         )
     }
 

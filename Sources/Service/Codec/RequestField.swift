@@ -31,7 +31,7 @@ extension RequestField where Self: RawRepresentable, RawValue == UInt8 {
 enum CallField: UInt8, RequestField {
     case userID, model, version, history, requestTime, k, mode, sampling, exclude, allow, deadline, priority, stream,
         events
-    case store, diversity
+    case store, diversity, fallback, explain
 
     init?(_ key: JSONString) {
         switch key {
@@ -51,6 +51,8 @@ enum CallField: UInt8, RequestField {
         case "events": self = .events
         case "store": self = .store
         case "diversity": self = .diversity
+        case "fallback": self = .fallback
+        case "explain": self = .explain
         default: return nil
         }
     }

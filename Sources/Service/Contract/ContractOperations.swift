@@ -247,7 +247,7 @@ struct ContractOperations {
         Operation(
             id: id,
             summary: summary,
-            parameters: ["X-Deadline-Ms"],
+            parameters: ["X-Deadline-Ms", "X-User-Id"],
             requestBody: Self.body(schema: request),
             replies: [
                 (
@@ -444,6 +444,12 @@ struct ContractOperations {
             quote or backslash; anything else is replaced by a fresh one.
             """,
             "schema": ["type": "string"],
+        ],
+        "X-User-Id": [
+            "name": "X-User-Id", "in": "header",
+            "description":
+                "Names the user where the body does not; a body that names another is refused. Balancers hash it.",
+            "schema": ContractSchemas.userID,
         ],
         "X-Deadline-Ms": [
             "name": "X-Deadline-Ms", "in": "header",

@@ -23,7 +23,8 @@ struct ContractSchemas {
             ("RecommendRequest", request), ("Event", event), ("Columns", columns), ("ItemID", Self.itemID),
             ("Exclude", exclude), ("Allow", allow), ("BatchRequest", batchRequest), ("Sampling", sampling),
             ("Diversity", diversity),
-            ("RecommendReply", reply), ("ScoredItem", Self.object(scoredItem, required: nil)),
+            ("RecommendReply", reply),
+            ("ScoredItem", Self.object(scoredItem + [explanation], required: scoredItem.map(\.key))),
             ("Model", Self.model), ("Timing", Self.timing), ("StreamItem", streamItem), ("StreamEnd", streamEnd),
             ("StreamError", Self.object([("error", Self.reference("Problem"))], required: nil)),
             ("BatchReply", batchReply), ("RankRequest", rankRequest), ("RankBatchRequest", rankBatchRequest),
@@ -127,6 +128,23 @@ struct ContractSchemas {
             ("sampling", Self.optional(Self.reference("Sampling"))),
             ("exclude", Self.optional(Self.reference("Exclude"))),
             ("allow", Self.optional(Self.reference("Allow"))),
+            (
+                "explain",
+                [
+                    "type": ["boolean", "null"], "default": false,
+                    "description": "Whether items say which of the newest events raised their scores. Not with stream.",
+                ]
+            ),
+            (
+                "fallback",
+                [
+                    "enum": .array(CallLimits.Fallback.allCases.map { .string($0.rawValue) } + [nil]),
+                    "default": .string(limits.fallback.rawValue),
+                    "description": """
+                    popularity: in place of 429, 504 or a device's 503 the most popular items under the same filters, with degraded.
+                    """,
+                ]
+            ),
             ("diversity", Self.optional(Self.reference("Diversity"))),
         ]
         let ofStore: [(key: String, value: JSONValue)] = [
@@ -279,6 +297,20 @@ struct ContractSchemas {
         [("item", ["type": .string(idsAreIntegers ? "integer" : "string")]), ("score", ["type": "number"])]
     }
 
+    private var explanation: (key: String, value: JSONValue) {
+        let id: JSONValue = ["type": .string(idsAreIntegers ? "integer" : "string")]
+        let event = Self.object([("item", id), ("effect", ["type": "number", "exclusiveMinimum": 0])], required: nil)
+        return (
+            "explanation",
+            [
+                "type": "array", "maxItems": .integer(Explanation.maximumNamed), "items": event,
+                "description": """
+                Events of the history and what the score loses without each, the greatest first; where explain is true.
+                """,
+            ]
+        )
+    }
+
     /// An unknown candidate's id is as the caller wrote it, and its score null.
     private var rankedItem: [(key: String, value: JSONValue)] {
         [
@@ -339,7 +371,7 @@ struct ContractSchemas {
     }
 
     /// Members of an outcome that are not always there.
-    private static let ofSome: Set<String> = ["eligible", "removed"]
+    private static let ofSome: Set<String> = ["eligible", "removed", "degraded"]
 
     private static let removed: JSONValue = {
         let reasons = ["seen", "excluded", "not_allowed", "unavailable", "max_per_tag"]
@@ -369,6 +401,14 @@ struct ContractSchemas {
     private var outcome: [(key: String, value: JSONValue)] {
         [
             ("source", ["enum": ["model", "popularity"]]),
+            (
+                "degraded",
+                [
+                    "enum": .array(Recommendation.Degradation.allCases.map { .string($0.rawValue) }),
+                    "description":
+                        "Why the items are popular ones and not the model's: what would have been the refusal.",
+                ]
+            ),
             (
                 "history_used",
                 [

@@ -230,7 +230,8 @@ package final class Server: Sendable {
     }
 
     /// A model with what has been changed of its catalogue.
-    private static func changed(_ model: ServedModel, _ catalogues: CatalogueStores) throws(ServerError) -> ServedModel {
+    private static func changed(_ model: ServedModel, _ catalogues: CatalogueStores) throws(ServerError) -> ServedModel
+    {
         do throws(FleetError) {
             return try catalogues.current(model)
         } catch {

@@ -12,6 +12,8 @@ package enum RecommendOutcome: String, Sendable, CaseIterable {
     case partial
     /// Answered by popularity, because there is no history.
     case coldStart = "cold_start"
+    /// By popularity, in place of a refusal.
+    case degraded
     /// Refused: the queue was full.
     case rejectedQueue = "rejected_queue"
     /// Refused: the deadline could not be met.

@@ -141,7 +141,8 @@ extension RequestHandler {
             request.body,
             as: route.question ?? .recommend,
             from: &source,
-            arrival: Arrival(request)
+            arrival: Arrival(request),
+            user: try user(request.head)
         )
         if let milliseconds = try deadline(request.head) { call.request.limit(toMilliseconds: milliseconds) }
         return call
@@ -154,6 +155,13 @@ extension RequestHandler {
         } catch {
             throw CallError(.unknownModel, error.message)
         }
+    }
+
+    /// The user whom `X-User-Id` names, by whom balancers choose a server; nil where it was not sent.
+    private func user(_ head: HTTPRequestHead) throws(CallError) -> String? {
+        guard let id = head.header("x-user-id") else { return nil }
+        if let fault = RecommendCodec.fault(inUserID: id) { throw CallError(.unusable, "X-User-Id \(fault)") }
+        return id
     }
 
     /// The milliseconds of `X-Deadline-Ms`, nil where it was not sent.
@@ -177,7 +185,8 @@ extension RequestHandler {
         itemGenerated: Engine.ItemHandler? = nil,
         _ completion: @escaping Engine.Completion
     ) -> Ticket? {
-        let done: Engine.Completion
+        var done: Engine.Completion
+        var itemGenerated = itemGenerated
         if let note = answer.note {
             done = { result in
                 note.ended(result)
@@ -193,13 +202,26 @@ extension RequestHandler {
         if let id = call.strangeID { strangeHistories.note(id, answer.model.model.catalogue) }
         let request = call.request
         let model = answer.model.model
-        if request.history.isEmpty, request.eligibility.isCheap {
-            done(.success(model.catalogue.coldStart(request, timing: .init())))
+        if call.explains { done = explaining(request, by: answer.model, done) }
+        if call.fallback == .popularity {
+            let hasBegun = Flag()
+            if let handler = itemGenerated {
+                itemGenerated = { item, rank in
+                    hasBegun.set()
+                    handler(item, rank)
+                }
+            }
+            done = degrading(request, model.catalogue, hasBegun: { hasBegun.isSet }, done)
+        }
+        // What takes no device is never refused.
+        if request.history.isEmpty {
+            let answer = { @Sendable [done] in done(.success(model.catalogue.coldStart(request, timing: .init()))) }
+            if request.eligibility.isCheap { answer() } else { batches.async(execute: answer) }
             return nil
         }
         let completion: Engine.Completion
         if fleet.hasShadows {
-            completion = { [shadow] result in
+            completion = { [shadow, done] result in
                 done(result)
                 guard case .success(let recommendation) = result else { return }
                 let user = request.userID ?? answer.requestID
@@ -301,7 +323,8 @@ extension Arrival {
 
 extension Recommendation {
     var outcome: RecommendOutcome {
-        switch source {
+        if degradation != nil { return .degraded }
+        return switch source {
         case .popularity: .coldStart
         case .model: exhausted ? .partial : .ok
         }
@@ -314,7 +337,7 @@ extension EngineError {
         case .queueFull: .rejectedQueue
         case .deadlineUnreachable: .rejectedDeadline
         case .expired: .expired
-        case .unavailable, .deviceFailed, .computationFailed: .failed
+        case .unavailable, .recovering, .deviceFailed, .computationFailed: .failed
         }
     }
 
@@ -323,7 +346,7 @@ extension EngineError {
         switch code {
         case .queueFull, .deadlineUnreachable: 429
         case .expired: 504
-        case .unavailable, .deviceFailed: 503
+        case .unavailable, .recovering, .deviceFailed: 503
         case .computationFailed: 500
         }
     }
