@@ -11,6 +11,9 @@ import Testing
         return line.flatMap { Int($0.dropFirst(name.count + 1)) }
     }
 
+    /// Whether this is a number of seconds to wait: the pause, and what the last attempt to make the device took.
+    private func isPositive(_ seconds: String?) -> Bool { seconds.flatMap { Int($0) } ?? 0 >= 1 }
+
     private func errors(_ code: String, _ connection: TestConnection) throws -> Int? {
         try metric("genrec_device_errors_total{device=\"ascend:0\",code=\"\(code)\"}", connection)
     }
@@ -63,7 +66,7 @@ import Testing
         let connection = try server.connect()
         let example = try DemoCases.load()[0]
         let failed = try connection.recommend(try AscendTests.request(example, user: "u"))
-        #expect(failed.status == 503 && failed.headers["retry-after"] == "1")
+        #expect(failed.status == 503 && isPositive(failed.headers["retry-after"]))
         let detail = try #require(try failed.json()["detail"] as? String)
         #expect(detail.hasPrefix("the device failed: ") && detail.contains(number), "\(detail)")
         #expect(try connection.get("/health/live").status == 200)
@@ -102,7 +105,7 @@ import Testing
         let reasons = try #require(try ready.json()["reasons"] as? [String])
         #expect(reasons.count == 1 && reasons[0].hasPrefix("recovering: ascend:0: "), "\(reasons)")
         let refused = try connection.recommend(try AscendTests.request(example))
-        #expect(refused.status == 503 && refused.headers["retry-after"] == "1")
+        #expect(refused.status == 503 && isPositive(refused.headers["retry-after"]))
         #expect(try (refused.json()["detail"] as? String)?.hasPrefix("not ready: recovering: ascend:0: ") == true)
         #expect(try eventually { try metric("genrec_device_ready{device=\"ascend:0\"}", connection) == 0 })
         // It is tried again, in vain.
