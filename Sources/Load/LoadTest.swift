@@ -55,6 +55,9 @@ package final class LoadTest: Sendable {
         let log = try InteractionLog(path: path, options: options)
         histories = try log.users.map { try History($0, hasTimestamps: log.hasTimestamps) }
         guard !histories.isEmpty else { throw LoadError("\(path) has no interactions") }
+        guard plan.workload.eventShare == nil || log.hasTimestamps else {
+            throw LoadError("\(path) has no times, and --by-user replays interactions in the order of their time")
+        }
     }
 
     /// Only the demo's histories come with genrec; everybody else's users are their own.
@@ -89,14 +92,17 @@ package final class LoadTest: Sendable {
         let results = Lock<Result<LoadReport, LoadError>>(
             .success(LoadReport(plan: plan, startTime: startTime, descriptorLimit: descriptorLimit))
         )
-        let head = RequestHead(target: target, authorization: plan.authorization)
+        let heads = LoadWorker.Heads(
+            request: RequestHead(target: target, authorization: plan.authorization),
+            event: RequestHead(target: target, route: "events", authorization: plan.authorization)
+        )
         let threads = DispatchGroup()
         for index in 0..<plan.threads {
             threads.enter()
             Thread.detachNewThread { [self] in
                 CLinux_becomeWorker("load-\(index)")
                 CLinux_setTimerSlack(1_000)
-                let result = work(plan.share(index), head, origin)
+                let result = work(plan.share(index), heads, origin)
                 results.withLock { $0.add(result) }
                 threads.leave()
             }
@@ -110,12 +116,16 @@ package final class LoadTest: Sendable {
         return report
     }
 
-    private func work(_ share: LoadPlan, _ head: RequestHead, _ origin: UInt64) -> Result<LoadReport.Part, LoadError> {
+    private func work(
+        _ share: LoadPlan,
+        _ heads: LoadWorker.Heads,
+        _ origin: UInt64
+    ) -> Result<LoadReport.Part, LoadError> {
         do throws(LoadError) {
             var worker = try LoadWorker(
                 plan: share,
                 address: address,
-                head: head,
+                heads: heads,
                 histories: histories,
                 origin: origin,
                 stop: stop

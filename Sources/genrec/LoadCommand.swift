@@ -29,6 +29,7 @@ struct LoadCommand: AsyncParsableCommand {
               --interactions ratings.csv
             genrec load --url unix:/run/genrec.sock --connections 8 \\
               --returning 0.8 --deadline-ms 50 --json
+            genrec load --url http://127.0.0.1:8080 --rate 500 --by-user 0.5
             """
     )
 
@@ -68,6 +69,14 @@ struct LoadCommand: AsyncParsableCommand {
             """
     )
     var returning = 0.0
+    @Option(
+        help: """
+            Replay the interactions in the order of their time against a server with a store of users: this share of what is \
+            sent, above 0 and at most 1, are events (POST /events), the rest requests by user_id alone, each by the user of \
+            the last event.
+            """
+    )
+    var byUser: Double?
     @Option(
         help: """
             The share of requests, from 0 to 1, whose caller closes the connection at a random moment within the usual \
@@ -201,6 +210,15 @@ struct LoadCommand: AsyncParsableCommand {
                 workload.lengths = low...high
             }
             workload.returningShare = try share(returning, "--returning")
+            if let byUser {
+                guard byUser > 0, byUser <= 1 else { throw ValidationError("--by-user must be above 0 and at most 1") }
+                guard lengths == nil, returning == 0 else {
+                    throw ValidationError(
+                        "--by-user sends no histories, so --lengths and --returning mean nothing with it"
+                    )
+                }
+                workload.eventShare = byUser
+            }
             return workload
         }
     }

@@ -19,7 +19,10 @@ struct LoadConnection {
 
     /// The facts that a request is remembered by.
     struct Request {
-        var visitor: Visitor
+        /// Nil: it belongs to a replay.
+        var visitor: Visitor?
+        /// An event that was sent for itself.
+        var isEvent: Bool
         /// Different for every request of a worker.
         var serial: Int
         /// When it was to be sent: nanoseconds since the start of the run, as the other times.
@@ -47,7 +50,8 @@ struct LoadConnection {
     private(set) var generation: UInt32 = 0
     /// Means nothing while there is none under way.
     var request = Request(
-        visitor: Visitor(history: 0, number: 0, length: 0, shift: 0),
+        visitor: nil,
+        isEvent: false,
         serial: 0,
         intended: 0,
         begun: 0,

@@ -27,6 +27,12 @@ struct LoadWorker: ~Copyable {
         static func < (left: Departure, right: Departure) -> Bool { left.time < right.time }
     }
 
+    /// What stands before bodies.
+    struct Heads: Sendable {
+        let request: RequestHead
+        let event: RequestHead
+    }
+
     /// How often all connections are looked at for time-outs, and the stop flag at the latest.
     private static let lookInterval: UInt64 = 20_000_000
     /// How long a closed loop's caller waits after a connection could not be made.
@@ -35,7 +41,7 @@ struct LoadWorker: ~Copyable {
 
     private let plan: LoadPlan
     private let address: SocketAddress
-    private let head: RequestHead
+    private let heads: Heads
     private let stop: StopFlag
     /// The clock's reading at the start of the run.
     private let origin: UInt64
@@ -44,6 +50,8 @@ struct LoadWorker: ~Copyable {
     private let events = UnsafeMutableBufferPointer<CLinux_epoll_event>.allocate(capacity: Int(CLinux_epoll_batch))
 
     private var workload: Workload
+    /// In place of the workload, where events and requests by user are sent.
+    private var replay: Replay?
     private var recorder: LoadRecorder
     /// Nil in a closed loop.
     private var schedule: PoissonSchedule?
@@ -69,7 +77,7 @@ struct LoadWorker: ~Copyable {
     init(
         plan: LoadPlan,
         address: SocketAddress,
-        head: RequestHead,
+        heads: Heads,
         histories: [History],
         origin: UInt64,
         stop: StopFlag
@@ -78,11 +86,14 @@ struct LoadWorker: ~Copyable {
         guard epoll >= 0 else { throw LoadError("an epoll descriptor cannot be had: \(Syscall.message(errno))") }
         self.plan = plan
         self.address = address
-        self.head = head
+        self.heads = heads
         self.stop = stop
         self.origin = origin
         generator = SplitMix64(seed: plan.seed)
         workload = Workload(histories: histories, settings: plan.workload, seed: generator.next())
+        replay = plan.workload.eventShare.map { share in
+            Replay(histories: histories, settings: plan.workload, eventShare: share, seed: plan.seed)
+        }
         recorder = LoadRecorder(deadline: plan.deadline, keepsTrace: plan.keepsTrace)
         let count: Int
         switch plan.arrivals {
@@ -217,18 +228,31 @@ struct LoadWorker: ~Copyable {
     private mutating func begin(intended: UInt64, _ time: UInt64, lag: UInt64?) -> Bool {
         let isNew = idle.isEmpty
         guard let slot = isNew ? closed.popLast() : idle.popLast() else { return false }
-        let (visitor, isReturning) = workload.next()
-        recorder.began(isReturning: isReturning, lag: lag)
+        let visitor: Visitor?
+        let step: Replay.Step
+        if let next = replay?.next() {
+            (visitor, step) = (nil, next)
+        } else {
+            let (next, isReturning) = workload.next()
+            visitor = next
+            step = Replay.Step(isEvent: false, body: workload.body(of: next), isReturning: isReturning)
+        }
+        if step.isEvent {
+            recorder.eventBegan(lag: lag)
+        } else {
+            recorder.began(isReturning: step.isReturning, lag: lag)
+        }
         busyCount += 1
         serial += 1
         connections[slot].request = .init(
             visitor: visitor,
+            isEvent: step.isEvent,
             serial: serial,
             intended: intended,
             begun: time,
             timeout: time + plan.timeout
         )
-        head.write(workload.body(of: visitor), to: &connections[slot].output)
+        (step.isEvent ? heads.event : heads.request).write(step.body, to: &connections[slot].output)
         if isNew {
             guard connections[slot].open(address, epoll: epoll, slot: slot) else {
                 finish(slot, .connectError, time)
@@ -311,11 +335,17 @@ struct LoadWorker: ~Copyable {
         busyCount -= 1
         let request = connections[slot].request
         let end = max(time, request.begun)
-        recorder.ended(outcome, intended: request.intended, begun: request.begun, end: end)
+        if request.isEvent {
+            recorder.eventEnded(outcome, intended: request.intended, end: end)
+        } else {
+            recorder.ended(outcome, intended: request.intended, begun: request.begun, end: end)
+        }
         var keeps = false
         if case .status(let status) = outcome {
-            if status == 200 { recorder.read(connections[slot].body.withUnsafeBufferPointer { ReplyFacts(json: $0) }) }
-            workload.answered(request.visitor)
+            if status == 200, !request.isEvent {
+                recorder.read(connections[slot].body.withUnsafeBufferPointer { ReplyFacts(json: $0) })
+            }
+            if let visitor = request.visitor { workload.answered(visitor) }
             meanLatency += (Double(end - request.begun) - meanLatency) / 64
             keeps = connections[slot].isReusable
         } else if outcome == .connectError {

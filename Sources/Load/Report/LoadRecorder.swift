@@ -30,6 +30,9 @@ package struct LoadRecorder: Sendable {
     package private(set) var begun = 0
     /// The part of them by users who came before.
     package private(set) var returning = 0
+    /// Events that were sent for themselves, in `POST /events`: none of the other figures are about them, but connections, bytes
+    /// and our own lateness.
+    package private(set) var events = EventRecord()
     /// Requests that had to wait because as many connections as allowed were busy.
     package private(set) var connectionWaits = 0
     /// Requests that were due and never begun.
@@ -55,7 +58,7 @@ package struct LoadRecorder: Sendable {
     }
 
     /// A microsecond to an hour, three digits.
-    private static func histogram() -> Histogram<UInt64> {
+    fileprivate static func histogram() -> Histogram<UInt64> {
         Histogram(lowestDiscernibleValue: 1_000, highestTrackableValue: longest, numberOfSignificantValueDigits: .three)
     }
     private static let longest: UInt64 = 3_600_000_000_000
@@ -89,6 +92,25 @@ package struct LoadRecorder: Sendable {
         if status == 200, elapsed <= deadline ?? .max { good += 1 }
     }
 
+    /// An event is sent; `lag` as for a request.
+    package mutating func eventBegan(lag: UInt64?) {
+        events.begun += 1
+        if let lag {
+            self.lag.record(min(lag, Self.longest))
+        } else {
+            connectionWaits += 1
+        }
+    }
+
+    /// An event's call has ended.
+    package mutating func eventEnded(_ outcome: Outcome, intended: UInt64, end: UInt64) {
+        events.outcomes[outcome, default: 0] += 1
+        if keepsTrace { trace.append(TraceEntry(intended: intended, latency: end - intended, outcome: outcome)) }
+        guard case .status = outcome else { return }
+        lastReply = max(lastReply, end)
+        events.latency.record(min(end - intended, Self.longest))
+    }
+
     /// The content of a reply with status 200; nil: no recommendation.
     mutating func read(_ facts: ReplyFacts?) {
         guard let facts else {
@@ -116,6 +138,9 @@ package struct LoadRecorder: Sendable {
         historyCached += other.historyCached
         unknownItems += other.unknownItems
         begun += other.begun
+        events.begun += other.events.begun
+        events.outcomes.merge(other.events.outcomes, uniquingKeysWith: +)
+        events.latency.add(other.events.latency)
         returning += other.returning
         connectionWaits += other.connectionWaits
         unsent += other.unsent
@@ -137,5 +162,22 @@ package struct LoadRecorder: Sendable {
         outcomes.compactMap { outcome, count in
             if case .status(let status) = outcome { (status, count) } else { nil }
         }.sorted { $0.status < $1.status }
+    }
+}
+
+/// Events that were sent for themselves.
+package struct EventRecord: Sendable {
+    package fileprivate(set) var begun = 0
+    /// By how they ended.
+    package fileprivate(set) var outcomes: [Outcome: Int] = [:]
+    /// Nanoseconds from when an event was to be sent to the end of the reply, whatever its status.
+    package fileprivate(set) var latency = LoadRecorder.histogram()
+
+    /// Events that were acknowledged.
+    package var acknowledged: Int { outcomes[.status(200)] ?? 0 }
+
+    /// How many ended how, by name.
+    package var table: [(name: String, count: Int)] {
+        outcomes.map { ($0.key.name, $0.value) }.sorted { $0.0 < $1.0 }
     }
 }

@@ -35,6 +35,24 @@ extension LoadReport {
         write(recorder.lag, to: &writer)
         writeRequests(to: &writer)
         writeReplies(to: &writer)
+        if recorder.events.begun > 0 {
+            writer.key("events")
+            writer.beginObject()
+            writer.key("begun")
+            writer.integer(recorder.events.begun)
+            writer.key("acknowledged")
+            writer.integer(recorder.events.acknowledged)
+            writer.key("outcomes")
+            writer.beginObject()
+            for (name, count) in recorder.events.table {
+                writer.key(text: name)
+                writer.integer(count)
+            }
+            writer.endObject()
+            writer.key("latency_ms")
+            write(recorder.events.latency, to: &writer)
+            writer.endObject()
+        }
         writer.endObject()
         return String(decoding: writer.bytes, as: UTF8.self)
     }

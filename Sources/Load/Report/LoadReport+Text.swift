@@ -31,6 +31,11 @@ extension LoadReport {
                 line("no reply", failures.map { "\($0.0): \(recorder.count($0.1))" }.joined(separator: ", "))
             )
         }
+        if recorder.events.begun > 0 {
+            let outcomes = recorder.events.table.map { "\($0.name): \($0.count)" }.joined(separator: ", ")
+            lines.append(line("events", "\(recorder.events.begun) sent; \(outcomes)"))
+            lines.append(line("  latency, ms", text(recorder.events.latency)))
+        }
         if let cachedShare {
             lines.append(
                 line("cached events", "\(fixed(cachedShare * 100)) %, returning users: \(recorder.returning)")

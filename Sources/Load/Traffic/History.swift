@@ -57,6 +57,12 @@ struct History: Sendable {
         return min(timestamps[place] + Int64(round) * period, Self.latest)
     }
 
+    /// Appends the id of an event, as JSON.
+    func appendItem(_ index: Int, to json: inout [UInt8]) {
+        let place = index % count
+        json.append(contentsOf: items[(place == 0 ? 0 : ends[place - 1] + 1)..<ends[place]])
+    }
+
     /// Appends the ids of this many first events, as the elements of a JSON array.
     func appendItems(_ length: Int, to json: inout [UInt8]) {
         var left = length

@@ -1,12 +1,12 @@
 // The part before the body of every request of a run, without the length.
 
-/// The head of `POST …/recommend`.
+/// The head of `POST …/recommend`, or of `POST …/events`.
 struct RequestHead: Sendable {
     /// To the name of the last field, `Content-Length`.
     private let bytes: [UInt8]
 
-    init(target: LoadTarget, authorization: String?) {
-        var text = "POST \(target.basePath)/recommend HTTP/1.1\r\nHost: \(target.authority)\r\n"
+    init(target: LoadTarget, route: String = "recommend", authorization: String?) {
+        var text = "POST \(target.basePath)/\(route) HTTP/1.1\r\nHost: \(target.authority)\r\n"
         text += "User-Agent: genrec-load\r\nContent-Type: application/json\r\nAccept: application/json\r\n"
         if let authorization { text += "Authorization: \(authorization)\r\n" }
         bytes = Array((text + "Content-Length: ").utf8)

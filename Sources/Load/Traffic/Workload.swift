@@ -21,8 +21,25 @@ package struct WorkloadSettings: Sendable, Equatable {
     package var lengths: ClosedRange<Int>?
     /// The share of requests by users who came before, from 0 to 1.
     package var returningShare = 0.0
+    /// Requests by user alone, whose events are sent as they happened: the share of events in what is sent, above 0 and at most 1.
+    /// Nil: requests carry histories.
+    package var eventShare: Double?
 
     package init() {}
+
+    /// Writes what all requests ask for.
+    func write(to writer: inout JSONWriter) {
+        writer.key("k")
+        writer.integer(count)
+        if let mode {
+            writer.key("mode")
+            writer.string(mode.rawValue)
+        }
+        if let deadlineMilliseconds {
+            writer.key("deadline_ms")
+            writer.integer(deadlineMilliseconds)
+        }
+    }
 }
 
 /// A user who has come at least once.
@@ -117,16 +134,7 @@ struct Workload: Sendable {
             writer.key("request_time")
             writer.integer(Int(history.timestamp(visitor.length) + visitor.shift))
         }
-        writer.key("k")
-        writer.integer(settings.count)
-        if let mode = settings.mode {
-            writer.key("mode")
-            writer.string(mode.rawValue)
-        }
-        if let deadline = settings.deadlineMilliseconds {
-            writer.key("deadline_ms")
-            writer.integer(deadline)
-        }
+        settings.write(to: &writer)
         writer.endObject()
         return writer.bytes
     }

@@ -1,0 +1,98 @@
+// Interactions replayed in the order of their time: what a server with a store of users gets from callers who send events as they
+// happen and ask by user.
+
+internal import JSON
+internal import Random
+
+/// Makes events and requests by user. A pure value; the same seed makes the same.
+///
+/// After the last interaction the first one comes again, as much later as a user's history takes for each time round.
+struct Replay: Sendable {
+    /// What is sent next.
+    struct Step: Sendable, Equatable {
+        /// An event, or else a request.
+        var isEvent: Bool
+        var body: [UInt8]
+        /// Whether the user has had an event before.
+        var isReturning: Bool
+    }
+
+    /// An event of a user.
+    private struct Place: Sendable {
+        var history: Int32
+        var event: Int32
+    }
+
+    private let histories: [History]
+    private let settings: WorkloadSettings
+    private let eventShare: Double
+    private let order: [Place]
+    private let tag: String
+    private var generator: SplitMix64
+    /// Events that were made.
+    private var made = 0
+
+    /// - Parameters:
+    ///   - histories: at least one, with times.
+    ///   - eventShare: the share of what is sent that is an event, above 0; the rest are requests.
+    init(histories: [History], settings: WorkloadSettings, eventShare: Double, seed: UInt64) {
+        self.histories = histories
+        self.settings = settings
+        self.eventShare = eventShare
+        var places: [(time: Int64, place: Place)] = []
+        for (index, history) in histories.enumerated() {
+            for event in 0..<history.count {
+                places.append((history.timestamp(event), Place(history: Int32(index), event: Int32(event))))
+            }
+        }
+        // Those of the same second by user, and a user's in their order.
+        places.sort { ($0.time, $0.place.history, $0.place.event) < ($1.time, $1.place.history, $1.place.event) }
+        order = places.map(\.place)
+        generator = SplitMix64(seed: seed)
+        tag = String(generator.next() >> 32, radix: 16)
+    }
+
+    /// The next event, or a request by the user of the last one.
+    mutating func next() -> Step {
+        // Before the first event there is nobody to ask for.
+        let isEvent = made == 0 || generator.happens(eventShare)
+        if isEvent { made += 1 }
+        let (round, index) = (made - 1).quotientAndRemainder(dividingBy: order.count)
+        let history = histories[Int(order[index].history)]
+        let event = Int(order[index].event) + round * history.count
+        let body = isEvent ? eventBody(history, event) : requestBody(history, event)
+        return Step(isEvent: isEvent, body: body, isReturning: event > 0)
+    }
+
+    private func userID(_ history: History) -> String { "\(history.userID).\(tag)" }
+
+    private func eventBody(_ history: History, _ event: Int) -> [UInt8] {
+        var writer = JSONWriter(capacity: 128)
+        writer.beginObject()
+        writer.key("events")
+        writer.beginArray()
+        writer.beginObject()
+        writer.key("user_id")
+        writer.string(userID(history))
+        writer.key("item")
+        writer.value { history.appendItem(event, to: &$0) }
+        writer.key("timestamp")
+        writer.integer(Int(history.timestamp(event)))
+        writer.endObject()
+        writer.endArray()
+        writer.endObject()
+        return writer.bytes
+    }
+
+    private func requestBody(_ history: History, _ event: Int) -> [UInt8] {
+        var writer = JSONWriter(capacity: 128)
+        writer.beginObject()
+        writer.key("user_id")
+        writer.string(userID(history))
+        writer.key("request_time")
+        writer.integer(Int(history.timestamp(event)))
+        settings.write(to: &writer)
+        writer.endObject()
+        return writer.bytes
+    }
+}
