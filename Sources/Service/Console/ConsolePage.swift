@@ -94,6 +94,7 @@ enum ConsolePage {
               <label>Mode <select id="mode"><option value="top_k">best next items</option><option value="sequence">a sequence</option></select></label>
               <label>Exclude tags <input id="tags" placeholder="a, b"></label>
               <label>User <input id="user" placeholder="optional"></label>
+              <label class="check" id="kept-label" hidden><input id="kept" type="checkbox"> the server keeps this user's history: items are sent as events</label>
               <label class="check"><input id="seen" type="checkbox" checked> without items of the history</label>
             </div>
             <p><button class="primary">Recommend</button> <span id="status" role="status"></span></p>

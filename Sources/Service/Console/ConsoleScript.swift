@@ -305,9 +305,11 @@ extension ConsolePage {
         const named = item => titles.has(String(item)) ? titles.get(String(item)) + " · " + item : String(item);
         // Catalogues with whole numbers as ids take numbers only; replies show which kind it is.
         let hasNumbers = false;
+        // Where the server has a store of users, items can be sent as events, and the history is the user's there.
+        const keeps = () => element("kept").checked && element("user").value !== "";
         const request = () => {
           const body = {
-            history: { items: history },
+            ...(keeps() ? {} : { history: { items: history } }),
             k: Number(element("k").value) || 10,
             mode: element("mode").value,
           };
@@ -323,18 +325,38 @@ extension ConsolePage {
           element("history").replaceChildren(...history.map((item, index) => {
             const remove = make("button", { type: "button", "aria-label": "Remove " + item }, "×");
             remove.addEventListener("click", () => { history.splice(index, 1); showRequest(); element("item").focus(); });
-            return make("li", {}, named(item), remove);
+            return keeps() ? make("li", {}, named(item)) : make("li", {}, named(item), remove);
           }));
           element("no-history").hidden = history.length > 0;
           element("curl").textContent = "curl -s " + quoted(new URL("recommend", location.href).href)
             + " -H 'Content-Type: application/json'" + (element("key").value ? " -H \"Authorization: Bearer $KEY\"" : "")
             + " \\\n  -d " + quoted(JSON.stringify(request()));
         };
-        const add = item => {
+        // Shows the history that the server keeps, in place of the page's own.
+        const readUser = async () => {
+          if (!keeps()) return showRequest();
+          const path = "users/" + encodeURIComponent(element("user").value);
+          const reply = await get(path, "application/json").catch(() => ({ status: 0 }));
+          history = reply.status === 200 ? (await reply.json()).events.map(event => event.item) : [];
+          if (reply.status !== 200 && reply.status !== 404) element("status").textContent = refusal("/" + path, reply.status);
+          showRequest();
+        };
+        const keep = async item => {
+          const reply = await fetch("events", {
+            method: "POST",
+            headers: headers({ "Content-Type": "application/json", Accept: "application/json" }),
+            body: JSON.stringify({ events: [{ user_id: element("user").value, item }] }),
+          }).catch(() => ({ status: 0 }));
+          if (reply.status !== 200) element("status").textContent = refusal("/events", reply.status);
+          await readUser();
+        };
+        const add = async item => {
           if (!item) return;
-          history.push(hasNumbers ? Number(item) : item);
           element("item").value = "";
           showFound([]);
+          const id = hasNumbers ? Number(item) : item;
+          if (keeps()) return keep(id);
+          history.push(id);
           showRequest();
         };
         const addTyped = () => add(element("item").value.trim());
@@ -410,7 +432,7 @@ extension ConsolePage {
             const bar = make("span", { class: "bar", "aria-hidden": "true" });
             bar.style.width = (.2 + 5 * (item.score - least) / (most - least || 1)).toFixed(2) + "rem";
             const more = make("button", { type: "button", "aria-label": "Add " + item.item + " to the history" }, "+");
-            more.addEventListener("click", () => { history.push(item.item); showRequest(); send(); });
+            more.addEventListener("click", async () => { await add(item.item); send(); });
             return make("li", {}, bar, named(item.item), " ", make("span", { class: "score" }, number(item.score)), " ", more);
           }));
           answer.replaceChildren(list, ...notes.map(note => make("p", { class: "hint" }, note)));
@@ -453,6 +475,7 @@ extension ConsolePage {
         });
         element("example").addEventListener("click", async () => {
           // What is popular stands in for a history: it works with any catalogue.
+          element("kept").checked = false;
           history = [];
           showRequest();
           await send();
@@ -460,8 +483,17 @@ extension ConsolePage {
           history = items.slice(0, 3).map(item => item.item);
           showRequest();
         });
-        element("clear").addEventListener("click", () => { history = []; showRequest(); element("answer").replaceChildren(); });
-        element("form").addEventListener("submit", event => { event.preventDefault(); addTyped(); send(); });
+        element("clear").addEventListener("click", () => {
+          // What the server keeps stays there.
+          element("kept").checked = false;
+          history = [];
+          showRequest();
+          element("answer").replaceChildren();
+        });
+        element("form").addEventListener("submit", async event => { event.preventDefault(); await addTyped(); send(); });
+        for (const id of ["user", "kept"]) element(id).addEventListener("change", readUser);
+        get("openapi.json", "application/json").then(reply => reply.json())
+          .then(contract => { element("kept-label").hidden = !contract.paths?.["/events"]; }).catch(() => {});
         for (const id of ["k", "mode", "tags", "user", "seen", "key"]) element(id).addEventListener("input", showRequest);
         showRequest();
         loop();
