@@ -85,6 +85,15 @@ import Testing
             #expect(try again.json()["history_cached"] as? Int ?? 0 > 0)
             let batch = try connection.post("/recommend/batch", "{\"requests\":[\(byName)}]}")
             #expect(batch.text.contains("\"history_source\":\"store\""))
+            let history = zip(items, times).map { "{\"item\":\"\($0)\",\"timestamp\":\($1)}" }.joined(separator: ",")
+            let candidates =
+                "\"request_time\":1700001000,\"candidates\":[\"\(items[0])\",\"anime-1-01\",\"drama-1-01\"]"
+            let ranked = try connection.post("/rank", "{\"user_id\":\"u\",\(candidates)}")
+            let expected = try connection.post("/rank", "{\"history\":[\(history)],\(candidates)}")
+            #expect(try ranked.items() == expected.items() && ranked.scores() == expected.scores())
+            #expect(try ranked.json()["history_source"] as? String == "store")
+            let ranks = try connection.post("/rank/batch", "{\"requests\":[{\"user_id\":\"u\",\(candidates)}]}")
+            #expect(ranks.text.contains("\"history_source\":\"store\""))
             let stranger = try connection.recommend("{\"user_id\":\"nobody\"}")
             #expect(try stranger.json()["source"] as? String == "popularity")
             for (body, words) in [

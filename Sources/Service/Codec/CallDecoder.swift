@@ -152,7 +152,17 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
             case .stream: call.stream = try readBool("stream")
             }
         }
-        if !fields.contains(.history) {
+        try settleHistory(&call, isSent: fields.contains(.history))
+        if sampling != nil, mode != .sequence { throw unusable("sampling is only for the mode \"sequence\"") }
+        if call.explains, mode == .sequence || call.stream {
+            throw unusable("explain is for the mode \"top_k\" and a reply in one piece")
+        }
+        if mode == .sequence { call.request.mode = .sequence(sampling) }
+    }
+
+    /// Decides where the history comes from.
+    private func settleHistory(_ call: inout RecommendCall, isSent: Bool) throws(JSONError) {
+        if !isSent {
             guard limits.hasStore else { throw unusable("history is missing") }
             guard call.request.userID != nil else {
                 throw unusable("history is missing, and there is no user_id whose events could be looked up")
@@ -161,11 +171,6 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
         } else if !call.events.isEmpty {
             throw unusable("events are for a request without history: its last ones say the same")
         }
-        if sampling != nil, mode != .sequence { throw unusable("sampling is only for the mode \"sequence\"") }
-        if call.explains, mode == .sequence || call.stream {
-            throw unusable("explain is for the mode \"top_k\" and a reply in one piece")
-        }
-        if mode == .sequence { call.request.mode = .sequence(sampling) }
     }
 
     private mutating func readRankCall(_ call: inout RecommendCall) throws(JSONError) {
@@ -179,11 +184,15 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
             case .candidates:
                 try readCandidates(&ranking)
                 continue
+            case .events where !limits.hasStore, .store where !limits.hasStore:
+                throw unusable("unknown field '\(field)'")
             default: break
             }
             if try reader.readNull() { continue }
             switch field {
             case .history, .candidates: break
+            case .events: call.events = try readCallEvents()
+            case .store: call.storesEvents = try readBool("store")
             case .userID: call.request.userID = try readUserID()
             case .model: target.model = try readName("model")
             case .version: target.version = try readName("version")
@@ -195,7 +204,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
             case .stream: call.stream = try readBool("stream")
             }
         }
-        guard fields.contains(.history) else { throw unusable("history is missing") }
+        try settleHistory(&call, isSent: fields.contains(.history))
         guard fields.contains(.candidates) else { throw unusable("candidates is missing") }
         if ranking.order == .request, ranking.count != nil { throw unusable("k is only for the order \"score\"") }
         call.request.mode = .rank(ranking.rows)

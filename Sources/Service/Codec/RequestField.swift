@@ -60,7 +60,7 @@ enum CallField: UInt8, RequestField {
 
 /// The fields of a call for candidates' scores.
 enum RankField: UInt8, RequestField {
-    case userID, model, version, history, requestTime, candidates, order, k, deadline, priority, stream
+    case userID, model, version, history, requestTime, candidates, order, k, deadline, priority, stream, events, store
 
     init?(_ key: JSONString) {
         switch key {
@@ -75,6 +75,8 @@ enum RankField: UInt8, RequestField {
         case "deadline_ms": self = .deadline
         case "priority": self = .priority
         case "stream": self = .stream
+        case "events": self = .events
+        case "store": self = .store
         default: return nil
         }
     }

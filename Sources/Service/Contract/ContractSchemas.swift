@@ -81,6 +81,25 @@ struct ContractSchemas {
         ]
     }
 
+    /// A request with these members and the common ones.
+    private func asking(_ members: [(key: String, value: JSONValue)], required: [String]) -> JSONValue {
+        guard hasUsers else { return Self.object(askingMembers + members, required: ["history"] + required) }
+        let ofStore: [(key: String, value: JSONValue)] = [
+            (
+                "events",
+                [
+                    "type": ["array", "null"], "maxItems": .integer(limits.maxHistory),
+                    "items": Self.reference("CallEvent"),
+                    "description": "Events that follow those of the store; for a request without history.",
+                ]
+            ),
+            ("store", ["type": ["boolean", "null"], "default": false, "description": "Whether events are kept."]),
+        ]
+        // Without a history the store is asked for the user's.
+        let either: JSONValue = [["required": ["history"]], ["required": ["user_id"]]]
+        return Self.object(askingMembers + members + ofStore, required: required).adding([("anyOf", either)])
+    }
+
     private var rankRequest: JSONValue {
         let members: [(key: String, value: JSONValue)] = [
             (
@@ -109,7 +128,7 @@ struct ContractSchemas {
                 ]
             ),
         ]
-        return Self.object(askingMembers + members, required: ["history", "candidates"]).adding([
+        return asking(members, required: ["candidates"]).adding([
             ("if", ["required": ["order"], "properties": ["order": ["const": "request"]]]),
             ("then", ["properties": ["k": ["type": "null"]]]),
         ])
@@ -147,25 +166,8 @@ struct ContractSchemas {
             ),
             ("diversity", Self.optional(Self.reference("Diversity"))),
         ]
-        let ofStore: [(key: String, value: JSONValue)] = [
-            (
-                "events",
-                [
-                    "type": ["array", "null"], "maxItems": .integer(limits.maxHistory),
-                    "items": Self.reference("CallEvent"),
-                    "description": "Events that follow those of the store; for a request without history.",
-                ]
-            ),
-            ("store", ["type": ["boolean", "null"], "default": false, "description": "Whether events are kept."]),
-        ]
-        let request = Self.object(
-            askingMembers + members + (hasUsers ? ofStore : []),
-            required: hasUsers ? [] : ["history"]
-        )
-        // Without a history the store is asked for the user's.
-        let either: JSONValue = [["required": ["history"]], ["required": ["user_id"]]]
         // How to draw is only said where something is drawn.
-        return request.adding(hasUsers ? [("anyOf", either)] : []).adding([
+        return asking(members, required: []).adding([
             ("if", ["required": ["sampling"], "properties": ["sampling": ["type": "object"]]]),
             ("then", ["required": ["mode"], "properties": ["mode": ["const": "sequence"]]]),
         ])
@@ -597,6 +599,14 @@ struct ContractSchemas {
                     "type": "array", "minItems": 1, "items": ["type": "string"],
                     "description":
                         "Why not: loading, warming, draining, overloaded, recovering and what the device failed with, or a sentence.",
+                ]
+            ),
+            (
+                "degraded",
+                [
+                    "type": "array", "minItems": 1, "items": ["const": "store"],
+                    "description":
+                        "What does not work although requests are served. store: the store of users is away.",
                 ]
             ),
         ],
