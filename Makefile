@@ -94,6 +94,13 @@ fleet-test: build
 	    --interactions Config/demo/interactions.tsv --json .build/fleet.json
 	$(PYTHON) Deploy/fleet/simulate.py check .build/fleet.json --interactions Config/demo/interactions.tsv
 
+## users-test: the store of users in real Redis servers: one that dies and hangs, one with a password and TLS, and a cluster of which
+## a slot moves and a node is killed under load
+users-test: build
+	@command -v redis-server >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends redis-server; }
+	@command -v openssl >/dev/null || $(SUDO) apt-get install -y -q openssl
+	$(PYTHON) Tests/Users/users_test.py --genrec .build/release/genrec --bundle Config/demo
+
 ## check-deploy: every file of Deploy/ by the programs it is for, as far as they are installed
 check-deploy: build
 	$(PYTHON) Deploy/check.py --genrec .build/release/genrec

@@ -67,7 +67,8 @@ let package = Package(
             name: "Service",
             dependencies: [
                 "Locking", "Random",
-                "HTTP", "Engine", "Users", "Journal", "Devices", "Models", "Catalogue", "Compute", "Telemetry", "Files",
+                "HTTP", "Engine", "Users", "Redis", "Journal", "Devices", "Models", "Catalogue", "Compute", "Telemetry",
+                "Files",
                 "JSON", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
@@ -88,7 +89,11 @@ let package = Package(
         .target(name: "Interactions", dependencies: ["Files", "JSON"], swiftSettings: swiftSettings),
 
         // What users did, kept for those who ask by user.
-        .target(name: "Users", dependencies: ["Journal", "Locking", "Files"], swiftSettings: swiftSettings),
+        .target(
+            name: "Users",
+            dependencies: ["Journal", "Locking", "Redis", "HTTP", "Files"],
+            swiftSettings: swiftSettings
+        ),
         // A client of Redis and Valkey, on HTTP's loops.
         .target(name: "Redis", dependencies: ["HTTP", "Locking"], swiftSettings: swiftSettings),
 
@@ -162,6 +167,13 @@ let package = Package(
         ),
         // Certificates, and a client without a socket, for the tests that speak TLS.
         .target(name: "TLSTesting", dependencies: ["COpenSSL"], path: "Tests/TLSTesting", swiftSettings: swiftSettings),
+        // A server of Redis that does what a test says.
+        .target(
+            name: "RedisTesting",
+            dependencies: ["Redis", "HTTP", "Locking", "CLinux"],
+            path: "Tests/RedisTesting",
+            swiftSettings: swiftSettings
+        ),
         .testTarget(
             name: "HTTPTests",
             dependencies: ["Locking", "HTTP", "Random", "CLinux", "COpenSSL", "CZlib", "TLSTesting"],
@@ -182,12 +194,12 @@ let package = Package(
         ),
         .testTarget(
             name: "RedisTests",
-            dependencies: ["Redis", "HTTP", "Locking", "Random", "CLinux"],
+            dependencies: ["Redis", "RedisTesting", "Locking", "Random"],
             swiftSettings: swiftSettings
         ),
         .testTarget(
             name: "UsersTests",
-            dependencies: ["Users", "Random", "TestSupport"],
+            dependencies: ["Users", "Redis", "RedisTesting", "Locking", "Random", "TestSupport"],
             swiftSettings: swiftSettings
         ),
         .testTarget(

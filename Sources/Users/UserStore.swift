@@ -1,7 +1,7 @@
 // What a store of users' events offers, whoever keeps them: in this process or on another machine.
 
 /// Something that a user did.
-package struct UserEvent: Sendable, Equatable {
+package struct UserEvent: Sendable, Hashable {
     /// The item's id as text, of 1 to 1 024 bytes; the catalogue may not know it, or not yet.
     package var item: String
     /// Seconds since the epoch.
@@ -46,6 +46,8 @@ package struct UserStoreError: Error, Equatable, CustomStringConvertible {
         case full
         /// The store does not work, or not now.
         case unavailable
+        /// It cannot keep what it was given.
+        case unusable
     }
 
     package let code: Code
@@ -79,6 +81,13 @@ package protocol UserStore: Sendable {
         _ completion: @escaping @Sendable (Result<Void, UserStoreError>) -> Void
     )
 
+    /// Servers of the store that are given up for the moment, and tried again.
+    var openBreakers: Int { get }
+
     /// Ends the store's work; nothing may be asked of it afterwards.
     func close()
+}
+
+extension UserStore {
+    package var openBreakers: Int { 0 }
 }

@@ -28,7 +28,9 @@ extension ServiceConfiguration {
             if Int(setting.text(defaults)) != nil { help += " (\(setting.allowed))" }
             for line in wrapped(help, width: 120 - indent.count - 2) { text += "\(indent)# \(line)\n" }
             let value = setting.text(defaults)
-            text += "\(indent)\(name): \(value.isEmpty ? "\"\"" : value)\n"
+            // A colon at the end would make it a key.
+            let isQuoted = value.isEmpty || value.hasSuffix(":")
+            text += "\(indent)\(name): \(isQuoted ? "\"\(value)\"" : value)\n"
         }
         return text
     }

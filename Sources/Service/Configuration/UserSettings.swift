@@ -1,5 +1,6 @@
 // The settings of the section `users`: whether the server keeps what users did, where, and for how long.
 
+internal import Redis
 package import Users
 
 /// The store of users' events.
@@ -8,6 +9,7 @@ package struct UserStoreSettings: Sendable, Equatable {
     package enum Kind: String, Sendable, CaseIterable {
         case none
         case local
+        case redis
     }
 
     /// When events are on the disk.
@@ -22,17 +24,36 @@ package struct UserStoreSettings: Sendable, Equatable {
     package var lifetimeDays = 365
     package var directory: String?
     package var sync = Sync.interval
+    /// May have a password in it.
+    package var url: String?
+    package var prefix = "genrec:"
+    /// To each server of the store, from each loop.
+    package var connections = 2
+    package var timeoutMilliseconds = 20
 
     /// What a local store is made of; nil: there is none.
-    package var local: LocalUserStoreConfiguration? {
-        guard kind == .local, let directory else { return nil }
+    ///
+    /// - Parameter stateDirectory: where the server keeps what outlives it; nil: nowhere.
+    package func local(stateDirectory: String?) -> LocalUserStoreConfiguration? {
+        guard kind == .local, let directory = directory ?? stateDirectory.map({ $0 + "/users" }) else { return nil }
         return LocalUserStoreConfiguration(
             directory: directory,
             maxEvents: maxEvents,
-            lifetime: lifetimeDays == 0 ? nil : UInt32(lifetimeDays) * 86_400,
+            lifetime: lifetime,
             syncsAlways: sync == .always
         )
     }
+
+    /// What a store in Redis is made of; nil: there is none.
+    package var redis: RedisUserStoreConfiguration? {
+        // The URL was read when it was set.
+        guard kind == .redis, let url, var redis = try? RedisConfiguration(urls: url) else { return nil }
+        redis.connections = connections
+        redis.timeout = UInt64(timeoutMilliseconds) * 1_000_000
+        return RedisUserStoreConfiguration(redis: redis, prefix: prefix, maxEvents: maxEvents, lifetime: lifetime)
+    }
+
+    private var lifetime: UInt32? { lifetimeDays == 0 ? nil : UInt32(lifetimeDays) * 86_400 }
 }
 
 extension ServiceConfiguration {
@@ -42,10 +63,16 @@ extension ServiceConfiguration {
             \.users.kind,
             """
             Where what users did is kept, so that callers send events as they happen and ask by user. none: callers send \
-            histories. local: in this process, with a journal in users.local.directory.
+            histories. local: in this process, with a journal in users.local.directory. redis: in Redis or Valkey at \
+            users.redis.url, for several servers.
             """
         ).checked {
-            $0.users.kind == .local && $0.users.directory == nil ? ": local needs users.local.directory" : nil
+            switch $0.users.kind {
+            case .local where $0.users.directory == nil && $0.stateDirectory == nil:
+                ": local needs users.local.directory or state.directory"
+            case .redis where $0.users.url == nil: ": redis needs users.redis.url"
+            default: nil
+            }
         },
         .integer("users.max_events", \.users.maxEvents, 1...1_000_000, "The newest events that are kept of each user."),
         .integer(
@@ -59,8 +86,8 @@ extension ServiceConfiguration {
             \.users.directory,
             allowed: "a directory",
             """
-            The folder of the local store; it is made if it is not there. One process at a time owns it. It must be set for \
-            users.store: local.
+            The folder of the local store; it is made if it is not there. One process at a time owns it. Empty: users in \
+            state.directory.
             """
         ),
         .choice(
@@ -69,6 +96,53 @@ extension ServiceConfiguration {
             """
             interval: events are in the journal before they are acknowledged, which a crash of the process does not harm, and \
             on the disk a tenth of a second later. always: on the disk before they are acknowledged.
+            """
+        ),
+        .parsed(
+            "users.redis.url",
+            \.users.url,
+            allowed: "redis://[user:password@]HOST:PORT[/DB], several with commas",
+            """
+            Where the store is: redis://[user:password@]HOST:PORT[/DB], rediss:// for TLS; user and password percent-encoded. \
+            Several with commas between them: nodes of a cluster. With a password, GENREC_USERS_REDIS_URL is the better place \
+            for it. Redis from 6.2 on, or Valkey.
+            """,
+            write: { $0 ?? "" },
+            read: { (text, _) throws(Setting.Refusal) in
+                guard !text.isEmpty else { return nil }
+                do throws(RedisConfiguration.Fault) {
+                    _ = try RedisConfiguration(urls: text)
+                } catch {
+                    throw Setting.Refusal(" \(error.predicate)")
+                }
+                return text
+            }
+        ),
+        .parsed(
+            "users.redis.prefix",
+            \.users.prefix,
+            allowed: "text",
+            "What the keys of users begin with; u:{USER} follows.",
+            read: { (text, _) throws(Setting.Refusal) in
+                guard text.utf8.count <= 256, !text.contains("{") else {
+                    throw .mustBe("at most 256 bytes without {", not: text)
+                }
+                return text
+            }
+        ),
+        .integer(
+            "users.redis.connections",
+            \.users.connections,
+            1...64,
+            "Connections to each server of the store from each of http.loops. From 2 on, the last is for long writes."
+        ),
+        .integer(
+            "users.redis.timeout_ms",
+            \.users.timeoutMilliseconds,
+            1...60_000,
+            """
+            How long the store may take for a request. After that the caller gets 503, and the store is left alone for a \
+            moment that grows from 50 ms to 5 s while it stays away.
             """
         ),
     ]

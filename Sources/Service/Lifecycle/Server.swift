@@ -39,7 +39,7 @@ package final class Server: Sendable {
     private let watcher: BundleWatcher
     private let metrics: ServiceMetrics
     private let keys: APIKeys?
-    private let users: LocalUserStore?
+    private let users: (any UserStore)?
     private let certificates: CertificateReloader?
     private let handlers: [RequestHandler]
     private let telemetry: RequestTelemetry
@@ -86,21 +86,7 @@ package final class Server: Sendable {
             life: life
         )
         self.loader = loader
-        let users = try configuration.users.local.map { settings in
-            let store = try LocalUserStore(
-                settings,
-                reportFailure: { error in
-                    logger.error("the store of users", metadata: ["error": "\(error.description)"])
-                }
-            )
-            if store.recovery.cutBytes > 0 {
-                logger.warning(
-                    "the end of the users' journal was torn and cut off",
-                    metadata: ["users.cut_bytes": "\(store.recovery.cutBytes)"]
-                )
-            }
-            return store
-        }
+        let users = try configuration.users.open(stateDirectory: configuration.stateDirectory, logger: logger)
         self.users = users
         let stateFile = try FleetStateFile(directory: configuration.stateDirectory, logger: logger)
         let changes = try stateFile.load()
@@ -113,6 +99,7 @@ package final class Server: Sendable {
             maxCandidates: configuration.limits.maxCandidates
         )
         self.metrics = metrics
+        metrics.store.watch(users, metrics.registry)
         sink.register(in: metrics.registry)
         let certificates = try configuration.tls.map {
             try CertificateReloader($0, metrics: metrics.tls, logger: logger)
@@ -260,7 +247,7 @@ package final class Server: Sendable {
     /// - Throws: `HTTPError` if an address cannot be listened on, `ServerError` if the model cannot be loaded.
     package func start() async throws -> String? {
         // Clients of a handed socket wait in its backlog rather than being refused while the model loads.
-        var addresses = waitsToListen ? [] : try http.start()
+        var addresses = waitsToListen ? [] : try listen()
         let adminAddresses: [ListenAddress]
         do {
             adminAddresses = try adminHTTP?.start() ?? []
@@ -288,7 +275,7 @@ package final class Server: Sendable {
         }
         if waitsToListen {
             do {
-                addresses = try http.start()
+                addresses = try listen()
             } catch {
                 guard life.ending == .none else { return nil }
                 await giveUpStart()
@@ -316,6 +303,13 @@ package final class Server: Sendable {
             (\(model.bundle.architecture.name.rawValue), \(model.bundle.catalogue.count) items)\(others), \
             \(computing(model))
             """
+    }
+
+    /// Begins to serve callers. The store's connections live on their loops.
+    private func listen() throws -> [ListenAddress] {
+        let addresses = try http.start()
+        (users as? RedisUserStore)?.attach(to: http.loops)
+        return addresses
     }
 
     /// Whether the callers' listener starts only when the server is ready.

@@ -1,6 +1,7 @@
 // What is asked of the store of users' events.
 
 internal import Telemetry
+internal import Users
 
 /// The instruments of the store; all 0 without one.
 final class StoreMetrics: Sendable {
@@ -24,5 +25,13 @@ final class StoreMetrics: Sendable {
             help: "How long looking up a history took.",
             buckets: .durations
         )
+    }
+
+    /// Shows how a store is doing.
+    func watch(_ users: (any UserStore)?, _ registry: MetricRegistry) {
+        registry.gauge(
+            "genrec_store_breaker_open",
+            help: "Servers of the store of users that are given up for the moment, counted on each loop."
+        ) { Double(users?.openBreakers ?? 0) }
     }
 }

@@ -147,6 +147,7 @@ extension UserStoreError {
         // 507 Insufficient Storage (RFC 4918, section 11.5).
         case .full: 507
         case .unavailable: 503
+        case .unusable: 422
         }
     }
 }

@@ -7,6 +7,7 @@ internal import HTTP
 internal import JSON
 internal import Models
 internal import Telemetry
+internal import Users
 
 extension RequestHandler {
     /// `GET /health/live`: the process can answer.
@@ -30,6 +31,13 @@ extension RequestHandler {
             writer.key("reasons")
             writer.beginArray()
             for reason in reasons { writer.string(reason) }
+            writer.endArray()
+        }
+        // Requests that carry their histories are served all the same.
+        if users?.openBreakers ?? 0 > 0 {
+            writer.key("degraded")
+            writer.beginArray()
+            writer.string("store")
             writer.endArray()
         }
         writer.endObject()

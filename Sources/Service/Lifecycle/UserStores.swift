@@ -1,0 +1,29 @@
+// The store of users that the settings name, opened.
+
+internal import Logging
+internal import Users
+
+extension UserStoreSettings {
+    /// - Parameter stateDirectory: where the server keeps what outlives it; nil: nowhere.
+    /// - Returns: nil if there is none.
+    /// - Throws: `UserStoreError` for a folder that cannot be used.
+    func open(stateDirectory: String?, logger: Logger) throws -> (any UserStore)? {
+        if let redis {
+            return try RedisUserStore(redis) { logger.warning("\($0)") }
+        }
+        guard let local = local(stateDirectory: stateDirectory) else { return nil }
+        let store = try LocalUserStore(
+            local,
+            reportFailure: { error in
+                logger.error("the store of users", metadata: ["error": "\(error.description)"])
+            }
+        )
+        if store.recovery.cutBytes > 0 {
+            logger.warning(
+                "the end of the users' journal was torn and cut off",
+                metadata: ["users.cut_bytes": "\(store.recovery.cutBytes)"]
+            )
+        }
+        return store
+    }
+}

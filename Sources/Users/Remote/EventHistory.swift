@@ -1,0 +1,78 @@
+// A user's events as a list that anybody may append to: what it says, and how it has to change when events are added.
+
+/// The events of one user, in their order; pure functions.
+enum EventHistory {
+    /// What a list has to become.
+    struct Change: Equatable {
+        /// All that is kept, oldest first.
+        var kept: [UserEvent]
+        /// Events that were new, those older than what is kept among them.
+        var accepted: Int
+        /// What makes the list so when it is appended and the list cut to the newest; nil: the list has to be written anew.
+        var appended: ArraySlice<UserEvent>?
+    }
+
+    /// From so many added events on, a set is worth its making.
+    private static let many = 64
+
+    /// Sorted by time, those of the same second in the order in which they stand, each once, the newest `count`.
+    static func tidied(_ events: [UserEvent], newest count: Int) -> [UserEvent] {
+        guard !isTidy(events) else { return Array(events.suffix(count)) }
+        var seen: Set<UserEvent> = []
+        // The place is a key of its own: Swift does not promise that its sort is stable.
+        let sorted = events.enumerated().filter { seen.insert($0.element).inserted }.sorted {
+            ($0.element.timestamp, $0.offset) < ($1.element.timestamp, $1.offset)
+        }
+        return sorted.suffix(count).map(\.element)
+    }
+
+    /// The change that adding events makes to a list of at most `count`, as it was read.
+    static func adding(_ events: [UserEvent], to list: [UserEvent], newest count: Int) -> Change {
+        var kept = tidied(list, newest: count)
+        var present = events.count > many ? Set(kept) : nil
+        var accepted = 0
+        for event in events {
+            let place = firstIndex(after: event.timestamp, in: kept)
+            guard !(present?.contains(event) ?? isThere(event, in: kept[..<place])) else { continue }
+            accepted += 1
+            guard place > 0 || kept.count < count else { continue }
+            kept.insert(event, at: place)
+            present?.insert(event)
+            if kept.count > count {
+                let oldest = kept.removeFirst()
+                present?.remove(oldest)
+            }
+        }
+        let tail = kept.suffix(accepted)
+        if (list + tail).suffix(count).elementsEqual(kept) {
+            return Change(kept: kept, accepted: accepted, appended: tail)
+        }
+        return Change(kept: kept, accepted: accepted, appended: kept == list ? [] : nil)
+    }
+
+    private static func isTidy(_ events: [UserEvent]) -> Bool {
+        var second = 0
+        for index in events.indices.dropFirst() {
+            if events[index].timestamp < events[index - 1].timestamp { return false }
+            if events[index].timestamp > events[index - 1].timestamp { second = index }
+            // A list of one second would be compared in its square.
+            if index - second > many || events[second..<index].contains(events[index]) { return false }
+        }
+        return true
+    }
+
+    /// Whether an event stands among the last of its second, with which the sorted events end.
+    private static func isThere(_ event: UserEvent, in events: ArraySlice<UserEvent>) -> Bool {
+        events.reversed().prefix { $0.timestamp == event.timestamp }.contains(event)
+    }
+
+    private static func firstIndex(after timestamp: Int64, in events: [UserEvent]) -> Int {
+        if let last = events.last, last.timestamp <= timestamp { return events.count }
+        var (low, high) = (0, events.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if events[middle].timestamp <= timestamp { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}

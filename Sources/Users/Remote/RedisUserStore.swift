@@ -1,0 +1,301 @@
+// The store that several servers share: a list a user in Redis or Valkey. Every server sorts and drops duplicates when it reads, so
+// that programs which only append may write, too.
+
+internal import Dispatch
+package import HTTP
+internal import Locking
+package import Redis
+
+/// What is configured of a store in Redis.
+package struct RedisUserStoreConfiguration: Sendable, Equatable {
+    package var redis: RedisConfiguration
+    /// What keys begin with.
+    package var prefix: String
+    /// The newest that are kept of each user, at least 1.
+    package var maxEvents: Int
+    /// Seconds after the last event when a user is forgotten; nil: never.
+    package var lifetime: UInt32?
+
+    package init(redis: RedisConfiguration, prefix: String, maxEvents: Int, lifetime: UInt32?) {
+        self.redis = redis
+        self.prefix = prefix
+        self.maxEvents = maxEvents
+        self.lifetime = lifetime
+        // Item, action, time and what is around them.
+        self.redis.replyLimit = max(1 << 20, maxEvents * 1_400)
+    }
+}
+
+/// Keeps users' events in Redis.
+package final class RedisUserStore: UserStore {
+    /// Users of one call whose events are on their way at once.
+    private static let window = 32
+    /// How often a list is written anew when others change it meanwhile.
+    private static let rewrites = 5
+
+    /// Replaces the list at KEYS[1] by ARGV[3]… if it is ARGV[1] still, its elements with line ends between them; it lives for
+    /// ARGV[2] seconds, 0: for ever.
+    private static let rewriteScript = """
+        if table.concat(redis.call('LRANGE', KEYS[1], 0, -1), '\\n') ~= ARGV[1] then return 0 end
+        redis.call('DEL', KEYS[1])
+        for index = 3, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[index]) end
+        if ARGV[2] ~= '0' then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
+        return 1
+        """
+
+    private let configuration: RedisUserStoreConfiguration
+    private let client: RedisClient
+    /// Where events are put in order, off the loops.
+    private let queue = DispatchQueue(label: "genrec.users.redis", qos: .utility)
+
+    /// - Parameter report: told when a server goes or comes back, and why.
+    /// - Throws: `TLSError` if there is no TLS to be had.
+    package init(
+        _ configuration: RedisUserStoreConfiguration,
+        report: @escaping @Sendable (String) -> Void
+    ) throws(TLSError) {
+        self.configuration = configuration
+        client = try RedisClient(configuration.redis, report: report)
+    }
+
+    /// Lets the store's connections live on these loops; before that it is not available.
+    package func attach(to loops: [LoopHandle]) { client.attach(to: loops) }
+
+    package var openBreakers: Int { client.openBreakers }
+
+    package func close() {}
+
+    /// The key of a user's list. The braces make it one of the user's slot, whatever the prefix is.
+    private func key(_ user: String) -> String { "\(configuration.prefix)u:{\(user)}" }
+
+    private var newest: String { String(-configuration.maxEvents) }
+
+    // MARK: Reading
+
+    package func events(
+        of user: String,
+        _ completion: @escaping @Sendable (Result<[UserEvent]?, UserStoreError>) -> Void
+    ) {
+        let count = configuration.maxEvents
+        read(user, isBulk: false) { result in
+            completion(
+                result.map { $0.isEmpty ? nil : EventHistory.tidied($0.compactMap(StoredEvent.read), newest: count) }
+            )
+        }
+    }
+
+    /// The elements of a user's list, as they are.
+    private func read(
+        _ user: String,
+        isBulk: Bool,
+        _ completion: @escaping @Sendable (Result<[ArraySlice<UInt8>], UserStoreError>) -> Void
+    ) {
+        let request = RedisRequest(
+            [RedisCommand("LRANGE", key(user), newest, "-1")],
+            key: key(user),
+            isRepeatable: true,
+            isBulk: isBulk
+        )
+        client.send(request) { result in
+            switch Self.replies(result) {
+            case .success(let replies):
+                guard let elements = replies.first?.elements else {
+                    return completion(
+                        .failure(UserStoreError(.unavailable, "the store answers something that is no list"))
+                    )
+                }
+                completion(.success(elements.compactMap { if case .text(let bytes) = $0 { bytes } else { nil } }))
+            case .failure(let error): completion(.failure(error))
+            }
+        }
+    }
+
+    /// The answers, or the first error among them.
+    private static func replies(_ result: Result<[RESPValue], RedisError>) -> Result<[RESPValue], UserStoreError> {
+        switch result {
+        case .success(let replies):
+            for case .error(let words) in replies {
+                // The code alone: words may repeat a key, which names a user.
+                let code = words.prefix { $0 != " " }
+                return .failure(UserStoreError(code == "OOM" ? .full : .unavailable, "the store says \(code)"))
+            }
+            return .success(replies)
+        case .failure(let error): return .failure(UserStoreError(.unavailable, error.description))
+        }
+    }
+
+    // MARK: Writing
+
+    package func append(
+        _ events: [IncomingEvent],
+        _ completion: @escaping @Sendable (Result<AppendOutcome, UserStoreError>) -> Void
+    ) {
+        var byUser: [String: [UserEvent]] = [:]
+        for event in events {
+            guard StoredEvent.text(event.event) != nil else {
+                completion(
+                    .failure(UserStoreError(.unusable, "an action must not have a tab in it, where the store is Redis"))
+                )
+                return
+            }
+            byUser[event.user, default: []].append(event.event)
+        }
+        let run = AppendRun(Array(byUser), count: events.count, completion)
+        for _ in 0..<min(Self.window, max(1, byUser.count)) { appendNext(run) }
+    }
+
+    /// Appends the events of another user of a call, and goes on with the next.
+    private func appendNext(_ run: AppendRun) {
+        guard let (user, events) = run.next() else { return }
+        append(events, to: user, tries: Self.rewrites) { [self] result in
+            run.ended(result)
+            // Not on the stack of an answer that came at once.
+            queue.async { [self] in appendNext(run) }
+        }
+    }
+
+    /// Appends events of one user.
+    ///
+    /// - Parameter completion: gets how many were new.
+    private func append(
+        _ events: [UserEvent],
+        to user: String,
+        tries: Int,
+        _ completion: @escaping @Sendable (Result<Int, UserStoreError>) -> Void
+    ) {
+        read(user, isBulk: true) { [self] result in
+            switch result {
+            case .failure(let error): completion(.failure(error))
+            case .success(let elements):
+                queue.async { [self] in
+                    let list = elements.compactMap(StoredEvent.read)
+                    let change = EventHistory.adding(events, to: list, newest: configuration.maxEvents)
+                    if let appended = change.appended, list.count == elements.count {
+                        push(Array(appended), to: user) { completion($0.map { change.accepted }) }
+                    } else {
+                        rewrite(user, elements, change, added: events, tries: tries, completion)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Appends to the list, cuts it to the newest, and lets it live on.
+    private func push(
+        _ events: [UserEvent],
+        to user: String,
+        _ completion: @escaping @Sendable (Result<Void, UserStoreError>) -> Void
+    ) {
+        let key = key(user)
+        var commands: [RedisCommand] = []
+        if !events.isEmpty {
+            commands.append(RedisCommand(["RPUSH", key] + events.compactMap(StoredEvent.text)))
+            commands.append(RedisCommand("LTRIM", key, newest, "-1"))
+        }
+        if let lifetime = configuration.lifetime { commands.append(RedisCommand("EXPIRE", key, String(lifetime))) }
+        guard !commands.isEmpty else { return completion(.success(())) }
+        // Without a push nothing is done twice.
+        let request = RedisRequest(commands, key: key, isRepeatable: events.isEmpty, isBulk: true)
+        client.send(request) { result in completion(Self.replies(result).map { _ in }) }
+    }
+
+    /// Writes the list anew: events came late, or it had duplicates. If others change it meanwhile, it begins again.
+    private func rewrite(
+        _ user: String,
+        _ elements: [ArraySlice<UInt8>],
+        _ change: EventHistory.Change,
+        added events: [UserEvent],
+        tries: Int,
+        _ completion: @escaping @Sendable (Result<Int, UserStoreError>) -> Void
+    ) {
+        let key = key(user)
+        let list = elements.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
+        let words = ["EVAL", Self.rewriteScript, "1", key, list, String(configuration.lifetime ?? 0)]
+        let command = RedisCommand(words + change.kept.compactMap(StoredEvent.text))
+        client.send(RedisRequest([command], key: key, isRepeatable: false, isBulk: true)) { [self] result in
+            switch result {
+            case .failure(let error): completion(.failure(UserStoreError(.unavailable, error.description)))
+            case .success(let replies):
+                if replies.first?.integer == 1 { return completion(.success(change.accepted)) }
+                if replies.first?.integer == 0, tries > 1 {
+                    return append(events, to: user, tries: tries - 1, completion)
+                }
+                // No scripts, or too many others: whoever reads puts it in order.
+                let known = Set(elements.compactMap(StoredEvent.read))
+                push(events.filter { !known.contains($0) }, to: user) { completion($0.map { change.accepted }) }
+            }
+        }
+    }
+
+    package func delete(
+        _ user: String,
+        _ completion: @escaping @Sendable (Result<Void, UserStoreError>) -> Void
+    ) {
+        let request = RedisRequest([RedisCommand("DEL", key(user))], key: key(user), isRepeatable: true, isBulk: false)
+        client.send(request) { result in completion(Self.replies(result).map { _ in }) }
+    }
+}
+
+/// The users of a call, of whom some are on their way.
+private final class AppendRun: Sendable {
+    private struct State {
+        var users: [(user: String, events: [UserEvent])]
+        var missing: Int
+        var accepted = 0
+        var failure: UserStoreError?
+    }
+
+    private let state: Lock<State>
+    private let count: Int
+    private let completion: @Sendable (Result<AppendOutcome, UserStoreError>) -> Void
+
+    init(
+        _ users: [(key: String, value: [UserEvent])],
+        count: Int,
+        _ completion: @escaping @Sendable (Result<AppendOutcome, UserStoreError>) -> Void
+    ) {
+        state = Lock(State(users: users.map { ($0.key, $0.value) }, missing: users.count))
+        self.count = count
+        self.completion = completion
+        if users.isEmpty { finish(accepted: 0) }
+    }
+
+    /// A user who has not had a turn; nil: there is none, or something has failed.
+    func next() -> (user: String, events: [UserEvent])? {
+        state.withLock { $0.failure == nil ? $0.users.popLast() : nil }
+    }
+
+    /// A user's events are kept, or not. After a failure the call has failed; those that are on their way end by themselves.
+    func ended(_ result: Result<Int, UserStoreError>) {
+        enum End {
+            case none
+            case kept(Int)
+            case failed(UserStoreError)
+        }
+        let end: End = state.withLock { state in
+            guard state.failure == nil else { return .none }
+            switch result {
+            case .failure(let error):
+                state.failure = error
+                return .failed(error)
+            case .success(let accepted):
+                state.accepted += accepted
+                state.missing -= 1
+                return state.missing == 0 ? .kept(state.accepted) : .none
+            }
+        }
+        switch end {
+        case .none: break
+        case .kept(let accepted): finish(accepted: accepted)
+        case .failed(let error): completion(.failure(error))
+        }
+    }
+
+    private func finish(accepted: Int) {
+        var outcome = AppendOutcome()
+        outcome.accepted = accepted
+        outcome.duplicates = count - accepted
+        outcome.isPersisted = true
+        completion(.success(outcome))
+    }
+}
