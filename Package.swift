@@ -104,7 +104,7 @@ let package = Package(
         .target(name: "HTTP", dependencies: ["Locking", "CLinux", "COpenSSL", "CZlib"], swiftSettings: swiftSettings),
         .target(
             name: "Devices",
-            dependencies: ["Engine", "ComputeCPU", "ComputeAscend", "Compute"],
+            dependencies: ["Engine", "ComputeCPU", "ComputeAscend", "Compute", "Files", "JSON"],
             swiftSettings: swiftSettings
         ),
         .target(

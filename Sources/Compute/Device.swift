@@ -15,6 +15,8 @@ package struct DeviceDescription: Sendable, Equatable {
     package var threads: Int
     /// What the device found out about itself and chose accordingly; one line each, for people.
     package var notes: [String]
+    /// The rates by which the kernels were chosen; empty where there was nothing to choose, or nothing was measured.
+    package var kernelRates: [KernelRate] = []
 
     package init(name: String, architecture: String, dtype: DType, threads: Int, notes: [String] = []) {
         self.name = name
@@ -22,6 +24,19 @@ package struct DeviceDescription: Sendable, Equatable {
         self.dtype = dtype
         self.threads = threads
         self.notes = notes
+    }
+}
+
+/// How fast one of several sets of kernels is on this host.
+package struct KernelRate: Sendable, Equatable {
+    /// As `DeviceDescription.architecture` names it.
+    package var kernels: String
+    /// 10⁹ operations a second of one thread.
+    package var gigaflops: Double
+
+    package init(kernels: String, gigaflops: Double) {
+        self.kernels = kernels
+        self.gigaflops = gigaflops
     }
 }
 

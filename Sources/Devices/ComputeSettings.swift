@@ -51,6 +51,10 @@ package struct ComputeSettings: Sendable, Equatable {
     /// Threads that compute on a CPU, the engine's own included: 1 to `availableThreads`.
     package var threads = Self.availableThreads
     package var fallback = Fallback.none
+    /// Whether a CPU's kernels are chosen by measuring them.
+    package var tuning = Tuning.measure
+    /// Where measured rates are kept; nil: nowhere.
+    package var tuningFile: String?
     /// How long a batch may take on an NPU before the NPU counts as lost.
     package var timeoutMilliseconds = 10_000
     /// When a device that failed is tried again.
@@ -129,7 +133,7 @@ package struct ComputeSettings: Sendable, Equatable {
     package func makeDevice(_ kind: DeviceKind) throws(ComputeError) -> any Device {
         switch kind {
         case .cpu:
-            return try CPUDevice(threads: threads, dtype: dtype ?? .float32)
+            return try makeCPU()
         case .ascend(let number):
             return try AscendDevice.open(number: number, dtype: dtype, timeoutMilliseconds: timeoutMilliseconds)
         }

@@ -1,7 +1,9 @@
 // The results of a benchmark, and how they are printed.
 
 package import Compute
+internal import Devices
 internal import Foundation
+internal import JSON
 
 /// Milliseconds that something took again and again.
 package struct Durations: Sendable {
@@ -66,6 +68,7 @@ package struct BenchReport: Sendable {
         """
         {"batch":\(batch),"length":\(length),"append":\(number(append)),"candidates":\(number(candidates)),"device":"\(device.name)",\
         "architecture":"\(device.architecture)","dtype":"\(device.dtype.rawValue)","threads":\(device.threads),\
+        "kernel_gflops_per_thread":\(String(decoding: device.kernelRates.json.compact, as: UTF8.self)),\
         "batches":\(durations.count),"milliseconds":\(durations.json),"prefill_milliseconds":\(prefill.json),\
         "selection_milliseconds":\(selection.json),"read_share":\(number(readShare)),\
         "read_gigabytes_per_second":\(number(readRate)),\

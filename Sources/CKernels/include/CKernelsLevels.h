@@ -101,6 +101,10 @@ typedef void gk_bf16_gemm_fn(
     size_t rows, size_t width, size_t depth, const void *a, size_t a_stride, const uint32_t *b, const float *init,
     float *c, size_t c_stride);
 
+/// Takes a packed panel of `depth` pairs of bfloat16 apart, exactly: `output` is (2 · depth, width) floats, what `gemm` reads.
+/// Any width of a panel. With A as `bf16_round` leaves it where bf16_words is 2, `gemm` over it has the bits of `bf16_gemm`.
+typedef void gk_widen_panel_fn(size_t width, size_t depth, const uint32_t *panel, float *output);
+
 /// Quantises each row to integers from -127 to 127 with its own scale, `x = scale · integer`, to nearest with ties to even, in
 /// the form that `s8_gemm` reads: s8_words words for each quad. Rows are filled up to a multiple of 16 columns. A row whose
 /// magnitude is below GK_S8_LEAST is zeros; the scale of a row with NaN or infinity is NaN.
@@ -250,6 +254,7 @@ typedef struct gk_kernels {
     gk_rms_norm_fn *rms_norm;
     gk_concatenate_fn *concatenate;
     gk_swiglu_fn *swiglu;
+    gk_widen_panel_fn *widen_panel;
     gk_embed_fn *embed;
     gk_rotate_fn *rotate;
     gk_time_buckets_fn *time_buckets;

@@ -221,3 +221,21 @@ void GK_KERNEL(gk_f32_rotate_1x16)(
             else gk_rotate_neighbours(count, cosines + j, sines + j, x + 2 * j);
         }
 }
+
+/// One vector of a panel's pairs: the first of each goes to `first`, the second a row after it.
+#define GK_WIDEN_PAIRS(words, floats)                                                                                \
+    do {                                                                                                             \
+        const words pairs = *(const words##_memory *)(panel + width * k + j);                                        \
+        *(floats##_memory *)(first + j) = __builtin_bit_cast(floats, pairs << 16);                                   \
+        *(floats##_memory *)(first + width + j) = __builtin_bit_cast(floats, pairs & 0xffff0000u);                   \
+    } while (0)
+
+void GK_KERNEL(gk_f32_widen_panel_16)(size_t width, size_t depth, const uint32_t *panel, float *output) {
+    for (size_t k = 0; k < depth; k++) {
+        float *first = output + 2 * width * k;
+        size_t j = 0;
+        for (; j + 16 <= width; j += 16) GK_WIDEN_PAIRS(gk_u16, gk_f16);
+        for (; j < width; j += 4) GK_WIDEN_PAIRS(gk_u4, gk_f4);
+    }
+}
+#undef GK_WIDEN_PAIRS

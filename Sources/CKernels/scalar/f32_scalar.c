@@ -3,6 +3,7 @@
 
 #include "../lists/declarations.h"
 
+#include "../drivers/bfloat16.h"
 #include "activations.h"
 
 void gk_f32_gemm_4x16__scalar(
@@ -246,4 +247,13 @@ float gk_f32_probe_16__scalar(size_t rounds) {
         for (int i = 0; i < 16; i++) chain[i] = chain[i] * 0.5f + 1.0f;
     for (int i = 0; i < 16; i++) sum += chain[i];
     return sum;
+}
+
+void gk_f32_widen_panel_16__scalar(size_t width, size_t depth, const uint32_t *panel, float *output) {
+    for (size_t k = 0; k < depth; k++)
+        for (size_t j = 0; j < width; j++) {
+            const uint32_t pair = panel[k * width + j];
+            output[2 * k * width + j] = gk_float_of_bfloat16((uint16_t)pair);
+            output[(2 * k + 1) * width + j] = gk_float_of_bfloat16((uint16_t)(pair >> 16));
+        }
 }

@@ -9,6 +9,8 @@ extension CPUDevice {
         var results = [Float](repeating: 0, count: pool.threads * gk_lanes)
         // A task is some hundred microseconds; every thread takes several.
         let tasks = pool.threads * 8
+        // Where bfloat16 is taken apart, its products are of float32.
+        let dtype = dtype == .bfloat16 && kernels.pointee.bf16_words == 2 ? .float32 : dtype
         let rounds = dtype == .float32 ? 10_000 : 500
         var best = 0.0
         results.withUnsafeMutableBufferPointer { results in

@@ -12,7 +12,7 @@ internal import Glibc
 /// between operations. float32 tables are read straight from the memory of their `HostTensor`; everything else is
 /// copied when it is packed.
 package final class CPUDevice: Device {
-    package let description: DeviceDescription
+    package private(set) var description: DeviceDescription
     let kernels: UnsafePointer<gk_kernels>
     let pool: WorkerPool
     /// The type of products: float32, bfloat16 or int8.
@@ -97,6 +97,13 @@ package final class CPUDevice: Device {
     /// Whether keys and values are rounded to bfloat16, and how pages hold them: they are if products are not of float32
     /// and the kernels have such attention.
     var attentionDtype: gk_dtype { dtype != .float32 && kernels.pointee.bf16_page != nil ? .bfloat16 : .float32 }
+
+    /// Says by which rates its kernels were chosen.
+    package func noteRates(_ rates: [KernelRate]) {
+        description.kernelRates = rates
+        let list = rates.map { "\($0.kernels) \(Int($0.gigaflops.rounded()))" }.joined(separator: ", ")
+        description.notes.append("kernels: \(description.architecture), by GFLOP/s of one thread: \(list)")
+    }
 
     package var memory: DeviceMemory { account.memory }
     /// Packing writes only to its own memory.

@@ -84,7 +84,10 @@ extension CPUStream {
         // Some four tasks a thread, so that a disturbed thread leaves its share to the others.
         let wantedTasks = threads * 4
         let rowTiles = (rows + tileRows - 1) / tileRows
-        let mostTiles = max(1, min(rowTiles / wantedTasks, min(cachedRows, 96) / tileRows))
+        // A panel of bfloat16 that is taken apart serves all rows of a task: the more the better, so columns are cut instead.
+        let takesPanelsApart = device.dtype == .bfloat16 && device.kernels.pointee.bf16_words == 2
+        let evenTiles = takesPanelsApart ? rowTiles : rowTiles / wantedTasks
+        let mostTiles = max(1, min(evenTiles, min(cachedRows, 96) / tileRows))
         // A multiple of the threads, so that no thread has a block more to do than the others at the end.
         let evenBlocks = ((rowTiles + mostTiles - 1) / mostTiles + threads - 1) / threads * threads
         let tilesOfBlock = (rowTiles + evenBlocks - 1) / evenBlocks

@@ -53,6 +53,24 @@ extension ServiceConfiguration {
             }
         ),
         .choice(
+            "engine.tuning",
+            \.compute.tuning,
+            """
+            Whether a cpu's kernels are timed before they serve, some 80 ms. measure: the fastest of those that this \
+            processor has for the dtype; an instruction that is fast on one make of processor is slow on another. off: \
+            those with the most special instructions. The choice is the same for all models and batches.
+            """
+        ),
+        .text(
+            "engine.tuning_file",
+            \.compute.tuningFile,
+            allowed: "a file",
+            """
+            A JSON file that keeps what was measured, by processor and dtype. It is read where it has this processor, and \
+            gets the measurement otherwise. Replicas that share it answer with equal bits. Empty: each measures for itself.
+            """
+        ).checked { $0.compute.tuning == .off ? " is set, but engine.tuning is off" : nil },
+        .choice(
             "engine.fallback",
             \.compute.fallback,
             """

@@ -514,9 +514,23 @@ struct ContractSchemas {
             ),
             ("reason", ["type": "string", "description": "What the device failed with."]),
             ("device", ["type": "string"]), ("instruction_set", ["type": "string"]), ("dtype", ["type": "string"]),
-            ("threads", ["type": "integer", "minimum": 1]), ("prefix_cache", prefixCache),
+            ("threads", ["type": "integer", "minimum": 1]), ("tuning", tuning), ("prefix_cache", prefixCache),
         ],
         required: ["name", "state"]
+    )
+
+    private static let tuning = object(
+        [
+            ("kernels", ["type": "string", "description": "Those that serve: the fastest."]),
+            (
+                "gflops_per_thread",
+                [
+                    "type": "object", "additionalProperties": ["type": "number"],
+                    "description": "What was measured, or what engine.tuning_file had of this processor.",
+                ]
+            ),
+        ],
+        required: nil
     )
 
     /// What stands under `device` and behind it is that of the first device that serves, once it has the model.
@@ -539,7 +553,7 @@ struct ContractSchemas {
             ("catalogue", object([("items", count), ("unavailable", count), ("changed", count)], required: nil)),
             ("devices", ["type": "array", "minItems": 1, "items": engineOfModel]),
             ("device", ["type": "string"]), ("instruction_set", ["type": "string"]), ("dtype", ["type": "string"]),
-            ("threads", ["type": "integer", "minimum": 1]),
+            ("threads", ["type": "integer", "minimum": 1]), ("tuning", tuning),
             ("configuration", ["type": "object"]), ("cache_bytes_per_event", count), ("prefix_cache", prefixCache),
             (
                 "operations_per_request",

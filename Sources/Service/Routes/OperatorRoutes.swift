@@ -1,5 +1,6 @@
 // Routes for operators and orchestrators: liveness, readiness, models, metrics. None of them waits for the engine.
 
+internal import Devices
 internal import Catalogue
 internal import Compute
 internal import Engine
@@ -237,6 +238,14 @@ private struct EngineStanding {
         writer.string(device.dtype.rawValue)
         writer.key("threads")
         writer.integer(device.threads)
+        guard !device.kernelRates.isEmpty else { return }
+        writer.key("tuning")
+        writer.beginObject()
+        writer.key("kernels")
+        writer.string(device.architecture)
+        writer.key("gflops_per_thread")
+        device.kernelRates.json.write(to: &writer)
+        writer.endObject()
     }
 
     /// Whether rows of users' histories are reused, and the size of the pool they are kept in.

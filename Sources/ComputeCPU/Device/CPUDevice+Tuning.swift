@@ -1,0 +1,84 @@
+// Which kernels suit this processor, measured. The instruction that multiplies pairs of bfloat16 is 2.2 times as fast as
+// float32 on one make of processor and half as fast on another, so that its presence says nothing.
+
+internal import CKernels
+internal import CLinux
+package import Compute
+
+extension InstructionSet {
+    /// The level without products of pairs of bfloat16; nil where this one has none. There, weights of bfloat16 are taken apart
+    /// and multiplied in float32, and attention is in float32.
+    fileprivate var withoutPairs: InstructionSet? {
+        switch self {
+        case .avx512bf16: .avx512vnni
+        case .neonbf16: .neondotprod
+        case .scalar, .avx2, .avx512, .avx512vnni, .neon, .neondotprod: nil
+        }
+    }
+}
+
+extension CPUDevice {
+    /// Rows, columns and depth of the product that is timed: a projection of a model of ordinary size, whose operands fit the
+    /// second-level cache of each core.
+    private static let (sampleRows, sampleColumns, sampleDepth) = (96, 256, 256)
+    /// How long each candidate is timed, in turns, twice.
+    private static let sampleNanoseconds: UInt64 = 20_000_000
+
+    /// The rates of the kernels that could serve this device's dtype, its own first; empty where there is nothing to choose. Takes
+    /// some 80 ms of the calling thread, which is one of those that compute.
+    ///
+    /// int8 devices have attention and the catalogue in bfloat16, so that the same product decides for them.
+    ///
+    /// - Throws: `ComputeError.outOfMemory`.
+    package func measureKernels() throws(ComputeError) -> [KernelRate] {
+        guard dtype != .float32, let own = InstructionSet(rawValue: description.architecture),
+            let other = own.withoutPairs
+        else { return [] }
+        var best = [own: Double.infinity, other: Double.infinity]
+        for _ in 0..<2 {
+            for level in [own, other] {
+                best[level] = min(best[level] ?? .infinity, try Self.sampleTime(level))
+            }
+        }
+        let operations = 2 * Double(Self.sampleRows) * Double(Self.sampleColumns) * Double(Self.sampleDepth)
+        return [own, other].map { KernelRate(kernels: $0.rawValue, gigaflops: operations / (best[$0] ?? .infinity)) }
+    }
+
+    /// Nanoseconds that the sample takes on this thread with the kernels of a level, at best; infinite where the host lacks them.
+    private static func sampleTime(_ level: InstructionSet) throws(ComputeError) -> Double {
+        guard let kernels = gk_kernels_for(level.level) else { return .infinity }
+        // Zeros: the time does not depend on what is multiplied.
+        let input = try AlignedMemory(zeroedFloats: sampleRows * sampleDepth, for: "a measurement")
+        let weights = try AlignedMemory(zeroedFloats: sampleColumns * sampleDepth / 2, for: "a measurement")
+        let output = try AlignedMemory(zeroedFloats: sampleRows * sampleColumns, for: "a measurement")
+        var job = gk_linear()
+        job.kernels = kernels
+        job.input = .plain
+        job.x = UnsafePointer(input.floats)
+        job.x_stride = sampleDepth
+        job.x_columns = sampleDepth
+        job.rows = sampleRows
+        job.depth = sampleDepth
+        job.columns = sampleColumns
+        job.dtype = .bfloat16
+        job.weights = UnsafeRawPointer(weights.base)
+        job.output = output.floats
+        job.output_stride = sampleColumns
+        job.block_rows = sampleRows
+        job.block_columns = sampleColumns
+        let scratch = try AlignedMemory(zeroedFloats: gk_linear_scratch(&job), for: "a measurement")
+        job.scratch = scratch.floats
+        var best = Double.infinity
+        let end = CLinux_monotonicNanoseconds() + sampleNanoseconds
+        repeat {
+            let start = CLinux_monotonicNanoseconds()
+            gk_linear_run(&job, 0, 0)
+            best = min(best, Double(CLinux_monotonicNanoseconds() - start))
+        } while CLinux_monotonicNanoseconds() < end
+        withExtendedLifetime(input) {}
+        withExtendedLifetime(weights) {}
+        withExtendedLifetime(output) {}
+        withExtendedLifetime(scratch) {}
+        return best
+    }
+}
