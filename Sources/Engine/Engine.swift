@@ -127,7 +127,8 @@ package final class Engine: Sendable {
         completion: @escaping Completion
     ) throws(EngineError) -> Ticket {
         // What takes as long as the history is done before the lock is taken.
-        let history = UsedHistory(request, model.window)
+        let history = model.usedHistory(request)
+        let strategy = model.strategy(request)
         let hashes = request.userID == nil ? PrefixHashes(history) : nil
         // Finds the few requests that are worth a comparison: with a user's name it needs no more of the history than its end.
         var hasher = Hasher()
@@ -169,9 +170,19 @@ package final class Engine: Sendable {
                 lane: lane,
                 history: history,
                 hashes: hashes,
+                strategy: strategy,
                 fingerprint: fingerprint,
                 caller: caller
             )
+            let reserved = strategy.reservedRows
+            guard reserved == 0 || state.table.fits(history.count, reserving: reserved, lane: lane) else {
+                return .failure(
+                    EngineError(
+                        .tooLarge,
+                        "a prompt of \(history.count) tokens and \(reserved) rows of beams are more than cache.bytes has room for"
+                    )
+                )
+            }
             let cached = state.table.reusableRows(history, owner: request.userID, hashes: hashes, lane: lane)
             let demand = job.demand(predicted: (cached ?? 0, cached != nil))
             let admission = state.scheduler.admission(of: own, demand, joining: duplicate, now: now)

@@ -9,6 +9,8 @@ package struct EngineError: Error, Equatable, CustomStringConvertible {
         case deadlineUnreachable
         /// The deadline passed in the queue; never computed.
         case expired
+        /// What it has to keep while it is computed is more than there is room for at all.
+        case tooLarge
         /// The engine is not ready: still loading, draining or stopped.
         case unavailable
         /// The device is lost and tried again, and nothing serves in its place.

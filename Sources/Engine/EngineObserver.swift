@@ -15,6 +15,18 @@ package enum CancellationStage: String, Sendable, Hashable, CaseIterable {
     case computing
 }
 
+/// What a batch computed of searches over token paths.
+package struct PathReport: Sendable, Equatable {
+    /// Rounds of requests, those of their prompts included.
+    package var rounds = 0
+    /// Rows of beams.
+    package var rows = 0
+    /// Tokens that could follow, and were scored.
+    package var candidates = 0
+    /// Rows of prompts that the beams read where they are, instead of each in a copy of its own.
+    package var sharedRows = 0
+}
+
 /// A batch that has run.
 package struct BatchReport: Sendable {
     /// How long each request whose first pass this was had waited, in nanoseconds.
@@ -23,6 +35,8 @@ package struct BatchReport: Sendable {
     package var lengths: [Int]
     /// Sequences that took a step; the others' histories were read in.
     package var steps: Int
+    /// Of searches over token paths.
+    package var paths = PathReport()
     package var durations: BatchExecutor.Durations
     /// What the scheduler expected it to take; 0: it had nothing to judge by.
     package var predictedNanoseconds: UInt64

@@ -1,6 +1,7 @@
 // What a request names: a model, wherever it is computed, with the catalogue as it stands.
 
 package import Catalogue
+package import Models
 internal import Synchronization
 
 /// Tells models apart in this process; the same on every device that a model is on.
@@ -20,24 +21,64 @@ package struct LoadedModel: Sendable {
     package let id: ModelID
     package let window: HistoryWindow
     package let catalogue: CatalogueSnapshot
+    /// Where items are paths of tokens; nil: they are rows of the table.
+    package let paths: PathCatalogue?
 
     /// A new model.
     ///
     /// - Parameter window: events of a history that it sees.
-    package init(window: HistoryWindow, catalogue: CatalogueSnapshot) {
+    package init(window: HistoryWindow, catalogue: CatalogueSnapshot, paths: PathCatalogue? = nil) {
         id = ModelID()
         self.window = window
         self.catalogue = catalogue
+        self.paths = paths
+    }
+
+    /// The model of a bundle.
+    ///
+    /// - Parameter windowStride: as in `HistoryWindow`, where the bundle states none.
+    package init(_ bundle: ModelBundle, windowStride: Int = 0) {
+        let paths = PathCatalogue(bundle)
+        let stated = paths.map { $0.ids.windowStride } ?? 1
+        self.init(
+            window: HistoryWindow(
+                length: paths?.ids.maxItems ?? bundle.architecture.configuration.maxSequenceLength,
+                stride: stated > 1 ? stated : windowStride
+            ),
+            catalogue: CatalogueSnapshot(bundle.catalogue),
+            paths: paths
+        )
     }
 
     private init(_ model: LoadedModel, catalogue: CatalogueSnapshot) {
         id = model.id
         window = model.window
         self.catalogue = catalogue
+        paths = model.paths
     }
 
     /// The same model with another state of its catalogue.
     package func with(_ catalogue: CatalogueSnapshot) -> LoadedModel { LoadedModel(self, catalogue: catalogue) }
+
+    /// What the decoder reads of a request: the events that its window holds, or the tokens of the prompt. Empty where there is
+    /// nothing to go by.
+    package func usedHistory(_ request: RecommendationRequest) -> UsedHistory {
+        guard let paths else { return UsedHistory(request, window) }
+        let tokens: [Int32]
+        if let prompt = request.paths.prompt {
+            tokens = prompt
+        } else if request.history.isEmpty {
+            tokens = []
+        } else {
+            tokens = paths.prompt(request.history[window.start(of: request.history.count)...])
+        }
+        return UsedHistory(start: 0, items: tokens, timestamps: nil, followingTime: 0)
+    }
+
+    /// What answers a request.
+    package func strategy(_ request: RecommendationRequest) -> any Strategy {
+        if let paths { PathSearch(request, paths, catalogue) } else { request.strategy(catalogue) }
+    }
 
     /// Whether both are the same model with the same catalogue: equal requests then have equal answers.
     func isSame(as other: LoadedModel) -> Bool { id == other.id && catalogue.isSame(as: other.catalogue) }

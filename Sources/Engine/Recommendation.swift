@@ -30,6 +30,16 @@ package enum RecommendationMode: Sendable, Equatable {
     }
 }
 
+/// What a request says of the search for items that are paths of tokens. Without a meaning for other models.
+package struct PathOptions: Sendable, Equatable {
+    /// How many paths are followed: one number, or one a level; nil: as many as the bundle says, or as items are wanted.
+    package var widths: [Int]?
+    /// The whole prompt; nil: the history as the bundle's template lays it out.
+    package var prompt: [Int32]?
+
+    package init() {}
+}
+
 /// When a request came.
 package struct Arrival: Sendable, Equatable {
     /// When its last byte had arrived.
@@ -61,6 +71,7 @@ package struct RecommendationRequest: Sendable, Equatable {
     package var count: Int
     package var mode: RecommendationMode
     package var eligibility: Eligibility
+    package var paths = PathOptions()
     package var priority: Priority
     /// When the request's last byte had arrived.
     package var arrival: Instant
@@ -98,7 +109,7 @@ package struct RecommendationRequest: Sendable, Equatable {
     package func asksTheSame(as other: RecommendationRequest) -> Bool {
         userID == other.userID && requestTime == other.requestTime && count == other.count && mode == other.mode
             && history == other.history && timestamps == other.timestamps && actions == other.actions
-            && eligibility == other.eligibility && !mode.isRandom
+            && eligibility == other.eligibility && paths == other.paths && !mode.isRandom
     }
 
     /// Lets nobody wait longer than so many milliseconds from the arrival.
@@ -142,7 +153,25 @@ package struct Recommendation: Sendable, Equatable {
     package var historyStart: Int?
     /// Fewer items were eligible than asked for.
     package var exhausted: Bool
+    /// Of a search over token paths.
+    package var paths: PathFacts?
     package var timing: Timing
+
+    /// What a search over token paths was.
+    package struct PathFacts: Sendable, Equatable {
+        /// The width of each level.
+        package var beams: [Int]
+        /// Whether no other path could have been better; nil: the search is not over.
+        package var isExact: Bool?
+        package var promptTokens = 0
+        /// How many of them did not have to be computed.
+        package var tokensCached = 0
+
+        package init(beams: [Int], isExact: Bool? = nil) {
+            self.beams = beams
+            self.isExact = isExact
+        }
+    }
 
     /// Where the time went, in nanoseconds. A batch's phases count in full for each of its requests. `prefill` is the
     /// first pass's encoding, `decode` its selection and all passes after it.

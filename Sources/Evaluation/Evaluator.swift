@@ -1,7 +1,7 @@
 // Leave-one-out evaluation of a bundle on real interactions: for each user the last event is the target, its timestamp
 // the request time, the events before it the history; the target is ranked among all items but those the model saw.
 
-package import Catalogue
+internal import Catalogue
 internal import Compute
 package import Engine
 package import Interactions
@@ -36,13 +36,17 @@ package struct EvaluationReport: Sendable {
 /// Runs evaluations. It uses the executor directly, so it belongs to the thread that made that.
 package struct Evaluator {
     private let executor: BatchExecutor
-    private let catalogue: Catalogue
+    private let model: LoadedModel
     private let limits: SchedulerConfiguration
 
+    private var catalogue: Catalogue { model.catalogue.items }
+    /// Items that a request asks for: all, or as many as a search finds without more beams than usual.
+    private var count: Int { model.paths.map { min(catalogue.count, $0.ids.defaultBeams) } ?? catalogue.count }
+
     /// - Parameter limits: the sizes of a batch; the rest of the configuration plays no role.
-    package init(executor: BatchExecutor, catalogue: Catalogue, limits: SchedulerConfiguration) {
+    package init(executor: BatchExecutor, model: LoadedModel, limits: SchedulerConfiguration) {
         self.executor = executor
-        self.catalogue = catalogue
+        self.model = model
         self.limits = limits
     }
 
@@ -80,9 +84,10 @@ package struct Evaluator {
                 end += 1
             }
             let batch = examples[next..<end]
-            let (selections, _) = try executor.run(batch.map(\.request), CatalogueSnapshot(catalogue))
+            let selections = try selections(batch.map(\.request))
             for (example, selection) in zip(batch, selections) {
-                // A target that the model has just seen is not among the ranked items: it comes after all of them.
+                // A target that the model has just seen is not among the ranked items, and a search does not find all: it comes
+                // after all of them.
                 let place = selection.firstIndex { $0.row == example.target } ?? catalogue.count
                 metrics.add(rank: place + 1)
                 lists.add(selection.lazy.map(\.row))
@@ -104,6 +109,13 @@ package struct Evaluator {
             unknownExample: unknown.first,
             usersPerSecond: seconds > 0 ? Double(examples.count) / seconds : 0
         )
+    }
+
+    private func selections(_ requests: [RecommendationRequest]) throws(ComputeError) -> [[ScoredRow]] {
+        guard model.paths != nil else { return try executor.run(requests, model.catalogue).selections }
+        var selections: [[ScoredRow]] = []
+        for request in requests { selections.append(try executor.answer(request, model)?.items ?? []) }
+        return selections
     }
 
     private func example(
@@ -130,10 +142,10 @@ package struct Evaluator {
         guard !rows.isEmpty else { return nil }
         // Only what the model sees is left out of the ranking, so the rest of the history must not reach the request.
         var request = RecommendationRequest(
-            history: rows.suffix(executor.window),
-            timestamps: log.hasTimestamps ? timestamps.suffix(executor.window) : nil,
+            history: rows.suffix(model.window.length),
+            timestamps: log.hasTimestamps ? timestamps.suffix(model.window.length) : nil,
             requestTime: last.timestamp,
-            count: catalogue.count,
+            count: count,
             arrival: .now()
         )
         request.eligibility.excludesSeen = true

@@ -25,11 +25,10 @@ extension OfflineSession {
             throw InteractionLogError(description: "there is no user with a history of items that the bundle knows")
         }
         let last = min(count, histories.count) - 1
-        let snapshot = CatalogueSnapshot(bundle.catalogue)
         var cases: [GoldenCases.Case] = []
         for index in 0...last {
             var one = histories[last == 0 ? 0 : index * (histories.count - 1) / last].element
-            one.items = try executor.answer(one, count: Self.itemCount, snapshot)
+            one.items = try executor.answer(one, count: Self.itemCount, loaded)
             if !one.items.isEmpty { cases.append(one) }
         }
         guard !cases.isEmpty else {
@@ -45,7 +44,7 @@ extension OfflineSession {
             bundle.catalogue.row(of: event.item).map { (row: $0, time: event.timestamp) }
         }
         guard !known.isEmpty else { return nil }
-        let seen = known.suffix(executor.window)
+        let seen = known.suffix(loaded.window.length)
         return GoldenCases.Case(
             history: seen.map(\.row),
             timestamps: seen.map(\.time),

@@ -13,6 +13,8 @@ package final class OfflineSession {
     private let device: any Device
     private let model: any DecoderModel
     let executor: BatchExecutor
+    /// What requests name.
+    let loaded: LoadedModel
 
     /// Runs the body with a session, and ends what the process holds of the device when the session is gone.
     ///
@@ -44,6 +46,7 @@ package final class OfflineSession {
         }
         bundle = try ModelBundle.load(directory: bundlePath, ignoresGolden: ignoresGolden)
         device = try compute.makeDevice(kind)
+        loaded = LoadedModel(bundle)
         model = try ModelRegistry.makeModel(bundle, on: device)
         executor = try BatchExecutor(ResidentModel(device: device, model: model))
     }
@@ -53,7 +56,7 @@ package final class OfflineSession {
         _ log: InteractionLog,
         progress: (_ done: Int, _ total: Int) -> Void
     ) throws -> EvaluationReport {
-        try Evaluator(executor: executor, catalogue: bundle.catalogue, limits: SchedulerConfiguration())
+        try Evaluator(executor: executor, model: loaded, limits: SchedulerConfiguration())
             .evaluate(
                 log,
                 label: "\(bundle.configuration.name) \(bundle.configuration.version)",

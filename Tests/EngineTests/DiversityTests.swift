@@ -116,7 +116,7 @@ import Testing
                 !mask.excluded.contains(row)
                     && mask.allowed.map { $0[Int(row) >> 6] >> UInt64(row & 63) & 1 == 1 } ?? true
             }.prefix(min(count, catalogue.items.count))
-            let progress = strategy.take(answer.map { ScoredRow(row: $0, score: scores[Int($0)]) })
+            let progress = strategy.take(.rows(Array(answer.map { ScoredRow(row: $0, score: scores[Int($0)]) })))
             guard progress == .asksAgain else {
                 #expect(progress == .done)
                 break
@@ -161,7 +161,7 @@ import Testing
                 !mask.excluded.contains(row)
                     && mask.allowed.map { $0[Int(row) >> 6] >> UInt64(row & 63) & 1 == 1 } ?? true
             }
-            guard case .goesOn = strategy.take(best.map { [ScoredRow(row: $0, score: 1)] } ?? []) else { break }
+            guard case .goesOn = strategy.take(.rows(best.map { [ScoredRow(row: $0, score: 1)] } ?? [])) else { break }
         }
         // The scores stay the same, so that the sequence is the list of the best.
         let reference = Reference(ranking, request, catalogue)

@@ -223,7 +223,7 @@ private final class Answers: Sendable {
         while true {
             let history = UsedHistory(grown, model.window)
             let pass = Pass(history: history, rows: 0..<history.count, asks: strategy.question)
-            guard case .goesOn(let row) = strategy.take(try executor.run([pass]).selections[0]) else {
+            guard case .goesOn(let row) = strategy.take(.rows(try executor.run([pass]).selections[0])) else {
                 return strategy.items
             }
             grown.history.append(row)

@@ -67,7 +67,7 @@ import Testing
                 while isUnderWay {
                     let history = UsedHistory(request, HistoryWindow(length: executor.window))
                     let pass = Pass(history: history, rows: 0..<history.count, asks: generation.question)
-                    if case .goesOn(let row) = generation.take(try executor.run([pass]).selections[0]) {
+                    if case .goesOn(let row) = generation.take(.rows(try executor.run([pass]).selections[0])) {
                         request.history.append(row)
                         request.timestamps?.append(request.requestTime)
                     } else {

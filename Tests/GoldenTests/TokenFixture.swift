@@ -86,19 +86,34 @@ struct TokenFixture: Sendable {
 
     /// Imports the checkpoint as a decoder whose items are its tokens, into a folder that is gone when `body` returns.
     func withBundle<Result>(_ body: (ModelBundle) throws -> Result) throws -> Result {
+        let architecture = name.dropFirst(4)
+        return try withBundle(
+            description: Data(
+                #"{"architecture": "\#(architecture)", "source": "huggingface", "max_sequence_length": 512}"#.utf8
+            ),
+            body
+        )
+    }
+
+    /// Imports the checkpoint with its semantic ids, into a folder that is gone when `body` returns.
+    func withPathBundle<Result>(_ body: (ModelBundle) throws -> Result) throws -> Result {
+        try withBundle(description: nil, body)
+    }
+
+    private func withBundle<Result>(description: Data?, _ body: (ModelBundle) throws -> Result) throws -> Result {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("genrec-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
-        let description = folder.appendingPathComponent("import.json")
-        let architecture = name.dropFirst(4)
-        try Data(
-            #"{"architecture": "\#(architecture)", "source": "huggingface", "max_sequence_length": 512}"#.utf8
-        ).write(to: description)
+        var describePath = directory + "/cases.json"
+        if let description {
+            describePath = folder.appendingPathComponent("import.json").path
+            try description.write(to: URL(fileURLWithPath: describePath))
+        }
         let output = folder.appendingPathComponent(name).path
         _ = try importCheckpoint(
             format: "huggingface",
             checkpointPath: directory,
-            describePath: description.path,
+            describePath: describePath,
             cataloguePath: nil,
             name: name,
             version: "1",

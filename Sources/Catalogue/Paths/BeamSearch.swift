@@ -36,6 +36,8 @@ package struct BeamSearch: Sendable {
 
     package let trie: PathTrie
     package let filter: PathFilter
+    /// Of the candidates those that may go on; nil: all.
+    private let targets: PathFilter?
     /// How many beams each level keeps.
     private let widths: [Int]
     /// Tokens that follow every path and are part of the score.
@@ -51,12 +53,21 @@ package struct BeamSearch: Sendable {
     private var greatestPruned = -Float.infinity
 
     /// - Parameters:
+    ///   - filter: what is eligible: the tokens that lead to it are scored.
+    ///   - targets: what of that is looked for; nil: all.
     ///   - widths: one a level, each at least 1.
     ///   - tail: scored after every path; empty: nothing is.
-    package init(trie: PathTrie, filter: PathFilter, widths: [Int], tail: [Int32] = []) {
+    package init(
+        trie: PathTrie,
+        filter: PathFilter,
+        targets: PathFilter? = nil,
+        widths: [Int],
+        tail: [Int32] = []
+    ) {
         precondition(widths.count == trie.levels && widths.allSatisfy { $0 > 0 }, "a width for each level")
         self.trie = trie
         self.filter = filter
+        self.targets = targets
         self.widths = widths
         self.tail = tail
     }
@@ -123,6 +134,10 @@ package struct BeamSearch: Sendable {
         for beam in 0..<candidates.offsets.count - 1 {
             let before: Float = beams.isEmpty ? 0 : beams[beam].score
             for place in candidates.offsets[beam]..<candidates.offsets[beam + 1] {
+                if let targets, let level {
+                    let below = trie.positions(level: level, node: Int(candidates.nodes[place]))
+                    guard targets.isAlive(below) else { continue }
+                }
                 // Places are in the order of nodes, and so of paths.
                 best.add(score: before + logProbabilities[place], place: place, beam: beam)
             }
@@ -140,6 +155,9 @@ package struct BeamSearch: Sendable {
         parents.append(next.map(\.parent))
         round += 1
     }
+
+    /// Rows of the beams of the rounds before the last one.
+    package var keptRows: Int { parents.dropLast().reduce(0) { $0 + $1.count } }
 
     /// Every beam's ancestors as rows, oldest first: beams of the rounds before the last one are rows numbered from 0, round
     /// by round in the order of `beams`. `beams.count` times `round` − 1 entries.
@@ -178,6 +196,17 @@ package struct BeamSearch: Sendable {
             }
         }
         return found
+    }
+
+    /// The score of the path that ends in a node of the last level; nil: the finished search has not followed it.
+    package func score(ofLeaf leaf: Int) -> Float? {
+        guard round == rounds else { return nil }
+        var (low, high) = (0, beams.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if Int(beams[middle].node) < leaf { low = middle + 1 } else { high = middle }
+        }
+        return low < beams.count && Int(beams[low].node) == leaf ? beams[low].score : nil
     }
 
     /// Whether no path that was left behind can beat the last of `found`, the search's `count` best items. Probabilities

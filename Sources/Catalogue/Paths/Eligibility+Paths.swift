@@ -5,14 +5,29 @@ extension Eligibility {
     ///
     /// - Parameters:
     ///   - history: rows that count as seen.
-    ///   - catalogue: the one that has the trie.
-    package func pathFilter(history: [Int32], catalogue: Catalogue, in trie: PathTrie) -> PathFilter {
-        var excluded = excludedRows
+    ///   - catalogue: a state of the one that has the trie.
+    package func pathFilter(history: [Int32], catalogue: CatalogueSnapshot, in trie: PathTrie) -> PathFilter {
+        var excluded = excludedRows + catalogue.unavailableRows
         if excludesSeen { excluded += history }
-        for tag in excludedTags { excluded += catalogue.rows(withTag: tag) }
-        let allowed = allowance.map { allowance in
-            allowance.rows + allowance.tags.flatMap { catalogue.rows(withTag: $0) }
-        }
+        for tag in excludedTags { catalogue.forEachRow(withTag: tag) { excluded.append($0) } }
+        var allowed = allowance?.rows
+        for tag in allowance?.tags ?? [] { catalogue.forEachRow(withTag: tag) { allowed?.append($0) } }
         return PathFilter(allowed: allowed, excluded: excluded, in: trie)
+    }
+}
+
+extension CatalogueSnapshot {
+    /// Items that may not be recommended, ascending.
+    package var unavailableRows: [Int32] {
+        guard let available else { return [] }
+        var rows: [Int32] = []
+        for (index, word) in items.presentMask.enumerated() {
+            var missing = word & ~available[index]
+            while missing != 0 {
+                rows.append(Int32(index << 6 + missing.trailingZeroBitCount))
+                missing &= missing - 1
+            }
+        }
+        return rows
     }
 }

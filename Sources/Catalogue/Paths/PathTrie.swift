@@ -75,6 +75,11 @@ package struct PathTrie: Sendable {
         }
     }
 
+    /// The node of the last level where an item's path ends.
+    package func leaf(of item: Int32) -> Int {
+        node(level: levels - 1, above: position(of: item), among: 0..<pathCount)
+    }
+
     /// The tokens of the path that ends in a node of the last level.
     package func path(leaf: Int) -> [Int32] {
         path(of: itemsByPosition[children(level: levels - 1, node: leaf).lowerBound])

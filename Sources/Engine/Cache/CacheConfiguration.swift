@@ -27,6 +27,8 @@ package enum PrefixCacheDescription: Sendable, Equatable {
         package var pageByteCount: Int
         /// As in `PrefixReuse`.
         package var dependsOnNextTime: Bool
+        /// False: they are a place to compute in, and nothing stays there from one request to the next.
+        package var keepsRows = true
 
         package var byteCount: Int { pageCount * pageByteCount }
         package var bytesPerEvent: Int { pageByteCount / pageRows }
@@ -40,7 +42,8 @@ extension UserCache {
             pageRows: pool.pageRows,
             pageCount: pool.pageCount,
             pageByteCount: pool.pageByteCount,
-            dependsOnNextTime: pool.dependsOnNextTime
+            dependsOnNextTime: pool.dependsOnNextTime,
+            keepsRows: pool.keepsRows
         )
     }
 }

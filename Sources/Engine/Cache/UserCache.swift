@@ -18,6 +18,8 @@ package struct UserCache: Sendable {
         package fileprivate(set) var pages: [Int32]
         /// Whether all rows of the history fit the pages, so that those computed can be stored.
         package fileprivate(set) var storesRows: Bool
+        /// Pages of the rows that are kept beside the history's.
+        package fileprivate(set) var reservedPages: [Int32] = []
     }
 
     /// What forgetting a user came to.
@@ -85,6 +87,8 @@ package struct UserCache: Sendable {
         var isLeased = true
         /// Whether it is kept when its request is done.
         var keeps: Bool
+        /// Pages of it that are not of its history; while it is checked out.
+        var reservedPages = 0
     }
 
     /// A place in the order of eviction; entries that moved on leave theirs behind until they surface.
@@ -99,6 +103,8 @@ package struct UserCache: Sendable {
     package let pageRows: Int
     let pageByteCount: Int
     let dependsOnNextTime: Bool
+    /// Whether anything is kept from one request to the next.
+    private let keepsRows: Bool
     private(set) var table: PageTable
     private(set) var entries: [UInt64: Entry] = [:]
     /// Entries of each user: one at rest at most, and those that are checked out.
@@ -114,7 +120,15 @@ package struct UserCache: Sendable {
     /// - Parameters:
     ///   - pageRows, pageCount, pageByteCount: those of the device's pool.
     ///   - dependsOnNextTime: as in `PrefixReuse`.
-    package init(pageRows: Int, pageCount: Int, pageByteCount: Int, dependsOnNextTime: Bool) {
+    ///   - keepsRows: false: the pages are a place to compute in, and no more.
+    package init(
+        pageRows: Int,
+        pageCount: Int,
+        pageByteCount: Int,
+        dependsOnNextTime: Bool,
+        keepsRows: Bool = true
+    ) {
+        self.keepsRows = keepsRows
         self.pageRows = pageRows
         self.pageByteCount = pageByteCount
         self.dependsOnNextTime = dependsOnNextTime
@@ -134,13 +148,18 @@ package struct UserCache: Sendable {
     /// - Parameters:
     ///   - owner: the user; nil: none was named, and the history is looked for by `hashes`.
     ///   - keeps: false: nothing is looked for, and nothing is kept afterwards. Such a lease is only a place to compute in.
+    ///   - reserved: rows that are kept beside the history's, on pages of their own, until the lease is given back.
     /// - Returns: nil where there is nothing to reuse and no room for the history: it is computed without.
     package mutating func checkOut(
         _ history: UsedHistory,
         owner: String?,
         hashes: PrefixHashes?,
-        keeps: Bool = true
+        keeps: Bool = true,
+        reserving reserved: Int = 0
     ) -> Lease? {
+        // All or nothing, and nothing is dropped for what cannot be had.
+        guard reserved == 0 || hasRoom(for: history.count, reserving: reserved) else { return nil }
+        let keeps = keeps && keepsRows
         clock += 1
         var entry = Entry(
             owner: owner,
@@ -174,12 +193,26 @@ package struct UserCache: Sendable {
         }
         leasedPages += entry.pages.count
         insert(entry, id)
-        let storesRows = grow(id, to: history.count)
+        let reservedPages = pages(reserved)
+        entries[id]?.reservedPages = reservedPages
+        let storesRows = grow(id, to: (pages(history.count) + reservedPages) * pageRows)
         guard storesRows || entry.rows > 0 else {
             remove(id)
             return nil
         }
         return lease(id)
+    }
+
+    private func pages(_ rows: Int) -> Int { (rows + pageRows - 1) / pageRows }
+
+    /// Whether a history and so many rows beside it could have their pages now.
+    package func hasRoom(for rows: Int, reserving reserved: Int) -> Bool {
+        pages(rows) + pages(reserved) <= table.pageCount - leasedPages
+    }
+
+    /// Whether they could if no request had any.
+    package func fits(_ rows: Int, reserving reserved: Int) -> Bool {
+        pages(rows) + pages(reserved) <= table.pageCount
     }
 
     /// Gives a lease pages for so many rows, as a generated sequence grows.
@@ -217,6 +250,7 @@ package struct UserCache: Sendable {
         entry.history = entry.history.prefix(rows)
         entry.rows = rows
         entry.isLeased = false
+        entry.reservedPages = 0
         clock += 1
         entry.stamp = clock
         entries[lease.id] = entry
@@ -325,8 +359,9 @@ package struct UserCache: Sendable {
             Lease(
                 id: id,
                 rows: entry.rows,
-                pages: entry.pages,
-                storesRows: entry.pages.count * pageRows >= entry.history.count
+                pages: Array(entry.pages.dropLast(entry.reservedPages)),
+                storesRows: entry.pages.count * pageRows >= entry.history.count,
+                reservedPages: entry.pages.suffix(entry.reservedPages)
             )
         }
     }

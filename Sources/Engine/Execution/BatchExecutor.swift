@@ -11,6 +11,8 @@ package struct Pass: Sendable {
     /// The rows to compute. Those before them are in `cached`.
     package var rows: Range<Int>
     package var cached: PagedSequence
+    /// Where rows of the request's beams are.
+    package var beamPages: [Int32]
     /// What the last of the rows is asked; nil: nothing in this pass.
     package var asks: Question?
 
@@ -18,15 +20,29 @@ package struct Pass: Sendable {
         history: UsedHistory,
         rows: Range<Int>,
         cached: PagedSequence = .none,
+        beamPages: [Int32] = [],
         asks: Question?
     ) {
         self.history = history
         self.rows = rows
         self.cached = cached
+        self.beamPages = beamPages
         self.asks = asks
     }
 
-    package var work: ComputeWork { ComputeWork(rows: rows, scans: asks?.scans ?? 0) }
+    /// Whether it computes beams, all of them behind `cached`, and no rows of the history.
+    var isOfBeams: Bool { (asks?.beamRows ?? 0) > 0 }
+
+    package var work: ComputeWork {
+        guard case .paths(let round) = asks, round.beamRows > 0 else {
+            return ComputeWork(rows: rows, scans: asks?.scans ?? 0)
+        }
+        var work = ComputeWork()
+        work.rows = round.beamRows
+        work.pairs = round.beamRows * (cached.rows + round.search.round)
+        work.queries = round.queryRows
+        return work
+    }
 }
 
 /// Packs batches and runs them through the model and the selection.
@@ -35,6 +51,8 @@ package final class BatchExecutor {
     private let stream: any Stream
     /// Where rows can be kept; nil where they cannot.
     private let pages: (any KeyValuePages)?
+    /// nil: items are rows of the table.
+    private let decoder: (any TokenDecoder)?
     /// What is kept from one request to the next.
     package let prefixCache: PrefixCacheDescription
 
@@ -55,12 +73,22 @@ package final class BatchExecutor {
     ) throws(ComputeError) {
         self.loaded = loaded
         if let stream { self.stream = stream } else { self.stream = try loaded.device.makeStream() }
-        (pages, prefixCache) = Self.makePages(loaded, byteCount: cacheBytes)
+        decoder = (loaded.model as? any TokenDecoder).flatMap { $0.hasTokens ? $0 : nil }
+        // Beams have to be somewhere, also where nothing may stay.
+        let byteCount = decoder != nil && cacheBytes == 0 ? Self.workingBytes : cacheBytes
+        (pages, prefixCache) = Self.makePages(loaded, byteCount: byteCount, keepsRows: cacheBytes > 0)
     }
+
+    /// Device memory for prompts and beams where there is no cache.
+    private static let workingBytes = 256 << 20
+
+    /// Whether the model's items are paths of tokens.
+    var searchesPaths: Bool { decoder != nil }
 
     private static func makePages(
         _ loaded: ResidentModel,
-        byteCount: Int
+        byteCount: Int,
+        keepsRows: Bool
     ) -> ((any KeyValuePages)?, PrefixCacheDescription) {
         switch loaded.model.prefixReuse {
         case .none(let reason): return (nil, .none(reason: reason))
@@ -79,7 +107,8 @@ package final class BatchExecutor {
                             pageRows: pages.pageRows,
                             pageCount: pages.pageCount,
                             pageByteCount: pages.pageByteCount,
-                            dependsOnNextTime: dependsOnNextTime
+                            dependsOnNextTime: dependsOnNextTime,
+                            keepsRows: keepsRows
                         )
                     )
                 )
@@ -121,34 +150,62 @@ package final class BatchExecutor {
     package func run(
         _ passes: [Pass]
     ) throws(ComputeError) -> (selections: [[ScoredRow]], durations: Durations) {
+        let (answers, durations) = try answers(passes)
+        let selections = answers.map { answer -> [ScoredRow] in
+            if case .rows(let rows) = answer { rows } else { [] }
+        }
+        return (selections, durations)
+    }
+
+    /// Computes passes, none of them without rows.
+    ///
+    /// - Returns: for each pass that asks the answer, no rows for the others; row 0 with the score NaN where the model's scores
+    ///   are not numbers.
+    /// - Throws: what the device throws; then no pass has an answer.
+    func answers(_ passes: [Pass]) throws(ComputeError) -> (answers: [Answer], durations: Durations) {
         let start = Instant.now()
         try stream.begin()
-        let queries = try loaded.model.encodeInParts(pack(passes), on: stream)
+        let packed = pack(passes)
+        let queries = try loaded.model.encodeInParts(packed.batch, on: stream)
         let encoded = Instant.now()
-        let asked = try ask(passes, queries)
+        let asked = try ask(passes, queries, packed.firstQuery)
         try stream.synchronize()
-        var selections = [[ScoredRow]](repeating: [], count: passes.count)
+        var answers = [Answer](repeating: .rows([]), count: passes.count)
         for (query, index) in asked.bestOf.enumerated() {
-            if let ticket = asked.best { selections[index] = stream.selected(ticket, query: query) }
+            guard let ticket = asked.best else { continue }
+            var selection = stream.selected(ticket, query: query)
             // A score that is NaN is never selected. Nothing selected while something is eligible can mean only that.
-            if selections[index].isEmpty,
+            if selection.isEmpty,
                 case .best(_, let eligibility, let history, let catalogue) = passes[index].asks,
                 !catalogue.mostPopular(1, eligibility, history: history).isEmpty
             {
-                selections[index] = [ScoredRow(row: 0, score: .nan)]
+                selection = [ScoredRow(row: 0, score: .nan)]
             }
+            answers[index] = .rows(selection)
         }
         for (query, index) in asked.scoresOf.enumerated() {
             guard let ticket = asked.scores, case .scores(let rows) = passes[index].asks else { continue }
-            selections[index] = zip(rows, stream.scores(ticket, query: query)).map { ScoredRow(row: $0, score: $1) }
+            answers[index] = .rows(
+                zip(rows, stream.scores(ticket, query: query)).map { ScoredRow(row: $0, score: $1) }
+            )
+        }
+        if let ticket = asked.tokens {
+            let values = stream.logProbabilities(ticket)
+            var first = 0
+            for index in asked.tokensOf {
+                guard case .paths(let round) = passes[index].asks else { continue }
+                let count = round.candidates?.tokens.count ?? 0
+                answers[index] = .round(round.advanced(Array(values[first..<first + count])))
+                first += count
+            }
         }
         // Where nothing is asked, waiting for the encoding is all that comes after it.
         let end = Instant.now()
         let durations =
-            asked.best == nil && asked.scores == nil
+            asked.isEmpty
             ? Durations(prefill: end.nanoseconds(since: start), topK: 0)
             : Durations(prefill: encoded.nanoseconds(since: start), topK: end.nanoseconds(since: encoded))
-        return (selections, durations)
+        return (answers, durations)
     }
 
     /// What has been asked of a batch's queries: tickets, and the passes whose answers they hold.
@@ -157,9 +214,15 @@ package final class BatchExecutor {
         var bestOf: [Int] = []
         var scores: ScoreTicket?
         var scoresOf: [Int] = []
+        var tokens: TokenScoresTicket?
+        /// In the order of their queries.
+        var tokensOf: [Int] = []
+
+        var isEmpty: Bool { best == nil && scores == nil && tokens == nil }
     }
 
-    private func ask(_ passes: [Pass], _ queries: Tensor) throws(ComputeError) -> Asked {
+    /// - Parameter firstQuery: of each pass, the row of its first query.
+    private func ask(_ passes: [Pass], _ queries: Tensor, _ firstQuery: [Int]) throws(ComputeError) -> Asked {
         var asked = Asked()
         var masks: [SelectionMask] = []
         var counts: [Int] = []
@@ -173,23 +236,56 @@ package final class BatchExecutor {
             case .scores(let rows):
                 asked.scoresOf.append(index)
                 candidates.append(rows)
+            case .paths: asked.tokensOf.append(index)
             case nil: break
             }
         }
         let catalogue = loaded.model.catalogue
         if !asked.bestOf.isEmpty {
-            let queries = try rows(asked.bestOf, of: queries)
+            let queries = try rows(asked.bestOf.map { firstQuery[$0] }, of: queries)
             asked.best = try stream.selectTopK(
                 TopKOperation(queries: queries, catalogue: catalogue, masks: masks, counts: counts)
             )
         }
         if !asked.scoresOf.isEmpty {
-            let queries = try rows(asked.scoresOf, of: queries)
+            let queries = try rows(asked.scoresOf.map { firstQuery[$0] }, of: queries)
             asked.scores = try stream.scoreRows(
                 ScoreOperation(queries: queries, catalogue: catalogue, rows: candidates)
             )
         }
+        if !asked.tokensOf.isEmpty {
+            asked.tokensOf.sort { firstQuery[$0] < firstQuery[$1] }
+            asked.tokens = try askForTokens(asked.tokensOf.map { (firstQuery[$0], passes[$0].asks) }, queries)
+        }
         return asked
+    }
+
+    /// - Parameter rounds: of each pass the row of its first query, ascending, and what it asks.
+    private func askForTokens(
+        _ rounds: [(first: Int, asks: Question?)],
+        _ queries: Tensor
+    ) throws(ComputeError) -> TokenScoresTicket {
+        guard let decoder else {
+            throw ComputeError(.unsupported, "the items of this model are rows of its table, not paths of tokens")
+        }
+        var asking: [Int] = []
+        var tokens: [Int32] = []
+        var offsets = [0]
+        var normalizations: [TokenNormalization] = []
+        for (first, asks) in rounds {
+            guard case .paths(let round) = asks, let candidates = round.candidates else { continue }
+            asking += first..<first + round.queryRows
+            offsets += candidates.offsets.dropFirst().map { tokens.count + $0 }
+            tokens += candidates.tokens
+            normalizations += repeatElement(round.normalization, count: round.queryRows)
+        }
+        return try decoder.scoreTokens(
+            after: rows(asking, of: queries),
+            tokens: tokens,
+            offsets: offsets,
+            normalizations: normalizations,
+            on: stream
+        )
     }
 
     /// Some of the queries, ascending; all of them as they are.
@@ -200,8 +296,56 @@ package final class BatchExecutor {
         return some
     }
 
-    /// Lays the rows of all passes back to back.
-    private func pack(_ passes: [Pass]) -> SequenceBatch {
+    /// Lays the rows of all passes back to back, those of beams behind the others.
+    ///
+    /// - Returns: also the row of each pass's first query.
+    private func pack(_ passes: [Pass]) -> (batch: SequenceBatch, firstQuery: [Int]) {
+        let sequences = passes.filter { !$0.isOfBeams }
+        var batch = packSequences(sequences)
+        var firstQuery: [Int] = []
+        var (nextSequence, nextBeam) = (0, sequences.count)
+        for pass in passes {
+            if pass.isOfBeams {
+                firstQuery.append(nextBeam)
+                nextBeam += pass.asks?.beamRows ?? 0
+            } else {
+                firstQuery.append(nextSequence)
+                nextSequence += 1
+            }
+        }
+        if let pages, sequences.count < passes.count { batch.beams = packBeams(passes, in: pages) }
+        return (batch, firstQuery)
+    }
+
+    private func packBeams(_ passes: [Pass], in pages: any KeyValuePages) -> BeamBatch {
+        var lengths: [Int] = []
+        var tokens: [Int32] = []
+        var groups: [BeamGroup] = []
+        var storedBehind: [Int?] = []
+        for pass in passes where pass.isOfBeams {
+            guard case .paths(let round) = pass.asks else { continue }
+            lengths.append(round.beamRows)
+            tokens += round.search.beams.map(\.token)
+            groups.append(
+                BeamGroup(
+                    promptRows: pass.cached.rows,
+                    promptPages: pass.cached.pages,
+                    beamPages: pass.beamPages,
+                    ancestors: round.search.ancestorRows
+                )
+            )
+            storedBehind.append(round.keepsRows ? round.keptRows : nil)
+        }
+        return BeamBatch(
+            layout: Jagged(lengths: lengths),
+            tokens: tokens,
+            pages: pages,
+            groups: groups,
+            storedBehind: storedBehind
+        )
+    }
+
+    private func packSequences(_ passes: [Pass]) -> SequenceBatch {
         let layout = Jagged(lengths: passes.map(\.rows.count))
         var batch = SequenceBatch(layout: layout, items: [], timestamps: [], timed: [])
         batch.items.reserveCapacity(layout.rows)

@@ -28,10 +28,10 @@ extension Engine {
                 return (hasDeviceComputed, nil)
             }
             do throws(ComputeError) {
-                let (selections, durations) = try executor.run(work.batch.members.map(\.pass))
+                let (answers, durations) = try executor.answers(work.batch.members.map(\.pass))
                 advance(
                     work.batch,
-                    selections,
+                    answers,
                     durations,
                     executor,
                     isUsual: isUsual,
@@ -43,7 +43,8 @@ extension Engine {
                 observer.deviceFailed(error, device: executor.device.name)
                 if error.code.isOfTheBatch, work.batch.members.count > 1 {
                     pending += work.batch.halves.reversed().map { Work(batch: $0, isForFallback: work.isForFallback) }
-                } else if error.code.isOfTheBatch, isPrimary, executors.fallback != nil {
+                } else if error.code.isOfTheBatch, isPrimary, executors.fallback != nil, !executor.searchesPaths {
+                    // A search's rows are in the device's pages.
                     work.batch = whole(work.batch)
                     work.isForFallback = true
                     if !work.batch.members.isEmpty { pending.append(work) }

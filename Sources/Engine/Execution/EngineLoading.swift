@@ -97,7 +97,7 @@ extension Engine {
             let executor = try BatchExecutor(resident, stream: place.stream(of: part.device), cacheBytes: bytes)
             part.executor = executor
             part.check = GoldenCheck(loading.hosted)
-            part.warmUp = warmUp(of: executor, loading.hosted.model.catalogue)
+            part.warmUp = warmUp(of: executor, loading.hosted.model)
         }
         guard let executor = part.executor else { return false }
         if try part.check?.next(executor) == true { return true }
@@ -152,7 +152,8 @@ extension Engine {
             if let times = (executors.primary ?? executors.fallback)?.times[lane] {
                 state.scheduler.expect(times, lane: lane)
             }
-            if let executor = executors.primary?.executors[lane] {
+            let fallback = executors.fallback?.executors[lane]
+            if let executor = executors.primary?.executors[lane] ?? (fallback?.searchesPaths == true ? fallback : nil) {
                 state.settle(executor, lane: lane)
             } else {
                 state.table.setCache(nil, lane: lane)

@@ -70,6 +70,18 @@ extension Engine {
         var start: Instant
 
         var work: ComputeWork { members.reduce(into: ComputeWork()) { $0 += $1.pass.work } }
+
+        var pathReport: PathReport {
+            var report = PathReport()
+            for member in members {
+                guard case .paths(let round) = member.pass.asks else { continue }
+                report.rounds += 1
+                report.rows += round.beamRows
+                report.candidates += round.candidates?.tokens.count ?? 0
+                report.sharedRows += max(0, round.beamRows - 1) * member.pass.cached.rows
+            }
+            return report
+        }
     }
 
     private func serve(_ source: DeviceSource, _ executors: inout Executors) {
@@ -147,8 +159,7 @@ extension Engine {
             if portion.rows == 0 {
                 batch.colds.append(portion.job)
             } else {
-                let isStep = job.isDecoding && portion.rows == 1
-                batch.members.append((portion.job, job.pass(portion.rows), isStep))
+                batch.members.append((portion.job, job.pass(portion.rows), job.isStep))
             }
         }
         batch.predictedNanoseconds = state.scheduler.serviceTimes[batch.lane].nanoseconds(batch.work)
@@ -174,7 +185,7 @@ extension Engine {
         case inVain(nanoseconds: UInt64)
     }
 
-    /// Hands each pass's selection to its job: answers it, or queues it for its next pass.
+    /// Hands each pass's answer to its job: answers it, or queues it for its next pass.
     ///
     /// - Parameters:
     ///   - executor: what computed the batch.
@@ -183,7 +194,7 @@ extension Engine {
     ///   - isLast: whether it is the last part of what was decided to compute together.
     func advance(
         _ batch: Batch,
-        _ selections: [[ScoredRow]],
+        _ answers: [Answer],
         _ durations: BatchExecutor.Durations,
         _ executor: BatchExecutor,
         isUsual: Bool,
@@ -209,7 +220,7 @@ extension Engine {
                 let end = member.pass.rows.upperBound
                 guard let isWanted = state.table[id]?.passed(through: end, shares[index], durations) else { continue }
                 if isWanted {
-                    notices += advance(id, member.pass.asks == nil ? nil : selections[index], &state)
+                    notices += advance(id, member.pass.asks == nil ? nil : answers[index], &state)
                 } else {
                     // Its callers went away while it was computed.
                     notices.append(.inVain(nanoseconds: giveUp(id, &state).lostNanoseconds))
@@ -221,8 +232,9 @@ extension Engine {
         observer.batchFinished(
             BatchReport(
                 queueWaits: batch.queueWaits,
-                lengths: batch.members.map(\.pass.rows.count),
+                lengths: batch.members.map(\.pass.work.rows),
                 steps: batch.members.count { $0.isStep },
+                paths: batch.pathReport,
                 durations: durations,
                 predictedNanoseconds: batch.predictedNanoseconds,
                 elapsedNanoseconds: elapsed,
@@ -252,13 +264,13 @@ extension Engine {
         return parts.map { Job.Share(all: UInt64(unit * $0.all), rows: UInt64(unit * $0.rows)) }
     }
 
-    /// - Parameter selection: nil: nothing was selected in the pass.
-    private func advance(_ id: UInt64, _ selection: [ScoredRow]?, _ state: inout State) -> [Notice] {
-        guard let selection else {
+    /// - Parameter answer: nil: nothing was asked in the pass.
+    private func advance(_ id: UInt64, _ answer: Answer?, _ state: inout State) -> [Notice] {
+        guard let answer else {
             readmit(id, &state)
             return []
         }
-        guard let taken = state.table[id]?.take(selection) else { return [] }
+        guard let taken = state.table[id]?.take(answer) else { return [] }
         var notices = taken.items.map { Notice.item($0.item, rank: $0.rank, taken.callers) }
         switch taken.progress {
         case .goesOn(let row):
@@ -267,6 +279,7 @@ extension Engine {
         case .asksAgain:
             state.table.seeAgain(id)
             readmit(id, &state)
+        case .searches: readmit(id, &state)
         case .done:
             if let job = state.table.end(id) { notices.append(.answer(job)) }
         case .failed:

@@ -48,6 +48,11 @@ extension Engine {
             state.degradation = nil
             state.expectedBack = nil
             state.scheduler.changeDevice(place.times)
+            // The rows of searches are in the fallback's pages.
+            for id in state.table.jobs.filter({ $0.value.strategy.reservedRows > 0 }).keys {
+                state.table[id]?.loseRows()
+                if let job = state.table[id] { state.scheduler.restart(id, job.demand(predicted: (0, true))) }
+            }
             for (lane, executor) in place.executors { state.settle(executor, lane: lane) }
         }
         return place
@@ -66,7 +71,7 @@ extension Engine {
         let executor = try BatchExecutor(resident, stream: place.stream(of: device), cacheBytes: cacheBytes)
         var check = GoldenCheck(hosted)
         while try check?.next(executor) == true {}
-        var warmUp = self.warmUp(of: executor, hosted.model.catalogue)
+        var warmUp = self.warmUp(of: executor, hosted.model)
         while try warmUp.next(executor) {}
         place.add(executor, warmUp.times, lane: lane)
     }
@@ -85,10 +90,14 @@ extension Engine {
                 let counts = loseCache(&state)
                 state.degradation = reason
                 state.scheduler.changeDevice(fallback.times)
+                for (lane, executor) in fallback.executors where executor.searchesPaths {
+                    state.settle(executor, lane: lane)
+                }
                 return (requeue(loss.jobs, &state), counts)
             }
             for job in ended { report(job) }
             if let counts { observer.cacheChanged(to: counts) }
+            refuseUnfit()
             change(to: .ready(fallback.description))
         } else {
             let (failed, counts) = state.withLock { state in
@@ -105,6 +114,24 @@ extension Engine {
             refuseWaiting(.recovering, "not ready: recovering: \(reason)", retryAfterNanoseconds: retry)
         }
         executors.primary = nil
+    }
+
+    /// Refuses what the fallback has no room for.
+    private func refuseUnfit() {
+        let unfit = state.withLock { state in
+            state.table.jobs.compactMap { id, job -> Job? in
+                let reserved = job.strategy.reservedRows
+                guard reserved > 0, !state.table.fits(job.seen.count, reserving: reserved, lane: job.lane) else {
+                    return nil
+                }
+                state.scheduler.remove(id)
+                return state.table.end(id)
+            }
+        }
+        for caller in unfit.flatMap(\.callers) {
+            let refusal = "the device failed, and its fallback has no room for the request"
+            caller.completion(.failure(EngineError(.unavailable, refusal)))
+        }
     }
 
     /// Empties the caches, whose pages are gone.

@@ -12,7 +12,7 @@ struct WarmUp {
     private(set) var times = ServiceTimeModel()
 
     init(_ batches: [[Pass]] = []) {
-        self.batches = batches.filter { $0.allSatisfy { !$0.rows.isEmpty } }.reversed()
+        self.batches = batches.filter { $0.allSatisfy { $0.work.rows > 0 } }.reversed()
     }
 
     /// Runs the next batch, twice: the first run pays for first use, the second tells the service time.
@@ -20,8 +20,8 @@ struct WarmUp {
     /// - Returns: false: there was none.
     mutating func next(_ executor: BatchExecutor) throws(ComputeError) -> Bool {
         guard let batch = batches.popLast() else { return false }
-        _ = try executor.run(batch)
-        let (_, durations) = try executor.run(batch)
+        _ = try executor.answers(batch)
+        let (_, durations) = try executor.answers(batch)
         let work = batch.reduce(into: ComputeWork()) { $0 += $1.work }
         times.calibrate(work, nanoseconds: durations.prefill + durations.topK)
         return true
@@ -31,7 +31,9 @@ struct WarmUp {
 extension Engine {
     /// Batches of the kinds that will come, so that memory is there, code is loaded, and admission can judge: long and short
     /// histories, one and several together, with and without a selection, and a step on many cached rows.
-    func warmUp(of executor: BatchExecutor, _ catalogue: CatalogueSnapshot) -> WarmUp {
+    func warmUp(of executor: BatchExecutor, _ model: LoadedModel) -> WarmUp {
+        if let paths = model.paths { return warmUp(of: executor, paths) }
+        let catalogue = model.catalogue
         guard let row = catalogue.items.popularityOrder.first else { return WarmUp() }
         var pool: PrefixCacheDescription.Pool?
         if case .exact(let description) = executor.prefixCache { pool = description }
@@ -72,6 +74,71 @@ extension Engine {
                 batches.append([pass(min(longest, executor.window - cached / 2), cached: cached / 2)])
             }
         }
+        return WarmUp(batches)
+    }
+
+    /// The same where items are paths: prompts, and rounds of a search.
+    private func warmUp(of executor: BatchExecutor, _ paths: PathCatalogue) -> WarmUp {
+        guard paths.trie.itemCount > 0, case .exact(let pool) = executor.prefixCache else { return WarmUp() }
+        let trie = paths.trie
+        let prompt = paths.longestPrompt
+        let limit = state.withLock { $0.scheduler.configuration.eventLimit(isDivisible: true) }
+        let longest = max(1, min(prompt, min(limit, SchedulerConfiguration.shortChunkEvents)))
+        let first = PathRound(
+            paths,
+            BeamSearch(
+                trie: trie,
+                filter: .everything,
+                widths: [Int](repeating: paths.ids.defaultBeams, count: trie.levels),
+                tail: paths.tail
+            )
+        )
+        func history(_ length: Int) -> UsedHistory {
+            UsedHistory(
+                start: 0,
+                items: [Int32](repeating: trie.token(level: 0, node: 0), count: length),
+                timestamps: nil,
+                followingTime: 0
+            )
+        }
+        // Nothing has been stored yet: what the pages hold is of no importance to how long it takes.
+        func pages(_ rows: Int) -> [Int32] { (0..<Int32((rows + pool.pageRows - 1) / pool.pageRows)).map { $0 } }
+        func pass(_ length: Int, cached: Int = 0, asks: Bool = true) -> Pass {
+            Pass(
+                history: history(cached + length),
+                rows: cached..<cached + length,
+                cached: cached == 0
+                    ? .none : PagedSequence(rows: cached, pages: pages(cached), storesRows: false),
+                asks: asks ? .paths(first) : nil
+            )
+        }
+        let second = first.advanced(
+            [Float](repeating: -1, count: first.candidates?.tokens.count ?? 0)
+        )
+        // Each of several has pages of its own for its beams, from the last one of the pool on.
+        let beamPages = second.keepsRows ? Int32(pages(second.beamRows).count) : 0
+        func round(cached: Int, number: Int32 = 0) -> Pass {
+            let end = Int32(pool.pageCount) - number * beamPages
+            return Pass(
+                history: history(cached),
+                rows: cached..<cached,
+                cached: PagedSequence(rows: cached, pages: pages(cached), storesRows: false),
+                beamPages: (end - beamPages..<end).map { $0 },
+                asks: .paths(second)
+            )
+        }
+        var batches = [
+            [pass(1)], [pass(longest)], [pass(longest, asks: false)], [pass((longest + 3) / 4)],
+            Array(repeating: pass((longest + 7) / 8), count: 4), Array(repeating: pass(1), count: 8),
+        ]
+        let most = min(prompt, (pool.pageCount - 4 * Int(beamPages)) * pool.pageRows)
+        if most > 0, second.beamRows > 0 {
+            batches += [
+                [round(cached: 1)], [round(cached: most)],
+                (0..<4).map { round(cached: max(1, most / 8), number: $0) },
+            ]
+        }
+        if most > 1 { batches.append([pass(1, cached: most - 1)]) }
         return WarmUp(batches)
     }
 }

@@ -1,6 +1,6 @@
 // Golden cases on a device: whether a model gives the answers there that its bundle says it gives.
 
-package import Catalogue
+internal import Catalogue
 package import Compute
 package import Models
 
@@ -14,7 +14,7 @@ package struct GoldenCaseError: Error, Sendable, Equatable, CustomStringConverti
 struct GoldenCheck {
     private let golden: GoldenCases
     private let label: String
-    private let catalogue: CatalogueSnapshot
+    private let model: LoadedModel
     private var answers: [[ScoredRow]] = []
 
     /// nil: the model has no golden cases.
@@ -23,7 +23,7 @@ struct GoldenCheck {
         self.golden = golden
         label = hosted.source.label
         // The cases know nothing of what has been changed since.
-        catalogue = CatalogueSnapshot(hosted.model.catalogue.items)
+        model = hosted.model.with(CatalogueSnapshot(hosted.model.catalogue.items))
     }
 
     /// Runs the next case.
@@ -33,13 +33,13 @@ struct GoldenCheck {
     mutating func next(_ executor: BatchExecutor) throws -> Bool {
         guard answers.count <= golden.cases.count else { return false }
         guard answers.count < golden.cases.count else {
-            let fault = golden.fault(answers, dtype: executor.device.dtype, catalogue: catalogue.items)
+            let fault = golden.fault(answers, dtype: executor.device.dtype, catalogue: model.catalogue.items)
             if let fault { throw GoldenCaseError(description: label.isEmpty ? fault : "\(label): \(fault)") }
             answers.append([])
             return false
         }
         let one = golden.cases[answers.count]
-        answers.append(try executor.answer(one, count: one.items.count, catalogue))
+        answers.append(try executor.answer(one, count: one.items.count, model))
         return true
     }
 }
@@ -49,32 +49,71 @@ extension BatchExecutor {
     ///
     /// - Returns: best first; fewer than `count` where fewer are eligible, none if the scores are not finite.
     /// - Throws: what the device throws.
-    package func answer(
-        _ one: GoldenCases.Case,
-        count: Int,
-        _ catalogue: CatalogueSnapshot
-    ) throws(ComputeError) -> [ScoredRow] {
-        var request = RecommendationRequest(
+    package func answer(_ one: GoldenCases.Case, count: Int, _ model: LoadedModel) throws(ComputeError) -> [ScoredRow] {
+        let request = RecommendationRequest(
             history: one.history,
             timestamps: one.timestamps,
             requestTime: one.requestTime,
             count: count,
             arrival: .now()
         )
-        request.eligibility.excludesSeen = true
-        let window = HistoryWindow(length: window)
-        var strategy = request.strategy(catalogue)
+        return try answer(request, model)?.items ?? []
+    }
+
+    /// Answers a request that has something to go by, alone, without what is kept of anybody.
+    ///
+    /// - Returns: nil if the scores are not finite.
+    /// - Throws: what the device throws; `ComputeError.outOfMemory` if there is no room for what a search keeps.
+    package func answer(_ request: RecommendationRequest, _ model: LoadedModel) throws(ComputeError) -> (any Strategy)?
+    {
+        var strategy = model.strategy(request)
+        var history = model.usedHistory(request)
+        let places = try places(of: history, strategy)
         var generated: [Int32] = []
         while true {
-            let history = UsedHistory(request, generated: generated, window)
-            let pass = Pass(history: history, rows: 0..<history.count, asks: strategy.question)
-            guard let answer = try run([pass]).selections.first else { return [] }
+            var pass = Pass(history: history, rows: 0..<history.count, asks: strategy.question)
+            if let places {
+                pass.cached = PagedSequence(rows: 0, pages: places.prompt, storesRows: true)
+                pass.beamPages = places.beams
+                if pass.isOfBeams {
+                    pass.rows = history.count..<history.count
+                    pass.cached = PagedSequence(rows: history.count, pages: places.prompt, storesRows: false)
+                }
+            }
+            guard let answer = try answers([pass]).answers.first else { return nil }
             switch strategy.take(answer) {
-            case .goesOn(let row): generated.append(row)
-            case .asksAgain: continue
-            case .done: return strategy.items
-            case .failed: return []
+            case .goesOn(let row):
+                generated.append(row)
+                history = UsedHistory(request, generated: generated, model.window)
+            case .asksAgain, .searches: break
+            case .done: return strategy
+            case .failed: return nil
             }
         }
+    }
+
+    /// Pages of a search that has them all.
+    private struct Places {
+        var prompt: [Int32]
+        var beams: [Int32]
+    }
+
+    private func places(of history: UsedHistory, _ strategy: any Strategy) throws(ComputeError) -> Places? {
+        guard strategy.reservedRows > 0 else { return nil }
+        guard case .exact(let pool) = prefixCache else {
+            throw ComputeError(.outOfMemory, "there is no room for the rows of a search")
+        }
+        func pages(_ rows: Int) -> Int { (rows + pool.pageRows - 1) / pool.pageRows }
+        let (prompt, beams) = (pages(history.count), pages(strategy.reservedRows))
+        guard prompt + beams <= pool.pageCount else {
+            throw ComputeError(
+                .outOfMemory,
+                "a prompt of \(history.count) tokens and \(strategy.reservedRows) rows of beams do not fit"
+            )
+        }
+        return Places(
+            prompt: (0..<Int32(prompt)).map { $0 },
+            beams: (Int32(prompt)..<Int32(prompt + beams)).map { $0 }
+        )
     }
 }

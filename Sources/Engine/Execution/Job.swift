@@ -60,6 +60,7 @@ struct Job: Sendable {
         lane: Int,
         history: UsedHistory,
         hashes: PrefixHashes?,
+        strategy: any Strategy,
         fingerprint: UInt64,
         caller: Caller
     ) {
@@ -70,13 +71,13 @@ struct Job: Sendable {
         self.hashes = hashes
         self.fingerprint = fingerprint
         callers = [caller]
-        strategy = request.strategy(model.catalogue)
+        self.strategy = strategy
         seen = history
         keeps = true
     }
 
     /// Rows of the next pass, if it computes all there are.
-    var neededRows: Int { seen.count - rows }
+    var neededRows: Int { strategy.beamRows > 0 ? strategy.beamRows : seen.count - rows }
     /// Whether they can be computed in parts.
     var isDivisible: Bool { lease?.storesRows ?? false }
     /// How far it has come, for whoever goes away.
@@ -86,7 +87,9 @@ struct Job: Sendable {
         return isDecoding ? .decode : .prefill
     }
     /// Whether its first answer is there.
-    var isDecoding: Bool { !strategy.items.isEmpty }
+    var isDecoding: Bool { strategy.hasBegun }
+    /// Whether it is a step of a sequence or a round of a search.
+    var isStep: Bool { isDecoding && (strategy.beamRows > 0 || neededRows == 1) }
 
     /// What it has still to compute.
     ///
@@ -94,6 +97,16 @@ struct Job: Sendable {
     func demand(predicted: (rows: Int, storesRows: Bool)? = nil) -> Scheduler.Demand {
         let rows = predicted?.rows ?? rows
         let storesRows = predicted?.storesRows ?? isDivisible
+        if let step = strategy.stepWork(after: seen.count) {
+            return Scheduler.Demand(
+                lane: lane,
+                work: isDecoding ? step : ComputeWork(rows: rows..<seen.count, scans: 1),
+                isDivisible: !isDecoding,
+                steps: seen.count == 0 ? 0 : strategy.laterSteps,
+                stepWork: step,
+                isStep: isDecoding
+            )
+        }
         let known = request.history.count + generated.count
         let window = model.window
         let isStill = storesRows && window.start(of: known + 1) == seen.start
@@ -114,13 +127,28 @@ struct Job: Sendable {
         guard !isPrepared else { return }
         isPrepared = true
         guard seen.count > 0 else { return }
-        lease = cache?.checkOut(seen, owner: keeps ? request.userID : nil, hashes: hashes, keeps: keeps)
+        lease = cache?.checkOut(
+            seen,
+            owner: keeps ? request.userID : nil,
+            hashes: hashes,
+            keeps: keeps,
+            reserving: strategy.reservedRows
+        )
         rows = lease?.rows ?? 0
         historyCached = rows
     }
 
     /// The pass that computes the next `count` rows.
     func pass(_ count: Int) -> Pass {
+        if strategy.beamRows > 0 {
+            return Pass(
+                history: seen,
+                rows: seen.count..<seen.count,
+                cached: PagedSequence(rows: seen.count, pages: lease?.pages ?? [], storesRows: false),
+                beamPages: lease?.reservedPages ?? [],
+                asks: strategy.question
+            )
+        }
         let end = rows + count
         return Pass(
             history: seen,
@@ -133,8 +161,13 @@ struct Job: Sendable {
     // The four that follow run for every job in every batch. They change it where it is, and say all that is to be known at
     // once: to read it from the table copies it, and counts the references of everything in it.
 
-    /// What it has to compute now.
-    mutating func size(_ cache: inout UserCache?) -> (rows: Int, isDivisible: Bool) {
+    /// What it has to compute now; nil: there is no room for what it has to keep, until another job ends.
+    mutating func size(_ cache: inout UserCache?) -> (rows: Int, isDivisible: Bool)? {
+        if !isPrepared, seen.count > 0, strategy.reservedRows > 0,
+            cache?.hasRoom(for: seen.count, reserving: strategy.reservedRows) == false
+        {
+            return nil
+        }
         prepare(&cache)
         return (neededRows, isDivisible)
     }
@@ -147,7 +180,7 @@ struct Job: Sendable {
         computed(through: end)
         deviceNanoseconds += share.all
         decodeNanoseconds += durations.topK
-        if !isDecoding {
+        if strategy.beamRows == 0, !isDecoding {
             prefillNanoseconds += durations.prefill
             // What is generated is not kept.
             if isDivisible { storedNanoseconds += share.rows }
@@ -161,7 +194,7 @@ struct Job: Sendable {
     ///
     /// - Returns: also the items that are final by it, for those who are told of each.
     mutating func take(
-        _ answer: [ScoredRow]
+        _ answer: Answer
     ) -> (progress: Progress, items: [(item: ScoredRow, rank: Int)], callers: [Caller]) {
         let known = strategy.items.count
         let progress = strategy.take(answer)
@@ -229,13 +262,18 @@ struct Job: Sendable {
         rows = 0
         historyCached = 0
         storedNanoseconds = 0
+        if strategy.reservedRows > 0 {
+            // Its beams are gone as well.
+            strategy = model.strategy(request)
+            isPrepared = false
+        }
         // What has begun is not looked up again: it may have generated items, which are no part of anybody's history.
         if start == nil { isPrepared = false }
     }
 
     /// The answer to a caller who waited so long.
     func recommendation(queued: UInt64) -> Recommendation {
-        Recommendation(
+        var recommendation = Recommendation(
             items: strategy.items,
             source: .model,
             historyUsed: history.count,
@@ -244,5 +282,20 @@ struct Job: Sendable {
             exhausted: strategy.isExhausted,
             timing: Recommendation.Timing(queue: queued, prefill: prefillNanoseconds, decode: decodeNanoseconds)
         )
+        if let paths = model.paths { tell(paths, in: &recommendation) }
+        return recommendation
+    }
+
+    /// A prompt's tokens are no events: what is said of the history is counted in items.
+    private func tell(_ paths: PathCatalogue, in recommendation: inout Recommendation) {
+        recommendation.paths = strategy.facts
+        recommendation.paths?.promptTokens = history.count
+        recommendation.paths?.tokensCached = historyCached
+        let isLaidOut = request.paths.prompt == nil
+        let start = model.window.start(of: request.history.count)
+        recommendation.historyUsed = isLaidOut ? request.history.count - start : 0
+        recommendation.historyCached =
+            isLaidOut ? min(recommendation.historyUsed, paths.items(inTokens: historyCached)) : 0
+        recommendation.historyStart = isLaidOut && model.window.stride > 0 ? start : nil
     }
 }

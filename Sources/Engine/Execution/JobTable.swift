@@ -74,10 +74,15 @@ struct JobTable: Sendable {
         if job.start == nil { jobs[id]?.start = now }
     }
 
-    /// What a job has to compute now, for the scheduler.
-    mutating func size(_ id: UInt64) -> (rows: Int, isDivisible: Bool) {
+    /// What a job has to compute now, for the scheduler; nil: there is no room for it now.
+    mutating func size(_ id: UInt64) -> (rows: Int, isDivisible: Bool)? {
         guard let lane = jobs[id]?.lane else { return (0, true) }
-        return jobs[id]?.size(&caches[lane]) ?? (0, true)
+        return jobs[id]?.size(&caches[lane])
+    }
+
+    /// Whether a model's users' pages could hold so many rows of a history and so many beside them, were they all free.
+    func fits(_ rows: Int, reserving reserved: Int, lane: Int) -> Bool {
+        caches[lane]?.fits(rows, reserving: reserved) ?? false
     }
 
     /// Takes a job out, and gives back what it holds of the cache.

@@ -13,12 +13,13 @@ extension Scheduler {
     ///   - waitsToFill: false while draining, when there is nothing to wait for.
     ///   - context: handed to `size`.
     ///   - size: what a job really has to compute now, asked once for each that is about to run. What was predicted when it
-    ///     came may no longer hold: cached rows come and go.
+    ///     came may no longer hold: cached rows come and go. nil: there is no room for one that has not begun; then none begins
+    ///     that comes after it either, for a large one must not be overtaken for ever.
     package mutating func next<Context>(
         now: Instant,
         waitsToFill: Bool = true,
         in context: inout Context,
-        size: (UInt64, inout Context) -> (rows: Int, isDivisible: Bool)
+        size: (UInt64, inout Context) -> (rows: Int, isDivisible: Bool)?
     ) -> Decision {
         running = nil
         promises.removeAll(keepingCapacity: true)
@@ -39,7 +40,7 @@ extension Scheduler {
         passingOver: Bool,
         besides excluded: Int? = nil,
         _ context: inout Context,
-        _ size: (UInt64, inout Context) -> (rows: Int, isDivisible: Bool)
+        _ size: (UInt64, inout Context) -> (rows: Int, isDivisible: Bool)?
     ) -> [Portion] {
         var portions: [Portion] = []
         // Of the first that goes in; the batch is of its model.
@@ -49,6 +50,8 @@ extension Scheduler {
         var run = Running(lane: 0, work: ComputeWork(), since: now)
         var rows = 0
         var isOpen = true
+        // Whether there is room for any that has not begun.
+        var hasRoom = true
         // When the batch must be done for the sake of those that are in it.
         var deadline: Instant?
         // How many of each were passed over.
@@ -58,16 +61,27 @@ extension Scheduler {
             let other = isOpen && passed.others < others.places.count ? others.places[passed.others] : nil
             guard let place = [step, other].compactMap(\.self).min(), let job = jobs[place.job] else { break }
             let isStep = place.job == step?.job
+            func passOver() { if isStep { passed.steps += 1 } else { passed.others += 1 } }
             let isOfAnother = lane.map { $0 != job.demand.lane } ?? (job.demand.lane == excluded)
-            if isOfAnother || passingOver && isHopeless(job, beside: run.work, now: now) {
-                if isStep { passed.steps += 1 } else { passed.others += 1 }
+            if isOfAnother || job.isFresh && !hasRoom || passingOver && isHopeless(job, beside: run.work, now: now) {
+                passOver()
                 continue
             }
             if lane == nil { chunk = chunkEvents(lane: job.demand.lane) }
             let times = serviceTimes[job.demand.lane]
-            let (needed, isDivisible) = size(place.job, &context)
+            guard let (needed, isDivisible) = size(place.job, &context) else {
+                hasRoom = false
+                passOver()
+                continue
+            }
             var taken = needed
-            if !isStep {
+            if isStep {
+                // Beams of one request are computed together.
+                if needed > 1, rows > 0, rows + needed > configuration.maxBatchEvents {
+                    passOver()
+                    continue
+                }
+            } else {
                 let limit = isDivisible ? chunk : configuration.maxBatchEvents
                 let room = rows == 0 ? (isDivisible ? limit : max(limit, needed)) : limit - rows
                 if needed > room {
@@ -89,7 +103,7 @@ extension Scheduler {
                 isLedByStep = isStep
                 run.lane = job.demand.lane
             }
-            if !isStep { rows += taken }
+            if !isStep || needed > 1 { rows += taken }
             remove(place.job)
             run.work += share
             if taken == needed, let own = job.earliestDeadline {

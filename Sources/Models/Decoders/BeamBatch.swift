@@ -66,6 +66,9 @@ package protocol TokenDecoder: DecoderModel {
     /// Rows of the item table: tokens.
     var vocabulary: Int { get }
 
+    /// Whether items are tuples of tokens; else each is a row of the table, and no probability is told.
+    var hasTokens: Bool { get }
+
     /// log p of some tokens after each of some queries.
     ///
     /// - Parameters:

@@ -9,25 +9,39 @@ extension DecoderModel {
     /// depends on who shares its batch.
     ///
     /// - Parameter mostRows: so many rows at a time, but always a whole sequence; nil: as many as suit the stream.
-    /// - Returns: (B, D) float32, the query of each sequence; valid until the stream's next `begin()`.
+    /// - Returns: what `encode` returns; valid until the stream's next `begin()`.
     package func encodeInParts(
         _ batch: SequenceBatch,
         on stream: any Stream,
         mostRows: Int? = nil
     ) throws(ComputeError) -> Tensor {
         let suited = stream.reusedMemoryBytes.map { $0 / (max(floatsOfRow, 1) * MemoryLayout<Float>.stride) }
-        guard let mostRows = mostRows ?? suited, batch.layout.rows > mostRows, batch.beams == nil else {
+        let beamRows = batch.beams?.layout.rows ?? 0
+        guard let mostRows = mostRows ?? suited, batch.layout.rows + beamRows > mostRows else {
             return try encode(batch, on: stream)
         }
         try batch.requireUsable(prefixReuse)
         let parts = batch.layout.parts(mostRows: mostRows)
-        guard parts.count > 1 else { return try encode(batch, on: stream) }
-        let queries = try stream.makeTensor(rows: batch.layout.count, columns: catalogue.columns, dtype: .float32)
+        guard parts.count + (beamRows > 0 ? 1 : 0) > 1 else { return try encode(batch, on: stream) }
+        let queries = try stream.makeTensor(
+            rows: batch.layout.count + beamRows,
+            columns: catalogue.columns,
+            dtype: .float32
+        )
         let whole = batch.layout.extended(by: batch.cached)
         for part in parts {
             try stream.withTemporaries { () throws(ComputeError) in
                 let own = try encode(batch.part(part, whole: whole), on: stream)
                 try stream.gatherRows(own, rows: (0..<Int32(part.count)).map { $0 }, output: queries.rows(part))
+            }
+        }
+        if beamRows > 0 {
+            var beams = SequenceBatch(layout: Jagged(lengths: []), items: [], timestamps: [], timed: [])
+            beams.beams = batch.beams
+            try stream.withTemporaries { () throws(ComputeError) in
+                let own = try encode(beams, on: stream)
+                let places = batch.layout.count..<batch.layout.count + beamRows
+                try stream.gatherRows(own, rows: (0..<Int32(beamRows)).map { $0 }, output: queries.rows(places))
             }
         }
         return queries

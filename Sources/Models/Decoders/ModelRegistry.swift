@@ -15,16 +15,11 @@ package enum ModelRegistry {
     ///   the weights cannot be read or has changed.
     package static func makeModel(_ bundle: ModelBundle, on device: any Device) throws(ComputeError) -> any DecoderModel
     {
-        guard bundle.configuration.semanticIDs == nil else {
-            throw ComputeError(
-                .unsupported,
-                "the items of this bundle are semantic ids, which this version imports and does not serve"
-            )
-        }
         let reader = TensorReader(bundle)
         let loader = WeightLoader(
             device: device,
-            names: Set(bundle.architecture.configuration.tensorSpecifications.map(\.name))
+            names: Set(bundle.architecture.configuration.tensorSpecifications.map(\.name)),
+            hasTokens: bundle.configuration.semanticIDs != nil
         ) { (name: String) throws(ComputeError) -> HostTensor in
             do throws(FileError) {
                 return try reader.tensor(name)

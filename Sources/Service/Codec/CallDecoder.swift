@@ -150,6 +150,9 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
             case .deadline: try readDeadline(&call)
             case .priority: call.request.priority = try readChoice("priority")
             case .stream: call.stream = try readBool("stream")
+            case .beams: try readBeams(&call)
+            case .promptTokens: try readPromptTokens(&call)
+            case .include: try readInclusion(&call)
             }
         }
         try settleHistory(&call, isSent: fields.contains(.history))
@@ -162,13 +165,13 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
 
     /// Decides where the history comes from.
     private func settleHistory(_ call: inout RecommendCall, isSent: Bool) throws(JSONError) {
-        if !isSent {
+        if !isSent, call.request.paths.prompt == nil {
             guard limits.hasStore else { throw unusable("history is missing") }
             guard call.request.userID != nil else {
                 throw unusable("history is missing, and there is no user_id whose events could be looked up")
             }
             call.asksStore = true
-        } else if !call.events.isEmpty {
+        } else if isSent, !call.events.isEmpty {
             throw unusable("events are for a request without history: its last ones say the same")
         }
     }

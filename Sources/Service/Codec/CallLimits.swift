@@ -24,6 +24,8 @@ package struct CallLimits: Sendable, Equatable {
     package var maxBatch = 256
     /// The largest number of candidates of a call, known or not.
     package var maxCandidates = 2_048
+    /// The largest width of a search over token paths.
+    package var maxBeams = 1_000
     /// Whether a history may be looked up in a store of users instead of being sent.
     package var hasStore = false
 
@@ -37,6 +39,9 @@ package struct CallLimits: Sendable, Equatable {
     static func afterLastSecond(_ path: String) -> String {
         "\(path) lies after the year 9999; times are in seconds since 1970, and this looks like milliseconds"
     }
+
+    /// The largest number of `prompt_tokens`; a model's window is usually less.
+    static let maxPromptTokens = 1 << 20
 
     /// The largest `deadline_ms`, one day: longer than any request may live, and far from overflowing a clock in nanoseconds.
     package static let maxDeadlineMilliseconds = 86_400_000

@@ -9,4 +9,6 @@ extension CatalogueSnapshot: ItemLookup, ItemIDWriter {
     }
 
     package func isWithdrawn(_ row: Int32) -> Bool { !isAvailable(row) }
+
+    package func tokens(ofRow row: Int32) -> ArraySlice<Int32> { items.path(row) }
 }

@@ -18,10 +18,13 @@ package protocol ItemIDWriter {
     func appendID(ofRow row: Int32, to json: inout [UInt8])
     /// Whether the row is an item that may not be recommended at present.
     func isWithdrawn(_ row: Int32) -> Bool
+    /// The tokens of a row's path; empty where items have none.
+    func tokens(ofRow row: Int32) -> ArraySlice<Int32>
 }
 
 extension ItemIDWriter {
     package func isWithdrawn(_ row: Int32) -> Bool { false }
+    package func tokens(ofRow row: Int32) -> ArraySlice<Int32> { [] }
 }
 
 /// What a call says of the model that it is for.

@@ -63,6 +63,8 @@ struct ItemWriter: Sendable {
     let ids: any ItemIDWriter & Sendable
     /// Those of `Ranking.unknown`.
     var unknown: [[UInt8]] = []
+    /// Whether the tokens of items are written, too.
+    var includesTokens = false
 
     func appendID(ofRow row: Int32, to json: inout [UInt8]) {
         if row < 0 { json += unknown[Int(~row)] } else { ids.appendID(ofRow: row, to: &json) }

@@ -21,6 +21,15 @@ package struct RecommendCall: Sendable, Equatable {
     /// The candidates of `POST /rank` as the caller named them; nil: the caller named none.
     package var ranking: Ranking?
 
+    /// The first field that is only for models with semantic ids; nil: there is none.
+    var pathField: CallField?
+    /// Whether `beams` was a list.
+    var areBeamsListed = false
+    /// Whether the tokens of each item are wanted.
+    package var includesTokens = false
+    /// Whether it is wanted to know if no other path could have been better.
+    package var includesExact = false
+
     /// One of the ids of the history that the catalogue does not know, where it does not know more than 90 % of at least five
     /// events: that is nearly always a caller whose ids have another form. Nil otherwise.
     package var strangeID: String?

@@ -127,7 +127,7 @@ extension RecommendCodec {
         ids: any ItemIDWriter & Sendable,
         to writer: inout JSONWriter
     ) throws(JSONError) {
-        let ids = ItemWriter(ids: ids, unknown: reply.ranking?.unknown ?? [])
+        let ids = ItemWriter(ids: ids, unknown: reply.ranking?.unknown ?? [], includesTokens: reply.includesTokens)
         writer.beginObject()
         writeIdentity(of: reply, to: &writer)
         writer.key("items")
@@ -176,6 +176,11 @@ extension RecommendCodec {
             writer.key("available")
             writer.bool(false)
         }
+        guard ids.includesTokens else { return }
+        writer.key("tokens")
+        writer.beginArray()
+        for token in ids.ids.tokens(ofRow: item.row) { writer.integer(Int(token)) }
+        writer.endArray()
     }
 
     private static func writeIdentity(of reply: RecommendReply, to writer: inout JSONWriter) {
@@ -208,6 +213,29 @@ extension RecommendCodec {
         writer.endObject()
     }
 
+    private static func write(
+        _ paths: Recommendation.PathFacts,
+        includesExact: Bool,
+        to writer: inout JSONWriter
+    ) {
+        writer.key("beams")
+        if let width = paths.beams.first, paths.beams.allSatisfy({ $0 == width }) {
+            writer.integer(width)
+        } else {
+            writer.beginArray()
+            for width in paths.beams { writer.integer(width) }
+            writer.endArray()
+        }
+        if includesExact, let isExact = paths.isExact {
+            writer.key("exact")
+            writer.bool(isExact)
+        }
+        writer.key("prompt_tokens")
+        writer.integer(paths.promptTokens)
+        writer.key("tokens_cached")
+        writer.integer(paths.tokensCached)
+    }
+
     private static func writeOutcome(of reply: RecommendReply, to writer: inout JSONWriter) {
         let recommendation = reply.recommendation
         writer.key("source")
@@ -228,6 +256,7 @@ extension RecommendCodec {
             writer.key("history_start")
             writer.integer(start)
         }
+        if let paths = recommendation.paths { write(paths, includesExact: reply.includesExact, to: &writer) }
         writer.key("unknown_items")
         writer.integer(reply.unknownItems)
         if let ranking = reply.ranking {

@@ -15,6 +15,10 @@ package struct RecommendReply: Sendable, Equatable {
     package var totalNanoseconds: UInt64
     /// Of a call for candidates' scores.
     package var ranking: Ranking?
+    /// Whether each item's tokens are written.
+    package var includesTokens = false
+    /// Whether it is written if no other path could have been better.
+    package var includesExact = false
     /// Whether the history is the store's and not the caller's.
     package var isHistoryStored = false
     /// Where the items of the catalogue went that are not in the reply; nil: there were as many as asked for.

@@ -31,7 +31,7 @@ extension RequestField where Self: RawRepresentable, RawValue == UInt8 {
 enum CallField: UInt8, RequestField {
     case userID, model, version, history, requestTime, k, mode, sampling, exclude, allow, deadline, priority, stream,
         events
-    case store, diversity, fallback, explain
+    case store, diversity, fallback, explain, beams, promptTokens, include
 
     init?(_ key: JSONString) {
         switch key {
@@ -53,6 +53,9 @@ enum CallField: UInt8, RequestField {
         case "diversity": self = .diversity
         case "fallback": self = .fallback
         case "explain": self = .explain
+        case "beams": self = .beams
+        case "prompt_tokens": self = .promptTokens
+        case "include": self = .include
         default: return nil
         }
     }

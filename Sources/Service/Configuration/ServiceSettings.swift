@@ -371,6 +371,7 @@ extension ServiceConfiguration {
             "Requests in one POST /recommend/batch or /rank/batch."
         ),
         .integer("limits.max_candidates", \.limits.maxCandidates, 1...65_536, "Candidates in one POST /rank."),
+        .integer("limits.max_beams", \.limits.maxBeams, 1...65_536, "Width of a search over semantic ids."),
     ]
 
     /// Sections `drain` and `log`.

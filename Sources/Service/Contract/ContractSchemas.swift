@@ -24,7 +24,7 @@ struct ContractSchemas {
             ("Exclude", exclude), ("Allow", allow), ("BatchRequest", batchRequest), ("Sampling", sampling),
             ("Diversity", diversity),
             ("RecommendReply", reply),
-            ("ScoredItem", Self.object(scoredItem + [explanation], required: scoredItem.map(\.key))),
+            ("ScoredItem", scoredObject([], optional: [explanation])),
             ("Model", Self.model), ("Timing", Self.timing), ("StreamItem", streamItem), ("StreamEnd", streamEnd),
             ("StreamError", Self.object([("error", Self.reference("Problem"))], required: nil)),
             ("BatchReply", batchReply), ("RankRequest", rankRequest), ("RankBatchRequest", rankBatchRequest),
@@ -82,8 +82,16 @@ struct ContractSchemas {
     }
 
     /// A request with these members and the common ones.
-    private func asking(_ members: [(key: String, value: JSONValue)], required: [String]) -> JSONValue {
-        guard hasUsers else { return Self.object(askingMembers + members, required: ["history"] + required) }
+    ///
+    /// - Parameter orPrompt: whether a prompt may stand in for the history.
+    private func asking(
+        _ members: [(key: String, value: JSONValue)],
+        required: [String],
+        orPrompt: Bool = false
+    ) -> JSONValue {
+        guard hasUsers || orPrompt else {
+            return Self.object(askingMembers + members, required: ["history"] + required)
+        }
         let ofStore: [(key: String, value: JSONValue)] = [
             (
                 "events",
@@ -95,9 +103,14 @@ struct ContractSchemas {
             ),
             ("store", ["type": ["boolean", "null"], "default": false, "description": "Whether events are kept."]),
         ]
-        // Without a history the store is asked for the user's.
-        let either: JSONValue = [["required": ["history"]], ["required": ["user_id"]]]
-        return Self.object(askingMembers + members + ofStore, required: required).adding([("anyOf", either)])
+        // Without a history the store is asked for the user's. A prompt needs none.
+        var either: [JSONValue] = [["required": ["history"]]]
+        if orPrompt {
+            either.append(["required": ["prompt_tokens"], "properties": ["prompt_tokens": ["type": "array"]]])
+        }
+        if hasUsers { either.append(["required": ["user_id"]]) }
+        return Self.object(askingMembers + members + (hasUsers ? ofStore : []), required: required)
+            .adding([("anyOf", .array(either))])
     }
 
     private var rankRequest: JSONValue {
@@ -166,8 +179,9 @@ struct ContractSchemas {
             ),
             ("diversity", Self.optional(Self.reference("Diversity"))),
         ]
+        let all = members + pathMembers
         // How to draw is only said where something is drawn.
-        return asking(members, required: []).adding([
+        return asking(all, required: [], orPrompt: true).adding([
             ("if", ["required": ["sampling"], "properties": ["sampling": ["type": "object"]]]),
             ("then", ["required": ["mode"], "properties": ["mode": ["const": "sequence"]]]),
         ])
@@ -313,6 +327,15 @@ struct ContractSchemas {
         )
     }
 
+    /// An item of `/recommend`, with its tokens if they were asked for.
+    private func scoredObject(
+        _ members: [(key: String, value: JSONValue)],
+        optional: [(key: String, value: JSONValue)] = []
+    ) -> JSONValue {
+        let required = (scoredItem + members).map(\.key)
+        return Self.object(scoredItem + members + [("tokens", Self.itemTokens)] + optional, required: required)
+    }
+
     /// An unknown candidate's id is as the caller wrote it, and its score null.
     private var rankedItem: [(key: String, value: JSONValue)] {
         [
@@ -350,24 +373,27 @@ struct ContractSchemas {
 
     private var streamItem: JSONValue {
         let rank: JSONValue = ["type": "integer", "minimum": 1, "maximum": .integer(limits.maxK)]
-        return Self.object(scoredItem + [("rank", rank)], required: nil)
+        return scoredObject([("rank", rank)])
     }
 
     private var reply: JSONValue {
         let items: JSONValue = [
             "type": "array", "maxItems": .integer(limits.maxK), "items": Self.reference("ScoredItem"),
         ]
-        return Self.replyObject(Self.identity + [("items", items)] + outcome)
+        return Self.replyObject(Self.identity + [("items", items)] + outcome, optional: pathOutcome)
     }
 
     private var streamEnd: JSONValue {
-        Self.replyObject([("done", ["const": true])] + Self.identity + outcome)
+        Self.replyObject([("done", ["const": true])] + Self.identity + outcome, optional: pathOutcome)
     }
 
-    /// All members are there but those that depend on the server's settings.
-    private static func replyObject(_ members: [(key: String, value: JSONValue)]) -> JSONValue {
+    /// All members are there but those that depend on the server's settings or on the model.
+    private static func replyObject(
+        _ members: [(key: String, value: JSONValue)],
+        optional: [(key: String, value: JSONValue)] = []
+    ) -> JSONValue {
         object(
-            members + [("history_start", historyStart), ("history_source", historySource)],
+            members + optional + [("history_start", historyStart), ("history_source", historySource)],
             required: members.map(\.key).filter { !ofSome.contains($0) }
         )
     }
@@ -555,6 +581,7 @@ struct ContractSchemas {
             ("device", ["type": "string"]), ("instruction_set", ["type": "string"]), ("dtype", ["type": "string"]),
             ("threads", ["type": "integer", "minimum": 1]), ("tuning", tuning),
             ("configuration", ["type": "object"]), ("cache_bytes_per_event", count), ("prefix_cache", prefixCache),
+            ("semantic_ids", semanticIDs),
             (
                 "operations_per_request",
                 object(

@@ -63,13 +63,9 @@ final class ModelLoader: Sendable {
     ///   - engines: of all devices.
     func makeModel(_ bundle: ModelBundle, _ placement: ModelPlacement, on engines: EngineGroup) -> ServedModel {
         let places = compute.devices.indices.filter { placement.devices?.contains(compute.devices[$0]) ?? true }
-        let window = bundle.architecture.configuration.maxSequenceLength
         return ServedModel(
             bundle: bundle,
-            model: LoadedModel(
-                window: HistoryWindow(length: window, stride: cache.windowStride),
-                catalogue: CatalogueSnapshot(bundle.catalogue)
-            ),
+            model: LoadedModel(bundle, windowStride: cache.windowStride),
             engines: engines.subset(places),
             devices: places.map { compute.devices[$0].description }
         )

@@ -23,7 +23,8 @@ final class ShadowTraffic: Sendable {
     ///   - answer: what the caller was told.
     ///   - user: the user's id, or the request's.
     func follow(_ request: RecommendationRequest, _ answer: Recommendation, by model: ServedModel, user: String) {
-        guard case .topK = request.mode, answer.source == .model else { return }
+        // A prompt is of one model's tokens.
+        guard case .topK = request.mode, answer.source == .model, request.paths.prompt == nil else { return }
         for shadow in fleet.shadows(of: model, user: user) {
             queue.async { self.compute(request, answer, model, shadow) }
         }

@@ -9,6 +9,7 @@ final class EngineMetrics: Sendable {
     let batches: BatchMetrics
     let cache: UserCacheMetrics
     let devices: DeviceMetrics
+    let paths: PathMetrics
     let deduplicated: Counter
     private let queueDepth: Gauge
     private let cancelled: [CancellationStage: Counter]
@@ -19,6 +20,7 @@ final class EngineMetrics: Sendable {
         batches = BatchMetrics(registry, scheduler: scheduler)
         cache = UserCacheMetrics(registry)
         devices = DeviceMetrics(registry)
+        paths = PathMetrics(registry)
         deduplicated = registry.counter(
             "genrec_deduplicated_requests_total",
             help: "Requests answered by the computation of an identical one that was waiting."

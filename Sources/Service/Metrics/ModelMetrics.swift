@@ -1,5 +1,6 @@
 // Which model is served, and how attempts to replace it ended.
 
+internal import Catalogue
 internal import Compute
 internal import Engine
 internal import Models
@@ -8,6 +9,7 @@ internal import Telemetry
 /// The instruments of the served model.
 final class ModelMetrics: Sendable {
     private let info: GaugeFamily
+    private let trieBytes: GaugeFamily
     private let reloads: [ReloadResult: Counter]
 
     private enum ReloadResult: String, CaseIterable {
@@ -21,6 +23,11 @@ final class ModelMetrics: Sendable {
             help: "The model that is served; always 1.",
             labels: ["name", "version", "architecture", "device", "dtype"]
         )
+        trieBytes = registry.gauge(
+            "genrec_path_trie_bytes",
+            help: "Bytes of the trie of a model's semantic ids.",
+            labels: ["name", "version"]
+        )
         reloads = registry.counter(
             "genrec_model_reloads_total",
             help: "Attempts to replace the model, by how they ended.",
@@ -32,8 +39,9 @@ final class ModelMetrics: Sendable {
 
     /// States which model is served, and no longer states its predecessor.
     func served(_ model: ServedModel, replacing previous: ServedModel? = nil) {
-        for labels in previous.map({ Self.labels($0) }) ?? [] {
-            info.remove(labels.name, labels.version, labels.architecture, labels.device, labels.dtype)
+        if let previous { removed(previous) }
+        if let paths = model.model.paths {
+            trieBytes.with(model.name.name, model.name.version).set(paths.trie.byteCount)
         }
         for labels in Self.labels(model) {
             info.with(labels.name, labels.version, labels.architecture, labels.device, labels.dtype).set(1)
@@ -42,6 +50,7 @@ final class ModelMetrics: Sendable {
 
     /// A model is no longer served.
     func removed(_ model: ServedModel) {
+        trieBytes.remove(model.name.name, model.name.version)
         for labels in Self.labels(model) {
             info.remove(labels.name, labels.version, labels.architecture, labels.device, labels.dtype)
         }

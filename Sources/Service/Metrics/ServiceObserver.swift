@@ -33,6 +33,7 @@ final class ServiceObserver: EngineObserver {
 
     func batchFinished(_ report: BatchReport) {
         metrics.batches.finished(report)
+        metrics.paths.finished(report.paths)
         metrics.devices.batchFinished(report, replacing: report.isFallback ? device : nil)
     }
 

@@ -50,6 +50,7 @@ extension RequestHandler {
             let call: RecommendCall
             do throws(CallError) {
                 call = try batchable(result, within: milliseconds)
+                try call.check(answering[index]?.model.paths)
             } catch {
                 metrics.count(.invalid)
                 collector.put(.problem(ProblemDetails(error.status, error.detail, requestID)), at: index)

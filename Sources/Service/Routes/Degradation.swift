@@ -44,7 +44,7 @@ extension EngineError {
         case .deadlineUnreachable: .deadline
         case .expired: .expired
         case .deviceFailed, .recovering: .device
-        case .unavailable, .computationFailed: nil
+        case .unavailable, .computationFailed, .tooLarge: nil
         }
     }
 }

@@ -166,6 +166,7 @@ extension ServedModel {
         writer.endObject()
         writer.key("cache_bytes_per_event")
         writer.integer(configuration.cacheBytesPerEvent(.float32))
+        if let paths = model.paths { Self.write(paths, to: &writer) }
         let standings = engines.engines.map { EngineStanding($0, model.id) }
         // The first that serves speaks for all.
         let first = standings.first { $0.device != nil } ?? standings.first
@@ -206,6 +207,41 @@ extension ServedModel {
             writer.integer(model.catalogue.changedCount)
             writer.endObject()
         }
+        writer.endObject()
+    }
+}
+
+extension ServedModel {
+    private static func write(_ paths: PathCatalogue, to writer: inout JSONWriter) {
+        let (ids, trie) = (paths.ids, paths.trie)
+        func write(_ key: StaticString, _ value: Int) {
+            writer.key(key)
+            writer.integer(value)
+        }
+        writer.key("semantic_ids")
+        writer.beginObject()
+        write("levels", ids.levels)
+        write("paths", trie.pathCount)
+        write("items", trie.itemCount)
+        write("largest_path", paths.largestPath)
+        writer.key("normalization")
+        writer.string(ids.normalization.rawValue)
+        writer.key("score_tail")
+        writer.bool(ids.scoreTail)
+        write("default_beams", ids.defaultBeams)
+        write("max_items", ids.maxItems)
+        writer.key("template_tokens")
+        writer.beginObject()
+        write("before", ids.template.before.count)
+        write("between", ids.template.between.count)
+        write("open", ids.template.open.count)
+        write("close", ids.template.close.count)
+        write("after", ids.template.after.count)
+        write("tail", ids.template.tail.count)
+        writer.endObject()
+        write("trie_bytes", trie.byteCount)
+        writer.key("trie_build_ms")
+        writer.thousandths(Int(paths.buildNanoseconds / 1_000))
         writer.endObject()
     }
 }
@@ -258,6 +294,10 @@ private struct EngineStanding {
             writer.string("none")
             writer.key("reason")
             writer.string(reason)
+        case .exact(let pool) where !pool.keepsRows:
+            writer.string("none")
+            writer.key("reason")
+            writer.string("cache.bytes is 0")
         case .exact(let pool):
             writer.string("exact")
             writer.key("bytes")

@@ -64,6 +64,7 @@ extension RequestHandler {
             var source = try source(requestID)
             call = try decode(request, route, &source)
             model = source.model
+            try call.check(model.model.paths)
         } catch {
             metrics.count(.invalid)
             note?.update { $0.outcome = .invalid }
@@ -185,15 +186,26 @@ extension RequestHandler {
         itemGenerated: Engine.ItemHandler? = nil,
         _ completion: @escaping Engine.Completion
     ) -> Ticket? {
+        let counted: Engine.Completion
+        if answer.model.model.paths == nil {
+            counted = completion
+        } else {
+            counted = { [metrics] result in
+                if case .success(let recommendation) = result, let isExact = recommendation.paths?.isExact {
+                    metrics.engine.paths.answered(isExact: isExact)
+                }
+                completion(result)
+            }
+        }
         var done: Engine.Completion
         var itemGenerated = itemGenerated
         if let note = answer.note {
             done = { result in
                 note.ended(result)
-                completion(result)
+                counted(result)
             }
         } else {
-            done = completion
+            done = counted
         }
         metrics.historyLength.observe(Double(call.eventCount))
         let unknown = call.unknownItems + (call.ranking?.unknown.count ?? 0)
@@ -214,28 +226,28 @@ extension RequestHandler {
             done = degrading(request, model.catalogue, hasBegun: { hasBegun.isSet }, done)
         }
         // What takes no device is never refused.
-        if request.history.isEmpty {
+        if request.history.isEmpty, request.paths.prompt == nil {
             let answer = { @Sendable [done] in done(.success(model.catalogue.coldStart(request, timing: .init()))) }
             if request.eligibility.isCheap { answer() } else { batches.async(execute: answer) }
             return nil
         }
-        let completion: Engine.Completion
+        let answered: Engine.Completion
         if fleet.hasShadows {
-            completion = { [shadow, done] result in
+            answered = { [shadow, done] result in
                 done(result)
                 guard case .success(let recommendation) = result else { return }
                 let user = request.userID ?? answer.requestID
                 shadow.follow(request, recommendation, by: answer.model, user: user)
             }
         } else {
-            completion = done
+            answered = done
         }
         do throws(EngineError) {
             return try answer.model.engines.submit(
                 request,
                 to: model,
                 itemGenerated: itemGenerated,
-                completion: completion
+                completion: answered
             )
         } catch {
             done(.failure(error))
@@ -254,6 +266,8 @@ extension RequestHandler {
         let ranking: Ranking?
         private let history: [Int32]
         private let eligibility: Eligibility
+        let includesTokens: Bool
+        let includesExact: Bool
         /// nil in a batch, and where nothing is written of the request.
         var note: RequestNote?
 
@@ -267,6 +281,8 @@ extension RequestHandler {
             ranking = call.ranking
             history = call.request.history
             eligibility = call.request.eligibility
+            includesTokens = call.includesTokens
+            includesExact = call.includesExact
         }
 
         /// The reply, at this moment.
@@ -284,6 +300,8 @@ extension RequestHandler {
                 let found = recommendation.items.lazy.map(\.row)
                 reply.removals = eligibility.removals(history: history, found: found, model.model.catalogue)
             }
+            reply.includesTokens = includesTokens
+            reply.includesExact = includesExact
             return reply
         }
     }
@@ -337,6 +355,7 @@ extension EngineError {
         case .queueFull: .rejectedQueue
         case .deadlineUnreachable: .rejectedDeadline
         case .expired: .expired
+        case .tooLarge: .invalid
         case .unavailable, .recovering, .deviceFailed, .computationFailed: .failed
         }
     }
@@ -346,6 +365,7 @@ extension EngineError {
         switch code {
         case .queueFull, .deadlineUnreachable: 429
         case .expired: 504
+        case .tooLarge: 422
         case .unavailable, .recovering, .deviceFailed: 503
         case .computationFailed: 500
         }

@@ -18,7 +18,11 @@ extension RequestHandler {
             format,
             requestID: answer.requestID,
             route: answer.route,
-            ids: ItemWriter(ids: answer.model.model.catalogue, unknown: answer.ranking?.unknown ?? []),
+            ids: ItemWriter(
+                ids: answer.model.model.catalogue,
+                unknown: answer.ranking?.unknown ?? [],
+                includesTokens: answer.includesTokens
+            ),
             queue: longReplies,
             ended: { [self] in count($0, answer) }
         )

@@ -119,6 +119,7 @@ import Testing
             "tags", "seen",
             "requests",
             "model", "version", "candidates", "order", "diversity", "fallback", "explain",
+            "beams", "prompt_tokens", "include",
         ]
         return words.filter { word in
             Array(word.utf8).withUnsafeBufferPointer { Field(JSONString(utf8: $0, offset: 0)) != nil }

@@ -17,8 +17,8 @@ package struct CandidateScoring: Strategy {
     package var laterSteps: Int { 0 }
     package var findsItemsOneByOne: Bool { false }
 
-    package mutating func take(_ answer: [ScoredRow]) -> Progress {
-        guard answer.allSatisfy({ $0.score.isFinite }) else { return .failed }
+    package mutating func take(_ answer: Answer) -> Progress {
+        guard case .rows(let answer) = answer, answer.allSatisfy({ $0.score.isFinite }) else { return .failed }
         items = answer
         return .done
     }

@@ -53,8 +53,8 @@ package struct Generation: Strategy {
         return eligibility
     }
 
-    package mutating func take(_ answer: [ScoredRow]) -> Progress {
-        guard answer.allSatisfy({ $0.score.isFinite }) else { return .failed }
+    package mutating func take(_ answer: Answer) -> Progress {
+        guard case .rows(let answer) = answer, answer.allSatisfy({ $0.score.isFinite }) else { return .failed }
         guard isSequence else { return takeBest(answer) }
         guard let item = sampler == nil ? answer.first : sampler?.draw(answer) else {
             isExhausted = true

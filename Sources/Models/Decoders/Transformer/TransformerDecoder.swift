@@ -41,6 +41,7 @@ package final class TransformerDecoder: TokenDecoder {
     private let head: TokenHead?
 
     package var vocabulary: Int { description.rows }
+    package var hasTokens: Bool { head != nil }
     package var window: Int { description.window }
 
     package var floatsOfRow: Int {

@@ -1,0 +1,155 @@
+// Semantic ids over the wire: checkpoints are imported and served, and give the answers of constrained beam search.
+
+import Foundation
+import Testing
+
+@Suite(.timeLimit(.minutes(5))) struct SemanticIDTests {
+    private struct Case {
+        let history: [String]
+        let prompt: [Int]
+        let beams: Int
+        let k: Int
+        let exclude: [String: Any]
+        let top: [(item: String, score: Double)]
+
+        init(_ object: [String: Any]) throws {
+            history = try #require((object["history"] as? [String: Any])?["items"] as? [String])
+            prompt = try #require(object["prompt_tokens"] as? [Int])
+            beams = try #require(object["beams"] as? Int)
+            k = try #require(object["k"] as? Int)
+            exclude = try #require(object["exclude"] as? [String: Any])
+            top = try #require(object["top"] as? [[String: Any]]).map { entry in
+                (try #require(entry["item"] as? String), try #require(entry["score"] as? Double))
+            }
+        }
+
+        /// - Parameter givesPrompt: where not, the bundle's template lays the history out.
+        func body(givesPrompt: Bool, _ more: [String: Any] = [:]) throws -> String {
+            var object: [String: Any] = ["history": ["items": history], "beams": beams, "k": k, "exclude": exclude]
+            if givesPrompt { object["prompt_tokens"] = prompt }
+            object.merge(more) { $1 }
+            return String(decoding: try JSONSerialization.data(withJSONObject: object), as: UTF8.self)
+        }
+    }
+
+    /// Imports a checkpoint and serves it.
+    private func withServer(
+        _ name: String,
+        environment: [String: String] = [:],
+        _ body: (TestConnection, [Case]) throws -> Void
+    ) throws {
+        try Genrec.withTemporaryFolder { folder in
+            let bundle = folder.appendingPathComponent("bundle").path
+            let output = try Genrec.run([
+                "import", "--from", "huggingface", "--checkpoint", Genrec.fixture(name), "--describe",
+                Genrec.fixture("\(name)/cases.json"), "--name", name, "--version", "1", "--output", bundle,
+            ])
+            #expect(output.status == 0, "\(output.standardError)")
+            let file = try Data(contentsOf: URL(fileURLWithPath: Genrec.fixture("\(name)/cases.json")))
+            let object = try #require(try JSONSerialization.jsonObject(with: file) as? [String: Any])
+            let cases = try #require(object["cases"] as? [[String: Any]]).map(Case.init)
+            let server = try RunningServer(["--bundle", bundle], environment: environment)
+            defer { server.stop() }
+            try body(try server.connect(), cases)
+        }
+    }
+
+    private func items(_ reply: TestReply) throws -> [[String: Any]] {
+        try #require(try reply.json()["items"] as? [[String: Any]], "\(reply.text)")
+    }
+
+    private func expect(_ reply: TestReply, _ example: Case, _ note: String) throws {
+        #expect(reply.status == 200, "\(note): \(reply.text)")
+        let items = try items(reply)
+        #expect(items.compactMap { $0["item"] as? String } == example.top.map(\.item), "\(note)")
+        for (item, answer) in zip(items, example.top) {
+            let score = try #require(item["score"] as? Double)
+            #expect(abs(score - answer.score) <= 1e-4 * max(1, abs(answer.score)), "\(note)")
+        }
+    }
+
+    @Test(arguments: ["sid-llama", "sid-qwen2", "sid-qwen3"])
+    func aServedCheckpoint_AnswersAsItsReference(name: String) throws {
+        try withServer(name) { connection, cases in
+            for (number, example) in cases.enumerated() {
+                let reply = try connection.recommend(
+                    try example.body(givesPrompt: true, ["include": ["tokens", "exact"]])
+                )
+                try expect(reply, example, "case \(number)")
+                let object = try reply.json()
+                #expect(object["prompt_tokens"] as? Int == example.prompt.count)
+                #expect(object["beams"] as? Int == example.beams && object["exact"] is Bool)
+                #expect(try items(reply).allSatisfy { ($0["tokens"] as? [Int])?.isEmpty == false })
+                guard !example.history.isEmpty else { continue }
+                let again = try connection.recommend(try example.body(givesPrompt: false))
+                try expect(again, example, "case \(number) by the template")
+                #expect(try again.json()["history_used"] as? Int == example.history.count)
+                #expect(try again.json()["tokens_cached"] as? Int == example.prompt.count - 1)
+            }
+        }
+    }
+
+    @Test func ranks_Batches_Streams_AndAColdStart() throws {
+        try withServer("sid-qwen3") { connection, cases in
+            let example = try #require(cases.first { $0.history.count == 3 })
+            let body = try example.body(givesPrompt: false, ["exclude": ["seen": false]])
+            let best = try items(try connection.recommend(body))
+            let candidates: [String: Any] = [
+                "history": ["items": example.history],
+                "candidates": best.compactMap { $0["item"] as? String }.reversed() + ["?"],
+            ]
+            let asked = String(decoding: try JSONSerialization.data(withJSONObject: candidates), as: UTF8.self)
+            let ranked = try connection.post("/rank", asked)
+            func pairs(_ items: [[String: Any]]) -> Set<String> {
+                Set(items.map { "\($0["item"] ?? "") \($0["score"] ?? "")" })
+            }
+            #expect(pairs(try items(ranked)) == pairs(best), "\(ranked.text)")
+            #expect(try ranked.json()["unknown_candidates"] as? Int == 1)
+            let batch = try connection.post(
+                "/recommend/batch",
+                "{\"requests\":[\(body),{\"history\":[],\"beams\":2,\"k\":2}]}"
+            )
+            let results = try #require(try batch.json()["results"] as? [[String: Any]])
+            #expect(pairs(try #require(results[0]["items"] as? [[String: Any]])) == pairs(best))
+            #expect(results[1]["source"] as? String == "popularity")
+            let stream = try connection.recommend(
+                try example.body(givesPrompt: false, ["stream": true, "include": ["tokens"]])
+            )
+            #expect(stream.text.split(separator: "\n").count == example.k + 1)
+            #expect(stream.text.contains("\"tokens\":[") && stream.text.contains("\"beams\":"))
+            let models = try connection.get("/models").text
+            #expect(models.contains("\"semantic_ids\":{\"levels\":"))
+            let metrics = try connection.get("/metrics").text
+            #expect(metrics.contains("genrec_beam_answers_total{exact=") && metrics.contains("genrec_path_trie_bytes{"))
+        }
+    }
+
+    @Test func whatCannotBeAnswered_IsRefusedByName() throws {
+        try withServer("sid-qwen2", environment: ["GENREC_LIMITS_MAX_BEAMS": "60"]) { connection, cases in
+            let example = try #require(cases.last)
+            func refusal(_ more: [String: Any]) throws -> String {
+                let reply = try connection.recommend(try example.body(givesPrompt: false, more))
+                #expect(reply.status == 422, "\(reply.text)")
+                return try #require(try reply.json()["detail"] as? String)
+            }
+            #expect(try refusal(["beams": 61]).contains("beams must be an integer from 1 to 60"))
+            #expect(try refusal(["beams": [5, 5]]).contains("beams must have one width for each of the "))
+            #expect(try refusal(["beams": 1, "k": 5]).contains("beams must be at least k, which is 5"))
+            #expect(try refusal(["prompt_tokens": [Int]()]).contains("prompt_tokens must have at least one token"))
+            #expect(
+                try refusal(["prompt_tokens": [1, 99_999]]).contains("prompt_tokens[1] is 99999, but the vocabulary")
+            )
+            #expect(try refusal(["prompt_tokens": [1, "a"]]).contains("prompt_tokens[1] must be a token id"))
+            let long = [Int](repeating: 1, count: 100_000)
+            #expect(
+                try refusal(["prompt_tokens": long]).contains("prompt_tokens has 100000 tokens, but the window of ")
+            )
+            #expect(try refusal(["mode": "sequence"]).contains("mode \"sequence\" is not for models with semantic ids"))
+            #expect(try refusal(["include": ["prompt"]]).contains("include[0] must be one of \"tokens\", \"exact\""))
+        }
+        let server = try RunningServer()
+        defer { server.stop() }
+        let reply = try server.connect().recommend("{\"history\":[],\"beams\":5}")
+        #expect(reply.status == 422 && reply.text.contains("beams is only for models with semantic ids"))
+    }
+}
