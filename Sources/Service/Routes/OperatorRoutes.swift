@@ -1,8 +1,8 @@
 // Routes for operators and orchestrators: liveness, readiness, models, metrics. None of them waits for the engine.
 
-internal import Devices
 internal import Catalogue
 internal import Compute
+internal import Devices
 internal import Engine
 internal import HTTP
 internal import JSON
