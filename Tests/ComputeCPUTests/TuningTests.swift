@@ -36,7 +36,7 @@ import Testing
                     poison: .infinity
                 )
                 #expect(alone == Array(together[row * columns..<(row + 1) * columns]), "row \(row), depth \(depth)")
-                // Nothing but the weights is rounded: 2⁻⁸ of each product.
+                // Both factors are rounded: 2⁻⁸ of each product.
                 for column in 0..<columns {
                     var (sum, most) = (0.0, 0.0)
                     for k in 0..<depth {

@@ -3,13 +3,11 @@
 
 #include "CKernels.h"
 
-#include <string.h>
-
 /// Holds a tile until its epilogue: the size of the largest tile of any level.
 enum { tile_rows = 6, tile_columns = 64 };
 
-/// Rows from which a panel of bfloat16 is taken apart once for all of them, where the level has no product of pairs: for
-/// fewer, the product takes it apart in its registers. The bits are the same.
+/// Rows from which a panel of bfloat16 is taken apart once for all of them, where the level has no product of pairs. For
+/// fewer rows the product takes it apart in its registers. The bits are the same.
 enum { widened_rows = 24 };
 
 /// Rows that are prepared in float32 together on their way to bfloat16 or int8: so few that they stay in the first-level
@@ -26,24 +24,14 @@ size_t gk_linear_tasks(const gk_linear *job) {
 /// block to the same cache sets.
 static size_t padded_stride(size_t words) { return (((words + 15) / 16) | 1) * 16; }
 
-/// Whether the product reads the rows as float32: also where the level has no product of pairs of bfloat16. Only the weights
-/// are bfloat16 there, because rounding the rows would cost time and gain nothing.
-static int reads_floats(const gk_linear *job) {
-    return job->dtype == gk_dtype_float32
-        || (job->dtype == gk_dtype_bfloat16 && job->kernels->bf16_words == 2);
-}
-
-/// Whether it reads them where they are. A last pair of weights that is half empty wants a zero beside the last column.
-static int reads_in_place(const gk_linear *job) {
-    return reads_floats(job) && job->input == gk_input_plain
-        && (job->dtype == gk_dtype_float32 || job->depth % 2 == 0);
-}
-
 /// Words of a row that the product reads.
 static size_t operand_words(const gk_linear *job) {
     const size_t padded = (job->depth + 15) / 16 * 16;
-    if (reads_floats(job)) return padded;
-    return job->dtype == gk_dtype_int8 ? padded / 4 * job->kernels->s8_words : padded / 2;
+    switch (job->dtype) {
+    case gk_dtype_bfloat16: return padded / 2 * job->kernels->bf16_words;
+    case gk_dtype_int8: return padded / 4 * job->kernels->s8_words;
+    default: return job->depth;
+    }
 }
 
 /// Floats of a panel that is taken apart; 0 where none is.
@@ -54,11 +42,11 @@ static size_t widened_panel(const gk_linear *job) {
 }
 
 size_t gk_linear_scratch(const gk_linear *job) {
-    const size_t operand = reads_in_place(job) ? 0 : job->block_rows * padded_stride(operand_words(job));
-    if (reads_floats(job)) return widened_panel(job) + operand;
-    // The operand, its rows' scales, and the rows that it is made from.
-    return operand + (job->block_rows + 15) / 16 * 16
-        + (job->input == gk_input_plain ? 0 : float_rows * padded_stride(job->depth));
+    const int plain = job->input == gk_input_plain;
+    if (job->dtype == gk_dtype_float32) return plain ? 0 : job->block_rows * padded_stride(job->depth);
+    // A panel, the operand, the scales of its rows, and the rows that it is made from.
+    return widened_panel(job) + job->block_rows * padded_stride(operand_words(job)) + (job->block_rows + 15) / 16 * 16
+        + (plain ? 0 : float_rows * padded_stride(job->depth));
 }
 
 /// Normalised or gated rows in scratch.
@@ -94,15 +82,10 @@ typedef struct {
 /// Prepares a block's input rows.
 static operand prepare_operand(const gk_linear *job, size_t first, size_t rows, float *scratch) {
     const int plain = job->input == gk_input_plain;
-    if (reads_in_place(job)) return (operand){job->x + first * job->x_stride, job->x_stride, NULL};
-    if (reads_floats(job)) {
-        const size_t stride = padded_stride(operand_words(job)), depth = job->depth;
-        if (!plain) prepare(job, first, rows, scratch, stride);
-        for (size_t r = 0; r < rows; r++) {
-            float *row = scratch + r * stride;
-            if (plain) memcpy(row, job->x + (first + r) * job->x_stride, depth * sizeof *row);
-            if (depth % 2) row[depth] = 0.0f;
-        }
+    if (job->dtype == gk_dtype_float32) {
+        if (plain) return (operand){job->x + first * job->x_stride, job->x_stride, NULL};
+        const size_t stride = padded_stride(job->depth);
+        prepare(job, first, rows, scratch, stride);
         return (operand){scratch, stride, NULL};
     }
     const size_t stride = padded_stride(operand_words(job)), float_stride = padded_stride(job->depth);
