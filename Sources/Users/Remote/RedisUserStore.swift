@@ -236,11 +236,12 @@ package final class RedisUserStore: UserStore {
     }
 }
 
-/// The users of a call, of whom some are on their way.
+/// The users of a call, of whom some are on their way. It ends when none of them is, also after a failure: whoever then sends the
+/// call again must not meet its own writes, whose duplicates would push older events out of a list.
 private final class AppendRun: Sendable {
     private struct State {
         var users: [(user: String, events: [UserEvent])]
-        var missing: Int
+        var running = 0
         var accepted = 0
         var failure: UserStoreError?
     }
@@ -254,7 +255,7 @@ private final class AppendRun: Sendable {
         count: Int,
         _ completion: @escaping @Sendable (Result<AppendOutcome, UserStoreError>) -> Void
     ) {
-        state = Lock(State(users: users.map { ($0.key, $0.value) }, missing: users.count))
+        state = Lock(State(users: users.map { ($0.key, $0.value) }))
         self.count = count
         self.completion = completion
         if users.isEmpty { finish(accepted: 0) }
@@ -262,32 +263,30 @@ private final class AppendRun: Sendable {
 
     /// A user who has not had a turn; nil: there is none, or something has failed.
     func next() -> (user: String, events: [UserEvent])? {
-        state.withLock { $0.failure == nil ? $0.users.popLast() : nil }
+        state.withLock { state in
+            guard let next = state.users.popLast() else { return nil }
+            state.running += 1
+            return next
+        }
     }
 
-    /// A user's events are kept, or not. After a failure the call has failed; those that are on their way end by themselves.
+    /// A user's events are kept, or not. After a failure no other user has a turn.
     func ended(_ result: Result<Int, UserStoreError>) {
-        enum End {
-            case none
-            case kept(Int)
-            case failed(UserStoreError)
-        }
-        let end: End = state.withLock { state in
-            guard state.failure == nil else { return .none }
+        let outcome: Result<Int, UserStoreError>? = state.withLock { state in
+            state.running -= 1
             switch result {
+            case .success(let accepted): state.accepted += accepted
             case .failure(let error):
-                state.failure = error
-                return .failed(error)
-            case .success(let accepted):
-                state.accepted += accepted
-                state.missing -= 1
-                return state.missing == 0 ? .kept(state.accepted) : .none
+                state.failure = state.failure ?? error
+                state.users = []
             }
+            guard state.running == 0, state.users.isEmpty else { return nil }
+            return state.failure.map { .failure($0) } ?? .success(state.accepted)
         }
-        switch end {
-        case .none: break
-        case .kept(let accepted): finish(accepted: accepted)
-        case .failed(let error): completion(.failure(error))
+        switch outcome {
+        case nil: break
+        case .success(let accepted): finish(accepted: accepted)
+        case .failure(let error): completion(.failure(error))
         }
     }
 
