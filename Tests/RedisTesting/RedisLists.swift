@@ -35,8 +35,9 @@ package final class RedisLists: Sendable {
             case "EXPIRE": return list.isEmpty ? ":0\r\n" : ":1\r\n"
             case "DEL": return lists.removeValue(forKey: words[1]) == nil ? ":0\r\n" : ":1\r\n"
             case "EVAL" where hasScripts:
-                guard lists[words[3], default: []].joined(separator: "\n") == words[4] else { return ":0\r\n" }
-                lists[words[3]] = Array(words.dropFirst(6))
+                let newest = lists[words[3], default: []].suffix(-(Int(words[6]) ?? 0))
+                guard newest.joined(separator: "\n") == words[4] else { return ":0\r\n" }
+                lists[words[3]] = Array(words.dropFirst(7))
                 return ":1\r\n"
             default: return "-ERR unknown command\r\n"
             }

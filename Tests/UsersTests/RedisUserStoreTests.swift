@@ -93,6 +93,14 @@ private final class StoreFixture: Sendable {
         #expect(fixture.lists["genrec:u:{u}"] == ["15\tx\t", "20\tb\t", "30\tc\t"])
     }
 
+    /// A connection that was cut between the push and the trim leaves a list that is too long.
+    @Test func lateEvents_FindTheirPlace_InAListThatWasNotTrimmed() async throws {
+        let fixture = try StoreFixture(maxEvents: 3)
+        fixture.lists["genrec:u:{u}"] = ["1\tz\t", "10\ta\t", "20\tb\t", "30\tc\t"]
+        _ = try await fixture.append("u", [event("x", 15)]).get()
+        #expect(fixture.lists["genrec:u:{u}"] == ["15\tx\t", "20\tb\t", "30\tc\t"])
+    }
+
     /// Where the server knows no scripts, or others change the list all the time, late events stand behind.
     @Test func withoutScripts_LateEventsAreSortedByWhoeverReads() async throws {
         let fixture = try StoreFixture()

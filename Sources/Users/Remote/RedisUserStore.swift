@@ -33,12 +33,12 @@ package final class RedisUserStore: UserStore {
     /// How often a list is written anew when others change it meanwhile.
     private static let rewrites = 5
 
-    /// Replaces the list at KEYS[1] by ARGV[3]… if it is ARGV[1] still, its elements with line ends between them; it lives for
-    /// ARGV[2] seconds, 0: for ever.
+    /// Replaces the list at KEYS[1] by ARGV[4]… if its elements from ARGV[3] on are ARGV[1] still, with line ends between them; it
+    /// lives for ARGV[2] seconds, 0: for ever. Before them may stand what a cut connection left, pushed and not trimmed.
     private static let rewriteScript = """
-        if table.concat(redis.call('LRANGE', KEYS[1], 0, -1), '\\n') ~= ARGV[1] then return 0 end
+        if table.concat(redis.call('LRANGE', KEYS[1], ARGV[3], -1), '\\n') ~= ARGV[1] then return 0 end
         redis.call('DEL', KEYS[1])
-        for index = 3, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[index]) end
+        for index = 4, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[index]) end
         if ARGV[2] ~= '0' then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
         return 1
         """
@@ -210,7 +210,7 @@ package final class RedisUserStore: UserStore {
     ) {
         let key = key(user)
         let list = elements.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
-        let words = ["EVAL", Self.rewriteScript, "1", key, list, String(configuration.lifetime ?? 0)]
+        let words = ["EVAL", Self.rewriteScript, "1", key, list, String(configuration.lifetime ?? 0), newest]
         let command = RedisCommand(words + change.kept.compactMap(StoredEvent.text))
         client.send(RedisRequest([command], key: key, isRepeatable: false, isBulk: true)) { [self] result in
             switch result {
