@@ -19,14 +19,8 @@ extension ComputeSettings {
         let device = try CPUDevice(threads: threads, dtype: dtype ?? .float32)
         // GENREC_ISA has chosen already.
         guard tuning == .measure, getenv("GENREC_ISA") == nil else { return device }
-        let rates = try rates(of: device)
-        guard let fastest = rates.max(by: { $0.gigaflops < $1.gigaflops }) else { return device }
-        var tuned = device
-        if fastest.kernels != device.description.architecture, let level = InstructionSet(rawValue: fastest.kernels) {
-            tuned = try CPUDevice(threads: threads, dtype: dtype ?? .float32, isa: level)
-        }
-        tuned.noteRates(rates)
-        return tuned
+        try device.tune { (device) throws(ComputeError) in try rates(of: device) }
+        return device
     }
 
     /// The rates in the tuning file, where they are this processor's; else measured ones, which the file then gets.
@@ -71,7 +65,7 @@ extension [KernelRate] {
 
 /// Rates by processor and dtype: `{"PROCESSOR": {"bf16": {"avx512bf16": 217.5, "avx512vnni": 92.1}}}`. The first of each are the
 /// kernels that would serve without a measurement.
-struct KernelTuningFile: Equatable {
+struct KernelTuningFile {
     enum Fault: Error {
         case file(String)
         case measurement(ComputeError)

@@ -13,7 +13,9 @@ internal import Glibc
 /// copied when it is packed.
 package final class CPUDevice: Device {
     package private(set) var description: DeviceDescription
-    let kernels: UnsafePointer<gk_kernels>
+    private(set) var kernels: UnsafePointer<gk_kernels>
+    /// Asked for the rates by which kernels are chosen, of variants, too; nil: nothing is chosen.
+    private var rates: RateSource?
     let pool: WorkerPool
     /// The type of products: float32, bfloat16 or int8.
     let dtype: gk_dtype
@@ -81,7 +83,10 @@ package final class CPUDevice: Device {
     package func variant(dtype: DType?, threads: Int?) throws(ComputeError) -> any Device {
         let (dtype, threads) = (dtype ?? description.dtype, threads ?? description.threads)
         if dtype == description.dtype, threads == description.threads { return self }
-        return try CPUDevice(self, dtype: dtype, threads: threads)
+        let variant = try CPUDevice(self, dtype: dtype, threads: threads)
+        // Kernels without pairs stay so in a variant: its own measurement then has nothing to choose from.
+        if let rates { try variant.tune(by: rates) }
+        return variant
     }
 
     private static func kernelForm(of dtype: DType) throws(ComputeError) -> gk_dtype {
@@ -98,11 +103,21 @@ package final class CPUDevice: Device {
     /// and the kernels have such attention.
     var attentionDtype: gk_dtype { dtype != .float32 && kernels.pointee.bf16_page != nil ? .bfloat16 : .float32 }
 
-    /// Says by which rates its kernels were chosen.
-    package func noteRates(_ rates: [KernelRate]) {
-        description.kernelRates = rates
-        let list = rates.map { "\($0.kernels) \(Int($0.gigaflops.rounded()))" }.joined(separator: ", ")
-        description.notes.append("kernels: \(description.architecture), by GFLOP/s of one thread: \(list)")
+    /// The rates of the kernels that could serve a device: `measureKernels`, or what was measured earlier.
+    package typealias RateSource = (CPUDevice) throws(ComputeError) -> [KernelRate]
+
+    /// Chooses the fastest kernels for the device's dtype, and from now on for its variants'. Call it before anything is packed.
+    package func tune(by rates: @escaping RateSource) throws(ComputeError) {
+        self.rates = rates
+        let found = try rates(self)
+        guard let fastest = found.max(by: { $0.gigaflops < $1.gigaflops }),
+            let level = InstructionSet(rawValue: fastest.kernels), let kernels = gk_kernels_for(level.level)
+        else { return }
+        self.kernels = kernels
+        description.architecture = level.rawValue
+        description.kernelRates = found
+        let list = found.map { "\($0.kernels) \(Int($0.gigaflops.rounded()))" }.joined(separator: ", ")
+        description.notes.append("kernels: \(level.rawValue), by GFLOP/s of one thread: \(list)")
     }
 
     package var memory: DeviceMemory { account.memory }

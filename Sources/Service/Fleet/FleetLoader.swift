@@ -177,7 +177,6 @@ final class FleetLoader: Sendable {
             loader.load(model, origin.placement) { result in
                 switch result {
                 case .success:
-                    self.metrics.requests.added(model)
                     self.fleet.loaded(model)
                     self.metrics.model.served(model)
                     self.logger.notice(

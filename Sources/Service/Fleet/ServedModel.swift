@@ -3,6 +3,7 @@
 internal import Catalogue
 internal import Dispatch
 internal import Engine
+internal import Locking
 internal import Models
 
 /// A bundle, where it is computed, and its catalogue as it stands. A request takes one of these when it comes and keeps it until it
@@ -43,6 +44,8 @@ final class ServedModel: Sendable {
         let engines: EngineGroup
         let devices: [String]
         let name: RecommendReply.Model
+        /// What its requests are counted by; nil: none has been counted.
+        let instruments = Lock<RequestsByModel.Instruments?>(nil)
         private let model: LoadedModel
 
         fileprivate init(bundle: ModelBundle, model: LoadedModel, engines: EngineGroup, devices: [String]) {

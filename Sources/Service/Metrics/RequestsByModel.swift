@@ -11,9 +11,10 @@ final class RequestsByModel: Sendable {
         let version: String
     }
 
-    private struct Instruments {
-        let outcomes: [RecommendOutcome: Counter]
-        let seconds: Histogram
+    /// Those of one version. A model keeps them: looking them up for each request would cost more than counting.
+    struct Instruments {
+        fileprivate let outcomes: [RecommendOutcome: Counter]
+        fileprivate let seconds: Histogram
     }
 
     /// As many pairs of model and version; the others share the label `other`.
@@ -21,7 +22,7 @@ final class RequestsByModel: Sendable {
 
     private let outcomes: CounterFamily
     private let seconds: HistogramFamily
-    private let known = Lock<[Pair: Instruments]>([:])
+    private let known = Lock<Set<Pair>>([])
 
     init(_ registry: MetricRegistry) {
         outcomes = registry.counter(
@@ -43,32 +44,34 @@ final class RequestsByModel: Sendable {
     ///
     /// - Parameter arrival: of an answer that was given; nil: of a request without one.
     func count(_ outcome: RecommendOutcome, of model: ServedModel, arrival: Instant? = nil) {
-        let pair = Pair(name: model.name.name, version: model.name.version)
-        let instruments = known.withLock { known in
-            if let own = known[pair] { return own }
-            let name = known.count < Self.pairLimit ? (model.name.name, model.name.version) : ("other", "other")
-            let own = Instruments(
-                outcomes: Dictionary(
-                    uniqueKeysWithValues: RecommendOutcome.allCases.map {
-                        ($0, outcomes.with(name.0, name.1, $0.rawValue))
-                    }
-                ),
-                seconds: seconds.with(name.0, name.1)
-            )
-            known[pair] = own
-            return own
+        let instruments = model.residence.instruments.withLock { own in
+            if let own { return own }
+            let made = makeInstruments(of: model)
+            own = made
+            return made
         }
         instruments.outcomes[outcome]?.increment()
         if let arrival { instruments.seconds.observe(Double(Instant.now().nanoseconds(since: arrival)) / 1e9) }
     }
 
-    /// A model is served, perhaps again.
-    func added(_ model: ServedModel) {
-        known.withLock { $0[Pair(name: model.name.name, version: model.name.version)] = nil }
+    private func makeInstruments(of model: ServedModel) -> Instruments {
+        let pair = Pair(name: model.name.name, version: model.name.version)
+        let isNamed = known.withLock { known in
+            if known.count < Self.pairLimit { known.insert(pair) }
+            return known.contains(pair)
+        }
+        let (name, version) = isNamed ? (pair.name, pair.version) : ("other", "other")
+        return Instruments(
+            outcomes: Dictionary(
+                uniqueKeysWithValues: RecommendOutcome.allCases.map { ($0, outcomes.with(name, version, $0.rawValue)) }
+            ),
+            seconds: seconds.with(name, version)
+        )
     }
 
     /// A model is no longer served. Those of its requests that are under way are counted where nobody sees it.
     func removed(_ model: ServedModel) {
+        known.withLock { _ = $0.remove(Pair(name: model.name.name, version: model.name.version)) }
         seconds.remove(model.name.name, model.name.version)
         for outcome in RecommendOutcome.allCases {
             outcomes.remove(model.name.name, model.name.version, outcome.rawValue)

@@ -70,6 +70,11 @@ import Testing
             try file.write(to: path)
             let description = try settings.makeDevice(.cpu).description
             #expect(description.architecture == fastest && description.kernelRates.count == 2)
+            // A model of this type on a device of another one is computed by them, too.
+            settings.dtype = .float32
+            let variant = try settings.makeDevice(.cpu).variant(dtype: .bfloat16, threads: nil).description
+            #expect(variant.architecture == fastest && variant.kernelRates.count == 2)
+            settings.dtype = .bfloat16
         }
     }
 }
