@@ -12,7 +12,7 @@ MANY        := .build/million-items
 # Whoever is not root asks for it.
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: run test test-long build bench bench-http attack chaos load-test check-kernels check-arm format lint sanitize fuzz setup clean
+.PHONY: run test test-long build bench bench-http bench-users attack chaos load-test check-kernels check-arm format lint sanitize fuzz setup clean
 
 ## run: build the server and serve the demo bundle on 127.0.0.1:8080
 run: build
@@ -63,6 +63,13 @@ bench-http: build
 	    [ -z "$$missing" ] || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q $$missing; }
 	Tests/Benchmarks/http.sh $(ROUNDS) $(SECONDS_EACH)
 
+## bench-users: the local store of users over HTTP: ten million events, events beside recommendations, a returning user by name
+bench-users: build
+	Tests/Benchmarks/users.py .build/release/genrec scale
+	Tests/Benchmarks/users.py .build/release/genrec ingest
+	test -d $(LARGE) || $(PYTHON) Tests/Benchmarks/make_bundle.py kuairand $(LARGE)
+	Tests/Benchmarks/users.py .build/release/genrec returning --bundle $(LARGE)
+
 ## attack: ten thousand slow, idle and vanishing connections, then slowhttptest; a second client's latency meanwhile
 attack: build
 	@command -v slowhttptest >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q slowhttptest; }
@@ -86,10 +93,11 @@ dist: $(SETUP)
 	    -Xcc -DGENREC_COMMIT='"$(COMMIT)"' -Xlinker -s
 	Deploy/dist.sh .build/static $(DIST)
 
-## fleet-test: three servers behind the real HAProxy: users' state found again, a rolling restart under load, one killed;
-## then the simulation against what was measured
+## fleet-test: three servers behind the real HAProxy: users' state found again, with histories sent, kept by each server and kept
+## in Redis; a rolling restart under load, one killed; then the simulation against what was measured
 fleet-test: build
-	@command -v haproxy >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends haproxy; }
+	@for tool in haproxy redis-server; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	    [ -z "$$missing" ] || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $$missing; }
 	$(PYTHON) Deploy/fleet/fleet_test.py --genrec .build/release/genrec --bundle Config/demo \
 	    --interactions Config/demo/interactions.tsv --json .build/fleet.json
 	$(PYTHON) Deploy/fleet/simulate.py check .build/fleet.json --interactions Config/demo/interactions.tsv

@@ -268,7 +268,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ProcessTests",
-            dependencies: ["Locking", "genrec", "TLSTesting", "AscendEmulatorSupport"],
+            dependencies: ["Locking", "genrec", "RedisTesting", "TLSTesting", "AscendEmulatorSupport"],
             // Built by the tests that put them before the server.
             exclude: ["Interposers"],
             swiftSettings: swiftSettings

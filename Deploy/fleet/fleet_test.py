@@ -66,8 +66,8 @@ def ready(port):
 
 
 class Server:
-    def __init__(self, options, port, cache_bytes):
-        self.options, self.port, self.cache_bytes = options, port, cache_bytes
+    def __init__(self, options, port, cache_bytes, **settings):
+        self.options, self.port, self.cache_bytes, self.settings = options, port, cache_bytes, settings
         self.start()
 
     def start(self):
@@ -77,6 +77,7 @@ class Server:
             GENREC_DRAIN_DELAY_MS="2000",
             GENREC_ENGINE_THREADS="1",
             GENREC_LOG_LEVEL="warning",
+            **self.settings,
         )
         self.process = subprocess.Popen(
             [self.options.genrec, "serve", "--bundle", self.options.bundle, "--listen", f"127.0.0.1:{self.port}"],
@@ -99,9 +100,9 @@ def wait(condition, what, seconds=60):
 
 
 class Balancer:
-    """HAProxy with the file that is deployed, or the same with another balancing rule."""
+    """HAProxy with the file that is deployed, or the same with another balancing rule, or without the bound on load."""
 
-    def __init__(self, options, folder, servers, rule=None):
+    def __init__(self, options, folder, servers, rule=None, is_bounded=True):
         self.port, metrics = free_ports(2)
         self.socket = os.path.join(folder, f"haproxy-{self.port}.sock")
         with open(CONFIG, encoding="utf-8") as file:
@@ -114,6 +115,8 @@ class Balancer:
                 if not line.startswith(("    hash-type", "    hash-balance-factor"))
             ]
             text = "\n".join(lines)
+        if not is_bounded:
+            text = text.replace("    hash-balance-factor", "    #")
         path = os.path.join(folder, f"haproxy-{self.port}.cfg")
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
@@ -164,10 +167,13 @@ class Caller:
                 "k": 10,
             }
         )
+        return self.post("/recommend", user, body)
+
+    def post(self, path, user, body):
         port = self.random.choice(self.ports)
         connection = self.connection.pop(port, None) or http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         headers = {"Content-Type": "application/json", "X-User-Id": user}
-        connection.request("POST", "/recommend", body, headers)
+        connection.request("POST", path, body, headers)
         response = connection.getresponse()
         reply = response.read()
         if not response.will_close:
@@ -209,6 +215,39 @@ def drive(ports, plan):
     for each in threads:
         each.join()
     return sum(used), sum(cached)
+
+
+def drive_by_name(port, plan):
+    """Makes the visits with users' histories kept by the servers: what is new as events, then a request by name alone. Returns
+    events used, those that should have been, those found in a cache, and the requests' times in milliseconds."""
+    queues = [[] for _ in range(CALLERS)]
+    for name, events in plan:
+        queues[hash_of(name) % CALLERS].append((name, events))
+    results = [[] for _ in range(CALLERS)]
+
+    def run(index):
+        caller, told = Caller([port], index), collections.Counter()
+        for name, events in queues[index]:
+            # Each with an action of its own, so that what the data set has twice counts twice.
+            new = [
+                {"user_id": name, "item": item, "timestamp": when, "action": str(told[name] + place)}
+                for place, (when, item) in enumerate(events[told[name] :])
+            ]
+            told[name] = len(events)
+            caller.post("/events", name, json.dumps({"events": new}))
+            start = time.monotonic()
+            reply = caller.post(
+                "/recommend", name, json.dumps({"user_id": name, "request_time": events[-1][0] + 60, "k": 10})
+            )
+            seconds = time.monotonic() - start
+            results[index].append((reply["history_used"], len(events), reply["history_cached"], seconds * 1e3))
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(CALLERS)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    return [row for rows in results for row in rows]
 
 
 def hash_of(name):
@@ -291,6 +330,63 @@ def affinity(options, folder, users, report):
         "bytes_per_event": size,
         "window": window,
     }
+
+
+def by_name(options, folder, users, report):
+    """Histories that the servers keep: stores of their own behind the ring, and one Redis behind turns."""
+    plan = list(visits(users, options.requests))
+    window, size = keeping(options)
+    working_set = sum(min(len(events), window) for events in users.values()) * size
+    cache = int(working_set * options.cache_share) // 3
+    measured = {}
+
+    def measure(name, what, rule, is_bounded, settings):
+        servers = [
+            Server(options, port, cache, **settings(os.path.join(folder, f"users-{index}")))
+            for index, port in enumerate(free_ports(3))
+        ]
+        balancer = Balancer(options, folder, servers, rule, is_bounded)
+        rows = drive_by_name(balancer.port, plan)
+        for each in servers:
+            each.process.kill()
+            each.process.wait()
+        balancer.end()
+        times = sorted(row[3] for row in rows)
+        known = sum(row[0] == min(row[1], window) for row in rows) / len(rows)
+        found = sum(row[2] for row in rows) / sum(row[0] for row in rows)
+        p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
+        report.say(f"by name, {what}: whole histories", f"{known:.4f}", "1", known == 1)
+        report.say(f"by name, {what}: events found", f"{found:.3f}")
+        report.say(f"by name, {what}: p50 / p99 ms", f"{p50:.2f} / {p99:.2f}")
+        measured[name] = {"found": found, "p50_ms": p50, "p99_ms": p99}
+
+    def local(path):
+        return {"GENREC_USERS_STORE": "local", "GENREC_USERS_LOCAL_DIRECTORY": path}
+
+    measure("local", "own stores, ring", None, False, local)
+    (port,) = free_ports(1)
+    redis = subprocess.Popen(
+        [options.redis, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, "redis")
+        shared = {
+            "GENREC_USERS_STORE": "redis",
+            "GENREC_USERS_REDIS_URL": f"redis://127.0.0.1:{port}",
+            # Everything shares a few cores here.
+            "GENREC_USERS_REDIS_TIMEOUT_MS": "1000",
+        }
+
+        def in_redis(prefix):
+            return lambda _: dict(shared, GENREC_USERS_REDIS_PREFIX=prefix)
+
+        measure("redis_turns", "Redis, in turns", "roundrobin", True, in_redis("a:"))
+        measure("redis_ring", "Redis, ring", None, True, in_redis("b:"))
+    finally:
+        redis.kill()
+        redis.wait()
+    return measured
 
 
 class Load:
@@ -382,6 +478,8 @@ def main():
     parser.add_argument("--bundle", required=True)
     parser.add_argument("--interactions", required=True)
     parser.add_argument("--haproxy", default="haproxy")
+    parser.add_argument("--redis", default="redis-server")
+    parser.add_argument("--only", choices=["by-name"], help="this part alone")
     parser.add_argument("--requests", type=int, default=6_000)
     parser.add_argument("--cache-share", type=float, default=0.35, help="cache as a share of what all users need")
     parser.add_argument("--json", help="file for what was measured")
@@ -389,7 +487,11 @@ def main():
     users = histories(options.interactions, 6)
     report = Report()
     with tempfile.TemporaryDirectory() as folder:
+        if options.only:
+            by_name(options, folder, users, report)
+            sys.exit(1 if report.failed else 0)
         measured = affinity(options, folder, users, report)
+        measured["by_name"] = by_name(options, folder, users, report)
         servers, balancer = restart(options, folder, users, report)
         kill(servers, balancer, users, report)
         for each in servers[1:]:

@@ -135,6 +135,8 @@ package struct Recommendation: Sendable, Equatable {
         /// The deadline passed in the queue.
         case expired
         case device
+        /// The store of users, which has the history, was away or slow.
+        case store
     }
 
     /// Best first, ties toward the smaller row; in mode `sequence` as they were generated. The score is the model's, or

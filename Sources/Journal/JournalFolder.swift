@@ -89,21 +89,23 @@ package struct JournalFolder: Sendable {
         _ apply: (inout RecordReader) -> Bool
     ) throws(JournalError) {
         let path = path(kind, number)
-        let bytes: [UInt8]
+        let content: OwnedBytes
         do throws(FileError) {
-            bytes = try InputFile.contents(of: path).withBytes { Array($0) }
+            content = try InputFile.contents(of: path)
         } catch {
             throw JournalError(.unavailable, error.message)
         }
-        let whole = bytes.withUnsafeBufferPointer { JournalRecord.read($0, magic: magic, apply) }
-        if kind == .snapshot { opened.snapshotBytes = bytes.count }
+        let (count, whole) = content.withBytes { bytes in
+            bytes.withMemoryRebound(to: UInt8.self) { ($0.count, JournalRecord.read($0, magic: magic, apply)) }
+        }
+        if kind == .snapshot { opened.snapshotBytes = count }
         if mayBeTorn {
             // A journal that was torn within its first bytes is made anew in place.
-            let isBegun = whole > 0 || bytes.count < magic.count
+            let isBegun = whole > 0 || count < magic.count
             guard isBegun else { throw JournalError(.unavailable, "\(path) is no journal of \(contents)") }
             if whole == 0 { unlink(path) } else { opened.journalBytes = whole }
-            opened.cutBytes = bytes.count - whole
-        } else if whole < bytes.count || whole == 0 {
+            opened.cutBytes = count - whole
+        } else if whole < count || whole == 0 {
             throw JournalError(.unavailable, "\(path) is damaged at byte \(whole); restore it, or remove the folder")
         }
     }

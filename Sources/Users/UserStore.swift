@@ -14,6 +14,13 @@ package struct UserEvent: Sendable, Hashable {
         self.timestamp = timestamp
         self.action = action
     }
+
+    /// Byte by byte: Swift's strings take "é" in one character and in two for equal.
+    package static func == (left: Self, right: Self) -> Bool {
+        left.timestamp == right.timestamp && left.item.utf8.elementsEqual(right.item.utf8)
+            && (left.action == nil) == (right.action == nil)
+            && (left.action ?? "").utf8.elementsEqual((right.action ?? "").utf8)
+    }
 }
 
 /// An event with the user whose it is, of 1 to 256 bytes.

@@ -56,6 +56,52 @@ private func content(_ store: LocalUserStore) -> Reference {
         #expect(store.userIDs == ["v"])
     }
 
+    /// Swift's strings take "é" in one character and in two for equal; users, items and actions are their bytes.
+    @Test func idsThatOnlyLookEqual_AreOthers() throws {
+        let (one, two) = ("\u{E9}", "e\u{301}")
+        let folder = try TemporaryDirectory()
+        for isSnapshot in [false, true] {
+            let store = try LocalUserStore(configuration(folder.path))
+            if !isSnapshot {
+                let outcome = try store.append([
+                    incoming(one, one, 1), incoming(two, one, 1), incoming(two, two, 1), incoming(two, two, 1, one),
+                    incoming(two, two, 1, two), incoming(two, two, 1, two),
+                ])
+                #expect(outcome.accepted == 5 && outcome.duplicates == 1)
+            }
+            #expect(store.events(of: one)?.map(\.item.utf8.count) == [2])
+            #expect(store.events(of: two)?.map(\.item.utf8.count) == [2, 3, 3, 3])
+            #expect(store.events(of: two)?.map { $0.action?.utf8.count } == [nil, nil, 2, 3])
+            try store.compact()
+            store.close()
+        }
+    }
+
+    /// Ids that come and go: each is found while it is there, under a number that no other has.
+    @Test func textTable_EqualsAPlainDictionary() {
+        var random = SplitMix64(seed: 3)
+        var table = TextTable()
+        var reference: [String: UInt32] = [:]
+        for _ in 0..<20_000 {
+            let text = "text \(random.below(300))"
+            switch (reference[text], random.below(2)) {
+            case (let number?, 0):
+                table.remove(number)
+                reference[text] = nil
+            case (let number, _):
+                let given = table.number(of: text)
+                #expect(number == nil || number == given)
+                reference[text] = given
+            }
+            guard random.below(100) == 0 else { continue }
+            #expect(table.count == reference.count)
+            #expect(Set(reference.values).count == reference.count)
+            for index in 0..<300 { #expect(table.find("text \(index)") == reference["text \(index)"]) }
+            #expect(reference.allSatisfy { table[$0.value] == $0.key })
+        }
+        #expect(table.find("") == 0 && table.number(of: "") == 0)
+    }
+
     @Test func newestEvents_AreKept() throws {
         let folder = try TemporaryDirectory()
         let store = try LocalUserStore(configuration(folder.path, maxEvents: 3))

@@ -23,6 +23,8 @@ private enum IncomingEventField: UInt8, RequestField {
 enum EventsDecoder {
     /// Events of a body.
     static let maximumCount = 100_000
+    /// What a body may have, even where others may not have so much: over 600 bytes for each of so many events.
+    static let maximumBytes = 64 << 20
     /// Bytes of an item's id, and of an action.
     static let maximumItemBytes = 1_024
     static let maximumActionBytes = 256
@@ -74,8 +76,8 @@ enum EventsDecoder {
                 events.append(try readEvent(&reader, now, hasUser: true) { $0.isEmpty ? "the event" : $0 })
                 try reader.finish()
             } catch {
-                let fault = CallError(error)
-                throw CallError(fault.code, "line \(number): \(fault.detail)")
+                // Also where it is no JSON: the body is not JSON, its lines are.
+                throw CallError(.unusable, "line \(number): \(error)")
             }
         }
         return events

@@ -39,6 +39,8 @@ package struct RecommendCall: Sendable, Equatable {
     package var events: [UserEvent] = []
     /// Whether they are to be kept, too.
     package var storesEvents = false
+    /// Why popularity answers and not the model, where that is known before the engine is asked.
+    var degradation: Recommendation.Degradation?
 
     /// A call for the best next items of a user without history.
     package init(_ request: RecommendationRequest) { self.request = request }

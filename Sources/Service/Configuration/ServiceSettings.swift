@@ -340,8 +340,8 @@ extension ServiceConfiguration {
             "recommend.fallback",
             \.limits.fallback,
             """
-            What a request gets in place of 429, 504 or the 503 of a failed device, where it does not say itself. none: that. \
-            popularity: the most popular items under the same filters, and the reason in degraded; it costs no device time.
+            What a request gets in place of 429, 504 or the 503 of a failed device or of a store of users that is away, where it does \
+            not say itself. none: that. popularity: the most popular items under the same filters, and the reason in degraded; it costs no device time.
             """
         ),
         .integer("limits.max_k", \.limits.maxK, 1...100_000, "The largest k of a request."),

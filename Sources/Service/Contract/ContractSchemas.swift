@@ -173,7 +173,8 @@ struct ContractSchemas {
                     "enum": .array(CallLimits.Fallback.allCases.map { .string($0.rawValue) } + [nil]),
                     "default": .string(limits.fallback.rawValue),
                     "description": """
-                    popularity: in place of 429, 504 or a device's 503 the most popular items under the same filters, with degraded.
+                    popularity: in place of 429, 504, or the 503 of a device or of the store of users, the most popular items under \
+                    the same filters, with degraded.
                     """,
                 ]
             ),

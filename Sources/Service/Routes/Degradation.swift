@@ -15,16 +15,24 @@ extension RequestHandler {
         hasBegun: @escaping @Sendable () -> Bool,
         _ completion: @escaping Engine.Completion
     ) -> Engine.Completion {
-        { [batches] result in
+        { [self] result in
             guard case .failure(let error) = result, let reason = error.degradation, !hasBegun() else {
                 return completion(result)
             }
-            let answer: @Sendable () -> Void = {
-                completion(.success(catalogue.degraded(request, reason)))
-            }
-            // Who calls is a loop or an engine's thread: neither walks through a catalogue.
-            if request.eligibility.isCheap { answer() } else { batches.async(execute: answer) }
+            answerByPopularity(request, catalogue, reason, completion)
         }
+    }
+
+    /// Answers by popularity, and says why.
+    func answerByPopularity(
+        _ request: RecommendationRequest,
+        _ catalogue: CatalogueSnapshot,
+        _ reason: Recommendation.Degradation,
+        _ completion: @escaping Engine.Completion
+    ) {
+        let answer: @Sendable () -> Void = { completion(.success(catalogue.degraded(request, reason))) }
+        // Who calls is a loop or an engine's thread: neither walks through a catalogue.
+        if request.eligibility.isCheap { answer() } else { batches.async(execute: answer) }
     }
 }
 

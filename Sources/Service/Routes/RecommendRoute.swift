@@ -84,7 +84,8 @@ extension RequestHandler {
                 call = try result.get()
             } catch {
                 metrics.count(.failed)
-                exchange.respond(problem(error, route, requestID))
+                note?.update { $0.outcome = .failed }
+                exchange.respond(problem(error.status, error.description, route, requestID))
                 return
             }
             var answer = Answer(model, requestID, route, call)
@@ -215,6 +216,10 @@ extension RequestHandler {
         let request = call.request
         let model = answer.model.model
         if call.explains { done = explaining(request, by: answer.model, done) }
+        if let reason = call.degradation {
+            answerByPopularity(request, model.catalogue, reason, done)
+            return nil
+        }
         if call.fallback == .popularity {
             let hasBegun = Flag()
             if let handler = itemGenerated {
@@ -277,7 +282,7 @@ extension RequestHandler {
             self.route = route
             arrival = call.request.arrival
             unknownItems = call.unknownItems
-            isHistoryStored = call.asksStore
+            isHistoryStored = call.asksStore && call.degradation == nil
             ranking = call.ranking
             history = call.request.history
             eligibility = call.request.eligibility

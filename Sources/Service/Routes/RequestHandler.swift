@@ -131,7 +131,10 @@ package final class RequestHandler: HTTPHandler {
             return .reject(problem(406, detail, route, requestIDs.id(for: head)))
         }
         switch route {
-        case .recommend, .batch, .rank, .rankBatch, .events:
+        case .events:
+            if let refusal = refusalOfRepresentation(head, route) { return .reject(refusal) }
+            return .accept(maximumBodyBytes: max(maximumBodyBytes, EventsDecoder.maximumBytes))
+        case .recommend, .batch, .rank, .rankBatch:
             if let refusal = refusalOfRepresentation(head, route) { return .reject(refusal) }
             return .accept(maximumBodyBytes: maximumBodyBytes)
         case .user, .model, .rollback:

@@ -3,12 +3,14 @@
 internal import Catalogue
 internal import Dispatch
 internal import Engine
+internal import Locking
 internal import Models
 internal import Telemetry
 internal import Users
 
 extension RequestHandler {
-    /// Hands a call on with its history: at once where the caller has sent it, else when the store has answered.
+    /// Hands a call on with its history: at once where the caller has sent it, else when the store has answered. A call whose
+    /// fallback is popularity goes on without, with the reason, where the store is away.
     func withHistory(
         _ call: RecommendCall,
         _ model: ServedModel,
@@ -19,26 +21,87 @@ extension RequestHandler {
             return
         }
         metrics.store.requests.increment()
+        let wait = StoreWait { [metrics] result in
+            switch result {
+            case .success(let events): next(.success(call.with(events ?? [], model.model.catalogue)))
+            case .failure(let error):
+                metrics.store.errors.increment()
+                guard call.fallback == .popularity, error.code == .unavailable else { return next(.failure(error)) }
+                // What the call itself says was seen is known still.
+                var call = call.with([], model.model.catalogue)
+                call.degradation = .store
+                next(.success(call))
+            }
+        }
         let lookUp: @Sendable () -> Void = { [metrics] in
             let start = Instant.now()
             users.events(of: userID) { result in
                 metrics.store.seconds.observe(Double(Instant.now().nanoseconds(since: start)) / 1e9)
-                next(result.map { call.with($0 ?? [], model.model.catalogue) })
+                wait.end(result)
             }
         }
-        guard call.storesEvents, !call.events.isEmpty else {
-            lookUp()
-            return
-        }
-        let events = call.events.map { IncomingEvent(user: userID, event: $0) }
-        eventQueue.async {
-            users.append(events) { result in
-                switch result {
-                case .success: lookUp()
-                case .failure(let error): next(.failure(error))
+        if call.storesEvents, !call.events.isEmpty {
+            let events = call.events.map { IncomingEvent(user: userID, event: $0) }
+            eventQueue.async {
+                users.append(events) { result in
+                    switch result {
+                    case .success: lookUp()
+                    case .failure(let error): wait.end(.failure(error))
+                    }
                 }
             }
+        } else {
+            lookUp()
         }
+        if let deadline = call.request.deadline { wait.limit(to: deadline, on: batches) }
+    }
+}
+
+/// A call that waits for the store: it goes on with the store's answer, or at its deadline without one.
+private final class StoreWait: Sendable {
+    typealias Answer = Result<[UserEvent]?, UserStoreError>
+
+    /// `@unchecked Sendable`: Dispatch's timers may be used from any thread.
+    private struct Timer: @unchecked Sendable {
+        let source: any DispatchSourceTimer
+    }
+
+    private struct State: Sendable {
+        /// nil: the wait is over.
+        var next: (@Sendable (Answer) -> Void)?
+        var timer: Timer?
+    }
+
+    private let state: Lock<State>
+
+    /// - Parameter next: called once, on any thread.
+    init(_ next: @escaping @Sendable (Answer) -> Void) { state = Lock(State(next: next)) }
+
+    /// Ends the wait; whatever comes after the first is nobody's any more.
+    func end(_ answer: Answer) {
+        let last = state.withLock { state in
+            defer { state = State() }
+            return state
+        }
+        last.timer?.source.cancel()
+        last.next?(answer)
+    }
+
+    /// Ends the wait at a deadline, unless it has ended.
+    func limit(to deadline: Instant, on queue: DispatchQueue) {
+        guard state.withLock({ $0.next != nil }) else { return }
+        let source = DispatchSource.makeTimerSource(queue: queue)
+        source.schedule(deadline: DispatchTime(uptimeNanoseconds: deadline.nanoseconds), leeway: .microseconds(500))
+        source.setEventHandler { [self] in
+            end(.failure(UserStoreError(.unavailable, "the store did not answer before the deadline")))
+        }
+        source.activate()
+        let timer = Timer(source: source)
+        let isOver = state.withLock { state in
+            if state.next != nil { state.timer = timer }
+            return state.next == nil
+        }
+        if isOver { source.cancel() }
     }
 }
 

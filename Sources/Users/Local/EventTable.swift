@@ -17,32 +17,25 @@ struct EventTable {
         var lastSeen: UInt32 = 0
     }
 
-    /// Texts that stand once, by number.
-    private struct Texts {
-        private(set) var texts: [String] = [""]
-        private var numbers: [String: UInt32] = [:]
-
-        mutating func number(of text: String) -> UInt32 {
-            if let number = numbers[text] { return number }
-            let number = UInt32(texts.count)
-            texts.append(text)
-            numbers[text] = number
-            return number
-        }
-    }
-
     private let maxEvents: Int
-    private var users: [String: User] = [:]
-    private var items = Texts()
-    private var actions = Texts()
+    /// Users' ids; their numbers are places in `people`.
+    private var names = TextTable()
+    private var people: [User] = [User()]
+    private var items = TextTable()
+    private var actions = TextTable()
 
     /// - Parameter maxEvents: the newest that are kept of each user, at least 1.
     init(maxEvents: Int) { self.maxEvents = maxEvents }
 
     /// How many users there are.
-    var userCount: Int { users.count }
+    var userCount: Int { names.count }
     /// Their ids, in no order.
-    var userIDs: [String] { Array(users.keys) }
+    var userIDs: [String] { (1..<names.endNumber).map { names[$0] }.filter { !$0.isEmpty } }
+    /// Above the number of every user.
+    var endNumber: UInt32 { names.endNumber }
+
+    /// The id of the user of a number; nil: it is nobody's.
+    func user(_ number: UInt32) -> String? { names[number].isEmpty ? nil : names[number] }
 
     /// Puts an event where its time belongs.
     ///
@@ -54,26 +47,66 @@ struct EventTable {
             item: items.number(of: event.item),
             action: event.action.map { actions.number(of: $0) } ?? 0
         )
-        return users[user, default: User()].append(stored, maxEvents, seen)
+        var user = user
+        let place = Int(user.withUTF8 { number(ofUser: $0) })
+        return people[place].append(stored, maxEvents, seen)
+    }
+
+    /// The number of a user, who gets one now if there is none.
+    mutating func number(ofUser name: UnsafeBufferPointer<UInt8>) -> UInt32 {
+        let number = names.number(of: name)
+        if number == people.count { people.append(User()) }
+        return number
+    }
+
+    /// The same as `append`, with texts as their UTF-8 and the user by number.
+    mutating func append(
+        item: UnsafeBufferPointer<UInt8>,
+        timestamp: Int64,
+        action: UnsafeBufferPointer<UInt8>,
+        ofUser number: UInt32,
+        seen: UInt32
+    ) {
+        let stored = Stored(timestamp: timestamp, item: items.number(of: item), action: actions.number(of: action))
+        _ = people[Int(number)].append(stored, maxEvents, seen)
     }
 
     /// The newest events of a user, oldest first; nil if there is no such user.
     func events(of user: String) -> [UserEvent]? {
-        guard let user = users[user] else { return nil }
-        return user.events.map { stored in
-            UserEvent(
-                item: items.texts[Int(stored.item)],
-                timestamp: stored.timestamp,
-                action: stored.action == 0 ? nil : actions.texts[Int(stored.action)]
-            )
+        guard let number = names.find(user), number > 0 else { return nil }
+        return people[Int(number)].events.withUnsafeBufferPointer { stored in
+            items.withTexts { items in
+                actions.withTexts { actions in
+                    [UserEvent](unsafeUninitializedCapacity: stored.count) { events, count in
+                        // The numbers are those of texts that are there: the tables gave them.
+                        for (index, event) in stored.enumerated() {
+                            events.initializeElement(
+                                at: index,
+                                to: UserEvent(
+                                    item: items[Int(event.item)],
+                                    timestamp: event.timestamp,
+                                    action: event.action == 0 ? nil : actions[Int(event.action)]
+                                )
+                            )
+                        }
+                        count = stored.count
+                    }
+                }
+            }
         }
     }
 
     /// When a user's newest event came, in seconds since the epoch.
-    func lastSeen(_ user: String) -> UInt32? { users[user]?.lastSeen }
+    func lastSeen(_ user: String) -> UInt32? {
+        names.find(user).flatMap { $0 == 0 ? nil : people[Int($0)].lastSeen }
+    }
 
     /// Forgets a user.
-    mutating func delete(_ user: String) { users.removeValue(forKey: user) }
+    mutating func delete(_ user: String) {
+        guard let number = names.find(user), number > 0 else { return }
+        people[Int(number)] = User()
+        names.remove(number)
+    }
 }
 
 extension EventTable.User {

@@ -246,8 +246,11 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
         do throws(JournalError) {
             let generation = try beginJournal()
             let oldest = oldestSeen
-            var ids = userIDs.makeIterator()
-            _ = try folder.writeSnapshot(generation) { ids.next().map { self.snapshotRecord(of: $0, oldest) } }
+            var number: UInt32 = 0
+            _ = try folder.writeSnapshot(generation) {
+                number += 1
+                return self.snapshotRecord(ofUser: number, oldest)
+            }
             folder.removeFiles(before: generation)
         } catch {
             throw UserStoreError(error)
@@ -267,11 +270,14 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
         }
     }
 
-    /// All that is kept of a user; nothing, and nothing from here on, of one who was last seen before `oldest`.
-    private func snapshotRecord(of user: String, _ oldest: UInt32) -> [UInt8] {
+    /// All that is kept of the user of a number; nothing, and nothing from here on, of one who was last seen before `oldest`. Nil:
+    /// there are no more. Whoever comes meanwhile is in the journal that has begun.
+    private func snapshotRecord(ofUser number: UInt32, _ oldest: UInt32) -> [UInt8]? {
         // One user a turn: lookups wait for no more than that.
         table.withLock { table in
-            guard let seen = table.lastSeen(user), let events = table.events(of: user) else { return [] }
+            guard number < table.endNumber else { return nil }
+            guard let user = table.user(number), let seen = table.lastSeen(user), let events = table.events(of: user)
+            else { return [] }
             guard seen >= oldest else {
                 table.delete(user)
                 return []
@@ -281,6 +287,9 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
             return record
         }
     }
+
+    /// 1 while nothing is taken: the disk has failed.
+    package var openBreakers: Int { writer.withLock { $0.failure == nil ? 0 : 1 } }
 
     package func close() {
         timer.cancel()

@@ -20,7 +20,8 @@ enum UserRecord {
             var user = ""
             for event in events {
                 // No text: the user of the event before it.
-                bytes.append(record: event.user == user ? "" : event.user)
+                let isSame = event.user.utf8.elementsEqual(user.utf8)
+                bytes.append(record: isSame ? "" : event.user)
                 user = event.user
                 bytes.append(record: event.event.item)
                 bytes.append(record: UInt64(bitPattern: event.event.timestamp))
@@ -42,18 +43,21 @@ enum UserRecord {
         switch reader.integer(UInt8.self) {
         case eventsKind:
             guard let seen = reader.integer(UInt32.self) else { return false }
-            var user = ""
+            // Without strings: a start reads millions of these.
+            var user: UInt32?
             while !reader.isAtEnd {
-                guard let name = reader.text(), let item = reader.text(),
-                    let timestamp = reader.integer(UInt64.self), let action = reader.text()
+                guard let name = reader.textBytes(), let item = reader.textBytes(),
+                    let timestamp = reader.integer(UInt64.self), let action = reader.textBytes()
                 else { return false }
-                if !name.isEmpty { user = name }
-                let event = UserEvent(
+                if !name.isEmpty { user = table.number(ofUser: name) }
+                guard let user else { return false }
+                table.append(
                     item: item,
                     timestamp: Int64(bitPattern: timestamp),
-                    action: action.isEmpty ? nil : action
+                    action: action,
+                    ofUser: user,
+                    seen: seen
                 )
-                _ = table.append(event, of: user, seen: seen)
             }
             return true
         case deletionKind:

@@ -130,7 +130,9 @@ package final class RedisUserStore: UserStore {
         _ events: [IncomingEvent],
         _ completion: @escaping @Sendable (Result<AppendOutcome, UserStoreError>) -> Void
     ) {
-        var byUser: [String: [UserEvent]] = [:]
+        var users: [(user: String, events: [UserEvent])] = []
+        // By the bytes of ids, which are the keys in Redis.
+        var places: [[UInt8]: Int] = [:]
         for event in events {
             guard StoredEvent.text(event.event) != nil else {
                 completion(
@@ -138,10 +140,15 @@ package final class RedisUserStore: UserStore {
                 )
                 return
             }
-            byUser[event.user, default: []].append(event.event)
+            let place = places[Array(event.user.utf8), default: users.count]
+            if place == users.count {
+                places[Array(event.user.utf8)] = place
+                users.append((event.user, []))
+            }
+            users[place].events.append(event.event)
         }
-        let run = AppendRun(Array(byUser), count: events.count, completion)
-        for _ in 0..<min(Self.window, max(1, byUser.count)) { appendNext(run) }
+        let run = AppendRun(users, count: events.count, completion)
+        for _ in 0..<min(Self.window, max(1, users.count)) { appendNext(run) }
     }
 
     /// Appends the events of another user of a call, and goes on with the next.
@@ -251,11 +258,11 @@ private final class AppendRun: Sendable {
     private let completion: @Sendable (Result<AppendOutcome, UserStoreError>) -> Void
 
     init(
-        _ users: [(key: String, value: [UserEvent])],
+        _ users: [(user: String, events: [UserEvent])],
         count: Int,
         _ completion: @escaping @Sendable (Result<AppendOutcome, UserStoreError>) -> Void
     ) {
-        state = Lock(State(users: users.map { ($0.key, $0.value) }))
+        state = Lock(State(users: users))
         self.count = count
         self.completion = completion
         if users.isEmpty { finish(accepted: 0) }

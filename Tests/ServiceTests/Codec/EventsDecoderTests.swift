@@ -76,7 +76,7 @@ private func event(_ user: String, _ item: String, _ timestamp: Int64, _ action:
             _ = try decode("{\"user_id\":\"u\",\"item\":1}\n\n{\"user_id\":\"u\",\"item\":}\n", lines: true)
             Issue.record("no error")
         } catch {
-            #expect("\(error.status) \(error.detail)" == "400 line 3: byte 22: expected a value")
+            #expect("\(error.status) \(error.detail)" == "422 line 3: byte 22: expected a value")
         }
     }
 
