@@ -113,7 +113,11 @@ extension Engine {
             for caller in failed.flatMap(\.callers) { caller.completion(.failure(failure)) }
             refuseWaiting(.recovering, "not ready: recovering: \(reason)", retryAfterNanoseconds: retry)
         }
+        // Letting go of a device can take longer than the pause. That begins afterwards, so that what waits goes to the fallback
+        // and not through the next attempt.
+        let begin = Instant.now()
         executors.primary = nil
+        recovery.postpone(by: Instant.now().nanoseconds(since: begin))
     }
 
     /// Refuses what the fallback has no room for.

@@ -85,6 +85,9 @@ struct Recovery {
         attemptNanoseconds = startNanoseconds
     }
 
+    /// Puts the next attempt off.
+    mutating func postpone(by nanoseconds: UInt64) { next = next?.advanced(by: nanoseconds) }
+
     /// The end of the next attempt, if that takes as long as the last one; nil: the device is there.
     var expectedBack: Instant? { next?.advanced(by: attemptNanoseconds) }
 

@@ -49,11 +49,14 @@ private func heapInUse() -> Int { Int(CLinux_heap_bytes_in_use()) }
                 }
             }
             exchange(200)
-            let before = heapInUse()
-            exchange(2_000)
-            let after = heapInUse()
+            // What leaks does so every time; a buffer grows once.
+            let growth = (0..<3).map { _ in
+                let before = heapInUse()
+                exchange(2_000)
+                return heapInUse() - before
+            }
             // A leak of one byte a request would be 2000; the test's own strings come and go.
-            #expect(after - before < 20_000)
+            #expect(growth.contains { $0 < 1_000 })
         }
     }
 
