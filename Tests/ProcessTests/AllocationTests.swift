@@ -14,13 +14,10 @@ import Testing
     /// The library, built by the compiler that Swift brings along.
     private static func interposer(in folder: URL) throws -> String {
         let library = folder.appendingPathComponent("allocations.so").path
-        let compiler = Process()
-        compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         let source = Genrec.root.appendingPathComponent("Tests/ProcessTests/Interposers/allocations.c").path
-        compiler.arguments = ["clang", "-shared", "-fPIC", "-O2", "-o", library, source]
-        try compiler.run()
-        compiler.waitUntilExit()
-        try #require(compiler.terminationStatus == 0)
+        let arguments = ["clang", "-shared", "-fPIC", "-O2", "-o", library, source]
+        let compiled = try Genrec.run(program: "/usr/bin/env", arguments)
+        try #require(compiled.status == 0, "\(compiled.standardError)")
         return library
     }
 

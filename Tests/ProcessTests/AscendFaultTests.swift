@@ -14,8 +14,24 @@ import Testing
     /// Whether this is a number of seconds to wait: the pause, and what the last attempt to make the device took.
     private func isPositive(_ seconds: String?) -> Bool { seconds.flatMap { Int($0) } ?? 0 >= 1 }
 
-    private func errors(_ code: String, _ connection: TestConnection) throws -> Int? {
-        try metric("genrec_device_errors_total{device=\"ascend:0\",code=\"\(code)\"}", connection)
+    /// A counter becomes this, though perhaps not at once: the device is looked after beside the replies.
+    private func expectMetric(
+        _ name: String,
+        _ expected: Int,
+        _ connection: TestConnection,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        var value: Int?
+        let isReached = try eventually {
+            value = try metric(name, connection)
+            return value == expected
+        }
+        #expect(isReached, "\(name) is \(value.map(String.init) ?? "absent")", sourceLocation: sourceLocation)
+    }
+
+    /// The counter of errors of one kind.
+    private static func errors(_ code: String) -> String {
+        "genrec_device_errors_total{device=\"ascend:0\",code=\"\(code)\"}"
     }
 
     private func devices(_ connection: TestConnection) throws -> [[String: Any]] {
@@ -72,25 +88,32 @@ import Testing
         #expect(try connection.get("/health/live").status == 200)
         #expect(try eventually { try connection.get("/health/ready").status == 200 })
         try expectRightAnswer(connection, "\(fault)")
-        #expect(try eventually { try errors(code, connection) == 1 })
-        #expect(try eventually { try metric("genrec_device_recoveries_total{device=\"ascend:0\"}", connection) == 1 })
-        #expect(try eventually { try metric("genrec_recommend_outcomes_total{outcome=\"failed\"}", connection) == 1 })
+        try expectMetric(Self.errors(code), 1, connection)
+        try expectMetric("genrec_device_recoveries_total{device=\"ascend:0\"}", 1, connection)
+        try expectMetric("genrec_recommend_outcomes_total{outcome=\"failed\"}", 1, connection)
         let (status, log) = server.stop()
         #expect(status == 0 && log.contains("the device is there again"), "\(log)")
     }
 
     @Test(arguments: faults)
     func withAFallback_TheBatchIsAnsweredAllTheSame(fault: String, code: String, number: String) throws {
-        let server = try server(fault, environment: ["GENREC_ENGINE_FALLBACK": "cpu"])
+        // A pause in which a busy machine comes to the batch.
+        let server = try server(
+            fault,
+            environment: [
+                "GENREC_ENGINE_FALLBACK": "cpu", "GENREC_ENGINE_RECOVERY_BACKOFF_MS": "1000",
+                "GENREC_ENGINE_RECOVERY_BACKOFF_MAX_MS": "1000",
+            ]
+        )
         defer { server.stop() }
         let connection = try server.connect()
         try expectRightAnswer(connection, "\(fault)")
         #expect(try connection.get("/health/ready").status == 200)
         #expect(try eventually { try devices(connection)[0]["state"] as? String == "ready" })
         try expectRightAnswer(connection, "\(fault), later")
-        #expect(try eventually { try errors(code, connection) == 1 })
-        #expect(try eventually { try metric("genrec_fallback_batches_total{device=\"ascend:0\"}", connection) == 1 })
-        #expect(try eventually { try metric("genrec_device_recoveries_total{device=\"ascend:0\"}", connection) == 1 })
+        try expectMetric(Self.errors(code), 1, connection)
+        try expectMetric("genrec_fallback_batches_total{device=\"ascend:0\"}", 1, connection)
+        try expectMetric("genrec_device_recoveries_total{device=\"ascend:0\"}", 1, connection)
         #expect(server.stop().status == 0)
     }
 
@@ -107,9 +130,9 @@ import Testing
         let refused = try connection.recommend(try AscendTests.request(example))
         #expect(refused.status == 503 && isPositive(refused.headers["retry-after"]))
         #expect(try (refused.json()["detail"] as? String)?.hasPrefix("not ready: recovering: ascend:0: ") == true)
-        #expect(try eventually { try metric("genrec_device_ready{device=\"ascend:0\"}", connection) == 0 })
+        try expectMetric("genrec_device_ready{device=\"ascend:0\"}", 0, connection)
         // It is tried again, in vain.
-        #expect(try eventually { try errors("device_lost", connection) ?? 0 >= 3 })
+        #expect(try eventually { try metric(Self.errors("device_lost"), connection) ?? 0 >= 3 })
         #expect(server.stop().status == 0)
     }
 
@@ -123,8 +146,8 @@ import Testing
         #expect(device["device"] as? String == "cpu" && device["dtype"] as? String == "float32")
         #expect((device["reason"] as? String)?.hasPrefix("ascend:0: ") == true)
         #expect(try connection.get("/health/ready").status == 200)
-        #expect(try eventually { try metric("genrec_device_ready{device=\"ascend:0\"}", connection) == 0 })
-        #expect(try eventually { try metric("genrec_fallback_batches_total{device=\"ascend:0\"}", connection) == 3 })
+        try expectMetric("genrec_device_ready{device=\"ascend:0\"}", 0, connection)
+        try expectMetric("genrec_fallback_batches_total{device=\"ascend:0\"}", 3, connection)
         #expect(server.stop().status == 0)
     }
 
@@ -174,8 +197,8 @@ import Testing
         let reply = try connection.post("/recommend/batch", try batch())
         let results = try #require(try reply.json()["results"] as? [[String: Any]])
         #expect(results.count == 24 && results.allSatisfy { ($0["items"] as? [Any])?.count == 10 })
-        #expect(try errors("out_of_memory", connection) ?? 0 > 0)
-        #expect(try eventually { try metric("genrec_device_recoveries_total{device=\"ascend:0\"}", connection) == 0 })
+        #expect(try metric(Self.errors("out_of_memory"), connection) ?? 0 > 0)
+        try expectMetric("genrec_device_recoveries_total{device=\"ascend:0\"}", 0, connection)
         try expectRightAnswer(connection, "after it")
         #expect(server.stop().status == 0)
     }
@@ -205,7 +228,7 @@ import Testing
             let detail = try #require(try reply.json()["detail"] as? String)
             #expect(detail.hasPrefix("the device failed: ") && detail.contains("207001"), "\(detail)")
         }
-        #expect(try eventually { try errors("out_of_memory", connection) == 1 })
+        try expectMetric(Self.errors("out_of_memory"), 1, connection)
         // The device is still there, and has memory again some time.
         #expect(try connection.get("/health/ready").status == 200)
         #expect(

@@ -75,12 +75,11 @@ import Testing
         #expect(try kept.get("/health/live").status == 200)
         // Eight more, and no others.
         let limit = try Self.descriptors(of: server) + 8
-        let prlimit = Process()
-        prlimit.executableURL = URL(fileURLWithPath: "/usr/bin/prlimit")
-        prlimit.arguments = ["--pid", "\(server.processIdentifier)", "--nofile=\(limit):\(limit)"]
-        try prlimit.run()
-        prlimit.waitUntilExit()
-        try #require(prlimit.terminationStatus == 0)
+        let prlimit = try Genrec.run(
+            program: "/usr/bin/prlimit",
+            ["--pid", "\(server.processIdentifier)", "--nofile=\(limit):\(limit)"]
+        )
+        try #require(prlimit.status == 0)
         do {
             let crowd = try (0..<40).map { _ in try server.connect() }
             // The first of them are served, the others are closed instead of waiting for ever.

@@ -5,14 +5,13 @@ import Testing
 
 /// What gzip makes of its input.
 private func gzip(_ input: [UInt8], _ arguments: String...) throws -> [UInt8] {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = ["gzip"] + arguments
     let (source, target) = (Pipe(), Pipe())
-    process.standardInput = source
-    process.standardOutput = target
-    process.standardError = FileHandle.nullDevice
-    try process.run()
+    let process = try Genrec.start(
+        program: "/usr/bin/env",
+        ["gzip"] + arguments,
+        input: source.fileHandleForReading,
+        output: .pipe(target)
+    )
     // What these tests code fits into a pipe.
     source.fileHandleForWriting.write(Data(input))
     source.fileHandleForWriting.closeFile()

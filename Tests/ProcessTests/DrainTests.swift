@@ -135,17 +135,14 @@ import Testing
         try Genrec.withTemporaryFolder { folder in
             for round in 0..<5 {
                 let path = folder.appendingPathComponent("\(round)").path
-                let process = Genrec.process(["serve", "--listen", "unix:\(path)"])
                 let errors = Pipe()
-                process.standardOutput = FileHandle.nullDevice
-                process.standardError = errors
-                try process.run()
+                let process = try Genrec.start(["serve", "--listen", "unix:\(path)"], errors: .pipe(errors))
                 let log = StreamCollector(errors.fileHandleForReading)
                 while !FileManager.default.fileExists(atPath: path), process.isRunning {}
-                process.terminate()
-                process.waitUntilExit()
+                process.signal(SIGTERM)
+                let end = process.waitUntilExit()
                 let text = log.waitForEnd()
-                #expect(process.terminationStatus == (process.terminationReason == .exit ? 0 : SIGTERM), "\(text)")
+                #expect(end == .exited(0) || end == .killed(signal: SIGTERM), "\(text)")
                 #expect(!text.contains("the model could not be loaded"), "\(text)")
             }
         }

@@ -46,44 +46,45 @@ enum Genrec {
     static let demoBundle = root.appendingPathComponent("Config/demo").path
     static let demoInteractions = demoBundle + "/interactions.tsv"
 
-    /// A process that inherits the tests' environment, without the NPU that other tests of this process emulate.
-    static func process(
+    /// Starts a process that inherits the tests' environment, without the NPU that other tests of this process emulate.
+    static func start(
         program: String = path,
         _ arguments: [String],
-        environment: [String: String] = [:]
-    ) -> Process {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment
-            .filter { !$0.key.hasPrefix("ASCEND_") }
-            .merging(environment) { $1 }
-        process.standardInput = FileHandle.nullDevice
-        return process
+        environment: [String: String] = [:],
+        input: FileHandle? = nil,
+        output: ChildProcess.Output = .discarded,
+        errors: ChildProcess.Output = .discarded
+    ) throws -> ChildProcess {
+        let inherited = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("ASCEND_") }
+        return try ChildProcess(
+            program,
+            arguments,
+            environment: inherited.merging(environment) { $1 },
+            input: input,
+            output: output,
+            errors: errors
+        )
     }
 
-    /// Runs a command to its end. One that does not end within five minutes is killed, so that a server that should
-    /// have failed to start fails its test instead of holding up all of them.
+    /// Runs a command to its end.
     static func run(
         program: String = path,
         _ arguments: [String],
         environment: [String: String] = [:]
     ) throws -> Output {
-        let process = process(program: program, arguments, environment: environment)
         let output = Pipe()
         let errors = Pipe()
-        process.standardOutput = output
-        process.standardError = errors
-        try process.run()
-        let identifier = process.processIdentifier
-        let killer = DispatchWorkItem { kill(identifier, SIGKILL) }
-        DispatchQueue.global().asyncAfter(deadline: .now() + 300, execute: killer)
-        defer { killer.cancel() }
+        let process = try start(
+            program: program,
+            arguments,
+            environment: environment,
+            output: .pipe(output),
+            errors: .pipe(errors)
+        )
         let collector = StreamCollector(errors.fileHandleForReading)
         let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
         return Output(
-            status: process.terminationStatus,
+            status: process.waitUntilExit().status,
             standardOutput: text,
             standardError: collector.waitForEnd()
         )
@@ -127,7 +128,7 @@ final class RunningServer {
     /// The port of `admin.listen`; nil: there is no such listener, or it is no TCP port.
     let adminPort: UInt16?
     let readyLine: String
-    private let process: Process
+    private let process: ChildProcess
     /// nil: standard error is the test's.
     private let errors: StreamCollector?
 
@@ -135,18 +136,19 @@ final class RunningServer {
     ///
     /// - Parameter standardError: where the server logs to; nil: to a collector, which `waitUntilExit` returns.
     init(_ arguments: [String] = [], environment: [String: String] = [:], standardError: FileHandle? = nil) throws {
-        process = Genrec.process(["serve", "--listen", "127.0.0.1:0"] + arguments, environment: environment)
         let output = Pipe()
         let errorPipe = Pipe()
-        process.standardOutput = output
-        process.standardError = standardError ?? errorPipe.fileHandleForWriting
-        try process.run()
-        try errorPipe.fileHandleForWriting.close()
+        process = try Genrec.start(
+            ["serve", "--listen", "127.0.0.1:0"] + arguments,
+            environment: environment,
+            output: .pipe(output),
+            errors: standardError.map { .handle($0) } ?? .pipe(errorPipe)
+        )
         errors = standardError == nil ? StreamCollector(errorPipe.fileHandleForReading) : nil
         let line = Self.firstLine(of: output.fileHandleForReading)
         readyLine = line
         guard let match = line.firstMatch(of: #/https?://127\.0\.0\.1:(\d+)/#), let port = UInt16(match.1) else {
-            process.terminate()
+            process.signal(SIGTERM)
             throw Genrec.Failure(description: "the server did not become ready: \(line) \(errors?.waitForEnd() ?? "")")
         }
         self.port = port
@@ -163,15 +165,14 @@ final class RunningServer {
 
     func connect() throws -> TestConnection { try TestConnection(port: port) }
 
-    func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+    func signal(_ number: Int32) { process.signal(number) }
 
     var isRunning: Bool { process.isRunning }
     var processIdentifier: Int32 { process.processIdentifier }
 
     /// Waits for the process to end by itself; its exit status and everything it logged.
     func waitUntilExit() -> (status: Int32, log: String) {
-        process.waitUntilExit()
-        return (process.terminationStatus, errors?.waitForEnd() ?? "")
+        (process.waitUntilExit().status, errors?.waitForEnd() ?? "")
     }
 
     /// Ends the server in order.

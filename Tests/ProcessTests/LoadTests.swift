@@ -67,16 +67,15 @@ import Testing
     @Test func interrupt_PrintsTheResultsSoFar() throws {
         let server = try RunningServer()
         defer { server.stop() }
-        let process = Genrec.process(["load", "--url", url(server), "--rate", "50", "--seconds", "3600", "--json"])
         let output = Pipe()
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
-        try process.run()
+        let process = try Genrec.start(
+            ["load", "--url", url(server), "--rate", "50", "--seconds", "3600", "--json"],
+            output: .pipe(output)
+        )
         while try served(200, by: server) == 0 { #expect(process.isRunning) }
-        kill(process.processIdentifier, SIGINT)
+        process.signal(SIGINT)
         let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        #expect(process.terminationStatus == 0)
+        #expect(process.waitUntilExit() == .exited(0))
         let report = try object(Genrec.Output(status: 0, standardOutput: text, standardError: ""))
         #expect(report["interrupted"] as? Bool == true)
         #expect(try #require((report["statuses"] as? [String: Int])?["200"]) > 0)

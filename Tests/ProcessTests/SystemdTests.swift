@@ -47,19 +47,16 @@ private final class StandIn {
     }
 
     /// Starts a server. The shell moves the socket from standard input to its number, and knows the server's pid.
-    func start(_ environment: [String: String] = [:]) throws -> (process: Process, log: StreamCollector) {
+    func start(_ environment: [String: String] = [:]) throws -> (process: ChildProcess, log: StreamCollector) {
         let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ exec \"$0\" serve"
-        let process = Genrec.process(
+        let errors = Pipe()
+        let process = try Genrec.start(
             program: "/bin/sh",
             ["-c", script, Genrec.path],
-            environment: ["LISTEN_FDS": "1", "NOTIFY_SOCKET": path].merging(environment) { $1 }
+            environment: ["LISTEN_FDS": "1", "NOTIFY_SOCKET": path].merging(environment) { $1 },
+            input: FileHandle(fileDescriptor: listener, closeOnDealloc: false),
+            errors: .pipe(errors)
         )
-        process.standardInput = FileHandle(fileDescriptor: listener, closeOnDealloc: false)
-        process.standardOutput = FileHandle.nullDevice
-        let errors = Pipe()
-        process.standardError = errors
-        try process.run()
-        try errors.fileHandleForWriting.close()
         return (process, StreamCollector(errors.fileHandleForReading))
     }
 
@@ -104,15 +101,14 @@ private final class StandIn {
             #expect(ready.first == "READY=1")
             #expect(ready.last?.contains("demo") == true && ready.last?.contains("127.0.0.1:\(systemd.port)") == true)
             #expect(try TestConnection(port: systemd.port).recommend(Self.recommendation).items().count == 3)
-            kill(server.process.processIdentifier, SIGHUP)
+            server.process.signal(SIGHUP)
             let reloading = try systemd.receive()
             #expect(reloading.first == "RELOADING=1")
             #expect(reloading.last?.wholeMatch(of: #/MONOTONIC_USEC=\d+/#) != nil)
             #expect(try systemd.receive() == ["READY=1"])
-            server.process.terminate()
+            server.process.signal(SIGTERM)
             #expect(try systemd.receive().first == "STOPPING=1")
-            server.process.waitUntilExit()
-            #expect(server.process.terminationStatus == 0, "\(server.log.waitForEnd())")
+            #expect(server.process.waitUntilExit() == .exited(0), "\(server.log.waitForEnd())")
         }
     }
 
@@ -145,16 +141,15 @@ private final class StandIn {
             for _ in 0..<3 {
                 let before = answered.load(ordering: .relaxed)
                 while answered.load(ordering: .relaxed) < before + 20, server.process.isRunning {}
-                server.process.terminate()
-                server.process.waitUntilExit()
-                #expect(server.process.terminationStatus == 0)
+                server.process.signal(SIGTERM)
+                #expect(server.process.waitUntilExit() == .exited(0))
                 server = try systemd.start()
                 try systemd.receive(until: "READY=1")
             }
             isOver.store(true, ordering: .relaxed)
             callers.wait()
             #expect(faults.withLock { $0 } == [])
-            server.process.terminate()
+            server.process.signal(SIGTERM)
             server.process.waitUntilExit()
         }
     }
@@ -184,7 +179,7 @@ private final class StandIn {
             try FileManager.default.removeItem(at: brake)
             #expect(try connection.receive().status == 200)
             try systemd.receive(until: "WATCHDOG=1")
-            server.process.terminate()
+            server.process.signal(SIGTERM)
             server.process.waitUntilExit()
             let log = server.log.waitForEnd()
             #expect(log.contains("no progress") && log.contains("http loop 0"), "\(log)")

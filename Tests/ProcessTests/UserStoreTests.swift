@@ -165,17 +165,15 @@ import Testing
             // In blocks of 512 or 1 024 bytes, as the shell has them; SIGXFSZ is ignored, so that writing fails instead.
             let text = "#!/bin/sh\ntrap '' XFSZ\nulimit -f 64\nexec \"$@\"\n"
             try text.write(to: script, atomically: true, encoding: .utf8)
-            let process = Genrec.process(
+            let output = Pipe()
+            let process = try Genrec.start(
                 program: "/bin/sh",
                 [script.path, Genrec.path, "serve", "--listen", "unix:\(folder.path)/socket"],
-                environment: ["GENREC_USERS_STORE": "local", "GENREC_USERS_LOCAL_DIRECTORY": users]
+                environment: ["GENREC_USERS_STORE": "local", "GENREC_USERS_LOCAL_DIRECTORY": users],
+                output: .pipe(output)
             )
-            let output = Pipe()
-            process.standardOutput = output
-            process.standardError = FileHandle.nullDevice
-            try process.run()
             defer {
-                process.terminate()
+                process.signal(SIGTERM)
                 process.waitUntilExit()
             }
             #expect(try output.fileHandleForReading.read(upToCount: 1)?.isEmpty == false)

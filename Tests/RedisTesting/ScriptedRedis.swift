@@ -21,7 +21,7 @@ package final class ScriptedRedis: Sendable {
     private let listener: Int32
     private let script: Lock<@Sendable (_ connection: Int, _ words: [String]) -> Answer>
     private let heard = Lock<[[String]]>([])
-    private let connections = Lock<[Int32]>([])
+    private let connectionTotal = Lock(0)
 
     /// - Parameters:
     ///   - listens: else connections are refused until `listen` is called; nobody else gets the port.
@@ -53,10 +53,14 @@ package final class ScriptedRedis: Sendable {
         Thread.detachNewThread { [self] in
             while true {
                 let connection = accept(listener, nil, nil)
-                guard connection >= 0 else { continue }
-                let number = connections.withLock { connections in
-                    connections.append(connection)
-                    return connections.count - 1
+                guard connection >= 0 else {
+                    // Without descriptors a connection waits until there are some again.
+                    Thread.sleep(forTimeInterval: 0.01)
+                    continue
+                }
+                let number = connectionTotal.withLock { total in
+                    defer { total += 1 }
+                    return total
                 }
                 Thread.detachNewThread { [self] in serve(connection, number) }
             }
@@ -67,14 +71,15 @@ package final class ScriptedRedis: Sendable {
     package var url: String { "redis://127.0.0.1:\(port)" }
     /// The commands that have come, without HELLO.
     package var commands: [[String]] { heard.withLock { $0 } }
-    package var connectionCount: Int { connections.withLock { $0.count } }
+    /// Of all that were ever made.
+    package var connectionCount: Int { connectionTotal.withLock { $0 } }
 
     package func answer(_ script: @escaping @Sendable (_ connection: Int, _ words: [String]) -> Answer) {
         self.script.withLock { $0 = script }
     }
 
     private func serve(_ connection: Int32, _ number: Int) {
-        defer { shutdown(connection, Int32(SHUT_RDWR)) }
+        defer { close(connection) }
         var parser = RESPParser(limit: 1 << 24)
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while true {
