@@ -36,6 +36,8 @@ package struct BenchReport: Sendable {
     package var append: Int?
     /// Items scored for each; nil: they were selected from the whole catalogue.
     package var candidates: Int?
+    /// Rows of beams that each search computed in its rounds after the first; nil: nothing was searched.
+    package var beamRows: [Int]?
     package var device: DeviceDescription
     /// Floating-point operations that one sequence needs, two a multiply-add: causal work, scoring included.
     package var operationsPerSequence: Int
@@ -46,7 +48,8 @@ package struct BenchReport: Sendable {
     package var read: (byteCount: Double, durations: Durations)?
     /// Times of whole batches, including scoring and selection.
     package var durations: Durations
-    /// Times of the encoding alone, and of scoring and selection alone.
+    /// Times of the encoding alone, and of scoring and selection alone. Of searches: the first round with the prompt, and all
+    /// rounds after it.
     package var prefill: Durations
     package var selection: Durations
 
@@ -66,7 +69,8 @@ package struct BenchReport: Sendable {
     /// One JSON object.
     package var json: String {
         """
-        {"batch":\(batch),"length":\(length),"append":\(number(append)),"candidates":\(number(candidates)),"device":"\(device.name)",\
+        {"batch":\(batch),"length":\(length),"append":\(number(append)),"candidates":\(number(candidates)),\
+        "beam_rows":\(number(beamRows)),"device":"\(device.name)",\
         "architecture":"\(device.architecture)","dtype":"\(device.dtype.rawValue)","threads":\(device.threads),\
         "kernel_gflops_per_thread":\(String(decoding: device.kernelRates.json.compact, as: UTF8.self)),\
         "batches":\(durations.count),"milliseconds":\(durations.json),"prefill_milliseconds":\(prefill.json),\
@@ -82,11 +86,21 @@ package struct BenchReport: Sendable {
         """
         \(batch) x \(shape) on \(device.name) (\(device.architecture)), \(device.dtype.rawValue), threads \(device.threads)
         milliseconds      \(durations.text)  of \(durations.count) batches
-        encoding          \(prefill.text)
-        \(candidates == nil ? "selection" : "scores   ")         \(selection.text)\(shareOfRead)
+        \(beamRows == nil ? "encoding" : "prompt  ")          \(prefill.text)
+        \(selectionName)         \(selection.text)\(shareOfRead)\(roundsText)
         sequences/second  \(String(format: "%.1f", sequencesPerSecond))
         GFLOP/s           \(String(format: "%.1f", gflops))\(shareOfPeak)
         """
+    }
+
+    private var selectionName: String {
+        if beamRows != nil { return "rounds   " }
+        return candidates == nil ? "selection" : "scores   "
+    }
+
+    private var roundsText: String {
+        guard let beamRows else { return "" }
+        return "; rows of beams \(beamRows.map(String.init).joined(separator: " + "))"
     }
 
     private var shape: String {

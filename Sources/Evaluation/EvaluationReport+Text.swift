@@ -4,11 +4,16 @@ internal import Foundation
 package import JSON
 
 extension EvaluationReport {
-    /// `hr@…`, `ndcg@…`, `mrr`, `coverage@10`, `diversity@10`, `users`, `users_per_second`.
+    /// `hr@…`, `ndcg@…`, `mrr`, `coverage@10`, `diversity@10`, `users`, `users_per_second`; of searches also `beams` and
+    /// `exact_share`.
     package var json: JSONValue {
         var members = (metrics.means + listMeans).map { JSONMember($0.name, .real($0.value)) }
         members.append(JSONMember("users", .integer(metrics.users)))
         members.append(JSONMember("users_per_second", .real(usersPerSecond)))
+        if let search {
+            members.append(JSONMember("beams", .integer(search.beams)))
+            members.append(JSONMember("exact_share", .real(search.exactShare)))
+        }
         return .object(members)
     }
 
@@ -25,6 +30,10 @@ extension EvaluationReport {
         }
         lines.append("users           \(metrics.users)")
         lines.append("users/second    \(String(format: "%.1f", usersPerSecond))")
+        if let search {
+            lines.append("beams           \(search.beams)")
+            lines.append("exact share     \(fixed(search.exactShare))")
+        }
         return (lines + remarks).joined(separator: "\n")
     }
 
@@ -37,6 +46,11 @@ extension EvaluationReport {
         if unknownEvents > 0 {
             let example = unknownExample.map { ", for example \"\($0)\"" } ?? ""
             lines.append("\(unknownEvents) events left out: items that the catalogue does not know\(example)")
+        }
+        if let search, let largest = RankingMetrics.largestCutoff, search.beams < largest {
+            lines.append(
+                "a search with \(search.beams) beams ranks \(search.beams) items; metrics at more than that need more --beams"
+            )
         }
         return lines
     }

@@ -31,6 +31,16 @@ package struct EvaluationReport: Sendable {
     package var unknownEvents: Int
     package var unknownExample: String?
     package var usersPerSecond: Double
+    /// Of models whose items are paths of tokens; nil: every item was ranked.
+    package var search: SearchFacts?
+
+    /// What searches for the items were.
+    package struct SearchFacts: Sendable, Equatable {
+        /// Paths that each followed; as many items are ranked at most, and a target that is not among them comes last.
+        package var beams: Int
+        /// The share that is known to have missed no better item.
+        package var exactShare: Double
+    }
 }
 
 /// Runs evaluations. It uses the executor directly, so it belongs to the thread that made that.
@@ -40,14 +50,18 @@ package struct Evaluator {
     private let limits: SchedulerConfiguration
 
     private var catalogue: Catalogue { model.catalogue.items }
-    /// Items that a request asks for: all, or as many as a search finds without more beams than usual.
-    private var count: Int { model.paths.map { min(catalogue.count, $0.ids.defaultBeams) } ?? catalogue.count }
+    /// Items that a request asks for: all, or as many as a search has beams.
+    private let count: Int
 
-    /// - Parameter limits: the sizes of a batch; the rest of the configuration plays no role.
-    package init(executor: BatchExecutor, model: LoadedModel, limits: SchedulerConfiguration) {
+    /// - Parameters:
+    ///   - limits: the sizes of a batch; the rest of the configuration plays no role.
+    ///   - beams: of each search where items are paths of tokens; nil: as many as the bundle says.
+    package init(executor: BatchExecutor, model: LoadedModel, limits: SchedulerConfiguration, beams: Int? = nil) {
         self.executor = executor
         self.model = model
         self.limits = limits
+        let items = model.catalogue.items.count
+        count = model.paths.map { min(items, beams ?? $0.ids.defaultBeams) } ?? items
     }
 
     private struct Example {
@@ -74,6 +88,7 @@ package struct Evaluator {
         var outcomes: [UserOutcome] = []
         var lists = RecommendedLists(catalogueCount: catalogue.count)
         let start = Instant.now()
+        var exact = 0
         var next = 0
         while next < examples.count {
             var end = next
@@ -84,8 +99,10 @@ package struct Evaluator {
                 end += 1
             }
             let batch = examples[next..<end]
-            let selections = try selections(batch.map(\.request))
-            for (example, selection) in zip(batch, selections) {
+            let answers = try answers(batch.map(\.request))
+            for (example, answer) in zip(batch, answers) {
+                let selection = answer.items
+                if answer.isExact { exact += 1 }
                 // A target that the model has just seen is not among the ranked items, and a search does not find all: it comes
                 // after all of them.
                 let place = selection.firstIndex { $0.row == example.target } ?? catalogue.count
@@ -107,15 +124,31 @@ package struct Evaluator {
             skippedUsers: log.users.count - examples.count,
             unknownEvents: unknown.count,
             unknownExample: unknown.first,
-            usersPerSecond: seconds > 0 ? Double(examples.count) / seconds : 0
+            usersPerSecond: seconds > 0 ? Double(examples.count) / seconds : 0,
+            search: model.paths.map { _ in
+                EvaluationReport.SearchFacts(
+                    beams: count,
+                    exactShare: examples.isEmpty ? 0 : Double(exact) / Double(examples.count)
+                )
+            }
         )
     }
 
-    private func selections(_ requests: [RecommendationRequest]) throws(ComputeError) -> [[ScoredRow]] {
-        guard model.paths != nil else { return try executor.run(requests, model.catalogue).selections }
-        var selections: [[ScoredRow]] = []
-        for request in requests { selections.append(try executor.answer(request, model)?.items ?? []) }
-        return selections
+    private struct Ranking {
+        var items: [ScoredRow]
+        var isExact = true
+    }
+
+    private func answers(_ requests: [RecommendationRequest]) throws(ComputeError) -> [Ranking] {
+        guard model.paths != nil else {
+            return try executor.run(requests, model.catalogue).selections.map { Ranking(items: $0) }
+        }
+        var answers: [Ranking] = []
+        for request in requests {
+            let strategy = try executor.answer(request, model)
+            answers.append(Ranking(items: strategy?.items ?? [], isExact: strategy?.facts?.isExact ?? false))
+        }
+        return answers
     }
 
     private func example(
@@ -149,6 +182,7 @@ package struct Evaluator {
             arrival: .now()
         )
         request.eligibility.excludesSeen = true
+        if model.paths != nil { request.paths.widths = [count] }
         return Example(user: index, request: request, target: target, historyLength: rows.count)
     }
 }

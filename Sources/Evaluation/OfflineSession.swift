@@ -48,15 +48,33 @@ package final class OfflineSession {
         device = try compute.makeDevice(kind)
         loaded = LoadedModel(bundle)
         model = try ModelRegistry.makeModel(bundle, on: device)
-        executor = try BatchExecutor(ResidentModel(device: device, model: model))
+        executor = try BatchExecutor(
+            ResidentModel(device: device, model: model),
+            cacheBytes: Self.searchBytes(bundle)
+        )
+    }
+
+    /// Bytes for the rows of the longest prompt and of its beams; 0 where items are rows of the table. No more than can be had on
+    /// most machines: prompts that need more are refused.
+    private static func searchBytes(_ bundle: ModelBundle) -> Int {
+        guard let ids = bundle.configuration.semanticIDs else { return 0 }
+        let model = bundle.architecture.configuration
+        let beams = BeamSearch.mostRows(
+            widths: Array(repeating: ids.defaultBeams, count: ids.levels),
+            tail: ids.template.tail.count
+        )
+        return min(4 << 30, (model.maxSequenceLength + beams + 2_048) * model.cacheBytesPerEvent(.float32))
     }
 
     /// Ranks every user's last event; see `Evaluator`.
+    ///
+    /// - Parameter beams: of each search where items are paths of tokens; nil: as many as the bundle says.
     package func evaluate(
         _ log: InteractionLog,
+        beams: Int? = nil,
         progress: (_ done: Int, _ total: Int) -> Void
     ) throws -> EvaluationReport {
-        try Evaluator(executor: executor, model: loaded, limits: SchedulerConfiguration())
+        try Evaluator(executor: executor, model: loaded, limits: SchedulerConfiguration(), beams: beams)
             .evaluate(
                 log,
                 label: "\(bundle.configuration.name) \(bundle.configuration.version)",
@@ -75,6 +93,8 @@ package final class OfflineSession {
     ///   - append: how many of them are computed, the others being cached; nil: all, without a cache.
     ///   - count: items selected for each.
     ///   - candidates: items scored for each instead; nil: they are selected from the whole catalogue.
+    ///   - beams: of each search where items are paths of tokens; nil: as many as a request has that says nothing. Lengths are
+    ///     then of prompts, in tokens.
     ///   - seconds: how long to measure; at least 30 batches run however long they take, and as many in two parts.
     package func bench(
         batch: Int,
@@ -82,8 +102,22 @@ package final class OfflineSession {
         append: Int?,
         count: Int,
         candidates: Int? = nil,
+        beams: Int? = nil,
         seconds: Double
     ) throws -> BenchReport {
+        if let paths = loaded.paths {
+            return try benchSearches(
+                paths,
+                batch: batch,
+                length: min(length ?? paths.longestPrompt, paths.longestPrompt),
+                append: append,
+                count: count,
+                candidates: candidates,
+                beams: beams,
+                seconds: seconds
+            )
+        }
+        guard beams == nil else { throw BenchmarkError(description: "--beams is for models with semantic ids") }
         let length = min(length ?? model.window, model.window)
         var benchmark = try BatchBenchmark(
             bundle,
@@ -135,6 +169,67 @@ package final class OfflineSession {
             durations: Durations(whole),
             prefill: Durations(prefill),
             selection: Durations(selection)
+        )
+    }
+
+    private func benchSearches(
+        _ paths: PathCatalogue,
+        batch: Int,
+        length: Int,
+        append: Int?,
+        count: Int,
+        candidates: Int?,
+        beams: Int?,
+        seconds: Double
+    ) throws -> BenchReport {
+        let benchmark = try SearchBenchmark(
+            bundle,
+            loaded,
+            paths,
+            ResidentModel(device: device, model: model),
+            sequences: batch,
+            length: length,
+            append: append,
+            count: count,
+            beams: beams,
+            candidates: candidates
+        )
+        let shape = try benchmark.run()
+        let peakBefore = device.measurePeakRate()
+        var whole: [UInt64] = []
+        var prefill: [UInt64] = []
+        var rounds: [UInt64] = []
+        let end = Instant.now().advanced(by: UInt64(seconds * 1e9))
+        repeat {
+            let start = Instant.now()
+            var prompted = start
+            _ = try benchmark.run { prompted = .now() }
+            let done = Instant.now()
+            whole.append(done.nanoseconds(since: start))
+            prefill.append(prompted.nanoseconds(since: start))
+            rounds.append(done.nanoseconds(since: prompted))
+        } while whole.count < 5 || Instant.now() < end
+        let peaks = [peakBefore, device.measurePeakRate()].compactMap { $0 }
+        let computed = append ?? length
+        let architecture = bundle.configuration.architecture.configuration
+        // A row of a beam is a row behind the prompt, and each asks for all tokens.
+        let ofBeams = shape.rowsByRound.enumerated().reduce(0) { sum, round in
+            sum + round.element * architecture.neededOperations(length: 1, cached: length + round.offset).total
+        }
+        return BenchReport(
+            batch: batch,
+            length: length,
+            append: append,
+            candidates: candidates,
+            beamRows: shape.rowsByRound,
+            device: device.description,
+            operationsPerSequence: architecture.neededOperations(length: computed, cached: length - computed).total
+                + ofBeams,
+            peakRate: peaks.max(),
+            read: nil,
+            durations: Durations(whole),
+            prefill: Durations(prefill),
+            selection: Durations(rounds)
         )
     }
 }

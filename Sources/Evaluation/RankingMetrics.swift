@@ -8,6 +8,9 @@ package struct RankingMetrics: Sendable, Equatable {
     private static let hitRateCutoffs = [1, 10, 50, 200]
     private static let gainCutoffs = [10, 50, 200]
 
+    /// Ranks beyond it count in none of the metrics but `mrr`.
+    static var largestCutoff: Int? { (hitRateCutoffs + gainCutoffs).max() }
+
     /// The metrics in the order in which they are reported: `hr@…`, `ndcg@…`, `mrr`.
     package static let names = hitRateCutoffs.map { "hr@\($0)" } + gainCutoffs.map { "ndcg@\($0)" } + ["mrr"]
 

@@ -93,7 +93,7 @@ package final class LoadTest: Sendable {
             .success(LoadReport(plan: plan, startTime: startTime, descriptorLimit: descriptorLimit))
         )
         let heads = LoadWorker.Heads(
-            request: RequestHead(target: target, authorization: plan.authorization),
+            request: RequestHead(target: target, route: plan.workload.route, authorization: plan.authorization),
             event: RequestHead(target: target, route: "events", authorization: plan.authorization)
         )
         let threads = DispatchGroup()

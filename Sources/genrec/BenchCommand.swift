@@ -9,16 +9,21 @@ struct BenchCommand: AsyncParsableCommand {
         commandName: "bench",
         abstract: "Time a batch of histories, or of new events on cached ones, scoring included, without HTTP.",
         discussion: """
+            With semantic ids the histories are prompts of so many tokens, and each is searched with beams. --trie needs no \
+            bundle: it times the trie of a made-up catalogue.
+
             Examples:
             genrec bench --bundle movies-1
             genrec bench --bundle movies-1 --batch 32 --dtype bf16
             genrec bench --bundle movies-1 --length 200 --append 1
             genrec bench --bundle movies-1 --candidates 500 --json
+            genrec bench --bundle onerec-1 --length 1000 --beams 50 --append 10
+            genrec bench --trie 10000000 --levels 3 --codes 8192 --beams 50
             """
     )
 
     @Option(help: "The directory of the bundle.")
-    var bundle: String
+    var bundle: String?
     @Option(help: "Histories in a batch.")
     var batch = 1
     @Option(help: "Events of each history; default: the model's window.")
@@ -29,6 +34,14 @@ struct BenchCommand: AsyncParsableCommand {
     var k = 10
     @Option(help: "Score so many named items for each history, and select nothing.")
     var candidates: Int?
+    @Option(help: "Beams of each search, with semantic ids; default: as the bundle says, with --trie 50.")
+    var beams: Int?
+    @Option(help: "Time the trie of a made-up catalogue with so many items.")
+    var trie: Int?
+    @Option(help: "Levels of its paths.")
+    var levels = 3
+    @Option(help: "Codes of each level.")
+    var codes = 8_192
     @Option(help: "How long to measure, in seconds.")
     var seconds = 3.0
     @OptionGroup var compute: ComputeOptions
@@ -36,6 +49,13 @@ struct BenchCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
+        guard (bundle == nil) != (trie == nil) else { throw ValidationError("one of --bundle and --trie is needed") }
+        if let beams, !(1...65_536 ~= beams) { throw ValidationError("--beams must be from 1 to 65536") }
+        if let trie {
+            guard 1...200_000_000 ~= trie else { throw ValidationError("--trie must be from 1 to 200000000") }
+            guard 2...8 ~= levels else { throw ValidationError("--levels must be from 2 to 8") }
+            guard 1...1_000_000 ~= codes else { throw ValidationError("--codes must be from 1 to 1000000") }
+        }
         guard 1...4_096 ~= batch else { throw ValidationError("--batch must be from 1 to 4096") }
         guard seconds > 0, seconds <= 3_600 else { throw ValidationError("--seconds must be above 0 and at most 3600") }
         if let length, length < 1 { throw ValidationError("--length must be at least 1") }
@@ -48,6 +68,11 @@ struct BenchCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if let trie {
+            let report = TrieBenchmark.run(items: trie, levels: levels, codes: codes, beams: beams ?? 50)
+            return Console.result((json ? report.json : report.table) + "\n")
+        }
+        guard let bundle else { return }
         do {
             let report = try OfflineSession.with(bundlePath: bundle, compute: compute.settings) { session in
                 try session.bench(
@@ -56,6 +81,7 @@ struct BenchCommand: AsyncParsableCommand {
                     append: append,
                     count: k,
                     candidates: candidates,
+                    beams: beams,
                     seconds: seconds
                 )
             }

@@ -37,10 +37,16 @@ struct EvaluateCommand: AsyncParsableCommand {
     var interactions: String
     @OptionGroup var reading: InteractionsOptions
     @OptionGroup var compute: ComputeOptions
+    @Option(help: "Beams of each search, and so items ranked, with semantic ids; default: as the bundle says.")
+    var beams: Int?
     @Flag(help: "Print one JSON object instead of a table.")
     var json = false
     @Option(help: "A file to write the report to, as one HTML page with charts.")
     var html: String?
+
+    func validate() throws {
+        if let beams, !(1...65_536 ~= beams) { throw ValidationError("--beams must be from 1 to 65536") }
+    }
 
     func run() async throws {
         do {
@@ -49,7 +55,7 @@ struct EvaluateCommand: AsyncParsableCommand {
                 try OfflineSession.with(bundlePath: bundle, compute: compute.settings) { session in
                     let bar = ProgressBar(label: "users")
                     defer { bar.finish() }
-                    return try session.evaluate(log) { bar.show($0, of: $1) }
+                    return try session.evaluate(log, beams: beams) { bar.show($0, of: $1) }
                 }
             }
             let isAmbiguous = Set(reports.map(\.label)).count < reports.count

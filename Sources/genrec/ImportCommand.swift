@@ -94,13 +94,7 @@ struct ImportCommand: AsyncParsableCommand {
     /// Further members: the facts about semantic ids.
     private func semanticIDs(_ summary: ImportSummary) -> String {
         guard let ids = summary.semanticIDs else { return "" }
-        let value = JSONValue.object([
-            JSONMember("levels", .integer(ids.levels)), JSONMember("items", .integer(ids.items)),
-            JSONMember("paths", .integer(ids.paths)), JSONMember("duplicates", .integer(ids.duplicates)),
-            JSONMember("largest_path", .integer(ids.largestPath)),
-            JSONMember("prefixes", .array(ids.prefixes.map { .integer($0) })),
-            JSONMember("example", .array(ids.example.map { .integer(Int($0)) })),
-        ])
+        let value = JSONValue.object(ids.members)
         return ",\"semantic_ids\":" + String(decoding: value.compact, as: UTF8.self)
     }
 }

@@ -30,6 +30,8 @@ struct LoadCommand: AsyncParsableCommand {
             genrec load --url unix:/run/genrec.sock --connections 8 \\
               --returning 0.8 --deadline-ms 50 --json
             genrec load --url http://127.0.0.1:8080 --rate 500 --by-user 0.5
+            genrec load --url http://127.0.0.1:8080 --beams 50 --k 20
+            genrec load --url http://127.0.0.1:8080 --candidates 500
             """
     )
 
@@ -49,8 +51,12 @@ struct LoadCommand: AsyncParsableCommand {
     )
     var interactions: String?
     @OptionGroup var reading: InteractionsOptions
-    @Option(help: "Items asked for.")
-    var k = 10
+    @Option(help: "Items asked for. Default: 10, with --candidates all of them.")
+    var k: Int?
+    @Option(help: "For semantic ids: how many paths are followed, one number or, separated by commas, one a level.")
+    var beams: String?
+    @Option(help: "Send requests to /rank, with so many different items of the interactions as candidates.")
+    var candidates: Int?
     @Option(help: "top_k or sequence; without it none is sent, which means top_k.")
     var mode: String?
     @Option(help: "Sent as deadline_ms, and the latest that a reply counts as goodput.")
@@ -189,8 +195,22 @@ struct LoadCommand: AsyncParsableCommand {
     private var workload: WorkloadSettings {
         get throws {
             var workload = WorkloadSettings()
-            guard 1...1_000_000 ~= k else { throw ValidationError("--k must be from 1 to 1000000") }
-            workload.count = k
+            workload.count = k ?? (candidates == nil ? 10 : nil)
+            guard 1...1_000_000 ~= workload.count ?? 1 else { throw ValidationError("--k must be from 1 to 1000000") }
+            if let beams {
+                let widths = beams.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
+                guard 1...8 ~= widths.count, widths.allSatisfy({ 1...65_536 ~= $0 }) else {
+                    throw ValidationError("--beams must be from 1 to 65536, or up to 8 such numbers with commas")
+                }
+                workload.beams = widths
+            }
+            if let candidates {
+                guard 1...65_536 ~= candidates else { throw ValidationError("--candidates must be from 1 to 65536") }
+                guard mode == nil, beams == nil else {
+                    throw ValidationError("--mode and --beams mean nothing with --candidates")
+                }
+                workload.candidates = candidates
+            }
             if let mode {
                 guard let known = WorkloadSettings.Mode(rawValue: mode) else {
                     throw ValidationError("--mode must be top_k or sequence")

@@ -97,6 +97,33 @@ private struct Body: Decodable, Equatable {
         #expect(body.deadline_ms == 80)
     }
 
+    @Test func beamsAndCandidates_AreInTheBody() throws {
+        func object(_ settings: WorkloadSettings, skipping: Int = 0) throws -> [String: Any] {
+            var workload = Workload(histories: try Self.histories(), settings: settings, seed: 5)
+            for _ in 0..<skipping { _ = workload.next() }
+            let body = workload.body(of: workload.next().visitor)
+            return try #require(try JSONSerialization.jsonObject(with: Data(body)) as? [String: Any])
+        }
+        var settings = WorkloadSettings()
+        settings.beams = [7]
+        #expect(try object(settings)["beams"] as? Int == 7)
+        settings.beams = [4, 5, 6]
+        #expect(try object(settings)["beams"] as? [Int] == [4, 5, 6])
+        #expect(settings.route == "recommend")
+        settings = WorkloadSettings()
+        settings.candidates = 20
+        settings.count = nil
+        #expect(settings.route == "rank")
+        let first = try object(settings)
+        #expect(first["k"] == nil)
+        let named = try #require(first["candidates"] as? [String])
+        #expect(Set(named).count == 20)
+        #expect(try object(settings, skipping: 1)["candidates"] as? [String] != named)
+        // No more than the histories have.
+        settings.candidates = 1_000
+        #expect((try object(settings)["candidates"] as? [String])?.count == 55)
+    }
+
     @Test func lengths_AreDrawnFromTheWholeRange_AndHistoriesContinued() throws {
         var settings = WorkloadSettings()
         settings.lengths = 0...9

@@ -32,12 +32,8 @@ import Testing
         }
     }
 
-    /// Imports a checkpoint and serves it.
-    private func withServer(
-        _ name: String,
-        environment: [String: String] = [:],
-        _ body: (TestConnection, [Case]) throws -> Void
-    ) throws {
+    /// Imports a checkpoint.
+    private func withBundle(_ name: String, _ body: (String) throws -> Void) throws {
         try Genrec.withTemporaryFolder { folder in
             let bundle = folder.appendingPathComponent("bundle").path
             let output = try Genrec.run([
@@ -45,6 +41,17 @@ import Testing
                 Genrec.fixture("\(name)/cases.json"), "--name", name, "--version", "1", "--output", bundle,
             ])
             #expect(output.status == 0, "\(output.standardError)")
+            try body(bundle)
+        }
+    }
+
+    /// Imports a checkpoint and serves it.
+    private func withServer(
+        _ name: String,
+        environment: [String: String] = [:],
+        _ body: (TestConnection, [Case]) throws -> Void
+    ) throws {
+        try withBundle(name) { bundle in
             let file = try Data(contentsOf: URL(fileURLWithPath: Genrec.fixture("\(name)/cases.json")))
             let object = try #require(try JSONSerialization.jsonObject(with: file) as? [String: Any])
             let cases = try #require(object["cases"] as? [[String: Any]]).map(Case.init)
@@ -151,5 +158,88 @@ import Testing
         defer { server.stop() }
         let reply = try server.connect().recommend("{\"history\":[],\"beams\":5}")
         #expect(reply.status == 422 && reply.text.contains("beams is only for models with semantic ids"))
+    }
+
+    // MARK: - Other commands
+
+    /// Four users with three to five items each.
+    private func writeInteractions(_ folder: URL) throws -> String {
+        var lines = "user\titem\ttimestamp\n"
+        for user in 0..<4 {
+            for event in 0..<3 + user % 3 { lines += "u\(user)\titem-\(60 + user * 7 + event)\t\(1_000 + event)\n" }
+        }
+        let path = folder.appendingPathComponent("interactions.tsv").path
+        try Data(lines.utf8).write(to: URL(fileURLWithPath: path))
+        return path
+    }
+
+    private func object(_ arguments: [String]) throws -> [String: Any] {
+        let output = try Genrec.run(arguments)
+        #expect(output.status == 0, "\(output.standardError)")
+        return try #require(try JSONSerialization.jsonObject(with: Data(output.standardOutput.utf8)) as? [String: Any])
+    }
+
+    @Test func inspect_Evaluate_AndBench_KnowSemanticIDs() throws {
+        try withBundle("sid-qwen3") { bundle in
+            let facts = try #require(try object(["inspect", bundle, "--json"])["semantic_ids"] as? [String: Any])
+            let (items, paths) = (try #require(facts["items"] as? Int), try #require(facts["paths"] as? Int))
+            #expect(facts["levels"] as? Int == 3 && facts["duplicates"] as? Int == items - paths && items > paths)
+            #expect((facts["prefixes"] as? [Int])?.last == paths && (facts["fan_out"] as? [Double])?.count == 3)
+            let table = try Genrec.run(["inspect", bundle]).standardOutput
+            for label in ["fan-out", "trie", "paths", "template", "beams"] {
+                #expect(table.contains("\n\(label) "), "\(table)")
+            }
+            try Genrec.withTemporaryFolder { folder in
+                let interactions = try writeInteractions(folder)
+                let common = ["evaluate", "--bundle", bundle, "--interactions", interactions]
+                // With as many beams as there are paths nothing is left behind.
+                let all = try object(common + ["--beams", "1000", "--json"])
+                #expect(all["users"] as? Int == 4 && all["exact_share"] as? Double == 1)
+                #expect(all["beams"] as? Int == items)
+                let few = try object(common + ["--beams", "1", "--json"])
+                #expect(few["beams"] as? Int == 1 && few["hr@200"] as? Double == few["hr@1"] as? Double)
+                let text = try Genrec.run(common + ["--beams", "2"]).standardOutput
+                #expect(text.contains("exact share") && text.contains("a search with 2 beams ranks 2 items"))
+            }
+            let common = ["bench", "--bundle", bundle, "--length", "40", "--seconds", "0.01", "--json"]
+            let cold = try object(common + ["--beams", "7", "--k", "5", "--batch", "2"])
+            #expect(cold["beam_rows"] as? [Int] == [7, 7] && cold["length"] as? Int == 40)
+            #expect(try object(common + ["--append", "4"])["append"] as? Int == 4)
+            #expect(try object(common + ["--candidates", "9"])["candidates"] as? Int == 9)
+        }
+        let refused = try Genrec.run(["bench", "--bundle", Genrec.demoBundle, "--beams", "5"])
+        #expect(refused.status == 1 && refused.standardError.contains("--beams is for models with semantic ids"))
+    }
+
+    @Test func bench_TimesATrieWithoutABundle() throws {
+        let report = try object(["bench", "--trie", "2000", "--codes", "16", "--beams", "8", "--json"])
+        #expect(report["items"] as? Int == 2_000 && report["levels"] as? Int == 3)
+        let rounds = try #require(report["round_milliseconds"] as? [String: [Any]])
+        #expect(rounds.count == 4 && rounds.values.allSatisfy { $0.count == 3 })
+        #expect(try Genrec.run(["bench"]).status != 0)
+        #expect(try Genrec.run(["bench", "--trie", "10", "--levels", "1"]).status != 0)
+    }
+
+    @Test func load_SendsBeamsOrCandidates() throws {
+        try withBundle("sid-qwen3") { bundle in
+            let server = try RunningServer(["--bundle", bundle])
+            defer { server.stop() }
+            try Genrec.withTemporaryFolder { folder in
+                let common = [
+                    "load", "--url", "http://127.0.0.1:\(server.port)", "--interactions",
+                    try writeInteractions(folder), "--connections", "2", "--seconds", "0.3", "--json",
+                ]
+                for more in [["--beams", "6", "--k", "4"], ["--candidates", "5"], ["--beams", "4,5,6", "--k", "3"]] {
+                    let report = try object(common + more)
+                    #expect((report["statuses"] as? [String: Int])?.keys.sorted() == ["200"], "\(report)")
+                    #expect((report["replies"] as? [String: Any])?["unreadable"] as? Int == 0)
+                }
+            }
+            let metrics = try server.connect().get("/metrics").text
+            #expect(metrics.contains("genrec_http_requests_total{route=\"/rank\",method=\"POST\",status=\"200\"}"))
+        }
+        #expect(
+            try Genrec.run(["load", "--url", "http://127.0.0.1:1", "--candidates", "5", "--beams", "5"]).status != 0
+        )
     }
 }

@@ -78,9 +78,21 @@ package struct PathFilter: Sendable {
         var start = trie.firstPosition(level: level, node: nodes.lowerBound)
         let end = trie.firstPosition(level: level, node: nodes.upperBound)
         switch form {
-        case .except(let denied) where denied.count(in: start..<end) == 0:
-            result += Int32(nodes.lowerBound)..<Int32(nodes.upperBound)
-        case .except, .bits:
+        case .except(let denied):
+            // Only nodes with a denied position below can be dead.
+            var place = denied.firstIndex(notBelow: start)
+            var left = nodes
+            while place < denied.count, Int(denied[place]) < end {
+                let node = trie.node(level: level, above: Int(denied[place]), among: left)
+                let next = trie.firstPosition(level: level, node: node + 1)
+                let after = denied.firstIndex(notBelow: next, from: place)
+                let isDead = after - place == next - trie.firstPosition(level: level, node: node)
+                result += Int32(left.lowerBound)..<Int32(isDead ? node : node + 1)
+                left = node + 1..<left.upperBound
+                place = after
+            }
+            result += Int32(left.lowerBound)..<Int32(left.upperBound)
+        case .bits:
             for node in nodes {
                 let next = trie.firstPosition(level: level, node: node + 1)
                 if isAlive(start..<next) { result.append(Int32(node)) }

@@ -6,6 +6,8 @@ extension PathTrie {
         package static let levels = 2...8
         /// Items are numbered by Int32, as rows are.
         package static let items = Int(Int32.max) - 1
+        /// Of a level with more nodes it is not kept where they begin: at most a byte an item is spent on that.
+        static let itemsOfKeptNode = 8
     }
 
     /// The trie of items 1, 2, 3 … with these paths.
@@ -23,6 +25,7 @@ extension PathTrie {
         var begins = [Bool](repeating: false, count: count)
         if count > 0 { begins[0] = true }
         var parents: [Int32] = []
+        var firstLevels: [[Int32]] = []
         for level in 0..<levels {
             let column = sorted.column(level, of: tokens)
             var nodes = 0
@@ -44,10 +47,14 @@ extension PathTrie {
             }
             if level > 0 { storage[level - 1].firstChild = Self.firstChildren(parents, starts, childCount: nodes) }
             storage.append(Level(tokens: values, firstChild: nil, count: nodes))
+            if firstLevels.count == level, nodes <= count / Limit.itemsOfKeptNode {
+                firstLevels.append(starts + [Int32(count)])
+            }
             parents = starts
         }
         if parents.count < count { storage[levels - 1].firstChild = parents + [Int32(count)] }
         self.storage = storage
+        self.begins = firstLevels
         itemsByPosition = sorted.order.map { $0 + 1 }
         var positions = [Int32](repeating: 0, count: count)
         for (position, item) in sorted.order.enumerated() { positions[Int(item)] = Int32(position) }

@@ -18,6 +18,9 @@ package struct PathTrie: Sendable {
     }
 
     let storage: [Level]
+    /// Where the nodes of each level begin, and one entry more, on the first levels: those with few nodes, which filters look at
+    /// all at once.
+    let begins: [[Int32]]
     /// The item at each sorted position: by path, then by item.
     let itemsByPosition: [Int32]
     /// The position of each item, item 1 first.
@@ -42,6 +45,7 @@ package struct PathTrie: Sendable {
 
     /// The first position below a node; `count(level:)` is allowed and gives the end.
     func firstPosition(level: Int, node: Int) -> Int {
+        if level < begins.count { return Int(begins[level][node]) }
         var place = node
         for below in storage[level...] { place = below.childStart(place) }
         return place
@@ -93,7 +97,8 @@ package struct PathTrie: Sendable {
     /// Bytes that the trie takes.
     package var byteCount: Int {
         let levels = storage.reduce(0) { $0 + $1.tokens.byteCount + 4 * ($1.firstChild?.count ?? 0) }
-        return levels + 4 * (itemsByPosition.count + positionsByItem.count)
+        let begins = begins.reduce(0) { $0 + 4 * $1.count }
+        return levels + begins + 4 * (itemsByPosition.count + positionsByItem.count)
     }
 }
 

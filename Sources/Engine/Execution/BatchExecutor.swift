@@ -162,7 +162,7 @@ package final class BatchExecutor {
     /// - Returns: for each pass that asks the answer, no rows for the others; row 0 with the score NaN where the model's scores
     ///   are not numbers.
     /// - Throws: what the device throws; then no pass has an answer.
-    func answers(_ passes: [Pass]) throws(ComputeError) -> (answers: [Answer], durations: Durations) {
+    package func answers(_ passes: [Pass]) throws(ComputeError) -> (answers: [Answer], durations: Durations) {
         let start = Instant.now()
         try stream.begin()
         let packed = pack(passes)

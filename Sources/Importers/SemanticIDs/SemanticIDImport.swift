@@ -5,33 +5,6 @@ internal import Files
 internal import JSON
 import Models
 
-/// Facts about imported semantic ids, for people: a wrong index shows here at once.
-package struct SemanticIDSummary: Sendable, Equatable {
-    package let levels: Int
-    package let items: Int
-    /// Different paths.
-    package let paths: Int
-    /// Items that share a path with an earlier one.
-    package let duplicates: Int
-    /// Items on the path that has most.
-    package let largestPath: Int
-    /// Different beginnings of a path of 1, 2, … tokens.
-    package let prefixes: [Int]
-    /// The template's output for a history of the first three items.
-    package let example: [Int32]
-
-    /// In lines, the last one ended too.
-    package var text: String {
-        """
-        semantic ids: \(levels) levels, \(items) items on \(paths) paths, \(duplicates) share a path with another, \
-        at most \(largestPath) share one
-        beginnings by level: \(prefixes.map(String.init).joined(separator: ", "))
-        a history of three items is laid out as \(example.map(String.init).joined(separator: " "))
-
-        """
-    }
-}
-
 /// The items of a model with semantic ids, and how they are laid out.
 struct SemanticIDImport {
     let configuration: SemanticIDs
@@ -108,7 +81,7 @@ struct SemanticIDImport {
                 throw ImportError(.mismatched, "\(index.path): the item \(quoted(entry.id.text)): \(fault)")
             }
         }
-        summary = Self.summary(items, levels: levels, template: template)
+        summary = SemanticIDSummary(PathTrie(tokens: items.flatMap(\.tokens), levels: levels), template: template)
         guard summary.largestPath <= SemanticIDs.Limit.itemsOnAPath else {
             throw ImportError(
                 .mismatched,
@@ -248,32 +221,5 @@ struct SemanticIDImport {
         let ascending = bounds.sorted { $0.lowerBound < $1.lowerBound }
         guard zip(ascending, ascending.dropFirst()).allSatisfy({ $0.upperBound < $1.lowerBound }) else { return nil }
         return bounds.map { SemanticIDs.TokenRange(first: Int($0.lowerBound), count: $0.count) }
-    }
-
-    private static func summary(
-        _ items: [CatalogueItem],
-        levels: Int,
-        template: SemanticIDs.Template
-    ) -> SemanticIDSummary {
-        let sorted = items.map(\.tokens).sorted { $0.lexicographicallyPrecedes($1) }
-        var prefixes = Array(repeating: sorted.isEmpty ? 0 : 1, count: levels)
-        var run = 1
-        var largest = sorted.isEmpty ? 0 : 1
-        for (left, right) in zip(sorted, sorted.dropFirst()) {
-            let shared = zip(left, right).prefix { $0 == $1 }.count
-            for level in shared..<levels { prefixes[level] += 1 }
-            run = shared == levels ? run + 1 : 1
-            largest = max(largest, run)
-        }
-        let paths = prefixes.last ?? 0
-        return SemanticIDSummary(
-            levels: levels,
-            items: items.count,
-            paths: paths,
-            duplicates: items.count - paths,
-            largestPath: largest,
-            prefixes: prefixes,
-            example: template.prompt(items.prefix(3).map(\.tokens))
-        )
     }
 }

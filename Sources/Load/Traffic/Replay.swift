@@ -28,6 +28,8 @@ struct Replay: Sendable {
     private let eventShare: Double
     private let order: [Place]
     private let tag: String
+    /// nil: requests name no candidates.
+    private let candidates: CandidatePool?
     private var generator: SplitMix64
     /// Events that were made.
     private var made = 0
@@ -50,6 +52,7 @@ struct Replay: Sendable {
         order = places.map(\.place)
         generator = SplitMix64(seed: seed)
         tag = String(generator.next() >> 32, radix: 16)
+        candidates = settings.candidates.map { CandidatePool(histories, count: $0) }
     }
 
     /// The next event, or a request by the user of the last one.
@@ -92,6 +95,7 @@ struct Replay: Sendable {
         writer.key("request_time")
         writer.integer(Int(history.timestamp(event)))
         settings.write(to: &writer)
+        candidates?.write(for: made, to: &writer)
         writer.endObject()
         return writer.bytes
     }

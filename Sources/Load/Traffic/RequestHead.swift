@@ -1,11 +1,11 @@
 // The part before the body of every request of a run, without the length.
 
-/// The head of `POST …/recommend`, or of `POST …/events`.
+/// The head of `POST …/recommend`, `…/rank` or `…/events`.
 struct RequestHead: Sendable {
     /// To the name of the last field, `Content-Length`.
     private let bytes: [UInt8]
 
-    init(target: LoadTarget, route: String = "recommend", authorization: String?) {
+    init(target: LoadTarget, route: String, authorization: String?) {
         var text = "POST \(target.basePath)/\(route) HTTP/1.1\r\nHost: \(target.authority)\r\n"
         text += "User-Agent: genrec-load\r\nContent-Type: application/json\r\nAccept: application/json\r\n"
         if let authorization { text += "Authorization: \(authorization)\r\n" }

@@ -11,8 +11,12 @@ package struct WorkloadSettings: Sendable, Equatable {
         case sequence
     }
 
-    /// Items asked for.
-    package var count = 10
+    /// Items asked for; nil: not sent.
+    package var count: Int? = 10
+    /// `beams`, for models with semantic ids; empty: not sent. One number, or one a level.
+    package var beams: [Int] = []
+    /// Items to rank, drawn from those of the histories: requests go to `/rank`. Nil: to `/recommend`.
+    package var candidates: Int?
     /// Nil: not sent, which means top_k.
     package var mode: Mode?
     /// `deadline_ms`; nil: not sent.
@@ -27,10 +31,25 @@ package struct WorkloadSettings: Sendable, Equatable {
 
     package init() {}
 
+    /// The route of requests.
+    var route: String { candidates == nil ? "recommend" : "rank" }
+
     /// Writes what all requests ask for.
     func write(to writer: inout JSONWriter) {
-        writer.key("k")
-        writer.integer(count)
+        if let count {
+            writer.key("k")
+            writer.integer(count)
+        }
+        if let first = beams.first {
+            writer.key("beams")
+            if beams.count == 1 {
+                writer.integer(first)
+            } else {
+                writer.beginArray()
+                for width in beams { writer.integer(width) }
+                writer.endArray()
+            }
+        }
         if let mode {
             writer.key("mode")
             writer.string(mode.rawValue)
@@ -69,6 +88,8 @@ struct Workload: Sendable {
     private let settings: WorkloadSettings
     /// Stands in every user id, so that another run's users are others.
     private let tag: String
+    /// nil: requests name no candidates.
+    private let candidates: CandidatePool?
     private var generator: SplitMix64
     private var visitors = 0
     /// Visitors who may come back.
@@ -81,6 +102,7 @@ struct Workload: Sendable {
         self.settings = settings
         generator = SplitMix64(seed: seed)
         tag = String(generator.next() >> 32, radix: 16)
+        candidates = settings.candidates.map { CandidatePool(histories, count: $0) }
     }
 
     /// The next visitor.
@@ -135,6 +157,7 @@ struct Workload: Sendable {
             writer.integer(Int(history.timestamp(visitor.length) + visitor.shift))
         }
         settings.write(to: &writer)
+        candidates?.write(for: visitor.number, to: &writer)
         writer.endObject()
         return writer.bytes
     }

@@ -31,6 +31,8 @@ package struct BundleInspection: Sendable {
     package let operations: RequestOperations
     /// Bytes of keys and values that one event takes in a cache of float32.
     package let cacheBytesPerEvent: Int
+    /// Of the items' paths; nil: they are rows of the table.
+    package let semanticIDs: SemanticIDSummary?
 
     /// - Parameter length: events of the history for which operations are counted; nil, or more than the window holds: as
     ///   many as it holds.
@@ -56,6 +58,9 @@ package struct BundleInspection: Sendable {
         self.length = min(length ?? .max, architecture.maxSequenceLength)
         operations = architecture.operations(length: self.length)
         cacheBytesPerEvent = architecture.cacheBytesPerEvent(.float32)
+        semanticIDs = configuration.semanticIDs.map { ids in
+            SemanticIDSummary(PathTrie(tokens: bundle.catalogue.tokens, levels: ids.levels), template: ids.template)
+        }
     }
 
     /// Bytes of all tensors.
@@ -65,7 +70,7 @@ package struct BundleInspection: Sendable {
 
     /// The facts as one JSON object.
     package var json: JSONValue {
-        .object([
+        var members: [JSONMember] = [
             JSONMember("name", .string(configuration.name)),
             JSONMember("version", .string(configuration.version)),
             JSONMember("architecture", .string(configuration.architecture.name.rawValue)),
@@ -107,7 +112,9 @@ package struct BundleInspection: Sendable {
                     }
                 )
             ),
-        ])
+        ]
+        if let semanticIDs { members.append(JSONMember("semantic_ids", .object(semanticIDs.members))) }
+        return .object(members)
     }
 
     /// The facts as a table of several lines, the last one ended too.
@@ -118,13 +125,7 @@ package struct BundleInspection: Sendable {
             ("architecture", configuration.architecture.name.rawValue),
         ]
         rows += architecture.facts
-        if let ids = configuration.semanticIDs {
-            rows += [
-                ("semantic ids", "\(ids.levels) levels, probabilities of the \(ids.normalization.rawValue)"),
-                ("history", "the newest \(grouped(ids.maxItems)) items"),
-                ("beams", grouped(ids.defaultBeams)),
-            ]
-        }
+        if let ids = configuration.semanticIDs, let semanticIDs { rows += facts(ids, semanticIDs) }
         rows += [
             ("parameters", "\(grouped(parameterCount)), \(grouped(parameterCountWithoutItems)) without the item table"),
             ("weights", "\(grouped(weightBytes)) bytes of \(configuration.dtype.rawValue)"),
@@ -151,6 +152,28 @@ package struct BundleInspection: Sendable {
             text += padded(tensor.name, to: nameWidth) + "  " + shape + "  " + grouped(tensor.byteCount) + " bytes\n"
         }
         return text
+    }
+}
+
+extension BundleInspection {
+    /// What the table says of items that are paths.
+    private func facts(_ ids: SemanticIDs, _ summary: SemanticIDSummary) -> [(label: String, value: String)] {
+        let template = ids.template.lists.map { "\($0.key) \($0.tokens.count)" }.joined(separator: ", ")
+        let tail = ids.template.tail.isEmpty ? "" : ids.scoreTail ? ", the tail scored" : ", the tail not scored"
+        return [
+            ("semantic ids", "\(ids.levels) levels, probabilities of the \(ids.normalization.rawValue)\(tail)"),
+            (
+                "paths",
+                "\(grouped(summary.paths)), \(grouped(summary.duplicates)) items share one with another, at most "
+                    + "\(grouped(summary.largestPath)) one"
+            ),
+            ("fan-out", summary.prefixes.map { grouped($0) }.joined(separator: " > ") + " beginnings by level"),
+            ("trie", "\(grouped(summary.trieBytes)) bytes"),
+            ("template", "tokens: \(template)"),
+            ("", "three items as \(summary.exampleText)"),
+            ("history", "the newest \(grouped(ids.maxItems)) items"),
+            ("beams", grouped(ids.defaultBeams)),
+        ]
     }
 }
 
