@@ -26,8 +26,8 @@ package struct PathSearch: Strategy {
         var targets: PathFilter?
         if case .rank(let rows) = request.mode {
             goal = .scores(rows)
-            // Every candidate's path is followed to its end.
-            widths = (0..<trie.levels).map { min(rows.count, trie.count(level: $0)) }
+            // Every candidate's path is followed to its end; there may be none that is known.
+            widths = (0..<trie.levels).map { max(1, min(rows.count, trie.count(level: $0))) }
             let named = PathFilter(allowed: rows, excluded: [], in: trie)
             if paths.ids.normalization == .allowed {
                 // As in a search that nothing is excluded from.
