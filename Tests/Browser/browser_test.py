@@ -201,6 +201,10 @@ def main():
             driver.find_element(By.CSS_SELECTOR, "button.primary").click()
             wait(driver, lambda: "episode" in text(driver, "answer"))
             expect("the answer shows titles", text(driver, "answer").count("episode") >= 10, text(driver, "answer"))
+            driver.find_element(By.ID, "why").click()
+            driver.find_element(By.CSS_SELECTOR, "button.primary").click()
+            wait(driver, lambda: "Raised by" in text(driver, "answer"))
+            expect("the answer says which events raised an item", "episode" in driver.find_element(By.CSS_SELECTOR, ".why").text)
             shoot(driver, "titles")
         else:
             print("       items by title: the server has no search")

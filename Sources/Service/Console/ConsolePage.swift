@@ -96,6 +96,7 @@ enum ConsolePage {
               <label>User <input id="user" placeholder="optional"></label>
               <label class="check" id="kept-label" hidden><input id="kept" type="checkbox"> the server keeps this user's history: items are sent as events</label>
               <label class="check"><input id="seen" type="checkbox" checked> without items of the history</label>
+              <label class="check"><input id="why" type="checkbox"> say why: which events raised an item's score</label>
             </div>
             <p><button class="primary">Recommend</button> <span id="status" role="status"></span></p>
           </form>

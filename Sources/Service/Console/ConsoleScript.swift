@@ -318,6 +318,7 @@ extension ConsolePage {
             body.exclude = { ...(tags.length ? { tags } : {}), seen: element("seen").checked };
           }
           if (element("user").value) body.user_id = element("user").value;
+          if (element("why").checked) body.explain = true;
           return body;
         };
         const quoted = text => "'" + text.replaceAll("'", "'\\''") + "'";
@@ -406,7 +407,7 @@ extension ConsolePage {
           remember(records.filter(Boolean));
           return records.some(record => record?.title);
         };
-        const explain = {
+        const meanings = {
           400: "The request is malformed.", 401: "An API key is needed: put it in at the top.", 403: "The key, or this page's origin, may not ask.",
           404: "No such route or model on this listener.", 422: "A value cannot be used.", 429: "The server is overloaded: it refused before any work.",
           503: "The server is loading, draining, or has no device.", 504: "The deadline passed.",
@@ -414,7 +415,7 @@ extension ConsolePage {
         const showAnswer = (status, reply) => {
           const answer = element("answer");
           if (status !== 200) {
-            return answer.replaceChildren(make("p", { class: "bad", role: "alert" }, (explain[status] ?? "Status " + status + ".") + " " + (reply.detail ?? "")));
+            return answer.replaceChildren(make("p", { class: "bad", role: "alert" }, (meanings[status] ?? "Status " + status + ".") + " " + (reply.detail ?? "")));
           }
           const items = reply.items ?? [];
           hasNumbers = items.length ? typeof items[0].item === "number" : hasNumbers;
@@ -433,7 +434,12 @@ extension ConsolePage {
             bar.style.width = (.2 + 5 * (item.score - least) / (most - least || 1)).toFixed(2) + "rem";
             const more = make("button", { type: "button", "aria-label": "Add " + item.item + " to the history" }, "+");
             more.addEventListener("click", async () => { await add(item.item); send(); });
-            return make("li", {}, bar, named(item.item), " ", make("span", { class: "score" }, number(item.score)), " ", more);
+            const parts = [make("span", { class: "track" }, bar), named(item.item), " ", make("span", { class: "score" }, number(item.score)), " ", more];
+            if (item.explanation) {
+              const events = item.explanation.slice(0, 3).map(event => `${named(event.item)} (${event.effect < 0 ? "" : "+"}${number(event.effect)})`);
+              parts.push(make("p", { class: "hint why" }, events.length ? "Raised by " + events.join(", ") : "No event of the history raises it."));
+            }
+            return make("li", {}, ...parts);
           }));
           answer.replaceChildren(list, ...notes.map(note => make("p", { class: "hint" }, note)));
         };
@@ -494,7 +500,7 @@ extension ConsolePage {
         for (const id of ["user", "kept"]) element(id).addEventListener("change", readUser);
         get("openapi.json", "application/json").then(reply => reply.json())
           .then(contract => { element("kept-label").hidden = !contract.paths?.["/events"]; }).catch(() => {});
-        for (const id of ["k", "mode", "tags", "user", "seen", "key"]) element(id).addEventListener("input", showRequest);
+        for (const id of ["k", "mode", "tags", "user", "seen", "why", "key"]) element(id).addEventListener("input", showRequest);
         showRequest();
         loop();
         }

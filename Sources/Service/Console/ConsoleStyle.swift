@@ -57,7 +57,9 @@ extension ConsolePage {
         #found li:hover, #found li[aria-selected="true"] { background: var(--accent); color: var(--back); }
         #answer ol { padding-left: 2rem; }
         #answer li { padding: .15rem 0; }
-        .bar { display: inline-block; height: .5rem; background: var(--accent); border-radius: .25rem; margin-right: .5rem; vertical-align: middle; }
+        .bar { display: inline-block; height: .5rem; background: var(--accent); border-radius: .25rem; vertical-align: middle; }
+        .track { display: inline-block; width: 5.2rem; margin-right: .5rem; }
+        .why { margin: 0 0 .3rem 5.7rem; }
         .score { color: var(--soft); font-variant-numeric: tabular-nums; font-size: .9rem; }
         pre { background: var(--panel); border: 1px solid var(--line); border-radius: .5rem; padding: .75rem; white-space: pre-wrap; overflow-wrap: anywhere; font: .85rem/1.4 ui-monospace, monospace; }
         summary { cursor: pointer; margin-top: .5rem; }

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""What it costs to be watched: requests per second with the access log at full sampling and with traces of 1 % of the requests,
+each in proportion to a server without either.
+
+    observed.py [GENREC] [ROUNDS] [SECONDS]      default .build/release/genrec, 15 rounds of 1 s
+
+All servers stay on one core, the client and the collector of traces on another; they are asked in turns, back and forth. All items of
+the requests are unknown, so that HTTP, JSON and what is watched are all there is to do: with a model's work beside it the share
+is smaller. Needs wrk and a quiet machine. A collector on the machine costs nothing here.
+"""
+
+import http.server
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+
+TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+SERVER_CORE, CLIENT_CORE = os.environ.get("SERVER_CORE", "0"), os.environ.get("CLIENT_CORE", "1")
+
+
+class Collector(http.server.BaseHTTPRequestHandler):
+    """Takes what is sent, and counts its bytes."""
+
+    protocol_version = "HTTP/1.1"
+    taken = 0
+
+    def do_POST(self):
+        Collector.taken += len(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_):
+        pass
+
+
+def start(genrec, environment):
+    """A server that is ready, and its address."""
+    server = subprocess.Popen(
+        ["taskset", "-c", SERVER_CORE, genrec, "serve", "--bundle", str(TOP / "Config/demo"), "--listen", "127.0.0.1:0"],
+        env={**os.environ, "GENREC_TELEMETRY_OTLP_ENDPOINT": "", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    line = server.stdout.readline()
+    return server, next(word for word in line.replace(",", " ").split() if word.startswith("http://"))
+
+
+def main():
+    genrec = sys.argv[1] if len(sys.argv) > 1 else str(TOP / ".build/release/genrec")
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 15
+    seconds = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+    os.sched_setaffinity(0, {int(CLIENT_CORE)})
+    collector = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=collector.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        items = ",".join(f'"unknown-{number:06}"' for number in range(78))
+        script = folder / "post.lua"
+        script.write_text(
+            'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
+            f"wrk.body = [[{{\"history\":{{\"items\":[{items}]}},\"k\":10}}]]\n"
+            "done = function(summary, latency)\n"
+            '    io.write(string.format("RESULT %f %d\\n", summary.requests / summary.duration * 1e6, summary.errors.status))\n'
+            "end\n"
+        )
+        kinds = {
+            "not watched": {},
+            "access log, text": {"GENREC_LOG_ACCESS": "text", "GENREC_LOG_ACCESS_FILE": str(folder / "text.log")},
+            "access log, JSON": {"GENREC_LOG_ACCESS": "json", "GENREC_LOG_ACCESS_FILE": str(folder / "json.log")},
+            "traces of 1 %": {
+                "GENREC_TELEMETRY_SAMPLE": "0.01",
+                "GENREC_TELEMETRY_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
+            },
+        }
+        servers = {kind: start(genrec, environment) for kind, environment in kinds.items()}
+        rates = {kind: [] for kind in kinds}
+        try:
+            for turn in range(rounds + 1):
+                for kind in list(kinds) if turn % 2 else reversed(list(kinds)):
+                    text = subprocess.run(
+                        ["wrk", "-t1", "-c64", f"-d{seconds}s", "-s", str(script), servers[kind][1] + "/recommend"],
+                        check=True,
+                        capture_output=True,
+                        text=True,
+                    ).stdout
+                    rate, wrong = next(line for line in text.splitlines() if line.startswith("RESULT")).split()[1:]
+                    if wrong != "0":
+                        sys.exit(f"{kind}: {wrong} requests did not end with 200")
+                    # The first turn warms up.
+                    if turn:
+                        rates[kind].append(float(rate))
+        finally:
+            for server, _ in servers.values():
+                server.terminate()
+                server.wait()
+        lines = sum(1 for _ in open(folder / "text.log", encoding="utf-8"))
+    plain = rates["not watched"]
+    for kind, measured in rates.items():
+        shares = [one / other for one, other in zip(measured, plain)]
+        print(f"{kind:20} {statistics.median(measured):8.0f} requests/s   {statistics.median(shares):.3f}")
+    print(f"\n{lines} lines of text written, {Collector.taken} bytes of traces received")
+
+
+if __name__ == "__main__":
+    main()
