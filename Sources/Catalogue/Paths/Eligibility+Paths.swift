@@ -6,13 +6,44 @@ extension Eligibility {
     /// - Parameters:
     ///   - history: rows that count as seen.
     ///   - catalogue: a state of the one that has the trie.
-    package func pathFilter(history: [Int32], catalogue: CatalogueSnapshot, in trie: PathTrie) -> PathFilter {
-        var excluded = excludedRows + catalogue.unavailableRows
+    ///   - sets: of the trie.
+    package func pathFilter(
+        history: [Int32],
+        catalogue: CatalogueSnapshot,
+        in trie: PathTrie,
+        _ sets: PositionSets
+    ) -> PathFilter {
+        var excluded = excludedRows
+        var excludedSets: [[UInt64]] = []
+        if let unavailable = sets.unavailable(catalogue, in: trie) {
+            excludedSets.append(unavailable)
+        } else {
+            excluded += catalogue.unavailableRows
+        }
         if excludesSeen { excluded += history }
-        for tag in excludedTags { catalogue.forEachRow(withTag: tag) { excluded.append($0) } }
+        for tag in excludedTags {
+            if let set = sets.tag(tag, catalogue, in: trie) {
+                excludedSets.append(set)
+            } else {
+                catalogue.forEachRow(withTag: tag) { excluded.append($0) }
+            }
+        }
         var allowed = allowance?.rows
-        for tag in allowance?.tags ?? [] { catalogue.forEachRow(withTag: tag) { allowed?.append($0) } }
-        return PathFilter(allowed: allowed, excluded: excluded, in: trie)
+        var allowedSets: [[UInt64]] = []
+        for tag in allowance?.tags ?? [] {
+            if let set = sets.tag(tag, catalogue, in: trie) {
+                allowedSets.append(set)
+            } else {
+                catalogue.forEachRow(withTag: tag) { allowed?.append($0) }
+            }
+        }
+        return PathFilter(
+            allowed: allowed,
+            allowedSets: allowedSets,
+            excluded: excluded,
+            excludedSets: excludedSets,
+            in: trie
+        )
     }
 }
 

@@ -19,35 +19,54 @@ package struct PathFilter: Sendable {
 
     private init(form: Form) { self.form = form }
 
+    /// Longer lists are sets of bits, which cost less than sorting them.
+    static func longestList(in trie: PathTrie) -> Int { max((trie.itemCount + 63) / 64 / 4, 64) }
+
     /// - Parameters:
     ///   - allowed: the items that are eligible, in any order; nil: all.
+    ///   - allowedSets: those at these positions are, too, where not all are; a bit each.
     ///   - excluded: items that are not, in any order.
+    ///   - excludedSets: those at these positions are not either.
     ///   - trie: every item is one of its items.
-    package init(allowed: [Int32]?, excluded: [Int32], in trie: PathTrie) {
+    package init(
+        allowed: [Int32]?,
+        allowedSets: [[UInt64]] = [],
+        excluded: [Int32],
+        excludedSets: [[UInt64]] = [],
+        in trie: PathTrie
+    ) {
         let denied = excluded.map { Int32(trie.position(of: $0)) }
-        let words = (trie.itemCount + 63) / 64
-        if let allowed {
+        let most = Self.longestList(in: trie)
+        if let allowed, allowedSets.isEmpty, allowed.count <= most {
+            let denied = Set(denied)
             let positions = allowed.map { Int32(trie.position(of: $0)) }
-            // Sorting a long list costs more than setting its bits.
-            if positions.count <= max(words / 4, 64) {
-                let denied = Set(denied)
-                form = .only(Self.ascending(positions.filter { !denied.contains($0) }))
-                return
-            }
-            var bits = [UInt64](repeating: 0, count: words)
-            for position in positions { bits[Int(position >> 6)] |= 1 << UInt64(position & 63) }
-            for position in denied { bits[Int(position >> 6)] &= ~(1 << UInt64(position & 63)) }
-            form = .bits(bits)
-        } else if denied.count <= max(words / 4, 64) {
+            form = .only(
+                Self.ascending(
+                    positions.filter { position in
+                        !denied.contains(position) && !excludedSets.contains { $0.has(position) }
+                    }
+                )
+            )
+            return
+        }
+        if allowed == nil, excludedSets.isEmpty, denied.count <= most {
             form = .except(Self.ascending(denied))
+            return
+        }
+        var bits: [UInt64]
+        if let allowed {
+            bits = [UInt64](repeating: 0, count: (trie.itemCount + 63) / 64)
+            for set in allowedSets { bits.combine(set) { $0 | $1 } }
+            for item in allowed { bits.insert(Int32(trie.position(of: item))) }
         } else {
-            var bits = [UInt64](repeating: .max, count: words)
+            bits = [UInt64](repeating: .max, count: (trie.itemCount + 63) / 64)
             if let last = bits.indices.last, trie.itemCount % 64 != 0 {
                 bits[last] = (1 << UInt64(trie.itemCount % 64)) - 1
             }
-            for position in denied { bits[Int(position >> 6)] &= ~(1 << UInt64(position & 63)) }
-            form = .bits(bits)
         }
+        for set in excludedSets { bits.combine(set) { $0 & ~$1 } }
+        for position in denied { bits.remove(position) }
+        form = .bits(bits)
     }
 
     private static func ascending(_ positions: [Int32]) -> [Int32] {
@@ -139,6 +158,15 @@ extension [Int32] {
 }
 
 extension [UInt64] {
+    /// Word by word.
+    fileprivate mutating func combine(_ other: [UInt64], _ operation: (UInt64, UInt64) -> UInt64) {
+        withUnsafeMutableBufferPointer { own in
+            other.withUnsafeBufferPointer { other in
+                for index in 0..<Swift.min(own.count, other.count) { own[index] = operation(own[index], other[index]) }
+            }
+        }
+    }
+
     /// Whether any bit of a range is set.
     fileprivate func hasBit(in range: Range<Int>) -> Bool {
         guard !range.isEmpty else { return false }

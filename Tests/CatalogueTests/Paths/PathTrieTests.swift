@@ -92,8 +92,23 @@ struct PathCatalogue {
         }
         let allowed = Bool.random(using: &generator) ? some([2, 30, 90].randomElement(using: &generator) ?? 0) : nil
         let excluded = some([0, 3, 60, 100].randomElement(using: &generator) ?? 0)
-        let filter = PathFilter(allowed: allowed, excluded: excluded + excluded.prefix(2), in: trie)
-        let eligible = Set(allowed ?? items).subtracting(excluded)
+        func set(_ items: [Int32]) -> [UInt64] {
+            var set = [UInt64](repeating: 0, count: (trie.itemCount + 63) / 64)
+            for item in items { set.insert(Int32(trie.position(of: item))) }
+            return set
+        }
+        // What tags say comes as sets of positions.
+        let allowedTags = Bool.random(using: &generator) ? [some(20)] : []
+        let excludedTags = Bool.random(using: &generator) ? [some(20), some(5)] : []
+        let filter = PathFilter(
+            allowed: allowed,
+            allowedSets: allowedTags.map(set),
+            excluded: excluded + excluded.prefix(2),
+            excludedSets: excludedTags.map(set),
+            in: trie
+        )
+        let eligible = Set(allowed.map { $0 + allowedTags.joined() } ?? items)
+            .subtracting(excluded + excludedTags.joined())
         for item in items { #expect(filter.contains(trie.position(of: item)) == eligible.contains(item)) }
         for level in 0..<trie.levels {
             var alive: [Int32] = []

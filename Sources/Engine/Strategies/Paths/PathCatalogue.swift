@@ -8,6 +8,8 @@ package import Models
 package final class PathCatalogue: Sendable {
     package let ids: SemanticIDs
     package let trie: PathTrie
+    /// What filters of requests have in common.
+    package let positionSets = PositionSets()
     /// Rows of the decoder's table.
     package let vocabulary: Int
     /// Tokens that the decoder reads at most.

@@ -41,7 +41,12 @@ package struct PathSearch: Strategy {
         } else {
             goal = .best(count: request.count)
             widths = request.paths.widths(count: request.count, paths.ids)
-            filter = request.eligibility.pathFilter(history: request.history, catalogue: catalogue, in: trie)
+            filter = request.eligibility.pathFilter(
+                history: request.history,
+                catalogue: catalogue,
+                in: trie,
+                paths.positionSets
+            )
         }
         round = PathRound(
             paths,

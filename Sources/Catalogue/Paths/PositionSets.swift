@@ -1,0 +1,65 @@
+// Positions of a trie that many requests name: those of tags, and of items that are unavailable. A tag may have a quarter of the
+// catalogue, and to look its rows up one by one takes longer than a round of a search.
+
+internal import Locking
+
+/// Sets of positions, one bit each, made when they are first asked for. Belongs to one trie.
+package final class PositionSets: Sendable {
+    private struct State {
+        /// That the sets are of.
+        var catalogue: CatalogueSnapshot?
+        var sets: [Key: [UInt64]] = [:]
+    }
+
+    private enum Key: Hashable {
+        case tag(Int32)
+        case unavailable
+    }
+
+    /// Sets that are kept, each an eighth of a byte an item. After that all are made anew.
+    private static let most = 64
+
+    private let state = Lock(State())
+
+    package init() {}
+
+    /// The items with a tag; nil: they are so few that a list of them is shorter.
+    func tag(_ tag: Int32, _ catalogue: CatalogueSnapshot, in trie: PathTrie) -> [UInt64]? {
+        let own = Int(tag) < catalogue.items.tagCount ? catalogue.items.rows(withTag: tag).count : 0
+        guard own > PathFilter.longestList(in: trie) else { return nil }
+        return set(.tag(tag), catalogue, in: trie) { insert in catalogue.forEachRow(withTag: tag, insert) }
+    }
+
+    /// The items that may not be recommended; nil as for tags.
+    func unavailable(_ catalogue: CatalogueSnapshot, in trie: PathTrie) -> [UInt64]? {
+        guard catalogue.unavailableCount > PathFilter.longestList(in: trie) else { return nil }
+        return set(.unavailable, catalogue, in: trie) { catalogue.unavailableRows.forEach($0) }
+    }
+
+    private func set(
+        _ key: Key,
+        _ catalogue: CatalogueSnapshot,
+        in trie: PathTrie,
+        _ forEachRow: (_ insert: (Int32) -> Void) -> Void
+    ) -> [UInt64] {
+        let known = state.withLock { state -> [UInt64]? in
+            guard let of = state.catalogue, of.isSame(as: catalogue) else { return nil }
+            return state.sets[key]
+        }
+        if let known { return known }
+        // Outside of the lock: it takes milliseconds, and two who make the same one are no harm.
+        var set = [UInt64](repeating: 0, count: (trie.itemCount + 63) / 64)
+        set.withUnsafeMutableBufferPointer { set in
+            forEachRow { row in
+                let position = trie.position(of: row)
+                set[position >> 6] |= 1 << UInt64(position & 63)
+            }
+        }
+        state.withLock { state in
+            if state.sets.count == Self.most || !(state.catalogue?.isSame(as: catalogue) ?? false) { state.sets = [:] }
+            state.catalogue = catalogue
+            state.sets[key] = set
+        }
+        return set
+    }
+}
