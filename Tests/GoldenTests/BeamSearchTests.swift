@@ -27,6 +27,8 @@ private final class Searcher {
     /// Whether probabilities are of the tokens that may follow; else of the vocabulary.
     private let isOverAllowed: Bool
     var requests: [Request] = []
+    /// Rows that are encoded at a time; nil: as many as suit the device.
+    var mostRows: Int?
 
     init(_ bundle: ModelBundle, _ fixture: TokenFixture, threads: Int) throws {
         isOverAllowed = fixture.semanticIDs.normalization == "allowed"
@@ -132,7 +134,7 @@ private final class Searcher {
             )
         }
         try stream.begin()
-        let queries = try model.encode(batch, on: stream)
+        let queries = try model.encodeInParts(batch, on: stream, mostRows: mostRows)
         let ticket = try model.scoreTokens(
             after: queries,
             tokens: tokens,
@@ -211,6 +213,7 @@ private final class Searcher {
         try fixture.withBundle { bundle in
             let alone = try Searcher(bundle, fixture, threads: 1)
             let crowded = try Searcher(bundle, fixture, threads: threads)
+            if threads == 1 { crowded.mostRows = 30 }
             for (number, example) in cases.enumerated() {
                 let search = search(fixture, example, trie)
                 try alone.add(prompt: example.prompt_tokens, search, mostRows: 4096)

@@ -30,6 +30,17 @@ package struct BeamBatch {
         self.storedBehind = storedBehind
     }
 
+    /// The beams of some of the requests.
+    func part(_ requests: Range<Int>) -> BeamBatch {
+        BeamBatch(
+            layout: Jagged(lengths: requests.map { layout.length(of: $0) }),
+            tokens: Array(tokens[Int(layout.offsets[requests.lowerBound])..<Int(layout.offsets[requests.upperBound])]),
+            pages: pages,
+            groups: Array(groups[requests]),
+            storedBehind: Array(storedBehind[requests])
+        )
+    }
+
     /// One entry a row.
     var positions: [Int32] {
         groups.indices.flatMap { group in

@@ -22,7 +22,8 @@ extension DecoderModel {
         }
         try batch.requireUsable(prefixReuse)
         let parts = batch.layout.parts(mostRows: mostRows)
-        guard parts.count + (beamRows > 0 ? 1 : 0) > 1 else { return try encode(batch, on: stream) }
+        let beamParts = batch.beams?.layout.parts(mostRows: mostRows) ?? []
+        guard parts.count + beamParts.count > 1 else { return try encode(batch, on: stream) }
         let queries = try stream.makeTensor(
             rows: batch.layout.count + beamRows,
             columns: catalogue.columns,
@@ -35,13 +36,18 @@ extension DecoderModel {
                 try stream.gatherRows(own, rows: (0..<Int32(part.count)).map { $0 }, output: queries.rows(part))
             }
         }
-        if beamRows > 0 {
-            var beams = SequenceBatch(layout: Jagged(lengths: []), items: [], timestamps: [], timed: [])
-            beams.beams = batch.beams
+        for part in beamParts {
+            var some = SequenceBatch(layout: Jagged(lengths: []), items: [], timestamps: [], timed: [])
+            some.beams = batch.beams?.part(part)
+            let rows = some.beams?.layout.rows ?? 0
+            let first = batch.layout.count + (batch.beams.map { Int($0.layout.offsets[part.lowerBound]) } ?? 0)
             try stream.withTemporaries { () throws(ComputeError) in
-                let own = try encode(beams, on: stream)
-                let places = batch.layout.count..<batch.layout.count + beamRows
-                try stream.gatherRows(own, rows: (0..<Int32(beamRows)).map { $0 }, output: queries.rows(places))
+                let own = try encode(some, on: stream)
+                try stream.gatherRows(
+                    own,
+                    rows: (0..<Int32(rows)).map { $0 },
+                    output: queries.rows(first..<first + rows)
+                )
             }
         }
         return queries
