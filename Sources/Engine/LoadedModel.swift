@@ -28,7 +28,11 @@ package struct LoadedModel: Sendable {
     ///
     /// - Parameter window: events of a history that it sees.
     package init(window: HistoryWindow, catalogue: CatalogueSnapshot, paths: PathCatalogue? = nil) {
-        id = ModelID()
+        self.init(ModelID(), window: window, catalogue: catalogue, paths: paths)
+    }
+
+    private init(_ id: ModelID, window: HistoryWindow, catalogue: CatalogueSnapshot, paths: PathCatalogue?) {
+        self.id = id
         self.window = window
         self.catalogue = catalogue
         self.paths = paths
@@ -38,9 +42,14 @@ package struct LoadedModel: Sendable {
     ///
     /// - Parameter windowStride: as in `HistoryWindow`, where the bundle states none.
     package init(_ bundle: ModelBundle, windowStride: Int = 0) {
+        self.init(ModelID(), bundle, windowStride: windowStride)
+    }
+
+    private init(_ id: ModelID, _ bundle: ModelBundle, windowStride: Int) {
         let paths = PathCatalogue(bundle)
         let stated = paths.map { $0.ids.windowStride } ?? 1
         self.init(
+            id,
             window: HistoryWindow(
                 length: paths?.ids.maxItems ?? bundle.architecture.configuration.maxSequenceLength,
                 stride: stated > 1 ? stated : windowStride
@@ -50,15 +59,20 @@ package struct LoadedModel: Sendable {
         )
     }
 
-    private init(_ model: LoadedModel, catalogue: CatalogueSnapshot) {
-        id = model.id
-        window = model.window
-        self.catalogue = catalogue
-        paths = model.paths
+    /// The same model with another state of its catalogue.
+    package func with(_ catalogue: CatalogueSnapshot) -> LoadedModel {
+        LoadedModel(id, window: window, catalogue: catalogue, paths: paths)
     }
 
-    /// The same model with another state of its catalogue.
-    package func with(_ catalogue: CatalogueSnapshot) -> LoadedModel { LoadedModel(self, catalogue: catalogue) }
+    /// The same decoder with the items of another bundle; its weights, and what is kept of users, stay where they are. Requests
+    /// that began with this model go on with its items.
+    ///
+    /// - Parameters:
+    ///   - bundle: `mayTakeItems(of:)` of the one that the weights are of.
+    ///   - windowStride: as in `init(_:windowStride:)`.
+    package func with(itemsOf bundle: ModelBundle, windowStride: Int = 0) -> LoadedModel {
+        LoadedModel(id, bundle, windowStride: windowStride)
+    }
 
     /// What the decoder reads of a request: the events that its window holds, or the tokens of the prompt. Empty where there is
     /// nothing to go by.

@@ -205,7 +205,7 @@ import Testing
 }
 
 /// Hands a connection to the one thread that uses it from then on.
-private struct UncheckedBox<Value>: @unchecked Sendable {
+struct UncheckedBox<Value>: @unchecked Sendable {
     let value: Value
     init(_ value: Value) { self.value = value }
 }

@@ -112,6 +112,14 @@ import Testing
             }
             #expect(pairs(try items(ranked)) == pairs(best), "\(ranked.text)")
             #expect(try ranked.json()["unknown_candidates"] as? Int == 1)
+            for unknown in ["\"?\"", "1,2"] {
+                let none = try connection.post(
+                    "/rank",
+                    "{\"history\":{\"items\":[\"item-62\"]},\"candidates\":[\(unknown)]}"
+                )
+                #expect(none.status == 200, "\(none.text)")
+                #expect(try items(none).isEmpty)
+            }
             let batch = try connection.post(
                 "/recommend/batch",
                 "{\"requests\":[\(body),{\"history\":[],\"beams\":2,\"k\":2}]}"

@@ -81,6 +81,15 @@ package final class ModelBundle: Sendable {
         return try weights.read(entry)
     }
 
+    /// Whether another bundle differs in its items alone: both have semantic ids, so that no row of a table is an item's, and the
+    /// weights are equal to the byte. Reads the weights of both, where they are not the same file.
+    package func mayTakeItems(of other: ModelBundle) throws(FileError) -> Bool {
+        guard configuration.semanticIDs != nil, other.configuration.semanticIDs != nil,
+            architecture == other.architecture, configuration.dtype == other.configuration.dtype
+        else { return false }
+        return try weights.isEqual(to: other.weights)
+    }
+
     private static func loadConfiguration(_ path: String) throws(FileError) -> BundleConfiguration {
         let content = try InputFile.contents(of: path, atMost: configurationByteLimit)
         do throws(JSONError) {

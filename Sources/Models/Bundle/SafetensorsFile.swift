@@ -119,6 +119,26 @@ package final class SafetensorsFile: Sendable {
         return try read(entry)
     }
 
+    /// Whether another file has the same tensors, to the byte and in the same order; read piece by piece.
+    ///
+    /// - Throws: as `read(_:)`.
+    package func isEqual(to other: SafetensorsFile) throws(FileError) -> Bool {
+        let isSame = zip(entries, other.entries).allSatisfy { own, theirs in
+            own.name == theirs.name && own.dtype == theirs.dtype && own.shape == theirs.shape
+        }
+        guard entries.count == other.entries.count, isSame else { return false }
+        let count = entries.last?.range.upperBound ?? 0
+        var start = 0
+        while start < count {
+            let piece = start..<min(start + Self.pieceByteCount, count)
+            let own = try file.read(dataStart + piece.lowerBound..<dataStart + piece.upperBound)
+            let theirs = try other.file.read(other.dataStart + piece.lowerBound..<other.dataStart + piece.upperBound)
+            guard own.withBytes({ own in theirs.withBytes { own.elementsEqual($0) } }) else { return false }
+            start = piece.upperBound
+        }
+        return true
+    }
+
     /// Whether no element of a tensor is infinite or not a number; read piece by piece.
     ///
     /// - Parameter progress: told after each piece how many of the tensor's bytes have been read.

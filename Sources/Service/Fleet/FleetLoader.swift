@@ -126,6 +126,9 @@ final class FleetLoader: Sendable {
                 throw FleetError(.conflict, "the model was taken away meanwhile")
             }
             let bundle = try bundle(origin.directory)
+            if let next = loader.model(old, withItemsOf: bundle) {
+                return completion(.success(try exchange(old, fleet.catalogues.current(next))))
+            }
             try loader.requireMemory(for: bundle, origin.placement)
             let next = try fleet.catalogues.current(
                 loader.makeModel(bundle, origin.placement, on: fleet.engines)
@@ -137,9 +140,7 @@ final class FleetLoader: Sendable {
                     return completion(.failure(Self.refusal(error)))
                 }
                 do throws(FleetError) {
-                    try self.fleet.replace(old, by: next)
-                    self.metrics.model.served(next, replacing: old)
-                    completion(.success(next))
+                    completion(.success(try self.exchange(old, next)))
                 } catch {
                     completion(.failure(error))
                 }
@@ -147,6 +148,12 @@ final class FleetLoader: Sendable {
         } catch {
             completion(.failure(error))
         }
+    }
+
+    private func exchange(_ old: ServedModel, _ next: ServedModel) throws(FleetError) -> ServedModel {
+        try fleet.replace(old, by: next)
+        metrics.model.served(next, replacing: old)
+        return next
     }
 
     private func endReload(_ result: Result<ServedModel, FleetError>) {

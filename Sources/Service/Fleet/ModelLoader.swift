@@ -71,6 +71,14 @@ final class ModelLoader: Sendable {
         )
     }
 
+    /// A model with the items of a bundle that has the same weights, which then need not be loaded again; nil: it differs in more,
+    /// or has answers to be checked.
+    func model(_ old: ServedModel, withItemsOf bundle: ModelBundle) -> ServedModel? {
+        // Where the old file cannot be read any more there is nothing to compare with.
+        guard bundle.golden == nil, (try? old.bundle.mayTakeItems(of: bundle)) == true else { return nil }
+        return old.with(itemsOf: bundle, windowStride: cache.windowStride)
+    }
+
     /// Starts the engines with the models, each of which makes a device of its own. The server does not end before they do.
     ///
     /// - Throws: `EngineError` if the system has no thread to give. Engines that were started before go on until whoever calls

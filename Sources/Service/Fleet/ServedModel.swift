@@ -16,7 +16,7 @@ final class ServedModel: Sendable {
 
     var bundle: ModelBundle { residence.bundle }
     /// One for each device.
-    var engines: EngineGroup { residence.engines }
+    var engines: EngineGroup { residence.hold.engines }
     /// Names of the devices, in the order of the engines.
     var devices: [String] { residence.devices }
     /// What replies call it.
@@ -24,7 +24,20 @@ final class ServedModel: Sendable {
 
     /// A model that no engine has yet.
     convenience init(bundle: ModelBundle, model: LoadedModel, engines: EngineGroup, devices: [String]) {
-        self.init(Residence(bundle: bundle, model: model, engines: engines, devices: devices), model)
+        self.init(Residence(bundle: bundle, model: model, hold: Hold(engines, model.id), devices: devices), model)
+    }
+
+    /// The model with the items of another bundle, on the engines that have its weights.
+    ///
+    /// - Parameters:
+    ///   - bundle: `ModelBundle.mayTakeItems(of:)` of this model's.
+    ///   - windowStride: as in `LoadedModel`.
+    func with(itemsOf bundle: ModelBundle, windowStride: Int) -> ServedModel {
+        let next = model.with(itemsOf: bundle, windowStride: windowStride)
+        return ServedModel(
+            Residence(bundle: bundle, model: next, hold: residence.hold, devices: residence.devices),
+            next
+        )
     }
 
     private init(_ residence: Residence, _ model: LoadedModel) {
@@ -41,26 +54,37 @@ final class ServedModel: Sendable {
     /// A model's place on the engines.
     final class Residence: Sendable {
         let bundle: ModelBundle
-        let engines: EngineGroup
+        fileprivate let hold: Hold
         let devices: [String]
         let name: RecommendReply.Model
         /// What its requests are counted by; nil: none has been counted.
         let instruments = Lock<RequestsByModel.Instruments?>(nil)
         private let model: LoadedModel
 
-        fileprivate init(bundle: ModelBundle, model: LoadedModel, engines: EngineGroup, devices: [String]) {
+        fileprivate init(bundle: ModelBundle, model: LoadedModel, hold: Hold, devices: [String]) {
             self.bundle = bundle
             self.model = model
-            self.engines = engines
+            self.hold = hold
             self.devices = devices
             name = RecommendReply.Model(name: bundle.configuration.name, version: bundle.configuration.version)
         }
 
         /// The model as it was loaded.
         var served: ServedModel { ServedModel(self, model) }
+    }
+
+    /// Weights on engines, which models that differ in their items alone share.
+    fileprivate final class Hold: Sendable {
+        let engines: EngineGroup
+        private let id: ModelID
+
+        init(_ engines: EngineGroup, _ id: ModelID) {
+            self.engines = engines
+            self.id = id
+        }
 
         /// Nobody holds the model any more: it is served no longer, and every request that began with it is answered. Whoever let go
         /// of it last may hold an engine's lock.
-        deinit { DispatchQueue.global().async { [engines, id = model.id] in engines.retire(id) } }
+        deinit { DispatchQueue.global().async { [engines, id] in engines.retire(id) } }
     }
 }
