@@ -76,6 +76,13 @@ package protocol UserStore: Sendable {
         _ completion: @escaping @Sendable (Result<[UserEvent]?, UserStoreError>) -> Void
     )
 
+    /// The same as a model reads them.
+    func history(
+        of user: String,
+        _ numbers: some EventNumbers,
+        _ completion: @escaping @Sendable (Result<UserHistory?, UserStoreError>) -> Void
+    )
+
     /// Keeps events: all of them or, with a failure, none.
     func append(
         _ events: [IncomingEvent],
@@ -97,4 +104,12 @@ package protocol UserStore: Sendable {
 
 extension UserStore {
     package var openBreakers: Int { 0 }
+
+    package func history(
+        of user: String,
+        _ numbers: some EventNumbers,
+        _ completion: @escaping @Sendable (Result<UserHistory?, UserStoreError>) -> Void
+    ) {
+        events(of: user) { result in completion(result.map { $0.map { UserHistory($0, numbers) } }) }
+    }
 }

@@ -48,6 +48,24 @@ import Testing
         }
     }
 
+    /// A hundred thousand events have more bytes than other bodies may have.
+    @Test func longBody_OfEvents_IsTaken_AndOfOtherCallsRefused() throws {
+        try Genrec.withTemporaryFolder { folder in
+            let server = try Self.server(folder)
+            defer { server.stop() }
+            let connection = try server.connect()
+            let long = String(repeating: "i", count: 1_000)
+            let lines = (0..<9_000).map { Self.line("u\($0 % 9)", "\(long)\($0 % 7)", $0) }
+            let reply = try connection.post("/events", "{\"events\":[\(lines.joined(separator: ","))]}")
+            #expect(reply.text.hasPrefix(#"{"accepted":9000,"#))
+            try connection.send(
+                "POST /recommend HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                    + "Content-Length: 9000000\r\n\r\n"
+            )
+            #expect(try connection.receive().status == 413)
+        }
+    }
+
     /// Asked by name, a user is answered as if the history had been sent, to the bit.
     @Test func userByName_IsAnsweredAsWithTheHistory() throws {
         try Genrec.withTemporaryFolder { folder in

@@ -102,6 +102,52 @@ private func content(_ store: LocalUserStore) -> Reference {
         #expect(table.find("") == 0 && table.number(of: "") == 0)
     }
 
+    /// A history is the events' numbers in each of more catalogues than are remembered, also of events that came meanwhile.
+    @Test func histories_AreEventsAsNumbers_InEachCatalogue() throws {
+        var random = SplitMix64(seed: 11)
+        let folder = try TemporaryDirectory(inMemory: true)
+        let store = try LocalUserStore(configuration(folder.path, maxEvents: 40))
+        var catalogues = (0..<10).map { Numbers(seed: $0) }
+        for round in 0..<400 {
+            let event = UserEvent(
+                item: "i\(random.below(60))",
+                timestamp: Int64(random.below(30)),
+                action: random.below(2) == 0 ? nil : "a\(random.below(5))"
+            )
+            _ = try store.append([IncomingEvent(user: "u\(random.below(3))", event: event)])
+            if round % 50 == 0 { catalogues[round / 50] = Numbers(seed: round) }
+            let numbers = catalogues[random.below(10)]
+            for user in ["u0", "u1", "u2", "nobody"] {
+                #expect(store.history(of: user, numbers) == store.events(of: user).map { UserHistory($0, numbers) })
+            }
+        }
+    }
+
+    /// An event that is put into a history stands where it would in the store, and is not there twice.
+    @Test(arguments: 1...4 as ClosedRange<UInt64>)
+    func eventsPutIntoAHistory_StandWhereTheyWouldInTheStore(seed: UInt64) {
+        var random = SplitMix64(seed: seed)
+        let numbers = Numbers(seed: Int(seed))
+        var history = UserHistory()
+        var reference = Reference()
+        for _ in 0..<200 {
+            let event = UserEvent(
+                item: "i\(random.below(12))",
+                timestamp: Int64(random.below(9)),
+                action: random.below(2) == 0 ? nil : "a"
+            )
+            history.insert(event, numbers)
+            reference.append(IncomingEvent(user: "u", event: event), maxEvents: .max)
+            let expected = UserHistory(reference.users["u"] ?? [], numbers)
+            #expect(history.timestamps == expected.timestamps && history.actions == expected.actions)
+            #expect(Self.items(history) == Self.items(expected))
+        }
+    }
+
+    private static func items(_ history: UserHistory) -> [String] {
+        history.rows.map { $0 >= 0 ? "\($0)" : history.unknownItems[Int(~$0)] }
+    }
+
     @Test func newestEvents_AreKept() throws {
         let folder = try TemporaryDirectory()
         let store = try LocalUserStore(configuration(folder.path, maxEvents: 3))
@@ -263,4 +309,20 @@ private final class Clock: Sendable {
 
     var seconds: UInt32 { value.load(ordering: .relaxed) }
     func advance(by seconds: UInt32) { value.add(seconds, ordering: .relaxed) }
+}
+
+/// A catalogue that knows about half of the items.
+private final class Numbers: EventNumbers {
+    private let seed: Int
+
+    init(seed: Int) { self.seed = seed }
+
+    func row(ofItem text: UnsafeBufferPointer<UInt8>) -> Int32? {
+        let sum = text.reduce(seed) { $0 * 31 + Int($1) }
+        return sum % 2 == 0 ? Int32(sum % 100_000) : nil
+    }
+
+    func fingerprint(ofAction text: UnsafeBufferPointer<UInt8>) -> UInt64 {
+        text.reduce(UInt64(seed) + 1) { $0 * 31 + UInt64($1) }
+    }
 }

@@ -13,10 +13,10 @@ enum ActionFingerprint {
     }
 
     /// The fingerprint of an action that is stored as text, as it was when it was sent: digits were an integer.
-    static func of(stored text: String) -> UInt64 {
-        if let value = Int64(text), String(value) == text { return of(value) }
-        var text = text
-        return text.withUTF8 { of($0) }
+    static func of(stored text: UnsafeBufferPointer<UInt8>) -> UInt64 {
+        let string = String(decoding: text, as: UTF8.self)
+        if let value = Int64(string), String(value) == string { return of(value) }
+        return of(text)
     }
 
     /// FNV-1a of 64 bits (draft-eastlake-fnv, section 2).

@@ -161,9 +161,11 @@ package final class Server: Sendable {
         let main = handler(configuration.adminHTTP == nil ? .everything : .callers)
         var httpConfiguration = configuration.http
         httpConfiguration.tls = certificates?.credentials
+        httpConfiguration.limits.bodyBytes = Self.bodyBytes(httpConfiguration)
         http = try HTTPServer(configuration: httpConfiguration, handler: main)
         if var adminConfiguration = configuration.adminHTTP {
             adminConfiguration.tls = certificates?.credentials
+            adminConfiguration.limits.bodyBytes = Self.bodyBytes(adminConfiguration)
             let admin = handler(.admin)
             adminHTTP = try HTTPServer(configuration: adminConfiguration, handler: admin)
             handlers = [main, admin]
@@ -171,6 +173,11 @@ package final class Server: Sendable {
             adminHTTP = nil
             handlers = [main]
         }
+    }
+
+    /// What HTTP lets in. The handler says for each route how much of it that takes.
+    private static func bodyBytes(_ configuration: HTTPServerConfiguration) -> Int {
+        max(configuration.limits.bodyBytes, ChangesDecoder.maximumBytes, EventsDecoder.maximumBytes)
     }
 
     /// A bundle that the server begins with.

@@ -9,6 +9,9 @@ internal import Telemetry
 internal import Users
 
 extension RequestHandler {
+    /// Events of a call that take longer to put in their places than anything else on a loop.
+    private static let manyEvents = 256
+
     /// Hands a call on with its history: at once where the caller has sent it, else when the store has answered. A call whose
     /// fallback is popularity goes on without, with the reason, where the store is away.
     func withHistory(
@@ -21,21 +24,25 @@ extension RequestHandler {
             return
         }
         metrics.store.requests.increment()
-        let wait = StoreWait { [metrics] result in
+        let proceed: @Sendable (StoreWait.Answer) -> Void = { [metrics] result in
             switch result {
-            case .success(let events): next(.success(call.with(events ?? [], model.model.catalogue)))
+            case .success(let history): next(.success(call.with(history ?? UserHistory(), model.model.catalogue)))
             case .failure(let error):
                 metrics.store.errors.increment()
                 guard call.fallback == .popularity, error.code == .unavailable else { return next(.failure(error)) }
                 // What the call itself says was seen is known still.
-                var call = call.with([], model.model.catalogue)
+                var call = call.with(UserHistory(), model.model.catalogue)
                 call.degradation = .store
                 next(.success(call))
             }
         }
+        let wait = StoreWait { [batches] result in
+            // Who calls is perhaps a loop, and putting many events in their places takes a while.
+            if call.events.count > Self.manyEvents { batches.async { proceed(result) } } else { proceed(result) }
+        }
         let lookUp: @Sendable () -> Void = { [metrics] in
             let start = Instant.now()
-            users.events(of: userID) { result in
+            users.history(of: userID, model.model.catalogue.items) { result in
                 metrics.store.seconds.observe(Double(Instant.now().nanoseconds(since: start)) / 1e9)
                 wait.end(result)
             }
@@ -59,7 +66,7 @@ extension RequestHandler {
 
 /// A call that waits for the store: it goes on with the store's answer, or at its deadline without one.
 private final class StoreWait: Sendable {
-    typealias Answer = Result<[UserEvent]?, UserStoreError>
+    typealias Answer = Result<UserHistory?, UserStoreError>
 
     /// `@unchecked Sendable`: Dispatch's timers may be used from any thread.
     private struct Timer: @unchecked Sendable {
@@ -106,37 +113,26 @@ private final class StoreWait: Sendable {
 }
 
 extension RecommendCall {
-    /// The call with these events, and with its own behind them, as its history.
-    func with(_ stored: [UserEvent], _ catalogue: CatalogueSnapshot) -> RecommendCall {
+    /// The call with these events, and with its own where their times belong, as its history. What was stored with this call is
+    /// there already, and is not there twice.
+    func with(_ stored: UserHistory, _ catalogue: CatalogueSnapshot) -> RecommendCall {
         var call = self
-        var events = stored
-        for event in self.events {
-            // Where its time belongs, and once: what was stored with this call is among the stored ones already.
-            var place = events.count
-            while place > 0, events[place - 1].timestamp > event.timestamp { place -= 1 }
-            let sameSecond = events[..<place].reversed().prefix { $0.timestamp == event.timestamp }
-            if !sameSecond.contains(event) { events.insert(event, at: place) }
+        var history = stored
+        for event in events { history.insert(event, catalogue.items) }
+        call.eventCount = history.count
+        call.unknownItems += history.unknownItems.count
+        if history.unknownItems.isEmpty {
+            call.request.history = history.rows
+            call.request.timestamps = history.timestamps
+            call.request.actions = history.actions
+        } else {
+            let known = history.rows.indices.filter { history.rows[$0] >= 0 }
+            call.request.history = known.map { history.rows[$0] }
+            call.request.timestamps = known.map { history.timestamps[$0] }
+            call.request.actions = known.map { history.actions[$0] }
         }
-        var timestamps: [Int64] = []
-        let hasActions = events.contains { $0.action != nil }
-        var unknownExample: String?
-        call.request.history.reserveCapacity(events.count)
-        timestamps.reserveCapacity(events.count)
-        for event in events {
-            guard let row = catalogue.row(of: event.item) else {
-                call.unknownItems += 1
-                if unknownExample == nil { unknownExample = event.item }
-                continue
-            }
-            call.request.history.append(row)
-            timestamps.append(event.timestamp)
-            if hasActions {
-                call.request.actions.append(event.action.map { ActionFingerprint.of(stored: $0) } ?? 0)
-            }
-        }
-        call.request.timestamps = timestamps
-        call.eventCount = events.count
-        call.noteStrangeness(unknownExample)
+        if !call.request.actions.contains(where: { $0 != 0 }) { call.request.actions = [] }
+        call.noteStrangeness(history.unknownItems.first)
         return call
     }
 }

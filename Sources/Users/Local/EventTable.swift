@@ -17,12 +17,19 @@ struct EventTable {
         var lastSeen: UInt32 = 0
     }
 
+    /// Events of a record that are best appended together.
+    static let batch = 64
+
     private let maxEvents: Int
     /// Users' ids; their numbers are places in `people`.
     private var names = TextTable()
     private var people: [User] = [User()]
     private var items = TextTable()
     private var actions = TextTable()
+    /// What catalogues have for the texts.
+    private var readings = TextReadings()
+    /// Of no meaning; it makes `reach` read.
+    private var reached: Int64 = 0
 
     /// - Parameter maxEvents: the newest that are kept of each user, at least 1.
     init(maxEvents: Int) { self.maxEvents = maxEvents }
@@ -53,47 +60,106 @@ struct EventTable {
     }
 
     /// The number of a user, who gets one now if there is none.
-    mutating func number(ofUser name: UnsafeBufferPointer<UInt8>) -> UInt32 {
+    private mutating func number(ofUser name: UnsafeBufferPointer<UInt8>) -> UInt32 {
         let number = names.number(of: name)
-        if number == people.count { people.append(User()) }
+        makePlaces()
         return number
     }
 
-    /// The same as `append`, with texts as their UTF-8 and the user by number.
-    mutating func append(
-        item: UnsafeBufferPointer<UInt8>,
-        timestamp: Int64,
-        action: UnsafeBufferPointer<UInt8>,
-        ofUser number: UInt32,
-        seen: UInt32
-    ) {
-        let stored = Stored(timestamp: timestamp, item: items.number(of: item), action: actions.number(of: action))
-        _ = people[Int(number)].append(stored, maxEvents, seen)
+    private mutating func makePlaces() {
+        while people.count < names.endNumber { people.append(User()) }
     }
 
-    /// The newest events of a user, oldest first; nil if there is no such user.
-    func events(of user: String) -> [UserEvent]? {
-        guard let number = names.find(user), number > 0 else { return nil }
-        return people[Int(number)].events.withUnsafeBufferPointer { stored in
-            items.withTexts { items in
-                actions.withTexts { actions in
-                    [UserEvent](unsafeUninitializedCapacity: stored.count) { events, count in
-                        // The numbers are those of texts that are there: the tables gave them.
-                        for (index, event) in stored.enumerated() {
-                            events.initializeElement(
-                                at: index,
-                                to: UserEvent(
-                                    item: items[Int(event.item)],
-                                    timestamp: event.timestamp,
-                                    action: event.action == 0 ? nil : actions[Int(event.action)]
-                                )
-                            )
-                        }
-                        count = stored.count
+    /// The same as `append` of several events of a record, best of `batch`.
+    ///
+    /// - Parameter user: the number of the user of the event before them; becomes that of the last one.
+    mutating func append(_ events: [EventBytes.Event], seen: UInt32, after user: inout UInt32) {
+        let (count, maxEvents) = (events.count, maxEvents)
+        withUnsafeTemporaryAllocation(of: UnsafeBufferPointer<UInt8>.self, capacity: count) { texts in
+            withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 3 * count) { numbers in
+                numbers.initialize(repeating: 0)
+                let users = UnsafeMutableBufferPointer(rebasing: numbers[..<count])
+                let itemNumbers = UnsafeMutableBufferPointer(rebasing: numbers[count..<2 * count])
+                let actionNumbers = UnsafeMutableBufferPointer(rebasing: numbers[(2 * count)...])
+                for (index, event) in events.enumerated() { texts.initializeElement(at: index, to: event.user) }
+                names.numbers(of: UnsafeBufferPointer(texts), users)
+                makePlaces()
+                for index in events.indices {
+                    if users[index] == 0 { users[index] = user }
+                    user = users[index]
+                }
+                for (index, event) in events.enumerated() { texts[index] = event.item }
+                items.numbers(of: UnsafeBufferPointer(texts), itemNumbers)
+                for (index, event) in events.enumerated() {
+                    // There are few, and most events have that of the one before.
+                    actionNumbers[index] =
+                        index > 0 && event.action.elementsEqual(events[index - 1].action)
+                        ? actionNumbers[index - 1] : actions.number(of: event.action)
+                }
+                // Their lists lie anywhere; see `TextTable.numbers`.
+                reach(users)
+                people.withUnsafeMutableBufferPointer { people in
+                    for (index, event) in events.enumerated() {
+                        let stored = Stored(
+                            timestamp: event.timestamp,
+                            item: itemNumbers[index],
+                            action: actionNumbers[index]
+                        )
+                        _ = people[Int(users[index])].append(stored, maxEvents, seen)
                     }
                 }
             }
         }
+    }
+
+    /// Reads where users' lists end, so that they are in the processor's caches.
+    private mutating func reach(_ users: UnsafeMutableBufferPointer<UInt32>) {
+        var sum = reached
+        people.withUnsafeBufferPointer { people in
+            for user in users { sum &+= Int64(people[Int(user)].lastSeen) }
+            for user in users { sum &+= Int64(people[Int(user)].events.count) }
+            for user in users { sum &+= people[Int(user)].events.last?.timestamp ?? 0 }
+        }
+        reached = sum
+    }
+
+    /// The newest events of a user, oldest first; nil if there is no such user, or was last seen before `oldest`.
+    func events(of user: String, seenSince oldest: UInt32 = 0) -> [UserEvent]? {
+        guard let number = number(ofUser: user, seenSince: oldest) else { return nil }
+        return people[number].events.map { stored in
+            UserEvent(
+                item: items[stored.item],
+                timestamp: stored.timestamp,
+                action: stored.action == 0 ? nil : actions[stored.action]
+            )
+        }
+    }
+
+    /// The same as a model reads them. What a catalogue's numbers are is asked once for each text, while the catalogue lives.
+    mutating func history(of user: String, seenSince oldest: UInt32, _ numbers: some EventNumbers) -> UserHistory? {
+        guard let number = number(ofUser: user, seenSince: oldest) else { return nil }
+        var reading = readings.take(numbers)
+        reading.grow(items: Int(items.endNumber), actions: Int(actions.endNumber))
+        let events = people[number].events
+        var history = UserHistory()
+        history.reserveCapacity(events.count)
+        for event in events {
+            history.append(
+                row: reading.row(event.item) { items[event.item].withContiguousUTF8(numbers.row) },
+                timestamp: event.timestamp,
+                action: reading.fingerprint(event.action) {
+                    actions[event.action].withContiguousUTF8(numbers.fingerprint)
+                },
+                item: items[event.item]
+            )
+        }
+        readings.put(reading)
+        return history
+    }
+
+    private func number(ofUser name: String, seenSince oldest: UInt32) -> Int? {
+        guard let number = names.find(name), number > 0, people[Int(number)].lastSeen >= oldest else { return nil }
+        return Int(number)
     }
 
     /// When a user's newest event came, in seconds since the epoch.

@@ -116,10 +116,21 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
     /// The events of a user, oldest first; nil if there is no such user.
     package func events(of user: String) -> [UserEvent]? {
         let oldest = oldestSeen
-        return table.withLock { table in
-            guard let seen = table.lastSeen(user), seen >= oldest else { return nil }
-            return table.events(of: user)
-        }
+        return table.withLock { $0.events(of: user, seenSince: oldest) }
+    }
+
+    package func history(
+        of user: String,
+        _ numbers: some EventNumbers,
+        _ completion: @escaping @Sendable (Result<UserHistory?, UserStoreError>) -> Void
+    ) {
+        completion(.success(history(of: user, numbers)))
+    }
+
+    /// The events of a user as a model reads them; nil if there is no such user.
+    package func history(of user: String, _ numbers: some EventNumbers) -> UserHistory? {
+        let oldest = oldestSeen
+        return table.withLock { $0.history(of: user, seenSince: oldest, numbers) }
     }
 
     /// The ids of all users, in no order.
@@ -276,9 +287,8 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
         // One user a turn: lookups wait for no more than that.
         table.withLock { table in
             guard number < table.endNumber else { return nil }
-            guard let user = table.user(number), let seen = table.lastSeen(user), let events = table.events(of: user)
-            else { return [] }
-            guard seen >= oldest else {
+            guard let user = table.user(number) else { return [] }
+            guard let seen = table.lastSeen(user), seen >= oldest, let events = table.events(of: user) else {
                 table.delete(user)
                 return []
             }

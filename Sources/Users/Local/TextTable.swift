@@ -1,14 +1,17 @@
 // Texts that stand once, by number. They are looked up by their bytes, so that replaying a journal makes no strings, and so that two
 // ids are the same only if their bytes are: Swift's strings take "é" in one character and in two for equal.
 
+internal import Glibc
+
 /// Texts by number, from 1 on; 0 is the empty text.
 struct TextTable {
     private var texts: [String] = [""]
-    private var hashes: [UInt32] = [0]
-    /// Numbers by hash, with linear probing; 0: free. At most half of them are taken.
-    private var slots = [UInt32](repeating: 0, count: 64)
+    /// Hashes and numbers, 32 bits each, by hash with linear probing; 0: free. At most half of them are taken.
+    private var slots = [UInt64](repeating: 0, count: 64)
     /// Numbers of texts that were removed.
     private var free: [UInt32] = []
+    /// Of no meaning; it makes `numbers` read.
+    private var reached = 0
 
     /// The texts that are there.
     var count: Int { texts.count - 1 - free.count }
@@ -18,18 +21,13 @@ struct TextTable {
     /// The text of a number; empty for one that is free.
     subscript(number: UInt32) -> String { texts[Int(number)] }
 
-    /// Hands all texts to `body`, by number.
-    func withTexts<Result>(_ body: (UnsafeBufferPointer<String>) -> Result) -> Result {
-        texts.withUnsafeBufferPointer(body)
-    }
-
     /// The number of a text; nil if it is not there.
     func find(_ text: String) -> UInt32? {
         var text = text
         return text.withUTF8 { bytes in
             guard !bytes.isEmpty else { return 0 }
-            let number = slots[place(of: bytes, Self.hash(bytes))]
-            return number == 0 ? nil : number
+            let slot = slots[place(of: bytes, Self.hash(bytes))]
+            return slot == 0 ? nil : UInt32(truncatingIfNeeded: slot)
         }
     }
 
@@ -41,22 +39,47 @@ struct TextTable {
 
     /// The same of a text's UTF-8.
     mutating func number(of bytes: UnsafeBufferPointer<UInt8>) -> UInt32 {
-        guard !bytes.isEmpty else { return 0 }
-        let hash = Self.hash(bytes)
+        bytes.isEmpty ? 0 : number(of: bytes, Self.hash(bytes))
+    }
+
+    /// The numbers of several texts, which get them now if they have none.
+    ///
+    /// In a large table each step to a text waits for memory. Taking a step for all of them before the next one lets them wait
+    /// together.
+    ///
+    /// - Parameter numbers: has as many as there are texts.
+    mutating func numbers(
+        of list: UnsafeBufferPointer<UnsafeBufferPointer<UInt8>>,
+        _ numbers: UnsafeMutableBufferPointer<UInt32>
+    ) {
+        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: list.count) { hashes in
+            let mask = slots.count - 1
+            var sum = reached
+            for (index, bytes) in list.enumerated() {
+                hashes.initializeElement(at: index, to: bytes.isEmpty ? 0 : Self.hash(bytes))
+            }
+            for index in list.indices { numbers[index] = UInt32(truncatingIfNeeded: slots[Int(hashes[index]) & mask]) }
+            for index in list.indices { sum &+= texts[Int(numbers[index])].utf8.count }
+            reached = sum
+            for (index, bytes) in list.enumerated() {
+                numbers[index] = bytes.isEmpty ? 0 : number(of: bytes, hashes[index])
+            }
+        }
+    }
+
+    private mutating func number(of bytes: UnsafeBufferPointer<UInt8>, _ hash: UInt32) -> UInt32 {
         let place = place(of: bytes, hash)
-        if slots[place] != 0 { return slots[place] }
+        if slots[place] != 0 { return UInt32(truncatingIfNeeded: slots[place]) }
         let text = String(decoding: bytes, as: UTF8.self)
         let number: UInt32
         if let last = free.popLast() {
             number = last
             texts[Int(number)] = text
-            hashes[Int(number)] = hash
         } else {
             number = UInt32(texts.count)
             texts.append(text)
-            hashes.append(hash)
         }
-        slots[place] = number
+        slots[place] = UInt64(hash) << 32 | UInt64(number)
         if count * 2 > slots.count { grow() }
         return number
     }
@@ -64,12 +87,13 @@ struct TextTable {
     /// Removes a text; its number may be another's from here on.
     mutating func remove(_ number: UInt32) {
         let mask = slots.count - 1
-        var hole = Int(hashes[Int(number)]) & mask
-        while slots[hole] != number { hole = (hole + 1) & mask }
+        let hash = texts[Int(number)].withContiguousUTF8(Self.hash)
+        var hole = Int(hash) & mask
+        while UInt32(truncatingIfNeeded: slots[hole]) != number { hole = (hole + 1) & mask }
         // Those behind it that would not be found over a hole move into it.
         var next = (hole + 1) & mask
         while slots[next] != 0 {
-            let home = Int(hashes[Int(slots[next])]) & mask
+            let home = Int(slots[next] >> 32) & mask
             if (next - home) & mask >= (next - hole) & mask {
                 slots[hole] = slots[next]
                 hole = next
@@ -93,25 +117,40 @@ struct TextTable {
         let mask = slots.count - 1
         var place = Int(hash) & mask
         while slots[place] != 0 {
-            let number = Int(slots[place])
-            if hashes[number] == hash, Self.isSame(texts[number], bytes) { break }
+            if UInt32(slots[place] >> 32) == hash,
+                Self.isSame(texts[Int(UInt32(truncatingIfNeeded: slots[place]))], bytes)
+            {
+                break
+            }
             place = (place + 1) & mask
         }
         return place
     }
 
     private static func isSame(_ text: String, _ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-        text.utf8.withContiguousStorageIfAvailable { $0.elementsEqual(bytes) } ?? text.utf8.elementsEqual(bytes)
+        text.utf8.count == bytes.count
+            && text.withContiguousUTF8 { other in
+                guard let one = other.baseAddress, let two = bytes.baseAddress else { return true }
+                return memcmp(one, two, bytes.count) == 0
+            }
     }
 
     private mutating func grow() {
-        var larger = [UInt32](repeating: 0, count: slots.count * 2)
+        var larger = [UInt64](repeating: 0, count: slots.count * 2)
         let mask = larger.count - 1
-        for number in slots where number != 0 {
-            var place = Int(hashes[Int(number)]) & mask
+        for slot in slots where slot != 0 {
+            var place = Int(slot >> 32) & mask
             while larger[place] != 0 { place = (place + 1) & mask }
-            larger[place] = number
+            larger[place] = slot
         }
         slots = larger
+    }
+}
+
+extension String {
+    /// Hands the text's UTF-8 to `body`.
+    func withContiguousUTF8<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+        // Every string of Swift's own has its bytes in one piece; one that has not is copied.
+        utf8.withContiguousStorageIfAvailable(body) ?? Array(utf8).withUnsafeBufferPointer(body)
     }
 }

@@ -1,0 +1,12 @@
+// What a catalogue has for the texts of stored events.
+
+package import Catalogue
+internal import Users
+
+extension Catalogue: EventNumbers {
+    package func row(ofItem text: UnsafeBufferPointer<UInt8>) -> Int32? { row(ofString: text) }
+
+    package func fingerprint(ofAction text: UnsafeBufferPointer<UInt8>) -> UInt64 {
+        ActionFingerprint.of(stored: text)
+    }
+}

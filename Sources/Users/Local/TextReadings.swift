@@ -1,0 +1,54 @@
+// What catalogues have for the texts of events, by the texts' numbers: a history of two thousand events is then two thousand looks
+// into an array.
+
+/// The readings of a few catalogues.
+struct TextReadings {
+    /// More catalogues than this are hardly asked in turns.
+    private static let most = 8
+
+    /// What one catalogue has. It goes with the catalogue.
+    struct Reading {
+        fileprivate weak var numbers: (any EventNumbers)?
+        /// By number of the item; `unasked` where that is so, -1 where the catalogue does not know it.
+        private var rows: [Int32] = []
+        /// By number of the action; 0 where it was not asked, and for none.
+        private var fingerprints: [UInt64] = []
+        private static let unasked = Int32.min
+
+        fileprivate init(_ numbers: any EventNumbers) { self.numbers = numbers }
+
+        /// Makes room for all numbers below these.
+        mutating func grow(items: Int, actions: Int) {
+            rows.append(contentsOf: repeatElement(Self.unasked, count: items - rows.count))
+            fingerprints.append(contentsOf: repeatElement(0, count: actions - fingerprints.count))
+        }
+
+        /// The row of an item; nil: the catalogue does not know it.
+        mutating func row(_ item: UInt32, _ ask: () -> Int32?) -> Int32? {
+            let known = rows[Int(item)]
+            if known >= 0 { return known }
+            if known == Self.unasked { rows[Int(item)] = ask() ?? -1 }
+            return rows[Int(item)] < 0 ? nil : rows[Int(item)]
+        }
+
+        /// The fingerprint of an action, 0 for none.
+        mutating func fingerprint(_ action: UInt32, _ ask: () -> UInt64) -> UInt64 {
+            if action == 0 { return 0 }
+            if fingerprints[Int(action)] == 0 { fingerprints[Int(action)] = ask() }
+            return fingerprints[Int(action)]
+        }
+    }
+
+    /// The one that was asked last is the last.
+    private var readings: [Reading] = []
+
+    /// Takes out the reading of a catalogue, which is made if it is not there. Who takes it puts it back.
+    mutating func take(_ numbers: some EventNumbers) -> Reading {
+        readings.removeAll { $0.numbers == nil }
+        if let place = readings.firstIndex(where: { $0.numbers === numbers }) { return readings.remove(at: place) }
+        if readings.count == Self.most { readings.removeFirst() }
+        return Reading(numbers)
+    }
+
+    mutating func put(_ reading: consuming Reading) { readings.append(reading) }
+}
