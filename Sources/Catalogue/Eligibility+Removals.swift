@@ -21,7 +21,7 @@ extension Eligibility {
     /// - Parameter found: the rows of a reply that had all there was.
     package func removals(history: [Int32], found: some Sequence<Int32>, _ catalogue: CatalogueSnapshot) -> Removals {
         var removals = Removals()
-        var left = catalogue.items.presentMask
+        var left = catalogue.presentMask
         var count = catalogue.count
         /// Takes the rows that are not left out, and says how many went.
         func removed() -> Int {

@@ -20,10 +20,9 @@ extension Eligibility {
             mask.allowed = catalogue.available
             return mask
         }
-        let items = catalogue.items
         var words: [UInt64]
         if let allowance {
-            words = Array(repeating: 0, count: items.presentMask.count)
+            words = Array(repeating: 0, count: catalogue.presentMask.count)
             for row in allowance.rows { words.insert(row) }
             for tag in allowance.tags {
                 catalogue.forEachRow(withTag: tag) { words.insert($0) }
@@ -32,7 +31,7 @@ extension Eligibility {
                 for index in words.indices { words[index] &= available[index] }
             }
         } else {
-            words = catalogue.available ?? items.presentMask
+            words = catalogue.available ?? catalogue.presentMask
         }
         for tag in excludedTags {
             catalogue.forEachRow(withTag: tag) { words.remove($0) }
@@ -51,7 +50,7 @@ extension CatalogueSnapshot {
     package func mostPopular(_ count: Int, _ eligibility: Eligibility, history: [Int32] = []) -> [ScoredRow] {
         let mask = eligibility.mask(history: history, catalogue: self)
         var items: [ScoredRow] = []
-        items.reserveCapacity(min(count, self.items.count))
+        items.reserveCapacity(min(count, self.count))
         var quota = eligibility.diversity.map { TagQuota($0, self) }
         for row in popularityOrder {
             if items.count == count { break }

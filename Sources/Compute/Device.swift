@@ -119,6 +119,16 @@ package protocol Device: AnyObject {
         eligible: [UInt64]
     ) throws(ComputeError) -> any CatalogueWeights
 
+    /// Puts rows behind those of a table, each of as many numbers as it has columns, in pages: none of those before moves. Batches
+    /// find them by `AddedRows`. On the device's own thread, between batches.
+    ///
+    /// - Throws: `ComputeError.invalidArgument`, `.outOfMemory`, `.unsupported`.
+    func append(_ rows: [[Float]], to table: any EmbeddingTable) throws(ComputeError)
+
+    /// Puts rows behind those of a catalogue, normalised and packed as those are: an equal row has equal scores. They are selected
+    /// for queries whose masks allow them.
+    func append(_ rows: [[Float]], to catalogue: any CatalogueWeights) throws(ComputeError)
+
     /// A pool of as many key and value pages as `byteCount` bytes hold.
     ///
     /// - Throws: `ComputeError.invalidArgument` where they hold not even one, `.outOfMemory`, `.unsupported`.
@@ -150,6 +160,12 @@ package struct MemoryRead: Sendable, Equatable {
 
 extension Device {
     package var takesWeightsOnAnyThread: Bool { false }
+    package func append(_ rows: [[Float]], to table: any EmbeddingTable) throws(ComputeError) {
+        throw ComputeError(.unsupported, "\(description.name) takes no rows behind those of a table")
+    }
+    package func append(_ rows: [[Float]], to catalogue: any CatalogueWeights) throws(ComputeError) {
+        throw ComputeError(.unsupported, "\(description.name) takes no rows behind those of a catalogue")
+    }
     package func variant(dtype: DType?, threads: Int?) throws(ComputeError) -> any Device {
         guard dtype ?? description.dtype == description.dtype, threads ?? description.threads == description.threads
         else {
@@ -173,8 +189,16 @@ package protocol LinearWeights: AnyObject {
     var outputs: Int { get }
 }
 
+/// The numbers of rows that were put behind those of a table or a catalogue.
+package enum AddedRows {
+    /// The number of the first one: the least multiple of 64, of a mask's words, behind the table's own rows. What lies between is no
+    /// row.
+    package static func first(behind rows: Int) -> Int { (rows + 63) / 64 * 64 }
+}
+
 /// A table of rows to gather from, (rows, columns), in a device's own form.
 package protocol EmbeddingTable: AnyObject {
+    /// Every row is below it, also those that were added.
     var rows: Int { get }
     var columns: Int { get }
 }
@@ -186,6 +210,7 @@ package protocol DeviceVector: AnyObject {
 
 /// The scored rows of a catalogue, (rows, columns), in a device's own form.
 package protocol CatalogueWeights: AnyObject {
+    /// Every row is below it, also those that were added.
     var rows: Int { get }
     var columns: Int { get }
 }

@@ -296,7 +296,8 @@ package struct RotateOperation {
 
 /// The catalogue rows that may answer a request, in addition to the rules of the catalogue itself.
 package struct SelectionMask: Sendable {
-    /// One bit a row (row r is bit r & 63 of word r >> 6), 1 where allowed; nil: every row of the catalogue.
+    /// One bit a row (row r is bit r & 63 of word r >> 6), 1 where allowed, 0 for rows behind them; nil: every row of the
+    /// catalogue but those that were added to it.
     package var allowed: [UInt64]?
     /// Rows to leave out: ascending, no duplicates, each a row of the table.
     package var excluded: [Int32]

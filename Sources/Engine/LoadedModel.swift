@@ -54,7 +54,7 @@ package struct LoadedModel: Sendable {
                 length: paths?.ids.maxItems ?? bundle.architecture.configuration.maxSequenceLength,
                 stride: stated > 1 ? stated : windowStride
             ),
-            catalogue: CatalogueSnapshot(bundle.catalogue),
+            catalogue: CatalogueSnapshot(bundle.catalogue, extensibility: bundle.extensibility),
             paths: paths
         )
     }

@@ -36,6 +36,23 @@ private func change(
     return change
 }
 
+/// A table of two columns in which row r is (r, 1).
+private func growing(width: Int = 2) -> Extensibility {
+    .by(ItemTable(rows: 8, width: width) { row in [Float(row)] + Array(repeating: 1, count: width - 1) })
+}
+
+private func new(
+    _ item: String,
+    _ source: AddedItem.Source = .embedding([1, 2]),
+    title: String? = nil,
+    tags: [String]? = nil,
+    popularity: Double? = nil
+) -> CatalogueChange {
+    var change = change(item, tags: tags, popularity: popularity)
+    change.added = AddedItem(source, title: title)
+    return change
+}
+
 /// What a snapshot says of every item.
 private struct Content: Equatable {
     struct Item: Equatable {
@@ -49,7 +66,7 @@ private struct Content: Equatable {
     init() {}
 
     init(_ catalogue: CatalogueSnapshot) {
-        for row in 1..<Int32(catalogue.items.rowCount) where catalogue.items.contains(row) {
+        for row in 1..<Int32(64 * catalogue.presentMask.count) where catalogue.contains(row) {
             items[catalogue.idDescription(row)] = Item(
                 available: catalogue.isAvailable(row),
                 tags: Set(catalogue.tags(row).map { catalogue.tagName($0) }),
@@ -71,9 +88,10 @@ private final class Served {
     let store: CatalogueStore
     var catalogue: CatalogueSnapshot
 
-    init(_ directory: String?, _ items: Catalogue) throws {
-        store = try CatalogueStore(directory: directory)
-        catalogue = store.snapshot(of: items)
+    init(_ directory: String?, _ items: Catalogue, extensibility: Extensibility = growing(), maxAdded: Int = 100) throws
+    {
+        store = try CatalogueStore(directory: directory, maxAdded: maxAdded)
+        catalogue = store.snapshot(of: CatalogueSnapshot(items, extensibility: extensibility))
     }
 
     @discardableResult
@@ -180,6 +198,8 @@ private final class Served {
             for changes in [
                 [change("a", available: false), change("b", tags: ["new", "x"])],
                 [change("b", resets: true)], [change("17", popularity: 3.5), change("a", available: true)],
+                [new("n1", title: "New", tags: ["new"]), new("n2", .like(["a", "b"]), popularity: 6)],
+                [change("n1", resets: true)],
             ] {
                 try served.apply(changes)
                 try note()
@@ -214,5 +234,171 @@ private final class Served {
         #expect(served.catalogue.popularityOrder == [3, 1] && served.catalogue.unavailableCount == 0)
         #expect(served.catalogue.revision == 1)
         #expect(try served.apply([change("a", available: true)]).unknown == 1)
+    }
+
+    // MARK: - Items that the bundle does not have
+
+    @Test func addedItems_AreItemsUntilTheyAreReset() throws {
+        let table = ItemTable(rows: 8, width: 2) { [Float($0), 1] }
+        let served = try Served(nil, try items(), extensibility: .by(table))
+        let before = served.catalogue
+        let outcome = try served.apply([
+            new("n1", .embedding([0.5, -1]), title: "Green shoe", tags: ["x", "fresh"], popularity: 6),
+            new("n\"2", .like(["a", "d"])), change("n\"2", tags: ["z"]), change("n3", popularity: 1),
+        ])
+        #expect(outcome.changed == 3 && outcome.unknownItems == ["n3"])
+        #expect(table.added(after: 0) == [[0.5, -1], [2.5, 1]])
+        let now = served.catalogue
+        #expect(now.row(of: "n1") == 64 && now.row(of: "n\"2") == 65 && now.row(of: "n3") == nil)
+        #expect(now.count == 7 && now.addedCount == 2 && now.changedCount == 2 && now.unavailableCount == 0)
+        #expect(now.popularityOrder == [2, 64, 1, 3, 4, 6, 65])
+        #expect(now.mostPopular(3, Eligibility(), history: [2]).map(\.row) == [64, 1, 3])
+        #expect(now.find("shoe", limit: 9) == [2, 64, 1] && now.find("n", limit: 9) == [64, 65])
+        #expect(now.idDescription(65) == "n\"2" && now.title(65) == nil && now.title(64) == "Green shoe")
+        now.withIDJSON(65) { #expect(String(decoding: $0, as: UTF8.self) == #""n\"2""#) }
+        #expect(now.isAdded(64) && !now.isAdded(1) && !now.isAdded(66) && !now.contains(7) && !now.contains(1_000))
+        var onlyX = Eligibility()
+        onlyX.allowance = Eligibility.Allowance(rows: [65], tags: [try #require(now.tag(of: "x"))])
+        #expect(now.mostPopular(9, onlyX).map(\.row) == [2, 64, 1, 65])
+        onlyX.excludedTags = [try #require(now.tag(of: "fresh"))]
+        let removals = onlyX.removals(history: [2], found: [1], now)
+        #expect(removals.eligible == 2 && removals.seen == 1 && removals.excluded == 1 && removals.notAllowed == 3)
+        #expect(onlyX.mask(history: [], catalogue: now).allowed?.count == 2)
+        // Who began with the old state sees nothing of it: not even the mask lets new rows in.
+        #expect(before.row(of: "n1") == nil && before.available == nil && before.popularityOrder == [2, 1, 3, 4, 6])
+        #expect(Eligibility().mask(history: [], catalogue: now).allowed == [0b101_1110, 3])
+        // The same again changes nothing but what it says; something else is another row.
+        try served.apply([new("n1", .embedding([0.5, -1]), title: "Greener"), new("n\"2", .like(["d"]))])
+        #expect(served.catalogue.row(of: "n1") == 64 && served.catalogue.title(64) == "Greener")
+        #expect(served.catalogue.row(of: "n\"2") == 66 && !served.catalogue.contains(65))
+        #expect(served.catalogue.tags(66).map { served.catalogue.tagName($0) } == ["z"])
+        #expect(now.idDescription(65) == "n\"2")
+        let removal = try served.apply([
+            change("n1", available: false), change("n\"2", resets: true), change("n\"2", popularity: 3),
+        ])
+        #expect(removal.changed == 2 && removal.unknownItems == ["n\"2"])
+        #expect(served.catalogue.count == 6 && served.catalogue.unavailableCount == 1)
+        try served.apply([change("n1", resets: true)])
+        #expect(served.catalogue.count == 5 && Content(served.catalogue) == Content(before))
+        #expect(served.catalogue.available == nil && served.catalogue.changedCount == 0)
+        #expect(served.catalogue.popularityOrder == before.popularityOrder)
+        #expect(served.catalogue.find("green", limit: 9) == [])
+    }
+
+    @Test func whatCannotBeAdded_ChangesNothing() throws {
+        func refusal(_ served: Served, _ changes: CatalogueChange...) throws -> String {
+            do {
+                try served.apply(changes)
+                return ""
+            } catch {
+                let error = try #require(error as? CatalogueStoreError)
+                #expect(error.cause == .unusable && served.catalogue.revision == 0)
+                return error.description
+            }
+        }
+        let served = try Served(nil, try items(), maxAdded: 2)
+        let hidden = change("a", available: false)
+        #expect(
+            try refusal(served, hidden, new("n", .embedding([1])))
+                == "change 2, of the item 'n': embedding has 1 numbers, the rows of the model have 2"
+        )
+        #expect(
+            try refusal(served, hidden, new("m"), new("n", .like(["a", "m"])))
+                == "change 3, of the item 'n': like names 'm', which is no item of the model's bundle"
+        )
+        #expect(try refusal(served, new("m"), new("n"), hidden, new("o")).contains("3 items"))
+        #expect(try refusal(served, new("m"), new("n"), change("n", resets: true), new("o"), new("m")) == "")
+        #expect(served.catalogue.addedCount == 2)
+        let fixed = try Served(nil, try items(), extensibility: .none(because: "it is fixed"))
+        #expect(try refusal(fixed, hidden, new("n")).hasSuffix("no items can be added: it is fixed"))
+        let integers = try Served(nil, try items(#"{"index":3,"id":17}"#))
+        #expect(try refusal(integers, new("n")).hasSuffix("the ids of the model's items are integers"))
+        #expect(try refusal(integers, new("18")) == "")
+        #expect(integers.catalogue.row(ofInteger: 18) == 64)
+        integers.catalogue.withIDJSON(64) { #expect(String(decoding: $0, as: UTF8.self) == "18") }
+    }
+
+    /// Rows are not given twice, so there is an end to making items anew.
+    @Test func rowsOfRemovedItems_AreTakenUntilAReload() throws {
+        let served = try Served(nil, try items(), maxAdded: 1)
+        var made = 0
+        while made < 2_000 {
+            do {
+                try served.apply([new("n", .embedding([Float(made), 0]))])
+            } catch {
+                break
+            }
+            made += 1
+        }
+        #expect(made == 1_026 && served.catalogue.row(of: "n") == Int32(64 + made - 1))
+        #expect(served.store.snapshot(of: CatalogueSnapshot(try items(), extensibility: growing())).row(of: "n") == 64)
+    }
+
+    /// A bundle that has the item: its row wins. One of another width does not have it, and has it again when the width is back.
+    @Test func otherBundles_HaveAddedItemsWhereTheyCan() throws {
+        let folder = try TemporaryDirectory(inMemory: true)
+        do {
+            let served = try Served(folder.path, try items())
+            try served.apply([
+                new("n1", title: "New", popularity: 3), new("n2", .like(["b", "c"])), change("n2", tags: ["t"]),
+            ])
+        }
+        do {
+            let next = try items(#"{"index":3,"id":"n1","title":"Its own"}"# + "\n" + #"{"index":1,"id":"b"}"#)
+            let wide = ItemTable(rows: 8, width: 3) { [Float($0), 1, 2] }
+            let served = try Served(folder.path, next, extensibility: .by(wide))
+            #expect(served.catalogue.row(of: "n1") == 3 && served.catalogue.title(3) == "Its own")
+            #expect(
+                served.catalogue.popularity(3) == 3 && !served.catalogue.isAdded(3) && served.catalogue.isChanged(3)
+            )
+            // `c` is gone, so there is nothing that `n2` would be.
+            #expect(served.catalogue.row(of: "n2") == nil && wide.added(after: 0).isEmpty)
+            #expect(try served.apply([change("n2", popularity: 8)]).changed == 1)
+            try served.store.compact()
+        }
+        let served = try Served(folder.path, try items())
+        #expect(served.catalogue.row(of: "n1") == 64 && served.catalogue.title(64) == "New")
+        #expect(served.catalogue.row(of: "n2") == 65 && served.catalogue.popularity(65) == 8)
+        #expect(served.catalogue.tags(65).map { served.catalogue.tagName($0) } == ["t"])
+        // An item of the bundle that somebody adds stays the bundle's.
+        #expect(try served.apply([new("a"), change("n1", resets: true), change("n2", resets: true)]).changed == 3)
+        #expect(served.catalogue.addedCount == 0 && served.catalogue.row(of: "a") == 1)
+    }
+
+    /// Items come and go, with compaction and restarts, against a dictionary.
+    @Test(arguments: 1...4 as ClosedRange<UInt64>)
+    func anyAddedItems_EqualTheReference(seed: UInt64) throws {
+        var random = SplitMix64(seed: seed)
+        let folder = try TemporaryDirectory(inMemory: true)
+        let items = try items()
+        var served = try Served(folder.path, items)
+        var reference: [String: (popularity: Double, number: Float, tag: String)] = [:]
+        for _ in 0..<150 {
+            let id = "n\(random.below(6))"
+            switch random.below(8) {
+            case 0: try served.store.compact()
+            case 1: served = try Served(folder.path, items)
+            case 2, 3:
+                try served.apply([change(id, resets: true)])
+                reference[id] = nil
+            default:
+                let entry = (Double(random.below(9)), Float(random.below(3)), ["x", "new"][random.below(2)])
+                try served.apply([new(id, .embedding([entry.1, 0]), tags: [entry.2], popularity: entry.0)])
+                reference[id] = entry
+            }
+            let catalogue = served.catalogue
+            try #require(catalogue.addedCount == reference.count && catalogue.count == items.count + reference.count)
+            try #require(catalogue.popularityOrder.count == catalogue.count)
+            for (id, entry) in reference {
+                let row = try #require(catalogue.row(of: id))
+                try #require(catalogue.isAdded(row) && catalogue.isAvailable(row) && catalogue.idDescription(row) == id)
+                try #require(catalogue.popularity(row) == entry.popularity)
+                try #require(catalogue.tags(row).map { catalogue.tagName($0) } == [entry.tag])
+                guard case .by(let table) = catalogue.extensibility else { continue }
+                try #require(table.added(after: Int(row) - 64).first == [entry.number, 0])
+            }
+            let order = catalogue.popularityOrder.map { catalogue.popularity($0) }
+            try #require(order == order.sorted(by: >))
+        }
     }
 }

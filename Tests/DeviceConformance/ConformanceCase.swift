@@ -64,6 +64,6 @@ package enum DeviceConformance {
     /// Every case of every operation.
     package static let cases: [ConformanceCase] =
         linearCases + rowCases + rotateCases + attentionCases + softmaxCases + prefixCases + topKCases + scoreCases
-        + beamCases
+        + beamCases + addedRowsCases
         + invarianceCases + misuseCases + prefixMisuseCases
 }

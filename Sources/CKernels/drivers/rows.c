@@ -29,10 +29,25 @@ void gk_embedding_run(const void *opaque, size_t index, size_t worker) {
     const gk_embedding *job = opaque;
     const size_t first = index * job->block_rows;
     const size_t rows = job->rows - first < job->block_rows ? job->rows - first : job->block_rows;
-    job->kernels->embed(
-        rows, job->columns, job->ids + first, job->table, job->scale,
-        job->position_ids ? job->position_ids + first : NULL, job->positions,
-        job->output + first * job->output_stride, job->output_stride);
+    for (size_t begin = 0, end; begin < rows; begin = end) {
+        const int32_t *ids = job->ids + first + begin;
+        const float *table = job->table;
+        int32_t paged = 0;
+        end = rows;
+        if (job->pages && *ids >= job->first_paged) {
+            paged = *ids - job->first_paged;
+            table = job->pages[paged / gk_page_items];
+            paged %= gk_page_items;
+            ids = &paged;
+            end = begin + 1;
+        } else if (job->pages) {
+            for (end = begin + 1; end < rows && job->ids[first + end] < job->first_paged;) end++;
+        }
+        job->kernels->embed(
+            end - begin, job->columns, ids, table, job->scale,
+            job->position_ids ? job->position_ids + first + begin : NULL, job->positions,
+            job->output + (first + begin) * job->output_stride, job->output_stride);
+    }
 }
 
 void gk_id_range(const int32_t *ids, size_t count, int32_t *least, int32_t *most) {

@@ -10,8 +10,15 @@
 enum { group = 6 };
 
 size_t gk_scan_tasks(const gk_scan *job) {
-    const size_t blocks = (job->item_rows + gk_block_rows - 1) / gk_block_rows;
-    return (blocks + job->task_blocks - 1) / job->task_blocks;
+    return (job->blocks + job->task_blocks - 1) / job->task_blocks;
+}
+
+/// A block of packed rows; `words` are those of a row.
+static const uint32_t *packed_block(const gk_items *items, size_t block, size_t words) {
+    enum { page_blocks = gk_page_items / gk_block_rows };
+    if (block < items->blocks) return (const uint32_t *)items->packed + block * gk_block_rows * words;
+    const size_t paged = block - items->blocks;
+    return (const uint32_t *)items->pages[paged / page_blocks] + paged % page_blocks * gk_block_rows * words;
 }
 
 /// The order of a selection: higher scores first, then smaller rows. Scores are never NaN here.
@@ -52,8 +59,8 @@ static float floor_of(const gk_scored *heap, size_t count, size_t wanted) {
 }
 
 /// Bit i: whether row 64 · block + i may be selected for the query. `cursor` walks the excluded rows.
-static uint64_t allowed_rows(const gk_scan_query *want, uint64_t eligible, size_t block, size_t *cursor) {
-    uint64_t bits = eligible;
+static uint64_t allowed_rows(const gk_scan *job, const gk_scan_query *want, size_t block, size_t *cursor) {
+    uint64_t bits = block < job->items.blocks ? job->eligible[block] : want->allowed ? ~(uint64_t)0 : 0;
     if (want->allowed) bits &= block < want->words ? want->allowed[block] : 0;
     const int64_t begin = (int64_t)block * gk_block_rows, end = begin + gk_block_rows;
     while (*cursor < want->excluded_count && want->excluded[*cursor] < end) {
@@ -92,8 +99,9 @@ static void score_panel(
 static void score_block(const gk_scan *job, size_t block, size_t first_query, size_t queries, float *scores) {
     const gk_kernels *kernels = job->kernels;
     const size_t depth = gk_packed_depth(job->dtype, job->depth), width = kernels->gemm_columns;
+    const uint32_t *items = packed_block(&job->items, block, depth);
     for (size_t column = 0; column < gk_block_rows; column += width) {
-        const void *panel = (const uint32_t *)job->items + (block * gk_block_rows + column) * depth;
+        const void *panel = items + column * depth;
         for (size_t i = 0; i < queries; i += kernels->gemm_rows) {
             const size_t rows = queries - i < kernels->gemm_rows ? queries - i : kernels->gemm_rows;
             const void *query = (const uint32_t *)job->query + (first_query + i) * job->query_stride;
@@ -119,7 +127,7 @@ static void scan_group(
     for (size_t block = first_block; block < end_block; block++) {
         uint64_t allowed[group], any = 0;
         for (size_t i = 0; i < queries; i++) {
-            allowed[i] = allowed_rows(&job->wants[first_query + i], job->eligible[block], block, &cursor[i]);
+            allowed[i] = allowed_rows(job, &job->wants[first_query + i], block, &cursor[i]);
             any |= allowed[i];
         }
         if (!any) continue;
@@ -150,9 +158,8 @@ static void scan_group(
 
 void gk_scan_run(const void *opaque, size_t index, size_t worker) {
     const gk_scan *job = opaque;
-    const size_t blocks = (job->item_rows + gk_block_rows - 1) / gk_block_rows;
     const size_t begin = index * job->task_blocks;
-    const size_t end = blocks - begin < job->task_blocks ? blocks : begin + job->task_blocks;
+    const size_t end = job->blocks - begin < job->task_blocks ? job->blocks : begin + job->task_blocks;
     gk_scored *found = job->found + worker * job->found_stride;
     uint32_t *counts = job->found_counts + worker * job->queries;
     // A few blocks at a time stay in the cache while every group of queries is scored against them.
@@ -203,8 +210,9 @@ void gk_scores_run(const void *opaque, size_t index, size_t worker) {
             for (size_t k = 0; k < depth; k++) panel[k * gk_scored_rows + i] = 0;
             continue;
         }
-        const size_t row = (size_t)job->rows[task->first + i], first = row / width * width;
-        const uint32_t *source = (const uint32_t *)job->items + first * depth + (row - first);
+        const size_t row = (size_t)job->rows[task->first + i], column = row % gk_block_rows;
+        const size_t first = column / width * width;
+        const uint32_t *source = packed_block(&job->items, row / gk_block_rows, depth) + first * depth + (column - first);
         for (size_t k = 0; k < depth; k++) panel[k * gk_scored_rows + i] = source[k * width];
     }
     float scores[gk_scored_rows] __attribute__((aligned(64)));

@@ -116,6 +116,8 @@ typedef struct gk_embedding {
     size_t rows, columns, block_rows;
     const int32_t *ids;
     const float *table;
+    /// Pages of gk_page_items rows that are the table's from row `first_paged` on; NULL: no id is that large.
+    const void *const *pages; int32_t first_paged;
     float scale;
     const int32_t *position_ids;
     const float *positions;
@@ -312,6 +314,15 @@ typedef struct gk_scan_query {
 } gk_scan_query;
 
 /// Scores a catalogue against queries and keeps the best rows of each query; a task is `task_blocks` blocks of 64 rows.
+/// A packed catalogue: rows as columns, in blocks of gk_block_rows.
+typedef struct gk_items {
+    /// The first `blocks` blocks.
+    const void *packed;
+    size_t blocks;
+    /// Pages of gk_page_items rows with the blocks behind those; NULL: there are none.
+    const void *const *pages;
+} gk_items;
+
 typedef struct gk_scan {
     const gk_kernels *kernels;
     size_t queries, depth;
@@ -320,10 +331,11 @@ typedef struct gk_scan {
     /// Floats, or the output of `bf16_round` with its stride in words.
     const void *query; size_t query_stride;
     const gk_scan_query *wants;
-    /// The catalogue's rows as columns, packed.
-    const void *items;
-    size_t item_rows;
-    /// One bit a row, blocks · 64 of them.
+    gk_items items;
+    /// Blocks to scan, those of pages too.
+    size_t blocks;
+    /// One bit a row of the blocks that are in no page; of the others all are eligible for queries that name what they allow, and none
+    /// for the rest.
     const uint64_t *eligible;
     size_t task_blocks;
     /// (workers, found_stride): the selections of every worker, one heap a query.
@@ -362,7 +374,7 @@ typedef struct gk_scores {
     gk_dtype dtype;
     /// As in a scan.
     const void *query; size_t query_stride;
-    const void *items;
+    gk_items items;
     const int32_t *rows;
     const gk_scores_task *tasks;
     /// gk_packed_depth · gk_scored_rows words for each worker.

@@ -44,6 +44,8 @@ enum {
     gk_time_cells = 256,
     /// The number of catalogue rows that are scored and masked together.
     gk_block_rows = 64,
+    /// Rows of a page of rows that were added to a table or a catalogue.
+    gk_page_items = 1024,
     /// Two operations for each multiply-add of 24 vectors.
     gk_probe_operations = 2 * 24 * gk_lanes,
 };

@@ -15,6 +15,8 @@ package struct CatalogueChange: Sendable, Equatable {
     package var tags: [String]?
     /// Finite, at least 0.
     package var popularity: Double?
+    /// What the item is where the bundle does not have it.
+    package var added: AddedItem?
 
     package init(item: String) { self.item = item }
 }
@@ -25,16 +27,21 @@ struct ItemState: Sendable, Equatable {
     var available: Bool?
     var popularity: Double?
     var tags: [String]?
+    /// Says nothing where the bundle has the item.
+    var added: AddedItem?
 
     mutating func apply(_ change: CatalogueChange) {
         if change.resets { self = ItemState() }
         if let available = change.available { self.available = available }
         if let tags = change.tags { self.tags = tags }
         if let popularity = change.popularity { self.popularity = popularity }
+        if let added = change.added { self.added = added }
     }
 
-    /// Whether it is as the bundle has it.
-    var isUnchanged: Bool { available != false && popularity == nil && tags == nil }
+    /// Whether nothing has been changed.
+    var isUnchanged: Bool { isUnchangedItem && added == nil }
+    /// Whether an item of the bundle is as the bundle has it.
+    var isUnchangedItem: Bool { available != false && popularity == nil && tags == nil }
 }
 
 /// The changes of a catalogue: what they have come to, item by item. A pure value.
@@ -91,6 +98,8 @@ enum ChangeRecord {
     static let magic = Array("GRITEMS1".utf8)
     /// Changes of one record of a snapshot.
     static let snapshotCount = 4_096
+    /// Bytes after which a record of a snapshot takes no further change.
+    static let snapshotBytes = 1 << 24
 
     /// What a change says, in the bits of a byte.
     private enum Bit {
@@ -99,7 +108,9 @@ enum ChangeRecord {
         static let available: UInt8 = 4
         static let tags: UInt8 = 8
         static let popularity: UInt8 = 16
-        static let all: UInt8 = 31
+        static let embedding: UInt8 = 32
+        static let like: UInt8 = 64
+        static let title: UInt8 = 128
     }
 
     /// Appends a record of the changes of one call.
@@ -115,6 +126,12 @@ enum ChangeRecord {
         if let available = change.available { bits |= available ? Bit.available : Bit.unavailable }
         if change.tags != nil { bits |= Bit.tags }
         if change.popularity != nil { bits |= Bit.popularity }
+        switch change.added?.source {
+        case .embedding: bits |= Bit.embedding
+        case .like: bits |= Bit.like
+        case nil: break
+        }
+        if change.added?.title != nil { bits |= Bit.title }
         bytes.append(bits)
         bytes.append(record: change.item)
         if let tags = change.tags {
@@ -122,6 +139,16 @@ enum ChangeRecord {
             for tag in tags { bytes.append(record: tag) }
         }
         if let popularity = change.popularity { bytes.append(record: popularity.bitPattern) }
+        switch change.added?.source {
+        case .embedding(let numbers):
+            bytes.append(record: UInt32(truncatingIfNeeded: numbers.count))
+            for number in numbers { bytes.append(record: number.bitPattern) }
+        case .like(let ids):
+            bytes.append(record: UInt16(truncatingIfNeeded: ids.count))
+            for id in ids { bytes.append(record: id) }
+        case nil: break
+        }
+        if let title = change.added?.title { bytes.append(record: title) }
     }
 
     /// Appends what has been changed of an item as one change; nothing where nothing has.
@@ -132,6 +159,7 @@ enum ChangeRecord {
         change.available = state.available
         change.tags = state.tags
         change.popularity = state.popularity
+        change.added = state.added
         append(change, to: &bytes)
     }
 
@@ -139,9 +167,7 @@ enum ChangeRecord {
     static func apply(_ reader: inout RecordReader, to table: inout ChangeTable) -> Bool {
         guard let revision = reader.integer(UInt64.self), let revision = Int(exactly: revision) else { return false }
         while !reader.isAtEnd {
-            guard let bits = reader.integer(UInt8.self), bits & ~Bit.all == 0, let id = reader.text() else {
-                return false
-            }
+            guard let bits = reader.integer(UInt8.self), let id = reader.text() else { return false }
             var change = CatalogueChange(item: id)
             change.resets = bits & Bit.resets != 0
             if bits & (Bit.available | Bit.unavailable) != 0 { change.available = bits & Bit.available != 0 }
@@ -158,9 +184,39 @@ enum ChangeRecord {
                 guard let pattern = reader.integer(UInt64.self) else { return false }
                 change.popularity = Double(bitPattern: pattern)
             }
+            if bits & (Bit.embedding | Bit.like) != 0 {
+                guard let added = readAdded(&reader, bits) else { return false }
+                change.added = added
+            }
             _ = table.apply(change)
         }
         table.revision = max(table.revision, revision)
         return true
+    }
+
+    private static func readAdded(_ reader: inout RecordReader, _ bits: UInt8) -> AddedItem? {
+        var item: AddedItem
+        if bits & Bit.embedding != 0 {
+            guard let count = reader.integer(UInt32.self) else { return nil }
+            var numbers: [Float] = []
+            for _ in 0..<count {
+                guard let pattern = reader.integer(UInt32.self) else { return nil }
+                numbers.append(Float(bitPattern: pattern))
+            }
+            item = AddedItem(.embedding(numbers))
+        } else {
+            guard let count = reader.integer(UInt16.self) else { return nil }
+            var ids: [String] = []
+            for _ in 0..<count {
+                guard let id = reader.text() else { return nil }
+                ids.append(id)
+            }
+            item = AddedItem(.like(ids))
+        }
+        if bits & Bit.title != 0 {
+            guard let title = reader.text() else { return nil }
+            item.title = title
+        }
+        return item
     }
 }

@@ -5,9 +5,16 @@
 package final class CatalogueSnapshot: Sendable {
     /// The bundle's: ids, titles and rows. Tags and popularities are the snapshot's own.
     package let items: Catalogue
+    /// Whether there can be items that the bundle does not have.
+    package let extensibility: Extensibility
+    /// Those that there are.
+    let added: AddedItems
+    /// One bit a row, 1 where it is an item: the bundle's, then those that were added.
+    package let presentMask: [UInt64]
     /// Counts the changes; 0 is the catalogue as its bundle has it.
     package let revision: Int
-    /// The items that may be recommended, one bit a row as in `Catalogue.presentMask`; nil: all of them.
+    /// The items that may be recommended, one bit a row as in `presentMask`; nil: all of them, and there
+    /// are none but the bundle's.
     package let available: [UInt64]?
     /// How many items may not.
     package let unavailableCount: Int
@@ -47,8 +54,16 @@ package final class CatalogueSnapshot: Sendable {
     /// A catalogue as its bundle has it, or with some of the items only.
     ///
     /// - Parameter available: a subset of `items.presentMask`.
-    package init(_ items: Catalogue, revision: Int = 0, available: [UInt64]? = nil) {
+    package init(
+        _ items: Catalogue,
+        revision: Int = 0,
+        available: [UInt64]? = nil,
+        extensibility: Extensibility = .none(because: "the model's items are fixed")
+    ) {
         self.items = items
+        self.extensibility = extensibility
+        added = AddedItems(extensibility.table)
+        presentMask = items.presentMask
         self.revision = revision
         self.available = available
         unavailableCount = available.map { items.count - $0.bitCount } ?? 0
@@ -61,47 +76,76 @@ package final class CatalogueSnapshot: Sendable {
 
     /// The state after changes.
     ///
-    /// - Parameter states: what has been changed in all of the rows that are other than in `before`, each row once.
-    init(_ before: CatalogueSnapshot, revision: Int, _ states: [(row: Int32, state: ItemState)]) {
+    /// - Parameters:
+    ///   - states: what has been changed in all of the rows that are other than in `before`, each row once.
+    ///   - added: the items that the bundle does not have; those that are new are among the states.
+    ///   - removed: rows that are none of them any more.
+    init(
+        _ before: CatalogueSnapshot,
+        revision: Int,
+        _ states: [(row: Int32, state: ItemState)],
+        added: AddedItems,
+        removed: [Int32]
+    ) {
         let items = before.items
         self.items = items
+        extensibility = before.extensibility
+        self.added = added
         self.revision = revision
-        var available = before.available ?? items.presentMask
-        var changed = before.changed ?? Array(repeating: 0, count: items.presentMask.count)
+        let words = max(before.presentMask.count, (added.endRow + 63) / 64)
+        var present = before.presentMask.grown(to: words)
+        var available = (before.available ?? present).grown(to: words)
+        var changed = (before.changed ?? []).grown(to: words)
+        for row in removed {
+            present.remove(row)
+            available.remove(row)
+            changed.remove(row)
+        }
         var repriced: [Int32] = []
-        var isRetagged = false
+        var isRetagged = removed.contains { before.retagging?.tagsByRow[$0] != nil }
         for (row, state) in states {
+            if !items.contains(row) { present.insert(row) }
             if state.available == false { available.remove(row) } else { available.insert(row) }
-            if state.isUnchanged { changed.remove(row) } else { changed.insert(row) }
-            if (state.popularity ?? items.popularity(row)) != before.popularity(row) { repriced.append(row) }
+            let isItself = items.contains(row) && state.isUnchangedItem
+            if isItself { changed.remove(row) } else { changed.insert(row) }
+            let isMoved = (state.popularity ?? items.popularity(row)) != before.popularity(row)
+            if isMoved || !before.contains(row) { repriced.append(row) }
             if state.tags != nil || before.retagging?.tagsByRow[row] != nil { isRetagged = true }
         }
+        presentMask = present
         changedCount = changed.bitCount
         self.changed = changedCount == 0 ? nil : changed
-        unavailableCount = items.count - available.bitCount
-        self.available = unavailableCount == 0 ? nil : available
+        unavailableCount = items.count + added.count - available.bitCount
+        self.available = unavailableCount == 0 && added.count == 0 ? nil : available
 
-        if repriced.isEmpty {
+        if repriced.isEmpty && removed.isEmpty {
             popularities = before.popularities
             popularityOrder = before.popularityOrder
         } else {
             var values =
                 before.popularities ?? (0..<Int32(items.rowCount)).map { items.popularity($0) }
+            if values.count < added.endRow { values += repeatElement(0, count: added.endRow - values.count) }
             for (row, state) in states { values[Int(row)] = state.popularity ?? items.popularity(row) }
             popularities = values
-            popularityOrder = Self.order(before.popularityOrder, moving: repriced, values)
+            popularityOrder = Self.order(before.popularityOrder, moving: repriced, dropping: removed, values)
         }
-        retagging = isRetagged ? Self.retag(before.retagging, items, states) : before.retagging
+        retagging = isRetagged ? Self.retag(before.retagging, items, states, removed, words) : before.retagging
     }
 
     /// An order in which some rows have other places.
-    private static func order(_ before: [Int32], moving rows: [Int32], _ values: [Double]) -> [Int32] {
+    private static func order(
+        _ before: [Int32],
+        moving rows: [Int32],
+        dropping gone: [Int32],
+        _ values: [Double]
+    ) -> [Int32] {
         func precedes(_ left: Int32, _ right: Int32) -> Bool {
             let (first, second) = (values[Int(left)], values[Int(right)])
             return first != second ? first > second : left < right
         }
         var isMoved = [UInt64](repeating: 0, count: (values.count + 63) / 64)
         for row in rows { isMoved.insert(row) }
+        for row in gone { isMoved.insert(row) }
         let moved = rows.sorted(by: precedes)
         var order: [Int32] = []
         order.reserveCapacity(before.count)
@@ -120,9 +164,16 @@ package final class CatalogueSnapshot: Sendable {
     private static func retag(
         _ before: Retagging?,
         _ items: Catalogue,
-        _ states: [(row: Int32, state: ItemState)]
+        _ states: [(row: Int32, state: ItemState)],
+        _ removed: [Int32],
+        _ words: Int
     ) -> Retagging? {
-        var retagging = before ?? Retagging(rows: Array(repeating: 0, count: items.presentMask.count))
+        var retagging = before ?? Retagging(rows: [])
+        retagging.rows = retagging.rows.grown(to: words)
+        for row in removed {
+            retagging.tagsByRow[row] = nil
+            retagging.rows.remove(row)
+        }
         for (row, state) in states {
             guard let tags = state.tags else {
                 retagging.tagsByRow[row] = nil
@@ -154,40 +205,60 @@ package final class CatalogueSnapshot: Sendable {
     // MARK: - Items
 
     /// Number of items.
-    package var count: Int { items.count }
+    package var count: Int { items.count + added.count }
 
-    /// Whether the row is an item that may be recommended.
-    package func isAvailable(_ row: Int32) -> Bool {
-        items.contains(row) && available?.has(row) ?? true
+    /// How many of them the bundle does not have.
+    package var addedCount: Int { added.count }
+
+    /// Whether the row is an item.
+    package func contains(_ row: Int32) -> Bool {
+        row > 0 && Int(row) >> 6 < presentMask.count && presentMask.has(row)
     }
 
+    /// Whether the row is an item that may be recommended.
+    package func isAvailable(_ row: Int32) -> Bool { contains(row) && available?.has(row) ?? true }
+
     /// Whether the row is an item that is not as the bundle has it.
-    package func isChanged(_ row: Int32) -> Bool { items.contains(row) && changed?.has(row) ?? false }
+    package func isChanged(_ row: Int32) -> Bool { contains(row) && changed?.has(row) ?? false }
+
+    /// Whether the row is an item that the bundle does not have.
+    package func isAdded(_ row: Int32) -> Bool { contains(row) && !items.contains(row) }
 
     /// The row of an id that is written as a string; see `Catalogue.row(ofString:)`.
-    package func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32? { items.row(ofString: utf8) }
+    package func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
+        items.row(ofString: utf8) ?? added.row(of: utf8)
+    }
 
     /// The row of an id that is written as an integer; see `Catalogue.row(ofInteger:)`.
-    package func row(ofInteger id: Int64) -> Int32? { items.row(ofInteger: id) }
+    package func row(ofInteger id: Int64) -> Int32? {
+        if let row = items.row(ofInteger: id) { return row }
+        guard added.count > 0 else { return nil }
+        return CanonicalInteger.withText(of: id) { added.row(of: $0) }
+    }
 
     /// The row of an id in text form.
-    package func row(of id: String) -> Int32? { items.row(of: id) }
+    package func row(of id: String) -> Int32? {
+        var id = id
+        return id.withUTF8 { row(ofString: $0) }
+    }
 
     /// Hands an item's id as JSON to `body`; see `Catalogue.withIDJSON`.
     package func withIDJSON(_ row: Int32, _ body: (UnsafeBufferPointer<UInt8>) -> Void) {
-        items.withIDJSON(row, body)
+        if isAdded(row) { added.withIDJSON(row, body) } else { items.withIDJSON(row, body) }
     }
 
     /// An item's id for people and tables; empty if the row is no item.
-    package func idDescription(_ row: Int32) -> String { items.idDescription(row) }
+    package func idDescription(_ row: Int32) -> String {
+        isAdded(row) ? added.idDescription(row) : items.idDescription(row)
+    }
 
     /// An item's title; nil if it has none.
-    package func title(_ row: Int32) -> String? { items.title(row) }
+    package func title(_ row: Int32) -> String? { isAdded(row) ? added.title(row) : items.title(row) }
 
     /// An item's popularity; 0 if it has none.
     package func popularity(_ row: Int32) -> Double {
         guard let popularities else { return items.popularity(row) }
-        return items.contains(row) ? popularities[Int(row)] : 0
+        return contains(row) ? popularities[Int(row)] : 0
     }
 
     // MARK: - Tags
@@ -230,5 +301,8 @@ extension [UInt64] {
     mutating func insert(_ row: Int32) { self[Int(row >> 6)] |= 1 << UInt64(row & 63) }
     mutating func remove(_ row: Int32) { self[Int(row >> 6)] &= ~(1 << UInt64(row & 63)) }
     func has(_ row: Int32) -> Bool { self[Int(row >> 6)] & (1 << UInt64(row & 63)) != 0 }
+    func grown(to words: Int) -> [UInt64] {
+        count < words ? self + repeatElement(0, count: words - count) : self
+    }
     var bitCount: Int { reduce(0) { $0 + $1.nonzeroBitCount } }
 }

@@ -20,14 +20,31 @@ package struct ChangeOutcome: Sendable, Equatable {
 
 /// Changes that cannot be kept; nothing was changed.
 package struct CatalogueStoreError: Error, CustomStringConvertible {
-    /// Whether it is for want of room.
-    package let isFull: Bool
+    package enum Cause: Sendable {
+        /// The disk has no room.
+        case full
+        /// A change cannot be made.
+        case unusable
+        case unwritable
+    }
+
+    package let cause: Cause
     /// One sentence.
     package let description: String
 
     init(_ error: JournalError) {
-        isFull = error.code == .full
+        cause = error.code == .full ? .full : .unwritable
         description = error.description
+    }
+
+    init(unusable description: String) {
+        cause = .unusable
+        self.description = description
+    }
+
+    init(_ change: Int, _ item: String, _ fault: String) {
+        cause = .unusable
+        description = "change \(change + 1), of the item '\(item.prefix(64))': \(fault)"
     }
 }
 
@@ -51,6 +68,7 @@ package final class CatalogueStore: Sendable {
     }
 
     private let folder: JournalFolder?
+    private let maxAdded: Int
     private let reportFailure: @Sendable (String) -> Void
     private let state: Lock<State>
     /// Bytes of a record that a crash tore, cut off the journal's end.
@@ -60,12 +78,15 @@ package final class CatalogueStore: Sendable {
     ///
     /// - Parameters:
     ///   - directory: a folder that nobody else uses, made if it is not there; nil: nothing outlives the process.
+    ///   - maxAdded: items that there may be beside a bundle's.
     ///   - reportFailure: told of a snapshot that could not be written.
     package init(
         directory: String?,
+        maxAdded: Int = 100_000,
         reportFailure: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(CatalogueStoreError) {
         self.reportFailure = reportFailure
+        self.maxAdded = maxAdded
         guard let directory else {
             folder = nil
             state = Lock(State())
@@ -88,27 +109,31 @@ package final class CatalogueStore: Sendable {
         self.state = Lock(state)
     }
 
-    /// The catalogue with all changes of items that it has.
-    package func snapshot(of items: Catalogue) -> CatalogueSnapshot {
-        state.withLock { Self.snapshot(of: items, $0.table) }
+    /// The catalogue as its bundle has it, with all changes.
+    package func snapshot(of base: CatalogueSnapshot) -> CatalogueSnapshot {
+        state.withLock { Self.snapshot(after: base, $0.table, $0.table.states.indices) }
     }
 
-    private static func snapshot(of items: Catalogue, _ table: ChangeTable) -> CatalogueSnapshot {
-        let base = CatalogueSnapshot(items)
-        return snapshot(after: base, table, table.states.indices)
-    }
-
+    /// - Parameter numbers: ascending: that is the order of the rows of new items.
     private static func snapshot(
         after before: CatalogueSnapshot,
         _ table: ChangeTable,
         _ numbers: some Sequence<Int>
     ) -> CatalogueSnapshot {
         var states: [(row: Int32, state: ItemState)] = []
+        var added = before.added
+        var removed: [Int32] = []
         for number in numbers {
-            guard let row = table.withID(number, { before.items.row(ofString: $0) }) else { continue }
-            states.append((row, table.states[number]))
+            let state = table.states[number]
+            table.withID(number) { id in
+                if let row = before.items.row(ofString: id) { return states.append((row, state)) }
+                guard let itemTable = before.extensibility.table else { return }
+                let change = added.settle(id, state.added, itemTable, before.items)
+                if let row = change.gone { removed.append(row) }
+                if let row = change.row { states.append((row, state)) }
+            }
         }
-        return CatalogueSnapshot(before, revision: table.revision, states)
+        return CatalogueSnapshot(before, revision: table.revision, states, added: added, removed: removed)
     }
 
     /// Hands the catalogue to `publish` with all changes, before the next call has its turn.
@@ -117,7 +142,7 @@ package final class CatalogueStore: Sendable {
     package func admit(_ current: CatalogueSnapshot, _ publish: (CatalogueSnapshot) -> Void) {
         state.withLock { state in
             let isCurrent = current.revision == state.table.revision
-            publish(isCurrent ? current : Self.snapshot(of: current.items, state.table))
+            publish(isCurrent ? current : Self.snapshot(after: current, state.table, state.table.states.indices))
         }
     }
 
@@ -135,11 +160,18 @@ package final class CatalogueStore: Sendable {
             if let failure = state.failure { throw failure }
             let before = current()
             var outcome = ChangeOutcome()
+            try check(changes, before)
             var known: [CatalogueChange] = []
             known.reserveCapacity(changes.count)
+            // Whether items are there that the changes so far have added or removed.
+            var isThere: [String: Bool] = [:]
             for change in changes {
-                if before.contains(where: { $0.row(of: change.item) != nil }) {
+                let id = change.item
+                if change.added != nil { isThere[id] = true }
+                if isThere[id] ?? (before.contains { $0.row(of: id) != nil } || state.table.state(of: id).added != nil)
+                {
                     known.append(change)
+                    if change.resets, !before.contains(where: { $0.items.row(of: id) != nil }) { isThere[id] = false }
                 } else {
                     outcome.unknown += 1
                     if outcome.unknownItems.count < 10 { outcome.unknownItems.append(change.item) }
@@ -156,8 +188,45 @@ package final class CatalogueStore: Sendable {
             var numbers = Set<Int>()
             for change in known { numbers.insert(state.table.apply(change)) }
             let table = state.table
-            publish(before.map { Self.snapshot(after: $0, table, numbers) })
+            publish(before.map { Self.snapshot(after: $0, table, numbers.sorted()) })
             return outcome
+        }
+    }
+
+    /// Checks that new items can be made: in one of the catalogues at least.
+    private func check(
+        _ changes: [CatalogueChange],
+        _ catalogues: [CatalogueSnapshot]
+    ) throws(CatalogueStoreError) {
+        guard changes.contains(where: { $0.added != nil }) else { return }
+        var isThere: [String: Bool] = [:]
+        for (index, change) in changes.enumerated() {
+            if change.resets { isThere[change.item] = false }
+            guard let item = change.added else { continue }
+            isThere[change.item] = true
+            let faults = catalogues.compactMap { $0.fault(of: item, change.item) }
+            if faults.count == catalogues.count, let fault = faults.first {
+                throw CatalogueStoreError(index, change.item, fault)
+            }
+        }
+        for catalogue in catalogues {
+            guard let table = catalogue.extensibility.table else { continue }
+            let fresh = isThere.count { $1 && catalogue.row(of: $0) == nil }
+            let gone = isThere.count { !$1 && catalogue.isAddedItem($0) }
+            let count = catalogue.addedCount + fresh - gone
+            if fresh > 0, count > maxAdded {
+                throw CatalogueStoreError(
+                    unusable:
+                        "there would be \(count) items that the bundle does not have, more than catalogue.max_added, \(maxAdded)"
+                )
+            }
+            // Rows are not given twice: those of removed items are taken until the model is loaded anew.
+            let rows = table.addedCount + isThere.count { $1 }
+            if rows > 2 * maxAdded + 1_024 || table.firstAddedRow + rows > Int(Int32.max) {
+                throw CatalogueStoreError(
+                    unusable: "the rows of items that were removed or made anew are used up until the model is reloaded"
+                )
+            }
         }
     }
 
@@ -217,13 +286,34 @@ package final class CatalogueStore: Sendable {
             guard start == 0 || start < table.states.count else { return nil }
             let end = min(start + ChangeRecord.snapshotCount, table.states.count)
             var record: [UInt8] = []
+            var next = start
             JournalRecord.append(to: &record) { bytes in
                 bytes.append(record: UInt64(table.revision))
-                for number in start..<end { ChangeRecord.append(number, of: table, to: &bytes) }
+                while next < end, bytes.count < ChangeRecord.snapshotBytes {
+                    ChangeRecord.append(next, of: table, to: &bytes)
+                    next += 1
+                }
             }
-            start = max(end, 1)
+            start = max(next, 1)
             return record
         }
         folder.removeFiles(before: next)
+    }
+}
+
+extension CatalogueSnapshot {
+    /// Whether an item is there that the bundle does not have.
+    fileprivate func isAddedItem(_ id: String) -> Bool { row(of: id).map { isAdded($0) } ?? false }
+
+    /// Why an item cannot be added; nil: it can.
+    fileprivate func fault(of item: AddedItem, _ id: String) -> String? {
+        switch extensibility {
+        case .none(let reason): return "no items can be added: \(reason)"
+        case .by(let table):
+            var id = id
+            guard id.withUTF8({ items.isUsable($0) }) else { return AddedItem.Fault.noInteger.description }
+            guard case .failure(let fault) = table.row(of: item, in: items) else { return nil }
+            return fault.description
+        }
     }
 }

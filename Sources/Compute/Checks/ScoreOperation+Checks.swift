@@ -3,7 +3,7 @@
 extension ScoreOperation {
     /// - Parameter columns, rows: the catalogue's.
     /// - Throws: `ComputeError.invalidArgument`.
-    package func check(columns: Int, rows count: Int) throws(ComputeError) {
+    package func check(columns: Int, ownRows: Int, rows count: Int) throws(ComputeError) {
         try queries.require(.float32, rows: queries.rows, columns: columns, in: "score rows", as: "queries")
         guard rows.count == queries.rows else {
             throw ComputeError(
@@ -12,7 +12,8 @@ extension ScoreOperation {
             )
         }
         for list in rows {
-            for row in list where row < 0 || Int(row) >= count {
+            let first = AddedRows.first(behind: ownRows)
+            for row in list where row < 0 || Int(row) >= count || ownRows..<first ~= Int(row) {
                 throw ComputeError(
                     .invalidArgument,
                     "score rows: row \(row) is named, the catalogue has \(count)"

@@ -101,6 +101,7 @@ extension AscendDevice {
             columns: columns,
             dtype: description.dtype,
             eligible: bits,
+            norm: norm,
             block: try upload(packed, named: rows.name),
             device: identity
         )

@@ -24,18 +24,20 @@ final class AscendLinear: LinearWeights, DeviceOwned {
     }
 }
 
-/// A table of rows in half precision.
+/// A table of rows in half precision. Rows that were added follow in pages.
 final class AscendTable: EmbeddingTable, DeviceOwned {
-    let rows: Int
     let columns: Int
     let device: DeviceIdentity
     private let block: DeviceBlock
-    /// (rows, columns)
+    /// (own rows, columns)
     let view: View
+    var added: AscendAddedRows
+
+    var rows: Int { added.count == 0 ? view.dims[0] : added.first + added.count }
 
     init(rows: Int, columns: Int, dtype: DType, block: DeviceBlock, device: DeviceIdentity) {
-        self.rows = rows
         self.columns = columns
+        added = AscendAddedRows(behind: rows, columns: columns, dtype)
         self.device = device
         self.block = block
         view = View(block.address, dtype, [rows, columns])
@@ -61,21 +63,37 @@ final class AscendVector: DeviceVector, DeviceOwned {
     }
 }
 
-/// The scored rows of a catalogue in half precision, as columns, and the bits of those that exist.
+/// The scored rows of a catalogue in half precision, as columns, and the bits of those that exist. Rows that were added follow in
+/// pages, as rows.
 final class AscendCatalogue: CatalogueWeights, DeviceOwned {
-    let rows: Int
+    let ownRows: Int
     let columns: Int
     let device: DeviceIdentity
-    /// One bit a row, whole words; row 0 and the bits beyond the last row are 0.
+    /// One bit a row of its own, whole words; row 0 and the bits beyond the last row are 0.
     let eligible: [UInt64]
+    /// Of every row.
+    let norm: HostNorm?
     private let block: DeviceBlock
-    /// (columns, rows)
+    /// (columns, own rows)
     let items: View
+    var added: AscendAddedRows
 
-    init(rows: Int, columns: Int, dtype: DType, eligible: [UInt64], block: DeviceBlock, device: DeviceIdentity) {
-        self.rows = rows
+    var rows: Int { added.count == 0 ? ownRows : added.first + added.count }
+
+    init(
+        rows: Int,
+        columns: Int,
+        dtype: DType,
+        eligible: [UInt64],
+        norm: HostNorm?,
+        block: DeviceBlock,
+        device: DeviceIdentity
+    ) {
+        ownRows = rows
         self.columns = columns
         self.eligible = eligible
+        self.norm = norm
+        added = AscendAddedRows(behind: rows, columns: columns, dtype)
         self.block = block
         self.device = device
         items = View(block.address, dtype, [columns, rows])

@@ -50,14 +50,14 @@ final class DeviceBlock {
 
     var pointer: UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: address.bits) }
 
-    /// Copies host values to the start, at once.
-    func fill<Element: BitwiseCopyable>(_ values: [Element]) throws(ComputeError) {
+    /// Copies host values to the start, or so many bytes behind it, at once. There is room for them.
+    func fill<Element: BitwiseCopyable>(_ values: [Element], at offset: Int = 0) throws(ComputeError) {
         try values.withUnsafeBufferPointer { (values) throws(ComputeError) in
             let bytes = UnsafeRawBufferPointer(values)
             guard !bytes.isEmpty else { return }
             let status = context.runtime.aclrtMemcpy(
-                pointer,
-                byteCount,
+                pointer.map { $0 + offset },
+                byteCount - offset,
                 bytes.baseAddress,
                 bytes.count,
                 ACL_MEMCPY_HOST_TO_DEVICE

@@ -27,10 +27,9 @@ extension AscendStream {
             let gathered = try temporary(half, shape)
             let target = View(output)
             let sum = target.isContiguous ? target : try temporary(.float32, shape)
-            let ids = View(operation.ids.address, .int32, [rows])
             let scale = operation.scale
+            try gather(operation.ids, of: table, into: gathered)
             note { (calls) throws(ComputeError) in
-                try calls.gather(table.view, ids, gathered)
                 try calls.cast(gathered, sum)
                 if scale != 1 { try calls.multiply(sum, by: scale) }
             }
@@ -47,6 +46,33 @@ extension AscendStream {
         }
     }
 
+    /// Notes `out[i] = table[ids[i]]`. Rows that were added come from their pages, and then to their places.
+    private func gather(_ ids: Tensor, of table: AscendTable, into out: View) throws(ComputeError) {
+        let rows = out.dims[0]
+        guard table.added.count > 0, let values = hostValues(ids, as: Int32.self),
+            values.contains(where: { Int($0) >= table.added.first })
+        else {
+            let ids = View(ids.address, .int32, [rows])
+            note { (calls) throws(ComputeError) in try calls.gather(table.view, ids, out) }
+            return
+        }
+        let sources = [table.view] + table.added.views(table.added.count)
+        let sorted = BySource(values, table.added, sources: sources.count)
+        let joined = try temporary(out.dtype, out.dims)
+        var parts: [View] = []
+        for (source, own) in zip(sources, sorted.rows) where !own.isEmpty {
+            let index = try input(own, .int32, [own.count])
+            let part = try temporary(out.dtype, [own.count, table.columns])
+            parts.append(part)
+            note { (calls) throws(ComputeError) in try calls.gather(source, index, part) }
+        }
+        let order = try input(sorted.places, .int32, [rows])
+        note { (calls) throws(ComputeError) in
+            try calls.concatenate(parts, axis: 0, joined)
+            try calls.gather(joined, order, out)
+        }
+    }
+
     /// Operators follow ids without a check of their own, so they are checked here, where the host still has them.
     private func check(_ ids: Tensor, rows: Int, table: AscendTable, role: StaticString) throws(ComputeError) {
         try ids.require(.int32, rows: 1, columns: rows, in: "embed", as: role)
@@ -59,6 +85,10 @@ extension AscendStream {
                 .invalidArgument,
                 "embed: id \(id) is among the \(role), the table has \(table.rows) rows"
             )
+        }
+        // Between the table's own rows and those that were added there may be numbers of none.
+        for id in values where Int(id) >= table.view.dims[0] && Int(id) < table.added.first {
+            throw ComputeError(.invalidArgument, "embed: row \(id) is among the \(role), which the table does not have")
         }
     }
 
@@ -200,6 +230,32 @@ extension AscendStream {
         guard !rows.isEmpty, tensor.columns > 0 else { return }
         let mask = try input(flags, .bool, [tensor.rows, 1])
         note { (calls) throws(ComputeError) in try calls.fill(View(tensor), where: mask, 0) }
+    }
+}
+
+/// Rows of a table and its pages, sorted by where they are.
+struct BySource {
+    /// By source, the table first: the rows within it.
+    private(set) var rows: [[Int32]]
+    /// Of each row its place among all, one source behind the other.
+    private(set) var places: [Int32] = []
+
+    init(_ numbers: some Collection<Int32>, _ added: AscendAddedRows, sources: Int) {
+        rows = Array(repeating: [], count: sources)
+        var found: [(source: Int, place: Int)] = []
+        for number in numbers {
+            var source = 0
+            var row = number
+            if Int(number) >= added.first {
+                let (page, place) = added.place(of: Int(number))
+                (source, row) = (page + 1, Int32(place))
+            }
+            found.append((source, rows[source].count))
+            rows[source].append(row)
+        }
+        var starts = [0]
+        for own in rows { starts.append(starts[starts.count - 1] + own.count) }
+        places = found.map { Int32(starts[$0.source] + $0.place) }
     }
 }
 

@@ -5,7 +5,8 @@ package import Compute
 
 /// A selection of a batch.
 struct Selection {
-    let catalogue: AscendCatalogue
+    /// V, with the rows that were added and may be selected.
+    let rows: Int
     let counts: [Int]
     /// Of each query the rows it may be answered with, one bit a row.
     let allowed: [[UInt64]]
@@ -44,9 +45,11 @@ extension AscendStream {
             throw ComputeError(.invalidArgument, "select top k: \(count) rows are asked for")
         }
         var allowed: [[UInt64]] = []
-        for mask in operation.masks { allowed.append(try bits(of: mask, catalogue)) }
+        // Rows that were added are read where a mask says so.
+        let words = operation.masks.reduce(0) { max($0, $1.allowed?.count ?? 0) }
+        let rows = words > catalogue.eligible.count ? min(64 * words, catalogue.rows) : catalogue.ownRows
+        for mask in operation.masks { allowed.append(try bits(of: mask, catalogue, rows: rows)) }
         let ticket = TopKTicket(id: selections.count)
-        let rows = catalogue.rows
         // A few more than asked for, in few different numbers: equals at the edge are then rarely left to the device's order.
         let most = min(operation.counts.max() ?? 1, rows)
         let fetched = min(rows, (most + 8 + 31) / 32 * 32)
@@ -61,7 +64,7 @@ extension AscendStream {
         let invalid = try temporary(.bool, [queries, rows])
         selections.append(
             Selection(
-                catalogue: catalogue,
+                rows: rows,
                 counts: operation.counts,
                 allowed: allowed,
                 scores: scores,
@@ -78,9 +81,9 @@ extension AscendStream {
             let (masked, prepare) = try mask(allowed, rows: rows)
             let blocked = try temporary(.bool, [queries, rows])
             let source = View(operation.queries)
+            note { (calls) throws(ComputeError) in try calls.cast(source, rounded) }
+            try score(rounded, catalogue, scores)
             note { (calls) throws(ComputeError) in
-                try calls.cast(source, rounded)
-                try calls.mm(rounded, catalogue.items, scores)
                 // A number that is not equal to itself is none.
                 try calls.notEqual(scores, scores, invalid)
                 try prepare(calls)
@@ -92,17 +95,50 @@ extension AscendStream {
         return ticket
     }
 
+    /// Notes the scores of all rows, (B, V): of those of the table and, where V is larger, of those that were added.
+    private func score(_ queries: View, _ catalogue: AscendCatalogue, _ scores: View) throws(ComputeError) {
+        let rows = scores.dims[1]
+        guard rows > catalogue.ownRows else {
+            note { (calls) throws(ComputeError) in try calls.mm(queries, catalogue.items, scores) }
+            return
+        }
+        func part(_ items: View) throws(ComputeError) -> View {
+            let part = try temporary(.float32, [queries.dims[0], items.dims[1]])
+            note { (calls) throws(ComputeError) in try calls.mm(queries, items, part) }
+            return part
+        }
+        var parts = [try part(catalogue.items)]
+        let gap = catalogue.added.first - catalogue.ownRows
+        if gap > 0 {
+            let zeros = [Float](repeating: 0, count: queries.dims[0] * gap)
+            parts.append(try input(zeros, .float32, [queries.dims[0], gap]))
+        }
+        for page in catalogue.added.views(rows - catalogue.added.first) {
+            parts.append(try part(page.permuted([1, 0])))
+        }
+        let all = parts
+        note { (calls) throws(ComputeError) in try calls.concatenate(all, axis: 1, scores) }
+    }
+
     /// One bit a row of what the mask and the catalogue both allow.
-    private func bits(of mask: SelectionMask, _ catalogue: AscendCatalogue) throws(ComputeError) -> [UInt64] {
+    private func bits(
+        of mask: SelectionMask,
+        _ catalogue: AscendCatalogue,
+        rows: Int
+    ) throws(ComputeError) -> [UInt64] {
         var bits = catalogue.eligible
+        // Those that were added are there for masks that name them.
+        let added = (rows + 63) / 64 - bits.count
+        if added > 0 { bits += [UInt64](repeating: mask.allowed == nil ? 0 : .max, count: added) }
+        if rows & 63 != 0, added > 0 { bits[bits.count - 1] &= 1 << UInt64(rows & 63) - 1 }
         if let allowed = mask.allowed {
-            guard allowed.count >= bits.count else {
+            guard allowed.count >= catalogue.eligible.count else {
                 throw ComputeError(
                     .invalidArgument,
-                    "select top k: a mask of \(allowed.count) words for \(catalogue.rows) rows, \(bits.count) are needed"
+                    "select top k: a mask of \(allowed.count) words for \(catalogue.rows) rows, \(catalogue.eligible.count) are needed"
                 )
             }
-            for word in bits.indices { bits[word] &= allowed[word] }
+            for word in bits.indices { bits[word] &= word < allowed.count ? allowed[word] : 0 }
         }
         var last: Int32 = -1
         for row in mask.excluded {
@@ -112,7 +148,7 @@ extension AscendStream {
                     "select top k: excluded row \(row) after \(last), in a catalogue of \(catalogue.rows) rows"
                 )
             }
-            bits[Int(row) >> 6] &= ~(1 << UInt64(row & 63))
+            if Int(row) >> 6 < bits.count { bits[Int(row) >> 6] &= ~(1 << UInt64(row & 63)) }
             last = row
         }
         return bits
@@ -167,7 +203,7 @@ extension AscendStream {
 
     /// All scores of one query, put in order on the host: where equals reach beyond what has come back.
     private func decideOnHost(_ selection: Selection, query: Int) throws(ComputeError) -> [ScoredRow] {
-        let rows = selection.catalogue.rows
+        let rows = selection.rows
         let scores: [Float] = try readBack(selection.scores.rows(query..<query + 1).address, count: rows)
         let invalid: [UInt8] = try readBack(selection.invalid.rows(query..<query + 1).address, count: rows)
         var all: [ScoredRow] = []
@@ -188,7 +224,7 @@ extension Selection {
     }
 
     func allows(_ row: Int, query: Int) -> Bool {
-        row >= 0 && row < catalogue.rows && allowed[query][row >> 6] >> UInt64(row & 63) & 1 == 1
+        row >= 0 && row < rows && allowed[query][row >> 6] >> UInt64(row & 63) & 1 == 1
     }
 
     /// The selection of a query from what has come back; nil where that does not tell: rows with the score of the last one may
@@ -196,7 +232,7 @@ extension Selection {
     func decided(_ fetched: [ScoredRow], query: Int) -> [ScoredRow]? {
         let wanted = counts[query]
         let certain = fetched.filter { $0.score > -.infinity && allows(Int($0.row), query: query) }
-        let isComplete = fetched.count == catalogue.rows || fetched.last.map { $0.score == -.infinity } ?? true
+        let isComplete = fetched.count == rows || fetched.last.map { $0.score == -.infinity } ?? true
         let eligible = allowed[query].reduce(0) { $0 + $1.nonzeroBitCount }
         if certain.count < min(wanted, eligible) { return nil }
         let ordered = Array(certain.sorted(by: Self.isBetter).prefix(wanted))

@@ -139,15 +139,8 @@ extension CPUDevice {
         if let normalization { norm = try kernelForm(of: normalization, columns: columns, in: "make catalogue") }
         let packed = WeightMemory(try AlignedMemory(zeroedFloats: floats, for: rows.name), account: account)
         let scratch = try AlignedMemory(zeroedFloats: block * columns, for: rows.name)
-        var packing = gk_packing()
+        var packing = rowPacking(columns: columns, rows: padded, into: packed)
         packing.source = UnsafeRawPointer(scratch.base)
-        packing.row_step = 1
-        packing.column_step = columns
-        packing.depth = columns
-        packing.columns = padded
-        packing.full = kernels.pointee.gemm_columns
-        packing.packed_dtype = packedDtype
-        packing.packed = packed.base
         for first in stride(from: 0, to: count, by: block) {
             let taken = min(block, count - first)
             gk_widen(
@@ -156,12 +149,7 @@ extension CPUDevice {
                 taken * columns,
                 scratch.floats
             )
-            if var norm {
-                withExtendedLifetime(normalization) {
-                    let rows = scratch.floats
-                    gk_normalize(kernels, &norm, taken, columns, rows, columns, nil, 0, rows, columns)
-                }
-            }
+            normalize(scratch.floats, rows: taken, columns: columns, norm, of: normalization)
             packing.count = taken
             packing.first = first
             gk_pack(&packing)
@@ -172,8 +160,83 @@ extension CPUDevice {
             device: identity,
             items: packed,
             dtype: packedDtype,
-            eligible: bits
+            eligible: bits,
+            normalization: normalization
         )
+    }
+
+    package func append(_ rows: [[Float]], to table: any EmbeddingTable) throws(ComputeError) {
+        let table = try own(table, as: CPUTable.self, in: "append rows")
+        try check(rows, columns: table.columns)
+        let columns = table.columns
+        try table.added.append(rows) { () throws(ComputeError) in
+            try pageMemory(words: gk_page_items * columns)
+        } write: { page, place, rows in
+            for (index, row) in rows.enumerated() {
+                (page.floats + (place + index) * columns).update(from: row, count: columns)
+            }
+        }
+    }
+
+    package func append(_ rows: [[Float]], to catalogue: any CatalogueWeights) throws(ComputeError) {
+        let catalogue = try own(catalogue, as: CPUCatalogue.self, in: "append rows")
+        let columns = catalogue.columns
+        try check(rows, columns: columns)
+        var norm: gk_normalization?
+        if let normalization = catalogue.normalization {
+            norm = try kernelForm(of: normalization, columns: columns, in: "append rows")
+        }
+        let scratch = try AlignedMemory(zeroedFloats: columns, for: "added rows")
+        try catalogue.added.append(rows) { () throws(ComputeError) in
+            try pageMemory(words: gk_page_items * gk_packed_depth(catalogue.dtype, columns))
+        } write: { page, place, rows in
+            var packing = rowPacking(columns: columns, rows: gk_page_items, into: page)
+            packing.source = UnsafeRawPointer(scratch.base)
+            packing.count = 1
+            for (index, row) in rows.enumerated() {
+                scratch.floats.update(from: row, count: columns)
+                normalize(scratch.floats, rows: 1, columns: columns, norm, of: catalogue.normalization)
+                packing.first = place + index
+                gk_pack(&packing)
+            }
+        }
+    }
+
+    private func pageMemory(words: Int) throws(ComputeError) -> WeightMemory {
+        WeightMemory(try AlignedMemory(zeroedFloats: words, for: "added rows"), account: account)
+    }
+
+    private func check(_ rows: [[Float]], columns: Int) throws(ComputeError) {
+        if let other = rows.first(where: { $0.count != columns }) {
+            throw ComputeError(.invalidArgument, "append rows: a row of \(other.count) numbers, not \(columns)")
+        }
+    }
+
+    /// How float32 rows become columns of a packed catalogue.
+    private func rowPacking(columns: Int, rows: Int, into packed: WeightMemory) -> gk_packing {
+        var packing = gk_packing()
+        packing.row_step = 1
+        packing.column_step = columns
+        packing.depth = columns
+        packing.columns = rows
+        packing.full = kernels.pointee.gemm_columns
+        packing.packed_dtype = catalogueDtype
+        packing.packed = packed.base
+        return packing
+    }
+
+    /// Normalises contiguous rows in place.
+    private func normalize(
+        _ values: UnsafeMutablePointer<Float>,
+        rows: Int,
+        columns: Int,
+        _ norm: gk_normalization?,
+        of normalization: Normalization?
+    ) {
+        guard var norm else { return }
+        withExtendedLifetime(normalization) {
+            gk_normalize(kernels, &norm, rows, columns, values, columns, nil, 0, values, columns)
+        }
     }
 
     /// Scores are compared with one another, and one scale an item is too coarse for that. int8 therefore uses bfloat16

@@ -53,21 +53,26 @@ struct ColumnQuantization {
     }
 }
 
-/// A table of rows, contiguous in float32: the file's own bytes, or a widened copy of them.
+/// A table of rows, contiguous in float32: the file's own bytes, or a widened copy of them. Rows that were added follow in pages.
 final class CPUTable: EmbeddingTable, DeviceOwned {
-    let rows: Int
+    /// Of the file.
+    let ownRows: Int
     let columns: Int
     let device: DeviceIdentity
     let values: UnsafePointer<Float>
+    var added: PagedRows
     /// Keeps the memory behind `values` alive; nil: whoever made the tensor does.
     private let owner: AnyObject?
 
+    var rows: Int { added.count == 0 ? ownRows : added.first + added.count }
+
     init(rows: Int, columns: Int, device: DeviceIdentity, values: UnsafePointer<Float>, owner: AnyObject?) {
-        self.rows = rows
+        ownRows = rows
         self.columns = columns
         self.device = device
         self.values = values
         self.owner = owner
+        added = PagedRows(behind: rows)
     }
 }
 
@@ -130,16 +135,23 @@ struct AngleTable {
     let memory: WeightMemory
 }
 
-/// The scored rows of a catalogue: as columns in panels of 64, and the bits of those that exist.
+/// The scored rows of a catalogue: as columns in panels of 64, and the bits of those that exist. Rows that were added follow in pages,
+/// which begin with a panel.
 final class CPUCatalogue: CatalogueWeights, DeviceOwned {
-    let rows: Int
+    /// Of the bundle.
+    let ownRows: Int
     let columns: Int
     let device: DeviceIdentity
     /// gk_packed_depth(columns) · rows-rounded-up-to-64 words of `dtype`.
     let items: WeightMemory
     let dtype: gk_dtype
-    /// One bit a row, whole words.
+    /// One bit a row, whole words; none for rows that were added.
     let eligible: [UInt64]
+    /// Of every row.
+    let normalization: Normalization?
+    var added: PagedRows
+
+    var rows: Int { added.count == 0 ? ownRows : added.first + added.count }
 
     init(
         rows: Int,
@@ -147,13 +159,65 @@ final class CPUCatalogue: CatalogueWeights, DeviceOwned {
         device: DeviceIdentity,
         items: WeightMemory,
         dtype: gk_dtype,
-        eligible: [UInt64]
+        eligible: [UInt64],
+        normalization: Normalization?
     ) {
-        self.rows = rows
+        ownRows = rows
         self.columns = columns
         self.device = device
         self.items = items
         self.dtype = dtype
         self.eligible = eligible
+        self.normalization = normalization
+        added = PagedRows(behind: rows)
+    }
+
+    /// Hands the packed rows to `body`, which must not keep them.
+    func withItems<Result>(_ body: (gk_items) -> Result) -> Result {
+        added.pages.withUnsafeBufferPointer { pages in
+            body(
+                gk_items(
+                    packed: UnsafeRawPointer(items.base),
+                    blocks: eligible.count,
+                    pages: pages.baseAddress
+                )
+            )
+        }
+    }
+}
+
+/// Rows behind those of a table or a catalogue, in pages of gk_page_items that never move.
+struct PagedRows {
+    /// The number of the first one.
+    let first: Int
+    private(set) var count = 0
+    private(set) var pages: [UnsafeRawPointer?] = []
+    private var memory: [WeightMemory] = []
+
+    init(behind rows: Int) { first = AddedRows.first(behind: rows) }
+
+    /// Adds rows.
+    ///
+    /// - Parameters:
+    ///   - makePage: zeroed memory for a page.
+    ///   - write: takes a page, the place in it, and the rows that come there, which are all within the page.
+    mutating func append(
+        _ rows: [[Float]],
+        makePage: () throws(ComputeError) -> WeightMemory,
+        write: (_ page: WeightMemory, _ place: Int, _ rows: ArraySlice<[Float]>) throws(ComputeError) -> Void
+    ) throws(ComputeError) {
+        var next = rows.startIndex
+        while next < rows.endIndex {
+            let place = count % gk_page_items
+            if count / gk_page_items == memory.count {
+                let page = try makePage()
+                memory.append(page)
+                pages.append(UnsafeRawPointer(page.base))
+            }
+            let end = min(rows.endIndex, next + gk_page_items - place)
+            try write(memory[count / gk_page_items], place, rows[next..<end])
+            count += end - next
+            next = end
+        }
     }
 }

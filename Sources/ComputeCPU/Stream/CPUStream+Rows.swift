@@ -38,9 +38,13 @@ extension CPUStream {
         job.positions = positionTable?.values
         job.output = output.floats
         job.output_stride = output.rowStride
-        withExtendedLifetime((table, positionTable)) {
+        table.added.pages.withUnsafeBufferPointer { pages in
+            // A table takes rows behind those that a 32-bit number can name as little as any others.
+            job.first_paged = Int32(clamping: table.added.first)
+            if !pages.isEmpty { job.pages = pages.baseAddress }
             device.pool.run(gk_embedding_run, job: &job, count: (rows + blockRows - 1) / blockRows)
         }
+        withExtendedLifetime((table, positionTable)) {}
     }
 
     /// Ids are used as addresses, so they are checked here even though callers have checked them.
@@ -55,6 +59,12 @@ extension CPUStream {
                 .invalidArgument,
                 "embed: \(role) run from \(least) to \(most), the table has \(table.rows) rows"
             )
+        }
+        // Between the table's own rows and those that were added there may be numbers of none.
+        guard Int(most) >= table.ownRows else { return }
+        for row in UnsafeBufferPointer(start: ids.int32s, count: rows)
+        where Int(row) >= table.ownRows && Int(row) < table.added.first {
+            throw ComputeError(.invalidArgument, "embed: \(role) name row \(row), which the table does not have")
         }
     }
 

@@ -13,7 +13,7 @@ struct Scoring {
 extension CPUStream {
     package func scoreRows(_ operation: ScoreOperation) throws(ComputeError) -> ScoreTicket {
         let catalogue = try own(operation.catalogue, as: CPUCatalogue.self, in: "score rows")
-        try operation.check(columns: catalogue.columns, rows: catalogue.rows)
+        try operation.check(columns: catalogue.columns, ownRows: catalogue.ownRows, rows: catalogue.rows)
         var offsets = [0]
         var rows: [Int32] = []
         var tasks: [gk_scores_task] = []
@@ -37,7 +37,6 @@ extension CPUStream {
         job.depth = catalogue.columns
         job.dtype = catalogue.dtype
         (job.query, job.query_stride) = try operand(operation.queries, of: catalogue)
-        job.items = UnsafeRawPointer(catalogue.items.base)
         job.scores = scores
         let panelWords = gk_packed_depth(catalogue.dtype, catalogue.columns) * gk_scored_rows
         job.scratch = try allocate(byteCount: device.pool.threads * panelWords * MemoryLayout<UInt32>.stride)
@@ -46,7 +45,10 @@ extension CPUStream {
             tasks.withUnsafeBufferPointer { tasks in
                 job.rows = rows.baseAddress
                 job.tasks = tasks.baseAddress
-                device.pool.run(gk_scores_run, job: &job, count: tasks.count)
+                catalogue.withItems { items in
+                    job.items = items
+                    device.pool.run(gk_scores_run, job: &job, count: tasks.count)
+                }
             }
         }
         withExtendedLifetime(catalogue) {}

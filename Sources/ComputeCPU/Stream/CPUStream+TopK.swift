@@ -58,18 +58,22 @@ extension CPUStream {
         scan.dtype = catalogue.dtype
         (scan.query, scan.query_stride) = try operand(queries, of: catalogue)
         scan.wants = UnsafePointer(wants)
-        scan.items = UnsafeRawPointer(catalogue.items.base)
-        scan.item_rows = catalogue.rows
         scan.found = found
         scan.found_stride = total
         scan.found_counts = counts
         scan.workers = workers
+        // Rows that were added are read where a mask says so.
+        let added = (catalogue.added.count + gk_block_rows - 1) / gk_block_rows
+        let words = operation.masks.reduce(0) { max($0, $1.allowed?.count ?? 0) }
+        scan.blocks = max(catalogue.eligible.count, min(words, catalogue.eligible.count + added))
         // Some eight tasks a thread, but not below a few microseconds of work.
-        let blocks = (catalogue.rows + gk_block_rows - 1) / gk_block_rows
-        scan.task_blocks = workers == 1 ? blocks : max(16, blocks / (workers * 8))
+        scan.task_blocks = workers == 1 ? scan.blocks : max(16, scan.blocks / (workers * 8))
         catalogue.eligible.withUnsafeBufferPointer { eligible in
-            scan.eligible = eligible.baseAddress
-            device.pool.run(gk_scan_run, job: &scan, count: gk_scan_tasks(&scan))
+            catalogue.withItems { items in
+                scan.items = items
+                scan.eligible = eligible.baseAddress
+                device.pool.run(gk_scan_run, job: &scan, count: gk_scan_tasks(&scan))
+            }
             withUnsafePointer(to: &scan) { scan in
                 var merge = gk_merge(
                     scan: scan,

@@ -164,6 +164,7 @@ package final class BatchExecutor {
     /// - Throws: what the device throws; then no pass has an answer.
     package func answers(_ passes: [Pass]) throws(ComputeError) -> (answers: [Answer], durations: Durations) {
         let start = Instant.now()
+        try loaded.model.takeAddedItems()
         try stream.begin()
         let packed = pack(passes)
         let queries = try loaded.model.encodeInParts(packed.batch, on: stream)
@@ -232,7 +233,7 @@ package final class BatchExecutor {
             case .best(let count, let eligibility, let history, let catalogue):
                 asked.bestOf.append(index)
                 masks.append(eligibility.mask(history: history, catalogue: catalogue))
-                counts.append(min(count, catalogue.items.count))
+                counts.append(min(count, catalogue.count))
             case .scores(let rows):
                 asked.scoresOf.append(index)
                 candidates.append(rows)

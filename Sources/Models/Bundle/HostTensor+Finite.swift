@@ -1,4 +1,5 @@
-// Looks for infinities and NaN in weights: a model with one of them answers every request with nonsense.
+// What is looked at of weights on the host: infinities and NaN, with which a model answers every request with nonsense, and single
+// rows.
 
 package import Compute
 
@@ -12,6 +13,18 @@ extension HostTensor {
         case .float16: largest(of: UInt16.self, masked: 0x7FFF) < 0x7C00
         case .bfloat16: largest(of: UInt16.self, masked: 0x7FFF) < 0x7F80
         case .int8, .uint8, .bool, .int32, .int64: true
+        }
+    }
+
+    /// The elements of a tensor of a float type, as float32.
+    var floats: [Float] {
+        (0..<count).map { index in
+            switch dtype {
+            case .float16: Float(bytes.loadUnaligned(fromByteOffset: 2 * index, as: Float16.self))
+            case .bfloat16:
+                Float(bitPattern: UInt32(bytes.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self)) << 16)
+            default: bytes.loadUnaligned(fromByteOffset: 4 * index, as: Float.self)
+            }
         }
     }
 

@@ -23,6 +23,8 @@ package final class ModelBundle: Sendable {
     package let catalogue: Catalogue
     /// The weights, in their file: a tensor is read when it is asked for.
     package let weights: SafetensorsFile
+    /// Whether the model can have items beside the catalogue's.
+    package let extensibility: Extensibility
     /// What its answers have to be; nil: the bundle does not say.
     package let golden: GoldenCases?
 
@@ -39,6 +41,7 @@ package final class ModelBundle: Sendable {
         self.configuration = configuration
         self.weights = weights
         self.catalogue = catalogue
+        extensibility = Self.extensibility(configuration, weights)
         self.golden = golden
     }
 
@@ -109,6 +112,25 @@ package final class ModelBundle: Sendable {
             return try Catalogue.load(path: path, rowCount: configuration.architecture.configuration.rows)
         }
         return try Catalogue.load(path: path, paths: rules)
+    }
+
+    /// New items are rows of the item table, where queries are scored against that too.
+    private static func extensibility(
+        _ configuration: BundleConfiguration,
+        _ weights: SafetensorsFile
+    ) -> Extensibility {
+        let model = configuration.architecture.configuration
+        guard configuration.semanticIDs == nil else {
+            return .none(because: "the model's items are paths of tokens, not rows of an item table")
+        }
+        guard model.scoresItemTable, let entry = weights.entry(model.tensorSpecifications[0].name) else {
+            return .none(because: "the model scores items by other rows than it reads them by")
+        }
+        return .by(
+            ItemTable(rows: model.rows, width: model.width) { row in
+                (try? weights.readRow(Int(row), of: entry)).map(\.floats)
+            }
+        )
     }
 
     private static func check(

@@ -111,6 +111,22 @@ package final class SafetensorsFile: Sendable {
         )
     }
 
+    /// Reads a row of a tensor of rank 2 that `entry` gave.
+    ///
+    /// - Throws: as `read(_:)`.
+    package func readRow(_ row: Int, of entry: Entry) throws(FileError) -> HostTensor {
+        let size = entry.shape[1] * entry.dtype.byteCount
+        let start = fileRange(entry).lowerBound + row * size
+        let content = try file.read(start..<start + size)
+        return HostTensor(
+            name: entry.name,
+            dtype: entry.dtype,
+            shape: [1, entry.shape[1]],
+            bytes: content.bytes,
+            owner: content
+        )
+    }
+
     /// Reads the tensor of this name; nil if there is none.
     ///
     /// - Throws: as `read(_:)`.

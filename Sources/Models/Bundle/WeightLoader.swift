@@ -1,5 +1,6 @@
 // Takes a bundle's tensors by name to a device: the steps of loading that every architecture has.
 
+import Catalogue
 import Compute
 
 /// Hands tensors over to a device. Every error names the tensor.
@@ -9,6 +10,8 @@ package struct WeightLoader {
     let names: Set<String>
     /// Rows of the item table are tokens, of which items are tuples.
     var hasTokens = false
+    /// Where rows of items that are added later come from; nil: there are none.
+    var itemTable: ItemTable?
     /// The bundle has been verified: every name of the architecture is there in its shape.
     let tensor: (_ name: String) throws(ComputeError) -> HostTensor
 

@@ -113,9 +113,16 @@ package protocol DecoderModel: AnyObject {
     /// The rows that queries are scored against by dot product. None is eligible if items are tuples of tokens.
     var catalogue: any CatalogueWeights { get }
 
+    /// Brings the rows of items that were added since to the device. Between batches.
+    func takeAddedItems() throws(ComputeError)
+
     /// Encodes histories, or the further events of histories whose earlier rows are in `batch.cached`.
     ///
     /// - Returns: (B, D) float32, the query of each sequence, and behind them one for each row of `batch.beams`:
     ///   `query · catalogue row` is the row's score as the next item. Valid until the stream's next `begin()`.
     func encode(_ batch: SequenceBatch, on stream: any Stream) throws(ComputeError) -> Tensor
+}
+
+extension DecoderModel {
+    package func takeAddedItems() throws(ComputeError) {}
 }

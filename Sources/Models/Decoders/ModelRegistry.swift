@@ -16,10 +16,13 @@ package enum ModelRegistry {
     package static func makeModel(_ bundle: ModelBundle, on device: any Device) throws(ComputeError) -> any DecoderModel
     {
         let reader = TensorReader(bundle)
+        var itemTable: ItemTable?
+        if case .by(let table) = bundle.extensibility { itemTable = table }
         let loader = WeightLoader(
             device: device,
             names: Set(bundle.architecture.configuration.tensorSpecifications.map(\.name)),
-            hasTokens: bundle.configuration.semanticIDs != nil
+            hasTokens: bundle.configuration.semanticIDs != nil,
+            itemTable: itemTable
         ) { (name: String) throws(ComputeError) -> HostTensor in
             do throws(FileError) {
                 return try reader.tensor(name)

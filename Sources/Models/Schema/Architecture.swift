@@ -39,6 +39,8 @@ package protocol ArchitectureConfiguration: Sendable, Equatable {
 
     /// Every tensor of the bundle, in the order in which they are written; the item table, (`rows`, D), comes first.
     var tensorSpecifications: [TensorSpecification] { get }
+    /// Whether queries are scored against the item table itself.
+    var scoresItemTable: Bool { get }
     /// The cost of a layer.
     var layerOperations: LayerOperations { get }
     /// What a cache keeps for each event.
@@ -57,6 +59,8 @@ package protocol ArchitectureConfiguration: Sendable, Equatable {
 }
 
 extension ArchitectureConfiguration {
+    package var scoresItemTable: Bool { true }
+
     /// A configuration with settings of the caller's, checked.
     ///
     /// - Throws: `JSONError` whose reason names the value by its JSON key.

@@ -6,7 +6,7 @@ internal import JSON
 
 /// The fields of a change.
 private enum ChangeField: UInt8, RequestField {
-    case item, available, tags, popularity, reset
+    case item, available, tags, popularity, reset, embedding, like, title
 
     init?(_ key: JSONString) {
         switch key {
@@ -15,6 +15,9 @@ private enum ChangeField: UInt8, RequestField {
         case "tags": self = .tags
         case "popularity": self = .popularity
         case "reset": self = .reset
+        case "embedding": self = .embedding
+        case "like": self = .like
+        case "title": self = .title
         default: return nil
         }
     }
@@ -30,6 +33,12 @@ enum ChangesDecoder {
     static let maximumTextBytes = 1_024
     /// Tags of an item.
     static let maximumTags = 1_000
+    /// Numbers of a new item's row.
+    static let maximumWidth = 65_536
+    /// Items that a new item is like.
+    static let maximumLike = 1_000
+    /// Bytes of a new item's title.
+    static let maximumTitleBytes = 65_535
 
     /// The changes of a JSON body.
     static func decode(_ body: UnsafeBufferPointer<UInt8>) throws(CallError) -> [CatalogueChange] {
@@ -94,6 +103,8 @@ enum ChangesDecoder {
         guard try reader.peek() == .object else { throw JSONError("\(path("")) must be an object") }
         var change = CatalogueChange(item: "")
         var fields = FieldSet<ChangeField>()
+        var title: String?
+        var sources: [AddedItem.Source] = []
         try reader.beginObject()
         while let key = try reader.nextKey() {
             guard let field = ChangeField(key) else {
@@ -104,7 +115,7 @@ enum ChangesDecoder {
             }
             if field != .item, try reader.readNull() { continue }
             switch field {
-            case .item: change.item = try readID(&reader, path)
+            case .item: change.item = try readID(&reader, path("item"))
             case .available: change.available = try readBool(&reader, path("available"))
             case .tags: change.tags = try readTags(&reader, path)
             case .popularity:
@@ -116,16 +127,32 @@ enum ChangesDecoder {
             case .reset:
                 guard try readBool(&reader, path("reset")) else { throw JSONError("\(path("reset")) must be true") }
                 change.resets = true
+            case .embedding: sources.append(.embedding(try readEmbedding(&reader, path("embedding"))))
+            case .like: sources.append(.like(try readLike(&reader, path("like"))))
+            case .title:
+                let text = try reader.peek() == .string ? try reader.readString() : nil
+                guard let text, text.utf8.count <= maximumTitleBytes else {
+                    throw JSONError("\(path("title")) must be a string of at most \(maximumTitleBytes) bytes")
+                }
+                title = text.string
             }
         }
         guard !change.item.isEmpty else { throw JSONError("\(path("item")) is missing") }
-        let says = change.available != nil || change.tags != nil || change.popularity != nil
+        guard sources.count < 2 else {
+            throw JSONError("\(path("")) has embedding and like; a new item is made of one")
+        }
+        if let source = sources.first {
+            change.added = AddedItem(source, title: title)
+        } else if title != nil {
+            throw JSONError("\(path("title")) is for new items, which have embedding or like")
+        }
+        let says = change.available != nil || change.tags != nil || change.popularity != nil || change.added != nil
         guard says || change.resets else { throw JSONError("\(path("")) changes nothing") }
         guard !says || !change.resets else { throw JSONError("\(path("")) has reset and a change beside it") }
         return change
     }
 
-    private static func readID(_ reader: inout JSONReader, _ path: (String) -> String) throws(JSONError) -> String {
+    private static func readID(_ reader: inout JSONReader, _ path: String) throws(JSONError) -> String {
         switch try reader.peek() {
         case .string:
             let text = try reader.readString()
@@ -134,7 +161,36 @@ enum ChangesDecoder {
             if let value = try reader.readNumber().wholeValue { return String(value) }
         default: break
         }
-        throw JSONError("\(path("item")) must be a string of 1 to \(maximumTextBytes) bytes or an integer")
+        throw JSONError("\(path) must be a string of 1 to \(maximumTextBytes) bytes or an integer")
+    }
+
+    private static func readEmbedding(_ reader: inout JSONReader, _ path: String) throws(JSONError) -> [Float] {
+        guard try reader.peek() == .array else { throw JSONError("\(path) must be an array of numbers") }
+        var numbers: [Float] = []
+        try reader.beginArray()
+        while try reader.nextElement() {
+            let number = try reader.peek() == .number ? Float(try reader.readNumber().doubleValue) : .nan
+            guard number.isFinite else {
+                throw JSONError("\(path)[\(numbers.count)] must be a number that float32 holds")
+            }
+            guard numbers.count < maximumWidth else {
+                throw JSONError("\(path) has more than \(maximumWidth) numbers")
+            }
+            numbers.append(number)
+        }
+        return numbers
+    }
+
+    private static func readLike(_ reader: inout JSONReader, _ path: String) throws(JSONError) -> [String] {
+        guard try reader.peek() == .array else { throw JSONError("\(path) must be an array of items") }
+        var ids: [String] = []
+        try reader.beginArray()
+        while try reader.nextElement() {
+            guard ids.count < maximumLike else { throw JSONError("\(path) names more than \(maximumLike) items") }
+            ids.append(try readID(&reader, "\(path)[\(ids.count)]"))
+        }
+        guard !ids.isEmpty else { throw JSONError("\(path) must name at least one item") }
+        return ids
     }
 
     private static func readBool(_ reader: inout JSONReader, _ path: String) throws(JSONError) -> Bool {

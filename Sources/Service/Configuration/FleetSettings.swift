@@ -222,6 +222,15 @@ extension ServiceConfiguration {
             time owns it. Empty: such changes are gone after a restart, and replies to them say so.
             """
         ),
+        .integer(
+            "catalogue.max_added",
+            \.maxAddedItems,
+            0...10_000_000,
+            """
+            Items that may be added to a model over HTTP beside those of its bundle. Each takes two rows of the item table's width \
+            on every device and one in the server.
+            """
+        ),
     ]
 
     /// The keys `models` and `routing` as comments for the file of defaults.

@@ -35,6 +35,8 @@ package struct ServiceConfiguration: Sendable {
     package var users = UserStoreSettings()
     /// The folder for what is changed over HTTP; nil: it is gone after a restart.
     package var stateDirectory: String?
+    /// Items that a model may have beside its bundle's.
+    package var maxAddedItems = 100_000
     /// What one request may ask for.
     package var limits = CallLimits()
     /// Host names by which browsers may reach the server, in addition to loopback addresses and localhost; lower case.

@@ -37,10 +37,35 @@ extension ContractSchemas {
                     ("tags", optional(tags.adding([("description", "In place of those it has.")]))),
                     ("popularity", ["type": ["number", "null"], "minimum": 0]),
                     (
+                        "embedding",
+                        [
+                            "type": ["array", "null"], "maxItems": .integer(ChangesDecoder.maximumWidth),
+                            "items": ["type": "number"],
+                            "description": "The row of a new item, as many numbers as the model's rows have.",
+                        ]
+                    ),
+                    (
+                        "like",
+                        [
+                            "type": ["array", "null"], "minItems": 1, "maxItems": .integer(ChangesDecoder.maximumLike),
+                            "items": reference("ItemID"),
+                            "description":
+                                "Items of the bundle; the row of a new item is the mean of theirs. In place of embedding.",
+                        ]
+                    ),
+                    (
+                        "title",
+                        [
+                            "type": ["string", "null"], "maxLength": .integer(ChangesDecoder.maximumTitleBytes),
+                            "description": "Of a new item.",
+                        ]
+                    ),
+                    (
                         "reset",
                         [
                             "enum": [true, .null],
-                            "description": "The item is as the bundle has it again. Nothing else may stand beside it.",
+                            "description":
+                                "The item is as the bundle has it again; one that the bundle does not have is gone. Nothing else may stand beside it.",
                         ]
                     ),
                 ],

@@ -26,12 +26,16 @@ final class StateFolder: Sendable {
 /// The changes of all catalogues.
 final class CatalogueStores: Sendable {
     private let folder: StateFolder?
+    private let maxAdded: Int
     private let logger: Logger?
     private let stores = Lock<[String: CatalogueStore]>([:])
 
-    /// - Parameter folder: nil: nothing outlives the process.
-    init(folder: StateFolder? = nil, logger: Logger? = nil) {
+    /// - Parameters:
+    ///   - folder: nil: nothing outlives the process.
+    ///   - maxAdded: items that a model may have beside its bundle's.
+    init(folder: StateFolder? = nil, maxAdded: Int = 100_000, logger: Logger? = nil) {
         self.folder = folder
+        self.maxAdded = maxAdded
         self.logger = logger
     }
 
@@ -42,6 +46,7 @@ final class CatalogueStores: Sendable {
                 if let store = stores[name] { return store }
                 let store = try CatalogueStore(
                     directory: folder.map { "\($0.directory)/catalogue/\(Self.fileName(name))" },
+                    maxAdded: maxAdded,
                     reportFailure: { [logger] sentence in
                         logger?.error("changes of the catalogue", metadata: ["error": "\(sentence)"])
                     }
@@ -63,7 +68,7 @@ final class CatalogueStores: Sendable {
     /// A model with what has been changed of its catalogue by now. Takes as long as the changes are many.
     func current(_ model: ServedModel) throws(FleetError) -> ServedModel {
         let store = try store(of: model.name.name)
-        return model.with(store.snapshot(of: model.bundle.catalogue))
+        return model.with(store.snapshot(of: model.model.catalogue))
     }
 
     /// Lets a model in: `publish` is given it with all changes, and the next change finds it there.
@@ -87,7 +92,13 @@ final class CatalogueStores: Sendable {
                 publish: { catalogues in fleet.publish(zip(models, catalogues).map { $0.with($1) }) }
             )
         } catch {
-            throw FleetError(error.isFull ? .full : .unavailable, error.description)
+            let code: FleetError.Code =
+                switch error.cause {
+                case .full: .full
+                case .unusable: .unusable
+                case .unwritable: .unavailable
+                }
+            throw FleetError(code, error.description)
         }
     }
 

@@ -106,7 +106,11 @@ package final class Server: Sendable {
         }
         self.certificates = certificates
         let engines = loader.makeEngines(metrics: metrics) { [life] phase in life.engineLoaded(phase) }
-        let catalogues = CatalogueStores(folder: try configuration.stateDirectory.map(StateFolder.init), logger: logger)
+        let catalogues = CatalogueStores(
+            folder: try configuration.stateDirectory.map(StateFolder.init),
+            maxAdded: configuration.maxAddedItems,
+            logger: logger
+        )
         let members = try bundles.map { loaded in
             let model = loader.makeModel(loaded.bundle, loaded.origin.placement, on: engines)
             return Fleet.Member(

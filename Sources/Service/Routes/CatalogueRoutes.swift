@@ -158,7 +158,7 @@ extension CatalogueSnapshot {
         writer.key("changed")
         writer.bool(isChanged(row))
         writer.key("added")
-        writer.bool(false)
+        writer.bool(isAdded(row))
         writer.endObject()
     }
 }

@@ -62,6 +62,8 @@ package struct GPTConfiguration: TransformerConfiguration {
         .epsilon("l2_epsilon", \.l2Epsilon, "of the `l2` score normalisation"),
     ]
 
+    package var scoresItemTable: Bool { tied }
+
     package func contradiction() -> String? {
         if !width.isMultiple(of: heads) { return "width \(width) is not a multiple of heads, \(heads)" }
         if maxSequenceLength > positionRows {

@@ -37,6 +37,7 @@ package final class HSTU: DecoderModel {
     private let items: any EmbeddingTable
     private let positions: any EmbeddingTable
     private let layers: [Layer]
+    private let addedRows: AddedItemRows
     package let catalogue: any CatalogueWeights
 
     package var window: Int { configuration.maxSequenceLength }
@@ -51,6 +52,8 @@ package final class HSTU: DecoderModel {
             dependsOnNextTime: configuration.relativeBias == .positionAndTime
         )
     }
+
+    package func takeAddedItems() throws(ComputeError) { try addedRows.bring(to: items, catalogue) }
 
     package func encode(_ batch: SequenceBatch, on stream: any Stream) throws(ComputeError) -> Tensor {
         try batch.requireUsable(prefixReuse)
@@ -197,6 +200,7 @@ package final class HSTU: DecoderModel {
             configuration.attentionActivation == .silu ? .hstuAttention : .softmaxAttention
         try loader.require([.embed, .linear, .normalize, .gatherRows, attention, .selectTopK], for: .hstu)
         self.configuration = configuration
+        addedRows = AddedItemRows(source: loader.itemTable, device: loader.device)
         items = try loader.table(TensorName.itemEmbedding)
         positions = try loader.table(TensorName.positionEmbedding)
         catalogue = try loader.device.makeCatalogue(

@@ -104,6 +104,8 @@ package struct LlamaConfiguration: TransformerConfiguration {
         .epsilon("l2_epsilon", \.l2Epsilon, "of the `l2` score normalisation"),
     ]
 
+    package var scoresItemTable: Bool { tied }
+
     package func contradiction() -> String? {
         let limit = ArchitectureLimit.dimension.upperBound
         if !heads.isMultiple(of: keyValueHeads) {

@@ -36,6 +36,7 @@ package final class TransformerDecoder: TokenDecoder {
     private let rotation: Rotation?
     private let layers: [Layer]
     private let outputNorm: Normalization
+    private let addedRows: AddedItemRows
     package let catalogue: any CatalogueWeights
     /// nil: items are rows of the table.
     private let head: TokenHead?
@@ -50,6 +51,8 @@ package final class TransformerDecoder: TokenDecoder {
     }
 
     package var prefixReuse: PrefixReuse { description.prefixReuse }
+
+    package func takeAddedItems() throws(ComputeError) { try addedRows.bring(to: items, catalogue) }
 
     package func encode(_ batch: SequenceBatch, on stream: any Stream) throws(ComputeError) -> Tensor {
         try batch.requireUsable(prefixReuse)
@@ -272,6 +275,7 @@ package final class TransformerDecoder: TokenDecoder {
     ) throws(ComputeError) {
         try loader.require(description.operations, for: description.architecture)
         self.description = description
+        addedRows = AddedItemRows(source: loader.itemTable, device: loader.device)
         items = try loader.table(TransformerTensor.itemEmbedding)
         switch description.positions {
         case .learned:
