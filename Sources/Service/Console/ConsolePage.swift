@@ -1,5 +1,5 @@
 // `GET /`: a page for people. The document loads nothing from elsewhere. It reads readiness, /models and /metrics, draws
-// the last 15 minutes, and sends POST /recommend from a form. Its Content-Security-Policy allows this script, this style,
+// the last 15 minutes, and sends POST /recommend or /rank from a form. Its Content-Security-Policy allows this script, this style,
 // requests to this server, and nothing else.
 
 internal import Files
@@ -97,6 +97,8 @@ enum ConsolePage {
               <label class="check" id="kept-label" hidden><input id="kept" type="checkbox"> the server keeps this user's history: items are sent as events</label>
               <label class="check"><input id="seen" type="checkbox" checked> without items of the history</label>
               <label class="check"><input id="why" type="checkbox"> say why: which events raised an item's score</label>
+              <label id="beams-label" hidden>Beams <input id="beams" type="number" min="1" placeholder="as the bundle says"></label>
+              <label>Only rank these <input id="candidates" placeholder="ids with commas; empty: the whole catalogue"></label>
             </div>
             <p><button class="primary">Recommend</button> <span id="status" role="status"></span></p>
           </form>

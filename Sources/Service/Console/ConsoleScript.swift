@@ -247,6 +247,8 @@ extension ConsolePage {
           if (!reply.ok) return body.replaceChildren(make("tbody", {}, make("tr", {}, make("td", {}, refusal("/models", reply.status)))));
           const models = (await reply.json()).models ?? [];
           model = models[0]?.name ?? null;
+          hasPaths = models.length > 0 && models.every(model => model.semantic_ids);
+          element("beams-label").hidden = !hasPaths;
           const columns = [
             ["name", model => model.name], ["version", model => model.version], ["state", model => model.state],
             ["share", model => model.share === undefined ? "all" : model.share + " %"],
@@ -307,17 +309,26 @@ extension ConsolePage {
         let hasNumbers = false;
         // Where the server has a store of users, items can be sent as events, and the history is the user's there.
         const keeps = () => element("kept").checked && element("user").value !== "";
+        // Whether the models search for items with beams.
+        let hasPaths = false;
+        const candidates = () => element("candidates").value.split(",").map(item => item.trim()).filter(Boolean)
+          .map(item => hasNumbers ? Number(item) : item);
+        // What is named is ranked; else the whole catalogue is.
+        const route = () => candidates().length ? "rank" : "recommend";
         const request = () => {
           const body = {
             ...(keeps() ? {} : { history: { items: history } }),
             k: Number(element("k").value) || 10,
-            mode: element("mode").value,
           };
+          if (element("user").value) body.user_id = element("user").value;
+          if (route() === "rank") return { ...body, candidates: candidates() };
+          body.mode = element("mode").value;
+          if (hasPaths && element("beams").value) body.beams = Number(element("beams").value);
+          if (hasPaths) body.include = ["exact"];
           const tags = element("tags").value.split(",").map(tag => tag.trim()).filter(Boolean);
           if (tags.length || !element("seen").checked) {
             body.exclude = { ...(tags.length ? { tags } : {}), seen: element("seen").checked };
           }
-          if (element("user").value) body.user_id = element("user").value;
           if (element("why").checked) body.explain = true;
           return body;
         };
@@ -329,7 +340,7 @@ extension ConsolePage {
             return keeps() ? make("li", {}, named(item)) : make("li", {}, named(item), remove);
           }));
           element("no-history").hidden = history.length > 0;
-          element("curl").textContent = "curl -s " + quoted(new URL("recommend", location.href).href)
+          element("curl").textContent = "curl -s " + quoted(new URL(route(), location.href).href)
             + " -H 'Content-Type: application/json'" + (element("key").value ? " -H \"Authorization: Bearer $KEY\"" : "")
             + " \\\n  -d " + quoted(JSON.stringify(request()));
         };
@@ -427,8 +438,13 @@ extension ConsolePage {
           if (reply.unknown_items) notes.push(`${reply.unknown_items} of the history's items are not in the catalogue and were skipped.`);
           if (reply.exhausted) notes.push(`Only ${items.length} items are eligible under the filters.`);
           if (reply.removed) notes.push("Left out: " + Object.entries(reply.removed).map(([why, count]) => why.replaceAll("_", " ") + " " + count).join(", ") + ".");
+          if (reply.unknown_candidates) notes.push(`${reply.unknown_candidates} of the candidates are not in the catalogue.`);
+          if (reply.beams !== undefined) {
+            notes.push(`Followed ${reply.beams} paths behind ${reply.prompt_tokens} tokens (${reply.tokens_cached} already computed). `
+              + (reply.exact === undefined ? "" : reply.exact ? "No other item can be better." : "More beams might find better items."));
+          }
           const timing = reply.timing_ms ?? {};
-          notes.push("Time: " + ["queue", "prefill", "decode", "total"].map(part => part + " " + units.ms(timing[part])).join(", ") + ".");
+          notes.push("Time: " + ["queue", "prefill", "decode", "score", "total"].filter(part => part in timing).map(part => part + " " + units.ms(timing[part])).join(", ") + ".");
           const list = make("ol", {}, ...items.map(item => {
             const bar = make("span", { class: "bar", "aria-hidden": "true" });
             bar.style.width = (.2 + 5 * (item.score - least) / (most - least || 1)).toFixed(2) + "rem";
@@ -448,7 +464,7 @@ extension ConsolePage {
           element("status").textContent = "asking …";
           const start = performance.now();
           try {
-            const reply = await fetch("recommend", {
+            const reply = await fetch(route(), {
               method: "POST",
               headers: headers({ "Content-Type": "application/json", Accept: "*/*" }),
               body: JSON.stringify(request()),
@@ -482,6 +498,7 @@ extension ConsolePage {
         element("example").addEventListener("click", async () => {
           // What is popular stands in for a history: it works with any catalogue.
           element("kept").checked = false;
+          element("candidates").value = "";
           history = [];
           showRequest();
           await send();
@@ -500,7 +517,7 @@ extension ConsolePage {
         for (const id of ["user", "kept"]) element(id).addEventListener("change", readUser);
         get("openapi.json", "application/json").then(reply => reply.json())
           .then(contract => { element("kept-label").hidden = !contract.paths?.["/events"]; }).catch(() => {});
-        for (const id of ["k", "mode", "tags", "user", "seen", "why", "key"]) element(id).addEventListener("input", showRequest);
+        for (const id of ["k", "mode", "tags", "user", "seen", "why", "key", "beams", "candidates"]) element(id).addEventListener("input", showRequest);
         showRequest();
         loop();
         }
