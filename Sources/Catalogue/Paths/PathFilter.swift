@@ -84,7 +84,7 @@ package struct PathFilter: Sendable {
         switch form {
         case .except(let denied): denied.count(in: range) < range.count
         case .only(let allowed): allowed.count(in: range) > 0
-        case .bits(let bits): bits.hasBit(in: range)
+        case .bits(let bits): bits.withUnsafeBufferPointer { $0.hasBit(in: range) }
         }
     }
 
@@ -111,11 +111,13 @@ package struct PathFilter: Sendable {
                 place = after
             }
             result += Int32(left.lowerBound)..<Int32(left.upperBound)
-        case .bits:
-            for node in nodes {
-                let next = trie.firstPosition(level: level, node: node + 1)
-                if isAlive(start..<next) { result.append(Int32(node)) }
-                start = next
+        case .bits(let bits):
+            bits.withUnsafeBufferPointer { bits in
+                for node in nodes {
+                    let next = trie.firstPosition(level: level, node: node + 1)
+                    if bits.hasBit(in: start..<next) { result.append(Int32(node)) }
+                    start = next
+                }
             }
         case .only(let allowed):
             var place = allowed.firstIndex(notBelow: start)
@@ -166,7 +168,9 @@ extension [UInt64] {
             }
         }
     }
+}
 
+extension UnsafeBufferPointer<UInt64> {
     /// Whether any bit of a range is set.
     fileprivate func hasBit(in range: Range<Int>) -> Bool {
         guard !range.isEmpty else { return false }
