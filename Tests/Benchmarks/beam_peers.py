@@ -4,7 +4,7 @@ Usage: python3 beam_peers.py GENREC [--models llama-6x256,qwen3-0.6b] [--length 
                              [--runs 3] [--folder DIR] [--peer-length N] [--no-peer] [--overlap]
 
 Needs torch and transformers (`pip install torch transformers`). Weights are random and of the models' shapes, made once under
---folder. Prompts are tokens of items; both sides search the same items with as many beams. `generate` computes the prompt once for
+--folder. --overlap compares the 50 best items of bfloat16 and int8 with those of float32. Prompts are tokens of items; both sides search the same items with as many beams. `generate` computes the prompt once for
 each beam, so a long prompt of a large model takes minutes: --peer-length gives it a shorter one, and the table says so.
 
 A round is a pass after the one with the prompt. Times are milliseconds, medians.
@@ -22,7 +22,7 @@ import tempfile
 import time
 import urllib.request
 
-ITEMS, LEVELS = 20_000, 3
+ITEMS, LEVELS, PROMPTS = 20_000, 3, 8
 # hidden, layers, heads, key-value heads, head dimension, inner width, text vocabulary, codes of a level, window, tied
 MODELS = {
     "llama-6x256": ("llama", 256, 6, 4, 4, 64, 1_024, 32, 1_024, 2_048, False),
@@ -134,7 +134,7 @@ def transformers_times(options, folder, dtype, tokens, beams):
 def best_items(options, bundle, dtype, prompts, port):
     """The 50 best items of each prompt, from a server."""
     environment = dict(os.environ, GENREC_CACHE_BYTES=str(2 << 30))
-    command = [options.genrec, "serve", "--bundle", str(bundle), "--dtype", dtype, "--port", str(port)]
+    command = [options.genrec, "serve", "--bundle", str(bundle), "--dtype", dtype, "--listen", f"127.0.0.1:{port}"]
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while True:
@@ -166,7 +166,7 @@ def line(name, times, reference=None):
 def measure(options, name, folder, bundle):
     index = json.loads((folder / "index.json").read_text())
     peer_length = options.peer_length or options.length
-    for beams in map(int, options.beams.split(",")):
+    for beams in map(int, filter(None, options.beams.split(","))):
         print(f"{name}, {beams} beams, {options.threads} thread(s)")
         print(f"  {'':<34}{'whole':>11}{'prompt':>11}{'rounds':>11}   transformers over genrec")
         for dtype in options.dtypes.split(","):
@@ -187,8 +187,10 @@ def measure(options, name, folder, bundle):
                 line(f"genrec {dtype}, 8 at once, one more", eight)
                 print(f"  8 at once over one after another {8 * warm[0] / eight[0]:.2f}", flush=True)
     if options.overlap:
-        prompts = [prompt(dict(zip(index, list(index.values())[shift:] + list(index.values())[:shift])), 256)
-                   for shift in range(0, 20 * 97, 97)]
+        paths = list(index.values())
+        # Other items in each.
+        shifted = [dict(zip(index, paths[shift:] + paths[:shift])) for shift in range(0, PROMPTS * 97, 97)]
+        prompts = [prompt(one, 128) for one in shifted]
         exact = best_items(options, bundle, "f32", prompts, options.port)
         for dtype in ["bf16", "int8"]:
             lists = best_items(options, bundle, dtype, prompts, options.port)
