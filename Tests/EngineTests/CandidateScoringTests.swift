@@ -8,7 +8,7 @@ import Testing
 
 @testable import Engine
 
-@Suite(.timeLimit(.minutes(10))) struct CandidateScoringTests {
+@Suite struct CandidateScoringTests {
     private func request(
         _ fixture: Fixture,
         _ history: [Int32],

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Engine
 
-@Suite(.timeLimit(.minutes(10))) struct EngineCacheTests {
+@Suite struct EngineCacheTests {
     @Test(arguments: ["u", nil]) func aReturningUser_CostsTheNewEvents(user: String?) throws {
         let fixture = try Fixture(cachePages: 10)
         try fixture.submit("a", fixture.request([1, 2, 3, 4, 5], user: user))

@@ -10,7 +10,7 @@ import Testing
 
 @testable import Engine
 
-@Suite(.timeLimit(.minutes(10))) struct EngineGroupTests {
+@Suite struct EngineGroupTests {
     private static let users = (0..<300).map { "user \($0)" }
 
     private func fixtures(_ count: Int, cachePages: Int = 200) throws -> ([Fixture], EngineGroup) {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Engine
 
-@Suite(.timeLimit(.minutes(2))) struct EngineProgressTests {
+@Suite struct EngineProgressTests {
     private func waitForTurn(_ engine: Engine) {
         let before = engine.turns
         engine.poke()

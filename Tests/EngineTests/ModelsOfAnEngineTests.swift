@@ -10,7 +10,7 @@ import Testing
 
 @testable import Engine
 
-@Suite(.timeLimit(.minutes(10))) struct ModelsOfAnEngineTests {
+@Suite struct ModelsOfAnEngineTests {
     private static func model(window: Int = 8) -> LoadedModel {
         LoadedModel(
             window: HistoryWindow(length: window),

@@ -9,7 +9,7 @@ import Testing
 
 @testable import Engine
 
-@Suite(.timeLimit(.minutes(10))) struct RecoveryTests {
+@Suite struct RecoveryTests {
     private static let lost = ComputeError(.deviceLost, "the heartbeat is gone")
 
     /// Lets the next batch fail for good, and making the device again as often as there are `attempts`.

@@ -51,7 +51,7 @@ private final class Answers: Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(60))) struct CachedReplyTests {
+@Suite struct CachedReplyTests {
     /// A user's history as it really was, from which requests take a beginning.
     private struct User {
         var name: String?

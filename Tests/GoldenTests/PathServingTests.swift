@@ -87,7 +87,7 @@ private final class QuietObserver: EngineObserver {
     }
 }
 
-@Suite(.timeLimit(.minutes(60))) struct PathServingTests {
+@Suite struct PathServingTests {
     private static let runs = ProcessInfo.processInfo.environment["GENREC_PROPERTY_RUNS"].flatMap(Int.init) ?? 200
 
     private func rows(_ names: [String], _ fixture: TokenFixture) -> [Int32] {

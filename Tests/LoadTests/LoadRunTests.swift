@@ -8,7 +8,7 @@ import Testing
 
 @testable import Load
 
-@Suite(.timeLimit(.minutes(2))) struct LoadRunTests {
+@Suite struct LoadRunTests {
     private static func plan(_ arrivals: Arrivals, seconds: Double = 0.1) -> LoadPlan {
         LoadPlan(arrivals: arrivals, duration: UInt64(seconds * 1e9), seed: 1)
     }

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Load
 
-@Suite(.timeLimit(.minutes(2))) struct ReplayTests {
+@Suite struct ReplayTests {
     private static func histories() throws -> [History] {
         let text = "user\titem\ttimestamp\nu\ta\t10\nu\tb\t30\nv\tc\t20\nv\td\t30\nu\te\t50\n"
         let log = try InteractionLog(parsing: Array(text.utf8), name: "test")

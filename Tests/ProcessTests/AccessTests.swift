@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct AccessTests {
+@Suite struct AccessTests {
     private static let recommendBody = "{\"history\":[],\"k\":1}"
 
     /// Calls `body` with a server whose keys are `caller` (recommend) and `operator` (admin), and the file they are in.

@@ -4,7 +4,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct AddedItemsTests {
+@Suite struct AddedItemsTests {
     private static let history = "\"history\":{\"items\":[\"anime-4-01\",\"anime-4-02\"],\"timestamps\":[10,20]}"
 
     private static func patch(_ connection: TestConnection, _ items: String) throws -> TestReply {

@@ -4,7 +4,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct AllocationTests {
+@Suite struct AllocationTests {
     #if DEBUG
     private static let budget = 250
     #else

@@ -4,7 +4,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5)), .serialized) struct AscendFaultTests {
+@Suite(.serialized) struct AscendFaultTests {
     private func metric(_ name: String, _ connection: TestConnection) throws -> Int? {
         let text = try connection.get("/metrics").text
         let line = text.split(separator: "\n").first { $0.hasPrefix(name + " ") }
@@ -68,7 +68,7 @@ import Testing
         let server = try RunningServer.ascend(
             device: device,
             environment: faults.environment
-                .merging(["GENREC_ENGINE_DEVICE_TIMEOUT_MS": "2000"]) { $1 }
+                .merging(["GENREC_ENGINE_DEVICE_TIMEOUT_MS": "5000"]) { $1 }
                 .merging(environment) { $1 }
         )
         try faults.begin(fault)

@@ -26,7 +26,7 @@ struct Agreement {
     var isEnough: Bool { wanted > 0 && Double(found) >= 0.98 * Double(wanted) }
 }
 
-@Suite(.timeLimit(.minutes(5)), .serialized) struct AscendTests {
+@Suite(.serialized) struct AscendTests {
     /// Items and scores of each result of a batch.
     private func results(_ reply: TestReply) throws -> [[(item: String, score: Double)]] {
         let results = try #require(try reply.json()["results"] as? [[String: Any]])

@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct BatchTests {
+@Suite struct BatchTests {
     private static let history = "{\"items\":[\"anime-4-01\",\"anime-4-02\"],\"timestamps\":[10,20]}"
 
     private static func batch(_ requests: [String]) -> String { "{\"requests\":[\(requests.joined(separator: ","))]}" }

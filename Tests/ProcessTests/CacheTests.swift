@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct CacheTests {
+@Suite struct CacheTests {
     /// The first `count` events of a case, asked so many seconds after the case's time.
     private static func body(_ example: DemoCases.Case, _ count: Int, later: Int64 = 0, user: String?) throws -> String
     {

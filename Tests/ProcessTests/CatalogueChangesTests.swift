@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct CatalogueChangesTests {
+@Suite struct CatalogueChangesTests {
     private static let history = "\"history\":{\"items\":[\"anime-4-01\",\"anime-4-02\"],\"timestamps\":[10,20]}"
     private static let request = "{\(history),\"request_time\":30,\"k\":5}"
 

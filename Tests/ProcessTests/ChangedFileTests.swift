@@ -4,7 +4,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct ChangedFileTests {
+@Suite struct ChangedFileTests {
     /// What somebody does to a file of a bundle that is served.
     enum Damage: String, CaseIterable {
         case truncated, emptied, overwritten

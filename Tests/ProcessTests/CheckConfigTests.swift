@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct CheckConfigTests {
+@Suite struct CheckConfigTests {
     private func withFile(_ text: String, _ body: (String) throws -> Void) throws {
         try Genrec.withTemporaryFolder { folder in
             let path = folder.appendingPathComponent("genrec.yaml").path

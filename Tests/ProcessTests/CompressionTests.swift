@@ -24,7 +24,7 @@ private func gunzip(_ input: [UInt8]) throws -> String {
     String(decoding: try gzip(input, "-dc"), as: UTF8.self)
 }
 
-@Suite(.timeLimit(.minutes(5))) struct CompressionTests {
+@Suite struct CompressionTests {
     private static let call = """
         {"history":{"items":["anime-4-01","anime-4-02","anime-6-01"],"timestamps":[1700709188,1700782710,1700784705]},
         "request_time":1700800000,"k":100}

@@ -44,7 +44,7 @@ struct DemoCases: Decodable {
     }
 }
 
-@Suite(.timeLimit(.minutes(5))) struct DemoTests {
+@Suite struct DemoTests {
     @Test func everyCaseIsAnsweredAsByTheReference_InBothFormsOfAHistory() throws {
         let server = try RunningServer()
         defer { server.stop() }

@@ -4,7 +4,7 @@ import Foundation
 import TLSTesting
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct FailingStartTests {
+@Suite struct FailingStartTests {
     /// Starts a server that is to fail, and holds what it prints to the contract.
     private func expectSentence(
         _ arguments: [String] = [],

@@ -4,7 +4,7 @@ import Foundation
 import Locking
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct FleetTests {
+@Suite struct FleetTests {
     private static let history = "\"history\":{\"items\":[\"anime-4-01\",\"anime-4-02\"],\"timestamps\":[10,20]}"
 
     /// Calls `body` with a server of the demo bundle and the directory of a copy of it, with another name and version.

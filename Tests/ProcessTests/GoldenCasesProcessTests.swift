@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct GoldenCasesProcessTests {
+@Suite struct GoldenCasesProcessTests {
     /// Tensors of the demo bundle.
     private enum Flip {
         static let layerTensor = "layers.1.uvqk.weight"

@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct HelpTests {
+@Suite struct HelpTests {
     /// The subcommands that the help of `command` lists.
     private func subcommands(_ command: [String]) throws -> [String] {
         let help = try Genrec.run(command + ["--help"]).standardOutput

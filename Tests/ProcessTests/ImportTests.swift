@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct ImportTests {
+@Suite struct ImportTests {
     private func run(_ arguments: [String], _ folder: URL) throws -> Genrec.Output {
         try Genrec.run(
             ["import", "--name", "t", "--version", "1", "--output", folder.appendingPathComponent("bundle").path]

@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct LoadTests {
+@Suite struct LoadTests {
     private func url(_ server: RunningServer) -> String { "http://127.0.0.1:\(server.port)" }
 
     private func object(_ output: Genrec.Output) throws -> [String: Any] {

@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct LogTests {
+@Suite struct LogTests {
     /// Every request is logged.
     private static let debug = ["GENREC_LOG_LEVEL": "debug"]
 

@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct ModelsOfTheFileTests {
+@Suite struct ModelsOfTheFileTests {
     private static let history =
         "\"history\":{\"items\":[\"anime-4-01\",\"anime-4-02\"],\"timestamps\":[10,20]},\"request_time\":30"
 

@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct RankTests {
+@Suite struct RankTests {
     private static let history = "\"history\":{\"items\":[\"anime-4-01\",\"anime-4-02\"],\"timestamps\":[10,20]}"
 
     private static func items(_ reply: TestReply) throws -> [[String: Any]] {

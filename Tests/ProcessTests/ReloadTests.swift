@@ -4,7 +4,7 @@ import Foundation
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct ReloadTests {
+@Suite struct ReloadTests {
     /// Calls `body` with a server of a copy of the demo bundle.
     private func withOwnBundle(_ body: (RunningServer, URL) throws -> Void) throws {
         try Genrec.withTemporaryFolder { folder in

@@ -4,7 +4,7 @@ import Foundation
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(10)), .serialized) struct SemanticIDChangeTests {
+@Suite(.serialized) struct SemanticIDChangeTests {
     private static let name = "sid-qwen3"
     private static let history = "\"history\":{\"items\":[\"item-62\",\"item-430\",\"item-363\"]}"
 

@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct SemanticIDTests {
+@Suite struct SemanticIDTests {
     private struct Case {
         let history: [String]
         let prompt: [Int]

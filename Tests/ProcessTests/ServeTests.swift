@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct ServeTests {
+@Suite struct ServeTests {
     /// Calls `body` with a connection to a server of the demo bundle.
     private func withServer(
         _ arguments: [String] = [],

@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct StreamTests {
+@Suite struct StreamTests {
     private static let ndjson = "application/x-ndjson"
     private static let history = """
         {"items":["anime-4-01","anime-4-02","anime-6-01"],"timestamps":[1700709188,1700782710,1700784705]}

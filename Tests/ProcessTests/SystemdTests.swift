@@ -90,7 +90,7 @@ private final class StandIn {
     }
 }
 
-@Suite(.timeLimit(.minutes(5))) struct SystemdTests {
+@Suite struct SystemdTests {
     private static let recommendation = "{\"history\":[{\"item\":\"anime-4-01\"}],\"k\":3}"
 
     @Test func stages_AreNotified_AndTheHandedSocketIsServed() throws {

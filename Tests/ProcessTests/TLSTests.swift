@@ -45,7 +45,7 @@ private struct CertificateFolder {
     }
 }
 
-@Suite(.timeLimit(.minutes(5))) struct TLSTests {
+@Suite struct TLSTests {
     @Test func bothListeners_SpeakTLS_AndCountHandshakes() throws {
         try CertificateFolder.with { folder in
             let server = try RunningServer(

@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct TerminalTests {
+@Suite struct TerminalTests {
     /// Runs a command on a terminal of its own.
     private func onTerminal(_ arguments: String, environment: [String: String] = [:]) throws -> String {
         try Genrec.run(

@@ -5,7 +5,7 @@ import Foundation
 import Locking
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct VersionChangeTests {
+@Suite struct VersionChangeTests {
     /// What callers have seen: statuses, and each user's versions in the order in which they came.
     private struct Seen {
         var statuses: [Int: Int] = [:]

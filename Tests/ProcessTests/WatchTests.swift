@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct WatchTests {
+@Suite struct WatchTests {
     private struct Fixture {
         let folder: URL
 
@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    /// Asks again and again, and never meets a refusal, until the condition holds; the suite's time limit ends a wait in vain.
+    /// Asks again and again, and never meets a refusal, until the condition holds; the server's own limit ends a wait in vain.
     private func wait(_ connection: TestConnection, until condition: () throws -> Bool) throws {
         while try !condition() {
             try #require(try connection.recommend("{\"history\":[{\"item\":\"anime-4-01\"}]}").status == 200)

@@ -140,7 +140,7 @@ private func get(_ path: String) -> String { "GET \(path) HTTP/1.1\r\nHost: a\r\
 }
 
 /// Sockets that another process has opened.
-@Suite(.timeLimit(.minutes(2))) struct HandedSocketTests {
+@Suite struct HandedSocketTests {
     @Test func connectionsMadeBetweenTwoServers_AreAnsweredByTheSecond() throws {
         let opened = try ListenSocket.open(.tcp(host: "127.0.0.1", port: 0), count: 1)
         let kept = opened.sockets[0].fd
