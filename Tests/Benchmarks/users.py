@@ -146,7 +146,7 @@ def scale(options, folder):
     print(f"  memory: {(server.memory - memory) / accepted:.1f} bytes an event with everything")
     server.end()
     print("  files:", {name: f"{os.path.getsize(os.path.join(store, name)) >> 20} MiB" for name in sorted(os.listdir(store))})
-    for _ in range(3):
+    for _ in range(options.rounds):
         server = Server(options, options.demo, store)
         print(f"  start after kill -9: {server.seconds - start:.2f} s; memory {(server.memory - memory) / accepted:.1f} bytes an event")
         names = [f"user-{number}" for number in range(options.users)]
@@ -168,13 +168,14 @@ def load(options, port):
 
 
 def ingest(options, folder):
-    """A store without a limit of its own; the events are made beforehand, so that making them takes no core."""
+    """The events are made beforehand, so that making them takes no core."""
     draw = random.Random(1)
     items = [f"item-{number:06}" for number in range(100_000)]
     with open(os.path.join(options.demo, "interactions.tsv"), encoding="utf-8") as file:
         items += [text.split("\t")[1] for text in file.readlines()[1:]]
-    options.events = int(options.ingest * (options.seconds + 4))
-    made = ["".join(lines) for lines in bodies(options, draw, items)]
+    # Enough for every round: what is there already would be counted, and not kept.
+    options.events = int(options.ingest * (options.seconds + 4) * options.rounds)
+    made = iter(["".join(lines) for lines in bodies(options, draw, items)])
     server = Server(options, options.demo, os.path.join(folder, "users"))
     load(options, server.port)
     is_over, state = threading.Event(), {}
@@ -182,9 +183,8 @@ def ingest(options, folder):
     def send():
         sender = http.client.HTTPConnection("127.0.0.1", server.port)
         begin, sent = time.monotonic(), 0
-        before = server.processor
-        while not is_over.is_set() and sent < len(made):
-            sender.request("POST", "/events", made[sent], {"Content-Type": "application/x-ndjson"})
+        while not is_over.is_set() and (body := next(made, None)):
+            sender.request("POST", "/events", body, {"Content-Type": "application/x-ndjson"})
             reply = sender.getresponse()
             text = reply.read()
             assert reply.status == 200, text
