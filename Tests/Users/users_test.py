@@ -169,6 +169,8 @@ def single(options, folder):
     expect((status, reply.get("degraded")) == (200, ["store"]), f"readiness without redis: {reply}")
     history = {"items": ITEMS[:2]}
     expect(genrec.ask("POST", "/recommend", {"history": history})[0] == 200, "a request with its history")
+    status, reply = genrec.ask("POST", "/recommend", {"user_id": "v", "fallback": "popularity"})
+    expect((status, reply.get("degraded")) == (200, "store"), f"the fallback without redis: {status} {reply}")
     redis.start()
     wait(lambda: genrec.ask("GET", "/users/v")[0] == 200, "redis found again")
     expect("degraded" not in genrec.ask("GET", "/health/ready")[1], "degraded for ever")
