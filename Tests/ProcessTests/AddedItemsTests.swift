@@ -82,6 +82,33 @@ import Testing
         }
     }
 
+    /// The store keeps ids; which of them are items is the catalogue's to say, at the time of the request.
+    @Test func addedItem_IsKnownInStoredHistories() throws {
+        try Genrec.withTemporaryFolder { folder in
+            let users = folder.appendingPathComponent("users").path
+            let server = try RunningServer(
+                environment: ["GENREC_USERS_STORE": "local", "GENREC_USERS_LOCAL_DIRECTORY": users]
+            )
+            defer { server.stop() }
+            let connection = try server.connect()
+            let events = ["anime-4-01", "new-1", "new-2"].enumerated().map { index, item in
+                "{\"user_id\":\"u\",\"item\":\"\(item)\",\"timestamp\":\(10 + index)}"
+            }
+            let taken = try connection.post("/events", "{\"events\":[\(events.joined(separator: ","))]}")
+            #expect(taken.status == 200, "\(taken.text)")
+            let request = "{\"user_id\":\"u\",\"request_time\":30,\"k\":1000}"
+            #expect(try connection.recommend(request).text.contains("\"unknown_items\":2"))
+            _ = try Self.patch(connection, "{\"item\":\"new-1\",\"like\":[\"anime-4-02\"]}")
+            let reply = try connection.recommend(request)
+            #expect(try reply.text.contains("\"unknown_items\":1") && !reply.items().contains("new-1"))
+            #expect(try reply.json()["history_used"] as? Int == 2)
+            let sent = try connection.recommend(
+                "{\"history\":{\"items\":[\"anime-4-01\",\"new-1\"],\"timestamps\":[10,11]},\"request_time\":30,\"k\":1000}"
+            )
+            #expect(try reply.items() == sent.items() && reply.scores() == sent.scores())
+        }
+    }
+
     @Test func whatIsNoItem_IsRefusedAsAWhole() throws {
         let server = try RunningServer(environment: ["GENREC_CATALOGUE_MAX_ADDED": "2"])
         defer { server.stop() }

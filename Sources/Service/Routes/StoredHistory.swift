@@ -120,19 +120,29 @@ extension RecommendCall {
         var history = stored
         for event in events { history.insert(event, catalogue.items) }
         call.eventCount = history.count
-        call.unknownItems += history.unknownItems.count
-        if history.unknownItems.isEmpty {
-            call.request.history = history.rows
+        var rows = history.rows
+        var unknownCount = history.unknownItems.count
+        if unknownCount > 0, catalogue.addedCount > 0 {
+            // What the bundle does not have may be an item that was added.
+            for index in rows.indices where rows[index] < 0 {
+                guard let row = catalogue.row(of: history.unknownItems[Int(~rows[index])]) else { continue }
+                rows[index] = row
+                unknownCount -= 1
+            }
+        }
+        call.unknownItems += unknownCount
+        if unknownCount == 0 {
+            call.request.history = rows
             call.request.timestamps = history.timestamps
             call.request.actions = history.actions
         } else {
-            let known = history.rows.indices.filter { history.rows[$0] >= 0 }
-            call.request.history = known.map { history.rows[$0] }
+            let known = rows.indices.filter { rows[$0] >= 0 }
+            call.request.history = known.map { rows[$0] }
             call.request.timestamps = known.map { history.timestamps[$0] }
             call.request.actions = known.map { history.actions[$0] }
         }
         if !call.request.actions.contains(where: { $0 != 0 }) { call.request.actions = [] }
-        call.noteStrangeness(history.unknownItems.first)
+        call.noteStrangeness(unknownCount == 0 ? nil : history.unknownItems.first)
         return call
     }
 }
