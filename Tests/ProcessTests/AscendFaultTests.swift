@@ -117,6 +117,21 @@ import Testing
         #expect(server.stop().status == 0)
     }
 
+    /// Not refused, where the caller takes the most popular items instead.
+    @Test func withPopularityInItsPlace_TheBatchIsAnswered() throws {
+        let server = try server("aicore@20")
+        defer { server.stop() }
+        let connection = try server.connect()
+        let body = try AscendTests.request(try DemoCases.load()[0], user: "u", k: 3)
+        let reply = try connection.recommend(body.dropLast() + ",\"fallback\":\"popularity\"}")
+        #expect(reply.status == 200)
+        #expect(try reply.json()["degraded"] as? String == "device")
+        #expect(try reply.json()["source"] as? String == "popularity" && reply.items().count == 3)
+        #expect(try eventually { try connection.get("/health/ready").status == 200 })
+        try expectRightAnswer(connection, "later")
+        #expect(server.stop().status == 0)
+    }
+
     @Test func aDeviceThatDoesNotComeBack_IsSaidToBeAway_AndTheServerEndsInOrder() throws {
         let server = try server("gone@20")
         defer { server.stop() }

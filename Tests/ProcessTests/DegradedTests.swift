@@ -32,6 +32,25 @@ import Testing
         #expect(!whole.text.contains("degraded"))
     }
 
+    /// The queue holds two requests of five that come at once.
+    @Test func fullQueue_IsAnsweredByPopularity() throws {
+        let server = try RunningServer(
+            environment: ["GENREC_SCHEDULER_MAX_QUEUED_REQUESTS": "2", "GENREC_SCHEDULER_MIN_WAIT_US": "1000000"]
+        )
+        defer { server.stop() }
+        let connection = try server.connect()
+        let calls = Array(repeating: Self.body(Self.popular), count: 5).joined(separator: ",")
+        let reply = try connection.post("/recommend/batch", "{\"requests\":[\(calls)]}")
+        let results = try #require(try reply.json()["results"] as? [[String: Any]])
+        #expect(results.map { $0["degraded"] as? String } == [nil, nil, "queue_full", "queue_full", "queue_full"])
+        let sources = ["model", "model"] + Array(repeating: "popularity", count: 3)
+        #expect(results.map { $0["source"] as? String } == sources)
+        let popular = try connection.recommend("{\"history\":[],\"k\":3}").items()
+        let items = try #require(results[4]["items"] as? [[String: Any]])
+        #expect(items.map { $0["item"] as? String } == popular)
+        try connection.expectMetrics("genrec_recommend_outcomes_total{outcome=\"degraded\"} 3")
+    }
+
     @Test func userOfTheHead_IsTheUser() throws {
         let server = try RunningServer()
         defer { server.stop() }
