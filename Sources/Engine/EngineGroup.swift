@@ -117,7 +117,18 @@ package final class EngineGroup: Sendable {
     }
 
     /// As `Engine.retire`.
-    package func retire(_ model: ModelID) { for engine in engines { engine.retire(model) } }
+    package func retire(_ model: ModelID, retired: @escaping @Sendable () -> Void = {}) {
+        let left = Lock(engines.count)
+        for engine in engines {
+            engine.retire(model) {
+                let isLast = left.withLock { left in
+                    left -= 1
+                    return left == 0
+                }
+                if isLast { retired() }
+            }
+        }
+    }
 
     /// As `Engine.drain`.
     package func drain() { for engine in engines { engine.drain() } }

@@ -43,6 +43,38 @@ import Testing
         try #require((try reply.json()["model"] as? [String: String])?["version"])
     }
 
+    /// Where there is no room for two: one goes, the next has its place.
+    @Test func aModelThatReplacesAnother_HasItsShare() throws {
+        try withServer { server, bundle in
+            let connection = try server.connect()
+            func replace(_ old: String, _ bundle: String) throws -> TestReply {
+                try connection.post("/admin/models", "{\"bundle\":\"\(bundle)\",\"replace\":\"\(old)\"}")
+            }
+            for (old, status) in [("demo", 422), (":1", 422), ("demo:", 422), ("demo:7", 404), ("books:1", 404)] {
+                #expect(try replace(old, bundle.path).status == status, "\(old)")
+            }
+            // What is wrong with the files is found out before anything goes.
+            #expect(try replace("demo:1", bundle.path + "/nothing").status == 422)
+            #expect(try Self.models(connection).map { $0["version"] as? String } == ["1"])
+            let added = try replace("demo:1", bundle.path)
+            #expect(added.status == 201, "\(added.text)")
+            let record = try #require(try added.json()["model"] as? [String: Any])
+            #expect(record["version"] as? String == "2" && record["share"] as? Double == 100)
+            let reply = try connection.recommend("{\(Self.history),\"request_time\":30}")
+            #expect(try reply.status == 200 && Self.version(reply) == "2")
+            let old = try connection.recommend("{\(Self.history),\"model\":\"demo\",\"version\":\"1\"}")
+            #expect(old.status == 404)
+            #expect(try Self.models(connection).map { $0["version"] as? String } == ["2"])
+            #expect(try connection.get("/health/ready").status == 200)
+            // It can go the other way as well, and to the same version from another place.
+            #expect(try replace("demo:2", Genrec.demoBundle).status == 201)
+            #expect(try replace("demo:1", Genrec.demoBundle).status == 201)
+            #expect(try Self.version(connection.recommend("{\(Self.history)}")) == "1")
+            let (status, log) = server.stop()
+            #expect(status == 0 && log.contains("a model was taken away to make room"))
+        }
+    }
+
     @Test func aSecondVersion_ServesWhoeverNamesIt_AndOthersByItsShare() throws {
         try withServer { server, bundle in
             let connection = try server.connect()

@@ -12,6 +12,8 @@ package struct CallError: Error, Equatable, CustomStringConvertible {
         case unknownModel = 404
         /// The body is well-formed JSON, but a field is missing, unknown or not usable; the detail names the field.
         case unusable = 422
+        /// The model is being loaded in the place of another.
+        case unavailable = 503
     }
 
     package let code: Code
@@ -24,7 +26,7 @@ package struct CallError: Error, Equatable, CustomStringConvertible {
         self.detail = detail
     }
 
-    /// The HTTP status: 400, 404 or 422.
+    /// The HTTP status: 400, 404, 422 or 503.
     package var status: Int { code.rawValue }
     package var description: String { detail }
 

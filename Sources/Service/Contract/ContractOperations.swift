@@ -162,11 +162,12 @@ struct ContractOperations {
                 id: "addModel",
                 summary: """
                     Loads a bundle beside the models that are served. It gets no share of the requests yet, unless it is the first \
-                    of its name. The reply comes when it is loaded and warm.
+                    of its name. The reply comes when it is loaded and warm. With `replace` another model is taken away \
+                    before: until the reply there is a gap in which its requests are answered with 503.
                     """,
                 requestBody: Self.body(schema: "AddModel"),
                 replies: [(201, Self.reply("The model.", schema: "AddedModel"))],
-                problems: [409, 411, 422]
+                problems: [404, 409, 411, 422]
             )
         case .model:
             Operation(

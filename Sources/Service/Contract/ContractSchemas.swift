@@ -603,8 +603,18 @@ struct ContractSchemas {
 
     private static let reloadRequest = object([("model", ["type": "string"])], required: [])
     private static let addModel = object(
-        [("bundle", ["type": "string", "description": "A directory on the server."])],
-        required: nil
+        [
+            ("bundle", ["type": "string", "description": "A directory on the server."]),
+            (
+                "replace",
+                [
+                    "type": "string", "pattern": "^.+:[^:]+$",
+                    "description":
+                        "NAME:VERSION of a model that is taken away before, where there is no room for both; the bundle takes its place.",
+                ]
+            ),
+        ],
+        required: ["bundle"]
     )
     private static let routing = object(
         [

@@ -80,6 +80,35 @@ final class Fleet: Sendable {
         func index(_ name: String, _ version: String) -> Int? {
             members.firstIndex { $0.name == name && $0.version == version }
         }
+
+        /// Puts a member in the place of another, with its share, its shadow, and as the default.
+        mutating func put(_ next: Member, at place: Int) -> FleetError? {
+            let (name, version) = (next.name, next.version)
+            if let other = index(name, version), other != place {
+                return FleetError(.conflict, "version '\(version)' of the model '\(name)' is there already")
+            }
+            let old = members[place]
+            members[place] = next
+            if let model = old.model {
+                retiring.append(Retiring(name: old.name, version: old.version, model: model.residence))
+            }
+            if old.name == name, var routing = routing[name] {
+                routing.split = routing.split.replacing(old.version, by: version)
+                routing.shadow = routing.shadow.map {
+                    $0.version == old.version ? TrafficSplit.Share(version, $0.percent) : $0
+                }
+                if routing != self.routing[name] { changed.insert(name) }
+                self.routing[name] = routing
+                return nil
+            }
+            if routing[name] == nil { routing[name] = Routing(split: TrafficSplit(all: version)) }
+            if !members.contains(where: { $0.name == old.name }) {
+                routing[old.name] = nil
+                previous[old.name] = nil
+                if defaultName == old.name { defaultName = name }
+            }
+            return nil
+        }
     }
 
     /// What a request is read with.
@@ -170,13 +199,19 @@ final class Fleet: Sendable {
             let wanted = name ?? state.defaultName
             guard let routing = state.routing[wanted] else { return .failure(Self.unknown("model '\(wanted)'", state)) }
             let chosen = version ?? routing.split.version(for: user, of: wanted) ?? ""
-            guard let index = state.index(wanted, chosen), let model = state.members[index].model else {
-                return .failure(Self.unknown("version '\(chosen)' of the model '\(wanted)'", state))
+            if let index = state.index(wanted, chosen), let model = state.members[index].model {
+                return .success(model)
             }
-            return .success(model)
+            // It has a share, so it had a model before.
+            let isGap = routing.split.percent(chosen) > 0
+            let unknown = Self.unknown("version '\(chosen)' of the model '\(wanted)'", state)
+            return .failure(isGap ? FleetError(.unavailable, Self.gap) : unknown)
         }
         return try found.get()
     }
+
+    /// Why a model that had requests has none now.
+    static let gap = "the model is being loaded in the place of another; ask again"
 
     private static func unknown(_ what: String, _ state: State) -> FleetError {
         let names = state.routing.keys.sorted().map { name in
@@ -192,7 +227,9 @@ final class Fleet: Sendable {
     func main(of name: String?) throws(FleetError) -> ServedModel {
         let found: Result<ServedModel, FleetError> = state.withLock { state in
             let name = name ?? state.defaultName
-            return state.main(of: name).map { .success($0) } ?? .failure(Self.unknown("model '\(name)'", state))
+            if let model = state.main(of: name) { return .success(model) }
+            let unknown = Self.unknown("model '\(name)'", state)
+            return .failure(state.routing[name] == nil ? unknown : FleetError(.unavailable, Self.gap))
         }
         return try found.get()
     }
@@ -331,36 +368,44 @@ final class Fleet: Sendable {
             guard let index = state.members.firstIndex(where: { $0.model?.isSame(as: old) ?? false }) else {
                 return FleetError(.conflict, "the model was taken away meanwhile")
             }
-            if let other = state.index(name, version), other != index {
-                return FleetError(.conflict, "version '\(version)' of the model '\(name)' is there already")
-            }
             let before = state.members[index]
-            state.members[index] = Member(
+            let member = Member(
                 name: name,
                 version: version,
                 origin: before.origin,
                 isAdded: before.isAdded,
                 model: next
             )
-            state.retiring.append(Retiring(name: old.name.name, version: old.name.version, model: old.residence))
-            let (oldName, oldVersion) = (old.name.name, old.name.version)
-            if oldName == name, var routing = state.routing[name] {
-                routing.split = routing.split.replacing(oldVersion, by: version)
-                routing.shadow = routing.shadow.map {
-                    $0.version == oldVersion ? TrafficSplit.Share(version, $0.percent) : $0
-                }
-                if routing != state.routing[name] { state.changed.insert(name) }
-                state.routing[name] = routing
-                return nil
-            }
-            if state.routing[name] == nil { state.routing[name] = Routing(split: TrafficSplit(all: version)) }
-            if !state.members.contains(where: { $0.name == oldName }) {
-                state.routing[oldName] = nil
-                state.previous[oldName] = nil
-                if state.defaultName == oldName { state.defaultName = name }
-            }
-            return nil
+            return state.put(member, at: index)
         }
+    }
+
+    /// Takes a model away and gives its place, with its share, to one that is still to be loaded. Until that is there, requests find a
+    /// gap.
+    ///
+    /// - Returns: the model, which is there until nobody holds it; nil: it could not be loaded either.
+    func vacate(_ name: String, _ version: String, for next: Member) throws(FleetError) -> ServedModel? {
+        let gone: Result<ServedModel?, FleetError> = change { state in
+            guard let index = state.index(name, version) else {
+                return .failure(Self.unknown("version '\(version)' of the model '\(name)'", state))
+            }
+            let model = state.members[index].model
+            return state.put(next, at: index).map { .failure($0) } ?? .success(model)
+        }
+        return try gone.get()
+    }
+
+    /// A member as it is listed, without its model.
+    func entry(_ name: String, _ version: String) throws(FleetError) -> Member {
+        let entry: Result<Member, FleetError> = state.withLock { state in
+            guard let index = state.index(name, version), state.members[index].model != nil else {
+                return .failure(Self.unknown("version '\(version)' of the model '\(name)'", state))
+            }
+            var member = state.members[index]
+            member.model = nil
+            return .success(member)
+        }
+        return try entry.get()
     }
 
     /// Replaces the split and the shadow of a name.
@@ -455,7 +500,7 @@ final class Fleet: Sendable {
 
     /// Why no request would be served; empty: requests are.
     var unreadiness: [String] {
-        if case .ready = engines.phase { return [] }
+        if case .ready = engines.phase { return front.main == nil ? [Self.gap] : [] }
         var reasons: [String] = []
         for phase in engines.engines.map(\.phase) {
             // One that is ready waits for the others to be loaded.

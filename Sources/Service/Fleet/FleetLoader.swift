@@ -8,6 +8,19 @@ internal import Locking
 internal import Logging
 internal import Models
 
+/// A version of a model, written `name:version`.
+struct ModelReference: Sendable, Equatable {
+    var name: String
+    var version: String
+
+    init?(_ text: String) {
+        guard let colon = text.lastIndex(of: ":"), colon != text.startIndex, text.index(after: colon) != text.endIndex
+        else { return nil }
+        name = String(text[..<colon])
+        version = String(text[text.index(after: colon)...])
+    }
+}
+
 /// Loads bundles for a fleet.
 final class FleetLoader: Sendable {
     typealias Completion = @Sendable (Result<ServedModel, FleetError>) -> Void
@@ -87,13 +100,22 @@ final class FleetLoader: Sendable {
     }
 
     /// Loads a bundle beside those that are served; it gets no request yet, unless it is the first of its name.
-    func add(_ directory: String, _ completion: @escaping Completion) {
+    ///
+    /// - Parameter replaced: a model that is taken away before, because there is no room for both. The bundle takes its place; until it
+    ///   is loaded, requests find a gap. Where it cannot be loaded, that model is loaded again.
+    func add(_ directory: String, replacing replaced: ModelReference? = nil, _ completion: @escaping Completion) {
         do throws(FleetError) {
             try requireReady()
         } catch {
             return completion(.failure(error))
         }
-        queue.async { self.load(ModelOrigin(directory), completion) }
+        queue.async {
+            if let replaced {
+                self.load(ModelOrigin(directory), replacing: replaced, completion)
+            } else {
+                self.load(ModelOrigin(directory), completion)
+            }
+        }
     }
 
     /// Refuses every further attempt. Those that are under way fail when the engines end.
@@ -181,25 +203,120 @@ final class FleetLoader: Sendable {
             )
             let (name, version) = (model.name.name, model.name.version)
             try fleet.announce(name, version, origin)
-            loader.load(model, origin.placement) { result in
-                switch result {
-                case .success:
-                    self.fleet.loaded(model)
-                    self.metrics.model.served(model)
-                    self.logger.notice(
-                        "a model was loaded",
-                        metadata: ["model.name": "\(name)", "model.version": "\(version)"]
-                    )
-                    completion(.success(model))
-                case .failure(let error):
-                    self.fleet.failed(name, version, "\(error)")
-                    self.logger.error("a model was not loaded", metadata: ["error": "\(error)"])
-                    completion(.failure(Self.refusal(error)))
+            fill(model, origin, completion)
+        } catch {
+            logger.error("a model was not loaded", metadata: ["error": "\(error.message)"])
+            completion(.failure(error))
+        }
+    }
+
+    /// Loads a model that has its place among the members.
+    private func fill(_ model: ServedModel, _ origin: ModelOrigin, _ completion: @escaping Completion) {
+        let (name, version) = (model.name.name, model.name.version)
+        loader.load(model, origin.placement) { result in
+            switch result {
+            case .success:
+                self.fleet.loaded(model)
+                self.metrics.model.served(model)
+                self.logger.notice(
+                    "a model was loaded",
+                    metadata: ["model.name": "\(name)", "model.version": "\(version)"]
+                )
+                completion(.success(model))
+            case .failure(let error):
+                self.fleet.failed(name, version, "\(error)")
+                self.logger.error("a model was not loaded", metadata: ["error": "\(error)"])
+                completion(.failure(Self.refusal(error)))
+            }
+        }
+    }
+
+    // MARK: - After another
+
+    private func load(
+        _ origin: ModelOrigin,
+        replacing old: ModelReference,
+        _ completion: @escaping Completion
+    ) {
+        do throws(FleetError) {
+            // What can be known of the bundle before is found out before.
+            let bundle = try bundle(origin.directory)
+            let model = try fleet.catalogues.current(
+                loader.makeModel(bundle, origin.placement, on: fleet.engines)
+            )
+            let before = try fleet.entry(old.name, old.version)
+            let next = Fleet.Member(name: model.name.name, version: model.name.version, origin: origin, isAdded: true)
+            guard let gone = try fleet.vacate(old.name, old.version, for: next) else {
+                throw FleetError(.conflict, "the model was taken away meanwhile")
+            }
+            logger.warning(
+                "a model was taken away to make room; until the next one is loaded, its requests are refused",
+                metadata: [
+                    "model.name": "\(old.name)", "model.version": "\(old.version)", "next.version": "\(next.version)",
+                ]
+            )
+            metrics.model.removed(gone)
+            metrics.requests.removed(gone)
+            // Its requests end first. Then nobody holds it, this function neither.
+            gone.residence.whenGone {
+                self.queue.async {
+                    self.fillIfThereIsRoom(model, origin) { result in
+                        guard case .failure(let error) = result else { return completion(result) }
+                        self.queue.async { self.restore(before, inPlaceOf: next, after: error, completion) }
+                    }
                 }
             }
         } catch {
             logger.error("a model was not loaded", metadata: ["error": "\(error.message)"])
             completion(.failure(error))
+        }
+    }
+
+    private func fillIfThereIsRoom(
+        _ model: ServedModel,
+        _ origin: ModelOrigin,
+        _ completion: @escaping Completion
+    ) {
+        do throws(FleetError) {
+            try loader.requireMemory(for: model.bundle, origin.placement)
+            fill(model, origin, completion)
+        } catch {
+            fleet.failed(model.name.name, model.name.version, error.message)
+            completion(.failure(error))
+        }
+    }
+
+    /// Loads a model again whose place another was to take.
+    private func restore(
+        _ before: Fleet.Member,
+        inPlaceOf next: Fleet.Member,
+        after error: FleetError,
+        _ completion: @escaping Completion
+    ) {
+        @Sendable func end(_ outcome: String) {
+            let model = "\(before.name):\(before.version)"
+            completion(.failure(FleetError(error.code, "\(error.message); \(model) \(outcome)")))
+        }
+        do throws(FleetError) {
+            let bundle = try bundle(before.origin.directory)
+            let model = try fleet.catalogues.current(
+                loader.makeModel(bundle, before.origin.placement, on: fleet.engines)
+            )
+            let member = Fleet.Member(
+                name: model.name.name,
+                version: model.name.version,
+                origin: before.origin,
+                isAdded: before.isAdded
+            )
+            _ = try fleet.vacate(next.name, next.version, for: member)
+            fill(model, before.origin) { result in
+                switch result {
+                case .success: end("is loaded again")
+                case .failure(let error): end("could not be loaded again either: \(error.message)")
+                }
+            }
+        } catch {
+            end("could not be loaded again either: \(error.message)")
         }
     }
 }

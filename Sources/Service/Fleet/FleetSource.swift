@@ -19,7 +19,7 @@ struct FleetSource: ItemSource {
         self.requestID = requestID
         let front = fleet.front
         hasChoice = front.hasChoice
-        guard let main = front.main else { throw FleetError(.unknown, "no model is served") }
+        guard let main = front.main else { throw FleetError(.unavailable, Fleet.gap) }
         model = main
     }
 
@@ -43,9 +43,14 @@ struct FleetSource: ItemSource {
             // Its catalogue may have been changed since; the call was read with the state before.
             if hasChoice { model = chosen }
         } catch {
-            throw CallError(.unknownModel, error.message)
+            throw CallError(error)
         }
     }
 
     mutating func endCall() { models.append(model) }
+}
+
+extension CallError {
+    /// That the model of a call is not there.
+    init(_ error: FleetError) { self.init(error.code == .unavailable ? .unavailable : .unknownModel, error.message) }
 }

@@ -71,12 +71,16 @@ final class ServedModel: Sendable {
 
         /// The model as it was loaded.
         var served: ServedModel { ServedModel(self, model) }
+
+        /// Has `body` called once the model is on no engine any more.
+        func whenGone(_ body: @escaping @Sendable () -> Void) { hold.whenGone(body) }
     }
 
     /// Weights on engines, which models that differ in their items alone share.
     fileprivate final class Hold: Sendable {
         let engines: EngineGroup
         private let id: ModelID
+        private let gone = Lock<[@Sendable () -> Void]>([])
 
         init(_ engines: EngineGroup, _ id: ModelID) {
             self.engines = engines
@@ -85,6 +89,12 @@ final class ServedModel: Sendable {
 
         /// Nobody holds the model any more: it is served no longer, and every request that began with it is answered. Whoever let go
         /// of it last may hold an engine's lock.
-        deinit { DispatchQueue.global().async { [engines, id] in engines.retire(id) } }
+        deinit {
+            let bodies = gone.withLock { $0 }
+            DispatchQueue.global().async { [engines, id] in engines.retire(id) { for body in bodies { body() } } }
+        }
+
+        /// Has `body` called once the weights are on no engine any more: who lets go of them last does not wait for that.
+        func whenGone(_ body: @escaping @Sendable () -> Void) { gone.withLock { $0.append(body) } }
     }
 }

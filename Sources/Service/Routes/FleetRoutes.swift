@@ -4,6 +4,22 @@ internal import HTTP
 internal import JSON
 internal import Logging
 
+/// The body of `POST /admin/models`.
+private struct ModelOrder {
+    let directory: String
+    let replaced: ModelReference?
+
+    init(_ fields: inout JSONFields) throws(JSONError) {
+        directory = try fields.string("bundle")
+        guard fields.contains("replace") else {
+            replaced = nil
+            return
+        }
+        replaced = ModelReference(try fields.string("replace"))
+        if replaced == nil { throw JSONError("replace must be the NAME:VERSION of a model") }
+    }
+}
+
 extension RequestHandler {
     /// `POST /admin/models`: loads a bundle beside those that are served. The reply comes when it is loaded or cannot be; a client
     /// that disconnects does not end it.
@@ -14,8 +30,8 @@ extension RequestHandler {
             return
         }
         do throws(CallError) {
-            let directory = try operatorFields(request) { (fields) throws(JSONError) in try fields.string("bundle") }
-            fleetLoader.add(directory) { result in
+            let order = try operatorFields(request) { (fields) throws(JSONError) in try ModelOrder(&fields) }
+            fleetLoader.add(order.directory, replacing: order.replaced) { result in
                 self.stateFile.save(self.fleet) { isPersisted in
                     exchange.respond(self.modelReply(result, 201, .addModel, requestID, isPersisted: isPersisted))
                 }

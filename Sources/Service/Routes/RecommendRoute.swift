@@ -155,7 +155,7 @@ extension RequestHandler {
         do throws(FleetError) {
             return try FleetSource(fleet, requestID: requestID)
         } catch {
-            throw CallError(.unknownModel, error.message)
+            throw CallError(error)
         }
     }
 
