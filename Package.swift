@@ -136,7 +136,7 @@ let package = Package(
         .target(name: "Compute", swiftSettings: swiftSettings),
         .target(
             name: "Telemetry",
-            dependencies: ["Locking", "JSON", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["Locking", "JSON", "Random", .product(name: "Logging", package: "swift-log")],
             swiftSettings: swiftSettings
         ),
         .target(name: "Files", dependencies: ["COpenSSL", "CZlib"], swiftSettings: swiftSettings),

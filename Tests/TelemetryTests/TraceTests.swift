@@ -54,6 +54,21 @@ import Testing
         #expect(4_600...5_400 ~= recorded)
     }
 
+    @Test func ids_DifferAmongThreads() async {
+        let ids = await withTaskGroup(of: [UInt64].self) { group in
+            for _ in 0..<4 {
+                group.addTask {
+                    (0..<10_000).flatMap { _ in
+                        let context = TraceContext(share: 1)
+                        return [context.trace.high, context.trace.low, context.span]
+                    }
+                }
+            }
+            return await group.reduce(into: Set()) { $0.formUnion($1) }
+        }
+        #expect(ids.count == 120_000)
+    }
+
     @Test func endpoint_IsReadInItsForms() {
         func text(_ endpoint: String) -> String? { CollectorEndpoint(endpoint)?.description }
         #expect(text("http://agent") == "http://agent:4318/v1/traces")

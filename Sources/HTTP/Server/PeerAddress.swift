@@ -88,7 +88,7 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
     /// "192.0.2.1:80", "[2001:db8::1]:80" or "unix".
     package var description: String {
         switch host {
-        case .ipv4: "\(hostText):\(port)"
+        case .ipv4(let address): PeerAddress.text(address, port: port)
         case .ipv6: "[\(hostText)]:\(port)"
         case .local: hostText
         }
@@ -98,11 +98,35 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
     package var hostText: String {
         switch host {
         case .ipv4(let address):
-            "\(address >> 24).\(address >> 16 & 255).\(address >> 8 & 255).\(address & 255)"
+            PeerAddress.text(address)
         case .ipv6(let high, let low):
             PeerAddress.text(high, low)
         case .local:
             "unix"
+        }
+    }
+
+    /// Four numbers and perhaps the port. Every line of an access log has one.
+    private static func text(_ address: UInt32, port: UInt16? = nil) -> String {
+        String(unsafeUninitializedCapacity: 21) { text in
+            var count = 0
+            func write(_ byte: UInt8) {
+                text[count] = byte
+                count += 1
+            }
+            func write(_ number: UInt32) {
+                if number >= 10 { write(number / 10) }
+                write(UInt8(ascii: "0") + UInt8(number % 10))
+            }
+            for shift in stride(from: 24, through: 0, by: -8) {
+                if shift < 24 { write(UInt8(ascii: ".")) }
+                write(UInt32(address >> UInt32(shift) & 255))
+            }
+            if let port {
+                write(UInt8(ascii: ":"))
+                write(UInt32(port))
+            }
+            return count
         }
     }
 

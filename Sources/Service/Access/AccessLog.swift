@@ -3,6 +3,7 @@
 internal import Engine
 internal import HTTP
 internal import JSON
+internal import Random
 internal import Telemetry
 
 /// How lines of the access log are written.
@@ -36,7 +37,7 @@ struct AccessLog: Sendable {
 
     /// Writes an entry, unless it succeeded and is not in the sample.
     func write(_ entry: AccessEntry) {
-        let isSampled = entry.status >= 400 || share >= 1 || Double.random(in: 0..<1) < share
+        let isSampled = entry.status >= 400 || share >= 1 || ProcessRandom.uniform() < share
         guard isSampled else { return }
         sink.write(line(entry))
     }
@@ -89,12 +90,15 @@ private struct AccessLine {
 
     mutating func text(_ key: StaticString, _ value: String?) {
         guard begin(key, isKnown: value != nil), var value else { return }
-        let isBare = value.withUTF8 { utf8 in !utf8.isEmpty && utf8.allSatisfy(Self.isBare) }
-        if isBare {
+        let isBare = value.withUTF8 { utf8 in
+            for byte in utf8 where !Self.isBare(byte) { return false }
+            guard !utf8.isEmpty else { return false }
             if isJSON { append("\"") }
-            bytes.append(contentsOf: value.utf8)
+            bytes.append(contentsOf: utf8)
             if isJSON { append("\"") }
-        } else {
+            return true
+        }
+        if !isBare {
             var json = JSONWriter()
             json.string(value)
             bytes += json.bytes
@@ -146,11 +150,15 @@ private struct AccessLine {
     }
 
     private mutating func append(_ value: UInt64) {
-        var divisor: UInt64 = 1
-        while value / divisor >= 10 { divisor *= 10 }
-        while divisor > 0 {
-            bytes.append(UInt8(ascii: "0") + UInt8(value / divisor % 10))
-            divisor /= 10
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+            var first = digits.count
+            var rest = value
+            repeat {
+                first -= 1
+                digits[first] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+                rest /= 10
+            } while rest > 0
+            bytes.append(contentsOf: digits[first...])
         }
     }
 }

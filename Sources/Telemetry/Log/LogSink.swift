@@ -9,13 +9,23 @@ import Logging
 
 /// A file descriptor that takes whole lines, written asynchronously.
 package final class LogSink: Sendable {
+    private enum WriterState {
+        /// Nothing is written before `release`.
+        case held
+        /// There is nothing to write.
+        case idle
+        /// It starts when the first line has waited for others.
+        case delayed
+        /// It runs or is about to.
+        case running
+    }
+
     private struct State {
         /// Waiting lines, each with its line feed.
         var lines: [UInt8] = []
         /// Bytes of the lines being written.
         var bytesInWriting = 0
-        /// The writer is running or about to run, or the sink is held.
-        var isScheduled: Bool
+        var writer: WriterState
         /// Lines lost since the last report of losses.
         var unreportedLosses: UInt64 = 0
         var losses: UInt64 = 0
@@ -31,6 +41,11 @@ package final class LogSink: Sendable {
     private static let lineFeed = UInt8(ascii: "\n")
     /// A buffer larger than this is freed once it is empty.
     private static let spareBytes = 65_536
+    /// How long the first of waiting lines waits for others: a writer that woke up for each would take the processor from the
+    /// requests.
+    private static let delay = DispatchTimeInterval.milliseconds(10)
+    /// So many bytes wait no longer.
+    private static let batchBytes = 65_536
 
     /// The format of the sink's lines.
     let format: LogFormat
@@ -52,7 +67,7 @@ package final class LogSink: Sendable {
         self.format = format
         self.queueBytes = queueBytes
         path = nil
-        state = Lock(State(isScheduled: isHeld))
+        state = Lock(State(writer: isHeld ? .held : .idle))
     }
 
     /// A sink that appends to a file, which is made if it is not there. nil, with `errno` set, if it cannot be opened.
@@ -62,7 +77,7 @@ package final class LogSink: Sendable {
         self.format = format
         self.queueBytes = queueBytes
         self.path = path
-        state = Lock(State(isScheduled: false))
+        state = Lock(State(writer: .idle))
     }
 
     deinit {
@@ -89,28 +104,41 @@ package final class LogSink: Sendable {
 
     /// Queues one line, which ends with a line feed and has no other. Never waits for the descriptor.
     package func write(_ line: [UInt8]) {
-        let mustSchedule = state.withLock { state in
+        let change: WriterState? = state.withLock { state in
             guard state.lines.count + state.bytesInWriting + line.count <= queueBytes else {
                 state.lose(1)
-                return false
+                return nil
             }
             state.lines.append(contentsOf: line)
-            defer { state.isScheduled = true }
-            return !state.isScheduled
+            let isBatch = state.lines.count >= min(Self.batchBytes, queueBytes / 4)
+            switch state.writer {
+            case .held, .running: return nil
+            case .idle: state.writer = isBatch ? .running : .delayed
+            case .delayed:
+                guard isBatch else { return nil }
+                state.writer = .running
+            }
+            return state.writer
         }
-        if mustSchedule { schedule() }
+        switch change {
+        case .delayed: writer.asyncAfter(deadline: .now() + Self.delay) { self.writeQueue() }
+        case .running: writer.async { self.writeQueue() }
+        default: break
+        }
     }
 
     /// Starts writing, for a sink created with `isHeld`. Does nothing the second time.
-    package func release() { schedule() }
+    package func release() { writer.async { self.writeQueue() } }
 
     /// Waits at most `timeout` until every line queued before this call is written or lost. False if the time was too
     /// short.
     @discardableResult
     package func flush(timeout: Duration) -> Bool {
-        let marker = DispatchWorkItem {}
-        writer.async(execute: marker)
-        return marker.wait(timeout: .now() + .nanoseconds(Int(timeout / .nanoseconds(1)))) == .success
+        let work = DispatchWorkItem { [self] in
+            if state.withLock({ $0.writer != .held }) { writeQueue() }
+        }
+        writer.async(execute: work)
+        return work.wait(timeout: .now() + .nanoseconds(Int(timeout / .nanoseconds(1)))) == .success
     }
 
     /// Lines that were lost: the queue was full, or the descriptor did not take them.
@@ -127,8 +155,6 @@ package final class LogSink: Sendable {
 
     // MARK: The writer
 
-    private func schedule() { writer.async { self.writeQueue() } }
-
     /// Writes until the queue is empty. Reports losses after each batch that could be written.
     private func writeQueue() {
         var lines: [UInt8] = []
@@ -141,10 +167,10 @@ package final class LogSink: Sendable {
     /// Swaps the waiting lines with the empty `lines`. False if there are none; then the next line schedules the writer.
     private func takeBatch(into lines: inout [UInt8]) -> Bool {
         state.withLock { state in
-            state.isScheduled = !state.lines.isEmpty
+            state.writer = state.lines.isEmpty ? .idle : .running
             swap(&state.lines, &lines)
             state.bytesInWriting = lines.count
-            return state.isScheduled
+            return !lines.isEmpty
         }
     }
 

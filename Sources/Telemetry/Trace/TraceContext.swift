@@ -1,6 +1,8 @@
 // The place of one request in a distributed trace, as W3C Trace Context writes it in the fields `traceparent` and
 // `tracestate` (https://www.w3.org/TR/trace-context/).
 
+internal import Random
+
 /// The 16 bytes that all spans of one trace share; never zero.
 package struct TraceID: Sendable, Hashable {
     package let high: UInt64
@@ -24,12 +26,12 @@ package struct TraceContext: Sendable, Hashable {
         self.parent = parent
         self.isSampled = isSampled
         self.state = state
-        span = .random(in: 1 ... .max)
+        span = ProcessRandom.nextNonzero()
     }
 
     /// A span of a new trace, recorded with the probability `share`, 0 to 1.
     package init(share: Double) {
-        let trace = TraceID(high: .random(in: .min ... .max), low: .random(in: 1 ... .max))
+        let trace = TraceID(high: ProcessRandom.next(), low: ProcessRandom.nextNonzero())
         // 53 random bits as a fraction. They come from the id, so that every server with the same share decides alike.
         let fraction = Double(trace.low >> 11) / Double(1 << 53)
         self.init(trace, parent: nil, isSampled: fraction < share, state: "")
@@ -57,7 +59,15 @@ package struct TraceContext: Sendable, Hashable {
 
     /// The value of the field for the next service in the trace.
     package var traceparent: String {
-        "00-\(trace.hexadecimal)-\(span.hexadecimal)-\(isSampled ? "01" : "00")"
+        String(unsafeUninitializedCapacity: 55) { text in
+            for (offset, byte) in [(2, Self.dash), (35, Self.dash), (52, Self.dash)] { text[offset] = byte }
+            for offset in [0, 1, 53] { text[offset] = UInt8(ascii: "0") }
+            trace.high.writeHexadecimal(to: text[3..<19])
+            trace.low.writeHexadecimal(to: text[19..<35])
+            span.writeHexadecimal(to: text[36..<52])
+            text[54] = UInt8(ascii: isSampled ? "1" : "0")
+            return 55
+        }
     }
 
     private static let dash = UInt8(ascii: "-")
@@ -85,18 +95,32 @@ package struct TraceContext: Sendable, Hashable {
 
 extension TraceID {
     /// 32 lower-case digits.
-    package var hexadecimal: String { high.hexadecimal + low.hexadecimal }
+    package var hexadecimal: String {
+        String(unsafeUninitializedCapacity: 32) { text in
+            high.writeHexadecimal(to: text[0..<16])
+            low.writeHexadecimal(to: text[16..<32])
+            return 32
+        }
+    }
 }
 
 extension UInt64 {
     /// 16 lower-case digits.
     package var hexadecimal: String {
         String(unsafeUninitializedCapacity: 16) { text in
-            for index in 0..<16 {
-                let digit = UInt8(truncatingIfNeeded: self >> UInt64(60 - index * 4)) & 0xF
-                text[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
-            }
+            writeHexadecimal(to: text[0..<16])
             return 16
+        }
+    }
+
+    /// Writes 16 lower-case digits.
+    package func writeHexadecimal(to text: Slice<UnsafeMutableBufferPointer<UInt8>>) {
+        var text = text
+        var rest = self
+        for index in text.indices.reversed() {
+            let digit = UInt8(truncatingIfNeeded: rest) & 0xF
+            text[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+            rest >>= 4
         }
     }
 }

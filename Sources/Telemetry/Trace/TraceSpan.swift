@@ -2,6 +2,7 @@
 // integers are strings, ids are hexadecimal).
 
 internal import JSON
+internal import Random
 
 /// One timed piece of work in a trace.
 package struct TraceSpan: Sendable {
@@ -56,7 +57,7 @@ package struct TraceSpan: Sendable {
         self.init(server: context, name: name, start: start, end: end, attributes: [])
         kind = .internal
         parent = context.span
-        span = .random(in: 1 ... .max)
+        span = ProcessRandom.nextNonzero()
     }
 
     func write(to json: inout JSONWriter) {
