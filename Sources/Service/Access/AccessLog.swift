@@ -44,65 +44,95 @@ struct AccessLog: Sendable {
 
     /// The entry's line, ended now.
     func line(_ entry: AccessEntry) -> [UInt8] {
-        var line = AccessLine(format: format)
         let note = entry.note
         let details = note?.details
-        line.begin()
-        line.text("request_id", note?.requestID)
-        line.text("trace_id", note?.trace?.trace.hexadecimal)
-        line.text("client", note?.client.description)
-        line.text("route", entry.route.label)
-        line.text("method", entry.method?.description)
-        line.integer("status", entry.status)
-        line.integer("bytes_in", note.map { $0.headBytes + (details?.bodyBytes ?? 0) })
-        line.integer("bytes_out", entry.byteCount)
-        line.milliseconds("duration_ms", entry.durationNanoseconds)
-        line.milliseconds("queue_ms", details?.timing?.queue)
-        line.milliseconds("prefill_ms", details?.timing?.prefill)
-        line.milliseconds("decode_ms", details?.timing?.decode)
-        line.text("model", details?.model?.name)
-        line.text("version", details?.model?.version)
-        line.text("source", details?.source?.rawValue)
-        line.integer("k", details?.k)
-        line.integer("history", details?.history)
-        line.integer("cached", details?.cached)
-        line.text("outcome", details?.outcome?.rawValue)
-        line.text("user", details?.user.map(\.hexadecimal))
-        return line.end()
+        let client = note?.client.description
+        let method = entry.method?.description
+        // Keys, numbers and words of the project's own are shorter than 1024 bytes together; a byte of any other text takes at
+        // most six, as an escape.
+        var textBytes = (note?.requestID.utf8.count ?? 0) + (client?.utf8.count ?? 0) + (method?.utf8.count ?? 0)
+        if let model = details?.model { textBytes += model.name.utf8.count + model.version.utf8.count }
+        let capacity = 1_024 + 6 * textBytes
+        return [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
+            var line = AccessLine(buffer, format: format)
+            line.begin()
+            line.text("request_id", note?.requestID)
+            line.hexadecimal("trace_id", note?.trace?.trace.high, note?.trace?.trace.low)
+            line.text("client", client)
+            line.text("route", entry.route.label)
+            line.text("method", method)
+            line.integer("status", entry.status)
+            line.integer("bytes_in", note.map { $0.headBytes + (details?.bodyBytes ?? 0) })
+            line.integer("bytes_out", entry.byteCount)
+            line.milliseconds("duration_ms", entry.durationNanoseconds)
+            line.milliseconds("queue_ms", details?.timing?.queue)
+            line.milliseconds("prefill_ms", details?.timing?.prefill)
+            line.milliseconds("decode_ms", details?.timing?.decode)
+            line.text("model", details?.model?.name)
+            line.text("version", details?.model?.version)
+            line.text("source", details?.source?.rawValue)
+            line.integer("k", details?.k)
+            line.integer("history", details?.history)
+            line.integer("cached", details?.cached)
+            line.text("outcome", details?.outcome?.rawValue)
+            line.hexadecimal("user", details?.user)
+            count = line.end()
+        }
     }
 }
 
-/// A line being written. Most values need no escapes and are copied as they are.
+/// A line being written, into room that is enough for it. Most values need no escapes and are copied as they are.
 private struct AccessLine {
     private let isJSON: Bool
-    private var bytes: [UInt8] = []
+    private let buffer: UnsafeMutableBufferPointer<UInt8>
+    private var count = 0
 
-    init(format: AccessLogFormat) {
+    init(_ buffer: UnsafeMutableBufferPointer<UInt8>, format: AccessLogFormat) {
+        self.buffer = buffer
         isJSON = format == .json
-        bytes.reserveCapacity(640)
     }
 
     mutating func begin() {
         append(isJSON ? "{\"time\":\"" : "time=")
-        Timestamp.now().append(to: &bytes)
+        Timestamp.now().write(to: buffer, at: count)
+        count += Timestamp.byteCount
         if isJSON { append("\"") }
     }
 
     mutating func text(_ key: StaticString, _ value: String?) {
         guard begin(key, isKnown: value != nil), var value else { return }
-        let isBare = value.withUTF8 { utf8 in
-            for byte in utf8 where !Self.isBare(byte) { return false }
-            guard !utf8.isEmpty else { return false }
+        value.withUTF8 { utf8 in
+            let start = count
             if isJSON { append("\"") }
-            bytes.append(contentsOf: utf8)
+            for byte in utf8 {
+                guard Self.isBare(byte) else { return escaped(utf8, from: start) }
+                append(byte)
+            }
+            if utf8.isEmpty { return escaped(utf8, from: start) }
             if isJSON { append("\"") }
-            return true
         }
-        if !isBare {
-            var json = JSONWriter()
-            json.string(value)
-            bytes += json.bytes
-        }
+    }
+
+    /// Writes a text as JSON does, in place of what was written of it.
+    private mutating func escaped(_ utf8: UnsafeBufferPointer<UInt8>, from start: Int) {
+        var json = JSONWriter()
+        json.string(String(decoding: utf8, as: UTF8.self))
+        count = start
+        for byte in json.bytes { append(byte) }
+    }
+
+    /// 16 digits a number. Nothing if the first is unknown.
+    mutating func hexadecimal(_ key: StaticString, _ first: UInt64?, _ second: UInt64? = nil) {
+        guard begin(key, isKnown: first != nil) else { return }
+        if isJSON { append("\"") }
+        if let first { append(hexadecimal: first) }
+        if let second { append(hexadecimal: second) }
+        if isJSON { append("\"") }
+    }
+
+    private mutating func append(hexadecimal number: UInt64) {
+        number.writeHexadecimal(to: buffer, at: count)
+        count += 16
     }
 
     mutating func integer(_ key: StaticString, _ value: Int?) {
@@ -116,14 +146,16 @@ private struct AccessLine {
         let microseconds = nanoseconds / 1_000
         append(microseconds / 1_000)
         append(".")
-        for divisor: UInt64 in [100, 10, 1] {
-            bytes.append(UInt8(ascii: "0") + UInt8(microseconds / divisor % 10))
-        }
+        let rest = UInt8(ascii: "0")
+        append(rest + UInt8(microseconds / 100 % 10))
+        append(rest + UInt8(microseconds / 10 % 10))
+        append(rest + UInt8(microseconds % 10))
     }
 
-    mutating func end() -> [UInt8] {
+    /// The length of the line.
+    mutating func end() -> Int {
         append(isJSON ? "}\n" : "\n")
-        return bytes
+        return count
     }
 
     /// Writes the key. False if no value follows.
@@ -145,20 +177,28 @@ private struct AccessLine {
         0x21...0x7E ~= byte && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\") && byte != UInt8(ascii: "=")
     }
 
+    private mutating func append(_ byte: UInt8) {
+        buffer[count] = byte
+        count += 1
+    }
+
     private mutating func append(_ text: StaticString) {
-        bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        let bytes = UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+        count = buffer[count...].update(fromContentsOf: bytes)
     }
 
     private mutating func append(_ value: UInt64) {
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
-            var first = digits.count
-            var rest = value
-            repeat {
-                first -= 1
-                digits[first] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-                rest /= 10
-            } while rest > 0
-            bytes.append(contentsOf: digits[first...])
+        var length = 1
+        var bound: UInt64 = 10
+        while length < 20, value >= bound {
+            length += 1
+            bound = length < 20 ? bound &* 10 : .max
         }
+        var rest = value
+        for index in stride(from: count + length - 1, through: count, by: -1) {
+            buffer[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        }
+        count += length
     }
 }

@@ -14,27 +14,40 @@ package struct Timestamp: Equatable {
         return Timestamp(milliseconds: Int64(time.tv_sec) &* 1_000 &+ Int64(time.tv_nsec) / 1_000_000)
     }
 
-    /// Appends RFC 3339's form, `2026-01-31T23:59:59.042Z`. Years outside 0…9999 have no such form; the clock does not
-    /// reach them.
+    /// Bytes of RFC 3339's form.
+    package static let byteCount = 24
+
+    /// Appends RFC 3339's form, `2026-01-31T23:59:59.042Z`.
     package func append(to line: inout [UInt8]) {
-        let milliseconds = milliseconds.moduloFloor(1_000)
-        let seconds = self.milliseconds.quotientFloor(1_000)
+        line += [UInt8](unsafeUninitializedCapacity: Self.byteCount) { buffer, count in
+            write(to: buffer, at: 0)
+            count = Self.byteCount
+        }
+    }
+
+    /// Writes RFC 3339's form from a place on; there must be room. Years outside 0…9999 have no such form; the clock does not
+    /// reach them.
+    package func write(to text: UnsafeMutableBufferPointer<UInt8>, at start: Int) {
+        let seconds = milliseconds.quotientFloor(1_000)
         let secondOfDay = seconds.moduloFloor(86_400)
         let (year, month, day) = Self.civilDate(daysSinceEpoch: seconds.quotientFloor(86_400))
-        appendDigits(year, count: 4, to: &line)
-        line.append(UInt8(ascii: "-"))
-        appendDigits(month, count: 2, to: &line)
-        line.append(UInt8(ascii: "-"))
-        appendDigits(day, count: 2, to: &line)
-        line.append(UInt8(ascii: "T"))
-        appendDigits(secondOfDay / 3_600, count: 2, to: &line)
-        line.append(UInt8(ascii: ":"))
-        appendDigits(secondOfDay / 60 % 60, count: 2, to: &line)
-        line.append(UInt8(ascii: ":"))
-        appendDigits(secondOfDay % 60, count: 2, to: &line)
-        line.append(UInt8(ascii: "."))
-        appendDigits(milliseconds, count: 3, to: &line)
-        line.append(UInt8(ascii: "Z"))
+        var place = start
+        func write(_ value: Int64, count: Int, then separator: UInt8) {
+            var rest = value
+            for index in stride(from: place + count - 1, through: place, by: -1) {
+                text[index] = UInt8(ascii: "0") + UInt8(rest % 10)
+                rest /= 10
+            }
+            text[place + count] = separator
+            place += count + 1
+        }
+        write(year, count: 4, then: UInt8(ascii: "-"))
+        write(month, count: 2, then: UInt8(ascii: "-"))
+        write(day, count: 2, then: UInt8(ascii: "T"))
+        write(secondOfDay / 3_600, count: 2, then: UInt8(ascii: ":"))
+        write(secondOfDay / 60 % 60, count: 2, then: UInt8(ascii: ":"))
+        write(secondOfDay % 60, count: 2, then: UInt8(ascii: "."))
+        write(milliseconds.moduloFloor(1_000), count: 3, then: UInt8(ascii: "Z"))
     }
 
     /// The proleptic Gregorian date of a day number. Years are counted from 1 March, so that the leap day is the last of
@@ -49,15 +62,6 @@ package struct Timestamp: Equatable {
         let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
         let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
         return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
-    }
-
-    private func appendDigits(_ value: Int64, count: Int, to line: inout [UInt8]) {
-        var divisor: Int64 = 1
-        for _ in 1..<count { divisor *= 10 }
-        while divisor > 0 {
-            line.append(UInt8(ascii: "0") + UInt8(value / divisor % 10))
-            divisor /= 10
-        }
     }
 }
 

@@ -60,11 +60,15 @@ package struct TraceContext: Sendable, Hashable {
     /// The value of the field for the next service in the trace.
     package var traceparent: String {
         String(unsafeUninitializedCapacity: 55) { text in
-            for (offset, byte) in [(2, Self.dash), (35, Self.dash), (52, Self.dash)] { text[offset] = byte }
-            for offset in [0, 1, 53] { text[offset] = UInt8(ascii: "0") }
-            trace.high.writeHexadecimal(to: text[3..<19])
-            trace.low.writeHexadecimal(to: text[19..<35])
-            span.writeHexadecimal(to: text[36..<52])
+            text[0] = UInt8(ascii: "0")
+            text[1] = UInt8(ascii: "0")
+            text[2] = Self.dash
+            trace.high.writeHexadecimal(to: text, at: 3)
+            trace.low.writeHexadecimal(to: text, at: 19)
+            text[35] = Self.dash
+            span.writeHexadecimal(to: text, at: 36)
+            text[52] = Self.dash
+            text[53] = UInt8(ascii: "0")
             text[54] = UInt8(ascii: isSampled ? "1" : "0")
             return 55
         }
@@ -97,8 +101,8 @@ extension TraceID {
     /// 32 lower-case digits.
     package var hexadecimal: String {
         String(unsafeUninitializedCapacity: 32) { text in
-            high.writeHexadecimal(to: text[0..<16])
-            low.writeHexadecimal(to: text[16..<32])
+            high.writeHexadecimal(to: text, at: 0)
+            low.writeHexadecimal(to: text, at: 16)
             return 32
         }
     }
@@ -108,19 +112,16 @@ extension UInt64 {
     /// 16 lower-case digits.
     package var hexadecimal: String {
         String(unsafeUninitializedCapacity: 16) { text in
-            writeHexadecimal(to: text[0..<16])
+            writeHexadecimal(to: text, at: 0)
             return 16
         }
     }
 
-    /// Writes 16 lower-case digits.
-    package func writeHexadecimal(to text: Slice<UnsafeMutableBufferPointer<UInt8>>) {
-        var text = text
-        var rest = self
-        for index in text.indices.reversed() {
-            let digit = UInt8(truncatingIfNeeded: rest) & 0xF
-            text[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
-            rest >>= 4
+    /// Writes 16 lower-case digits from a place on; there must be room.
+    package func writeHexadecimal(to text: UnsafeMutableBufferPointer<UInt8>, at start: Int) {
+        for index in 0..<16 {
+            let digit = UInt8(truncatingIfNeeded: self >> UInt64(60 - index * 4)) & 0xF
+            text[start + index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
         }
     }
 }
