@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What it costs to be watched: requests per second with the access log at full sampling and with traces of 1 % of the requests,
-each in proportion to a server without either; and the processor's time that a request takes. Both are the best of all rounds: what
-else the machine does only makes them worse.
+each in proportion to a server without either; and the user time of the server that a request takes. Both are the best of all rounds:
+what else the machine does only makes them worse. Throughput exaggerates: a client that is faster than the server sleeps, and every
+reply then pays for waking it up.
 
     observed.py [GENREC] [ROUNDS] [SECONDS]      default .build/release/genrec, 15 rounds of 1 s
 
@@ -52,10 +53,10 @@ def start(genrec, environment):
     return server, next(word for word in line.replace(",", " ").split() if word.startswith("http://"))
 
 
-def processor_seconds(server):
-    """User and system time of all of its threads."""
+def user_seconds(server):
+    """User time of all of its threads."""
     fields = pathlib.Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return int(fields[11]) / os.sysconf("SC_CLK_TCK")
 
 
 def main():
@@ -92,7 +93,7 @@ def main():
             for turn in range(rounds + 1):
                 for kind in list(kinds) if turn % 2 else reversed(list(kinds)):
                     server, address = servers[kind]
-                    before = processor_seconds(server)
+                    before = user_seconds(server)
                     text = subprocess.run(
                         ["wrk", "-t1", "-c64", f"-d{seconds}s", "-s", str(script), address + "/recommend"],
                         check=True,
@@ -105,13 +106,13 @@ def main():
                     # The first turn warms up.
                     if turn:
                         rates[kind].append(float(rate))
-                        costs[kind].append((processor_seconds(server) - before) / (float(rate) * seconds) * 1e6)
+                        costs[kind].append((user_seconds(server) - before) / (float(rate) * seconds) * 1e6)
         finally:
             for server, _ in servers.values():
                 server.terminate()
                 server.wait()
         lines = sum(1 for _ in open(folder / "text.log", encoding="utf-8"))
-    print(f"{'':20} {'requests/s':>10} {'ratio':>7} {'us of processor':>16} {'ratio':>7}")
+    print(f"{'':20} {'requests/s':>10} {'ratio':>7} {'us of user time':>16} {'ratio':>7}")
     fastest, cheapest = max(rates["not watched"]), min(costs["not watched"])
     for kind in kinds:
         rate, cost = max(rates[kind]), min(costs[kind])
