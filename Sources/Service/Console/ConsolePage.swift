@@ -94,11 +94,11 @@ enum ConsolePage {
               <label>Mode <select id="mode"><option value="top_k">best next items</option><option value="sequence">a sequence</option></select></label>
               <label>Exclude tags <input id="tags" placeholder="a, b"></label>
               <label>User <input id="user" placeholder="optional"></label>
+              <label id="beams-label" hidden>Beams <input id="beams" type="number" min="1" placeholder="as the bundle says"></label>
+              <label>Only rank these <input id="candidates" placeholder="ids: a, b"></label>
               <label class="check" id="kept-label" hidden><input id="kept" type="checkbox"> the server keeps this user's history: items are sent as events</label>
               <label class="check"><input id="seen" type="checkbox" checked> without items of the history</label>
               <label class="check"><input id="why" type="checkbox"> say why: which events raised an item's score</label>
-              <label id="beams-label" hidden>Beams <input id="beams" type="number" min="1" placeholder="as the bundle says"></label>
-              <label>Only rank these <input id="candidates" placeholder="ids with commas; empty: the whole catalogue"></label>
             </div>
             <p><button class="primary">Recommend</button> <span id="status" role="status"></span></p>
           </form>
