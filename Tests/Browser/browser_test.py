@@ -204,6 +204,7 @@ def main():
             driver.find_element(By.ID, "why").click()
             driver.find_element(By.CSS_SELECTOR, "button.primary").click()
             wait(driver, lambda: "Raised by" in text(driver, "answer"))
+            expect("fields of other models are hidden", not driver.find_element(By.ID, "beams").is_displayed())
             expect("the answer says which events raised an item", "episode" in driver.find_element(By.CSS_SELECTOR, ".why").text)
             shoot(driver, "titles")
         else:

@@ -64,6 +64,6 @@ extension ConsolePage {
         pre { background: var(--panel); border: 1px solid var(--line); border-radius: .5rem; padding: .75rem; white-space: pre-wrap; overflow-wrap: anywhere; font: .85rem/1.4 ui-monospace, monospace; }
         summary { cursor: pointer; margin-top: .5rem; }
         footer { margin-top: 2rem; }
-        [hidden] { display: none; }
+        [hidden] { display: none !important; }
         """#
 }
