@@ -57,11 +57,13 @@ check-kernels:
 check-arm:
 	Tests/KernelChecks/run.sh
 
-## bench-http: HTTP and JSON alone against nginx, on one core each, in turns; wants a quiet machine
+## bench-http: HTTP and JSON alone against nginx, on one core each, in turns; then what the access log and traces cost; wants a
+## quiet machine
 bench-http: build
 	@for tool in wrk nginx curl; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	    [ -z "$$missing" ] || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q $$missing; }
 	Tests/Benchmarks/http.sh $(ROUNDS) $(SECONDS_EACH)
+	Tests/Benchmarks/observed.py .build/release/genrec
 
 ## bench-users: the local store of users over HTTP: ten million events, events beside recommendations, a returning user by name
 bench-users: build

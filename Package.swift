@@ -199,7 +199,7 @@ let package = Package(
         ),
         .testTarget(
             name: "UsersTests",
-            dependencies: ["Users", "Redis", "RedisTesting", "Locking", "Random", "TestSupport"],
+            dependencies: ["Users", "Journal", "Redis", "RedisTesting", "Locking", "Random", "TestSupport"],
             swiftSettings: swiftSettings
         ),
         .testTarget(

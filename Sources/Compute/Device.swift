@@ -194,6 +194,15 @@ package enum AddedRows {
     /// The number of the first one: the least multiple of 64, of a mask's words, behind the table's own rows. What lies between is no
     /// row.
     package static func first(behind rows: Int) -> Int { (rows + 63) / 64 * 64 }
+
+    /// Checks that rows have as many numbers as a table has columns.
+    ///
+    /// - Throws: `ComputeError.invalidArgument`.
+    package static func check(_ rows: [[Float]], columns: Int) throws(ComputeError) {
+        if let other = rows.first(where: { $0.count != columns }) {
+            throw ComputeError(.invalidArgument, "append rows: a row of \(other.count) numbers, not \(columns)")
+        }
+    }
 }
 
 /// A table of rows to gather from, (rows, columns), in a device's own form.

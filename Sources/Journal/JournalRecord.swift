@@ -87,12 +87,6 @@ package struct RecordReader {
 
     package var isAtEnd: Bool { position == end }
 
-    /// All that is left; it is gone with the file's bytes.
-    package mutating func rest() -> UnsafeBufferPointer<UInt8> {
-        defer { position = end }
-        return UnsafeBufferPointer(rebasing: bytes[position..<end])
-    }
-
     /// A little-endian integer.
     package mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type) -> Value? {
         let count = MemoryLayout<Value>.size

@@ -1,6 +1,7 @@
 // The local store against a plain reference, over crashes at every byte, restarts and snapshots.
 
 import Glibc
+import Journal
 import Random
 import Synchronization
 import TestSupport
@@ -78,6 +79,29 @@ private func content(_ store: LocalUserStore) -> Reference {
     }
 
     /// Ids that come and go: each is found while it is there, under a number that no other has.
+    /// Whatever it is that a record ends within, also exactly behind a part of an event: its checksum may be right all the same.
+    @Test(arguments: 0...4) func recordThatEndsWithinAnEvent_IsDamaged(parts: Int) {
+        var file = UserRecord.magic
+        JournalRecord.append(to: &file) { bytes in
+            bytes.append(1)
+            bytes.append(record: UInt32(7))
+            for text in ["u", "whole"] { bytes.append(record: text) }
+            bytes.append(record: UInt64(1))
+            bytes.append(record: "")
+            if parts > 0 { bytes.append(record: "") }
+            if parts > 1 { bytes.append(record: "torn") }
+            if parts > 2 { bytes.append(record: UInt64(2)) }
+            if parts > 3 { bytes.append(record: "") }
+        }
+        var table = EventTable(maxEvents: 8)
+        let whole = file.withUnsafeBufferPointer { bytes in
+            JournalRecord.read(bytes, magic: UserRecord.magic) { UserRecord.apply(&$0, to: &table) }
+        }
+        let isWhole = parts == 0 || parts == 4
+        #expect(whole == (isWhole ? file.count : UserRecord.magic.count))
+        #expect(table.events(of: "u")?.map(\.item) == (parts == 4 ? ["whole", "torn"] : ["whole"]))
+    }
+
     @Test func textTable_EqualsAPlainDictionary() {
         var random = SplitMix64(seed: 3)
         var table = TextTable()

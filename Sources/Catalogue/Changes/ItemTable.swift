@@ -1,5 +1,5 @@
 // The item table behind a catalogue, as far as a catalogue needs it: rows to make new items of, and places for theirs. Devices
-// bring what has been added into pages of their own (Models, `AddedItems+Device`).
+// bring what has been added into pages of their own (Models, `AddedItemRows`).
 
 internal import Compute
 internal import Locking

@@ -70,24 +70,18 @@ struct AscendAddedRows {
 extension AscendDevice {
     package func append(_ rows: [[Float]], to table: any EmbeddingTable) throws(ComputeError) {
         let table = try own(table, as: AscendTable.self, in: "append rows")
-        try check(rows, columns: table.columns)
+        try AddedRows.check(rows, columns: table.columns)
         try table.added.append(rows, context: context)
     }
 
     package func append(_ rows: [[Float]], to catalogue: any CatalogueWeights) throws(ComputeError) {
         let catalogue = try own(catalogue, as: AscendCatalogue.self, in: "append rows")
-        try check(rows, columns: catalogue.columns)
+        try AddedRows.check(rows, columns: catalogue.columns)
         let normalized = rows.map { row in
             var row = row
             catalogue.norm?.apply(to: &row)
             return row
         }
         try catalogue.added.append(normalized, context: context)
-    }
-
-    private func check(_ rows: [[Float]], columns: Int) throws(ComputeError) {
-        if let other = rows.first(where: { $0.count != columns }) {
-            throw ComputeError(.invalidArgument, "append rows: a row of \(other.count) numbers, not \(columns)")
-        }
     }
 }

@@ -167,7 +167,7 @@ extension CPUDevice {
 
     package func append(_ rows: [[Float]], to table: any EmbeddingTable) throws(ComputeError) {
         let table = try own(table, as: CPUTable.self, in: "append rows")
-        try check(rows, columns: table.columns)
+        try AddedRows.check(rows, columns: table.columns)
         let columns = table.columns
         try table.added.append(rows) { () throws(ComputeError) in
             try pageMemory(words: gk_page_items * columns)
@@ -181,7 +181,7 @@ extension CPUDevice {
     package func append(_ rows: [[Float]], to catalogue: any CatalogueWeights) throws(ComputeError) {
         let catalogue = try own(catalogue, as: CPUCatalogue.self, in: "append rows")
         let columns = catalogue.columns
-        try check(rows, columns: columns)
+        try AddedRows.check(rows, columns: columns)
         var norm: gk_normalization?
         if let normalization = catalogue.normalization {
             norm = try kernelForm(of: normalization, columns: columns, in: "append rows")
@@ -204,12 +204,6 @@ extension CPUDevice {
 
     private func pageMemory(words: Int) throws(ComputeError) -> WeightMemory {
         WeightMemory(try AlignedMemory(zeroedFloats: words, for: "added rows"), account: account)
-    }
-
-    private func check(_ rows: [[Float]], columns: Int) throws(ComputeError) {
-        if let other = rows.first(where: { $0.count != columns }) {
-            throw ComputeError(.invalidArgument, "append rows: a row of \(other.count) numbers, not \(columns)")
-        }
     }
 
     /// How float32 rows become columns of a packed catalogue.

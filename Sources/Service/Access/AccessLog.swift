@@ -188,17 +188,7 @@ private struct AccessLine {
     }
 
     private mutating func append(_ value: UInt64) {
-        var length = 1
-        var bound: UInt64 = 10
-        while length < 20, value >= bound {
-            length += 1
-            bound = length < 20 ? bound &* 10 : .max
-        }
-        var rest = value
-        for index in stride(from: count + length - 1, through: count, by: -1) {
-            buffer[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-            rest /= 10
-        }
-        count += length
+        if value >= 10 { append(value / 10) }
+        append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value % 10))
     }
 }

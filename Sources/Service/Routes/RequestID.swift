@@ -2,6 +2,7 @@
 
 internal import HTTP
 internal import Synchronization
+internal import Telemetry
 
 /// Makes and checks request ids.
 final class RequestIDs: Sendable {
@@ -27,11 +28,8 @@ final class RequestIDs: Sendable {
     func fresh() -> String {
         let number = counter.wrappingAdd(1, ordering: .relaxed).newValue
         return String(unsafeUninitializedCapacity: 32) { text in
-            for index in 0..<32 {
-                let half = index < 16 ? prefix : number
-                let digit = UInt8(truncatingIfNeeded: half >> UInt64(60 - index % 16 * 4)) & 0xF
-                text[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
-            }
+            prefix.writeHexadecimal(to: text, at: 0)
+            number.writeHexadecimal(to: text, at: 16)
             return 32
         }
     }

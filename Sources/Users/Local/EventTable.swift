@@ -17,6 +17,15 @@ struct EventTable {
         var lastSeen: UInt32 = 0
     }
 
+    /// An event as it lies in a record; its texts are gone with the file's bytes.
+    struct EventBytes {
+        /// Empty: that of the event before it.
+        var user: UnsafeBufferPointer<UInt8>
+        var item: UnsafeBufferPointer<UInt8>
+        var timestamp: Int64
+        var action: UnsafeBufferPointer<UInt8>
+    }
+
     /// Events of a record that are best appended together.
     static let batch = 64
 
@@ -73,7 +82,7 @@ struct EventTable {
     /// The same as `append` of several events of a record, best of `batch`.
     ///
     /// - Parameter user: the number of the user of the event before them; becomes that of the last one.
-    mutating func append(_ events: [EventBytes.Event], seen: UInt32, after user: inout UInt32) {
+    mutating func append(_ events: [EventBytes], seen: UInt32, after user: inout UInt32) {
         let (count, maxEvents) = (events.count, maxEvents)
         withUnsafeTemporaryAllocation(of: UnsafeBufferPointer<UInt8>.self, capacity: count) { texts in
             withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 3 * count) { numbers in

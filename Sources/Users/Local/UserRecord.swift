@@ -43,19 +43,21 @@ enum UserRecord {
         switch reader.integer(UInt8.self) {
         case eventsKind:
             guard let seen = reader.integer(UInt32.self) else { return false }
-            var events = EventBytes(reader.rest())
             // Without strings: a start reads millions of these.
             var user: UInt32 = 0
-            var batch: [EventBytes.Event] = []
+            var batch: [EventTable.EventBytes] = []
             batch.reserveCapacity(EventTable.batch)
-            while let event = events.next() {
+            while !reader.isAtEnd {
+                guard let event = readEvent(&reader) else {
+                    table.append(batch, seen: seen, after: &user)
+                    return false
+                }
                 batch.append(event)
                 guard batch.count == EventTable.batch else { continue }
                 table.append(batch, seen: seen, after: &user)
                 batch.removeAll(keepingCapacity: true)
             }
             table.append(batch, seen: seen, after: &user)
-            guard events.isAtEnd else { return false }
             return true
         case deletionKind:
             guard let user = reader.text() else { return false }
@@ -64,55 +66,18 @@ enum UserRecord {
         default: return false
         }
     }
-}
 
-/// The events of a record, as they lie in it.
-struct EventBytes {
-    /// An event; its texts are gone with the file's bytes.
-    struct Event {
-        /// Empty: that of the event before it.
-        var user: UnsafeBufferPointer<UInt8>
-        var item: UnsafeBufferPointer<UInt8>
-        var timestamp: Int64
-        var action: UnsafeBufferPointer<UInt8>
-    }
-
-    private let bytes: UnsafeBufferPointer<UInt8>
-    private var position = 0
-
-    init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
-
-    var isAtEnd: Bool { position == bytes.count }
-
-    /// The next event; nil at the end, and where what follows is none.
-    mutating func next() -> Event? {
-        let start = position
-        guard let user = text(), let item = text(), bytes.count - position >= 8,
-            let base = bytes.baseAddress
-        else {
-            position = start
-            return nil
-        }
-        let timestamp = UnsafeRawPointer(base + position).loadUnaligned(as: UInt64.self)
-        position += 8
-        guard let action = text() else {
-            position = start
-            return nil
-        }
-        return Event(
+    /// The next event; nil where what follows is none.
+    private static func readEvent(_ reader: inout RecordReader) -> EventTable.EventBytes? {
+        guard let user = reader.textBytes(), let item = reader.textBytes(),
+            let timestamp = reader.integer(UInt64.self), let action = reader.textBytes()
+        else { return nil }
+        return EventTable.EventBytes(
             user: user,
             item: item,
-            timestamp: Int64(bitPattern: UInt64(littleEndian: timestamp)),
+            timestamp: Int64(bitPattern: timestamp),
             action: action
         )
-    }
-
-    private mutating func text() -> UnsafeBufferPointer<UInt8>? {
-        guard bytes.count - position >= 2 else { return nil }
-        let count = Int(bytes[position]) | Int(bytes[position + 1]) << 8
-        guard bytes.count - position - 2 >= count else { return nil }
-        defer { position += 2 + count }
-        return UnsafeBufferPointer(rebasing: bytes[position + 2..<position + 2 + count])
     }
 }
 
