@@ -131,7 +131,11 @@ let package = Package(
             dependencies: ["Journal", "Locking", "Compute", "Files", "JSON"],
             swiftSettings: swiftSettings
         ),
-        .target(name: "ComputeCPU", dependencies: ["Compute", "CKernels", "CLinux"], swiftSettings: swiftSettings),
+        .target(
+            name: "ComputeCPU",
+            dependencies: ["Locking", "Compute", "CKernels", "CLinux"],
+            swiftSettings: swiftSettings
+        ),
         .target(name: "ComputeAscend", dependencies: ["Locking", "Compute", "CAscend"], swiftSettings: swiftSettings),
         .target(name: "Compute", swiftSettings: swiftSettings),
         .target(

@@ -46,7 +46,11 @@ GK_INLINE void gk_score_few_pages(
     }
     for (size_t c = 0; 2 * c < tile->query_columns; c++) {
         gk_u16 k[8];
-        GK_FULL_UNROLL for (size_t p = 0; p < pages; p++) k[p] = gk_load_words(key[p] + 16 * c);
+        GK_FULL_UNROLL for (size_t p = 0; p < pages; p++) {
+            k[p] = gk_load_words(key[p] + 16 * c);
+            // The page's values follow its keys, and are needed next.
+            __builtin_prefetch(key[p] + 16 * c + gk_key_words(tile->query_columns), 0, 2);
+        }
         GK_FULL_UNROLL for (size_t r = 0; r < rows; r++) {
             const gk_u16 q = (gk_u16)query[r * few->query_words + c];
             GK_FULL_UNROLL for (size_t p = 0; p < pages; p++) sum[r][p] = gk_dot_pairs_16(sum[r][p], q, k[p]);

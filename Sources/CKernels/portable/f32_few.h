@@ -72,7 +72,11 @@ GK_INLINE void gk_score_groups(
         GK_FULL_UNROLL for (size_t g = 0; g < groups; g++) sum[r][g] = gk_load(scores + gk_key_block * r + 16 * g);
     for (size_t c = 0; c < columns; c++) {
         gk_f16 k[gk_block_groups];
-        GK_FULL_UNROLL for (size_t g = 0; g < groups; g++) k[g] = gk_load(key[g] + 16 * c);
+        GK_FULL_UNROLL for (size_t g = 0; g < groups; g++) {
+            k[g] = gk_load(key[g] + 16 * c);
+            // The page's values follow its keys, and are needed next.
+            __builtin_prefetch(key[g] + 16 * (columns + c), 0, 2);
+        }
         GK_FULL_UNROLL for (size_t r = 0; r < rows; r++) {
             const gk_f16 q = gk_splat(query[rows * c + r]);
             GK_FULL_UNROLL for (size_t g = 0; g < groups; g++) sum[r][g] = gk_fma(k[g], q, sum[r][g]);

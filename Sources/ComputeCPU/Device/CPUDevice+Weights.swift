@@ -37,13 +37,12 @@ extension CPUDevice {
         let packedColumns = gk_packed_columns(taken, full)
         let (count, overflow) = packedColumns.multipliedReportingOverflow(by: gk_packed_depth(dtype, depth))
         guard !overflow else { throw ComputeError(.outOfMemory, "\(matrix.name) is too large to be packed") }
-        let packed = WeightMemory(try AlignedMemory(zeroedFloats: count, for: matrix.name), account: account)
+        let packed = try weights.block(zeroedFloats: count, for: matrix.name)
         var quantization: ColumnQuantization?
         if dtype == .int8 {
-            let memory = try AlignedMemory(zeroedFloats: 2 * packedColumns, for: matrix.name)
             quantization = ColumnQuantization(
                 columns: packedColumns,
-                memory: WeightMemory(memory, account: account)
+                memory: try weights.block(zeroedFloats: 2 * packedColumns, for: matrix.name)
             )
         }
         var packing = gk_packing()
@@ -71,7 +70,7 @@ extension CPUDevice {
         }
         var packedBias: WeightMemory?
         if let bias, let biasSource {
-            let entries = WeightMemory(try AlignedMemory(zeroedFloats: packedColumns, for: bias.name), account: account)
+            let entries = try weights.block(zeroedFloats: packedColumns, for: bias.name)
             gk_widen(biasSource.dtype, biasSource.base, taken, entries.floats)
             packedBias = entries
         }
@@ -97,7 +96,7 @@ extension CPUDevice {
         if source.isPlainFloats {
             values = source.base.assumingMemoryBound(to: Float.self)
         } else {
-            let widened = WeightMemory(try AlignedMemory(zeroedFloats: source.count, for: rows.name), account: account)
+            let widened = try weights.block(zeroedFloats: source.count, for: rows.name)
             gk_widen(source.dtype, source.base, source.count, widened.floats)
             values = UnsafePointer(widened.floats)
             copy = widened
@@ -117,8 +116,8 @@ extension CPUDevice {
             gk_widen(source.dtype, source.base, source.count, buffer.baseAddress)
             count = source.count
         }
-        let memory = try AlignedMemory(zeroedFloats: CPUVector.floatCount(entries: source.count), for: entries.name)
-        return CPUVector(entries: values, device: identity, memory: WeightMemory(memory, account: account))
+        let memory = try weights.block(zeroedFloats: CPUVector.floatCount(entries: source.count), for: entries.name)
+        return CPUVector(entries: values, device: identity, memory: memory)
     }
 
     package func makeCatalogue(
@@ -137,7 +136,7 @@ extension CPUDevice {
         guard !overflow else { throw ComputeError(.outOfMemory, "\(rows.name) is too large to be packed") }
         var norm: gk_normalization?
         if let normalization { norm = try kernelForm(of: normalization, columns: columns, in: "make catalogue") }
-        let packed = WeightMemory(try AlignedMemory(zeroedFloats: floats, for: rows.name), account: account)
+        let packed = try weights.block(zeroedFloats: floats, for: rows.name)
         let scratch = try AlignedMemory(zeroedFloats: block * columns, for: rows.name)
         var packing = rowPacking(columns: columns, rows: padded, into: packed)
         packing.source = UnsafeRawPointer(scratch.base)
@@ -203,7 +202,7 @@ extension CPUDevice {
     }
 
     private func pageMemory(words: Int) throws(ComputeError) -> WeightMemory {
-        WeightMemory(try AlignedMemory(zeroedFloats: words, for: "added rows"), account: account)
+        try weights.block(zeroedFloats: words, for: "added rows")
     }
 
     /// How float32 rows become columns of a packed catalogue.

@@ -21,6 +21,7 @@ package final class CPUDevice: Device {
     let dtype: gk_dtype
     let identity = DeviceIdentity()
     let account: MemoryAccount
+    let weights: WeightSpace
     /// The bucket table of HSTU's time bias, the same for every model.
     let timeCells: [UInt32]
 
@@ -42,6 +43,7 @@ package final class CPUDevice: Device {
         }
         self.dtype = try Self.kernelForm(of: dtype)
         account = MemoryAccount()
+        weights = WeightSpace(account: account)
         let chosen: InstructionSet
         if let isa {
             chosen = isa
@@ -69,6 +71,7 @@ package final class CPUDevice: Device {
     private init(_ base: CPUDevice, dtype: DType, threads: Int) throws(ComputeError) {
         self.dtype = try Self.kernelForm(of: dtype)
         account = base.account
+        weights = base.weights
         kernels = base.kernels
         pool = threads == base.pool.threads ? base.pool : try WorkerPool(threads: threads)
         description = DeviceDescription(

@@ -5,14 +5,14 @@ internal import Glibc
 
 /// A block of memory aligned to 64 bytes. Its content is undefined at first.
 ///
-/// Blocks of many megabytes ask for huge pages. Kernels that stream through weights or working memory then spend their time
+/// Blocks of megabytes ask for huge pages. Kernels that stream through weights or working memory then spend their time
 /// on the data and not on addresses (a plain read of 64 MiB: 29 GB/s instead of 15). The system may refuse.
 struct AlignedMemory: ~Copyable {
     static let alignment = 64
     /// The size of a huge page, on every architecture with kernels.
     static let hugePage = 2 << 20
-    /// The smallest block that asks for huge pages: rounding then costs less than a quarter of it.
-    static let leastHuge = 4 * hugePage
+    /// The smallest block that asks for huge pages. What is left after its last whole one stays in small pages.
+    static let leastHuge = hugePage
     /// More than the address space of a process holds.
     private static let tooManyBytes = 1 << 47
 

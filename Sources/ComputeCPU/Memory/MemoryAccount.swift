@@ -21,21 +21,3 @@ final class MemoryAccount: Sendable {
     func addWorkspace(_ bytes: Int) { workspace.wrappingAdd(bytes, ordering: .relaxed) }
     func addPages(_ bytes: Int) { pages.wrappingAdd(bytes, ordering: .relaxed) }
 }
-
-/// A block of packed weights that counts itself in its device's memory.
-final class WeightMemory {
-    private let memory: AlignedMemory
-    private let account: MemoryAccount
-
-    init(_ memory: consuming AlignedMemory, account: MemoryAccount) {
-        self.memory = memory
-        self.account = account
-        account.addWeights(self.memory.byteCount)
-    }
-
-    deinit { account.addWeights(-memory.byteCount) }
-
-    var byteCount: Int { memory.byteCount }
-    var floats: UnsafeMutablePointer<Float> { memory.floats }
-    var base: UnsafeMutableRawPointer { memory.base }
-}

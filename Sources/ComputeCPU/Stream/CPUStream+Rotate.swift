@@ -80,8 +80,8 @@ extension CPUDevice {
             max(positions, 2 * (frequencies.angles?.rows ?? 0), AngleTable.leastRows),
             AngleTable.mostFloats / width
         )
-        let memory = try AlignedMemory(zeroedFloats: rows * width, for: "rotary angles")
-        let table = AngleTable(rows: rows, memory: WeightMemory(memory, account: account))
+        let memory = try weights.block(zeroedFloats: rows * width, for: "rotary angles")
+        let table = AngleTable(rows: rows, memory: memory)
         fillAngles(of: frequencies, positions: nil, rows: rows, table: table.memory.floats)
         frequencies.angles = table
         return table

@@ -1,0 +1,104 @@
+// Memory for weights: small blocks lie together in slabs of huge pages.
+
+internal import Compute
+internal import Glibc
+internal import Locking
+
+/// Cuts blocks for weights out of slabs of huge pages, in the order in which they are asked for.
+///
+/// A single row reads all weights once, and most matrices are smaller than a huge page: in pages of four kilobytes, half
+/// of the time goes into finding them.
+final class WeightSpace: Sendable {
+    /// Far more than the blocks that lie in it. What nobody has written is not resident.
+    private static let slabBytes = 16 * AlignedMemory.hugePage
+    /// Larger blocks get huge pages of their own.
+    private static let largestShare = 2 * AlignedMemory.hugePage
+
+    private let account: MemoryAccount
+    private let current = Lock(Current())
+
+    /// The slab that is being cut. It lives as long as its blocks.
+    private struct Current {
+        weak var slab: WeightSlab?
+        var used = 0
+    }
+
+    init(account: MemoryAccount) { self.account = account }
+
+    /// A block of `count` floats, all 0. May be called on any thread.
+    ///
+    /// - Parameter purpose: stands in the error when there is no memory, as in "256 bytes of `purpose`".
+    func block(zeroedFloats count: Int, for purpose: String) throws(ComputeError) -> WeightMemory {
+        let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
+        guard count >= 0, !overflow else {
+            throw ComputeError(.outOfMemory, "there is no memory for \(count) numbers of \(purpose)")
+        }
+        let place = try place(byteCount: byteCount, for: purpose)
+        memset(place.base, 0, byteCount)
+        return WeightMemory(place, byteCount: byteCount, account: account)
+    }
+
+    private func place(byteCount: Int, for purpose: String) throws(ComputeError) -> WeightPlace {
+        guard byteCount <= Self.largestShare else {
+            return WeightPlace(slab: WeightSlab(try AlignedMemory(byteCount: byteCount, for: purpose)), offset: 0)
+        }
+        let unit = AlignedMemory.alignment
+        let taken = (max(byteCount, 1) + unit - 1) / unit * unit
+        return try current.withLock { (current) throws(ComputeError) in
+            if let slab = current.slab, current.used + taken <= Self.slabBytes {
+                defer { current.used += taken }
+                return WeightPlace(slab: slab, offset: current.used)
+            }
+            let slab = WeightSlab(try AlignedMemory(byteCount: Self.slabBytes, for: purpose))
+            current = Current(slab: slab, used: taken)
+            return WeightPlace(slab: slab, offset: 0)
+        }
+    }
+}
+
+/// Memory that blocks are cut from. The last one frees it.
+///
+/// `@unchecked Sendable`: nothing changes but what the memory holds, and each block of it belongs to its owner.
+private final class WeightSlab: @unchecked Sendable {
+    let memory: AlignedMemory
+
+    init(_ memory: consuming AlignedMemory) { self.memory = memory }
+}
+
+/// Where a block lies.
+private struct WeightPlace {
+    let slab: WeightSlab
+    let offset: Int
+
+    var base: UnsafeMutableRawPointer { slab.memory.base + offset }
+}
+
+/// A block of weights that counts itself in its device's memory.
+final class WeightMemory {
+    let base: UnsafeMutableRawPointer
+    let byteCount: Int
+    private let slab: WeightSlab
+    private let account: MemoryAccount
+
+    fileprivate init(_ place: WeightPlace, byteCount: Int, account: MemoryAccount) {
+        base = place.base
+        self.byteCount = byteCount
+        slab = place.slab
+        self.account = account
+        account.addWeights(byteCount)
+    }
+
+    deinit {
+        account.addWeights(-byteCount)
+        // The slab may live on with another model's weights. Its pages go back to the system now.
+        let page = UInt(getpagesize())
+        let first = (UInt(bitPattern: base) + page - 1) / page * page
+        let end = (UInt(bitPattern: base) + UInt(byteCount)) / page * page
+        if first < end, let pages = UnsafeMutableRawPointer(bitPattern: first) {
+            madvise(pages, Int(end - first), MADV_DONTNEED)
+        }
+    }
+
+    /// The block as floats. It has no other type while this is used.
+    var floats: UnsafeMutablePointer<Float> { base.assumingMemoryBound(to: Float.self) }
+}
