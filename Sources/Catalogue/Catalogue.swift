@@ -97,6 +97,25 @@ package final class Catalogue: Sendable {
         return rowsByID.find(KeyedHash.of(utf8)) { ids.holdsQuoted(utf8, at: Int($0)) }
     }
 
+    /// The rows of a column's texts, each as `row(ofString:)` has it, 0 where no item has it. The questions are asked side by side:
+    /// a table beyond the processor's caches answers each late, but many at once.
+    ///
+    /// - Parameter numbers: of the texts, a few hundred at most.
+    func rows(of texts: TextColumn, _ numbers: some Collection<Int>) -> [Int32] {
+        texts.bytes.withUnsafeBufferPointer { bytes in
+            let utf8 = numbers.map { UnsafeBufferPointer(rebasing: bytes[texts.range($0) ?? 0..<0]) }
+            if idsAreIntegers { return utf8.map { row(ofString: $0) ?? 0 } }
+            let hashes = utf8.map { KeyedHash.of($0) }
+            let beginnings = rowsByID.beginnings(of: hashes)
+            return utf8.indices.map { index in
+                let found = rowsByID.find(hashes[index], beginningWith: beginnings[index]) { row in
+                    ids.holdsQuoted(utf8[index], at: Int(row))
+                }
+                return found ?? 0
+            }
+        }
+    }
+
     /// The row of an id that is written as an integer; nil if no item has it. Where ids are strings, it is the string of its
     /// digits.
     package func row(ofInteger id: Int64) -> Int32? {

@@ -5,26 +5,36 @@ import Glibc
 
 /// A text for some rows, all in one buffer.
 struct TextColumn: Sendable {
-    private(set) var bytes: [UInt8] = []
-    private var starts: [Int]
-    private var lengths: [Int32]
+    /// Where a text lies, in one word, so that finding it costs one look at memory.
+    private struct Place {
+        /// The start, then 24 bits of one more than the length; 0: there is no text.
+        var bits: UInt64 = 0
 
-    init(rows: Int) {
-        starts = Array(repeating: 0, count: rows)
-        lengths = Array(repeating: -1, count: rows)
+        init() {}
+        init(_ start: Int, _ length: Int) {
+            precondition(length < 1 << 24 - 1, "callers bound texts far lower")
+            bits = UInt64(start) << 24 | UInt64(length + 1)
+        }
+
+        var start: Int { Int(bits >> 24) }
+        /// −1: there is none.
+        var length: Int { Int(bits & (1 << 24 - 1)) - 1 }
     }
 
-    /// Sets the text of a row that has none. Texts are at most 2 GB long: callers bound them far lower.
+    private(set) var bytes: [UInt8] = []
+    private var places: [Place]
+
+    init(rows: Int) { places = Array(repeating: Place(), count: rows) }
+
+    /// Sets the text of a row that has none.
     mutating func set(_ row: Int, _ text: [UInt8]) {
-        starts[row] = bytes.count
-        lengths[row] = Int32(text.count)
+        places[row] = Place(bytes.count, text.count)
         bytes.append(contentsOf: text)
     }
 
     /// Sets the text of a row that has none to this text in quotes.
     mutating func set(_ row: Int, quoting text: [UInt8]) {
-        starts[row] = bytes.count
-        lengths[row] = Int32(text.count + 2)
+        places[row] = Place(bytes.count, text.count + 2)
         bytes.append(UInt8(ascii: "\""))
         bytes.append(contentsOf: text)
         bytes.append(UInt8(ascii: "\""))
@@ -32,8 +42,7 @@ struct TextColumn: Sendable {
 
     /// Adds a row with this text.
     mutating func append(_ text: some Collection<UInt8>) {
-        starts.append(bytes.count)
-        lengths.append(Int32(text.count))
+        places.append(Place(bytes.count, text.count))
         bytes.append(contentsOf: text)
     }
 
@@ -44,18 +53,19 @@ struct TextColumn: Sendable {
     func holdsQuoted(_ text: UnsafeBufferPointer<UInt8>, at row: Int) -> Bool { holds(text, at: row, margin: 1) }
 
     private func holds(_ text: UnsafeBufferPointer<UInt8>, at row: Int, margin: Int) -> Bool {
-        guard lengths[row] == text.count + 2 * margin else { return false }
+        let place = places[row]
+        guard place.length == text.count + 2 * margin else { return false }
         guard let wanted = text.baseAddress else { return true }
         return bytes.withUnsafeBufferPointer { bytes in
             // A row's text lies within the bytes, since `set` put it there.
-            bytes.baseAddress.map { memcmp($0 + starts[row] + margin, wanted, text.count) == 0 } ?? false
+            bytes.baseAddress.map { memcmp($0 + place.start + margin, wanted, text.count) == 0 } ?? false
         }
     }
 
     /// Where a row's text lies in `bytes`; nil for a row without one.
     func range(_ row: Int) -> Range<Int>? {
-        let length = lengths[row]
-        return length < 0 ? nil : starts[row]..<starts[row] + Int(length)
+        let place = places[row]
+        return place.length < 0 ? nil : place.start..<place.start + place.length
     }
 }
 
@@ -77,6 +87,23 @@ struct RowTable: Sendable {
             index = (index + 1) & mask
         }
         return nil
+    }
+
+    /// What stands where the search for each hash begins, for `find(_:beginningWith:matches:)`: a large table answers late, but many
+    /// questions at once.
+    func beginnings(of hashes: [UInt32]) -> [UInt64] {
+        let mask = slots.count - 1
+        return hashes.map { slots[Int($0) & mask] }
+    }
+
+    /// As `find(_:matches:)`, of a hash whose beginning is known.
+    func find(_ hash: UInt32, beginningWith slot: UInt64, matches: (Int32) -> Bool) -> Int32? {
+        if slot == 0 { return nil }
+        if UInt32(slot >> 32) == hash {
+            let number = Int32(truncatingIfNeeded: slot)
+            if matches(number) { return number }
+        }
+        return find(hash, matches: matches)
     }
 
     /// Adds a key that is not in the table.

@@ -87,8 +87,14 @@ package struct RecordReader {
 
     package var isAtEnd: Bool { position == end }
 
-    /// A little-endian integer.
-    package mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type) -> Value? {
+    // Little-endian integers. One for each type: files have millions, and a generic function is not made for its type in another
+    // module.
+    package mutating func integer(_ type: UInt8.Type) -> UInt8? { read() }
+    package mutating func integer(_ type: UInt16.Type) -> UInt16? { read() }
+    package mutating func integer(_ type: UInt32.Type) -> UInt32? { read() }
+    package mutating func integer(_ type: UInt64.Type) -> UInt64? { read() }
+
+    @inline(__always) private mutating func read<Value: FixedWidthInteger>() -> Value? {
         let count = MemoryLayout<Value>.size
         guard end - position >= count, let base = bytes.baseAddress else { return nil }
         defer { position += count }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Evaluation
+import Foundation
 import Service
 
 struct BenchCommand: AsyncParsableCommand {
@@ -10,7 +11,7 @@ struct BenchCommand: AsyncParsableCommand {
         abstract: "Time a batch of histories, or of new events on cached ones, scoring included, without HTTP.",
         discussion: """
             With semantic ids the histories are prompts of so many tokens, and each is searched with beams. --trie needs no \
-            bundle: it times the trie of a made-up catalogue.
+            bundle: it times the trie of a made-up catalogue. Nor does --changes, which times as many changes of one.
 
             Examples:
             genrec bench --bundle movies-1
@@ -19,6 +20,7 @@ struct BenchCommand: AsyncParsableCommand {
             genrec bench --bundle movies-1 --candidates 500 --json
             genrec bench --bundle onerec-1 --length 1000 --beams 50 --append 10
             genrec bench --trie 10000000 --levels 3 --codes 8192 --beams 50
+            genrec bench --changes 1000000
             """
     )
 
@@ -42,6 +44,8 @@ struct BenchCommand: AsyncParsableCommand {
     var levels = 3
     @Option(help: "Codes of each level.")
     var codes = 8_192
+    @Option(help: "Time so many changes of a made-up catalogue with as many items.")
+    var changes: Int?
     @Option(help: "How long to measure, in seconds.")
     var seconds = 3.0
     @OptionGroup var compute: ComputeOptions
@@ -49,7 +53,12 @@ struct BenchCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        guard (bundle == nil) != (trie == nil) else { throw ValidationError("one of --bundle and --trie is needed") }
+        guard [bundle != nil, trie != nil, changes != nil].count(where: { $0 }) == 1 else {
+            throw ValidationError("one of --bundle, --trie and --changes is needed")
+        }
+        if let changes, !(1...10_000_000 ~= changes) {
+            throw ValidationError("--changes must be from 1 to 10000000")
+        }
         if let beams, !(1...65_536 ~= beams) { throw ValidationError("--beams must be from 1 to 65536") }
         if let trie {
             guard 1...200_000_000 ~= trie else { throw ValidationError("--trie must be from 1 to 200000000") }
@@ -71,6 +80,16 @@ struct BenchCommand: AsyncParsableCommand {
         if let trie {
             let report = TrieBenchmark.run(items: trie, levels: levels, codes: codes, beams: beams ?? 50)
             return Console.result((json ? report.json : report.table) + "\n")
+        }
+        if let changes {
+            let folder = FileManager.default.temporaryDirectory.appendingPathComponent("genrec-\(UUID())").path
+            defer { try? FileManager.default.removeItem(atPath: folder) }
+            do {
+                let report = try ChangesBenchmark.run(items: changes, directory: folder)
+                return Console.result((json ? report.json : report.table) + "\n")
+            } catch {
+                throw fail(String(describing: error))
+            }
         }
         guard let bundle else { return }
         do {

@@ -2,54 +2,59 @@
 
 internal import JSON
 
-/// Items that were added. A pure value; their rows' numbers are in the `ItemTable` that all states of a catalogue share.
+/// Items that were added. A pure value; their rows' numbers are in the `ItemTable` that all states of a catalogue share. A copy with one
+/// item more shares nearly all of its memory with the original.
 struct AddedItems: Sendable {
+    /// An item and its row, at its place.
+    private struct Entry: Sendable {
+        let id: [UInt8]
+        let json: [UInt8]
+        let row: Int32
+        /// nil: it is gone.
+        var item: AddedItem?
+    }
+
     private let firstRow: Int
-    /// To places, from 1 on.
-    private var placesByID = RowTable()
-    /// By place.
-    private var ids = TextColumn(rows: 0)
-    /// The ids as JSON.
-    private var json = TextColumn(rows: 0)
-    /// nil: it is gone.
-    private var items: [AddedItem?] = []
-    private var rows: [Int32] = []
+    private var entries = PagedArray<Entry>()
+    /// To places, from 1 on. The hash says which of the tables has it.
+    private var placesByID = Array(repeating: RowTable(), count: 256)
     /// The place of each row from `firstRow` on; −1: it is in another state of the catalogue.
-    private var places: [Int32] = []
+    private var places = PagedArray<Int32>()
     /// How many there are.
     private(set) var count = 0
 
     init(_ table: ItemTable?) { firstRow = table?.firstAddedRow ?? 0 }
 
     /// The number behind that of the last row; 0: no row was added.
-    var endRow: Int { places.isEmpty ? 0 : firstRow + places.count }
+    var endRow: Int { places.count == 0 ? 0 : firstRow + places.count }
 
-    func row(of id: UnsafeBufferPointer<UInt8>) -> Int32? { place(of: id).map { rows[$0] } }
+    func row(of id: UnsafeBufferPointer<UInt8>) -> Int32? { place(of: id).map { entries[$0].row } }
 
     private func place(of id: UnsafeBufferPointer<UInt8>) -> Int? {
         guard count > 0 else { return nil }
-        return placesByID.find(KeyedHash.of(id)) { items[Int($0) - 1] != nil && ids.holds(id, at: Int($0) - 1) }
-            .map { Int($0) - 1 }
+        let hash = KeyedHash.of(id)
+        let found = placesByID[Int(hash >> 24)].find(hash) { place in
+            let entry = entries[Int(place) - 1]
+            return entry.item != nil && entry.id.elementsEqual(id)
+        }
+        return found.map { Int($0) - 1 }
     }
 
-    /// The place of a row; nil: it is no item.
-    private func place(_ row: Int32) -> Int? {
+    /// The item of a row; nil: it is none.
+    private func entry(_ row: Int32) -> Entry? {
         let index = Int(row) - firstRow
-        guard places.indices.contains(index), places[index] >= 0 else { return nil }
-        return items[Int(places[index])] == nil ? nil : Int(places[index])
+        guard index >= 0, index < places.count, places[index] >= 0 else { return nil }
+        let entry = entries[Int(places[index])]
+        return entry.item == nil ? nil : entry
     }
 
-    func title(_ row: Int32) -> String? { place(row).flatMap { items[$0]?.title } }
+    func title(_ row: Int32) -> String? { entry(row)?.item?.title }
 
-    func idDescription(_ row: Int32) -> String {
-        guard let place = place(row), let range = ids.range(place) else { return "" }
-        return String(decoding: ids.bytes[range], as: UTF8.self)
-    }
+    func idDescription(_ row: Int32) -> String { entry(row).map { String(decoding: $0.id, as: UTF8.self) } ?? "" }
 
     /// Hands an item's id as JSON to `body`; empty if the row is none of these.
     func withIDJSON(_ row: Int32, _ body: (UnsafeBufferPointer<UInt8>) -> Void) {
-        let range = place(row).flatMap { json.range($0) } ?? 0..<0
-        json.bytes.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[range])) }
+        (entry(row)?.json ?? []).withUnsafeBufferPointer { body($0) }
     }
 
     /// What has become of an id.
@@ -69,34 +74,32 @@ struct AddedItems: Sendable {
         _ catalogue: Catalogue
     ) -> Change {
         let place = place(of: id)
-        if let place, let item, items[place]?.source == item.source {
-            items[place] = item
-            return Change(gone: nil, row: rows[place])
+        if let place, let item, entries[place].item?.source == item.source {
+            entries[place].item = item
+            return Change(gone: nil, row: entries[place].row)
         }
         var change = Change()
         if let place {
-            items[place] = nil
+            entries[place].item = nil
             count -= 1
-            change.gone = rows[place]
+            change.gone = entries[place].row
         }
         guard let item, catalogue.isUsable(id), case .success(let numbers) = table.row(of: item, in: catalogue) else {
             return change
         }
         let row = table.append(numbers)
         change.row = row
-        ids.append(id)
-        if catalogue.idsAreIntegers {
-            json.append(id)
-        } else {
+        var json = Array(id)
+        if !catalogue.idsAreIntegers {
             var writer = JSONWriter()
             writer.string(utf8: id)
-            json.append(writer.bytes)
+            json = writer.bytes
         }
-        items.append(item)
-        rows.append(row)
-        placesByID.insert(KeyedHash.of(id), Int32(items.count))
+        entries.append(Entry(id: Array(id), json: json, row: row, item: item))
+        let hash = KeyedHash.of(id)
+        placesByID[Int(hash >> 24)].insert(hash, Int32(entries.count))
         while places.count < Int(row) - firstRow { places.append(-1) }
-        places.append(Int32(items.count - 1))
+        places.append(Int32(entries.count - 1))
         count += 1
         return change
     }

@@ -21,14 +21,41 @@ package struct CatalogueChange: Sendable, Equatable {
     package init(item: String) { self.item = item }
 }
 
-/// What has been changed of one item; nil: as the bundle has it.
+/// What has been changed of one item; nil: as the bundle has it. Three words, because there may be millions.
 struct ItemState: Sendable, Equatable {
+    var popularity: Double?
     /// Only false says something; true is what a bundle's items are.
     var available: Bool?
-    var popularity: Double?
-    var tags: [String]?
+    /// Whether there are tags; `rest` lies elsewhere.
+    private(set) var hasTags = false
+    private var rest: Rest?
+
+    var tags: [String]? {
+        get { rest?.tags }
+        set {
+            hasTags = newValue != nil
+            rest = Rest(newValue, added)
+        }
+    }
     /// Says nothing where the bundle has the item.
-    var added: AddedItem?
+    var added: AddedItem? {
+        get { rest?.added }
+        set { rest = Rest(tags, newValue) }
+    }
+
+    /// What few changes say.
+    private final class Rest: Sendable, Equatable {
+        let tags: [String]?
+        let added: AddedItem?
+
+        init?(_ tags: [String]?, _ added: AddedItem?) {
+            guard tags != nil || added != nil else { return nil }
+            self.tags = tags
+            self.added = added
+        }
+
+        static func == (left: Rest, right: Rest) -> Bool { left.tags == right.tags && left.added == right.added }
+    }
 
     mutating func apply(_ change: CatalogueChange) {
         if change.resets { self = ItemState() }
@@ -41,7 +68,7 @@ struct ItemState: Sendable, Equatable {
     /// Whether nothing has been changed.
     var isUnchanged: Bool { isUnchangedItem && added == nil }
     /// Whether an item of the bundle is as the bundle has it.
-    var isUnchangedItem: Bool { available != false && popularity == nil && tags == nil }
+    var isUnchangedItem: Bool { available != false && popularity == nil && !hasTags }
 }
 
 /// The changes of a catalogue: what they have come to, item by item. A pure value.
@@ -56,7 +83,7 @@ struct ChangeTable: Sendable {
     /// The number of an id, 0 ..< `states.count`; made if it is new.
     private mutating func number(of id: UnsafeBufferPointer<UInt8>) -> Int {
         let hash = KeyedHash.of(id)
-        if let found = find(id, hash) { return found }
+        if let known = find(id, hash) { return known }
         ids.append(id)
         states.append(ItemState())
         rowsByID.insert(hash, Int32(states.count))
@@ -72,10 +99,41 @@ struct ChangeTable: Sendable {
     /// - Returns: the number of its item.
     mutating func apply(_ change: CatalogueChange) -> Int {
         var id = change.item
-        let number = id.withUTF8 { self.number(of: $0) }
+        return id.withUTF8 { apply(change, to: $0) }
+    }
+
+    /// Makes a change of the item with this id, whatever `change.item` says.
+    ///
+    /// - Returns: the number of the item.
+    private mutating func apply(_ change: CatalogueChange, to id: UnsafeBufferPointer<UInt8>) -> Int {
+        let number = number(of: id)
         states[number].apply(change)
         return number
     }
+
+    /// A change, and the id of its item in place of `change.item`.
+    typealias ChangeOfID = (id: UnsafeBufferPointer<UInt8>, change: CatalogueChange)
+
+    /// Makes changes, one after the other. The ids that are known before are looked up side by side, as in `Catalogue.rows(of:_:)`.
+    mutating func apply(_ changes: [ChangeOfID]) {
+        let hashes = changes.map { KeyedHash.of($0.id) }
+        let beginnings = rowsByID.beginnings(of: hashes)
+        let known = changes.indices.map { index in
+            rowsByID.find(hashes[index], beginningWith: beginnings[index]) { number in
+                ids.holds(changes[index].id, at: Int(number) - 1)
+            }
+        }
+        for index in changes.indices {
+            if let number = known[index] {
+                states[Int(number) - 1].apply(changes[index].change)
+            } else {
+                _ = apply(changes[index].change, to: changes[index].id)
+            }
+        }
+    }
+
+    /// The rows of ids as `Catalogue.rows(of:_:)` has them.
+    func rows(_ numbers: some Collection<Int>, in catalogue: Catalogue) -> [Int32] { catalogue.rows(of: ids, numbers) }
 
     /// What has been changed of an item.
     func state(of item: String) -> ItemState {
@@ -98,6 +156,8 @@ enum ChangeRecord {
     static let magic = Array("GRITEMS1".utf8)
     /// Changes of one record of a snapshot.
     static let snapshotCount = 4_096
+    /// Changes that are read before they are made, together.
+    private static let groupCount = 128
     /// Bytes after which a record of a snapshot takes no further change.
     static let snapshotBytes = 1 << 24
 
@@ -166,9 +226,12 @@ enum ChangeRecord {
     /// Applies a record. False where the content is not what a record's is; what came before that is applied.
     static func apply(_ reader: inout RecordReader, to table: inout ChangeTable) -> Bool {
         guard let revision = reader.integer(UInt64.self), let revision = Int(exactly: revision) else { return false }
+        var changes: [ChangeTable.ChangeOfID] = []
+        changes.reserveCapacity(groupCount)
+        defer { table.apply(changes) }
         while !reader.isAtEnd {
-            guard let bits = reader.integer(UInt8.self), let id = reader.text() else { return false }
-            var change = CatalogueChange(item: id)
+            guard let bits = reader.integer(UInt8.self), let id = reader.textBytes() else { return false }
+            var change = CatalogueChange(item: "")
             change.resets = bits & Bit.resets != 0
             if bits & (Bit.available | Bit.unavailable) != 0 { change.available = bits & Bit.available != 0 }
             if bits & Bit.tags != 0 {
@@ -188,7 +251,11 @@ enum ChangeRecord {
                 guard let added = readAdded(&reader, bits) else { return false }
                 change.added = added
             }
-            _ = table.apply(change)
+            changes.append((id, change))
+            if changes.count == groupCount {
+                table.apply(changes)
+                changes.removeAll(keepingCapacity: true)
+            }
         }
         table.revision = max(table.revision, revision)
         return true

@@ -29,27 +29,8 @@ package final class CatalogueSnapshot: Sendable {
     package let popularityOrder: [Int32]
     private let retagging: Retagging?
 
-    /// Tags that are not the bundle's.
-    private struct Retagging: Sendable {
-        /// The tags of the rows whose tags were replaced.
-        var tagsByRow: [Int32: [Int32]] = [:]
-        /// The same by tag; rows ascending.
-        var rowsByTag: [Int32: [Int32]] = [:]
-        /// One bit a row whose tags were replaced.
-        var rows: [UInt64]
-        /// Tags that no item of the bundle has; their numbers follow those of the bundle's.
-        var names: [String] = []
-        var numbers: [String: Int32] = [:]
-
-        /// The number of a tag; made if it is new.
-        mutating func number(of tag: String, _ items: Catalogue) -> Int32 {
-            if let number = items.tag(of: tag) ?? numbers[tag] { return number }
-            let number = Int32(items.tagCount + names.count)
-            names.append(tag)
-            numbers[tag] = number
-            return number
-        }
-    }
+    /// A row, and the number of what has been changed in it.
+    typealias ChangedRow = (row: Int32, number: Int)
 
     /// A catalogue as its bundle has it, or with some of the items only.
     ///
@@ -77,13 +58,15 @@ package final class CatalogueSnapshot: Sendable {
     /// The state after changes.
     ///
     /// - Parameters:
-    ///   - states: what has been changed in all of the rows that are other than in `before`, each row once.
-    ///   - added: the items that the bundle does not have; those that are new are among the states.
+    ///   - rows: those that are other than in `before`, each once.
+    ///   - states: what has been changed in them, by number.
+    ///   - added: the items that the bundle does not have; those that are new are among the rows.
     ///   - removed: rows that are none of them any more.
     init(
         _ before: CatalogueSnapshot,
         revision: Int,
-        _ states: [(row: Int32, state: ItemState)],
+        _ rows: [ChangedRow],
+        of states: [ItemState],
         added: AddedItems,
         removed: [Int32]
     ) {
@@ -102,15 +85,15 @@ package final class CatalogueSnapshot: Sendable {
             changed.remove(row)
         }
         var repriced: [Int32] = []
-        var isRetagged = removed.contains { before.retagging?.tagsByRow[$0] != nil }
-        for (row, state) in states {
-            if !items.contains(row) { present.insert(row) }
-            if state.available == false { available.remove(row) } else { available.insert(row) }
-            let isItself = items.contains(row) && state.isUnchangedItem
-            if isItself { changed.remove(row) } else { changed.insert(row) }
-            let isMoved = (state.popularity ?? items.popularity(row)) != before.popularity(row)
+        var isRetagged = removed.contains { before.retagging?.has($0) ?? false }
+        for (row, number) in rows {
+            let isNew = !items.contains(row)
+            if isNew { present.insert(row) }
+            if states[number].available == false { available.remove(row) } else { available.insert(row) }
+            if !isNew && states[number].isUnchangedItem { changed.remove(row) } else { changed.insert(row) }
+            let isMoved = (states[number].popularity ?? items.popularity(row)) != before.popularity(row)
             if isMoved || !before.contains(row) { repriced.append(row) }
-            if state.tags != nil || before.retagging?.tagsByRow[row] != nil { isRetagged = true }
+            if states[number].hasTags || before.retagging?.has(row) ?? false { isRetagged = true }
         }
         presentMask = present
         changedCount = changed.bitCount
@@ -125,76 +108,14 @@ package final class CatalogueSnapshot: Sendable {
             var values =
                 before.popularities ?? (0..<Int32(items.rowCount)).map { items.popularity($0) }
             if values.count < added.endRow { values += repeatElement(0, count: added.endRow - values.count) }
-            for (row, state) in states { values[Int(row)] = state.popularity ?? items.popularity(row) }
+            for (row, number) in rows { values[Int(row)] = states[number].popularity ?? items.popularity(row) }
             popularities = values
-            popularityOrder = Self.order(before.popularityOrder, moving: repriced, dropping: removed, values)
+            popularityOrder = before.popularityOrder(moving: repriced, dropping: removed, values)
         }
-        retagging = isRetagged ? Self.retag(before.retagging, items, states, removed, words) : before.retagging
-    }
-
-    /// An order in which some rows have other places.
-    private static func order(
-        _ before: [Int32],
-        moving rows: [Int32],
-        dropping gone: [Int32],
-        _ values: [Double]
-    ) -> [Int32] {
-        func precedes(_ left: Int32, _ right: Int32) -> Bool {
-            let (first, second) = (values[Int(left)], values[Int(right)])
-            return first != second ? first > second : left < right
-        }
-        var isMoved = [UInt64](repeating: 0, count: (values.count + 63) / 64)
-        for row in rows { isMoved.insert(row) }
-        for row in gone { isMoved.insert(row) }
-        let moved = rows.sorted(by: precedes)
-        var order: [Int32] = []
-        order.reserveCapacity(before.count)
-        var next = 0
-        for row in before where !isMoved.has(row) {
-            while next < moved.count, precedes(moved[next], row) {
-                order.append(moved[next])
-                next += 1
-            }
-            order.append(row)
-        }
-        order += moved[next...]
-        return order
-    }
-
-    private static func retag(
-        _ before: Retagging?,
-        _ items: Catalogue,
-        _ states: [(row: Int32, state: ItemState)],
-        _ removed: [Int32],
-        _ words: Int
-    ) -> Retagging? {
-        var retagging = before ?? Retagging(rows: [])
-        retagging.rows = retagging.rows.grown(to: words)
-        for row in removed {
-            retagging.tagsByRow[row] = nil
-            retagging.rows.remove(row)
-        }
-        for (row, state) in states {
-            guard let tags = state.tags else {
-                retagging.tagsByRow[row] = nil
-                retagging.rows.remove(row)
-                continue
-            }
-            var numbers: [Int32] = []
-            for tag in tags {
-                let number = retagging.number(of: tag, items)
-                if !numbers.contains(number) { numbers.append(number) }
-            }
-            retagging.tagsByRow[row] = numbers
-            retagging.rows.insert(row)
-        }
-        guard !retagging.tagsByRow.isEmpty else { return nil }
-        retagging.rowsByTag = [:]
-        for (row, tags) in retagging.tagsByRow {
-            for tag in tags { retagging.rowsByTag[tag, default: []].append(row) }
-        }
-        for tag in retagging.rowsByTag.keys { retagging.rowsByTag[tag]?.sort() }
-        return retagging
+        retagging =
+            isRetagged
+            ? Retagging(after: before.retagging, items, rows, of: states, removed: removed, words: words)
+            : before.retagging
     }
 
     /// Whether both are the same state of the same catalogue.
@@ -266,8 +187,7 @@ package final class CatalogueSnapshot: Sendable {
     /// The number of a tag; nil if no item has ever had it.
     package func tag(utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
         if let tag = items.tag(utf8: utf8) { return tag }
-        guard let retagging, !retagging.names.isEmpty else { return nil }
-        return retagging.numbers[String(decoding: utf8, as: UTF8.self)]
+        return retagging?.tag(of: utf8, items)
     }
 
     /// The number of a tag; nil if no item has ever had it.
@@ -278,21 +198,21 @@ package final class CatalogueSnapshot: Sendable {
 
     /// The name of a tag. `tag` is a number that `tag(utf8:)` or `tags(_:)` answered.
     package func tagName(_ tag: Int32) -> String {
-        let own = Int(tag) - items.tagCount
-        return own < 0 ? items.tagNames[Int(tag)] : retagging?.names[own] ?? ""
+        if Int(tag) < items.tagCount { return items.tagNames[Int(tag)] }
+        return retagging?.tagName(tag, items) ?? ""
     }
 
     /// An item's tags.
     package func tags(_ row: Int32) -> ArraySlice<Int32> {
-        retagging?.tagsByRow[row].map { $0[...] } ?? items.tags(row)
+        retagging?.tags(row) ?? items.tags(row)
     }
 
     /// Calls `body` with each row that has a tag, in no order.
     package func forEachRow(withTag tag: Int32, _ body: (Int32) -> Void) {
         if Int(tag) < items.tagCount {
-            for row in items.rows(withTag: tag) where !(retagging?.rows.has(row) ?? false) { body(row) }
+            for row in items.rows(withTag: tag) where !(retagging?.has(row) ?? false) { body(row) }
         }
-        for row in retagging?.rowsByTag[tag] ?? [] { body(row) }
+        for row in retagging?.rows(withTag: tag) ?? [] { body(row) }
     }
 }
 

@@ -118,22 +118,36 @@ package final class CatalogueStore: Sendable {
     private static func snapshot(
         after before: CatalogueSnapshot,
         _ table: ChangeTable,
-        _ numbers: some Sequence<Int>
+        _ numbers: some RandomAccessCollection<Int>
     ) -> CatalogueSnapshot {
-        var states: [(row: Int32, state: ItemState)] = []
+        var places: [CatalogueSnapshot.ChangedRow] = []
+        places.reserveCapacity(numbers.count)
         var added = before.added
         var removed: [Int32] = []
-        for number in numbers {
-            let state = table.states[number]
-            table.withID(number) { id in
-                if let row = before.items.row(ofString: id) { return states.append((row, state)) }
-                guard let itemTable = before.extensibility.table else { return }
-                let change = added.settle(id, state.added, itemTable, before.items)
-                if let row = change.gone { removed.append(row) }
-                if let row = change.row { states.append((row, state)) }
+        var rest = numbers[...]
+        while !rest.isEmpty {
+            let part = rest.prefix(256)
+            rest = rest.dropFirst(256)
+            for (number, row) in zip(part, table.rows(part, in: before.items)) {
+                if row > 0 {
+                    places.append((row, number))
+                } else if let itemTable = before.extensibility.table {
+                    let change = table.withID(number) {
+                        added.settle($0, table.states[number].added, itemTable, before.items)
+                    }
+                    if let row = change.gone { removed.append(row) }
+                    if let row = change.row { places.append((row, number)) }
+                }
             }
         }
-        return CatalogueSnapshot(before, revision: table.revision, states, added: added, removed: removed)
+        return CatalogueSnapshot(
+            before,
+            revision: table.revision,
+            places,
+            of: table.states,
+            added: added,
+            removed: removed
+        )
     }
 
     /// Hands the catalogue to `publish` with all changes, before the next call has its turn.
@@ -168,8 +182,8 @@ package final class CatalogueStore: Sendable {
             for change in changes {
                 let id = change.item
                 if change.added != nil { isThere[id] = true }
-                if isThere[id] ?? (before.contains { $0.row(of: id) != nil } || state.table.state(of: id).added != nil)
-                {
+                let isMade = isThere.isEmpty ? nil : isThere[id]
+                if isMade ?? (before.contains { $0.row(of: id) != nil } || state.table.state(of: id).added != nil) {
                     known.append(change)
                     if change.resets, !before.contains(where: { $0.items.row(of: id) != nil }) { isThere[id] = false }
                 } else {
@@ -185,10 +199,13 @@ package final class CatalogueStore: Sendable {
             outcome.revision = revision
             if let folder { try write(known, revision: revision, in: folder, &state) }
             state.table.revision = revision
-            var numbers = Set<Int>()
-            for change in known { numbers.insert(state.table.apply(change)) }
+            var numbers: [Int] = []
+            numbers.reserveCapacity(known.count)
+            for change in known { numbers.append(state.table.apply(change)) }
+            numbers.sort()
             let table = state.table
-            publish(before.map { Self.snapshot(after: $0, table, numbers.sorted()) })
+            let changed = numbers.indices.lazy.filter { $0 == 0 || numbers[$0] != numbers[$0 - 1] }.map { numbers[$0] }
+            publish(before.map { Self.snapshot(after: $0, table, Array(changed)) })
             return outcome
         }
     }

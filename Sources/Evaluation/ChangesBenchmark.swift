@@ -1,0 +1,161 @@
+// What changes of a catalogue cost, for `bench --changes`: to make them, to read them again after a restart, to add one item to many, and
+// what they cost an answer by popularity. A made-up catalogue, no model.
+
+internal import Catalogue
+internal import Compute
+internal import Foundation
+internal import Glibc
+internal import Random
+
+/// Times of changes of a made-up catalogue.
+package struct ChangesReport: Sendable {
+    /// In the catalogue, and as many changes of items drawn at random: of half of them the availability, of a quarter each
+    /// the popularity and the tags.
+    package var items: Int
+    /// Of a processor, to make the changes in one call, without waiting for the disk.
+    package var applySeconds: Double
+    /// Of a processor, to read the journal of them and to make the catalogue that is served; the least of several times.
+    package var replaySeconds: Double
+    package var journalBytes: Int
+    /// A call that adds one item, to none and to many.
+    package var additions: [(added: Int, durations: Durations)]
+    /// Answers of ten items by popularity: as the catalogue was, and with a tenth of the items not available.
+    package var popularity: [(name: String, durations: Durations)]
+
+    /// One JSON object.
+    package var json: String {
+        let additions = additions.map { "{\"added\":\($0.added),\"milliseconds\":\($0.durations.json)}" }
+        let answers = popularity.map { "\"\($0.name)\":\($0.durations.json)" }
+        return """
+            {"items":\(items),"changes":\(items),"apply_seconds":\(applySeconds),"replay_seconds":\(replaySeconds),\
+            "journal_bytes":\(journalBytes),"additions":[\(additions.joined(separator: ","))],\
+            "popularity_milliseconds":{\(answers.joined(separator: ","))}}
+            """
+    }
+
+    /// A line a figure.
+    package var table: String {
+        var lines = [
+            "\(items) items, \(items) changes, a journal of \(journalBytes) bytes",
+            String(format: "make them         %.2f s of a processor", applySeconds),
+            String(format: "read them again   %.2f s of a processor", replaySeconds),
+        ]
+        for (added, durations) in additions { lines.append("add 1 to \(added)  \(durations.text) ms") }
+        for (name, durations) in popularity { lines.append("popularity, \(name)  \(durations.text) ms") }
+        return lines.joined(separator: "\n")
+    }
+}
+
+/// Changes a made-up catalogue.
+package enum ChangesBenchmark {
+    private static let replays = 3
+    private static let calls = 50
+    private static let answers = 2_000
+    /// Numbers of an added item's row.
+    private static let width = 64
+
+    /// - Parameters:
+    ///   - items: of the catalogue, and changes of it, at least 1.
+    ///   - directory: for the journal; made if it is not there.
+    /// - Throws: what the folder or the journal throws.
+    package static func run(items count: Int, directory: String) throws -> ChangesReport {
+        var random = SplitMix64(seed: 1)
+        let base = try makeCatalogue(count, &random)
+        var report = ChangesReport(
+            items: count,
+            applySeconds: 0,
+            replaySeconds: .infinity,
+            journalBytes: 0,
+            additions: [],
+            popularity: []
+        )
+        do {
+            let store = try CatalogueStore(directory: directory)
+            let changes = makeChanges(count, &random)
+            let start = processorSeconds()
+            _ = try store.apply(changes, current: { [base] }, publish: { _ in })
+            report.applySeconds = processorSeconds() - start
+        }
+        let journal = try FileManager.default.attributesOfItem(atPath: directory + "/journal.1")
+        report.journalBytes = journal[.size] as? Int ?? 0
+        for _ in 0..<replays {
+            let start = processorSeconds()
+            _ = try CatalogueStore(directory: directory).snapshot(of: base)
+            report.replaySeconds = min(report.replaySeconds, processorSeconds() - start)
+        }
+        report.additions = try additions(to: base)
+        let away = (1...max(1, count / 10)).map { _ in
+            var change = CatalogueChange(item: id(Int(random.next() % UInt64(count)) + 1))
+            change.available = false
+            return change
+        }
+        var hidden = base
+        _ = try CatalogueStore(directory: nil).apply(away, current: { [base] }, publish: { hidden = $0[0] })
+        report.popularity = [("all available", answer(base)), ("a tenth away", answer(hidden))]
+        return report
+    }
+
+    private static func id(_ row: Int) -> String { "item-\(row * 7)" }
+
+    private static func makeCatalogue(_ count: Int, _ random: inout SplitMix64) throws -> CatalogueSnapshot {
+        var text: [UInt8] = []
+        for row in 1...count {
+            text +=
+                "{\"index\":\(row),\"id\":\"\(id(row))\",\"tags\":[\"t\(row % 50)\"],\"popularity\":\(random.next() % 100_000)}\n"
+                .utf8
+        }
+        let items = try text.withUnsafeBytes { try Catalogue(reading: $0, path: "", rowCount: count + 1) }
+        let table = ItemTable(rows: count + 1, width: width) { _ in nil }
+        return CatalogueSnapshot(items, extensibility: .by(table))
+    }
+
+    private static func makeChanges(_ count: Int, _ random: inout SplitMix64) -> [CatalogueChange] {
+        (0..<count).map { number in
+            var change = CatalogueChange(item: id(Int(random.next() % UInt64(count)) + 1))
+            switch number % 4 {
+            case 0: change.popularity = Double(random.next() % 100_000)
+            case 1: change.tags = ["new", "genre:\(random.next() % 100)"]
+            default: change.available = random.next() % 2 == 0
+            }
+            return change
+        }
+    }
+
+    private static func additions(to base: CatalogueSnapshot) throws -> [(added: Int, durations: Durations)] {
+        let store = try CatalogueStore(directory: nil)
+        var now = base
+        func add(_ count: Int) throws -> UInt64 {
+            let changes = (0..<count).map { number in
+                var change = CatalogueChange(item: "added-\(now.addedCount + number)")
+                let row = [Float](repeating: Float(number), count: width)
+                change.added = AddedItem(.embedding(row), title: "The title of an item")
+                return change
+            }
+            let start = ContinuousClock.now
+            _ = try store.apply(changes, current: { [now] }, publish: { now = $0[0] })
+            return UInt64((ContinuousClock.now - start) / .nanoseconds(1))
+        }
+        var times: [(added: Int, durations: Durations)] = []
+        for many in [0, 100_000 - calls] {
+            if many > now.addedCount { _ = try add(many - now.addedCount) }
+            times.append((many, Durations(try (0..<calls).map { _ in try add(1) })))
+        }
+        return times
+    }
+
+    private static func answer(_ catalogue: CatalogueSnapshot) -> Durations {
+        Durations(
+            (0..<answers).map { _ in
+                let start = ContinuousClock.now
+                _ = catalogue.mostPopular(10, Eligibility())
+                return UInt64((ContinuousClock.now - start) / .nanoseconds(1))
+            }
+        )
+    }
+
+    private static func processorSeconds() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}
