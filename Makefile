@@ -9,10 +9,11 @@ SANITIZE    := $(SWIFT_FLAGS) --disable-xctest
 # Where a bundle of a published shape, and one of many items, are made, once.
 LARGE       := .build/kuairand
 MANY        := .build/million-items
+FIRST       := .build/ml-20m-large
 # Whoever is not root asks for it.
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: run test test-long build bench bench-http bench-users attack chaos load-test check-kernels check-arm format lint sanitize fuzz setup clean
+.PHONY: run test test-long build bench bench-http bench-users bench-loading attack chaos load-test check-kernels check-arm format lint sanitize fuzz setup clean
 
 ## run: build the server and serve the demo bundle on 127.0.0.1:8080
 run: build
@@ -71,6 +72,13 @@ bench-users: build
 	Tests/Benchmarks/users.py .build/release/genrec ingest
 	test -d $(LARGE) || $(PYTHON) Tests/Benchmarks/make_bundle.py kuairand $(LARGE)
 	Tests/Benchmarks/users.py .build/release/genrec returning --bundle $(LARGE)
+
+## bench-loading: p99 of one model while a larger one is loaded beside it; changes of a catalogue
+bench-loading: build
+	.build/release/genrec bench --changes 1000000
+	test -d $(FIRST) || $(PYTHON) Tests/Benchmarks/make_bundle.py ml-20m-large $(FIRST)
+	test -d $(MANY) || $(PYTHON) Tests/Benchmarks/make_bundle.py million-items $(MANY)
+	Tests/Benchmarks/loading.py .build/release/genrec --bundle $(FIRST) --other $(MANY)
 
 ## attack: ten thousand slow, idle and vanishing connections, then slowhttptest; a second client's latency meanwhile
 attack: build

@@ -10,6 +10,8 @@ extension Engine {
         let model: ModelID
         /// The cache of its users; nil while it is being loaded: nothing is submitted to it yet.
         var prefixCache: PrefixCacheDescription?
+        /// What caches had counted that were lost with the device; nil: none was.
+        var lostCounts: UserCache.Statistics?
         /// The engine's own device in the form in which the model is computed.
         var device: DeviceDescription?
         /// Set when nothing more is submitted to it; called when it is gone.
@@ -112,11 +114,6 @@ extension Engine.State {
         defer {
             places[lane] = nil
             table.setCache(nil, lane: lane)
-        }
-        if var counts = table.cache(lane: lane)?.statistics {
-            counts.entries = 0
-            counts.bytes = 0
-            retiredCounts = retiredCounts + counts
         }
         return places[lane]?.retired
     }

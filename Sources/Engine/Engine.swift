@@ -44,8 +44,6 @@ package final class Engine: Sendable {
         var degradation: String?
         /// When the device may be there again: the end of the next attempt to make it. nil: it is there.
         var expectedBack: Instant?
-        /// What the caches of models that are gone had counted.
-        var retiredCounts = UserCache.Statistics()
         var nextID: UInt64 = 0
         /// The engine's thread waits for a signal.
         var isThreadAsleep = false
@@ -58,8 +56,16 @@ package final class Engine: Sendable {
             expectedBack.map { max(1, $0.nanoseconds(since: now)) } ?? 1_000_000_000
         }
 
-        /// What is kept of all users, and what that has come to.
-        var statistics: UserCache.Statistics? { table.statistics.map { $0 + retiredCounts } }
+        /// What is kept of each model's users, and what that has come to.
+        var statistics: [ModelID: UserCache.Statistics] {
+            var all: [ModelID: UserCache.Statistics] = [:]
+            for (lane, place) in places.enumerated() {
+                guard let place else { continue }
+                let own = table.cache(lane: lane)?.statistics
+                all[place.model] = place.lostCounts.map { $0 + (own ?? UserCache.Statistics()) } ?? own
+            }
+            return all
+        }
 
         mutating func makeID() -> UInt64 {
             nextID += 1
@@ -201,7 +207,7 @@ package final class Engine: Sendable {
         }
         let admitted = try outcome.get()
         if admitted.wakes { wakeUp.signal() }
-        if admitted.joined { observer.deduplicated() }
+        if admitted.joined { observer.deduplicated(model.id) }
         observer.queueDepthChanged(to: admitted.depth)
         return admitted.ticket
     }
@@ -234,7 +240,7 @@ package final class Engine: Sendable {
     /// nothing of them is kept either.
     package func forget(_ user: String) -> UserCache.Dropped {
         let (dropped, statistics) = state.withLock { ($0.table.forget(user), $0.statistics) }
-        if let statistics { observer.cacheChanged(to: statistics) }
+        report(statistics)
         return dropped
     }
 
@@ -289,19 +295,24 @@ package final class Engine: Sendable {
     /// What there is to report of a job that nobody waits for any more.
     struct Ended {
         var lostNanoseconds: UInt64
-        var cache: UserCache.Statistics?
+        var caches: [ModelID: UserCache.Statistics]
     }
 
     /// Ends a job that nobody waits for. The rows that it has computed are kept.
     func giveUp(_ id: UInt64, _ state: inout State) -> Ended {
         let job = state.table.end(id)
-        return Ended(lostNanoseconds: job?.lostNanoseconds ?? 0, cache: state.statistics)
+        return Ended(lostNanoseconds: job?.lostNanoseconds ?? 0, caches: state.statistics)
     }
 
     func report(_ ended: Ended?) {
         guard let ended else { return }
         if ended.lostNanoseconds > 0 { observer.computedInVain(nanoseconds: ended.lostNanoseconds) }
-        if let cache = ended.cache { observer.cacheChanged(to: cache) }
+        report(ended.caches)
+    }
+
+    /// Reports what is kept; nothing where no model keeps anything.
+    func report(_ caches: [ModelID: UserCache.Statistics]) {
+        if !caches.isEmpty { observer.cachesChanged(to: caches) }
     }
 
     /// Reports the device time of jobs that failed, of those that nobody waited for any more.

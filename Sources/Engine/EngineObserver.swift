@@ -29,6 +29,7 @@ package struct PathReport: Sendable, Equatable {
 
 /// A batch that has run.
 package struct BatchReport: Sendable {
+    package var model: ModelID
     /// How long each request whose first pass this was had waited, in nanoseconds.
     package var queueWaits: [UInt64]
     /// Events computed for each sequence.
@@ -50,7 +51,7 @@ package struct BatchReport: Sendable {
 }
 
 /// Receives the engine's events: on the engine's thread, except `cancelled`, `deduplicated`, `computedInVain`,
-/// `cacheChanged` and `queueDepthChanged`, which come from whatever thread caused them. Implementations return at once.
+/// `cachesChanged` and `queueDepthChanged`, which come from whatever thread caused them. Implementations return at once.
 package protocol EngineObserver: AnyObject, Sendable {
     func batchFinished(_ report: BatchReport)
     /// - Parameter device: its name.
@@ -59,10 +60,11 @@ package protocol EngineObserver: AnyObject, Sendable {
     func deviceRecovered(_ device: String)
     func cancelled(at stage: CancellationStage)
     /// A request was added to one that waited and asks the same.
-    func deduplicated()
+    func deduplicated(_ model: ModelID)
     /// Device time of a request that nobody waits for any more.
     func computedInVain(nanoseconds: UInt64)
-    func cacheChanged(to statistics: UserCache.Statistics)
+    /// - Parameter statistics: of every model that the engine has and keeps anything of, or has kept.
+    func cachesChanged(to statistics: [ModelID: UserCache.Statistics])
     func queueDepthChanged(to depth: Int)
     func phaseChanged(to phase: EnginePhase)
 }

@@ -25,7 +25,9 @@ final class RecordingObserver: EngineObserver {
         var steps: [Int] = []
         var deduplicated = 0
         var vain = 0
+        /// Of all models.
         var cache = UserCache.Statistics()
+        var caches: [ModelID: UserCache.Statistics] = [:]
     }
 
     let record = Lock(Record())
@@ -38,9 +40,14 @@ final class RecordingObserver: EngineObserver {
             $0.steps.append(report.steps)
         }
     }
-    func deduplicated() { record.withLock { $0.deduplicated += 1 } }
+    func deduplicated(_ model: ModelID) { record.withLock { $0.deduplicated += 1 } }
     func computedInVain(nanoseconds: UInt64) { record.withLock { $0.vain += 1 } }
-    func cacheChanged(to statistics: UserCache.Statistics) { record.withLock { $0.cache = statistics } }
+    func cachesChanged(to statistics: [ModelID: UserCache.Statistics]) {
+        record.withLock { record in
+            record.caches = statistics
+            record.cache = statistics.values.reduce(UserCache.Statistics(), +)
+        }
+    }
     func deviceFailed(_ error: ComputeError, device: String) {
         record.withLock {
             $0.failures.append(error)

@@ -21,9 +21,12 @@ private final class ReadyObserver: EngineObserver {
     func deviceFailed(_ error: ComputeError, device: String) {}
     func deviceRecovered(_ device: String) {}
     func cancelled(at stage: CancellationStage) {}
-    func deduplicated() {}
+    func deduplicated(_ model: ModelID) {}
     func computedInVain(nanoseconds: UInt64) {}
-    func cacheChanged(to statistics: UserCache.Statistics) { self.statistics.withLock { $0 = statistics } }
+    func cachesChanged(to statistics: [ModelID: UserCache.Statistics]) {
+        // There is one model.
+        self.statistics.withLock { $0 = statistics.values.first ?? $0 }
+    }
     func queueDepthChanged(to depth: Int) {}
     func phaseChanged(to phase: EnginePhase) {
         switch phase {

@@ -75,9 +75,9 @@ private final class QuietObserver: EngineObserver {
     func deviceFailed(_ error: ComputeError, device: String) {}
     func deviceRecovered(_ device: String) {}
     func cancelled(at stage: CancellationStage) {}
-    func deduplicated() {}
+    func deduplicated(_ model: ModelID) {}
     func computedInVain(nanoseconds: UInt64) {}
-    func cacheChanged(to statistics: UserCache.Statistics) {}
+    func cachesChanged(to statistics: [ModelID: UserCache.Statistics]) {}
     func queueDepthChanged(to depth: Int) {}
     func phaseChanged(to phase: EnginePhase) {
         switch phase {

@@ -48,11 +48,55 @@ import Testing
         #expect(try ask(count - 1) == 0)
         #expect(try ask(count) == count - 2)
         #expect(try ask(count, later: 3_600) == count - 1)
-        try returning.expectMetrics("genrec_user_cache_misses_total 1")
-        try returning.expectMetrics("genrec_user_cache_hits_total 2")
-        try returning.expectMetrics("genrec_user_cache_entries 1")
-        #expect(try Self.metric("genrec_user_cache_bytes", returning) != "0")
-        try returning.expectMetrics("genrec_batch_tokens_sum \(count - 1 + 2 + 1).0")
+        try returning.expectMetrics("genrec_user_cache_misses_total{model=\"demo\",version=\"1\"} 1")
+        try returning.expectMetrics("genrec_user_cache_hits_total{model=\"demo\",version=\"1\"} 2")
+        try returning.expectMetrics("genrec_user_cache_entries{model=\"demo\",version=\"1\"} 1")
+        #expect(try Self.metric("genrec_user_cache_bytes{model=\"demo\",version=\"1\"}", returning) != "0")
+        try returning.expectMetrics("genrec_batch_tokens_sum{model=\"demo\",version=\"1\"} \(count - 1 + 2 + 1).0")
+    }
+
+    /// Of two models each has series of its own. After a reload the same version goes on counting, and has what its new users keep.
+    @Test func metrics_AreOfAModel_AndGoOnAfterAReload() throws {
+        try Genrec.withTemporaryFolder { folder in
+            let bundle = folder.appendingPathComponent("bundle")
+            try FileManager.default.copyItem(atPath: Genrec.demoBundle, toPath: bundle.path)
+            let file = bundle.appendingPathComponent("config.json")
+            try String(contentsOf: file, encoding: .utf8)
+                .replacing("\"name\": \"demo\"", with: "\"name\": \"books\"")
+                .write(to: file, atomically: true, encoding: .utf8)
+            let server = try RunningServer()
+            defer { server.stop() }
+            let connection = try server.connect()
+            #expect(try connection.post("/admin/models", "{\"bundle\":\"\(bundle.path)\"}").status == 201)
+            let (demo, books) = ("{model=\"demo\",version=\"1\"}", "{model=\"books\",version=\"1\"}")
+            let body = "{\"history\":[{\"item\":\"anime-4-01\"},{\"item\":\"anime-4-02\"},{\"item\":\"none\"}]"
+            for user in ["u-1", "u-2"] {
+                #expect(try connection.recommend(body + ",\"user_id\":\"\(user)\"}").status == 200)
+            }
+            #expect(try connection.recommend(body + ",\"user_id\":\"u-1\",\"model\":\"books\"}").status == 200)
+            for (labels, count) in [(demo, 2), (books, 1)] {
+                try connection.expectMetrics(
+                    "genrec_user_cache_entries\(labels) \(count)",
+                    "genrec_user_cache_misses_total\(labels) \(count)",
+                    "genrec_batch_size_sum\(labels) \(count).0",
+                    "genrec_topk_seconds_count\(labels) \(count)",
+                    "genrec_unknown_items_total\(labels) \(count)",
+                    "genrec_history_length_count\(labels) \(count)"
+                )
+            }
+            #expect(try connection.post("/admin/reload", "").status == 200)
+            try connection.expectMetrics(
+                "genrec_user_cache_entries\(demo) 0",
+                "genrec_user_cache_bytes\(demo) 0",
+                "genrec_user_cache_misses_total\(demo) 2"
+            )
+            #expect(try connection.recommend(body + ",\"user_id\":\"u-1\"}").status == 200)
+            try connection.expectMetrics(
+                "genrec_user_cache_entries\(demo) 1",
+                "genrec_user_cache_misses_total\(demo) 3",
+                "genrec_user_cache_entries\(books) 1"
+            )
+        }
     }
 
     @Test func models_TellWhatIsKept() throws {
@@ -96,8 +140,8 @@ import Testing
         let reply = try caller.receive()
         #expect(reply.status == 200)
         #expect(try Self.cached(reply) == 0)
-        try admin.expectMetrics("genrec_user_cache_entries 0")
-        try admin.expectMetrics("genrec_user_cache_bytes 0")
+        try admin.expectMetrics("genrec_user_cache_entries{model=\"demo\",version=\"1\"} 0")
+        try admin.expectMetrics("genrec_user_cache_bytes{model=\"demo\",version=\"1\"} 0")
         #expect(try Self.cached(try caller.recommend(body)) == 0)
     }
 
@@ -122,10 +166,10 @@ import Testing
         let connection = try server.connect()
         let body = try Self.body(example, 20, user: "u-42").replacing("\"k\":20", with: "\"k\":5,\"mode\":\"sequence\"")
         #expect(try connection.recommend(body).items().count == 5)
-        try connection.expectMetrics("genrec_batch_tokens_sum 24.0")
-        try connection.expectMetrics("genrec_decode_step_seconds_count 4")
-        try connection.expectMetrics("genrec_prefill_seconds_count 1")
-        try connection.expectMetrics("genrec_topk_seconds_count 5")
-        try connection.expectMetrics("genrec_service_time_relative_error_count 5")
+        try connection.expectMetrics("genrec_batch_tokens_sum{model=\"demo\",version=\"1\"} 24.0")
+        try connection.expectMetrics("genrec_decode_step_seconds_count{model=\"demo\",version=\"1\"} 4")
+        try connection.expectMetrics("genrec_prefill_seconds_count{model=\"demo\",version=\"1\"} 1")
+        try connection.expectMetrics("genrec_topk_seconds_count{model=\"demo\",version=\"1\"} 5")
+        try connection.expectMetrics("genrec_service_time_relative_error_count{model=\"demo\",version=\"1\"} 5")
     }
 }

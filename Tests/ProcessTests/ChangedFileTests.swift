@@ -41,6 +41,10 @@ import Testing
                 for item in ["anime-1-01", "drama-1-01", "scifi-1-01"] {
                     #expect(try connection.recommend("{\"history\":[{\"item\":\"\(item)\"}]}").status == 200)
                 }
+                // A row that is read now is refused, not made of what somebody has written there since.
+                let body = "{\"items\":[{\"item\":\"new-1\",\"like\":[\"anime-1-01\"]}]}"
+                let liked = try connection.post("/admin/catalogue/demo", body, method: "PATCH")
+                #expect(liked.status == 422 && liked.text.contains("cannot be read: the bundle's file has changed"))
                 let reply = try connection.post("/admin/reload", "")
                 #expect(reply.status == 422)
                 let detail = try #require(try reply.json()["detail"] as? String)

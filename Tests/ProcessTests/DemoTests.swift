@@ -90,9 +90,13 @@ struct DemoCases: Decodable {
             // Each of them was computed, or asked the same as one that was.
             let metrics = try server.connect().get("/metrics").text
             let computed = try #require(
-                metrics.firstMatch(of: #/genrec_batch_size_sum (\d+)\.0\n/#).flatMap { Int($0.1) }
+                metrics.firstMatch(of: #/genrec_batch_size_sum\{model="demo",version="1"\} (\d+)\.0\n/#).flatMap {
+                    Int($0.1)
+                }
             )
-            #expect(metrics.contains("genrec_deduplicated_requests_total \(33 - computed)\n"))
+            #expect(
+                metrics.contains("genrec_deduplicated_requests_total{model=\"demo\",version=\"1\"} \(33 - computed)\n")
+            )
         }
         #expect(answers.count == 1)
     }

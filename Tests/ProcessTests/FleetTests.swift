@@ -75,6 +75,60 @@ import Testing
         }
     }
 
+    /// Requests in the gap are told to ask again; before and after it everything is answered.
+    @Test func aGap_IsSaidToBeOne_AndEnds() throws {
+        try withServer { server, bundle in
+            let isDone = Lock(false)
+            let seen = Lock<[String]>([])
+            nonisolated(unsafe) let caller = try server.connect()
+            let thread = Thread {
+                while !isDone.withLock({ $0 }) {
+                    guard let reply = try? caller.recommend("{\(Self.history)}") else { break }
+                    let isGap = reply.status == 503 && reply.text.contains("in the place of another; ask again")
+                    let answer = isGap ? "gap" : reply.status == 200 ? (try? Self.version(reply)) : "\(reply.status)"
+                    seen.withLock { seen in if seen.last != answer { seen.append(answer ?? "") } }
+                }
+            }
+            thread.start()
+            let connection = try server.connect()
+            while seen.withLock({ $0.isEmpty }), !thread.isFinished { _ = try connection.get("/health/live") }
+            let body = "{\"bundle\":\"\(bundle.path)\",\"replace\":\"demo:1\"}"
+            #expect(try connection.post("/admin/models", body).status == 201)
+            while seen.withLock({ $0.last != "2" }), !thread.isFinished { _ = try connection.get("/health/live") }
+            isDone.withLock { $0 = true }
+            while !thread.isFinished { _ = try connection.get("/health/live") }
+            #expect([["1", "gap", "2"], ["1", "2"]].contains(seen.withLock { $0 }), "\(seen.withLock { $0 })")
+        }
+    }
+
+    /// What only the device can find out is found out when the other is gone.
+    @Test func aModelThatCannotTakeAPlace_LeavesItToWhatWasThere() throws {
+        try withServer { server, bundle in
+            let recorded = try Genrec.run([
+                "golden", "--bundle", bundle.path, "--interactions", Genrec.demoInteractions, "--cases", "4",
+            ])
+            try #require(recorded.status == 0, "\(recorded.standardError)")
+            let file = bundle.appendingPathComponent("golden.json")
+            try String(contentsOf: file, encoding: .utf8)
+                .replacing(#/"item":"([a-z]+)-\d+-\d+"/#) { "\"item\":\"\($0.1)-1-01\"" }
+                .write(to: file, atomically: true, encoding: .utf8)
+            let connection = try server.connect()
+            let before = try connection.recommend("{\(Self.history),\"request_time\":30}").items()
+            for _ in 0..<2 {
+                let body = "{\"bundle\":\"\(bundle.path)\",\"replace\":\"demo:1\"}"
+                let refused = try connection.post("/admin/models", body)
+                #expect(refused.status == 422)
+                let detail = try #require(try refused.json()["detail"] as? String)
+                #expect(detail.contains("golden case") && detail.hasSuffix("; demo:1 is loaded again"), "\(detail)")
+                let models = try Self.models(connection)
+                #expect(models.map { $0["version"] as? String } == ["1"])
+                #expect(models.map { $0["share"] as? Double } == [100])
+                #expect(try connection.recommend("{\(Self.history),\"request_time\":30}").items() == before)
+                #expect(try connection.get("/health/ready").status == 200)
+            }
+        }
+    }
+
     @Test func aSecondVersion_ServesWhoeverNamesIt_AndOthersByItsShare() throws {
         try withServer { server, bundle in
             let connection = try server.connect()

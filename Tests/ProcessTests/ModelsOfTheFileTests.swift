@@ -211,6 +211,59 @@ import Testing
         }
     }
 
+    /// A model that took another's place has it after a restart as well: there may be no room for both. What the file says anew holds.
+    @Test func aReplacement_HasThePlaceAfterARestart_UntilTheFileChanges() throws {
+        try withBundles { folder, bundle in
+            let (old, new) = (try bundle("movies", "7"), try bundle("movies", "8"))
+            let state = folder.appendingPathComponent("state").path
+            func configuration(_ shadow: String = "") -> String {
+                """
+                models:
+                  - bundle: \(old)
+                routing:
+                  movies: {split: {"7": 100}\(shadow)}
+                state:
+                  directory: \(state)
+                """
+            }
+            let file = try write(configuration(), folder)
+            /// Versions and shares after a start.
+            func standing(_ body: (TestConnection) throws -> Void = { _ in }) throws -> [String: Double] {
+                let server = try RunningServer(["--config", file])
+                let connection = try server.connect()
+                try body(connection)
+                let models = try Self.models(connection).filter { $0["state"] as? String == "ready" }
+                #expect(try connection.recommend("{\(Self.history)}").status == 200)
+                // No orderly end.
+                server.signal(SIGKILL)
+                _ = server.waitUntilExit()
+                return try Dictionary(
+                    uniqueKeysWithValues: models.map { model in
+                        (try #require(model["version"] as? String), try #require(model["share"] as? Double))
+                    }
+                )
+            }
+            let replaced = try standing { connection in
+                let reply = try connection.post("/admin/models", "{\"bundle\":\"\(new)\",\"replace\":\"movies:7\"}")
+                #expect(reply.status == 201 && reply.text.contains("\"persisted\":true"))
+            }
+            #expect(replaced == ["8": 100])
+            #expect(try standing() == ["8": 100])
+            // It is not needed any more.
+            let elsewhere = old + "-kept"
+            try FileManager.default.moveItem(atPath: old, toPath: elsewhere)
+            #expect(try standing() == ["8": 100])
+            try FileManager.default.moveItem(atPath: elsewhere, toPath: old)
+            // Where the next one cannot be read, the file's serves.
+            try FileManager.default.moveItem(atPath: new, toPath: elsewhere)
+            #expect(try standing() == ["7": 100])
+            try FileManager.default.moveItem(atPath: elsewhere, toPath: new)
+            #expect(try standing() == ["8": 100])
+            _ = try write(configuration(", shadow: {\"7\": 10}"), folder)
+            #expect(try standing() == ["7": 100])
+        }
+    }
+
     @Test func withoutAFolder_ChangesSayThatTheyAreGone() throws {
         try withBundles { _, bundle in
             let server = try RunningServer()

@@ -38,7 +38,7 @@ import Testing
         #expect(object["unknown_candidates"] as? Int == 0 && object["exhausted"] == nil)
         try connection.expectMetrics(
             "genrec_http_requests_total{route=\"/rank\",method=\"POST\",status=\"200\"} 1",
-            "genrec_rank_candidates_count 1",
+            "genrec_rank_candidates_count{model=\"demo\",version=\"1\"} 1",
             "genrec_recommend_outcomes_total{outcome=\"ok\"} 2"
         )
     }

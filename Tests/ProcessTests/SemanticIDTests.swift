@@ -135,7 +135,7 @@ import Testing
             let models = try connection.get("/models").text
             #expect(models.contains("\"semantic_ids\":{\"levels\":"))
             let metrics = try connection.get("/metrics").text
-            #expect(metrics.contains("genrec_beam_answers_total{exact=") && metrics.contains("genrec_path_trie_bytes{"))
+            #expect(metrics.contains("genrec_beam_answers_total{model=") && metrics.contains("genrec_path_trie_bytes{"))
         }
     }
 
@@ -226,6 +226,15 @@ import Testing
         #expect(rounds.count == 4 && rounds.values.allSatisfy { $0.count == 3 })
         #expect(try Genrec.run(["bench"]).status != 0)
         #expect(try Genrec.run(["bench", "--trie", "10", "--levels", "1"]).status != 0)
+    }
+
+    @Test func bench_TimesChangesWithoutABundle() throws {
+        let report = try object(["bench", "--changes", "2000", "--json"])
+        #expect(report["changes"] as? Int == 2_000)
+        #expect((report["additions"] as? [[String: Any]])?.map { $0["added"] as? Int } == [0, 99_950])
+        #expect((report["popularity_milliseconds"] as? [String: Any])?.count == 2)
+        #expect(try Genrec.run(["bench", "--changes", "0"]).status != 0)
+        #expect(try Genrec.run(["bench", "--changes", "10", "--trie", "10"]).status != 0)
     }
 
     @Test func load_SendsBeamsOrCandidates() throws {

@@ -254,7 +254,7 @@ import Testing
             #expect(text.headers["content-type"]?.hasPrefix("text/plain; version=0.0.4") == true)
             try connection.expectMetrics(
                 "genrec_recommend_outcomes_total{outcome=\"ok\"} 1",
-                "genrec_batch_size_count 1",
+                "genrec_batch_size_count{model=\"demo\",version=\"1\"} 1",
                 "genrec_recommend_outcomes_total{outcome=\"cold_start\"} 1",
                 "genrec_recommend_outcomes_total{outcome=\"invalid\"} 1",
                 "genrec_http_requests_total{route=\"/recommend\",method=\"POST\",status=\"200\"} 2",

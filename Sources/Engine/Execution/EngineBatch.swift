@@ -79,7 +79,7 @@ extension Engine {
         let (failed, statistics) = state.withLock { state in
             (batch.members.compactMap { state.table.end($0.id, isTrusted: false) }, state.statistics)
         }
-        if let statistics { observer.cacheChanged(to: statistics) }
+        report(statistics)
         reportVain(failed)
         for caller in failed.flatMap(\.callers) { caller.completion(.failure(failure)) }
     }
@@ -90,6 +90,7 @@ extension Engine.Batch {
     fileprivate var halves: [Engine.Batch] {
         let middle = members.count / 2
         var (first, second) = (Engine.Batch(lane: lane, start: start), Engine.Batch(lane: lane, start: start))
+        (first.model, second.model) = (model, model)
         first.members = Array(members[..<middle])
         second.members = Array(members[middle...])
         first.queueWaits = queueWaits

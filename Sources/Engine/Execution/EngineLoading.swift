@@ -3,7 +3,6 @@
 internal import CLinux
 internal import Compute
 internal import Dispatch
-internal import Glibc
 internal import Locking
 internal import Models
 
@@ -115,9 +114,7 @@ extension Engine {
 
     private func pack(_ loading: Loading) {
         if !loading.parts.isEmpty, loading.parts.allSatisfy({ $0.device.takesWeightsOnAnyThread }) {
-            let started = EngineThread.start(name: "genrec-loading") {
-                // Of the calling thread alone; it has to be nobody's priority that suffers.
-                _ = setpriority(Int32(PRIO_PROCESS.rawValue), 0, 19)
+            let started = EngineThread.startInBackground(name: "genrec-packing") {
                 loading.pack()
                 self.comeBack(loading)
             }

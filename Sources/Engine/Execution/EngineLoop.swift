@@ -61,6 +61,8 @@ extension Engine {
     struct Batch {
         /// Of the model.
         var lane: Int
+        /// nil: there is nothing in it.
+        var model: ModelID?
         var members: [(id: UInt64, pass: Pass, isStep: Bool)] = []
         /// Requests without a history.
         var colds: [UInt64] = []
@@ -96,8 +98,8 @@ extension Engine {
                 executors.hosted[lane] = nil
                 executors.primary?.remove(lane: lane)
                 executors.fallback?.remove(lane: lane)
-                let (retired, statistics) = state.withLock { ($0.freeLane(lane), $0.statistics ?? $0.retiredCounts) }
-                observer.cacheChanged(to: statistics)
+                let (retired, statistics) = state.withLock { ($0.freeLane(lane), $0.statistics) }
+                observer.cachesChanged(to: statistics)
                 retired?()
             case .run(let batch, let depth):
                 observer.queueDepthChanged(to: depth)
@@ -152,6 +154,7 @@ extension Engine {
         var batch = Batch(lane: portions.first.flatMap { state.table[$0.job]?.lane } ?? 0, start: now)
         for portion in portions {
             guard let job = state.table[portion.job] else { continue }
+            batch.model = job.model.id
             if job.start == nil {
                 batch.queueWaits += job.callers.map { now.nanoseconds(since: $0.request.arrival) }
             }
@@ -229,8 +232,10 @@ extension Engine {
             return (notices, state.statistics)
         }
         // Counted before anybody is answered: who has a reply finds it in the metrics.
+        guard let model = batch.model else { return }
         observer.batchFinished(
             BatchReport(
+                model: model,
                 queueWaits: batch.queueWaits,
                 lengths: batch.members.map(\.pass.work.rows),
                 steps: batch.members.count { $0.isStep },
@@ -243,7 +248,7 @@ extension Engine {
                 isFallback: isFallback
             )
         )
-        if let statistics { observer.cacheChanged(to: statistics) }
+        report(statistics)
         for notice in notices { tell(notice) }
     }
 

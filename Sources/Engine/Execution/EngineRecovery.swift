@@ -96,7 +96,7 @@ extension Engine {
                 return (requeue(loss.jobs, &state), counts)
             }
             for job in ended { report(job) }
-            if let counts { observer.cacheChanged(to: counts) }
+            report(counts)
             refuseUnfit()
             change(to: .ready(fallback.description))
         } else {
@@ -104,7 +104,7 @@ extension Engine {
                 let counts = loseCache(&state)
                 return (loss.jobs.compactMap { state.table.end($0, isTrusted: false) }, counts)
             }
-            if let counts { observer.cacheChanged(to: counts) }
+            report(counts)
             reportVain(failed)
             // The phase first: whoever is told of the failure finds it in the readiness.
             change(to: .recovering(reason))
@@ -140,19 +140,20 @@ extension Engine {
 
     /// Empties the caches, whose pages are gone.
     ///
-    /// - Returns: what there is to report of it; nil: nothing was kept anyway.
-    private func loseCache(_ state: inout State) -> UserCache.Statistics? {
+    /// - Returns: what there is to report of it.
+    private func loseCache(_ state: inout State) -> [ModelID: UserCache.Statistics] {
         state.table.loseRows()
-        guard state.statistics != nil else { return nil }
-        for lane in state.places.indices where state.places[lane] != nil {
-            guard var counts = state.table.cache(lane: lane)?.statistics else { continue }
+        for lane in state.places.indices {
+            guard let place = state.places[lane], var counts = state.table.cache(lane: lane)?.statistics else {
+                continue
+            }
             counts.entries = 0
             counts.bytes = 0
-            state.retiredCounts = state.retiredCounts + counts
+            state.places[lane]?.lostCounts = place.lostCounts.map { $0 + counts } ?? counts
             state.table.setCache(nil, lane: lane)
             state.places[lane]?.prefixCache = .none(reason: "the device has failed")
         }
-        return state.retiredCounts
+        return state.statistics
     }
 
     /// Lets jobs that the device did not finish be computed again, from their first row.

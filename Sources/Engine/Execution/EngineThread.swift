@@ -3,7 +3,8 @@
 internal import CLinux
 internal import Glibc
 
-enum EngineThread {
+/// Threads that this process starts itself.
+package enum EngineThread {
     /// The values that cross over to the new thread.
     private final class Body: Sendable {
         let name: String
@@ -38,5 +39,14 @@ enum EngineThread {
         }
         pthread_detach(thread)
         return true
+    }
+
+    /// Runs the body on a new detached thread that gets a processor when hardly anybody else wants it: the lowest priority is the
+    /// thread's alone, and the queues of Dispatch have none on Linux. False if the system refuses one.
+    package static func startInBackground(name: String, _ run: @escaping @Sendable () -> Void) -> Bool {
+        start(name: name) {
+            _ = setpriority(Int32(PRIO_PROCESS.rawValue), 0, 19)
+            run()
+        }
     }
 }

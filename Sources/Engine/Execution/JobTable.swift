@@ -23,13 +23,6 @@ struct JobTable: Sendable {
         caches[lane]?.reusableRows(history, owner: owner, hashes: hashes)
     }
 
-    /// Of all models; nil: nothing is kept of any.
-    var statistics: UserCache.Statistics? {
-        var sum: UserCache.Statistics?
-        for case .some(let cache) in caches { sum = (sum ?? UserCache.Statistics()) + cache.statistics }
-        return sum
-    }
-
     subscript(id: UInt64) -> Job? {
         _read { yield jobs[id] }
         _modify { yield &jobs[id] }

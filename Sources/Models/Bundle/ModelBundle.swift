@@ -58,7 +58,7 @@ package final class ModelBundle: Sendable {
         ignoresGolden: Bool = false,
         progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(FileError) -> ModelBundle {
-        let configuration = try loadConfiguration(directory + "/" + FileName.configuration)
+        let configuration = try self.configuration(directory: directory)
         let weights = try SafetensorsFile(path: directory + "/" + FileName.weights)
         try check(weights, against: configuration, progress)
         let catalogue = try loadCatalogue(directory + "/" + FileName.catalogue, configuration)
@@ -71,6 +71,11 @@ package final class ModelBundle: Sendable {
             catalogue: catalogue,
             golden: golden
         )
+    }
+
+    /// Reads and checks what the bundle in a directory says it is, and nothing else of it.
+    package static func configuration(directory: String) throws(FileError) -> BundleConfiguration {
+        try loadConfiguration(directory + "/" + FileName.configuration)
     }
 
     /// Reads a tensor that the architecture's specification names.

@@ -258,6 +258,18 @@ extension ServiceConfiguration {
         return [FleetSettings.Placed(value: origin, place: "")]
     }
 
+    /// Whether a bundle still has the place of a model of the file: that names it, and says of it, and of the routing of its name,
+    /// what it said then. The model itself may be gone from the disk.
+    func lets(_ next: BundleConfiguration, replace old: FleetState.Replaced, _ changes: FleetState) -> Bool {
+        guard (try? origins())?.contains(where: { $0.value.directory == old.directory }) ?? false else { return false }
+        if let now = try? ModelBundle.configuration(directory: old.directory) {
+            guard now.name == old.name, now.version == old.version else { return false }
+        }
+        guard next.name == old.name || defaultModel != old.name else { return false }
+        let routing = fleet.routing[old.name]?.value
+        return routing == nil || changes.routing[old.name]?.configured == routing
+    }
+
     /// Why a model cannot be computed in this way; nil: it can.
     func fault(_ origin: FleetSettings.Placed<ModelOrigin>) -> ConfigurationError? {
         let placement = origin.value.placement

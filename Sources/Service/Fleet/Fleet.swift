@@ -41,6 +41,8 @@ final class Fleet: Sendable {
         let origin: ModelOrigin
         /// It came over HTTP: the configuration file does not name it.
         var isAdded = false
+        /// The model of the configuration file in whose place it is.
+        var replaced: FleetState.Replaced?
         /// nil: it is being loaded, or could not be.
         var model: ServedModel?
         /// Why it could not be loaded.
@@ -88,6 +90,13 @@ final class Fleet: Sendable {
                 return FleetError(.conflict, "version '\(version)' of the model '\(name)' is there already")
             }
             let old = members[place]
+            let others = members.filter { $0.name == old.name }.count - 1
+            if old.name != name, others > 0, (routing[old.name]?.split.percent(old.version) ?? 0) > 0 {
+                return FleetError(
+                    .conflict,
+                    "version '\(old.version)' of the model '\(old.name)' has a share of its requests, which '\(name)' cannot have"
+                )
+            }
             members[place] = next
             if let model = old.model {
                 retiring.append(Retiring(name: old.name, version: old.version, model: model.residence))
@@ -102,7 +111,8 @@ final class Fleet: Sendable {
                 return nil
             }
             if routing[name] == nil { routing[name] = Routing(split: TrafficSplit(all: version)) }
-            if !members.contains(where: { $0.name == old.name }) {
+            routing[old.name]?.shadow.removeAll { $0.version == old.version }
+            if others == 0 {
                 routing[old.name] = nil
                 previous[old.name] = nil
                 if defaultName == old.name { defaultName = name }
@@ -173,7 +183,9 @@ final class Fleet: Sendable {
     var changes: FleetState {
         state.withLock { state in
             let added = state.members.filter { $0.isAdded && $0.model != nil }
-            var changes = FleetState(models: added.map(\.origin.directory))
+            var changes = FleetState(
+                models: added.map { FleetState.Model(directory: $0.origin.directory, replaced: $0.replaced) }
+            )
             for name in state.changed {
                 guard let routing = state.routing[name] else { continue }
                 changes.routing[name] = FleetState.Entry(
@@ -374,38 +386,60 @@ final class Fleet: Sendable {
                 version: version,
                 origin: before.origin,
                 isAdded: before.isAdded,
+                replaced: before.replaced,
                 model: next
             )
             return state.put(member, at: index)
         }
     }
 
-    /// Takes a model away and gives its place, with its share, to one that is still to be loaded. Until that is there, requests find a
-    /// gap.
-    ///
-    /// - Returns: the model, which is there until nobody holds it; nil: it could not be loaded either.
-    func vacate(_ name: String, _ version: String, for next: Member) throws(FleetError) -> ServedModel? {
-        let gone: Result<ServedModel?, FleetError> = change { state in
-            guard let index = state.index(name, version) else {
-                return .failure(Self.unknown("version '\(version)' of the model '\(name)'", state))
-            }
-            let model = state.members[index].model
-            return state.put(next, at: index).map { .failure($0) } ?? .success(model)
-        }
-        return try gone.get()
+    /// A model that was taken away.
+    struct Vacated {
+        /// As it is listed, without its model.
+        let member: Member
+        /// It is there until nobody holds it.
+        let model: ServedModel
     }
 
-    /// A member as it is listed, without its model.
-    func entry(_ name: String, _ version: String) throws(FleetError) -> Member {
-        let entry: Result<Member, FleetError> = state.withLock { state in
-            guard let index = state.index(name, version), state.members[index].model != nil else {
+    /// Takes a model away and gives its place, with its share, to one that is still to be loaded. Until that is there, requests find a
+    /// gap.
+    func vacate(_ name: String, _ version: String, for next: Member) throws(FleetError) -> Vacated {
+        let gone: Result<Vacated, FleetError> = change { state in
+            guard let index = state.index(name, version), let model = state.members[index].model else {
                 return .failure(Self.unknown("version '\(version)' of the model '\(name)'", state))
             }
             var member = state.members[index]
             member.model = nil
-            return .success(member)
+            var next = next
+            next.replaced =
+                member.isAdded
+                ? member.replaced
+                : FleetState.Replaced(directory: member.origin.directory, name: name, version: version)
+            if let refusal = state.put(next, at: index) { return .failure(refusal) }
+            // What the file says of the split it says of the model that is gone.
+            if state.routing[name] != nil { state.changed.insert(name) }
+            return .success(Vacated(member: member, model: model))
         }
-        return try entry.get()
+        return try gone.get()
+    }
+
+    /// Gives a model that is still to be loaded the place that it had before another was to have it, which could not be loaded.
+    func giveBack(_ name: String, _ version: String, to member: Member) throws(FleetError) {
+        let refusal: FleetError? = change { state in
+            if let index = state.index(name, version), state.members[index].failure != nil {
+                return state.put(member, at: index)
+            }
+            // It had no share, and was taken away meanwhile.
+            guard state.index(member.name, member.version) == nil else {
+                return FleetError(
+                    .conflict,
+                    "version '\(member.version)' of the model '\(member.name)' is there already"
+                )
+            }
+            state.members.append(member)
+            return nil
+        }
+        if let refusal { throw refusal }
     }
 
     /// Replaces the split and the shadow of a name.
@@ -447,8 +481,10 @@ final class Fleet: Sendable {
     }
 
     /// Takes a model away.
-    func remove(_ name: String, _ version: String) throws(FleetError) {
-        // Let go of outside the lock.
+    ///
+    /// - Returns: the model; nil: it could not be loaded.
+    @discardableResult
+    func remove(_ name: String, _ version: String) throws(FleetError) -> ServedModel? {
         let removed: Result<ServedModel?, FleetError> = change { state in
             guard let index = state.index(name, version) else {
                 return .failure(Self.unknown("version '\(version)' of the model '\(name)'", state))
@@ -469,7 +505,7 @@ final class Fleet: Sendable {
             }
             return .success(member.model)
         }
-        _ = try removed.get()
+        return try removed.get()
     }
 
     /// Whom requests of a user are computed by as well, without an answer.

@@ -36,8 +36,8 @@ final class FleetLoader: Sendable {
     private let loader: ModelLoader
     private let metrics: ServiceMetrics
     private let logger: Logger
-    /// Reads bundles: that takes longer than a loop may.
-    private let queue = DispatchQueue(label: "genrec.reload", qos: .utility)
+    /// Whose turn it is to read a bundle; `inTurn` says on which thread.
+    private let queue = DispatchQueue(label: "genrec.reload")
     private let state = Lock(State())
 
     init(
@@ -90,7 +90,7 @@ final class FleetLoader: Sendable {
             return state.isReloading
         }
         guard !isBusy else { throw FleetError(.conflict, "a reload is under way") }
-        queue.async {
+        inTurn {
             self.replace(model) { result in
                 self.state.withLock { $0.isReloading = false }
                 self.endReload(result)
@@ -109,7 +109,7 @@ final class FleetLoader: Sendable {
         } catch {
             return completion(.failure(error))
         }
-        queue.async {
+        inTurn {
             if let replaced {
                 self.load(ModelOrigin(directory), replacing: replaced, completion)
             } else {
@@ -126,6 +126,19 @@ final class FleetLoader: Sendable {
         // The first model is loading, or the last one is ending.
         let phase = fleet.engines.phase
         guard case .ready = phase else { throw FleetError(.unavailable, "not ready: \(phase.reason)") }
+    }
+
+    /// Has `body` called when those before it have had their turn, on a thread of the lowest priority: to read and check a bundle takes
+    /// a processor for seconds, which requests have to have first.
+    private func inTurn(_ body: @escaping @Sendable () -> Void) {
+        queue.async {
+            let ended = DispatchSemaphore(value: 0)
+            let isStarted = EngineThread.startInBackground(name: "genrec-loading") {
+                body()
+                ended.signal()
+            }
+            if isStarted { ended.wait() } else { body() }
+        }
     }
 
     private func bundle(_ directory: String) throws(FleetError) -> ModelBundle {
@@ -174,7 +187,7 @@ final class FleetLoader: Sendable {
 
     private func exchange(_ old: ServedModel, _ next: ServedModel) throws(FleetError) -> ServedModel {
         try fleet.replace(old, by: next)
-        metrics.model.served(next, replacing: old)
+        metrics.served(next, replacing: old)
         return next
     }
 
@@ -216,8 +229,9 @@ final class FleetLoader: Sendable {
         loader.load(model, origin.placement) { result in
             switch result {
             case .success:
+                // Before it can be named, and then be taken away.
+                self.metrics.served(model)
                 self.fleet.loaded(model)
-                self.metrics.model.served(model)
                 self.logger.notice(
                     "a model was loaded",
                     metadata: ["model.name": "\(name)", "model.version": "\(version)"]
@@ -244,25 +258,22 @@ final class FleetLoader: Sendable {
             let model = try fleet.catalogues.current(
                 loader.makeModel(bundle, origin.placement, on: fleet.engines)
             )
-            let before = try fleet.entry(old.name, old.version)
             let next = Fleet.Member(name: model.name.name, version: model.name.version, origin: origin, isAdded: true)
-            guard let gone = try fleet.vacate(old.name, old.version, for: next) else {
-                throw FleetError(.conflict, "the model was taken away meanwhile")
-            }
+            let gone = try fleet.vacate(old.name, old.version, for: next)
+            let before = gone.member
             logger.warning(
                 "a model was taken away to make room; until the next one is loaded, its requests are refused",
                 metadata: [
                     "model.name": "\(old.name)", "model.version": "\(old.version)", "next.version": "\(next.version)",
                 ]
             )
-            metrics.model.removed(gone)
-            metrics.requests.removed(gone)
+            metrics.removed(gone.model)
             // Its requests end first. Then nobody holds it, this function neither.
-            gone.residence.whenGone {
-                self.queue.async {
+            gone.model.residence.whenGone {
+                self.inTurn {
                     self.fillIfThereIsRoom(model, origin) { result in
                         guard case .failure(let error) = result else { return completion(result) }
-                        self.queue.async { self.restore(before, inPlaceOf: next, after: error, completion) }
+                        self.inTurn { self.restore(before, inPlaceOf: next, after: error, completion) }
                     }
                 }
             }
@@ -306,9 +317,10 @@ final class FleetLoader: Sendable {
                 name: model.name.name,
                 version: model.name.version,
                 origin: before.origin,
-                isAdded: before.isAdded
+                isAdded: before.isAdded,
+                replaced: before.replaced
             )
-            _ = try fleet.vacate(next.name, next.version, for: member)
+            try fleet.giveBack(next.name, next.version, to: member)
             fill(model, before.origin) { result in
                 switch result {
                 case .success: end("is loaded again")

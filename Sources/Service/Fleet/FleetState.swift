@@ -18,8 +18,23 @@ struct FleetState: Sendable, Equatable {
         var configured: Fleet.Routing?
     }
 
-    /// Directories of bundles.
-    var models: [String] = []
+    /// A model of the configuration file whose place another has.
+    struct Replaced: Sendable, Equatable {
+        /// Of its bundle.
+        var directory: String
+        var name: String
+        var version: String
+    }
+
+    /// A model that was added.
+    struct Model: Sendable, Equatable {
+        /// Of its bundle.
+        var directory: String
+        /// The model whose place it has; nil: it stands beside those of the file.
+        var replaced: Replaced?
+    }
+
+    var models: [Model] = []
     var routing: [String: Entry] = [:]
 }
 
@@ -31,7 +46,7 @@ extension FleetState {
     var json: JSONValue {
         [
             "format_version": .integer(Self.formatVersion),
-            "models": .array(models.map { ["bundle": .string($0)] }),
+            "models": .array(models.map(\.json)),
             "routing": .object(
                 pairs: routing.sorted { $0.key < $1.key }.map { name, entry -> (key: String, value: JSONValue) in
                     var members = [JSONMember("current", entry.routing.json)]
@@ -51,7 +66,7 @@ extension FleetState {
         }
         for (index, model) in models.enumerated() {
             var model = try JSONFields(model, path: "models[\(index)]")
-            self.models.append(try model.string("bundle"))
+            self.models.append(try Model(&model))
             try model.end()
         }
         var routing = try fields.object("routing")
@@ -73,6 +88,36 @@ extension FleetState {
             try entry.end()
         }
         try fields.end()
+    }
+}
+
+extension FleetState.Model {
+    fileprivate var json: JSONValue {
+        var members = [JSONMember("bundle", .string(directory))]
+        if let replaced {
+            members.append(
+                JSONMember(
+                    "replaces",
+                    [
+                        "bundle": .string(replaced.directory), "name": .string(replaced.name),
+                        "version": .string(replaced.version),
+                    ]
+                )
+            )
+        }
+        return .object(members)
+    }
+
+    fileprivate init(_ fields: inout JSONFields) throws(JSONError) {
+        directory = try fields.string("bundle")
+        guard fields.contains("replaces") else { return }
+        var object = try fields.object("replaces")
+        replaced = FleetState.Replaced(
+            directory: try object.string("bundle"),
+            name: try object.string("name"),
+            version: try object.string("version")
+        )
+        try object.end()
     }
 }
 

@@ -58,7 +58,7 @@ final class ServedModel: Sendable {
         let devices: [String]
         let name: RecommendReply.Model
         /// What its requests are counted by; nil: none has been counted.
-        let instruments = Lock<RequestsByModel.Instruments?>(nil)
+        let instruments = Lock<ModelInstruments?>(nil)
         private let model: LoadedModel
 
         fileprivate init(bundle: ModelBundle, model: LoadedModel, hold: Hold, devices: [String]) {

@@ -118,6 +118,7 @@ package final class Server: Sendable {
                 version: model.name.version,
                 origin: loaded.origin,
                 isAdded: loaded.isAdded,
+                replaced: loaded.replaced,
                 model: try Self.changed(model, catalogues)
             )
         }
@@ -189,7 +190,9 @@ package final class Server: Sendable {
         let bundle: ModelBundle
         let origin: ModelOrigin
         /// Over HTTP, before the process started.
-        let isAdded: Bool
+        var isAdded = false
+        /// The model of the configuration in whose place it is.
+        var replaced: FleetState.Replaced?
 
         func isSame(as other: ModelBundle) -> Bool {
             bundle.configuration.name == other.configuration.name
@@ -197,8 +200,8 @@ package final class Server: Sendable {
         }
     }
 
-    /// The bundles of the configuration, and those that were added over HTTP. One of these that cannot be used is left out: the
-    /// file names none of them.
+    /// The bundles of the configuration, but for those in whose place another was loaded over HTTP, and those that were added over HTTP. One
+    /// of these that cannot be used is left out: the file names none of them.
     private static func bundles(
         _ configuration: ServiceConfiguration,
         _ changes: FleetState,
@@ -206,24 +209,47 @@ package final class Server: Sendable {
         _ logger: Logger,
         _ progress: (_ done: Int, _ total: Int) -> Void
     ) throws -> [LoadedBundle] {
-        var bundles: [LoadedBundle] = []
-        var known: [(name: String, version: String, place: String)] = []
-        for origin in try configuration.origins() {
-            let bundle = try loader.loadBundle(origin.value.directory, progress: progress)
-            bundles.append(LoadedBundle(bundle: bundle, origin: origin.value, isAdded: false))
-            known.append((bundle.configuration.name, bundle.configuration.version, origin.place))
-        }
-        if let fault = configuration.faults(known).first { throw fault }
-        for directory in changes.models {
+        var added: [LoadedBundle] = []
+        // What has the place of its own directory is as the file has it.
+        for change in changes.models where change.directory != change.replaced?.directory {
             do throws(FileError) {
-                let bundle = try loader.loadBundle(directory)
-                // The file names it by now.
-                if bundles.contains(where: { $0.isSame(as: bundle) }) { continue }
-                bundles.append(LoadedBundle(bundle: bundle, origin: ModelOrigin(directory), isAdded: true))
+                let identity = try ModelBundle.configuration(directory: change.directory)
+                if let replaced = change.replaced, !configuration.lets(identity, replace: replaced, changes) {
+                    logger.notice(
+                        "a model that took another's place is not served: the configuration has changed since",
+                        metadata: ["model.name": "\(identity.name)", "model.version": "\(identity.version)"]
+                    )
+                    continue
+                }
+                let bundle = try loader.loadBundle(change.directory)
+                added.append(
+                    LoadedBundle(
+                        bundle: bundle,
+                        origin: ModelOrigin(change.directory),
+                        isAdded: true,
+                        replaced: change.replaced
+                    )
+                )
             } catch {
                 logger.error("a model that was added is not served", metadata: ["error": "\(error.message)"])
             }
         }
+        var bundles: [LoadedBundle] = []
+        var known: [(name: String, version: String, place: String)] = []
+        for origin in try configuration.origins() {
+            let directory = origin.value.directory
+            if let next = added.first(where: { $0.replaced?.directory == directory }), let replaced = next.replaced {
+                known.append((replaced.name, replaced.version, origin.place))
+                bundles.append(next)
+                continue
+            }
+            let bundle = try loader.loadBundle(directory, progress: progress)
+            bundles.append(LoadedBundle(bundle: bundle, origin: origin.value))
+            known.append((bundle.configuration.name, bundle.configuration.version, origin.place))
+        }
+        if let fault = configuration.faults(known).first { throw fault }
+        // Unless the file names it by now.
+        for loaded in added where !bundles.contains(where: { $0.isSame(as: loaded.bundle) }) { bundles.append(loaded) }
         return bundles
     }
 
@@ -295,7 +321,7 @@ package final class Server: Sendable {
         }
         watcher.start(fleet, fleetLoader)
         sink.release()
-        for model in models { metrics.model.served(model.model) }
+        for model in models { metrics.served(model.model) }
         let others = models.count == 1 ? "" : " and \(models.count - 1) more"
         let listening = addresses.map(url).joined(separator: ", ")
         let admin = adminAddresses.map { ", admin \(url($0))" }.joined()

@@ -1,11 +1,10 @@
-// How large batches are, and how long they wait and take.
+// How large batches are, and how long they take.
 
 internal import Engine
 internal import Telemetry
 
-/// The instruments of batches.
-final class BatchMetrics: Sendable {
-    private let queueWait: Histogram
+/// The instruments of a version's batches.
+struct BatchMetrics: Sendable {
     private let sequences: Histogram
     private let events: Histogram
     private let prefill: Histogram
@@ -13,48 +12,64 @@ final class BatchMetrics: Sendable {
     private let topK: Histogram
     private let predictionError: Histogram
 
-    init(_ registry: MetricRegistry, scheduler: SchedulerConfiguration) {
-        queueWait = registry.histogram(
-            "genrec_queue_wait_seconds",
-            help: "Time from a request's arrival to the start of its batch.",
-            unit: "seconds"
-        )
-        sequences = registry.histogram(
-            "genrec_batch_size",
-            help: "Sequences computed together; identical requests are one.",
-            buckets: .powersOfTwo(upTo: scheduler.maxBatchSequences)
-        )
-        events = registry.histogram(
-            "genrec_batch_tokens",
-            help: "Events computed together.",
-            buckets: .powersOfTwo(upTo: scheduler.maxBatchEvents)
-        )
-        prefill = registry.histogram(
-            "genrec_prefill_seconds",
-            help: "Time to encode a batch with histories, or parts of histories, in it.",
-            unit: "seconds"
-        )
-        decodeStep = registry.histogram(
-            "genrec_decode_step_seconds",
-            help: "Time of a batch with steps of generated sequences in it, encoding and selection together.",
-            unit: "seconds"
-        )
-        topK = registry.histogram(
-            "genrec_topk_seconds",
-            help: "Time to score the catalogue for a batch and select from it.",
-            unit: "seconds"
-        )
-        predictionError = registry.histogram(
-            "genrec_service_time_relative_error",
-            help: "Error of a batch's predicted time, as a share of the time it took.",
-            buckets: HistogramBuckets([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5])
-        )
+    struct Families: Sendable {
+        fileprivate let sequences: HistogramFamily
+        fileprivate let events: HistogramFamily
+        fileprivate let prefill: HistogramFamily
+        fileprivate let decodeStep: HistogramFamily
+        fileprivate let topK: HistogramFamily
+        fileprivate let predictionError: HistogramFamily
+
+        init(_ registry: MetricRegistry, scheduler: SchedulerConfiguration) {
+            func seconds(_ name: String, _ help: String) -> HistogramFamily {
+                registry.histogram(name, help: help, unit: "seconds", labels: ModelLabels.names)
+            }
+            func counts(_ name: String, _ help: String, upTo most: Int) -> HistogramFamily {
+                registry.histogram(name, help: help, buckets: .powersOfTwo(upTo: most), labels: ModelLabels.names)
+            }
+            sequences = counts(
+                "genrec_batch_size",
+                "Sequences computed together; identical requests are one.",
+                upTo: scheduler.maxBatchSequences
+            )
+            events = counts("genrec_batch_tokens", "Events computed together.", upTo: scheduler.maxBatchEvents)
+            prefill = seconds(
+                "genrec_prefill_seconds",
+                "Time to encode a batch with histories, or parts of histories, in it."
+            )
+            decodeStep = seconds(
+                "genrec_decode_step_seconds",
+                "Time of a batch with steps of generated sequences in it, encoding and selection together."
+            )
+            topK = seconds(
+                "genrec_topk_seconds",
+                "Time to score the catalogue for a batch and select from it."
+            )
+            predictionError = registry.histogram(
+                "genrec_service_time_relative_error",
+                help: "Error of a batch's predicted time, as a share of the time it took.",
+                buckets: HistogramBuckets([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5]),
+                labels: ModelLabels.names
+            )
+        }
+
+        func remove(_ labels: ModelLabels) {
+            for family in [sequences, events, prefill, decodeStep, topK, predictionError] { family.remove(labels) }
+        }
+    }
+
+    init(_ families: Families, _ labels: ModelLabels) {
+        sequences = families.sequences.with(labels)
+        events = families.events.with(labels)
+        prefill = families.prefill.with(labels)
+        decodeStep = families.decodeStep.with(labels)
+        topK = families.topK.with(labels)
+        predictionError = families.predictionError.with(labels)
     }
 
     func finished(_ report: BatchReport) {
         sequences.observe(Double(report.lengths.count))
         events.observe(Double(report.lengths.reduce(0, +)))
-        for wait in report.queueWaits { queueWait.observe(Double(wait) / 1e9) }
         let total = report.durations.prefill + report.durations.topK
         if report.steps < report.lengths.count { prefill.observe(Double(report.durations.prefill) / 1e9) }
         if report.steps > 0 { decodeStep.observe(Double(total) / 1e9) }

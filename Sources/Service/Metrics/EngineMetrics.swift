@@ -1,4 +1,4 @@
-// The queue in front of an engine. What an engine reports beside it has a group each: batches, users' cache, devices.
+// The queue in front of an engine, which its models share. What an engine reports of a model goes to that one's ModelInstruments.
 
 internal import Engine
 internal import Synchronization
@@ -6,24 +6,20 @@ internal import Telemetry
 
 /// The instruments of engines; all engines of the process count into the same ones.
 final class EngineMetrics: Sendable {
-    let batches: BatchMetrics
-    let cache: UserCacheMetrics
     let devices: DeviceMetrics
-    let paths: PathMetrics
-    let deduplicated: Counter
+    let models: MetricsByModel
+    private let queueWait: Histogram
     private let queueDepth: Gauge
     private let cancelled: [CancellationStage: Counter]
     private let wasted = WastedTime()
 
-    /// - Parameter scheduler: limits of a batch, which bound the histograms of batches.
-    init(_ registry: MetricRegistry, scheduler: SchedulerConfiguration) {
-        batches = BatchMetrics(registry, scheduler: scheduler)
-        cache = UserCacheMetrics(registry)
+    init(_ registry: MetricRegistry, _ models: MetricsByModel) {
+        self.models = models
         devices = DeviceMetrics(registry)
-        paths = PathMetrics(registry)
-        deduplicated = registry.counter(
-            "genrec_deduplicated_requests_total",
-            help: "Requests answered by the computation of an identical one that was waiting."
+        queueWait = registry.histogram(
+            "genrec_queue_wait_seconds",
+            help: "Time from a request's arrival to the start of its batch.",
+            unit: "seconds"
         )
         queueDepth = registry.gauge("genrec_queue_depth", help: "Requests that wait to be computed.")
         cancelled = registry.counter(
@@ -39,6 +35,7 @@ final class EngineMetrics: Sendable {
         )
     }
 
+    func waited(nanoseconds: UInt64) { queueWait.observe(Double(nanoseconds) / 1e9) }
     func changeQueueDepth(by difference: Int) { queueDepth.add(difference) }
     func count(_ stage: CancellationStage) { cancelled[stage]?.increment() }
     func computedInVain(nanoseconds: UInt64) { wasted.add(nanoseconds) }

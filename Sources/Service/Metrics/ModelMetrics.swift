@@ -26,7 +26,7 @@ final class ModelMetrics: Sendable {
         trieBytes = registry.gauge(
             "genrec_path_trie_bytes",
             help: "Bytes of the trie of a model's semantic ids.",
-            labels: ["name", "version"]
+            labels: ModelLabels.names
         )
         reloads = registry.counter(
             "genrec_model_reloads_total",

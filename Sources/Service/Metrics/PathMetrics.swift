@@ -3,8 +3,8 @@
 internal import Engine
 internal import Telemetry
 
-/// The instruments of models with semantic ids.
-final class PathMetrics: Sendable {
+/// The instruments of a version with semantic ids; all 0 of others.
+struct PathMetrics: Sendable {
     private let rounds: Counter
     private let rows: Counter
     private let candidates: Counter
@@ -16,22 +16,53 @@ final class PathMetrics: Sendable {
         case unknown
     }
 
-    init(_ registry: MetricRegistry) {
-        rounds = registry.counter(
-            "genrec_beam_rounds_total",
-            help: "Rounds of searches over semantic ids, a prompt's own included."
-        )
-        rows = registry.counter("genrec_beam_rows_total", help: "Rows of beams that were computed.")
-        candidates = registry.counter("genrec_beam_candidates_total", help: "Tokens that beams could go on with.")
-        sharedRows = registry.counter(
-            "genrec_beam_shared_rows_total",
-            help: "Rows of prompts that beams shared, where a copy for each would have been read."
-        )
-        answers = registry.counter(
-            "genrec_beam_answers_total",
-            help: "Answers by beam search; proven: no other path could have been better.",
-            labels: ["exact"]
-        ).all(Exactness.self)
+    struct Families: Sendable {
+        fileprivate let rounds: CounterFamily
+        fileprivate let rows: CounterFamily
+        fileprivate let candidates: CounterFamily
+        fileprivate let sharedRows: CounterFamily
+        fileprivate let answers: CounterFamily
+
+        init(_ registry: MetricRegistry) {
+            rounds = registry.counter(
+                "genrec_beam_rounds_total",
+                help: "Rounds of searches over semantic ids, a prompt's own included.",
+                labels: ModelLabels.names
+            )
+            rows = registry.counter(
+                "genrec_beam_rows_total",
+                help: "Rows of beams that were computed.",
+                labels: ModelLabels.names
+            )
+            candidates = registry.counter(
+                "genrec_beam_candidates_total",
+                help: "Tokens that beams could go on with.",
+                labels: ModelLabels.names
+            )
+            sharedRows = registry.counter(
+                "genrec_beam_shared_rows_total",
+                help: "Rows of prompts that beams shared, where a copy for each would have been read.",
+                labels: ModelLabels.names
+            )
+            answers = registry.counter(
+                "genrec_beam_answers_total",
+                help: "Answers by beam search; proven: no other path could have been better.",
+                labels: ModelLabels.names + ["exact"]
+            )
+        }
+
+        func remove(_ labels: ModelLabels) {
+            for family in [rounds, rows, candidates, sharedRows] { family.remove(labels) }
+            answers.remove(Exactness.self, labels)
+        }
+    }
+
+    init(_ families: Families, _ labels: ModelLabels) {
+        rounds = families.rounds.with(labels)
+        rows = families.rows.with(labels)
+        candidates = families.candidates.with(labels)
+        sharedRows = families.sharedRows.with(labels)
+        answers = families.answers.all(Exactness.self, labels)
     }
 
     func finished(_ report: PathReport) {

@@ -35,13 +35,9 @@ package final class ServiceMetrics: Sendable {
     let engine: EngineMetrics
     let model: ModelMetrics
     let shadow: ShadowMetrics
-    let requests: RequestsByModel
+    let models: MetricsByModel
     let tls: TLSMetrics
     let store: StoreMetrics
-    let unknownItems: Counter
-    let strangeHistories: Counter
-    let historyLength: Histogram
-    let candidates: Histogram
     private let outcomes: [RecommendOutcome: Counter]
 
     /// - Parameters:
@@ -51,30 +47,12 @@ package final class ServiceMetrics: Sendable {
     package init(registry: MetricRegistry, scheduler: SchedulerConfiguration, window: Int, maxCandidates: Int) {
         self.registry = registry
         http = HTTPMetrics(registry)
-        engine = EngineMetrics(registry, scheduler: scheduler)
+        models = MetricsByModel(registry, scheduler: scheduler, window: window, maxCandidates: maxCandidates)
+        engine = EngineMetrics(registry, models)
         model = ModelMetrics(registry)
         shadow = ShadowMetrics(registry)
-        requests = RequestsByModel(registry)
         tls = TLSMetrics(registry: registry)
         store = StoreMetrics(registry)
-        unknownItems = registry.counter(
-            "genrec_unknown_items_total",
-            help: "Item ids in requests that the catalogue does not know."
-        )
-        strangeHistories = registry.counter(
-            "genrec_unknown_histories_total",
-            help: "Histories of at least five events of which the catalogue knows less than a tenth."
-        )
-        historyLength = registry.histogram(
-            "genrec_history_length",
-            help: "Events in the histories of requests, before the window cuts them.",
-            buckets: .powersOfTwo(upTo: max(window * 4, 16))
-        )
-        candidates = registry.histogram(
-            "genrec_rank_candidates",
-            help: "Candidates in requests for their scores, known or not.",
-            buckets: .powersOfTwo(upTo: maxCandidates)
-        )
         outcomes = registry.counter(
             "genrec_recommend_outcomes_total",
             help: "How requests for recommendations ended.",
@@ -86,6 +64,19 @@ package final class ServiceMetrics: Sendable {
             labels: ["version", "commit"]
         ).with(BuildInfo.version, BuildInfo.commit).set(1)
         ProcessMetrics.register(in: registry)
+    }
+
+    /// States that a model is served and, where it has the place of another, that that is not any more.
+    func served(_ next: ServedModel, replacing previous: ServedModel? = nil) {
+        model.served(next, replacing: previous)
+        _ = models.instruments(of: next)
+        if let previous { models.removed(previous, replacedBy: next) }
+    }
+
+    /// A model is no longer served.
+    func removed(_ gone: ServedModel) {
+        model.removed(gone)
+        models.removed(gone)
     }
 
     func count(_ outcome: RecommendOutcome) { outcomes[outcome]?.increment() }

@@ -15,8 +15,8 @@ final class ServiceObserver: EngineObserver {
     private let device: String
     /// This engine's share of the gauge of waiting requests, to which every engine adds.
     private let depth = Lock(0)
-    /// This engine's share of the cache metrics, to which every engine adds.
-    private let cache = Lock(UserCache.Statistics())
+    /// This engine's share of the cache metrics of each model, to which every engine adds.
+    private let caches = Lock<[ModelID: CacheShare]>([:])
 
     /// - Parameter loaded: called when the engine is ready, has failed, or has stopped; again when it is ready again.
     init(
@@ -32,8 +32,11 @@ final class ServiceObserver: EngineObserver {
     }
 
     func batchFinished(_ report: BatchReport) {
-        metrics.batches.finished(report)
-        metrics.paths.finished(report.paths)
+        for wait in report.queueWaits { metrics.waited(nanoseconds: wait) }
+        if let model = metrics.models[report.model] {
+            model.batches.finished(report)
+            model.paths.finished(report.paths)
+        }
         metrics.devices.batchFinished(report, replacing: report.isFallback ? device : nil)
     }
 
@@ -54,20 +57,21 @@ final class ServiceObserver: EngineObserver {
 
     func cancelled(at stage: CancellationStage) { metrics.count(stage) }
 
-    func deduplicated() { metrics.deduplicated.increment() }
+    func deduplicated(_ model: ModelID) { metrics.models[model]?.deduplicated.increment() }
 
     func computedInVain(nanoseconds: UInt64) { metrics.computedInVain(nanoseconds: nanoseconds) }
 
-    func cacheChanged(to statistics: UserCache.Statistics) {
-        cache.withLock { known in
-            // Reports of different threads may overtake each other; counters must not go back.
-            var next = statistics
-            next.hits = max(next.hits, known.hits)
-            next.partialHits = max(next.partialHits, known.partialHits)
-            next.misses = max(next.misses, known.misses)
-            next.evictions = max(next.evictions, known.evictions)
-            metrics.cache.changed(from: known, to: next)
-            known = next
+    func cachesChanged(to statistics: [ModelID: UserCache.Statistics]) {
+        caches.withLock { shares in
+            for (model, reported) in statistics {
+                guard let metrics = metrics.models[model]?.cache ?? shares[model]?.metrics else { continue }
+                shares[model, default: CacheShare(metrics)].change(to: reported, in: metrics)
+            }
+            // Those that the engine does not have any more. Another may go on in their series.
+            for (model, share) in shares where statistics[model] == nil {
+                share.end()
+                shares[model] = nil
+            }
         }
     }
 
@@ -102,8 +106,42 @@ final class ServiceObserver: EngineObserver {
         case .stopped:
             // Reports of different threads may have overtaken each other; a stopped engine must leave nothing behind.
             queueDepthChanged(to: 0)
-            cacheChanged(to: UserCache.Statistics())
+            cachesChanged(to: [:])
             loaded(phase)
         }
+    }
+}
+
+/// What an engine has added to the cache metrics of a model.
+private struct CacheShare {
+    private(set) var metrics: UserCacheMetrics
+    private(set) var statistics = UserCache.Statistics()
+
+    init(_ metrics: UserCacheMetrics) { self.metrics = metrics }
+
+    mutating func change(to reported: UserCache.Statistics, in current: UserCacheMetrics) {
+        if !current.isSame(as: metrics) {
+            // With other items the model is another version: what is kept of its users goes along, what was counted stays.
+            end()
+            metrics = current
+            statistics.entries = 0
+            statistics.bytes = 0
+        }
+        // Reports of different threads may overtake each other; counters must not go back.
+        var next = reported
+        next.hits = max(next.hits, statistics.hits)
+        next.partialHits = max(next.partialHits, statistics.partialHits)
+        next.misses = max(next.misses, statistics.misses)
+        next.evictions = max(next.evictions, statistics.evictions)
+        metrics.changed(from: statistics, to: next)
+        statistics = next
+    }
+
+    /// Nothing is kept any more.
+    func end() {
+        var none = statistics
+        none.entries = 0
+        none.bytes = 0
+        metrics.changed(from: statistics, to: none)
     }
 }

@@ -3,8 +3,8 @@
 internal import Engine
 internal import Telemetry
 
-/// The instruments of the user cache.
-final class UserCacheMetrics: Sendable {
+/// The instruments of the cache of a version's users.
+struct UserCacheMetrics: Sendable {
     private let hits: Counter
     private let partialHits: Counter
     private let misses: Counter
@@ -12,30 +12,65 @@ final class UserCacheMetrics: Sendable {
     private let entries: Gauge
     private let bytes: Gauge
 
-    init(_ registry: MetricRegistry) {
-        hits = registry.counter(
-            "genrec_user_cache_hits_total",
-            help: "Requests that continued, or repeated, the kept history of their user."
-        )
-        partialHits = registry.counter(
-            "genrec_user_cache_partial_hits_total",
-            help: "Requests that used a part of the kept history: the rest had changed, or was in use."
-        )
-        misses = registry.counter(
-            "genrec_user_cache_misses_total",
-            help: "Requests for which nothing usable was kept."
-        )
-        evictions = registry.counter(
-            "genrec_user_cache_evictions_total",
-            help: "Users' entries that made room for others."
-        )
-        entries = registry.gauge("genrec_user_cache_entries", help: "Users' entries that are kept.")
-        bytes = registry.gauge(
-            "genrec_user_cache_bytes",
-            help: "Bytes of keys and values held by users' entries and by requests.",
-            unit: "bytes"
-        )
+    struct Families: Sendable {
+        fileprivate let hits: CounterFamily
+        fileprivate let partialHits: CounterFamily
+        fileprivate let misses: CounterFamily
+        fileprivate let evictions: CounterFamily
+        fileprivate let entries: GaugeFamily
+        fileprivate let bytes: GaugeFamily
+
+        init(_ registry: MetricRegistry) {
+            hits = registry.counter(
+                "genrec_user_cache_hits_total",
+                help: "Requests that continued, or repeated, the kept history of their user.",
+                labels: ModelLabels.names
+            )
+            partialHits = registry.counter(
+                "genrec_user_cache_partial_hits_total",
+                help: "Requests that used a part of the kept history: the rest had changed, or was in use.",
+                labels: ModelLabels.names
+            )
+            misses = registry.counter(
+                "genrec_user_cache_misses_total",
+                help: "Requests for which nothing usable was kept.",
+                labels: ModelLabels.names
+            )
+            evictions = registry.counter(
+                "genrec_user_cache_evictions_total",
+                help: "Users' entries that made room for others.",
+                labels: ModelLabels.names
+            )
+            entries = registry.gauge(
+                "genrec_user_cache_entries",
+                help: "Users' entries that are kept.",
+                labels: ModelLabels.names
+            )
+            bytes = registry.gauge(
+                "genrec_user_cache_bytes",
+                help: "Bytes of keys and values held by users' entries and by requests.",
+                unit: "bytes",
+                labels: ModelLabels.names
+            )
+        }
+
+        func remove(_ labels: ModelLabels) {
+            for family in [hits, partialHits, misses, evictions] { family.remove(labels) }
+            for family in [entries, bytes] { family.remove(labels) }
+        }
     }
+
+    init(_ families: Families, _ labels: ModelLabels) {
+        hits = families.hits.with(labels)
+        partialHits = families.partialHits.with(labels)
+        misses = families.misses.with(labels)
+        evictions = families.evictions.with(labels)
+        entries = families.entries.with(labels)
+        bytes = families.bytes.with(labels)
+    }
+
+    /// Whether both are the same series.
+    func isSame(as other: UserCacheMetrics) -> Bool { hits === other.hits }
 
     /// Adds the changes in one engine's cache.
     func changed(from old: UserCache.Statistics, to new: UserCache.Statistics) {

@@ -49,15 +49,10 @@ extension RequestHandler {
             guard names.count == 2 else { throw CallError(.unusable, "the path names no version of a model") }
             let name = try PathName.decode(names[0], as: "name")
             let version = try PathName.decode(names[1], as: "version")
-            let gone = try? fleet.model(name, version, user: "")
             do throws(FleetError) {
-                try fleet.remove(name, version)
+                if let gone = try fleet.remove(name, version) { metrics.removed(gone) }
             } catch {
                 return exchange.respond(problem(error.status, error.message, .model, requestID))
-            }
-            if let gone {
-                metrics.model.removed(gone)
-                metrics.requests.removed(gone)
             }
             logger.notice("a model was taken away", metadata: ["model.name": "\(name)", "model.version": "\(version)"])
             stateFile.save(fleet) { _ in exchange.respond(self.modelsReply(head, .model)) }

@@ -130,7 +130,7 @@ extension RequestHandler {
     func count(_ outcome: RecommendOutcome, _ answer: Answer) {
         metrics.count(outcome)
         let isAnswered = [.ok, .partial, .coldStart].contains(outcome)
-        metrics.requests.count(outcome, of: answer.model, arrival: isAnswered ? answer.arrival : nil)
+        metrics.models.instruments(of: answer.model).count(outcome, arrival: isAnswered ? answer.arrival : nil)
     }
 
     /// The call in a request's body, with the deadline of its header where that is the earlier one.
@@ -187,13 +187,14 @@ extension RequestHandler {
         itemGenerated: Engine.ItemHandler? = nil,
         _ completion: @escaping Engine.Completion
     ) -> Ticket? {
+        let instruments = metrics.models.instruments(of: answer.model)
         let counted: Engine.Completion
         if answer.model.model.paths == nil {
             counted = completion
         } else {
-            counted = { [metrics] result in
+            counted = { result in
                 if case .success(let recommendation) = result, let isExact = recommendation.paths?.isExact {
-                    metrics.engine.paths.answered(isExact: isExact)
+                    instruments.paths.answered(isExact: isExact)
                 }
                 completion(result)
             }
@@ -208,11 +209,14 @@ extension RequestHandler {
         } else {
             done = counted
         }
-        metrics.historyLength.observe(Double(call.eventCount))
+        instruments.historyLength.observe(Double(call.eventCount))
         let unknown = call.unknownItems + (call.ranking?.unknown.count ?? 0)
-        if unknown > 0 { metrics.unknownItems.increment(by: unknown) }
-        if let ranking = call.ranking { metrics.candidates.observe(Double(ranking.namedCount)) }
-        if let id = call.strangeID { strangeHistories.note(id, answer.model.model.catalogue) }
+        if unknown > 0 { instruments.unknownItems.increment(by: unknown) }
+        if let ranking = call.ranking { instruments.candidates.observe(Double(ranking.namedCount)) }
+        if let id = call.strangeID {
+            instruments.strangeHistories.increment()
+            strangeHistories.note(id, answer.model.model.catalogue)
+        }
         let request = call.request
         let model = answer.model.model
         if call.explains { done = explaining(request, by: answer.model, done) }

@@ -65,7 +65,7 @@ package final class RequestHandler: HTTPHandler {
         self.metrics = metrics
         self.requestIDs = requestIDs
         self.logger = logger
-        strangeHistories = StrangeHistories(counter: metrics.strangeHistories, logger: logger)
+        strangeHistories = StrangeHistories(logger: logger)
         self.telemetry = telemetry
         maximumBodyBytes = configuration.http.limits.bodyBytes
         offersGzip = configuration.http.compression.isOffered

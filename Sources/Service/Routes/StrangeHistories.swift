@@ -5,21 +5,16 @@ internal import Catalogue
 internal import Engine
 internal import Logging
 internal import Synchronization
-internal import Telemetry
 
-/// Counts such histories, and warns of them once a minute at most.
+/// Warns of such histories, once a minute at most.
 final class StrangeHistories: Sendable {
     private static let pause: UInt64 = 60_000_000_000
 
-    private let counter: Counter
     private let logger: Logger
     /// When the last warning was written, in nanoseconds; 0: never.
     private let lastWarning = Atomic<UInt64>(0)
 
-    init(counter: Counter, logger: Logger) {
-        self.counter = counter
-        self.logger = logger
-    }
+    init(logger: Logger) { self.logger = logger }
 
     /// Takes note of a history.
     ///
@@ -27,7 +22,6 @@ final class StrangeHistories: Sendable {
     ///   - id: one of its ids that the catalogue does not know.
     ///   - now: nanoseconds of the monotonic clock.
     func note(_ id: String, _ catalogue: CatalogueSnapshot, now: UInt64 = Instant.now().nanoseconds) {
-        counter.increment()
         let last = lastWarning.load(ordering: .relaxed)
         guard last == 0 || now >= last + Self.pause,
             lastWarning.compareExchange(expected: last, desired: max(now, 1), ordering: .relaxed).exchanged

@@ -1,0 +1,203 @@
+// What is measured of one version of a model: requests, batches, kept state of users, searches. What is the device's and the queue's,
+// which all models share, is in EngineMetrics and DeviceMetrics.
+
+internal import Compute
+internal import Engine
+internal import Locking
+internal import Telemetry
+
+/// The labels of a version.
+struct ModelLabels: Hashable {
+    /// Of every family of a version; others have these first.
+    static let names = ["model", "version"]
+    /// Of the versions beyond the limit.
+    static let other = ModelLabels("other", "other")
+
+    let model: String
+    let version: String
+
+    init(_ model: String, _ version: String) {
+        self.model = model
+        self.version = version
+    }
+
+    init(_ model: ServedModel) { self.init(model.name.name, model.name.version) }
+}
+
+/// The instruments of one version. A model keeps them: looking them up for each request would cost more than counting.
+struct ModelInstruments: Sendable {
+    let batches: BatchMetrics
+    let cache: UserCacheMetrics
+    let paths: PathMetrics
+    let deduplicated: Counter
+    let unknownItems: Counter
+    let strangeHistories: Counter
+    let historyLength: Histogram
+    let candidates: Histogram
+    private let outcomes: [RecommendOutcome: Counter]
+    private let seconds: Histogram
+
+    fileprivate init(_ families: ModelFamilies, _ labels: ModelLabels) {
+        batches = BatchMetrics(families.batches, labels)
+        cache = UserCacheMetrics(families.cache, labels)
+        paths = PathMetrics(families.paths, labels)
+        deduplicated = families.deduplicated.with(labels)
+        unknownItems = families.unknownItems.with(labels)
+        strangeHistories = families.strangeHistories.with(labels)
+        historyLength = families.historyLength.with(labels)
+        candidates = families.candidates.with(labels)
+        outcomes = families.outcomes.all(RecommendOutcome.self, labels)
+        seconds = families.seconds.with(labels)
+    }
+
+    /// Counts a request.
+    ///
+    /// - Parameter arrival: of an answer that was given; nil: of a request without one.
+    func count(_ outcome: RecommendOutcome, arrival: Instant? = nil) {
+        outcomes[outcome]?.increment()
+        if let arrival { seconds.observe(Double(Instant.now().nanoseconds(since: arrival)) / 1e9) }
+    }
+}
+
+/// The families of `ModelInstruments`.
+private struct ModelFamilies: Sendable {
+    let batches: BatchMetrics.Families
+    let cache: UserCacheMetrics.Families
+    let paths: PathMetrics.Families
+    let deduplicated: CounterFamily
+    let unknownItems: CounterFamily
+    let strangeHistories: CounterFamily
+    let historyLength: HistogramFamily
+    let candidates: HistogramFamily
+    let outcomes: CounterFamily
+    let seconds: HistogramFamily
+
+    init(_ registry: MetricRegistry, scheduler: SchedulerConfiguration, window: Int, maxCandidates: Int) {
+        batches = BatchMetrics.Families(registry, scheduler: scheduler)
+        cache = UserCacheMetrics.Families(registry)
+        paths = PathMetrics.Families(registry)
+        deduplicated = registry.counter(
+            "genrec_deduplicated_requests_total",
+            help: "Requests answered by the computation of an identical one that was waiting.",
+            labels: ModelLabels.names
+        )
+        unknownItems = registry.counter(
+            "genrec_unknown_items_total",
+            help: "Item ids in requests that the catalogue does not know.",
+            labels: ModelLabels.names
+        )
+        strangeHistories = registry.counter(
+            "genrec_unknown_histories_total",
+            help: "Histories of at least five events of which the catalogue knows less than a tenth.",
+            labels: ModelLabels.names
+        )
+        historyLength = registry.histogram(
+            "genrec_history_length",
+            help: "Events in the histories of requests, before the window cuts them.",
+            buckets: .powersOfTwo(upTo: max(window * 4, 16)),
+            labels: ModelLabels.names
+        )
+        candidates = registry.histogram(
+            "genrec_rank_candidates",
+            help: "Candidates in requests for their scores, known or not.",
+            buckets: .powersOfTwo(upTo: maxCandidates),
+            labels: ModelLabels.names
+        )
+        outcomes = registry.counter(
+            "genrec_model_requests_total",
+            help: "Requests for recommendations by the version that they were for, and how they ended.",
+            labels: ModelLabels.names + ["outcome"]
+        )
+        seconds = registry.histogram(
+            "genrec_model_request_seconds",
+            help: "Time from a request's last byte to its answer, by the version that answered.",
+            unit: "seconds",
+            labels: ModelLabels.names
+        )
+    }
+
+    /// Takes the series of a version out.
+    func remove(_ labels: ModelLabels) {
+        batches.remove(labels)
+        cache.remove(labels)
+        paths.remove(labels)
+        for family in [deduplicated, unknownItems, strangeHistories] { family.remove(labels) }
+        for family in [historyLength, candidates, seconds] { family.remove(labels) }
+        outcomes.remove(RecommendOutcome.self, labels)
+    }
+}
+
+/// The instruments of all versions, found by what callers and engines know of a model.
+final class MetricsByModel: Sendable {
+    private struct State {
+        /// Those that have labels of their own.
+        var named: Set<ModelLabels> = []
+        var instruments: [ModelID: ModelInstruments] = [:]
+    }
+
+    /// As many versions; the others share the labels `other`.
+    static let limit = 64
+
+    private let families: ModelFamilies
+    private let state = Lock(State())
+
+    init(_ registry: MetricRegistry, scheduler: SchedulerConfiguration, window: Int, maxCandidates: Int) {
+        families = ModelFamilies(registry, scheduler: scheduler, window: window, maxCandidates: maxCandidates)
+    }
+
+    /// A model's instruments; engines' reports of it go to them from now on.
+    func instruments(of model: ServedModel) -> ModelInstruments {
+        model.residence.instruments.withLock { own in
+            if let own { return own }
+            let labels = ModelLabels(model)
+            let made = state.withLock { state in
+                if state.named.count < Self.limit { state.named.insert(labels) }
+                let made = ModelInstruments(families, state.named.contains(labels) ? labels : .other)
+                state.instruments[model.model.id] = made
+                return made
+            }
+            own = made
+            return made
+        }
+    }
+
+    /// The instruments of what an engine reports of; nil: it is no longer served, and nobody would see them.
+    subscript(id: ModelID) -> ModelInstruments? { state.withLock { $0.instruments[id] } }
+
+    /// A model is no longer served. Those of its requests that are under way are counted where nobody sees it.
+    ///
+    /// - Parameter next: what has its place. Of the same version it goes on with the same series, with the same items changed it is the same
+    ///   to the engines.
+    func removed(_ model: ServedModel, replacedBy next: ServedModel? = nil) {
+        let labels = ModelLabels(model)
+        state.withLock { state in
+            if next?.model.id != model.model.id { state.instruments[model.model.id] = nil }
+            guard next.map({ ModelLabels($0) }) != labels else { return }
+            state.named.remove(labels)
+            families.remove(labels)
+        }
+    }
+}
+
+extension MetricFamily {
+    /// The instrument of a version.
+    func with(_ labels: ModelLabels) -> Instrument { with(labels.model, labels.version) }
+
+    /// Takes the series of a version out.
+    func remove(_ labels: ModelLabels) { remove(labels.model, labels.version) }
+
+    /// Of a version an instrument for each case of an enumeration, whose raw values are those of the family's last label.
+    func all<Case: CaseIterable & Hashable & RawRepresentable<String>>(
+        _: Case.Type,
+        _ labels: ModelLabels
+    ) -> [Case: Instrument] {
+        Dictionary(
+            uniqueKeysWithValues: Case.allCases.map { ($0, with(labels.model, labels.version, $0.rawValue)) }
+        )
+    }
+
+    /// Takes the series of those instruments out.
+    func remove<Case: CaseIterable & RawRepresentable<String>>(_: Case.Type, _ labels: ModelLabels) {
+        for value in Case.allCases { remove(labels.model, labels.version, value.rawValue) }
+    }
+}

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""What callers of one model notice while another, larger one is loaded beside it, again and again: `make bench-loading`, on a quiet
+machine of two cores or more.
+
+    loading.py GENREC --bundle DIRECTORY --other DIRECTORY [--rounds N] [--seconds S] [--share OF-CAPACITY]
+
+Both bundles come from `make_bundle.py`. Requests arrive as a Poisson process at a share of what the server can do, with and without
+loads in turns. Prints each round's p99 and their ratio, and the median ratio; the aim is at most 1.2. Only the standard library is used.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import random
+import re
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+
+
+class Server:
+    def __init__(self, genrec, bundle):
+        self.process = subprocess.Popen(
+            [genrec, "serve", "--bundle", bundle, "--listen", "127.0.0.1:0"],
+            # Kept rows of users would make requests cheaper round by round.
+            env=dict(os.environ, GENREC_CACHE_BYTES="0"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.port = int(re.search(r"http://127\.0\.0\.1:(\d+)", self.process.stdout.readline())[1])
+
+    def ask(self, method, path, body=""):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        reply = connection.getresponse()
+        text = reply.read().decode()
+        connection.close()
+        return reply.status, text
+
+    def load_other(self, bundle):
+        """Loads a bundle beside the one that serves, and takes it away. Returns the seconds of the load."""
+        start = time.monotonic()
+        status, text = self.ask("POST", "/admin/models", json.dumps({"bundle": bundle}))
+        seconds = time.monotonic() - start
+        if status != 201:
+            raise SystemExit(f"the bundle was not loaded: {text}")
+        model = json.loads(text)["model"]
+        status, text = self.ask("DELETE", f"/admin/models/{model['name']}/{model['version']}")
+        if status != 200:
+            raise SystemExit(f"the model was not taken away: {text}")
+        return seconds
+
+
+def interactions(bundle, path):
+    """Users with as many events as the model sees."""
+    with open(os.path.join(bundle, "config.json"), encoding="utf-8") as file:
+        model = json.load(file)["model"]
+    draw = random.Random(1)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("user\titem\ttimestamp\n")
+        for user in range(200):
+            for event in range(model["max_sequence_length"] + 1):
+                file.write(f"u-{user}\t{draw.randint(1, model['item_rows'] - 1)}\t{1_700_000_000 + 60 * event}\n")
+
+
+def send(options, port, path, *how):
+    command = [options.genrec, "load", "--url", f"http://127.0.0.1:{port}", "--interactions", path, "--json", *how]
+    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    wrong = report["requests"]["begun"] - report["statuses"].get("200", 0)
+    if wrong:
+        print(f"    {wrong} of {report['requests']['begun']} requests did not end with 200")
+    return report
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("genrec")
+    parser.add_argument("--bundle", required=True)
+    parser.add_argument("--other", required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--share", type=float, default=0.5)
+    options = parser.parse_args()
+    server = Server(options.genrec, options.bundle)
+    try:
+        with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
+            interactions(options.bundle, file.name)
+            whole = send(options, server.port, file.name, "--connections", "8", "--seconds", "4")
+            capacity = whole["statuses"]["200"] / whole["seconds"] if "seconds" in whole else whole["statuses"]["200"] / 4
+            rate = options.share * capacity
+            print(f"{capacity:.0f} requests a second at most; {rate:.0f} are sent")
+            how = ("--rate", f"{rate:.2f}", "--seconds", str(options.seconds))
+            ratios = []
+            for number in range(1, options.rounds + 1):
+                alone = send(options, server.port, file.name, *how)["latency_ms"]["p99"]
+                is_done, loads = threading.Event(), []
+
+                def keep_loading():
+                    while not is_done.is_set():
+                        loads.append(server.load_other(options.other))
+
+                thread = threading.Thread(target=keep_loading)
+                thread.start()
+                beside = send(options, server.port, file.name, *how)["latency_ms"]["p99"]
+                is_done.set()
+                thread.join()
+                ratios.append(beside / alone)
+                print(
+                    f"round {number}: p99 {alone:.2f} ms alone, {beside:.2f} ms beside {len(loads)} loads of"
+                    f" {statistics.median(loads):.1f} s: {ratios[-1]:.2f}",
+                    flush=True,
+                )
+            print(f"median ratio {statistics.median(ratios):.2f}")
+    finally:
+        server.process.terminate()
+        server.process.wait()
+
+
+if __name__ == "__main__":
+    main()
