@@ -8,34 +8,53 @@ package protocol EventNumbers: AnyObject, Sendable {
     func fingerprint(ofAction text: UnsafeBufferPointer<UInt8>) -> UInt64
 }
 
+/// Whoever has items' texts by number.
+protocol ItemTexts: Sendable {
+    /// The texts of these numbers, which it has given.
+    func texts(ofItems numbers: [UInt32]) -> [String]
+}
+
 /// The events of one user, oldest first, those of the same second in the order in which they came.
-package struct UserHistory: Sendable, Equatable {
-    /// Rows of the catalogue; one that is negative is the complement of a place in `unknownItems`.
+package struct UserHistory: Sendable {
+    /// Rows of the catalogue; one that is negative is of an item that the catalogue does not know.
     package private(set) var rows: [Int32] = []
     /// Seconds since the epoch.
     package private(set) var timestamps: [Int64] = []
     /// Fingerprints, 0 where nothing is said.
     package private(set) var actions: [UInt64] = []
-    /// Items that the catalogue does not know, once for each event.
-    package private(set) var unknownItems: [String] = []
+    /// Events whose items the catalogue does not know.
+    package private(set) var unknownCount = 0
+    /// Has the texts of unknown items whose rows are complements of its numbers. Hardly anybody asks for them, and making two thousand
+    /// strings takes longer than all the rest of a lookup.
+    private let texts: (any ItemTexts)?
+    /// Texts of the other unknown items, whose rows are their places from `Int32.min` on.
+    private var ownTexts: [String] = []
+    /// The largest row that is a place in `ownTexts`; numbers of `ItemTexts` lie below its complement.
+    private static let lastOwn = Int32.min / 2
 
-    package init() {}
+    package init() { texts = nil }
+
+    /// A history to be filled, of items that `texts` has.
+    init(capacity: Int, texts: any ItemTexts) {
+        self.texts = texts
+        reserveCapacity(capacity)
+    }
 
     package var count: Int { rows.count }
 
     package init(_ events: [UserEvent], _ numbers: some EventNumbers) {
+        self.init()
         reserveCapacity(events.count)
         for event in events {
             append(
-                row: event.item.withContiguousUTF8(numbers.row),
+                row: event.item.withContiguousUTF8(numbers.row) ?? addText(event.item),
                 timestamp: event.timestamp,
-                action: event.action.map { $0.withContiguousUTF8(numbers.fingerprint) } ?? 0,
-                item: event.item
+                action: event.action.map { $0.withContiguousUTF8(numbers.fingerprint) } ?? 0
             )
         }
     }
 
-    mutating func reserveCapacity(_ count: Int) {
+    private mutating func reserveCapacity(_ count: Int) {
         rows.reserveCapacity(count)
         timestamps.reserveCapacity(count)
         actions.reserveCapacity(count)
@@ -43,12 +62,28 @@ package struct UserHistory: Sendable, Equatable {
 
     /// Appends an event.
     ///
-    /// - Parameter item: asked for where `row` is nil.
-    mutating func append(row: Int32?, timestamp: Int64, action: UInt64, item: @autoclosure () -> String) {
-        rows.append(row ?? ~Int32(unknownItems.count))
-        if row == nil { unknownItems.append(item()) }
+    /// - Parameter row: of the catalogue, or the complement of a number of `texts`.
+    mutating func append(row: Int32, timestamp: Int64, action: UInt64) {
+        rows.append(row)
+        if row < 0 { unknownCount += 1 }
         timestamps.append(timestamp)
         actions.append(action)
+    }
+
+    /// The row of an unknown item with this text.
+    private mutating func addText(_ text: String) -> Int32 {
+        ownTexts.append(text)
+        return Int32.min + Int32(ownTexts.count - 1)
+    }
+
+    /// The items of these events, of which the catalogue knows none.
+    package func unknownItems(ofEvents places: some Collection<Int>) -> [String] {
+        let numbers = places.lazy.map { rows[$0] }.filter { $0 > Self.lastOwn }.map { UInt32(~$0) }
+        var others = (texts?.texts(ofItems: Array(numbers)) ?? []).makeIterator()
+        return places.map { place in
+            let row = rows[place]
+            return row > Self.lastOwn ? others.next() ?? "" : ownTexts[Int(row - Int32.min)]
+        }
     }
 
     /// Puts an event where its time belongs, unless it is there.
@@ -63,10 +98,10 @@ package struct UserHistory: Sendable, Equatable {
             guard actions[before] == action else { continue }
             if let row, rows[before] == row { return }
             guard row == nil, rows[before] < 0 else { continue }
-            if unknownItems[Int(~rows[before])].utf8.elementsEqual(event.item.utf8) { return }
+            if unknownItems(ofEvents: CollectionOfOne(before))[0].utf8.elementsEqual(event.item.utf8) { return }
         }
-        rows.insert(row ?? ~Int32(unknownItems.count), at: place)
-        if row == nil { unknownItems.append(event.item) }
+        if row == nil { unknownCount += 1 }
+        rows.insert(row ?? addText(event.item), at: place)
         timestamps.insert(event.timestamp, at: place)
         actions.insert(action, at: place)
     }

@@ -142,18 +142,27 @@ private func content(_ store: LocalUserStore) -> Reference {
             if round % 50 == 0 { catalogues[round / 50] = Numbers(seed: round) }
             let numbers = catalogues[random.below(10)]
             for user in ["u0", "u1", "u2", "nobody"] {
-                #expect(store.history(of: user, numbers) == store.events(of: user).map { UserHistory($0, numbers) })
+                let (history, events) = (store.history(of: user, numbers), store.events(of: user))
+                let expected = events.map { UserHistory($0, numbers) }
+                #expect(history?.timestamps == expected?.timestamps && history?.actions == expected?.actions)
+                #expect(history.map(Self.items) == expected.map(Self.items))
+                #expect(history?.unknownCount == events?.count { numbers.knows($0.item) == false })
             }
         }
     }
 
     /// An event that is put into a history stands where it would in the store, and is not there twice.
     @Test(arguments: 1...4 as ClosedRange<UInt64>)
-    func eventsPutIntoAHistory_StandWhereTheyWouldInTheStore(seed: UInt64) {
+    func eventsPutIntoAHistory_StandWhereTheyWouldInTheStore(seed: UInt64) throws {
         var random = SplitMix64(seed: seed)
         let numbers = Numbers(seed: Int(seed))
-        var history = UserHistory()
+        let folder = try TemporaryDirectory(inMemory: true)
+        let store = try LocalUserStore(configuration(folder.path, maxEvents: 300))
+        let stored = (0..<20).map { incoming("u", "i\($0 % 12)", Int64($0 % 9)) }
+        _ = try store.append(stored)
+        var history = try #require(store.history(of: "u", numbers))
         var reference = Reference()
+        for event in stored { reference.append(event, maxEvents: .max) }
         for _ in 0..<200 {
             let event = UserEvent(
                 item: "i\(random.below(12))",
@@ -168,8 +177,12 @@ private func content(_ store: LocalUserStore) -> Reference {
         }
     }
 
+    /// Rows, or the items that have none.
     private static func items(_ history: UserHistory) -> [String] {
-        history.rows.map { $0 >= 0 ? "\($0)" : history.unknownItems[Int(~$0)] }
+        let unknown = history.rows.indices.filter { history.rows[$0] < 0 }
+        var items = history.rows.map(String.init)
+        for (place, item) in zip(unknown, history.unknownItems(ofEvents: unknown)) { items[place] = item }
+        return items
     }
 
     @Test func newestEvents_AreKept() throws {
@@ -344,6 +357,11 @@ private final class Numbers: EventNumbers {
     func row(ofItem text: UnsafeBufferPointer<UInt8>) -> Int32? {
         let sum = text.reduce(seed) { $0 * 31 + Int($1) }
         return sum % 2 == 0 ? Int32(sum % 100_000) : nil
+    }
+
+    func knows(_ item: String) -> Bool {
+        var item = item
+        return item.withUTF8(row) != nil
     }
 
     func fingerprint(ofAction text: UnsafeBufferPointer<UInt8>) -> UInt64 {

@@ -46,7 +46,9 @@ package struct RecommendCall: Sendable, Equatable {
     package init(_ request: RecommendationRequest) { self.request = request }
 
     /// Sets `strangeID` to an unknown id, if so many are unknown that it matters.
-    mutating func noteStrangeness(_ unknownID: String?) {
-        if eventCount >= 5, request.history.count * 10 < eventCount { strangeID = unknownID }
+    ///
+    /// - Parameter unknownID: asked for where that is so.
+    mutating func noteStrangeness(_ unknownID: @autoclosure () -> String?) {
+        if eventCount >= 5, request.history.count * 10 < eventCount { strangeID = unknownID() }
     }
 }

@@ -121,11 +121,12 @@ extension RecommendCall {
         for event in events { history.insert(event, catalogue.items) }
         call.eventCount = history.count
         var rows = history.rows
-        var unknownCount = history.unknownItems.count
+        var unknownCount = history.unknownCount
         if unknownCount > 0, catalogue.addedCount > 0 {
             // What the bundle does not have may be an item that was added.
-            for index in rows.indices where rows[index] < 0 {
-                guard let row = catalogue.row(of: history.unknownItems[Int(~rows[index])]) else { continue }
+            let unknown = rows.indices.filter { rows[$0] < 0 }
+            for (index, item) in zip(unknown, history.unknownItems(ofEvents: unknown)) {
+                guard let row = catalogue.row(of: item) else { continue }
                 rows[index] = row
                 unknownCount -= 1
             }
@@ -142,7 +143,8 @@ extension RecommendCall {
             call.request.actions = known.map { history.actions[$0] }
         }
         if !call.request.actions.contains(where: { $0 != 0 }) { call.request.actions = [] }
-        call.noteStrangeness(unknownCount == 0 ? nil : history.unknownItems.first)
+        let unknown = rows.firstIndex { $0 < 0 }
+        call.noteStrangeness(unknown.flatMap { history.unknownItems(ofEvents: CollectionOfOne($0)).first })
         return call
     }
 }

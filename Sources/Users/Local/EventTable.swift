@@ -145,26 +145,34 @@ struct EventTable {
     }
 
     /// The same as a model reads them. What a catalogue's numbers are is asked once for each text, while the catalogue lives.
-    mutating func history(of user: String, seenSince oldest: UInt32, _ numbers: some EventNumbers) -> UserHistory? {
+    ///
+    /// - Parameter texts: hands on `itemTexts`.
+    mutating func history(
+        of user: String,
+        seenSince oldest: UInt32,
+        _ numbers: some EventNumbers,
+        texts: any ItemTexts
+    ) -> UserHistory? {
         guard let number = number(ofUser: user, seenSince: oldest) else { return nil }
         var reading = readings.take(numbers)
         reading.grow(items: Int(items.endNumber), actions: Int(actions.endNumber))
         let events = people[number].events
-        var history = UserHistory()
-        history.reserveCapacity(events.count)
+        var history = UserHistory(capacity: events.count, texts: texts)
         for event in events {
             history.append(
                 row: reading.row(event.item) { items[event.item].withContiguousUTF8(numbers.row) },
                 timestamp: event.timestamp,
                 action: reading.fingerprint(event.action) {
                     actions[event.action].withContiguousUTF8(numbers.fingerprint)
-                },
-                item: items[event.item]
+                }
             )
         }
         readings.put(reading)
         return history
     }
+
+    /// The texts of items by number. An item stays, whoever goes, so a number is always the same item's.
+    func itemTexts(_ numbers: [UInt32]) -> [String] { numbers.map { items[$0] } }
 
     private func number(ofUser name: String, seenSince oldest: UInt32) -> Int? {
         guard let number = names.find(name), number > 0, people[Int(number)].lastSeen >= oldest else { return nil }

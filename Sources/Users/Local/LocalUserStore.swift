@@ -33,7 +33,7 @@ package struct LocalUserStoreConfiguration: Sendable, Equatable {
 /// Keeps users' events in memory and in a folder.
 ///
 /// `@unchecked Sendable`: what changes is behind the two locks, and Dispatch's timer may be used from any thread.
-package final class LocalUserStore: UserStore, @unchecked Sendable {
+package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
     /// What a start found.
     package struct Recovery: Sendable, Equatable {
         package var users = 0
@@ -130,8 +130,10 @@ package final class LocalUserStore: UserStore, @unchecked Sendable {
     /// The events of a user as a model reads them; nil if there is no such user.
     package func history(of user: String, _ numbers: some EventNumbers) -> UserHistory? {
         let oldest = oldestSeen
-        return table.withLock { $0.history(of: user, seenSince: oldest, numbers) }
+        return table.withLock { $0.history(of: user, seenSince: oldest, numbers, texts: self) }
     }
+
+    func texts(ofItems numbers: [UInt32]) -> [String] { table.withLock { $0.itemTexts(numbers) } }
 
     /// The ids of all users, in no order.
     package var userIDs: [String] { table.withLock { $0.userIDs } }

@@ -9,7 +9,7 @@ struct TextReadings {
     /// What one catalogue has. It goes with the catalogue.
     struct Reading {
         fileprivate weak var numbers: (any EventNumbers)?
-        /// By number of the item; `unasked` where that is so, -1 where the catalogue does not know it.
+        /// By number of the item; `unasked` where that is so, its complement where the catalogue does not know it.
         private var rows: [Int32] = []
         /// By number of the action; 0 where it was not asked, and for none.
         private var fingerprints: [UInt64] = []
@@ -23,19 +23,23 @@ struct TextReadings {
             fingerprints.append(contentsOf: repeatElement(0, count: actions - fingerprints.count))
         }
 
-        /// The row of an item; nil: the catalogue does not know it.
-        mutating func row(_ item: UInt32, _ ask: () -> Int32?) -> Int32? {
+        /// The row of an item; the complement of its number where the catalogue does not know it.
+        mutating func row(_ item: UInt32, _ ask: () -> Int32?) -> Int32 {
             let known = rows[Int(item)]
-            if known >= 0 { return known }
-            if known == Self.unasked { rows[Int(item)] = ask() ?? -1 }
-            return rows[Int(item)] < 0 ? nil : rows[Int(item)]
+            if known != Self.unasked { return known }
+            let row = ask() ?? ~Int32(item)
+            rows[Int(item)] = row
+            return row
         }
 
         /// The fingerprint of an action, 0 for none.
         mutating func fingerprint(_ action: UInt32, _ ask: () -> UInt64) -> UInt64 {
             if action == 0 { return 0 }
-            if fingerprints[Int(action)] == 0 { fingerprints[Int(action)] = ask() }
-            return fingerprints[Int(action)]
+            let known = fingerprints[Int(action)]
+            if known != 0 { return known }
+            let fingerprint = ask()
+            fingerprints[Int(action)] = fingerprint
+            return fingerprint
         }
     }
 
