@@ -1,10 +1,11 @@
-// Which columns of a table are users, items and times, by the names that public data sets give them.
+// Which columns of a table are users, items, times and actions, by the names that public data sets give them.
 
 /// The content of a column.
 enum ColumnRole: CaseIterable {
     case user
     case item
     case time
+    case action
 
     /// The names that a column of the role may have, as `normalized` writes them, the best first: of several columns the one
     /// with the best name is taken.
@@ -29,6 +30,11 @@ enum ColumnRole: CaseIterable {
                 "tsms", "timeus", "timestampus", "time", "eventtime", "createdat", "datetime", "reviewtime",
                 "eventdate", "date",
             ]
+        case .action:
+            [
+                "action", "actiontype", "event", "eventtype", "eventname", "behavior", "behaviour", "behaviortype",
+                "behaviourtype", "interaction", "interactiontype", "activity", "rating", "overall", "stars",
+            ]
         }
     }
 
@@ -38,6 +44,7 @@ enum ColumnRole: CaseIterable {
         case .user: "user (or user_id, userId, reviewerID, …)"
         case .item: "item (or item_id, movieId, parent_asin, asin, …)"
         case .time: "timestamp"
+        case .action: "action (or event, behavior, rating, …)"
         }
     }
 }
@@ -48,13 +55,15 @@ struct ColumnPlaces: Equatable {
     var item: Int
     /// nil: the table has no times, and its order is that of the events.
     var time: Int?
+    /// nil: the table has no actions, or nobody wants them.
+    var action: Int?
     /// The unit that the name of the time column states; nil if it states none.
     var unit: TimeUnit?
 
     /// Finds the columns among these names.
     ///
     /// - Throws: the role of which no column, or more than one, has the best name.
-    init(names: [String]) throws(ColumnFault) {
+    init(names: [String], readsActions: Bool = false) throws(ColumnFault) {
         let names = names.map(Self.normalized)
         func place(_ role: ColumnRole) throws(ColumnFault) -> Int? {
             for name in role.names {
@@ -69,6 +78,7 @@ struct ColumnPlaces: Equatable {
         self.user = user
         self.item = item
         time = try place(.time)
+        if readsActions { action = try place(.action) }
         switch time.map({ names[$0] }) {
         case "timems", "timestampms", "tsms": unit = .milliseconds
         case "timeus", "timestampus": unit = .microseconds
@@ -78,7 +88,7 @@ struct ColumnPlaces: Equatable {
 
     /// A name in lower case, without the part after a colon (RecBole writes `user_id:token`) and without the characters
     /// between words.
-    private static func normalized(_ name: String) -> String {
+    static func normalized(_ name: String) -> String {
         name.lowercased().prefix { $0 != ":" }.filter { !"_-. ".contains($0) }
     }
 }

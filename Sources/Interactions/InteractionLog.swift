@@ -8,6 +8,8 @@ package struct InteractionOptions: Sendable, Equatable {
     package var columns: [String]?
     /// The unit of the times; nil: what the column's name states, else seconds.
     package var timeUnit: TimeUnit?
+    /// Whether what was done is wanted, where the file says so.
+    package var readsActions = false
 
     package init(columns: [String]? = nil, timeUnit: TimeUnit? = nil) {
         self.columns = columns
@@ -39,6 +41,23 @@ package struct InteractionLog: Sendable {
         package var id: String
         /// Ordered by timestamp; events of the same second in the order of the file.
         package var events: [Event]
+        /// What was done in each of the events, nil where nothing is said; empty where actions are not read or there are none.
+        package var actions: [String?] = []
+
+        /// Orders the events by timestamp, and keeps the file's order within a second: the standard library's sort is stable.
+        fileprivate mutating func sort() {
+            guard !actions.isEmpty else { return events.sort { $0.timestamp < $1.timestamp } }
+            let order = events.indices.sorted { events[$0].timestamp < events[$1].timestamp }
+            events = order.map { events[$0] }
+            actions = order.map { actions[$0] }
+        }
+
+        fileprivate mutating func append(_ event: ReadEvent) {
+            events.append(Event(item: event.item, timestamp: event.timestamp))
+            if event.action == nil, actions.isEmpty { return }
+            actions.append(contentsOf: repeatElement(nil, count: events.count - 1 - actions.count))
+            actions.append(event.action)
+        }
     }
 
     /// In the order of their first line.
@@ -72,7 +91,7 @@ package struct InteractionLog: Sendable {
         var collector = Collector()
         let firstByte = bytes.first { !" \t\r\n".utf8.contains($0) }
         if firstByte == UInt8(ascii: "{"), options.columns == nil {
-            var reader = JSONLinesReader(bytes, name: name, timeUnit: options.timeUnit)
+            var reader = JSONLinesReader(bytes, name: name, options: options)
             while let event = try reader.next() { collector.add(event) }
             hasTimestamps = reader.hasTimestamps
         } else {
@@ -82,10 +101,7 @@ package struct InteractionLog: Sendable {
         }
         users = collector.users
         guard hasTimestamps else { return }
-        for index in users.indices {
-            // The standard library's sort is stable, which keeps the file's order within a second.
-            users[index].events.sort { $0.timestamp < $1.timestamp }
-        }
+        for index in users.indices { users[index].sort() }
     }
 
     /// Groups events by user.
@@ -97,7 +113,7 @@ package struct InteractionLog: Sendable {
 
         mutating func add(_ event: ReadEvent) {
             if let last, users[last].id == event.user {
-                users[last].events.append(Event(item: event.item, timestamp: event.timestamp))
+                users[last].append(event)
                 return
             }
             let index = indexByUser[event.user] ?? users.count
@@ -106,7 +122,7 @@ package struct InteractionLog: Sendable {
                 users.append(User(id: event.user, events: []))
             }
             last = index
-            users[index].events.append(Event(item: event.item, timestamp: event.timestamp))
+            users[index].append(event)
         }
     }
 }
@@ -117,6 +133,8 @@ struct ReadEvent {
     var item: String
     /// Seconds since the epoch; 0 where the file has no times.
     var timestamp: Int64
+    /// nil: nothing is said, or it is not wanted.
+    var action: String?
 }
 
 /// Where a line stands that is wrong.

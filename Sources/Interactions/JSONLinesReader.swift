@@ -9,12 +9,16 @@ struct JSONLinesReader {
         var user: String
         var item: String
         var time: String?
+        var action: String?
     }
 
     private let bytes: UnsafeBufferPointer<UInt8>
     private var place: LinePlace
     private var position = 0
     private let statedUnit: TimeUnit?
+    private let readsActions: Bool
+    /// Keys that are not known to be those of actions. Not every event has an action, so every line may be the first with its key.
+    private var otherKeys: Set<String> = []
     /// The keys that matter, known from the first line on.
     private var keys: Keys?
     private var unit = TimeUnit.seconds
@@ -23,10 +27,11 @@ struct JSONLinesReader {
     var hasTimestamps: Bool { keys?.time != nil }
 
     /// - Parameter bytes: they must stay as they are while the reader is used.
-    init(_ bytes: UnsafeBufferPointer<UInt8>, name: String, timeUnit: TimeUnit?) {
+    init(_ bytes: UnsafeBufferPointer<UInt8>, name: String, options: InteractionOptions) {
         self.bytes = bytes
         place = LinePlace(file: name, line: 0)
-        statedUnit = timeUnit
+        statedUnit = options.timeUnit
+        readsActions = options.readsActions
     }
 
     /// The next event; nil at the end.
@@ -52,14 +57,15 @@ struct JSONLinesReader {
     }
 
     /// The strings and numbers of the object, as they are written.
-    private func scalars(_ line: UnsafeBufferPointer<UInt8>) throws(JSONError) -> [(key: String, value: String)] {
+    private mutating func scalars(
+        _ line: UnsafeBufferPointer<UInt8>
+    ) throws(JSONError) -> [(key: String, value: String)] {
         var reader = JSONReader(line)
         var scalars: [(key: String, value: String)] = []
         try reader.beginObject()
         while let key = try reader.nextKey() {
             let name = key.string
-            let isNeeded = keys.map { $0.user == name || $0.item == name || $0.time == name } ?? true
-            switch isNeeded ? try reader.peek() : .null {
+            switch isNeeded(name) ? try reader.peek() : .null {
             case .string: scalars.append((name, try reader.readString().string))
             case .number: scalars.append((name, try reader.readNumber().text))
             default: try reader.skipValue()
@@ -67,6 +73,18 @@ struct JSONLinesReader {
         }
         try reader.finish()
         return scalars
+    }
+
+    private mutating func isNeeded(_ key: String) -> Bool {
+        guard let keys else { return true }
+        if key == keys.user || key == keys.item || key == keys.time || key == keys.action { return true }
+        guard readsActions, keys.action == nil, !otherKeys.contains(key) else { return false }
+        if ColumnRole.action.names.contains(ColumnPlaces.normalized(key)) {
+            self.keys?.action = key
+            return true
+        }
+        otherKeys.insert(key)
+        return false
     }
 
     private mutating func event(_ scalars: [(key: String, value: String)]) throws(InteractionLogError) -> ReadEvent {
@@ -86,7 +104,8 @@ struct JSONLinesReader {
         }
         var seconds: Int64 = 0
         if let time = keys.time { seconds = try place.seconds(try value(time)[...], unit, found: found()) }
-        return ReadEvent(user: try value(keys.user), item: try value(keys.item), timestamp: seconds)
+        let action = scalars.first { $0.key == keys.action && !$0.value.isEmpty }?.value
+        return ReadEvent(user: try value(keys.user), item: try value(keys.item), timestamp: seconds, action: action)
     }
 
     private mutating func firstKeys(
@@ -94,12 +113,13 @@ struct JSONLinesReader {
         _ found: String
     ) throws(InteractionLogError) -> Keys {
         do throws(ColumnFault) {
-            let places = try ColumnPlaces(names: scalars.map(\.key))
+            let places = try ColumnPlaces(names: scalars.map(\.key), readsActions: readsActions)
             unit = statedUnit ?? places.unit ?? .seconds
             return Keys(
                 user: scalars[places.user].key,
                 item: scalars[places.item].key,
-                time: places.time.map { scalars[$0].key }
+                time: places.time.map { scalars[$0].key },
+                action: places.action.map { scalars[$0].key }
             )
         } catch {
             throw place.fault("\(error.sentence); \(found)")

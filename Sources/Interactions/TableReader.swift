@@ -38,7 +38,7 @@ struct TableReader {
         let found = "found, split at \(separator.noun): \(Self.list(header))"
         let names = options.columns ?? header
         do throws(ColumnFault) {
-            places = try ColumnPlaces(names: names)
+            places = try ColumnPlaces(names: names, readsActions: options.readsActions)
         } catch {
             guard options.columns == nil else {
                 throw InteractionLogError(description: "--columns \(names.joined(separator: ",")): \(error.sentence)")
@@ -65,7 +65,9 @@ struct TableReader {
         if let time = places.time {
             seconds = try place.seconds(fields[time].text(in: bytes)[...], unit, found: found)
         }
-        return ReadEvent(user: try id(places.user, "user"), item: try id(places.item, "item"), timestamp: seconds)
+        var event = ReadEvent(user: try id(places.user, "user"), item: try id(places.item, "item"), timestamp: seconds)
+        if let action = places.action, !fields[action].range.isEmpty { event.action = try text(action) }
+        return event
     }
 
     /// Splits the next line that is not blank into `fields`; false at the end.
@@ -87,6 +89,12 @@ struct TableReader {
     }
 
     private func id(_ column: Int, _ noun: String) throws(InteractionLogError) -> String {
+        let text = try text(column)
+        guard !text.isEmpty else { throw place.fault("the \(noun) is empty; \(found)") }
+        return text
+    }
+
+    private func text(_ column: Int) throws(InteractionLogError) -> String {
         let field = fields[column]
         guard let text = field.validText(in: bytes) else {
             let start = bytes[..<field.range.lowerBound].lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
@@ -94,7 +102,6 @@ struct TableReader {
             let byte = bytes[field.range.lowerBound + offset]
             throw place.fault(TextFile.notUTF8(byte: byte, at: field.range.lowerBound + offset - start))
         }
-        guard !text.isEmpty else { throw place.fault("the \(noun) is empty; \(found)") }
         return text
     }
 

@@ -8,7 +8,7 @@ struct InteractionsOptions: ParsableArguments {
     @Option(
         help: """
             The columns of a file of interactions that has no header, or in place of its own, as user,item,rating,timestamp; \
-            other names than those of users, items and times are passed over.
+            names of other things are passed over.
             """
     )
     var columns: String?

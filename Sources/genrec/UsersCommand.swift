@@ -50,9 +50,17 @@ struct UsersImportCommand: AsyncParsableCommand {
         commandName: "import",
         abstract: "Add the events of a file of interactions.",
         discussion: """
+            What was done is kept, too, where a column says so: one that is named action, event, event_type, \
+            behavior or the like, else rating. What is there already (the same user, item, time and action) is \
+            passed over.
+
             Examples:
             genrec users import --directory /var/lib/genrec/users \\
               --interactions ratings.csv
+            genrec users import --directory /var/lib/genrec/users \\
+              --interactions u.data --columns user,item,rating,timestamp
+            genrec users import --directory /var/lib/genrec/users \\
+              --interactions u.data --columns user,item,-,timestamp
             """
     )
 
@@ -65,7 +73,9 @@ struct UsersImportCommand: AsyncParsableCommand {
 
     func run() async throws {
         do {
-            let log = try InteractionLog(path: interactions, options: reading.values)
+            var options = reading.values
+            options.readsActions = true
+            let log = try InteractionLog(path: interactions, options: options)
             guard log.hasTimestamps else {
                 throw UserStoreError(.unavailable, "\(interactions) has no times, and events are kept by time")
             }
@@ -81,12 +91,17 @@ struct UsersImportCommand: AsyncParsableCommand {
                         "the user \(user.id.prefix(40)) has an id of more than 256 bytes, or an item of more than 1024"
                     )
                 }
+                guard user.actions.allSatisfy({ $0?.utf8.count ?? 0 <= 256 }) else {
+                    throw UserStoreError(
+                        .unavailable,
+                        "the user \(user.id.prefix(40)) has an action of more than 256 bytes"
+                    )
+                }
                 let outcome = try store.append(
-                    user.events.map { event in
-                        IncomingEvent(
-                            user: user.id,
-                            event: UserEvent(item: event.item, timestamp: event.timestamp)
-                        )
+                    user.events.indices.map { place in
+                        var event = UserEvent(item: user.events[place].item, timestamp: user.events[place].timestamp)
+                        if !user.actions.isEmpty { event.action = user.actions[place] }
+                        return IncomingEvent(user: user.id, event: event)
                     }
                 )
                 accepted += outcome.accepted

@@ -86,6 +86,39 @@ private func events(_ log: InteractionLog) -> [String] {
         #expect(log.hasTimestamps)
     }
 
+    /// What was done goes with its event; events that do not say have none, also where only a later line is the first that does.
+    @Test(
+        arguments: [
+            (
+                "user,item,timestamp,rating,action\nu,b,2,5,buy\nu,a,1,4,\nv,a,1,4,view\n", nil,
+                ["u: nil buy", "v: view"]
+            ),
+            ("1\t7\t3\t10\n1\t8\t4.5\t5\n", "user,item,rating,timestamp", ["1: 4.5 3"]),
+            ("1\t7\t3\t10\n1\t8\t4.5\t5\n", "user,item,-,timestamp", ["1:"]),
+            ("user item time\nu a 1\n", nil, ["u:"]),
+            (
+                #"{"user_id":"u","item":"a","timestamp":3}"# + "\n"
+                    + #"{"user_id":"u","item":"b","timestamp":1,"action":"buy"}"# + "\n"
+                    + #"{"user_id":"v","item":"b","timestamp":1,"action":null,"event":"x"}"# + "\n"
+                    + #"{"user_id":"u","item":"b","timestamp":2,"action":7}"#,
+                nil, ["u: buy 7 nil", "v:"]
+            ),
+        ] as [(String, String?, [String])]
+    )
+    func actions_AreReadWhereTheyAreWanted(text: String, columns: String?, expected: [String]) throws {
+        var options = InteractionOptions(columns: columns?.split(separator: ",").map(String.init))
+        options.readsActions = true
+        let read = try InteractionLog(parsing: Array(text.utf8), name: "t", options: options)
+        let actions = read.users.map { user in
+            (["\(user.id):"] + user.actions.map { $0 ?? "nil" }).joined(separator: " ")
+        }
+        #expect(actions == expected)
+        options.readsActions = false
+        let plain = try InteractionLog(parsing: Array(text.utf8), name: "t", options: options)
+        #expect(events(plain) == events(read))
+        #expect(plain.users.allSatisfy { $0.actions.isEmpty })
+    }
+
     @Test func withoutTimes_TheFilesOrderIsThatOfTheEvents() throws {
         let log = try log("user,item\nu,c\nv,x\nu,a\n")
         #expect(events(log) == ["u c 0", "u a 0", "v x 0"])
