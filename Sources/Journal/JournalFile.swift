@@ -1,4 +1,6 @@
-// The file that events are appended to. A write that fails is taken back, so that the file always ends with a whole record.
+// The file that records are appended to. A write that fails is taken back, so that the file always ends with a whole record. Where
+// that cannot be done, or the disk fails to keep what was written, nobody knows what is in it: it takes nothing any more, and a
+// snapshot and another file must take its place (`JournalFolder.renew`).
 
 internal import Files
 internal import Glibc
@@ -11,6 +13,8 @@ package final class JournalFile {
     package private(set) var byteCount: Int
     /// Whether bytes were written since the last `takeUnsynced`.
     private var isDirty = false
+    /// Why nothing is appended any more.
+    package private(set) var failure: JournalError?
 
     /// Makes a new journal, or opens one at its end.
     ///
@@ -26,7 +30,13 @@ package final class JournalFile {
         self.descriptor = descriptor
         self.byteCount = byteCount ?? 0
         if byteCount == nil {
-            try append(magic)
+            do throws(JournalError) {
+                try append(magic)
+            } catch {
+                // The next try makes it anew.
+                unlink(path)
+                throw error
+            }
         } else if ftruncate(descriptor, off_t(self.byteCount)) != 0
             || lseek(descriptor, off_t(self.byteCount), SEEK_SET) < 0
         {
@@ -37,7 +47,10 @@ package final class JournalFile {
     deinit { close(descriptor) }
 
     /// Appends bytes: all of them or, with an error, none.
-    package func append(_ bytes: [UInt8]) throws(JournalError) {
+    ///
+    /// - Parameter syncs: whether to wait until they are on the disk.
+    package func append(_ bytes: [UInt8], syncs: Bool = false) throws(JournalError) {
+        if let failure { throw failure }
         var written = 0
         while written < bytes.count {
             let count = bytes.withUnsafeBytes { buffer in
@@ -46,33 +59,63 @@ package final class JournalFile {
             if count < 0 {
                 if errno == EINTR { continue }
                 let error = Self.failure("write", path)
-                // Cutting needs no room. Where even that fails, replay cuts the torn record.
-                _ = ftruncate(descriptor, off_t(byteCount))
-                _ = lseek(descriptor, off_t(byteCount), SEEK_SET)
+                takeBack(error)
                 throw error
             }
             written += count
         }
-        byteCount += bytes.count
         isDirty = true
+        if syncs {
+            do throws(JournalError) {
+                try sync()
+            } catch {
+                // Nobody was told that it is there, so a start must not find it.
+                takeBack(error)
+                throw error
+            }
+        }
+        byteCount += bytes.count
     }
+
+    /// Cuts off what was written of bytes that failed. Cutting needs no room.
+    private func takeBack(_ error: JournalError) {
+        guard ftruncate(descriptor, off_t(byteCount)) == 0, lseek(descriptor, off_t(byteCount), SEEK_SET) >= 0 else {
+            return fail(error)
+        }
+    }
+
+    /// Takes nothing from here on.
+    func fail(_ error: JournalError) { failure = failure ?? error }
 
     /// Waits until what was written is on the disk.
     package func sync() throws(JournalError) {
+        if let failure { throw failure }
         isDirty = false
-        guard fdatasync(descriptor) == 0 else { throw Self.failure("write", path) }
+        guard fdatasync(descriptor) == 0 else {
+            // The system may have dropped any of it, and a second try would not say so.
+            let error = Self.failure("write", path)
+            fail(error)
+            throw error
+        }
+    }
+
+    /// The same for whoever synced without the writer lock, and was told this error number.
+    package func syncFailed(_ code: Int32) -> JournalError {
+        let error = Self.failure("write", path, code)
+        fail(error)
+        return error
     }
 
     /// A descriptor of its own for whoever syncs without the writer lock, to be closed; nil if there is nothing to sync.
     package func takeUnsynced() -> Int32? {
-        guard isDirty else { return nil }
-        isDirty = false
+        guard isDirty, failure == nil else { return nil }
         let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
-        return copy < 0 ? nil : copy
+        guard copy >= 0 else { return nil }
+        isDirty = false
+        return copy
     }
 
-    private static func failure(_ call: String, _ path: String) -> JournalError {
-        let code = errno
+    private static func failure(_ call: String, _ path: String, _ code: Int32 = errno) -> JournalError {
         let isFull = code == ENOSPC || code == EDQUOT || code == EFBIG
         return JournalError(isFull ? .full : .unavailable, "cannot \(call) \(path): \(systemErrorText(code))")
     }

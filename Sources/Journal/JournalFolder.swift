@@ -150,6 +150,31 @@ package struct JournalFolder: Sendable {
         return byteCount
     }
 
+    /// What `renew` has written.
+    package struct Renewed {
+        package let journal: JournalFile
+        /// Bytes of the snapshot.
+        package let snapshotBytes: Int
+    }
+
+    /// Puts a snapshot of all that there is, and the journal behind it, in the place of a journal, while nobody changes anything. This
+    /// one may have failed: none of it is needed from here on.
+    ///
+    /// - Parameter next: the next whole record of the snapshot; nil: there are no more.
+    package func renew(_ journal: JournalFile, _ number: Int, _ next: () -> [UInt8]?) throws(JournalError) -> Renewed {
+        let byteCount = try writeSnapshot(number, next)
+        let renewed: Renewed
+        do throws(JournalError) {
+            renewed = Renewed(journal: try makeJournal(number), snapshotBytes: byteCount)
+        } catch {
+            // A start would not read what was written to it behind the snapshot.
+            journal.fail(error)
+            throw error
+        }
+        removeFiles(before: number)
+        return renewed
+    }
+
     /// Removes the files that a snapshot of this number replaces.
     package func removeFiles(before generation: Int) {
         for kind in Kind.allCases {

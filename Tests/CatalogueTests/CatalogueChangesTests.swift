@@ -101,6 +101,27 @@ private final class Served {
 }
 
 @Suite struct CatalogueChangesTests {
+    /// A disk that fails and works again: nothing that was acknowledged is lost, and nothing that was refused is there.
+    @Test(arguments: ["/dev/full", "/dev/null"]) func failedJournal_IsReplaced(device: String) throws {
+        let folder = try TemporaryDirectory()
+        let served = try Served(folder.path, try items())
+        try served.apply([change("a", available: false)])
+        mkdir(folder.path + "/snapshot.2", 0o700)
+        #expect(replaceOpenFile(folder.path + "/journal.1", by: device))
+        for id in ["b", "c"] {
+            #expect(throws: CatalogueStoreError.self) { try served.apply([change(id, available: false)]) }
+        }
+        #expect(served.catalogue.unavailableCount == 1)
+        rmdir(folder.path + "/snapshot.2")
+        try served.apply([change("d", available: false)])
+        let again = try Served(folder.path, try items())
+        #expect(again.catalogue.unavailableCount == 2)
+        #expect(try folder.names() == ["journal.2", "snapshot.2"])
+        for id in ["a", "d"] {
+            #expect(again.catalogue.row(of: id).map { again.catalogue.isAvailable($0) } == false)
+        }
+    }
+
     @Test func changes_AreSeenByFiltersPopularityAndSearch() throws {
         let served = try Served(nil, try items())
         let before = served.catalogue

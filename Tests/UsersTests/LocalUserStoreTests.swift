@@ -1,6 +1,6 @@
 // The local store against a plain reference, over crashes at every byte, restarts and snapshots.
 
-import Glibc
+import Foundation
 import Journal
 import Random
 import Synchronization
@@ -279,15 +279,64 @@ private func content(_ store: LocalUserStore) -> Reference {
         #expect(throws: UserStoreError(.unavailable, sentence)) { try LocalUserStore(configuration(folder.path)) }
     }
 
-    /// Random events, duplicates, deletions, snapshots and restarts, against the reference.
+    /// What the disk has of a journal that failed is unknown: a snapshot and another journal take its place before anything else is
+    /// taken, and until that can be done everything is refused. Nothing that was acknowledged is lost, and nothing that was refused is
+    /// there.
+    @Test(arguments: [
+        // Writing fails for want of room, and cutting off what was written, too.
+        FailingFile(device: "/dev/full", syncsAlways: false, code: .full),
+        // Bytes are taken and not kept.
+        FailingFile(device: "/dev/null", syncsAlways: true, code: .unavailable),
+        FailingFile(device: "/dev/null", syncsAlways: false, code: .unavailable),
+    ])
+    func failedJournal_IsReplaced_AndNothingAcknowledgedIsLost(_ file: FailingFile) throws {
+        let folder = try TemporaryDirectory(inMemory: true)
+        var settings = configuration(folder.path)
+        settings.syncsAlways = file.syncsAlways
+        let store = try LocalUserStore(settings)
+        _ = try store.append([incoming("u", "a", 1), incoming("gone", "a", 1)])
+        try store.delete("gone")
+        // A folder where the snapshot is to be: it cannot be written.
+        mkdir(folder.path + "/snapshot.2", 0o700)
+        #expect(replaceOpenFile(folder.path + "/journal.1", by: file.device))
+        if file.isNoticedLater {
+            #expect(try store.append([incoming("u", "b", 2)]).isPersisted)
+            store.syncInBackground()
+        } else {
+            #expect { try store.append([incoming("v", "refused", 2)]) } throws: {
+                ($0 as? UserStoreError)?.code == file.code
+            }
+        }
+        #expect(throws: UserStoreError.self) { try store.append([incoming("v", "refused", 3)]) }
+        #expect(throws: UserStoreError.self) { try store.delete("u") }
+        #expect(store.openBreakers == 1)
+        let before = content(store)
+        #expect(before.users["u"]?.map(\.item) == (file.isNoticedLater ? ["a", "b"] : ["a"]))
+        rmdir(folder.path + "/snapshot.2")
+        #expect(try store.append([incoming("u", "next", 9)]).accepted == 1)
+        #expect(store.openBreakers == 0)
+        let after = content(store)
+        store.close()
+        let again = try LocalUserStore(settings)
+        #expect(content(again) == after)
+        #expect(after.users.keys.sorted() == ["u"])
+        #expect(after.users["u"] == (before.users["u"] ?? []) + [UserEvent(item: "next", timestamp: 9)])
+        #expect(try folder.names() == ["journal.2", "lock", "snapshot.2"])
+        again.close()
+    }
+
+    /// Random events, duplicates, deletions, snapshots, restarts and crashes, against the reference. A crash is a copy of the files as
+    /// they are at that moment, perhaps with a part of the record that was being written.
     @Test(arguments: 1...6 as ClosedRange<UInt64>)
     func anything_EqualsTheReference(seed: UInt64) throws {
         var random = SplitMix64(seed: seed)
         let folder = try TemporaryDirectory(inMemory: true)
         let maxEvents = 1 + random.below(12)
-        var store: LocalUserStore? = try LocalUserStore(configuration(folder.path, maxEvents: maxEvents))
+        var path = folder.path + "/0"
+        var store: LocalUserStore? = try LocalUserStore(configuration(path, maxEvents: maxEvents))
         var reference = Reference()
-        for _ in 0..<400 {
+        var past: [IncomingEvent] = []
+        for step in 1...400 {
             switch random.below(20) {
             case 0:
                 let user = "u\(random.below(5))"
@@ -296,9 +345,24 @@ private func content(_ store: LocalUserStore) -> Reference {
             case 1: try store?.compact()
             case 2:
                 store?.close()
-                store = try LocalUserStore(configuration(folder.path, maxEvents: maxEvents))
+                store = try LocalUserStore(configuration(path, maxEvents: maxEvents))
+            case 3:
+                let old = path
+                path = folder.path + "/\(step)"
+                mkdir(path, 0o700)
+                for name in try folder.names(in: URL(fileURLWithPath: old).lastPathComponent) {
+                    var bytes = try contents(of: old + "/" + name)
+                    if name.hasPrefix("journal") {
+                        var torn: [UInt8] = []
+                        UserRecord.append([incoming("u0", "torn", 7)], seen: 1, to: &torn)
+                        bytes += torn.prefix(random.below(torn.count))
+                    }
+                    try Data(bytes).write(to: URL(fileURLWithPath: path + "/" + name))
+                }
+                store?.close()
+                store = try LocalUserStore(configuration(path, maxEvents: maxEvents))
             default:
-                let events = (0..<(1 + random.below(6))).map { _ in
+                var events = (0..<(1 + random.below(6))).map { _ in
                     incoming(
                         "u\(random.below(5))",
                         "i\(random.below(8))",
@@ -306,6 +370,8 @@ private func content(_ store: LocalUserStore) -> Reference {
                         random.below(3) == 0 ? "buy" : nil
                     )
                 }
+                if !past.isEmpty { events.append(past[random.below(past.count)]) }
+                past += events
                 _ = try store?.append(events)
                 for event in events { reference.append(event, maxEvents: maxEvents) }
             }
@@ -336,6 +402,17 @@ private func content(_ store: LocalUserStore) -> Reference {
         try store.compact()
         #expect(store.userIDs == ["old"])
     }
+}
+
+/// A device in the place of a file, whose calls then fail for real.
+struct FailingFile: Sendable, CustomTestStringConvertible {
+    var device: String
+    var syncsAlways: Bool
+    var code: UserStoreError.Code
+
+    /// Whether the failing call is one that nobody waits for.
+    var isNoticedLater: Bool { code == .unavailable && !syncsAlways }
+    var testDescription: String { "\(device), sync \(syncsAlways ? "always" : "interval")" }
 }
 
 /// A clock that a test moves.

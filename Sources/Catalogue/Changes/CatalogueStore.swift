@@ -63,8 +63,6 @@ package final class CatalogueStore: Sendable {
         var generation = 1
         /// Bytes of the snapshot that the journal follows.
         var snapshotBytes = 0
-        /// Why nothing is taken any more.
-        var failure: CatalogueStoreError?
     }
 
     private let folder: JournalFolder?
@@ -171,7 +169,6 @@ package final class CatalogueStore: Sendable {
         publish: ([CatalogueSnapshot]) -> Void
     ) throws(CatalogueStoreError) -> ChangeOutcome {
         try state.withLock { state throws(CatalogueStoreError) in
-            if let failure = state.failure { throw failure }
             let before = current()
             var outcome = ChangeOutcome()
             try check(changes, before)
@@ -258,7 +255,12 @@ package final class CatalogueStore: Sendable {
         record.reserveCapacity(changes.count * 32)
         ChangeRecord.append(changes, revision: revision, to: &record)
         do throws(JournalError) {
-            if let journal = state.journal, journal.byteCount > max(Self.smallJournal, 2 * state.snapshotBytes) {
+            if let journal = state.journal, journal.failure != nil {
+                // Perhaps the disk works again.
+                try Self.compact(folder, &state)
+            } else if let journal = state.journal,
+                journal.byteCount > max(Self.smallJournal, 2 * state.snapshotBytes)
+            {
                 do throws(JournalError) {
                     try Self.compact(folder, &state)
                 } catch {
@@ -266,17 +268,9 @@ package final class CatalogueStore: Sendable {
                     reportFailure(error.description)
                 }
             }
-            try state.journal?.append(record)
+            try state.journal?.append(record, syncs: true)
         } catch {
             throw CatalogueStoreError(error)
-        }
-        do throws(JournalError) {
-            try state.journal?.sync()
-        } catch {
-            // What the disk has of the journal is unknown from here on.
-            let failure = CatalogueStoreError(error)
-            state.failure = failure
-            throw failure
         }
     }
 
@@ -293,13 +287,11 @@ package final class CatalogueStore: Sendable {
     }
 
     private static func compact(_ folder: JournalFolder, _ state: inout State) throws(JournalError) {
-        let next = state.generation + 1
-        // First, so that nothing is ever written to a journal that a snapshot has replaced.
-        state.journal = try folder.makeJournal(next)
-        state.generation = next
+        guard let journal = state.journal else { return }
+        let number = state.generation + 1
         let table = state.table
         var start = 0
-        state.snapshotBytes = try folder.writeSnapshot(next) {
+        let renewed = try folder.renew(journal, number) {
             guard start == 0 || start < table.states.count else { return nil }
             let end = min(start + ChangeRecord.snapshotCount, table.states.count)
             var record: [UInt8] = []
@@ -314,7 +306,9 @@ package final class CatalogueStore: Sendable {
             start = max(next, 1)
             return record
         }
-        folder.removeFiles(before: next)
+        state.journal = renewed.journal
+        state.generation = number
+        state.snapshotBytes = renewed.snapshotBytes
     }
 }
 

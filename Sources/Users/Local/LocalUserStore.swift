@@ -3,7 +3,6 @@
 // journals before N, and perhaps some of N; applying a change twice changes nothing, so that does no harm.
 
 internal import Dispatch
-internal import Files
 internal import Glibc
 internal import Journal
 internal import Locking
@@ -48,8 +47,8 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         var journal: JournalFile
         var generation: Int
         var isCompacting = false
-        /// Why nothing is taken any more.
-        var failure: UserStoreError?
+        /// When to try again at the earliest to replace a journal that failed, in seconds since the system's start.
+        var retryTime = 0
     }
 
     private let configuration: LocalUserStoreConfiguration
@@ -207,21 +206,11 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
     /// Writes a record, then makes its change.
     private func write(_ record: [UInt8], sync: Bool, _ change: () -> Void) throws(UserStoreError) {
         let wantsSnapshot = try writer.withLock { writer throws(UserStoreError) in
-            if let failure = writer.failure { throw failure }
             do throws(JournalError) {
-                try writer.journal.append(record)
+                if let failure = writer.journal.failure { try replaceJournal(&writer, failure) }
+                try writer.journal.append(record, syncs: sync)
             } catch {
                 throw UserStoreError(error)
-            }
-            if sync {
-                do throws(JournalError) {
-                    try writer.journal.sync()
-                } catch {
-                    // What the disk has of the journal is unknown from here on.
-                    let failure = UserStoreError(error)
-                    writer.failure = failure
-                    throw failure
-                }
             }
             change()
             guard writer.journal.byteCount > configuration.snapshotThreshold, !writer.isCompacting else { return false }
@@ -231,17 +220,44 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         if wantsSnapshot { queue.async { [weak self] in self?.compactInBackground() } }
     }
 
-    private func syncInBackground() {
-        guard let descriptor = writer.withLock({ $0.journal.takeUnsynced() }) else { return }
+    /// Lets what was written reach the disk; after a failure, tries to go on.
+    func syncInBackground() {
+        let descriptor: Int32? = writer.withLock { writer in
+            guard let failure = writer.journal.failure else { return writer.journal.takeUnsynced() }
+            // What was acknowledged is in memory alone. It was reported, and is not each time.
+            if Self.uptime > writer.retryTime { try? replaceJournal(&writer, failure) }
+            return nil
+        }
+        guard let descriptor else { return }
         // Without the lock, so that nobody waits for the disk.
         let isSynced = fdatasync(descriptor) == 0
         let code = errno
         Glibc.close(descriptor)
         guard !isSynced else { return }
-        let error = UserStoreError(.unavailable, "cannot write the users' journal: \(systemErrorText(code))")
-        writer.withLock { $0.failure = error }
-        reportFailure(error)
+        reportFailure(UserStoreError(writer.withLock { $0.journal.syncFailed(code) }))
     }
+
+    /// Puts a snapshot and a new journal in the place of one that failed: what was acknowledged is in memory, and must be on the disk
+    /// before anything else is taken.
+    private func replaceJournal(_ writer: inout Writer, _ failure: JournalError) throws(JournalError) {
+        let start = Self.uptime
+        guard start >= writer.retryTime else { throw failure }
+        let oldest = oldestSeen
+        var number: UInt32 = 0
+        do throws(JournalError) {
+            writer.journal = try folder.renew(writer.journal, writer.generation + 1) {
+                number += 1
+                return self.snapshotRecord(ofUser: number, oldest)
+            }.journal
+        } catch {
+            // A large snapshot that does not fit is not begun for each event.
+            writer.retryTime = start + 10 * (Self.uptime - start)
+            throw error
+        }
+        writer.generation += 1
+    }
+
+    private static var uptime: Int { Int(DispatchTime.now().uptimeNanoseconds / 1_000_000_000) }
 
     // MARK: Snapshots
 
@@ -274,7 +290,6 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
     private func beginJournal() throws(JournalError) -> Int {
         try writer.withLock { writer throws(JournalError) in
             writer.isCompacting = true
-            if let failure = writer.failure { throw JournalError(.unavailable, failure.description) }
             let next = writer.generation + 1
             try writer.journal.sync()
             writer.journal = try folder.makeJournal(next)
@@ -301,7 +316,7 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
     }
 
     /// 1 while nothing is taken: the disk has failed.
-    package var openBreakers: Int { writer.withLock { $0.failure == nil ? 0 : 1 } }
+    package var openBreakers: Int { writer.withLock { $0.journal.failure == nil ? 0 : 1 } }
 
     package func close() {
         timer.cancel()

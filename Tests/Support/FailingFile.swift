@@ -1,0 +1,23 @@
+// Files whose calls fail for real, as on a disk that is full or broken.
+
+internal import Glibc
+
+/// Lets the open file of this process that has a path be a device: writing to "/dev/full" fails for want of room, "/dev/null" takes
+/// bytes and fails to sync them, and neither can be cut.
+///
+/// - Returns: whether there is such a file.
+package func replaceOpenFile(_ path: String, by device: String) -> Bool {
+    let replacement = open(device, O_WRONLY | O_CLOEXEC)
+    guard replacement >= 0 else { return false }
+    defer { close(replacement) }
+    for descriptor in 0..<Int32(65_536) where descriptor != replacement {
+        var target = [CChar](repeating: 0, count: 4_096)
+        let count = readlink("/proc/self/fd/\(descriptor)", &target, target.count)
+        guard count > 0, String(decoding: target.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self) == path
+        else {
+            continue
+        }
+        return dup2(replacement, descriptor) >= 0
+    }
+    return false
+}
