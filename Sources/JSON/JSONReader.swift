@@ -99,6 +99,23 @@ package struct JSONReader: ~Copyable {
         try hasNextMember(closing: UInt8(ascii: "]"), expectation: "',' or ']'")
     }
 
+    /// Reads the next element of the open array if it is a string without escapes, of ASCII, with no white space before it: most
+    /// bodies are made of those. nil: it is something else or wrong, and nothing is read.
+    package mutating func readPlainElement() -> JSONString? {
+        var start = position.offset
+        if !position.isAtFirstMember {
+            guard start < bytes.count, bytes[start] == UInt8(ascii: ",") else { return nil }
+            start += 1
+        }
+        guard start < bytes.count, bytes[start] == UInt8(ascii: "\"") else { return nil }
+        start += 1
+        let end = JSONText.endOfPlainRun(bytes, from: start)
+        guard end < bytes.count, bytes[end] == UInt8(ascii: "\"") else { return nil }
+        position.offset = end + 1
+        position.isAtFirstMember = false
+        return JSONString(utf8: slice(start, end), offset: start - 1)
+    }
+
     /// Checks that nothing but white space is left.
     package mutating func finish() throws(JSONError) {
         guard nextByte() == nil else { throw expected("the end") }

@@ -31,10 +31,17 @@ package struct JSONWriter {
 
     /// Writes a member's key; its value comes next. Keys are literals of the source and need no escapes.
     package mutating func key(_ key: StaticString) {
-        separate()
-        bytes.append(UInt8(ascii: "\""))
-        append(key)
-        append("\":")
+        let hasComma = isAfterValue
+        isAfterValue = false
+        let length = key.utf8CodeUnitCount
+        append(atMost: length + 4) { start in
+            var next = Self.begin(start, hasComma: hasComma)
+            next.update(from: key.utf8Start, count: length)
+            next += length
+            next[0] = UInt8(ascii: "\"")
+            next[1] = UInt8(ascii: ":")
+            return next + 2
+        }
     }
 
     /// Writes a member's key that is known only when the program runs; its value comes next.
@@ -81,6 +88,17 @@ package struct JSONWriter {
 
     /// Writes a string of valid UTF-8 with the escapes it needs.
     package mutating func string(utf8: UnsafeBufferPointer<UInt8>) {
+        if let text = utf8.baseAddress, JSONText.endOfPlainRun(utf8, from: 0) == utf8.count {
+            let hasComma = isAfterValue
+            isAfterValue = true
+            append(atMost: utf8.count + 3) { start in
+                let next = Self.begin(start, hasComma: hasComma)
+                next.update(from: text, count: utf8.count)
+                next[utf8.count] = UInt8(ascii: "\"")
+                return next + utf8.count + 1
+            }
+            return
+        }
         separate()
         bytes.append(UInt8(ascii: "\""))
         appendEscaped(utf8)
@@ -149,7 +167,8 @@ package struct JSONWriter {
     /// Swift's shortest form is JSON for every finite number: digits on both sides of the point, exponents as `e-05`.
     private mutating func shortest(_ description: String) {
         separate()
-        bytes.append(contentsOf: description.utf8)
+        var description = description
+        description.withUTF8 { append($0) }
         isAfterValue = true
     }
 
@@ -179,7 +198,42 @@ package struct JSONWriter {
     package mutating func raw(_ text: StaticString) { append(text) }
 
     private mutating func append(_ text: StaticString) {
-        bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    private mutating func append(_ text: UnsafeBufferPointer<UInt8>) {
+        guard let source = text.baseAddress else { return }
+        append(atMost: text.count) { start in
+            start.update(from: source, count: text.count)
+            return start + text.count
+        }
+    }
+
+    /// Appends the bytes that `write` puts from a place on, up to the place that it returns: most of a text is written in pieces of
+    /// a few bytes, for which the array's own functions take longer than the copy.
+    @inline(__always)
+    private mutating func append(
+        atMost limit: Int,
+        _ write: (UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8>
+    ) {
+        bytes.append(addingCapacity: limit) { span in
+            span.withUnsafeMutableBufferPointer { buffer, count in
+                guard let base = buffer.baseAddress else { return }
+                count = base.distance(to: write(base + count))
+            }
+        }
+    }
+
+    /// Writes the comma before a key or string, where it needs one, and its quote. Returns the place behind them.
+    @inline(__always)
+    private static func begin(
+        _ place: UnsafeMutablePointer<UInt8>,
+        hasComma: Bool
+    ) -> UnsafeMutablePointer<UInt8> {
+        place.pointee = UInt8(ascii: ",")
+        let quote = hasComma ? place + 1 : place
+        quote.pointee = UInt8(ascii: "\"")
+        return quote + 1
     }
 
     /// Digits from the last one on, without making a string of them, which counts where a history's timestamps are written.
@@ -193,7 +247,7 @@ package struct JSONWriter {
                 digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
                 rest /= 10
             } while rest > 0
-            bytes.append(contentsOf: UnsafeBufferPointer(rebasing: digits[start...]))
+            append(UnsafeBufferPointer(rebasing: digits[start...]))
         }
     }
 
@@ -202,7 +256,7 @@ package struct JSONWriter {
         var runStart = 0
         for (index, byte) in utf8.enumerated() {
             guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
-            bytes.append(contentsOf: utf8[runStart..<index])
+            append(UnsafeBufferPointer(rebasing: utf8[runStart..<index]))
             runStart = index + 1
             switch byte {
             case UInt8(ascii: "\""): append("\\\"")
@@ -217,6 +271,6 @@ package struct JSONWriter {
                 bytes.append(low < 10 ? UInt8(ascii: "0") + low : UInt8(ascii: "a") + low - 10)
             }
         }
-        bytes.append(contentsOf: utf8[runStart...])
+        append(UnsafeBufferPointer(rebasing: utf8[runStart...]))
     }
 }

@@ -14,7 +14,7 @@ public struct Lock<Value>: ~Copyable, @unchecked Sendable {
         @usableFromInline var mutex = pthread_mutex_t()
         @usableFromInline var value: Value
 
-        @usableFromInline
+        @inlinable
         init(_ value: consuming sending Value) { self.value = value }
     }
 
@@ -22,6 +22,7 @@ public struct Lock<Value>: ~Copyable, @unchecked Sendable {
     @usableFromInline let storage: UnsafeMutablePointer<Storage>
 
     /// A lock that nobody holds, with its value.
+    @inlinable
     public init(_ initial: consuming sending Value) {
         storage = .allocate(capacity: 1)
         storage.initialize(to: Storage(initial))
@@ -29,6 +30,7 @@ public struct Lock<Value>: ~Copyable, @unchecked Sendable {
         pthread_mutex_init(mutex, nil)
     }
 
+    @inlinable
     deinit {
         pthread_mutex_destroy(mutex)
         storage.deinitialize(count: 1)

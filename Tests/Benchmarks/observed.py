@@ -1,19 +1,22 @@
 #!/usr/bin/env python3
 """What it costs to be watched: requests per second with the access log at full sampling and with traces of 1 % of the requests,
-each in proportion to a server without either; and the user time of the server that a request takes. Both are the best of all rounds:
-what else the machine does only makes them worse. Throughput exaggerates: a client that is faster than the server sleeps, and every
-reply then pays for waking it up.
+each in proportion to a server without either; and the processor's time that a request takes of the server, of all of its threads, in
+all and in user mode. A ratio is the median of the rounds' ratios to the server without either in the same round, since the machine's
+speed changes from minute to minute; the other numbers are medians. The last server is like the first: its ratios are the noise.
+Where a server keeps its core busy, the ratio of its time is that of its throughput.
 
-    observed.py [GENREC] [ROUNDS] [SECONDS]      default .build/release/genrec, 15 rounds of 1 s
+    observed.py [GENREC] [ROUNDS] [SECONDS]      default .build/release/genrec, 18 rounds of 1 s
 
 All servers stay on one core, the client and the collector of traces on another; they are asked in turns, back and forth. All items of
 the requests are unknown, so that HTTP, JSON and what is watched are all there is to do: with a model's work beside it the share
 is smaller. Needs wrk and a quiet machine. A collector on the machine costs nothing here.
 """
 
+import contextlib
 import http.server
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -53,15 +56,38 @@ def start(genrec, environment):
     return server, next(word for word in line.replace(",", " ").split() if word.startswith("http://"))
 
 
-def user_seconds(server):
-    """User time of all of its threads."""
-    fields = pathlib.Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) / os.sysconf("SC_CLK_TCK")
+def times(server):
+    """The nanoseconds that each of its threads has run, and the seconds that all have in user mode."""
+    folder = pathlib.Path(f"/proc/{server.pid}")
+    threads = {}
+    for task in (folder / "task").iterdir():
+        # A thread may end meanwhile.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            threads[task.name] = int((task / "schedstat").read_text().split()[0])
+    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    return threads, int(fields[11]) / os.sysconf("SC_CLK_TCK")
+
+
+def ask(server, address, script, seconds):
+    """Requests per second, microseconds a request in all and in user mode."""
+    before, user = times(server)
+    text = subprocess.run(
+        ["wrk", "-t1", "-c64", f"-d{seconds}s", "-s", str(script), address + "/recommend"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    after, user_after = times(server)
+    count, rate, wrong = next(line for line in text.splitlines() if line.startswith("RESULT")).split()[1:]
+    if wrong != "0":
+        sys.exit(f"{address}: {wrong} requests did not end with 200")
+    spent = sum(time - before.get(thread, 0) for thread, time in after.items())
+    return float(rate), spent / 1e3 / int(count), (user_after - user) * 1e6 / int(count)
 
 
 def main():
     genrec = sys.argv[1] if len(sys.argv) > 1 else str(TOP / ".build/release/genrec")
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 15
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 18
     seconds = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     os.sched_setaffinity(0, {int(CLIENT_CORE)})
     collector = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
@@ -74,7 +100,8 @@ def main():
             'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
             f"wrk.body = [[{{\"history\":{{\"items\":[{items}]}},\"k\":10}}]]\n"
             "done = function(summary, latency)\n"
-            '    io.write(string.format("RESULT %f %d\\n", summary.requests / summary.duration * 1e6, summary.errors.status))\n'
+            '    io.write(string.format("RESULT %d %f %d\\n", summary.requests, summary.requests / summary.duration * 1e6,\n'
+            "        summary.errors.status))\n"
             "end\n"
         )
         kinds = {
@@ -85,38 +112,29 @@ def main():
                 "GENREC_TELEMETRY_SAMPLE": "0.01",
                 "GENREC_TELEMETRY_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
             },
+            "not watched, again": {},
         }
         servers = {kind: start(genrec, environment) for kind, environment in kinds.items()}
-        rates = {kind: [] for kind in kinds}
-        costs = {kind: [] for kind in kinds}
+        results = {kind: [] for kind in kinds}
         try:
             for turn in range(rounds + 1):
                 for kind in list(kinds) if turn % 2 else reversed(list(kinds)):
-                    server, address = servers[kind]
-                    before = user_seconds(server)
-                    text = subprocess.run(
-                        ["wrk", "-t1", "-c64", f"-d{seconds}s", "-s", str(script), address + "/recommend"],
-                        check=True,
-                        capture_output=True,
-                        text=True,
-                    ).stdout
-                    rate, wrong = next(line for line in text.splitlines() if line.startswith("RESULT")).split()[1:]
-                    if wrong != "0":
-                        sys.exit(f"{kind}: {wrong} requests did not end with 200")
+                    result = ask(*servers[kind], script, seconds)
                     # The first turn warms up.
                     if turn:
-                        rates[kind].append(float(rate))
-                        costs[kind].append((user_seconds(server) - before) / (float(rate) * seconds) * 1e6)
+                        results[kind].append(result)
         finally:
             for server, _ in servers.values():
                 server.terminate()
                 server.wait()
         lines = sum(1 for _ in open(folder / "text.log", encoding="utf-8"))
-    print(f"{'':20} {'requests/s':>10} {'ratio':>7} {'us of user time':>16} {'ratio':>7}")
-    fastest, cheapest = max(rates["not watched"]), min(costs["not watched"])
-    for kind in kinds:
-        rate, cost = max(rates[kind]), min(costs[kind])
-        print(f"{kind:20} {rate:10.0f} {rate / fastest:7.3f} {cost:16.1f} {cost / cheapest:7.3f}")
+    print(f"{'':20}" + "".join(f"{name:>20} ratio" for name in ("requests/s", "us a request", "us in user mode")))
+    for kind, rows in results.items():
+        line = f"{kind:20}"
+        for number, plain in zip(zip(*rows), zip(*results["not watched"])):
+            ratio = statistics.median(one / other for one, other in zip(number, plain))
+            line += f"{statistics.median(number):20.1f} {ratio:5.3f}"
+        print(line)
     print(f"\n{lines} lines of text written, {Collector.taken} bytes of traces received")
 
 

@@ -273,6 +273,50 @@ import Testing
         }
     }
 
+    /// Reads an array of strings, plain ones first.
+    private func strings(_ text: String, usesPlain: Bool) throws -> [String] {
+        var text = text
+        return try text.withUTF8 { bytes in
+            var reader = JSONReader(bytes)
+            var strings: [String] = []
+            try reader.beginArray()
+            while true {
+                if usesPlain, let plain = reader.readPlainElement() {
+                    strings.append(plain.string)
+                } else if try reader.nextElement() {
+                    strings.append(try reader.readString().string)
+                } else {
+                    try reader.finish()
+                    return strings
+                }
+            }
+        }
+    }
+
+    @Test(arguments: [
+        #"[]"#, #"["a"]"#, #"["a","b","long enough for a word"]"#, #"[ "a" , "b","c"]"#, #"["a\n","b","\u00e9"]"#,
+        #"["é","b"]"#, #"["","",""]"#, #"["12345678","1234567"]"#,
+    ])
+    func plainElements_AreWhatStringsAre(_ text: String) throws {
+        #expect(try strings(text, usesPlain: true) == strings(text, usesPlain: false))
+    }
+
+    @Test(arguments: [
+        #"["a"#, #"["a",]"#, #"["a""b"]"#, #"[,"a"]"#, #"["a",,"b"]"#, #"["a"#, #"["a","#, #"["a"] x"#, "[\"a\nb\"]",
+        #"["a",1]"#,
+    ])
+    func plainElements_AreRefusedAsStringsAre(_ text: String) {
+        func error(_ usesPlain: Bool) -> JSONError? {
+            do {
+                _ = try strings(text, usesPlain: usesPlain)
+                return nil
+            } catch {
+                return error as? JSONError
+            }
+        }
+        #expect(error(true) != nil && error(true) == error(false))
+    }
+
     @Test func readerGoesOnFromAMark_AfterAnError() throws {
         var text = #"[{"a":[1,"x"]},2]"#
         try text.withUTF8 { bytes in

@@ -16,7 +16,8 @@ import Testing
         #expect(context.trace.hexadecimal == Self.trace)
         #expect(context.parent?.hexadecimal == Self.parent)
         #expect(context.isSampled == isSampled && context.state == "a=b")
-        #expect(context.traceparent == "00-\(Self.trace)-\(context.span.hexadecimal)-\(isSampled ? "01" : "00")")
+        let child = "00-\(Self.trace)-\(context.span.hexadecimal)-\(isSampled ? "01" : "00")"
+        #expect(context.traceparent.description == child)
         #expect(context.span != context.parent)
     }
 
@@ -79,6 +80,14 @@ import Testing
             "http://a b", "http://a?x", "http://a\r\nX: y",
         ] {
             #expect(text(wrong) == nil, "\(wrong)")
+        }
+    }
+
+    @Test func digits_AreHexadecimal() {
+        let numbers: [UInt64] = [0, 1, .max, 0x0123_4567_89AB_CDEF, 0xF0E1_D2C3_B4A5_9687, 0x9A00_0000_0000_00A9]
+        for number in numbers {
+            let digits = String(number, radix: 16)
+            #expect(number.hexadecimal == String(repeating: "0", count: 16 - digits.count) + digits)
         }
     }
 

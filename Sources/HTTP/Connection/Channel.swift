@@ -320,7 +320,13 @@ struct ChannelState {
                 let response = context.handler.errorResponse(status: refusal.status, detail: refusal.detail)
                 connection.reply(toRefusal: response, date: context.date, now: context.now)
             case .cancelled:
-                context.handler.observe(.exchangeCancelled(note: connection.request?.note))
+                let since = connection.requestAt
+                context.handler.observe(
+                    .exchangeCancelled(
+                        note: connection.request?.note,
+                        nanoseconds: context.now > since ? context.now - since : 0
+                    )
+                )
                 exchange?.cancel()
                 exchange = nil
             }

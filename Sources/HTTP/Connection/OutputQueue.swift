@@ -142,13 +142,25 @@ struct OutputQueue {
 extension [UInt8] {
     /// Appends a literal's bytes.
     mutating func append(_ literal: StaticString) {
-        append(contentsOf: UnsafeBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
+        append(copying: UnsafeBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
     }
 
     /// Appends a string's bytes.
     mutating func append(text: String) {
-        let isContiguous: Void? = text.utf8.withContiguousStorageIfAvailable { append(contentsOf: $0) }
-        if isContiguous == nil { append(contentsOf: text.utf8) }
+        var text = text
+        text.withUTF8 { append(copying: $0) }
+    }
+
+    /// Appends a few bytes; the array's own function takes longer than the copy.
+    private mutating func append(copying bytes: UnsafeBufferPointer<UInt8>) {
+        guard let source = bytes.baseAddress else { return }
+        append(addingCapacity: bytes.count) { span in
+            span.withUnsafeMutableBufferPointer { buffer, count in
+                guard let base = buffer.baseAddress else { return }
+                (base + count).update(from: source, count: bytes.count)
+                count += bytes.count
+            }
+        }
     }
 
     /// Appends a number ≥ 0 in decimal digits.

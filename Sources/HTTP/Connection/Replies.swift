@@ -91,8 +91,8 @@ extension Connection {
         let isVersion10 = request?.parsed.isVersion10 ?? false
         let head = ReplyHead(status: status, framing: framing, keepsAlive: keeps, isVersion10: isVersion10)
         var leftOut: String?
-        let fields = request?.note.map { headers + $0.replyFields } ?? headers
-        output.append { leftOut = head.encode(fields, date: date, into: &$0) }
+        let note = request?.note
+        output.append { leftOut = head.encode(headers, note: note, date: date, into: &$0) }
         if let leftOut { leftOutField = leftOut }
     }
 

@@ -20,9 +20,14 @@ struct ReplyHead {
     /// The client speaks HTTP/1.0, where keeping the connection has to be announced.
     var isVersion10: Bool
 
-    /// Appends the status line and the fields, up to and including the empty line. Returns the first given field that had
-    /// to be left out for a byte that does not belong in it.
-    func encode(_ fields: HTTPFields, date: DateField, into output: inout [UInt8]) -> String? {
+    /// Appends the status line and the fields, those of the request's note last, up to and including the empty line. Returns
+    /// the first given field that had to be left out for a byte that does not belong in it.
+    func encode(
+        _ fields: HTTPFields,
+        note: (any HTTPNote)? = nil,
+        date: DateField,
+        into output: inout [UInt8]
+    ) -> String? {
         var leftOut: String?
         output.reserveCapacity(output.count + 256)
         output.append("HTTP/1.1 ")
@@ -34,18 +39,21 @@ struct ReplyHead {
         var hasRetryAfter = false
         for field in fields {
             if ReplyHead.isOwn(field.name) { continue }
-            guard ReplyHead.isValid(field) else {
-                leftOut = leftOut ?? field.name
-                continue
-            }
-            if status == 503, field.name.utf8.count == 11, field.name.lowercased() == "retry-after" {
-                hasRetryAfter = true
-            }
+            let start = output.count
             output.append(text: field.name)
             output.append(": ")
             output.append(text: field.value)
+            guard ReplyHead.isValid(output, from: start, nameLength: field.name.utf8.count) else {
+                output.removeSubrange(start...)
+                leftOut = leftOut ?? field.name
+                continue
+            }
             output.append("\r\n")
+            if status == 503, field.name.utf8.count == 11, field.name.lowercased() == "retry-after" {
+                hasRetryAfter = true
+            }
         }
+        note?.appendReplyFields(to: &output)
         if status == 503, !hasRetryAfter { output.append("Retry-After: 1\r\n") }
         switch framing {
         case .length(let length):
@@ -77,11 +85,13 @@ struct ReplyHead {
         }
     }
 
-    /// A name of token bytes, a value without controls (RFC 9110 §5.5): what a caller's text may have got into.
-    private static func isValid(_ field: (name: String, value: String)) -> Bool {
-        guard !field.name.isEmpty else { return false }
-        for byte in field.name.utf8 where !byte.isToken { return false }
-        for byte in field.value.utf8 where byte.isControl { return false }
-        return true
+    /// Whether a field, written from `start` to the end, has a name of token bytes and a value without controls (RFC 9110
+    /// §5.5): a caller's text may have got into it.
+    private static func isValid(_ output: [UInt8], from start: Int, nameLength: Int) -> Bool {
+        output.withUnsafeBufferPointer { output in
+            guard nameLength > 0, output[start..<start + nameLength].allSatisfy(\.isToken) else { return false }
+            let value = UnsafeBufferPointer(rebasing: output[(start + nameLength)...])
+            return !value.mayHaveControls || !value.contains(where: \.isControl)
+        }
     }
 }

@@ -38,8 +38,9 @@ extension HTTPHandler {
 
 /// A handler's note on one request, from its head to the end of its reply.
 package protocol HTTPNote: AnyObject, Sendable {
-    /// Header fields that every reply to the request gets, behind its own.
-    var replyFields: HTTPFields { get }
+    /// Appends header fields that every reply to the request gets, behind its own: whole lines, each with its CR LF, of bytes
+    /// that may stand in one.
+    func appendReplyFields(to head: inout [UInt8])
 }
 
 /// Events for metrics and the log.
@@ -57,8 +58,9 @@ package enum HTTPEvent: Sendable {
     case handshakeFailed(TLSHandshakeFailure, detail: String)
     /// A reply has ended.
     case replyFinished(ReplyRecord)
-    /// The client disconnected, or a time-out ended the connection, before the reply was complete.
-    case exchangeCancelled(note: (any HTTPNote)?)
+    /// The client disconnected, or a time-out ended the connection, before the reply was complete; so long after the last byte
+    /// of the request.
+    case exchangeCancelled(note: (any HTTPNote)?, nanoseconds: UInt64)
     /// A reply's field had a byte that does not belong in one (CR, LF, NUL …); the field was left out.
     case fieldLeftOut(name: String)
 }

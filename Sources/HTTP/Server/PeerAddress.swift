@@ -88,7 +88,8 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
     /// "192.0.2.1:80", "[2001:db8::1]:80" or "unix".
     package var description: String {
         switch host {
-        case .ipv4(let address): PeerAddress.text(address, port: port)
+        case .ipv4(let address):
+            String(unsafeUninitializedCapacity: 21) { PeerAddress.write(address, port: port, to: $0, at: 0) }
         case .ipv6: "[\(hostText)]:\(port)"
         case .local: hostText
         }
@@ -98,7 +99,7 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
     package var hostText: String {
         switch host {
         case .ipv4(let address):
-            PeerAddress.text(address)
+            String(unsafeUninitializedCapacity: 15) { PeerAddress.write(address, to: $0, at: 0) }
         case .ipv6(let high, let low):
             PeerAddress.text(high, low)
         case .local:
@@ -106,28 +107,47 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// Four numbers and perhaps the port. Every line of an access log has one.
-    private static func text(_ address: UInt32, port: UInt16? = nil) -> String {
-        String(unsafeUninitializedCapacity: 21) { text in
-            var count = 0
-            func write(_ byte: UInt8) {
-                text[count] = byte
-                count += 1
-            }
-            func write(_ number: UInt32) {
-                if number >= 10 { write(number / 10) }
-                write(UInt8(ascii: "0") + UInt8(number % 10))
-            }
-            for shift in stride(from: 24, through: 0, by: -8) {
-                if shift < 24 { write(UInt8(ascii: ".")) }
-                write(UInt32(address >> UInt32(shift) & 255))
-            }
-            if let port {
-                write(UInt8(ascii: ":"))
-                write(UInt32(port))
-            }
-            return count
+    /// The longest description, in bytes.
+    package static let maximumByteCount = 64
+
+    /// Writes the description from a place on, where there must be room, and returns the place behind it. Every line of an
+    /// access log has one.
+    package func write(to text: UnsafeMutableBufferPointer<UInt8>, at start: Int) -> Int {
+        guard case .ipv4(let address) = host else {
+            return text[start...].update(fromContentsOf: Array(description.utf8))
         }
+        return PeerAddress.write(address, port: port, to: text, at: start)
+    }
+
+    /// Writes four numbers and perhaps the port.
+    private static func write(
+        _ address: UInt32,
+        port: UInt16? = nil,
+        to text: UnsafeMutableBufferPointer<UInt8>,
+        at start: Int
+    ) -> Int {
+        var count = start
+        func write(_ byte: UInt8) {
+            text[count] = byte
+            count += 1
+        }
+        func write(_ number: UInt32) {
+            // At most five digits, the first that is not zero first.
+            if number >= 10_000 { write(UInt8(ascii: "0") + UInt8(number / 10_000 % 10)) }
+            if number >= 1_000 { write(UInt8(ascii: "0") + UInt8(number / 1_000 % 10)) }
+            if number >= 100 { write(UInt8(ascii: "0") + UInt8(number / 100 % 10)) }
+            if number >= 10 { write(UInt8(ascii: "0") + UInt8(number / 10 % 10)) }
+            write(UInt8(ascii: "0") + UInt8(number % 10))
+        }
+        for shift in stride(from: 24, through: 0, by: -8) {
+            if shift < 24 { write(UInt8(ascii: ".")) }
+            write(address >> UInt32(shift) & 255)
+        }
+        if let port {
+            write(UInt8(ascii: ":"))
+            write(UInt32(port))
+        }
+        return count
     }
 
     /// RFC 5952 text of an IPv6 address, as inet_ntop(3) writes it.

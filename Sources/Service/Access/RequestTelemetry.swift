@@ -77,8 +77,12 @@ final class RequestTelemetry: Sendable {
         ]
     }
 
-    /// The note of a request; nil: nothing will be written of it.
-    func note(for head: HTTPRequestHead, _ requestIDs: RequestIDs) -> RequestNote? {
+    /// The note of a request; nil: nothing will be written of it, and it has no trace.
+    func note(
+        for head: HTTPRequestHead,
+        _ route: @autoclosure () -> Route,
+        _ requestIDs: RequestIDs
+    ) -> (any HTTPNote)? {
         let parents = head.header("traceparent") == nil ? [] : head.headers("traceparent")
         guard access != nil || exporter != nil || !parents.isEmpty else { return nil }
         var trace: TraceContext?
@@ -86,13 +90,26 @@ final class RequestTelemetry: Sendable {
         if parents.count == 1 {
             trace = TraceContext(traceparent: parents[0], tracestate: head.combinedHeader("tracestate"))
         }
-        if trace == nil, exporter != nil { trace = TraceContext(share: traceShare) }
-        return RequestNote(head, requestID: requestIDs.id(for: head), trace: trace)
+        if trace == nil, exporter != nil {
+            let begun = TraceContext(share: traceShare)
+            // What nearly every request is where some are traced.
+            if access == nil, !begun.isSampled { return UnrecordedTrace(begun) }
+            trace = begun
+        }
+        let isRecorded = exporter != nil && trace?.isSampled == true
+        guard access != nil || isRecorded else { return trace.map(UnrecordedTrace.init) }
+        return RequestNote(head, route(), requestID: requestIDs.id(for: head), trace: trace)
     }
 
     /// A reply has ended.
     func ended(_ record: ReplyRecord) {
+        guard access != nil || exporter != nil else { return }
         let note = record.note as? RequestNote
+        var details: RequestNote.Details?
+        if let note {
+            details = note.take()
+            if details == nil { return }
+        }
         write(
             AccessEntry(
                 route: Route(number: record.label),
@@ -100,29 +117,30 @@ final class RequestTelemetry: Sendable {
                 status: record.status,
                 byteCount: record.byteCount,
                 durationNanoseconds: record.durationNanoseconds,
-                note: note
+                note: note,
+                details: details
             )
         )
     }
 
-    /// The client disconnected before the reply to a request was complete.
-    func cancelled(_ note: (any HTTPNote)?) {
-        guard let note = note as? RequestNote else { return }
-        note.update { $0.outcome = .cancelled }
+    /// The client disconnected before the reply to a request was complete, so long after the request.
+    func cancelled(_ note: (any HTTPNote)?, nanoseconds: UInt64) {
+        guard let note = note as? RequestNote, var details = note.take() else { return }
+        details.outcome = .cancelled
         write(
             AccessEntry(
-                route: note.details.route,
+                route: details.route,
                 method: note.method,
                 status: 499,
                 byteCount: 0,
-                durationNanoseconds: Instant.now().nanoseconds(since: note.began),
-                note: note
+                durationNanoseconds: nanoseconds,
+                note: note,
+                details: details
             )
         )
     }
 
     private func write(_ entry: AccessEntry) {
-        if let note = entry.note, !note.takeForLog() { return }
         access?.write(entry)
         guard let exporter, let note = entry.note, let trace = note.trace, trace.isSampled else { return }
         exporter.export(Self.spans(of: entry, note, trace, isEncrypted: isEncrypted, end: Self.unixNanoseconds()))
@@ -169,7 +187,7 @@ extension RequestTelemetry {
         isEncrypted: Bool,
         end: UInt64
     ) -> [TraceSpan] {
-        let details = note.details
+        let details = entry.details
         let start = end - min(end, entry.durationNanoseconds)
         let method = note.method.description
         var attributes: [(key: String, value: TraceSpan.Value)] = [
@@ -186,14 +204,14 @@ extension RequestTelemetry {
             attributes.append(("url.path", .text(entry.route.label)))
         }
         if entry.status >= 500 { attributes.append(("error.type", .text(String(entry.status)))) }
-        if let model = details.model {
+        if let model = details?.model {
             attributes.append(("genrec.model.name", .text(model.name)))
             attributes.append(("genrec.model.version", .text(model.version)))
         }
-        if let outcome = details.outcome { attributes.append(("genrec.outcome", .text(outcome.rawValue))) }
-        if let k = details.k { attributes.append(("genrec.k", .integer(k))) }
-        if let history = details.history { attributes.append(("genrec.history.events", .integer(history))) }
-        if let cached = details.cached { attributes.append(("genrec.history.cached", .integer(cached))) }
+        if let outcome = details?.outcome { attributes.append(("genrec.outcome", .text(outcome.rawValue))) }
+        if let k = details?.k { attributes.append(("genrec.k", .integer(k))) }
+        if let history = details?.history { attributes.append(("genrec.history.events", .integer(history))) }
+        if let cached = details?.cached { attributes.append(("genrec.history.cached", .integer(cached))) }
         var spans = [
             TraceSpan(
                 server: trace,
@@ -208,12 +226,12 @@ extension RequestTelemetry {
             guard until > from else { return }
             spans.append(TraceSpan(part: name, of: trace, start: min(end, start + from), end: min(end, start + until)))
         }
-        if let timing = details.timing {
+        if let timing = details?.timing {
             part("queue", 0, timing.queue)
             part("prefill", timing.queue, timing.queue + timing.prefill)
             part("decode", timing.queue + timing.prefill, timing.queue + timing.prefill + timing.decode)
         }
-        if let encoding = details.encoding { part("encode", encoding.lowerBound, encoding.upperBound) }
+        if let encoding = details?.encoding { part("encode", encoding.lowerBound, encoding.upperBound) }
         return spans
     }
 }

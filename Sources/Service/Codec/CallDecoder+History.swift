@@ -102,8 +102,14 @@ extension CallDecoder {
 
     private mutating func readItemColumn() throws(JSONError) {
         try beginArray("history.items")
-        while try reader.nextElement() {
+        let items = source.items
+        while true {
             let index = rows.count
+            if index < limits.maxHistory, let text = reader.readPlainElement() {
+                rows.append(items.row(ofString: text.utf8) ?? unknown(text))
+                continue
+            }
+            guard try reader.nextElement() else { return }
             try checkLength("history.items", index)
             rows.append(try readItem("history.items[\(index)]"))
         }

@@ -104,10 +104,14 @@ extension CallDecoder {
     /// The row of the item id that comes next, `unknownRow` for one that is counted and passed over.
     mutating func readItem(_ path: @autoclosure () -> String) throws(JSONError) -> Int32 {
         let id = try readID(path())
-        if let row = row(of: id) { return row }
+        return row(of: id) ?? unknown(id.text, id.integer)
+    }
+
+    /// Counts an item that the catalogue does not know. Returns `unknownRow`.
+    mutating func unknown(_ text: JSONString?, _ integer: Int64 = 0) -> Int32 {
         // One of a history's is enough for a sentence about all of them.
         if unknownExample == nil {
-            unknownExample = id.text.map { Self.excerpt($0) } ?? String(id.integer)
+            unknownExample = text.map { Self.excerpt($0) } ?? String(integer)
         }
         unknownItems += 1
         return unknownRow

@@ -90,11 +90,14 @@ extension RequestHandler {
             }
             var answer = Answer(model, requestID, route, call)
             if let note {
+                // Outside, because a closure would hold a copy of the call.
                 let user = call.request.userID.map(telemetry.hash)
+                let k = call.ranking.map { $0.count ?? $0.namedCount } ?? call.request.count
+                let history = call.eventCount
                 note.update { details in
                     details.model = model.name
-                    details.k = call.ranking.map { $0.count ?? $0.namedCount } ?? call.request.count
-                    details.history = call.eventCount
+                    details.k = k
+                    details.history = history
                     details.user = user
                 }
                 answer.note = note

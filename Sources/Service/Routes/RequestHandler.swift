@@ -91,10 +91,7 @@ package final class RequestHandler: HTTPHandler {
     }
 
     package func note(for head: HTTPRequestHead) -> (any HTTPNote)? {
-        guard let note = telemetry.note(for: head, requestIDs) else { return nil }
-        let route = route(head.path)
-        note.update { $0.route = route }
-        return note
+        telemetry.note(for: head, route(head.path), requestIDs)
     }
 
     package func headReceived(_ head: HTTPRequestHead) -> HeadVerdict {
@@ -199,7 +196,7 @@ package final class RequestHandler: HTTPHandler {
                 "a TLS handshake failed",
                 metadata: ["tls.failure": "\(failure.rawValue)", "tls.reason": "\(detail)"]
             )
-        case .exchangeCancelled(let note): telemetry.cancelled(note)
+        case .exchangeCancelled(let note, let nanoseconds): telemetry.cancelled(note, nanoseconds: nanoseconds)
         case .connectionRefused: break
         }
     }

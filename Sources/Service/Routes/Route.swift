@@ -36,7 +36,10 @@ enum Route: Int, CaseIterable, Hashable {
 
     /// `path` as it was sent. A name in it, a user's id for example, is one segment: a slash has to be written `%2F`.
     init(path: String) {
-        if let route = Self.byPath[path] {
+        if path == "/recommend" {
+            // Nearly every request, so that it is not looked up.
+            self = .recommend
+        } else if let route = Self.byPath[path] {
             self = route
         } else {
             self = Self.templates.first { Self.names(in: path, $0.segments) != nil }?.route ?? .none

@@ -40,7 +40,7 @@ package final class LogSink: Sendable {
 
     private static let lineFeed = UInt8(ascii: "\n")
     /// A buffer larger than this is freed once it is empty.
-    private static let spareBytes = 65_536
+    private static let spareBytes = 262_144
     /// How long the first of waiting lines waits for others: a writer that woke up for each would take the processor from the
     /// requests.
     private static let delay = DispatchTimeInterval.milliseconds(10)
@@ -103,7 +103,10 @@ package final class LogSink: Sendable {
     }
 
     /// Queues one line, which ends with a line feed and has no other. Never waits for the descriptor.
-    package func write(_ line: [UInt8]) {
+    package func write(_ line: [UInt8]) { line.withUnsafeBufferPointer(write) }
+
+    /// Queues a line, as `write` does with an array.
+    package func write(_ line: UnsafeBufferPointer<UInt8>) {
         let change: WriterState? = state.withLock { state in
             guard state.lines.count + state.bytesInWriting + line.count <= queueBytes else {
                 state.lose(1)

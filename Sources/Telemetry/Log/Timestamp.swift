@@ -29,25 +29,26 @@ package struct Timestamp: Equatable {
     /// reach them.
     package func write(to text: UnsafeMutableBufferPointer<UInt8>, at start: Int) {
         let seconds = milliseconds.quotientFloor(1_000)
-        let secondOfDay = seconds.moduloFloor(86_400)
-        let (year, month, day) = Self.civilDate(daysSinceEpoch: seconds.quotientFloor(86_400))
-        var place = start
-        func write(_ value: Int64, count: Int, then separator: UInt8) {
-            var rest = value
-            for index in stride(from: place + count - 1, through: place, by: -1) {
-                text[index] = UInt8(ascii: "0") + UInt8(rest % 10)
-                rest /= 10
-            }
-            text[place + count] = separator
-            place += count + 1
+        let days = seconds.quotientFloor(86_400)
+        let (year, month, day) = Self.civilDate(daysSinceEpoch: days)
+        let second = UInt32(seconds - days * 86_400)
+        let thousandths = UInt32(milliseconds - seconds * 1_000)
+        // A line of the access log has a date, so the digits come without loops.
+        func write(_ value: UInt32, then separator: UInt8, at place: Int) {
+            let tens = value / 10
+            text[start + place] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: tens)
+            text[start + place + 1] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: value &- tens &* 10)
+            text[start + place + 2] = separator
         }
-        write(year, count: 4, then: UInt8(ascii: "-"))
-        write(month, count: 2, then: UInt8(ascii: "-"))
-        write(day, count: 2, then: UInt8(ascii: "T"))
-        write(secondOfDay / 3_600, count: 2, then: UInt8(ascii: ":"))
-        write(secondOfDay / 60 % 60, count: 2, then: UInt8(ascii: ":"))
-        write(secondOfDay % 60, count: 2, then: UInt8(ascii: "."))
-        write(milliseconds.moduloFloor(1_000), count: 3, then: UInt8(ascii: "Z"))
+        write(UInt32(year) / 100, then: 0, at: 0)
+        write(UInt32(year) % 100, then: UInt8(ascii: "-"), at: 2)
+        write(UInt32(month), then: UInt8(ascii: "-"), at: 5)
+        write(UInt32(day), then: UInt8(ascii: "T"), at: 8)
+        write(second / 3_600, then: UInt8(ascii: ":"), at: 11)
+        write(second / 60 % 60, then: UInt8(ascii: ":"), at: 14)
+        write(second % 60, then: UInt8(ascii: "."), at: 17)
+        write(thousandths / 10, then: UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: thousandths % 10), at: 20)
+        text[start + 23] = UInt8(ascii: "Z")
     }
 
     /// The proleptic Gregorian date of a day number. Years are counted from 1 March, so that the leap day is the last of

@@ -58,21 +58,7 @@ package struct TraceContext: Sendable, Hashable {
     }
 
     /// The value of the field for the next service in the trace.
-    package var traceparent: String {
-        String(unsafeUninitializedCapacity: 55) { text in
-            text[0] = UInt8(ascii: "0")
-            text[1] = UInt8(ascii: "0")
-            text[2] = Self.dash
-            trace.high.writeHexadecimal(to: text, at: 3)
-            trace.low.writeHexadecimal(to: text, at: 19)
-            text[35] = Self.dash
-            span.writeHexadecimal(to: text, at: 36)
-            text[52] = Self.dash
-            text[53] = UInt8(ascii: "0")
-            text[54] = UInt8(ascii: isSampled ? "1" : "0")
-            return 55
-        }
-    }
+    package var traceparent: Traceparent { Traceparent(trace: trace, span: span, isSampled: isSampled) }
 
     private static let dash = UInt8(ascii: "-")
 
@@ -94,6 +80,38 @@ package struct TraceContext: Sendable, Hashable {
             }
         }
         return value
+    }
+}
+
+/// What `traceparent` says of a span.
+package struct Traceparent: Sendable, CustomStringConvertible {
+    let trace: TraceID
+    let span: UInt64
+    let isSampled: Bool
+
+    /// Bytes of its text.
+    package static let byteCount = 55
+
+    /// Writes its text from a place on; there must be room.
+    package func write(to text: UnsafeMutableBufferPointer<UInt8>, at start: Int) {
+        text[start] = UInt8(ascii: "0")
+        text[start + 1] = UInt8(ascii: "0")
+        text[start + 2] = UInt8(ascii: "-")
+        trace.high.writeHexadecimal(to: text, at: start + 3)
+        trace.low.writeHexadecimal(to: text, at: start + 19)
+        text[start + 35] = UInt8(ascii: "-")
+        span.writeHexadecimal(to: text, at: start + 36)
+        text[start + 52] = UInt8(ascii: "-")
+        text[start + 53] = UInt8(ascii: "0")
+        text[start + 54] = UInt8(ascii: isSampled ? "1" : "0")
+    }
+
+    /// Its text.
+    package var description: String {
+        String(unsafeUninitializedCapacity: Self.byteCount) { text in
+            write(to: text, at: 0)
+            return Self.byteCount
+        }
     }
 }
 
@@ -119,9 +137,19 @@ extension UInt64 {
 
     /// Writes 16 lower-case digits from a place on; there must be room.
     package func writeHexadecimal(to text: UnsafeMutableBufferPointer<UInt8>, at start: Int) {
-        for index in 0..<16 {
-            let digit = UInt8(truncatingIfNeeded: self >> UInt64(60 - index * 4)) & 0xF
-            text[start + index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
-        }
+        let text = UnsafeMutableRawBufferPointer(text)
+        text.storeBytes(of: Self.digits(self >> 32).bigEndian, toByteOffset: start, as: UInt64.self)
+        text.storeBytes(of: Self.digits(self & 0xFFFF_FFFF).bigEndian, toByteOffset: start + 8, as: UInt64.self)
+    }
+
+    /// The digits of 32 bits, one a byte: every id of a request is written so.
+    private static func digits(_ half: UInt64) -> UInt64 {
+        var digits = (half << 16 | half) & 0x0000_FFFF_0000_FFFF
+        digits = (digits << 8 | digits) & 0x00FF_00FF_00FF_00FF
+        digits = (digits << 4 | digits) & 0x0F0F_0F0F_0F0F_0F0F
+        // Adding 6 carries into the upper half from ten on.
+        let letters = (digits &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        let toLetter = UInt64(UInt8(ascii: "a") - UInt8(ascii: "0") - 10)
+        return digits &+ 0x3030_3030_3030_3030 &+ letters &* toLetter
     }
 }

@@ -42,6 +42,31 @@ import Testing
         #expect(leftOut == "X-Request-Id")
     }
 
+    /// Eight bytes are looked at at once, so a control may be anywhere among them.
+    @Test(arguments: 0...20) func control_isFound_whereverItIs(_ length: Int) {
+        for byte in UInt8.min...UInt8.max {
+            for place in 0..<length {
+                var value = Array(repeating: UInt8(ascii: "~"), count: length)
+                value[place] = byte
+                let mayHave = value.withUnsafeBufferPointer(\.mayHaveControls)
+                #expect(mayHave || !byte.isControl, "\(byte) at \(place)")
+                #expect(!mayHave || byte.isControl || byte == Byte.tab, "\(byte) at \(place)")
+            }
+        }
+        #expect(encode([("X-A", "long enough\tfor a word")]).leftOut == nil)
+    }
+
+    @Test func fieldsOfANote_comeBehindTheReplys() {
+        final class Note: HTTPNote {
+            func appendReplyFields(to head: inout [UInt8]) { head += Array("X-Note: n\r\n".utf8) }
+        }
+        let head = ReplyHead(status: 200, framing: .length(0), keepsAlive: true, isVersion10: false)
+        var output: [UInt8] = []
+        #expect(head.encode([("X-A", "b")], note: Note(), date: date, into: &output) == nil)
+        let end = "\r\nX-A: b\r\nX-Note: n\r\nContent-Length: 0\r\n\r\n"
+        #expect(String(decoding: output, as: UTF8.self).hasSuffix(end))
+    }
+
     @Test(arguments: ["", "X Y", "X:", "X\r\nY", "X\u{e9}"]) func field_isLeftOut_whenItsNameIsNone(_ name: String) {
         #expect(encode([(name, "value")]).leftOut == name)
         #expect(!encode([(name, "value")]).text.contains("value"))

@@ -35,10 +35,19 @@ import Testing
         (PeerAddress(ipv6: 0x2001_0DB8_0000_0000, 1, port: 80), "[2001:db8::1]:80", false),
         (PeerAddress(ipv6: 0, 0xFFFF_7F00_0001, port: 80), "127.0.0.1:80", true),
         (PeerAddress(ipv6: 0, 0xFFFF_C000_0201, port: 80), "192.0.2.1:80", false),
+        (PeerAddress(ipv4: 0x0109_6463, port: 10_000), "1.9.100.99:10000", false),
+        (PeerAddress(ipv4: 0, port: 0), "0.0.0.0:0", false),
+        (
+            PeerAddress(ipv6: 0xABCD_ABCD_ABCD_ABCD, 0xABCD_ABCD_ABCD_ABCD, port: 65_535),
+            "[abcd:abcd:abcd:abcd:abcd:abcd:abcd:abcd]:65535", false
+        ),
         (PeerAddress.local, "unix", true),
     ]) func peer_isDescribed(_ peer: PeerAddress, _ text: String, _ isLoopback: Bool) {
         #expect(peer.description == text)
         #expect(peer.isLoopback == isLoopback)
+        var line = Array(repeating: UInt8(ascii: "-"), count: PeerAddress.maximumByteCount + 1)
+        let end = line.withUnsafeMutableBufferPointer { peer.write(to: $0, at: 1) }
+        #expect(String(decoding: line[..<end], as: UTF8.self) == "-" + text)
     }
 }
 

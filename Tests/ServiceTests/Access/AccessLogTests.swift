@@ -1,0 +1,107 @@
+// The lines of the access log, byte by byte.
+
+import Foundation
+import HTTP
+import Testing
+
+@testable import Engine
+@testable import Service
+@testable import Telemetry
+
+@Suite struct AccessLineTests {
+    private static let end = Timestamp(milliseconds: 1_767_225_599_042)
+    private static let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+    private func line(_ entry: AccessEntry, _ format: AccessLogFormat) -> String {
+        var text = ""
+        AccessLog.withLine(of: entry, format, at: Self.end) { text = String(decoding: $0, as: UTF8.self) }
+        return text
+    }
+
+    private func entry(requestID: String = "one", model: String, version: String = "1") throws -> AccessEntry {
+        let bytes = Array("GET /recommend HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
+        let peer = PeerAddress(ipv4: 0x7F00_0001, port: 40_001)
+        let head = try #require(HTTPRequestHead(parsing: bytes, peer: peer))
+        let trace = TraceContext(traceparent: Self.parent, tracestate: nil)
+        let note = RequestNote(head, .recommend, requestID: requestID, trace: trace)
+        note.update { details in
+            details.model = RecommendReply.Model(name: model, version: version)
+            details.k = 10
+            details.history = 78
+            details.bodyBytes = 1_000
+            details.user = 0xAB
+            details.outcome = .ok
+            details.source = .model
+            details.cached = 0
+            details.timing = Recommendation.Timing(queue: 1_234_567, prefill: 999, decode: 10_000_000)
+        }
+        return AccessEntry(
+            route: .recommend,
+            method: .post,
+            status: 200,
+            byteCount: 809,
+            durationNanoseconds: 12_345_678_901,
+            note: note,
+            details: note.take()
+        )
+    }
+
+    @Test func text_IsKeysAndValues() throws {
+        #expect(
+            try line(entry(model: "demo"), .text) == """
+                time=2025-12-31T23:59:59.042Z request_id=one trace_id=0af7651916cd43dd8448eb211c80319c \
+                client=127.0.0.1:40001 route=/recommend method=POST status=200 bytes_in=1036 bytes_out=809 \
+                duration_ms=12345.678 queue_ms=1.234 prefill_ms=0.000 decode_ms=10.000 model=demo version=1 source=model \
+                k=10 history=78 cached=0 outcome=ok user=00000000000000ab\n
+                """
+        )
+    }
+
+    @Test func json_IsOneObject() throws {
+        #expect(
+            try line(entry(model: "demo"), .json) == """
+                {"time":"2025-12-31T23:59:59.042Z","request_id":"one","trace_id":"0af7651916cd43dd8448eb211c80319c",\
+                "client":"127.0.0.1:40001","route":"/recommend","method":"POST","status":200,"bytes_in":1036,\
+                "bytes_out":809,"duration_ms":12345.678,"queue_ms":1.234,"prefill_ms":0.000,"decode_ms":10.000,\
+                "model":"demo","version":"1","source":"model","k":10,"history":78,"cached":0,"outcome":"ok",\
+                "user":"00000000000000ab"}\n
+                """
+        )
+    }
+
+    @Test func requestWithoutAHead_HasWhatIsKnown() {
+        let entry = AccessEntry(
+            route: .none,
+            method: nil,
+            status: 400,
+            byteCount: 0,
+            durationNanoseconds: .max,
+            note: nil,
+            details: nil
+        )
+        #expect(
+            line(entry, .text)
+                == "time=2025-12-31T23:59:59.042Z route=none status=400 bytes_out=0 duration_ms=18446744073709.551\n"
+        )
+        #expect(line(entry, .json).hasPrefix(#"{"time":"2025-12-31T23:59:59.042Z","request_id":null,"trace_id":null,"#))
+    }
+
+    @Test func strangeTexts_AreEscaped_AndHaveRoom() throws {
+        let name = "a b\n\"\\=é" + String(repeating: "\u{1}", count: 300)
+        let id = String(repeating: "=", count: 128)
+        let entry = try entry(requestID: id, model: name, version: "")
+        let object = try JSONSerialization.jsonObject(with: Data(line(entry, .json).utf8)) as? [String: Any]
+        #expect(object?["model"] as? String == name)
+        #expect(object?["version"] as? String == "")
+        #expect(object?["request_id"] as? String == id)
+        let text = line(entry, .text)
+        #expect(text.contains(" request_id=\"\(id)\" "))
+        #expect(text.contains(#" model="a b\n\"\\=é\u0001"#) && text.contains(#" version="" "#))
+        #expect(text.count { $0 == "\n" } == 1)
+    }
+
+    @Test func facts_AreTakenOnce() throws {
+        let note = try #require(entry(model: "demo").note)
+        #expect(note.take() == nil)
+    }
+}
