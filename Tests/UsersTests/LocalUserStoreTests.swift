@@ -93,10 +93,11 @@ private func content(_ store: LocalUserStore) -> Reference {
             if parts > 2 { bytes.append(record: UInt64(2)) }
             if parts > 3 { bytes.append(record: "") }
         }
-        var table = EventTable(maxEvents: 8)
+        let replay = EventReplay(EventTable(maxEvents: 8))
         let whole = file.withUnsafeBufferPointer { bytes in
-            JournalRecord.read(bytes, magic: UserRecord.magic) { UserRecord.apply(&$0, to: &table) }
+            JournalRecord.read(bytes, magic: UserRecord.magic) { UserRecord.apply(&$0, to: replay) }
         }
+        let table = replay.finish()
         let isWhole = parts == 0 || parts == 4
         #expect(whole == (isWhole ? file.count : UserRecord.magic.count))
         #expect(table.events(of: "u")?.map(\.item) == (parts == 4 ? ["whole", "torn"] : ["whole"]))

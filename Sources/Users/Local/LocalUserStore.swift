@@ -82,15 +82,16 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         self.reportFailure = reportFailure
         let folder = JournalFolder(configuration.directory, magic: UserRecord.magic, contents: "users")
         self.folder = folder
-        var events = EventTable(maxEvents: configuration.maxEvents)
+        let replay = EventReplay(EventTable(maxEvents: configuration.maxEvents))
         let opened: JournalFolder.Opened
         do throws(JournalError) {
             folderLock = Lock(try folder.lock())
-            opened = try folder.open { UserRecord.apply(&$0, to: &events) }
+            opened = try folder.open { UserRecord.apply(&$0, to: replay) }
             writer = Lock(Writer(journal: try folder.journal(opened), generation: opened.generation))
         } catch {
             throw UserStoreError(error)
         }
+        let events = replay.finish()
         recovery = Recovery(users: events.userCount, cutBytes: opened.cutBytes)
         table = Lock(events)
         timer = DispatchSource.makeTimerSource(queue: queue)

@@ -128,11 +128,7 @@ struct TextTable {
     }
 
     private static func isSame(_ text: String, _ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-        text.utf8.count == bytes.count
-            && text.withContiguousUTF8 { other in
-                guard let one = other.baseAddress, let two = bytes.baseAddress else { return true }
-                return memcmp(one, two, bytes.count) == 0
-            }
+        text.utf8.count == bytes.count && text.withContiguousUTF8 { $0.holds(bytes) }
     }
 
     private mutating func grow() {
@@ -144,6 +140,15 @@ struct TextTable {
             larger[place] = slot
         }
         slots = larger
+    }
+}
+
+extension UnsafeBufferPointer<UInt8> {
+    /// Whether it holds the same bytes as another.
+    func holds(_ other: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard count == other.count else { return false }
+        guard let one = baseAddress, let two = other.baseAddress else { return true }
+        return memcmp(one, two, count) == 0
     }
 }
 

@@ -39,7 +39,7 @@ enum UserRecord {
     }
 
     /// False where the content is not what a record's is; what came before that is applied.
-    static func apply(_ reader: inout RecordReader, to table: inout EventTable) -> Bool {
+    static func apply(_ reader: inout RecordReader, to replay: EventReplay) -> Bool {
         switch reader.integer(UInt8.self) {
         case eventsKind:
             guard let seen = reader.integer(UInt32.self) else { return false }
@@ -49,19 +49,19 @@ enum UserRecord {
             batch.reserveCapacity(EventTable.batch)
             while !reader.isAtEnd {
                 guard let event = readEvent(&reader) else {
-                    table.append(batch, seen: seen, after: &user)
+                    replay.append(batch, seen: seen, after: &user)
                     return false
                 }
                 batch.append(event)
                 guard batch.count == EventTable.batch else { continue }
-                table.append(batch, seen: seen, after: &user)
+                replay.append(batch, seen: seen, after: &user)
                 batch.removeAll(keepingCapacity: true)
             }
-            table.append(batch, seen: seen, after: &user)
+            replay.append(batch, seen: seen, after: &user)
             return true
         case deletionKind:
             guard let user = reader.text() else { return false }
-            table.delete(user)
+            replay.delete(user)
             return reader.isAtEnd
         default: return false
         }

@@ -1,0 +1,65 @@
+// What a start does with the records that it reads, on two threads: one reads and finds the numbers of texts, the other makes users'
+// lists longer. Either waits for memory nearly all of the time.
+
+internal import Dispatch
+
+/// Records on their way into a table.
+///
+/// `@unchecked Sendable`: `lists` is touched on `queue` alone, everything else by the thread that reads.
+final class EventReplay: @unchecked Sendable {
+    /// Events that are handed on together.
+    private static let chunk = 4_096
+
+    private var table: EventTable
+    private var lists: UserLists
+    private var pending: [UserLists.UserEvent] = []
+    private let queue = DispatchQueue(label: "genrec.users.replay")
+    /// Chunks that may wait: reading is not to run away from the lists.
+    private let room = DispatchSemaphore(value: 8)
+
+    init(_ table: consuming EventTable) {
+        self.table = table
+        lists = self.table.takeLists()
+        pending.reserveCapacity(Self.chunk + EventTable.batch)
+    }
+
+    /// Appends events of a record.
+    ///
+    /// - Parameter user: the number of the user of the event before them; becomes that of the last one.
+    func append(_ events: [EventTable.EventBytes], seen: UInt32, after user: inout UInt32) {
+        table.number(events, seen: seen, after: &user, &pending)
+        if pending.count >= Self.chunk { handOn() }
+    }
+
+    /// Forgets a user.
+    func delete(_ user: String) {
+        guard let number = table.removeName(user) else { return }
+        // What came before is the user's; what comes later under the number is perhaps another's.
+        handOn()
+        queue.async { [self] in lists.clear(number) }
+    }
+
+    private func handOn() {
+        let events = pending
+        pending = []
+        pending.reserveCapacity(Self.chunk + EventTable.batch)
+        let end = table.endNumber
+        room.wait()
+        queue.async { [self] in
+            lists.grow(to: end)
+            lists.append(events)
+            room.signal()
+        }
+    }
+
+    /// The table with all that was read; nothing may be appended afterwards.
+    func finish() -> EventTable {
+        handOn()
+        return queue.sync {
+            var table = table
+            table.put(lists)
+            lists = UserLists(maxEvents: 1)
+            return table
+        }
+    }
+}
