@@ -2,7 +2,8 @@
 """What it costs to be watched: requests per second with the access log at full sampling and with traces of 1 % of the requests,
 each in proportion to a server without either; and the processor's time that a request takes of the server, of all of its threads, in
 all and in user mode. A ratio is the median of the rounds' ratios to the server without either in the same round, since the machine's
-speed changes from minute to minute; the other numbers are medians. The last server is like the first: its ratios are the noise.
+speed changes from minute to minute; the other numbers are medians. All servers start anew every three rounds: where a process
+happens to lie in memory makes some per cent of difference. The last server is like the first: its ratios are the noise.
 Where a server keeps its core busy, the ratio of its time is that of its throughput.
 
     observed.py [GENREC] [ROUNDS] [SECONDS]      default .build/release/genrec, 18 rounds of 1 s
@@ -54,6 +55,12 @@ def start(genrec, environment):
     )
     line = server.stdout.readline()
     return server, next(word for word in line.replace(",", " ").split() if word.startswith("http://"))
+
+
+def stop(servers):
+    for server, _ in servers.values():
+        server.terminate()
+        server.wait()
 
 
 def times(server):
@@ -114,19 +121,17 @@ def main():
             },
             "not watched, again": {},
         }
-        servers = {kind: start(genrec, environment) for kind, environment in kinds.items()}
         results = {kind: [] for kind in kinds}
+        servers = {}
         try:
-            for turn in range(rounds + 1):
+            for turn in range(rounds):
+                if turn % 3 == 0:
+                    stop(servers)
+                    servers = {kind: start(genrec, environment) for kind, environment in kinds.items()}
                 for kind in list(kinds) if turn % 2 else reversed(list(kinds)):
-                    result = ask(*servers[kind], script, seconds)
-                    # The first turn warms up.
-                    if turn:
-                        results[kind].append(result)
+                    results[kind].append(ask(*servers[kind], script, seconds))
         finally:
-            for server, _ in servers.values():
-                server.terminate()
-                server.wait()
+            stop(servers)
         lines = sum(1 for _ in open(folder / "text.log", encoding="utf-8"))
     print(f"{'':20}" + "".join(f"{name:>20} ratio" for name in ("requests/s", "us a request", "us in user mode")))
     for kind, rows in results.items():

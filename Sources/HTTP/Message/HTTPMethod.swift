@@ -34,5 +34,18 @@ package enum HTTPMethod: UInt8, Sendable, CaseIterable {
 }
 
 extension HTTPMethod: CustomStringConvertible {
-    package var description: String { token.description }
+    // Not the token's description, which is decoded anew each time.
+    package var description: String {
+        switch self {
+        case .get: "GET"
+        case .head: "HEAD"
+        case .post: "POST"
+        case .put: "PUT"
+        case .delete: "DELETE"
+        case .options: "OPTIONS"
+        case .patch: "PATCH"
+        case .trace: "TRACE"
+        case .query: "QUERY"
+        }
+    }
 }

@@ -6,112 +6,49 @@ internal import HTTP
 internal import JSON
 internal import Telemetry
 
-/// A line being written, into room that is enough for it.
+/// A line being written, into room that is enough for it. Texts are checked against the room; the rest is at most
+/// `fixedBytes`.
 struct AccessLine {
-    private let isJSON: Bool
-    private let buffer: UnsafeMutableBufferPointer<UInt8>
-    private var count = 0
+    /// Room for keys, numbers, dates and what stands between values.
+    static let fixedBytes = 600
 
-    init(_ buffer: UnsafeMutableBufferPointer<UInt8>, isJSON: Bool) {
-        self.buffer = buffer
+    private let isJSON: Bool
+    private let start: UnsafeMutablePointer<UInt8>
+    private let end: UnsafeMutablePointer<UInt8>
+    private var next: UnsafeMutablePointer<UInt8>
+
+    /// A line in a buffer that is not empty.
+    init(_ start: UnsafeMutablePointer<UInt8>, capacity: Int, isJSON: Bool) {
+        self.start = start
         self.isJSON = isJSON
+        end = start + capacity
+        next = start
     }
 
     mutating func begin(_ time: Timestamp) {
         append(isJSON ? "{\"time\":\"" : "time=")
-        time.write(to: buffer, at: count)
-        count += Timestamp.byteCount
+        time.write(to: UnsafeMutableBufferPointer(start: next, count: Timestamp.byteCount), at: 0)
+        next += Timestamp.byteCount
         quote()
     }
 
-    /// The length of the line.
-    mutating func end() -> Int {
+    /// The whole line.
+    mutating func finish() -> UnsafeBufferPointer<UInt8> {
         append(isJSON ? "}\n" : "\n")
-        return count
+        precondition(next <= end, "the line's room is computed before")
+        return UnsafeBufferPointer(start: start, count: next - start)
     }
 
     /// Any text.
-    @inline(__always)
     mutating func text(_ key: StaticString, _ value: String?) {
         guard begin(key, isKnown: value != nil), let value else { return }
-        append(text: value)
-    }
-
-    /// A request's id: visible ASCII without quotes and backslashes.
-    @inline(__always)
-    mutating func identifier(_ key: StaticString, _ value: String?) {
-        guard begin(key, isKnown: value != nil), let value else { return }
-        append(identifier: value)
-    }
-
-    /// A text of the project's own, which needs no escape.
-    @inline(__always)
-    mutating func word(_ key: StaticString, _ value: String?) {
-        guard begin(key, isKnown: value != nil), let value else { return }
-        append(word: value)
-    }
-
-    @inline(__always)
-    mutating func address(_ key: StaticString, _ value: PeerAddress?) {
-        guard begin(key, isKnown: value != nil), let value else { return }
-        quote()
-        count = value.write(to: buffer, at: count)
-        quote()
-    }
-
-    /// 16 digits a number. Nothing if the first is unknown.
-    @inline(__always)
-    mutating func hexadecimal(_ key: StaticString, _ first: UInt64?, _ second: UInt64? = nil) {
-        guard begin(key, isKnown: first != nil), let first else { return }
-        quote()
-        append(hexadecimal: first)
-        if let second { append(hexadecimal: second) }
-        quote()
-    }
-
-    @inline(__always)
-    mutating func integer(_ key: StaticString, _ value: Int?) {
-        guard begin(key, isKnown: value != nil), let value else { return }
-        append(UInt64(clamping: value))
-    }
-
-    /// Milliseconds with three decimals.
-    @inline(__always)
-    mutating func milliseconds(_ key: StaticString, _ nanoseconds: UInt64?) {
-        guard begin(key, isKnown: nanoseconds != nil), let nanoseconds else { return }
-        append(milliseconds: nanoseconds)
-    }
-
-    /// Writes the key. False if no value follows.
-    @inline(__always)
-    private mutating func begin(_ key: StaticString, isKnown: Bool) -> Bool {
-        if isJSON {
-            append(",\"")
-            append(key)
-            append(isKnown ? "\":" : "\":null")
-        } else if isKnown {
-            append(" ")
-            append(key)
-            append("=")
-        }
-        return isKnown
-    }
-
-    // MARK: Bytes
-
-    private mutating func append(text: String) {
-        var text = text
-        text.withUTF8 { utf8 in
-            // The values that need no quotes in text need no escapes in JSON.
-            guard !utf8.isEmpty, utf8.allSatisfy(Self.isBare) else {
-                var json = JSONWriter()
-                json.string(utf8: utf8)
-                json.bytes.withUnsafeBufferPointer { append($0) }
-                return
-            }
-            quote()
-            append(utf8)
-            quote()
+        // The values that need no quotes in text need no escapes in JSON.
+        if !value.isEmpty, value.utf8.allSatisfy(Self.isBare) {
+            append(word: value)
+        } else {
+            var json = JSONWriter()
+            json.string(value)
+            json.bytes.withUnsafeBufferPointer { append($0) }
         }
     }
 
@@ -120,81 +57,122 @@ struct AccessLine {
         0x21...0x7E ~= byte && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\") && byte != UInt8(ascii: "=")
     }
 
-    private mutating func append(identifier: String) {
-        var identifier = identifier
-        let start = count
-        append(word: identifier)
+    /// A request's id: visible ASCII without quotes and backslashes.
+    mutating func identifier(_ key: StaticString, _ value: String?) {
+        guard begin(key, isKnown: value != nil), let value else { return }
+        let place = next
+        append(word: value)
         // In text, what has the sign between key and value is in quotes.
-        if !isJSON, let base = buffer.baseAddress, memchr(base + start, Int32(UInt8(ascii: "=")), count - start) != nil
-        {
-            count = start
+        if !isJSON, memchr(place, Int32(UInt8(ascii: "=")), next - place) != nil {
+            next = place
             append(UInt8(ascii: "\""))
-            identifier.withUTF8 { append($0) }
+            append(utf8: value)
             append(UInt8(ascii: "\""))
         }
     }
+
+    /// A text of the project's own, which needs no escape.
+    mutating func word(_ key: StaticString, _ value: String?) {
+        guard begin(key, isKnown: value != nil), let value else { return }
+        append(word: value)
+    }
+
+    mutating func address(_ key: StaticString, _ value: PeerAddress?) {
+        guard begin(key, isKnown: value != nil), let value else { return }
+        quote()
+        next += value.write(to: UnsafeMutableBufferPointer(start: next, count: PeerAddress.maximumByteCount), at: 0)
+        quote()
+    }
+
+    /// 16 digits a number. Nothing if the first is unknown.
+    mutating func hexadecimal(_ key: StaticString, _ first: UInt64?, _ second: UInt64? = nil) {
+        guard begin(key, isKnown: first != nil), let first else { return }
+        quote()
+        append(hexadecimal: first)
+        if let second { append(hexadecimal: second) }
+        quote()
+    }
+
+    mutating func integer(_ key: StaticString, _ value: Int?) {
+        guard begin(key, isKnown: value != nil), let value else { return }
+        append(UInt64(clamping: value))
+    }
+
+    /// Milliseconds with three decimals.
+    mutating func milliseconds(_ key: StaticString, _ nanoseconds: UInt64?) {
+        guard begin(key, isKnown: nanoseconds != nil), let nanoseconds else { return }
+        let microseconds = nanoseconds / 1_000
+        append(microseconds / 1_000)
+        append(UInt8(ascii: "."))
+        append(digit: microseconds / 100 % 10)
+        append(digit: microseconds / 10 % 10)
+        append(digit: microseconds % 10)
+    }
+
+    /// Writes the key. False if no value follows.
+    @inline(__always)
+    private mutating func begin(_ key: StaticString, isKnown: Bool) -> Bool {
+        if isJSON {
+            append(",\"")
+            append(key)
+            if isKnown { append("\":") } else { append("\":null") }
+        } else if isKnown {
+            append(UInt8(ascii: " "))
+            append(key)
+            append(UInt8(ascii: "="))
+        }
+        return isKnown
+    }
+
+    // MARK: Bytes
 
     private mutating func append(word: String) {
         quote()
-        var word = word
-        word.withUTF8 { append($0) }
+        append(utf8: word)
         quote()
     }
 
-    private mutating func append(hexadecimal number: UInt64) {
-        number.writeHexadecimal(to: buffer, at: count)
-        count += 16
+    private mutating func append(utf8 text: String) {
+        // Strings of the system's own encoding always have their bytes in one place.
+        guard text.utf8.withContiguousStorageIfAvailable({ append($0) }) == nil else { return }
+        Array(text.utf8).withUnsafeBufferPointer { append($0) }
     }
 
-    private mutating func append(milliseconds nanoseconds: UInt64) {
-        let (whole, rest) = (nanoseconds / 1_000).quotientAndRemainder(dividingBy: 1_000)
-        append(whole)
-        append(".")
-        append(UInt8(ascii: "0") + UInt8(rest / 100))
-        append(UInt8(ascii: "0") + UInt8(rest / 10 % 10))
-        append(UInt8(ascii: "0") + UInt8(rest % 10))
+    private mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
+        guard let source = bytes.baseAddress else { return }
+        precondition(bytes.count <= end - next, "the line's room is computed before")
+        memcpy(next, source, bytes.count)
+        next += bytes.count
+    }
+
+    private mutating func append(hexadecimal number: UInt64) {
+        number.writeHexadecimal(to: UnsafeMutableBufferPointer(start: next, count: 16), at: 0)
+        next += 16
     }
 
     private mutating func append(_ value: UInt64) {
-        // Backwards, into the place that the number will have.
-        var place = count
-        var limit: UInt64 = 10
-        while value >= limit {
-            place += 1
-            let (next, isLast) = limit.multipliedReportingOverflow(by: 10)
-            if isLast { break }
-            limit = next
+        if value >= 10 {
+            if value >= 100 { append(value / 100) }
+            append(digit: value / 10 % 10)
         }
-        count = place + 1
-        var rest = value
-        repeat {
-            buffer[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-            rest /= 10
-            place -= 1
-        } while rest > 0
+        append(digit: value % 10)
     }
 
     @inline(__always)
-    private mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
-        if let source = bytes.baseAddress { append(source, bytes.count) }
+    private mutating func append(digit: UInt64) {
+        append(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: digit))
     }
 
-    /// A literal; the compiler makes a few stores of it.
     @inline(__always)
-    private mutating func append(_ text: StaticString) { append(text.utf8Start, text.utf8CodeUnitCount) }
-
-    @inline(__always)
-    private mutating func append(_ source: UnsafePointer<UInt8>, _ length: Int) {
-        precondition(length <= buffer.count - count, "the line's room is computed before")
-        guard let base = buffer.baseAddress else { return }
-        (base + count).update(from: source, count: length)
-        count += length
+    private mutating func append(_ text: StaticString) {
+        memcpy(next, text.utf8Start, text.utf8CodeUnitCount)
+        next += text.utf8CodeUnitCount
     }
 
     @inline(__always)
     private mutating func append(_ byte: UInt8) {
-        buffer[count] = byte
-        count += 1
+        next.pointee = byte
+        next += 1
     }
 
     /// A quote, in JSON.

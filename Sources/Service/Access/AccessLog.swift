@@ -23,9 +23,9 @@ struct AccessEntry {
     var status: Int
     var byteCount: Int
     var durationNanoseconds: UInt64
-    /// nil if HTTP refused the request before its head was complete; so are the details.
+    /// nil if HTTP refused the request before its head was complete; then there are no details.
     var note: RequestNote?
-    var details: RequestNote.Details?
+    var details = RequestNote.Details()
 }
 
 /// Writes the access log.
@@ -51,12 +51,13 @@ struct AccessLog: Sendable {
     ) {
         let note = entry.note
         let details = entry.details
-        // Keys, numbers, addresses and words of the project's own take less together; a request's id has no character that needs
+        // Addresses and words of the project's own are shorter than 160 bytes together; a request's id has no character that needs
         // an escape, a byte of any other text takes at most six, as an escape. Room up to 1,024 bytes is on the stack.
-        var capacity = 780 + (note?.requestID.utf8.count ?? 0)
-        if let model = details?.model { capacity += 6 * (model.name.utf8.count + model.version.utf8.count) }
+        var capacity = AccessLine.fixedBytes + 160 + (note?.requestID.utf8.count ?? 0)
+        if let model = details.model { capacity += 6 * (model.name.utf8.count + model.version.utf8.count) }
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: capacity) { buffer in
-            var line = AccessLine(buffer, isJSON: format == .json)
+            guard let start = buffer.baseAddress else { return }
+            var line = AccessLine(start, capacity: capacity, isJSON: format == .json)
             line.begin(end)
             line.identifier("request_id", note?.requestID)
             line.hexadecimal("trace_id", note?.trace?.trace.high, note?.trace?.trace.low)
@@ -64,21 +65,21 @@ struct AccessLog: Sendable {
             line.word("route", entry.route.label)
             line.word("method", entry.method?.description)
             line.integer("status", entry.status)
-            line.integer("bytes_in", note.map { $0.headBytes + (details?.bodyBytes ?? 0) })
+            line.integer("bytes_in", note.map { $0.headBytes + details.bodyBytes })
             line.integer("bytes_out", entry.byteCount)
             line.milliseconds("duration_ms", entry.durationNanoseconds)
-            line.milliseconds("queue_ms", details?.timing?.queue)
-            line.milliseconds("prefill_ms", details?.timing?.prefill)
-            line.milliseconds("decode_ms", details?.timing?.decode)
-            line.text("model", details?.model?.name)
-            line.text("version", details?.model?.version)
-            line.word("source", details?.source?.rawValue)
-            line.integer("k", details?.k)
-            line.integer("history", details?.history)
-            line.integer("cached", details?.cached)
-            line.word("outcome", details?.outcome?.rawValue)
-            line.hexadecimal("user", details?.user)
-            body(UnsafeBufferPointer(rebasing: buffer[..<line.end()]))
+            line.milliseconds("queue_ms", details.timing?.queue)
+            line.milliseconds("prefill_ms", details.timing?.prefill)
+            line.milliseconds("decode_ms", details.timing?.decode)
+            line.text("model", details.model?.name)
+            line.text("version", details.model?.version)
+            line.word("source", details.source?.rawValue)
+            line.integer("k", details.k)
+            line.integer("history", details.history)
+            line.integer("cached", details.cached)
+            line.word("outcome", details.outcome?.rawValue)
+            line.hexadecimal("user", details.user)
+            body(line.finish())
         }
     }
 }

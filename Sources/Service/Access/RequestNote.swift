@@ -9,7 +9,7 @@ internal import Telemetry
 final class RequestNote: HTTPNote {
     /// Facts that become known on the way.
     struct Details: Sendable {
-        var route: Route
+        var route = Route.none
         var model: RecommendReply.Model?
         var k: Int?
         /// Events in the request's history.
@@ -35,16 +35,15 @@ final class RequestNote: HTTPNote {
     let isVersion10: Bool
     /// nil: no trace.
     let trace: TraceContext?
-    private let state: Lock<Details>
+    private let state = Lock(Details())
 
-    init(_ head: HTTPRequestHead, _ route: Route, requestID: String, trace: TraceContext?) {
+    init(_ head: HTTPRequestHead, requestID: String, trace: TraceContext?) {
         self.requestID = requestID
         self.trace = trace
         client = head.peer
         method = head.method
         headBytes = head.byteCount
         isVersion10 = head.isVersion10
-        state = Lock(Details(route: route))
     }
 
     func appendReplyFields(to head: inout [UInt8]) { trace?.traceparent.appendReplyField(to: &head) }

@@ -78,11 +78,7 @@ final class RequestTelemetry: Sendable {
     }
 
     /// The note of a request; nil: nothing will be written of it, and it has no trace.
-    func note(
-        for head: HTTPRequestHead,
-        _ route: @autoclosure () -> Route,
-        _ requestIDs: RequestIDs
-    ) -> (any HTTPNote)? {
+    func note(for head: HTTPRequestHead, _ requestIDs: RequestIDs) -> (any HTTPNote)? {
         let parents = head.header("traceparent") == nil ? [] : head.headers("traceparent")
         guard access != nil || exporter != nil || !parents.isEmpty else { return nil }
         var trace: TraceContext?
@@ -98,29 +94,25 @@ final class RequestTelemetry: Sendable {
         }
         let isRecorded = exporter != nil && trace?.isSampled == true
         guard access != nil || isRecorded else { return trace.map(UnrecordedTrace.init) }
-        return RequestNote(head, route(), requestID: requestIDs.id(for: head), trace: trace)
+        return RequestNote(head, requestID: requestIDs.id(for: head), trace: trace)
     }
 
     /// A reply has ended.
     func ended(_ record: ReplyRecord) {
         guard access != nil || exporter != nil else { return }
-        let note = record.note as? RequestNote
-        var details: RequestNote.Details?
-        if let note {
-            details = note.take()
-            if details == nil { return }
-        }
-        write(
-            AccessEntry(
-                route: Route(number: record.label),
-                method: record.method,
-                status: record.status,
-                byteCount: record.byteCount,
-                durationNanoseconds: record.durationNanoseconds,
-                note: note,
-                details: details
-            )
+        var entry = AccessEntry(
+            route: Route(number: record.label),
+            method: record.method,
+            status: record.status,
+            byteCount: record.byteCount,
+            durationNanoseconds: record.durationNanoseconds
         )
+        if let note = record.note as? RequestNote {
+            guard let details = note.take() else { return }
+            entry.note = note
+            entry.details = details
+        }
+        write(entry)
     }
 
     /// The client disconnected before the reply to a request was complete, so long after the request.
@@ -204,14 +196,14 @@ extension RequestTelemetry {
             attributes.append(("url.path", .text(entry.route.label)))
         }
         if entry.status >= 500 { attributes.append(("error.type", .text(String(entry.status)))) }
-        if let model = details?.model {
+        if let model = details.model {
             attributes.append(("genrec.model.name", .text(model.name)))
             attributes.append(("genrec.model.version", .text(model.version)))
         }
-        if let outcome = details?.outcome { attributes.append(("genrec.outcome", .text(outcome.rawValue))) }
-        if let k = details?.k { attributes.append(("genrec.k", .integer(k))) }
-        if let history = details?.history { attributes.append(("genrec.history.events", .integer(history))) }
-        if let cached = details?.cached { attributes.append(("genrec.history.cached", .integer(cached))) }
+        if let outcome = details.outcome { attributes.append(("genrec.outcome", .text(outcome.rawValue))) }
+        if let k = details.k { attributes.append(("genrec.k", .integer(k))) }
+        if let history = details.history { attributes.append(("genrec.history.events", .integer(history))) }
+        if let cached = details.cached { attributes.append(("genrec.history.cached", .integer(cached))) }
         var spans = [
             TraceSpan(
                 server: trace,
@@ -226,12 +218,12 @@ extension RequestTelemetry {
             guard until > from else { return }
             spans.append(TraceSpan(part: name, of: trace, start: min(end, start + from), end: min(end, start + until)))
         }
-        if let timing = details?.timing {
+        if let timing = details.timing {
             part("queue", 0, timing.queue)
             part("prefill", timing.queue, timing.queue + timing.prefill)
             part("decode", timing.queue + timing.prefill, timing.queue + timing.prefill + timing.decode)
         }
-        if let encoding = details?.encoding { part("encode", encoding.lowerBound, encoding.upperBound) }
+        if let encoding = details.encoding { part("encode", encoding.lowerBound, encoding.upperBound) }
         return spans
     }
 }

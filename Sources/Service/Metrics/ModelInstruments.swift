@@ -24,8 +24,9 @@ struct ModelLabels: Hashable {
     init(_ model: ServedModel) { self.init(model.name.name, model.name.version) }
 }
 
-/// The instruments of one version. A model keeps them: looking them up for each request would cost more than counting.
-struct ModelInstruments: Sendable {
+/// The instruments of one version. A model keeps them: looking them up for each request would cost more than counting. A class, since
+/// a copy for each request would, too.
+final class ModelInstruments: Sendable {
     let batches: BatchMetrics
     let cache: UserCacheMetrics
     let paths: PathMetrics

@@ -91,7 +91,7 @@ package final class RequestHandler: HTTPHandler {
     }
 
     package func note(for head: HTTPRequestHead) -> (any HTTPNote)? {
-        telemetry.note(for: head, route(head.path), requestIDs)
+        telemetry.note(for: head, requestIDs)
     }
 
     package func headReceived(_ head: HTTPRequestHead) -> HeadVerdict {
@@ -149,8 +149,14 @@ package final class RequestHandler: HTTPHandler {
 
     package func requestReceived(_ request: HTTPRequest, exchange: HTTPExchange) {
         let head = request.head
-        (head.note as? RequestNote)?.update { $0.bodyBytes = request.body.count }
         let route = route(head.path)
+        if let note = head.note as? RequestNote {
+            let count = request.body.count
+            note.update { details in
+                details.route = route
+                details.bodyBytes = count
+            }
+        }
         switch route {
         case .recommend, .rank: recommend(request, route, exchange)
         case .batch, .rankBatch: recommendBatch(request, route, exchange)

@@ -23,7 +23,7 @@ import Testing
         let peer = PeerAddress(ipv4: 0x7F00_0001, port: 40_001)
         let head = try #require(HTTPRequestHead(parsing: bytes, peer: peer))
         let trace = TraceContext(traceparent: Self.parent, tracestate: nil)
-        let note = RequestNote(head, .recommend, requestID: requestID, trace: trace)
+        let note = RequestNote(head, requestID: requestID, trace: trace)
         note.update { details in
             details.model = RecommendReply.Model(name: model, version: version)
             details.k = 10
@@ -42,7 +42,7 @@ import Testing
             byteCount: 809,
             durationNanoseconds: 12_345_678_901,
             note: note,
-            details: note.take()
+            details: try #require(note.take())
         )
     }
 
@@ -75,9 +75,7 @@ import Testing
             method: nil,
             status: 400,
             byteCount: 0,
-            durationNanoseconds: .max,
-            note: nil,
-            details: nil
+            durationNanoseconds: .max
         )
         #expect(
             line(entry, .text)
