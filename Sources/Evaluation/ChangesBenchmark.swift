@@ -41,7 +41,10 @@ package struct ChangesReport: Sendable {
             String(format: "read them again   %.2f s of a processor", replaySeconds),
         ]
         for (added, durations) in additions { lines.append("add 1 to \(added)  \(durations.text) ms") }
-        for (name, durations) in popularity { lines.append("popularity, \(name)  \(durations.text) ms") }
+        for (name, durations) in popularity {
+            let micros = [durations.median, durations.p99].map { String(format: "%.2f", 1_000 * $0) }
+            lines.append("popularity, \(name)  median \(micros[0])  p99 \(micros[1]) us")
+        }
         return lines.joined(separator: "\n")
     }
 }

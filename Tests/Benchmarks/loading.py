@@ -47,12 +47,25 @@ class Server:
         status, text = self.ask("POST", "/admin/models", json.dumps({"bundle": bundle}))
         seconds = time.monotonic() - start
         if status != 201:
-            raise SystemExit(f"the bundle was not loaded: {text}")
+            raise RuntimeError(f"the bundle was not loaded: {text}")
         model = json.loads(text)["model"]
         status, text = self.ask("DELETE", f"/admin/models/{model['name']}/{model['version']}")
         if status != 200:
-            raise SystemExit(f"the model was not taken away: {text}")
+            raise RuntimeError(f"the model was not taken away: {text}")
         return seconds
+
+
+def of_the_same_name(other, bundle, folder):
+    """The other bundle as a version of the first one's name: it gets no share, and can be taken away."""
+    with open(os.path.join(bundle, "config.json"), encoding="utf-8") as file:
+        name = json.load(file)["name"]
+    with open(os.path.join(other, "config.json"), encoding="utf-8") as file:
+        configuration = json.load(file) | {"name": name, "version": "other"}
+    with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as file:
+        json.dump(configuration, file)
+    for part in ("model.safetensors", "catalogue.jsonl"):
+        os.symlink(os.path.abspath(os.path.join(other, part)), os.path.join(folder, part))
+    return folder
 
 
 def interactions(bundle, path):
@@ -87,10 +100,11 @@ def main():
     options = parser.parse_args()
     server = Server(options.genrec, options.bundle)
     try:
-        with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
+        with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file, tempfile.TemporaryDirectory() as folder:
+            other = of_the_same_name(options.other, options.bundle, folder)
             interactions(options.bundle, file.name)
             whole = send(options, server.port, file.name, "--connections", "8", "--seconds", "4")
-            capacity = whole["statuses"]["200"] / whole["seconds"] if "seconds" in whole else whole["statuses"]["200"] / 4
+            capacity = whole["statuses"]["200"] / 4
             rate = options.share * capacity
             print(f"{capacity:.0f} requests a second at most; {rate:.0f} are sent")
             how = ("--rate", f"{rate:.2f}", "--seconds", str(options.seconds))
@@ -101,7 +115,7 @@ def main():
 
                 def keep_loading():
                     while not is_done.is_set():
-                        loads.append(server.load_other(options.other))
+                        loads.append(server.load_other(other))
 
                 thread = threading.Thread(target=keep_loading)
                 thread.start()

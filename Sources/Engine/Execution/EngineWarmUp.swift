@@ -8,6 +8,8 @@ internal import Models
 /// Batches of the kinds that will come, and what they took: what admission can judge by.
 struct WarmUp {
     private var batches: [[Pass]] = []
+    /// Whether the last of them has run once.
+    private var hasRun = false
     /// What was found.
     private(set) var times = ServiceTimeModel()
 
@@ -15,13 +17,16 @@ struct WarmUp {
         self.batches = batches.filter { $0.allSatisfy { $0.work.rows > 0 } }.reversed()
     }
 
-    /// Runs the next batch, twice: the first run pays for first use, the second tells the service time.
+    /// Runs the next batch. Each comes twice: the first run pays for first use, the second tells the service time. Between them requests
+    /// for other models have their turn.
     ///
     /// - Returns: false: there was none.
     mutating func next(_ executor: BatchExecutor) throws(ComputeError) -> Bool {
-        guard let batch = batches.popLast() else { return false }
-        _ = try executor.answers(batch)
+        guard let batch = batches.last else { return false }
         let (_, durations) = try executor.answers(batch)
+        hasRun.toggle()
+        if hasRun { return true }
+        batches.removeLast()
         let work = batch.reduce(into: ComputeWork()) { $0 += $1.work }
         times.calibrate(work, nanoseconds: durations.prefill + durations.topK)
         return true
