@@ -37,6 +37,7 @@ import Testing
         (PeerAddress(ipv6: 0, 0xFFFF_C000_0201, port: 80), "192.0.2.1:80", false),
         (PeerAddress(ipv4: 0x0109_6463, port: 10_000), "1.9.100.99:10000", false),
         (PeerAddress(ipv4: 0, port: 0), "0.0.0.0:0", false),
+        (PeerAddress(ipv4: 0x0A64_0AC8, port: 1_000), "10.100.10.200:1000", false),
         (
             PeerAddress(ipv6: 0xABCD_ABCD_ABCD_ABCD, 0xABCD_ABCD_ABCD_ABCD, port: 65_535),
             "[abcd:abcd:abcd:abcd:abcd:abcd:abcd:abcd]:65535", false
