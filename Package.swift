@@ -230,7 +230,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ComputeCPUTests",
-            dependencies: ["ComputeCPU", "Compute", "CKernels", "DeviceConformance"],
+            dependencies: ["ComputeCPU", "Compute", "CKernels", "DeviceConformance", "Random"],
             swiftSettings: swiftSettings
         ),
         // The suite on an Ascend NPU, as a program: CANN is one a process, and people with hardware run it by hand.

@@ -17,6 +17,8 @@ package struct DeviceDescription: Sendable, Equatable {
     package var notes: [String]
     /// The rates by which the kernels were chosen; empty where there was nothing to choose, or nothing was measured.
     package var kernelRates: [KernelRate] = []
+    /// Bytes of the quantised copy of a model's catalogue, where the device as that model has it is described; 0: there is none.
+    package var catalogueCopyBytes = 0
 
     package init(name: String, architecture: String, dtype: DType, threads: Int, notes: [String] = []) {
         self.name = name
@@ -222,4 +224,10 @@ package protocol CatalogueWeights: AnyObject {
     /// Every row is below it, also those that were added.
     var rows: Int { get }
     var columns: Int { get }
+    /// Bytes of a quantised copy that scans read first; 0: there is none.
+    var copyByteCount: Int { get }
+}
+
+extension CatalogueWeights {
+    package var copyByteCount: Int { 0 }
 }

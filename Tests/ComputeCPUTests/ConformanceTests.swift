@@ -38,6 +38,16 @@ struct ConformanceTests {
         }
     }
 
+    /// A selection through a quantised copy is the same selection.
+    @Test(arguments: InstructionSet.available)
+    func conforms_WithCopiesOfCatalogues(_ isa: InstructionSet) throws {
+        let device = try CPUDevice(threads: 2, isa: isa, copies: .always)
+        for conformanceCase in DeviceConformance.cases where conformanceCase.operations.contains(.selectTopK) {
+            let failures = conformanceCase.failures(on: device)
+            #expect(failures.isEmpty, "\(failures.joined(separator: "\n"))")
+        }
+    }
+
     @Test
     func supportsEveryOperation() throws {
         let device = try CPUDevice(threads: 1)

@@ -1,5 +1,6 @@
 // The catalogue scan. A block of 64 rows is scored for all queries while it is in the cache. The scores are compared with
-// each query's worst selected score, and only those that pass are looked at. Scores are never written out.
+// each query's worst selected score, and only those that pass are looked at. Scores are never written out. Where the
+// catalogue has a quantised copy, the bounds of the scores are compared first, and only rows that could pass are scored.
 
 #include "CKernels.h"
 
@@ -11,6 +12,10 @@ enum { group = 6 };
 
 size_t gk_scan_tasks(const gk_scan *job) {
     return (job->blocks + job->task_blocks - 1) / job->task_blocks;
+}
+
+size_t gk_scan_scratch(const gk_scan *job) {
+    return job->bounds ? gk_scored_rows * gk_packed_depth(job->dtype, job->depth) : 0;
 }
 
 /// A block of packed rows; `words` are those of a row.
@@ -112,11 +117,55 @@ static void score_block(const gk_scan *job, size_t block, size_t first_query, si
     }
 }
 
+/// Copies a row into lane `i` of a panel of gk_scored_rows; zeros for row −1. Rows that are named lie scattered over their
+/// panels. Their products are the same here, because a kernel treats every column alike.
+static void gather_row(
+    const gk_items *items, int64_t row, size_t width, size_t depth, size_t i, uint32_t *panel) {
+    if (row < 0) {
+        for (size_t k = 0; k < depth; k++) panel[k * gk_scored_rows + i] = 0;
+        return;
+    }
+    const size_t column = (size_t)row % gk_block_rows, first = column / width * width;
+    const uint32_t *source = packed_block(items, (size_t)row / gk_block_rows, depth) + first * depth + (column - first);
+    for (size_t k = 0; k < depth; k++) panel[k * gk_scored_rows + i] = source[k * width];
+}
+
+/// Scores the rows of a block that `bits` names against one query; where there are many, all of them.
+static void score_rows(const gk_scan *job, size_t block, size_t query, uint64_t bits, uint32_t *panel, float *scores) {
+    if (__builtin_popcountll(bits) > gk_scored_rows) return score_block(job, block, query, 1, scores);
+    const size_t depth = gk_packed_depth(job->dtype, job->depth), width = job->kernels->gemm_columns;
+    float gathered[gk_scored_rows] __attribute__((aligned(64)));
+    uint64_t left = bits;
+    for (size_t i = 0; i < gk_scored_rows; i++, left &= left - 1)
+        gather_row(
+            &job->items, left ? (int64_t)(block * gk_block_rows) + __builtin_ctzll(left) : -1, width, depth, i, panel);
+    score_panel(
+        job->kernels, job->dtype, 1, gk_scored_rows, depth, (const uint32_t *)job->query + query * job->query_stride,
+        job->query_stride, panel, gathered, gk_scored_rows);
+    for (size_t i = 0; bits; bits &= bits - 1) scores[__builtin_ctzll(bits)] = gathered[i++];
+}
+
+/// The integer products of two rows of each query with a block of the copy, (2 · queries, gk_block_rows).
+static void multiply_copy(const gk_scan *job, size_t block, size_t first_query, size_t queries, int32_t *products) {
+    const gk_kernels *kernels = job->kernels;
+    const size_t depth = gk_packed_depth(gk_dtype_int8, job->depth), width = kernels->gemm_columns;
+    const size_t first = block * gk_block_rows;
+    for (size_t column = 0; column < gk_block_rows; column += width)
+        for (size_t i = 0; i < 2 * queries; i += kernels->gemm_rows) {
+            const size_t rows = 2 * queries - i < kernels->gemm_rows ? 2 * queries - i : kernels->gemm_rows;
+            kernels->s8_gemm(
+                rows, width, depth, job->integers + (2 * first_query + i) * job->integer_stride, job->integer_stride,
+                job->items.copy.packed + (first + column) * depth, job->items.copy.init + first + column,
+                products + i * gk_block_rows + column, gk_block_rows);
+        }
+}
+
 static void scan_group(
     const gk_scan *job, size_t first_block, size_t end_block, size_t first_query, size_t queries, gk_scored *found,
-    uint32_t *counts) {
+    uint32_t *counts, uint32_t *panel) {
     const gk_kernels *kernels = job->kernels;
     float scores[group * gk_block_rows] __attribute__((aligned(64)));
+    int32_t products[2 * group * gk_block_rows] __attribute__((aligned(64)));
     size_t cursor[group];
     float floors[group];
     for (size_t i = 0; i < queries; i++) {
@@ -131,9 +180,20 @@ static void scan_group(
             any |= allowed[i];
         }
         if (!any) continue;
-        score_block(job, block, first_query, queries, scores);
+        const int copied = job->bounds && block < job->items.blocks;
+        if (copied) multiply_copy(job, block, first_query, queries, products);
+        else score_block(job, block, first_query, queries, scores);
         for (size_t i = 0; i < queries; i++) {
-            uint64_t bits = allowed[i] & kernels->scores_at_least(scores + i * gk_block_rows, floors[i]);
+            uint64_t bits = allowed[i];
+            if (copied) {
+                const int32_t *high = products + 2 * i * gk_block_rows;
+                bits &= kernels->bounds_at_least(
+                    high, high + gk_block_rows, job->items.copy.scales + block * gk_block_rows,
+                    &job->bounds[first_query + i], floors[i]);
+                if (!bits) continue;
+                score_rows(job, block, first_query + i, bits, panel, scores + i * gk_block_rows);
+            }
+            bits &= kernels->scores_at_least(scores + i * gk_block_rows, floors[i]);
             const gk_scan_query *want = &job->wants[first_query + i];
             gk_scored *heap = found + want->first;
             uint32_t *count = &counts[first_query + i];
@@ -162,14 +222,16 @@ void gk_scan_run(const void *opaque, size_t index, size_t worker) {
     const size_t end = job->blocks - begin < job->task_blocks ? job->blocks : begin + job->task_blocks;
     gk_scored *found = job->found + worker * job->found_stride;
     uint32_t *counts = job->found_counts + worker * job->queries;
+    uint32_t *panel = job->scratch + worker * gk_scan_scratch(job);
     // A few blocks at a time stay in the cache while every group of queries is scored against them.
-    const size_t bytes = gk_block_rows * gk_packed_depth(job->dtype, job->depth) * sizeof(uint32_t);
+    const gk_dtype read = job->bounds ? gk_dtype_int8 : job->dtype;
+    const size_t bytes = gk_block_rows * gk_packed_depth(read, job->depth) * sizeof(uint32_t);
     const size_t cached = bytes < (64 << 10) ? (128 << 10) / bytes : 1;
     for (size_t first = begin; first < end; first += cached)
         for (size_t q = 0; q < job->queries; q += group)
             scan_group(
                 job, first, end - first < cached ? end : first + cached, q,
-                job->queries - q < group ? job->queries - q : group, found, counts);
+                job->queries - q < group ? job->queries - q : group, found, counts, panel);
 }
 
 void gk_merge_run(const void *opaque, size_t index, size_t worker) {
@@ -202,19 +264,9 @@ void gk_scores_run(const void *opaque, size_t index, size_t worker) {
     const gk_scores *job = opaque;
     const gk_scores_task *task = &job->tasks[index];
     const size_t depth = gk_packed_depth(job->dtype, job->depth), width = job->kernels->gemm_columns;
-    // The named rows lie scattered over their panels, so they are copied into a panel of their own. Their products are the
-    // same, because a kernel treats every column alike.
     uint32_t *panel = job->scratch + worker * depth * gk_scored_rows;
-    for (size_t i = 0; i < gk_scored_rows; i++) {
-        if (i >= task->count) {
-            for (size_t k = 0; k < depth; k++) panel[k * gk_scored_rows + i] = 0;
-            continue;
-        }
-        const size_t row = (size_t)job->rows[task->first + i], column = row % gk_block_rows;
-        const size_t first = column / width * width;
-        const uint32_t *source = packed_block(&job->items, row / gk_block_rows, depth) + first * depth + (column - first);
-        for (size_t k = 0; k < depth; k++) panel[k * gk_scored_rows + i] = source[k * width];
-    }
+    for (size_t i = 0; i < gk_scored_rows; i++)
+        gather_row(&job->items, i < task->count ? job->rows[task->first + i] : -1, width, depth, i, panel);
     float scores[gk_scored_rows] __attribute__((aligned(64)));
     const void *query = (const uint32_t *)job->query + task->query * job->query_stride;
     score_panel(

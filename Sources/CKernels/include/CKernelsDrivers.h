@@ -313,7 +313,19 @@ typedef struct gk_scan_query {
     size_t first;
 } gk_scan_query;
 
-/// Scores a catalogue against queries and keeps the best rows of each query; a task is `task_blocks` blocks of 64 rows.
+/// The number of rows that are scored together where they are named one by one.
+enum { gk_scored_rows = 16 };
+
+/// The quantised copy of a float32 catalogue's first rows, packed as they are: row i is about scales[i] times its integers, with
+/// an error of at most half of scales[i] a column. Only rows whose scores could be selected are then read in float32.
+typedef struct gk_items_copy {
+    /// gk_packed_depth(int8, depth) words a row, in panels like those of the rows.
+    uint32_t *packed;
+    float *scales;
+    /// The start of each row's integer product, which takes back what `s8_zero` adds.
+    int32_t *init;
+} gk_items_copy;
+
 /// A packed catalogue: rows as columns, in blocks of gk_block_rows.
 typedef struct gk_items {
     /// The first `blocks` blocks.
@@ -321,8 +333,25 @@ typedef struct gk_items {
     size_t blocks;
     /// Pages of gk_page_items rows with the blocks behind those; NULL: there are none.
     const void *const *pages;
+    /// Of the first `blocks` blocks; nothing where `packed` is NULL.
+    gk_items_copy copy;
 } gk_items;
 
+/// Quantises the gk_block_rows rows of a block, (rows, depth) contiguous and finite; those beyond `rows` become zeros. Returns
+/// the largest magnitude. `bytes` is scratch of gk_block_rows · depth, rounded up to whole quads.
+float gk_copy_block(
+    const gk_kernels *kernels, size_t block, size_t rows, size_t depth, const float *x, int8_t *bytes,
+    const gk_items_copy *copy);
+
+/// Splits a query into two rows of integers, as `s8_gemm` reads them, and bounds the error of its scores from them; the proof
+/// stands beside the code. Returns 0, and no bound, for queries whose scores could overflow: those with
+/// NaN or infinity, and those too large for `largest`, the largest magnitude of the rows. `numbers` and `floats` are scratch of
+/// depth and 2 · depth.
+int gk_bound_query(
+    const gk_kernels *kernels, size_t depth, const float *query, float largest, double *numbers, float *floats,
+    uint32_t *words, size_t word_stride, gk_bound *bound);
+
+/// Scores a catalogue against queries and keeps the best rows of each query; a task is `task_blocks` blocks of 64 rows.
 typedef struct gk_scan {
     const gk_kernels *kernels;
     size_t queries, depth;
@@ -332,6 +361,9 @@ typedef struct gk_scan {
     const void *query; size_t query_stride;
     const gk_scan_query *wants;
     gk_items items;
+    /// A bound for each query, and two rows of its integers. NULL: the copy is not read.
+    const gk_bound *bounds;
+    const uint32_t *integers; size_t integer_stride;
     /// Blocks to scan, those of pages too.
     size_t blocks;
     /// One bit a row of the blocks that are in no page; of the others all are eligible for queries that name what they allow, and none
@@ -343,9 +375,12 @@ typedef struct gk_scan {
     /// (workers, queries): the length of each heap; zero before the scan.
     uint32_t *found_counts;
     size_t workers;
+    /// (workers, gk_scan_scratch) words.
+    uint32_t *scratch;
 } gk_scan;
 
 size_t gk_scan_tasks(const gk_scan *job);
+size_t gk_scan_scratch(const gk_scan *job);
 /// Each worker must take its tasks in increasing order.
 void gk_scan_run(const void *job, size_t index, size_t worker);
 
@@ -358,9 +393,6 @@ typedef struct gk_merge {
 
 /// Leaves query `index`'s selection in worker 0's share of `found`, best first, and its length in `found_counts`.
 void gk_merge_run(const void *job, size_t index, size_t worker);
-
-/// The number of rows that are scored together.
-enum { gk_scored_rows = 16 };
 
 /// At most gk_scored_rows named rows against one query.
 typedef struct gk_scores_task {

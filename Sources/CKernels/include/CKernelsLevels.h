@@ -234,6 +234,18 @@ typedef gk_softmax_few_fn gk_bf16_softmax_few_fn;
 /// Bit i of the result: scores[i] ≥ floor. False for NaN on either side. 64 scores.
 typedef uint64_t gk_scores_at_least_fn(const float *scores, float floor);
 
+/// What is known of a query's score against a row whose integers are n and whose scale is s: it is at most
+/// s · (high · Σ h·n + low · Σ l·n + margin) + GK_BOUND_LEAST, where h and l are the query's integers. gk_bound_query makes it.
+typedef struct gk_bound {
+    float high, low, margin;
+} gk_bound;
+#define GK_BOUND_LEAST 0x1p-120f
+
+/// Bit i of the result: whether the score of row i can be ≥ floor, given the integer products of `gk_bound` and the rows'
+/// scales. False for a NaN. 64 rows.
+typedef uint64_t gk_bounds_at_least_fn(
+    const int32_t *high, const int32_t *low, const float *scales, const gk_bound *bound, float floor);
+
 /// Fused multiply-adds in registers and nothing else: gk_probe_operations floating-point operations a round. Returns a
 /// number that depends on all of them.
 typedef float gk_probe_fn(size_t rounds);
@@ -266,6 +278,7 @@ typedef struct gk_kernels {
     gk_hstu_few_fn *hstu_few;
     gk_softmax_few_fn *softmax_few;
     gk_scores_at_least_fn *scores_at_least;
+    gk_bounds_at_least_fn *bounds_at_least;
     gk_probe_fn *probe;
     gk_bf16_round_fn *bf16_round;
     gk_bf16_gemm_fn *bf16_gemm;

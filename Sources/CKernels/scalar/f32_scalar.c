@@ -239,6 +239,16 @@ uint64_t gk_f32_at_least_64__scalar(const float *scores, float floor) {
     return bits;
 }
 
+uint64_t gk_f32_bounds_64__scalar(
+    const int32_t *high, const int32_t *low, const float *scales, const gk_bound *bound, float floor) {
+    uint64_t bits = 0;
+    for (size_t i = 0; i < 64; i++) {
+        const float most = fmaf((float)high[i], bound->high, fmaf((float)low[i], bound->low, bound->margin));
+        bits |= (uint64_t)(fmaf(most, scales[i], GK_BOUND_LEAST) >= floor) << i;
+    }
+    return bits;
+}
+
 float gk_f32_probe_16__scalar(size_t rounds) {
     // Sixteen chains of a product and a sum, 24 times: the operations that the other kernels of this level consist of.
     float chain[16], sum = 0;

@@ -85,7 +85,7 @@ extension CPUDevice {
     }
 
     /// The deepest int8 product whose sum an int32 holds: 2³¹ / (255 · 127), rounded down to a power of two.
-    private static let deepestInt8 = 65_536
+    static let deepestInt8 = 65_536
 
     /// A float32 table is read in place.
     package func makeTable(_ rows: HostTensor) throws(ComputeError) -> any EmbeddingTable {
@@ -140,6 +140,7 @@ extension CPUDevice {
         let scratch = try AlignedMemory(zeroedFloats: block * columns, for: rows.name)
         var packing = rowPacking(columns: columns, rows: padded, into: packed)
         packing.source = UnsafeRawPointer(scratch.base)
+        var copy = CatalogueCopy(rows: padded, columns: columns, on: self)
         for first in stride(from: 0, to: count, by: block) {
             let taken = min(block, count - first)
             gk_widen(
@@ -152,7 +153,9 @@ extension CPUDevice {
             packing.count = taken
             packing.first = first
             gk_pack(&packing)
+            copy?.add(UnsafePointer(scratch.floats), rows: taken, at: first)
         }
+        if copy?.isWorthwhile(beside: packed, example: scratch) != true { copy = nil }
         return CPUCatalogue(
             rows: count,
             columns: columns,
@@ -160,7 +163,8 @@ extension CPUDevice {
             items: packed,
             dtype: packedDtype,
             eligible: bits,
-            normalization: normalization
+            normalization: normalization,
+            copy: copy
         )
     }
 

@@ -16,6 +16,8 @@ package final class CPUDevice: Device {
     private(set) var kernels: UnsafePointer<gk_kernels>
     /// Asked for the rates by which kernels are chosen, of variants, too; nil: nothing is chosen.
     private var rates: RateSource?
+    /// Which catalogues get a quantised copy.
+    private(set) var copyPolicy: CatalogueCopy.Policy
     let pool: WorkerPool
     /// The type of products: float32, bfloat16 or int8.
     let dtype: gk_dtype
@@ -31,17 +33,20 @@ package final class CPUDevice: Device {
     ///     as well; or `.int8`, with a scale for each column of the weights and each row of the input. The catalogue of an
     ///     int8 device is bfloat16.
     ///   - isa: the kernels to use; nil: those that the environment's GENREC_ISA names, else the best of the host.
+    ///   - copies: which catalogues get a quantised copy. `tune` changes `.never` to `.whereFaster`.
     /// - Throws: `ComputeError.invalidArgument` for fewer than one thread, `.unsupported` for another dtype and for kernels
     ///   that the host cannot run, `.outOfMemory` when a thread cannot be started.
     package init(
         threads: Int,
         dtype: DType = .float32,
-        isa: InstructionSet? = nil
+        isa: InstructionSet? = nil,
+        copies: CatalogueCopy.Policy = .never
     ) throws(ComputeError) {
         guard (1...1024).contains(threads) else {
             throw ComputeError(.invalidArgument, "a CPU device computes with 1 to 1024 threads, not \(threads)")
         }
         self.dtype = try Self.kernelForm(of: dtype)
+        copyPolicy = copies
         account = MemoryAccount()
         weights = WeightSpace(account: account)
         let chosen: InstructionSet
@@ -70,6 +75,7 @@ package final class CPUDevice: Device {
     /// Another type or number of threads of the same host.
     private init(_ base: CPUDevice, dtype: DType, threads: Int) throws(ComputeError) {
         self.dtype = try Self.kernelForm(of: dtype)
+        copyPolicy = base.copyPolicy
         account = base.account
         weights = base.weights
         kernels = base.kernels
@@ -109,9 +115,11 @@ package final class CPUDevice: Device {
     /// The rates of the kernels that could serve a device: `measureKernels`, or what was measured earlier.
     package typealias RateSource = (CPUDevice) throws(ComputeError) -> [KernelRate]
 
-    /// Chooses the fastest kernels for the device's dtype, and from now on for its variants'. Call it before anything is packed.
+    /// Chooses the fastest kernels for the device's dtype, and from now on for its variants', and lets catalogues have quantised
+    /// copies where these are faster. Call it before anything is packed.
     package func tune(by rates: @escaping RateSource) throws(ComputeError) {
         self.rates = rates
+        if copyPolicy == .never { copyPolicy = .whereFaster }
         let found = try rates(self)
         guard let fastest = found.max(by: { $0.gigaflops < $1.gigaflops }),
             let level = InstructionSet(rawValue: fastest.kernels), let kernels = gk_kernels_for(level.level)

@@ -149,6 +149,8 @@ final class CPUCatalogue: CatalogueWeights, DeviceOwned {
     let eligible: [UInt64]
     /// Of every row.
     let normalization: Normalization?
+    /// Of the bundle's rows, where scans through it are faster.
+    let copy: CatalogueCopy?
     var added: PagedRows
 
     var rows: Int { added.count == 0 ? ownRows : added.first + added.count }
@@ -160,7 +162,8 @@ final class CPUCatalogue: CatalogueWeights, DeviceOwned {
         items: WeightMemory,
         dtype: gk_dtype,
         eligible: [UInt64],
-        normalization: Normalization?
+        normalization: Normalization?,
+        copy: CatalogueCopy?
     ) {
         ownRows = rows
         self.columns = columns
@@ -169,8 +172,11 @@ final class CPUCatalogue: CatalogueWeights, DeviceOwned {
         self.dtype = dtype
         self.eligible = eligible
         self.normalization = normalization
+        self.copy = copy
         added = PagedRows(behind: rows)
     }
+
+    var copyByteCount: Int { copy?.byteCount ?? 0 }
 
     /// Hands the packed rows to `body`, which must not keep them.
     func withItems<Result>(_ body: (gk_items) -> Result) -> Result {
@@ -179,7 +185,8 @@ final class CPUCatalogue: CatalogueWeights, DeviceOwned {
                 gk_items(
                     packed: UnsafeRawPointer(items.base),
                     blocks: eligible.count,
-                    pages: pages.baseAddress
+                    pages: pages.baseAddress,
+                    copy: copy?.kernelForm ?? gk_items_copy()
                 )
             )
         }

@@ -68,6 +68,14 @@ extension CPUStream {
         scan.blocks = max(catalogue.eligible.count, min(words, catalogue.eligible.count + added))
         // Some eight tasks a thread, but not below a few microseconds of work.
         scan.task_blocks = workers == 1 ? scan.blocks : max(16, scan.blocks / (workers * 8))
+        if let copy = catalogue.copy, let bounds = try bounds(of: queries, in: copy) {
+            scan.bounds = UnsafePointer(bounds.bounds)
+            scan.integers = UnsafePointer(bounds.integers)
+            scan.integer_stride = bounds.stride
+            let words = device.pool.threads * gk_scan_scratch(&scan)
+            scan.scratch = try allocate(byteCount: words * MemoryLayout<UInt32>.stride)
+                .assumingMemoryBound(to: UInt32.self)
+        }
         catalogue.eligible.withUnsafeBufferPointer { eligible in
             catalogue.withItems { items in
                 scan.items = items
@@ -109,6 +117,42 @@ extension CPUStream {
             stride
         )
         return (UnsafeRawPointer(memory), stride)
+    }
+
+    /// The integers and bounds of a batch of queries.
+    private struct Bounds {
+        let bounds: UnsafeMutablePointer<gk_bound>
+        let integers: UnsafeMutablePointer<UInt32>
+        let stride: Int
+    }
+
+    /// Bounds for the scores of the queries' rows; nil where a query has none, so that all are scored in full.
+    private func bounds(of queries: Tensor, in copy: CatalogueCopy) throws(ComputeError) -> Bounds? {
+        let (kernels, depth) = (device.kernels, queries.columns)
+        let stride = CatalogueCopy.integerStride(columns: depth, kernels)
+        let numbers = try allocate(byteCount: 2 * depth * MemoryLayout<Double>.stride)
+        let made = Bounds(
+            bounds: try allocate(byteCount: queries.rows * MemoryLayout<gk_bound>.stride)
+                .assumingMemoryBound(to: gk_bound.self),
+            integers: try allocate(byteCount: queries.rows * 2 * stride * MemoryLayout<UInt32>.stride)
+                .assumingMemoryBound(to: UInt32.self),
+            stride: stride
+        )
+        for query in 0..<queries.rows {
+            let hasBound = gk_bound_query(
+                kernels,
+                depth,
+                queries.floats + query * queries.rowStride,
+                copy.largest,
+                numbers.assumingMemoryBound(to: Double.self),
+                (numbers + depth * MemoryLayout<Double>.stride).assumingMemoryBound(to: Float.self),
+                made.integers + 2 * query * stride,
+                stride,
+                made.bounds + query
+            )
+            guard hasBound != 0 else { return nil }
+        }
+        return made
     }
 
     package func selected(_ ticket: TopKTicket, query: Int) -> [ScoredRow] {

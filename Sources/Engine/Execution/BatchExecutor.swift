@@ -119,7 +119,11 @@ package final class BatchExecutor {
     }
 
     /// What may be known of the device at any time.
-    package var device: DeviceDescription { loaded.device.description }
+    package var device: DeviceDescription {
+        var description = loaded.device.description
+        description.catalogueCopyBytes = loaded.model.catalogue.copyByteCount
+        return description
+    }
     package var memory: DeviceMemory { loaded.device.memory }
     package var window: Int { loaded.model.window }
 

@@ -542,6 +542,13 @@ struct ContractSchemas {
             ("reason", ["type": "string", "description": "What the device failed with."]),
             ("device", ["type": "string"]), ("instruction_set", ["type": "string"]), ("dtype", ["type": "string"]),
             ("threads", ["type": "integer", "minimum": 1]), ("tuning", tuning), ("prefix_cache", prefixCache),
+            (
+                "catalogue_copy_bytes",
+                [
+                    "type": "integer", "minimum": 1,
+                    "description": "Of the quantised copy of the catalogue that scans read first; absent without one.",
+                ]
+            ),
         ],
         required: ["name", "state"]
     )
