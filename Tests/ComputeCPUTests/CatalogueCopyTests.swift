@@ -22,9 +22,11 @@ struct CatalogueCopyTests {
         case huge
 
         func row(_ random: inout SplitMix64, columns: Int) -> [Float] {
+            // Enough of a bell for this.
             func normal() -> Float {
-                // Enough of a bell for this.
-                (0..<4).reduce(Float(0)) { sum, _ in sum + Float(Int.random(in: -1_000_000...1_000_000, using: &random)) } / 1e6
+                var sum: Float = 0
+                for _ in 0..<4 { sum += Float.random(in: -1...1, using: &random) }
+                return sum
             }
             switch self {
             case .ordinary: return (0..<columns).map { _ in normal() }
@@ -36,7 +38,8 @@ struct CatalogueCopyTests {
                 let kind = Int.random(in: 0...3, using: &random)
                 return (0..<columns).map { Float(($0 + kind) % 3) - 1 }
             case .tiny:
-                let scale = [0, 1e-45, 1e-40, 1e-36, 1e-30, 1e-25].map(Float.init)[Int.random(in: 0...5, using: &random)]
+                let scales: [Float] = [0, .leastNonzeroMagnitude, 0x1p-130, 1e-36, 1e-30, 1e-25]
+                let scale = scales[Int.random(in: 0...5, using: &random)]
                 return (0..<columns).map { _ in normal() * scale }
             case .huge: return (0..<columns).map { _ in normal() * 1e19 }
             }
