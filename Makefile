@@ -142,7 +142,7 @@ lint:
 sanitize: setup
 	ASAN_OPTIONS=allocator_may_return_null=1 LSAN_OPTIONS=suppressions=$(CURDIR)/.ci/leaks.supp \
 	    swift test $(SANITIZE) --sanitize address --scratch-path .build-asan
-	TSAN_OPTIONS=allocator_may_return_null=1 \
+	TSAN_OPTIONS=allocator_may_return_null=1:suppressions=$(CURDIR)/.ci/races.supp \
 	    swift test $(SANITIZE) --sanitize thread --scratch-path .build-tsan
 
 ## fuzz: the mutation tests of every reader of foreign bytes, each for a minute

@@ -17,9 +17,14 @@ package final class ScriptedRedis: Sendable {
         case cut(String)
     }
 
+    /// A box: a lock of a bare closure wraps it in two more closures at each use, until the stack does not hold them.
+    private struct Script: Sendable {
+        let answer: @Sendable (_ connection: Int, _ words: [String]) -> Answer
+    }
+
     package let port: UInt16
     private let listener: Int32
-    private let script: Lock<@Sendable (_ connection: Int, _ words: [String]) -> Answer>
+    private let script: Lock<Script>
     private let heard = Lock<[[String]]>([])
     private let connectionTotal = Lock(0)
 
@@ -30,7 +35,7 @@ package final class ScriptedRedis: Sendable {
         listens: Bool = true,
         _ script: @escaping @Sendable (_ connection: Int, _ words: [String]) -> Answer
     ) throws {
-        self.script = Lock(script)
+        self.script = Lock(Script(answer: script))
         let listener = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         self.listener = listener
         var address = sockaddr_in()
@@ -75,7 +80,7 @@ package final class ScriptedRedis: Sendable {
     package var connectionCount: Int { connectionTotal.withLock { $0 } }
 
     package func answer(_ script: @escaping @Sendable (_ connection: Int, _ words: [String]) -> Answer) {
-        self.script.withLock { $0 = script }
+        self.script.withLock { $0 = Script(answer: script) }
     }
 
     private func serve(_ connection: Int32, _ number: Int) {
@@ -99,7 +104,7 @@ package final class ScriptedRedis: Sendable {
                 }
                 heard.withLock { $0.append(words) }
                 let script = script.withLock { $0 }
-                switch script(number, words) {
+                switch script.answer(number, words) {
                 case .send(let text): Self.send(text, connection)
                 case .silence: break
                 case .cut(let text):
