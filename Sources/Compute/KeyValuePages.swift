@@ -28,6 +28,17 @@ package protocol KeyValuePages: AnyObject {
     var pageCount: Int { get }
     /// Bytes of one page.
     var pageByteCount: Int { get }
+    /// Whether a page takes memory only from its first row on, until it is released. Pools of several models can then share one
+    /// budget.
+    var takesMemoryWhenWritten: Bool { get }
+
+    /// Gives the memory of these pages back; their content is undefined afterwards. Belongs to the device's thread.
+    func release(_ pages: [Int32])
+}
+
+extension KeyValuePages {
+    package var takesMemoryWhenWritten: Bool { false }
+    package func release(_ pages: [Int32]) {}
 }
 
 /// Where the earlier rows of one sequence are.

@@ -86,6 +86,29 @@ struct KeyValuePagesTests {
     }
 
     @Test
+    func releasedPages_AreNoLongerResident_AndTheOthersKeepTheirRows() throws {
+        let device = try CPUDevice(threads: 1)
+        let pool = try pool(device, byteCount: 1 << 30)
+        let pages = (0..<64).map { Int32($0) }
+        for layer in 0..<3 {
+            for page in pages { try store(rows: 16, in: [page], of: pool, layer: layer, on: device) }
+        }
+        let before = try residentBytes(pool)
+        let kept = UnsafeRawBufferPointer(
+            start: pool.floats(layer: 0) + 40 * pool.pageFloats,
+            count: Self.pageBytes
+        )
+        let rows = Array(kept)
+        // Not in order, with neighbours and without.
+        pool.release([63, 3, 1, 2] + Array(5..<40))
+        // Of each run of pages less than a page of the system at either end.
+        let after = try residentBytes(pool)
+        #expect(after <= before - 39 * Self.pageBytes + 3 * 2 * Int(getpagesize()))
+        #expect(Array(kept) == rows)
+        try store(rows: 16, in: [2], of: pool, layer: 0, on: device)
+    }
+
+    @Test
     func refuses_PagesOfAnotherDevice() throws {
         let device = try CPUDevice(threads: 1)
         let foreign = try pool(try CPUDevice(threads: 1), byteCount: 1 << 20)

@@ -68,6 +68,38 @@ import Testing
         )
     }
 
+    /// What has been at rest longest makes room, of whichever model.
+    @Test func models_ShareTheMemoryOfTheirCaches() throws {
+        let fixture = try Fixture(cachePages: 4, window: 8)
+        let other = try second(fixture, cachePages: 4)
+        // Two pages each.
+        let history = (Int32(1)...8).map { $0 }
+        func ask(_ name: String, _ user: String, _ model: LoadedModel? = nil) throws -> Int {
+            if let model {
+                try fixture.submit(name, fixture.request(history, user: user), to: model)
+            } else {
+                try fixture.submit(name, fixture.request(history, user: user))
+            }
+            _ = fixture.wait(for: 1)
+            return try #require(fixture.control.cached.last?.last)
+        }
+        func bytes() -> Int { fixture.engine.state.withLock { $0.statistics.values.reduce(0) { $0 + $1.bytes } } }
+        #expect(try ask("1", "ann") == 0)
+        #expect(try ask("2", "bob") == 0)
+        #expect(bytes() == 4)
+        #expect(fixture.control.state.withLock { $0.released }.isEmpty)
+        #expect(try ask("3", "ann", other) == 0)
+        #expect(bytes() == 4)
+        // Before anything was written to pages that are used again.
+        #expect(fixture.control.state.withLock { $0.released }.count == 2)
+        // Bob was there after Ann, whose rows went.
+        #expect(try ask("4", "bob") == 7)
+        #expect(try ask("5", "ann", other) == 7)
+        #expect(try ask("6", "ann") == 0)
+        #expect(try ask("7", "bob") == 0)
+        #expect(bytes() == 4)
+    }
+
     @Test func asEarlyADeadline_GoesFirst_WhicheverModelItIsOf() throws {
         let fixture = try Fixture()
         let other = try second(fixture)

@@ -28,6 +28,8 @@ final class DeviceControl: Sendable {
         var batches: [[[Int32]]] = []
         /// How many rows of each sequence were.
         var cached: [[Int]] = []
+        /// Pages whose memory was given back.
+        var released: [Int32] = []
     }
 
     let state = Lock(State())
@@ -101,7 +103,7 @@ final class StubDevice: Device {
         eligible: [UInt64]
     ) throws(ComputeError) -> any CatalogueWeights { throw ComputeError(.unsupported, "stub") }
     func makeKeyValuePages(_ shape: KeyValueShape, byteCount: Int) throws(ComputeError) -> any KeyValuePages {
-        StubPages(shape: shape, pageCount: byteCount)
+        StubPages(shape: shape, pageCount: byteCount, control)
     }
     func makeStream() throws(ComputeError) -> any Compute.Stream { StubStream(control) }
 }
@@ -112,11 +114,16 @@ final class StubPages: KeyValuePages {
     let pageRows = 4
     let pageCount: Int
     let pageByteCount = 1
+    let takesMemoryWhenWritten = true
+    private let control: DeviceControl
 
-    init(shape: KeyValueShape, pageCount: Int) {
+    init(shape: KeyValueShape, pageCount: Int, _ control: DeviceControl) {
         self.shape = shape
         self.pageCount = pageCount
+        self.control = control
     }
+
+    func release(_ pages: [Int32]) { control.state.withLock { $0.released += pages } }
 }
 
 final class StubCatalogue: CatalogueWeights {

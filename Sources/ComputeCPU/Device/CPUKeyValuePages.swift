@@ -58,6 +58,20 @@ package final class CPUKeyValuePages: KeyValuePages, DeviceOwned {
         return (head, page)
     }
 
+    package var takesMemoryWhenWritten: Bool { true }
+
+    package func release(_ pages: [Int32]) {
+        var run = 0..<0
+        for page in pages.sorted().map(Int.init) {
+            if page != run.upperBound {
+                memory.release(run.lowerBound * pageByteCount..<run.upperBound * pageByteCount)
+                run = page..<page
+            }
+            run = run.lowerBound..<page + 1
+        }
+        memory.release(run.lowerBound * pageByteCount..<run.upperBound * pageByteCount)
+    }
+
     /// The first page's floats of a layer.
     func floats(layer: Int) -> UnsafeMutablePointer<Float> { memory.floats + layer * shape.heads * headFloats }
 }

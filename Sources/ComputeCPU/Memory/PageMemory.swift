@@ -34,6 +34,13 @@ final class PageMemory {
         account.addPages(-byteCount)
     }
 
+    /// Gives the memory of these bytes back, as far as whole pages of the system lie among them. They are zeros then.
+    func release(_ bytes: Range<Int>) {
+        let unit = Int(getpagesize())
+        let (first, end) = ((bytes.lowerBound + unit - 1) / unit * unit, bytes.upperBound / unit * unit)
+        if first < end { madvise(base + first, end - first, MADV_DONTNEED) }
+    }
+
     /// The block as floats. It has no other type while this is used.
     var floats: UnsafeMutablePointer<Float> { base.assumingMemoryBound(to: Float.self) }
 }

@@ -29,6 +29,8 @@ package enum PrefixCacheDescription: Sendable, Equatable {
         package var dependsOnNextTime: Bool
         /// False: they are a place to compute in, and nothing stays there from one request to the next.
         package var keepsRows = true
+        /// As in `KeyValuePages`.
+        package var takesMemoryWhenWritten = false
 
         package var byteCount: Int { pageCount * pageByteCount }
         package var bytesPerEvent: Int { pageByteCount / pageRows }
@@ -43,7 +45,8 @@ extension UserCache {
             pageCount: pool.pageCount,
             pageByteCount: pool.pageByteCount,
             dependsOnNextTime: pool.dependsOnNextTime,
-            keepsRows: pool.keepsRows
+            keepsRows: pool.keepsRows,
+            isShared: pool.keepsRows && pool.takesMemoryWhenWritten
         )
     }
 }

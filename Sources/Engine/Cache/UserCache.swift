@@ -105,6 +105,8 @@ package struct UserCache: Sendable {
     let dependsOnNextTime: Bool
     /// Whether anything is kept from one request to the next.
     private let keepsRows: Bool
+    /// Whether its pages take memory only while they are held, so that models can share it.
+    let isShared: Bool
     private(set) var table: PageTable
     private(set) var entries: [UInt64: Entry] = [:]
     /// Entries of each user: one at rest at most, and those that are checked out.
@@ -112,7 +114,8 @@ package struct UserCache: Sendable {
     /// Entries without a user, by the hash of a beginning; of several the one that came last.
     private(set) var index: [UInt64: UInt64] = [:]
     private var order = Heap<Place>()
-    private var clock: UInt64 = 0
+    /// Stamps what happens. `JobTable` lets the caches of all models have one.
+    var clock: UInt64 = 0
     /// Pages of entries that are checked out, a shared one once for each.
     private var leasedPages = 0
     private var counts = Statistics()
@@ -121,14 +124,17 @@ package struct UserCache: Sendable {
     ///   - pageRows, pageCount, pageByteCount: those of the device's pool.
     ///   - dependsOnNextTime: as in `PrefixReuse`.
     ///   - keepsRows: false: the pages are a place to compute in, and no more.
+    ///   - isShared: whether it shares the memory of its pages with the caches of other models (`JobTable`).
     package init(
         pageRows: Int,
         pageCount: Int,
         pageByteCount: Int,
         dependsOnNextTime: Bool,
-        keepsRows: Bool = true
+        keepsRows: Bool = true,
+        isShared: Bool = false
     ) {
         self.keepsRows = keepsRows
+        self.isShared = isShared
         self.pageRows = pageRows
         self.pageByteCount = pageByteCount
         self.dependsOnNextTime = dependsOnNextTime
@@ -137,9 +143,14 @@ package struct UserCache: Sendable {
 
     package var statistics: Statistics {
         var statistics = counts
-        statistics.bytes = table.usedCount * pageByteCount
+        statistics.bytes = usedBytes
         return statistics
     }
+
+    /// Of pages that are held.
+    var usedBytes: Int { table.usedCount * pageByteCount }
+    /// Of the whole pool.
+    var poolBytes: Int { table.pageCount * pageByteCount }
 
     // MARK: - The way of a request
 
@@ -347,6 +358,25 @@ package struct UserCache: Sendable {
         leasedPages += missing
         entries[id]?.pages += pages
         return true
+    }
+
+    /// When the entry came to rest that has been there longest; nil: none is at rest.
+    mutating func oldestStamp() -> UInt64? {
+        while let place = order.min {
+            if isCurrent(place) { return place.stamp }
+            _ = order.popMin()
+        }
+        return nil
+    }
+
+    /// Drops the entry that has been at rest longest, for the sake of another model.
+    ///
+    /// - Returns: the pages that nobody holds any more.
+    mutating func evictOldest() -> [Int32] {
+        guard oldestStamp() != nil, let place = order.popMin(), let pages = entries[place.id]?.pages else { return [] }
+        remove(place.id)
+        counts.evictions += 1
+        return pages.filter { table.holderCount(of: $0) == 0 }
     }
 
     private func isCurrent(_ place: Place) -> Bool {

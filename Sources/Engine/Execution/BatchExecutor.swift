@@ -108,7 +108,8 @@ package final class BatchExecutor {
                             pageCount: pages.pageCount,
                             pageByteCount: pages.pageByteCount,
                             dependsOnNextTime: dependsOnNextTime,
-                            keepsRows: keepsRows
+                            keepsRows: keepsRows,
+                            takesMemoryWhenWritten: pages.takesMemoryWhenWritten
                         )
                     )
                 )
@@ -117,6 +118,9 @@ package final class BatchExecutor {
             }
         }
     }
+
+    /// Gives the memory of pages back that nobody holds.
+    func release(_ released: [Int32]) { pages?.release(released) }
 
     /// What may be known of the device at any time.
     package var device: DeviceDescription {

@@ -16,6 +16,9 @@ extension Engine {
     ///
     /// - Returns: whether the engine's own device has computed any of it; and, should it be lost, the jobs that it leaves behind.
     func run(_ batch: Batch, on executors: Executors) -> (hasDeviceComputed: Bool, loss: Loss?) {
+        for (lane, pages) in state.withLock({ $0.table.takeReleased() }) {
+            executors.executor(lane: lane, onFallback: false)?.release(pages)
+        }
         var pending = [Work(batch: batch)]
         var hasDeviceComputed = false
         var isAgain = false

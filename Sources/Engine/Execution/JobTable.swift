@@ -10,12 +10,60 @@ struct JobTable: Sendable {
     private var waiting: [UInt64: UInt64] = [:]
     /// What is kept of each model's users, by lane; nil: nothing is.
     private var caches: [UserCache?] = []
+    /// One for all caches, so that their entries can be told by age.
+    private var clock: UInt64 = 0
+    /// Pages that were taken from a cache for the sake of another, by lane: their memory is still to be given back.
+    private var released: [Int: [Int32]] = [:]
 
     func cache(lane: Int) -> UserCache? { lane < caches.count ? caches[lane] : nil }
 
     mutating func setCache(_ cache: UserCache?, lane: Int) {
         while caches.count <= lane { caches.append(nil) }
         caches[lane] = cache
+        released[lane] = nil
+    }
+
+    /// Pages whose memory has to be given back before the next batch writes to any, by lane.
+    mutating func takeReleased() -> [Int: [Int32]] {
+        defer { released = [:] }
+        return released
+    }
+
+    /// Lets something happen to a cache. Caches that share their memory hold no more together than the largest may alone: what has
+    /// been at rest longest goes, of whichever model. What requests compute on stays.
+    private mutating func use<Result>(_ lane: Int, _ body: (inout JobTable, inout UserCache?) -> Result) -> Result {
+        guard lane < caches.count else {
+            var none: UserCache?
+            return body(&self, &none)
+        }
+        // Taken out while it changes, so that nothing is copied.
+        var cache = caches[lane].take()
+        cache?.clock = clock
+        let result = body(&self, &cache)
+        clock = cache?.clock ?? clock
+        let isShared = cache?.isShared == true
+        caches[lane] = cache
+        if isShared, caches.count > 1 { shareMemory() }
+        return result
+    }
+
+    private mutating func shareMemory() {
+        var used = 0
+        var budget = 0
+        for case let cache? in caches where cache.isShared {
+            used += cache.usedBytes
+            budget = max(budget, cache.poolBytes)
+        }
+        while used > budget {
+            var oldest: (stamp: UInt64, lane: Int)?
+            for lane in caches.indices where caches[lane]?.isShared == true {
+                guard let stamp = caches[lane]?.oldestStamp(), stamp < oldest?.stamp ?? .max else { continue }
+                oldest = (stamp, lane)
+            }
+            guard let lane = oldest?.lane, let pages = caches[lane]?.evictOldest() else { return }
+            used -= pages.count * (caches[lane]?.pageByteCount ?? 0)
+            released[lane, default: []] += pages
+        }
     }
 
     /// How many rows a request would not have to compute if it ran now; nil: nothing is kept of the model's users.
@@ -70,7 +118,7 @@ struct JobTable: Sendable {
     /// What a job has to compute now, for the scheduler; nil: there is no room for it now.
     mutating func size(_ id: UInt64) -> (rows: Int, isDivisible: Bool)? {
         guard let lane = jobs[id]?.lane else { return (0, true) }
-        return jobs[id]?.size(&caches[lane])
+        return use(lane) { table, cache in table.jobs[id]?.size(&cache) }
     }
 
     /// Whether a model's users' pages could hold so many rows of a history and so many beside them, were they all free.
@@ -85,7 +133,7 @@ struct JobTable: Sendable {
         guard var job = jobs.removeValue(forKey: id) else { return nil }
         for caller in job.callers { jobOfCaller[caller.request.id] = nil }
         if waiting[job.fingerprint] == id { waiting[job.fingerprint] = nil }
-        if isTrusted { job.release(to: &caches[job.lane]) } else { job.discard(from: &caches[job.lane]) }
+        use(job.lane) { _, cache in if isTrusted { job.release(to: &cache) } else { job.discard(from: &cache) } }
         return job
     }
 
@@ -100,14 +148,14 @@ struct JobTable: Sendable {
     /// Gives back what a job holds of the cache, and lets it compute all its rows.
     mutating func discard(_ id: UInt64) {
         guard let lane = jobs[id]?.lane else { return }
-        jobs[id]?.discard(from: &caches[lane])
+        use(lane) { table, cache in table.jobs[id]?.discard(from: &cache) }
         jobs[id]?.loseRows()
     }
 
     /// A row that was found becomes part of what the job sees.
     mutating func see(_ row: Int32, _ id: UInt64) {
         guard let lane = jobs[id]?.lane else { return }
-        jobs[id]?.see(row, &caches[lane])
+        use(lane) { table, cache in table.jobs[id]?.see(row, &cache) }
     }
 
     /// A job's newest row is computed once more, for another question.

@@ -318,7 +318,8 @@ extension ServiceConfiguration {
             0...1_099_511_627_776,
             """
             Memory on each device for the keys and values of users' histories, so that a returning user costs only the \
-            new events. Memory is taken as it is needed. 0: nothing is kept. /models reports the bytes per event, and \
+            new events. All models of a CPU device share it; on an NPU each has as much. Memory is taken as it is \
+            needed. 0: nothing is kept. /models reports the bytes per event, and \
             whether the model allows it.
             """
         ),
