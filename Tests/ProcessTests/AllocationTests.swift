@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct AllocationTests {
     #if DEBUG
-    private static let budget = 250
+    // Four for each item: its text is read by closures, which only the optimiser takes apart.
+    private static let budget = 340
     #else
     private static let budget = 13
     #endif
