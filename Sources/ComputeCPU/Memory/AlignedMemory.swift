@@ -23,7 +23,9 @@ struct AlignedMemory: ~Copyable {
     init(byteCount: Int, for purpose: String) throws(ComputeError) {
         let alignment = byteCount >= Self.leastHuge ? Self.hugePage : Self.alignment
         let rounded = (max(byteCount, 1) &+ Self.alignment &- 1) / Self.alignment &* Self.alignment
-        guard byteCount < Self.tooManyBytes, let base = aligned_alloc(alignment, rounded) else {
+        var memory: UnsafeMutableRawPointer?
+        // Not aligned_alloc, which wants a multiple of the alignment; the sanitizers refuse anything else.
+        guard byteCount < Self.tooManyBytes, posix_memalign(&memory, alignment, rounded) == 0, let base = memory else {
             throw ComputeError(.outOfMemory, "there is no memory for \(byteCount) bytes of \(purpose)")
         }
         if byteCount >= Self.leastHuge { madvise(base, rounded / Self.hugePage * Self.hugePage, MADV_HUGEPAGE) }
