@@ -155,7 +155,7 @@ extension CPUDevice {
             gk_pack(&packing)
             copy?.add(UnsafePointer(scratch.floats), rows: taken, at: first)
         }
-        if copy?.isWorthwhile(beside: packed, example: scratch) != true { copy = nil }
+        if copy?.finish(beside: packed, example: scratch) != true { copy = nil }
         return CPUCatalogue(
             rows: count,
             columns: columns,

@@ -32,7 +32,8 @@ package final class CatalogueCopy {
     private let integers: WeightMemory
     /// A scale and a first sum a row.
     private let perRow: WeightMemory
-    private let scratch: WeightMemory
+    /// Of a block, until the copy is complete.
+    private var scratch: WeightMemory?
     /// The largest magnitude of all rows; infinite or NaN where one of them is.
     private(set) var largest: Float = 0
 
@@ -57,7 +58,7 @@ package final class CatalogueCopy {
         self.scratch = scratch
     }
 
-    var byteCount: Int { integers.byteCount + perRow.byteCount + scratch.byteCount }
+    var byteCount: Int { integers.byteCount + perRow.byteCount }
 
     var kernelForm: gk_items_copy {
         gk_items_copy(
@@ -80,6 +81,7 @@ package final class CatalogueCopy {
     ///   - values: (count, columns), contiguous.
     ///   - first: the number of the first row, that of a block.
     func add(_ values: UnsafePointer<Float>, rows count: Int, at first: Int) {
+        guard let scratch else { preconditionFailure("a complete copy takes no more rows") }
         var copy = kernelForm
         let bytes = scratch.base.assumingMemoryBound(to: Int8.self)
         let most = gk_copy_block(kernels, first / gk_block_rows, count, columns, values, bytes, &copy)
@@ -87,12 +89,13 @@ package final class CatalogueCopy {
         if !largest.isNaN, !(most <= largest) { largest = most }
     }
 
-    /// Whether the complete copy should be kept.
+    /// Completes the copy. Returns whether it should be kept.
     ///
     /// - Parameters:
     ///   - packed: the rows in float32.
     ///   - example: a row to ask with.
-    func isWorthwhile(beside packed: WeightMemory, example: borrowing AlignedMemory) -> Bool {
+    func finish(beside packed: WeightMemory, example: borrowing AlignedMemory) -> Bool {
+        scratch = nil
         guard largest < .infinity else { return false }
         guard policy == .whereFaster else { return true }
         var plain = Double.infinity

@@ -34,18 +34,8 @@ package enum HTTPMethod: UInt8, Sendable, CaseIterable {
 }
 
 extension HTTPMethod: CustomStringConvertible {
-    // Not the token's description, which is decoded anew each time.
-    package var description: String {
-        switch self {
-        case .get: "GET"
-        case .head: "HEAD"
-        case .post: "POST"
-        case .put: "PUT"
-        case .delete: "DELETE"
-        case .options: "OPTIONS"
-        case .patch: "PATCH"
-        case .trace: "TRACE"
-        case .query: "QUERY"
-        }
-    }
+    /// By raw value: a token's own description is decoded anew each time.
+    private static let descriptions = allCases.map(\.token.description)
+
+    package var description: String { HTTPMethod.descriptions[Int(rawValue)] }
 }

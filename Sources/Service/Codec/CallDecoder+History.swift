@@ -11,6 +11,7 @@ extension CallDecoder {
         timestamps.removeAll(keepingCapacity: true)
         actions.removeAll(keepingCapacity: true)
         unknownExample = nil
+        let unknownBefore = unknownItems
         // An event has some ten bytes in its shortest useful form; for most bodies the arrays grow no more after this.
         rows.reserveCapacity(min(limits.maxHistory, reader.remainingCount / 8))
         let hasTimestamps: Bool
@@ -19,7 +20,7 @@ extension CallDecoder {
         case .object: hasTimestamps = try readColumns()
         default: throw unusable("history must be an array of events or an object of columns")
         }
-        takeHistory(&call, hasTimestamps: hasTimestamps)
+        takeHistory(&call, hasTimestamps: hasTimestamps, knownCount: rows.count - (unknownItems - unknownBefore))
     }
 
     // MARK: Events
@@ -106,7 +107,7 @@ extension CallDecoder {
         while true {
             let index = rows.count
             if index < limits.maxHistory, let text = reader.readPlainElement() {
-                rows.append(items.row(ofString: text.utf8) ?? unknown(text))
+                if let row = items.row(ofString: text.utf8) { rows.append(row) } else { rows.append(unknown(text)) }
                 continue
             }
             guard try reader.nextElement() else { return }
@@ -177,9 +178,8 @@ extension CallDecoder {
 
     /// The history that was read, without its unknown items. The copies have exactly the size they need, because they live as
     /// long as the request.
-    private func takeHistory(_ call: inout RecommendCall, hasTimestamps: Bool) {
+    private func takeHistory(_ call: inout RecommendCall, hasTimestamps: Bool, knownCount: Int) {
         call.eventCount = rows.count
-        let knownCount = rows.count(where: { $0 != unknownRow })
         call.request.history.reserveCapacity(knownCount)
         for row in rows where row != unknownRow { call.request.history.append(row) }
         call.noteStrangeness(unknownExample)
