@@ -62,7 +62,10 @@ final class ScriptedServer: @unchecked Sendable {
         Thread.detachNewThread { [self] in
             while true {
                 let connection = accept(listener, nil, nil)
-                guard connection >= 0 else { return }
+                guard connection >= 0 else {
+                    close(listener)
+                    return
+                }
                 Thread.detachNewThread { [self] in serve(connection) }
             }
         }
@@ -80,11 +83,9 @@ final class ScriptedServer: @unchecked Sendable {
     /// The requests that have come so far.
     var requests: [String] { lock.withLock { received } }
 
-    /// Accepts nobody any more.
-    func stop() {
-        shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
-    }
+    /// Accepts nobody any more. The thread that accepts closes the listener: it could take connections from another server that has
+    /// got its number else.
+    func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
 
     private func serve(_ connection: Int32) {
         defer { close(connection) }
