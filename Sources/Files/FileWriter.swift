@@ -1,19 +1,31 @@
 // Writes one new file, and makes it durable before anybody can see it under its name: everything goes into a temporary
-// file in the same folder, which is synchronised and renamed at the end.
+// file in the same folder, which is synchronised and renamed at the end. A device or pipe is written to as it is: a file with its
+// name in its place would leave the system without its /dev/null.
 
 import Glibc
 
 /// A file being written. If it is not committed it leaves nothing behind.
 package struct FileWriter: ~Copyable {
     private let path: String
-    private let temporaryPath: String
+    /// What is renamed at the end, and to what; nil: the path is that of a device or pipe.
+    private let renaming: (from: String, to: String)?
     private var descriptor: Int32
     private var buffer: [UInt8] = []
 
     package init(path: String) throws(FileError) {
         self.path = path
-        temporaryPath = "\(path).partial-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
-        descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        var status = stat()
+        let exists = stat(path, &status) == 0
+        if exists, ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) {
+            renaming = nil
+            descriptor = open(path, O_WRONLY | O_CLOEXEC)
+        } else {
+            // A symbolic link stays, and what it leads to is replaced.
+            let target = exists ? Self.withoutLinks(path) : path
+            let temporary = "\(target).partial-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+            renaming = (temporary, target)
+            descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        }
         guard descriptor >= 0 else {
             let reason = systemErrorText(errno)
             throw FileError(.unwritable, "cannot create \(path): \(reason)")
@@ -24,8 +36,14 @@ package struct FileWriter: ~Copyable {
         // Not committed.
         if descriptor >= 0 {
             close(descriptor)
-            unlink(temporaryPath)
+            if let renaming { unlink(renaming.from) }
         }
+    }
+
+    private static func withoutLinks(_ path: String) -> String {
+        guard let resolved = realpath(path, nil) else { return path }
+        defer { free(resolved) }
+        return String(cString: resolved)
     }
 
     private func failure(_ call: String) -> FileError {
@@ -70,8 +88,10 @@ package struct FileWriter: ~Copyable {
     /// Makes the file durable and gives it its name, replacing what had it.
     package consuming func commit() throws(FileError) {
         try flush()
-        guard fsync(descriptor) == 0 else { throw failure("write") }
-        guard rename(temporaryPath, path) == 0 else { throw failure("create") }
+        if let renaming {
+            guard fsync(descriptor) == 0 else { throw failure("write") }
+            guard rename(renaming.from, renaming.to) == 0 else { throw failure("create") }
+        }
         close(descriptor)
         descriptor = -1
     }
