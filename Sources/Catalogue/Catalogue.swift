@@ -24,12 +24,12 @@ package final class Catalogue: Sendable {
     package let tokens: [Int32]
 
     /// String ids: in quotes, as raw UTF-8. Integer ids: digits. Either way JSON, but for the ids in `escapedIDs`.
-    private let ids: TextColumn
+    let ids: TextColumn
     /// Rows whose id must be escaped in JSON, and how it is written there.
     private let escapedIDs: [Int32: [UInt8]]
     /// Integer ids by row; empty where ids are strings.
-    private let integerIDs: [Int64]
-    private let rowsByID: RowTable
+    let integerIDs: [Int64]
+    let rowsByID: RowTable
     private let titles: TextColumn
     /// By row; empty if no line states any.
     private let popularities: [Double]
@@ -95,25 +95,6 @@ package final class Catalogue: Sendable {
     package func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
         if idsAreIntegers { return CanonicalInteger.value(of: utf8).flatMap { row(ofInteger: $0) } }
         return rowsByID.find(KeyedHash.of(utf8)) { ids.holdsQuoted(utf8, at: Int($0)) }
-    }
-
-    /// The rows of a column's texts, each as `row(ofString:)` has it, 0 where no item has it. The questions are asked side by side:
-    /// a table beyond the processor's caches answers each late, but many at once.
-    ///
-    /// - Parameter numbers: of the texts, a few hundred at most.
-    func rows(of texts: TextColumn, _ numbers: some Collection<Int>) -> [Int32] {
-        texts.bytes.withUnsafeBufferPointer { bytes in
-            let utf8 = numbers.map { UnsafeBufferPointer(rebasing: bytes[texts.range($0) ?? 0..<0]) }
-            if idsAreIntegers { return utf8.map { row(ofString: $0) ?? 0 } }
-            let hashes = utf8.map { KeyedHash.of($0) }
-            let beginnings = rowsByID.beginnings(of: hashes)
-            return utf8.indices.map { index in
-                let found = rowsByID.find(hashes[index], beginningWith: beginnings[index]) { row in
-                    ids.holdsQuoted(utf8[index], at: Int(row))
-                }
-                return found ?? 0
-            }
-        }
     }
 
     /// The row of an id that is written as an integer; nil if no item has it. Where ids are strings, it is the string of its

@@ -6,7 +6,7 @@ import Glibc
 /// A text for some rows, all in one buffer.
 struct TextColumn: Sendable {
     /// Where a text lies, in one word, so that finding it costs one look at memory.
-    private struct Place {
+    struct Place {
         /// The start, then 24 bits of one more than the length; 0: there is no text.
         var bits: UInt64 = 0
 
@@ -46,14 +46,19 @@ struct TextColumn: Sendable {
         bytes.append(contentsOf: text)
     }
 
+    /// Where a row's text lies.
+    func place(_ row: Int) -> Place { places[row] }
+
     /// Whether this is a row's text.
-    func holds(_ text: UnsafeBufferPointer<UInt8>, at row: Int) -> Bool { holds(text, at: row, margin: 0) }
+    func holds(_ text: UnsafeBufferPointer<UInt8>, at row: Int) -> Bool { holds(text, in: places[row], margin: 0) }
 
     /// Whether a row's text is this one in quotes.
-    func holdsQuoted(_ text: UnsafeBufferPointer<UInt8>, at row: Int) -> Bool { holds(text, at: row, margin: 1) }
+    func holdsQuoted(_ text: UnsafeBufferPointer<UInt8>, at row: Int) -> Bool { holdsQuoted(text, in: places[row]) }
 
-    private func holds(_ text: UnsafeBufferPointer<UInt8>, at row: Int, margin: Int) -> Bool {
-        let place = places[row]
+    /// Whether this text, in quotes, is the one at a place of this column.
+    func holdsQuoted(_ text: UnsafeBufferPointer<UInt8>, in place: Place) -> Bool { holds(text, in: place, margin: 1) }
+
+    private func holds(_ text: UnsafeBufferPointer<UInt8>, in place: Place, margin: Int) -> Bool {
         guard place.length == text.count + 2 * margin else { return false }
         guard let wanted = text.baseAddress else { return true }
         return bytes.withUnsafeBufferPointer { bytes in
@@ -89,20 +94,22 @@ struct RowTable: Sendable {
         return nil
     }
 
-    /// What stands where the search for each hash begins, for `find(_:beginningWith:matches:)`: a large table answers late, but many
+    /// What stands where the search for a hash begins, for `find(_:beginningWith:matches:)`: a large table answers late, but many
     /// questions at once.
-    func beginnings(of hashes: [UInt32]) -> [UInt64] {
-        let mask = slots.count - 1
-        return hashes.map { slots[Int($0) & mask] }
+    func beginning(of hash: UInt32) -> UInt64 { slots[Int(hash) & (slots.count - 1)] }
+
+    /// The number in a slot; 0: it is empty.
+    static func number(_ slot: UInt64) -> Int32 { Int32(truncatingIfNeeded: slot) }
+
+    /// The number in a slot; nil: it is empty or its key has another hash.
+    static func number(_ slot: UInt64, ofKeyWith hash: UInt32) -> Int32? {
+        slot != 0 && UInt32(slot >> 32) == hash ? number(slot) : nil
     }
 
     /// As `find(_:matches:)`, of a hash whose beginning is known.
     func find(_ hash: UInt32, beginningWith slot: UInt64, matches: (Int32) -> Bool) -> Int32? {
         if slot == 0 { return nil }
-        if UInt32(slot >> 32) == hash {
-            let number = Int32(truncatingIfNeeded: slot)
-            if matches(number) { return number }
-        }
+        if let number = Self.number(slot, ofKeyWith: hash), matches(number) { return number }
         return find(hash, matches: matches)
     }
 

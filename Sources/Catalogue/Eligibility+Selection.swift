@@ -12,9 +12,7 @@ extension Eligibility {
         var mask = SelectionMask()
         var excluded = excludedRows
         if excludesSeen { excluded += history }
-        excluded.sort()
-        mask.excluded.reserveCapacity(excluded.count)
-        for row in excluded where row != mask.excluded.last { mask.excluded.append(row) }
+        mask.excluded = excluded.ascendingRows()
 
         guard allowance != nil || !excludedTags.isEmpty else {
             mask.allowed = catalogue.available

@@ -113,7 +113,7 @@ package struct JSONReader: ~Copyable {
         guard end < bytes.count, bytes[end] == UInt8(ascii: "\"") else { return nil }
         position.offset = end + 1
         position.isAtFirstMember = false
-        return JSONString(utf8: slice(start, end), offset: start - 1)
+        return JSONString(utf8: slice(start, end), offset: start - 1, isPartOfText: true)
     }
 
     /// Checks that nothing but white space is left.
@@ -268,7 +268,7 @@ package struct JSONReader: ~Copyable {
             switch bytes[end] {
             case UInt8(ascii: "\""):
                 position.offset = end + 1
-                return JSONString(utf8: slice(quote + 1, end), offset: quote)
+                return JSONString(utf8: slice(quote + 1, end), offset: quote, isPartOfText: true)
             case UInt8(ascii: "\\"): return try readEscapedString(quote: quote)
             default: end = try JSONText.endOfScalar(bytes, at: end)
             }
@@ -305,7 +305,7 @@ package struct JSONReader: ~Copyable {
             }
         }
         position.offset = end + 1
-        return JSONString(utf8: UnsafeBufferPointer(rebasing: scratch[..<count]), offset: quote)
+        return JSONString(utf8: UnsafeBufferPointer(rebasing: scratch[..<count]), offset: quote, isPartOfText: false)
     }
 
     private mutating func reserveScratch(_ count: Int) {

@@ -7,13 +7,21 @@ package enum JSONKind: Sendable {
     case object, array, string, number, bool, null
 }
 
-/// A string's bytes, escapes resolved, valid UTF-8. They lie in the text or in the reader's scratch memory, so a string is to
-/// be used or copied before the reader reads on, and never after it is gone.
+/// A string's bytes, escapes resolved, valid UTF-8. They are part of the text, or in the reader's scratch memory: then use or copy
+/// them before the reader reads on.
 package struct JSONString {
     /// The bytes; may be empty, may contain NUL.
     package let utf8: UnsafeBufferPointer<UInt8>
     /// Where the string's opening quote is in the text.
     package let offset: Int
+    /// Whether the bytes are part of the text, and so last as long as it.
+    package let isPartOfText: Bool
+
+    package init(utf8: UnsafeBufferPointer<UInt8>, offset: Int, isPartOfText: Bool) {
+        self.utf8 = utf8
+        self.offset = offset
+        self.isPartOfText = isPartOfText
+    }
 
     /// A copy that lives on.
     package var string: String { String(decoding: utf8, as: UTF8.self) }

@@ -82,6 +82,40 @@ private func idJSON(_ catalogue: Catalogue, _ row: Int32) -> String {
         #expect(!items.hasPopularity)
     }
 
+    /// Enough items that searches begin in slots that other items have taken.
+    @Test(arguments: [true, false])
+    func idsThatAreFoundTogether_HaveTheRowsOfEachAlone(idsAreIntegers: Bool) throws {
+        let ids = (1..<5_000).map { idsAreIntegers ? "\($0 * 7 - 9_000)" : "\"\($0 * 7 - 9_000)\"" }
+        let items = try catalogue(
+            ids.enumerated().map { "{\"index\": \($0 + 1), \"id\": \($1)}" }.joined(separator: "\n"),
+            rows: 5_001
+        )
+        let texts =
+            ["", "x", "017", "-0", "9223372036854775808", "-9223372036854775808"] + (-9_100..<26_100).map(String.init)
+        var keys: [ItemKey] = []
+        var memory: [[UInt8]] = []
+        for text in texts {
+            memory.append(Array(text.utf8))
+            if let number = Int64(text) { keys.append(ItemKey(number)) }
+        }
+        let buffers = memory.map { bytes in
+            let copy = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: bytes.count)
+            _ = copy.initialize(from: bytes)
+            return copy
+        }
+        defer { for buffer in buffers { buffer.deallocate() } }
+        keys += buffers.map { ItemKey(UnsafeBufferPointer($0)) }
+        var found = [Int32](repeating: -7, count: keys.count)
+        for first in stride(from: 0, to: keys.count, by: 32) {
+            let group = first..<min(first + 32, keys.count)
+            keys[group].withUnsafeBufferPointer { keys in
+                found[group].withUnsafeMutableBufferPointer { items.rows(of: keys, into: $0) }
+            }
+        }
+        #expect(found == keys.map { items.row(of: $0) ?? 0 })
+        #expect(found.count { $0 > 0 } == 2 * 4_999)
+    }
+
     @Test func stringIDs_AreFoundAsIntegers() throws {
         let items = try catalogue(
             """

@@ -123,7 +123,7 @@ GK_INLINE void gk_score_few(const gk_attention_tile *tile, const gk_few_scratch 
 /// constants, and so is whether the last vector has only `part` columns. Columns count from `first`.
 GK_INLINE void gk_add_vectors(
     const size_t rows, const size_t vectors, const int is_part, size_t part, const gk_few_scratch *few, size_t row,
-    const gk_run *runs, size_t count, size_t first) {
+    const gk_run *runs, size_t count, size_t first, const float *const *ahead) {
     gk_f16 sum[gk_shared_rows][8];
     float *output = few->output + row * few->padded + first;
     const float *weight = few->scores + row * gk_key_block;
@@ -132,8 +132,13 @@ GK_INLINE void gk_add_vectors(
     for (size_t run = 0; run < count; run++) {
         const float *value = runs[run].value + first;
         const size_t stride = runs[run].stride, keys = runs[run].keys;
+        const float *next = ahead ? ahead[run] : NULL;
         for (size_t j = 0; j < keys; j++, value += stride, weight++) {
             gk_f16 x[8];
+            if (next) {
+                GK_FULL_UNROLL for (size_t v = 0; v < vectors; v++) __builtin_prefetch(next + 16 * v, 0, 2);
+                next += 16 * vectors;
+            }
             GK_FULL_UNROLL for (size_t v = 0; v < vectors; v++)
                 x[v] = is_part && v == vectors - 1 ? gk_load_part(value + 16 * v, part) : gk_load(value + 16 * v);
             GK_FULL_UNROLL for (size_t r = 0; r < rows; r++) {
@@ -148,13 +153,14 @@ GK_INLINE void gk_add_vectors(
 
 /// The same for any number of columns, and 1 to gk_shared_rows rows.
 static void gk_add_shared(
-    size_t rows, size_t columns, const gk_few_scratch *few, size_t row, const gk_run *runs, size_t count) {
+    size_t rows, size_t columns, const gk_few_scratch *few, size_t row, const gk_run *runs, size_t count,
+    const float *const *ahead) {
     const size_t vectors = (columns + 15) / 16, rest = columns & 15;
     size_t v = 0;
 #define GK_STEP(r, n)                                                                \
     for (; r * n <= GK_FEW_VALUES && v + n <= vectors; v += n) {                     \
-        if (rest && v + n == vectors) gk_add_vectors(r, n, 1, rest, few, row, runs, count, 16 * v); \
-        else gk_add_vectors(r, n, 0, 0, few, row, runs, count, 16 * v);              \
+        if (rest && v + n == vectors) gk_add_vectors(r, n, 1, rest, few, row, runs, count, 16 * v, v ? NULL : ahead); \
+        else gk_add_vectors(r, n, 0, 0, few, row, runs, count, 16 * v, v ? NULL : ahead);              \
     }
 #define GK_CASE(r) \
     case r: GK_STEP(r, 8) GK_STEP(r, 4) GK_STEP(r, 2) GK_STEP(r, 1) return;
@@ -170,8 +176,15 @@ static void gk_add_shared(
 GK_INLINE void gk_add_few(const gk_attention_tile *tile, const gk_few_scratch *few, size_t begin, size_t count) {
     gk_run runs[gk_most_runs];
     const size_t number = gk_runs_of(tile, begin, count, runs);
+    // The keys of the next block, which are needed after these values.
+    const float *ahead[gk_most_runs];
+    for (size_t run = 0; run < number; run++) {
+        const size_t key = begin + gk_key_block + gk_page_rows * run;
+        ahead[run] = key < tile->cached ? gk_page_of(tile, key) : NULL;
+    }
     for (size_t first = 0; first < tile->rows; first += gk_shared_rows)
-        gk_add_shared(gk_shared_count(tile->rows, first), tile->value_columns, few, first, runs, number);
+        gk_add_shared(
+            gk_shared_count(tile->rows, first), tile->value_columns, few, first, runs, number, first ? NULL : ahead);
 }
 
 /// Adds `count` weights of `rows` rows (a constant) to their totals, one after another.

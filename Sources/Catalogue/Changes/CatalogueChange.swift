@@ -114,10 +114,10 @@ struct ChangeTable: Sendable {
     /// A change, and the id of its item in place of `change.item`.
     typealias ChangeOfID = (id: UnsafeBufferPointer<UInt8>, change: CatalogueChange)
 
-    /// Makes changes, one after the other. The ids that are known before are looked up side by side, as in `Catalogue.rows(of:_:)`.
+    /// Makes changes, one after the other. The ids that are known before are looked up side by side, as in `Catalogue.rows(of:into:)`.
     mutating func apply(_ changes: [ChangeOfID]) {
         let hashes = changes.map { KeyedHash.of($0.id) }
-        let beginnings = rowsByID.beginnings(of: hashes)
+        let beginnings = hashes.map { rowsByID.beginning(of: $0) }
         let known = changes.indices.map { index in
             rowsByID.find(hashes[index], beginningWith: beginnings[index]) { number in
                 ids.holds(changes[index].id, at: Int(number) - 1)

@@ -145,6 +145,11 @@ package final class CatalogueSnapshot: Sendable {
     /// Whether the row is an item that the bundle does not have.
     package func isAdded(_ row: Int32) -> Bool { contains(row) && !items.contains(row) }
 
+    /// The row of an item; nil if no item has this id.
+    package func row(of key: ItemKey) -> Int32? {
+        if let text = key.text { row(ofString: text) } else { row(ofInteger: key.integer) }
+    }
+
     /// The row of an id that is written as a string; see `Catalogue.row(ofString:)`.
     package func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
         items.row(ofString: utf8) ?? added.row(of: utf8)
@@ -155,6 +160,13 @@ package final class CatalogueSnapshot: Sendable {
         if let row = items.row(ofInteger: id) { return row }
         guard added.count > 0 else { return nil }
         return CanonicalInteger.withText(of: id) { added.row(of: $0) }
+    }
+
+    /// The rows of items, 0 where no item has the id; see `Catalogue.rows(of:into:)`.
+    package func rows(of keys: UnsafeBufferPointer<ItemKey>, into rows: UnsafeMutableBufferPointer<Int32>) {
+        items.rows(of: keys, into: rows)
+        guard added.count > 0 else { return }
+        for index in keys.indices where rows[index] == 0 { rows[index] = row(of: keys[index]) ?? 0 }
     }
 
     /// The row of an id in text form.

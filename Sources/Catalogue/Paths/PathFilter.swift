@@ -39,18 +39,14 @@ package struct PathFilter: Sendable {
         let most = Self.longestList(in: trie)
         if let allowed, allowedSets.isEmpty, allowed.count <= most {
             let denied = Set(denied)
-            let positions = allowed.map { Int32(trie.position(of: $0)) }
-            form = .only(
-                Self.ascending(
-                    positions.filter { position in
-                        !denied.contains(position) && !excludedSets.contains { $0.has(position) }
-                    }
-                )
-            )
+            let positions = allowed.map { Int32(trie.position(of: $0)) }.filter { position in
+                !denied.contains(position) && !excludedSets.contains { $0.has(position) }
+            }
+            form = .only(positions.ascendingRows())
             return
         }
         if allowed == nil, excludedSets.isEmpty, denied.count <= most {
-            form = .except(Self.ascending(denied))
+            form = .except(denied.ascendingRows())
             return
         }
         var bits: [UInt64]
@@ -67,13 +63,6 @@ package struct PathFilter: Sendable {
         for set in excludedSets { bits.combine(set) { $0 & ~$1 } }
         for position in denied { bits.remove(position) }
         form = .bits(bits)
-    }
-
-    private static func ascending(_ positions: [Int32]) -> [Int32] {
-        var result: [Int32] = []
-        result.reserveCapacity(positions.count)
-        for position in positions.sorted() where position != result.last { result.append(position) }
-        return result
     }
 
     /// Whether an item at a position is eligible.

@@ -53,6 +53,12 @@ final class WorkerPool {
 
     deinit { stop() }
 
+    /// A batch begins: until it ends, a worker waits longer for the next operation before it sleeps.
+    func beginBatch() { state.isInBatch.store(true, ordering: .relaxed) }
+
+    /// No operation follows soon.
+    func endBatch() { state.isInBatch.store(false, ordering: .relaxed) }
+
     /// Runs tasks 0 ..< count and returns when all have run. Each thread takes them in increasing order.
     func run(_ task: Task, job: UnsafeRawPointer, count: Int) {
         if threads == 1 || count <= 1 {
@@ -85,9 +91,11 @@ private final class WorkerStart {
 /// it raises `remaining` (release), while no task is left or running. A thread reads it only after it took a task
 /// (acquire), and a task cannot end before its reader has finished.
 private final class PoolState: @unchecked Sendable {
-    /// How long a thread without work looks for more before it sleeps: as long as the gap between two operations of a
-    /// model.
+    /// How long a thread without work looks for more before it sleeps.
     private static let spinNanoseconds: UInt64 = 5_000
+    /// The same within a batch, where another operation follows: to wake a thread takes longer than most of what lies between two,
+    /// which is long itself where a batch of one row reads everything from memory.
+    private static let spinNanosecondsInBatch: UInt64 = 50_000
 
     private var task: WorkerPool.Task = { _, _, _ in }
     private var job: UnsafeRawPointer?
@@ -98,6 +106,8 @@ private final class PoolState: @unchecked Sendable {
     /// Tasks that have not ended.
     private let unfinished = Atomic<Int>(0)
     private let isStopping = Atomic<Bool>(false)
+    /// Only a hint of how long to spin.
+    let isInBatch = Atomic<Bool>(false)
 
     /// Raised with every operation: the word that workers sleep on.
     private let epoch = FutexWord()
@@ -181,14 +191,16 @@ private final class PoolState: @unchecked Sendable {
     /// Whether the condition came true within the time to spin.
     private func spin(until condition: () -> Bool) -> Bool {
         if condition() { return true }
-        let end = CLinux_monotonicNanoseconds() + Self.spinNanoseconds
-        repeat {
+        let start = CLinux_monotonicNanoseconds()
+        while true {
             for _ in 0..<16 {
                 CLinux_pause()
                 if condition() { return true }
             }
-        } while CLinux_monotonicNanoseconds() < end
-        return false
+            let isInBatch = isInBatch.load(ordering: .relaxed)
+            let limit = isInBatch ? Self.spinNanosecondsInBatch : Self.spinNanoseconds
+            if CLinux_monotonicNanoseconds() - start >= limit { return false }
+        }
     }
 }
 

@@ -35,6 +35,7 @@ package final class CPUStream: Compute.Stream {
         tokenResults.removeAll(keepingCapacity: true)
         buckets = nil
         account()
+        device.pool.beginBatch()
     }
 
     package func makeTensor(rows: Int, columns: Int, dtype: DType) throws(ComputeError) -> Tensor {
@@ -91,7 +92,7 @@ package final class CPUStream: Compute.Stream {
         )
     }
 
-    package func synchronize() throws(ComputeError) {}
+    package func synchronize() throws(ComputeError) { device.pool.endBatch() }
 
     package func read(_ tensor: Tensor) throws(ComputeError) -> [Float] {
         try tensor.require(.float32, in: "read", as: "tensor")

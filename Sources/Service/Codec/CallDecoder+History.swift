@@ -1,6 +1,7 @@
 // The history in its two forms: an array of events, or an object of columns. Both fill the decoder's rows and timestamps, which
 // then become the call's.
 
+internal import Catalogue
 internal import Engine
 internal import JSON
 
@@ -8,6 +9,7 @@ extension CallDecoder {
     /// Reads the value of `history`.
     mutating func readHistory(_ call: inout RecommendCall) throws(JSONError) {
         rows.removeAll(keepingCapacity: true)
+        waitingCount = 0
         timestamps.removeAll(keepingCapacity: true)
         actions.removeAll(keepingCapacity: true)
         unknownExample = nil
@@ -20,6 +22,7 @@ extension CallDecoder {
         case .object: hasTimestamps = try readColumns()
         default: throw unusable("history must be an array of events or an object of columns")
         }
+        findWaiting()
         takeHistory(&call, hasTimestamps: hasTimestamps, knownCount: rows.count - (unknownItems - unknownBefore))
     }
 
@@ -32,8 +35,8 @@ extension CallDecoder {
         while try reader.nextElement() {
             let index = rows.count
             try checkLength("history", index)
-            let (row, timestamp, action) = try readEvent(index)
-            rows.append(row)
+            let (item, timestamp, action) = try readEvent(index)
+            append(item)
             noteAction(action, of: index)
             if index == 0 {
                 hasTimestamps = timestamp != nil
@@ -56,23 +59,23 @@ extension CallDecoder {
 
     private mutating func readEvent(
         _ index: Int
-    ) throws(JSONError) -> (row: Int32, timestamp: Int64?, action: UInt64) {
-        var row: Int32?
+    ) throws(JSONError) -> (item: HistoryItem, timestamp: Int64?, action: UInt64) {
+        var item: HistoryItem?
         var timestamp: Int64?
         var action: UInt64 = 0
         var fields = FieldSet<EventField>()
         try beginObject("history[\(index)]")
         while let field = try nextField(&fields, in: "history[\(index)]") {
             switch field {
-            case .item: row = try readItem("history[\(index)].item")
+            case .item: item = try readHistoryItem("history[\(index)].item")
             case .timestamp:
                 if try reader.readNull() { continue }
                 timestamp = try readTimestamp("history[\(index)].timestamp")
             case .action: action = try readAction("history[\(index)].action")
             }
         }
-        guard let row else { throw unusable("history[\(index)].item is missing") }
-        return (row, timestamp, action)
+        guard let item else { throw unusable("history[\(index)].item is missing") }
+        return (item, timestamp, action)
     }
 
     // MARK: Columns
@@ -103,16 +106,15 @@ extension CallDecoder {
 
     private mutating func readItemColumn() throws(JSONError) {
         try beginArray("history.items")
-        let items = source.items
         while true {
             let index = rows.count
             if index < limits.maxHistory, let text = reader.readPlainElement() {
-                if let row = items.row(ofString: text.utf8) { rows.append(row) } else { rows.append(unknown(text)) }
+                append(ItemKey(text.utf8))
                 continue
             }
             guard try reader.nextElement() else { return }
             try checkLength("history.items", index)
-            rows.append(try readItem("history.items[\(index)]"))
+            append(try readHistoryItem("history.items[\(index)]"))
         }
     }
 

@@ -1,5 +1,6 @@
 // The kinds of values that a call's fields have, each with the sentence that says what is wrong with it.
 
+internal import Catalogue
 internal import JSON
 
 extension CallDecoder {
@@ -25,21 +26,21 @@ extension CallDecoder {
     ) throws(JSONError) -> Field? {
         guard let key = try reader.nextKey() else { return nil }
         guard let field = Field(key) else {
-            throw unusable("unknown field '\(Self.excerpt(key))'" + (path().map { " in \($0)" } ?? ""))
+            throw unusable("unknown field '\(Self.excerpt(key.utf8))'" + (path().map { " in \($0)" } ?? ""))
         }
         guard fields.insert(field) else {
-            throw JSONError(.duplicateKey, at: key.offset, "the key '\(Self.excerpt(key))' comes twice")
+            throw JSONError(.duplicateKey, at: key.offset, "the key '\(Self.excerpt(key.utf8))' comes twice")
         }
         return field
     }
 
     /// The beginning of a string, short enough for a sentence.
-    private static func excerpt(_ key: JSONString) -> String {
-        guard key.utf8.count > 64 else { return key.string }
+    private static func excerpt(_ utf8: UnsafeBufferPointer<UInt8>) -> String {
+        guard utf8.count > 64 else { return String(decoding: utf8, as: UTF8.self) }
         var end = 64
         // Not within a scalar.
-        while key.utf8[end] & 0xC0 == 0x80 { end -= 1 }
-        return String(decoding: key.utf8[..<end], as: UTF8.self) + "…"
+        while utf8[end] & 0xC0 == 0x80 { end -= 1 }
+        return String(decoding: utf8[..<end], as: UTF8.self) + "…"
     }
 
     // MARK: Scalars
@@ -102,50 +103,89 @@ extension CallDecoder {
     var unknownRow: Int32 { -1 }
 
     /// The row of the item id that comes next, `unknownRow` for one that is counted and passed over.
-    mutating func readItem(_ path: @autoclosure () -> String) throws(JSONError) -> Int32 {
+    private mutating func readItem(_ path: @autoclosure () -> String) throws(JSONError) -> Int32 {
         let id = try readID(path())
-        return row(of: id) ?? unknown(id.text, id.integer)
+        return source.items.row(of: id.key) ?? unknown(id.key)
     }
 
     /// Counts an item that the catalogue does not know. Returns `unknownRow`.
-    mutating func unknown(_ text: JSONString?, _ integer: Int64 = 0) -> Int32 {
+    private mutating func unknown(_ key: ItemKey) -> Int32 {
         // One of a history's is enough for a sentence about all of them.
-        if unknownExample == nil {
-            unknownExample = text.map { Self.excerpt($0) } ?? String(integer)
-        }
+        if unknownExample == nil { unknownExample = key.text.map { Self.excerpt($0) } ?? String(key.integer) }
         unknownItems += 1
         return unknownRow
+    }
+
+    /// Reads the id that comes next, of an event of the history. `append(_:)` takes it to `rows` when the rest of the event is read.
+    mutating func readHistoryItem(_ path: @autoclosure () -> String) throws(JSONError) -> HistoryItem {
+        let id = try readID(path())
+        guard id.lasts else {
+            findWaiting()
+            return .found(source.items.row(of: id.key) ?? unknown(id.key))
+        }
+        return .waiting(id.key)
+    }
+
+    mutating func append(_ item: HistoryItem) {
+        switch item {
+        case .waiting(let key): append(key)
+        case .found(let row):
+            findWaiting()
+            rows.append(row)
+        }
+    }
+
+    /// Adds an event's item to `rows`. Its row is looked up together with others', by `findWaiting` at the latest.
+    mutating func append(_ key: ItemKey) {
+        rows.append(unknownRow)
+        waiting[waitingCount] = key
+        waitingCount += 1
+        if waitingCount == waiting.count { findWaiting() }
+    }
+
+    /// Looks up the items whose rows are not known yet.
+    mutating func findWaiting() {
+        let first = rows.count - waitingCount
+        let items = source.items
+        rows.withUnsafeMutableBufferPointer { rows in
+            waiting.span.withUnsafeBufferPointer { keys in
+                items.rows(
+                    of: UnsafeBufferPointer(rebasing: keys[..<waitingCount]),
+                    into: UnsafeMutableBufferPointer(rebasing: rows[first...])
+                )
+            }
+        }
+        for index in 0..<waitingCount where rows[first + index] == 0 { rows[first + index] = unknown(waiting[index]) }
+        waitingCount = 0
     }
 
     /// The row of the candidate that comes next; nil, and its id as JSON, where the catalogue does not know it.
     mutating func readCandidate(_ path: @autoclosure () -> String) throws(JSONError) -> (row: Int32?, json: [UInt8]) {
         let id = try readID(path())
-        if let row = row(of: id) { return (row, []) }
+        if let row = source.items.row(of: id.key) { return (row, []) }
         var writer = JSONWriter()
-        if let text = id.text { writer.string(utf8: text.utf8) } else { writer.integer(Int(id.integer)) }
+        if let text = id.key.text { writer.string(utf8: text) } else { writer.integer(Int(id.key.integer)) }
         return (nil, writer.bytes)
     }
 
-    /// An item's id as a body has it: a text, or where there is none an integer. Gone when the reader reads on.
+    /// An item's id as a body has it. Unless it lasts, it is gone when the reader reads on.
     private struct ItemID {
-        var text: JSONString?
-        var integer: Int64 = 0
+        var key: ItemKey
+        var lasts: Bool
     }
 
     private mutating func readID(_ path: @autoclosure () -> String) throws(JSONError) -> ItemID {
         switch try reader.peek() {
-        case .string: return ItemID(text: try reader.readString())
+        case .string:
+            let text = try reader.readString()
+            return ItemID(key: ItemKey(text.utf8), lasts: text.isPartOfText)
         case .number:
             guard let id = try reader.readNumber().wholeValue else {
                 throw unusable("\(path()) must be a string or a 64-bit integer")
             }
-            return ItemID(text: nil, integer: id)
+            return ItemID(key: ItemKey(id), lasts: true)
         default: throw unusable("\(path()) must be a string or an integer")
         }
-    }
-
-    private func row(of id: ItemID) -> Int32? {
-        id.text.map { source.items.row(ofString: $0.utf8) } ?? source.items.row(ofInteger: id.integer)
     }
 
     /// The rows of a list of item ids, without the unknown ones.

@@ -28,6 +28,15 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
     var rows: [Int32] = []
     var timestamps: [Int64] = []
     var actions: [UInt64] = []
+    /// The items of the last of `rows`, whose rows are not known yet: the first `waitingCount`.
+    var waiting = InlineArray<32, ItemKey>(repeating: ItemKey(0))
+    var waitingCount = 0
+
+    /// An item of a history: its row, or that which will be looked up.
+    enum HistoryItem {
+        case found(Int32)
+        case waiting(ItemKey)
+    }
 
     init(
         _ reader: consuming JSONReader,

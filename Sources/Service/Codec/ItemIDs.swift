@@ -1,13 +1,15 @@
 // How the codec reaches a catalogue: ids in, rows out, and back. Protocols, so that the codec is tested without a model; the
 // catalogue of a loaded bundle conforms.
 
-/// Resolves what a request names to catalogue rows. Called once per id while a body is scanned, on the connection's thread.
+package import Catalogue
+
+/// Resolves what a request names to catalogue rows. Called while a body is scanned, on the connection's thread.
 package protocol ItemLookup {
-    /// The row of the item with this id, nil when there is none; `"17"` is 17 where ids are integers. The bytes are valid UTF-8
-    /// and gone after the call.
-    func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32?
-    /// The row of the item with this id, nil when there is none; 17 is `"17"` where ids are strings.
-    func row(ofInteger id: Int64) -> Int32?
+    /// The row of the item with this id, nil when there is none; `"17"` is 17 where ids are integers, and 17 is `"17"` where they
+    /// are strings.
+    func row(of key: ItemKey) -> Int32?
+    /// The rows of the items with these ids, as many as keys, 0 where there is none.
+    func rows(of keys: UnsafeBufferPointer<ItemKey>, into rows: UnsafeMutableBufferPointer<Int32>)
     /// The number of a tag, nil when no item has it. The bytes are valid UTF-8 and gone after the call.
     func tag(utf8: UnsafeBufferPointer<UInt8>) -> Int32?
 }

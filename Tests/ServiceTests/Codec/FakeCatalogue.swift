@@ -1,5 +1,6 @@
 // A catalogue for codec tests: a handful of ids, no model behind it.
 
+import Catalogue
 import Engine
 import JSON
 
@@ -30,8 +31,12 @@ struct FakeCatalogue: ItemLookup, ItemIDWriter, ItemSource {
         idsAreIntegers: true
     )
 
-    func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32? { rows[String(decoding: utf8, as: UTF8.self)] }
-    func row(ofInteger id: Int64) -> Int32? { rows[String(id)] }
+    func row(of key: ItemKey) -> Int32? {
+        rows[key.text.map { String(decoding: $0, as: UTF8.self) } ?? String(key.integer)]
+    }
+    func rows(of keys: UnsafeBufferPointer<ItemKey>, into rows: UnsafeMutableBufferPointer<Int32>) {
+        for index in keys.indices { rows[index] = row(of: keys[index]) ?? 0 }
+    }
     func tag(utf8: UnsafeBufferPointer<UInt8>) -> Int32? { tags[String(decoding: utf8, as: UTF8.self)] }
 
     func appendID(ofRow row: Int32, to json: inout [UInt8]) {

@@ -172,6 +172,33 @@ import Testing
         #expect(codec.refusal(#"{"history":[],"request_time":1700000000000}"#) == sentence)
     }
 
+    /// Rows are looked up some dozens at a time; an id with escapes is gone when the reader reads on, and is looked up at once.
+    @Test(arguments: [1, 31, 32, 33, 64, 200])
+    func longHistories_HaveTheRowOfEachIDInItsPlace(count: Int) throws {
+        let codec = RecommendCodec(
+            limits: CallLimits(defaultK: 10, maxK: 100, maxHistory: 200, maxListed: 3, maxBatch: 2, maxCandidates: 4)
+        )
+        let ids = ["\"a\"", "\"nobody\"", "\"\\u0061\"", "\"c\"", "17", "\"é \\\"1\\\"\"", "\"\"", "\"b\""]
+        let rows: [Int32?] = [1, nil, 1, 3, nil, 4, 5, 2]
+        let order = (0..<count).map { ($0 * $0 + $0 / 3) % ids.count }
+        var expected = history(
+            order.compactMap { rows[$0] },
+            order.indices.filter { rows[order[$0]] != nil }.map(Int64.init),
+            events: count
+        )
+        expected.unknownItems = order.count { rows[$0] == nil }
+        let items = order.map { ids[$0] }
+        let events = items.enumerated().map { "{\"timestamp\":\($0),\"item\":\($1)}" }.joined(separator: ",")
+        let times = items.indices.map(String.init).joined(separator: ",")
+        for body in [
+            "{\"history\":[\(events)]}",
+            "{\"history\":{\"items\":[\(items.joined(separator: ","))],\"timestamps\":[\(times)]}}",
+            "{\"history\":{\"timestamps\":[\(times)],\"items\":[\(items.joined(separator: " , "))]}}",
+        ] {
+            #expect(try codec.decode(body) == expected)
+        }
+    }
+
     @Test func unknownItemsAreCountedWhereverTheyStand_AndUnknownTagsNot() throws {
         let decoded = try codec.decode(
             #"""

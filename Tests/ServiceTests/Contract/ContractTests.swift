@@ -122,7 +122,7 @@ import Testing
             "beams", "prompt_tokens", "include",
         ]
         return words.filter { word in
-            Array(word.utf8).withUnsafeBufferPointer { Field(JSONString(utf8: $0, offset: 0)) != nil }
+            Array(word.utf8).withUnsafeBufferPointer { Field(JSONString(utf8: $0, offset: 0, isPartOfText: true)) != nil }
         }
     }
 

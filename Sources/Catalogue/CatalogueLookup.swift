@@ -1,0 +1,97 @@
+// Many ids looked up together. A catalogue's tables are in no cache when a request comes: a batch has just read the weights and
+// a user's keys and values. One look at memory then takes a hundred nanoseconds, a history takes thousands of looks, and those
+// of different ids can be under way at the same time.
+
+/// An item's id as a request has it: a text, or where there is none an integer.
+package struct ItemKey {
+    /// Valid UTF-8; whoever makes a key sees to it that the bytes outlive it.
+    package let text: UnsafeBufferPointer<UInt8>?
+    package let integer: Int64
+
+    package init(_ text: UnsafeBufferPointer<UInt8>) { (self.text, integer) = (text, 0) }
+    package init(_ integer: Int64) { (text, self.integer) = (nil, integer) }
+}
+
+extension Catalogue {
+    /// The row of an item; nil if no item has this id.
+    package func row(of key: ItemKey) -> Int32? {
+        if let text = key.text { row(ofString: text) } else { row(ofInteger: key.integer) }
+    }
+
+    /// The rows of items, each as `row(of:)` has it, 0 where no item has the id.
+    ///
+    /// Each step below is taken for all ids before the next, and no id's step waits for another's. So the processor has the
+    /// reads of many ids under way, which it cannot find for itself across the comparisons that follow them.
+    ///
+    /// - Parameters:
+    ///   - keys: n of them, some dozens: more at once than the processor has reads under way gain nothing.
+    ///   - rows: n.
+    package func rows(of keys: UnsafeBufferPointer<ItemKey>, into rows: UnsafeMutableBufferPointer<Int32>) {
+        precondition(rows.count == keys.count)
+        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: keys.count) { hashes in
+            withUnsafeTemporaryAllocation(of: UInt64.self, capacity: keys.count) { beginnings in
+                for index in keys.indices { hashes.initializeElement(at: index, to: hash(of: keys[index])) }
+                for index in keys.indices {
+                    beginnings.initializeElement(at: index, to: rowsByID.beginning(of: hashes[index]))
+                }
+                if idsAreIntegers {
+                    for index in keys.indices {
+                        rows[index] =
+                            rowsByID.find(hashes[index], beginningWith: beginnings[index]) { row in
+                                integer(of: keys[index]) == integerIDs[Int(row)]
+                            } ?? 0
+                    }
+                } else {
+                    findTexts(keys, hashes, beginnings, into: rows)
+                }
+            }
+        }
+    }
+
+    private func findTexts(
+        _ keys: UnsafeBufferPointer<ItemKey>,
+        _ hashes: UnsafeMutableBufferPointer<UInt32>,
+        _ beginnings: UnsafeMutableBufferPointer<UInt64>,
+        into rows: UnsafeMutableBufferPointer<Int32>
+    ) {
+        withUnsafeTemporaryAllocation(of: TextColumn.Place.self, capacity: keys.count) { places in
+            for index in keys.indices {
+                let number = RowTable.number(beginnings[index], ofKeyWith: hashes[index])
+                places.initializeElement(at: index, to: number.map { ids.place(Int($0)) } ?? TextColumn.Place())
+            }
+            for index in keys.indices {
+                if let text = keys[index].text, ids.holdsQuoted(text, in: places[index]) {
+                    rows[index] = RowTable.number(beginnings[index])
+                } else {
+                    rows[index] = beginnings[index] == 0 ? 0 : row(of: keys[index]) ?? 0
+                }
+            }
+        }
+    }
+
+    /// Any number, where the catalogue can have no such id.
+    private func hash(of key: ItemKey) -> UInt32 {
+        if idsAreIntegers { return integer(of: key).map { KeyedHash.of($0) } ?? 0 }
+        return key.text.map { KeyedHash.of($0) } ?? CanonicalInteger.withText(of: key.integer) { KeyedHash.of($0) }
+    }
+
+    private func integer(of key: ItemKey) -> Int64? {
+        key.text.map { CanonicalInteger.value(of: $0) } ?? key.integer
+    }
+
+    /// The rows of a column's texts, as `rows(of:into:)` has them.
+    ///
+    /// - Parameter numbers: of the texts, some dozens.
+    func rows(of texts: TextColumn, _ numbers: some Collection<Int>) -> [Int32] {
+        texts.bytes.withUnsafeBufferPointer { bytes in
+            let keys = numbers.map { ItemKey(UnsafeBufferPointer(rebasing: bytes[texts.range($0) ?? 0..<0])) }
+            return keys.withUnsafeBufferPointer { keys in
+                [Int32](unsafeUninitializedCapacity: keys.count) { rows, count in
+                    rows.initialize(repeating: 0)
+                    self.rows(of: keys, into: rows)
+                    count = keys.count
+                }
+            }
+        }
+    }
+}
