@@ -1,4 +1,4 @@
-// The models of an engine: which it has, and how one comes and goes while it serves.
+// The models of an engine: adding and removing them while it serves.
 
 internal import Compute
 internal import Dispatch
@@ -12,9 +12,9 @@ extension Engine {
         var prefixCache: PrefixCacheDescription?
         /// What caches had counted that were lost with the device; nil: none was.
         var lostCounts: UserCache.Statistics?
-        /// The engine's own device in the form in which the model is computed.
+        /// The engine's own device as used for the model.
         var device: DeviceDescription?
-        /// Set when nothing more is submitted to it; called when it is gone.
+        /// Set once it accepts no more requests; called when it is removed.
         var retired: (@Sendable () -> Void)?
     }
 
@@ -24,12 +24,11 @@ extension Engine {
         case load(Loading)
     }
 
-    /// Loads a model beside those that the engine has; requests may be submitted to it once it is loaded. Where a device takes
-    /// weights on any thread they are packed on one of their own, of low priority; the batches of the warm-up go between those
-    /// of requests.
+    /// Loads another model; requests may be submitted to it once it is loaded. If the device accepts weights on any
+    /// thread, they are packed on a separate low-priority thread. The warm-up's batches run between those of requests.
     ///
-    /// - Parameter loaded: called once, with what went wrong where the model cannot be loaded; the others are served as before
-    ///   then.
+    /// - Parameter loaded: called once, with the error if the model cannot be loaded. The other models are not
+    ///   affected.
     package func load(
         _ model: LoadedModel,
         _ source: ModelSource,
@@ -47,9 +46,10 @@ extension Engine {
         if wakes { wakeUp.signal() }
     }
 
-    /// Takes a model away: from now on nothing is submitted to it, what was submitted is answered, then its memory is given back.
+    /// Removes a model: it accepts no more requests, those submitted are answered, then its memory is freed.
     ///
-    /// - Parameter retired: called on the engine's thread when it is gone; at once where the engine does not have it.
+    /// - Parameter retired: called on the engine's thread when it is removed; immediately if the engine does not have
+    ///   it.
     package func retire(_ model: ModelID, retired: @escaping @Sendable () -> Void = {}) {
         let (isKnown, wakes) = state.withLock { state in
             guard let lane = state.lane(of: model) else { return (false, false) }
@@ -64,9 +64,9 @@ extension Engine {
 }
 
 extension Engine.State {
-    /// Leaves something to do for the engine's thread.
+    /// Queues an errand for the engine's thread.
     ///
-    /// - Returns: whether it has to be woken.
+    /// - Returns: whether it must be woken.
     mutating func add(_ errand: Engine.Errand) -> Bool {
         errands.append(errand)
         defer { isThreadAsleep = false }
@@ -107,9 +107,9 @@ extension Engine.State {
         }
     }
 
-    /// Lets a lane go.
+    /// Releases a lane.
     ///
-    /// - Returns: whom to tell.
+    /// - Returns: whom to notify.
     mutating func freeLane(_ lane: Int) -> (@Sendable () -> Void)? {
         defer {
             places[lane] = nil

@@ -17,11 +17,11 @@ package struct Ticket: Sendable, Hashable {
 
 /// A batching inference engine over one device.
 ///
-/// Admission happens inside `submit`, under a short lock, so that a refused caller knows at once and before any work. The
-/// engine's thread takes batches out under the same lock and computes without it.
+/// Admission happens inside `submit`, under a briefly held lock, so that a refused caller knows immediately, before any
+/// work. The engine's thread takes batches out under the same lock and computes without it.
 package final class Engine: Sendable {
     /// Called once for every admitted request: on the engine's thread, or on the expiry queue when the deadline passed,
-    /// and never under the engine's lock. It must return at once. A cancelled request's completion is not called.
+    /// and never under the engine's lock. It must return quickly. A cancelled request's completion is not called.
     package typealias Completion = @Sendable (Result<Recommendation, EngineError>) -> Void
 
     /// Called on the engine's thread for each item of a sequence, as soon as it is generated; ranks count from 1.
@@ -34,7 +34,7 @@ package final class Engine: Sendable {
         var phase = EnginePhase.loading
         /// The models that the engine has or is about to have, each at its number, its lane; nil: the lane is free.
         var places: [Place?] = []
-        /// What the engine's thread is to do beside computing.
+        /// Work for the engine's thread other than computing.
         var errands: [Errand] = []
         /// The thread's last turn was one of them.
         var hadErrand = false
@@ -56,7 +56,7 @@ package final class Engine: Sendable {
             expectedBack.map { max(1, $0.nanoseconds(since: now)) } ?? 1_000_000_000
         }
 
-        /// What is kept of each model's users, and what that has come to.
+        /// The user cache of each model, with its statistics.
         var statistics: [ModelID: UserCache.Statistics] {
             var all: [ModelID: UserCache.Statistics] = [:]
             for (lane, place) in places.enumerated() {
@@ -97,25 +97,25 @@ package final class Engine: Sendable {
 
     enum Service { case byDevice, byFallback, none }
 
-    /// When it is worth asking an engine again that is not ready: once the next attempt to make its device may be over, or, where
-    /// that is not what it waits for, after a second.
+    /// When to retry a request to an engine that is not ready: after the next attempt to make its device, or after a
+    /// second if it is not waiting for that.
     package var retryAfterNanoseconds: UInt64 { state.withLock { $0.retryAfterNanoseconds(now: .now()) } }
 
     /// Whether nothing waits.
     package var isIdle: Bool { state.withLock { $0.scheduler.jobs.isEmpty } }
 
-    /// Whether the next request would be refused for want of room.
+    /// Whether the next request would be refused because the queue is full.
     package var isQueueFull: Bool { state.withLock { $0.scheduler.isFull } }
-    /// The engine's own device, whether it is there or away; nil while the model is loading.
+    /// The engine's own device, available or not; nil while the model is loading.
     package var ownDevice: DeviceDescription? { state.withLock { $0.device } }
-    /// What the device failed with while the fallback serves in its place; nil: the device serves, or nothing does.
+    /// The device's error while the fallback serves instead; nil if the device serves, or nothing does.
     package var degradation: String? { state.withLock { $0.degradation } }
-    /// What is kept of a model's users; nil while the model is loading, and where the engine does not have it.
+    /// The user cache of a model; nil while the model is loading, and if the engine does not have it.
     package func prefixCache(of model: ModelID) -> PrefixCacheDescription? {
         state.withLock { state in state.lane(of: model).flatMap { state.places[$0]?.prefixCache } }
     }
 
-    /// The engine's own device in the form in which a model is computed; nil as for `prefixCache(of:)`.
+    /// The engine's own device as used for a model; nil as for `prefixCache(of:)`.
     package func device(of model: ModelID) -> DeviceDescription? {
         state.withLock { state in state.lane(of: model).flatMap { state.places[$0]?.device } }
     }
@@ -123,8 +123,8 @@ package final class Engine: Sendable {
     /// Admits a request, or refuses it before any work.
     ///
     /// - Parameters:
-    ///   - model: what answers it, one that the engine has. The request keeps its state of the catalogue.
-    ///   - itemGenerated: for mode `sequence`, told each item before the completion; nil: nobody waits for it.
+    ///   - model: the model that answers, one of the engine's. The request keeps the model's catalogue snapshot.
+    ///   - itemGenerated: for mode `sequence`, called with each item before the completion; nil: not needed.
     /// - Throws: `.unavailable`, `.recovering`, `.queueFull`, `.deadlineUnreachable` (then `completion` is never called).
     package func submit(
         _ request: RecommendationRequest,
@@ -132,11 +132,11 @@ package final class Engine: Sendable {
         itemGenerated: ItemHandler? = nil,
         completion: @escaping Completion
     ) throws(EngineError) -> Ticket {
-        // What takes as long as the history is done before the lock is taken.
+        // Work proportional to the history is done before taking the lock.
         let history = model.usedHistory(request)
         let strategy = model.strategy(request)
         let hashes = request.userID == nil ? PrefixHashes(history) : nil
-        // Finds the few requests that are worth a comparison: with a user's name it needs no more of the history than its end.
+        // Finds the few requests worth comparing: with a user's name the end of the history is enough.
         var hasher = Hasher()
         hasher.combine(hashes.map { $0[$0.count] })
         hasher.combine(request.history.last)
@@ -212,11 +212,11 @@ package final class Engine: Sendable {
         return admitted.ticket
     }
 
-    /// Gives a request up because nobody waits for it any more. Its completion will not be called, unless it is being
-    /// called already. Does nothing for a request that was answered. What it computes is given up too, unless others wait for
+    /// Cancels a request whose caller no longer waits. Its completion will not be called, unless it is already being
+    /// called. Has no effect on an answered request. Its computation is cancelled too, unless other requests wait for
     /// the same.
     ///
-    /// - Returns: whether there was anything to give up.
+    /// - Returns: whether there was anything to cancel.
     @discardableResult
     package func cancel(_ ticket: Ticket) -> Bool {
         let (stage, depth, ended): (CancellationStage?, Int, Ended?) = state.withLock { state in
@@ -236,8 +236,8 @@ package final class Engine: Sendable {
         return true
     }
 
-    /// Forgets everything that is kept of a user. Requests of theirs that wait or are being computed are answered, and
-    /// nothing of them is kept either.
+    /// Drops all cached state of a user. Their requests that wait or are being computed are answered, but leave no
+    /// cached state.
     package func forget(_ user: String) -> UserCache.Dropped {
         let (dropped, statistics) = state.withLock { ($0.table.forget(user), $0.statistics) }
         report(statistics)
@@ -277,7 +277,7 @@ package final class Engine: Sendable {
         let (changed, wakes) = state.withLock { state in
             switch (state.phase, phase) {
             case (.failed, _), (.stopped, _): return (false, false)
-            // Loading that ends after a drain was asked for does not make the engine ready again.
+            // If loading ends after a drain was requested, the engine does not become ready again.
             case (.draining, .warming), (.draining, .ready), (.draining, .recovering): return (false, false)
             default: break
             }
@@ -292,13 +292,13 @@ package final class Engine: Sendable {
 
     // MARK: - Giving up
 
-    /// What there is to report of a job that nobody waits for any more.
+    /// The report on a job whose callers have all left.
     struct Ended {
         var lostNanoseconds: UInt64
         var caches: [ModelID: UserCache.Statistics]
     }
 
-    /// Ends a job that nobody waits for. The rows that it has computed are kept.
+    /// Ends a job whose callers have all left. The rows that it has computed stay in the cache.
     func giveUp(_ id: UInt64, _ state: inout State) -> Ended {
         let job = state.table.end(id)
         return Ended(lostNanoseconds: job?.lostNanoseconds ?? 0, caches: state.statistics)
@@ -310,12 +310,12 @@ package final class Engine: Sendable {
         report(ended.caches)
     }
 
-    /// Reports what is kept; nothing where no model keeps anything.
+    /// Reports cache statistics, if any model has a cache.
     func report(_ caches: [ModelID: UserCache.Statistics]) {
         if !caches.isEmpty { observer.cachesChanged(to: caches) }
     }
 
-    /// Reports the device time of jobs that failed, of those that nobody waited for any more.
+    /// Reports the device time of failed jobs whose callers have all left.
     func reportVain(_ failed: [Job]) {
         for job in failed where job.callers.isEmpty && job.lostNanoseconds > 0 {
             observer.computedInVain(nanoseconds: job.lostNanoseconds)

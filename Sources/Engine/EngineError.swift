@@ -9,7 +9,7 @@ package struct EngineError: Error, Equatable, CustomStringConvertible {
         case deadlineUnreachable
         /// The deadline passed in the queue; never computed.
         case expired
-        /// What it has to keep while it is computed is more than there is room for at all.
+        /// The state needed to compute it exceeds the whole capacity.
         case tooLarge
         /// The engine is not ready: still loading, draining or stopped.
         case unavailable

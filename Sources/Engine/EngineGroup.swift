@@ -1,13 +1,13 @@
-// Several engines that serve the same model, each on a device of its own, and which of them a request goes to.
+// Several engines that serve the same models, each on its own device, and the choice among them for each request.
 
 import Locking
 import Random
 
-/// Engines as one. Requests of one user go to the same engine, because that is where what is kept of the user is.
+/// Engines as one. Requests of one user go to the same engine, because that engine caches the user's state.
 ///
 /// An engine is found by rendezvous hashing (Thaler and Ravishankar, "Using name-based mappings to increase hit rates",
-/// 1998): each request ranks the engines by a hash of its own key and the engine's number. When an engine is away, its
-/// requests alone go elsewhere, each to the next engine by its rank, and come back when it does.
+/// 1998): each request ranks the engines by a hash of its own key and the engine's number. When an engine is
+/// unavailable, only its requests move, each to the next engine in its ranking, and they return when it recovers.
 package final class EngineGroup: Sendable {
     package let engines: [Engine]
     /// What tickets call them, and what decides whose requests go where: the same in every subset.
@@ -22,7 +22,7 @@ package final class EngineGroup: Sendable {
         self.numbers = numbers
     }
 
-    /// Some of the engines, on which a model is alone; the group itself for all of them.
+    /// The subset of engines that have a model; the group itself if that is all of them.
     ///
     /// - Parameter places: of the engines, ascending, at least one.
     package func subset(_ places: [Int]) -> EngineGroup {
@@ -30,10 +30,11 @@ package final class EngineGroup: Sendable {
             ? self : EngineGroup(places.map { engines[$0] }, numbers: places.map { numbers[$0] })
     }
 
-    /// Admits a request to the first engine by its rank that takes it: engines on their devices before those on their
-    /// fallbacks, and none that is not ready. One that refuses for want of time or room leaves it to the next.
+    /// Admits a request to the first engine in its ranking that accepts it: engines on their devices come before those
+    /// on their fallbacks; engines that are not ready are skipped. If an engine refuses for lack of time or room, the
+    /// next is tried.
     ///
-    /// - Throws: what the first engine threw, where none takes it.
+    /// - Throws: the first engine's error, if none accepts it.
     package func submit(
         _ request: RecommendationRequest,
         to model: LoadedModel,
@@ -86,7 +87,7 @@ package final class EngineGroup: Sendable {
         numbers.firstIndex(of: ticket.engine).map { engines[$0].cancel(ticket) } ?? false
     }
 
-    /// Forgets a user on every engine: requests may have gone to several while one was away.
+    /// Forgets a user on every engine: requests may have gone to several while one was unavailable.
     package func forget(_ user: String) -> UserCache.Dropped {
         engines.reduce(into: UserCache.Dropped()) { sum, engine in
             sum += engine.forget(user)
@@ -95,7 +96,7 @@ package final class EngineGroup: Sendable {
 
     /// As `Engine.load`, on every engine.
     ///
-    /// - Parameter loaded: called once; where one engine does not take the model the others give it back.
+    /// - Parameter loaded: called once; if one engine refuses the model, the others remove it again.
     package func load(
         _ model: LoadedModel,
         _ source: ModelSource,
@@ -135,8 +136,8 @@ package final class EngineGroup: Sendable {
     /// As `Engine.stop`.
     package func stop() { for engine in engines { engine.stop() } }
 
-    /// The phase of an engine that has not come as far as it will for the first time: until all have, none serves, because one
-    /// that fails then ends them all.
+    /// The phase of an engine that is still starting. Until all have started none serves, because a failure at the
+    /// start ends them all.
     private var loading: EnginePhase? {
         engines.lazy.map(\.phase).first { phase in
             switch phase {
@@ -146,7 +147,7 @@ package final class EngineGroup: Sendable {
         }
     }
 
-    /// Ready while any engine is and none is loading for the first time; else the phase of that, or of the first.
+    /// Ready if any engine is and none is still starting; otherwise the phase of the starting one, or of the first.
     package var phase: EnginePhase {
         if let loading { return loading }
         let phases = engines.map(\.phase)
@@ -157,7 +158,7 @@ package final class EngineGroup: Sendable {
     /// Whether nothing waits on any engine.
     package var isIdle: Bool { engines.allSatisfy(\.isIdle) }
 
-    /// Whether the next request would be refused for want of room by every engine that is ready.
+    /// Whether every ready engine would refuse the next request because its queue is full.
     package var isQueueFull: Bool {
         engines.allSatisfy { $0.service == .none || $0.isQueueFull }
     }
@@ -171,10 +172,10 @@ package final class EngineGroup: Sendable {
         return engines.indices.sorted { weights[$0] > weights[$1] }
     }
 
-    /// The user's, or, where no user is named, that of the first event: histories grow at their other end.
+    /// The user's, or, without a user, that of the first event: histories grow at the other end.
     private static func key(_ request: RecommendationRequest) -> UInt64 {
         if let user = request.userID {
-            // FNV-1a: what `Hasher` gives differs from process to process, and so would where a user's time is spent.
+            // FNV-1a: `Hasher` differs from process to process, which would move users to other engines.
             return user.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
         }
         let item = UInt64(UInt32(bitPattern: request.history.first ?? 0))
@@ -182,7 +183,7 @@ package final class EngineGroup: Sendable {
     }
 }
 
-/// What the engines of a group have said of a model.
+/// The results of loading a model on the engines of a group.
 private final class LoadResults: Sendable {
     let results = Lock<[Result<Void, any Error>]>([])
 }

@@ -1,9 +1,9 @@
-// What the engine tells the outside while it works. Service turns it into metrics and logs; the engine itself neither
+// Events that the engine reports while it works. Service turns them into metrics and logs; the engine itself neither
 // logs nor counts.
 
 package import Compute
 
-/// How far a request had come when its caller went away.
+/// The stage that a request had reached when its caller disconnected.
 package enum CancellationStage: String, Sendable, Hashable, CaseIterable {
     /// It waited and was taken out: nothing was computed for it.
     case queued
@@ -15,7 +15,7 @@ package enum CancellationStage: String, Sendable, Hashable, CaseIterable {
     case computing
 }
 
-/// What a batch computed of searches over token paths.
+/// A batch's work for searches over token paths.
 package struct PathReport: Sendable, Equatable {
     /// Rounds of requests, those of their prompts included.
     package var rounds = 0
@@ -23,7 +23,7 @@ package struct PathReport: Sendable, Equatable {
     package var rows = 0
     /// Tokens that could follow, and were scored.
     package var candidates = 0
-    /// Rows of prompts that the beams read where they are, instead of each in a copy of its own.
+    /// Prompt rows that beams share instead of copying.
     package var sharedRows = 0
 }
 
@@ -34,24 +34,25 @@ package struct BatchReport: Sendable {
     package var queueWaits: [UInt64]
     /// Events computed for each sequence.
     package var lengths: [Int]
-    /// Sequences that took a step; the others' histories were read in.
+    /// Sequences that took a step; for the others, histories were encoded.
     package var steps: Int
     /// Of searches over token paths.
     package var paths = PathReport()
     package var durations: BatchExecutor.Durations
-    /// What the scheduler expected it to take; 0: it had nothing to judge by.
+    /// The predicted time; 0: no prediction was possible.
     package var predictedNanoseconds: UInt64
-    /// What it took, from the decision to compute it to its results.
+    /// The time from the decision to compute it to its results.
     package var elapsedNanoseconds: UInt64
     package var memory: DeviceMemory
     /// Name of the device that computed it.
     package var device: String
-    /// It was the fallback, in place of the engine's own device.
+    /// The fallback computed it, not the engine's own device.
     package var isFallback: Bool
 }
 
 /// Receives the engine's events: on the engine's thread, except `cancelled`, `deduplicated`, `computedInVain`,
-/// `cachesChanged` and `queueDepthChanged`, which come from whatever thread caused them. Implementations return at once.
+/// `cachesChanged` and `queueDepthChanged`, which come from the thread that caused them. Implementations must return
+/// quickly.
 package protocol EngineObserver: AnyObject, Sendable {
     func batchFinished(_ report: BatchReport)
     /// - Parameter device: its name.
@@ -59,11 +60,11 @@ package protocol EngineObserver: AnyObject, Sendable {
     /// A device that had failed was made again, and has passed its warm-up.
     func deviceRecovered(_ device: String)
     func cancelled(at stage: CancellationStage)
-    /// A request was added to one that waited and asks the same.
+    /// A request joined an identical one that was waiting.
     func deduplicated(_ model: ModelID)
-    /// Device time of a request that nobody waits for any more.
+    /// Device time of a request whose callers have all left.
     func computedInVain(nanoseconds: UInt64)
-    /// - Parameter statistics: of every model that the engine has and keeps anything of, or has kept.
+    /// - Parameter statistics: of every model that has or had a cache.
     func cachesChanged(to statistics: [ModelID: UserCache.Statistics])
     func queueDepthChanged(to depth: Int)
     func phaseChanged(to phase: EnginePhase)

@@ -2,8 +2,8 @@
 
 package import Compute
 
-/// The life of an engine: loading → warming → ready → draining → stopped, or → failed. A device that fails for good leads from
-/// ready to recovering, and back; with a fallback the engine stays ready meanwhile, on the fallback.
+/// The life of an engine: loading → warming → ready → draining → stopped, or → failed. After a device failure the
+/// engine goes from ready to recovering and back; with a fallback it stays ready on the fallback.
 package enum EnginePhase: Sendable, Equatable {
     /// Weights are being handed to the device.
     case loading
@@ -11,7 +11,7 @@ package enum EnginePhase: Sendable, Equatable {
     case warming
     /// Requests are served.
     case ready(DeviceDescription)
-    /// The device failed, nothing serves in its place, and it is tried again; one sentence says what it failed with.
+    /// The device failed, there is no fallback, and attempts to recover continue; one sentence says what failed.
     case recovering(String)
     /// Finishes admitted requests; admits no others.
     case draining

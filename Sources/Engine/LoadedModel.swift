@@ -1,4 +1,4 @@
-// What a request names: a model, wherever it is computed, with the catalogue as it stands.
+// The model that a request names: device-independent, with the current catalogue snapshot.
 
 package import Catalogue
 package import Models
@@ -21,7 +21,7 @@ package struct LoadedModel: Sendable {
     package let id: ModelID
     package let window: HistoryWindow
     package let catalogue: CatalogueSnapshot
-    /// Where items are paths of tokens; nil: they are rows of the table.
+    /// For items that are paths of tokens; nil: items are rows of the table.
     package let paths: PathCatalogue?
 
     /// A new model.
@@ -64,18 +64,18 @@ package struct LoadedModel: Sendable {
         LoadedModel(id, window: window, catalogue: catalogue, paths: paths)
     }
 
-    /// The same decoder with the items of another bundle; its weights, and what is kept of users, stay where they are. Requests
-    /// that began with this model go on with its items.
+    /// The same decoder with the items of another bundle. Weights and cached user state stay. Requests that started on
+    /// this model keep its items.
     ///
     /// - Parameters:
-    ///   - bundle: `mayTakeItems(of:)` of the one that the weights are of.
+    ///   - bundle: a bundle for which `mayTakeItems(of:)` of the weights' bundle is true.
     ///   - windowStride: as in `init(_:windowStride:)`.
     package func with(itemsOf bundle: ModelBundle, windowStride: Int = 0) -> LoadedModel {
         LoadedModel(id, bundle, windowStride: windowStride)
     }
 
-    /// What the decoder reads of a request: the events that its window holds, or the tokens of the prompt. Empty where there is
-    /// nothing to go by.
+    /// The decoder's input for a request: the events within the window, or the prompt's tokens. Empty if there is
+    /// neither.
     package func usedHistory(_ request: RecommendationRequest) -> UsedHistory {
         guard let paths else { return UsedHistory(request, window) }
         let tokens: [Int32]
@@ -89,7 +89,7 @@ package struct LoadedModel: Sendable {
         return UsedHistory(start: 0, items: tokens, timestamps: nil, followingTime: 0)
     }
 
-    /// What answers a request.
+    /// How a request is answered.
     package func strategy(_ request: RecommendationRequest) -> any Strategy {
         if let paths { PathSearch(request, paths, catalogue) } else { request.strategy(catalogue) }
     }

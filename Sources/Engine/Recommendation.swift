@@ -1,4 +1,4 @@
-// What the engine is asked and what it answers. Everything is in catalogue rows: ids are Service's business.
+// Requests to the engine and its answers. Everything is in catalogue rows; Service translates ids.
 
 package import Catalogue
 package import Compute
@@ -23,16 +23,17 @@ package enum RecommendationMode: Sendable, Equatable {
         case sequence
     }
 
-    /// Whether each time it is asked something else is drawn.
+    /// Whether each repetition draws something else.
     fileprivate var isRandom: Bool {
         if case .sequence(let sampling?) = self { return sampling.seed == nil }
         return false
     }
 }
 
-/// What a request says of the search for items that are paths of tokens. Without a meaning for other models.
+/// Options of a request for the search over token paths. Other models ignore them.
 package struct PathOptions: Sendable, Equatable {
-    /// How many paths are followed: one number, or one a level; nil: as many as the bundle says, or as items are wanted.
+    /// How many paths are followed: one number, or one per level; nil: the bundle's default, or the number of items
+    /// wanted if that is more.
     package var widths: [Int]?
     /// The whole prompt; nil: the history as the bundle's template lays it out.
     package var prompt: [Int32]?
@@ -56,16 +57,16 @@ package struct Arrival: Sendable, Equatable {
 /// A request for items, in catalogue rows. The codec reads into it, the engine computes it, and nothing in between copies it into
 /// another form.
 package struct RecommendationRequest: Sendable, Equatable {
-    /// Names the user whose state is kept; nil: nobody is named.
+    /// The user whose cached state is used; nil: none.
     package var userID: String?
-    /// Catalogue rows, oldest first; may be longer than the model's window. Unknown items are already gone.
+    /// Catalogue rows, oldest first; may be longer than the model's window. Unknown items have been removed.
     package var history: [Int32]
-    /// Seconds since the epoch, one an item, never decreasing; nil: the caller sent none.
+    /// Seconds since the epoch, one per item, never decreasing; nil: the caller sent none.
     package var timestamps: [Int64]?
-    /// Fingerprints of what was done with each item, 0 for nothing; empty where no event says. They decide what of the
-    /// user's state may be used again, and no result depends on them.
+    /// Fingerprints of each event's action, 0 for none; empty if no event has one. They decide which cached state may
+    /// be reused; results do not depend on them.
     package var actions: [UInt64]
-    /// The time to recommend for, in seconds since the epoch. It may lie before the newest event.
+    /// The time to recommend for, in seconds since the epoch. It may precede the newest event.
     package var requestTime: Int64
     /// How many items are wanted, at least 1.
     package var count: Int
@@ -75,7 +76,7 @@ package struct RecommendationRequest: Sendable, Equatable {
     package var priority: Priority
     /// When the request's last byte had arrived.
     package var arrival: Instant
-    /// After this nobody waits for the answer any more.
+    /// After this the answer is no longer needed.
     package var deadline: Instant?
 
     package init(
@@ -104,15 +105,15 @@ package struct RecommendationRequest: Sendable, Equatable {
         self.deadline = deadline
     }
 
-    /// Whether both are answered by the same items with the same scores, and leave the same behind: all is equal but when
-    /// they came, how urgent they are, and until when they wait.
+    /// Whether both have the same answer, bit for bit, and leave the same cached state: everything is equal except
+    /// arrival, urgency and deadline.
     package func asksTheSame(as other: RecommendationRequest) -> Bool {
         userID == other.userID && requestTime == other.requestTime && count == other.count && mode == other.mode
             && history == other.history && timestamps == other.timestamps && actions == other.actions
             && eligibility == other.eligibility && paths == other.paths && !mode.isRandom
     }
 
-    /// Lets nobody wait longer than so many milliseconds from the arrival.
+    /// Limits the deadline to this many milliseconds after the arrival.
     package mutating func limit(toMilliseconds milliseconds: Int) {
         let latest = arrival.advanced(by: UInt64(milliseconds) * 1_000_000)
         deadline = min(deadline ?? latest, latest)
@@ -135,7 +136,7 @@ package struct Recommendation: Sendable, Equatable {
         /// The deadline passed in the queue.
         case expired
         case device
-        /// The store of users, which has the history, was away or slow.
+        /// The user store, which has the history, was unavailable or slow.
         case store
     }
 
@@ -145,13 +146,14 @@ package struct Recommendation: Sendable, Equatable {
     package var source: Source
     /// nil: nothing stood in the model's way.
     package var degradation: Degradation?
-    /// For each item events of the history, with what they add to its score, the greatest first; empty: nobody asked.
+    /// For each item the events of the history that raise its score, with their effects, greatest first; empty: not
+    /// requested.
     package var explanations: [[ScoredRow]] = []
     /// Events of the history that the model saw.
     package var historyUsed: Int
-    /// How many of them did not have to be computed.
+    /// How many of them were found in the cache.
     package var historyCached: Int
-    /// Index of the first of them among the known events, where the window moves by strides; else nil.
+    /// Index of the first of them among the known events, if the window moves by strides; otherwise nil.
     package var historyStart: Int?
     /// Fewer items were eligible than asked for.
     package var exhausted: Bool
@@ -159,14 +161,14 @@ package struct Recommendation: Sendable, Equatable {
     package var paths: PathFacts?
     package var timing: Timing
 
-    /// What a search over token paths was.
+    /// Facts about a search over token paths.
     package struct PathFacts: Sendable, Equatable {
         /// The width of each level.
         package var beams: [Int]
         /// Whether no other path could have been better; nil: the search is not over.
         package var isExact: Bool?
         package var promptTokens = 0
-        /// How many of them did not have to be computed.
+        /// How many of them were found in the cache.
         package var tokensCached = 0
 
         package init(beams: [Int], isExact: Bool? = nil) {
@@ -175,8 +177,8 @@ package struct Recommendation: Sendable, Equatable {
         }
     }
 
-    /// Where the time went, in nanoseconds. A batch's phases count in full for each of its requests. `prefill` is the
-    /// first pass's encoding, `decode` its selection and all passes after it.
+    /// Times of the phases, in nanoseconds. A batch's phases count in full for each of its requests. `prefill` is the
+    /// first pass's encoding, `decode` its selection and all later passes.
     package struct Timing: Sendable, Equatable {
         package var queue: UInt64 = 0
         package var prefill: UInt64 = 0

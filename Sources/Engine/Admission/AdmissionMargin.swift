@@ -2,10 +2,9 @@
 
 /// The envelope of observed errors of predictions.
 ///
-/// A mean says nothing about the requests that fared worse, and errors come together: while something else occupies the
-/// cores, every waiting request takes longer. The margin therefore rises quickly to the observed error, never beyond it,
-/// and falls slowly. It costs no throughput: the queue gets shorter, but is never empty while there is more work than can
-/// be done.
+/// A mean says nothing about slower requests, and errors are correlated: while something else occupies the cores, every
+/// waiting request takes longer. The margin therefore rises quickly to the observed error, never beyond it, and falls
+/// slowly. It costs no throughput: it shortens the queue, but the queue is never empty under overload.
 struct AdmissionMargin: Sendable, Equatable {
     /// The prediction that admission made for a request.
     struct Promise: Sendable, Equatable {
@@ -15,8 +14,7 @@ struct AdmissionMargin: Sendable, Equatable {
         var nanoseconds: UInt64
     }
 
-    /// A request that waits is predicted to wait at least so long before its error counts: of shorter times what the system's
-    /// threads do is the larger part.
+    /// A wait counts only if it was predicted to be at least this long: shorter ones mostly measure thread scheduling.
     private static let shortest: UInt64 = 2_000_000
     private static let rise = 0.25
     /// The decay of the part above 1 with each batch: half is left after some eleven thousand.
@@ -29,7 +27,7 @@ struct AdmissionMargin: Sendable, Equatable {
 
     init(factor: Double) { self.factor = factor }
 
-    /// Takes note of when a promise was kept, or at the earliest could have been.
+    /// Records when a promise was kept, or at the earliest could have been.
     mutating func observe(_ promise: Promise?, at now: Instant) {
         guard let promise, promise.nanoseconds >= Self.shortest else { return }
         let ratio = min(Self.largest, Double(now.nanoseconds(since: promise.from)) / Double(promise.nanoseconds))

@@ -1,6 +1,6 @@
-// How fast requests come: what decides whether waiting for company is worth it.
+// The arrival rate of requests, which decides whether waiting for a larger batch pays off.
 
-/// How fast requests come.
+/// The arrival rate of requests.
 struct ArrivalRate: Sendable {
     private static let weight = 0.2
     private var last: Instant?

@@ -1,9 +1,9 @@
-// Whether a request is let in, judging by what waits, what runs, and how long such work takes. Part of the pure scheduler.
+// Whether a request is admitted, based on waiting and running work and its predicted time. Part of the pure scheduler.
 
 extension Scheduler {
     package enum Admission: Sendable, Equatable {
         case admitted
-        /// As many requests wait as may; predicted nanoseconds until one of them starts.
+        /// The queue is full; predicted nanoseconds until one of its requests starts.
         case queueFull(retryAfter: UInt64)
         /// The queue already holds as much predicted work as it may; predicted nanoseconds until there is room.
         case tooMuchWork(retryAfter: UInt64)
@@ -11,12 +11,12 @@ extension Scheduler {
         case deadlineUnreachable(retryAfter: UInt64)
     }
 
-    /// Whether a request may come in: its own deadline will be met, and so will those of whoever was let in before and would
-    /// now be behind it. Nothing is changed.
+    /// Whether a request may be admitted: its own deadline will be met, and so will those of earlier requests that
+    /// would come after it. Changes nothing.
     ///
     /// - Parameters:
-    ///   - demand: of the job that it would be, or join.
-    ///   - joined: the job that it would join, which waits already, so that the request adds no work; nil: it would be its own.
+    ///   - demand: of the request's job, new or joined.
+    ///   - joined: the waiting job that it would join without adding work; nil: it gets its own.
     package func admission(
         of request: Request,
         _ demand: Demand,
@@ -97,25 +97,26 @@ extension Scheduler {
         return max(held, whole > elapsed ? whole - elapsed : 0)
     }
 
-    /// The time until the next batch starts and so takes somebody out of the queue.
+    /// The time until the next batch starts and shortens the queue.
     private func timeUntilStart(now: Instant) -> UInt64 { max(1, remainingNanoseconds(now: now)) }
 
-    /// When a request is done at the latest, in all likelihood, that has these before it.
+    /// The likely latest completion of a request that has these before it.
     private func finish(of demand: Demand, behind ahead: Backlogs, now: Instant) -> Instant {
         let expected = expectation(of: demand, behind: ahead, now: now)
         let cautious = serviceTimes[demand.lane].cautious(expected)
-        // With nobody before it, a request has no wait that could be mispredicted. And if an idle engine refused because of
-        // the margin, it would never observe anything that lowers the margin.
+        // With nothing before it, a request has no wait that could be mispredicted. And if an idle engine refused
+        // because of the margin, it would never make an observation that lowers the margin.
         let isAlone = running == nil && heldUntil == nil && ahead.jobs == 0
         return now.advanced(by: isAlone ? cautious : max(cautious, margin.padded(expected)))
     }
 
     /// Predicted nanoseconds until a request with this work before it is done.
     ///
-    /// While a batch has room for one more sequence, the steps of others run beside a request and not before it: each of
-    /// its batches contains one step of each of them. Without room it waits for a place. The number of batches then follows
-    /// Graham's bound for list scheduling ("Bounds for certain multiprocessing anomalies", 1966): all passes before it
-    /// divided by the places, plus its own. Batches of other models count in full, and their steps alternate with its own.
+    /// While a batch has room for one more sequence, the steps of others run together with a request, not before it:
+    /// each of its batches contains one step of each of them. Without room it waits for a slot. The number of batches
+    /// then follows Graham's bound for list scheduling ("Bounds for certain multiprocessing anomalies", 1966): all
+    /// passes before it divided by the slots, plus its own. Batches of other models count in full, and their steps
+    /// alternate with its own.
     func expectation(of demand: Demand, behind ahead: Backlogs, now: Instant) -> UInt64 {
         let own = ahead[demand.lane]
         let limit = chunkEvents(lane: demand.lane)
@@ -136,7 +137,7 @@ extension Scheduler {
         return finish.nanoseconds
     }
 
-    /// Predicted nanoseconds of this many batches of a model's steps, limited to the steps that there are.
+    /// Predicted nanoseconds of this many batches of a model's steps, limited to the existing steps.
     private func steps(of backlog: Backlog, lane: Int, in batches: Int) -> UInt64 {
         let steps = backlog.sequences + backlog.steps
         guard steps > 0 else { return 0 }
@@ -146,8 +147,8 @@ extension Scheduler {
         return UInt64((Double(all) * share).rounded())
     }
 
-    /// Events that a batch may compute of histories that can be computed in parts, judging by what events of the model take that
-    /// wait.
+    /// Events per batch of histories that can be computed in parts, based on the time that the waiting model's events
+    /// take.
     func chunkEvents(lane: Int) -> Int {
         let most = configuration.eventLimit(isDivisible: true)
         let least = SchedulerConfiguration.shortChunkEvents
@@ -174,10 +175,10 @@ extension Scheduler {
         return time
     }
 
-    /// Turns in a batch that jobs take, were each read in at once.
+    /// Batch slots that jobs take if each history is encoded in one pass.
     private func passes(of backlog: Backlog) -> Int { backlog.jobs + backlog.sequences + backlog.steps }
 
-    /// The number of batches of this many events that jobs need until their selections.
+    /// Batches of this many events that jobs need until their selections.
     private func batches(of backlog: Backlog, events: Int) -> Int {
         let sequences = configuration.maxBatchSequences
         return max((backlog.work.rows + events - 1) / events, (backlog.jobs + sequences - 1) / sequences)

@@ -1,4 +1,4 @@
-// How long a batch will take, judging by how long batches took: what admission compares a deadline with.
+// Predicts the time of a batch from observed batches; admission compares deadlines with it.
 
 /// The work of a batch in the terms that determine its time. Works can be added.
 package struct ComputeWork: Sendable, Equatable {
@@ -13,7 +13,7 @@ package struct ComputeWork: Sendable, Equatable {
 
     /// The work of some rows of one history, each of which attends to all rows before it and to itself.
     ///
-    /// - Parameter scans: scans of the catalogue that the last of them asks for.
+    /// - Parameter scans: catalogue scans requested after the last of them.
     package init(rows range: Range<Int>, scans: Int) {
         rows = range.count
         pairs = (range.lowerBound + 1 + range.upperBound) * range.count / 2
@@ -45,19 +45,20 @@ package struct ComputeWork: Sendable, Equatable {
 
 /// The time of a batch as `scale · (c₀ + c₁ · rows + c₂ · pairs + c₃ · queries)`. A pure value.
 ///
-/// The coefficients, none of them negative, are the weighted least squares fit to the observations. Each batch is weighted
-/// by the inverse square of its time, so that relative errors count, and small batches as much as large ones. The batches
-/// of the warm-up have shapes that tell the terms apart, and are never forgotten. Batches of service lose weight by a
-/// factor with each that follows (exponential forgetting: Ljung, "System Identification", 11.2), because for hours they may
-/// all have one shape and say nothing about others. `scale` follows the present speed of the machine within a few batches.
+/// The coefficients, none of them negative, are the weighted least squares fit to the observations. Each batch is
+/// weighted by the inverse square of its time, so that relative errors count, and small batches as much as large ones.
+/// The warm-up's batches have shapes that separate the terms, and are never forgotten. Batches of service lose weight
+/// by a factor with each later batch (exponential forgetting: Ljung, "System Identification", 11.2), because for hours
+/// they may all have one shape and say nothing about others. `scale` follows the machine's current speed within a few
+/// batches.
 package struct ServiceTimeModel: Sendable, Equatable {
     /// A batch of service counts half as much after some 140 more.
     private static let forgetting = 0.995
     /// Share of a new batch in `scale`.
     private static let scaleWeight = 0.2
     private static let spreadWeight = 0.02
-    /// One batch that took this many times longer, or shorter, than predicted counts as if it had taken this: the process
-    /// was stopped for a while, or the clock.
+    /// Limit of the ratio between a batch's observed and predicted time; beyond it the process was stopped for a while,
+    /// or the clock jumped.
     private static let outlier = 4.0
     /// The part of the difference that `scale` does not explain moves the coefficients by at most this much, so that a
     /// change of speed is not mistaken for a change of shape before `scale` has followed it.
@@ -116,10 +117,10 @@ package struct ServiceTimeModel: Sendable, Equatable {
         fit()
     }
 
-    /// Predicted nanoseconds of a batch; 0 while nothing has been observed, so that nothing is refused on a guess.
+    /// Predicted nanoseconds of a batch; 0 while nothing has been observed, so that no request is refused on a guess.
     package func nanoseconds(_ work: ComputeWork) -> UInt64 { nanoseconds(work, batches: 1) }
 
-    /// Predicted nanoseconds of this many batches with this much work in all.
+    /// Predicted nanoseconds of this many batches with this total work.
     package func nanoseconds(_ work: ComputeWork, batches: Int) -> UInt64 {
         var features = Self.features(work)
         features[0] = Double(batches)
@@ -127,7 +128,7 @@ package struct ServiceTimeModel: Sendable, Equatable {
         return nanoseconds < Double(UInt64.max) / 4 ? UInt64(max(0, nanoseconds).rounded()) : .max / 4
     }
 
-    /// A time that is seldom exceeded, where `nanoseconds` is what to expect: longer by twice the average error.
+    /// A time that is seldom exceeded, given the expected `nanoseconds`: longer by twice the average error.
     package func cautious(_ nanoseconds: UInt64) -> UInt64 {
         UInt64((Double(min(nanoseconds, .max / 8)) * (1 + 2 * spread)).rounded())
     }
@@ -139,8 +140,8 @@ package struct ServiceTimeModel: Sendable, Equatable {
         SIMD4(1, Double(work.rows), Double(work.pairs), Double(work.queries))
     }
 
-    /// Non-negative least squares by coordinate descent, from the coefficients before: each in turn takes its best value
-    /// given the others, cut at 0. The problem is convex, so that nothing but the optimum is a fixed point.
+    /// Non-negative least squares by coordinate descent, from the coefficients before: each in turn takes its best
+    /// value given the others, clipped at 0. The problem is convex, so only the optimum is a fixed point.
     private mutating func fit() {
         for _ in 0..<Self.sweeps {
             for row in 0..<4 {

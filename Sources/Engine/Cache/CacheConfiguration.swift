@@ -1,8 +1,8 @@
-// How much is kept of users from one request to the next, and what became of that on a device.
+// The capacity of the user cache, and the cache that a device allows.
 
 /// The settings of the user cache.
 package struct CacheConfiguration: Sendable, Equatable {
-    /// Device memory for keys and values. 0: nothing is kept, and every request computes its whole history.
+    /// Device memory for keys and values. 0: nothing is cached, and every request computes its whole history.
     package var byteCount: Int
     /// As in `HistoryWindow`; 0: the window moves with every event.
     package var windowStride: Int
@@ -13,7 +13,7 @@ package struct CacheConfiguration: Sendable, Equatable {
     }
 }
 
-/// What an engine keeps of its users.
+/// An engine's user cache.
 package enum PrefixCacheDescription: Sendable, Equatable {
     /// Nothing. The reason is a clause that completes "not reused: …".
     case none(reason: String)

@@ -1,5 +1,5 @@
-// Tells which pages of a pool are free, and how many holders each of the others has. A pure value: page numbers in, page
-// numbers out. The device knows what a page contains.
+// The free pages of a pool, and the number of holders of each other page. A pure value: page numbers in, page numbers
+// out. The device knows the pages' contents.
 
 /// Free pages and reference counts of a pool.
 ///
@@ -22,7 +22,7 @@ package struct PageTable: Sendable, Equatable {
     /// Pages with at least one holder, each counted once.
     package var usedCount: Int { holders.count - free.count }
 
-    /// Takes this many pages, with one holder each. If fewer are free, returns nil and changes nothing.
+    /// Allocates this many pages, with one holder each. If fewer are free, returns nil and changes nothing.
     package mutating func allocate(_ count: Int) -> [Int32]? {
         guard count <= free.count else { return nil }
         let pages = Array(free.suffix(count).reversed())
@@ -39,7 +39,7 @@ package struct PageTable: Sendable, Equatable {
         }
     }
 
-    /// Takes a holder from each page; a page without holders is free.
+    /// Removes a holder from each page; a page without holders is free.
     ///
     /// - Returns: how many of them became free.
     @discardableResult
@@ -55,6 +55,6 @@ package struct PageTable: Sendable, Equatable {
         return freed
     }
 
-    /// How many hold a page.
+    /// The number of holders of a page.
     package func holderCount(of page: Int32) -> Int { Int(holders[Int(page)]) }
 }

@@ -1,9 +1,9 @@
-// The part of a history that the model sees, and what of it can be told from another one: where it begins, how far two of
-// them agree, and a hash of each of its beginnings.
+// The part of a history that the model sees: its start, its common prefix with another one, and a hash of each of its
+// prefixes.
 
 import Random
 
-/// Where the model's window begins in a history.
+/// The start of the model's window in a history.
 package struct HistoryWindow: Sendable, Equatable {
     /// The most events that the model sees.
     package var length: Int
@@ -17,8 +17,8 @@ package struct HistoryWindow: Sendable, Equatable {
         self.stride = min(stride, length)
     }
 
-    /// The index of the first event used of this many known ones: the smallest multiple of the stride that leaves at most
-    /// `length`. Of a longer history, between `length - stride + 1` and `length` events are used.
+    /// The index of the first used event, for this many known ones: the smallest multiple of the stride that leaves at
+    /// most `length`. Of a longer history, between `length - stride + 1` and `length` events are used.
     package func start(of count: Int) -> Int {
         let excess = max(0, count - length)
         guard stride > 0 else { return excess }
@@ -34,7 +34,7 @@ package struct UsedHistory: Sendable, Equatable {
     package var items: [Int32]
     /// Seconds since the epoch, n; nil: the caller sent none.
     package var timestamps: [Int64]?
-    /// Fingerprints of what was done, n, or empty where no event says. Compared, never computed with.
+    /// Fingerprints of the actions, n, or empty if no event has one. Compared, never computed with.
     package var actions: [UInt64]
     /// The time after the newest event: the time of the request.
     package var followingTime: Int64
@@ -95,11 +95,11 @@ package struct UsedHistory: Sendable, Equatable {
         )
     }
 
-    /// How many of the model's first rows are the same for both: those of which items, actions and timestamps up to the row
-    /// are equal, and, where a row depends on it, the time after it. 0 where the windows begin elsewhere.
+    /// How many of the model's first rows are the same for both: items, actions and timestamps up to the row are equal
+    /// and, if a row depends on it, so is the time after it. 0 if the windows start at different indices.
     ///
     /// - Parameters:
-    ///   - limit: rows beyond this one are not asked about.
+    ///   - limit: the most rows to compare.
     ///   - dependsOnNextTime: as in `PrefixReuse`.
     package func commonRows(with other: UsedHistory, limit: Int, dependsOnNextTime: Bool) -> Int {
         guard start == other.start, (timestamps == nil) == (other.timestamps == nil) else { return 0 }
@@ -127,7 +127,8 @@ private func commonPrefix<Element: Equatable & BitwiseCopyable>(
 ) -> Int {
     left.withUnsafeBufferPointer { left in
         right.withUnsafeBufferPointer { right in
-            // A returning user's history often shares its memory with nothing but begins as it did: one loop, no shortcut.
+            // A returning user's history often shares no memory with the cached one but has the same prefix: one loop,
+            // no shortcut.
             var count = 0
             while count < limit, left[count] == right[count] { count += 1 }
             return count

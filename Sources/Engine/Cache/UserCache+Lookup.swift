@@ -1,19 +1,19 @@
 // Finds the cached rows that serve a history: candidates by user or by hash, each of which is compared before it counts.
 
 extension UserCache {
-    /// An entry and how many of its rows a history shares.
+    /// An entry, and the number of its rows that a history shares.
     struct Found {
         var id: UInt64
         var rows: Int
-        /// Whether the request may have the entry itself; else it may share its full pages.
+        /// Whether the request may take the entry itself; otherwise it may share its full pages.
         var takesOver: Bool
     }
 
-    /// Without a user's name, histories that grew by at most this many events are found whole, and others by their full
-    /// pages.
+    /// Without a user's name, histories that grew by at most this many events are found completely, others by their
+    /// full pages.
     private static let newestLengths = 64
 
-    /// How many rows a request would not have to compute if it ran now.
+    /// How many rows a request would find in the cache if it ran now.
     package func reusableRows(_ history: UsedHistory, owner: String?, hashes: PrefixHashes?) -> Int {
         guard let found = find(history, owner: owner, hashes: hashes) else { return 0 }
         return found.takesOver ? found.rows : found.rows / pageRows * pageRows
@@ -45,13 +45,13 @@ extension UserCache {
             limit: min(entry.rows, history.count - 1),
             dependsOnNextTime: dependsOnNextTime
         )
-        // Somebody who is not known to be the same user must not take more away than the newest row.
+        // A caller not known to be the same user must not discard more than the newest row.
         let takesOver = !entry.isLeased && (entry.owner != nil || rows >= entry.rows - 1)
         guard takesOver ? rows > 0 : rows >= pageRows else { return nil }
         return Found(id: id, rows: rows, takesOver: takesOver)
     }
 
-    /// Entries at rest that an entry with this many rows replaces: the user's, or those of the same history.
+    /// Idle entries that an entry with this many rows replaces: the user's, or those of the same history.
     func rivals(of id: UInt64, _ entry: Entry, rows: Int) -> [UInt64] {
         if let owner = entry.owner {
             return (users[owner] ?? []).filter { $0 != id && entries[$0]?.isLeased == false }

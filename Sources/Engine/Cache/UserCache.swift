@@ -1,6 +1,7 @@
-// Which users' keys and values are kept, in which pages, and who may use them. A pure value behind the engine's lock: it
-// sees histories and page numbers, never a device. Nothing found in it is believed: what a request reuses has been compared
-// event by event. This file is the way of a request, from looking up to giving back; what is found is in UserCache+Lookup.
+// Which users' keys and values are cached, in which pages, and who may use them. A pure value protected by the engine's
+// lock: it sees histories and page numbers, never a device. Entries are never trusted: what a request reuses has been
+// compared event by event. This file has the path of a request, from lookup to check-in; UserCache+Lookup has the
+// search.
 
 internal import HeapModule
 
@@ -9,16 +10,16 @@ internal import HeapModule
 /// An entry is the rows of one history. It is at rest, and then it may be evicted, or it is checked out by the one request
 /// that computes on it. Entries of a user serve that user alone; entries without one serve requests without one.
 package struct UserCache: Sendable {
-    /// What a request computes on. The request holds it from `checkOut` to `checkIn` or `discard`.
+    /// The rows that a request computes on, held from `checkOut` to `checkIn` or `discard`.
     package struct Lease: Sendable, Equatable {
         let id: UInt64
         /// Rows that need not be computed; fewer than the history has events.
         package var rows: Int
-        /// The pages of those rows, and of as many more as could be had.
+        /// The pages of those rows, and as many more as were available.
         package fileprivate(set) var pages: [Int32]
         /// Whether all rows of the history fit the pages, so that those computed can be stored.
         package fileprivate(set) var storesRows: Bool
-        /// Pages of the rows that are kept beside the history's.
+        /// Pages of the rows that are kept in addition to the history's.
         package fileprivate(set) var reservedPages: [Int32] = []
     }
 
@@ -27,9 +28,9 @@ package struct UserCache: Sendable {
         package var entries = 0
         /// Rows of them.
         package var events = 0
-        /// Bytes of pages that nobody holds any more.
+        /// Bytes of pages without holders.
         package var bytes = 0
-        /// Requests that are being computed or wait: they are answered, and nothing of them is kept.
+        /// Requests that wait or are being computed: they are answered, but not cached.
         package var inFlight = 0
 
         static func += (left: inout Dropped, right: Dropped) {
@@ -42,7 +43,8 @@ package struct UserCache: Sendable {
 
     /// Counts since the cache was made, and what it holds now.
     package struct Statistics: Sendable, Equatable {
-        /// All rows of an entry but at most its newest were reused: the history continues what was kept, or is the same.
+        /// All rows of an entry except at most the newest were reused: the history continues the cached one, or is the
+        /// same.
         package var hits: UInt64 = 0
         /// Some rows were reused and others were not, or the entry was in use and only its full pages could be shared.
         package var partialHits: UInt64 = 0
@@ -72,12 +74,12 @@ package struct UserCache: Sendable {
     struct Entry: Sendable {
         /// nil: found by hash.
         let owner: String?
-        /// Its first `rows` events are those of the rows. At rest there are no more.
+        /// Its first `rows` events belong to the rows. An idle entry has no others.
         var history: UsedHistory
         let hashes: PrefixHashes?
         /// Lengths of beginnings under which the entry can be found by hash, ascending.
         var lengths: [Int] = []
-        /// Rows that are whole. While the entry is checked out, those that were whole then and stay as they are.
+        /// Complete rows. While the entry is checked out, those that were complete before and stay unchanged.
         var rows: Int
         var pages: [Int32]
         /// Order of the check-outs.
@@ -85,13 +87,13 @@ package struct UserCache: Sendable {
         /// When it came to rest last.
         var stamp: UInt64 = 0
         var isLeased = true
-        /// Whether it is kept when its request is done.
+        /// Whether it stays in the cache after its request.
         var keeps: Bool
         /// Pages of it that are not of its history; while it is checked out.
         var reservedPages = 0
     }
 
-    /// A place in the order of eviction; entries that moved on leave theirs behind until they surface.
+    /// A position in the eviction order; stale positions of entries used since then stay until they surface.
     private struct Place: Comparable {
         let stamp: UInt64
         let id: UInt64
@@ -103,7 +105,7 @@ package struct UserCache: Sendable {
     package let pageRows: Int
     let pageByteCount: Int
     let dependsOnNextTime: Bool
-    /// Whether anything is kept from one request to the next.
+    /// Whether anything is cached between requests.
     private let keepsRows: Bool
     /// Whether its pages take memory only while they are held, so that models can share it.
     let isShared: Bool
@@ -111,7 +113,7 @@ package struct UserCache: Sendable {
     private(set) var entries: [UInt64: Entry] = [:]
     /// Entries of each user: one at rest at most, and those that are checked out.
     private(set) var users: [String: [UInt64]] = [:]
-    /// Entries without a user, by the hash of a beginning; of several the one that came last.
+    /// Entries without a user, by the hash of a prefix; of several, the latest.
     private(set) var index: [UInt64: UInt64] = [:]
     private var order = Heap<Place>()
     /// Stamps what happens. `JobTable` lets the caches of all models have one.
@@ -123,7 +125,7 @@ package struct UserCache: Sendable {
     /// - Parameters:
     ///   - pageRows, pageCount, pageByteCount: those of the device's pool.
     ///   - dependsOnNextTime: as in `PrefixReuse`.
-    ///   - keepsRows: false: the pages are a place to compute in, and no more.
+    ///   - keepsRows: false: the pages are only working memory.
     ///   - isShared: whether it shares the memory of its pages with the caches of other models (`JobTable`).
     package init(
         pageRows: Int,
@@ -154,13 +156,13 @@ package struct UserCache: Sendable {
 
     // MARK: - The way of a request
 
-    /// Takes what is kept of a history, and pages for the rest of it.
+    /// Checks out the cached rows of a history, and pages for the rest of it.
     ///
     /// - Parameters:
-    ///   - owner: the user; nil: none was named, and the history is looked for by `hashes`.
-    ///   - keeps: false: nothing is looked for, and nothing is kept afterwards. Such a lease is only a place to compute in.
-    ///   - reserved: rows that are kept beside the history's, on pages of their own, until the lease is given back.
-    /// - Returns: nil where there is nothing to reuse and no room for the history: it is computed without.
+    ///   - owner: the user; nil: the history is looked up by `hashes`.
+    ///   - keeps: false: nothing is looked up, and nothing is cached afterwards. Such a lease is only working memory.
+    ///   - reserved: rows needed in addition to the history's, on separate pages, until the lease is returned.
+    /// - Returns: nil if there is nothing to reuse and no room for the history: it is computed without.
     package mutating func checkOut(
         _ history: UsedHistory,
         owner: String?,
@@ -216,7 +218,7 @@ package struct UserCache: Sendable {
 
     private func pages(_ rows: Int) -> Int { (rows + pageRows - 1) / pageRows }
 
-    /// Whether a history and so many rows beside it could have their pages now.
+    /// Whether pages are available now for a history and this many additional rows.
     package func hasRoom(for rows: Int, reserving reserved: Int) -> Bool {
         pages(rows) + pages(reserved) <= table.pageCount - leasedPages
     }
@@ -226,9 +228,9 @@ package struct UserCache: Sendable {
         pages(rows) + pages(reserved) <= table.pageCount
     }
 
-    /// Gives a lease pages for so many rows, as a generated sequence grows.
+    /// Extends a lease to this many rows, as a generated sequence grows.
     ///
-    /// - Returns: whether there were enough; where not, the lease no longer stores rows.
+    /// - Returns: whether there were enough pages; if not, the lease no longer stores rows.
     package mutating func extend(_ lease: inout Lease, to rows: Int) -> Bool {
         let isEnough = grow(lease.id, to: rows)
         lease.pages = entries[lease.id]?.pages ?? []
@@ -236,13 +238,13 @@ package struct UserCache: Sendable {
         return lease.storesRows
     }
 
-    /// Gives a lease back: its entry is at rest from now on, unless it is not to be kept.
+    /// Returns a lease: its entry becomes idle, unless it must not stay in the cache.
     ///
-    /// Of several entries of a user the one checked out last stays.
+    /// Of several entries of a user the last one checked out stays.
     ///
-    /// - Parameter rows: how many of its history's rows are whole. What was computed beyond the history (generated items) is
-    ///   not kept: it did not happen.
-    /// - Returns: whether they are kept.
+    /// - Parameter rows: how many of its history's rows are complete. Rows beyond the history (generated items) are not
+    ///   cached: those events did not happen.
+    /// - Returns: whether they stay in the cache.
     @discardableResult
     package mutating func checkIn(_ lease: Lease, rows: Int) -> Bool {
         guard var entry = entries[lease.id], entry.isLeased else { return false }
@@ -277,13 +279,13 @@ package struct UserCache: Sendable {
         if entries[lease.id]?.isLeased == true { remove(lease.id) }
     }
 
-    /// Forgets a user: what is at rest is gone, and what is checked out will not be kept.
+    /// Drops a user: idle entries are removed, and checked-out ones will not be cached again.
     package mutating func forget(_ owner: String) -> Dropped {
         var dropped = Dropped()
         for id in users[owner] ?? [] {
             guard let entry = entries[id] else { continue }
             if entry.isLeased {
-                // Nobody may find it any more; its request computes on.
+                // It can no longer be found; its request continues.
                 if entry.keeps { dropped.inFlight += 1 }
                 entries[id]?.keeps = false
             } else {
@@ -297,14 +299,14 @@ package struct UserCache: Sendable {
 
     // MARK: - Entries
 
-    /// Checks an entry at rest out for a history that shares its first `rows` rows. The rest of it is dropped.
+    /// Checks out an idle entry for a history that shares its first `rows` rows. The rest of the entry is dropped.
     ///
     /// - Returns: whether no more than the entry's newest row was dropped.
     private mutating func takeOver(_ id: UInt64, rows: Int, into entry: inout Entry) -> Bool {
         guard let found = entries[id] else { return false }
         counts.entries -= 1
         var rows = rows
-        // The page that the next row goes to may be somebody else's too: then it is not written to.
+        // The page for the next row may be shared: then it must not be written.
         if rows % pageRows != 0, table.holderCount(of: found.pages[rows / pageRows]) > 1 {
             rows = rows / pageRows * pageRows
         }
@@ -342,8 +344,8 @@ package struct UserCache: Sendable {
         return table.release(entry.pages)
     }
 
-    /// Gives a checked-out entry pages for so many rows, evicting what was used least recently. False, and nothing is
-    /// evicted, where there cannot be enough.
+    /// Extends a checked-out entry to this many rows, evicting the least recently used entries. If there cannot be
+    /// enough pages, returns false and evicts nothing.
     private mutating func grow(_ id: UInt64, to rows: Int) -> Bool {
         guard let entry = entries[id] else { return false }
         let missing = (rows + pageRows - 1) / pageRows - entry.pages.count
@@ -369,9 +371,9 @@ package struct UserCache: Sendable {
         return nil
     }
 
-    /// Drops the entry that has been at rest longest, for the sake of another model.
+    /// Drops the entry that has been idle longest, to make room for another model.
     ///
-    /// - Returns: the pages that nobody holds any more.
+    /// - Returns: the pages left without holders.
     mutating func evictOldest() -> [Int32] {
         guard oldestStamp() != nil, let place = order.popMin(), let pages = entries[place.id]?.pages else { return [] }
         remove(place.id)
@@ -401,7 +403,7 @@ package struct UserCache: Sendable {
     /// Makes an entry at rest be found by the hashes of its whole history and of its full pages.
     private mutating func register(_ id: UInt64) {
         guard var entry = entries[id], entry.owner == nil, let hashes = entry.hashes else { return }
-        // What is there already are full pages.
+        // The existing pages are full.
         var length = (entry.lengths.last ?? 0) + pageRows
         while length <= entry.rows {
             entry.lengths.append(length)

@@ -5,15 +5,15 @@ package import Catalogue
 package import Compute
 internal import Models
 
-/// What a batch computes of one history.
+/// A batch's work on one history.
 package struct Pass: Sendable {
     package var history: UsedHistory
     /// The rows to compute. Those before them are in `cached`.
     package var rows: Range<Int>
     package var cached: PagedSequence
-    /// Where rows of the request's beams are.
+    /// The location of the rows of the request's beams.
     package var beamPages: [Int32]
-    /// What the last of the rows is asked; nil: nothing in this pass.
+    /// The question for the last row; nil: none in this pass.
     package var asks: Question?
 
     package init(
@@ -30,7 +30,7 @@ package struct Pass: Sendable {
         self.asks = asks
     }
 
-    /// Whether it computes beams, all of them behind `cached`, and no rows of the history.
+    /// Whether it computes only beams, all of them after `cached`, and no rows of the history.
     var isOfBeams: Bool { (asks?.beamRows ?? 0) > 0 }
 
     package var work: ComputeWork {
@@ -49,23 +49,23 @@ package struct Pass: Sendable {
 package final class BatchExecutor {
     private let loaded: ResidentModel
     private let stream: any Stream
-    /// Where rows can be kept; nil where they cannot.
+    /// The storage for rows; nil if rows cannot be cached.
     private let pages: (any KeyValuePages)?
     /// nil: items are rows of the table.
     private let decoder: (any TokenDecoder)?
-    /// What is kept from one request to the next.
+    /// The cache between requests.
     package let prefixCache: PrefixCacheDescription
 
-    /// What a batch took, in nanoseconds.
+    /// The time of a batch, in nanoseconds.
     package struct Durations: Sendable, Equatable {
         package var prefill: UInt64
         package var topK: UInt64
     }
 
     /// - Parameters:
-    ///   - stream: of the model's device, which executors that run in turns may share; nil: one of its own.
-    ///   - cacheBytes: bytes for users' keys and values; 0: none are kept. Where they hold not one page, or the device has no
-    ///     room for them, `prefixCache` says so and histories are computed whole.
+    ///   - stream: of the model's device, which executors that run in turns may share; nil: a new one.
+    ///   - cacheBytes: bytes for users' keys and values; 0: none are cached. If they do not hold one page, or the
+    ///     device has no room for them, `prefixCache` says so and histories are computed in full.
     package init(
         _ loaded: ResidentModel,
         stream: (any Stream)? = nil,
@@ -74,7 +74,7 @@ package final class BatchExecutor {
         self.loaded = loaded
         if let stream { self.stream = stream } else { self.stream = try loaded.device.makeStream() }
         decoder = (loaded.model as? any TokenDecoder).flatMap { $0.hasTokens ? $0 : nil }
-        // Beams have to be somewhere, also where nothing may stay.
+        // Beams need storage even if nothing is cached.
         let byteCount = decoder != nil && cacheBytes == 0 ? Self.workingBytes : cacheBytes
         (pages, prefixCache) = Self.makePages(loaded, byteCount: byteCount, keepsRows: cacheBytes > 0)
     }
@@ -119,7 +119,7 @@ package final class BatchExecutor {
         }
     }
 
-    /// Gives the memory of pages back that nobody holds.
+    /// Frees the memory of pages without holders.
     func release(_ released: [Int32]) { pages?.release(released) }
 
     /// What may be known of the device at any time.
@@ -136,10 +136,10 @@ package final class BatchExecutor {
         min(request.history.count, loaded.model.window)
     }
 
-    /// Computes what each request asks first, from its whole history, in order. Histories are not empty.
+    /// Computes the first question of each request from its whole history, in order. Histories are not empty.
     ///
-    /// - Returns: the answer to each request's question; row 0 with the score NaN where the model's scores are not numbers.
-    /// - Throws: what the device throws; then no request of the batch has an answer.
+    /// - Returns: the answer to each request's question; row 0 with the score NaN if the model's scores are not finite.
+    /// - Throws: the device's error; then no request of the batch has an answer.
     package func run(
         _ requests: [RecommendationRequest],
         _ catalogue: CatalogueSnapshot
@@ -154,7 +154,7 @@ package final class BatchExecutor {
 
     /// Computes passes, none of them without rows.
     ///
-    /// - Returns: for each pass that asks what `run(_:_:)` returns, nothing for the others.
+    /// - Returns: what `run(_:_:)` returns for each pass with a question, nothing for the others.
     package func run(
         _ passes: [Pass]
     ) throws(ComputeError) -> (selections: [[ScoredRow]], durations: Durations) {
@@ -167,9 +167,9 @@ package final class BatchExecutor {
 
     /// Computes passes, none of them without rows.
     ///
-    /// - Returns: for each pass that asks the answer, no rows for the others; row 0 with the score NaN where the model's scores
-    ///   are not numbers.
-    /// - Throws: what the device throws; then no pass has an answer.
+    /// - Returns: for each pass that asks the answer, no rows for the others; row 0 with the score NaN if the model's
+    ///   scores are not finite.
+    /// - Throws: the device's error; then no pass has an answer.
     package func answers(_ passes: [Pass]) throws(ComputeError) -> (answers: [Answer], durations: Durations) {
         let start = Instant.now()
         try loaded.model.takeAddedItems()
@@ -208,7 +208,7 @@ package final class BatchExecutor {
                 first += count
             }
         }
-        // Where nothing is asked, waiting for the encoding is all that comes after it.
+        // Without a question, only the end of the encoding remains to wait for.
         let end = Instant.now()
         let durations =
             asked.isEmpty
@@ -217,7 +217,7 @@ package final class BatchExecutor {
         return (answers, durations)
     }
 
-    /// What has been asked of a batch's queries: tickets, and the passes whose answers they hold.
+    /// The pending questions of a batch: tickets, and the passes whose answers they hold.
     private struct Asked {
         var best: TopKTicket?
         var bestOf: [Int] = []
@@ -269,7 +269,7 @@ package final class BatchExecutor {
         return asked
     }
 
-    /// - Parameter rounds: of each pass the row of its first query, ascending, and what it asks.
+    /// - Parameter rounds: for each pass the row of its first query, ascending, and its question.
     private func askForTokens(
         _ rounds: [(first: Int, asks: Question?)],
         _ queries: Tensor
@@ -297,7 +297,7 @@ package final class BatchExecutor {
         )
     }
 
-    /// Some of the queries, ascending; all of them as they are.
+    /// A subset of the queries, ascending; if it is all of them, unchanged.
     private func rows(_ indices: [Int], of queries: Tensor) throws(ComputeError) -> Tensor {
         guard indices.count < queries.rows else { return queries }
         let some = try stream.makeTensor(rows: indices.count, columns: queries.columns, dtype: queries.dtype)
@@ -305,7 +305,7 @@ package final class BatchExecutor {
         return some
     }
 
-    /// Lays the rows of all passes back to back, those of beams behind the others.
+    /// Lays out the rows of all passes back to back, those of beams last.
     ///
     /// - Returns: also the row of each pass's first query.
     private func pack(_ passes: [Pass]) -> (batch: SequenceBatch, firstQuery: [Int]) {

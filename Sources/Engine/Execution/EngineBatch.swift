@@ -5,16 +5,16 @@ internal import Compute
 internal import Locking
 
 extension Engine {
-    /// A batch, or a part of one, that is to be computed.
+    /// A batch, or a part of one, to compute.
     private struct Work {
         var batch: Batch
         /// On the fallback, though the device is there.
         var isForFallback = false
     }
 
-    /// Computes a batch and answers those of its members that are done with it.
+    /// Computes a batch and answers the members that it completes.
     ///
-    /// - Returns: whether the engine's own device has computed any of it; and, should it be lost, the jobs that it leaves behind.
+    /// - Returns: whether the engine's own device has computed any of it; and, if it was lost, the unfinished jobs.
     func run(_ batch: Batch, on executors: Executors) -> (hasDeviceComputed: Bool, loss: Loss?) {
         for (lane, pages) in state.withLock({ $0.table.takeReleased() }) {
             executors.executor(lane: lane, onFallback: false)?.release(pages)
@@ -66,7 +66,7 @@ extension Engine {
     /// The members of a batch with all their rows to be computed: the fallback has none of those that the device keeps.
     private func whole(_ batch: Batch) -> Batch {
         var whole = batch
-        // What was predicted is the device's time, for the rows that it had to compute.
+        // The prediction is of the device's time, for the rows that it had to compute.
         whole.predictedNanoseconds = 0
         whole.members = state.withLock { state in
             batch.members.compactMap { member in
@@ -89,7 +89,7 @@ extension Engine {
 }
 
 extension Engine.Batch {
-    /// The batch in two parts, to be computed one after the other. It has at least two members.
+    /// The batch in two parts, computed one after the other. It has at least two members.
     fileprivate var halves: [Engine.Batch] {
         let middle = members.count / 2
         var (first, second) = (Engine.Batch(lane: lane, start: start), Engine.Batch(lane: lane, start: start))

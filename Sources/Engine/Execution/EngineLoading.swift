@@ -1,4 +1,4 @@
-// How a model comes to an engine that serves others: its weights are packed, then its warm-up runs, batch by batch.
+// Loading a model into a serving engine: its weights are packed, then its warm-up runs, batch by batch.
 
 internal import CLinux
 internal import Compute
@@ -11,11 +11,11 @@ internal import Models
 /// `@unchecked Sendable`: the engine's thread has it while it is no errand and no packing runs; the packing thread has it from when
 /// it is started until it leaves the next errand. It passes through the engine's lock each time.
 final class Loading: @unchecked Sendable {
-    /// What has come of it on one device.
+    /// The result on one device.
     struct Part {
         /// Of the engine, or the fallback.
         let base: any Device
-        /// The form of it in which the model is computed.
+        /// The device as used for the model.
         let device: any Device
         /// Set by the packing.
         var resident: Result<ResidentModel, any Error>?
@@ -46,12 +46,12 @@ final class Loading: @unchecked Sendable {
 }
 
 extension Engine {
-    /// Takes a model one step further; it comes back as an errand until it is loaded.
+    /// Advances the loading of a model by one step; it is queued again as an errand until it is loaded.
     ///
-    /// - Returns: the device, should it be lost by it.
+    /// - Returns: the device, if the step lost it.
     func goOn(_ loading: Loading, _ executors: inout Executors) -> Loss? {
         let places = [executors.primary, executors.fallback].compactMap(\.self)
-        // A device that was lost meanwhile takes what was packed for it along.
+        // If the device was lost meanwhile, what was packed for it is lost too.
         let isStale = !zip(places, loading.parts).allSatisfy { $0.device === $1.base }
         do {
             if isStale || places.count != loading.parts.count {

@@ -1,5 +1,6 @@
-// What the engine's thread does: make the device, load the models, warm them up, then take batches out of the queue and run
-// them until the engine is drained. The device, its weights and its streams live and die on this thread.
+// What the engine's thread does: make the device, load the models, warm them up, then take batches from the queue and
+// run them until the engine is drained. The device, its weights and its streams are created and destroyed on this
+// thread.
 
 package import Catalogue
 internal import Compute
@@ -12,11 +13,11 @@ extension Engine {
     /// Starts the engine's thread.
     ///
     /// - Parameters:
-    ///   - source: what the device comes from; called on the new thread.
-    ///   - models: those that the engine begins with: it is ready when all of them are loaded. What goes wrong with the device or
-    ///     with one of them becomes the reason of the `failed` phase.
-    ///   - ended: called on the thread when it has nothing more to do and everything it held is gone.
-    /// - Throws: `.unavailable` if the system has no thread to give.
+    ///   - source: makes the device; called on the new thread.
+    ///   - models: the initial models: the engine is ready when all of them are loaded. An error of the device or of
+    ///     one of them becomes the reason of the `failed` phase.
+    ///   - ended: called on the thread when it has finished and released everything.
+    /// - Throws: `.unavailable` if the system cannot create a thread.
     package func start(
         _ source: DeviceSource,
         _ models: [(model: LoadedModel, source: ModelSource)],
@@ -44,7 +45,7 @@ extension Engine {
         if let device = executors.primary?.description { change(to: .ready(device)) }
         serve(source, &executors)
         change(to: .stopped)
-        // A job whose pass ran while the engine was stopped has gone back to waiting.
+        // A job whose pass ran while the engine was being stopped is waiting again.
         refuseWaiting()
         refuseErrands()
     }
@@ -57,7 +58,7 @@ extension Engine {
         case end
     }
 
-    /// What is computed together.
+    /// The members of a batch.
     struct Batch {
         /// Of the model.
         var lane: Int
@@ -180,7 +181,7 @@ extension Engine {
         }
     }
 
-    /// What there is to tell callers once the lock is given back.
+    /// Calls to make once the lock is released.
     private enum Notice {
         case item(ScoredRow, rank: Int, [Job.Caller])
         case answer(Job)
@@ -188,11 +189,11 @@ extension Engine {
         case inVain(nanoseconds: UInt64)
     }
 
-    /// Hands each pass's answer to its job: answers it, or queues it for its next pass.
+    /// Gives each pass's answer to its job, which is then answered or queued for its next pass.
     ///
     /// - Parameters:
     ///   - executor: what computed the batch.
-    ///   - isUsual: whether it computes every batch at present, so that the next ones can be expected to take as long.
+    ///   - isUsual: whether it computes every batch at present, so that its times predict the next ones.
     ///   - isFallback: whether it is not the engine's own device.
     ///   - isLast: whether it is the last part of what was decided to compute together.
     func advance(
@@ -204,7 +205,7 @@ extension Engine {
         isFallback: Bool,
         isLast: Bool
     ) {
-        // The device's time and what it takes to get a batch there and back: that is what the next one waits for.
+        // The device's time plus the overhead around it: the next batch waits for both.
         let now = Instant.now()
         let elapsed = now.nanoseconds(since: batch.start)
         let (notices, statistics) = state.withLock { state in
@@ -225,7 +226,7 @@ extension Engine {
                 if isWanted {
                     notices += advance(id, member.pass.asks == nil ? nil : answers[index], &state)
                 } else {
-                    // Its callers went away while it was computed.
+                    // Its callers disconnected while it was computed.
                     notices.append(.inVain(nanoseconds: giveUp(id, &state).lostNanoseconds))
                 }
             }
@@ -252,8 +253,8 @@ extension Engine {
         for notice in notices { tell(notice) }
     }
 
-    /// What a batch took, divided among its members in proportion to their predicted work; and what of each share is not its
-    /// selection's.
+    /// A batch's time, divided among its members in proportion to their predicted work; and the part of each share that
+    /// is not its selection's.
     private func shares(
         of total: UInt64,
         _ batch: Batch,
@@ -269,7 +270,7 @@ extension Engine {
         return parts.map { Job.Share(all: UInt64(unit * $0.all), rows: UInt64(unit * $0.rows)) }
     }
 
-    /// - Parameter answer: nil: nothing was asked in the pass.
+    /// - Parameter answer: nil: the pass had no question.
     private func advance(_ id: UInt64, _ answer: Answer?, _ state: inout State) -> [Notice] {
         guard let answer else {
             readmit(id, &state)
@@ -337,7 +338,7 @@ extension CatalogueSnapshot {
 }
 
 extension RecommendationMode {
-    /// Whether so few items mean that no more were eligible.
+    /// Whether this few items means that no more were eligible.
     fileprivate func isExhausted(by found: Int, of count: Int) -> Bool {
         if case .rank = self { return false }
         return found < count

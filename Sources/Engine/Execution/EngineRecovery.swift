@@ -1,12 +1,12 @@
-// What becomes of an engine whose device fails for good: what computed is let go, callers are told or served by the
-// fallback, and the device is tried again until it is there.
+// Recovery of an engine whose device fails: its resources are released, callers are refused or served by the fallback,
+// and the device is retried until it works.
 
 internal import Compute
 internal import Locking
 internal import Models
 
 extension Engine {
-    /// A device that is gone, and the jobs that it had been given.
+    /// A lost device, and its unfinished jobs.
     struct Loss {
         let error: ComputeError
         let jobs: [UInt64]
@@ -78,8 +78,8 @@ extension Engine {
 
     // MARK: Losing
 
-    /// Lets go of a device that has failed. Its jobs, and all that wait, are computed by the fallback, or refused where there
-    /// is none: whoever asked can ask another server sooner than this one is back.
+    /// Releases a failed device. Its jobs, and all that wait, are computed by the fallback, or refused if there is
+    /// none: callers can reach another server sooner than this one recovers.
     func lose(_ loss: Loss, _ executors: inout Executors, _ recovery: inout Recovery) {
         let reason = "\(executors.name): \(loss.error.message)"
         let now = Instant.now()
@@ -106,15 +106,15 @@ extension Engine {
             }
             report(counts)
             reportVain(failed)
-            // The phase first: whoever is told of the failure finds it in the readiness.
+            // The phase first: a caller informed of the failure must see it in the readiness.
             change(to: .recovering(reason))
             let retry = state.withLock { $0.retryAfterNanoseconds(now: now) }
             let failure = EngineError(loss.error, retryAfterNanoseconds: retry)
             for caller in failed.flatMap(\.callers) { caller.completion(.failure(failure)) }
             refuseWaiting(.recovering, "not ready: recovering: \(reason)", retryAfterNanoseconds: retry)
         }
-        // Letting go of a device can take longer than the pause. That begins afterwards, so that what waits goes to the fallback
-        // and not through the next attempt.
+        // Releasing a device can take longer than the pause. The pause starts afterwards, so that waiting jobs go to
+        // the fallback before the next attempt.
         let begin = Instant.now()
         executors.primary = nil
         recovery.postpone(by: Instant.now().nanoseconds(since: begin))
@@ -138,9 +138,9 @@ extension Engine {
         }
     }
 
-    /// Empties the caches, whose pages are gone.
+    /// Empties the caches, whose pages are lost.
     ///
-    /// - Returns: what there is to report of it.
+    /// - Returns: what to report.
     private func loseCache(_ state: inout State) -> [ModelID: UserCache.Statistics] {
         state.table.loseRows()
         for lane in state.places.indices {
@@ -168,7 +168,7 @@ extension Engine {
                 readmit(id, &state)
             }
         }
-        // What waits was to continue on rows that are gone, or to be spared those that the cache held. The fallback has neither.
+        // Waiting jobs relied on rows that are lost. The fallback has none of them.
         for (id, job) in state.table.jobs where !job.isRunning {
             state.scheduler.restart(id, job.demand(predicted: (0, false)))
         }
@@ -177,7 +177,7 @@ extension Engine {
 
     // MARK: Trying again
 
-    /// Makes the device again, if it can be made; else says why not, and when it is tried next.
+    /// Tries to make the device again; on failure returns the reason and the time of the next attempt.
     func recover(_ source: DeviceSource, _ executors: inout Executors, _ recovery: inout Recovery) {
         let isWanted = state.withLock { state in
             switch state.phase {
@@ -190,8 +190,8 @@ extension Engine {
             recovery.postpone(now: begin, servesMeanwhile: true)
             return
         }
-        // It takes as long as the last one, in all likelihood, and nothing is computed meanwhile: whoever has no time for that
-        // is refused at once.
+        // It probably takes as long as the last one, and nothing is computed meanwhile: requests that cannot wait are
+        // refused immediately.
         state.withLock { $0.scheduler.hold(until: begin.advanced(by: recovery.attemptNanoseconds)) }
         defer { state.withLock { $0.scheduler.release() } }
         do {
@@ -234,7 +234,7 @@ extension Engine.State {
 }
 
 extension EngineError {
-    /// What callers are told of a failure of the device.
+    /// The message to callers about a device failure.
     init(_ error: ComputeError, retryAfterNanoseconds: UInt64 = 1_000_000_000) {
         self.init(.deviceFailed, "the device failed: \(error.message)", retryAfterNanoseconds: retryAfterNanoseconds)
     }

@@ -41,8 +41,8 @@ package enum EngineThread {
         return true
     }
 
-    /// Runs the body on a new detached thread that gets a processor when hardly anybody else wants it: the lowest priority is the
-    /// thread's alone, and the queues of Dispatch have none on Linux. False if the system refuses one.
+    /// Runs the body on a new detached thread of the lowest priority. The priority is set on the thread, since Dispatch
+    /// queues have none on Linux. False if the system refuses a thread.
     package static func startInBackground(name: String, _ run: @escaping @Sendable () -> Void) -> Bool {
         start(name: name) {
             _ = setpriority(Int32(PRIO_PROCESS.rawValue), 0, 19)

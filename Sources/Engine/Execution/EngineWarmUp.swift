@@ -1,26 +1,26 @@
-// The batches that run before the first caller comes.
+// The batches that run before the first request.
 
 internal import Catalogue
 internal import Compute
 internal import Locking
 internal import Models
 
-/// Batches of the kinds that will come, and what they took: what admission can judge by.
+/// Representative batches and their times, the basis of admission.
 struct WarmUp {
     private var batches: [[Pass]] = []
     /// Whether the last of them has run once.
     private var hasRun = false
-    /// What was found.
+    /// The measured times.
     private(set) var times = ServiceTimeModel()
 
     init(_ batches: [[Pass]] = []) {
         self.batches = batches.filter { $0.allSatisfy { $0.work.rows > 0 } }.reversed()
     }
 
-    /// Runs the next batch. Each comes twice: the first run pays for first use, the second tells the service time. Between them requests
-    /// for other models have their turn.
+    /// Runs the next batch. Each runs twice: the first pays for first use, the second gives the service time. Between
+    /// them, requests for other models are served.
     ///
-    /// - Returns: false: there was none.
+    /// - Returns: false if there was none.
     mutating func next(_ executor: BatchExecutor) throws(ComputeError) -> Bool {
         guard let batch = batches.last else { return false }
         let (_, durations) = try executor.answers(batch)
@@ -34,7 +34,7 @@ struct WarmUp {
 }
 
 extension Engine {
-    /// Batches of the kinds that will come, so that memory is there, code is loaded, and admission can judge: long and short
+    /// Representative batches, so that memory is allocated, code is loaded, and admission can predict: long and short
     /// histories, one and several together, with and without a selection, and a step on many cached rows.
     func warmUp(of executor: BatchExecutor, _ model: LoadedModel) -> WarmUp {
         if let paths = model.paths { return warmUp(of: executor, paths) }
@@ -72,7 +72,7 @@ extension Engine {
             Array(repeating: pass((longest + 7) / 8), count: 4), Array(repeating: pass(1), count: 8),
         ]
         if let pool {
-            // Nothing has been stored yet: what the pages hold is of no importance to how long it takes.
+            // Nothing has been stored yet; the contents of the pages do not affect the time.
             let cached = min(executor.window - 1, (pool.pageCount - 1) * pool.pageRows)
             if cached > 0 {
                 batches.append([pass(1, cached: cached)])
@@ -106,7 +106,7 @@ extension Engine {
                 followingTime: 0
             )
         }
-        // Nothing has been stored yet: what the pages hold is of no importance to how long it takes.
+        // Nothing has been stored yet; the contents of the pages do not affect the time.
         func pages(_ rows: Int) -> [Int32] { (0..<Int32((rows + pool.pageRows - 1) / pool.pageRows)).map { $0 } }
         func pass(_ length: Int, cached: Int = 0, asks: Bool = true) -> Pass {
             Pass(
@@ -120,7 +120,7 @@ extension Engine {
         let second = first.advanced(
             [Float](repeating: -1, count: first.candidates?.tokens.count ?? 0)
         )
-        // Each of several has pages of its own for its beams, from the last one of the pool on.
+        // Each of several has its own pages for beams, from the end of the pool.
         let beamPages = second.keepsRows ? Int32(pages(second.beamRows).count) : 0
         func round(cached: Int, number: Int32 = 0) -> Pass {
             let end = Int32(pool.pageCount) - number * beamPages

@@ -1,4 +1,4 @@
-// The means by which the engine's thread computes: its device, the fallback, and the models on each.
+// The engine thread's means of computing: its device, the fallback, and the models on each.
 
 internal import Compute
 
@@ -8,8 +8,8 @@ struct HostedModel {
     let source: ModelSource
 }
 
-/// A device with its models, which share a stream and with it their working memory. Nothing holds an executor for longer
-/// than a batch: the device is reset when the last object made on it is gone.
+/// A device with its models, which share a stream and its working memory. Executors are not retained beyond a batch:
+/// the device is reset when the last object made on it is released.
 struct Workplace {
     let device: any Device
     /// The device itself and its variants, each with the stream that its models share.
@@ -24,7 +24,7 @@ struct Workplace {
         variants = [(device, try device.makeStream())]
     }
 
-    /// The device in the form in which a model is computed.
+    /// The device as used for a model.
     mutating func device(for source: ModelSource) throws(ComputeError) -> any Device {
         let (dtype, threads) = (source.dtype ?? description.dtype, source.threads ?? description.threads)
         let known = variants.first { $0.device.description.dtype == dtype && $0.device.description.threads == threads }

@@ -1,4 +1,4 @@
-// Golden cases on a device: whether a model gives the answers there that its bundle says it gives.
+// Golden cases on a device: checks that a model gives the answers in its bundle.
 
 internal import Catalogue
 package import Compute
@@ -10,7 +10,8 @@ package struct GoldenCaseError: Error, Sendable, Equatable, CustomStringConverti
     package let description: String
 }
 
-/// The golden cases of a model, one after the other: on a device that serves other models as well, between their batches.
+/// The golden cases of a model, one at a time: on a device that serves other models too, they run between those models'
+/// batches.
 struct GoldenCheck {
     private let golden: GoldenCases
     private let label: String
@@ -22,14 +23,14 @@ struct GoldenCheck {
         guard let golden = hosted.source.golden else { return nil }
         self.golden = golden
         label = hosted.source.label
-        // The cases know nothing of what has been changed since.
+        // The cases predate catalogue changes.
         model = hosted.model.with(CatalogueSnapshot(hosted.model.catalogue.items))
     }
 
     /// Runs the next case.
     ///
     /// - Returns: false: there was none, all were as they should be.
-    /// - Throws: `GoldenCaseError` after the last case; what the device throws.
+    /// - Throws: `GoldenCaseError` after the last case; the device's error.
     mutating func next(_ executor: BatchExecutor) throws -> Bool {
         guard answers.count <= golden.cases.count else { return false }
         guard answers.count < golden.cases.count else {
@@ -45,10 +46,10 @@ struct GoldenCheck {
 }
 
 extension BatchExecutor {
-    /// Answers the request of a golden case, without what is kept of anybody.
+    /// Answers the request of a golden case, without the user cache.
     ///
-    /// - Returns: best first; fewer than `count` where fewer are eligible, none if the scores are not finite.
-    /// - Throws: what the device throws.
+    /// - Returns: best first; fewer than `count` if fewer are eligible, none if the scores are not finite.
+    /// - Throws: the device's error.
     package func answer(_ one: GoldenCases.Case, count: Int, _ model: LoadedModel) throws(ComputeError) -> [ScoredRow] {
         let request = RecommendationRequest(
             history: one.history,
@@ -60,10 +61,10 @@ extension BatchExecutor {
         return try answer(request, model)?.items ?? []
     }
 
-    /// Answers a request that has something to go by, alone, without what is kept of anybody.
+    /// Answers a request with a usable history or prompt, alone and without the user cache.
     ///
     /// - Returns: nil if the scores are not finite.
-    /// - Throws: what the device throws; `ComputeError.outOfMemory` if there is no room for what a search keeps.
+    /// - Throws: the device's error; `ComputeError.outOfMemory` if there is no room for the rows of a search.
     package func answer(_ request: RecommendationRequest, _ model: LoadedModel) throws(ComputeError) -> (any Strategy)?
     {
         var strategy = model.strategy(request)

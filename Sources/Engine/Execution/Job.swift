@@ -1,16 +1,16 @@
-// A computation on its way through the engine, and everyone who waits for it. A pure value, kept behind the engine's lock.
+// A computation in progress, and the requests that wait for it. A pure value, protected by the engine's lock.
 
 internal import Compute
 
-/// What one or more callers have asked for: the same thing, so that it is computed once.
+/// One computation for one or more identical requests.
 struct Job: Sendable {
-    /// What it has of a batch's time, and what of that is not its selection's. Nanoseconds.
+    /// Its share of a batch's time, and the part of that which is not its selection's. Nanoseconds.
     struct Share: Sendable {
         var all: UInt64
         var rows: UInt64
     }
 
-    /// One of those who wait. Each has its own deadline and is told the items by itself.
+    /// One waiting request. Each has its own deadline and receives items separately.
     struct Caller: Sendable {
         let request: Scheduler.Request
         let itemGenerated: Engine.ItemHandler?
@@ -21,7 +21,7 @@ struct Job: Sendable {
     let model: LoadedModel
     /// The model's number on this engine.
     let lane: Int
-    /// Equal for requests that ask the same, and for hardly any others.
+    /// Equal for identical requests, and almost never for others.
     let fingerprint: UInt64
     var callers: [Caller]
     private(set) var strategy: any Strategy
@@ -29,17 +29,17 @@ struct Job: Sendable {
     private var generated: [Int32] = []
     /// The part of the caller's own history that the model sees.
     let history: UsedHistory
-    /// What the next pass sees: with what was generated at its end.
+    /// The input of the next pass, generated items last.
     private(set) var seen: UsedHistory
-    /// By which the cache finds the history; nil where the caller names a user.
+    /// Hashes by which the cache finds the history; nil if the caller names a user.
     let hashes: PrefixHashes?
     /// Whether what is computed may serve later requests.
     var keeps: Bool
-    /// Where its rows are. nil before the first pass, and where there is no room: then every pass computes all rows.
+    /// The location of its rows. nil before the first pass, and if there is no room: then every pass computes all rows.
     private(set) var lease: UserCache.Lease?
-    /// Whether the cache has been asked.
+    /// Whether the cache has been searched.
     private(set) var isPrepared = false
-    /// The first so many rows of `seen` need not be computed.
+    /// How many of the first rows of `seen` are already computed.
     private(set) var rows = 0
     var isRunning = false
 
@@ -48,7 +48,7 @@ struct Job: Sendable {
     var historyCached = 0
     var prefillNanoseconds: UInt64 = 0
     var decodeNanoseconds: UInt64 = 0
-    /// Its share of the device's time, and what of that went into rows of its history that may be kept.
+    /// Its share of the device's time, and the part of that spent on cacheable rows of its history.
     private(set) var deviceNanoseconds: UInt64 = 0
     private(set) var storedNanoseconds: UInt64 = 0
     /// Whether they are, now that it has given them back.
@@ -80,7 +80,7 @@ struct Job: Sendable {
     var neededRows: Int { strategy.beamRows > 0 ? strategy.beamRows : seen.count - rows }
     /// Whether they can be computed in parts.
     var isDivisible: Bool { lease?.storesRows ?? false }
-    /// How far it has come, for whoever goes away.
+    /// Its stage, reported when a caller disconnects.
     var stage: CancellationStage {
         if isRunning { return .computing }
         guard start != nil else { return .queued }
@@ -91,9 +91,10 @@ struct Job: Sendable {
     /// Whether it is a step of a sequence or a round of a search.
     var isStep: Bool { isDecoding && (strategy.beamRows > 0 || neededRows == 1) }
 
-    /// What it has still to compute.
+    /// Its remaining work.
     ///
-    /// - Parameter predicted: before the first pass: what the cache would save if it ran now, and whether rows can be stored.
+    /// - Parameter predicted: before the first pass, what the cache would save if it ran now, and whether rows can be
+    ///   stored.
     func demand(predicted: (rows: Int, storesRows: Bool)? = nil) -> Scheduler.Demand {
         let rows = predicted?.rows ?? rows
         let storesRows = predicted?.storesRows ?? isDivisible
@@ -158,10 +159,10 @@ struct Job: Sendable {
         )
     }
 
-    // The four that follow run for every job in every batch. They change it where it is, and say all that is to be known at
-    // once: to read it from the table copies it, and counts the references of everything in it.
+    // The next four functions run for every job in every batch. They mutate it in place and return everything at once:
+    // reading it from the table would copy it and count the references of all its members.
 
-    /// What it has to compute now; nil: there is no room for what it has to keep, until another job ends.
+    /// Its work in the next pass; nil: there is no room for the rows that it must keep until another job ends.
     mutating func size(_ cache: inout UserCache?) -> (rows: Int, isDivisible: Bool)? {
         if !isPrepared, seen.count > 0, strategy.reservedRows > 0,
             cache?.hasRoom(for: seen.count, reserving: strategy.reservedRows) == false
@@ -182,7 +183,7 @@ struct Job: Sendable {
         decodeNanoseconds += durations.topK
         if strategy.beamRows == 0, !isDecoding {
             prefillNanoseconds += durations.prefill
-            // What is generated is not kept.
+            // Generated items are not cached.
             if isDivisible { storedNanoseconds += share.rows }
         } else {
             decodeNanoseconds += durations.prefill
@@ -190,9 +191,9 @@ struct Job: Sendable {
         return !callers.isEmpty
     }
 
-    /// Takes the answer to what a pass asked.
+    /// Accepts the answer to a pass's question.
     ///
-    /// - Returns: also the items that are final by it, for those who are told of each.
+    /// - Returns: also the items that are now final, for requests that receive each.
     mutating func take(
         _ answer: Answer
     ) -> (progress: Progress, items: [(item: ScoredRow, rank: Int)], callers: [Caller]) {
@@ -205,13 +206,13 @@ struct Job: Sendable {
         return (progress, items, callers)
     }
 
-    /// What the scheduler is told when it comes back for its next pass.
+    /// The demand reported to the scheduler for its next pass.
     mutating func readmission() -> (requests: [Scheduler.Request], demand: Scheduler.Demand) {
         (callers.map(\.request), demand())
     }
 
-    /// Device time that nobody has anything of, if its callers are gone: what its rows took is not lost while they are kept, for
-    /// the user's next request begins where they end.
+    /// Device time wasted if its callers are gone. Time for rows that stay in the cache is not wasted: the user's next
+    /// request starts where they end.
     var lostNanoseconds: UInt64 { areRowsKept ? deviceNanoseconds - storedNanoseconds : deviceNanoseconds }
 
     /// Notes that rows have been computed.
@@ -235,7 +236,7 @@ struct Job: Sendable {
         } else {
             release(to: &cache)
             seen = UsedHistory(request, generated: generated, window)
-            // What is generated has not happened: nothing of this is kept.
+            // Generated events did not happen, so none of this is cached.
             lease = cache?.checkOut(seen, owner: nil, hashes: nil, keeps: false)
             rows = 0
         }
@@ -250,28 +251,28 @@ struct Job: Sendable {
         lease = nil
     }
 
-    /// Gives back what it holds of the cache, none of which can be trusted.
+    /// Returns its cache lease without keeping the rows, which cannot be trusted.
     mutating func discard(from cache: inout UserCache?) {
         if let lease { cache?.discard(lease) }
         lease = nil
     }
 
-    /// Forgets its rows: the pages that held them are gone.
+    /// Drops its rows, whose pages are lost.
     mutating func loseRows() {
         lease = nil
         rows = 0
         historyCached = 0
         storedNanoseconds = 0
         if strategy.reservedRows > 0 {
-            // Its beams are gone as well.
+            // Its beams are lost as well.
             strategy = model.strategy(request)
             isPrepared = false
         }
-        // What has begun is not looked up again: it may have generated items, which are no part of anybody's history.
+        // A started job is not looked up again: it may have generated items, which are not part of any history.
         if start == nil { isPrepared = false }
     }
 
-    /// The answer to a caller who waited so long.
+    /// The answer to a caller that waited this long.
     func recommendation(queued: UInt64) -> Recommendation {
         var recommendation = Recommendation(
             items: strategy.items,

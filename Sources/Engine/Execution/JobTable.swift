@@ -1,16 +1,16 @@
-// All jobs between admission and answer: who waits for which, which ask the same, and what they hold of the cache. A pure
-// value behind the engine's lock.
+// All jobs between admission and answer: their waiting requests, duplicates and cache leases. A pure value protected by
+// the engine's lock.
 
 /// The jobs of an engine.
 struct JobTable: Sendable {
     private(set) var jobs: [UInt64: Job] = [:]
     /// By ticket.
     private var jobOfCaller: [UInt64: UInt64] = [:]
-    /// Jobs that nobody has begun to compute, by what they ask.
+    /// Jobs that have not started, by question.
     private var waiting: [UInt64: UInt64] = [:]
-    /// What is kept of each model's users, by lane; nil: nothing is.
+    /// The user cache of each model, by lane; nil: none.
     private var caches: [UserCache?] = []
-    /// One for all caches, so that their entries can be told by age.
+    /// Shared by all caches, so that their entries can be compared by age.
     private var clock: UInt64 = 0
     /// Pages that were taken from a cache for the sake of another, by lane: their memory is still to be given back.
     private var released: [Int: [Int32]] = [:]
@@ -23,14 +23,14 @@ struct JobTable: Sendable {
         released[lane] = nil
     }
 
-    /// Pages whose memory has to be given back before the next batch writes to any, by lane.
+    /// Pages whose memory must be freed before the next batch writes to any, by lane.
     mutating func takeReleased() -> [Int: [Int32]] {
         defer { released = [:] }
         return released
     }
 
-    /// Lets something happen to a cache. Caches that share their memory hold no more together than the largest may alone: what has
-    /// been at rest longest goes, of whichever model. What requests compute on stays.
+    /// Performs an operation on a cache. Caches that share memory together hold no more than the largest may alone: the
+    /// entry idle for longest is evicted, whatever its model. Entries in use stay.
     private mutating func use<Result>(_ lane: Int, _ body: (inout JobTable, inout UserCache?) -> Result) -> Result {
         guard lane < caches.count else {
             var none: UserCache?
@@ -66,7 +66,7 @@ struct JobTable: Sendable {
         }
     }
 
-    /// How many rows a request would not have to compute if it ran now; nil: nothing is kept of the model's users.
+    /// How many rows a request would find in the cache if it ran now; nil: the model has no cache.
     func reusableRows(_ history: UsedHistory, owner: String?, hashes: PrefixHashes?, lane: Int) -> Int? {
         caches[lane]?.reusableRows(history, owner: owner, hashes: hashes)
     }
@@ -76,7 +76,7 @@ struct JobTable: Sendable {
         _modify { yield &jobs[id] }
     }
 
-    /// A job that asks the same and has not begun.
+    /// An identical job that has not started.
     func duplicate(of request: RecommendationRequest, _ model: LoadedModel, fingerprint: UInt64) -> UInt64? {
         guard let id = waiting[fingerprint], let job = jobs[id], job.model.isSame(as: model),
             job.request.asksTheSame(as: request)
@@ -107,7 +107,7 @@ struct JobTable: Sendable {
         return jobs[id]?.callers.remove(at: index)
     }
 
-    /// Nobody may join the job any more.
+    /// No request may join the job from now on.
     mutating func begin(_ id: UInt64, at now: Instant) {
         guard let job = jobs[id] else { return }
         if waiting[job.fingerprint] == id { waiting[job.fingerprint] = nil }
@@ -115,18 +115,18 @@ struct JobTable: Sendable {
         if job.start == nil { jobs[id]?.start = now }
     }
 
-    /// What a job has to compute now, for the scheduler; nil: there is no room for it now.
+    /// A job's work in the next pass, for the scheduler; nil: there is no room for it now.
     mutating func size(_ id: UInt64) -> (rows: Int, isDivisible: Bool)? {
         guard let lane = jobs[id]?.lane else { return (0, true) }
         return use(lane) { table, cache in table.jobs[id]?.size(&cache) }
     }
 
-    /// Whether a model's users' pages could hold so many rows of a history and so many beside them, were they all free.
+    /// Whether a model's pages, if all were free, could hold this many history rows and this many additional rows.
     func fits(_ rows: Int, reserving reserved: Int, lane: Int) -> Bool {
         caches[lane]?.fits(rows, reserving: reserved) ?? false
     }
 
-    /// Takes a job out, and gives back what it holds of the cache.
+    /// Removes a job and returns its cache lease.
     ///
     /// - Parameter isTrusted: false: the device failed while it computed.
     mutating func end(_ id: UInt64, isTrusted: Bool = true) -> Job? {
@@ -140,7 +140,7 @@ struct JobTable: Sendable {
     /// Whether any job is of a model.
     func hasJob(lane: Int) -> Bool { jobs.values.contains { $0.lane == lane } }
 
-    /// No job has any rows any more.
+    /// All jobs lose their rows.
     mutating func loseRows() {
         for id in jobs.keys { jobs[id]?.loseRows() }
     }
@@ -161,11 +161,11 @@ struct JobTable: Sendable {
     /// A job's newest row is computed once more, for another question.
     mutating func seeAgain(_ id: UInt64) { jobs[id]?.seeAgain() }
 
-    /// Forgets a user, now and when the jobs that wait are done.
+    /// Drops a user's state, now and when waiting jobs end.
     mutating func forget(_ user: String) -> UserCache.Dropped {
         var dropped = UserCache.Dropped()
         for lane in caches.indices {
-            // Without a cache there may be one again when a job comes to be computed.
+            // Even without a cache now there may be one when a job is computed.
             if let own = caches[lane]?.forget(user) { dropped += own }
         }
         for (id, job) in jobs where job.request.userID == user && job.keeps {

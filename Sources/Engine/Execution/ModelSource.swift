@@ -1,13 +1,14 @@
-// How an engine comes by what it computes on: at the start, and again after its device has failed.
+// Sources of an engine's device and models, used at the start and again after a device failure.
 
 package import Compute
 package import Models
 
-/// Where an engine's device comes from. The closures run on the engine's thread, which is where devices live.
+/// Makes an engine's device. The closures run on the engine's thread, which owns the devices.
 package struct DeviceSource: Sendable {
     /// Makes the device.
     package var make: @Sendable () throws -> any Device
-    /// Makes what computes while the device is away, and what the device has no memory for; nil: nothing does.
+    /// Makes the fallback, which computes while the device is unavailable and what does not fit its memory; nil: no
+    /// fallback.
     package var makeFallback: (@Sendable () throws -> any Device)?
     package var backoff: RecoveryBackoff
 
@@ -20,15 +21,15 @@ package struct DeviceSource: Sendable {
     }
 }
 
-/// Where a model comes from, and what a device may keep of its users.
+/// A model, and its cache configuration.
 package struct ModelSource: Sendable {
-    /// Hands the weights to a device. Runs on the engine's thread, once for each device and whenever one is made again.
+    /// Loads the weights into a device. Runs on the engine's thread, once per device and again whenever one is remade.
     package var load: @Sendable (any Device) throws -> ResidentModel
     /// Device memory for keys and values of this model's users.
     package var cacheBytes: Int
-    /// The answers that it must give on every device before it serves; nil: unknown.
+    /// The answers that it must give on every device before it serves; nil: none.
     package var golden: GoldenCases?
-    /// The type and the threads that it is computed in; where nil, as the device's. The fallback knows nothing of them.
+    /// The model's dtype and thread count; nil: the device's. The fallback ignores them.
     package var dtype: DType?
     package var threads: Int?
     /// The model's name in sentences.
@@ -63,7 +64,7 @@ package struct RecoveryBackoff: Sendable, Equatable {
 
     package init() {}
 
-    /// - Parameter attempts: made before this one, since the device last computed a batch.
+    /// - Parameter attempts: earlier attempts since the device last computed a batch.
     package func delay(after attempts: Int) -> UInt64 {
         let doublings = min(attempts, 62)
         let (delay, overflow) = firstNanoseconds.multipliedReportingOverflow(by: 1 << UInt64(doublings))
@@ -88,16 +89,16 @@ struct Recovery {
     /// Puts the next attempt off.
     mutating func postpone(by nanoseconds: UInt64) { next = next?.advanced(by: nanoseconds) }
 
-    /// The end of the next attempt, if that takes as long as the last one; nil: the device is there.
+    /// The end of the next attempt, assuming that it takes as long as the last one; nil: the device works.
     var expectedBack: Instant? { next?.advanced(by: attemptNanoseconds) }
 
     func isDue(_ now: Instant) -> Bool { next.map { $0 <= now } ?? false }
 
-    /// The device is away.
+    /// The device has failed.
     ///
     /// - Parameters:
-    ///   - took: what an attempt to make it has just taken; nil: there was none.
-    ///   - servesMeanwhile: attempts keep the fallback waiting: they take no more than a tenth of its time.
+    ///   - took: the time of the latest attempt to make it; nil: there was none.
+    ///   - servesMeanwhile: attempts block the fallback, so they may take at most a tenth of its time.
     mutating func postpone(now: Instant, took: UInt64? = nil, servesMeanwhile: Bool) {
         if let took { attemptNanoseconds = took }
         let pause = servesMeanwhile ? min(took ?? 0, .max / 16) * 9 : 0

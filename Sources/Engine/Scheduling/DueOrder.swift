@@ -1,13 +1,13 @@
 // Orders the jobs of a queue by when they are due. A pure value.
 
-/// Jobs in the order in which they are due.
+/// Jobs ordered by due time.
 ///
-/// A sorted array: most jobs enter at the end and leave near the front, and admission needs the jobs after a newcomer,
-/// which a heap cannot list. Moving a thousand places takes less than a microsecond.
+/// A sorted array: most jobs enter at the end and leave near the front, and admission needs the jobs after a new one,
+/// which a heap cannot list. Moving a thousand elements takes less than a microsecond.
 struct DueOrder: Sendable {
     struct Place: Sendable, Comparable {
         let due: UInt64
-        /// Tells places apart that are due at the same time: first come, first served.
+        /// Breaks ties between equal due times: first come, first served.
         let number: UInt64
         let job: UInt64
 

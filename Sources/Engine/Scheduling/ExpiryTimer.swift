@@ -18,7 +18,7 @@ final class ExpiryTimer: @unchecked Sendable {
 
     deinit { timer.cancel() }
 
-    /// Fires at `instant`, at once if that has passed; replaces what was set before.
+    /// Fires at `instant`, or immediately if that has passed; replaces the previous setting.
     func arm(for instant: Instant) {
         timer.schedule(deadline: DispatchTime(uptimeNanoseconds: instant.nanoseconds), leeway: .microseconds(500))
     }

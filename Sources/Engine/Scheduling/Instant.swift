@@ -1,5 +1,5 @@
-// Points in time as the engine counts them. The scheduler takes them as arguments and never reads a clock, so that its
-// tests run on a virtual one.
+// Points in time as the engine counts them. The scheduler takes them as arguments and never reads a clock, so that
+// tests can use a virtual one.
 
 internal import Glibc
 

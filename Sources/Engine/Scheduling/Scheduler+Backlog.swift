@@ -1,11 +1,11 @@
-// The demand of several jobs at once, model by model. Part of the pure scheduler.
+// The total demand of several jobs, model by model. Part of the pure scheduler.
 
 extension Scheduler {
     /// Demand of several jobs.
     struct Backlog: Sendable, Equatable {
         /// Jobs that have more to compute than steps.
         var jobs = 0
-        /// The part of them that will take steps.
+        /// Those that will take steps.
         var laterSequences = 0
         /// Their work up to their next selections.
         var work = ComputeWork()
@@ -35,7 +35,7 @@ extension Scheduler {
 }
 
 extension Scheduler {
-    /// The demand of all jobs, each model's apart: what a batch takes depends on the model, and a batch is of one.
+    /// The demand of all jobs, by model: the time of a batch depends on the model, and a batch has one model.
     struct Backlogs: Sendable, Equatable {
         /// By lane; as long as the highest lane that has had a job.
         private(set) var lanes: [Backlog] = []
@@ -58,7 +58,7 @@ extension Scheduler {
 }
 
 extension Scheduler.Demand {
-    /// The work left after this many of its rows have been computed; nil: none.
+    /// The remaining work after this many of its rows have been computed; nil: none.
     func rest(after taken: Int, of needed: Int) -> Self? {
         var rest = self
         if taken < needed {

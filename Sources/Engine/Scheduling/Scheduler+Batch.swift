@@ -1,20 +1,20 @@
-// What an idle engine computes next, and what the scheduler learns from it. Part of the pure scheduler.
+// The choice of the next batch, and what the scheduler learns from it. Part of the pure scheduler.
 
 extension Scheduler {
-    /// What an idle engine does now. The caller has taken the expired ones out.
+    /// What an idle engine does now. The caller has removed expired jobs.
     ///
-    /// Every sequence that has a step to take takes part, as long as there is room for another sequence; beside them what
-    /// waits of the same model goes in by order, without looking for a smaller one behind one that does not fit, because a long history must
-    /// not be overtaken for ever. The last one in may be cut. A batch ends for all its members at once: nobody is added who is
-    /// predicted to make one of them late. Whoever is predicted to be done only after its deadline is passed over, as long as
-    /// there is anybody else: to compute it would make others late as well. It expires where it is.
+    /// Every sequence with a pending step takes part, as long as there is room for another sequence. Then waiting jobs
+    /// of the same model are added in order, never skipping one that does not fit for a smaller one, because a long
+    /// history must not be overtaken forever. The last one may be cut. A batch ends for all its members at the same
+    /// time: a job is not added if it is predicted to make another late. A job predicted to miss its own deadline is
+    /// skipped while there are others: computing it would make them late as well. It expires in the queue.
     ///
     /// - Parameters:
     ///   - waitsToFill: false while draining, when there is nothing to wait for.
-    ///   - context: handed to `size`.
-    ///   - size: what a job really has to compute now, asked once for each that is about to run. What was predicted when it
-    ///     came may no longer hold: cached rows come and go. nil: there is no room for one that has not begun; then none begins
-    ///     that comes after it either, for a large one must not be overtaken for ever.
+    ///   - context: passed to `size`.
+    ///   - size: a job's actual work now, called once for each job about to run. The prediction at its arrival may be
+    ///     outdated: cached rows come and go. nil: there is no room to start the job; then no later one starts either,
+    ///     because a large job must not be overtaken forever.
     package mutating func next<Context>(
         now: Instant,
         waitsToFill: Bool = true,
@@ -50,11 +50,11 @@ extension Scheduler {
         var run = Running(lane: 0, work: ComputeWork(), since: now)
         var rows = 0
         var isOpen = true
-        // Whether there is room for any that has not begun.
+        // Whether there is room to start a new job.
         var hasRoom = true
         // When the batch must be done for the sake of those that are in it.
         var deadline: Instant?
-        // How many of each were passed over.
+        // How many of each were skipped.
         var passed = (steps: 0, others: 0)
         while portions.count < configuration.maxBatchSequences {
             let step = passed.steps < steps.places.count ? steps.places[passed.steps] : nil
@@ -130,7 +130,7 @@ extension Scheduler {
         return portions
     }
 
-    /// Whether everybody who waits for a job is predicted to have gone before it is done, should it go on beside such work.
+    /// Whether all requests of a job are predicted to expire before it is done, if it continues alongside such work.
     private func isHopeless(_ job: Job, beside work: ComputeWork, now: Instant) -> Bool {
         guard let deadline = job.latestDeadline else { return false }
         let time = serviceTimes[job.demand.lane].nanoseconds(work + job.demand.total, batches: 1 + job.demand.steps)
@@ -149,12 +149,12 @@ extension Scheduler {
             && now.advanced(by: times.nanoseconds(work)) <= deadline
     }
 
-    /// Takes note that a batch has been computed, or a part of one for which the device had no memory as a whole.
+    /// Records that a batch has been computed, or a part of one that the device had no memory for as a whole.
     ///
     /// - Parameters:
     ///   - lane: of its model.
-    ///   - nanoseconds: it took; nil: on another device than usual, whose times say nothing of the next ones.
-    ///   - isLast: whether no more parts of the batch are to come.
+    ///   - nanoseconds: its time; nil: another device than usual computed it, whose times do not predict the next ones.
+    ///   - isLast: whether this was the last part of the batch.
     package mutating func finished(
         _ work: ComputeWork,
         lane: Int = 0,
@@ -164,7 +164,7 @@ extension Scheduler {
     ) {
         if let nanoseconds { serviceTimes[lane].observe(work, nanoseconds: nanoseconds) }
         guard isLast else {
-            // What comes is still behind the other parts.
+            // New work still waits for the other parts.
             running?.work.add(work, times: -1)
             running?.since = now
             return
@@ -175,12 +175,12 @@ extension Scheduler {
         self.running = nil
     }
 
-    /// When an idle engine should start; nil: at once.
+    /// When an idle engine should start; nil: now.
     ///
-    /// Waiting is for what has never run. Two requests computed together share what a batch costs whatever is in it, c; the
-    /// first of them pays with the time until the second comes, τ, and both with each other's work, v each. One after the
-    /// other they are done at c + v and 2(c + v), together both at τ + c + 2v: waiting wins on average while
-    /// 2τ < c − v. So the engine waits no longer than (c − v) / 2, and only if requests have been coming that fast.
+    /// Only jobs that have never run wait. Two requests computed together share c, the fixed cost of a batch. The first
+    /// pays with the time until the second arrives, τ, and both with each other's work, v each. One after the other
+    /// they finish at c + v and 2(c + v), together both at τ + c + 2v: waiting wins on average if 2τ < c − v. So the
+    /// engine waits at most (c − v) / 2, and only if requests have been arriving that fast.
     private func startingTime(now: Instant) -> Instant? {
         guard configuration.maxWaitNanoseconds > 0 || configuration.minWaitNanoseconds > 0, !isBatchFull else {
             return nil

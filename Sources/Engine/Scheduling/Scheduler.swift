@@ -1,20 +1,21 @@
-// Decides what runs next and what is given up. A pure value: it sees sizes, times and ids, never a tensor, a socket or a
-// clock. `Engine` holds it behind its lock; tests drive it on a virtual clock. Scheduler+Admission decides whether a
-// request is admitted at all.
+// Decides what runs next and what is dropped. A pure value: it sees sizes, times and ids, never a tensor, a socket or a
+// clock. `Engine` protects it with its lock; tests drive it on a virtual clock. Scheduler+Admission decides whether a
+// request is admitted.
 
 /// The queue and its policy.
 ///
-/// Jobs wait in the queue. A job answers one request, or several that ask for the same. It is computed in one pass or in
-/// several; after a pass that was not its last it comes back.
+/// Jobs wait in the queue. A job answers one request, or several identical ones. It is computed in one or more passes;
+/// after each pass but the last it returns to the queue.
 ///
 /// Each job has a due time, the earliest of its requests'. A request is due at its deadline or at its arrival + one
 /// priority advantage + twice its remaining work, whichever is earlier; without a deadline, at the latter. Each level of
 /// priority below high adds another advantage. Therefore:
 /// - within a level, the earliest deadline goes first;
-/// - among requests that came together, the higher level goes first;
-/// - a shorter one goes before a longer one that came a little earlier, in proportion to the difference in length;
-/// - nobody starves: a request goes before everything that comes more than four advantages after it. A long one of low
-///   priority is due that late: one advantage for its patience, one for its length, two for its level.
+/// - among requests that arrive together, the higher level goes first;
+/// - a shorter request goes before a longer one that arrived slightly earlier, in proportion to the difference in
+///   length;
+/// - no request starves: it goes before everything that arrives more than four advantages later. The latest is a long
+///   one of low priority: one advantage for having no deadline, one for its length, two for its level.
 package struct Scheduler: Sendable {
     /// One caller's request.
     package struct Request: Sendable, Equatable {
@@ -39,7 +40,7 @@ package struct Scheduler: Sendable {
         package var work: ComputeWork
         /// Whether `work` can be done in parts.
         package var isDivisible: Bool
-        /// The selections after the next one, each in a pass of its own, and the work of one.
+        /// The selections after the next one, each in a separate pass, and the work of one.
         package var steps: Int
         package var stepWork: ComputeWork
         /// Whether the job is a sequence whose next pass is one row: it goes into every batch.
@@ -62,7 +63,7 @@ package struct Scheduler: Sendable {
         }
     }
 
-    /// The part of a job that goes into a batch.
+    /// The part of a job in a batch.
     package struct Portion: Sendable, Equatable {
         package var job: UInt64
         /// Rows to compute; fewer than the job has where it is computed in parts. 0: it needs no computing.
@@ -83,12 +84,12 @@ package struct Scheduler: Sendable {
         case idle
     }
 
-    /// What is left of a job after one of its requests was taken out.
+    /// The state of a job after one of its requests was removed.
     package enum Remainder: Sendable, Equatable {
         case othersWait
         /// It was the last one: the job is out of the queue too.
         case nobody
-        /// The request does not wait (any more).
+        /// The request is not waiting.
         case unknown
     }
 
@@ -105,7 +106,7 @@ package struct Scheduler: Sendable {
 
         /// The earliest deadline of its requests.
         var earliestDeadline: Instant? { requests.lazy.compactMap(\.deadline).min() }
-        /// The time after which nobody waits for it; nil: somebody waits without a limit.
+        /// The time after which no request needs it; nil: a request has no deadline.
         var latestDeadline: Instant? {
             requests.contains { $0.deadline == nil } ? nil : requests.lazy.compactMap(\.deadline).max()
         }
@@ -135,7 +136,7 @@ package struct Scheduler: Sendable {
     /// The jobs with a deadline, by their earliest one.
     private var deadlines = DueOrder()
     private var numbers: UInt64 = 0
-    /// Requests of jobs that have never run, or have to begin anew.
+    /// Requests of jobs that have never run, or must restart.
     private(set) var queuedRequests = 0
     /// Demand of all that waits.
     private(set) var queued = Backlogs()
@@ -143,12 +144,12 @@ package struct Scheduler: Sendable {
     var running: Running?
     /// nil: the engine's thread computes, or could.
     private(set) var heldUntil: Instant?
-    /// Jobs that have run and will come back.
+    /// Jobs that have run and will run again.
     var promises: [UInt64: AdmissionMargin.Promise] = [:]
-    /// How long batches of each model take, by lane.
+    /// The service times of each model's batches, by lane.
     var serviceTimes = [ServiceTimeModel()]
-    /// Whose batch was the last one, if it was led by a sequence's step: then another model's is next, for a sequence that has
-    /// begun is due before all that came later, and would keep other models waiting until its end.
+    /// The lane of the last batch, if a sequence's step led it: then another model's is next. A started sequence is due
+    /// before all later requests, and would block other models until its end.
     var steppedLane: Int?
     /// Until it has seen a flood it expects half as much again.
     var margin = AdmissionMargin(factor: Self.firstMargin)
@@ -160,23 +161,23 @@ package struct Scheduler: Sendable {
 
     /// Requests that wait for their first pass, also after a device that took what it had computed along.
     package var depth: Int { queuedRequests }
-    /// Whether the next request would be refused for want of room.
+    /// Whether the next request would be refused because the queue is full.
     package var isFull: Bool { queuedRequests >= configuration.maxQueuedRequests }
 
     /// The earliest deadline of all that wait.
     package var earliestDeadline: Instant? { deadlines.places.first.map { Instant(nanoseconds: $0.due) } }
 
-    /// Batches of a model take such times.
+    /// Sets the service times of a model's batches.
     package mutating func expect(_ times: ServiceTimeModel, lane: Int) {
         while serviceTimes.count <= lane { serviceTimes.append(ServiceTimeModel()) }
         serviceTimes[lane] = times
     }
 
-    /// From now on batches take such times, by lane: what was learnt of another device's errors, and said by its times, is void.
+    /// Sets new service times, by lane, and discards what was learnt from the other device's errors.
     package mutating func changeDevice(_ times: [Int: ServiceTimeModel]) {
         for (lane, times) in times { expect(times, lane: lane) }
         margin = AdmissionMargin(factor: Self.firstMargin)
-        // Work that the other device had begun is done, or lost with it.
+        // Work started by the other device is done, or lost with it.
         running = nil
         forgetPromises()
     }
@@ -184,7 +185,8 @@ package struct Scheduler: Sendable {
     /// Until then, in all likelihood, nothing is computed, because the engine's thread tries to make its device again.
     package mutating func hold(until instant: Instant) { heldUntil = instant }
 
-    /// The engine computes again. Predictions made before, or with such a guess, say nothing about how long batches take.
+    /// The engine computes again. Earlier predictions, and guesses during the outage, say nothing about the time of
+    /// batches.
     package mutating func release() {
         heldUntil = nil
         forgetPromises()
@@ -195,8 +197,8 @@ package struct Scheduler: Sendable {
         for id in jobs.keys { jobs[id]?.promise = nil }
     }
 
-    /// A waiting job has to be computed from its first row: what was kept for it, and what it had computed, is gone. It counts as
-    /// one that has never run.
+    /// A waiting job must be computed from its first row, because its rows are lost. It counts as one that has never
+    /// run.
     package mutating func restart(_ id: UInt64, _ demand: Demand) {
         guard var job = jobs[id] else { return }
         if !job.isFresh { queuedRequests += job.requests.count }
@@ -228,7 +230,7 @@ package struct Scheduler: Sendable {
         insert(job, [request], demand, due: due, isFresh: true, promise)
     }
 
-    /// Adds a request to a job that waits and of which nothing is computed. False if there is no such job.
+    /// Adds a request to a waiting job that has not started. False if there is no such job.
     package mutating func join(_ request: Request, job id: UInt64) -> Bool {
         guard let job = jobs[id], job.isFresh else { return false }
         arrivals.note(request.arrival)
@@ -243,7 +245,7 @@ package struct Scheduler: Sendable {
     /// Takes a job back in for its next pass. It has been admitted once and is never refused.
     package mutating func readmit(_ requests: [Request], job: UInt64, _ demand: Demand) {
         let promise = promises.removeValue(forKey: job)
-        // Where the batch is computed in parts, others of it are still running.
+        // If the batch is computed in parts, others are still running.
         running?.rest.removeAll { $0.job == job }
         insert(job, requests, demand, due: requests.map { due($0, demand) }.min() ?? 0, isFresh: false, promise)
     }

@@ -10,17 +10,17 @@ package struct SchedulerConfiguration: Sendable, Equatable {
     package var maxBatchSequences = 32
     /// Events of all sequences in one batch. A single longer history that cannot be computed in parts still runs, alone.
     package var maxBatchEvents = 8_192
-    /// Events that a batch computes at most of histories that can be computed in parts; more than `shortChunkEvents` only
-    /// where they are predicted to take no longer than `chunkNanoseconds`. A step of a generated sequence never waits for more
-    /// than one such batch.
+    /// Most events per batch of histories that can be computed in parts; more than `shortChunkEvents` only if they are
+    /// predicted to take at most `chunkNanoseconds`. A step of a generated sequence never waits for more than one such
+    /// batch.
     package var prefillChunkEvents = 8_192
-    /// Enough for a device to compute a wide model at full speed. A narrow one wants more: there what a batch costs whatever is
-    /// in it counts.
+    /// Enough for a device to compute a wide model at full speed. A narrow model needs more, because the fixed cost of
+    /// a batch matters there.
     static let shortChunkEvents = 512
     static let chunkNanoseconds: UInt64 = 5_000_000
-    /// An idle engine waits for company at least so long, counted from the oldest request's arrival.
+    /// The minimum time that an idle engine waits for more requests, counted from the oldest request's arrival.
     package var minWaitNanoseconds: UInt64 = 0
-    /// Beyond that at most so long; how long, and whether at all, follows from what batches take and how fast requests come.
+    /// The maximum additional wait; the actual one follows from service times and the arrival rate.
     package var maxWaitNanoseconds: UInt64 = 2_000_000
     /// How much later a request counts for each level of priority below high. Nobody starves: a request that has waited
     /// this much longer goes first whatever its level.

@@ -1,23 +1,23 @@
-// A way to decode: what a request asks of its newest row, pass after pass, and what it makes of the answers. The scheduler, the
-// cache and admission see rows, pages and cost; what they are for is known here alone.
+// A way to decode: a request's questions to its newest row, pass by pass, and the use of the answers. The scheduler,
+// the cache and admission see only rows, pages and cost.
 
 package import Catalogue
 package import Compute
 
-/// What is asked of the newest row of a history once it is encoded.
+/// A question to the newest row of an encoded history.
 package enum Question: Sendable {
     /// The best rows that a request may be answered with, best first, ties toward the smaller row.
     ///
-    /// - `count`: how many, at least 1; fewer come where fewer are eligible.
+    /// - `count`: how many, at least 1; fewer if fewer are eligible.
     /// - `history`: rows that count as seen.
     case best(count: Int, Eligibility, history: [Int32], CatalogueSnapshot)
     /// The scores of these rows of the item table, in their order.
     case scores(of: [Int32])
-    /// The probabilities of the tokens that a search goes on with: after the newest row in its first round, after each of its
-    /// beams in later ones, which are then all that is computed.
+    /// The probabilities of a search's candidate tokens: in its first round after the newest row, in later rounds after
+    /// each of its beams, which are then the only rows computed.
     case paths(PathRound)
 
-    /// Scans of the whole catalogue, or of the vocabulary, that it takes.
+    /// Scans of the whole catalogue, or of the vocabulary, that it needs.
     package var scans: Int {
         switch self {
         case .best: 1
@@ -26,13 +26,13 @@ package enum Question: Sendable {
         }
     }
 
-    /// Rows that are computed in place of the history's; 0: the history's are.
+    /// Rows computed instead of the history's; 0: the history's.
     package var beamRows: Int {
         if case .paths(let round) = self { round.beamRows } else { 0 }
     }
 }
 
-/// What a question is answered with.
+/// The answer to a question.
 package enum Answer: Sendable {
     /// Rows of the item table with their scores.
     case rows([ScoredRow])
@@ -40,11 +40,11 @@ package enum Answer: Sendable {
     case round(PathRound)
 }
 
-/// What an answer came to.
+/// The effect of an answer.
 package enum Progress: Sendable, Equatable {
-    /// Another pass is needed, which sees this row of the item table behind all that the one before saw.
+    /// Another pass is needed, with this row of the item table appended to the input.
     case goesOn(seeing: Int32)
-    /// Another pass is needed, which sees what the one before saw and is asked something else.
+    /// Another pass is needed, with the same input and another question.
     case asksAgain
     /// Another pass is needed, for the beams of the next question.
     case searches
@@ -55,15 +55,15 @@ package enum Progress: Sendable, Equatable {
 
 /// A request on its way through the engine. A pure value; the engine's thread moves it on.
 package protocol Strategy: Sendable {
-    /// What the newest row is asked.
+    /// The question to the newest row.
     var question: Question { get }
-    /// What has been found, in the order of the reply.
+    /// The items found, in the reply's order.
     var items: [ScoredRow] { get }
     /// Fewer items were eligible than asked for.
     var isExhausted: Bool { get }
     /// Passes after the next one, at most.
     var laterSteps: Int { get }
-    /// Whether an item is final as soon as it is found, so that callers may be told of each.
+    /// Whether an item is final as soon as it is found, so that callers may receive each.
     var findsItemsOneByOne: Bool { get }
 
     /// Whether a question has been answered.
@@ -71,12 +71,12 @@ package protocol Strategy: Sendable {
 
     /// Rows of beams that the next pass computes; 0: rows of the history.
     var beamRows: Int { get }
-    /// Rows that must be kept beside the history's until the answer is there. They and the history's have their places before
-    /// the first pass, so that whatever has begun can end. 0: it gets by without any.
+    /// Rows that must be kept in addition to the history's until the answer is complete. They are all allocated before
+    /// the first pass, so that a started job can always finish. 0: none.
     var reservedRows: Int { get }
-    /// What a later pass takes, on average, where that is not one row more; nil: it is.
+    /// The average demand of a later pass; nil: one more row.
     func stepWork(after historyRows: Int) -> ComputeWork?
-    /// What a reply says of a search; nil: there was none.
+    /// Facts about a search for the reply; nil: there was none.
     var facts: Recommendation.PathFacts? { get }
 
     /// Takes the answer to `question`.

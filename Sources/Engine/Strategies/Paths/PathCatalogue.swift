@@ -37,16 +37,16 @@ package final class PathCatalogue: Sendable {
         self.init(bundle.catalogue, ids, vocabulary: model.rows, window: model.maxSequenceLength)
     }
 
-    /// Tokens of the longest prompt: a path and the tail still fit behind it.
+    /// Tokens of the longest prompt that leaves room for a path and the tail.
     package var longestPrompt: Int { window - ids.levels - ids.template.tail.count }
 
-    /// What is scored behind every path.
+    /// The tokens scored after every path.
     var tail: [Int32] { ids.scoreTail ? ids.template.tail : [] }
 
     /// The prompt of a history of these items, oldest first.
     func prompt(_ items: some Sequence<Int32>) -> [Int32] { ids.template.prompt(items.map { trie.path(of: $0) }) }
 
-    /// Whole items among the first so many tokens of a prompt.
+    /// Complete items among the first tokens of a prompt.
     func items(inTokens count: Int) -> Int {
         let template = ids.template
         let item = template.open.count + ids.levels + template.close.count
@@ -54,7 +54,7 @@ package final class PathCatalogue: Sendable {
         return left < item ? 0 : 1 + (left - item) / (item + template.between.count)
     }
 
-    /// What the probability of a level's tokens is of; nil: of the tail's.
+    /// The normalisation of a level's token probabilities; nil: the tail's.
     func normalization(level: Int?) -> TokenNormalization {
         guard let level else { return .tokens(0..<vocabulary) }
         switch ids.normalization {

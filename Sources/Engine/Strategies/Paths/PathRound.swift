@@ -7,7 +7,7 @@ package import Compute
 package struct PathRound: Sendable {
     package let paths: PathCatalogue
     package private(set) var search: BeamSearch
-    /// What is scored next; nil: the search is over.
+    /// The tokens scored next; nil: the search is over.
     package private(set) var candidates: BeamSearch.Candidates?
     /// The model's scores were not finite numbers.
     package private(set) var hasFailed = false
@@ -18,20 +18,20 @@ package struct PathRound: Sendable {
         candidates = search.isFinished ? nil : search.candidates()
     }
 
-    /// The rows that are computed: those of beams. 0 in the first round, where the prompt's newest row asks.
+    /// The computed rows, those of beams. 0 in the first round, which scores the prompt's newest row.
     package var beamRows: Int { search.round == 0 ? 0 : search.beams.count }
-    /// Rows that ask.
+    /// Rows with a question.
     package var queryRows: Int { candidates.map { $0.offsets.count - 1 } ?? 0 }
     /// Rows of beams that were kept in the rounds before.
     package var keptRows: Int { search.keptRows }
     /// Whether later rounds read the keys and values of this one's rows.
     package var keepsRows: Bool { search.round + 1 < search.rounds }
-    /// What the tokens' probabilities are of.
+    /// The normalisation of the token probabilities.
     package var normalization: TokenNormalization { paths.normalization(level: search.level) }
 
     /// The round after this one.
     ///
-    /// - Parameter logProbabilities: one a token of `candidates`.
+    /// - Parameter logProbabilities: one per token of `candidates`.
     package func advanced(_ logProbabilities: [Float]) -> PathRound {
         guard let candidates else { return self }
         var next = self

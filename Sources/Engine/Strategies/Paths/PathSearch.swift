@@ -105,7 +105,7 @@ package struct PathSearch: Strategy {
 }
 
 extension PathOptions {
-    /// The width of each level, for so many items.
+    /// The width of each level, for this many items.
     func widths(count: Int, _ ids: SemanticIDs) -> [Int] {
         guard let widths else { return [Int](repeating: max(ids.defaultBeams, count), count: ids.levels) }
         return widths.count == ids.levels ? widths : [Int](repeating: widths.first ?? count, count: ids.levels)

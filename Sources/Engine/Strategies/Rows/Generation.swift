@@ -1,5 +1,5 @@
-// Rows of the item table by their scores over the whole catalogue: one pass for the k best items, one pass an item for a
-// sequence, each generated item fed back before the next. A bound on tags may take further passes over the catalogue.
+// Rows of the item table by their scores over the whole catalogue: one pass for the k best items; one pass per item for
+// a sequence, with each generated item fed back. A limit on tags may need more passes.
 
 package import Catalogue
 package import Compute
@@ -11,7 +11,7 @@ package struct Generation: Strategy {
     private let catalogue: CatalogueSnapshot
     private let isSequence: Bool
     private var sampler: Sampler?
-    /// What the tags of the items have had; nil: they are not bounded.
+    /// The tag counts of the items; nil: tags are not limited.
     private var quota: TagQuota?
     /// Of the request, and what was generated since.
     private var history: [Int32]
@@ -36,18 +36,18 @@ package struct Generation: Strategy {
     package var laterSteps: Int { isSequence ? max(0, count - items.count - 1) : 0 }
     package var findsItemsOneByOne: Bool { isSequence }
 
-    /// How many items are asked for.
+    /// How many items are requested.
     private var wanted: Int {
         if isSequence { return sampler == nil ? 1 : Sampler.maximumCandidates }
-        // Of those that come some are passed over: a longer list costs little, another pass much.
+        // Some will be skipped: a longer list costs little, another pass much.
         return quota == nil ? count : 4 * (count - items.count)
     }
 
-    /// What may still come.
+    /// The rows still allowed.
     private var remaining: Eligibility {
         guard let quota, !items.isEmpty else { return eligibility }
         var eligibility = eligibility
-        // What was passed over has one of the tags.
+        // Skipped rows have one of the tags.
         eligibility.excludedTags += quota.usedUpTags
         if !isSequence { eligibility.excludedRows += items.map(\.row) }
         return eligibility
@@ -72,7 +72,7 @@ package struct Generation: Strategy {
             items = answer
         } else {
             for item in answer where items.count < count && quota?.takes(item.row) ?? true { items.append(item) }
-            // The first item of an answer is never passed over, so this comes to an end.
+            // The first item of an answer is never skipped, so this terminates.
             if items.count < count, !isAll { return .asksAgain }
         }
         isExhausted = items.count < count
