@@ -1,5 +1,5 @@
-// The one way in which an integer id is written as text. Data sets and callers turn ids into strings and back, so 17 and "17"
-// are the same item; "017", "+17" and "17.0" are not, because two texts of one id would be two users' different histories.
+// The canonical text of an integer id. Data sets and callers turn ids into strings and back, so 17 and "17" are the
+// same item. "017", "+17" and "17.0" are not: with several texts per id, a user would have several histories.
 
 /// Decimal digits without a leading zero, after a minus sign if negative.
 enum CanonicalInteger {

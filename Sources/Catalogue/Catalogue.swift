@@ -1,5 +1,5 @@
-// The items behind the rows of the item table: their ids, titles, tags and popularity, and the ways to find a row. Every
-// request goes through it, from ids to rows and back; nothing here allocates on that way.
+// The items behind the rows of the item table: their ids, titles, tags and popularity, with lookups in both directions.
+// Every request goes through it, from ids to rows and back; these lookups do not allocate.
 
 /// A catalogue: which rows of the item table are items, and what is known of them. Immutable.
 package final class Catalogue: Sendable {
@@ -7,11 +7,11 @@ package final class Catalogue: Sendable {
     package let rowCount: Int
     /// Number of items, at most V: rows without a line in the catalogue are never recommended.
     package let count: Int
-    /// Whether ids are JSON integers; else they are strings.
+    /// Whether ids are JSON integers; otherwise they are strings.
     package let idsAreIntegers: Bool
     /// Whether any line states a popularity.
     package let hasPopularity: Bool
-    /// One bit a row, bit `row & 63` of word `row >> 6`, 1 where the row is an item. Row 0 never is.
+    /// One bit per row, bit `row & 63` of word `row >> 6`, 1 if the row is an item. Row 0 never is.
     package let presentMask: [UInt64]
     /// The items' rows, most popular first, ties by smaller row: the answer to a cold start.
     package let popularityOrder: [Int32]
@@ -20,10 +20,10 @@ package final class Catalogue: Sendable {
     /// Tokens of each item's path where items are paths (semantic ids), and rows are then no rows of a table but the items'
     /// numbers, without gaps; 0: items have no paths.
     package let levels: Int
-    /// The paths, one item's after the other's, row 1 first: `rowCount - 1` times `levels` tokens.
+    /// The paths of all items in row order, from row 1: `rowCount - 1` times `levels` tokens.
     package let tokens: [Int32]
 
-    /// String ids: in quotes, as raw UTF-8. Integer ids: digits. Either way JSON, but for the ids in `escapedIDs`.
+    /// String ids: in quotes, as raw UTF-8. Integer ids: digits. Either way JSON, except for the ids in `escapedIDs`.
     let ids: TextColumn
     /// Rows whose id must be escaped in JSON, and how it is written there.
     private let escapedIDs: [Int32: [UInt8]]
@@ -90,15 +90,15 @@ package final class Catalogue: Sendable {
 
     // MARK: - Ids
 
-    /// The row of an id that is written as a string; nil if no item has it. Where ids are integers, the string names one as
-    /// `CanonicalInteger` has it.
+    /// The row of an id given as a string; nil if no item has it. If ids are integers, the string names one as in
+    /// `CanonicalInteger`.
     package func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
         if idsAreIntegers { return CanonicalInteger.value(of: utf8).flatMap { row(ofInteger: $0) } }
         return rowsByID.find(KeyedHash.of(utf8)) { ids.holdsQuoted(utf8, at: Int($0)) }
     }
 
-    /// The row of an id that is written as an integer; nil if no item has it. Where ids are strings, it is the string of its
-    /// digits.
+    /// The row of an id given as an integer; nil if no item has it. If ids are strings, the string of its digits is
+    /// looked up.
     package func row(ofInteger id: Int64) -> Int32? {
         guard idsAreIntegers else { return CanonicalInteger.withText(of: id) { row(ofString: $0) } }
         return rowsByID.find(KeyedHash.of(id)) { integerIDs[Int($0)] == id }
@@ -126,7 +126,7 @@ package final class Catalogue: Sendable {
         }
     }
 
-    /// An item's id for people and tables: as it is, without quotes. Empty if the row is no item.
+    /// An item's id for people and tables, without quotes. Empty if the row is no item.
     package func idDescription(_ row: Int32) -> String {
         guard contains(row), let range = ids.range(Int(row)) else { return "" }
         let text = idsAreIntegers ? range : range.lowerBound + 1..<range.upperBound - 1

@@ -56,7 +56,7 @@ struct CatalogueBuilder {
     private(set) var tagsByName = RowTable()
     private(set) var tagNames: TextColumn
     private(set) var tagCount = 0
-    /// The paths, one item's after the other's, row 1 first.
+    /// The paths of all items in row order, from row 1.
     private(set) var tokens: [Int32]
     /// The line that described a row, for the sentence about a duplicate.
     private var lineNumbers: [Int]
@@ -95,9 +95,9 @@ struct CatalogueBuilder {
         return Int32(tagCount - 1)
     }
 
-    /// Takes a line.
+    /// Adds a line.
     ///
-    /// - Throws: `JSONError` that says what is missing, out of range or contradicts an earlier line.
+    /// - Throws: `JSONError` that names what is missing, out of range or contradicts an earlier line.
     mutating func add(_ line: CatalogueLine, number: Int) throws(JSONError) {
         guard let index = line.index else { throw JSONError("index is missing") }
         guard let id = line.id else { throw JSONError("id is missing") }

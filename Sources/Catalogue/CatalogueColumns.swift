@@ -5,7 +5,7 @@ import Glibc
 
 /// A text for some rows, all in one buffer.
 struct TextColumn: Sendable {
-    /// Where a text lies, in one word, so that finding it costs one look at memory.
+    /// The range of a text, in one word, so that finding it costs one memory access.
     struct Place {
         /// The start, then 24 bits of one more than the length; 0: there is no text.
         var bits: UInt64 = 0
@@ -17,7 +17,7 @@ struct TextColumn: Sendable {
         }
 
         var start: Int { Int(bits >> 24) }
-        /// −1: there is none.
+        /// −1: none.
         var length: Int { Int(bits & (1 << 24 - 1)) - 1 }
     }
 
@@ -46,7 +46,7 @@ struct TextColumn: Sendable {
         bytes.append(contentsOf: text)
     }
 
-    /// Where a row's text lies.
+    /// The range of a row's text.
     func place(_ row: Int) -> Place { places[row] }
 
     /// Whether this is a row's text.
@@ -62,12 +62,12 @@ struct TextColumn: Sendable {
         guard place.length == text.count + 2 * margin else { return false }
         guard let wanted = text.baseAddress else { return true }
         return bytes.withUnsafeBufferPointer { bytes in
-            // A row's text lies within the bytes, since `set` put it there.
+            // A row's text is within the bytes, since `set` put it there.
             bytes.baseAddress.map { memcmp($0 + place.start + margin, wanted, text.count) == 0 } ?? false
         }
     }
 
-    /// Where a row's text lies in `bytes`; nil for a row without one.
+    /// The range of a row's text in `bytes`; nil for a row without one.
     func range(_ row: Int) -> Range<Int>? {
         let place = places[row]
         return place.length < 0 ? nil : place.start..<place.start + place.length
@@ -94,8 +94,8 @@ struct RowTable: Sendable {
         return nil
     }
 
-    /// What stands where the search for a hash begins, for `find(_:beginningWith:matches:)`: a large table answers late, but many
-    /// questions at once.
+    /// The entry at which the search for a hash starts, for `find(_:beginningWith:matches:)`: a large table answers
+    /// slowly, but can answer many questions at once.
     func beginning(of hash: UInt32) -> UInt64 { slots[Int(hash) & (slots.count - 1)] }
 
     /// The number in a slot; 0: it is empty.

@@ -1,10 +1,10 @@
-// Many ids looked up together. A catalogue's tables are in no cache when a request comes: a batch has just read the weights and
-// a user's keys and values. One look at memory then takes a hundred nanoseconds, a history takes thousands of looks, and those
-// of different ids can be under way at the same time.
+// Looks up many ids together. A catalogue's tables are not in the processor's caches when a request arrives, because a
+// batch has just read the weights and a user's keys and values. A memory access then takes a hundred nanoseconds, and a
+// history takes thousands of them. Accesses for different ids can overlap.
 
-/// An item's id as a request has it: a text, or where there is none an integer.
+/// An item's id in a request: a text or, without one, an integer.
 package struct ItemKey {
-    /// Valid UTF-8; whoever makes a key sees to it that the bytes outlive it.
+    /// Valid UTF-8; the creator of a key must ensure that the bytes outlive it.
     package let text: UnsafeBufferPointer<UInt8>?
     package let integer: Int64
 
@@ -18,13 +18,13 @@ extension Catalogue {
         if let text = key.text { row(ofString: text) } else { row(ofInteger: key.integer) }
     }
 
-    /// The rows of items, each as `row(of:)` has it, 0 where no item has the id.
+    /// The rows of items, each as from `row(of:)`, 0 if no item has the id.
     ///
-    /// Each step below is taken for all ids before the next, and no id's step waits for another's. So the processor has the
-    /// reads of many ids under way, which it cannot find for itself across the comparisons that follow them.
+    /// Each step below runs for all ids before the next, and no id waits for another. So the processor overlaps the
+    /// reads of many ids, which it could not do across the comparisons that follow them.
     ///
     /// - Parameters:
-    ///   - keys: n of them, some dozens: more at once than the processor has reads under way gain nothing.
+    ///   - keys: n of them, a few dozen: more than the processor's outstanding reads gain nothing.
     ///   - rows: n.
     package func rows(of keys: UnsafeBufferPointer<ItemKey>, into rows: UnsafeMutableBufferPointer<Int32>) {
         precondition(rows.count == keys.count)

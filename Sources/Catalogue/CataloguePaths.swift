@@ -57,7 +57,7 @@ package struct CatalogueItem: Sendable {
 extension Catalogue {
     /// The catalogue of these items, the first of which has index 1.
     ///
-    /// - Throws: `FileError.malformed` for an id that stands twice, or of another kind than the first; `path` is what it names.
+    /// - Throws: `FileError.malformed` for a duplicate id, or one of another kind than the first; it names `path`.
     package convenience init(items: [CatalogueItem], levels: Int, path: String) throws(FileError) {
         var builder = CatalogueBuilder(rowCount: items.count + 1, levels: levels)
         var line = CatalogueLine()

@@ -45,7 +45,7 @@ extension Catalogue {
         return isBlank ? count : count + 1
     }
 
-    /// Reads a catalogue from memory; `path` is what errors name.
+    /// Reads a catalogue from memory; errors name `path`.
     package convenience init(
         reading bytes: UnsafeRawBufferPointer,
         path: String,
@@ -70,7 +70,7 @@ extension Catalogue {
                 try line.read(text, number: number, paths: rules, into: &builder)
                 try builder.add(line, number: number)
             } catch {
-                // If the bytes are not text, that is the cause of every other fault of the line.
+                // If the bytes are not text, that causes every other fault of the line.
                 let sentence =
                     TextFile.firstInvalidByte(text).map { TextFile.notUTF8(byte: text[$0], at: $0) } ?? "\(error)"
                 throw FileError(.malformed, "\(path), line \(number): \(sentence)")
@@ -101,7 +101,7 @@ extension Catalogue {
 }
 
 extension CatalogueLine {
-    /// Reads a line; tags go to the builder at once.
+    /// Reads a line; tags go directly to the builder.
     fileprivate mutating func read(
         _ line: UnsafeBufferPointer<UInt8>,
         number: Int,
@@ -109,7 +109,7 @@ extension CatalogueLine {
         into builder: inout CatalogueBuilder
     ) throws(JSONError) {
         var reader = JSONReader(line)
-        // One bit a field: a set would be made anew for every line.
+        // One bit per field: a set would be allocated for every line.
         var seen: UInt8 = 0
         try reader.beginObject()
         while let key = try reader.nextKey() {

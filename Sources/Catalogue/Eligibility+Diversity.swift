@@ -1,10 +1,11 @@
-// How many items of one kind a reply may have: going down the ranking, an item is passed over when one of its tags has had its share.
+// Limits the items of one kind in a reply: going down the ranking, an item is skipped if one of its tags has reached
+// the limit.
 
-/// A bound on how often a tag comes.
+/// A limit on how often a tag occurs.
 package struct Diversity: Sendable, Equatable {
     /// Items that a tag may have in a reply, at least 1.
     package var maxPerTag: Int
-    /// Only tags that begin with it count; nil: all.
+    /// Only tags with this prefix count; nil: all.
     package var prefix: String?
 
     package init(maxPerTag: Int, prefix: String? = nil) {
@@ -13,7 +14,7 @@ package struct Diversity: Sendable, Equatable {
     }
 }
 
-/// What the tags of a reply have had. A pure value.
+/// The tag counts of a reply. A pure value.
 package struct TagQuota: Sendable {
     private let diversity: Diversity
     private let catalogue: CatalogueSnapshot

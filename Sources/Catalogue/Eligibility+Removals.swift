@@ -1,7 +1,7 @@
-// Why a reply has fewer items than were asked for: where each item of the catalogue went.
+// Why a reply has fewer items than requested: the reason for each item of the catalogue.
 
-/// How many items were eligible, and what kept the others out. Each item counts once, by the first reason that there is in the order
-/// of the members; all together are the catalogue's.
+/// How many items were eligible, and what excluded the others. Each item counts once, under the first reason that
+/// applies, in the order of the members; together they are the whole catalogue.
 package struct Removals: Sendable, Equatable {
     package var eligible = 0
     /// Of the history.
@@ -23,7 +23,7 @@ extension Eligibility {
         var removals = Removals()
         var left = catalogue.presentMask
         var count = catalogue.count
-        /// Takes the rows that are not left out, and says how many went.
+        /// Removes the rows that are excluded and returns their number.
         func removed() -> Int {
             let rest = left.bitCount
             defer { count = rest }

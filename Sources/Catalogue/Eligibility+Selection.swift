@@ -4,10 +4,10 @@
 package import Compute
 
 extension Eligibility {
-    /// The mask that the catalogue is scanned under.
+    /// The mask of a catalogue scan.
     ///
-    /// A bitmap of the whole catalogue is made only where tags or an allowance ask for one; otherwise the excluded rows
-    /// alone say it, which costs the length of the history.
+    /// A bitmap of the whole catalogue is made only if tags or an allowance need one; otherwise the list of excluded
+    /// rows suffices, which costs the length of the history.
     package func mask(history: [Int32], catalogue: CatalogueSnapshot) -> SelectionMask {
         var mask = SelectionMask()
         var excluded = excludedRows

@@ -15,10 +15,10 @@ package struct Eligibility: Sendable, Equatable {
 
     package var excludedRows: [Int32] = []
     package var excludedTags: [Int32] = []
-    /// Whether items of the history are left out: of all of it, also what lies before the model's window.
+    /// Whether items of the history are excluded: all of it, including the part before the model's window.
     package var excludesSeen = true
     package var allowance: Allowance?
-    /// How often a tag may come; nil: as often as it does.
+    /// How often a tag may occur; nil: unlimited.
     package var diversity: Diversity?
 
     package init() {}

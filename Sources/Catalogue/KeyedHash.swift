@@ -1,9 +1,9 @@
 // The hash of the catalogue's tables: every id of every history goes through it.
 
-/// A hash of short texts, keyed anew in each process, so that nobody can prepare ids that collide.
+/// A hash of short texts, with a new key in each process, so that no one can prepare colliding ids.
 ///
-/// Sixteen bytes a step are multiplied to 128 bits and folded, as wyhash does (github.com/wangyi-fudan/wyhash). All its
-/// constants are secrets here: with wyhash's public ones, there are texts that collide under every seed.
+/// Each step multiplies sixteen bytes to 128 bits and folds them, as wyhash does (github.com/wangyi-fudan/wyhash). All
+/// its constants are secrets here: with wyhash's public ones, there are texts that collide under every seed.
 enum KeyedHash {
     private struct Secrets {
         let first = UInt64.random(in: .min ... .max)
@@ -27,7 +27,8 @@ enum KeyedHash {
             state = fold(word(start, offset) ^ secrets.first, word(start, offset + 8) ^ state)
             offset += 16
         }
-        // The last one to sixteen bytes, as two words that may overlap; the length tells apart what they cannot.
+        // The last one to sixteen bytes, as two words that may overlap; the length distinguishes texts that have the
+        // same words.
         let low: UInt64
         let high: UInt64
         switch count - offset {

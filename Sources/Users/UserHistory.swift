@@ -1,20 +1,20 @@
-// A user's events as a model reads them: numbers in place of texts.
+// A user's events as a model reads them, with numbers instead of texts.
 
-/// What numbers a catalogue has for the texts of events. It is the object that says which: the same one always answers the same.
+/// A catalogue's numbers for the texts of events. Identity matters: the same object always gives the same answers.
 package protocol EventNumbers: AnyObject, Sendable {
     /// The row of an item; nil: the catalogue does not know it.
     func row(ofItem text: UnsafeBufferPointer<UInt8>) -> Int32?
-    /// A number that tells actions apart, never 0.
+    /// A number that identifies an action, never 0.
     func fingerprint(ofAction text: UnsafeBufferPointer<UInt8>) -> UInt64
 }
 
-/// Whoever has items' texts by number.
+/// A source of items' texts by number.
 protocol ItemTexts: Sendable {
     /// The texts of these numbers, which it has given.
     func texts(ofItems numbers: [UInt32]) -> [String]
 }
 
-/// The events of one user, oldest first, those of the same second in the order in which they came.
+/// The events of one user, oldest first, those of the same second in order of arrival.
 package struct UserHistory: Sendable {
     /// Rows of the catalogue; one that is negative is of an item that the catalogue does not know.
     package private(set) var rows: [Int32] = []
@@ -24,12 +24,12 @@ package struct UserHistory: Sendable {
     package private(set) var actions: [UInt64] = []
     /// Events whose items the catalogue does not know.
     package private(set) var unknownCount = 0
-    /// Has the texts of unknown items whose rows are complements of its numbers. Hardly anybody asks for them, and making two thousand
-    /// strings takes longer than all the rest of a lookup.
+    /// Has the texts of unknown items whose rows are complements of its numbers. They are rarely needed, and making two
+    /// thousand strings takes longer than the rest of a lookup.
     private let texts: (any ItemTexts)?
-    /// Texts of the other unknown items, whose rows are their places from `Int32.min` on.
+    /// Texts of the other unknown items, whose rows are their indices counted from `Int32.min`.
     private var ownTexts: [String] = []
-    /// The largest row that is a place in `ownTexts`; numbers of `ItemTexts` lie below its complement.
+    /// The largest row that is an index in `ownTexts`; numbers of `ItemTexts` are below its complement.
     private static let lastOwn = Int32.min / 2
 
     package init() { texts = nil }
@@ -76,7 +76,7 @@ package struct UserHistory: Sendable {
         return Int32.min + Int32(ownTexts.count - 1)
     }
 
-    /// The items of these events, of which the catalogue knows none.
+    /// The items of these events, all unknown to the catalogue.
     package func unknownItems(ofEvents places: some Collection<Int>) -> [String] {
         let numbers = places.lazy.map { rows[$0] }.filter { $0 > Self.lastOwn }.map { UInt32(~$0) }
         var others = (texts?.texts(ofItems: Array(numbers)) ?? []).makeIterator()

@@ -1,4 +1,4 @@
-// What a store of users' events offers, whoever keeps them: in this process or on another machine.
+// The interface of a store of user events, in this process or on another machine.
 
 /// Something that a user did.
 package struct UserEvent: Sendable, Hashable {
@@ -6,7 +6,7 @@ package struct UserEvent: Sendable, Hashable {
     package var item: String
     /// Seconds since the epoch.
     package var timestamp: Int64
-    /// What was done, as text of 1 to 256 bytes; nil: nothing is said.
+    /// What was done, as text of 1 to 256 bytes; nil: not given.
     package var action: String?
 
     package init(item: String, timestamp: Int64, action: String? = nil) {
@@ -15,7 +15,7 @@ package struct UserEvent: Sendable, Hashable {
         self.action = action
     }
 
-    /// Byte by byte: Swift's strings take "é" in one character and in two for equal.
+    /// Compared by bytes: Swift's strings treat "é" as one character and as two as equal.
     package static func == (left: Self, right: Self) -> Bool {
         left.timestamp == right.timestamp && left.item.utf8.elementsEqual(right.item.utf8)
             && (left.action == nil) == (right.action == nil)
@@ -36,7 +36,7 @@ package struct IncomingEvent: Sendable, Equatable {
 
 /// What became of events.
 package struct AppendOutcome: Sendable, Equatable {
-    /// Events that were new, those older than what is kept among them.
+    /// New events, including those older than what is stored.
     package var accepted = 0
     /// Events that are there already, equal in user, item, timestamp and action: they change nothing.
     package var duplicates = 0
@@ -46,10 +46,10 @@ package struct AppendOutcome: Sendable, Equatable {
     package init() {}
 }
 
-/// A store that cannot do what it is asked.
+/// A failed operation of a store.
 package struct UserStoreError: Error, Equatable, CustomStringConvertible {
     package enum Code: Sendable {
-        /// There is no room for more; what is kept can still be read.
+        /// There is no room for more; stored events can still be read.
         case full
         /// The store does not work, or not now.
         case unavailable
@@ -67,10 +67,10 @@ package struct UserStoreError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// Keeps the newest events of each user. Methods may be called on any thread; completions come on any thread, once each, and
-/// perhaps before the method returns.
+/// Stores the newest events of each user. Methods may be called on any thread; each completion is called once, on any
+/// thread, and perhaps before the method returns.
 package protocol UserStore: Sendable {
-    /// The events of a user, oldest first, those of the same second in the order in which they came; nil: there is no such user.
+    /// The events of a user, oldest first, those of the same second in order of arrival; nil: there is no such user.
     func events(
         of user: String,
         _ completion: @escaping @Sendable (Result<[UserEvent]?, UserStoreError>) -> Void
@@ -98,7 +98,7 @@ package protocol UserStore: Sendable {
     /// Servers of the store that are given up for the moment, and tried again.
     var openBreakers: Int { get }
 
-    /// Ends the store's work; nothing may be asked of it afterwards.
+    /// Ends the store's work; it may not be used afterwards.
     func close()
 }
 

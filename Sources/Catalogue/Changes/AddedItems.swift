@@ -10,22 +10,22 @@ struct AddedItems: Sendable {
         let id: [UInt8]
         let json: [UInt8]
         let row: Int32
-        /// nil: it is gone.
+        /// nil: it was removed.
         var item: AddedItem?
     }
 
     private let firstRow: Int
     private var entries = PagedArray<Entry>()
-    /// To places, from 1 on. The hash says which of the tables has it.
+    /// To positions, from 1. The hash selects the table.
     private var placesByID = Array(repeating: RowTable(), count: 256)
     /// The place of each row from `firstRow` on; −1: it is in another state of the catalogue.
     private var places = PagedArray<Int32>()
-    /// How many there are.
+    /// The count.
     private(set) var count = 0
 
     init(_ table: ItemTable?) { firstRow = table?.firstAddedRow ?? 0 }
 
-    /// The number behind that of the last row; 0: no row was added.
+    /// One more than the last row; 0: no row was added.
     var endRow: Int { places.count == 0 ? 0 : firstRow + places.count }
 
     func row(of id: UnsafeBufferPointer<UInt8>) -> Int32? { place(of: id).map { entries[$0].row } }
@@ -40,7 +40,7 @@ struct AddedItems: Sendable {
         return found.map { Int($0) - 1 }
     }
 
-    /// The item of a row; nil: it is none.
+    /// The item of a row; nil: the row is no item.
     private func entry(_ row: Int32) -> Entry? {
         let index = Int(row) - firstRow
         guard index >= 0, index < places.count, places[index] >= 0 else { return nil }
@@ -57,16 +57,15 @@ struct AddedItems: Sendable {
         (entry(row)?.json ?? []).withUnsafeBufferPointer { body($0) }
     }
 
-    /// What has become of an id.
+    /// The state of an id.
     struct Change {
-        /// The row that is no item any more.
+        /// The row that is no longer an item.
         var gone: Int32?
         /// Its row.
         var row: Int32?
     }
 
-    /// Puts an item in the state that the changes have it in; nil: it is not there. Its row is another one when it is made of something
-    /// else.
+    /// Sets an item to its state after the changes; nil: removed. It gets a new row if the row's contents change.
     mutating func settle(
         _ id: UnsafeBufferPointer<UInt8>,
         _ item: AddedItem?,

@@ -3,7 +3,7 @@
 
 internal import Journal
 
-/// A change of one item. What it does not name stays.
+/// A change to one item. Members that it does not name stay.
 package struct CatalogueChange: Sendable, Equatable {
     /// The item's id as text; an integer in digits.
     package var item: String
@@ -15,18 +15,18 @@ package struct CatalogueChange: Sendable, Equatable {
     package var tags: [String]?
     /// Finite, at least 0.
     package var popularity: Double?
-    /// What the item is where the bundle does not have it.
+    /// The definition of an item that the bundle does not have.
     package var added: AddedItem?
 
     package init(item: String) { self.item = item }
 }
 
-/// What has been changed of one item; nil: as the bundle has it. Three words, because there may be millions.
+/// The changes to one item; nil: as in the bundle. Three words, because there may be millions.
 struct ItemState: Sendable, Equatable {
     var popularity: Double?
-    /// Only false says something; true is what a bundle's items are.
+    /// Only false matters; a bundle's items are available.
     var available: Bool?
-    /// Whether there are tags; `rest` lies elsewhere.
+    /// Whether there are tags; `rest` is stored separately.
     private(set) var hasTags = false
     private var rest: Rest?
 
@@ -43,7 +43,7 @@ struct ItemState: Sendable, Equatable {
         set { rest = Rest(tags, newValue) }
     }
 
-    /// What few changes say.
+    /// The members that few changes have.
     private final class Rest: Sendable, Equatable {
         let tags: [String]?
         let added: AddedItem?
@@ -71,11 +71,11 @@ struct ItemState: Sendable, Equatable {
     var isUnchangedItem: Bool { available != false && popularity == nil && !hasTags }
 }
 
-/// The changes of a catalogue: what they have come to, item by item. A pure value.
+/// The net changes of a catalogue, item by item. A pure value.
 struct ChangeTable: Sendable {
     private var rowsByID = RowTable()
     private var ids = TextColumn(rows: 0)
-    /// By number of the id; what has been reset stays, and says nothing.
+    /// By number of the id; reset items stay, with an empty change.
     private(set) var states: [ItemState] = []
     /// Counts the calls that changed something, over restarts.
     var revision = 0
@@ -102,7 +102,7 @@ struct ChangeTable: Sendable {
         return id.withUTF8 { apply(change, to: $0) }
     }
 
-    /// Makes a change of the item with this id, whatever `change.item` says.
+    /// Applies a change to the item with this id, ignoring `change.item`.
     ///
     /// - Returns: the number of the item.
     private mutating func apply(_ change: CatalogueChange, to id: UnsafeBufferPointer<UInt8>) -> Int {
@@ -111,10 +111,10 @@ struct ChangeTable: Sendable {
         return number
     }
 
-    /// A change, and the id of its item in place of `change.item`.
+    /// A change, and the id of its item instead of `change.item`.
     typealias ChangeOfID = (id: UnsafeBufferPointer<UInt8>, change: CatalogueChange)
 
-    /// Makes changes, one after the other. The ids that are known before are looked up side by side, as in `Catalogue.rows(of:into:)`.
+    /// Applies changes in order. Ids that are already known are looked up together, as in `Catalogue.rows(of:into:)`.
     mutating func apply(_ changes: [ChangeOfID]) {
         let hashes = changes.map { KeyedHash.of($0.id) }
         let beginnings = hashes.map { rowsByID.beginning(of: $0) }
@@ -135,7 +135,7 @@ struct ChangeTable: Sendable {
     /// The rows of ids as `Catalogue.rows(of:_:)` has them.
     func rows(_ numbers: some Collection<Int>, in catalogue: Catalogue) -> [Int32] { catalogue.rows(of: ids, numbers) }
 
-    /// What has been changed of an item.
+    /// The changes to an item.
     func state(of item: String) -> ItemState {
         var item = item
         return item.withUTF8 { id in find(id, KeyedHash.of(id)).map { states[$0] } } ?? ItemState()
@@ -150,18 +150,18 @@ struct ChangeTable: Sendable {
 
 // MARK: - On disk
 
-/// What records of changes say: a revision, then changes.
+/// The format of change records: a revision, then changes.
 enum ChangeRecord {
-    /// The bytes that a file begins with; the digit is the version of the format.
+    /// The first bytes of a file; the digit is the version of the format.
     static let magic = Array("GRITEMS1".utf8)
     /// Changes of one record of a snapshot.
     static let snapshotCount = 4_096
     /// Changes that are read before they are made, together.
     private static let groupCount = 128
-    /// Bytes after which a record of a snapshot takes no further change.
+    /// The size at which a record of a snapshot is full.
     static let snapshotBytes = 1 << 24
 
-    /// What a change says, in the bits of a byte.
+    /// The members of a change, as bits of a byte.
     private enum Bit {
         static let resets: UInt8 = 1
         static let unavailable: UInt8 = 2
@@ -211,7 +211,7 @@ enum ChangeRecord {
         if let title = change.added?.title { bytes.append(record: title) }
     }
 
-    /// Appends what has been changed of an item as one change; nothing where nothing has.
+    /// Appends the changes to an item as one change; nothing if there are none.
     static func append(_ number: Int, of table: ChangeTable, to bytes: inout [UInt8]) {
         let state = table.states[number]
         guard !state.isUnchanged else { return }

@@ -1,6 +1,6 @@
 // The order of popularity after changes.
 
-/// A row in the order of popularity: the most popular come first, of equals the smaller row.
+/// A row in the order of popularity: most popular first, ties to the smaller row.
 private struct RankedRow {
     var value: Double
     var row: Int32
@@ -9,15 +9,16 @@ private struct RankedRow {
 }
 
 extension CatalogueSnapshot {
-    /// The order in which some rows have other places.
+    /// The order after some rows have moved.
     ///
     /// - Parameters:
-    ///   - rows: those, which may be new.
-    ///   - gone: rows that are no items any more.
+    ///   - rows: the moved rows, which may be new.
+    ///   - gone: rows that are no longer items.
     ///   - values: the popularities afterwards, by row.
     func popularityOrder(moving rows: [Int32], dropping gone: [Int32], _ values: [Double]) -> [Int32] {
         let moved = rows.map { RankedRow(value: values[Int($0)], row: $0) }.sorted { $0.precedes($1) }
-        // A few places are looked up, and what lies between them is copied; with many it is cheaper to look at every row.
+        // With few moved rows, positions are searched and the runs between them are copied; with many it is cheaper to
+        // visit every row.
         return (moved.count + gone.count) * 64 < popularityOrder.count
             ? insert(moved, removing: (rows + gone).filter { contains($0) })
             : merge(moved, removing: rows + gone, values)

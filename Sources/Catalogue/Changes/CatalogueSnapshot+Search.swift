@@ -1,8 +1,8 @@
 // Items by what people type: words of titles, and ids.
 
 extension CatalogueSnapshot {
-    /// The items whose title has, for each word of `text`, a word that begins with it, or whose id begins with `text`; upper and lower
-    /// case count alike. The most popular come first.
+    /// The items whose title has, for each word of `text`, a word with that prefix, or whose id has the prefix `text`,
+    /// ignoring case. The most popular come first.
     package func find(_ text: String, limit: Int) -> [Int32] {
         let text = text.lowercased()
         let words = Self.words(text[...])

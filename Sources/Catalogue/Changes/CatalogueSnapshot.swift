@@ -1,7 +1,7 @@
-// What a request reads of a catalogue. A catalogue whose items come and go is a row of snapshots, each of them immutable: a
-// request takes one and reads nothing else, so that it never sees two states.
+// The catalogue state that a request reads. A changing catalogue is a series of immutable snapshots: a request takes
+// one and reads nothing else, so that it never sees two states.
 
-/// One state of a catalogue: a bundle's, and what has been changed of it since.
+/// One state of a catalogue: the bundle's, with the changes since.
 package final class CatalogueSnapshot: Sendable {
     /// The bundle's: ids, titles and rows. Tags and popularities are the snapshot's own.
     package let items: Catalogue
@@ -9,19 +9,19 @@ package final class CatalogueSnapshot: Sendable {
     package let extensibility: Extensibility
     /// Those that there are.
     let added: AddedItems
-    /// One bit a row, 1 where it is an item: the bundle's, then those that were added.
+    /// One bit per row, 1 if it is an item: the bundle's, then added ones.
     package let presentMask: [UInt64]
     /// Counts the changes; 0 is the catalogue as its bundle has it.
     package let revision: Int
     /// The items that may be recommended, one bit a row as in `presentMask`; nil: all of them, and there
     /// are none but the bundle's.
     package let available: [UInt64]?
-    /// How many items may not.
+    /// How many items are unavailable.
     package let unavailableCount: Int
-    /// How many items are not as the bundle has them.
+    /// How many items differ from the bundle.
     package let changedCount: Int
 
-    /// The rows that have been changed, one bit a row; nil: none.
+    /// The changed rows, one bit per row; nil: none.
     private let changed: [UInt64]?
     /// By row; nil: as `items` has them.
     private let popularities: [Double]?
@@ -29,7 +29,7 @@ package final class CatalogueSnapshot: Sendable {
     package let popularityOrder: [Int32]
     private let retagging: Retagging?
 
-    /// A row, and the number of what has been changed in it.
+    /// A row, and the number of its changes.
     typealias ChangedRow = (row: Int32, number: Int)
 
     /// A catalogue as its bundle has it, or with some of the items only.
@@ -58,10 +58,10 @@ package final class CatalogueSnapshot: Sendable {
     /// The state after changes.
     ///
     /// - Parameters:
-    ///   - rows: those that are other than in `before`, each once.
-    ///   - states: what has been changed in them, by number.
-    ///   - added: the items that the bundle does not have; those that are new are among the rows.
-    ///   - removed: rows that are none of them any more.
+    ///   - rows: those that differ from `before`, each once.
+    ///   - states: their changes, by number.
+    ///   - added: the items that the bundle does not have; new ones are among the rows.
+    ///   - removed: rows that are no longer items.
     init(
         _ before: CatalogueSnapshot,
         revision: Int,

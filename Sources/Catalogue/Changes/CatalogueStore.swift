@@ -4,7 +4,7 @@
 internal import Journal
 internal import Locking
 
-/// What became of the changes of a call.
+/// The outcome of a call's changes.
 package struct ChangeOutcome: Sendable, Equatable {
     /// Changes of items that are known.
     package var changed = 0
@@ -18,7 +18,7 @@ package struct ChangeOutcome: Sendable, Equatable {
     package var revision = 0
 }
 
-/// Changes that cannot be kept; nothing was changed.
+/// The changes cannot be stored; nothing was changed.
 package struct CatalogueStoreError: Error, CustomStringConvertible {
     package enum Cause: Sendable {
         /// The disk has no room.
@@ -72,12 +72,12 @@ package final class CatalogueStore: Sendable {
     /// Bytes of a record that a crash tore, cut off the journal's end.
     package let cutBytes: Int
 
-    /// Opens the folder and reads what is in it.
+    /// Opens the folder and reads its contents.
     ///
     /// - Parameters:
-    ///   - directory: a folder that nobody else uses, made if it is not there; nil: nothing outlives the process.
-    ///   - maxAdded: items that there may be beside a bundle's.
-    ///   - reportFailure: told of a snapshot that could not be written.
+    ///   - directory: a folder that nothing else uses, created if missing; nil: nothing outlives the process.
+    ///   - maxAdded: the most items that may be added to a bundle's.
+    ///   - reportFailure: called when a snapshot could not be written.
     package init(
         directory: String?,
         maxAdded: Int = 100_000,
@@ -174,7 +174,7 @@ package final class CatalogueStore: Sendable {
             try check(changes, before)
             var known: [CatalogueChange] = []
             known.reserveCapacity(changes.count)
-            // Whether items are there that the changes so far have added or removed.
+            // Whether the changes so far have added or removed items.
             var isThere: [String: Bool] = [:]
             for change in changes {
                 let id = change.item
@@ -234,7 +234,7 @@ package final class CatalogueStore: Sendable {
                         "there would be \(count) items that the bundle does not have, more than catalogue.max_added, \(maxAdded)"
                 )
             }
-            // Rows are not given twice: those of removed items are taken until the model is loaded anew.
+            // Rows are not reused: those of removed items stay occupied until the model is reloaded.
             let rows = table.addedCount + isThere.count { $1 }
             if rows > 2 * maxAdded + 1_024 || table.firstAddedRow + rows > Int(Int32.max) {
                 throw CatalogueStoreError(
@@ -264,7 +264,7 @@ package final class CatalogueStore: Sendable {
                 do throws(JournalError) {
                     try Self.compact(folder, &state)
                 } catch {
-                    // The journals are all there, and go on.
+                    // All journals exist and continue.
                     reportFailure(error.description)
                 }
             }

@@ -1,17 +1,17 @@
-// The item table behind a catalogue, as far as a catalogue needs it: rows to make new items of, and places for theirs. Devices
-// bring what has been added into pages of their own (Models, `AddedItemRows`).
+// The item table of a catalogue, as far as the catalogue needs it: rows from which new items are made, and room for
+// theirs. Devices copy added rows into their own pages (Models, `AddedItemRows`).
 
 internal import Compute
 internal import Locking
 
-/// The item table of a model, which grows with the items that are added while the model is served. Rows are only ever added: a row's
-/// number stands for the same numbers as long as the model is there, so that whatever was computed from it stays right.
+/// The item table of a model, which grows with the items that are added while the model is served. Rows are only ever
+/// added: a row's contents never change while the model is loaded, so that results computed from it stay valid.
 package final class ItemTable: Sendable {
-    /// D, numbers of a row.
+    /// D, the width of a row.
     package let width: Int
     /// The number of the first row that was added, or will be.
     package let firstAddedRow: Int
-    /// A row of the bundle's; nil: its file cannot be read any more.
+    /// A row of the bundle; nil: its file can no longer be read.
     private let read: @Sendable (Int32) -> [Float]?
     private let added = Lock<[[Float]]>([])
 
@@ -22,12 +22,12 @@ package final class ItemTable: Sendable {
         firstAddedRow = AddedRows.first(behind: rows)
     }
 
-    /// The rows that were added, but for the first so many of them.
+    /// The added rows without the first ones.
     package func added(after count: Int) -> [[Float]] {
         added.withLock { $0.count > count ? Array($0[count...]) : [] }
     }
 
-    /// Rows that were added, also those of items that are gone.
+    /// Added rows, including those of removed items.
     var addedCount: Int { added.withLock { $0.count } }
 
     /// Adds a row of `width` numbers.
@@ -38,7 +38,7 @@ package final class ItemTable: Sendable {
             added.append(row)
             return added.count - 1
         }
-        // Far below the largest: `CatalogueStore` bounds how many there are.
+        // Far below the largest: `CatalogueStore` limits their number.
         return Int32(clamping: firstAddedRow + place)
     }
 
@@ -70,7 +70,7 @@ package enum Extensibility: Sendable {
 
 /// An item that a bundle does not have.
 package struct AddedItem: Sendable, Equatable {
-    /// What its row is.
+    /// The source of its row.
     package enum Source: Sendable, Equatable {
         /// These numbers, finite.
         case embedding([Float])

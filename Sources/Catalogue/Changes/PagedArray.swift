@@ -1,6 +1,6 @@
-// An array of which a changed copy shares most of its memory with the original.
+// An array whose modified copies share most memory with the original.
 
-/// An array in pages. A value: whoever changes an element of a copy copies its page and the list of pages.
+/// An array in pages. A value: changing an element of a copy copies its page and the list of pages.
 struct PagedArray<Element: Sendable>: Sendable {
     private static var pageCount: Int { 512 }
 

@@ -6,7 +6,7 @@ struct Retagging: Sendable {
     private var mask: [UInt64]
     /// How many of them are in the words before each.
     private var ranks: [Int32] = []
-    /// Tags of the r-th of them: `tagsByRow[starts[r] ..< starts[r + 1]]`, in the order in which they were given.
+    /// Tags of the r-th of them: `tagsByRow[starts[r] ..< starts[r + 1]]`, in the given order.
     private var starts: [Int32] = [0]
     private var tagsByRow: [Int32] = []
     /// Rows of tag t: `rowsByTag[tagStarts[t] ..< tagStarts[t + 1]]`, ascending.
@@ -17,12 +17,12 @@ struct Retagging: Sendable {
     /// To places of `names`, from 1 on.
     private var placesByName = RowTable()
 
-    /// The state after changes; nil: no row has other tags than in the bundle.
+    /// The state after changes; nil: all rows have their tags from the bundle.
     ///
     /// - Parameters:
-    ///   - rows: those that may have other tags than before, each once.
-    ///   - states: what has been changed in them, by number.
-    ///   - removed: rows that are no items any more.
+    ///   - rows: those whose tags may have changed, each once.
+    ///   - states: their changes, by number.
+    ///   - removed: rows that are no longer items.
     ///   - words: of a mask of all rows.
     init?(
         after before: Retagging?,
@@ -35,7 +35,7 @@ struct Retagging: Sendable {
         if let before { (names, placesByName) = (before.names, before.placesByName) }
         mask = (before?.mask ?? []).grown(to: words)
         for row in removed { mask.remove(row) }
-        // In the order of the numbers, in which the tags lie in memory.
+        // In the order of the numbers, which is the order of the tags in memory.
         var changed: [(row: Int32, tags: Range<Int>)] = []
         var newTags: [Int32] = []
         for (row, number) in rows {

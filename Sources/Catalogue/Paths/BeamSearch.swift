@@ -1,8 +1,8 @@
-// Beam search over the paths of a catalogue, as a value: what has to be scored next, and which beams go on. Whoever drives it
-// computes log-probabilities; nothing here knows a model.
+// Beam search over the paths of a catalogue, as a value: the tokens to score next, and the beams that continue. The
+// caller computes log-probabilities; nothing here knows a model.
 //
 // A round scores, for every beam, the living children of its node: those with an eligible item below. So no beam ends
-// without items, and the k best items come whenever k are eligible and the last width is at least k.
+// without items, and k items are found whenever k are eligible and the last width is at least k.
 
 /// The search of one request.
 package struct BeamSearch: Sendable {
@@ -12,17 +12,17 @@ package struct BeamSearch: Sendable {
         package let node: Int32
         /// The token that the next round reads: the path's last, or one of the tail.
         package let token: Int32
-        /// The number of the beam in the round before that this one goes on from.
+        /// The number of this beam's parent in the previous round.
         package let parent: Int32
         /// Σ log p of the tokens so far, in float32 in the order of the path.
         package let score: Float
     }
 
-    /// What a round scores: for beam b tokens `offsets[b] ..< offsets[b + 1]`.
+    /// The tokens that a round scores: for beam b tokens `offsets[b] ..< offsets[b + 1]`.
     package struct Candidates: Sendable, Equatable {
         package let offsets: [Int]
         package let tokens: [Int32]
-        /// The node behind each token; empty in rounds of the tail.
+        /// The node of each token; empty in rounds of the tail.
         let nodes: [Int32]
     }
 
@@ -36,27 +36,27 @@ package struct BeamSearch: Sendable {
 
     package let trie: PathTrie
     package let filter: PathFilter
-    /// Of the candidates those that may go on; nil: all.
+    /// The candidates that may continue; nil: all.
     private let targets: PathFilter?
-    /// How many beams each level keeps.
+    /// The number of beams kept at each level.
     private let widths: [Int]
     /// Tokens that follow every path and are part of the score.
     private let tail: [Int32]
 
     /// Rounds that are over.
     package private(set) var round = 0
-    /// Those that go on, in the order of their nodes.
+    /// The continuing beams, in the order of their nodes.
     package private(set) var beams: [Beam] = []
     /// Of each round's beams the parents: what finds a beam's ancestors.
     private var parents: [[Int32]] = []
-    /// The greatest score that any path had when it was left behind.
+    /// The greatest score of any path when it was pruned.
     private var greatestPruned = -Float.infinity
 
     /// - Parameters:
-    ///   - filter: what is eligible: the tokens that lead to it are scored.
-    ///   - targets: what of that is looked for; nil: all.
-    ///   - widths: one a level, each at least 1.
-    ///   - tail: scored after every path; empty: nothing is.
+    ///   - filter: the eligible items; the tokens that lead to them are scored.
+    ///   - targets: the subset searched for; nil: all.
+    ///   - widths: one per level, each at least 1.
+    ///   - tail: the tokens scored after every path; may be empty.
     package init(
         trie: PathTrie,
         filter: PathFilter,
@@ -72,7 +72,7 @@ package struct BeamSearch: Sendable {
         self.tail = tail
     }
 
-    /// Rounds in all: one a token of the path and of the tail.
+    /// Total rounds: one per token of the path and of the tail.
     package var rounds: Int { trie.levels + tail.count }
 
     package var isFinished: Bool { round == rounds || (round > 0 && beams.isEmpty) }
@@ -80,8 +80,8 @@ package struct BeamSearch: Sendable {
     /// The level that is chosen in this round; nil in rounds of the tail.
     package var level: Int? { round < trie.levels ? round : nil }
 
-    /// The most rows that beams of a search have at once, all rounds' together: what must be kept of their keys and values.
-    /// The last round's beams are read by nobody.
+    /// The most beam rows whose keys and values a search keeps at once, over all rounds. The last round's beams are
+    /// never read.
     package static func mostRows(widths: [Int], tail: Int) -> Int {
         let last = widths.last ?? 0
         return widths.reduce(0, +) - last + tail * last
@@ -119,10 +119,10 @@ package struct BeamSearch: Sendable {
         )
     }
 
-    /// Ends the round: the best of the candidates go on, ties toward the lexicographically smaller path. A candidate whose
+    /// Ends the round: the best candidates continue, ties to the lexicographically smaller path. A candidate whose
     /// log-probability is NaN does not.
     ///
-    /// - Parameter logProbabilities: one a token of `candidates`, natural logarithms.
+    /// - Parameter logProbabilities: one per token of `candidates`, natural logarithms.
     package mutating func advance(_ candidates: Candidates, logProbabilities: [Float]) {
         precondition(candidates.tokens.count == logProbabilities.count)
         var best: BestCandidates
@@ -209,22 +209,22 @@ package struct BeamSearch: Sendable {
         return low < beams.count && Int(beams[low].node) == leaf ? beams[low].score : nil
     }
 
-    /// Whether no path that was left behind can beat the last of `found`, the search's `count` best items. Probabilities
-    /// are at most 1, so a path's score never rises.
+    /// Whether no pruned path can beat the last of `found`, the search's `count` best items. Probabilities are at most
+    /// 1, so a path's score never rises.
     package func isExact(_ found: [Found], count: Int) -> Bool {
         guard found.count == count, let last = found.last else { return greatestPruned == -.infinity }
         return last.score >= greatestPruned
     }
 }
 
-/// The best of many candidates: a heap whose first is the worst that is kept.
+/// The best of many candidates: a heap whose first element is the worst kept.
 private struct BestCandidates {
     struct Kept {
         var score: Float
         var place: Int
         var beam: Int
 
-        /// Lower score, or the same and further behind.
+        /// Lower score, or the same and later.
         func isWorse(than other: Kept) -> Bool {
             score < other.score || (score == other.score && place > other.place)
         }

@@ -5,7 +5,7 @@ extension Eligibility {
     ///
     /// - Parameters:
     ///   - history: rows that count as seen.
-    ///   - catalogue: a state of the one that has the trie.
+    ///   - catalogue: a snapshot of the catalogue that has the trie.
     ///   - sets: of the trie.
     package func pathFilter(
         history: [Int32],

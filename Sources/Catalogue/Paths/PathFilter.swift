@@ -140,7 +140,7 @@ extension [Int32] {
         return low
     }
 
-    /// How many entries of an ascending array lie in a range.
+    /// How many entries of an ascending array are in a range.
     fileprivate func count(in range: Range<Int>) -> Int {
         guard !isEmpty else { return 0 }
         let first = firstIndex(notBelow: range.lowerBound)

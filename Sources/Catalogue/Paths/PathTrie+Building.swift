@@ -1,4 +1,4 @@
-// Builds the trie: a radix sort of the paths, packed into 64-bit words, and one pass over the sorted paths a level.
+// Builds the trie: a radix sort of the paths, packed into 64-bit words, and one pass over the sorted paths per level.
 
 extension PathTrie {
     /// Bounds of what a trie holds.
@@ -6,14 +6,14 @@ extension PathTrie {
         package static let levels = 2...8
         /// Items are numbered by Int32, as rows are.
         package static let items = Int(Int32.max) - 1
-        /// Of a level with more nodes it is not kept where they begin: at most a byte an item is spent on that.
+        /// For a level with more nodes, their first positions are not stored: at most a byte per item is spent on them.
         static let itemsOfKeptNode = 8
     }
 
     /// The trie of items 1, 2, 3 … with these paths.
     ///
     /// - Parameters:
-    ///   - tokens: the tokens of all paths, one item's after the other's; not negative.
+    ///   - tokens: the tokens of all paths in item order; not negative.
     ///   - levels: tokens of a path, within `Limit.levels`; `tokens.count` is a multiple.
     package init(tokens: [Int32], levels: Int) {
         precondition(Limit.levels.contains(levels) && tokens.count.isMultiple(of: levels), "paths are of equal length")

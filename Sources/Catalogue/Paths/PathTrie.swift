@@ -2,15 +2,15 @@
 // sorted by path, so every node is a contiguous range of sorted positions, and counting, filtering and breaking ties are
 // questions about ranges.
 //
-// Ten million items of three levels with 8192 codes each take 13 to 20 bytes an item, whatever they share.
+// Ten million items of three levels with 8192 codes each take 13 to 20 bytes per item, whatever prefixes they share.
 
 /// The trie of all paths. Immutable; nodes of a level are numbered in the lexicographic order of their paths.
 package struct PathTrie: Sendable {
     /// One level's nodes.
     struct Level: Sendable {
         var tokens: TokenColumn
-        /// Of each node the number of its first child, and one entry more: a node of the next level, or for the last level
-        /// a position. nil: every node has one child, of its own number.
+        /// The number of each node's first child, plus one entry: a node of the next level, or for the last level a
+        /// position. nil: every node has one child, with its own number.
         var firstChild: [Int32]?
         var count: Int
 
@@ -18,8 +18,8 @@ package struct PathTrie: Sendable {
     }
 
     let storage: [Level]
-    /// Where the nodes of each level begin, and one entry more, on the first levels: those with few nodes, which filters look at
-    /// all at once.
+    /// The first positions of the nodes, plus one entry, for the first levels: those with few nodes, which filters
+    /// visit all at once.
     let begins: [[Int32]]
     /// The item at each sorted position: by path, then by item.
     let itemsByPosition: [Int32]
@@ -56,7 +56,7 @@ package struct PathTrie: Sendable {
         firstPosition(level: level, node: node)..<firstPosition(level: level, node: node + 1)
     }
 
-    /// The node of a level above a position, among some nodes of which one is.
+    /// The node of a level that contains a position, searched among nodes that include it.
     func node(level: Int, above position: Int, among nodes: Range<Int>) -> Int {
         var (low, high) = (nodes.lowerBound, nodes.upperBound)
         while high - low > 1 {
@@ -94,7 +94,7 @@ package struct PathTrie: Sendable {
         (0..<pathCount).reduce(0) { max($0, children(level: levels - 1, node: $1).count) }
     }
 
-    /// Bytes that the trie takes.
+    /// The size of the trie in bytes.
     package var byteCount: Int {
         let levels = storage.reduce(0) { $0 + $1.tokens.byteCount + 4 * ($1.firstChild?.count ?? 0) }
         let begins = begins.reduce(0) { $0 + 4 * $1.count }
@@ -102,7 +102,7 @@ package struct PathTrie: Sendable {
     }
 }
 
-/// Tokens in two bytes each where a level's tokens are close to each other, else in four.
+/// Tokens in two bytes each if a level's tokens are close together, otherwise in four.
 struct TokenColumn: Sendable {
     private var base: Int32
     private var near: [UInt16] = []

@@ -1,9 +1,9 @@
-// Positions of a trie that many requests name: those of tags, and of items that are unavailable. A tag may have a quarter of the
-// catalogue, and to look its rows up one by one takes longer than a round of a search.
+// Sets of positions in a trie that many requests use: those of tags, and of unavailable items. A tag may have a quarter
+// of the catalogue, and looking up its rows one by one takes longer than a round of a search.
 
 internal import Locking
 
-/// Sets of positions, one bit each, made when they are first asked for. Belongs to one trie.
+/// Sets of positions, one bit each, made on first use. Belongs to one trie.
 package final class PositionSets: Sendable {
     private struct State {
         /// That the sets are of.
@@ -16,7 +16,7 @@ package final class PositionSets: Sendable {
         case unavailable
     }
 
-    /// Sets that are kept, each an eighth of a byte an item. After that all are made anew.
+    /// The most cached sets, each an eighth of a byte per item. Beyond that the cache is cleared.
     private static let most = 64
 
     private let state = Lock(State())
@@ -47,7 +47,7 @@ package final class PositionSets: Sendable {
             return state.sets[key]
         }
         if let known { return known }
-        // Outside of the lock: it takes milliseconds, and two who make the same one are no harm.
+        // Outside the lock: it takes milliseconds, and making the same set twice is harmless.
         var set = [UInt64](repeating: 0, count: (trie.itemCount + 63) / 64)
         set.withUnsafeMutableBufferPointer { set in
             forEachRow { row in

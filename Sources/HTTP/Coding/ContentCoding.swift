@@ -1,11 +1,11 @@
-// Content codings as field values name them: how a request's body is coded, and which codings of a reply the client
-// takes (RFC 9110 §8.4.1, §12.5.3). GzipDecoder.swift and ReplyCompression.swift act on them.
+// Content codings as field values name them: the coding of a request's body, and the codings of replies that the client
+// accepts (RFC 9110 §8.4.1, §12.5.3). GzipDecoder.swift and ReplyCompression.swift act on them.
 
 /// How content is coded.
 package enum ContentCoding: Sendable, Equatable {
     case identity
     case gzip
-    /// A coding, or a stack of codings, that is not known here.
+    /// An unsupported coding, or a stack of codings.
     case unknown
 
     /// Adds the codings of one Content-Encoding field. Gzip within gzip counts as unknown: it hides how much content
@@ -20,7 +20,7 @@ package enum ContentCoding: Sendable, Equatable {
     }
 }
 
-/// The Accept-Encoding fields of a request; at first, that there is none.
+/// The Accept-Encoding fields of a request; initially, none.
 package struct AcceptedCodings: Sendable, Equatable {
     /// Weights in thousandths, of the codings that are named.
     private var gzip: Int16?
@@ -32,8 +32,8 @@ package struct AcceptedCodings: Sendable, Equatable {
     /// The coding to send: the one with the highest weight, gzip among equals; nil if the client accepts none that is
     /// available (406).
     ///
-    /// What is not named has the weight of `*`. Without `*`, gzip is then not acceptable, and identity is, though it comes
-    /// after everything that is named (RFC 9110 §12.5.3).
+    /// Unnamed codings have the weight of `*`. Without `*`, gzip is then not acceptable, but identity is, after
+    /// everything that is named (RFC 9110 §12.5.3).
     package func choose(offersGzip: Bool) -> ContentCoding? {
         let gzipWeight = offersGzip ? gzip ?? others ?? 0 : 0
         guard let identityWeight = identity ?? others else { return gzipWeight > 0 ? .gzip : .identity }

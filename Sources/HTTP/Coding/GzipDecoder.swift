@@ -1,5 +1,5 @@
 // Inflates the body of a request as it arrives (gzip: RFC 1952, RFC 9110 §8.4.1.3). Memory is bounded by zlib's window
-// and by what is handed out; how much comes out is bounded outright and by its ratio to what went in.
+// and the output passed on; the output is limited absolutely and by its ratio to the input.
 
 import CZlib
 
@@ -7,13 +7,13 @@ import CZlib
 final class GzipDecoder {
     /// Content up to this size may have any ratio: a short body of one repeated item is not an attack.
     static let ratioFloor = 65_536
-    /// The ratio is checked each time this many more bytes have come out, and at the end.
+    /// The ratio is checked after each further output of this many bytes, and at the end.
     private static let quantum = 16_384
     /// Stands at the start of every member (RFC 1952 §2.3.1).
     private static let firstByte: UInt8 = 0x1F
 
     private enum Place {
-        /// No byte has come.
+        /// No byte has arrived.
         case start
         case member
         /// After a member; another one may follow (RFC 1952 §2.2).
@@ -45,9 +45,9 @@ final class GzipDecoder {
         stream.deallocate()
     }
 
-    /// Inflates the next bytes of the body and appends what comes out of them to `content`.
+    /// Inflates the next bytes of the body and appends the output to `content`.
     ///
-    /// - Throws: 400 where the body is no gzip stream, with the place; 413 beyond a limit; 503 without memory.
+    /// - Throws: 400 with the position if the body is no gzip stream; 413 beyond a limit; 503 without memory.
     func decode(_ bytes: Span<UInt8>, into content: inout [UInt8]) throws(Refusal) {
         let refusal = bytes.withUnsafeBufferPointer { source in
             withUnsafeTemporaryAllocation(of: UInt8.self, capacity: GzipDecoder.quantum) { target in
@@ -114,7 +114,7 @@ final class GzipDecoder {
             if given > 0, produced % GzipDecoder.quantum == 0, exceedsRatio { return ratioRefusal }
             switch status {
             case Z_OK:
-                // zlib has taken all input and left room, so it has nothing more to give.
+                // zlib has consumed all input and left room, so it has no more output.
                 if used == source.count, given < room { return nil }
             case Z_BUF_ERROR:
                 return nil
@@ -128,8 +128,8 @@ final class GzipDecoder {
         }
     }
 
-    /// Where and why the stream cannot be read. zlib may hold bytes that it has not looked at yet: their bits are in
-    /// the lower part of `data_type`.
+    /// The position and cause of an error in the stream. zlib may hold unprocessed bytes: their bits are in the lower
+    /// part of `data_type`.
     private var damage: Refusal {
         let place = (consumed * 8 - Int(stream.pointee.data_type & 63)) / 8
         let reason = stream.pointee.msg.map { String(cString: $0) } ?? "not gzip"

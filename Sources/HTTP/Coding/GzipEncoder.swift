@@ -1,12 +1,12 @@
-// Deflates replies into gzip (RFC 1952): whole ones at once, streams piece by piece, each of which can be read as soon as
-// it has arrived.
+// Deflates replies into gzip (RFC 1952): whole ones at once, streams piece by piece, each decodable as soon as it
+// arrives.
 
 import CZlib
 
 /// The deflater of one reply. A class for zlib, which keeps a pointer to its state's address.
 final class GzipEncoder {
-    /// How much memory it takes. zlib's own default is 256 KiB, most of it for matches further back than replies
-    /// repeat themselves; getting and clearing it would cost more than deflating a short reply.
+    /// Memory level. zlib's default is 256 KiB, mostly for matches further back than replies repeat themselves;
+    /// allocating and clearing it would cost more than deflating a short reply.
     enum Use {
         /// About 100 KiB, for a moment.
         case whole

@@ -3,7 +3,7 @@
 
 /// The coding of one reply.
 struct ReplyCompression {
-    /// Longer replies that are made on a loop are sent as they are: at some 100 MB/s, coding one would hold up the loop's
+    /// Longer replies made on a loop are sent uncompressed: at about 100 MB/s, compressing one would delay the loop's
     /// other connections for milliseconds.
     static let loopBytes = 262_144
     /// zlib counts in 32 bits.
@@ -12,9 +12,9 @@ struct ReplyCompression {
     let settings: HTTPCompression
     let accepted: AcceptedCodings
 
-    /// The reply as it is to be sent. Replies whose coding depends on the client say so in Vary, coded or not.
+    /// The reply to send. Replies whose coding depends on the client say so in Vary, coded or not.
     ///
-    /// - Parameter isOnLoop: other connections wait meanwhile.
+    /// - Parameter isOnLoop: whether other connections wait meanwhile.
     func whole(_ response: HTTPResponse, isOnLoop: @autoclosure () -> Bool) -> HTTPResponse {
         let size = response.body.count
         let isForced = accepted.forbidsIdentity
@@ -35,7 +35,7 @@ struct ReplyCompression {
 
     /// Adds the fields about coding to a streamed reply.
     ///
-    /// - Returns: the coder for its content; nil: it is sent as it is.
+    /// - Returns: the coder for its content; nil: it is sent uncompressed.
     func stream(_ headers: inout HTTPFields) -> GzipEncoder? {
         guard settings.isOffered, ReplyCompression.isCompressible(headers) else { return nil }
         ReplyCompression.addVary(to: &headers)

@@ -184,7 +184,7 @@ struct ChannelState {
                 connection.vanished()
             }
         }
-        // Both sides are shut and all input has been read, so nobody waits for an answer.
+        // Both sides are shut and all input has been read, so no one waits for an answer.
         if isHungUp { connection.vanished() }
         run(&context)
     }
@@ -221,13 +221,13 @@ struct ChannelState {
         run(&context)
     }
 
-    /// The server stops at once.
+    /// The server stops immediately.
     mutating func cut(_ context: inout LoopContext) {
         connection.vanished()
         run(&context)
     }
 
-    /// Runs the state machine and writes its output, until neither goes on.
+    /// Runs the state machine and writes its output until neither makes progress.
     mutating func run(_ context: inout LoopContext) {
         connection.output.borrowBuffer(from: &context.spareOutput)
         repeat {

@@ -84,20 +84,20 @@ struct Connection {
     var inputEnded = false
     /// The connection closes as soon as nothing is left to answer.
     var closesWhenIdle = false
-    /// Bytes at hand that the last `advance` did not consume.
+    /// Received bytes that the last `advance` did not consume.
     private var bytesAhead = 0
     /// `bytesAhead` at the first reply of an ending server, minus the bytes consumed since; nil before that reply.
     private var owedBytes: Int?
-    /// The client must not take what it has for complete: its reply or its connection was cut short.
+    /// The client must not consider its data complete: its reply or its connection was cut short.
     var isTruncated = false
     var pendingRefusal: Refusal?
     var isCancelPending = false
     /// The reply was cut short, and an orderly close would mark it as complete.
     var endsByReset = false
     var records: [PendingRecord] = []
-    /// The name of a reply's field that had to be left out.
+    /// The name of a reply's field that was omitted.
     var leftOutField: String?
-    /// Status and label of the streamed reply, and whether the connection is kept after it.
+    /// Status and label of the streamed reply, and whether the connection stays open after it.
     var streamStatus = 0
     var streamLabel = 0
     var streamKeeps = false
@@ -126,7 +126,7 @@ struct Connection {
     /// Part of a request has arrived, not only the empty line that may precede one.
     var hasBegunRequest: Bool { parser.hasBegun }
 
-    /// Whether to read on, `unread` bytes being at hand that `advance` has not used.
+    /// Whether to read more, given `unread` received bytes that `advance` has not consumed.
     func wantsInput(unread: Int) -> Bool {
         switch input {
         case .closed: false
@@ -318,7 +318,7 @@ struct Connection {
         input = .stopped
     }
 
-    /// The request has ended and the connection is kept.
+    /// The request has ended and the connection stays open.
     mutating func becomeIdle(now: UInt64) {
         request = nil
         reply = .none

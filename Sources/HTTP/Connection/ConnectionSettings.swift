@@ -25,7 +25,8 @@ final class ConnectionSettings: Sendable {
         firstByte = timeouts.firstByte.nanoseconds
         header = timeouts.header.nanoseconds
         bodyWindow = timeouts.bodyWindow.nanoseconds
-        // Both factors are bounded by `validate`; a rate of zero still wants one byte, or a body could stop for ever.
+        // Both factors are bounded by `validate`; a rate of zero still requires one byte, or a body could stall
+        // forever.
         let milliseconds = Int(bodyWindow / 1_000_000)
         bodyWindowBytes = max(1, timeouts.bodyBytesPerSecond * milliseconds / 1_000)
         idle = timeouts.idle.nanoseconds

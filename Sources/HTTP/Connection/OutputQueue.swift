@@ -1,5 +1,5 @@
 // Bytes waiting to be sent to a client. Small replies share one buffer, so that a pipelined burst takes one call; a
-// large body is kept as it is and sent uncopied in the same call as its head.
+// large body is kept separately and sent uncopied in the same call as its head.
 
 import Glibc
 
@@ -71,8 +71,8 @@ struct OutputQueue {
         let segmentCount = min(segments.count - first, OutputQueue.vectorCount - 1)
         let hasTail = segmentCount == segments.count - first && !tail.isEmpty
         return withUnsafeTemporaryAllocation(of: iovec.self, capacity: OutputQueue.vectorCount) { vector in
-            // The arrays' storage stays where it is while the queue is borrowed: an array of more than no elements has
-            // one heap buffer, and `withUnsafeBytes` gives its address.
+            // The arrays' storage does not move while the queue is borrowed: a non-empty array has one heap buffer, and
+            // `withUnsafeBytes` gives its address.
             for index in 0..<segmentCount {
                 let offset = index == 0 ? written : 0
                 segments[first + index].withUnsafeBytes { vector[index] = OutputQueue.entry($0, from: offset) }

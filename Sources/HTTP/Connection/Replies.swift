@@ -44,7 +44,7 @@ extension Connection {
         finishReply(keeps: keeps, now: now)
     }
 
-    /// Writes head and body and records the reply. True if the connection is kept.
+    /// Writes head and body and records the reply. True if the connection stays open.
     private mutating func writeWhole(
         _ response: HTTPResponse,
         isFromHandler: Bool,
@@ -72,7 +72,7 @@ extension Connection {
         return keeps
     }
 
-    /// Both the client and the server want to keep the connection.
+    /// Both the client and the server want to keep the connection open.
     private mutating func keepsAlive(rejectedBytes: Int = 0) -> Bool {
         guard request?.parsed.keepsAlive ?? false else { return false }
         return !(closesWhenIdle || settings.isEnding) || owesReplies(rejectedBytes: rejectedBytes)

@@ -4,8 +4,8 @@ extension Connection {
     /// What to do with the socket once as much output as possible has been written.
     enum Ending {
         case none
-        /// Shut the write side and continue reading: closing at once would reset the connection while the client may
-        /// still be sending, and the reset can overtake the reply (RFC 9112 §9.6).
+        /// Shut the write side and continue reading: closing immediately would reset the connection while the client
+        /// may still be sending, and the reset can overtake the reply (RFC 9112 §9.6).
         case shutdownWrite
         case close
         /// Close such that the client sees an error.
@@ -82,7 +82,7 @@ extension Connection {
         }
     }
 
-    /// The client has disconnected: nothing can be read or written any more.
+    /// The client has disconnected: nothing more can be read or written.
     mutating func vanished() {
         guard input != .closed else { return }
         if input == .exchange {

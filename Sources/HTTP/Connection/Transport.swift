@@ -1,6 +1,6 @@
-// How a connection's bytes cross its socket: plainly, or through TLS (TLS/TLSTransport.swift). A transport may need the
-// socket to become writable before it can read, and readable before it can write, so a blocked transfer says what it
-// waits for.
+// How a connection's bytes cross its socket: in plain, or through TLS (TLS/TLSTransport.swift). A transport may need
+// the socket to become writable before it can read, and readable before it can write, so a blocked transfer says what
+// it waits for.
 
 import CLinux
 import Glibc
@@ -27,7 +27,7 @@ enum Handshake {
     case finished(isResumed: Bool)
     /// Try again when the socket's readiness changes.
     case blocked
-    /// The stream will not open. `detail` says why, for a log. From here on the transport moves bytes as they are.
+    /// The stream will not open. `detail` says why, for a log. From here on the transport moves plain bytes.
     case failed(TLSHandshakeFailure, detail: String)
 }
 
@@ -43,8 +43,8 @@ protocol Transport {
     mutating func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer
     /// Writes the buffers, of which there is at least one and none empty, as far as they go.
     mutating func write(_ vector: UnsafeBufferPointer<iovec>) -> Transfer
-    /// Tells the client that nothing more will be written; not `isOrderly`: in such a way that it does not take what it has
-    /// for complete, where the transport can say so.
+    /// Tells the client that nothing more will be written. If not `isOrderly` and the transport supports it, the client
+    /// learns that its data is incomplete.
     mutating func shutdownWrite(isOrderly: Bool)
     /// The kernel reported the socket. Finishes what `shutdownWrite` had to leave undone.
     mutating func becameReady(readable: Bool, writable: Bool)

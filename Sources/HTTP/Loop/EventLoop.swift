@@ -9,8 +9,8 @@ import Dispatch
 /// `@unchecked Sendable`: all stored variables are touched only on `queue`, except in `init`, in `start` before the sources are
 /// activated, and in `deinit`.
 final class EventLoop: @unchecked Sendable {
-    /// How long an idle loop waits in epoll before it returns to Dispatch. Meanwhile it occupies its queue's thread, which
-    /// nobody else needs.
+    /// How long an idle loop waits in epoll before it returns to Dispatch. Meanwhile it occupies its queue's thread,
+    /// which nothing else needs.
     private static let patienceMilliseconds: Int32 = 2
 
     let mailbox: Mailbox

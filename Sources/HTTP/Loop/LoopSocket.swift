@@ -6,9 +6,9 @@ import Glibc
 
 /// The user of a `LoopSocket`. Called on the loop.
 package protocol LoopSocketUser: AnyObject {
-    /// The connection stands, with TLS where that was asked for.
+    /// The connection is established, with TLS if requested.
     func socketOpened()
-    /// Bytes have come; they are valid during the call.
+    /// Bytes have arrived; they are valid during the call.
     func socketReceived(_ bytes: UnsafeRawBufferPointer)
     /// The connection has ended or could not be made. Not called after `close`.
     func socketClosed(_ reason: String)
@@ -85,7 +85,7 @@ package final class LoopSocket {
 
     // MARK: Connecting
 
-    /// Connects to the first address that the kernel takes.
+    /// Connects to the first address that the kernel accepts.
     fileprivate func connect(to addresses: [SocketAddress]) {
         guard phase == .resolving else { return }
         var reason = "has no address"
@@ -172,14 +172,14 @@ package final class LoopSocket {
             case .blocked, nil: return
             }
         }
-        // The set reports changes only, so what is left is asked for again.
+        // The set reports only changes, so the rest is requested again.
         if phase == .open { sockets.unfinished.append(self) }
     }
 
     /// Reads what is there, although the kernel has not reported it.
     package func readNow() { if phase == .open { read() } }
 
-    /// Hands the output to the socket, as far as it takes it.
+    /// Writes as much of the output to the socket as it accepts.
     fileprivate func flush() {
         isDirty = false
         while phase == .open, isWritable, unsentCount > 0 {
@@ -193,7 +193,7 @@ package final class LoopSocket {
             switch result {
             case .moved(let count, _): outputStart += count
             case .blocked(let readiness):
-                // A write that waits for the peer's bytes goes on after the next of them.
+                // A write that waits for the peer's bytes continues after the next ones.
                 if readiness == .writable { isWritable = false }
                 return
             case .endOfStream, .failed, nil: return fail("broke the connection")
@@ -240,9 +240,10 @@ package final class LoopSockets {
     /// Lets something live here until the loop ends.
     package func add(_ resident: any LoopResident) { residents.append(resident) }
 
-    /// Begins a connection. Names are looked up on another thread, anew each time: servers come back under other addresses.
+    /// Starts a connection. Names are looked up on another thread, each time again, because servers may return under
+    /// other addresses.
     ///
-    /// - Parameter host: a name or a numeric address; with TLS, the certificate has to be for it.
+    /// - Parameter host: a name or a numeric address; with TLS, the certificate must be for it.
     package func connect(
         host: String,
         port: UInt16,
@@ -255,7 +256,7 @@ package final class LoopSockets {
         resolving[number] = socket
         let numeric = SocketAddress(host: host, port: port)
         if let numeric, host != "*" {
-            // In a turn of its own, so that the caller has the socket before it hears of it.
+            // In a separate turn, so that the caller has the socket before the callback.
             handle.run { $0.resolved(number, [numeric]) }
         } else {
             HostName.lookUp(host, port) { [handle] addresses in handle.run { $0.resolved(number, addresses) } }

@@ -8,7 +8,7 @@ import Locking
 enum LoopMessage: Sendable {
     /// The exchange has parts of a reply to pick up.
     case reply(HTTPExchange)
-    /// Something that another room wants done on the loop.
+    /// Work from another room to run on the loop.
     case work(@Sendable (LoopSockets) -> Void)
     case drain
     case stop
@@ -51,7 +51,8 @@ final class Mailbox: Sendable {
         return isTaken
     }
 
-    /// Makes the loop take a turn without a message. It signals a loop that is awake, too: that one may be about to sleep.
+    /// Makes the loop take a turn without a message. It also signals a loop that is awake: that loop may be about to
+    /// sleep.
     func poke() { Syscall.signal(eventDescriptor) }
 
     /// How often the loop has looked into the mailbox: its turns.

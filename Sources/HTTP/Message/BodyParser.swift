@@ -43,7 +43,7 @@ package struct BodyParser {
     private let limits: HTTPLimits
     private let isChunked: Bool
     private var state: State
-    /// Content bytes that may still come before the body is too large.
+    /// Content bytes that may still arrive before the body is too large.
     private var allowance: Int
     private var extensionBytes = 0
     private var trailerBytes = 0
@@ -149,7 +149,7 @@ package struct BodyParser {
             state = .sizePadding(value: value)
         default: throw Refusal(400, "A chunk size has a byte in it that is no hexadecimal digit.")
         }
-        // Refused here, before the data comes: the client may be waiting for permission to send it.
+        // Refused here, before the data arrives: the client may be waiting for permission to send it.
         guard value <= allowance else { throw tooLarge }
     }
 

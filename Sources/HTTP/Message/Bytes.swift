@@ -33,7 +33,7 @@ extension UInt8 {
         return self < 128 && (high >> UInt64(self & 63)) & 1 == 1
     }
 
-    /// A byte that may stand in no line: a control other than HTAB. CR and LF are judged by the line scanner.
+    /// A byte that is allowed in no line: a control other than HTAB. The line scanner handles CR and LF.
     package var isControl: Bool { (self < Byte.space && self != Byte.tab) || self == Byte.delete }
 
     package var isSpaceOrTab: Bool { self == Byte.space || self == Byte.tab }
@@ -66,8 +66,8 @@ extension UnsafeBufferPointer<UInt8> {
         return marks != 0
     }
 
-    /// The top bits of bytes below 0x20 and of DEL. Borrows can only spoil bytes behind one that is marked rightly (Mycroft's
-    /// test, as in JSON's reader).
+    /// The top bits of bytes below 0x20 and of DEL. Borrows can only spoil bytes after one that is marked correctly
+    /// (Mycroft's test, as in JSON's reader).
     private static func controls(in word: UInt64) -> UInt64 {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let deletes = word ^ (ones &* UInt64(Byte.delete))

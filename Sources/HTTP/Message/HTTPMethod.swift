@@ -1,5 +1,5 @@
-// The request methods this server knows. Every other token is answered with 501 by the parser, CONNECT too, whose target
-// has a form of its own; which of these a path allows is the router's business.
+// The methods that this server supports. The parser answers every other token with 501, including CONNECT, whose target
+// has a different form. The router decides which methods a path allows.
 
 /// A request method (RFC 9110 §9.1).
 package enum HTTPMethod: UInt8, Sendable, CaseIterable {
@@ -34,7 +34,7 @@ package enum HTTPMethod: UInt8, Sendable, CaseIterable {
 }
 
 extension HTTPMethod: CustomStringConvertible {
-    /// By raw value: a token's own description is decoded anew each time.
+    /// By raw value: a token's own description is decoded each time.
     private static let descriptions = allCases.map(\.token.description)
 
     package var description: String { HTTPMethod.descriptions[Int(rawValue)] }

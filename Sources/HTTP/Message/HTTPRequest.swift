@@ -52,12 +52,12 @@ package struct HTTPRequestHead: Sendable {
         }
     }
 
-    /// The coding of the body, as the client states it. A gzip body is inflated before `requestReceived`. A body with an
-    /// unknown coding is handed over unchanged, so that handlers that read bodies must refuse it (415, with
+    /// The coding of the body, as the client states it. A gzip body is inflated before `requestReceived`. A body with
+    /// an unknown coding is passed on unchanged, so handlers that read bodies must refuse it (415, with
     /// Accept-Encoding).
     package var contentCoding: ContentCoding { parsed.contentCoding }
 
-    /// Which codings of a reply the client takes.
+    /// Which codings of a reply the client accepts.
     package var acceptedCodings: AcceptedCodings { parsed.acceptedCodings }
 
     /// The value of the first field of that name, which is given in lower case; nil if there is none. Bytes that are not

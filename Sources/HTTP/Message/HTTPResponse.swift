@@ -1,4 +1,4 @@
-// A reply as handlers give it. Framing, date and connection management are added by HTTP when it is encoded.
+// A reply from a handler. HTTP adds framing, date and connection management when it encodes the reply.
 
 /// The fields of a reply, in their order. Content-Length, Transfer-Encoding, Connection and Date belong to HTTP: they are
 /// written by it, and left out if given here. Content-Encoding, and Accept-Encoding in Vary, are added where the content

@@ -18,7 +18,7 @@ struct ByteRange: Sendable, Equatable {
     var count: Int { Int(upper &- lower) }
 }
 
-/// One field line: where its name and its trimmed value lie.
+/// One field line: the ranges of its name and its trimmed value.
 struct FieldRange: Sendable, Equatable {
     var name: ByteRange
     var value: ByteRange
@@ -43,9 +43,9 @@ struct ParsedHead: Sendable, Equatable {
     /// The field lines in their order.
     var fields: [FieldRange] = []
     var framing = BodyFraming.none
-    /// Whether the client wants the connection kept (RFC 9112 §9.3).
+    /// Whether the client wants the connection kept open (RFC 9112 §9.3).
     var keepsAlive = true
-    /// How the body is coded, and what the client takes of a reply.
+    /// The body's coding, and the codings of replies that the client accepts.
     var contentCoding = ContentCoding.identity
     var acceptedCodings = AcceptedCodings()
     /// The client waits for 100 before it sends its body (RFC 9110 §10.1.1).
@@ -55,7 +55,7 @@ struct ParsedHead: Sendable, Equatable {
 
     /// Ready for the next request; storage is kept.
     mutating func reset() {
-        // Exchanged, not copied: storage with two owners would not be kept.
+        // Swapped, not copied: storage with two owners would not be reused.
         var kept: [FieldRange] = []
         swap(&kept, &fields)
         kept.removeAll(keepingCapacity: true)

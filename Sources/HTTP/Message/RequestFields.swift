@@ -170,7 +170,7 @@ extension Span<UInt8> {
 }
 
 extension UInt8 {
-    /// The characters that may stand between the brackets of an IPv6 literal.
+    /// The characters allowed between the brackets of an IPv6 literal.
     fileprivate var isAddressByte: Bool { hexadecimalValue != nil || self == Byte.colon || self == Byte.point }
 
     /// unreserved, sub-delims and "%" of RFC 3986: token bytes without "^", "`" and "|", and with "(),;=".

@@ -1,14 +1,14 @@
 // The request parser: strict, incremental, on bytes (RFC 9112). A value with no socket and no clock. It reads the
-// request line and the field lines here, their meaning in RequestFields.swift and the body in BodyParser.swift.
-// The caller is Connection; it hands in the bytes from the first byte of the request on, again and with more behind
-// them until the head is complete, and gets ranges back. No byte is looked at twice, so a head that drips in costs
-// the same as one that comes whole, and the first offence from the left decides the answer however the bytes are cut.
+// request line and the field lines here, their meaning in RequestFields.swift and the body in BodyParser.swift. The
+// caller, Connection, passes the bytes from the first byte of the request, repeatedly and with more at the end until
+// the head is complete, and gets ranges back. No byte is examined twice, so a head that drips in costs the same as one
+// that arrives whole, and the first offence from the left decides the answer however the bytes are split.
 
 /// Reads one request head after another.
 struct RequestParser {
     /// The outcome of a call.
     enum Progress: Equatable {
-        /// The head goes on after these bytes.
+        /// The head continues after these bytes.
         case incomplete
         /// The head takes this many bytes, the empty line included; `head` holds its parts.
         case complete(byteCount: Int)
@@ -16,7 +16,7 @@ struct RequestParser {
     }
 
     private let limits: HTTPLimits
-    /// The parts found so far; whole once `parse` has said `complete`.
+    /// The parts found so far; complete once `parse` has returned `complete`.
     private(set) var head = ParsedHead()
     /// Facts from the field lines, judged at the end of the head.
     var facts = FieldFacts()
@@ -59,7 +59,7 @@ struct RequestParser {
         return copy
     }
 
-    /// Looks at `bytes`, which begin with the first byte of the request.
+    /// Parses `bytes`, which start with the first byte of the request.
     mutating func parse(_ bytes: Span<UInt8>) -> Progress {
         do throws(Refusal) {
             if fieldsStart == 0 {
@@ -117,8 +117,8 @@ struct RequestParser {
         }
     }
 
-    /// The next whole line without its CRLF, or nil if it is not there yet. `limit` is the first index that the line's
-    /// last byte must not reach. Controls, a stray CR and a bare LF are refused as soon as they are seen.
+    /// The next complete line without its CRLF, or nil if it has not arrived. `limit` is the first index that the
+    /// line's last byte must not reach. Controls, a stray CR and a bare LF are refused as soon as they are seen.
     private mutating func nextLine(
         _ bytes: Span<UInt8>,
         limit: Int,
@@ -211,7 +211,7 @@ struct RequestParser {
         if let question { head.query = ByteRange(question + 1..<target.upperBound) }
     }
 
-    /// Where the path of an absolute target begins.
+    /// The start of the path in an absolute target.
     private func authorityEnd(_ bytes: Span<UInt8>, _ target: Range<Int>) throws(Refusal) -> Int {
         let text = bytes.extracting(target)
         let schemeCount: Int

@@ -1,7 +1,7 @@
 // Writes the head of a reply straight into the output. Only this file writes the fields that HTTP itself adds: the reason
 // phrase, Date, Content-Length or Transfer-Encoding, Connection, Retry-After.
 
-/// How the end of a reply's content is told to the client (RFC 9112 §6.3).
+/// How the client learns the end of a reply's content (RFC 9112 §6.3).
 enum ReplyFraming: Equatable {
     case length(Int)
     case chunked
@@ -15,13 +15,13 @@ enum ReplyFraming: Equatable {
 struct ReplyHead {
     var status: Int
     var framing: ReplyFraming
-    /// The connection is kept after this reply.
+    /// The connection stays open after this reply.
     var keepsAlive: Bool
-    /// The client speaks HTTP/1.0, where keeping the connection has to be announced.
+    /// The client speaks HTTP/1.0, in which a persistent connection must be announced.
     var isVersion10: Bool
 
-    /// Appends the status line and the fields, those of the request's note last, up to and including the empty line. Returns
-    /// the first given field that had to be left out for a byte that does not belong in it.
+    /// Appends the status line and the fields, those of the request's note last, up to and including the empty line.
+    /// Returns the first given field that was omitted because of an invalid byte.
     func encode(
         _ fields: HTTPFields,
         note: (any HTTPNote)? = nil,

@@ -1,5 +1,5 @@
-// How many connections are open, in all and for each client address, over all loops of a server. Addresses are counted
-// only where their cap is narrower than the cap on all, so by default a connection costs an atomic addition.
+// The number of open connections, in total and per client address, over all loops of a server. Addresses are counted
+// only if their cap is lower than the total cap, so by default a connection costs an atomic addition.
 
 import Locking
 import Synchronization
@@ -11,7 +11,7 @@ final class ConnectionCounter: Sendable {
         case admitted
         /// Beyond a cap. It is counted, answered with 503 and closed.
         case refused
-        /// Beyond the number that may be answered with 503 at one time. It is closed at once and not counted.
+        /// Beyond the number that may be answered with 503 at one time. It is closed immediately and not counted.
         case dropped
     }
 

@@ -142,7 +142,7 @@ package final class HTTPExchange: Sendable {
         if isCancelled { handler() }
     }
 
-    /// Calls `handler` on the loop each time a writer that was told `holdOn` may continue. Set it before sending.
+    /// Calls `handler` on the loop each time a writer that received `holdOn` may continue. Set it before sending.
     package func onWritable(_ handler: @escaping @Sendable () -> Void) {
         state.withLock { $0.onWritable = handler }
     }
@@ -158,7 +158,7 @@ package final class HTTPExchange: Sendable {
         }
     }
 
-    /// Changes the state and tells the loop if the change says so.
+    /// Changes the state and notifies the loop if the change requires it.
     private func update(_ change: (inout sending State) -> sending Bool) {
         if state.withLock(change) { mailbox.post(.reply(self)) }
     }
@@ -170,7 +170,7 @@ package final class HTTPExchange: Sendable {
         state.onWritable = nil
     }
 
-    /// True if the loop has to be woken.
+    /// True if the loop must be woken.
     private static func put(_ part: Part, _ state: inout State) -> Bool {
         if state.firstPart == nil {
             state.firstPart = part
@@ -201,7 +201,7 @@ package final class HTTPExchange: Sendable {
         for part in further { use(part) }
     }
 
-    /// Tells how many further bytes of content the kernel has accepted.
+    /// Reports how many more bytes of content the kernel has accepted.
     func contentLeft(_ count: Int) {
         let handler = state.withLock { state -> (@Sendable () -> Void)? in
             state.waitingBytes -= count
@@ -212,7 +212,7 @@ package final class HTTPExchange: Sendable {
         handler?()
     }
 
-    /// The client is gone.
+    /// The client has disconnected.
     func cancel() {
         let handler = state.withLock { state -> (@Sendable () -> Void)? in
             guard state.phase == .open || state.phase == .streaming else { return nil }

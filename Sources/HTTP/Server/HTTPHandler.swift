@@ -38,8 +38,8 @@ extension HTTPHandler {
 
 /// A handler's note on one request, from its head to the end of its reply.
 package protocol HTTPNote: AnyObject, Sendable {
-    /// Appends header fields that every reply to the request gets, behind its own: whole lines, each with its CR LF, of bytes
-    /// that may stand in one.
+    /// Appends header fields that every reply to the request gets, after its own: whole lines, each with its CR LF, of
+    /// valid bytes.
     func appendReplyFields(to head: inout [UInt8])
 }
 
@@ -48,7 +48,7 @@ package enum HTTPEvent: Sendable {
     case connectionOpened
     /// Follows every `connectionOpened`, once.
     case connectionClosed
-    /// A connection beyond a cap is being answered with 503 (`connectionOpened` came too), or was dropped at once.
+    /// A connection beyond a cap is being answered with 503 (`connectionOpened` came too), or was dropped immediately.
     case connectionRefused(wasDropped: Bool)
     /// accept(2) failed, usually for lack of descriptors or memory. The listener continues.
     case acceptFailed(errno: Int32)
@@ -58,8 +58,8 @@ package enum HTTPEvent: Sendable {
     case handshakeFailed(TLSHandshakeFailure, detail: String)
     /// A reply has ended.
     case replyFinished(ReplyRecord)
-    /// The client disconnected, or a time-out ended the connection, before the reply was complete; so long after the last byte
-    /// of the request.
+    /// The client disconnected, or a time-out ended the connection, before the reply was complete; with the time since
+    /// the last byte of the request.
     case exchangeCancelled(note: (any HTTPNote)?, nanoseconds: UInt64)
     /// A reply's field had a byte that does not belong in one (CR, LF, NUL …); the field was left out.
     case fieldLeftOut(name: String)

@@ -93,7 +93,7 @@ package final class HTTPServer: Sendable {
         return bound
     }
 
-    /// From now on every reply says `Connection: close`, so that clients and balancers go elsewhere. Everything is
+    /// From now on every reply says `Connection: close`, so that clients and balancers move elsewhere. Everything is
     /// still accepted and answered. Requests that a client has pipelined are answered first; only the last reply says
     /// `close`. The first stage of an orderly stop; `drain` is the second.
     package func closeAfterReplies() {
@@ -102,7 +102,7 @@ package final class HTTPServer: Sendable {
 
     /// Stops accepting, closes idle connections, finishes requests in flight, and says `Connection: close` on every
     /// reply. Calls `completion` once, with the number of connections cut by the time-out. `stop` may still be called
-    /// to end at once.
+    /// to end immediately.
     package func drain(timeoutNanoseconds: UInt64, completion: @escaping @Sendable (_ cut: Int) -> Void) {
         let loops = state.withLock { state in
             if state.phase == .running { state.phase = .draining }
@@ -120,8 +120,8 @@ package final class HTTPServer: Sendable {
         }
     }
 
-    /// Closes everything at once; clients waiting for a reply see their connection end. Returns when all sockets are
-    /// closed, or immediately if called on a loop.
+    /// Closes everything immediately; clients waiting for a reply see their connection end. Returns when all sockets
+    /// are closed, or immediately if called on a loop.
     package func stop() {
         let loops = state.withLock { state in
             let loops = state.loops

@@ -68,7 +68,7 @@ package struct HTTPLimits: Sendable, Equatable {
     /// Longest body of a rejected request that is read and dropped to keep the connection open. With a longer one the
     /// connection closes.
     package var droppedBodyBytes = 65_536
-    /// Unsent bytes of a streamed reply at which its writer is told to wait.
+    /// Unsent bytes of a streamed reply beyond which its writer must wait.
     package var streamHoldBytes = 65_536
     /// Unsent bytes of a streamed reply at which it is aborted, because its writer did not wait.
     package var streamBufferBytes = 1 << 20
@@ -108,7 +108,7 @@ package struct HTTPLimits: Sendable, Equatable {
     }
 }
 
-/// Time-outs. 408 is sent if a request had begun; otherwise the connection closes silently.
+/// Time-outs. 408 is sent if a request had started; otherwise the connection closes silently.
 package struct HTTPTimeouts: Sendable, Equatable {
     /// From accepting a connection to the end of its TLS handshake; beyond it the connection closes.
     package var handshake = Duration.seconds(10)
@@ -156,7 +156,7 @@ package struct HTTPCompression: Sendable, Equatable {
 
     package init() {}
 
-    /// Whether gzip may be asked for.
+    /// Whether clients may request gzip.
     package var isOffered: Bool { level > 0 }
 
     func validate() throws(HTTPError) {

@@ -90,8 +90,8 @@ package struct SocketAddress: Sendable {
 
     package var family: Int32 { Int32(storage.ss_family) }
 
-    /// nil if `host` is neither a numeric address nor "*" nor "localhost". Other names are not looked up: which of their
-    /// addresses to listen on is for the operator to say.
+    /// nil if `host` is neither a numeric address nor "*" nor "localhost". Other names are not looked up: the operator
+    /// must choose among their addresses.
     package init?(host: String, port: UInt16) {
         var v4 = sockaddr_in()
         if inet_pton(CLinux_AF_INET, host == "localhost" ? "127.0.0.1" : host, &v4.sin_addr) == 1 {
@@ -135,7 +135,7 @@ package struct SocketAddress: Sendable {
         length = socklen_t(MemoryLayout<Address>.size)
     }
 
-    /// Replaces the port of an IPv4 or IPv6 address; it stands at the same place in both.
+    /// Replaces the port of an IPv4 or IPv6 address; it is at the same offset in both.
     mutating func setPort(_ port: UInt16) {
         withUnsafeMutableBytes(of: &storage) { bytes in
             bytes.storeBytes(of: port.bigEndian, toByteOffset: SocketAddress.portOffset, as: UInt16.self)

@@ -110,7 +110,7 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
     /// The longest description, in bytes.
     package static let maximumByteCount = 64
 
-    /// Writes the description from a place on, where there must be room, and returns the place behind it. Every line of an
+    /// Writes the description at an offset, where there must be room, and returns the end offset. Every line of an
     /// access log has one.
     package func write(to text: UnsafeMutableBufferPointer<UInt8>, at start: Int) -> Int {
         guard case .ipv4(let address) = host else {

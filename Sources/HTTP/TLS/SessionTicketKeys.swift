@@ -8,9 +8,9 @@ import Dispatch
 import Glibc
 import Locking
 
-/// One key: its name, which stands in its tickets, and the two secrets that encrypt them and vouch for them.
+/// One key: its name, which is part of its tickets, and the two secrets that encrypt and authenticate them.
 ///
-/// `@unchecked Sendable`: the memory is written in `init` and wiped in `deinit`, and only read between.
+/// `@unchecked Sendable`: the memory is written in `init` and wiped in `deinit`, and only read in between.
 final class SessionTicketKey: @unchecked Sendable {
     static let nameBytes = 16
     private static let secretBytes = 32

@@ -10,7 +10,7 @@ final class SocketBIO {
     var socket: SocketTransport
     /// The last read has emptied the socket, and the kernel has reported nothing since.
     var isDrained = false
-    /// The first bytes of the client; nil if none have come.
+    /// The first bytes of the client; nil if none have arrived.
     private(set) var firstByte: UInt8?
 
     init(fd: Int32) { socket = SocketTransport(fd: fd) }
@@ -64,7 +64,7 @@ final class SocketBIO {
             let bytes = UnsafeRawBufferPointer(start: source, count: Int(count))
             return SocketBIO.answer(object.write(bytes), bio, retry: BIO_FLAGS_WRITE)
         }
-        // Flushing has nothing to do, which counts as done; all else is not supported.
+        // Flushing does nothing and succeeds; everything else is unsupported.
         BIO_meth_set_ctrl(method) { _, command, _, _ in command == BIO_CTRL_FLUSH ? 1 : 0 }
         return method
     }()

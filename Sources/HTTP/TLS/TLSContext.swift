@@ -58,8 +58,8 @@ final class TLSContext: @unchecked Sendable {
             COpenSSL_OP_NO_COMPRESSION | COpenSSL_OP_NO_RENEGOTIATION | COpenSSL_OP_CIPHER_SERVER_PREFERENCE
             | COpenSSL_OP_PRIORITIZE_CHACHA
         _ = SSL_CTX_set_options(context, options)
-        // Records leave as far as the socket takes them, from wherever the bytes lie at the next attempt, and buffers
-        // are held only while something is in them: tens of thousands of connections are idle.
+        // Partial writes are allowed, and the buffer may move between attempts. Buffers are held only while in use:
+        // tens of thousands of connections are idle.
         COpenSSL_add_modes(
             context,
             Int(SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS)
@@ -81,8 +81,8 @@ final class TLSContext: @unchecked Sendable {
         else { throw TLSError(.library, "does not have the algorithms that are needed: \(reason)") }
     }
 
-    /// RFC 7301, section 3.2: a client that names protocols and not this one gets a fatal alert, since otherwise it would
-    /// take what follows for its own protocol. A client that names none speaks HTTP/1.1.
+    /// RFC 7301, section 3.2: a client that names protocols and not this one gets a fatal alert, since it would
+    /// otherwise interpret what follows as its own protocol. A client that names none speaks HTTP/1.1.
     private static func selectProtocol(
         _ chosen: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
         _ chosenCount: UnsafeMutablePointer<UInt8>?,

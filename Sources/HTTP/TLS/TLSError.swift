@@ -12,7 +12,7 @@ package struct TLSError: Error, Equatable, CustomStringConvertible {
     }
 
     package let subject: Subject
-    /// What is wrong with the file, without the subject of the sentence: "has no certificate in PEM form".
+    /// The fault of the file, without the subject of the sentence: "has no certificate in PEM form".
     package let message: String
 
     init(_ subject: Subject, _ message: String) {

@@ -1,5 +1,5 @@
-// A connection's bytes through TLS, by OpenSSL. Everything is non-blocking: what cannot go on now says which way the
-// socket has to become ready, which need not be the way that was asked for, since TLS sends messages of its own.
+// A connection's bytes through TLS, by OpenSSL. Everything is non-blocking: a blocked call says in which direction the
+// socket must become ready. That may differ from the requested direction, since TLS sends its own messages.
 
 internal import CLinux
 import COpenSSL
@@ -82,7 +82,7 @@ final class TLSTransport: Transport {
             return .blocked
         case SSL_ERROR_SSL:
             phase = .plain
-            // OpenSSL knows the beginnings of some methods, not of DELETE. A TLS record begins with no letter.
+            // OpenSSL recognises some methods, but not DELETE. No TLS record starts with a letter.
             let isLetter = bio.firstByte.map { $0 != $0.lowercased } ?? false
             let failure = isLetter ? .plainHTTP : TLSHandshakeFailure(reason: error.reason)
             return .failed(failure, detail: failure == .clientCertificate ? verificationError : error.text)
@@ -102,7 +102,7 @@ final class TLSTransport: Transport {
 
     func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         guard phase == .open else { return phase == .plain ? bio.socket.read(into: buffer) : .failed }
-        // TLS itself may have to answer input, most often a key update. OpenSSL cannot begin another record after an
+        // TLS itself may have to answer input, most often a key update. OpenSSL cannot start another record after an
         // unfinished one, and would give up the connection.
         guard !hasPartialRecord else { return .blocked(until: .writable) }
         var count = 0
@@ -132,9 +132,9 @@ final class TLSTransport: Transport {
         }
     }
 
-    /// OpenSSL keeps a record that did not fit into the socket, and wants to be called again with the same bytes, no fewer
-    /// of them; they may have moved. That holds, because output is a queue: what is at its front stays there until it is
-    /// written.
+    /// OpenSSL keeps a record that did not fit into the socket, and wants to be called again with the same bytes, no
+    /// fewer of them; they may have moved. That holds, because output is a queue: the bytes at its front stay there
+    /// until they are written.
     private func write(_ bytes: UnsafeRawPointer?, count: Int) -> Transfer {
         var written = 0
         let (result, error) = call { SSL_write_ex(ssl, bytes, count, &written) }
@@ -179,7 +179,7 @@ final class TLSTransport: Transport {
     /// Sends the closure alert, once. False if the socket has no room for it now.
     private func sayClose() -> Bool {
         guard phase == .open, !hasSaidClose else { return true }
-        // 0: the alert is sent; 1: the client's has come, too.
+        // 0: the alert is sent; 1: the client's has arrived, too.
         let (result, error) = call { SSL_shutdown(ssl) }
         hasSaidClose = result >= 0 || error.kind != SSL_ERROR_WANT_WRITE
         return hasSaidClose

@@ -1,11 +1,11 @@
-// What a start does with the records that it reads, on two threads: one reads and finds the numbers of texts, the other makes users'
-// lists longer. Either waits for memory nearly all of the time.
+// Replays records at a start, on two threads: one reads and finds the numbers of texts, the other extends users' lists.
+// Both wait for memory nearly all the time.
 
 internal import Dispatch
 
-/// Records on their way into a table.
+/// Records being added to a table.
 ///
-/// `@unchecked Sendable`: `lists` is touched on `queue` alone, everything else by the thread that reads.
+/// `@unchecked Sendable`: `lists` is used only on `queue`, everything else only by the reading thread.
 final class EventReplay: @unchecked Sendable {
     /// Events that are handed on together.
     private static let chunk = 4_096
@@ -14,7 +14,7 @@ final class EventReplay: @unchecked Sendable {
     private var lists: UserLists
     private var pending: [UserLists.UserEvent] = []
     private let queue = DispatchQueue(label: "genrec.users.replay")
-    /// Chunks that may wait: reading is not to run away from the lists.
+    /// The most waiting chunks, so that reading does not get too far ahead of the lists.
     private let room = DispatchSemaphore(value: 8)
 
     init(_ table: consuming EventTable) {
@@ -25,16 +25,16 @@ final class EventReplay: @unchecked Sendable {
 
     /// Appends events of a record.
     ///
-    /// - Parameter user: the number of the user of the event before them; becomes that of the last one.
+    /// - Parameter user: the number of the previous event's user; becomes that of the last one.
     func append(_ events: [EventTable.EventBytes], seen: UInt32, after user: inout UInt32) {
         table.number(events, seen: seen, after: &user, &pending)
         if pending.count >= Self.chunk { handOn() }
     }
 
-    /// Forgets a user.
+    /// Deletes a user.
     func delete(_ user: String) {
         guard let number = table.removeName(user) else { return }
-        // What came before is the user's; what comes later under the number is perhaps another's.
+        // Earlier events are this user's; later ones under the number may be another's.
         handOn()
         queue.async { [self] in lists.clear(number) }
     }

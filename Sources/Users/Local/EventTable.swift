@@ -1,8 +1,8 @@
-// The events of all users in memory: 16 bytes an event, because items and actions are numbers of texts that stand once.
+// The events of all users in memory: 16 bytes per event, because items and actions are numbers of texts stored once.
 
 /// The events of all users; a pure value.
 struct EventTable {
-    /// An event as it lies in a record; its texts are gone with the file's bytes.
+    /// An event within a record; its texts are valid only as long as the file's bytes.
     struct EventBytes {
         /// Empty: that of the event before it.
         var user: UnsafeBufferPointer<UInt8>
@@ -22,26 +22,26 @@ struct EventTable {
     /// What catalogues have for the texts.
     private var readings = TextReadings()
 
-    /// - Parameter maxEvents: the newest that are kept of each user, at least 1.
+    /// - Parameter maxEvents: the most events stored per user, the newest, at least 1.
     init(maxEvents: Int) {
         lists = UserLists(maxEvents: maxEvents)
         lists.grow(to: names.endNumber)
     }
 
-    /// How many users there are.
+    /// The number of users.
     var userCount: Int { names.count }
     /// Their ids, in no order.
     var userIDs: [String] { (1..<names.endNumber).map { names[$0] }.filter { !$0.isEmpty } }
     /// Above the number of every user.
     var endNumber: UInt32 { names.endNumber }
 
-    /// The id of the user of a number; nil: it is nobody's.
+    /// The id of the user with a number; nil: none has it.
     func user(_ number: UInt32) -> String? { names[number].isEmpty ? nil : names[number] }
 
-    /// Puts an event where its time belongs.
+    /// Inserts an event by its time.
     ///
-    /// - Parameter seen: seconds since the epoch when it came.
-    /// - Returns: false for one that is there already, which changes nothing but when the user was seen.
+    /// - Parameter seen: its arrival, in seconds since the epoch.
+    /// - Returns: false for a duplicate, which only updates when the user was seen.
     mutating func append(_ event: UserEvent, of user: String, seen: UInt32) -> Bool {
         var user = user
         let number = user.withUTF8 { names.number(of: $0) }
@@ -52,7 +52,7 @@ struct EventTable {
         return lists.append(UserLists.UserEvent(user: number, seen: seen, event: stored))
     }
 
-    /// Takes the lists out, for a replay that makes them longer elsewhere meanwhile.
+    /// Moves the lists out, for a replay that extends them elsewhere meanwhile.
     mutating func takeLists() -> UserLists {
         defer { lists = UserLists(maxEvents: 1) }
         return lists
@@ -60,11 +60,11 @@ struct EventTable {
 
     mutating func put(_ lists: consuming UserLists) { self.lists = lists }
 
-    /// Numbers for events of a record, best of `batch`; `lists` is left alone.
+    /// Assigns numbers to events of a record, ideally `batch` of them; `lists` is not used.
     ///
     /// - Parameters:
-    ///   - user: the number of the user of the event before them; becomes that of the last one.
-    ///   - numbered: gets them behind what it has.
+    ///   - user: the number of the previous event's user; becomes that of the last one.
+    ///   - numbered: the events are appended to it.
     mutating func number(
         _ events: [EventBytes],
         seen: UInt32,
@@ -107,9 +107,10 @@ struct EventTable {
         }
     }
 
-    /// The same as a model reads them. What a catalogue's numbers are is asked once for each text, while the catalogue lives.
+    /// The same as a model reads them. A catalogue's numbers are looked up once per text, as long as the catalogue
+    /// lives.
     ///
-    /// - Parameter texts: hands on `itemTexts`.
+    /// - Parameter texts: provides `itemTexts`.
     mutating func history(
         of user: String,
         seenSince oldest: UInt32,
@@ -134,7 +135,7 @@ struct EventTable {
         return history
     }
 
-    /// The texts of items by number. An item stays, whoever goes, so a number is always the same item's.
+    /// The texts of items by number. Items are never deleted, so a number always means the same item.
     func itemTexts(_ numbers: [UInt32]) -> [String] { numbers.map { items[$0] } }
 
     private func number(ofUser name: String, seenSince oldest: UInt32) -> UInt32? {
@@ -147,7 +148,7 @@ struct EventTable {
         names.find(user).flatMap { $0 == 0 ? nil : lists.lastSeen($0) }
     }
 
-    /// Forgets a user.
+    /// Deletes a user.
     mutating func delete(_ user: String) {
         if let number = removeName(user) { lists.clear(number) }
     }

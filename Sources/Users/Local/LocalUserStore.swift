@@ -1,22 +1,22 @@
 // The store within this process: a table in memory, a journal that every change is written to before it is made, and
-// snapshots, so that journals do not grow for ever. Files are `snapshot.N` and `journal.N`: the snapshot has all of the
-// journals before N, and perhaps some of N; applying a change twice changes nothing, so that does no harm.
+// snapshots, so that journals do not grow forever. Files are `snapshot.N` and `journal.N`: the snapshot has all of the
+// journals before N, and perhaps part of N; that is harmless, because applying a change twice has no effect.
 
 internal import Dispatch
 internal import Glibc
 internal import Journal
 internal import Locking
 
-/// What is configured of a local store.
+/// The settings of a local store.
 package struct LocalUserStoreConfiguration: Sendable, Equatable {
-    /// A folder of its own; it is made if it is not there.
+    /// A folder used by nothing else; created if missing.
     package var directory: String
-    /// The newest that are kept of each user, at least 1.
+    /// The most events stored per user, the newest, at least 1.
     package var maxEvents: Int
     /// Seconds after the last event when a user is forgotten; nil: never.
     package var lifetime: UInt32?
-    /// Whether every change is on the disk before it is acknowledged; else it is within a tenth of a second, and outlives this
-    /// process anyway.
+    /// Whether every change is on the disk before it is acknowledged; otherwise it is within a tenth of a second, and
+    /// survives this process in any case.
     package var syncsAlways: Bool
     /// Bytes of journals that make a snapshot worth while.
     package var snapshotThreshold = 256 << 20
@@ -29,18 +29,18 @@ package struct LocalUserStoreConfiguration: Sendable, Equatable {
     }
 }
 
-/// Keeps users' events in memory and in a folder.
+/// Stores users' events in memory and in a folder.
 ///
-/// `@unchecked Sendable`: what changes is behind the two locks, and Dispatch's timer may be used from any thread.
+/// `@unchecked Sendable`: two locks protect mutable state, and Dispatch's timer may be used from any thread.
 package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
-    /// What a start found.
+    /// What was read at the start.
     package struct Recovery: Sendable, Equatable {
         package var users = 0
         /// Bytes of a record that a crash tore, cut off the journal's end.
         package var cutBytes = 0
     }
 
-    /// How many events are put into the table before lookups get their turn.
+    /// How many events are inserted into the table before lookups get a turn.
     private static let turn = 256
 
     private struct Writer {
@@ -63,14 +63,14 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
     private let timer: any DispatchSourceTimer
     private let now: @Sendable () -> UInt32
     private let reportFailure: @Sendable (UserStoreError) -> Void
-    /// What the start found.
+    /// What was read at the start.
     package let recovery: Recovery
 
-    /// Opens the folder and reads what is in it.
+    /// Opens the folder and reads its contents.
     ///
     /// - Parameters:
     ///   - now: seconds since the epoch.
-    ///   - reportFailure: told of what fails in the background.
+    ///   - reportFailure: called with errors in the background.
     /// - Throws: `UserStoreError` if the folder cannot be used, another process uses it, or a snapshot is damaged.
     package init(
         _ configuration: LocalUserStoreConfiguration,
@@ -138,7 +138,7 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
     /// The ids of all users, in no order.
     package var userIDs: [String] { table.withLock { $0.userIDs } }
 
-    /// Who was last seen before this is forgotten.
+    /// Users last seen before this are deleted.
     private var oldestSeen: UInt32 {
         guard let lifetime = configuration.lifetime else { return 0 }
         let now = now()
@@ -174,7 +174,7 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
                 let end = min(start + turn, events.count)
                 outcome.accepted += self.table.withLock { table in
                     events[start..<end].count { event in
-                        // A user who was to be forgotten begins anew.
+                        // A user due for deletion starts again.
                         if let seen = table.lastSeen(event.user), seen < oldest { table.delete(event.user) }
                         return table.append(event.event, of: event.user, seen: seen)
                     }
@@ -197,7 +197,7 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         }
     }
 
-    /// Forgets a user; it is on the disk when this returns.
+    /// Deletes a user; the deletion is on the disk when this returns.
     package func delete(_ user: String) throws(UserStoreError) {
         var record: [UInt8] = []
         UserRecord.append(deletionOf: user, to: &record)
@@ -221,16 +221,16 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         if wantsSnapshot { queue.async { [weak self] in self?.compactInBackground() } }
     }
 
-    /// Lets what was written reach the disk; after a failure, tries to go on.
+    /// Flushes written records to the disk; after a failure, tries to recover.
     func syncInBackground() {
         let descriptor: Int32? = writer.withLock { writer in
             guard let failure = writer.journal.failure else { return writer.journal.takeUnsynced() }
-            // What was acknowledged is in memory alone. It was reported, and is not each time.
+            // Acknowledged events are only in memory. The failure was reported once, and is not reported each time.
             if Self.uptime > writer.retryTime { try? replaceJournal(&writer, failure) }
             return nil
         }
         guard let descriptor else { return }
-        // Without the lock, so that nobody waits for the disk.
+        // Without the lock, so that no one waits for the disk.
         let isSynced = fdatasync(descriptor) == 0
         let code = errno
         Glibc.close(descriptor)
@@ -238,8 +238,8 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         reportFailure(UserStoreError(writer.withLock { $0.journal.syncFailed(code) }))
     }
 
-    /// Puts a snapshot and a new journal in the place of one that failed: what was acknowledged is in memory, and must be on the disk
-    /// before anything else is taken.
+    /// Replaces a failed journal by a snapshot and a new journal: acknowledged events are in memory, and must be on the
+    /// disk before any others are accepted.
     private func replaceJournal(_ writer: inout Writer, _ failure: JournalError) throws(JournalError) {
         let start = Self.uptime
         guard start >= writer.retryTime else { throw failure }
@@ -251,7 +251,7 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
                 return self.snapshotRecord(ofUser: number, oldest)
             }.journal
         } catch {
-            // A large snapshot that does not fit is not begun for each event.
+            // A large snapshot that does not fit is not retried for each event.
             writer.retryTime = start + 10 * (Self.uptime - start)
             throw error
         }
@@ -270,7 +270,7 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         }
     }
 
-    /// Writes a snapshot and removes the files that it replaces. Events are taken and users looked up meanwhile.
+    /// Writes a snapshot and removes the files that it replaces. Meanwhile events are accepted and users looked up.
     package func compact() throws(UserStoreError) {
         defer { writer.withLock { $0.isCompacting = false } }
         do throws(JournalError) {
@@ -299,10 +299,10 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         }
     }
 
-    /// All that is kept of the user of a number; nothing, and nothing from here on, of one who was last seen before `oldest`. Nil:
-    /// there are no more. Whoever comes meanwhile is in the journal that has begun.
+    /// All events of the user with a number. A user last seen before `oldest` has none, and is deleted. Nil: there are
+    /// no more users. Events that arrive meanwhile are in the journal that has been started.
     private func snapshotRecord(ofUser number: UInt32, _ oldest: UInt32) -> [UInt8]? {
-        // One user a turn: lookups wait for no more than that.
+        // One user per turn: lookups wait for no more than that.
         table.withLock { table in
             guard number < table.endNumber else { return nil }
             guard let user = table.user(number) else { return [] }
@@ -321,7 +321,7 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
 
     package func close() {
         timer.cancel()
-        // What has begun in the background ends first, so that another store may have the folder from here on.
+        // Background work ends first, so that another store may use the folder afterwards.
         queue.sync {}
         defer { folderLock.withLock { $0 = nil } }
         do throws(JournalError) {

@@ -3,15 +3,15 @@
 
 /// The readings of a few catalogues.
 struct TextReadings {
-    /// More catalogues than this are hardly asked in turns.
+    /// More catalogues than this are rarely used in turns.
     private static let most = 8
 
-    /// What one catalogue has. It goes with the catalogue.
+    /// The numbers of one catalogue, dropped with it.
     struct Reading {
         fileprivate weak var numbers: (any EventNumbers)?
         /// By number of the item; `unasked` where that is so, its complement where the catalogue does not know it.
         private var rows: [Int32] = []
-        /// By number of the action; 0 where it was not asked, and for none.
+        /// By number of the action; 0 if not yet looked up, and for none.
         private var fingerprints: [UInt64] = []
         private static let unasked = Int32.min
 
@@ -43,10 +43,10 @@ struct TextReadings {
         }
     }
 
-    /// The one that was asked last is the last.
+    /// The most recently used is last.
     private var readings: [Reading] = []
 
-    /// Takes out the reading of a catalogue, which is made if it is not there. Who takes it puts it back.
+    /// Removes and returns the reading of a catalogue, made if missing. The caller must put it back.
     mutating func take(_ numbers: some EventNumbers) -> Reading {
         readings.removeAll { $0.numbers == nil }
         if let place = readings.firstIndex(where: { $0.numbers === numbers }) { return readings.remove(at: place) }

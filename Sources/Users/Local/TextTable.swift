@@ -1,5 +1,5 @@
-// Texts that stand once, by number. They are looked up by their bytes, so that replaying a journal makes no strings, and so that two
-// ids are the same only if their bytes are: Swift's strings take "é" in one character and in two for equal.
+// Texts stored once, by number. They are looked up by their bytes, so that replaying a journal makes no strings, and
+// ids are the same only if their bytes are: Swift's strings treat "é" as one character and as two as equal.
 
 internal import Glibc
 
@@ -42,10 +42,10 @@ struct TextTable {
         bytes.isEmpty ? 0 : number(of: bytes, Self.hash(bytes))
     }
 
-    /// The numbers of several texts, which get them now if they have none.
+    /// The numbers of several texts, assigned now if they have none.
     ///
-    /// In a large table each step to a text waits for memory. Taking a step for all of them before the next one lets them wait
-    /// together.
+    /// In a large table each step to a text waits for memory. Taking each step for all texts before the next one
+    /// overlaps the waits.
     ///
     /// - Parameter numbers: has as many as there are texts.
     mutating func numbers(
@@ -90,7 +90,7 @@ struct TextTable {
         let hash = texts[Int(number)].withContiguousUTF8(Self.hash)
         var hole = Int(hash) & mask
         while UInt32(truncatingIfNeeded: slots[hole]) != number { hole = (hole + 1) & mask }
-        // Those behind it that would not be found over a hole move into it.
+        // Later entries that could not be found across a hole move into it.
         var next = (hole + 1) & mask
         while slots[next] != 0 {
             let home = Int(slots[next] >> 32) & mask

@@ -1,4 +1,4 @@
-// The events of each user as numbers: what takes most of a store's memory.
+// The events of each user as numbers, most of a store's memory.
 
 /// Lists of events by number of the user; a pure value.
 struct UserLists {
@@ -19,7 +19,7 @@ struct UserLists {
     }
 
     fileprivate struct User {
-        /// Ordered by timestamp; those of the same second in the order in which they came.
+        /// Ordered by timestamp; those of the same second in order of arrival.
         var events: [Event] = []
         /// Seconds since the epoch when the newest came, not when it happened.
         var lastSeen: UInt32 = 0
@@ -33,7 +33,7 @@ struct UserLists {
     /// Of no meaning; it makes `reach` read.
     private var reached: Int64 = 0
 
-    /// - Parameter maxEvents: the newest that are kept of each user, at least 1.
+    /// - Parameter maxEvents: the most events stored per user, the newest, at least 1.
     init(maxEvents: Int) { self.maxEvents = maxEvents }
 
     /// Makes lists for all numbers below this.
@@ -47,9 +47,9 @@ struct UserLists {
 
     mutating func clear(_ user: UInt32) { users[Int(user)] = User() }
 
-    /// Puts an event where its time belongs.
+    /// Inserts an event by its time.
     ///
-    /// - Returns: false for one that is there already, which changes nothing but when the user was seen.
+    /// - Returns: false for a duplicate, which only updates when the user was seen.
     mutating func append(_ event: UserEvent) -> Bool {
         users[Int(event.user)].append(event.event, maxEvents, event.seen)
     }
@@ -63,7 +63,7 @@ struct UserLists {
         }
     }
 
-    /// Reads where users' lists end, so that they are in the processor's caches: they lie anywhere.
+    /// Reads the ends of users' lists, which are scattered in memory, so that they are in the processor's caches.
     private mutating func reach(_ events: ArraySlice<UserEvent>) {
         var sum = reached
         users.withUnsafeBufferPointer { users in
@@ -79,7 +79,7 @@ extension UserLists.User {
     fileprivate mutating func append(_ event: UserLists.Event, _ maxEvents: Int, _ seen: UInt32) -> Bool {
         lastSeen = max(lastSeen, seen)
         var place = events.count
-        // Most events are the newest, so the search goes from the end; among many it halves.
+        // Most events are the newest, so the search starts at the end; in long lists it is binary.
         if let last = events.last, last.timestamp > event.timestamp {
             var low = 0
             while low < place {

@@ -1,10 +1,10 @@
-// What the records of the users' journals and snapshots say.
+// The format of records in the users' journals and snapshots.
 
 internal import Journal
 
 /// The content of a record.
 enum UserRecord {
-    /// The bytes that a file begins with; the digit is the version of the format.
+    /// The first bytes of a file; the digit is the version of the format.
     static let magic = Array("GRUSERS1".utf8)
 
     private static let eventsKind: UInt8 = 1
@@ -30,7 +30,7 @@ enum UserRecord {
         }
     }
 
-    /// Appends a record that forgets a user.
+    /// Appends a record that deletes a user.
     static func append(deletionOf user: String, to bytes: inout [UInt8]) {
         JournalRecord.append(to: &bytes) { bytes in
             bytes.append(deletionKind)
@@ -82,7 +82,7 @@ enum UserRecord {
 }
 
 extension UserStoreError {
-    /// What the journal failed with.
+    /// The journal's error.
     init(_ error: JournalError) {
         self.init(error.code == .full ? .full : .unavailable, error.description)
     }

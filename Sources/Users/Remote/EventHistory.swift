@@ -1,25 +1,26 @@
-// A user's events as a list that anybody may append to: what it says, and how it has to change when events are added.
+// A user's events as a list that other programs may append to: how to read it, and how it must change when events are
+// added.
 
 /// The events of one user, in their order; pure functions.
 enum EventHistory {
-    /// What a list has to become.
+    /// The new state of a list.
     struct Change: Equatable {
-        /// All that is kept, oldest first.
+        /// All stored events, oldest first.
         var kept: [UserEvent]
-        /// Events that were new, those older than what is kept among them.
+        /// New events, including those older than what is stored.
         var accepted: Int
-        /// What makes the list so when it is appended and the list cut to the newest; nil: the list has to be written anew.
+        /// The elements to append before the list is cut to the newest; nil: the list must be rewritten.
         var appended: ArraySlice<UserEvent>?
     }
 
-    /// From so many added events on, a set is worth its making.
+    /// From this many added events on, building a set pays off.
     private static let many = 64
 
-    /// Sorted by time, those of the same second in the order in which they stand, each once, the newest `count`.
+    /// Sorted by time, those of the same second in their given order, without duplicates, the newest `count`.
     static func tidied(_ events: [UserEvent], newest count: Int) -> [UserEvent] {
         guard !isTidy(events) else { return Array(events.suffix(count)) }
         var seen: Set<UserEvent> = []
-        // The place is a key of its own: Swift does not promise that its sort is stable.
+        // The index is part of the key: Swift does not promise a stable sort.
         let sorted = events.enumerated().filter { seen.insert($0.element).inserted }.sorted {
             ($0.element.timestamp, $0.offset) < ($1.element.timestamp, $1.offset)
         }
@@ -61,7 +62,7 @@ enum EventHistory {
         return true
     }
 
-    /// Whether an event stands among the last of its second, with which the sorted events end.
+    /// Whether an event equals one of the last second, with which the sorted events end.
     private static func isThere(_ event: UserEvent, in events: ArraySlice<UserEvent>) -> Bool {
         events.reversed().prefix { $0.timestamp == event.timestamp }.contains(event)
     }

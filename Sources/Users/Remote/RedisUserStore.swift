@@ -6,12 +6,12 @@ package import HTTP
 internal import Locking
 package import Redis
 
-/// What is configured of a store in Redis.
+/// The settings of a store in Redis.
 package struct RedisUserStoreConfiguration: Sendable, Equatable {
     package var redis: RedisConfiguration
-    /// What keys begin with.
+    /// The prefix of keys.
     package var prefix: String
-    /// The newest that are kept of each user, at least 1.
+    /// The most events stored per user, the newest, at least 1.
     package var maxEvents: Int
     /// Seconds after the last event when a user is forgotten; nil: never.
     package var lifetime: UInt32?
@@ -28,13 +28,14 @@ package struct RedisUserStoreConfiguration: Sendable, Equatable {
 
 /// Keeps users' events in Redis.
 package final class RedisUserStore: UserStore {
-    /// Users of one call whose events are on their way at once.
+    /// The most users of one call whose events are being sent at the same time.
     private static let window = 32
-    /// How often a list is written anew when others change it meanwhile.
+    /// How often rewriting a list is retried if others change it meanwhile.
     private static let rewrites = 5
 
-    /// Replaces the list at KEYS[1] by ARGV[4]… if its elements from ARGV[3] on are ARGV[1] still, with line ends between them; it
-    /// lives for ARGV[2] seconds, 0: for ever. Before them may stand what a cut connection left, pushed and not trimmed.
+    /// Replaces the list at KEYS[1] by ARGV[4]… if its elements from ARGV[3] on still are ARGV[1], joined by line
+    /// feeds; it expires after ARGV[2] seconds, 0: never. Elements before them may come from an interrupted call,
+    /// pushed and not trimmed.
     private static let rewriteScript = """
         if table.concat(redis.call('LRANGE', KEYS[1], ARGV[3], -1), '\\n') ~= ARGV[1] then return 0 end
         redis.call('DEL', KEYS[1])
@@ -45,11 +46,11 @@ package final class RedisUserStore: UserStore {
 
     private let configuration: RedisUserStoreConfiguration
     private let client: RedisClient
-    /// Where events are put in order, off the loops.
+    /// The queue on which events are sorted, off the loops.
     private let queue = DispatchQueue(label: "genrec.users.redis", qos: .utility)
 
-    /// - Parameter report: told when a server goes or comes back, and why.
-    /// - Throws: `TLSError` if there is no TLS to be had.
+    /// - Parameter report: called when a server fails or recovers, with the reason.
+    /// - Throws: `TLSError` if TLS cannot be set up.
     package init(
         _ configuration: RedisUserStoreConfiguration,
         report: @escaping @Sendable (String) -> Void
@@ -84,7 +85,7 @@ package final class RedisUserStore: UserStore {
         }
     }
 
-    /// The elements of a user's list, as they are.
+    /// The raw elements of a user's list.
     private func read(
         _ user: String,
         isBulk: Bool,
@@ -115,7 +116,7 @@ package final class RedisUserStore: UserStore {
         switch result {
         case .success(let replies):
             for case .error(let words) in replies {
-                // The code alone: words may repeat a key, which names a user.
+                // Only the code: the message may repeat a key, which names a user.
                 let code = words.prefix { $0 != " " }
                 return .failure(UserStoreError(code == "OOM" ? .full : .unavailable, "the store says \(code)"))
             }
@@ -151,19 +152,19 @@ package final class RedisUserStore: UserStore {
         for _ in 0..<min(Self.window, max(1, users.count)) { appendNext(run) }
     }
 
-    /// Appends the events of another user of a call, and goes on with the next.
+    /// Appends the events of another user of a call, and continues with the next.
     private func appendNext(_ run: AppendRun) {
         guard let (user, events) = run.next() else { return }
         append(events, to: user, tries: Self.rewrites) { [self] result in
             run.ended(result)
-            // Not on the stack of an answer that came at once.
+            // Not on the stack of an immediate answer.
             queue.async { [self] in appendNext(run) }
         }
     }
 
     /// Appends events of one user.
     ///
-    /// - Parameter completion: gets how many were new.
+    /// - Parameter completion: receives the number of new events.
     private func append(
         _ events: [UserEvent],
         to user: String,
@@ -206,7 +207,7 @@ package final class RedisUserStore: UserStore {
         client.send(request) { result in completion(Self.replies(result).map { _ in }) }
     }
 
-    /// Writes the list anew: events came late, or it had duplicates. If others change it meanwhile, it begins again.
+    /// Rewrites the list: events came late, or it had duplicates. If others change it meanwhile, it is retried.
     private func rewrite(
         _ user: String,
         _ elements: [ArraySlice<UInt8>],
@@ -227,7 +228,7 @@ package final class RedisUserStore: UserStore {
                 if replies.first?.integer == 0, tries > 1 {
                     return append(events, to: user, tries: tries - 1, completion)
                 }
-                // No scripts, or too many others: whoever reads puts it in order.
+                // Scripts are disabled, or too many writers interfered: readers sort the list instead.
                 let known = Set(elements.compactMap(StoredEvent.read))
                 push(events.filter { !known.contains($0) }, to: user) { completion($0.map { change.accepted }) }
             }
@@ -243,8 +244,8 @@ package final class RedisUserStore: UserStore {
     }
 }
 
-/// The users of a call, of whom some are on their way. It ends when none of them is, also after a failure: whoever then sends the
-/// call again must not meet its own writes, whose duplicates would push older events out of a list.
+/// The users of a call, some of them in progress. It ends when none is in progress, even after a failure: if the caller
+/// then repeats the call, it must not meet its own writes, whose duplicates would push older events out of a list.
 private final class AppendRun: Sendable {
     private struct State {
         var users: [(user: String, events: [UserEvent])]
@@ -268,7 +269,7 @@ private final class AppendRun: Sendable {
         if users.isEmpty { finish(accepted: 0) }
     }
 
-    /// A user who has not had a turn; nil: there is none, or something has failed.
+    /// A user not yet started; nil: there is none, or something has failed.
     func next() -> (user: String, events: [UserEvent])? {
         state.withLock { state in
             guard let next = state.users.popLast() else { return nil }
@@ -277,7 +278,7 @@ private final class AppendRun: Sendable {
         }
     }
 
-    /// A user's events are kept, or not. After a failure no other user has a turn.
+    /// A user's events were stored or not. After a failure no other user is started.
     func ended(_ result: Result<Int, UserStoreError>) {
         let outcome: Result<Int, UserStoreError>? = state.withLock { state in
             state.running -= 1
