@@ -1,5 +1,5 @@
-// OpenSSL 3 as the rest of the package sees it: digests (libcrypto) and TLS (libssl). What OpenSSL has as macros that
-// Swift cannot see is here as functions that do nothing else. Every symbol of ours begins with COpenSSL_.
+// OpenSSL 3 for the rest of the package: digests (libcrypto) and TLS (libssl). Macros that Swift cannot see are wrapped
+// in functions that do nothing else. Our symbols start with COpenSSL_.
 #ifndef GENREC_COPENSSL_H
 #define GENREC_COPENSSL_H
 
@@ -34,7 +34,7 @@ static inline void COpenSSL_add_modes(SSL_CTX *context, long modes) {
     SSL_CTX_set_mode(context, modes);
 }
 
-// SSL_CTX_set_read_ahead: asks the socket for as much as fits, not for one record.
+// SSL_CTX_set_read_ahead: reads as much as fits from the socket, not one record.
 static inline void COpenSSL_read_ahead(SSL_CTX *context) {
     SSL_CTX_set_read_ahead(context, 1);
 }
@@ -44,18 +44,18 @@ static inline void COpenSSL_disable_session_cache(SSL_CTX *context) {
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 }
 
-// SSL_set_tlsext_host_name: the host that a client asks for. 1, or 0.
+// SSL_set_tlsext_host_name: the host that a client requests. 1, or 0.
 static inline int COpenSSL_set_server_name(SSL *ssl, const char *name) {
     return (int)SSL_set_tlsext_host_name(ssl, name);
 }
 
-// SSL_CTX_add1_chain_cert: a further certificate to send behind the server's own. 1, or 0.
+// SSL_CTX_add1_chain_cert: another certificate to send after the server's own. 1, or 0.
 static inline int COpenSSL_add_chain_certificate(SSL_CTX *context, X509 *certificate) {
     return SSL_CTX_add1_chain_cert(context, certificate) == 1;
 }
 
-// Sets the key and SHA-256 as the digest of an HMAC. Here because an OSSL_PARAM holds on to the address of its name, and
-// Swift's strings have one for the length of a call. 1, or 0.
+// Sets the key and SHA-256 as the digest of an HMAC. Here because an OSSL_PARAM keeps the address of its name, and
+// Swift strings have one only during a call. 1, or 0.
 static inline int COpenSSL_set_hmac_sha256_key(EVP_MAC_CTX *mac, unsigned char *key, size_t length) {
     char digest[] = "SHA256";
     OSSL_PARAM parameters[] = {

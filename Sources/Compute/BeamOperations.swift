@@ -6,10 +6,10 @@ package struct BeamGroup: Sendable, Equatable {
     /// Rows of the prompt, at least 1, and where they are: row r in page `promptPages[r / pageRows]`.
     package var promptRows: Int
     package var promptPages: [Int32]
-    /// Where rows of earlier beams are, in the same form.
+    /// The locations of earlier beams' rows, in the same form.
     package var beamPages: [Int32]
-    /// The ancestors of each row of the group, one row after the other: numbers of rows in `beamPages`, oldest first. All
-    /// rows have the same number.
+    /// The ancestors of each row of the group, in row order: numbers of rows in `beamPages`, oldest first. All rows
+    /// have the same number.
     package var ancestors: [Int32]
 
     package init(promptRows: Int, promptPages: [Int32], beamPages: [Int32], ancestors: [Int32]) {
@@ -41,7 +41,7 @@ package struct BeamAttentionOperation {
     package var pages: any KeyValuePages
     /// 0 ..< layers of the pages
     package var layer: Int
-    /// One group a request.
+    /// One group per request.
     package var groups: [BeamGroup]
 
     package init(
@@ -136,10 +136,10 @@ package struct TokenScoresOperation {
     /// The head's rows: block b holds rows b · `blockRows` and on, D → `blockRows` or, the last, fewer.
     package var blocks: [any LinearWeights]
     package var blockRows: Int
-    /// Row r asks for tokens `offsets[r] ..< offsets[r + 1]`, ascending.
+    /// Row r wants tokens `offsets[r] ..< offsets[r + 1]`, ascending.
     package var tokens: [Int32]
     package var offsets: [Int]
-    /// One normalisation a row.
+    /// One normalisation per row.
     package var normalizations: [TokenNormalization]
 
     package init(

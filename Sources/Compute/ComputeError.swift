@@ -15,13 +15,13 @@ package struct ComputeError: Error, Equatable, CustomStringConvertible {
         case timedOut = "timed_out"
         /// An operation failed while it ran. The results of the batch are void; the device may still be usable.
         case executionFailed = "execution_failed"
-        /// The device is gone until it is reset.
+        /// The device is lost until it is reset.
         case deviceLost = "device_lost"
 
         /// Whether a smaller batch, or another device, may succeed after such a failure.
         package var isOfTheBatch: Bool { self == .outOfMemory || self == .unsupported }
 
-        /// Whether the device must be released and made anew after such a failure: only a reset makes it usable again.
+        /// Whether the device must be released and made again after such a failure: only a reset makes it usable.
         package var losesDevice: Bool {
             switch self {
             case .timedOut, .executionFailed, .deviceLost: true

@@ -1,9 +1,9 @@
-// What a device is: it takes weights once, in the form that suits it, and makes streams that run operations.
+// The device interface: a device takes weights once, packs them in its own form, and makes streams that run operations.
 //
 // A device and everything made from it belong to one thread, the engine thread that created it (an NPU's context is
 // bound to its thread), so nothing here is Sendable.
 
-/// What operators and callers may know about a device.
+/// The description of a device for operators and callers.
 package struct DeviceDescription: Sendable, Equatable {
     /// As written after `--device`: "cpu", "ascend:0".
     package var name: String
@@ -13,11 +13,11 @@ package struct DeviceDescription: Sendable, Equatable {
     package var dtype: DType
     /// Host threads that compute, including the engine thread; 1 if the device computes by itself.
     package var threads: Int
-    /// What the device found out about itself and chose accordingly; one line each, for people.
+    /// The device's findings about itself and its resulting choices; one line each, for people.
     package var notes: [String]
-    /// The rates by which the kernels were chosen; empty where there was nothing to choose, or nothing was measured.
+    /// The rates by which the kernels were chosen; empty if there was no choice, or nothing was measured.
     package var kernelRates: [KernelRate] = []
-    /// Bytes of the quantised copy of a model's catalogue, where the device as that model has it is described; 0: there is none.
+    /// Bytes of the quantised copy of a model's catalogue, if this describes the device for that model; 0: none.
     package var catalogueCopyBytes = 0
 
     package init(name: String, architecture: String, dtype: DType, threads: Int, notes: [String] = []) {
@@ -71,17 +71,17 @@ package protocol Device: AnyObject {
     var description: DeviceDescription { get }
     var memory: DeviceMemory { get }
 
-    /// Whether weights may be handed over on any thread, even while the device's own thread computes. Pages and streams are
+    /// Whether weights may be loaded on any thread, even while the device's own thread computes. Pages and streams are
     /// always made on the device's own thread.
     var takesWeightsOnAnyThread: Bool { get }
 
-    /// The same device for models of another type: a device in its own right that shares its memory account, and its workers where
-    /// the number of threads is the same. Both are of the same thread.
+    /// The same device for models of another type: a separate device that shares its memory account, and its workers if
+    /// the number of threads is the same. Both belong to the same thread.
     ///
     /// - Parameters:
     ///   - dtype: what weights are packed in; nil: as this device's.
     ///   - threads: nil: as many as this device's.
-    /// - Throws: `ComputeError.unsupported` where a device computes in one way only.
+    /// - Throws: `ComputeError.unsupported` if the device supports only one way.
     func variant(dtype: DType?, threads: Int?) throws(ComputeError) -> any Device
 
     /// Whether streams of this device run the operation. At load time a model asks for every operation that it needs, and
@@ -94,7 +94,7 @@ package protocol Device: AnyObject {
     ///   - matrix: rank 2, in `layout`; float32, float16 or bfloat16.
     ///   - columns: which output columns (0 ..< N of the file's matrix) to take, in this order, one range after the
     ///     other; nil: all. The packed matrix has only these.
-    ///   - bias: one entry a *taken* column, or nil.
+    ///   - bias: one entry per *selected* column, or nil.
     /// - Throws: `ComputeError.invalidArgument` for a wrong rank, dtype or length, `.outOfMemory`.
     func makeLinear(
         _ matrix: HostTensor,
@@ -109,39 +109,38 @@ package protocol Device: AnyObject {
     /// Takes the entries of a vector, rank 1: a relative bias, the affine part of a norm, or rotary frequencies.
     func makeVector(_ entries: HostTensor) throws(ComputeError) -> any DeviceVector
 
-    /// Packs the rows that requests are scored against.
+    /// Packs the rows used for scoring.
     ///
     /// - Parameters:
     ///   - rows: rank 2, (V, D); row 0 is padding.
-    ///   - normalization: applied to every row once, in float32; nil: rows as they are.
-    ///   - eligible: one bit a row, as in `SelectionMask.allowed`: rows that exist in the catalogue. Row 0 is not.
+    ///   - normalization: applied to every row once, in float32; nil: none.
+    ///   - eligible: one bit per row, as in `SelectionMask.allowed`: rows that exist in the catalogue. Row 0 is not.
     func makeCatalogue(
         _ rows: HostTensor,
         normalization: Normalization?,
         eligible: [UInt64]
     ) throws(ComputeError) -> any CatalogueWeights
 
-    /// Puts rows behind those of a table, each of as many numbers as it has columns, in pages: none of those before moves. Batches
-    /// find them by `AddedRows`. On the device's own thread, between batches.
+    /// Appends rows to a table, each with the table's number of columns, in pages, so that existing rows do not move.
+    /// Batches find them by `AddedRows`. On the device's own thread, between batches.
     ///
     /// - Throws: `ComputeError.invalidArgument`, `.outOfMemory`, `.unsupported`.
     func append(_ rows: [[Float]], to table: any EmbeddingTable) throws(ComputeError)
 
-    /// Puts rows behind those of a catalogue, normalised and packed as those are: an equal row has equal scores. They are selected
-    /// for queries whose masks allow them.
+    /// Appends rows to a catalogue, normalised and packed like the others: an equal row has equal scores. They are
+    /// selected for queries whose masks allow them.
     func append(_ rows: [[Float]], to catalogue: any CatalogueWeights) throws(ComputeError)
 
     /// A pool of as many key and value pages as `byteCount` bytes hold.
     ///
-    /// - Throws: `ComputeError.invalidArgument` where they hold not even one, `.outOfMemory`, `.unsupported`.
+    /// - Throws: `ComputeError.invalidArgument` if they do not hold one, `.outOfMemory`, `.unsupported`.
     func makeKeyValuePages(_ shape: KeyValueShape, byteCount: Int) throws(ComputeError) -> any KeyValuePages
 
     /// A stream: an order of operations with its own working memory.
     func makeStream() throws(ComputeError) -> any Stream
 
-    /// Measures the floating-point operations a second that the device reaches now, in its dtype and with all its threads,
-    /// when nothing but the arithmetic takes time. Takes some ten milliseconds. nil: cannot be measured. Benchmarks compare
-    /// with it.
+    /// Measures the floating-point operations per second that the device reaches now, in its dtype and with all its
+    /// threads, in pure arithmetic. Takes about ten milliseconds. nil: cannot be measured. Benchmarks compare with it.
     func measurePeakRate() -> Double?
 
     /// Reads the memory of a catalogue once, with all of the device's threads, and does nothing else. nil: cannot be
@@ -191,10 +190,10 @@ package protocol LinearWeights: AnyObject {
     var outputs: Int { get }
 }
 
-/// The numbers of rows that were put behind those of a table or a catalogue.
+/// The numbers of rows appended to a table or a catalogue.
 package enum AddedRows {
-    /// The number of the first one: the least multiple of 64, of a mask's words, behind the table's own rows. What lies between is no
-    /// row.
+    /// The number of the first one: the least multiple of 64, of a mask's words, after the table's own rows. Numbers in
+    /// between are unused.
     package static func first(behind rows: Int) -> Int { (rows + 63) / 64 * 64 }
 
     /// Checks that rows have as many numbers as a table has columns.
@@ -224,7 +223,7 @@ package protocol CatalogueWeights: AnyObject {
     /// Every row is below it, also those that were added.
     var rows: Int { get }
     var columns: Int { get }
-    /// Bytes of a quantised copy that scans read first; 0: there is none.
+    /// Bytes of a quantised copy that scans read first; 0: none.
     var copyByteCount: Int { get }
 }
 

@@ -2,8 +2,8 @@
 
 /// A contiguous, row-major, little-endian tensor in host memory.
 ///
-/// The bytes never change. They are alive as long as `owner`; without one, whoever made the tensor keeps them until every
-/// device object made from it is gone.
+/// The bytes never change. They live as long as `owner`; without one, the tensor's creator keeps them until every
+/// device object made from it is released.
 package struct HostTensor {
     /// The name in the weight file; every error about the tensor carries it.
     package let name: String

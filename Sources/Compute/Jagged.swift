@@ -1,4 +1,4 @@
-// How the sequences of a batch lie in a jagged tensor.
+// The layout of a batch's sequences in a jagged tensor.
 
 /// The layout of a jagged batch: sequence b owns rows `offsets[b] ..< offsets[b + 1]`.
 ///

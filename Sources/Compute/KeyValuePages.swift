@@ -1,7 +1,7 @@
 // Keys and values that outlive a batch: a decoder's results for the earlier rows of a sequence, so that a later batch
-// computes only the new rows. They lie in pages of one fixed size. The engine decides which sequence owns which page.
+// computes only the new rows. They are in pages of one fixed size. The engine assigns pages to sequences.
 
-/// What is kept of a row: its key and its value in every layer.
+/// The cached part of a row: its key and its value in every layer.
 package struct KeyValueShape: Sendable, Hashable {
     package var layers: Int
     /// Key and value heads of a layer; both widths are those of one head.
@@ -17,9 +17,9 @@ package struct KeyValueShape: Sendable, Hashable {
     }
 }
 
-/// A pool of pages in a device's memory. A page holds the keys and values of `pageRows` consecutive rows of one sequence,
-/// in all layers; the device decides how they lie in it. Like the weight objects, it is a final class of the device that
-/// made it, frees its memory when released, and is refused by streams of any other device.
+/// A pool of pages in a device's memory. A page holds the keys and values of `pageRows` consecutive rows of one
+/// sequence, in all layers; the device chooses their layout. Like the weight objects, it is a final class of the device
+/// that made it, frees its memory when released, and is refused by streams of any other device.
 package protocol KeyValuePages: AnyObject {
     var shape: KeyValueShape { get }
     /// Rows of a page.
@@ -28,8 +28,8 @@ package protocol KeyValuePages: AnyObject {
     var pageCount: Int { get }
     /// Bytes of one page.
     var pageByteCount: Int { get }
-    /// Whether a page takes memory only from its first row on, until it is released. Pools of several models can then share one
-    /// budget.
+    /// Whether a page takes memory only from its first row until it is released. Pools of several models can then share
+    /// one budget.
     var takesMemoryWhenWritten: Bool { get }
 
     /// Gives the memory of these pages back; their content is undefined afterwards. Belongs to the device's thread.
@@ -41,9 +41,9 @@ extension KeyValuePages {
     package func release(_ pages: [Int32]) {}
 }
 
-/// Where the earlier rows of one sequence are.
+/// The locations of the earlier rows of one sequence.
 package struct PagedSequence: Sendable, Equatable {
-    /// How many rows come before the batch's own; 0: none.
+    /// How many rows precede the batch's own; 0: none.
     package var rows: Int
     /// Row r of the sequence is in page `pages[r / pageRows]`. There are enough pages for the earlier rows and, if they are
     /// stored, for the batch's own.
@@ -57,7 +57,7 @@ package struct PagedSequence: Sendable, Equatable {
         self.storesRows = storesRows
     }
 
-    /// A sequence without earlier rows, of which nothing is kept.
+    /// A sequence without earlier rows, which is not cached.
     package static let none = PagedSequence(rows: 0, pages: [], storesRows: false)
 }
 

@@ -58,9 +58,9 @@ package struct EmbedOperation {
     }
 }
 
-/// The input of a projection: rows as they are, or rows that are normalised or gated on the way in.
+/// The input of a projection: plain rows, or rows that are normalised or gated first.
 package enum LinearInput {
-    /// (R, K) as it is.
+    /// (R, K), unchanged.
     case plain(Tensor)
     /// (R, K), each row normalised first.
     case normalized(Tensor, Normalization)
@@ -154,7 +154,7 @@ package enum QueryRows: Sendable, Hashable {
 /// With a `prefix`, i and j count from the first cached row: own row i of sequence b is row `prefix rows of b + i`, and the
 /// keys and values before it come from the pages. The result has the same bits as if all rows were computed together.
 ///
-/// Heads lie side by side: head h of a query or key row is columns `h·dqk ..< (h + 1)·dqk`, of a value or output row `h·dv
+/// Heads are adjacent: head h of a query or key row is columns `h·dqk ..< (h + 1)·dqk`, of a value or output row `h·dv
 /// ..< (h + 1)·dv`. There is no 1/√d and no softmax.
 package struct HSTUAttentionOperation {
     /// Layout of key and value rows. No sequence is empty.
@@ -203,7 +203,7 @@ package struct HSTUAttentionOperation {
 /// Causal softmax attention over a jagged batch: `y_i = Σ_{j ≤ i} softmax_j(scale · (q_i · k_j + b_ij) + w_j) · v_j`, per
 /// head, in float32 relative to the maximum of the row.
 ///
-/// Heads lie side by side. With fewer key than query heads, query head h reads key and value head ⌊h · Hkv / H⌋.
+/// Heads are adjacent. With fewer key than query heads, query head h reads key and value head ⌊h · Hkv / H⌋.
 package struct SoftmaxAttentionOperation {
     /// Layout of key and value rows. No sequence is empty.
     package var layout: Jagged
@@ -296,8 +296,8 @@ package struct RotateOperation {
 
 /// The catalogue rows that may answer a request, in addition to the rules of the catalogue itself.
 package struct SelectionMask: Sendable {
-    /// One bit a row (row r is bit r & 63 of word r >> 6), 1 where allowed, 0 for rows behind them; nil: every row of the
-    /// catalogue but those that were added to it.
+    /// One bit per row (row r is bit r & 63 of word r >> 6), 1 if allowed, 0 beyond the last word; nil: every row of
+    /// the catalogue except added ones.
     package var allowed: [UInt64]?
     /// Rows to leave out: ascending, no duplicates, each a row of the table.
     package var excluded: [Int32]

@@ -25,7 +25,7 @@ package struct ScoreTicket: Sendable, Equatable {
 /// `synchronize()`. Operations check shapes and dtypes and throw `ComputeError.invalidArgument` before they start.
 /// Belongs to the device's thread.
 package protocol Stream: AnyObject {
-    /// Starts a batch. Every tensor and ticket handed out before becomes void, and their memory is used again.
+    /// Starts a batch. Every earlier tensor and ticket becomes void, and their memory is reused.
     func begin() throws(ComputeError)
 
     /// Working memory for a (rows, columns) tensor until the next `begin()`. Its content is undefined.
@@ -80,8 +80,8 @@ package protocol Stream: AnyObject {
     /// Waits until everything before it has run. Throws the first failure since `begin()`.
     func synchronize() throws(ComputeError)
 
-    /// The rows selected for query `query` of the operation behind the ticket: best first, fewer than asked for if fewer
-    /// rows were eligible. Valid after `synchronize()` and until the next `begin()`.
+    /// The rows selected for query `query` of the operation behind the ticket: best first, fewer than requested if
+    /// fewer rows were eligible. Valid after `synchronize()` and until the next `begin()`.
     func selected(_ ticket: TopKTicket, query: Int) -> [ScoredRow]
 
     /// The scores of query `query` of the operation behind the ticket, in the order of its rows. Valid after `synchronize()`

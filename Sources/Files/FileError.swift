@@ -7,7 +7,7 @@ package struct FileError: Error, Equatable, CustomStringConvertible {
     package enum Code: String, Sendable {
         /// A file cannot be opened or read, or has changed meanwhile.
         case unreadable
-        /// Its content is not what its format says.
+        /// Its content violates its format.
         case malformed
         /// Each file of several is well-formed, but they do not fit together: a tensor that the configuration does not know,
         /// an index outside the item table.

@@ -1,13 +1,13 @@
-// Writes one new file, and makes it durable before anybody can see it under its name: everything goes into a temporary
-// file in the same folder, which is synchronised and renamed at the end. A device or pipe is written to as it is: a file with its
-// name in its place would leave the system without its /dev/null.
+// Writes one new file, and makes it durable before it is visible under its name: everything goes into a temporary file
+// in the same folder, which is synchronised and renamed at the end. A device or pipe is written to directly: replacing
+// it by a file would leave the system without its /dev/null.
 
 import Glibc
 
 /// A file being written. If it is not committed it leaves nothing behind.
 package struct FileWriter: ~Copyable {
     private let path: String
-    /// What is renamed at the end, and to what; nil: the path is that of a device or pipe.
+    /// The names for the final rename; nil: the path is a device or pipe.
     private let renaming: (from: String, to: String)?
     private var descriptor: Int32
     private var buffer: [UInt8] = []
@@ -85,7 +85,7 @@ package struct FileWriter: ~Copyable {
         }
     }
 
-    /// Makes the file durable and gives it its name, replacing what had it.
+    /// Makes the file durable and gives it its name, replacing any existing file.
     package consuming func commit() throws(FileError) {
         try flush()
         if let renaming {

@@ -52,7 +52,7 @@ package final class InputFile: Sendable {
 
     /// Reads as many bytes as `memory` has.
     ///
-    /// - Parameter start: the first one, from the file's start.
+    /// - Parameter start: its offset from the file's start.
     /// - Throws: as `read(_:)`.
     package func read(_ start: Int, into memory: UnsafeMutableRawBufferPointer) throws(FileError) {
         var rest = memory
@@ -69,7 +69,7 @@ package final class InputFile: Sendable {
         try checkUnchanged()
     }
 
-    /// Makes sure that the file is as it was when it was opened, as far as its size and time of modification tell.
+    /// Checks, by size and modification time, that the file has not changed since it was opened.
     package func checkUnchanged() throws(FileError) {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {

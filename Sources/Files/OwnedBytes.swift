@@ -1,5 +1,4 @@
-// Memory of our own. The content of a file is copied into it before anything looks at it, because nobody else can change
-// it.
+// Private memory. The content of a file is copied into it before it is examined, because nothing else can change it.
 
 import Glibc
 
@@ -7,12 +6,12 @@ import Glibc
 package final class OwnedBytes: @unchecked Sendable {
     // Sendable: written only in `init`.
 
-    /// From this size on, memory is the system's and goes back to it at once. The heap would keep some of what weights were
-    /// read into between what they were packed into: a fifth of a large model.
+    /// From this size on, memory comes from the system and is returned to it immediately. The heap would keep parts of
+    /// the memory that weights were read into, between the packed ones: a fifth of a large model.
     private static let mappedByteCount = 1 << 20
 
-    /// Aligned to 64 bytes. Valid while this object lives, which its last use may end: whoever does not store the object
-    /// reads through `withBytes`.
+    /// Aligned to 64 bytes. Valid while this object lives, which its last use may end: code that does not store the
+    /// object must read through `withBytes`.
     package let bytes: UnsafeRawBufferPointer
 
     /// - Parameters:

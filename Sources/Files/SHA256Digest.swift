@@ -9,7 +9,7 @@ package struct SHA256Digest: Sendable {
     /// Always `byteCount` of them.
     package let bytes: [UInt8]
 
-    /// nil if OpenSSL fails, which it does only for want of memory or of the algorithm.
+    /// nil if OpenSSL fails, which it does only without memory or the algorithm.
     package init?(of message: UnsafeRawBufferPointer) {
         var digest = [UInt8](repeating: 0, count: Self.byteCount)
         var length: UInt32 = 0

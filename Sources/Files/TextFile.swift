@@ -1,5 +1,4 @@
-// Text that people hand around: a file that may be compressed with gzip, may begin with a byte-order mark, and should be
-// UTF-8.
+// Text from outside: a file that may be compressed with gzip, may start with a byte-order mark, and should be UTF-8.
 
 internal import CZlib
 
@@ -25,7 +24,7 @@ package enum TextFile {
         try InputFile.contents(of: path, atMost: limit).withBytes { Array($0) }
     }
 
-    /// Decompresses the members of a gzip file (RFC 1952), one after another; zeros behind the last are padding.
+    /// Decompresses the members of a gzip file (RFC 1952), one after another; zeros after the last are padding.
     private static func gunzip(_ compressed: [UInt8], _ path: String) throws(FileError) -> [UInt8] {
         var text: [UInt8] = []
         var consumed = 0
@@ -88,7 +87,7 @@ package enum TextFile {
         }
     }
 
-    /// What to say about a byte that is not UTF-8.
+    /// The error sentence for a byte that is not UTF-8.
     ///
     /// - Parameter offset: of the byte from the start of its line.
     package static func notUTF8(byte: UInt8, at offset: Int) -> String {

@@ -55,14 +55,14 @@ struct ColumnPlaces: Equatable {
     var item: Int
     /// nil: the table has no times, and its order is that of the events.
     var time: Int?
-    /// nil: the table has no actions, or nobody wants them.
+    /// nil: the table has no actions, or they are not requested.
     var action: Int?
     /// The unit that the name of the time column states; nil if it states none.
     var unit: TimeUnit?
 
     /// Finds the columns among these names.
     ///
-    /// - Throws: the role of which no column, or more than one, has the best name.
+    /// - Throws: the role for which no column, or more than one, has the best name.
     init(names: [String], readsActions: Bool = false) throws(ColumnFault) {
         let names = names.map(Self.normalized)
         func place(_ role: ColumnRole) throws(ColumnFault) -> Int? {
@@ -93,7 +93,7 @@ struct ColumnPlaces: Equatable {
     }
 }
 
-/// Why a header does not say which columns matter.
+/// Why a header does not identify the columns.
 struct ColumnFault: Error, Equatable {
     var role: ColumnRole
     /// How many columns have the role's name.

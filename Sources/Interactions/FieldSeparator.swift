@@ -1,4 +1,4 @@
-// The separator between the fields of a line, and how the first lines of a file tell it.
+// The separator between the fields of a line, and its detection from the first lines of a file.
 
 internal import Glibc
 
@@ -11,7 +11,7 @@ struct Field {
     var hasDoubledQuotes = false
 }
 
-/// How the fields of a line are told apart, in the order in which the ways are tried.
+/// The ways to separate the fields of a line, in the order of trial.
 enum FieldSeparator: CaseIterable {
     case tab
     case doubleColon
@@ -43,8 +43,8 @@ enum FieldSeparator: CaseIterable {
         }
     }
 
-    /// The separator of a file whose first lines these are: that under which the first line names a user and an item; else, or
-    /// where the columns are named, one under which all lines have the same number of fields.
+    /// The separator of a file with these first lines: the one with which the first line names a user and an item;
+    /// otherwise, or if the columns are named, one with which all lines have the same number of fields.
     static func found(in lines: [UnsafeBufferPointer<UInt8>], columns: Int?) -> FieldSeparator {
         func widths(_ separator: FieldSeparator) -> [Int] {
             lines.map { line in
@@ -69,9 +69,9 @@ enum FieldSeparator: CaseIterable {
         return even ?? allCases.first { (widths($0).first ?? 0) > 1 } ?? .tab
     }
 
-    /// Splits the line that begins at `start`; fields in quotes may go on over several lines.
+    /// Splits the line that begins at `start`; fields in quotes may continue over several lines.
     ///
-    /// - Returns: where the next line begins, or the end of the bytes; nil if a quote is not closed.
+    /// - Returns: the start of the next line, or the end of the bytes; nil if a quote is not closed.
     func split(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int, into fields: inout [Field]) -> Int? {
         fields.removeAll(keepingCapacity: true)
         var position = start
@@ -82,14 +82,14 @@ enum FieldSeparator: CaseIterable {
                 guard let field = quoted(bytes, position) else { return nil }
                 fields.append(field)
                 position = field.range.upperBound + 1
-                // The line ends behind the quotes at the earliest.
+                // The line ends after the quotes at the earliest.
                 if position > end { end = Self.lineEnd(bytes, from: position) }
             } else {
                 let from = position
                 while position < end, !isBoundary(bytes, position, end) { position += 1 }
                 fields.append(plain(bytes, from..<position))
             }
-            // Between a closing quote and the separator nothing should stand; what does is passed over.
+            // Text between a closing quote and the separator is invalid; it is skipped.
             while position < end, !isBoundary(bytes, position, end) { position += 1 }
             guard position < end else { break }
             position += self == .doubleColon ? 2 : 1
@@ -101,7 +101,7 @@ enum FieldSeparator: CaseIterable {
         return Self.nextLine(bytes, after: end)
     }
 
-    /// Where the line begins that follows one that ends at `end`; the number of bytes if there is none.
+    /// The start of the line after one that ends at `end`; the number of bytes if there is none.
     static func nextLine(_ bytes: UnsafeBufferPointer<UInt8>, after end: Int) -> Int {
         let hasReturn = end < bytes.count && bytes[end] == UInt8(ascii: "\r")
         return min(end + (hasReturn ? 2 : 1), bytes.count)

@@ -1,14 +1,14 @@
-// The events of a data set by user, read from a file in any of the forms in which the field shares its data sets.
+// The events of a data set by user, read from a file in any of the common formats.
 
 internal import Files
 
 /// What the caller must say about a file of interactions because the file does not.
 package struct InteractionOptions: Sendable, Equatable {
-    /// The names of the columns of a file without a header, or in place of its own; nil: the first line names them.
+    /// The names of the columns of a file without a header, or overriding its own; nil: the first line names them.
     package var columns: [String]?
-    /// The unit of the times; nil: what the column's name states, else seconds.
+    /// The unit of the times; nil: as the column's name states, otherwise seconds.
     package var timeUnit: TimeUnit?
-    /// Whether what was done is wanted, where the file says so.
+    /// Whether to read actions, if the file has them.
     package var readsActions = false
 
     package init(columns: [String]? = nil, timeUnit: TimeUnit? = nil) {
@@ -41,7 +41,7 @@ package struct InteractionLog: Sendable {
         package var id: String
         /// Ordered by timestamp; events of the same second in the order of the file.
         package var events: [Event]
-        /// What was done in each of the events, nil where nothing is said; empty where actions are not read or there are none.
+        /// The action of each event, nil if none; empty if actions are not read or the file has none.
         package var actions: [String?] = []
 
         /// Orders the events by timestamp, and keeps the file's order within a second: the standard library's sort is stable.
@@ -72,7 +72,7 @@ package struct InteractionLog: Sendable {
         try self.init(parsing: TextFile.contents(of: path), name: path, options: options)
     }
 
-    /// Parses the content of a file; `name` stands in errors.
+    /// Parses the content of a file; errors mention `name`.
     package init(
         parsing text: [UInt8],
         name: String,
@@ -137,7 +137,7 @@ struct ReadEvent {
     var action: String?
 }
 
-/// Where a line stands that is wrong.
+/// The place of a wrong line.
 struct LinePlace {
     var file: String
     var line: Int

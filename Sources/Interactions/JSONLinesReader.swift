@@ -1,4 +1,4 @@
-// Reads a JSON object a line, as the Amazon and Yelp reviews come: keys are what columns are in a table.
+// Reads one JSON object per line, the format of the Amazon and Yelp reviews: keys play the role of columns.
 
 internal import Files
 internal import JSON
@@ -26,7 +26,7 @@ struct JSONLinesReader {
     /// Whether the first line has a time.
     var hasTimestamps: Bool { keys?.time != nil }
 
-    /// - Parameter bytes: they must stay as they are while the reader is used.
+    /// - Parameter bytes: they must not change while the reader is used.
     init(_ bytes: UnsafeBufferPointer<UInt8>, name: String, options: InteractionOptions) {
         self.bytes = bytes
         place = LinePlace(file: name, line: 0)
@@ -56,7 +56,7 @@ struct JSONLinesReader {
         return nil
     }
 
-    /// The strings and numbers of the object, as they are written.
+    /// The strings and numbers of the object, as written.
     private mutating func scalars(
         _ line: UnsafeBufferPointer<UInt8>
     ) throws(JSONError) -> [(key: String, value: String)] {

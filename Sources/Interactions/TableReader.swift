@@ -20,7 +20,7 @@ struct TableReader {
     /// Whether the table has a column of times.
     var hasTimestamps: Bool { places.time != nil }
 
-    /// - Parameter bytes: they must stay as they are while the reader is used.
+    /// - Parameter bytes: they must not change while the reader is used.
     init(
         _ bytes: UnsafeBufferPointer<UInt8>,
         name: String,

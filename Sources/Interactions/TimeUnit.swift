@@ -23,7 +23,7 @@ package enum TimeUnit: String, Sendable, CaseIterable {
         }
     }
 
-    /// The unit in which a time that is too late in this one lies before the year 10000; nil if there is none.
+    /// The unit in which a time that is too late in this one is before the year 10000; nil if there is none.
     func smaller(for seconds: Int64) -> TimeUnit? {
         switch self {
         case .seconds: seconds / 1_000 <= Self.lastSecond ? .milliseconds : .microseconds

@@ -18,7 +18,7 @@ package struct JSONError: Error, Equatable, CustomStringConvertible {
     }
 
     package let code: Code
-    /// Where in the text, in bytes from its start; 0 for a fault that is not about a place in the text.
+    /// The position in the text, in bytes from its start; 0 for a fault without a position.
     package let offset: Int
     /// One sentence, or a clause that completes "FILE: …".
     package let message: String
@@ -35,7 +35,7 @@ package struct JSONError: Error, Equatable, CustomStringConvertible {
         self.init(.unusable, at: 0, message)
     }
 
-    /// The message; where it is about the text and not about a field, the byte comes first.
+    /// The message; if it is about the text and not about a field, the byte comes first.
     package var description: String {
         switch code {
         case .syntax, .limit, .duplicateKey: "byte \(offset): \(message)"

@@ -1,18 +1,17 @@
-// A pull parser for RFC 8259, the only JSON reader of the project: requests, bundles, catalogue lines and reports go through
-// it. The caller asks for what it expects, one token at a time, and nothing is built that it does not ask for; `JSONValue`
-// builds a tree where one is wanted. Strict means: valid UTF-8 only, no byte order mark, no lone surrogate, no raw control
-// character, no leading zero, no trailing comma or bytes. The caller looks for duplicate keys, since it knows which keys
-// there are.
+// A pull parser for RFC 8259, the only JSON reader of the project: requests, bundles, catalogue lines and reports go
+// through it. The caller requests what it expects, one token at a time, and nothing else is built; `JSONValue` builds a
+// tree if needed. Strict means: valid UTF-8 only, no byte order mark, no lone surrogate, no raw control character, no
+// leading zero, no trailing comma or bytes. The caller checks for duplicate keys, since it knows the possible keys.
 
 /// Reads one JSON text from bytes.
 ///
-/// The usual walk, with every call throwing `JSONError` at the first byte that is wrong:
+/// Usual use, with every call throwing `JSONError` at the first wrong byte:
 ///
 ///     try reader.beginObject()
 ///     while let key = try reader.nextKey() { … read or skip the value … }
 ///     try reader.finish()
 ///
-/// Nothing is allocated, but for scratch memory when a string has escapes, and that is reused. After an error the reader may
+/// Nothing is allocated except scratch memory for strings with escapes, which is reused. After an error the reader may
 /// only be used again from a mark taken before it.
 package struct JSONReader: ~Copyable {
     /// Characters that a number may have; far more than any double needs, and short enough that converting one is cheap.
@@ -25,7 +24,7 @@ package struct JSONReader: ~Copyable {
     private var position = Position()
     private var scratch = UnsafeMutableBufferPointer<UInt8>(start: nil, count: 0)
 
-    /// Where a reader is in its text.
+    /// A reader's position in its text.
     package struct Position {
         /// The byte to be looked at next.
         fileprivate(set) package var offset = 0
@@ -35,8 +34,8 @@ package struct JSONReader: ~Copyable {
         fileprivate var isAtFirstMember = false
     }
 
-    /// A reader at the start of `bytes`, which must stay as they are while it is used. A programmer error is a depth limit
-    /// over 512: skipping a value uses the stack.
+    /// A reader at the start of `bytes`, which must not change while it is used. A depth limit over 512 is a programmer
+    /// error: skipping a value uses the stack.
     package init(_ bytes: UnsafeBufferPointer<UInt8>, depthLimit: Int = 32) {
         precondition(depthLimit <= 512, "the depth limit protects the stack")
         self.bytes = bytes
@@ -50,7 +49,7 @@ package struct JSONReader: ~Copyable {
     /// How many bytes there are after it.
     package var remainingCount: Int { bytes.count - position.offset }
 
-    /// Where the reader is, to come back to.
+    /// The reader's position, for returning to it.
     package var mark: Position { position }
 
     /// Goes back to a mark of this reader.
@@ -58,7 +57,7 @@ package struct JSONReader: ~Copyable {
 
     // MARK: Structure
 
-    /// The kind of the value that comes next.
+    /// The kind of the next value.
     package mutating func peek() throws(JSONError) -> JSONKind {
         guard let byte = nextByte() else { throw expected("a value") }
         switch byte {
@@ -94,7 +93,7 @@ package struct JSONReader: ~Copyable {
         try open()
     }
 
-    /// Whether the open array has another element, which then comes next; false when it ended.
+    /// Whether the open array has another element, which is then next; false if it ended.
     package mutating func nextElement() throws(JSONError) -> Bool {
         try hasNextMember(closing: UInt8(ascii: "]"), expectation: "',' or ']'")
     }
@@ -164,7 +163,7 @@ package struct JSONReader: ~Copyable {
 
     // MARK: Scalars
 
-    /// Reads a null if one comes next; else reads nothing.
+    /// Reads a null if one is next; otherwise reads nothing.
     package mutating func readNull() throws(JSONError) -> Bool {
         guard nextByte() == UInt8(ascii: "n") else { return false }
         try readWord("null")
@@ -344,7 +343,7 @@ package struct JSONReader: ~Copyable {
         return JSONError(.syntax, at: offset, "expected \(what)")
     }
 
-    /// The next value is not of the kind that was asked for: unusable if it is a value, a syntax error if it is not.
+    /// The next value is not of the requested kind: unusable if it is a value, a syntax error otherwise.
     private mutating func mismatch(_ what: StaticString) -> JSONError {
         do throws(JSONError) {
             _ = try peek()

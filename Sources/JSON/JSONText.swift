@@ -2,10 +2,10 @@
 // bytes.
 
 enum JSONText {
-    /// The end of the run of bytes from `offset` on that stand for themselves: ASCII without controls, quotes and backslashes.
+    /// The end of the run of literal bytes from `offset`: ASCII without controls, quotes and backslashes.
     ///
-    /// Most of a body is such runs, so eight bytes are looked at in one register. In each term below, the top bit of a byte
-    /// says that the byte is one to stop at; borrows can only spoil bytes after the first such one (Mycroft's test for zero
+    /// Most of a body is such runs, so eight bytes are examined in one register. In each term below, the top bit of a
+    /// byte marks a byte to stop at; borrows can only spoil bytes after the first such one (Mycroft's test for zero
     /// bytes, on the bytes' differences from what is searched).
     static func endOfPlainRun(_ bytes: UnsafeBufferPointer<UInt8>, from offset: Int) -> Int {
         let ones: UInt64 = 0x0101_0101_0101_0101
@@ -50,8 +50,7 @@ enum JSONText {
     /// UTF-8: a stray or missing continuation byte, an overlong form, a surrogate, beyond U+10FFFF.
     static func endOfScalar(_ bytes: UnsafeBufferPointer<UInt8>, at offset: Int) throws(JSONError) -> Int {
         let lead = bytes[offset]
-        // The range of the second byte is where overlong forms, surrogates and the end of Unicode are told apart
-        // (RFC 3629 §4).
+        // The range of the second byte excludes overlong forms, surrogates and values beyond Unicode (RFC 3629 §4).
         let length: Int
         var second: ClosedRange<UInt8> = 0x80...0xBF
         switch lead {
@@ -78,8 +77,8 @@ enum JSONText {
         JSONError(.syntax, at: offset, "not valid UTF-8")
     }
 
-    /// The scalar that the escape at `offset` (a backslash) stands for, and where the escape ends. A surrogate pair is one
-    /// escape; a lone surrogate stands for nothing and is refused.
+    /// The scalar of the escape at `offset` (a backslash), and the end of the escape. A surrogate pair is one escape; a
+    /// lone surrogate is refused.
     static func unescape(
         _ bytes: UnsafeBufferPointer<UInt8>,
         at offset: Int
@@ -101,7 +100,7 @@ enum JSONText {
             throw JSONError(.syntax, at: offset, "\\u without four hexadecimal digits")
         }
         if let scalar = Unicode.Scalar(unit) { return (scalar, end + 4) }
-        // A surrogate: the first half of a pair, with the other half right behind, or nothing.
+        // A surrogate: the first half of a pair, immediately followed by the other half, or an error.
         guard unit < 0xDC00, end + 5 < bytes.count, bytes[end + 4] == UInt8(ascii: "\\"),
             bytes[end + 5] == UInt8(ascii: "u"),
             let low = hexadecimal(bytes, at: end + 6), (0xDC00...0xDFFF).contains(low),

@@ -12,7 +12,7 @@ package enum JSONKind: Sendable {
 package struct JSONString {
     /// The bytes; may be empty, may contain NUL.
     package let utf8: UnsafeBufferPointer<UInt8>
-    /// Where the string's opening quote is in the text.
+    /// The position of the string's opening quote in the text.
     package let offset: Int
     /// Whether the bytes are part of the text, and so last as long as it.
     package let isPartOfText: Bool

@@ -36,7 +36,7 @@ extension JSONValue {
 
     /// Reads a whole text.
     ///
-    /// - Throws: `JSONError` that names the byte, or the key that stands twice in one object. A number beyond `Double` is an
+    /// - Throws: `JSONError` that names the byte, or a duplicate key of an object. A number beyond `Double` is an
     ///   error.
     package init(parsing bytes: UnsafeRawBufferPointer) throws(JSONError) {
         var reader = JSONReader(bytes.bindMemory(to: UInt8.self), depthLimit: Self.depthLimit)
@@ -82,13 +82,13 @@ extension JSONValue {
         }
     }
 
-    /// The object with further members behind its own; anything but an object stays as it is.
+    /// The object with more members appended; anything but an object is unchanged.
     package func adding(_ more: [(key: String, value: JSONValue)]) -> JSONValue {
         guard case .object(let members) = self else { return self }
         return .object(members + more.map { JSONMember($0.key, $0.value) })
     }
 
-    /// The object without a member; anything but an object stays as it is.
+    /// The object without a member; anything but an object is unchanged.
     package func without(_ key: String) -> JSONValue {
         guard case .object(let members) = self else { return self }
         return .object(members.filter { $0.key != key })
@@ -102,7 +102,7 @@ extension JSONValue {
 
     // MARK: - Writing
 
-    /// The value as text over several lines, two spaces a level; arrays of scalars stay on one line.
+    /// The value as text over several lines, two spaces per level; arrays of scalars stay on one line.
     package var prettyPrinted: String {
         var writer = JSONWriter()
         write(to: &writer, indentation: 0)

@@ -2,7 +2,7 @@
 
 /// Writes one JSON text.
 ///
-/// Commas are put where they belong; that brackets match and that keys stand only in objects is up to the caller.
+/// Commas are inserted automatically; the caller must match brackets and write keys only in objects.
 package struct JSONWriter {
     /// The text written so far.
     package private(set) var bytes: [UInt8]
@@ -29,7 +29,7 @@ package struct JSONWriter {
     /// Closes the array.
     package mutating func endArray() { close(UInt8(ascii: "]")) }
 
-    /// Writes a member's key; its value comes next. Keys are literals of the source and need no escapes.
+    /// Writes a member's key; its value must follow. Keys are source literals and need no escapes.
     package mutating func key(_ key: StaticString) {
         let hasComma = isAfterValue
         isAfterValue = false
@@ -44,7 +44,7 @@ package struct JSONWriter {
         }
     }
 
-    /// Writes a member's key that is known only when the program runs; its value comes next.
+    /// Writes a member's key known only at run time; its value must follow.
     package mutating func key(text key: String) {
         string(key)
         bytes.append(UInt8(ascii: ":"))
@@ -127,13 +127,15 @@ package struct JSONWriter {
         isAfterValue = true
     }
 
-    /// Writes a number in the shortest form that reads back as the same `Float`; throws `notFinite` for what JSON cannot say.
+    /// Writes a number in the shortest form that reads back as the same `Float`; throws `notFinite` for values that
+    /// JSON cannot express.
     package mutating func number(_ value: Float) throws(JSONError) {
         guard value.isFinite else { throw JSONError(.notFinite, at: 0, "\(value) is no JSON number") }
         shortest(value.description)
     }
 
-    /// Writes a number in the shortest form that reads back as the same `Double`; throws `notFinite` for what JSON cannot say.
+    /// Writes a number in the shortest form that reads back as the same `Double`; throws `notFinite` for values that
+    /// JSON cannot express.
     package mutating func number(_ value: Double) throws(JSONError) {
         guard value.isFinite else { throw JSONError(.notFinite, at: 0, "\(value) is no JSON number") }
         shortest(value.description)
@@ -209,8 +211,8 @@ package struct JSONWriter {
         }
     }
 
-    /// Appends the bytes that `write` puts from a place on, up to the place that it returns: most of a text is written in pieces of
-    /// a few bytes, for which the array's own functions take longer than the copy.
+    /// Appends the bytes that `write` writes from an offset up to the offset that it returns: most of a text is written
+    /// in pieces of a few bytes, for which the array's own functions take longer than the copy.
     @inline(__always)
     private mutating func append(
         atMost limit: Int,
@@ -224,7 +226,7 @@ package struct JSONWriter {
         }
     }
 
-    /// Writes the comma before a key or string, where it needs one, and its quote. Returns the place behind them.
+    /// Writes the comma before a key or string, if needed, and its quote. Returns the offset after them.
     @inline(__always)
     private static func begin(
         _ place: UnsafeMutablePointer<UInt8>,

@@ -6,8 +6,8 @@
 /// Cut short at 256 bytes, and at 10 000 names, because both may come from a file.
 ///
 /// - Parameters:
-///   - name: what was looked for.
-///   - names: what there is, in the order in which ties are broken.
+///   - name: the name looked for.
+///   - names: the candidates, in the order for breaking ties.
 ///   - most: the largest distance that counts, if a third is too much.
 package func nearestName(to name: String, among names: some Sequence<String>, within most: Int = .max) -> String? {
     let wanted = Array(name.utf8.prefix(256))

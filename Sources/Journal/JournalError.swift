@@ -1,9 +1,9 @@
-// What a journal can fail with.
+// The errors of a journal.
 
 /// A journal that cannot be read or written.
 package struct JournalError: Error, Equatable, CustomStringConvertible {
     package enum Code: Sendable {
-        /// There is no room for more; what is kept can still be read.
+        /// There is no room for more; stored data can still be read.
         case full
         /// The files cannot be used, or not now.
         case unavailable

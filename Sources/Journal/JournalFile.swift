@@ -1,11 +1,11 @@
-// The file that records are appended to. A write that fails is taken back, so that the file always ends with a whole record. Where
-// that cannot be done, or the disk fails to keep what was written, nobody knows what is in it: it takes nothing any more, and a
-// snapshot and another file must take its place (`JournalFolder.renew`).
+// The file to which records are appended. A failed write is undone, so that the file always ends with a complete
+// record. If that is impossible, or the disk fails to store what was written, the content is unknown: the file accepts
+// nothing more, and a snapshot and another file must replace it (`JournalFolder.renew`).
 
 internal import Files
 internal import Glibc
 
-/// An open journal. It belongs to the holder of the lock that it is kept under.
+/// An open journal. It belongs to the holder of its lock.
 package final class JournalFile {
     package let path: String
     private let descriptor: Int32
@@ -13,15 +13,15 @@ package final class JournalFile {
     package private(set) var byteCount: Int
     /// Whether bytes were written since the last `takeUnsynced`.
     private var isDirty = false
-    /// Why nothing is appended any more.
+    /// Why nothing more can be appended.
     package private(set) var failure: JournalError?
 
-    /// Makes a new journal, or opens one at its end.
+    /// Creates a journal, or opens one at its end.
     ///
     /// - Parameters:
     ///   - magic: the bytes that it begins with.
-    ///   - byteCount: bytes of an old one that are whole; what is behind them is cut off. Nil: a new one.
-    /// - Throws: `JournalError` with what the system says.
+    ///   - byteCount: valid bytes of an existing one; the rest is cut off. Nil: a new one.
+    /// - Throws: `JournalError` with the system's message.
     init(path: String, magic: [UInt8], byteCount: Int?) throws(JournalError) {
         let flags = byteCount == nil ? O_CREAT | O_EXCL : 0
         let descriptor = open(path, O_WRONLY | O_CLOEXEC | flags, 0o600)
@@ -33,7 +33,7 @@ package final class JournalFile {
             do throws(JournalError) {
                 try append(magic)
             } catch {
-                // The next try makes it anew.
+                // The next attempt creates it again.
                 unlink(path)
                 throw error
             }
@@ -69,7 +69,7 @@ package final class JournalFile {
             do throws(JournalError) {
                 try sync()
             } catch {
-                // Nobody was told that it is there, so a start must not find it.
+                // Its existence was not reported, so a start must not find it.
                 takeBack(error)
                 throw error
             }
@@ -92,21 +92,22 @@ package final class JournalFile {
         if let failure { throw failure }
         isDirty = false
         guard fdatasync(descriptor) == 0 else {
-            // The system may have dropped any of it, and a second try would not say so.
+            // The system may have dropped any part of it, and a second attempt would not report that.
             let error = Self.failure("write", path)
             fail(error)
             throw error
         }
     }
 
-    /// The same for whoever synced without the writer lock, and was told this error number.
+    /// The same after a sync without the writer lock that returned this error number.
     package func syncFailed(_ code: Int32) -> JournalError {
         let error = Self.failure("write", path, code)
         fail(error)
         return error
     }
 
-    /// A descriptor of its own for whoever syncs without the writer lock, to be closed; nil if there is nothing to sync.
+    /// A separate descriptor for syncing without the writer lock, which the caller must close; nil if there is nothing
+    /// to sync.
     package func takeUnsynced() -> Int32? {
         guard isDirty, failure == nil else { return nil }
         let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)

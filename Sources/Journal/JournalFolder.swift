@@ -1,5 +1,5 @@
-// A folder of journals and snapshots, `journal.N` and `snapshot.N`: the snapshot has all of the journals before N, and perhaps
-// some of N. Whoever has the folder applies changes in a way that twice is as good as once.
+// A folder of journals and snapshots, `journal.N` and `snapshot.N`: the snapshot has all of the journals before N, and
+// perhaps part of N. Applying a change twice must have the same effect as once.
 
 internal import Files
 internal import Glibc
@@ -11,13 +11,13 @@ package struct JournalFolder: Sendable {
         case journal
     }
 
-    /// What was read.
+    /// The result of reading.
     package struct Opened {
-        /// The number of the journal that goes on.
+        /// The number of the journal to continue.
         package var generation: Int
-        /// Bytes of that journal that are whole; nil: it is to be made.
+        /// Valid bytes of that journal; nil: it must be created.
         package var journalBytes: Int?
-        /// Bytes behind them.
+        /// Bytes after them.
         package var cutBytes = 0
         /// Bytes of the snapshot.
         package var snapshotBytes = 0
@@ -28,8 +28,8 @@ package struct JournalFolder: Sendable {
     private let contents: String
 
     /// - Parameters:
-    ///   - magic: the bytes that each file begins with.
-    ///   - contents: what is kept, as errors name it: "users".
+    ///   - magic: the first bytes of each file.
+    ///   - contents: the content, as named in errors: "users".
     package init(_ directory: String, magic: [UInt8], contents: String) {
         self.directory = directory
         self.magic = magic
@@ -38,7 +38,7 @@ package struct JournalFolder: Sendable {
 
     package func path(_ kind: Kind, _ number: Int) -> String { "\(directory)/\(kind.rawValue).\(number)" }
 
-    /// The journal that goes on, open at its end.
+    /// The journal to continue, open at its end.
     package func journal(_ opened: Opened) throws(JournalError) -> JournalFile {
         try JournalFile(path: path(.journal, opened.generation), magic: magic, byteCount: opened.journalBytes)
     }
@@ -58,15 +58,15 @@ package struct JournalFolder: Sendable {
         }
     }
 
-    /// Makes the folder if it is not there, and takes its lock.
+    /// Creates the folder if missing, and takes its lock.
     package func lock() throws(JournalError) -> FolderLock {
         try make()
         return try FolderLock(directory, contents: contents)
     }
 
-    /// Reads the newest snapshot and the journals from it on. The folder is there.
+    /// Reads the newest snapshot and the journals from it on. The folder exists.
     ///
-    /// - Parameter apply: takes a record's content; false where that is not what a record's is.
+    /// - Parameter apply: called with a record's content; false if it is invalid.
     /// - Throws: `JournalError` for a file that cannot be read, and for damage anywhere but at the end of the last journal.
     package func open(_ apply: (inout RecordReader) -> Bool) throws(JournalError) -> Opened {
         let snapshots = try numbers(of: .snapshot)
@@ -100,7 +100,7 @@ package struct JournalFolder: Sendable {
         }
         if kind == .snapshot { opened.snapshotBytes = count }
         if mayBeTorn {
-            // A journal that was torn within its first bytes is made anew in place.
+            // A journal torn within its first bytes is recreated in place.
             let isBegun = whole > 0 || count < magic.count
             guard isBegun else { throw JournalError(.unavailable, "\(path) is no journal of \(contents)") }
             if whole == 0 { unlink(path) } else { opened.journalBytes = whole }
@@ -129,9 +129,9 @@ package struct JournalFolder: Sendable {
         return numbers.sorted()
     }
 
-    /// Writes a snapshot: all that the journals before it say.
+    /// Writes a snapshot of everything in the journals before it.
     ///
-    /// - Parameter next: the next whole record; nil: there are no more.
+    /// - Parameter next: the next complete record; nil: there are no more.
     /// - Returns: the bytes of the snapshot.
     package func writeSnapshot(_ number: Int, _ next: () -> [UInt8]?) throws(JournalError) -> Int {
         var byteCount = magic.count
@@ -157,17 +157,17 @@ package struct JournalFolder: Sendable {
         package let snapshotBytes: Int
     }
 
-    /// Puts a snapshot of all that there is, and the journal behind it, in the place of a journal, while nobody changes anything. This
-    /// one may have failed: none of it is needed from here on.
+    /// Replaces a journal by a snapshot of everything and a new journal, while nothing changes. The old journal may
+    /// have failed; it is no longer needed.
     ///
-    /// - Parameter next: the next whole record of the snapshot; nil: there are no more.
+    /// - Parameter next: the next complete record of the snapshot; nil: there are no more.
     package func renew(_ journal: JournalFile, _ number: Int, _ next: () -> [UInt8]?) throws(JournalError) -> Renewed {
         let byteCount = try writeSnapshot(number, next)
         let renewed: Renewed
         do throws(JournalError) {
             renewed = Renewed(journal: try makeJournal(number), snapshotBytes: byteCount)
         } catch {
-            // A start would not read what was written to it behind the snapshot.
+            // A start would not read what was written to it after the snapshot.
             journal.fail(error)
             throw error
         }
@@ -188,7 +188,7 @@ package struct JournalFolder: Sendable {
 package final class FolderLock: Sendable {
     private let descriptor: Int32
 
-    /// - Parameter contents: what is kept in the folder, as errors name it.
+    /// - Parameter contents: the folder's content, as named in errors.
     package init(_ directory: String, contents: String) throws(JournalError) {
         let path = directory + "/lock"
         descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)

@@ -3,7 +3,7 @@
 
 internal import CZlib
 
-/// How records lie in a file.
+/// The format of records in a file.
 package enum JournalRecord {
     /// Bytes before a record's content.
     package static let headBytes = 8
@@ -27,13 +27,13 @@ package enum JournalRecord {
         }
     }
 
-    /// Reads the records of a file, up to the first that is not whole.
+    /// Reads the records of a file, up to the first incomplete one.
     ///
     /// - Parameters:
-    ///   - bytes: the file's, from its beginning.
-    ///   - magic: what it begins with.
-    ///   - apply: takes a record's content; false where that is not what a record's is.
-    /// - Returns: how many bytes were whole, with those of the beginning; 0 if the file does not begin as one of these.
+    ///   - bytes: the file's, from the start.
+    ///   - magic: its first bytes.
+    ///   - apply: called with a record's content; false if it is invalid.
+    /// - Returns: the number of valid bytes, including the first bytes; 0 if the file does not start with `magic`.
     package static func read(
         _ bytes: UnsafeBufferPointer<UInt8>,
         magic: [UInt8],
@@ -101,7 +101,7 @@ package struct RecordReader {
         return Value(littleEndian: UnsafeRawPointer(base + position).loadUnaligned(as: Value.self))
     }
 
-    /// The bytes of a text; they are gone with the file's.
+    /// The bytes of a text; valid only as long as the file's.
     package mutating func textBytes() -> UnsafeBufferPointer<UInt8>? {
         guard let count = integer(UInt16.self), end - position >= Int(count) else { return nil }
         defer { position += Int(count) }

@@ -21,7 +21,7 @@ public struct Lock<Value>: ~Copyable, @unchecked Sendable {
     // On the heap, since a mutex must not move. One block for both: locks are made for every request.
     @usableFromInline let storage: UnsafeMutablePointer<Storage>
 
-    /// A lock that nobody holds, with its value.
+    /// A free lock with its value.
     @inlinable
     public init(_ initial: consuming sending Value) {
         storage = .allocate(capacity: 1)

@@ -1,5 +1,5 @@
-// Finds values in a stream of bytes. A value is first looked for its end, which takes each byte once however it is divided, and
-// built only when it is whole: what is announced costs nothing.
+// Parses values from a stream of bytes. The end of a value is searched first, visiting each byte once however the
+// stream is split, and the value is built only when complete: announced sizes cost nothing.
 
 internal import Glibc
 
@@ -12,11 +12,11 @@ package struct RESPParser {
 
     private let limit: Int
     private var buffer: [UInt8] = []
-    /// Where the next value begins.
+    /// The start of the next value.
     private var start = 0
-    /// How far the search for its end has come, always at the beginning of a part.
+    /// The progress of the search for its end, always at the start of a part.
     private var position = 0
-    /// Where the search for the end of the line goes on.
+    /// Where the search for the end of the line continues.
     private var lineSearch = 0
     /// How many values each aggregate around `position` lacks; the last is the innermost.
     private var missing: [Int] = []
@@ -24,7 +24,7 @@ package struct RESPParser {
     /// - Parameter limit: bytes that a value may have.
     package init(limit: Int) { self.limit = limit }
 
-    /// Adds bytes that have come.
+    /// Adds received bytes.
     package mutating func append(_ bytes: UnsafeRawBufferPointer) {
         if start == buffer.count {
             buffer.removeAll(keepingCapacity: buffer.capacity <= 1 << 20)
@@ -85,7 +85,7 @@ package struct RESPParser {
                     throw RESPError(message: "announced \(count) values, more than are taken")
                 }
                 inside = isMap ? 2 * count : count
-                // An attribute stands before a value and is none.
+                // An attribute precedes a value and is not one itself.
                 counts = kind != UInt8(ascii: "|")
             default: throw RESPError(message: "sent a byte 0x\(String(kind, radix: 16)) that begins no value")
             }
@@ -106,7 +106,7 @@ package struct RESPParser {
         }
     }
 
-    /// Where the line at `position` ends.
+    /// The end of the line at `position`.
     private mutating func lineEnd() throws(RESPError) -> Int? {
         var index = max(lineSearch, position)
         while index + 1 < buffer.count {
@@ -118,7 +118,7 @@ package struct RESPParser {
         return nil
     }
 
-    /// The number in a range of the buffer; -1 stands for null.
+    /// The number in a range of the buffer; -1 means null.
     private func length(_ from: Int, _ to: Int) throws(RESPError) -> Int {
         guard let value = integer(from, to), value >= -1, value <= Int64(Int32.max) else {
             throw RESPError(message: "sent a length that is none")
@@ -150,7 +150,7 @@ package struct RESPParser {
 
     // MARK: Building
 
-    /// The value at `reader`, of which `findEnd` has seen the end; its depth is bounded there.
+    /// The value at `reader`, whose end `findEnd` has found; that also limits its depth.
     private func build(_ reader: inout Int) throws(RESPError) -> RESPValue {
         while true {
             let kind = buffer[reader]
@@ -183,7 +183,7 @@ package struct RESPParser {
                 let text = buffer[reader..<reader + count]
                 reader += count + 2
                 if kind == UInt8(ascii: "!") { return .error(String(decoding: text, as: UTF8.self)) }
-                // A verbatim text begins with three letters and a colon that say its format.
+                // A verbatim text starts with its format, three letters and a colon.
                 return .text(kind == UInt8(ascii: "=") ? text.dropFirst(4) : text)
             default:
                 let count = try length(line.lowerBound, line.upperBound)

@@ -1,4 +1,4 @@
-// What a Redis server says, in RESP3 (github.com/redis/redis-specifications, RESP3.md) and its older form, RESP2.
+// Values from a Redis server, in RESP3 (github.com/redis/redis-specifications, RESP3.md) and its older form, RESP2.
 
 /// A value of the protocol. Texts are slices of what was received.
 package enum RESPValue: Sendable, Equatable {
@@ -14,7 +14,7 @@ package enum RESPValue: Sendable, Equatable {
     case array([RESPValue])
     /// Keys and values in turns.
     case map([RESPValue])
-    /// What the server says without being asked.
+    /// A push message of the server.
     case push([RESPValue])
 
     /// A text of UTF-8; damage becomes U+FFFD.
@@ -32,7 +32,7 @@ package enum RESPValue: Sendable, Equatable {
         if case .integer(let value) = self { value } else { nil }
     }
 
-    /// The value of a map's key. RESP2 has arrays in place of maps.
+    /// The value of a map's key. RESP2 has arrays instead of maps.
     package func value(of key: String) -> RESPValue? {
         let members: [RESPValue]
         switch self {
@@ -48,6 +48,6 @@ package enum RESPValue: Sendable, Equatable {
 
 /// Bytes that are no RESP, or more of it than is taken.
 package struct RESPError: Error, Equatable {
-    /// The end of a sentence that begins with whoever sent them.
+    /// The end of a sentence that starts with the sender.
     package let message: String
 }

@@ -1,4 +1,4 @@
-// The client as the store uses it, from any thread: a request that comes on one of its loops stays there.
+// The client for use from any thread: a request made on one of its loops stays there.
 
 package import HTTP
 internal import Locking
@@ -6,7 +6,7 @@ internal import Synchronization
 
 /// A client of one server, or of a cluster's.
 ///
-/// `@unchecked Sendable`: each part in `parts` is touched on its loop alone; the rest is constant or behind a lock.
+/// `@unchecked Sendable`: each part in `parts` is used only on its loop; the rest is constant or protected by a lock.
 package final class RedisClient: @unchecked Sendable {
     private struct Part {
         let loop: LoopHandle
@@ -25,8 +25,8 @@ package final class RedisClient: @unchecked Sendable {
     private let next = Atomic<Int>(0)
     private let open = Atomic<Int>(0)
 
-    /// - Parameter report: told when a server goes or comes back, and why; by a sentence without secrets.
-    /// - Throws: `TLSError` if there is no TLS to be had.
+    /// - Parameter report: called when a server fails or recovers, with the reason, a sentence without secrets.
+    /// - Throws: `TLSError` if TLS cannot be set up.
     package init(
         _ configuration: RedisConfiguration,
         report: @escaping @Sendable (String) -> Void
@@ -46,7 +46,7 @@ package final class RedisClient: @unchecked Sendable {
             loop.run { [self] sockets in
                 let client = RedisLoopClient(configuration, tls: tls, on: sockets) { [self] change, reason in
                     let count = open.add(change, ordering: .relaxed).newValue
-                    // Each loop finds it out for itself; it is told once.
+                    // Each loop notices it separately; it is reported once.
                     if change > 0 ? count == 1 : count == 0 { report(reason) }
                 }
                 part.client.client = client
@@ -56,7 +56,7 @@ package final class RedisClient: @unchecked Sendable {
         }
     }
 
-    /// Sends a request; the answers to its commands, errors among them, come on a loop.
+    /// Sends a request; the answers to its commands, including errors, arrive on a loop.
     package func send(
         _ request: RedisRequest,
         _ completion: @escaping @Sendable (Result<[RESPValue], RedisError>) -> Void

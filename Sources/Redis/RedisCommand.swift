@@ -1,4 +1,4 @@
-// Commands as a server takes them: an array of blobs (RESP, "Sending commands to a Redis server").
+// Commands in wire format: an array of blobs (RESP, "Sending commands to a Redis server").
 
 /// A command with its arguments, encoded.
 package struct RedisCommand: Sendable, Equatable {
@@ -42,7 +42,7 @@ package struct RedisRequest: Sendable {
     }
 }
 
-/// A server that is away, too slow, or says no.
+/// The server is unavailable, too slow, or refused.
 package struct RedisError: Error, Equatable, CustomStringConvertible {
     /// One sentence; it never has a password or a key in it.
     package let description: String

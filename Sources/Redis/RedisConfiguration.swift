@@ -1,4 +1,4 @@
-// Where the servers are: the URLs `redis://[user:password@]HOST:PORT[/DB]`, and `rediss://` for TLS.
+// The servers' URLs, `redis://[user:password@]HOST:PORT[/DB]`, and `rediss://` for TLS.
 
 /// A server's host and port.
 package struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
@@ -10,7 +10,7 @@ package struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
         self.port = port
     }
 
-    /// The place in a redirection, `HOST:PORT`; an empty host is that of whoever sent it. nil: it is none.
+    /// The place in a redirection, `HOST:PORT`; an empty host is the sender's. nil: not a redirection.
     init?(_ text: Substring, from sender: RedisAddress) {
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0 else {
             return nil
@@ -23,9 +23,9 @@ package struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
-/// What a client is made with.
+/// The configuration of a client.
 package struct RedisConfiguration: Sendable, Equatable {
-    /// Where to begin: one server, or nodes of a cluster; at least one.
+    /// The initial servers: one server, or nodes of a cluster; at least one.
     package var seeds: [RedisAddress]
     package var user: String?
     package var password: String?
@@ -38,7 +38,7 @@ package struct RedisConfiguration: Sendable, Equatable {
     /// Bytes that a reply may have.
     package var replyLimit = 64 << 20
 
-    /// A URL that is none, the end of a sentence about it. It has nothing of the URL in it, where a password may stand.
+    /// An invalid URL: the end of a sentence about it. It quotes nothing of the URL, which may contain a password.
     package struct Fault: Error, Equatable {
         package let predicate: String
     }
@@ -107,7 +107,7 @@ extension Substring {
         return text
     }
 
-    /// The text that percent-encoding stands for (RFC 3986, section 2.1); nil: it is no such encoding.
+    /// Decodes percent-encoding (RFC 3986, section 2.1); nil if invalid.
     fileprivate var percentDecoded: String? {
         var bytes: [UInt8] = []
         var rest = utf8[...]

@@ -1,5 +1,5 @@
-// One connection to one server. Requests go out as they come, and answers come in the same order; that is the only thing that
-// ties an answer to its request, so after anything unexpected the connection is closed and never used again.
+// One connection to one server. Requests are sent in order, and answers arrive in the same order. Only the order
+// connects an answer with its request, so after anything unexpected the connection is closed and never used again.
 
 internal import HTTP
 
@@ -9,7 +9,7 @@ final class RedisJob {
     /// Nanoseconds of the monotonic clock when it has failed.
     let deadline: UInt64
     let completion: @Sendable (Result<[RESPValue], RedisError>) -> Void
-    /// The answers to the first commands; those behind them are sent again, or were not sent.
+    /// The answers to the first commands; later commands are sent again, or were not sent.
     var replies: [RESPValue] = []
     /// How often another node was named.
     var redirections = 0
@@ -27,14 +27,14 @@ final class RedisJob {
     }
 }
 
-/// Whoever has a connection.
+/// The owner of a connection.
 protocol RedisConnectionOwner: AnyObject {
-    /// The server has let the connection in. `mode` as it says it: standalone, cluster or sentinel.
+    /// The server has accepted the connection. `mode` as reported: standalone, cluster or sentinel.
     func connectionReady(_ connection: RedisConnection, mode: String)
     /// All that were sent have their replies: those of the commands from `job.replies.count` on.
     func connection(_ connection: RedisConnection, answered job: RedisJob, with replies: [RESPValue])
-    /// The connection is over. `unanswered` in the order in which they came; those of `unsent` were never sent. Not `isAway`: it
-    /// may be the connection's fault alone.
+    /// The connection is over. `unanswered` in their order; those of `unsent` were never sent. Not `isAway`: only the
+    /// connection may be at fault.
     func connection(
         _ connection: RedisConnection,
         failed reason: String,
@@ -46,12 +46,12 @@ protocol RedisConnectionOwner: AnyObject {
 
 /// A connection; it lives on one loop.
 final class RedisConnection: LoopSocketUser {
-    /// Silence after which the server is asked whether it is there.
+    /// Silence after which the server is pinged.
     private static let idleNanoseconds: UInt64 = 15_000_000_000
-    /// Letting a connection in takes more rounds than a request; TLS most of all.
+    /// Setting up a connection takes more round trips than a request, especially with TLS.
     private static let greetingNanoseconds: UInt64 = 1_000_000_000
 
-    /// What the next answers are for.
+    /// The purpose of the next answers.
     private enum Pending {
         /// The connection's own: HELLO and what follows it, ASKING, PING.
         case own(Own)
@@ -107,7 +107,7 @@ final class RedisConnection: LoopSocketUser {
 
     // MARK: Sending
 
-    /// Sends what a job lacks. `asking`: behind `ASKING`.
+    /// Sends the missing commands of a job. `asking`: after `ASKING`.
     func send(_ job: RedisJob, asking: Bool) {
         guard isReady else {
             waiting.append((job, asking))
@@ -179,7 +179,7 @@ final class RedisConnection: LoopSocketUser {
         }
     }
 
-    /// What the server answers to the connection's own commands.
+    /// The server's answers to the connection's own commands.
     private func greeted(_ own: Own, _ value: RESPValue) {
         if case .error(let words) = value, own != .asking, own != .ping {
             return fail(Self.refusal(words, database: own == .select))
@@ -199,8 +199,8 @@ final class RedisConnection: LoopSocketUser {
         for (job, asking) in jobs where !isOver { send(job, asking: asking) }
     }
 
-    /// What a refusal of HELLO or SELECT means. The server's words are told by their code alone, since they may repeat what they
-    /// are about.
+    /// What a refusal of HELLO or SELECT means. Only the code of the server's message is reported, since the message
+    /// may repeat its subject.
     private static func refusal(_ words: String, database: Bool) -> String {
         let code = words.prefix { $0 != " " }
         switch code {

@@ -1,5 +1,5 @@
-// The client's part on one loop: which server a request goes to, and what is done when that server names another, puts it off, or
-// is gone.
+// The client's part on one loop: the choice of a server for a request, and the handling of redirections, delays and
+// failures.
 
 internal import HTTP
 
@@ -9,14 +9,14 @@ internal import HTTP
 final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Sendable {
     /// Nodes that may be named one after another for the same request.
     private static let maximumRedirections = 5
-    /// Between two looks at the map of slots, and while nothing says that it is old.
+    /// The time between refreshes of the slot map, unless something indicates that it is outdated.
     private static let refreshNanoseconds: UInt64 = 50_000_000
     private static let routineNanoseconds: UInt64 = 30_000_000_000
 
     private let configuration: RedisConfiguration
     private let tls: TLSClientContext?
     private unowned let sockets: LoopSockets
-    /// Told how many breakers have opened (1) or closed (-1), with the reason.
+    /// Called with the change in open breakers, 1 or -1, and the reason.
     private let breakerChanged: (Int, String) -> Void
     private var nodes: [RedisAddress: RedisNode] = [:]
     private var slots = RedisSlotMap()
@@ -110,7 +110,7 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
                 redirection = other
                 break
             }
-            // What was carried out is not sent again, wherever the rest has to go.
+            // Executed commands are not sent again, wherever the rest must go.
             job.replies.append(reply)
         }
         guard let redirection else { return job.completion(.success(job.replies)) }
@@ -218,10 +218,10 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
             return
         }
         slots = map
-        // The others may not have noticed yet that one of them is gone.
+        // The others may not have noticed yet that one of them is down.
         let isWhole = map.nodes.allSatisfy { nodes[$0]?.breaker.isOpen != true }
         refreshAt = Syscall.now() + (isWhole ? Self.routineNanoseconds : 4 * Self.refreshNanoseconds)
-        // Nodes that have left are forgotten, unless they are asked something still.
+        // Nodes that have left are dropped, unless they still have requests.
         for (address, node) in nodes where !map.nodes.contains(address) && !configuration.seeds.contains(address) {
             if node.breaker.isOpen {
                 breakerChanged(-1, "the store \(address) has left the cluster")

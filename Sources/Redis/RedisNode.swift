@@ -1,7 +1,8 @@
-// A server as the client sees it: its connections from this loop, and a breaker, so that nobody waits for one that is away.
+// A server as the client sees it: its connections from this loop, and a circuit breaker, so that no request waits for a
+// dead server.
 
-/// Says after failures that nothing is to be tried for a while; a pure value. Whether a server is back is found out by the client
-/// itself, at no request's cost.
+/// Blocks attempts for a while after failures; a pure value. The client itself checks whether a server is back, at no
+/// request's expense.
 struct RedisBreaker {
     private static let first: UInt64 = 50_000_000
     private static let longest: UInt64 = 5_000_000_000
@@ -14,7 +15,7 @@ struct RedisBreaker {
 
     mutating func succeeded() { self = RedisBreaker() }
 
-    /// - Parameter spread: from 0 up to 1, so that not all loops and servers come back at the same moment.
+    /// - Parameter spread: from 0 up to 1, so that not all loops and servers retry at the same moment.
     mutating func failed(_ now: UInt64, spread: Double) {
         let wait = min(Self.first << UInt64(min(failures, 10)), Self.longest)
         failures += 1
@@ -46,6 +47,6 @@ final class RedisNode {
         return turn
     }
 
-    /// Whether it has neither a connection nor a breaker to be asked about.
+    /// Whether it has neither a connection nor an open breaker.
     var isIdle: Bool { lanes.allSatisfy { $0 == nil } && !breaker.isOpen }
 }

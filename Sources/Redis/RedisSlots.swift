@@ -1,4 +1,4 @@
-// Where keys live in a cluster (Redis cluster specification, "Key distribution model").
+// The placement of keys in a cluster (Redis cluster specification, "Key distribution model").
 
 /// The slots of keys.
 package enum RedisSlot {
@@ -9,7 +9,7 @@ package enum RedisSlot {
         (0..<8).reduce(UInt16(byte) << 8) { crc, _ in crc & 0x8000 != 0 ? crc << 1 ^ 0x1021 : crc << 1 }
     }
 
-    /// The slot of a key: of what stands in its first braces, if that is not empty.
+    /// The slot of a key: that of the text in its first braces, if not empty.
     package static func of(_ key: String) -> Int {
         var bytes = Array(key.utf8)[...]
         if let open = bytes.firstIndex(of: UInt8(ascii: "{")),
@@ -25,15 +25,15 @@ package enum RedisSlot {
 /// Which node has which slot; a pure value.
 struct RedisSlotMap {
     private(set) var nodes: [RedisAddress] = []
-    /// Places in `nodes`; -1: nobody is known.
+    /// Indices into `nodes`; -1: unknown.
     private var places = [Int16](repeating: -1, count: RedisSlot.count)
 
     init() {}
 
-    /// The answer to `CLUSTER SLOTS`: of each range its first and last slot, its primary and then its replicas, of which each
-    /// begins with host and port. nil: it is none.
+    /// The answer to `CLUSTER SLOTS`: for each range its first and last slot, its primary and then its replicas, each
+    /// starting with host and port. nil: invalid.
     ///
-    /// - Parameter sender: whoever answered; a node that does not know its own host leaves it out.
+    /// - Parameter sender: the node that answered; a node that does not know its own host omits it.
     init?(_ reply: RESPValue, from sender: RedisAddress) {
         guard let ranges = reply.elements, !ranges.isEmpty else { return nil }
         for range in ranges {
@@ -65,19 +65,19 @@ struct RedisSlotMap {
     }
 }
 
-/// What a server answers instead of carrying a command out.
+/// A server's answer instead of executing a command.
 enum RedisRedirection: Equatable {
     /// The slot lives elsewhere from now on.
     case moved(slot: Int, to: RedisAddress)
     /// This once; the command has to follow `ASKING`.
     case ask(RedisAddress)
-    /// Not now, but soon: a failover or a move of slots is under way, or the server reads its file. `mapIsOld`: another node
-    /// may have the slot meanwhile.
+    /// Retry soon: a failover or a move of slots is in progress, or the server is loading its file. `mapIsOld`: another
+    /// node may have the slot meanwhile.
     case later(mapIsOld: Bool)
 
     /// - Parameters:
     ///   - error: code and words.
-    ///   - sender: whoever answered.
+    ///   - sender: the node that answered.
     init?(_ error: String, from sender: RedisAddress) {
         let words = error.split(separator: " ", maxSplits: 3)
         switch words.first {

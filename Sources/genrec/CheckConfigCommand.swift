@@ -1,4 +1,4 @@
-// `genrec check-config`: what a server would find wrong at its start, all at once.
+// `genrec check-config`: reports everything that would make a server's start fail.
 
 import ArgumentParser
 import Service

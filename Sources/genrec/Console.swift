@@ -18,7 +18,7 @@ enum Console {
                 let written = Glibc.write(descriptor, rest.baseAddress, rest.count)
                 if written < 0 {
                     if errno == EINTR { continue }
-                    // Nobody reads the stream, so nobody can be told.
+                    // No one reads the stream, so the error cannot be reported.
                     return
                 }
                 rest = UnsafeRawBufferPointer(rebasing: rest[written...])

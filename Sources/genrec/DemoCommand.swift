@@ -1,4 +1,4 @@
-// `genrec demo`: asks the running demo and shows what it says, with titles and times.
+// `genrec demo`: queries the running demo and shows its answers with titles and times.
 
 import ArgumentParser
 import Catalogue
@@ -49,7 +49,7 @@ struct DemoCommand: AsyncParsableCommand {
             )
             let catalogue = try ModelBundle.load(directory: DemoBundle.locate()).catalogue
             let log = try InteractionLog(path: DemoBundle.interactionsPath())
-            // Users of all kinds stand in the file one after another.
+            // The file lists users of all kinds in turn.
             let stride = max(log.users.count / users, 1)
             for index in 0..<min(users, log.users.count) {
                 try show(log.users[index * stride], demonstration, catalogue)

@@ -1,4 +1,4 @@
-// How a file of interactions is to be read: the same options for every command that reads one.
+// How to read a file of interactions: the same options for every command that reads one.
 
 import ArgumentParser
 import Interactions

@@ -12,7 +12,7 @@ enum Terminal {
     static let error = Style(STDERR_FILENO)
 }
 
-/// Sets text off by ANSI sequences, on terminals that take them and whose user wants them (https://no-color.org).
+/// Sets text off by ANSI sequences, on terminals that support them and whose user wants them (https://no-color.org).
 struct Style {
     private let isOn: Bool
 

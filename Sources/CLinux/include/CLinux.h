@@ -1,5 +1,5 @@
-// What Linux has and Swift's Glibc module cannot see: functions behind _GNU_SOURCE, packed or anonymous structures,
-// and macros with casts. Nothing here has behaviour of its own. Every symbol begins with CLinux_.
+// Linux interfaces that Swift's Glibc module cannot see: functions behind _GNU_SOURCE, packed or anonymous structures,
+// and macros with casts. No function here adds behaviour. Every symbol starts with CLinux_.
 
 #ifndef GENREC_CLINUX_H
 #define GENREC_CLINUX_H

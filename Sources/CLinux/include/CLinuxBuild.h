@@ -1,4 +1,4 @@
-// What the compiler was told about this build.
+// Build information from compiler flags.
 
 #ifndef GENREC_CLINUX_BUILD_H
 #define GENREC_CLINUX_BUILD_H

@@ -34,7 +34,7 @@ int CLinux_epoll_remove(int epoll, int fd);
 int CLinux_epoll_wait(int epoll, CLinux_epoll_event *events, int capacity, int timeoutMilliseconds);
 #define CLinux_epoll_batch 256
 
-// The same with a wait in nanoseconds (at most some days). Where the kernel is older than 5.11, or a sandbox forbids
+// The same with a wait in nanoseconds (at most some days). If the kernel is older than 5.11, or a sandbox forbids
 // epoll_pwait2, it waits in whole milliseconds, rounded down.
 int CLinux_epoll_wait_nanoseconds(int epoll, CLinux_epoll_event *events, int capacity, uint64_t timeoutNanoseconds);
 

@@ -29,7 +29,8 @@ uint64_t CLinux_monotonicNanoseconds(void);
 /// threads that wait for them.
 void CLinux_becomeWorker(const char *name);
 
-/// How late the kernel may wake the calling thread from a timed wait, to wake several at once; 50 microseconds unless told.
+/// How late the kernel may wake the calling thread from a timed wait, to wake several at once; 50 microseconds by
+/// default.
 void CLinux_setTimerSlack(uint64_t nanoseconds);
 
 /// Processors in the calling thread's affinity mask, at least 1.

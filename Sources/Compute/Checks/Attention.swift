@@ -55,10 +55,10 @@ package struct Attention {
 
     private func refused(_ text: String) -> ComputeError { ComputeError(.invalidArgument, "\(name): \(text)") }
 
-    /// What the parts agree on.
+    /// Checks that the parts agree.
     ///
     /// - Parameter own: the pool of a prefix as the class of the device that made it.
-    /// - Throws: `ComputeError.invalidArgument` unless all parts fit each other, and what `own` throws.
+    /// - Throws: `ComputeError.invalidArgument` unless all parts fit each other, and the errors of `own`.
     package func checkedShape<Pages: KeyValuePages>(
         own: (any KeyValuePages) throws(ComputeError) -> Pages
     ) throws(ComputeError) -> AttentionShape<Pages> {

@@ -4,7 +4,7 @@
 package final class DeviceIdentity {
     package init() {}
 
-    /// What was made, as the class that this device makes.
+    /// An object as the class of this device.
     ///
     /// - Throws: `ComputeError.invalidArgument` for what another device made.
     package func own<Made: DeviceOwned>(

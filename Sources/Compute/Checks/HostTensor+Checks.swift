@@ -1,7 +1,7 @@
 // The checks that every device makes of the tensors of a weight file before it packs them.
 
 extension HostTensor {
-    /// The elements of a floating-point tensor of a rank: where they begin, and how many there are, at least one.
+    /// The elements of a floating-point tensor of a rank: their address and number, at least one.
     ///
     /// - Parameter use: what is made of the tensor, for errors: "a table".
     /// - Throws: `ComputeError.invalidArgument` for another rank, a type that is no floating-point one, an empty tensor, or
@@ -34,7 +34,7 @@ extension HostTensor {
 
     /// How many columns a projection takes of the `available` ones of this matrix.
     ///
-    /// - Throws: `ComputeError.invalidArgument` for columns that are not there, or none.
+    /// - Throws: `ComputeError.invalidArgument` for missing columns, or none.
     package func columnCount(_ ranges: [Range<Int>], of available: Int) throws(ComputeError) -> Int {
         var taken = 0
         for range in ranges {
@@ -66,7 +66,7 @@ extension HostTensor {
         }
     }
 
-    /// The bits of a catalogue's rows that may be selected: those of `eligible` without row 0 and without what lies behind
+    /// The bits of a catalogue's rows that may be selected: those of `eligible` without row 0 and without bits beyond
     /// the last row.
     ///
     /// - Throws: `ComputeError.invalidArgument` for too many rows, or another number of words than they need.

@@ -4,7 +4,7 @@ package import Catalogue
 package import Compute
 package import JSON
 
-/// Where a bundle's weights came from.
+/// The origin of a bundle's weights.
 package struct Provenance: Sendable, Equatable {
     /// The importer's name of the format: "meta".
     package let source: String

@@ -156,7 +156,7 @@ package struct BundleInspection: Sendable {
 }
 
 extension BundleInspection {
-    /// What the table says of items that are paths.
+    /// The table's facts about items that are paths.
     private func facts(_ ids: SemanticIDs, _ summary: SemanticIDSummary) -> [(label: String, value: String)] {
         let template = ids.template.lists.map { "\($0.key) \($0.tokens.count)" }.joined(separator: ", ")
         let tail = ids.template.tail.isEmpty ? "" : ids.scoreTail ? ", the tail scored" : ", the tail not scored"

@@ -1,5 +1,5 @@
-// Writes a bundle so that nobody ever sees half of one: into a temporary directory next to its place, which is renamed when
-// all files are durable.
+// Writes a bundle so that no half-written bundle is ever visible: into a temporary directory next to its place, which
+// is renamed when all files are durable.
 
 package import Catalogue
 import Compute
@@ -12,8 +12,8 @@ package enum BundleWriter {
     /// Writes a bundle; on failure nothing is left behind.
     ///
     /// - Parameters:
-    ///   - directory: where the bundle is to be; absent, or an empty directory. Its parent exists.
-    ///   - configuration: of the bundle; its specification says which tensors have to follow.
+    ///   - directory: the bundle's directory; absent or empty. Its parent exists.
+    ///   - configuration: of the bundle; its specification lists the tensors that must follow.
     ///   - catalogue: of the bundle, for the same number of rows.
     ///   - weights: appends every tensor of the specification, in its order.
     /// - Throws: `FileError.unwritable`, also if something is at the output already; whatever `weights` throws.

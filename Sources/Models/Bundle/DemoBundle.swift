@@ -1,4 +1,4 @@
-// Where the demo bundle is: what the server starts with when it is told nothing.
+// The location of the demo bundle, which the server serves by default.
 
 package import Files
 internal import Glibc
@@ -13,8 +13,8 @@ package enum DemoBundle {
     /// - Throws: `FileError.unreadable` if there is no demo bundle.
     package static func interactionsPath() throws(FileError) -> String { try locate() + "/interactions.tsv" }
 
-    /// `Config/demo` under the working directory, or under a directory above the program's own: that finds it from a
-    /// checkout wherever the command is started, and beside an installed binary (`bin/genrec` with `Config/demo`).
+    /// `Config/demo` under the working directory, or under a directory above the program's own: this finds it in a
+    /// checkout, from any working directory, and next to an installed binary (`bin/genrec` with `Config/demo`).
     ///
     /// - Throws: `FileError.unreadable` if there is none.
     package static func locate() throws(FileError) -> String {

@@ -1,6 +1,6 @@
-// Golden cases: requests with the answers that the bundle gives in float32, kept in the bundle as `golden.json`. Whoever
-// loads the bundle runs them on the device and in the type that will serve, and so finds weights that were damaged on their
-// way, a catalogue of another version, or a device that computes something else.
+// Golden cases: requests with the answers that the bundle gives in float32, kept in the bundle as `golden.json`. A
+// server that loads the bundle runs them on the serving device in the serving type, and so detects damaged weights, a
+// catalogue of another version, or a device that computes wrongly.
 
 package import Catalogue
 package import Compute
@@ -14,10 +14,10 @@ package struct GoldenCases: Sendable, Equatable {
     package struct Case: Sendable, Equatable {
         /// Oldest first; known items only, at least one.
         package var history: [Int32]
-        /// Seconds since the epoch, one an item, never decreasing.
+        /// Seconds since the epoch, one per item, never decreasing.
         package var timestamps: [Int64]
         package var requestTime: Int64
-        /// Best first; as many as the request asks for.
+        /// Best first; as many as the request wants.
         package var items: [ScoredRow]
 
         package init(history: [Int32], timestamps: [Int64], requestTime: Int64, items: [ScoredRow]) {
@@ -215,7 +215,7 @@ extension GoldenCases {
     /// Scores in float32 may differ by this, times the greater of 1 and the score: processors sum in different orders.
     package static let scoreTolerance: Float = 1e-4
 
-    /// How much of the ten best items has to be the same, on average, for a type that weights are computed in.
+    /// The mean share of the top ten items that must be the same, for a type that weights are computed in.
     package static func neededOverlap(_ dtype: DType) -> Double {
         switch dtype {
         case .float32: 1
@@ -225,12 +225,12 @@ extension GoldenCases {
         }
     }
 
-    /// What is wrong with the answers of a device that computes in `dtype`; nil: nothing.
+    /// The fault of a device's answers in `dtype`; nil: none.
     ///
-    /// In float32 the items have to be equal, except that two may change places whose scores are closer than the tolerance; in
-    /// other types the mean overlap of the ten best items has to reach `neededOverlap`.
+    /// In float32 the items must be equal, except that two whose scores are closer than the tolerance may swap places;
+    /// in other types the mean overlap of the top ten items must reach `neededOverlap`.
     ///
-    /// - Parameter answers: one a case, best first, as many items as the case has.
+    /// - Parameter answers: one per case, best first, as many items as the case has.
     package func fault(_ answers: [[ScoredRow]], dtype: DType, catalogue: Catalogue) -> String? {
         var overlap = 0.0
         var worst = (share: 2.0, index: 0)
@@ -274,8 +274,8 @@ extension GoldenCases.Case {
         return nil
     }
 
-    /// Whether an item is one of the expected with about the same score, or stands at the end, where one as good as
-    /// the last may take its place.
+    /// Whether an item is an expected one with about the same score, or is at the end, where an equally good one may
+    /// replace the last.
     private func contains(_ found: ScoredRow, near tolerance: Float) -> Bool {
         if let expected = items.first(where: { $0.row == found.row }) {
             return abs(expected.score - found.score) <= 2 * tolerance

@@ -1,5 +1,4 @@
-// What is looked at of weights on the host: infinities and NaN, with which a model answers every request with nonsense, and single
-// rows.
+// Inspection of weights on the host: infinities and NaN, which would make every answer nonsense, and single rows.
 
 package import Compute
 

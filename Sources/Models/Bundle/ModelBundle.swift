@@ -1,5 +1,5 @@
-// Loads a bundle: a directory with `config.json`, `model.safetensors` and `catalogue.jsonl`, complete in itself. After
-// loading everything has been checked, and whoever builds a model from it need not look again.
+// Loads a bundle: a directory with `config.json`, `model.safetensors` and `catalogue.jsonl`, self-contained. Loading
+// checks everything, so a model built from it need not check again.
 
 package import Catalogue
 package import Compute
@@ -21,11 +21,11 @@ package final class ModelBundle: Sendable {
     package let directory: String
     package let configuration: BundleConfiguration
     package let catalogue: Catalogue
-    /// The weights, in their file: a tensor is read when it is asked for.
+    /// The weights, in their file: a tensor is read on demand.
     package let weights: SafetensorsFile
-    /// Whether the model can have items beside the catalogue's.
+    /// Whether items can be added to the model's catalogue.
     package let extensibility: Extensibility
-    /// What its answers have to be; nil: the bundle does not say.
+    /// The expected answers; nil: the bundle has none.
     package let golden: GoldenCases?
 
     package var architecture: Architecture { configuration.architecture }
@@ -45,13 +45,13 @@ package final class ModelBundle: Sendable {
         self.golden = golden
     }
 
-    /// Loads and checks a bundle: the configuration's keys and ranges; that the weights are exactly the tensors that the
-    /// architecture needs, in shape, type and number, all finite; the catalogue against the item table; the weights against the golden cases.
-    /// What the answers are only a device can say.
+    /// Loads and checks a bundle: the configuration's keys and ranges; that the weights are exactly the tensors that
+    /// the architecture needs, in shape, type and number, all finite; the catalogue against the item table; the weights
+    /// against the golden cases. Checking the answers needs a device.
     ///
     /// - Parameters:
-    ///   - ignoresGolden: the golden cases are not looked at: others are about to be written.
-    ///   - progress: told now and then how many bytes of the weights have been checked, and how many there are.
+    ///   - ignoresGolden: ignores the golden cases, because others are about to be written.
+    ///   - progress: called now and then with the checked and total bytes of the weights.
     /// - Throws: `FileError`, one sentence that names the file and the key, tensor or line.
     package static func load(
         directory: String,
@@ -73,7 +73,7 @@ package final class ModelBundle: Sendable {
         )
     }
 
-    /// Reads and checks what the bundle in a directory says it is, and nothing else of it.
+    /// Reads and checks only the configuration of the bundle in a directory.
     package static func configuration(directory: String) throws(FileError) -> BundleConfiguration {
         try loadConfiguration(directory + "/" + FileName.configuration)
     }

@@ -1,5 +1,5 @@
 // Reads a safetensors file: 8 bytes little-endian header length N, N bytes of JSON, then the bytes of the tensors. The
-// whole header is checked when the file is opened. A tensor is read when it is asked for, into its own memory.
+// whole header is checked when the file is opened. A tensor is read on demand, into its own memory.
 
 package import Compute
 package import Files
@@ -22,8 +22,8 @@ package final class SafetensorsFile: Sendable {
         fileprivate let range: Range<Int>
     }
 
-    /// Bytes that are checked at once where nothing is kept: few enough that they stay in the processor's cache, and that the
-    /// heap has the same ones again for the next piece.
+    /// Bytes checked at a time when the data is discarded: few enough to stay in the processor's cache and to reuse the
+    /// same heap memory.
     private static let pieceByteCount = 1 << 18
 
     package var path: String { file.path }
@@ -157,7 +157,7 @@ package final class SafetensorsFile: Sendable {
 
     /// Whether no element of a tensor is infinite or not a number; read piece by piece.
     ///
-    /// - Parameter progress: told after each piece how many of the tensor's bytes have been read.
+    /// - Parameter progress: called after each piece with the number of the tensor's bytes read.
     /// - Throws: as `read(_:)`.
     package func isFinite(_ entry: Entry, progress: (Int) -> Void = { _ in }) throws(FileError) -> Bool {
         let range = fileRange(entry)

@@ -7,7 +7,7 @@ internal import Files
 
 /// Belongs to the thread that makes the model.
 final class TensorReader {
-    /// A tensor that somebody else may still hold.
+    /// A tensor that may still be held elsewhere.
     private struct Seen {
         weak var owner: AnyObject?
         let dtype: DType
@@ -15,7 +15,7 @@ final class TensorReader {
         let bytes: UnsafeRawBufferPointer
     }
 
-    /// Tensors smaller than this do not take the place of the one that is held.
+    /// Tensors smaller than this do not replace the held one.
     private static let smallByteCount = 1 << 16
 
     private let bundle: ModelBundle

@@ -10,7 +10,7 @@ package struct WeightLoader {
     let names: Set<String>
     /// Rows of the item table are tokens, of which items are tuples.
     var hasTokens = false
-    /// Where rows of items that are added later come from; nil: there are none.
+    /// The source of rows of items added later; nil: none.
     var itemTable: ItemTable?
     /// The bundle has been verified: every name of the architecture is there in its shape.
     let tensor: (_ name: String) throws(ComputeError) -> HostTensor

@@ -1,8 +1,10 @@
-// Rows of beams: what a batch holds of requests that search token paths, beside the histories and prompts that it encodes.
+// Rows of beams: the part of a batch that searches token paths, in addition to the histories and prompts that it
+// encodes.
 
 package import Compute
 
-/// One round of some requests' beams. Every row reads one token, sees its request's prompt and its own ancestors, and asks.
+/// One round of some requests' beams. Every row reads one token, sees its request's prompt and its own ancestors, and
+/// has a question.
 package struct BeamBatch {
     /// Beams of each request.
     package var layout: Jagged
@@ -10,10 +12,10 @@ package struct BeamBatch {
     package var tokens: [Int32]
     /// Holds the prompts and the rows of earlier beams.
     package var pages: any KeyValuePages
-    /// One a request. A row's position is that of the prompt's end and its ancestors.
+    /// One per request. A row's position follows the prompt and its ancestors.
     package var groups: [BeamGroup]
-    /// Rows of earlier beams that each group's `beamPages` hold; the batch's own are stored behind them. nil: they are not
-    /// stored, because nothing will read them.
+    /// Rows of earlier beams that each group's `beamPages` hold; the batch's own are stored after them. nil: they are
+    /// not stored, because nothing will read them.
     package var storedBehind: [Int?]
 
     package init(
@@ -41,7 +43,7 @@ package struct BeamBatch {
         )
     }
 
-    /// One entry a row.
+    /// One entry per row.
     var positions: [Int32] {
         groups.indices.flatMap { group in
             let rows = layout.length(of: group)
@@ -50,7 +52,7 @@ package struct BeamBatch {
         }
     }
 
-    /// Where the rows are stored in a layer; nil where none is.
+    /// The location of the stored rows in a layer; nil if none are stored.
     func stores(layer: Int) -> CachedPrefix? {
         guard storedBehind.contains(where: { $0 != nil }) else { return nil }
         let sequences = zip(groups, storedBehind).map { group, rows in
@@ -72,12 +74,12 @@ package struct BeamBatch {
     }
 }
 
-/// A decoder over tokens: it tells the probability of any token after any row that asks.
+/// A decoder over tokens: it gives the probability of any token after any row with a question.
 package protocol TokenDecoder: DecoderModel {
     /// Rows of the item table: tokens.
     var vocabulary: Int { get }
 
-    /// Whether items are tuples of tokens; else each is a row of the table, and no probability is told.
+    /// Whether items are tuples of tokens; otherwise each is a row of the table, and there are no token probabilities.
     var hasTokens: Bool { get }
 
     /// log p of some tokens after each of some queries.
@@ -85,8 +87,8 @@ package protocol TokenDecoder: DecoderModel {
     /// - Parameters:
     ///   - queries: (R, D), of `encode`.
     ///   - tokens: of query r those from `offsets[r]` to `offsets[r + 1]`, ascending.
-    ///   - normalizations: one a query.
-    /// - Returns: what `logProbabilities` of the stream takes once it has been synchronised.
+    ///   - normalizations: one per query.
+    /// - Returns: the ticket for the stream's `logProbabilities` once it has been synchronised.
     func scoreTokens(
         after queries: Tensor,
         tokens: [Int32],
@@ -96,9 +98,10 @@ package protocol TokenDecoder: DecoderModel {
     ) throws(ComputeError) -> TokenScoresTicket
 }
 
-/// The rows that a token's score is the product with, in blocks: scores of a whole vocabulary never stand in memory.
+/// The rows that a token's score is the product with, in blocks: scores of a whole vocabulary are never in memory at
+/// once.
 struct TokenHead {
-    /// So many rows a block: a product large enough to be fast, and scores of a few hundred rows that stay in the caches.
+    /// Rows per block: a product large enough to be fast, and scores of a few hundred rows that stay in the caches.
     static let blockRows = 2048
 
     let blocks: [any LinearWeights]

@@ -1,14 +1,13 @@
-// A batch in parts whose working memory the device's caches hold. A layer writes and reads some kilobytes a row; once those of
-// all rows together leave the caches, every operation waits for memory (a model of width 256, sixteen layers, histories of 200
-// events on one core: 12.5 ms a history in batches of two, 16.3 ms in batches of sixteen, all at once).
+// A batch in parts whose working memory fits the device's caches. A layer writes and reads some kilobytes per row; if
+// all rows together exceed the caches, every operation waits for memory
 
 package import Compute
 
 extension DecoderModel {
-    /// Encodes histories as `encode` does, some at a time where more would be slower. The queries are the same bits: no row
-    /// depends on who shares its batch.
+    /// Encodes histories as `encode` does, in parts if that is faster. The queries have the same bits: no row depends
+    /// on the rest of its batch.
     ///
-    /// - Parameter mostRows: so many rows at a time, but always a whole sequence; nil: as many as suit the stream.
+    /// - Parameter mostRows: the most rows at a time, but at least a whole sequence; nil: as many as suit the stream.
     /// - Returns: what `encode` returns; valid until the stream's next `begin()`.
     package func encodeInParts(
         _ batch: SequenceBatch,
@@ -55,7 +54,7 @@ extension DecoderModel {
 }
 
 extension Jagged {
-    /// The sequences in runs of at most `mostRows` rows; a longer sequence is a run of its own.
+    /// The sequences in runs of at most `mostRows` rows; a longer sequence is a separate run.
     package func parts(mostRows: Int) -> [Range<Int>] {
         var parts: [Range<Int>] = []
         var first = 0

@@ -10,9 +10,9 @@ package struct SequenceBatch {
     package var layout: Jagged
     /// R rows of the item table, oldest first within a sequence.
     package var items: [Int32]
-    /// Seconds since the epoch: of each sequence the timestamps of all its events, cached and own, and then the time that
-    /// follows: the request's, or the next event's where the sequence goes on in a later batch. Sequence b's start at
-    /// `layout.extended(by: cached).offsets[b] + b`. Zeros where `timed[b]` is false.
+    /// Seconds since the epoch: of each sequence the timestamps of all its events, cached and own, and then the time
+    /// that follows: the request's, or the next event's where the sequence goes on in a later batch. Sequence b's start
+    /// at `layout.extended(by: cached).offsets[b] + b`. Zeros if `timed[b]` is false.
     package var timestamps: [Int64]
     /// One entry a sequence: whether the caller sent timestamps.
     package var timed: [Bool]
@@ -38,7 +38,7 @@ package struct SequenceBatch {
         self.beams = beams
     }
 
-    /// Slots counted from the oldest kept event of each sequence, R entries: what a learned position table is read by.
+    /// Slots counted from the oldest kept event of each sequence, R entries: the index into a learned position table.
     package var positions: [Int32] {
         var positions: [Int32] = []
         positions.reserveCapacity(layout.rows)
@@ -52,9 +52,10 @@ package struct SequenceBatch {
     /// The earlier rows as layer `layer` sees them; nil: none.
     func prefix(layer: Int) -> CachedPrefix? { cached.map { CachedPrefix(cached: $0, layer: layer) } }
 
-    /// Throws `ComputeError.invalidArgument` where a model cannot use what was computed before.
+    /// Throws `ComputeError.invalidArgument` if a model cannot use the rows computed before.
     ///
-    /// Before anything reads `positions` or the whole sequences' layout: those take the numbers of cached rows as they are.
+    /// Must run before anything reads `positions` or the layout of whole sequences, which trust the numbers of cached
+    /// rows.
     func requireUsable(_ reuse: PrefixReuse) throws(ComputeError) {
         try beams?.requireUsable(reuse)
         guard let cached else { return }
@@ -104,7 +105,7 @@ package protocol DecoderModel: AnyObject {
     /// The number of newest events of a history that are used.
     var window: Int { get }
 
-    /// How many numbers of working memory a row takes in a layer, its own and its layer's inputs and outputs.
+    /// The working memory of a row in a layer, in numbers, including the layer's inputs and outputs.
     var floatsOfRow: Int { get }
 
     /// Whether computed rows are worth keeping.
@@ -118,8 +119,8 @@ package protocol DecoderModel: AnyObject {
 
     /// Encodes histories, or the further events of histories whose earlier rows are in `batch.cached`.
     ///
-    /// - Returns: (B, D) float32, the query of each sequence, and behind them one for each row of `batch.beams`:
-    ///   `query · catalogue row` is the row's score as the next item. Valid until the stream's next `begin()`.
+    /// - Returns: (B, D) float32, the query of each sequence, followed by one for each row of `batch.beams`: `query ·
+    ///   catalogue row` is the row's score as the next item. Valid until the stream's next `begin()`.
     func encode(_ batch: SequenceBatch, on stream: any Stream) throws(ComputeError) -> Tensor
 }
 

@@ -1,4 +1,4 @@
-// Which class serves which architecture. Adding an architecture is one file beside HSTU.swift and one line here.
+// Maps architectures to classes. Adding an architecture is one file next to HSTU.swift and one line here.
 
 internal import Catalogue
 package import Compute
@@ -6,9 +6,9 @@ internal import Files
 
 /// Makes models from bundles.
 package enum ModelRegistry {
-    /// Hands the weights of a bundle to a device.
+    /// Loads the weights of a bundle into a device.
     ///
-    /// Call it on the device's thread. The model keeps what it needs of the weights; the bundle's files are not looked at
+    /// Call it on the device's thread. The model keeps what it needs of the weights; the bundle's files are not read
     /// again.
     ///
     /// - Throws: `ComputeError.unsupported` if the device lacks an operation, `.outOfMemory`; `.invalidArgument` if the file of

@@ -1,4 +1,4 @@
-// Steps that every architecture takes: an operation together with the working memory for its result.
+// Steps shared by all architectures: an operation together with working memory for its result.
 
 import Compute
 
@@ -38,7 +38,7 @@ extension Stream {
         return output
     }
 
-    /// The newest row of each sequence, (B, D): all that the last layer needs to ask with.
+    /// The newest row of each sequence, (B, D): all that the last layer needs as queries.
     func newestRows(_ rows: Tensor, of layout: Jagged) throws(ComputeError) -> Tensor {
         try gathered(rows, layout.lastRows)
     }
@@ -50,8 +50,8 @@ extension Stream {
         return output
     }
 
-    /// The rows that the last of `count` layers leaves. `apply` runs the layer of a number on rows; all but the last leave their
-    /// result in the rows that they were given, and nothing else.
+    /// The output rows of the last of `count` layers. `apply` runs a layer, given by number, on rows; all but the last
+    /// write their result to the given rows and return nothing.
     func throughLayers(
         _ count: Int,
         _ rows: Tensor,

@@ -23,7 +23,7 @@ package struct TensorSpecification: Sendable, Equatable {
 package protocol ArchitectureConfiguration: Sendable, Equatable {
     /// The name in `config.json`.
     var architecture: Architecture.Name { get }
-    /// Every key of the object under `model` in `config.json`, in the order in which they are written and printed.
+    /// Every key of the object under `model` in `config.json`, in the order of writing and printing.
     static var settings: [Setting<Self>] { get }
     /// Tells this model from others of its architecture, for people.
     var variant: String { get }
@@ -37,13 +37,13 @@ package protocol ArchitectureConfiguration: Sendable, Equatable {
     /// The window: only this many newest events of a longer history are used.
     var maxSequenceLength: Int { get set }
 
-    /// Every tensor of the bundle, in the order in which they are written; the item table, (`rows`, D), comes first.
+    /// Every tensor of the bundle, in the order of writing; the item table, (`rows`, D), comes first.
     var tensorSpecifications: [TensorSpecification] { get }
     /// Whether queries are scored against the item table itself.
     var scoresItemTable: Bool { get }
     /// The cost of a layer.
     var layerOperations: LayerOperations { get }
-    /// What a cache keeps for each event.
+    /// The cached state per event.
     var keyValueShape: KeyValueShape { get }
 
     /// The values that are used until they are set: those of the published models, and 0 for dimensions.
@@ -52,9 +52,9 @@ package protocol ArchitectureConfiguration: Sendable, Equatable {
     /// The first contradiction between settings that are each in their range, as a sentence; nil: none.
     func contradiction() -> String?
 
-    /// Hands the weights of a bundle to a device.
+    /// Loads the weights of a bundle into a device.
     ///
-    /// - Parameter eligible: one bit a row, set where the catalogue has an item.
+    /// - Parameter eligible: one bit per row, set if the catalogue has an item.
     func makeDecoder(_ loader: WeightLoader, eligible: [UInt64]) throws(ComputeError) -> any DecoderModel
 }
 
@@ -156,8 +156,8 @@ extension ArchitectureConfiguration {
         )
     }
 
-    /// Floating-point operations that an answer needs: the newest `length` events on `cached` earlier ones, whose keys and
-    /// values are known, and in the last layer no more of a row than its key and value, but for the newest.
+    /// Floating-point operations that an answer needs: the newest `length` events on `cached` earlier ones, whose keys
+    /// and values are known, and in the last layer only the key and value of each row, except for the newest.
     package func neededOperations(length: Int, cached: Int) -> RequestOperations {
         let layer = layerOperations
         let pairs = length * cached + length * (length + 1) / 2

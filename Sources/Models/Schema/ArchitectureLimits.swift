@@ -1,5 +1,5 @@
-// Bounds of what a configuration may say, shared by all architectures: far beyond any model, and low enough that no count
-// of bytes, elements or operations overflows.
+// Limits of configurations, shared by all architectures: far beyond any model, and low enough that no count of bytes,
+// elements or operations overflows.
 
 /// Ranges of dimensions.
 package enum ArchitectureLimit {

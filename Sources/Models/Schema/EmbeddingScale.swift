@@ -1,5 +1,5 @@
-// Two switches of the architectures that come from language models: what item rows are multiplied by on the way in, and
-// what is done to the query and the item rows before they meet.
+// Two switches of the architectures that come from language models: the factor of input item rows, and the
+// normalisation of query and item rows before scoring.
 
 /// The factor of an item's row as input. In `config.json` under `embedding_scale`.
 package enum EmbeddingScale: String, Sendable, CaseIterable {
@@ -17,9 +17,9 @@ package enum EmbeddingScale: String, Sendable, CaseIterable {
     }
 }
 
-/// How a score is made of the query and an item's row. In `config.json` under `score_normalization`.
+/// How a score is computed from the query and an item's row.
 package enum ScoreNormalization: String, Sendable, CaseIterable {
-    /// The dot product of both as they are.
+    /// The dot product of both, without normalisation.
     case none
     /// The dot product of both L2-normalised.
     case l2

@@ -10,7 +10,7 @@ package enum RelativeBiasKind: String, Sendable, CaseIterable {
     case position
     case positionAndTime = "position_and_time"
 
-    /// The tables of one layer, in the order in which they are written.
+    /// The tables of one layer, in the order of writing.
     ///
     /// - Parameter paddedLength: N.
     func tensorSpecifications(layer: Int, paddedLength: Int, timeBuckets: Int) -> [TensorSpecification] {

@@ -1,9 +1,9 @@
-// Facts about the semantic ids of a catalogue, for people: a wrong index or template shows here at once.
+// Facts about the semantic ids of a catalogue, for people: a wrong index or template is obvious here.
 
 package import Catalogue
 package import JSON
 
-/// How many items share which beginnings of paths, and what a template makes of them.
+/// How items share path prefixes, and an example of the template.
 package struct SemanticIDSummary: Sendable, Equatable {
     package let levels: Int
     package let items: Int

@@ -34,7 +34,7 @@ package struct SemanticIDs: Sendable, Equatable {
         /// Before and after the path of each item of the history.
         package var open: [Int32] = []
         package var close: [Int32] = []
-        /// Follows the history; the path of the item that is looked for comes next.
+        /// Follows the history; the path of the sought item comes next.
         package var after: [Int32] = []
         /// The tokens that the decoder writes after that path.
         package var tail: [Int32] = []
@@ -60,7 +60,7 @@ package struct SemanticIDs: Sendable, Equatable {
         }
     }
 
-    /// Tokens of a level that are its own: the first and how many.
+    /// Tokens reserved for a level: the first and their number.
     package struct TokenRange: Sendable, Equatable {
         package let first: Int
         package let count: Int
@@ -81,9 +81,9 @@ package struct SemanticIDs: Sendable, Equatable {
     /// Whether the log-probability of the tail is part of the score.
     package var scoreTail: Bool
     package var template: Template
-    /// Beams of a request that states none and asks for no more items.
+    /// Beams of a request that states none and wants no more items.
     package var defaultBeams: Int
-    /// Items that one path gives at most; nil: all.
+    /// The most items per path; nil: all.
     package var itemsPerPath: Int?
     /// Newest items of a history that are laid out.
     package var maxItems: Int

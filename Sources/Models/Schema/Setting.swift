@@ -5,7 +5,7 @@ internal import JSON
 
 /// One key of the object under `model` in a bundle's `config.json`.
 package struct Setting<Owner: Sendable>: Sendable {
-    /// Where the configuration keeps the value.
+    /// The configuration's property for the value.
     package typealias Path<Value> = any WritableKeyPath<Owner, Value> & Sendable
 
     /// A line of `genrec inspect`.
@@ -26,7 +26,7 @@ package struct Setting<Owner: Sendable>: Sendable {
 
     /// Takes the value from an object. Errors name the key with its path.
     let take: @Sendable (inout JSONFields, inout Owner) throws(JSONError) -> Void
-    /// The value as it is written; nil: it is not.
+    /// The value as written; nil: it is omitted.
     let json: @Sendable (Owner) -> JSONValue?
     /// Checks a value that a program has set. Errors name the key.
     let check: @Sendable (Owner) throws(JSONError) -> Void

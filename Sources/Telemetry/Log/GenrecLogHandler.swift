@@ -33,8 +33,8 @@ package struct GenrecLogHandler: LogHandler {
         set { metadata[key] = newValue }
     }
 
-    /// Writes one record. Where metadata names a key twice, the record's own wins, then the task's, then the handler's;
-    /// an error that the record carries is its metadata `error`.
+    /// Writes one record. If metadata has a key twice, the record's own wins, then the task's, then the handler's; an
+    /// error that the record carries is its metadata `error`.
     package func log(event: LogEvent) {
         var merged = metadata
         if let metadataProvider { merged.merge(metadataProvider.get()) { _, new in new } }

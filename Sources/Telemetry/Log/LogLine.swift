@@ -65,7 +65,7 @@ struct LogLine {
         }
     }
 
-    /// A key or value: bare when it reads as one word, else in quotes.
+    /// A key or value: bare if it is one word, otherwise in quotes.
     private func appendWord(_ word: String, to line: inout [UInt8]) {
         let isBare =
             !word.isEmpty

@@ -41,10 +41,10 @@ package final class LogSink: Sendable {
     private static let lineFeed = UInt8(ascii: "\n")
     /// A buffer larger than this is freed once it is empty.
     private static let spareBytes = 262_144
-    /// How long the first of waiting lines waits for others: a writer that woke up for each would take the processor from the
+    /// How long the first waiting line waits for others: a writer that woke up for each would take CPU time from
     /// requests.
     private static let delay = DispatchTimeInterval.milliseconds(10)
-    /// So many bytes wait no longer.
+    /// With this many bytes waiting, writing starts immediately.
     private static let batchBytes = 65_536
 
     /// The format of the sink's lines.
@@ -60,7 +60,7 @@ package final class LogSink: Sendable {
     /// A sink over a descriptor that its owner keeps open.
     ///
     /// - Parameters:
-    ///   - queueBytes: lines that wait or are being written have at most so many bytes; further lines are lost.
+    ///   - queueBytes: the most bytes of lines that wait or are being written; further lines are lost.
     ///   - isHeld: nothing is written before `release`.
     package init(descriptor: Int32, format: LogFormat, queueBytes: Int = 4 << 20, isHeld: Bool = false) {
         self.descriptor = descriptor
@@ -144,7 +144,7 @@ package final class LogSink: Sendable {
         return work.wait(timeout: .now() + .nanoseconds(Int(timeout / .nanoseconds(1)))) == .success
     }
 
-    /// Lines that were lost: the queue was full, or the descriptor did not take them.
+    /// Lost lines: the queue was full, or the descriptor did not accept them.
     package var lostLines: UInt64 { state.withLock { $0.losses } }
 
     /// Adds the sink's counter.

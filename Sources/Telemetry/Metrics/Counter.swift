@@ -1,4 +1,4 @@
-// A number that only grows: requests answered, bytes sent. Created by `MetricRegistry`, kept by whoever counts.
+// A number that only grows: requests answered, bytes sent. Created by `MetricRegistry`, kept by its user.
 
 import Synchronization
 

@@ -1,5 +1,5 @@
-// A number that goes up and down: open connections, bytes held. Created by `MetricRegistry`, kept by whoever changes
-// it. A value that somebody else already keeps is better read by a callback (`MetricRegistry.gauge(_:help:read:)`).
+// A number that goes up and down: open connections, bytes held. Created by `MetricRegistry`, kept by its user. A value
+// that is already stored elsewhere is better read by a callback (`MetricRegistry.gauge(_:help:read:)`).
 
 import Synchronization
 
@@ -26,7 +26,7 @@ package final class Gauge: ScalarInstrument, ExposedInstrument {
     /// Adds one.
     package func increment() { add(1) }
 
-    /// Takes one away.
+    /// Subtracts one.
     package func decrement() { add(-1) }
 
     /// The value now.

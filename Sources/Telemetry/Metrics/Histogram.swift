@@ -1,4 +1,4 @@
-// A distribution in fixed buckets: durations, batch sizes. Created by `MetricRegistry`, kept by whoever measures.
+// A distribution in fixed buckets: durations, batch sizes. Created by `MetricRegistry`, kept by its user.
 
 import Synchronization
 

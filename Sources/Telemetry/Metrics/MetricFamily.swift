@@ -12,10 +12,10 @@ protocol ExposedInstrument: AnyObject, Sendable {
 
 /// The series of one metric name.
 ///
-/// `with` takes a lock and hashes strings, so it belongs where something is set up; the instrument it returns is kept
-/// and used on the hot path. Label values come from closed sets (a route's template, a status code, a device's name),
-/// never from a caller's text. Should a set turn out not to be closed, `seriesLimit` keeps memory and the scrape
-/// bounded: what would go beyond it is counted together in one series whose labels all say `other`.
+/// `with` takes a lock and hashes strings, so call it during set-up; keep the returned instrument for the hot path.
+/// Label values come from closed sets (a route's template, a status code, a device's name), never from a caller's text.
+/// Should a set turn out not to be closed, `seriesLimit` keeps memory and the scrape bounded: whatever exceeds it is
+/// counted in one series whose labels are all `other`.
 package final class MetricFamily<Instrument: AnyObject & Sendable>: Sendable {
     let description: MetricDescription
     private let seriesLimit: Int
@@ -34,9 +34,8 @@ package final class MetricFamily<Instrument: AnyObject & Sendable>: Sendable {
         self.make = make
     }
 
-    /// The instrument for these label values, in the order of the family's labels; created when first asked for, the
-    /// same one ever after. A wrong number of values, or values that a callback already answers for, are programmer
-    /// errors.
+    /// The instrument for these label values, in the order of the family's labels; created on first use, the same one
+    /// afterwards. A wrong number of values, or values that a callback already answers for, are programmer errors.
     package func with(_ values: String...) -> Instrument { instrument(values) }
 
     func instrument(_ values: [String]) -> Instrument {
@@ -55,8 +54,8 @@ package final class MetricFamily<Instrument: AnyObject & Sendable>: Sendable {
         }
     }
 
-    /// Takes a series out of the exposition, as when the model that a label named has been replaced. An instrument
-    /// somebody still holds keeps counting, unseen.
+    /// Removes a series from the exposition, for example when a labelled model has been replaced. An instrument still
+    /// held keeps counting, invisibly.
     package func remove(_ values: String...) {
         checkCount(values)
         series.withLock { series in series[values] = nil }
@@ -71,8 +70,8 @@ package final class MetricFamily<Instrument: AnyObject & Sendable>: Sendable {
 }
 
 extension MetricFamily where Instrument: ScalarInstrument {
-    /// Lets `read` answer for these label values at every scrape, for values that are already kept elsewhere. It runs on
-    /// the scraping thread and must not block; nil leaves the series out of that scrape. A later callback for the same
+    /// Lets `read` answer for these label values at every scrape, for values that are already stored elsewhere. It runs
+    /// on the scraping thread and must not block; nil omits the series from that scrape. A later callback for the same
     /// values replaces it.
     package func observe(_ values: String..., read: @escaping @Sendable () -> Double?) {
         observe(values, read)

@@ -1,5 +1,5 @@
-// Creates metrics, and reads them for a scrape. One registry per process is made at start-up and handed to whoever
-// measures. Only its instruments are used while a request is handled.
+// Creates metrics, and reads them for a scrape. One registry per process is made at start-up and passed to the code
+// that measures. Only its instruments are used while a request is handled.
 
 import Locking
 
@@ -42,7 +42,7 @@ package final class MetricRegistry: Sendable {
         return family(description, seriesLimit: seriesLimit) { Counter() }
     }
 
-    /// A counter without labels whose value somebody else keeps; `read` runs at every scrape and must not block.
+    /// A counter without labels whose value is stored elsewhere; `read` runs at every scrape and must not block.
     package func counter(
         _ name: String,
         help: String,
@@ -69,7 +69,7 @@ package final class MetricRegistry: Sendable {
         return family(description, seriesLimit: seriesLimit) { Gauge() }
     }
 
-    /// A gauge without labels whose value somebody else keeps; `read` runs at every scrape and must not block.
+    /// A gauge without labels whose value is stored elsewhere; `read` runs at every scrape and must not block.
     package func gauge(
         _ name: String,
         help: String,

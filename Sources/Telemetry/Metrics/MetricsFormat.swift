@@ -15,11 +15,11 @@ package enum MetricsFormat: Sendable, Equatable, CaseIterable {
         }
     }
 
-    /// The format that an `Accept` value likes best, nil when it takes neither (406).
+    /// The format that an `Accept` value prefers, nil if it accepts neither (406).
     ///
-    /// The most specific range that matches a format gives its quality; equal qualities go to OpenMetrics where it was
-    /// named, else to the text format. Without a value everything is acceptable, which means text. A malformed element
-    /// matches nothing.
+    /// The most specific range that matches a format gives its quality; equal qualities go to OpenMetrics if it was
+    /// named, otherwise to the text format. Without a value everything is acceptable, which means text. A malformed
+    /// element matches nothing.
     package static func negotiate(accept: String?) -> MetricsFormat? {
         guard let accept, !accept.isEmpty else { return .text }
         let ranges = splitList(accept[...], at: ",").compactMap(MediaRange.init)

@@ -1,4 +1,4 @@
-// Where spans are sent: a collector that takes OTLP over plain HTTP, usually the agent on the same machine.
+// The destination of spans: a collector that accepts OTLP over plain HTTP, usually the agent on the same machine.
 
 import Glibc
 
@@ -104,7 +104,7 @@ package struct CollectorEndpoint: Sendable, Equatable, CustomStringConvertible {
         return .failure(Fault(reason: reason))
     }
 
-    /// Reads the status line; the rest of the reply says nothing that helps here.
+    /// Reads the status line; the rest of the reply is not needed.
     private func fault(inReplyOf connection: Int32) -> String? {
         var reply: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 512)

@@ -1,5 +1,5 @@
-// Sends spans to a collector without ever delaying a request: one thread empties a bounded queue in batches. Spans that do
-// not fit, or that the collector does not take, are lost and counted.
+// Sends spans to a collector without ever delaying a request: one thread empties a bounded queue in batches. Spans that
+// do not fit, or that the collector refuses, are lost and counted.
 
 import Dispatch
 import Locking
@@ -33,7 +33,8 @@ package final class SpanExporter: Sendable {
 
     /// - Parameters:
     ///   - resource: attributes of this process.
-    ///   - changed: called with the reason when the collector stops taking batches, with nil when it takes them again.
+    ///   - changed: called with the reason when the collector stops accepting batches, with nil when it accepts them
+    ///     again.
     package init(
         endpoint: CollectorEndpoint,
         resource: [(key: String, value: TraceSpan.Value)],
@@ -46,7 +47,7 @@ package final class SpanExporter: Sendable {
         self.changed = changed
     }
 
-    /// Queues the spans of one request. Returns at once.
+    /// Queues the spans of one request. Returns immediately.
     package func export(_ spans: [TraceSpan]) {
         let mustSchedule = state.withLock { state in
             guard state.waiting.count + spans.count <= Self.queueCount else {

@@ -43,7 +43,7 @@ package struct TraceContext: Sendable, Hashable {
         let bytes = Array(traceparent.utf8)
         guard bytes.count >= 55, bytes[2] == Self.dash, bytes[35] == Self.dash, bytes[52] == Self.dash,
             let version = Self.number(bytes[0..<2]), version != 0xFF,
-            // Later versions may add fields behind another dash.
+            // Later versions may add fields after another dash.
             bytes.count == 55 || (version > 0 && bytes[55] == Self.dash),
             let high = Self.number(bytes[3..<19]), let low = Self.number(bytes[19..<35]), high | low != 0,
             let parent = Self.number(bytes[36..<52]), parent != 0,
@@ -83,7 +83,7 @@ package struct TraceContext: Sendable, Hashable {
     }
 }
 
-/// What `traceparent` says of a span.
+/// The content of `traceparent`.
 package struct Traceparent: Sendable, CustomStringConvertible {
     let trace: TraceID
     let span: UInt64

@@ -1,10 +1,10 @@
 // HSTU, the sequential transducer of Meta's generative recommenders, as its research code defines it
 // (generative-recommenders, research/modeling/sequential/hstu.py and its neighbours; "Actions Speak Louder than Words",
-// arXiv 2402.17152), with the ablations by which the USTC-Huawei study explains its scaling (arXiv 2412.00714). The file
-// reads layer → model → loading. Weight names and shapes stand in HSTUConfiguration.swift.
+// arXiv 2402.17152), with the ablations by which the USTC-Huawei study explains its scaling (arXiv 2412.00714). The
+// file reads layer → model → loading. Weight names and shapes are in HSTUConfiguration.swift.
 //
-// Letters: B sequences, R rows of all of them, D width, H heads, dqk and dv dimensions a head, N the constant length that
-// the model was trained with (the window plus the output length), V catalogue rows.
+// Letters: B sequences, R rows of all of them, D width, H heads, dqk and dv dimensions per head, N the constant length
+// that the model was trained with (the window plus the output length), V catalogue rows.
 
 package import Compute
 
@@ -17,8 +17,8 @@ private struct Layer {
     enum Projection {
         /// D → [u | v | q | k], widths H·dv, H·dv, H·dqk, H·dqk; without the gate there is no u.
         case everyRow(any LinearWeights)
-        /// The last layer: only the newest row of a sequence asks, so D → [v | k] for all rows and D → [u | q] for
-        /// the newest.
+        /// The last layer: only the newest row of a sequence is a query, so D → [v | k] for all rows and D → [u | q]
+        /// for the newest.
         case newestRow(valueKey: any LinearWeights, gateQuery: any LinearWeights)
     }
 
@@ -79,7 +79,7 @@ package final class HSTU: DecoderModel {
             let prefix = batch.prefix(layer: index)
             return try apply(layers[index], to: rows, batch: batch, prefix, timestamps: timestamps, on: stream)
         }
-        // (B, D): the last layer has kept the newest row of each sequence alone.
+        // (B, D): the last layer has kept only the newest row of each sequence.
         try stream.normalize(rows, configuration.queryNormalization, output: rows)
         return rows
     }
@@ -188,9 +188,9 @@ package final class HSTU: DecoderModel {
         return residual
     }
 
-    /// Hands the weights of a bundle to a device.
+    /// Loads the weights of a bundle into a device.
     ///
-    /// - Parameter eligible: one bit a row, set where the catalogue has an item.
+    /// - Parameter eligible: one bit per row, set if the catalogue has an item.
     init(
         _ configuration: HSTUConfiguration,
         _ loader: WeightLoader,

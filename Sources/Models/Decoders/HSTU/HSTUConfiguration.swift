@@ -95,7 +95,7 @@ package struct HSTUConfiguration: ArchitectureConfiguration {
         .epsilon("l2_epsilon", \.l2Epsilon, "of the L2 norms"),
     ]
 
-    /// Bundles written before the parts could be told apart have true or false.
+    /// Older bundles, which did not separate the parts, have true or false.
     private static var relativeBias: Setting<Self> {
         let words = Setting<Self>.relativeBias(\.relativeBias)
         return Setting(

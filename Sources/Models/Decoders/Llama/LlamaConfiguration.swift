@@ -7,12 +7,12 @@ internal import JSON
 /// The object under `model` in a bundle of architecture `llama`, `qwen2` or `qwen3`.
 ///
 /// A layer is `y = x + attention(rms(x)); x' = y + down(silu(gate(h)) ⊙ up(h))` with `h = rms(y)`; softmax attention is
-/// causal with scale 1/sqrt(d); a last RMS norm follows the layers. What reads the same input stands in one matrix.
+/// causal with scale 1/sqrt(d); a last RMS norm follows the layers. Projections of the same input share one matrix.
 package struct LlamaConfiguration: TransformerConfiguration {
     /// Which of the three.
     package enum Family: Sendable {
         case llama
-        /// Where attention has biases, its output projection has none.
+        /// Attention has biases, but its output projection has none.
         case qwen2
         /// Every head of a query and of a key is RMS-normalised before it is turned, with weights that all heads share.
         case qwen3

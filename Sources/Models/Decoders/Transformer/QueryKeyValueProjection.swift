@@ -1,5 +1,5 @@
-// The projection of rows into queries, keys and values: of every row in all layers but the last, where only the newest row
-// of each sequence asks.
+// The projection of rows into queries, keys and values: of every row in all layers but the last, where only the newest
+// row of each sequence is a query.
 
 import Compute
 
@@ -8,7 +8,7 @@ struct QueryKeyValueProjection {
     private enum Weights {
         /// D → [q | k | v]
         case together(any LinearWeights)
-        /// D → q and D → [k | v]: where only the newest row of each sequence asks, or where queries and keys are made from
+        /// D → q and D → [k | v]: if only the newest row of each sequence is a query, or queries and keys are made from
         /// different rows.
         case apart(query: any LinearWeights, keyValue: any LinearWeights)
     }
@@ -21,7 +21,7 @@ struct QueryKeyValueProjection {
         let key: Tensor
         /// (R, Hkv·d)
         let value: Tensor
-        /// The rows that ask, as they came: (R, D), or (B, D) in the last layer.
+        /// The unprojected query rows: (R, D), or (B, D) in the last layer.
         let asking: Tensor
         /// The residual that the result of attention is added to: `asking`, or its normalised form in the order `original`.
         let residual: Tensor
@@ -53,7 +53,7 @@ struct QueryKeyValueProjection {
 
     /// Projects (R, D).
     ///
-    /// - Parameter askingRows: the rows that ask in the last layer.
+    /// - Parameter askingRows: the query rows in the last layer.
     func apply(
         to rows: Tensor,
         _ norm: Normalization,
@@ -66,7 +66,7 @@ struct QueryKeyValueProjection {
         let keyValueInput: LinearInput
         switch order {
         case .original:
-            // The normalised rows ask and are added; keys and values come from the rows as they are.
+            // Queries and the residual come from the normalised rows, keys and values from the rows themselves.
             residual = try stream.normalized(asking, norm)
             queryInput = .plain(residual)
             keyValueInput = .plain(rows)

@@ -1,12 +1,11 @@
-// A transformer decoder: the mathematics of SASRec, GPT-2, Llama, Qwen2 and Qwen3 at once. What differs is data
-// (`TransformerDescription`). The file reads layer → model → loading.
+// A transformer decoder: the common mathematics of SASRec, GPT-2, Llama, Qwen2 and Qwen3. Their differences are data
 //
-// Letters: B sequences, R rows of all of them, D width, H query heads, Hkv key and value heads, d dimensions a head, F
-// hidden width, V catalogue rows.
+// Letters: B sequences, R rows of all of them, D width, H query heads, Hkv key and value heads, d dimensions per head,
+// F hidden width, V catalogue rows.
 
 package import Compute
 
-/// One layer; `TransformerDescription.LayerOrder` says where its norms and residuals stand.
+/// One layer; `TransformerDescription.LayerOrder` gives the positions of its norms and residuals.
 private struct Layer {
     let attentionNorm: Normalization
     let projection: QueryKeyValueProjection
@@ -259,7 +258,7 @@ package final class TransformerDecoder: TokenDecoder {
         return output
     }
 
-    /// What the last layer's rows are scored with, in place.
+    /// Normalises the last layer's rows for scoring, in place.
     private func queries(_ rows: Tensor, on stream: any Stream) throws(ComputeError) -> Tensor {
         try stream.normalize(rows, outputNorm, output: rows)
         if let epsilon = description.queryL2Epsilon {
@@ -294,7 +293,7 @@ package final class TransformerDecoder: TokenDecoder {
         let scored = description.isTied ? TransformerTensor.itemEmbedding : TransformerTensor.head
         if description.hasTokens {
             head = try TokenHead(scored, rows: description.rows, loader)
-            // No item is a row: the smallest table stands in, of which nothing is selected.
+            // Items are not rows: the smallest table is a placeholder, from which nothing is selected.
             catalogue = try loader.device.makeCatalogue(
                 loader.tensor(scored).rows(0..<2),
                 normalization: nil,

@@ -57,7 +57,7 @@ package struct TransformerDescription: Sendable {
         /// They hold item row 0 and are attended. Their keys turn with the slot, so each needs its own row.
         case rows
         /// They are attended, and are equal in every layer (equal inputs, and each sees only equal slots). One row
-        /// therefore stands for all of them, with its score raised by the logarithm of their number (the design's model
+        /// therefore represents all of them, with its score raised by the logarithm of their number (the design's model
         /// sheet, section 6.1). With `isZero`, it is set to zero at the input of every layer.
         case oneRow(isZero: Bool)
     }

@@ -1,4 +1,4 @@
-// The rows that a transformer decoder takes from a batch, including those for padding, and their positions.
+// A transformer decoder's input rows for a batch, including those for padding, and their positions.
 
 import Compute
 internal import Glibc
@@ -12,10 +12,10 @@ struct TransformerInput {
     var positions: [Int32] = []
     /// Rows that are zero at the input of every layer.
     var zeroRows: [Int32] = []
-    /// Rows that ask in the last layer: the newest of each sequence, and all of beams.
+    /// Query rows in the last layer: the newest of each sequence, and all rows of beams.
     var askingRows: [Int32] = []
-    /// The logarithm of the number of padding slots that the first row of each sequence stands for, 0 if for none. nil: no
-    /// first row stands for any.
+    /// The logarithm of the number of padding slots that the first row of each sequence represents, 0 if none. nil: no
+    /// first row represents any.
     var firstRowWeights: [Float]?
 
     init(_ batch: SequenceBatch, _ description: TransformerDescription) {

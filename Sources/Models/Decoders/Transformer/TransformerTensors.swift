@@ -36,7 +36,7 @@ extension TransformerDescription {
         }
     }
 
-    /// Every tensor, in the order in which they are written.
+    /// Every tensor, in the order of writing.
     var tensorSpecifications: [TensorSpecification] {
         var tensors = [TensorSpecification(TransformerTensor.itemEmbedding, [rows, width])]
         func norm(_ name: ParameterName, _ norm: NormDescription, _ width: Int) {
