@@ -16,6 +16,8 @@ package struct FileError: Error, Equatable, CustomStringConvertible {
         case unsupported
         /// The output cannot be written, or is already there.
         case unwritable
+        /// There is no room for the output.
+        case full
     }
 
     package let code: Code

@@ -27,8 +27,8 @@ package struct FileWriter: ~Copyable {
             descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         }
         guard descriptor >= 0 else {
-            let reason = systemErrorText(errno)
-            throw FileError(.unwritable, "cannot create \(path): \(reason)")
+            let code = errno
+            throw FileError(isNoRoom(code) ? .full : .unwritable, "cannot create \(path): \(systemErrorText(code))")
         }
     }
 
@@ -47,8 +47,8 @@ package struct FileWriter: ~Copyable {
     }
 
     private func failure(_ call: String) -> FileError {
-        let reason = systemErrorText(errno)
-        return FileError(.unwritable, "cannot \(call) \(path): \(reason)")
+        let code = errno
+        return FileError(isNoRoom(code) ? .full : .unwritable, "cannot \(call) \(path): \(systemErrorText(code))")
     }
 
     /// Appends small pieces through a buffer.
@@ -91,8 +91,22 @@ package struct FileWriter: ~Copyable {
         if let renaming {
             guard fsync(descriptor) == 0 else { throw failure("write") }
             guard rename(renaming.from, renaming.to) == 0 else { throw failure("create") }
+            try synchronizeFolder(of: renaming.to)
         }
         close(descriptor)
         descriptor = -1
+    }
+}
+
+/// Waits until the names of a file's folder are on the disk: without that, a file that is new or renamed may have its old name or none
+/// after a power failure.
+package func synchronizeFolder(of path: String) throws(FileError) {
+    let end = path.lastIndex(of: "/")
+    let folder = end.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    defer { if descriptor >= 0 { close(descriptor) } }
+    guard descriptor >= 0, fsync(descriptor) == 0 else {
+        let code = errno
+        throw FileError(isNoRoom(code) ? .full : .unwritable, "cannot write \(folder): \(systemErrorText(code))")
     }
 }

@@ -1,5 +1,7 @@
 // The errors of a journal.
 
+internal import Files
+
 /// A journal that cannot be read or written.
 package struct JournalError: Error, Equatable, CustomStringConvertible {
     package enum Code: Sendable {
@@ -16,5 +18,10 @@ package struct JournalError: Error, Equatable, CustomStringConvertible {
     package init(_ code: Code, _ description: String) {
         self.code = code
         self.description = description
+    }
+
+    /// - Parameter prefix: of the sentence.
+    init(_ error: FileError, _ prefix: String = "") {
+        self.init(error.code == .full ? .full : .unavailable, prefix + error.message)
     }
 }

@@ -32,6 +32,7 @@ package final class JournalFile {
         if byteCount == nil {
             do throws(JournalError) {
                 try append(magic)
+                try synchronizeName()
             } catch {
                 // The next attempt creates it again.
                 unlink(path)
@@ -77,6 +78,14 @@ package final class JournalFile {
         byteCount += bytes.count
     }
 
+    private func synchronizeName() throws(JournalError) {
+        do throws(FileError) {
+            try synchronizeFolder(of: path)
+        } catch {
+            throw JournalError(error)
+        }
+    }
+
     /// Cuts off what was written of bytes that failed. Cutting needs no room.
     private func takeBack(_ error: JournalError) {
         guard ftruncate(descriptor, off_t(byteCount)) == 0, lseek(descriptor, off_t(byteCount), SEEK_SET) >= 0 else {
@@ -117,7 +126,6 @@ package final class JournalFile {
     }
 
     private static func failure(_ call: String, _ path: String, _ code: Int32 = errno) -> JournalError {
-        let isFull = code == ENOSPC || code == EDQUOT || code == EFBIG
-        return JournalError(isFull ? .full : .unavailable, "cannot \(call) \(path): \(systemErrorText(code))")
+        JournalError(isNoRoom(code) ? .full : .unavailable, "cannot \(call) \(path): \(systemErrorText(code))")
     }
 }

@@ -93,7 +93,7 @@ package struct JournalFolder: Sendable {
         do throws(FileError) {
             content = try InputFile.contents(of: path)
         } catch {
-            throw JournalError(.unavailable, error.message)
+            throw JournalError(error)
         }
         let (count, whole) = content.withBytes { bytes in
             bytes.withMemoryRebound(to: UInt8.self) { ($0.count, JournalRecord.read($0, magic: magic, apply)) }
@@ -145,7 +145,7 @@ package struct JournalFolder: Sendable {
             try file.commit()
         } catch {
             // The journals that it would have replaced are still there.
-            throw JournalError(.full, "no snapshot of the \(contents) could be written: \(error.message)")
+            throw JournalError(error, "no snapshot of the \(contents) could be written: ")
         }
         return byteCount
     }

@@ -168,11 +168,14 @@ import Testing
 
     @Test func answersEveryRequestOfABatch_WhenTheDeviceFails_AndGoesOn() throws {
         let fixture = try Fixture()
-        fixture.control.state.withLock { $0.failure = ComputeError(.executionFailed, "core 3 faulted") }
+        // Only this batch: the device is tried again at once.
+        fixture.control.state.withLock {
+            $0.failure = ComputeError(.executionFailed, "core 3 faulted")
+            $0.failures = 1
+        }
         try fixture.submit("a", fixture.request([1]))
         let failed = fixture.wait(for: 1)["a"]
         #expect(throws: EngineError(.deviceFailed, "")) { try #require(failed).get() }
-        fixture.control.state.withLock { $0.failure = nil }
         fixture.observer.waitUntilReadyOrFailed()
         try fixture.submit("b", fixture.request([1]))
         #expect(try fixture.rows(fixture.wait(for: 1)["b"]) == [2, 3, 4])

@@ -40,14 +40,13 @@ package enum BundleWriter {
             )
             try weights(&writer)
             try writer.finish()
-            try synchronize(directory: temporary)
             guard rename(temporary, trimmed) == 0 else { throw failure(directory) }
         } catch {
             remove(temporary)
             throw error
         }
         // The bundle is in place; making its name durable is all that is left.
-        try synchronize(directory: parent(of: trimmed))
+        try synchronizeFolder(of: trimmed)
     }
 
     /// Refuses an output that is already there, before any work is done.
@@ -77,18 +76,6 @@ package enum BundleWriter {
     private static func failure(_ directory: String) -> FileError {
         let reason = systemErrorText(errno)
         return FileError(.unwritable, "cannot create \(directory): \(reason)")
-    }
-
-    private static func parent(of path: String) -> String {
-        guard let slash = path.lastIndex(of: "/") else { return "." }
-        return slash == path.startIndex ? "/" : String(path[..<slash])
-    }
-
-    private static func synchronize(directory: String) throws(FileError) {
-        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure(directory) }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw failure(directory) }
     }
 
     /// Removes a temporary directory. It holds our files alone; what cannot be removed stays, for there is no better
