@@ -25,7 +25,7 @@ struct BatchBenchmark {
     /// - Parameters:
     ///   - sequences: histories in the batch.
     ///   - length: events of each, at most the window.
-    ///   - append: how many of them are computed, the others being cached; nil: all, without a cache.
+    ///   - append: how many of them are computed, with the others cached; nil: all, without a cache.
     ///   - count: items selected for each.
     ///   - candidates: items scored for each instead; nil: they are selected.
     init(
@@ -109,7 +109,7 @@ struct BatchBenchmark {
                 description: "--append: device \(device.description.name) has no cache of keys and values"
             )
         }
-        // How large a page is only a pool can say; this one is gone again.
+        // Only a pool knows the size of a page; this one is temporary.
         let bytesOfRow = shape.layers * shape.heads * (shape.keyColumns + shape.valueColumns) * 4
         let one = try device.makeKeyValuePages(shape, byteCount: 1_024 * bytesOfRow)
         let pages = sequences * ((length + one.pageRows - 1) / one.pageRows)

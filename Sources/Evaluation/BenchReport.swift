@@ -32,7 +32,7 @@ package struct Durations: Sendable {
 package struct BenchReport: Sendable {
     package var batch: Int
     package var length: Int
-    /// How many events of each were computed, the others being cached; nil: all, without a cache.
+    /// How many events of each were computed, with the others cached; nil: all, without a cache.
     package var append: Int?
     /// Items scored for each; nil: they were selected from the whole catalogue.
     package var candidates: Int?
@@ -41,8 +41,8 @@ package struct BenchReport: Sendable {
     package var device: DeviceDescription
     /// Floating-point operations that one sequence needs, two a multiply-add: causal work, scoring included.
     package var operationsPerSequence: Int
-    /// Floating-point operations a second that the device reached in the same run where nothing but the arithmetic took
-    /// time; nil: not measured.
+    /// Floating-point operations per second that the device reached in the same run in pure arithmetic; nil: not
+    /// measured.
     package var peakRate: Double?
     /// Plain reads of the catalogue's memory before and after the batches, and its bytes; nil: not measured.
     package var read: (byteCount: Double, durations: Durations)?
@@ -60,7 +60,7 @@ package struct BenchReport: Sendable {
     /// Share of the peak, 0 … 1, at the median.
     package var ceilingShare: Double? { peakRate.map { gflops * 1e9 / $0 } }
     /// The time of a plain read of the catalogue as a share of the time of scoring and selecting from it, both at the
-    /// median. 1 means that the scan waits for nothing but memory. With many histories at a time, the arithmetic takes
+    /// median. 1 means that the scan is limited only by memory. With many histories at a time, the arithmetic takes
     /// longer than the read.
     package var readShare: Double? { read.map { $0.durations.median / selection.median } }
     /// 10⁹ bytes a second of the plain read, at the median.

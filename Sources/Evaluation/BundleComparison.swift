@@ -1,5 +1,4 @@
-// Compares several bundles on the same users: what the others do better or worse than the first, for which users, and
-// whether it is chance.
+// Compares several bundles on the same users: the differences to the first, by groups of users, and their significance.
 
 package import Interactions
 
@@ -12,7 +11,7 @@ package struct BundleComparison: Sendable {
         package var metrics: RankingMetrics
         /// The difference from the first bundle in each of `RankingMetrics.names`; empty for the first.
         package var differences: [Interval]
-        /// Users whose target comes earlier, or later, than with the first bundle.
+        /// Users whose target ranks higher, or lower, than with the first bundle.
         package var wins: Int
         package var losses: Int
     }

@@ -1,5 +1,5 @@
-// What changes of a catalogue cost, for `bench --changes`: to make them, to read them again after a restart, to add one item to many, and
-// what they cost an answer by popularity. A made-up catalogue, no model.
+// The cost of catalogue changes, for `bench --changes`: making them, reading them after a restart, adding one item to
+// many, and answering by popularity. A generated catalogue, no model.
 
 internal import Catalogue
 internal import Compute
@@ -9,15 +9,15 @@ internal import Random
 
 /// Times of changes of a made-up catalogue.
 package struct ChangesReport: Sendable {
-    /// In the catalogue, and as many changes of items drawn at random: of half of them the availability, of a quarter each
-    /// the popularity and the tags.
+    /// Items of the catalogue, and as many changes to random items: half to the availability, a quarter each to
+    /// popularity and tags.
     package var items: Int
     /// Of a processor, to make the changes in one call, without waiting for the disk.
     package var applySeconds: Double
     /// Of a processor, to read the journal of them and to make the catalogue that is served; the least of several times.
     package var replaySeconds: Double
     package var journalBytes: Int
-    /// A call that adds one item, to none and to many.
+    /// A call that adds one item to none, and to many.
     package var additions: [(added: Int, durations: Durations)]
     /// Answers of ten items by popularity: as the catalogue was, and with a tenth of the items not available.
     package var popularity: [(name: String, durations: Durations)]

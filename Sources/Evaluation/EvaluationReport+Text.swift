@@ -17,13 +17,13 @@ extension EvaluationReport {
         return .object(members)
     }
 
-    /// Names and values of what the lists say together.
+    /// Names and values of list metrics.
     var listMeans: [(name: String, value: Double)] {
         let length = RecommendedLists.length
         return [("coverage@\(length)", lists.coverage), ("diversity@\(length)", lists.diversity)]
     }
 
-    /// A line a metric; what was left out is said behind them.
+    /// One line per metric, then what was left out.
     package var table: String {
         var lines = (metrics.means + listMeans).map {
             "\($0.name.padding(toLength: 16, withPad: " ", startingAt: 0))\(fixed($0.value))"

@@ -17,7 +17,7 @@ package struct UserOutcome: Sendable, Equatable {
     package var historyLength: Int
 }
 
-/// What an evaluation found.
+/// The result of an evaluation.
 package struct EvaluationReport: Sendable {
     /// Name and version of the bundle.
     package var label: String
@@ -36,7 +36,7 @@ package struct EvaluationReport: Sendable {
 
     /// What searches for the items were.
     package struct SearchFacts: Sendable, Equatable {
-        /// Paths that each followed; as many items are ranked at most, and a target that is not among them comes last.
+        /// Beams of each search; at most that many items are ranked, and a target not among them ranks last.
         package var beams: Int
         /// The share that is known to have missed no better item.
         package var exactShare: Double
@@ -50,12 +50,12 @@ package struct Evaluator {
     private let limits: SchedulerConfiguration
 
     private var catalogue: Catalogue { model.catalogue.items }
-    /// Items that a request asks for: all, or as many as a search has beams.
+    /// Items per request: all, or as many as a search has beams.
     private let count: Int
 
     /// - Parameters:
     ///   - limits: the sizes of a batch; the rest of the configuration plays no role.
-    ///   - beams: of each search where items are paths of tokens; nil: as many as the bundle says.
+    ///   - beams: of each search, if items are paths of tokens; nil: the bundle's default.
     package init(executor: BatchExecutor, model: LoadedModel, limits: SchedulerConfiguration, beams: Int? = nil) {
         self.executor = executor
         self.model = model
@@ -74,9 +74,9 @@ package struct Evaluator {
     /// Ranks every user's last event.
     ///
     /// - Parameters:
-    ///   - label: what the report calls the bundle.
-    ///   - progress: told the number of users done and of all, after every batch.
-    /// - Throws: what the device throws.
+    ///   - label: the bundle's name in the report.
+    ///   - progress: called after every batch with the finished and total users.
+    /// - Throws: the device's errors.
     package func evaluate(
         _ log: InteractionLog,
         label: String,
@@ -103,8 +103,8 @@ package struct Evaluator {
             for (example, answer) in zip(batch, answers) {
                 let selection = answer.items
                 if answer.isExact { exact += 1 }
-                // A target that the model has just seen is not among the ranked items, and a search does not find all: it comes
-                // after all of them.
+                // A target that the model has just seen is not ranked, and a search does not find all items: such a
+                // target ranks last.
                 let place = selection.firstIndex { $0.row == example.target } ?? catalogue.count
                 metrics.add(rank: place + 1)
                 lists.add(selection.lazy.map(\.row))

@@ -11,13 +11,13 @@ extension OfflineSession {
     /// Items of a golden case.
     private static var itemCount: Int { 10 }
 
-    /// Computes golden cases: of all users whose histories the bundle knows as many as asked for, from the shortest to the longest
-    /// history at even distances.
+    /// Computes golden cases from users whose histories the bundle knows, evenly spaced from the shortest to the
+    /// longest history.
     ///
-    /// - Returns: fewer cases where there are fewer such users.
-    /// - Throws: `FileError`, what the device throws; `InteractionLogError` if the bundle knows nobody's history.
+    /// - Returns: fewer cases if there are fewer such users.
+    /// - Throws: `FileError`, the device's errors; `InteractionLogError` if the bundle knows no user's history.
     package func goldenCases(_ log: InteractionLog, count: Int) throws -> GoldenCases {
-        // By length, and as the log has them within one: the same file gives the same cases.
+        // By length, then in the log's order: the same file gives the same cases.
         let histories = log.users.compactMap(request).enumerated().sorted {
             ($0.element.history.count, $0.offset) < ($1.element.history.count, $1.offset)
         }
@@ -37,7 +37,7 @@ extension OfflineSession {
         return GoldenCases(cases: cases, weights: try bundle.weights.sha256())
     }
 
-    /// All but the last event of a user, whose time is the request's; of those the part that the model sees.
+    /// A user's events without the last, whose time is the request's, limited to the window.
     private func request(_ user: InteractionLog.User) -> GoldenCases.Case? {
         guard let last = user.events.last else { return nil }
         let known = user.events.dropLast().compactMap { event in
@@ -53,7 +53,7 @@ extension OfflineSession {
         )
     }
 
-    /// Writes golden cases into the bundle, in place of those that are there.
+    /// Writes golden cases into the bundle, replacing existing ones.
     package func write(_ golden: GoldenCases) throws(FileError) {
         var file = try FileWriter(path: bundle.directory + "/" + GoldenCases.fileName)
         try file.append(golden.text(bundle.catalogue).utf8)

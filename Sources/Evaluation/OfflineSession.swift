@@ -16,17 +16,17 @@ package final class OfflineSession {
     /// What requests name.
     let loaded: LoadedModel
 
-    /// Runs the body with a session, and ends what the process holds of the device when the session is gone.
+    /// Runs the body with a session, and releases the process's device resources afterwards.
     ///
     /// - Parameter ignoresGolden: as `ModelBundle.load`.
-    /// - Throws: what `init` throws, what the body throws, `ComputeError` if the device does not end in order.
+    /// - Throws: the errors of `init` and of the body; `ComputeError` if the device does not shut down properly.
     package static func with<Value>(
         bundlePath: String,
         compute: ComputeSettings,
         ignoresGolden: Bool = false,
         _ body: (OfflineSession) throws -> Value
     ) throws -> Value {
-        // What went wrong first is told, not what came of it.
+        // The first error is reported, not its consequences.
         let outcome = Result { try body(OfflineSession(bundlePath, compute, ignoresGolden)) }
         do {
             try compute.releaseProcess()
@@ -68,7 +68,7 @@ package final class OfflineSession {
 
     /// Ranks every user's last event; see `Evaluator`.
     ///
-    /// - Parameter beams: of each search where items are paths of tokens; nil: as many as the bundle says.
+    /// - Parameter beams: of each search, if items are paths of tokens; nil: the bundle's default.
     package func evaluate(
         _ log: InteractionLog,
         beams: Int? = nil,
@@ -82,7 +82,7 @@ package final class OfflineSession {
             )
     }
 
-    /// What the bundle holds.
+    /// The bundle's contents.
     package var inspection: BundleInspection { BundleInspection(bundle) }
 
     /// Times batches of equal histories.
@@ -90,12 +90,12 @@ package final class OfflineSession {
     /// - Parameters:
     ///   - batch: histories in a batch.
     ///   - length: events of each; nil: the model's window, which is also the most.
-    ///   - append: how many of them are computed, the others being cached; nil: all, without a cache.
+    ///   - append: how many of them are computed, with the others cached; nil: all, without a cache.
     ///   - count: items selected for each.
     ///   - candidates: items scored for each instead; nil: they are selected from the whole catalogue.
-    ///   - beams: of each search where items are paths of tokens; nil: as many as a request has that says nothing. Lengths are
-    ///     then of prompts, in tokens.
-    ///   - seconds: how long to measure; at least 30 batches run however long they take, and as many in two parts.
+    ///   - beams: of each search where items are paths of tokens; nil: the default of requests. Lengths are then of
+    ///     prompts, in tokens.
+    ///   - seconds: how long to measure; at least 30 batches run regardless, and as many in two parts.
     package func bench(
         batch: Int,
         length: Int?,
@@ -130,7 +130,7 @@ package final class OfflineSession {
             candidates: candidates
         )
         for _ in 0..<3 { try benchmark.run() }
-        // Before and after: the better of both is what the machine could do meanwhile.
+        // Before and after: the better of both is what the machine could have reached.
         let peakBefore = device.measurePeakRate()
         var whole: [UInt64] = []
         var prefill: [UInt64] = []
@@ -212,7 +212,7 @@ package final class OfflineSession {
         let peaks = [peakBefore, device.measurePeakRate()].compactMap { $0 }
         let computed = append ?? length
         let architecture = bundle.configuration.architecture.configuration
-        // A row of a beam is a row behind the prompt, and each asks for all tokens.
+        // A beam's row follows the prompt, and each scores all tokens.
         let ofBeams = shape.rowsByRound.enumerated().reduce(0) { sum, round in
             sum + round.element * architecture.neededOperations(length: 1, cached: length + round.offset).total
         }

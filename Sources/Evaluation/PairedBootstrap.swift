@@ -1,4 +1,4 @@
-// Whether a difference between bundles is more than chance: users are drawn again and again, with both bundles' outcomes of
+// Whether a difference between bundles is significant: users are resampled repeatedly, with both bundles' outcomes of
 // each kept together (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13).
 
 internal import Random
@@ -35,7 +35,7 @@ struct PairedBootstrap {
 
     /// Intervals of the means of several quantities.
     ///
-    /// - Parameter values: of every user, so many quantities one after another; `values.count` is a multiple of `quantities`.
+    /// - Parameter values: the quantities of every user in turn; `values.count` is a multiple of `quantities`.
     mutating func means(of values: [Double], quantities: Int) -> [Interval] {
         let users = values.count / quantities
         func mean(_ sums: [Double]) -> [Double] { sums.map { $0 / Double(max(users, 1)) } }

@@ -11,8 +11,8 @@ package struct PowerLaw: Sendable, Equatable {
     /// The law that fits best by least squares of the logarithms.
     ///
     /// - Parameters:
-    ///   - sizes: above 0; nil comes of fewer than two different ones.
-    ///   - errors: as many; of those above 0 the law is made.
+    ///   - sizes: above 0; the result is nil for fewer than two different ones.
+    ///   - errors: as many; only those above 0 are used.
     init?(sizes: [Double], errors: [Double]) {
         let points = zip(sizes, errors).filter { $0 > 0 && $1 > 0 }.map { (x: log($0), y: log($1)) }
         let count = Double(points.count)

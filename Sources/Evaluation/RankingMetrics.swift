@@ -1,4 +1,4 @@
-// Metrics of a full ranking with one relevant item a user, as generative-recommenders computes them
+// Metrics of a full ranking with one relevant item per user, as generative-recommenders computes them
 // (research/data/eval.py): HR@K = [rank ≤ K], NDCG@K = [rank ≤ K] / log2(rank + 1), MRR = 1 / rank.
 
 internal import Foundation
@@ -11,7 +11,7 @@ package struct RankingMetrics: Sendable, Equatable {
     /// Ranks beyond it count in none of the metrics but `mrr`.
     static var largestCutoff: Int? { (hitRateCutoffs + gainCutoffs).max() }
 
-    /// The metrics in the order in which they are reported: `hr@…`, `ndcg@…`, `mrr`.
+    /// The metrics in the order of reporting: `hr@…`, `ndcg@…`, `mrr`.
     package static let names = hitRateCutoffs.map { "hr@\($0)" } + gainCutoffs.map { "ndcg@\($0)" } + ["mrr"]
 
     package private(set) var users = 0

@@ -1,5 +1,5 @@
-// Beam searches of one shape for `bench`: prompts, or further tokens of prompts whose earlier ones are cached, and the rounds
-// behind them, as the engine runs them.
+// Beam searches of one shape for `bench`: prompts, or further tokens of prompts whose earlier ones are cached, and the
+// rounds after them, as the engine runs them.
 
 internal import Catalogue
 internal import Compute
@@ -12,10 +12,10 @@ struct SearchBenchmark {
     private let model: LoadedModel
     private let requests: [RecommendationRequest]
     private let places: [Places]
-    /// The first so many rows of every prompt are there.
+    /// How many rows of every prompt are cached.
     private let cachedRows: Int
 
-    /// Where one request's rows are.
+    /// The pages of one request's rows.
     private struct Places {
         var prompt: [Int32]
         var beams: [Int32]
@@ -32,10 +32,10 @@ struct SearchBenchmark {
     /// - Parameters:
     ///   - sequences: searches in a batch.
     ///   - length: tokens of each prompt, at most the window's.
-    ///   - append: how many of them are computed, the others being cached; nil: all.
-    ///   - count: items looked for by each.
-    ///   - beams: of each; nil: as many as a request has that says nothing.
-    ///   - candidates: items scored for each instead; nil: they are looked for.
+    ///   - append: how many of them are computed, with the others cached; nil: all.
+    ///   - count: items searched for by each.
+    ///   - beams: of each; nil: the default of requests.
+    ///   - candidates: items scored for each instead; nil: they are searched for.
     init(
         _ bundle: ModelBundle,
         _ loaded: LoadedModel,
@@ -106,7 +106,7 @@ struct SearchBenchmark {
         )
     }
 
-    /// What the searches of a batch had to compute beside their prompts.
+    /// A batch's work for searches, in addition to prompts.
     struct Shape: Equatable {
         /// Passes after the first.
         var rounds = 0

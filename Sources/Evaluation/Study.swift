@@ -64,7 +64,7 @@ package struct Study: Sendable {
         let column = RankingMetrics.names.firstIndex(of: metric) ?? 0
         var timesSeen: [Int: Int] = [:]
         for outcome in entries.flatMap(\.report.outcomes) { timesSeen[outcome.user, default: 0] += 1 }
-        // One row a user, one column an entry.
+        // One row per user, one column per entry.
         let columns = entries.map { entry in
             entry.report.outcomes.filter { timesSeen[$0.user] == entries.count }
                 .map { RankingMetrics.values(rank: $0.rank)[column] }

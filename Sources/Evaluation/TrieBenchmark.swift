@@ -1,5 +1,5 @@
-// The trie of a synthetic catalogue for `bench`: what it takes to build and to keep, and what it and the choice of beams add to a
-// round, apart from any model.
+// The trie of a synthetic catalogue for `bench`: the cost of building and storing it, and what it and the choice of
+// beams add to a round, without a model.
 
 internal import Catalogue
 internal import Compute

@@ -14,26 +14,26 @@ package struct ImportSummary: Sendable {
     package let itemCount: Int
     /// Tensors of the checkpoint that are known and not needed, by their names there.
     package let ignoredTensors: [String]
-    /// Where in the checkpoint the weights were found; nil: it has nothing else.
+    /// The place of the weights in the checkpoint; nil: it has nothing else.
     package let origin: WeightsOrigin?
     /// Facts of a model with semantic ids.
     package let semanticIDs: SemanticIDSummary?
 }
 
-/// Imports a checkpoint. Weights are stored in the type that the checkpoint has them in, if that is float32, float16 or
-/// bfloat16 for all of them, else as float32; `--dtype` says what is computed with.
+/// Imports a checkpoint. Weights keep the checkpoint's type if all are float32, float16 or bfloat16; otherwise they are
+/// stored as float32. `--dtype` chooses the type of the computation.
 ///
 /// - Parameters:
-///   - format: whose checkpoint, the value of `--from`.
-///   - checkpointPath: the file, or a directory of Hugging Face's; of the bundle's provenance it is the file of the weights,
-///     and where there are shards, their index.
-///   - describePath: JSON with what the checkpoint does not say; nil where it says everything.
-///   - weights: which model of several in one file, as the error that lists them has it; nil: there is one.
+///   - format: the checkpoint's format, the value of `--from`.
+///   - checkpointPath: the file, or a directory of Hugging Face's; the bundle's provenance names the file of the
+///     weights, or the index of shards.
+///   - describePath: JSON with what the checkpoint does not say; nil if it says everything.
+///   - weights: which of several models in one file, as listed by the error; nil: there is one.
 ///   - cataloguePath: `catalogue.jsonl` for the checkpoint's item table; nil: ids are the row numbers.
 ///   - name: the bundle's name, 1 to 128 bytes of printable text.
 ///   - version: likewise.
 ///   - outputDirectory: the bundle's directory; absent or empty, its parent exists.
-///   - progress: told after each tensor how many bytes of the weights are written, and how many there are.
+///   - progress: called after each tensor with the written and total bytes of the weights.
 /// - Throws: `ImportError` or `FileError`, one sentence each; nothing is left behind.
 package func importCheckpoint(
     format: String,

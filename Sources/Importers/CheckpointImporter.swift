@@ -51,7 +51,7 @@ protocol ImportedModel {
     var architecture: Architecture { get }
     /// The file whose name and digest the bundle states as its origin.
     var file: InputFile { get }
-    /// Where in the file the weights were found; nil: it has nothing else.
+    /// The place of the weights in the file; nil: it has nothing else.
     var origin: WeightsOrigin? { get }
     /// Tensors of the checkpoint that are known and not needed.
     var ignoredTensors: [String] { get }

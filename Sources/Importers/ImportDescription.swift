@@ -1,11 +1,11 @@
-// The JSON that `--describe` names; it overrides the checkpoint. The documentation of Importers has the table of keys; each
-// importer takes its own from here.
+// The JSON file of `--describe`; it overrides the checkpoint. The documentation of Importers has the table of keys;
+// each importer reads its own here.
 
 internal import Files
 internal import JSON
 import Models
 
-/// A description that has been read; the importer of the format takes the keys that concern it.
+/// A parsed description; the format's importer reads the keys that concern it.
 struct ImportDescription {
     /// Every key of the table. One that does not concern an architecture is ignored, any other key is an error.
     static let knownKeys = [
@@ -71,8 +71,8 @@ struct ImportDescription {
         self.semanticIDs = semanticIDs
     }
 
-    /// Reads a description: the object itself, or a document that has it under `model` beside other things. `semantic_ids`
-    /// may stand in either.
+    /// Reads a description: the object itself, or a document that has it under `model`. `semantic_ids` may be in
+    /// either.
     init(path: String) throws(ImportError) {
         let content: OwnedBytes
         do throws(FileError) {
@@ -87,7 +87,7 @@ struct ImportDescription {
                 outer = members.first { $0.key == "semantic_ids" }?.value
                 value = model.value
             }
-            // A template that has not been filled in says nothing.
+            // An unfilled template is empty.
             if case .object(let members) = value { value = .object(members.filter { $0.value != .null }) }
             var fields = try JSONFields(value)
             let architecture =
@@ -109,10 +109,10 @@ struct ImportDescription {
         }
     }
 
-    /// Makes sure that the description is of a format's checkpoints and of an architecture that the format has.
+    /// Checks that the description is for the format and for one of its architectures.
     ///
     /// - Parameter format: the value of `--from`.
-    /// - Throws: `ImportError` that says what it is of instead.
+    /// - Throws: `ImportError` that says what it is for instead.
     func check(source: Source, architectures: [ArchitectureKey], format: String) throws(ImportError) {
         guard semanticIDs == nil || source == .huggingFace else {
             throw ImportError(.badDescription, "\(name): semantic_ids are for --from huggingface, not for \(format)")
@@ -131,14 +131,13 @@ struct ImportDescription {
         )
     }
 
-    /// The description with what was read off the checkpoint for each key that it does not state.
+    /// The description, completed with values from the checkpoint for keys that it does not state.
     ///
     /// - Parameters:
-    ///   - facts: what the checkpoint says.
-    ///   - questions: keys that must be stated where `facts` has them not.
+    ///   - facts: the values from the checkpoint.
+    ///   - questions: keys that must be stated if `facts` does not have them.
     ///   - checkpoint: its path.
-    /// - Throws: `ImportError.badDescription` that asks for everything that is missing at once, with a JSON object to fill
-    ///   in.
+    /// - Throws: `ImportError.badDescription` that lists everything missing at once, with a JSON object to fill in.
     func completed(
         by facts: [JSONMember],
         asking questions: [Question],
@@ -169,8 +168,8 @@ struct ImportDescription {
         )
     }
 
-    /// Hands the keys to `body`, which takes those that concern it; the rest of the table is ignored, and any other key
-    /// refused.
+    /// Passes the keys to `body`, which reads those that concern it; the rest of the table is ignored, and any other
+    /// key is refused.
     func take<Result>(_ body: (inout JSONFields) throws(JSONError) -> Result) throws(ImportError) -> Result {
         do throws(JSONError) {
             var fields = try JSONFields(.object(members))

@@ -9,7 +9,7 @@ package struct ImportError: Error, Equatable, CustomStringConvertible {
     package enum Code: String, Sendable {
         /// A file cannot be opened or read, or has changed meanwhile.
         case unreadable
-        /// A file's content is not what its format says.
+        /// A file's content violates its format.
         case malformed
         /// Well-formed, but of a kind that this program does not import; also whatever a checkpoint holds that is
         /// neither a tensor nor a plain value.

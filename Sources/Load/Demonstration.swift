@@ -46,12 +46,12 @@ package struct Demonstration {
     /// Stands before every user id, so that nothing that the server remembers of an earlier visit answers this one.
     private let tag = "demo-\(UInt32.random(in: .min ... .max))-"
 
-    /// Looks the server up and asks what it serves.
+    /// Looks up the server and checks what it serves.
     ///
     /// - Parameters:
     ///   - authorization: the value of the field; nil: none is sent.
     ///   - modelName: the demo's.
-    /// - Throws: `LoadError` if nobody listens there, or something else than the demo is served.
+    /// - Throws: `LoadError` if nothing listens there, or it does not serve the demo.
     package init(target: LoadTarget, authorization: String?, modelName: String) throws(LoadError) {
         probe = Probe(target: target, authorization: authorization)
         address = try probe.address()

@@ -8,7 +8,7 @@ package import Interactions
 internal import Locking
 internal import Synchronization
 
-/// The histories that come with genrec.
+/// The histories included with genrec.
 package struct DemoHistories {
     /// The name under which the model that they belong to is served.
     let modelName: String
@@ -37,9 +37,9 @@ package final class LoadTest: Sendable {
     ///
     /// - Parameters:
     ///   - interactions: a file as `InteractionLog` reads it. Nil: the demo's own, if it is the demo that is served.
-    ///   - options: what that file does not say itself.
-    ///   - demo: where the demo's interactions are; nil: nowhere.
-    /// - Throws: `LoadError` or `InteractionLogError`, whose sentence says what to do; what `demo` throws.
+    ///   - options: what that file does not say.
+    ///   - demo: the file of the demo's interactions; nil: none.
+    /// - Throws: `LoadError` or `InteractionLogError`, whose sentence says what to do; the errors of `demo`.
     package init(
         target: LoadTarget,
         plan: LoadPlan,
@@ -60,7 +60,7 @@ package final class LoadTest: Sendable {
         }
     }
 
-    /// Only the demo's histories come with genrec; everybody else's users are their own.
+    /// genrec includes only the demo's histories; other bundles need their own.
     private static func demoInteractions(
         _ demo: DemoHistories?,
         _ probe: Probe,
@@ -76,15 +76,15 @@ package final class LoadTest: Sendable {
         return try demo.path()
     }
 
-    /// Ends the run at once; `run` then returns what there is. From any thread.
+    /// Ends the run immediately; `run` then returns the results so far. From any thread.
     package func interrupt() {
         isInterrupted.store(true, ordering: .relaxed)
         stop.set()
     }
 
-    /// Runs the test on threads of its own and waits for it.
+    /// Runs the test on separate threads and waits for it.
     ///
-    /// - Parameter progress: told now and then for how many seconds requests have been sent.
+    /// - Parameter progress: called now and then with the seconds for which requests have been sent.
     package func run(progress: (Double) -> Void) throws -> LoadReport {
         let descriptorLimit = DescriptorLimit.raise().limit
         let origin = Syscall.now() + Self.leadTime
@@ -139,7 +139,7 @@ package final class LoadTest: Sendable {
 }
 
 extension Result<LoadReport, LoadError> {
-    /// Adds what one worker has found; the first failure stands.
+    /// Adds one worker's results; the first failure is kept.
     fileprivate mutating func add(_ part: Result<LoadReport.Part, LoadError>) {
         switch (self, part) {
         case (.success(var report), .success(let part)):

@@ -78,7 +78,7 @@ extension AscendStream {
         }
     }
 
-    /// Notes a cast of a tensor, which may lie among other columns, to contiguous rows in half precision.
+    /// Records a cast of a tensor, which may be part of wider rows, to contiguous rows in half precision.
     func halves(of tensor: Tensor) throws(ComputeError) -> View {
         let result = try temporary(half, [tensor.rows, tensor.columns])
         note { (calls) throws(ComputeError) in try calls.cast(View(tensor), result) }

@@ -42,7 +42,7 @@ struct AttentionPlan {
     ///   - cached: cached rows of each sequence.
     ///   - isBiased: whether the relative bias applies, for each sequence.
     ///   - heads: query heads: what one item's scores are multiplied by.
-    ///   - fused: what is left to the fused operator: sequences of which no group has a row.
+    ///   - fused: the sequences left to the fused operator, which are in no group.
     ///   - mostElements: of the scores of a group; a single query row may exceed it.
     init(
         lengths: [Int],
@@ -163,7 +163,8 @@ extension AttentionPlan.Group {
 }
 
 extension AttentionPlan {
-    /// Padded rows of all groups, one group after the other, then the rows of fused sequences: for each output row the one that holds its result.
+    /// For each output row the one with its result, among the padded rows of all groups followed by the rows of fused
+    /// sequences.
     func outputRows(_ layout: Jagged, _ queryRows: QueryRows) -> [Int32] {
         var result = [Int32](repeating: 0, count: queryRows == .last ? layout.count : layout.rows)
         var base = 0

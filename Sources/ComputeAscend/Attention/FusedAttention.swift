@@ -1,11 +1,11 @@
-// RecSDK's fused attention of HSTU, if its package is installed: one operator for whole sequences, on jagged rows, with the
-// mask built in. By a contract of Compute, cached rows give the same bits as all rows computed together, so nothing is
-// fused on a device that keeps any. The limits are those of RecSDK's documentation for Atlas A2.
+// RecSDK's fused attention of HSTU, if its package is installed: one operator for whole sequences, on jagged rows, with
+// the mask built in. By a contract of Compute, cached rows give the same bits as all rows computed together, so nothing
+// is fused on a device that caches any. The limits are those of RecSDK's documentation for Atlas A2.
 
 internal import CAscend
 internal import Compute
 
-/// The operators of RecSDK, in the order in which they are tried.
+/// The operators of RecSDK, in the order of trial.
 enum FusedVariant: CaseIterable {
     /// aclnnHstuJaggedForward, since 2026.
     case jagged
@@ -26,7 +26,7 @@ enum FusedVariant: CaseIterable {
         }
     }
 
-    /// The library of the operator. If that is not installed, or its call is not known, a sentence that says so.
+    /// The operator's library, or a sentence if it is not installed or its call is unknown.
     func text(_ package: CAscend_hstu) -> String {
         func string(_ text: some Any) -> String {
             withUnsafeBytes(of: text) { bytes in String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }
@@ -37,7 +37,7 @@ enum FusedVariant: CaseIterable {
         }
     }
 
-    /// Whether sums are added to what the output holds, which happens if a call does not ask for determinism.
+    /// Whether sums are added to what the output holds, which happens if a call does not request determinism.
     func addsToOutput(_ package: CAscend_hstu) -> Bool { self == .dense && package.planDeterministic == nil }
 }
 
@@ -56,7 +56,7 @@ enum FusedLimits {
         heads <= Self.heads && heads % keyHeads == 0 && max(queryColumns, valueColumns) <= columns
     }
 
-    /// Columns of a head plus zeros, up to the width that the operator takes.
+    /// Columns of a head plus zeros, up to the operator's width.
     static func padded(_ columns: Int) -> Int { (columns + columnUnit - 1) / columnUnit * columnUnit }
 
     /// Whether one call may compute this many sequences.
@@ -82,16 +82,16 @@ struct FusedCall: Equatable {
     var rows: Int
 
     /// The calls that compute every sequence that fits the limits on its own. The choice must not depend on the batch,
-    /// because fused and composed attention round differently. Biased sequences get calls of their own, because the dense
-    /// bias is all or nothing. Its memory grows with the square of the longest, so a call takes as many sequences as its
-    /// budget allows.
+    /// because fused and composed attention round differently. Biased sequences get separate calls, because the dense
+    /// bias is all or nothing. Its memory grows with the square of the longest, so a call takes as many sequences as
+    /// its budget allows.
     static func calls(lengths: [Int], isBiased: [Bool], heads: Int) -> [FusedCall] {
         var calls: [FusedCall] = []
         for biased in [true, false] {
             var sequences = lengths.indices.filter {
                 isBiased[$0] == biased && FusedLimits.allow(1, longest: lengths[$0], heads: heads, isBiased: biased)
             }
-            // In one call they stay in order, which saves gathering them; in several, similar lengths come together.
+            // In one call they stay in order, which saves gathering them; in several, similar lengths are grouped.
             let longest = sequences.reduce(0) { max($0, lengths[$1]) }
             if !FusedLimits.allow(sequences.count, longest: longest, heads: heads, isBiased: biased) {
                 sequences.sort { (lengths[$0], $1) > (lengths[$1], $0) }
@@ -272,8 +272,8 @@ extension AscendStream {
         }
     }
 
-    /// (rows, heads, columns) with zeros after each head's columns, up to the width that the operator takes. They add
-    /// nothing to scores, and their columns of the answer are dropped.
+    /// (rows, heads, columns) with zeros after each head's columns, up to the operator's width. They add nothing to
+    /// scores, and their columns of the answer are dropped.
     private func padded(_ view: View) throws(ComputeError) -> View {
         let columns = view.dims[2]
         let width = FusedLimits.padded(columns)

@@ -1,5 +1,5 @@
-// The parts of attention that the layers of a batch share: the groups, the rows to gather, the masks, the entries of the
-// relative bias. The first layer that asks makes them.
+// The parts of attention that the layers of a batch share: the groups, the rows to gather, the masks, the entries of
+// the relative bias. The first layer that needs them makes them.
 
 internal import Compute
 

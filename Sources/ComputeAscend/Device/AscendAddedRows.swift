@@ -1,5 +1,5 @@
-// Rows that come behind those of a table or a catalogue while both are in use: pages that never move, each twice as long as the one
-// before, so that a batch has few of them to read.
+// Rows added to a table or a catalogue in use: pages that never move, each twice as long as the previous one, so that a
+// batch reads few of them.
 
 package import Compute
 
@@ -24,7 +24,7 @@ struct AscendAddedRows {
     /// The rows before a page.
     private static func start(_ page: Int) -> Int { firstPage * ((1 << page) - 1) }
 
-    /// The (rows, columns) of each page that has one of the first so many rows.
+    /// The (rows, columns) of each page with one of the first rows.
     func views(_ count: Int) -> [View] {
         pages.indices.compactMap { page in
             let rows = min(count - Self.start(page), Self.firstPage << page)
@@ -32,7 +32,7 @@ struct AscendAddedRows {
         }
     }
 
-    /// The page of a row, and its place there.
+    /// The page of a row, and its offset there.
     func place(of row: Int) -> (page: Int, place: Int) {
         var page = 0
         while row - first >= Self.start(page + 1) { page += 1 }

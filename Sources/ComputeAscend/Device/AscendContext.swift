@@ -31,11 +31,11 @@ final class AscendLibrary: @unchecked Sendable {
 }
 
 /// A device that is set on the thread that made this, until the last object with memory, a stream or an event on it is
-/// gone.
+/// released.
 ///
-/// After a failure that only a reset undoes, nothing is given back piece by piece: a stream that hangs would delay its own
+/// After a failure that only a reset undoes, nothing is released separately: a hanging stream would delay its own
 /// destruction, and the forced reset at the end frees everything on the device. Pinned host memory, which a running
-/// transfer may still reach, is freed after that.
+/// transfer may still access, is freed after that.
 final class AscendContext {
     let library: AscendLibrary
     let number: Int32
@@ -43,7 +43,7 @@ final class AscendContext {
     var memory = DeviceMemory(weightBytes: 0, workspaceBytes: 0)
     /// A failure that only a reset undoes: every further use is refused with it.
     private(set) var failure: ComputeError?
-    /// The number of forced resets of the device when this was made. After one more, all of this is gone.
+    /// The number of forced resets of the device when this was made. One more destroys all of this.
     private let resets: Int
     /// Whether failures are for the caller alone.
     private var isTolerant = false
@@ -64,7 +64,7 @@ final class AscendContext {
     /// - Throws: `ComputeError` when CANN is not there, there is no such device, or it cannot be opened.
     init(device number: Int) throws(ComputeError) {
         library = try AscendLibrary.shared()
-        // A number beyond Int32 is no device either; the error comes below.
+        // A number beyond Int32 is no device either; the error follows below.
         self.number = Int32(clamping: number)
         resets = try AscendProcess.open(self.number, library)
         do throws(ComputeError) {
@@ -100,7 +100,7 @@ final class AscendContext {
             // would delay it. Running work is stopped, and its stream destroyed without waiting for it.
             for stream in hanging { _ = runtime.aclrtStreamAbort?(stream) }
             for stream in hanging { _ = runtime.aclrtDestroyStreamForce?(stream) }
-            // Where CANN has no reset by force, undoing the only use of the device is one.
+            // If CANN has no forced reset, releasing the only use of the device has the same effect.
             _ = (runtime.aclrtResetDeviceForce ?? runtime.aclrtResetDevice)?(number)
         }
         for memory in abandoned { _ = runtime.aclrtFreeHost(memory) }
@@ -110,7 +110,7 @@ final class AscendContext {
     /// Whether no other object has reset the device since this was made.
     private var isWhole: Bool { AscendProcess.resets(of: number) == resets }
 
-    /// Whether objects on the device are to be freed piece by piece.
+    /// Whether objects on the device are freed separately.
     var canRelease: Bool { failure == nil && isWhole }
 
     /// Frees pinned memory now or after the reset.

@@ -49,7 +49,7 @@ extension AscendDevice {
         let runtime = context.runtime
         if let call = runtime.aclsysGetVersionStr {
             var package = Array("runtime".utf8CString)
-            // CANN asks for at least 128 bytes.
+            // CANN requires at least 128 bytes.
             var text = [CChar](repeating: 0, count: 1024)
             if call(&package, &text) == 0 { return Self.string(text) }
         }

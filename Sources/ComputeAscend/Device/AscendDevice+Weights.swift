@@ -1,4 +1,4 @@
-// Takes weights to the device once, in the form in which its products read them.
+// Copies weights to the device once, in the form that its products read.
 
 package import Compute
 
@@ -39,7 +39,7 @@ extension AscendDevice {
         )
     }
 
-    /// A projection of bits in half precision, (k, n), in FRACTAL_NZ or as they are.
+    /// A projection of bits in half precision, (k, n), in FRACTAL_NZ or plain.
     func makeLinear(
         _ packed: [UInt16],
         _ dims: [Int],

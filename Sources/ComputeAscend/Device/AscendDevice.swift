@@ -6,9 +6,9 @@ internal import Glibc
 
 /// Compute on an Ascend NPU through CANN: products in half precision with float32 sums, everything between them in float32.
 ///
-/// Belongs to the thread that made it, like everything it makes: CANN binds a device to a thread. After a failure that leaves
-/// the device in doubt (`timedOut`, `executionFailed`, `deviceLost`) every further call is refused; when the device and all
-/// that was made of it are gone, the NPU is reset, and a new device can be made.
+/// Belongs to the thread that made it, like everything it makes: CANN binds a device to a thread. After a failure that
+/// leaves the device in an unknown state (`timedOut`, `executionFailed`, `deviceLost`) every further call is refused;
+/// when the device and everything made from it are released, the NPU is reset, and a new device can be made.
 package final class AscendDevice: Device {
     private let identification: DeviceDescription
     package var description: DeviceDescription {
@@ -23,27 +23,27 @@ package final class AscendDevice: Device {
     let timeout: Int32
     /// Calls of the device's own, such as those that rewrite weights.
     private let loading: AscendQueue
-    /// 1, 2, 4 … 128: what takes the bits of a byte apart.
+    /// 1, 2, 4 … 128: separates the bits of a byte.
     let bitValues: DeviceBlock
     /// Zeros of any type, for less than `FusedLimits.columnUnit` columns.
     let zeros: DeviceBlock
 
     /// RecSDK's operator for HSTU's attention that was found to be right; nil: none was.
     var provenFusion: FusedVariant?
-    /// Whether products with weights in FRACTAL_NZ were found to be those of weights as they are.
+    /// Whether products with weights in FRACTAL_NZ were found equal to those with plain weights.
     private(set) var blocksWeights = false
     /// Whether Topk puts float32 in order as such: where it does not, the best rows are chosen on the host.
     private(set) var ranksExactly = true
     let trials: Trials
     /// Whether a captured batch was found to compute what it should.
     private var isCaptureProven = false
-    /// Whether batches that come again are captured, and why not: a line for people.
+    /// Whether repeated batches are captured, and if not, why: a line for people.
     package private(set) var captureNote = ""
     /// Pools of keys and values that there are.
     var poolCount = 0
     /// Whether HSTU's attention is left to that operator where it fits.
     var fusion: FusedVariant? { poolCount == 0 ? provenFusion : nil }
-    /// What was found when the device was made: a line for people.
+    /// The findings when the device was made: a line for people.
     private(set) var fusionNote = ""
 
     /// Whether HSTU's attention is fused, and why not: a line for people.
@@ -57,16 +57,16 @@ package final class AscendDevice: Device {
     /// How weights are laid out, for people: empty where there is no choice.
     package private(set) var weightsNote = ""
 
-    /// Makes a device of an NPU. What loses the chip when it is tried (a fused operator, a capture) is left out, and the
-    /// device made again.
+    /// Makes a device of an NPU. If trying a feature (a fused operator, a capture) loses the chip, the device is made
+    /// again without it.
     ///
     /// - Parameters:
     ///   - number: as CANN counts the devices that the process sees, from 0.
-    ///   - dtype: float16 or bfloat16; nil: bfloat16 where the chip has it, float16 elsewhere.
+    ///   - dtype: float16 or bfloat16; nil: bfloat16 if the chip has it, otherwise float16.
     ///   - timeoutMilliseconds: how long a batch may take before the device counts as lost; at least 1.
-    ///   - fusesAttention: false: HSTU's attention is composed even where RecSDK's operator is installed and right.
-    ///   - capturesBatches: false: batches are run operator by operator even where CANN can capture them.
-    /// - Throws: `ComputeError.deviceLost` when CANN or the device is not there, with one sentence that says what to do;
+    ///   - fusesAttention: false: HSTU's attention is composed even if RecSDK's operator is installed and correct.
+    ///   - capturesBatches: false: batches run operator by operator even if CANN can capture them.
+    /// - Throws: `ComputeError.deviceLost` if CANN or the device is missing, with one sentence that says what to do;
     ///   `.unsupported` for a type that the chip does not have.
     package static func open(
         number: Int,
@@ -120,8 +120,8 @@ package final class AscendDevice: Device {
             dtype: half,
             threads: 1
         )
-        // The same sums in every run, where operators leave a choice: operators ask for the process's option, and not for the
-        // context's (opbase, op_executor.cpp), so that both are set, as torch_npu does (OpParamMaker.cpp).
+        // Requests the same sums in every run: operators read the process's option, not the context's (opbase,
+        // op_executor.cpp), so both are set,
         try context.check(context.runtime.aclrtCtxSetSysParamOpt(ACL_OPT_DETERMINISTIC, 1), "aclrtCtxSetSysParamOpt")
         try context.check(context.runtime.aclrtSetSysParamOpt?(ACL_OPT_DETERMINISTIC, 1) ?? 0, "aclrtSetSysParamOpt")
         // An operator that hangs is ended by the chip as well, in whole seconds; a CANN that refuses that has its own bound.
@@ -154,7 +154,7 @@ package final class AscendDevice: Device {
 
     package func supports(_ operation: OperationKind) -> Bool { missing(for: operation) == nil }
 
-    /// What an operation lacks on this chip, in a sentence; nil: nothing.
+    /// What is missing for an operation on this chip, in a sentence; nil: nothing.
     func missing(for operation: OperationKind) -> String? {
         let every: [Operator]
         switch operation {
@@ -178,7 +178,7 @@ package final class AscendDevice: Device {
         return nil
     }
 
-    /// What the norms need: the fused ones are composed of the rest where the chip lacks them.
+    /// The operators for norms: if the chip lacks the fused ones, they are composed of the others.
     private var norms: [Operator] {
         var every: [Operator] = [.norm, .clampAtLeast, .divide, .multiplyInPlace]
         if !support.has(.layerNorm) { every += [.mean, .subtract] }
@@ -201,7 +201,7 @@ package final class AscendDevice: Device {
         try loading.synchronize(timeout: timeout)
     }
 
-    /// Elements that a (k, n) matrix takes as FRACTAL_NZ.
+    /// The number of elements of a (k, n) matrix in FRACTAL_NZ.
     func blockedCount(_ dims: [Int]) throws(ComputeError) -> Int {
         try loading.calls.blockedCount(dims, description.dtype)
     }
@@ -255,7 +255,7 @@ final class AscendEvent {
         try context.check(context.runtime.aclrtRecordEvent(handle, queue.handle), "aclrtRecordEvent")
     }
 
-    /// What is enqueued on the queue from now on waits for the event.
+    /// Later work on the queue waits for the event.
     func hold(_ queue: AscendQueue) throws(ComputeError) {
         try context.check(context.runtime.aclrtStreamWaitEvent(queue.handle, handle), "aclrtStreamWaitEvent")
     }

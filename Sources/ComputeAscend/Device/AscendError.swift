@@ -12,11 +12,10 @@ enum CallPhase {
 }
 
 extension ComputeError.Code {
-    /// The kind of failure that a status stands for (ranges and names: design of the interface, CANN's error reference).
+    /// The kind of failure of a status
     ///
-    /// Phase 1 refuses: whatever it says, the device is as it was. Operators that are composed of others say 561103 for a missing
-    /// kernel and for a shape that none takes, generated ones 561002 or 561003 (opbase, kernel_workspace.cpp and
-    /// indv_executor.cpp). Memory that was missing, and a device that had failed before (5xxxxx of the runtime), are still that.
+    /// Phase 1 only refuses: the device is unchanged, whatever the status. Composed operators return 561103 for a
+    /// missing kernel and for an unsupported shape, generated ones 561002 or 561003
     init(status: Int32, phase: CallPhase) {
         switch CAscend_status(rawValue: status) {
         case ACL_ERROR_RT_MEMORY_ALLOCATION, ACL_ERROR_RT_DEVICE_OOM, ACL_ERROR_BAD_ALLOC:
@@ -40,12 +39,12 @@ extension ComputeError.Code {
 }
 
 extension ComputeError {
-    /// A failed call: its name, the status's name, and what CANN says of it. Where an operator says no more than that a call
-    /// of the runtime has failed within it, that call's status tells what kind of failure it is.
+    /// A failed call: its name, the status's name, and CANN's message. If an operator only reports that a runtime call
+    /// failed within it, that call's status determines the kind of failure.
     init(call: StaticString, status: Int32, runtime: CAscend_runtime, phase: CallPhase = .run) {
         var names = Self.name(status)
         var cause = status
-        // Forgotten by being asked for: else it would be taken for what is within a later failure.
+        // Reading clears it; otherwise it would be attributed to a later failure.
         let last = runtime.aclrtGetLastError?(ACL_RT_THREAD_LEVEL) ?? 0
         if status == Int32(ACLNN_ERR_RUNTIME_ERROR.rawValue), last != 0 {
             cause = last

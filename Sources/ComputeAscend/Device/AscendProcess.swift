@@ -1,5 +1,5 @@
-// CANN in this process: initialised when the first device is made, finalised by whoever ends the process. Also counts the
-// forced resets of each device, which free everything else that was made on it.
+// CANN in this process: initialised when the first device is made, finalised by the code that ends the process. Also
+// counts the forced resets of each device, which free everything else that was made on it.
 
 internal import CAscend
 package import Compute
@@ -26,7 +26,7 @@ package enum AscendProcess {
         let (status, resets): (Int32, Int) = state.withLock { state in
             if !state.isInitialized {
                 let status = library.functions.runtime.aclInit(nil)
-                // Someone else in the process has initialised it, which is as good.
+                // Other code in the process has initialised it, which is fine.
                 guard status == 0 || status == Int32(ACL_ERROR_REPEAT_INITIALIZE.rawValue) else { return (status, 0) }
                 state.isInitialized = true
             }
@@ -59,11 +59,11 @@ package enum AscendProcess {
         state.withLock { $0.lost[device, default: [:]][trial] = words }
     }
 
-    /// Ends CANN. To be called once, by the end of `main` and not by an exit handler, because CANN's libraries must still be
-    /// whole; after everything that was made of every device is gone. Does nothing where no device was ever made.
+    /// Ends CANN. Call it once, at the end of `main` and not in an exit handler, because CANN's libraries must still be
+    /// loaded, and after everything made from every device is released. Does nothing if no device was ever made.
     ///
-    /// - Throws: `ComputeError.invalidArgument` naming the devices that are still in use, in which case nothing was done;
-    ///   otherwise what CANN says was wrong.
+    /// - Throws: `ComputeError.invalidArgument` naming the devices that are still in use, in which case nothing was
+    ///   done; otherwise CANN's error.
     package static func finalize() throws(ComputeError) {
         let outcome: (library: AscendLibrary, status: Int32)? = try state.withLock { state throws(ComputeError) in
             guard state.isInitialized else { return nil }

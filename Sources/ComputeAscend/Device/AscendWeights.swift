@@ -69,7 +69,7 @@ final class AscendCatalogue: CatalogueWeights, DeviceOwned {
     let ownRows: Int
     let columns: Int
     let device: DeviceIdentity
-    /// One bit a row of its own, whole words; row 0 and the bits beyond the last row are 0.
+    /// One bit per own row, whole words; row 0 and the bits beyond the last row are 0.
     let eligible: [UInt64]
     /// Of every row.
     let norm: HostNorm?

@@ -44,7 +44,7 @@ struct Chip {
             }
     }
 
-    /// Whether products take bfloat16 (torch_npu, IsBF16Supported).
+    /// Whether products support bfloat16
     var hasBFloat16: Bool {
         switch generation {
         case .a2, .a3, .a5: true
@@ -52,7 +52,6 @@ struct Chip {
         }
     }
 
-    /// Whether RecSDK's fused attention takes jagged rows (its operators' AddConfig): elsewhere rows are padded to multiples of 128
-    /// under a dense mask, which is more work than composing for the lengths that are served.
+    /// Whether RecSDK's fused attention supports jagged rows
     var hasJaggedAttention: Bool { hasBFloat16 }
 }

@@ -35,7 +35,7 @@ struct HalfRounding {
         return UInt16(truncatingIfNeeded: (bits &+ 0x7fff &+ (bits >> 16 & 1)) >> 16)
     }
 
-    /// The value that these bits stand for.
+    /// The value of these bits.
     func value(_ value: Float) -> Float {
         let bits = self.bits(value)
         return dtype == .float16 ? Float(Float16(bitPattern: bits)) : Float(bitPattern: UInt32(bits) << 16)

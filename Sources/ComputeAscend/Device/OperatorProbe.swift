@@ -1,5 +1,4 @@
-// Which operators the chip and the installed packages have: each is run once, on a few elements, when the device is made. The
-// vendor's table of support contradicts its own sources for some chips, so nothing but a call tells.
+// Finds the operators of the chip and the installed packages: each is run once,
 
 internal import CAscend
 internal import Compute
@@ -15,9 +14,9 @@ enum Operator: String, CaseIterable {
     case cast, truncate, copy, concatenate
 }
 
-/// What was found.
+/// The findings.
 struct OperatorSupport {
-    /// What is missing, and why.
+    /// The missing operators, with reasons.
     private(set) var missing: [Operator: String] = [:]
 
     func has(_ operators: Operator...) -> Bool { operators.allSatisfy { missing[$0] == nil } }
@@ -41,7 +40,7 @@ struct OperatorSupport {
         return support
     }
 
-    /// One call on elements that are all 0. Its operands lie 4 KiB apart.
+    /// One call on elements that are all 0. Its operands are 4 KiB apart.
     private static func run(
         _ kind: Operator,
         _ calls: OperatorCalls,
@@ -91,7 +90,7 @@ struct OperatorSupport {
         case .silu: try calls.activate(x, .silu, out)
         case .relu: try calls.activate(x, .relu, out)
         case .geluTanh: try calls.activate(x, .geluTanh, out)
-        // 310P takes halves of whole 64 bytes.
+        // 310P requires halves of whole 64 bytes.
         case .swiGLU: try calls.swiGLU(view(0, .float32, [4, 32]), out)
         case .greater: try calls.greater(integers, integers, view(6, .bool, [4]))
         case .notEqual: try calls.notEqual(x, x, flags)

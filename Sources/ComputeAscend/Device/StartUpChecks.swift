@@ -1,7 +1,4 @@
-// Checks, when the device is made, what is used only if it proves itself, each on one small problem: the fused attention,
-// because public descriptions of the operators contradict each other and their releases differ; weights in FRACTAL_NZ,
-// because public sources round such products to half precision; and captured batches, because no public text says which
-// operators may be captured.
+// Checks the optional features when the device is made, each on one small problem:
 
 internal import CAscend
 internal import Compute
@@ -36,8 +33,7 @@ extension AscendDevice {
         }
     }
 
-    /// Whether Topk tells float32 apart that are equal in half precision: on the first generation it casts them (ops-nn,
-    /// aclnn_topk.cpp).
+    /// Whether Topk distinguishes float32 values that are equal in half precision:
     func doesRankExactly() throws(ComputeError) -> Bool {
         guard support.has(.topk) else { return true }
         let stream = try AscendStream(device: self, captures: false)
@@ -116,7 +112,7 @@ extension AscendDevice {
         }
     }
 
-    /// Whether products with weights in FRACTAL_NZ are, bit by bit, those with weights as they are; nil: they are.
+    /// The difference between products with weights in FRACTAL_NZ and with plain weights; nil: equal bit by bit.
     ///
     /// Whole numbers are summed, whose order does not matter; some sums have more digits than half precision, and some are
     /// beyond its range (ops-nn, matmul_util.cpp, gives a product with such weights their type before it is widened).

@@ -49,7 +49,7 @@ struct Arena {
         let wanted = plan.reservedBytes
         blocks = []
         plan.forgetChunks()
-        // Without memory for one piece the next allocation asks for what it needs and reports the failure.
+        // If there is no memory for one piece, the next allocation requests what it needs and reports the failure.
         guard let block = try? makeBlock(byteCount: wanted) else { return }
         blocks = [block]
         plan.append(byteCount: wanted)

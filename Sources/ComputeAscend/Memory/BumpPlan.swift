@@ -2,10 +2,10 @@
 
 internal import Compute
 
-/// Hands out places in a list of chunks until it is reset as a whole. It owns no memory: its owner appends chunks when told
-/// that there are too few.
+/// Allocates offsets in a list of chunks until it is reset as a whole. It owns no memory: its owner appends chunks when
+/// it reports too few.
 struct BumpPlan {
-    /// A place: which chunk, and how many bytes into it.
+    /// A location: a chunk and an offset in it.
     struct Place: Equatable {
         var chunk: Int
         var offset: Int
@@ -13,12 +13,12 @@ struct BumpPlan {
 
     /// Bytes of each chunk.
     private(set) var chunks: [Int] = []
-    /// Where the next place may be.
+    /// The next free location.
     private(set) var next = Place(chunk: 0, offset: 0)
 
     var reservedBytes: Int { chunks.reduce(0, +) }
 
-    /// Room for a tensor of `byteCount` bytes; nil: a chunk of `missing(byteCount)` bytes has to be appended first.
+    /// Room for a tensor of `byteCount` bytes; nil: a chunk of `missing(byteCount)` bytes must be appended first.
     mutating func take(_ byteCount: Int) -> Place? {
         guard let size = Alignment.reserved(byteCount) else { return nil }
         var place = next

@@ -50,7 +50,7 @@ final class DeviceBlock {
 
     var pointer: UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: address.bits) }
 
-    /// Copies host values to the start, or so many bytes behind it, at once. There is room for them.
+    /// Copies host values synchronously to an offset. There must be room for them.
     func fill<Element: BitwiseCopyable>(_ values: [Element], at offset: Int = 0) throws(ComputeError) {
         try values.withUnsafeBufferPointer { (values) throws(ComputeError) in
             let bytes = UnsafeRawBufferPointer(values)

@@ -21,7 +21,7 @@ struct Staging {
 
     init(context: AscendContext) { self.context = context }
 
-    /// Room for an input: the host writes it at one place, and the device finds it at the other.
+    /// Room for an input: the host's address for writing and the device's for reading.
     mutating func allocate(
         byteCount: Int
     ) throws(ComputeError) -> (host: UnsafeMutableRawPointer, device: DeviceAddress) {
@@ -48,7 +48,7 @@ struct Staging {
         plan.append(byteCount: byteCount)
     }
 
-    /// What was packed for a device address; nil: it is no input of this batch.
+    /// The packed values for a device address; nil: it is no input of this batch.
     func host(of address: DeviceAddress, byteCount: Int) -> UnsafeRawPointer? {
         for pair in pairs where address.bits >= pair.device.address.bits {
             let offset = Int(address.bits - pair.device.address.bits)
@@ -87,7 +87,7 @@ struct Staging {
             let wanted = plan.reservedBytes
             pairs = []
             plan.forgetChunks()
-            // Without memory for one piece the next input asks for what it needs and reports the failure.
+            // If there is no memory for one piece, the next input requests what it needs and reports the failure.
             try? append(byteCount: wanted)
         }
         for index in pairs.indices {

@@ -1,4 +1,4 @@
-// The operators, one function each. Shapes are the callers' business; what CANN refuses comes back as an error.
+// The operators, one function each. Callers are responsible for shapes; refusals by CANN are returned as errors.
 
 internal import CAscend
 internal import Compute
@@ -36,7 +36,7 @@ extension OperatorCalls {
         }
     }
 
-    /// Elements that a (k, n) matrix takes as FRACTAL_NZ.
+    /// The number of elements of a (k, n) matrix in FRACTAL_NZ.
     func blockedCount(_ dims: [Int], _ dtype: DType) throws(ComputeError) -> Int {
         var count: UInt64 = 0
         defer { releaseOperands() }

@@ -6,13 +6,13 @@ internal import Compute
 /// Runs operators on one stream, in order. Every operand's descriptor lives for one call.
 final class OperatorCalls {
     let context: AscendContext
-    /// Where calls are enqueued.
+    /// The queue for calls.
     let stream: UnsafeMutableRawPointer
     private let tensors: CAscend_tensors
     let operators: CAscend_operators
 
-    /// One block for all calls, because the stream runs them one after the other; and those that were too small, which calls
-    /// that are still under way may use.
+    /// One block for all calls, because the stream runs them in order; and earlier blocks that were too small, which
+    /// running calls may still use.
     private var workspace: DeviceBlock?
     private var outgrown: [DeviceBlock] = []
 
@@ -22,7 +22,7 @@ final class OperatorCalls {
     private var liveArrays: [OpaquePointer] = []
     private var liveList: OpaquePointer?
 
-    /// What the calls are, while they are written down instead of being made.
+    /// The recorded calls, while recording instead of calling.
     private var key: [UInt64]?
     /// Views of the call that is being made.
     private var declared: [View?] = []
@@ -42,7 +42,7 @@ final class OperatorCalls {
     /// A descriptor of the view. An address may be anywhere in its block, a descriptor's must be a multiple of 32: the rest is
     /// its offset.
     func tensor(_ view: View) throws(ComputeError) -> OpaquePointer {
-        // What is not declared is not in the key, and another batch would be taken for this one.
+        // Undeclared values are not in the key, so another batch would be mistaken for this one.
         precondition(declared.contains { $0?.isSame(as: view) ?? false }, "an operand that its call does not declare")
         let size = view.dtype.byteCount
         let offset = Int(view.address.bits % 32) / size
@@ -157,7 +157,7 @@ final class OperatorCalls {
     typealias Size = UnsafeMutablePointer<UInt64>
     typealias Executor = UnsafeMutablePointer<OpaquePointer?>
 
-    /// One call: `plan` is its phase 1, with operands made by the functions above; phase 2 follows at once.
+    /// One call: `plan` is its phase 1, with operands made by the functions above; phase 2 follows immediately.
     ///
     /// - Parameters:
     ///   - views: every view that `plan` makes a tensor of.
@@ -185,8 +185,8 @@ final class OperatorCalls {
         do throws(ComputeError) {
             memory = try workspace(byteCount: size, for: name)
         } catch {
-            // Nothing but its phase 2 gives the executor of a composed operator back, and without a workspace phase 2 does
-            // nothing else. Generated operators (RmsNorm, SwiGlu, RecSDK's) keep theirs even so: a few kilobytes are lost.
+            // Only phase 2 releases the executor of a composed operator, and without a workspace phase 2 does nothing
+            // else.
             _ = launch(nil, size, executor, stream)
             _ = context.runtime.aclGetRecentErrMsg()
             throw error

@@ -1,4 +1,4 @@
-// Projections: what comes before the product in float32, the product in half precision, what comes after in float32.
+// Projections: float32 before the product, the product in half precision, float32 after it.
 
 package import Compute
 
@@ -69,8 +69,8 @@ extension AscendStream {
             }
         case .swiGLU(let gate, let values):
             let product = try temporary(.float32, [rows, columns])
-            // Gate and values side by side, as one projection makes them, are one operator. It takes no rows in pieces (its
-            // document), and on 310P only halves of whole 64 bytes (ops-nn, swi_glu_tiling.cpp).
+            // Gate and values side by side, as one projection makes them, are one operator. It does not support strided
+            // rows (its documentation), and on 310P only halves of whole 64 bytes (ops-nn, swi_glu_tiling.cpp).
             let isAdjacent =
                 gate.strides == values.strides
                 && values.address == gate.address.advanced(byBytes: columns * gate.dtype.byteCount)

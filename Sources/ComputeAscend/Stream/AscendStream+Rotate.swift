@@ -1,4 +1,4 @@
-// Rotary position embedding: cosines and sines come from a table by position, or with the batch where a position is beyond
+// Rotary position embedding: cosines and sines come from a table by position, or with the batch if a position is beyond
 // any table.
 
 package import Compute

@@ -46,7 +46,7 @@ extension AscendStream {
         }
     }
 
-    /// Notes `out[i] = table[ids[i]]`. Rows that were added come from their pages, and then to their places.
+    /// Records `out[i] = table[ids[i]]`. Added rows are gathered from their pages and then moved to their places.
     private func gather(_ ids: Tensor, of table: AscendTable, into out: View) throws(ComputeError) {
         let rows = out.dims[0]
         guard table.added.count > 0, let values = hostValues(ids, as: Int32.self),
@@ -148,7 +148,7 @@ extension AscendStream {
         let rows = x.dims[0]
         let columns = x.dims[1]
         let perRow = try temporary(.float32, [rows, 1])
-        // 310P's RMS norm takes rows of 32 bytes and more.
+        // 310P's RMS norm requires rows of at least 32 bytes.
         let hasRMSNorm = device.support.has(.rmsNorm) && columns >= 8
         func composedRMS(_ x: View, epsilon: Float, scale: AscendVector?) throws(ComputeError) {
             let extended = try temporary(.float32, [rows, columns + 1])
@@ -237,7 +237,7 @@ extension AscendStream {
 struct BySource {
     /// By source, the table first: the rows within it.
     private(set) var rows: [[Int32]]
-    /// Of each row its place among all, one source behind the other.
+    /// The index of each row among all sources, concatenated.
     private(set) var places: [Int32] = []
 
     init(_ numbers: some Collection<Int32>, _ added: AscendAddedRows, sources: Int) {

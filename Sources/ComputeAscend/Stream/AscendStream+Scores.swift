@@ -7,11 +7,11 @@ package import Compute
 struct Scoring {
     /// How many each query names.
     let counts: [Int]
-    /// The scores of all queries, one query behind the other; float32.
+    /// The scores of all queries, in order; float32.
     let result: View
-    /// Where they are copied to, in bytes from the start of the batch's results.
+    /// The offset of their copy, in bytes from the start of the batch's results.
     let offset: Int
-    /// Of each query the places of its scores among those that come back.
+    /// The indices of each query's scores among those copied back.
     let places: [[Int32]]
     var scores: [[Float]] = []
 }
@@ -25,7 +25,7 @@ extension AscendStream {
         let result = try temporary(.float32, [1, total])
         let ticket = ScoreTicket(id: scorings.count)
         let offset = reserveResult(byteCount: result.byteCount)
-        // Rows that were added come from their pages.
+        // Added rows come from their pages.
         let pages = catalogue.added.views(catalogue.added.count)
         let sorted = operation.rows.map { BySource($0, catalogue.added, sources: pages.count + 1) }
         scorings.append(Scoring(counts: counts, result: result, offset: offset, places: sorted.map(\.places)))

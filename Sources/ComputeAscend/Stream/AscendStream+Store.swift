@@ -44,14 +44,14 @@ extension AscendStream {
     }
 }
 
-/// Which rows of a batch go to which rows of a pool.
+/// The mapping of a batch's rows to rows of a pool.
 struct StoredRows {
     private(set) var sources: [Int32] = []
     private(set) var targets: [Int32] = []
     /// The same, as rows that follow each other in both.
     private(set) var runs: [(source: Range<Int>, target: Int)] = []
 
-    /// - Throws: `ComputeError.invalidArgument` where a page is to be written twice, by one sequence or by two.
+    /// - Throws: `ComputeError.invalidArgument` if a page would be written twice, by one sequence or by two.
     init(_ prefix: CheckedPrefix<AscendKeyValuePages>, _ layout: Jagged) throws(ComputeError) {
         var written: Set<Int32> = []
         let pageRows = prefix.pages.pageRows

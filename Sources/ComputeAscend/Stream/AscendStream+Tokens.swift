@@ -30,7 +30,7 @@ extension AscendStream {
         return TokenScoresTicket(id: tokenResults.count - 1)
     }
 
-    /// Computes what has come back.
+    /// Evaluates the copied results.
     func finishTokenScores() throws(ComputeError) {
         for number in tokenResults.indices {
             tokenResults[number].logProbabilities = try finished(tokenResults[number])

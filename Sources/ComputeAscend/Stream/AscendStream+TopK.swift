@@ -1,5 +1,5 @@
-// Selection: one product scores the whole catalogue, and the device masks and selects; only the best come back. The host
-// orders ties, and decides ties at the edge of what came back.
+// Selection: one product scores the whole catalogue, and the device masks and selects; only the best are copied back.
+// The host orders ties, including those at the edge of the copied rows.
 
 package import Compute
 
@@ -8,18 +8,18 @@ struct Selection {
     /// V, with the rows that were added and may be selected.
     let rows: Int
     let counts: [Int]
-    /// Of each query the rows it may be answered with, one bit a row.
+    /// The allowed rows of each query, one bit per row.
     let allowed: [[UInt64]]
     /// (B, V) float32, −∞ where masked or no number.
     let scores: View
     /// (B, V) bool: scores that were no numbers.
     let invalid: View
-    /// What comes back of each query.
+    /// The number of rows copied back per query.
     let fetched: Int
-    /// What is copied back: (B, fetched) float32, and int64 from `indicesOffset` on.
+    /// The copied results: (B, fetched)
     let result: View
     let indicesOffset: Int
-    /// Where it is copied to, in bytes from the start of the batch's results.
+    /// The offset of the copy, in bytes from the start of the batch's results.
     let offset: Int
     var selected: [[ScoredRow]] = []
 }
@@ -45,12 +45,13 @@ extension AscendStream {
             throw ComputeError(.invalidArgument, "select top k: \(count) rows are asked for")
         }
         var allowed: [[UInt64]] = []
-        // Rows that were added are read where a mask says so.
+        // Added rows are read if a mask allows them.
         let words = operation.masks.reduce(0) { max($0, $1.allowed?.count ?? 0) }
         let rows = words > catalogue.eligible.count ? min(64 * words, catalogue.rows) : catalogue.ownRows
         for mask in operation.masks { allowed.append(try bits(of: mask, catalogue, rows: rows)) }
         let ticket = TopKTicket(id: selections.count)
-        // A few more than asked for, in few different numbers: equals at the edge are then rarely left to the device's order.
+        // A few more than requested, in few distinct counts: ties at the edge are then rarely left to the device's
+        // order.
         let most = min(operation.counts.max() ?? 1, rows)
         let fetched = min(rows, (most + 8 + 31) / 32 * 32)
         let count = queries * fetched
@@ -154,8 +155,8 @@ extension AscendStream {
         return bits
     }
 
-    /// (B, V) bool, true where a row may not be selected, and what computes it: bits go to the device as they are and are taken
-    /// apart there, bytes where the chip has no operator for that.
+    /// (B, V) bool, true where a row may not be selected, and what computes it: bits are copied to the device and
+    /// unpacked there; if the chip has no operator for that, bytes are copied.
     private func mask(_ allowed: [[UInt64]], rows: Int) throws(ComputeError) -> (View, Step) {
         guard device.support.has(.bitwiseAnd, .isZero) else {
             let bytes = allowed.flatMap { words in
@@ -201,7 +202,7 @@ extension AscendStream {
         }
     }
 
-    /// All scores of one query, put in order on the host: where equals reach beyond what has come back.
+    /// All scores of one query, sorted on the host, for ties that extend beyond the copied rows.
     private func decideOnHost(_ selection: Selection, query: Int) throws(ComputeError) -> [ScoredRow] {
         let rows = selection.rows
         let scores: [Float] = try readBack(selection.scores.rows(query..<query + 1).address, count: rows)
@@ -227,8 +228,8 @@ extension Selection {
         row >= 0 && row < rows && allowed[query][row >> 6] >> UInt64(row & 63) & 1 == 1
     }
 
-    /// The selection of a query from what has come back; nil where that does not tell: rows with the score of the last one may
-    /// have stayed behind, or masked rows, which score −∞, cannot be told from others that do.
+    /// The selection of a query from the copied rows; nil if they do not determine it: rows with the score of the last
+    /// one may be missing, or masked rows, which score −∞, cannot be distinguished from others with that score.
     func decided(_ fetched: [ScoredRow], query: Int) -> [ScoredRow]? {
         let wanted = counts[query]
         let certain = fetched.filter { $0.score > -.infinity && allows(Int($0.row), query: query) }

@@ -1,15 +1,14 @@
-// A stream on the NPU. Operations are checked and noted as they come, and run together when the batch is synchronised,
-// after one copy has transferred everything that they read.
+// A stream on the NPU. Operations are checked and recorded as they are called, and run together
 
 internal import CAscend
 package import Compute
 
 /// An order of operations on an Ascend device.
 ///
-/// A batch is: packed inputs by one copy on the copy stream, an event for which the compute stream waits, the noted operators
-/// in order, one copy of each selection back, an event for which the host waits with a time-out. In its steady state it
-/// allocates nothing and waits once. Temporary memory of an operation is used again by the next: the compute stream runs them
-/// one after the other.
+/// A batch is: packed inputs by one copy on the copy stream, an event for which the compute stream waits, the recorded
+/// operators in order, one copy of each selection back, an event for which the host waits with a time-out. In its
+/// steady state it allocates nothing and waits once. Temporary memory of an operation is reused by the next: the
+/// compute stream runs them in order.
 package final class AscendStream: Compute.Stream {
     /// Enqueues operators of one operation.
     typealias Step = (OperatorCalls) throws(ComputeError) -> Void
@@ -28,17 +27,17 @@ package final class AscendStream: Compute.Stream {
     private var steps: [Step] = []
     var selections: [Selection] = []
     var scorings: [Scoring] = []
-    /// Bytes of all that comes back of the batch.
+    /// Total bytes of the batch's results.
     private(set) var resultBytes = 0
     var tokenResults: [TokenScores] = []
-    /// What the layers of a batch share of their attention.
+    /// The parts of attention shared by a batch's layers.
     var attention: [PlannedAttention] = []
     /// Pinned memory that selections and scores are copied to.
     private var results: PinnedBlock?
 
     var half: DType { device.description.dtype }
 
-    /// - Parameter captures: whether batches that come again are captured.
+    /// - Parameter captures: whether repeated batches are captured.
     init(device: AscendDevice, captures: Bool) throws(ComputeError) {
         self.device = device
         context = device.context
@@ -94,7 +93,7 @@ package final class AscendStream: Compute.Stream {
         do throws(ComputeError) {
             try enqueue()
         } catch {
-            // What was enqueued before the failure still uses memory that the caller may now give back.
+            // Work enqueued before the failure still uses memory that the caller may now free.
             if !error.code.losesDevice {
                 try transfer.synchronize(timeout: device.timeout)
                 try compute.synchronize(timeout: device.timeout)
@@ -133,7 +132,7 @@ package final class AscendStream: Compute.Stream {
         return (0..<tensor.rows).flatMap { values[$0 * tensor.rowStride..<$0 * tensor.rowStride + tensor.columns] }
     }
 
-    /// Copies elements of the device to the host, at once.
+    /// Copies elements from the device to the host synchronously.
     func readBack<Element: BitwiseCopyable>(_ address: DeviceAddress, count: Int) throws(ComputeError) -> [Element] {
         try context.requireUsable()
         let size = count * MemoryLayout<Element>.stride
@@ -141,7 +140,7 @@ package final class AscendStream: Compute.Stream {
         let values = [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
             let source = UnsafeRawPointer(bitPattern: address.bits)
             status = context.runtime.aclrtMemcpy(buffer.baseAddress, size, source, size, ACL_MEMCPY_DEVICE_TO_HOST)
-            // Where the copy failed the elements are zeros that nobody sees.
+            // If the copy failed the elements are zeros that are never read.
             if status != 0, size > 0 {
                 UnsafeMutableRawBufferPointer(buffer).initializeMemory(as: UInt8.self, repeating: 0)
             }
@@ -153,7 +152,7 @@ package final class AscendStream: Compute.Stream {
 
     // MARK: Noting operations
 
-    /// Notes what an operation enqueues. What the closure holds lives until the batch has run.
+    /// Records what an operation enqueues. Objects captured by the closure live until the batch has run.
     func note(_ step: @escaping Step) { steps.append(step) }
 
     /// Memory until the next batch, or until it is released to a mark.
@@ -161,7 +160,7 @@ package final class AscendStream: Compute.Stream {
         View(try arena.allocate(byteCount: try Self.byteCount(dims, dtype)), dtype, dims)
     }
 
-    /// Runs the body with temporary memory of its own.
+    /// Runs the body with its own temporary memory.
     func withTemporaries<Result>(_ body: () throws(ComputeError) -> Result) throws(ComputeError) -> Result {
         let mark = arena.mark
         defer { arena.release(to: mark) }
@@ -182,7 +181,7 @@ package final class AscendStream: Compute.Stream {
         }
     }
 
-    /// The values of an uploaded vector, as they are on the host; nil where the tensor was not uploaded in this batch.
+    /// The host values of an uploaded vector; nil if the tensor was not uploaded in this batch.
     func hostValues<Element: BitwiseCopyable>(_ tensor: Tensor, as type: Element.Type) -> UnsafeBufferPointer<Element>?
     {
         let size = tensor.columns * MemoryLayout<Element>.stride
@@ -200,7 +199,7 @@ package final class AscendStream: Compute.Stream {
         return bytes
     }
 
-    /// A place for a result among all that comes back of the batch.
+    /// Reserves room for a result among the batch's results.
     ///
     /// - Returns: bytes from the start of the results.
     func reserveResult(byteCount: Int) -> Int {
@@ -221,7 +220,7 @@ package final class AscendStream: Compute.Stream {
         }
     }
 
-    /// Pinned memory for the results of a batch; grows, while no copy is under way.
+    /// Pinned memory for the results of a batch; grows only while no copy is in progress.
     func resultMemory(byteCount: Int) throws(ComputeError) -> PinnedBlock {
         if let results, results.byteCount >= byteCount { return results }
         var size = 1 << 14

@@ -1,14 +1,14 @@
-// Batches that come again are captured: all operators of one become a sequence that CANN runs with one call, instead of some ten
-// calls an operator on the host. What is captured are addresses; the inputs there are each batch's own.
+// Repeated batches are captured: all operators of a batch become a sequence that CANN runs with one call, instead of
+// about ten host calls per operator. Addresses are captured; each batch has its own inputs there.
 
 internal import CAscend
 internal import Compute
 
-/// Sequences of one stream, by what they were captured from; the least recently used go when there are too many.
+/// Sequences of one stream, by their source; the least recently used are removed when there are too many.
 final class CapturedBatches {
-    /// Sequences that are kept: each holds resources of the device's, of which there may be fewer than that takes.
+    /// The most kept sequences: each holds device resources, which may run out earlier.
     private var most = 32
-    /// Batches of which it is remembered that they came.
+    /// The most batches remembered as seen.
     private static let mostSeen = 256
 
     private struct Sequence {
@@ -60,7 +60,7 @@ final class CapturedBatches {
         try execute(key)
     }
 
-    /// Destroys what has not been used for longest; only while nothing runs.
+    /// Destroys the least recently used; only while nothing runs.
     func trim() throws(ComputeError) {
         while sequences.count > most { try destroyOldest() }
     }
@@ -92,11 +92,11 @@ final class CapturedBatches {
         try context.check(status, "aclmdlRIExecuteAsync")
     }
 
-    /// The steps as a sequence, of which nothing has run; nil: CANN has refused, and the steps can be run as they are.
+    /// The steps as a sequence that has not run; nil: CANN has refused, and the steps can be run directly.
     ///
-    /// Captured sequences use up the chip's streams (vllm-ascend, acl_graph.py): when none is left the oldest sequence goes. A
-    /// shape that an operator refuses is refused again when the steps are run. After anything else nothing is captured any more.
-    /// Other devices' threads may call what they like meanwhile: the mode is this thread's.
+    /// Captured sequences use up the chip's streams (vllm-ascend, acl_graph.py): when none is left the oldest sequence
+    /// is removed. A shape that an operator refuses is refused again when the steps are run. After any other error
+    /// nothing more is captured. Other devices' threads may make any calls meanwhile: the mode is this thread's.
     private func capture(_ steps: [AscendStream.Step]) throws(ComputeError) -> UnsafeMutableRawPointer? {
         let runtime = context.runtime
         var handle: UnsafeMutableRawPointer?

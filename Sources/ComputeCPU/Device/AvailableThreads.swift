@@ -5,9 +5,9 @@ internal import CLinux
 internal import Glibc
 
 extension CPUDevice {
-    /// The number of processors that this process may use at once, at least 1: at most those in its affinity mask, and at
-    /// most the whole processors of the smallest quota among its control groups (version 2, or version 1 if a container
-    /// mounts it). A further thread would stop for the rest of every period.
+    /// The number of processors that this process may use at once, at least 1: at most those in its affinity mask, and
+    /// at most the whole processors of the smallest quota among its control groups (version 2, or version 1 if a
+    /// container mounts it). More threads would be throttled for the rest of every period.
     package static var availableThreads: Int {
         min(Int(CLinux_allowedProcessors()), ProcessorQuota.ofThisProcess ?? .max)
     }

@@ -7,9 +7,9 @@ package import Compute
 extension CPUDevice {
     package func measurePeakRate() -> Double? {
         var results = [Float](repeating: 0, count: pool.threads * gk_lanes)
-        // A task is some hundred microseconds; every thread takes several.
+        // A task takes a few hundred microseconds; every thread runs several.
         let tasks = pool.threads * 8
-        // Where bfloat16 is taken apart, its products are of float32.
+        // If bfloat16 is unpacked, its products are float32.
         let dtype = dtype == .bfloat16 && kernels.pointee.bf16_words == 2 ? .float32 : dtype
         let rounds = dtype == .float32 ? 10_000 : 500
         var best = 0.0
@@ -36,7 +36,7 @@ extension CPUDevice {
         guard let catalogue = catalogue as? CPUCatalogue else { return nil }
         let wordBytes = MemoryLayout<UInt64>.stride
         let words = catalogue.items.byteCount / wordBytes
-        // Divides it as the scan does: some eight tasks a thread.
+        // Divides it as the scan does: about eight tasks per thread.
         let taskWords = max(512, words / (pool.threads * 8))
         guard words > 0 else { return nil }
         var sums = [UInt64](repeating: 0, count: pool.threads * 8)

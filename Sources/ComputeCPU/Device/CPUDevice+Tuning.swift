@@ -1,5 +1,5 @@
-// Which kernels suit this processor, measured. The instruction that multiplies pairs of bfloat16 is 2.2 times as fast as
-// float32 on one make of processor and half as fast on another, so that its presence says nothing.
+// Measures which kernels suit this processor. The instruction that multiplies pairs of bfloat16 is 2.2 times as fast as
+// float32 on one processor and half as fast on another, so its presence alone is no guide.
 
 internal import CKernels
 internal import CLinux
@@ -44,7 +44,8 @@ extension CPUDevice {
         return [own, other].map { KernelRate(kernels: $0.rawValue, gigaflops: operations / (best[$0] ?? .infinity)) }
     }
 
-    /// Nanoseconds that the sample takes on this thread with the kernels of a level, at best; infinite where the host lacks them.
+    /// Nanoseconds that the sample takes on this thread with the kernels of a level, at best; infinite if the host
+    /// lacks them.
     private static func sampleTime(_ level: InstructionSet) throws(ComputeError) -> Double {
         guard let kernels = gk_kernels_for(level.level) else { return .infinity }
         // Zeros: the time does not depend on what is multiplied.

@@ -14,7 +14,7 @@ internal import Glibc
 package final class CPUDevice: Device {
     package private(set) var description: DeviceDescription
     private(set) var kernels: UnsafePointer<gk_kernels>
-    /// Asked for the rates by which kernels are chosen, of variants, too; nil: nothing is chosen.
+    /// Provides the rates for choosing kernels and variants; nil: no choice.
     private var rates: RateSource?
     /// Which catalogues get a quantised copy.
     private(set) var copyPolicy: CatalogueCopy.Policy
@@ -28,11 +28,11 @@ package final class CPUDevice: Device {
     let timeCells: [UInt32]
 
     /// - Parameters:
-    ///   - threads: how many compute, the calling thread included; more than `availableThreads` only costs.
-    ///   - dtype: what weights are packed in and products are taken of: `.float32`; `.bfloat16`, to which inputs are rounded
-    ///     as well; or `.int8`, with a scale for each column of the weights and each row of the input. The catalogue of an
+    ///   - threads: how many compute, including the calling thread; more than `availableThreads` only adds cost.
+    ///   - dtype: the type of packed weights and products: `.float32`; `.bfloat16`, to which inputs are rounded as
+    ///     well; or `.int8`, with a scale for each column of the weights and each row of the input. The catalogue of an
     ///     int8 device is bfloat16.
-    ///   - isa: the kernels to use; nil: those that the environment's GENREC_ISA names, else the best of the host.
+    ///   - isa: the kernels to use; nil: those named by the environment's GENREC_ISA, otherwise the best of the host.
     ///   - copies: which catalogues get a quantised copy. `tune` changes `.never` to `.whereFaster`.
     /// - Throws: `ComputeError.invalidArgument` for fewer than one thread, `.unsupported` for another dtype and for kernels
     ///   that the host cannot run, `.outOfMemory` when a thread cannot be started.

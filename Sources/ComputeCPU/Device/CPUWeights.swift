@@ -61,7 +61,7 @@ final class CPUTable: EmbeddingTable, DeviceOwned {
     let device: DeviceIdentity
     let values: UnsafePointer<Float>
     var added: PagedRows
-    /// Keeps the memory behind `values` alive; nil: whoever made the tensor does.
+    /// Keeps the memory of `values` alive; nil: the tensor's creator does.
     private let owner: AnyObject?
 
     var rows: Int { added.count == 0 ? ownRows : added.first + added.count }
@@ -135,8 +135,8 @@ struct AngleTable {
     let memory: WeightMemory
 }
 
-/// The scored rows of a catalogue: as columns in panels of 64, and the bits of those that exist. Rows that were added follow in pages,
-/// which begin with a panel.
+/// The scored rows of a catalogue: as columns in panels of 64, and the bits of those that exist. Added rows follow in
+/// pages, which start with a panel.
 final class CPUCatalogue: CatalogueWeights, DeviceOwned {
     /// Of the bundle.
     let ownRows: Int
@@ -145,7 +145,7 @@ final class CPUCatalogue: CatalogueWeights, DeviceOwned {
     /// gk_packed_depth(columns) · rows-rounded-up-to-64 words of `dtype`.
     let items: WeightMemory
     let dtype: gk_dtype
-    /// One bit a row, whole words; none for rows that were added.
+    /// One bit per row, whole words; none for added rows.
     let eligible: [UInt64]
     /// Of every row.
     let normalization: Normalization?
@@ -193,7 +193,7 @@ final class CPUCatalogue: CatalogueWeights, DeviceOwned {
     }
 }
 
-/// Rows behind those of a table or a catalogue, in pages of gk_page_items that never move.
+/// Rows added to a table or a catalogue, in pages of gk_page_items that never move.
 struct PagedRows {
     /// The number of the first one.
     let first: Int
@@ -207,7 +207,7 @@ struct PagedRows {
     ///
     /// - Parameters:
     ///   - makePage: zeroed memory for a page.
-    ///   - write: takes a page, the place in it, and the rows that come there, which are all within the page.
+    ///   - write: called with a page, the offset in it, and the rows to write there, all within the page.
     mutating func append(
         _ rows: [[Float]],
         makePage: () throws(ComputeError) -> WeightMemory,

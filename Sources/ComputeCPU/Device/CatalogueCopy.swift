@@ -30,7 +30,7 @@ package final class CatalogueCopy {
     private let policy: Policy
     private let kernels: UnsafePointer<gk_kernels>
     private let integers: WeightMemory
-    /// A scale and a first sum a row.
+    /// A scale and a first sum per row.
     private let perRow: WeightMemory
     /// Of a block, until the copy is complete.
     private var scratch: WeightMemory?
@@ -39,7 +39,7 @@ package final class CatalogueCopy {
 
     /// - Parameters:
     ///   - rows: whole blocks.
-    /// - Returns: nil where the device wants none, or has no memory for one.
+    /// - Returns: nil if the device wants none, or has no memory for one.
     init?(rows: Int, columns: Int, on device: CPUDevice) {
         policy = device.copyPolicy
         guard device.dtype == .float32, columns > 0, columns <= CPUDevice.deepestInt8 else { return nil }
@@ -93,7 +93,7 @@ package final class CatalogueCopy {
     ///
     /// - Parameters:
     ///   - packed: the rows in float32.
-    ///   - example: a row to ask with.
+    ///   - example: a row to use as a query.
     func finish(beside packed: WeightMemory, example: borrowing AlignedMemory) -> Bool {
         scratch = nil
         guard largest < .infinity else { return false }

@@ -1,6 +1,6 @@
-// The threads that compute: the engine thread and workers that sleep between operations. An operation is cut into tasks,
-// and threads take them from a counter, so that a thread that is late or disturbed takes fewer. The caller takes part, and
-// waits only for tasks that others took: a worker that the system has not yet run costs nothing.
+// The threads that compute: the engine thread and workers that sleep between operations. An operation is cut into
+// tasks, and threads take them from a counter, so that a thread that is late or disturbed takes fewer. The caller takes
+// part, and waits only for tasks taken by others: a worker that has not been scheduled yet costs nothing.
 
 internal import CLinux
 internal import Compute
@@ -85,7 +85,7 @@ private final class WorkerStart {
     }
 }
 
-/// What the caller and the workers share.
+/// The state shared by the caller and the workers.
 ///
 /// `@unchecked Sendable`: everything is atomic except the description of the current operation. The caller writes it before
 /// it raises `remaining` (release), while no task is left or running. A thread reads it only after it took a task
@@ -93,15 +93,15 @@ private final class WorkerStart {
 private final class PoolState: @unchecked Sendable {
     /// How long a thread without work looks for more before it sleeps.
     private static let spinNanoseconds: UInt64 = 5_000
-    /// The same within a batch, where another operation follows: to wake a thread takes longer than most of what lies between two,
-    /// which is long itself where a batch of one row reads everything from memory.
+    /// The same within a batch, where another operation follows: waking a thread takes longer than most gaps between
+    /// operations, which are long themselves if a batch of one row reads everything from memory.
     private static let spinNanosecondsInBatch: UInt64 = 50_000
 
     private var task: WorkerPool.Task = { _, _, _ in }
     private var job: UnsafeRawPointer?
     private var count = 0
 
-    /// Tasks that nobody has taken.
+    /// Tasks not yet taken.
     private let remaining = Atomic<Int>(0)
     /// Tasks that have not ended.
     private let unfinished = Atomic<Int>(0)
@@ -204,7 +204,7 @@ private final class PoolState: @unchecked Sendable {
     }
 }
 
-/// A 32-bit word on which threads sleep. It has an address of its own, by which the kernel knows its sleepers.
+/// A 32-bit word on which threads sleep. Its address identifies its sleepers to the kernel.
 private struct FutexWord: ~Copyable, @unchecked Sendable {
     // `@unchecked`: the pointer never changes, and what it points at is atomic.
     private let word: UnsafeMutablePointer<Atomic<UInt32>>

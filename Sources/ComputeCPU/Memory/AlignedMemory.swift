@@ -11,7 +11,7 @@ struct AlignedMemory: ~Copyable {
     static let alignment = 64
     /// The size of a huge page, on every architecture with kernels.
     static let hugePage = 2 << 20
-    /// The smallest block that asks for huge pages. What is left after its last whole one stays in small pages.
+    /// The smallest block that asks for huge pages. The rest after its last huge page stays in small pages.
     static let leastHuge = hugePage
     /// More than the address space of a process holds.
     private static let tooManyBytes = 1 << 47
@@ -19,12 +19,12 @@ struct AlignedMemory: ~Copyable {
     let base: UnsafeMutableRawPointer
     let byteCount: Int
 
-    /// - Parameter purpose: stands in the error when there is no memory, as in "256 bytes of `purpose`".
+    /// - Parameter purpose: used in the error if there is no memory, as in "256 bytes of `purpose`".
     init(byteCount: Int, for purpose: String) throws(ComputeError) {
         let alignment = byteCount >= Self.leastHuge ? Self.hugePage : Self.alignment
         let rounded = (max(byteCount, 1) &+ Self.alignment &- 1) / Self.alignment &* Self.alignment
         var memory: UnsafeMutableRawPointer?
-        // Not aligned_alloc, which wants a multiple of the alignment; the sanitizers refuse anything else.
+        // Not aligned_alloc, which requires a multiple of the alignment;
         guard byteCount < Self.tooManyBytes, posix_memalign(&memory, alignment, rounded) == 0, let base = memory else {
             throw ComputeError(.outOfMemory, "there is no memory for \(byteCount) bytes of \(purpose)")
         }

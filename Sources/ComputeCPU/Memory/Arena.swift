@@ -70,7 +70,7 @@ struct Arena: ~Copyable {
         let wanted = reservedBytes
         chunks = ChunkList()
         reservedBytes = 0
-        // If there is no memory for one piece, the next allocation asks for what it needs and reports the failure.
+        // If there is no memory for one piece, the next allocation requests what it needs and reports the failure.
         if (try? chunks.append(byteCount: wanted)) != nil { reservedBytes = wanted }
     }
 }

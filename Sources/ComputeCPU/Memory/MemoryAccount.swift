@@ -1,4 +1,4 @@
-// Counts who holds how much memory. The blocks count themselves as they come and go, on any thread.
+// Accounts for memory by use. Blocks register and deregister themselves, on any thread.
 
 internal import Compute
 internal import Synchronization

@@ -1,4 +1,4 @@
-// Memory for a pool of key and value pages: reserved at once, taken from the system where it is first written.
+// Memory for a pool of key and value pages: reserved as a whole, allocated by the system when first written.
 
 internal import Compute
 internal import Glibc
@@ -34,7 +34,7 @@ final class PageMemory {
         account.addPages(-byteCount)
     }
 
-    /// Gives the memory of these bytes back, as far as whole pages of the system lie among them. They are zeros then.
+    /// Frees the memory of these bytes, in whole system pages. They then read as zeros.
     func release(_ bytes: Range<Int>) {
         let unit = Int(getpagesize())
         let (first, end) = ((bytes.lowerBound + unit - 1) / unit * unit, bytes.upperBound / unit * unit)

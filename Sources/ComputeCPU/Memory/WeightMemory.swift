@@ -1,15 +1,15 @@
-// Memory for weights: small blocks lie together in slabs of huge pages.
+// Memory for weights: small blocks are packed into slabs of huge pages.
 
 internal import Compute
 internal import Glibc
 internal import Locking
 
-/// Cuts blocks for weights out of slabs of huge pages, in the order in which they are asked for.
+/// Cuts blocks for weights out of slabs of huge pages, in the order of requests.
 ///
-/// A single row reads all weights once, and most matrices are smaller than a huge page: in pages of four kilobytes, half
-/// of the time goes into finding them.
+/// A single row reads all weights once, and most matrices are smaller than a huge page: with pages of four kilobytes,
+/// half of the time goes to address translation.
 final class WeightSpace: Sendable {
-    /// Far more than the blocks that lie in it. What nobody has written is not resident.
+    /// Far more than its blocks. Unwritten memory is not resident.
     private static let slabBytes = 16 * AlignedMemory.hugePage
     /// Larger blocks get huge pages of their own.
     private static let largestShare = 2 * AlignedMemory.hugePage
@@ -27,7 +27,7 @@ final class WeightSpace: Sendable {
 
     /// A block of `count` floats, all 0. May be called on any thread.
     ///
-    /// - Parameter purpose: stands in the error when there is no memory, as in "256 bytes of `purpose`".
+    /// - Parameter purpose: used in the error if there is no memory, as in "256 bytes of `purpose`".
     func block(zeroedFloats count: Int, for purpose: String) throws(ComputeError) -> WeightMemory {
         let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
         guard count >= 0, !overflow else {
@@ -65,7 +65,7 @@ private final class WeightSlab: @unchecked Sendable {
     init(_ memory: consuming AlignedMemory) { self.memory = memory }
 }
 
-/// Where a block lies.
+/// The place of a block.
 private struct WeightPlace {
     let slab: WeightSlab
     let offset: Int

@@ -14,7 +14,7 @@ struct BucketCache {
     /// Sequence after sequence, each `gk_attention_bucket_bytes`.
     let bytes: UnsafeMutablePointer<UInt8>
 
-    /// The most bytes that are kept; longer batches compute their buckets in every layer.
+    /// The most bytes kept; longer batches compute their buckets in every layer.
     static let mostBytes = 32 << 20
 }
 

@@ -28,7 +28,7 @@ extension CPUStream {
 
         // If sequences have one row each, their last rows are all rows, and share their buckets with the other layers.
         let lastOnly = attention.queryRows == .last && layout.rows > layout.count
-        // The buckets outlive the operation; whatever comes after the mark does not.
+        // The buckets outlive the operation; everything after the mark does not.
         var cache: BucketCache?
         var isReady = false
         if let bias = attention.bias, timeBias != nil, !lastOnly {
@@ -94,7 +94,7 @@ extension CPUStream {
         job.own_pages = gk_own_pages_plan(sequences, job.count)
         let keyHeads = job.heads / job.sharing
         let words = gk_page_words(job.query_columns, job.value_columns)
-        // The rows exist as float32 already, so half as many bytes cannot overflow. Pages that are filled up could.
+        // The rows already exist as float32, so half as many bytes cannot overflow. Padded pages could.
         let (pages, tooMany) = job.own_pages.multipliedReportingOverflow(by: keyHeads)
         let (count, tooLarge) = pages.multipliedReportingOverflow(by: words)
         guard !tooMany, !tooLarge, count < Int.max / 4 else {
@@ -104,7 +104,7 @@ extension CPUStream {
         device.pool.run(gk_own_pages_run, job: &job, count: job.own_pages)
     }
 
-    /// The batch's sequences as the kernels take them, in the stream's memory.
+    /// The batch's sequences in the kernels' form, in the stream's memory.
     private func sequences(
         of attention: Attention,
         _ shape: AttentionShape<CPUKeyValuePages>,
@@ -151,14 +151,14 @@ extension CPUStream {
     }
 
     /// How many heads of a tile make a task. Fewer than all only if there are not enough tiles for the threads, because
-    /// each task computes the bias of the tile anew.
+    /// each task computes the tile's bias again.
     private func headsOfTask(
         _ attention: Attention,
         _ shape: AttentionShape<CPUKeyValuePages>,
         tiles: Int,
         lastOnly: Bool
     ) -> Int {
-        // Some four tasks a thread, so that a disturbed thread leaves its share to the others.
+        // About four tasks per thread, so that a delayed thread leaves its share to the others.
         let wantedTasks = device.pool.threads * 4
         guard device.pool.threads > 1, tiles < wantedTasks else { return attention.heads }
         let pairs = (0..<attention.layout.count).reduce(0.0) { sum, number in

@@ -75,20 +75,20 @@ extension CPUStream {
     private func blocks(rows: Int, columns: Int, depth: Int) -> (rows: Int, columns: Int) {
         let tileRows = device.kernels.pointee.gemm_rows
         let tileColumns = device.kernels.pointee.gemm_columns
-        // As many rows as keep the prepared input within half of a usual level-2 cache.
+        // As many rows as fit the prepared input into half of a usual level-2 cache.
         let cachedRows = max(tileRows, 65_536 / max(depth, 1) / tileRows * tileRows)
         let threads = device.pool.threads
         let work = Double(rows) * Double(columns) * Double(depth)
         // Less than this is done before a worker has woken.
         guard threads > 1, work > 200_000 else { return (min(cachedRows, 96), columns) }
-        // Some four tasks a thread, so that a disturbed thread leaves its share to the others.
+        // About four tasks per thread, so that a delayed thread leaves its share to the others.
         let wantedTasks = threads * 4
         let rowTiles = (rows + tileRows - 1) / tileRows
         // A panel of bfloat16 that is taken apart serves all rows of a task: the more the better, so columns are cut instead.
         let takesPanelsApart = device.dtype == .bfloat16 && device.kernels.pointee.bf16_words == 2
         let evenTiles = takesPanelsApart ? rowTiles : rowTiles / wantedTasks
         let mostTiles = max(1, min(evenTiles, min(cachedRows, 96) / tileRows))
-        // A multiple of the threads, so that no thread has a block more to do than the others at the end.
+        // A multiple of the threads, so that no thread has an extra block at the end.
         let evenBlocks = ((rowTiles + mostTiles - 1) / mostTiles + threads - 1) / threads * threads
         let tilesOfBlock = (rowTiles + evenBlocks - 1) / evenBlocks
         let rowBlocks = (rowTiles + tilesOfBlock - 1) / tilesOfBlock
@@ -102,7 +102,7 @@ extension CPUStream {
 }
 
 extension LinearInput {
-    /// The input as the kernels take it.
+    /// The input in the kernels' form.
     fileprivate var parts: (kind: gk_input, values: Tensor, gate: Tensor?, normalization: Normalization?) {
         switch self {
         case .plain(let values): (.plain, values, nil, nil)

@@ -39,7 +39,7 @@ extension CPUStream {
         job.output = output.floats
         job.output_stride = output.rowStride
         table.added.pages.withUnsafeBufferPointer { pages in
-            // A table takes rows behind those that a 32-bit number can name as little as any others.
+            // A table cannot have rows beyond 32-bit numbers.
             job.first_paged = Int32(clamping: table.added.first)
             if !pages.isEmpty { job.pages = pages.baseAddress }
             device.pool.run(gk_embedding_run, job: &job, count: (rows + blockRows - 1) / blockRows)

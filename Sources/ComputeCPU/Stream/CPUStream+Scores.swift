@@ -6,7 +6,7 @@ package import Compute
 /// The scores of one operation, in the stream's memory.
 struct Scoring {
     let scores: UnsafePointer<Float>
-    /// Where the scores of each query begin, and the end of the last.
+    /// The start of each query's scores, and the end of the last.
     let offsets: [Int]
 }
 

@@ -8,7 +8,7 @@ internal import Glibc
 struct Selection {
     let found: UnsafePointer<gk_scored>
     let counts: UnsafePointer<UInt32>
-    /// Where each query's rows begin.
+    /// The start of each query's rows.
     let first: [Int]
 }
 
@@ -62,11 +62,11 @@ extension CPUStream {
         scan.found_stride = total
         scan.found_counts = counts
         scan.workers = workers
-        // Rows that were added are read where a mask says so.
+        // Added rows are read if a mask allows them.
         let added = (catalogue.added.count + gk_block_rows - 1) / gk_block_rows
         let words = operation.masks.reduce(0) { max($0, $1.allowed?.count ?? 0) }
         scan.blocks = max(catalogue.eligible.count, min(words, catalogue.eligible.count + added))
-        // Some eight tasks a thread, but not below a few microseconds of work.
+        // About eight tasks per thread, but each at least a few microseconds of work.
         scan.task_blocks = workers == 1 ? scan.blocks : max(16, scan.blocks / (workers * 8))
         if let copy = catalogue.copy, let bounds = try bounds(of: queries, in: copy) {
             scan.bounds = UnsafePointer(bounds.bounds)
@@ -202,7 +202,7 @@ extension CPUStream {
         }
     }
 
-    /// What all queries ask for, with their masks copied into the stream's memory, where threads can read them.
+    /// The queries, with their masks copied into the stream's memory, where threads can read them.
     private func copyWants(
         _ operation: TopKOperation,
         first: [Int],

@@ -1,5 +1,5 @@
-// A stream on the CPU: operations run at once, on the calling thread and the device's workers, in memory that is used
-// again for every batch.
+// A stream on the CPU: operations run immediately, on the calling thread and the device's workers, in memory that is
+// reused for every batch.
 
 internal import CKernels
 package import Compute
@@ -15,9 +15,9 @@ package final class CPUStream: Compute.Stream {
     var selections: [Selection] = []
     /// The scores of the batch's operations on named rows.
     var scorings: [Scoring] = []
-    /// The log-probabilities of each operation of the batch that asked for some.
+    /// The log-probabilities of each operation of the batch that requested some.
     var tokenResults: [[Float]] = []
-    /// The time buckets of the batch's sequences, computed by the first layer that asks and kept for the others.
+    /// The time buckets of the batch's sequences, computed by the first layer that needs them and kept for the others.
     var buckets: BucketCache?
     private var accountedBytes = 0
 
@@ -62,7 +62,7 @@ package final class CPUStream: Compute.Stream {
         let mark = arena.mark
         defer {
             arena.release(to: mark)
-            // The buckets' times are released, so that their memory may come to hold others.
+            // The buckets' times are released, so their memory may hold others later.
             if let buckets, !arena.holds(buckets.timestamps) {
                 self.buckets = nil
                 keptArena.reset()

@@ -4,7 +4,7 @@ internal import Foundation
 package import JSON
 
 extension BundleComparison {
-    /// Metrics that stand in tables by group.
+    /// Metrics in the tables by group.
     static let groupMetrics = ["hr@10", "ndcg@10"]
 
     /// One JSON object: `bundles`, `differences`, `by_history_length`, `by_popularity`, `users`.

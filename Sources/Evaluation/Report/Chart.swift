@@ -6,7 +6,7 @@ internal import Foundation
 struct Chart {
     /// Points of one kind.
     struct Series {
-        /// A point, with the interval around its value where there is one.
+        /// A point, with the interval around its value, if any.
         struct Point {
             var x: Double
             var y: Double
@@ -58,7 +58,7 @@ struct Chart {
         return stride(from: first, through: last, by: 1).map { $0 * step }
     }
 
-    /// A number as short as it can be told from its neighbours.
+    /// A number with just enough digits to distinguish it from its neighbours.
     static func short(_ value: Double) -> String {
         switch abs(value) {
         case 0: "0"

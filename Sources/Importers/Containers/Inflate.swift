@@ -3,9 +3,10 @@
 import CZlib
 internal import Files
 
-/// The content of a raw deflate stream; nil if there is no memory for it, and unless the stream ends with its last byte and gives exactly `size` bytes.
+/// The content of a raw deflate stream; nil without memory, or if the stream does not end with its last byte or does
+/// not give exactly `size` bytes.
 ///
-/// - Parameter size: what the archive states; the caller has bounded it by the length of the stream.
+/// - Parameter size: as stated by the archive; the caller has limited it by the length of the stream.
 func inflated(_ stream: UnsafeRawBufferPointer, size: Int) -> OwnedBytes? {
     var isWhole = false
     let content = OwnedBytes(count: size) { memory in isWhole = inflate(stream, into: memory) }
@@ -23,7 +24,7 @@ private func inflate(_ input: UnsafeRawBufferPointer, into output: UnsafeMutable
     let pieceLimit = 1 << 30
     var unread = input
     var unwritten = output
-    // Not empty even when the output is: a place for one byte too many, to see it.
+    // Room for one byte too many, to detect it.
     var overrun: UInt8 = 0
     return withUnsafeMutableBytes(of: &overrun) { overrunBytes in
         while true {
@@ -43,7 +44,7 @@ private func inflate(_ input: UnsafeRawBufferPointer, into output: UnsafeMutable
             unread = UnsafeRawBufferPointer(rebasing: unread[consumed...])
             unwritten = UnsafeMutableRawBufferPointer(rebasing: unwritten[produced...])
             if status == Z_STREAM_END { return unread.isEmpty && unwritten.isEmpty }
-            // Anything but progress is an end: damaged, or more to come than there are bytes.
+            // No progress means that the stream is damaged or truncated.
             guard status == Z_OK, consumed > 0 || produced > 0 else { return false }
         }
     }

@@ -8,7 +8,7 @@ import Models
 
 /// A checkpoint in one stream.
 struct LegacyTorchContainer: TorchContainer {
-    /// The first pickle's number in 10 bytes, behind the protocol and its opcode.
+    /// The first pickle's number in 10 bytes, after the protocol and its opcode.
     private static let magic: [UInt8] = [0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, 0x2E]
     private static let protocolVersion: Int64 = 1001
     /// The bytes of the five pickles together.
@@ -59,7 +59,7 @@ struct LegacyTorchContainer: TorchContainer {
         ImportError(.malformed, "\(file.path): damaged checkpoint: \(reason)")
     }
 
-    /// Where the elements of each storage lie. The stream has counts of elements; how long one is the pickle says.
+    /// The ranges of each storage's elements. The stream has element counts; the pickle gives the element size.
     private static func storages(
         _ keys: [PickleNode],
         _ graph: PickleGraph,

@@ -1,5 +1,5 @@
-// Reads little-endian integers from file bytes, each read checked against the end: what the zip and pickle readers stand
-// on.
+// Reads little-endian integers from file bytes, each read checked against the end: the basis of the zip and pickle
+// readers.
 
 internal import Files
 
@@ -12,7 +12,7 @@ struct LittleEndianReader {
     private let owner: OwnedBytes?
     /// The offset of positions in `bytes`.
     private let base: Int
-    /// Where `bytes` are a piece of a file, counted from the file's start.
+    /// The offset of `bytes` in their file, if they are a piece of one.
     private(set) var position: Int
 
     /// - Parameter bytes: what is read from its start.
@@ -25,7 +25,7 @@ struct LittleEndianReader {
 
     /// - Parameters:
     ///   - piece: of a file; kept alive.
-    ///   - base: where in the file it starts.
+    ///   - base: its offset in the file.
     init(_ piece: OwnedBytes, at base: Int) {
         bytes = piece.bytes
         owner = piece
@@ -53,7 +53,7 @@ struct LittleEndianReader {
 
     mutating func skip(_ count: Int) throws(EndOfBytes) { _ = try take(count) }
 
-    /// The same bytes from another position; nil if it lies outside.
+    /// The same bytes from another position; nil if that is outside.
     func moved(to position: Int) -> LittleEndianReader? {
         guard position >= base, position - base <= bytes.count else { return nil }
         var reader = self

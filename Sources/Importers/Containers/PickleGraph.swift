@@ -1,6 +1,6 @@
 // The result of reading a pickle of tensors and plain values: nodes in an array, which refer to each other by number. A
 // pickle can say that a list holds itself, or that one tuple is in a million places. In a graph both cost only their
-// written size, and no reader follows references without end.
+// written size, and no reader follows references endlessly.
 
 /// The number of a node in its graph.
 struct PickleID: Hashable {
@@ -19,7 +19,7 @@ enum PickleNode: Equatable {
     /// The number of its array in the graph.
     case list(Int32)
     case tuple(Int32)
-    /// Keys and values in turn; a key may stand twice, the later one counts.
+    /// Keys and values in turn; of duplicate keys the later one counts.
     case dictionary(Int32)
     /// Something that the pickle named but did not call.
     case global(PickleGlobal)

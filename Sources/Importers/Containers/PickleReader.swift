@@ -1,18 +1,18 @@
-// Reads pickles, protocols 0 to 5. Pickle is a program for a stack machine that may call anything; here it can only build
-// plain values, and views of storages by way of the globals in `PickleGlobal`. Every other class, function and persistent
-// object becomes an inert object that holds what it was given: trainers save such things beside the weights, nothing of
-// them is ever called, and no importer looks at them.
+// Reads pickles, protocols 0 to 5. Pickle is a program for a stack machine that may call anything; here it can only
+// build plain values, and views of storages through the globals in `PickleGlobal`. Every other class, function and
+// persistent object becomes an inert object that holds its arguments: trainers save such things with the weights, none
+// is ever called, and no importer reads them.
 //
 // One pass without recursion. An opcode makes a bounded number of nodes, so memory grows with the length of the pickle,
-// which is bounded; values are referred to by number, so taking one from the memo a million times copies nothing, and
-// the few opcodes that do copy what is referred to have a budget.
+// which is bounded; values are referred to by number, so reading one from the memo a million times copies nothing, and
+// the few opcodes that do copy have a budget.
 
 internal import JSON
 import Models
 
 /// The machine that reads one pickle.
 struct PickleReader {
-    /// Bounds that no honest checkpoint meets; a tensor takes some ten nodes.
+    /// Limits that no honest checkpoint reaches; a tensor takes about ten nodes.
     enum Limit {
         static let byteCount = 64 << 20
         /// The limits of nodes, stack and memo.
@@ -27,10 +27,10 @@ struct PickleReader {
 
     private let source: String
     private var reader: LittleEndianReader
-    /// Where the opcode that is being run starts.
+    /// The start of the current opcode.
     private var opcodeOffset = 0
     private var stack: [PickleID] = []
-    /// Heights of the stack at which a mark lies.
+    /// Stack heights of the marks.
     private var marks: [Int] = []
     private var memo: [UInt32: PickleID] = [:]
     private var nodes: [PickleNode] = []
@@ -39,7 +39,7 @@ struct PickleReader {
     private var tensors: [TorchTensor] = []
     private var copies = 0
     private var unnamed: PickleID?
-    /// Tensors that stand outside of the pickle, by the ids that it names them with.
+    /// Tensors outside the pickle, by the ids that it uses for them.
     private let persistent: [String: TorchTensor]
 
     private init(_ bytes: UnsafeRawBufferPointer, source: String, persistent: [String: TorchTensor]) {
@@ -52,11 +52,11 @@ struct PickleReader {
     ///
     /// - Parameters:
     ///   - bytes: where it starts.
-    ///   - source: what errors call it.
-    ///   - isFollowed: whether something may follow STOP; else that is an error.
-    ///   - persistent: tensors that stand outside of the pickle, by the ids that it names them with.
-    /// - Throws: `ImportError.malformed` with the byte for what is no pickle, `.unsupported` for one that is larger than
-    ///   any checkpoint's or of a later protocol.
+    ///   - source: its name in errors.
+    ///   - isFollowed: whether data may follow STOP; otherwise that is an error.
+    ///   - persistent: tensors outside the pickle, by the ids that it uses for them.
+    /// - Throws: `ImportError.malformed` with the byte if it is no pickle, `.unsupported` if it is larger than any
+    ///   checkpoint's or of a later protocol.
     static func read(
         _ bytes: UnsafeRawBufferPointer,
         source: String,
@@ -92,7 +92,7 @@ struct PickleReader {
 
     // MARK: - Opcodes
 
-    // Untyped, because ends of bytes and faults of content come together here.
+    // Untyped, because it throws both ends of bytes and faults of content.
     private mutating func run() throws -> PickleGraph {
         while true {
             opcodeOffset = reader.position
@@ -194,7 +194,7 @@ struct PickleReader {
         case .ext1: try pushObject(holding: [], after: reader.skip(1))
         case .ext2: try pushObject(holding: [], after: reader.skip(2))
         case .ext4: try pushObject(holding: [], after: reader.skip(4))
-        // A buffer that stands outside of the pickle.
+        // A buffer outside the pickle.
         case .nextBuffer: try push(.opaque)
         case .readonlyBuffer: _ = try top()
 
@@ -434,7 +434,7 @@ struct PickleReader {
         try push(.storage(Int32(storages.count - 1)))
     }
 
-    /// A tensor that stands outside of the pickle; what else is named is inert.
+    /// A tensor outside the pickle; any other persistent object is inert.
     private mutating func pushNamed(_ name: String) throws {
         guard let tensor = persistent[name] else { return try pushObject(holding: []) }
         try push(tensor)
@@ -529,8 +529,7 @@ struct PickleReader {
         try push(.tensor(Int32(tensors.count - 1)))
     }
 
-    /// Sets attributes. A dictionary's are a state_dict's `_metadata`; neither they nor a tensor's say anything about
-    /// values.
+    /// Sets attributes. A dictionary's are a state_dict's `_metadata`; neither they nor a tensor's affect values.
     private mutating func build() throws {
         let state = try pop()
         switch try node(top()) {

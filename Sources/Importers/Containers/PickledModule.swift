@@ -1,6 +1,6 @@
-// Models that were saved whole, by `torch.save(model)`. The pickle has the objects of their classes, none of which is made here;
-// their attributes hold what the state dictionary holds: parameters and buffers by name, and modules by name that have the same
-// (torch/nn/modules/module.py, `state_dict`).
+// Models that were saved whole, by `torch.save(model)`. The pickle has objects of their classes, which are not
+// instantiated here; their attributes contain the state dictionary: parameters and buffers by name, and modules by name
+// that contain the same (torch/nn/modules/module.py, `state_dict`).
 
 extension PickleGraph {
     /// Tensors of a module with those of the modules in it, which may be shared.
@@ -8,8 +8,8 @@ extension PickleGraph {
     /// Modules in modules.
     private static let depthLimit = 64
 
-    /// The state dictionary of an object that is a module: names as `state_dict()` gives them. Nil for everything else, and for
-    /// a module without tensors.
+    /// The state dictionary of an object that is a module: with names as in `state_dict()`. Nil for everything else,
+    /// and for a module without tensors.
     func moduleState(_ id: PickleID) -> [(name: String, value: PickleID)]? {
         guard isModule(id) else { return nil }
         var state: [(name: String, value: PickleID)] = []

@@ -1,11 +1,11 @@
-// The tensors of a model by name. Trainers and their wrappers put them under many keys and behind many prefixes, so they
-// are not looked up but found: by a few names that the importer needs, which stand under one prefix in one dictionary, or in a
-// model that was saved as an object.
+// The tensors of a model by name. Trainers and their wrappers put them under many keys and prefixes, so they are
+// searched: by a few names that the importer needs, which share one prefix in one dictionary, or in a model that was
+// saved as an object.
 
 internal import JSON
 import Models
 
-/// Where in a checkpoint the tensors were found.
+/// The place of the tensors in a checkpoint.
 package struct WeightsOrigin: Sendable, Equatable {
     /// The keys that lead to the dictionary, joined by dots; empty: it is the whole checkpoint.
     package let dictionary: String
@@ -33,7 +33,7 @@ struct StateDictionary: TensorSource {
     private let checkpoint: TorchCheckpoint
     private let tensors: [String: TorchTensor]
     let origin: WeightsOrigin?
-    /// Tensors of the same dictionary that stand under another prefix, by their names there.
+    /// Tensors of the same dictionary under another prefix, by their names there.
     let outside: [String]
 
     var path: String { checkpoint.path }
@@ -112,7 +112,7 @@ struct StateDictionary: TensorSource {
         /// Names without wrappers' parts; nil: no tensor.
         let entries: [(name: String, stated: String, tensor: TorchTensor?)]
 
-        /// Prefixes under which all anchors stand.
+        /// Prefixes with all anchors.
         func candidates(_ anchors: [String]) -> [Candidate] {
             guard let first = anchors.first else { return [] }
             let names = Set(entries.lazy.filter { $0.tensor != nil }.map(\.name))
@@ -122,7 +122,7 @@ struct StateDictionary: TensorSource {
             return fitting.sorted().prefix(16).map { Candidate(self, prefix: $0) }
         }
 
-        /// The prefix that most anchors stand under, or else the one that most names share; for error sentences.
+        /// The prefix with most anchors, or otherwise the one that most names share; for error sentences.
         func believedPrefix(_ anchors: [String]) -> (prefix: String, found: Int) {
             let names = Set(entries.map(\.name))
             let prefixes = Set(anchors.flatMap { anchor in entries.compactMap { $0.name.prefix(before: anchor) } })
@@ -143,7 +143,7 @@ struct StateDictionary: TensorSource {
     private struct Candidate {
         let origin: WeightsOrigin
         private(set) var tensors: [String: TorchTensor] = [:]
-        /// The first name that stands twice, as the checkpoint has it.
+        /// The first duplicate name, as in the checkpoint.
         private(set) var twice: String?
         private(set) var outside: [String] = []
 

@@ -1,8 +1,8 @@
-// PyTorch's first checkpoint container (before 0.1.10), which torch.load still reads: a tar archive of four files. `sys_info`
-// says what machine wrote it; `storages` are pickles of (key, location, class), each followed by a count of elements and the
-// elements, and a pickle of the storages that are pieces of others; `tensors` are pickles of (key, storage, class), each
-// followed by extents, strides and an offset; `pickle` is the object, which names tensors by their keys
-// (torch/serialization.py, `_legacy_load`).
+// PyTorch's first checkpoint container (before 0.1.10), which torch.load still reads: a tar archive of four files.
+// `sys_info` says what machine wrote it; `storages` are pickles of (key, location, class), each followed by an element
+// count and the elements, and a pickle of the storages that are pieces of others; `tensors` are pickles of (key,
+// storage, class), each followed by extents, strides and an offset; `pickle` is the object, which names tensors by
+// their keys (torch/serialization.py, `_legacy_load`).
 
 internal import Files
 internal import JSON
@@ -11,7 +11,7 @@ import Models
 /// A checkpoint in a tar archive.
 struct TarTorchContainer: TorchContainer {
     private static let entryLimit = 64
-    /// Of a pickle that stands before a storage or a tensor.
+    /// Of a pickle before a storage or a tensor.
     private static let keyLimit = 4096
 
     let graph: PickleGraph
@@ -100,7 +100,7 @@ struct TarTorchContainer: TorchContainer {
             guard let items = head.tuple(head.root), items.count >= 2, let key = head.name(items[0]) else {
                 throw piece.malformed("a tensor without a key and a storage")
             }
-            // In 8 bytes, of which the upper four mean nothing.
+            // In 8 bytes, of which the upper four are ignored.
             let rank = Int(try piece.integer(Int32.self))
             _ = try piece.integer(Int32.self)
             guard 0...PickleReader.Limit.rank ~= rank else { throw piece.malformed("a tensor of rank \(rank)") }
@@ -122,7 +122,7 @@ struct TarTorchContainer: TorchContainer {
         return tensors
     }
 
-    /// Where the content of each file of the archive lies.
+    /// The range of each file's content in the archive.
     private static func entries(_ file: InputFile) throws(ImportError) -> [String: Range<Int>] {
         var entries: [String: Range<Int>] = [:]
         var position = 0
@@ -171,7 +171,7 @@ struct TarTorchContainer: TorchContainer {
 private struct Piece {
     let file: InputFile
     let name: String
-    /// What has not been read yet.
+    /// The unread rest.
     private(set) var rest: Range<Int>
 
     func malformed(_ reason: String) -> ImportError {
@@ -194,7 +194,7 @@ private struct Piece {
         return value
     }
 
-    /// The next pickle, which has to end within so many bytes.
+    /// The next pickle, which must end within this many bytes.
     mutating func pickle(
         atMost limit: Int,
         tensors: [String: TorchTensor] = [:]
@@ -207,7 +207,7 @@ private struct Piece {
         return graph
     }
 
-    /// A pickle that says how many follow.
+    /// A pickle with the number of those that follow.
     mutating func count() throws(ImportError) -> Int {
         let graph = try pickle(atMost: 64)
         guard case .integer(let count) = graph[graph.root], 0...Int64(PickleReader.Limit.tensors) ~= count else {

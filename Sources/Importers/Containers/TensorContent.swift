@@ -3,9 +3,9 @@
 import Compute
 internal import Files
 
-/// A tensor's place in its storage, checked: every element lies inside, and there are not absurdly many.
+/// A tensor's place in its storage, checked: every element is inside, and their number is reasonable.
 struct StridedLayout {
-    /// Elements that a tensor may have beyond those of its storage: a stride of 0 repeats one element for ever.
+    /// Elements that a tensor may have beyond those of its storage: a stride of 0 repeats one element forever.
     static let expansionLimit = 1 << 24
 
     let offset: Int
@@ -15,7 +15,7 @@ struct StridedLayout {
     let count: Int
     let isContiguous: Bool
 
-    /// Nil if an element lies outside the storage.
+    /// Nil if an element is outside the storage.
     init?(_ tensor: TorchTensor) {
         var count = 1
         for extent in tensor.shape where extent != 0 {
@@ -54,7 +54,7 @@ final class TensorContent {
     /// Keeps the bytes alive: a storage or a file; nil if they are ours.
     private let owner: AnyObject?
 
-    /// Takes the elements of a layout from their storage; without a copy where they lie contiguous and aligned.
+    /// Takes the elements of a layout from their storage, without a copy if they are contiguous and aligned.
     init(_ layout: StridedLayout, dtype: TorchDType, in storage: OwnedBytes) {
         self.dtype = dtype
         shape = layout.shape
@@ -79,9 +79,9 @@ final class TensorContent {
         owner = nil
     }
 
-    /// Elements that lie contiguous and aligned already.
+    /// Elements that are already contiguous and aligned.
     ///
-    /// - Parameter owner: what keeps the bytes.
+    /// - Parameter owner: keeps the bytes alive.
     init(_ bytes: UnsafeRawBufferPointer, dtype: TorchDType, shape: [Int], owner: AnyObject) {
         self.dtype = dtype
         self.shape = shape
@@ -89,7 +89,7 @@ final class TensorContent {
         self.owner = owner
     }
 
-    /// Tensors of one type one after the other.
+    /// Concatenated tensors of one type.
     init(joining parts: [TensorContent], shape: [Int]) {
         dtype = parts.first?.dtype ?? .float32
         precondition(parts.allSatisfy { [dtype] in $0.dtype == dtype })
@@ -140,7 +140,7 @@ final class TensorContent {
         return UnsafeMutableRawBufferPointer(rebasing: memory[..<byteCount])
     }
 
-    /// Copies the elements in row-major order. `StridedLayout` has checked that every one of them lies in `source`.
+    /// Copies the elements in row-major order. `StridedLayout` has checked that every one of them is in `source`.
     private static func gather<Word: BitwiseCopyable>(
         _ type: Word.Type,
         _ layout: StridedLayout,

@@ -1,5 +1,5 @@
-// Where an importer finds tensors by name, whatever kind of file they stand in, and the model that is put together from
-// them: each of our tensors is a tensor of the checkpoint, or several one after the other.
+// The source of an importer's tensors by name, for any kind of file, and the model made from them: each of our tensors
+// is a tensor of the checkpoint, or a concatenation of several.
 
 import Compute
 internal import Files
@@ -11,15 +11,15 @@ protocol TensorSource {
     /// The checkpoint's name in error sentences.
     var path: String { get }
     var names: Set<String> { get }
-    /// Where in the checkpoint they were found; nil: it has nothing else.
+    /// Their place in the checkpoint; nil: it has nothing else.
     var origin: WeightsOrigin? { get }
 
     /// The shape of a tensor; nil if there is none of that name.
     ///
-    /// - Throws: `ImportError` if its bytes are not all there, so that nothing is sized by what is only claimed.
+    /// - Throws: `ImportError` if its bytes are not all there, so that no size is trusted without data.
     func shape(of name: String) throws(ImportError) -> [Int]?
 
-    /// The type that a tensor is stored in; nil if there is none of that name.
+    /// The stored type of a tensor; nil if there is none of that name.
     func dtype(of name: String) -> TorchDType?
 
     /// The content of a tensor: contiguous, row-major, in the type that it was saved in.
@@ -33,12 +33,12 @@ extension TensorSource {
         return ImportError(.mismatched, "\(path): tensor \(quoted(name)) is missing\(place)\(near)")
     }
 
-    /// How many layers there are: one more than the highest number that follows `prefix` in a name.
+    /// The number of layers: one more than
     func layerCount(_ prefix: String) -> Int {
         let numbers = names.compactMap { name in
             name.hasPrefix(prefix) ? Int(name.dropFirst(prefix.count).prefix { $0.isASCII && $0.isNumber }) : nil
         }
-        // The bound lies beyond every architecture's limit, which then refuses the number.
+        // The limit is beyond that of every architecture, which then refuses the number.
         return min(numbers.max() ?? -1, 1 << 20) + 1
     }
 
@@ -91,11 +91,10 @@ struct SourceTensor {
     }
 }
 
-/// Which tensors of a checkpoint make which of ours, by our names. Several are put one after the other, which joins them
-/// along the first axis.
+/// The checkpoint's tensors that make each of ours, by our names. Several are concatenated along the first axis.
 typealias TensorSources = [String: [SourceTensor]]
 
-/// A model whose tensors come from a checkpoint as they are.
+/// A model whose tensors come unchanged from a checkpoint.
 struct NamedTensorModel: ImportedModel {
     let architecture: Architecture
     let file: InputFile
@@ -109,10 +108,10 @@ struct NamedTensorModel: ImportedModel {
     /// Checks that the checkpoint holds exactly the architecture's tensors.
     ///
     /// - Parameters:
-    ///   - file: whose digest the bundle names.
-    ///   - ignorable: names that may be in the checkpoint and are not needed.
-    ///   - outside: names of the checkpoint that stand beside the model.
-    ///   - description: what the architecture was made from.
+    ///   - file: the file whose digest the bundle records.
+    ///   - ignorable: names in the checkpoint that are not needed.
+    ///   - outside: names of the checkpoint outside the model.
+    ///   - description: the source of the architecture.
     /// - Throws: `ImportError.mismatched` that names the tensor.
     init(
         _ source: any TensorSource,

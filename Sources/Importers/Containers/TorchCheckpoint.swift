@@ -1,12 +1,12 @@
-// A file of `torch.save`, in any of its three containers. Opening one reads the pickle, which lists the content. A storage
-// is read when a tensor in it is asked for.
+// A file of `torch.save`, in any of its three containers. Opening one reads the pickle, which lists the content. A
+// storage is read when a tensor in it is needed.
 
 internal import Compute
 internal import Files
 internal import JSON
 import Models
 
-/// Where the storages of a checkpoint lie.
+/// The location of a checkpoint's storages.
 protocol TorchContainer {
     /// The content of the pickle.
     var graph: PickleGraph { get }
@@ -21,7 +21,7 @@ protocol TorchContainer {
 final class TorchCheckpoint {
     let path: String
     private let container: any TorchContainer
-    /// Several tensors often lie in one storage.
+    /// Several tensors often share one storage.
     private var lastRead: (key: String, content: OwnedBytes)?
 
     var graph: PickleGraph { container.graph }
@@ -50,7 +50,7 @@ final class TorchCheckpoint {
 
     /// A tensor's place in its storage, checked without reading an element.
     ///
-    /// - Parameter name: what errors call it.
+    /// - Parameter name: its name in errors.
     /// - Throws: `ImportError` if its storage is missing or of another size, or the tensor goes beyond it.
     @discardableResult
     func locate(_ tensor: TorchTensor, name: String) throws(ImportError) -> StridedLayout {
@@ -77,7 +77,7 @@ final class TorchCheckpoint {
 
     /// The content of a tensor: contiguous, row-major, in the type that it was saved in.
     ///
-    /// - Parameter name: what errors call it.
+    /// - Parameter name: its name in errors.
     /// - Throws: `ImportError` as `locate`, and if the storage is damaged.
     func read(_ tensor: TorchTensor, name: String) throws(ImportError) -> TensorContent {
         let layout = try locate(tensor, name: name)

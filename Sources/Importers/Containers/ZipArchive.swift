@@ -1,9 +1,7 @@
 // Reads zip archives (APPNOTE 6.3.10: stored and deflated entries, zip64, data descriptors), as PyTorch's container and
 // Python's zipfile write them. Nothing is extracted to disk.
 //
-// Two readers that disagree about an archive are how malicious ones are built. So the whole directory is checked before
-// anything is read: the central directory must lie where the end record says, every local header must agree with it,
-// and entries may not overlap each other or the directory.
+// Malicious archives exploit readers that disagree. So
 
 internal import Files
 internal import JSON

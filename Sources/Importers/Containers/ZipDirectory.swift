@@ -5,7 +5,7 @@ internal import Files
 internal import JSON
 import Models
 
-/// A parser of one archive, which reads no more of it than the records.
+/// A parser of one archive, which reads only its records.
 struct ZipDirectory {
     private enum Signature {
         static let localHeader: UInt32 = 0x0403_4B50
@@ -28,7 +28,7 @@ struct ZipDirectory {
     private static let zip64EndByteCount = 56
     private static let zip64LocatorByteCount = 20
 
-    /// Where the central directory lies.
+    /// The range of the central directory.
     private struct Location {
         var entryCount: Int
         var range: Range<Int>
@@ -70,7 +70,7 @@ struct ZipDirectory {
         ImportError(.malformed, "\(file.path): damaged zip archive: \(reason)")
     }
 
-    // Untyped, because ends of bytes and faults of content come together here.
+    // Untyped, because it throws both ends of bytes and faults of content.
     private func readAll() throws -> [ZipArchive.Entry] {
         let location = try findDirectory()
         guard location.range.count <= ZipArchive.Limit.directoryBytes else {
@@ -102,7 +102,7 @@ struct ZipDirectory {
     // MARK: - End records
 
     private func findDirectory() throws -> Location {
-        // The end record is the last thing in the file but for a comment whose length it states.
+        // The end record is the last thing in the file except a comment whose length it states.
         var position = file.byteCount - Self.endByteCount
         let lowest = max(0, position - Int(UInt16.max))
         let tail = try reader(lowest, count: file.byteCount - lowest)
@@ -128,7 +128,7 @@ struct ZipDirectory {
         let offset = try reader.integer(UInt32.self)
         let zip64 = try readZip64End(before: position)
 
-        // A field of the old record is either the value or all ones, which says that zip64 has it.
+        // A field of the old record is either the value or all ones, which means that zip64 has it.
         func value(_ old: UInt64, _ allOnes: UInt64, _ new: UInt64?) throws -> UInt64 {
             guard let new else {
                 if old == allOnes { throw malformed("a zip64 end record is missing") }
@@ -321,7 +321,7 @@ struct ZipDirectory {
         return (entry, start..<end)
     }
 
-    /// - Returns: what the header says, and where the content starts.
+    /// - Returns: the header's values, and the start of the content.
     private func readLocalHeader(at start: Int, limit: Int, entryName: String) throws -> (Header, Int) {
         var reader = try reader(start, count: min(Self.localHeaderByteCount, limit - start))
         guard try reader.integer(UInt32.self) == Signature.localHeader else {
@@ -352,9 +352,8 @@ struct ZipDirectory {
         return (header, reader.position)
     }
 
-    /// Where the record ends that follows an entry whose size was not known when its local header was written. Its sizes
-    /// have four or eight bytes and its signature may be missing; whichever form agrees with the directory is the right
-    /// one.
+    /// The end of the record after an entry whose size was unknown when its local header was written. Its sizes have
+    /// four or eight bytes and its signature may be missing; the form that agrees with the directory is the right one.
     private func descriptorEnd(at start: Int, _ limit: Int, _ header: Header, entryName: String) throws -> Int {
         let record = try reader(start, count: min(24, limit - start))
         for hasSignature in [true, false] {

@@ -1,4 +1,4 @@
-// PyTorch's checkpoint container since version 1.6: a zip archive with `<name>/data.pkl`, which says what there is, and
+// PyTorch's checkpoint container since version 1.6: a zip archive with `<name>/data.pkl`, the content, and
 // `<name>/data/<key>`, the storages.
 
 internal import Files

@@ -1,5 +1,4 @@
-// Which path of tokens each item has, in the three forms in which trainers write it: a JSON object (MiniOneRec, LC-Rec), JSON
-// lines (NVIDIA's recsys-examples), CSV with a column for each level (FORGE). The first bytes tell which.
+// The token path of each item, in the three formats of trainers:
 
 internal import Catalogue
 internal import Files
@@ -78,7 +77,7 @@ struct ItemIndex {
 
     // MARK: - JSON
 
-    /// Whether the first line is an object by itself that has `token_ids`.
+    /// Whether the first line is a complete object with `token_ids`.
     private static func isLines(_ text: UnsafeRawBufferPointer) -> Bool {
         let start = text.firstIndex { $0 > 0x20 } ?? 0
         let end = text[start...].firstIndex(of: UInt8(ascii: "\n")) ?? text.count

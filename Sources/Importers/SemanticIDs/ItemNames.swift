@@ -1,4 +1,4 @@
-// The ids and titles by which people know items, if the index has only numbers: files that trainers write next to it.
+// Readable ids and titles of items, if the index has only numbers: files that trainers write next to it.
 
 internal import Catalogue
 internal import Files
@@ -90,7 +90,7 @@ struct ItemNames {
         }
     }
 
-    /// The raw id of an item, and the title that stands with it.
+    /// The raw id of an item, and its title.
     ///
     /// - Parameter path: the texts of its tokens, joined. Items of one path are in the same order in both files.
     /// - Throws: `ImportError` for an item that the file does not have.

@@ -1,4 +1,4 @@
-// From an index of semantic ids and a template to what a bundle says of them: the `semantic_ids` of a description.
+// Turns the `semantic_ids` of a description, an index and a template, into a bundle's.
 
 internal import Catalogue
 internal import Files
@@ -15,10 +15,11 @@ struct SemanticIDImport {
     ///
     /// - Parameters:
     ///   - value: the object under `semantic_ids`.
-    ///   - description: the path of the description, for errors; files are looked for beside it and beside the checkpoint.
+    ///   - description: the path of the description, for errors; files are searched next to it and next to the
+    ///     checkpoint.
     ///   - folder: of the checkpoint, with a slash at its end, or empty.
     ///   - rows: of the decoder's table.
-    ///   - window: tokens that it reads at most.
+    ///   - window: the most tokens that it reads.
     /// - Throws: `ImportError`, one sentence.
     init(
         _ value: JSONValue,
@@ -210,7 +211,7 @@ struct SemanticIDImport {
         return items
     }
 
-    /// The tokens from the smallest to the largest of each level, where no level reaches into another; else nil.
+    /// The tokens from the smallest to the largest of each level, if no levels overlap; otherwise nil.
     private static func ranges(_ items: [CatalogueItem], levels: Int) -> [SemanticIDs.TokenRange]? {
         var bounds = items[0].tokens.map { $0...$0 }
         for item in items {

@@ -10,10 +10,10 @@ struct TokenNames {
     private static let byteLimit = 256 << 20
 
     private(set) var ids: [String: Int32] = [:]
-    /// Where they were looked for, for errors.
+    /// Where they were searched, for errors.
     private(set) var paths: [String] = []
 
-    /// Reads what there is in a folder. What `added_tokens` states comes before the plain vocabulary.
+    /// Reads the files of a folder. `added_tokens` takes precedence over the plain vocabulary.
     ///
     /// - Parameter folder: with a slash at its end, or empty.
     /// - Throws: `ImportError` that names the file.
@@ -67,7 +67,7 @@ struct TokenNames {
                 }
                 try reader.beginObject()
                 while let key = try reader.nextKey() {
-                    // Unigram models have an array here; nobody adds tokens to it.
+                    // Unigram models have an array here, to which no one adds tokens.
                     if case "vocab" = key, try reader.peek() == .object {
                         vocabulary = try readMap(&reader)
                     } else {
@@ -95,10 +95,10 @@ struct TokenNames {
     }
 }
 
-/// Whether something lies at a path.
+/// Whether a path exists.
 func fileExists(_ path: String) -> Bool { (try? InputFile(path: path)) != nil }
 
-/// The content of a file beside a checkpoint.
+/// The content of a file next to a checkpoint.
 func smallFile(_ path: String, atMost limit: Int) throws(ImportError) -> OwnedBytes {
     do throws(FileError) {
         return try InputFile.contents(of: path, atMost: limit)

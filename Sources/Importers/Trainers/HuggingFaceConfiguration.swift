@@ -11,10 +11,10 @@ struct HuggingFaceConfiguration {
 
     let path: String
     private var fields: JSONFields
-    /// Keys that the file has, and those that were asked for.
+    /// The file's keys, and those that were read.
     private var known: Set<String>
 
-    /// - Parameter overrides: the members of a description that take the place of the file's.
+    /// - Parameter overrides: the members of a description that replace the file's.
     init(path: String, overrides: [JSONMember]) throws(ImportError) {
         let content: OwnedBytes
         do throws(FileError) {
@@ -36,7 +36,7 @@ struct HuggingFaceConfiguration {
         }
     }
 
-    /// Whether the file has a key, or it has been asked for.
+    /// Whether the file has a key, or it has been read.
     func knows(_ key: String) -> Bool { known.contains(key) }
 
     mutating func integer(

@@ -1,4 +1,4 @@
-// GPT2LMHeadModel: its keys of `config.json` with the defaults of transformers' GPT2Config, and its tensors beside our own.
+// GPT2LMHeadModel: its keys of `config.json` with the defaults of transformers' GPT2Config, and its tensors with ours.
 
 internal import JSON
 import Models

@@ -1,6 +1,6 @@
-// Checkpoints of Hugging Face's transformers: a directory with `config.json` and the weights, in safetensors or, in older ones,
-// as `torch.save` writes them; in one file, or in shards with an index. `config.json` states everything; a description may
-// state it otherwise. What is particular to an architecture is in a file of its own.
+// Checkpoints of Hugging Face's transformers: a directory with `config.json` and the weights, in safetensors or, in
+// older ones, as written by `torch.save`; in one file, or in shards with an index. `config.json` states everything; a
+// description may override it. Each architecture has its own file.
 
 import Glibc
 internal import JSON
@@ -16,7 +16,7 @@ protocol HuggingFaceArchitecture: Sendable {
     static var descriptionKeys: [ImportDescription.ArchitectureKey] { get }
     /// The prefix that the class with a head adds to the names of the class without one.
     static var prefix: String { get }
-    /// The item table's name behind the prefix.
+    /// The item table's name after the prefix.
     static var itemTable: String { get }
 
     /// Takes the keys that concern it.
@@ -27,7 +27,7 @@ protocol HuggingFaceArchitecture: Sendable {
     var isTied: Bool { get }
 
     func architecture(_ stated: HuggingFaceDescription) throws(JSONError) -> Architecture
-    /// Where our tensors stand.
+    /// The places of our tensors.
     func sources(prefix: String) -> TensorSources
     /// Buffers that older versions saved too.
     func buffers(prefix: String) -> Set<String>

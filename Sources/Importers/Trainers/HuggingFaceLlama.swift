@@ -1,5 +1,5 @@
-// LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM: their keys of `config.json` with the defaults of transformers'
-// configuration classes, and their tensors beside our own.
+// LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM: their keys of `config.json` with the defaults of
+// transformers' configuration classes, and their tensors with ours.
 
 internal import JSON
 import Models

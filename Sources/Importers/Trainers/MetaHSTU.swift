@@ -17,10 +17,10 @@ struct MetaHSTU {
     /// The prefix of a layer's number.
     static let layers = "_hstu._attention_layers."
 
-    /// What the shapes of the first layer say: everything but the heads and how wide one is.
+    /// The values that follow from the first layer's shapes: everything but the number and width of heads.
     ///
-    /// `_uvqk` has heads · (2·dv + 2·dqk) columns, without a gate heads · (dv + 2·dqk), and `_o` heads · dv inputs, with
-    /// `concat_ua` three times as many. The last is taken for stated where the first leaves no room for anything else.
+    /// `_uvqk` has heads · (2·dv + 2·dqk) columns, without a gate heads · (dv + 2·dqk), and `_o` heads · dv inputs,
+    /// with `concat_ua` three times as many. The last is assumed if the first allows nothing else.
     static func facts(
         _ state: StateDictionary,
         _ description: ImportDescription
@@ -64,7 +64,7 @@ struct MetaHSTU {
         timeBuckets = try fields.integer("time_buckets", in: ArchitectureLimit.timeBuckets, default: 128)
     }
 
-    /// Meta's own switch knows all or nothing; the other one says which part.
+    /// Meta's own switch is all or nothing; the other one selects a part.
     private static func relativeBias(_ fields: inout JSONFields) throws(JSONError) -> RelativeBiasKind {
         let isStated = fields.contains("enable_relative_attention_bias")
         let isEnabled = try fields.boolean("enable_relative_attention_bias", default: true)

@@ -3,17 +3,17 @@
 internal import JSON
 import Models
 
-/// What the description says of Meta's SASRec.
+/// The description's keys for Meta's SASRec.
 ///
-/// Meta's trainer has neither a relative bias nor another layer order than `original`; with these two keys stated, it is
-/// the variant of the scaling study, whose bias modules stand in the attention layers under HSTU's name for them.
+/// Meta's trainer has neither a relative bias nor another layer order than `original`; with these two keys stated, it
+/// is the variant of the scaling study, whose bias modules are in the attention layers under HSTU's names.
 struct MetaSASRec {
     private let dimensions: MetaImporter.Dimensions
     private let feedForward: Int
     private let layerOrder: SASRecConfiguration.LayerOrder
     private let relativeBias: RelativeBiasKind
 
-    /// The shapes tell everything except the heads.
+    /// The shapes determine everything except the heads.
     static func facts(_ state: StateDictionary) throws(ImportError) -> [JSONMember] {
         var facts = [JSONMember("blocks", .integer(state.layerCount("attention_layers.")))]
         if let width = try state.shape(of: "forward_layers.0._conv1d.0.bias")?.first {

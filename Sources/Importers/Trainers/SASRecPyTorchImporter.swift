@@ -1,5 +1,6 @@
-// Checkpoints of SASRec.pytorch: `torch.save(model.state_dict())`. Three layer orders have the same names and shapes, so the
-// description says which; two ways to number positions differ by a row of their table, so the checkpoint tells.
+// Checkpoints of SASRec.pytorch: `torch.save(model.state_dict())`. Three layer orders have the same names and shapes,
+// so the description must say which; two ways to number positions differ by a row of their table, which identifies
+// them.
 
 internal import Files
 internal import JSON
@@ -84,8 +85,7 @@ struct SASRecPyTorchImporter: FileImporter {
         ImportDescription.Question(key: "max_sequence_length", meaning: "the trainer's maxlen"),
     ]
 
-    /// The facts that the shapes tell. With the orders `pre` and `post`, the position table always has one row more than
-    /// the window.
+    /// The facts that follow from the shapes.
     private static func facts(
         _ state: StateDictionary,
         _ description: ImportDescription,
@@ -129,7 +129,7 @@ struct SASRecPyTorchImporter: FileImporter {
         return .everySlot
     }
 
-    /// Where our tensors stand. The feed-forward's matrices are convolutions of kernel size 1, (D, D, 1).
+    /// The places of our tensors. The
     private static func sources(_ configuration: SASRecConfiguration) -> TensorSources {
         typealias Name = TransformerTensor
         let convolution = [configuration.width, configuration.width, 1]

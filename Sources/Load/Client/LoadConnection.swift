@@ -25,7 +25,7 @@ struct LoadConnection {
         var isEvent: Bool
         /// Different for every request of a worker.
         var serial: Int
-        /// When it was to be sent: nanoseconds since the start of the run, as the other times.
+        /// When it was due: nanoseconds since the start of the run, like the other times.
         var intended: UInt64
         /// When it was.
         var begun: UInt64
@@ -46,9 +46,9 @@ struct LoadConnection {
 
     var state = State.closed
     private(set) var socket: Int32 = -1
-    /// Told apart from the sockets that had this place before, of which events may still come.
+    /// Distinguishes it from earlier sockets at this index, whose events may still arrive.
     private(set) var generation: UInt32 = 0
-    /// Means nothing while there is none under way.
+    /// Meaningless while no request is in flight.
     var request = Request(
         visitor: nil,
         isEvent: false,
@@ -61,7 +61,7 @@ struct LoadConnection {
     var output: [UInt8] = []
     private var sent = 0
     private var parser = ReplyParser()
-    /// The reply's content, as far as it is here.
+    /// The reply's content so far.
     private(set) var body: [UInt8] = []
 
     /// The status of the reply.
@@ -78,7 +78,7 @@ struct LoadConnection {
         if address.family != CLinux_AF_UNIX { _ = CLinux_set_no_delay(fd) }
         generation &+= 1
         let connected = address.withSockaddr { connect(fd, $0, $1) }
-        // A UNIX socket that cannot connect at once says EAGAIN: the server's backlog is full.
+        // A UNIX socket that cannot connect immediately returns EAGAIN: the server's backlog is full.
         guard connected == 0 || errno == EINPROGRESS,
             CLinux_epoll_add(
                 epoll,
@@ -136,9 +136,9 @@ struct LoadConnection {
         return sent - before
     }
 
-    /// Reads what has come. `buffer` is scratch memory; `received` is increased by the bytes.
+    /// Reads received bytes. `buffer`
     ///
-    /// - Parameter isClosing: the server has closed its side, so reading goes on to the end.
+    /// - Parameter isClosing: the server has closed its side, so reading continues to the end.
     mutating func receive(
         _ buffer: UnsafeMutableRawBufferPointer,
         isClosing: Bool,

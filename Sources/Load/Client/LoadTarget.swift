@@ -1,4 +1,4 @@
-// Where requests go, as it is written on the command line.
+// The target of requests, as given on the command line.
 
 internal import Glibc
 internal import HTTP
@@ -76,7 +76,7 @@ package struct LoadTarget: Sendable, Equatable {
 
     /// Looks the host up.
     ///
-    /// - Returns: at least one address, in the order in which they are to be tried.
+    /// - Returns: at least one address, in the order of trial.
     func addresses() throws(LoadError) -> [SocketAddress] {
         switch endpoint {
         case .unix(let path):

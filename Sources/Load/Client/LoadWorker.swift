@@ -8,7 +8,7 @@ internal import HeapModule
 internal import Random
 internal import Synchronization
 
-/// Tells workers from outside to stop at once.
+/// Tells workers to stop immediately.
 final class StopFlag: Sendable {
     private let isSet = Atomic<Bool>(false)
 
@@ -18,7 +18,7 @@ final class StopFlag: Sendable {
 
 /// The state of one worker. Times are nanoseconds since the start of the run.
 struct LoadWorker: ~Copyable {
-    /// When a request's caller goes away.
+    /// When a request's caller disconnects.
     private struct Departure: Comparable {
         var time: UInt64
         var slot: Int
@@ -27,7 +27,7 @@ struct LoadWorker: ~Copyable {
         static func < (left: Departure, right: Departure) -> Bool { left.time < right.time }
     }
 
-    /// What stands before bodies.
+    /// The bytes before bodies.
     struct Heads: Sendable {
         let request: RequestHead
         let event: RequestHead
@@ -122,9 +122,9 @@ struct LoadWorker: ~Copyable {
 
     // MARK: The loop
 
-    /// Sends and counts until the plan's time is over and every request has ended, or until it is told to stop.
+    /// Sends and counts until the plan's time is over and every request has ended, or until it is stopped.
     ///
-    /// - Returns: what was counted, and for how many nanoseconds requests were due.
+    /// - Returns: the counts, and the nanoseconds for which requests were due.
     mutating func run() -> (recorder: LoadRecorder, duration: UInt64) {
         waitForStart()
         while !stop.value {
@@ -224,7 +224,7 @@ struct LoadWorker: ~Copyable {
         blockedAt = nil
     }
 
-    /// Begins a request on an idle connection or on a new one. False if there is none of either.
+    /// Starts a request on an idle connection or on a new one. False if there is neither.
     private mutating func begin(intended: UInt64, _ time: UInt64, lag: UInt64?) -> Bool {
         let isNew = idle.isEmpty
         guard let slot = isNew ? closed.popLast() : idle.popLast() else { return false }
@@ -282,7 +282,7 @@ struct LoadWorker: ~Copyable {
         recorder.bytesSent += count
     }
 
-    /// Callers that go away.
+    /// Callers that disconnect.
     private mutating func endAbandoned(_ time: UInt64) {
         while let departure = departures.min, departure.time <= time {
             _ = departures.popMin()
@@ -315,7 +315,7 @@ struct LoadWorker: ~Copyable {
         let progress = connections[slot].receive(buffer, isClosing: isClosing, received: &received)
         recorder.bytesReceived += received
         if isIdle {
-            // No request is open: the server closes, or says why it will (408).
+            // No request is open: the server closes, or announces it (408).
             guard progress != .waiting || received > 0 else { return }
             connections[slot].close()
             idle.removeAll { $0 == slot }

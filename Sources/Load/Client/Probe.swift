@@ -1,5 +1,6 @@
-// Single requests, outside of a load test: whether somebody listens and what is served, before the test begins, so that a
-// refused connection is one sentence and not a table of ten thousand failures; and the requests of a demonstration.
+// Single requests, outside of a load test: whether the server listens and what it serves, before the test starts, so
+// that a refused connection is one sentence and not a table of ten thousand failures; and the requests of a
+// demonstration.
 
 internal import CLinux
 internal import Glibc

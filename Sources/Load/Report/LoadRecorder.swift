@@ -10,12 +10,12 @@ package struct LoadRecorder: Sendable {
     package private(set) var latency = Self.histogram()
     /// The same of requests that were admitted.
     package private(set) var admittedLatency = Self.histogram()
-    /// Nanoseconds from when a request really was begun to the end of its reply, of those that were admitted: what a deadline
-    /// that counts from a request's arrival is held against.
+    /// Nanoseconds from the actual start of a request to the end of its reply, for admitted ones: comparable with a
+    /// deadline that counts from the request's arrival.
     package private(set) var serviceTime = Self.histogram()
     /// The same of requests that were refused.
     package private(set) var refusedLatency = Self.histogram()
-    /// Nanoseconds by which our own requests went out later than they were due, though a connection was free.
+    /// Nanoseconds by which requests were sent late although a connection was free.
     package private(set) var lag = Self.histogram()
     /// Replies with status 200 within the deadline; all of them where none is set.
     package private(set) var good = 0
@@ -26,16 +26,16 @@ package struct LoadRecorder: Sendable {
     package private(set) var historyUsed = 0
     package private(set) var historyCached = 0
     package private(set) var unknownItems = 0
-    /// Requests that were begun.
+    /// Started requests.
     package private(set) var begun = 0
     /// The part of them by users who came before.
     package private(set) var returning = 0
-    /// Events that were sent for themselves, in `POST /events`: none of the other figures are about them, but connections, bytes
-    /// and our own lateness.
+    /// Events sent separately, in `POST /events`: the other figures exclude them, except connections, bytes and
+    /// lateness.
     package private(set) var events = EventRecord()
-    /// Requests that had to wait because as many connections as allowed were busy.
+    /// Requests that waited because all allowed connections were busy.
     package private(set) var connectionWaits = 0
-    /// Requests that were due and never begun.
+    /// Requests that were due and never started.
     package var unsent = 0
     /// Connections that were opened.
     package var connectionsOpened = 0
@@ -43,7 +43,7 @@ package struct LoadRecorder: Sendable {
     package var bytesReceived = 0
     /// Nanoseconds from the start to the last reply.
     package private(set) var lastReply: UInt64 = 0
-    /// Every request, if that was asked for.
+    /// Every request, if requested.
     package private(set) var trace: [TraceEntry] = []
 
     private let deadline: UInt64?
@@ -51,7 +51,7 @@ package struct LoadRecorder: Sendable {
 
     /// - Parameters:
     ///   - deadline: nanoseconds within which a reply is good; nil: whenever it comes.
-    ///   - keepsTrace: whether each request is kept, 32 bytes a request.
+    ///   - keepsTrace: whether each request is kept, 32 bytes each.
     package init(deadline: UInt64?, keepsTrace: Bool = false) {
         self.deadline = deadline
         self.keepsTrace = keepsTrace
@@ -63,7 +63,7 @@ package struct LoadRecorder: Sendable {
     }
     private static let longest: UInt64 = 3_600_000_000_000
 
-    /// A request is begun; `lag` is nil where it had to wait for a connection.
+    /// A request was started; `lag` is nil if it had to wait for a connection.
     package mutating func began(isReturning: Bool, lag: UInt64?) {
         begun += 1
         if isReturning { returning += 1 }
@@ -154,7 +154,7 @@ package struct LoadRecorder: Sendable {
     /// Replies of any status.
     package var answered: Int { Int(clamping: latency.totalCount) }
 
-    /// How many requests ended so.
+    /// How many requests had this outcome.
     package func count(_ outcome: Outcome) -> Int { outcomes[outcome] ?? 0 }
 
     /// Replies by status, smallest first.
@@ -176,7 +176,7 @@ package struct EventRecord: Sendable {
     /// Events that were acknowledged.
     package var acknowledged: Int { outcomes[.status(200)] ?? 0 }
 
-    /// How many ended how, by name.
+    /// The outcomes, by name.
     package var table: [(name: String, count: Int)] {
         outcomes.map { ($0.key.name, $0.value) }.sorted { $0.0 < $1.0 }
     }

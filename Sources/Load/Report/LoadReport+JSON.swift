@@ -4,8 +4,8 @@ internal import Histogram
 internal import JSON
 
 extension LoadReport {
-    /// One JSON object. The first five members are the contract of the command; times are milliseconds, rates are a second,
-    /// and what was not measured is null.
+    /// One JSON object. The first five members are the contract of the command; times are milliseconds, rates are per
+    /// second, and values not measured are null.
     package var json: String {
         var writer = JSONWriter(capacity: 2_048)
         writer.beginObject()
@@ -136,7 +136,7 @@ extension LoadReport {
         writer.endObject()
     }
 
-    /// To thousandths; counts and durations are finite, and so is what is made of them.
+    /// To thousandths; counts and durations are finite, and so are values derived from them.
     private func write(_ value: Double, to writer: inout JSONWriter) {
         writer.thousandths(Int((value * 1_000).rounded()))
     }

@@ -31,10 +31,10 @@ package struct LoadReport: Sendable {
         duration = max(duration, part.duration)
     }
 
-    /// Seconds from the start to the last reply, at least those for which requests were due: what rates are over.
+    /// Seconds from the start to the last reply, at least those for which requests were due: the basis of rates.
     package var seconds: Double { max(Double(max(duration, recorder.lastReply)) / 1e9, 1e-9) }
 
-    /// Requests a second that were asked for; in a closed loop, those that the callers came to.
+    /// Requests per second as requested; in a closed loop, as achieved.
     package var offeredRate: Double {
         switch plan.arrivals {
         case .open(let rate): rate
@@ -42,9 +42,9 @@ package struct LoadReport: Sendable {
         }
     }
 
-    /// Replies a second, of any status.
+    /// Replies per second, of any status.
     package var throughput: Double { Double(recorder.answered) / seconds }
-    /// Replies with status 200 a second, in time where there is a deadline.
+    /// Replies with status 200 per second, in time if there is a deadline.
     package var goodput: Double { Double(recorder.good) / seconds }
     /// The share of events in histories that the server did not compute again; nil: it has said nothing of it.
     package var cachedShare: Double? {

@@ -12,7 +12,7 @@ package enum Outcome: Hashable, Sendable {
     case notHTTP
     /// No complete reply came in time.
     case timeout
-    /// We closed the connection in the middle, as `--abandon` wants it.
+    /// We closed the connection in the middle, as for `--abandon`.
     case abandoned
     /// The load test was over before it was answered.
     case unfinished

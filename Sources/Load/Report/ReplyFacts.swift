@@ -1,4 +1,4 @@
-// A load test's questions about the content of a reply: whether it is a recommendation, and what had to be computed for it.
+// Facts from a reply that a load test needs: whether it is a recommendation, and what had to be computed for it.
 
 internal import JSON
 
@@ -10,7 +10,7 @@ struct ReplyFacts: Equatable {
     var historyCached = 0
     /// Ids of the request that the catalogue does not know.
     var unknownItems = 0
-    /// Whether the items are the most popular ones, for want of a history.
+    /// Whether the items are the most popular ones, without a history.
     var isByPopularity = false
 
     /// Reads a body. Nil if it is no JSON object with `items`, which every recommendation has.

@@ -1,5 +1,5 @@
-// Reads replies from bytes as they come, cut anywhere: the client's side of RFC 9112. Strict where a lenient reading could
-// take one reply for another, and no more: what is measured is the server, and a fault of it is to be counted.
+// Parses replies from bytes as they arrive, split anywhere: the client's side of RFC 9112. Strict only where a lenient
+// parser could confuse replies, since faults of the measured server must be counted.
 
 internal import HTTP
 
@@ -13,11 +13,11 @@ struct ReplyFault: Error, Equatable {
 
 /// Reads the replies of one connection, one after another.
 struct ReplyParser {
-    /// What was done with the bytes handed in.
+    /// The result of parsing bytes.
     struct Step: Equatable {
-        /// How many of them are used up.
+        /// How many of them are consumed.
         var consumed: Int
-        /// Which of them are content; lies within the used ones.
+        /// Which of them are content; within the consumed ones.
         var content: Range<Int>
         /// The reply is complete.
         var isComplete: Bool
@@ -39,7 +39,7 @@ struct ReplyParser {
     private static let maximumBodyBytes = 256 << 20
 
     private var state = State.statusLine
-    /// The beginning of a line whose end has not come.
+    /// The start of a line whose end has not arrived.
     private var partialLine: [UInt8] = []
     private var headBytes = 0
     private var contentLength: Int?
@@ -66,7 +66,7 @@ struct ReplyParser {
         return !saysClose && (minorVersion > 0 || saysKeepAlive)
     }
 
-    /// Ready for the next reply of the same connection; storage is kept.
+    /// Resets for the next reply of the same connection; storage is kept.
     mutating func reset() {
         var kept = partialLine
         kept.removeAll(keepingCapacity: true)
@@ -190,7 +190,7 @@ struct ReplyParser {
         }
     }
 
-    /// Digits only, which `Int(_:)` does not ask for.
+    /// Digits only, which `Int(_:)` does not require.
     private static func length(_ value: Span<UInt8>) throws(ReplyFault) -> Int {
         var lower = 0
         var upper = value.count
@@ -209,7 +209,7 @@ struct ReplyParser {
     private mutating func endHead() throws(ReplyFault) {
         if status < 200 {
             guard status != 101 else { throw ReplyFault("A reply switches protocols, which nobody has asked for.") }
-            // An interim reply: the real one comes behind it (RFC 9110 §15.2).
+            // An interim reply: the real one follows (RFC 9110 §15.2).
             reset()
             return
         }

@@ -9,7 +9,7 @@ struct CandidatePool: Sendable {
     private let items: [[UInt8]]
     private let count: Int
 
-    /// - Parameter count: candidates of a request; there are fewer if the histories have fewer items.
+    /// - Parameter count: candidates of a request; fewer if the histories have fewer items.
     init(_ histories: [History], count: Int) {
         var items: [[UInt8]] = []
         var known: Set<[UInt8]> = []

@@ -5,8 +5,8 @@ internal import JSON
 
 /// The events of one user, continued beyond their end.
 ///
-/// Event `i` of a user with `n` events in the file is event `i mod n`, as much later as the file's events take for each time
-/// round. So a history can be longer than the file has it, and a user who comes back always has another event.
+/// Event `i` of a user with `n` events in the file is event `i mod n`, later by the duration of the file's events for
+/// each repetition. So a history can be longer than in the file, and a returning user always has another event.
 struct History: Sendable {
     /// The latest time of an event, a day before the end of the year 9999: servers refuse what is later, and a visitor's events
     /// are up to a day later than these.
@@ -18,15 +18,15 @@ struct History: Sendable {
     let userID: String
     /// Ids as JSON, with commas between them.
     private let items: [UInt8]
-    /// Where each id ends in `items`.
+    /// The end of each id in `items`.
     private let ends: [Int]
     private let timestamps: [Int64]
-    /// Whether requests say when events happened.
+    /// Whether requests have timestamps.
     let hasTimestamps: Bool
-    /// Seconds that one time round takes.
+    /// Seconds of one repetition.
     private let period: Int64
 
-    /// Takes a user's events over.
+    /// Copies a user's events.
     ///
     /// - Throws: where there are none.
     init(_ user: InteractionLog.User, hasTimestamps: Bool) throws(LoadError) {
@@ -63,7 +63,7 @@ struct History: Sendable {
         json.append(contentsOf: items[(place == 0 ? 0 : ends[place - 1] + 1)..<ends[place]])
     }
 
-    /// Appends the ids of this many first events, as the elements of a JSON array.
+    /// Appends the ids of the first events, as the elements of a JSON array.
     func appendItems(_ length: Int, to json: inout [UInt8]) {
         var left = length
         while left > 0 {

@@ -1,10 +1,10 @@
 // The instructions of a load test.
 
-/// How requests come.
+/// The arrival of requests.
 package enum Arrivals: Sendable, Equatable {
-    /// An open loop: a Poisson process with this many requests a second, whatever their outcome.
+    /// An open loop: a Poisson process with this many requests per second, regardless of outcomes.
     case open(rate: Double)
-    /// A closed loop: this many callers, each of which waits for its reply before it asks again.
+    /// A closed loop: this many callers, each of which waits for its reply before the next request.
     case closed(connections: Int)
 }
 
@@ -45,7 +45,7 @@ package struct LoadPlan: Sendable {
         case .closed(let connections): plan.arrivals = .closed(connections: Self.part(index, of: connections, threads))
         }
         plan.maximumConnections = max(Self.part(index, of: maximumConnections, threads), 1)
-        // Streams of the generator that begin so far apart have nothing in common.
+        // Streams of the generator that start this far apart do not overlap.
         plan.seed = seed &+ UInt64(index) &* 0xD1B5_4A32_D192_ED03
         return plan
     }

@@ -1,6 +1,6 @@
 // When the requests of an open loop are due. Callers of a service do not wait for one another, so their arrivals are a
-// Poisson process, and a slow reply delays no later request: that is what keeps a stall visible in every latency that it
-// has caused (Schroeder, Wierman and Harchol-Balter, "Open versus closed: a cautionary tale", NSDI 2006).
+// Poisson process, and a slow reply delays no later request: that keeps a stall visible in every latency that it causes
+// (Schroeder, Wierman and Harchol-Balter, "Open versus closed: a cautionary tale", NSDI 2006).
 
 internal import Glibc
 internal import Random
@@ -12,7 +12,7 @@ struct PoissonSchedule: Sendable {
     private var generator: SplitMix64
     private var time = 0.0
 
-    /// - Parameter rate: arrivals a second, above 0.
+    /// - Parameter rate: arrivals per second, above 0.
     init(rate: Double, seed: UInt64) {
         meanGap = 1e9 / rate
         generator = SplitMix64(seed: seed)
@@ -21,7 +21,7 @@ struct PoissonSchedule: Sendable {
 
     /// When the next request is due: nanoseconds since the start.
     var next: UInt64 {
-        // Above the largest exactly represented integer no clock of ours will come.
+        // No clock here exceeds the largest exactly represented integer.
         time < 0x1p62 ? UInt64(time) : 1 << 62
     }
 

@@ -1,16 +1,16 @@
-// Interactions replayed in the order of their time: what a server with a store of users gets from callers who send events as they
-// happen and ask by user.
+// Interactions replayed in the order of their time: the traffic of callers who send events as they happen and request
+// by user, for servers with a user store.
 
 internal import JSON
 internal import Random
 
-/// Makes events and requests by user. A pure value; the same seed makes the same.
+/// Generates events and requests by user. A pure value, determined by the seed.
 ///
-/// After the last interaction the first one comes again, as much later as a user's history takes for each time round.
+/// After the last interaction the first one is repeated, later by the duration of the file.
 struct Replay: Sendable {
-    /// What is sent next.
+    /// The next call.
     struct Step: Sendable, Equatable {
-        /// An event, or else a request.
+        /// An event, or otherwise a request.
         var isEvent: Bool
         var body: [UInt8]
         /// Whether the user has had an event before.
@@ -57,7 +57,7 @@ struct Replay: Sendable {
 
     /// The next event, or a request by the user of the last one.
     mutating func next() -> Step {
-        // Before the first event there is nobody to ask for.
+        // Before the first event there is no user to request for.
         let isEvent = made == 0 || generator.happens(eventShare)
         if isEvent { made += 1 }
         let (round, index) = (made - 1).quotientAndRemainder(dividingBy: order.count)

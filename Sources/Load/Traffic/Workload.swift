@@ -11,9 +11,9 @@ package struct WorkloadSettings: Sendable, Equatable {
         case sequence
     }
 
-    /// Items asked for; nil: not sent.
+    /// Items requested; nil: not sent.
     package var count: Int? = 10
-    /// `beams`, for models with semantic ids; empty: not sent. One number, or one a level.
+    /// `beams`, for models with semantic ids; empty: not sent. One number, or one per level.
     package var beams: [Int] = []
     /// Items to rank, drawn from those of the histories: requests go to `/rank`. Nil: to `/recommend`.
     package var candidates: Int?
@@ -34,7 +34,7 @@ package struct WorkloadSettings: Sendable, Equatable {
     /// The route of requests.
     var route: String { candidates == nil ? "recommend" : "rank" }
 
-    /// Writes what all requests ask for.
+    /// Writes the fields common to all requests.
     func write(to writer: inout JSONWriter) {
         if let count {
             writer.key("k")
@@ -61,7 +61,7 @@ package struct WorkloadSettings: Sendable, Equatable {
     }
 }
 
-/// A user who has come at least once.
+/// A user with at least one request.
 struct Visitor: Sendable, Equatable {
     /// Which history is theirs.
     var history: Int
@@ -69,16 +69,16 @@ struct Visitor: Sendable, Equatable {
     var number: Int
     /// Events that the next request has.
     var length: Int
-    /// Seconds by which this visitor's events are later than those of the file. It makes no two newcomers the same, so that
-    /// nothing a server remembers of one answers another, and moves no event against its neighbours.
+    /// Seconds by which this visitor's events are later than those of the file. It makes all newcomers different, so
+    /// that cached state of one never answers another, and keeps the distances between events.
     var shift: Int64
 }
 
-/// Makes requests.
+/// Generates requests.
 ///
-/// A newcomer is a user of the file, chosen evenly, under an id of its own. A user who comes back has the same id and one
-/// event more; only one whose last request has been answered comes back, and after its history has become twice as long as
-/// the file has it (or as long as the longest drawn) it stays away.
+/// A newcomer is a user of the file, chosen evenly, under an id of its own. A returning user has the same id and one
+/// more event. A user returns only after an answer, and no longer once the history is twice as long as in the file (or
+/// as long as the longest drawn).
 struct Workload: Sendable {
     /// Visitors that are remembered.
     private static let maximumWaiting = 65_536
@@ -92,7 +92,7 @@ struct Workload: Sendable {
     private let candidates: CandidatePool?
     private var generator: SplitMix64
     private var visitors = 0
-    /// Visitors who may come back.
+    /// Visitors who may return.
     private var waiting: [Visitor] = []
 
     /// - Parameter histories: at least one.
@@ -119,7 +119,7 @@ struct Workload: Sendable {
         return (Visitor(history: index, number: visitors, length: length, shift: shift), false)
     }
 
-    /// The visitor has been answered, and may come back with one event more.
+    /// The visitor has been answered, and may return with one more event.
     mutating func answered(_ visitor: Visitor) {
         let longest = settings.lengths?.upperBound ?? histories[visitor.history].count * 2
         guard settings.returningShare > 0, visitor.length < min(longest, History.longest) else { return }
