@@ -4,7 +4,7 @@ import Foundation
 import Synchronization
 import Testing
 
-/// A collector of one file: takes POSTs, answers with 200, keeps the bodies.
+/// A minimal collector: accepts POSTs, answers 200, keeps the bodies.
 private final class Collector: Sendable {
     let port: UInt16
     private let listener: Int32
@@ -34,7 +34,7 @@ private final class Collector: Sendable {
         }
     }
 
-    /// Wakes the thread, which holds the collector.
+    /// Wakes the thread, which keeps the collector alive.
     func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
 
     private func take(_ connection: Int32) {
@@ -106,7 +106,8 @@ private final class Collector: Sendable {
             let malformed = try server.connect()
             try malformed.send("what\r\n\r\n")
             #expect(try malformed.receive().status == 400)
-            // The line is written when the reply has ended, which its reader may see first; the end writes all.
+            // The server writes the line when the reply has ended, which the reader may see first; its shutdown flushes
+            // every line.
             #expect(server.stop().status == 0)
             let lines = try lines(file)
             #expect(lines.map { $0["status"] as? Int } == [200, 200, 400, 404, 200, 400])
@@ -151,7 +152,7 @@ private final class Collector: Sendable {
             ])
             let connection = try server.connect()
             #expect(try connection.get("/health/live").status == 200)
-            // The line is written by another thread.
+            // Another thread writes the line.
             while try lines(file).isEmpty {}
             try FileManager.default.moveItem(at: file, to: old)
             server.signal(SIGHUP)
@@ -171,7 +172,7 @@ private final class Collector: Sendable {
         ])
         let connection = try server.connect()
         let recorded = try connection.recommend(Self.call, headers: ["traceparent": Self.parent, "tracestate": "a=1"])
-        // Neither the caller nor the share asks for this one.
+        // Neither the caller nor the sampling share traces this request.
         #expect(try connection.recommend(Self.call).headers["traceparent"]?.hasSuffix("-00") == true)
         #expect(server.stop().status == 0)
         let spans = try collector.spans()

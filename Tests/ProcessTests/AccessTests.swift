@@ -1,4 +1,4 @@
-// API keys, roles, and what goes without them; the admin listener.
+// API keys, roles, the routes that need no key, and the admin listener.
 
 import Foundation
 import Testing
@@ -54,7 +54,7 @@ import Testing
             for path in ["/health/live", "/health/ready", "/openapi.json", "/"] {
                 #expect(try connection.get(path).status == 200)
             }
-            // What is not there, and what every path answers, is no secret.
+            // Unknown paths, and replies that every path gives, are no secret.
             #expect(try connection.get("/nowhere").status == 404)
             #expect(try connection.get("/metrics", method: "DELETE").status == 405)
             #expect(try connection.get("/metrics", method: "OPTIONS").status == 204)
@@ -71,7 +71,7 @@ import Testing
             #expect(try challenge(["Authorization": "Basic b3BlcmF0b3I="]) == "Bearer realm=\"genrec\"")
             #expect(try challenge(Self.bearer("x")) == "Bearer realm=\"genrec\", error=\"invalid_token\"")
             #expect(try challenge(Self.bearer("caller")) == "Bearer realm=\"genrec\", error=\"insufficient_scope\"")
-            // Two of them could be read differently by whoever is in between.
+            // An intermediary could read a doubled header differently.
             try connection.send(
                 "GET /metrics HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer operator\r\nAuthorization: Bearer operator\r\n\r\n"
             )
@@ -143,17 +143,17 @@ import Testing
         defer { server.stop() }
         let connection = try server.connect()
         #expect(try Self.statuses(connection, [:]) == [200, 200, 200, 200, 200, 200])
-        // The console is a page of the server itself.
+        // The console is the server's own page.
         let own = ["Host": "localhost:\(server.port)", "Origin": "http://localhost:\(server.port)"]
         #expect(try Self.statuses(connection, own) == [200, 200, 200, 200, 200, 200])
         for origin in ["http://evil.example", "http://localhost:1", "http://127.0.0.1:\(server.port)", "null", ""] {
             let foreign = ["Host": "localhost:\(server.port)", "Origin": origin]
             #expect(try Self.statuses(connection, foreign) == [403, 403, 403, 403, 403, 403], "\(origin)")
         }
-        // A page whose name was made to resolve to this machine.
+        // A page whose host name resolves to this machine (DNS rebinding).
         let rebound = ["Host": "evil.example:\(server.port)", "Origin": "http://evil.example:\(server.port)"]
         #expect(try Self.statuses(connection, rebound) == [403, 403, 403, 403, 403, 403])
-        // Browsers send no Origin with a same-origin GET; Host gives the page away. Services call by any name.
+        // Browsers send no Origin with a same-origin GET; Host reveals the page. Services may call under any host name.
         let named = ["Host": "recommender.prod.svc"]
         #expect(try Self.statuses(connection, named) == [200, 200, 403, 403, 403, 403])
         let refusal = try connection.get("/metrics", headers: named)
@@ -170,7 +170,7 @@ import Testing
         for host in ["recommender.example", "Recommender.Example:8080", "gpu-1", "localhost"] {
             #expect(try Self.statuses(connection, ["Host": host]) == [200, 200, 200, 200, 200, 200], "\(host)")
         }
-        // Behind a proxy that speaks TLS to browsers and replaces Host.
+        // Behind a proxy that terminates TLS and replaces Host.
         let proxied = ["Host": "localhost:8080", "Origin": "https://recommender.example"]
         #expect(try Self.statuses(connection, proxied) == [200, 200, 200, 200, 200, 200])
         #expect(try Self.statuses(connection, ["Host": "gpu-2"]) == [200, 200, 403, 403, 403, 403])
@@ -195,7 +195,7 @@ import Testing
             #expect(try callers.get(path).status == 200)
             #expect(try admin.get(path).status == 200)
         }
-        // Each says what it serves itself.
+        // Each listener documents only its own paths.
         func paths(_ connection: TestConnection) throws -> Set<String> {
             Set(try #require(try connection.get("/openapi.json").json()["paths"] as? [String: Any]).keys)
         }

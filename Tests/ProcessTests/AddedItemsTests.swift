@@ -1,5 +1,5 @@
-// Items that are added over HTTP while a server serves: on every route from the reply on, after a crash and a reload, until they are
-// removed.
+// Items added over HTTP to a running server: every route knows them from the reply on, after a crash and after a
+// reload, until they are removed.
 
 import Foundation
 import Testing
@@ -44,7 +44,7 @@ import Testing
                 )
                 let ranks = try ranked.scores()
                 #expect(ranks[1] == ranks[2] && ranks[1] == scores[0])
-                // In a history it is known, and seen.
+                // In a history the item is known, and counts as seen.
                 let seen = try connection.recommend(
                     "{\"history\":{\"items\":[\"anime-4-01\",\"new-1\"],\"timestamps\":[10,20]},\"request_time\":30,\"k\":1000}"
                 )
@@ -82,7 +82,7 @@ import Testing
         }
     }
 
-    /// The store keeps ids; which of them are items is the catalogue's to say, at the time of the request.
+    /// The store keeps ids. The catalogue decides at the time of the request which of them are items.
     @Test func addedItem_IsKnownInStoredHistories() throws {
         try Genrec.withTemporaryFolder { folder in
             let users = folder.appendingPathComponent("users").path

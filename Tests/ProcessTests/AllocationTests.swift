@@ -1,5 +1,5 @@
-// How many heap allocations a request costs the real binary, counted by a library that is put before the C library's malloc.
-// Counts, not times: they are the same on every machine. Debug builds allocate more, so each has its own budget.
+// Heap allocations per request of the real binary, counted by a library preloaded before the C library's malloc.
+// Counts, unlike times, are the same on every machine. Debug builds allocate more and have their own budget.
 
 import Foundation
 import Testing
@@ -11,7 +11,7 @@ import Testing
     private static let budget = 13
     #endif
 
-    /// The library, built by the compiler that Swift brings along.
+    /// Builds the library with the compiler that Swift ships.
     private static func interposer(in folder: URL) throws -> String {
         let library = folder.appendingPathComponent("allocations.so").path
         let source = Genrec.root.appendingPathComponent("Tests/ProcessTests/Interposers/allocations.c").path
@@ -21,7 +21,7 @@ import Testing
         return library
     }
 
-    /// Items that the catalogue does not know: everything but the model.
+    /// Items that the catalogue does not know: the whole path except the model.
     @Test(.enabled(if: !Genrec.isSanitized)) func requestOfUnknownItems_StaysWithinItsBudget() throws {
         try Genrec.withTemporaryFolder { folder in
             let counter = folder.appendingPathComponent("count")
@@ -45,16 +45,17 @@ import Testing
                     #expect(try connection.receive().status == 200)
                 }
             }
-            // What is made once is made by then.
+            // By then everything that is allocated once has been allocated.
             try ask(200)
-            // The least of several rounds: what a busy machine adds by waking the loop more often is not the request's.
+            // The minimum of several rounds: on a busy machine the loop wakes more often, which the request does not
+            // pay for.
             var perRequest = Double.infinity
             for _ in 0..<5 where perRequest > Double(Self.budget) {
                 let before = try count()
                 try ask(1_000)
                 perRequest = min(perRequest, (Double(try count() - before) / 1_000).rounded())
             }
-            // At least its body: or nothing was counted.
+            // A request allocates at least its body; a lower count means that nothing was counted.
             #expect(perRequest >= 1 && perRequest <= Double(Self.budget), "\(perRequest)")
         }
     }

@@ -1,5 +1,5 @@
-// An NPU that fails under a server, on the emulator: every request has a reply, the process lives, and what comes later is
-// answered right.
+// An NPU that fails under a running server, on the emulator: every request gets a reply, the process survives, and
+// later requests are answered correctly.
 
 import Foundation
 import Testing
@@ -11,10 +11,11 @@ import Testing
         return line.flatMap { Int($0.dropFirst(name.count + 1)) }
     }
 
-    /// Whether this is a number of seconds to wait: the pause, and what the last attempt to make the device took.
+    /// Whether this is a positive number of seconds: the pause plus the duration of the last attempt to make the
+    /// device.
     private func isPositive(_ seconds: String?) -> Bool { seconds.flatMap { Int($0) } ?? 0 >= 1 }
 
-    /// A counter becomes this, though perhaps not at once: the device is looked after beside the replies.
+    /// Waits until a counter has this value. The engine repairs the device after it has replied.
     private func expectMetric(
         _ name: String,
         _ expected: Int,
@@ -39,7 +40,7 @@ import Testing
         return try #require(models.first?["devices"] as? [[String: Any]])
     }
 
-    /// A case is answered as by the reference.
+    /// Expects the reference's answer for a case.
     private func expectRightAnswer(_ connection: TestConnection, _ comment: Comment) throws {
         let example = try DemoCases.load()[7]
         let reply = try connection.recommend(try AscendTests.request(example))
@@ -52,13 +53,13 @@ import Testing
         #expect(agreement.isEnough, comment)
     }
 
-    /// Faults in the first batch after the start, the code that they are counted as, and that of CANN.
+    /// Faults in the first batch after the start, with the code that counts them and CANN's code.
     private static let faults = [
         ("aicore@20", "execution_failed", "507015"), ("late@1", "timed_out", "507047"),
         ("hold@20", "timed_out", "50704"), ("lost@20", "device_lost", "507010"),
     ]
 
-    /// A server that is ready and whose NPU is to fail.
+    /// A ready server whose NPU is about to fail.
     private func server(
         _ fault: String,
         device: String = "ascend:0",
@@ -97,7 +98,7 @@ import Testing
 
     @Test(arguments: faults)
     func withAFallback_TheBatchIsAnsweredAllTheSame(fault: String, code: String, number: String) throws {
-        // A pause in which a busy machine comes to the batch.
+        // The pause is long enough for a busy machine to reach the batch meanwhile.
         let server = try server(
             fault,
             environment: [
@@ -117,7 +118,7 @@ import Testing
         #expect(server.stop().status == 0)
     }
 
-    /// Not refused, where the caller takes the most popular items instead.
+    /// The caller accepts the most popular items instead, so the request is not refused.
     @Test func withPopularityInItsPlace_TheBatchIsAnswered() throws {
         let server = try server("aicore@20")
         defer { server.stop() }
@@ -146,7 +147,7 @@ import Testing
         #expect(refused.status == 503 && isPositive(refused.headers["retry-after"]))
         #expect(try (refused.json()["detail"] as? String)?.hasPrefix("not ready: recovering: ascend:0: ") == true)
         try expectMetric("genrec_device_ready{device=\"ascend:0\"}", 0, connection)
-        // It is tried again, in vain.
+        // The engine tries again, and fails.
         #expect(try eventually { try metric(Self.errors("device_lost"), connection) ?? 0 >= 3 })
         #expect(server.stop().status == 0)
     }
@@ -189,23 +190,23 @@ import Testing
         #expect(server.stop().status == 0)
     }
 
-    /// All cases in one call, which is computed together.
+    /// All cases in one call, computed as one batch.
     private func batch() throws -> String {
         let requests = try DemoCases.load().map { try AscendTests.request($0) }
         return "{\"requests\":[\(requests.joined(separator: ","))]}"
     }
 
-    /// Settings under which a batch starts when all cases are there, and takes them all.
+    /// With these settings a batch starts when all cases have arrived, and takes them all.
     private static let together = [
         "GENREC_SCHEDULER_MAX_BATCH_SEQUENCES": "24", "GENREC_SCHEDULER_PREFILL_CHUNK_EVENTS": "8192",
         "GENREC_SCHEDULER_MIN_WAIT_US": "500000", "GENREC_CACHE_BYTES": "0",
     ]
 
-    /// So many allocations fail.
+    /// Lets this many allocations fail.
     private static func exhaustion(_ count: Int) -> String { (1...count).map { "oom@\($0)" }.joined(separator: ",") }
 
     @Test func withoutMemoryForABatch_ItIsComputedInParts() throws {
-        // Everything that a request alone needs is there since the warm-up.
+        // The warm-up has allocated everything that a single request needs.
         let server = try server(Self.exhaustion(30), environment: Self.together)
         defer { server.stop() }
         let connection = try server.connect()
@@ -227,9 +228,9 @@ import Testing
         )
         defer { server.stop() }
         let connection = try server.connect()
-        // A batch that has grown the working memory has it put together anew by the next one.
+        // After a batch that grew the working memory, the next batch allocates it as one block.
         #expect(try connection.post("/recommend/batch", try batch()).status == 200)
-        // Each request that is refused waits for others to join it, so that few are.
+        // Each refused request first waits for others to join it, so few are refused.
         try faults.begin(Self.exhaustion(6))
         let example = try DemoCases.load()[7]
         if hasFallback {
@@ -244,7 +245,7 @@ import Testing
             #expect(detail.hasPrefix("the device failed: ") && detail.contains("207001"), "\(detail)")
         }
         try expectMetric(Self.errors("out_of_memory"), 1, connection)
-        // The device is still there, and has memory again some time.
+        // The device is still available, and has memory again later.
         #expect(try connection.get("/health/ready").status == 200)
         #expect(
             try eventually { try connection.recommend(try AscendTests.request(example)).status == 200 }

@@ -1,16 +1,16 @@
-// A server on the emulator of an NPU, which is made the CANN of that process and of no other.
+// A server on an emulated NPU. The emulator replaces CANN for that process only.
 
 import AscendEmulatorSupport
 import Foundation
 import Testing
 
-/// A chip as the emulator plays it.
+/// A chip as the emulator presents it.
 struct EmulatedChip: Sendable, CustomTestStringConvertible {
     var soc: String
     /// The folder of CANN's libraries.
     var layout: String
     var generation: String
-    /// What the ready line calls the chip, and the dtype that it gets when none is asked for.
+    /// The chip's name in the ready line, and its default dtype.
     var name: String
     var dtype: String
 
@@ -32,20 +32,20 @@ struct EmulatedChip: Sendable, CustomTestStringConvertible {
     var testDescription: String { name }
 }
 
-/// Faults that the emulator is told of while it runs: it counts them from then on, whatever the start has taken.
+/// Faults that are given to the emulator while it runs. It counts operations from then on, not from the start.
 struct EmulatorFaults {
     private let file = FileManager.default.temporaryDirectory.appendingPathComponent("faults-\(UUID().uuidString)")
 
     var environment: [String: String] { ["ASCEND_EMULATOR_FAULTS_FILE": file.path] }
 
-    /// - Parameter faults: as the emulator's faults.hpp writes them. Only the first ones count. The emulator removes
+    /// - Parameter faults: in the syntax of the emulator's faults.hpp. Only the first ones count. The emulator removes
     ///   the file.
     func begin(_ faults: String) throws { try Data("\(faults)\n".utf8).write(to: file, options: .atomic) }
 }
 
 extension RunningServer {
-    /// Settings under which the emulator is as quick as it can be, and a failed device is tried again soon. The pool of pages is
-    /// small because the emulator goes through all of it with every operator that reads it.
+    /// Settings for a fast emulator and early retries of a failed device. The page pool is small because the emulator
+    /// goes through all of it for every operator that reads it.
     private static let quick = [
         "ASCEND_EMULATOR_DELAY": "0", "ASCEND_EMULATOR_DEVICES": "1", "GENREC_CACHE_BYTES": "1048576",
         "GENREC_ENGINE_RECOVERY_BACKOFF_MS": "20",
@@ -74,7 +74,7 @@ extension RunningServer {
     }
 }
 
-/// Asks again and again until the answer is as wanted, for at most half a minute.
+/// Repeats the condition until it holds, for at most half a minute.
 func eventually(_ isTrue: () throws -> Bool) throws -> Bool {
     let deadline = Date(timeIntervalSinceNow: 30)
     while Date() < deadline {

@@ -1,16 +1,16 @@
-// `genrec serve --device ascend:N` over HTTP, on the emulator: the same answers as on a CPU but for what half precision moves,
-// kept rows used again, and several NPUs as one server.
+// `genrec serve --device ascend:N` over HTTP, on the emulator: the CPU's answers within half precision, reuse of cached
+// rows, and several NPUs in one server.
 
 import AscendEmulatorSupport
 import Foundation
 import Testing
 
-/// A reference's best items, and what the server made of them.
+/// Agreement between a reference's best items and the server's.
 struct Agreement {
     var found = 0
     var wanted = 0
 
-    /// Scores may be off by 2e-2 of the largest.
+    /// Scores may differ by 2e-2 of the largest.
     mutating func add(_ reply: [(item: String, score: Double)], _ answers: [(item: String, score: Double)]) {
         let scale = max(1, answers.map { abs($0.score) }.max() ?? 1)
         let best = answers.prefix(10)
@@ -52,7 +52,7 @@ struct Agreement {
         for (reply, example) in zip(replies, cases) {
             agreement.add(reply, example.top_unseen.map { ($0.item, $0.score) })
         }
-        // Alone as well, as most callers come.
+        // Also as single requests, which most callers send.
         let alone = try connection.recommend(try cases[5].columnar())
         agreement.add(
             Array(zip(try alone.items(), try alone.scores())),
@@ -67,7 +67,7 @@ struct Agreement {
         #expect(log.contains("HSTU attention is composed: "), "\(log)")
     }
 
-    /// Without a user cache, whose rows would have to have the same bits.
+    /// Without a user cache, because cached rows would have to have the same bits.
     @Test func recSDKsFusedAttention_ServesWhereItIsInstalled() throws {
         let package = try Emulator.folder.get().appendingPathComponent("packages/vendors/recsdk").path
         let server = try RunningServer.ascend(
@@ -150,7 +150,7 @@ struct Agreement {
         }
     }
 
-    /// A request with the first so many events of a case.
+    /// A request with the first `count` events of a case.
     static func request(
         _ example: DemoCases.Case,
         events: Int? = nil,
@@ -177,7 +177,7 @@ struct Agreement {
             let reply = try connection.recommend(try Self.request(example, events: events, user: "u"))
             #expect(reply.status == 200)
             let cached = try #require(try reply.json()["history_cached"] as? Int)
-            // The row before a new event depends on when that came: it is computed anew.
+            // The row before a new event depends on the event's time, so it is computed again.
             #expect(events == count - 3 ? cached == 0 : cached >= count - 5, "\(events): \(cached)")
             guard events == count else { continue }
             #expect(try reply.items() == whole.items())

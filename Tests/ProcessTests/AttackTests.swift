@@ -1,4 +1,4 @@
-// What unfriendly or unlucky clients do to the real binary, at a size that runs in seconds. Tests/Benchmarks/crowd.py does the
+// Hostile and unlucky clients against the real binary, small enough for seconds. Tests/Benchmarks/crowd.py does the
 // same with ten thousand connections, and attacks.sh with slowhttptest.
 
 import Foundation
@@ -33,7 +33,7 @@ import Testing
         let crowd = try (0..<400).map { _ in try server.connect() }
         let served = try server.connect()
         for (index, byte) in Self.request.utf8.enumerated() {
-            // Half of them send byte by byte, half nothing.
+            // Half of them send byte by byte, the other half send nothing.
             for connection in crowd[..<200] { try connection.send([byte]) }
             if index % 8 == 0 { #expect(try served.get("/health/live").status == 200) }
         }
@@ -47,7 +47,7 @@ import Testing
         func wave() throws {
             let crowd = try (0..<300).map { _ in try server.connect() }
             for (index, connection) in crowd.enumerated() {
-                // In the head, in the body, with the request complete but the reply unread.
+                // Cut in the head, in the body, or with a complete request and an unread reply.
                 let cut = [20, Self.request.utf8.count - 5, Self.request.utf8.count][index % 3]
                 try connection.send(Array(Self.request.utf8.prefix(cut)))
                 if index % 2 == 0 { connection.reset() }
@@ -73,7 +73,7 @@ import Testing
         defer { server.stop() }
         let kept = try server.connect()
         #expect(try kept.get("/health/live").status == 200)
-        // Eight more, and no others.
+        // Eight more descriptors, and no others.
         let limit = try Self.descriptors(of: server) + 8
         let prlimit = try Genrec.run(
             program: "/usr/bin/prlimit",
@@ -82,7 +82,7 @@ import Testing
         try #require(prlimit.status == 0)
         do {
             let crowd = try (0..<40).map { _ in try server.connect() }
-            // The first of them are served, the others are closed instead of waiting for ever.
+            // The first connections are served; the others are closed instead of waiting forever.
             try crowd[0].send(Self.request)
             #expect(try crowd[0].receive().status == 200)
             for connection in crowd[20...] { #expect(try connection.isClosedByServer()) }
@@ -113,7 +113,7 @@ import Testing
         let connection = try server.connect()
         server.signal(SIGPIPE)
         #expect(try connection.get("/health/live").status == 200)
-        // A reply to somebody who has gone.
+        // A reply to a client that has left.
         for _ in 0..<20 {
             let gone = try server.connect()
             try gone.send(String(repeating: Self.request, count: 20))
@@ -134,7 +134,7 @@ import Testing
                 + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
         )
         _ = try connection.receive(until: "\"rank\":1}\n")
-        // Once it drains there is no listener.
+        // A draining server has no listener.
         server.signal(SIGTERM)
         while (try? server.connect()) != nil {}
         #expect(server.isRunning)

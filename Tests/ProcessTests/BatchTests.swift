@@ -104,7 +104,7 @@ import Testing
             )
             try watcher.expectMetrics("genrec_queue_depth 3")
         }
-        // The connection is closed. Every one of them is taken out of the queue, and the queue is empty at once.
+        // The client closes the connection. All its requests leave the queue, which is empty immediately.
         try watcher.expectMetrics(
             "genrec_cancelled_total{stage=\"queued\"} 3",
             "genrec_queue_depth 0",

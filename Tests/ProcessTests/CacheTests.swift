@@ -1,10 +1,10 @@
-// A returning user over HTTP: what is kept is used, is told, is forgotten when asked for, and changes no answer.
+// A returning user over HTTP: cached rows are used, counted, deleted on request, and change no answer.
 
 import Foundation
 import Testing
 
 @Suite struct CacheTests {
-    /// The first `count` events of a case, asked so many seconds after the case's time.
+    /// The first `count` events of a case, requested `later` seconds after the case's time.
     private static func body(_ example: DemoCases.Case, _ count: Int, later: Int64 = 0, user: String?) throws -> String
     {
         let history = DemoCases.History(
@@ -44,7 +44,7 @@ import Testing
             #expect(try Self.cached(expected) == 0)
             return try Self.cached(reply)
         }
-        // The newest row of before is followed by an event now and not by the time of a request: it is computed again.
+        // An event now follows the previously newest row, instead of the time of a request: the row is computed again.
         #expect(try ask(count - 1) == 0)
         #expect(try ask(count) == count - 2)
         #expect(try ask(count, later: 3_600) == count - 1)
@@ -55,7 +55,8 @@ import Testing
         try returning.expectMetrics("genrec_batch_tokens_sum{model=\"demo\",version=\"1\"} \(count - 1 + 2 + 1).0")
     }
 
-    /// Of two models each has series of its own. After a reload the same version goes on counting, and has what its new users keep.
+    /// Each of two models has its own series. After a reload of the same version its counters continue; its gauges
+    /// start again with its new users.
     @Test func metrics_AreOfAModel_AndGoOnAfterAReload() throws {
         try Genrec.withTemporaryFolder { folder in
             let bundle = folder.appendingPathComponent("bundle")
@@ -108,7 +109,7 @@ import Testing
         }
         let exact = try cache(["GENREC_CACHE_BYTES": "1000000"])
         #expect(exact["reuse"] as? String == "exact")
-        // Three layers, two heads, sixteen dimensions a key and a value, four bytes each.
+        // Three layers, two heads, key and value of sixteen dimensions each, four bytes per number.
         #expect(exact["bytes_per_event"] as? Int == 3 * 2 * (16 + 16) * 4)
         let bytes = try #require(exact["bytes"] as? Int)
         #expect((900_000...1_000_000).contains(bytes))

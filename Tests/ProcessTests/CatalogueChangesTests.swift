@@ -1,4 +1,4 @@
-// A catalogue that changes while it is served: every route sees the change, no reload or crash loses it.
+// Catalogue changes while serving: every route sees a change, and no reload or crash loses it.
 
 import Foundation
 import Testing
@@ -140,7 +140,7 @@ import Testing
     }
 }
 
-/// Fewer items than asked for, and a bound on tags.
+/// Fewer items than requested, and a limit per tag.
 @Suite struct RemovalTests {
     private static let history = "\"history\":{\"items\":[\"anime-4-01\",\"anime-4-02\"],\"timestamps\":[10,20]}"
 
@@ -175,7 +175,7 @@ import Testing
         let reply = try titles(",\"diversity\":{\"max_per_tag\":3}")
         #expect(reply.status == 200)
         let items = try reply.items()
-        // In the demo bundle an item's genre, the beginning of its id, is one of its tags.
+        // In the demo bundle the prefix of an item's id is its genre, which is one of its tags.
         let genres = Dictionary(grouping: items) { $0.prefix { $0 != "-" } }
         #expect(genres.count > 1 && genres.values.allSatisfy { 1...3 ~= $0.count })
         #expect(items == all.filter { Set(items).contains($0) } && items.first == all.first)

@@ -1,11 +1,11 @@
-// A bundle whose files are damaged in place while a server has them: it goes on serving, and says at a reload what is wrong.
-// And files that are damaged while they are read.
+// Bundle files that are damaged in place under a running server: it keeps serving, and a reload reports the damage.
+// Also files that are damaged while they are read.
 
 import Foundation
 import Testing
 
 @Suite struct ChangedFileTests {
-    /// What somebody does to a file of a bundle that is served.
+    /// Damage to a file of a served bundle.
     enum Damage: String, CaseIterable {
         case truncated, emptied, overwritten
 
@@ -37,11 +37,11 @@ import Testing
             for name in ["model.safetensors", "catalogue.jsonl", "config.json"] {
                 try damage.apply(to: bundle.appendingPathComponent(name).path)
                 #expect(try connection.recommend(request).items() == before)
-                // A user who was not seen before: all of the item table is gathered from.
+                // New users: rows are gathered from the whole item table.
                 for item in ["anime-1-01", "drama-1-01", "scifi-1-01"] {
                     #expect(try connection.recommend("{\"history\":[{\"item\":\"\(item)\"}]}").status == 200)
                 }
-                // A row that is read now is refused, not made of what somebody has written there since.
+                // A row that is read from the file now is refused, not made from the damaged bytes.
                 let body = "{\"items\":[{\"item\":\"new-1\",\"like\":[\"anime-1-01\"]}]}"
                 let liked = try connection.post("/admin/catalogue/demo", body, method: "PATCH")
                 #expect(liked.status == 422 && liked.text.contains("cannot be read: the bundle's file has changed"))
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    /// A command, and the file of it that is cut in half when it is read for the time `at`.
+    /// A command, and the file that is cut in half at read number `at`.
     struct Reading: CustomTestStringConvertible, Sendable {
         var command: String
         var file: String
@@ -67,7 +67,7 @@ import Testing
     }
 
     private static let readings = [
-        // The header's length, the header, and tensors.
+        // Reads of the header's length, the header, and tensors.
         Reading(command: "serve", file: "model.safetensors", at: 1),
         Reading(command: "serve", file: "model.safetensors", at: 2),
         Reading(command: "serve", file: "model.safetensors", at: 20),

@@ -1,4 +1,4 @@
-// `genrec check-config` and `serve --check`: all faults at once, nothing served.
+// `genrec check-config` and `serve --check`: they report all faults together and serve nothing.
 
 import Foundation
 import Testing

@@ -1,10 +1,11 @@
-// A process that a test starts. Foundation's learns of an end through a descriptor that another process, started at the same
-// moment by another thread, may hold as well; this one inherits three descriptors and no more, and asks the kernel.
+// A process started by a test. Foundation's Process learns of the end through a descriptor, which another process that
+// another thread starts at the same moment may inherit. This one inherits exactly three descriptors, and asks the
+// kernel.
 
 import Foundation
 import Locking
 
-/// A program that runs until it ends, is told to, or has run for longer than any test takes.
+/// A program that runs until it ends, is told to end, or exceeds a limit longer than any test.
 final class ChildProcess: Sendable {
     /// How it ended.
     enum End: Equatable {
@@ -16,7 +17,7 @@ final class ChildProcess: Sendable {
             self = signal == 0 ? .exited((status >> 8) & 0xFF) : .killed(signal: signal)
         }
 
-        /// The exit status, or the signal.
+        /// The exit status, or the number of the signal.
         var status: Int32 {
             switch self {
             case .exited(let status): status
@@ -25,20 +26,20 @@ final class ChildProcess: Sendable {
         }
     }
 
-    /// What one of its outputs is.
+    /// The destination of an output.
     enum Output {
         case discarded
-        /// The test's own.
+        /// The test's output.
         case inherited
         case handle(FileHandle)
-        /// A pipe, of which the process alone holds the writing end.
+        /// A pipe whose writing end only the process holds.
         case pipe(Pipe)
     }
 
-    /// A process that hangs must fail its test instead of holding up all of them.
+    /// A hanging process must fail its own test, not block all tests.
     private static let limitSeconds = 600.0
 
-    /// `posix_spawn_file_actions_addclosefrom_np`, which Swift's Glibc module does not show.
+    /// `posix_spawn_file_actions_addclosefrom_np`, which Swift's Glibc module does not export.
     private static let closeFrom = dlsym(nil, "posix_spawn_file_actions_addclosefrom_np").map {
         unsafeBitCast($0, to: (@convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32) -> Int32).self)
     }
@@ -50,8 +51,8 @@ final class ChildProcess: Sendable {
     /// Starts a program.
     ///
     /// - Parameters:
-    ///   - environment: all of it.
-    ///   - input: nil: nothing.
+    ///   - environment: the complete environment.
+    ///   - input: standard input; nil: empty.
     /// - Throws: `Genrec.Failure` if it cannot be started.
     init(
         _ program: String,
@@ -64,7 +65,8 @@ final class ChildProcess: Sendable {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        // The descriptors are copied to where nothing is overwritten before it is copied.
+        // The descriptors are first duplicated to numbers above the targets, so that none is overwritten before it is
+        // copied.
         var copies: [Int32] = []
         defer { for copy in copies { close(copy) } }
         func take(_ descriptor: Int32, as target: Int32) {
@@ -99,7 +101,8 @@ final class ChildProcess: Sendable {
         processIdentifier = identifier
         ended.enter()
         Thread.detachNewThread { [self] in
-            // The number stays the process's own until its end is written down, so that no other process is signalled.
+            // The process is reaped under the lock that `signal` takes, so no other process can get its number and be
+            // signalled.
             var information = siginfo_t()
             while waitid(P_PID, id_t(processIdentifier), &information, WEXITED | WNOWAIT) != 0, errno == EINTR {}
             end.withLock { end in
@@ -125,7 +128,7 @@ final class ChildProcess: Sendable {
     @discardableResult
     func waitUntilExit() -> End {
         ended.wait()
-        // The group is left when the end is known.
+        // The dispatch group is left once the end is known.
         return end.withLock { $0 ?? .killed(signal: 0) }
     }
 }

@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-/// What gzip makes of its input.
+/// The output of the gzip program.
 private func gzip(_ input: [UInt8], _ arguments: String...) throws -> [UInt8] {
     let (source, target) = (Pipe(), Pipe())
     let process = try Genrec.start(
@@ -12,7 +12,7 @@ private func gzip(_ input: [UInt8], _ arguments: String...) throws -> [UInt8] {
         input: source.fileHandleForReading,
         output: .pipe(target)
     )
-    // What these tests code fits into a pipe.
+    // The inputs of these tests fit into a pipe.
     source.fileHandleForWriting.write(Data(input))
     source.fileHandleForWriting.closeFile()
     let output = target.fileHandleForReading.readDataToEndOfFile()

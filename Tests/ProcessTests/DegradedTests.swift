@@ -1,4 +1,4 @@
-// What callers get when the model cannot be asked in time, by whom a request is when only its head says so, and explanations.
+// Replies when the model cannot answer in time, callers identified only by the head of a request, and explanations.
 
 import Foundation
 import Testing
@@ -32,7 +32,7 @@ import Testing
         #expect(!whole.text.contains("degraded"))
     }
 
-    /// The queue holds two requests of five that come at once.
+    /// The queue holds two of five simultaneous requests.
     @Test func fullQueue_IsAnsweredByPopularity() throws {
         let server = try RunningServer(
             environment: ["GENREC_SCHEDULER_MAX_QUEUED_REQUESTS": "2", "GENREC_SCHEDULER_MIN_WAIT_US": "1000000"]

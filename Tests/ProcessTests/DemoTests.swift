@@ -1,4 +1,4 @@
-// The demo bundle as a newcomer meets it: served without options, asked over HTTP, evaluated.
+// The demo bundle for a newcomer: served without options, called over HTTP, evaluated.
 
 import Foundation
 import Testing
@@ -28,7 +28,7 @@ struct DemoCases: Decodable {
             return "{\"history\":\(history),\"request_time\":\(request_time),\"k\":\(top_unseen.count)}"
         }
 
-        /// The same request, an object an event.
+        /// The same request with one object per event.
         func events() -> String {
             let events = zip(history.items, history.timestamps).map { "{\"item\":\"\($0)\",\"timestamp\":\($1)}" }
             let history = events.joined(separator: ",")
@@ -68,7 +68,7 @@ struct DemoCases: Decodable {
         let body = try cases[3].columnar()
         var answers: Set<String> = []
         for threads in ["1", "2"] {
-            // Long enough a wait that what is sent together is computed together.
+            // The wait is long enough that requests sent together are computed together.
             let server = try RunningServer(
                 ["--threads", threads],
                 environment: ["GENREC_SCHEDULER_MIN_WAIT_US": "100000"]
@@ -87,7 +87,7 @@ struct DemoCases: Decodable {
                 let reply = try connection.receive()
                 if index == 17 { answers.insert(try itemsPart(of: reply)) }
             }
-            // Each of them was computed, or asked the same as one that was.
+            // Each request was computed, or equals one that was.
             let metrics = try server.connect().get("/metrics").text
             let computed = try #require(
                 metrics.firstMatch(of: #/genrec_batch_size_sum\{model="demo",version="1"\} (\d+)\.0\n/#).flatMap {
@@ -101,7 +101,7 @@ struct DemoCases: Decodable {
         #expect(answers.count == 1)
     }
 
-    /// The bytes of the items, which the request alone decides.
+    /// The bytes of the items, which depend only on the request.
     private func itemsPart(of reply: TestReply) throws -> String {
         let text = reply.text
         let start = try #require(text.range(of: "\"items\""))
@@ -137,7 +137,7 @@ struct DemoCases: Decodable {
         let milliseconds = try #require(report["milliseconds"] as? [String: Double])
         #expect(milliseconds.keys.sorted() == ["median", "min", "p99"])
         #expect((report["gflops"] as? Double ?? 0) > 0)
-        // Above 1 the operations would be counted wrong, or the peak.
+        // Above 1, either the count of operations or the peak would be wrong.
         let share = try #require(report["ceiling_share"] as? Double)
         #expect(share > 0 && share < 1)
         #expect(report["append"] is NSNull)
@@ -153,7 +153,7 @@ struct DemoCases: Decodable {
         #expect((report["prefill_milliseconds"] as? [String: Double])?.keys.sorted() == ["median", "min", "p99"])
         let table = try Genrec.run(common + ["--append", "63"])
         #expect(table.standardOutput.hasPrefix("1 x 63 on 1 cached on cpu"))
-        // The window is 64 events, whatever is asked for.
+        // The window is 64 events, whatever the option says.
         let tooMany = try Genrec.run([
             "bench", "--bundle", Genrec.demoBundle, "--length", "100", "--append", "64", "--seconds", "0.05",
         ])

@@ -1,4 +1,5 @@
-// The end behind a balancer: while the drain delay lasts, readiness says no, and everything is still accepted and answered.
+// Shutdown behind a load balancer: during the drain delay, readiness fails, and every request is still accepted and
+// answered.
 
 import Foundation
 import TLSTesting
@@ -6,7 +7,7 @@ import Testing
 
 @Suite struct DrainTests {
     private static let recommendation = "{\"history\":[{\"item\":\"anime-4-01\"}],\"k\":3}"
-    /// Longer than any test: only a second signal ends it.
+    /// Longer than any test: only a second signal ends the delay.
     private static let delay = ["GENREC_DRAIN_DELAY_MS": "3600000"]
 
     private static func request(_ path: String, _ body: String) -> String {
@@ -14,13 +15,13 @@ import Testing
             + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
     }
 
-    /// Sends SIGTERM and waits until readiness says so.
+    /// Sends SIGTERM and waits until readiness fails.
     private func announce(_ server: RunningServer, _ connect: () throws -> TestConnection) throws {
         server.signal(SIGTERM)
         try awaitUnreadiness(connect)
     }
 
-    /// Each look is a connection of its own.
+    /// Each poll uses a new connection.
     private func awaitUnreadiness(_ connect: () throws -> TestConnection) throws {
         var ready = try connect().get("/health/ready")
         while ready.status == 200 { ready = try connect().get("/health/ready") }
@@ -28,7 +29,7 @@ import Testing
         #expect(ready.headers["connection"] == "close")
     }
 
-    /// A second signal, of the other kind, skips the delay; the server ends in order.
+    /// A second signal, of the other kind, skips the delay. The server shuts down in order.
     private func skipDelay(_ server: RunningServer) {
         server.signal(SIGINT)
         let ended = server.waitUntilExit()
@@ -130,7 +131,7 @@ import Testing
         }
     }
 
-    /// However far the start has come. Before the server listens, the signal's default action ends it.
+    /// At any stage of the start. Before the server listens, the signal's default action ends it.
     @Test func signalDuringTheStart_IsNoFailure() throws {
         try Genrec.withTemporaryFolder { folder in
             for round in 0..<5 {

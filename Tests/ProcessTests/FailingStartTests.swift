@@ -1,11 +1,11 @@
-// Starts that fail, of every kind: one sentence on standard error that names what is wrong, status 1, and nothing else.
+// Failing starts of every kind: one sentence on standard error that names the fault, status 1, and no other output.
 
 import Foundation
 import TLSTesting
 import Testing
 
 @Suite struct FailingStartTests {
-    /// Starts a server that is to fail, and holds what it prints to the contract.
+    /// Starts a server that must fail, and checks its output against the contract.
     private func expectSentence(
         _ arguments: [String] = [],
         _ environment: [String: String] = [:],
@@ -43,7 +43,7 @@ import Testing
             defer { server.stop() }
             try expectSentence(["--listen", "unix:\(path)"], naming: path, "Address already in use")
             try expectSentence([], ["GENREC_ADMIN_LISTEN": "unix:\(path)"], naming: path, "Address already in use")
-            // The server that has it still answers there.
+            // The server that owns the socket still answers on it.
             #expect(try TestConnection(path: path).get("/health/live").status == 200)
             let file = folder.appendingPathComponent("file").path
             try "kept".write(toFile: file, atomically: true, encoding: .utf8)
@@ -139,7 +139,7 @@ import Testing
         try expectSentence(["--dtype", "f16"], naming: "f16")
     }
 
-    /// Runs a server under a limit of the shell's `ulimit`.
+    /// Runs a server under a limit set by the shell's `ulimit`.
     private func expectSentence(
         ulimit: String,
         naming words: String...,

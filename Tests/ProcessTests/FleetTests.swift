@@ -1,4 +1,4 @@
-// Several models in one server: loaded beside each other, divided by user, rolled back, taken away, and reloaded by name.
+// Several models in one server: loaded beside each other, split by user, rolled back, removed, and reloaded by name.
 
 import Foundation
 import Locking
@@ -43,7 +43,7 @@ import Testing
         try #require((try reply.json()["model"] as? [String: String])?["version"])
     }
 
-    /// Where there is no room for two: one goes, the next has its place.
+    /// Without room for two models: one is unloaded, and the next takes its place.
     @Test func aModelThatReplacesAnother_HasItsShare() throws {
         try withServer { server, bundle in
             let connection = try server.connect()
@@ -53,7 +53,7 @@ import Testing
             for (old, status) in [("demo", 422), (":1", 422), ("demo:", 422), ("demo:7", 404), ("books:1", 404)] {
                 #expect(try replace(old, bundle.path).status == status, "\(old)")
             }
-            // What is wrong with the files is found out before anything goes.
+            // Faulty files are detected before anything is unloaded.
             #expect(try replace("demo:1", bundle.path + "/nothing").status == 422)
             #expect(try Self.models(connection).map { $0["version"] as? String } == ["1"])
             let added = try replace("demo:1", bundle.path)
@@ -66,7 +66,7 @@ import Testing
             #expect(old.status == 404)
             #expect(try Self.models(connection).map { $0["version"] as? String } == ["2"])
             #expect(try connection.get("/health/ready").status == 200)
-            // It can go the other way as well, and to the same version from another place.
+            // The replacement also works in the other direction, and to the same version from another directory.
             #expect(try replace("demo:2", Genrec.demoBundle).status == 201)
             #expect(try replace("demo:1", Genrec.demoBundle).status == 201)
             #expect(try Self.version(connection.recommend("{\(Self.history)}")) == "1")
@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    /// Requests in the gap are told to ask again; before and after it everything is answered.
+    /// Requests during the gap are told to retry; all requests before and after it are answered.
     @Test func aGap_IsSaidToBeOne_AndEnds() throws {
         try withServer { server, bundle in
             let isDone = Lock(false)
@@ -101,7 +101,7 @@ import Testing
         }
     }
 
-    /// What only the device can find out is found out when the other is gone.
+    /// Faults that only the device detects appear after the old model is unloaded.
     @Test func aModelThatCannotTakeAPlace_LeavesItToWhatWasThere() throws {
         try withServer { server, bundle in
             let recorded = try Genrec.run([
@@ -145,7 +145,7 @@ import Testing
             )
             #expect(try Self.version(old) == "1" && Self.version(new) == "2")
             #expect(try old.items() == new.items())
-            // Ten thousand would be better; the mathematics has its own test.
+            // Ten thousand users would be more precise; the mathematics has its own test.
             func share() throws -> Int {
                 try (0..<200).count {
                     let reply = try connection.recommend("{\"user_id\":\"u-\($0)\",\"history\":[],\"k\":1}")
@@ -249,14 +249,14 @@ import Testing
                 try connection.post("/admin/routing/demo", body, method: "PUT").text.contains("\"shadow\":{\"2\":100}")
             )
             #expect(try Self.models(connection).map { $0["shadow"] as? Double } == [0, 100])
-            // It comes after the reply, and may be dropped.
+            // The shadow runs after the reply, and may be dropped.
             var counts = ""
             for number in 0..<500 where !counts.contains("genrec_shadow_requests_total{model=\"demo\",version=\"2\"}") {
                 let reply = try connection.recommend("{\"user_id\":\"u-\(number)\",\(Self.history)}")
                 #expect(try Self.version(reply) == "1")
                 counts = try connection.get("/metrics").text
             }
-            // The same weights: whatever was found was found by both.
+            // The weights are the same, so both found the same items.
             #expect(counts.contains("genrec_shadow_overlap_bucket{model=\"demo\",version=\"2\",le=\"0.9\"} 0\n"))
         }
     }

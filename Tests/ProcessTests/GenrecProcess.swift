@@ -1,4 +1,5 @@
-// Starts the real binary, as a user would: runs commands to their end, and keeps servers running while a test talks to them.
+// Starts the real binary as a user would: runs commands to their end, and keeps servers running while a test calls
+// them.
 
 import Dispatch
 import Foundation
@@ -17,7 +18,7 @@ enum Genrec {
     }
 
     static let path: String = {
-        // `swift test` runs a binary that lies beside the products.
+        // `swift test` runs a binary in the products' folder.
         let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
         var directory = URL(fileURLWithPath: program).deletingLastPathComponent()
         while directory.path != "/" {
@@ -27,14 +28,14 @@ enum Genrec {
             }
             directory.deleteLastPathComponent()
         }
-        // With the swiftpm helper as host, the test bundle's path is among the arguments instead.
+        // With the swiftpm helper as host, an argument is the test bundle's path instead.
         for argument in CommandLine.arguments where argument.hasSuffix(".xctest") {
             return URL(fileURLWithPath: argument).deletingLastPathComponent().appendingPathComponent("genrec").path
         }
         return "genrec"
     }()
 
-    /// A sanitizer has taken malloc's place, and with it all that can be said of memory.
+    /// A sanitizer replaces malloc, which makes memory measurements meaningless.
     static let isSanitized = ["__asan_init", "__tsan_init"].contains { (name: String) in dlsym(nil, name) != nil }
 
     /// The top of the checkout.
@@ -90,7 +91,7 @@ enum Genrec {
         )
     }
 
-    /// A folder of its own for one test, gone when `body` returns.
+    /// A temporary folder for one test, removed when `body` returns.
     static func withTemporaryFolder<Result>(_ body: (URL) throws -> Result) throws -> Result {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("genrec-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -99,7 +100,7 @@ enum Genrec {
     }
 }
 
-/// Reads a stream to its end on a thread of its own, so that the writer never waits for room in the pipe.
+/// Reads a stream to its end on its own thread, so that the writer never waits for room in the pipe.
 final class StreamCollector: Sendable {
     private let text = Lock("")
     private let group = DispatchGroup()
@@ -122,19 +123,19 @@ final class StreamCollector: Sendable {
     }
 }
 
-/// A server that runs for the length of a test.
+/// A server that runs as long as a test.
 final class RunningServer {
     let port: UInt16
-    /// The port of `admin.listen`; nil: there is no such listener, or it is no TCP port.
+    /// The port of `admin.listen`; nil: there is no such listener, or it is a UNIX socket.
     let adminPort: UInt16?
     let readyLine: String
     private let process: ChildProcess
-    /// nil: standard error is the test's.
+    /// nil: the server writes to the test's standard error.
     private let errors: StreamCollector?
 
     /// Starts `genrec serve` on a free port and waits for its ready line.
     ///
-    /// - Parameter standardError: where the server logs to; nil: to a collector, which `waitUntilExit` returns.
+    /// - Parameter standardError: the log's destination; nil: a collector, whose text `waitUntilExit` returns.
     init(_ arguments: [String] = [], environment: [String: String] = [:], standardError: FileHandle? = nil) throws {
         let output = Pipe()
         let errorPipe = Pipe()
@@ -170,12 +171,12 @@ final class RunningServer {
     var isRunning: Bool { process.isRunning }
     var processIdentifier: Int32 { process.processIdentifier }
 
-    /// Waits for the process to end by itself; its exit status and everything it logged.
+    /// Waits until the process ends by itself; returns its exit status and its whole log.
     func waitUntilExit() -> (status: Int32, log: String) {
         (process.waitUntilExit().status, errors?.waitForEnd() ?? "")
     }
 
-    /// Ends the server in order.
+    /// Shuts the server down in order.
     @discardableResult
     func stop() -> (status: Int32, log: String) {
         signal(SIGTERM)

@@ -1,4 +1,4 @@
-// `genrec golden` writes what a bundle has to answer; whoever loads the bundle finds out when it does not.
+// `genrec golden` writes the expected answers of a bundle; every load of the bundle checks them.
 
 import Foundation
 import Testing
@@ -46,7 +46,7 @@ import Testing
         try bytes.write(to: file, options: .atomic)
     }
 
-    /// Makes the golden cases say that they are of the weights that are there.
+    /// Makes the golden cases claim to belong to the current weights.
     private func claimWeights(_ bundle: URL) throws {
         let sum = try Genrec.run(program: "/usr/bin/sha256sum", [bundle.path + "/model.safetensors"])
         try edit(bundle) { text in
@@ -66,7 +66,7 @@ import Testing
         try text.write(to: file, atomically: true, encoding: .utf8)
     }
 
-    /// A server does not start with the bundle, and one that runs does not take it.
+    /// A server does not start with the bundle, and a running server refuses it.
     private func expectRefusal(_ bundle: URL, _ part: String, options: [String] = []) throws {
         let output = try Genrec.run(["serve", "--listen", "127.0.0.1:0", "--bundle", bundle.path] + options)
         #expect(output.status == 1)
@@ -90,7 +90,7 @@ import Testing
             }
             let inspected = try Genrec.run(["inspect", bundle.path])
             #expect(inspected.standardOutput.contains("  32, of these weights\n"))
-            // A second time: those that are there are replaced, also if they are of other weights.
+            // A second run replaces the existing cases, even those of other weights.
             try flip(bundle, Flip.layerTensor, element: 7, bit: 30)
             try record(bundle, cases: 5)
             #expect(
@@ -101,7 +101,7 @@ import Testing
 
     @Test func oneFlippedBit_IsFound_AlsoWhereNoRequestCanShowIt() throws {
         try withGoldenBundle { bundle in
-            // The last bit of the mantissa, of an item that nobody has seen.
+            // The last mantissa bit of an item that no history contains.
             try flip(bundle, Flip.itemTensor, element: 1_200 * 32 + 31, bit: 0)
             let part = "the weights are not those of the golden cases"
             try expectRefusal(bundle, part)
@@ -135,7 +135,7 @@ import Testing
 
     @Test func typeThatChangesTheAnswers_IsRefused() throws {
         try withGoldenBundle { bundle in
-            // What another type would have to compute for it to be refused: other items.
+            // The golden cases name other items, so that other types disagree enough to be refused.
             try edit(bundle) { text in
                 text.replace(#/"item":"([a-z]+)-\d+-\d+"/#) { "\"item\":\"\($0.1)-1-01\"" }
             }
@@ -149,7 +149,7 @@ import Testing
                 "of the ten best items are those of float32, 0.95 are needed",
                 options: ["--dtype", "int8"]
             )
-            // A type that the weights do not have.
+            // A type other than that of the weights.
             let file = bundle.appendingPathComponent("config.json")
             try String(contentsOf: file, encoding: .utf8)
                 .replacing("\"dtype\": \"float32\"", with: "\"dtype\": \"bfloat16\"")

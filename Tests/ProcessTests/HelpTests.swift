@@ -1,4 +1,4 @@
-// What the command says of itself: every subcommand shows examples, in lines that can be copied.
+// The command's help: every subcommand shows examples, in lines that can be copied.
 
 import Foundation
 import Testing
@@ -21,7 +21,7 @@ import Testing
             let call = (["genrec"] + command).joined(separator: " ")
             let examples = try #require(help.range(of: "Examples:\n"), "\(call)")
             let text = help[examples.upperBound...].prefix { $0 != "\u{0}" }.components(separatedBy: "\n\n")[0]
-            // Whatever the help breaks because it is too long can no longer be copied.
+            // Lines that the help wraps because they are too long can no longer be copied.
             var isContinued = false
             for line in text.split(separator: "\n") {
                 #expect(line.hasPrefix(isContinued ? "  " : call), "\(call): \(line)")

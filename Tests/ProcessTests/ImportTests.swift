@@ -1,4 +1,4 @@
-// `genrec import` as a program: what it prints and asks.
+// `genrec import` as a program: its output and its questions.
 
 import Foundation
 import Testing

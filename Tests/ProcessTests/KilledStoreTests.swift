@@ -1,4 +1,4 @@
-// A server with a local store that is killed while events come in.
+// A server with a local store that is killed while events arrive.
 
 import Dispatch
 import Foundation
@@ -6,7 +6,7 @@ import Locking
 import Testing
 
 @Suite struct KilledStoreTests {
-    /// Calls that were sent, by caller, and whether each was answered.
+    /// The calls sent, by caller, and whether each was answered.
     private final class Calls: Sendable {
         private let calls = Lock<[[Bool]]>([])
         private let answered = DispatchSemaphore(value: 0)
@@ -34,8 +34,8 @@ import Testing
     private static let callers = 3
     private static let eventsPerCall = 5
 
-    /// Whatever moment it is killed at: every call that was answered is there as a whole, and of those that were not, each is there
-    /// as a whole or not at all.
+    /// At whatever moment the server is killed, every answered call is stored completely, and every unanswered call
+    /// either completely or not at all.
     @Test func serverThatIsKilledWhileEventsComeIn_HasEveryAcknowledgedOne() throws {
         try Genrec.withTemporaryFolder { folder in
             let environment = [

@@ -1,4 +1,4 @@
-// `genrec load` against the real server. Counts and shapes are checked; times are the machine's affair.
+// `genrec load` against the real server. The tests check counts and shapes; times depend on the machine.
 
 import Foundation
 import Testing
@@ -10,7 +10,7 @@ import Testing
         try #require(try JSONSerialization.jsonObject(with: Data(output.standardOutput.utf8)) as? [String: Any])
     }
 
-    /// What the server has counted of requests for recommendations with that status.
+    /// The server's count of recommendation requests with that status.
     private func served(_ status: Int, by server: RunningServer) throws -> Int {
         let name = "genrec_http_requests_total{route=\"/recommend\",method=\"POST\",status=\"\(status)\"} "
         let line = try server.connect().get("/metrics").text.split(separator: "\n").first { $0.hasPrefix(name) }
@@ -106,7 +106,7 @@ import Testing
     }
 
     @Test func serverThatIsNotThere_IsOneSentence_AndStatusOne() throws {
-        // A port that is taken, so that no other test's server gets it, and on which nobody listens.
+        // A bound port, so that no other test's server gets it, without a listener.
         let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(socket) }
         var address = sockaddr_in()

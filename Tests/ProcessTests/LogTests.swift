@@ -1,4 +1,4 @@
-// The log's descriptor in every bad state: nobody reads it, it is full, it is closed. The server answers everything.
+// The log's descriptor in every bad state: unread, full, closed. The server answers every request.
 
 import Foundation
 import Testing
@@ -7,7 +7,7 @@ import Testing
     /// Every request is logged.
     private static let debug = ["GENREC_LOG_LEVEL": "debug"]
 
-    /// The value of the counter of lines that were lost.
+    /// The value of the counter of lost lines.
     private func lostLines(_ connection: TestConnection) throws -> Double {
         let text = try connection.get("/metrics").text
         let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("genrec_log_dropped_total ") })
@@ -46,7 +46,7 @@ import Testing
             line.firstMatch(of: #/log lines were lost log\.dropped=(\d+)$/#).flatMap { Int($0.1) }
         }
         #expect(lost.reduce(0, +) > 0)
-        // Every request is either in the log or among the lines that were lost.
+        // Every request is either in the log or among the lost lines.
         let replied = lines.count { $0.contains(" debug genrec: replied ") && $0.contains("/recommend") }
         #expect(replied + lost.reduce(0, +) >= 1_000)
         #expect(lines.allSatisfy { $0.contains(" genrec: ") })

@@ -7,7 +7,7 @@ import Testing
     private static let history =
         "\"history\":{\"items\":[\"anime-4-01\",\"anime-4-02\"],\"timestamps\":[10,20]},\"request_time\":30"
 
-    /// Calls `body` with a folder and a function that makes copies of the demo bundle there.
+    /// Calls `body` with a folder and a function that copies the demo bundle into it.
     private func withBundles(_ body: (URL, (_ name: String, _ version: String) throws -> String) throws -> Void) throws
     {
         try Genrec.withTemporaryFolder { folder in
@@ -72,7 +72,7 @@ import Testing
             }
             #expect(try Self.model(ask()) == ["name": "movies", "version": "8"])
             #expect(try Self.model(ask(",\"model\":\"books\"")) == ["name": "books", "version": "2"])
-            // The same weights in three types: nearly the same answers, and not the same scores.
+            // The same weights in three types: nearly the same answers, but different scores.
             let precise = try ask(",\"model\":\"movies\",\"version\":\"7\"")
             #expect(try Self.model(precise) == ["name": "movies", "version": "7"])
             #expect(try precise.text != ask().text)
@@ -182,7 +182,7 @@ import Testing
                 let reply = try connection.post("/admin/routing/movies", "{\"split\":\(split)}", method: "PUT")
                 #expect(reply.status == 200 && reply.text.contains("\"persisted\":true"))
             }
-            // No orderly end.
+            // Not an orderly shutdown.
             server.signal(SIGKILL)
             _ = server.waitUntilExit()
             server = try RunningServer(["--config", file])
@@ -190,13 +190,13 @@ import Testing
             #expect(try shares(connection) == [40, 60])
             #expect(try connection.post("/admin/routing/movies/rollback", "").text.contains("{\"7\":90,\"8\":10}"))
             server.stop()
-            // What the file says now it did not say then.
+            // The file has changed since the routing was saved, so the file wins.
             _ = try write(configuration("routing:\n  movies: {split: {\"7\": 100}}\n"), folder)
             server = try RunningServer(["--config", file])
             connection = try server.connect()
             #expect(try shares(connection) == [100, 0])
             server.stop()
-            // An added bundle that is gone is left out, and so is the routing that names it.
+            // A deleted bundle that was added over HTTP is skipped, and so is the routing that names it.
             _ = try write(configuration(), folder)
             try FileManager.default.removeItem(atPath: new)
             server = try RunningServer(["--config", file])
@@ -204,14 +204,15 @@ import Testing
             #expect(try shares(connection) == [100])
             let stopped = server.stop()
             #expect(stopped.log.contains("a model that was added is not served"))
-            // What cannot be read is not passed over.
+            // An unreadable state file is not skipped.
             try "{".write(toFile: state + "/fleet.json", atomically: true, encoding: .utf8)
             let output = try Genrec.run(["serve", "--listen", "127.0.0.1:0", "--config", file])
             #expect(output.status == 1 && output.standardError.contains("fleet.json"))
         }
     }
 
-    /// A model that took another's place has it after a restart as well: there may be no room for both. What the file says anew holds.
+    /// A model that replaced another keeps its place after a restart, because there may be no room for both. A changed
+    /// file overrides it.
     @Test func aReplacement_HasThePlaceAfterARestart_UntilTheFileChanges() throws {
         try withBundles { folder, bundle in
             let (old, new) = (try bundle("movies", "7"), try bundle("movies", "8"))
@@ -234,7 +235,7 @@ import Testing
                 try body(connection)
                 let models = try Self.models(connection).filter { $0["state"] as? String == "ready" }
                 #expect(try connection.recommend("{\(Self.history)}").status == 200)
-                // No orderly end.
+                // Not an orderly shutdown.
                 server.signal(SIGKILL)
                 _ = server.waitUntilExit()
                 return try Dictionary(
@@ -249,12 +250,12 @@ import Testing
             }
             #expect(replaced == ["8": 100])
             #expect(try standing() == ["8": 100])
-            // It is not needed any more.
+            // The replaced bundle is no longer needed.
             let elsewhere = old + "-kept"
             try FileManager.default.moveItem(atPath: old, toPath: elsewhere)
             #expect(try standing() == ["8": 100])
             try FileManager.default.moveItem(atPath: elsewhere, toPath: old)
-            // Where the next one cannot be read, the file's serves.
+            // If the replacement cannot be read, the file's model serves.
             try FileManager.default.moveItem(atPath: new, toPath: elsewhere)
             #expect(try standing() == ["7": 100])
             try FileManager.default.moveItem(atPath: elsewhere, toPath: new)

@@ -1,4 +1,4 @@
-// `POST /rank` over the wire: the scores of `/recommend`, for the items that a caller names.
+// `POST /rank` over the wire: the scores of `/recommend`, for items that the caller names.
 
 import Foundation
 import Testing

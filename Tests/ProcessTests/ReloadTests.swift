@@ -1,4 +1,4 @@
-// `POST /admin/reload` and the other new routes that are about the server rather than about recommending.
+// `POST /admin/reload` and the other routes about the server itself.
 
 import Foundation
 import Synchronization
@@ -48,7 +48,7 @@ import Testing
         try withOwnBundle { server, bundle in
             let connection = try server.connect()
             let before = try connection.recommend("{\"history\":[{\"item\":\"anime-4-01\"}]}").items()
-            // By renaming, as a deployment does.
+            // By renaming, like a deployment.
             let weights = bundle.appendingPathComponent("model.safetensors")
             try Data(contentsOf: weights).dropLast(100).write(to: weights, options: .atomic)
             let reply = try connection.post("/admin/reload", "")
@@ -91,7 +91,7 @@ import Testing
             isOver.store(true, ordering: .relaxed)
             group.wait()
             #expect(served.load(ordering: .relaxed) > 0 && refused.load(ordering: .relaxed) == 0)
-            // The engines that were replaced are gone, and so are their threads.
+            // The replaced engines are gone, and so are their threads.
             let engines = { try Self.engineThreads(of: server) }
             while try engines() > 1 {}
             #expect(try engines() == 1)
@@ -154,7 +154,7 @@ import Testing
         }
         #expect(try connection.get("/users/", method: "DELETE").status == 404)
         #expect(try connection.get("/users/a/b", method: "DELETE").status == 404)
-        // The path is the template, whoever is named in it.
+        // The path label is the template, whichever user the path names.
         let metrics = try connection.get("/metrics").text
         #expect(metrics.contains("{route=\"/users/{user_id}\",method=\"DELETE\",status=\"200\"} 1\n"))
         #expect(!metrics.contains("/users/u"))
@@ -195,7 +195,7 @@ import Testing
         #expect(page.text.hasPrefix("<!DOCTYPE html>"))
         let head = try connection.get("/", method: "HEAD")
         #expect(head.headers["content-length"] == "\(page.body.count)")
-        // Every metric that the page reads is one that the server has, but for the cache's, which is not there yet.
+        // The server has every metric that the page reads, except the cache's, which does not exist yet.
         let metrics = try connection.get("/metrics").text
         _ = try connection.recommend("{\"history\":[]}")
         for match in page.text.matches(of: #/genrec_[a-z_]+/#) where !match.0.hasPrefix("genrec_user_cache") {
@@ -204,7 +204,7 @@ import Testing
     }
 }
 
-/// Hands a connection to the one thread that uses it from then on.
+/// Passes a connection to the only thread that uses it afterwards.
 struct UncheckedBox<Value>: @unchecked Sendable {
     let value: Value
     init(_ value: Value) { self.value = value }

@@ -1,4 +1,4 @@
-// Semantic ids while something changes under the searches: other items for the same weights, other weights, an NPU that fails.
+// Semantic ids under change during searches: other items for the same weights, other weights, a failing NPU.
 
 import Foundation
 import Synchronization
@@ -10,7 +10,7 @@ import Testing
 
     /// Imports the fixture.
     ///
-    /// - Parameter changing: makes another index of the fixture's.
+    /// - Parameter changing: makes another index from the fixture's.
     private func importBundle(
         _ folder: URL,
         _ output: String,
@@ -55,7 +55,7 @@ import Testing
             let connection = try server.connect()
             let before = try Self.items(try connection.recommend(body))
             let best = try #require(before.first?.split(separator: " ").first)
-            // The best item is gone, and all have other numbers.
+            // The best item is removed, and all others are renumbered.
             let other = try importBundle(folder, "other", version: "2") { items in
                 items.filter { $0.key != best }
             }
@@ -100,7 +100,7 @@ import Testing
             let models = try connection.get("/models").text
             #expect(models.contains("\"version\":\"2\"") && !models.contains("\"version\":\"1\""))
 
-            // Other weights are loaded, and nothing is known of anybody.
+            // Other weights are loaded, and no user is cached.
             let weights = URL(fileURLWithPath: other + "/model.safetensors")
             var bytes = try Data(contentsOf: weights)
             bytes[bytes.count - 4] ^= 1
@@ -112,7 +112,7 @@ import Testing
         }
     }
 
-    /// Each fault comes at another moment of a search: with the prompt, or after some rounds of beams.
+    /// Each fault occurs at another moment of a search: with the prompt, or after some rounds of beams.
     @Test(arguments: ["lost@10", "lost@70", "aicore@110", "lost@150"], [true, false])
     func anNPUThatFailsInASearch_LeavesRightAnswers(fault: String, hasFallback: Bool) throws {
         try Genrec.withTemporaryFolder { folder in

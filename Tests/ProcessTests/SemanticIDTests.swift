@@ -1,4 +1,4 @@
-// Semantic ids over the wire: checkpoints are imported and served, and give the answers of constrained beam search.
+// Semantic ids over the wire: imported and served checkpoints give the answers of constrained beam search.
 
 import Foundation
 import Testing
@@ -23,7 +23,7 @@ import Testing
             }
         }
 
-        /// - Parameter givesPrompt: where not, the bundle's template lays the history out.
+        /// - Parameter givesPrompt: false: the bundle's template formats the history.
         func body(givesPrompt: Bool, _ more: [String: Any] = [:]) throws -> String {
             var object: [String: Any] = ["history": ["items": history], "beams": beams, "k": k, "exclude": exclude]
             if givesPrompt { object["prompt_tokens"] = prompt }
@@ -200,7 +200,7 @@ import Testing
             try Genrec.withTemporaryFolder { folder in
                 let interactions = try writeInteractions(folder)
                 let common = ["evaluate", "--bundle", bundle, "--interactions", interactions]
-                // With as many beams as there are paths nothing is left behind.
+                // With as many beams as paths, the search drops nothing.
                 let all = try object(common + ["--beams", "1000", "--json"])
                 #expect(all["users"] as? Int == 4 && all["exact_share"] as? Double == 1)
                 #expect(all["beams"] as? Int == items)

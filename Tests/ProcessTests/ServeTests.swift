@@ -1,4 +1,4 @@
-// The server over the wire: what a caller sends, right and wrong, and what it gets; how the server starts and ends.
+// The server over the wire: valid and invalid requests and their replies; start and end of the server.
 
 import Foundation
 import Testing
@@ -70,10 +70,10 @@ import Testing
                 try connection.recommend("{\"history\":\(Self.history),\"request_time\":1700800000,\"k\":\(k)\(rest)}")
             }
             let plain = try ask("", k: 8).items()
-            // Leaving the two best out moves the others up and changes nothing else.
+            // Excluding the two best moves the others up and changes nothing else.
             let without = try ask(",\"exclude\":{\"items\":[\"\(plain[0])\",\"\(plain[1])\"]}").items()
             #expect(without == Array(plain[2..<7]))
-            // An allowance of three gives those three in the same order, and says that there are no more.
+            // An allow list of three gives those three in the same order, and the reply says that there are no more.
             let allowed = try ask(",\"allow\":{\"items\":[\"\(plain[4])\",\"\(plain[0])\",\"\(plain[2])\"]}")
             #expect(try allowed.items() == [plain[0], plain[2], plain[4]])
             #expect(try allowed.json()["exhausted"] as? Bool == true)
@@ -81,7 +81,7 @@ import Testing
             #expect(tagged.count == 5 && tagged.allSatisfy { $0.hasPrefix("drama") })
             let untagged = try ask(",\"exclude\":{\"tags\":[\"anime\"]}").items()
             #expect(untagged.count == 5 && !untagged.contains { $0.hasPrefix("anime") })
-            // Items of the history come back only where that is asked for.
+            // Items of the history are recommended again only on request.
             let everything = try ask(",\"exclude\":{\"seen\":false},\"allow\":{\"items\":[\"anime-4-01\"]}")
             #expect(try everything.items() == ["anime-4-01"])
             let nothing = try ask(",\"allow\":{\"items\":[\"anime-4-01\"]}")
@@ -103,7 +103,7 @@ import Testing
                 #expect(try reply.json()["history_used"] as? Int == 0)
                 #expect(try reply.items() == ["romance-1-01", "comedy-1-01"])
             }
-            // Through the engine, where tags make the walk long.
+            // Tags make the walk long, so it runs in the engine.
             let tagged = try connection.recommend("{\"history\":[],\"k\":2,\"allow\":{\"tags\":[\"drama\"]}}")
             #expect(try tagged.items() == ["drama-1-01", "drama-1-02"])
         }
@@ -161,7 +161,7 @@ import Testing
             #expect(problem["status"] as? Int == status)
             #expect((problem["detail"] as? String)?.isEmpty == false)
             #expect(problem["request_id"] as? String == reply.headers["x-request-id"])
-            // The connection is as good as before.
+            // The connection is still usable.
             #expect(try connection.get("/health/live").status == 200)
         }
     }
@@ -238,7 +238,7 @@ import Testing
             #expect(model["parameters"] as? Int == 56_742)
             #expect(model["catalogue_size"] as? Int == 1_200)
             #expect(model["state"] as? String == "ready")
-            // A history beyond the window is cut to it.
+            // A history longer than the window is cut to it.
             func counted(_ query: String) throws -> Int? {
                 let models = try connection.get("/models?length=\(query)").json()["models"] as? [[String: Any]]
                 return (models?.first?["operations_per_request"] as? [String: Any])?["length"] as? Int
@@ -278,7 +278,7 @@ import Testing
             "POST /recommend HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
                 + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
         )
-        // Readiness comes over a connection of its own and shows that the request has been taken in.
+        // The query uses another connection and shows that the request has been accepted.
         try server.connect().expectMetrics("genrec_queue_depth 1")
         server.signal(SIGTERM)
         let reply = try connection.receive()
@@ -383,7 +383,7 @@ import Testing
                         )
                         #expect(try reply.items() == answers.map { "\($0["item"] ?? "")" })
                         let expected = answers.map { $0["score"] as? Double ?? .infinity }
-                        // Relative to the scores' scale, which is 1 for cosines.
+                        // Relative to the scale of the scores, which is 1 for cosines.
                         let tolerance = 1e-4 * max(1, expected.map(abs).max() ?? 1)
                         for (score, answer) in zip(try reply.scores(), expected) {
                             #expect(abs(score - answer) <= tolerance)

@@ -1,13 +1,13 @@
-// Holds every reply that the process tests get against the OpenAPI document as a server serves it: status, content type and
-// the header fields that must be there. (That bodies fit their schemas is schemathesis' part, outside of these tests.)
+// Checks every reply in the process tests against the OpenAPI document that a server serves: status, content type and
+// the required header fields. (schemathesis checks bodies against their schemas, outside these tests.)
 
 import Foundation
 import Testing
 
 enum ServedContract {
-    /// `paths` and `components` of a server with API keys and a store of users, whose document has every status there is.
+    /// `paths` and `components` from a server with API keys and a user store, whose document has every status.
     nonisolated(unsafe) private static let document: [String: Any] = {
-        // Never changed after it has been read here.
+        // Never changed after this read.
         let read = try? Genrec.withTemporaryFolder { folder in
             let keys = folder.appendingPathComponent("keys").path
             try "\(String(repeating: "0", count: 64)) admin\n".write(toFile: keys, atomically: true, encoding: .utf8)
@@ -23,7 +23,7 @@ enum ServedContract {
         return read ?? [:]
     }()
 
-    /// Records an issue where a reply is not what the document says.
+    /// Records an issue if a reply contradicts the document.
     static func check(_ reply: TestReply, to method: String, _ target: String) {
         let target = String(target.prefix { $0 != "?" })
         guard let paths = document["paths"] as? [String: [String: Any]] else {
@@ -40,7 +40,7 @@ enum ServedContract {
             #expect(reply.status == 405 && reply.headers["allow"] != nil, "\(place): the method is not documented")
             return
         }
-        // With an admin listener the first one does not have every path, and without a store not every method is there.
+        // With an admin listener the first listener lacks some paths, and without a store some methods are missing.
         if reply.status == 404 || (reply.status == 405 && reply.headers["allow"] != nil) { return }
         guard let response = response(operation, reply.status) else {
             Issue.record("\(place): the status is not documented")
@@ -53,7 +53,7 @@ enum ServedContract {
         #expect(types.contains(type), "\(place): the content type \(type) is not documented")
     }
 
-    /// Whether a path is one of those that a template with names in braces stands for.
+    /// Whether the template, with names in braces, matches a path.
     private static func isTemplate(_ template: String, of path: String) -> Bool {
         let names = template.split(separator: "/", omittingEmptySubsequences: false)
         let segments = path.split(separator: "/", omittingEmptySubsequences: false)
@@ -73,7 +73,7 @@ enum ServedContract {
         return response?["$ref"] == nil ? response : resolve(response?["$ref"] as? String)
     }
 
-    /// What "#/a/b/c" refers to.
+    /// The object at a reference like "#/a/b/c".
     private static func resolve(_ reference: String?) -> [String: Any]? {
         var value: Any? = document
         for key in (reference ?? "").split(separator: "/").dropFirst() {

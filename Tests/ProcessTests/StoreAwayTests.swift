@@ -1,4 +1,4 @@
-// A store of users that is away or silent: what callers get who ask by name, with a fallback and without.
+// An unreachable or silent user store: replies to requests by user name, with a fallback and without.
 
 import Foundation
 import RedisTesting
@@ -8,7 +8,7 @@ import Testing
     private static let popular = ",\"fallback\":\"popularity\""
     private static let event = "{\"item\":\"anime-4-02\",\"timestamp\":20}"
 
-    /// Time-outs are long, so that a busy machine is not taken for a store that is away.
+    /// Long time-outs, so that a busy machine is not taken for an unreachable store.
     private static func server(_ redis: ScriptedRedis, _ more: [String: String] = [:]) throws -> RunningServer {
         let settings = [
             "GENREC_USERS_STORE": "redis", "GENREC_USERS_REDIS_URL": redis.url,
@@ -39,13 +39,13 @@ import Testing
         check(try first.json())
         let top = try first.items()
         #expect(top.count == 3)
-        // The filters hold, and what the call itself says was seen.
+        // The filters apply, and so do the events of the call itself as seen items.
         let filtered = try connection.recommend(
             body + Self.popular + ",\"exclude\":{\"items\":[\"\(top[0])\"]},\"events\":[{\"item\":\"\(top[1])\"}]}"
         )
         check(try filtered.json())
         #expect(try filtered.items().first == top[2] && !filtered.items().contains(top[0]))
-        // Kept it is not, and that is no reason to refuse.
+        // The events are not stored, which is no reason to refuse.
         check(try connection.recommend(body + Self.popular + ",\"store\":true,\"events\":[\(Self.event)]}").json())
         #expect(lists["genrec:u:{u}"].count == 1)
         for mode in ["top_k", "sequence"] {
@@ -86,7 +86,7 @@ import Testing
         #expect(try stored.json()["degraded"] as? String == "store")
         let refused = try connection.recommend(body + ",\"fallback\":\"none\"}")
         #expect(refused.status == 503 && refused.text.contains("the store did not answer before the deadline"))
-        // The store's own time-out has not passed: it would have been asked again, on another connection.
+        // The store's own time-out has not passed; it would cause a second attempt on another connection.
         #expect(redis.connectionCount <= 2 * 2)
         #expect(redis.commands.filter { $0.first == "LRANGE" }.count <= 3)
     }

@@ -36,7 +36,7 @@ import Testing
             #expect(done["done"] as? Bool == true && done["request_id"] as? String == "trace-7")
             #expect(Set(done.keys) == Set(try whole.json().keys).subtracting(["items"]).union(["done"]))
         }
-        // The connection is kept.
+        // The connection stays open.
         #expect(try connection.get("/health/live").status == 200)
     }
 
@@ -74,7 +74,7 @@ import Testing
     }
 
     @Test func engineThatRefuses_AnswersAStreamWithItsStatus() throws {
-        // A batch waits longer for company than the request has time.
+        // A batch waits for company longer than the request's deadline.
         let server = try RunningServer(environment: ["GENREC_SCHEDULER_MIN_WAIT_US": "1000000"])
         defer { server.stop() }
         let reply = try server.connect().recommend(Self.body(",\"stream\":true,\"deadline_ms\":50"))
@@ -87,7 +87,7 @@ import Testing
         defer { server.stop() }
         let connection = try server.connect()
         let body = Self.body(",\"stream\":true,\"exclude\":{\"seen\":false}", k: 1_200)
-        // Ten streams are asked for before any is read: the server must hold on, and lose nothing.
+        // Ten streams are requested before any is read: the server must buffer them, and lose nothing.
         let request =
             "POST /recommend HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
             + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
@@ -100,7 +100,7 @@ import Testing
         }
     }
 
-    /// A sequence that takes far longer to generate than any test: items may come again, so that it is never exhausted.
+    /// A sequence whose generation takes far longer than any test: items may repeat, so it is never exhausted.
     private static let endless = body(",\"mode\":\"sequence\",\"exclude\":{\"seen\":false}", k: 100_000)
     private static let manyItems = ["GENREC_LIMITS_MAX_K": "100000"]
 
@@ -112,7 +112,7 @@ import Testing
             "POST /recommend HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nAccept: \(Self.ndjson)\r\n"
                 + "Content-Length: \(Self.endless.utf8.count)\r\n\r\n\(Self.endless)"
         )
-        // The first items are here long before the last one is generated.
+        // The first items arrive long before the last one is generated.
         let text = try connection?.receive(until: "\"rank\":3}\n") ?? ""
         #expect(text.hasPrefix("HTTP/1.1 200 OK\r\n"))
         connection = nil
@@ -125,11 +125,12 @@ import Testing
         #expect(try other.recommend(Self.body()).status == 200)
     }
 
-    /// A sequence that is predicted to be done before its deadline, and whose server stands still until that has passed.
+    /// A sequence that is predicted to finish before its deadline, but whose server is stopped until the deadline has
+    /// passed.
     private static let overtaken = body(",\"mode\":\"sequence\",\"exclude\":{\"seen\":false}", k: 1_000)
     private static let deadline = Duration.seconds(8)
 
-    /// Sends it, and stops the server after its first item for as long as the deadline is away.
+    /// Sends the request, and after its first item stops the server until the deadline has passed.
     private static func overtake(_ server: RunningServer, version: String) throws -> (TestConnection, received: String)
     {
         let connection = try server.connect()
@@ -140,7 +141,7 @@ import Testing
         )
         let text = try connection.receive(until: "\"rank\":1}\n")
         server.signal(SIGSTOP)
-        // Nothing is waited for here but time itself: the deadline.
+        // This wait is for time itself: the deadline.
         Thread.sleep(forTimeInterval: TimeInterval(deadline.components.seconds))
         server.signal(SIGCONT)
         return (connection, text)
@@ -152,7 +153,7 @@ import Testing
         let (connection, received) = try Self.overtake(server, version: "1.1")
         #expect(received.hasPrefix("HTTP/1.1 200 OK\r\n"))
         let text = try received + connection.receiveToEnd()
-        // Chunk sizes are lines of their own.
+        // Chunk sizes are separate lines.
         let records = text.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("{") }.map { Data($0.utf8) }
         var lines = try records.compactMap { try JSONSerialization.jsonObject(with: $0) as? [String: Any] }
         let error = lines.removeLast()["error"] as? [String: Any]

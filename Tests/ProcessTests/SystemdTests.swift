@@ -1,11 +1,11 @@
-// The server under a stand-in for systemd, which hands over a listening socket and reads what the server notifies.
+// The server under a stand-in for systemd, which passes a listening socket and reads the server's notifications.
 
 import Foundation
 import Locking
 import Synchronization
 import Testing
 
-/// What systemd is to a service: a socket that stays open, and a receiver of datagrams.
+/// systemd from a service's view: a socket that stays open, and a receiver of datagrams.
 private final class StandIn {
     let port: UInt16
     private let listener: Int32
@@ -37,7 +37,7 @@ private final class StandIn {
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(own, $0, size) == 0 }
         }
         guard received else { throw Genrec.Failure(description: "no socket for notifications: \(errno)") }
-        // A server that says nothing must fail a test, not hang it.
+        // A silent server must fail a test, not hang it.
         setPatience(seconds: 60)
     }
 
@@ -46,7 +46,8 @@ private final class StandIn {
         close(receiver)
     }
 
-    /// Starts a server. The shell moves the socket from standard input to its number, and knows the server's pid.
+    /// Starts a server. The shell moves the socket from standard input to its descriptor number, and knows the server's
+    /// pid.
     func start(_ environment: [String: String] = [:]) throws -> (process: ChildProcess, log: StreamCollector) {
         let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ exec \"$0\" serve"
         let errors = Pipe()
@@ -68,7 +69,7 @@ private final class StandIn {
         return String(decoding: buffer[..<count], as: UTF8.self).split(separator: "\n").map(String.init)
     }
 
-    /// Receives until a datagram begins with `line`. Returns that datagram.
+    /// Receives until a datagram starts with `line`. Returns that datagram.
     @discardableResult
     func receive(until line: String) throws -> [String] {
         while true {
@@ -77,7 +78,7 @@ private final class StandIn {
         }
     }
 
-    /// Receives until nothing has come for so long.
+    /// Receives until no datagram has arrived for this long.
     func receiveUntilSilence(ofSeconds seconds: Int) {
         setPatience(seconds: seconds)
         while (try? receive()) != nil {}
@@ -112,7 +113,7 @@ private final class StandIn {
         }
     }
 
-    /// Each request has a connection of its own, so a listener that closes for a moment would refuse one.
+    /// Each request opens a connection, so a listener that closes for a moment would refuse one.
     @Test func restartUnderLoad_RefusesNobody() throws {
         try Genrec.withTemporaryFolder { folder in
             let systemd = try StandIn(folder)
@@ -174,7 +175,7 @@ private final class StandIn {
             try Data().write(to: brake)
             let connection = try TestConnection(port: systemd.port)
             try connection.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            // Five periods: systemd would have killed it.
+            // Five periods: systemd would have killed a hanging server.
             systemd.receiveUntilSilence(ofSeconds: 1)
             try FileManager.default.removeItem(at: brake)
             #expect(try connection.receive().status == 200)

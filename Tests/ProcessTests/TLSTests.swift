@@ -1,10 +1,10 @@
-// The binary with certificates: what it needs to start, and their replacement while it serves.
+// The binary with certificates: its requirements at the start, and replacement of certificates while it serves.
 
 import Foundation
 import TLSTesting
 import Testing
 
-/// A folder with a certificate, its key and a client CA, and who has issued them.
+/// A folder with a certificate, its key and a client CA, and their issuer.
 private struct CertificateFolder {
     let authority: TestAuthority
     let url: URL
@@ -22,7 +22,7 @@ private struct CertificateFolder {
 
     func write(_ bytes: [UInt8], to name: String) throws { try Data(bytes).write(to: url.appendingPathComponent(name)) }
 
-    /// Each file by renaming, as careful tools do.
+    /// Replaces each file by renaming, as careful tools do.
     func replace(with identity: TestIdentity) throws {
         for (bytes, name) in [(identity.certificate, "cert.pem"), (identity.key, "key.pem")] {
             try Data(bytes).write(to: url.appendingPathComponent(name), options: .atomic)
@@ -39,7 +39,7 @@ private struct CertificateFolder {
         try TestConnection(port: server.port, tls: options)
     }
 
-    /// The common name of the certificate that new connections are shown.
+    /// The common name of the certificate that new connections receive.
     func servedName(_ server: RunningServer) throws -> String? {
         try connect(server).tls?.engine.serverCommonName
     }
@@ -89,7 +89,7 @@ private struct CertificateFolder {
         }
     }
 
-    /// How an operator replaces a pair.
+    /// Ways in which an operator replaces a pair.
     enum Replacement: CaseIterable {
         case renameAndSignal, rename, writeInPlace, swapLink
     }
@@ -99,7 +99,7 @@ private struct CertificateFolder {
             let manager = FileManager.default
             var environment = folder.environment
             if how == .swapLink {
-                // As Kubernetes mounts secrets: the files are links through a link that is swapped.
+                // Like secrets mounted by Kubernetes: the files are links through a link that is swapped.
                 for (name, identity) in [("1", "first"), ("2", "second")] {
                     let pair = try folder.authority.issue(identity)
                     try manager.createDirectory(atPath: folder.path(name), withIntermediateDirectories: false)
@@ -119,7 +119,7 @@ private struct CertificateFolder {
             let kept = try folder.connect(server)
             #expect(kept.tls?.engine.serverCommonName == "first")
             let streaming = try folder.connect(server)
-            // More than the sockets hold, so that the server is in the middle of it until it is read.
+            // More than the sockets hold, so that the server is still sending until the client reads.
             let streams = 40
             let body = "{\"history\":[],\"k\":1200,\"stream\":true}"
             let request =
@@ -172,7 +172,7 @@ private struct CertificateFolder {
             try FileManager.default.removeItem(atPath: folder.path("cert.pem"))
             try waitForReloads("failure", 3)
             #expect(try folder.servedName(server) == "first")
-            // The server has looked at the files many times by now.
+            // By now the server has checked the files many times.
             try folder.replace(with: folder.authority.issue("second"))
             try waitForReloads("success", 1)
             #expect(try folder.servedName(server) == "second")

@@ -1,10 +1,10 @@
-// What commands show on a terminal and what elsewhere. `script`, an essential package of Debian, provides the terminal.
+// Output of commands on a terminal and elsewhere. `script`, an essential package of Debian, provides the terminal.
 
 import Foundation
 import Testing
 
 @Suite struct TerminalTests {
-    /// Runs a command on a terminal of its own.
+    /// Runs a command on a new terminal.
     private func onTerminal(_ arguments: String, environment: [String: String] = [:]) throws -> String {
         try Genrec.run(
             program: "/usr/bin/script",

@@ -1,5 +1,5 @@
-// A client as plain as can be: a blocking socket, bytes out, one reply in. What it sends is what the test wrote, right or
-// wrong; what it takes for a reply is strict.
+// A minimal client: a blocking socket, bytes out, one reply in. It sends exactly what the test wrote, right or wrong,
+// and parses replies strictly.
 
 import Foundation
 import TLSTesting
@@ -24,7 +24,7 @@ struct TestReply {
         return object
     }
 
-    /// The objects of a body in NDJSON.
+    /// The objects of an NDJSON body.
     func lines() throws -> [[String: Any]] {
         try text.split(separator: "\n").map { line in
             guard let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any] else {
@@ -90,7 +90,7 @@ final class TestConnection {
         setReceiveLimit()
     }
 
-    /// Connects and shakes hands.
+    /// Connects and completes the TLS handshake.
     convenience init(port: UInt16, tls options: TLSTestOptions) throws {
         try self.init(port: port)
         let stream = try TLSTestStream(options) { [unowned self] bytes in
@@ -125,12 +125,12 @@ final class TestConnection {
         headers.merging(["Host": "localhost"]) { given, _ in given }
     }
 
-    /// Asks for recommendations; `body` is JSON.
+    /// Requests recommendations; `body` is JSON.
     func recommend(_ body: String, headers: [String: String] = [:]) throws -> TestReply {
         try post("/recommend", body, headers: headers)
     }
 
-    /// Sends `body` as JSON, and holds the reply against the OpenAPI document.
+    /// Sends `body` as JSON, and checks the reply against the OpenAPI document.
     func post(
         _ path: String,
         _ body: String,
@@ -145,7 +145,7 @@ final class TestConnection {
         return reply
     }
 
-    /// Sends a request without a body, and holds the reply against the OpenAPI document.
+    /// Sends a request without a body, and checks the reply against the OpenAPI document.
     func get(_ path: String, headers: [String: String] = [:], method: String = "GET") throws -> TestReply {
         var head = "\(method) \(path) HTTP/1.1\r\n"
         for (name, value) in Self.withHost(headers) { head += "\(name): \(value)\r\n" }
@@ -155,8 +155,8 @@ final class TestConnection {
         return reply
     }
 
-    /// Reads the metrics again and again until they have all these lines, for at most half a minute: what an engine or another
-    /// connection counts may come after the reply that it is about.
+    /// Polls the metrics until they contain all these lines, for at most half a minute: engines and other connections
+    /// may count an event after its reply.
     func expectMetrics(_ lines: String..., sourceLocation: SourceLocation = #_sourceLocation) throws {
         var missing = lines
         _ = try eventually {
@@ -167,29 +167,29 @@ final class TestConnection {
         #expect(missing == [], sourceLocation: sourceLocation)
     }
 
-    /// Whether the server has closed and nothing is left to read.
+    /// Whether the server has closed the connection and nothing is left to read.
     func isClosedByServer() throws -> Bool {
         guard buffered.isEmpty else { return false }
         return try !fill()
     }
 
-    /// Everything until the server closes.
+    /// Reads until the server closes.
     func receiveToEnd() throws -> String {
         while try fill() {}
         defer { buffered = [] }
         return String(decoding: buffered, as: UTF8.self)
     }
 
-    /// Makes closing, which happens when the test lets go of the connection, a reset.
+    /// Makes the close a reset; the close happens when the test releases the connection.
     func reset() {
         var option = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     }
 
-    /// Everything up to and including `mark`.
+    /// Reads up to and including `mark`.
     func receive(until mark: String) throws -> String { try read(until: mark) + mark }
 
-    /// Reads to the end of the connection; whether that was an error and no orderly end.
+    /// Reads to the end of the connection; true if it ended with an error instead of an orderly close.
     func endsByReset() throws -> Bool {
         var bytes = [UInt8](repeating: 0, count: 65_536)
         while true {

@@ -1,4 +1,4 @@
-// A server with a local store of users: events in, users out, over crashes and a full disk; and the commands beside it.
+// A server with a local user store: events in, users out, across crashes and a full disk; and the related commands.
 
 import Foundation
 import Testing
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    /// A hundred thousand events have more bytes than other bodies may have.
+    /// A hundred thousand events are larger than the limit for other bodies.
     @Test func longBody_OfEvents_IsTaken_AndOfOtherCallsRefused() throws {
         try Genrec.withTemporaryFolder { folder in
             let server = try Self.server(folder)
@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    /// Asked by name, a user is answered as if the history had been sent, to the bit.
+    /// A request by user name has the same answer, to the bit, as one with the history.
     @Test func userByName_IsAnsweredAsWithTheHistory() throws {
         try Genrec.withTemporaryFolder { folder in
             let server = try Self.server(folder)
@@ -94,7 +94,7 @@ import Testing
             let byName = "{\"user_id\":\"u\",\"request_time\":1700001000"
             try check(try connection.recommend(byName + "}"), 5)
             let event = "{\"item\":\"\(items[5])\",\"timestamp\":\(times[5])}"
-            // For this request alone, and then for good.
+            // For this request only, and then permanently.
             try check(try connection.recommend(byName + ",\"events\":[\(event)]}"), 6)
             try check(try connection.recommend(byName + "}"), 5)
             try check(try connection.recommend(byName + ",\"events\":[\(event)],\"store\":true}"), 6)
@@ -175,8 +175,9 @@ import Testing
         }
     }
 
-    /// A limit on the size of files stands for a full disk: what does not fit is refused, the server goes on, and takes it when there is
-    /// room again. The limit comes after the start, because the thread sanitizer writes a file of its own there.
+    /// A limit on file size stands in for a full disk: the server refuses events that do not fit, continues to serve,
+    /// and accepts events when there is room again. The limit is set after the start, because the thread sanitizer
+    /// writes its own file there.
     @Test func fullDisk_RefusesEvents_AndServesOn() throws {
         try Genrec.withTemporaryFolder { folder in
             let users = folder.appendingPathComponent("users").path
@@ -240,7 +241,7 @@ import Testing
             #expect(export.standardOutput.split(separator: "\n").count == 3)
             #expect(export.standardOutput.hasPrefix(#"{"user_id":"1","item":"8","timestamp":10}"# + "\n"))
             #expect(try Genrec.run(["users", "show", "--directory", users, "3"]).status == 1)
-            // And back, with what was done.
+            // The export imports again, with its actions.
             let lines = folder.appendingPathComponent("events.ndjson")
             try export.standardOutput.write(to: lines, atomically: true, encoding: .utf8)
             let copy = folder.appendingPathComponent("copy").path

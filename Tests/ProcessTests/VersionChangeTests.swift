@@ -1,12 +1,12 @@
-// A new version as people bring it in: 0, 1, 10, 50, 100 per cent under load, back, forward, and the old one is taken away. Nothing fails,
-// and nobody goes back and forth between the versions. And many small models at once.
+// Rollout of a new version: 0, 1, 10, 50, 100 per cent under load, back, forward, and removal of the old one. No
+// request fails, and no user alternates between versions. Also many small models in one server.
 
 import Foundation
 import Locking
 import Testing
 
 @Suite struct VersionChangeTests {
-    /// What callers have seen: statuses, and each user's versions in the order in which they came.
+    /// The callers' observations: statuses, and each user's versions in order of arrival.
     private struct Seen {
         var statuses: [Int: Int] = [:]
         var versions: [Int: [String]] = [:]
@@ -24,7 +24,8 @@ import Testing
         return bundle.path
     }
 
-    /// Asks for users in turns until told to stop. Each caller has users of its own, so that what each sees has an order.
+    /// Requests users in turn until told to stop. Each caller has its own users, so that each user's observations are
+    /// ordered.
     private static func call(
         _ connection: TestConnection,
         users: Range<Int>,
@@ -66,7 +67,7 @@ import Testing
             }
             for caller in callers { caller.start() }
             let connection = try server.connect()
-            /// Until every user has been answered once more.
+            /// Waits until every user has been answered once more.
             func settle() throws {
                 let wanted = seen.withLock { $0.counts.map { $0 + 80 } }
                 while !seen.withLock({ zip($0.counts, wanted).allSatisfy { $0 >= $1 } }),
@@ -107,7 +108,7 @@ import Testing
         }
     }
 
-    /// Of five architectures in three types.
+    /// Five architectures in three types.
     @Test func fiftySmallModels_ServeInOneServer() throws {
         try Genrec.withTemporaryFolder { folder in
             var bundles = [Genrec.demoBundle]

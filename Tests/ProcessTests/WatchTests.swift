@@ -1,4 +1,4 @@
-// `watch: true`: a link that is swapped and a directory that is renamed are served, bundles that are half there are not.
+// `watch: true`: the server loads a swapped link and a renamed directory, but no incomplete bundle.
 
 import Foundation
 import Testing
@@ -19,7 +19,7 @@ import Testing
 
         var link: URL { folder.appendingPathComponent("current") }
 
-        /// Makes the link lead elsewhere, in one step.
+        /// Points the link elsewhere, atomically.
         func lead(to bundle: URL) throws {
             let next = folder.appendingPathComponent("next")
             try FileManager.default.createSymbolicLink(at: next, withDestinationURL: bundle)
@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    /// Asks again and again, and never meets a refusal, until the condition holds; the server's own limit ends a wait in vain.
+    /// Polls, with no reply refused, until the condition holds; the server's own limit ends a futile wait.
     private func wait(_ connection: TestConnection, until condition: () throws -> Bool) throws {
         while try !condition() {
             try #require(try connection.recommend("{\"history\":[{\"item\":\"anime-4-01\"}]}").status == 200)
@@ -66,10 +66,10 @@ import Testing
             #expect(try version(connection) == "1")
             try fixture.lead(to: try fixture.bundle("2"))
             try wait(connection) { try version(connection) == "2" }
-            // The version that serves has the share that the one before had.
+            // The serving version has its predecessor's share.
             let models = try #require(try connection.get("/models").json()["models"] as? [[String: Any]])
             #expect(models.first?["share"] as? Double == 100)
-            // A directory in the place of the link.
+            // A directory replaces the link.
             let third = try fixture.bundle("3")
             try FileManager.default.removeItem(at: fixture.link)
             try FileManager.default.moveItem(at: third, to: fixture.link)
@@ -101,7 +101,7 @@ import Testing
             let weights = next.appendingPathComponent("model.safetensors")
             let whole = try Data(contentsOf: weights)
             try fixture.lead(to: next)
-            // Every reply comes sooner than the files have been still for a second.
+            // The replies arrive before the files have been unchanged for a second.
             var count = 0
             for length in stride(from: 1_000, to: whole.count, by: whole.count / 200) {
                 try whole.prefix(length).write(to: weights, options: .atomic)

@@ -1,4 +1,4 @@
-// gzip on the client's side of a test, by zlib at its own defaults.
+// gzip on a test's client side, by zlib with its own defaults.
 
 import CZlib
 import Testing
@@ -24,10 +24,10 @@ func gzip(_ content: [UInt8], level: Int32 = 9, strategy: Int32 = Z_DEFAULT_STRA
     return Array(output.prefix(Int(stream.total_out)))
 }
 
-/// What a client can read of a gzip stream of which it has received these bytes so far.
+/// The content that a client can decode from the bytes of a gzip stream received so far.
 struct Gunzipped: Equatable {
     var text = ""
-    /// The stream has come to its end, with the right checksum, and nothing follows.
+    /// The stream has ended with the right checksum, and nothing follows.
     var isComplete = false
 
     init(_ bytes: [UInt8]) {

@@ -1,4 +1,4 @@
-// Accept-Encoding and what replies make of it (RFC 9110 §8.4, §12.5.3, §12.5.5).
+// Accept-Encoding and its effect on replies (RFC 9110 §8.4, §12.5.3, §12.5.5).
 
 import Dispatch
 import Random
@@ -6,7 +6,7 @@ import Testing
 
 @testable import HTTP
 
-/// What a request with these fields takes.
+/// The codings that a request with these fields accepts.
 private func accepted(_ fields: String...) throws -> AcceptedCodings {
     let lines = fields.map { "Accept-Encoding: \($0)\r\n" }.joined()
     return try #require(HTTPRequestHead(parsing: Array("GET / HTTP/1.1\r\nHost: a\r\n\(lines)\r\n".utf8)))
@@ -25,7 +25,7 @@ private func accepted(_ fields: String...) throws -> AcceptedCodings {
             ("gzip;q=0.4, identity;q=0.5", .identity), ("*;q=0.5, identity", .identity), ("*, gzip;q=0", .identity),
             ("*;q=0, identity", .identity), ("x-gzip;q=0", .identity), ("gzipped", .identity),
             ("br, deflate;q=0.5", .identity),
-            // A weight that is none does not count.
+            // An invalid weight is ignored.
             ("gzip;q=2", .identity), ("gzip;q=", .identity), ("gzip;q=0.1234", .identity), ("gzip;q=-1", .identity),
             ("gzip;q=.5", .identity), ("gzip;level=1", .identity), ("gzip;q=1.001", .identity),
             ("gzip;q=0,5", .identity),
@@ -186,7 +186,7 @@ private func accepted(_ fields: String...) throws -> AcceptedCodings {
     }
 
     @Test func pausedConnection_isServedToItsEnd() throws {
-        // Each request is worth a turn of its own by what it inflates to; all of them come in one packet.
+        // The inflated size of each request fills one turn of the loop; all requests arrive in one packet.
         let body = gzip([UInt8](repeating: 65, count: 300_000))
         var configured = 0
         let server = try TestServer.echoing { configuration in
@@ -210,7 +210,7 @@ private func accepted(_ fields: String...) throws -> AcceptedCodings {
         return script
     }
 
-    /// The content of chunks, and whether the last one was there.
+    /// The content of the chunks, and whether the last chunk arrived.
     private func chunks(_ bytes: [UInt8]) -> (pieces: [[UInt8]], isComplete: Bool) {
         var pieces: [[UInt8]] = []
         var rest = bytes[...]

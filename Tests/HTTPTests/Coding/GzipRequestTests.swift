@@ -24,7 +24,7 @@ private func post(
 @Suite struct GzipBodyTests {
     private static let hello = Array("hello, hello, hello".utf8)
 
-    /// Bytes that do not compress.
+    /// Incompressible bytes.
     private static func noise(_ count: Int) -> [UInt8] {
         var generator = SplitMix64(seed: 7)
         return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
@@ -97,7 +97,7 @@ private func post(
         #expect(result.requests.map(\.body) == [GzipBodyTests.hello, Array("abc".utf8), GzipBodyTests.hello])
     }
 
-    // MARK: What is no gzip stream
+    // MARK: Invalid gzip streams
 
     @Test func truncatedStream_isAnswered400_whereverItEnds() {
         let coded = gzip(GzipBodyTests.hello)
@@ -155,7 +155,7 @@ private func post(
         #expect(post(gzip(content), limits: limits).requests.map(\.body) == [content])
         let result = post(gzip(content + [0]), limits: limits)
         #expect(result.status == 413 && result.requests.isEmpty)
-        // Over several members too.
+        // The limit applies across members.
         #expect(post(gzip(content) + gzip([0]), limits: limits).status == 413)
         limits.inflatedBodyBytes = 0
         #expect(post(gzip([]), limits: limits).requests.map(\.body) == [[]])
@@ -172,13 +172,13 @@ private func post(
     }
 
     @Test func content_isAnswered413_beyondTheRatio() {
-        // 64 KiB may have any ratio; one byte more must not.
+        // 64 KiB may have any ratio; one more byte must not.
         let floor = GzipDecoder.ratioFloor
         var limits = HTTPLimits()
         limits.inflationRatio = 1
         #expect(post(gzip([UInt8](repeating: 0, count: floor)), limits: limits).requests.count == 1)
         #expect(post(gzip([UInt8](repeating: 0, count: floor + 1)), limits: limits).status == 413)
-        // At the ratio, and one beyond. It grows to the end, so that no look before that sees a higher one.
+        // At the ratio, and one beyond. The ratio is highest at the end, so no earlier check sees a higher one.
         let content = GzipBodyTests.noise(1_000) + [UInt8](repeating: 0, count: 3 * floor)
         let coded = gzip(content)
         limits.inflationRatio = (content.count + coded.count - 1) / coded.count

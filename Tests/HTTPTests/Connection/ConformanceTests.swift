@@ -1,12 +1,12 @@
-// The cases of h1spec (uNetworking/h1spec), written anew from their titles: what every HTTP/1.1 server is expected to
-// accept and to refuse. Each goes through the verifier, which is h1spec's "fragmented at every cut point".
+// The cases of h1spec (uNetworking/h1spec), rewritten from their titles: what every HTTP/1.1 server must accept and
+// refuse. Each runs through the verifier, which is h1spec's "fragmented at every cut point".
 
 import Testing
 
 @testable import HTTP
 
 @Suite struct ConformanceTests {
-    /// One case: the bytes, and whether the server answers 2xx, or some 4xx or 5xx and closes.
+    /// One case: the bytes, and whether the server answers 2xx, or answers 4xx or 5xx and closes.
     struct Case: Sendable, CustomTestStringConvertible {
         var name: String
         var request: String

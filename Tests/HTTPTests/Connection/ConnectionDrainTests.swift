@@ -1,4 +1,4 @@
-// How a connection ends with its server: announced, then drained. Scripted, without sockets.
+// Connections during shutdown: announced, then drained. Scripted, without sockets.
 
 import Testing
 
@@ -98,7 +98,7 @@ private let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
         let (text, ending) = script.finishOutput()
         #expect(text.contains(closeLine))
         #expect(ending == .shutdownWrite)
-        // With one behind it, that one is answered.
+        // A request that follows is answered.
         script = ScriptedConnection()
         script.verdict = { $0.method == .post ? .reject(HTTPResponse(status: 415)) : .accept(maximumBodyBytes: 0) }
         script.connection.settings.beginEnding()

@@ -294,7 +294,7 @@ private func post(_ fields: String, _ body: String = "") -> String {
             var script = streaming("GET / HTTP/1.0\r\n\r\n")
             script.connection.send(Array("part".utf8), now: script.now)
             if isAborted { script.connection.abort(now: script.now) } else { script.connection.finish(now: script.now) }
-            // What has been sent is written first.
+            // The connection writes pending output first.
             #expect(script.connection.nextEnding(now: script.now) == .none)
             let (text, ending) = script.finishOutput()
             #expect(text.hasSuffix("part") && ending == (isAborted ? .reset : .shutdownWrite))

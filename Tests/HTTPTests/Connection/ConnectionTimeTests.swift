@@ -1,4 +1,4 @@
-// Every time-out, on a clock that the test moves.
+// All time-outs, on a clock that the test advances.
 
 import Testing
 

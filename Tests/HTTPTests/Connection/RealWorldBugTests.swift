@@ -1,6 +1,6 @@
-// One test for each class of bug that real servers and proxies have had in reading requests: most of them let two
-// readers see different requests in the same bytes. The grammar itself is tested in RequestParserTests and
-// MessageBodyTests; here each class has its name, so that it cannot come back unnoticed.
+// One test for each class of parser bug found in real servers and proxies: most of them let two readers see different
+// requests in the same bytes. RequestParserTests and MessageBodyTests test the grammar itself; here each class has its
+// name, so that a regression is recognised.
 
 import Testing
 
@@ -11,7 +11,7 @@ import Testing
     private static let chunkedHead = head + "Transfer-Encoding: chunked\r\n\r\n"
     private static let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 
-    /// Refused with that status, and nothing delivered, the smuggled request least of all.
+    /// Expects this status, and that no request is delivered, in particular not the smuggled one.
     private func expectRefused(_ text: String, _ status: Int = 400, sourceLocation: SourceLocation = #_sourceLocation) {
         let result = outcome(of: text + RealWorldBugTests.smuggled, sourceLocation: sourceLocation)
         #expect(result.status == status, sourceLocation: sourceLocation)
@@ -47,7 +47,7 @@ import Testing
 
     @Test(arguments: ["+5", "-5", "5_0", "0x5", "", "5 ", "5\u{b}", "5;", "5abc", "5,5", "5\u{0}"])
     func contentLength_asALenientIntegerParserReadsIt(_ length: String) {
-        // White space at the end is not part of the value: that one is legal, and read as 5.
+        // White space at the end is not part of the value: this length is legal, and is read as 5.
         if length == "5 " {
             let result = outcome(of: RealWorldBugTests.head + "Content-Length: 5 \r\n\r\nhello")
             #expect(result.requests.first?.body.count == 5)
@@ -161,7 +161,7 @@ import Testing
     }
 
     @Test(arguments: ["NoColon", ": empty", "", " : x"]) func fieldLine_withoutColonOrName(_ line: String) {
-        // The empty line is the end of the head, and legal.
+        // The empty line ends the head, and is legal.
         if line.isEmpty { return }
         expectRefused("GET / HTTP/1.1\r\nHost: a\r\n\(line)\r\n\r\n")
     }

@@ -1,11 +1,11 @@
-// Drives the connection's state machine without a socket and without a clock: the test plays client, handler and time.
+// Drives the connection's state machine without sockets or clocks: the test plays client, handler and time.
 
 import Glibc
 import Testing
 
 @testable import HTTP
 
-/// What the state machine asked its driver to do.
+/// An action that the state machine requests from its driver.
 enum ScriptEvent: Equatable, CustomStringConvertible {
     case head(String)
     case request(String)
@@ -35,9 +35,9 @@ struct ScriptedConnection {
     var now: UInt64 = 1_000 * second
     let date = DateField(unixSeconds: 784_111_777)
 
-    /// What the handler says to a head.
+    /// The handler's verdict on a head.
     var verdict: (HTTPRequestHead) -> HeadVerdict = { _ in .accept(maximumBodyBytes: 1 << 20) }
-    /// What the handler answers at once; nil leaves the exchange open.
+    /// The handler's immediate reply; nil leaves the exchange open.
     var reply: HTTPResponse?
 
     init(
@@ -67,7 +67,7 @@ struct ScriptedConnection {
         advance()
     }
 
-    /// Moves the clock and calls the timer as its deadline says.
+    /// Advances the clock and calls the timer at its deadline.
     mutating func pass(seconds: Double) {
         let target = now + UInt64(seconds * Double(ScriptedConnection.second))
         while let deadline = connection.deadline, deadline <= target {
@@ -108,15 +108,15 @@ struct ScriptedConnection {
         }
     }
 
-    /// Unused bytes at hand.
+    /// The number of unread bytes.
     var unreadCount: Int { unread.count }
 
-    /// Lets the kernel take up to `limit` bytes of the output and returns them.
+    /// Lets the kernel take up to `limit` bytes of the output; returns them as text.
     mutating func takeOutput(limit: Int = .max) -> String {
         String(decoding: takeBytes(limit: limit), as: UTF8.self)
     }
 
-    /// Lets the kernel take up to `limit` bytes of the output and returns them as they are.
+    /// Lets the kernel take up to `limit` bytes of the output; returns them.
     mutating func takeBytes(limit: Int = .max) -> [UInt8] {
         var taken: [UInt8] = []
         while !connection.output.isEmpty, taken.count < limit {
@@ -131,19 +131,19 @@ struct ScriptedConnection {
         return taken
     }
 
-    /// The next reply that is over; fails the test if there is none.
+    /// The record of the next finished reply; fails the test if there is none.
     mutating func nextRecord() throws -> ReplyRecord {
         let record = connection.nextRecord(now: now)
         return try #require(record)
     }
 
-    /// No reply is over that has not been told of.
+    /// Expects that every finished reply has been reported.
     mutating func expectNoRecord(sourceLocation: SourceLocation = #_sourceLocation) {
         let record = connection.nextRecord(now: now)
         #expect(record == nil, sourceLocation: sourceLocation)
     }
 
-    /// Everything written so far, and what to do about the socket then.
+    /// All output so far, and what to do with the socket then.
     mutating func finishOutput() -> (text: String, ending: Connection.Ending) {
         let text = takeOutput()
         return (text, connection.nextEnding(now: now))

@@ -1,4 +1,4 @@
-// What HTTP writes: reply heads, dates, numbers, the output queue.
+// Output of HTTP: reply heads, dates, numbers, the output queue.
 
 import Glibc
 import Random
@@ -42,7 +42,7 @@ import Testing
         #expect(leftOut == "X-Request-Id")
     }
 
-    /// Eight bytes are looked at at once, so a control may be anywhere among them.
+    /// The check reads eight bytes at a time, so a control may be at any place among them.
     @Test(arguments: 0...20) func control_isFound_whereverItIs(_ length: Int) {
         for byte in UInt8.min...UInt8.max {
             for place in 0..<length {

@@ -1,5 +1,5 @@
-// Seeded mutation of requests, and of what happens to a connection. By default a bounded number of rounds with a fixed
-// seed; with GENREC_FUZZ_SECONDS in the environment for so long, from GENREC_FUZZ_SEED or a seed that it prints.
+// Seeded mutation of requests and of a connection's events. By default a fixed number of rounds with a fixed seed; with
+// GENREC_FUZZ_SECONDS set, that long, from GENREC_FUZZ_SEED or a seed that it prints.
 
 import Glibc
 import Random
@@ -7,14 +7,14 @@ import Testing
 
 @testable import HTTP
 
-/// How long and from where to fuzz.
+/// The duration and seed of a fuzz run.
 struct Campaign {
     private let deadline: UInt64?
     private let rounds: Int
     let seed: UInt64
     private(set) var executions = 0
 
-    /// `rounds` are those of the default.
+    /// - Parameter rounds: of a default run.
     init(rounds: Int) {
         self.rounds = rounds
         if let seconds = Campaign.setting("GENREC_FUZZ_SECONDS") {
@@ -37,13 +37,13 @@ struct Campaign {
         return goesOn
     }
 
-    /// Says what was done, when it was asked for by the environment.
+    /// Prints the number of executions, if the environment requested the run.
     func report(_ name: String) {
         if deadline != nil { print("\(name): \(executions) executions from seed \(seed)") }
     }
 }
 
-/// Makes requests out of good and bad parts, and breaks them.
+/// Composes requests from good and bad parts, and breaks them.
 private struct RequestMutator {
     private static let corpus: [String] = [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -73,10 +73,10 @@ private struct RequestMutator {
         return bytes
     }
 
-    /// A gzip body in chunks of one byte, which take six each, is the longest.
+    /// The longest is a gzip body in chunks of one byte, each of which takes six.
     static let longestRequest = 6 * 3 * 3_000
 
-    /// A gzip body of up to three members, broken in up to three places, as a request counted or chunked.
+    /// A gzip body of up to three members, broken in up to three places, as a request with a length or chunks.
     static func gzipRequest(using generator: inout SplitMix64) -> [UInt8] {
         var body: [UInt8] = []
         for _ in 0..<Int.random(in: 1...3, using: &generator) {
@@ -155,7 +155,7 @@ private struct RequestMutator {
             delivered += whole.requests.count
             if whole.refusal != nil { refused += 1 }
         }
-        // The mutations neither break everything nor nothing.
+        // The mutations break some requests, but not all.
         #expect(delivered > campaign.executions / 10)
         #expect(refused > campaign.executions / 10)
         campaign.report("requests")
@@ -199,7 +199,7 @@ private struct RequestMutator {
         campaign.report("connections")
     }
 
-    /// One connection's life under random events. Returns the promise that it broke.
+    /// One connection's life under random events. Returns the guarantee that it violated.
     private static func life(_ generator: inout SplitMix64) -> String? {
         var timeouts = HTTPTimeouts()
         timeouts.firstByte = .seconds(3)
@@ -275,7 +275,7 @@ private struct RequestMutator {
         if script.connection.input == .exchange, script.connection.reply == .none {
             return "an exchange without a reply"
         }
-        // One run of bytes may come while less than the limit is unread.
+        // One more read may arrive while the unread bytes are below the limit.
         let limit = limits().readAheadBytes + RequestMutator.longestRequest
         if script.unreadCount > limit { return "\(script.unreadCount) bytes unread" }
         return nil

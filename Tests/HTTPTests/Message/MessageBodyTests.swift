@@ -179,7 +179,7 @@ import Testing
     @Test func extensions_areAnswered400_beyondTheirLimit() {
         var limits = HTTPLimits()
         limits.chunkExtensionBytes = 8
-        // Four bytes each, the semicolon included: the limit is on all chunks together.
+        // Four bytes each, including the semicolon: the limit applies to all chunks together.
         #expect(post("1;abc\r\nx\r\n0;def\r\n\r\n", limits: limits).requests.count == 1)
         #expect(post("1;abc\r\nx\r\n0;defg\r\n\r\n", limits: limits).status == 400)
         #expect(post("1\(String(repeating: " ", count: 9))", limits: limits).status == 400)

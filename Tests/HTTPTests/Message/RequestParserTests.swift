@@ -114,7 +114,7 @@ import Testing
     }
 
     @Test func line_isRefusedAtItsFirstControl_beforeItIsWhole() {
-        // The first bytes of a TLS handshake, which may hold no LF for long.
+        // The first bytes of a TLS handshake, which may contain no LF for a long time.
         #expect(outcome(of: [0x16, 0x03, 0x01, 0x02]).status == 400)
     }
 }

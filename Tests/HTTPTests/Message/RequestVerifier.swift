@@ -1,11 +1,11 @@
-// Runs the same bytes in one piece, byte by byte, and cut in two at every offset, and insists on one outcome. Every
-// parser test goes through it: where a reader's answer depends on how the network cut the bytes, an attacker cuts.
+// Parses the same bytes in one piece, byte by byte, and cut in two at every offset, and requires equal outcomes. Every
+// parser test uses it: if the outcome depends on how the network cuts the bytes, an attacker chooses the cut.
 
 import Testing
 
 @testable import HTTP
 
-/// What a run of bytes came to: the requests, and the refusal that ended it.
+/// The outcome of a run of bytes: the requests, and the refusal that ended it.
 struct RequestOutcome: Equatable, CustomStringConvertible {
     struct Request: Equatable {
         var method: HTTPMethod
@@ -19,12 +19,12 @@ struct RequestOutcome: Equatable, CustomStringConvertible {
     /// Status and sentence.
     var refusal: String?
     var status: Int?
-    /// Bytes that were left alone.
+    /// Unconsumed bytes.
     var unread = 0
 
     var description: String { "\(requests) \(refusal ?? "no refusal") \(unread) unread" }
 
-    /// The outcome of these pieces, read one after another. Every request is accepted and answered at once.
+    /// The outcome of these pieces, read one after another. Every request is accepted and answered immediately.
     init(_ pieces: [ArraySlice<UInt8>], limits: HTTPLimits, maximumBody: Int) {
         var script = ScriptedConnection(limits: limits)
         script.verdict = { _ in .accept(maximumBodyBytes: maximumBody) }
@@ -61,8 +61,8 @@ func outcome(
     let whole = RequestOutcome([bytes[...]], limits: limits, maximumBody: maximumBody)
     let single = RequestOutcome(bytes.indices.map { bytes[$0...$0] }, limits: limits, maximumBody: maximumBody)
     #expect(single == whole, "byte by byte", sourceLocation: sourceLocation)
-    // Every offset; of what is longer than any but the tests of large bodies and default limits some, and all near its end,
-    // where the limits are.
+    // Every offset; for long inputs (large bodies and default limits) a sample, and all offsets near the end, where the
+    // limits are.
     let step = bytes.count <= 2_048 ? 1 : bytes.count / 64
     let offsets = Array(stride(from: 0, to: bytes.count, by: step))
     for offset in offsets + Array(bytes.indices.suffix(16)) {

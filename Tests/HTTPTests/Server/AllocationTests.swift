@@ -1,5 +1,5 @@
-// Whether memory grows with the number of requests, by the C library's count, in a process of its own. What is allocated
-// and freed again does not show here.
+// Whether memory grows with the number of requests, by the C library's count, in a separate process. Memory that is
+// allocated and freed again does not show here.
 
 import CLinux
 import TLSTesting
@@ -7,7 +7,7 @@ import Testing
 
 @testable import HTTP
 
-/// Bytes of heap in use.
+/// Allocated heap bytes.
 private func heapInUse() -> Int { Int(CLinux_heap_bytes_in_use()) }
 
 @Suite struct AllocationTests {
@@ -22,7 +22,7 @@ private func heapInUse() -> Int { Int(CLinux_heap_bytes_in_use()) }
                 defer { parser.reset() }
                 return parser.parse(bytes.span) == .complete(byteCount: bytes.count)
             }
-            // Twice: what the first parse leaves behind is what the second one uses.
+            // Twice: the second parse reuses what the first one left behind.
             #expect(parseOnce())
             #expect(parseOnce())
             let before = heapInUse()
@@ -49,18 +49,18 @@ private func heapInUse() -> Int { Int(CLinux_heap_bytes_in_use()) }
                 }
             }
             exchange(200)
-            // What leaks does so every time; a buffer grows once.
+            // A leak grows every time; a buffer grows once.
             let growth = (0..<3).map { _ in
                 let before = heapInUse()
                 exchange(2_000)
                 return heapInUse() - before
             }
-            // A leak of one byte a request would be 2000; the test's own strings come and go.
+            // A leak of one byte per request would be 2000; the rest allows for the test's own strings.
             #expect(growth.contains { $0 < 1_000 })
         }
     }
 
-    /// OpenSSL has buffers of two records, 34 KB, for a connection that is at work; an idle one gives them back.
+    /// OpenSSL has buffers of two records, 34 KB, for an active connection; an idle one frees them.
     @Test(arguments: [TLSTestVersion.tls12, .tls13]) func idleTLSConnection_holdsNoBuffers(
         _ version: TLSTestVersion
     ) async {

@@ -1,4 +1,4 @@
-// What concerns the whole process, its descriptors: tested in processes of their own.
+// Process-wide behaviour, namely descriptors: tested in separate processes.
 
 import Dispatch
 import Glibc
@@ -6,12 +6,12 @@ import Testing
 
 @testable import HTTP
 
-/// How many descriptors this process has open.
+/// The number of open descriptors of this process.
 private func openDescriptors() -> Int {
     (0..<1_024).count { fcntl(Int32($0), F_GETFD) >= 0 }
 }
 
-/// Has Dispatch open the descriptors that it opens once, one of them for the first timer.
+/// Makes Dispatch open its permanent descriptors, one of them for the first timer.
 private func openDispatchsOwn() throws {
     try TestServer.echoing().server.stop()
     let timer = Signal()
@@ -33,11 +33,11 @@ private func request(_ client: TestClient) -> String {
                 let server = try TestServer.echoing(loops: 3)
                 let clients = try (0..<20).map { _ in try TestClient(server.address) }
                 for client in clients { #expect(request(client).hasSuffix("/ 0")) }
-                // Some leave before the server does, some are cut.
+                // Some clients leave before the server, some are cut.
                 for client in clients.prefix(round * 4) { client.close() }
                 server.server.stop()
             }
-            // The eventfds go with the last reference to their loops, a moment after their sockets.
+            // The eventfds close with the last reference to their loops, shortly after the sockets.
             #expect(TestServer.waitUntil { openDescriptors() == before })
         }
     }
@@ -71,14 +71,15 @@ private func request(_ client: TestClient) -> String {
             let server = try TestServer.echoing()
             let kept = try TestClient(server.address)
             #expect(request(kept).hasSuffix("/ 0"))
-            // One descriptor more for the client of the next line, none for the server's side of it.
+            // One more descriptor for the client of the next line, none for the server's side of it.
             let limit = rlim_t((0..<1_024).first { fcntl(Int32($0), F_GETFD) < 0 } ?? 0) + 1
             var saved = rlimit()
             getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &saved)
             var lowered = rlimit(rlim_cur: limit, rlim_max: saved.rlim_max)
             try #require(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &lowered) == 0)
             let unlucky = try TestClient(server.address)
-            // Accepted with the reserve and closed, instead of staying in the backlog for ever.
+            // The server accepts the connection with its reserve descriptor and closes it, instead of leaving it in the
+            // backlog forever.
             #expect(unlucky.readToEnd() == "")
             #expect(server.handler.counts.value.acceptFailures > 0)
             #expect(request(kept).hasSuffix("/ 0"))

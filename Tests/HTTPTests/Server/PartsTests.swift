@@ -1,4 +1,4 @@
-// The small parts of the server, each by itself: addresses, caps, the timer wheel, the mailbox, the exchange, limits.
+// Unit tests of the server's small parts: addresses, caps, the timer wheel, the mailbox, the exchange, limits.
 
 import CLinux
 import Testing
@@ -98,7 +98,7 @@ import Testing
     private static let second: UInt64 = 1_000_000_000
     private static let tick: UInt64 = 1 << 27
 
-    /// When each token comes up, if the wheel is looked at every `step`.
+    /// When each token fires if the wheel is advanced every `step`.
     private func due(_ deadlines: [UInt64], step: UInt64, until end: UInt64) -> [UInt64: UInt64] {
         var wheel = TimerWheel(now: 0)
         for (token, deadline) in deadlines.enumerated() {
@@ -307,7 +307,7 @@ import Testing
         try ConfigurationTests.base.validate()
     }
 
-    /// A configuration in which one value cannot be.
+    /// A configuration with one invalid value.
     struct BadValue: Sendable, CustomTestStringConvertible {
         var name: String
         var change: @Sendable (inout HTTPServerConfiguration) -> Void

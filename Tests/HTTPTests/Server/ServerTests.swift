@@ -1,4 +1,4 @@
-// The whole server over real sockets, on ports that the kernel chooses.
+// The whole server over real sockets, on ports chosen by the kernel.
 
 import CLinux
 import Dispatch
@@ -92,7 +92,7 @@ private func post(_ path: String, _ body: String) -> String {
         let client = try TestClient(server.address)
         client.send(get("/"))
         client.shutdownWrite()
-        // The probe comes first, and the client, which is alive, skips it.
+        // The probe arrives first, and the client, which is alive, skips it.
         #expect(client.read(until: "\r\n\r\n") == "HTTP/1.1 100 Continue\r\n\r\n")
         release.raise()
         #expect(client.readToEnd().hasSuffix("\r\n\r\nlate"))
@@ -165,7 +165,7 @@ private func post(_ path: String, _ body: String) -> String {
         #expect(client.readReply().hasSuffix("/again 0"))
     }
 
-    /// One time-out is short in each, so that on a slow machine no other one comes first.
+    /// Each server has one short time-out, so that on a slow machine no other one fires first.
     @Test func timeouts_workOverSockets() throws {
         let short = Duration.milliseconds(50)
         let silent = try TestServer.echoing { $0.timeouts.firstByte = short }
@@ -267,7 +267,7 @@ private func post(_ path: String, _ body: String) -> String {
         let server = try TestServer(handler: handler)
         let client = try TestClient(server.address, receiveBuffer: 4_096)
         client.send(get("/"))
-        // The writer is held while the client does not read.
+        // The writer blocks while the client does not read.
         #expect(TestServer.waitUntil { holds.value > 0 })
         client.send(get("/last", "Connection: close\r\n"))
         var count = 0

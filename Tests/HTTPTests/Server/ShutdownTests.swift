@@ -1,4 +1,4 @@
-// How a server ends: announced, drained, stopped. Over real sockets.
+// Shutdown of a server: announced, drained, stopped. Over real sockets.
 
 import Glibc
 import Testing
@@ -52,7 +52,7 @@ private func get(_ path: String) -> String { "GET \(path) HTTP/1.1\r\nHost: a\r\
         let path = "\(folder)/socket"
         let handler = TestHandler { _, exchange in exchange.respond(HTTPResponse(status: 200)) }
         let first = try TestServer(listen: [.unix(path: path)], handler: handler)
-        // As somebody does who moves a second server in.
+        // As when a second server takes the path over.
         unlink(path)
         let second = try TestServer(listen: [.unix(path: path)], handler: handler)
         first.server.stop()
@@ -69,7 +69,7 @@ private func get(_ path: String) -> String { "GET \(path) HTTP/1.1\r\nHost: a\r\
         let release = Signal()
         let handler = TestHandler { request, exchange in
             if request.head.path == "/block" {
-                // Holds the loop, so that the next client stays in the backlog.
+                // Blocks the loop, so that the next client stays in the backlog.
                 entered.raise()
                 _ = release.wait()
             }
@@ -139,7 +139,7 @@ private func get(_ path: String) -> String { "GET \(path) HTTP/1.1\r\nHost: a\r\
     }
 }
 
-/// Sockets that another process has opened.
+/// Sockets opened by another process.
 @Suite struct HandedSocketTests {
     @Test func connectionsMadeBetweenTwoServers_AreAnsweredByTheSecond() throws {
         let opened = try ListenSocket.open(.tcp(host: "127.0.0.1", port: 0), count: 1)

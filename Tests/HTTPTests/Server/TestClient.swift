@@ -1,5 +1,5 @@
 // A client on a raw, blocking socket, which does exactly what the test says: no library between the test and the bytes.
-// A client that has shaken hands sends and reads through TLS.
+// After a TLS handshake the client sends and reads through TLS.
 
 import CLinux
 import Glibc
@@ -8,19 +8,19 @@ import Testing
 
 @testable import HTTP
 
-/// The server does not take the connection.
+/// The server refuses the connection.
 struct ConnectFailure: Error {
     let code: Int32
 }
 
 /// One connection to a server under test.
 final class TestClient {
-    /// No test waits longer than this for a byte; it is there to fail instead of hanging.
+    /// The longest wait for a byte, so that a test fails instead of hanging.
     private static let patienceSeconds = 20
 
     let fd: Int32
     private var isClosed = false
-    /// nil: bytes travel as they are.
+    /// nil: plain TCP.
     private(set) var tls: TLSTestStream?
 
     /// Connects. `receiveBuffer` makes the client's window small.
@@ -38,7 +38,7 @@ final class TestClient {
         guard socketAddress.withSockaddr({ connect(fd, $0, $1) }) == 0 else { throw ConnectFailure(code: errno) }
     }
 
-    /// Connects and shakes hands. `pieceBytes`: no more bytes are sent at once.
+    /// Connects and completes the TLS handshake. `pieceBytes`: the largest number of bytes per send.
     convenience init(
         _ address: ListenAddress,
         tls options: TLSTestOptions,
@@ -49,7 +49,7 @@ final class TestClient {
         try startTLS(options, pieceBytes: pieceBytes)
     }
 
-    /// Shakes hands on the connection as it is.
+    /// Starts TLS on the existing connection.
     func startTLS(_ options: TLSTestOptions, pieceBytes: Int = .max) throws {
         if pieceBytes < .max { _ = CLinux_set_no_delay(fd) }
         let stream = try TLSTestStream(options) { [unowned self] bytes in
@@ -84,13 +84,13 @@ final class TestClient {
 
     func send(_ text: String) { send(Array(text.utf8)) }
 
-    /// Sends all, or what the server takes before it closes.
+    /// Sends everything, or as much as the server takes before it closes.
     func send(_ bytes: [UInt8]) {
-        // A server that ends the connection is seen at the next read.
+        // If the server closes the connection, the next read reports it.
         if let tls { try? tls.write(bytes) } else { sendBytes(bytes) }
     }
 
-    /// Sends past TLS.
+    /// Sends raw bytes, bypassing TLS.
     func sendBytes(_ bytes: [UInt8]) {
         var sent = 0
         while sent < bytes.count {
@@ -100,27 +100,27 @@ final class TestClient {
         }
     }
 
-    /// What has come, at most `limit` bytes; nil at the end of the stream, or if the connection was reset.
+    /// The next bytes, at most `limit`; nil at the end of the stream, or if the connection was reset.
     func read(limit: Int = 65_536) -> [UInt8]? {
         guard let tls else { return readBytes(limit: limit) }
         return (try? tls.read(limit: limit)) ?? nil
     }
 
-    /// Reads past TLS.
+    /// Reads raw bytes, bypassing TLS.
     func readBytes(limit: Int = 65_536) -> [UInt8]? {
         var buffer = [UInt8](repeating: 0, count: limit)
         let count = recv(fd, &buffer, limit, 0)
         return count > 0 ? Array(buffer[..<count]) : nil
     }
 
-    /// Everything up to the end of the stream.
+    /// Reads up to the end of the stream.
     func readToEnd() -> String {
         var bytes: [UInt8] = []
         while let piece = read() { bytes += piece }
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Reads until the text ends so, or the stream does.
+    /// Reads until the text ends with `end`, or the stream ends.
     func read(until end: String) -> String {
         var bytes: [UInt8] = []
         let wanted = Array(end.utf8)
@@ -128,7 +128,7 @@ final class TestClient {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Reads one reply whose end is told by Content-Length.
+    /// Reads one reply with Content-Length.
     func readReply() -> String {
         let head = read(until: "\r\n\r\n")
         guard let field = head.split(separator: "\r\n").first(where: { $0.hasPrefix("Content-Length: ") }),

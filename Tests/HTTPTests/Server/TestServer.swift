@@ -1,4 +1,4 @@
-// A server on port 0 whose handler is a closure, and which counts its events.
+// A server on port 0 whose handler is a closure, and which counts events.
 
 import Dispatch
 import Glibc
@@ -36,7 +36,7 @@ final class TestHandler: HTTPHandler {
     }
 }
 
-/// How often each event came.
+/// The number of events of each kind.
 struct EventCounts: Sendable {
     var opened = 0
     var closed = 0
@@ -65,7 +65,7 @@ struct EventCounts: Sendable {
     }
 }
 
-/// A running server; stopped when the test lets go of it.
+/// A running server; it stops when the test releases it.
 final class TestServer {
     let server: HTTPServer
     let handler: TestHandler
@@ -100,8 +100,8 @@ final class TestServer {
 
     deinit { server.stop() }
 
-    /// Whether the loops, once they have settled, do not look for work even once in a while that is far longer than their
-    /// patience. On a machine that is busy with something else they may be late to settle, so several whiles are tried.
+    /// Whether the settled loops never poll during a period far longer than their patience. On a busy machine they may
+    /// settle late, so several periods are tried.
     func staysAsleep() -> Bool {
         (0..<20).contains { _ in
             let looks = server.looks
@@ -110,7 +110,7 @@ final class TestServer {
         }
     }
 
-    /// Waits until the condition holds; false if it does not within a time that only a broken server needs.
+    /// Waits until the condition holds; false after a time that only a broken server exceeds.
     static func waitUntil(_ condition: () -> Bool) -> Bool {
         for _ in 0..<20_000 {
             if condition() { return true }
@@ -120,17 +120,17 @@ final class TestServer {
     }
 }
 
-/// What a test waits for, from another thread.
+/// A signal from another thread.
 final class Signal: Sendable {
     private let semaphore = DispatchSemaphore(value: 0)
 
     func raise() { semaphore.signal() }
 
-    /// False if it is not raised within a time that only a broken server needs.
+    /// False after a time that only a broken server exceeds.
     func wait() -> Bool { semaphore.wait(timeout: .now() + .seconds(20)) == .success }
 }
 
-/// A folder of the test's own, which it removes.
+/// A temporary folder, which the test removes.
 func temporaryFolder() throws -> String {
     var template = Array("/tmp/genrec-http-XXXXXX".utf8CString)
     try #require(mkdtemp(&template) != nil)

@@ -1,4 +1,4 @@
-// A server that speaks TLS with certificates of its own, and clients that trust it.
+// A TLS server with its own certificates, and clients that trust it.
 
 import TLSTesting
 import Testing
@@ -6,7 +6,7 @@ import Testing
 @testable import HTTP
 
 extension TestIdentity {
-    /// The identity as a server's, with the authorities that clients' certificates must come from.
+    /// The identity as a server's material, with the authority for client certificates.
     func material(clientCA: TestAuthority? = nil) -> TLSMaterial {
         TLSMaterial(certificate: certificate, key: key, clientCA: clientCA?.certificate)
     }
@@ -22,14 +22,14 @@ struct TLSFixture {
         credentials = try TLSCredentials(authority.issue("first", key: key).material(clientCA: clientCA))
     }
 
-    /// What a client of the server needs.
+    /// The options of a client of this server.
     func options(_ version: TLSTestVersion = .tls13) -> TLSTestOptions {
         var options = TLSTestOptions(authority: authority.certificate)
         options.version = version
         return options
     }
 
-    /// A server that echoes paths, or answers by the handler.
+    /// A server that echoes paths, or uses the given handler.
     func server(
         handler: TestHandler? = nil,
         loops: Int = 1,

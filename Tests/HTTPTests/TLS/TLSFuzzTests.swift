@@ -1,4 +1,5 @@
-// Mutated bytes from clients, in the handshake and after it: a connection ends or goes on, and the next one is served.
+// Mutated bytes from clients, during and after the handshake: a connection ends or continues, and the next one is
+// served.
 
 import Glibc
 import Random

@@ -1,4 +1,4 @@
-// Who gets a handshake, and what becomes of those who do not.
+// Accepted and refused handshakes.
 
 import COpenSSL
 import Dispatch
@@ -8,7 +8,7 @@ import Testing
 
 @testable import HTTP
 
-/// The reason with which the server ends a client's handshake, or its first read; nil: it does not.
+/// The reason with which the server fails a client's handshake, or its first read; nil: neither fails.
 private func refusal(_ address: ListenAddress, _ options: TLSTestOptions) throws -> Int32? {
     do {
         let client = try TestClient(address, tls: options)
@@ -33,7 +33,7 @@ private func refusal(_ address: ListenAddress, _ options: TLSTestOptions) throws
         let server = try fixture.server()
         var options = fixture.options()
         options.protocols = offered
-        // A name that is not the certificate's, nor anything that the server knows.
+        // A name that neither the certificate contains nor the server knows.
         options.serverName = "elsewhere.example"
         let client = try TestClient(server.address, tls: options)
         #expect(client.tls?.engine.chosenProtocol == chosen)
@@ -83,7 +83,7 @@ private func refusal(_ address: ListenAddress, _ options: TLSTestOptions) throws
         var options = fixture.options(.tls12)
         for (offered, chosen) in [
             ("ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256"),
-            // Whoever prefers ChaCha20 has no hardware for AES.
+            // A client that prefers ChaCha20 has no hardware for AES.
             ("ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"),
         ] {
             options.ciphers = offered
@@ -132,7 +132,7 @@ private func refusal(_ address: ListenAddress, _ options: TLSTestOptions) throws
         let client = try TestClient(server.address)
         client.send(bytes)
         client.shutdownWrite()
-        // What comes back is at most an alert.
+        // The server sends at most an alert.
         #expect(client.readToEnd().utf8.count < 20)
         client.close()
         #expect(TestServer.waitUntil { server.server.connectionCount == 0 })
@@ -246,7 +246,7 @@ private func refusal(_ address: ListenAddress, _ options: TLSTestOptions) throws
                 #expect(reason == nil)
                 #expect(TestServer.waitUntil { server.handler.counts.value.records.count == 1 })
             default:
-                // The client is told by an alert, and nothing it has asked for is done.
+                // The client receives an alert, and its request is not executed.
                 #expect((reason ?? 0) > SSL_AD_REASON_OFFSET, "\(shown)")
                 let failures = before.failedHandshakes + [.clientCertificate]
                 #expect(TestServer.waitUntil { server.handler.counts.value.failedHandshakes == failures }, "\(shown)")

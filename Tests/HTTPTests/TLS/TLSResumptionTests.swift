@@ -1,4 +1,4 @@
-// Sessions resumed with tickets, the keys of tickets, and certificates that are replaced meanwhile.
+// Sessions resumed with tickets, ticket keys, and certificates replaced meanwhile.
 
 import TLSTesting
 import Testing
@@ -6,7 +6,7 @@ import Testing
 @testable import HTTP
 
 @Suite struct TLSResumptionTests {
-    /// One request on a connection of its own.
+    /// One request on a new connection.
     ///
     /// - Returns: whether the session was resumed, and the session to resume next.
     private func visit(
@@ -49,7 +49,7 @@ import Testing
         let second = try visit(server, options, first.session)
         #expect(second.isResumed)
         fixture.credentials.tickets.rotate()
-        // The ticket of the second visit was made with the key of that time.
+        // The ticket of the second visit was made with the key current then.
         #expect(try visit(server, options, second.session).isResumed)
         #expect(try !visit(server, options, first.session).isResumed)
     }
@@ -98,7 +98,7 @@ import Testing
         var options = fixture.options()
         options.identity = try clients.issue("client", for: .client, to: 5)
         options.session = try visit(server, options).session
-        // Resumed until the certificate expires; then there is a full handshake, which fails.
+        // Sessions are resumed until the certificate expires; then a full handshake follows, which fails.
         let patience = Syscall.unixSeconds() + 30
         var isServed = true
         while isServed, Syscall.unixSeconds() < patience {

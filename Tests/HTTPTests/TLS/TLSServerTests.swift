@@ -1,4 +1,4 @@
-// HTTP through TLS: the same server as in ServerTests.swift, under the conditions that TLS adds.
+// HTTP through TLS: the server of ServerTests.swift, under the conditions that TLS adds.
 
 import CLinux
 import Dispatch
@@ -47,7 +47,8 @@ import Testing
         for number in 0..<400 { #expect(client.readReply().hasSuffix("\r\n\r\n/\(number)")) }
     }
 
-    /// More is read ahead than is allowed, so reading pauses with bytes in the socket and in OpenSSL's buffer.
+    /// The client sends more than the read-ahead limit, so reading pauses with bytes in the socket and in OpenSSL's
+    /// buffer.
     @Test func readingAhead_pausesAndGoesOn() throws {
         let fixture = try TLSFixture()
         let exchanges = Box<[HTTPExchange]>([])
@@ -55,7 +56,7 @@ import Testing
         let server = try fixture.server(handler: handler) { $0.limits.readAheadBytes = 1_000 }
         let client = try TestClient(server.address, tls: fixture.options())
         let count = 500
-        // Record by record, so that edges come while reading is paused.
+        // Record by record, so that edges arrive while reading is paused.
         for number in 0..<count { client.send(getRequest("/\(number)")) }
         for number in 0..<count {
             #expect(TestServer.waitUntil { exchanges.value.count == number + 1 })
@@ -187,7 +188,7 @@ import Testing
     @Test func connectionsBeyondTheCap_areAnswered503() throws {
         let fixture = try TLSFixture()
         let server = try fixture.server { $0.limits.connections = 1 }
-        // A handshake that has not even begun counts.
+        // A handshake that has not started counts.
         let kept = try TestClient(server.address)
         #expect(TestServer.waitUntil { server.server.connectionCount == 1 })
         let refused = try TestClient(server.address, tls: fixture.options())
@@ -268,7 +269,7 @@ import Testing
         #expect(handler.counts.value.cancelled == 0)
     }
 
-    /// How a client leaves while its request is being answered.
+    /// Ways in which a client leaves while its request is being answered.
     enum Departure: CaseIterable {
         case reset, closureAlertAndClose, closeAlone, halfCloseWithoutAlert
     }
@@ -291,7 +292,7 @@ import Testing
             try client.tls?.sayClose()
             client.close()
         case .closeAlone: client.close()
-        // The stream may have been cut by anybody, so nobody is answered.
+        // Anybody may have cut the stream, so there is no reply.
         case .halfCloseWithoutAlert: client.shutdownWrite()
         }
         #expect(cancelled.wait())
@@ -299,7 +300,7 @@ import Testing
         #expect(handler.counts.value.cancelled == 1)
     }
 
-    /// To HTTP/1.0 a streamed reply ends with the connection; only the alert says that it is whole.
+    /// To HTTP/1.0 a streamed reply ends with the connection; only the alert marks it as complete.
     @Test(arguments: [false, true]) func truncatedReply_isNotFollowedByTheClosureAlert(_ isAborted: Bool) throws {
         let fixture = try TLSFixture()
         let handler = TestHandler { _, exchange in

@@ -1,5 +1,5 @@
-// The TLS transport by itself, over a pair of sockets whose other end the test holds: which bytes come when, and how
-// many the kernel takes, is for the test to say.
+// The TLS transport alone, over a pair of sockets whose other end the test holds: the test decides which bytes arrive
+// when, and how many the kernel takes.
 
 import CLinux
 import Glibc
@@ -14,7 +14,7 @@ private final class Pair {
     let client: TLSTestEngine
     private let fd: Int32
 
-    /// - Parameter sendBuffer: what the kernel holds for the client, in bytes; it rounds up.
+    /// - Parameter sendBuffer: bytes that the kernel buffers for the client; it rounds up.
     init(_ fixture: TLSFixture, _ version: TLSTestVersion = .tls13, sendBuffer: Int32? = nil) throws {
         var fds: [Int32] = [0, 0]
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
@@ -36,7 +36,7 @@ private final class Pair {
         transport.becameReady(readable: true, writable: false)
     }
 
-    /// Hands the client what has come for it, at most `limit` bytes. False if there was nothing.
+    /// Delivers the pending bytes, at most `limit`, to the client. False if there were none.
     @discardableResult
     func deliver(limit: Int = 65_536, reportsRoom: Bool = true) -> Bool {
         var buffer = [UInt8](repeating: 0, count: limit)
@@ -46,7 +46,7 @@ private final class Pair {
         return count > 0
     }
 
-    /// Shakes hands; the client's bytes are sent in pieces that end at `cut` of each flight.
+    /// Completes the handshake; the client's bytes are sent in pieces that end at `cut` of each flight.
     func shakeHands(cutting cut: (Int) -> [Int] = { _ in [] }) throws {
         var isDone = (client: false, server: false)
         for _ in 0..<10 where !isDone.client || !isDone.server {
@@ -67,14 +67,14 @@ private final class Pair {
         #expect(isDone.client && isDone.server)
     }
 
-    /// The client sends nothing more.
+    /// The client closes its sending side.
     func halfClose() {
         shutdown(fd, Int32(SHUT_WR))
         transport.peerHasClosed = true
         transport.becameReady(readable: true, writable: false)
     }
 
-    /// What the transport reads, until it says something else than bytes.
+    /// Reads until the socket is drained or the transport returns something other than bytes.
     func readAll() -> (bytes: [UInt8], end: Transfer) {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4_096)
@@ -129,12 +129,12 @@ private final class Pair {
         #expect(text.elementsEqual("firstsecondthird".utf8))
     }
 
-    /// With edge-triggered events a transport that calls the socket drained too early waits for ever, and one that never
-    /// does asks the kernel in vain.
+    /// With edge-triggered events, a transport that reports the socket as drained too early waits forever, and one that
+    /// never does calls the kernel in vain.
     @Test func drained_isSaidWhenNothingIsLeft_neitherInTheSocketNorInTheBuffer() throws {
         let pair = try Pair(TLSFixture())
         try pair.shakeHands()
-        // The tickets of TLS 1.3 are behind us; the transport has nothing left of the handshake.
+        // The TLS 1.3 tickets have been read; nothing of the handshake remains in the transport.
         #expect(pair.readAll().end == .blocked(until: .readable))
         try pair.client.write(Array("ab".utf8))
         try pair.client.write(Array("cd".utf8))
@@ -143,12 +143,12 @@ private final class Pair {
         var buffer = [UInt8](repeating: 0, count: 1)
         func next() -> Transfer { buffer.withUnsafeMutableBytes { pair.transport.read(into: $0) } }
         #expect(next() == .moved(1, isDrained: false))
-        // More comes and is reported while something is still in the buffer.
+        // More bytes arrive and are reported while the buffer is not empty.
         try pair.client.write(Array("ef".utf8))
         pair.send(pair.client.takeOutput())
         for _ in 0..<4 { #expect(next() == .moved(1, isDrained: false)) }
         #expect(next() == .moved(1, isDrained: true))
-        // The client's end is in the socket behind the last bytes.
+        // The client's end of stream is in the socket after the last bytes.
         try pair.client.write(Array("g".utf8))
         pair.transport.peerHasClosed = true
         pair.send(pair.client.takeOutput())
@@ -180,7 +180,7 @@ private final class Pair {
         #expect(isSame && blocks > 5)
     }
 
-    /// A key update has to be answered, and the socket has no room for the answer.
+    /// A key update requires an answer, and the socket has no room for it.
     @Test func reading_waitsForRoomToWrite() throws {
         let pair = try Pair(TLSFixture(), sendBuffer: 4_096)
         try pair.shakeHands()

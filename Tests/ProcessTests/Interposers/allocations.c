@@ -1,5 +1,5 @@
-// Counts the heap allocations of a process: put before the C library with LD_PRELOAD. The count is eight bytes at the start of
-// the file that GENREC_TEST_ALLOCATIONS names, which the test maps too. Built by AllocationTests.swift.
+// Counts the heap allocations of a process: preloaded before the C library with LD_PRELOAD. The count is eight bytes at
+// the start of the file named by GENREC_TEST_ALLOCATIONS, which the test maps as well. Built by AllocationTests.swift.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-// glibc's own entry points: what malloc(3) and its like are when nobody stands before them.
+// glibc's entry points: the implementations of malloc(3) and its relatives without an interposer.
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *block, size_t size);

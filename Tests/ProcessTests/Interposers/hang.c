@@ -1,5 +1,5 @@
-// Put before the server by LD_PRELOAD: while the file named by GENREC_TEST_HANG exists, the thread that sends a reply
-// stands still.
+// Preloaded into the server with LD_PRELOAD: while the file named by GENREC_TEST_HANG exists, the thread that sends a
+// reply blocks.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

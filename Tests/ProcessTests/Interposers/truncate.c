@@ -1,5 +1,5 @@
-// Put before the program by LD_PRELOAD: the file named by GENREC_TEST_TRUNCATE is cut to half its size when it is read for the
-// time that GENREC_TEST_TRUNCATE_AT says, as by a copy that starts again.
+// Preloaded into the program with LD_PRELOAD: cuts the file named by GENREC_TEST_TRUNCATE to half its size at the read
+// whose number is GENREC_TEST_TRUNCATE_AT, as a restarted copy would.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
