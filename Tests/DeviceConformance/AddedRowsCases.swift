@@ -1,10 +1,10 @@
-// Rows that were put behind those of a table or a catalogue: the same bits as if they had been there from the start.
+// Rows appended to a table or a catalogue: the same bits as if they had been there from the start.
 
 internal import Compute
 internal import Random
 
 extension DeviceConformance {
-    /// Rows that come later.
+    /// Appended rows.
     package static let addedRowsCases: [ConformanceCase] = [(64, 25), (130, 64), (1, 50), (333, 7)].flatMap {
         (rows: Int, width: Int) in
         [DType.float32, .bfloat16].map { dtype in
@@ -19,14 +19,14 @@ extension DeviceConformance {
     }
 }
 
-/// A table, the rows that are added to it, and a table that has them from the start, at the same numbers.
+/// A table, the rows that are appended to it, and a table that has them from the start, at the same numbers.
 private struct AddedRowsProblem {
     let own: Matrix
     let added: [[Float]]
     let whole: Matrix
     let dtype: DType
     let first: Int
-    /// How many are added at a time: less than a page, up to its end, beyond it.
+    /// Rows per append: less than a page, up to its end, beyond it.
     let parts = [1, 70, 953, 1_500]
 
     init(rows: Int, width: Int, dtype: DType) {
@@ -37,7 +37,7 @@ private struct AddedRowsProblem {
         own.values = own.values.map { HostWeights.rounded($0, to: dtype) }
         var added = Matrix(rows: parts.reduce(0, +), columns: width, random: &random)
         added.values = added.values.map { HostWeights.rounded($0, to: dtype) }
-        // An equal of a row that was there before.
+        // A copy of an original row.
         added.values.replaceSubrange(0..<width, with: own.row(rows - 1))
         self.own = own
         self.added = (0..<added.rows).map { added.row($0) }
@@ -71,7 +71,7 @@ private struct AddedRowsProblem {
             if growing.rows != rows { failures.append("\(count) rows added: there are \(growing.rows), not \(rows)") }
             let queries = Matrix(rows: 5, columns: own.columns, random: &random)
             let all = eligible(rows)
-            // All rows, all but some, those that were there at first, some, and none that was added by now.
+            // All rows, all but some, only the original rows, a random choice, and none that has been added so far.
             var some = all
             for word in some.indices { some[word] &= random.next() }
             let last = Int32(rows - 1)

@@ -1,4 +1,4 @@
-// A batch of sequences for attention of either kind: its values from one seed, its run on a device, its reference.
+// A batch of sequences for attention of either kind: values from one seed, the run on a device, the reference.
 
 internal import Compute
 internal import Random
@@ -51,7 +51,7 @@ struct AttentionBatch {
         return parts.joined(separator: " ")
     }
 
-    /// The values of one sequence; they depend on its number alone, not on what is in the batch beside it.
+    /// The values of one sequence; they depend only on its number, not on the rest of the batch.
     struct Sequence {
         var query: Matrix
         var key: Matrix
@@ -106,10 +106,10 @@ struct AttentionBatch {
         }
     }
 
-    /// What the first row of a sequence counts more than another, as a logarithm.
+    /// The extra weight of a sequence's first row, as a logarithm.
     func firstRowWeight(_ number: Int) -> Float { hasFirstRowWeights ? Float(number * 7 % 5) - 1.5 : 0 }
 
-    /// What an attention of some of the sequences reads.
+    /// The operands of an attention of some of the sequences.
     struct Operands {
         var layout: Jagged
         var query: Tensor
@@ -120,9 +120,9 @@ struct AttentionBatch {
         var prefix: CachedPrefix?
     }
 
-    /// The rows of a sequence that a batch holds, with those before them in pages.
+    /// The rows of a sequence that a batch computes, after earlier ones in pages.
     struct Part {
-        /// Of the sequence.
+        /// The sequence's number.
         var number: Int
         var rows: Range<Int>
     }
@@ -138,7 +138,7 @@ struct AttentionBatch {
         }
     }
 
-    /// Uploads what an attention of these rows reads.
+    /// Uploads the operands of an attention of these rows.
     func operands(
         _ parts: [Part],
         _ tables: Tables,
@@ -157,7 +157,7 @@ struct AttentionBatch {
         let (query, key, value) = (stacked(\.query), stacked(\.key), stacked(\.value))
         var relative: RelativeBias?
         if bias != .none {
-            // Of each sequence the times of all rows so far, and the one that follows.
+            // For each sequence, the times of all rows so far and of the next one.
             let times = zip(parts, sequences).flatMap { $1.timestamps.prefix($0.rows.upperBound + 1) }
             relative = RelativeBias(
                 position: tables.position,
@@ -177,14 +177,14 @@ struct AttentionBatch {
         )
     }
 
-    /// (all rows, the last row of each part) of an attention that has been computed twice, as by two layers.
+    /// (all rows, the last row of each part) of an attention computed twice, as by two layers.
     func attend(
         _ operands: Operands,
         on stream: any Stream
     ) throws(ComputeError) -> (all: [Matrix], last: [[Float]]) {
         let layout = operands.layout
         let all = try output(operands, .all, on: stream)
-        // A second layer reads the same timestamps: what a device keeps of them must serve it as well.
+        // A second layer reads the same timestamps: data that a device caches for them must serve it as well.
         let again = try output(operands, .all, on: stream)
         var newest = operands
         newest.query = try stream.makeTensor(rows: layout.count, columns: operands.query.columns, dtype: .float32)

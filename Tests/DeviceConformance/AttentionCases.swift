@@ -68,8 +68,8 @@ extension DeviceConformance {
         } + [bucketCase]
     }()
 
-    /// The buckets of the model sheet, read off through attention itself: one query row and one key, with a bias whose
-    /// entries say their number.
+    /// The time buckets of the model sheet, read through attention itself: one query row and one key, with a bias whose
+    /// entries contain their number.
     private static let bucketCase = ConformanceCase("time buckets of known differences", .hstuAttention) {
         (device, host) throws(ComputeError) in
         let known: [(Int64, Int)] = [
@@ -111,7 +111,7 @@ extension DeviceConformance {
         var expected = Expected(rows: count, columns: 1)
         for (row, pair) in known.enumerated() {
             let value = Reference.silu(Double(pair.1))
-            // Buckets are apart by 1 in 75; bfloat16 tells them.
+            // Buckets differ by 1 in 75, which bfloat16 distinguishes.
             let precision = Precision(device.description)
             let lost = precision.siluTolerance + 2.01 * precision.attentionUnit
             expected.set(

@@ -1,4 +1,4 @@
-// Attention of beams against ordinary attention over prompt, ancestors and row; log-probabilities against the device's own
+// Attention of beams against ordinary attention over prompt, ancestors and row; log-probabilities against the device's
 // scores of the whole vocabulary.
 
 internal import Compute
@@ -34,7 +34,7 @@ private struct BeamCase {
         self.columns = columns
     }
 
-    /// What a request's rows are made of.
+    /// The contents of a request's rows.
     private struct Content {
         var prompt: (key: Matrix, value: Matrix)
         var kept: (key: Matrix, value: Matrix)
@@ -52,7 +52,7 @@ private struct BeamCase {
         }
         var ancestors: [Int32] = []
         for _ in 0..<request.beams {
-            // One of each earlier round, as a search has them.
+            // One ancestor from each earlier round, as in a search.
             for round in 0..<request.depth {
                 let width = request.kept / request.depth
                 ancestors.append(Int32(round * width + random.integer(in: 0...width - 1)))
@@ -78,13 +78,13 @@ private struct BeamCase {
         func pages(_ rows: Int) -> [Int32] {
             let count = Int32((rows + pool.pageRows - 1) / pool.pageRows)
             defer { next += count }
-            // Backwards, so that no page is where it would be by chance.
+            // Backwards, so that no page is at the default place.
             return (next..<next + count).reversed()
         }
         let promptPages = requests.map { pages($0.prompt) }
         let beamPages = requests.map { pages($0.kept) }
         try stream.begin()
-        // Whatever owned the pages before left no numbers there.
+        // NaN everywhere, so that a read of a wrong row shows.
         let rows = Int(next) * pool.pageRows
         let nothing = Matrix(
             rows: rows,
@@ -176,7 +176,7 @@ private struct BeamCase {
         )
     }
 
-    /// Each row as the last of an ordinary sequence.
+    /// Computes each row as the last of an ordinary sequence.
     private func expected(_ content: Content, _ request: Request, _ device: any Device) -> Expected {
         var expected = Expected(rows: request.beams, columns: heads * columns)
         for row in 0..<request.beams {

@@ -1,13 +1,13 @@
 // The conformance suite of devices: every operation over shapes and edge cases, against plain double-precision
-// references in this target. It knows devices by their protocol alone; each device's own tests run it.
+// references in this target. It uses only the device protocol; each device's own tests run it.
 
 package import Compute
 
-/// One thing that every device must do.
+/// One requirement that every device must meet.
 package struct ConformanceCase: Sendable, CustomStringConvertible {
     /// The operation and the parameters of the case, for people.
     package let name: String
-    /// What a device must support for the case to apply.
+    /// The operations that a device must support for the case to apply.
     package let operations: [OperationKind]
     private let body: @Sendable (any Device, HostWeights) throws(ComputeError) -> [String]
 
@@ -23,7 +23,7 @@ package struct ConformanceCase: Sendable, CustomStringConvertible {
 
     package var description: String { name }
 
-    /// Runs the case: one sentence for everything that is wrong, none when the device conforms.
+    /// Runs the case: one sentence for each fault, none if the device conforms.
     package func failures(on device: any Device) -> [String] {
         let host = HostWeights()
         defer { withExtendedLifetime(host) {} }
@@ -37,13 +37,13 @@ package struct ConformanceCase: Sendable, CustomStringConvertible {
     }
 }
 
-/// What a device that computes in half precision may lose where it rounds to it: operands of products, tables, weights. Nothing
-/// on the CPU, whose roundings the reference makes too (`Precision`).
+/// The rounding errors allowed to a half-precision device where it rounds: operands of products, tables, weights. Zero
+/// on the CPU, whose roundings the reference reproduces (`Precision`).
 enum Rounding {
-    /// The type of the device that the case runs on; float32 for the CPU.
+    /// The dtype of the device under test; float32 for the CPU.
     @TaskLocal static var dtype = DType.float32
 
-    /// The greatest relative error of one rounding; 0 on a device that computes in float32.
+    /// The largest relative error of one rounding; 0 on a float32 device.
     static var half: Double {
         switch dtype {
         case .float16: 0x1p-11
@@ -52,7 +52,7 @@ enum Rounding {
         }
     }
 
-    /// The greatest absolute error of one rounding of a number so small that the relative one does not hold.
+    /// The largest absolute error of rounding a number too small for the relative bound.
     static var least: Double { dtype == .float16 ? 0x1p-25 : 0 }
 
     /// The relative error of a product of two rounded numbers.

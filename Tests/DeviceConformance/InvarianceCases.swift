@@ -1,4 +1,4 @@
-// A request's result does not depend on the strangers in its batch: the same bits alone and among 31 others.
+// A request's result does not depend on the rest of its batch: the same bits alone and among 31 others.
 
 internal import Compute
 internal import Random

@@ -105,7 +105,7 @@ private struct LinearCase {
 }
 
 extension ConformanceInput {
-    /// - Parameter norm: what `self.norm` became on the device; nil where there is none.
+    /// - Parameter norm: `self.norm` as the device made it; nil: none.
     func linear(values: Tensor, gate: Tensor, norm: Normalization?) -> LinearInput {
         guard let norm else {
             if case .swiGLU = self { return .swiGLU(gate: gate, values: values) }
@@ -185,7 +185,7 @@ extension DeviceConformance {
             LinearCase(m: 70, k: 50, n: 50, input: .gated(layerNorm), hasBias: true, hasResidual: true, isInPlace: true)
         )
         cases.append(LinearCase(m: 13, k: 256, n: 256, input: .normalized(layerNorm), activation: .silu))
-        // Weights as files hold them.
+        // Layouts and types of weights in files.
         for layout in [LinearLayout.inputMajor, .outputMajor] {
             for dtype in [DType.float32, .float16, .bfloat16] {
                 cases.append(LinearCase(m: 5, k: 19, n: 37, hasBias: true, layout: layout, dtype: dtype))
@@ -201,7 +201,7 @@ extension DeviceConformance {
                 )
             )
         }
-        // Views, memory that is shared, no rows.
+        // Views, shared memory, no rows.
         for m in [1, 8, 50] {
             cases.append(
                 LinearCase(

@@ -1,4 +1,4 @@
-// Host-side values of the suite: matrices, a seeded source of numbers, weights in host memory, and comparison.
+// The suite's host-side values: matrices, a seeded random source, weights in host memory, and comparison.
 
 internal import Compute
 internal import Random
@@ -43,7 +43,7 @@ struct Matrix {
 }
 
 extension SplitMix64 {
-    /// In -1 ..< 1, a multiple of 2^-15: exact in half precision's range of uses here and in products of two.
+    /// In -1 ..< 1, a multiple of 2^-15: exact in half precision as used here, and in products of two.
     mutating func signed() -> Float { Float(Int(next() >> 48) - 32_768) / 32_768 }
 
     /// In the range.
@@ -85,7 +85,7 @@ final class HostWeights {
         tensor(name, dtype: .float32, shape: [vector.count], values: vector)
     }
 
-    /// What a reader of the stored type sees.
+    /// The value as stored in the type.
     static func rounded(_ value: Float, to dtype: DType) -> Float {
         switch dtype {
         case .float16: Float(Float16(value))
@@ -102,7 +102,7 @@ extension Compute.Stream {
         return Tensor(address: flat.address, dtype: .float32, rows: matrix.rows, columns: matrix.columns)
     }
 
-    /// A matrix among columns that are not its own, so that its rows are further apart than they are long.
+    /// A matrix among foreign columns, so that its row stride exceeds its width.
     func uploadStrided(_ matrix: Matrix, before: Int = 3, after: Int = 5) throws(ComputeError) -> Tensor {
         let columns = before + matrix.columns + after
         var wide = Matrix(
@@ -121,7 +121,7 @@ extension Compute.Stream {
     }
 }
 
-/// What a reference computed: the value, and how far a float32 device may be from it.
+/// A reference result: the value, and the allowed error of a float32 device.
 struct Expected {
     var rows: Int
     var columns: Int
@@ -162,7 +162,7 @@ struct Expected {
     }
 }
 
-/// Sentences about rows whose bits differ.
+/// Sentences about rows with different bits.
 func bitDifferences(_ left: [Float], _ right: [Float], _ what: String) -> [String] {
     guard left.count == right.count else { return ["\(what): \(left.count) values against \(right.count)"] }
     for index in left.indices where left[index].bitPattern != right[index].bitPattern {

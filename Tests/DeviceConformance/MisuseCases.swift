@@ -1,4 +1,4 @@
-// Calls that do not fit: refused as invalid arguments, with the process alive and the device usable.
+// Invalid calls: a device refuses them as invalid arguments, does not crash, and stays usable.
 
 internal import Compute
 

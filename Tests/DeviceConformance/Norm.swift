@@ -1,4 +1,4 @@
-// The norms of the suite, without a device's vectors, and as a device takes them.
+// The suite's norms, without device vectors and in the device's form.
 
 internal import Compute
 internal import Random
@@ -26,14 +26,14 @@ enum Norm: Sendable, CustomStringConvertible {
         }
     }
 
-    /// In 0.5 ..< 1.5; ones where the norm has no scale.
+    /// In 0.5 ..< 1.5; ones if the norm has no scale.
     func scale(columns: Int) -> [Float] {
         guard hasVectors else { return [Float](repeating: 1, count: columns) }
         var random = SplitMix64(seed: UInt64(1 + columns))
         return (0..<columns).map { _ in 1 + random.signed() / 2 }
     }
 
-    /// In -1 ..< 1; zeros where the norm has no shift.
+    /// In -1 ..< 1; zeros if the norm has no shift.
     func shift(columns: Int) -> [Float] {
         guard case .affineLayer = self else { return [Float](repeating: 0, count: columns) }
         var random = SplitMix64(seed: UInt64(2 + columns))

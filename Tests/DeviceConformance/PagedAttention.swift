@@ -1,14 +1,14 @@
-// A batch of sequences that grow from step to step, on a pool of pages that held other numbers before.
+// A batch of sequences that grow step by step, on a pool of pages that contained other numbers before.
 
 internal import Compute
 
 /// Attention over sequences whose earlier rows are in pages.
 struct PagedAttention {
-    /// The rows of a sequence that a step computes, on those before them.
+    /// The rows of a sequence that a step computes, after those before them.
     struct Growth {
         var number: Int
         var rows: Range<Int>
-        /// Enough for `rows.lowerBound`, and for `rows.upperBound` where they are stored.
+        /// Enough for `rows.lowerBound`, and for `rows.upperBound` if they are stored.
         var pages: [Int32]
         var stores = true
     }
@@ -43,7 +43,7 @@ struct PagedAttention {
         let other = try device.makeKeyValuePages(shape, byteCount: 1 << 26)
         let (page, pageRows) = (other.pageByteCount, other.pageRows)
         let pageCount = (batch.lengths + [spareRows]).reduce(3) { $0 + ($1 + pageRows - 1) / pageRows }
-        // One byte less than another page would take.
+        // One byte too little for another page.
         pool = try device.makeKeyValuePages(shape, byteCount: (pageCount + 1) * page - 1)
         guard pool.pageCount == pageCount, pool.shape == shape, pool.pageByteCount == page, pool.pageRows > 0 else {
             throw ComputeError(.executionFailed, "the pool has \(pool.pageCount) pages, not \(pageCount)")
@@ -68,7 +68,7 @@ struct PagedAttention {
         try stream.synchronize()
     }
 
-    /// Computes one step of some sequences: (their rows, their last rows). What is stored is there for later steps.
+    /// Computes one step of some sequences: (their rows, their last rows). Stored rows are available to later steps.
     func grow(_ growths: [Growth]) throws(ComputeError) -> (all: [Matrix], last: [[Float]]) {
         try stream.begin()
         let parts = growths.map { AttentionBatch.Part(number: $0.number, rows: $0.rows) }
@@ -82,7 +82,7 @@ struct PagedAttention {
         try stream.store(
             StoreOperation(layout: operands.layout, key: operands.key, value: operands.value, prefix: prefix)
         )
-        // Own rows are read from the tensors, whether they have been stored or not.
+        // Own rows are read from the tensors, whether or not they have been stored.
         let after = try batch.attend(operands, on: stream)
         let (left, right) = (before.all.flatMap(\.values), after.all.flatMap(\.values))
         guard bitDifferences(left, right, "").isEmpty else {
@@ -91,8 +91,8 @@ struct PagedAttention {
         return before
     }
 
-    /// Computes every sequence of the batch in steps that end at `ends[number]`, all of them side by side, and compares
-    /// with the sequences computed whole.
+    /// Computes every sequence of the batch in steps that end at `ends[number]`, all sequences in parallel, and
+    /// compares with the sequences computed whole.
     func failures(
         ends: [[Int]],
         _ device: any Device,
@@ -100,7 +100,7 @@ struct PagedAttention {
     ) throws(ComputeError) -> [String] {
         let whole = try batch.run(device, host, numbers: Array(batch.lengths.indices), strided: strided)
         var pages: [[Int32]] = []
-        // From the pool's end, every sequence's backwards and among those of the others.
+        // From the pool's end, each sequence's pages in reverse order and interleaved with the others'.
         var free = (0..<Int32(pool.pageCount)).map { $0 }
         for length in batch.lengths {
             let count = (length + pool.pageRows - 1) / pool.pageRows

@@ -1,14 +1,16 @@
-// What devices of each dtype multiply: the reference rounds the operands as they do and takes exact products.
+// The operand types of products, per device dtype: the reference rounds operands as the device does and multiplies
+// exactly.
 
 internal import Compute
 
-/// The type that a device's products are of.
+/// The operand type of a device's products.
 enum Precision: Sendable {
     case float32
     case bfloat16
     case int8
 
-    /// The CPU's roundings are known to the bit. What other devices may lose is `Rounding`'s, on top of float32.
+    /// The CPU's roundings are known exactly. `Rounding` gives the allowed errors of other devices, in addition to
+    /// float32's.
     init(_ device: DeviceDescription) {
         switch device.name == "cpu" ? device.dtype : .float32 {
         case .bfloat16: self = .bfloat16
@@ -17,21 +19,21 @@ enum Precision: Sendable {
         }
     }
 
-    /// What the catalogue of such a device is compared in.
+    /// The comparison precision of such a device's catalogue scores.
     var ofScores: Precision { self == .float32 ? .float32 : .bfloat16 }
 
     /// Half a unit in the last place of 1 in bfloat16.
     static let bfloat16Unit = 0x1p-8
 
-    /// How far each operand of attention's products may have been rounded, relatively. Devices of lower precision may attend
-    /// in bfloat16 or in float32.
+    /// The largest relative rounding error of each operand of attention's products. Devices of lower precision may
+    /// attend in bfloat16 or in float32.
     var attentionUnit: Double { self == .float32 ? 0 : Self.bfloat16Unit }
 
-    /// What SiLU may be off by, relatively.
+    /// The allowed relative error of SiLU.
     var siluTolerance: Double { self == .float32 ? 8 * Reference.unit : 1.01 * 0x1p-11 }
 
-    /// Operands that share a scale, a row of the input or a column of the weights, as they are multiplied. Exact: a device
-    /// rounds the same float32 numbers.
+    /// Operands that share a scale (a row of the input, or a column of the weights) after the device's rounding. Exact:
+    /// a device rounds the same float32 numbers.
     func rounded(_ operands: [Float]) -> [Double] {
         switch self {
         case .float32: return operands.map(Double.init)
@@ -45,12 +47,12 @@ enum Precision: Sendable {
         }
     }
 
-    /// How far rounding moves an element of a row that only the device knows exactly.
+    /// The largest change by rounding of an element in a row that only the device knows exactly.
     func roundingTolerance(_ x: Double, in row: [Double]) -> Double {
         switch self {
         case .float32: 0
         case .bfloat16: 1.01 * Self.bfloat16Unit * abs(x)
-        // Half a step, and a little where the factor itself is rounded.
+        // Half a step, plus the rounding of the factor itself.
         case .int8: 0.51 / 127 * row.reduce(0) { max($0, abs($1)) }
         }
     }

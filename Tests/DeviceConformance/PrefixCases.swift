@@ -1,13 +1,13 @@
-// Attention on rows computed earlier: the same bits as of all rows computed together, wherever a sequence is cut.
+// Attention on rows computed earlier: the same bits as for all rows computed together, wherever a sequence is cut.
 
 internal import Compute
 
 extension DeviceConformance {
     /// Attention with cached rows.
     package static let prefixCases: [ConformanceCase] = {
-        /// Lengths around every page and block of keys; 16 and 128 on the CPU.
+        /// Lengths around the borders of pages and of blocks of keys; 16 and 128 on the CPU.
         let borders = [1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 112, 127, 128, 129, 143, 144, 145, 160]
-        /// All that an attention can have.
+        /// Every option of an attention.
         func kinds(_ lengths: [Int]) -> [AttentionBatch] {
             [
                 AttentionBatch(lengths: lengths, bias: .all),
@@ -42,7 +42,7 @@ extension DeviceConformance {
             add("a few rows on 131", batch, ends: (1...20).map { [131, 131 + $0] })
         }
         for batch in kinds([1, 300, 17, 5, 64, 129, 257, 40]) {
-            // Some whole, some row by row, some in unlike parts.
+            // Some whole, some row by row, some in unequal parts.
             let ends = [
                 [1], [3, 100, 116, 117, 250, 300], [17], [1, 2, 3, 4, 5], [16, 32, 48, 64], [127, 128, 129],
                 [100, 200, 257], (1...40).map { $0 },
@@ -75,7 +75,7 @@ extension DeviceConformance {
         return cases + [sharedPagesCase, repeatedRowsCase]
     }()
 
-    /// Sequences that go on from one beginning, whose full pages they share.
+    /// Sequences with a common prefix, whose full pages they share.
     private static let sharedPagesCase = ConformanceCase(
         "sequences that share full pages",
         .hstuAttention,
@@ -97,7 +97,7 @@ extension DeviceConformance {
             }
         }
         try grow([PagedAttention.Growth(number: 0, rows: 0..<100, pages: own)])
-        // Two others take the full pages and compute what stood in the next one anew, into pages of their own.
+        // Two others share the full pages and recompute the next page's rows into their own pages.
         let others = (1...2).map { copy in own.prefix(full) + own.dropFirst(full).map { $0 + Int32(copy * count) } }
         let ends = [113, 140]
         try grow(
@@ -105,7 +105,7 @@ extension DeviceConformance {
                 PagedAttention.Growth(number: 0, rows: full * pageRows..<$1, pages: Array($0))
             }
         )
-        // All three go on, each on its own rows.
+        // All three continue, each on its own rows.
         try grow(
             zip([own] + others.map { Array($0) }, [100] + ends).map {
                 PagedAttention.Growth(number: 0, rows: $1..<150, pages: $0)
@@ -114,7 +114,7 @@ extension DeviceConformance {
         return failures
     }
 
-    /// Rows that are computed and stored again, where they stood: what follows the time that changed.
+    /// Rows that are computed and stored again in the same place, as after a change of the time that follows them.
     private static let repeatedRowsCase = ConformanceCase(
         "rows that are stored again",
         .hstuAttention,

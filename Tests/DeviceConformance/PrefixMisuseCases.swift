@@ -1,9 +1,9 @@
-// Pages that cannot be, and cached rows that fit neither their batch nor their pages: refused as invalid arguments.
+// Impossible pages, and cached rows that fit neither their batch nor their pages: refused as invalid arguments.
 
 internal import Compute
 
 extension DeviceConformance {
-    /// Calls with pages that a device refuses.
+    /// Calls with invalid pages, which a device refuses.
     package static let prefixMisuseCases: [ConformanceCase] = [
         ConformanceCase("pools that do not fit", .store) { (device, _) throws(ComputeError) in
             poolMisuse(device)
@@ -43,7 +43,7 @@ extension DeviceConformance {
         return failures
     }
 
-    /// What no sequence of 6 own rows can have been: for attention, and where they are stored.
+    /// Impossible prefixes of a sequence with 6 own rows: for attention, and for storing.
     private static func impossible(_ pool: any KeyValuePages, stores: Bool) -> [(String, [PagedSequence])] {
         let rows = pool.pageRows
         func sequence(_ rows: Int, _ pages: [Int32]) -> PagedSequence {

@@ -1,9 +1,9 @@
-// Attention in double precision, one sequence at a time, with bounds on what float32 may lose.
+// Attention in double precision, one sequence at a time, with bounds on float32's errors.
 
 internal import Compute
 internal import Glibc
 
-/// The relative bias of one sequence; `time` nil: positional alone.
+/// The relative bias of one sequence; `time` nil: positional only.
 struct ReferenceBias {
     var position: [Float]
     var time: [Float]?
@@ -17,7 +17,7 @@ struct ReferenceBias {
     }
 }
 
-/// Query, key and value rows of one sequence, and how their columns make heads.
+/// Query, key and value rows of one sequence, and the division of their columns into heads.
 struct ReferenceSequence {
     var query: Matrix
     var key: Matrix
@@ -31,7 +31,7 @@ struct ReferenceSequence {
     var queryColumns: Int { query.columns / heads }
     var valueColumns: Int { value.columns / keyHeads }
 
-    /// q_i · k_j + b_ij of a query head, and what the device may lose of it.
+    /// q_i · k_j + b_ij of a query head, and the device's largest error.
     func score(_ i: Int, _ j: Int, head: Int) -> (value: Double, lost: Double) {
         var score = bias?.value(i, j) ?? 0
         var magnitude = abs(score)
@@ -75,7 +75,7 @@ extension Reference {
                 for j in 0...i {
                     let score = sequence.score(i, j, head: head)
                     let weight = silu(score.value)
-                    // SiLU, and a weight and a value that are rounded.
+                    // SiLU, and a rounded weight and value.
                     let relative = sequence.precision.siluTolerance + 2.01 * sequence.precision.attentionUnit
                     let lost = 1.1 * score.lost + relative * abs(weight) + Rounding.least
                     for c in 0..<dv {

@@ -1,5 +1,5 @@
-// The operations in double precision, straight from their formulas, each with a bound on what float32 may lose: the
-// number of roundings times the unit of rounding times the sum of the magnitudes that were added.
+// The operations in double precision, directly from their formulas, each with a bound on float32's errors: the number
+// of roundings times the unit of rounding times the sum of the magnitudes added.
 
 internal import Compute
 internal import Glibc
@@ -25,7 +25,7 @@ enum Reference {
         }
     }
 
-    /// What the norm subtracts from the elements of a row, and what it divides them by.
+    /// The norm's subtrahend and divisor for the elements of a row.
     private static func centre(of x: [Double], _ norm: Norm) -> (mean: Double, divisor: Double) {
         let squares = x.reduce(0) { $0 + $1 * $1 }
         switch norm {
@@ -48,8 +48,9 @@ enum Reference {
         return expected
     }
 
-    /// What one normalised element may be off by: the mean and the variance each lose some roundings of the largest
-    /// element, and the mean's loss is divided by the deviation. The affine part magnifies that, and rounds once more.
+    /// The largest error of one normalised element: the mean and the variance each lose some roundings of the largest
+    /// element, and the mean's error is divided by the deviation. The affine part magnifies the error, and rounds once
+    /// more.
     private static func normTolerance(of input: Matrix, row: Int, _ norm: Norm) -> Double {
         let x = input.row(row).map(Double.init)
         let largest = x.reduce(0) { max($0, abs($1)) }
@@ -64,8 +65,9 @@ enum Reference {
         }
     }
 
-    /// `activation(rows · weights + bias) + residual`; `rows` may be off by `inputTolerance` an element. Rows that are off by
-    /// nothing are float32 numbers that the device rounds to its precision; of others it is known how far rounding moves them.
+    /// `activation(rows · weights + bias) + residual`; `rows` may have an error of `inputTolerance` per element. Rows
+    /// without error are float32 numbers that the device rounds to its precision; for other rows, the effect of
+    /// rounding is bounded.
     static func linear(
         rows: [[Double]],
         inputTolerance: [Double],
@@ -93,7 +95,7 @@ enum Reference {
                     magnitude += abs(x[k] * weight)
                     inherited += abs(weight) * (inputTolerance[row] + moved[k])
                 }
-                // What is smaller than 2^-126 may count as 0.
+                // Numbers below 2^-126 may count as 0.
                 var tolerance =
                     magnitude * (Double(weights.rows + 4) * unit + Rounding.product) + inherited + 0x1p-120
                 var value = sum
@@ -119,7 +121,7 @@ enum Reference {
         return expected
     }
 
-    /// The rows that a projection sees, and what each element may be off by.
+    /// The input rows of a projection, and the largest error of each element.
     static func projected(
         _ input: ConformanceInput,
         values: Matrix,

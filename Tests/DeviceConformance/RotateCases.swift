@@ -47,7 +47,7 @@ private struct RotateCase {
             pairing: pairing
         )
         try stream.rotate(operation)
-        // Twice: what a device keeps of the angles must serve again.
+        // Twice: angles that a device caches must serve again.
         var again = operation
         again.tensor = try stream.upload(input)
         try stream.rotate(again)

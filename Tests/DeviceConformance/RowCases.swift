@@ -162,14 +162,15 @@ extension DeviceConformance {
         let x = try stream.uploadStrided(input)
         let output = try stream.makeTensor(rows: input.rows, columns: input.columns, dtype: .float32)
         try stream.normalize(x, normalization, output: output)
-        // And in place.
+        // Also in place.
         try stream.normalize(x, normalization, output: x)
         try stream.synchronize()
         return expected.failures(of: try stream.readMatrix(output))
             + expected.failures(of: try stream.readMatrix(x)).map { "in place: \($0)" }
     }
 
-    /// Heads among other columns: each as the row of its own that it is for the reference, and by itself to the bit.
+    /// Heads among other columns: compared with the reference, which treats each head as a separate row, and, to the
+    /// bit, with the head normalised alone.
     private static func normalizeGroups(
         _ device: any Device,
         _ host: HostWeights,

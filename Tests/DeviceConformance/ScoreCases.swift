@@ -1,4 +1,4 @@
-// Scores of named rows: the very numbers that a selection finds, in the order of the names.
+// Scores of named rows: exactly the numbers that a selection finds, in the order of the names.
 
 internal import Compute
 internal import Random
@@ -7,7 +7,7 @@ extension DeviceConformance {
     /// Scores of rows that the caller names.
     package static let scoreCases: [ConformanceCase] = equalCases + scoreMisuseCases
 
-    /// Named rows of a catalogue: some, out of order, twice, none, and one that the catalogue leaves out.
+    /// Named rows of a catalogue: some, out of order, repeated, none, and one that the catalogue excludes.
     private static let equalCases: [ConformanceCase] = [1, 25, 50, 64].flatMap { width in
         [DType.float32, .float16, .bfloat16].map { dtype in
             ConformanceCase("scores of width \(width) \(dtype.rawValue)", .selectTopK, .scoreRows) {
@@ -74,7 +74,7 @@ extension DeviceConformance {
 }
 
 extension TopKProblem {
-    /// What a device says of the named rows, a list a query.
+    /// A device's scores of the named rows, one list per query.
     fileprivate func scores(
         _ device: any Device,
         _ host: HostWeights,

@@ -1,5 +1,5 @@
-// Softmax attention: lengths around every tile and block of keys, head widths, grouped queries, biases, first rows that
-// count more, scores of all magnitudes.
+// Softmax attention: lengths around every tile and block of keys, head widths, grouped queries, biases, weighted first
+// rows, scores of all magnitudes.
 
 internal import Compute
 internal import Random
@@ -41,12 +41,12 @@ extension DeviceConformance {
             batches.append((batch([21, 140], heads: heads, keyHeads: keyHeads, bias: .mixed), true))
             batches.append((batch([5], heads: heads, keyHeads: keyHeads, columns: 16), false))
         }
-        // Jagged batches, with all that a score can hold.
+        // Jagged batches, with every term of a score.
         let jagged = [1, 300, 17, 5, 64, 129, 128, 1, 33]
         batches.append((batch(jagged, bias: .mixed, hasFirstRowWeights: true), false))
         batches.append((batch(jagged, bias: .mixed, hasTimeBias: false), false))
         batches.append((batch(jagged, hasFirstRowWeights: true), true))
-        // Scores far apart, of which the maximum alone counts; and all alike.
+        // Scores far apart, so that only the maximum counts; and all equal.
         for scale in [0, 1e-3, 30, 1000, -40] as [Float] {
             batches.append((batch([40, 200, 3], columns: 16, scale: scale), false))
         }
@@ -57,7 +57,7 @@ extension DeviceConformance {
         } + [countedRowCase, risingScoresCase]
     }()
 
-    /// A first row of weight ln c is as good as c equal rows at the front.
+    /// A first row of weight ln c equals c copies of the row at the front.
     private static let countedRowCase = ConformanceCase("a first row that counts as forty", .softmaxAttention) {
         (device, _) throws(ComputeError) in
         let (copies, rows, columns) = (40, 30, 24)
@@ -95,7 +95,7 @@ extension DeviceConformance {
         try stream.synchronize()
         let all = try stream.readMatrix(written)
         var expected = Expected(rows: rows, columns: columns)
-        // No value is greater than 1, and one weight is rounded here where there are forty.
+        // No value exceeds 1, and one weight is rounded here instead of forty.
         let tolerance = 1e-6 + 2.01 * Precision(device.description).attentionUnit + 2 * Rounding.half
         for row in 0..<rows {
             for column in 0..<columns {
@@ -105,8 +105,8 @@ extension DeviceConformance {
         return expected.failures(of: try stream.readMatrix(counted))
     }
 
-    /// Scores that rise from key to key, so that every block of keys has a new maximum, by more than float32's
-    /// exponential reaches.
+    /// Scores that rise from key to key, so that every block of keys has a new maximum, by more than the range of
+    /// float32's exponential.
     private static let risingScoresCase = ConformanceCase("scores that rise by thousands", .softmaxAttention) {
         (device, _) throws(ComputeError) in
         // Whole numbers below 256 are exact in bfloat16.
@@ -130,7 +130,7 @@ extension DeviceConformance {
             )
         )
         try stream.synchronize()
-        // Each row sees itself alone, or those that are rounded to the same number.
+        // Each row attends only to itself, or to rows whose scores round to the same number.
         var expected = Expected(rows: rows, columns: 1)
         for row in 0..<rows { expected.set(row, 0, Double(row), within: Rounding.product * Double(row)) }
         return expected.failures(of: try stream.readMatrix(output))

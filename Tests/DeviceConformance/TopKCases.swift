@@ -1,9 +1,9 @@
-// Selection: exact order with ties, masks of all kinds, more asked for than there is, scores that are no numbers.
+// Selection: exact order with ties, masks of all kinds, more requested than available, scores that are NaN or infinite.
 
 internal import Compute
 internal import Random
 
-/// A catalogue, queries and what they want.
+/// A catalogue, queries and their requests.
 struct TopKProblem {
     var items: Matrix
     var queries: Matrix
@@ -11,7 +11,7 @@ struct TopKProblem {
     var counts: [Int]
     var norm: Norm?
     var dtype = DType.float32
-    /// Rows that the catalogue leaves out beside row 0.
+    /// Rows that the catalogue excludes besides row 0.
     var missing: Set<Int> = []
 
     var eligible: [UInt64] {
@@ -45,7 +45,7 @@ struct TopKProblem {
         return (0..<queries.rows).map { stream.selected(ticket, query: $0) }
     }
 
-    /// For data whose scores are exact in float32: the very rows and scores.
+    /// For data whose scores are exact in float32: exactly the expected rows and scores.
     func exactFailures(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
         let selected = try run(device, host)
         var failures: [String] = []
@@ -70,7 +70,7 @@ struct TopKProblem {
         return "query \(query): place \(place) is \(selected[place]), expected \(wanted[place])"
     }
 
-    /// For any data: scores within the bound, in order, and nothing better left out.
+    /// For any data: scores within the bound, in order, and no better row omitted.
     func failures(_ device: any Device, _ host: HostWeights) throws(ComputeError) -> [String] {
         let selected = try run(device, host)
         let precision = Precision(device.description).ofScores
@@ -85,7 +85,7 @@ struct TopKProblem {
             let largest = rows.map { row in zip(q, row).reduce(0) { $0 + abs($1.0 * $1.1) } }.max() ?? 0
             var tolerance = length * Double(q.count + 40) * 0x1p-24 + largest * Rounding.product
             if norm != nil {
-                // Normalised rows are rounded where only the device knows them exactly.
+                // Only the device knows the normalised rows exactly before it rounds them.
                 let moved = rows.map { row in
                     zip(q, row).reduce(0) { $0 + abs($1.0) * precision.roundingTolerance($1.1, in: row) }
                 }
@@ -208,7 +208,7 @@ extension DeviceConformance {
         problem.masks[3] = SelectionMask(allowed: bits([399, 64, 63]), excluded: [64])
         problem.masks[4].excluded = (0..<400).map { Int32($0) }
         cases.append(exact("with nothing or little allowed", problem))
-        // Bits behind the last row say nothing.
+        // Bits beyond the last row are ignored.
         problem = base
         problem.masks[0].allowed = [UInt64](repeating: .max, count: 7)
         problem.masks[5].allowed = [UInt64](repeating: .max, count: 9)
@@ -260,7 +260,7 @@ extension DeviceConformance {
                         do throws(ComputeError) {
                             return try problem.failures(device, host)
                         } catch  where norm?.hasVectors == true && error.code == .unsupported {
-                            // No model scores by such a norm: a device need not have it here.
+                            // No model scores with such a norm: a device need not support it here.
                             return []
                         }
                     }

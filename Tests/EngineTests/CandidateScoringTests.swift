@@ -1,4 +1,4 @@
-// Candidates through scheduler, cache and the stub device: a strategy beside the selection from the catalogue.
+// Candidate scoring through scheduler, cache and the stub device: a strategy beside the selection from the catalogue.
 
 import Catalogue
 import Compute

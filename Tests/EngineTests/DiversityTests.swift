@@ -1,4 +1,5 @@
-// A bound on tags, and why a reply has fewer items than were asked for, against a plain reference: sort everything, apply the rules.
+// The limit per tag, and the reasons for fewer items than requested, against a plain reference: sort everything, apply
+// the rules.
 
 import Catalogue
 import Compute
@@ -12,7 +13,7 @@ import Testing
 @Suite struct DiversityTests {
     private static let names = ["genre:a", "genre:b", "genre:c", "new", "old"]
 
-    /// A catalogue of up to 40 items, some rows of which are no items.
+    /// A catalogue of up to 40 items, in which some rows are not items.
     private static func anyCatalogue(_ random: inout SplitMix64) throws -> CatalogueSnapshot {
         let rows = 2 + random.below(40)
         var lines = ""
@@ -56,7 +57,7 @@ import Testing
         )
     }
 
-    /// What becomes of each item of a ranking.
+    /// The reason for keeping or removing each item of a ranking.
     private struct Reference {
         var items: [Int32] = []
         var removals = Removals()
@@ -143,7 +144,7 @@ import Testing
         #expect(found == Array(reference.items.prefix(request.count)))
     }
 
-    /// Item after item: the best that the tags of those before it let through.
+    /// Item by item: the best one that the tags of the items before it allow.
     @Test(arguments: 1...100 as ClosedRange<UInt64>)
     func sequence_KeepsTheBound(seed: UInt64) throws {
         var random = SplitMix64(seed: seed)
@@ -163,7 +164,7 @@ import Testing
             }
             guard case .goesOn = strategy.take(.rows(best.map { [ScoredRow(row: $0, score: 1)] } ?? [])) else { break }
         }
-        // The scores stay the same, so that the sequence is the list of the best.
+        // The scores are constant, so the sequence equals the list of the best.
         let reference = Reference(ranking, request, catalogue)
         #expect(strategy.items.map(\.row) == Array(reference.items.prefix(request.count)))
         #expect(strategy.isExhausted == (reference.items.count < request.count))

@@ -1,4 +1,4 @@
-// What the engine keeps of users over the stub device: leases, chunks, steps, deletion and duplicates.
+// The engine's user cache over the stub device: leases, chunks, steps, deletion and duplicates.
 
 import Compute
 import Dispatch
@@ -25,7 +25,7 @@ import Testing
         let fixture = try Fixture(gated: true, cachePages: 10, window: 32) { $0.prefillChunkEvents = 8 }
         try fixture.submit("long", fixture.request(Array(1...20)))
         fixture.control.reachedGate.wait()
-        // Its deadline makes it the first in order, though the long one came before it.
+        // Its deadline puts it first in order, although the long one arrived earlier.
         try fixture.submit("short", fixture.request([30], deadlineIn: 60_000))
         var urgent = fixture.request([31])
         urgent.priority = .high
@@ -50,7 +50,7 @@ import Testing
         #expect(try fixture.rows(outcomes["sequence"]) == [2, 3, 4, 5])
         #expect(fixture.control.batches.map { $0.map(\.count) } == [[1], [1, 8], [1, 8], [1, 4]])
         #expect(fixture.observer.record.withLock { $0.steps } == [0, 1, 1, 1])
-        // What was generated is not kept: the user may do something else.
+        // Generated items are not cached: the user may choose others.
         try fixture.submit("next", fixture.request([1, 9], user: "s"))
         #expect(try #require(fixture.wait(for: 1)["next"]).get().historyCached == 1)
     }
@@ -62,7 +62,7 @@ import Testing
             request.mode = .sequence(nil)
             try fixture.submit("a", request)
             let rows = try fixture.rows(fixture.wait(for: 1)["a"])
-            // What each pass saw: its own rows behind those that were cached.
+            // The input of each pass: its own rows after the cached ones.
             var seen: [[Int32]] = []
             for (batch, cached) in zip(fixture.control.batches, fixture.control.cached) {
                 seen.append(Array((seen.last ?? []).prefix(cached[0])) + batch[0])
@@ -140,7 +140,7 @@ import Testing
         #expect(fixture.observer.record.withLock { $0.vain } == 0)
     }
 
-    /// The device computes the first part of a history when its caller goes.
+    /// When the caller leaves, the device is computing the first part of the history.
     @Test(arguments: [(20, "u", false, 0), (20, nil, false, 0), (20, "u", true, 1), (0, "u", false, 1)])
     func whatACallerLeavesBehind_IsLost_UnlessItsRowsAreKept(
         cachePages: Int,
@@ -165,7 +165,7 @@ import Testing
             $0.prefillChunkEvents = 8
             $0.maxBatchSequences = 1
         }
-        // The urgent one is computed while the long one waits between two chunks.
+        // The urgent one is computed between two chunks of the long one.
         let long = try fixture.submit("long", fixture.request(Array(1...20), user: "u"))
         fixture.control.reachedGate.wait()
         var urgent = fixture.request([30])
@@ -177,7 +177,7 @@ import Testing
         fixture.release()
         _ = fixture.wait(for: 1)
         let record = fixture.observer.record.withLock { $0 }
-        // Its rows are kept: nothing was lost.
+        // Its rows are cached: no work was lost.
         #expect(record.cancellations == [.prefill] && record.vain == 0)
         #expect(fixture.control.batches.count == 2)
         try fixture.submit("again", fixture.request(Array(1...20), user: "u"))

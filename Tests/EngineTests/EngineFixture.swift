@@ -1,4 +1,4 @@
-// An engine over the stub device, and everything it says.
+// An engine over the stub device, and a record of its reports.
 
 import Catalogue
 import Compute
@@ -10,13 +10,13 @@ import Testing
 
 @testable import Engine
 
-/// Collects what the engine reports.
+/// Collects the engine's reports.
 final class RecordingObserver: EngineObserver {
     struct Record {
         var phases: [EnginePhase] = []
         var cancellations: [CancellationStage] = []
         var failures: [ComputeError] = []
-        /// Names of the devices that failed, and of those that were there again.
+        /// Names of the devices that failed, and of those that recovered.
         var failedDevices: [String] = []
         var recoveries: [String] = []
         /// Sequences of each batch that the fallback computed.
@@ -25,7 +25,7 @@ final class RecordingObserver: EngineObserver {
         var steps: [Int] = []
         var deduplicated = 0
         var vain = 0
-        /// Of all models.
+        /// Across all models.
         var cache = UserCache.Statistics()
         var caches: [ModelID: UserCache.Statistics] = [:]
     }
@@ -68,12 +68,12 @@ final class RecordingObserver: EngineObserver {
     func waitUntilReadyOrFailed() { readyOrEnded.wait() }
 }
 
-/// An engine over a stub, started and ready; whatever it answers is collected by a name.
+/// A started, ready engine over a stub; it collects answers by name.
 final class Fixture: Sendable {
     typealias Outcome = Result<Recommendation, EngineError>
 
     let control: DeviceControl
-    /// Of the fallback, where there is one.
+    /// For the fallback, if there is one.
     let fallbackControl = DeviceControl(isGated: false)
     let observer = RecordingObserver()
     let engine: Engine
@@ -83,10 +83,10 @@ final class Fixture: Sendable {
     private let answered = DispatchSemaphore(value: 0)
 
     /// - Parameters:
-    ///   - cachePages: pages of four rows; 0: the model does not allow any.
-    ///   - hasFallback: whether a second stub stands in for the device.
-    ///   - shared: the model of another fixture, with the same window; nil: one of its own.
-    ///   - firstPause: nanoseconds until a device that failed is made again; four times as many at most.
+    ///   - cachePages: pages of four rows; 0: the model has no cache.
+    ///   - hasFallback: whether a second stub is the device's fallback.
+    ///   - shared: the model of another fixture, with the same window; nil: a new model.
+    ///   - firstPause: nanoseconds until a failed device is made again; later pauses are at most four times as long.
     init(
         gated: Bool = false,
         cachePages: Int = 0,
@@ -100,7 +100,7 @@ final class Fixture: Sendable {
         let control = DeviceControl(isGated: false)
         self.control = control
         var configuration = SchedulerConfiguration()
-        // What a stub takes says nothing: it must not decide when a batch starts.
+        // The stub's times mean nothing and must not decide when a batch starts.
         configuration.maxWaitNanoseconds = 0
         change(&configuration)
         engine = Engine(configuration, observer: observer)
@@ -175,7 +175,7 @@ final class Fixture: Sendable {
         }
     }
 
-    /// Waits for so many answers and returns all there are so far.
+    /// Waits for this many answers; returns all answers so far.
     func wait(for count: Int) -> [String: Outcome] {
         for _ in 0..<count { answered.wait() }
         return outcomes.withLock { $0 }

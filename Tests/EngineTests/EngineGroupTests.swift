@@ -1,5 +1,5 @@
-// Several engines as one: who goes where, who goes elsewhere when an engine is away, and that every one of them is asked
-// where it matters.
+// Several engines as one: which engine gets a request, which one if an engine is unavailable, and which operations go
+// to every engine.
 
 import Catalogue
 import Compute
@@ -89,7 +89,7 @@ import Testing
         #expect(after == before)
     }
 
-    /// One that then cannot be loaded ends them all, and whoever had come by then would be left without an answer.
+    /// If an engine then cannot be loaded, all of them end, and requests accepted meanwhile would never be answered.
     @Test func untilAllHaveBeenLoaded_NoneServes() throws {
         let sound = try Fixture()
         let loading = Engine(SchedulerConfiguration(), observer: RecordingObserver())
@@ -116,7 +116,7 @@ import Testing
         let first = try Fixture(gated: true) { $0.maxQueuedRequests = 1 }
         let fixtures = [first, try Fixture(gated: true, model: first.model) { $0.maxQueuedRequests = 1 }]
         let group = EngineGroup(fixtures.map(\.engine))
-        // One runs and one waits on each.
+        // On each engine one request runs and one waits.
         for fixture in fixtures {
             try fixture.submit("runs", fixture.request([1]))
             fixture.control.reachedGate.wait()

@@ -1,4 +1,4 @@
-// What a watchdog sees of the engine's thread.
+// The engine thread's progress, as a watchdog sees it.
 
 import Dispatch
 import Testing

@@ -1,4 +1,4 @@
-// The engine over a device that stands still until a test lets it go on: who is answered, how, and who is not.
+// The engine over a device that blocks until a test releases it: which requests are answered, how, and which are not.
 
 import Catalogue
 import Compute
@@ -168,7 +168,7 @@ import Testing
 
     @Test func answersEveryRequestOfABatch_WhenTheDeviceFails_AndGoesOn() throws {
         let fixture = try Fixture()
-        // Only this batch: the device is tried again at once.
+        // Only this batch fails: the device is retried immediately.
         fixture.control.state.withLock {
             $0.failure = ComputeError(.executionFailed, "core 3 faulted")
             $0.failures = 1

@@ -1,5 +1,5 @@
-// Several models on one device: they share its queue, its thread and its loss, never a batch or what is kept of a user; and
-// they come and go while others are served.
+// Several models on one device: they share its queue, its thread and its failures, but never a batch or a user's cached
+// rows; they are loaded and removed while others serve.
 
 import Catalogue
 import Compute
@@ -18,7 +18,7 @@ import Testing
         )
     }
 
-    /// Loads a second model beside a fixture's own.
+    /// Loads a second model into a fixture's engine.
     private func second(
         _ fixture: Fixture,
         window: Int = 8,
@@ -68,7 +68,7 @@ import Testing
         )
     }
 
-    /// What has been at rest longest makes room, of whichever model.
+    /// The least recently used entry is evicted, whichever model owns it.
     @Test func models_ShareTheMemoryOfTheirCaches() throws {
         let fixture = try Fixture(cachePages: 4, window: 8)
         let other = try second(fixture, cachePages: 4)
@@ -90,9 +90,9 @@ import Testing
         #expect(fixture.control.state.withLock { $0.released }.isEmpty)
         #expect(try ask("3", "ann", other) == 0)
         #expect(bytes() == 4)
-        // Before anything was written to pages that are used again.
+        // The pages were released before they were written again.
         #expect(fixture.control.state.withLock { $0.released }.count == 2)
-        // Bob was there after Ann, whose rows went.
+        // Bob was used after Ann, whose rows were evicted.
         #expect(try ask("4", "bob") == 7)
         #expect(try ask("5", "ann", other) == 7)
         #expect(try ask("6", "ann") == 0)
@@ -125,7 +125,7 @@ import Testing
         fixture.release()
         let outcomes = fixture.wait(for: 3)
         #expect(try fixture.rows(outcomes["sequence"]) == [2, 3, 4, 5, 6, 7])
-        // The other model comes after a step or two, which depends on how long a batch has taken, and not after the last of six.
+        // The other model runs after one or two steps, depending on the duration of a batch, and not after all six.
         #expect(fixture.control.batches.prefix(3).map { $0.count }.contains(2))
     }
 
@@ -156,7 +156,7 @@ import Testing
         let outcomes = fixture.wait(for: 3)
         #expect(try fixture.rows(outcomes["before"]) == [3, 4, 5])
         #expect(try fixture.rows(outcomes["after"]) == [3, 5, 6])
-        // One batch: it is the same model.
+        // One batch, because the model is the same.
         #expect(fixture.control.batches.count == 2)
         try fixture.submit("cold", fixture.request([]), to: changed)
         #expect(try !fixture.rows(fixture.wait(for: 1)["cold"]).contains(4))
@@ -192,7 +192,7 @@ import Testing
         gone.wait()
         #expect(fixture.engine.prefixCache(of: other.id) == nil)
         #expect(fixture.engine.forget("u").entries == 0)
-        // Its number is free for the next one.
+        // Its number is free for the next model.
         let third = try second(fixture, cachePages: 20)
         try fixture.submit("third", fixture.request([1, 2, 3], user: "u"), to: third)
         #expect(try #require(fixture.wait(for: 1)["third"]).get().historyCached == 0)
@@ -216,7 +216,7 @@ import Testing
         }
     }
 
-    /// A source that hands nothing over before it may.
+    /// A source that delivers nothing until the gate is signalled.
     private static func heldSource(_ model: LoadedModel, until gate: DispatchSemaphore) -> ModelSource {
         let sound = Fixture.source(window: 8, cachePages: 0)
         return ModelSource { device in
@@ -255,7 +255,7 @@ import Testing
         try fixture.submit("lost", fixture.request([1, 2]))
         _ = fixture.wait(for: 1)
         fixture.observer.waitUntilReadyOrFailed()
-        // Once for the device that is gone, once for the new one.
+        // Once for the lost device, once for the new one.
         gate.signal()
         gate.signal()
         done.wait()

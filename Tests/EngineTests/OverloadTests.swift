@@ -1,12 +1,12 @@
-// What becomes of requests at twice what the engine can do: whoever is let in is answered in time, and the engine does no less
-// than before. The machine is simulated, with moods.
+// Requests at twice the engine's capacity: every admitted request is answered in time, and the engine's throughput does
+// not drop. The machine is simulated, with periods of slowness.
 
 import Testing
 
 @testable import Engine
 
 @Suite struct OverloadTests {
-    /// A batch of four of these takes about 4 ms, so that some 900 are served a second.
+    /// A batch of four of these takes about 4 ms, so about 900 are served per second.
     private static let steady = ServiceSimulation.Truth(between: 100_000, jitter: 0.2)
 
     private func flood(
@@ -30,13 +30,13 @@ import Testing
         #expect(outcome.idle == 0)
     }
 
-    /// Whoever comes later and is in more of a hurry goes first, but not at the price of what others were promised.
+    /// A later request with a shorter deadline goes first, but never makes an admitted one late.
     @Test func whoIsInAHurry_MakesNobodyLate() {
         let outcome = flood(Self.steady) { $0.hurried = 0.3 }
         #expect(outcome.expired == 0 && outcome.late == 0)
     }
 
-    /// Sequences that are under way are in the batch that runs, not in the queue, and come back nineteen times.
+    /// Active sequences are in the running batch, not in the queue, and return nineteen times.
     @Test(arguments: [0.0, 0.3]) func sequencesUnderWay_AreCounted(hurried: Double) {
         let outcome = flood(Self.steady) {
             $0.rate = 1_100
@@ -47,7 +47,7 @@ import Testing
         #expect(outcome.served > 1_200)
     }
 
-    /// Histories of several parts, too.
+    /// So are histories of several parts.
     @Test func partsThatAreToCome_AreCounted() {
         let outcome = flood(Self.steady) {
             $0.rate = 200
@@ -57,8 +57,8 @@ import Testing
         #expect(outcome.served > 150)
     }
 
-    /// For 250 ms of every 500 ms everything takes 1.4 times as long. No prediction knows of the next turn, but after the
-    /// first ones the margin does.
+    /// For 250 ms of every 500 ms everything takes 1.4 times as long. No prediction foresees the next slow period, but
+    /// the margin covers it after the first ones.
     @Test func aMachineWithMoods_IsAllowedFor() {
         var truth = Self.steady
         truth.mood = 1.4
@@ -71,10 +71,10 @@ import Testing
         queue.learn()
         queue.admit(1, events: 10, deadline: 20)
         queue.admit(2, events: 10, deadline: 60)
-        // The engine was held up.
+        // The engine was delayed.
         #expect(queue.run(15) == [2])
         #expect(queue.scheduler.expire(now: at(20)).map(\.request) == [1])
-        // With nobody else there the prediction may as well be tried.
+        // With no other request waiting, it is worth a try.
         queue.admit(3, events: 10, arrival: 20, deadline: 40)
         #expect(queue.run(35) == [3])
     }
@@ -92,7 +92,7 @@ import Testing
         #expect(margin.padded(1_000) == 1_000)
         for _ in 0..<40 { margin.observe(.init(from: at(0), nanoseconds: 10 * millisecond), at: at(15)) }
         #expect((1_499...1_500).contains(margin.padded(1_000)))
-        // Better than that teaches nothing, nor does a time that is too short to be told from noise.
+        // The margin learns nothing from faster batches, nor from times too short to distinguish from noise.
         margin.observe(.init(from: at(0), nanoseconds: 10 * millisecond), at: at(1))
         margin.observe(.init(from: at(0), nanoseconds: 1 * millisecond), at: at(100))
         #expect((1_499...1_500).contains(margin.padded(1_000)))
@@ -120,7 +120,7 @@ import Testing
         #expect(queue.scheduler.margin.factor <= margin.factor)
     }
 
-    /// The engine's thread tries to make its device again, for some 50 ms.
+    /// The engine's thread is remaking its device, which takes about 50 ms.
     @Test func whileTheEngineIsHeldUp_WhoHasNoTimeForThatIsRefused_AndNothingIsLearnt() {
         var queue = VirtualQueue()
         queue.learn()
@@ -130,7 +130,7 @@ import Testing
         #expect(queue.admit(2, events: 10, deadline: 70) == .admitted)
         let margin = queue.scheduler.margin
         #expect(queue.scheduler.expire(now: at(90)).map(\.request).sorted() == [1, 2])
-        // It takes longer than that: nobody is alone, and what is promised meanwhile is a guess.
+        // It takes longer: a request is not alone even with an empty queue, and predictions meanwhile are guesses.
         queue.admit(3, events: 10, arrival: 90, deadline: 200)
         queue.scheduler.release()
         #expect(queue.scheduler.expire(now: at(200)).map(\.request) == [3])
@@ -138,7 +138,8 @@ import Testing
         #expect(queue.admit(4, events: 10, arrival: 200, deadline: 210) == .admitted)
     }
 
-    /// The device has no memory for all of it: the first of three is done at 10, the others, which a fallback computes, at 50.
+    /// The device has too little memory for the batch: the first of three finishes at 10, the others, which a fallback
+    /// computes, at 50.
     @Test func ofABatchInParts_WhatIsLeftStillRuns_AndPromisesAreJudgedAtItsEnd() {
         var queue = VirtualQueue()
         queue.learn()

@@ -1,4 +1,4 @@
-// Pages under random holders: every page is free or held, and the counts are those of the holders.
+// Pages under random holders: every page is free or held, and the counts equal the number of holders.
 
 import Random
 import Testing

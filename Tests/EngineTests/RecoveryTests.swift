@@ -1,4 +1,4 @@
-// An engine whose device fails: what becomes of the requests it had, of those that come meanwhile, and of what was kept.
+// An engine whose device fails: its current requests, requests that arrive meanwhile, and cached rows.
 
 import Compute
 import Dispatch
@@ -12,7 +12,7 @@ import Testing
 @Suite struct RecoveryTests {
     private static let lost = ComputeError(.deviceLost, "the heartbeat is gone")
 
-    /// Lets the next batch fail for good, and making the device again as often as there are `attempts`.
+    /// Lets the next batch fail permanently, and the next `attempts` attempts to make the device.
     private func fail(_ fixture: Fixture, with error: ComputeError = lost, attempts: Int = 0) {
         fixture.control.state.withLock {
             $0.loadFailures = attempts
@@ -35,7 +35,7 @@ import Testing
         try fixture.submit("failed", fixture.request([1, 2, 3, 4], user: "u"))
         #expect(code(fixture.wait(for: 1)["failed"]) == .deviceFailed)
         fixture.observer.waitUntilReadyOrFailed()
-        // What was kept is gone with the device; what had been counted is not.
+        // Cached rows are lost with the device; the counters are not.
         try fixture.submit("after", fixture.request([1, 2, 3, 4], user: "u"))
         #expect(try #require(fixture.wait(for: 1)["after"]).get().historyCached == 0)
         try fixture.submit("again", fixture.request([1, 2, 3, 4], user: "u"))
@@ -63,10 +63,10 @@ import Testing
         let told = try #require(retry("a"))
         #expect(told >= 150 * millisecond)
         let left = fixture.engine.retryAfterNanoseconds
-        // On a slow machine the device may be there again by now.
+        // On a slow machine the device may have recovered by now.
         if case .recovering = fixture.engine.phase { #expect((1...told).contains(left)) }
         fixture.observer.waitUntilReadyOrFailed()
-        // The device is there, and has computed nothing yet.
+        // The device is available, but has computed nothing yet.
         fail(fixture, with: ComputeError(.invalidArgument, "no such shape"))
         try fixture.submit("b", fixture.request([1]))
         #expect(retry("b") == 1_000 * millisecond)
@@ -86,7 +86,7 @@ import Testing
         #expect(code(outcomes["first"]) == .deviceFailed && code(outcomes["waiting"]) == .recovering)
         #expect(fixture.engine.phase.reason.hasPrefix("recovering: stub: the heartbeat is gone"))
         #expect(throws: EngineError(.recovering, "")) { try fixture.submit("late", fixture.request([3])) }
-        // The end does not wait for the device.
+        // Shutdown does not wait for the device.
         fixture.engine.drain()
         fixture.ended.wait()
     }
@@ -98,7 +98,7 @@ import Testing
         try fixture.submit("sequence", sequence)
         fixture.control.reachedGate.wait()
         try fixture.submit("waiting", fixture.request([5, 6], user: "v"))
-        // The second pass fails: the sequence has generated an item by then, and has rows in the cache.
+        // The second pass fails: by then the sequence has generated an item, and has cached rows.
         fixture.control.gate.signal()
         fixture.control.reachedGate.wait()
         fail(fixture, attempts: 1)
@@ -107,7 +107,7 @@ import Testing
         #expect(try fixture.rows(outcomes["sequence"]) == [4, 5, 6])
         #expect(try fixture.rows(outcomes["waiting"]) == [1, 2, 3])
         #expect(try #require(outcomes["sequence"]).get().historyCached == 0)
-        // It has computed all that the sequence saw, its first item included, and nothing of what was cached.
+        // The fallback has computed every row of the sequence, including its first item, and reused no cached rows.
         #expect(fixture.fallbackControl.batches.contains { $0.contains([1, 2, 3, 4]) })
         let deadline = Instant.now().advanced(by: 30_000_000_000)
         while fixture.observer.record.withLock({ $0.recoveries.isEmpty }), Instant.now() < deadline {}
@@ -116,7 +116,7 @@ import Testing
         let record = fixture.observer.record.withLock { $0 }
         #expect(record.recoveries == ["stub"] && !record.fallbackSizes.isEmpty)
         #expect(fixture.engine.degradation == nil)
-        // It has never not been ready.
+        // The engine was ready all the time.
         #expect(!record.phases.contains { if case .recovering = $0 { true } else { false } })
     }
 
@@ -132,7 +132,7 @@ import Testing
         try fixture.submit("urgent", urgent)
         fixture.control.gate.signal()
         fixture.control.reachedGate.wait()
-        // The urgent one runs; the patient one has an item, and rows that go with the device.
+        // The urgent one runs; the patient one has an item, and rows that are lost with the device.
         fail(fixture, attempts: 1_000)
         fixture.release()
         let outcomes = fixture.wait(for: 2)
@@ -143,7 +143,7 @@ import Testing
         #expect(fixture.fallbackControl.cached == [[0], [0], [0]])
     }
 
-    /// What the cache would have spared them, nothing does any more.
+    /// The cache no longer saves any of their rows.
     @Test func whatWaits_CountsWithAllItsRows_OnceTheCacheIsGone() throws {
         let fixture = try Fixture(cachePages: 20, hasFallback: true) { $0.maxBatchSequences = 1 }
         try fixture.submit("before", fixture.request([1, 2, 3, 4], user: "u"))
@@ -199,7 +199,7 @@ import Testing
         try fixture.submit("b", fixture.request([1, 2, 3], user: "u"))
         #expect(fixture.engine.forget("u").inFlight == 1)
         fixture.control.state.withLock { $0.loadFailures = 0 }
-        // The device is there again before the request is computed.
+        // The device recovers before the request is computed.
         let due = Instant.now().advanced(by: 20_000_000)
         while Instant.now() < due {}
         fixture.fallbackControl.isGated.store(false, ordering: .releasing)
@@ -209,7 +209,7 @@ import Testing
         #expect(fixture.engine.forget("u").entries == 0)
     }
 
-    /// Too much for the memory, or a shape that no kernel takes.
+    /// Too large for the memory, or a shape that no kernel supports.
     @Test(arguments: [ComputeError.Code.outOfMemory, .unsupported])
     func whatDoesNotFitTogether_IsComputedInHalves(_ excess: ComputeError.Code) throws {
         let fixture = try Fixture(gated: true)
@@ -234,7 +234,7 @@ import Testing
         try alone.submit("a", alone.request([1]))
         #expect(code(alone.wait(for: 1)["a"]) == .deviceFailed)
         alone.control.state.withLock { $0.capacity = nil }
-        // The device is still there.
+        // The device is still available.
         try alone.submit("b", alone.request([1]))
         #expect(try alone.rows(alone.wait(for: 1)["b"]) == [2, 3, 4])
 
@@ -244,7 +244,7 @@ import Testing
         fixture.control.state.withLock { ($0.capacity, $0.excess) = (0, excess) }
         try fixture.submit("a", fixture.request([1, 2, 3, 4], user: "u"))
         #expect(try fixture.rows(fixture.wait(for: 1)["a"]) == [5, 6, 7])
-        // All of its rows, for the fallback has none of them.
+        // All rows, because the fallback has none of them cached.
         #expect(fixture.fallbackControl.batches == [[[1, 2, 3, 4]]])
         #expect(fixture.observer.record.withLock { $0.fallbackSizes } == [1])
         #expect(fixture.engine.degradation == nil)

@@ -1,4 +1,4 @@
-// Draws from known distributions.
+// Sampling from known distributions.
 
 import Compute
 import Glibc

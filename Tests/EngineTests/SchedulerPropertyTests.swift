@@ -1,4 +1,4 @@
-// The scheduler in random traffic: everything admitted leaves exactly once, by exactly one door, in time.
+// The scheduler under random traffic: every admitted request leaves exactly once, in exactly one way, in time.
 
 import Random
 import Testing
@@ -11,7 +11,7 @@ import Testing
         var job: UInt64
     }
 
-    /// Arrivals that join and that do not, cancellations, expiries, histories in parts, sequences step by step.
+    /// Arrivals that join others and that do not, cancellations, expiries, histories in parts, sequences step by step.
     @Test(arguments: [1, 2, 3, 4, 5] as [UInt64]) func losesNothing_AndRunsNothingOverdue(seed: UInt64) {
         var random = SplitMix64(seed: seed)
         var queue = VirtualQueue {
@@ -75,11 +75,11 @@ import Testing
             }
             for (id, _, remainder) in queue.scheduler.expire(now: at(now)) {
                 #expect(waiting[id]?.request.deadline.map { $0 <= at(now) } == true)
-                // Several of one job may leave together; the remainder says what was left when each did.
+                // Several requests of one job may leave together; the remainder describes the job after each.
                 if remainder == .nobody { leave(id, remainder) } else { waiting[id] = nil }
             }
             if random.below(4) == 0 {
-                // Those that will be late may be passed over.
+                // Steps that would be late may be skipped.
                 let steps = queue.demands.filter { id, demand in
                     demand.isStep && waiting.values.contains { $0.job == id && $0.request.deadline == nil }
                 }
@@ -122,7 +122,7 @@ import Testing
         #expect(lastBegun > nextID / 2)
     }
 
-    /// The budgets hold, but for one history alone that cannot be cut.
+    /// The budgets hold, except for a single history that cannot be cut.
     private func check(_ portions: [Scheduler.Portion], _ demands: [UInt64: Scheduler.Demand]) {
         let reading = portions.filter { demands[$0.job]?.isStep != true }
         let divisible = reading.filter { demands[$0.job]?.isDivisible == true }.map(\.rows).reduce(0, +)
@@ -132,7 +132,8 @@ import Testing
         #expect(whole.allSatisfy { $0.rows == demands[$0.job]?.work.rows })
     }
 
-    /// With deadlines a hundred times what anything takes, and work for half the time, everything admitted is done in time.
+    /// With deadlines a hundred times the longest service time, and half the capacity used, every admitted request
+    /// finishes in time.
     @Test(arguments: [1, 2, 3] as [UInt64]) func whatIsAdmitted_MeetsItsDeadline_WhereThePredictionHolds(seed: UInt64) {
         var random = SplitMix64(seed: seed)
         var queue = VirtualQueue {
@@ -153,7 +154,7 @@ import Testing
                 busyUntil = now + UInt64(rows)
             }
             late += queue.scheduler.expire(now: at(now)).count
-            // Twice what can be done, all with the same patience, so that whoever comes later is later in order.
+            // Twice the capacity, all with the same deadline interval, so that later arrivals are later in order.
             if random.below(5) == 0 {
                 let deadline = now + 120
                 if queue.admit(now + 1, events: 1 + Int(random.below(18)), arrival: now, deadline: deadline)

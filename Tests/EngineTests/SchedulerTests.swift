@@ -1,4 +1,4 @@
-// The scheduler on a virtual clock: admission, order, budgets, deadlines and cancellation, each by itself.
+// Unit tests of the scheduler on a virtual clock: admission, order, budgets, deadlines and cancellation.
 
 import Testing
 
@@ -8,7 +8,7 @@ let millisecond: UInt64 = 1_000_000
 
 func at(_ milliseconds: UInt64) -> Instant { Instant(nanoseconds: milliseconds * millisecond) }
 
-/// A scheduler and what its jobs have still to compute; a job has the number of its first request.
+/// A scheduler and the remaining work of its jobs; a job has the number of its first request.
 struct VirtualQueue {
     var scheduler: Scheduler
     var demands: [UInt64: Scheduler.Demand] = [:]
@@ -21,7 +21,7 @@ struct VirtualQueue {
         configuration.maxWaitNanoseconds = 0
         change(&configuration)
         scheduler = Scheduler(configuration)
-        // The times that tests teach it hold.
+        // The service times that tests teach it are exact.
         scheduler.margin = AdmissionMargin(factor: 1)
     }
 
@@ -54,7 +54,7 @@ struct VirtualQueue {
         return admission
     }
 
-    /// Takes a job back in that has so many rows left, or a step.
+    /// Requeues a job with this many rows left, or a step.
     mutating func readmit(_ id: UInt64, rows: Int, isStep: Bool = false, arrival: UInt64 = 0, deadline: UInt64? = nil) {
         let demand = Scheduler.Demand(work: ComputeWork(rows: 0..<rows, scans: 1), isStep: isStep)
         demands[id] = demand
@@ -75,7 +75,7 @@ struct VirtualQueue {
         if case .run(let portions) = next(now) { portions } else { [] }
     }
 
-    /// Learns a time of `milliseconds` an event, and `fixed` a batch.
+    /// Learns `milliseconds` per event and `fixed` per batch.
     mutating func learn(milliseconds: UInt64 = 1, fixed: UInt64 = 0) {
         for events in [1, 10, 100] {
             var work = ComputeWork()
@@ -112,7 +112,7 @@ struct VirtualQueue {
         #expect(queue.run(15) == [1, 2])
     }
 
-    /// A batch costs 20 ms whatever is in it, an event nothing to speak of, and a request comes every 4 ms.
+    /// A batch costs 20 ms whatever it contains, an event almost nothing, and a request arrives every 4 ms.
     @Test func waitsForCompany_WhereABatchCostsMoreThanTheWait() {
         func decision(every gap: UInt64, atMost most: UInt64) -> Scheduler.Decision {
             var queue = VirtualQueue { $0.maxWaitNanoseconds = most * millisecond }
@@ -124,7 +124,7 @@ struct VirtualQueue {
         }
         #expect(decision(every: 4, atMost: 100) == .wait(until: at(26)))
         #expect(decision(every: 4, atMost: 7) == .wait(until: at(23)))
-        // Company would take longer than it is worth.
+        // The wait for company would cost more than it saves.
         #expect(decision(every: 11, atMost: 100) == .run([.init(job: 4, rows: 10)]))
     }
 
@@ -169,7 +169,7 @@ struct VirtualQueue {
         queue.learn()
         #expect(queue.admit(1, events: 90) == .admitted)
         #expect(queue.admit(2, events: 30) == .tooMuchWork(retryAfter: 20 * millisecond))
-        // Asking the same adds no work.
+        // An identical request adds no work.
         #expect(queue.admit(2, events: 90, joining: 1) == .admitted)
         #expect(queue.admit(3, events: 10) == .admitted)
         #expect(queue.run() == [3, 1])
@@ -208,7 +208,7 @@ struct VirtualQueue {
         #expect(queue.portions() == [.init(job: 2, rows: 40)])
     }
 
-    /// A batch may have as many events as take 5 ms, from 512 to `prefillChunkEvents`.
+    /// The chunk is as many events as take 5 ms, between 512 and `prefillChunkEvents`.
     @Test(arguments: [(100, 8_192), (1_000, 5_000), (100_000, 512)] as [(UInt64, Int)])
     func aChunk_IsAsLargeAsIsQuick(nanosecondsPerEvent: UInt64, events: Int) {
         var queue = VirtualQueue { $0.maxBatchEvents = 8_192 }
@@ -240,7 +240,7 @@ struct VirtualQueue {
     @Test func sizes_AreAskedOnlyOfWhatRuns_AndCount() {
         var queue = VirtualQueue()
         for id in 1...3 as ClosedRange<UInt64> { queue.admit(id, events: 60) }
-        // What waited has become cheaper meanwhile.
+        // Waiting jobs have become cheaper meanwhile.
         var asked: [UInt64] = []
         let decision = queue.scheduler.next(now: at(0), in: &asked) { id, asked in
             asked.append(id)
@@ -276,7 +276,7 @@ struct VirtualQueue {
         #expect([queue.run(), queue.run(), queue.run()] == [[3], [2], [1]])
     }
 
-    /// By twice as much as it is shorter, and no more.
+    /// It may arrive later by up to twice the difference in length.
     @Test(arguments: [(179, [2, 1]), (181, [1, 2])] as [(UInt64, [UInt64])])
     func aShorterOne_GoesBeforeALongerOne_ThatCameALittleEarlier(arrival: UInt64, order: [UInt64]) {
         var queue = VirtualQueue { $0.maxBatchSequences = 1 }
@@ -286,7 +286,7 @@ struct VirtualQueue {
         #expect([queue.run(arrival), queue.run(arrival)] == order.map { [$0] })
     }
 
-    /// Two short ones come for each that runs.
+    /// Two short ones arrive for each that runs.
     @Test func aLongOneDoesNotStarve_UnderAFloodOfShortOnes() {
         var queue = VirtualQueue {
             $0.maxQueuedRequests = 10_000
@@ -304,7 +304,8 @@ struct VirtualQueue {
                 break
             }
         }
-        // It counts as if it had come 198 ms later; twice as many are before it by then, one of which runs every millisecond.
+        // Its order is that of an arrival 198 ms later; by then twice as many are before it, and one runs every
+        // millisecond.
         #expect(ran.map { 390...400 ~= $0 } == true)
     }
 
@@ -378,12 +379,12 @@ struct VirtualQueue {
         queue.admit(1, events: 20, deadline: 30)
         #expect(queue.admit(2, events: 20, deadline: 30, joining: 1) == .admitted)
         #expect(queue.admit(3, events: 20, deadline: 19, joining: 1) == .deadlineUnreachable(retryAfter: millisecond))
-        // Nor behind what that is before.
+        // Nor is it behind jobs that come after the one it joins.
         #expect(queue.admit(4, events: 10, deadline: 45) == .admitted)
         #expect(queue.admit(5, events: 20, deadline: 45, joining: 1) == .admitted)
     }
 
-    /// The margin must not learn from those who were overtaken that predictions were wrong.
+    /// The margin must not take overtaken requests for wrong predictions.
     @Test(arguments: [nil, 100] as [UInt64?]) func whoIsOvertaken_IsPromisedALaterEnd(deadline: UInt64?) {
         var queue = VirtualQueue { $0.maxQueuedNanoseconds = 0 }
         queue.learn()
@@ -407,11 +408,11 @@ struct VirtualQueue {
         queue.learn(milliseconds: 1, fixed: 10)
         #expect(queue.admit(1, events: 10, steps: 9, deadline: 118) != .admitted)
         #expect(queue.admit(1, events: 10, steps: 9, deadline: 121) == .admitted)
-        // It would go first, and make the sequence late by what it and its batch take.
+        // It would go first, and delay the sequence by its own time and its batch's.
         #expect(queue.admit(2, events: 10, deadline: 45) == .deadlineUnreachable(retryAfter: 18 * millisecond))
         #expect(queue.scheduler.cancel(1, job: 1) == .nobody)
         #expect(queue.admit(1, events: 10, steps: 9, deadline: 150) == .admitted)
-        // Behind its first pass, not behind all ten.
+        // It waits for the sequence's first pass, not for all ten.
         #expect(queue.admit(2, events: 10, deadline: 45) == .admitted)
     }
 
@@ -437,7 +438,7 @@ struct VirtualQueue {
                 break
             }
         }
-        // It counts as if it had arrived at 40 ms; by then 80 are before it, one of which runs every millisecond.
+        // Its order is that of an arrival at 40 ms; by then 80 are before it, and one runs every millisecond.
         #expect(ranAt.map { $0 <= 90 } == true)
     }
 }

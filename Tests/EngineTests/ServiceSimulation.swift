@@ -1,5 +1,6 @@
-// An engine of which only the scheduler is real: Poisson arrivals, batches that take what a known formula says times what the
-// machine's mood makes of it, all on a virtual clock. What it finds has no noise but its own, and a minute takes moments.
+// An engine in which only the scheduler is real: Poisson arrivals, and batch times from a known formula times the
+// machine's current slowness, on a virtual clock. Results have no noise except the simulated one, and a minute takes
+// moments.
 
 import Random
 
@@ -7,18 +8,18 @@ import Random
 
 /// A discrete-event simulation of one engine. Times are nanoseconds.
 struct ServiceSimulation {
-    /// What batches really take.
+    /// The true times of batches.
     struct Truth {
         var fixed = 200_000.0
         var row = 9_000.0
         var pair = 5.0
         var query = 20_000.0
-        /// From a batch's end to the next one's start: answers, locks, the queue.
+        /// From the end of a batch to the start of the next: answers, locks, the queue.
         var between: UInt64 = 0
-        /// A batch takes up to this share more or less, at random.
+        /// A batch takes up to this share more or less, randomly.
         var jitter = 0.0
-        /// For half of the time, in turns of `moodPeriod`, everything takes this many times as long: other threads want the
-        /// same cores.
+        /// For half of the time, in periods of `moodPeriod`, everything takes this many times as long: other threads
+        /// use the same cores.
         var mood = 1.0
         var moodPeriod: UInt64 = 250 * millisecond
 
@@ -27,19 +28,19 @@ struct ServiceSimulation {
         }
     }
 
-    /// What comes.
+    /// The arriving requests.
     struct Traffic {
-        /// Requests a second.
+        /// Requests per second.
         var rate = 100.0
         var lengths = 16...200
-        /// Items after the first.
+        /// Further items after the first.
         var steps = 0
         var deadline: UInt64?
-        /// The share of requests that have half the deadline.
+        /// The share of requests with half the deadline.
         var hurried = 0.0
     }
 
-    /// What became of requests.
+    /// The results of all requests.
     struct Outcome {
         var arrived = 0
         var refused = 0
@@ -49,7 +50,7 @@ struct ServiceSimulation {
         /// From arrival to answer.
         var latencies: [UInt64] = []
         var batches = 0
-        /// For how long nothing ran.
+        /// The idle time.
         var idle: UInt64 = 0
         var served: Int { latencies.count }
 
@@ -102,7 +103,7 @@ struct ServiceSimulation {
         UInt64(-ServiceSimulation.logarithm(1 - uniform()) / rate * 1e9)
     }
 
-    /// The natural logarithm of a number in (0, 1], by the series of artanh; the tests need no more of mathematics.
+    /// The natural logarithm of a number in (0, 1], by the series of artanh; avoids a dependency.
     private static func logarithm(_ value: Double) -> Double {
         var exponent = 0.0
         var value = value
@@ -120,9 +121,9 @@ struct ServiceSimulation {
         return 2 * sum + exponent * 0.693_147_180_559_945_3
     }
 
-    /// Serves so many seconds of traffic, and then what is left.
+    /// Simulates this many seconds of traffic, then serves the rest.
     ///
-    /// - Parameter warmUp: seconds at the beginning of which the outcome says nothing.
+    /// - Parameter warmUp: seconds at the start that the outcome ignores.
     mutating func run(_ traffic: Traffic, seconds: Double, warmUp: Double = 0) -> Outcome {
         var outcome = Outcome()
         let end = UInt64(seconds * 1e9)
@@ -133,7 +134,7 @@ struct ServiceSimulation {
         var batchWork = ComputeWork()
         var batchStart: UInt64 = 0
         var id: UInt64 = 0
-        /// Of an idle engine that waits for company.
+        /// The wake-up time of an idle engine that waits for company.
         var wakeUp: UInt64 = .max
         var idleSince: UInt64 = 0
         while arrival < end || !batch.isEmpty || !scheduler.jobs.isEmpty {
@@ -227,7 +228,7 @@ struct ServiceSimulation {
             work.rows -= portion.rows
         }
         if work.rows > 0, !work.isStep {
-            // More of its history.
+            // More of its history remains.
         } else if work.stepsLeft > 0 {
             work.stepsLeft -= 1
             work.isStep = true

@@ -1,4 +1,4 @@
-// The service time learnt from batches whose true time is known.
+// Learning service times from batches whose true time is known.
 
 import Random
 import Testing
@@ -13,7 +13,7 @@ import Testing
         return work
     }
 
-    /// 100 µs, 20 µs a row, 5 ns a pair, 50 µs a selection.
+    /// 100 µs, 20 µs per row, 5 ns per pair, 50 µs per selection.
     private func truth(_ work: ComputeWork) -> Double {
         100_000 + 20_000 * Double(work.rows) + 5 * Double(work.pairs) + 50_000 * Double(work.queries)
     }
@@ -83,7 +83,7 @@ import Testing
         #expect(error(model, work(64)) < 1)
     }
 
-    /// Noise, shapes at random, terms that look alike: never below nothing, never beyond all reason.
+    /// Noise, random shapes, correlated terms: never below zero, never absurdly high.
     @Test(arguments: [1, 2, 3] as [UInt64]) func staysReasonable_UnderNoise(seed: UInt64) {
         var random = SplitMix64(seed: seed)
         var model = ServiceTimeModel()

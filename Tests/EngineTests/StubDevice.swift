@@ -1,4 +1,4 @@
-// A device without arithmetic: it selects the smallest eligible rows, and does so when, and only if, a test lets it.
+// A device without arithmetic: it selects the smallest eligible rows, and only when a test lets it.
 
 import Dispatch
 import Engine
@@ -8,34 +8,34 @@ import Synchronization
 
 @testable import Compute
 
-/// What a test does to the device while the engine uses it.
+/// A test's control of the device while the engine uses it.
 final class DeviceControl: Sendable {
     struct State {
         var failure: ComputeError?
         /// Batches that fail with `failure`; nil: all.
         var failures: Int?
-        /// Times that the device cannot be made.
+        /// How many attempts to make the device fail.
         var loadFailures = 0
-        /// Sequences that the device has memory for.
+        /// The number of sequences that fit into the device's memory.
         var capacity: Int?
-        /// What a larger one fails with.
+        /// The failure of a larger batch.
         var excess = ComputeError.Code.outOfMemory
         var score: Float = 1
         var takesWeightsOnAnyThread = false
-        /// As a device does whose scores are all NaN.
+        /// Like a device whose scores are all NaN.
         var selectsNothing = false
-        /// Events of each batch that was computed, without those that were cached.
+        /// Events of each computed batch, without cached ones.
         var batches: [[[Int32]]] = []
-        /// How many rows of each sequence were.
+        /// The number of cached rows of each sequence.
         var cached: [[Int]] = []
-        /// Pages whose memory was given back.
+        /// Released pages.
         var released: [Int32] = []
     }
 
     let state = Lock(State())
-    /// One signal lets one batch finish; not waited for while `isGated` is false.
+    /// Each signal lets one batch finish; unused while `isGated` is false.
     let gate = DispatchSemaphore(value: 0)
-    /// Signalled when a batch has begun to wait at the gate.
+    /// Signalled when a batch starts to wait at the gate.
     let reachedGate = DispatchSemaphore(value: 0)
     let isGated: Atomic<Bool>
 
@@ -43,7 +43,7 @@ final class DeviceControl: Sendable {
         self.isGated = Atomic(isGated)
     }
 
-    /// Fails as often as the device cannot be made.
+    /// Throws while `loadFailures` is positive, and counts it down.
     func takeLoadFailure() throws(ComputeError) {
         let fails = state.withLock { state in
             defer { state.loadFailures = max(0, state.loadFailures - 1) }
@@ -52,7 +52,7 @@ final class DeviceControl: Sendable {
         if fails { throw ComputeError(.deviceLost, "the heartbeat is gone") }
     }
 
-    /// What a batch of so many sequences fails with.
+    /// The failure of a batch with this many sequences.
     fileprivate func takeFailure(sequences: Int) -> ComputeError? {
         state.withLock { state in
             if let capacity = state.capacity, sequences > capacity {
@@ -135,7 +135,7 @@ final class StubCatalogue: CatalogueWeights {
     }
 }
 
-/// Hands histories over to the stream, so that tests see what a batch held.
+/// Passes histories to the stream, so that tests see the content of a batch.
 final class StubModel: DecoderModel {
     let window: Int
     let floatsOfRow = 1

@@ -1,12 +1,12 @@
-// The cache over pages that remember what was written to them: whatever a lease says need not be computed must be there, for
-// this very history, whoever else reads and writes meanwhile.
+// The cache over pages that remember their content: every row that a lease calls cached must be present, for exactly
+// this history, whoever else reads and writes meanwhile.
 
 import Random
 import Testing
 
 @testable import Engine
 
-/// A pool whose pages hold, for each row, everything that the row depends on.
+/// A pool whose pages store, for each row, everything that the row depends on.
 private struct PagedRows {
     private struct Row: Equatable {
         var items: [Int32]
@@ -65,7 +65,7 @@ extension UserCache {
         UserCache(pageRows: 4, pageCount: pages, pageByteCount: 100, dependsOnNextTime: dependsOnNextTime)
     }
 
-    /// Computes a history whole and gives it back.
+    /// Computes a complete history and checks it in.
     @discardableResult
     private func keep(_ history: UsedHistory, of owner: String?, in cache: inout UserCache) throws -> Int {
         let lease = try cache.take(history, of: owner)
@@ -77,9 +77,9 @@ extension UserCache {
         var cache = cache()
         let times: [Int64] = [10, 20, 30, 40, 50, 60]
         #expect(try keep(history([1, 2, 3, 4, 5], times: Array(times[..<5]), at: 55), of: owner, in: &cache) == 0)
-        // Row 4 was followed by the time of the request, and is followed by the new event now.
+        // The time of the request followed row 4; now the new event follows it.
         #expect(try keep(history([1, 2, 3, 4, 5, 6], times: times, at: 70), of: owner, in: &cache) == 4)
-        // Another time of asking.
+        // Only the time of the request differs.
         #expect(try keep(history([1, 2, 3, 4, 5, 6], times: times, at: 80), of: owner, in: &cache) == 5)
         #expect(cache.statistics.hits == 2 && cache.statistics.misses == 1 && cache.statistics.entries == 1)
         #expect(cache.statistics.bytes == 200)
@@ -158,7 +158,7 @@ extension UserCache {
         let common = Array(Int32(1)...9)
         try keep(history(common + [10]), of: nil, in: &cache)
         #expect(try keep(history(common + [20]), of: nil, in: &cache) == 9)
-        // The first entry was as good as the second's own: all but its newest row.
+        // The first entry was as useful as the second's own: it has all rows but the newest.
         let third = history(common + [20, 21])
         #expect(try keep(third, of: nil, in: &cache) == 10)
         #expect(try keep(history(Array(common[..<5]) + [30]), of: nil, in: &cache) == 4)
@@ -170,7 +170,7 @@ extension UserCache {
         var cache = cache()
         let old = history([1, 2, 3, 4, 5])
         try keep(old, of: nil, in: &cache)
-        // As if 6, 7, 8, 9, 10 hashed to the same.
+        // As if the hashes of 6, 7, 8, 9, 10 were equal.
         #expect(cache.reusableRows(history([6, 7, 8, 9, 10]), owner: nil, hashes: PrefixHashes(old)) == 0)
     }
 
@@ -184,7 +184,7 @@ extension UserCache {
         #expect(cache.statistics.evictions == 1)
         #expect(cache.reusableRows(history([2, 1, 1]), owner: "b", hashes: nil) == 0)
         #expect(cache.reusableRows(history([4, 1, 1]), owner: "d", hashes: nil) == 2)
-        // More than could ever be free while `a` is in use: nobody is evicted for nothing.
+        // More pages than could ever be free while `a` is in use: no entry is evicted in vain.
         let tooLong = cache.checkOut(history(Array(repeating: 1, count: 13)), owner: "e", hashes: nil)
         #expect(tooLong == nil)
         #expect(cache.statistics.evictions == 1)
@@ -198,7 +198,8 @@ extension UserCache {
         let reader = try cache.take(history(Array(1...8) + [20]), of: "u")
         #expect(reader.rows == 8)
         cache.checkIn(first, rows: 9)
-        // A correction in the second page, which the reader still holds: its first two rows are computed again elsewhere.
+        // The second page is corrected while the reader still holds it: its first two rows are computed again in
+        // another page.
         let corrected = try cache.take(history(Array(1...6) + [30, 31]), of: "u")
         #expect(corrected.rows == 4)
         #expect(corrected.pages[0] == reader.pages[0] && corrected.pages[1] != reader.pages[1])
@@ -236,7 +237,7 @@ extension UserCache {
         #expect(cache.statistics.entries == 0)
         cache.checkIn(next, rows: 9)
         #expect(cache.statistics.entries == 1)
-        // Nobody shares what is forgotten, though it is still being used.
+        // A forgotten entry is not shared, although it is still in use.
         let last = try cache.take(events, of: "u")
         #expect(last.rows == 8)
         #expect(cache.forget("u") == .init(inFlight: 1))
@@ -262,7 +263,7 @@ extension UserCache {
         #expect(cache.reusableRows(history([1, 2, 3, 4, 9, 9]), owner: "u", hashes: nil) == 4)
     }
 
-    /// Users who append, correct, shorten, ask again, are forgotten, overlap and fail, in a pool too small for them.
+    /// Users who append, correct, shorten, repeat, are forgotten, overlap and fail, in a pool too small for them.
     @Test(arguments: [1, 2, 3, 4, 5, 6] as [UInt64])
     func neverServesWhatWasNotComputedForTheVeryHistory_InRandomTraffic(seed: UInt64) {
         var random = SplitMix64(seed: seed)
@@ -315,7 +316,7 @@ extension UserCache {
             default:
                 if random.below(4) == 0, let owner { _ = cache.forget(owner) }
             }
-            // Whoever computes still finds what it began with and what it wrote since.
+            // Every running computation still finds its cached rows and the rows it has written since.
             for work in works { #expect(device.holds(work.history, work.done, work.lease)) }
             expectConsistent(cache)
         }
@@ -344,7 +345,7 @@ extension UserCache {
         }
     }
 
-    /// Every page is held by exactly those entries that list it; every index points to somebody.
+    /// Exactly the entries that list a page hold it; every index refers to an entry.
     private func expectConsistent(_ cache: UserCache) {
         var holders = [Int](repeating: 0, count: cache.table.pageCount)
         for entry in cache.entries.values { for page in entry.pages { holders[Int(page)] += 1 } }
