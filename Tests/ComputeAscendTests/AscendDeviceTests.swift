@@ -1,5 +1,5 @@
-// The device on the emulator in this process: what a batch costs in its steady state. One test after the other, because
-// the emulator's trace is the process's.
+// The device on the emulator in this process: the cost of a batch in steady state. The tests run one after the other,
+// because the emulator's trace belongs to the process.
 
 import AscendEmulatorSupport
 import Compute
@@ -11,7 +11,7 @@ struct AscendDeviceTests {
     func batch_AllocatesNothing_AndWaitsOnce_InItsSteadyState() throws {
         try Emulator.exclusively { emulator in
             let model = try SmallModel(AscendDevice.open(number: 0))
-            // Twice: what a batch has outgrown becomes one piece when the next one begins. Then it is captured.
+            // Twice: memory that a batch has outgrown is merged when the next batch begins. Then the batch is captured.
             for _ in 0..<4 { try model.run(lengths: [40, 3, 17]) }
             for lengths in [[40, 3, 17], [5, 40, 9], [5, 40, 9], [5, 40, 9]] {
                 emulator.resetTrace()
@@ -20,7 +20,7 @@ struct AscendDeviceTests {
                 #expect(emulator.count("aclrtFree*") == 0)
                 #expect(emulator.count("aclrtSynchronize*") == 1)
                 #expect(emulator.count("pageable copy") == 0)
-                // Inputs there, results back, and nothing beside: a synchronous copy is counted by itself.
+                // One copy of inputs, one of results, and no other: synchronous copies are counted separately.
                 #expect(emulator.count("aclrtMemcpyAsync") == 2)
                 #expect(emulator.count("aclrtMemcpy") == 0)
                 #expect(emulator.count("gather past the end") == 0)
@@ -28,7 +28,7 @@ struct AscendDeviceTests {
         }
     }
 
-    /// The first of a kind is run operator by operator, the second captured, and from then on it is one call.
+    /// The first batch of a kind runs operator by operator, the second is captured, and later ones are one call.
     @Test
     func batch_ThatComesAgain_IsOneCall() throws {
         try Emulator.exclusively { emulator in
@@ -48,7 +48,7 @@ struct AscendDeviceTests {
             // Another batch in between, and other values in a batch of the same form.
             let other = try run(model, [39, 4, 16])
             let third = try run(model, [40, 3, 17])
-            // The same operators run, of which the host calls none.
+            // The same operators run, but the host calls none of them.
             #expect(emulator.count("launch") > 40 && emulator.count("aclnn*") == 0)
             #expect(emulator.count("aclmdlRIExecuteAsync") == 1)
             #expect(first.rows == second.rows && first.rows == third.rows)
@@ -58,7 +58,7 @@ struct AscendDeviceTests {
         }
     }
 
-    /// Values come from the batch, not from the capture.
+    /// Values come from the batch, not from the captured one.
     @Test
     func capturedBatches_AnswerAsOthersDo() throws {
         try Emulator.exclusively { _ in
@@ -74,7 +74,7 @@ struct AscendDeviceTests {
         }
     }
 
-    /// More kinds of batches than are kept: the oldest go, and are captured again.
+    /// More kinds of batches than the limit: the oldest are evicted, and captured again.
     @Test
     func capturedBatches_AreBounded() throws {
         try Emulator.exclusively { emulator in
@@ -100,7 +100,7 @@ struct AscendDeviceTests {
             let first = try model.run(lengths: [40, 3, 17])
             #expect(first.allSatisfy { $0.count == 5 })
             for _ in 0..<3 { #expect(try model.run(lengths: [40, 3, 17]) == first) }
-            // Nor does it matter who else is in the batch.
+            // The rest of the batch does not matter either.
             #expect(try model.run(lengths: [40]) == [first[0]])
         }
     }

@@ -1,5 +1,5 @@
-// What faults become, and that a device can be made again in the same process: on the emulator, which says at CANN's end what
-// was left behind.
+// Errors from faults, and making a device again in the same process: on the emulator, which reports leaks when CANN
+// ends.
 
 import AscendEmulatorSupport
 import Compute
@@ -9,7 +9,7 @@ import Locking
 import TestSupport
 import Testing
 
-/// Runs the bodies at once, each on a thread of its own; the first error of any.
+/// Runs the bodies simultaneously, each on its own thread; throws the first error.
 private func onThreads(_ bodies: [@Sendable () throws -> Void]) throws {
     let failures = Lock<[any Error]>([])
     let ended = DispatchSemaphore(value: 0)
@@ -42,7 +42,8 @@ struct AscendFaultTests {
         }
     }
 
-    /// Whichever allocation fails, of making a device and a model and of batches that grow: it is told, and nothing is lost.
+    /// Any allocation may fail, while a device and a model are made or batches grow: the failure is reported, and
+    /// nothing leaks.
     @Test
     func outOfMemory_LosesNothing_WhereverItHappens() throws {
         try Emulator.exclusively { emulator in
@@ -53,7 +54,7 @@ struct AscendFaultTests {
                     let model = try SmallModel(AscendDevice.open(number: 0))
                     try model.run(lengths: [8])
                     try model.run(lengths: [40, 3, 17])
-                    // Memory that is only better to have may be missing without a failure.
+                    // Optional memory may be missing without a failure.
                     guard emulator.count("aclrtMalloc") >= number else { break }
                 } catch let error as ComputeError {
                     failures += 1
@@ -68,7 +69,7 @@ struct AscendFaultTests {
         }
     }
 
-    /// A batch that fails half enqueued has ended when the failure is told: its memory may be given back at once.
+    /// A half-enqueued batch has ended when its failure is reported: its memory may be freed immediately.
     @Test
     func outOfMemory_InTheMiddle_LeavesNothingRunning() throws {
         try Emulator.exclusively { emulator in
@@ -79,7 +80,8 @@ struct AscendFaultTests {
                     let model = try SmallModel(device)
                     emulator.resetTrace()
                     emulator.inject("hold@1,oom@\(number)")
-                    // What is held goes on when the batch is waited for, or else when its memory has been given back.
+                    // The held operator continues when the batch is waited for, or else after its memory has been
+                    // freed.
                     let ended = Lock(false)
                     let releasing = Thread {
                         while emulator.count("aclrtSynchronize*") + emulator.count("aclrtFree") == 0,
@@ -102,7 +104,7 @@ struct AscendFaultTests {
         }
     }
 
-    /// Phase 1 has enqueued nothing: a shape that no kernel takes fails its batch, and the chip works on.
+    /// Phase 1 has enqueued nothing: a shape that no kernel supports fails its batch, and the chip stays usable.
     @Test
     func refusal_LeavesTheDeviceUsable_WhicheverOperatorRefuses() throws {
         try Emulator.exclusively { emulator in
@@ -145,14 +147,14 @@ struct AscendFaultTests {
                 #expect(error?.code == code, "\(error?.message ?? "")")
                 #expect(error?.message.contains("with \(name): ") == true, "\(error?.message ?? "")")
                 #expect(error?.message.contains(words) == true)
-                // Nothing more is asked of a device in that state.
+                // Nothing more is called on a device in that state.
                 emulator.resetTrace()
                 let later = fail(model)
                 #expect(later?.code == .deviceLost)
                 #expect(later?.message.hasPrefix("ascend:0 has to be reset: ") == true)
                 #expect(emulator.count("launch") == 0)
             }
-            // What hangs would hold up whatever is given back one by one.
+            // A hanging stream would block every individual release.
             #expect(emulator.count("aclrtResetDeviceForce") == 1)
             #expect(emulator.count("aclrtDestroyStream") + emulator.count("aclrtFree") == 0)
             #expect(emulator.count("aclrtDestroyStreamForce") >= 3)
@@ -165,14 +167,14 @@ struct AscendFaultTests {
         }
     }
 
-    /// What refuses a capture for want of streams costs the oldest sequence, and a refused shape costs nothing.
+    /// A capture refused for lack of streams evicts the oldest captured batch; a refused shape evicts nothing.
     @Test
     func capture_GoesOn_AfterARefusal() throws {
         try Emulator.exclusively { emulator in
             let model = try SmallModel(AscendDevice.open(number: 0))
             for _ in 0..<2 { try model.run(lengths: [41]) }
             let expected = try model.run(lengths: [8])
-            // The operators of the second time are planned while the stream is captured.
+            // The second run plans its operators while the stream is captured.
             emulator.inject("refuse@5")
             #expect(try model.run(lengths: [8]) == expected)
             emulator.resetTrace()
@@ -180,7 +182,7 @@ struct AscendFaultTests {
             #expect(emulator.count("aclmdlRICaptureBegin") == 1)
             #expect(try model.run(lengths: [8]) == expected)
             #expect(emulator.count("aclmdlRIExecuteAsync") == 2)
-            // No stream is left for another kind of batch: the one that is captured goes, and the next time there is one.
+            // No stream is left for another kind of batch: the captured one is evicted, and the next run has a stream.
             let other = try model.run(lengths: [9])
             emulator.resetTrace()
             emulator.inject("full@1")
@@ -191,7 +193,7 @@ struct AscendFaultTests {
         }
     }
 
-    /// Streams that hang are ended before the reset, which would wait for them.
+    /// Hanging streams are aborted before the reset, which would wait for them.
     @Test
     func hangingStreams_AreEnded_BeforeTheReset() throws {
         try Emulator.exclusively { emulator in
@@ -208,7 +210,7 @@ struct AscendFaultTests {
         }
     }
 
-    /// An operator that loses the chip when it is tried is left out when the device is made again, and stays left out.
+    /// An operator whose trial loses the chip is left out when the device is made again, and stays left out.
     @Test
     func trial_ThatLosesTheChip_IsNotRepeated() throws {
         try Emulator.exclusively { emulator in
@@ -224,7 +226,7 @@ struct AscendFaultTests {
             }
             emulator.resetTrace()
             do { _ = try AscendDevice.open(number: 0, capturesBatches: false) }
-            // The trial is what is done last.
+            // The trial is the last step.
             let launches = emulator.count("launch")
             emulator.inject("aicore@\(launches)")
             let lost = "aclnnHstuDenseForward: the chip was lost when it was tried: "
@@ -239,7 +241,7 @@ struct AscendFaultTests {
         }
     }
 
-    /// While it is loaded, a stream is waited for by itself.
+    /// While a device is made, each stream is waited for separately.
     @Test
     func fault_WhileADeviceIsMade_IsAnError() throws {
         try Emulator.exclusively { emulator in
@@ -255,7 +257,8 @@ struct AscendFaultTests {
         }
     }
 
-    /// A reset by force takes along what others have made of the same device; they say so, and free nothing of the next one.
+    /// A forced reset also destroys the objects that others made on the same device; they report it, and free nothing
+    /// of the next device.
     @Test
     func reset_IsToldToOthersOnTheDevice() throws {
         try Emulator.exclusively { emulator in
@@ -303,7 +306,7 @@ struct AscendFaultTests {
         }
     }
 
-    /// One chip fails and is made again while the other goes on.
+    /// One chip fails and is made again while the other continues.
     @Test
     func fault_OfOneDevice_LeavesTheOther() throws {
         try Emulator.exclusively { emulator in
@@ -344,7 +347,7 @@ struct AscendFaultTests {
         }
     }
 
-    /// A device that cannot be opened is told, and costs nothing to ask for again.
+    /// A device that cannot be opened is reported, and further attempts leak nothing.
     @Test
     func device_ThatIsNotThere_IsAnError() throws {
         try Emulator.exclusively { _ in

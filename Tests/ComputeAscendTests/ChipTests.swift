@@ -1,4 +1,4 @@
-// Chips by name: what a name that is not told apart would cost is a dtype that the chip does not have.
+// Chips by name: a name taken for another chip's would select a dtype that the chip lacks.
 
 import Testing
 
@@ -15,11 +15,11 @@ struct ChipTests {
             ("Ascend910B3", .a2, true), ("Ascend910B4", .a2, true), ("Ascend910B4-1", .a2, true),
             // Atlas A3
             ("Ascend910_9391", .a3, true), ("Ascend910_9392", .a3, true), ("Ascend910_9362", .a3, true),
-            // 950, and what it was called before
+            // 950, and its earlier names
             ("Ascend950PR_9579", .a5, true), ("Ascend950DT_9591", .a5, true), ("Ascend910_9589", .a5, true),
             // Atlas inference
             ("Ascend310P1", .inference, false), ("Ascend310P3", .inference, false), ("Ascend310P7", .inference, false),
-            // Chips that CANN 8.1 has files of, and that nothing is known of here
+            // Chips with files in CANN 8.1 about which nothing is known here
             ("Ascend310", .other, false), ("Ascend310B1", .other, false), ("Ascend610", .other, false),
             ("Ascend610Lite", .other, false), ("Ascend031", .other, false), ("Ascend035", .other, false),
             ("BS9SX1AA", .other, false), ("SD3403", .other, false), ("MC61AM21AA", .other, false), ("", .other, false),

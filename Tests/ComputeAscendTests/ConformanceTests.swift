@@ -1,5 +1,5 @@
-// The device conformance suite over the emulator, one process a profile: chips with and without bfloat16, both generations
-// of CANN, and a chip that lacks most of what can be composed of the rest.
+// The device conformance suite over the emulator, one process per profile: chips with and without bfloat16, both
+// generations of CANN, and a chip that lacks most operators that can be composed of others.
 
 import AscendEmulatorSupport
 import TestSupport
@@ -10,7 +10,7 @@ struct Profile: Sendable, CustomTestStringConvertible {
     var layout: String
     var environment: [String: String]
     var arguments: [String] = []
-    /// Which of the cases an ordinary run takes; all of them have their turn on the profiles together.
+    /// The share of the cases that an ordinary run takes; the profiles together cover all of them.
     var part = "1/1"
     var says: String
 
@@ -117,11 +117,11 @@ struct ConformanceTests {
         )
         #expect(output.text.contains(profile.says))
         #expect(output.text.contains(", 0 failed, 0 skipped"))
-        // Nothing is left behind either: the emulator's end says so otherwise.
+        // Nothing leaks either: the emulator would report it at its end.
         #expect(output.status == 0, "\(output.text)")
     }
 
-    /// What nothing can be composed of is not supported, and the cases that need it do not apply.
+    /// An operation that cannot be composed is unsupported, and the cases that need it are skipped.
     @Test
     func skipsCases_WhenTheChipLacksAnOperator() throws {
         let output = try Emulator.conformance(
@@ -134,7 +134,7 @@ struct ConformanceTests {
         #expect(output.text.contains("skipped: top k of 2 rows"))
     }
 
-    /// The fused operator is used where it is right, and the reason is told where it is not used.
+    /// The fused operator is used where it is correct; otherwise the note gives the reason.
     @Test(
         arguments: [
             (

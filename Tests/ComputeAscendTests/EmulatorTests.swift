@@ -1,5 +1,5 @@
-// The emulator is only worth something while it is strict: each of its checks breaks one rule of the interface, in a process
-// of its own, and sees the stated error.
+// The emulator is only useful if it is strict: each of its checks breaks one rule of the interface, in its own process,
+// and sees the stated error.
 
 import AscendEmulatorSupport
 import Foundation
@@ -13,7 +13,7 @@ struct EmulatorTests {
         #expect(output.status == 0, "\(output.text)")
     }
 
-    /// A list that is empty would make the test above pass with nothing tested.
+    /// With an empty list the test above would pass without testing anything.
     @Test
     func checks_AreMany() throws {
         #expect(try Emulator.checks().count >= 75)

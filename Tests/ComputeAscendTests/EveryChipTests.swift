@@ -1,5 +1,5 @@
-// The device on every chip that there is a profile of, and on chips that lack an operator: it answers, or refuses in words, and
-// after each kind of failure a device of that chip answers as before. Which chip it is it finds out by itself.
+// The device on every chip that has a profile, and on chips that lack an operator: it answers, or refuses with a
+// reason, and after each kind of failure a device of that chip answers as before. The device detects the chip itself.
 
 import AscendEmulatorSupport
 import Compute
@@ -13,7 +13,7 @@ struct EveryChipTests {
         "Ascend910_9391", "Ascend950PR_9579",
     ]
 
-    /// Runs the body with another chip, after which CANN is ended and nothing is left.
+    /// Runs the body with another chip; then ends CANN and checks that nothing is left allocated.
     private func onChip(_ chip: String, _ body: (Emulator.Controls) throws -> Void) throws {
         try Emulator.exclusively { emulator in
             // Another test may have left CANN initialised.
@@ -55,7 +55,8 @@ struct EveryChipTests {
         }
     }
 
-    /// Whichever operator refuses while the device finds out what there is, it is composed of others or said to be missing.
+    /// If any operator is refused while the device probes the chip, the device composes it of others or reports it as
+    /// missing.
     @Test(arguments: chips)
     func anOperatorThatIsRefusedAtTheStart_IsDoneWithout(_ chip: String) throws {
         try onChip(chip) { emulator in

@@ -1,4 +1,4 @@
-// The parts of the device that are plain values: rectangles of attention, places in memory, rounding, the end of a selection.
+// The device's plain values: rectangles of attention, places in memory, rounding, the end of a selection.
 
 import Compute
 import Testing
@@ -15,7 +15,8 @@ private struct Numbers: RandomNumberGenerator {
 }
 
 struct AttentionPlanTests {
-    /// Whatever the batch: every output row is computed once, from its own row, and sees exactly the rows up to its own.
+    /// For any batch, every output row is computed once, from its own row, and attends to exactly the rows up to its
+    /// own.
     @Test(arguments: 0..<200)
     func everyRowSeesWhatIsBeforeIt(_ seed: Int) {
         var random = Numbers(state: UInt64(seed))
@@ -64,7 +65,7 @@ struct AttentionPlanTests {
         }
     }
 
-    /// Slots with a key are gathered from the row that they stand for; slots without one from the same sequence.
+    /// Slots with a key are gathered from the row that they represent; slots without one from the same sequence.
     @Test
     func slotsAreRowsOfTheirSequence() {
         let layout = Jagged(lengths: [20, 3])
@@ -112,7 +113,7 @@ struct AttentionPlanTests {
 }
 
 struct FusedCallTests {
-    /// Whatever the batch: which sequences are fused is a matter of each alone, none is computed twice, and each call keeps
+    /// For any batch, whether a sequence is fused depends on it alone, none is computed twice, and each call respects
     /// the limits.
     @Test(arguments: 0..<100)
     func sequences_AreFusedByThemselves(_ seed: Int) {
@@ -139,7 +140,7 @@ struct FusedCallTests {
                 )
             )
         }
-        // Ordinary lengths go in one call a kind, in order.
+        // Ordinary lengths need one call per kind, in order.
         if lengths.allSatisfy({ $0 <= 300 }) {
             #expect(calls.count == Set(biased).count)
             #expect(calls.allSatisfy { $0.sequences == $0.sequences.sorted() })
@@ -152,7 +153,7 @@ struct FusedCallTests {
             !FusedCall.calls(lengths: [length], isBiased: [isBiased], heads: 8).isEmpty
         }
         #expect(fused(20_480, isBiased: false) && !fused(20_481, isBiased: false))
-        // 44 bytes by the square of the length.
+        // 44 bytes times the square of the length.
         #expect(fused(2304, isBiased: true) && !fused(2600, isBiased: true))
         let many = FusedCall.calls(
             lengths: [Int](repeating: 2, count: 5000),
@@ -168,7 +169,7 @@ struct FusedCallTests {
 }
 
 struct BumpPlanTests {
-    /// Places never overlap, start on 64 bytes, and leave 32 bytes behind what is rounded up to 32.
+    /// Places never overlap, start at multiples of 64 bytes, and leave 32 bytes after a size rounded up to 32.
     @Test(arguments: 0..<100)
     func places_KeepTheRulesOfAddresses(_ seed: Int) throws {
         var random = Numbers(state: UInt64(seed))
@@ -206,7 +207,8 @@ struct BumpPlanTests {
 }
 
 struct HalfRoundingTests {
-    /// Each of the 65,536 numbers is itself; what lies between two is the nearer, and the even one half-way.
+    /// Each of the 65,536 numbers is unchanged; a number between two rounds to the nearer, and at the midpoint to the
+    /// even one.
     @Test
     func bfloat16_RoundsToNearestEven() {
         let rounding = HalfRounding(dtype: .bfloat16)

@@ -1,9 +1,9 @@
-// A decoder of one layer, written in the operations that HSTU is written in: what steady states and faults are tested with.
+// A one-layer decoder of the operations that HSTU uses, for tests of steady states and faults.
 
 import Compute
 import ComputeAscend
 
-/// Weights of the model and a stream; belongs to the thread that made it.
+/// The model's weights and a stream; belongs to the thread that made it.
 final class SmallModel {
     private let width = 16
     private let heads = 2
@@ -18,7 +18,7 @@ final class SmallModel {
     let stream: any Stream
 
     init(_ device: any Device) throws(ComputeError) {
-        // Values are copied when they are handed over, so one block serves all.
+        // Values are copied when they are passed, so one block serves all.
         var random = UInt64(1)
         let values = (0..<200 * 16).map { _ -> Float in
             random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407

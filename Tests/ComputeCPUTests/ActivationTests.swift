@@ -7,12 +7,12 @@ import Testing
 
 @testable import ComputeCPU
 
-/// The kernels of a level that the host has.
+/// The kernels of a level of the host.
 private func kernels(_ isa: InstructionSet) throws -> gk_kernels {
     try #require(gk_kernels_for(isa.level)).pointee
 }
 
-/// Floats of every exponent and both signs, and the range where the functions bend, more closely.
+/// Floats of every exponent and both signs, and a finer grid where the functions bend.
 private let samples: [Float] = {
     var samples: [Float] = [0, -0.0, .leastNonzeroMagnitude, -.leastNonzeroMagnitude]
     samples += [.greatestFiniteMagnitude, -.greatestFiniteMagnitude, -88.37, -88.36, -88.38, 88, 88.1, -87, -87.01]
@@ -28,7 +28,7 @@ private let samples: [Float] = {
 }()
 
 /// The largest error in units of the last place of the exact result, of those errors that exceed `absolute`; infinite
-/// for a result that is no finite number.
+/// if a result is not finite.
 private func worstULPs(
     of y: [Float],
     at x: [Float],
@@ -39,7 +39,7 @@ private func worstULPs(
     for index in x.indices {
         let value = exact(Double(x[index]))
         let lost = abs(Double(y[index]) - value)
-        // NaN would compare as false and must not pass.
+        // A comparison with NaN is false; NaN must not pass.
         if !(lost > absolute) && !y[index].isNaN { continue }
         worst = max(worst, y[index].isFinite ? lost / Double(Float(value).ulp) : .infinity)
     }
@@ -86,7 +86,7 @@ struct ExponentialTests {
         #expect(worstULPs(of: y, at: x, beyond: 0x1p-125) { exp($0) } <= 3)
     }
 
-    /// A row's maximum weighs 1 exactly, and a key that it does not see nothing at all.
+    /// A row's maximum has weight exactly 1, and a key outside its range has weight 0.
     @Test(arguments: InstructionSet.available)
     func isExact_AtItsEnds(_ isa: InstructionSet) throws {
         let kernel = try #require(try kernels(isa).exp)

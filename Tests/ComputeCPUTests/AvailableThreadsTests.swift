@@ -1,4 +1,4 @@
-// The processor quota of control groups, from the texts that the kernel shows.
+// The processor quota of control groups, from the kernel's files.
 
 import Testing
 

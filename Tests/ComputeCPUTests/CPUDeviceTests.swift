@@ -1,10 +1,11 @@
-// What is the CPU device's own: its choice of kernels, its memory, its threads, and results that do not depend on them.
+// Properties of the CPU device itself: its choice of kernels, its memory, its threads, and results that do not depend
+// on them.
 
 import Compute
 import ComputeCPU
 import Testing
 
-/// Host memory of float32 weights; it outlives what is made from them when it is kept to the end of a test.
+/// Host memory of float32 weights; a test that keeps it to the end keeps it longer than the objects made from it.
 private final class HostFloats {
     private var blocks: [UnsafeMutableBufferPointer<Float>] = []
 
@@ -20,7 +21,7 @@ private final class HostFloats {
     }
 }
 
-/// Some number in -1 ..< 1, the same for the same arguments.
+/// A pseudorandom number in -1 ..< 1, a function of the arguments.
 private func number(_ index: Int, _ seed: Int) -> Float {
     var z = UInt64(truncatingIfNeeded: index &* 1_000_003 &+ seed) &* 0x9e37_79b9_7f4a_7c15
     z = (z ^ (z >> 29)) &* 0xbf58_476d_1ce4_e5b9
@@ -316,7 +317,7 @@ struct CPUDeviceTests {
             )
             bytes.append(device.memory.weightBytes)
         }
-        // One table of 256 positions, then one of 512 in its place, and none for positions that are too far.
+        // One table of 256 positions, then one of 512 that replaces it, and none for positions beyond the limit.
         #expect(bytes[1] == bytes[0] && bytes[2] == bytes[0])
         #expect(bytes[3] == bytes[0] + 256 * 8 * 4)
         #expect(Set(bytes[3...]).count == 1)
@@ -330,7 +331,7 @@ struct CPUDeviceTests {
         let matrix = host.tensor("w", [64, 64]) { Float($0) }
         do {
             let linear = try device.makeLinear(matrix, layout: .inputMajor, columns: nil, bias: nil)
-            // A float32 table is read where it is.
+            // A float32 table is used in place.
             let table = try device.makeTable(matrix)
             #expect(device.memory.weightBytes == 64 * 64 * 4)
             let stream = try device.makeStream()
@@ -370,7 +371,7 @@ struct CPUDeviceTests {
         }
         #expect(Set(addresses).count == 1)
         #expect(try stream.read(before) == [1, 2, 3])
-        // Also where the body fails.
+        // Also when the body fails.
         #expect(throws: ComputeError(.invalidArgument, "")) {
             try stream.withTemporaries { () throws(ComputeError) in
                 addresses.append(try stream.makeTensor(rows: 1, columns: 1, dtype: .float32).address)

@@ -1,4 +1,4 @@
-// Selections through a quantised copy of a catalogue: the rows and the bits of a scan of all rows in float32.
+// Selections through a quantised copy of a catalogue: the same rows and bits as a float32 scan of all rows.
 
 import Compute
 import Random
@@ -7,7 +7,7 @@ import Testing
 @testable import ComputeCPU
 
 struct CatalogueCopyTests {
-    /// What rows and queries are made of.
+    /// Distributions of rows and queries.
     enum Numbers: CaseIterable, Sendable {
         case ordinary
         /// Rows of very different sizes.
@@ -22,7 +22,7 @@ struct CatalogueCopyTests {
         case huge
 
         func row(_ random: inout SplitMix64, columns: Int) -> [Float] {
-            // Enough of a bell for this.
+            // Close enough to a normal distribution for this test.
             func normal() -> Float {
                 var sum: Float = 0
                 for _ in 0..<4 { sum += Float.random(in: -1...1, using: &random) }
@@ -52,7 +52,7 @@ struct CatalogueCopyTests {
         for (rows, columns) in [(1, 1), (64, 16), (700, 50), (3_000, 64), (1_500, 129)] {
             let table = (0..<rows).flatMap { _ in numbers.row(&random, columns: columns) }
             let queries = (0..<8).map { number in
-                // One query has the shape of the rows; the others are ordinary.
+                // One query has the distribution of the rows; the others are ordinary.
                 (number % 4 == 3 ? numbers : .ordinary).row(&random, columns: columns)
             }
             let masks = (0..<8).map { number in
@@ -75,8 +75,8 @@ struct CatalogueCopyTests {
         }
     }
 
-    /// Every column of the best rows loses nearly half a step, the most that can be lost, and always downwards. The rows before
-    /// them lose less and set the floor that they must pass.
+    /// Every column of the best rows loses nearly half a step, the largest possible error, and always downwards. The
+    /// earlier rows lose less and set the floor that the best rows must pass.
     @Test(arguments: InstructionSet.available)
     func rowsThatLoseMost_AreFound(_ isa: InstructionSet) throws {
         let (rows, columns) = (2_000, 96)
@@ -106,7 +106,7 @@ struct CatalogueCopyTests {
         }
     }
 
-    /// A query whose scores are infinite or no numbers is answered as without a copy.
+    /// A query with infinite or NaN scores has the same answer as without a copy.
     @Test
     func queryThatIsNoNumber_SelectsAsWithoutACopy() throws {
         var random = SplitMix64(seed: 3)
@@ -122,7 +122,7 @@ struct CatalogueCopyTests {
         }
     }
 
-    /// Copies count as weights, and go with their catalogue.
+    /// Copies count as weights, and are released with their catalogue.
     @Test
     func copy_IsCounted() throws {
         let device = try CPUDevice(threads: 1, copies: .always)
@@ -133,7 +133,7 @@ struct CatalogueCopyTests {
                 normalization: nil,
                 eligible: [UInt64](repeating: .max, count: 10)
             )
-            // A byte a number, and a scale and a sum a row.
+            // One byte per number, and a scale and a sum per row.
             #expect(device.memory.weightBytes == 640 * 64 * 4 + 640 * (64 + 8))
             withExtendedLifetime(catalogue) {}
         }

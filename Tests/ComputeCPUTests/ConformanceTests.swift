@@ -1,4 +1,4 @@
-// The conformance suite on the CPU, at every level that the host has.
+// The conformance suite on the CPU, at every level of the host.
 
 import Compute
 import ComputeCPU
@@ -7,7 +7,8 @@ import Foundation
 import Testing
 
 struct ConformanceTests {
-    /// A level of the host and a dtype that has kernels of its own there; the others run those of the level below.
+    /// A level of the host and a dtype for which it has its own kernels; other dtypes run the kernels of the level
+    /// below.
     struct Variant: Sendable, CustomTestStringConvertible {
         let isa: InstructionSet
         let dtype: DType
@@ -25,11 +26,12 @@ struct ConformanceTests {
         }
     }
 
-    /// Two threads: cases are large enough to be cut, and a device with one runs the same tasks.
+    /// Two threads: cases are large enough to be divided, and a device with one thread runs the same tasks.
     @Test(arguments: Variant.available)
     func conforms_AtEveryLevel(_ variant: Variant) throws {
         let device = try CPUDevice(threads: 2, dtype: variant.dtype, isa: variant.isa)
-        // GENREC_CASES=beams,tokens runs the cases whose names have one of these words: the whole suite takes minutes.
+        // GENREC_CASES=beams,tokens runs only the cases whose names contain one of these words: the whole suite takes
+        // minutes.
         let words = (ProcessInfo.processInfo.environment["GENREC_CASES"] ?? "").split(separator: ",")
         for conformanceCase in DeviceConformance.cases
         where words.isEmpty || words.contains(where: conformanceCase.name.contains) {
@@ -38,7 +40,7 @@ struct ConformanceTests {
         }
     }
 
-    /// A selection through a quantised copy is the same selection.
+    /// A selection through a quantised copy equals the plain one.
     @Test(arguments: InstructionSet.available)
     func conforms_WithCopiesOfCatalogues(_ isa: InstructionSet) throws {
         let device = try CPUDevice(threads: 2, isa: isa, copies: .always)

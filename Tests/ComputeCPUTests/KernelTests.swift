@@ -1,4 +1,4 @@
-// The kernels by themselves, at every level that the host has.
+// Unit tests of the kernels, at every level of the host.
 
 import CKernels
 import Compute
@@ -7,7 +7,7 @@ import Testing
 
 @testable import ComputeCPU
 
-/// The kernels of a level that the host has.
+/// The kernels of a level of the host.
 private func kernels(_ isa: InstructionSet) throws -> gk_kernels {
     try #require(gk_kernels_for(isa.level)).pointee
 }
@@ -21,7 +21,7 @@ struct KernelListTests {
         #expect(Set(names).count == names.count)
         for isa in InstructionSet.allCases {
             let own = zip(entries, names).filter { $0.0.isa == isa.level }.map(\.1)
-            // As many as the scalar level, which is complete, or what the level adds to the one below it.
+            // As many as the scalar level, which is complete, or only the additions to the level below.
             if ![.avx512vnni, .avx512bf16, .neondotprod, .neonbf16].contains(isa) {
                 #expect(own.count == entries.filter { $0.isa == .scalar }.count)
             } else {
@@ -38,7 +38,7 @@ struct KernelListTests {
 }
 
 struct TimeBucketTests {
-    /// The least difference of every bucket that differences reach, by bisection of the definition.
+    /// The smallest difference in each reachable bucket, by bisection of the definition.
     private static let beginnings: [Int64] = {
         var beginnings: [Int64] = []
         var bucket = gk_time_bucket(0)
@@ -90,7 +90,7 @@ struct TimeBucketTests {
         gk_time_cells_fill(&cells)
         var differences: [Int64] = [0, 1, 2, .max, .max - 1, 1 << 53, (1 << 53) + 1]
         for beginning in Self.beginnings {
-            // A step of the float around a large beginning, and of one second.
+            // One float32 step at a large beginning, at least one second.
             let step = Int64(max(1, Float(beginning).ulp))
             differences += [beginning - step, beginning - 1, beginning, beginning + 1]
         }
@@ -99,7 +99,7 @@ struct TimeBucketTests {
             let keys: [Int64] = [0, difference, .min, -difference]
             var buckets = [UInt8](repeating: 255, count: 64)
             kernel(queries, keys, 4, cells, &buckets)
-            // From `min` on the distance is as large as can be told, unless the difference is small.
+            // The distance to `.min` saturates if it overflows.
             let toLeast = difference.subtractingReportingOverflow(.min)
             let expected = [
                 gk_time_bucket(difference), 0, gk_time_bucket(toLeast.overflow ? .max : toLeast.partialValue),

@@ -1,4 +1,4 @@
-// The pool of key and value pages: what it counts, and what is resident of it.
+// The pool of key and value pages: its accounting and its resident memory.
 
 import Compute
 import Glibc
@@ -14,7 +14,7 @@ struct KeyValuePagesTests {
         try #require(device.makeKeyValuePages(Self.shape, byteCount: byteCount) as? CPUKeyValuePages)
     }
 
-    /// Bytes of the pool that the system has given memory for.
+    /// Resident bytes of the pool.
     private func residentBytes(_ pool: CPUKeyValuePages) throws -> Int {
         let page = sysconf(Int32(_SC_PAGESIZE))
         let byteCount = pool.pageCount * pool.pageByteCount
@@ -23,7 +23,7 @@ struct KeyValuePagesTests {
         return resident.count { $0 & 1 == 1 } * page
     }
 
-    /// Stores so many rows of whatever the working memory holds.
+    /// Stores this many rows of the working memory's current content.
     private func store(rows: Int, in pages: [Int32], of pool: CPUKeyValuePages, layer: Int, on device: CPUDevice) throws
     {
         let stream = try device.makeStream()
@@ -80,7 +80,7 @@ struct KeyValuePagesTests {
         let pool = try pool(device, byteCount: 1 << 30)
         #expect(try residentBytes(pool) == 0)
         try store(rows: 20, in: [0, Int32(pool.pageCount) - 1], of: pool, layer: 2, on: device)
-        // One layer of two pages at least; at most the huge pages that they lie in, which may be two each.
+        // At least one layer of two pages; at most the huge pages that contain them, up to two each.
         let resident = try residentBytes(pool)
         #expect(resident >= 2 * Self.pageBytes / 3 && resident <= 4 * AlignedMemory.hugePage)
     }
@@ -99,9 +99,9 @@ struct KeyValuePagesTests {
             count: Self.pageBytes
         )
         let rows = Array(kept)
-        // Not in order, with neighbours and without.
+        // Unsorted, with and without neighbours.
         pool.release([63, 3, 1, 2] + Array(5..<40))
-        // Of each run of pages less than a page of the system at either end.
+        // Each run of pages may keep less than one system page at either end.
         let after = try residentBytes(pool)
         #expect(after <= before - 39 * Self.pageBytes + 3 * 2 * Int(getpagesize()))
         #expect(Array(kept) == rows)

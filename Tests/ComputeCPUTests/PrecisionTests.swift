@@ -1,4 +1,4 @@
-// The kernels of bfloat16 and int8 by themselves: rounding, quantisation, exact integers, and what is no number.
+// Unit tests of the bfloat16 and int8 kernels: rounding, quantisation, exact integers, NaN and infinities.
 
 import CKernels
 import Compute
@@ -7,12 +7,12 @@ import Testing
 
 @testable import ComputeCPU
 
-/// The kernels of a level that the host has.
+/// The kernels of a level of the host.
 private func kernels(_ isa: InstructionSet) throws -> gk_kernels {
     try #require(gk_kernels_for(isa.level)).pointee
 }
 
-/// Some floats of every exponent and both signs, and what lies half-way between two bfloat16.
+/// Floats of every exponent and both signs, and midpoints between two bfloat16.
 private let samples: [Float] = {
     var samples: [Float] = [0, -0.0, .infinity, -.infinity, .greatestFiniteMagnitude, 1, 1.00390625, 1.01171875]
     for exponent in UInt32(1)..<255 {
@@ -57,7 +57,7 @@ struct BFloat16Tests {
         let level = try kernels(isa)
         let round = try #require(level.bf16_round)
         let multiply = try #require(level.bf16_gemm)
-        // Those whose bits would carry into the exponent or the sign.
+        // NaNs whose bits would carry into the exponent or the sign.
         for bits in [0x7fff_ffff, 0xffff_ffff, 0x7f80_0001, 0x7fc0_0000] as [UInt32] {
             var words = [UInt32](repeating: 0, count: 16)
             round(1, 1, [Float(bitPattern: bits)], 1, &words, 16)
@@ -81,7 +81,7 @@ struct BFloat16Tests {
 }
 
 struct Int8Tests {
-    /// Quantised rows times packed columns, as integers, and the rows' scales.
+    /// Quantised rows times packed columns, as integers, and the scales of the rows.
     private func product(
         _ isa: InstructionSet,
         rows: [[Float]],

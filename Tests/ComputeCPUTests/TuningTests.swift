@@ -1,5 +1,5 @@
-// What the choice of kernels rests on: that panels taken apart give the bits of products that take them apart in registers, and
-// that there is something to measure exactly where there is a choice.
+// The basis of the choice of kernels: panels split in memory give the same bits as products that split them in
+// registers, and there is something to measure exactly where there is a choice.
 
 import Compute
 import Random
@@ -8,12 +8,12 @@ import Testing
 @testable import ComputeCPU
 
 @Suite struct TuningTests {
-    /// Of the levels without products of pairs of bfloat16.
+    /// Levels without products of bfloat16 pairs.
     @Test(arguments: InstructionSet.available.filter { $0 != .avx512bf16 && $0 != .neonbf16 })
     func aRowHasTheSameBits_HoweverManyRowsThereAre(level: InstructionSet) throws {
         let device = try CPUDevice(threads: 2, dtype: .bfloat16, isa: level)
         var random = SplitMix64(seed: 16)
-        // Odd depths have a last pair that is half empty; what lies behind a row must not come into it.
+        // With an odd depth the last pair is half empty; the memory after a row must not affect it.
         for (depth, columns) in [(51, 70), (50, 64), (1, 4), (130, 200)] {
             let rows = 61
             let weights = (0..<depth * columns).map { _ in Float(random.uniform()) - 0.5 }
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    /// The product of rows that lie in an array with `poison` behind each.
+    /// The product of rows in an array with `poison` after each.
     private func product(
         _ device: CPUDevice,
         _ linear: any LinearWeights,

@@ -1,4 +1,4 @@
-// Blocks of weights: they share slabs, count themselves, and give their pages back.
+// Blocks of weights: they share slabs, are counted, and return their pages.
 
 import Compute
 import Glibc
@@ -14,7 +14,8 @@ struct WeightMemoryTests {
 
     @Test
     func blocks_AreZeroAlignedAndApart() throws {
-        // Of all kinds: empty, small, larger than a page, larger than what is left of a slab, larger than a slab's shares.
+        // Blocks of all kinds: empty, small, larger than a page, larger than the rest of a slab, larger than a slab's
+        // shares.
         let counts = [0, 1, 17, 1_000, 1_000_000] + Array(repeating: 900_000, count: 9) + [3_000_000]
         let blocks = try counts.map { try space.block(zeroedFloats: $0, for: "a test") }
         for (number, block) in blocks.enumerated() {
@@ -53,7 +54,7 @@ struct WeightMemoryTests {
         #expect(account.memory.weightBytes == 0)
     }
 
-    /// Whether the page at an address is in memory. False where nothing is mapped.
+    /// Whether the page at an address is resident. False for unmapped addresses.
     private func isResident(_ address: UnsafeMutableRawPointer) -> Bool {
         let page = UInt(getpagesize())
         var state: UInt8 = 0

@@ -1,4 +1,4 @@
-// The worker pool: every task once, whoever runs it, in many short operations and after sleep.
+// The worker pool: every task runs once, on whichever thread, in many short operations and after sleep.
 
 import Glibc
 import Synchronization
@@ -6,7 +6,7 @@ import Testing
 
 @testable import ComputeCPU
 
-/// What the tasks of a test write: each its own slot.
+/// The output of a test's tasks: one slot each.
 private struct Record {
     var runs: UnsafeMutablePointer<Int32>
     var workers: UnsafeMutablePointer<Int32>

@@ -1,4 +1,4 @@
-// Items that are added while a model is served, against a bundle that has them in its table from the start: the same items with the
+// Items added to a served model, against a bundle that has them in its table from the start: the same items with the
 // same bits, in answers and in histories.
 
 import Catalogue
@@ -22,7 +22,7 @@ import Testing
         }
     }
 
-    /// The bundle with these rows behind its own.
+    /// The bundle with these rows appended.
     private static func extended(_ bundle: ModelBundle, by rows: [[Float]], in folder: URL) throws -> ModelBundle {
         var model = bundle.architecture.configuration
         let before = model.rows
@@ -96,7 +96,7 @@ import Testing
             func requests(_ catalogue: CatalogueSnapshot) throws -> [RecommendationRequest] {
                 let added = try Self.ids.map { try #require(catalogue.row(of: $0)) }
                 return fixture.cases.enumerated().flatMap { index, example in
-                    // Some histories have new items at their ends, some have none.
+                    // Some histories end with new items, some do not.
                     let more = Array(added.prefix(index % 3))
                     let times = example.history.timestamps + more.indices.map { example.request_time - 9 + Int64($0) }
                     var request = RecommendationRequest(
@@ -128,12 +128,12 @@ import Testing
                 let isEqual = found[index] == wanted[index]
                 #expect(isEqual, "\(name), request \(index)")
             }
-            // A row like one of the bundle's has its score, to the bit.
+            // A copy of one of the bundle's rows has the same score, to the bit.
             for ranking in stride(from: 1, to: found.count, by: 2) {
                 let scores = found[ranking].map(\.score)
                 #expect(scores[1] == scores[4] && scores[3] == scores[5])
             }
-            // Who has the state before sees none of them, also on a device that has them.
+            // A request with the earlier catalogue sees none of them, even on a device that has them.
             let executor = try Self.executor(bundle, dtype, threads: 1)
             let before = fixture.cases.map {
                 RecommendationRequest(

@@ -1,5 +1,5 @@
-// Models on an NPU, which is the emulator here, against their trainers' own code: half precision may swap neighbours and move
-// scores a little, and no more.
+// Models on an NPU (here the emulator) against their trainers' own code: half precision may swap neighbours and move
+// scores a little, but no more.
 
 import AscendEmulatorSupport
 import Catalogue
@@ -10,7 +10,7 @@ import Models
 import Testing
 
 struct AscendGoldenTests {
-    /// How many of the reference's best items are among those selected, of how many.
+    /// The number of the reference's best items that were selected, and of all of them.
     private struct Agreement {
         var found = 0
         var wanted = 0
@@ -28,7 +28,8 @@ struct AscendGoldenTests {
         return request
     }
 
-    /// Items of the best ten that are missing count, unless half precision cannot tell them from the tenth.
+    /// Missing items of the best ten count as disagreement, unless half precision cannot distinguish them from the
+    /// tenth.
     private func compare(
         _ rows: [ScoredRow],
         _ example: Fixture.Case,
@@ -49,7 +50,7 @@ struct AscendGoldenTests {
         agreement.found += wanted.count { selected.contains($0.item) || $0.score - tenth <= 4e-3 * scale }
     }
 
-    /// A chip, a type, and whether HSTU's attention is left to RecSDK's operator.
+    /// A chip, a type, and whether RecSDK's operator computes HSTU's attention.
     struct Setting: Sendable, CustomTestStringConvertible {
         var chip: String
         var dtype: DType
@@ -65,7 +66,8 @@ struct AscendGoldenTests {
         ]
     }
 
-    /// Runs the body with a model on a device of that setting, after which CANN is ended and nothing is left.
+    /// Runs the body with a model on a device of that setting; then ends CANN and checks that nothing is left
+    /// allocated.
     private func withModel(
         _ fixture: Fixture,
         _ setting: Setting,
@@ -97,7 +99,7 @@ struct AscendGoldenTests {
 
     @Test(arguments: Fixture.names, Setting.all)
     func answersAsTheReference(name: String, setting: Setting) throws {
-        // The operator is HSTU's alone.
+        // Only HSTU uses the operator.
         if setting.isFused, !name.hasPrefix("hstu") { return }
         let fixture = try Fixture(name)
         try withModel(fixture, setting) { executor, catalogue, emulator in
@@ -114,7 +116,7 @@ struct AscendGoldenTests {
         }
     }
 
-    /// The numbers of the selection, at the candidates' cost.
+    /// The scores of the selection, for the cost of the candidates.
     @Test(arguments: Fixture.names)
     func candidatesScore_AsTheSelectionFindsThem(name: String) throws {
         let fixture = try Fixture(name)
@@ -131,7 +133,8 @@ struct AscendGoldenTests {
         }
     }
 
-    /// Batch after batch a whole model takes no memory, waits once, copies its inputs once, and brings back what was selected.
+    /// In steady state a whole model allocates nothing, waits once, copies its inputs once, and copies back only the
+    /// selection.
     @Test(arguments: ["hstu-small", "sasrec-meta", "llama-small"], [false, true])
     func steadyState_AllocatesNothing_AndWaitsOnce(name: String, isFused: Bool) throws {
         let fixture = try Fixture(name)
@@ -140,7 +143,7 @@ struct AscendGoldenTests {
             let requests = fixture.cases.map(request)
             let batches = [requests, Array(requests.prefix(1)), Array(requests.dropFirst())]
             for batch in [requests] + batches { _ = try executor.run(batch, catalogue) }
-            // The first of each kind since it was seen is captured, the next is one call among seven.
+            // The first batch of each kind after the warm-up is captured, the next one is a single call among seven.
             for (number, batch) in (batches + batches).enumerated() {
                 emulator.resetTrace()
                 let (selections, _) = try executor.run(batch, catalogue)
@@ -154,7 +157,7 @@ struct AscendGoldenTests {
                 #expect(emulator.count("pageable copy") == 0)
                 #expect(emulator.count("aclrtMemcpyAsync") == 2)
                 #expect(emulator.count("aclrtMemcpy") == 0)
-                // Scores and rows of a few more than asked for, whatever the catalogue's size.
+                // Scores and rows of a few more than requested, whatever the catalogue's size.
                 let wanted = selections.count * 32 * (MemoryLayout<Float>.size + MemoryLayout<Int64>.size)
                 #expect(emulator.bytesBack <= wanted + 128)
                 #expect(emulator.bytesBack > 0)

@@ -1,4 +1,4 @@
-// Beam search by the decoders' own operations against constrained beam search in float64, alone and in company.
+// Beam search by the decoders' operations against constrained beam search in float64, alone and in a batch.
 
 import Catalogue
 import Compute
@@ -7,16 +7,16 @@ import Testing
 
 @testable import Models
 
-/// Requests on one device, each with its prompt in pages and its beams behind it, as an engine would keep them.
+/// Requests on one device, each with its prompt and its beams in pages, as in an engine.
 private final class Searcher {
     struct Request {
         var prompt: [Int32]
         var search: BeamSearch
         var promptPages: [Int32]
         var beamPages: [Int32]
-        /// Rows of beams that are kept.
+        /// Stored rows of beams.
         var kept = 0
-        /// Prompt rows that are computed before the others, as those of a returning user.
+        /// Prompt rows that are computed earlier, as for a returning user.
         var cached = 0
     }
 
@@ -24,10 +24,10 @@ private final class Searcher {
     private let stream: any Compute.Stream
     private let pages: any KeyValuePages
     private var nextPage: Int32 = 0
-    /// Whether probabilities are of the tokens that may follow; else of the vocabulary.
+    /// Whether probabilities are over the allowed tokens; otherwise over the vocabulary.
     private let isOverAllowed: Bool
     var requests: [Request] = []
-    /// Rows that are encoded at a time; nil: as many as suit the device.
+    /// Rows encoded at a time; nil: as many as suit the device.
     var mostRows: Int?
 
     init(_ bundle: ModelBundle, _ fixture: TokenFixture, threads: Int) throws {
@@ -65,7 +65,7 @@ private final class Searcher {
             beamPages: takePages(rows: mostRows)
         )
         if cached > 0 {
-            // As an earlier request left it.
+            // The state left by an earlier request.
             try stream.begin()
             _ = try model.encode(batch(prompt: prompt[..<cached], behind: 0, request.promptPages), on: stream)
             try stream.synchronize()
@@ -87,7 +87,7 @@ private final class Searcher {
         )
     }
 
-    /// One round of some requests: prompts of those that begin, beams of the others.
+    /// One round of some requests: prompts of those that start, beams of the others.
     func step(_ numbers: [Int]) throws {
         let prompts = numbers.filter { requests[$0].search.round == 0 }
         let beams = numbers.filter { requests[$0].search.round > 0 }
@@ -203,7 +203,7 @@ private final class Searcher {
         }
     }
 
-    /// Bit for bit: a reply must not tell who else was being served, how many threads there are, or what was known of the
+    /// To the bit: a reply must not depend on the other requests, the number of threads, or the cached part of the
     /// prompt.
     @Test(arguments: TokenFixture.names, [1, 2])
     func findsTheSameBits_InCompany(name: String, threads: Int) throws {
@@ -221,7 +221,8 @@ private final class Searcher {
                 try crowded.add(prompt: example.prompt_tokens, search, mostRows: 4096, cached: cached)
                 while !alone.requests[number].search.isFinished { try alone.step([number]) }
             }
-            // Each begins a round after the one before, so that prompts and beams of all rounds meet.
+            // Each request starts one round after the previous one, so that prompts and beams of all rounds share
+            // batches.
             for round in 0... {
                 let running = cases.indices.filter { $0 <= round && !crowded.requests[$0].search.isFinished }
                 if running.isEmpty { break }

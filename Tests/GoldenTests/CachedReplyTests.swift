@@ -1,5 +1,5 @@
-// The whole engine on the real device, with a user cache, against the same model without one: users who append, correct,
-// shorten, ask at another time, are forgotten and overlap get the same bits.
+// The whole engine on the real device, with a user cache, against the same model without one: users who append,
+// correct, shorten, repeat at another time, are forgotten and overlap get the same bits.
 
 import Catalogue
 import Compute
@@ -12,7 +12,7 @@ import Models
 import Random
 import Testing
 
-/// Listens to nothing but whether the engine is ready.
+/// Observes only whether the engine is ready.
 private final class ReadyObserver: EngineObserver {
     let changed = DispatchSemaphore(value: 0)
     let statistics = Lock(UserCache.Statistics())
@@ -36,7 +36,7 @@ private final class ReadyObserver: EngineObserver {
     }
 }
 
-/// What an engine has answered, in any order.
+/// An engine's answers, in any order.
 private final class Answers: Sendable {
     private let replies: Lock<[Int: Recommendation]> = Lock([:])
     private let group = DispatchGroup()
@@ -55,7 +55,7 @@ private final class Answers: Sendable {
 }
 
 @Suite struct CachedReplyTests {
-    /// A user's history as it really was, from which requests take a beginning.
+    /// A user's true history; requests take a prefix of it.
     private struct User {
         var name: String?
         var items: [Int32]
@@ -71,7 +71,8 @@ private final class Answers: Sendable {
     private static let rounds =
         ProcessInfo.processInfo.environment["GENREC_PROPERTY_RUNS"].flatMap(Int.init) ?? 300
 
-    /// - Parameter pageShare: the cache has this many pages for each that all users would need; below 1 it is under pressure.
+    /// - Parameter pageShare: the size of the cache as a share of the pages that all users need; below 1 it is under
+    ///   pressure.
     @Test(
         arguments: ["hstu-small", "hstu-concat-ua", "sasrec-meta", "llama-small", "gpt2-small"],
         [(threads: 1, pageShare: 4.0), (threads: 2, pageShare: 0.3)]
@@ -125,7 +126,7 @@ private final class Answers: Sendable {
             var done = 0
             var reused = 0
             while done < Self.rounds {
-                // Several at once, of the same users too, so that entries are shared and requests overlap.
+                // Several requests at a time, also of the same user, so that entries are shared and requests overlap.
                 let answers = Answers()
                 var requests: [RecommendationRequest] = []
                 for _ in 0..<(1 + random.below(6)) {
@@ -178,7 +179,7 @@ private final class Answers: Sendable {
             user.shorten(to: count)
         case 2:
             guard let times = user.timestamps else { break }
-            // Later than it was believed to be, and not after the event behind it.
+            // A correction of an event's time: to the time of the next event.
             let index = Int(random.below(UInt64(times.count)))
             user.timestamps?[index] = index + 1 < times.count ? times[index + 1] : user.requestTime
         case 3, 4: user.requestTime += Int64(random.below(100_000))
@@ -215,7 +216,7 @@ private final class Answers: Sendable {
         )
     }
 
-    /// Every pass over the whole history.
+    /// Computes every pass over the whole history.
     private func uncached(
         _ request: RecommendationRequest,
         _ executor: BatchExecutor,

@@ -1,5 +1,5 @@
-// Scores of named candidates against the selection from the catalogue: the same bits, on every architecture and dtype, alone and
-// among others, on one thread and on two.
+// Scores of named candidates against the selection from the catalogue: the same bits, on every architecture and dtype,
+// alone and in a batch, on one thread and on two.
 
 import Catalogue
 import Compute
@@ -35,7 +35,7 @@ import Testing
             var mixed: [RecommendationRequest] = []
             for (index, request) in requests.enumerated() {
                 var ranking = request
-                // Another order than that of the scores.
+                // An order other than that of the scores.
                 ranking.mode = .rank(best[index].map(\.row).sorted(by: >))
                 let expected = best[index].sorted { $0.row > $1.row }
                 #expect(try one.run([ranking], catalogue).selections[0] == expected, "\(name), case \(index), alone")

@@ -1,4 +1,4 @@
-// The fixtures: small checkpoints in their trainers' formats, with the answers of their trainers' own code.
+// The fixtures: small checkpoints in their trainers' formats, with answers from their trainers' own code.
 
 import Foundation
 import Importers
@@ -23,7 +23,7 @@ struct Fixture: Sendable {
         var top: [Answer]
         // swift-format-ignore: AlwaysUseLowerCamelCase
         var top_unseen: [Answer]
-        /// Of items 1 … V, in order; only where the catalogue is small.
+        /// Of items 1 … V, in order; only for small catalogues.
         var scores: [Double]?
         // swift-format-ignore: AlwaysUseLowerCamelCase
         var greedy_unseen: [Answer]
@@ -42,7 +42,7 @@ struct Fixture: Sendable {
         "sasrec-original", "sasrec-pre", "sasrec-post", "llama-small", "gpt2-small",
     ]
 
-    /// Whose checkpoint it is, and where it lies in the folder: the trainer's own names.
+    /// The checkpoint's format and its path in the folder, both as the trainer names them.
     private var source: (format: String, path: String) {
         switch name {
         case "sasrec-original", "sasrec-pre", "sasrec-post": ("sasrec.pytorch", directory + "/checkpoint.pth")
@@ -51,7 +51,8 @@ struct Fixture: Sendable {
         }
     }
 
-    /// How far a float32 score may be from the reference's float64: 1e-4 of the largest score that a case shows.
+    /// The allowed error of a float32 score against the reference's float64: 1e-4 of the largest score that a case
+    /// shows.
     func tolerance(_ example: Case) -> Double {
         1e-4 * max(1, example.top.map { abs($0.score) }.max() ?? 1)
     }
@@ -65,7 +66,7 @@ struct Fixture: Sendable {
         cases = try JSONDecoder().decode(File.self, from: data).cases
     }
 
-    /// Imports the checkpoint into a folder of its own, which is gone when `body` returns.
+    /// Imports the checkpoint into a temporary folder, which is removed when `body` returns.
     func withBundle<Result>(_ body: (ModelBundle) throws -> Result) throws -> Result {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("genrec-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

@@ -1,5 +1,5 @@
-// Models against their trainers' own code: every case of every fixture, alone, among strangers, and on one and two
-// threads.
+// Models against their trainers' own code: every case of every fixture, alone, in a batch with other sequences, and on
+// one and two threads.
 
 import Catalogue
 import Compute
@@ -103,7 +103,7 @@ import Testing
         }
     }
 
-    /// Bit for bit: a reply must not tell who else was being served.
+    /// To the bit: a reply must not depend on the other requests.
     @Test(arguments: Fixture.names, [1, 2])
     func answersTheSameBits_InABatchOfStrangers(name: String, threads: Int) throws {
         let fixture = try Fixture(name)
@@ -113,7 +113,7 @@ import Testing
             let own = fixture.cases.map { request($0, count: 50, excludesSeen: true) }
             let expected = try own.map { try alone.run([$0], CatalogueSnapshot(bundle.catalogue)).selections[0] }
             let items = Int32(bundle.catalogue.count)
-            // 32 sequences of unlike lengths, with and without timestamps, the cases among them.
+            // 32 sequences of different lengths, with and without timestamps, including the cases.
             var batch = (0..<32 - own.count).map { stranger in
                 let length = 1 + stranger * 5 % (crowded.window + 7)
                 return RecommendationRequest(

@@ -1,5 +1,5 @@
-// Semantic ids through the whole engine on the real device: the answers of constrained beam search in float64, and the same bits
-// whoever else asks, whatever is known, and however many threads there are.
+// Semantic ids through the whole engine on the real device: the answers of constrained beam search in float64, and the
+// same bits whatever the other requests, the cached rows and the number of threads.
 
 import Catalogue
 import Compute
@@ -13,7 +13,7 @@ import Models
 import Random
 import Testing
 
-/// An engine with one model of semantic ids.
+/// An engine with one semantic-id model.
 private final class PathEngine {
     let engine: Engine
     let model: LoadedModel
@@ -50,7 +50,7 @@ private final class PathEngine {
         if case .exact(let pool) = engine.prefixCache(of: model.id) { pool } else { nil }
     }
 
-    /// The answers to requests that come at once.
+    /// The answers to simultaneous requests.
     func answers(_ requests: [RecommendationRequest]) throws -> [Recommendation] {
         let replies = Lock<[Int: Result<Recommendation, EngineError>]>([:])
         let group = DispatchGroup()
@@ -94,7 +94,7 @@ private final class QuietObserver: EngineObserver {
         names.compactMap { name in fixture.items.firstIndex(of: name).map { Int32($0 + 1) } }
     }
 
-    /// - Parameter givesPrompt: whether the prompt is the caller's, or made of the history.
+    /// - Parameter givesPrompt: true: the caller's prompt; false: a prompt made from the history.
     private func request(
         _ example: TokenFixture.Case,
         _ fixture: TokenFixture,
@@ -155,7 +155,7 @@ private final class QuietObserver: EngineObserver {
                 #expect(bits(reply) == expected[number])
                 #expect(reply.paths?.tokensCached == example.prompt_tokens.count - 1)
             }
-            // Many at once, in small pieces, with room for only some of them, and nobody named.
+            // Many simultaneous requests, in small chunks, with room for only some of them, and without user names.
             let pageBytes = try #require(alone.pool).pageByteCount
             for (threads, pages) in [(1, 4096), (2, 48)] {
                 let crowded = try PathEngine(bundle, threads: threads, cacheBytes: pages * pageBytes, chunk: 8)
@@ -168,7 +168,7 @@ private final class QuietObserver: EngineObserver {
         }
     }
 
-    /// As many beams as paths find what the scores of all items say, and a rank is the very number.
+    /// With as many beams as paths, the search ranks items by their scores, and ranking returns exactly these scores.
     @Test(arguments: TokenFixture.names)
     func everyItem_HasTheScoreThatItIsRankedBy(name: String) throws {
         let fixture = try TokenFixture(name)
@@ -193,7 +193,7 @@ private final class QuietObserver: EngineObserver {
                 return first == second ? left.row < right.row : first.lexicographicallyPrecedes(second)
             }
             #expect(sorted == best.items)
-            // Some of them cost no other number.
+            // A subset has the same scores.
             let some = [Int32](arrayLiteral: 7, 3, 77)
             request.mode = .rank(some)
             #expect(try engine.answer(request).items == some.map { ranked[Int($0) - 1] })
@@ -244,7 +244,8 @@ private final class QuietObserver: EngineObserver {
         }
     }
 
-    /// Rows of beams are accounted for: what can never have its pages is refused, and whoever leaves gives them back.
+    /// Rows of beams are accounted for: a request that can never have its pages is refused, and a cancelled one returns
+    /// them.
     @Test func rowsOfBeams_HaveTheirPages_OrARefusal() throws {
         let fixture = try TokenFixture("sid-qwen3")
         try fixture.withPathBundle { bundle in

@@ -1,5 +1,5 @@
-// What lower precision costs on a trained model: the demo's own users, each dtype against float32; and that a reply's bits do
-// not depend on the batch in any dtype.
+// The cost of lower precision on a trained model: the demo's users, each dtype against float32. Also: in no dtype do a
+// reply's bits depend on the batch.
 
 import Catalogue
 import Compute
@@ -18,13 +18,13 @@ import Testing
         )
     }
 
-    /// A user's events but the last, and the item of the last.
+    /// A user's events without the last, and the item of the last.
     private struct User {
         var request: RecommendationRequest
         var target: Int32
     }
 
-    /// The demo's test users, leave-one-out.
+    /// The demo's test users, evaluated leave-one-out.
     private func users(_ bundle: ModelBundle) throws -> [User] {
         let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         let text = try String(
@@ -54,7 +54,7 @@ import Testing
         }
     }
 
-    /// Each user's ten best.
+    /// The ten best items of each user.
     private func best(
         _ users: [User],
         _ executor: BatchExecutor,
@@ -100,7 +100,7 @@ import Testing
                 )
             }
             let expected = try requests.map { try alone.run([$0], CatalogueSnapshot(bundle.catalogue)).selections[0] }
-            // Sequences of other lengths before and between them.
+            // Sequences of other lengths before and between the users'.
             let strangers = requests.enumerated().map { index, request in
                 var other = request
                 other.history = Array(request.history.suffix(1 + index * 7 % request.history.count))

@@ -1,5 +1,5 @@
-// Models that compute a history in parts, against themselves computing it whole: the same bits, however it is cut, whoever
-// shares the batch, and whatever request the parts were stored by.
+// Models that compute a history in parts against the same models computing it whole: the same bits, wherever it is cut,
+// whatever shares the batch, and whichever request stored the parts.
 
 import Compute
 import ComputeCPU
@@ -8,7 +8,7 @@ import Random
 import Testing
 
 @Suite struct PrefixReuseTests {
-    /// A history as a test sees it: what is cached of it, and in which pages.
+    /// A history in a test: its cached rows, and their pages.
     private struct User {
         var items: [Int32]
         var timestamps: [Int64]?
@@ -39,7 +39,7 @@ import Testing
             }
         }
 
-        /// The case's history, cut to the window, with pages that nobody else has.
+        /// The case's history, cut to the window, with its own pages.
         mutating func user(_ example: Fixture.Case, timed: Bool, length: Int? = nil) throws -> User {
             let items = example.history.items.suffix(model.window)
             let times = example.history.timestamps.suffix(model.window)
@@ -51,18 +51,18 @@ import Testing
                 pages: []
             )
             let pageRows = try #require(pages).pageRows
-            // Backwards, so that a page's number says nothing of its place.
+            // Backwards, so that a page's number does not tell its place.
             let count = Int32((items.count + pageRows - 1) / pageRows)
             user.pages = (0..<count).map { nextPage + count - 1 - $0 }
             nextPage += count
             return user
         }
 
-        /// Computes each user's history up to `ends`, from what is cached of it, or whole.
+        /// Computes each user's history up to `ends`, from its cached rows or whole.
         ///
         /// - Parameters:
         ///   - lastTimes: the time that follows each user's last row of the batch; nil: the true one.
-        ///   - mostRows: so many rows at a time; nil: as many as suit the device.
+        ///   - mostRows: the number of rows at a time; nil: as many as suit the device.
         /// - Returns: the query of each.
         func encode(
             _ users: inout [User],
@@ -140,7 +140,7 @@ import Testing
                 var running = users
                 for number in running.indices { running[number].cached = 0 }
                 var answers = [[UInt32]](repeating: [], count: running.count)
-                // All of them grow in one batch, each by parts of its own; the last attempt event by event.
+                // All users grow in one batch, each in its own parts; the last attempt event by event.
                 while let unfinished = running.indices.first(where: { running[$0].cached < running[$0].items.count }) {
                     let growing = running.indices.filter {
                         running[$0].cached < running[$0].items.count
@@ -153,7 +153,7 @@ import Testing
                         let part = 1 + random.below(most)
                         return user.cached + part
                     }
-                    // Every other time in parts of few rows.
+                    // Every second attempt in parts of few rows.
                     let mostRows = attempt.isMultiple(of: 2) ? nil : random.below(40)
                     let queries = try session.encode(&batch, to: ends, usesPages: true, mostRows: mostRows)
                     for (place, number) in growing.enumerated() {
@@ -166,7 +166,7 @@ import Testing
         }
     }
 
-    /// Parts of equal lengths use the same working memory one after the other, and nothing that was derived from it.
+    /// Parts of equal lengths reuse the same working memory one after the other, but nothing derived from its content.
     @Test(arguments: Fixture.names)
     func computesTheSameBits_InPartsThatDifferInTheirTimesAlone(name: String) throws {
         let fixture = try Fixture(name)
@@ -186,14 +186,14 @@ import Testing
             let expected = try users.flatMap { try session.whole([$0]) }
             let inParts = try session.encode(&users, to: ends, usesPages: false, mostRows: items.count)
             #expect(inParts.map { $0.map(\.bitPattern) } == expected)
-            // Otherwise times do not matter to the model, and nothing was shown.
+            // Otherwise the model ignores times, and the test shows nothing.
             if session.dependsOnTime { #expect(expected[0] != expected[2]) }
             #expect(expected[1] == expected[3])
         }
     }
 
-    /// What the engine does: a request stores all its rows under its own time, the next one has one event more and reuses
-    /// all rows, or all but the last where that depended on the time.
+    /// As in the engine: a request stores all its rows under its own time; the next one has one more event and reuses
+    /// all rows, or all but the last if that depended on the time.
     @Test(arguments: Fixture.names)
     func computesTheSameBits_WhenHistoriesGrowBetweenRequests(name: String) throws {
         let fixture = try Fixture(name)

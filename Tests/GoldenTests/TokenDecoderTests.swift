@@ -1,5 +1,5 @@
-// Llama, Qwen2 and Qwen3 over tokens against transformers: the probabilities of whole paths, every token of which is fed as
-// an ordinary row.
+// Llama, Qwen2 and Qwen3 over tokens against transformers: the probabilities of whole paths, with every token as an
+// ordinary row.
 
 import Compute
 import ComputeCPU

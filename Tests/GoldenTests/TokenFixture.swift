@@ -78,13 +78,14 @@ struct TokenFixture: Sendable {
         let tokens = try JSONDecoder().decode(Tokenizer.self, from: content("tokenizer.json")).added_tokens
         let ids = Dictionary(uniqueKeysWithValues: tokens.map { ($0.content, $0.id) })
         let index = try JSONDecoder().decode([String: [String]].self, from: content("index.json"))
-        // "item-0", "item-1" …: the order of the file, which decoding has lost.
+        // "item-0", "item-1" …: the file's order, which decoding loses.
         let items = index.keys.sorted { ($0.count, $0) < ($1.count, $1) }
         self.items = items
         paths = items.map { item in (index[item] ?? []).compactMap { ids[$0] } }
     }
 
-    /// Imports the checkpoint as a decoder whose items are its tokens, into a folder that is gone when `body` returns.
+    /// Imports the checkpoint as a decoder whose items are its tokens, into a folder that is removed when `body`
+    /// returns.
     func withBundle<Result>(_ body: (ModelBundle) throws -> Result) throws -> Result {
         let architecture = name.dropFirst(4)
         return try withBundle(
@@ -95,7 +96,7 @@ struct TokenFixture: Sendable {
         )
     }
 
-    /// Imports the checkpoint with its semantic ids, into a folder that is gone when `body` returns.
+    /// Imports the checkpoint with its semantic ids, into a folder that is removed when `body` returns.
     func withPathBundle<Result>(_ body: (ModelBundle) throws -> Result) throws -> Result {
         try withBundle(description: nil, body)
     }
@@ -122,7 +123,7 @@ struct TokenFixture: Sendable {
         return try body(try ModelBundle.load(directory: output))
     }
 
-    /// The tokens that lead from a prefix to an item which the case may be answered with.
+    /// The tokens that lead from a prefix to an item that may answer the case.
     func tokens(after prefix: ArraySlice<Int32>, _ example: Case) -> Set<Int32> {
         let removed = Set(example.exclude.items + (example.exclude.seen ? example.history.items : []))
         return Set(

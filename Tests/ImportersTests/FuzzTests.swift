@@ -1,7 +1,7 @@
-// Damaged input at random into every reader of foreign files: whatever comes, it is a value or one sentence, never a
-// crash, and a value keeps its promises. Each test runs a fixed number of inputs from a fixed seed; with
-// GENREC_FUZZ_SECONDS=60 each runs that long, with GENREC_FUZZ_SEED from another seed. The readers of Models are tested
-// here too, beside the one mutator.
+// Randomly damaged input for every reader of foreign files: the result is a value or one sentence, never a crash, and a
+// value keeps its guarantees. Each test runs a fixed number of inputs from a fixed seed; with GENREC_FUZZ_SECONDS=60
+// each runs that long, with GENREC_FUZZ_SEED from another seed. The readers of Models are tested here too, because the
+// mutator is here.
 
 import Catalogue
 import Compute
@@ -22,7 +22,7 @@ import Testing
         folder = try TemporaryDirectory(inMemory: true)
     }
 
-    /// Runs `body` on mutated inputs; it throws what the reader throws, and records what must not be.
+    /// Runs `body` on mutated inputs; accepts the reader's errors, and records everything else.
     ///
     /// - Parameter count: inputs in an ordinary run.
     /// - Returns: how many inputs the reader accepted.
@@ -53,8 +53,8 @@ import Testing
         return accepted
     }
 
-    /// A file of its own for one input, gone when `body` returns. (Writing over one file again and again would make the
-    /// file system write it out each time.)
+    /// A new file for one input, removed when `body` returns. (Overwriting the same file would make the file system
+    /// flush it each time.)
     private func withFile<Result>(_ bytes: [UInt8], _ body: (String) throws -> Result) throws -> Result {
         let path = try folder.write("input", bytes)
         defer { unlink(path) }
@@ -93,7 +93,7 @@ import Testing
     }
 
     @Test func checkpoint() throws {
-        // The pickle is damaged and the archive is honest, so that what the pickle claims gets far.
+        // Only the pickle is damaged, not the archive, so that its claims reach the later checks.
         let whole = TinyCheckpoint()
         let describe = try folder.write("import.json", tinyDescription.utf8)
         let description = try ImportDescription(path: describe)
@@ -173,7 +173,7 @@ import Testing
             #expect(items.popularityOrder.count == items.count)
             for row in 0..<Int32(10) where items.contains(row) {
                 #expect(items.row(of: items.idDescription(row)) == row)
-                // The id's JSON is JSON, and says the id.
+                // The id's JSON is valid, and contains the id.
                 let id = try items.withIDJSON(row) { try JSONValue(parsing: UnsafeRawBufferPointer($0)) }
                 let isID = items.idsAreIntegers ? id.isInteger : id == .string(items.idDescription(row))
                 #expect(isID)

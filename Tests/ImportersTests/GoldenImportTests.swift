@@ -1,5 +1,5 @@
-// Real checkpoints of Meta's trainer, and every form that torch.save can write: each imports, and every weight is bit for
-// bit what a second reader (Tests/Fixtures/make_fixtures.py) found.
+// Real checkpoints of Meta's trainer, and every form that torch.save can write: each imports, and every weight equals,
+// bit for bit, the result of a second reader (Tests/Fixtures/make_fixtures.py).
 
 import Catalogue
 import Compute
@@ -12,7 +12,7 @@ import Testing
 @testable import Importers
 
 @Suite struct GoldenImportTests {
-    /// Names in the bundle and in the checkpoint, written down here anew.
+    /// Names in the bundle and in the checkpoint, listed independently of the importer.
     private static func names(layers: Int) -> [(ours: String, theirs: String)] {
         var names = [
             ("item_embedding.weight", "_embedding_module._item_emb.weight"),
@@ -152,7 +152,7 @@ import Testing
     }
 }
 
-/// Of real checkpoints all but what the file cannot say is read off.
+/// From real checkpoints the importer derives everything except what the file does not contain.
 @Suite struct ReadOffTests {
     @Test(arguments: [
         ("hstu-small", "checkpoint.pt", "meta"), ("hstu-concat-ua", "checkpoint.pt", "meta"),

@@ -1,5 +1,5 @@
-// Hugging Face directories that do not fit: one sentence each that names the key, the tensor or the file, and nothing is
-// left behind.
+// Invalid Hugging Face directories: one sentence each that names the key, the tensor or the file, and no files are left
+// behind.
 
 import Compute
 import Models
@@ -8,7 +8,7 @@ import Testing
 
 @testable import Importers
 
-/// A safetensors file being made up, and the directory around it.
+/// A synthetic safetensors file, and its directory.
 struct TinyDirectory {
     var tensors: [(name: String, shape: [Int], dtype: String)]
     var config: String
@@ -16,7 +16,7 @@ struct TinyDirectory {
 
     static let elementBytes = ["F32": 4, "F16": 2, "BF16": 2, "I32": 4, "BOOL": 1]
 
-    /// D 4, one layer, two heads, one of keys and values, F 6, 7 rows.
+    /// D 4, one layer, two heads, one key/value head, F 6, 7 rows.
     static func llama(_ layers: Int = 1) -> TinyDirectory {
         var shapes: [(String, [Int])] = [("model.embed_tokens.weight", [7, 4]), ("model.norm.weight", [4])]
         for layer in 0..<layers {
@@ -94,7 +94,7 @@ struct TinyDirectory {
         folder = try TemporaryDirectory()
     }
 
-    /// What an import says of a directory.
+    /// An import's message about a directory.
     private func message(
         _ directory: TinyDirectory,
         described: Bool = true,
@@ -267,7 +267,7 @@ struct TinyDirectory {
         #expect(gpt.maxSequenceLength == 8)
     }
 
-    /// Positions that rotate may be stated without end; windows have one.
+    /// Rotary positions may be declared without a limit; windows have one.
     @Test func windowOfAMillionPositions_IsTheLargestThereIs() throws {
         var directory = TinyDirectory.llama()
         directory.config = directory.config.replacing("_embeddings\": 16", with: "_embeddings\": 1048576")
@@ -337,7 +337,7 @@ struct TinyDirectory {
         #expect(try message(.llama(), at: folder.path + "/absent").contains("cannot open"))
     }
 
-    /// What torch.save writes of these tensors, whose bytes are all 0x3F.
+    /// The output of torch.save for these tensors, whose bytes are all 0x3F.
     private func pickled(_ tensors: some Sequence<(name: String, shape: [Int], dtype: String)>) -> [UInt8] {
         var checkpoint = TinyCheckpoint(prefix: "")
         checkpoint.stateKey = nil
@@ -408,7 +408,7 @@ struct TinyDirectory {
         }
     }
 
-    /// What an import says of two shards and this index.
+    /// An import's message about two shards and this index.
     private func sharded(_ change: (inout [(tensor: String, shard: String)]) -> Void) throws -> String {
         let directory = TinyDirectory.llama()
         let first = Array(directory.tensors[..<4])

@@ -1,4 +1,4 @@
-// What the import tests share: the folder of fixtures, temporary folders, and an import with fewer words.
+// Shared by the import tests: the folder of fixtures, temporary folders, and a shorter call for an import.
 
 import Compute
 import Files
@@ -18,7 +18,7 @@ func fixture(_ name: String, file: String = #filePath) -> String {
 func sha256(of bytes: UnsafeRawBufferPointer) -> String? { SHA256Digest(of: bytes)?.hexadecimal }
 func sha256(of file: InputFile) throws -> String { try SHA256Digest(of: file).hexadecimal }
 
-/// SHA-256 of a tensor's elements as float32, whatever it is stored in.
+/// SHA-256 of a tensor's elements as float32, whatever its stored type.
 func widenedSHA256(_ tensor: HostTensor) -> String? {
     guard let dtype = TorchDType(rawValue: tensor.dtype.rawValue) else { return nil }
     let content = TensorContent(
@@ -31,10 +31,10 @@ func widenedSHA256(_ tensor: HostTensor) -> String? {
     return withExtendedLifetime((tensor, floats)) { sha256(of: floats.bytes) }
 }
 
-/// Keeps nothing.
+/// Owns nothing.
 private final class TorchDTypeOwner {}
 
-/// The description that fits the tiny checkpoints of `make_fixtures.py` and of `tinyCheckpoint`.
+/// The description for the tiny checkpoints of `make_fixtures.py` and of `tinyCheckpoint`.
 let tinyDescription = """
     {"architecture": "hstu", "source": "meta-generative-recommenders", "max_sequence_length": 5,
      "max_output_length": 1, "d": 4, "blocks": 1, "heads": 2, "dqk": 1, "dv": 2}

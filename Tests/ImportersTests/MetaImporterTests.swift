@@ -1,4 +1,4 @@
-// Checkpoints that do not fit, descriptions that are wrong: one sentence each, and nothing is left behind.
+// Invalid checkpoints and descriptions: one sentence each, and no files are left behind.
 
 import Catalogue
 import Files

@@ -1,12 +1,12 @@
-// Damages bytes at random, from a seed, so that a failure can be had again.
+// Damages bytes randomly, from a seed, so that a failure can be reproduced.
 
 import Random
 
-/// Makes new inputs from good ones.
+/// Makes new inputs from valid ones.
 struct Mutator {
     private var generator: SplitMix64
     private let corpus: [[UInt8]]
-    /// Pieces that mean something in the format.
+    /// Fragments that are meaningful in the format.
     private let dictionary: [[UInt8]]
 
     init(seed: UInt64, corpus: [[UInt8]], dictionary: [[UInt8]] = []) {
@@ -31,7 +31,7 @@ struct Mutator {
             let length = Int.random(in: 1...64, using: &generator)
             bytes.insert(contentsOf: Array(bytes[place..<min(bytes.count, place + length)]), at: place)
         case 4:
-            // A number at the edge of its type, in any width.
+            // A boundary value, in any width.
             let edges: [UInt64] = [0, 1, UInt64.max, UInt64.max >> 1, 1 << 31, 0xFFFF_FFFF]
             var value = edges[Int.random(in: edges.indices, using: &generator)]
             let width = 1 << Int.random(in: 0..<4, using: &generator)

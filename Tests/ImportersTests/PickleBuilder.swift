@@ -1,4 +1,4 @@
-// Writes pickles opcode by opcode for the tests, and from them small checkpoints with a lie in any place.
+// Writes pickles opcode by opcode for the tests, and from them small checkpoints with a false value in any place.
 
 @testable import Importers
 
@@ -42,7 +42,7 @@ struct PickleBuilder {
         op(.reduce)
     }
 
-    /// What `_rebuild_tensor_v2` is called with.
+    /// The arguments of `_rebuild_tensor_v2`.
     mutating func tensorArguments(_ tensor: TinyTensor) {
         op(.mark)
         op(.mark)
@@ -64,12 +64,12 @@ struct PickleBuilder {
     }
 }
 
-/// A tensor of a checkpoint that the tests write.
+/// A tensor of a synthetic checkpoint.
 struct TinyTensor {
     var name: String
     var storageClass = "FloatStorage"
     var key: String
-    /// Elements that the pickle says the storage has.
+    /// The element count of the storage according to the pickle.
     var count: Int
     var offset = 0
     var shape: [Int]
@@ -88,7 +88,7 @@ struct TinyTensor {
     }
 }
 
-/// A checkpoint that `tinyDescription` fits.
+/// A checkpoint that matches `tinyDescription`.
 struct TinyCheckpoint {
     var tensors: [TinyTensor]
     var stateKey: String? = "model_state_dict"
@@ -110,7 +110,7 @@ struct TinyCheckpoint {
         tensors = shapes.enumerated().map { TinyTensor(prefix + $1.0, $1.1, key: "\($0)") }
     }
 
-    /// Changes the tensor whose name ends so.
+    /// Changes the tensor whose name has this suffix.
     mutating func change(_ suffix: String, _ body: (inout TinyTensor) -> Void) {
         for index in tensors.indices where tensors[index].name.hasSuffix(suffix) { body(&tensors[index]) }
     }

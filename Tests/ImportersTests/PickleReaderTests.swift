@@ -1,5 +1,5 @@
-// The pickle reader: plain values of every opcode, inert objects for every class and call, and for damage a sentence with
-// its byte.
+// The pickle reader: plain values for every opcode, inert objects for every class and call, and for damage a sentence
+// with its byte offset.
 
 import Testing
 
@@ -99,7 +99,7 @@ private func message(_ bytes: [UInt8]) -> String {
     }
 
     @Test func nestedDoubling_TakesMemoryOnlyForWhatIsWritten() throws {
-        // Each tuple holds the one before it twice: written out, 2^4000 elements.
+        // Each tuple contains the previous one twice: expanded, 2^4000 elements.
         var pickle = PickleBuilder()
         pickle.op(.emptyTuple)
         for _ in 0..<4000 {
@@ -118,7 +118,7 @@ private func message(_ bytes: [UInt8]) -> String {
         #expect(graph.nodes.count == 100_000)
     }
 
-    /// Every way to make something of a class, and what is made is one inert object.
+    /// Every way to make an object of a class; each result is one inert object.
     @Test(arguments: [
         "cos\nsystem\n)R.", "cos\nsystem\nN\u{85}R.", "cos\nsystem\n)\u{81}.", "cos\nsystem\n)}\u{92}.",
         "(ios\nsystem\n.", "(cos\nsystem\nNo.", "X\u{2}\0\0\0osX\u{6}\0\0\0system\u{93})R.", "\u{82}\u{1}.",
@@ -153,7 +153,7 @@ private func message(_ bytes: [UInt8]) -> String {
     }
 
     @Test func orderedDictionaryOfPairs_IsADictionary() throws {
-        // As Python 2 writes it.
+        // In Python 2's form.
         let text = "ccollections\nOrderedDict\n((lp0\n(lp1\nS'a'\naI1\naatR."
         let graph = try read(text.unicodeScalars.map { UInt8($0.value) })
         let entries = try #require(graph.entries(graph.root))
@@ -191,7 +191,7 @@ private func message(_ bytes: [UInt8]) -> String {
         #expect(graph.byteCount == 2)
     }
 
-    /// One dictionary set as the attributes of one object again and again would be copied each time.
+    /// One dictionary set repeatedly as the attributes of one object would be copied each time.
     @Test func copiesWithoutEnd_AreRefused() throws {
         var pickle = PickleBuilder()
         pickle.op(.emptyDict)

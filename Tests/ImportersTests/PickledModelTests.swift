@@ -1,4 +1,4 @@
-// Models that were saved whole, and PyTorch's first container: both give the bundle of the plain checkpoint.
+// Models saved whole, and PyTorch's first container: both import to the bundle of the plain checkpoint.
 
 import Models
 import TestSupport
@@ -14,7 +14,7 @@ import Testing
         folder = try TemporaryDirectory()
     }
 
-    /// The weights that an import writes, and where it found them.
+    /// The weights that an import writes, and their origin in the file.
     private func imported(_ bytes: [UInt8]) throws -> (weights: [UInt8], origin: WeightsOrigin?) {
         let path = try folder.write("checkpoint.pt", bytes)
         let describe = try folder.write("import.json", tinyDescription.utf8)
@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    /// Tensors whose contents tell them apart.
+    /// Tensors with distinct contents.
     private var checkpoint: TinyCheckpoint {
         var checkpoint = plain
         for index in checkpoint.tensors.indices {
@@ -46,7 +46,7 @@ import Testing
 
     // MARK: - Modules
 
-    /// The object of a module as Python pickles it: made of its class, then its attributes are set.
+    /// A module's object as Python pickles it: created from its class, then given its attributes.
     private func module(
         _ pickle: inout PickleBuilder,
         _ tensors: [(path: [Substring], tensor: TinyTensor)],
@@ -98,7 +98,7 @@ import Testing
         pickle.op(.setitems)
     }
 
-    /// `torch.save(model)`, of a model that wrappers have put behind this prefix.
+    /// `torch.save(model)`, of a model whose wrappers add this prefix.
     private func saved(prefix: String = "", hidden: [String] = []) -> [UInt8] {
         var pickle = PickleBuilder()
         let tensors = checkpoint.tensors.map { tensor in
@@ -118,7 +118,7 @@ import Testing
         #expect(found.origin == WeightsOrigin(dictionary: "", prefix: prefix == "_orig_mod." ? "" : prefix))
     }
 
-    /// What `state_dict()` leaves out is left out.
+    /// The import leaves out the same tensors as `state_dict()`.
     @Test func buffersThatAreNotPersistent_AreNoTensorsOfTheModel() throws {
         #expect(try message(saved(hidden: ["causal_mask"])) == "no error")
     }

@@ -1,4 +1,4 @@
-// SASRec and Performance-Law checkpoints that do not fit their description: one sentence each that names what is wrong.
+// SASRec and Performance-Law checkpoints that contradict their description: one sentence each that names the fault.
 
 import Models
 import TestSupport
@@ -41,7 +41,7 @@ extension TinyCheckpoint {
         ])
     }
 
-    /// D 4, F 6, one layer, two heads, one of keys and values, 7 rows.
+    /// D 4, F 6, one layer, two heads, one key/value head, 7 rows.
     static func performanceLaw() -> TinyCheckpoint {
         TinyCheckpoint([
             ("item_emb.weight", [7, 4]), ("output.weight", [7, 4]), ("norm.weight", [4]),
@@ -159,7 +159,7 @@ extension TinyCheckpoint {
         )
     }
 
-    /// The template with nothing but what was asked for, filled in.
+    /// The template reduced to the requested answers, filled in.
     @Test func answersAlone_AreEnough() throws {
         #expect(
             try message(
@@ -225,7 +225,7 @@ extension TinyCheckpoint {
                 "\"output.weight\" differs from \"item_emb.weight\", which it is tied to"
             )
         )
-        // The trainer's "HSTU" has one projection more.
+        // The trainer's "HSTU" has one more projection.
         #expect(
             try changed { $0.tensors.append(TinyTensor("layers.0.attention.wu.weight", [4, 4], key: "x")) }.contains(
                 "tensor \"layers.0.attention.wu.weight\" is left over"

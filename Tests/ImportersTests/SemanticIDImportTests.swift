@@ -1,5 +1,4 @@
-// Semantic ids on their way in: every form of index, what a bundle says of them afterwards, and a sentence for what does not
-// fit.
+// Import of semantic ids: every form of index, the bundle's summary, and a sentence for each invalid input.
 
 import Catalogue
 import Files
@@ -70,7 +69,7 @@ import Testing
         let read = try read()
         #expect(ids(read.catalogue) == ["1", "2", "3", "10"])
         #expect(!read.catalogue.idsAreIntegers)
-        // What was added comes before the plain vocabulary.
+        // Added tokens take precedence over the plain vocabulary.
         #expect(paths(read.catalogue) == [[11, 20], [10, 22], [11, 21], [11, 20]])
         let summary = read.summary
         #expect(summary.levels == 2 && summary.items == 4 && summary.paths == 3 && summary.duplicates == 1)
@@ -81,7 +80,7 @@ import Testing
             ids.ranges == [SemanticIDs.TokenRange(first: 10, count: 2), SemanticIDs.TokenRange(first: 20, count: 3)]
         )
         #expect(ids.normalization == .vocabulary && ids.scoreTail && ids.defaultBeams == 50 && ids.itemsPerPath == nil)
-        // 40 tokens, of which 3 are the template's and 2 the path that is looked for; an item takes 2 and one between.
+        // 40 tokens, of which the template takes 3 and the generated path 2; an item takes 2 and one separator.
         #expect(ids.maxItems == 12)
     }
 
@@ -154,7 +153,7 @@ import Testing
         #expect(message { try read(more: ", \"ids\": \"item2id\"") }.contains("item2id, line 1: 1 fields between tabs"))
     }
 
-    // MARK: - What does not fit
+    // MARK: - Invalid input
 
     @Test(arguments: [
         ("", "the index has no item"),
@@ -239,7 +238,7 @@ import Testing
 
     // MARK: - Fixtures
 
-    /// The prompts of the fixtures were laid out by another program.
+    /// Another program formatted the prompts of the fixtures.
     @Test(arguments: [("sid-qwen2", 88), ("sid-qwen3", 136), ("sid-llama", 120)])
     func fixture_IsLaidOutAsItsCasesSay(name: String, rows: Int) throws {
         let content = try InputFile.contents(of: fixture("\(name)/cases.json"))

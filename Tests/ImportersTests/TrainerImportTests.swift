@@ -1,5 +1,5 @@
-// Checkpoints of every trainer but Meta's HSTU: each imports, and every weight is bit for bit what a second reader
-// (Tests/Fixtures/make_fixtures.py) found and joined.
+// Checkpoints of every trainer except Meta's HSTU: each imports, and every weight equals, bit for bit, the result of a
+// second reader (Tests/Fixtures/make_fixtures.py), joined in the same way.
 
 import Compute
 import Files
@@ -11,7 +11,7 @@ import Testing
 @testable import Importers
 
 @Suite struct TrainerImportTests {
-    /// A checkpoint among the fixtures.
+    /// A checkpoint in the fixtures.
     struct Checkpoint: Sendable, CustomTestStringConvertible {
         let format: String
         let path: String
@@ -79,7 +79,7 @@ import Testing
         try InputFile.contents(of: path).withBytes { try JSONValue(parsing: $0) }
     }
 
-    /// Every tensor of the bundle against the second reader's, and none too many.
+    /// Compares every tensor of the bundle with the second reader's, and expects no others.
     private func check(_ bundle: ModelBundle, against expected: String) throws {
         var facts = try JSONFields(try json(fixture(expected)))
         for name in bundle.weights.names {

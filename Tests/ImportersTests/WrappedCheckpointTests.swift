@@ -1,5 +1,5 @@
-// Checkpoints as wrappers and trainers really save them: the model is found, under whatever keys and prefixes, and gives the
-// same bundle as the plain one.
+// Checkpoints as wrappers and trainers really save them: the importer finds the model under any keys and prefixes, and
+// makes the same bundle as from the plain one.
 
 import Models
 import TestSupport
@@ -41,9 +41,9 @@ import Testing
         #expect(summary.ignoredTensors.contains("loss_scale") == (file == "extra_tensor.pt"))
     }
 
-    // MARK: - Made up
+    // MARK: - Synthetic
 
-    /// A dictionary in a pickle that is being written.
+    /// A dictionary in a pickle being written.
     private struct Entry {
         let key: String
         let write: (inout PickleBuilder) -> Void
@@ -70,7 +70,7 @@ import Testing
 
     private let plain = TinyCheckpoint(prefix: "")
 
-    /// What an import says of a checkpoint whose root has these entries and whose storages are those of `storages`.
+    /// An import's message about a checkpoint whose root has these entries and whose storages are those of `storages`.
     private func importing(
         _ entries: [Entry],
         storages: TinyCheckpoint? = nil,
@@ -140,7 +140,7 @@ import Testing
         )
     }
 
-    /// `torch.optim.swa_utils.AveragedModel`: a counter beside the model's prefix.
+    /// `torch.optim.swa_utils.AveragedModel`: a counter in addition to the model's prefix.
     @Test func averagedModel_IsFound() throws {
         var checkpoint = plain
         let counter = TinyTensor("n_averaged", [], key: "n")
@@ -175,7 +175,7 @@ import Testing
         )
     }
 
-    /// A checkpoint that holds itself, in a list that is nested ten thousand deep.
+    /// A checkpoint that contains itself, in a list nested ten thousand deep.
     @Test func cyclesAndDepth_EndTheSearch() throws {
         let nest = Entry(key: "nest") { pickle in
             pickle.string("nest")

@@ -1,4 +1,4 @@
-// The zip reader: honest archives, and each way in which an archive can lie.
+// The zip reader: valid archives, and every kind of false value in one.
 
 import Files
 import Models
@@ -67,7 +67,7 @@ import Testing
         #expect(message(zip([ZipBuilderEntry(name, [1])])).contains("is not a plain path"))
     }
 
-    /// A lie and what the sentence about it says.
+    /// A false value and the sentence about it.
     static let lies: [(String, @Sendable (inout ZipBuilderEntry) -> Void, String)] = [
         ("encrypted", { $0.flags = 1 }, "is encrypted"),
         ("strange flags", { $0.flags = 1 << 5 }, "flags that are not supported"),

@@ -1,12 +1,12 @@
-// Writes zip archives for the tests, honest ones and ones with a lie in any field.
+// Writes zip archives for the tests: valid ones, and ones with a false value in any field.
 
 import CZlib
 
-/// An entry; what is nil is what an honest archive would say.
+/// An entry; nil fields have the correct values.
 struct ZipBuilderEntry {
     var name: String
     var content: [UInt8]
-    /// The bytes in the archive; nil: `content` as it is.
+    /// The bytes in the archive; nil: `content` unchanged.
     var stored: [UInt8]?
     var method: UInt16 = 0
     var flags: UInt16 = 0
@@ -24,7 +24,7 @@ struct ZipBuilderEntry {
         self.content = Array(content)
     }
 
-    /// The entry with its content deflated.
+    /// The entry with deflated content.
     static func deflated(_ name: String, _ content: [UInt8]) -> ZipBuilderEntry {
         var entry = ZipBuilderEntry(name, content)
         entry.stored = deflate(content)
@@ -62,7 +62,7 @@ extension [UInt8] {
 /// An archive of these entries.
 ///
 /// - Parameters:
-///   - entryCount: what the end record says; nil: the truth.
+///   - entryCount: the count in the end record; nil: the correct one.
 ///   - directoryOffset: likewise.
 ///   - comment: of the archive.
 func zip(

@@ -1,4 +1,4 @@
-// Pages lead to files that are there: a walk through the sources is worth nothing when its links break.
+// Links in pages lead to existing files: a walk through the sources is useless with broken links.
 
 import Foundation
 import Testing
@@ -7,7 +7,7 @@ import Testing
     private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
 
-    /// Every page of the project but those of dependencies and build products.
+    /// Every page of the project, without those of dependencies and build products.
     private static func pages() throws -> [URL] {
         var pages = [root.appendingPathComponent("README.md")]
         for folder in [".github", "Sources", "Deploy", "Tests"] {
@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    /// A decision record that the list does not name is not found.
+    /// A reader does not find a decision record that the list lacks.
     @Test func everyDecisionRecord_IsListed() throws {
         let pages = Self.root.appendingPathComponent("Sources/Service/Service.docc")
         let list = try String(contentsOf: pages.appendingPathComponent("Service.md"), encoding: .utf8)

@@ -1,9 +1,9 @@
-// Files whose calls fail for real, as on a disk that is full or broken.
+// Files whose system calls really fail, as on a full or broken disk.
 
 internal import Glibc
 
-/// Lets the open file of this process that has a path be a device: writing to "/dev/full" fails for want of room, "/dev/null" takes
-/// bytes and fails to sync them, and neither can be cut.
+/// Replaces this process's open file at a path by a device: writes to "/dev/full" fail for lack of room, "/dev/null"
+/// accepts bytes and fails to sync them, and neither can be truncated.
 ///
 /// - Returns: whether there is such a file.
 package func replaceOpenFile(_ path: String, by device: String) -> Bool {

@@ -2,7 +2,7 @@
 
 internal import CZlib
 
-/// zlib would not compress.
+/// zlib failed to compress.
 package struct GzipFailure: Error {}
 
 /// One gzip member with these bytes.

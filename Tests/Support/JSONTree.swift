@@ -1,10 +1,10 @@
-// A whole JSON text as a value, read once through our reader and once through Foundation, so that the two can be compared.
-// Only for tests: on the request path no tree is ever built.
+// A whole JSON text as a value, parsed by our reader and by Foundation, so that the results can be compared. Only for
+// tests: the request path never builds a tree.
 
 internal import Foundation
 package import JSON
 
-/// A JSON value whose objects forget the order of their members.
+/// A JSON value whose objects ignore the order of their members.
 package enum JSONTree: Equatable, Decodable {
     case null
     case bool(Bool)
@@ -13,8 +13,8 @@ package enum JSONTree: Equatable, Decodable {
     case array([JSONTree])
     case object([String: JSONTree])
 
-    /// A text as our reader sees it. `hasDoubtfulMeaning` is set where readers may rightly differ: the same key twice, or a
-    /// number beyond `Double`, at either end.
+    /// A text as our reader parses it. `hasDoubtfulMeaning` is set if readers may rightly differ: for a repeated key,
+    /// or a number too large or too small for `Double`.
     package static func read(_ text: [UInt8], hasDoubtfulMeaning: inout Bool) throws(JSONError) -> JSONTree {
         let copy = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: text.count)
         defer { copy.deallocate() }
@@ -30,7 +30,7 @@ package enum JSONTree: Equatable, Decodable {
         return try read(Array(text.utf8), hasDoubtfulMeaning: &ignored)
     }
 
-    /// A text as Foundation sees it.
+    /// A text as Foundation parses it.
     package static func decode(_ text: [UInt8]) throws -> JSONTree {
         try JSONDecoder().decode(JSONTree.self, from: Data(text))
     }

@@ -1,8 +1,8 @@
-// Tests that go through every case of a sweep, of which an ordinary run takes a sample.
+// Tests that sweep all cases; an ordinary run takes a sample.
 
 internal import Foundation
 
 package enum LongTests {
-    /// Whether every case is wanted: `make test-long` and .ci/run say so by GENREC_LONG_TESTS=1.
+    /// Whether every case is wanted: `make test-long` and .ci/run set GENREC_LONG_TESTS=1.
     package static let areWanted = ProcessInfo.processInfo.environment["GENREC_LONG_TESTS"] == "1"
 }

@@ -1,15 +1,15 @@
-// Seeded mutations of texts: what the fuzz tests of the reader and the codec feed them.
+// Seeded mutations of texts, for the fuzz tests of the reader and the codec.
 
 internal import Glibc
 internal import Random
 
-/// Makes broken texts from good ones.
+/// Makes broken texts from valid ones.
 package struct Mutation {
     private var random: SplitMix64
     private let seeds: [[UInt8]]
     private let fragments: [[UInt8]]
 
-    /// `seeds` are the good texts, `fragments` what is worth inserting beside JSON's own tokens.
+    /// `seeds` are the valid texts, `fragments` further tokens to insert besides JSON's own.
     package init(seed: UInt64, seeds: [String], fragments: [String] = []) {
         random = SplitMix64(seed: seed)
         self.seeds = seeds.map { Array($0.utf8) }
@@ -24,7 +24,7 @@ package struct Mutation {
             ]
     }
 
-    /// The next text: one to four mutations of one of the good ones.
+    /// The next text: one to four mutations of a valid one.
     package mutating func next() -> [UInt8] {
         var text = seeds[Int(random.next() % UInt64(seeds.count))]
         for _ in 0...(random.next() % 4) {
@@ -45,8 +45,8 @@ package struct Mutation {
 
     private mutating func fragment() -> [UInt8] { fragments[Int(random.next() % UInt64(fragments.count))] }
 
-    /// Whether a fuzz test should go on: `rounds` rounds by default, so that it does the same everywhere; for so many
-    /// seconds where `GENREC_FUZZ_SECONDS` says so.
+    /// Whether a fuzz test should continue: `rounds` rounds by default, so that runs are equal everywhere; with
+    /// `GENREC_FUZZ_SECONDS` set, that many seconds.
     package static func shouldGoOn(round: Int, of rounds: Int, since start: ContinuousClock.Instant) -> Bool {
         guard let text = getenv("GENREC_FUZZ_SECONDS"), let seconds = Int(String(cString: text)) else {
             return round < rounds

@@ -1,12 +1,12 @@
-// A folder of its own for each test that needs files.
+// A temporary folder for each test that needs files.
 
 internal import Foundation
 
-/// A folder of its own for a test, removed with everything in it.
+/// A test's temporary folder, removed with its content.
 package final class TemporaryDirectory: Sendable {
     package let path: String
 
-    /// - Parameter inMemory: under /dev/shm where that is there, for tests that write thousands of files.
+    /// - Parameter inMemory: under /dev/shm if it exists, for tests that write thousands of files.
     package init(inMemory: Bool = false) throws {
         let parent =
             inMemory && FileManager.default.isWritableFile(atPath: "/dev/shm")
@@ -16,7 +16,7 @@ package final class TemporaryDirectory: Sendable {
     }
 
     deinit {
-        // A folder that stays behind in the system's temporary folder harms no later test.
+        // A folder that remains in the system's temporary folder harms no later test.
         try? FileManager.default.removeItem(atPath: path)
     }
 
@@ -27,7 +27,7 @@ package final class TemporaryDirectory: Sendable {
         return path
     }
 
-    /// Names in the folder, or in a folder of it, sorted.
+    /// Names in the folder, or in a subfolder, sorted.
     package func names(in folder: String = "") throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: path + "/" + folder).sorted()
     }

@@ -1,4 +1,4 @@
-// Log lines to the byte, and what hostile text in them cannot do.
+// Log lines to the byte, and hostile text in them.
 
 import Glibc
 import Logging
@@ -158,7 +158,7 @@ import Testing
     @Test func linesOfManyThreadsStayWhole() async throws {
         let pipe = try Pipe()
         let sink = LogSink(descriptor: pipe.writer, format: .json)
-        // Within a pipe's 64 KiB, because nobody reads before the end.
+        // Less than a pipe's 64 KiB, because nobody reads before the end.
         await withTaskGroup(of: Void.self) { group in
             for task in 0..<4 {
                 group.addTask {

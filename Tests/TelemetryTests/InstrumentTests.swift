@@ -1,4 +1,4 @@
-// What counters, gauges and histograms hold after they were used, also from several threads at once.
+// The values of counters, gauges and histograms after use, also from several threads.
 
 import Testing
 

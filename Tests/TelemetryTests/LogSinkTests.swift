@@ -1,4 +1,4 @@
-// What the log does when nobody reads it, when it cannot be written, and when it can be again.
+// The log while nobody reads it, while it cannot be written, and after it recovers.
 
 import Glibc
 import Testing
@@ -6,13 +6,13 @@ import Testing
 @testable import Telemetry
 
 @Suite struct LogSinkTests {
-    /// A pipe, and a descriptor of its own for the sink, which a test can let lead elsewhere.
+    /// A pipe, and a separate descriptor for the sink, which a test can redirect.
     private final class Pipe {
         let reader: Int32
         let writer: Int32
 
         init() throws {
-            // What a server does when it starts.
+            // As a server does at its start.
             signal(SIGPIPE, SIG_IGN)
             var ends: [Int32] = [0, 0]
             try #require(pipe(&ends) == 0)
@@ -24,17 +24,17 @@ import Testing
             close(writer)
         }
 
-        /// Bytes that wait to be read.
+        /// The number of unread bytes.
         var waiting: Int {
             var count: Int32 = 0
             _ = ioctl(reader, UInt(FIONREAD), &count)
             return Int(count)
         }
 
-        /// Reads until a text has come. Blocks if it never does.
+        /// Reads until the text ends with `end`. Blocks if it never does.
         func read(until end: String) -> String { read { $0.hasSuffix(end) } }
 
-        /// Reads until what has come is whole lines that `isEnough`.
+        /// Reads until the text consists of whole lines and `isEnough`.
         func read(until isEnough: (String) -> Bool) -> String {
             var bytes: [UInt8] = []
             var chunk = [UInt8](repeating: 0, count: 4_096)
@@ -64,7 +64,7 @@ import Testing
         }
         let text = pipe.read { reported($0) == lost }
         #expect(sink.flush(timeout: .seconds(60)))
-        // All others came whole and in their order, and none is unaccounted for.
+        // All others arrived whole and in order, and every lost line was counted.
         let indices = text.split(separator: "\n").compactMap { line in
             line.hasSuffix(" " + String(repeating: "x", count: 100)) ? Int(line.prefix { $0 != " " }) : nil
         }

@@ -1,4 +1,4 @@
-// What a scrape shows: both formats to the byte, escaping, callbacks, bounded label sets, and names that are refused.
+// The content of a scrape: both formats to the byte, escaping, callbacks, limited label sets, and refused names.
 
 import Testing
 

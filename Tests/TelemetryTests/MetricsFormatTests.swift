@@ -1,4 +1,4 @@
-// Which format an `Accept` value gets.
+// The format for an `Accept` value.
 
 import Testing
 
@@ -30,7 +30,7 @@ import Testing
             ),
             // Browsers and curl.
             ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", .text),
-            // Quality decides, the more specific range overrides, equal qualities go to what was named.
+            // Quality decides, the more specific range wins, and among equal qualities the explicitly named type.
             ("text/plain;q=0.9, application/openmetrics-text;q=0.8", .text),
             ("text/plain;q=0.8, application/openmetrics-text;q=0.9", .openMetrics),
             ("text/plain, application/openmetrics-text", .openMetrics),

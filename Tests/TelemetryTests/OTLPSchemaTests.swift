@@ -1,6 +1,6 @@
-// What is sent to collectors, held to the public schema: the messages of opentelemetry-proto 1 (trace, common and resource) in
-// OTLP's JSON mapping. That is proto3's JSON with lowerCamelCase keys, 64-bit numbers as decimal strings, and two exceptions:
-// ids are hexadecimal and enumerations are numbers. Receivers skip unknown keys; a sender has no use for any.
+// Messages to collectors against the public schema: opentelemetry-proto 1 (trace, common and resource) in OTLP's JSON
+// mapping. That is proto3's JSON with lowerCamelCase keys, 64-bit numbers as decimal strings, and two exceptions: ids
+// are hexadecimal and enumerations are numbers. Receivers skip unknown keys; a sender must not send any.
 
 import JSON
 import Testing
@@ -18,7 +18,7 @@ private indirect enum Field: Sendable {
     case integer
     /// fixed64, as text.
     case time
-    /// So many bytes, not all zero.
+    /// This many bytes, not all zero.
     case id(Int)
     case bytes
     /// The largest number of an enumeration.
@@ -62,13 +62,13 @@ private let messages: [String: [String: Field]] = [
     "KeyValueList": ["values": .list(.message("KeyValue"))],
 ]
 
-/// What the schema says must be set.
+/// The keys that the schema requires.
 private let required: [String: Set<String>] = [
     "Span": ["traceId", "spanId", "name", "kind", "startTimeUnixNano", "endTimeUnixNano"],
     "KeyValue": ["key", "value"], "ExportTraceServiceRequest": ["resourceSpans"],
 ]
 
-/// Everything in which a value is not of a type, each with its path.
+/// All values of the wrong type, each with its path.
 private func faults(_ value: JSONValue, _ field: Field, _ path: String) -> [String] {
     switch (field, value) {
     case (.text, .string), (.flag, .boolean), (.number, .integer), (.number, .real), (.bytes, .string): return []
@@ -143,7 +143,7 @@ private func faults(_ text: [UInt8]) throws -> [String] {
         }
     }
 
-    /// The schema above must see what collectors refuse.
+    /// The schema above must detect everything that collectors refuse.
     @Test(arguments: [
         ("\"traceId\":\"0af7651916cd43dd8448eb211c80319c\"", "\"traceId\":\"CvdlGRbNQ92ESOshHIAxnA==\""),
         ("\"traceId\"", "\"trace_id\""), ("\"kind\":2", "\"kind\":\"SPAN_KIND_SERVER\""), ("\"kind\":2", "\"kind\":6"),

@@ -1,4 +1,4 @@
-// The process metrics against what this test process knows of itself.
+// The process metrics against this test process.
 
 import Glibc
 import Testing

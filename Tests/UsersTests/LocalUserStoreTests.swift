@@ -1,4 +1,4 @@
-// The local store against a plain reference, over crashes at every byte, restarts and snapshots.
+// The local store against a plain reference, across crashes at every byte, restarts and snapshots.
 
 import Foundation
 import Journal
@@ -9,7 +9,7 @@ import Testing
 
 @testable import Users
 
-/// The newest events of each user, by time and then by when they came, each once.
+/// The newest events of each user, by time and then by arrival, without duplicates.
 private struct Reference: Equatable {
     var users: [String: [UserEvent]] = [:]
 
@@ -57,7 +57,7 @@ private func content(_ store: LocalUserStore) -> Reference {
         #expect(store.userIDs == ["v"])
     }
 
-    /// Swift's strings take "é" in one character and in two for equal; users, items and actions are their bytes.
+    /// Swift's strings treat "é" as one character and as two as equal; users, items and actions are compared by bytes.
     @Test func idsThatOnlyLookEqual_AreOthers() throws {
         let (one, two) = ("\u{E9}", "e\u{301}")
         let folder = try TemporaryDirectory()
@@ -78,8 +78,7 @@ private func content(_ store: LocalUserStore) -> Reference {
         }
     }
 
-    /// Ids that come and go: each is found while it is there, under a number that no other has.
-    /// Whatever it is that a record ends within, also exactly behind a part of an event: its checksum may be right all the same.
+    /// A record may end anywhere within an event, also exactly after one of its parts, with a correct checksum.
     @Test(arguments: 0...4) func recordThatEndsWithinAnEvent_IsDamaged(parts: Int) {
         var file = UserRecord.magic
         JournalRecord.append(to: &file) { bytes in
@@ -127,7 +126,8 @@ private func content(_ store: LocalUserStore) -> Reference {
         #expect(table.find("") == 0 && table.number(of: "") == 0)
     }
 
-    /// A history is the events' numbers in each of more catalogues than are remembered, also of events that came meanwhile.
+    /// A history contains the events' numbers in each of more catalogues than are cached, including events that arrived
+    /// meanwhile.
     @Test func histories_AreEventsAsNumbers_InEachCatalogue() throws {
         var random = SplitMix64(seed: 11)
         let folder = try TemporaryDirectory(inMemory: true)
@@ -152,7 +152,7 @@ private func content(_ store: LocalUserStore) -> Reference {
         }
     }
 
-    /// An event that is put into a history stands where it would in the store, and is not there twice.
+    /// An event inserted into a history has the same place as in the store, and is not duplicated.
     @Test(arguments: 1...4 as ClosedRange<UInt64>)
     func eventsPutIntoAHistory_StandWhereTheyWouldInTheStore(seed: UInt64) throws {
         var random = SplitMix64(seed: seed)
@@ -202,7 +202,7 @@ private func content(_ store: LocalUserStore) -> Reference {
         store.close()
     }
 
-    /// Whatever the byte that a crash leaves last: what was whole is there, and the store goes on.
+    /// At whatever byte a crash cuts the journal, complete records are kept, and the store continues.
     @Test func journalCutAtEachByte_KeepsTheRecordsBeforeIt() throws {
         let folder = try TemporaryDirectory(inMemory: true)
         let path = folder.path + "/whole"
@@ -243,7 +243,7 @@ private func content(_ store: LocalUserStore) -> Reference {
         }
     }
 
-    /// A changed byte is never taken for an event: the records before it are there, and nothing of it.
+    /// A changed byte is never taken for an event: the records before it are kept, and nothing of its own record.
     @Test func damagedJournal_IsCutAtTheDamage() throws {
         let folder = try TemporaryDirectory(inMemory: true)
         do {
@@ -280,13 +280,13 @@ private func content(_ store: LocalUserStore) -> Reference {
         #expect(throws: UserStoreError(.unavailable, sentence)) { try LocalUserStore(configuration(folder.path)) }
     }
 
-    /// What the disk has of a journal that failed is unknown: a snapshot and another journal take its place before anything else is
-    /// taken, and until that can be done everything is refused. Nothing that was acknowledged is lost, and nothing that was refused is
-    /// there.
+    /// The disk's content of a failed journal is unknown: a snapshot and a new journal replace it before the store
+    /// accepts anything else; until then every change is refused. No acknowledged change is lost, and no refused one is
+    /// kept.
     @Test(arguments: [
-        // Writing fails for want of room, and cutting off what was written, too.
+        // Writing fails for lack of room, and so does truncating.
         FailingFile(device: "/dev/full", syncsAlways: false, code: .full),
-        // Bytes are taken and not kept.
+        // Bytes are accepted but not synced.
         FailingFile(device: "/dev/null", syncsAlways: true, code: .unavailable),
         FailingFile(device: "/dev/null", syncsAlways: false, code: .unavailable),
     ])
@@ -297,7 +297,7 @@ private func content(_ store: LocalUserStore) -> Reference {
         let store = try LocalUserStore(settings)
         _ = try store.append([incoming("u", "a", 1), incoming("gone", "a", 1)])
         try store.delete("gone")
-        // A folder where the snapshot is to be: it cannot be written.
+        // A folder at the snapshot's path, so that the snapshot cannot be written.
         mkdir(folder.path + "/snapshot.2", 0o700)
         #expect(replaceOpenFile(folder.path + "/journal.1", by: file.device))
         if file.isNoticedLater {
@@ -308,7 +308,7 @@ private func content(_ store: LocalUserStore) -> Reference {
                 ($0 as? UserStoreError)?.code == file.code
             }
         }
-        // What is wrong now: the snapshot's name is taken, whatever room there is.
+        // Now the error is the blocked snapshot, not the lack of room.
         for change in [{ _ = try store.append([incoming("v", "refused", 3)]) }, { try store.delete("u") }] {
             #expect { try change() } throws: { ($0 as? UserStoreError)?.code == .unavailable }
         }
@@ -328,8 +328,8 @@ private func content(_ store: LocalUserStore) -> Reference {
         again.close()
     }
 
-    /// Random events, duplicates, deletions, snapshots, restarts and crashes, against the reference. A crash is a copy of the files as
-    /// they are at that moment, perhaps with a part of the record that was being written.
+    /// Random events, duplicates, deletions, snapshots, restarts and crashes, against the reference. A crash is a copy
+    /// of the current files, perhaps with a part of the record being written.
     @Test(arguments: 1...6 as ClosedRange<UInt64>)
     func anything_EqualsTheReference(seed: UInt64) throws {
         var random = SplitMix64(seed: seed)
@@ -407,18 +407,18 @@ private func content(_ store: LocalUserStore) -> Reference {
     }
 }
 
-/// A device in the place of a file, whose calls then fail for real.
+/// A device that replaces a file, so that its system calls really fail.
 struct FailingFile: Sendable, CustomTestStringConvertible {
     var device: String
     var syncsAlways: Bool
     var code: UserStoreError.Code
 
-    /// Whether the failing call is one that nobody waits for.
+    /// Whether no caller waits for the failing call.
     var isNoticedLater: Bool { code == .unavailable && !syncsAlways }
     var testDescription: String { "\(device), sync \(syncsAlways ? "always" : "interval")" }
 }
 
-/// A clock that a test moves.
+/// A clock that a test advances.
 private final class Clock: Sendable {
     private let value: Atomic<UInt32>
 

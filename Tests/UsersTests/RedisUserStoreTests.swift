@@ -1,5 +1,5 @@
-// The store in Redis: what it writes, what it reads of what others wrote, and that it equals a plain reference over connections that
-// are cut anywhere.
+// The store in Redis: its writes, its reads of lists that others wrote, and its equality to a plain reference over
+// connections that are cut anywhere.
 
 import Locking
 import Random
@@ -13,7 +13,7 @@ private func event(_ item: String, _ timestamp: Int64, _ action: String? = nil) 
     UserEvent(item: item, timestamp: timestamp, action: action)
 }
 
-/// A store with a server and loops of its own.
+/// A store with its own server and loops.
 private final class StoreFixture: Sendable {
     let lists = RedisLists()
     let server: ScriptedRedis
@@ -56,7 +56,7 @@ private final class StoreFixture: Sendable {
     }
 }
 
-/// Calls again and again, with a pause for a store that is away; what is never answered throws its last error.
+/// Repeats a call, with a pause while the store is unavailable; finally throws the last error.
 private func untilAnswered<Value>(_ call: () async -> Result<Value, UserStoreError>) async throws -> Value {
     for _ in 0..<10_000 {
         if case .success(let value) = await call() { return value }
@@ -102,7 +102,7 @@ private func untilAnswered<Value>(_ call: () async -> Result<Value, UserStoreErr
         #expect(fixture.lists["genrec:u:{u}"] == ["15\tx\t", "20\tb\t", "30\tc\t"])
     }
 
-    /// A connection that was cut between the push and the trim leaves a list that is too long.
+    /// A connection cut between the push and the trim leaves a list that is too long.
     @Test func lateEvents_FindTheirPlace_InAListThatWasNotTrimmed() async throws {
         let fixture = try StoreFixture(maxEvents: 3)
         fixture.lists["genrec:u:{u}"] = ["1\tz\t", "10\ta\t", "20\tb\t", "30\tc\t"]
@@ -110,7 +110,7 @@ private func untilAnswered<Value>(_ call: () async -> Result<Value, UserStoreErr
         #expect(fixture.lists["genrec:u:{u}"] == ["15\tx\t", "20\tb\t", "30\tc\t"])
     }
 
-    /// Where the server knows no scripts, or others change the list all the time, late events stand behind.
+    /// If the server has no scripts, or others change the list all the time, late events are appended at the end.
     @Test func withoutScripts_LateEventsAreSortedByWhoeverReads() async throws {
         let fixture = try StoreFixture()
         let lists = fixture.lists
@@ -143,8 +143,8 @@ private func untilAnswered<Value>(_ call: () async -> Result<Value, UserStoreErr
         #expect(error.code == .unusable)
     }
 
-    /// Random events in random order, duplicated, over connections that are cut before or after a command is carried out, each call
-    /// repeated until it is answered: what is read is the newest of a plain list.
+    /// Random events in random order, duplicated, over connections that are cut before or after a command is executed;
+    /// each call is repeated until it is answered. The result equals the newest events of a plain list.
     @Test(arguments: 1...4 as ClosedRange<UInt64>) func randomEvents_EqualTheReference(seed: UInt64) async throws {
         let fixture = try StoreFixture(maxEvents: 6)
         let lists = fixture.lists
@@ -154,7 +154,7 @@ private func untilAnswered<Value>(_ call: () async -> Result<Value, UserStoreErr
             case 0: .cut("")
             case 1: .cut(String(lists.answer(words).prefix(3)))
             case 2:
-                // Carried out, and nobody hears of it.
+                // Executed, but the reply is lost.
                 {
                     _ = lists.answer(words)
                     return .cut("")
@@ -174,7 +174,7 @@ private func untilAnswered<Value>(_ call: () async -> Result<Value, UserStoreErr
                 continue
             }
             var call = (0..<Int.random(in: 1...4, using: &random)).map { _ in
-                // One event a second: which of the same second falls off first is the store's affair.
+                // At most one event per second, because the order of eviction within a second is the store's choice.
                 let time = Int64.random(in: 0..<60, using: &random)
                 return IncomingEvent(user: user, event: event("i\(time)", time, time % 3 == 0 ? "buy" : nil))
             }

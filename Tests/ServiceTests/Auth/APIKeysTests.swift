@@ -20,7 +20,7 @@ import Testing
         #expect(keys.role(of: "abc".utf8) == .recommend)
         #expect(keys.role(of: "".utf8) == .admin)
         #expect(keys.role(of: "ab".utf8) == nil)
-        // The digest itself opens nothing.
+        // The digest itself is not a valid key.
         #expect(keys.role(of: Self.abc.utf8) == nil)
     }
 

@@ -1,4 +1,4 @@
-// Which hosts and which web pages a server without keys trusts.
+// The hosts and web pages that a server without keys trusts.
 
 import HTTP
 import Testing
@@ -21,7 +21,8 @@ import Testing
         #expect(hosts.trustsHost(of: try Self.head("Host: \(host)")))
     }
 
-    /// Among them the names that look like loopback and that anybody can own, and forms of addresses that browsers never send.
+    /// Includes names that look like loopback but that anybody can register, and forms of addresses that browsers never
+    /// send.
     @Test(arguments: [
         "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "127.1", "2130706433", "0x7f.0.0.1",
         "0.0.0.0",

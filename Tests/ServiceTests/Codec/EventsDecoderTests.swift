@@ -1,4 +1,4 @@
-// Bodies of `POST /events`, good and bad.
+// Valid and invalid bodies of `POST /events`.
 
 import TestSupport
 import Testing

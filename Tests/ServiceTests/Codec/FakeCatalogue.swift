@@ -1,4 +1,4 @@
-// A catalogue for codec tests: a handful of ids, no model behind it.
+// A catalogue for codec tests: a few ids, without a model.
 
 import Catalogue
 import Engine
@@ -52,7 +52,7 @@ struct FakeCatalogue: ItemLookup, ItemIDWriter, ItemSource {
 }
 
 extension RecommendCodec {
-    /// Small limits, so that tests can stand on both sides of them.
+    /// Small limits, so that tests can reach both sides of them.
     static let forTests = RecommendCodec(
         limits: CallLimits(defaultK: 10, maxK: 100, maxHistory: 4, maxListed: 3, maxBatch: 2, maxCandidates: 4)
     )
@@ -66,7 +66,7 @@ extension RecommendCodec {
         return try decode(Array(body.utf8), as: question, from: &items, arrival: .forTests)
     }
 
-    /// The status and sentence with which a body is refused, nil when it is taken.
+    /// The status and sentence of a refused body; nil if it is accepted.
     func refusal(_ body: String, as question: Question = .recommend, items: FakeCatalogue = .strings) -> String? {
         do throws(CallError) {
             _ = try decode(body, as: question, items: items)
@@ -78,12 +78,12 @@ extension RecommendCodec {
 }
 
 extension Arrival {
-    /// A second after the clock began, and a billion after the epoch.
+    /// One second after the clock's start, and a billion seconds after the epoch.
     static let forTests = Arrival(Instant(nanoseconds: 1_000_000_000), time: 1_000_000_000)
 }
 
 extension RecommendationRequest {
-    /// What an empty body asks for.
+    /// The request of an empty body.
     static let forTests = RecommendationRequest(
         history: [],
         timestamps: nil,

@@ -1,4 +1,4 @@
-// What a body of `POST /rank` means, and how its scores come back.
+// The meaning of a body of `POST /rank`, and the encoding of its scores.
 
 import Compute
 import Engine
@@ -13,7 +13,7 @@ import Testing
         try #require(try codec.decode("{\"history\":[],\(members)}", as: .rank, items: items).ranking)
     }
 
-    /// The reply's items, `score` 10 a row, as ids and scores.
+    /// The reply's items, with a score of 10 per row number, as ids and scores.
     private func text(_ ranking: Ranking, items: FakeCatalogue = .strings) throws -> String {
         let scored = ranking.rows.map { ScoredRow(row: $0, score: Float(10 * $0)) }
         let reply = RecommendReply(
@@ -43,7 +43,7 @@ import Testing
         request.deadline = Instant(nanoseconds: 1_080_000_000)
         request.priority = .low
         #expect(call.request == request)
-        // Unknown candidates are counted apart from unknown items.
+        // Unknown candidates are counted separately from unknown items.
         #expect(call.eventCount == 2 && call.unknownItems == 1 && call.stream)
         #expect(call.ranking?.count == 2 && call.ranking?.namedCount == 4 && call.ranking?.unknown.count == 1)
     }

@@ -1,4 +1,5 @@
-// The codec on mutated bodies: it takes them or says 400 or 422, and what it takes keeps every promise of `RecommendCall`.
+// The codec on mutated bodies: it accepts them or returns 400 or 422, and accepted ones keep every guarantee of
+// `RecommendCall`.
 
 import Catalogue
 import Compute
@@ -65,7 +66,7 @@ import Testing
                 #expect(error.status == 400 || isJSON(body))
             }
         }
-        // Each verdict must have come up, else the mutations test nothing.
+        // Each verdict must have occurred, or the mutations test nothing.
         #expect(Set(verdicts.keys) == [200, 400, 422] && ranked > 0)
     }
 

@@ -1,4 +1,4 @@
-// What is refused, with which status, and what the sentence names.
+// Refused bodies: their statuses and the names in their sentences.
 
 import Testing
 
@@ -171,7 +171,7 @@ import Testing
         #expect(codec.refusal("{\"history\":{\"items\":\(items)}}", items: .integers) == "422 " + sentence)
     }
 
-    /// 422 says "well-formed": it may not be said of a body that breaks off behind the bad value.
+    /// 422 implies well-formed JSON: it must not be returned for a body that is malformed after the bad value.
     @Test(arguments: [
         (#"{"k":0,"history":[]"#, "400 byte 19: expected ',' or '}', but the text ends"),
         (#"{"k":0,"history":[]} x"#, "400 byte 21: expected the end"),

@@ -1,4 +1,4 @@
-// What a body means.
+// The meaning of a body.
 
 import Catalogue
 import Engine
@@ -149,7 +149,7 @@ import Testing
         #expect(decoded == expected)
     }
 
-    /// Nine of ten are not yet more than 90 %, and four events are too few to tell.
+    /// Nine of ten are not more than 90 %, and four events are too few to judge.
     @Test(
         arguments: [
             ("[7,8,9,10]", nil), ("[7,8,9,10,11]", "7"), (#"["x","y",1,2,3,4]"#, "x"),
@@ -172,7 +172,8 @@ import Testing
         #expect(codec.refusal(#"{"history":[],"request_time":1700000000000}"#) == sentence)
     }
 
-    /// Rows are looked up some dozens at a time; an id with escapes is gone when the reader reads on, and is looked up at once.
+    /// Rows are looked up a few dozen at a time. An id with escapes is valid only until the reader continues, so it is
+    /// looked up immediately.
     @Test(arguments: [1, 31, 32, 33, 64, 200])
     func longHistories_HaveTheRowOfEachIDInItsPlace(count: Int) throws {
         let codec = RecommendCodec(

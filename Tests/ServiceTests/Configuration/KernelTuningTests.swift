@@ -1,4 +1,5 @@
-// The file of measured rates: read where it has this processor, extended otherwise, and refused in one sentence where it is none.
+// The file of measured rates: used if it has this processor, extended otherwise, and refused in one sentence if it is
+// invalid.
 
 import Compute
 import ComputeCPU
@@ -45,7 +46,7 @@ import Testing
     func aFileThatIsNone_IsRefused(text: String) throws {
         try Data(text.utf8).write(to: URL(fileURLWithPath: path))
         #expect(throws: KernelTuningFile.Fault.self) { try KernelTuningFile(at: path, processor: "A") }
-        // Only where the file would be used.
+        // Only if the file would be used.
         var settings = ComputeSettings()
         settings.tuningFile = path
         settings.dtype = .bfloat16
@@ -55,7 +56,7 @@ import Testing
         #expect(throws: Never.self) { try settings.makeDevice(.cpu) }
     }
 
-    /// What the file says is fastest serves, whatever a measurement would say.
+    /// The kernels that are fastest in the file serve, whatever a measurement would find.
     @Test func theFileDecides() throws {
         let levels = try CPUDevice(threads: 1, dtype: .bfloat16).measureKernels().map(\.kernels)
         try #require(levels.count != 1)
@@ -70,7 +71,7 @@ import Testing
             try file.write(to: path)
             let description = try settings.makeDevice(.cpu).description
             #expect(description.architecture == fastest && description.kernelRates.count == 2)
-            // A model of this type on a device of another one is computed by them, too.
+            // The file also decides for a model of this type on a device of another type.
             settings.dtype = .float32
             let variant = try settings.makeDevice(.cpu).variant(dtype: .bfloat16, threads: nil).description
             #expect(variant.architecture == fastest && variant.kernelRates.count == 2)

@@ -1,4 +1,4 @@
-// Settings: their ranges, their layers, and that Config/genrec.yaml documents them all.
+// Settings: their ranges and layers, and their documentation in Config/genrec.yaml.
 
 import Devices
 import Engine
@@ -9,7 +9,7 @@ import Testing
 @testable import Service
 
 @Suite struct ServiceConfigurationTests {
-    /// The sentence with which settings are refused; nil: they are not.
+    /// The sentence with which settings are refused; nil: they are accepted.
     private static func refusal(_ flags: [String: String], file: String? = nil) -> String? {
         do {
             _ = try ServiceConfiguration(file: file, flags: flags, environment: [:])
@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    /// Calls `body` with the path of a file that has the text.
+    /// Calls `body` with the path of a file with this text.
     private static func withFile<Result>(_ text: String, _ body: (String) throws -> Result) throws -> Result {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("genrec-\(UUID().uuidString).yaml")
             .path
@@ -28,12 +28,12 @@ import Testing
         return try body(path)
     }
 
-    /// Keys, bounds and units stand in the declaration only; what is tested is that they are kept.
+    /// The test reads keys, bounds and units from the declaration, and checks that they are enforced.
     @Test(arguments: ServiceConfiguration.settings.filter { $0.allowed.contains(" to ") && $0.key != "engine.threads" })
     func number_IsTakenAtItsBounds_AndRefusedBeyondThem(setting: Setting) throws {
         let bounds = setting.allowed.components(separatedBy: " to ").compactMap { Int($0) }
         try #require(bounds.count == 2)
-        // The two bounds that follow another setting.
+        // The two bounds that depend on another setting.
         let low = setting.key == "engine.recovery_backoff_max_ms" ? 1_000 : bounds[0]
         let high = setting.key == "limits.default_k" ? 1_000 : bounds[1]
         for good in [low, high] {
@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    /// Units and ranges of a few settings, against the contract and not against the declaration.
+    /// Units and ranges of a few settings, against the contract instead of the declaration.
     @Test func units_AreThoseOfTheNames() throws {
         let configuration = try ServiceConfiguration(
             flags: [
@@ -197,7 +197,7 @@ import Testing
         try Self.withFile(text) { #expect(Self.refusal([:], file: $0)?.contains(part) == true) }
     }
 
-    /// Twenty-odd lines of aliases stand for more values than fit into memory.
+    /// Some twenty lines of aliases expand to more values than fit into memory.
     @Test func aliases_AreFollowedToALimit() throws {
         var text = "a0: &a0 {x: 1}\n"
         for index in 1...25 { text += "a\(index): &a\(index) {x: *a\(index - 1), y: *a\(index - 1)}\n" }

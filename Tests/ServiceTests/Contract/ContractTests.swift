@@ -1,4 +1,4 @@
-// The OpenAPI document against the routes. That it says what the server answers is tested by the process tests.
+// The OpenAPI document against the routes. The process tests check it against the server's replies.
 
 import Files
 import Foundation
@@ -80,7 +80,7 @@ import Testing
                     #expect(ContractResponses.knows(number), "\(method) \(path) \(status)")
                     #expect(!HTTPResponse.reasonPhrase(number).description.isEmpty, "\(status)")
                 }
-                // Whatever HTTP may answer by itself is in every operation.
+                // Every operation has the statuses that HTTP may return by itself.
                 for status in ContractResponses.ofAnyRequest { #expect(responses["\(status)"] != nil) }
             }
         }
@@ -111,7 +111,7 @@ import Testing
         }
     }
 
-    /// The names that an object's decoder knows, of all words that this interface has.
+    /// The names that an object's decoder accepts, of all words of this interface.
     private static func fields<Field: RequestField>(_: Field.Type) -> Set<String> {
         let words: Set<String> = [
             "user_id", "history", "request_time", "k", "mode", "sampling", "exclude", "allow", "deadline_ms",

@@ -1,4 +1,4 @@
-// Who is a member of a fleet while models come and go. Nothing is computed.
+// The members of a fleet while models are added and removed. Nothing is computed.
 
 import Compute
 import Engine
@@ -59,7 +59,8 @@ private final class SilentObserver: EngineObserver {
         }
     }
 
-    /// Who takes a model's place learns in the same step what was there: it may have been removed and announced anew before.
+    /// Vacating a place checks and returns its model in one step, because the model may have been removed and announced
+    /// again before.
     @Test func onlyAModelThatIsThere_GivesItsPlaceAway() throws {
         let (fleet, _) = try makeFleet()
         try fleet.announce("demo", "2", ModelOrigin("bundles/2"))
@@ -80,7 +81,7 @@ private final class SilentObserver: EngineObserver {
         #expect(members(fleet) == ["demo:2 loading 100"])
         #expect(code { _ = try fleet.main(of: nil) } == .unavailable)
         #expect(code { _ = try fleet.model(user: "u") } == .unavailable)
-        // It cannot be taken away while it is loaded.
+        // The replacement cannot be removed while it is loading.
         #expect(code { try fleet.remove("demo", "2") } == .conflict)
         #expect(members(fleet) == ["demo:2 loading 100"])
     }
@@ -94,12 +95,12 @@ private final class SilentObserver: EngineObserver {
         fleet.loaded(model)
         #expect(members(fleet) == ["demo:1 ready 100"] && fleet.front.main?.isSame(as: model) == true)
         #expect(fleet.changes.models.isEmpty)
-        // One without a share can be taken away before its place is given back.
+        // A model without a share can be removed before its place is given back.
         try fleet.giveBack("demo", "9", to: member("5"))
         #expect(members(fleet) == ["demo:1 ready 100", "demo:5 loading 0"])
     }
 
-    /// What is kept says whose place it is, through several replacements.
+    /// The saved state names the original model of a place, across several replacements.
     @Test func replacements_AreKeptWithWhatTheyReplace() throws {
         let (fleet, model) = try makeFleet()
         _ = try fleet.vacate("demo", "1", for: member("1"))
@@ -117,7 +118,7 @@ private final class SilentObserver: EngineObserver {
         #expect(fleet.changes.routing.keys.sorted() == ["demo"])
     }
 
-    /// A split is of one name: another's model cannot have a part of it.
+    /// A split belongs to one name: a model of another name cannot have a share of it.
     @Test func aShareBesideOthers_IsNotGivenToAnotherName() throws {
         let (fleet, model) = try makeFleet()
         try fleet.announce("demo", "2", ModelOrigin("bundles/2"))

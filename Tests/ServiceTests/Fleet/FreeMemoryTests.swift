@@ -1,4 +1,4 @@
-// What memory there is for one more model, and what it takes.
+// The memory available for one more model, and the memory that it needs.
 
 import Compute
 import Foundation
@@ -24,7 +24,7 @@ import Testing
         #expect(Self.least() == 8_000 * 1_024)
         #expect(Self.least("max\n", "5000\n") == 8_000 * 1_024)
         #expect(Self.least("1000000\n", "400000\n") == 600_000)
-        // Files that are kept give way.
+        // Cached files can be evicted.
         #expect(Self.least("1000000\n", "400000\n", "anon 1\ninactive_file 100000\nactive_file 50000\n") == 750_000)
         #expect(Self.least("1000\n", "4000\n") == 0)
         #expect(Self.least("1000\n", "400\n", meminfo: "") == 600)

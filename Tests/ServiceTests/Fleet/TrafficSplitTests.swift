@@ -1,4 +1,4 @@
-// The split as mathematics: shares, who moves when they change, and that nothing but the user decides.
+// The mathematics of the split: shares, the users who move when shares change, and dependence on the user alone.
 
 import Testing
 
@@ -43,7 +43,7 @@ import Testing
     @Test func theOrderOfTheVersions_AndTheProcess_PlayNoRole() {
         let split = Self.split(("7", 60), ("8", 40))
         #expect(Self.versions(split, users: 1_000) == Self.versions(Self.split(("8", 40), ("7", 60)), users: 1_000))
-        // Fixed for ever: other replicas and later releases must agree.
+        // Fixed permanently: other replicas and later releases must agree.
         let users = ["u-1", "u-2", "u-3", "u-4", "u-5", "u-6", "u-7", "u-8", "", "é"]
         #expect(users.map { split.version(for: $0, of: "movies") ?? "" }.joined() == Self.known)
         #expect(users.map { split.version(for: $0, of: "books") ?? "" }.joined() != Self.known)

@@ -1,4 +1,4 @@
-// The version stands in one place; the changelog begins with it.
+// The version is defined in one place; the changelog starts with it.
 
 import Foundation
 import Service

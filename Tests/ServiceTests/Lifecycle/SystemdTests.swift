@@ -1,4 +1,4 @@
-// systemd's environment variables read, and the watchdog's rule, without systemd and without a clock.
+// Parsing of systemd's environment variables, and the watchdog's rule, without systemd or a clock.
 
 import Testing
 
@@ -18,7 +18,7 @@ import Testing
         #expect(sockets.callers == [3, 4] && sockets.admin.isEmpty)
     }
 
-    /// The variables are inherited by children, for which the sockets are not meant.
+    /// Child processes inherit the variables, but the sockets are not meant for them.
     @Test func socketsOfAnotherProcess_AreLeftAlone() throws {
         for environment in [["LISTEN_FDS": "2", "LISTEN_PID": "8"], ["LISTEN_FDS": "2"], ["LISTEN_PID": "7"]] {
             let sockets = try HandedSockets(environment: environment, processID: 7)
@@ -65,7 +65,7 @@ import Testing
         #expect(judge.stuck(watched(4, 3)) == [])
     }
 
-    /// An engine that is set up anew counts from zero.
+    /// A new engine counts from zero.
     @Test func judge_ForgetsWhatIsNoLongerWatched() {
         var judge = WatchdogJudge()
         #expect(judge.stuck([Watched(name: "engine", turns: 5) {}]) == [])

@@ -1,4 +1,4 @@
-// Results that come in any order, and a caller that goes away.
+// Results that arrive in any order, and a caller that leaves.
 
 import Locking
 import Testing
@@ -33,7 +33,7 @@ import Testing
         #expect(collector.keep(Ticket(id: 7)))
         #expect(collector.cancel() == [Ticket(id: 7)])
         #expect(collector.isCancelled)
-        // A request that was submitted meanwhile is its submitter's to cancel.
+        // The submitter cancels a request that it submitted meanwhile.
         #expect(!collector.keep(Ticket(id: 8)))
         #expect(collector.cancel() == [])
         collector.put(Self.result(0), at: 0)

@@ -1,4 +1,4 @@
-// Which form a reply takes: `Accept` with its weights, and the body's `stream`.
+// The form of a reply: `Accept` with its weights, and the body's `stream`.
 
 import Testing
 

@@ -10,7 +10,7 @@ import Testing
 @testable import Service
 
 @Suite struct RecommendStreamTests {
-    /// A stream and what it does.
+    /// A stream and its effects.
     private struct Rig {
         let exchange: HTTPExchange
         let mailbox: Mailbox
@@ -37,7 +37,7 @@ import Testing
 
         /// The parts that the loop would pick up now, as words and content.
         func parts() -> [String] {
-            // Whatever was to be written before has been.
+            // Waits until earlier writes are done.
             queue.sync {}
             var messages: [LoopMessage] = []
             mailbox.take(into: &messages)
@@ -60,7 +60,7 @@ import Testing
         }
     }
 
-    /// The outcomes that were counted, and the parts that had been sent by then.
+    /// The counted outcomes, and the parts sent by then.
     private final class OutcomeList: Sendable {
         private let list = Lock<[RecommendOutcome]>([])
         private let parts = Lock<[String]>([])
@@ -101,7 +101,7 @@ import Testing
         rig.stream.add(items[1])
         #expect(rig.parts() == ["{\"item\":\"b\",\"score\":1.0,\"rank\":2}\n"])
         #expect(rig.outcomes.all == [])
-        // The end brings what has not come by itself.
+        // The end sends the items that have not been sent.
         rig.stream.finish(Self.reply, items, .ok)
         let end = rig.parts()
         #expect(end.count == 3 && end[0] == "{\"item\":\"c\",\"score\":0.5,\"rank\":3}\n")
@@ -137,7 +137,7 @@ import Testing
         #expect(rig.outcomes.all == [.expired])
     }
 
-    /// A client that has seen the end finds it in the metrics.
+    /// A client that has seen the end finds the outcome in the metrics.
     @Test func outcome_IsCounted_BeforeTheEndIsSent() throws {
         let ending = try Rig()
         ending.stream.finish(Self.reply, Self.items(1), .ok)
@@ -181,7 +181,7 @@ import Testing
         var parts = rig.parts()
         #expect(parts.removeFirst() == "start 200 application/x-ndjson")
         while parts.last != "finish" {
-            // One piece at a time: what waits for the client is bounded by the piece, not by the reply.
+            // One piece at a time: the piece, not the reply, limits the unsent bytes.
             let content = parts.joined()
             #expect(content.utf8.count < 20_000)
             text += content

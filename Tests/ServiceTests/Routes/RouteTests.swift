@@ -1,4 +1,4 @@
-// Paths, methods, listeners, users' ids: what is decided before a route's own work.
+// Paths, methods, listeners, user ids: decisions before a route's own work.
 
 import HTTP
 import Testing
@@ -43,7 +43,7 @@ import Testing
     @Test func administration_IsOnTheAdminListenerAlone_WhereThereIsOne() {
         for route in Route.allCases where route != .none {
             #expect(route.isServed(on: .everything, hasUsers: true))
-            // Nothing is lost by splitting.
+            // Splitting loses no route.
             #expect(route.isServed(on: .callers, hasUsers: true) || route.isServed(on: .admin, hasUsers: true))
         }
         for route in [Route.user, .metrics, .reload] { #expect(!route.isServed(on: .callers, hasUsers: true)) }
@@ -89,7 +89,7 @@ import Testing
 }
 
 extension String {
-    /// Whether a list such as "GET, HEAD" has the method.
+    /// Whether a list such as "GET, HEAD" contains the method.
     fileprivate func components(_ method: HTTPMethod) -> Bool {
         split(separator: ", ").contains { $0 == method.description }
     }

@@ -1,4 +1,4 @@
-// Histories that the catalogue does not know: counted each, warned of once a minute.
+// Histories unknown to the catalogue: each is counted, with one warning per minute.
 
 import Catalogue
 import Locking

@@ -1,4 +1,4 @@
-// When changed files are read again.
+// The moment when changed files are read again.
 
 import Foundation
 import Testing
@@ -6,7 +6,7 @@ import Testing
 @testable import Service
 
 @Suite struct FileWatchTests {
-    /// Whether the files are read at each look, for the states that they are seen in.
+    /// Whether each look reads the files, for a sequence of file states.
     private static func reads(_ states: [Int]) -> [Bool] {
         var watch = FileWatch(used: 0)
         return states.map { watch.shouldRead($0) }
@@ -16,7 +16,7 @@ import Testing
         #expect(Self.reads([0, 0, 0]) == [false, false, false])
         #expect(Self.reads([1, 1, 1, 1]) == [false, true, false, false])
         #expect(Self.reads([1, 2, 3, 3, 3]) == [false, false, false, true, false])
-        // Taken back before it was read.
+        // Reverted before it was read.
         #expect(Self.reads([1, 0, 0]) == [false, false, false])
         #expect(Self.reads([1, 1, 0, 0, 1, 1]) == [false, true, false, true, false, true])
     }
@@ -51,7 +51,7 @@ import Testing
         try Data("bc".utf8).write(to: file)
         let second = fingerprint()
         #expect(second != first)
-        // Another file in its place, with the same size.
+        // Another file of the same size replaces it.
         try Data("de".utf8).write(to: file, options: .atomic)
         #expect(fingerprint() != second)
     }
