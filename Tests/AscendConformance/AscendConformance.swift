@@ -1,6 +1,6 @@
-// Runs the device conformance suite on an Ascend NPU, or on the emulator where CANN's libraries are its, and prints a report that
-// is worth pasting into an issue: for machines that have the hardware, and for this project's own tests, which need a process a
-// profile.
+// Runs the device conformance suite on an Ascend NPU, or on the emulator if CANN's libraries are the emulator's, and
+// prints a report to paste into an issue. For machines with the hardware, and for this project's tests, which need one
+// process per profile.
 //
 //     AscendConformance [--device N] [--dtype float16|bfloat16] [--only TEXT] [--part N/M] [--times yes|no]
 
@@ -9,7 +9,7 @@ import ComputeAscend
 import DeviceConformance
 import Glibc
 
-/// What the command line says.
+/// The options of the command line.
 private struct Options {
     var device = 0
     var dtype: DType?
@@ -45,15 +45,15 @@ private struct Options {
     }
 }
 
-/// A line of the report, which is there whatever happens next.
+/// Prints a line of the report immediately, so that it survives a crash.
 private func say(_ line: String) {
     print(line)
     fflush(nil)
 }
 
-/// What runs, for whoever reads the end of a process that was killed by a signal within CANN.
+/// The running case, for a reader of the last output of a process that a signal killed within CANN.
 private enum Progress {
-    /// A C string, at a place that never changes: written by this thread, and read by a handler of signals.
+    /// A C string at a fixed address: this thread writes it, and a signal handler reads it.
     nonisolated(unsafe) fileprivate static let text = UnsafeMutablePointer<CChar>.allocate(capacity: 512)
 
     static func note(_ name: String) {
@@ -62,7 +62,7 @@ private enum Progress {
         text[511] = 0
     }
 
-    /// Ends the process with status 3 and a last line, where it would have ended without one.
+    /// Makes a fatal signal print a last line and end the process with status 3.
     static func watch() {
         note("the opening of the device")
         for number in [SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT] {
@@ -74,10 +74,10 @@ private enum Progress {
     }
 }
 
-/// The suite on one NPU, which is opened again where a case has lost it.
+/// The suite on one NPU, which is opened again if a case loses it.
 private struct Suite {
     private let options: Options
-    /// One device; none only while it is opened again.
+    /// One device; empty only while it is opened again.
     private var opened: [AscendDevice] = []
     private var losses = 0
 
@@ -93,7 +93,7 @@ private struct Suite {
         opened.append(try AscendDevice.open(number: options.device, dtype: options.dtype))
     }
 
-    /// Runs the cases; how many failed.
+    /// Runs the cases; returns the number of failures.
     mutating func run() throws(ComputeError) -> Int {
         let description = device.description
         say("\(description.name): Ascend\(description.architecture), \(description.dtype.rawValue)")
@@ -135,7 +135,7 @@ private struct Suite {
         }
     }
 
-    /// Times of products and of attention, each a batch of its own, waited for: the first, and the median of twenty.
+    /// Times of products and of attention, each in its own synchronised batch: the first run, and the median of twenty.
     private func time() throws(ComputeError) {
         Progress.note("the table of times")
         guard device.supports(.linear), device.supports(.hstuAttention) else { return }
@@ -173,7 +173,7 @@ private struct Suite {
     }
 }
 
-/// What is timed.
+/// The timed operations.
 private enum Times {
     static func weights(on device: AscendDevice) throws(ComputeError) -> any LinearWeights {
         let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: 512 * 512)
@@ -230,7 +230,7 @@ private enum AscendConformance {
         }
     }
 
-    /// Of its own, so that the device is gone when CANN is ended.
+    /// A separate function, so that the device is released before CANN ends.
     private static func run(_ options: Options) throws(ComputeError) -> Int {
         var suite = try Suite(options)
         return try suite.run()

@@ -1,5 +1,5 @@
-// The emulator of an Ascend NPU, built from Tests/AscendEmulator: the C and C++ compilers of the Swift toolchain make its
-// libraries once, beside the package's own products.
+// The emulator of an Ascend NPU, built from Tests/AscendEmulator: the Swift toolchain's C and C++ compilers build its
+// libraries once, beside the package's products.
 
 package import Foundation
 
@@ -9,7 +9,7 @@ package enum Emulator {
         package let description: String
     }
 
-    /// What a program said before it ended.
+    /// A program's output and status.
     package struct Output {
         package let status: Int32
         package let text: String
@@ -18,12 +18,12 @@ package enum Emulator {
     private static let package = URL(fileURLWithPath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
-    /// The folder that holds the layouts: built when the first test asks, after which `make` finds nothing to do.
+    /// The folder of the layouts: the first test builds it, after which `make` finds nothing to do.
     package static let folder: Result<URL, Failure> = {
         let folder = package.appendingPathComponent(".build/ascend-emulator")
         do {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-            // Test processes that start together take turns.
+            // Test processes that start simultaneously take turns.
             let build = try run(
                 "/usr/bin/env",
                 [
@@ -38,7 +38,7 @@ package enum Emulator {
         }
     }()
 
-    /// Runs a program to its end with both outputs in one.
+    /// Runs a program to its end, with both outputs combined.
     package static func run(
         _ program: String,
         _ arguments: [String],
@@ -57,14 +57,14 @@ package enum Emulator {
         return Output(status: process.terminationStatus, text: String(decoding: data, as: UTF8.self))
     }
 
-    /// The names of the emulator's own checks.
+    /// The names of the emulator's checks.
     package static func checks() throws -> [String] {
         let checks = try folder.get().appendingPathComponent("checks").path
         return try run(checks, ["--list"]).text.split(separator: "\n").map(String.init)
     }
 
-    /// Runs the conformance suite's program on a layout; "none": where there is no library. In the environment "@" stands for
-    /// the folder of the layouts.
+    /// Runs the conformance suite's program on a layout; "none": without a library. In the environment, "@" is replaced
+    /// by the folder of the layouts.
     package static func conformance(
         _ arguments: [String],
         layout: String,
@@ -77,12 +77,12 @@ package enum Emulator {
             "ASCEND_HOME_PATH": home, "ASCEND_TOOLKIT_HOME": "", "ASCEND_CUSTOM_OPP_PATH": "", "ASCEND_OPP_PATH": "",
         ]
         let own = environment.mapValues { $0.replacingOccurrences(of: "@", with: folder.path) }
-        // Times of an emulator say nothing.
+        // An emulator's times are meaningless.
         let times = arguments.contains("--times") ? [] : ["--times", "no"]
         return try run(program.path, arguments + times, environment: defaults.merging(own) { $1 })
     }
 
-    /// The folder of the tests' bundle, where the package's programs are as well.
+    /// The folder of the test bundle, which also contains the package's programs.
     private static let products: URL = {
         let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") }
         let program = bundle ?? (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
@@ -91,9 +91,9 @@ package enum Emulator {
 
     // MARK: In this process
 
-    /// What a test may ask the emulator for beyond ACL (Tests/AscendEmulator/AscendEmulator.h).
+    /// Controls of the emulator beyond ACL (Tests/AscendEmulator/AscendEmulator.h).
     package struct Controls: @unchecked Sendable {
-        // Functions of a library that stays loaded: the proof of their being Sendable.
+        // Functions of a library that is never unloaded, so they are Sendable.
         fileprivate let calls: @convention(c) (UnsafePointer<CChar>) -> UInt64
         fileprivate let reset: @convention(c) () -> Void
         fileprivate let injected: @convention(c) (UnsafePointer<CChar>) -> Void
@@ -108,7 +108,7 @@ package enum Emulator {
         /// Only while CANN is not initialised.
         package func setChip(_ name: String) { chosen(name) }
 
-        /// The last calls, a line each: thread, name, arguments.
+        /// The last calls, one per line: thread, name, arguments.
         package var trace: [Substring] {
             var text = [CChar](repeating: 0, count: traced(nil, 0) + 1)
             _ = traced(&text, text.count)
@@ -116,7 +116,7 @@ package enum Emulator {
             return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
         }
 
-        /// Bytes that asynchronous copies have brought to the host.
+        /// Bytes copied to the host by asynchronous copies.
         package var bytesBack: Int {
             trace.reduce(0) { sum, line in
                 let words = line.split(separator: " ")
@@ -126,8 +126,8 @@ package enum Emulator {
         }
     }
 
-    /// Runs the body with this process's CANN being the emulator, two 910B of CANN 8.1; one body at a time, because the trace and
-    /// the faults are the process's.
+    /// Runs the body with the emulator as this process's CANN: two 910B of CANN 8.1. One body runs at a time, because
+    /// the trace and the faults belong to the process.
     package static func exclusively<Result>(_ body: (Controls) throws -> Result) throws -> Result {
         lock.lock()
         defer { lock.unlock() }
@@ -141,7 +141,7 @@ package enum Emulator {
     private static let controls: Result<Controls, Failure> = folder.flatMap { folder in
         setenv("ASCEND_HOME_PATH", folder.appendingPathComponent("8.1").path, 1)
         setenv("ASCEND_EMULATOR_DEVICES", "2", 1)
-        // RecSDK's operator is installed; a device uses it unless it is asked not to.
+        // RecSDK's operator is installed; a device uses it by default.
         setenv("ASCEND_CUSTOM_OPP_PATH", folder.appendingPathComponent("packages/vendors/recsdk").path, 1)
         let core = dlopen(folder.appendingPathComponent("libascend_emulator.so").path, RTLD_NOW)
         guard let core,
@@ -163,7 +163,7 @@ package enum Emulator {
                 to: (@convention(c) (UnsafeMutablePointer<CChar>?, Int) -> Int).self
             )
         )
-        // The core has read it now; programs that tests start are to have their own.
+        // The core has read its faults now; programs that tests start set their own.
         made.inject("")
         unsetenv("ASCEND_EMULATOR_DEVICES")
         return .success(made)

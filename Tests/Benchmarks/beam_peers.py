@@ -3,11 +3,12 @@
 Usage: python3 beam_peers.py GENREC [--models llama-6x256,qwen3-0.6b] [--length 1000] [--beams 50,256] [--dtypes f32] [--threads 2]
                              [--runs 3] [--folder DIR] [--peer-length N] [--no-peer] [--overlap]
 
-Needs torch and transformers (`pip install torch transformers`). Weights are random and of the models' shapes, made once under
---folder. --overlap compares the 50 best items of bfloat16 and int8 with those of float32. Prompts are tokens of items; both sides search the same items with as many beams. `generate` computes the prompt once for
-each beam, so a long prompt of a large model takes minutes: --peer-length gives it a shorter one, and the table says so.
+Needs torch and transformers (`pip install torch transformers`). Weights are random, with the models' shapes; they are made once, in
+--folder. --overlap compares the 50 best items of bfloat16 and int8 with those of float32. Prompts are item
+tokens; both sides search the same items with the same number of beams. `generate` computes the prompt once per beam, so a
+long prompt of a large model takes minutes: --peer-length gives it a shorter one, which the table states.
 
-A round is a pass after the one with the prompt. Times are milliseconds, medians.
+A round is one pass after the prompt's pass. Times are medians in milliseconds.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import time
 import urllib.request
 
 ITEMS, LEVELS, PROMPTS = 20_000, 3, 8
-# hidden, layers, heads, key-value heads, head dimension, inner width, text vocabulary, codes of a level, window, tied
+# hidden, layers, heads, key-value heads, head dimension, inner width, text vocabulary, codes per level, window, tied
 MODELS = {
     "llama-6x256": ("llama", 256, 6, 4, 4, 64, 1_024, 32, 1_024, 2_048, False),
     "qwen3-0.6b": ("qwen3", 1_024, 28, 16, 8, 128, 3_072, 151_669, 8_192, 4_096, True),
@@ -84,7 +85,7 @@ def genrec(options, bundle, dtype, length, beams, batch=1, append=None):
 
 
 def transformers_times(options, folder, dtype, tokens, beams):
-    """Whole, prompt and rounds of constrained `generate`."""
+    """Times of constrained `generate`: whole, prompt and rounds."""
     import torch
     import transformers
 
@@ -188,7 +189,7 @@ def measure(options, name, folder, bundle):
                 print(f"  8 at once over one after another {8 * warm[0] / eight[0]:.2f}", flush=True)
     if options.overlap:
         paths = list(index.values())
-        # Other items in each.
+        # Other items in each server.
         shifted = [dict(zip(index, paths[shift:] + paths[:shift])) for shift in range(0, PROMPTS * 97, 97)]
         prompts = [prompt(one, 128) for one in shifted]
         exact = best_items(options, bundle, "f32", prompts, options.port)

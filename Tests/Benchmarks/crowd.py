@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Ten thousand connections against a running server: half idle, half sending a request byte by byte. Says what a second client's
-latency is before, meanwhile and after, and what the server's descriptors and memory are once half of the crowd has vanished in the
-middle of a request and the rest has closed.
+"""Ten thousand connections against a running server: half idle, half sending a request byte by byte. Prints a
+second client's latency before, meanwhile and after, and the server's descriptors and memory after half of the crowd has vanished
+in the middle of a request and the rest has closed.
 
     crowd.py GENREC PORT PID [CONNECTIONS]
 
-Exit status 1 if descriptors or memory stay behind, or if replies of the second client are not 200.
+Exit status 1 if descriptors or memory leak, or if the second client gets replies other than 200.
 """
 
 import os
@@ -109,7 +109,7 @@ if not settled(base):
     faults += 1
 after_first = memory()
 
-# Three waves, half of each vanishing by reset: in the head, in the body, with the reply outstanding.
+# Three waves; half of each vanishes by reset: in the head, in the body, with the reply outstanding.
 for wave in range(3):
     crowd = [connect() for _ in range(count)]
     for index, s in enumerate(crowd):
@@ -123,7 +123,7 @@ for wave in range(3):
         print(f"{descriptors() - base} descriptors stay behind after wave {wave + 1}")
         faults += 1
     print(f"after wave {wave + 1} of {count} vanishing clients: {descriptors()} descriptors, {memory()} KiB")
-# A leak of 1 KiB a connection would be 30 MB by now.
+# A leak of 1 KiB per connection would be 30 MB by now.
 if memory() > after_first * 1.2 + 8_192:
     print(f"memory grew from {after_first} to {memory()} KiB")
     faults += 1

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# HTTP and JSON alone, against nginx: `POST /recommend` of 1.4 kB whose items are all unknown, which genrec answers by popularity
-# without computing, and nginx with a constant of the same size. Both on one core, the client on another, in turns; then
-# the latency that an idle server and one at half its load add, and what an idle server costs.
+# HTTP and JSON alone, against nginx: `POST /recommend` of 1.4 kB with only unknown items, which genrec answers by
+# popularity without computing, and nginx with a constant reply of the same size. Both on one core, the client on
+# another, in turns; then the latency added by an idle server and by one at half its load, and the cost of an idle
+# server.
 #
 #   Tests/Benchmarks/http.sh [ROUNDS] [SECONDS]      default 9 rounds of 2 seconds
 #
@@ -68,7 +69,7 @@ taskset -c "$server_core" nginx -p "$folder" -c "$folder/nginx.conf" &
 pids="$pids $!"
 await "http://127.0.0.1:$nginx_port/"
 
-# Requests per second of one server at so many connections.
+# Requests per second of one server with this many connections.
 run() {
     taskset -c "$client_core" wrk -t1 -c"$2" -d"${seconds}s" -s "$folder/post.lua" "http://127.0.0.1:$1/recommend" |
         awk '$1 == "RESULT" { if ($3 > 0) { print "errors: " $3 > "/dev/stderr"; exit 1 }; print $2 }'

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What a client at a steady rate sees of a server, by `genrec load`: latency counts from the moment at which a request was meant to
-leave. All items of its requests are unknown, so that a genrec server answers without computing.
+"""A server's latency for a client at a steady rate, by `genrec load`: latency counts from the moment at which a request was due. All
+items of its requests are unknown, so that a genrec server answers without computing.
 
     latency.py GENREC PORT REQUESTS-PER-SECOND CONNECTIONS SECONDS
 
-Prints one line: p50, p90, p99 and max in microseconds, and requests that did not end with 200.
+Prints one line: p50, p90, p99 and max in microseconds, and the number of requests without a 200.
 """
 
 import json
@@ -17,10 +17,10 @@ EVENTS = 39
 
 
 def latency(genrec, port, rate, connections, seconds):
-    """(p50, p90, p99, max) in microseconds, and how many requests did not end with 200."""
+    """(p50, p90, p99, max) in microseconds, and the number of requests without a 200."""
     with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
         file.write("user\titem\ttimestamp\n")
-        # The last event of a user is the one that would have been predicted.
+        # The last event of a user would be the one to predict.
         for event in range(EVENTS + 1):
             file.write(f"u\tunknown-{event:06}\t{1_700_000_000 + event}\n")
         file.flush()

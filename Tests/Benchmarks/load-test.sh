@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The load test of the project: what the server does at twice its peak, right after it, at 70 % of its peak with histories of
-# mixed lengths, and with callers half of whom go away. Figures are ratios of what was measured in the same run wherever they
-# can be; nobody is held to them here. Called by `make load-test`; needs a release build, curl and awk.
+# The project's load test: the server at twice its peak, right after that, at 70 % of its peak with histories of mixed
+# lengths, and with callers half of whom leave. Wherever possible, figures are ratios of values measured in the same
+# run; none is asserted. Called by `make load-test`; needs a release build, curl and awk.
 #
 #   FLOOD_SECONDS=60      how long the flood lasts (default 20)
 #   STEP_SECONDS=20       how long the other steps last (default 10)
@@ -61,7 +61,7 @@ done
 url=$(grep -o 'http://[0-9.:]*' "$folder/ready" | head -1)
 cat "$folder/ready"
 
-# load NAME OPTION…: runs `genrec load`, keeps its report under NAME, and passes on what it remarks.
+# load NAME OPTION…: runs `genrec load`, keeps its report under NAME, and passes on its remarks.
 load() {
     local name=$1
     shift
@@ -81,7 +81,7 @@ figure() {
 object() { grep -o "\"$2\":{[^}]*}" "$folder/$1.json" | head -1; }
 # metric NAME: the sum of a metric's series; 0 if there is none.
 metric() { curl -fsS "$url/metrics" | awk -v name="$1" '$1 == name || index($1, name "{") == 1 { sum += $2 } END { print sum + 0 }'; }
-# busy: seconds of a processor that the server has had. waited: that the device has worked.
+# busy: seconds of processor time that the server has used. waited: seconds that the device has worked.
 busy() { awk -v tick="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); print ($12 + $13) / tick }' "/proc/$server/stat"; }
 worked() { calculate "$(metric genrec_prefill_seconds_sum) + $(metric genrec_decode_step_seconds_sum) + $(metric genrec_topk_seconds_sum)" 3; }
 # served NAME: replies with status 200.
@@ -99,7 +99,7 @@ echo "   throughput $peak/s, p50 $(figure peak latency_ms p50) ms, p99 $(figure 
 
 echo
 echo "2. Flood: twice the peak for ${flood_seconds} s, deadline ${deadline} ms"
-# A caller with a small load of its own, before, during and after the flood; its trace shows when things are as before.
+# A caller with a small load before, during and after the flood; its trace shows when the server has recovered.
 probe_rate=20
 recovery_seconds=5
 "${client_side[@]}" "$genrec" load --url "$url" --interactions "$interactions" --json "${options[@]}" --rate "$probe_rate" --deadline-ms "$deadline" \
@@ -112,14 +112,15 @@ load flood "${options[@]}" --rate "$(calculate "2 * $peak")" --seconds "$flood_s
 flood_end=$(awk -v seconds="$flood_seconds" 'NR == 2 { printf "%.6f", $1 + seconds }' "$folder/flood.tsv")
 flood_busy=$(calculate "$(busy) - $busy_before")
 wait "$probe"
-# Served at all, and served in time, against the peak; replies of any status say how fast the server says no.
+# Served, and served in time, relative to the peak; replies of any status show how fast the server refuses.
 ok_rate=$(calculate "$(served flood) / $(figure flood seconds)")
 echo "   status 200 / peak       $(calculate "$ok_rate / $peak")"
 echo "   goodput / peak          $(calculate "$(figure flood goodput) / $peak")"
 # Nearly the same, unless long histories are refused more than short ones.
 events() { calculate "$(figure "$1" replies history_used) / $(figure "$1" seconds)"; }
 echo "   events served / peak's  $(calculate "$(events flood) / $(events peak)")"
-# The client takes more of a shared machine to offer twice the peak than to offer the peak, and others may take some, too.
+# On a shared machine the client needs more time to offer twice the peak than to offer the peak, and other processes may
+# need some, too.
 echo "   the same a second of the server's processor time" \
     "$(calculate "$(served flood) / $flood_busy / ($(served peak) / $peak_busy)")," \
     "of which it had $(calculate "$flood_busy / $(figure flood seconds)") a second, at the peak" \
@@ -130,7 +131,7 @@ echo "   admitted p99 / deadline $(calculate "$(figure flood admitted_service_ms
 echo "   refused p99             $(figure flood refused_latency_ms p99) ms"
 echo "   $(object flood statuses)"
 echo "   client lag p99          $(figure flood schedule_lag_ms p99) ms, waits for a connection $(figure flood waits)"
-# Recovered: from then on every probe is answered with 200 within the deadline.
+# Recovered: from this moment every probe is answered with 200 within the deadline.
 awk -v end="$flood_end" -v deadline="$deadline" '
     NR == 1 { next }
     $1 > end {
@@ -150,8 +151,8 @@ load mixed --rate "$(calculate "0.7 * $mixed_peak")" --seconds "$step_seconds" -
 echo "   peak $mixed_peak/s; p50 $(figure mixed latency_ms p50) ms, p99 $(figure mixed latency_ms p99) ms," \
     "p99/p50 $(calculate "$(figure mixed latency_ms p99) / $(figure mixed latency_ms p50)" 1), $(object mixed statuses)"
 
-# What equal histories make of the same share of their peak: the queue's part of it. Poisson arrivals at 70 % of a server that
-# takes the same time for each, one after the other, have p99/p50 of 4.3 whatever its speed (M/D/1).
+# The same share of the peak with equal histories: the queue's part. Poisson arrivals at 70 % of a server with a
+# constant service time, one request at a time, have p99/p50 of 4.3 whatever its speed (M/D/1).
 middle=$(((${lengths%:*} + ${lengths#*:}) / 2))
 load equal_peak --connections "$callers" --seconds "$step_seconds" --lengths "$middle:$middle"
 load equal --rate "$(calculate "0.7 * $(figure equal_peak throughput)")" --seconds "$step_seconds" --lengths "$middle:$middle"
@@ -168,7 +169,7 @@ wasted_before=$(metric genrec_wasted_compute_seconds_total)
 worked_before=$(worked)
 cancelled_before=$(metric genrec_cancelled_total)
 load abandon "${options[@]}" --rate "$peak" --seconds "$step_seconds" --abandon 0.5
-# Connections that were closed are gone once the server has looked at them.
+# Closed connections are gone once the server has checked them.
 for _ in $(seq 50); do
     [ "$(descriptors)" -gt "$before" ] || break
     sleep 0.1
@@ -177,7 +178,7 @@ wasted=$(calculate "$(metric genrec_wasted_compute_seconds_total) - $wasted_befo
 echo "   $(figure abandon requests abandoned) of $(figure abandon requests begun) went away;" \
     "cancelled at the server: $(calculate "$(metric genrec_cancelled_total) - $cancelled_before" 0)"
 if curl -fsS "$url/metrics" | grep -q '^genrec_wasted_compute_seconds_total'; then
-    # A batch of histories and steps is in two of the sums; no more than the time that there was.
+    # A batch of histories and steps is in two of the sums; the result is at most the elapsed time.
     device=$(calculate "$(worked) - $worked_before" 3)
     device=$(calculate "$device < $step_seconds ? $device : $step_seconds" 3)
     echo "   wasted compute          $wasted s, of $device s that the device worked $(calculate "100 * $wasted / $device" 1) %"

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What callers of one model notice while another, larger one is loaded beside it, again and again: `make bench-loading`, on a quiet
-machine of two cores or more.
+"""The latency of one model's callers while a larger model is loaded beside it, repeatedly: `make bench-loading`, on a quiet machine
+with two cores or more.
 
     loading.py GENREC --bundle DIRECTORY --other DIRECTORY [--rounds N] [--seconds S] [--share OF-CAPACITY]
 
-Both bundles come from `make_bundle.py`. Requests arrive as a Poisson process at a share of what the server can do, with and without
-loads in turns. Prints each round's p99 and their ratio, and the median ratio; the aim is at most 1.2. Only the standard library is used.
+Both bundles come from `make_bundle.py`. Requests arrive as a Poisson process at a share of the server's capacity, alternately with
+and without loads. Prints each round's p99 and their ratio, and the median ratio; the aim is at most 1.2. Uses only the standard library.
 """
 
 import argparse
@@ -25,7 +25,7 @@ class Server:
     def __init__(self, genrec, bundle):
         self.process = subprocess.Popen(
             [genrec, "serve", "--bundle", bundle, "--listen", "127.0.0.1:0"],
-            # Kept rows of users would make requests cheaper round by round.
+            # Cached rows of users would make requests cheaper from round to round.
             env=dict(os.environ, GENREC_CACHE_BYTES="0"),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -42,7 +42,7 @@ class Server:
         return reply.status, text
 
     def load_other(self, bundle):
-        """Loads a bundle beside the one that serves, and takes it away. Returns the seconds of the load."""
+        """Loads a bundle beside the serving one, and removes it. Returns the seconds of the load."""
         start = time.monotonic()
         status, text = self.ask("POST", "/admin/models", json.dumps({"bundle": bundle}))
         seconds = time.monotonic() - start
@@ -56,7 +56,7 @@ class Server:
 
 
 def of_the_same_name(other, bundle, folder):
-    """The other bundle as a version of the first one's name: it gets no share, and can be taken away."""
+    """The other bundle as a version of the first one's name: it gets no share, and can be removed."""
     with open(os.path.join(bundle, "config.json"), encoding="utf-8") as file:
         name = json.load(file)["name"]
     with open(os.path.join(other, "config.json"), encoding="utf-8") as file:
@@ -69,7 +69,7 @@ def of_the_same_name(other, bundle, folder):
 
 
 def interactions(bundle, path):
-    """Users with as many events as the model sees."""
+    """Users with as many events as the model's window."""
     with open(os.path.join(bundle, "config.json"), encoding="utf-8") as file:
         model = json.load(file)["model"]
     draw = random.Random(1)

@@ -1,10 +1,10 @@
-"""Writes an HSTU bundle of a published shape with random weights, for `genrec bench`; needs nothing but Python.
+"""Writes an HSTU bundle of a published shape with random weights, for `genrec bench`; needs only Python.
 
 Usage: python3 make_bundle.py SHAPE DIRECTORY
 
-Shapes: ml-1m-large, ml-20m-large, kuairand; million-items, a small model over a catalogue that no cache holds; and four-gigabytes,
-for what a start takes. Times do not depend on what the weights are, so one block of random numbers is used again and again,
-scaled so that activations stay ordinary.
+Shapes: ml-1m-large, ml-20m-large, kuairand; million-items, a small model over a catalogue larger than any cache; and four-gigabytes,
+for the time of a start. Times do not depend on the weights, so one block of random numbers is repeated, scaled so that
+activations have ordinary magnitudes.
 """
 
 import array

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""What it costs to be watched: requests per second with the access log at full sampling and with traces of 1 % of the requests,
-each in proportion to a server without either; and the processor's time that a request takes of the server, of all of its threads, in
-all and in user mode. A ratio is the median of the rounds' ratios to the server without either in the same round, since the machine's
-speed changes from minute to minute; the other numbers are medians. All servers start anew every three rounds: where a process
-happens to lie in memory makes some per cent of difference. The last server is like the first: its ratios are the noise.
-Where a server keeps its core busy, the ratio of its time is that of its throughput.
+"""The cost of observation: requests per second with the access log at full sampling and with traces of 1 % of the requests, each
+relative to a server without either; and the processor time per request over all of the server's threads, in total and in user
+mode. A ratio is the median of the rounds' ratios to the server without either in the same round, since the machine's
+speed changes from minute to minute; the other numbers are medians. All servers restart every three rounds, because
+a process's placement in memory causes differences of some per cent. The last server equals the first: its ratios are the noise.
+If a server keeps its core busy, its ratios of time and of throughput are equal.
 
     observed.py [GENREC] [ROUNDS] [SECONDS]      default .build/release/genrec, 18 rounds of 1 s
 
-All servers stay on one core, the client and the collector of traces on another; they are asked in turns, back and forth. All items of
-the requests are unknown, so that HTTP, JSON and what is watched are all there is to do: with a model's work beside it the share
-is smaller. Needs wrk and a quiet machine. A collector on the machine costs nothing here.
+All servers stay on one core, the client and the collector of traces on another; they are measured in turns, back and forth. All items of
+the requests are unknown, so that the work consists of HTTP, JSON and observation only: with a model's work the share of
+observation is smaller. Needs wrk and a quiet machine. The collector's own cost is not included.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ SERVER_CORE, CLIENT_CORE = os.environ.get("SERVER_CORE", "0"), os.environ.get("C
 
 
 class Collector(http.server.BaseHTTPRequestHandler):
-    """Takes what is sent, and counts its bytes."""
+    """Accepts all requests, and counts their bytes."""
 
     protocol_version = "HTTP/1.1"
     taken = 0
@@ -45,7 +45,7 @@ class Collector(http.server.BaseHTTPRequestHandler):
 
 
 def start(genrec, environment):
-    """A server that is ready, and its address."""
+    """A ready server and its address."""
     server = subprocess.Popen(
         ["taskset", "-c", SERVER_CORE, genrec, "serve", "--bundle", str(TOP / "Config/demo"), "--listen", "127.0.0.1:0"],
         env={**os.environ, "GENREC_TELEMETRY_OTLP_ENDPOINT": "", **environment},
@@ -64,7 +64,7 @@ def stop(servers):
 
 
 def times(server):
-    """The nanoseconds that each of its threads has run, and the seconds that all have in user mode."""
+    """The nanoseconds that each thread has run, and the seconds of all threads in user mode."""
     folder = pathlib.Path(f"/proc/{server.pid}")
     threads = {}
     for task in (folder / "task").iterdir():
@@ -76,7 +76,7 @@ def times(server):
 
 
 def ask(server, address, script, seconds):
-    """Requests per second, microseconds a request in all and in user mode."""
+    """Requests per second, microseconds per request in total and in user mode."""
     before, user = times(server)
     text = subprocess.run(
         ["wrk", "-t1", "-c64", f"-d{seconds}s", "-s", str(script), address + "/recommend"],

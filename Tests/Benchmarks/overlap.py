@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How much of float32's top ten the smaller weight types keep: starts a server for each, asks all of them for every user's next item,
-and compares the ids.
+"""How much of float32's top ten the smaller weight types keep: starts a server for each, requests every user's next item from all
+of them, and compares the ids.
 
     overlap.py GENREC BUNDLE INTERACTIONS.tsv
 
-Prints for bf16 and int8 the share of float32's ten items that are among theirs, the mean over users and the least of any user.
+Prints for bf16 and int8 the share of float32's ten items that are among theirs, the mean over users and the minimum.
 """
 
 import json
@@ -16,7 +16,7 @@ K = 10
 
 
 def histories(path):
-    """Each user's events in order of time without the last, which is what `genrec evaluate` predicts."""
+    """Each user's events in order of time, without the last, which `genrec evaluate` predicts."""
     users = {}
     with open(path) as file:
         names = [name.split(":")[0] for name in next(file).rstrip("\n").split("\t")]

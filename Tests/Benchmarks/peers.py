@@ -2,11 +2,11 @@
 
 Usage: python3 peers.py GENREC [--shapes ml-1m-large,ml-20m-large,kuairand] [--seconds 3] [--threads 1]
 
-Of PyTorch, ONNX Runtime and OpenVINO those are measured that are installed (`pip install torch onnx onnxruntime openvino`). They
-get the stack of layers alone, with a dense causal mask and without Meta's relative bias, gather, scoring and selection, which
+Measures those of PyTorch, ONNX Runtime and OpenVINO that are installed (`pip install torch onnx onnxruntime openvino`). They
+run only the stack of layers, with a dense causal mask and without Meta's relative bias, gather, scoring and selection, which
 genrec's figures contain: the comparison favours them. Weights and inputs are random; times do not depend on them.
 
-Times are milliseconds, minimum and median; shares are of what genrec's own probe measures in the same run.
+Times are milliseconds, minimum and median; shares are relative to genrec's own probe in the same run.
 """
 
 import argparse
@@ -196,7 +196,7 @@ def peers(stack, threads):
 
 
 def agree(calls):
-    """Says so where two runtimes compute different things."""
+    """Reports runtimes whose results differ."""
     results = {}
     for name, call in calls.items():
         value = call()

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What the local store of users costs, over HTTP: `make bench-users` runs all of it on a quiet machine of two cores or more.
+"""The cost of the local user store, over HTTP: `make bench-users` runs all of it on a quiet machine with two cores or more.
 
-    users.py GENREC scale      so many events come in; memory, the start after kill -9, lookups
-    users.py GENREC ingest     events come in while recommendations are asked for: their p99 beside that without events
-    users.py GENREC returning  a user by name with one new event, beside the whole history (--bundle, `make_bundle.py kuairand`)
+    users.py GENREC scale      imports events; memory, the start after kill -9, lookups
+    users.py GENREC ingest     events arrive during recommendations: the p99 with and without events
+    users.py GENREC returning  a user by name with one new event, against the whole history (--bundle, `make_bundle.py kuairand`)
 
-Only the standard library is used; requests go to 127.0.0.1.
+Uses only the standard library; requests go to 127.0.0.1.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def end_children():
 
 
 class Server:
-    """A server on a port of its own; `seconds` is how long its start took."""
+    """A server on a free port; `seconds` is the duration of its start."""
 
     def __init__(self, options, bundle, folder=None, **environment):
         if folder:
@@ -76,7 +76,7 @@ class Server:
 
     @property
     def processor(self):
-        """Seconds of processor time so far."""
+        """Seconds of processor time used so far."""
         with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
             fields = file.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -96,7 +96,7 @@ def line(user, item, at):
 
 
 def bodies(options, draw, items):
-    """Bodies of events of random users in the order of their time, one in a hundred late."""
+    """Bodies of events of random users in order of time, one in a hundred late."""
     at = 1_700_000_000
     for first in range(0, options.events, options.call):
         lines = []
@@ -108,7 +108,7 @@ def bodies(options, draw, items):
 
 
 def lookups(server, names, count, draw):
-    """Mean and p99 of lookups in microseconds, as the server's histogram has them; the p99 is the bound of its bucket."""
+    """Mean and p99 of lookups in microseconds, from the server's histogram; the p99 is the bound of its bucket."""
     before = server.metrics()
     for _ in range(count):
         server.recommend(user_id=draw.choice(names), k=1)
@@ -123,7 +123,7 @@ def lookups(server, names, count, draw):
 
 def scale(options, folder):
     draw = random.Random(1)
-    # Items that the demo does not know: popularity answers, and lookups are most of what is left.
+    # Items unknown to the demo: popularity answers, so lookups are most of the remaining work.
     items = [f"item-{number:06}" for number in range(100_000)]
     empty = Server(options, options.demo, os.path.join(folder, "none"))
     empty.recommend(user_id="nobody", k=1)
@@ -168,12 +168,12 @@ def load(options, port):
 
 
 def ingest(options, folder):
-    """The events are made beforehand, so that making them takes no core."""
+    """The events are made beforehand, so that making them uses no core meanwhile."""
     draw = random.Random(1)
     items = [f"item-{number:06}" for number in range(100_000)]
     with open(os.path.join(options.demo, "interactions.tsv"), encoding="utf-8") as file:
         items += [text.split("\t")[1] for text in file.readlines()[1:]]
-    # Enough for every round: what is there already would be counted, and not kept.
+    # Enough for every round: duplicates would be counted but not stored.
     options.events = int(options.ingest * (options.seconds + 4) * options.rounds)
     made = iter(["".join(lines) for lines in bodies(options, draw, items)])
     server = Server(options, options.demo, os.path.join(folder, "users"))
@@ -207,7 +207,7 @@ def ingest(options, folder):
 
 
 def returning(options, folder):
-    # The items of this bundle are their numbers.
+    # This bundle's item ids are row numbers.
     draw = random.Random(1)
     length = options.length
     for dtype in options.dtypes.split(","):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Drives the console page in headless Chromium: `make browser-test`. Needs chromium, chromium-driver and `pip install selenium`.
 
-With --genrec it starts the server; with --url it takes one that runs. Screenshots go to --screenshots, to be looked at.
+With --genrec it starts the server; with --url it uses a running one. Screenshots go to --screenshots, for review.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def browser(width, dark=False):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
-    # Windows are not narrower than 500 pixels; the page is.
+    # Windows are at least 500 pixels wide; the page may be narrower.
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False})
     if dark:
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})

@@ -1,4 +1,4 @@
-// Catalogues that change: snapshots against a plain reference, and what a journal has of them after crashes.
+// Changes of catalogues: snapshots against a plain reference, and the journal's content after crashes.
 
 import Compute
 import Files
@@ -53,7 +53,7 @@ private func new(
     return change
 }
 
-/// What a snapshot says of every item.
+/// A snapshot's data of every item.
 private struct Content: Equatable {
     struct Item: Equatable {
         var available: Bool
@@ -83,7 +83,7 @@ private struct Content: Equatable {
     }
 }
 
-/// A store with the one catalogue that it is about.
+/// A store with one catalogue.
 private final class Served {
     let store: CatalogueStore
     var catalogue: CatalogueSnapshot
@@ -101,7 +101,7 @@ private final class Served {
 }
 
 @Suite struct CatalogueChangesTests {
-    /// A disk that fails and works again: nothing that was acknowledged is lost, and nothing that was refused is there.
+    /// A disk that fails and recovers: no acknowledged change is lost, and no refused one is kept.
     @Test(arguments: ["/dev/full", "/dev/null"]) func failedJournal_IsReplaced(device: String) throws {
         let folder = try TemporaryDirectory()
         let served = try Served(folder.path, try items())
@@ -144,7 +144,7 @@ private final class Served {
         #expect(now.find("shoe", limit: 9) == [2, 1])
         #expect(now.find("1", limit: 9) == [6])
         #expect(now.find("RED sh", limit: 9) == [1])
-        // Who began with the old state keeps it.
+        // A request that started with the old state keeps it.
         #expect(before.mostPopular(9, Eligibility()).map(\.row) == [2, 1, 3, 4, 6])
         #expect(before.tag(of: "new") == nil && before.tags(2).count == 1)
         try served.apply(["a", "b", "c", "d"].map { change($0, resets: true) })
@@ -202,7 +202,7 @@ private final class Served {
         }
     }
 
-    /// A crash may end the journal at any byte: what was answered before it is there, and the next changes are kept.
+    /// A crash may end the journal at any byte: calls answered before it are kept, and so are the next changes.
     @Test func journalCutAtEachByte_KeepsTheCallsBeforeIt() throws {
         let folder = try TemporaryDirectory(inMemory: true)
         let items = try items()
@@ -257,7 +257,7 @@ private final class Served {
         #expect(try served.apply([change("a", available: true)]).unknown == 1)
     }
 
-    // MARK: - Items that the bundle does not have
+    // MARK: - Items that the bundle lacks
 
     @Test func addedItems_AreItemsUntilTheyAreReset() throws {
         let table = ItemTable(rows: 8, width: 2) { [Float($0), 1] }
@@ -285,10 +285,10 @@ private final class Served {
         let removals = onlyX.removals(history: [2], found: [1], now)
         #expect(removals.eligible == 2 && removals.seen == 1 && removals.excluded == 1 && removals.notAllowed == 3)
         #expect(onlyX.mask(history: [], catalogue: now).allowed?.count == 2)
-        // Who began with the old state sees nothing of it: not even the mask lets new rows in.
+        // A request that started with the old state sees nothing of it: even the mask excludes the new rows.
         #expect(before.row(of: "n1") == nil && before.available == nil && before.popularityOrder == [2, 1, 3, 4, 6])
         #expect(Eligibility().mask(history: [], catalogue: now).allowed == [0b101_1110, 3])
-        // The same again changes nothing but what it says; something else is another row.
+        // The same vector again changes only the item's data; another vector gets a new row.
         try served.apply([new("n1", .embedding([0.5, -1]), title: "Greener"), new("n\"2", .like(["d"]))])
         #expect(served.catalogue.row(of: "n1") == 64 && served.catalogue.title(64) == "Greener")
         #expect(served.catalogue.row(of: "n\"2") == 66 && !served.catalogue.contains(65))
@@ -339,7 +339,7 @@ private final class Served {
         integers.catalogue.withIDJSON(64) { #expect(String(decoding: $0, as: UTF8.self) == "18") }
     }
 
-    /// Rows are not given twice, so there is an end to making items anew.
+    /// Rows are never reused, so items can be added again only a limited number of times.
     @Test func rowsOfRemovedItems_AreTakenUntilAReload() throws {
         let served = try Served(nil, try items(), maxAdded: 1)
         var made = 0
@@ -355,7 +355,8 @@ private final class Served {
         #expect(served.store.snapshot(of: CatalogueSnapshot(try items(), extensibility: growing())).row(of: "n") == 64)
     }
 
-    /// A bundle that has the item: its row wins. One of another width does not have it, and has it again when the width is back.
+    /// If a bundle contains the item, its own row wins. A bundle of another width lacks the item, which returns with
+    /// the width.
     @Test func otherBundles_HaveAddedItemsWhereTheyCan() throws {
         let folder = try TemporaryDirectory(inMemory: true)
         do {
@@ -372,7 +373,7 @@ private final class Served {
             #expect(
                 served.catalogue.popularity(3) == 3 && !served.catalogue.isAdded(3) && served.catalogue.isChanged(3)
             )
-            // `c` is gone, so there is nothing that `n2` would be.
+            // `c` is gone, so `n2` has no vector.
             #expect(served.catalogue.row(of: "n2") == nil && wide.added(after: 0).isEmpty)
             #expect(try served.apply([change("n2", popularity: 8)]).changed == 1)
             try served.store.compact()
@@ -381,12 +382,12 @@ private final class Served {
         #expect(served.catalogue.row(of: "n1") == 64 && served.catalogue.title(64) == "New")
         #expect(served.catalogue.row(of: "n2") == 65 && served.catalogue.popularity(65) == 8)
         #expect(served.catalogue.tags(65).map { served.catalogue.tagName($0) } == ["t"])
-        // An item of the bundle that somebody adds stays the bundle's.
+        // Adding an item that the bundle has changes the bundle's item.
         #expect(try served.apply([new("a"), change("n1", resets: true), change("n2", resets: true)]).changed == 3)
         #expect(served.catalogue.addedCount == 0 && served.catalogue.row(of: "a") == 1)
     }
 
-    /// Items come and go, with compaction and restarts, against a dictionary.
+    /// Items are added and removed, with compaction and restarts, against a dictionary.
     @Test(arguments: 1...4 as ClosedRange<UInt64>)
     func anyAddedItems_EqualTheReference(seed: UInt64) throws {
         var random = SplitMix64(seed: seed)

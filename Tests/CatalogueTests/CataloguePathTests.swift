@@ -1,4 +1,4 @@
-// Catalogues whose items are paths of tokens.
+// Catalogues whose items are token paths.
 
 import Catalogue
 import Files

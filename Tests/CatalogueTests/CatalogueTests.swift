@@ -1,4 +1,4 @@
-// The catalogue: reading its lines, finding rows, and what contradicts itself.
+// The catalogue: reading its lines, finding rows, and contradictory input.
 
 import Files
 import TestSupport
@@ -82,7 +82,7 @@ private func idJSON(_ catalogue: Catalogue, _ row: Int32) -> String {
         #expect(!items.hasPopularity)
     }
 
-    /// Enough items that searches begin in slots that other items have taken.
+    /// Enough items that some searches start in slots taken by other items.
     @Test(arguments: [true, false])
     func idsThatAreFoundTogether_HaveTheRowsOfEachAlone(idsAreIntegers: Bool) throws {
         let ids = (1..<5_000).map { idsAreIntegers ? "\($0 * 7 - 9_000)" : "\"\($0 * 7 - 9_000)\"" }

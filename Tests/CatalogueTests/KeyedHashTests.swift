@@ -1,4 +1,4 @@
-// The hash of the catalogue's tables: the same for the same text, and another for texts that differ a little.
+// The hash of the catalogue's tables: equal for equal texts, different for texts that differ slightly.
 
 import Testing
 
@@ -19,7 +19,7 @@ import Testing
                     hashes.insert(hash(other))
                 }
             }
-            // Two of 640 random 32-bit numbers are equal in one process of 20 000.
+            // A collision among 640 random 32-bit numbers occurs in one process of 20 000.
             #expect(hashes.count >= 8 * length + 1)
         }
     }
@@ -28,9 +28,9 @@ import Testing
     func consecutiveIDsSpread(prefix: String) {
         let count = 100_000
         let hashes = (0..<count).map { hash(Array("\(prefix)\($0)".utf8)) }
-        // Expected equal pairs: count² / 2³³, which is 1.2.
+        // Expected equal pairs: count² / 2³³ = 1.2.
         #expect(Set(hashes).count > count - 20)
-        // The table uses the lower bits: no slot of 2¹⁸ gets many more than the 0.4 it should.
+        // The table uses the lower bits: no slot of 2¹⁸ gets many more than the expected 0.4.
         var loads: [UInt32: Int] = [:]
         for hash in hashes { loads[hash & 0x3FFFF, default: 0] += 1 }
         #expect((loads.values.max() ?? 0) < 12)

@@ -1,4 +1,4 @@
-// Changes of catalogues that are larger than a word, a page or a group of changes that are made together, against a plain reference.
+// Changes of catalogues larger than a word, a page or a group of simultaneous changes, against a plain reference.
 
 import Foundation
 import Random
@@ -94,7 +94,8 @@ import Testing
         items[change.item] = item
     }
 
-    /// One change at a time and hundreds of them, and a restart after each round. Whoever began with an earlier state keeps it.
+    /// Single changes and hundreds together, with a restart after each round. A request that started with an earlier
+    /// state keeps it.
     @Test(arguments: 1...4 as ClosedRange<UInt64>) func anything_EqualsTheReference(seed: UInt64) throws {
         var random = SplitMix64(seed: seed)
         let folder = try TemporaryDirectory(inMemory: true)

@@ -1,4 +1,4 @@
-"""Bundles for the chaos: two good ones that answer differently, and some that must not get in."""
+"""Bundles for the chaos test: two valid ones with different answers, and some that the server must refuse."""
 
 import array
 import json
@@ -7,7 +7,7 @@ import struct
 
 
 def make_bundles(demo, folder):
-    """Paths by name: "1" and "2" are good; the others are not."""
+    """Paths by name: "1" and "2" are valid; the others are not."""
     paths = {name: folder / f"bundle-{name}" for name in ("1", "2", "short", "no-config", "other-shape", "no-catalogue")}
     for path in paths.values():
         shutil.copytree(demo, path)

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Hurts a running server in every way that operations do, and checks every reply meanwhile.
+"""Disturbs a running server in every way that occurs in operation, and checks every reply meanwhile.
 
     Tests/Chaos/chaos.py [--seconds N] [--only NAME] [--seed N] [--binary PATH]
 
-Clients send recommendations whose answers are known; while they do, one misfortune after another befalls the server
-(`misfortunes.py`). The invariant: a reply is the right one to the bit, for the model version that it names, or a problem
-with a documented status; and connections are lost only where the misfortune explains it. When a misfortune is over, the
-server answers again. Prints a table of what was done and what was lost, and ends with status 1 if the invariant broke.
+Clients send requests whose answers are known, while the server suffers one misfortune after another (`misfortunes.py`).
+The invariant: a reply is correct to the bit, for the model version that it names, or a problem with a documented status;
+and connections are lost only if the misfortune explains it. After a misfortune, the server answers again. Prints a table
+of the misfortunes and the losses, and exits with status 1 if the invariant was violated.
 
 Needs Linux, Python 3.9, a release build, openssl for certificates and a C compiler for the clock. Takes --seconds, ten
 minutes by default.
@@ -58,7 +58,7 @@ def main():
             clients = Clients(known, options.clients, generator.random())
             seconds = options.seconds / len(chosen)
             note = misfortune(server, clients, seconds, generator)
-            # Whatever was done is over now; everybody is answered again.
+            # The misfortune is over; every request must be answered again.
             clients.calm(server)
             clients.stop()
             status = server.stop()

@@ -10,7 +10,7 @@ import time
 
 from server import Server
 
-# What API.md documents for POST /recommend beside 200, as far as valid requests can meet it.
+# The statuses that API.md documents for POST /recommend besides 200, as far as valid requests can get them.
 DOCUMENTED = {401, 408, 429, 500, 503, 504}
 
 
@@ -39,7 +39,7 @@ def bodies(state):
 
 
 def answers(binary, bundle, folder, state):
-    """The items of each request, as a calm server answers it."""
+    """The items of each request, from an undisturbed server."""
     place = folder / f"calm-{pathlib.Path(bundle).name}"
     place.mkdir()
     server = Server(binary, {"1": bundle}, place)
@@ -61,7 +61,7 @@ class Clients:
         self.known, self.count = known, count
         self.counts = collections.Counter()
         self.faults = []
-        # While true, lost connections are what is to be expected.
+        # While true, lost connections are expected.
         self.may_lose = False
         self.server = None
         self._stopping = threading.Event()
@@ -88,7 +88,7 @@ class Clients:
             self.faults.append(sentence)
 
     def calm(self, server):
-        """Whatever was done is over: every request has to be answered, and rightly."""
+        """The misfortune is over: every request must be answered correctly."""
         self.may_lose = False
         server.wait_until_ready()
         for body in list(self.known["1"])[:20]:

@@ -1,5 +1,5 @@
-"""What befalls a server. Each starts it and the clients, does its worst for so many seconds, undoes it, and returns a
-note of what was done."""
+"""Misfortunes of a server. Each function starts the server and the clients, causes the misfortune for the given seconds, undoes it,
+and returns a note of its actions."""
 
 import hashlib
 import http.client
@@ -16,7 +16,7 @@ import time
 
 
 def kill_and_restart(server, clients, seconds, generator):
-    """kill -9 under load, again and again. Requests in flight are lost; nothing else is."""
+    """kill -9 under load, repeatedly. Requests in flight are lost, and nothing else."""
     server.start()
     clients.start(server)
     end, kills = time.monotonic() + seconds, 0
@@ -45,7 +45,7 @@ def stop_and_continue(server, clients, seconds, generator):
 
 
 def full_disk(server, clients, seconds, generator):
-    """Every write of the log fails: there is no space."""
+    """Every write of the log fails for lack of space."""
     server.environment["GENREC_LOG_LEVEL"] = "debug"
     server.error_path = pathlib.Path("/dev/full")
     server.start()
@@ -59,7 +59,7 @@ def full_disk(server, clients, seconds, generator):
 
 
 def few_descriptors(server, clients, seconds, generator):
-    """Idle connections take every descriptor; clients beyond are turned away, and served when those have gone."""
+    """Idle connections take every descriptor; further clients are refused, and served when the idle ones have closed."""
     server.start()
     clients.start(server)
     limit = len(os.listdir(f"/proc/{server.process.pid}/fd")) + 20
@@ -80,7 +80,7 @@ def few_descriptors(server, clients, seconds, generator):
 
 
 def clock_set_back(server, clients, seconds, generator):
-    """The wall clock jumps back and forth by up to a day; what is timed runs by the monotonic clock."""
+    """The wall clock jumps back and forth by up to a day; time-outs use the monotonic clock."""
     place = server.folder
     library = place / "clock.so"
     source = pathlib.Path(__file__).with_name("clock.c")
@@ -101,8 +101,8 @@ def clock_set_back(server, clients, seconds, generator):
 
 
 def little_memory(server, clients, seconds, generator):
-    """The process may take hardly more memory than it has. It may be ended by that (allocations of Swift do not fail
-    softly); whoever watches it starts it again. No reply may be wrong."""
+    """The process may allocate hardly any further memory. That may end it (a failed allocation in Swift is fatal);
+    its supervisor starts it again. No reply may be wrong."""
     server.start()
     clients.start(server)
     time.sleep(1)
@@ -167,7 +167,7 @@ def vanishing_clients(server, clients, seconds, generator):
 
 
 def reloads(server, clients, seconds, generator):
-    """The link to the bundle is swapped for good and bad ones at random, each followed by a reload."""
+    """The link to the bundle is swapped randomly to valid and invalid ones, each followed by a reload."""
     server.start()
     clients.start(server)
     end, good, bad, served = time.monotonic() + seconds, 0, 0, "1"
@@ -193,7 +193,7 @@ def reloads(server, clients, seconds, generator):
 
 
 def keys_and_certificates(server, clients, seconds, generator):
-    """API keys and certificates are replaced by good and bad files, with SIGHUP. Old ones stay where new ones are bad."""
+    """API keys and certificates are replaced by valid and invalid files, with SIGHUP. Old ones stay if new ones are invalid."""
     place = server.folder
     keys, certificate, key = place / "keys", place / "cert.pem", place / "key.pem"
     authority = place / "authority.pem"
@@ -249,7 +249,7 @@ MISFORTUNES = [
 
 
 def connect(server):
-    """A connection, or something that takes its place if there is none."""
+    """A connection, or a stand-in if connecting fails."""
     try:
         return socket.create_connection(("127.0.0.1", server.port), timeout=1)
     except OSError:
@@ -257,7 +257,7 @@ def connect(server):
 
 
 class Closed:
-    """In place of a connection that was not to be had."""
+    """A stand-in for a failed connection."""
 
     def close(self):
         pass
@@ -273,7 +273,7 @@ class Closed:
 
 
 def send_large(server, until):
-    """Requests that take memory: more events than a history may have, in a body as large as it may be."""
+    """Requests that need memory: more events than a history may have, in a body of the largest size."""
     items = ",".join(['"' + "x" * 40 + '"'] * 180_000)
     while time.monotonic() < until and server.process.poll() is None:
         try:
@@ -308,7 +308,7 @@ def install(pair, certificate, key):
 
 
 def replace(path, data):
-    """As careful operators do it: a new file takes the place of the old one."""
+    """Like careful operators: a new file replaces the old one by renaming."""
     spare = path.with_suffix(".new")
     spare.write_bytes(data)
     os.replace(spare, path)

@@ -14,7 +14,7 @@ class Server:
 
     def __init__(self, binary, bundles, folder):
         self.binary, self.bundles, self.folder = binary, bundles, folder
-        # What is served is a link, as in a deployment that swaps bundles.
+        # The server loads the bundle through a link, as in a deployment that swaps bundles.
         self.link = folder / "current"
         self.point_to("1")
         self.port = free_port()
@@ -70,7 +70,7 @@ class Server:
         return headers
 
     def request(self, method, path, body=None, headers=None):
-        """Status and body, over a connection of its own."""
+        """Status and body, over a new connection."""
         connection = self.connection()
         try:
             connection.request(method, path, body, headers or self.headers())

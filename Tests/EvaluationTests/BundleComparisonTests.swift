@@ -1,4 +1,4 @@
-// Bundles compared on common users, with outcomes made up.
+// Comparison of bundles on common users, with synthetic outcomes.
 
 import Interactions
 import JSON
@@ -33,7 +33,7 @@ private func report(
     )
 }
 
-/// Users `u0` …, each with an event of item `a` before one of the given item.
+/// Users `u0` …, each with an event of item `a` and a later one of the given item.
 private func log(_ targets: [String]) throws -> InteractionLog {
     let lines = targets.enumerated().map { "u\($0),a\nu\($0),\($1)\n" }
     return try InteractionLog(parsing: Array(("user,item\n" + lines.joined()).utf8), name: "t")
@@ -54,7 +54,7 @@ private func log(_ targets: [String]) throws -> InteractionLog {
         #expect(comparison.entries[1].differences.count == RankingMetrics.names.count)
     }
 
-    /// Half of 2 000 users gain a hit, none loses one: 0.5 ± 1.96 · 0.5 / √2000.
+    /// Half of 2 000 users gain a hit, and none loses one: 0.5 ± 1.96 · 0.5 / √2000.
     @Test func interval_IsThatOfTheMean() throws {
         let users = 2_000
         let base = (0..<users).map { _ in 300 as Int? }

@@ -1,4 +1,4 @@
-// Laws through points that lie on one, and fronts.
+// Laws fitted to points on a known law, and fronts.
 
 import JSON
 import Testing
@@ -22,7 +22,7 @@ import Testing
     }
 
     private static func power(_ base: Double, _ exponent: Double) -> Double {
-        // By halving: the exponent is 0.05, and the tests need no library for it.
+        // By bisection: the exponent is 0.05, and the tests need no mathematics library.
         var low = 1.0
         var high = base
         for _ in 0..<200 {

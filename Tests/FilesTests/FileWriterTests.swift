@@ -1,4 +1,4 @@
-// What is there afterwards under the name of a file that was written, and what is left if it was not.
+// The file at the path after a successful write, and the files left after a failed one.
 
 import Files
 import Glibc
@@ -43,7 +43,7 @@ import Testing
         #expect(try folder.names() == ["file", "link"])
     }
 
-    /// A device is one as well, but only root can make one.
+    /// A device is not renamed over either, but only root can create one.
     @Test func pipe_IsWrittenTo() throws {
         let folder = try TemporaryDirectory()
         let path = folder.path + "/pipe"

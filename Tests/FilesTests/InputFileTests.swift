@@ -1,4 +1,4 @@
-// Files that others change while they are read: a sentence, and never a signal.
+// Files that change while they are read: an error sentence, never a signal.
 
 import Files
 import Glibc
@@ -59,7 +59,7 @@ import Testing
         let file = try InputFile(path: path)
         let descriptor = open(path, O_WRONLY)
         defer { close(descriptor) }
-        // The clock of a file system is coarse: say when it was written.
+        // The clock of a file system is coarse, so set the modification time explicitly.
         #expect(pwrite(descriptor, "x", 1, 100) == 1)
         var times = [timespec(tv_sec: 1, tv_nsec: 0), timespec(tv_sec: 1, tv_nsec: 0)]
         #expect(futimens(descriptor, &times) == 0)
@@ -80,7 +80,7 @@ import Testing
         #expect(try file.read(0..<3).withBytes { $0.elementsEqual("old".utf8) })
     }
 
-    /// Nobody writes to the pipe, so to open it as a file would wait for ever.
+    /// Nobody writes to the pipe, so opening it as a file would wait forever.
     @Test func whatIsNoFile_IsRefusedAtOnce() throws {
         let pipe = folder.path + "/pipe"
         #expect(mkfifo(pipe, 0o600) == 0)

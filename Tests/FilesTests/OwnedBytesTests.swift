@@ -1,4 +1,4 @@
-// Memory of our own, from the heap and from the system.
+// Private memory, from the heap and from the system.
 
 import Files
 import Testing

@@ -1,4 +1,4 @@
-// Text files in the forms in which people hand them around.
+// Text files in their common forms.
 
 import Files
 import TestSupport

@@ -1,9 +1,9 @@
-"""Makes what the import tests compare with; needs numpy, not torch.
+"""Makes the reference data of the import tests; needs numpy, not torch.
 
   digests      SHA-256 of the float32 bytes of every tensor of the checkpoints in this folder (tensors.json), read by
                Python's own pickle and zipfile: a second reader, independent of ours.
   imported     SHA-256 of the float32 bytes of every tensor that an import must give, under the bundle's names
-               (imported.json), for SASRec, Llama and GPT-2: names, joins and orientation written down here anew.
+               (imported.json), for SASRec, Llama and GPT-2: names, joins and orientation are written here independently.
   checkpoints  small checkpoints in every form that torch.save can write (torch-forms/): Python's pickler with stand-ins
                for the torch names writes the same opcodes that torch writes.
   trainers     tiny checkpoints of the trainers and forms that the larger fixtures do not cover (trainer-forms/).
@@ -81,7 +81,7 @@ def digests():
 
 
 def stand_ins():
-    """Modules that the pickler finds the torch names in."""
+    """Modules in which the pickler finds the torch names."""
     torch = types.ModuleType("torch")
     utils = types.ModuleType("torch._utils")
     for name in TYPES:
@@ -120,7 +120,7 @@ class Parameter:
 
 
 def bfloat16(values):
-    """Values cut to bfloat16, as its bits."""
+    """The bits of values truncated to bfloat16."""
     return (values.astype("<f4").view("<u4") >> 16).astype("<u2")
 
 
@@ -187,7 +187,7 @@ def model(form, rng):
         state[name] = Parameter(tensor) if form == "parameters" else tensor
     state["_attn_mask"] = Tensor(store("BoolStorage", np.triu(np.ones((6, 6), "?"), 1).ravel()), 0, (6, 6), (6, 1))
     if form == "parameters":
-        # As state_dict() leaves it; pickled as attributes of the dictionary.
+        # As in the result of state_dict(); pickled as attributes of the dictionary.
         state._metadata = collections.OrderedDict([("", {"version": 1})])
     return state, storages, expected
 
@@ -389,7 +389,7 @@ def imported():
 
 
 def write_safetensors(path, tensors, code):
-    """Tensors of float32 values as F32, F16 or BF16 (cut); booleans as they are."""
+    """Tensors of float32 values as F32, F16 or BF16 (truncated); booleans unchanged."""
     header, data = {"__metadata__": {"format": "pt"}}, b""
     for name, value in tensors.items():
         kind = "BOOL" if value.dtype == bool else code
@@ -407,7 +407,7 @@ def write_safetensors(path, tensors, code):
 
 
 def llama_state(rng, biases):
-    """D 4, one layer, two heads of 2, one of keys and values, F 6, 7 rows."""
+    """D 4, one layer, two heads of 2, one key/value head, F 6, 7 rows."""
     shapes = {"model.embed_tokens.weight": (7, 4), "model.norm.weight": (4,)}
     for name, rows in (("self_attn.q_proj", 4), ("self_attn.k_proj", 2), ("self_attn.v_proj", 2)):
         shapes[f"model.layers.0.{name}.weight"] = (rows, 4)
@@ -452,7 +452,7 @@ def trainers():
         (path / "import.json").write_text(json.dumps(described) + "\n")
         return path
 
-    # Everything that is off by default on, in bfloat16, with the keys of transformers before 5.
+    # Every option that is off by default, in bfloat16, with the keys of transformers before 5.
     config = LLAMA | {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": False, "rope_theta": 500000.0}
     config |= {"rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}}
     config["rope_scaling"]["original_max_position_embeddings"] = 8
@@ -463,7 +463,7 @@ def trainers():
     state = read_safetensors(path / "model.safetensors")
     write_imported(path / "imported.json", llama_tensors(state), head=state["lm_head.weight"])
 
-    # Shards in float16, and the tied head saved beside the table.
+    # Shards in float16, with the tied head stored beside the table.
     path = directory("llama-sharded", LLAMA | {"tie_word_embeddings": True}, {"architecture": "llama"})
     state = llama_state(rng, False)
     state["lm_head.weight"] = state["model.embed_tokens.weight"]

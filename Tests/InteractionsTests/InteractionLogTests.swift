@@ -1,4 +1,4 @@
-// Files of interactions as data sets share them, and files that cannot be read.
+// Interaction files in the formats of public data sets, and unreadable files.
 
 import TestSupport
 import Testing
@@ -22,7 +22,7 @@ private func events(_ log: InteractionLog) -> [String] {
 }
 
 @Suite struct InteractionLogTests {
-    /// The first lines of public data sets, in the forms in which they come.
+    /// The first lines of public data sets in their original formats.
     @Test(arguments: [
         // RecBole's atomic files.
         (
@@ -31,7 +31,7 @@ private func events(_ log: InteractionLog) -> [String] {
         ),
         // MovieLens 20M and 25M.
         ("userId,movieId,rating,timestamp\n1,296,5.0,1147880044\n", "1 296 1147880044"),
-        // Amazon reviews 2023, with the asin of the variant beside that of the product; times in milliseconds.
+        // Amazon reviews 2023, with the variant's asin beside the product's; times in milliseconds.
         (
             "rating,title,text,asin,parent_asin,user_id,timestamp\n"
                 + "5.0,\"Such a \"\"lovely\"\" scent,\nthat\",\"nice; yes\",B00YQ6X8EO,B00ZQ,AGKH,1588687728\n",
@@ -72,7 +72,7 @@ private func events(_ log: InteractionLog) -> [String] {
         ("A1YJ,0528881469,5.0,1370476800\nA2,B2,1.0,1\n", "user,item,rating,timestamp", "A1YJ 0528881469 1370476800"),
         ("1 2 3\n2 3 4\n", "user,item,_", "1 2 0"),
         ("1;5;2\n1;6;3\n", "item_id,timestamp,user_id", "2 1 5"),
-        // A header stands there all the same.
+        // A header is recognised all the same.
         ("u,v,t\n1,2,3\n", "user,item,timestamp", "1 2 3"),
         ("user,item,timestamp\n1,2,3\n", "item,user,timestamp", "2 1 3"),
     ])
@@ -86,7 +86,7 @@ private func events(_ log: InteractionLog) -> [String] {
         #expect(log.hasTimestamps)
     }
 
-    /// What was done goes with its event; events that do not say have none, also where only a later line is the first that does.
+    /// An action belongs to its event; events without one have none, even if the first action is in a later line.
     @Test(
         arguments: [
             (
@@ -243,7 +243,7 @@ private func events(_ log: InteractionLog) -> [String] {
         }
     }
 
-    /// Damaged files are read or refused, and nothing else happens.
+    /// Damaged files are read or refused; neither crashes.
     @Test func damagedFiles_DoNotCrash() {
         var mutation = Mutation(
             seed: 14,

@@ -1,5 +1,5 @@
-// The reader against Foundation's decoder on mutated texts: what we take, Foundation takes, and sees the same in it. Not the
-// other way round: Foundation also takes trailing commas, UTF-16 and a byte order mark.
+// The reader against Foundation's decoder on mutated texts: Foundation accepts every text that we accept, and parses
+// the same value. Not conversely: Foundation also accepts trailing commas, UTF-16 and a byte order mark.
 
 import TestSupport
 import Testing
@@ -32,7 +32,7 @@ import Testing
             Issue.record("\(String(decoding: text, as: UTF8.self)): \(ours), Foundation \(String(describing: theirs))")
             return
         }
-        // Both verdicts must have been tried.
+        // Both verdicts must have occurred.
         #expect(taken > round / 50 && taken < round * 49 / 50)
     }
 }

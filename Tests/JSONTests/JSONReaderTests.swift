@@ -1,4 +1,4 @@
-// What the reader takes, what it refuses and with which sentence.
+// Accepted texts, refused texts and the sentences of refusals.
 
 import TestSupport
 import Testing
@@ -6,7 +6,7 @@ import Testing
 @testable import JSON
 
 @Suite struct JSONReaderTests {
-    /// The sentence with which a text is refused, nil when it is taken.
+    /// The sentence with which a text is refused; nil if it is accepted.
     private func refusal(_ text: [UInt8]) -> String? {
         var ignored = false
         do {
@@ -129,7 +129,7 @@ import Testing
     ])
     func otherNumbersAreNotWhole(text: String) throws {
         let value = try number(text)
-        // Underflow is the one number here that is nearest to a whole one.
+        // Underflow is the only number here whose nearest value is a whole number.
         #expect(value.wholeValue == (text == "1e-400" ? 0 : nil))
     }
 
@@ -142,8 +142,8 @@ import Testing
         #expect(try number(text).doubleValue == value)
     }
 
-    /// Eight digits are read at once; wherever they end, and whatever stands in place of one of them, the value is the same as
-    /// digit by digit.
+    /// Eight digits are read at a time; wherever the number ends, and whatever replaces a digit, the value is the same
+    /// as digit by digit.
     @Test func integersAreReadWhateverTheirLength() throws {
         let digits = "1234567890987654321"
         for length in 1...digits.count {
@@ -239,7 +239,7 @@ import Testing
         #expect(refusal(text) == sentence)
     }
 
-    /// Every class of what is not UTF-8, alone in a string and behind an escape (which takes another path).
+    /// Every class of invalid UTF-8, alone in a string and after an escape (which takes another path).
     @Test(
         arguments: [
             [0x80], [0xBF], [0xC0, 0x80], [0xC1, 0xBF], [0xC2], [0xC2, 0x20], [0xC2, 0xC2], [0xE0, 0x80, 0x80],

@@ -1,4 +1,4 @@
-// JSON as a tree: read strictly, and written so that it is read back as it was.
+// JSON as a tree: strict parsing, and writing that parses to the same value.
 
 import Testing
 

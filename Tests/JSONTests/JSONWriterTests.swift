@@ -1,4 +1,4 @@
-// What the writer writes, to the byte, and that others can read it.
+// The writer's output to the byte, and its parsing by other readers.
 
 import Foundation
 import Random

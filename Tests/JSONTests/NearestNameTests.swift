@@ -1,4 +1,4 @@
-// The name that was probably meant.
+// The name that was probably intended.
 
 import JSON
 import Testing

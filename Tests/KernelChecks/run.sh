@@ -20,6 +20,6 @@ for source in "${sources[@]}"; do
         -o "$build/$(basename "${source%.c}").o"
 done
 aarch64-linux-gnu-gcc -static "$build"/*.o -lm -o "$build/check"
-# Every level that the emulator knows, then a processor without either extension.
+# Every level that the emulator supports, then a processor without either extension.
 qemu-aarch64 -cpu max "$build/check"
 qemu-aarch64 -cpu cortex-a72 "$build/check"

@@ -1,4 +1,4 @@
-// Counting, and the report of what was counted.
+// Counting, and the report of the counts.
 
 import Foundation
 import Histogram

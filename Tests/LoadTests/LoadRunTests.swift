@@ -1,5 +1,5 @@
-// Whole runs against servers that behave and servers that do not. What is asserted are counts and kinds, and times only where
-// the server itself has made them.
+// Whole runs against correct and faulty servers. Assertions are on counts and kinds; on times only where the server
+// causes them.
 
 import Foundation
 import Histogram
@@ -51,7 +51,7 @@ import Testing
         let report = try Self.run(plan) { _, _ in .recommendation }
         var due = 0
         for index in 0..<2 {
-            // As a worker draws them: first its workload's seed, then its schedule's.
+            // As a worker draws them: first the seed of its workload, then that of its schedule.
             var generator = SplitMix64(seed: plan.share(index).seed)
             _ = generator.next()
             var schedule = PoissonSchedule(rate: 250, seed: generator.next())
@@ -66,8 +66,8 @@ import Testing
     }
 
     @Test func stallOfTheServer_IsInTheLatencyOfEveryRequestThatWasDueInIt() throws {
-        // The first reply takes 0.4 s, the others none, and there is one connection. A client that only timed what it has
-        // sent would see one slow request.
+        // The first reply takes 0.4 s, the others no time, and there is one connection. A client that timed only
+        // requests it had sent would see one slow request.
         var plan = Self.plan(.open(rate: 1_000), seconds: 0.3)
         plan.maximumConnections = 1
         let report = try Self.run(plan) { number, _ in
@@ -75,8 +75,9 @@ import Testing
                 ? .stall(0.4, ScriptedReply.reply(200, #"{"items":[]}"#))
                 : .send(ScriptedReply.reply(200, #"{"items":[]}"#))
         }
-        // Due in the first 0.3 s, answered after 0.4 s: at least 0.1 s each. What is not answered at 0.3 s was never sent.
-        // Poisson arrivals at 1 000 a second: fewer than 200 of them in 0.3 s is eight standard deviations off.
+        // Requests are due in the first 0.3 s and answered after 0.4 s: at least 0.1 s each. Requests unanswered at 0.3
+        // s were never sent. With Poisson arrivals at 1 000 per second, fewer than 200 in 0.3 s would be eight standard
+        // deviations off.
         #expect(report.recorder.answered == 1)
         #expect(report.recorder.unsent > 200)
         plan.duration = 600_000_000
@@ -85,7 +86,7 @@ import Testing
                 ? .stall(0.4, ScriptedReply.reply(200, #"{"items":[]}"#))
                 : .send(ScriptedReply.reply(200, #"{"items":[]}"#))
         }
-        // A slow machine leaves more of them unsent at the end of the run; none is answered sooner.
+        // A slow machine leaves more of them unsent at the end of the run; none is answered earlier.
         let slow = longer.recorder.latency.count(within: 100_000_000...3_600_000_000_000)
         #expect(slow > 0 && Int(slow) + longer.recorder.unsent > 200)
         #expect(longer.recorder.connectionWaits + longer.recorder.unsent > 200)
@@ -176,7 +177,7 @@ import Testing
         let report = try Self.withInteractions { path in
             let plan = Self.plan(.closed(connections: 1), seconds: 3_600)
             let test = try LoadTest(target: LoadTarget(parsing: server.url), plan: plan, interactions: path, demo: nil)
-            // The first progress report comes when the run has begun.
+            // The first progress report comes after the run has started.
             return try test.run { _ in test.interrupt() }
         }
         #expect(report.isInterrupted)

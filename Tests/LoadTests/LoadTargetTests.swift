@@ -1,4 +1,4 @@
-// Addresses and plans, as they are written and shared out.
+// Parsing of addresses, and division of plans.
 
 import Testing
 

@@ -1,4 +1,4 @@
-// The arrivals of an open loop.
+// Arrivals of an open loop.
 
 import Foundation
 import Testing

@@ -1,4 +1,4 @@
-// Interactions that are replayed: their order, their times, and what a run makes of them.
+// Replayed interactions: their order, their times, and their use by a run.
 
 import Foundation
 import Interactions
@@ -30,7 +30,7 @@ import Testing
         #expect(items == ["a", "c", "b", "d", "e", "a", "c", "b", "d", "e"])
         let times = try events.map { try #require($0["timestamp"] as? Int) }
         #expect(Array(times.prefix(5)) == [10, 20, 30, 30, 50])
-        // A user's events never go back in time, in the next round neither.
+        // A user's events never go back in time, not even in the next round.
         for user in Set(events.compactMap { $0["user_id"] as? String }) {
             let own = events.filter { $0["user_id"] as? String == user }.compactMap { $0["timestamp"] as? Int }
             #expect(own == own.sorted() && own.count == Set(own).count)

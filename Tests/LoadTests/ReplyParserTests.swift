@@ -4,7 +4,7 @@ import Testing
 
 @testable import Load
 
-/// A reply and what it says.
+/// A reply and its parsed content.
 struct ReplyCase: Sendable, CustomTestStringConvertible {
     var bytes: String
     var status = 200
@@ -56,14 +56,14 @@ struct ReplyCase: Sendable, CustomTestStringConvertible {
 }
 
 @Suite struct ReplyParserTests {
-    /// What a parser makes of pieces.
+    /// A parser's result for several pieces.
     private struct Read: Equatable {
         var status = 0
         var content = ""
         var isComplete = false
         var isCompleteByClose = false
         var keepsAlive = false
-        /// Bytes that it has not taken.
+        /// Unconsumed bytes.
         var left = 0
     }
 
@@ -88,7 +88,7 @@ struct ReplyCase: Sendable, CustomTestStringConvertible {
         return read
     }
 
-    /// The bytes whole, one by one, and cut in two everywhere.
+    /// The bytes whole, one by one, and cut in two at every place.
     private func cuts(of text: String) -> [[ArraySlice<UInt8>]] {
         let bytes = Array(text.utf8)
         return [[bytes[...]], bytes.indices.map { bytes[$0...$0] }]

@@ -1,20 +1,20 @@
-// A server that answers as a test says, rightly or wrongly, over TCP or a UNIX socket.
+// A server that answers as a test scripts it, correctly or not, over TCP or a UNIX socket.
 
 import CLinux
 import Foundation
 
-/// What a scripted server does with a request.
+/// A scripted server's response to a request.
 enum ScriptedReply: Sendable {
-    /// Sends these bytes and goes on.
+    /// Sends these bytes and continues.
     case send(String)
     /// Sends these bytes and closes.
     case sendAndClose(String)
-    /// Says nothing and keeps the connection.
+    /// Sends nothing and keeps the connection.
     case silence
-    /// Waits for so long and sends then; the stall that a load test must see.
+    /// Waits this long, then sends; the stall that a load test must detect.
     case stall(TimeInterval, String)
 
-    /// A recommendation, with the framing that is usual.
+    /// A recommendation with the usual framing.
     static let recommendation = send(reply(200, #"{"items":[],"history_used":4,"history_cached":3}"#))
 
     static func reply(_ status: Int, _ body: String, fields: String = "") -> String {
@@ -22,9 +22,9 @@ enum ScriptedReply: Sendable {
     }
 }
 
-/// Serves every connection on a thread of its own until it is stopped.
+/// Serves every connection on a separate thread until it is stopped.
 ///
-/// `@unchecked Sendable`: `received` is touched only under the lock, and everything else never changes.
+/// `@unchecked Sendable`: `received` is accessed only under the lock, and everything else never changes.
 final class ScriptedServer: @unchecked Sendable {
     /// The request's number, from 0, and its text.
     typealias Script = @Sendable (Int, String) -> ScriptedReply
@@ -80,11 +80,11 @@ final class ScriptedServer: @unchecked Sendable {
         guard result == 0, Glibc.listen(socket, 128) == 0 else { throw POSIXError(.EADDRINUSE) }
     }
 
-    /// The requests that have come so far.
+    /// The requests received so far.
     var requests: [String] { lock.withLock { received } }
 
-    /// Accepts nobody any more. The thread that accepts closes the listener: it could take connections from another server that has
-    /// got its number else.
+    /// Stops accepting. The accepting thread closes the listener; otherwise it could take connections from another
+    /// server that reuses the descriptor number.
     func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
 
     private func serve(_ connection: Int32) {

@@ -1,4 +1,4 @@
-// The requests that are made of histories.
+// Requests made from histories.
 
 import Foundation
 import Interactions
@@ -6,7 +6,7 @@ import Testing
 
 @testable import Load
 
-/// A request's body, read back.
+/// A decoded request body.
 private struct Body: Decodable, Equatable {
     struct History: Decodable, Equatable {
         var items: [String]
@@ -119,7 +119,7 @@ private struct Body: Decodable, Equatable {
         let named = try #require(first["candidates"] as? [String])
         #expect(Set(named).count == 20)
         #expect(try object(settings, skipping: 1)["candidates"] as? [String] != named)
-        // No more than the histories have.
+        // At most as many as the histories have.
         settings.candidates = 1_000
         #expect((try object(settings)["candidates"] as? [String])?.count == 55)
     }

@@ -1,4 +1,4 @@
-// The lock excludes, and the thread sanitizer sees it: a guarded program is silent, an unguarded one is caught.
+// The lock excludes, and the thread sanitizer understands it: it reports an unguarded program, and not a guarded one.
 
 import Foundation
 import Glibc
@@ -32,7 +32,7 @@ import Testing
         #expect(guarded == nil)
     }
 
-    /// The six lines that the sanitizer used to be blind to, in both forms, as programs of their own.
+    /// Six lines that the sanitizer used to misjudge, in both forms, as separate programs.
     @Test(arguments: [true, false]) func sanitizer_IsSilentWhereALockGuards_AndSpeaksWhereNoneDoes(
         isGuarded: Bool
     ) throws {

@@ -1,5 +1,5 @@
-// SASRec, Llama, Qwen and GPT: sizes against published figures, tensors by switch, config.json, and rotary frequencies. HSTU has
-// a file of its own.
+// SASRec, Llama, Qwen and GPT: sizes against published figures, tensors by switch, config.json, and rotary frequencies.
+// HSTU has a separate file.
 
 import Compute
 import JSON
@@ -165,7 +165,7 @@ import Testing
             $0.rows = 50_257
         }
         #expect(configuration.parameterCount == 124_439_808)
-        // Two operations for each weight of a matrix and each event.
+        // Two operations per matrix weight and event.
         #expect(configuration.operations(length: 10).linear == 2 * 10 * 12 * 12 * 768 * 768)
         #expect(configuration.operations(length: 10).attention == 4 * 12 * 768 * 55)
     }
@@ -374,7 +374,7 @@ import Testing
         }
     }
 
-    // MARK: - Values that are refused
+    // MARK: - Refused values
 
     @Test func valuesThatDoNotFitEachOther_AreRefused() throws {
         func reason(_ body: () throws -> Void) -> String {
@@ -480,7 +480,7 @@ import Testing
     }
 
     @Test func everyKey_IsNeededAndNoOtherKnown() throws {
-        // Keys that bundles written before them lack.
+        // Keys that older bundles lack.
         let optional: Set = ["relative_attention_bias", "time_buckets"]
         for sample in try Self.samples() {
             guard case .object(let members) = sample.configuration.json else {

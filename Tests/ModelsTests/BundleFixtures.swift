@@ -1,4 +1,4 @@
-// What the tests of bundles share: temporary folders, a small configuration, and a bundle written from it.
+// Shared by the bundle tests: temporary folders, a small configuration, and a bundle written from it.
 
 import Catalogue
 import Compute
@@ -55,7 +55,7 @@ func writeTinyBundle(_ directory: String, model: HSTUConfiguration) throws -> Bu
     return configuration
 }
 
-/// A safetensors file of this header and so many bytes of data.
+/// A safetensors file with this header and this many bytes of data.
 func safetensors(_ header: String, data: Int) -> [UInt8] {
     let length = UInt64(header.utf8.count)
     return (0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) } + Array(header.utf8)

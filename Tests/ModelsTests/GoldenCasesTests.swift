@@ -1,4 +1,4 @@
-// Golden cases: the file, and what passes as the same answer.
+// Golden cases: the file, and the tolerance for equal answers.
 
 import Catalogue
 import Compute

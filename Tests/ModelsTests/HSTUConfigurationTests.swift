@@ -106,7 +106,7 @@ struct PublishedSize: CustomTestStringConvertible, Sendable {
         #expect(configuration.cacheBytesPerEvent(.float32) == size.cacheBytes)
     }
 
-    /// The causal work of the performance sheet: the stack alone, in 10⁹ operations.
+    /// The causal work of the performance sheet: only the stack, in 10⁹ operations.
     @Test(arguments: [
         (50, 8, 2, 25, 200, 0.07), (256, 16, 8, 32, 200, 2.35), (512, 3, 4, 128, 512, 3.8),
         (512, 3, 4, 128, 2048, 21.5),
@@ -135,13 +135,13 @@ struct PublishedSize: CustomTestStringConvertible, Sendable {
         }
         let operations = configuration.neededOperations(length: length, cached: 0)
         #expect(abs(Double(operations.linear + operations.attention) / 1e9 - expected) < expected * 0.02 + 0.005)
-        // One row of every layer on all others: its projections, and a pair a key.
+        // One row of every layer against all others: its projections, and one pair per key.
         let layer = configuration.layerOperations
         let one = configuration.neededOperations(length: 1, cached: length - 1)
         #expect(one.linear == layers * (layer.keyValue + layer.otherLinear))
         #expect(one.attention == layers * length * layer.pair)
         #expect(one.scoring == operations.scoring)
-        // With a cache, what was computed before and what is new make up the whole, but for the last layer's own queries.
+        // With a cache, earlier and new work add up to the whole, except for the last layer's queries.
         let (old, new) = (length - 7, 7)
         let before = configuration.neededOperations(length: old, cached: 0)
         let after = configuration.neededOperations(length: new, cached: old)

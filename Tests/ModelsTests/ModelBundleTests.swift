@@ -1,4 +1,4 @@
-// Bundles: what is written can be loaded, and whatever does not fit together is refused by name.
+// Bundles: a written bundle loads, and every inconsistency is refused with its name.
 
 import Catalogue
 import Compute

@@ -63,7 +63,7 @@ import Testing
         }
     }
 
-    /// A tensor's fields and what the sentence about them says.
+    /// A tensor's fields and the sentence about them.
     @Test(arguments: [
         (#"{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#, "no error"),
         (#"{"dtype":"F32","shape":[2],"data_offsets":[0,12]}"#, "12 bytes, but float32 (2) takes 8"),

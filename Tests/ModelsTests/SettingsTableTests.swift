@@ -1,4 +1,4 @@
-// The documentation's tables of settings are made from their declarations.
+// The documentation's settings tables match the declarations.
 
 import Foundation
 import Testing
@@ -6,7 +6,7 @@ import Testing
 @testable import Models
 
 @Suite struct SettingsTableTests {
-    /// The lines that `Bundle.md` holds for one list of settings.
+    /// The lines in `Bundle.md` for one list of settings.
     private func table<Owner: ArchitectureConfiguration>(_ type: Owner.Type) -> String {
         var lines = ["| key | values | meaning |", "| --- | --- | --- |"]
         for setting in Owner.settings {

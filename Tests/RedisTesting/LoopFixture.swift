@@ -1,8 +1,8 @@
-// Loops without a server's work, for clients that live on them.
+// Event loops without a server, for clients that run on them.
 
 package import HTTP
 
-/// Running loops, which end with this object.
+/// Running loops, which stop when this object is released.
 package final class LoopFixture: Sendable {
     private final class Handler: HTTPHandler {
         func headReceived(_ head: HTTPRequestHead) -> HeadVerdict { .accept(maximumBodyBytes: 0) }

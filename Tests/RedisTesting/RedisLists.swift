@@ -1,4 +1,4 @@
-// The lists of a Redis server, as far as the store of users needs them.
+// The lists of a Redis server, as far as the user store needs them.
 
 internal import Locking
 
@@ -15,10 +15,11 @@ package final class RedisLists: Sendable {
 
     package var keys: [String] { lists.withLock { $0.keys.sorted() } }
 
-    /// Carries a command out.
+    /// Executes a command.
     ///
-    /// - Parameter hasScripts: whether EVAL is known; its one script is the store's, which replaces a list if it is as was said.
-    /// - Returns: the answer as it is sent.
+    /// - Parameter hasScripts: whether EVAL is supported; its only script is the store's, which replaces a list if it
+    ///   has the expected content.
+    /// - Returns: the encoded answer.
     package func answer(_ words: [String], hasScripts: Bool = true) -> String {
         lists.withLock { lists in
             let list = words.count > 1 ? lists[words[1]] ?? [] : []

@@ -1,4 +1,4 @@
-// A server that speaks RESP and does what a test says: it answers, cuts, stalls and lies.
+// A server that speaks RESP as a test scripts it: it answers, cuts, stalls and gives wrong answers.
 
 internal import CLinux
 internal import Foundation
@@ -6,18 +6,18 @@ internal import HTTP
 internal import Locking
 package import Redis
 
-/// Serves every connection on a thread of its own until it is stopped.
+/// Serves every connection on a separate thread until it is stopped.
 package final class ScriptedRedis: Sendable {
-    /// What it does with a command.
+    /// The server's response to a command.
     package enum Answer {
         case send(String)
-        /// Nothing, and it reads on.
+        /// No answer; continues to read.
         case silence
         /// Sends these bytes and closes.
         case cut(String)
     }
 
-    /// A box: a lock of a bare closure wraps it in two more closures at each use, until the stack does not hold them.
+    /// A box: a lock around a bare closure wraps it in two more closures at each use, until the stack overflows.
     private struct Script: Sendable {
         let answer: @Sendable (_ connection: Int, _ words: [String]) -> Answer
     }
@@ -29,8 +29,8 @@ package final class ScriptedRedis: Sendable {
     private let connectionTotal = Lock(0)
 
     /// - Parameters:
-    ///   - listens: else connections are refused until `listen` is called; nobody else gets the port.
-    ///   - script: for each command but HELLO and PING, which are answered, with the connection's number.
+    ///   - listens: false: connections are refused until `listen` is called; the port stays reserved.
+    ///   - script: called for each command with the connection's number, except HELLO and PING, which are answered.
     package init(
         listens: Bool = true,
         _ script: @escaping @Sendable (_ connection: Int, _ words: [String]) -> Answer
@@ -52,14 +52,14 @@ package final class ScriptedRedis: Sendable {
         if listens { listen() }
     }
 
-    /// Accepts connections from now on.
+    /// Starts to accept connections.
     package func listen() {
         _ = Glibc.listen(listener, 64)
         Thread.detachNewThread { [self] in
             while true {
                 let connection = accept(listener, nil, nil)
                 guard connection >= 0 else {
-                    // Without descriptors a connection waits until there are some again.
+                    // Without descriptors a connection waits until some are free again.
                     Thread.sleep(forTimeInterval: 0.01)
                     continue
                 }
@@ -74,9 +74,9 @@ package final class ScriptedRedis: Sendable {
 
     package var address: RedisAddress { RedisAddress(host: "127.0.0.1", port: port) }
     package var url: String { "redis://127.0.0.1:\(port)" }
-    /// The commands that have come, without HELLO.
+    /// The commands received, without HELLO.
     package var commands: [[String]] { heard.withLock { $0 } }
-    /// Of all that were ever made.
+    /// Of all connections ever made.
     package var connectionCount: Int { connectionTotal.withLock { $0 } }
 
     package func answer(_ script: @escaping @Sendable (_ connection: Int, _ words: [String]) -> Answer) {
@@ -97,7 +97,7 @@ package final class ScriptedRedis: Sendable {
                     Self.send("%1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n", connection)
                     continue
                 }
-                // On a busy machine a connection is silent for long, and the client asks.
+                // On a busy machine a connection may be silent for long, and the client sends PING.
                 guard words.first != "PING" else {
                     Self.send("+PONG\r\n", connection)
                     continue

@@ -1,11 +1,11 @@
-// A client with loops of its own, asked by tests that wait for answers.
+// A client with its own loops, called by tests that wait for answers.
 
 import Locking
 import RedisTesting
 
 @testable import Redis
 
-/// A client on loops of its own.
+/// A client on its own loops.
 final class ClientFixture: Sendable {
     let client: RedisClient
     let reports: Reports
@@ -17,7 +17,7 @@ final class ClientFixture: Sendable {
         func add(_ line: String) { lines.withLock { $0.append(line) } }
     }
 
-    /// - Parameter timeout: in milliseconds. Long unless the test is about it, for busy machines.
+    /// - Parameter timeout: in milliseconds. Long for busy machines, unless the test is about time-outs.
     init(_ urls: String, timeout: UInt64 = 20_000, connections: Int = 1, loops: Int = 1) throws {
         var configuration = try RedisConfiguration(urls: urls)
         configuration.timeout = timeout * 1_000_000
@@ -29,7 +29,7 @@ final class ClientFixture: Sendable {
         client.attach(to: fixture.loops)
     }
 
-    /// Sends a request and waits for its end.
+    /// Sends a request and waits for its result.
     func ask(
         _ commands: [String]...,
         repeatable: Bool = true,

@@ -1,4 +1,4 @@
-// Values out of bytes, whole and in pieces, and bytes that are no values.
+// Values parsed from bytes, whole and in pieces, and invalid bytes.
 
 import Random
 import Redis
@@ -7,7 +7,7 @@ import Testing
 @Suite struct RESPParserTests {
     private static func text(_ string: String) -> RESPValue { .text(Array(string.utf8)[...]) }
 
-    /// Parses bytes that come in pieces of a size.
+    /// Parses bytes in pieces of a given size.
     private static func parse(_ string: String, piece: Int, limit: Int = 1 << 20) throws(RESPError) -> [RESPValue] {
         var parser = RESPParser(limit: limit)
         var values: [RESPValue] = []
@@ -29,7 +29,7 @@ import Testing
         ("*2\r\n$1\r\na\r\n*2\r\n:1\r\n*0\r\n", .array([text("a"), .array([.integer(1), .array([])])])),
         ("~1\r\n+x\r\n", .array([text("x")])), ("%1\r\n+k\r\n:2\r\n", .map([text("k"), .integer(2)])),
         (">2\r\n+message\r\n+x\r\n", .push([text("message"), text("x")])),
-        // An attribute says something of the value behind it.
+        // An attribute describes the value that follows it.
         ("|1\r\n+ttl\r\n:3\r\n:7\r\n", .integer(7)), ("|0\r\n:7\r\n", .integer(7)),
         ("*2\r\n|1\r\n+a\r\n%1\r\n+b\r\n+c\r\n:1\r\n:2\r\n", .array([.integer(1), .integer(2)])),
     ]
@@ -60,7 +60,7 @@ import Testing
         }
     }
 
-    /// Nothing that a peer sends ends the process.
+    /// No input from a peer ends the process.
     @Test func damage_IsAValueOrAnError() {
         var random = SplitMix64(seed: 7)
         let text = Array(Self.cases.map(\.0).joined().utf8)

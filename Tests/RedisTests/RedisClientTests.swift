@@ -1,4 +1,5 @@
-// The client against a server that cuts, stalls, lies and sends elsewhere. Waiting is for an event, never for a time.
+// The client against a server that cuts, stalls, gives wrong answers and redirects. Tests wait for events, never for
+// times.
 
 import Foundation
 import RedisTesting
@@ -9,7 +10,7 @@ import Testing
 @Suite struct RedisClientTests {
     private static func text(_ words: [RESPValue]) -> [String?] { words.map(\.string) }
 
-    /// Answers a word with itself.
+    /// Answers a word with the word itself.
     private static let echo: @Sendable (Int, [String]) -> ScriptedRedis.Answer = { _, words in
         let word = words.last ?? ""
         return .send("$\(word.utf8.count)\r\n\(word)\r\n")
@@ -48,7 +49,7 @@ import Testing
         #expect(try await fixture.ask(["GET", "k"]).get() == [.text(Array("k".utf8)[...])])
     }
 
-    /// What comes late is never taken for the answer to another request.
+    /// A late answer is never taken for the answer to another request.
     @Test func stalledAnswer_FailsItsRequest_AndEndsTheConnection() async throws {
         let server = try ScriptedRedis { connection, words in
             connection == 0 ? .silence : Self.echo(connection, words)
@@ -56,7 +57,7 @@ import Testing
         let fixture = try ClientFixture(server.url, timeout: 100)
         let failed = await fixture.ask(["RPUSH", "k", "v"], repeatable: false)
         #expect(failed == .failure(RedisError("the store \(server.address) does not answer in time")))
-        // The breaker is open until the client has found the server again.
+        // The breaker stays open until the client reaches the server again.
         var answer = await fixture.ask(["GET", "later"])
         while case .failure = answer { answer = await fixture.ask(["GET", "later"]) }
         #expect(try Self.text(answer.get()) == ["later"])
@@ -94,7 +95,7 @@ import Testing
         server.listen()
         var answer = await fixture.ask(["GET", "k"])
         while case .failure = answer {
-            // The client's own attempt gets the processor.
+            // Lets the client's own attempt run.
             await Task.yield()
             answer = await fixture.ask(["GET", "k"])
         }
@@ -130,7 +131,7 @@ import Testing
         while !(first.commands + second.commands).contains(["CLUSTER", "SLOTS"]) {
             _ = await fixture.ask(["GET", "k"])
         }
-        // Keys of other slots go to the right node at once, after the map has come.
+        // Once the map has arrived, keys of other slots go directly to the right node.
         var redirected = -1
         while redirected != first.commands.count {
             redirected = first.commands.count
@@ -150,7 +151,7 @@ import Testing
         #expect(first.commands.filter { $0.first == "GET" }.count == 2)
     }
 
-    /// What was carried out before the slot moved is not carried out again.
+    /// Commands executed before the slot moved are not executed again.
     @Test func slotThatMovesWithinARequest_TakesTheRestAlone() async throws {
         let second = try ScriptedRedis { _, _ in .send(":1\r\n") }
         let first = try ScriptedRedis { _, words in
@@ -214,7 +215,7 @@ import Testing
     }
 }
 
-/// Numbers that a script sees later than it was made.
+/// Ports that a script reads but that are known only later.
 final class Ports: @unchecked Sendable {
     private let lock = NSLock()
     private var values: [UInt16] = []

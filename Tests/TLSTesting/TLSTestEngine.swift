@@ -1,4 +1,4 @@
-// The client's side of TLS without a socket: bytes go in and out by calls, so that a test decides how they travel.
+// The client side of TLS without a socket: bytes go in and out by calls, so that a test decides how they travel.
 
 internal import COpenSSL
 
@@ -19,12 +19,12 @@ package enum TLSTestVersion: String, Sendable, CaseIterable, Codable, CustomStri
     }
 }
 
-/// What a client is to be.
+/// The options of a client.
 package struct TLSTestOptions {
-    /// PEM of the authority that the server's certificate must come from; nil: it is not checked.
+    /// PEM of the authority that must have issued the server's certificate; nil: it is not checked.
     package var authority: [UInt8]?
     package var version = TLSTestVersion.tls13
-    /// Named by ALPN; none: the extension is not sent.
+    /// Offered by ALPN; empty: the extension is not sent.
     package var protocols: [String] = []
     package var serverName: String?
     package var identity: TestIdentity?
@@ -49,7 +49,7 @@ package final class TLSTestSession {
 
 /// A TLS client.
 package final class TLSTestEngine {
-    /// What a step came to.
+    /// The result of a step.
     package enum Step: Equatable, Sendable {
         case done
         /// Bytes from the server are needed.
@@ -89,7 +89,7 @@ package final class TLSTestEngine {
         }
         guard isReady, let ssl = SSL_new(context) else { throw TLSTestFailure.latest("a client") }
         self.ssl = ssl
-        // An empty buffer is no end of the stream.
+        // An empty buffer is not an end of stream.
         BIO_ctrl(input, BIO_C_SET_BUF_MEM_EOF_RETURN, -1, nil)
         SSL_set_bio(ssl, input, output)
         SSL_set_connect_state(ssl)
@@ -103,7 +103,7 @@ package final class TLSTestEngine {
     }
 
     deinit {
-        // Otherwise OpenSSL takes the session for broken off, which is not to be resumed.
+        // Otherwise OpenSSL treats the session as interrupted and does not resume it.
         SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN)
         SSL_free(ssl)
         SSL_CTX_free(context)
@@ -119,10 +119,10 @@ package final class TLSTestEngine {
 
     // MARK: Bytes of the wire
 
-    /// Takes everything that is to go to the server.
+    /// Takes all pending bytes for the server.
     package func takeOutput() -> [UInt8] { drained(output) }
 
-    /// Bytes have come from the server.
+    /// Takes bytes from the server.
     package func receive(_ bytes: [UInt8]) { BIO_write(input, bytes, Int32(bytes.count)) }
 
     // MARK: Steps
@@ -147,7 +147,7 @@ package final class TLSTestEngine {
     /// Sends the closure alert.
     package func sayClose() throws { _ = try step { SSL_shutdown(ssl) >= 0 ? 1 : -1 } }
 
-    /// Asks for another handshake on the connection (TLS 1.2).
+    /// Requests another handshake on the connection (TLS 1.2).
     package func renegotiate() throws -> Step {
         SSL_renegotiate(ssl)
         return try shakeHands()
@@ -170,14 +170,14 @@ package final class TLSTestEngine {
         }
     }
 
-    // MARK: What was agreed
+    // MARK: Negotiated values
 
-    /// The session that the server has given a ticket for, so far as has been read.
+    /// The session of the server's ticket, as far as it has been read.
     package var session: TLSTestSession? { SSL_get1_session(ssl).map(TLSTestSession.init(owning:)) }
 
     package var isResumed: Bool { SSL_session_reused(ssl) == 1 }
 
-    /// The common name of the server's certificate; nil if it showed none.
+    /// The common name of the server's certificate; nil if it sent none.
     package var serverCommonName: String? {
         guard let x509 = SSL_get0_peer_certificate(ssl) else { return nil }
         var text = [CChar](repeating: 0, count: 256)

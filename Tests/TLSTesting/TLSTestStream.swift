@@ -1,6 +1,6 @@
-// A TLS client over somebody else's blocking socket.
+// A TLS client over an existing blocking socket.
 
-/// The stream that a client sees once it has shaken hands.
+/// A client's stream after the handshake.
 package final class TLSTestStream {
     package let engine: TLSTestEngine
     private let send: ([UInt8]) throws -> Void
@@ -48,17 +48,17 @@ package final class TLSTestStream {
         }
     }
 
-    /// Sends the closure alert and goes on reading.
+    /// Sends the closure alert and continues to read.
     package func sayClose() throws {
         try engine.sayClose()
         try flush()
     }
 
-    /// Repeats a step of the engine, bytes going both ways meanwhile.
+    /// Repeats a step of the engine while bytes travel both ways.
     package func untilDone(_ step: () throws -> TLSTestEngine.Step) throws {
         while true {
             let result = Result { try step() }
-            // An alert is to go out even if the step has failed.
+            // An alert must be sent even if the step failed.
             try flush()
             if try result.get() != .needsInput { return }
             guard let input = try receive() else { throw TLSTestFailure(description: "the connection has ended") }

@@ -1,9 +1,9 @@
-// Certificates for tests, made by libcrypto in the test's own process: no tool, no files that expire.
+// Certificates for tests, made by libcrypto in the test process: no tools, no files that expire.
 
 internal import COpenSSL
 internal import Glibc
 
-/// OpenSSL did not do what a test needs.
+/// A failure of OpenSSL.
 package struct TLSTestFailure: Error, CustomStringConvertible {
     package let description: String
     /// The reason code of OpenSSL's first error; 0 if there is none.
@@ -24,7 +24,7 @@ package struct TestIdentity: Sendable {
     package var key: [UInt8]
 }
 
-/// What a certificate is for.
+/// The purpose of a certificate.
 package enum TestPurpose: String, Sendable {
     case server = "serverAuth"
     case client = "clientAuth"
@@ -37,7 +37,7 @@ package enum TestKey: Sendable {
     case rsa(bits: Int32)
 }
 
-/// A certificate authority of one test.
+/// A test's certificate authority.
 package final class TestAuthority {
     private static let day = 86_400
 
@@ -46,7 +46,7 @@ package final class TestAuthority {
     private let key: OpaquePointer
     private let x509: OpaquePointer
 
-    /// An authority that is its own root.
+    /// A self-signed authority.
     package init(_ name: String = "genrec test authority") throws {
         let key = try Self.makeKey(.p256)
         let x509 = try Self.makeCertificate(
@@ -66,7 +66,8 @@ package final class TestAuthority {
         EVP_PKEY_free(key)
     }
 
-    /// A certificate for localhost and 127.0.0.1, valid from and to so many seconds from now. `passphrase` encrypts the key.
+    /// A certificate for localhost and 127.0.0.1, valid from `from` to `to` seconds from now. `passphrase` encrypts the
+    /// key.
     package func issue(
         _ name: String = "localhost",
         for purpose: TestPurpose = .server,
@@ -122,7 +123,7 @@ package final class TestAuthority {
         issuer: (x509: OpaquePointer, key: OpaquePointer)?
     ) throws -> OpaquePointer {
         guard let x509 = X509_new() else { throw TLSTestFailure.latest("a certificate") }
-        // Version 3 is written as 2 (RFC 5280, section 4.1.2.1).
+        // The value for version 3 is 2 (RFC 5280, section 4.1.2.1).
         X509_set_version(x509, 2)
         ASN1_INTEGER_set(X509_get_serialNumber(x509), Int.random(in: 1...(1 << 60)))
         X509_gmtime_adj(X509_getm_notBefore(x509), from)
@@ -142,7 +143,7 @@ package final class TestAuthority {
         return x509
     }
 
-    /// What `write` writes.
+    /// The output of `write`.
     private static func pem(_ write: (OpaquePointer?) -> Int32) -> [UInt8] {
         let bio = BIO_new(BIO_s_mem())
         defer { BIO_free(bio) }
@@ -151,7 +152,7 @@ package final class TestAuthority {
     }
 }
 
-/// Everything that is in a memory BIO.
+/// Takes the whole content of a memory BIO.
 func drained(_ bio: OpaquePointer) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: BIO_ctrl_pending(bio))
     let count = BIO_read(bio, &bytes, Int32(bytes.count))

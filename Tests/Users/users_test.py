@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A store of users in real Redis servers: one alone, one with a password and TLS, and a cluster of which a slot moves and a node is
-killed under load. `make users-test` runs it; it fails where an answer is wrong or an acknowledged event is gone.
+"""The user store in real Redis servers: a single one, one with a password and TLS, and a cluster in which a slot moves and a node is
+killed under load. `make users-test` runs it; it fails if an answer is wrong or an acknowledged event is lost.
 
-Only the standard library is used, with redis-server, redis-cli and openssl. Everything stays on 127.0.0.1.
+Uses only the standard library, redis-server, redis-cli and openssl. Everything runs on 127.0.0.1.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def wait(condition, what, seconds=60):
 
 
 def free_ports(count):
-    """Ports that were free a moment ago, and whose cluster bus ports are ports, too."""
+    """Ports that were free a moment ago, and whose cluster bus ports are valid, too."""
     sockets, ports = [], []
     while len(ports) < count:
         each = socket.socket()
@@ -134,7 +134,7 @@ class Genrec:
 
 
 def check_store(genrec, redis):
-    """Events in, lists as they are promised, users by name as if their histories were sent."""
+    """Events are stored as documented lists, and users by name get the same answers as with their histories."""
     status, reply = genrec.add("u", (ITEMS[0], 10), (ITEMS[1], 30))
     expect((status, reply.get("accepted")) == (200, 2), f"events: {status} {reply}")
     status, reply = genrec.add("u", (ITEMS[2], 20), (ITEMS[0], 10))
@@ -142,7 +142,7 @@ def check_store(genrec, redis):
     elements = redis.cli("LRANGE", "genrec:u:{u}", "0", "-1").splitlines()
     expect(elements == [f"10\t{ITEMS[0]}\t", f"20\t{ITEMS[2]}\t", f"30\t{ITEMS[1]}\t"], f"list: {elements}")
     expect(int(redis.cli("TTL", "genrec:u:{u}")) > 31_000_000, "no time to live")
-    # Another program writes, late and twice.
+    # Another program writes events, late and duplicated.
     for _ in range(2):
         redis.cli("RPUSH", "genrec:u:{u}", f"25\t{ITEMS[3]}\tbuy")
     status, reply = genrec.ask("GET", "/users/u")
@@ -174,7 +174,7 @@ def single(options, folder):
     redis.start()
     wait(lambda: genrec.ask("GET", "/users/v")[0] == 200, "redis found again")
     expect("degraded" not in genrec.ask("GET", "/health/ready")[1], "degraded for ever")
-    # One that hangs and keeps its sockets.
+    # A server that hangs and keeps its sockets.
     redis.process.send_signal(signal.SIGSTOP)
     start = time.monotonic()
     expect(genrec.ask("GET", "/users/v")[0] == 503 and time.monotonic() - start < 10, "a redis that hangs")
@@ -210,7 +210,7 @@ def secured(options, folder):
     for url, trusted, words in [
         (f"rediss://:wrong@localhost:{port}", "ca.pem", "refuses the user or the password"),
         (f"rediss://localhost:{port}", "ca.pem", "wants a password"),
-        # The certificate is not for the address, and not from the system's authorities.
+        # The certificate is not for this address, and no system authority issued it.
         (f"rediss://:a%20b@127.0.0.1:{port}", "ca.pem", "refuses TLS"),
         (f"rediss://:a%20b@localhost:{port}", "redis.key", "refuses TLS"),
     ]:
@@ -223,7 +223,7 @@ def secured(options, folder):
 
 
 class Caller(threading.Thread):
-    """Adds events of its own users and reads them back: what was acknowledged is there, in its order."""
+    """Adds events of its own users and reads them back: acknowledged events are present, in order."""
 
     def __init__(self, genrec, number):
         super().__init__(daemon=True)
@@ -238,7 +238,7 @@ class Caller(threading.Thread):
             events = self.known.setdefault(user, [])
             status, _ = self.genrec.add(user, (ITEMS[at % len(ITEMS)], at))
             self.answers[status] = self.answers.get(status, 0) + 1
-            # An event that was not acknowledged may be there or not.
+            # An unacknowledged event may or may not be stored.
             events.append((at, status == 200, time.monotonic()))
             status, reply = self.genrec.ask("GET", f"/users/{user}")
             self.answers[status] = self.answers.get(status, 0) + 1
@@ -252,7 +252,8 @@ class Caller(threading.Thread):
             self.wrong.append((user, times))
         missing = [event for event in events if event[1] and event[0] not in times]
         if missing:
-            # A failover loses what the replica had not got yet; Redis does not promise more. It is counted once.
+            # A failover loses the events that the replica had not received; Redis promises no more. Each is counted
+            # once.
             self.lost += len(missing)
             self.known[user] = [event for event in events if event not in missing]
 
@@ -290,7 +291,7 @@ def cluster(options, folder):
                         found.append((int(first), int(last or first), port, words[0]))
         return found
 
-    # A slot moves under load, its keys one after another.
+    # A slot moves under load, one key after another.
     slot = int(nodes[0].cli("cluster", "keyslot", "genrec:u:{caller-0-1}"))
     ranges = slots()
     source = next(row for row in ranges if row[0] <= slot <= row[1])

@@ -1,4 +1,4 @@
-// Beam search against all paths scored one by one, over made-up models.
+// Beam search against exhaustive scoring of all paths, over synthetic models.
 
 import Random
 import Testing
@@ -8,7 +8,7 @@ import Testing
 /// Log-probabilities that are a function of the path so far.
 private struct MadeUpModel {
     let seed: UInt64
-    /// So many different values, so that small numbers make ties.
+    /// The number of different values; small numbers cause ties.
     let values: UInt64
 
     func logProbability(of token: Int32, after path: [Int32]) -> Float {
@@ -67,7 +67,7 @@ private struct Run {
             widths: widths,
             tail: tail
         )
-        // Of each round the path that every beam's row ends, to check what `ancestorRows` says of it.
+        // For each round, the path that each beam's row ends, to check `ancestorRows`.
         var rows: [[Int32]] = []
         while !search.isFinished {
             let candidates = search.candidates()
@@ -96,7 +96,7 @@ private struct Run {
 @Suite struct BeamSearchTests {
     @Test(arguments: 0..<300)
     func asManyBeamsAsPaths_FindWhatBruteForceFinds(seed: Int) {
-        // A third of the models has ties.
+        // A third of the models have ties.
         let run = Run(seed: seed, values: seed % 3 == 0 ? 3 : 1 << 40)
         let search = run.search([Int](repeating: run.trie.pathCount, count: run.trie.levels))
         let expected = run.bruteForce

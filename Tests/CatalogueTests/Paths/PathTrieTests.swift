@@ -26,7 +26,7 @@ struct PathCatalogue {
         levels: ClosedRange<Int> = 2...8
     ) -> PathCatalogue {
         let levels = Int.random(in: levels, using: &generator)
-        // Few codes make shared prefixes and shared paths; far ones make tokens that need four bytes.
+        // Few codes cause shared prefixes and shared paths; large ones cause tokens of four bytes.
         let codes = (0..<levels).map { _ in Int32.random(in: 1...6, using: &generator) }
         let bases = (0..<levels).map { _ in Int32.random(in: 0...2_000_000_000, using: &generator) }
         let step = Int32.random(in: 1...30_000, using: &generator)
@@ -76,7 +76,7 @@ struct PathCatalogue {
 
     @Test func nodesOfOneChild_TakeNoPointers() {
         let distinct = PathCatalogue(levels: 2, paths: (0..<100).map { [$0, $0] }).trie
-        // Two bytes a token, and each item's place and each place's item.
+        // Two bytes per token, and each item's place and each place's item.
         #expect(distinct.byteCount == 100 * (2 * 2 + 4 * 2))
     }
 
@@ -97,7 +97,7 @@ struct PathCatalogue {
             for item in items { set.insert(Int32(trie.position(of: item))) }
             return set
         }
-        // What tags say comes as sets of positions.
+        // Tags arrive as sets of positions.
         let allowedTags = Bool.random(using: &generator) ? [some(20)] : []
         let excludedTags = Bool.random(using: &generator) ? [some(20), some(5)] : []
         let filter = PathFilter(
