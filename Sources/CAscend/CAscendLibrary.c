@@ -8,7 +8,7 @@
 
 enum { most_libraries = 32 };
 
-/// Libraries in the order in which they are asked for a symbol, and why the ones that are not there could not be loaded.
+/// Libraries in the search order for symbols, and why missing ones could not be loaded.
 typedef struct {
     void *handles[most_libraries];
     int count;

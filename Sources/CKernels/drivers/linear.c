@@ -6,8 +6,8 @@
 /// Holds a tile until its epilogue: the size of the largest tile of any level.
 enum { tile_rows = 6, tile_columns = 64 };
 
-/// Rows from which a panel of bfloat16 is taken apart once for all of them, where the level has no product of pairs. For
-/// fewer rows the product takes it apart in its registers. The bits are the same.
+/// From this many rows on, a panel of bfloat16 is unpacked once for all of them, if the level has no product of pairs.
+/// For fewer rows the product unpacks it in registers. The bits are the same.
 enum { widened_rows = 24 };
 
 /// Rows that are prepared in float32 together on their way to bfloat16 or int8: so few that they stay in the first-level

@@ -74,7 +74,8 @@ static float element(const gk_packing *job, size_t base, size_t k) {
     return widened(job->source_dtype, job->source, base + k * job->row_step);
 }
 
-/// Where element k of a column stands among the bytes of its panel of `width` columns, in elements of a word's `share`.
+/// The offset of element k of a column among the bytes of its panel of `width` columns, in elements of a word's
+/// `share`.
 static size_t place(size_t k, size_t width, size_t share) { return k / share * width * share + k % share; }
 
 /// Quantises a column to int8 with its own scale, as gk_s8_quantize_fn does for a row.

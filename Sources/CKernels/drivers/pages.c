@@ -11,7 +11,7 @@ size_t gk_page_words(size_t query_columns, size_t value_columns) {
     return gk_page_rows * ((query_columns + 1) / 2) + gk_page_rows / 2 * value_columns;
 }
 
-/// Where element c of a page's key row stands among its halves, and column c of its value row.
+/// The offsets of element c of a page's key row among its halves, and of column c of its value row.
 static size_t key_half(size_t row, size_t c) { return 2 * (gk_page_rows * (c / 2) + row) + c % 2; }
 static size_t value_half(size_t row, size_t c, size_t columns) { return 2 * (columns * (row / 2) + c) + row % 2; }
 

@@ -1,6 +1,7 @@
-// The catalogue scan. A block of 64 rows is scored for all queries while it is in the cache. The scores are compared with
-// each query's worst selected score, and only those that pass are looked at. Scores are never written out. Where the
-// catalogue has a quantised copy, the bounds of the scores are compared first, and only rows that could pass are scored.
+// The catalogue scan. A block of 64 rows is scored for all queries while it is in the cache. The scores are compared
+// with each query's worst selected score, and only those that pass are examined. Scores are never written out. If the
+// catalogue has a quantised copy, the bounds of the scores are compared first, and only rows that could pass are
+// scored.
 
 #include "CKernels.h"
 
@@ -117,7 +118,7 @@ static void score_block(const gk_scan *job, size_t block, size_t first_query, si
     }
 }
 
-/// Copies a row into lane `i` of a panel of gk_scored_rows; zeros for row −1. Rows that are named lie scattered over their
+/// Copies a row into lane `i` of a panel of gk_scored_rows; zeros for row −1. Requested rows are scattered over their
 /// panels. Their products are the same here, because a kernel treats every column alike.
 static void gather_row(
     const gk_items *items, int64_t row, size_t width, size_t depth, size_t i, uint32_t *panel) {
@@ -130,7 +131,7 @@ static void gather_row(
     for (size_t k = 0; k < depth; k++) panel[k * gk_scored_rows + i] = source[k * width];
 }
 
-/// Scores the rows of a block that `bits` names against one query; where there are many, all of them.
+/// Scores the rows of a block that `bits` names against one query; if there are many, all of them.
 static void score_rows(const gk_scan *job, size_t block, size_t query, uint64_t bits, uint32_t *panel, float *scores) {
     if (__builtin_popcountll(bits) > gk_scored_rows) return score_block(job, block, query, 1, scores);
     const size_t depth = gk_packed_depth(job->dtype, job->depth), width = job->kernels->gemm_columns;

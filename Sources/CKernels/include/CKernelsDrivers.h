@@ -1,4 +1,4 @@
-// The drivers. Each runs micro-kernels over one task of an operation; a task is what a thread takes at a time.
+// The drivers. Each runs micro-kernels over one task of an operation; a task is the unit that a thread takes.
 
 #ifndef GENREC_CKERNELS_DRIVERS_H
 #define GENREC_CKERNELS_DRIVERS_H
@@ -126,7 +126,7 @@ typedef struct gk_embedding {
 
 void gk_embedding_run(const void *job, size_t index, size_t worker);
 
-/// Smallest and largest of `count` ids; 0 and -1 when there are none.
+/// Smallest and largest of `count` ids; 0 and -1 if there are none.
 void gk_id_range(const int32_t *ids, size_t count, int32_t *least, int32_t *most);
 
 // MARK: Rotation
@@ -301,7 +301,7 @@ typedef struct gk_scored {
     float score;
 } gk_scored;
 
-/// What one query asks of a scan.
+/// A query of a scan.
 typedef struct gk_scan_query {
     /// One bit a row, in `words` words; rows beyond them are not allowed. NULL: all rows are.
     const uint64_t *allowed; size_t words;
@@ -309,7 +309,7 @@ typedef struct gk_scan_query {
     const int32_t *excluded; size_t excluded_count;
     /// The most rows to select, ≥ 1.
     size_t count;
-    /// Where the query's selection begins in a worker's share of `found`.
+    /// The start of the query's selection in a worker's share of `found`.
     size_t first;
 } gk_scan_query;
 
@@ -343,10 +343,10 @@ float gk_copy_block(
     const gk_kernels *kernels, size_t block, size_t rows, size_t depth, const float *x, int8_t *bytes,
     const gk_items_copy *copy);
 
-/// Splits a query into two rows of integers, as `s8_gemm` reads them, and bounds the error of its scores from them; the proof
-/// stands beside the code. Returns 0, and no bound, for queries whose scores could overflow: those with
-/// NaN or infinity, and those too large for `largest`, the largest magnitude of the rows. `numbers` and `floats` are scratch of
-/// depth and 2 · depth.
+/// Splits a query into two rows of integers, as `s8_gemm` reads them, and bounds the error of its scores from them; the
+/// proof is next to the code. Returns 0, and no bound, for queries whose scores could overflow: those with NaN or
+/// infinity, and those too large for `largest`, the largest magnitude of the rows. `numbers` and `floats` are scratch
+/// of depth and 2 · depth.
 int gk_bound_query(
     const gk_kernels *kernels, size_t depth, const float *query, float largest, double *numbers, float *floats,
     uint32_t *words, size_t word_stride, gk_bound *bound);
@@ -457,9 +457,9 @@ size_t gk_beams_plan(gk_beam_group *groups, size_t count);
 size_t gk_beams_scratch(const gk_beams *job);
 void gk_beams_run(const void *job, size_t index, size_t worker);
 
-/// What a row needs of the scores of the vocabulary.
+/// The vocabulary statistics of a row.
 typedef struct gk_token_row {
-    /// The tokens that are still to come, ascending.
+    /// The remaining tokens, ascending.
     size_t next, end;
     /// The range of tokens that the sum runs over; low = high for none.
     size_t low, high;

@@ -246,8 +246,7 @@ typedef struct gk_bound {
 typedef uint64_t gk_bounds_at_least_fn(
     const int32_t *high, const int32_t *low, const float *scales, const gk_bound *bound, float floor);
 
-/// Fused multiply-adds in registers and nothing else: gk_probe_operations floating-point operations a round. Returns a
-/// number that depends on all of them.
+/// Only fused multiply-adds in registers: gk_probe_operations floating-point operations per round.
 typedef float gk_probe_fn(size_t rounds);
 
 /// The kernels of one instruction set. No entry is NULL unless it says so.
@@ -294,7 +293,7 @@ typedef struct gk_kernels {
     gk_softmax_few_fn *bf16_softmax_few;
 } gk_kernels;
 
-/// The kernels of a level, or NULL where the host does not have it.
+/// The kernels of a level, or NULL if the host does not support it.
 const gk_kernels *gk_kernels_for(gk_isa isa);
 
 /// One line of the kernel lists, for tests and diagnostics.

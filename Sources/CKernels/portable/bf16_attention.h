@@ -1,9 +1,9 @@
-// Attention in bfloat16: the part that HSTU and softmax attention share. Keys and values lie in pages of 16 rows, cached
-// ones or ones packed for the batch. For each head a page holds the keys as (query_columns / 2, 16) pairs of columns, then
-// the values as (8, value_columns) pairs of rows. The lanes of a tile are query rows, and keys and values are broadcast;
-// the lanes of few rows are keys and then value columns. Either way, every score is one chain over the pairs of columns,
-// every output is one chain over the pairs of rows, both in increasing order, and weights are rounded to bfloat16 in the
-// same way. The results therefore have the same bits.
+// Attention in bfloat16: the part that HSTU and softmax attention share. Keys and values are in pages of 16 rows,
+// cached ones or ones packed for the batch. For each head a page holds the keys as (query_columns / 2, 16) pairs of
+// columns, then the values as (8, value_columns) pairs of rows. The lanes of a tile are query rows, and keys and values
+// are broadcast; the lanes of few rows are keys and then value columns. Either way, every score is one chain over the
+// pairs of columns, every output is one chain over the pairs of rows, both in increasing order, and weights are rounded
+// to bfloat16 in the same way. The results therefore have the same bits.
 
 #include "epilogue.h"
 #include "softmax_blocks.h"

@@ -174,7 +174,7 @@ void GK_KERNEL(gk_bf16_softmax_few_16)(const gk_attention_tile *tile) {
                 gk_store(scores + j, weight);
                 gk_store_bf16(weights + j, weight);
             }
-            // One after the other, in the order in which a tile adds them.
+            // In sequence, in the order in which a tile adds them.
             for (size_t j = 0; j < count; j++) total[r] += scores[j];
         }
         gk_add_few_block(tile, &few, begin, count);

@@ -45,7 +45,6 @@ GK_INLINE gk_few_scratch gk_begin_few(const gk_attention_tile *tile) {
 
 /// Sixteen keys from key `begin` on, a multiple of 16, as (query_columns, 16): a page if it holds them all, else own keys
 /// transposed into `turned`, after those of a page that is not full. Lanes beyond the tile's last key are undefined.
-/// keys turned into `turned`, behind those of a page that is not full. Lanes behind the tile's last key mean nothing.
 GK_INLINE const float *gk_keys_of(const gk_attention_tile *tile, size_t begin, float *turned) {
     if (begin + 16 <= tile->cached) return gk_page_of(tile, begin);
     const size_t keys = tile->first + tile->rows - begin < 16 ? tile->first + tile->rows - begin : 16;
