@@ -246,7 +246,8 @@ typedef struct gk_bound {
 typedef uint64_t gk_bounds_at_least_fn(
     const int32_t *high, const int32_t *low, const float *scales, const gk_bound *bound, float floor);
 
-/// Only fused multiply-adds in registers: gk_probe_operations floating-point operations per round.
+/// Only fused multiply-adds in registers: gk_probe_operations floating-point operations per round. Returns a number
+/// that depends on all of them.
 typedef float gk_probe_fn(size_t rounds);
 
 /// The kernels of one instruction set. No entry is NULL unless it says so.

@@ -121,7 +121,7 @@ package final class AscendDevice: Device {
             threads: 1
         )
         // Requests the same sums in every run: operators read the process's option, not the context's (opbase,
-        // op_executor.cpp), so both are set,
+        // op_executor.cpp), so both are set, as torch_npu does (OpParamMaker.cpp).
         try context.check(context.runtime.aclrtCtxSetSysParamOpt(ACL_OPT_DETERMINISTIC, 1), "aclrtCtxSetSysParamOpt")
         try context.check(context.runtime.aclrtSetSysParamOpt?(ACL_OPT_DETERMINISTIC, 1) ?? 0, "aclrtSetSysParamOpt")
         // An operator that hangs is ended by the chip as well, in whole seconds; a CANN that refuses that has its own bound.

@@ -12,10 +12,12 @@ enum CallPhase {
 }
 
 extension ComputeError.Code {
-    /// The kind of failure of a status
+    /// The kind of failure of a status (ranges and names: design of the interface, CANN's error reference).
     ///
     /// Phase 1 only refuses: the device is unchanged, whatever the status. Composed operators return 561103 for a
-    /// missing kernel and for an unsupported shape, generated ones 561002 or 561003
+    /// missing kernel and for an unsupported shape, generated ones 561002 or 561003 (opbase, kernel_workspace.cpp and
+    /// indv_executor.cpp). Missing memory, and a device that had failed before (5xxxxx of the runtime), keep their
+    /// kinds.
     init(status: Int32, phase: CallPhase) {
         switch CAscend_status(rawValue: status) {
         case ACL_ERROR_RT_MEMORY_ALLOCATION, ACL_ERROR_RT_DEVICE_OOM, ACL_ERROR_BAD_ALLOC:

@@ -44,7 +44,7 @@ struct Chip {
             }
     }
 
-    /// Whether products support bfloat16
+    /// Whether products support bfloat16 (torch_npu, IsBF16Supported).
     var hasBFloat16: Bool {
         switch generation {
         case .a2, .a3, .a5: true
@@ -52,6 +52,7 @@ struct Chip {
         }
     }
 
-    /// Whether RecSDK's fused attention supports jagged rows
+    /// Whether RecSDK's fused attention supports jagged rows (its operators' AddConfig): elsewhere rows are padded to
+    /// multiples of 128 under a dense mask, which is more work than composing for the usual lengths.
     var hasJaggedAttention: Bool { hasBFloat16 }
 }

@@ -1,4 +1,5 @@
-// Finds the operators of the chip and the installed packages: each is run once,
+// Finds the operators of the chip and the installed packages: each is run once, on a few elements, when the device is
+// made. The vendor's table of support contradicts its own sources for some chips, so only a call can tell.
 
 internal import CAscend
 internal import Compute

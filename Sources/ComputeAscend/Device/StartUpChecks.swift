@@ -1,4 +1,7 @@
-// Checks the optional features when the device is made, each on one small problem:
+// Checks the optional features when the device is made, each on one small problem: the fused attention, because public
+// descriptions of the operators contradict each other and their releases differ; weights in FRACTAL_NZ, because public
+// sources round such products to half precision; and captured batches, because no public document says which operators
+// may be captured.
 
 internal import CAscend
 internal import Compute
@@ -33,7 +36,8 @@ extension AscendDevice {
         }
     }
 
-    /// Whether Topk distinguishes float32 values that are equal in half precision:
+    /// Whether Topk distinguishes float32 values that are equal in half precision: on the first generation it casts
+    /// them (ops-nn, aclnn_topk.cpp).
     func doesRankExactly() throws(ComputeError) -> Bool {
         guard support.has(.topk) else { return true }
         let stream = try AscendStream(device: self, captures: false)

@@ -16,7 +16,7 @@ struct Selection {
     let invalid: View
     /// The number of rows copied back per query.
     let fetched: Int
-    /// The copied results: (B, fetched)
+    /// The copied results: (B, fetched) float32, and int64 from `indicesOffset` on.
     let result: View
     let indicesOffset: Int
     /// The offset of the copy, in bytes from the start of the batch's results.

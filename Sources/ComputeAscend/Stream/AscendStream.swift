@@ -1,4 +1,5 @@
-// A stream on the NPU. Operations are checked and recorded as they are called, and run together
+// A stream on the NPU. Operations are checked and recorded as they are called, and run together when the batch is
+// synchronised, after one copy has transferred everything that they read.
 
 internal import CAscend
 package import Compute

@@ -24,7 +24,7 @@ struct AlignedMemory: ~Copyable {
         let alignment = byteCount >= Self.leastHuge ? Self.hugePage : Self.alignment
         let rounded = (max(byteCount, 1) &+ Self.alignment &- 1) / Self.alignment &* Self.alignment
         var memory: UnsafeMutableRawPointer?
-        // Not aligned_alloc, which requires a multiple of the alignment;
+        // Not aligned_alloc, which requires a multiple of the alignment; the sanitizers refuse anything else.
         guard byteCount < Self.tooManyBytes, posix_memalign(&memory, alignment, rounded) == 0, let base = memory else {
             throw ComputeError(.outOfMemory, "there is no memory for \(byteCount) bytes of \(purpose)")
         }

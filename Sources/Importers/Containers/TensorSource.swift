@@ -33,7 +33,7 @@ extension TensorSource {
         return ImportError(.mismatched, "\(path): tensor \(quoted(name)) is missing\(place)\(near)")
     }
 
-    /// The number of layers: one more than
+    /// The number of layers: one more than the highest number that follows `prefix` in a name.
     func layerCount(_ prefix: String) -> Int {
         let numbers = names.compactMap { name in
             name.hasPrefix(prefix) ? Int(name.dropFirst(prefix.count).prefix { $0.isASCII && $0.isNumber }) : nil

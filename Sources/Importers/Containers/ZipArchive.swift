@@ -1,7 +1,9 @@
 // Reads zip archives (APPNOTE 6.3.10: stored and deflated entries, zip64, data descriptors), as PyTorch's container and
 // Python's zipfile write them. Nothing is extracted to disk.
 //
-// Malicious archives exploit readers that disagree. So
+// Malicious archives exploit readers that disagree. So the whole directory is checked before anything is read: the
+// central directory must be where the end record says, every local header must agree with it, and entries may not
+// overlap each other or the directory.
 
 internal import Files
 internal import JSON

@@ -1,4 +1,5 @@
-// The token path of each item, in the three formats of trainers:
+// The token path of each item, in the three formats of trainers: a JSON object (MiniOneRec, LC-Rec), JSON lines
+// (NVIDIA's recsys-examples), CSV with a column for each level (FORGE). The first bytes determine which.
 
 internal import Catalogue
 internal import Files

@@ -85,7 +85,8 @@ struct SASRecPyTorchImporter: FileImporter {
         ImportDescription.Question(key: "max_sequence_length", meaning: "the trainer's maxlen"),
     ]
 
-    /// The facts that follow from the shapes.
+    /// The facts that follow from the shapes. With the orders `pre` and `post`, the position table always has one row
+    /// more than the window.
     private static func facts(
         _ state: StateDictionary,
         _ description: ImportDescription,
@@ -129,7 +130,7 @@ struct SASRecPyTorchImporter: FileImporter {
         return .everySlot
     }
 
-    /// The places of our tensors. The
+    /// The places of our tensors. The feed-forward's matrices are convolutions of kernel size 1, (D, D, 1).
     private static func sources(_ configuration: SASRecConfiguration) -> TensorSources {
         typealias Name = TransformerTensor
         let convolution = [configuration.width, configuration.width, 1]

@@ -136,7 +136,7 @@ struct LoadConnection {
         return sent - before
     }
 
-    /// Reads received bytes. `buffer`
+    /// Reads received bytes. `buffer` is scratch memory; `received` is increased by the bytes.
     ///
     /// - Parameter isClosing: the server has closed its side, so reading continues to the end.
     mutating func receive(

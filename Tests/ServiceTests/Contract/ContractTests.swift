@@ -122,7 +122,9 @@ import Testing
             "beams", "prompt_tokens", "include",
         ]
         return words.filter { word in
-            Array(word.utf8).withUnsafeBufferPointer { Field(JSONString(utf8: $0, offset: 0, isPartOfText: true)) != nil }
+            Array(word.utf8).withUnsafeBufferPointer { utf8 in
+                Field(JSONString(utf8: utf8, offset: 0, isPartOfText: true)) != nil
+            }
         }
     }
 

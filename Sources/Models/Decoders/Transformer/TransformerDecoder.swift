@@ -1,4 +1,5 @@
 // A transformer decoder: the common mathematics of SASRec, GPT-2, Llama, Qwen2 and Qwen3. Their differences are data
+// (`TransformerDescription`). The file reads layer → model → loading.
 //
 // Letters: B sequences, R rows of all of them, D width, H query heads, Hkv key and value heads, d dimensions per head,
 // F hidden width, V catalogue rows.
