@@ -21,8 +21,8 @@ size_t gk_attention_plan(gk_attention_sequence *sequences, size_t count, int las
     return tiles;
 }
 
-/// Bytes of the buckets of a sequence's first `tiles` tiles. Tile t reaches back over first + 16·t own keys and all cached
-/// ones, 16 bytes each; the first tile's keys are counted in whole vectors.
+/// Bytes of the buckets of a sequence's first `tiles` tiles. Tile t covers first + 16·t own keys and all cached ones,
+/// 16 bytes each; the first tile's keys are counted in whole vectors.
 static size_t bucket_bytes(size_t cached, size_t rows, size_t tiles) {
     if (tiles == 0) return 0;
     const size_t keys = cached + first_tile_rows(rows), others = tiles - 1;
@@ -34,8 +34,8 @@ size_t gk_attention_bucket_bytes(size_t cached, size_t rows) {
 }
 
 size_t gk_tile_scratch(size_t query_columns, size_t value_columns) {
-    // The query, the output and a block of scores for 16 rows; a block of keys as few rows need them, or of a tile's
-    // weights as pairs of bfloat16.
+    // The query, the output and a block of scores for 16 rows; a block of keys for few rows, or of a tile's weights as
+    // pairs of bfloat16.
     const size_t columns = query_columns > gk_lanes / 2 ? query_columns : gk_lanes / 2;
     return gk_lanes * (query_columns + rounded(value_columns) + gk_key_block) + gk_key_block * columns;
 }
@@ -62,7 +62,7 @@ static int is_few(const query_tile *tile) { return tile->rows <= gk_few_rows; }
 static size_t keys_of(const query_tile *tile) { return tile->row + tile->rows; }
 
 static query_tile tile_at(const gk_attention *job, size_t index) {
-    // Finds the sequence of the tile: the last one whose tiles begin at or before it.
+    // Finds the sequence of the tile: the last one whose first tile is at or before it.
     size_t b = 0, end = job->count;
     while (end - b > 1) {
         const size_t middle = b + (end - b) / 2;
@@ -77,7 +77,7 @@ static query_tile tile_at(const gk_attention *job, size_t index) {
         tile.rows = 1;
         return tile;
     }
-    // Takes the longest tiles first. Their tasks cost most, and the cheap ones fill the gaps at the end.
+    // Takes the longest tiles first. Their tasks cost most, and cheap ones fill the gaps at the end.
     tile.number = blocks(length, gk_lanes) - 1 - (index - sequence->tiles);
     const size_t first = first_tile_rows(length);
     tile.row = sequence->cached + (tile.number == 0 ? 0 : first + (tile.number - 1) * gk_lanes);
@@ -85,8 +85,8 @@ static query_tile tile_at(const gk_attention *job, size_t index) {
     return tile;
 }
 
-/// The time buckets of a tile: of a full one (keys, 16 rows), of few rows (keys / 16, rows, 16 keys). A row's own time is
-/// that of the event after it. `times` is 2 · 16 times of scratch.
+/// The time buckets of a tile: (keys, 16 rows) for a full one, (keys / 16, rows, 16 keys) for few rows. A row's own
+/// time is that of the event after it. `times` is 2 · 16 times of scratch.
 static void fill_buckets(const gk_attention *job, const query_tile *tile, int64_t *times, uint8_t *buckets) {
     const gk_kernels *kernels = job->kernels;
     const int64_t *of_keys = tile->sequence->times, *of_rows = of_keys + tile->row + 1;
@@ -97,7 +97,7 @@ static void fill_buckets(const gk_attention *job, const query_tile *tile, int64_
         kernels->time_buckets(times, of_keys, keys, job->cells, buckets);
         return;
     }
-    // A distance is the same from either end, so keys can take the lanes of queries.
+    // A distance is symmetric, so keys can take the lanes of queries.
     size_t j = 0;
     for (; j + gk_lanes <= keys; j += gk_lanes)
         kernels->time_buckets(of_keys + j, of_rows, rows, job->cells, buckets + j * rows);
@@ -118,7 +118,7 @@ void gk_buckets_run(const void *opaque, size_t index, size_t worker) {
         sequence->buckets + bucket_bytes(sequence->cached, sequence->rows, tile.number));
 }
 
-/// The bias of a tile, laid out as its kernel reads it.
+/// The bias of a tile, in its kernel's layout.
 static const float *bias_of(const gk_attention *job, const query_tile *tile, float *scratch) {
     const gk_attention_sequence *sequence = tile->sequence;
     const size_t keys = keys_of(tile), rows = tile->rows;
@@ -135,7 +135,7 @@ static const float *bias_of(const gk_attention *job, const query_tile *tile, flo
         job->kernels->bias_tile(keys, buckets, job->time, job->position + tile->row, bias);
         return bias;
     }
-    // `relative` runs along the keys as `position` runs along the rows.
+    // `relative` is indexed by keys as `position` is by rows.
     for (size_t j = 0; j < keys; j += gk_lanes)
         job->kernels->bias_tile(
             rows, buckets ? buckets + j * rows : NULL, job->time,

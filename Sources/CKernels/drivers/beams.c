@@ -1,6 +1,6 @@
 // Attention of beams. A task is 16 rows of one request and one key head. The rows read the same prompt from its pages,
-// block by block. Each row then reads its own few keys: those of its ancestors, from their pages, and its own. These are
-// laid out by lanes, so that they form one more block of the tile.
+// block by block. Each row then reads its few own keys: its ancestors' from their pages, and its own. These are laid
+// out by lanes, so that they form one more block of the tile.
 
 #include "CKernels.h"
 
@@ -27,7 +27,7 @@ size_t gk_beams_scratch(const gk_beams *job) {
         + blocks(gk_page_words(job->columns, job->columns), gk_lanes) * gk_lanes;
 }
 
-/// Copies a kept row of one head into lane `lane` of key `key` and of its value.
+/// Copies a stored row of one head into lane `lane` of key `key` and of its value.
 static void take_kept(
     const gk_beams *job, const float *pool, const gk_beam_group *group, size_t row, float *key, float *value) {
     const size_t columns = job->columns, place = row % gk_page_rows;
@@ -43,7 +43,7 @@ static void take_kept(
     for (size_t c = 0; c < columns; c++) value[gk_lanes * c] = gk_float_of_bfloat16(values[2 * (columns * (place / 2) + c) + place % 2]);
 }
 
-/// The same for a row of the batch, in the form in which it will be kept.
+/// The same for a row of the batch, in the form in which it will be stored.
 static void take_own(const gk_beams *job, size_t row, size_t head, float *key, float *value) {
     const size_t columns = job->columns;
     const float *keys = job->key + row * job->key_stride + head * columns;

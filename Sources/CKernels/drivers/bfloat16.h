@@ -1,4 +1,4 @@
-// bfloat16 one at a time: the upper half of a float32.
+// Conversion of single bfloat16 numbers: the upper half of a float32.
 
 #ifndef GENREC_BFLOAT16_H
 #define GENREC_BFLOAT16_H

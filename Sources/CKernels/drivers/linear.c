@@ -6,11 +6,11 @@
 /// Holds a tile until its epilogue: the size of the largest tile of any level.
 enum { tile_rows = 6, tile_columns = 64 };
 
-/// From this many rows on, a panel of bfloat16 is unpacked once for all of them, if the level has no product of pairs.
-/// For fewer rows the product unpacks it in registers. The bits are the same.
+/// From this number of rows on, a panel of bfloat16 is widened once for all of them, if the level has no product of
+/// pairs. For fewer rows the product widens it in registers. The bits are the same.
 enum { widened_rows = 24 };
 
-/// Rows that are prepared in float32 together on their way to bfloat16 or int8: so few that they stay in the first-level
+/// Rows that are prepared in float32 together before conversion to bfloat16 or int8: few enough for the first-level
 /// cache.
 enum { float_rows = 8 };
 
@@ -34,7 +34,7 @@ static size_t operand_words(const gk_linear *job) {
     }
 }
 
-/// Floats of a panel that is taken apart; 0 where none is.
+/// Floats of a widened panel; 0 if none is widened.
 static size_t widened_panel(const gk_linear *job) {
     const gk_kernels *kernels = job->kernels;
     if (job->dtype != gk_dtype_bfloat16 || kernels->bf16_words == 1 || job->rows < widened_rows) return 0;
@@ -73,7 +73,7 @@ static void prepare(const gk_linear *job, size_t first, size_t rows, float *outp
     }
 }
 
-/// What a block's product reads.
+/// The operand of a block's product.
 typedef struct {
     const void *words; size_t stride;
     const float *scales;
@@ -118,7 +118,7 @@ void gk_linear_run(const void *opaque, size_t index, size_t worker) {
     const operand input = prepare_operand(job, first, rows, scratch + widened_panel(job));
     const size_t depth = gk_packed_depth(job->dtype, job->depth);
 
-    // One tile, of the product's own type.
+    // One tile, in the product's own type.
     float tile[tile_rows * tile_columns] __attribute__((aligned(64)));
     int32_t *integers = (int32_t *)tile;
     const int finish = job->activation != gk_activation_none || job->residual;
@@ -141,7 +141,7 @@ void gk_linear_run(const void *opaque, size_t index, size_t worker) {
                     job->activation, residual, job->residual_stride, output, job->output_stride);
                 continue;
             }
-            // A whole panel without an epilogue goes straight to its place.
+            // A whole panel without an epilogue is written directly to the output.
             const int direct = !finish && columns == width;
             float *c = direct ? output : tile;
             const size_t c_stride = direct ? job->output_stride : tile_columns;

@@ -1,5 +1,5 @@
-// Lays matrices out for the micro-kernels: in column panels of float32, or with neighbours in k side by side, as pairs of
-// bfloat16 or quads of int8.
+// Lays matrices out for the micro-kernels: in column panels of float32, or with adjacent elements in k combined, as
+// pairs of bfloat16 or quads of int8.
 
 #include "CKernels.h"
 
@@ -69,13 +69,12 @@ size_t gk_packed_depth(gk_dtype packed, size_t depth) {
     }
 }
 
-/// Element k of the column that begins at `base` of the source.
+/// Element k of the column that starts at `base` of the source.
 static float element(const gk_packing *job, size_t base, size_t k) {
     return widened(job->source_dtype, job->source, base + k * job->row_step);
 }
 
-/// The offset of element k of a column among the bytes of its panel of `width` columns, in elements of a word's
-/// `share`.
+/// The place of element k of a column among the bytes of its panel of `width` columns, in elements of a word's `share`.
 static size_t place(size_t k, size_t width, size_t share) { return k / share * width * share + k % share; }
 
 /// Quantises a column to int8 with its own scale, as gk_s8_quantize_fn does for a row.
@@ -87,7 +86,7 @@ static void quantize_column(const gk_packing *job, size_t base, size_t width, in
     *scale = is_zero ? 0 : most / 127;
     *sum = 0;
     for (size_t k = 0; k < job->depth; k++) {
-        // A weight that is infinite or NaN has no integer. The scale of the column carries it instead.
+        // A weight that is infinite or NaN has no integer. The scale of the column becomes NaN instead.
         const double x = nearbyint((double)element(job, base, k) * factor);
         if (!(fabs(x) <= 127)) *scale = NAN;
         const int8_t integer = fabs(x) <= 127 ? (int8_t)x : 0;

@@ -11,7 +11,7 @@ size_t gk_page_words(size_t query_columns, size_t value_columns) {
     return gk_page_rows * ((query_columns + 1) / 2) + gk_page_rows / 2 * value_columns;
 }
 
-/// The offsets of element c of a page's key row among its halves, and of column c of its value row.
+/// The place of element c of a page's key row among its halves, and of column c of its value row.
 static size_t key_half(size_t row, size_t c) { return 2 * (gk_page_rows * (c / 2) + row) + c % 2; }
 static size_t value_half(size_t row, size_t c, size_t columns) { return 2 * (columns * (row / 2) + c) + row % 2; }
 
@@ -27,8 +27,8 @@ static void insert_rows(
     }
 }
 
-/// Clears the rows of a page of one head from row `first` on. Leftovers of earlier owners must not reach a product: even a
-/// weight of 0 does not silence infinity.
+/// Clears the rows of a page of one head from row `first` on. Old content must not reach a product: even a weight of 0
+/// does not cancel infinity.
 void gk_clear_page_rows(size_t first, size_t key_columns, size_t value_columns, uint32_t *page) {
     uint16_t *keys = (uint16_t *)page, *values = keys + 2 * gk_page_rows * ((key_columns + 1) / 2);
     for (size_t r = first; r < gk_page_rows; r++) {

@@ -1,5 +1,5 @@
-// Probes the peak of the processor: in float32 by chains of multiply-adds in registers, in other types by the product's own
-// micro-kernel on operands that stay in the first-level cache. A plain read probes the peak of the memory.
+// Measures the processor's peak: in float32 by chains of multiply-adds in registers, in other types by the product's
+// own micro-kernel on operands in the first-level cache. A plain read measures the memory's peak.
 
 #include "CKernels.h"
 
@@ -44,7 +44,7 @@ void gk_reads_run(const void *opaque, size_t index, size_t worker) {
     const gk_reads *job = opaque;
     const size_t begin = index * job->task_words;
     const size_t end = job->words - begin < job->task_words ? job->words : begin + job->task_words;
-    // Independent sums, so that only the memory causes waits.
+    // Independent sums, so that only the memory causes stalls.
     enum { lanes = 32 };
     uint64_t sums[lanes] = {0};
     size_t word = begin;

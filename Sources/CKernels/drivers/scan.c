@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-/// Most queries that a block is scored for at a time: the rows of the largest tile.
+/// The largest number of queries for which a block is scored at a time: the rows of the largest tile.
 enum { group = 6 };
 
 size_t gk_scan_tasks(const gk_scan *job) {
@@ -19,7 +19,7 @@ size_t gk_scan_scratch(const gk_scan *job) {
     return job->bounds ? gk_scored_rows * gk_packed_depth(job->dtype, job->depth) : 0;
 }
 
-/// A block of packed rows; `words` are those of a row.
+/// A block of packed rows; `words` is the size of a row.
 static const uint32_t *packed_block(const gk_items *items, size_t block, size_t words) {
     enum { page_blocks = gk_page_items / gk_block_rows };
     if (block < items->blocks) return (const uint32_t *)items->packed + block * gk_block_rows * words;
@@ -57,7 +57,7 @@ static void sift_up(gk_scored *heap, size_t i) {
     heap[i] = moved;
 }
 
-/// The least score that can still enter. A worker sees rows in increasing order, so a tie with the worst cannot enter.
+/// The lowest score that can still enter. A worker sees rows in increasing order, so a tie with the worst cannot enter.
 static float floor_of(const gk_scored *heap, size_t count, size_t wanted) {
     if (count < wanted) return -INFINITY;
     const float worst = heap[0].score;
@@ -118,7 +118,7 @@ static void score_block(const gk_scan *job, size_t block, size_t first_query, si
     }
 }
 
-/// Copies a row into lane `i` of a panel of gk_scored_rows; zeros for row −1. Requested rows are scattered over their
+/// Copies a row into lane `i` of a panel of gk_scored_rows; zeros for row −1. Named rows are scattered over their
 /// panels. Their products are the same here, because a kernel treats every column alike.
 static void gather_row(
     const gk_items *items, int64_t row, size_t width, size_t depth, size_t i, uint32_t *panel) {
@@ -131,7 +131,7 @@ static void gather_row(
     for (size_t k = 0; k < depth; k++) panel[k * gk_scored_rows + i] = source[k * width];
 }
 
-/// Scores the rows of a block that `bits` names against one query; if there are many, all of them.
+/// Scores the rows of a block in `bits` against one query; if there are many, all rows of the block.
 static void score_rows(const gk_scan *job, size_t block, size_t query, uint64_t bits, uint32_t *panel, float *scores) {
     if (__builtin_popcountll(bits) > gk_scored_rows) return score_block(job, block, query, 1, scores);
     const size_t depth = gk_packed_depth(job->dtype, job->depth), width = job->kernels->gemm_columns;

@@ -1,4 +1,4 @@
-// The quantised copy of a catalogue, and the bounds on scores that are taken from it.
+// The quantised copy of a catalogue, and the bounds on scores derived from it.
 //
 // Row x with largest magnitude m has scale s = m/127 and integers n with x = s(1 + δ)(n + e), |e| ≤ ½ + 2^-17 a column: δ is
 // the rounding of s and its inverse, and 2^-17 that of the quantisation. Query q is t·h + u·l + ρ, with integers h and l of at
@@ -6,17 +6,17 @@
 //
 //     Σ q·x = s(1 + δ)(A + Σ ρ·n + Σ q·e),  |Σ ρ·n| ≤ 127 ‖ρ‖₁,  |Σ q·e| ≤ (½ + 2^-17) ‖q‖₁,  |δ| ≤ 2^-23.
 //
-// What the kernel sums in float32, in any order, differs from Σ q·x by at most (D + 2) 2^-24 Σ |q·x|, which is no more than
-// (D + 2) 2^-24 · 128 s ‖q‖₁, and by D · 2^-149 where products are subnormal. The bound is computed in float32 too: the parts
-// of A are at most 127 (‖q‖₁ + D t), and δ and eight roundings of them make 10 · 2^-24 of that. All of this is proportional to
-// s but the subnormal part, which GK_BOUND_LEAST covers.
+// The kernel's float32 sum, in any order, differs from Σ q·x by at most (D + 2) 2^-24 Σ |q·x|, which is no more than
+// (D + 2) 2^-24 · 128 s ‖q‖₁, and by D · 2^-149 if products are subnormal. The bound is computed in float32 too: the parts of
+// A are at most 127 (‖q‖₁ + D t), and δ and eight roundings of them make 10 · 2^-24 of that. All of this is
+// proportional to s except the subnormal part, which GK_BOUND_LEAST covers.
 
 #include "CKernels.h"
 
 #include <math.h>
 #include <string.h>
 
-/// The largest magnitude of a row, by the order of its bits; more than any float's where it has NaN.
+/// The largest magnitude of a row, by the order of its bits; greater than any float's if the row contains NaN.
 static float magnitude(size_t count, const float *x) {
     int32_t most = 0;
     for (size_t k = 0; k < count; k++) {
@@ -39,9 +39,9 @@ float gk_copy_block(
     for (size_t row = 0; row < gk_block_rows; row++) {
         const float *from = x + row * depth, most = row < rows ? magnitude(depth, from) : 0;
         const size_t place = block * gk_block_rows + row;
-        // NaN stays.
+        // NaN is kept.
         if (!isnan(largest) && !(most <= largest)) largest = most;
-        // Rows this small become zeros, as far as |x| ≤ s/2 holds.
+        // Rows this small become zeros, as long as |x| ≤ s/2 holds.
         if (!(most >= GK_S8_LEAST)) {
             copy->scales[place] = 2 * GK_S8_LEAST;
             copy->init[place] = 0;
@@ -52,7 +52,7 @@ float gk_copy_block(
         int8_t *to = bytes + 4 * quads * row;
         int32_t sum = 0;
         for (size_t k = 0; k < depth; k++) {
-            // Rounds to the nearest integer, which the sum's low bits then hold.
+            // Rounds to the nearest integer, which is then in the sum's low bits.
             const float shifted = from[k] * factor + 0x1.8p23f;
             int32_t integer;
             memcpy(&integer, &shifted, sizeof integer);
@@ -69,8 +69,8 @@ float gk_copy_block(
     return largest;
 }
 
-/// Divides `x` by the step that makes its largest magnitude 127, rounds to integers, and leaves what is lost in `rest`.
-/// Returns the step; 0 for a row of zeros.
+/// Divides `x` by the step that makes its largest magnitude 127, rounds to integers, and stores the remainder in
+/// `rest`. Returns the step; 0 for a row of zeros.
 static float split(size_t depth, const double *x, float *integers, double *rest) {
     double most = 0;
     for (size_t k = 0; k < depth; k++) most = fmax(most, fabs(x[k]));

@@ -1,5 +1,6 @@
-// Log-probabilities of tokens. The vocabulary is scored one block at a time; a few scores are kept, and the sum of the
-// exponentials relative to the greatest score (Milakov and Gimelshein, arXiv 1805.02867). Blocks come in one fixed order.
+// Log-probabilities of tokens. The vocabulary is scored one block at a time, in a fixed order; the wanted scores are
+// kept, and the sum of exponentials is carried relative to the greatest score (Milakov and Gimelshein, arXiv
+// 1805.02867).
 
 #include "CKernels.h"
 

@@ -1,4 +1,4 @@
-// The micro-kernels: the functions that exist once for every instruction set.
+// The micro-kernels: functions with one version per instruction set.
 
 #ifndef GENREC_CKERNELS_LEVELS_H
 #define GENREC_CKERNELS_LEVELS_H
@@ -8,7 +8,7 @@
 
 // MARK: Instruction sets
 
-/// The levels that kernels exist for. The numbers are stable within a build only.
+/// The levels of kernels. The numbers are stable only within a build.
 typedef enum __attribute__((enum_extensibility(closed))) gk_isa {
     gk_isa_scalar = 0,
     gk_isa_avx2 = 1,
@@ -34,7 +34,7 @@ enum {
     gk_lanes = 16,
     /// Rows of a page of keys and values: keys are the lanes of a vector in it.
     gk_page_rows = 16,
-    /// The number of keys whose scores are held between the two halves of attention.
+    /// The number of keys whose scores are kept between the two halves of attention.
     gk_key_block = 128,
     /// Most query rows of an attention tile whose lanes are keys.
     gk_few_rows = 15,
@@ -44,7 +44,7 @@ enum {
     gk_time_cells = 256,
     /// The number of catalogue rows that are scored and masked together.
     gk_block_rows = 64,
-    /// Rows of a page of rows that were added to a table or a catalogue.
+    /// Rows of a page of appended table or catalogue rows.
     gk_page_items = 1024,
     /// Two operations for each multiply-add of 24 vectors.
     gk_probe_operations = 2 * 24 * gk_lanes,
@@ -74,7 +74,7 @@ typedef enum __attribute__((enum_extensibility(closed))) gk_norm {
 typedef struct gk_normalization {
     gk_norm norm;
     float epsilon;
-    /// One entry a column, or NULL; `shift` only together with `scale`.
+    /// One entry per column, or NULL; `shift` only together with `scale`.
     const float *scale, *shift;
 } gk_normalization;
 
@@ -92,36 +92,37 @@ typedef void gk_gemm_fn(
     size_t rows, size_t width, size_t depth, const float *a, size_t a_stride, const float *b, const float *init,
     float *c, size_t c_stride);
 
-/// Rounds rows to bfloat16, to nearest with ties to even, in the form that `bf16_gemm` reads: bf16_words words for each pair.
-/// Rows are filled up with zeros to a multiple of 16 columns.
+/// Rounds rows to bfloat16, to nearest with ties to even, in the form that `bf16_gemm` reads: bf16_words words per
+/// pair. Rows are filled up with zeros to a multiple of 16 columns.
 typedef void gk_bf16_round_fn(
     size_t rows, size_t columns, const float *x, size_t x_stride, void *words, size_t word_stride);
 
-/// As gk_gemm_fn over `depth` pairs of bfloat16, summed in float32: `a` as `bf16_round` leaves it with its stride in words,
-/// `b` packed depth × width words.
+/// As gk_gemm_fn over `depth` pairs of bfloat16, summed in float32: `a` is the output of `bf16_round`, with its stride
+/// in words; `b` is packed depth × width words.
 typedef void gk_bf16_gemm_fn(
     size_t rows, size_t width, size_t depth, const void *a, size_t a_stride, const uint32_t *b, const float *init,
     float *c, size_t c_stride);
 
-/// Takes a packed panel of `depth` pairs of bfloat16 apart, exactly: `output` is (2 · depth, width) floats, what `gemm` reads.
-/// Any width of a panel. With A as `bf16_round` leaves it where bf16_words is 2, `gemm` over it has the bits of `bf16_gemm`.
+/// Widens a packed panel of `depth` pairs of bfloat16 to float32, exactly: `output` is (2 · depth, width) floats, as
+/// `gemm` reads them. The panel may have any width. With bf16_words = 2, `gemm` over it and the output of `bf16_round`
+/// gives the bits of `bf16_gemm`.
 typedef void gk_widen_panel_fn(size_t width, size_t depth, const uint32_t *panel, float *output);
 
-/// Quantises each row to integers from -127 to 127 with its own scale, `x = scale · integer`, to nearest with ties to even, in
-/// the form that `s8_gemm` reads: s8_words words for each quad. Rows are filled up to a multiple of 16 columns. A row whose
-/// magnitude is below GK_S8_LEAST is zeros; the scale of a row with NaN or infinity is NaN.
+/// Quantises each row to integers from -127 to 127 with its own scale, `x = scale · integer`, to nearest with ties to
+/// even, in the form that `s8_gemm` reads: s8_words words per quad. Rows are filled up to a multiple of 16 columns. A
+/// row whose magnitude is below GK_S8_LEAST becomes zeros; the scale of a row with NaN or infinity is NaN.
 typedef void gk_s8_quantize_fn(
     size_t rows, size_t columns, const float *x, size_t x_stride, uint32_t *words, size_t word_stride, float *scales);
 #define GK_S8_LEAST 0x1p-100f
 
-/// As gk_gemm_fn over `depth` quads of int8, exact: `a` as `s8_quantize` leaves it with its stride in words, `b` packed depth ×
-/// width words. `init` takes back what s8_zero adds: it is -s8_zero · Σ_k b[k].
+/// As gk_gemm_fn over `depth` quads of int8, exact: `a` is the output of `s8_quantize`, with its stride in words; `b`
+/// is packed depth × width words. `init` compensates for s8_zero: it is -s8_zero · Σ_k b[k].
 typedef void gk_s8_gemm_fn(
     size_t rows, size_t width, size_t depth, const uint32_t *a, size_t a_stride, const uint32_t *b,
     const int32_t *init, int32_t *c, size_t c_stride);
 
-/// `output = activation(tile · row_scale · column_scale + bias) + residual`: as gk_epilogue_fn for an int8 product. The tile,
-/// column scales and bias can be read to whole vectors; bias may be NULL.
+/// `output = activation(tile · row_scale · column_scale + bias) + residual`: as gk_epilogue_fn for an int8 product. The
+/// tile, column scales and bias are readable up to whole vectors; bias may be NULL.
 typedef void gk_s8_epilogue_fn(
     size_t rows, size_t columns, const int32_t *tile, size_t tile_stride, const float *row_scales,
     const float *column_scales, const float *bias, gk_activation activation, const float *residual,
@@ -138,16 +139,16 @@ typedef void gk_silu_fn(size_t count, const float *x, float *output);
 /// `output[i] = e^x[i]` for x ≤ 0: the weights of softmax. Error at most 3 ULP, or 2^-125 where that is more.
 typedef void gk_exp_fn(size_t count, const float *x, float *output);
 
-/// Row-wise layer norm with its affine part, times `gate` where that is not NULL. `output` may be `x`.
+/// Row-wise layer norm with its affine part, times `gate` unless it is NULL. `output` may be `x`.
 typedef void gk_layer_norm_fn(
     const gk_normalization *norm, size_t rows, size_t columns, const float *x, size_t x_stride, const float *gate,
     size_t gate_stride, float *output, size_t output_stride);
 /// The same with the L2 norm.
 typedef gk_layer_norm_fn gk_l2_norm_fn;
-/// The same with the root of the mean square.
+/// The same with the root mean square.
 typedef gk_layer_norm_fn gk_rms_norm_fn;
 
-/// `output[r] = [gate[r], norm, gate[r] ⊙ norm]`, where norm already stands in the middle third of the output row.
+/// `output[r] = [gate[r], norm, gate[r] ⊙ norm]`; the middle third of the output row already contains norm.
 typedef void gk_concatenate_fn(
     size_t rows, size_t columns, const float *gate, size_t gate_stride, float *output, size_t output_stride);
 
@@ -156,7 +157,7 @@ typedef void gk_swiglu_fn(
     size_t rows, size_t columns, const float *gate, size_t gate_stride, const float *x, size_t x_stride,
     float *output, size_t output_stride);
 
-/// Turns each pair (a, b) of one row's heads, of 2 · pairs columns each, into (a·cos - b·sin, a·sin + b·cos).
+/// Rotates each pair (a, b) of one row's heads, of 2 · pairs columns each: (a·cos - b·sin, a·sin + b·cos).
 typedef void gk_rotate_fn(
     size_t heads, size_t pairs, gk_pairing pairing, const float *cosines, const float *sines, float *x);
 
@@ -170,12 +171,12 @@ typedef void gk_time_buckets_fn(
     const int64_t *query_times, const int64_t *key_times, size_t keys, const uint32_t *cells, uint8_t *buckets);
 
 /// `bias[j][lane] = time[buckets[j][lane]] + position[lane - j]`, (keys, 16). `position` points at the entry of the
-/// tile's first query row and key 0; entries from -(keys - 1) to 15 around it can be read. `time` NULL: the position's
-/// part alone, and `buckets` is not read.
+/// tile's first query row and key 0; entries from -(keys - 1) to 15 around it are readable. With `time` NULL the bias
+/// is only the position's part, and `buckets` is not read.
 typedef void gk_bias_tile_fn(
     size_t keys, const uint8_t *buckets, const float *time, const float *position, float *bias);
 
-/// One head of some consecutive query rows of a sequence, against keys 0 ..< first + rows. The first `cached` keys are in
+/// One head of consecutive query rows of a sequence, against keys 0 ..< first + rows. The first `cached` keys are in
 /// pages, the others in tensors.
 typedef struct gk_attention_tile {
     const float *query; size_t query_stride;
@@ -187,12 +188,12 @@ typedef struct gk_attention_tile {
     /// Row 0 is key `cached`.
     const float *key; size_t key_stride;
     const float *value; size_t value_stride;
-    /// bfloat16 only, instead of own keys and values: consecutive pages like those of the pool, the first of which is page
-    /// `cached / gk_page_rows`, and the words of one page.
+    /// bfloat16 only, instead of own keys and values: consecutive pages like those of the pool, the first of which is
+    /// page `cached / gk_page_rows`; and the number of words of one page.
     const uint32_t *own; size_t own_words;
-    /// Softmax of a tile only. With `lane_keys` > 0, all rows see the cached keys and none of those above; each row then
-    /// sees as many keys of its own: (lane_keys, query_columns, 16) and (lane_keys, value_columns, 16), at most
-    /// gk_key_block.
+    /// Only for softmax of a tile. With `lane_keys` > 0, all rows attend to the cached keys and to no other shared
+    /// ones; each row also attends to `lane_keys` keys of its own: (lane_keys, query_columns, 16) and (lane_keys,
+    /// value_columns, 16), at most gk_key_block.
     size_t lane_keys;
     const float *lane_key, *lane_value;
     float *output; size_t output_stride;
@@ -216,12 +217,13 @@ typedef void gk_hstu_tile_fn(const gk_attention_tile *tile);
 /// Reads the bias of up to 15 keys beyond the last.
 typedef void gk_softmax_tile_fn(const gk_attention_tile *tile);
 
-/// The same bits for few rows. Lanes are keys and then columns of values, so that a single row fills them.
+/// The same bits for few rows. Lanes are keys, then columns of values, so that a single row fills them.
 typedef void gk_hstu_few_fn(const gk_attention_tile *tile);
 typedef void gk_softmax_few_fn(const gk_attention_tile *tile);
 
-/// Packs up to 16 rows of one head as a page of bfloat16: keys as (key_columns / 2, 16) pairs of columns, then values as
-/// (8, value_columns) pairs of rows, what is missing filled up with zeros. `scratch` is 16 · key_columns floats, columns rounded up to whole vectors.
+/// Packs up to 16 rows of one head as a page of bfloat16: keys as (key_columns / 2, 16) pairs of columns, then values
+/// as (8, value_columns) pairs of rows, with zeros for missing ones. `scratch` is 16 · key_columns floats, columns
+/// rounded up to whole vectors.
 typedef void gk_bf16_page_fn(
     size_t rows, const float *key, size_t key_stride, size_t key_columns, const float *value, size_t value_stride,
     size_t value_columns, float *scratch, uint32_t *page);
@@ -234,7 +236,7 @@ typedef gk_softmax_few_fn gk_bf16_softmax_few_fn;
 /// Bit i of the result: scores[i] ≥ floor. False for NaN on either side. 64 scores.
 typedef uint64_t gk_scores_at_least_fn(const float *scores, float floor);
 
-/// What is known of a query's score against a row whose integers are n and whose scale is s: it is at most
+/// A bound on a query's score against a row with integers n and scale s: the score is at most
 /// s · (high · Σ h·n + low · Σ l·n + margin) + GK_BOUND_LEAST, where h and l are the query's integers. gk_bound_query makes it.
 typedef struct gk_bound {
     float high, low, margin;
@@ -250,13 +252,12 @@ typedef uint64_t gk_bounds_at_least_fn(
 /// that depends on all of them.
 typedef float gk_probe_fn(size_t rounds);
 
-/// The kernels of one instruction set. No entry is NULL unless it says so.
+/// The kernels of one instruction set. No entry is NULL unless its comment says so.
 typedef struct gk_kernels {
     gk_isa isa;
-    /// The most rows of a `gemm` call, and the width of a full panel: a divisor of 64 and a multiple of 16.
+    /// The largest number of rows per `gemm` call, and the width of a full panel: a divisor of 64 and a multiple of 16.
     size_t gemm_rows, gemm_columns;
-    /// The words of A for a pair of bfloat16 and for a quad of int8, and the number that is added to a quantised integer of
-    /// A.
+    /// The words of A for a pair of bfloat16 and for a quad of int8, and the number added to a quantised integer of A.
     size_t bf16_words, s8_words;
     int32_t s8_zero;
     gk_gemm_fn *gemm;
@@ -285,8 +286,8 @@ typedef struct gk_kernels {
     gk_s8_quantize_fn *s8_quantize;
     gk_s8_gemm_fn *s8_gemm;
     gk_s8_epilogue_fn *s8_epilogue;
-    // Attention in bfloat16. NULL if the level does not multiply bfloat16; attention is then float32 whatever the type of
-    // products.
+    // Attention in bfloat16. NULL if the level does not multiply bfloat16; attention is then float32, whatever the type
+    // of products.
     gk_bf16_page_fn *bf16_page;
     gk_hstu_tile_fn *bf16_hstu_tile;
     gk_softmax_tile_fn *bf16_softmax_tile;
@@ -294,7 +295,7 @@ typedef struct gk_kernels {
     gk_softmax_few_fn *bf16_softmax_few;
 } gk_kernels;
 
-/// The kernels of a level, or NULL if the host does not support it.
+/// The kernels of a level, or NULL if the host lacks it.
 const gk_kernels *gk_kernels_for(gk_isa isa);
 
 /// One line of the kernel lists, for tests and diagnostics.

@@ -25,7 +25,7 @@
 #define GK_FEW_SCORES 4
 #define GK_FEW_VALUES 6
 
-/// All ones in the first `count` lanes of the half that begins at lane `from`.
+/// All ones in the first `count` lanes of the half that starts at lane `from`.
 GK_INLINE __m256i gk_first(size_t count, int from) {
     const __m256i lanes = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(from));
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), lanes);

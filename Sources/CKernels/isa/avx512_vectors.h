@@ -1,5 +1,5 @@
-// What the kernel bodies need of AVX-512 beyond clang's vector extensions, for every level that has it. Included within
-// the level's target pragma.
+// The parts of the kernel bodies that clang's vector extensions cannot express, in AVX-512, for every level that has
+// it. Included within the level's target pragma.
 
 #ifndef GENREC_KERNEL_AVX512_VECTORS_H
 #define GENREC_KERNEL_AVX512_VECTORS_H
@@ -9,7 +9,7 @@
 // 24 accumulators, 4 registers of B and a broadcast of the 32.
 #define GK_GEMM_ROWS 6
 #define GK_GEMM_VECTORS 4
-// One row for each general register that can point at it.
+// One row for each general register available as a pointer.
 #define GK_SCORE_KEYS 8
 #define GK_VALUE_COLUMNS 28
 #define GK_PAGE_KEYS 8
@@ -63,7 +63,7 @@ GK_INLINE gk_time_table gk_time_table_of(const float *time) {
 
 GK_INLINE gk_f16 gk_look_up_time(const gk_time_table *table, const uint8_t *buckets) {
     const __m512i index = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)buckets));
-    // A permutation of two registers reads the low five bits; bits 5, 6 and 7 choose among the five results.
+    // A permutation of two registers reads the low five bits; bits 5, 6 and 7 select among the five results.
     const __mmask16 bit5 = _mm512_test_epi32_mask(index, _mm512_set1_epi32(32));
     const __mmask16 bit6 = _mm512_test_epi32_mask(index, _mm512_set1_epi32(64));
     const __mmask16 bit7 = _mm512_test_epi32_mask(index, _mm512_set1_epi32(128));

@@ -45,7 +45,7 @@ GK_INLINE gk_u16 gk_pair_bf16(gk_f16 low, gk_f16 high) {
     return (gk_u16)_mm512_permutexvar_epi16(interleave, halves);
 }
 
-// More sums at a time than the product instruction takes cycles.
+// More simultaneous sums than the product instruction's latency in cycles.
 #define GK_BF16_KEYS 8
 #include "../portable/bf16_attention.h"
 

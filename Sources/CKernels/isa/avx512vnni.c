@@ -19,7 +19,7 @@
 #include "../portable/epilogue.h"
 #include "../portable/gemm_tile.h"
 
-// The instruction takes the bytes of A as unsigned. They are stored 128 higher, as gk_s8_zero says, and the sums start
+// The instruction reads the bytes of A as unsigned. They are stored 128 higher (gk_s8_zero), and the sums start
 // correspondingly lower.
 GK_INLINE void gk_store_quads(uint32_t *words, gk_i16 x) {
     _mm_storeu_si128((__m128i *)words, _mm512_cvtepi32_epi8((__m512i)(x + 128)));

@@ -1,5 +1,5 @@
-// Finds the kernel levels that the processor and the operating system can run. Compiled for the baseline instruction set,
-// like everything outside the kernel files, so that the question itself runs anywhere.
+// Detects the kernel levels that the processor and the operating system can run. Compiled for the baseline instruction
+// set, like everything outside the kernel files, so that the detection runs anywhere.
 
 #include "CKernels.h"
 
@@ -7,7 +7,7 @@
 
 #include <cpuid.h>
 
-/// The register states that the operating system saves (XCR0), or 0 when it saves none beyond the baseline.
+/// The register states that the operating system saves (XCR0), or 0 if it saves none beyond the baseline.
 static uint64_t saved_states(unsigned leaf1_ecx) {
     if (!(leaf1_ecx & bit_OSXSAVE)) return 0;
     uint32_t low, high;
@@ -41,7 +41,7 @@ int gk_isa_is_available(gk_isa isa) {
 #include <sys/auxv.h>
 
 int gk_isa_is_available(gk_isa isa) {
-    // Bits of the kernel's interface (arch/arm64/include/uapi/asm/hwcap.h), which not every C library names.
+    // Bits of the kernel's interface (arch/arm64/include/uapi/asm/hwcap.h), which some C libraries do not define.
     enum { hwcap_dot_product = 1 << 20, hwcap2_bf16 = 1 << 14 };
     const int has_dot_product = (getauxval(AT_HWCAP) & hwcap_dot_product) != 0;
     switch (isa) {

@@ -1,4 +1,4 @@
-// The table of each level, made from the kernel lists, and the list that tests walk.
+// The table of each level, made from the kernel lists, and the list for tests.
 
 #include "../lists/declarations.h"
 
@@ -75,8 +75,8 @@ const gk_kernels *gk_kernels_for(gk_isa isa) {
     }
 }
 
-// A line missing from a list would leave a NULL in a table; a duplicate does not compile (initializer overrides). Attention
-// in bfloat16 stands at the end of the table, and only levels that multiply bfloat16 have it.
+// A line missing from a list would leave a NULL in a table; a duplicate does not compile (initializer overrides).
+// Attention in bfloat16 is at the end of the table, and only levels that multiply bfloat16 have it.
 enum {
     needed_entries = (offsetof(gk_kernels, bf16_page) - offsetof(gk_kernels, gemm)) / sizeof(gk_gemm_fn *),
     table_entries = (sizeof(gk_kernels) - offsetof(gk_kernels, gemm)) / sizeof(gk_gemm_fn *),

@@ -1,4 +1,4 @@
-// What the kernel bodies need of Advanced SIMD beyond clang's vector extensions, for every Arm level.
+// The parts of the kernel bodies that clang's vector extensions cannot express, in Advanced SIMD, for every Arm level.
 
 #ifndef GENREC_KERNEL_NEON_VECTORS_H
 #define GENREC_KERNEL_NEON_VECTORS_H

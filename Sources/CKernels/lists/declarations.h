@@ -1,5 +1,5 @@
-// Declares every kernel of the lists, and says which levels this architecture compiles. Included by every kernel file,
-// so that a definition that differs from its list does not compile.
+// Declares every kernel of the lists, and defines the levels that this architecture compiles. Included by every kernel
+// file, so that a definition that differs from its list does not compile.
 
 #ifndef GENREC_KERNEL_DECLARATIONS_H
 #define GENREC_KERNEL_DECLARATIONS_H

@@ -1,9 +1,9 @@
-// Attention in bfloat16: the part that HSTU and softmax attention share. Keys and values are in pages of 16 rows,
-// cached ones or ones packed for the batch. For each head a page holds the keys as (query_columns / 2, 16) pairs of
-// columns, then the values as (8, value_columns) pairs of rows. The lanes of a tile are query rows, and keys and values
-// are broadcast; the lanes of few rows are keys and then value columns. Either way, every score is one chain over the
-// pairs of columns, every output is one chain over the pairs of rows, both in increasing order, and weights are rounded
-// to bfloat16 in the same way. The results therefore have the same bits.
+// Attention in bfloat16: the code shared by HSTU and softmax attention. Keys and values are in pages of 16 rows, either
+// cached or packed for the batch. For each head a page holds the keys as (query_columns / 2, 16) pairs of columns, then
+// the values as (8, value_columns) pairs of rows. The lanes of a tile are query rows, and keys and values are
+// broadcast; the lanes of few rows are keys and then value columns. Either way, every score is one chain over the pairs
+// of columns, every output is one chain over the pairs of rows, both in increasing order, and weights are rounded to
+// bfloat16 in the same way. The results therefore have the same bits.
 
 #include "epilogue.h"
 #include "softmax_blocks.h"
@@ -14,7 +14,7 @@ GK_INLINE void gk_store_words(uint32_t *p, gk_u16 x) { *(gk_u16_memory *)p = x; 
 /// Words of a page's keys.
 GK_INLINE size_t gk_key_words(size_t columns) { return gk_page_rows * ((columns + 1) / 2); }
 
-/// The page of keys 16 · p …, where the tile's head begins: of the pool, or packed for the batch.
+/// The page of keys 16 · p …, at the tile's head: of the pool, or packed for the batch.
 GK_INLINE const uint32_t *gk_words_of(const gk_attention_tile *tile, size_t p) {
     const size_t pooled = tile->cached / gk_page_rows;
     if (p < pooled) return (const uint32_t *)tile->pool + (size_t)tile->pages[p] * tile->page_floats;
@@ -58,7 +58,7 @@ typedef struct {
     uint32_t *query;
     /// (value_columns, 16)
     float *output;
-    /// Of a block of keys: softmax alone, (gk_key_block, 16).
+    /// Scores of a block of keys, softmax only: (gk_key_block, 16).
     float *scores;
     /// Pairs of keys, (gk_key_block / 2, 16).
     uint32_t *weights;
@@ -68,7 +68,7 @@ GK_INLINE gk_pair_scratch gk_begin_pairs(const gk_attention_tile *tile) {
     gk_pair_scratch part = {.query = (uint32_t *)tile->scratch};
     part.output = tile->scratch + 16 * tile->query_columns;
     part.scores = part.output + 16 * tile->value_columns;
-    // What few rows keep turned keys in.
+    // In the region where few rows keep transposed keys.
     part.weights = (uint32_t *)(part.scores + 16 * gk_key_block);
     gk_rows_to_pairs(
         tile->query, tile->query_stride, tile->rows, tile->query_columns, (float *)part.weights, part.query);
@@ -76,14 +76,14 @@ GK_INLINE gk_pair_scratch gk_begin_pairs(const gk_attention_tile *tile) {
     return part;
 }
 
-/// x in the lanes whose rows see key `key`, else `unseen`.
+/// x in the lanes whose rows attend to key `key`, `unseen` in the others.
 GK_INLINE gk_f16 gk_seen_by(gk_f16 x, const gk_attention_tile *tile, size_t key, float unseen) {
     if (tile->lane_keys) return key < tile->cached ? x : gk_splat(unseen);
     return GK_LANE_NUMBERS >= (gk_i16)((int32_t)key - (int32_t)tile->first) ? x : gk_splat(unseen);
 }
 
 /// q · k + bias of GK_BF16_KEYS keys from key `begin` on: HSTU's weights as pairs, or the scaled scores of softmax. Two
-/// constants say whether some rows do not see some of the keys, and whether this is HSTU.
+/// constants tell whether some rows do not attend to some of the keys, and whether this is HSTU.
 GK_INLINE void gk_score_pairs(
     const int is_hstu, const int is_masked, const gk_attention_tile *tile, const uint32_t *query, const uint32_t *key,
     size_t begin, uint32_t *weights, float *scores) {
@@ -104,7 +104,7 @@ GK_INLINE void gk_score_pairs(
         gk_store_words(weights + 8 * j, gk_pair_bf16(sum[j], sum[j + 1]));
 }
 
-/// The same for `count` keys, a block's, rounded up to whole pairs.
+/// The same for the `count` keys of a block, rounded up to whole pairs.
 GK_INLINE void gk_score_pair_block(
     const int is_hstu, const gk_attention_tile *tile, const gk_pair_scratch *part, size_t begin, size_t count) {
     for (size_t j = 0; j < count; j += GK_BF16_KEYS) {
@@ -135,7 +135,7 @@ GK_INLINE void gk_add_pairs(
     GK_FULL_UNROLL for (size_t c = 0; c < columns; c++) gk_store(output + 16 * c, sum[c]);
 }
 
-/// The same for all columns, in equal shares that are as few as the registers allow.
+/// The same for all columns, in the smallest number of equal shares that fit the registers.
 static void gk_add_pair_block(
     const gk_attention_tile *tile, const gk_pair_scratch *part, size_t begin, size_t count) {
     const size_t columns = tile->value_columns;
@@ -172,7 +172,7 @@ void GK_KERNEL(gk_bf16_softmax_16)(const gk_attention_tile *tile) {
         float *scores = part.scores;
         if (begin == 0) gk_store(scores, gk_load(scores) + gk_splat(tile->first_weight));
 
-        // No row sees the key that fills up the last pair.
+        // No row attends to the key that fills up the last pair.
         const gk_f16 now = gk_raise_lanes(scores, count, begin == 0, most, columns, &total, part.output);
         for (size_t j = 0; j < count; j += 2) {
             const gk_f16 low = gk_exp_of_negative(gk_load(scores + 16 * j) - now);

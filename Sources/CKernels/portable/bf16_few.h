@@ -1,5 +1,5 @@
-// The products of bfloat16 attention for few query rows. 16 keys are the lanes of a score and 16 columns those of a value,
-// so that a single row fills them. The bits are those of a tile of bf16_attention.h.
+// The products of bfloat16 attention for few query rows. The lanes of a score are 16 keys and those of a value 16
+// columns, so that a single row fills them. The bits are those of a tile of bf16_attention.h.
 
 /// Scratch of a tile of few rows.
 typedef struct {
@@ -174,7 +174,7 @@ void GK_KERNEL(gk_bf16_softmax_few_16)(const gk_attention_tile *tile) {
                 gk_store(scores + j, weight);
                 gk_store_bf16(weights + j, weight);
             }
-            // In sequence, in the order in which a tile adds them.
+            // In the order in which a tile adds them.
             for (size_t j = 0; j < count; j++) total[r] += scores[j];
         }
         gk_add_few_block(tile, &few, begin, count);

@@ -1,7 +1,7 @@
-// The matrix product over bfloat16 weights, for levels that cannot multiply bfloat16. A pair of weights becomes two vectors
-// of float32, which is exact. A is rounded to bfloat16 but kept as float32, so that it can be broadcast from memory.
-// Weights take half the bytes of float32, at the same number of multiply-adds. The including file sets
-// GK_BF16_TILE_VECTORS, the number of panel vectors that its registers hold at a time.
+// The matrix product over bfloat16 weights, for levels that cannot multiply bfloat16. A pair of weights becomes two
+// vectors of float32, which is exact. A is rounded to bfloat16 but stored as float32, so that it can be broadcast from
+// memory. Weights take half the bytes of float32, with the same number of multiply-adds. The including file sets
+// GK_BF16_TILE_VECTORS, the number of panel vectors that fit its registers.
 
 #define GK_DEFINE_WIDENED_STEP(name, f, u)                                                                            \
     GK_INLINE f name(const float *row, u panel, f sum) {                                                             \

@@ -1,4 +1,4 @@
-// What happens to a tile of a product on its way to the output, for every element type: activation and residual.
+// The last steps of a product's tile, for every element type: activation and residual.
 
 #ifndef GENREC_KERNEL_EPILOGUE_H
 #define GENREC_KERNEL_EPILOGUE_H
@@ -14,8 +14,8 @@ GK_INLINE gk_f16 gk_finish(gk_f16 x, const gk_activation activation) {
     }
 }
 
-// Defines a function that finishes rows. `at(r, j)` is the vector of the product at row r and column j, `part` one of
-// fewer columns; they read the parameters that stand behind the output.
+// Defines a function that finishes rows. `at(r, j)` is the vector of the product at row r and column j, `part` a
+// partial one; they use the parameters after the output.
 #define GK_DEFINE_EPILOGUE(name, at, part, ...)                                                                       \
     GK_INLINE void name(                                                                                             \
         size_t rows, size_t columns, const gk_activation activation, const float *residual, size_t residual_stride,  \

@@ -1,7 +1,7 @@
-// The part that HSTU and softmax attention share: the bias of a tile of 16 query rows, and the two products of a block of
-// keys. Lanes are query rows. Keys and values are broadcast straight from their tensors, so head widths need no padding,
-// nothing is packed, and the sum over keys runs in one order for every row. The including file sets GK_SCORE_KEYS and
-// GK_VALUE_COLUMNS, the accumulators that fit its registers.
+// The code shared by HSTU and softmax attention: the bias of a tile of 16 query rows, and the two products of a block
+// of keys. Lanes are query rows. Keys and values are broadcast directly from their tensors, so head widths need no
+// padding, nothing is packed, and the sum over keys has the same order for every row. The including file sets
+// GK_SCORE_KEYS and GK_VALUE_COLUMNS, the accumulators that fit its registers.
 
 #include "lanes.h"
 
@@ -9,8 +9,8 @@ void GK_KERNEL(gk_s64_time_buckets_16)(
     const int64_t *query_times, const int64_t *key_times, size_t keys, const uint32_t *cells, uint8_t *buckets) {
     for (size_t j = 0; j < keys; j++) {
         const gk_u16 x = gk_distances(query_times, key_times[j]);
-        // The upper 9 bits choose a cell, a quarter of an octave, in which at most one bucket begins; the lower 21 say
-        // on which side of its beginning x lies.
+        // The upper 9 bits select a cell, a quarter of an octave, in which at most one bucket starts; the lower 21 tell
+        // on which side of that start x is.
         const gk_u16 cell = gk_look_up_cells(cells, (x >> 21) - (127u << 2));
         const gk_i16 beyond = (x & 0x1fffffu) >= (cell & 0x1fffffu);
         // A true comparison is -1.
@@ -32,15 +32,15 @@ void GK_KERNEL(gk_f32_bias_tile_16)(
             gk_look_up_time(&table, buckets + 16 * j) + gk_load(position - (ptrdiff_t)j));
 }
 
-/// The page of key j, where the tile's head begins.
+/// The page of key j, at the tile's head.
 GK_INLINE const float *gk_page_of(const gk_attention_tile *tile, size_t j) {
     return tile->pool + (size_t)tile->pages[j / gk_page_rows] * tile->page_floats;
 }
 
-/// Values of keys that follow one another, `stride` floats apart.
+/// Values of consecutive keys, `stride` floats apart.
 typedef struct { const float *value; size_t stride, keys; } gk_run;
 
-/// A block of keys can lie in this many pages, and in the tensors.
+/// A block of keys can span this many pages, plus the tensors.
 enum { gk_most_runs = gk_key_block / gk_page_rows + 1 };
 
 /// Finds the values of `count` keys from key `begin` on, a multiple of gk_key_block. Returns the number of runs.
@@ -61,7 +61,7 @@ GK_INLINE size_t gk_runs_of(const gk_attention_tile *tile, size_t begin, size_t 
     return number;
 }
 
-/// What to do with a sum q · k + bias; a constant at every call.
+/// The use of a sum q · k + bias; a constant at every call.
 typedef enum { gk_weigh_silu, gk_weigh_scaled } gk_weighing;
 
 /// Weights of `keys` keys (a constant): (keys, 16). Element (j, c) of the keys is key[j · key_step + c · column_step].
@@ -125,15 +125,15 @@ GK_INLINE void gk_score_some_keys(
 #undef GK_CASE
 }
 
-/// Weights of `count` keys from key `begin` on: (count, 16). Row first + l sees no key after itself. The weights of such
-/// keys, which only the tile's own keys can be, are `unseen`.
+/// Weights of `count` keys from key `begin` on: (count, 16). Row first + l does not attend to later keys, which can
+/// only be the tile's own; their weights are `unseen`.
 GK_INLINE void gk_score_block(
     const gk_weighing weighing, const gk_attention_tile *tile, const float *query, size_t begin, size_t count,
     float unseen, float *scores) {
     const float *bias = tile->bias ? tile->bias + 16 * begin : NULL;
     size_t j = 0, cached = tile->cached > begin ? tile->cached - begin : 0;
     if (cached > count) cached = count;
-    // The last page may hold fewer keys than are scored at a time. Own keys overwrite what follows them, or it lies beyond
+    // The last page may hold fewer keys than are scored at a time. The excess is overwritten by own keys, or is beyond
     // the block's count.
     for (; j < cached; j += GK_PAGE_KEYS)
         gk_score_keys(
@@ -160,7 +160,7 @@ GK_INLINE void gk_add_block(
     const gk_attention_tile *tile, const float *scores, size_t begin, size_t count, float *output) {
     gk_run runs[gk_most_runs];
     const size_t number = gk_runs_of(tile, begin, count, runs);
-    // Value columns in equal shares, as few as the registers allow.
+    // Value columns in the smallest number of equal shares that fit the registers.
     const size_t columns = tile->value_columns;
     const size_t shares = (columns + GK_VALUE_COLUMNS - 1) / GK_VALUE_COLUMNS;
     const size_t share = (columns + shares - 1) / shares;

@@ -1,24 +1,24 @@
-// The products of attention for few query rows. Sixteen keys are the lanes of a score and sixteen columns those of a value,
-// so that a single row fills them. The next events of a cached history need this: the tiles of f32_attention.h would
-// compute sixteen rows for one. Every score and every sum is the same chain of fused multiply-adds as there, over columns
-// and over keys in increasing order, so the results have the same bits. The including file sets GK_FEW_SCORES and
-// GK_FEW_VALUES, the accumulators of both products that fit its registers.
+// The products of attention for few query rows. The lanes of a score are sixteen keys and those of a value sixteen
+// columns, so that a single row fills them. New events after a cached history need this: the tiles of f32_attention.h
+// would compute sixteen rows for one. Every score and every sum is the same chain of fused multiply-adds as there, over
+// columns and over keys in increasing order, so the results have the same bits. The including file sets GK_FEW_SCORES
+// and GK_FEW_VALUES, the accumulators of both products that fit its registers.
 
 enum {
-    /// The number of rows that share what is loaded.
+    /// The number of rows that share each load.
     gk_shared_rows = 4,
     gk_block_groups = gk_key_block / gk_page_rows,
 };
 
 /// Scratch of a tile of few rows.
 typedef struct {
-    /// Of up to gk_shared_rows rows at a time (query_columns, those rows).
+    /// Up to gk_shared_rows rows at a time (query_columns, those rows).
     float *query;
     /// (rows, padded), columns rounded up to whole vectors.
     float *output; size_t padded;
     /// (rows, gk_key_block)
     float *scores;
-    /// (gk_block_groups, query_columns, 16): own keys, turned as pages are.
+    /// (gk_block_groups, query_columns, 16): own keys, transposed like pages.
     float *keys;
 } gk_few_scratch;
 
@@ -26,7 +26,7 @@ GK_INLINE size_t gk_shared_count(size_t rows, size_t first) {
     return rows - first < gk_shared_rows ? rows - first : gk_shared_rows;
 }
 
-/// Divides the scratch, turns the query and clears the output.
+/// Divides the scratch, transposes the query and clears the output.
 GK_INLINE gk_few_scratch gk_begin_few(const gk_attention_tile *tile) {
     gk_few_scratch few = {.query = tile->scratch, .padded = (tile->value_columns + 15) / 16 * 16};
     few.output = few.query + 16 * tile->query_columns;
@@ -43,8 +43,9 @@ GK_INLINE gk_few_scratch gk_begin_few(const gk_attention_tile *tile) {
     return few;
 }
 
-/// Sixteen keys from key `begin` on, a multiple of 16, as (query_columns, 16): a page if it holds them all, else own keys
-/// transposed into `turned`, after those of a page that is not full. Lanes beyond the tile's last key are undefined.
+/// Sixteen keys from key `begin` on, a multiple of 16, as (query_columns, 16): a page if it holds them all, else
+/// `turned`, with the cached keys of a partial page and then own keys, transposed. Lanes beyond the tile's last key are
+/// undefined.
 GK_INLINE const float *gk_keys_of(const gk_attention_tile *tile, size_t begin, float *turned) {
     if (begin + 16 <= tile->cached) return gk_page_of(tile, begin);
     const size_t keys = tile->first + tile->rows - begin < 16 ? tile->first + tile->rows - begin : 16;

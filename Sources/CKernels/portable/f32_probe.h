@@ -1,5 +1,5 @@
-// The peak of the processor: chains of fused multiply-adds that stay in registers, enough of them to hide the latency of
-// one. The including file sets GK_PROBE_CHAINS, a divisor of 24 that fits its registers.
+// The processor's peak: chains of fused multiply-adds in registers, enough of them to hide the latency of one. The
+// including file sets GK_PROBE_CHAINS, a divisor of 24 that fits its registers.
 
 float GK_KERNEL(gk_f32_probe_16)(size_t rounds) {
     // Every chain tends to 2; none overflows or becomes subnormal.

@@ -1,4 +1,4 @@
-// float32 kernels that work row by row: SiLU, norms, gates, embedding, rotation. GK_KERNEL(symbol) adds the level to a name.
+// Row-wise float32 kernels: SiLU, norms, gates, embedding, rotation. GK_KERNEL(symbol) adds the level to a name.
 
 void GK_KERNEL(gk_f32_silu_16)(size_t count, const float *x, float *output) {
     size_t i = 0;
@@ -175,7 +175,7 @@ void GK_KERNEL(gk_f32_embed_1x16)(
     }
 }
 
-/// `count` ≤ 16 pairs whose halves lie apart.
+/// `count` ≤ 16 pairs in separate halves.
 GK_INLINE void gk_rotate_halves(size_t count, const float *cosines, const float *sines, float *a, float *b) {
     const int full = count == 16;
     const gk_f16 c = full ? gk_load(cosines) : gk_load_part(cosines, count);
@@ -191,7 +191,7 @@ GK_INLINE void gk_rotate_halves(size_t count, const float *cosines, const float 
     }
 }
 
-/// `count` ≤ 16 pairs side by side: 2 · count floats.
+/// `count` ≤ 16 adjacent pairs: 2 · count floats.
 GK_INLINE void gk_rotate_neighbours(size_t count, const float *cosines, const float *sines, float *x) {
     float pairs[32], *p = count == 16 ? x : pairs;
     if (count < 16)
@@ -222,7 +222,7 @@ void GK_KERNEL(gk_f32_rotate_1x16)(
         }
 }
 
-/// One vector of a panel's pairs: the first of each goes to `first`, the second a row after it.
+/// One vector of a panel's pairs: the first of each goes to `first`, the second one row later.
 #define GK_WIDEN_PAIRS(words, floats)                                                                                \
     do {                                                                                                             \
         const words pairs = *(const words##_memory *)(panel + width * k + j);                                        \

@@ -12,8 +12,8 @@ void GK_KERNEL(gk_f32_softmax_16)(const gk_attention_tile *tile) {
     gk_rows_to_lanes(tile->query, tile->query_stride, tile->rows, tile->query_columns, query);
     for (size_t c = 0; c < columns; c++) gk_store(output + 16 * c, gk_splat(0.0f));
 
-    // The blocks of a row begin at its sequence's first key, and keys that it does not see weigh exactly 0. Its result
-    // therefore does not depend on the tile that it is in.
+    // The blocks of a row start at its sequence's first key, and keys that it does not attend to have weight exactly 0.
+    // Its result therefore does not depend on its tile.
     gk_f16 most = gk_splat(-__builtin_inff()), total = gk_splat(0.0f);
     for (size_t begin = 0; begin < keys; begin += gk_key_block) {
         const size_t count = keys - begin < gk_key_block ? keys - begin : gk_key_block;

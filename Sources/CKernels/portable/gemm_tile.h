@@ -6,10 +6,10 @@
 
 #define GK_FULL_UNROLL _Pragma("clang loop unroll(full)")
 
-// One tile: `rows` × `vectors` accumulators stay in registers over the whole depth, which counts steps of `words` words of
-// A each. Rows and vectors are constants at every call, so that the loops over them disappear. B is read once a call.
-// `pitch` is the number of vectors of B in a step, of which the tile takes the first ones. `step(row, panel, sum)` adds the
-// product of one step: `row` points at its words of A, which are broadcast.
+// One tile: `rows` × `vectors` accumulators stay in registers over the whole depth, which counts steps of `words` words
+// of A each. Rows and vectors are constants at every call, so that the loops over them disappear. B is read once per
+// call. `pitch` is the number of vectors of B in a step, of which the tile uses the first ones. `step(row, panel, sum)`
+// adds the product of one step: `row` points at its words of A, which are broadcast.
 #define GK_DEFINE_TILE(name, vector, element, panel_vector, a_word, b_word, lanes, words, step)                       \
     GK_INLINE void name(                                                                                             \
         const size_t rows, const size_t vectors, const size_t pitch, size_t depth, const a_word *a, size_t a_stride, \

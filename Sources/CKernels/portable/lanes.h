@@ -96,15 +96,15 @@ GK_INLINE void gk_lanes_to_rows(
 
 #endif
 
-/// `x` in the lanes whose keys the row sees, else `unseen`; the lanes are keys `begin` ….
+/// `x` in the lanes whose keys the row attends to, `unseen` in the others; the lanes are keys `begin` ….
 GK_INLINE gk_f16 gk_seen(gk_f16 x, size_t row, size_t begin, float unseen) {
     if (begin + 15 <= row) return x;
-    // Below 16: the first lane's key is at most the tile's last, gk_few_rows behind the first row.
+    // Below 16: the first lane's key is at most the tile's last, gk_few_rows after the first row.
     const int32_t seen = (int32_t)row - (int32_t)begin;
     return GK_LANE_NUMBERS <= (gk_i16)seen ? x : gk_splat(unseen);
 }
 
-/// Row r of (rows, padded) times `factors[r]`, to where the tile wants it.
+/// Row r of (rows, padded) times `factors[r]`, to the tile's output.
 GK_INLINE void gk_rows_out(const gk_attention_tile *tile, const float *rows, size_t padded, const float *factors) {
     const size_t whole = tile->value_columns & ~(size_t)15, rest = tile->value_columns & 15;
     for (size_t r = 0; r < tile->rows; r++) {

@@ -1,6 +1,7 @@
-// The int8 product for levels without a dot product of bytes: the even and the odd bytes of four weights become two pairs of
-// 16-bit integers, which are multiplied and added exactly. gk_multiply_pairs (_4, _8) of the including file adds the products
-// of the two halves of each lane; GK_S8_TILE_VECTORS are the panel vectors that its registers take at a time.
+// The int8 product for levels without a dot product of bytes: the even and the odd bytes of four weights become two
+// pairs of 16-bit integers, which are multiplied and added exactly. gk_multiply_pairs (_4, _8) of the including file
+// adds the products of the two halves of each lane; GK_S8_TILE_VECTORS is the number of panel vectors that fit its
+// registers.
 
 #define GK_S8_WORDS 2
 

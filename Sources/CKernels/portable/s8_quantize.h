@@ -1,7 +1,7 @@
 // Dynamic quantisation of rows and the epilogue of the int8 product, for every level. gk_store_quads of the including file
 // writes 16 integers in the form that its product reads: GK_S8_WORDS words for each 4 of them.
 
-/// Largest magnitude of a row, and 0, or NaN where the row holds NaN or infinity.
+/// Largest magnitude of a row; `poison` is 0, or NaN if the row contains NaN or infinity.
 GK_INLINE float gk_row_magnitude(size_t columns, const float *x, float *poison) {
     const size_t whole = columns & ~(size_t)15, rest = columns & 15;
     gk_f16 most = gk_splat(0.0f), spoiled = gk_splat(0.0f);

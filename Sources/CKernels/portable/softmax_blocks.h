@@ -19,12 +19,12 @@ GK_INLINE gk_f16 gk_raise_lanes(
     return now;
 }
 
-/// The number of keys that all rows of a tile see, or that its last row sees.
+/// The number of keys that all rows of a tile attend to, or that its last row does.
 GK_INLINE size_t gk_tile_keys(const gk_attention_tile *tile) {
     return tile->lane_keys ? tile->cached : tile->first + tile->rows;
 }
 
-/// One more block, made of each row's own keys; `query` is (query_columns, 16). Returns the totals of the rows.
+/// Adds a block of each row's own keys; `query` is (query_columns, 16). Returns the totals of the rows.
 GK_INLINE gk_f16 gk_add_lane_keys(
     const gk_attention_tile *tile, const float *query, gk_f16 most, gk_f16 total, float *scores, float *output) {
     const size_t count = tile->lane_keys, columns = tile->query_columns, value_columns = tile->value_columns;
@@ -49,8 +49,9 @@ GK_INLINE gk_f16 gk_add_lane_keys(
     return total;
 }
 
-/// Lanes are keys: scales one row's `count` scores from key `begin` on and hides those that row `row` of the sequence does not
-/// see; then the same for its maximum, total and output of `padded` columns. Returns the maximum.
+/// Lanes are keys: scales one row's `count` scores from key `begin` on and hides those that row `row` of the sequence
+/// does not attend to; then raises the row's maximum and shrinks its total and its output of `padded` columns. Returns
+/// the maximum.
 GK_INLINE float gk_raise_row(
     const gk_attention_tile *tile, size_t row, size_t begin, size_t count, float *scores, float most, size_t padded,
     float *total, float *output) {

@@ -1,6 +1,6 @@
-// Vectors of 16 floats in clang's vector extensions: what the kernel bodies are written in. A file in isa/ includes one
-// body after another under one instruction set; the compiler splits a vector into as many registers as the set needs
-// (one on AVX-512, two on AVX2, four on NEON), which changes no element's arithmetic.
+// Vectors of 16 floats in clang's vector extensions, in which the kernel bodies are written. A file in isa/ includes
+// one body after another under one instruction set; the compiler splits a vector into as many registers as the set
+// needs (one on AVX-512, two on AVX2, four on NEON), which changes no element's arithmetic.
 //
 // The including file supplies the few things that the extensions cannot express well: gk_load_part and gk_store_part (less
 // than a vector), gk_mask_at_least, gk_distances, gk_look_up_cells, gk_store_bytes, gk_time_table and its look-up, and
@@ -28,7 +28,7 @@ typedef uint32_t gk_u4 __attribute__((ext_vector_type(4)));
 typedef uint32_t gk_u8 __attribute__((ext_vector_type(8)));
 typedef uint32_t gk_u16 __attribute__((ext_vector_type(16)));
 
-// The same without alignment, for memory.
+// The same for unaligned memory.
 typedef float gk_f4_memory __attribute__((ext_vector_type(4), aligned(4)));
 typedef float gk_f8_memory __attribute__((ext_vector_type(8), aligned(4)));
 typedef float gk_f16_memory __attribute__((ext_vector_type(16), aligned(4)));
@@ -64,7 +64,7 @@ GK_INLINE void gk_transpose(gk_f4 x[4]) {
     x[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
 }
 
-/// Sums of the lanes of four vectors. Each is summed in the same tree, wherever it stands among the four.
+/// Sums of the lanes of four vectors. Each is summed in the same tree, whatever its place among the four.
 GK_INLINE gk_f4 gk_sums(const gk_f16 x[4]) {
     gk_f4 quarter[4];
     for (int i = 0; i < 4; i++) {
@@ -75,7 +75,7 @@ GK_INLINE gk_f4 gk_sums(const gk_f16 x[4]) {
     return (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
 }
 
-/// The greater of two; `y` where either is NaN.
+/// The greater of two; `y` if either is NaN.
 GK_INLINE gk_f16 gk_greater(gk_f16 x, gk_f16 y) { return x > y ? x : y; }
 
 /// The greatest lane of a vector without NaN.
@@ -119,8 +119,8 @@ GK_INLINE gk_f16 gk_exp_of_negative(gk_f16 x) {
     return x >= least ? e : gk_relu(x);
 }
 
-/// x · sigmoid(x) = x / (1 + e^-x). Error at most 3 ULP, or 2^-120 where that is more: x is not followed below -88.37,
-/// where the result is smaller than that. Checked against double over the whole range by SiLUTests.
+/// x · sigmoid(x) = x / (1 + e^-x). Error at most 3 ULP, or 2^-120 where that is more: below -88.37, where the result
+/// is smaller than that, x is clamped. Checked against double over the whole range by SiLUTests.
 GK_INLINE gk_f16 gk_silu(gk_f16 x) {
     const gk_f16 least = gk_splat(-88.37f), most = gk_splat(87.0f);
     // Written so that NaN passes both.
@@ -142,7 +142,7 @@ GK_INLINE gk_f16 gk_gelu_tanh(gk_f16 x) {
     return numerator / (gk_exp(-twice) + gk_splat(1.0f));
 }
 
-/// max(x, -87). SiLU is not computed below that: it is smaller than 2^-119 there. NaN for NaN.
+/// max(x, -87). SiLU is not computed below -87, where its magnitude is less than 2^-119. NaN for NaN.
 GK_INLINE gk_f16 gk_raised(gk_f16 x) { return x < gk_splat(-87.0f) ? gk_splat(-87.0f) : x; }
 
 /// e^-x for x ≥ -87 to bfloat16's precision: relative error at most 2^-13. Beyond 87 the result is that of 87. The result

@@ -152,7 +152,7 @@ void gk_f32_bias_tile_16__scalar(
     }
 }
 
-/// The page of key j < cached, where the tile's head begins.
+/// The page of key j < cached, at the tile's head.
 static const float *page_of(const gk_attention_tile *tile, size_t j) {
     return tile->pool + (size_t)tile->pages[j / gk_page_rows] * tile->page_floats;
 }
@@ -250,7 +250,7 @@ uint64_t gk_f32_bounds_64__scalar(
 }
 
 float gk_f32_probe_16__scalar(size_t rounds) {
-    // Sixteen chains of a product and a sum, 24 times: the operations that the other kernels of this level consist of.
+    // Sixteen chains of a product and a sum, 24 times: the operations of this level's other kernels.
     float chain[16], sum = 0;
     for (int i = 0; i < 16; i++) chain[i] = (float)i;
     for (size_t round = 0; round < 24 * rounds; round++)
