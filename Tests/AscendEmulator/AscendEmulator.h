@@ -1,4 +1,4 @@
-// What a test may ask the emulator for beyond ACL: exported by the core library, which every façade of a layout loads.
+// Controls of the emulator beyond ACL: exported by the core library, which every façade of a layout loads.
 
 #pragma once
 
@@ -11,25 +11,25 @@
 #define ASCEND_EMULATOR_EXPORT
 #endif
 
-/// How often a function was called since the last reset; a name that ends with * counts all that begin like it. Beside the
-/// functions' names: "pageable copy" (an asynchronous copy whose host memory is not pinned, so that it waits), "launch" (an
-/// operator that is enqueued to run, by its phase 2 or in a captured sequence).
+/// The number of calls of a function since the last reset; a name that ends with * counts all functions with that
+/// prefix. Further names: "pageable copy" (an asynchronous copy whose host memory is not pinned, so that it waits),
+/// "launch" (an operator enqueued to run, by its phase 2 or in a captured sequence).
 ASCEND_EMULATOR_EXPORT uint64_t AscendEmulator_calls(const char *name);
 
 /// Forgets all calls.
 ASCEND_EMULATOR_EXPORT void AscendEmulator_resetTrace(void);
 
-/// The last calls, a line each: thread, name, arguments. Returns the length of the whole text.
+/// The last calls, one per line: thread, name, arguments. Returns the length of the whole text.
 ASCEND_EMULATOR_EXPORT size_t AscendEmulator_trace(char *text, size_t length);
 
-/// What ASCEND_EMULATOR_SOC says, for a process that has tests of several chips; only while CANN is not initialised.
+/// Overrides ASCEND_EMULATOR_SOC, for a process that tests several chips; only while CANN is not initialised.
 ASCEND_EMULATOR_EXPORT void AscendEmulator_setChip(const char *soc);
 
-/// Faults to come, in the form of ASCEND_EMULATOR_FAULTS (faults.hpp), counted from now on; replaces those still to come.
+/// Further faults, in the form of ASCEND_EMULATOR_FAULTS (faults.hpp), counted from now on; replaces pending ones.
 ASCEND_EMULATOR_EXPORT void AscendEmulator_inject(const char *faults);
 
 /// Waits until an operator is held.
 ASCEND_EMULATOR_EXPORT void AscendEmulator_awaitHeld(void);
 
-/// Lets one operator go on that is held, or will be.
+/// Lets one held operator continue, or the next one that is held.
 ASCEND_EMULATOR_EXPORT void AscendEmulator_release(void);

@@ -1,4 +1,4 @@
-// Sets the clock of one process back: CLOCK_REALTIME less the seconds that stand in the file CHAOS_CLOCK names.
+// Sets the clock of one process back: CLOCK_REALTIME minus the seconds in the file that CHAOS_CLOCK names.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

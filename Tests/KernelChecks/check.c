@@ -1,5 +1,6 @@
-// Checks every level of the CPU kernels that the processor has against plain double-precision sums, without Swift: so that they
-// can be run where there is no toolchain, as under an emulator (`make check-arm`). One line a level; exit status 1 for any failure.
+// Checks every level of the CPU kernels that the processor supports against plain double-precision sums, without Swift,
+// so that the checks run where there is no toolchain, for example under an emulator (`make check-arm`). One line per
+// level; exit status 1 for any failure.
 
 #include "CKernels.h"
 
@@ -31,7 +32,7 @@ static void *words(size_t count) {
 
 static double silu(double x) { return x / (1 + exp(-x)); }
 
-/// One projection of each dtype, with bias, SiLU and residual: within what rounding the operands costs.
+/// One projection of each dtype, with bias, SiLU and residual: within the rounding errors of the operands.
 static void check_linear(const gk_kernels *kernels, gk_dtype dtype, size_t rows, size_t depth, size_t columns) {
     float *x = words(rows * depth), *w = words(depth * columns), *bias = words(columns + 16);
     float *y = words(rows * columns), *residual = words(rows * columns);
@@ -59,7 +60,7 @@ static void check_linear(const gk_kernels *kernels, gk_dtype dtype, size_t rows,
     job.scratch = words(job.scratch_stride);
     for (size_t i = 0; i < gk_linear_tasks(&job); i++) gk_linear_run(&job, i, 0);
 
-    // Half a unit of both operands, relatively, and for int8 half a step of either's largest magnitude, which is below 1.
+    // Half a unit of both operands, relatively; for int8, half a step of either's largest magnitude, which is below 1.
     const double unit = dtype == gk_dtype_float32 ? 0x1p-24 * (double)(depth + 4) : 0x1p-8;
     for (size_t r = 0; r < rows; r++)
         for (size_t n = 0; n < columns; n++) {
@@ -78,8 +79,8 @@ static void check_linear(const gk_kernels *kernels, gk_dtype dtype, size_t rows,
     free(x), free(w), free(bias), free(y), free(residual), free(weights), free(scales), free(init), free(job.scratch);
 }
 
-/// HSTU and softmax attention of one sequence in either dtype against sums in double; and its last row, which few rows'
-/// kernels compute, to the bit.
+/// HSTU and softmax attention of one sequence in either dtype against sums in double; and its last row, which the
+/// kernels for few rows compute, to the bit.
 static void check_attention(const gk_kernels *kernels, int is_bfloat16, int is_softmax, size_t rows, size_t dqk, size_t dv) {
     enum { heads = 2 };
     const size_t stride = heads * (2 * dqk + dv);
@@ -121,7 +122,7 @@ static void check_attention(const gk_kernels *kernels, int is_bfloat16, int is_s
                     magnitude += fabs(product);
                 }
                 weight[j] = is_softmax ? exp(0.25 * score) : silu(score);
-                // Absolute for HSTU, a part of the weight for softmax.
+                // Absolute for HSTU, relative to the weight for softmax.
                 relative[j] = is_softmax ? expm1(0.25 * 2.1 * unit * magnitude) + 2.1 * unit
                                          : 1.1 * 2.1 * unit * magnitude + (2.1 * unit + 0x1p-11) * fabs(weight[j]);
                 total += weight[j];

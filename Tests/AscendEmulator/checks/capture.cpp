@@ -55,7 +55,7 @@ CHECK(capture_RefusesWhatCannotBeOrdered) {
     float value = 1;
     REFUSED(107030, "aclrtMemcpy", acl.runtime.aclrtMemcpy(x, 4, &value, 4, ACL_MEMCPY_HOST_TO_DEVICE));
     isVoid();
-    // Another thread is refused by the mode that says so.
+    // In this mode another thread is refused.
     begin(ACL_MODEL_RI_CAPTURE_MODE_THREAD_LOCAL);
     std::thread([&] {
         OK(acl.runtime.aclrtSetDevice(0));

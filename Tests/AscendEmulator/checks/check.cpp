@@ -104,7 +104,7 @@ static void prepare() {
     OK(acl.runtime.aclrtSetDevice(0));
 }
 
-/// Runs a check in a child; true when it ended as it must.
+/// Runs a check in a child process; true if it ended as expected.
 static bool run(const Check &check, const std::string &layouts) {
     int pipes[2];
     if (pipe(pipes) != 0) return false;
@@ -144,7 +144,7 @@ static bool run(const Check &check, const std::string &layouts) {
     return isRight;
 }
 
-/// checks DIRECTORY [NAME…]: runs all checks, or those of these names; checks --list: their names.
+/// checks DIRECTORY [NAME…]: runs all checks, or the named ones; checks --list: prints their names.
 int main(int count, char **arguments) {
     if (count == 2 && strcmp(arguments[1], "--list") == 0) {
         for (const Check &check : checks()) puts(check.name);

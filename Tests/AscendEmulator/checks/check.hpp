@@ -1,4 +1,4 @@
-// Checks of the emulator: each runs in a process of its own, breaks one rule, and sees the stated error.
+// Checks of the emulator: each runs in its own process, breaks one rule, and expects the stated error.
 
 #pragma once
 
@@ -14,9 +14,9 @@
 #include "CAscend.h"
 #include "extras.hpp"
 
-/// What a check has: the functions as CAscend binds them, and those that only the emulator has.
+/// A check's interface: the functions as CAscend binds them, and those that only the emulator has.
 struct Interface : CAscend_library {
-    /// A function by name, in the libraries that are loaded.
+    /// A function by name, from the loaded libraries.
     template <class Function>
     static Function *named(const char *name) { return (Function *)address(name); }
     static void *address(const char *name);
@@ -26,12 +26,12 @@ extern Interface acl;
 struct Check {
     const char *name;
     void (*body)();
-    /// Beside the defaults: no delay, one device.
+    /// In addition to the defaults: no delay, one device.
     std::vector<std::pair<const char *, const char *>> environment = {};
-    /// How the process must end: 0 by itself, otherwise with the signal, after this text on standard error.
+    /// The expected end of the process: 0 for an exit, otherwise the signal, after this text on standard error.
     int signal = 0;
     const char *text = "";
-    /// Whether the libraries are loaded, aclInit called and device 0 set before the body.
+    /// Whether the libraries are loaded, aclInit is called and device 0 is set before the body.
     bool isPrepared = true;
 };
 
@@ -41,14 +41,14 @@ struct Register {
     Register(Check check) { checks().push_back(std::move(check)); }
 };
 
-/// Declares a check; what follows the name are members of Check.
+/// Declares a check; the arguments after the name are members of Check.
 #define CHECK(name_, ...)                                                                                              \
     static void name_();                                                                                               \
     static const Register register_##name_(Check{.name = #name_, .body = name_, __VA_ARGS__});                         \
     static void name_()
 
 [[noreturn]] void fail(const char *file, int line, const std::string &text);
-/// The call has returned `status`; `text` is in what aclGetRecentErrMsg says.
+/// Expects that the call returned `status`, and that aclGetRecentErrMsg contains `text`.
 void expectStatus(const char *file, int line, const char *call, int status, int expected, const char *text);
 
 #define EXPECT(condition)                                                                                              \
@@ -58,14 +58,14 @@ void expectStatus(const char *file, int line, const char *call, int status, int 
 #define OK(call) expectStatus(__FILE__, __LINE__, #call, (call), 0, "")
 #define REFUSED(status, text, call) expectStatus(__FILE__, __LINE__, #call, (call), (status), (text))
 
-/// Device memory of the process's life.
+/// Device memory that lives as long as the process.
 void *deviceMemory(size_t size);
 void *hostMemory(size_t size);
 aclrtStream newStream();
 /// A contiguous tensor at `data`, or one with these strides.
 aclTensor *tensor(std::vector<int64_t> dims, aclDataType type, void *data, std::vector<int64_t> strides = {}, int64_t storage = -1, int64_t offset = 0);
 aclScalar *scalar(float value);
-/// Copies values to fresh device memory.
+/// Copies values to new device memory.
 void *uploaded(const std::vector<float> &values);
 std::vector<float> downloaded(const void *data, size_t count);
 
@@ -81,7 +81,7 @@ struct Plan {
 };
 /// silu(self) into out.
 Plan planSilu(aclTensor *self, aclTensor *out);
-/// Lets what is held go on.
+/// Lets held operators continue.
 void release();
-/// Both phases of it on a stream.
+/// Runs both phases of silu on a stream.
 void runSilu(aclTensor *self, aclTensor *out, aclrtStream stream);

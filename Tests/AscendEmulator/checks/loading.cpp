@@ -1,4 +1,4 @@
-// How CAscend finds the libraries, and what it says when it does not.
+// How CAscend finds the libraries, and its errors if it does not.
 
 #include <cstring>
 
@@ -47,7 +47,8 @@ CHECK(load_NamesTheFunction_WhenARequiredOneIsMissing, .environment = {{"ASCEND_
     EXPECT(says(load(false), {"aclrtMallocHost", "the CANN runtime", "install CANN 8.1"}));
 }
 
-/// A package of operators is asked before CANN's own libraries: here the one of the other generation, by two ways.
+/// A package of operators has precedence over CANN's own libraries: here that of the other generation, found in two
+/// ways.
 static void expectPackageFirst() {
     EXPECT(load(true).empty());
     EXPECT(acl.operators.Silu.plan != nullptr);
@@ -62,7 +63,7 @@ static std::string package(const char *name) {
     return folder;
 }
 
-/// Which file a function is from.
+/// The file that a function is from.
 static std::string origin(void *function);
 
 CHECK(load_AsksPackagesFirst_OfTheCustomPath, .isPrepared = false) {

@@ -1,4 +1,4 @@
-// Rules 16, 17 and 18: what operators compute.
+// Rules 16, 17 and 18: the results of operators.
 
 #include <cmath>
 #include <cstring>
@@ -36,7 +36,7 @@ CHECK(halves_RoundToNearestEven) {
 }
 
 CHECK(product_SumsInFloat32_AndWritesIt) {
-    // 2048 + 1 is no float16; the sum and a float32 result have it.
+    // 2048 + 1 is not a float16; the sum and a float32 result contain it.
     void *a = uploaded({2048, 1}), *b = uploaded({1, 1}), *half = deviceMemory(128), *out = deviceMemory(64);
     aclTensor *x = tensor({1, 2}, ACL_FLOAT16, half), *y = tensor({2, 1}, ACL_FLOAT16, (char *)half + 64);
     run(acl.operators.Cast, tensor({1, 2}, ACL_FLOAT, a), ACL_FLOAT16, x);

@@ -33,7 +33,7 @@ CHECK(tensor_IsRefused_BehindItsStorage) {
 CHECK(tensor_IsRefused_Unaligned) {
     char *data = (char *)deviceMemory(128);
     REFUSED(161002, "aligned to 32", planned(tensor({4}, ACL_FLOAT, data + 4), tensor({4}, ACL_FLOAT, data)));
-    // The way to describe it: an aligned base and an offset.
+    // The correct description: an aligned base and an offset.
     OK(planned(tensor({4}, ACL_FLOAT, data, {1}, 8, 1), tensor({4}, ACL_FLOAT, data + 64)));
 }
 
@@ -47,7 +47,7 @@ CHECK(tensor_IsRefused_InFreedMemory) {
 CHECK(output_IsRefused_OverAPartOfTheInput) {
     char *data = (char *)deviceMemory(256);
     REFUSED(161002, "lies over a part", planned(tensor({16}, ACL_FLOAT, data), tensor({16}, ACL_FLOAT, data + 32)));
-    // Columns of the same rows do not touch each other; nor is in place a fault.
+    // Columns of the same rows do not overlap; nor is operating in place an error.
     OK(planned(tensor({4, 4}, ACL_FLOAT, data, {8, 1}, 28), tensor({4, 4}, ACL_FLOAT, data, {8, 1}, 32, 4)));
     OK(planned(tensor({16}, ACL_FLOAT, data), tensor({16}, ACL_FLOAT, data)));
     REFUSED(161002, "stride 0", planned(tensor({4}, ACL_FLOAT, data + 64), tensor({4}, ACL_FLOAT, data, {0}, 1)));

@@ -1,5 +1,5 @@
-// Rule 26: RecSDK's fused attention in a package of its own, bound only where its header declares a call that is known; and
-// the limits of the operator.
+// Rule 26: RecSDK's fused attention in a separate package, bound only if its header declares a known call; and the
+// limits of the operator.
 
 #include <cmath>
 #include <cstring>
@@ -53,7 +53,7 @@ CHECK(hstu_IsBoundInEachForm_OfTheFirstPackageThatHasIt, .environment = {{"ASCEN
     EXPECT(acl.hstu.planJagged != nullptr && acl.hstu.plan != nullptr);
 }
 
-/// A copy of the newer package whose header is changed by a sed script, or is not there.
+/// A copy of the newer package with a header changed by a sed script, or without one.
 static void loadChanged(const char *script) {
     char folder[] = "/tmp/ascend-package-XXXXXX";
     EXPECT(mkdtemp(folder) != nullptr);
@@ -112,10 +112,10 @@ struct Call {
     double scale = 1, alpha = 1;
     const char *layout = "jagged";
     aclTensor *mask = nullptr, *bias = nullptr, *contexts = nullptr, *targets = nullptr;
-    /// The layout paged.
+    /// For the paged layout.
     aclTensor *targetOffsets = nullptr, *cache = nullptr, *pageOffsets = nullptr, *pageIds = nullptr, *lastLengths = nullptr;
     aclTensor *keyOffsets = nullptr;
-    /// Whether what jagged kernels read is there.
+    /// Whether to pass the optional operands that jagged kernels read.
     bool fillsOptional = true;
     void *output = nullptr;
     uint64_t size = 0;
@@ -153,7 +153,7 @@ struct Call {
             (char *)layout, group, 0, alpha, tensor(out, type, output), &size, &executor);
     }
 
-    /// Runs it; the first column of each row.
+    /// Runs the call; returns the first column of each row.
     std::vector<float> run() {
         OK(plan());
         aclrtStream stream = newStream();
@@ -196,7 +196,8 @@ HSTU_CHECK(hstu_MasksContextsAndTargets) {
     call.contexts = Call::integers({2});
     call.targets = Call::integers({1});
     const float one = silu(16);
-    // Two rows of context see all of the history, the third is causal, the target sees the history and itself.
+    // Two rows of context attend to the whole history, the third is causal, the target attends to the history and
+    // itself.
     expectNear(call.run(), {3 * one, 3 * one, 3 * one, 4 * one});
     Call several{.group = 1};
     several.targets = Call::integers({2});
@@ -211,7 +212,7 @@ HSTU_CHECK(hstu_Paged_ReadsPagesAndTargets) {
     call.pageOffsets = Call::integers({0, 2});
     call.pageIds = Call::integers({3, 1});
     call.lastLengths = Call::integers({5});
-    // 37 rows in pages, of which the last is the first query; the target follows.
+    // 37 rows in pages, the last of which is the first query; the target follows.
     const float one = silu(16);
     expectNear(call.run(), {37 * one, 38 * one});
     Call wrong = call;
@@ -258,7 +259,7 @@ HSTU_CHECK(hstu_Fails_WhereOptionalOperandsAreNull) {
     REFUSED(507015, "seq_offset_k is NULL, and read", acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, -1));
 }
 
-/// Without `deterministic` sums are added to what is there.
+/// Without `deterministic`, sums are added to the existing content.
 HSTU_CHECK(hstu_AddsToItsOutput_UnlessItIsDeterministic) {
     Call call;
     OK(call.plan());

@@ -1,4 +1,5 @@
-// What phase 1 of each operator refuses, by the function of CANN's source that refuses it, and what it takes.
+// Operands that phase 1 of each operator refuses, by the function of CANN's source that refuses them, and accepted
+// ones.
 
 #include "check.hpp"
 
@@ -7,7 +8,7 @@ static const std::pair<const char *, const char *> inference{"ASCEND_EMULATOR_SO
 static const std::pair<const char *, const char *> newest{"ASCEND_EMULATOR_SOC", "Ascend950PR_9579"};
 static const std::pair<const char *, const char *> open{"ASCEND_EMULATOR_GENERATION", "9"};
 
-/// A tensor in memory of its own.
+/// A tensor in separate memory.
 static aclTensor *of(aclDataType type, std::vector<int64_t> dims) { return tensor(std::move(dims), type, deviceMemory(4096)); }
 static aclTensor *f32(std::vector<int64_t> dims) { return of(ACL_FLOAT, std::move(dims)); }
 static aclTensor *f16(std::vector<int64_t> dims) { return of(ACL_FLOAT16, std::move(dims)); }
@@ -22,7 +23,7 @@ static aclTensorList *tensors(std::vector<const aclTensor *> members) {
 static uint64_t size;
 static aclOpExecutor *executor;
 #define PLAN(operator_, ...) acl.operators.operator_.plan(__VA_ARGS__, &size, &executor)
-/// The rule is from `file`, where `function` has it.
+/// The rule is in `function` of `file`.
 #define BY(status, file, function, call) REFUSED(status, file ", " function, call)
 
 // Arithmetic
@@ -102,7 +103,7 @@ CHECK(rules_OfClamp) {
     BY(161002, "aclnn_clamp.cpp", "CheckDtypeValid", PLAN(ClampMin, flags({4}), scalar(0), flags({4})));
     BY(161002, "aclnn_clamp.cpp", "CheckShape", PLAN(ClampMin, f32({4}), scalar(0), f32({3})));
     BY(161002, "aclnn_clamp.cpp", "CheckSelfCanCastOut", PLAN(ClampMin, f32({4}), scalar(0), i32({4})));
-    // Before 950 a bound of another kind is taken.
+    // Chips before 950 accept a bound of another kind.
     OK(PLAN(Clamp, i32({4}), scalar(0), scalar(1), i32({4})));
 }
 
@@ -137,7 +138,7 @@ CHECK(rules_OfActivations) {
     BY(161002, "aclnn_gelu_v2.cpp", "CheckDtypeValid", PLAN(GeluV2, i32({4}), 1, i32({4})));
     BY(161002, "aclnn_gelu_v2.cpp", "CheckDtypeValid", PLAN(GeluV2, f32({4}), 1, f16({4})));
     BY(161002, "aclnn_gelu_v2.cpp", "CheckShape", PLAN(GeluV2, f32({4}), 1, f32({3})));
-    // What is neither 0 nor 1 counts as 0.
+    // Values other than 0 and 1 count as 0.
     OK(PLAN(GeluV2, f32({4}), 7, f32({4})));
 }
 
@@ -253,7 +254,7 @@ CHECK(rules_OfMm) {
     BY(161002, "aclnn_mm.cpp", "CheckShapeValid", PLAN(Mm, f16({1, 4, 8}), f16({8, 2}), f32({4, 2}), 0));
     BY(161002, "aclnn_mm.cpp", "CheckShapeValid", PLAN(Mm, f16({4, 8}), f16({7, 2}), f32({4, 2}), 0));
     BY(161002, "aclnn_mm.cpp", "CheckOutputShapeValid", PLAN(Mm, f16({4, 8}), f16({8, 2}), f32({4, 3}), 0));
-    // Of bfloat16 the lower precision is ignored with a warning (CheckCubeMathTypeForMm).
+    // For bfloat16, the lower precision is ignored with a warning (CheckCubeMathTypeForMm).
     OK(PLAN(Mm, of(ACL_BF16, {4, 8}), of(ACL_BF16, {8, 2}), f32({4, 2}), 2));
 }
 
@@ -288,7 +289,7 @@ CHECK(rules_OfBlockedWeights) {
 
 CHECK(rules_OfBlockedWeights_OnTheFirstGeneration, .environment = {first}) {
     uint64_t elements;
-    // Phase 1 of the operator does not ask for the chip, the function that tells the size does.
+    // Phase 1 of the operator does not query the chip; the function that returns the size does.
     OK(PLAN(TransMatmulWeight, f16({8, 2})));
     REFUSED(361001, "CheckSocValid", acl.operators.aclnnCalculateMatmulWeightSizeV2(list({8, 2}), ACL_FLOAT16, &elements));
     BY(161002, "aclnn_trans_matmul_weight.cpp", "CheckDtypeValid", PLAN(TransMatmulWeight, of(ACL_BF16, {8, 2})));
@@ -385,7 +386,7 @@ CHECK(rules_OfCastAndCopy) {
 CHECK(rules_OfCastAndCopy_OnAChipWithoutBF16, .environment = {first}) {
     BY(161002, "aclnn_cast.cpp", "CheckDtypeValid", PLAN(Cast, f32({4}), ACL_BF16, of(ACL_BF16, {4})));
     BY(161002, "aclnn_cast.cpp", "CheckDtypeValid", PLAN(Cast, of(ACL_BF16, {4}), ACL_FLOAT, f32({4})));
-    // Their lists of types are one for all chips.
+    // Their lists of types are the same for all chips.
     OK(PLAN(InplaceCopy, of(ACL_BF16, {4}), of(ACL_BF16, {4})));
     OK(PLAN(Norm, of(ACL_BF16, {4, 8}), scalar(2), list({-1}), true, of(ACL_BF16, {4, 1})));
 }

@@ -9,7 +9,7 @@ CHECK(streams_AreOrderedWithin_AndNotAmong, .environment = {{"ASCEND_EMULATOR_FA
     void *x = uploaded({1}), *y = uploaded({1});
     aclrtStream first = newStream(), second = newStream();
     runSilu(tensor({1}, ACL_FLOAT, x), tensor({1}, ACL_FLOAT, y), first);
-    // Without an event the other stream does not see what the first has not done.
+    // Without an event the other stream does not see unfinished work of the first.
     auto *seen = (float *)hostMemory(4);
     OK(acl.runtime.aclrtMemcpyAsync(seen, 4, y, 4, ACL_MEMCPY_DEVICE_TO_HOST, second));
     OK(acl.runtime.aclrtSynchronizeStreamWithTimeout(second, -1));
@@ -59,7 +59,7 @@ CHECK(fault_AICore_LastsUntilTheReset, .environment = {{"ASCEND_EMULATOR_FAULTS"
     OK(acl.runtime.aclrtCreateEventExWithFlag(&event, ACL_EVENT_SYNC));
     runSilu(tensor({1}, ACL_FLOAT, x), tensor({1}, ACL_FLOAT, x), stream);
     OK(acl.runtime.aclrtSynchronizeStreamWithTimeout(stream, -1));
-    // The first is held, so that the record comes before the failure.
+    // The first is held, so that the record precedes the failure.
     for (int count = 0; count < 2; count++) runSilu(tensor({1}, ACL_FLOAT, x), tensor({1}, ACL_FLOAT, x), stream);
     OK(acl.runtime.aclrtRecordEvent(event, stream));
     release();
@@ -164,7 +164,7 @@ CHECK(events_HaveTwoPolarities, .environment = {{"ASCEND_EMULATOR_FAULTS", "hold
     OK(acl.runtime.aclrtCreateEventExWithFlag(&extended, ACL_EVENT_SYNC));
     aclrtEventStatus status;
     aclrtEventRecordedStatus recorded;
-    // Never recorded: complete, and waiting for it is waiting for nothing.
+    // Never recorded: it is complete, and waiting for it returns immediately.
     OK(queryStatus(extended, &recorded));
     EXPECT((int)recorded == 1);
     OK(acl.runtime.aclrtSynchronizeEventWithTimeout(extended, 0));

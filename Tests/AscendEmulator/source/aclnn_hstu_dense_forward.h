@@ -1,5 +1,5 @@
-// What a package of fused attention declares of itself, in the form of generated headers: read by the loader as text, never
-// compiled. Packages whose call has `deterministic` keep the line that says so.
+// The declarations of a package of fused attention, in the form of generated headers: the loader reads them as text,
+// and nothing compiles them. Packages whose call has `deterministic` keep the line that declares it.
 
 /* function: aclnnHstuDenseForwardGetWorkspaceSize
  * parameters: q : required, …

@@ -1,5 +1,5 @@
-// What a package of 2026 declares of its dense attention, which has the padded layout alone: another list of operands under the
-// old name.
+// The declaration of dense attention in a package of 2026, which supports only the padded layout: another list of
+// operands under the old name.
 
 __attribute__((visibility("default")))
 aclnnStatus aclnnHstuDenseForwardGetWorkspaceSize(

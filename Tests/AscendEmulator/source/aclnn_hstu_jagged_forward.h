@@ -1,5 +1,5 @@
-// What a package of 2026 declares of its jagged attention, in the form of generated headers: read by the loader as text, never
-// compiled.
+// The declaration of jagged attention in a package of 2026, in the form of generated headers: the loader reads it as
+// text, and nothing compiles it.
 
 /* function: aclnnHstuJaggedForwardGetWorkspaceSize
  * parameters: q : required, …

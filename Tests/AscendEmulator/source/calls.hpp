@@ -1,4 +1,4 @@
-// The boundary of a call: traced on the way in, and a refusal becomes a code and a message on the way out.
+// The boundary of a call: traces it on entry, and converts a refusal to a code and a message on exit.
 
 #pragma once
 
@@ -15,7 +15,7 @@ int32_t call(const char *name, const std::string &arguments, Body body) {
         return body();
     } catch (const Refusal &refusal) {
         setRecentMessage(name, refusal.code, refusal.message);
-        // Operators' codes are not the runtime's.
+        // Operators have other codes than the runtime.
         const int32_t group = refusal.code / 1000;
         if (group != 161 && group != 361 && group != 561) setLastError(refusal.code);
         return refusal.code;

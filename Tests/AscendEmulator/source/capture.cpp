@@ -17,7 +17,7 @@ namespace emulator {
 
 struct Captures {
     std::mutex mutex;
-    /// Under way, by stream.
+    /// Active captures, by stream.
     std::map<Stream *, std::shared_ptr<Captured>> open;
     std::map<aclmdlRI, std::shared_ptr<Captured>> finished;
 };
@@ -80,7 +80,7 @@ aclError aclmdlRICaptureBegin(aclrtStream handle, aclmdlRICaptureMode mode) {
         if (mode < 0 || mode > 2) refuse(ACL_ERROR_RT_PARAM_INVALID, "there is no mode %d", (int)mode);
         auto stream = requireStream(handle);
         std::lock_guard lock(state().mutex);
-        // Captured sequences take streams of the device's (vllm-ascend, acl_graph.py: "insufficient stream resources").
+        // Captured sequences use streams of the device (vllm-ascend, acl_graph.py: "insufficient stream resources").
         if (state().finished.size() >= profile().captures) {
             refuse(ACL_ERROR_RT_NO_STREAM_RESOURCE, "all %zu captured sequences have their streams", profile().captures);
         }

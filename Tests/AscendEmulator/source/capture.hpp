@@ -1,4 +1,4 @@
-// Captured sequences: what is enqueued on a stream that is captured runs when the sequence is executed, and not before.
+// Captured sequences: operators enqueued on a capturing stream run when the sequence is executed, not before.
 
 #pragma once
 
@@ -30,18 +30,18 @@ struct Captured {
     std::vector<Task> tasks;
     aclmdlRICaptureMode mode = ACL_MODEL_RI_CAPTURE_MODE_GLOBAL;
     std::thread::id owner;
-    /// A call was refused that the sequence would have needed.
+    /// A call was refused that the sequence needs.
     bool isInvalid = false;
-    /// Executions that have not ended.
+    /// Unfinished executions.
     std::atomic<int> running{0};
 };
 
-/// What a stream is captured into; null: it is not.
+/// The sequence into which a stream is captured; null: none.
 std::shared_ptr<Captured> captureOf(Stream *stream);
-/// Sequences of a device go with its reset.
+/// A device's reset destroys its sequences.
 void forgetCaptures(Device *device);
 
-/// Refuses a call that cannot be ordered with what is being captured: with 107030, after which the capture is void.
+/// Refuses a call that cannot be ordered with the captured ones: with 107030, after which the capture is void.
 void requireNoCapture(const char *what);
 
 /// A line for each sequence that was never destroyed.

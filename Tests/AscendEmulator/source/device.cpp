@@ -1,4 +1,4 @@
-// Devices and contexts: what is alive, and which context a thread has.
+// Devices and contexts: the live ones, and each thread's context.
 
 #include "device.hpp"
 
@@ -64,8 +64,8 @@ static Device *requireDevice(int32_t number) {
     return handles().devices[(size_t)number].get();
 }
 
-/// Takes a context and all that was made in it out of the handles; what has to end does so when `ended` goes, without the
-/// mutex, because ending a stream waits for it. The mutex is held.
+/// Removes a context and everything made in it from the handles; objects that must end do so when `ended` is destroyed,
+/// without the mutex, because ending a stream waits for it. The mutex is held.
 static void removeContext(aclrtContext handle, std::vector<std::shared_ptr<void>> &ended) {
     Handles &all = handles();
     const auto found = all.contexts.find(handle);
@@ -83,13 +83,13 @@ static void removeContext(aclrtContext handle, std::vector<std::shared_ptr<void>
     }
     ended.push_back(context->defaultStream);
     context->defaultStream = nullptr;
-    // Workers that end still point to the context; it is kept.
+    // Ending workers still point to the context, so it is kept.
     all.retired.push_back(found->second);
     all.contexts.erase(found);
 }
 
-/// Takes back all of the device. What is queued runs to its end, unless the reset is by force; even that waits for what runs
-/// already (runtime, docs 04_device_management.md).
+/// Releases everything of the device. Queued work runs to its end, unless the reset is forced; even that waits for
+/// running work (runtime, docs 04_device_management.md).
 static void resetDevice(Device *device, bool isForced = false) {
     {
         std::lock_guard lock(handles().mutex);
@@ -149,7 +149,7 @@ aclError aclrtSetDevice(int32_t number) {
     return call("aclrtSetDevice", format("%d", number), [&] {
         Device *device = requireDevice(number);
         if (device->isGone) refuse(ACL_ERROR_RT_DEV_SETUP_ERROR, "device %d cannot be opened", number);
-        // Before the counter: a failed device is set all the same, and fails the calls that follow.
+        // Before the counter: setting a failed device succeeds, and later calls fail.
         if (device->primary == nullptr) device->primary = makeContext(device, true);
         std::lock_guard lock(handles().mutex);
         device->uses++;
@@ -198,7 +198,7 @@ aclError aclrtCreateContext(aclrtContext *context, int32_t number) {
 aclError aclrtDestroyContext(aclrtContext handle) {
     return call("aclrtDestroyContext", format("%p", handle), [&] {
         requireInitialized();
-        // Destroyed after the lock: what ends, ends without the mutex.
+        // Destroyed after the lock, so that objects end without the mutex.
         std::vector<std::shared_ptr<void>> ended;
         std::lock_guard lock(handles().mutex);
         const auto found = handles().contexts.find(handle);
@@ -228,7 +228,7 @@ aclError aclrtGetCurrentContext(aclrtContext *context) {
     });
 }
 
-/// Asked by operators (opbase, op_executor.cpp); the context's option stores both (runtime, api_c.cc).
+/// Operators read it (opbase, op_executor.cpp); the context's option stores both (runtime, api_c.cc).
 aclError aclrtSetSysParamOpt(aclSysParamOpt option, int64_t value) {
     return call("aclrtSetSysParamOpt", format("%d %lld", (int)option, (long long)value), [&] {
         requireInitialized();

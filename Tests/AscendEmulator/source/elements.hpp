@@ -1,4 +1,4 @@
-// What operators that take elements one by one share: broadcasting, and scalars.
+// Shared by element-wise operators: broadcasting, and scalars.
 
 #pragma once
 
@@ -27,7 +27,7 @@ void forEachPair(const View &left, const View &right, const std::vector<int64_t>
     }
 }
 
-/// `out = f(left, right)` over the broadcast shape, which `out` must have, in floats or in integers as the operands are.
+/// `out = f(left, right)` over the broadcast shape, which `out` must have, in floats or in integers like the operands.
 template <class F>
 void runPairs(Planner &planner, const Operand &left, const Operand &right, const Operand &out, F f) {
     const std::vector<int64_t> dims = planner.broadcast(left, right);
@@ -45,7 +45,7 @@ void runPairs(Planner &planner, const Operand &left, const Operand &right, const
     }
 }
 
-/// `out = f(self)`, in floats or in integers as `self` is.
+/// `out = f(self)`, in floats or in integers like `self`.
 template <class F>
 void runEach(Planner &planner, const Operand &self, const Operand &out, F f) {
     const auto apply = [=](Execution &execution, auto values) {
@@ -64,7 +64,7 @@ struct Rules {
     const char *source, *null, *types, *shape, *promote = nullptr;
 };
 
-/// Both values of a scalar, as the operand's type has them.
+/// Both values of a scalar, in the operand's type.
 struct ScalarValue {
     float real;
     int64_t integer;

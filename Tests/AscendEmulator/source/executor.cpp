@@ -1,4 +1,4 @@
-// Phase 2, what a task sees of its operands, and executors that run more than once.
+// Phase 2, a task's view of its operands, and executors that run more than once.
 
 #include "executor.hpp"
 
@@ -33,7 +33,7 @@ static void forEachPlace(const View &view, Visit visit) {
     }
 }
 
-/// The bytes at the view's data, checked to be there from its least to its greatest element.
+/// The bytes at the view's data, checked to exist from its first to its last element.
 static unsigned char *base(const View &view) {
     if (view.count() == 0) return nullptr;
     unsigned char *first = Memory::access(view.firstByte(), view.byteCount(), view.role);
@@ -67,7 +67,7 @@ static std::vector<Value> load(const View &view) {
     return values;
 }
 
-/// As kernels convert: toward zero, and to the nearest that there is; NaN becomes 0.
+/// Converts like kernels: toward zero, and to the nearest representable value; NaN becomes 0.
 template <class Stored>
 static Stored toInteger(float value) {
     if (std::isnan(value)) return 0;
@@ -113,8 +113,8 @@ unsigned char *Execution::bytes(const Operand &operand, size_t size) const {
     return Memory::access(views[operand.index].data, size, views[operand.index].role);
 }
 
-/// Runs the call with its whole workspace overwritten, and checks that nobody else has written to it meanwhile; a held call
-/// waits in between.
+/// Runs the call with its whole workspace overwritten, and checks that nothing else has written to it meanwhile; a held
+/// call waits in between.
 static void runWithWorkspace(
     aclOpExecutor &executor, void *workspace, uint64_t number, bool isHeld, const std::atomic<bool> &isReset) {
     const size_t size = executor.workspace;
@@ -174,7 +174,7 @@ aclnnStatus launch(
         requireAlive(executor, executor->marker, aclOpExecutor::alive, "executor (an executor runs once)", name);
         if (executor->isInUse.exchange(true)) breach("%s: two threads use the executor %p", name, (void *)executor);
         if (executor->name != name) breach("%s: the executor was made for %s", name, executor->name.c_str());
-        // Used up whatever happens, unless it may run again.
+        // Used up in any case, unless it may run again.
         struct Use {
             aclOpExecutor *executor;
             ~Use() {

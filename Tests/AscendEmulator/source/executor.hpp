@@ -1,5 +1,5 @@
-// The two phases of an operator call. Phase 1 checks the operands, copies what it needs of them and makes an executor; phase
-// 2 checks the workspace, uses the executor up and enqueues the work.
+// The two phases of an operator call. Phase 1 checks the operands, copies the parts that it needs and makes an
+// executor; phase 2 checks the workspace, uses up the executor and enqueues the work.
 
 #pragma once
 
@@ -16,7 +16,7 @@ namespace emulator {
 /// Element types as a set.
 enum Types : uint32_t {
     f32 = 1, f16 = 2, bf16 = 4, i32 = 8, i64 = 16, u8 = 32, boolean = 64, i8 = 128,
-    /// bfloat16 on chips without it as well: few lists of types are one for all chips.
+    /// Includes bfloat16 on chips without it: a few lists of types are the same for all chips.
     onEveryChip = 256,
     floats = f32 | f16 | bf16,
     integers = i32 | i64,
@@ -27,7 +27,7 @@ enum Types : uint32_t {
 bool isFloat(aclDataType type);
 constexpr Types operator|(Types left, Types right) { return (Types)((uint32_t)left | (uint32_t)right); }
 
-/// An operand of a planned call: its view as it was in phase 1, and its place among all operands.
+/// An operand of a planned call: its view in phase 1, and its place among all operands.
 struct Operand {
     size_t index;
     View view;
@@ -49,20 +49,21 @@ public:
     unsigned char *bytes(const Operand &operand, size_t size) const;
 };
 
-/// Phase 1 of one call. What CANN's sources check is done under the name of the source's own function, which a refusal says;
-/// what is done under no name is the emulator's own strictness, where real software promotes, is undefined or goes on.
+/// Phase 1 of one call. Rules of CANN's sources are checked under the name of the source's function, which a refusal
+/// quotes; rules without a name are the emulator's own strictness, where real software promotes, is undefined or
+/// continues.
 class Planner {
 public:
     Planner(const char *name) : name(name) {}
 
-    /// The source that the rules are from: a repository and a path in it.
+    /// The source of the rules: a repository and a path in it.
     void from(const char *source) { this->source = source; }
     /// The function of the source whose rules follow.
     Planner &rule(const char *function) {
         this->function = function;
         return *this;
     }
-    /// What follows are the emulator's own rules.
+    /// The emulator's own rules follow.
     Planner &strict() { return rule(nullptr); }
 
     /// OP_CHECK_NULL: refuses with 161001.
@@ -72,7 +73,7 @@ public:
 
     /// Checks a tensor that is read. Refuses with 161001 or 161002.
     Operand input(const char *role, const aclTensor *tensor, Types types) { return operand(role, tensor, types, false); }
-    /// Checks a tensor that is written, and that it does not lie over an input unless it is the very same view.
+    /// Checks a tensor that is written, and that it does not overlap an input unless it is exactly the same view.
     Operand output(const char *role, const aclTensor *tensor, Types types);
     /// Checks a tensor that is read and written.
     Operand inplace(const char *role, const aclTensor *tensor, Types types);
@@ -87,12 +88,12 @@ public:
     void requireDims(const Operand &operand, const std::vector<int64_t> &dims);
     /// An axis, negative ones counted from the end.
     size_t axis(int64_t dim, const Operand &operand);
-    /// The shape that numpy's rules make of two.
+    /// The broadcast shape of two operands, by numpy's rules.
     std::vector<int64_t> broadcast(const Operand &left, const Operand &right);
     /// Refuses with 161002.
     [[noreturn]] void invalid(const std::string &text) { deny(ACLNN_ERR_PARAM_INVALID, text); }
-    /// Refuses as a failed tiling is: a generated call passes its status on, 561002 (opbase indv_executor.cpp,
-    /// NnopbaseExecutorDoTiling); of a composed one the inner operator answers NULL, 561103.
+    /// Refuses like a failed tiling: a generated call passes its status on, 561002 (opbase indv_executor.cpp,
+    /// NnopbaseExecutorDoTiling); in a composed one the inner operator returns NULL, 561103.
     [[noreturn]] void untiled(const std::string &text);
 
     /// Device memory that the call needs while it runs.
@@ -103,20 +104,21 @@ public:
     std::vector<View> views;
     size_t inputs = 0;
     size_t workspace = 0;
-    /// Whether aclSetAclOpExecutorRepeatable refuses it: operators that copy inside, and operands that are copied first.
+    /// Whether aclSetAclOpExecutorRepeatable accepts it: not for operators that copy inside, nor for operands that are
+    /// copied first.
     bool isRepeatable = true;
     std::function<void(Execution &)> body;
 
 private:
     const char *source = nullptr, *function = nullptr;
 
-    /// Refuses, and says by which rule.
+    /// Refuses, and names the rule.
     [[noreturn]] void deny(int32_t code, const std::string &text);
     Operand operand(const char *role, const aclTensor *tensor, Types types, bool mayBeBlocked);
     void requireSeparate(const View &output);
 };
 
-/// Phase 1: `prepare` checks and says what to run.
+/// Phase 1: `prepare` checks, and returns the work to run.
 aclnnStatus plan(
     const char *name, uint64_t *workspaceSize, aclOpExecutor **executor, const std::function<void(Planner &)> &prepare);
 
@@ -124,7 +126,7 @@ aclnnStatus plan(
 aclnnStatus launch(
     const char *name, void *workspace, uint64_t workspaceSize, aclOpExecutor *executor, aclrtStream stream);
 
-/// The index of an element of `dims` in a view that is broadcast to them.
+/// The strides in a view that is broadcast to `dims`.
 std::vector<int64_t> broadcastStrides(const View &view, const std::vector<int64_t> &dims);
 
 #define EMULATED_PHASE_2(operator_)                                                                                    \

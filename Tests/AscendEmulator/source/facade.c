@@ -1,5 +1,6 @@
-// A library of one of CANN's names: exports its share of the functions as jumps into the core, and nothing else. Compiled
-// once a library, with FACADE_RUNTIME, FACADE_TENSORS, FACADE_MATH, FACADE_NN, FACADE_HSTU and GENERATION saying what it has.
+// A library with one of CANN's names: exports its share of the functions as jumps into the core, and nothing else.
+// Compiled once per library; FACADE_RUNTIME, FACADE_TENSORS, FACADE_MATH, FACADE_NN, FACADE_HSTU and GENERATION define
+// its content.
 
 #if defined(__x86_64__)
 #define JUMP(name) "jmp emulated_" #name "@PLT"

@@ -15,7 +15,7 @@
 
 namespace emulator {
 
-/// What faults are counted by.
+/// The events by which faults are counted.
 enum class Site { allocation, plan, capture, launch, wait };
 
 struct Planned {
@@ -29,7 +29,7 @@ struct Faults {
     std::condition_variable changed;
     std::vector<Planned> planned;
     uint64_t allocations = 0, plans = 0, captures = 0, launches = 0, waits = 0;
-    /// How many held operators may go on, of all that were and will be held.
+    /// How many held operators may continue, of all past and future ones.
     uint64_t releases = 0, held = 0;
     bool isFileRead = false;
 };
@@ -62,7 +62,7 @@ static Faults &state() {
     return *faults;
 }
 
-/// Forgets what was planned and begins to count. The mutex is held.
+/// Forgets earlier plans and starts to count. The mutex is held.
 static void plan(Faults &faults, const std::string &list) {
     faults.planned = parsed(list);
     faults.allocations = 0;
@@ -72,7 +72,7 @@ static void plan(Faults &faults, const std::string &list) {
     faults.waits = 0;
 }
 
-/// Plans what the file of faults says once it is there. The mutex is held.
+/// Plans the faults in the file once it exists. The mutex is held.
 static void readFile() {
     if (state().isFileRead || profile().faultsFile.empty()) return;
     std::ifstream file(profile().faultsFile);
@@ -134,7 +134,7 @@ bool waitForRelease(const std::atomic<bool> &isReset, const std::atomic<bool> &i
     state().changed.notify_all();
     state().changed.wait(lock, [&] { return state().releases >= number || isReset || isAborted; });
     if (state().releases >= number) return true;
-    // Nobody is to release it any more.
+    // No release is needed any more.
     state().releases++;
     return false;
 }
@@ -150,7 +150,7 @@ void AscendEmulator_inject(const char *faults) {
     emulator::Faults &state = emulator::state();
     std::lock_guard lock(state.mutex);
     emulator::plan(state, faults);
-    // A release that nobody needed is none for what comes.
+    // An unused release does not carry over.
     state.releases = std::min(state.releases, state.held);
 }
 

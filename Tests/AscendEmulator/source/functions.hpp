@@ -1,6 +1,7 @@
-// Every function of the emulated interface, declared from the lists that CAscend binds by (so that the two cannot differ)
-// and from extras_*.inc, which hold what the strictness rules need beyond them. Inside the core a function's symbol is
-// `emulated_<name>`: only the façade libraries of a layout export the plain name, each its own share (facade.c).
+// Every function of the emulated interface, declared from the lists by which CAscend binds (so that the two cannot
+// differ) and from extras_*.inc, which contain the further functions that the strictness rules need. Inside the core a
+// function's symbol is `emulated_<name>`: only the façade libraries of a layout export the plain name, each its own
+// share (facade.c).
 
 #pragma once
 
@@ -28,8 +29,8 @@ extern "C" {
 #undef CASCEND_OPTIONAL_FUNCTION
 #undef CASCEND_FUNCTION
 
-// RecSDK's fused attention: the dense operator in both of its forms, of which a package exports one under the first one's name,
-// and the jagged one.
+// RecSDK's fused attention: the dense operator in both of its forms, of which a package exports one under the first
+// one's name, and the jagged one.
 #define CASCEND_PARAMETER(type, name) type name,
 aclnnStatus aclnnHstuDenseForwardGetWorkspaceSize(
 #include "lists/hstu.inc"

@@ -1,5 +1,5 @@
-// The table of what is alive. A handle is a number that is never given out twice and never an address, so that a stale one
-// is always recognised and none can be followed.
+// The table of live objects. A handle is a number that is never reused and never an address, so that a stale one is
+// always recognised and none can be dereferenced.
 
 #pragma once
 

@@ -16,13 +16,13 @@
 namespace emulator {
 
 static constexpr size_t page = 4096;
-/// Addresses for a process's life. No more, because the thread sanitizer leaves a process little room for mappings.
+/// Addresses for the life of a process. No more, because the thread sanitizer leaves little room for mappings.
 static constexpr size_t reservedBytes = size_t(256) << 30;
-/// How many freed blocks keep their mapping, for a task that has begun to use it; older ones are unmapped.
+/// How many freed blocks keep their mapping, for a task that has started to use it; older ones are unmapped.
 static constexpr size_t quarantineLength = 1024;
-/// What memory holds that nobody has written: NaN in every type of floating point.
+/// The content of unwritten memory: NaN in every floating-point type.
 static constexpr unsigned char unwritten = 0xff;
-/// Bytes of `unwritten` that every block maps as often as it takes: memory that is not touched costs nothing.
+/// Bytes of `unwritten` that every block maps repeatedly: untouched memory costs nothing.
 static constexpr size_t patternBytes = size_t(2) << 20;
 
 struct Block {
@@ -31,7 +31,7 @@ struct Block {
     unsigned char *bytes;
     bool isFreed = false;
     std::string freedBy;
-    /// Offset and size of matrices that are in FRACTAL_NZ.
+    /// Offset and size of matrices in FRACTAL_NZ.
     std::map<size_t, size_t> blocked;
 };
 
@@ -61,7 +61,7 @@ static State &state() {
 
 static size_t rounded(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
 
-/// Bytes that read as `unwritten`, each page a block's own from the first write on; null: the host has none.
+/// Bytes that read as `unwritten`; each page becomes the block's own at the first write. Null: the host has no memory.
 static unsigned char *mapUnwritten(size_t size) {
     const int access = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_NORESERVE;
     void *range = mmap(nullptr, size, access, flags | MAP_ANONYMOUS, -1, 0);
@@ -74,13 +74,13 @@ static unsigned char *mapUnwritten(size_t size) {
     return (unsigned char *)range;
 }
 
-/// The block that contains the address, freed or not; null: none does. The mutex is held.
+/// The block that contains the address, freed or not; null: none. The mutex is held.
 static std::pair<const uintptr_t, Block> *find(const void *address) {
     State &memory = state();
     auto after = memory.blocks.upper_bound((uintptr_t)address);
     if (after == memory.blocks.begin()) return nullptr;
     auto found = std::prev(after);
-    // The byte behind the last one belongs to it, so that overruns are told as what they are.
+    // The byte after the last one belongs to the block, so that overruns are reported as overruns.
     return (uintptr_t)address <= found->first + found->second.size ? &*found : nullptr;
 }
 
@@ -94,7 +94,7 @@ void *Memory::allocate(int device, size_t size) {
             ACL_ERROR_RT_MEMORY_ALLOCATION, "%zu bytes are asked for, %zu of %zu are free", size,
             profile().memory - memory.used[device], profile().memory);
     }
-    // 64 bytes behind a page's start: aligned as promised and no better. A page between blocks belongs to none.
+    // 64 bytes after a page's start: aligned as promised and no better. The page between blocks belongs to none.
     const uintptr_t address = memory.next + 64;
     memory.next += rounded(size + 64, page) + page;
     if (memory.next > memory.base + reservedBytes) breach("the address range is used up");
@@ -111,7 +111,7 @@ static void release(uintptr_t address, Block &block, const char *freedBy) {
     memory.used[block.device] -= rounded(block.size, 32) + 32;
     block.isFreed = true;
     block.freedBy = freedBy;
-    // Unwritten again; the mapping stays for a while, because a task may have its address.
+    // Unwritten again; the mapping stays for a while, because a task may hold its address.
     madvise(block.bytes, rounded(block.size, page), MADV_DONTNEED);
     memory.quarantine.push_back(address);
     if (memory.quarantine.size() <= quarantineLength) return;
@@ -157,7 +157,7 @@ void Memory::freePinned(void *address) {
     if (found == memory.pinned.end()) {
         refuse(ACL_ERROR_RT_PARAM_INVALID, "%p is no host memory of aclrtMallocHost", address);
     }
-    // Whoever still follows the address faults, and it is not given out again.
+    // A later access faults, and the address is not reused.
     mprotect((unsigned char *)address - 64, rounded(found->second + 64, page), PROT_NONE);
     memory.pinned.erase(found);
 }
@@ -192,7 +192,7 @@ bool Memory::isPinned(const void *address, size_t size) {
     return (uintptr_t)address + size <= found->first + found->second;
 }
 
-/// The bytes, or what is wrong: `isFreed` tells memory that was from memory that never was.
+/// The bytes, or the error in `wrong`: `isFreed` distinguishes freed memory from memory that never existed.
 static unsigned char *resolve(const void *address, size_t size, std::string &wrong, bool &isFreed) {
     std::lock_guard lock(state().mutex);
     isFreed = false;

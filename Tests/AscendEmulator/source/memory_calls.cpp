@@ -1,4 +1,4 @@
-// Memory as ACL's calls: who may copy from where to where, and when.
+// ACL's memory calls: the allowed directions and times of copies.
 
 #include <cstring>
 
@@ -11,7 +11,7 @@
 
 namespace emulator {
 
-/// The direction of a copy, checked against what the addresses are.
+/// The direction of a copy, checked against the kinds of the addresses.
 static aclrtMemcpyKind checkedKind(void *destination, size_t capacity, const void *source, size_t count, aclrtMemcpyKind kind) {
     if (destination == nullptr || source == nullptr) refuse(ACL_ERROR_INVALID_PARAM, "an address is NULL");
     if (kind < 0 || kind > ACL_MEMCPY_DEVICE_TO_DEVICE) refuse(ACL_ERROR_INVALID_PARAM, "there is no copy of kind %d", kind);
@@ -31,7 +31,7 @@ static aclrtMemcpyKind checkedKind(void *destination, size_t capacity, const voi
     return actual;
 }
 
-/// Copies now; `lookUp` finds the bytes behind a device address.
+/// Copies immediately; `lookUp` finds the bytes of a device address.
 template <class LookUp>
 static void copy(void *destination, const void *source, size_t count, LookUp lookUp) {
     void *to = Memory::isDevice(destination) ? lookUp(destination, "the destination") : destination;
@@ -107,7 +107,7 @@ aclError aclrtMemcpy(void *destination, size_t capacity, const void *source, siz
         currentContext();
         if (count == 0) return ACL_SUCCESS;
         checkedKind(destination, capacity, source, count, kind);
-        // At once, whatever is queued on the streams.
+        // Immediately, whatever is queued on the streams.
         copy(destination, source, count, [count](const void *address, const char *what) {
             return Memory::check(address, count, ACL_ERROR_RT_PARAM_INVALID, what);
         });

@@ -1,5 +1,5 @@
-// Operands: what aclCreateTensor and its kin make. A destroyed object is kept for a while with its marker changed, so that
-// its use, or a second destruction, is told instead of being undefined.
+// Operands: the objects of aclCreateTensor and its relatives. A destroyed object is kept for a while with its marker
+// changed, so that its use, or a second destruction, is reported instead of being undefined.
 
 #pragma once
 
@@ -24,16 +24,16 @@ struct View {
     std::vector<int64_t> dims, strides;
     int64_t offset = 0;
     aclFormat format = ACL_FORMAT_ND;
-    /// Elements of the storage that `data` is the beginning of.
+    /// Elements of the storage that starts at `data`.
     int64_t storage = 0;
     std::vector<int64_t> storageDims;
     void *data = nullptr;
 
     int64_t count() const;
     bool isContiguous() const;
-    /// The least and the greatest element that the view touches, counted from `data`; (0, -1): none.
+    /// The first and the last element that the view touches, counted from `data`; (0, -1): none.
     std::pair<int64_t, int64_t> extent() const;
-    /// The address of the view's least element, and the bytes from there to the end of its greatest.
+    /// The address of the view's first element, and the bytes from there to the end of its last.
     unsigned char *firstByte() const { return (unsigned char *)data + (size_t)extent().first * sizeOf(type); }
     size_t byteCount() const {
         const auto [least, greatest] = extent();
@@ -47,7 +47,7 @@ void requireAlive(const void *object, uint32_t marker, uint32_t expected, const 
 /// A line for each operand or executor that was never destroyed.
 std::string liveObjects();
 
-/// Notes that an object is there, and that it is no longer.
+/// Records that an object was created, and that it was destroyed.
 void noteObject(const void *object, std::string kind);
 /// `release` really frees the object, some time later.
 void retireObject(const void *object, void (*release)(const void *));

@@ -1,5 +1,5 @@
-// Operators that take elements one by one: arithmetic with numpy's broadcasting, and activations. Every rule has the name of the
-// source's function that it is from; types that differ, which real software promotes, are refused.
+// Element-wise operators: arithmetic with numpy's broadcasting, and activations. Every rule carries the name of its
+// function in the source; differing types, which real software promotes, are refused.
 
 #include <cmath>
 
@@ -10,7 +10,7 @@ namespace emulator {
 
 /// An operator of two tensors.
 ///
-/// - Parameter outTypes: what the source lists for the result; `anything` where it lists nothing.
+/// - Parameter outTypes: the source's list for the result; `anything` if it has none.
 template <class F>
 static aclnnStatus binary(
     const char *name, Rules rules, const aclTensor *selfTensor, const aclTensor *otherTensor, aclTensor *outTensor, Types types,
@@ -29,7 +29,7 @@ static aclnnStatus binary(
     });
 }
 
-/// An operator of a tensor that is written as well, and another.
+/// An operator of a tensor that is also written, and another.
 template <class F>
 static aclnnStatus binaryInplace(
     const char *name, Rules rules, aclTensor *selfTensor, const aclTensor *otherTensor, Types types, PLAN_ARGUMENTS, F f) {
@@ -71,13 +71,13 @@ using namespace emulator;
 
 // Arithmetic
 
-/// Whether the scalar is there; its value, or 0.
+/// Checks that the scalar exists; its value, or 0.
 static ScalarValue valueOf(const aclScalar *scalar) {
     static const aclScalar none{};
     return ScalarValue(scalar == nullptr ? none : *scalar);
 }
 
-/// CheckPromoteType of Add and Sub: the factor becomes one of the result's type, and bool takes whole ones.
+/// CheckPromoteType of Add and Sub: the factor is converted to the result's type, and bool requires whole ones.
 static void checkFactor(Planner &planner, const aclScalar *alpha, const aclTensor *self) {
     planner.given({{"alpha", alpha}});
     planner.scalar("alpha", alpha);
@@ -138,8 +138,9 @@ aclnnStatus aclnnInplaceMulGetWorkspaceSize(aclTensor *self, const aclTensor *ot
 }
 EMULATED_PHASE_2(InplaceMul)
 
-/// What 950 makes of a tensor and a scalar is of the tensor's kind, or of the scalar's where that is a float (GetScalarDefaultDtype,
-/// CombineCategoriesWithComplex of the sources of Mul, Div and Clamp): whether that can be cast to `out`.
+/// On 950 the result of a tensor and a scalar has the tensor's kind, or the scalar's if that is a float
+/// (GetScalarDefaultDtype, CombineCategoriesWithComplex of the sources of Mul, Div and Clamp): whether that can be cast
+/// to `out`.
 static void check950Cast(Planner &planner, const aclScalar &scalar, const Operand &self, const Operand &out) {
     if (profile().chip != Chip::a5) return;
     planner.requireCast(isFloat(scalar.type) ? ACL_FLOAT : self.view.type, out.view.type, "what self and the scalar make");
@@ -214,7 +215,7 @@ aclnnStatus aclnnClampMinGetWorkspaceSize(const aclTensor *self, const aclScalar
 }
 EMULATED_PHASE_2(ClampMin)
 
-/// The source takes one bound for none; the emulator asks for both.
+/// The source accepts one bound as missing; the emulator requires both.
 aclnnStatus aclnnClampGetWorkspaceSize(
     const aclTensor *self, const aclScalar *minimum, const aclScalar *maximum, aclTensor *out, PLAN_ARGUMENTS) {
     const ScalarValue least = valueOf(minimum), most = valueOf(maximum);
@@ -258,7 +259,7 @@ aclnnStatus aclnnReluGetWorkspaceSize(const aclTensor *self, aclTensor *out, PLA
 }
 EMULATED_PHASE_2(Relu)
 
-/// Every approximation but 1 is none (GetApproximateStr).
+/// Every approximation except 1 means none (GetApproximateStr).
 aclnnStatus aclnnGeluV2GetWorkspaceSize(const aclTensor *x, int64_t approximate, aclTensor *y, PLAN_ARGUMENTS) {
     const Rules rules = {
         "ops-nn activation/gelu_v2/op_api/aclnn_gelu_v2.cpp", "CheckNotNull", "CheckDtypeValid", "CheckShape",
@@ -271,14 +272,15 @@ aclnnStatus aclnnGeluV2GetWorkspaceSize(const aclTensor *x, int64_t approximate,
 }
 EMULATED_PHASE_2(GeluV2)
 
-/// Generated: the definition's types, and what its tiling asks.
+/// Generated: the definition's types, and its tiling's requirements.
 aclnnStatus aclnnSwiGluGetWorkspaceSize(const aclTensor *xTensor, int64_t dim, const aclTensor *outTensor, PLAN_ARGUMENTS) {
     return plan("aclnnSwiGlu", workspaceSize, executor, [&](Planner &planner) {
         planner.from("ops-nn activation/swi_glu/op_host/swi_glu_def.cpp");
         planner.rule("SwiGlu").given({{"x", xTensor}, {"out", outTensor}});
         const Operand x = planner.input("x", xTensor, floats), out = planner.output("out", outTensor, floats);
         planner.requireType(out, x.view.type);
-        // Its document takes no operand in pieces; the definition of 9.x makes x contiguous, and what 8.1 does is not public.
+        // Its document accepts no non-contiguous operand; the definition of 9.x makes x contiguous, and the behaviour
+        // of 8.1 is not public.
         planner.strict();
         if (!x.view.isContiguous() || !out.view.isContiguous()) planner.invalid("x and out must be contiguous");
         planner.from("ops-nn activation/swi_glu/op_host/swi_glu_tiling.cpp");

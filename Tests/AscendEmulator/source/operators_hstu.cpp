@@ -1,6 +1,7 @@
-// RecSDK's fused attention of HSTU, the dense operator of older packages and the jagged one of newer ones: silu(alpha · (q · kᵀ + bias)) · siluScale where the mask allows, times v. Weights are
-// rounded to the operands' type before the second product, as the matrix unit takes them; sums are float32. Limits and masks:
-// design/ascend.md 4.2, each of them enforced.
+// RecSDK's fused attention of HSTU, the dense operator of older packages and the jagged one of newer ones: silu(alpha ·
+// (q · kᵀ + bias)) · siluScale where the mask allows, times v. Weights are rounded to the operands' type before the
+// second product, as the matrix unit requires; sums are float32. Limits and masks: design/ascend.md 4.2, each of them
+// enforced.
 
 #include <algorithm>
 #include <cmath>
@@ -21,7 +22,7 @@ struct HstuAttributes {
     std::string layout;
     int64_t groupSize;
     float alpha;
-    /// Otherwise sums are added to what the output holds (RecSDK hstu_jagged.cpp zeroes it first).
+    /// Otherwise sums are added to the output's content (RecSDK hstu_jagged.cpp zeroes it first).
     bool isDeterministic = true;
 };
 
@@ -40,7 +41,7 @@ struct HstuSequence {
     int64_t contexts = 0, targets = 0;
 };
 
-/// Whether the mask that is built in lets a row see a column; both count within the whole sequence.
+/// Whether the built-in mask lets a row attend to a column; both count within the whole sequence.
 static bool isVisible(int64_t row, int64_t column, int64_t length, int64_t contexts, int64_t targets, int64_t group) {
     const int64_t history = group == 0 ? length : length - targets;
     if (row < contexts) return column < history;
@@ -49,7 +50,7 @@ static bool isVisible(int64_t row, int64_t column, int64_t length, int64_t conte
     return column < history || (column >= own && column <= row);
 }
 
-/// Offsets of B sequences that must be a prefix sum; a kernel that follows wrong ones reads elsewhere.
+/// Offsets of B sequences, which must be a prefix sum; with wrong ones a kernel reads elsewhere.
 static std::vector<int64_t> loadOffsets(const Execution &execution, const Operand &operand, int64_t end, int64_t longest) {
     std::vector<int64_t> offsets = execution.loadIntegers(operand);
     bool isValid = offsets.front() == 0 && (end < 0 || offsets.back() == end);
@@ -70,7 +71,7 @@ static float rounded(float value, aclDataType type) {
     return type == ACL_BF16 ? fromBF16(toBF16(value)) : value;
 }
 
-/// The sequences of a call, their keys in one piece wherever they come from.
+/// The sequences of a call, with their keys in one piece wherever they come from.
 static std::vector<HstuSequence> loadSequences(
     const Execution &execution, const HstuOperands &operands, const HstuAttributes &attributes, size_t batch) {
     std::vector<HstuSequence> sequences(batch);
@@ -125,7 +126,7 @@ static std::vector<HstuSequence> loadSequences(
                     copyRows(cache, (size_t)id * 2 * pageRows, rows, keyWidth, sequence.key);
                     copyRows(cache, ((size_t)id * 2 + 1) * pageRows, rows, valueWidth, sequence.value);
                 }
-                // Of the new rows only the targets are not in pages.
+                // Of the new rows, only the targets are not in pages.
                 const size_t kept = std::min(count, (size_t)targets[index]);
                 first += count - kept;
                 count = kept;
@@ -145,8 +146,9 @@ static std::vector<HstuSequence> loadSequences(
     return sequences;
 }
 
-/// Kernels read the jagged layout's optional operands whatever the definition says: hstu_dense_forward_jagged_kernel.h
-/// (PreInit, FillTaskInfo) and hstu_jagged_forward_kernel.h (InitSplitCore, FillTaskInfo), none of which looks for NULL.
+/// Kernels read the jagged layout's optional operands whatever the definition declares:
+/// hstu_dense_forward_jagged_kernel.h (PreInit, FillTaskInfo) and hstu_jagged_forward_kernel.h (InitSplitCore,
+/// FillTaskInfo); none of them checks for NULL.
 static void requireRead(const std::optional<Operand> &operand, const char *role) {
     if (operand) return;
     throw MemoryFault{ACL_ERROR_RT_AICORE_EXCEPTION, format("%s is NULL, and read", role)};
@@ -171,7 +173,7 @@ static void runHstu(const Execution &execution, const HstuOperands &operands, co
     std::vector<float> bias, mask, output(query.size() / depth * columns);
     if (operands.bias) bias = execution.loadFloats(*operands.bias);
     if (operands.mask) mask = execution.loadFloats(*operands.mask);
-    // Rows that belong to no sequence are not written; what was there before stays.
+    // Rows that belong to no sequence are not written; their content stays.
     if (attributes.layout != "normal") output = execution.loadFloats(operands.output);
     const size_t square = (size_t)attributes.maxQueries;
     std::vector<float> sum(columns);
@@ -211,7 +213,7 @@ static void runHstu(const Execution &execution, const HstuOperands &operands, co
     execution.store(operands.output, output);
 }
 
-/// Refuses what the chip's kernel does not take.
+/// Refuses extents that the chip's kernel does not support.
 static void checkExtents(Planner &planner, const HstuOperands &operands, const HstuAttributes &attributes, int64_t batch) {
     const auto within = [&](const char *what, int64_t value, int64_t least, int64_t most, int64_t unit) {
         if (value >= least && value <= most && value % unit == 0) return;

@@ -1,12 +1,12 @@
-// Comparisons, masks, and moves between types and strides. Every rule has the name of the source's function that it is from; types
-// that differ, which real software promotes, are refused.
+// Comparisons, masks, and moves between types and strides. Every rule carries the name of its function in the source;
+// differing types, which real software promotes, are refused.
 
 #include "elements.hpp"
 #include "profile.hpp"
 
 namespace emulator {
 
-/// A comparison of two tensors. What it makes is bool, which the sources cast to anything: the emulator takes bool.
+/// A comparison of two tensors. The result is bool, which the sources cast to any type: the emulator accepts only bool.
 template <class F>
 static aclnnStatus comparison(
     const char *name, Rules rules, const aclTensor *selfTensor, const aclTensor *otherTensor, aclTensor *outTensor, Types types,
@@ -125,7 +125,8 @@ aclnnStatus aclnnInplaceMaskedFillScalarGetWorkspaceSize(
 }
 EMULATED_PHASE_2(InplaceMaskedFillScalar)
 
-/// Between pairs of types that the cores do not have the source leaves the work to an AI CPU (cast.cpp, Cast), and so refuses none.
+/// Between pairs of types that the cores lack, the source leaves the work to an AI CPU (cast.cpp, Cast), and so refuses
+/// none.
 aclnnStatus aclnnCastGetWorkspaceSize(const aclTensor *selfTensor, aclDataType type, aclTensor *outTensor, PLAN_ARGUMENTS) {
     return plan("aclnnCast", workspaceSize, executor, [&](Planner &planner) {
         planner.from("ops-math math/cast/op_api/aclnn_cast.cpp");

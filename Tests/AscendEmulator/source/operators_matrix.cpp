@@ -1,5 +1,5 @@
-// Matrix products: half-precision operands, sums in float32, one rounding at the end. The sum of an element is taken in the
-// same order whatever the number of rows. Every rule has the name of the source's function that it is from.
+// Matrix products: half-precision operands, sums in float32, one rounding at the end. The sum of an element has the
+// same order whatever the number of rows. Every rule carries the name of its function in the source.
 
 #include <algorithm>
 
@@ -24,8 +24,8 @@ static void multiply(const float *a, const float *b, float *out, size_t m, size_
     }
 }
 
-/// The operands of a product, with what both sources ask of types and the mode: BuildRule takes Ascend910BMatMulRule for Atlas A2
-/// and later, else Ascend310AMatMulRule.
+/// The operands of a product, with both sources' requirements for types and mode: BuildRule selects
+/// Ascend910BMatMulRule for Atlas A2 and later, otherwise Ascend310AMatMulRule.
 struct Product {
     Operand self, mat2, out;
 
@@ -40,7 +40,7 @@ struct Product {
         if (!profile().isA2OrLater() && isWide && (mode == 0 || mode == 3)) {
             planner.invalid("this chip has no float32 product: cubeMathType must allow a lower precision");
         }
-        // The sources look modes up in tables without asking whether they are in them.
+        // The sources look modes up in tables without a bounds check.
         planner.strict();
         if (mode < 0 || mode > 3) planner.invalid(format("there is no cubeMathType %d", mode));
         planner.requireType(mat2, self.view.type);
@@ -54,7 +54,7 @@ private:
     }
 };
 
-/// float32 operands as the matrix unit sees them in this mode.
+/// float32 operands as the matrix unit reads them in this mode.
 static void lowerPrecision(std::vector<float> &values, aclDataType type, int8_t mode) {
     if (type != ACL_FLOAT || mode == 0) return;
     for (float &value : values) {
@@ -63,8 +63,8 @@ static void lowerPrecision(std::vector<float> &values, aclDataType type, int8_t 
     }
 }
 
-/// Where element (row, column) of a matrix of `rows` lies in FRACTAL_NZ: columns in groups of 16, rows in groups of 16
-/// within, 16 × 16 blocks in row-major order.
+/// The place of element (row, column) of a matrix of `rows` in FRACTAL_NZ: columns in groups of 16, within them rows in
+/// groups of 16, 16 × 16 blocks in row-major order.
 static size_t blockedPlace(size_t row, size_t column, size_t rows) {
     const size_t paddedRows = (rows + 15) / 16 * 16;
     return column / 16 * paddedRows * 16 + row * 16 + column % 16;
@@ -111,8 +111,8 @@ aclnnStatus aclnnMmGetWorkspaceSize(
             lowerPrecision(a, self.view.type, mode);
             lowerPrecision(b, self.view.type, mode);
             multiply(a.data(), b.data(), result.data(), m, k, n);
-            // 9.x gives the product the type of a weight in FRACTAL_NZ and widens it (ops-nn matmul_util.cpp:834-839); what
-            // 8.1 does is not public.
+            // 9.x gives the product the type of a weight in FRACTAL_NZ and widens it (ops-nn matmul_util.cpp:834-839);
+            // the behaviour of 8.1 is not public.
             if (isHalf) for (float &value : result) value = fromF16(toF16(value));
             execution.store(out, result);
         });
@@ -139,8 +139,8 @@ aclnnStatus aclnnBatchMatMulGetWorkspaceSize(
         planner.requireDims(mat2, {other, (int64_t)k, (int64_t)n});
         planner.requireDims(out, {(int64_t)batch, (int64_t)m, (int64_t)n});
         if (batch * m * n > 0) planner.useWorkspace(16384);
-        // 9.x takes float32 results of half-precision operands on Atlas A2 and later alone, and widens others (ops-nn
-        // matmul/common/op_host/op_api, NeedEnableFp32Output); what 8.1 does is not public.
+        // 9.x supports float32 results of half-precision operands only on Atlas A2 and later, and widens others (ops-nn
+        // matmul/common/op_host/op_api, NeedEnableFp32Output); the behaviour of 8.1 is not public.
         const bool isHalf = !profile().isA2OrLater() && self.view.type == ACL_FLOAT16 && profile().generation == 9;
         planner.run([=](Execution &execution) {
             std::vector<float> a = execution.loadFloats(self), b = execution.loadFloats(mat2), result(batch * m * n);
@@ -160,7 +160,8 @@ EMULATED_PHASE_2(BatchMatMul)
 
 aclnnStatus aclnnCalculateMatmulWeightSizeV2(const aclIntArray *shape, aclDataType dataType, uint64_t *elements) {
     return call("aclnnCalculateMatmulWeightSizeV2", "", [&]() -> aclnnStatus {
-        // ops-math conversion/trans_data/op_api/aclnn_trans_matmul_weight.cpp; phase 1 of the operator itself does not ask for the chip.
+        // ops-math conversion/trans_data/op_api/aclnn_trans_matmul_weight.cpp; phase 1 of the operator itself does not
+        // query the chip.
         if (profile().chip == Chip::first) {
             refuse(ACLNN_ERR_RUNTIME_ERROR, "%s has no such weights (CheckSocValid)", profile().soc.c_str());
         }
@@ -182,7 +183,7 @@ aclnnStatus aclnnTransMatmulWeightGetWorkspaceSize(aclTensor *weightTensor, uint
     return plan("aclnnTransMatmulWeight", workspaceSize, executor, [&](Planner &planner) {
         planner.from("ops-math conversion/trans_data/op_api/aclnn_trans_matmul_weight.cpp");
         planner.rule("CheckNotNull").given({{"mmWeightRef", weightTensor}});
-        // int8, which is blocked otherwise and which the source has for 310P and later, is not emulated.
+        // int8, which has other blocks and which the source supports for 310P and later, is not emulated.
         const Operand weight = planner.rule("CheckDtypeValid").inplace("mmWeightRef", weightTensor, f16 | bf16);
         planner.rule("CheckShapeDim").requireRank(weight, 2);
         planner.strict();
@@ -190,7 +191,7 @@ aclnnStatus aclnnTransMatmulWeightGetWorkspaceSize(aclTensor *weightTensor, uint
         const size_t rows = (size_t)weight.view.dims[0], columns = (size_t)weight.view.dims[1];
         const size_t taken = (rows + 15) / 16 * 16 * ((columns + 15) / 16 * 16) * 2;
         Memory::check(weight.view.data, taken, ACLNN_ERR_PARAM_INVALID, "mmWeightRef in FRACTAL_NZ");
-        // From here on the memory counts as blocked: what is enqueued later is described by what it will be then.
+        // From here on the memory counts as blocked: calls enqueued later refer to its future layout.
         Memory::markBlocked(weight.view.data, taken);
         planner.useWorkspace(taken);
         planner.run([=](Execution &execution) {

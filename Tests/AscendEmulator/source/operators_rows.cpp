@@ -1,4 +1,4 @@
-// Operators over rows: norms, softmax, means. Every rule has the name of the source's function that it is from.
+// Operators over rows: norms, softmax, means. Every rule carries the name of its function in the source.
 
 #include <algorithm>
 #include <cmath>
@@ -104,12 +104,12 @@ aclnnStatus aclnnRmsNormGetWorkspaceSize(
     const aclTensor *xTensor, const aclTensor *gammaTensor, double epsilon, const aclTensor *yTensor,
     const aclTensor *rstdTensor, uint64_t *workspaceSize, aclOpExecutor **executor) {
     return plan("aclnnRmsNorm", workspaceSize, executor, [&](Planner &planner) {
-        // Generated: the definition's types, and what its tiling asks.
+        // Generated: the definition's types, and its tiling's requirements.
         planner.from("ops-nn norm/rms_norm/op_host/rms_norm_def.cpp");
         planner.rule("RmsNorm").given({{"x", xTensor}, {"gamma", gammaTensor}, {"y", yTensor}, {"rstd", rstdTensor}});
         const Operand x = planner.input("x", xTensor, floats), gamma = planner.input("gamma", gammaTensor, floats);
         const Operand y = planner.output("y", yTensor, floats), rstd = planner.output("rstd", rstdTensor, f32);
-        // A float32 gamma beside half-precision x is Atlas A2's and later's.
+        // Only Atlas A2 and later support a float32 gamma with half-precision x.
         if (gamma.view.type != ACL_FLOAT || !profile().isA2OrLater()) planner.requireType(gamma, x.view.type);
         planner.requireType(y, x.view.type);
         planner.from("ops-nn norm/rms_norm/op_host/rms_norm_tiling.cpp");
@@ -130,7 +130,7 @@ aclnnStatus aclnnRmsNormGetWorkspaceSize(
         planner.strict();
         const size_t columns = product(shape);
         if (profile().is310P() && (size_t)shape.back() * sizeOf(x.view.type) < 32) planner.untiled("this chip's last dimension has at least 32 bytes");
-        // The kernel writes a number a row, whatever the tiling takes.
+        // The kernel writes one number per row, whatever the tiling accepts.
         std::vector<int64_t> leading = x.view.dims;
         for (size_t place = 1; place <= shape.size(); place++) leading[leading.size() - place] = 1;
         planner.requireDims(rstd, leading);
@@ -157,7 +157,7 @@ aclnnStatus aclnnNormGetWorkspaceSize(
     return plan("aclnnNorm", workspaceSize, executor, [&](Planner &planner) {
         planner.from("ops-nn norm/lp_norm_v2/op_api/aclnn_norm.cpp");
         planner.rule("CheckNotNull").given({{"self", selfTensor}, {"pScalar", p}, {"dim", dims}, {"out", outTensor}});
-        // One list for all chips; the result may be of another float type.
+        // One list for all chips; the result may have another float type.
         planner.rule("CheckDtypeValid");
         const Operand self = planner.input("self", selfTensor, floats | onEveryChip);
         const Operand out = planner.output("out", outTensor, floats | onEveryChip);
@@ -215,7 +215,7 @@ aclnnStatus aclnnSoftmaxGetWorkspaceSize(
     return plan("aclnnSoftmax", workspaceSize, executor, [&](Planner &planner) {
         planner.from("ops-nn activation/softmax_v2/op_api/aclnn_softmax.cpp");
         planner.rule("CheckNotNull").given({{"self", selfTensor}, {"out", outTensor}});
-        // The result may be of another float type.
+        // The result may have another float type.
         planner.rule("CheckDtypeValid");
         const Operand self = planner.input("self", selfTensor, floats), out = planner.output("out", outTensor, floats);
         const size_t axis = planner.rule("CheckDim").axis(dim, self);

@@ -1,4 +1,4 @@
-// Gathering, scattering, the best of a row, joining. Every rule has the name of the source's function that it is from.
+// Gathering, scattering, the best of a row, joining. Every rule carries the name of its function in the source.
 
 #include <algorithm>
 #include <cmath>
@@ -48,7 +48,7 @@ aclnnStatus aclnnGatherV2GetWorkspaceSize(
                     throw MemoryFault{ACL_ERROR_RT_AICORE_EXCEPTION, format("index %lld is negative", (long long)row)};
                 }
                 if (row >= extent) {
-                    // Real software returns what happens to lie there.
+                    // Real software returns the content at that place.
                     trace("gather past the end", format("%lld of %lld", (long long)row, (long long)extent));
                     fprintf(stderr, "AscendEmulator: aclnnGatherV2: index %lld of %lld\n", (long long)row, (long long)extent);
                     continue;
@@ -129,7 +129,7 @@ aclnnStatus aclnnTopkGetWorkspaceSize(
         planner.rule("CheckDtypeValid");
         const Operand values = planner.output("values", valuesTensor, anything), indices = planner.output("indices", indicesTensor, i64);
         planner.requireType(values, self.view.type);
-        // The source does not ask for the results' shapes.
+        // The source does not check the results' shapes.
         planner.strict();
         std::vector<int64_t> dims = self.view.dims;
         dims[axis] = k;
@@ -139,8 +139,8 @@ aclnnStatus aclnnTopkGetWorkspaceSize(
             planner.invalid("the emulator has the largest floats of the last dimension, sorted");
         }
         planner.useWorkspace((size_t)self.view.count() * 8);
-        // The first generation ranks float32 as float16, and answers so (ops-nn aclnn_topk.cpp, TopkAdaptGeCastTensor), unless
-        // an AI CPU does it (CheckCalcInAiCore).
+        // The first generation ranks float32 as float16, and returns such values (ops-nn aclnn_topk.cpp,
+        // TopkAdaptGeCastTensor), unless an AI CPU computes it (CheckCalcInAiCore).
         const bool isHalf = profile().chip == Chip::first && self.view.type == ACL_FLOAT && (self.view.count() <= 32768 || k >= 8);
         planner.run([=](Execution &execution) {
             std::vector<float> scores = execution.loadFloats(self);
@@ -150,8 +150,8 @@ aclnnStatus aclnnTopkGetWorkspaceSize(
             std::vector<int64_t> order(columns);
             for (size_t start = 0; columns > 0 && start < scores.size(); start += columns) {
                 std::iota(order.begin(), order.end(), 0);
-                // NaN counts as the largest. Among equals the later comes first: real software promises no order, and whoever
-                // relies on one learns it here.
+                // NaN counts as the largest. Among equals the later comes first: real software guarantees no order, and
+                // code that relies on one fails here.
                 const auto isBefore = [&](int64_t left, int64_t right) {
                     const float a = scores[start + (size_t)left], b = scores[start + (size_t)right];
                     if (std::isnan(a) != std::isnan(b)) return std::isnan(a);
@@ -177,7 +177,7 @@ aclnnStatus aclnnCatGetWorkspaceSize(
         planner.rule("CheckNotNull").given({{"tensors", tensors}, {"y", outTensor}});
         const std::vector<const aclTensor *> list = planner.list("tensors", tensors).members;
         for (const aclTensor *member : list) planner.given({{"a member of tensors", member}});
-        // Of no tensors, and of tensors of shape (0), the source makes nothing, and says nothing of the workspace.
+        // For no tensors, or tensors of shape (0), the source computes nothing, and does not set the workspace size.
         if (list.empty()) planner.strict().invalid("tensors is empty");
         planner.rule("CheckDtypeValid");
         std::vector<Operand> members;

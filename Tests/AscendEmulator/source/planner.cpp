@@ -1,4 +1,4 @@
-// Phase 1's checks: shapes, types, strides, alignment, and what the chip has.
+// Phase 1's checks: shapes, types, strides, alignment, and the chip's features.
 
 #include <algorithm>
 #include <unordered_set>
@@ -34,8 +34,8 @@ static bool isGenerated(const std::string &name) {
     return generated.count(name) != 0;
 }
 
-/// Refuses as CANN does where no kernel takes the operands. A generated call passes the search's own status on (opbase
-/// individual_op/indv_executor.cpp); in the others the inner operator answers NULL, which is all that phase 1 says
+/// Refuses like CANN if no kernel accepts the operands. A generated call passes the search's own status on (opbase
+/// individual_op/indv_executor.cpp); in the others the inner operator returns NULL, which is all that phase 1 reports
 /// (opbase kernel_workspace.cpp; ops-math abs/op_api/aclnn_abs.cpp).
 [[noreturn]] static void refuseKernel(const char *name, const std::string &text) {
     throw Refusal{isGenerated(name) ? ACLNN_ERR_INNER_FIND_KERNEL : ACLNN_ERR_INNER_NULLPTR, text};
@@ -57,7 +57,8 @@ void Planner::requireCast(aclDataType from, aclDataType to, const char *what) {
     if (isFloat(from) && !isFloat(to)) invalid(format("%s is %s, which cannot be cast to %s", what, nameOf(from), nameOf(to)));
 }
 
-/// Everything that is asked of a view before it is used; aclnnSilu alone takes more than eight dimensions, and nobody asks it to; `size` bytes of memory at its data are checked to be there.
+/// All checks of a view before it is used. Only aclnnSilu accepts more than eight dimensions, and no caller needs them.
+/// `size` bytes of memory at its data are checked to exist.
 static void checkView(const View &view) {
     const char *role = view.role.c_str();
     if (view.dims.size() > 8) refuse(ACLNN_ERR_PARAM_INVALID, "%s has rank %zu, at most 8 are possible", role, view.dims.size());
@@ -85,8 +86,8 @@ Operand Planner::operand(const char *role, const aclTensor *tensor, Types types,
     requireAlive(tensor, tensor->marker, aclTensor::alive, "tensor", name);
     View view = tensor->view;
     view.role = role;
-    // Composed operators compare types with a list by chip, generated ones with their definition's (opbase indv_executor.cpp,
-    // CheckSocVersionAndParam): both say 161002.
+    // Composed operators compare types with a list per chip, generated ones with their definition's (opbase
+    // indv_executor.cpp, CheckSocVersionAndParam): both return 161002.
     const bool isOfChip = view.type != ACL_BF16 || profile().isA2OrLater() || (types & onEveryChip) != 0;
     if ((setOf(view.type) & types) == 0 || !isOfChip) {
         invalid(format("%s cannot be %s on %s", role, nameOf(view.type), profile().soc.c_str()));
@@ -100,7 +101,7 @@ Operand Planner::operand(const char *role, const aclTensor *tensor, Types types,
             refuse(ACLNN_ERR_PARAM_INVALID, "%s is described as ND, its memory holds FRACTAL_NZ", role);
         }
         if (!view.isContiguous()) {
-            // It is made contiguous first, which takes memory and a copy of the operator's own.
+            // The operand is made contiguous first, which needs memory and a copy by the operator.
             useWorkspace((size_t)view.count() * sizeOf(view.type));
             isRepeatable = false;
         }
@@ -116,7 +117,7 @@ Operand Planner::weight(const char *role, const aclTensor *tensor, Types types) 
         if (view.dims.size() != 2 || view.offset != 0 || !view.isContiguous()) {
             refuse(ACLNN_ERR_PARAM_INVALID, "%s: a FRACTAL_NZ matrix is contiguous and of rank 2", role);
         }
-        // The tiling takes blocks apart by the storage's four dimensions (ops-nn matmul_v3_base_tiling.cpp:313-330,440).
+        // The tiling splits blocks by the storage's four dimensions (ops-nn matmul_v3_base_tiling.cpp:313-330,440).
         const std::vector<int64_t> blocks = {(view.dims[1] + 15) / 16, (view.dims[0] + 15) / 16, 16, 16};
         if (view.storageDims != blocks) {
             refuseKernel(name, format(
@@ -133,7 +134,7 @@ Operand Planner::weight(const char *role, const aclTensor *tensor, Types types) 
     return result;
 }
 
-/// Calls `visit` with the address of every unit of two bytes, or of every element of one, until it says false.
+/// Calls `visit` with the address of every unit of two bytes, or of every one-byte element, until it returns false.
 template <class Visit>
 static bool forEachAddress(const View &view, Visit visit) {
     std::vector<int64_t> index(view.dims.size(), 0);
@@ -266,15 +267,16 @@ std::vector<int64_t> broadcastStrides(const View &view, const std::vector<int64_
     return strides;
 }
 
-/// Whether the chip has no kernel of the operator. Where the documents of 8.1 and the sources of 9.x differ, each release does
-/// what is written of it.
+/// Whether the chip lacks a kernel of the operator. If the documents of 8.1 and the sources of 9.x differ, each release
+/// behaves as documented for it.
 static bool lacks(const std::string &operatorName) {
     const bool isFirst = profile().chip == Chip::first;
     // ops-nn activation/swi_glu/op_host/swi_glu_def.cpp configures 310P, Atlas A2, A3 and 950.
     if (operatorName == "SwiGlu") return isFirst;
-    // ops-nn norm/rms_norm/docs/aclnnRmsNorm.md does not have the first generation, rms_norm_def.cpp of 9.x does.
+    // ops-nn norm/rms_norm/docs/aclnnRmsNorm.md omits the first generation; rms_norm_def.cpp of 9.x includes it.
     if (operatorName == "RmsNorm") return isFirst && profile().generation != 9;
-    // Documents (design/ascend.md 3.3, 3.4). The sources of 9.x list LayerNorm for 310P: refused here, so that the composed path is run.
+    // Documents (design/ascend.md 3.3, 3.4). The sources of 9.x list LayerNorm for 310P: it is refused here, so that
+    // the composed path runs.
     if (operatorName == "LayerNorm" || operatorName == "InplaceIndexCopy") return profile().is310P();
     return false;
 }
@@ -291,7 +293,7 @@ aclnnStatus plan(
     const char *name, uint64_t *workspaceSize, aclOpExecutor **executor, const std::function<void(Planner &)> &prepare) {
     return call((std::string(name) + "GetWorkspaceSize").c_str(), "", [&]() -> aclnnStatus {
         if (workspaceSize == nullptr || executor == nullptr) refuse(ACLNN_ERR_PARAM_NULLPTR, "an out parameter is NULL");
-        // Tiling asks for the chip, so the thread needs a device.
+        // Tiling queries the chip, so the thread needs a device.
         try {
             currentContext();
         } catch (const Refusal &refusal) {

@@ -1,4 +1,4 @@
-// What nearly every file includes, parsed once for all of them (Makefile). Files include what they use all the same.
+// The headers that nearly every file includes, precompiled (Makefile). Files still include what they use.
 
 #pragma once
 

@@ -1,4 +1,4 @@
-// The life of the process: initialisation, its end with a report of what was left behind, and versions.
+// The life of the process: initialisation, its end with a report of leaks, and versions.
 
 #include <cstring>
 
@@ -22,7 +22,7 @@ aclError aclInit(const char *configPath) {
     });
 }
 
-/// What was made and never given back.
+/// Objects that were created and never released.
 static std::string leaks() {
     std::string text = Memory::leaks();
     {
@@ -47,7 +47,7 @@ aclError aclFinalize(void) {
         std::lock_guard lock(handles().mutex);
         handles().isInitialized = false;
         if (left.empty()) return ACL_SUCCESS;
-        // Real software says nothing; here a leak is a failure.
+        // Real software reports nothing; here a leak is a failure.
         fprintf(stderr, "AscendEmulator: left behind: %s\n", left.c_str());
         refuse(ACL_ERROR_FAILURE, "left behind: %s", left.c_str());
     });

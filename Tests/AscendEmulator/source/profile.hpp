@@ -1,19 +1,19 @@
-// What is emulated, read once from the environment:
+// The emulated hardware and software, read once from the environment:
 //
 //   ASCEND_EMULATOR_SOC          Ascend910B3 (default) or another of those in profile.cpp
-//   ASCEND_EMULATOR_DEVICES      how many; default 1
+//   ASCEND_EMULATOR_DEVICES      the number of devices; default 1
 //   ASCEND_EMULATOR_MEMORY       bytes of device memory; default 2 GiB
-//   ASCEND_EMULATOR_GENERATION   8 (default) or 9: which version calls answer
-//   ASCEND_EMULATOR_SEED         of the streams' delays; default 1
+//   ASCEND_EMULATOR_GENERATION   8 (default) or 9: the version that calls report
+//   ASCEND_EMULATOR_SEED         seed of the streams' delays; default 1
 //   ASCEND_EMULATOR_DELAY        microseconds that a task is delayed on average; default 20
 //   ASCEND_EMULATOR_LENIENT      1: a copy's kind is corrected from its addresses, as new drivers do
 //   ASCEND_EMULATOR_UNSUPPORTED  operators without a kernel, by name: LayerNorm,Topk
 //   ASCEND_EMULATOR_FAULTS       see faults.hpp
-//   ASCEND_EMULATOR_FAULTS_FILE  a file of one line of them, counted from when it is seen, and then removed
-//   ASCEND_EMULATOR_FLAWS        what is wrong with the fused attention: hstu-mask: it forgets its mask; hstu-fault: it ends in
-//                                an exception of an AI core; dense-fault: the same of the dense operator alone
-//   ASCEND_EMULATOR_CAPTURES     how many captured sequences a device has streams for; default 1024
-//   ASCEND_EMULATOR_TRACE        a file that receives one line a call
+//   ASCEND_EMULATOR_FAULTS_FILE  a file with one line of faults, counted from its detection, after which it is removed
+//   ASCEND_EMULATOR_FLAWS        faults of the fused attention: hstu-mask: it ignores its mask; hstu-fault: it ends in an
+//                                exception of an AI core; dense-fault: the same for the dense operator only
+//   ASCEND_EMULATOR_CAPTURES     the number of captured sequences for which a device has streams; default 1024
+//   ASCEND_EMULATOR_TRACE        a file that receives one line per call
 
 #pragma once
 
@@ -24,8 +24,8 @@
 
 namespace emulator {
 
-/// Generations of chips: the first (910A; "Ascend910B" without a number is one of it: CANN 8.1, platform_config/Ascend910B.ini),
-/// 310P, Atlas A2 (910B1-910B4), Atlas A3 (910_93xx), 950.
+/// Generations of chips: the first (910A; also "Ascend910B" without a number: CANN 8.1,
+/// platform_config/Ascend910B.ini), 310P, Atlas A2 (910B1-910B4), Atlas A3 (910_93xx), 950.
 enum class Chip { first, inference, a2, a3, a5 };
 
 struct Profile {
@@ -48,14 +48,14 @@ struct Profile {
     /// bf16, float32 products, scatters.
     bool isA2OrLater() const { return chip == Chip::a2 || chip == Chip::a3 || chip == Chip::a5; }
     bool is310P() const { return chip == Chip::inference; }
-    /// How many events there are.
+    /// The number of events.
     size_t eventLimit() const { return is310P() ? 1023 : 65536; }
-    /// How many streams a device has.
+    /// The number of streams of a device.
     size_t streamLimit() const { return is310P() ? 1024 : 1984; }
 };
 
 const Profile &profile();
-/// Makes the profile another chip's.
+/// Replaces the profile by another chip's.
 void setChip(const std::string &soc);
 
 }  // namespace emulator

@@ -45,7 +45,7 @@ struct RecentMessage {
 
 static thread_local RecentMessage recent;
 
-/// The id of CANN's error code reference that a code belongs to; those of operators are known from bug reports.
+/// The id in CANN's error code reference for a code; those of operators are known from bug reports.
 static const char *identifier(int32_t code) {
     switch (code) {
     case 100000: return "EH0001";

@@ -1,4 +1,4 @@
-// How a call fails: a code, and a text that aclGetRecentErrMsg hands to the same thread once.
+// Failure of a call: a code, and a text that aclGetRecentErrMsg returns once to the same thread.
 
 #pragma once
 
@@ -7,7 +7,7 @@
 
 namespace emulator {
 
-/// A call that is refused; thrown inside, a code at the boundary.
+/// A refused call; thrown inside, a code at the boundary.
 struct Refusal {
     int32_t code;
     std::string message;
@@ -15,19 +15,20 @@ struct Refusal {
 
 std::string format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/// Text without arguments is passed as it is: `refuse(code, "%s", text)` for foreign text.
+/// Text without arguments is passed unchanged: `refuse(code, "%s", text)` for foreign text.
 [[noreturn]] void refuse(int32_t code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/// A breach of the interface after which real software has undefined behaviour: says so on standard error and aborts.
+/// A violation of the interface after which real software has undefined behaviour: reports it on standard error and
+/// aborts.
 [[noreturn]] void breach(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/// The last failure of a call of the runtime on this thread, forgotten by this call; 0: none.
+/// The last failure of a runtime call on this thread, cleared by this call; 0: none.
 int32_t takeLastError();
 void setLastError(int32_t code);
 
-/// What aclGetRecentErrMsg returns next on this thread.
+/// Sets the next result of aclGetRecentErrMsg on this thread.
 void setRecentMessage(const char *call, int32_t code, const std::string &text);
-/// The text, forgotten by this call; NULL: there is none. Valid until the thread's next call.
+/// The text, cleared by this call; NULL: there is none. Valid until the thread's next call.
 const char *takeRecentMessage();
 
 }  // namespace emulator

@@ -1,4 +1,4 @@
-// Streams: queues that run later, on threads of their own.
+// Streams: queues that run later, on separate threads.
 
 #include <chrono>
 
@@ -65,7 +65,7 @@ void Stream::work() {
         Task task = std::move(tasks.front());
         tasks.pop_front();
         isRunning = true;
-        // From nothing to twice the average, and now and then eight times as long: enough to turn an order around that
+        // From zero to twice the average, and occasionally eight times as long: enough to reverse any order that
         // nothing enforces.
         const uint64_t number = nextRandom(random);
         uint64_t delay = profile().delay == 0 ? 0 : number % (2 * profile().delay + 1);
@@ -78,7 +78,7 @@ void Stream::work() {
             fail(fault.code, task.name + ": " + fault.message);
             failDevice(context->device, fault.code, task.name + ": " + fault.message);
         }
-        // What the task holds goes before anyone can see that the stream is idle.
+        // The task's resources are released before the stream can be seen as idle.
         task.body = nullptr;
         lock.lock();
         isRunning = false;

@@ -60,13 +60,13 @@ static aclrtEvent makeEvent(bool isExtended, bool hasTime) {
     return handle;
 }
 
-/// Throws what a task of the stream has failed with.
+/// Throws the failure of the stream's tasks.
 static void reportFailure(Stream &stream) {
     std::string text;
     if (const int32_t code = stream.takeFailure(text); code != 0) refuse(code, "%s", text.c_str());
 }
 
-/// What is captured can be neither waited for nor asked, nor can the emulator order it by events.
+/// A capturing stream can be neither waited for nor queried, nor can the emulator order it by events.
 static void requireNotCaptured(Stream &stream) {
     if (const auto capture = captureOf(&stream)) {
         capture->isInvalid = true;
@@ -116,7 +116,7 @@ aclError aclrtDestroyStream(aclrtStream handle) {
     return call("aclrtDestroyStream", format("%p", handle), [&] {
         if (handle == nullptr) refuse(ACL_ERROR_INVALID_PARAM, "stream is NULL");
         Context *context = currentContextForCleanup();
-        // Ends after the lock: it runs what is queued.
+        // Ends after the lock: its destructor runs the queued tasks.
         std::shared_ptr<Stream> ended;
         std::lock_guard lock(handles().mutex);
         const auto found = handles().streams.find(handle);
@@ -237,12 +237,12 @@ aclError aclrtStreamWaitEvent(aclrtStream streamHandle, aclrtEvent eventHandle) 
         requireNotCaptured(*stream);
         auto event = requireEvent(eventHandle);
         std::lock_guard lock(event->mutex);
-        // Before the first record it is a wait for nothing.
+        // Before the first record the wait returns immediately.
         const uint64_t number = event->recorded;
         stream->enqueue("aclrtStreamWaitEvent", [event, number] {
             std::unique_lock lock(event->mutex);
             const auto hasCome = [&] { return event->completed >= number; };
-            // A record that was dropped with its stream never comes (runtime, docs of aclrtStreamAbort).
+            // A record that was dropped with its stream never happens (runtime, docs of aclrtStreamAbort).
             while (!event->changed.wait_for(lock, std::chrono::milliseconds(2), hasCome)) {
                 if (Stream::current()->isAborting) return;
             }

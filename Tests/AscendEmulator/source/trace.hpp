@@ -1,5 +1,5 @@
-// Every call that is made, with what matters of its arguments: the last ones in a ring, all of them counted by name, and all
-// of them in a file where the profile names one. What tests assert steady states by.
+// Every call, with its essential arguments: the last ones in a ring, all of them counted by name, and all of them in a
+// file if the profile names one. Tests use it to assert steady states.
 
 #pragma once
 
@@ -8,7 +8,7 @@
 
 namespace emulator {
 
-/// Notes a call of the calling thread.
+/// Records a call of the calling thread.
 void trace(const char *name, const std::string &arguments);
 
 }  // namespace emulator
