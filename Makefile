@@ -1,16 +1,16 @@
-# A thin index of what can be done here. `make run` and `make test` do all the set-up a fresh Debian machine with Swift
-# needs.
+# An index of the project's commands. `make run` and `make test` do all the set-up that a fresh Debian machine with
+# Swift needs.
 
 SWIFT_FLAGS := --explicit-target-dependency-import-check error
 PACKAGES    := libssl-dev zlib1g-dev
-# Sanitizers watch swift-testing's runner alone: XCTest's own start-up leaks 144 bytes, which LeakSanitizer reports. One test
-# asks for more memory than there is; the sanitizers' allocators would end the process where the system's says no.
+# Sanitizers watch only swift-testing's runner: XCTest's start-up leaks 144 bytes, which LeakSanitizer reports. One test
+# requests more memory than exists; the sanitizers' allocators would abort the process instead of returning NULL.
 SANITIZE    := $(SWIFT_FLAGS) --disable-xctest
-# Where a bundle of a published shape, and one of many items, are made, once.
+# The folders of benchmark bundles, each made once: published shapes and one with many items.
 LARGE       := .build/kuairand
 MANY        := .build/million-items
 FIRST       := .build/ml-20m-large
-# Whoever is not root asks for it.
+# Other users than root need sudo.
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: run test test-long build bench bench-http bench-users bench-loading attack chaos load-test check-kernels check-arm format lint sanitize fuzz setup clean
@@ -28,12 +28,12 @@ test: setup lint
 	swift build --build-tests $(SWIFT_FLAGS)
 	swift test --skip-build
 
-## test-long: the same with every case of the sweeps, of which `make test` takes a sample
+## test-long: as test, with every case of the sweeps, of which `make test` takes a sample
 test-long: export GENREC_LONG_TESTS = 1
 test-long: test
 
 ## bench: time the engine without HTTP: the demo, new events on cached ones, a scan of a million items, and the published
-## shapes in every dtype beside the runtimes that are installed (PYTHON=… says for which Python)
+## shapes in every dtype, against the installed runtimes (PYTHON=… selects the Python)
 PYTHON ?= python3
 bench: build
 	.build/release/genrec bench --bundle Config/demo --batch 1 --length 64
@@ -50,23 +50,23 @@ bench: build
 	$(PYTHON) -c 'import numpy' 2>/dev/null || { echo "no numpy: the comparison is left out"; exit 0; }; \
 	$(PYTHON) Tests/Benchmarks/peers.py .build/release/genrec
 
-## check-kernels: the CPU kernels by themselves, at every level of this processor
+## check-kernels: the CPU kernels alone, at every level of this processor
 check-kernels:
 	Tests/KernelChecks/run.sh --native
 
-## check-arm: the same for AArch64, under qemu-user
+## check-arm: as check-kernels, for AArch64 under qemu-user
 check-arm:
 	Tests/KernelChecks/run.sh
 
-## bench-http: HTTP and JSON alone against nginx, on one core each, in turns; then what the access log and traces cost; wants a
-## quiet machine
+## bench-http: HTTP and JSON alone against nginx, on one core each, in turns; then the cost of the access log and of
+## traces; needs a quiet machine
 bench-http: build
 	@for tool in wrk nginx curl; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	    [ -z "$$missing" ] || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q $$missing; }
 	Tests/Benchmarks/http.sh $(ROUNDS) $(SECONDS_EACH)
 	Tests/Benchmarks/observed.py .build/release/genrec
 
-## bench-users: the local store of users over HTTP: ten million events, events beside recommendations, a returning user by name
+## bench-users: the local user store over HTTP: ten million events, events during recommendations, a returning user by name
 bench-users: build
 	Tests/Benchmarks/users.py .build/release/genrec scale
 	Tests/Benchmarks/users.py .build/release/genrec ingest
@@ -85,12 +85,12 @@ attack: build
 	@command -v slowhttptest >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q slowhttptest; }
 	Tests/Benchmarks/attacks.sh
 
-## chaos: ten minutes of misfortunes (kill -9, a full disk, bad reloads …) under load; every reply is checked, a table at the end
+## chaos: ten minutes of misfortunes (kill -9, a full disk, bad reloads …) under load; checks every reply, prints a table
 chaos: build
 	@command -v openssl >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q openssl; }
 	Tests/Chaos/chaos.py
 
-## load-test: overload, mixed lengths and vanishing callers on the demo bundle, over HTTP; prints ratios, checks nothing
+## load-test: overload, mixed lengths and vanishing callers on the demo bundle, over HTTP; prints ratios, asserts nothing
 load-test: build
 	Tests/Benchmarks/load-test.sh
 
@@ -103,8 +103,8 @@ dist: $(SETUP)
 	    -Xcc -DGENREC_COMMIT='"$(COMMIT)"' -Xlinker -s
 	Deploy/dist.sh .build/static $(DIST)
 
-## fleet-test: three servers behind the real HAProxy: users' state found again, with histories sent, kept by each server and kept
-## in Redis; a rolling restart under load, one killed; then the simulation against what was measured
+## fleet-test: three servers behind the real HAProxy: users' state is found again, with histories in requests, in each server's
+## store and in Redis; a rolling restart under load, one server killed; then the simulation against the measurements
 fleet-test: build
 	@for tool in haproxy redis-server; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	    [ -z "$$missing" ] || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $$missing; }
@@ -112,18 +112,18 @@ fleet-test: build
 	    --interactions Config/demo/interactions.tsv --json .build/fleet.json
 	$(PYTHON) Deploy/fleet/simulate.py check .build/fleet.json --interactions Config/demo/interactions.tsv
 
-## users-test: the store of users in real Redis servers: one that dies and hangs, one with a password and TLS, and a cluster of which
-## a slot moves and a node is killed under load
+## users-test: the user store in real Redis servers: one that dies and hangs, one with a password and TLS, and a cluster in which a
+## slot moves and a node is killed under load
 users-test: build
 	@command -v redis-server >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends redis-server; }
 	@command -v openssl >/dev/null || $(SUDO) apt-get install -y -q openssl
 	$(PYTHON) Tests/Users/users_test.py --genrec .build/release/genrec --bundle Config/demo
 
-## check-deploy: every file of Deploy/ by the programs it is for, as far as they are installed
+## check-deploy: checks every file of Deploy/ with the programs that use it, if they are installed
 check-deploy: build
 	$(PYTHON) Deploy/check.py --genrec .build/release/genrec
 
-## browser-test: drives the console in headless Chromium; screenshots in .build/screenshots, to be looked at
+## browser-test: drives the console in headless Chromium; screenshots for review in .build/screenshots
 browser-test: build
 	@command -v chromedriver >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends chromium chromium-driver; }
 	@$(PYTHON) -c 'import selenium' 2>/dev/null || { $(PYTHON) -m venv .build/browser && .build/browser/bin/pip install -q selenium; }
@@ -149,7 +149,7 @@ sanitize: setup
 fuzz: setup
 	GENREC_FUZZ_SECONDS=60 swift test $(SWIFT_FLAGS) --filter Fuzz
 
-# Installs the system packages that are missing; says nothing and needs no rights where they are there.
+# Installs missing system packages; prints nothing and needs no rights if there are none.
 setup:
 	@dpkg -s $(PACKAGES) >/dev/null 2>&1 || \
 	    { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q $(PACKAGES); }

@@ -3,21 +3,21 @@
 # lengths, and with callers half of whom leave. Wherever possible, figures are ratios of values measured in the same
 # run; none is asserted. Called by `make load-test`; needs a release build, curl and awk.
 #
-#   FLOOD_SECONDS=60      how long the flood lasts (default 20)
-#   STEP_SECONDS=20       how long the other steps last (default 10)
-#   DEADLINE_MS=200       the deadline that requests of the flood carry
-#   BUNDLE=DIR            what is served, and
+#   FLOOD_SECONDS=60      the duration of the flood (default 20)
+#   STEP_SECONDS=20       the duration of the other steps (default 10)
+#   DEADLINE_MS=200       the deadline of the flood's requests
+#   BUNDLE=DIR            the bundle to serve, and
 #   INTERACTIONS=FILE     its histories (default: the demo's)
 #   LENGTHS=16:2048       the mixed lengths
 #   OPTIONS=…             further options of `genrec load` in steps 1, 2 and 4 (default: --mode sequence --k 20). The demo's
 #                         model is so small that a request for the top k costs HTTP more than the engine, and a flood of those
 #                         would show how fast this machine moves bytes; generating twenty items keeps the engine the bottleneck
 #                         that admission is there to protect. With a model of real size, take OPTIONS="--k 10".
-#   CALLERS=64            callers of the closed loops that find the peak
+#   CALLERS=64            callers of the closed loops that measure the peak
 #   GENREC_SERVE=FILE     a configuration for the server (default: none)
-#   APART=1               the server has core 0 to itself and the client the others, so that the one's work is not the other's loss
-#                         (default: they share all cores, and offering twice the peak costs the server what the client takes)
-#   TRACES=DIR            where the flood's and the probe's traces are kept (default: nowhere)
+#   APART=1               the server runs on core 0 and the client on the others, so that neither slows the other
+#                         (default: they share all cores, and the client's work for twice the peak slows the server)
+#   TRACES=DIR            the folder for the flood's and the probe's traces (default: not kept)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -5,7 +5,7 @@ import Compute
 import ComputeCPU
 import Testing
 
-/// Host memory of float32 weights; a test that keeps it to the end keeps it longer than the objects made from it.
+/// Host memory of float32 weights; a test keeps it alive longer than the objects made from it.
 private final class HostFloats {
     private var blocks: [UnsafeMutableBufferPointer<Float>] = []
 

@@ -15,7 +15,7 @@ private struct LinearCase {
     var dtype = DType.float32
     /// Takes these columns instead of all.
     var columns: [Range<Int>]?
-    /// Input and output lie among other columns.
+    /// Input and output are among other columns.
     var isStrided = false
     /// The residual is the output's own memory.
     var isInPlace = false

@@ -83,7 +83,7 @@ final class Fixture: Sendable {
     private let answered = DispatchSemaphore(value: 0)
 
     /// - Parameters:
-    ///   - cachePages: pages of four rows; 0: the model has no cache.
+    ///   - cachePages: pages of four rows; 0: the model allows none.
     ///   - hasFallback: whether a second stub is the device's fallback.
     ///   - shared: the model of another fixture, with the same window; nil: a new model.
     ///   - firstPause: nanoseconds until a failed device is made again; later pauses are at most four times as long.

@@ -88,7 +88,7 @@ typedef struct gk_linear {
 
 size_t gk_linear_tasks(const gk_linear *job);
 size_t gk_linear_scratch(const gk_linear *job);
-/// Runs task `index` of the gk_linear behind `job` as worker `worker`.
+/// Runs task `index` of the gk_linear at `job` as worker `worker`.
 void gk_linear_run(const void *job, size_t index, size_t worker);
 
 // MARK: Rows

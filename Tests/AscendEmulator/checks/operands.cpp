@@ -160,7 +160,7 @@ CHECK(workspace_IsNotForTwoStreams, .environment = {{"ASCEND_EMULATOR_FAULTS", "
     for (aclrtStream stream : {first, second}) {
         Plan plan = planMm(deviceMemory(64 * 64 * 4));
         OK(acl.operators.Mm.launch(workspace, plan.size, plan.executor, stream));
-        // The first has begun before the second does.
+        // The first starts before the second.
         if (stream == first) Interface::named<void()>("AscendEmulator_awaitHeld")();
     }
     OK(acl.runtime.aclrtSynchronizeStreamWithTimeout(second, -1));
