@@ -44,19 +44,23 @@ struct ImportCommand: AsyncParsableCommand {
 
     func run() async throws {
         do {
-            let bar = ProgressBar(label: "MiB of weights")
-            defer { bar.finish() }
-            let summary = try importCheckpoint(
-                format: from,
-                checkpointPath: checkpoint,
-                describePath: describe,
-                weights: weights,
-                cataloguePath: catalogue,
-                name: name,
-                version: version,
-                outputDirectory: output,
-                progress: { bar.show($0 >> 20, of: $1 >> 20) }
-            )
+            let summary: ImportSummary
+            do {
+                let bar = ProgressBar(label: "MiB of weights")
+                // Before anything else is said, and before an error is.
+                defer { bar.finish() }
+                summary = try importCheckpoint(
+                    format: from,
+                    checkpointPath: checkpoint,
+                    describePath: describe,
+                    weights: weights,
+                    cataloguePath: catalogue,
+                    name: name,
+                    version: version,
+                    outputDirectory: output,
+                    progress: { bar.show($0 >> 20, of: $1 >> 20) }
+                )
+            }
             let parameters = summary.configuration.architecture.configuration.parameterCount
             let architecture = summary.configuration.architecture.name.rawValue
             if json {

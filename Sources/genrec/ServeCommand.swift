@@ -58,10 +58,13 @@ struct ServeCommand: AsyncParsableCommand {
         do {
             // Only for people: under a service manager, the output of a server is log lines.
             let bar = ProgressBar(label: "MiB of weights read", hasLines: false)
-            let server = try Server(ServiceConfiguration(file: config, flags: flags)) {
-                bar.show($0 >> 20, of: $1 >> 20)
+            let server: Server
+            do {
+                defer { bar.finish() }
+                server = try Server(ServiceConfiguration(file: config, flags: flags)) {
+                    bar.show($0 >> 20, of: $1 >> 20)
+                }
             }
-            bar.finish()
             if bar.isShown { Console.note("packing them for the device ...\n") }
             if let readyLine = try await server.start() { Console.result(readyLine + "\n") }
             try await server.waitUntilStopped()

@@ -80,13 +80,7 @@ import Testing
     @Test(arguments: readings)
     func fileThatIsCutWhileItIsRead_EndsTheCommandWithOneSentence(reading: Reading) throws {
         try Genrec.withTemporaryFolder { folder in
-            let library = folder.appendingPathComponent("truncate.so").path
-            let source = Genrec.root.appendingPathComponent("Tests/ProcessTests/Interposers/truncate.c").path
-            let compiled = try Genrec.run(
-                program: "/usr/bin/env",
-                ["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"]
-            )
-            try #require(compiled.status == 0, "\(compiled.standardError)")
+            let library = try Genrec.interposer("truncate", in: folder)
             let bundle = folder.appendingPathComponent("bundle")
             try FileManager.default.copyItem(atPath: Genrec.demoBundle, toPath: bundle.path)
             let checkpoint = bundle.appendingPathComponent("checkpoint.bin").path

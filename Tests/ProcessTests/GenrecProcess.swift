@@ -91,6 +91,16 @@ enum Genrec {
         )
     }
 
+    /// A library of `Interposers`, built by the compiler that Swift brings along: what LD_PRELOAD puts before the C library.
+    static func interposer(_ name: String, in folder: URL) throws -> String {
+        let library = folder.appendingPathComponent("\(name).so").path
+        let source = root.appendingPathComponent("Tests/ProcessTests/Interposers/\(name).c").path
+        let arguments = ["clang", "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"]
+        let compiled = try run(program: "/usr/bin/env", arguments)
+        guard compiled.status == 0 else { throw Failure(description: compiled.standardError) }
+        return library
+    }
+
     /// A temporary folder for one test, removed when `body` returns.
     static func withTemporaryFolder<Result>(_ body: (URL) throws -> Result) throws -> Result {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("genrec-\(UUID().uuidString)")

@@ -157,13 +157,7 @@ private final class StandIn {
 
     @Test func watchdog_IsFedWhileAllMakeProgress_AndNoLonger() throws {
         try Genrec.withTemporaryFolder { folder in
-            let library = folder.appendingPathComponent("hang.so").path
-            let source = Genrec.root.appendingPathComponent("Tests/ProcessTests/Interposers/hang.c").path
-            let compiled = try Genrec.run(
-                program: "/usr/bin/env",
-                ["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"]
-            )
-            try #require(compiled.status == 0, "\(compiled.standardError)")
+            let library = try Genrec.interposer("hang", in: folder)
             let brake = folder.appendingPathComponent("hang")
             let systemd = try StandIn(folder)
             let server = try systemd.start([
