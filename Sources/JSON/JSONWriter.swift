@@ -196,8 +196,12 @@ package struct JSONWriter {
         bytes.append(UInt8(ascii: " "))
     }
 
-    /// Appends text unchanged: for text between JSON texts (`event: item`), never for values.
-    package mutating func raw(_ text: StaticString) { append(text) }
+    /// Appends text unchanged: for text between JSON texts (`event: item`), and for members that are the same every time. No comma
+    /// comes behind it that is not in it.
+    package mutating func raw(_ text: StaticString) {
+        append(text)
+        isAfterValue = false
+    }
 
     private mutating func append(_ text: StaticString) {
         append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))

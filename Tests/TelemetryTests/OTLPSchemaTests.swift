@@ -115,7 +115,7 @@ private func faults(_ text: [UInt8]) throws -> [String] {
         let child = try #require(TraceContext(traceparent: Self.parent, tracestate: "a=1,b=2"))
         let hostile = "\"\\\u{0}\u{1F}\u{7F}é\u{1F3AC}\u{2028}</script>"
         var spans: [TraceSpan] = []
-        for context in [child, TraceContext(share: 1)] {
+        for context in [child, TraceSampler(share: 1).begin()] {
             for fault in [nil, "status 503", hostile] {
                 spans.append(
                     TraceSpan(

@@ -49,10 +49,31 @@ import Testing
     }
 
     @Test func newTraces_AreRecordedByTheirShare() {
-        #expect((0..<1_000).allSatisfy { _ in !TraceContext(share: 0).isSampled && TraceContext(share: 1).isSampled })
-        let recorded = (0..<10_000).count { _ in TraceContext(share: 0.5).isSampled }
+        let (none, half, all) = (TraceSampler(share: 0), TraceSampler(share: 0.5), TraceSampler(share: 1))
+        #expect((0..<1_000).allSatisfy { _ in !none.begin().isSampled && all.begin().isSampled })
+        #expect((0..<1_000).allSatisfy { _ in none.beginRecorded() == nil && all.beginRecorded() != nil })
         // Eight standard deviations.
-        #expect(4_600...5_400 ~= recorded)
+        #expect(4_600...5_400 ~= (0..<10_000).count { _ in half.begin().isSampled })
+        #expect(4_600...5_400 ~= (0..<10_000).count { _ in half.beginRecorded() != nil })
+    }
+
+    /// Servers with one share decide alike: by the id, also of a trace of which the caller alone is told.
+    @Test(arguments: [0, 0.01, 0.5, 0.999])
+    func idsOfUnrecordedTraces_AreThoseThatTheShareLeavesOut(_ share: Double) {
+        let sampler = TraceSampler(share: share)
+        let fractions = (0..<10_000).map { _ in
+            let told = sampler.unrecorded()
+            #expect(told.description.hasSuffix("-00") && told.trace.low != 0 && told.span != 0)
+            return Double(told.trace.low >> 11) * 0x1p-53
+        }
+        #expect(fractions.allSatisfy { share..<1 ~= $0 })
+        // All of them, and evenly: eight standard deviations of the mean of a uniform distribution.
+        let deviation = fractions.reduce(0, +) / 10_000 - (1 + share) / 2
+        #expect(abs(deviation) < 8 * (1 - share) / (12 * 10_000.0).squareRoot())
+        for _ in 0..<1_000 {
+            let context = sampler.begin()
+            #expect(context.isSampled == (Double(context.trace.low >> 11) * 0x1p-53 < share))
+        }
     }
 
     @Test func ids_DifferAmongThreads() async {
@@ -60,7 +81,7 @@ import Testing
             for _ in 0..<4 {
                 group.addTask {
                     (0..<10_000).flatMap { _ in
-                        let context = TraceContext(share: 1)
+                        let context = TraceSampler(share: 1).begin()
                         return [context.trace.high, context.trace.low, context.span]
                     }
                 }

@@ -119,35 +119,53 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
         return PeerAddress.write(address, port: port, to: text, at: start)
     }
 
-    /// Writes four numbers and perhaps the port.
+    /// Writes four numbers and perhaps the port, 21 bytes at most.
     private static func write(
         _ address: UInt32,
         port: UInt16? = nil,
         to text: UnsafeMutableBufferPointer<UInt8>,
         at start: Int
     ) -> Int {
-        var count = start
-        func write(_ byte: UInt8) {
-            text[count] = byte
-            count += 1
-        }
-        func write(_ number: UInt32) {
-            // At most five digits, the first that is not zero first.
-            if number >= 10_000 { write(UInt8(ascii: "0") + UInt8(number / 10_000 % 10)) }
-            if number >= 1_000 { write(UInt8(ascii: "0") + UInt8(number / 1_000 % 10)) }
-            if number >= 100 { write(UInt8(ascii: "0") + UInt8(number / 100 % 10)) }
-            if number >= 10 { write(UInt8(ascii: "0") + UInt8(number / 10 % 10)) }
-            write(UInt8(ascii: "0") + UInt8(number % 10))
-        }
-        for shift in stride(from: 24, through: 0, by: -8) {
-            if shift < 24 { write(UInt8(ascii: ".")) }
-            write(address >> UInt32(shift) & 255)
+        precondition(start >= 0 && start &+ (port == nil ? 15 : 21) <= text.count, "there is no room for an address")
+        guard let base = text.baseAddress else { return start }
+        var next = base + start
+        write(address >> 24, to: &next)
+        for shift: UInt32 in [16, 8, 0] {
+            write(Byte.point, to: &next)
+            write(address >> shift & 255, to: &next)
         }
         if let port {
-            write(UInt8(ascii: ":"))
-            write(UInt32(port))
+            write(Byte.colon, to: &next)
+            write(UInt32(port), to: &next)
         }
-        return count
+        return next - base
+    }
+
+    /// Writes a number of at most five digits.
+    @inline(__always)
+    private static func write(_ number: UInt32, to next: inout UnsafeMutablePointer<UInt8>) {
+        if number >= 10 {
+            if number >= 100 {
+                if number >= 1_000 {
+                    if number >= 10_000 { write(digit: number / 10_000, to: &next) }
+                    write(digit: number / 1_000 % 10, to: &next)
+                }
+                write(digit: number / 100 % 10, to: &next)
+            }
+            write(digit: number / 10 % 10, to: &next)
+        }
+        write(digit: number % 10, to: &next)
+    }
+
+    @inline(__always)
+    private static func write(digit: UInt32, to next: inout UnsafeMutablePointer<UInt8>) {
+        write(Byte.zero &+ UInt8(truncatingIfNeeded: digit), to: &next)
+    }
+
+    @inline(__always)
+    private static func write(_ byte: UInt8, to next: inout UnsafeMutablePointer<UInt8>) {
+        next.pointee = byte
+        next += 1
     }
 
     /// RFC 5952 text of an IPv6 address, as inet_ntop(3) writes it.

@@ -1,5 +1,5 @@
-// The bytes of a line of the access log. What a line costs, every request pays, so that keys are copied from the program and
-// values are copied as they are unless they need an escape.
+// The bytes of a line of the access log. What a line costs, every request pays: keys are copied from the program, values as they are
+// unless they need an escape, and nothing is made on the heap.
 
 internal import Glibc
 internal import HTTP
@@ -25,8 +25,9 @@ struct AccessLine {
         next = start
     }
 
+    @inline(__always)
     mutating func begin(_ time: Timestamp) {
-        append(isJSON ? "{\"time\":\"" : "time=")
+        if isJSON { append("{\"time\":\"") } else { append("time=") }
         time.write(to: UnsafeMutableBufferPointer(start: next, count: Timestamp.byteCount), at: 0)
         next += Timestamp.byteCount
         quote()
@@ -34,34 +35,26 @@ struct AccessLine {
 
     /// The whole line.
     mutating func finish() -> UnsafeBufferPointer<UInt8> {
-        append(isJSON ? "}\n" : "\n")
+        if isJSON { append("}\n") } else { append("\n") }
+        return written
+    }
+
+    /// What has been written.
+    private var written: UnsafeBufferPointer<UInt8> {
         precondition(next <= end, "the line's room is computed before")
         return UnsafeBufferPointer(start: start, count: next - start)
     }
 
-    /// Any text.
-    mutating func text(_ key: StaticString, _ value: String?) {
-        guard begin(key, isKnown: value != nil), let value else { return }
-        // The values that need no quotes in text need no escapes in JSON.
-        if !value.isEmpty, value.utf8.allSatisfy(Self.isBare) {
-            append(word: value)
-        } else {
-            var json = JSONWriter()
-            json.string(value)
-            json.bytes.withUnsafeBufferPointer { append($0) }
-        }
-    }
-
-    /// Whether a byte is the same in JSON and ends no word.
-    private static func isBare(_ byte: UInt8) -> Bool {
-        0x21...0x7E ~= byte && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\") && byte != UInt8(ascii: "=")
-    }
+    // Each of these is inlined, so that a key is a few words of the program and not a text to be copied.
 
     /// A request's id: visible ASCII without quotes and backslashes.
+    @inline(__always)
     mutating func identifier(_ key: StaticString, _ value: String?) {
         guard begin(key, isKnown: value != nil), let value else { return }
+        quote()
         let place = next
-        append(word: value)
+        append(utf8: value)
+        quote()
         // In text, what has the sign between key and value is in quotes.
         if !isJSON, memchr(place, Int32(UInt8(ascii: "=")), next - place) != nil {
             next = place
@@ -72,11 +65,36 @@ struct AccessLine {
     }
 
     /// A text of the project's own, which needs no escape.
+    @inline(__always)
     mutating func word(_ key: StaticString, _ value: String?) {
         guard begin(key, isKnown: value != nil), let value else { return }
-        append(word: value)
+        quote()
+        append(utf8: value)
+        quote()
     }
 
+    /// A text of the project's own, which needs no escape.
+    @inline(__always)
+    mutating func word(_ key: StaticString, _ value: StaticString?) {
+        guard begin(key, isKnown: value != nil), let value else { return }
+        quote()
+        append(value)
+        quote()
+    }
+
+    /// A model's name and version.
+    @inline(__always)
+    mutating func model(_ model: LoggedModel?) {
+        guard let model else {
+            // Both keys have no value.
+            _ = begin("model", isKnown: false)
+            _ = begin("version", isKnown: false)
+            return
+        }
+        (isJSON ? model.json : model.text).withUnsafeBufferPointer { append($0) }
+    }
+
+    @inline(__always)
     mutating func address(_ key: StaticString, _ value: PeerAddress?) {
         guard begin(key, isKnown: value != nil), let value else { return }
         quote()
@@ -85,6 +103,7 @@ struct AccessLine {
     }
 
     /// 16 digits a number. Nothing if the first is unknown.
+    @inline(__always)
     mutating func hexadecimal(_ key: StaticString, _ first: UInt64?, _ second: UInt64? = nil) {
         guard begin(key, isKnown: first != nil), let first else { return }
         quote()
@@ -93,20 +112,17 @@ struct AccessLine {
         quote()
     }
 
+    @inline(__always)
     mutating func integer(_ key: StaticString, _ value: Int?) {
         guard begin(key, isKnown: value != nil), let value else { return }
         append(UInt64(clamping: value))
     }
 
     /// Milliseconds with three decimals.
+    @inline(__always)
     mutating func milliseconds(_ key: StaticString, _ nanoseconds: UInt64?) {
         guard begin(key, isKnown: nanoseconds != nil), let nanoseconds else { return }
-        let microseconds = nanoseconds / 1_000
-        append(microseconds / 1_000)
-        append(UInt8(ascii: "."))
-        append(digit: microseconds / 100 % 10)
-        append(digit: microseconds / 10 % 10)
-        append(digit: microseconds % 10)
+        append(thousandths: nanoseconds / 1_000)
     }
 
     /// Writes the key. False if no value follows.
@@ -126,16 +142,9 @@ struct AccessLine {
 
     // MARK: Bytes
 
-    private mutating func append(word: String) {
-        quote()
-        append(utf8: word)
-        quote()
-    }
-
     private mutating func append(utf8 text: String) {
-        // Strings of the system's own encoding always have their bytes in one place.
-        guard text.utf8.withContiguousStorageIfAvailable({ append($0) }) == nil else { return }
-        Array(text.utf8).withUnsafeBufferPointer { append($0) }
+        var text = text
+        text.withUTF8 { append($0) }
     }
 
     private mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
@@ -155,6 +164,14 @@ struct AccessLine {
             if value >= 100 { append(value / 100) }
             append(digit: value / 10 % 10)
         }
+        append(digit: value % 10)
+    }
+
+    private mutating func append(thousandths value: UInt64) {
+        append(value / 1_000)
+        append(UInt8(ascii: "."))
+        append(digit: value / 100 % 10)
+        append(digit: value / 10 % 10)
         append(digit: value % 10)
     }
 
@@ -179,5 +196,36 @@ struct AccessLine {
     @inline(__always)
     private mutating func quote() {
         if isJSON { append(UInt8(ascii: "\"")) }
+    }
+}
+
+/// A model's name and version as lines have them, made once.
+final class LoggedModel: Sendable {
+    let name: RecommendReply.Model
+    /// ` model=demo version=1`.
+    fileprivate let text: [UInt8]
+    /// `,"model":"demo","version":"1"`.
+    fileprivate let json: [UInt8]
+    /// Of the longer one.
+    var byteCount: Int { max(text.count, json.count) }
+
+    init(_ name: RecommendReply.Model) {
+        self.name = name
+        let parts = [("model", name.name), ("version", name.version)]
+        text = parts.flatMap { Array(" \($0)=".utf8) + Self.value($1, isJSON: false) }
+        json = parts.flatMap { Array(",\"\($0)\":".utf8) + Self.value($1, isJSON: true) }
+    }
+
+    private static func value(_ text: String, isJSON: Bool) -> [UInt8] {
+        // What needs no quotes in text needs no escapes in JSON.
+        if !isJSON, !text.isEmpty, text.utf8.allSatisfy(isBare) { return Array(text.utf8) }
+        var writer = JSONWriter()
+        writer.string(text)
+        return writer.bytes
+    }
+
+    /// Whether a byte is the same in JSON and ends no word.
+    private static func isBare(_ byte: UInt8) -> Bool {
+        0x21...0x7E ~= byte && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\") && byte != UInt8(ascii: "=")
     }
 }

@@ -23,9 +23,9 @@ struct AccessEntry {
     var status: Int
     var byteCount: Int
     var durationNanoseconds: UInt64
-    /// nil if HTTP refused the request before its head was complete; then there are no details.
+    /// nil if HTTP refused the request before its head was complete; then nothing else is known of it.
     var note: RequestNote?
-    var details = RequestNote.Details()
+    var answer: RequestNote.Answer?
 }
 
 /// Writes the access log.
@@ -36,50 +36,62 @@ struct AccessLog: Sendable {
     let sink: LogSink
 
     /// Writes an entry, unless it succeeded and is not in the sample.
-    func write(_ entry: AccessEntry) {
+    func write(_ entry: borrowing AccessEntry) {
         let isSampled = entry.status >= 400 || share >= 1 || ProcessRandom.uniform() < share
         guard isSampled else { return }
         Self.withLine(of: entry, format, at: .now()) { sink.write($0) }
     }
 
     /// Passes the entry's line, which ends at a moment.
+    @inline(__always)
     static func withLine(
-        of entry: AccessEntry,
+        of entry: borrowing AccessEntry,
         _ format: AccessLogFormat,
         at end: Timestamp,
         _ body: (UnsafeBufferPointer<UInt8>) -> Void
     ) {
-        let note = entry.note
-        let details = entry.details
         // Addresses and words of the project's own are shorter than 160 bytes together; a request's id has no character that needs
-        // an escape, a byte of any other text takes at most six, as an escape. Room up to 1,024 bytes is on the stack.
-        var capacity = AccessLine.fixedBytes + 160 + (note?.requestID.utf8.count ?? 0)
-        if let model = details.model { capacity += 6 * (model.name.utf8.count + model.version.utf8.count) }
+        // an escape. Room up to 1,024 bytes is on the stack.
+        var capacity = AccessLine.fixedBytes + 160
+        let question = entry.note?.question
+        if let note = entry.note { capacity += note.requestID.utf8.count }
+        if let question { capacity += question.model.byteCount }
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: capacity) { buffer in
             guard let start = buffer.baseAddress else { return }
             var line = AccessLine(start, capacity: capacity, isJSON: format == .json)
-            line.begin(end)
-            line.identifier("request_id", note?.requestID)
-            line.hexadecimal("trace_id", note?.trace?.trace.high, note?.trace?.trace.low)
-            line.address("client", note?.client)
-            line.word("route", entry.route.label)
-            line.word("method", entry.method?.description)
-            line.integer("status", entry.status)
-            line.integer("bytes_in", note.map { $0.headBytes + details.bodyBytes })
-            line.integer("bytes_out", entry.byteCount)
-            line.milliseconds("duration_ms", entry.durationNanoseconds)
-            line.milliseconds("queue_ms", details.timing?.queue)
-            line.milliseconds("prefill_ms", details.timing?.prefill)
-            line.milliseconds("decode_ms", details.timing?.decode)
-            line.text("model", details.model?.name)
-            line.text("version", details.model?.version)
-            line.word("source", details.source?.rawValue)
-            line.integer("k", details.k)
-            line.integer("history", details.history)
-            line.integer("cached", details.cached)
-            line.word("outcome", details.outcome?.rawValue)
-            line.hexadecimal("user", details.user)
+            write(entry, question, to: &line, at: end)
             body(line.finish())
         }
+    }
+
+    private static func write(
+        _ entry: borrowing AccessEntry,
+        _ question: RequestNote.Question?,
+        to line: inout AccessLine,
+        at end: Timestamp
+    ) {
+        let note = entry.note
+        let trace = note?.traceID
+        let timing = entry.answer?.timing
+        line.begin(end)
+        line.identifier("request_id", note?.requestID)
+        line.hexadecimal("trace_id", trace?.high, trace?.low)
+        line.address("client", note?.client)
+        line.word("route", entry.route.label)
+        line.word("method", entry.method?.token)
+        line.integer("status", entry.status)
+        line.integer("bytes_in", note.map { $0.headBytes + $0.bodyBytes })
+        line.integer("bytes_out", entry.byteCount)
+        line.milliseconds("duration_ms", entry.durationNanoseconds)
+        line.milliseconds("queue_ms", timing?.queue)
+        line.milliseconds("prefill_ms", timing?.prefill)
+        line.milliseconds("decode_ms", timing?.decode)
+        line.model(question?.model)
+        line.word("source", entry.answer?.source?.rawValue)
+        line.integer("k", question?.k)
+        line.integer("history", question?.history)
+        line.integer("cached", entry.answer?.cached)
+        line.word("outcome", entry.answer?.outcome.rawValue)
+        line.hexadecimal("user", question?.user)
     }
 }

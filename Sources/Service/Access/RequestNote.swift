@@ -2,30 +2,38 @@
 
 internal import Engine
 internal import HTTP
-internal import Locking
+internal import Synchronization
 internal import Telemetry
 
 /// One request of which something will be written, from its head to the end of its reply.
-final class RequestNote: HTTPNote {
-    /// Facts that become known on the way.
-    struct Details: Sendable {
-        var route = Route.none
-        var model: RecommendReply.Model?
-        var k: Int?
+///
+/// `@unchecked Sendable`: what only the loop of the request's connection touches is said to be so; the rest is written once, by
+/// whoever learns it, then published by an atomic bit, and read by the loop only behind that. There is no lock, since every
+/// request that is logged has a note.
+final class RequestNote: HTTPNote, @unchecked Sendable {
+    /// What was asked, known once its model is.
+    struct Question {
+        var model: LoggedModel
+        var k: Int
         /// Events in the request's history.
-        var history: Int?
-        var bodyBytes = 0
+        var history: Int
         /// Keyed hash of the user's id.
         var user: UInt64?
-        var outcome: RecommendOutcome?
+    }
+
+    /// How it ended.
+    struct Answer {
+        var outcome: RecommendOutcome
         var source: Recommendation.Source?
         /// Events that did not have to be computed.
         var cached: Int?
         var timing: Recommendation.Timing?
-        /// When the reply was encoded, in nanoseconds since the request's last byte.
-        var encoding: Range<UInt64>?
-        /// Something has been written of the request.
-        fileprivate var isTaken = false
+    }
+
+    /// Which facts are there.
+    private enum Fact {
+        static let question: UInt8 = 1
+        static let answer: UInt8 = 2
     }
 
     let requestID: String
@@ -35,11 +43,25 @@ final class RequestNote: HTTPNote {
     let isVersion10: Bool
     /// nil: no trace.
     let trace: TraceContext?
-    private let state = Lock(Details())
+    let traceID: TraceID?
+
+    // The loop's alone.
+    @exclusivity(unchecked) private(set) var route = Route.none
+    @exclusivity(unchecked) private(set) var bodyBytes = 0
+    /// When the reply was encoded, in nanoseconds since the request's last byte.
+    @exclusivity(unchecked) private(set) var encoding: Range<UInt64>?
+    /// Something has been written of the request.
+    @exclusivity(unchecked) private var isTaken = false
+
+    // Published.
+    @exclusivity(unchecked) private var knownQuestion: Question?
+    @exclusivity(unchecked) private var knownAnswer: Answer?
+    private let facts = Atomic<UInt8>(0)
 
     init(_ head: HTTPRequestHead, requestID: String, trace: TraceContext?) {
         self.requestID = requestID
         self.trace = trace
+        traceID = trace?.trace
         client = head.peer
         method = head.method
         headBytes = head.byteCount
@@ -48,39 +70,74 @@ final class RequestNote: HTTPNote {
 
     func appendReplyFields(to head: inout [UInt8]) { trace?.traceparent.appendReplyField(to: &head) }
 
-    /// The facts so far. nil if they were taken before: a request is written of once.
-    func take() -> Details? {
-        state.withLock { details in
-            defer { details.isTaken = true }
-            return details.isTaken ? nil : details
-        }
-    }
+    // MARK: The loop's
 
-    func update(_ change: (inout Details) -> Void) { state.withLock { change(&$0) } }
+    /// The request is complete.
+    func received(_ route: Route, bodyBytes: Int) {
+        self.route = route
+        self.bodyBytes = bodyBytes
+    }
 
     /// The reply was encoded from `start` until now. Nothing but a recorded trace asks for it.
     func encoded(from start: Instant, arrival: Instant) {
         guard trace?.isSampled == true else { return }
-        let range = start.nanoseconds(since: arrival)..<Instant.now().nanoseconds(since: arrival)
-        update { $0.encoding = range }
+        encoding = start.nanoseconds(since: arrival)..<Instant.now().nanoseconds(since: arrival)
+    }
+
+    /// True the first time: a request is written of once.
+    func take() -> Bool {
+        defer { isTaken = true }
+        return !isTaken
+    }
+
+    // MARK: Anybody's
+
+    /// What was asked. The first call counts.
+    func asks(_ question: Question) {
+        guard facts.load(ordering: .acquiring) & Fact.question == 0 else { return }
+        knownQuestion = question
+        facts.bitwiseOr(Fact.question, ordering: .releasing)
+    }
+
+    /// How it ended. The first call counts.
+    func ended(_ answer: Answer) {
+        guard facts.load(ordering: .acquiring) & Fact.answer == 0 else { return }
+        knownAnswer = answer
+        facts.bitwiseOr(Fact.answer, ordering: .releasing)
     }
 
     func ended(_ result: Result<Recommendation, EngineError>) {
-        update { details in
-            switch result {
-            case .success(let recommendation):
-                details.outcome = recommendation.outcome
-                details.source = recommendation.source
-                details.cached = recommendation.historyCached
-                details.timing = recommendation.timing
-            case .failure(let error):
-                details.outcome = error.outcome
-            }
+        switch result {
+        case .success(let recommendation):
+            ended(
+                Answer(
+                    outcome: recommendation.outcome,
+                    source: recommendation.source,
+                    cached: recommendation.historyCached,
+                    timing: recommendation.timing
+                )
+            )
+        case .failure(let error): ended(Answer(outcome: error.outcome))
         }
     }
+
+    /// What was asked, if that is known by now.
+    var question: Question? { facts.load(ordering: .acquiring) & Fact.question == 0 ? nil : knownQuestion }
+    /// How it ended, if it has.
+    var answer: Answer? { facts.load(ordering: .acquiring) & Fact.answer == 0 ? nil : knownAnswer }
 }
 
-/// A request of which nothing is written: all that is left of its trace is what the caller is told.
+/// All requests whose traces begin here and are not recorded: what is left of each is what its caller is told, and nobody asks for
+/// that again, so that its ids are drawn when the reply is written and there is nothing to keep.
+final class UnrecordedTraces: HTTPNote {
+    private let sampler: TraceSampler
+
+    init(_ sampler: TraceSampler) { self.sampler = sampler }
+
+    func appendReplyFields(to head: inout [UInt8]) { sampler.unrecorded().appendReplyField(to: &head) }
+}
+
+/// A request whose caller does not record its trace.
 final class UnrecordedTrace: HTTPNote {
     private let traceparent: Traceparent
 
@@ -94,15 +151,15 @@ extension Traceparent {
     fileprivate func appendReplyField(to head: inout [UInt8]) {
         let name: StaticString = "traceparent: "
         let end: StaticString = "\r\n"
-        let value = name.utf8CodeUnitCount
-        let length = value + Self.byteCount + end.utf8CodeUnitCount
+        let length = name.utf8CodeUnitCount + Self.byteCount + end.utf8CodeUnitCount
         head.append(addingCapacity: length) { span in
             span.withUnsafeMutableBufferPointer { buffer, count in
-                let text = UnsafeMutableBufferPointer(rebasing: buffer[count...])
-                _ = text.update(fromContentsOf: UnsafeBufferPointer(start: name.utf8Start, count: value))
-                write(to: text, at: value)
-                let rest = UnsafeBufferPointer(start: end.utf8Start, count: end.utf8CodeUnitCount)
-                _ = text[(value + Self.byteCount)...].update(fromContentsOf: rest)
+                // There is room, so the buffer has an address.
+                guard let field = buffer.baseAddress.map({ $0 + count }) else { return }
+                field.update(from: name.utf8Start, count: name.utf8CodeUnitCount)
+                let value = field + name.utf8CodeUnitCount
+                write(to: UnsafeMutableBufferPointer(start: value, count: Self.byteCount), at: 0)
+                (value + Self.byteCount).update(from: end.utf8Start, count: end.utf8CodeUnitCount)
                 count += length
             }
         }

@@ -11,7 +11,8 @@ internal import Telemetry
 final class RequestTelemetry: Sendable {
     private let access: AccessLog?
     private let exporter: SpanExporter?
-    private let traceShare: Double
+    private let sampler: TraceSampler
+    private let unrecorded: UnrecordedTraces
     /// Whether TCP connections speak TLS.
     private let isEncrypted: Bool
     /// The process's own, so that a user cannot be found in the log of another run.
@@ -32,7 +33,8 @@ final class RequestTelemetry: Sendable {
     ) throws(ServerError) {
         self.isEncrypted = isEncrypted
         self.logger = logger
-        traceShare = settings.traceShare
+        sampler = TraceSampler(share: settings.traceShare)
+        unrecorded = UnrecordedTraces(sampler)
         access = try Self.accessLog(settings, queueBytes: queueBytes, sink: sink, metrics: metrics)
         exporter = settings.collector.map { endpoint in
             SpanExporter(endpoint: endpoint, resource: Self.resource, version: BuildInfo.version) { fault in
@@ -69,7 +71,7 @@ final class RequestTelemetry: Sendable {
         return AccessLog(format: settings.accessFormat, share: settings.accessShare, sink: file)
     }
 
-    private static var resource: [(key: String, value: TraceSpan.Value)] {
+    private static var resource: [(key: StaticString, value: TraceSpan.Value)] {
         [
             ("service.name", .text("genrec")), ("service.version", .text(BuildInfo.version)),
             ("service.instance.id", .text(UUID().uuidString.lowercased())),
@@ -79,19 +81,23 @@ final class RequestTelemetry: Sendable {
 
     /// The note of a request; nil: nothing will be written of it, and it has no trace.
     func note(for head: HTTPRequestHead, _ requestIDs: RequestIDs) -> (any HTTPNote)? {
-        let parents = head.header("traceparent") == nil ? [] : head.headers("traceparent")
-        guard access != nil || exporter != nil || !parents.isEmpty else { return nil }
+        guard let parent = head.header("traceparent") else {
+            guard exporter != nil else {
+                return access == nil ? nil : RequestNote(head, requestID: requestIDs.id(for: head), trace: nil)
+            }
+            // What nearly every request is where some are traced: it costs one random number.
+            guard access != nil else {
+                guard let trace = sampler.beginRecorded() else { return unrecorded }
+                return RequestNote(head, requestID: requestIDs.id(for: head), trace: trace)
+            }
+            return RequestNote(head, requestID: requestIDs.id(for: head), trace: sampler.begin())
+        }
         var trace: TraceContext?
         // Two parents contradict each other.
-        if parents.count == 1 {
-            trace = TraceContext(traceparent: parents[0], tracestate: head.combinedHeader("tracestate"))
+        if head.headers("traceparent").count == 1 {
+            trace = TraceContext(traceparent: parent, tracestate: head.combinedHeader("tracestate"))
         }
-        if trace == nil, exporter != nil {
-            let begun = TraceContext(share: traceShare)
-            // What nearly every request is where some are traced.
-            if access == nil, !begun.isSampled { return UnrecordedTrace(begun) }
-            trace = begun
-        }
+        if trace == nil, exporter != nil { trace = sampler.begin() }
         let isRecorded = exporter != nil && trace?.isSampled == true
         guard access != nil || isRecorded else { return trace.map(UnrecordedTrace.init) }
         return RequestNote(head, requestID: requestIDs.id(for: head), trace: trace)
@@ -100,39 +106,41 @@ final class RequestTelemetry: Sendable {
     /// A reply has ended.
     func ended(_ record: ReplyRecord) {
         guard access != nil || exporter != nil else { return }
-        var entry = AccessEntry(
-            route: Route(number: record.label),
-            method: record.method,
-            status: record.status,
-            byteCount: record.byteCount,
-            durationNanoseconds: record.durationNanoseconds
+        let note = record.note as? RequestNote
+        // Of a request without a note, there is nothing to trace.
+        guard access != nil || note != nil, note?.take() ?? true else { return }
+        write(
+            AccessEntry(
+                route: Route(number: record.label),
+                method: record.method,
+                status: record.status,
+                byteCount: record.byteCount,
+                durationNanoseconds: record.durationNanoseconds,
+                note: note,
+                answer: note?.answer
+            )
         )
-        if let note = record.note as? RequestNote {
-            guard let details = note.take() else { return }
-            entry.note = note
-            entry.details = details
-        }
-        write(entry)
     }
 
     /// The client disconnected before the reply to a request was complete, so long after the request.
     func cancelled(_ note: (any HTTPNote)?, nanoseconds: UInt64) {
-        guard let note = note as? RequestNote, var details = note.take() else { return }
-        details.outcome = .cancelled
+        guard let note = note as? RequestNote, note.take() else { return }
+        var answer = note.answer ?? RequestNote.Answer(outcome: .cancelled)
+        answer.outcome = .cancelled
         write(
             AccessEntry(
-                route: details.route,
+                route: note.route,
                 method: note.method,
                 status: 499,
                 byteCount: 0,
                 durationNanoseconds: nanoseconds,
                 note: note,
-                details: details
+                answer: answer
             )
         )
     }
 
-    private func write(_ entry: AccessEntry) {
+    private func write(_ entry: borrowing AccessEntry) {
         access?.write(entry)
         guard let exporter, let note = entry.note, let trace = note.trace, trace.isSampled else { return }
         exporter.export(Self.spans(of: entry, note, trace, isEncrypted: isEncrypted, end: Self.unixNanoseconds()))
@@ -173,16 +181,15 @@ extension RequestTelemetry {
     /// The server's span and those of the queue, of prefill and decode, and of encoding the reply. Attributes have the
     /// names of OpenTelemetry's semantic conventions for HTTP servers.
     static func spans(
-        of entry: AccessEntry,
+        of entry: borrowing AccessEntry,
         _ note: RequestNote,
         _ trace: TraceContext,
         isEncrypted: Bool,
         end: UInt64
     ) -> [TraceSpan] {
-        let details = entry.details
         let start = end - min(end, entry.durationNanoseconds)
         let method = note.method.description
-        var attributes: [(key: String, value: TraceSpan.Value)] = [
+        var attributes: [(key: StaticString, value: TraceSpan.Value)] = [
             ("http.request.method", .text(method)),
             ("url.scheme", .text(isEncrypted && note.client != .local ? "https" : "http")),
             ("http.response.status_code", .integer(entry.status)),
@@ -196,14 +203,17 @@ extension RequestTelemetry {
             attributes.append(("url.path", .text(entry.route.label)))
         }
         if entry.status >= 500 { attributes.append(("error.type", .text(String(entry.status)))) }
-        if let model = details.model {
-            attributes.append(("genrec.model.name", .text(model.name)))
-            attributes.append(("genrec.model.version", .text(model.version)))
+        let question = note.question
+        if let question {
+            attributes.append(("genrec.model.name", .text(question.model.name.name)))
+            attributes.append(("genrec.model.version", .text(question.model.name.version)))
         }
-        if let outcome = details.outcome { attributes.append(("genrec.outcome", .text(outcome.rawValue))) }
-        if let k = details.k { attributes.append(("genrec.k", .integer(k))) }
-        if let history = details.history { attributes.append(("genrec.history.events", .integer(history))) }
-        if let cached = details.cached { attributes.append(("genrec.history.cached", .integer(cached))) }
+        if let outcome = entry.answer?.outcome { attributes.append(("genrec.outcome", .text(outcome.rawValue))) }
+        if let question {
+            attributes.append(("genrec.k", .integer(question.k)))
+            attributes.append(("genrec.history.events", .integer(question.history)))
+        }
+        if let cached = entry.answer?.cached { attributes.append(("genrec.history.cached", .integer(cached))) }
         var spans = [
             TraceSpan(
                 server: trace,
@@ -218,12 +228,12 @@ extension RequestTelemetry {
             guard until > from else { return }
             spans.append(TraceSpan(part: name, of: trace, start: min(end, start + from), end: min(end, start + until)))
         }
-        if let timing = details.timing {
+        if let timing = entry.answer?.timing {
             part("queue", 0, timing.queue)
             part("prefill", timing.queue, timing.queue + timing.prefill)
             part("decode", timing.queue + timing.prefill, timing.queue + timing.prefill + timing.decode)
         }
-        if let encoding = details.encoding { part("encode", encoding.lowerBound, encoding.upperBound) }
+        if let encoding = note.encoding { part("encode", encoding.lowerBound, encoding.upperBound) }
         return spans
     }
 }

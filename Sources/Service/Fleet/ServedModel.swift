@@ -20,7 +20,7 @@ final class ServedModel: Sendable {
     /// Names of the devices, in the order of the engines.
     var devices: [String] { residence.devices }
     /// What replies call it.
-    var name: RecommendReply.Model { residence.name }
+    var name: RecommendReply.Model { residence.logged.name }
 
     /// A model that no engine has yet.
     convenience init(bundle: ModelBundle, model: LoadedModel, engines: EngineGroup, devices: [String]) {
@@ -56,7 +56,8 @@ final class ServedModel: Sendable {
         let bundle: ModelBundle
         fileprivate let hold: Hold
         let devices: [String]
-        let name: RecommendReply.Model
+        /// Its name, and what it is in the access log.
+        let logged: LoggedModel
         /// What its requests are counted by; nil: none has been counted.
         let instruments = Lock<ModelInstruments?>(nil)
         private let model: LoadedModel
@@ -66,7 +67,9 @@ final class ServedModel: Sendable {
             self.model = model
             self.hold = hold
             self.devices = devices
-            name = RecommendReply.Model(name: bundle.configuration.name, version: bundle.configuration.version)
+            logged = LoggedModel(
+                RecommendReply.Model(name: bundle.configuration.name, version: bundle.configuration.version)
+            )
         }
 
         /// The model as it was loaded.

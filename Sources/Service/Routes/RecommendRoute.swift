@@ -67,7 +67,7 @@ extension RequestHandler {
             try call.check(model.model.paths)
         } catch {
             metrics.count(.invalid)
-            note?.update { $0.outcome = .invalid }
+            note?.ended(RequestNote.Answer(outcome: .invalid))
             exchange.respond(problem(error.status, error.detail, route, requestID))
             return
         }
@@ -78,40 +78,53 @@ extension RequestHandler {
             exchange.respond(problem(406, detail, route, requestID))
             return
         }
+        let asked = Asked(model: model, requestID: requestID, route: route, form: form, note: note, exchange: exchange)
+        guard call.asksStore else { return answer(call, asked) }
         withHistory(call, model) { [self] result in
-            let call: RecommendCall
             do throws(UserStoreError) {
-                call = try result.get()
+                answer(try result.get(), asked)
             } catch {
                 metrics.count(.failed)
-                note?.update { $0.outcome = .failed }
+                note?.ended(RequestNote.Answer(outcome: .failed))
                 exchange.respond(problem(error.status, error.description, route, requestID))
-                return
             }
-            var answer = Answer(model, requestID, route, call)
-            if let note {
-                // Outside, because a closure would hold a copy of the call.
-                let user = call.request.userID.map(telemetry.hash)
-                let k = call.ranking.map { $0.count ?? $0.namedCount } ?? call.request.count
-                let history = call.eventCount
-                note.update { details in
-                    details.model = model.name
-                    details.k = k
-                    details.history = history
-                    details.user = user
-                }
-                answer.note = note
-            }
-            switch form {
-            case .whole: recommendWhole(call, answer, exchange)
-            case .stream(let format): stream(call, answer, format, exchange)
-            }
+        }
+    }
+
+    /// What is known of a request beside its call.
+    private struct Asked: Sendable {
+        let model: ServedModel
+        let requestID: String
+        let route: Route
+        let form: ReplyForm
+        let note: RequestNote?
+        let exchange: HTTPExchange
+    }
+
+    /// Has a call answered that has its history.
+    private func answer(_ call: RecommendCall, _ asked: Asked) {
+        var answer = Answer(asked.model, asked.requestID, asked.route, call)
+        if let note = asked.note {
+            note.asks(
+                RequestNote.Question(
+                    model: asked.model.residence.logged,
+                    k: call.ranking.map { $0.count ?? $0.namedCount } ?? call.request.count,
+                    history: call.eventCount,
+                    user: call.request.userID.map { telemetry.hash(ofUser: $0) }
+                )
+            )
+            answer.note = note
+        }
+        switch asked.form {
+        case .whole: recommendWhole(call, answer, asked.exchange)
+        case .stream(let format): stream(call, answer, format, asked.exchange)
         }
     }
 
     /// Has a call answered by one object.
     private func recommendWhole(_ call: RecommendCall, _ answer: Answer, _ exchange: HTTPExchange) {
         let ticket = submit(call, answer) { result in
+            answer.note?.ended(result)
             // On the engine's thread: the loop encodes, so that the next batch does not wait for it.
             exchange.respond(making: {
                 switch result {
@@ -202,16 +215,8 @@ extension RequestHandler {
                 completion(result)
             }
         }
-        var done: Engine.Completion
+        var done = counted
         var itemGenerated = itemGenerated
-        if let note = answer.note {
-            done = { result in
-                note.ended(result)
-                counted(result)
-            }
-        } else {
-            done = counted
-        }
         instruments.historyLength.observe(Double(call.eventCount))
         let unknown = call.unknownItems + (call.ranking?.unknown.count ?? 0)
         if unknown > 0 { instruments.unknownItems.increment(by: unknown) }
@@ -239,8 +244,11 @@ extension RequestHandler {
         }
         // What takes no device is never refused.
         if request.history.isEmpty, request.paths.prompt == nil {
-            let answer = { @Sendable [done] in done(.success(model.catalogue.coldStart(request, timing: .init()))) }
-            if request.eligibility.isCheap { answer() } else { batches.async(execute: answer) }
+            if request.eligibility.isCheap {
+                done(.success(model.catalogue.coldStart(request, timing: .init())))
+            } else {
+                batches.async { [done] in done(.success(model.catalogue.coldStart(request, timing: .init()))) }
+            }
             return nil
         }
         let answered: Engine.Completion

@@ -29,6 +29,7 @@ extension RequestHandler {
         var itemGenerated: Engine.ItemHandler?
         if case .sequence = call.request.mode { itemGenerated = { item, _ in stream.add(item) } }
         let ticket = submit(call, answer, itemGenerated: itemGenerated) { result in
+            answer.note?.ended(result)
             switch result {
             case .success(let recommendation):
                 let reply = answer.reply(recommendation)

@@ -150,13 +150,7 @@ package final class RequestHandler: HTTPHandler {
     package func requestReceived(_ request: HTTPRequest, exchange: HTTPExchange) {
         let head = request.head
         let route = route(head.path)
-        if let note = head.note as? RequestNote {
-            let count = request.body.count
-            note.update { details in
-                details.route = route
-                details.bodyBytes = count
-            }
-        }
+        if let note = head.note as? RequestNote { note.received(route, bodyBytes: request.body.count) }
         switch route {
         case .recommend, .rank: recommend(request, route, exchange)
         case .batch, .rankBatch: recommendBatch(request, route, exchange)

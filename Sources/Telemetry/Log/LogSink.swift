@@ -23,6 +23,8 @@ package final class LogSink: Sendable {
     private struct State {
         /// Waiting lines, each with its line feed.
         var lines: [UInt8] = []
+        /// The empty buffer that lines go to while the others are written: two take turns, so that neither grows anew.
+        var spare: [UInt8] = []
         /// Bytes of the lines being written.
         var bytesInWriting = 0
         var writer: WriterState
@@ -167,13 +169,21 @@ package final class LogSink: Sendable {
         }
     }
 
-    /// Swaps the waiting lines with the empty `lines`. False if there are none; then the next line schedules the writer.
+    /// Swaps the waiting lines with the empty `lines`. False if there are none; then the next line schedules the writer, which
+    /// finds the buffer again.
     private func takeBatch(into lines: inout [UInt8]) -> Bool {
         state.withLock { state in
-            state.writer = state.lines.isEmpty ? .idle : .running
+            if lines.capacity == 0 { swap(&state.spare, &lines) }
+            guard !state.lines.isEmpty else {
+                state.writer = .idle
+                state.bytesInWriting = 0
+                swap(&state.spare, &lines)
+                return false
+            }
+            state.writer = .running
             swap(&state.lines, &lines)
             state.bytesInWriting = lines.count
-            return !lines.isEmpty
+            return true
         }
     }
 

@@ -8,6 +8,8 @@ import Locking
 package final class SpanExporter: Sendable {
     private struct State {
         var waiting: [TraceSpan] = []
+        /// Spans that were taken from there and are being sent.
+        var inSending = 0
         /// The writer is running or about to run.
         var isScheduled = false
         var exported: UInt64 = 0
@@ -25,7 +27,7 @@ package final class SpanExporter: Sendable {
     private static let timeoutSeconds = 5
 
     private let endpoint: CollectorEndpoint
-    private let resource: [(key: String, value: TraceSpan.Value)]
+    private let resource: [(key: StaticString, value: TraceSpan.Value)]
     private let version: String
     private let changed: @Sendable (String?) -> Void
     private let state = Lock(State())
@@ -37,7 +39,7 @@ package final class SpanExporter: Sendable {
     ///     again.
     package init(
         endpoint: CollectorEndpoint,
-        resource: [(key: String, value: TraceSpan.Value)],
+        resource: [(key: StaticString, value: TraceSpan.Value)],
         version: String,
         changed: @escaping @Sendable (String?) -> Void
     ) {
@@ -50,7 +52,7 @@ package final class SpanExporter: Sendable {
     /// Queues the spans of one request. Returns immediately.
     package func export(_ spans: [TraceSpan]) {
         let mustSchedule = state.withLock { state in
-            guard state.waiting.count + spans.count <= Self.queueCount else {
+            guard state.waiting.count + state.inSending + spans.count <= Self.queueCount else {
                 state.dropped += UInt64(spans.count)
                 return false
             }
@@ -84,18 +86,21 @@ package final class SpanExporter: Sendable {
 
     private func sendQueue() {
         while true {
-            let batch: [TraceSpan] = state.withLock { state in
-                let batch = Array(state.waiting.prefix(Self.batchCount))
-                state.waiting.removeFirst(batch.count)
-                state.isScheduled = !batch.isEmpty
-                return batch
+            let spans: [TraceSpan] = state.withLock { state in
+                var spans: [TraceSpan] = []
+                swap(&spans, &state.waiting)
+                state.inSending = spans.count
+                state.isScheduled = !spans.isEmpty
+                return spans
             }
-            guard !batch.isEmpty else { return }
-            send(batch)
+            guard !spans.isEmpty else { return }
+            for start in stride(from: 0, to: spans.count, by: Self.batchCount) {
+                send(spans[start..<min(spans.count, start + Self.batchCount)])
+            }
         }
     }
 
-    private func send(_ batch: [TraceSpan]) {
+    private func send(_ batch: ArraySlice<TraceSpan>) {
         let body = TraceSpan.request(batch, resource: resource, version: version)
         let fault = endpoint.post(body, seconds: Self.timeoutSeconds)
         let hasChanged = state.withLock { state in
@@ -104,6 +109,7 @@ package final class SpanExporter: Sendable {
             } else {
                 state.dropped += UInt64(batch.count)
             }
+            state.inSending -= batch.count
             defer { state.isFailing = fault != nil }
             return state.isFailing != (fault != nil)
         }

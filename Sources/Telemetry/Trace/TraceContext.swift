@@ -29,12 +29,9 @@ package struct TraceContext: Sendable, Hashable {
         span = ProcessRandom.nextNonzero()
     }
 
-    /// A span of a new trace, recorded with the probability `share`, 0 to 1.
-    package init(share: Double) {
-        let trace = TraceID(high: ProcessRandom.next(), low: ProcessRandom.nextNonzero())
-        // 53 random bits as a fraction. They come from the id, so that every server with the same share decides alike.
-        let fraction = Double(trace.low >> 11) / Double(1 << 53)
-        self.init(trace, parent: nil, isSampled: fraction < share, state: "")
+    /// The first span of a trace.
+    fileprivate init(beginning trace: TraceID, isSampled: Bool) {
+        self.init(trace, parent: nil, isSampled: isSampled, state: "")
     }
 
     /// A child of the caller's span, recorded if the caller records; nil if `traceparent` is malformed, and then
@@ -80,6 +77,50 @@ package struct TraceContext: Sendable, Hashable {
             }
         }
         return value
+    }
+}
+
+/// Begins traces, of which a share is recorded. Whether one is follows from the lower half of its id, so that every server with the
+/// same share decides alike.
+package struct TraceSampler: Sendable {
+    /// Bits of the lower half that decide: as many as a fraction between 0 and 1 can have.
+    private static let bits: UInt64 = 53
+    /// Traces are recorded whose upper `bits` of the lower half are below it.
+    private let threshold: UInt64
+
+    /// - Parameter share: of the traces that are recorded, 0 to 1.
+    package init(share: Double) {
+        threshold = UInt64((share * Double(1 << Self.bits)).rounded(.up))
+    }
+
+    private func records(_ low: UInt64) -> Bool { low >> (64 - Self.bits) < threshold }
+
+    /// A span of a new trace.
+    package func begin() -> TraceContext {
+        let low = ProcessRandom.nextNonzero()
+        return TraceContext(beginning: TraceID(high: ProcessRandom.next(), low: low), isSampled: records(low))
+    }
+
+    /// A span of a new trace if that is to be recorded. nil: it is not, and `unrecorded` says what its caller is told.
+    package func beginRecorded() -> TraceContext? {
+        let low = ProcessRandom.nextNonzero()
+        guard records(low) else { return nil }
+        return TraceContext(beginning: TraceID(high: ProcessRandom.next(), low: low), isSampled: true)
+    }
+
+    /// What the caller is told of a new trace that is not recorded. Not for a share of 1, with which there is none.
+    package func unrecorded() -> Traceparent {
+        // Three numbers for the price of one.
+        var generator = SplitMix64(seed: ProcessRandom.next())
+        let random = generator.next()
+        // Uniform among the numbers that are not recorded.
+        let upper = threshold + random.multipliedFullWidth(by: (1 << Self.bits) - threshold).high
+        let low = max(1, upper << (64 - Self.bits) | random & (1 << (64 - Self.bits) - 1))
+        return Traceparent(
+            trace: TraceID(high: generator.next(), low: low),
+            span: max(1, generator.next()),
+            isSampled: false
+        )
     }
 }
 

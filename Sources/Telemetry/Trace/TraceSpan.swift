@@ -27,7 +27,7 @@ package struct TraceSpan: Sendable {
     /// Nanoseconds since the epoch.
     package var start: UInt64
     package var end: UInt64
-    package var attributes: [(key: String, value: Value)]
+    package var attributes: [(key: StaticString, value: Value)]
     /// The failure on the server's side; nil: none.
     package var fault: String?
 
@@ -37,7 +37,7 @@ package struct TraceSpan: Sendable {
         name: String,
         start: UInt64,
         end: UInt64,
-        attributes: [(key: String, value: Value)],
+        attributes: [(key: StaticString, value: Value)],
         fault: String? = nil
     ) {
         self.name = name
@@ -63,12 +63,12 @@ package struct TraceSpan: Sendable {
     func write(to json: inout JSONWriter) {
         json.beginObject()
         json.key("traceId")
-        json.string(trace.hexadecimal)
+        Self.write(trace.high, trace.low, to: &json)
         json.key("spanId")
-        json.string(span.hexadecimal)
+        Self.write(nil, span, to: &json)
         if let parent {
             json.key("parentSpanId")
-            json.string(parent.hexadecimal)
+            Self.write(nil, parent, to: &json)
         }
         if !state.isEmpty {
             json.key("traceState")
@@ -96,24 +96,42 @@ package struct TraceSpan: Sendable {
         json.endObject()
     }
 
-    private static func write(_ attributes: [(key: String, value: Value)], to json: inout JSONWriter) {
+    /// A text of the hexadecimal digits of one or two numbers.
+    private static func write(_ first: UInt64?, _ last: UInt64, to json: inout JSONWriter) {
+        json.value { text in
+            text.append(addingCapacity: 34) { span in
+                span.withUnsafeMutableBufferPointer { buffer, count in
+                    let place = UnsafeMutableBufferPointer(rebasing: buffer[count..<count + 34])
+                    place[0] = UInt8(ascii: "\"")
+                    var next = 1
+                    if let first {
+                        first.writeHexadecimal(to: place, at: next)
+                        next += 16
+                    }
+                    last.writeHexadecimal(to: place, at: next)
+                    place[next + 16] = UInt8(ascii: "\"")
+                    count += next + 17
+                }
+            }
+        }
+    }
+
+    /// Attributes are most of a span, so that what is the same in each of them is written in one piece.
+    private static func write(_ attributes: [(key: StaticString, value: Value)], to json: inout JSONWriter) {
         json.beginArray()
-        for attribute in attributes {
-            json.beginObject()
-            json.key("key")
-            json.string(attribute.key)
-            json.key("value")
-            json.beginObject()
+        for (index, attribute) in attributes.enumerated() {
+            json.raw(index == 0 ? "{\"key\":\"" : ",{\"key\":\"")
+            json.raw(attribute.key)
             switch attribute.value {
             case .text(let text):
-                json.key("stringValue")
+                json.raw("\",\"value\":{\"stringValue\":")
                 json.string(text)
+                json.raw("}}")
             case .integer(let number):
-                json.key("intValue")
-                json.string(String(number))
+                json.raw("\",\"value\":{\"intValue\":\"")
+                json.integer(number)
+                json.raw("\"}}")
             }
-            json.endObject()
-            json.endObject()
         }
         json.endArray()
     }
@@ -124,8 +142,8 @@ package struct TraceSpan: Sendable {
     ///   - resource: attributes of the process.
     ///   - version: of this program, the instrumentation scope.
     static func request(
-        _ spans: [TraceSpan],
-        resource: [(key: String, value: Value)],
+        _ spans: some Collection<TraceSpan>,
+        resource: [(key: StaticString, value: Value)],
         version: String
     ) -> [UInt8] {
         var json = JSONWriter(capacity: 1_024 + 512 * spans.count)

@@ -24,17 +24,11 @@ import Testing
         let head = try #require(HTTPRequestHead(parsing: bytes, peer: peer))
         let trace = TraceContext(traceparent: Self.parent, tracestate: nil)
         let note = RequestNote(head, requestID: requestID, trace: trace)
-        note.update { details in
-            details.model = RecommendReply.Model(name: model, version: version)
-            details.k = 10
-            details.history = 78
-            details.bodyBytes = 1_000
-            details.user = 0xAB
-            details.outcome = .ok
-            details.source = .model
-            details.cached = 0
-            details.timing = Recommendation.Timing(queue: 1_234_567, prefill: 999, decode: 10_000_000)
-        }
+        note.received(.recommend, bodyBytes: 1_000)
+        let name = LoggedModel(RecommendReply.Model(name: model, version: version))
+        note.asks(RequestNote.Question(model: name, k: 10, history: 78, user: 0xAB))
+        let timing = Recommendation.Timing(queue: 1_234_567, prefill: 999, decode: 10_000_000)
+        note.ended(RequestNote.Answer(outcome: .ok, source: .model, cached: 0, timing: timing))
         return AccessEntry(
             route: .recommend,
             method: .post,
@@ -42,7 +36,7 @@ import Testing
             byteCount: 809,
             durationNanoseconds: 12_345_678_901,
             note: note,
-            details: try #require(note.take())
+            answer: note.answer
         )
     }
 
@@ -100,6 +94,36 @@ import Testing
 
     @Test func facts_AreTakenOnce() throws {
         let note = try #require(entry(model: "demo").note)
-        #expect(note.take() == nil)
+        #expect(note.take())
+        #expect(!note.take())
+    }
+
+    @Test func facts_AreThoseThatCameFirst() throws {
+        let note = try #require(entry(model: "demo").note)
+        note.ended(RequestNote.Answer(outcome: .failed))
+        let other = LoggedModel(RecommendReply.Model(name: "b", version: "2"))
+        note.asks(RequestNote.Question(model: other, k: 1, history: 1))
+        #expect(note.answer?.outcome == .ok)
+        #expect(note.question?.k == 10)
+    }
+
+    /// The facts of the engine may come while the client hangs up.
+    @Test func facts_AreWholeOrUnknown() async throws {
+        for _ in 0..<200 {
+            let bytes = Array("GET /recommend HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
+            let head = try #require(HTTPRequestHead(parsing: bytes, peer: .local))
+            let note = RequestNote(head, requestID: "one", trace: nil)
+            let model = LoggedModel(RecommendReply.Model(name: "demo", version: "1"))
+            async let written: Void = {
+                note.asks(RequestNote.Question(model: model, k: 10, history: 78))
+                note.ended(RequestNote.Answer(outcome: .ok, source: .model, cached: 3))
+            }()
+            while note.answer == nil {
+                if let question = note.question { #expect(question.k == 10 && question.history == 78) }
+                await Task.yield()
+            }
+            #expect(note.answer?.cached == 3 && note.question?.model === model)
+            await written
+        }
     }
 }
