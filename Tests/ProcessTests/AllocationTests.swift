@@ -8,18 +8,8 @@ import Testing
     #if DEBUG
     private static let budget = 250
     #else
-    private static let budget = 13
+    private static let budget = 12
     #endif
-
-    /// Builds the library with the compiler that Swift ships.
-    private static func interposer(in folder: URL) throws -> String {
-        let library = folder.appendingPathComponent("allocations.so").path
-        let source = Genrec.root.appendingPathComponent("Tests/ProcessTests/Interposers/allocations.c").path
-        let arguments = ["clang", "-shared", "-fPIC", "-O2", "-o", library, source]
-        let compiled = try Genrec.run(program: "/usr/bin/env", arguments)
-        try #require(compiled.status == 0, "\(compiled.standardError)")
-        return library
-    }
 
     /// Items that the catalogue does not know: the whole path except the model.
     @Test(.enabled(if: !Genrec.isSanitized)) func requestOfUnknownItems_StaysWithinItsBudget() throws {
@@ -27,7 +17,7 @@ import Testing
             let counter = folder.appendingPathComponent("count")
             try Data(count: 8).write(to: counter)
             let server = try RunningServer(environment: [
-                "LD_PRELOAD": try Self.interposer(in: folder), "GENREC_TEST_ALLOCATIONS": counter.path,
+                "LD_PRELOAD": try Genrec.interposer("allocations", in: folder), "GENREC_TEST_ALLOCATIONS": counter.path,
             ])
             defer { server.stop() }
             func count() throws -> Int {

@@ -152,7 +152,9 @@ package final class CatalogueSnapshot: Sendable {
 
     /// The row of an id that is written as a string; see `Catalogue.row(ofString:)`.
     package func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
-        items.row(ofString: utf8) ?? added.row(of: utf8)
+        if let row = items.row(ofString: utf8) { return row }
+        // Asked here, since nearly no catalogue has any.
+        return added.count > 0 ? added.row(of: utf8) : nil
     }
 
     /// The row of an id that is written as an integer; see `Catalogue.row(ofInteger:)`.

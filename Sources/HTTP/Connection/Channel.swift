@@ -297,11 +297,8 @@ struct ChannelState {
             switch step {
             case .wait:
                 return used
-            case .headReceived(var head):
-                if let note = context.handler.note(for: head) {
-                    head.note = note
-                    connection.request?.note = note
-                }
+            case .headReceived(let head):
+                if let note = context.handler.note(for: head) { head.attach(note) }
                 switch context.handler.headReceived(head) {
                 case .accept(let maximumBodyBytes):
                     connection.accept(maximumBodyBytes: maximumBodyBytes, now: context.now)
@@ -375,7 +372,7 @@ struct ChannelState {
 
     private mutating func flush(_ context: inout LoopContext) {
         while !connection.output.isEmpty, isWritable {
-            switch connection.output.withVector({ transport.write($0) }) {
+            switch Self.write(connection.output, to: &transport) {
             case .moved(let count, _):
                 connection.wrote(count, now: context.now)
                 // The kernel reports writability once, so a read that waits for it is retried too.
@@ -393,6 +390,11 @@ struct ChannelState {
                 use(UnsafeRawBufferPointer(start: nil, count: 0), &context)
             }
         }
+    }
+
+    /// Apart, because a closure that has both from `self` would have a copy of it.
+    private static func write(_ output: borrowing OutputQueue, to transport: inout any Transport) -> Transfer {
+        output.withVector { transport.write($0) }
     }
 
     /// Reports finished replies to the handler, and progress to the writer of a stream.

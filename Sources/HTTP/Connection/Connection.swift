@@ -211,8 +211,7 @@ struct Connection {
             refuse(refusal)
             return (0, nil)
         case .complete(let count):
-            let bytes = rest.extracting(0..<count).withUnsafeBufferPointer { [UInt8]($0) }
-            let head = HTTPRequestHead(bytes: bytes, parsed: parser.copyHead(), peer: peer)
+            let head = HTTPRequestHead(bytes: rest.extracting(0..<count), parsed: parser.copyHead(), peer: peer)
             parser.reset()
             request = head
             isFresh = false
@@ -225,16 +224,16 @@ struct Connection {
     mutating func accept(maximumBodyBytes: Int, now: UInt64) {
         guard input == .verdict, let request else { return }
         let maximum = min(maximumBodyBytes, settings.limits.bodyBytes)
-        if case .length(let length) = request.parsed.framing, length > maximum {
+        if case .length(let length) = request.framing, length > maximum {
             refuse(Refusal(413, "The body of the request is longer than \(maximum) bytes."))
             return
         }
-        beginBody(request.parsed.framing, maximumBytes: maximum, as: .body, now: now)
-        if request.parsed.contentCoding == .gzip, request.parsed.framing != .none {
+        beginBody(request.framing, maximumBytes: maximum, as: .body, now: now)
+        if request.contentCoding == .gzip, request.framing != .none {
             decoder = GzipDecoder(limits: settings.limits)
             if decoder == nil { refuse(Refusal(503, "There is no memory to inflate the content of the request with.")) }
         }
-        owesContinue = request.parsed.expectsContinue && request.parsed.framing != .none
+        owesContinue = request.expectsContinue && request.framing != .none
     }
 
     /// Starts to read, or to drop, the body of the present request.
@@ -284,7 +283,7 @@ struct Connection {
             try decoder.decode(content, into: &body)
             return
         }
-        if body.isEmpty, case .length(let length) = request?.parsed.framing {
+        if body.isEmpty, case .length(let length) = request?.framing {
             // Memory for an announced body is reserved only up to 64 KiB.
             body.reserveCapacity(max(content.count, min(length, 65_536)))
         }

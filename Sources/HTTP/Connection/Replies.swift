@@ -5,15 +5,15 @@ extension Connection {
     /// closes after the reply. A client that waits for 100 may or may not send the body after a final status, so that
     /// connection closes too (RFC 9110 §10.1.1).
     mutating func reject(_ response: HTTPResponse, date: DateField, now: UInt64) {
-        guard input == .verdict, let parsed = request?.parsed else { return }
+        guard input == .verdict, let request else { return }
         requestAt = now
-        switch parsed.framing {
+        switch request.framing {
         case .none:
             writeReply(response, isFromHandler: true, date: date, now: now)
-        case .length(let length) where length <= settings.limits.droppedBodyBytes && !parsed.expectsContinue:
+        case .length(let length) where length <= settings.limits.droppedBodyBytes && !request.expectsContinue:
             let keeps = writeWhole(response, isFromHandler: true, rejectedBytes: length, date: date, now: now)
             if keeps {
-                beginBody(parsed.framing, maximumBytes: length, as: .dropping, now: now)
+                beginBody(request.framing, maximumBytes: length, as: .dropping, now: now)
             } else {
                 input = .stopped
             }
@@ -74,7 +74,7 @@ extension Connection {
 
     /// Both the client and the server want to keep the connection open.
     private mutating func keepsAlive(rejectedBytes: Int = 0) -> Bool {
-        guard request?.parsed.keepsAlive ?? false else { return false }
+        guard request?.keepsAlive ?? false else { return false }
         return !(closesWhenIdle || settings.isEnding) || owesReplies(rejectedBytes: rejectedBytes)
     }
 
@@ -88,7 +88,7 @@ extension Connection {
     ) {
         if output.isEmpty { outputMark = now }
         replyStart = output.appended
-        let isVersion10 = request?.parsed.isVersion10 ?? false
+        let isVersion10 = request?.isVersion10 ?? false
         let head = ReplyHead(status: status, framing: framing, keepsAlive: keeps, isVersion10: isVersion10)
         var leftOut: String?
         let note = request?.note

@@ -28,8 +28,9 @@ extension RecommendCodec {
         _ reply: RecommendReply,
         ids: any ItemIDWriter & Sendable
     ) throws(JSONError) -> [UInt8] {
-        // An item has some fifty bytes, the rest some four hundred.
-        var writer = JSONWriter(capacity: 512 + 64 * reply.recommendation.items.count)
+        // An item has some fifty bytes, the rest some four hundred. Ten items stay below the kibibyte up to which malloc has memory
+        // at hand.
+        var writer = JSONWriter(capacity: 400 + 56 * reply.recommendation.items.count)
         try write(reply, ids: ids, to: &writer)
         return writer.bytes
     }

@@ -18,8 +18,9 @@ struct RepliedRequest: Hashable {
 final class HTTPMetrics: Sendable {
     let connections: Gauge
     private let requests: CounterFamily
-    /// The counters of `requests` in use, found without a string.
-    private let usedRequests = Lock<[RepliedRequest: Counter]>([:])
+    /// The counters of `requests` in use, by the number of the route: a route has few, so that the right one is nearly always the
+    /// first, and found without a hash.
+    private let usedRequests = Lock<[[(request: RepliedRequest, counter: Counter)]]>(Route.allCases.map { _ in [] })
     /// Indexed by the number of the route.
     private let durations: [Histogram]
 
@@ -41,13 +42,15 @@ final class HTTPMetrics: Sendable {
 
     /// Counts a reply.
     func replied(_ request: RepliedRequest, nanoseconds: UInt64) {
-        let counter = usedRequests.withLock { used in
-            if let known = used[request] { return known }
+        let number = request.route.number
+        usedRequests.withLock { used in
+            for index in used[number].indices where used[number][index].request == request {
+                return used[number][index].counter.increment()
+            }
             let counter = requests.with(request.route.label, request.methodName, String(request.status))
-            used[request] = counter
-            return counter
+            counter.increment()
+            used[number].append((request, counter))
         }
-        counter.increment()
-        durations[request.route.number].observe(Double(nanoseconds) / 1e9)
+        durations[number].observe(Double(nanoseconds) / 1e9)
     }
 }
