@@ -91,7 +91,7 @@ enum Genrec {
         )
     }
 
-    /// A library of `Interposers`, built by the compiler that Swift brings along: what LD_PRELOAD puts before the C library.
+    /// A library of `Interposers`, to be preloaded with LD_PRELOAD; built with the compiler that Swift ships.
     static func interposer(_ name: String, in folder: URL) throws -> String {
         let library = folder.appendingPathComponent("\(name).so").path
         let source = root.appendingPathComponent("Tests/ProcessTests/Interposers/\(name).c").path

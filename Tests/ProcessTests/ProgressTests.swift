@@ -1,16 +1,16 @@
-// The progress of an import and of a start: a bar on a terminal, lines elsewhere. The clock of these commands is put forward, so that
-// a small model takes long.
+// The progress of an import and of a start: a bar on a terminal, lines elsewhere. The clock of these commands runs
+// fast, so that a small model seems to take long.
 
 import Foundation
 import Testing
 
 @Suite struct ProgressTests {
-    /// A terminal, and everything that is written to it.
+    /// A terminal that records its output.
     private final class Screen {
         private let master: Int32
         private let slave: Int32
 
-        /// What a command may have for an output.
+        /// A file handle for a command's output.
         var output: FileHandle { FileHandle(fileDescriptor: slave) }
 
         init() throws {
@@ -19,19 +19,19 @@ import Testing
             (master, slave) = ends
         }
 
-        /// What was written, once nobody writes any more. It has to fit into the terminal's queue, 4 KiB.
+        /// The recorded output, after all writers have closed. It must fit into the terminal's queue, 4 KiB.
         func text() -> String {
             close(slave)
             var bytes: [UInt8] = []
             var chunk = [UInt8](repeating: 0, count: 4_096)
-            // The end of a terminal without a program is EIO.
+            // Reading a terminal without writers ends with EIO.
             while case let count = read(master, &chunk, chunk.count), count > 0 { bytes += chunk[..<count] }
             close(master)
             return String(decoding: bytes, as: UTF8.self)
         }
     }
 
-    /// The checkpoint of the fixture with hidden layers of 16,384 in place of 64, all zeros: 12 MiB.
+    /// The fixture's checkpoint with hidden layers of 16,384 instead of 64, all zeros: 12 MiB.
     private func writeCheckpoint(_ folder: URL) throws {
         let small = URL(fileURLWithPath: Genrec.fixture("llama-small"))
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -73,7 +73,7 @@ import Testing
         ]
     }
 
-    /// Runs a command with a terminal for its errors; what is seen there.
+    /// Runs a command whose standard error is a terminal; returns the output there.
     private func seen(_ arguments: [String], _ environment: [String: String]) throws -> String {
         let screen = try Screen()
         let terminal = ["TERM": "xterm", "NO_COLOR": ""].merging(environment) { $1 }

@@ -57,7 +57,7 @@ import Testing
         #expect(4_600...5_400 ~= (0..<10_000).count { _ in half.beginRecorded() != nil })
     }
 
-    /// Servers with one share decide alike: by the id, also of a trace of which the caller alone is told.
+    /// Servers with the same share decide alike, by the id, also for a trace that only the caller is told of.
     @Test(arguments: [0, 0.01, 0.5, 0.999])
     func idsOfUnrecordedTraces_AreThoseThatTheShareLeavesOut(_ share: Double) {
         let sampler = TraceSampler(share: share)
@@ -67,7 +67,8 @@ import Testing
             return Double(told.trace.low >> 11) * 0x1p-53
         }
         #expect(fractions.allSatisfy { share..<1 ~= $0 })
-        // All of them, and evenly: eight standard deviations of the mean of a uniform distribution.
+        // All fractions are above the share, and uniform: eight standard deviations of the mean of a uniform
+        // distribution.
         let deviation = fractions.reduce(0, +) / 10_000 - (1 + share) / 2
         #expect(abs(deviation) < 8 * (1 - share) / (12 * 10_000.0).squareRoot())
         for _ in 0..<1_000 {

@@ -1,5 +1,5 @@
-// Put before the program by LD_PRELOAD: each look at Swift's continuous clock, which is CLOCK_BOOTTIME, is eleven seconds after the
-// one before it. What is shown of long work only is then shown of short work.
+// Preloaded into the program with LD_PRELOAD: each reading of Swift's continuous clock, CLOCK_BOOTTIME, is eleven
+// seconds later than the previous one. Output for long work only then appears for short work, too.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -107,7 +107,7 @@ import Testing
         #expect(note.question?.k == 10)
     }
 
-    /// The facts of the engine may come while the client hangs up.
+    /// The engine may add its facts while the client hangs up.
     @Test func facts_AreWholeOrUnknown() async throws {
         for _ in 0..<200 {
             let bytes = Array("GET /recommend HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
