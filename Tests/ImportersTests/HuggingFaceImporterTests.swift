@@ -226,6 +226,38 @@ struct TinyDirectory {
         #expect(message.contains(expected), "\(message)")
     }
 
+    @Test(arguments: [
+        ("\"use_sliding_window\": false", "no error"),
+        ("\"use_sliding_window\": true", "no error"),
+        ("\"use_sliding_window\": true, \"max_window_layers\": 0", "use_sliding_window is not supported"),
+        (
+            "\"use_sliding_window\": true, \"max_window_layers\": 0, \"layer_types\": [\"full_attention\"]",
+            "no error"
+        ),
+        (
+            "\"use_sliding_window\": false, \"layer_types\": [\"sliding_attention\"]",
+            "layer_types \"sliding_attention\" is not supported, only \"full_attention\""
+        ),
+        ("\"layer_types\": []", "layer_types has 0 entries for 1 layers"),
+        ("\"layer_types\": [1]", "layer_types must hold strings"),
+    ])
+    func windowsOfLayers_AreFoundAsTransformersFindsThem(more: String, expected: String) throws {
+        var directory = TinyDirectory.llama()
+        for (name, length) in [("q_proj", 4), ("k_proj", 2), ("v_proj", 2)] {
+            directory.add("model.layers.0.self_attn.\(name).bias", [length])
+        }
+        directory.config = directory.config.replacing("llama", with: "qwen2").replacing("Llama", with: "Qwen2")
+            .replacing("\"hidden_act\"", with: "\(more), \"hidden_act\"")
+        directory.description = directory.description.replacing("llama", with: "qwen2")
+        let message = try message(directory)
+        #expect(message.contains(expected), "\(message)")
+    }
+
+    @Test func llama_KnowsNothingOfWindows() throws {
+        let more = "\"use_sliding_window\": true, \"max_window_layers\": 0, \"layer_types\": [\"sliding_attention\"]"
+        #expect(try llama("\"hidden_act\"", "\(more), \"hidden_act\"") == "no error")
+    }
+
     // MARK: - The description
 
     @Test(arguments: [

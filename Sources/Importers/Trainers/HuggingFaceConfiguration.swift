@@ -75,17 +75,17 @@ struct HuggingFaceConfiguration {
         return try JSONFields(.object(members.filter { $0.value != .null }), path: key)
     }
 
-    /// Takes `architectures`, whose names are those of transformers' classes; empty if it is absent.
-    mutating func architectures() throws(JSONError) -> [String] {
-        known.insert("architectures")
-        guard let value = fields.optional("architectures") else { return [] }
-        guard case .array(let elements) = value else { throw JSONError("architectures must be an array") }
-        var names: [String] = []
+    /// Takes an array of strings; nil if it is absent.
+    mutating func strings(_ key: String) throws(JSONError) -> [String]? {
+        known.insert(key)
+        guard let value = fields.optional(key) else { return nil }
+        guard case .array(let elements) = value else { throw JSONError("\(key) must be an array") }
+        var strings: [String] = []
         for element in elements {
-            guard case .string(let name) = element else { throw JSONError("architectures must hold strings") }
-            names.append(name)
+            guard case .string(let text) = element else { throw JSONError("\(key) must hold strings") }
+            strings.append(text)
         }
-        return names
+        return strings
     }
 
     /// Refuses a key that changes what the weights mean.

@@ -161,7 +161,7 @@ struct HuggingFaceImporter: CheckpointImporter {
     private static func architecture(
         _ configuration: inout HuggingFaceConfiguration
     ) throws(JSONError) -> any HuggingFaceArchitecture {
-        let classes = try configuration.architectures()
+        let classes = try configuration.strings("architectures") ?? []
         let named = architectures.first { classes.contains($0.className) }
         let type = try configuration.string("model_type", default: named?.modelType ?? "")
         guard let kind = architectures.first(where: { $0.modelType == type }) else {

@@ -79,15 +79,34 @@ struct HuggingFaceLlama<Kind: HuggingFaceLlamaFamily>: HuggingFaceArchitecture {
         attentionBias =
             Kind.family == .qwen2 ? true : try configuration.boolean("attention_bias", default: false)
         mlpBias = Kind.family == .llama ? try configuration.boolean("mlp_bias", default: false) : false
-        guard try !configuration.boolean("use_sliding_window", default: false) else {
-            throw JSONError("use_sliding_window is not supported")
-        }
+        if Kind.family != .llama { try Self.refuseWindows(&configuration, layers: layers) }
         isTied = try configuration.boolean("tie_word_embeddings", default: false)
         let activation = try configuration.string("hidden_act", default: "silu")
         guard ["silu", "swish"].contains(activation) else {
             throw JSONError("hidden_act \(quoted(activation)) is not supported, only \"silu\"")
         }
         rope = try Self.rope(&configuration)
+    }
+
+    /// Refuses layers that see only the newest rows. As in transformers' Qwen2Config and Qwen3Config, `layer_types` names them or,
+    /// where it is absent, `use_sliding_window` and `max_window_layers` do; if it names one without `use_sliding_window`,
+    /// transformers fails as well. Its Llama reads none of these keys.
+    private static func refuseWindows(
+        _ configuration: inout HuggingFaceConfiguration,
+        layers: Int
+    ) throws(JSONError) {
+        let isAsked = try configuration.boolean("use_sliding_window", default: false)
+        let first = try configuration.integer("max_window_layers", in: 0...(1 << 30), default: 28)
+        if let types = try configuration.strings("layer_types") {
+            guard types.count == layers else {
+                throw JSONError("layer_types has \(types.count) entries for \(layers) layers")
+            }
+            if let other = types.first(where: { $0 != "full_attention" }) {
+                throw JSONError("layer_types \(quoted(other)) is not supported, only \"full_attention\"")
+            }
+        } else if isAsked, first < layers {
+            throw JSONError("use_sliding_window is not supported")
+        }
     }
 
     /// Rotary positions in the form of transformers 5, `rope_parameters`, or of those before, `rope_theta` and
