@@ -136,6 +136,7 @@ import Testing
             #expect(models.contains("\"semantic_ids\":{\"levels\":"))
             let metrics = try connection.get("/metrics").text
             #expect(metrics.contains("genrec_beam_answers_total{model=") && metrics.contains("genrec_path_trie_bytes{"))
+            #expect(metrics.contains("genrec_path_trie_build_seconds{model="))
         }
     }
 

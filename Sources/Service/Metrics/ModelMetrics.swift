@@ -10,6 +10,7 @@ internal import Telemetry
 final class ModelMetrics: Sendable {
     private let info: GaugeFamily
     private let trieBytes: GaugeFamily
+    private let trieBuild: GaugeFamily
     private let reloads: [ReloadResult: Counter]
 
     private enum ReloadResult: String, CaseIterable {
@@ -28,6 +29,12 @@ final class ModelMetrics: Sendable {
             help: "Bytes of the trie of a model's semantic ids.",
             labels: ModelLabels.names
         )
+        trieBuild = registry.gauge(
+            "genrec_path_trie_build_seconds",
+            help: "How long it took to build the trie of a model's semantic ids.",
+            unit: "seconds",
+            labels: ModelLabels.names
+        )
         reloads = registry.counter(
             "genrec_model_reloads_total",
             help: "Attempts to replace the model, by how they ended.",
@@ -42,6 +49,8 @@ final class ModelMetrics: Sendable {
         if let previous { removed(previous) }
         if let paths = model.model.paths {
             trieBytes.with(model.name.name, model.name.version).set(paths.trie.byteCount)
+            let seconds = Double(paths.buildNanoseconds) / 1e9
+            trieBuild.observe(model.name.name, model.name.version) { seconds }
         }
         for labels in Self.labels(model) {
             info.with(labels.name, labels.version, labels.architecture, labels.device, labels.dtype).set(1)
@@ -50,7 +59,7 @@ final class ModelMetrics: Sendable {
 
     /// A model is no longer served.
     func removed(_ model: ServedModel) {
-        trieBytes.remove(model.name.name, model.name.version)
+        for family in [trieBytes, trieBuild] { family.remove(model.name.name, model.name.version) }
         for labels in Self.labels(model) {
             info.remove(labels.name, labels.version, labels.architecture, labels.device, labels.dtype)
         }
