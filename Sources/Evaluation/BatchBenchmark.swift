@@ -4,6 +4,7 @@
 internal import Catalogue
 internal import Compute
 internal import Models
+internal import Random
 
 /// Why a benchmark cannot be made; one sentence.
 struct BenchmarkError: Error, CustomStringConvertible {
@@ -16,6 +17,8 @@ struct BatchBenchmark {
     private let stream: any Compute.Stream
     private let batch: SequenceBatch
     private let masks: [SelectionMask]
+    /// The same where a share of the items is unavailable; nil: that is not asked.
+    private let reducedMasks: [SelectionMask]?
     private let counts: [Int]
     /// Items scored for each; nil: they are selected.
     private let candidates: Int?
@@ -28,6 +31,7 @@ struct BatchBenchmark {
     ///   - append: how many of them are computed, with the others cached; nil: all, without a cache.
     ///   - count: items selected for each.
     ///   - candidates: items scored for each instead; nil: they are selected.
+    ///   - unavailable: the share of the items that `runInParts(isReduced: true)` may not select; nil: it is not called.
     init(
         _ bundle: ModelBundle,
         _ model: any DecoderModel,
@@ -36,7 +40,8 @@ struct BatchBenchmark {
         length: Int,
         append: Int?,
         count: Int,
-        candidates: Int?
+        candidates: Int?,
+        unavailable: Double?
     ) throws {
         self.model = model
         self.candidates = candidates
@@ -49,6 +54,8 @@ struct BatchBenchmark {
         }
         masks = histories.map { SelectionMask(excluded: Set($0).sorted()) }
         counts = Array(repeating: min(count, rows.count), count: sequences)
+        let plainMasks = masks
+        reducedMasks = unavailable.map { share in Self.reduced(plainMasks, bundle.catalogue, unavailable: share) }
 
         /// Events `range` of every history, and the times up to the one that follows.
         func part(_ range: Range<Int>, _ cached: CachedRows?) -> SequenceBatch {
@@ -91,6 +98,20 @@ struct BatchBenchmark {
         try stream.synchronize()
     }
 
+    /// Masks that leave out a share of a catalogue's items, drawn at random.
+    private static func reduced(
+        _ masks: [SelectionMask],
+        _ catalogue: Catalogue,
+        unavailable share: Double
+    ) -> [SelectionMask] {
+        var random = SplitMix64(seed: 1)
+        var allowed = catalogue.presentMask
+        for row in catalogue.popularityOrder where Double(random.next() >> 11) < share * 0x1p53 {
+            allowed[Int(row) >> 6] &= ~(1 << UInt64(row & 63))
+        }
+        return masks.map { SelectionMask(allowed: allowed, excluded: $0.excluded) }
+    }
+
     /// A pool with the pages of all sequences.
     private static func pool(
         for model: any DecoderModel,
@@ -124,19 +145,21 @@ struct BatchBenchmark {
 
     /// Computes the batch once, waiting between the encoding and the selection.
     ///
-    /// - Parameter encoded: called there.
-    mutating func runInParts(_ encoded: () -> Void) throws(ComputeError) {
+    /// - Parameters:
+    ///   - isReduced: whether a share of the items may not be selected.
+    ///   - encoded: called there.
+    mutating func runInParts(isReduced: Bool = false, _ encoded: () -> Void) throws(ComputeError) {
         try stream.begin()
         let queries = try model.encodeInParts(batch, on: stream)
         try stream.synchronize()
         encoded()
-        try select(queries)
+        try select(queries, isReduced ? reducedMasks : nil)
     }
 
-    private mutating func select(_ queries: Tensor) throws(ComputeError) {
+    private mutating func select(_ queries: Tensor, _ reduced: [SelectionMask]? = nil) throws(ComputeError) {
         if let candidates { return try score(queries, candidates) }
         let ticket = try stream.selectTopK(
-            TopKOperation(queries: queries, catalogue: model.catalogue, masks: masks, counts: counts)
+            TopKOperation(queries: queries, catalogue: model.catalogue, masks: reduced ?? masks, counts: counts)
         )
         try stream.synchronize()
         for query in counts.indices { _ = stream.selected(ticket, query: query) }

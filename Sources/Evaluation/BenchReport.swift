@@ -52,6 +52,8 @@ package struct BenchReport: Sendable {
     /// rounds after it.
     package var prefill: Durations
     package var selection: Durations
+    /// The selection where a share of the items is unavailable; nil: not measured.
+    package var reduced: (unavailable: Double, selection: Durations)?
 
     /// At the median.
     package var sequencesPerSecond: Double { Double(batch) / durations.median * 1e3 }
@@ -74,7 +76,9 @@ package struct BenchReport: Sendable {
         "architecture":"\(device.architecture)","dtype":"\(device.dtype.rawValue)","threads":\(device.threads),\
         "kernel_gflops_per_thread":\(String(decoding: device.kernelRates.json.compact, as: UTF8.self)),\
         "batches":\(durations.count),"milliseconds":\(durations.json),"prefill_milliseconds":\(prefill.json),\
-        "selection_milliseconds":\(selection.json),"read_share":\(number(readShare)),\
+        "selection_milliseconds":\(selection.json),\
+        "unavailable":\(number(reduced?.unavailable)),"unavailable_milliseconds":\(reduced?.selection.json ?? "null"),\
+        "read_share":\(number(readShare)),\
         "read_gigabytes_per_second":\(number(readRate)),\
         "sequences_per_second":\(sequencesPerSecond),"gflops":\(gflops),"ceiling_share":\(number(ceilingShare)),\
         "peak_gflops":\(number(peakRate.map { $0 / 1e9 }))}
@@ -87,7 +91,7 @@ package struct BenchReport: Sendable {
         \(batch) x \(shape) on \(device.name) (\(device.architecture)), \(device.dtype.rawValue), threads \(device.threads)
         milliseconds      \(durations.text)  of \(durations.count) batches
         \(beamRows == nil ? "encoding" : "prompt  ")          \(prefill.text)
-        \(selectionName)         \(selection.text)\(shareOfRead)\(roundsText)
+        \(selectionName)         \(selection.text)\(shareOfRead)\(roundsText)\(reducedText)
         sequences/second  \(String(format: "%.1f", sequencesPerSecond))
         GFLOP/s           \(String(format: "%.1f", gflops))\(shareOfPeak)
         """
@@ -101,6 +105,12 @@ package struct BenchReport: Sendable {
     private var roundsText: String {
         guard let beamRows else { return "" }
         return "; rows of beams \(beamRows.map(String.init).joined(separator: " + "))"
+    }
+
+    private var reducedText: String {
+        guard let reduced else { return "" }
+        let share = String(format: "%g", 100 * reduced.unavailable)
+        return "\n\(share) % unavailable  \(reduced.selection.text)"
     }
 
     private var shape: String {

@@ -95,6 +95,7 @@ package final class OfflineSession {
     ///   - candidates: items scored for each instead; nil: they are selected from the whole catalogue.
     ///   - beams: of each search where items are paths of tokens; nil: the default of requests. Lengths are then of
     ///     prompts, in tokens.
+    ///   - unavailable: also times the selection with this share of the items unavailable; nil: does not.
     ///   - seconds: how long to measure; at least 30 batches run regardless, and as many in two parts.
     package func bench(
         batch: Int,
@@ -103,6 +104,7 @@ package final class OfflineSession {
         count: Int,
         candidates: Int? = nil,
         beams: Int? = nil,
+        unavailable: Double? = nil,
         seconds: Double
     ) throws -> BenchReport {
         if let paths = loaded.paths {
@@ -127,7 +129,8 @@ package final class OfflineSession {
             length: length,
             append: append,
             count: count,
-            candidates: candidates
+            candidates: candidates,
+            unavailable: unavailable
         )
         for _ in 0..<3 { try benchmark.run() }
         // Before and after: the better of both is what the machine could have reached.
@@ -135,6 +138,7 @@ package final class OfflineSession {
         var whole: [UInt64] = []
         var prefill: [UInt64] = []
         var selection: [UInt64] = []
+        var reduced: [UInt64] = []
         // Apart from the batches, which would find less in the caches after it.
         var reads = (0..<15).compactMap { _ in device.measureRead(of: model.catalogue) }
         let end = Instant.now().advanced(by: UInt64(seconds * 1e9))
@@ -148,6 +152,10 @@ package final class OfflineSession {
             whole.append(middle.nanoseconds(since: start))
             prefill.append(encoded.nanoseconds(since: middle))
             selection.append(Instant.now().nanoseconds(since: encoded))
+            if unavailable != nil {
+                try benchmark.runInParts(isReduced: true) { encoded = Instant.now() }
+                reduced.append(Instant.now().nanoseconds(since: encoded))
+            }
         } while whole.count < 30 || Instant.now() < end
         reads += (0..<15).compactMap { _ in device.measureRead(of: model.catalogue) }
         let peaks = [peakBefore, device.measurePeakRate()].compactMap { $0 }
@@ -168,7 +176,8 @@ package final class OfflineSession {
                 ? nil : reads.first.map { (Double($0.byteCount), Durations(reads.map(\.nanoseconds))) },
             durations: Durations(whole),
             prefill: Durations(prefill),
-            selection: Durations(selection)
+            selection: Durations(selection),
+            reduced: unavailable.map { ($0, Durations(reduced)) }
         )
     }
 

@@ -36,6 +36,8 @@ struct BenchCommand: AsyncParsableCommand {
     var k = 10
     @Option(help: "Score so many named items for each history, and select nothing.")
     var candidates: Int?
+    @Option(help: "Also time the selection where this share of the items is unavailable, from 0 to 1.")
+    var unavailable: Double?
     @Option(help: "Beams of each search, with semantic ids; default: as the bundle says, with --trie 50.")
     var beams: Int?
     @Option(help: "Time the trie of a made-up catalogue with so many items.")
@@ -72,6 +74,12 @@ struct BenchCommand: AsyncParsableCommand {
         if let candidates, !(1...65_536 ~= candidates) {
             throw ValidationError("--candidates must be from 1 to 65536")
         }
+        if let unavailable {
+            guard 0...1 ~= unavailable else { throw ValidationError("--unavailable must be from 0 to 1") }
+            guard candidates == nil, beams == nil else {
+                throw ValidationError("--unavailable is for selections from the whole catalogue")
+            }
+        }
         if let append, append < 1 { throw ValidationError("--append must be at least 1") }
         if let append, let length, append >= length { throw ValidationError("--append must be less than --length") }
     }
@@ -101,6 +109,7 @@ struct BenchCommand: AsyncParsableCommand {
                     count: k,
                     candidates: candidates,
                     beams: beams,
+                    unavailable: unavailable,
                     seconds: seconds
                 )
             }

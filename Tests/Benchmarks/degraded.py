@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""What an answer by popularity costs a server that computes as much as it can: the time of a processor that the server's threads take
+for a reply, without those that compute (the engine's, and the kernels'). The aim is at most 50 microseconds.
+
+    degraded.py GENREC --bundle DIRECTORY [--seconds S] [--connections N]
+
+The bundle comes from `make_bundle.py`. Callers ask again as soon as they have a reply, with a deadline of one millisecond, which the
+model never meets: nothing is computed, and all of the server's time is popularity's. Then one caller asks without a deadline, so that the
+model computes all the time, while the others ask as before. Histories of 20 and of 200 events. Only the standard library is used.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import threading
+import time
+
+import loading
+
+COMPUTING = ("genrec-engine", "genrec-kernel")
+
+
+def processor_seconds(process, without_computing):
+    """Seconds of a processor that a process's threads have had."""
+    total = 0
+    for thread in os.listdir(f"/proc/{process}/task"):
+        with open(f"/proc/{process}/task/{thread}/schedstat", encoding="utf-8") as file:
+            nanoseconds = int(file.read().split()[0])
+        with open(f"/proc/{process}/task/{thread}/comm", encoding="utf-8") as file:
+            computes = file.read().startswith(COMPUTING)
+        if not (without_computing and computes):
+            total += nanoseconds / 1e9
+    return total
+
+
+def ask(genrec, port, path, *how):
+    command = [genrec, "load", "--url", f"http://127.0.0.1:{port}", "--interactions", path, "--json", *how]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def measure(options, server, path, length, is_busy):
+    stop, others = threading.Event(), []
+
+    def keep_busy():
+        while not stop.is_set():
+            others.append(ask(options.genrec, server.port, path, "--connections", "1", "--seconds", "1"))
+
+    thread = threading.Thread(target=keep_busy)
+    if is_busy:
+        thread.start()
+        time.sleep(0.3)
+    before = processor_seconds(server.process.pid, is_busy)
+    how = ("--connections", str(options.connections), "--seconds", str(options.seconds), "--deadline-ms", "1")
+    report = ask(options.genrec, server.port, path, *how, "--lengths", f"{length}:{length}")
+    spent = processor_seconds(server.process.pid, is_busy) - before
+    stop.set()
+    if is_busy:
+        thread.join()
+    replies, popular = report["statuses"].get("200", 0), report["replies"]["popularity"]
+    print(
+        f"{length} events, {'beside a model that computes' if is_busy else 'nothing else'}: {replies} replies,"
+        f" {popular} by popularity, {1e6 * spent / max(replies, 1):.1f} us of the server each,"
+        f" p50 {report['latency_ms']['p50']:.3f} ms, p99 {report['latency_ms']['p99']:.3f} ms",
+        flush=True,
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("genrec")
+    parser.add_argument("--bundle", required=True)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--connections", type=int, default=4)
+    options = parser.parse_args()
+    os.environ["GENREC_RECOMMEND_FALLBACK"] = "popularity"
+    server = loading.Server(options.genrec, options.bundle)
+    try:
+        with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
+            loading.interactions(options.bundle, file.name)
+            for length in (20, 200):
+                for is_busy in (False, True):
+                    measure(options, server, file.name, length, is_busy)
+    finally:
+        server.process.terminate()
+        server.process.wait()
+
+
+if __name__ == "__main__":
+    main()
