@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,10 +19,21 @@ void CLinux_futexWake(const void *word, int32_t count) {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }
 
-uint64_t CLinux_monotonicNanoseconds(void) {
+static uint64_t nanoseconds(clockid_t clock) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t CLinux_monotonicNanoseconds(void) { return nanoseconds(CLOCK_MONOTONIC); }
+
+uint64_t CLinux_threadNanoseconds(void) { return nanoseconds(CLOCK_THREAD_CPUTIME_ID); }
+
+void CLinux_becomeIdle(void) {
+    // 0 is the calling thread, not its process. At nice 19 the thread would keep its processor for a time slice of some milliseconds
+    // when another thread wakes up, and the processor would not count as idle.
+    const struct sched_param none = {0};
+    if (sched_setscheduler(0, SCHED_IDLE, &none) != 0) setpriority(PRIO_PROCESS, 0, 19);
 }
 
 void CLinux_becomeWorker(const char *name) {

@@ -19,6 +19,8 @@ package struct DeviceDescription: Sendable, Equatable {
     package var kernelRates: [KernelRate] = []
     /// Bytes of the quantised copy of a model's catalogue, if this describes the device for that model; 0: none.
     package var catalogueCopyBytes = 0
+    /// Whether there is such a copy, or why not.
+    package var catalogueCopy = CatalogueCopyState.none
 
     package init(name: String, architecture: String, dtype: DType, threads: Int, notes: [String] = []) {
         self.name = name
@@ -27,6 +29,16 @@ package struct DeviceDescription: Sendable, Equatable {
         self.threads = threads
         self.notes = notes
     }
+}
+
+/// Whether a catalogue has a quantised copy, or why not.
+package enum CatalogueCopyState: String, Sendable, CaseIterable {
+    /// The device makes none for such a catalogue.
+    case none
+    case used
+    /// A scan with it was not clearly faster.
+    case notFaster = "not_faster"
+    case noMemory = "no_memory"
 }
 
 /// How fast one of several sets of kernels is on this host.
@@ -71,8 +83,8 @@ package protocol Device: AnyObject {
     var description: DeviceDescription { get }
     var memory: DeviceMemory { get }
 
-    /// Whether weights may be loaded on any thread, even while the device's own thread computes. Pages and streams are
-    /// always made on the device's own thread.
+    /// Whether weights may be handed over, and a model run on a `makeBackgroundStream()`, on any thread, even while the device's
+    /// own thread computes.
     var takesWeightsOnAnyThread: Bool { get }
 
     /// The same device for models of another type: a separate device that shares its memory account, and its workers if
@@ -83,6 +95,9 @@ package protocol Device: AnyObject {
     ///   - threads: nil: as many as this device's.
     /// - Throws: `ComputeError.unsupported` if the device supports only one way.
     func variant(dtype: DType?, threads: Int?) throws(ComputeError) -> any Device
+
+    /// Measures what `variant` would otherwise measure for this type. On any thread, if weights are taken on any thread.
+    func prepareVariant(dtype: DType) throws(ComputeError)
 
     /// Whether streams of this device run the operation. At load time a model asks for every operation that it needs, and
     /// refuses to load with a sentence that names the missing one.
@@ -139,6 +154,10 @@ package protocol Device: AnyObject {
     /// A stream: an order of operations with its own working memory.
     func makeStream() throws(ComputeError) -> any Stream
 
+    /// A stream for the calling thread, which computes without the device's workers and at the same time as the device's own
+    /// streams. Only where weights are taken on any thread.
+    func makeBackgroundStream() throws(ComputeError) -> any Stream
+
     /// Measures the floating-point operations per second that the device reaches now, in its dtype and with all its
     /// threads, in pure arithmetic. Takes about ten milliseconds. nil: cannot be measured. Benchmarks compare with it.
     func measurePeakRate() -> Double?
@@ -161,6 +180,7 @@ package struct MemoryRead: Sendable, Equatable {
 
 extension Device {
     package var takesWeightsOnAnyThread: Bool { false }
+    package func makeBackgroundStream() throws(ComputeError) -> any Stream { try makeStream() }
     package func append(_ rows: [[Float]], to table: any EmbeddingTable) throws(ComputeError) {
         throw ComputeError(.unsupported, "\(description.name) takes no rows behind those of a table")
     }
@@ -177,6 +197,7 @@ extension Device {
         }
         return self
     }
+    package func prepareVariant(dtype: DType) throws(ComputeError) {}
     package func measurePeakRate() -> Double? { nil }
     package func measureRead(of catalogue: any CatalogueWeights) -> MemoryRead? { nil }
 }
@@ -225,8 +246,10 @@ package protocol CatalogueWeights: AnyObject {
     var columns: Int { get }
     /// Bytes of a quantised copy that scans read first; 0: none.
     var copyByteCount: Int { get }
+    var copyState: CatalogueCopyState { get }
 }
 
 extension CatalogueWeights {
     package var copyByteCount: Int { 0 }
+    package var copyState: CatalogueCopyState { .none }
 }

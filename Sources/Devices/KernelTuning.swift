@@ -19,6 +19,8 @@ extension ComputeSettings {
         let device = try CPUDevice(threads: threads, dtype: dtype ?? .float32)
         // GENREC_ISA has chosen already.
         guard tuning == .measure, getenv("GENREC_ISA") == nil else { return device }
+        // Half of what is free: what is packed after it needs some, too.
+        device.roomForCopies = { HostMemory.freeBytes.map { $0 / 2 } ?? .max }
         try device.tune { (device) throws(ComputeError) in try rates(of: device) }
         return device
     }
@@ -48,8 +50,7 @@ extension ComputeSettings {
 
     /// The processor's name as Linux gives it; "unknown" where it gives none.
     static var processorName: String {
-        guard let text = try? TextFile.contents(of: "/proc/cpuinfo") else { return "unknown" }
-        let line = String(decoding: text, as: UTF8.self).split(separator: "\n").first {
+        let line = HostMemory.text("/proc/cpuinfo").split(separator: "\n").first {
             $0.hasPrefix("model name") || $0.hasPrefix("CPU part")
         }
         return line?.split(separator: ":").last.map { String($0.trimmingPrefix(" ")) } ?? "unknown"

@@ -22,6 +22,8 @@ extension Engine {
     enum Errand {
         /// The first or the next step of a model's way to the devices.
         case load(Loading)
+        /// The call that says that a model's memory has been freed.
+        case tell(@Sendable () -> Void)
     }
 
     /// Loads another model; requests may be submitted to it once it is loaded. If the device accepts weights on any

@@ -122,6 +122,25 @@ struct CatalogueCopyTests {
         }
     }
 
+    @Test
+    func withoutRoomForACopy_ThereIsNone() throws {
+        let device = try CPUDevice(threads: 1, copies: .always)
+        let table = [Float](repeating: 1, count: 640 * 64)
+        // A byte per number, and a scale and a sum per row.
+        for (room, state) in [(640 * (64 + 8) - 1, CatalogueCopyState.noMemory), (640 * (64 + 8), .used)] {
+            device.roomForCopies = { room }
+            let catalogue = try table.withUnsafeBytes { bytes in
+                try device.makeCatalogue(
+                    HostTensor(name: "items", dtype: .float32, shape: [640, 64], bytes: bytes),
+                    normalization: nil,
+                    eligible: [UInt64](repeating: .max, count: 10)
+                )
+            }
+            #expect(catalogue.copyState == state)
+            #expect((catalogue.copyByteCount > 0) == (state == .used))
+        }
+    }
+
     /// Copies count as weights, and are released with their catalogue.
     @Test
     func copy_IsCounted() throws {

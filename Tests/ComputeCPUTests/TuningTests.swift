@@ -78,6 +78,22 @@ import Testing
         }
     }
 
+    @Test
+    func ratesOfAVariant_AreFoundBeforeItIsMade() throws {
+        let device = try CPUDevice(threads: 1)
+        var asked: [DType] = []
+        try device.tune { device in
+            asked.append(device.description.dtype)
+            return []
+        }
+        for _ in 0..<2 { try device.prepareVariant(dtype: .bfloat16) }
+        #expect(asked == [.float32, .bfloat16])
+        #expect(try device.variant(dtype: .bfloat16, threads: nil).description.dtype == .bfloat16)
+        #expect(asked == [.float32, .bfloat16])
+        _ = try device.variant(dtype: .int8, threads: nil)
+        #expect(asked == [.float32, .bfloat16, .int8])
+    }
+
     @Test(arguments: InstructionSet.available)
     func ratesAreMeasured_WhereThereIsAChoice(level: InstructionSet) throws {
         #expect(try CPUDevice(threads: 1, dtype: .float32, isa: level).measureKernels().isEmpty)

@@ -4,6 +4,7 @@
 import Catalogue
 import Compute
 import Dispatch
+import Glibc
 import Locking
 import Synchronization
 import Testing
@@ -240,6 +241,42 @@ import Testing
         done.wait()
         try fixture.submit("late", fixture.request([1, 2]), to: other)
         #expect(try fixture.rows(fixture.wait(for: 1)["late"]) == [3, 4, 5])
+    }
+
+    @Test func whileAModelIsWarmedUp_OthersAreServed() throws {
+        let fixture = try Fixture()
+        let (gate, done) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        fixture.control.state.withLock {
+            $0.takesWeightsOnAnyThread = true
+            $0.backgroundGate = gate
+        }
+        let other = Self.model()
+        fixture.engine.load(other, Fixture.source(window: 8, cachePages: 0)) { _ in done.signal() }
+        for number in 0..<3 {
+            try fixture.submit("\(number)", fixture.request([1, 2]))
+            _ = fixture.wait(for: 1)
+        }
+        #expect(throws: EngineError(.unavailable, "")) { try fixture.submit("early", fixture.request([1]), to: other) }
+        while done.wait(timeout: .now() + .milliseconds(1)) == .timedOut { gate.signal() }
+        while gate.wait(timeout: .now()) == .success {}
+        // On the engine's own stream, which has no gate.
+        try fixture.submit("late", fixture.request([1, 2]), to: other)
+        #expect(try fixture.rows(fixture.wait(for: 1)["late"]) == [3, 4, 5])
+    }
+
+    @Test func backgroundThreads_HaveAProcessorOnlyWhenNobodyElseWantsIt() throws {
+        let policy = Atomic<Int32>(-1)
+        let done = DispatchSemaphore(value: 0)
+        #expect(
+            EngineThread.startInBackground(name: "test") {
+                policy.store(sched_getscheduler(0), ordering: .relaxed)
+                done.signal()
+            }
+        )
+        done.wait()
+        // SCHED_IDLE, whose macro Swift does not see.
+        #expect(policy.load(ordering: .relaxed) == 5)
+        #expect(sched_getscheduler(0) == SCHED_OTHER)
     }
 
     @Test func aDeviceThatIsLostMeanwhile_IsPackedForAgain() throws {

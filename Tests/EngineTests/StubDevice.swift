@@ -22,6 +22,8 @@ final class DeviceControl: Sendable {
         var excess = ComputeError.Code.outOfMemory
         var score: Float = 1
         var takesWeightsOnAnyThread = false
+        /// One signal lets one batch of a background stream finish; nil: none waits.
+        var backgroundGate: DispatchSemaphore?
         /// Like a device whose scores are all NaN.
         var selectsNothing = false
         /// Events of each computed batch, without cached ones.
@@ -106,6 +108,9 @@ final class StubDevice: Device {
         StubPages(shape: shape, pageCount: byteCount, control)
     }
     func makeStream() throws(ComputeError) -> any Compute.Stream { StubStream(control) }
+    func makeBackgroundStream() throws(ComputeError) -> any Compute.Stream {
+        StubStream(control, gate: control.state.withLock { $0.backgroundGate })
+    }
 }
 
 /// Pages of four rows and one byte.
@@ -170,9 +175,11 @@ final class StubStream: Compute.Stream {
     private var selections: [[ScoredRow]] = []
     private var scorings: [[Float]] = []
     fileprivate var sequences = 0
+    private let gate: DispatchSemaphore?
 
-    init(_ control: DeviceControl) {
+    init(_ control: DeviceControl, gate: DispatchSemaphore? = nil) {
         self.control = control
+        self.gate = gate
     }
 
     func begin() throws(ComputeError) {}
@@ -223,6 +230,7 @@ final class StubStream: Compute.Stream {
     }
 
     func synchronize() throws(ComputeError) {
+        gate?.wait()
         if control.isGated.load(ordering: .acquiring) {
             control.reachedGate.signal()
             control.gate.wait()

@@ -25,6 +25,12 @@ static inline void CLinux_pause(void) {
 /// Nanoseconds of the monotonic clock.
 uint64_t CLinux_monotonicNanoseconds(void);
 
+/// Nanoseconds of processor time of the calling thread.
+uint64_t CLinux_threadNanoseconds(void);
+
+/// Lets the calling thread run only while no other thread wants the processor. Threads that it creates inherit this.
+void CLinux_becomeIdle(void);
+
 /// Names the calling thread (at most 15 bytes are kept) and blocks every signal in it, so that signals go to the
 /// threads that wait for them.
 void CLinux_becomeWorker(const char *name);

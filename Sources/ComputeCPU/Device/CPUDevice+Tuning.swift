@@ -4,6 +4,7 @@
 internal import CKernels
 internal import CLinux
 package import Compute
+internal import Locking
 
 extension InstructionSet {
     /// The level without products of pairs of bfloat16; nil where this one has none. There, weights of bfloat16 are taken apart
@@ -17,6 +18,14 @@ extension InstructionSet {
     }
 }
 
+/// Rates by dtype, measured on one thread and used on another.
+final class PreparedRates: Sendable {
+    private let rates = Lock([DType: [KernelRate]]())
+
+    func of(_ dtype: DType) -> [KernelRate]? { rates.withLock { $0[dtype] } }
+    func set(_ found: [KernelRate], of dtype: DType) { rates.withLock { $0[dtype] = found } }
+}
+
 extension CPUDevice {
     /// Rows, columns and depth of the product that is timed: a projection of a model of ordinary size, whose operands fit the
     /// second-level cache of each core.
@@ -25,7 +34,7 @@ extension CPUDevice {
     private static let sampleNanoseconds: UInt64 = 20_000_000
 
     /// The rates of the kernels that could serve this device's dtype, its own first; empty where there is nothing to choose. Takes
-    /// some 80 ms of the calling thread, which is one of those that compute.
+    /// some 80 ms of the calling thread.
     ///
     /// int8 devices have attention and the catalogue in bfloat16, so that the same product decides for them.
     ///
@@ -70,12 +79,13 @@ extension CPUDevice {
         let scratch = try AlignedMemory(zeroedFloats: gk_linear_scratch(&job), for: "a measurement")
         job.scratch = scratch.floats
         var best = Double.infinity
-        let end = CLinux_monotonicNanoseconds() + sampleNanoseconds
+        // Processor time: a background thread also waits for a processor.
+        let end = CLinux_threadNanoseconds() + sampleNanoseconds
         repeat {
-            let start = CLinux_monotonicNanoseconds()
+            let start = CLinux_threadNanoseconds()
             gk_linear_run(&job, 0, 0)
-            best = min(best, Double(CLinux_monotonicNanoseconds() - start))
-        } while CLinux_monotonicNanoseconds() < end
+            best = min(best, Double(CLinux_threadNanoseconds() - start))
+        } while CLinux_threadNanoseconds() < end
         withExtendedLifetime(input) {}
         withExtendedLifetime(weights) {}
         withExtendedLifetime(output) {}

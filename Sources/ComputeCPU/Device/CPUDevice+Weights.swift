@@ -140,7 +140,7 @@ extension CPUDevice {
         let scratch = try AlignedMemory(zeroedFloats: block * columns, for: rows.name)
         var packing = rowPacking(columns: columns, rows: padded, into: packed)
         packing.source = UnsafeRawPointer(scratch.base)
-        var copy = CatalogueCopy(rows: padded, columns: columns, on: self)
+        var (copy, copyState) = CatalogueCopy.begun(rows: padded, columns: columns, on: self)
         for first in stride(from: 0, to: count, by: block) {
             let taken = min(block, count - first)
             gk_widen(
@@ -155,7 +155,8 @@ extension CPUDevice {
             gk_pack(&packing)
             copy?.add(UnsafePointer(scratch.floats), rows: taken, at: first)
         }
-        if copy?.finish(beside: packed, example: scratch) != true { copy = nil }
+        if let made = copy { copyState = made.finish(beside: packed, example: scratch) }
+        if copyState != .used { copy = nil }
         return CPUCatalogue(
             rows: count,
             columns: columns,
@@ -164,7 +165,8 @@ extension CPUDevice {
             dtype: packedDtype,
             eligible: bits,
             normalization: normalization,
-            copy: copy
+            copy: copy,
+            copyState: copyState
         )
     }
 

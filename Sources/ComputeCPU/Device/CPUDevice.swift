@@ -16,8 +16,12 @@ package final class CPUDevice: Device {
     private(set) var kernels: UnsafePointer<gk_kernels>
     /// Provides the rates for choosing kernels and variants; nil: no choice.
     private var rates: RateSource?
+    /// Rates measured before the variants that need them are made.
+    private let prepared: PreparedRates
     /// Which catalogues get a quantised copy.
     private(set) var copyPolicy: CatalogueCopy.Policy
+    /// Bytes that a catalogue's copy may take now; nil: no limit. Called on the thread that packs.
+    package var roomForCopies: (() -> Int)?
     let pool: WorkerPool
     /// The type of products: float32, bfloat16 or int8.
     let dtype: gk_dtype
@@ -47,6 +51,7 @@ package final class CPUDevice: Device {
         }
         self.dtype = try Self.kernelForm(of: dtype)
         copyPolicy = copies
+        prepared = PreparedRates()
         account = MemoryAccount()
         weights = WeightSpace(account: account)
         let chosen: InstructionSet
@@ -76,6 +81,8 @@ package final class CPUDevice: Device {
     private init(_ base: CPUDevice, dtype: DType, threads: Int) throws(ComputeError) {
         self.dtype = try Self.kernelForm(of: dtype)
         copyPolicy = base.copyPolicy
+        roomForCopies = base.roomForCopies
+        prepared = base.prepared
         account = base.account
         weights = base.weights
         kernels = base.kernels
@@ -94,8 +101,19 @@ package final class CPUDevice: Device {
         if dtype == description.dtype, threads == description.threads { return self }
         let variant = try CPUDevice(self, dtype: dtype, threads: threads)
         // Kernels without pairs stay so in a variant: its own measurement then has nothing to choose from.
-        if let rates { try variant.tune(by: rates) }
+        if let rates {
+            try variant.tune { [prepared] (device) throws(ComputeError) in
+                if let found = prepared.of(device.description.dtype) { return found }
+                return try rates(device)
+            }
+        }
         return variant
+    }
+
+    package func prepareVariant(dtype: DType) throws(ComputeError) {
+        guard let rates, dtype != description.dtype, prepared.of(dtype) == nil else { return }
+        // A device of one thread computes on the calling thread.
+        prepared.set(try rates(CPUDevice(self, dtype: dtype, threads: 1)), of: dtype)
     }
 
     private static func kernelForm(of dtype: DType) throws(ComputeError) -> gk_dtype {
@@ -132,7 +150,7 @@ package final class CPUDevice: Device {
     }
 
     package var memory: DeviceMemory { account.memory }
-    /// Packing writes only to its own memory.
+    /// Packing writes only to its own memory, and a stream to that of its model.
     package var takesWeightsOnAnyThread: Bool { true }
 
     package func supports(_ operation: OperationKind) -> Bool {
@@ -142,5 +160,9 @@ package final class CPUDevice: Device {
         }
     }
 
-    package func makeStream() throws(ComputeError) -> any Stream { CPUStream(device: self) }
+    package func makeStream() throws(ComputeError) -> any Stream { CPUStream(device: self, pool: pool) }
+
+    package func makeBackgroundStream() throws(ComputeError) -> any Stream {
+        CPUStream(device: self, pool: try WorkerPool(threads: 1))
+    }
 }

@@ -163,7 +163,8 @@ final class CPUCatalogue: CatalogueWeights, DeviceOwned {
         dtype: gk_dtype,
         eligible: [UInt64],
         normalization: Normalization?,
-        copy: CatalogueCopy?
+        copy: CatalogueCopy?,
+        copyState: CatalogueCopyState
     ) {
         ownRows = rows
         self.columns = columns
@@ -173,9 +174,11 @@ final class CPUCatalogue: CatalogueWeights, DeviceOwned {
         self.eligible = eligible
         self.normalization = normalization
         self.copy = copy
+        self.copyState = copyState
         added = PagedRows(behind: rows)
     }
 
+    let copyState: CatalogueCopyState
     var copyByteCount: Int { copy?.byteCount ?? 0 }
 
     /// Hands the packed rows to `body`, which must not keep them.

@@ -37,15 +37,31 @@ package final class CatalogueCopy {
     /// The largest magnitude of all rows; infinite or NaN where one of them is.
     private(set) var largest: Float = 0
 
-    /// - Parameters:
-    ///   - rows: whole blocks.
-    /// - Returns: nil if the device wants none, or has no memory for one.
-    init?(rows: Int, columns: Int, on device: CPUDevice) {
-        policy = device.copyPolicy
-        guard device.dtype == .float32, columns > 0, columns <= CPUDevice.deepestInt8 else { return nil }
+    /// A copy without rows, if the device makes one for such a catalogue and there is memory for it.
+    ///
+    /// - Parameter rows: whole blocks.
+    static func begun(
+        rows: Int,
+        columns: Int,
+        on device: CPUDevice
+    ) -> (copy: CatalogueCopy?, state: CatalogueCopyState) {
+        guard device.dtype == .float32, columns > 0, columns <= CPUDevice.deepestInt8 else { return (nil, .none) }
         let (bytes, overflow) = rows.multipliedReportingOverflow(by: columns * MemoryLayout<Float>.stride)
-        guard !overflow, policy == .always || (policy == .whereFaster && bytes >= Self.leastBytes) else { return nil }
+        switch device.copyPolicy {
+        case .always where !overflow: break
+        case .whereFaster where !overflow && bytes >= Self.leastBytes: break
+        case .always, .whereFaster, .never: return (nil, .none)
+        }
+        guard let copy = CatalogueCopy(rows: rows, columns: columns, on: device) else { return (nil, .noMemory) }
+        return (copy, .used)
+    }
+
+    /// - Returns: nil where there is no memory for it.
+    private init?(rows: Int, columns: Int, on device: CPUDevice) {
+        policy = device.copyPolicy
         let quads = gk_packed_depth(.int8, columns)
+        let bytes = rows * (quads + 2) * MemoryLayout<Float>.stride
+        guard bytes <= device.roomForCopies?() ?? .max else { return nil }
         guard let integers = try? device.weights.block(zeroedFloats: rows * quads, for: "a catalogue's copy"),
             let perRow = try? device.weights.block(zeroedFloats: 2 * rows, for: "a catalogue's copy"),
             let scratch = try? device.weights.block(zeroedFloats: gk_block_rows * quads, for: "a catalogue's copy")
@@ -89,28 +105,29 @@ package final class CatalogueCopy {
         if !largest.isNaN, !(most <= largest) { largest = most }
     }
 
-    /// Completes the copy. Returns whether it should be kept.
+    /// Completes the copy.
     ///
     /// - Parameters:
     ///   - packed: the rows in float32.
     ///   - example: a row to use as a query.
-    func finish(beside packed: WeightMemory, example: borrowing AlignedMemory) -> Bool {
+    /// - Returns: `.used` if it should be kept.
+    func finish(beside packed: WeightMemory, example: borrowing AlignedMemory) -> CatalogueCopyState {
         scratch = nil
-        guard largest < .infinity else { return false }
-        guard policy == .whereFaster else { return true }
+        guard largest < .infinity else { return .none }
+        guard policy == .whereFaster else { return .used }
         var plain = Double.infinity
         var copied = Double.infinity
         for _ in 0..<3 {
             guard let withoutCopy = try? sampleTime(packed, example.floats, usesCopy: false),
                 let withCopy = try? sampleTime(packed, example.floats, usesCopy: true)
-            else { return false }
+            else { return .noMemory }
             plain = min(plain, withoutCopy)
             copied = min(copied, withCopy)
         }
-        return copied < Self.leastGain * plain
+        return copied < Self.leastGain * plain ? .used : .notFaster
     }
 
-    /// Nanoseconds that a scan of the first rows takes on this thread.
+    /// The processor time of a scan of the first rows on this thread, in nanoseconds.
     private func sampleTime(
         _ packed: WeightMemory,
         _ query: UnsafePointer<Float>,
@@ -143,7 +160,7 @@ package final class CatalogueCopy {
         scan.scratch = panels.base.assumingMemoryBound(to: UInt32.self)
         scan.items = gk_items(packed: packed.base, blocks: blocks, pages: nil, copy: kernelForm)
 
-        let start = CLinux_monotonicNanoseconds()
+        let start = CLinux_threadNanoseconds()
         if usesCopy {
             let hasBound = gk_bound_query(
                 kernels,
@@ -174,7 +191,7 @@ package final class CatalogueCopy {
                 }
             }
         }
-        let time = Double(CLinux_monotonicNanoseconds() - start)
+        let time = Double(CLinux_threadNanoseconds() - start)
         withExtendedLifetime(numbers) {}
         withExtendedLifetime(words) {}
         withExtendedLifetime(panels) {}

@@ -78,8 +78,8 @@ extension CPUStream {
         device.timeCells.withUnsafeBufferPointer { cells in
             job.cells = cells.baseAddress
             // These are tasks of their own, because several tasks may read the buckets of one tile.
-            if cache != nil, !isReady { device.pool.run(gk_buckets_run, job: &job, count: tiles) }
-            device.pool.run(gk_attention_run, job: &job, count: gk_attention_tasks(&job, tiles))
+            if cache != nil, !isReady { pool.run(gk_buckets_run, job: &job, count: tiles) }
+            pool.run(gk_attention_run, job: &job, count: gk_attention_tasks(&job, tiles))
         }
         withExtendedLifetime((positionBias, timeBias, shape.prefix?.pages)) {}
         if let cache { buckets = cache }
@@ -101,7 +101,7 @@ extension CPUStream {
             throw ComputeError(.outOfMemory, "there is no memory for \(job.own_pages) pages of keys and values")
         }
         job.own = try allocate(byteCount: count * MemoryLayout<UInt32>.stride).assumingMemoryBound(to: UInt32.self)
-        device.pool.run(gk_own_pages_run, job: &job, count: job.own_pages)
+        pool.run(gk_own_pages_run, job: &job, count: job.own_pages)
     }
 
     /// The batch's sequences in the kernels' form, in the stream's memory.
@@ -159,8 +159,8 @@ extension CPUStream {
         lastOnly: Bool
     ) -> Int {
         // About four tasks per thread, so that a delayed thread leaves its share to the others.
-        let wantedTasks = device.pool.threads * 4
-        guard device.pool.threads > 1, tiles < wantedTasks else { return attention.heads }
+        let wantedTasks = pool.threads * 4
+        guard pool.threads > 1, tiles < wantedTasks else { return attention.heads }
         let pairs = (0..<attention.layout.count).reduce(0.0) { sum, number in
             sum + Double(lastOnly ? 1 : attention.layout.length(of: number)) * Double(shape.whole.length(of: number))
         }

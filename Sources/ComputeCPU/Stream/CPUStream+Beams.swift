@@ -50,7 +50,7 @@ extension CPUStream {
         job.scratch = scratch.base
         job.scratch_stride = scratch.stride
         withExtendedLifetime(pages) {
-            device.pool.run(gk_beams_run, job: &job, count: tiles * operation.keyHeads)
+            pool.run(gk_beams_run, job: &job, count: tiles * operation.keyHeads)
         }
     }
 
@@ -95,7 +95,7 @@ extension CPUStream {
                         job.rows = rows.baseAddress
                         job.tokens = tokens.baseAddress
                         job.kept = kept.baseAddress
-                        device.pool.run(gk_token_block_run, job: &job, count: rows.count)
+                        pool.run(gk_token_block_run, job: &job, count: rows.count)
                     }
                 }
             }

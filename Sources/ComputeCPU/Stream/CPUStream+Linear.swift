@@ -67,7 +67,7 @@ extension CPUStream {
         job.scratch = scratch.base
         job.scratch_stride = scratch.stride
         withExtendedLifetime((weights, input.normalization)) {
-            device.pool.run(gk_linear_run, job: &job, count: gk_linear_tasks(&job))
+            pool.run(gk_linear_run, job: &job, count: gk_linear_tasks(&job))
         }
     }
 
@@ -77,7 +77,7 @@ extension CPUStream {
         let tileColumns = device.kernels.pointee.gemm_columns
         // As many rows as fit the prepared input into half of a usual level-2 cache.
         let cachedRows = max(tileRows, 65_536 / max(depth, 1) / tileRows * tileRows)
-        let threads = device.pool.threads
+        let threads = pool.threads
         let work = Double(rows) * Double(columns) * Double(depth)
         // Less than this is done before a worker has woken.
         guard threads > 1, work > 200_000 else { return (min(cachedRows, 96), columns) }

@@ -55,7 +55,7 @@ extension CPUStream {
             job.table = UnsafePointer(table)
         }
         withExtendedLifetime(frequencies) {
-            device.pool.run(
+            pool.run(
                 gk_rotation_run,
                 job: &job,
                 count: (tensor.rows + job.block_rows - 1) / job.block_rows

@@ -42,7 +42,7 @@ extension CPUStream {
             // A table cannot have rows beyond 32-bit numbers.
             job.first_paged = Int32(clamping: table.added.first)
             if !pages.isEmpty { job.pages = pages.baseAddress }
-            device.pool.run(gk_embedding_run, job: &job, count: (rows + blockRows - 1) / blockRows)
+            pool.run(gk_embedding_run, job: &job, count: (rows + blockRows - 1) / blockRows)
         }
         withExtendedLifetime((table, positionTable)) {}
     }
@@ -94,7 +94,7 @@ extension CPUStream {
             output_stride: output.rowStride
         )
         withExtendedLifetime(normalization) {
-            device.pool.run(gk_rows_run, job: &job, count: (input.rows + blockRows - 1) / blockRows)
+            pool.run(gk_rows_run, job: &job, count: (input.rows + blockRows - 1) / blockRows)
         }
     }
 

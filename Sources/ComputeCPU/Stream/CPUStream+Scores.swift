@@ -39,7 +39,7 @@ extension CPUStream {
         (job.query, job.query_stride) = try operand(operation.queries, of: catalogue)
         job.scores = scores
         let panelWords = gk_packed_depth(catalogue.dtype, catalogue.columns) * gk_scored_rows
-        job.scratch = try allocate(byteCount: device.pool.threads * panelWords * MemoryLayout<UInt32>.stride)
+        job.scratch = try allocate(byteCount: pool.threads * panelWords * MemoryLayout<UInt32>.stride)
             .assumingMemoryBound(to: UInt32.self)
         rows.withUnsafeBufferPointer { rows in
             tasks.withUnsafeBufferPointer { tasks in
@@ -47,7 +47,7 @@ extension CPUStream {
                 job.tasks = tasks.baseAddress
                 catalogue.withItems { items in
                     job.items = items
-                    device.pool.run(gk_scores_run, job: &job, count: tasks.count)
+                    pool.run(gk_scores_run, job: &job, count: tasks.count)
                 }
             }
         }

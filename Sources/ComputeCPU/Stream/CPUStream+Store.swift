@@ -36,7 +36,7 @@ extension CPUStream {
         job.key_columns = shape.keyColumns
         job.value_columns = shape.valueColumns
         withExtendedLifetime(prefix.pages) {
-            device.pool.run(gk_page_copies_run, job: &job, count: parts.count)
+            pool.run(gk_page_copies_run, job: &job, count: parts.count)
         }
     }
 

@@ -27,7 +27,7 @@ extension CPUStream {
             )
         }
         let ticket = TopKTicket(id: selections.count)
-        let workers = device.pool.threads
+        let workers = pool.threads
         var first: [Int] = []
         var total = 0
         var largest = 0
@@ -72,7 +72,7 @@ extension CPUStream {
             scan.bounds = UnsafePointer(bounds.bounds)
             scan.integers = UnsafePointer(bounds.integers)
             scan.integer_stride = bounds.stride
-            let words = device.pool.threads * gk_scan_scratch(&scan)
+            let words = pool.threads * gk_scan_scratch(&scan)
             scan.scratch = try allocate(byteCount: words * MemoryLayout<UInt32>.stride)
                 .assumingMemoryBound(to: UInt32.self)
         }
@@ -80,7 +80,7 @@ extension CPUStream {
             catalogue.withItems { items in
                 scan.items = items
                 scan.eligible = eligible.baseAddress
-                device.pool.run(gk_scan_run, job: &scan, count: gk_scan_tasks(&scan))
+                pool.run(gk_scan_run, job: &scan, count: gk_scan_tasks(&scan))
             }
             withUnsafePointer(to: &scan) { scan in
                 var merge = gk_merge(
@@ -88,7 +88,7 @@ extension CPUStream {
                     merged: merged.assumingMemoryBound(to: gk_scored.self),
                     merged_stride: workers * largest
                 )
-                device.pool.run(gk_merge_run, job: &merge, count: queries.rows)
+                pool.run(gk_merge_run, job: &merge, count: queries.rows)
             }
         }
         withExtendedLifetime(catalogue) {}

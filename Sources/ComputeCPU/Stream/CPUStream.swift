@@ -8,6 +8,8 @@ internal import Glibc
 /// An order of operations on the CPU. An operation has run when its call returns, so `synchronize()` only reports.
 package final class CPUStream: Compute.Stream {
     let device: CPUDevice
+    /// The threads that compute.
+    let pool: WorkerPool
     var arena = Arena()
     /// Memory that outlives `withTemporaries`: the time buckets.
     var keptArena = Arena()
@@ -21,8 +23,9 @@ package final class CPUStream: Compute.Stream {
     var buckets: BucketCache?
     private var accountedBytes = 0
 
-    init(device: CPUDevice) {
+    init(device: CPUDevice, pool: WorkerPool) {
         self.device = device
+        self.pool = pool
     }
 
     deinit { device.account.addWorkspace(-accountedBytes) }
@@ -35,7 +38,7 @@ package final class CPUStream: Compute.Stream {
         tokenResults.removeAll(keepingCapacity: true)
         buckets = nil
         account()
-        device.pool.beginBatch()
+        pool.beginBatch()
     }
 
     package func makeTensor(rows: Int, columns: Int, dtype: DType) throws(ComputeError) -> Tensor {
@@ -73,7 +76,7 @@ package final class CPUStream: Compute.Stream {
 
     /// The rough size of the second-level caches of the threads' cores: one or two megabytes each on today's servers.
     /// Measured with 1 MB: up to 2.4 MB nothing is lost, with 5 MB a sixth, with 10 MB a quarter.
-    package var reusedMemoryBytes: Int? { device.pool.threads * (2 << 20) }
+    package var reusedMemoryBytes: Int? { pool.threads * (2 << 20) }
 
     package func upload(_ values: UnsafeRawBufferPointer, dtype: DType) throws(ComputeError) -> Tensor {
         guard values.count % dtype.byteCount == 0 else {
@@ -92,7 +95,7 @@ package final class CPUStream: Compute.Stream {
         )
     }
 
-    package func synchronize() throws(ComputeError) { device.pool.endBatch() }
+    package func synchronize() throws(ComputeError) { pool.endBatch() }
 
     package func read(_ tensor: Tensor) throws(ComputeError) -> [Float] {
         try tensor.require(.float32, in: "read", as: "tensor")
@@ -126,7 +129,7 @@ package final class CPUStream: Compute.Stream {
     /// Scratch of `floats` floats for each thread; the stride between the threads' shares is whole cache lines.
     func allocateScratch(floats: Int) throws(ComputeError) -> (base: UnsafeMutablePointer<Float>, stride: Int) {
         let stride = (floats + 15) / 16 * 16
-        let memory = try allocate(byteCount: stride * device.pool.threads * MemoryLayout<Float>.stride)
+        let memory = try allocate(byteCount: stride * pool.threads * MemoryLayout<Float>.stride)
         return (memory.assumingMemoryBound(to: Float.self), stride)
     }
 

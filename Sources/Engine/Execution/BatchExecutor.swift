@@ -48,7 +48,7 @@ package struct Pass: Sendable {
 /// Packs batches and runs them through the model and the selection.
 package final class BatchExecutor {
     private let loaded: ResidentModel
-    private let stream: any Stream
+    private var stream: any Stream
     /// The storage for rows; nil if rows cannot be cached.
     private let pages: (any KeyValuePages)?
     /// nil: items are rows of the table.
@@ -78,6 +78,9 @@ package final class BatchExecutor {
         let byteCount = decoder != nil && cacheBytes == 0 ? Self.workingBytes : cacheBytes
         (pages, prefixCache) = Self.makePages(loaded, byteCount: byteCount, keepsRows: cacheBytes > 0)
     }
+
+    /// Computes on another stream of the model's device from now on.
+    func move(to stream: any Stream) { self.stream = stream }
 
     /// Device memory for prompts and beams where there is no cache.
     private static let workingBytes = 256 << 20
@@ -126,9 +129,11 @@ package final class BatchExecutor {
     package var device: DeviceDescription {
         var description = loaded.device.description
         description.catalogueCopyBytes = loaded.model.catalogue.copyByteCount
+        description.catalogueCopy = loaded.model.catalogue.copyState
         return description
     }
     package var memory: DeviceMemory { loaded.device.memory }
+    var takesWeightsOnAnyThread: Bool { loaded.device.takesWeightsOnAnyThread }
     package var window: Int { loaded.model.window }
 
     /// Events of a history that the model sees.

@@ -1,4 +1,6 @@
-// Loading a model into a serving engine: its weights are packed, then its warm-up runs, batch by batch.
+// Loading a model into a serving engine. If the device takes weights on any thread, a background thread does all of it: it packs the weights
+// and runs the golden cases and the warm-up, and the engine's thread only takes the model over. On other devices the engine's thread
+// does the same step by step, between batches of requests.
 
 internal import CLinux
 internal import Compute
@@ -8,8 +10,8 @@ internal import Models
 
 /// A model on its way to the devices.
 ///
-/// `@unchecked Sendable`: the engine's thread has it while it is no errand and no packing runs; the packing thread has it from when
-/// it is started until it leaves the next errand. It passes through the engine's lock each time.
+/// `@unchecked Sendable`: the engine's thread has it while it is no errand and nothing runs in the background; the background thread
+/// has it from when it is started until it leaves the next errand. It passes through the engine's lock each time.
 final class Loading: @unchecked Sendable {
     /// The result on one device.
     struct Part {
@@ -17,12 +19,10 @@ final class Loading: @unchecked Sendable {
         let base: any Device
         /// The device as used for the model.
         let device: any Device
-        /// Set by the packing.
-        var resident: Result<ResidentModel, any Error>?
-        /// Set when the warm-up begins.
-        var executor: BatchExecutor?
-        var check: GoldenCheck?
-        var warmUp = WarmUp()
+        /// For its users' keys and values.
+        let cacheBytes: Int
+        /// Set when the model is packed.
+        var trial: Result<Trial, any Error>?
     }
 
     let hosted: HostedModel
@@ -30,18 +30,15 @@ final class Loading: @unchecked Sendable {
     let loaded: @Sendable (Result<Void, any Error>) -> Void
     /// The engine's own device first, if it is there, and the fallback.
     var parts: [Part] = []
+    /// Whether the device has measured what its variant for this model needs.
+    var isPrepared = false
+    /// The device that measures; nil: none does.
+    var base: (any Device)?
 
     init(_ hosted: HostedModel, lane: Int, _ loaded: @escaping @Sendable (Result<Void, any Error>) -> Void) {
         self.hosted = hosted
         self.lane = lane
         self.loaded = loaded
-    }
-
-    func pack() {
-        for index in parts.indices {
-            let device = parts[index].device
-            parts[index].resident = Result { try hosted.source.load(device) }
-        }
     }
 }
 
@@ -54,18 +51,17 @@ extension Engine {
         // If the device was lost meanwhile, what was packed for it is lost too.
         let isStale = !zip(places, loading.parts).allSatisfy { $0.device === $1.base }
         do {
+            if !loading.isPrepared, prepare(loading, places) { return nil }
             if isStale || places.count != loading.parts.count {
                 loading.parts = try parts(for: loading.hosted.source, &executors)
-                pack(loading)
+                begin(loading, places)
                 return nil
             }
-            for index in places.indices {
-                if try goOn(
-                    &loading.parts[index],
-                    loading,
-                    places[index],
-                    keepsRows: index == 0 && executors.primary != nil
-                ) {
+            for index in loading.parts.indices {
+                guard var trial = try loading.parts[index].trial?.get() else { continue }
+                let goesOn = try trial.next()
+                loading.parts[index].trial = .success(trial)
+                if goesOn {
                     comeBack(loading)
                     return nil
                 }
@@ -83,54 +79,86 @@ extension Engine {
         return nil
     }
 
-    /// - Returns: whether there is more to do.
-    private func goOn(
-        _ part: inout Loading.Part,
-        _ loading: Loading,
-        _ place: Workplace,
-        keepsRows: Bool
-    ) throws -> Bool {
-        if part.executor == nil {
-            guard let resident = try part.resident?.get() else { return false }
-            let bytes = keepsRows ? loading.hosted.source.cacheBytes : 0
-            let executor = try BatchExecutor(resident, stream: place.stream(of: part.device), cacheBytes: bytes)
-            part.executor = executor
-            part.check = GoldenCheck(loading.hosted)
-            part.warmUp = warmUp(of: executor, loading.hosted.model)
+    /// Measures in the background what the device would otherwise measure on the engine's thread, when the variant is made.
+    ///
+    /// - Returns: whether it does; the model then comes back as an errand.
+    private func prepare(_ loading: Loading, _ places: [Workplace]) -> Bool {
+        loading.isPrepared = true
+        guard let device = places.first?.device, let dtype = loading.hosted.source.dtype,
+            device.takesWeightsOnAnyThread
+        else { return false }
+        loading.base = device
+        return EngineThread.startInBackground(name: "genrec-packing") {
+            // If it fails, the variant measures again and reports the error.
+            try? loading.base?.prepareVariant(dtype: dtype)
+            loading.base = nil
+            self.comeBack(loading)
         }
-        guard let executor = part.executor else { return false }
-        if try part.check?.next(executor) == true { return true }
-        return try part.warmUp.next(executor)
     }
 
     private func parts(for source: ModelSource, _ executors: inout Executors) throws -> [Loading.Part] {
         var parts: [Loading.Part] = []
         if let base = executors.primary?.device, let device = try executors.primary?.device(for: source) {
-            parts.append(Loading.Part(base: base, device: device))
+            parts.append(Loading.Part(base: base, device: device, cacheBytes: source.cacheBytes))
         }
-        if let device = executors.fallback?.device { parts.append(Loading.Part(base: device, device: device)) }
+        if let device = executors.fallback?.device {
+            parts.append(Loading.Part(base: device, device: device, cacheBytes: 0))
+        }
         return parts
     }
 
-    private func pack(_ loading: Loading) {
+    /// Packs a model. If the devices allow it, this and the trial run in the background.
+    private func begin(_ loading: Loading, _ places: [Workplace]) {
         if !loading.parts.isEmpty, loading.parts.allSatisfy({ $0.device.takesWeightsOnAnyThread }) {
             let started = EngineThread.startInBackground(name: "genrec-packing") {
-                loading.pack()
+                for index in loading.parts.indices {
+                    loading.parts[index].trial = Result { try self.tried(loading.parts[index], loading.hosted) }
+                }
                 self.comeBack(loading)
             }
             if started { return }
         }
-        loading.pack()
+        for (index, place) in zip(loading.parts.indices, places) {
+            let part = loading.parts[index]
+            loading.parts[index].trial = Result {
+                try trial(
+                    of: loading.hosted.source.load(part.device),
+                    loading.hosted,
+                    on: place.stream(of: part.device),
+                    cacheBytes: part.cacheBytes
+                )
+            }
+        }
         comeBack(loading)
     }
 
+    /// Loads a model and runs its trial, on the calling thread alone.
+    private func tried(_ part: Loading.Part, _ hosted: HostedModel) throws -> Trial {
+        var trial = try trial(
+            of: hosted.source.load(part.device),
+            hosted,
+            on: part.device.makeBackgroundStream(),
+            cacheBytes: part.cacheBytes,
+            sharedBy: part.device.description.threads
+        )
+        while try trial.next() {}
+        return trial
+    }
+
     private func comeBack(_ loading: Loading) {
+        if !leave(.load(loading)) {
+            loading.loaded(.failure(EngineError(.unavailable, "the server is shutting down")))
+        }
+    }
+
+    /// Queues an errand for the engine's thread. False if the thread has ended.
+    private func leave(_ errand: Errand) -> Bool {
         let (isTaken, wakes) = state.withLock { state in
             if case .stopped = state.phase { return (false, false) }
-            return (true, state.add(.load(loading)))
+            return (true, state.add(errand))
         }
-        if !isTaken { loading.loaded(.failure(EngineError(.unavailable, "the server is shutting down"))) }
         if wakes { wakeUp.signal() }
+        return isTaken
     }
 
     /// Lets requests find the model.
@@ -138,12 +166,8 @@ extension Engine {
         let lane = loading.lane
         executors.hosted[lane] = loading.hosted
         var parts = loading.parts[...]
-        if executors.primary != nil, let part = parts.popFirst(), let executor = part.executor {
-            executors.primary?.add(executor, part.warmUp.times, lane: lane)
-        }
-        if executors.fallback != nil, let part = parts.popFirst(), let executor = part.executor {
-            executors.fallback?.add(executor, part.warmUp.times, lane: lane)
-        }
+        if executors.primary != nil, let part = parts.popFirst() { executors.primary?.take(part, lane: lane) }
+        if executors.fallback != nil, let part = parts.popFirst() { executors.fallback?.take(part, lane: lane) }
         loading.parts = []
         state.withLock { state in
             if let times = (executors.primary ?? executors.fallback)?.times[lane] {
@@ -159,14 +183,32 @@ extension Engine {
         }
     }
 
+    /// Frees a model's memory, in the background if the devices allow it.
+    func free(_ remains: Remains, _ retired: (@Sendable () -> Void)?) {
+        if remains.canBeFreedOnAnyThread {
+            let isStarted = EngineThread.startInBackground(name: "genrec-freeing") {
+                remains.free()
+                // On the engine's thread: threads inherit the policy of the thread that creates them.
+                if let retired, !self.leave(.tell(retired)) { retired() }
+            }
+            if isStarted { return }
+        }
+        remains.free()
+        retired?()
+    }
+
     /// Tells those who wait for models that the engine has ended.
     func refuseErrands() {
         let (errands, places) = state.withLock { state in
             defer { state.errands = [] }
             return (state.errands, state.places)
         }
-        for case .load(let loading) in errands {
-            loading.loaded(.failure(EngineError(.unavailable, "the server is shutting down")))
+        for errand in errands {
+            switch errand {
+            case .load(let loading):
+                loading.loaded(.failure(EngineError(.unavailable, "the server is shutting down")))
+            case .tell(let body): body()
+            }
         }
         for place in places { place?.retired?() }
     }

@@ -95,13 +95,13 @@ extension Engine {
             switch nextStep(until: recovery.next) {
             case .errand(.load(let loading)):
                 if let loss = goOn(loading, &executors) { lose(loss, &executors, &recovery) }
+            case .errand(.tell(let body)):
+                body()
             case .retire(let lane):
-                executors.hosted[lane] = nil
-                executors.primary?.remove(lane: lane)
-                executors.fallback?.remove(lane: lane)
+                let remains = executors.remove(lane: lane)
                 let (retired, statistics) = state.withLock { ($0.freeLane(lane), $0.statistics) }
                 observer.cachesChanged(to: statistics)
-                retired?()
+                free(remains, retired)
             case .run(let batch, let depth):
                 observer.queueDepthChanged(to: depth)
                 for id in batch.colds { answerByPopularity(id) }

@@ -68,12 +68,9 @@ extension Engine {
     ) throws {
         let resident = try hosted.source.load(device)
         if case .loading = phase { change(to: .warming) }
-        let executor = try BatchExecutor(resident, stream: place.stream(of: device), cacheBytes: cacheBytes)
-        var check = GoldenCheck(hosted)
-        while try check?.next(executor) == true {}
-        var warmUp = self.warmUp(of: executor, hosted.model)
-        while try warmUp.next(executor) {}
-        place.add(executor, warmUp.times, lane: lane)
+        var trial = try trial(of: resident, hosted, on: place.stream(of: device), cacheBytes: cacheBytes)
+        while try trial.next() {}
+        place.add(trial.executor, trial.times, lane: lane)
     }
 
     // MARK: Losing

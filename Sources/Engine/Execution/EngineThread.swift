@@ -41,11 +41,11 @@ package enum EngineThread {
         return true
     }
 
-    /// Runs the body on a new detached thread of the lowest priority. The priority is set on the thread, since Dispatch
-    /// queues have none on Linux. False if the system refuses a thread.
+    /// Runs the body on a new detached thread that runs only when no other thread wants the processor. False if the system refuses a
+    /// thread.
     package static func startInBackground(name: String, _ run: @escaping @Sendable () -> Void) -> Bool {
         start(name: name) {
-            _ = setpriority(Int32(PRIO_PROCESS.rawValue), 0, 19)
+            CLinux_becomeIdle()
             run()
         }
     }

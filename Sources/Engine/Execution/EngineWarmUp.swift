@@ -1,12 +1,42 @@
 // The batches that run before the first request.
 
+internal import CLinux
 internal import Catalogue
 internal import Compute
 internal import Locking
 internal import Models
 
+/// The golden cases and the warm-up of a model on a device.
+struct Trial {
+    let executor: BatchExecutor
+    private var check: GoldenCheck?
+    private var warmUp: WarmUp
+
+    init(_ executor: BatchExecutor, _ check: GoldenCheck?, _ warmUp: WarmUp) {
+        self.executor = executor
+        self.check = check
+        self.warmUp = warmUp
+    }
+
+    /// The measured times.
+    var times: ServiceTimeModel { warmUp.times }
+
+    /// Runs the next golden case, or the next batch of the warm-up. On the engine's thread, requests for other models are served between
+    /// them.
+    ///
+    /// - Returns: false if there was none.
+    /// - Throws: as `GoldenCheck.next`.
+    mutating func next() throws -> Bool {
+        if try check?.next(executor) == true { return true }
+        return try warmUp.next(executor)
+    }
+}
+
 /// Representative batches and their times, the basis of admission.
 struct WarmUp {
+    /// The number of threads that will compute a batch in service, if the warm-up runs on one background thread; nil: the warm-up runs
+    /// as service does.
+    var sharedBy: Int?
     private var batches: [[Pass]] = []
     /// Whether the last of them has run once.
     private var hasRun = false
@@ -17,23 +47,43 @@ struct WarmUp {
         self.batches = batches.filter { $0.allSatisfy { $0.work.rows > 0 } }.reversed()
     }
 
-    /// Runs the next batch. Each runs twice: the first pays for first use, the second gives the service time. Between
-    /// them, requests for other models are served.
+    /// Runs the next batch. Each runs twice: the first pays for first use, the second gives the service time.
     ///
     /// - Returns: false if there was none.
     mutating func next(_ executor: BatchExecutor) throws(ComputeError) -> Bool {
         guard let batch = batches.last else { return false }
+        let start = CLinux_threadNanoseconds()
         let (_, durations) = try executor.answers(batch)
+        let ofThread = CLinux_threadNanoseconds() - start
         hasRun.toggle()
         if hasRun { return true }
         batches.removeLast()
         let work = batch.reduce(into: ComputeWork()) { $0 += $1.work }
-        times.calibrate(work, nanoseconds: durations.prefill + durations.topK)
+        times.calibrate(work, nanoseconds: sharedBy.map { ofThread / UInt64($0) } ?? durations.prefill + durations.topK)
         return true
     }
 }
 
 extension Engine {
+    /// The trial of a model before it serves requests.
+    ///
+    /// - Parameters:
+    ///   - stream: the stream it runs on; nil: a new one.
+    ///   - cacheBytes: for its users' keys and values.
+    ///   - sharedBy: as of `WarmUp`.
+    func trial(
+        of resident: ResidentModel,
+        _ hosted: HostedModel,
+        on stream: (any Stream)?,
+        cacheBytes: Int,
+        sharedBy: Int? = nil
+    ) throws -> Trial {
+        let executor = try BatchExecutor(resident, stream: stream, cacheBytes: cacheBytes)
+        var warmUp = warmUp(of: executor, hosted.model)
+        warmUp.sharedBy = sharedBy
+        return Trial(executor, GoldenCheck(hosted), warmUp)
+    }
+
     /// Representative batches, so that memory is allocated, code is loaded, and admission can predict: long and short
     /// histories, one and several together, with and without a selection, and a step on many cached rows.
     func warmUp(of executor: BatchExecutor, _ model: LoadedModel) -> WarmUp {

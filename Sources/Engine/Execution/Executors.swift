@@ -39,14 +39,22 @@ struct Workplace {
 
     var description: DeviceDescription { device.description }
 
+    /// Takes over a model that has passed its trial.
+    mutating func take(_ part: Loading.Part, lane: Int) {
+        guard case .success(let trial) = part.trial else { return }
+        if let stream = stream(of: part.device) { trial.executor.move(to: stream) }
+        add(trial.executor, trial.times, lane: lane)
+    }
+
     mutating func add(_ executor: BatchExecutor, _ times: ServiceTimeModel, lane: Int) {
         executors[lane] = executor
         self.times[lane] = times
     }
 
-    mutating func remove(lane: Int) {
-        executors[lane] = nil
+    /// Removes the model of a lane.
+    mutating func remove(lane: Int) -> BatchExecutor? {
         times[lane] = nil
+        return executors.removeValue(forKey: lane)
     }
 }
 
@@ -64,5 +72,32 @@ struct Executors {
 
     func executor(lane: Int, onFallback: Bool) -> BatchExecutor? {
         (onFallback ? fallback : primary)?.executors[lane]
+    }
+
+    /// Removes a model from all places.
+    mutating func remove(lane: Int) -> Remains {
+        let left = [primary?.remove(lane: lane), fallback?.remove(lane: lane)].compactMap(\.self)
+        return Remains(hosted.removeValue(forKey: lane), left)
+    }
+}
+
+/// What is left of a removed model: its memory.
+///
+/// `@unchecked Sendable`: it has one owner at a time.
+final class Remains: @unchecked Sendable {
+    private var hosted: HostedModel?
+    private var executors: [BatchExecutor]
+
+    init(_ hosted: HostedModel?, _ executors: [BatchExecutor]) {
+        self.hosted = hosted
+        self.executors = executors
+    }
+
+    /// Whether it may be freed on another thread than the engine's.
+    var canBeFreedOnAnyThread: Bool { executors.allSatisfy(\.takesWeightsOnAnyThread) }
+
+    func free() {
+        executors = []
+        hosted = nil
     }
 }

@@ -543,6 +543,13 @@ struct ContractSchemas {
             ("device", ["type": "string"]), ("instruction_set", ["type": "string"]), ("dtype", ["type": "string"]),
             ("threads", ["type": "integer", "minimum": 1]), ("tuning", tuning), ("prefix_cache", prefixCache),
             (
+                "catalogue_copy",
+                [
+                    "type": "string", "enum": ["used", "not_faster", "no_memory"],
+                    "description": "What became of a quantised copy of the catalogue; absent where none is wanted.",
+                ]
+            ),
+            (
                 "catalogue_copy_bytes",
                 [
                     "type": "integer", "minimum": 1,

@@ -36,7 +36,7 @@ final class FleetLoader: Sendable {
     private let loader: ModelLoader
     private let metrics: ServiceMetrics
     private let logger: Logger
-    /// Whose turn it is to read a bundle; `inTurn` says on which thread.
+    /// Whose turn it is to load a bundle.
     private let queue = DispatchQueue(label: "genrec.reload")
     private let state = Lock(State())
 
@@ -128,24 +128,41 @@ final class FleetLoader: Sendable {
         guard case .ready = phase else { throw FleetError(.unavailable, "not ready: \(phase.reason)") }
     }
 
-    /// Has `body` called when those before it have had their turn, on a thread of the lowest priority: to read and check a bundle takes
-    /// a processor for seconds, which requests have to have first.
-    private func inTurn(_ body: @escaping @Sendable () -> Void) {
-        queue.async {
-            let ended = DispatchSemaphore(value: 0)
-            let isStarted = EngineThread.startInBackground(name: "genrec-loading") {
-                body()
-                ended.signal()
-            }
-            if isStarted { ended.wait() } else { body() }
+    /// Calls `body` after those queued before it.
+    private func inTurn(_ body: @escaping @Sendable () -> Void) { queue.async(execute: body) }
+
+    /// Runs work that takes seconds on a thread that runs only when no other thread wants the processor. The calling thread waits. The work
+    /// must not start threads or use Dispatch queues, which start some: those would inherit the policy.
+    private func inBackground<Made: Sendable>(
+        _ work: @escaping @Sendable () throws(FleetError) -> Made
+    ) throws(FleetError) -> Made {
+        let made = Lock<Result<Made, FleetError>?>(nil)
+        let ended = DispatchSemaphore(value: 0)
+        let isStarted = EngineThread.startInBackground(name: "genrec-loading") {
+            let result: Result<Made, FleetError>
+            do throws(FleetError) { result = .success(try work()) } catch { result = .failure(error) }
+            made.withLock { $0 = result }
+            ended.signal()
         }
+        if isStarted { ended.wait() }
+        guard let result = made.withLock({ $0 }) else { return try work() }
+        return try result.get()
     }
 
     private func bundle(_ directory: String) throws(FleetError) -> ModelBundle {
-        do throws(FileError) {
-            return try loader.loadBundle(directory)
-        } catch {
-            throw FleetError(.unusable, error.message)
+        try inBackground { [loader] () throws(FleetError) in
+            do throws(FileError) {
+                return try loader.loadBundle(directory)
+            } catch {
+                throw FleetError(.unusable, error.message)
+            }
+        }
+    }
+
+    /// A model of a bundle, its catalogue with all changes.
+    private func model(_ bundle: ModelBundle, _ placement: ModelPlacement) throws(FleetError) -> ServedModel {
+        try inBackground { [fleet, loader] () throws(FleetError) in
+            try fleet.catalogues.current(loader.makeModel(bundle, placement, on: fleet.engines))
         }
     }
 
@@ -161,13 +178,13 @@ final class FleetLoader: Sendable {
                 throw FleetError(.conflict, "the model was taken away meanwhile")
             }
             let bundle = try bundle(origin.directory)
-            if let next = loader.model(old, withItemsOf: bundle) {
-                return completion(.success(try exchange(old, fleet.catalogues.current(next))))
+            let withItsItems = try inBackground { [fleet, loader] () throws(FleetError) -> ServedModel? in
+                guard let next = loader.model(old, withItemsOf: bundle) else { return nil }
+                return try fleet.catalogues.current(next)
             }
+            if let next = withItsItems { return completion(.success(try exchange(old, next))) }
             try loader.requireMemory(for: bundle, origin.placement)
-            let next = try fleet.catalogues.current(
-                loader.makeModel(bundle, origin.placement, on: fleet.engines)
-            )
+            let next = try model(bundle, origin.placement)
             loader.load(next, origin.placement) { result in
                 do {
                     try result.get()
@@ -211,9 +228,7 @@ final class FleetLoader: Sendable {
         do throws(FleetError) {
             let bundle = try bundle(origin.directory)
             try loader.requireMemory(for: bundle, origin.placement)
-            let model = try fleet.catalogues.current(
-                loader.makeModel(bundle, origin.placement, on: fleet.engines)
-            )
+            let model = try model(bundle, origin.placement)
             let (name, version) = (model.name.name, model.name.version)
             try fleet.announce(name, version, origin)
             fill(model, origin, completion)
@@ -255,9 +270,7 @@ final class FleetLoader: Sendable {
         do throws(FleetError) {
             // What can be known of the bundle before is found out before.
             let bundle = try bundle(origin.directory)
-            let model = try fleet.catalogues.current(
-                loader.makeModel(bundle, origin.placement, on: fleet.engines)
-            )
+            let model = try model(bundle, origin.placement)
             let next = Fleet.Member(name: model.name.name, version: model.name.version, origin: origin, isAdded: true)
             let gone = try fleet.vacate(old.name, old.version, for: next)
             let before = gone.member
@@ -310,9 +323,7 @@ final class FleetLoader: Sendable {
         }
         do throws(FleetError) {
             let bundle = try bundle(before.origin.directory)
-            let model = try fleet.catalogues.current(
-                loader.makeModel(bundle, before.origin.placement, on: fleet.engines)
-            )
+            let model = try model(bundle, before.origin.placement)
             let member = Fleet.Member(
                 name: model.name.name,
                 version: model.name.version,

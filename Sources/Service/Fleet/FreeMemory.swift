@@ -1,43 +1,14 @@
 // Whether a host has memory for one more model, found out before its weights are packed.
 
 internal import Compute
-internal import Foundation
+internal import Devices
 internal import Models
 
-/// What a process may still take of its host's memory, and what a model takes.
+/// What a model takes of its host's memory.
 enum FreeMemory {
-    /// The least of what the machine has available and what the control group (cgroup v2) leaves of its limit, without the files that
-    /// the kernel keeps in memory for as long as nobody needs it; nil: neither is known.
-    static var byteCount: Int? {
-        func text(_ path: String) -> String {
-            FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
-        }
-        return least(
-            meminfo: text("/proc/meminfo"),
-            limit: text("/sys/fs/cgroup/memory.max"),
-            used: text("/sys/fs/cgroup/memory.current"),
-            statistics: text("/sys/fs/cgroup/memory.stat")
-        )
-    }
-
-    /// - Parameters: the texts of the files; empty: there is none.
-    static func least(meminfo: String, limit: String, used: String, statistics: String) -> Int? {
-        func number(_ text: some StringProtocol) -> Int? { Int(String(text.filter(\.isNumber))) }
-        func line(_ name: String, of text: String) -> Int? {
-            text.split(separator: "\n").first { $0.hasPrefix(name) }.flatMap { number($0.dropFirst(name.count)) }
-        }
-        let machine = line("MemAvailable:", of: meminfo).map { $0 * 1_024 }
-        var group: Int?
-        // "max": there is no limit.
-        if let limit = number(limit), let used = number(used) {
-            let files = (line("inactive_file ", of: statistics) ?? 0) + (line("active_file ", of: statistics) ?? 0)
-            group = max(0, limit - max(0, used - files))
-        }
-        return [machine, group].compactMap(\.self).min()
-    }
-
     /// Bytes that a model takes at most while it is loaded on a cpu: its packed weights, the rows of its items once to be gathered and
-    /// once to be scored, and the largest tensor as the file has it.
+    /// once to be scored, and the largest tensor as the file has it. A quantised copy of the items is made only where there is room for it
+    /// as well.
     static func needed(_ specifications: [TensorSpecification], stored: DType, dtype: DType) -> Int {
         let counts = specifications.map(\.count)
         // The first is the items' table; its scored rows are bfloat16 where products are of int8.
@@ -53,7 +24,7 @@ extension ModelLoader {
     ///
     /// - Throws: `.unavailable` with both numbers.
     func requireMemory(for bundle: ModelBundle, _ placement: ModelPlacement) throws(FleetError) {
-        guard placesOnCPU(placement), let free = FreeMemory.byteCount else { return }
+        guard placesOnCPU(placement), let free = HostMemory.freeBytes else { return }
         let configuration = bundle.configuration
         let needed = FreeMemory.needed(
             configuration.architecture.configuration.tensorSpecifications,

@@ -274,6 +274,10 @@ private struct EngineStanding {
         writer.string(device.dtype.rawValue)
         writer.key("threads")
         writer.integer(device.threads)
+        if device.catalogueCopy != .none {
+            writer.key("catalogue_copy")
+            writer.string(device.catalogueCopy.rawValue)
+        }
         if device.catalogueCopyBytes > 0 {
             writer.key("catalogue_copy_bytes")
             writer.integer(device.catalogueCopyBytes)

@@ -1,6 +1,7 @@
 // The memory available for one more model, and the memory that it needs.
 
 import Compute
+import Devices
 import Foundation
 import Models
 import Testing
@@ -17,7 +18,7 @@ import Testing
         _ statistics: String = "",
         meminfo: String = meminfo
     ) -> Int? {
-        FreeMemory.least(meminfo: meminfo, limit: limit, used: used, statistics: statistics)
+        HostMemory.least(meminfo: meminfo, limit: limit, used: used, statistics: statistics)
     }
 
     @Test func theLeastOfMachineAndControlGroup_Counts() {
@@ -32,7 +33,7 @@ import Testing
     }
 
     @Test func thisMachineKnows() throws {
-        #expect(try #require(FreeMemory.byteCount) > 0)
+        #expect(try #require(HostMemory.freeBytes) > 0)
     }
 
     @Test func aModelTakesItsWeights_ItsItemsTwice_AndTheLargestTensor() throws {
