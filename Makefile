@@ -140,7 +140,7 @@ lint:
 
 ## sanitize: every test under the address and the thread sanitizer
 sanitize: setup
-	ASAN_OPTIONS=allocator_may_return_null=1 LSAN_OPTIONS=suppressions=$(CURDIR)/.ci/leaks.supp \
+	ASAN_OPTIONS=allocator_may_return_null=1 LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/.ci/leaks.supp \
 	    swift test $(SANITIZE) --sanitize address --scratch-path .build-asan
 	TSAN_OPTIONS=allocator_may_return_null=1:suppressions=$(CURDIR)/.ci/races.supp \
 	    swift test $(SANITIZE) --sanitize thread --scratch-path .build-tsan
