@@ -5,6 +5,33 @@
 internal import Files
 internal import Foundation
 internal import HTTP
+internal import JSON
+
+extension RouteDeclaration {
+    static let console = RouteDeclaration(
+        "/",
+        for: .everywhere,
+        .open,
+        [
+            RouteOperation(
+                reading: ContractOperation(
+                    id: "console",
+                    summary: "A page for people.",
+                    replies: [
+                        (
+                            200,
+                            [
+                                "description": "HTML that loads nothing from elsewhere.",
+                                "headers": ContractResponses.headers(withCoding: ["Content-Security-Policy"]),
+                                "content": ["text/html": ["schema": ["type": "string"]]],
+                            ]
+                        )
+                    ]
+                )
+            ) { $0.consoleReply($1) }
+        ]
+    )
+}
 
 extension RequestHandler {
     func consoleReply(_ head: HTTPRequestHead) -> HTTPResponse {

@@ -1,8 +1,43 @@
-// `GET /openapi.json`: the HTTP interface of one listener as an OpenAPI 3.1 document. This file assembles it from
-// operations, responses and schemas, which have files of their own. The document may promise nothing that the routes do not
-// do: a test checks every reply of the process tests against it.
+// `GET /openapi.json`: the HTTP interface of one listener as an OpenAPI 3.1 document, assembled from the declarations of the
+// routes. A test checks every reply of the process tests against it.
 
+internal import Catalogue
+internal import HTTP
 internal import JSON
+internal import Models
+
+extension RouteDeclaration {
+    static let openAPI = RouteDeclaration(
+        "/openapi.json",
+        for: .everywhere,
+        .open,
+        [
+            RouteOperation(
+                reading: ContractOperation(
+                    id: "openAPI",
+                    summary: "This document.",
+                    replies: [
+                        (
+                            200,
+                            [
+                                "description": "OpenAPI 3.1.", "headers": ContractResponses.headers(),
+                                "content": ["application/json": ["schema": ["type": "object"]]],
+                            ]
+                        )
+                    ]
+                )
+            ) { $0.contractReply($1) }
+        ]
+    )
+}
+
+extension RequestHandler {
+    /// `GET /openapi.json`: the contract, with the type of item ids that the served bundle has.
+    func contractReply(_ head: HTTPRequestHead) -> HTTPResponse {
+        let idsAreIntegers = fleet.front.main?.bundle.catalogue.idsAreIntegers ?? false
+        return json(200, contract.bytes(idsAreIntegers: idsAreIntegers), .openAPI, requestIDs.id(for: head))
+    }
+}
 
 /// The documents of one listener. There are two, because the type of item ids is a bundle's, and bundles can be replaced.
 struct Contract: Sendable {
@@ -32,7 +67,7 @@ struct Contract: Sendable {
         let paths = routes.map { (key: $0.label, value: operations.pathItem(of: $0)) }
         var components: [(key: String, value: JSONValue)] = [
             ("schemas", schemas.all), ("responses", ContractResponses.problems),
-            ("headers", ContractResponses.headers), ("parameters", operations.parameters),
+            ("headers", ContractResponses.headers), ("parameters", ContractOperations.parameters),
         ]
         if operations.hasKeys {
             components.append(("securitySchemes", ["apiKey": ["type": "http", "scheme": "bearer"]]))

@@ -111,7 +111,7 @@ package final class RequestHandler: HTTPHandler {
         guard route != .none else {
             return .reject(problem(404, "there is nothing at \(path)", route, requestIDs.id(for: head)))
         }
-        guard route.takes(head.method, hasUsers: users != nil) else {
+        guard let operation = route.operation(head.method, hasUsers: users != nil) else {
             return .reject(
                 problem(
                     405,
@@ -127,53 +127,21 @@ package final class RequestHandler: HTTPHandler {
             let detail = "Accept-Encoding leaves neither identity nor gzip, as which replies come"
             return .reject(problem(406, detail, route, requestIDs.id(for: head)))
         }
-        switch route {
-        case .events:
-            if let refusal = refusalOfRepresentation(head, route) { return .reject(refusal) }
-            return .accept(maximumBodyBytes: max(maximumBodyBytes, EventsDecoder.maximumBytes))
-        case .recommend, .batch, .rank, .rankBatch:
-            if let refusal = refusalOfRepresentation(head, route) { return .reject(refusal) }
-            return .accept(maximumBodyBytes: maximumBodyBytes)
-        case .user, .model, .rollback:
-            // Ignoring a body would mislead a caller who believes it has a meaning.
-            return .accept(maximumBodyBytes: 0)
-        case .catalogue where head.method == .patch:
-            if let refusal = refusalOfRepresentation(head, route) { return .reject(refusal) }
-            return .accept(maximumBodyBytes: max(maximumBodyBytes, ChangesDecoder.maximumBytes))
-        case .reload, .addModel, .routing:
-            return .accept(maximumBodyBytes: Self.operatorBodyBytes)
-        case .models, .live, .ready, .metrics, .catalogue, .catalogueItem, .openAPI, .console, .none:
-            return .accept(maximumBodyBytes: maximumBodyBytes)
-        }
+        let body = operation.body.kind
+        if body.isChecked, let refusal = refusalOfRepresentation(head, route, body) { return .reject(refusal) }
+        return .accept(maximumBodyBytes: body.maximumBytes(maximumBodyBytes))
     }
 
     package func requestReceived(_ request: HTTPRequest, exchange: HTTPExchange) {
         let head = request.head
         let route = route(head.path)
         if let note = head.note as? RequestNote { note.received(route, bodyBytes: request.body.count) }
-        switch route {
-        case .recommend, .rank: recommend(request, route, exchange)
-        case .batch, .rankBatch: recommendBatch(request, route, exchange)
-        case .events: takeEvents(request, exchange)
-        case .user: user(head, exchange)
-        case .models: exchange.respond(modelsReply(head))
-        case .live: exchange.respond(liveReply(head))
-        case .ready: exchange.respond(readyReply(head))
-        case .metrics: exchange.respond(metricsReply(head))
-        case .reload: reload(request, exchange)
-        case .addModel: addModel(request, exchange)
-        case .model: removeModel(head, exchange)
-        case .routing: changeRouting(request, exchange)
-        case .rollback: rollBack(head, exchange)
-        case .catalogue:
-            if head.method == .patch { changeCatalogue(request, exchange) } else { findItems(head, exchange) }
-        case .catalogueItem: exchange.respond(showItem(head))
-        case .openAPI: exchange.respond(contractReply(head))
-        case .console: exchange.respond(consoleReply(head))
-        case .none:
+        guard let operation = route.operation(head.method, hasUsers: users != nil) else {
             // `headReceived` has refused it.
             exchange.respond(problem(404, "there is nothing here", .none, requestIDs.id(for: head)))
+            return
         }
+        operation.answer(self, request, exchange)
     }
 
     package func errorResponse(status: Int, detail: String) -> HTTPResponse {
@@ -220,9 +188,6 @@ package final class RequestHandler: HTTPHandler {
 
 extension RequestHandler {
     static let jsonType = "application/json"
-    /// The longest body that operators' routes take.
-    static let operatorBodyBytes = 65_536
-
     /// A reply in JSON.
     func json(_ status: Int, _ body: [UInt8], _ route: Route, _ requestID: String) -> HTTPResponse {
         HTTPResponse(

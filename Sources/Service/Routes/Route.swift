@@ -1,4 +1,4 @@
-// Which paths exist, which methods they take, who may use them, and on which listener they are.
+// Which paths exist, and what their declarations say of them for a request and a listener.
 
 internal import HTTP
 
@@ -25,6 +25,35 @@ enum Route: Int, CaseIterable, Hashable {
     case catalogueItem
     case openAPI
     case console
+
+    /// Each route's declaration is in the file of its handler.
+    private static func declaration(of route: Route) -> RouteDeclaration {
+        switch route {
+        case .none: .none
+        case .recommend: .recommend
+        case .batch: .batch
+        case .events: .events
+        case .rank: .rank
+        case .rankBatch: .rankBatch
+        case .user: .user
+        case .models: .models
+        case .live: .live
+        case .ready: .ready
+        case .metrics: .metrics
+        case .reload: .reload
+        case .addModel: .addModel
+        case .model: .model
+        case .routing: .routing
+        case .rollback: .rollback
+        case .catalogue: .catalogue
+        case .catalogueItem: .catalogueItem
+        case .openAPI: .openAPI
+        case .console: .console
+        }
+    }
+
+    /// By number.
+    private static let declarations = allCases.map(declaration)
 
     private static let byPath = Dictionary(
         uniqueKeysWithValues: allCases.filter { $0 != .none && !$0.label.contains("{") }.map { ($0.label, $0) }
@@ -76,65 +105,25 @@ enum Route: Int, CaseIterable, Hashable {
     var number: Int { rawValue }
     init(number: Int) { self = Route(rawValue: number) ?? .none }
 
+    var declaration: RouteDeclaration { Self.declarations[rawValue] }
+
     /// The template.
-    var label: String {
-        switch self {
-        case .recommend: "/recommend"
-        case .batch: "/recommend/batch"
-        case .events: "/events"
-        case .rank: "/rank"
-        case .rankBatch: "/rank/batch"
-        case .user: "/users/{user_id}"
-        case .models: "/models"
-        case .live: "/health/live"
-        case .ready: "/health/ready"
-        case .metrics: "/metrics"
-        case .reload: "/admin/reload"
-        case .addModel: "/admin/models"
-        case .model: "/admin/models/{name}/{version}"
-        case .routing: "/admin/routing/{name}"
-        case .rollback: "/admin/routing/{name}/rollback"
-        case .catalogue: "/admin/catalogue/{model}"
-        case .catalogueItem: "/admin/catalogue/{model}/{item}"
-        case .openAPI: "/openapi.json"
-        case .console: "/"
-        case .none: "none"
-        }
-    }
+    var label: String { Self.declarations[rawValue].path }
 
-    /// What its body asks the codec for; nil: no item.
-    var question: RecommendCodec.Question? {
-        switch self {
-        case .recommend, .batch: .recommend
-        case .rank, .rankBatch: .rank
-        case .events, .user, .models, .live, .ready, .metrics, .reload, .addModel, .model, .routing, .rollback,
-            .catalogue, .catalogueItem, .openAPI, .console, .none:
-            nil
-        }
-    }
+    /// The role a caller needs once API keys are configured.
+    var access: Access { Self.declarations[rawValue].access }
 
-    /// Whether its body is many calls.
-    var isBatch: Bool { self == .batch || self == .rankBatch }
-
-    /// Whether the route takes a method; OPTIONS is answered for every path before a route is asked.
+    /// What the route does with a method; nil if it does not take it. OPTIONS is answered for every path before a route is
+    /// asked.
     ///
     /// - Parameter hasUsers: whether there is a store of users.
-    func takes(_ method: HTTPMethod, hasUsers: Bool) -> Bool {
-        switch self {
-        case .recommend, .batch, .rank, .rankBatch, .reload, .addModel, .rollback, .events: method == .post
-        case .routing: method == .put
-        case .catalogue: method == .patch || method == .get || method == .head
-        case .catalogueItem: method == .get || method == .head
-        case .model: method == .delete
-        case .user: method == .delete || (hasUsers && (method == .get || method == .head))
-        case .models, .live, .ready, .metrics, .openAPI, .console: method == .get || method == .head
-        case .none: false
-        }
+    func operation(_ method: HTTPMethod, hasUsers: Bool) -> RouteOperation? {
+        Self.declarations[rawValue].operations.first { $0.methods.contains(method) && (hasUsers || !$0.needsStore) }
     }
 
     /// The methods the route takes.
     func methods(hasUsers: Bool) -> [HTTPMethod] {
-        HTTPMethod.allCases.filter { takes($0, hasUsers: hasUsers) }
+        HTTPMethod.allCases.filter { operation($0, hasUsers: hasUsers) != nil }
     }
 
     /// The value of `Allow` (RFC 9110, section 10.2.1); for `none`, what `OPTIONS *` says of the server as a whole.
@@ -143,45 +132,16 @@ enum Route: Int, CaseIterable, Hashable {
         return (methods(hasUsers: hasUsers) + [.options]).map(\.description).joined(separator: ", ")
     }
 
-    /// The role a caller needs once API keys are configured.
-    var access: Access {
-        switch self {
-        case .recommend, .batch, .rank, .rankBatch, .events: .role(.recommend)
-        case .user, .models, .metrics, .reload, .addModel, .model, .routing, .rollback, .catalogue, .catalogueItem:
-            .role(.admin)
-        // Orchestrators ask for health; the contract and the page say nothing that is not in the source; `none` is only
-        // ever answered with 404.
-        case .live, .ready, .openAPI, .console, .none: .open
-        }
-    }
-
     /// Whether a listener has the route.
     ///
     /// - Parameter hasUsers: whether there is a store of users.
     func isServed(on listener: ListenerRole, hasUsers: Bool) -> Bool {
-        switch self {
-        case .events: hasUsers && listener != .admin
-        case .recommend, .batch, .rank, .rankBatch, .models: listener != .admin
-        case .user, .metrics, .reload, .addModel, .model, .routing, .rollback, .catalogue, .catalogueItem:
-            listener != .callers
-        case .live, .ready, .openAPI, .console: true
-        case .none: false
+        guard hasUsers || !Self.declarations[rawValue].needsStore else { return false }
+        return switch Self.declarations[rawValue].place {
+        case .callers: listener != .admin
+        case .operators: listener != .callers
+        case .everywhere: true
+        case .nowhere: false
         }
     }
-}
-
-/// Who may use a route.
-enum Access: Equatable {
-    case open
-    case role(KeyRole)
-}
-
-/// What a listener is for.
-enum ListenerRole: Sendable {
-    /// The only one: every route.
-    case everything
-    /// Callers; an admin listener is beside it.
-    case callers
-    /// `admin.listen`.
-    case admin
 }

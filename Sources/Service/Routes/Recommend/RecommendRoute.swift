@@ -12,57 +12,20 @@ internal import Telemetry
 internal import Users
 
 extension RequestHandler {
-    /// Whether the body could not be read or the reply could not be understood, by the head alone (RFC 9110, sections 8.3,
-    /// 8.4 and 12.5.1); nil: neither.
-    func refusalOfRepresentation(_ head: HTTPRequestHead, _ route: Route) -> HTTPResponse? {
-        let takesLines = route == .events || route == .catalogue
-        // The one spelling that nearly every caller uses needs no work.
-        let isJSON =
-            head.header("content-type", is: "application/json")
-            || head.header("content-type").map { type in
-                MediaType(type).isJSON || (takesLines && MediaType(type).isNDJSON)
-            } ?? false
-        guard isJSON else {
-            return problem(
-                415,
-                "the content type must be application/json" + (takesLines ? " or application/x-ndjson" : ""),
-                route,
-                requestIDs.id(for: head),
-                headers: [("Accept-Post", Self.jsonType + (takesLines ? ", application/x-ndjson" : ""))]
-            )
-        }
-        if head.contentCoding == .unknown {
-            return problem(
-                415,
-                "the content coding must be gzip, once, or identity",
-                route,
-                requestIDs.id(for: head),
-                headers: [("Accept-Encoding", "gzip, identity")]
-            )
-        }
-        let form = ReplyForm.choose(accept: head.combinedHeader("accept"), wantsStream: false)
-        if route.isBatch || takesLines, form != .whole {
-            return problem(406, "replies come as application/json", route, requestIDs.id(for: head))
-        }
-        if form == nil {
-            return problem(
-                406,
-                "replies come as application/json, application/x-ndjson or text/event-stream",
-                route,
-                requestIDs.id(for: head)
-            )
-        }
-        return nil
-    }
-
-    func recommend(_ request: HTTPRequest, _ route: Route, _ exchange: HTTPExchange) {
+    /// - Parameter question: what the body asks for.
+    func recommend(
+        _ request: HTTPRequest,
+        _ route: Route,
+        asks question: RecommendCodec.Question,
+        _ exchange: HTTPExchange
+    ) {
         let requestID = requestIDs.id(for: request.head)
         let note = request.head.note as? RequestNote
         let call: RecommendCall
         let model: ServedModel
         do throws(CallError) {
             var source = try source(requestID)
-            call = try decode(request, route, &source)
+            call = try decode(request, question, &source)
             model = source.model
             try call.check(model.model.paths)
         } catch {
@@ -152,12 +115,12 @@ extension RequestHandler {
     /// The call in a request's body, with the deadline of its header where that is the earlier one.
     private func decode(
         _ request: HTTPRequest,
-        _ route: Route,
+        _ question: RecommendCodec.Question,
         _ source: inout FleetSource
     ) throws(CallError) -> RecommendCall {
         var call = try codec.decode(
             request.body,
-            as: route.question ?? .recommend,
+            as: question,
             from: &source,
             arrival: Arrival(request),
             user: try user(request.head)

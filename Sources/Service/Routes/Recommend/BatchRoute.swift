@@ -9,13 +9,69 @@ internal import Locking
 internal import Models
 internal import Users
 
-extension RequestHandler {
-    /// Reads the batch and submits its requests, off the loop: a body may have megabytes.
-    func recommendBatch(_ request: HTTPRequest, _ route: Route, _ exchange: HTTPExchange) {
-        batches.async { self.submitBatch(request, route, exchange) }
+extension RouteDeclaration {
+    static let batch = RouteDeclaration(
+        "/recommend/batch",
+        for: .callers,
+        .role(.recommend),
+        [
+            RouteOperation([.post], .batch("BatchRequest"), .batch("recommendBatch", reply: "BatchReply")) {
+                $0.recommendBatch($1, .batch, asks: .recommend, $2)
+            }
+        ]
+    ) {
+        [
+            ("BatchRequest", $0.batchRequest(of: "RecommendRequest")),
+            ("BatchReply", $0.batchReply(of: "RecommendReply")),
+        ]
     }
 
-    private func submitBatch(_ request: HTTPRequest, _ route: Route, _ exchange: HTTPExchange) {
+    static let rankBatch = RouteDeclaration(
+        "/rank/batch",
+        for: .callers,
+        .role(.recommend),
+        [
+            RouteOperation([.post], .batch("RankBatchRequest"), .batch("rankBatch", reply: "RankBatchReply")) {
+                $0.recommendBatch($1, .rankBatch, asks: .rank, $2)
+            }
+        ]
+    ) {
+        [("RankBatchRequest", $0.batchRequest(of: "RankRequest")), ("RankBatchReply", $0.batchReply(of: "RankReply"))]
+    }
+}
+
+extension ContractOperation {
+    fileprivate static func batch(_ id: String, reply: String) -> Self {
+        Self(
+            id: id,
+            summary: """
+                Many requests at once. Each is answered as if it had come alone, by a reply or a problem in its place; one \
+                whose values are not usable does not spoil the others. X-Deadline-Ms holds for each of them.
+                """,
+            parameters: [.deadline],
+            replies: [Self.reply("One result a request, in the same order.", reply)],
+            problems: [404, 411, 415, 422, 500]
+        )
+    }
+}
+
+extension RequestHandler {
+    /// Reads the batch and submits its requests, off the loop: a body may have megabytes.
+    func recommendBatch(
+        _ request: HTTPRequest,
+        _ route: Route,
+        asks question: RecommendCodec.Question,
+        _ exchange: HTTPExchange
+    ) {
+        batches.async { self.submitBatch(request, route, question, exchange) }
+    }
+
+    private func submitBatch(
+        _ request: HTTPRequest,
+        _ route: Route,
+        _ question: RecommendCodec.Question,
+        _ exchange: HTTPExchange
+    ) {
         guard !exchange.isCancelled else { return }
         let requestID = requestIDs.id(for: request.head)
         let calls: [Result<RecommendCall, CallError>]
@@ -27,7 +83,7 @@ extension RequestHandler {
             var source = try source(requestID)
             calls = try codec.decodeBatch(
                 request.body,
-                as: route.question ?? .recommend,
+                as: question,
                 from: &source,
                 arrival: Arrival(request)
             )

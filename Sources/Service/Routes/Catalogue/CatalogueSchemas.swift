@@ -8,8 +8,8 @@ extension ContractSchemas {
         "items": ["type": "string", "minLength": 1, "maxLength": .integer(ChangesDecoder.maximumTextBytes)],
     ]
 
-    /// The schemas by name.
-    static let ofCatalogues: [(key: String, value: JSONValue)] = [
+    /// Those of the routes of catalogues, by name.
+    static let ofCatalogue: [(key: String, value: JSONValue)] = [
         (
             "CatalogueChanges",
             object(

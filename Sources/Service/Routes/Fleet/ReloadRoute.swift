@@ -3,6 +3,34 @@
 internal import HTTP
 internal import JSON
 
+extension RouteDeclaration {
+    static let reload = RouteDeclaration(
+        "/admin/reload",
+        for: .operators,
+        .role(.admin),
+        [
+            RouteOperation(
+                [.post],
+                .order("ReloadRequest", isRequired: false),
+                ContractOperation(
+                    id: "reload",
+                    summary: """
+                        Loads a model's bundle anew beside it, checks it and swaps the two; the reply comes when that is done. If it \
+                        fails, the one before still serves.
+                        """,
+                    replies: [ContractOperation.reply("The model that serves now.", "Reloaded")],
+                    problems: [404, 409, 411, 422]
+                )
+            ) { $0.reload($1, $2) }
+        ]
+    ) { _ in
+        [
+            ("ReloadRequest", ContractSchemas.object([("model", ["type": "string"])], required: [])),
+            ("Reloaded", ContractSchemas.object([("model", ContractSchemas.reference("LoadedModel"))], required: nil)),
+        ]
+    }
+}
+
 extension RequestHandler {
     /// The reply comes when the attempt has ended. A client that disconnects does not end it.
     func reload(_ request: HTTPRequest, _ exchange: HTTPExchange) {

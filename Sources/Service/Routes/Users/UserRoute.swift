@@ -6,6 +6,49 @@ internal import Files
 internal import HTTP
 internal import JSON
 
+extension RouteDeclaration {
+    static let user = RouteDeclaration(
+        "/users/{user_id}",
+        for: .operators,
+        .role(.admin),
+        [
+            RouteOperation(
+                [.delete],
+                .refused,
+                ContractOperation(
+                    id: "forgetUser",
+                    summary: "Forgets everything that is held for a user, and says what that was.",
+                    parameters: [.userID],
+                    replies: [ContractOperation.reply("What was dropped; zeros where nothing was held.", "Dropped")],
+                    problems: [422],
+                    problemsOfStore: [507]
+                )
+            ) { $0.user($1.head, $2) },
+            RouteOperation(
+                [.get, .head],
+                .refused,
+                needsStore: true,
+                ContractOperation(
+                    id: "showUser",
+                    summary: "The events that are kept of a user, newest last.",
+                    parameters: [.userID],
+                    replies: [ContractOperation.reply("The events.", "StoredUser")],
+                    problems: [404, 422]
+                )
+            ) { $0.user($1.head, $2) },
+        ],
+        schemas: \.ofUser
+    )
+}
+
+extension ContractParameter {
+    fileprivate static let userID = path(
+        "user_id",
+        "Percent-encoded; 1 to 256 bytes of UTF-8 without control characters.",
+        ContractSchemas.userID
+    )
+}
+
 extension RequestHandler {
     /// Reports what was dropped from the cache, even if nothing was. Logs and metrics name nobody.
     func forgottenReply(_ userID: String, _ requestID: String) -> HTTPResponse {

@@ -1,4 +1,4 @@
-// Routes for operators and orchestrators: liveness, readiness, models, metrics. None of them waits for the engine.
+// `GET /models`: what is loaded, and on what. It does not wait for the engine.
 
 internal import Catalogue
 internal import Compute
@@ -7,56 +7,44 @@ internal import Engine
 internal import HTTP
 internal import JSON
 internal import Models
-internal import Telemetry
-internal import Users
+
+extension RouteDeclaration {
+    static let models = RouteDeclaration(
+        "/models",
+        for: .callers,
+        .role(.admin),
+        [
+            RouteOperation(
+                reading: ContractOperation(
+                    id: "models",
+                    summary: "What is loaded.",
+                    parameters: [
+                        .query(
+                            "length",
+                            """
+                            Events of the history for which operations are counted; more than the window holds count as the window.
+                            """,
+                            [
+                                "type": "integer", "minimum": 1,
+                                "maximum": .integer(RequestHandler.maximumCountedEvents),
+                            ]
+                        )
+                    ],
+                    replies: [ContractOperation.reply("The models.", "Models")],
+                    problems: [422]
+                )
+            ) { $0.modelsReply($1) }
+        ]
+    ) { _ in
+        let models: JSONValue = ["type": "array", "items": ContractSchemas.reference("LoadedModel")]
+        return [
+            ("Models", ContractSchemas.object([("models", models)], required: nil)),
+            ("LoadedModel", ContractSchemas.loadedModel),
+        ]
+    }
+}
 
 extension RequestHandler {
-    /// `GET /health/live`: the process can answer.
-    func liveReply(_ head: HTTPRequestHead) -> HTTPResponse {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.key("live")
-        writer.bool(true)
-        writer.endObject()
-        return json(200, writer.bytes, .live, requestIDs.id(for: head))
-    }
-
-    /// `GET /health/ready`: requests would be served; else 503 with the reasons why not.
-    func readyReply(_ head: HTTPRequestHead) -> HTTPResponse {
-        let reasons = unreadiness()
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.key("ready")
-        writer.bool(reasons.isEmpty)
-        if !reasons.isEmpty {
-            writer.key("reasons")
-            writer.beginArray()
-            for reason in reasons { writer.string(reason) }
-            writer.endArray()
-        }
-        // Requests that carry their histories are served all the same.
-        if users?.openBreakers ?? 0 > 0 {
-            writer.key("degraded")
-            writer.beginArray()
-            writer.string("store")
-            writer.endArray()
-        }
-        writer.endObject()
-        let requestID = requestIDs.id(for: head)
-        var reply = json(reasons.isEmpty ? 200 : 503, writer.bytes, .ready, requestID)
-        if !reasons.isEmpty { reply.headers.append(("Retry-After", "1")) }
-        return reply
-    }
-
-    private func unreadiness() -> [String] {
-        var reasons: [String] = []
-        if isDraining, fleet.engines.phase != .draining { reasons.append("draining") }
-        let own = fleet.unreadiness
-        reasons += own
-        if own.isEmpty, fleet.engines.isQueueFull { reasons.append("overloaded") }
-        return reasons
-    }
-
     /// The longest history that `?length=N` can name: the most that `limits.max_history` can be.
     static let maximumCountedEvents = 1_000_000
 
@@ -81,26 +69,6 @@ extension RequestHandler {
         writer.endArray()
         writer.endObject()
         return json(200, writer.bytes, route, requestIDs.id(for: head))
-    }
-
-    /// `GET /metrics`, in the format that `Accept` asks for.
-    func metricsReply(_ head: HTTPRequestHead) -> HTTPResponse {
-        let requestID = requestIDs.id(for: head)
-        guard let format = MetricsFormat.negotiate(accept: head.combinedHeader("accept")) else {
-            return problem(406, "metrics come as text/plain or application/openmetrics-text", .metrics, requestID)
-        }
-        return HTTPResponse(
-            status: 200,
-            headers: [("Content-Type", format.contentType), ("X-Request-Id", requestID), ("Vary", "Accept")],
-            body: metrics.registry.exposition(format),
-            label: Route.metrics.number
-        )
-    }
-
-    /// `GET /openapi.json`: the contract, with the type of item ids that the served bundle has.
-    func contractReply(_ head: HTTPRequestHead) -> HTTPResponse {
-        let idsAreIntegers = fleet.front.main?.bundle.catalogue.idsAreIntegers ?? false
-        return json(200, contract.bytes(idsAreIntegers: idsAreIntegers), .openAPI, requestIDs.id(for: head))
     }
 }
 

@@ -1,0 +1,175 @@
+// What a method of a route takes and answers, as the OpenAPI document has it.
+
+internal import HTTP
+internal import JSON
+
+/// The entry of an operation in the document, but for what all of them have.
+struct ContractOperation: Sendable {
+    var id: String
+    var summary: String
+    var parameters: [ContractParameter] = []
+    /// Replies that are no problems, by status.
+    var replies: [(status: Int, reply: JSONValue)]
+    /// Statuses of problems beside those of any request.
+    var problems: [Int] = []
+    /// Those that there are only with a store of users.
+    var problemsOfStore: [Int] = []
+
+    /// A reply in JSON.
+    static func reply(_ description: String, _ schema: String, status: Int = 200) -> (status: Int, reply: JSONValue) {
+        let reply: JSONValue = [
+            "description": .string(description), "headers": ContractResponses.headers(),
+            "content": ["application/json": ["schema": ContractSchemas.reference(schema)]],
+        ]
+        return (status, reply)
+    }
+
+    /// A body of JSON, or of as many lines of JSON.
+    ///
+    /// - Parameter line: what a line is; nil: lines are not taken.
+    static func body(_ schema: String, isRequired: Bool = true, line: String? = nil) -> JSONValue {
+        var content: JSONValue = ["application/json": ["schema": ContractSchemas.reference(schema)]]
+        if let line {
+            let lines: JSONValue = ["schema": ["type": "string", "description": .string(line)]]
+            content = content.adding([("application/x-ndjson", lines)])
+        }
+        return ["required": .boolean(isRequired), "content": content]
+    }
+}
+
+/// A parameter that operations share by name.
+struct ContractParameter: Sendable {
+    let name: String
+    let json: JSONValue
+
+    private init(_ name: String, in place: String, _ description: String, _ schema: JSONValue, isRequired: Bool) {
+        self.name = name
+        var members: [(key: String, value: JSONValue)] = [("name", .string(name)), ("in", .string(place))]
+        if isRequired { members.append(("required", true)) }
+        json = .object(pairs: members + [("description", .string(description)), ("schema", schema)])
+    }
+
+    /// A name in the path.
+    static func path(_ name: String, _ description: String, _ schema: JSONValue = Self.text) -> Self {
+        Self(name, in: "path", description, schema, isRequired: true)
+    }
+
+    static func query(_ name: String, isRequired: Bool = false, _ description: String, _ schema: JSONValue) -> Self {
+        Self(name, in: "query", description, schema, isRequired: isRequired)
+    }
+
+    static func header(_ name: String, _ description: String, _ schema: JSONValue) -> Self {
+        Self(name, in: "header", description, schema, isRequired: false)
+    }
+
+    static let text: JSONValue = ["type": "string", "minLength": 1]
+
+    static let requestID = header(
+        "X-Request-Id",
+        """
+        Names the request in the reply and in logs. Taken over if it is 1 to 128 visible ASCII characters without \
+        quote or backslash; anything else is replaced by a fresh one.
+        """,
+        ["type": "string"]
+    )
+    static let deadline = header(
+        "X-Deadline-Ms",
+        "As deadline_ms in the body; the earlier one counts.",
+        ["type": "integer", "minimum": 1, "maximum": .integer(CallLimits.maxDeadlineMilliseconds)]
+    )
+
+    /// A name in the path of an operation that does not look at it.
+    static func unread(_ name: String) -> (key: String, value: JSONValue) {
+        ("any_\(name)", path(name, "Not looked at.", ["type": "string"]).json)
+    }
+}
+
+/// The operations of the document.
+struct ContractOperations {
+    /// Whether API keys are configured.
+    let hasKeys: Bool
+    /// Whether there is a store of users.
+    let hasUsers: Bool
+
+    /// All methods of a route.
+    func pathItem(of route: Route) -> JSONValue {
+        var members = route.methods(hasUsers: hasUsers).compactMap { method in
+            route.operation(method, hasUsers: hasUsers).map { operation in
+                (key: method.description.lowercased(), value: literal(of: operation, route, isHead: method == .head))
+            }
+        }
+        let options: JSONValue = [
+            "operationId": .string((route.declaration.operations.first?.contract.id ?? "") + "Options"),
+            "summary": "The methods of this path.",
+            "parameters": Self.references(toParameters: route.namesInPath.map { "any_\($0)" }),
+            "responses": responses(
+                [
+                    (
+                        204,
+                        [
+                            "description": "See Allow.",
+                            "headers": ContractResponses.references(toHeaders: ["X-Request-Id", "Allow"]),
+                        ]
+                    )
+                ],
+                problems: [],
+                isHead: false
+            ),
+        ]
+        members.append(("options", options))
+        return .object(pairs: members)
+    }
+
+    private func literal(of operation: RouteOperation, _ route: Route, isHead: Bool) -> JSONValue {
+        let contract = operation.contract
+        var members: [(key: String, value: JSONValue)] = [
+            ("operationId", .string(isHead ? contract.id + "Head" : contract.id)),
+            ("summary", .string(contract.summary)),
+            ("parameters", Self.references(toParameters: contract.parameters.map(\.name))),
+        ]
+        if let body = operation.body.contract { members.append(("requestBody", body)) }
+        // Replies come as gzip or as they are, and Accept-Encoding may forbid both.
+        var problems = contract.problems + (hasUsers ? contract.problemsOfStore : []) + [406]
+        if case .role(let role) = route.access {
+            problems.append(403)
+            if hasKeys {
+                members.append(("security", [["apiKey": [.string(role.rawValue)]]]))
+                problems.append(401)
+            }
+        }
+        members.append(("responses", responses(contract.replies, problems: problems, isHead: isHead)))
+        return .object(pairs: members)
+    }
+
+    private func responses(
+        _ replies: [(status: Int, reply: JSONValue)],
+        problems: [Int],
+        isHead: Bool
+    ) -> JSONValue {
+        var members = replies.map { status, reply in (status, isHead ? reply.without("content") : reply) }
+        for status in problems + ContractResponses.ofAnyRequest where !members.contains(where: { $0.0 == status }) {
+            members.append((status, ContractResponses.problem(status, toHead: isHead)))
+        }
+        return .object(pairs: members.sorted { $0.0 < $1.0 }.map { (key: String($0.0), value: $0.1) })
+    }
+
+    private static func references(toParameters names: [String]) -> JSONValue {
+        .array(([ContractParameter.requestID.name] + names).map { ["$ref": "#/components/parameters/\($0)"] })
+    }
+
+    /// What operations refer to, on any listener.
+    static let parameters: JSONValue = {
+        let routes = Route.allCases
+        let declared = routes.flatMap { $0.declaration.operations.flatMap(\.contract.parameters) }
+        let all = ([.requestID] + declared).map { (key: $0.name, value: $0.json) }
+        return .object(uniquePairs: all + routes.flatMap(\.namesInPath).map(ContractParameter.unread))
+    }()
+}
+
+extension JSONValue {
+    /// An object of the first member of each name.
+    static func object(uniquePairs members: [(key: String, value: JSONValue)]) -> JSONValue {
+        var names: Set<String> = []
+        return .object(pairs: members.filter { names.insert($0.key).inserted })
+    }
+}

@@ -1,0 +1,118 @@
+// Routes for orchestrators: liveness and readiness. Neither waits for the engine.
+
+internal import Engine
+internal import HTTP
+internal import JSON
+internal import Users
+
+extension RouteDeclaration {
+    static let live = RouteDeclaration(
+        "/health/live",
+        for: .everywhere,
+        .open,
+        [
+            RouteOperation(
+                reading: ContractOperation(
+                    id: "live",
+                    summary: "Whether the process can answer. Never waits for the engine.",
+                    replies: [ContractOperation.reply("It can.", "Liveness")]
+                )
+            ) { $0.liveReply($1) }
+        ]
+    ) { _ in [("Liveness", ContractSchemas.object([("live", ["const": true])], required: nil))] }
+
+    static let ready = RouteDeclaration(
+        "/health/ready",
+        for: .everywhere,
+        .open,
+        [
+            RouteOperation(
+                reading: ContractOperation(
+                    id: "ready",
+                    summary: "Whether requests would be served.",
+                    replies: [ContractOperation.reply("They would.", "Readiness"), (503, unreadyReply)]
+                )
+            ) { $0.readyReply($1) }
+        ]
+    ) { _ in [("Readiness", readiness)] }
+
+    private static let unreadyReply: JSONValue = [
+        "description": "They would not, and why; or too many connections.",
+        "headers": ContractResponses.references(toHeaders: ["X-Request-Id", "Retry-After"]),
+        "content": [
+            "application/json": ["schema": ContractSchemas.reference("Readiness")],
+            "application/problem+json": ["schema": ContractSchemas.reference("Problem")],
+        ],
+    ]
+
+    private static let readiness = ContractSchemas.object(
+        [
+            ("ready", ["type": "boolean"]),
+            (
+                "reasons",
+                [
+                    "type": "array", "minItems": 1, "items": ["type": "string"],
+                    "description":
+                        "Why not: loading, warming, draining, overloaded, recovering and what the device failed with, or a sentence.",
+                ]
+            ),
+            (
+                "degraded",
+                [
+                    "type": "array", "minItems": 1, "items": ["const": "store"],
+                    "description":
+                        "What does not work although requests are served. store: the store of users is away.",
+                ]
+            ),
+        ],
+        required: ["ready"]
+    )
+}
+
+extension RequestHandler {
+    /// `GET /health/live`: the process can answer.
+    func liveReply(_ head: HTTPRequestHead) -> HTTPResponse {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("live")
+        writer.bool(true)
+        writer.endObject()
+        return json(200, writer.bytes, .live, requestIDs.id(for: head))
+    }
+
+    /// `GET /health/ready`: requests would be served; else 503 with the reasons why not.
+    func readyReply(_ head: HTTPRequestHead) -> HTTPResponse {
+        let reasons = unreadiness()
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("ready")
+        writer.bool(reasons.isEmpty)
+        if !reasons.isEmpty {
+            writer.key("reasons")
+            writer.beginArray()
+            for reason in reasons { writer.string(reason) }
+            writer.endArray()
+        }
+        // Requests that carry their histories are served all the same.
+        if users?.openBreakers ?? 0 > 0 {
+            writer.key("degraded")
+            writer.beginArray()
+            writer.string("store")
+            writer.endArray()
+        }
+        writer.endObject()
+        let requestID = requestIDs.id(for: head)
+        var reply = json(reasons.isEmpty ? 200 : 503, writer.bytes, .ready, requestID)
+        if !reasons.isEmpty { reply.headers.append(("Retry-After", "1")) }
+        return reply
+    }
+
+    private func unreadiness() -> [String] {
+        var reasons: [String] = []
+        if isDraining, fleet.engines.phase != .draining { reasons.append("draining") }
+        let own = fleet.unreadiness
+        reasons += own
+        if own.isEmpty, fleet.engines.isQueueFull { reasons.append("overloaded") }
+        return reasons
+    }
+}

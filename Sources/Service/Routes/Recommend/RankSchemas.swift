@@ -1,0 +1,83 @@
+// What only `/rank` takes and answers, as JSON Schema.
+
+internal import JSON
+
+extension ContractSchemas {
+    /// Those of `/rank`, by name.
+    var ofRank: [(key: String, value: JSONValue)] {
+        [
+            ("RankRequest", rankRequest), ("RankReply", rankReply),
+            ("RankedItem", Self.object(rankedItem, required: ["item", "score"])), ("RankStreamItem", rankStreamItem),
+            ("RankStreamEnd", rankStreamEnd),
+        ]
+    }
+
+    var rankRequest: JSONValue {
+        let members: [(key: String, value: JSONValue)] = [
+            (
+                "candidates",
+                [
+                    "type": "array", "minItems": 1, "maxItems": .integer(limits.maxCandidates),
+                    "items": Self.reference("ItemID"),
+                    "description": "Named twice, an item is scored once and returned twice.",
+                ]
+            ),
+            (
+                "order",
+                [
+                    "enum": .array(Ranking.Order.allCases.map { .string($0.rawValue) } + [nil]), "default": "score",
+                    "description": """
+                    score: best first, unknown candidates left out. request: every candidate in its place, an unknown one \
+                    with the score null.
+                    """,
+                ]
+            ),
+            (
+                "k",
+                [
+                    "type": ["integer", "null"], "minimum": 1, "maximum": .integer(limits.maxCandidates),
+                    "description": "How many of the best; all where it is absent. Only for the order score.",
+                ]
+            ),
+        ]
+        return asking(members, required: ["candidates"]).adding([
+            ("if", ["required": ["order"], "properties": ["order": ["const": "request"]]]),
+            ("then", ["properties": ["k": ["type": "null"]]]),
+        ])
+    }
+
+    /// An unknown candidate's id is as the caller wrote it, and its score null.
+    var rankedItem: [(key: String, value: JSONValue)] {
+        [
+            ("item", Self.itemID), ("score", ["type": ["number", "null"]]),
+            (
+                "available",
+                ["const": false, "description": "There where the item may not be recommended at present."]
+            ),
+        ]
+    }
+
+    var rankReply: JSONValue {
+        let items: JSONValue = [
+            "type": "array", "maxItems": .integer(limits.maxCandidates), "items": Self.reference("RankedItem"),
+        ]
+        return Self.replyObject(Self.identity + [("items", items)] + rankOutcome)
+    }
+
+    var rankStreamItem: JSONValue {
+        let rank: JSONValue = ["type": "integer", "minimum": 1, "maximum": .integer(limits.maxCandidates)]
+        return Self.object(rankedItem + [("rank", rank)], required: ["item", "score", "rank"])
+    }
+
+    var rankStreamEnd: JSONValue {
+        Self.replyObject([("done", ["const": true])] + Self.identity + rankOutcome)
+    }
+
+    private var rankOutcome: [(key: String, value: JSONValue)] {
+        let candidates: (key: String, value: JSONValue) = (
+            "unknown_candidates",
+            ["type": "integer", "minimum": 0, "description": "Candidates that the catalogue does not know."]
+        )
+        return outcome.filter { $0.key != "exhausted" && !Self.ofSome.contains($0.key) } + [candidates]
+    }
+}
