@@ -10,26 +10,21 @@ internal import JSON
 extension RouteDeclaration {
     static let console = RouteDeclaration(
         "/",
-        for: .everywhere,
-        .open,
-        [
-            RouteOperation(
-                reading: ContractOperation(
-                    id: "console",
-                    summary: "A page for people.",
-                    replies: [
-                        (
-                            200,
-                            [
-                                "description": "HTML that loads nothing from elsewhere.",
-                                "headers": ContractResponses.headers(withCoding: ["Content-Security-Policy"]),
-                                "content": ["text/html": ["schema": ["type": "string"]]],
-                            ]
-                        )
+        .everywhere,
+        RouteOperation.reading(
+            id: "console",
+            summary: "A page for people.",
+            replies: [
+                ContractReply(
+                    200,
+                    [
+                        "description": "HTML that loads nothing from elsewhere.",
+                        "headers": ContractResponses.headers(withCoding: ["Content-Security-Policy"]),
+                        "content": ["text/html": ["schema": ["type": "string"]]],
                     ]
                 )
-            ) { $0.consoleReply($1) }
-        ]
+            ]
+        ) { $0.consoleReply($1) }
     )
 }
 

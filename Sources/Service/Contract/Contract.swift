@@ -9,25 +9,20 @@ internal import Models
 extension RouteDeclaration {
     static let openAPI = RouteDeclaration(
         "/openapi.json",
-        for: .everywhere,
-        .open,
-        [
-            RouteOperation(
-                reading: ContractOperation(
-                    id: "openAPI",
-                    summary: "This document.",
-                    replies: [
-                        (
-                            200,
-                            [
-                                "description": "OpenAPI 3.1.", "headers": ContractResponses.headers(),
-                                "content": ["application/json": ["schema": ["type": "object"]]],
-                            ]
-                        )
+        .everywhere,
+        RouteOperation.reading(
+            id: "openAPI",
+            summary: "This document.",
+            replies: [
+                ContractReply(
+                    200,
+                    [
+                        "description": "OpenAPI 3.1.", "headers": ContractResponses.headers(),
+                        "content": ["application/json": ["schema": ["type": "object"]]],
                     ]
                 )
-            ) { $0.contractReply($1) }
-        ]
+            ]
+        ) { $0.contractReply($1) }
     )
 }
 

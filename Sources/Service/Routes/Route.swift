@@ -55,6 +55,12 @@ enum Route: Int, CaseIterable, Hashable {
     /// By number.
     private static let declarations = allCases.map(declaration)
 
+    private static let methodCount = HTTPMethod.allCases.count
+    /// By number, then by method.
+    private static let operations = declarations.flatMap { declaration in
+        HTTPMethod.allCases.map { method in declaration.operations.first { $0.methods.contains(method) } }
+    }
+
     private static let byPath = Dictionary(
         uniqueKeysWithValues: allCases.filter { $0 != .none && !$0.label.contains("{") }.map { ($0.label, $0) }
     )
@@ -113,12 +119,12 @@ enum Route: Int, CaseIterable, Hashable {
     /// The role a caller needs once API keys are configured.
     var access: Access { Self.declarations[rawValue].access }
 
-    /// What the route does with a method; nil if it does not take it. OPTIONS is answered for every path before a route is
-    /// asked.
+    /// The operation for a method; nil if the route has none. OPTIONS is handled before this, for every path.
     ///
-    /// - Parameter hasUsers: whether there is a store of users.
+    /// - Parameter hasUsers: whether there is a user store.
     func operation(_ method: HTTPMethod, hasUsers: Bool) -> RouteOperation? {
-        Self.declarations[rawValue].operations.first { $0.methods.contains(method) && (hasUsers || !$0.needsStore) }
+        guard let found = Self.operations[rawValue * Self.methodCount + Int(method.rawValue)] else { return nil }
+        return found.needsStore && !hasUsers ? nil : found
     }
 
     /// The methods the route takes.

@@ -4,7 +4,7 @@
 internal import HTTP
 internal import JSON
 
-/// All there is to say of a route.
+/// A route: one path.
 struct RouteDeclaration: Sendable {
     /// The path, with names in braces for segments that vary.
     let path: String
@@ -12,47 +12,65 @@ struct RouteDeclaration: Sendable {
     let access: Access
     /// At most one for each method. The first names the route in the document.
     let operations: [RouteOperation]
-    /// The schemas of its bodies and replies that no other route has, by name.
+    /// The schemas of its bodies and replies that no earlier route has, by name.
     let schemas: @Sendable (ContractSchemas) -> [(key: String, value: JSONValue)]
-    /// Whether the route exists only where there is a store of users.
+    /// Whether the route exists only with a user store.
     let needsStore: Bool
 
+    /// - Parameter access: nil: that of the place.
     init(
         _ path: String,
-        for place: Place,
-        _ access: Access,
-        _ operations: [RouteOperation],
+        _ place: Place,
+        access: Access? = nil,
+        _ operations: RouteOperation...,
         schemas: @escaping @Sendable (ContractSchemas) -> [(key: String, value: JSONValue)] = { _ in [] }
     ) {
         self.path = path
         self.place = place
-        self.access = access
+        self.access = access ?? place.access
         self.operations = operations
         self.schemas = schemas
         needsStore = operations.allSatisfy(\.needsStore)
     }
 
     /// `none` is only ever answered with 404.
-    static let none = RouteDeclaration("none", for: .nowhere, .open, [])
+    static let none = RouteDeclaration("none", .nowhere)
 
-    /// The listeners that have a route. The only listener has all of them.
+    /// The listeners that have a route. A single listener has all of them.
     enum Place {
-        /// The first listener alone.
+        /// The first listener.
         case callers
-        /// The admin listener, where there is one.
+        /// The admin listener, if there is one.
         case operators
         case everywhere
         case nowhere
+
+        fileprivate var access: Access {
+            switch self {
+            case .callers: .role(.recommend)
+            case .operators: .role(.admin)
+            case .everywhere, .nowhere: .open
+            }
+        }
     }
 }
 
-/// What a route does with some methods. A class, because every request looks one up: that copies one reference.
+/// A route's operation for some methods, with its entry in the document. A class, because every request looks one up, which
+/// then copies one reference.
 final class RouteOperation: Sendable {
     let methods: [HTTPMethod]
     let body: RequestBody
-    /// Whether it is there only with a store of users.
+    /// Whether it exists only with a user store.
     let needsStore: Bool
-    let contract: ContractOperation
+    /// Identifies it in the document.
+    let id: String
+    let summary: String
+    let parameters: [ContractParameter]
+    let replies: [ContractReply]
+    /// Statuses of problems in addition to those of any request.
+    let problems: [Int]
+    /// Those that occur only with a user store.
+    let problemsOfStore: [Int]
     /// Called when the request is complete.
     let answer: @Sendable (RequestHandler, HTTPRequest, HTTPExchange) -> Void
 
@@ -60,24 +78,44 @@ final class RouteOperation: Sendable {
         _ methods: [HTTPMethod],
         _ body: RequestBody,
         needsStore: Bool = false,
-        _ contract: ContractOperation,
+        id: String,
+        summary: String,
+        parameters: [ContractParameter] = [],
+        replies: [ContractReply],
+        problems: [Int] = [],
+        problemsOfStore: [Int] = [],
         answer: @escaping @Sendable (RequestHandler, HTTPRequest, HTTPExchange) -> Void
     ) {
         self.methods = methods
         self.body = body
         self.needsStore = needsStore
-        self.contract = contract
+        self.id = id
+        self.summary = summary
+        self.parameters = parameters
+        self.replies = replies
+        self.problems = problems
+        self.problemsOfStore = problemsOfStore
         self.answer = answer
     }
 
-    /// An operation of GET and HEAD that answers at once.
-    convenience init(
-        reading contract: ContractOperation,
+    /// An operation for GET and HEAD that answers immediately.
+    static func reading(
+        id: String,
+        summary: String,
+        parameters: [ContractParameter] = [],
+        replies: [ContractReply],
+        problems: [Int] = [],
         answer: @escaping @Sendable (RequestHandler, HTTPRequestHead) -> HTTPResponse
-    ) {
-        self.init([.get, .head], .ignored, contract) { handler, request, exchange in
-            exchange.respond(answer(handler, request.head))
-        }
+    ) -> RouteOperation {
+        RouteOperation(
+            [.get, .head],
+            .ignored,
+            id: id,
+            summary: summary,
+            parameters: parameters,
+            replies: replies,
+            problems: problems
+        ) { handler, request, exchange in exchange.respond(answer(handler, request.head)) }
     }
 }
 
@@ -103,24 +141,25 @@ struct RequestBody: Sendable {
     static let ignored = RequestBody(kind: .ignored, contract: nil)
     static let refused = RequestBody(kind: .refused, contract: nil)
 
-    static func order(_ schema: String, isRequired: Bool = true) -> RequestBody {
-        RequestBody(kind: .order, contract: ContractOperation.body(schema, isRequired: isRequired))
+    private static func json(_ kind: Kind, _ schema: String, isRequired: Bool = true, line: String? = nil) -> Self {
+        var content: JSONValue = ["application/json": ["schema": ContractSchemas.reference(schema)]]
+        if let line {
+            let lines: JSONValue = ["schema": ["type": "string", "description": .string(line)]]
+            content = content.adding([("application/x-ndjson", lines)])
+        }
+        return Self(kind: kind, contract: ["required": .boolean(isRequired), "content": content])
     }
 
-    static func call(_ schema: String) -> RequestBody {
-        RequestBody(kind: .call, contract: ContractOperation.body(schema))
+    static func order(_ schema: String, isRequired: Bool = true) -> Self {
+        json(.order, schema, isRequired: isRequired)
     }
 
-    static func batch(_ schema: String) -> RequestBody {
-        RequestBody(kind: .batch, contract: ContractOperation.body(schema))
-    }
+    static func call(_ schema: String) -> Self { json(.call, schema) }
+    static func batch(_ schema: String) -> Self { json(.batch, schema) }
 
-    /// - Parameter line: what a line is.
-    static func lines(_ schema: String, line: String, maximumBytes: Int) -> RequestBody {
-        RequestBody(
-            kind: .lines(maximumBytes: maximumBytes),
-            contract: ContractOperation.body(schema, line: line)
-        )
+    /// - Parameter line: describes a line.
+    static func lines(_ schema: String, line: String, maximumBytes: Int) -> Self {
+        json(.lines(maximumBytes: maximumBytes), schema, line: line)
     }
 }
 

@@ -10,75 +10,63 @@ internal import Logging
 extension RouteDeclaration {
     static let catalogue = RouteDeclaration(
         "/admin/catalogue/{model}",
-        for: .operators,
-        .role(.admin),
-        [
-            RouteOperation(
-                [.patch],
-                .lines(
-                    "CatalogueChanges",
-                    line: "A CatalogueChange a line.",
-                    maximumBytes: ChangesDecoder.maximumBytes
+        .operators,
+        RouteOperation(
+            [.patch],
+            .lines(
+                "CatalogueChanges",
+                line: "A CatalogueChange a line.",
+                maximumBytes: ChangesDecoder.maximumBytes
+            ),
+            id: "changeCatalogue",
+            summary: """
+                Changes items in all versions of a model, all or none of them. From the reply on no request that arrives sees the \
+                old state, and with state.directory the changes are on the disk. Items that the model does not have are told, and \
+                change nothing.
+                """,
+            parameters: [.model],
+            replies: [.json("What became of the changes.", "CatalogueChanged")],
+            problems: [404, 411, 415, 422, 507]
+        ) { $0.changeCatalogue($1, $2) },
+        RouteOperation(
+            [.get, .head],
+            .ignored,
+            id: "findItems",
+            summary: """
+                Items whose title has a word that begins with each word of q, or whose id begins with q; the most popular first.
+                """,
+            parameters: [
+                .model,
+                .query(
+                    "q",
+                    isRequired: true,
+                    "Words of a title, or how an id begins.",
+                    ContractParameter.text
                 ),
-                ContractOperation(
-                    id: "changeCatalogue",
-                    summary: """
-                        Changes items in all versions of a model, all or none of them. From the reply on no request that arrives sees the \
-                        old state, and with state.directory the changes are on the disk. Items that the model does not have are told, and \
-                        change nothing.
-                        """,
-                    parameters: [.model],
-                    replies: [ContractOperation.reply("What became of the changes.", "CatalogueChanged")],
-                    problems: [404, 411, 415, 422, 507]
-                )
-            ) { $0.changeCatalogue($1, $2) },
-            RouteOperation(
-                [.get, .head],
-                .ignored,
-                ContractOperation(
-                    id: "findItems",
-                    summary: """
-                        Items whose title has a word that begins with each word of q, or whose id begins with q; the most popular first.
-                        """,
-                    parameters: [
-                        .model,
-                        .query(
-                            "q",
-                            isRequired: true,
-                            "Words of a title, or how an id begins.",
-                            ContractParameter.text
-                        ),
-                        .query(
-                            "limit",
-                            "How many items at most.",
-                            [
-                                "type": "integer", "minimum": 1, "maximum": .integer(ItemQuery.maximumLimit),
-                                "default": 20,
-                            ]
-                        ),
-                    ],
-                    replies: [ContractOperation.reply("The items.", "CatalogueItems")],
-                    problems: [404, 411, 415, 422]
-                )
-            ) { $0.findItems($1.head, $2) },
-        ]
+                .query(
+                    "limit",
+                    "How many items at most.",
+                    [
+                        "type": "integer", "minimum": 1, "maximum": .integer(ItemQuery.maximumLimit),
+                        "default": 20,
+                    ]
+                ),
+            ],
+            replies: [.json("The items.", "CatalogueItems")],
+            problems: [404, 411, 415, 422]
+        ) { $0.findItems($1.head, $2) }
     ) { _ in ContractSchemas.ofCatalogue }
 
     static let catalogueItem = RouteDeclaration(
         "/admin/catalogue/{model}/{item}",
-        for: .operators,
-        .role(.admin),
-        [
-            RouteOperation(
-                reading: ContractOperation(
-                    id: "showItem",
-                    summary: "An item as the version with the largest share has it.",
-                    parameters: [.model, .path("item", "The item's id, percent-encoded.")],
-                    replies: [ContractOperation.reply("The item.", "CatalogueItem")],
-                    problems: [404, 422]
-                )
-            ) { $0.showItem($1) }
-        ]
+        .operators,
+        RouteOperation.reading(
+            id: "showItem",
+            summary: "An item as the version with the largest share has it.",
+            parameters: [.model, .path("item", "The item's id, percent-encoded.")],
+            replies: [.json("The item.", "CatalogueItem")],
+            problems: [404, 422]
+        ) { $0.showItem($1) }
     )
 }
 

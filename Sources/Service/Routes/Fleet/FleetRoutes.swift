@@ -7,24 +7,19 @@ internal import Logging
 extension RouteDeclaration {
     static let addModel = RouteDeclaration(
         "/admin/models",
-        for: .operators,
-        .role(.admin),
-        [
-            RouteOperation(
-                [.post],
-                .order("AddModel"),
-                ContractOperation(
-                    id: "addModel",
-                    summary: """
-                        Loads a bundle beside the models that are served. It gets no share of the requests yet, unless it is the first \
-                        of its name. The reply comes when it is loaded and warm. With `replace` another model is taken away \
-                        before: until the reply there is a gap in which its requests are answered with 503.
-                        """,
-                    replies: [ContractOperation.reply("The model.", "AddedModel", status: 201)],
-                    problems: [404, 409, 411, 422]
-                )
-            ) { $0.addModel($1, $2) }
-        ]
+        .operators,
+        RouteOperation(
+            [.post],
+            .order("AddModel"),
+            id: "addModel",
+            summary: """
+                Loads a bundle beside the models that are served. It gets no share of the requests yet, unless it is the first \
+                of its name. The reply comes when it is loaded and warm. With `replace` another model is taken away \
+                before: until the reply there is a gap in which its requests are answered with 503.
+                """,
+            replies: [.json("The model.", "AddedModel", status: 201)],
+            problems: [404, 409, 411, 422]
+        ) { $0.addModel($1, $2) }
     ) { _ in
         let members: [(key: String, value: JSONValue)] = [
             ("model", ContractSchemas.reference("LoadedModel")), ("persisted", ContractSchemas.persisted),
@@ -34,63 +29,48 @@ extension RouteDeclaration {
 
     static let model = RouteDeclaration(
         "/admin/models/{name}/{version}",
-        for: .operators,
-        .role(.admin),
-        [
-            RouteOperation(
-                [.delete],
-                .refused,
-                ContractOperation(
-                    id: "removeModel",
-                    summary:
-                        "Takes a model away that has no share. Requests that it has are answered, then its memory is given back.",
-                    parameters: [.modelName, .path("version", "Of the model, percent-encoded.")],
-                    replies: [ContractOperation.reply("The models that are left.", "Models")],
-                    problems: [404, 409, 422]
-                )
-            ) { $0.removeModel($1.head, $2) }
-        ]
+        .operators,
+        RouteOperation(
+            [.delete],
+            .refused,
+            id: "removeModel",
+            summary:
+                "Takes a model away that has no share. Requests that it has are answered, then its memory is given back.",
+            parameters: [.modelName, .path("version", "Of the model, percent-encoded.")],
+            replies: [.json("The models that are left.", "Models")],
+            problems: [404, 409, 422]
+        ) { $0.removeModel($1.head, $2) }
     )
 
     static let routing = RouteDeclaration(
         "/admin/routing/{name}",
-        for: .operators,
-        .role(.admin),
-        [
-            RouteOperation(
-                [.put],
-                .order("Routing"),
-                ContractOperation(
-                    id: "setRouting",
-                    summary: """
-                        Replaces the shares of a name's requests by version, in one step. Who gets which version is a function of the \
-                        user alone.
-                        """,
-                    parameters: [.modelName],
-                    replies: [ContractOperation.reply("The shares from now on.", "RoutingReply")],
-                    problems: [404, 409, 411, 422]
-                )
-            ) { $0.changeRouting($1, $2) }
-        ]
+        .operators,
+        RouteOperation(
+            [.put],
+            .order("Routing"),
+            id: "setRouting",
+            summary: """
+                Replaces the shares of a name's requests by version, in one step. Who gets which version is a function of the \
+                user alone.
+                """,
+            parameters: [.modelName],
+            replies: [.json("The shares from now on.", "RoutingReply")],
+            problems: [404, 409, 411, 422]
+        ) { $0.changeRouting($1, $2) }
     ) { _ in [("Routing", ContractSchemas.routing), ("RoutingReply", ContractSchemas.routingReply)] }
 
     static let rollback = RouteDeclaration(
         "/admin/routing/{name}/rollback",
-        for: .operators,
-        .role(.admin),
-        [
-            RouteOperation(
-                [.post],
-                .refused,
-                ContractOperation(
-                    id: "rollBack",
-                    summary: "The shares before the last change.",
-                    parameters: [.modelName],
-                    replies: [ContractOperation.reply("The shares from now on.", "RoutingReply")],
-                    problems: [404, 409, 411, 422]
-                )
-            ) { $0.rollBack($1.head, $2) }
-        ]
+        .operators,
+        RouteOperation(
+            [.post],
+            .refused,
+            id: "rollBack",
+            summary: "The shares before the last change.",
+            parameters: [.modelName],
+            replies: [.json("The shares from now on.", "RoutingReply")],
+            problems: [404, 409, 411, 422]
+        ) { $0.rollBack($1.head, $2) }
     )
 }
 

@@ -6,23 +6,18 @@ internal import JSON
 extension RouteDeclaration {
     static let reload = RouteDeclaration(
         "/admin/reload",
-        for: .operators,
-        .role(.admin),
-        [
-            RouteOperation(
-                [.post],
-                .order("ReloadRequest", isRequired: false),
-                ContractOperation(
-                    id: "reload",
-                    summary: """
-                        Loads a model's bundle anew beside it, checks it and swaps the two; the reply comes when that is done. If it \
-                        fails, the one before still serves.
-                        """,
-                    replies: [ContractOperation.reply("The model that serves now.", "Reloaded")],
-                    problems: [404, 409, 411, 422]
-                )
-            ) { $0.reload($1, $2) }
-        ]
+        .operators,
+        RouteOperation(
+            [.post],
+            .order("ReloadRequest", isRequired: false),
+            id: "reload",
+            summary: """
+                Loads a model's bundle anew beside it, checks it and swaps the two; the reply comes when that is done. If it \
+                fails, the one before still serves.
+                """,
+            replies: [.json("The model that serves now.", "Reloaded")],
+            problems: [404, 409, 411, 422]
+        ) { $0.reload($1, $2) }
     ) { _ in
         [
             ("ReloadRequest", ContractSchemas.object([("model", ["type": "string"])], required: [])),

@@ -8,32 +8,22 @@ internal import Users
 extension RouteDeclaration {
     static let live = RouteDeclaration(
         "/health/live",
-        for: .everywhere,
-        .open,
-        [
-            RouteOperation(
-                reading: ContractOperation(
-                    id: "live",
-                    summary: "Whether the process can answer. Never waits for the engine.",
-                    replies: [ContractOperation.reply("It can.", "Liveness")]
-                )
-            ) { $0.liveReply($1) }
-        ]
+        .everywhere,
+        RouteOperation.reading(
+            id: "live",
+            summary: "Whether the process can answer. Never waits for the engine.",
+            replies: [.json("It can.", "Liveness")]
+        ) { $0.liveReply($1) }
     ) { _ in [("Liveness", ContractSchemas.object([("live", ["const": true])], required: nil))] }
 
     static let ready = RouteDeclaration(
         "/health/ready",
-        for: .everywhere,
-        .open,
-        [
-            RouteOperation(
-                reading: ContractOperation(
-                    id: "ready",
-                    summary: "Whether requests would be served.",
-                    replies: [ContractOperation.reply("They would.", "Readiness"), (503, unreadyReply)]
-                )
-            ) { $0.readyReply($1) }
-        ]
+        .everywhere,
+        RouteOperation.reading(
+            id: "ready",
+            summary: "Whether requests would be served.",
+            replies: [.json("They would.", "Readiness"), ContractReply(503, unreadyReply)]
+        ) { $0.readyReply($1) }
     ) { _ in [("Readiness", readiness)] }
 
     private static let unreadyReply: JSONValue = [

@@ -7,29 +7,24 @@ internal import Telemetry
 extension RouteDeclaration {
     static let metrics = RouteDeclaration(
         "/metrics",
-        for: .operators,
-        .role(.admin),
-        [
-            RouteOperation(
-                reading: ContractOperation(
-                    id: "metrics",
-                    summary: "All metrics, for Prometheus.",
-                    replies: [
-                        (
-                            200,
-                            [
-                                "description": "Prometheus text 0.0.4, or OpenMetrics 1.0 if Accept asks for it.",
-                                "headers": ContractResponses.headers(),
-                                "content": [
-                                    "text/plain": ["schema": ["type": "string"]],
-                                    "application/openmetrics-text": ["schema": ["type": "string"]],
-                                ],
-                            ]
-                        )
+        .operators,
+        RouteOperation.reading(
+            id: "metrics",
+            summary: "All metrics, for Prometheus.",
+            replies: [
+                ContractReply(
+                    200,
+                    [
+                        "description": "Prometheus text 0.0.4, or OpenMetrics 1.0 if Accept asks for it.",
+                        "headers": ContractResponses.headers(),
+                        "content": [
+                            "text/plain": ["schema": ["type": "string"]],
+                            "application/openmetrics-text": ["schema": ["type": "string"]],
+                        ],
                     ]
                 )
-            ) { $0.metricsReply($1) }
-        ]
+            ]
+        ) { $0.metricsReply($1) }
     )
 }
 

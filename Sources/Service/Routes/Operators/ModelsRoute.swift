@@ -11,30 +11,26 @@ internal import Models
 extension RouteDeclaration {
     static let models = RouteDeclaration(
         "/models",
-        for: .callers,
-        .role(.admin),
-        [
-            RouteOperation(
-                reading: ContractOperation(
-                    id: "models",
-                    summary: "What is loaded.",
-                    parameters: [
-                        .query(
-                            "length",
-                            """
-                            Events of the history for which operations are counted; more than the window holds count as the window.
-                            """,
-                            [
-                                "type": "integer", "minimum": 1,
-                                "maximum": .integer(RequestHandler.maximumCountedEvents),
-                            ]
-                        )
-                    ],
-                    replies: [ContractOperation.reply("The models.", "Models")],
-                    problems: [422]
+        .callers,
+        access: .role(.admin),
+        RouteOperation.reading(
+            id: "models",
+            summary: "What is loaded.",
+            parameters: [
+                .query(
+                    "length",
+                    """
+                    Events of the history for which operations are counted; more than the window holds count as the window.
+                    """,
+                    [
+                        "type": "integer", "minimum": 1,
+                        "maximum": .integer(RequestHandler.maximumCountedEvents),
+                    ]
                 )
-            ) { $0.modelsReply($1) }
-        ]
+            ],
+            replies: [.json("The models.", "Models")],
+            problems: [422]
+        ) { $0.modelsReply($1) }
     ) { _ in
         let models: JSONValue = ["type": "array", "items": ContractSchemas.reference("LoadedModel")]
         return [

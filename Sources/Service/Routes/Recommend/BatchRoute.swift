@@ -12,13 +12,10 @@ internal import Users
 extension RouteDeclaration {
     static let batch = RouteDeclaration(
         "/recommend/batch",
-        for: .callers,
-        .role(.recommend),
-        [
-            RouteOperation([.post], .batch("BatchRequest"), .batch("recommendBatch", reply: "BatchReply")) {
-                $0.recommendBatch($1, .batch, asks: .recommend, $2)
-            }
-        ]
+        .callers,
+        .batch("BatchRequest", id: "recommendBatch", reply: "BatchReply") {
+            $0.recommendBatch($1, .batch, asks: .recommend, $2)
+        }
     ) {
         [
             ("BatchRequest", $0.batchRequest(of: "RecommendRequest")),
@@ -28,29 +25,34 @@ extension RouteDeclaration {
 
     static let rankBatch = RouteDeclaration(
         "/rank/batch",
-        for: .callers,
-        .role(.recommend),
-        [
-            RouteOperation([.post], .batch("RankBatchRequest"), .batch("rankBatch", reply: "RankBatchReply")) {
-                $0.recommendBatch($1, .rankBatch, asks: .rank, $2)
-            }
-        ]
+        .callers,
+        .batch("RankBatchRequest", id: "rankBatch", reply: "RankBatchReply") {
+            $0.recommendBatch($1, .rankBatch, asks: .rank, $2)
+        }
     ) {
         [("RankBatchRequest", $0.batchRequest(of: "RankRequest")), ("RankBatchReply", $0.batchReply(of: "RankReply"))]
     }
 }
 
-extension ContractOperation {
-    fileprivate static func batch(_ id: String, reply: String) -> Self {
-        Self(
+extension RouteOperation {
+    fileprivate static func batch(
+        _ schema: String,
+        id: String,
+        reply: String,
+        answer: @escaping @Sendable (RequestHandler, HTTPRequest, HTTPExchange) -> Void
+    ) -> RouteOperation {
+        RouteOperation(
+            [.post],
+            .batch(schema),
             id: id,
             summary: """
                 Many requests at once. Each is answered as if it had come alone, by a reply or a problem in its place; one \
                 whose values are not usable does not spoil the others. X-Deadline-Ms holds for each of them.
                 """,
             parameters: [.deadline],
-            replies: [Self.reply("One result a request, in the same order.", reply)],
-            problems: [404, 411, 415, 422, 500]
+            replies: [.json("One result a request, in the same order.", reply)],
+            problems: [404, 411, 415, 422, 500],
+            answer: answer
         )
     }
 }

@@ -6,57 +6,52 @@ internal import JSON
 extension RouteDeclaration {
     static let recommend = RouteDeclaration(
         "/recommend",
-        for: .callers,
-        .role(.recommend),
-        [
-            RouteOperation(
-                [.post],
-                .call("RecommendRequest"),
-                .asking(
-                    id: "recommend",
-                    summary: """
-                        The best next items for a history. The reply is one object, or a stream of records if the body's stream \
-                        is true or Accept prefers a stream. A body whose stream is true, with an Accept that allows no stream, is \
-                        406.
-                        """,
-                    reply: "RecommendReply",
-                    streamed: "Stream"
-                )
-            ) { $0.recommend($1, .recommend, asks: .recommend, $2) }
-        ],
+        .callers,
+        RouteOperation.asking(
+            .call("RecommendRequest"),
+            id: "recommend",
+            summary: """
+                The best next items for a history. The reply is one object, or a stream of records if the body's stream \
+                is true or Accept prefers a stream. A body whose stream is true, with an Accept that allows no stream, is \
+                406.
+                """,
+            reply: "RecommendReply",
+            streamed: "Stream"
+        ) { $0.recommend($1, .recommend, asks: .recommend, $2) },
         schemas: \.ofRecommend
     )
 
     static let rank = RouteDeclaration(
         "/rank",
-        for: .callers,
-        .role(.recommend),
-        [
-            RouteOperation(
-                [.post],
-                .call("RankRequest"),
-                .asking(
-                    id: "rank",
-                    summary: """
-                        The scores of the candidates that the request names, each the very number that /recommend gives the item. \
-                        Without a history they are popularities. The reply is one object or a stream, as that of /recommend.
-                        """,
-                    reply: "RankReply",
-                    streamed: "RankStream"
-                )
-            ) { $0.recommend($1, .rank, asks: .rank, $2) }
-        ],
+        .callers,
+        RouteOperation.asking(
+            .call("RankRequest"),
+            id: "rank",
+            summary: """
+                The scores of the candidates that the request names, each the very number that /recommend gives the item. \
+                Without a history they are popularities. The reply is one object or a stream, as that of /recommend.
+                """,
+            reply: "RankReply",
+            streamed: "RankStream"
+        ) { $0.recommend($1, .rank, asks: .rank, $2) },
         schemas: \.ofRank
     )
 }
 
-extension ContractOperation {
+extension RouteOperation {
     /// An operation whose reply is one object or a stream.
     ///
     /// - Parameters:
     ///   - reply: the schema of the object.
-    ///   - streamed: what the schemas of a stream's records begin with.
-    fileprivate static func asking(id: String, summary: String, reply: String, streamed: String) -> Self {
+    ///   - streamed: the prefix of the schemas of a stream's records.
+    fileprivate static func asking(
+        _ body: RequestBody,
+        id: String,
+        summary: String,
+        reply: String,
+        streamed: String,
+        answer: @escaping @Sendable (RequestHandler, HTTPRequest, HTTPExchange) -> Void
+    ) -> RouteOperation {
         let content: JSONValue = [
             "application/json": ["schema": ContractSchemas.reference(reply)],
             "application/x-ndjson": [
@@ -83,12 +78,15 @@ extension ContractOperation {
             "headers": ContractResponses.headers(withCoding: ["Cache-Control", "X-Accel-Buffering"]),
             "content": content,
         ]
-        return Self(
+        return RouteOperation(
+            [.post],
+            body,
             id: id,
             summary: summary,
             parameters: [.deadline, .userHeader],
-            replies: [(200, items)],
-            problems: [404, 411, 415, 422, 429, 500, 504]
+            replies: [ContractReply(200, items)],
+            problems: [404, 411, 415, 422, 429, 500, 504],
+            answer: answer
         )
     }
 }

@@ -12,28 +12,23 @@ internal import Users
 extension RouteDeclaration {
     static let events = RouteDeclaration(
         "/events",
-        for: .callers,
-        .role(.recommend),
-        [
-            RouteOperation(
-                [.post],
-                .lines(
-                    "EventsRequest",
-                    line: "An IncomingEvent a line.",
-                    maximumBytes: EventsDecoder.maximumBytes
-                ),
-                needsStore: true,
-                ContractOperation(
-                    id: "takeEvents",
-                    summary: """
-                        Keeps what users did. An event that is there already changes nothing, so that a call can be repeated. Of a \
-                        malformed body nothing is taken.
-                        """,
-                    replies: [ContractOperation.reply("What became of the events.", "EventsReply")],
-                    problems: [411, 415, 422, 507]
-                )
-            ) { $0.takeEvents($1, $2) }
-        ]
+        .callers,
+        RouteOperation(
+            [.post],
+            .lines(
+                "EventsRequest",
+                line: "An IncomingEvent a line.",
+                maximumBytes: EventsDecoder.maximumBytes
+            ),
+            needsStore: true,
+            id: "takeEvents",
+            summary: """
+                Keeps what users did. An event that is there already changes nothing, so that a call can be repeated. Of a \
+                malformed body nothing is taken.
+                """,
+            replies: [.json("What became of the events.", "EventsReply")],
+            problems: [411, 415, 422, 507]
+        ) { $0.takeEvents($1, $2) }
     ) { _ in ContractSchemas.ofEvents }
 }
 

@@ -9,34 +9,27 @@ internal import JSON
 extension RouteDeclaration {
     static let user = RouteDeclaration(
         "/users/{user_id}",
-        for: .operators,
-        .role(.admin),
-        [
-            RouteOperation(
-                [.delete],
-                .refused,
-                ContractOperation(
-                    id: "forgetUser",
-                    summary: "Forgets everything that is held for a user, and says what that was.",
-                    parameters: [.userID],
-                    replies: [ContractOperation.reply("What was dropped; zeros where nothing was held.", "Dropped")],
-                    problems: [422],
-                    problemsOfStore: [507]
-                )
-            ) { $0.user($1.head, $2) },
-            RouteOperation(
-                [.get, .head],
-                .refused,
-                needsStore: true,
-                ContractOperation(
-                    id: "showUser",
-                    summary: "The events that are kept of a user, newest last.",
-                    parameters: [.userID],
-                    replies: [ContractOperation.reply("The events.", "StoredUser")],
-                    problems: [404, 422]
-                )
-            ) { $0.user($1.head, $2) },
-        ],
+        .operators,
+        RouteOperation(
+            [.delete],
+            .refused,
+            id: "forgetUser",
+            summary: "Forgets everything that is held for a user, and says what that was.",
+            parameters: [.userID],
+            replies: [.json("What was dropped; zeros where nothing was held.", "Dropped")],
+            problems: [422],
+            problemsOfStore: [507]
+        ) { $0.user($1.head, $2) },
+        RouteOperation(
+            [.get, .head],
+            .refused,
+            needsStore: true,
+            id: "showUser",
+            summary: "The events that are kept of a user, newest last.",
+            parameters: [.userID],
+            replies: [.json("The events.", "StoredUser")],
+            problems: [404, 422]
+        ) { $0.user($1.head, $2) },
         schemas: \.ofUser
     )
 }

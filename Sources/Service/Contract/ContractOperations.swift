@@ -3,37 +3,25 @@
 internal import HTTP
 internal import JSON
 
-/// The entry of an operation in the document, but for what all of them have.
-struct ContractOperation: Sendable {
-    var id: String
-    var summary: String
-    var parameters: [ContractParameter] = []
-    /// Replies that are no problems, by status.
-    var replies: [(status: Int, reply: JSONValue)]
-    /// Statuses of problems beside those of any request.
-    var problems: [Int] = []
-    /// Those that there are only with a store of users.
-    var problemsOfStore: [Int] = []
+/// A reply that is no problem.
+struct ContractReply: Sendable {
+    let status: Int
+    let json: JSONValue
 
-    /// A reply in JSON.
-    static func reply(_ description: String, _ schema: String, status: Int = 200) -> (status: Int, reply: JSONValue) {
-        let reply: JSONValue = [
-            "description": .string(description), "headers": ContractResponses.headers(),
-            "content": ["application/json": ["schema": ContractSchemas.reference(schema)]],
-        ]
-        return (status, reply)
+    init(_ status: Int, _ json: JSONValue) {
+        self.status = status
+        self.json = json
     }
 
-    /// A body of JSON, or of as many lines of JSON.
-    ///
-    /// - Parameter line: what a line is; nil: lines are not taken.
-    static func body(_ schema: String, isRequired: Bool = true, line: String? = nil) -> JSONValue {
-        var content: JSONValue = ["application/json": ["schema": ContractSchemas.reference(schema)]]
-        if let line {
-            let lines: JSONValue = ["schema": ["type": "string", "description": .string(line)]]
-            content = content.adding([("application/x-ndjson", lines)])
-        }
-        return ["required": .boolean(isRequired), "content": content]
+    /// A reply in JSON.
+    static func json(_ description: String, _ schema: String, status: Int = 200) -> Self {
+        Self(
+            status,
+            [
+                "description": .string(description), "headers": ContractResponses.headers(),
+                "content": ["application/json": ["schema": ContractSchemas.reference(schema)]],
+            ]
+        )
     }
 }
 
@@ -99,12 +87,12 @@ struct ContractOperations {
             }
         }
         let options: JSONValue = [
-            "operationId": .string((route.declaration.operations.first?.contract.id ?? "") + "Options"),
+            "operationId": .string((route.declaration.operations.first?.id ?? "") + "Options"),
             "summary": "The methods of this path.",
             "parameters": Self.references(toParameters: route.namesInPath.map { "any_\($0)" }),
             "responses": responses(
                 [
-                    (
+                    ContractReply(
                         204,
                         [
                             "description": "See Allow.",
@@ -121,15 +109,14 @@ struct ContractOperations {
     }
 
     private func literal(of operation: RouteOperation, _ route: Route, isHead: Bool) -> JSONValue {
-        let contract = operation.contract
         var members: [(key: String, value: JSONValue)] = [
-            ("operationId", .string(isHead ? contract.id + "Head" : contract.id)),
-            ("summary", .string(contract.summary)),
-            ("parameters", Self.references(toParameters: contract.parameters.map(\.name))),
+            ("operationId", .string(isHead ? operation.id + "Head" : operation.id)),
+            ("summary", .string(operation.summary)),
+            ("parameters", Self.references(toParameters: operation.parameters.map(\.name))),
         ]
         if let body = operation.body.contract { members.append(("requestBody", body)) }
         // Replies come as gzip or as they are, and Accept-Encoding may forbid both.
-        var problems = contract.problems + (hasUsers ? contract.problemsOfStore : []) + [406]
+        var problems = operation.problems + (hasUsers ? operation.problemsOfStore : []) + [406]
         if case .role(let role) = route.access {
             problems.append(403)
             if hasKeys {
@@ -137,16 +124,12 @@ struct ContractOperations {
                 problems.append(401)
             }
         }
-        members.append(("responses", responses(contract.replies, problems: problems, isHead: isHead)))
+        members.append(("responses", responses(operation.replies, problems: problems, isHead: isHead)))
         return .object(pairs: members)
     }
 
-    private func responses(
-        _ replies: [(status: Int, reply: JSONValue)],
-        problems: [Int],
-        isHead: Bool
-    ) -> JSONValue {
-        var members = replies.map { status, reply in (status, isHead ? reply.without("content") : reply) }
+    private func responses(_ replies: [ContractReply], problems: [Int], isHead: Bool) -> JSONValue {
+        var members = replies.map { ($0.status, isHead ? $0.json.without("content") : $0.json) }
         for status in problems + ContractResponses.ofAnyRequest where !members.contains(where: { $0.0 == status }) {
             members.append((status, ContractResponses.problem(status, toHead: isHead)))
         }
@@ -160,7 +143,7 @@ struct ContractOperations {
     /// What operations refer to, on any listener.
     static let parameters: JSONValue = {
         let routes = Route.allCases
-        let declared = routes.flatMap { $0.declaration.operations.flatMap(\.contract.parameters) }
+        let declared = routes.flatMap { $0.declaration.operations.flatMap(\.parameters) }
         let all = ([.requestID] + declared).map { (key: $0.name, value: $0.json) }
         return .object(uniquePairs: all + routes.flatMap(\.namesInPath).map(ContractParameter.unread))
     }()
