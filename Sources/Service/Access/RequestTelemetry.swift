@@ -79,7 +79,7 @@ final class RequestTelemetry: Sendable {
         ]
     }
 
-    /// The note of a request; nil: nothing will be written of it, and it has no trace.
+    /// The note of a request; nil: it is not logged and has no trace.
     func note(for head: HTTPRequestHead, _ requestIDs: RequestIDs) -> (any HTTPNote)? {
         guard let parent = head.header("traceparent") else {
             guard exporter != nil else {
@@ -122,7 +122,7 @@ final class RequestTelemetry: Sendable {
         )
     }
 
-    /// The client disconnected before the reply to a request was complete, so long after the request.
+    /// The client disconnected before the reply to a request was complete; with the time since the request.
     func cancelled(_ note: (any HTTPNote)?, nanoseconds: UInt64) {
         guard let note = note as? RequestNote, note.take() else { return }
         var answer = note.answer ?? RequestNote.Answer(outcome: .cancelled)

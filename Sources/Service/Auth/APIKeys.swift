@@ -1,11 +1,11 @@
-// The keys of `auth.keys_file` and their rights. The file holds digests, not keys, so reading it gives nobody a key.
+// The keys of `auth.keys_file` and their rights. The file holds digests, not keys, so reading it reveals no key.
 // Nothing here is ever logged.
 
 internal import Files
 internal import Foundation
 internal import Locking
 
-/// The right that a key gives.
+/// The role of a key.
 enum KeyRole: String, Sendable, CaseIterable {
     case recommend
     /// Everything, `recommend` too.
@@ -43,12 +43,12 @@ struct APIKeySet: Sendable {
             }
             keys.append((digest, role))
         }
-        // Without any key nobody could do anything, which nobody wants; a truncated file looks like that.
+        // With no keys every request would be refused, which is never intended; a truncated file looks like that.
         guard !keys.isEmpty else { throw ConfigurationError(description: "\(name) has no keys") }
         self.keys = keys
     }
 
-    /// How many there are.
+    /// The count.
     var count: Int { keys.count }
 
     /// The right of a key; nil if it is not one of these. Takes the same time for every key of a length.
@@ -71,9 +71,9 @@ package final class APIKeys: Sendable {
         keys = Lock(try Self.read(path))
     }
 
-    /// Reads the file again; if it cannot be used, the keys stay as they are.
+    /// Rereads the file; if it is unusable, the keys stay unchanged.
     ///
-    /// - Returns: how many keys there are now.
+    /// - Returns: the number of keys now.
     func reload() throws(ConfigurationError) -> Int {
         let read = try Self.read(path)
         keys.withLock { $0 = read }

@@ -69,7 +69,7 @@ extension RequestHandler {
         )
     }
 
-    /// Without keys, anyone on this machine may administer the server, and anyone who reaches it may ask for
+    /// Without keys, anyone on this machine may administer the server, and anyone who reaches it may request
     /// recommendations. That does not include web pages, even in a browser on this machine.
     private func refusalWithoutKeys(_ head: HTTPRequestHead, _ route: Route) -> HTTPResponse? {
         guard case .role(let needed) = route.access else { return nil }

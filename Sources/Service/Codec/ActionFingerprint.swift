@@ -1,6 +1,6 @@
-// Reduces actions to a number. No architecture here models them, so a number that tells them apart is enough.
+// Reduces actions to numbers. No architecture here models them, so a number that distinguishes them is enough.
 
-/// Fingerprints of actions: equal for equal ones, and hardly ever for others; never 0, which says that there is none.
+/// Fingerprints of actions: equal for equal actions and almost never for others; never 0, which means no action.
 enum ActionFingerprint {
     /// The fingerprint of a string.
     static func of(_ text: UnsafeBufferPointer<UInt8>) -> UInt64 { hash(text, seed: 1) }

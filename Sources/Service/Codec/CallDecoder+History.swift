@@ -14,7 +14,7 @@ extension CallDecoder {
         actions.removeAll(keepingCapacity: true)
         unknownExample = nil
         let unknownBefore = unknownItems
-        // An event has some ten bytes in its shortest useful form; for most bodies the arrays grow no more after this.
+        // An event has about ten bytes in its shortest useful form; for most bodies this capacity suffices.
         rows.reserveCapacity(min(limits.maxHistory, reader.remainingCount / 8))
         let hasTimestamps: Bool
         switch try reader.peek() {

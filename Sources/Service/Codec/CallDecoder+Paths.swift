@@ -5,13 +5,13 @@ internal import Engine
 internal import JSON
 internal import Models
 
-/// What a reply can say beside what it always says.
+/// Optional parts of a reply.
 private enum Inclusion: String, CaseIterable {
     case tokens, exact
 }
 
 extension CallDecoder {
-    /// One width, or one a level.
+    /// One width, or one per level.
     mutating func readBeams(_ call: inout RecommendCall) throws(JSONError) {
         call.notePathField(.beams)
         let range = 1...Int64(limits.maxBeams)

@@ -1,4 +1,4 @@
-// The kinds of values that a call's fields have, each with the sentence that says what is wrong with it.
+// The types of values in a call's fields, each with its error sentence.
 
 internal import Catalogue
 internal import JSON
@@ -19,7 +19,7 @@ extension CallDecoder {
         try reader.beginArray()
     }
 
-    /// The field whose value comes next, nil at the object's end. `path` names the object, nil the outermost.
+    /// The field whose value is next, nil at the object's end. `path` names the object, nil the outermost.
     mutating func nextField<Field: RequestField>(
         _ fields: inout FieldSet<Field>,
         in path: @autoclosure () -> String?
@@ -61,7 +61,7 @@ extension CallDecoder {
         return value
     }
 
-    /// Seconds since the epoch. Beyond ±2⁵³ they could not be told apart by readers whose numbers are doubles.
+    /// Seconds since the epoch. Beyond ±2⁵³ readers whose numbers are doubles could not distinguish them.
     mutating func readTimestamp(_ path: @autoclosure () -> String) throws(JSONError) -> Int64 {
         guard try reader.peek() == .number, let value = try reader.readNumber().wholeValue,
             value.magnitude <= JSONNumber.exactIntegerLimit.magnitude
@@ -102,7 +102,7 @@ extension CallDecoder {
     /// Stands for an item that the catalogue does not know; no row is negative.
     var unknownRow: Int32 { -1 }
 
-    /// The row of the item id that comes next, `unknownRow` for one that is counted and passed over.
+    /// The row of the next item id, `unknownRow` for an unknown one, which is counted and skipped.
     private mutating func readItem(_ path: @autoclosure () -> String) throws(JSONError) -> Int32 {
         let id = try readID(path())
         return source.items.row(of: id.key) ?? unknown(id.key)
@@ -159,7 +159,7 @@ extension CallDecoder {
         waitingCount = 0
     }
 
-    /// The row of the candidate that comes next; nil, and its id as JSON, where the catalogue does not know it.
+    /// The row of the next candidate; nil, and its id as JSON, if the catalogue does not know it.
     mutating func readCandidate(_ path: @autoclosure () -> String) throws(JSONError) -> (row: Int32?, json: [UInt8]) {
         let id = try readID(path())
         if let row = source.items.row(of: id.key) { return (row, []) }

@@ -1,6 +1,6 @@
-// One walk over a body: the fields of a call and of a batch, whether it asks for items or for scores. Values are checked where they are read, so that an error can name
-// the field; paths are put together only when there is an error. The history is in `CallDecoder+History`, scalars and lists are
-// in `CallDecoder+Values`.
+// One pass over a body: the fields of a call or a batch, for items or for scores. Values are checked where they are
+// read, so that an error can name the field; paths are built only for errors. `CallDecoder+History` reads the history,
+// `CallDecoder+Values` scalars and lists.
 
 internal import Catalogue
 internal import Engine
@@ -14,17 +14,17 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
     var source: Source
     let limits: CallLimits
     let arrival: Arrival
-    /// The user of the request's head; nil: it names none, or the body is many calls.
+    /// The user named by the request's head; nil: none, or the body is a batch.
     let user: String?
     /// Why the call being read is refused, where its JSON is not at fault.
     private(set) var refusal: CallError?
-    /// What the call being read says of its model.
+    /// The model that the current call names.
     private var target = CallTarget()
     /// Unknown ids of the call being read.
     var unknownItems = 0
     /// The first unknown id of the history being read.
     var unknownExample: String?
-    /// The history being read, unknown items as `unknownRow`; kept from call to call, so that a batch grows it once.
+    /// The history being read, unknown items as `unknownRow`; reused from call to call, so that a batch grows it once.
     var rows: [Int32] = []
     var timestamps: [Int64] = []
     var actions: [UInt64] = []
@@ -88,7 +88,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
         return call
     }
 
-    /// Reads over the call that comes next, for what it says of its model. What is wrong with it is found later.
+    /// Scans the next call for its model. Its errors are found later.
     private mutating func findTarget() throws(JSONError) {
         let start = reader.mark
         defer { reader.rewind(to: start) }
@@ -241,7 +241,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
         return calls
     }
 
-    /// A call whose values are not usable is read over, and the batch goes on behind it.
+    /// A call with unusable values is skipped, and the batch continues after it.
     private mutating func decodeBatchedCall() throws(JSONError) -> Result<RecommendCall, CallError> {
         let start = reader.mark
         do throws(JSONError) {

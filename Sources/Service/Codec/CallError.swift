@@ -2,7 +2,7 @@
 
 internal import JSON
 
-/// A fault of the caller, with the status that says so.
+/// A fault of the caller, with its status.
 package struct CallError: Error, Equatable, CustomStringConvertible {
     /// Which fault it is; the raw value is the HTTP status.
     package enum Code: Int, Sendable {

@@ -1,8 +1,8 @@
-// The bounds within which a call must be; the configuration's `limits` section.
+// The limits of a call; the configuration's `limits` section.
 
-/// What a caller may ask for at most.
+/// The most that a call may request.
 package struct CallLimits: Sendable, Equatable {
-    /// What a caller gets in place of a refusal.
+    /// The answer instead of a refusal.
     package enum Fallback: String, Sendable, CaseIterable {
         /// The refusal.
         case none
@@ -10,9 +10,9 @@ package struct CallLimits: Sendable, Equatable {
         case popularity
     }
 
-    /// `k` where the caller does not say; at most `maxK`.
+    /// `k` if the call does not say; at most `maxK`.
     package var defaultK = 10
-    /// The fallback where the caller does not say.
+    /// The fallback if the call does not say.
     package var fallback = Fallback.none
     /// The largest `k`.
     package var maxK = 1_000
@@ -29,11 +29,11 @@ package struct CallLimits: Sendable, Equatable {
     /// Whether a history may be looked up in a store of users instead of being sent.
     package var hasStore = false
 
-    /// The latest time, the last second of the year 9999. What is later is nearly always in milliseconds, and would make all
-    /// events equally new.
+    /// The latest time, the last second of the year 9999. Later times are almost always in milliseconds, and would make
+    /// all events equally new.
     package static let lastSecond: Int64 = 253_402_300_799
 
-    /// What to say of a later one.
+    /// The error sentence for a later one.
     ///
     /// - Parameter path: the field.
     static func afterLastSecond(_ path: String) -> String {

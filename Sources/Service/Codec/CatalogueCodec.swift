@@ -1,4 +1,4 @@
-// How the codec reaches the catalogue of a bundle as it stands.
+// Gives the codec access to a catalogue snapshot.
 
 internal import Catalogue
 internal import Models

@@ -1,4 +1,4 @@
-// What a catalogue has for the texts of stored events.
+// A catalogue's numbers for the texts of stored events.
 
 package import Catalogue
 internal import Users

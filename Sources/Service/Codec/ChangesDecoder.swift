@@ -1,5 +1,5 @@
-// The body of `PATCH /admin/catalogue/{model}`: `{"items": […]}`, or NDJSON with a change a line. A malformed change is an error of
-// the whole body, so that a caller who mends it can send the same body again.
+// The body of `PATCH /admin/catalogue/{model}`: `{"items": […]}`, or NDJSON with one change per line. A malformed
+// change is an error of the whole body, so that a caller who fixes it can send the whole body again.
 
 internal import Catalogue
 internal import JSON
@@ -27,7 +27,7 @@ private enum ChangeField: UInt8, RequestField {
 enum ChangesDecoder {
     /// Changes of a body.
     static let maximumCount = 1_000_000
-    /// Bytes of a body, so many that the changes fit.
+    /// The limit on a body's bytes, enough for the most changes.
     static let maximumBytes = 256 << 20
     /// Bytes of an item's id and of a tag.
     static let maximumTextBytes = 1_024

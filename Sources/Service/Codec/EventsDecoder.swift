@@ -1,5 +1,5 @@
-// The body of `POST /events`: `{"events": […]}`, or NDJSON with an event a line. A malformed event is an error of the whole
-// body, so that a caller who mends it can send the same body again.
+// The body of `POST /events`: `{"events": […]}`, or NDJSON with one event per line. A malformed event is an error of
+// the whole body, so that a caller who fixes it can send the whole body again.
 
 internal import JSON
 internal import Users
@@ -23,7 +23,7 @@ private enum IncomingEventField: UInt8, RequestField {
 enum EventsDecoder {
     /// Events of a body.
     static let maximumCount = 100_000
-    /// What a body may have, even where others may not have so much: over 600 bytes for each of so many events.
+    /// The limit on a body's bytes, even if that of other bodies is lower: over 600 bytes for each of the most events.
     static let maximumBytes = 64 << 20
     /// Bytes of an item's id, and of an action.
     static let maximumItemBytes = 1_024
@@ -90,9 +90,9 @@ enum EventsDecoder {
     /// Reads an event.
     ///
     /// - Parameters:
-    ///   - now: seconds since the epoch, for one without a time.
-    ///   - hasUser: whether it says whose it is; else its user is empty.
-    ///   - path: names a field of the event, or with an empty name the event.
+    ///   - now: seconds since the epoch, for events without a time.
+    ///   - hasUser: whether it names its user; otherwise its user is empty.
+    ///   - path: names a field of the event, or, with an empty name, the event.
     static func readEvent(
         _ reader: inout JSONReader,
         _ now: Int64,
@@ -153,7 +153,7 @@ enum EventsDecoder {
         )
     }
 
-    /// A string as it is, or an integer in decimal; nil for anything else.
+    /// A string, or an integer in decimal; nil for anything else.
     private static func readText(_ reader: inout JSONReader, atMost limit: Int) throws(JSONError) -> String? {
         switch try reader.peek() {
         case .string:

@@ -10,13 +10,13 @@ package protocol ItemLookup {
     func row(of key: ItemKey) -> Int32?
     /// The rows of the items with these ids, as many as keys, 0 where there is none.
     func rows(of keys: UnsafeBufferPointer<ItemKey>, into rows: UnsafeMutableBufferPointer<Int32>)
-    /// The number of a tag, nil when no item has it. The bytes are valid UTF-8 and gone after the call.
+    /// The number of a tag, nil if no item has it. The bytes are UTF-8 and valid only during the call.
     func tag(utf8: UnsafeBufferPointer<UInt8>) -> Int32?
 }
 
 /// Writes the ids of catalogue rows.
 package protocol ItemIDWriter {
-    /// Appends the id of a row as it stands in JSON: a string with quotes and escapes, or an integer.
+    /// Appends the id of a row as JSON: a string with quotes and escapes, or an integer.
     func appendID(ofRow row: Int32, to json: inout [UInt8])
     /// Whether the row is an item that may not be recommended at present.
     func isWithdrawn(_ row: Int32) -> Bool
@@ -29,7 +29,7 @@ extension ItemIDWriter {
     package func tokens(ofRow row: Int32) -> ArraySlice<Int32> { [] }
 }
 
-/// What a call says of the model that it is for.
+/// The model that a call names.
 package struct CallTarget: Sendable, Equatable {
     /// nil: the default model.
     package var model: String?
@@ -37,19 +37,19 @@ package struct CallTarget: Sendable, Equatable {
     package var version: String?
     package var userID: String?
 
-    /// The default model, for nobody.
+    /// The default model, without a user.
     package init() {}
 }
 
-/// Where the codec finds the items of the model that a call is for: one, or one of several.
+/// The source of the items of a call's model, one of one or several.
 package protocol ItemSource {
     associatedtype Items: ItemLookup
     /// Of the model that was chosen last; at first of any.
     var items: Items { get }
-    /// Whether it takes a call's target to know its model. It is then looked for before anything else of the call is read.
+    /// Whether the model depends on the call's target. The target is then read before the rest of the call.
     var hasChoice: Bool { get }
     /// Chooses the model of a call.
     mutating func choose(_ target: CallTarget) throws(CallError)
-    /// A call of a batch has been read; others come after it.
+    /// A call of a batch has been read; others follow.
     mutating func endCall()
 }

@@ -9,8 +9,8 @@ package struct ProblemDetails: Sendable, Equatable {
 
     /// The HTTP status.
     package var status: Int
-    /// The phrase of the status. The type is always `about:blank`, which says that the status tells everything about the
-    /// kind of problem (RFC 9457 §4.2.1). The detail tells callers what to do.
+    /// The phrase of the status. The type is always `about:blank`, which means that the status fully describes the kind
+    /// of problem (RFC 9457 §4.2.1). The detail tells callers what to do.
     package var title: String
     /// One sentence naming what and where.
     package var detail: String

@@ -13,7 +13,7 @@ package struct Ranking: Sendable, Equatable {
     }
 
     package var order = Order.score
-    /// How many of the best are wanted; nil: all. Only for the order `score`.
+    /// How many of the best to return; nil: all. Only for the order `score`.
     package var count: Int?
     /// Different rows among the candidates, in the order of their first mention: what the engine scores.
     package private(set) var rows: [Int32] = []

@@ -1,5 +1,5 @@
-// Replies to bytes: one body, the body of a batch, and the records of a stream. A score that is not finite has no JSON and is
-// thrown, since it means that the model is broken; the caller answers with an error instead of a reply.
+// Encodes replies: one body, the body of a batch, and the records of a stream. A score that is not finite has no JSON
+// and throws, since it means that the model is broken; the caller answers with an error instead.
 
 internal import Catalogue
 internal import Compute
@@ -8,7 +8,7 @@ package import JSON
 
 /// How a stream separates its records.
 package enum StreamFormat: Sendable, CaseIterable {
-    /// One JSON object a line.
+    /// One JSON object per line.
     case ndjson
     /// Server-sent events; the data of each is the line that NDJSON would have.
     case serverSentEvents
@@ -37,7 +37,7 @@ extension RecommendCodec {
 
     /// The body of a batch's reply, `{"results":[…]}`: a reply or a problem per request, in the requests' order.
     ///
-    /// - Parameter ids: of the model that answered a request, by its number.
+    /// - Parameter ids: the catalogue of the model that answered a request, by the request's number.
     package static func encodeBatch(
         _ results: [BatchResult],
         ids: (Int) -> any ItemIDWriter & Sendable

@@ -1,15 +1,15 @@
-// Request bytes to calls, replies to bytes: the JSON of `POST /recommend`, `POST /rank` and their batches. Pure functions; the
-// routes call them, nothing here knows of HTTP or the engine. This file is the way in; the way out is `RecommendCodec+Reply`.
+// Decodes requests and encodes replies: the JSON of `POST /recommend`, `POST /rank` and their batches. Pure functions;
+// the routes call them, and nothing here knows HTTP or the engine. This file decodes; `RecommendCodec+Reply` encodes.
 //
-// What the interface leaves open is decided here, and the OpenAPI document says the same:
-// - A field that is not in the interface is refused (422): a misspelt `exlude` that did nothing would be a trap.
+// Decisions that the interface leaves open, as in the OpenAPI document:
+// - An unknown field is refused (422), so that a misspelt `exlude` cannot be ignored silently.
 // - An optional field with the value null is absent. `history` is not optional; null is no history.
 // - The same key twice in an object is malformed (400), since readers disagree on which one counts.
-// - 400 is about bytes, 422 about values: a wrong type is 422. 422 is said only of a body that is well-formed to its end.
-// - An integer may be written with a fraction or an exponent, where its value is whole and within ±2⁵³.
+// - 400 is about bytes, 422 about values: a wrong type is 422. A body gets 422 only if it is well-formed to its end.
+// - An integer may be written with a fraction or an exponent if its value is whole and within ±2⁵³.
 // - 17 and "17" are the same item, whatever the type of the catalogue's ids; "017" and "+17" are not 17. Replies have the
 //   catalogue's type.
-// - Unknown ids are counted wherever they stand; unknown tags are passed over.
+// - Unknown ids are counted wherever they occur; unknown tags are skipped.
 // - `allow` must name items or tags; if it names only unknown ones, nothing is eligible.
 // - `action` is checked to be a string or an integer and otherwise not used: no architecture here models it.
 
@@ -34,10 +34,10 @@ package struct RecommendCodec: Sendable {
     /// A codec that accepts what is within `limits`.
     package init(limits: CallLimits) { self.limits = limits }
 
-    /// The call in a body of `POST /recommend` or `POST /rank`. Ids become rows as they are read, of the items of the
-    /// model that the call is for: the one that `source` has chosen last afterwards.
+    /// The call in a body of `POST /recommend` or `POST /rank`. Ids become rows of the call's model as they are read;
+    /// afterwards that model is the last one chosen by `source`.
     ///
-    /// - Parameter user: whom the request's head names.
+    /// - Parameter user: the user named by the request's head.
     package func decode(
         _ body: UnsafeBufferPointer<UInt8>,
         as question: Question = .recommend,
@@ -117,8 +117,8 @@ package struct RecommendCodec: Sendable {
         )
     }
 
-    /// The fault of a user id, as the end of a sentence about it; nil if there is none. For ids that do not come in a body,
-    /// as in `DELETE /users/{user_id}`.
+    /// The fault of a user id, as the end of a sentence about it; nil if there is none. For ids outside a body, as in
+    /// `DELETE /users/{user_id}`.
     package static func fault(inUserID utf8: UnsafeBufferPointer<UInt8>) -> String? {
         if utf8.isEmpty || utf8.count > 256 { return "must have 1 to 256 bytes" }
         var previous: UInt8 = 0
@@ -138,10 +138,10 @@ package struct RecommendCodec: Sendable {
         return id.withUTF8 { fault(inUserID: $0) }
     }
 
-    /// The decoder stops at the first fault. Where that is one of values, the rest of the body may still not be JSON, which is
-    /// the graver fault.
+    /// The decoder stops at the first fault. If that is a fault of values, the rest of the body may still be invalid
+    /// JSON, which takes precedence.
     ///
-    /// - Parameter refusal: what is said where that is not a fault of the JSON.
+    /// - Parameter refusal: the error if the JSON is valid.
     private static func verdict(
         on error: JSONError,
         _ refusal: CallError?,

@@ -1,4 +1,4 @@
-// A reply: what the engine answered, and what the caller is told beside it. Written by `RecommendCodec`.
+// A reply: the engine's answer and further facts for the caller. Encoded by `RecommendCodec`.
 
 package import Catalogue
 package import Compute
@@ -9,7 +9,7 @@ package struct RecommendReply: Sendable, Equatable {
     package var recommendation: Recommendation
     package var requestID: String
     package var model: Model
-    /// How many ids of the call the catalogue does not know, candidates apart.
+    /// How many ids of the call the catalogue does not know, without candidates.
     package var unknownItems: Int
     /// Nanoseconds from arrival to the reply.
     package var totalNanoseconds: UInt64
@@ -21,7 +21,7 @@ package struct RecommendReply: Sendable, Equatable {
     package var includesExact = false
     /// Whether the history is the store's and not the caller's.
     package var isHistoryStored = false
-    /// Where the items of the catalogue went that are not in the reply; nil: there were as many as asked for.
+    /// Why the catalogue's other items are not in the reply; nil: the reply has as many as requested.
     package var removals: Removals?
 
     package init(
@@ -40,7 +40,7 @@ package struct RecommendReply: Sendable, Equatable {
         self.ranking = ranking
     }
 
-    /// The items as the caller wants them; see `Ranking.arranged`.
+    /// The items in the requested order; see `Ranking.arranged`.
     package var items: [ScoredRow] { ranking?.arranged(recommendation.items) ?? recommendation.items }
 
     /// Which bundle answered.
@@ -56,7 +56,7 @@ package struct RecommendReply: Sendable, Equatable {
     }
 }
 
-/// What one request of a batch came to.
+/// The result of one request of a batch.
 package enum BatchResult: Sendable, Equatable {
     case reply(RecommendReply)
     case problem(ProblemDetails)

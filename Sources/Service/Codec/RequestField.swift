@@ -1,4 +1,4 @@
-// The names of a request's fields. One enum per object, so that a field that is unknown or comes twice is found in one place.
+// The names of a request's fields. One enum per object, so that unknown and duplicate fields are found in one place.
 
 internal import JSON
 

@@ -1,4 +1,4 @@
-// The settings of the section `engine`: what computes, in which type, and what happens when it fails.
+// The settings of the section `engine`: devices, types, and behaviour on failure.
 
 internal import Compute
 internal import Devices

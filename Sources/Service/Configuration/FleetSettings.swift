@@ -1,4 +1,5 @@
-// The settings `models` and `routing`: which bundles a server begins with, and who gets which version. They stand in the file alone.
+// The settings `models` and `routing`: the initial bundles, and the split of requests by version. Only the file can
+// have them.
 
 internal import Compute
 package import Devices
@@ -6,7 +7,7 @@ internal import Files
 internal import JSON
 internal import Models
 
-/// How a model is computed where it is not computed as `engine` says.
+/// How a model is computed if it differs from `engine`.
 package struct ModelPlacement: Sendable, Equatable {
     /// Some of those under `engine.device`; nil: all of them.
     package var devices: [ComputeSettings.DeviceKind]?
@@ -17,7 +18,7 @@ package struct ModelPlacement: Sendable, Equatable {
     package init() {}
 }
 
-/// Where a model comes from.
+/// A model's bundle and how to compute it.
 package struct ModelOrigin: Sendable, Equatable {
     /// The directory of the bundle, or a link to one.
     package var directory: String
@@ -41,7 +42,7 @@ package struct FleetSettings: Sendable, Equatable {
         }
     }
 
-    /// A value and where it stands: `genrec.yaml:12:3`.
+    /// A value and its place: `genrec.yaml:12:3`.
     package struct Placed<Value: Sendable & Equatable>: Sendable, Equatable {
         package var value: Value
         package var place: String
@@ -61,9 +62,9 @@ package struct FleetSettings: Sendable, Equatable {
 // MARK: - Reading
 
 extension FleetSettings {
-    /// Reads what stands under `keys`.
+    /// Reads the values under `keys`.
     ///
-    /// - Parameter faults: what is wrong is added here, each fault with its place.
+    /// - Parameter faults: faults are added here, each with its place.
     init(_ nodes: [String: SettingsNode], file: String, _ faults: inout [ConfigurationError]) {
         var reader = Reader(file: file)
         if let node = nodes["models"] { models = reader.models(node) }
@@ -251,15 +252,15 @@ extension ServiceConfiguration {
 
         """
 
-    /// The models that a server begins with.
+    /// The initial models of a server.
     func origins() throws(FileError) -> [FleetSettings.Placed<ModelOrigin>] {
         guard fleet.models.isEmpty else { return fleet.models }
         let origin = if let bundlePath { ModelOrigin(bundlePath) } else { ModelOrigin(try DemoBundle.locate()) }
         return [FleetSettings.Placed(value: origin, place: "")]
     }
 
-    /// Whether a bundle still has the place of a model of the file: that names it, and says of it, and of the routing of its name,
-    /// what it said then. The model itself may be gone from the disk.
+    /// Whether a bundle still replaces a model of the file: the file still has the same entry for the model and the
+    /// same routing for its name. The replaced model itself may no longer be on the disk.
     func lets(_ next: BundleConfiguration, replace old: FleetState.Replaced, _ changes: FleetState) -> Bool {
         guard (try? origins())?.contains(where: { $0.value.directory == old.directory }) ?? false else { return false }
         if let now = try? ModelBundle.configuration(directory: old.directory) {
@@ -293,9 +294,9 @@ extension ServiceConfiguration {
         return nil
     }
 
-    /// What is wrong with names and versions, once the bundles are known.
+    /// The faults of names and versions, once the bundles are known.
     ///
-    /// - Parameter models: of those bundles that could be read, in their order.
+    /// - Parameter models: those of the bundles that could be read, in order.
     func faults(_ models: [(name: String, version: String, place: String)]) -> [ConfigurationError] {
         var faults: [ConfigurationError] = []
         for (index, model) in models.enumerated()

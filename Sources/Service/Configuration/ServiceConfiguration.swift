@@ -12,14 +12,14 @@ package import Telemetry
 package struct ServiceConfiguration: Sendable {
     /// nil: the demo bundle.
     package var bundlePath: String?
-    /// The models in place of that one, and who gets which version.
+    /// The models instead of that one, and the split by version.
     package var fleet = FleetSettings()
     /// The model of requests that name none; nil: the only one.
     package var defaultModel: String?
     package var http = HTTPServerConfiguration(addresses: [.tcp(host: "127.0.0.1", port: 8080)])
-    /// Where the second listener, for operators, listens; nil: the first one serves everything.
+    /// The address of the second listener, for operators; nil: the first one serves everything.
     package var adminAddress: ListenAddress?
-    /// Sockets handed over for the second listener, in place of its address.
+    /// Sockets passed for the second listener, instead of its address.
     package var adminSockets: [Int32] = []
     /// Path of the file of API keys; nil: callers need none.
     package var keysFile: String?
@@ -29,19 +29,19 @@ package struct ServiceConfiguration: Sendable {
     package var tlsSessionLifetimeSeconds = 3_600
     package var compute = ComputeSettings()
     package var scheduler = SchedulerConfiguration()
-    /// What is kept of users from one request to the next.
+    /// The user cache.
     package var cache = CacheConfiguration()
-    /// What is kept of users for good.
+    /// The user store.
     package var users = UserStoreSettings()
-    /// The folder for what is changed over HTTP; nil: it is gone after a restart.
+    /// The folder for changes made over HTTP; nil: a restart discards them.
     package var stateDirectory: String?
-    /// Items that a model may have beside its bundle's.
+    /// The most items that may be added to a model.
     package var maxAddedItems = 100_000
-    /// What one request may ask for.
+    /// The limits of one request.
     package var limits = CallLimits()
     /// Host names by which browsers may reach the server, in addition to loopback addresses and localhost; lower case.
     package var hosts: Set<String> = []
-    /// How long the server still accepts requests once it is asked to stop, while it says that it is not ready.
+    /// How long the server still accepts requests after it was told to stop, while reporting that it is not ready.
     package var drainDelayNanoseconds: UInt64 = 0
     /// Grace period for requests in flight after that.
     package var drainTimeoutNanoseconds: UInt64 = 30_000_000_000

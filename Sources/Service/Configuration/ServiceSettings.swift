@@ -1,6 +1,6 @@
-// Every setting of the server. The order is that of Config/genrec.yaml, and a setting that depends on another one comes
-// after it. To add one: a property of `ServiceConfiguration` with its default, a line here, and
-// `genrec check-config --defaults > Config/genrec.yaml`.
+// Every setting of the server. The order is that of Config/genrec.yaml, and a setting that depends on another one
+// follows it. To add one: a property of `ServiceConfiguration` with its default, a line here, and `genrec check-config
+// --defaults > Config/genrec.yaml`.
 
 internal import Devices
 internal import Engine

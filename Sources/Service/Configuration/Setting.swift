@@ -3,7 +3,7 @@
 
 /// A fault of one setting, or of a file that a setting names.
 package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
-    /// One sentence. It begins with the place where the value stands, if there is one: `genrec.yaml:12:3: …`.
+    /// One sentence. It starts with the place of the value, if there is one: `genrec.yaml:12:3: …`.
     package let description: String
 }
 
@@ -13,7 +13,7 @@ package struct ConfigurationFaults: Error, CustomStringConvertible {
     /// The settings, those at fault at their defaults; nil if the file could not be read.
     let readable: ServiceConfiguration?
 
-    /// The first fault, and how many more there are.
+    /// The first fault, and the number of others.
     package var description: String {
         let rest = faults.count - 1
         guard rest > 0 else { return faults.first?.description ?? "" }
@@ -29,12 +29,12 @@ struct Setting: Sendable {
     let allowed: String
     /// For operators, in sentences. Line breaks are kept.
     let help: String
-    /// The setting that has to be good before this one can be judged.
+    /// The setting that must be valid before this one can be checked.
     private(set) var dependsOn: String?
-    /// Judges the value once all settings are read, if some layer has it: the end of a sentence that begins with the key,
-    /// or nil.
+    /// Checks the value once all settings are read, if some layer has it: returns the end of a sentence that starts
+    /// with the key, or nil.
     private(set) var check: (@Sendable (ServiceConfiguration) -> String?)?
-    /// Stores the value; nil: no layer has one. Throws the end of a sentence that begins with the key.
+    /// Stores the value; nil: no layer has one. Throws the end of a sentence that starts with the key.
     let apply: @Sendable (String?, inout ServiceConfiguration) throws(Refusal) -> Void
     /// The value as `apply` reads it.
     let text: @Sendable (ServiceConfiguration) -> String
@@ -55,7 +55,7 @@ struct Setting: Sendable {
 
     static let variablePrefix = "GENREC_"
 
-    /// The option of `genrec serve` for a key, where there is one.
+    /// The option of `genrec serve` for a key, if there is one.
     static let options = [
         "bundle": "--bundle", "http.listen": "--listen", "tls.certificate": "--tls-certificate", "tls.key": "--tls-key",
         "tls.client_ca": "--tls-client-ca", "engine.device": "--device", "engine.dtype": "--dtype",
@@ -125,12 +125,12 @@ extension Setting {
         }
     }
 
-    /// Text that is taken as it stands, such as a path. Empty: nil.
+    /// Text that is used unchanged, such as a path. Empty: nil.
     static func text(_ key: String, _ path: Path<String?>, allowed: String, _ help: String) -> Setting {
         parsed(key, path, allowed: allowed, help, write: { $0 ?? "" }, read: { (text, _) throws(Refusal) in text })
     }
 
-    /// Text that `read` turns into a value, given the settings that come before this one.
+    /// Text that `read` turns into a value, given the settings before this one.
     static func parsed<Value>(
         _ key: String,
         _ path: Path<Value>,

@@ -1,10 +1,10 @@
-// The layers in which settings stand: a YAML file, under environment variables, under the options of the command. Every
-// value is taken as text, with the place where it stands, so that an error can point there.
+// The layers of settings: a YAML file, overridden by environment variables, overridden by options of the command. Every
+// value is read as text with its place, so that an error can point there.
 
 internal import Files
 internal import JSON
 
-/// The text of each setting that some layer has, and where it stands.
+/// The text of each setting that some layer has, and its place.
 struct SettingLayers {
     struct Entry {
         let text: String
@@ -14,7 +14,7 @@ struct SettingLayers {
 
     /// Keyed by dotted key. For a key in several layers, the uppermost.
     private(set) var entries: [String: Entry] = [:]
-    /// Unknown keys, and what else is wrong with the layers themselves.
+    /// Unknown keys, and other faults of the layers themselves.
     private(set) var faults: [ConfigurationError] = []
     /// The values under the keys of `FleetSettings`.
     private(set) var nodes: [String: SettingsNode] = [:]

@@ -1,4 +1,4 @@
-// A part of the YAML file that is no single value: lists and mappings, with the places where everything stands.
+// A part of the YAML file that is not a single value: lists and mappings, with the places of all values.
 
 internal import Yams
 
@@ -21,7 +21,7 @@ indirect enum SettingsNode {
         }
     }
 
-    /// - Parameter count: called for each node; throws when there are too many.
+    /// - Parameter count: called for each node; throws if there are too many.
     init(_ node: Node, count: () throws(ConfigurationError) -> Void) throws(ConfigurationError) {
         try count()
         let place = "\(node.mark?.line ?? 0):\(node.mark?.column ?? 0)"

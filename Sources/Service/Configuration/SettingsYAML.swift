@@ -10,9 +10,9 @@ struct SettingsYAML {
     struct Value {
         /// Keys from the root, with dots between them.
         let key: String
-        /// As written, without quotes; empty for `key:` with nothing behind it.
+        /// As written, without quotes; empty for `key:` without a value.
         let text: String
-        /// Where the key and the value begin: `line:column`, from 1.
+        /// The start of the key and the value: `line:column`, from 1.
         let keyPlace: String
         let place: String
     }

@@ -5,7 +5,7 @@ package import Users
 
 /// The store of users' events.
 package struct UserStoreSettings: Sendable, Equatable {
-    /// Where events are kept.
+    /// Where events are stored.
     package enum Kind: String, Sendable, CaseIterable {
         case none
         case local
@@ -31,9 +31,9 @@ package struct UserStoreSettings: Sendable, Equatable {
     package var connections = 2
     package var timeoutMilliseconds = 20
 
-    /// What a local store is made of; nil: there is none.
+    /// The configuration of a local store; nil: there is none.
     ///
-    /// - Parameter stateDirectory: where the server keeps what outlives it; nil: nowhere.
+    /// - Parameter stateDirectory: the server's folder for persistent state; nil: none.
     package func local(stateDirectory: String?) -> LocalUserStoreConfiguration? {
         guard kind == .local, let directory = directory ?? stateDirectory.map({ $0 + "/users" }) else { return nil }
         return LocalUserStoreConfiguration(
@@ -44,7 +44,7 @@ package struct UserStoreSettings: Sendable, Equatable {
         )
     }
 
-    /// What a store in Redis is made of; nil: there is none.
+    /// The configuration of a store in Redis; nil: there is none.
     package var redis: RedisUserStoreConfiguration? {
         // The URL was read when it was set.
         guard kind == .redis, let url, var redis = try? RedisConfiguration(urls: url) else { return nil }

@@ -1,5 +1,5 @@
-// The script of the console page. It shows what /metrics says about the time between two readings, so that an idle server
-// shows nothing and not the average of its life. Everything that a server says is set as text, never as markup.
+// The script of the console page. It shows the changes between two readings of /metrics, so that an idle server shows
+// nothing instead of the average of its life. Everything from the server is set as text, never as markup.
 
 extension ConsolePage {
     static let script = #"""

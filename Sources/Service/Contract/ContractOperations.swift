@@ -1,4 +1,4 @@
-// What a method of a route takes and answers, as the OpenAPI document has it.
+// An operation's parameters, body and replies in the OpenAPI document.
 
 internal import HTTP
 internal import JSON
@@ -115,7 +115,7 @@ struct ContractOperations {
             ("parameters", Self.references(toParameters: operation.parameters.map(\.name))),
         ]
         if let body = operation.body.contract { members.append(("requestBody", body)) }
-        // Replies come as gzip or as they are, and Accept-Encoding may forbid both.
+        // Replies come as gzip or identity, and Accept-Encoding may forbid both.
         var problems = operation.problems + (hasUsers ? operation.problemsOfStore : []) + [406]
         if case .role(let role) = route.access {
             problems.append(403)

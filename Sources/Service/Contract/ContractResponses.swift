@@ -1,9 +1,9 @@
-// The replies that say what is wrong, and the header fields of replies, as the OpenAPI document has them.
+// Problem replies, and the header fields of replies, in the OpenAPI document.
 
 internal import JSON
 
 enum ContractResponses {
-    /// The responses that HTTP itself may give to any request, before a route sees it.
+    /// The responses that HTTP itself may give to any request, before a route gets it.
     static let ofAnyRequest = [400, 408, 413, 414, 417, 431, 501, 503, 505]
 
     /// When each status is sent.

@@ -1,5 +1,5 @@
-// The JSON of requests and replies as schemas (JSON Schema 2020-12), with the configured limits filled in: what routes share.
-// The others are beside their routes. Objects have the members that are listed and no others, requests and replies alike.
+// The JSON of requests and replies as schemas (JSON Schema 2020-12), with the configured limits filled in: the shared
+// ones. Each route's file has the others. Objects in requests and replies have the listed members and no others.
 
 internal import JSON
 
@@ -10,7 +10,7 @@ struct ContractSchemas {
     /// Whether there is a store of users.
     let hasUsers: Bool
 
-    /// All that the routes declare, whichever listener has them.
+    /// All that the routes declare, on any listener.
     var all: JSONValue {
         let routes = Route.allCases.map(\.declaration).filter { hasUsers || !$0.needsStore }
         let shared: [(key: String, value: JSONValue)] = [("Problem", Self.problem), ("ItemID", Self.itemID)]
@@ -34,7 +34,7 @@ struct ContractSchemas {
         "type": ["integer", "string"], "minimum": .integer(Int64.min), "maximum": .integer(Int64.max),
     ]
 
-    /// A user's id. The limit is in bytes, which a schema cannot say; it is never more characters.
+    /// A user's id. The limit is in bytes, which a schema cannot express; the number of characters is never larger.
     static let userID: JSONValue = [
         "type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
     ]
@@ -47,7 +47,7 @@ struct ContractSchemas {
         "type": "integer", "minimum": -9_007_199_254_740_992, "maximum": .integer(CallLimits.lastSecond),
     ]
 
-    /// A string, or an integer that stands for its digits.
+    /// A string, or an integer as its decimal digits.
     static func text(_ bytes: Int) -> JSONValue {
         [
             "type": ["string", "integer"], "minLength": 1, "maxLength": .integer(bytes),

@@ -5,12 +5,12 @@ internal import Locking
 internal import Logging
 internal import Models
 
-/// Looks at the directories of bundles, as deployments change them: a link that leads elsewhere, a directory that was renamed.
+/// Watches the directories of bundles for deployments: a swapped link, a renamed directory.
 ///
-/// A change counts when the files have stayed as they are for a second, so that a bundle is not read while it is being written; one
-/// that cannot be loaded then is read again when its files change again. Served is meanwhile what was.
+/// A change counts once the files have been stable for a second, so that a bundle is not read while it is being
+/// written. If loading then fails, it is retried when the files change again. Meanwhile the old bundle is served.
 ///
-/// `@unchecked Sendable`: the timer is made in `start`, once, before anything else may ask for it.
+/// `@unchecked Sendable`: the timer is made once, in `start`, before anything else can use it.
 final class BundleWatcher: @unchecked Sendable {
     private typealias Fingerprints = [FileFingerprint?]
 

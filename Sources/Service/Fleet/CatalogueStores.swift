@@ -1,4 +1,4 @@
-// What has been changed of the catalogues, by model name: all versions of a name have the same changes.
+// The catalogue changes, by model name: all versions of a name share them.
 
 internal import Catalogue
 internal import Engine
@@ -7,7 +7,7 @@ internal import Locking
 internal import Logging
 internal import Models
 
-/// The folder in which a server keeps what was changed over HTTP, `state.directory`. It belongs to one process.
+/// The folder for changes made over HTTP, `state.directory`. It belongs to one process.
 final class StateFolder: Sendable {
     let directory: String
     private let lock: FolderLock
@@ -32,7 +32,7 @@ final class CatalogueStores: Sendable {
 
     /// - Parameters:
     ///   - folder: nil: nothing outlives the process.
-    ///   - maxAdded: items that a model may have beside its bundle's.
+    ///   - maxAdded: the most items that may be added to a model.
     init(folder: StateFolder? = nil, maxAdded: Int = 100_000, logger: Logger? = nil) {
         self.folder = folder
         self.maxAdded = maxAdded
@@ -65,7 +65,7 @@ final class CatalogueStores: Sendable {
         }
     }
 
-    /// A model with what has been changed of its catalogue by now. Takes as long as the changes are many.
+    /// A model with its current catalogue changes. Takes time in proportion to the number of changes.
     func current(_ model: ServedModel) throws(FleetError) -> ServedModel {
         let store = try store(of: model.name.name)
         return model.with(store.snapshot(of: model.model.catalogue))
@@ -102,7 +102,7 @@ final class CatalogueStores: Sendable {
         }
     }
 
-    /// A folder's name that stands for a model's.
+    /// The folder name for a model.
     static func fileName(_ name: String) -> String {
         var text = ""
         for byte in name.utf8 {

@@ -10,13 +10,13 @@ struct FleetError: Error, Equatable {
     enum Code: Sendable {
         /// No model of that name or version is served.
         case unknown
-        /// Something else is under way, or in the way.
+        /// Another operation is in progress, or prevents this one.
         case conflict
         /// The request, or the files that it names, cannot be used.
         case unusable
-        /// The devices did not take the model, or the server is ending.
+        /// The devices refused the model, or the server is stopping.
         case unavailable
-        /// The disk has no room for what is to be kept.
+        /// The disk has no room for the changes.
         case full
     }
 
@@ -34,7 +34,7 @@ struct FleetError: Error, Equatable {
 
 /// The models of a server. Every change is one step: a request sees the fleet before it or after it.
 final class Fleet: Sendable {
-    /// A model that is served, is to be, or has failed to be.
+    /// A model that is served, loading, or failed to load.
     struct Member: Sendable {
         let name: String
         let version: String
@@ -52,17 +52,17 @@ final class Fleet: Sendable {
     typealias Routing = FleetSettings.Routing
 
     private struct State {
-        /// In the order in which they came.
+        /// In order of arrival.
         var members: [Member]
         var routing: [String: Routing]
         /// Before the last change.
         var previous: [String: Routing] = [:]
-        /// What the configuration file says.
+        /// As in the configuration file.
         let configured: [String: Routing]
         /// Names whose routing has been changed since.
         var changed: Set<String> = []
         var defaultName: String
-        /// Models that have been taken away and have requests to answer still.
+        /// Removed models that still have requests to answer.
         var retiring: [Retiring] = []
         /// Follows from the rest; every request needs it.
         var front = Front()
@@ -121,7 +121,7 @@ final class Fleet: Sendable {
         }
     }
 
-    /// What a request is read with.
+    /// The state used to read a request.
     struct Front: Sendable {
         /// Of the default model the version with the largest share.
         var main: ServedModel?
@@ -136,7 +136,7 @@ final class Fleet: Sendable {
     }
 
     let engines: EngineGroup
-    /// What has been changed of the models' catalogues.
+    /// The changes to the models' catalogues.
     let catalogues: CatalogueStores
     private let state: Lock<State>
     /// Asked for every request, while hardly any server has a shadow.
@@ -144,11 +144,11 @@ final class Fleet: Sendable {
 
     /// - Parameters:
     ///   - engines: of all devices.
-    ///   - members: at least one; of several versions of a name without a routing the first has all requests.
-    ///   - configured: what the configuration file says of the routing.
-    ///   - defaultName: nil: that of the first.
-    ///   - changes: what was made of all that over HTTP before the process started.
-    ///   - catalogues: what has been changed of the models' catalogues; the members' have it already.
+    ///   - members: at least one; without a routing, the first of several versions of a name gets all requests.
+    ///   - configured: the routing in the configuration file.
+    ///   - defaultName: nil: the first one's.
+    ///   - changes: changes made over HTTP before the process started.
+    ///   - catalogues: the changes to the models' catalogues; the members already include them.
     init(
         _ engines: EngineGroup,
         _ members: [Member],
@@ -179,7 +179,7 @@ final class Fleet: Sendable {
         change { _ in }
     }
 
-    /// What has been changed over HTTP.
+    /// The changes made over HTTP.
     var changes: FleetState {
         state.withLock { state in
             let added = state.members.filter { $0.isAdded && $0.model != nil }
@@ -204,8 +204,8 @@ final class Fleet: Sendable {
     ///
     /// - Parameters:
     ///   - name: nil: the default model.
-    ///   - version: nil: as the split has it.
-    ///   - user: the user's id, or the request's where none is named.
+    ///   - version: nil: chosen by the split.
+    ///   - user: the user's id, or the request's if none is given.
     func model(_ name: String? = nil, _ version: String? = nil, user: String) throws(FleetError) -> ServedModel {
         let found: Result<ServedModel, FleetError> = state.withLock { state in
             let wanted = name ?? state.defaultName
@@ -262,7 +262,7 @@ final class Fleet: Sendable {
         var member: Member
         var share: Double
         var shadow: Double
-        /// It has been taken away.
+        /// It has been removed.
         var isRetiring = false
     }
 
@@ -349,12 +349,12 @@ final class Fleet: Sendable {
         state.withLock { state in state.members.compactMap { $0.name == name ? $0.model : nil } }
     }
 
-    /// States of catalogues take the place of those before them.
+    /// Catalogue snapshots replace the previous ones.
     func publish(_ models: [ServedModel]) {
         change { state in
             for model in models {
                 let index = state.members.firstIndex { $0.model?.isSame(as: model) ?? false }
-                // It may have been taken away meanwhile.
+                // It may have been removed meanwhile.
                 if let index { state.members[index].model = model }
             }
         }
@@ -393,16 +393,16 @@ final class Fleet: Sendable {
         }
     }
 
-    /// A model that was taken away.
+    /// A removed model.
     struct Vacated {
         /// As it is listed, without its model.
         let member: Member
-        /// It is there until nobody holds it.
+        /// It exists until nothing holds it.
         let model: ServedModel
     }
 
-    /// Takes a model away and gives its place, with its share, to one that is still to be loaded. Until that is there, requests find a
-    /// gap.
+    /// Removes a model and gives its place and share to one that is yet to be loaded. Until that is loaded, requests
+    /// for it are refused.
     func vacate(_ name: String, _ version: String, for next: Member) throws(FleetError) -> Vacated {
         let gone: Result<Vacated, FleetError> = change { state in
             guard let index = state.index(name, version), let model = state.members[index].model else {
@@ -416,7 +416,7 @@ final class Fleet: Sendable {
                 ? member.replaced
                 : FleetState.Replaced(directory: member.origin.directory, name: name, version: version)
             if let refusal = state.put(next, at: index) { return .failure(refusal) }
-            // What the file says of the split it says of the model that is gone.
+            // The file's split refers to the replaced model.
             if state.routing[name] != nil { state.changed.insert(name) }
             return .success(Vacated(member: member, model: model))
         }
@@ -429,7 +429,7 @@ final class Fleet: Sendable {
             if let index = state.index(name, version), state.members[index].failure != nil {
                 return state.put(member, at: index)
             }
-            // It had no share, and was taken away meanwhile.
+            // It had no share, and was removed meanwhile.
             guard state.index(member.name, member.version) == nil else {
                 return FleetError(
                     .conflict,
@@ -480,7 +480,7 @@ final class Fleet: Sendable {
         return nil
     }
 
-    /// Takes a model away.
+    /// Removes a model.
     ///
     /// - Returns: the model; nil: it could not be loaded.
     @discardableResult
@@ -529,7 +529,7 @@ final class Fleet: Sendable {
         }
     }
 
-    /// Where a model was loaded from.
+    /// The directory of a model.
     func origin(of model: ServedModel) -> ModelOrigin? {
         state.withLock { state in state.members.first { $0.model?.isSame(as: model) ?? false }?.origin }
     }
@@ -539,7 +539,7 @@ final class Fleet: Sendable {
         if case .ready = engines.phase { return front.main == nil ? [Self.gap] : [] }
         var reasons: [String] = []
         for phase in engines.engines.map(\.phase) {
-            // One that is ready waits for the others to be loaded.
+            // A ready model waits for the others to be loaded.
             if case .ready = phase { continue }
             if !reasons.contains(phase.reason) { reasons.append(phase.reason) }
         }

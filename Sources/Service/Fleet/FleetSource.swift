@@ -29,7 +29,7 @@ struct FleetSource: ItemSource {
         guard target.model != nil || target.version == nil else {
             throw CallError(.unusable, "version is only for a model that is named as well")
         }
-        // What was read with one model is answered by it, whatever comes between.
+        // A call read with one model is answered by it, regardless of later changes.
         if !hasChoice, [nil, model.name.name].contains(target.model),
             [nil, model.name.version].contains(target.version)
         {

@@ -13,8 +13,7 @@ struct FleetState: Sendable, Equatable {
         var routing: Fleet.Routing
         /// The state that a rollback restores.
         var previous: Fleet.Routing?
-        /// The content of the configuration file at the time of the change. Once the file says something else, the change
-        /// is void.
+        /// The content of the configuration file at the time of the change. Once the file differs, the change is void.
         var configured: Fleet.Routing?
     }
 
@@ -30,7 +29,7 @@ struct FleetState: Sendable, Equatable {
     struct Model: Sendable, Equatable {
         /// Of its bundle.
         var directory: String
-        /// The model whose place it has; nil: it stands beside those of the file.
+        /// The model that it replaces; nil: it was added to those of the file.
         var replaced: Replaced?
     }
 
@@ -171,7 +170,7 @@ final class FleetStateFile: Sendable {
 
     private let path: String?
     private let logger: Logger
-    /// Writes one state after the other: an fsync takes longer than a loop may.
+    /// Writes states in order, on a queue: an fsync takes longer than a loop may.
     private let queue = DispatchQueue(label: "genrec.state", qos: .userInitiated)
 
     /// - Parameter directory: made if it is not there; nil: nothing outlives the process.
@@ -183,9 +182,9 @@ final class FleetStateFile: Sendable {
         self.logger = logger
     }
 
-    /// What was written last.
+    /// The last written state.
     ///
-    /// - Throws: `FileError` for a file that is there and cannot be used.
+    /// - Throws: `FileError` for an existing but unusable file.
     func load() throws(FileError) -> FleetState {
         guard let path, FileManager.default.fileExists(atPath: path) else { return FleetState() }
         let content = try InputFile.contents(of: path, atMost: Self.byteLimit)
@@ -198,9 +197,9 @@ final class FleetStateFile: Sendable {
         }
     }
 
-    /// Writes the state that the fleet has when its turn comes.
+    /// Writes the state that the fleet has when the write starts.
     ///
-    /// - Parameter done: called with whether it is on the disk; at once where there is no folder.
+    /// - Parameter done: called with whether it is on the disk; immediately if there is no folder.
     func save(_ fleet: Fleet, _ done: @escaping @Sendable (Bool) -> Void = { _ in }) {
         guard let path else { return done(false) }
         queue.async { [logger] in

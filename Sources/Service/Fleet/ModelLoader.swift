@@ -9,7 +9,7 @@ internal import Locking
 internal import Logging
 internal import Models
 
-/// Loads models, the first one and those that come beside it or replace it.
+/// Loads models: initial, added and replacing ones.
 final class ModelLoader: Sendable {
     private let compute: ComputeSettings
     private let scheduler: SchedulerConfiguration
@@ -25,9 +25,9 @@ final class ModelLoader: Sendable {
         self.life = life
     }
 
-    /// Reads and checks a bundle's files. Takes as long as reading the weights takes.
+    /// Reads and checks a bundle's files. Takes as long as reading the weights.
     ///
-    /// - Parameter progress: told how many bytes of the weights have been checked, and how many there are.
+    /// - Parameter progress: called with the checked and total bytes of the weights.
     func loadBundle(
         _ directory: String,
         progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
@@ -74,15 +74,15 @@ final class ModelLoader: Sendable {
     /// A model with the items of a bundle that has the same weights, which then need not be loaded again; nil: it differs in more,
     /// or has answers to be checked.
     func model(_ old: ServedModel, withItemsOf bundle: ModelBundle) -> ServedModel? {
-        // Where the old file cannot be read any more there is nothing to compare with.
+        // If the old file can no longer be read, there is nothing to compare with.
         guard bundle.golden == nil, (try? old.bundle.mayTakeItems(of: bundle)) == true else { return nil }
         return old.with(itemsOf: bundle, windowStride: cache.windowStride)
     }
 
-    /// Starts the engines with the models, each of which makes a device of its own. The server does not end before they do.
+    /// Starts the engines with the models, each of which makes a device of its own. The server ends after they do.
     ///
-    /// - Throws: `EngineError` if the system has no thread to give. Engines that were started before go on until whoever calls
-    ///   stops them; `loaded` has not been called by then.
+    /// - Throws: `EngineError` if the system cannot create a thread. Engines started before keep running until the
+    ///   caller stops them; `loaded` has not been called by then.
     func start(
         _ engines: EngineGroup,
         _ models: [(model: ServedModel, placement: ModelPlacement)]
@@ -103,9 +103,9 @@ final class ModelLoader: Sendable {
         }
     }
 
-    /// Hands a model to the devices of engines that serve others.
+    /// Loads a model into running engines.
     ///
-    /// - Parameter loaded: called once, on some thread; with what the first device said that did not take it.
+    /// - Parameter loaded: called once, on any thread, with the error of the first device that refused it.
     func load(
         _ model: ServedModel,
         _ placement: ModelPlacement,
@@ -114,7 +114,7 @@ final class ModelLoader: Sendable {
         model.engines.load(model.model, source(of: model.bundle, placement), loaded: loaded)
     }
 
-    /// Where an engine gets its device from, now and whenever that has to be made again.
+    /// The source of an engine's device, now and whenever it must be remade.
     private func source(of kind: ComputeSettings.DeviceKind) -> DeviceSource {
         var source = DeviceSource(backoff: compute.backoff, make: { [compute] in try compute.makeDevice(kind) })
         if compute.fallback == .cpu { source.makeFallback = { [compute] in try compute.makeFallback() } }
@@ -127,13 +127,13 @@ final class ModelLoader: Sendable {
         return placement.dtype.flatMap { try? ComputeSettings.dtype($0, for: kind) }
     }
 
-    /// The type in which a cpu computes a model.
+    /// The type in which a CPU computes a model.
     func dtype(of placement: ModelPlacement) -> DType { ownDtype(of: placement) ?? compute.dtype ?? .float32 }
 
     /// Whether a model is computed by the cpu alone.
     func placesOnCPU(_ placement: ModelPlacement) -> Bool { (placement.devices ?? compute.devices) == [.cpu] }
 
-    /// Where an engine gets a model from.
+    /// The source of an engine's model.
     private func source(of bundle: ModelBundle, _ placement: ModelPlacement) -> ModelSource {
         var source = ModelSource(cacheBytes: cache.byteCount, golden: bundle.golden) { device in
             ResidentModel(device: device, model: try ModelRegistry.makeModel(bundle, on: device))
@@ -145,7 +145,7 @@ final class ModelLoader: Sendable {
     }
 }
 
-/// Waits until several engines have all come as far as they will.
+/// Waits until several engines have all finished starting or failed.
 private final class LoadGate: Sendable {
     private struct State {
         var ready: [Int: EnginePhase] = [:]
@@ -161,7 +161,7 @@ private final class LoadGate: Sendable {
         self.loaded = loaded
     }
 
-    /// Called more than once for an engine that serves and then stops; only what comes first counts.
+    /// Called more than once for an engine that serves and then stops; only the first call counts.
     func report(_ phase: EnginePhase, of engine: Int) {
         let outcome: EnginePhase? = state.withLock { state in
             guard !state.isOpen else { return nil }

@@ -9,7 +9,7 @@ internal import Engine
 final class ShadowTraffic: Sendable {
     private let fleet: Fleet
     private let metrics: ShadowMetrics
-    /// Where ids are looked up again: nobody waits for it.
+    /// The queue for looking up ids again; nothing waits for it.
     private let queue = DispatchQueue(label: "genrec.shadow", qos: .background)
 
     init(_ fleet: Fleet, metrics: ShadowMetrics) {
@@ -17,10 +17,10 @@ final class ShadowTraffic: Sendable {
         self.metrics = metrics
     }
 
-    /// Has a request computed by the versions that shadow the one that has answered it. Where others wait it is dropped.
+    /// Runs a request on the versions that shadow the one that answered it. It is dropped if others wait.
     ///
     /// - Parameters:
-    ///   - answer: what the caller was told.
+    ///   - answer: the caller's answer.
     ///   - user: the user's id, or the request's.
     func follow(_ request: RecommendationRequest, _ answer: Recommendation, by model: ServedModel, user: String) {
         // A prompt is of one model's tokens.
@@ -54,7 +54,7 @@ final class ShadowTraffic: Sendable {
 }
 
 extension RecommendationRequest {
-    /// The same request of another catalogue, as urgent as nothing else; what that catalogue does not know is left out.
+    /// The same request for another catalogue, at the lowest priority, without items that the catalogue does not know.
     fileprivate func translated(
         from old: CatalogueSnapshot,
         to new: CatalogueSnapshot,

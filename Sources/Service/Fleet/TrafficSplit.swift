@@ -16,7 +16,7 @@ package struct TrafficSplit: Sendable, Equatable {
         }
     }
 
-    /// In the order in which they were named.
+    /// In the given order.
     package let shares: [Share]
 
     /// - Parameter shares: none negative; together 100.
@@ -33,11 +33,11 @@ package struct TrafficSplit: Sendable, Equatable {
         TrafficSplit(shares.map { $0.version == version ? Share(next, $0.percent) : $0 })
     }
 
-    /// The version for a user by weighted rendezvous hashing (Schindelhauer and Schomaker, "Weighted distributed hash tables",
-    /// 2005): each version draws a number from the user, the model's name and its own, and the largest −share / ln(number) wins.
-    /// When the share of one of two versions grows, users move to it alone.
+    /// The version for a user by weighted rendezvous hashing (Schindelhauer and Schomaker, "Weighted distributed hash
+    /// tables", 2005): each version draws a number from the user, the model's name and its own, and the largest −share
+    /// / ln(number) wins. When the share of one of two versions grows, users only move to it.
     ///
-    /// - Parameter user: the user's id, or what stands for it.
+    /// - Parameter user: the user's id, or its substitute.
     package func version(for user: String, of name: String) -> String? {
         var best: (score: Double, version: String)?
         for share in shares where share.percent > 0 {
@@ -56,8 +56,8 @@ package struct TrafficSplit: Sendable, Equatable {
         return number * 100 < percent
     }
 
-    /// The parts' hashes (FNV-1a of 64 bits), mixed one after the other: FNV alone leaves the versions of a user too much alike. No
-    /// process has a seed of its own.
+    /// The parts' hashes (64-bit FNV-1a), mixed in sequence: FNV alone correlates the versions of a user. All processes
+    /// use the same seed.
     private static func hash(_ parts: String...) -> UInt64 {
         parts.reduce(0) { hash, part in
             let own = part.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }

@@ -9,8 +9,8 @@ internal import HTTP
 package enum BuildInfo {
     package static let version = "0.2.0"
 
-    /// The commit that the binary was built from (`make dist`), else the environment variable GENREC_COMMIT (`make run`
-    /// sets it).
+    /// The commit that the binary was built from (`make dist`), otherwise the environment variable GENREC_COMMIT (`make
+    /// run` sets it).
     package static let commit: String = {
         let built = String(cString: CLinux_commit())
         guard built.isEmpty else { return built }

@@ -15,22 +15,22 @@ internal import Synchronization
 internal import Telemetry
 internal import Users
 
-/// A server that could not be started or did not end well; one sentence says why.
+/// The server could not be started or did not end properly; one sentence says why.
 package struct ServerError: Error, Equatable, CustomStringConvertible {
     package let description: String
 }
 
 /// The whole service.
 ///
-/// `init` loads and verifies the bundle. `start` listens at once, so that health checks are answered while the engine's
-/// thread hands the weights to the device, and returns when requests are served. SIGTERM or SIGINT begins the end:
-/// readiness is refused and replies say `Connection: close`, while everything is still accepted, for the drain delay;
-/// then listeners close, requests in flight are finished within the time-out, and `waitUntilStopped` returns. A second
-/// signal skips the delay; a signal after the delay ends the process at once. The admin listener, if there is one,
-/// answers until the callers' listener has ended.
+/// `init` loads and verifies the bundle. `start` listens immediately, so that health checks are answered while the
+/// engine's thread loads the weights into the device, and returns when requests are served. SIGTERM or SIGINT starts
+/// the shutdown: readiness is refused and replies say `Connection: close`, while everything is still accepted, for the
+/// drain delay; then listeners close, requests in flight are finished within the time-out, and `waitUntilStopped`
+/// returns. A second signal skips the delay; a signal after the delay ends the process immediately. The admin listener,
+/// if there is one, answers until the callers' listener has ended.
 ///
-/// Log lines are held until the server is ready, so that a failing start prints only its one sentence. At level debug
-/// or trace they are written as they come.
+/// Log lines are held until the server is ready, so that a failed start prints only its one sentence. At level debug or
+/// trace they are written immediately.
 package final class Server: Sendable {
     private let configuration: ServiceConfiguration
     private let fleet: Fleet
@@ -50,9 +50,9 @@ package final class Server: Sendable {
     private let life = Lifecycle()
     private let manager: ServiceManager
 
-    /// - Parameter progress: told how many bytes of the weights have been read and checked, and how many there are.
-    /// - Throws: `FileError`, `ConfigurationError` for files of keys or certificates that cannot be used, `HTTPError` for
-    ///   a configuration that cannot be.
+    /// - Parameter progress: called with the checked and total bytes of the weights.
+    /// - Throws: `FileError`, `ConfigurationError` for files of keys or certificates that cannot be used, `HTTPError`
+    ///   for an impossible configuration.
     package init(
         _ configuration: ServiceConfiguration,
         progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
@@ -180,12 +180,12 @@ package final class Server: Sendable {
         }
     }
 
-    /// What HTTP lets in. The handler says for each route how much of it that takes.
+    /// The largest body that HTTP accepts. The handler limits it further for each route.
     private static func bodyBytes(_ configuration: HTTPServerConfiguration) -> Int {
         max(configuration.limits.bodyBytes, ChangesDecoder.maximumBytes, EventsDecoder.maximumBytes)
     }
 
-    /// A bundle that the server begins with.
+    /// An initial bundle of the server.
     private struct LoadedBundle {
         let bundle: ModelBundle
         let origin: ModelOrigin
@@ -200,8 +200,8 @@ package final class Server: Sendable {
         }
     }
 
-    /// The bundles of the configuration, but for those in whose place another was loaded over HTTP, and those that were added over HTTP. One
-    /// of these that cannot be used is left out: the file names none of them.
+    /// The bundles of the configuration, with replacements and additions made over HTTP. An addition that cannot be
+    /// used is left out, since the file does not name it.
     private static func bundles(
         _ configuration: ServiceConfiguration,
         _ changes: FleetState,
@@ -210,7 +210,7 @@ package final class Server: Sendable {
         _ progress: (_ done: Int, _ total: Int) -> Void
     ) throws -> [LoadedBundle] {
         var added: [LoadedBundle] = []
-        // What has the place of its own directory is as the file has it.
+        // A replacement from the same directory is the file's own model.
         for change in changes.models where change.directory != change.replaced?.directory {
             do throws(FileError) {
                 let identity = try ModelBundle.configuration(directory: change.directory)
@@ -253,7 +253,7 @@ package final class Server: Sendable {
         return bundles
     }
 
-    /// A model with what has been changed of its catalogue.
+    /// A model with its catalogue changes.
     private static func changed(_ model: ServedModel, _ catalogues: CatalogueStores) throws(ServerError) -> ServedModel
     {
         do throws(FleetError) {
@@ -279,8 +279,8 @@ package final class Server: Sendable {
 
     /// Listens, loads the model, and returns when requests are served.
     ///
-    /// - Returns: one line for whoever started the server: addresses, bundle, devices, dtype, instruction set or chip; nil if
-    ///   a signal has ended the start.
+    /// - Returns: one line for the operator: addresses, bundle, devices, dtype, instruction set or chip; nil if a
+    ///   signal has ended the start.
     /// - Throws: `HTTPError` if an address cannot be listened on, `ServerError` if the model cannot be loaded.
     package func start() async throws -> String? {
         // Clients of a handed socket wait in its backlog rather than being refused while the model loads.
@@ -305,7 +305,7 @@ package final class Server: Sendable {
             phase = .failed(error.message)
         }
         guard case .ready = phase else {
-            // The caller waits for the end that has begun.
+            // The caller waits for the shutdown in progress.
             guard life.ending == .none else { return nil }
             await giveUpStart()
             throw ServerError(description: "the model could not be loaded: \(phase.reason)")
@@ -437,7 +437,7 @@ package final class Server: Sendable {
         http.drain(timeoutNanoseconds: configuration.drainTimeoutNanoseconds) { [self] _ in callersAreServed() }
     }
 
-    /// All callers have been answered; nobody waits for what the engine still holds.
+    /// All callers have been answered; the engine's remaining work is not needed.
     private func callersAreServed() {
         fleetLoader.stop()
         fleet.engines.stop()
@@ -458,8 +458,8 @@ package final class Server: Sendable {
         }
     }
 
-    /// What must make progress: every loop, and the engines that have a device. Setting up a device may take minutes.
-    /// Once the server accepts nothing more, the drain time-out bounds its end.
+    /// Everything that must make progress: all loops, and the engines that have a device. Setting up a device may take
+    /// minutes. Once the server accepts nothing more, the drain time-out limits the shutdown.
     private var watched: [Watched] {
         guard life.ending < .draining else { return [] }
         func loops(_ name: String, _ server: HTTPServer?) -> [Watched] {

@@ -4,9 +4,9 @@ internal import Logging
 internal import Users
 
 extension UserStoreSettings {
-    /// - Parameter stateDirectory: where the server keeps what outlives it; nil: nowhere.
+    /// - Parameter stateDirectory: the server's folder for persistent state; nil: none.
     /// - Returns: nil if there is none.
-    /// - Throws: `UserStoreError` for a folder that cannot be used.
+    /// - Throws: `UserStoreError` for an unusable folder.
     func open(stateDirectory: String?, logger: Logger) throws -> (any UserStore)? {
         if let redis {
             return try RedisUserStore(redis) { logger.warning("\($0)") }

@@ -1,4 +1,4 @@
-// How large batches are, and how long they take.
+// Sizes and durations of batches.
 
 internal import Engine
 internal import Telemetry

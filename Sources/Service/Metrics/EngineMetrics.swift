@@ -1,4 +1,4 @@
-// The queue in front of an engine, which its models share. What an engine reports of a model goes to that one's ModelInstruments.
+// The queue of an engine, which its models share. Reports about a model go to its ModelInstruments.
 
 internal import Engine
 internal import Synchronization

@@ -1,5 +1,5 @@
-// What is measured of one version of a model: requests, batches, kept state of users, searches. What is the device's and the queue's,
-// which all models share, is in EngineMetrics and DeviceMetrics.
+// Metrics of one version of a model: requests, batches, cached user state, searches. EngineMetrics and DeviceMetrics
+// have those of the device and the queue, which models share.
 
 internal import Compute
 internal import Engine
@@ -53,7 +53,7 @@ final class ModelInstruments: Sendable {
 
     /// Counts a request.
     ///
-    /// - Parameter arrival: of an answer that was given; nil: of a request without one.
+    /// - Parameter arrival: that of an answered request; nil: it was not answered.
     func count(_ outcome: RecommendOutcome, arrival: Instant? = nil) {
         outcomes[outcome]?.increment()
         if let arrival { seconds.observe(Double(Instant.now().nanoseconds(since: arrival)) / 1e9) }
@@ -136,7 +136,7 @@ final class MetricsByModel: Sendable {
         var instruments: [ModelID: ModelInstruments] = [:]
     }
 
-    /// As many versions; the others share the labels `other`.
+    /// The most versions; the others share the labels `other`.
     static let limit = 64
 
     private let families: ModelFamilies
@@ -162,13 +162,13 @@ final class MetricsByModel: Sendable {
         }
     }
 
-    /// The instruments of what an engine reports of; nil: it is no longer served, and nobody would see them.
+    /// The instruments for an engine's report; nil: the model is no longer served, so no one would see them.
     subscript(id: ModelID) -> ModelInstruments? { state.withLock { $0.instruments[id] } }
 
-    /// A model is no longer served. Those of its requests that are under way are counted where nobody sees it.
+    /// A model is no longer served. Its requests in flight are counted invisibly.
     ///
-    /// - Parameter next: what has its place. Of the same version it goes on with the same series, with the same items changed it is the same
-    ///   to the engines.
+    /// - Parameter next: its replacement. If it has the same version it continues the same series; if only its items
+    ///   changed, it is the same model to the engines.
     func removed(_ model: ServedModel, replacedBy next: ServedModel? = nil) {
         let labels = ModelLabels(model)
         state.withLock { state in

@@ -6,13 +6,13 @@ package import Telemetry
 
 /// How a request for recommendations ended; the label of `genrec_recommend_outcomes_total`.
 package enum RecommendOutcome: String, Sendable, CaseIterable {
-    /// As many items as asked for, by the model.
+    /// As many items as requested, by the model.
     case ok
-    /// Fewer items than asked for: no more were eligible.
+    /// Fewer items than requested: no more were eligible.
     case partial
     /// Answered by popularity, because there is no history.
     case coldStart = "cold_start"
-    /// By popularity, in place of a refusal.
+    /// By popularity, instead of a refusal.
     case degraded
     /// Refused: the queue was full.
     case rejectedQueue = "rejected_queue"
@@ -41,9 +41,9 @@ package final class ServiceMetrics: Sendable {
     private let outcomes: [RecommendOutcome: Counter]
 
     /// - Parameters:
-    ///   - scheduler: limits of a batch, which bound the histograms of batches.
+    ///   - scheduler: the limits of a batch, which bound the histograms of batches.
     ///   - window: events that the model sees, which bounds the histogram of histories.
-    ///   - maxCandidates: the most that a request may name, which bounds theirs.
+    ///   - maxCandidates: the most candidates of a request, which bounds their histogram.
     package init(registry: MetricRegistry, scheduler: SchedulerConfiguration, window: Int, maxCandidates: Int) {
         self.registry = registry
         http = HTTPMetrics(registry)
@@ -66,7 +66,7 @@ package final class ServiceMetrics: Sendable {
         ProcessMetrics.register(in: registry)
     }
 
-    /// States that a model is served and, where it has the place of another, that that is not any more.
+    /// Records that a model is served and, if it replaces another, that the other no longer is.
     func served(_ next: ServedModel, replacing previous: ServedModel? = nil) {
         model.served(next, replacing: previous)
         _ = models.instruments(of: next)

@@ -67,7 +67,7 @@ final class ServiceObserver: EngineObserver {
                 guard let metrics = metrics.models[model]?.cache ?? shares[model]?.metrics else { continue }
                 shares[model, default: CacheShare(metrics)].change(to: reported, in: metrics)
             }
-            // Those that the engine does not have any more. Another may go on in their series.
+            // Those that the engine no longer has. Another may continue their series.
             for (model, share) in shares where statistics[model] == nil {
                 share.end()
                 shares[model] = nil
@@ -121,7 +121,7 @@ private struct CacheShare {
 
     mutating func change(to reported: UserCache.Statistics, in current: UserCacheMetrics) {
         if !current.isSame(as: metrics) {
-            // With other items the model is another version: what is kept of its users goes along, what was counted stays.
+            // With other items the model is another version: its user cache moves along, its counts stay.
             end()
             metrics = current
             statistics.entries = 0
@@ -137,7 +137,7 @@ private struct CacheShare {
         statistics = next
     }
 
-    /// Nothing is kept any more.
+    /// Nothing is cached any more.
     func end() {
         var none = statistics
         none.entries = 0

@@ -1,4 +1,4 @@
-// What is asked of the store of users' events.
+// Metrics of the user store.
 
 internal import Telemetry
 internal import Users

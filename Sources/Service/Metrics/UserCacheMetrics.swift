@@ -1,4 +1,4 @@
-// The state of users that is kept from one request to the next, and how often it is used again.
+// Metrics of the user cache: its size and how often it is reused.
 
 internal import Engine
 internal import Telemetry

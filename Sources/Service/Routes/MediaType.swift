@@ -12,7 +12,7 @@ struct MediaType {
     /// (RFC 8259, section 8.1).
     var isJSON: Bool { isUTF8(["application/json"]) }
 
-    /// JSON values, one a line, under one of the names of the type; likewise.
+    /// JSON values, one per line, under one of the type's names; parameters as above.
     var isNDJSON: Bool { isUTF8(["application/x-ndjson", "application/ndjson", "application/jsonl"]) }
 
     private func isUTF8(_ names: [String]) -> Bool {
@@ -84,8 +84,8 @@ enum ReplyForm: Equatable {
     /// Record by record.
     case stream(StreamFormat)
 
-    /// The form for a caller that can read what `accept` says (nil: anything), and whose request says whether it wants a
-    /// stream; nil: there is none (406).
+    /// The form for a caller that can read what `accept` says (nil: anything), and whose request says whether it wants
+    /// a stream; nil: none fits (406).
     ///
     /// The body and `Accept` may both ask for a stream. A body that does not leaves the choice to `Accept`, where equal
     /// weights go to the whole reply. A body that does is never answered with a whole reply, so `Accept` must then leave one

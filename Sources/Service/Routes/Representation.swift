@@ -3,7 +3,8 @@
 internal import HTTP
 
 extension RequestHandler {
-    /// Whether the body could not be read or the reply could not be understood, by the head alone (RFC 9110, sections 8.3,
+    /// The refusal of a body that cannot be read or a reply that could not be understood, by the head alone (RFC 9110,
+    /// sections 8.3, 8.4 and 12.5.1); nil: neither.
     /// 8.4 and 12.5.1); nil: neither.
     func refusalOfRepresentation(
         _ head: HTTPRequestHead,

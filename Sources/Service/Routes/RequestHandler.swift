@@ -1,5 +1,5 @@
-// The handler that HTTP calls: checks a request's head, passes it to its route, and counts the reply. Each route has a
-// file beside this one.
+// The handler that HTTP calls: checks a request's head, passes it to its route, and counts the reply. Each route has
+// its own file.
 
 internal import Dispatch
 internal import Engine
@@ -15,14 +15,14 @@ package final class RequestHandler: HTTPHandler {
     private let listener: ListenerRole
     let fleet: Fleet
     let fleetLoader: FleetLoader
-    /// Where changes of the fleet are kept.
+    /// The file for changes to the fleet.
     var stateFile: FleetStateFile { fleetLoader.stateFile }
     let shadow: ShadowTraffic
     /// nil: none is configured.
     let users: (any UserStore)?
-    /// Where events are taken. Serial, so that they take one core at most.
+    /// The queue for events. Serial, so that they use at most one core.
     let eventQueue = DispatchQueue(label: "genrec.events", qos: .utility)
-    /// Where catalogues are changed and searched. Serial, so that it takes one core at most.
+    /// The queue for changing and searching catalogues. Serial, so that it uses at most one core.
     let catalogueQueue = DispatchQueue(label: "genrec.catalogue", qos: .utility)
     /// nil: none are configured.
     let keys: APIKeys?
@@ -34,10 +34,10 @@ package final class RequestHandler: HTTPHandler {
     let logger: Logger
     let telemetry: RequestTelemetry
     let contract: Contract
-    /// Where long replies are encoded, so that they delay no loop and no engine. Serial, so that they take one core at
-    /// most.
+    /// The queue for encoding long replies, so that they delay no loop and no engine. Serial, so that they use at most
+    /// one core.
     let longReplies = DispatchQueue(label: "genrec.replies", qos: .userInitiated)
-    /// Where batches are read and written, which can take a while each.
+    /// The queue for decoding and encoding batches, which can take long.
     let batches = DispatchQueue(label: "genrec.batches", qos: .utility)
     private let maximumBodyBytes: Int
     private let offersGzip: Bool
@@ -198,7 +198,7 @@ extension RequestHandler {
         )
     }
 
-    /// A reply that says what is wrong with the request (RFC 9457). `detail` is one sentence.
+    /// A problem reply (RFC 9457). `detail` is one sentence.
     func problem(
         _ status: Int,
         _ detail: String,
@@ -216,7 +216,7 @@ extension RequestHandler {
 }
 
 extension ProblemDetails {
-    /// What the engine says was wrong.
+    /// An engine error.
     init(_ error: EngineError, _ requestID: String) {
         self.init(error.status, error.message, requestID)
     }

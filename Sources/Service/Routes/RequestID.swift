@@ -13,12 +13,12 @@ final class RequestIDs: Sendable {
     private let prefix = UInt64.random(in: .min ... .max)
     private let counter = Atomic<UInt64>(0)
 
-    /// The caller's `X-Request-Id` if it is 1 to 128 visible ASCII characters, else a fresh id.
+    /// The caller's `X-Request-Id` if it is 1 to 128 visible ASCII characters, otherwise a new id.
     func id(for head: HTTPRequestHead) -> String {
         if let note = head.note as? RequestNote { return note.requestID }
         guard let sent = head.header("x-request-id"),
             1...Self.maximumLength ~= sent.utf8.count,
-            // A quote or a backslash would have to be escaped in a log or a header; ids do without.
+            // A quote or a backslash would need escapes in logs and headers, so ids may not have them.
             sent.utf8.allSatisfy({ 0x21...0x7E ~= $0 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") })
         else { return fresh() }
         return sent

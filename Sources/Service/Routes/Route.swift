@@ -1,4 +1,4 @@
-// Which paths exist, and what their declarations say of them for a request and a listener.
+// The routes, and lookups in their declarations for a request and a listener.
 
 internal import HTTP
 
@@ -69,10 +69,10 @@ enum Route: Int, CaseIterable, Hashable {
         (route: route, segments: route.label.split(separator: "/", omittingEmptySubsequences: false))
     }
 
-    /// `path` as it was sent. A name in it, a user's id for example, is one segment: a slash has to be written `%2F`.
+    /// `path` is as sent. A name in it, such as a user's id, is one segment: a slash must be written `%2F`.
     init(path: String) {
         if path == "/recommend" {
-            // Nearly every request, so that it is not looked up.
+            // Nearly every request, so it skips the lookup.
             self = .recommend
         } else if let route = Self.byPath[path] {
             self = route
@@ -81,7 +81,7 @@ enum Route: Int, CaseIterable, Hashable {
         }
     }
 
-    /// What stands for the names of the route's template in a path, percent-encoded as it was sent; nil for other paths.
+    /// The values of the template's names in a path, percent-encoded as sent; nil for other paths.
     func names(in path: String) -> [Substring]? {
         Self.names(in: path, label.split(separator: "/", omittingEmptySubsequences: false))
     }
@@ -106,8 +106,8 @@ enum Route: Int, CaseIterable, Hashable {
         return names
     }
 
-    /// The number that goes with a reply through HTTP and comes back when it is counted; 0, `none`, is also what HTTP
-    /// says of replies of its own.
+    /// The number that accompanies a reply through HTTP and returns when it is counted; 0, `none`, is also used for
+    /// HTTP's own replies.
     var number: Int { rawValue }
     init(number: Int) { self = Route(rawValue: number) ?? .none }
 
@@ -127,12 +127,13 @@ enum Route: Int, CaseIterable, Hashable {
         return found.needsStore && !hasUsers ? nil : found
     }
 
-    /// The methods the route takes.
+    /// The methods of the route.
     func methods(hasUsers: Bool) -> [HTTPMethod] {
         HTTPMethod.allCases.filter { operation($0, hasUsers: hasUsers) != nil }
     }
 
-    /// The value of `Allow` (RFC 9110, section 10.2.1); for `none`, what `OPTIONS *` says of the server as a whole.
+    /// The value of `Allow` (RFC 9110, section 10.2.1); for `none`, that of `OPTIONS *`, which is about the whole
+    /// server.
     func allow(hasUsers: Bool) -> String {
         guard self != .none else { return "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" }
         return (methods(hasUsers: hasUsers) + [.options]).map(\.description).joined(separator: ", ")

@@ -1,5 +1,5 @@
-// What a route declares, once, beside its handler: its path, its operations, who may call them, and their entries in the
-// OpenAPI document. Matching, `Allow`, authorisation, limits of bodies, metrics and the document follow.
+// A route's declaration, next to its handler: path, operations, access, and entries in the OpenAPI document. Matching,
+// `Allow`, authorisation, body limits, metrics and the document follow from it.
 
 internal import HTTP
 internal import JSON
@@ -119,7 +119,7 @@ final class RouteOperation: Sendable {
     }
 }
 
-/// What an operation does with a body.
+/// How an operation treats a body.
 struct RequestBody: Sendable {
     enum Kind: Sendable {
         case ignored
@@ -164,7 +164,7 @@ struct RequestBody: Sendable {
 }
 
 extension RequestBody.Kind {
-    /// The longest body that operators' routes take.
+    /// The longest body of an operator's request.
     private static let orderBytes = 65_536
 
     var takesLines: Bool { if case .lines = self { true } else { false } }
@@ -191,17 +191,17 @@ extension RequestBody.Kind {
     }
 }
 
-/// Who may use a route.
+/// Who may call a route.
 enum Access: Equatable {
     case open
     case role(KeyRole)
 }
 
-/// What a listener is for.
+/// The purpose of a listener.
 enum ListenerRole: Sendable {
     /// The only one: every route.
     case everything
-    /// Callers; an admin listener is beside it.
+    /// Callers; there is also an admin listener.
     case callers
     /// `admin.listen`.
     case admin

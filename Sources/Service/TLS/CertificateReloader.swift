@@ -19,7 +19,7 @@ final class CertificateReloader: @unchecked Sendable {
     private let settings: TLSSettings
     private let metrics: TLSMetrics
     private let logger: Logger
-    /// Where files are read, one attempt after another.
+    /// The queue for reading files, one attempt at a time.
     private let queue = DispatchQueue(label: "genrec.certificates", qos: .utility)
     private let watch: Lock<FileWatch<Fingerprints>>
     private let timer: any DispatchSourceTimer

@@ -13,7 +13,7 @@ struct FileFingerprint: Equatable {
     private let modified: Int
     private let changed: Int
 
-    /// nil if there is no such file, or it cannot be asked for.
+    /// nil if there is no such file, or it cannot be examined.
     init?(path: String) {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
@@ -29,14 +29,14 @@ struct FileFingerprint: Equatable {
 struct FileWatch<State: Equatable> {
     /// The state that was read last.
     private var used: State
-    /// The state that was seen at the last look, and how many looks in a row have seen it.
+    /// The state at the last check, and the number of consecutive checks with it.
     private var seen: State
     private var looks = 0
     private let steadyLooks: Int
 
     /// - Parameters:
-    ///   - state: of the files, taken before they were read.
-    ///   - steadyLooks: how many looks in a row must see a state before it is read.
+    ///   - state: that of the files, taken before they were read.
+    ///   - steadyLooks: how many consecutive checks must find a state before it is read.
     init(used state: State, steadyLooks: Int = 2) {
         used = state
         seen = state

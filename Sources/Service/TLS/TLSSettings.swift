@@ -3,7 +3,7 @@
 internal import Foundation
 internal import HTTP
 
-/// The section `tls` of the configuration, where TLS is asked for.
+/// The section `tls` of the configuration, if TLS is configured.
 package struct TLSSettings: Sendable, Equatable {
     package var certificate: String
     package var key: String

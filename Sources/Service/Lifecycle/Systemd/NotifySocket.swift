@@ -1,5 +1,5 @@
-// The socket on which systemd learns how far a service has come (sd_notify(3)). The protocol is a datagram of lines
-// `KEY=VALUE`, so no library is needed.
+// The socket that tells systemd the state of a service (sd_notify(3)). The protocol is a datagram of lines `KEY=VALUE`,
+// so no library is needed.
 
 internal import Glibc
 
@@ -40,7 +40,7 @@ struct NotifySocket: Sendable {
         }
     }
 
-    /// Sends one message. Returns false if it could not be sent within five seconds; there is nobody else to tell.
+    /// Sends one message. Returns false if it could not be sent within five seconds; no one else can be told.
     @discardableResult
     func send(_ message: Message) -> Bool {
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -52,7 +52,7 @@ struct NotifySocket: Sendable {
         address.sun_family = sa_family_t(AF_UNIX)
         withUnsafeMutableBytes(of: &address.sun_path) { target in
             target.copyBytes(from: path)
-            // An abstract name begins with a zero byte and ends with the address.
+            // An abstract name starts with a zero byte and ends with the address.
             if path[0] == UInt8(ascii: "@") { target[0] = 0 }
         }
         let pathOffset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2

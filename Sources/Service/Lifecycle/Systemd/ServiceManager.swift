@@ -6,7 +6,7 @@ internal import Logging
 
 /// The service manager that started this process, if any.
 final class ServiceManager: Sendable {
-    /// Listening sockets that it handed over.
+    /// Listening sockets that it passed.
     let sockets: HandedSockets
     private let notify: NotifySocket?
     private let period: UInt64?

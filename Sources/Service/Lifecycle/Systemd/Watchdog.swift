@@ -1,5 +1,5 @@
-// Tells systemd that the process makes progress, for as long as it does. Each loop and each engine is asked for a turn of
-// its own main loop; if one of them takes none, systemd is not told, and kills the process once WatchdogSec= has passed.
+// Tells systemd that the process makes progress. Each loop and each engine must take a turn of its main loop; if one
+// does not, systemd is not notified and kills the process after WatchdogSec=.
 
 internal import Dispatch
 internal import Logging
@@ -11,7 +11,7 @@ struct Watched {
     let name: String
     /// Turns of its main loop so far.
     let turns: UInt64
-    /// Makes it take a turn soon, even if it has nothing to do.
+    /// Makes it take a turn soon, even without work.
     let poke: () -> Void
 }
 
@@ -19,7 +19,7 @@ struct Watched {
 struct WatchdogJudge {
     private var asked: [String: UInt64] = [:]
 
-    /// Names of those that have taken no turn since they were last asked; asks all for another.
+    /// Names of those that have taken no turn since the last call; requests another turn from all.
     mutating func stuck(_ watched: [Watched]) -> [String] {
         let stuck = watched.filter { asked[$0.name] == $0.turns }.map(\.name)
         asked = Dictionary(watched.map { ($0.name, $0.turns) }, uniquingKeysWith: { $1 })
@@ -46,7 +46,7 @@ final class Watchdog: @unchecked Sendable {
         logger: Logger,
         watched: @escaping @Sendable () -> [Watched]
     ) {
-        // A queue of its own: the global one may be what hangs.
+        // A separate queue, because the global one may hang.
         timer = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "genrec.watchdog", qos: .userInitiated))
         timer.setEventHandler { [weak self] in
             guard let self else { return }

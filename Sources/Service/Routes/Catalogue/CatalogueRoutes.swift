@@ -123,7 +123,7 @@ extension RequestHandler {
         }
     }
 
-    /// `GET /admin/catalogue/{model}/{item}`: one item as it is served.
+    /// `GET /admin/catalogue/{model}/{item}`: one item as served.
     func showItem(_ head: HTTPRequestHead) -> HTTPResponse {
         let requestID = requestIDs.id(for: head)
         do throws(CallError) {
@@ -177,7 +177,7 @@ extension RequestHandler {
     }
 }
 
-/// What a search asks for: `q=TEXT&limit=20`.
+/// The parameters of a search: `q=TEXT&limit=20`.
 struct ItemQuery {
     static let maximumLimit = 1_000
 
@@ -206,7 +206,7 @@ struct ItemQuery {
 }
 
 extension CatalogueSnapshot {
-    /// Writes an item as it is served.
+    /// Writes an item as served.
     fileprivate func write(_ row: Int32, to writer: inout JSONWriter) {
         writer.beginObject()
         writer.key("item")

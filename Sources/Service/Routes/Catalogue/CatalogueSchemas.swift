@@ -1,4 +1,4 @@
-// What the routes that change and show catalogues take and answer, as JSON Schema.
+// JSON Schemas of the routes that change and show catalogues.
 
 internal import JSON
 

@@ -95,8 +95,8 @@ private struct ModelOrder {
 }
 
 extension RequestHandler {
-    /// `POST /admin/models`: loads a bundle beside those that are served. The reply comes when it is loaded or cannot be; a client
-    /// that disconnects does not end it.
+    /// `POST /admin/models`: loads another bundle. The reply is sent when it is loaded or loading has failed; a client
+    /// that disconnects does not stop it.
     func addModel(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         let requestID = requestIDs.id(for: request.head)
         guard !isDraining else {
@@ -115,7 +115,7 @@ extension RequestHandler {
         }
     }
 
-    /// `DELETE /admin/models/{name}/{version}`: takes a model without a share away.
+    /// `DELETE /admin/models/{name}/{version}`: removes a model without a share.
     func removeModel(_ head: HTTPRequestHead, _ exchange: HTTPExchange) {
         let requestID = requestIDs.id(for: head)
         do throws(CallError) {

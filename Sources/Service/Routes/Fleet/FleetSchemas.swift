@@ -1,4 +1,4 @@
-// What the routes that change the models and their shares take and answer, as JSON Schema.
+// JSON Schemas of the routes that change the models and their shares.
 
 internal import JSON
 

@@ -1,4 +1,4 @@
-// `POST /admin/reload`: loads a model's bundle again and serves it, or says why not and keeps the old one.
+// `POST /admin/reload`: reloads a model's bundle and serves it, or reports why not and keeps the old one.
 
 internal import HTTP
 internal import JSON
@@ -27,7 +27,7 @@ extension RouteDeclaration {
 }
 
 extension RequestHandler {
-    /// The reply comes when the attempt has ended. A client that disconnects does not end it.
+    /// The reply is sent when the attempt has ended. A client that disconnects does not stop it.
     func reload(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         let requestID = requestIDs.id(for: request.head)
         guard !isDraining else {
@@ -100,7 +100,7 @@ extension RequestHandler {
 }
 
 extension FleetError {
-    /// The status that says it.
+    /// The corresponding status.
     var status: Int {
         switch code {
         case .unknown: 404

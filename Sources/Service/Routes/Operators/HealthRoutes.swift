@@ -70,7 +70,7 @@ extension RequestHandler {
         return json(200, writer.bytes, .live, requestIDs.id(for: head))
     }
 
-    /// `GET /health/ready`: requests would be served; else 503 with the reasons why not.
+    /// `GET /health/ready`: whether requests would be served; otherwise 503 with the reasons.
     func readyReply(_ head: HTTPRequestHead) -> HTTPResponse {
         let reasons = unreadiness()
         var writer = JSONWriter()

@@ -29,7 +29,7 @@ extension RouteDeclaration {
 }
 
 extension RequestHandler {
-    /// `GET /metrics`, in the format that `Accept` asks for.
+    /// `GET /metrics`, in the format that `Accept` prefers.
     func metricsReply(_ head: HTTPRequestHead) -> HTTPResponse {
         let requestID = requestIDs.id(for: head)
         guard let format = MetricsFormat.negotiate(accept: head.combinedHeader("accept")) else {

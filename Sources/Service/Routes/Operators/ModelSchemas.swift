@@ -1,9 +1,9 @@
-// What is said of a model, as JSON Schema.
+// JSON Schemas of the description of a model.
 
 internal import JSON
 
 extension ContractSchemas {
-    /// What stands under `device` and behind it is that of the first device that serves, once it has the model.
+    /// `device` and the members after it describe the first device that serves, once it has the model.
     static let loadedModel = object(
         [
             ("name", ["type": "string"]), ("version", ["type": "string"]), ("architecture", ["type": "string"]),
@@ -40,7 +40,7 @@ extension ContractSchemas {
         required: ["name", "version", "state"]
     )
 
-    /// What one device has, and what computes in its place while it is away.
+    /// One device, and its fallback while it is unavailable.
     private static let engineOfModel = object(
         [
             ("name", ["type": "string", "description": "The device, as it was asked for."]),

@@ -44,8 +44,8 @@ extension RequestHandler {
     /// The longest history that `?length=N` can name: the most that `limits.max_history` can be.
     static let maximumCountedEvents = 1_000_000
 
-    /// `GET /models`: the bundle that is served, and on what. With `?length=N` the operations are those of a request with
-    /// N events, of which the model sees what its window holds, else of one that fills the window.
+    /// `GET /models`: the served models and their devices. With `?length=N` the operations are those of a request with
+    /// N events, limited to the window; without it, those of a full window.
     func modelsReply(_ head: HTTPRequestHead, _ route: Route = .models) -> HTTPResponse {
         var length: Int?
         if let query = head.query {
@@ -69,10 +69,10 @@ extension RequestHandler {
 }
 
 extension Fleet.Standing {
-    /// What operators may know of a model.
+    /// The description of a model for operators.
     ///
-    /// - Parameter length: events of the history for which operations are counted, of which the model sees what its window holds;
-    ///   nil: as many as that.
+    /// - Parameter length: events of the history for which operations are counted, limited to the window; nil: a full
+    ///   window.
     func write(to writer: inout JSONWriter, length: Int? = nil) {
         guard let model = member.model else {
             writer.beginObject()
@@ -210,7 +210,7 @@ extension ServedModel {
     }
 }
 
-/// What one engine computes on, and how it is doing.
+/// The device and state of one engine.
 private struct EngineStanding {
     /// nil: nothing serves.
     var device: DeviceDescription?
@@ -256,7 +256,7 @@ private struct EngineStanding {
         writer.endObject()
     }
 
-    /// Whether rows of users' histories are reused, and the size of the pool they are kept in.
+    /// Whether rows of users' histories are reused, and the size of their pool.
     private func write(_ cache: PrefixCacheDescription, to writer: inout JSONWriter) {
         writer.key("prefix_cache")
         writer.beginObject()

@@ -1,4 +1,5 @@
-// `POST /recommend/batch` and `POST /rank/batch`: many calls in one body, each answered as if it had come alone, in one reply in their order.
+// `POST /recommend/batch` and `POST /rank/batch`: many calls in one body, each answered as if sent alone, in one reply,
+// in order.
 
 internal import Catalogue
 internal import Dispatch
@@ -179,7 +180,7 @@ extension RequestHandler {
     }
 }
 
-/// Gathers the results of a batch, which come from any thread in any order.
+/// Collects the results of a batch, which arrive on any thread in any order.
 final class BatchCollector: Sendable {
     private struct State {
         var results: [BatchResult?]
@@ -191,7 +192,8 @@ final class BatchCollector: Sendable {
     private let state: Lock<State>
     private let completion: @Sendable ([BatchResult]) -> Void
 
-    /// - Parameter completion: called once, when all results are there and none was cancelled; for an empty batch, at once.
+    /// - Parameter completion: called once, when all results have arrived and the batch was not cancelled; immediately
+    ///   for an empty batch.
     init(count: Int, completion: @escaping @Sendable ([BatchResult]) -> Void) {
         state = Lock(State(results: Array(repeating: nil, count: count), missing: count))
         self.completion = completion
@@ -217,7 +219,7 @@ final class BatchCollector: Sendable {
         }
     }
 
-    /// Nobody waits for the results any more.
+    /// The results are no longer needed.
     ///
     /// - Returns: what to cancel.
     func cancel() -> [Ticket] {

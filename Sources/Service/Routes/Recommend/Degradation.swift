@@ -1,4 +1,4 @@
-// Answers in place of refusals: the popular items, when the model cannot be asked in time.
+// Answers instead of refusals: popular items, if the model cannot answer in time.
 
 internal import Catalogue
 internal import Dispatch
@@ -6,9 +6,9 @@ internal import Engine
 internal import Synchronization
 
 extension RequestHandler {
-    /// A completion that answers by popularity what would be refused.
+    /// A completion that answers by popularity instead of a refusal.
     ///
-    /// - Parameter hasBegun: whether the caller has been told of items of the model's already; those cannot be taken back.
+    /// - Parameter hasBegun: whether items of the model have already been sent; they cannot be withdrawn.
     func degrading(
         _ request: RecommendationRequest,
         _ catalogue: CatalogueSnapshot,
@@ -23,7 +23,7 @@ extension RequestHandler {
         }
     }
 
-    /// Answers by popularity, and says why.
+    /// Answers by popularity, with the reason.
     func answerByPopularity(
         _ request: RecommendationRequest,
         _ catalogue: CatalogueSnapshot,
@@ -31,7 +31,7 @@ extension RequestHandler {
         _ completion: @escaping Engine.Completion
     ) {
         let answer: @Sendable () -> Void = { completion(.success(catalogue.degraded(request, reason))) }
-        // Who calls is a loop or an engine's thread: neither walks through a catalogue.
+        // The caller is a loop or an engine's thread, which must not scan a catalogue.
         if request.eligibility.isCheap { answer() } else { batches.async(execute: answer) }
     }
 }
@@ -45,7 +45,7 @@ final class Flag: Sendable {
 }
 
 extension EngineError {
-    /// What the reply says of an answer by popularity; nil: there is none in place of this.
+    /// The reason that the reply gives for an answer by popularity; nil: this error is not replaced.
     var degradation: Recommendation.Degradation? {
         switch code {
         case .queueFull: .queueFull
@@ -58,7 +58,7 @@ extension EngineError {
 }
 
 extension CatalogueSnapshot {
-    /// The most popular items, in place of the model's.
+    /// The most popular items, instead of the model's.
     fileprivate func degraded(
         _ request: RecommendationRequest,
         _ reason: Recommendation.Degradation

@@ -1,5 +1,5 @@
-// `"explain": true`: which events of the history raised an item's score. The scores are computed again without each of the newest events,
-// as requests of their own that share a batch; what an item loses without an event is that event's effect.
+// `"explain": true`: which events of the history raised an item's score. The scores are computed again without each of
+// the newest events, as separate requests that share a batch; the effect of an event is what an item loses without it.
 
 internal import Catalogue
 internal import Compute
@@ -7,7 +7,7 @@ internal import Dispatch
 internal import Engine
 internal import Locking
 
-/// Explains the items of a reply by leaving out one event after the other.
+/// Explains the items of a reply by omitting one event at a time.
 enum Explanation {
     /// The newest events that are left out in turn.
     static let maximumEvents = 16
@@ -16,7 +16,7 @@ enum Explanation {
 
     /// The request for the items' scores without one event, for each of the newest events that the model saw, newest first.
     static func requests(_ request: RecommendationRequest, _ answer: Recommendation) -> [RecommendationRequest] {
-        // Just what the model saw: else an older event would come in where one is left out.
+        // Only what the model saw: otherwise an older event would enter the window for each omitted one.
         let first = request.history.count - answer.historyUsed
         guard answer.source == .model, answer.historyUsed > 1, first >= 0, !answer.items.isEmpty else { return [] }
         let arrival = Instant.now()
@@ -51,14 +51,15 @@ enum Explanation {
             let effects = zip(events, scores).map { event, scores in
                 ScoredRow(row: event, score: answer.items[item].score - scores[item].score)
             }
-            // Of equal effects that of the newer event comes first: sorting keeps their order.
+            // Among equal effects the newer event is first: sorting keeps their order.
             return Array(effects.filter { $0.score > 0 }.sorted { $0.score > $1.score }.prefix(maximumNamed))
         }
     }
 }
 
 extension RequestHandler {
-    /// A completion that explains what the model has answered. Where the engine has no room for that the items come as they are.
+    /// A completion that explains the model's answer. If the engine has no room for that, items come without
+    /// explanations.
     func explaining(
         _ request: RecommendationRequest,
         by model: ServedModel,

@@ -1,4 +1,4 @@
-// What the contract says of models with semantic ids.
+// JSON Schemas for models with semantic ids.
 
 internal import JSON
 internal import Models

@@ -1,4 +1,4 @@
-// What only `/rank` takes and answers, as JSON Schema.
+// JSON Schemas of `/rank` alone.
 
 internal import JSON
 

@@ -1,4 +1,4 @@
-// What `/recommend` and `/rank` declare.
+// The declarations of `/recommend` and `/rank`.
 
 internal import HTTP
 internal import JSON

@@ -12,7 +12,7 @@ internal import Telemetry
 internal import Users
 
 extension RequestHandler {
-    /// - Parameter question: what the body asks for.
+    /// - Parameter question: what the body requests.
     func recommend(
         _ request: HTTPRequest,
         _ route: Route,
@@ -129,7 +129,7 @@ extension RequestHandler {
         return call
     }
 
-    /// Where the calls of a request find their models.
+    /// The source of models for the calls of a request.
     func source(_ requestID: String) throws(CallError) -> FleetSource {
         do throws(FleetError) {
             return try FleetSource(fleet, requestID: requestID)
@@ -156,10 +156,10 @@ extension RequestHandler {
         return milliseconds
     }
 
-    /// Has a call answered: by the engine, or at once where that takes no computing, or where the engine refuses it.
+    /// Answers a call: by the engine, or immediately if it needs no computation or the engine refuses it.
     ///
-    /// - Parameter itemGenerated: told each item of a sequence that is computed, before the completion.
-    /// - Returns: what to cancel the request by, nil if it is answered already.
+    /// - Parameter itemGenerated: called with each computed item of a sequence, before the completion.
+    /// - Returns: the ticket for cancelling the request, nil if it is already answered.
     func submit(
         _ call: RecommendCall,
         _ answer: Answer,
@@ -205,7 +205,7 @@ extension RequestHandler {
             }
             done = degrading(request, model.catalogue, hasBegun: { hasBegun.isSet }, done)
         }
-        // What takes no device is never refused.
+        // Answers that need no device are never refused.
         if request.history.isEmpty, request.paths.prompt == nil {
             if request.eligibility.isCheap {
                 done(.success(model.catalogue.coldStart(request, timing: .init())))
@@ -238,7 +238,7 @@ extension RequestHandler {
         }
     }
 
-    /// What a reply says beside the recommendation. It keeps the model that the request began with.
+    /// Everything in a reply except the items. Retains the model that the request started on.
     struct Answer: Sendable {
         let model: ServedModel
         let requestID: String
@@ -251,7 +251,7 @@ extension RequestHandler {
         private let eligibility: Eligibility
         let includesTokens: Bool
         let includesExact: Bool
-        /// nil in a batch, and where nothing is written of the request.
+        /// nil in a batch, and if the request is neither logged nor traced.
         var note: RequestNote?
 
         init(_ model: ServedModel, _ requestID: String, _ route: Route, _ call: RecommendCall) {
@@ -303,7 +303,7 @@ extension RequestHandler {
         }
     }
 
-    /// The reply that says what was wrong.
+    /// The problem reply.
     func response(_ error: EngineError, _ answer: Answer) -> HTTPResponse {
         var headers: HTTPFields = []
         if let wait = error.retryAfterNanoseconds {
@@ -316,7 +316,7 @@ extension RequestHandler {
 }
 
 extension Arrival {
-    /// When a request's last byte came; now, by the other clock.
+    /// The arrival of a request's last byte; and now, by the wall clock.
     init(_ request: HTTPRequest) {
         self.init(Instant(nanoseconds: request.receivedAt), time: Int64(Glibc.time(nil)))
     }
@@ -343,7 +343,7 @@ extension EngineError {
         }
     }
 
-    /// The status that says it (the design's API page, "Errors").
+    /// The corresponding status (API page, "Errors").
     var status: Int {
         switch code {
         case .queueFull, .deadlineUnreachable: 429

@@ -1,5 +1,5 @@
-// A reply to `POST /recommend` or `POST /rank` record by record, as NDJSON or server-sent events. Items are added as they are generated; they
-// wait here as rows, eight bytes each, and are written only as fast as the client takes them.
+// A reply to `POST /recommend` or `POST /rank` record by record, as NDJSON or server-sent events. Items are added as
+// they are generated; they wait here as rows, eight bytes each, and are written only as fast as the client reads.
 
 internal import Catalogue
 internal import Compute
@@ -11,7 +11,7 @@ internal import Locking
 internal import Models
 
 extension RequestHandler {
-    /// Has a call answered by a stream: each item of a sequence as soon as it is generated, the k best together.
+    /// Answers a call by a stream: each item of a sequence as soon as it is generated, the k best together.
     func stream(_ call: RecommendCall, _ answer: Answer, _ format: StreamFormat, _ exchange: HTTPExchange) {
         let stream = RecommendStream(
             exchange,
@@ -38,7 +38,7 @@ extension RequestHandler {
                 stream.fail(error.outcome, self.response(error, answer), ProblemDetails(error, answer.requestID))
             }
         }
-        // Set last, so that it has the ticket; if the client has gone meanwhile it is called at once.
+        // Set last, so that it has the ticket; if the client has disconnected meanwhile, it is called immediately.
         exchange.onCancel {
             stream.cancel()
             if let ticket { answer.model.engines.cancel(ticket) }
@@ -46,20 +46,20 @@ extension RequestHandler {
     }
 }
 
-/// Writes one streamed reply. The status line is sent with the first record, so that whatever goes wrong before it is an
+/// Writes one streamed reply. The status line is sent with the first record, so that any failure before it is an
 /// ordinary problem.
 ///
-/// Every record is written on one serial queue, by `write`: when items have come, and when a slow client has made room.
+/// Every record is written on one serial queue, by `write`: when items arrive, and when a slow client has made room.
 final class RecommendStream: Sendable {
-    /// Records are sent together up to so many bytes.
+    /// Records are sent together up to this many bytes.
     private static let pieceBytes = 16_384
 
     /// How the reply ends, once that is known.
     private enum End {
         /// With a last record, which counts as the outcome.
         case reply(RecommendReply, RecommendOutcome)
-        /// With the problem: as the reply, where there is no record before it, else as a record after which the connection
-        /// closes.
+        /// With the problem: as the reply if there is no record before it, otherwise as a record after which the
+        /// connection closes.
         case failure(RecommendOutcome, HTTPResponse, ProblemDetails)
     }
 
@@ -105,24 +105,24 @@ final class RecommendStream: Sendable {
         self.ended = ended
     }
 
-    /// Adds the next item. Returns at once.
+    /// Adds the next item. Returns immediately.
     func add(_ item: ScoredRow) {
         state.withLock { $0.items.append(item) }
         queue.async { self.write() }
     }
 
-    /// Adds what is missing of all `items`, in their order, and the last record, which counts as `outcome` when its turn comes.
+    /// Adds the missing ones of all `items`, in order, and the last record, which counts as `outcome` when written.
     func finish(_ reply: RecommendReply, _ items: [ScoredRow], _ outcome: RecommendOutcome) {
         end(with: .reply(reply, outcome), items)
     }
 
-    /// There will be no more items, for a reason that counts as `outcome`: `response` if nothing has been sent, else
-    /// `problem`.
+    /// There will be no more items, for a reason that counts as `outcome`: `response` if nothing has been sent,
+    /// otherwise `problem`.
     func fail(_ outcome: RecommendOutcome, _ response: HTTPResponse, _ problem: ProblemDetails) {
         end(with: .failure(outcome, response, problem), [])
     }
 
-    /// The client is gone.
+    /// The client has disconnected.
     func cancel() { end(.cancelled) }
 
     private func end(with end: End, _ items: [ScoredRow]) {
@@ -133,7 +133,7 @@ final class RecommendStream: Sendable {
         queue.async { self.write() }
     }
 
-    /// On the queue: writes what has come, until the client is slow.
+    /// On the queue: writes pending items, until the client is slow.
     private func write() {
         while let step = nextStep() {
             switch step {
@@ -229,8 +229,8 @@ final class RecommendStream: Sendable {
         return true
     }
 
-    /// Counts how the stream ends, before its last record: who has seen that finds it counted. Whoever comes first writes
-    /// the record.
+    /// Counts the outcome of the stream before its last record, so that a caller who has seen the record finds it
+    /// counted. The first call writes the record.
     ///
     /// - Returns: false if it had ended.
     @discardableResult private func end(_ outcome: RecommendOutcome) -> Bool {

@@ -1,4 +1,4 @@
-// What `/recommend`, `/rank` and their batches answer, as JSON Schema.
+// JSON Schemas of the replies of `/recommend`, `/rank` and their batches.
 
 internal import Engine
 internal import JSON
@@ -15,7 +15,7 @@ extension ContractSchemas {
         [("item", ["type": .string(idsAreIntegers ? "integer" : "string")]), ("score", ["type": "number"])]
     }
 
-    /// An item of `/recommend`, with its tokens if they were asked for.
+    /// An item of `/recommend`, with its tokens if requested.
     func scoredObject(
         _ members: [(key: String, value: JSONValue)],
         optional: [(key: String, value: JSONValue)] = []

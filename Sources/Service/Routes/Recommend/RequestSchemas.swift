@@ -1,4 +1,4 @@
-// The bodies of `/recommend`, `/rank` and their batches, as JSON Schema.
+// JSON Schemas of the bodies of `/recommend`, `/rank` and their batches.
 
 internal import Engine
 internal import JSON
@@ -57,7 +57,7 @@ extension ContractSchemas {
 
     /// A request with these members and the common ones.
     ///
-    /// - Parameter orPrompt: whether a prompt may stand in for the history.
+    /// - Parameter orPrompt: whether a prompt may replace the history.
     func asking(
         _ members: [(key: String, value: JSONValue)],
         required: [String],
@@ -77,7 +77,7 @@ extension ContractSchemas {
             ),
             ("store", ["type": ["boolean", "null"], "default": false, "description": "Whether events are kept."]),
         ]
-        // Without a history the store is asked for the user's. A prompt needs none.
+        // Without a history the user's stored one is used. A prompt needs none.
         var either: [JSONValue] = [["required": ["history"]]]
         if orPrompt {
             either.append(["required": ["prompt_tokens"], "properties": ["prompt_tokens": ["type": "array"]]])

@@ -9,11 +9,11 @@ internal import Telemetry
 internal import Users
 
 extension RequestHandler {
-    /// Events of a call that take longer to put in their places than anything else on a loop.
+    /// The number of a call's events above which merging them would occupy a loop for too long.
     private static let manyEvents = 256
 
-    /// Hands a call on with its history: at once where the caller has sent it, else when the store has answered. A call whose
-    /// fallback is popularity goes on without, with the reason, where the store is away.
+    /// Passes a call on with its history: immediately if the caller has sent it, otherwise when the store has answered.
+    /// If the store is unavailable and the call's fallback is popularity, the call continues without, with the reason.
     func withHistory(
         _ call: RecommendCall,
         _ model: ServedModel,
@@ -30,14 +30,14 @@ extension RequestHandler {
             case .failure(let error):
                 metrics.store.errors.increment()
                 guard call.fallback == .popularity, error.code == .unavailable else { return next(.failure(error)) }
-                // What the call itself says was seen is known still.
+                // The items that the call itself names as seen are still known.
                 var call = call.with(UserHistory(), model.model.catalogue)
                 call.degradation = .store
                 next(.success(call))
             }
         }
         let wait = StoreWait { [batches] result in
-            // Who calls is perhaps a loop, and putting many events in their places takes a while.
+            // The caller may be a loop, and merging many events takes long.
             if call.events.count > Self.manyEvents { batches.async { proceed(result) } } else { proceed(result) }
         }
         let lookUp: @Sendable () -> Void = { [metrics] in
@@ -64,7 +64,7 @@ extension RequestHandler {
     }
 }
 
-/// A call that waits for the store: it goes on with the store's answer, or at its deadline without one.
+/// A call that waits for the store: it continues with the store's answer, or without one at its deadline.
 private final class StoreWait: Sendable {
     typealias Answer = Result<UserHistory?, UserStoreError>
 
@@ -84,7 +84,7 @@ private final class StoreWait: Sendable {
     /// - Parameter next: called once, on any thread.
     init(_ next: @escaping @Sendable (Answer) -> Void) { state = Lock(State(next: next)) }
 
-    /// Ends the wait; whatever comes after the first is nobody's any more.
+    /// Ends the wait; later answers are ignored.
     func end(_ answer: Answer) {
         let last = state.withLock { state in
             defer { state = State() }
@@ -113,8 +113,8 @@ private final class StoreWait: Sendable {
 }
 
 extension RecommendCall {
-    /// The call with these events, and with its own where their times belong, as its history. What was stored with this call is
-    /// there already, and is not there twice.
+    /// The call with these events, merged with its own by time, as its history. Events stored by this call are already
+    /// among them, and are not repeated.
     func with(_ stored: UserHistory, _ catalogue: CatalogueSnapshot) -> RecommendCall {
         var call = self
         var history = stored
@@ -123,7 +123,7 @@ extension RecommendCall {
         var rows = history.rows
         var unknownCount = history.unknownCount
         if unknownCount > 0, catalogue.addedCount > 0 {
-            // What the bundle does not have may be an item that was added.
+            // An item missing from the bundle may have been added.
             let unknown = rows.indices.filter { rows[$0] < 0 }
             for (index, item) in zip(unknown, history.unknownItems(ofEvents: unknown)) {
                 guard let row = catalogue.row(of: item) else { continue }

@@ -1,5 +1,5 @@
-// Histories of which the catalogue knows next to nothing. The caller is answered all the same, so nobody would notice that
-// ids have another form than the catalogue's; the log says so, and shows one of each.
+// Histories almost entirely unknown to the catalogue. They are still answered, so no one would notice that their ids
+// have another format than the catalogue's; the log reports it with one id of each.
 
 internal import Catalogue
 internal import Engine

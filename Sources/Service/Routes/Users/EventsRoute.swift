@@ -89,7 +89,7 @@ extension RequestHandler {
             return
         }
         guard let users else {
-            // Without a store the route takes DELETE alone.
+            // Without a store the route has only DELETE.
             exchange.respond(forgottenReply(userID, requestID))
             return
         }
@@ -100,7 +100,7 @@ extension RequestHandler {
         }
     }
 
-    /// The events that are kept of a user, newest last.
+    /// A user's stored events, newest last.
     private func show(_ userID: String, _ users: any UserStore, _ requestID: String, _ exchange: HTTPExchange) {
         users.events(of: userID) { [self] result in
             switch result {
@@ -157,7 +157,7 @@ extension RequestHandler {
         }
     }
 
-    /// What the store says was wrong.
+    /// A store error.
     func problem(_ error: UserStoreError, _ route: Route, _ requestID: String) -> HTTPResponse {
         metrics.store.errors.increment()
         return problem(error.status, error.description, route, requestID)

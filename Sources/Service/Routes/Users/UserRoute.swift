@@ -1,5 +1,5 @@
-// `DELETE /users/{user_id}`: forgets what the cache holds for a user. Where there is a store of events, EventsRoute.swift
-// forgets those first.
+// `DELETE /users/{user_id}`: drops a user's cached state. With a user store, EventsRoute.swift deletes the events
+// first.
 
 internal import Engine
 internal import Files
@@ -43,7 +43,7 @@ extension ContractParameter {
 }
 
 extension RequestHandler {
-    /// Reports what was dropped from the cache, even if nothing was. Logs and metrics name nobody.
+    /// Reports what was dropped from the cache, even if nothing was. Logs and metrics name no user.
     func forgottenReply(_ userID: String, _ requestID: String) -> HTTPResponse {
         let dropped = fleet.engines.forget(userID)
         var writer = JSONWriter()

@@ -1,4 +1,4 @@
-// What the routes of the store of users take and answer, as JSON Schema.
+// JSON Schemas of the routes of the user store.
 
 internal import JSON
 
