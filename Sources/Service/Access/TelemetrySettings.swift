@@ -21,18 +21,18 @@ extension ServiceConfiguration {
         .choice(
             "log.access",
             \.telemetry.accessFormat,
-            "The access log: off, text or json. One line a request; users appear only as a keyed hash."
+            "The access log: off, text or json. One line per request; users appear only as a keyed hash."
         ),
         .text(
             "log.access_file",
             \.telemetry.accessFile,
             allowed: "a file",
-            "Where the access log goes; SIGHUP opens the file again. Empty: standard error."
+            "The file of the access log; SIGHUP reopens it. Empty: standard error."
         ),
         share(
             "log.access_sample",
             \.telemetry.accessShare,
-            "Share of successful requests in the access log. Requests with a status of 400 and above are always in it."
+            "Share of successful requests in the access log. Requests with a status of 400 or above are always in it."
         ),
         share(
             "telemetry.sample",
@@ -44,7 +44,7 @@ extension ServiceConfiguration {
             \.telemetry.collector,
             allowed: "http://HOST:PORT",
             """
-            A collector that takes OTLP over HTTP, such as an OpenTelemetry agent on this machine. Spans are sent to its \
+            A collector that accepts OTLP over HTTP, such as an OpenTelemetry agent on this machine. Spans are sent to its \
             /v1/traces, as JSON. Empty: none are sent.
             """,
             write: { $0?.base ?? "" },

@@ -11,8 +11,9 @@ extension ServiceConfiguration {
             \.compute.devices,
             allowed: "cpu, ascend:N, or several NPUs: ascend:0,ascend:1",
             """
-            cpu; ascend:N, an NPU; or several NPUs, ascend:0,ascend:1. Each NPU has an engine, a copy of the model and a \
-            cache of its own; requests of one user go to the same one. No NPU has run this yet: see Deploy/ascend.md.
+            cpu; ascend:N, an NPU; or several NPUs, ascend:0,ascend:1. Each NPU has its own engine, copy of the model \
+            and cache; requests of one user go to the same NPU. This has not yet run on a real NPU: see \
+            Deploy/ascend.md.
             """,
             write: { $0.map(String.init(describing:)).joined(separator: ",") },
             read: { (text, _) throws(Setting.Refusal) in
@@ -27,7 +28,8 @@ extension ServiceConfiguration {
             allowed: "auto, f32, bf16, f16, int8",
             """
             The type of packed weights and of the products with them; activations stay float32. f32, bf16 or int8 on a \
-            cpu; bf16 or f16 on an NPU. auto: f32 on a cpu; on an NPU bf16 if the chip has it (Atlas A2 and later), else f16.
+            cpu; bf16 or f16 on an NPU. auto: f32 on a cpu; on an NPU bf16 if the chip supports it (Atlas A2 and \
+            later), otherwise f16.
             """,
             write: { $0?.rawValue ?? "auto" },
             read: { (text, configuration) throws(Setting.Refusal) in
@@ -56,9 +58,9 @@ extension ServiceConfiguration {
             "engine.tuning",
             \.compute.tuning,
             """
-            Whether a cpu's kernels are timed before they serve, some 80 ms. measure: the fastest of those that this \
-            processor has for the dtype; an instruction that is fast on one make of processor is slow on another. off: \
-            those with the most special instructions. The choice is the same for all models and batches.
+            Whether a cpu's kernels are timed at the start, which takes about 80 ms. measure: use the fastest kernels \
+            for the dtype; instructions that are fast on one processor are slow on another. off: use those with the \
+            most specialised instructions. The choice is the same for all models and batches.
             """
         ),
         .text(
@@ -66,16 +68,16 @@ extension ServiceConfiguration {
             \.compute.tuningFile,
             allowed: "a file",
             """
-            A JSON file that keeps what was measured, by processor and dtype. It is read where it has this processor, and \
-            gets the measurement otherwise. Replicas that share it answer with equal bits. Empty: each measures for itself.
+            A JSON file with the measurements, by processor and dtype. It is read if it has this processor; otherwise \
+            the measurement is added. Replicas that share it answer with equal bits. Empty: each measures for itself.
             """
         ).checked { $0.compute.tuning == .off ? " is set, but engine.tuning is off" : nil },
         .choice(
             "engine.fallback",
             \.compute.fallback,
             """
-            What computes while an NPU is away, and the requests that it has no memory for. none: such requests are \
-            answered with 503. cpu: the cpu computes them, in f32, which takes memory for a second copy of the model.
+            What computes while an NPU is unavailable, and requests that do not fit its memory. none: such requests \
+            get 503. cpu: the cpu computes them in f32, which needs memory for a second copy of the model.
             """
         ).after("engine.device").checked {
             $0.compute.fallback == .cpu && $0.compute.devices == [.cpu]
@@ -99,8 +101,8 @@ extension ServiceConfiguration {
             1...3_600_000,
             above: { $0.compute.backoff.firstMilliseconds },
             """
-            The longest such pause; not less than the first. With a fallback, which waits during an attempt, the pause is \
-            at least nine times what the attempt took.
+            The longest such pause; not less than the first. With a fallback, which waits during an attempt, the pause \
+            is at least nine times as long as the attempt.
             """
         ).after("engine.recovery_backoff_ms"),
     ]

@@ -211,7 +211,8 @@ extension ServiceConfiguration {
             \.defaultModel,
             allowed: "a model's name",
             """
-            The model of requests that name none. It must be set where models of several names are loaded. Empty: the only one.
+            The model for requests that name none. Required if models of several names are loaded. Empty: the only \
+            one.
             """
         ),
         .text(
@@ -219,8 +220,8 @@ extension ServiceConfiguration {
             \.stateDirectory,
             allowed: "a directory",
             """
-            The folder for what is changed over HTTP: models, routing, catalogues. It is made if it is not there; one process at a \
-            time owns it. Empty: such changes are gone after a restart, and replies to them say so.
+            The folder for changes made over HTTP: models, routing, catalogues. It is created if missing; one process \
+            at a time owns it. Empty: a restart discards such changes, and replies to them say so.
             """
         ),
         .integer(
@@ -228,23 +229,23 @@ extension ServiceConfiguration {
             \.maxAddedItems,
             0...10_000_000,
             """
-            Items that may be added to a model over HTTP beside those of its bundle. Each takes two rows of the item table's width \
-            on every device and one in the server.
+            Items that may be added to a model over HTTP. Each takes two rows of the item table's width on every \
+            device and one in the server.
             """
         ),
     ]
 
     /// The keys `models` and `routing` as comments for the file of defaults.
     static let fleetExample = """
-        # Several models in place of the one under bundle. Each has the name and version of its bundle.
+        # Several models instead of the one under bundle. Each has the name and version of its bundle.
         # models:
         #   - bundle: bundles/movies-7   # a directory, or a link to one
         #   - bundle: bundles/movies-8
-        #     dtype: bf16                # device, dtype and threads may be a model's own; else those under engine.
+        #     dtype: bf16                # device, dtype and threads can be set per model; default: those under engine
         #     threads: 2                 # device: one or several of those under engine.device
-        #     watch: true                # load what the path leads to when it changes
-        # Who gets which version of a model: shares in per cent by version, which sum to 100; and how many per cent of the requests
-        # another version computes as well, after the reply. Without it the version that stands first has all of them.
+        #     watch: true                # reload when the path's target changes
+        # The split of a model's requests by version, in percent, summing to 100; and the percentage that another version
+        # also computes, after the reply. Without it the first version gets all requests.
         # routing:
         #   movies:
         #     split: {"7": 95, "8": 5}

@@ -25,7 +25,7 @@ extension ServiceConfiguration {
             "http.listen",
             \.http.addresses,
             allowed: "HOST:PORT, [IPV6]:PORT, *:PORT or unix:PATH",
-            "Where to listen: HOST:PORT, [IPV6]:PORT, *:PORT for every interface, or unix:PATH. Port 0 picks a free port.",
+            "The address to listen on: HOST:PORT, [IPV6]:PORT, *:PORT for every interface, or unix:PATH. Port 0 picks a free port.",
             write: { $0.map(String.init(describing:)).joined() },
             read: { (text, _) throws(Setting.Refusal) in [try address(text)] }
         ),
@@ -182,8 +182,8 @@ extension ServiceConfiguration {
             allowed: "as http.listen",
             """
             A second listener for operators, written like http.listen. /admin/*, /metrics and DELETE /users are then \
-            served here and no longer on the first. Empty: there is no second listener. It has the limits and time-outs \
-            of the http section, and TLS unless it is a UNIX socket.
+            served only here. Empty: no second listener. It has the limits and time-outs of the http section, and TLS \
+            unless it is a UNIX socket.
             """,
             write: { $0.map(String.init(describing:)) ?? "" },
             read: { (text, _) throws(Setting.Refusal) in try address(text) }
@@ -193,12 +193,13 @@ extension ServiceConfiguration {
             \.keysFile,
             allowed: "a file",
             """
-            A file with a line for each API key: the SHA-256 of the key as 64 hexadecimal digits, and a role.
+            A file with one line per API key: the SHA-256 of the key as 64 hexadecimal digits, and a role.
               recommend   POST /recommend and /recommend/batch
               admin       these, and /models, /metrics, DELETE /users and /admin/*
-            Lines that begin with # are comments. `printf %s "$KEY" | sha256sum` prints the digest of a key. The file is \
-            read again on SIGHUP; if it cannot be used, that is logged and the old keys stay. Health, / and /openapi.json \
-            need no key. Empty: nothing needs a key, and operators' routes answer only on this machine (see http.hosts).
+            Lines that start with # are comments. `printf %s "$KEY" | sha256sum` prints the digest of a key. The file \
+            is reread on SIGHUP; if it is unusable, an error is logged and the old keys stay. Health, / and \
+            /openapi.json need no key. Empty: no keys; operators' routes then answer only on this machine (see \
+            http.hosts).
             """
         ),
         .text(
@@ -206,10 +207,10 @@ extension ServiceConfiguration {
             \.tlsCertificate,
             allowed: "a PEM file",
             """
-            A PEM file with the server's certificate followed by the intermediate ones. With certificate and key set, the \
-            TCP addresses of http.listen and admin.listen speak HTTPS only (TLS 1.2 and 1.3, HTTP/1.1); UNIX sockets \
-            always speak plain HTTP. Both files are read again on SIGHUP and when they change, for new connections; a \
-            pair that cannot be used is logged and the old one stays. Empty: plain HTTP.
+            A PEM file with the server's certificate followed by the intermediate ones. With certificate and key set, \
+            the TCP addresses of http.listen and admin.listen speak HTTPS only (TLS 1.2 and 1.3, HTTP/1.1); UNIX \
+            sockets always speak plain HTTP. Both files are reread on SIGHUP and when they change, for new \
+            connections; an unusable pair is logged, and the old one stays. Empty: plain HTTP.
             """
         ).checked {
             if $0.tlsKey == nil { return " is set, so tls.key must be set, too" }
@@ -258,7 +259,7 @@ extension ServiceConfiguration {
             0...3_600_000,
             """
             Predicted compute time of all waiting requests. A request beyond it is refused with 429, unless nothing \
-            waits. 0: no such bound.
+            waits. 0: no limit.
             """
         ),
         .integer(
@@ -278,24 +279,24 @@ extension ServiceConfiguration {
             \.scheduler.prefillChunkEvents,
             1...1_048_576,
             """
-            Events in one batch of histories that can be computed in parts, which needs kept rows (see cache). A longer \
-            history takes several batches, and a step of a generated sequence never waits for more than one of them. \
-            Beyond 512 events, a batch has only as many as are predicted to take 5 ms.
+            Events in one batch of histories that can be computed in parts, which needs cached rows (see cache). A \
+            longer history takes several batches, and a step of a generated sequence never waits for more than one of \
+            them. Beyond 512 events, a batch has only as many as are predicted to take 5 ms.
             """
         ),
         .integer(
             "scheduler.min_wait_us",
             \.scheduler.minWaitNanoseconds.inMicroseconds,
             0...1_000_000,
-            "How long an idle engine waits at least for more requests to join a batch."
+            "The minimum time that an idle engine waits for more requests to join a batch."
         ),
         .integer(
             "scheduler.max_wait_us",
             \.scheduler.maxWaitNanoseconds.inMicroseconds,
             0...1_000_000,
             """
-            How long it waits beyond that, at most: only while the wait pays, judged by the fixed cost of a batch and the \
-            rate of requests. With both at 0 it starts at once.
+            The most that it waits beyond that: only while the wait pays off, given the fixed cost of a batch and the \
+            request rate. With both at 0 it starts immediately.
             """
         ),
         .integer(
@@ -303,10 +304,10 @@ extension ServiceConfiguration {
             \.scheduler.priorityAdvantageNanoseconds.inMilliseconds,
             0...60_000,
             """
-            How much later a request counts for each level of priority below high. Within a level the earliest deadline \
-            goes first. A request without a deadline, or with a distant one, counts as due this long plus twice its \
-            predicted compute time after its arrival, at most twice this long. So nothing starves: no request that comes \
-            four times this long later goes first.
+            How much later a request counts for each level of priority below high. Within a level the earliest \
+            deadline goes first. A request without a deadline, or with a distant one, counts as due this long plus \
+            twice its predicted compute time after its arrival, at most twice this long. So no request starves: one \
+            that arrives four times this long later never goes first.
             """
         ),
     ]
@@ -318,9 +319,8 @@ extension ServiceConfiguration {
             0...1_099_511_627_776,
             """
             Memory on each device for the keys and values of users' histories, so that a returning user costs only the \
-            new events. All models of a CPU device share it; on an NPU each has as much. Memory is taken as it is \
-            needed. 0: nothing is kept. /models reports the bytes per event, and \
-            whether the model allows it.
+            new events. All models of a CPU device share it; on an NPU each has this much. Memory is allocated as \
+            needed. 0: no cache. /models reports the bytes per event, and whether the model supports it.
             """
         ),
         .integer(
@@ -329,9 +329,9 @@ extension ServiceConfiguration {
             0...65_536,
             """
             0: of a history longer than the window the newest events are used; the window moves with every event, so \
-            nothing of such a user can be reused. Otherwise the window begins at a multiple of this number, uses between \
-            window - window_stride + 1 and window events, and is recomputed whole only once in that many events. It \
-            changes what the model sees; replies then have history_start.
+            nothing of such a user can be reused. Otherwise the window starts at a multiple of this number, uses \
+            between window - window_stride + 1 and window events, and is fully recomputed only once per that many \
+            events. It changes what the model sees; replies then have history_start.
             """
         ),
     ]
@@ -341,8 +341,9 @@ extension ServiceConfiguration {
             "recommend.fallback",
             \.limits.fallback,
             """
-            What a request gets in place of 429, 504 or the 503 of a failed device or of a store of users that is away, where it does \
-            not say itself. none: that. popularity: the most popular items under the same filters, and the reason in degraded; it costs no device time.
+            The answer instead of 429, 504 or the 503 of a failed device or unavailable user store, for requests that \
+            do not say. none: that status. popularity: the most popular items under the same filters, with the reason \
+            in degraded; it costs no device time.
             """
         ),
         .integer("limits.max_k", \.limits.maxK, 1...100_000, "The largest k of a request."),
@@ -382,9 +383,9 @@ extension ServiceConfiguration {
             \.drainDelayNanoseconds.inMilliseconds,
             0...3_600_000,
             """
-            How long requests are still accepted after SIGTERM, while readiness answers 503 and replies say Connection: \
-            close, so that balancers stop sending first. Behind a balancer, set it to more than its health checks take to \
-            notice. A second signal skips it. 0: listeners close at once.
+            How long requests are still accepted after SIGTERM, while readiness answers 503 and replies say \
+            Connection: close, so that balancers stop sending first. Behind a balancer, set it to more than its health \
+            checks take to notice. A second signal skips it. 0: listeners close immediately.
             """
         ),
         .integer(

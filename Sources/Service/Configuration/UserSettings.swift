@@ -62,9 +62,9 @@ extension ServiceConfiguration {
             "users.store",
             \.users.kind,
             """
-            Where what users did is kept, so that callers send events as they happen and ask by user. none: callers send \
-            histories. local: in this process, with a journal in users.local.directory. redis: in Redis or Valkey at \
-            users.redis.url, for several servers.
+            Where user events are stored, so that callers send events as they happen and request by user. none: \
+            callers send histories. local: in this process, with a journal in users.local.directory. redis: in Redis \
+            or Valkey at users.redis.url, for several servers.
             """
         ).checked {
             switch $0.users.kind {
@@ -74,19 +74,19 @@ extension ServiceConfiguration {
             default: nil
             }
         },
-        .integer("users.max_events", \.users.maxEvents, 1...1_000_000, "The newest events that are kept of each user."),
+        .integer("users.max_events", \.users.maxEvents, 1...1_000_000, "The newest events stored per user."),
         .integer(
             "users.ttl_days",
             \.users.lifetimeDays,
             0...36_500,
-            "A user of whom nothing came for so many days is forgotten. 0: never."
+            "A user without events for this many days is deleted. 0: never."
         ),
         .text(
             "users.local.directory",
             \.users.directory,
             allowed: "a directory",
             """
-            The folder of the local store; it is made if it is not there. One process at a time owns it. Empty: users in \
+            The folder of the local store; it is created if missing. One process at a time owns it. Empty: users in \
             state.directory.
             """
         ),
@@ -94,7 +94,7 @@ extension ServiceConfiguration {
             "users.local.sync",
             \.users.sync,
             """
-            interval: events are in the journal before they are acknowledged, which a crash of the process does not harm, and \
+            interval: events are in the journal, safe from a crash of the process, before they are acknowledged, and \
             on the disk a tenth of a second later. always: on the disk before they are acknowledged.
             """
         ),
@@ -103,9 +103,9 @@ extension ServiceConfiguration {
             \.users.url,
             allowed: "redis://[user:password@]HOST:PORT[/DB], several with commas",
             """
-            Where the store is: redis://[user:password@]HOST:PORT[/DB], rediss:// for TLS; user and password percent-encoded. \
-            Several with commas between them: nodes of a cluster. With a password, GENREC_USERS_REDIS_URL is the better place \
-            for it. Redis from 6.2 on, or Valkey.
+            The store's address: redis://[user:password@]HOST:PORT[/DB], rediss:// for TLS; user and password \
+            percent-encoded. Several, separated by commas: nodes of a cluster. If it has a password, prefer \
+            GENREC_USERS_REDIS_URL. Redis from 6.2 on, or Valkey.
             """,
             write: { $0 ?? "" },
             read: { (text, _) throws(Setting.Refusal) in
@@ -122,7 +122,7 @@ extension ServiceConfiguration {
             "users.redis.prefix",
             \.users.prefix,
             allowed: "text",
-            "What the keys of users begin with; u:{USER} follows.",
+            "The prefix of user keys; u:{USER} follows.",
             read: { (text, _) throws(Setting.Refusal) in
                 guard text.utf8.count <= 256, !text.contains("{") else {
                     throw .mustBe("at most 256 bytes without {", not: text)
@@ -141,8 +141,8 @@ extension ServiceConfiguration {
             \.users.timeoutMilliseconds,
             1...60_000,
             """
-            How long the store may take for a request. After that the caller gets 503, and the store is left alone for a \
-            moment that grows from 50 ms to 5 s while it stays away.
+            How long the store may take for a request. After that the caller gets 503, and the store is not contacted \
+            for a pause that grows from 50 ms to 5 s while it is unavailable.
             """
         ),
     ]
