@@ -12,30 +12,6 @@ import Models
 import Random
 import Testing
 
-/// Observes only whether the engine is ready.
-private final class ReadyObserver: EngineObserver {
-    let changed = DispatchSemaphore(value: 0)
-    let statistics = Lock(UserCache.Statistics())
-
-    func batchFinished(_ report: BatchReport) {}
-    func deviceFailed(_ error: ComputeError, device: String) {}
-    func deviceRecovered(_ device: String) {}
-    func cancelled(at stage: CancellationStage) {}
-    func deduplicated(_ model: ModelID) {}
-    func computedInVain(nanoseconds: UInt64) {}
-    func cachesChanged(to statistics: [ModelID: UserCache.Statistics]) {
-        // There is one model.
-        self.statistics.withLock { $0 = statistics.values.first ?? $0 }
-    }
-    func queueDepthChanged(to depth: Int) {}
-    func phaseChanged(to phase: EnginePhase) {
-        switch phase {
-        case .ready, .failed: changed.signal()
-        default: break
-        }
-    }
-}
-
 /// An engine's answers, in any order.
 private final class Answers: Sendable {
     private let replies: Lock<[Int: Recommendation]> = Lock([:])

@@ -17,7 +17,7 @@ import Testing
 private final class PathEngine {
     let engine: Engine
     let model: LoadedModel
-    private let observer = QuietObserver()
+    private let observer = ReadyObserver()
     private let ended = DispatchSemaphore(value: 0)
 
     init(_ bundle: ModelBundle, threads: Int, cacheBytes: Int = 64 << 20, chunk: Int = 512) throws {
@@ -66,25 +66,6 @@ private final class PathEngine {
     }
 
     func answer(_ request: RecommendationRequest) throws -> Recommendation { try answers([request])[0] }
-}
-
-private final class QuietObserver: EngineObserver {
-    let changed = DispatchSemaphore(value: 0)
-
-    func batchFinished(_ report: BatchReport) {}
-    func deviceFailed(_ error: ComputeError, device: String) {}
-    func deviceRecovered(_ device: String) {}
-    func cancelled(at stage: CancellationStage) {}
-    func deduplicated(_ model: ModelID) {}
-    func computedInVain(nanoseconds: UInt64) {}
-    func cachesChanged(to statistics: [ModelID: UserCache.Statistics]) {}
-    func queueDepthChanged(to depth: Int) {}
-    func phaseChanged(to phase: EnginePhase) {
-        switch phase {
-        case .ready, .failed: changed.signal()
-        default: break
-        }
-    }
 }
 
 @Suite struct PathServingTests {

@@ -68,15 +68,10 @@ extension RequestHandler {
 private final class StoreWait: Sendable {
     typealias Answer = Result<UserHistory?, UserStoreError>
 
-    /// `@unchecked Sendable`: Dispatch's timers may be used from any thread.
-    private struct Timer: @unchecked Sendable {
-        let source: any DispatchSourceTimer
-    }
-
     private struct State: Sendable {
         /// nil: the wait is over.
         var next: (@Sendable (Answer) -> Void)?
-        var timer: Timer?
+        var timer: ExpiryTimer?
     }
 
     private let state: Lock<State>
@@ -90,25 +85,18 @@ private final class StoreWait: Sendable {
             defer { state = State() }
             return state
         }
-        last.timer?.source.cancel()
         last.next?(answer)
     }
 
     /// Ends the wait at a deadline, unless it has ended.
     func limit(to deadline: Instant, on queue: DispatchQueue) {
         guard state.withLock({ $0.next != nil }) else { return }
-        let source = DispatchSource.makeTimerSource(queue: queue)
-        source.schedule(deadline: DispatchTime(uptimeNanoseconds: deadline.nanoseconds), leeway: .microseconds(500))
-        source.setEventHandler { [self] in
+        let timer = ExpiryTimer(on: queue) { [self] in
             end(.failure(UserStoreError(.unavailable, "the store did not answer before the deadline")))
         }
-        source.activate()
-        let timer = Timer(source: source)
-        let isOver = state.withLock { state in
-            if state.next != nil { state.timer = timer }
-            return state.next == nil
-        }
-        if isOver { source.cancel() }
+        timer.arm(for: deadline)
+        // If the wait has ended meanwhile, the timer is released here.
+        state.withLock { if $0.next != nil { $0.timer = timer } }
     }
 }
 
