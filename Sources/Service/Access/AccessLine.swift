@@ -1,5 +1,5 @@
-// The bytes of a line of the access log. What a line costs, every request pays: keys are copied from the program, values as they are
-// unless they need an escape, and nothing is made on the heap.
+// The bytes of an access log line. Every request pays for one, so keys are copied from constants and values are copied
+// verbatim unless they need an escape.
 
 internal import Glibc
 internal import HTTP
@@ -9,7 +9,7 @@ internal import Telemetry
 /// A line being written, into room that is enough for it. Texts are checked against the room; the rest is at most
 /// `fixedBytes`.
 struct AccessLine {
-    /// Room for keys, numbers, dates and what stands between values.
+    /// Room for keys, numbers, dates and separators.
     static let fixedBytes = 600
 
     private let isJSON: Bool
@@ -55,7 +55,7 @@ struct AccessLine {
         let place = next
         append(utf8: value)
         quote()
-        // In text, what has the sign between key and value is in quotes.
+        // In the text format, values that contain the sign between key and value are quoted.
         if !isJSON, memchr(place, Int32(UInt8(ascii: "=")), next - place) != nil {
             next = place
             append(UInt8(ascii: "\""))

@@ -1,4 +1,4 @@
-// One line a request. It is written by the loop that sent the reply, into the sink's queue.
+// One line per request, written by the loop that sent the reply into the sink's queue.
 
 internal import Engine
 internal import HTTP
@@ -50,8 +50,8 @@ struct AccessLog: Sendable {
         at end: Timestamp,
         _ body: (UnsafeBufferPointer<UInt8>) -> Void
     ) {
-        // Addresses and words of the project's own are shorter than 160 bytes together; a request's id has no character that needs
-        // an escape. Room up to 1,024 bytes is on the stack.
+        // Addresses and fixed words together are shorter than 160 bytes; a request's id has no character that needs an
+        // escape, and a byte of any other text becomes at most six. Up to 1,024 bytes are on the stack.
         var capacity = AccessLine.fixedBytes + 160
         let question = entry.note?.question
         if let note = entry.note { capacity += note.requestID.utf8.count }

@@ -1,11 +1,11 @@
-// Collects the facts about one request until its reply has ended. Its line in the access log and its spans come from here.
+// Collects the facts about one request until its reply has ended. The access log and the trace are written from it.
 
 internal import Engine
 internal import HTTP
 internal import Synchronization
 internal import Telemetry
 
-/// One request of which something will be written, from its head to the end of its reply.
+/// A request that will be logged or traced, from its head to the end of its reply.
 ///
 /// `@unchecked Sendable`: what only the loop of the request's connection touches is said to be so; the rest is written once, by
 /// whoever learns it, then published by an atomic bit, and read by the loop only behind that. There is no lock, since every
@@ -25,7 +25,7 @@ final class RequestNote: HTTPNote, @unchecked Sendable {
     struct Answer {
         var outcome: RecommendOutcome
         var source: Recommendation.Source?
-        /// Events that did not have to be computed.
+        /// Events found in the cache.
         var cached: Int?
         var timing: Recommendation.Timing?
     }
@@ -78,7 +78,7 @@ final class RequestNote: HTTPNote, @unchecked Sendable {
         self.bodyBytes = bodyBytes
     }
 
-    /// The reply was encoded from `start` until now. Nothing but a recorded trace asks for it.
+    /// The reply was encoded from `start` until now. Only recorded traces need it.
     func encoded(from start: Instant, arrival: Instant) {
         guard trace?.isSampled == true else { return }
         encoding = start.nanoseconds(since: arrival)..<Instant.now().nanoseconds(since: arrival)

@@ -6,8 +6,8 @@ internal import Engine
 internal import Locking
 internal import Models
 
-/// A bundle, where it is computed, and its catalogue as it stands. A request takes one of these when it comes and keeps it until it
-/// is answered, so that ids are read and written by the catalogue that its rows belong to, whatever is loaded or changed meanwhile.
+/// A bundle, its engines and its catalogue snapshot. A request takes one when it arrives and keeps it until it is
+/// answered, so that ids are decoded and encoded by the catalogue of its rows, whatever is loaded or changed meanwhile.
 final class ServedModel: Sendable {
     /// What requests name.
     let model: LoadedModel
@@ -58,7 +58,7 @@ final class ServedModel: Sendable {
         let devices: [String]
         /// Its name, and what it is in the access log.
         let logged: LoggedModel
-        /// What its requests are counted by; nil: none has been counted.
+        /// Counts its requests; nil: none has been counted.
         let instruments = Lock<ModelInstruments?>(nil)
         private let model: LoadedModel
 
@@ -75,7 +75,7 @@ final class ServedModel: Sendable {
         /// The model as it was loaded.
         var served: ServedModel { ServedModel(self, model) }
 
-        /// Has `body` called once the model is on no engine any more.
+        /// Calls `body` once no engine has the model.
         func whenGone(_ body: @escaping @Sendable () -> Void) { hold.whenGone(body) }
     }
 
@@ -90,14 +90,14 @@ final class ServedModel: Sendable {
             self.id = id
         }
 
-        /// Nobody holds the model any more: it is served no longer, and every request that began with it is answered. Whoever let go
-        /// of it last may hold an engine's lock.
+        /// Nothing holds the model any more: it is no longer served, and all its requests are answered. The last holder
+        /// may hold an engine's lock.
         deinit {
             let bodies = gone.withLock { $0 }
             DispatchQueue.global().async { [engines, id] in engines.retire(id) { for body in bodies { body() } } }
         }
 
-        /// Has `body` called once the weights are on no engine any more: who lets go of them last does not wait for that.
+        /// Calls `body` once no engine has the weights; the last holder does not wait for it.
         func whenGone(_ body: @escaping @Sendable () -> Void) { gone.withLock { $0.append(body) } }
     }
 }

@@ -41,7 +41,7 @@ package final class ServiceMetrics: Sendable {
     private let outcomes: [RecommendOutcome: Counter]
 
     /// - Parameters:
-    ///   - scheduler: the limits of a batch, which bound the histograms of batches.
+    ///   - scheduler: the the limits of a batch, which bound the histograms of batches.
     ///   - window: events that the model sees, which bounds the histogram of histories.
     ///   - maxCandidates: the most candidates of a request, which bounds their histogram.
     package init(registry: MetricRegistry, scheduler: SchedulerConfiguration, window: Int, maxCandidates: Int) {

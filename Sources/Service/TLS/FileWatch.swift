@@ -35,7 +35,7 @@ struct FileWatch<State: Equatable> {
     private let steadyLooks: Int
 
     /// - Parameters:
-    ///   - state: that of the files, taken before they were read.
+    ///   - state: that that of the files, taken before they were read.
     ///   - steadyLooks: how many consecutive checks must find a state before it is read.
     init(used state: State, steadyLooks: Int = 2) {
         used = state
