@@ -44,7 +44,9 @@ package final class RedisClient: @unchecked Sendable {
         for loop in loops {
             let part = Part(loop: loop, client: Unowned())
             loop.run { [self] sockets in
-                let client = RedisLoopClient(configuration, tls: tls, on: sockets) { [self] change, reason in
+                // Weak: the client keeps its parts.
+                let client = RedisLoopClient(configuration, tls: tls, on: sockets) { [weak self] change, reason in
+                    guard let self else { return }
                     let count = open.add(change, ordering: .relaxed).newValue
                     // Each loop notices it separately; it is reported once.
                     if change > 0 ? count == 1 : count == 0 { report(reason) }
