@@ -57,6 +57,8 @@ final class RequestNote: HTTPNote, @unchecked Sendable {
     @exclusivity(unchecked) private var knownQuestion: Question?
     @exclusivity(unchecked) private var knownAnswer: Answer?
     private let facts = Atomic<UInt8>(0)
+    /// The facts that a thread has written or is writing: a device's answer and the loop's refusal may come at once.
+    private let claimed = Atomic<UInt8>(0)
 
     init(_ head: HTTPRequestHead, requestID: String, trace: TraceContext?) {
         self.requestID = requestID
@@ -94,16 +96,20 @@ final class RequestNote: HTTPNote, @unchecked Sendable {
 
     /// What was asked. The first call counts.
     func asks(_ question: Question) {
-        guard facts.load(ordering: .acquiring) & Fact.question == 0 else { return }
+        guard claims(Fact.question) else { return }
         knownQuestion = question
         facts.bitwiseOr(Fact.question, ordering: .releasing)
     }
 
     /// How it ended. The first call counts.
     func ended(_ answer: Answer) {
-        guard facts.load(ordering: .acquiring) & Fact.answer == 0 else { return }
+        guard claims(Fact.answer) else { return }
         knownAnswer = answer
         facts.bitwiseOr(Fact.answer, ordering: .releasing)
+    }
+
+    private func claims(_ fact: UInt8) -> Bool {
+        claimed.bitwiseOr(fact, ordering: .relaxed).oldValue & fact == 0
     }
 
     func ended(_ result: Result<Recommendation, EngineError>) {

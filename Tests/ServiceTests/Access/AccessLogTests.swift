@@ -107,6 +107,27 @@ import Testing
         #expect(note.question?.k == 10)
     }
 
+    /// A deadline passes on the loop while the engine answers: one of the two is the answer, whole.
+    @Test func facts_AreThoseOfOneThread() async throws {
+        let bytes = Array("GET /recommend HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
+        let head = try #require(HTTPRequestHead(parsing: bytes, peer: .local))
+        for _ in 0..<500 {
+            let note = RequestNote(head, requestID: "one", trace: nil)
+            await withTaskGroup { group in
+                for cached in 1...4 {
+                    group.addTask {
+                        let name = RecommendReply.Model(name: "demo", version: "\(cached)")
+                        note.asks(RequestNote.Question(model: LoggedModel(name), k: cached, history: cached))
+                        note.ended(RequestNote.Answer(outcome: .ok, source: .model, cached: cached))
+                    }
+                }
+            }
+            let question = try #require(note.question)
+            #expect(question.model.name.version == "\(question.k)" && question.history == question.k)
+            #expect((1...4).contains(note.answer?.cached ?? 0))
+        }
+    }
+
     /// The engine may add its facts while the client hangs up.
     @Test func facts_AreWholeOrUnknown() async throws {
         for _ in 0..<200 {
