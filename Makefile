@@ -73,12 +73,13 @@ bench-users: build
 	test -d $(LARGE) || $(PYTHON) Tests/Benchmarks/make_bundle.py kuairand $(LARGE)
 	Tests/Benchmarks/users.py .build/release/genrec returning --bundle $(LARGE)
 
-## bench-loading: p99 of one model while a larger one is loaded beside it; changes of a catalogue
+## bench-loading: p99 of one model while a larger one is loaded beside it; changes of a catalogue; answers by popularity
 bench-loading: build
 	.build/release/genrec bench --changes 1000000
 	test -d $(FIRST) || $(PYTHON) Tests/Benchmarks/make_bundle.py ml-20m-large $(FIRST)
 	test -d $(MANY) || $(PYTHON) Tests/Benchmarks/make_bundle.py million-items $(MANY)
 	Tests/Benchmarks/loading.py .build/release/genrec --bundle $(FIRST) --other $(MANY)
+	Tests/Benchmarks/degraded.py .build/release/genrec --bundle $(FIRST)
 
 ## attack: ten thousand slow, idle and vanishing connections, then slowhttptest; a second client's latency meanwhile
 attack: build

@@ -29,6 +29,15 @@ package struct FileError: Error, Equatable, CustomStringConvertible {
         self.message = message
     }
 
+    /// An output that cannot be written, by what the system says of it.
+    ///
+    /// - Parameters:
+    ///   - call: as in "cannot create".
+    ///   - code: an `errno`.
+    package init(cannot call: String, _ path: String, _ code: Int32) {
+        self.init(isNoRoom(code) ? .full : .unwritable, "cannot \(call) \(path): \(systemErrorText(code))")
+    }
+
     package var description: String { message }
 
     package static func == (left: FileError, right: FileError) -> Bool { left.code == right.code }

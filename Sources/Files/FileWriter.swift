@@ -26,10 +26,7 @@ package struct FileWriter: ~Copyable {
             renaming = (temporary, target)
             descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         }
-        guard descriptor >= 0 else {
-            let code = errno
-            throw FileError(isNoRoom(code) ? .full : .unwritable, "cannot create \(path): \(systemErrorText(code))")
-        }
+        guard descriptor >= 0 else { throw failure("create") }
     }
 
     deinit {
@@ -46,10 +43,7 @@ package struct FileWriter: ~Copyable {
         return String(cString: resolved)
     }
 
-    private func failure(_ call: String) -> FileError {
-        let code = errno
-        return FileError(isNoRoom(code) ? .full : .unwritable, "cannot \(call) \(path): \(systemErrorText(code))")
-    }
+    private func failure(_ call: String) -> FileError { FileError(cannot: call, path, errno) }
 
     /// Appends small pieces through a buffer.
     package mutating func append(_ bytes: some Collection<UInt8>) throws(FileError) {
@@ -105,8 +99,5 @@ package func synchronizeFolder(of path: String) throws(FileError) {
     let folder = end.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
     let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     defer { if descriptor >= 0 { close(descriptor) } }
-    guard descriptor >= 0, fsync(descriptor) == 0 else {
-        let code = errno
-        throw FileError(isNoRoom(code) ? .full : .unwritable, "cannot write \(folder): \(systemErrorText(code))")
-    }
+    guard descriptor >= 0, fsync(descriptor) == 0 else { throw FileError(cannot: "write", folder, errno) }
 }

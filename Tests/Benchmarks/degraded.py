@@ -10,9 +10,7 @@ model computes all the time, while the others ask as before. Histories of 20 and
 """
 
 import argparse
-import json
 import os
-import subprocess
 import tempfile
 import threading
 import time
@@ -22,42 +20,41 @@ import loading
 COMPUTING = ("genrec-engine", "genrec-kernel")
 
 
-def processor_seconds(process, without_computing):
-    """Seconds of a processor that a process's threads have had."""
+def processor_seconds(process, computing):
+    """Seconds of a processor that a process's threads have had: those that compute, or the others."""
     total = 0
     for thread in os.listdir(f"/proc/{process}/task"):
         with open(f"/proc/{process}/task/{thread}/schedstat", encoding="utf-8") as file:
             nanoseconds = int(file.read().split()[0])
         with open(f"/proc/{process}/task/{thread}/comm", encoding="utf-8") as file:
-            computes = file.read().startswith(COMPUTING)
-        if not (without_computing and computes):
-            total += nanoseconds / 1e9
+            if file.read().startswith(COMPUTING) == computing:
+                total += nanoseconds / 1e9
     return total
 
 
-def ask(genrec, port, path, *how):
-    command = [genrec, "load", "--url", f"http://127.0.0.1:{port}", "--interactions", path, "--json", *how]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
 def measure(options, server, path, length, is_busy):
-    stop, others = threading.Event(), []
+    stop = threading.Event()
 
     def keep_busy():
         while not stop.is_set():
-            others.append(ask(options.genrec, server.port, path, "--connections", "1", "--seconds", "1"))
+            loading.send(options, server.port, path, "--connections", "1", "--seconds", "1")
 
     thread = threading.Thread(target=keep_busy)
     if is_busy:
+        start = processor_seconds(server.process.pid, computing=True)
         thread.start()
-        time.sleep(0.3)
-    before = processor_seconds(server.process.pid, is_busy)
+        # Until the model really computes.
+        while thread.is_alive() and processor_seconds(server.process.pid, computing=True) - start < 0.05:
+            time.sleep(0.02)
+    before = processor_seconds(server.process.pid, computing=False)
     how = ("--connections", str(options.connections), "--seconds", str(options.seconds), "--deadline-ms", "1")
-    report = ask(options.genrec, server.port, path, *how, "--lengths", f"{length}:{length}")
-    spent = processor_seconds(server.process.pid, is_busy) - before
+    report = loading.send(options, server.port, path, *how, "--lengths", f"{length}:{length}")
+    spent = processor_seconds(server.process.pid, computing=False) - before
+    is_alive = thread.is_alive()
     stop.set()
     if is_busy:
         thread.join()
+        assert is_alive, "the model stopped computing"
     replies, popular = report["statuses"].get("200", 0), report["replies"]["popularity"]
     print(
         f"{length} events, {'beside a model that computes' if is_busy else 'nothing else'}: {replies} replies,"

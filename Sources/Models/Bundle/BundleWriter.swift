@@ -73,10 +73,7 @@ package enum BundleWriter {
         }
     }
 
-    private static func failure(_ directory: String) -> FileError {
-        let reason = systemErrorText(errno)
-        return FileError(.unwritable, "cannot create \(directory): \(reason)")
-    }
+    private static func failure(_ directory: String) -> FileError { FileError(cannot: "create", directory, errno) }
 
     /// Removes a temporary directory. It holds our files alone; what cannot be removed stays, for there is no better
     /// place to report it than the error that is on its way already.

@@ -30,7 +30,8 @@ final class RequestNote: HTTPNote, @unchecked Sendable {
         var timing: Recommendation.Timing?
     }
 
-    /// Which facts are there.
+    /// The bits of `facts`: which can be read. Four bits higher: which a thread has written or is writing, because the device's
+    /// answer and the loop's refusal may come at once.
     private enum Fact {
         static let question: UInt8 = 1
         static let answer: UInt8 = 2
@@ -57,8 +58,6 @@ final class RequestNote: HTTPNote, @unchecked Sendable {
     @exclusivity(unchecked) private var knownQuestion: Question?
     @exclusivity(unchecked) private var knownAnswer: Answer?
     private let facts = Atomic<UInt8>(0)
-    /// The facts that a thread has written or is writing: a device's answer and the loop's refusal may come at once.
-    private let claimed = Atomic<UInt8>(0)
 
     init(_ head: HTTPRequestHead, requestID: String, trace: TraceContext?) {
         self.requestID = requestID
@@ -108,8 +107,9 @@ final class RequestNote: HTTPNote, @unchecked Sendable {
         facts.bitwiseOr(Fact.answer, ordering: .releasing)
     }
 
+    /// Whether this thread, and no other, may write a fact.
     private func claims(_ fact: UInt8) -> Bool {
-        claimed.bitwiseOr(fact, ordering: .relaxed).oldValue & fact == 0
+        facts.bitwiseOr(fact << 4, ordering: .relaxed).oldValue & fact << 4 == 0
     }
 
     func ended(_ result: Result<Recommendation, EngineError>) {
