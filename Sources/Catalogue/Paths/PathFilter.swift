@@ -83,10 +83,10 @@ package struct PathFilter: Sendable {
     ///   - nodes: nodes of `level` that follow one another.
     func appendAlive(_ nodes: Range<Int>, level: Int, of trie: PathTrie, to result: inout [Int32]) {
         guard !nodes.isEmpty else { return }
-        var start = trie.firstPosition(level: level, node: nodes.lowerBound)
         let end = trie.firstPosition(level: level, node: nodes.upperBound)
         switch form {
         case .except(let denied):
+            let start = trie.firstPosition(level: level, node: nodes.lowerBound)
             // Only nodes with a denied position below can be dead.
             var place = denied.firstIndex(notBelow: start)
             var left = nodes
@@ -102,14 +102,20 @@ package struct PathFilter: Sendable {
             result += Int32(left.lowerBound)..<Int32(left.upperBound)
         case .bits(let bits):
             bits.withUnsafeBufferPointer { bits in
-                for node in nodes {
-                    let next = trie.firstPosition(level: level, node: node + 1)
-                    if bits.hasBit(in: start..<next) { result.append(Int32(node)) }
-                    start = next
+                withUnsafeTemporaryAllocation(of: Int32.self, capacity: nodes.count + 1) { starts in
+                    trie.firstPositions(level: level, nodes: nodes, into: starts)
+                    // The living are gathered where starts were that are no longer needed.
+                    var count = 0
+                    for index in 0..<nodes.count {
+                        let isAlive = bits.hasBit(in: Int(starts[index])..<Int(starts[index + 1]))
+                        starts[count] = Int32(nodes.lowerBound + index)
+                        count += isAlive ? 1 : 0
+                    }
+                    result += starts[..<count]
                 }
             }
         case .only(let allowed):
-            var place = allowed.firstIndex(notBelow: start)
+            var place = allowed.firstIndex(notBelow: trie.firstPosition(level: level, node: nodes.lowerBound))
             var left = nodes
             while place < allowed.count, Int(allowed[place]) < end {
                 let node = trie.node(level: level, above: Int(allowed[place]), among: left)

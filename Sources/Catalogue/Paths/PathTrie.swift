@@ -51,6 +51,20 @@ package struct PathTrie: Sendable {
         return place
     }
 
+    /// The first positions of nodes that follow one another, and where the last of them ends.
+    ///
+    /// - Parameter result: one entry a node, plus one.
+    func firstPositions(level: Int, nodes: Range<Int>, into result: UnsafeMutableBufferPointer<Int32>) {
+        if level < begins.count {
+            _ = result.update(from: begins[level][nodes.lowerBound...nodes.upperBound])
+            return
+        }
+        for index in result.indices { result[index] = Int32(nodes.lowerBound + index) }
+        for case let firstChild? in storage[level...].lazy.map(\.firstChild) {
+            for index in result.indices { result[index] = firstChild[Int(result[index])] }
+        }
+    }
+
     /// The positions of all items below a node.
     package func positions(level: Int, node: Int) -> Range<Int> {
         firstPosition(level: level, node: node)..<firstPosition(level: level, node: node + 1)
