@@ -62,4 +62,26 @@ import Testing
         #expect(others.count == 20)
         #expect(Set(own + others).count == 1)
     }
+
+    /// The device's workers take the operations of one thread only: with two, the engine waits forever.
+    @Test(arguments: [[0, 255], [0, 40_000_000]] as [[Int32]])
+    func theyLeaveTheDevicesWorkersAlone_WhenTheyRotate(positions: [Int32]) throws {
+        let device = try CPUDevice(threads: 2)
+        let entries = (1...64).map { 1 / Float($0) }
+        let frequencies = try entries.withUnsafeBytes { bytes in
+            try device.makeVector(HostTensor(name: "inv_freq", dtype: .float32, shape: [64], bytes: bytes))
+        }
+        func rotate(_ stream: any Compute.Stream) throws {
+            try stream.begin()
+            let x = try stream.makeTensor(rows: 200, columns: 128, dtype: .float32)
+            let all = try stream.upload((0..<200).map { positions[$0 % 2] }, dtype: .int32)
+            try stream.rotate(
+                RotateOperation(tensor: x, positions: all, frequencies: frequencies, heads: 1, pairing: .halves)
+            )
+        }
+        try rotate(device.makeBackgroundStream())
+        #expect(device.pool.operations == 0)
+        try rotate(device.makeStream())
+        #expect(device.pool.operations > 0)
+    }
 }

@@ -53,6 +53,9 @@ final class WorkerPool {
 
     deinit { stop() }
 
+    /// Operations so far in which workers could take part.
+    var operations: UInt32 { state.operations }
+
     /// A batch begins: until it ends, a worker waits longer for the next operation before it sleeps.
     func beginBatch() { state.isInBatch.store(true, ordering: .relaxed) }
 
@@ -114,6 +117,8 @@ private final class PoolState: @unchecked Sendable {
     private let sleepers = Atomic<Int>(0)
     /// 1 while the caller sleeps for the last tasks to end: the word that it sleeps on.
     private let callerSleeps = FutexWord()
+
+    var operations: UInt32 { epoch.load() }
 
     func run(_ task: WorkerPool.Task, job: UnsafeRawPointer, count: Int) {
         self.task = task

@@ -40,7 +40,7 @@ extension CPUStream {
         job.x = tensor.floats
         job.x_stride = tensor.rowStride
         if least >= 0, Int(most) < AngleTable.mostFloats / width {
-            let table = try device.angles(of: frequencies, positions: Int(most) + 1)
+            let table = try angles(of: frequencies, positions: Int(most) + 1)
             job.table = UnsafePointer(table.memory.floats)
             job.table_rows = positions
         } else {
@@ -51,7 +51,7 @@ extension CPUStream {
                 throw ComputeError(.outOfMemory, "rotate: there is no memory for the angles of \(tensor.rows) rows")
             }
             let table = try allocate(byteCount: byteCount).assumingMemoryBound(to: Float.self)
-            device.fillAngles(of: frequencies, positions: positions, rows: tensor.rows, table: table)
+            fillAngles(of: frequencies, positions: positions, rows: tensor.rows, table: table)
             job.table = UnsafePointer(table)
         }
         withExtendedLifetime(frequencies) {
@@ -71,16 +71,16 @@ extension AngleTable {
     fileprivate static let leastRows = 256
 }
 
-extension CPUDevice {
+extension CPUStream {
     /// Finds the frequencies' table for at least positions 0 ..< `positions`; makes or extends it if needed.
-    fileprivate func angles(of frequencies: CPUVector, positions: Int) throws(ComputeError) -> AngleTable {
+    private func angles(of frequencies: CPUVector, positions: Int) throws(ComputeError) -> AngleTable {
         if let table = frequencies.angles, table.rows >= positions { return table }
         let width = 2 * frequencies.count
         let rows = min(
             max(positions, 2 * (frequencies.angles?.rows ?? 0), AngleTable.leastRows),
             AngleTable.mostFloats / width
         )
-        let memory = try weights.block(zeroedFloats: rows * width, for: "rotary angles")
+        let memory = try device.weights.block(zeroedFloats: rows * width, for: "rotary angles")
         let table = AngleTable(rows: rows, memory: memory)
         fillAngles(of: frequencies, positions: nil, rows: rows, table: table.memory.floats)
         frequencies.angles = table
@@ -88,7 +88,7 @@ extension CPUDevice {
     }
 
     /// Fills `rows` rows of a table: those of `positions`, or of 0, 1, 2 ….
-    fileprivate func fillAngles(
+    private func fillAngles(
         of frequencies: CPUVector,
         positions: UnsafePointer<Int32>?,
         rows: Int,
