@@ -94,14 +94,14 @@ package final class Catalogue: Sendable {
     /// `CanonicalInteger`.
     package func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
         if idsAreIntegers { return CanonicalInteger.value(of: utf8).flatMap { row(ofInteger: $0) } }
-        return rowsByID.find(KeyedHash.of(utf8)) { ids.holdsQuoted(utf8, at: Int($0)) }
+        return rowsByID.find(KeyedHash.shared.of(utf8)) { ids.holdsQuoted(utf8, at: Int($0)) }
     }
 
     /// The row of an id given as an integer; nil if no item has it. If ids are strings, the string of its digits is
     /// looked up.
     package func row(ofInteger id: Int64) -> Int32? {
         guard idsAreIntegers else { return CanonicalInteger.withText(of: id) { row(ofString: $0) } }
-        return rowsByID.find(KeyedHash.of(id)) { integerIDs[Int($0)] == id }
+        return rowsByID.find(KeyedHash.shared.of(id)) { integerIDs[Int($0)] == id }
     }
 
     /// The row of an id in text form, as a table of interactions holds it.
@@ -157,7 +157,7 @@ package final class Catalogue: Sendable {
 
     /// The number of a tag, 0 ..< `tagCount`; nil if no item has it.
     package func tag(utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
-        let number = tagsByName.find(KeyedHash.of(utf8)) { tagNameBytes.holds(utf8, at: Int($0) - 1) }
+        let number = tagsByName.find(KeyedHash.shared.of(utf8)) { tagNameBytes.holds(utf8, at: Int($0) - 1) }
         return number.map { $0 - 1 }
     }
 

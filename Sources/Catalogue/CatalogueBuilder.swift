@@ -81,7 +81,7 @@ struct CatalogueBuilder {
 
     /// The number of a tag; made if it is new. Nil if this line has the tag already.
     mutating func intern(tag: UnsafeBufferPointer<UInt8>, line: Int) -> Int32? {
-        let hash = KeyedHash.of(tag)
+        let hash = KeyedHash.shared.of(tag)
         let known = tagsByName.find(hash) { tagNames.holds(tag, at: Int($0) - 1) }
         if let known {
             if lastLineOfTag[Int(known) - 1] == line { return nil }
@@ -142,7 +142,7 @@ struct CatalogueBuilder {
             idsAreIntegers = true
             integerIDs = Array(repeating: 0, count: rowCount)
         }
-        let hash = KeyedHash.of(id)
+        let hash = KeyedHash.shared.of(id)
         if let other = rowsByID.find(hash, matches: { integerIDs[Int($0)] == id }) {
             throw JSONError("id \(id) stands on line \(lineNumbers[Int(other)]) already")
         }
@@ -157,7 +157,7 @@ struct CatalogueBuilder {
             throw JSONError("id \(text) is a string, but the ids of the lines before it are integers")
         }
         idsAreIntegers = false
-        let hash = id.withUnsafeBufferPointer { KeyedHash.of($0) }
+        let hash = id.withUnsafeBufferPointer { KeyedHash.shared.of($0) }
         let other = rowsByID.find(hash) { other in
             id.withUnsafeBufferPointer { ids.holdsQuoted($0, at: Int(other)) }
         }

@@ -30,7 +30,10 @@ extension Catalogue {
         precondition(rows.count == keys.count)
         withUnsafeTemporaryAllocation(of: UInt32.self, capacity: keys.count) { hashes in
             withUnsafeTemporaryAllocation(of: UInt64.self, capacity: keys.count) { beginnings in
-                for index in keys.indices { hashes.initializeElement(at: index, to: hash(of: keys[index])) }
+                let hash = KeyedHash.shared
+                for index in keys.indices {
+                    hashes.initializeElement(at: index, to: self.hash(of: keys[index], with: hash))
+                }
                 for index in keys.indices {
                     beginnings.initializeElement(at: index, to: rowsByID.beginning(of: hashes[index]))
                 }
@@ -70,9 +73,9 @@ extension Catalogue {
     }
 
     /// Any number, where the catalogue can have no such id.
-    private func hash(of key: ItemKey) -> UInt32 {
-        if idsAreIntegers { return integer(of: key).map { KeyedHash.of($0) } ?? 0 }
-        return key.text.map { KeyedHash.of($0) } ?? CanonicalInteger.withText(of: key.integer) { KeyedHash.of($0) }
+    private func hash(of key: ItemKey, with hash: KeyedHash) -> UInt32 {
+        if idsAreIntegers { return integer(of: key).map { hash.of($0) } ?? 0 }
+        return key.text.map { hash.of($0) } ?? CanonicalInteger.withText(of: key.integer) { hash.of($0) }
     }
 
     private func integer(of key: ItemKey) -> Int64? {

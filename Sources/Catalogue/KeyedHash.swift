@@ -4,27 +4,27 @@
 ///
 /// Each step multiplies sixteen bytes to 128 bits and folds them, as wyhash does (github.com/wangyi-fudan/wyhash). All
 /// its constants are secrets here: with wyhash's public ones, there are texts that collide under every seed.
-enum KeyedHash {
-    private struct Secrets {
-        let first = UInt64.random(in: .min ... .max)
-        let second = UInt64.random(in: .min ... .max)
-        let third = UInt64.random(in: .min ... .max)
-        let last = UInt64.random(in: .min ... .max)
-    }
+struct KeyedHash: Sendable {
+    private let first = UInt64.random(in: .min ... .max)
+    private let second = UInt64.random(in: .min ... .max)
+    private let third = UInt64.random(in: .min ... .max)
+    private let last = UInt64.random(in: .min ... .max)
 
-    private static let secrets = Secrets()
+    /// The process's. A loop takes it once: each use of a global asks whether it has been made.
+    static let shared = KeyedHash()
+
+    private init() {}
 
     /// The hash of a text.
-    static func of(_ text: UnsafeBufferPointer<UInt8>) -> UInt32 {
-        let secrets = secrets
+    func of(_ text: UnsafeBufferPointer<UInt8>) -> UInt32 {
         let count = text.count
         guard let start = UnsafeRawPointer(text.baseAddress), count > 0 else {
-            return folded(secrets.last, secrets.first)
+            return folded(last, first)
         }
-        var state = secrets.third
+        var state = third
         var offset = 0
         while count - offset > 16 {
-            state = fold(word(start, offset) ^ secrets.first, word(start, offset + 8) ^ state)
+            state = fold(word(start, offset) ^ first, word(start, offset + 8) ^ state)
             offset += 16
         }
         // The last one to sixteen bytes, as two words that may overlap; the length distinguishes texts that have the
@@ -39,28 +39,27 @@ enum KeyedHash {
             low = UInt64(text[offset]) << 16 | UInt64(text[offset + rest / 2]) << 8 | UInt64(text[count - 1])
             high = 0
         }
-        state = fold(low ^ secrets.second, high ^ state)
-        return folded(state ^ secrets.last, UInt64(count) ^ secrets.first)
+        state = fold(low ^ second, high ^ state)
+        return folded(state ^ last, UInt64(count) ^ first)
     }
 
     /// The hash of a number.
-    static func of(_ number: Int64) -> UInt32 {
-        let secrets = secrets
-        return folded(UInt64(bitPattern: number) ^ secrets.first, secrets.second)
+    func of(_ number: Int64) -> UInt32 {
+        folded(UInt64(bitPattern: number) ^ first, second)
     }
 
-    private static func fold(_ a: UInt64, _ b: UInt64) -> UInt64 {
+    private func fold(_ a: UInt64, _ b: UInt64) -> UInt64 {
         let product = a.multipliedFullWidth(by: b)
         return product.high ^ product.low
     }
 
-    private static func folded(_ a: UInt64, _ b: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: fold(a, b)) }
+    private func folded(_ a: UInt64, _ b: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: fold(a, b)) }
 
-    private static func word(_ start: UnsafeRawPointer, _ offset: Int) -> UInt64 {
+    private func word(_ start: UnsafeRawPointer, _ offset: Int) -> UInt64 {
         start.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
     }
 
-    private static func half(_ start: UnsafeRawPointer, _ offset: Int) -> UInt64 {
+    private func half(_ start: UnsafeRawPointer, _ offset: Int) -> UInt64 {
         UInt64(start.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
     }
 }

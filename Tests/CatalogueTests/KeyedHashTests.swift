@@ -5,7 +5,7 @@ import Testing
 @testable import Catalogue
 
 @Suite struct KeyedHashTests {
-    private func hash(_ text: [UInt8]) -> UInt32 { text.withUnsafeBufferPointer { KeyedHash.of($0) } }
+    private func hash(_ text: [UInt8]) -> UInt32 { text.withUnsafeBufferPointer { KeyedHash.shared.of($0) } }
 
     @Test func everyByteAndTheLengthCount() {
         for length in 0..<80 {
@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test func numbersSpread() {
-        let hashes = (0..<100_000).map { KeyedHash.of(Int64($0) << 20) }
+        let hashes = (0..<100_000).map { KeyedHash.shared.of(Int64($0) << 20) }
         #expect(Set(hashes).count > 99_980)
     }
 }

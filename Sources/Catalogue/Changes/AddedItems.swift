@@ -32,7 +32,7 @@ struct AddedItems: Sendable {
 
     private func place(of id: UnsafeBufferPointer<UInt8>) -> Int? {
         guard count > 0 else { return nil }
-        let hash = KeyedHash.of(id)
+        let hash = KeyedHash.shared.of(id)
         let found = placesByID[Int(hash >> 24)].find(hash) { place in
             let entry = entries[Int(place) - 1]
             return entry.item != nil && entry.id.elementsEqual(id)
@@ -95,7 +95,7 @@ struct AddedItems: Sendable {
             json = writer.bytes
         }
         entries.append(Entry(id: Array(id), json: json, row: row, item: item))
-        let hash = KeyedHash.of(id)
+        let hash = KeyedHash.shared.of(id)
         placesByID[Int(hash >> 24)].insert(hash, Int32(entries.count))
         while places.count < Int(row) - firstRow { places.append(-1) }
         places.append(Int32(entries.count - 1))

@@ -82,7 +82,7 @@ struct ChangeTable: Sendable {
 
     /// The number of an id, 0 ..< `states.count`; made if it is new.
     private mutating func number(of id: UnsafeBufferPointer<UInt8>) -> Int {
-        let hash = KeyedHash.of(id)
+        let hash = KeyedHash.shared.of(id)
         if let known = find(id, hash) { return known }
         ids.append(id)
         states.append(ItemState())
@@ -116,7 +116,7 @@ struct ChangeTable: Sendable {
 
     /// Applies changes in order. Ids that are already known are looked up together, as in `Catalogue.rows(of:into:)`.
     mutating func apply(_ changes: [ChangeOfID]) {
-        let hashes = changes.map { KeyedHash.of($0.id) }
+        let hashes = changes.map { KeyedHash.shared.of($0.id) }
         let beginnings = hashes.map { rowsByID.beginning(of: $0) }
         let known = changes.indices.map { index in
             rowsByID.find(hashes[index], beginningWith: beginnings[index]) { number in
@@ -138,7 +138,7 @@ struct ChangeTable: Sendable {
     /// The changes to an item.
     func state(of item: String) -> ItemState {
         var item = item
-        return item.withUTF8 { id in find(id, KeyedHash.of(id)).map { states[$0] } } ?? ItemState()
+        return item.withUTF8 { id in find(id, KeyedHash.shared.of(id)).map { states[$0] } } ?? ItemState()
     }
 
     /// Hands an id to `body`.

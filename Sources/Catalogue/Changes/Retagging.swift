@@ -83,12 +83,12 @@ struct Retagging: Sendable {
 
     /// The place of a tag that the bundle does not have; nil: it has none yet.
     private func place(of tag: UnsafeBufferPointer<UInt8>) -> Int32? {
-        placesByName.find(KeyedHash.of(tag)) { names.holds(tag, at: Int($0) - 1) }.map { $0 - 1 }
+        placesByName.find(KeyedHash.shared.of(tag)) { names.holds(tag, at: Int($0) - 1) }.map { $0 - 1 }
     }
 
     private mutating func addName(_ tag: UnsafeBufferPointer<UInt8>) -> Int32 {
         names.append(tag)
-        placesByName.insert(KeyedHash.of(tag), Int32(placesByName.count + 1))
+        placesByName.insert(KeyedHash.shared.of(tag), Int32(placesByName.count + 1))
         return Int32(placesByName.count - 1)
     }
 
