@@ -20,11 +20,23 @@ package struct JSONWriter {
     /// Opens an object.
     package mutating func beginObject() { open(UInt8(ascii: "{")) }
 
+    /// Opens an object that is a member.
+    package mutating func beginObject(_ key: StaticString) {
+        self.key(key)
+        beginObject()
+    }
+
     /// Closes the object.
     package mutating func endObject() { close(UInt8(ascii: "}")) }
 
     /// Opens an array.
     package mutating func beginArray() { open(UInt8(ascii: "[")) }
+
+    /// Opens an array that is a member.
+    package mutating func beginArray(_ key: StaticString) {
+        self.key(key)
+        beginArray()
+    }
 
     /// Closes the array.
     package mutating func endArray() { close(UInt8(ascii: "]")) }
@@ -172,6 +184,49 @@ package struct JSONWriter {
         var description = description
         description.withUTF8 { append($0) }
         isAfterValue = true
+    }
+
+    // MARK: Members
+
+    /// Writes a member, or nothing where the value is nil.
+    package mutating func member(_ key: StaticString, _ value: String?) {
+        guard let value else { return }
+        self.key(key)
+        string(value)
+    }
+
+    /// Writes a member, or nothing where the value is nil.
+    package mutating func member(_ key: StaticString, _ value: Int?) {
+        guard let value else { return }
+        self.key(key)
+        integer(value)
+    }
+
+    /// Writes a member, or nothing where the value is nil.
+    package mutating func member(_ key: StaticString, _ value: Bool?) {
+        guard let value else { return }
+        self.key(key)
+        bool(value)
+    }
+
+    /// Writes a member as `thousandths` does.
+    package mutating func member(_ key: StaticString, thousandths value: Int) {
+        self.key(key)
+        thousandths(value)
+    }
+
+    /// Writes a member that is an array of strings.
+    package mutating func member(_ key: StaticString, _ values: [String]) {
+        beginArray(key)
+        for value in values { string(value) }
+        endArray()
+    }
+
+    /// Writes a member that is an array of integers.
+    package mutating func member(_ key: StaticString, _ values: [Int]) {
+        beginArray(key)
+        for value in values { integer(value) }
+        endArray()
     }
 
     // MARK: White space

@@ -140,8 +140,7 @@ struct UsersExportCommand: AsyncParsableCommand {
                 var writer = JSONWriter()
                 for event in store.events(of: id) ?? [] {
                     writer.beginObject()
-                    writer.key("user_id")
-                    writer.string(id)
+                    writer.member("user_id", id)
                     writer.write(event)
                     writer.endObject()
                     writer.endLine()
@@ -175,18 +174,15 @@ struct UsersShowCommand: AsyncParsableCommand {
             }
             var writer = JSONWriter()
             writer.beginObject()
-            writer.key("user_id")
-            writer.string(id)
-            writer.key("events")
-            writer.beginArray()
+            writer.member("user_id", id)
+            writer.beginArray("events")
             for event in events {
                 writer.beginObject()
                 writer.write(event)
                 writer.endObject()
             }
             writer.endArray()
-            writer.key("count")
-            writer.integer(events.count)
+            writer.member("count", events.count)
             writer.endObject()
             Console.result(String(decoding: writer.bytes, as: UTF8.self) + "\n")
         } catch {

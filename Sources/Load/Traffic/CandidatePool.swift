@@ -31,8 +31,7 @@ struct CandidatePool: Sendable {
     ///
     /// - Parameter number: of the request, from 0.
     func write(for number: Int, to writer: inout JSONWriter) {
-        writer.key("candidates")
-        writer.beginArray()
+        writer.beginArray("candidates")
         // Neighbouring requests begin far apart.
         let first = number % items.count * 7_919
         for index in 0..<count {

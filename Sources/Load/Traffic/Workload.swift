@@ -36,28 +36,10 @@ package struct WorkloadSettings: Sendable, Equatable {
 
     /// Writes the fields common to all requests.
     func write(to writer: inout JSONWriter) {
-        if let count {
-            writer.key("k")
-            writer.integer(count)
-        }
-        if let first = beams.first {
-            writer.key("beams")
-            if beams.count == 1 {
-                writer.integer(first)
-            } else {
-                writer.beginArray()
-                for width in beams { writer.integer(width) }
-                writer.endArray()
-            }
-        }
-        if let mode {
-            writer.key("mode")
-            writer.string(mode.rawValue)
-        }
-        if let deadlineMilliseconds {
-            writer.key("deadline_ms")
-            writer.integer(deadlineMilliseconds)
-        }
+        writer.member("k", count)
+        if beams.count > 1 { writer.member("beams", beams) } else { writer.member("beams", beams.first) }
+        writer.member("mode", mode?.rawValue)
+        writer.member("deadline_ms", deadlineMilliseconds)
     }
 }
 
@@ -137,24 +119,19 @@ struct Workload: Sendable {
         let history = histories[visitor.history]
         var writer = JSONWriter(capacity: 192 + visitor.length * 32)
         writer.beginObject()
-        writer.key("user_id")
-        writer.string("\(history.userID).\(tag).\(visitor.number)")
-        writer.key("history")
-        writer.beginObject()
-        writer.key("items")
-        writer.beginArray()
+        writer.member("user_id", "\(history.userID).\(tag).\(visitor.number)")
+        writer.beginObject("history")
+        writer.beginArray("items")
         writer.value { history.appendItems(visitor.length, to: &$0) }
         writer.endArray()
         if history.hasTimestamps {
-            writer.key("timestamps")
-            writer.beginArray()
+            writer.beginArray("timestamps")
             for index in 0..<visitor.length { writer.integer(Int(history.timestamp(index) + visitor.shift)) }
             writer.endArray()
         }
         writer.endObject()
         if history.hasTimestamps {
-            writer.key("request_time")
-            writer.integer(Int(history.timestamp(visitor.length) + visitor.shift))
+            writer.member("request_time", Int(history.timestamp(visitor.length) + visitor.shift))
         }
         settings.write(to: &writer)
         candidates?.write(for: visitor.number, to: &writer)

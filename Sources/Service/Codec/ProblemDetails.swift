@@ -33,16 +33,11 @@ package struct ProblemDetails: Sendable, Equatable {
 
     func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.key("type")
-        writer.string("about:blank")
-        writer.key("title")
-        writer.string(title)
-        writer.key("status")
-        writer.integer(status)
-        writer.key("detail")
-        writer.string(detail)
-        writer.key("request_id")
-        writer.string(requestID)
+        writer.member("type", "about:blank")
+        writer.member("title", title)
+        writer.member("status", status)
+        writer.member("detail", detail)
+        writer.member("request_id", requestID)
         writer.endObject()
     }
 }

@@ -44,8 +44,7 @@ extension RecommendCodec {
     ) throws(JSONError) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
-        writer.key("results")
-        writer.beginArray()
+        writer.beginArray("results")
         for (number, result) in results.enumerated() {
             switch result {
             case .reply(let reply): try write(reply, ids: ids(number), to: &writer)
@@ -61,8 +60,7 @@ extension RecommendCodec {
     package static func encodeBatch(_ problems: [ProblemDetails]) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
-        writer.key("results")
-        writer.beginArray()
+        writer.beginArray("results")
         for problem in problems { problem.write(to: &writer) }
         writer.endArray()
         writer.endObject()
@@ -78,47 +76,44 @@ extension RecommendCodec {
         ids: ItemWriter,
         format: StreamFormat
     ) throws(JSONError) -> [UInt8] {
-        var writer = JSONWriter()
-        if format == .serverSentEvents { writer.raw("event: item\ndata: ") }
-        writer.beginObject()
-        try writeMembers(item, ids: ids, to: &writer)
-        writer.key("rank")
-        writer.integer(rank)
-        writer.endObject()
-        end(&writer, format)
-        return writer.bytes
+        try record("event: item\ndata: ", format) { (writer) throws(JSONError) in
+            try writeMembers(item, ids: ids, to: &writer)
+            writer.member("rank", rank)
+        }
     }
 
     /// The record that ends a stream: the reply without its items, which have been sent.
     package static func encodeStreamEnd(_ reply: RecommendReply, format: StreamFormat) -> [UInt8] {
-        var writer = JSONWriter()
-        if format == .serverSentEvents { writer.raw("event: done\ndata: ") }
-        writer.beginObject()
-        writer.key("done")
-        writer.bool(true)
-        writeIdentity(of: reply, to: &writer)
-        writeOutcome(of: reply, to: &writer)
-        writer.endObject()
-        end(&writer, format)
-        return writer.bytes
+        record("event: done\ndata: ", format) { writer in
+            writer.member("done", true)
+            writeIdentity(of: reply, to: &writer)
+            writeOutcome(of: reply, to: &writer)
+        }
     }
 
     /// The record of a fault after the status line; the stream then closes without its last chunk.
     package static func encodeStreamError(_ problem: ProblemDetails, format: StreamFormat) -> [UInt8] {
-        var writer = JSONWriter()
-        if format == .serverSentEvents { writer.raw("event: error\ndata: ") }
-        writer.beginObject()
-        writer.key("error")
-        problem.write(to: &writer)
-        writer.endObject()
-        end(&writer, format)
-        return writer.bytes
+        record("event: error\ndata: ", format) { writer in
+            writer.key("error")
+            problem.write(to: &writer)
+        }
     }
 
-    private static func end(_ writer: inout JSONWriter, _ format: StreamFormat) {
+    /// An object on a line of its own, or as the data of an event that begins with `start`.
+    private static func record<Failure>(
+        _ start: StaticString,
+        _ format: StreamFormat,
+        _ writeMembers: (inout JSONWriter) throws(Failure) -> Void
+    ) throws(Failure) -> [UInt8] {
+        var writer = JSONWriter()
+        if format == .serverSentEvents { writer.raw(start) }
+        writer.beginObject()
+        try writeMembers(&writer)
+        writer.endObject()
         writer.endLine()
         // An empty line dispatches the event.
         if format == .serverSentEvents { writer.endLine() }
+        return writer.bytes
     }
 
     // MARK: Parts
@@ -131,8 +126,7 @@ extension RecommendCodec {
         let ids = ItemWriter(ids: ids, unknown: reply.ranking?.unknown ?? [], includesTokens: reply.includesTokens)
         writer.beginObject()
         writeIdentity(of: reply, to: &writer)
-        writer.key("items")
-        writer.beginArray()
+        writer.beginArray("items")
         let explanations = reply.recommendation.explanations
         for (index, item) in reply.items.enumerated() {
             writer.beginObject()
@@ -150,8 +144,7 @@ extension RecommendCodec {
         ids: ItemWriter,
         to writer: inout JSONWriter
     ) throws(JSONError) {
-        writer.key("explanation")
-        writer.beginArray()
+        writer.beginArray("explanation")
         for event in explanation {
             writer.beginObject()
             writer.key("item")
@@ -173,44 +166,29 @@ extension RecommendCodec {
         writer.key("score")
         if item.row < 0 { writer.null() } else { try writer.number(item.score) }
         // Only candidates that the caller has named can be.
-        if item.row > 0, ids.ids.isWithdrawn(item.row) {
-            writer.key("available")
-            writer.bool(false)
-        }
+        if item.row > 0, ids.ids.isWithdrawn(item.row) { writer.member("available", false) }
         guard ids.includesTokens else { return }
-        writer.key("tokens")
-        writer.beginArray()
+        writer.beginArray("tokens")
         for token in ids.ids.tokens(ofRow: item.row) { writer.integer(Int(token)) }
         writer.endArray()
     }
 
     private static func writeIdentity(of reply: RecommendReply, to writer: inout JSONWriter) {
-        writer.key("request_id")
-        writer.string(reply.requestID)
-        writer.key("model")
-        writer.beginObject()
-        writer.key("name")
-        writer.string(reply.model.name)
-        writer.key("version")
-        writer.string(reply.model.version)
+        writer.member("request_id", reply.requestID)
+        writer.beginObject("model")
+        writer.member("name", reply.model.name)
+        writer.member("version", reply.model.version)
         writer.endObject()
     }
 
     private static func write(_ removals: Removals, to writer: inout JSONWriter) {
-        writer.key("eligible")
-        writer.integer(removals.eligible)
-        writer.key("removed")
-        writer.beginObject()
-        writer.key("seen")
-        writer.integer(removals.seen)
-        writer.key("excluded")
-        writer.integer(removals.excluded)
-        writer.key("not_allowed")
-        writer.integer(removals.notAllowed)
-        writer.key("unavailable")
-        writer.integer(removals.unavailable)
-        writer.key("max_per_tag")
-        writer.integer(removals.maxPerTag)
+        writer.member("eligible", removals.eligible)
+        writer.beginObject("removed")
+        writer.member("seen", removals.seen)
+        writer.member("excluded", removals.excluded)
+        writer.member("not_allowed", removals.notAllowed)
+        writer.member("unavailable", removals.unavailable)
+        writer.member("max_per_tag", removals.maxPerTag)
         writer.endObject()
     }
 
@@ -219,66 +197,38 @@ extension RecommendCodec {
         includesExact: Bool,
         to writer: inout JSONWriter
     ) {
-        writer.key("beams")
         if let width = paths.beams.first, paths.beams.allSatisfy({ $0 == width }) {
-            writer.integer(width)
+            writer.member("beams", width)
         } else {
-            writer.beginArray()
-            for width in paths.beams { writer.integer(width) }
-            writer.endArray()
+            writer.member("beams", paths.beams)
         }
-        if includesExact, let isExact = paths.isExact {
-            writer.key("exact")
-            writer.bool(isExact)
-        }
-        writer.key("prompt_tokens")
-        writer.integer(paths.promptTokens)
-        writer.key("tokens_cached")
-        writer.integer(paths.tokensCached)
+        if includesExact, let isExact = paths.isExact { writer.member("exact", isExact) }
+        writer.member("prompt_tokens", paths.promptTokens)
+        writer.member("tokens_cached", paths.tokensCached)
     }
 
     private static func writeOutcome(of reply: RecommendReply, to writer: inout JSONWriter) {
         let recommendation = reply.recommendation
-        writer.key("source")
-        writer.string(recommendation.source.rawValue)
-        if let degradation = recommendation.degradation {
-            writer.key("degraded")
-            writer.string(degradation.rawValue)
-        }
-        if reply.isHistoryStored {
-            writer.key("history_source")
-            writer.string("store")
-        }
-        writer.key("history_used")
-        writer.integer(recommendation.historyUsed)
-        writer.key("history_cached")
-        writer.integer(recommendation.historyCached)
-        if let start = recommendation.historyStart {
-            writer.key("history_start")
-            writer.integer(start)
-        }
+        writer.member("source", recommendation.source.rawValue)
+        writer.member("degraded", recommendation.degradation?.rawValue)
+        if reply.isHistoryStored { writer.member("history_source", "store") }
+        writer.member("history_used", recommendation.historyUsed)
+        writer.member("history_cached", recommendation.historyCached)
+        writer.member("history_start", recommendation.historyStart)
         if let paths = recommendation.paths { write(paths, includesExact: reply.includesExact, to: &writer) }
-        writer.key("unknown_items")
-        writer.integer(reply.unknownItems)
+        writer.member("unknown_items", reply.unknownItems)
         if let ranking = reply.ranking {
-            writer.key("unknown_candidates")
-            writer.integer(ranking.unknown.count)
+            writer.member("unknown_candidates", ranking.unknown.count)
         } else {
-            writer.key("exhausted")
-            writer.bool(recommendation.exhausted)
+            writer.member("exhausted", recommendation.exhausted)
             if let removals = reply.removals { write(removals, to: &writer) }
         }
-        writer.key("timing_ms")
-        writer.beginObject()
+        writer.beginObject("timing_ms")
         // Microseconds, rounded down.
-        writer.key("queue")
-        writer.thousandths(Int(recommendation.timing.queue / 1_000))
-        writer.key("prefill")
-        writer.thousandths(Int(recommendation.timing.prefill / 1_000))
-        writer.key("decode")
-        writer.thousandths(Int(recommendation.timing.decode / 1_000))
-        writer.key("total")
-        writer.thousandths(Int(reply.totalNanoseconds / 1_000))
+        writer.member("queue", thousandths: Int(recommendation.timing.queue / 1_000))
+        writer.member("prefill", thousandths: Int(recommendation.timing.prefill / 1_000))
+        writer.member("decode", thousandths: Int(recommendation.timing.decode / 1_000))
+        writer.member("total", thousandths: Int(reply.totalNanoseconds / 1_000))
         writer.endObject()
     }
 }

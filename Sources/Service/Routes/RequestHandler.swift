@@ -4,6 +4,7 @@
 internal import Dispatch
 internal import Engine
 package import HTTP
+internal import JSON
 internal import Logging
 internal import Models
 internal import Synchronization
@@ -196,6 +197,11 @@ extension RequestHandler {
             body: body,
             label: route.number
         )
+    }
+
+    /// A short reply in JSON.
+    func json(_ status: Int, _ body: JSONValue, _ route: Route, _ requestID: String) -> HTTPResponse {
+        json(status, body.compact, route, requestID)
     }
 
     /// A problem reply (RFC 9457). `detail` is one sentence.

@@ -102,22 +102,12 @@ extension RequestHandler {
                     "catalogue.unknown": "\(outcome.unknown)", "catalogue.revision": "\(outcome.revision)",
                 ]
             )
-            var writer = JSONWriter()
-            writer.beginObject()
-            writer.key("changed")
-            writer.integer(outcome.changed)
-            writer.key("unknown_items")
-            writer.beginArray()
-            for id in outcome.unknownItems { writer.string(id) }
-            writer.endArray()
-            writer.key("unknown")
-            writer.integer(outcome.unknown)
-            writer.key("persisted")
-            writer.bool(outcome.isPersisted)
-            writer.key("revision")
-            writer.integer(outcome.revision)
-            writer.endObject()
-            return json(200, writer.bytes, .catalogue, requestID)
+            let body: JSONValue = [
+                "changed": .integer(outcome.changed), "unknown_items": .array(outcome.unknownItems.map { .string($0) }),
+                "unknown": .integer(outcome.unknown), "persisted": .boolean(outcome.isPersisted),
+                "revision": .integer(outcome.revision),
+            ]
+            return json(200, body, .catalogue, requestID)
         } catch {
             return problem(error.status, error.message, .catalogue, requestID)
         }
@@ -162,8 +152,7 @@ extension RequestHandler {
                 let catalogue = try fleet.main(of: name).model.catalogue
                 var writer = JSONWriter()
                 writer.beginObject()
-                writer.key("items")
-                writer.beginArray()
+                writer.beginArray("items")
                 for row in catalogue.find(query.text, limit: query.limit) { catalogue.write(row, to: &writer) }
                 writer.endArray()
                 writer.endObject()
@@ -213,19 +202,13 @@ extension CatalogueSnapshot {
         writer.value { appendID(ofRow: row, to: &$0) }
         writer.key("title")
         if let title = title(row) { writer.string(title) } else { writer.null() }
-        writer.key("tags")
-        writer.beginArray()
-        for tag in tags(row) { writer.string(tagName(tag)) }
-        writer.endArray()
+        writer.member("tags", tags(row).map(tagName))
         writer.key("popularity")
         let popularity = popularity(row)
         if let whole = Int(exactly: popularity) { writer.integer(whole) } else { writer.numberOrNull(popularity) }
-        writer.key("available")
-        writer.bool(isAvailable(row))
-        writer.key("changed")
-        writer.bool(isChanged(row))
-        writer.key("added")
-        writer.bool(isAdded(row))
+        writer.member("available", isAvailable(row))
+        writer.member("changed", isChanged(row))
+        writer.member("added", isAdded(row))
         writer.endObject()
     }
 }

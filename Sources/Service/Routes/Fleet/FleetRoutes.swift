@@ -180,7 +180,7 @@ extension RequestHandler {
                     "name": .string(name), "split": Fleet.Routing.json(routing.split.shares),
                     "shadow": Fleet.Routing.json(routing.shadow), "persisted": .boolean(isPersisted),
                 ]
-                exchange.respond(self.json(200, body.compact, route, requestID))
+                exchange.respond(self.json(200, body, route, requestID))
             }
         } catch {
             exchange.respond(problem(error.status, error.message, route, requestID))

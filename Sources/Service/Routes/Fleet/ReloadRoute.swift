@@ -69,10 +69,7 @@ extension RequestHandler {
             writer.key("model")
             let standing = fleet.standings.first { $0.member.model?.isSame(as: model) ?? false }
             (standing?.member.model ?? model).write(to: &writer, standing)
-            if let isPersisted {
-                writer.key("persisted")
-                writer.bool(isPersisted)
-            }
+            writer.member("persisted", isPersisted)
             writer.endObject()
             return json(status, writer.bytes, route, requestID)
         case .failure(let error):

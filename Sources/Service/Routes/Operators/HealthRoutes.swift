@@ -62,12 +62,7 @@ extension RouteDeclaration {
 extension RequestHandler {
     /// `GET /health/live`: the process can answer.
     func liveReply(_ head: HTTPRequestHead) -> HTTPResponse {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.key("live")
-        writer.bool(true)
-        writer.endObject()
-        return json(200, writer.bytes, .live, requestIDs.id(for: head))
+        json(200, ["live": true], .live, requestIDs.id(for: head))
     }
 
     /// `GET /health/ready`: whether requests would be served; otherwise 503 with the reasons.
@@ -75,21 +70,10 @@ extension RequestHandler {
         let reasons = unreadiness()
         var writer = JSONWriter()
         writer.beginObject()
-        writer.key("ready")
-        writer.bool(reasons.isEmpty)
-        if !reasons.isEmpty {
-            writer.key("reasons")
-            writer.beginArray()
-            for reason in reasons { writer.string(reason) }
-            writer.endArray()
-        }
+        writer.member("ready", reasons.isEmpty)
+        if !reasons.isEmpty { writer.member("reasons", reasons) }
         // Requests that carry their histories are served all the same.
-        if users?.openBreakers ?? 0 > 0 {
-            writer.key("degraded")
-            writer.beginArray()
-            writer.string("store")
-            writer.endArray()
-        }
+        if users?.openBreakers ?? 0 > 0 { writer.member("degraded", ["store"]) }
         writer.endObject()
         let requestID = requestIDs.id(for: head)
         var reply = json(reasons.isEmpty ? 200 : 503, writer.bytes, .ready, requestID)

@@ -59,8 +59,7 @@ extension RequestHandler {
         }
         var writer = JSONWriter()
         writer.beginObject()
-        writer.key("models")
-        writer.beginArray()
+        writer.beginArray("models")
         for standing in fleet.standings { standing.write(to: &writer, length: length) }
         writer.endArray()
         writer.endObject()
@@ -76,16 +75,10 @@ extension Fleet.Standing {
     func write(to writer: inout JSONWriter, length: Int? = nil) {
         guard let model = member.model else {
             writer.beginObject()
-            writer.key("name")
-            writer.string(member.name)
-            writer.key("version")
-            writer.string(member.version)
-            writer.key("state")
-            writer.string(member.failure == nil ? "loading" : "failed")
-            if let failure = member.failure {
-                writer.key("reason")
-                writer.string(failure)
-            }
+            writer.member("name", member.name)
+            writer.member("version", member.version)
+            writer.member("state", member.failure == nil ? "loading" : "failed")
+            writer.member("reason", member.failure)
             writer.endObject()
             return
         }
@@ -101,74 +94,50 @@ extension ServedModel {
         let length = min(length ?? .max, configuration.maxSequenceLength)
         let operations = configuration.operations(length: length)
         writer.beginObject()
-        writer.key("name")
-        writer.string(name.name)
-        writer.key("version")
-        writer.string(name.version)
-        writer.key("architecture")
-        writer.string(architecture.name.rawValue)
-        writer.key("parameters")
-        writer.integer(configuration.parameterCount)
-        writer.key("catalogue_size")
-        writer.integer(bundle.catalogue.count)
-        writer.key("window")
-        writer.integer(configuration.maxSequenceLength)
+        writer.member("name", name.name)
+        writer.member("version", name.version)
+        writer.member("architecture", architecture.name.rawValue)
+        writer.member("parameters", configuration.parameterCount)
+        writer.member("catalogue_size", bundle.catalogue.count)
+        writer.member("window", configuration.maxSequenceLength)
         writer.key("configuration")
-        writer.value { $0.append(contentsOf: configuration.json.compact) }
-        writer.key("operations_per_request")
-        writer.beginObject()
-        writer.key("length")
-        writer.integer(length)
-        writer.key("linear")
-        writer.integer(operations.linear)
-        writer.key("attention")
-        writer.integer(operations.attention)
-        writer.key("scoring")
-        writer.integer(operations.scoring)
-        writer.key("total")
-        writer.integer(operations.total)
+        configuration.json.write(to: &writer)
+        writer.beginObject("operations_per_request")
+        writer.member("length", length)
+        writer.member("linear", operations.linear)
+        writer.member("attention", operations.attention)
+        writer.member("scoring", operations.scoring)
+        writer.member("total", operations.total)
         writer.endObject()
-        writer.key("cache_bytes_per_event")
-        writer.integer(configuration.cacheBytesPerEvent(.float32))
+        writer.member("cache_bytes_per_event", configuration.cacheBytesPerEvent(.float32))
         if let paths = model.paths { Self.write(paths, to: &writer) }
         let standings = engines.engines.map { EngineStanding($0, model.id) }
         // The first that serves speaks for all.
         let first = standings.first { $0.device != nil } ?? standings.first
         first?.writeMembers(to: &writer)
-        writer.key("devices")
-        writer.beginArray()
+        writer.beginArray("devices")
         for (name, standing) in zip(devices, standings) {
             writer.beginObject()
-            writer.key("name")
-            writer.string(name)
+            writer.member("name", name)
             standing.writeMembers(to: &writer)
-            writer.key("state")
-            writer.string(standing.state)
-            if let reason = standing.degradation {
-                writer.key("reason")
-                writer.string(reason)
-            }
+            writer.member("state", standing.state)
+            writer.member("reason", standing.degradation)
             writer.endObject()
         }
         writer.endArray()
-        writer.key("state")
         let serves = standings.contains { $0.device != nil }
         let isWhole = standings.allSatisfy { $0.state == "ready" }
         let state = serves && !isWhole ? "degraded" : first?.state ?? ""
-        writer.string(standing?.isRetiring ?? false ? "retiring" : state)
+        writer.member("state", standing?.isRetiring ?? false ? "retiring" : state)
         if let standing {
             writer.key("share")
-            writer.value { $0.append(contentsOf: RequestHandler.number(standing.share).compact) }
+            RequestHandler.number(standing.share).write(to: &writer)
             writer.key("shadow")
-            writer.value { $0.append(contentsOf: RequestHandler.number(standing.shadow).compact) }
-            writer.key("catalogue")
-            writer.beginObject()
-            writer.key("items")
-            writer.integer(model.catalogue.count)
-            writer.key("unavailable")
-            writer.integer(model.catalogue.unavailableCount)
-            writer.key("changed")
-            writer.integer(model.catalogue.changedCount)
+            RequestHandler.number(standing.shadow).write(to: &writer)
+            writer.beginObject("catalogue")
+            writer.member("items", model.catalogue.count)
+            writer.member("unavailable", model.catalogue.unavailableCount)
+            writer.member("changed", model.catalogue.changedCount)
             writer.endObject()
         }
         writer.endObject()
@@ -178,34 +147,25 @@ extension ServedModel {
 extension ServedModel {
     private static func write(_ paths: PathCatalogue, to writer: inout JSONWriter) {
         let (ids, trie) = (paths.ids, paths.trie)
-        func write(_ key: StaticString, _ value: Int) {
-            writer.key(key)
-            writer.integer(value)
-        }
-        writer.key("semantic_ids")
-        writer.beginObject()
-        write("levels", ids.levels)
-        write("paths", trie.pathCount)
-        write("items", trie.itemCount)
-        write("largest_path", paths.largestPath)
-        writer.key("normalization")
-        writer.string(ids.normalization.rawValue)
-        writer.key("score_tail")
-        writer.bool(ids.scoreTail)
-        write("default_beams", ids.defaultBeams)
-        write("max_items", ids.maxItems)
-        writer.key("template_tokens")
-        writer.beginObject()
-        write("before", ids.template.before.count)
-        write("between", ids.template.between.count)
-        write("open", ids.template.open.count)
-        write("close", ids.template.close.count)
-        write("after", ids.template.after.count)
-        write("tail", ids.template.tail.count)
+        writer.beginObject("semantic_ids")
+        writer.member("levels", ids.levels)
+        writer.member("paths", trie.pathCount)
+        writer.member("items", trie.itemCount)
+        writer.member("largest_path", paths.largestPath)
+        writer.member("normalization", ids.normalization.rawValue)
+        writer.member("score_tail", ids.scoreTail)
+        writer.member("default_beams", ids.defaultBeams)
+        writer.member("max_items", ids.maxItems)
+        writer.beginObject("template_tokens")
+        writer.member("before", ids.template.before.count)
+        writer.member("between", ids.template.between.count)
+        writer.member("open", ids.template.open.count)
+        writer.member("close", ids.template.close.count)
+        writer.member("after", ids.template.after.count)
+        writer.member("tail", ids.template.tail.count)
         writer.endObject()
-        write("trie_bytes", trie.byteCount)
-        writer.key("trie_build_ms")
-        writer.thousandths(Int(paths.buildNanoseconds / 1_000))
+        writer.member("trie_bytes", trie.byteCount)
+        writer.member("trie_build_ms", thousandths: Int(paths.buildNanoseconds / 1_000))
         writer.endObject()
     }
 }
@@ -230,27 +190,15 @@ private struct EngineStanding {
     func writeMembers(to writer: inout JSONWriter) {
         if let cache { write(cache, to: &writer) }
         guard let device else { return }
-        writer.key("device")
-        writer.string(device.name)
-        writer.key("instruction_set")
-        writer.string(device.architecture)
-        writer.key("dtype")
-        writer.string(device.dtype.rawValue)
-        writer.key("threads")
-        writer.integer(device.threads)
-        if device.catalogueCopy != .none {
-            writer.key("catalogue_copy")
-            writer.string(device.catalogueCopy.rawValue)
-        }
-        if device.catalogueCopyBytes > 0 {
-            writer.key("catalogue_copy_bytes")
-            writer.integer(device.catalogueCopyBytes)
-        }
+        writer.member("device", device.name)
+        writer.member("instruction_set", device.architecture)
+        writer.member("dtype", device.dtype.rawValue)
+        writer.member("threads", device.threads)
+        if device.catalogueCopy != .none { writer.member("catalogue_copy", device.catalogueCopy.rawValue) }
+        if device.catalogueCopyBytes > 0 { writer.member("catalogue_copy_bytes", device.catalogueCopyBytes) }
         guard !device.kernelRates.isEmpty else { return }
-        writer.key("tuning")
-        writer.beginObject()
-        writer.key("kernels")
-        writer.string(device.architecture)
+        writer.beginObject("tuning")
+        writer.member("kernels", device.architecture)
         writer.key("gflops_per_thread")
         device.kernelRates.json.write(to: &writer)
         writer.endObject()
@@ -258,26 +206,19 @@ private struct EngineStanding {
 
     /// Whether rows of users' histories are reused, and the size of their pool.
     private func write(_ cache: PrefixCacheDescription, to writer: inout JSONWriter) {
-        writer.key("prefix_cache")
-        writer.beginObject()
-        writer.key("reuse")
+        writer.beginObject("prefix_cache")
         switch cache {
         case .none(let reason):
-            writer.string("none")
-            writer.key("reason")
-            writer.string(reason)
+            writer.member("reuse", "none")
+            writer.member("reason", reason)
         case .exact(let pool) where !pool.keepsRows:
-            writer.string("none")
-            writer.key("reason")
-            writer.string("cache.bytes is 0")
+            writer.member("reuse", "none")
+            writer.member("reason", "cache.bytes is 0")
         case .exact(let pool):
-            writer.string("exact")
-            writer.key("bytes")
-            writer.integer(pool.byteCount)
-            writer.key("page_rows")
-            writer.integer(pool.pageRows)
-            writer.key("bytes_per_event")
-            writer.integer(pool.bytesPerEvent)
+            writer.member("reuse", "exact")
+            writer.member("bytes", pool.byteCount)
+            writer.member("page_rows", pool.pageRows)
+            writer.member("bytes_per_event", pool.bytesPerEvent)
         }
         writer.endObject()
     }

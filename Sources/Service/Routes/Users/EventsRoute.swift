@@ -66,14 +66,10 @@ extension RequestHandler {
     private static func body(_ outcome: AppendOutcome, unknown: Int) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
-        writer.key("accepted")
-        writer.integer(outcome.accepted)
-        writer.key("duplicates")
-        writer.integer(outcome.duplicates)
-        writer.key("unknown_items")
-        writer.integer(unknown)
-        writer.key("persisted")
-        writer.bool(outcome.isPersisted)
+        writer.member("accepted", outcome.accepted)
+        writer.member("duplicates", outcome.duplicates)
+        writer.member("unknown_items", unknown)
+        writer.member("persisted", outcome.isPersisted)
         writer.endObject()
         return writer.bytes
     }
@@ -117,10 +113,8 @@ extension RequestHandler {
     private static func body(_ userID: String, _ events: [UserEvent], _ catalogue: CatalogueSnapshot?) -> [UInt8] {
         var writer = JSONWriter(capacity: 64 + 48 * events.count)
         writer.beginObject()
-        writer.key("user_id")
-        writer.string(userID)
-        writer.key("events")
-        writer.beginArray()
+        writer.member("user_id", userID)
+        writer.beginArray("events")
         for event in events {
             writer.beginObject()
             writer.key("item")
@@ -130,17 +124,12 @@ extension RequestHandler {
             } else {
                 writer.string(event.item)
             }
-            writer.key("timestamp")
-            writer.integer(Int(event.timestamp))
-            if let action = event.action {
-                writer.key("action")
-                writer.string(action)
-            }
+            writer.member("timestamp", Int(event.timestamp))
+            writer.member("action", event.action)
             writer.endObject()
         }
         writer.endArray()
-        writer.key("count")
-        writer.integer(events.count)
+        writer.member("count", events.count)
         writer.endObject()
         return writer.bytes
     }

@@ -46,23 +46,11 @@ extension RequestHandler {
     /// Reports what was dropped from the cache, even if nothing was. Logs and metrics name no user.
     func forgottenReply(_ userID: String, _ requestID: String) -> HTTPResponse {
         let dropped = fleet.engines.forget(userID)
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.key("user_id")
-        writer.string(userID)
-        writer.key("dropped")
-        writer.beginObject()
-        writer.key("entries")
-        writer.integer(dropped.entries)
-        writer.key("bytes")
-        writer.integer(dropped.bytes)
-        writer.key("events")
-        writer.integer(dropped.events)
-        writer.key("in_flight")
-        writer.integer(dropped.inFlight)
-        writer.endObject()
-        writer.endObject()
-        return json(200, writer.bytes, .user, requestID)
+        let counts: JSONValue = [
+            "entries": .integer(dropped.entries), "bytes": .integer(dropped.bytes), "events": .integer(dropped.events),
+            "in_flight": .integer(dropped.inFlight),
+        ]
+        return json(200, ["user_id": .string(userID), "dropped": counts], .user, requestID)
     }
 }
 
