@@ -20,6 +20,9 @@ package struct ImportSummary: Sendable {
     package let semanticIDs: SemanticIDSummary?
 }
 
+/// The formats of checkpoints, as `--from` has them.
+package let checkpointFormats = ImporterRegistry.importers.map(\.format)
+
 /// Imports a checkpoint. Weights keep the checkpoint's type if all are float32, float16 or bfloat16; otherwise they are
 /// stored as float32. `--dtype` chooses the type of the computation.
 ///

@@ -9,6 +9,10 @@ import Models
 protocol CheckpointImporter: Sendable {
     /// The name after `--from`.
     var format: String { get }
+    /// The format's name under `source` in descriptions; unless stated, `format`.
+    var source: String { get }
+    /// What it makes, as descriptions call it under `architecture`.
+    var architectures: [String] { get }
 
     /// Opens a checkpoint and checks it against its description: every tensor that the architecture needs is there in
     /// the right shape, and nothing is left over.
@@ -21,9 +25,13 @@ protocol CheckpointImporter: Sendable {
     func open(path: String, description: ImportDescription, weights: String?) throws(ImportError) -> any ImportedModel
 }
 
+extension CheckpointImporter {
+    var source: String { format }
+}
+
 /// Reads checkpoints that are one file, written by `torch.save`.
 protocol FileImporter: CheckpointImporter {
-    /// As `open(path:description:weights:)`, of a file that is open already.
+    /// As `open(path:description:weights:)`, of a file that is open already and a description that is for this importer.
     func open(
         _ checkpoint: InputFile,
         description: ImportDescription,
@@ -33,7 +41,9 @@ protocol FileImporter: CheckpointImporter {
 
 extension FileImporter {
     func open(path: String, description: ImportDescription, weights: String?) throws(ImportError) -> any ImportedModel {
-        try open(openFile(path), description: description, weights: weights)
+        let file = try openFile(path)
+        try description.check(for: self)
+        return try open(file, description: description, weights: weights)
     }
 }
 
@@ -71,6 +81,12 @@ enum ImporterRegistry {
         MetaImporter(), SASRecPyTorchImporter(), HuggingFaceImporter(), PerformanceLawImporter(),
     ]
 
+    /// The words that descriptions may have under `source` and `architecture`.
+    static let sources = importers.map(\.source)
+    static let architectures = importers.flatMap(\.architectures).reduce(into: [String]()) { words, word in
+        if !words.contains(word) { words.append(word) }
+    }
+
     /// The importer of a format.
     ///
     /// - Throws: `ImportError.unsupported` that lists what there is.
@@ -78,7 +94,7 @@ enum ImporterRegistry {
         if let importer = importers.first(where: { $0.format == format }) {
             return importer
         }
-        let known = importers.map(\.format).joined(separator: ", ")
+        let known = checkpointFormats.joined(separator: ", ")
         throw ImportError(
             .unsupported,
             "checkpoints of format \(quoted(format)) are not supported, only these: \(known)"

@@ -14,25 +14,6 @@ struct ImportDescription {
         "time_buckets", "gate", "ffn", "layer_order", "tied", "embed_scale", "score_norm", "kind", "levels", "codebook",
     ]
 
-    /// The architectures of the table.
-    enum ArchitectureKey: String, CaseIterable {
-        case hstu
-        case sasrec
-        case llama
-        case gpt
-        case gpt2
-        case qwen2
-        case qwen3
-    }
-
-    /// Whose format, as descriptions call it.
-    enum Source: String, CaseIterable {
-        case meta = "meta-generative-recommenders"
-        case sasrecPyTorch = "sasrec.pytorch"
-        case huggingFace = "huggingface"
-        case performanceLaw = "performance-law"
-    }
-
     /// A key that no checkpoint of a kind states.
     struct Question {
         let key: String
@@ -47,8 +28,10 @@ struct ImportDescription {
 
     /// Its name in error sentences; nil: there is no file.
     let path: String?
-    let architecture: ArchitectureKey?
-    let source: Source?
+    /// One that an importer makes; nil: it is not stated.
+    let architecture: String?
+    /// Whose format; nil: it is not stated.
+    let source: String?
     /// The keys that are left after `architecture` and `source`, without those that are null.
     let members: [JSONMember]
     /// The value of `semantic_ids`; nil: items are rows of the table.
@@ -59,8 +42,8 @@ struct ImportDescription {
 
     private init(
         path: String?,
-        architecture: ArchitectureKey?,
-        source: Source?,
+        architecture: String?,
+        source: String?,
         members: [JSONMember],
         semanticIDs: JSONValue?
     ) {
@@ -92,8 +75,8 @@ struct ImportDescription {
             var fields = try JSONFields(value)
             let architecture =
                 fields.contains("architecture")
-                ? try fields.choice("architecture", of: ArchitectureKey.self) : nil
-            let source = fields.contains("source") ? try fields.choice("source", of: Source.self) : nil
+                ? try fields.word("architecture", of: ImporterRegistry.architectures) : nil
+            let source = fields.contains("source") ? try fields.word("source", of: ImporterRegistry.sources) : nil
             let semanticIDs = fields.optional("semantic_ids") ?? outer
             var members: [JSONMember] = []
             for key in fields.names { members.append(JSONMember(key, try fields.value(key))) }
@@ -109,25 +92,25 @@ struct ImportDescription {
         }
     }
 
-    /// Checks that the description is for the format and for one of its architectures.
+    /// Checks that the description is for an importer and for one of its architectures.
     ///
-    /// - Parameter format: the value of `--from`.
     /// - Throws: `ImportError` that says what it is for instead.
-    func check(source: Source, architectures: [ArchitectureKey], format: String) throws(ImportError) {
-        guard semanticIDs == nil || source == .huggingFace else {
+    func check(for importer: some CheckpointImporter) throws(ImportError) {
+        let format = importer.format
+        guard semanticIDs == nil || importer is HuggingFaceImporter else {
             throw ImportError(.badDescription, "\(name): semantic_ids are for --from huggingface, not for \(format)")
         }
-        guard self.source ?? source == source else {
+        guard source ?? importer.source == importer.source else {
             throw ImportError(
                 .badDescription,
-                "\(name): source is not \(source.rawValue), which --from \(format) reads"
+                "\(name): source is not \(importer.source), which --from \(format) reads"
             )
         }
-        guard let architecture, !architectures.contains(architecture) else { return }
-        let known = architectures.map(\.rawValue).joined(separator: ", ")
+        guard let architecture, !importer.architectures.contains(architecture) else { return }
+        let known = importer.architectures.joined(separator: ", ")
         throw ImportError(
             .unsupported,
-            "\(name): architecture \(architecture.rawValue) is not supported by --from \(format), only \(known)"
+            "\(name): architecture \(architecture) is not supported by --from \(format), only \(known)"
         )
     }
 

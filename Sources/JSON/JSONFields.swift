@@ -121,11 +121,16 @@ package struct JSONFields {
         if let fallback, members[key] == nil {
             return fallback
         }
-        if case .string(let text) = try value(key), let choice = Choice(rawValue: text) {
-            return choice
+        guard let choice = Choice(rawValue: try word(key, of: Choice.allCases.map(\.rawValue))) else {
+            preconditionFailure("every word of the list is the raw value of a choice")
         }
-        let words = Choice.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: " or ")
-        throw JSONError("\(path(key)) must be \(words)")
+        return choice
+    }
+
+    /// Takes one of these words.
+    package mutating func word(_ key: String, of words: [String]) throws(JSONError) -> String {
+        if case .string(let text) = try value(key), words.contains(text) { return text }
+        throw JSONError("\(path(key)) must be \(words.map { "\"\($0)\"" }.joined(separator: " or "))")
     }
 
     /// Makes sure that every field has been taken.

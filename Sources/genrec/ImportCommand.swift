@@ -23,7 +23,7 @@ struct ImportCommand: AsyncParsableCommand {
             """
     )
 
-    @Option(help: "Whose checkpoint it is: meta, sasrec.pytorch, huggingface, performance-law.")
+    @Option(help: "Whose checkpoint it is: \(checkpointFormats.joined(separator: ", ")).")
     var from: String
     @Option(help: "The checkpoint file, or a directory of Hugging Face's.")
     var checkpoint: String

@@ -291,7 +291,7 @@ import Testing
     func otherFormat_ListsWhatThereIs(format: String) throws {
         #expect(
             try message(TinyCheckpoint().bytes, format: format).hasSuffix(
-                "are not supported, only these: meta, sasrec.pytorch, huggingface, performance-law"
+                "are not supported, only these: \(checkpointFormats.joined(separator: ", "))"
             )
         )
     }

@@ -3,6 +3,7 @@
 
 import Compute
 import Files
+import Foundation
 import JSON
 import Models
 import TestSupport
@@ -296,6 +297,20 @@ import Testing
             let inspection = BundleInspection(try ModelBundle.load(directory: folder.path + "/bundle"))
             #expect(inspection.text.contains(words), "\(inspection.text)")
             #expect(inspection.text.contains("bytes of float32 per event"))
+        }
+    }
+
+    /// The tables of formats in the documentation.
+    @Test func everyFormat_IsInTheReadmeAndOnThePageOfImporters() throws {
+        let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
+        let readme = try String(contentsOfFile: root + "/README.md", encoding: .utf8)
+        let page = try String(contentsOfFile: root + "/Sources/Importers/Importers.docc/Importers.md", encoding: .utf8)
+        for importer in ImporterRegistry.importers {
+            #expect(readme.contains("`genrec import --from \(importer.format)`"), "README.md lacks \(importer.format)")
+            #expect(page.contains("| `\(importer.format)` |"), "Importers.md lacks \(importer.format)")
+            for word in importer.architectures + [importer.source] {
+                #expect(page.contains("`\(word)`"), "Importers.md lacks \(word)")
+            }
         }
     }
 

@@ -47,10 +47,10 @@ import Testing
         rope: RotaryEmbedding? = nil,
         biases: Bool = false,
         tied: Bool = true,
-        family: LlamaConfiguration.Family = .llama
+        _ architecture: Architecture.Name = .llama
     ) throws -> LlamaConfiguration {
         try LlamaConfiguration {
-            $0.family = family
+            $0.architecture = architecture
             $0.width = width
             $0.layers = 1
             $0.heads = heads
@@ -308,11 +308,11 @@ import Testing
     @Test func tensorsOfQwen_DifferFromLlamaByOneSwitchEach() throws {
         let biased = names(try Self.llama(biases: true))
         #expect(
-            biased.subtracting(names(try Self.llama(biases: true, family: .qwen2))) == [
+            biased.subtracting(names(try Self.llama(biases: true, .qwen2))) == [
                 "layers.0.attention.output.bias"
             ]
         )
-        let qwen3 = try Self.llama(family: .qwen3)
+        let qwen3 = try Self.llama(.qwen3)
         #expect(
             names(qwen3).subtracting(names(try Self.llama())) == [
                 "layers.0.attention.query_norm.weight", "layers.0.attention.key_norm.weight",
@@ -471,7 +471,7 @@ import Testing
                 try llama(rope: RotaryEmbedding(scaling: .linear(factor: 2.5), pairing: .halves), tied: false)
             ),
             Architecture(try gpt(scales: false, byLayer: true, tied: false)),
-            Architecture(try llama(biases: true, family: .qwen2)), Architecture(try llama(family: .qwen3)),
+            Architecture(try llama(biases: true, .qwen2)), Architecture(try llama(.qwen3)),
         ]
     }
 

@@ -4,12 +4,15 @@ internal import JSON
 import Models
 
 /// A GPT-2 of Hugging Face's.
-struct HuggingFaceGPT2: HuggingFaceArchitecture {
-    static let modelType = "gpt2"
-    static let className = "GPT2LMHeadModel"
-    static let descriptionKeys: [ImportDescription.ArchitectureKey] = [.gpt2, .gpt]
-    static let prefix = "transformer."
-    static let itemTable = "wte.weight"
+struct HuggingFaceGPT2: HuggingFaceModel {
+    private static let itemTable = "wte.weight"
+    static let kind = HuggingFaceArchitecture(
+        modelType: "gpt2",
+        className: "GPT2LMHeadModel",
+        descriptionKeys: ["gpt2", "gpt"],
+        prefix: "transformer.",
+        itemTable: itemTable
+    ) { (configuration) throws(JSONError) in try HuggingFaceGPT2(&configuration) }
 
     private let width: Int
     private let layers: Int

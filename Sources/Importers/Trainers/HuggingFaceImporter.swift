@@ -7,21 +7,23 @@ internal import JSON
 import Models
 
 /// An architecture of transformers.
-protocol HuggingFaceArchitecture: Sendable {
+struct HuggingFaceArchitecture: Sendable {
     /// Its `model_type`.
-    static var modelType: String { get }
+    let modelType: String
     /// The class whose weights are read, as `architectures` names it.
-    static var className: String { get }
-    /// The name of the format in descriptions.
-    static var descriptionKeys: [ImportDescription.ArchitectureKey] { get }
+    let className: String
+    /// Its names in descriptions.
+    let descriptionKeys: [String]
     /// The prefix that the class with a head adds to the names of the class without one.
-    static var prefix: String { get }
+    let prefix: String
     /// The item table's name after the prefix.
-    static var itemTable: String { get }
-
+    let itemTable: String
     /// Takes the keys that concern it.
-    init(_ configuration: inout HuggingFaceConfiguration) throws(JSONError)
+    let model: @Sendable (inout HuggingFaceConfiguration) throws(JSONError) -> any HuggingFaceModel
+}
 
+/// What `config.json` says of a model.
+protocol HuggingFaceModel: Sendable {
     /// The slots that training knew, by the key that states them.
     var positions: (key: String, count: Int) { get }
     var isTied: Bool { get }
@@ -59,16 +61,17 @@ struct HuggingFaceDescription {
 /// Imports Hugging Face's directories.
 struct HuggingFaceImporter: CheckpointImporter {
     let format = "huggingface"
+    var architectures: [String] { Self.kinds.flatMap(\.descriptionKeys) }
 
-    private static let architectures: [any HuggingFaceArchitecture.Type] = [
-        HuggingFaceLlama<LlamaFamily>.self, HuggingFaceGPT2.self, HuggingFaceLlama<Qwen2Family>.self,
-        HuggingFaceLlama<Qwen3Family>.self,
+    private static let kinds = [
+        HuggingFaceLlama.kind(.llama, className: "LlamaForCausalLM"), HuggingFaceGPT2.kind,
+        HuggingFaceLlama.kind(.qwen2, className: "Qwen2ForCausalLM"),
+        HuggingFaceLlama.kind(.qwen3, className: "Qwen3ForCausalLM"),
     ]
     private static let head = "lm_head.weight"
 
     func open(path: String, description: ImportDescription, weights: String?) throws(ImportError) -> any ImportedModel {
-        let known = Self.architectures.flatMap { $0.descriptionKeys }
-        try description.check(source: .huggingFace, architectures: known, format: format)
+        try description.check(for: self)
         guard weights == nil else {
             throw ImportError(
                 .unsupported,
@@ -80,13 +83,15 @@ struct HuggingFaceImporter: CheckpointImporter {
             path: weightsPath.parentFolder + "config.json",
             overrides: Self.overrides(description)
         )
-        let parsed: any HuggingFaceArchitecture
+        let kind: HuggingFaceArchitecture
+        let parsed: any HuggingFaceModel
         do throws(JSONError) {
-            parsed = try Self.architecture(&configuration)
+            kind = try Self.kind(&configuration)
+            parsed = try kind.model(&configuration)
         } catch {
             throw ImportError(.unsupported, "\(configuration.path): \(error.description)")
         }
-        let stated = try Self.stated(description, configuration, parsed)
+        let stated = try Self.stated(description, configuration, kind, parsed)
         let architecture: Architecture
         do throws(JSONError) {
             architecture = try parsed.architecture(stated)
@@ -106,7 +111,6 @@ struct HuggingFaceImporter: CheckpointImporter {
         let file = try openFile(weightsPath)
         let source: any TensorSource =
             weightsPath.hasSuffix(".json") ? try ShardedTensors(index: file) : try openTensors(weightsPath)
-        let kind = type(of: parsed)
         let prefix = source.names.contains(kind.prefix + kind.itemTable) ? kind.prefix : ""
         var ignorable = parsed.buffers(prefix: prefix)
         if parsed.isTied { ignorable.insert(Self.head) }
@@ -158,14 +162,14 @@ struct HuggingFaceImporter: CheckpointImporter {
     }
 
     /// The architecture that `model_type` and `architectures` name.
-    private static func architecture(
+    private static func kind(
         _ configuration: inout HuggingFaceConfiguration
-    ) throws(JSONError) -> any HuggingFaceArchitecture {
+    ) throws(JSONError) -> HuggingFaceArchitecture {
         let classes = try configuration.strings("architectures") ?? []
-        let named = architectures.first { classes.contains($0.className) }
+        let named = kinds.first { classes.contains($0.className) }
         let type = try configuration.string("model_type", default: named?.modelType ?? "")
-        guard let kind = architectures.first(where: { $0.modelType == type }) else {
-            let known = architectures.map { quoted($0.modelType) }.joined(separator: " and ")
+        guard let kind = kinds.first(where: { $0.modelType == type }) else {
+            let known = kinds.map { quoted($0.modelType) }.joined(separator: " and ")
             throw JSONError("model_type \(quoted(type)) is not supported, only \(known)")
         }
         guard classes.isEmpty || classes == [kind.className] else {
@@ -173,7 +177,7 @@ struct HuggingFaceImporter: CheckpointImporter {
             throw JSONError("architectures is \(found), not \(quoted(kind.className)), the one of \(type) that is read")
         }
         try configuration.refuse("quantization_config")
-        return try kind.init(&configuration)
+        return kind
     }
 
     /// A description's values for keys of `config.json`.
@@ -188,12 +192,13 @@ struct HuggingFaceImporter: CheckpointImporter {
     private static func stated(
         _ description: ImportDescription,
         _ configuration: HuggingFaceConfiguration,
-        _ parsed: any HuggingFaceArchitecture
+        _ kind: HuggingFaceArchitecture,
+        _ parsed: any HuggingFaceModel
     ) throws(ImportError) -> HuggingFaceDescription {
-        if let architecture = description.architecture, !type(of: parsed).descriptionKeys.contains(architecture) {
+        if let architecture = description.architecture, !kind.descriptionKeys.contains(architecture) {
             throw ImportError(
                 .mismatched,
-                "\(description.name): architecture \(architecture.rawValue) contradicts \(configuration.path)"
+                "\(description.name): architecture \(architecture) contradicts \(configuration.path)"
             )
         }
         let window = min(parsed.positions.count, ArchitectureLimit.length.upperBound)

@@ -4,43 +4,22 @@
 internal import JSON
 import Models
 
-/// The differences between the three.
-protocol HuggingFaceLlamaFamily: Sendable {
-    static var modelType: String { get }
-    static var className: String { get }
-    static var descriptionKey: ImportDescription.ArchitectureKey { get }
-    static var family: LlamaConfiguration.Family { get }
-}
-
-enum LlamaFamily: HuggingFaceLlamaFamily {
-    static let modelType = "llama"
-    static let className = "LlamaForCausalLM"
-    static let descriptionKey = ImportDescription.ArchitectureKey.llama
-    static let family = LlamaConfiguration.Family.llama
-}
-
-enum Qwen2Family: HuggingFaceLlamaFamily {
-    static let modelType = "qwen2"
-    static let className = "Qwen2ForCausalLM"
-    static let descriptionKey = ImportDescription.ArchitectureKey.qwen2
-    static let family = LlamaConfiguration.Family.qwen2
-}
-
-enum Qwen3Family: HuggingFaceLlamaFamily {
-    static let modelType = "qwen3"
-    static let className = "Qwen3ForCausalLM"
-    static let descriptionKey = ImportDescription.ArchitectureKey.qwen3
-    static let family = LlamaConfiguration.Family.qwen3
-}
-
 /// A Llama, a Qwen2 or a Qwen3 of Hugging Face's.
-struct HuggingFaceLlama<Kind: HuggingFaceLlamaFamily>: HuggingFaceArchitecture {
-    static var modelType: String { Kind.modelType }
-    static var className: String { Kind.className }
-    static var descriptionKeys: [ImportDescription.ArchitectureKey] { [Kind.descriptionKey] }
-    static var prefix: String { "model." }
-    static var itemTable: String { "embed_tokens.weight" }
+struct HuggingFaceLlama: HuggingFaceModel {
+    private static let itemTable = "embed_tokens.weight"
 
+    /// - Parameter name: which of the three; Hugging Face calls them the same.
+    static func kind(_ name: Architecture.Name, className: String) -> HuggingFaceArchitecture {
+        HuggingFaceArchitecture(
+            modelType: name.rawValue,
+            className: className,
+            descriptionKeys: [name.rawValue],
+            prefix: "model.",
+            itemTable: itemTable
+        ) { (configuration) throws(JSONError) in try HuggingFaceLlama(name, &configuration) }
+    }
+
+    private let name: Architecture.Name
     private let width: Int
     private let layers: Int
     private let heads: Int
@@ -57,7 +36,8 @@ struct HuggingFaceLlama<Kind: HuggingFaceLlamaFamily>: HuggingFaceArchitecture {
 
     var positions: (key: String, count: Int) { ("max_position_embeddings", maxPositions) }
 
-    init(_ configuration: inout HuggingFaceConfiguration) throws(JSONError) {
+    private init(_ name: Architecture.Name, _ configuration: inout HuggingFaceConfiguration) throws(JSONError) {
+        self.name = name
         width = try configuration.integer("hidden_size", in: ArchitectureLimit.dimension)
         layers = try configuration.integer("num_hidden_layers", in: ArchitectureLimit.layers)
         heads = try configuration.integer("num_attention_heads", in: ArchitectureLimit.heads)
@@ -65,21 +45,20 @@ struct HuggingFaceLlama<Kind: HuggingFaceLlamaFamily>: HuggingFaceArchitecture {
         headDimension = try configuration.integer(
             "head_dim",
             in: ArchitectureLimit.dimension,
-            default: Kind.family == .qwen3 ? 128 : max(1, width / heads)
+            default: name == .qwen3 ? 128 : max(1, width / heads)
         )
         feedForward = try configuration.integer("intermediate_size", in: ArchitectureLimit.dimension)
         rows = try configuration.integer("vocab_size", in: ArchitectureLimit.rows)
         maxPositions = try configuration.integer(
             "max_position_embeddings",
             in: 1...(1 << 30),
-            default: Kind.family == .llama ? 2048 : 32_768
+            default: name == .llama ? 2048 : 32_768
         )
         rmsNormEpsilon = try configuration.positiveReal("rms_norm_eps", atMost: 1, default: 1e-6)
         // Qwen2 has them without saying so.
-        attentionBias =
-            Kind.family == .qwen2 ? true : try configuration.boolean("attention_bias", default: false)
-        mlpBias = Kind.family == .llama ? try configuration.boolean("mlp_bias", default: false) : false
-        if Kind.family != .llama { try Self.refuseWindows(&configuration, layers: layers) }
+        attentionBias = name == .qwen2 ? true : try configuration.boolean("attention_bias", default: false)
+        mlpBias = name == .llama ? try configuration.boolean("mlp_bias", default: false) : false
+        if name != .llama { try Self.refuseWindows(&configuration, layers: layers) }
         isTied = try configuration.boolean("tie_word_embeddings", default: false)
         let activation = try configuration.string("hidden_act", default: "silu")
         guard ["silu", "swish"].contains(activation) else {
@@ -142,7 +121,7 @@ struct HuggingFaceLlama<Kind: HuggingFaceLlamaFamily>: HuggingFaceArchitecture {
     func architecture(_ stated: HuggingFaceDescription) throws(JSONError) -> Architecture {
         Architecture(
             try LlamaConfiguration {
-                $0.family = Kind.family
+                $0.architecture = name
                 $0.width = width
                 $0.layers = layers
                 $0.heads = heads

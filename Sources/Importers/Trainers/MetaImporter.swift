@@ -9,6 +9,8 @@ import Models
 /// Imports Meta's checkpoints.
 struct MetaImporter: FileImporter {
     let format = "meta"
+    let source = "meta-generative-recommenders"
+    let architectures = ["hstu", "sasrec"]
 
     /// Buffers that follow from the configuration.
     private static let knownBuffers: Set = ["_attn_mask"]
@@ -59,7 +61,6 @@ struct MetaImporter: FileImporter {
         description: ImportDescription,
         weights: String?
     ) throws(ImportError) -> any ImportedModel {
-        try description.check(source: .meta, architectures: [.hstu, .sasrec], format: format)
         let state = try StateDictionary(
             TorchCheckpoint(checkpoint),
             anchors: [TableName.items, TableName.positions],
@@ -67,7 +68,7 @@ struct MetaImporter: FileImporter {
         )
         let table = try state.tableShape(TableName.items, extents: "(rows, d)")
         let isHSTU =
-            description.architecture.map { $0 == .hstu } ?? (state.layerCount(MetaHSTU.layers) > 0)
+            description.architecture.map { $0 == "hstu" } ?? (state.layerCount(MetaHSTU.layers) > 0)
         let description = try description.completed(
             by: Self.tableFacts(state, description, width: table.columns)
                 + (isHSTU ? MetaHSTU.facts(state, description) : MetaSASRec.facts(state)),

@@ -9,6 +9,7 @@ import Models
 /// biases, item rows as the head, and windows whose padding on the left is attended like any item.
 struct PerformanceLawImporter: FileImporter {
     let format = "performance-law"
+    let architectures = ["llama"]
 
     private struct Stated {
         let width: Int
@@ -32,7 +33,6 @@ struct PerformanceLawImporter: FileImporter {
         description: ImportDescription,
         weights: String?
     ) throws(ImportError) -> any ImportedModel {
-        try description.check(source: .performanceLaw, architectures: [.llama], format: format)
         let state = try StateDictionary(
             TorchCheckpoint(checkpoint),
             anchors: [Self.items, "norm.weight", "layers.0.attention.wq.weight"],

@@ -9,6 +9,7 @@ import Models
 /// Imports SASRec.pytorch's checkpoints.
 struct SASRecPyTorchImporter: FileImporter {
     let format = "sasrec.pytorch"
+    let architectures = ["sasrec"]
 
     private struct Stated {
         let width: Int
@@ -35,7 +36,6 @@ struct SASRecPyTorchImporter: FileImporter {
         description: ImportDescription,
         weights: String?
     ) throws(ImportError) -> any ImportedModel {
-        try description.check(source: .sasrecPyTorch, architectures: [.sasrec], format: format)
         let state = try StateDictionary(
             TorchCheckpoint(checkpoint),
             anchors: [Self.items, Self.positions, Self.norm],

@@ -1,5 +1,5 @@
 // The engine's view of an architecture: a decoder that turns a jagged batch of histories into one query a sequence, and the
-// catalogue that the queries are scored against. Each architecture implements it in one file.
+// catalogue that the queries are scored against.
 
 package import Compute
 

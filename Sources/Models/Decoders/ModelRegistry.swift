@@ -1,4 +1,4 @@
-// Maps architectures to classes. Adding an architecture is one file next to HSTU.swift and one line here.
+// From a bundle to a model on a device, whatever its architecture.
 
 internal import Catalogue
 package import Compute

@@ -188,10 +188,10 @@ package struct Architecture: Sendable, Equatable {
             switch self {
             case .hstu: HSTUConfiguration()
             case .sasrec: SASRecConfiguration()
-            case .llama: LlamaConfiguration(family: .llama)
+            case .llama: LlamaConfiguration(.llama)
             case .gpt: GPTConfiguration()
-            case .qwen2: LlamaConfiguration(family: .qwen2)
-            case .qwen3: LlamaConfiguration(family: .qwen3)
+            case .qwen2: LlamaConfiguration(.qwen2)
+            case .qwen3: LlamaConfiguration(.qwen3)
             }
         }
     }

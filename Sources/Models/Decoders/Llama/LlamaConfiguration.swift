@@ -9,16 +9,9 @@ internal import JSON
 /// A layer is `y = x + attention(rms(x)); x' = y + down(silu(gate(h)) ⊙ up(h))` with `h = rms(y)`; softmax attention is
 /// causal with scale 1/sqrt(d); a last RMS norm follows the layers. Projections of the same input share one matrix.
 package struct LlamaConfiguration: TransformerConfiguration {
-    /// Which of the three.
-    package enum Family: Sendable {
-        case llama
-        /// Attention has biases, but its output projection has none.
-        case qwen2
-        /// Every head of a query and of a key is RMS-normalised before it is turned, with weights that all heads share.
-        case qwen3
-    }
-
-    package var family: Family
+    /// `llama`; `qwen2`, where attention has biases, but its output projection has none; or `qwen3`, where every head of a query
+    /// and of a key is RMS-normalised before it is turned, with weights that all heads share.
+    package var architecture: Architecture.Name
     package var width = 0
     package var layers = 0
     /// H
@@ -41,17 +34,9 @@ package struct LlamaConfiguration: TransformerConfiguration {
     package var rmsNormEpsilon = 1e-6
     package var l2Epsilon = 1e-6
 
-    package init() { self.init(family: .llama) }
+    package init() { self.init(.llama) }
 
-    package init(family: Family) { self.family = family }
-
-    package var architecture: Architecture.Name {
-        switch family {
-        case .llama: .llama
-        case .qwen2: .qwen2
-        case .qwen3: .qwen3
-        }
-    }
+    init(_ architecture: Architecture.Name) { self.architecture = architecture }
 
     package var variant: String {
         let biases =
@@ -128,9 +113,9 @@ package struct LlamaConfiguration: TransformerConfiguration {
         description.keyValueHeads = keyValueHeads
         description.norm = NormDescription(.rms, rmsNormEpsilon)
         description.outputNorm = description.norm
-        if family == .qwen3 { description.queryKeyNorm = description.norm }
+        if architecture == .qwen3 { description.queryKeyNorm = description.norm }
         description.positions = .rotary(rope)
-        description.hasBiases = (attentionBias, attentionBias && family != .qwen2, mlpBias)
+        description.hasBiases = (attentionBias, attentionBias && architecture != .qwen2, mlpBias)
         description.feedForwardKind = .gatedBySiLU
         if attendsPadding { description.padding = .rows }
         description.isTied = tied
