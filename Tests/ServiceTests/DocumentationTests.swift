@@ -32,6 +32,23 @@ import Testing
         }
     }
 
+    /// Where a link's text is a name of the code, the file has it: renaming a function does not leave the walk behind.
+    @Test func namesInLinks_AreInTheirFiles() throws {
+        var count = 0
+        for page in try Self.pages() {
+            let text = try String(contentsOf: page, encoding: .utf8)
+            for match in text.matches(of: #/\[`(\w+(?:\.\w+)?)`\]\(([^)#\s]+\.swift)\)/#)
+            where !match.1.hasSuffix(".swift") {
+                let target = page.deletingLastPathComponent().appendingPathComponent(String(match.2))
+                let code = try String(contentsOf: target.standardizedFileURL, encoding: .utf8)
+                let isThere = match.1.split(separator: ".").allSatisfy { code.contains($0) }
+                #expect(isThere, "\(page.lastPathComponent): \(match.1) is not in \(match.2)")
+                count += 1
+            }
+        }
+        #expect(count > 30)
+    }
+
     /// A reader does not find a decision record that the list lacks.
     @Test func everyDecisionRecord_IsListed() throws {
         let pages = Self.root.appendingPathComponent("Sources/Service/Service.docc")
@@ -39,5 +56,27 @@ import Testing
         for name in try FileManager.default.contentsOfDirectory(atPath: pages.path + "/Decisions") {
             #expect(list.contains("<doc:\(name.dropLast(3))>"), "\(name)")
         }
+    }
+
+    /// An operator finds every metric that the code names on the page Operations, whose table writes
+    /// `genrec_shadow_{requests,dropped}_total` for several.
+    @Test func everyMetric_IsOnThePageOfOperations() throws {
+        let sources = Self.root.appendingPathComponent("Sources")
+        let page = try String(
+            contentsOf: sources.appendingPathComponent("Service/Service.docc/Operations.md"),
+            encoding: .utf8
+        )
+        var known = Set(page.matches(of: #/genrec_[a-z0-9_]+/#).map { String($0.output) })
+        for group in page.matches(of: #/(genrec_[a-z_]+)\{([a-z_,]+)\}([a-z_]*)/#) {
+            known.formUnion(group.2.split(separator: ",").map { "\(group.1)\($0)\(group.3)" })
+        }
+        var named: Set<String> = []
+        for case let path as String in FileManager.default.enumerator(atPath: sources.path) ?? .init()
+        where path.hasSuffix(".swift") {
+            let text = try String(contentsOf: sources.appendingPathComponent(path), encoding: .utf8)
+            named.formUnion(text.matches(of: #/"(genrec_[a-z0-9_]+?)(?:_bucket|_count|_sum)?"/#).map { String($0.1) })
+        }
+        #expect(named.count > 50)
+        #expect(named.subtracting(known).sorted() == [])
     }
 }

@@ -50,6 +50,27 @@ import Testing
         }
     }
 
+    /// The tables of routes in the documentation.
+    @Test func everyRoute_IsInTheTablesOfItsPages() throws {
+        let pages = URL(filePath: #filePath).appending(path: "../../../../Sources/Service/Service.docc").standardized
+        let api = try String(contentsOf: pages.appending(path: "API.md"), encoding: .utf8)
+        let security = try String(contentsOf: pages.appending(path: "Security.md"), encoding: .utf8)
+        for route in Route.allCases where route != .none {
+            for method in route.methods(hasUsers: true) where method != .head {
+                #expect(api.contains("`\(method) \(route.label)"), "API.md lacks \(method) \(route.label)")
+            }
+            let end =
+                switch route.access {
+                case .open: "| open | open | open |"
+                case .role(.recommend): "| yes | yes |"
+                case .role(.admin): "| 403 | yes |"
+                }
+            let name = route.label.hasPrefix("/admin/") ? "`/admin/…`" : "`\(route.label)`"
+            let row = security.split(separator: "\n").first { $0.hasSuffix(end) && $0.contains(name) }
+            #expect(row != nil, "Security.md lacks \(name) in a row that ends with \(end)")
+        }
+    }
+
     @Test(arguments: [false, true])
     func everyReference_HasItsTarget(hasKeys: Bool) throws {
         let document = try Self.document(hasKeys: hasKeys)
