@@ -1,4 +1,4 @@
-// `genrec import`: from a checkpoint, a description and a catalogue to a bundle. The command calls `importCheckpoint`.
+// `genrec import`: turns a checkpoint, a description and a catalogue into a bundle.
 
 internal import Catalogue
 import Compute
@@ -12,30 +12,30 @@ package struct ImportSummary: Sendable {
     package let configuration: BundleConfiguration
     /// Items of the catalogue.
     package let itemCount: Int
-    /// Tensors of the checkpoint that are known and not needed, by their names there.
+    /// Tensors of the checkpoint that are known but not needed, by their names there.
     package let ignoredTensors: [String]
-    /// The place of the weights in the checkpoint; nil: it has nothing else.
+    /// Where the checkpoint holds the weights; nil: it holds nothing else.
     package let origin: WeightsOrigin?
     /// Facts of a model with semantic ids.
     package let semanticIDs: SemanticIDSummary?
 }
 
-/// The formats of checkpoints, as `--from` has them.
+/// The checkpoint formats: the values of `--from`.
 package let checkpointFormats = ImporterRegistry.importers.map(\.format)
 
-/// Imports a checkpoint. Weights keep the checkpoint's type if all are float32, float16 or bfloat16; otherwise they are
-/// stored as float32. `--dtype` chooses the type of the computation.
+/// Imports a checkpoint. Weights keep their dtype if all are float32, all float16 or all bfloat16; otherwise they are
+/// stored as float32. (`--dtype` of the server chooses the dtype of the computation.)
 ///
 /// - Parameters:
 ///   - format: the checkpoint's format, the value of `--from`.
-///   - checkpointPath: the file, or a directory of Hugging Face's; the bundle's provenance names the file of the
-///     weights, or the index of shards.
+///   - checkpointPath: the file, or a Hugging Face directory. The bundle's provenance names the weights file, or the
+///     index of the shards.
 ///   - describePath: JSON with what the checkpoint does not say; nil if it says everything.
-///   - weights: which of several models in one file, as listed by the error; nil: there is one.
+///   - weights: selects one of several models in one file, by a name that the error lists; nil: there is only one.
 ///   - cataloguePath: `catalogue.jsonl` for the checkpoint's item table; nil: ids are the row numbers.
 ///   - name: the bundle's name, 1 to 128 bytes of printable text.
-///   - version: likewise.
-///   - outputDirectory: the bundle's directory; absent or empty, its parent exists.
+///   - version: the bundle's version, likewise.
+///   - outputDirectory: the bundle's directory; absent or empty. Its parent exists.
 ///   - progress: called after each tensor with the written and total bytes of the weights.
 /// - Throws: `ImportError` or `FileError`, one sentence each; nothing is left behind.
 package func importCheckpoint(
@@ -86,7 +86,7 @@ package func importCheckpoint(
         func byteCount(_ shape: [Int]) -> Int { shape.reduce(model.dtype.byteCount, *) }
         let total = specifications.reduce(0) { $0 + byteCount($1.shape) }
         var done = 0
-        // One tensor at a time is in memory.
+        // Only one tensor at a time is in memory.
         for specification in specifications {
             let content = try model.read(specification)
             try withExtendedLifetime(content) {

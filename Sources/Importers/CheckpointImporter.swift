@@ -1,4 +1,4 @@
-// The interface of an importer, and the list of importers. To add a format: one file with its importer, one line here.
+// The interface of an importer, and the list of them. To add a format: a file with its importer, and a line here.
 
 import Compute
 internal import Files
@@ -7,20 +7,20 @@ import Models
 
 /// Reads one trainer's checkpoints.
 protocol CheckpointImporter: Sendable {
-    /// The name after `--from`.
+    /// The value of `--from`.
     var format: String { get }
-    /// The format's name under `source` in descriptions; unless stated, `format`.
+    /// The format's name under `source` in descriptions; `format` by default.
     var source: String { get }
-    /// What it makes, as descriptions call it under `architecture`.
+    /// The architectures that it imports, as descriptions name them under `architecture`.
     var architectures: [String] { get }
 
-    /// Opens a checkpoint and checks it against its description: every tensor that the architecture needs is there in
-    /// the right shape, and nothing is left over.
+    /// Opens a checkpoint and checks it against its description: every tensor that the architecture needs exists in the
+    /// right shape, and no other tensor is left.
     ///
     /// - Parameters:
-    ///   - path: of the file, or of the directory where the format has one.
-    ///   - description: what the caller said of it.
-    ///   - weights: which of several models in one file, the value of `--weights`.
+    ///   - path: the file, or the directory if the format has one.
+    ///   - description: the caller's description.
+    ///   - weights: selects one of several models in one file; the value of `--weights`.
     /// - Throws: `ImportError`, one sentence.
     func open(path: String, description: ImportDescription, weights: String?) throws(ImportError) -> any ImportedModel
 }
@@ -29,9 +29,9 @@ extension CheckpointImporter {
     var source: String { format }
 }
 
-/// Reads checkpoints that are one file, written by `torch.save`.
+/// Reads checkpoints that consist of one file written by `torch.save`.
 protocol FileImporter: CheckpointImporter {
-    /// As `open(path:description:weights:)`, of a file that is open already and a description that is for this importer.
+    /// As `open(path:description:weights:)`, for an open file and a description already checked for this importer.
     func open(
         _ checkpoint: InputFile,
         description: ImportDescription,
@@ -56,19 +56,19 @@ func openFile(_ path: String) throws(ImportError) -> InputFile {
     }
 }
 
-/// A checkpoint as an architecture of ours.
+/// A checkpoint as one of our architectures.
 protocol ImportedModel {
     var architecture: Architecture { get }
-    /// The file whose name and digest the bundle states as its origin.
+    /// The file whose name and digest the bundle records as its provenance.
     var file: InputFile { get }
-    /// The place of the weights in the file; nil: it has nothing else.
+    /// Where the file holds the weights; nil: it holds nothing else.
     var origin: WeightsOrigin? { get }
-    /// Tensors of the checkpoint that are known and not needed.
+    /// Tensors of the checkpoint that are known but not needed.
     var ignoredTensors: [String] { get }
 
     /// The items of a model with semantic ids; nil: items are rows of the table.
     var semanticIDs: SemanticIDImport? { get }
-    /// The type that all weights are stored in: the checkpoint's, if it has one type that bundles have.
+    /// The dtype of all stored weights: the checkpoint's, if its tensors share one that bundles support, else float32.
     var dtype: DType { get }
 
     /// The content of one of the architecture's tensors, in `dtype` and in the shape of its specification.
@@ -81,7 +81,7 @@ enum ImporterRegistry {
         MetaImporter(), SASRecPyTorchImporter(), HuggingFaceImporter(), PerformanceLawImporter(),
     ]
 
-    /// The words that descriptions may have under `source` and `architecture`.
+    /// The values that descriptions may have under `source` and `architecture`.
     static let sources = importers.map(\.source)
     static let architectures = importers.flatMap(\.architectures).reduce(into: [String]()) { words, word in
         if !words.contains(word) { words.append(word) }
@@ -89,7 +89,7 @@ enum ImporterRegistry {
 
     /// The importer of a format.
     ///
-    /// - Throws: `ImportError.unsupported` that lists what there is.
+    /// - Throws: `ImportError.unsupported` that lists the known formats.
     static func importer(of format: String) throws(ImportError) -> any CheckpointImporter {
         if let importer = importers.first(where: { $0.format == format }) {
             return importer

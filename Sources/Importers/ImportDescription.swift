@@ -1,23 +1,23 @@
 // The JSON file of `--describe`; it overrides the checkpoint. The documentation of Importers has the table of keys;
-// each importer reads its own here.
+// each importer takes its own keys from here.
 
 internal import Files
 internal import JSON
 import Models
 
-/// A parsed description; the format's importer reads the keys that concern it.
+/// A parsed description; the format's importer reads the keys it uses.
 struct ImportDescription {
-    /// Every key of the table. One that does not concern an architecture is ignored, any other key is an error.
+    /// Every key of the table. An architecture ignores the keys that it does not use; any other key is an error.
     static let knownKeys = [
         "architecture", "source", "max_sequence_length", "max_output_length", "d", "blocks", "heads", "dqk", "dv",
         "norm", "item_l2_norm", "concat_ua", "enable_relative_attention_bias", "relative_attention_bias", "attention",
         "time_buckets", "gate", "ffn", "layer_order", "tied", "embed_scale", "score_norm", "kind", "levels", "codebook",
     ]
 
-    /// A key that no checkpoint of a kind states.
+    /// A key that checkpoints of a format never state.
     struct Question {
         let key: String
-        /// In a few words, for people.
+        /// A few words for people.
         let meaning: String
     }
 
@@ -26,18 +26,18 @@ struct ImportDescription {
     /// No description at all.
     static let nothing = ImportDescription(path: nil, architecture: nil, source: nil, members: [], semanticIDs: nil)
 
-    /// Its name in error sentences; nil: there is no file.
+    /// Its name in error messages; nil: there is no file.
     let path: String?
-    /// One that an importer makes; nil: it is not stated.
+    /// An architecture that some importer reads; nil: not stated.
     let architecture: String?
-    /// Whose format; nil: it is not stated.
+    /// The trainer's format; nil: not stated.
     let source: String?
-    /// The keys that are left after `architecture` and `source`, without those that are null.
+    /// The keys other than `architecture`, `source` and `semantic_ids`, without those that are null.
     let members: [JSONMember]
     /// The value of `semantic_ids`; nil: items are rows of the table.
     let semanticIDs: JSONValue?
 
-    /// The source of the model's dimensions, for error sentences.
+    /// What determines the model's dimensions, for error messages.
     var name: String { path ?? "its other tensors" }
 
     private init(
@@ -54,8 +54,7 @@ struct ImportDescription {
         self.semanticIDs = semanticIDs
     }
 
-    /// Reads a description: the object itself, or a document that has it under `model`. `semantic_ids` may be in
-    /// either.
+    /// Reads a description: the object itself, or a document that has it under `model`. Either may have `semantic_ids`.
     init(path: String) throws(ImportError) {
         let content: OwnedBytes
         do throws(FileError) {
@@ -70,7 +69,7 @@ struct ImportDescription {
                 outer = members.first { $0.key == "semantic_ids" }?.value
                 value = model.value
             }
-            // An unfilled template is empty.
+            // Null is a field of a template that was not filled in.
             if case .object(let members) = value { value = .object(members.filter { $0.value != .null }) }
             var fields = try JSONFields(value)
             let architecture =
@@ -92,9 +91,9 @@ struct ImportDescription {
         }
     }
 
-    /// Checks that the description is for an importer and for one of its architectures.
+    /// Checks that the description is for an importer and one of its architectures.
     ///
-    /// - Throws: `ImportError` that says what it is for instead.
+    /// - Throws: `ImportError` that says what the importer reads.
     func check(for importer: some CheckpointImporter) throws(ImportError) {
         let format = importer.format
         guard semanticIDs == nil || importer is HuggingFaceImporter else {
@@ -114,13 +113,13 @@ struct ImportDescription {
         )
     }
 
-    /// The description, completed with values from the checkpoint for keys that it does not state.
+    /// The description, completed with values from the checkpoint for the keys that it does not state.
     ///
     /// - Parameters:
     ///   - facts: the values from the checkpoint.
-    ///   - questions: keys that must be stated if `facts` does not have them.
-    ///   - checkpoint: its path.
-    /// - Throws: `ImportError.badDescription` that lists everything missing at once, with a JSON object to fill in.
+    ///   - questions: keys that must be stated unless `facts` has them.
+    ///   - checkpoint: its path, for errors.
+    /// - Throws: `ImportError.badDescription` that lists all missing keys at once, with a JSON object to fill in.
     func completed(
         by facts: [JSONMember],
         asking questions: [Question],
@@ -151,8 +150,8 @@ struct ImportDescription {
         )
     }
 
-    /// Passes the keys to `body`, which reads those that concern it; the rest of the table is ignored, and any other
-    /// key is refused.
+    /// Passes the keys to `body`, which takes those it uses; the other known keys are ignored, any other key is
+    /// refused.
     func take<Result>(_ body: (inout JSONFields) throws(JSONError) -> Result) throws(ImportError) -> Result {
         do throws(JSONError) {
             var fields = try JSONFields(.object(members))

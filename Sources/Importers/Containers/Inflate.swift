@@ -1,12 +1,12 @@
-// Inflating by zlib, for zip entries.
+// Inflates zip entries with zlib.
 
 import CZlib
 internal import Files
 
-/// The content of a raw deflate stream; nil without memory, or if the stream does not end with its last byte or does
-/// not give exactly `size` bytes.
+/// The content of a raw deflate stream; nil without memory, if the stream does not end at its last byte, or if it does
+/// not inflate to exactly `size` bytes.
 ///
-/// - Parameter size: as stated by the archive; the caller has limited it by the length of the stream.
+/// - Parameter size: as the archive states it; the caller has bounded it by the length of the stream.
 func inflated(_ stream: UnsafeRawBufferPointer, size: Int) -> OwnedBytes? {
     var isWhole = false
     let content = OwnedBytes(count: size) { memory in isWhole = inflate(stream, into: memory) }
@@ -15,16 +15,16 @@ func inflated(_ stream: UnsafeRawBufferPointer, size: Int) -> OwnedBytes? {
 
 private func inflate(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Bool {
     var stream = z_stream()
-    // Minus: raw deflate, without zlib's own header and checksum.
+    // Negative: raw deflate, without zlib's own header and checksum.
     guard inflateInit2_(&stream, -MAX_WBITS, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK else {
         return false
     }
     defer { inflateEnd(&stream) }
-    // zlib counts in 32 bits, so both sides go through it in pieces.
+    // zlib counts in 32 bits, so input and output pass through it in pieces.
     let pieceLimit = 1 << 30
     var unread = input
     var unwritten = output
-    // Room for one byte too many, to detect it.
+    // Room for one byte too many, to detect an overrun.
     var overrun: UInt8 = 0
     return withUnsafeMutableBytes(of: &overrun) { overrunBytes in
         while true {

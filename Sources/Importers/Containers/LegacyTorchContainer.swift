@@ -1,24 +1,24 @@
-// PyTorch's checkpoint container before version 1.6, which `_use_new_zipfile_serialization=False` still writes: five pickles
-// (a magic number, the protocol, what machine wrote it, the object, the keys of the storages), then of each key in that order
-// the count of elements in 8 bytes and the elements.
+// PyTorch's checkpoint container before version 1.6, still written with `_use_new_zipfile_serialization=False`: five
+// pickles (a magic number, the protocol, the writing machine, the object, the storages' keys), then for each key in
+// that order the element count in 8 bytes and the elements.
 
 internal import Files
 internal import JSON
 import Models
 
-/// A checkpoint in one stream.
+/// A checkpoint in a single stream.
 struct LegacyTorchContainer: TorchContainer {
-    /// The first pickle's number in 10 bytes, after the protocol and its opcode.
+    /// The first pickle's number in 10 bytes, after its protocol and opcode.
     private static let magic: [UInt8] = [0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, 0x2E]
     private static let protocolVersion: Int64 = 1001
-    /// The bytes of the five pickles together.
+    /// The maximum length of the five pickles together.
     private static let headLimit = 2 * PickleReader.Limit.byteCount
 
     let graph: PickleGraph
     private let file: InputFile
     private let storages: [String: Range<Int>]
 
-    /// Whether a file that starts so is such a checkpoint.
+    /// Whether a file with this start is such a checkpoint.
     static func starts(_ start: OwnedBytes) -> Bool {
         start.withBytes { $0.first == 0x80 && $0.dropFirst(2).starts(with: magic) }
     }
@@ -59,7 +59,7 @@ struct LegacyTorchContainer: TorchContainer {
         ImportError(.malformed, "\(file.path): damaged checkpoint: \(reason)")
     }
 
-    /// The ranges of each storage's elements. The stream has element counts; the pickle gives the element size.
+    /// The byte range of each storage. The stream has element counts; the object's pickle gives the element sizes.
     private static func storages(
         _ keys: [PickleNode],
         _ graph: PickleGraph,
@@ -71,7 +71,8 @@ struct LegacyTorchContainer: TorchContainer {
         var ranges: [String: Range<Int>] = [:]
         var position = start
         for case .string(let key) in keys {
-            // A storage that the object names in no way that is read: where the next one starts is not known.
+            // The object refers to the storage in no way we read: its element size and the next one's start are
+            // unknown.
             guard let size = sizes[key] else {
                 throw ImportError(
                     .unsupported,

@@ -3,19 +3,19 @@
 
 internal import Files
 
-/// A position in foreign bytes. The buffer must live as long as the reader is used.
+/// A position in untrusted bytes. The buffer must live as long as the reader is used.
 struct LittleEndianReader {
-    /// The bytes end before what was to be read.
+    /// The bytes end before the value does.
     struct EndOfBytes: Error {}
 
     private let bytes: UnsafeRawBufferPointer
     private let owner: OwnedBytes?
-    /// The offset of positions in `bytes`.
+    /// The position of the first of `bytes`.
     private let base: Int
-    /// The offset of `bytes` in their file, if they are a piece of one.
+    /// The offset in the file if `bytes` are a piece of one, otherwise in `bytes`.
     private(set) var position: Int
 
-    /// - Parameter bytes: what is read from its start.
+    /// - Parameter bytes: read from their start.
     init(_ bytes: UnsafeRawBufferPointer) {
         self.bytes = bytes
         owner = nil
@@ -24,7 +24,7 @@ struct LittleEndianReader {
     }
 
     /// - Parameters:
-    ///   - piece: of a file; kept alive.
+    ///   - piece: a piece of a file; kept alive.
     ///   - base: its offset in the file.
     init(_ piece: OwnedBytes, at base: Int) {
         bytes = piece.bytes
@@ -44,7 +44,7 @@ struct LittleEndianReader {
         return Value(littleEndian: bytes.loadUnaligned(fromByteOffset: position - base, as: Value.self))
     }
 
-    /// The next bytes, not copied.
+    /// Takes the next bytes without copying them.
     mutating func take(_ count: Int) throws(EndOfBytes) -> UnsafeRawBufferPointer {
         guard count >= 0, remaining >= count else { throw EndOfBytes() }
         defer { position += count }
@@ -53,7 +53,7 @@ struct LittleEndianReader {
 
     mutating func skip(_ count: Int) throws(EndOfBytes) { _ = try take(count) }
 
-    /// The same bytes from another position; nil if that is outside.
+    /// A reader of the same bytes at another position; nil if that is outside.
     func moved(to position: Int) -> LittleEndianReader? {
         guard position >= base, position - base <= bytes.count else { return nil }
         var reader = self
@@ -61,7 +61,7 @@ struct LittleEndianReader {
         return reader
     }
 
-    /// Bytes before the next line feed.
+    /// The number of bytes before the next line feed.
     func lineLength() throws(EndOfBytes) -> Int {
         let start = position - base
         guard let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) else { throw EndOfBytes() }

@@ -1,5 +1,5 @@
-// The result of reading a pickle of tensors and plain values: nodes in an array, which refer to each other by number. A
-// pickle can say that a list holds itself, or that one tuple is in a million places. In a graph both cost only their
+// The result of reading a pickle of tensors and plain values: an array of nodes that refer to each other by number. A
+// pickle can say that a list contains itself, or that one tuple occurs a million times. In a graph both cost only their
 // written size, and no reader follows references endlessly.
 
 /// The number of a node in its graph.
@@ -14,24 +14,24 @@ enum PickleNode: Equatable {
     case integer(Int64)
     case real(Double)
     case string(String)
-    /// A plain value that no importer looks at: bytes, an integer beyond 64 bits.
+    /// A plain value that no importer reads: bytes, or an integer beyond 64 bits.
     case opaque
-    /// The number of its array in the graph.
+    /// The number of its array in the graph, as for the other containers.
     case list(Int32)
     case tuple(Int32)
-    /// Keys and values in turn; of duplicate keys the later one counts.
+    /// Keys and values alternate; the last of duplicate keys counts.
     case dictionary(Int32)
-    /// Something that the pickle named but did not call.
+    /// A name in the pickle that is not called.
     case global(PickleGlobal)
-    /// A call to something that is not read: its arguments, items and attributes as a dictionary, with unnamed ones under
-    /// the key `none`. Nothing is called.
+    /// A call that is not executed: its arguments, items and attributes as a dictionary, with unnamed ones under the
+    /// key `none`.
     case object(Int32)
-    /// A reference by number.
+    /// The number of its entry in the graph.
     case storage(Int32)
     case tensor(Int32)
 }
 
-/// The globals that a pickle can name. There is no way from a name that is not known to anything but an inert object.
+/// The globals that a pickle can name. An unknown name can only lead to an inert object.
 enum PickleGlobal: Equatable {
     case other
     case orderedDict
@@ -59,7 +59,7 @@ enum PickleGlobal: Equatable {
     }
 }
 
-/// A piece of the checkpoint's memory that tensors are views of.
+/// A block of the checkpoint's memory that tensors are views of.
 struct TorchStorage: Equatable {
     /// Its entry in a zip archive is `data/<key>`.
     let key: String
@@ -68,7 +68,7 @@ struct TorchStorage: Equatable {
     let count: Int
 }
 
-/// A tensor as the pickle states it, not yet checked against the bytes of the storage.
+/// A tensor as the pickle states it, not yet checked against its storage's bytes.
 struct TorchTensor: Equatable {
     let storage: TorchStorage
     /// In elements from the storage's start; never negative.
@@ -91,8 +91,8 @@ struct PickleGraph {
 
     subscript(id: PickleID) -> PickleNode { nodes[Int(id.index)] }
 
-    /// The entries of a dictionary or of an object whose keys are strings, in order; entries with other keys are left out.
-    /// Nil if the node is neither.
+    /// The entries of a dictionary or object whose keys are strings, in order; entries with other keys are skipped. Nil
+    /// if the node is neither.
     func entries(_ id: PickleID) -> [(key: String, value: PickleID)]? {
         switch self[id] {
         case .dictionary(let number), .object(let number):
@@ -105,7 +105,7 @@ struct PickleGraph {
         }
     }
 
-    /// The content of a node, with the keys of dictionaries and objects as text and the places of lists as numbers.
+    /// The children of a node, named by dictionary and object keys as text or by list positions.
     func children(_ id: PickleID) -> [(name: String, value: PickleID)] {
         switch self[id] {
         case .list(let number), .tuple(let number):
@@ -123,7 +123,7 @@ struct PickleGraph {
         }
     }
 
-    /// The tensor that a node is; nil if it is none.
+    /// The tensor of a node; nil if the node is not a tensor.
     func tensor(_ id: PickleID) -> TorchTensor? {
         guard case .tensor(let number) = self[id] else { return nil }
         return tensors[Int(number)]

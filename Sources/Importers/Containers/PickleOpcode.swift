@@ -1,5 +1,5 @@
-// The opcodes of Python's pickle protocols 0 to 5, by the names that Python's `pickletools` gives them: all of them, so
-// that a refusal can name what it refuses. `PickleReader` says which ones are read.
+// The opcodes of Python's pickle protocols 0 to 5, with the names of Python's `pickletools`. All of them, so that a
+// refusal can name what it refuses; `PickleReader` says which ones are read.
 
 /// A pickle opcode.
 enum PickleOpcode: UInt8 {

@@ -1,27 +1,27 @@
-// Reads pickles, protocols 0 to 5. Pickle is a program for a stack machine that may call anything; here it can only
+// Reads pickles, protocols 0 to 5. A pickle is a program for a stack machine that may call anything; here it can only
 // build plain values, and views of storages through the globals in `PickleGlobal`. Every other class, function and
-// persistent object becomes an inert object that holds its arguments: trainers save such things with the weights, none
-// is ever called, and no importer reads them.
+// persistent object becomes an inert object that holds its arguments: trainers save such objects with the weights, but
+// we never call them, and no importer reads them.
 //
-// One pass without recursion. An opcode makes a bounded number of nodes, so memory grows with the length of the pickle,
-// which is bounded; values are referred to by number, so reading one from the memo a million times copies nothing, and
-// the few opcodes that do copy have a budget.
+// One pass without recursion. Each opcode makes a bounded number of nodes, so memory grows with the length of the
+// pickle, which is bounded. Values are referred to by number, so reading one from the memo a million times copies
+// nothing, and the few opcodes that do copy have a budget.
 
 internal import JSON
 import Models
 
 /// The machine that reads one pickle.
 struct PickleReader {
-    /// Limits that no honest checkpoint reaches; a tensor takes about ten nodes.
+    /// Bounds that no honest checkpoint reaches; a tensor takes about ten nodes.
     enum Limit {
         static let byteCount = 64 << 20
-        /// The limits of nodes, stack and memo.
+        /// Bounds nodes, stack and memo each.
         static let values = 1 << 22
-        /// Elements that are copied from one container into another.
+        /// Elements copied from one container into another.
         static let copies = 1 << 22
         static let tensors = 1 << 20
         static let rank = 8
-        /// Bytes of a number or name that ends with its line.
+        /// Length of a number or name that ends with its line.
         static let line = 4096
     }
 
@@ -30,7 +30,7 @@ struct PickleReader {
     /// The start of the current opcode.
     private var opcodeOffset = 0
     private var stack: [PickleID] = []
-    /// Stack heights of the marks.
+    /// Stack heights at the marks.
     private var marks: [Int] = []
     private var memo: [UInt32: PickleID] = [:]
     private var nodes: [PickleNode] = []
@@ -39,7 +39,7 @@ struct PickleReader {
     private var tensors: [TorchTensor] = []
     private var copies = 0
     private var unnamed: PickleID?
-    /// Tensors outside the pickle, by the ids that it uses for them.
+    /// Tensors outside the pickle, by their persistent ids.
     private let persistent: [String: TorchTensor]
 
     private init(_ bytes: UnsafeRawBufferPointer, source: String, persistent: [String: TorchTensor]) {
@@ -51,12 +51,12 @@ struct PickleReader {
     /// Reads a pickle.
     ///
     /// - Parameters:
-    ///   - bytes: where it starts.
+    ///   - bytes: start with the pickle.
     ///   - source: its name in errors.
     ///   - isFollowed: whether data may follow STOP; otherwise that is an error.
-    ///   - persistent: tensors outside the pickle, by the ids that it uses for them.
-    /// - Throws: `ImportError.malformed` with the byte if it is no pickle, `.unsupported` if it is larger than any
-    ///   checkpoint's or of a later protocol.
+    ///   - persistent: tensors outside the pickle, by their persistent ids.
+    /// - Throws: `ImportError.malformed` with the byte offset if it is no valid pickle; `.unsupported` if it exceeds a
+    ///   bound or has a later protocol.
     static func read(
         _ bytes: UnsafeRawBufferPointer,
         source: String,
@@ -92,7 +92,7 @@ struct PickleReader {
 
     // MARK: - Opcodes
 
-    // Untyped, because it throws both ends of bytes and faults of content.
+    // Untyped, because it throws both `EndOfBytes` and `ImportError`.
     private mutating func run() throws -> PickleGraph {
         while true {
             opcodeOffset = reader.position
@@ -128,7 +128,7 @@ struct PickleReader {
             guard marks.count < Limit.values else { throw tooLarge() }
             marks.append(stack.count)
         case .pop:
-            // A mark is an element of Python's stack too.
+            // A mark is also an element of Python's stack.
             if marks.last == stack.count { marks.removeLast() } else { _ = try pop() }
         case .popMark: _ = try popToMark()
         case .dup: try push(top())
@@ -279,7 +279,7 @@ struct PickleReader {
         try push(.tuple(addArray(items)))
     }
 
-    // Appends in place: a list that grows value by value must not be copied each time.
+    // Appends in place, because copying a list for each appended value would be quadratic.
     private mutating func appendToList(_ items: [PickleID]) throws {
         switch try node(top()) {
         case .list(let number): arrays[Int(number)].append(contentsOf: items)
@@ -298,7 +298,7 @@ struct PickleReader {
         }
     }
 
-    /// The key of unnamed values; one node for all of them.
+    /// The key of unnamed values; one node serves all.
     private mutating func none() throws -> PickleID {
         if let unnamed { return unnamed }
         try push(.none)
@@ -316,7 +316,7 @@ struct PickleReader {
 
     private mutating func pushString(byteCount: UInt64) throws {
         let bytes = try reader.take(Int(clamping: byteCount))
-        // Python 2 has bytes here, and any Python lone surrogates; no name of a tensor has either.
+        // Python 2 writes bytes here, and any Python may write lone surrogates; tensor names have neither.
         try push(String(validating: bytes, as: UTF8.self).map { .string($0) } ?? .opaque)
     }
 
@@ -338,7 +338,7 @@ struct PickleReader {
         try push(.integer(Int64(bitPattern: value)))
     }
 
-    /// Digits up to a line's end. INT also spells booleans, as 00 and 01; LONG ends in an L.
+    /// Digits up to the end of the line. INT also encodes booleans, as 00 and 01; LONG ends in an L.
     private mutating func pushDecimal(isInt: Bool) throws {
         var text = try line()
         if isInt, text == "00" || text == "01" {
@@ -363,8 +363,8 @@ struct PickleReader {
         try push(.real(value))
     }
 
-    /// STRING is text as Python's `repr` writes it, UNICODE has escapes of code points alone. A name of a tensor needs
-    /// neither, so what is escaped is not read.
+    /// STRING is text as Python's `repr` writes it; UNICODE escapes only code points. Tensor names need no escapes, so
+    /// escaped text is not read.
     private mutating func pushEscapedString(isUnicode: Bool) throws {
         var text = try reader.take(reader.lineLength())
         try reader.skip(1)
@@ -415,8 +415,8 @@ struct PickleReader {
         return sizes.count == items.count ? sizes : nil
     }
 
-    /// ('storage', class, key, location, element count); of PyTorch before 1.6 also (…, view), where a view is the piece
-    /// of a storage that a tensor's storage was: (key, offset, element count).
+    /// ('storage', class, key, location, element count). PyTorch before 1.6 adds a view: (key, offset, element count),
+    /// the part of another storage that this storage was.
     private mutating func pushPersistent(_ id: PickleID) throws {
         switch node(id) {
         case .string(let name): return try pushNamed(name)
@@ -434,13 +434,13 @@ struct PickleReader {
         try push(.storage(Int32(storages.count - 1)))
     }
 
-    /// A tensor outside the pickle; any other persistent object is inert.
+    /// Pushes a tensor outside the pickle, or an inert object for any other persistent object.
     private mutating func pushNamed(_ name: String) throws {
         guard let tensor = persistent[name] else { return try pushObject(holding: []) }
         try push(tensor)
     }
 
-    /// An object that holds these values and does nothing.
+    /// Pushes an inert object that holds these values.
     private mutating func pushObject(holding values: [PickleID], after: Void = ()) throws {
         var items: [PickleID] = []
         if !values.isEmpty {
@@ -462,7 +462,7 @@ struct PickleReader {
     private mutating func call(_ function: PickleID, _ arguments: PickleID) throws {
         var global = try callee(function)
         var arguments = arguments
-        // A wrapper of a function and its arguments is the function's value. No trainer writes nested wrappers.
+        // A wrapper of a function and its arguments evaluates to the function's value. No trainer nests wrappers.
         if global == .rebuildFromType, let parts = items(arguments), parts.count >= 3,
             case .global(let inner) = node(parts[0])
         {
@@ -481,7 +481,7 @@ struct PickleReader {
             }
         case .rebuildTensor, .rebuildTensorV2: try pushTensor(items, arguments)
         case .rebuildParameter, .rebuildParameterWithState:
-            // A parameter is its tensor; requires_grad, hooks and attributes change no value.
+            // A parameter is its tensor; requires_grad, hooks and attributes do not change the values.
             if let data = items.first, case .tensor = node(data) {
                 try push(data)
             } else {
@@ -491,7 +491,7 @@ struct PickleReader {
         }
     }
 
-    /// Keys and values in turn from the arguments of OrderedDict: none, or, in Python 2, a list of pairs. Nil for others.
+    /// Alternating keys and values from OrderedDict's arguments: none or, in Python 2, a list of pairs. Nil for others.
     private mutating func pairs(_ arguments: [PickleID]) throws -> [PickleID]? {
         guard let argument = arguments.first else { return [] }
         guard arguments.count == 1, case .list(let number) = node(argument) else { return nil }
@@ -507,10 +507,10 @@ struct PickleReader {
         return pairs
     }
 
-    /// - Parameter items: storage, offset, size, stride; then requires_grad, backward_hooks, metadata, which change no
-    ///   value.
+    /// - Parameter items: storage, offset, size, stride; then requires_grad, backward_hooks and metadata, which do not
+    ///   change the values.
     private mutating func pushTensor(_ items: [PickleID], _ arguments: PickleID) throws {
-        // A type that no weights have: complex numbers.
+        // An element type that weights never have, such as complex numbers.
         if let storage = items.first, case .object = node(storage) {
             try pushObject(holding: [arguments])
             return
@@ -529,7 +529,7 @@ struct PickleReader {
         try push(.tensor(Int32(tensors.count - 1)))
     }
 
-    /// Sets attributes. A dictionary's are a state_dict's `_metadata`; neither they nor a tensor's affect values.
+    /// Sets attributes. A dictionary's are a state_dict's `_metadata`; neither those nor a tensor's affect values.
     private mutating func build() throws {
         let state = try pop()
         switch try node(top()) {

@@ -1,19 +1,19 @@
-// Models that were saved whole, by `torch.save(model)`. The pickle has objects of their classes, which are not
-// instantiated here; their attributes contain the state dictionary: parameters and buffers by name, and modules by name
-// that contain the same (torch/nn/modules/module.py, `state_dict`).
+// Models saved whole, by `torch.save(model)`. The pickle has objects of their classes, which are not instantiated here.
+// Their attributes contain the state dictionary: parameters and buffers by name, and submodules by name that contain
+// the same (torch/nn/modules/module.py, `state_dict`).
 
 extension PickleGraph {
-    /// Tensors of a module with those of the modules in it, which may be shared.
+    /// The most tensors of a module and its submodules, which may be shared.
     private static let stateLimit = 1 << 16
-    /// Modules in modules.
+    /// The maximum nesting depth of modules.
     private static let depthLimit = 64
 
-    /// The state dictionary of an object that is a module: with names as in `state_dict()`. Nil for everything else,
-    /// and for a module without tensors.
+    /// The state dictionary of a module object, with the names of `state_dict()`. Nil for anything else, and for a
+    /// module without tensors.
     func moduleState(_ id: PickleID) -> [(name: String, value: PickleID)]? {
         guard isModule(id) else { return nil }
         var state: [(name: String, value: PickleID)] = []
-        // Last in, first out; what a module in itself would add without end the limits cut off.
+        // Last in, first out. The limits stop a module that contains itself.
         var waiting = [(prefix: "", id: id, depth: 0)]
         var visits = 0
         while let (prefix, id, depth) = waiting.popLast(), state.count < Self.stateLimit, visits < Self.stateLimit {
@@ -40,12 +40,12 @@ extension PickleGraph {
         return attributes["_parameters"] != nil && attributes["_modules"] != nil
     }
 
-    /// What BUILD has set; the later counts.
+    /// The attributes that BUILD has set; the last of duplicates counts.
     private func attributes(_ id: PickleID) -> [String: PickleID] {
         Dictionary((entries(id) ?? []).map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
     }
 
-    /// The strings of a set, which is a list, or in old protocols an object that holds one.
+    /// The strings of a set: a list here or, in old protocols, an object that holds one.
     private func strings(_ id: PickleID) -> Set<String> {
         var found: Set<String> = []
         var level = [id]

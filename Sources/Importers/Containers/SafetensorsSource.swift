@@ -1,4 +1,4 @@
-// Tensors in a safetensors file.
+// Reads tensors from a safetensors file.
 
 import Compute
 internal import Files

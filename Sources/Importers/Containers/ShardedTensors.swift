@@ -1,15 +1,15 @@
-// Tensors in shards that an index file lists (`model.safetensors.index.json`, `pytorch_model.bin.index.json`), as Hugging Face
-// writes them; and which kind of file a shard is.
+// Tensors in shards that an index file lists (`model.safetensors.index.json`, `pytorch_model.bin.index.json`), as
+// Hugging Face writes them, and the detection of a shard's file format.
 
 internal import Files
 internal import JSON
 import Models
 
-/// The tensors of a file of weights: safetensors, or what `torch.save` wrote of a state dictionary or a model.
+/// The tensors of a weights file: safetensors, or a state dictionary or model written by `torch.save`.
 func openTensors(_ path: String) throws(ImportError) -> any TensorSource {
     let file = try openFile(path)
     let start = try file.piece(0..<min(16, file.byteCount))
-    // Behind the header's length; no container of PyTorch's has that there.
+    // The byte after the header's length; no PyTorch container has a brace there.
     let isSafetensors = start.withBytes { $0.dropFirst(8).first == UInt8(ascii: "{") }
     if path.hasSuffix(".safetensors") || isSafetensors { return try SafetensorsSource(path: path) }
     return try StateDictionary(whole: TorchCheckpoint(file))
@@ -22,13 +22,13 @@ struct ShardedTensors: TensorSource {
 
     let path: String
     private let shards: [any TensorSource]
-    /// By name, the number of the shard.
+    /// The shard number of each tensor.
     private let places: [String: Int]
 
     var names: Set<String> { Set(places.keys) }
     var origin: WeightsOrigin? { nil }
 
-    /// Opens the shards that an index names, and checks both against each other.
+    /// Opens the shards that an index names, and checks index and shards against each other.
     ///
     /// - Parameter index: `{"weight_map": {"<tensor>": "<file beside the index>", …}, …}`.
     /// - Throws: `ImportError` that names the index and the shard or tensor.
@@ -92,7 +92,7 @@ struct ShardedTensors: TensorSource {
 }
 
 extension String {
-    /// The path of the folder that a file is in, with the slash; empty for the current one.
+    /// The path of the file's folder, with a trailing slash; empty for the current folder.
     var parentFolder: String {
         guard let slash = lastIndex(of: "/") else { return "" }
         return String(self[...slash])

@@ -1,13 +1,13 @@
 // The tensors of a model by name. Trainers and their wrappers put them under many keys and prefixes, so they are
-// searched: by a few names that the importer needs, which share one prefix in one dictionary, or in a model that was
-// saved as an object.
+// searched for: by a few names that the importer needs, which share one prefix in one dictionary or in a model saved as
+// an object.
 
 internal import JSON
 import Models
 
-/// The place of the tensors in a checkpoint.
+/// Where a checkpoint holds the tensors.
 package struct WeightsOrigin: Sendable, Equatable {
-    /// The keys that lead to the dictionary, joined by dots; empty: it is the whole checkpoint.
+    /// The keys that lead to the dictionary, joined by dots; empty: the whole checkpoint.
     package let dictionary: String
     /// The prefix of every name; empty or ending in a dot.
     package let prefix: String
@@ -17,7 +17,7 @@ package struct WeightsOrigin: Sendable, Equatable {
         [dictionary, String(prefix.dropLast())].filter { !$0.isEmpty }.joined(separator: ".")
     }
 
-    /// In words, for people.
+    /// A phrase for people.
     package var description: String {
         (dictionary.isEmpty ? "the whole checkpoint" : quoted(dictionary))
             + (prefix.isEmpty ? ", without a prefix" : ", prefix \(quoted(prefix))")
@@ -26,14 +26,14 @@ package struct WeightsOrigin: Sendable, Equatable {
 
 /// The tensors of a model by name.
 struct StateDictionary: TensorSource {
-    /// Parts of names that wrappers put in (`torch.compile`, FSDP, activation checkpointing); anywhere in a name, and
-    /// never a part of a model's own.
+    /// Parts that wrappers insert into names (`torch.compile`, FSDP, activation checkpointing). They can occur anywhere
+    /// in a name and are never part of a model's own.
     private static let wrappers: Set<Substring> = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"]
 
     private let checkpoint: TorchCheckpoint
     private let tensors: [String: TorchTensor]
     let origin: WeightsOrigin?
-    /// Tensors of the same dictionary under another prefix, by their names there.
+    /// Tensors of the same dictionary outside the prefix, by their names there.
     let outside: [String]
 
     var path: String { checkpoint.path }
@@ -42,9 +42,9 @@ struct StateDictionary: TensorSource {
     /// Finds the model.
     ///
     /// - Parameters:
-    ///   - anchors: names that the model has for certain.
-    ///   - choice: which of several, the value of `--weights`; nil: there is only one.
-    /// - Throws: `ImportError` that names what was looked for and the nearest that there is, or all that fit.
+    ///   - anchors: names that every such model has.
+    ///   - choice: selects one of several models, the value of `--weights`; nil: there is only one.
+    /// - Throws: `ImportError` that names what was searched for and the nearest match, or all models that fit.
     init(_ checkpoint: TorchCheckpoint, anchors: [String], choice: String?) throws(ImportError) {
         self.checkpoint = checkpoint
         let dictionaries = Self.dictionaries(checkpoint.graph)
@@ -73,7 +73,7 @@ struct StateDictionary: TensorSource {
         outside = found.outside
     }
 
-    /// All tensors that the checkpoint itself has, by its names.
+    /// All tensors of the checkpoint itself, by its names.
     ///
     /// - Throws: `ImportError` where it is neither a dictionary of tensors nor a model.
     init(whole checkpoint: TorchCheckpoint) throws(ImportError) {
@@ -105,24 +105,24 @@ struct StateDictionary: TensorSource {
 
     // MARK: - The search
 
-    /// A dictionary of a checkpoint with at least one tensor under a name.
+    /// A dictionary of a checkpoint that holds at least one tensor.
     private struct Dictionary {
         /// The keys that lead to it.
         let path: String
-        /// Names without wrappers' parts; nil: no tensor.
+        /// Names without wrappers' parts; nil: not a tensor.
         let entries: [(name: String, stated: String, tensor: TorchTensor?)]
 
-        /// Prefixes with all anchors.
+        /// A candidate for each prefix under which all anchors exist.
         func candidates(_ anchors: [String]) -> [Candidate] {
             guard let first = anchors.first else { return [] }
             let names = Set(entries.lazy.filter { $0.tensor != nil }.map(\.name))
             let prefixes = Set(entries.lazy.compactMap { $0.name.prefix(before: first) })
             let fitting = prefixes.filter { prefix in anchors.allSatisfy { names.contains(prefix + $0) } }
-            // No more than anybody would look through.
+            // At most as many as a person would look through.
             return fitting.sorted().prefix(16).map { Candidate(self, prefix: $0) }
         }
 
-        /// The prefix with most anchors, or otherwise the one that most names share; for error sentences.
+        /// The prefix with the most anchors or, if there are none, the one that all names share; for error messages.
         func believedPrefix(_ anchors: [String]) -> (prefix: String, found: Int) {
             let names = Set(entries.map(\.name))
             let prefixes = Set(anchors.flatMap { anchor in entries.compactMap { $0.name.prefix(before: anchor) } })
@@ -161,7 +161,7 @@ struct StateDictionary: TensorSource {
         }
     }
 
-    /// All dictionaries with tensors, each once, the outer ones first. A checkpoint may hold itself.
+    /// All dictionaries with tensors, each once, outer ones first. A checkpoint may contain itself.
     private static func dictionaries(_ graph: PickleGraph) -> [Dictionary] {
         var found: [Dictionary] = []
         var seen: Set<PickleID> = [graph.root]
@@ -183,7 +183,7 @@ struct StateDictionary: TensorSource {
                 )
             }
             for child in graph.children(id) where seen.insert(child.value).inserted {
-                // A chain of lists must not make paths of its whole length.
+                // A chain of lists must not make paths as long as itself.
                 let childPath = path.utf8.count > 256 ? path : path.isEmpty ? child.name : path + "." + child.name
                 queue.append((childPath, child.value))
             }

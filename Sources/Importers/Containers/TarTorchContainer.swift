@@ -1,8 +1,8 @@
 // PyTorch's first checkpoint container (before 0.1.10), which torch.load still reads: a tar archive of four files.
-// `sys_info` says what machine wrote it; `storages` are pickles of (key, location, class), each followed by an element
-// count and the elements, and a pickle of the storages that are pieces of others; `tensors` are pickles of (key,
-// storage, class), each followed by extents, strides and an offset; `pickle` is the object, which names tensors by
-// their keys (torch/serialization.py, `_legacy_load`).
+// `sys_info` describes the writing machine. `storages` has pickles of (key, location, class), each followed by an
+// element count and the elements, then a pickle of the storages that are parts of others. `tensors` has pickles of
+// (key, storage, class), each followed by extents, strides and an offset. `pickle` is the object, which refers to
+// tensors by key (torch/serialization.py, `_legacy_load`).
 
 internal import Files
 internal import JSON
@@ -11,19 +11,19 @@ import Models
 /// A checkpoint in a tar archive.
 struct TarTorchContainer: TorchContainer {
     private static let entryLimit = 64
-    /// Of a pickle before a storage or a tensor.
+    /// The maximum length of the pickle before a storage or tensor.
     private static let keyLimit = 4096
 
     let graph: PickleGraph
     private let file: InputFile
     private var storages: [String: Range<Int>] = [:]
 
-    /// Whether a file that starts so is a tar archive.
+    /// Whether a file with this start is a tar archive.
     static func starts(_ start: OwnedBytes) -> Bool {
         start.withBytes { $0.dropFirst(257).starts(with: "ustar".utf8) }
     }
 
-    /// - Throws: `ImportError` that names what is damaged, or that the archive is no checkpoint.
+    /// - Throws: `ImportError` that names the damage, or says that the archive is no checkpoint.
     init(_ file: InputFile) throws(ImportError) {
         self.file = file
         let entries = try Self.entries(file)
@@ -49,7 +49,7 @@ struct TarTorchContainer: TorchContainer {
         graph = try object.pickle(atMost: PickleReader.Limit.byteCount, tensors: Self.readTensors(&listed, known))
     }
 
-    /// A storage, or the piece of one that a storage is.
+    /// A storage, or the storage and offset that another one is a part of.
     private struct Part {
         var storage: TorchStorage
         /// In elements from its start.
@@ -76,7 +76,7 @@ struct TarTorchContainer: TorchContainer {
             }
             known[key] = Part(storage: TorchStorage(key: key, dtype: dtype, count: Int(count)))
         }
-        // (key, key of the whole, offset, count)
+        // Each view is (key, key of the whole, offset, count).
         let views = try piece.pickle(atMost: PickleReader.Limit.byteCount)
         guard case .list(let number) = views[views.root] else {
             throw piece.malformed("the views of storages are no list")
@@ -100,7 +100,7 @@ struct TarTorchContainer: TorchContainer {
             guard let items = head.tuple(head.root), items.count >= 2, let key = head.name(items[0]) else {
                 throw piece.malformed("a tensor without a key and a storage")
             }
-            // In 8 bytes, of which the upper four are ignored.
+            // The rank takes 8 bytes; the upper four are ignored.
             let rank = Int(try piece.integer(Int32.self))
             _ = try piece.integer(Int32.self)
             guard 0...PickleReader.Limit.rank ~= rank else { throw piece.malformed("a tensor of rank \(rank)") }
@@ -146,7 +146,7 @@ struct TarTorchContainer: TorchContainer {
         return entries
     }
 
-    /// Octal digits, or, where the first bit is set, a big-endian number.
+    /// Octal digits or, if the first bit is set, a big-endian number.
     private static func size(_ header: UnsafeRawBufferPointer) -> Int? {
         let field = header[124..<136]
         if header[124] & 0x80 != 0 {
@@ -167,18 +167,18 @@ struct TarTorchContainer: TorchContainer {
     }
 }
 
-/// A file of the archive that is being read.
+/// A file of the archive, read from front to back.
 private struct Piece {
     let file: InputFile
     let name: String
-    /// The unread rest.
+    /// The bytes not read yet.
     private(set) var rest: Range<Int>
 
     func malformed(_ reason: String) -> ImportError {
         ImportError(.malformed, "\(file.path): damaged checkpoint: \(name): \(reason)")
     }
 
-    /// The next bytes, passed over.
+    /// Skips the next bytes and returns their range.
     mutating func skip(_ count: Int) -> Range<Int> {
         let range = rest.lowerBound..<rest.lowerBound + count
         rest = range.upperBound..<rest.upperBound
@@ -207,7 +207,7 @@ private struct Piece {
         return graph
     }
 
-    /// A pickle with the number of those that follow.
+    /// The next pickle, an integer: the number of entries that follow.
     mutating func count() throws(ImportError) -> Int {
         let graph = try pickle(atMost: 64)
         guard case .integer(let count) = graph[graph.root], 0...Int64(PickleReader.Limit.tensors) ~= count else {
@@ -223,7 +223,7 @@ extension PickleGraph {
         return arrays[Int(number)]
     }
 
-    /// A key: PyTorch took addresses, which are numbers, and names them as text.
+    /// A key as text. PyTorch used addresses, which are numbers.
     fileprivate func name(_ id: PickleID) -> String? {
         switch self[id] {
         case .integer(let value): String(value)

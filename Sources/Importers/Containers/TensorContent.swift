@@ -1,11 +1,11 @@
-// From a view of a storage, with any strides, to contiguous elements of the type that bundles hold.
+// Turns a view of a storage, with any strides, into contiguous elements of a dtype that bundles hold.
 
 import Compute
 internal import Files
 
-/// A tensor's place in its storage, checked: every element is inside, and their number is reasonable.
+/// A tensor's checked place in its storage: every element is inside, and their number is reasonable.
 struct StridedLayout {
-    /// Elements that a tensor may have beyond those of its storage: a stride of 0 repeats one element forever.
+    /// Elements that a tensor may have beyond those of its storage: a stride of 0 can repeat one without end.
     static let expansionLimit = 1 << 24
 
     let offset: Int
@@ -46,7 +46,7 @@ struct StridedLayout {
     }
 }
 
-/// Contiguous elements, alive as long as this object.
+/// Contiguous elements that live as long as this object.
 final class TensorContent {
     let dtype: TorchDType
     let shape: [Int]
@@ -54,7 +54,7 @@ final class TensorContent {
     /// Keeps the bytes alive: a storage or a file; nil if they are ours.
     private let owner: AnyObject?
 
-    /// Takes the elements of a layout from their storage, without a copy if they are contiguous and aligned.
+    /// Takes the elements of a layout from their storage, without copying them if they are contiguous and aligned.
     init(_ layout: StridedLayout, dtype: TorchDType, in storage: OwnedBytes) {
         self.dtype = dtype
         shape = layout.shape
@@ -89,7 +89,7 @@ final class TensorContent {
         self.owner = owner
     }
 
-    /// Concatenated tensors of one type.
+    /// The concatenation of tensors of one dtype.
     init(joining parts: [TensorContent], shape: [Int]) {
         dtype = parts.first?.dtype ?? .float32
         precondition(parts.allSatisfy { [dtype] in $0.dtype == dtype })
@@ -115,8 +115,8 @@ final class TensorContent {
         if owner == nil { bytes.deallocate() }
     }
 
-    /// The same elements as float32: exact from the narrower types, rounded to nearest from float64. Nil for integers
-    /// and booleans, which no weights are.
+    /// The elements as float32: exact from narrower types, rounded to nearest from float64. Nil for integers and
+    /// booleans, which weights never are.
     func float32() -> TensorContent? {
         switch dtype {
         case .float32: self
@@ -140,7 +140,7 @@ final class TensorContent {
         return UnsafeMutableRawBufferPointer(rebasing: memory[..<byteCount])
     }
 
-    /// Copies the elements in row-major order. `StridedLayout` has checked that every one of them is in `source`.
+    /// Copies the elements in row-major order. `StridedLayout` has checked that each one is inside `source`.
     private static func gather<Word: BitwiseCopyable>(
         _ type: Word.Type,
         _ layout: StridedLayout,

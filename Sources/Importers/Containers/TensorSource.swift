@@ -1,5 +1,5 @@
-// The source of an importer's tensors by name, for any kind of file, and the model made from them: each of our tensors
-// is a tensor of the checkpoint, or a concatenation of several.
+// The importers' source of tensors by name, for any file format, and the model made from them: each of our tensors is a
+// tensor of the checkpoint or a concatenation of several.
 
 import Compute
 internal import Files
@@ -8,21 +8,21 @@ import Models
 
 /// The tensors of a checkpoint.
 protocol TensorSource {
-    /// The checkpoint's name in error sentences.
+    /// The checkpoint's name in error messages.
     var path: String { get }
     var names: Set<String> { get }
-    /// Their place in the checkpoint; nil: it has nothing else.
+    /// Where the checkpoint holds them; nil: it holds nothing else.
     var origin: WeightsOrigin? { get }
 
     /// The shape of a tensor; nil if there is none of that name.
     ///
-    /// - Throws: `ImportError` if its bytes are not all there, so that no size is trusted without data.
+    /// - Throws: `ImportError` if its bytes are incomplete, so that no size is trusted without data.
     func shape(of name: String) throws(ImportError) -> [Int]?
 
     /// The stored type of a tensor; nil if there is none of that name.
     func dtype(of name: String) -> TorchDType?
 
-    /// The content of a tensor: contiguous, row-major, in the type that it was saved in.
+    /// The content of a tensor: contiguous, row-major, in its stored dtype.
     func read(_ name: String) throws(ImportError) -> TensorContent
 }
 
@@ -33,12 +33,12 @@ extension TensorSource {
         return ImportError(.mismatched, "\(path): tensor \(quoted(name)) is missing\(place)\(near)")
     }
 
-    /// The number of layers: one more than the highest number that follows `prefix` in a name.
+    /// The number of layers: one more than the highest number after `prefix` in a name.
     func layerCount(_ prefix: String) -> Int {
         let numbers = names.compactMap { name in
             name.hasPrefix(prefix) ? Int(name.dropFirst(prefix.count).prefix { $0.isASCII && $0.isNumber }) : nil
         }
-        // The limit is beyond that of every architecture, which then refuses the number.
+        // The cap is above every architecture's limit, so the architecture refuses the number.
         return min(numbers.max() ?? -1, 1 << 20) + 1
     }
 
@@ -56,9 +56,9 @@ extension TensorSource {
         return content
     }
 
-    /// The extents of a table that must be there.
+    /// The extents of a rank-2 tensor that must exist.
     ///
-    /// - Parameter extents: what errors call them: "(rows, d)".
+    /// - Parameter extents: their names in errors, such as "(rows, d)".
     func tableShape(_ name: String, extents: String) throws(ImportError) -> (rows: Int, columns: Int) {
         guard let shape = try shape(of: name) else { throw missing(name) }
         guard shape.count == 2 else {
@@ -79,10 +79,10 @@ extension TensorSource {
     }
 }
 
-/// A tensor of a checkpoint that becomes one of ours, or a part of it.
+/// A tensor of a checkpoint that becomes one of ours, or part of one.
 struct SourceTensor {
     let name: String
-    /// The shape that it must have; nil: ours.
+    /// The required shape; nil: that of our tensor.
     let shape: [Int]?
 
     init(_ name: String, _ shape: [Int]? = nil) {
@@ -91,7 +91,7 @@ struct SourceTensor {
     }
 }
 
-/// The checkpoint's tensors that make each of ours, by our names. Several are concatenated along the first axis.
+/// The checkpoint's tensors that make up each of ours, by our names. Several are concatenated along the first axis.
 typealias TensorSources = [String: [SourceTensor]]
 
 /// A model whose tensors come unchanged from a checkpoint.
@@ -110,8 +110,8 @@ struct NamedTensorModel: ImportedModel {
     /// - Parameters:
     ///   - file: the file whose digest the bundle records.
     ///   - ignorable: names in the checkpoint that are not needed.
-    ///   - outside: names of the checkpoint outside the model.
-    ///   - description: the source of the architecture.
+    ///   - outside: names in the checkpoint outside the model.
+    ///   - description: what determined the architecture, for errors.
     /// - Throws: `ImportError.mismatched` that names the tensor.
     init(
         _ source: any TensorSource,
@@ -165,7 +165,7 @@ struct NamedTensorModel: ImportedModel {
     func read(_ specification: TensorSpecification) throws(ImportError) -> TensorContent {
         var parts: [TensorContent] = []
         for part in sources[specification.name] ?? [] {
-            // Tensors of several types, or of one that bundles do not have, all become float32.
+            // Mixed dtypes, and one that bundles do not support, become float32.
             parts.append(try dtype == .float32 ? source.readFloats(part.name) : source.read(part.name))
         }
         let content = parts.count == 1 ? parts[0] : TensorContent(joining: parts, shape: specification.shape)

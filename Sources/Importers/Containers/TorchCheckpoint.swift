@@ -1,19 +1,19 @@
-// A file of `torch.save`, in any of its three containers. Opening one reads the pickle, which lists the content. A
-// storage is read when a tensor in it is needed.
+// A file written by `torch.save`, in any of its three containers. Opening it reads the pickle, which lists the content;
+// a storage is read when one of its tensors is.
 
 internal import Compute
 internal import Files
 internal import JSON
 import Models
 
-/// The location of a checkpoint's storages.
+/// Access to a checkpoint's pickle and storages.
 protocol TorchContainer {
     /// The content of the pickle.
     var graph: PickleGraph { get }
 
-    /// Bytes of a storage, by its key; nil if there is none.
+    /// The byte count of the storage with this key; nil if there is none.
     func byteCount(ofStorage key: String) -> Int?
-    /// The content of a storage that is there.
+    /// The content of an existing storage.
     func readStorage(_ key: String) throws(ImportError) -> OwnedBytes
 }
 
@@ -21,12 +21,12 @@ protocol TorchContainer {
 final class TorchCheckpoint {
     let path: String
     private let container: any TorchContainer
-    /// Several tensors often share one storage.
+    /// The storage read last: consecutive tensors often share one.
     private var lastRead: (key: String, content: OwnedBytes)?
 
     var graph: PickleGraph { container.graph }
 
-    /// - Throws: `ImportError`; also for what is a checkpoint, but of a kind that is not read.
+    /// - Throws: `ImportError`, also for checkpoints of an unsupported kind.
     init(_ file: InputFile) throws(ImportError) {
         path = file.path
         let start = try file.piece(0..<min(512, file.byteCount))
@@ -41,17 +41,17 @@ final class TorchCheckpoint {
         }
     }
 
-    /// Names the kind of a file that is in no container of PyTorch's, if people mistake that kind for a checkpoint.
+    /// The kind of a file that is in none of PyTorch's containers, if people mistake that kind for a checkpoint.
     private static func foreignKind(of bytes: UnsafeRawBufferPointer) -> String? {
         if bytes.first == 0x80 { return "a bare pickle" }
         if bytes.dropFirst(8).first == UInt8(ascii: "{") { return "perhaps a safetensors file" }
         return nil
     }
 
-    /// A tensor's place in its storage, checked without reading an element.
+    /// A tensor's place in its storage, checked without reading its elements.
     ///
     /// - Parameter name: its name in errors.
-    /// - Throws: `ImportError` if its storage is missing or of another size, or the tensor goes beyond it.
+    /// - Throws: `ImportError` if its storage is missing or has another size, or the tensor exceeds it.
     @discardableResult
     func locate(_ tensor: TorchTensor, name: String) throws(ImportError) -> StridedLayout {
         func fault(_ reason: String) -> ImportError {
@@ -75,7 +75,7 @@ final class TorchCheckpoint {
         return layout
     }
 
-    /// The content of a tensor: contiguous, row-major, in the type that it was saved in.
+    /// The content of a tensor: contiguous, row-major, in its stored dtype.
     ///
     /// - Parameter name: its name in errors.
     /// - Throws: `ImportError` as `locate`, and if the storage is damaged.
@@ -83,7 +83,7 @@ final class TorchCheckpoint {
         let layout = try locate(tensor, name: name)
         let key = tensor.storage.key
         if lastRead?.key != key {
-            // Let go of the one before the next is read.
+            // Releases the old storage before the next one is read.
             lastRead = nil
             lastRead = (key, try container.readStorage(key))
         }

@@ -1,8 +1,8 @@
-// Reads zip archives (APPNOTE 6.3.10: stored and deflated entries, zip64, data descriptors), as PyTorch's container and
-// Python's zipfile write them. Nothing is extracted to disk.
+// Reads zip archives (APPNOTE 6.3.10: stored and deflated entries, zip64, data descriptors), as written by PyTorch and
+// Python's zipfile. Nothing is extracted to disk.
 //
-// Malicious archives exploit readers that disagree. So the whole directory is checked before anything is read: the
-// central directory must be where the end record says, every local header must agree with it, and entries may not
+// Malicious archives exploit readers that disagree. The whole directory is therefore checked before anything is read:
+// the central directory must be where the end record says, every local header must agree with it, and entries may not
 // overlap each other or the directory.
 
 internal import Files
@@ -26,13 +26,13 @@ struct ZipArchive {
         let range: Range<Int>
     }
 
-    /// Bounds that no honest checkpoint meets.
+    /// Bounds that no honest checkpoint reaches.
     enum Limit {
         static let entries = 1 << 20
         static let directoryBytes = 256 << 20
-        /// The bytes of all deflated entries together, after inflating.
+        /// Total size of the deflated entries after inflating.
         static let inflatedBytes = 64 << 30
-        /// The deflate format cannot do better than 1032 to 1.
+        /// The deflate format cannot compress better than 1032 to 1.
         static let ratio: UInt64 = 1032
     }
 
@@ -58,7 +58,7 @@ struct ZipArchive {
 
     subscript(name: String) -> Entry? { indices[name].map { entries[$0] } }
 
-    /// An entry's content, inflated if need be, checked against its CRC-32.
+    /// An entry's content, inflated if necessary and checked against its CRC-32.
     ///
     /// - Throws: `ImportError.malformed` that names archive and entry; `.unreadable` if the archive has changed.
     func read(_ entry: Entry) throws(ImportError) -> OwnedBytes {
@@ -82,7 +82,7 @@ struct ZipArchive {
 }
 
 extension InputFile {
-    /// A part of a checkpoint, in memory of our own.
+    /// A part of the file, copied into memory.
     func piece(_ range: Range<Int>) throws(ImportError) -> OwnedBytes {
         do throws(FileError) {
             return try read(range)

@@ -1,11 +1,11 @@
-// Parses the records of a zip archive: end record, zip64 end record, central directory, local headers, data descriptors.
-// Field names are those of APPNOTE; `ZipArchive` is what the rest of the module sees.
+// Parses the records of a zip archive: end record, zip64 end record, central directory, local headers, data
+// descriptors. Field names are APPNOTE's; the rest of the module uses only `ZipArchive`.
 
 internal import Files
 internal import JSON
 import Models
 
-/// A parser of one archive, which reads only its records.
+/// Parses one archive; reads only its records.
 struct ZipDirectory {
     private enum Signature {
         static let localHeader: UInt32 = 0x0403_4B50
@@ -19,7 +19,7 @@ struct ZipDirectory {
     private enum Flag {
         static let encrypted: UInt16 = 1 << 0 | 1 << 6 | 1 << 13
         static let dataDescriptor: UInt16 = 1 << 3
-        /// Deflate's own hints, the data descriptor, names in UTF-8.
+        /// Deflate's hints, the data descriptor, UTF-8 names.
         static let allowed: UInt16 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 11
     }
 
@@ -34,7 +34,7 @@ struct ZipDirectory {
         var range: Range<Int>
     }
 
-    /// The facts about an entry that the central directory and the local header share.
+    /// The facts that an entry's central and local headers both state.
     private struct Header {
         var flags: UInt16
         var method: UInt16
@@ -47,7 +47,7 @@ struct ZipDirectory {
 
     let file: InputFile
 
-    /// A reader of a piece of the archive, no further than its end.
+    /// A reader of a piece of the archive, clamped to the archive's end.
     private func reader(_ start: Int, count: Int) throws -> LittleEndianReader {
         let start = min(max(start, 0), file.byteCount)
         return LittleEndianReader(try file.read(start..<min(start + count, file.byteCount)), at: start)
@@ -70,7 +70,7 @@ struct ZipDirectory {
         ImportError(.malformed, "\(file.path): damaged zip archive: \(reason)")
     }
 
-    // Untyped, because it throws both ends of bytes and faults of content.
+    // Untyped, because it throws `EndOfBytes`, `FileError` and `ImportError`.
     private func readAll() throws -> [ZipArchive.Entry] {
         let location = try findDirectory()
         guard location.range.count <= ZipArchive.Limit.directoryBytes else {
@@ -102,7 +102,7 @@ struct ZipDirectory {
     // MARK: - End records
 
     private func findDirectory() throws -> Location {
-        // The end record is the last thing in the file except a comment whose length it states.
+        // The end record is last in the file, followed only by a comment whose length it states.
         var position = file.byteCount - Self.endByteCount
         let lowest = max(0, position - Int(UInt16.max))
         let tail = try reader(lowest, count: file.byteCount - lowest)
@@ -128,7 +128,7 @@ struct ZipDirectory {
         let offset = try reader.integer(UInt32.self)
         let zip64 = try readZip64End(before: position)
 
-        // A field of the old record is either the value or all ones, which means that zip64 has it.
+        // A field of the old record is either the value or all ones, which means that the zip64 record has it.
         func value(_ old: UInt64, _ allOnes: UInt64, _ new: UInt64?) throws -> UInt64 {
             guard let new else {
                 if old == allOnes { throw malformed("a zip64 end record is missing") }
@@ -230,7 +230,7 @@ struct ZipDirectory {
         )
     }
 
-    /// Replaces the values that are all ones by those of the zip64 extra field, which holds just these, in order.
+    /// Replaces values that are all ones with those of the zip64 extra field, which has only these, in order.
     private func widen(_ values: inout [UInt64], from extra: UnsafeRawBufferPointer) throws {
         var reader = LittleEndianReader(extra)
         var isWidened = false
@@ -254,7 +254,7 @@ struct ZipDirectory {
         let isPlain =
             String(validating: bytes, as: UTF8.self) != nil
             && bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "\\") }
-        // A folder's entry ends in one slash, so the last part may be empty.
+        // A folder's entry ends in a slash, so the last part may be empty.
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         let folders = parts.count > 1 && parts.last?.isEmpty == true ? parts.dropLast() : parts[...]
         guard isPlain, folders.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }) else {
@@ -265,8 +265,8 @@ struct ZipDirectory {
 
     /// Checks an entry against its local header.
     ///
-    /// - Parameter limit: where the directory starts; entries end before it.
-    /// - Returns: the entry, and all bytes that belong to it: local header, content, data descriptor.
+    /// - Parameter limit: the start of the directory; entries end before it.
+    /// - Returns: the entry, and the range of all its bytes: local header, content, data descriptor.
     private func checkEntry(
         _ header: Header,
         name: String,
@@ -321,7 +321,7 @@ struct ZipDirectory {
         return (entry, start..<end)
     }
 
-    /// - Returns: the header's values, and the start of the content.
+    /// - Returns: the header, and the start of the content.
     private func readLocalHeader(at start: Int, limit: Int, entryName: String) throws -> (Header, Int) {
         var reader = try reader(start, count: min(Self.localHeaderByteCount, limit - start))
         guard try reader.integer(UInt32.self) == Signature.localHeader else {
@@ -352,8 +352,8 @@ struct ZipDirectory {
         return (header, reader.position)
     }
 
-    /// The end of the record after an entry whose size was unknown when its local header was written. Its sizes have
-    /// four or eight bytes and its signature may be missing; the form that agrees with the directory is the right one.
+    /// The end of the data descriptor, which follows an entry of a size unknown when its header was written. Its sizes
+    /// have four or eight bytes and its signature may be missing; the form that agrees with the directory is right.
     private func descriptorEnd(at start: Int, _ limit: Int, _ header: Header, entryName: String) throws -> Int {
         let record = try reader(start, count: min(24, limit - start))
         for hasSignature in [true, false] {

@@ -1,5 +1,5 @@
-// PyTorch's checkpoint container since version 1.6: a zip archive with `<name>/data.pkl`, the content, and
-// `<name>/data/<key>`, the storages.
+// PyTorch's checkpoint container since version 1.6: a zip archive with the object in `<name>/data.pkl` and the storages
+// in `<name>/data/<key>`.
 
 internal import Files
 internal import JSON
@@ -11,7 +11,7 @@ struct ZipTorchContainer: TorchContainer {
     private let archive: ZipArchive
     private let prefix: String
 
-    /// - Throws: `ImportError`; also for what is an archive, but of a kind that is not read.
+    /// - Throws: `ImportError`, also for archives of an unsupported kind.
     init(_ file: InputFile) throws(ImportError) {
         let path = file.path
         archive = try ZipArchive(file)

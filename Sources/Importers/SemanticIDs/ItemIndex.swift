@@ -1,12 +1,12 @@
-// The token path of each item, in the three formats of trainers: a JSON object (MiniOneRec, LC-Rec), JSON lines
-// (NVIDIA's recsys-examples), CSV with a column for each level (FORGE). The first bytes determine which.
+// Reads each item's token path in the trainers' three formats: a JSON object (MiniOneRec, LC-Rec), JSON lines (NVIDIA's
+// recsys-examples), CSV with a column per level (FORGE). The first bytes tell which.
 
 internal import Catalogue
 internal import Files
 internal import JSON
 import Models
 
-/// The items of an index in its order, each with the texts or numbers of its tokens.
+/// The items of an index, in file order, each with the texts or numbers of its tokens.
 struct ItemIndex {
     private static let byteLimit = 8 << 30
 
@@ -35,7 +35,7 @@ struct ItemIndex {
         do throws(JSONError) {
             try content.withBytes { bytes throws(JSONError) in
                 var text = bytes
-                // A byte-order mark.
+                // Skips a byte-order mark.
                 if text.starts(with: [0xEF, 0xBB, 0xBF]) { text = UnsafeRawBufferPointer(rebasing: text[3...]) }
                 let first = text.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
                 if first != UInt8(ascii: "{") {
@@ -126,7 +126,7 @@ struct ItemIndex {
         } catch {
             throw JSONError(": \(error.description)")
         }
-        // Writers of Python sort numbers as text, or not at all.
+        // Python writers sort numbers as text, or not at all.
         if found.allSatisfy({ $0.number != nil }) { found.sort { ($0.number ?? 0) < ($1.number ?? 0) } }
         entries = found.map { Entry(id: .string($0.key), title: nil, tokens: $0.tokens) }
     }
@@ -170,7 +170,7 @@ struct ItemIndex {
             }
             rows.append((fields[idColumn], tokens))
         }
-        // A table has no types: ids are integers where all of them are.
+        // CSV has no types: ids are integers if all of them look like integers.
         let numbers = rows.map { row in Int64(row.id).flatMap { String($0) == row.id ? $0 : nil } }
         let areIntegers = numbers.allSatisfy { $0 != nil }
         entries = zip(rows, numbers).map { row, number in
@@ -181,7 +181,7 @@ struct ItemIndex {
 }
 
 extension CatalogueItem.ID {
-    /// For people and as a key of other files.
+    /// The id as text, for people and as a key in other files.
     var text: String {
         switch self {
         case .integer(let value): String(value)

@@ -1,4 +1,4 @@
-// Readable ids and titles of items, if the index has only numbers: files that trainers write next to it.
+// Readable ids and titles for an index that has only numbers, from files that trainers write next to it.
 
 internal import Catalogue
 internal import Files
@@ -10,14 +10,13 @@ struct ItemNames {
     private static let byteLimit = 4 << 30
 
     private let path: String
-    /// Keyed by the item's id in the index.
+    /// Keyed by the item's id in the index, as `titles`.
     private var ids: [String: CatalogueItem.ID] = [:]
     private var titles: [String: String] = [:]
-    /// Keyed by the text of the path, in the order of the file, if it names no item of the index: MiniOneRec's `info`
-    /// files.
+    /// MiniOneRec's `info` files name no index id: keyed by the text of the path, in reverse file order.
     private var byPath: [String: [(id: String, title: String)]] = [:]
 
-    /// Reads a file of ids: a JSON object from the index's ids to raw ones; lines of raw id, tab, index id; or MiniOneRec's
+    /// Reads a file of ids: a JSON object from index ids to raw ids; lines of raw id, tab, index id; or MiniOneRec's
     /// `info` file, lines of path, tab, title, tab, raw id.
     ///
     /// - Throws: `ImportError` that names the file and the line.
@@ -58,7 +57,7 @@ struct ItemNames {
         for (path, lines) in byPath { byPath[path] = lines.reversed() }
     }
 
-    /// Reads a file of titles: a JSON object from the index's ids to titles, or to objects with a `title`.
+    /// Reads a file of titles: a JSON object from index ids to titles, or to objects with a `title`.
     ///
     /// - Throws: `ImportError` that names the file.
     init(titles path: String) throws(ImportError) {
@@ -90,10 +89,10 @@ struct ItemNames {
         }
     }
 
-    /// The raw id of an item, and its title.
+    /// The raw id and title of an item.
     ///
-    /// - Parameter path: the texts of its tokens, joined. Items of one path are in the same order in both files.
-    /// - Throws: `ImportError` for an item that the file does not have.
+    /// - Parameter path: the texts of its tokens, joined. Items that share a path have the same order in both files.
+    /// - Throws: `ImportError` if the file lacks the item.
     mutating func take(
         _ item: CatalogueItem.ID,
         path tokens: String
@@ -103,6 +102,6 @@ struct ItemNames {
         throw ImportError(.mismatched, "\(path) has no id for the item \(quoted(item.text))")
     }
 
-    /// The title of an item; nil if the file has none.
+    /// The title of an item; nil if the file lacks it.
     func title(_ item: CatalogueItem.ID) -> String? { titles[item.text] }
 }

@@ -1,11 +1,11 @@
-// Turns the `semantic_ids` of a description, an index and a template, into a bundle's.
+// Turns the `semantic_ids` of a description, which name an index and a template, into a bundle's.
 
 internal import Catalogue
 internal import Files
 internal import JSON
 import Models
 
-/// The items of a model with semantic ids, and how they are laid out.
+/// The items of a model with semantic ids, and their configuration.
 struct SemanticIDImport {
     let configuration: SemanticIDs
     let catalogue: Catalogue
@@ -15,11 +15,11 @@ struct SemanticIDImport {
     ///
     /// - Parameters:
     ///   - value: the object under `semantic_ids`.
-    ///   - description: the path of the description, for errors; files are searched next to it and next to the
+    ///   - description: the path of the description, for errors; files are searched for next to it and next to the
     ///     checkpoint.
-    ///   - folder: of the checkpoint, with a slash at its end, or empty.
-    ///   - rows: of the decoder's table.
-    ///   - window: the most tokens that it reads.
+    ///   - folder: the checkpoint's folder, with a trailing slash, or empty.
+    ///   - rows: rows of the decoder's table.
+    ///   - window: the most tokens that the decoder reads.
     /// - Throws: `ImportError`, one sentence.
     init(
         _ value: JSONValue,
@@ -211,7 +211,7 @@ struct SemanticIDImport {
         return items
     }
 
-    /// The tokens from the smallest to the largest of each level, if no levels overlap; otherwise nil.
+    /// The smallest to largest token of each level, if no levels overlap; otherwise nil.
     private static func ranges(_ items: [CatalogueItem], levels: Int) -> [SemanticIDs.TokenRange]? {
         var bounds = items[0].tokens.map { $0...$0 }
         for item in items {

@@ -1,21 +1,21 @@
-// Token strings and their ids, from the `tokenizer.json` and `added_tokens.json` of a Hugging Face folder. Nothing is
+// The ids of token strings, from `tokenizer.json` and `added_tokens.json` of a Hugging Face folder. Nothing is
 // tokenised; strings are looked up whole.
 
 internal import Files
 internal import JSON
 import Models
 
-/// The tokens of a tokenizer by their text.
+/// Token ids by the token's text.
 struct TokenNames {
     private static let byteLimit = 256 << 20
 
     private(set) var ids: [String: Int32] = [:]
-    /// Where they were searched, for errors.
+    /// The files that were read, for errors.
     private(set) var paths: [String] = []
 
-    /// Reads the files of a folder. `added_tokens` takes precedence over the plain vocabulary.
+    /// Reads the files of a folder. Added tokens take precedence over the vocabulary.
     ///
-    /// - Parameter folder: with a slash at its end, or empty.
+    /// - Parameter folder: with a trailing slash, or empty.
     /// - Throws: `ImportError` that names the file.
     init(folder: String) throws(ImportError) {
         let whole = folder + "tokenizer.json"
@@ -67,7 +67,7 @@ struct TokenNames {
                 }
                 try reader.beginObject()
                 while let key = try reader.nextKey() {
-                    // Unigram models have an array here, to which no one adds tokens.
+                    // Unigram models have an array here; nobody adds item tokens to those.
                     if case "vocab" = key, try reader.peek() == .object {
                         vocabulary = try readMap(&reader)
                     } else {
@@ -80,7 +80,7 @@ struct TokenNames {
         return vocabulary.merging(added) { _, added in added }
     }
 
-    /// An object of texts and ids.
+    /// An object from texts to ids.
     private static func readMap(_ reader: inout JSONReader) throws(JSONError) -> [String: Int32] {
         var ids: [String: Int32] = [:]
         try reader.beginObject()

@@ -1,5 +1,5 @@
-// Hugging Face's `config.json`: read key by key with the defaults that transformers has for what is absent or null. A
-// description may state any of its keys otherwise.
+// Hugging Face's `config.json`, read key by key with transformers' defaults for absent or null keys. A description may
+// override any of its keys.
 
 internal import Files
 internal import JSON
@@ -11,10 +11,10 @@ struct HuggingFaceConfiguration {
 
     let path: String
     private var fields: JSONFields
-    /// The file's keys, and those that were read.
+    /// The keys of the file, and all keys that were read.
     private var known: Set<String>
 
-    /// - Parameter overrides: the members of a description that replace the file's.
+    /// - Parameter overrides: members of a description that replace the file's.
     init(path: String, overrides: [JSONMember]) throws(ImportError) {
         let content: OwnedBytes
         do throws(FileError) {
@@ -25,7 +25,7 @@ struct HuggingFaceConfiguration {
         do throws(JSONError) {
             let document = try content.withBytes { bytes throws(JSONError) in try JSONValue(parsing: bytes) }
             guard case .object(let members) = document else { throw JSONError("expected an object") }
-            // Null and absent are the same to transformers.
+            // transformers treats null as absent.
             let stated = members.filter { $0.value != .null }
             let overridden = Set(overrides.map(\.key))
             fields = try JSONFields(.object(stated.filter { !overridden.contains($0.key) } + overrides))
@@ -36,7 +36,7 @@ struct HuggingFaceConfiguration {
         }
     }
 
-    /// Whether the file has a key, or it has been read.
+    /// Whether the file has a key, or the key has been read.
     func knows(_ key: String) -> Bool { known.contains(key) }
 
     mutating func integer(
@@ -67,7 +67,7 @@ struct HuggingFaceConfiguration {
         return fields.contains(key) ? try fields.string(key) : fallback
     }
 
-    /// Takes an object, without what is null in it; nil if it is absent.
+    /// Takes an object without its null members; nil if it is absent.
     mutating func object(_ key: String) throws(JSONError) -> JSONFields? {
         known.insert(key)
         guard let value = fields.optional(key) else { return nil }
@@ -88,7 +88,7 @@ struct HuggingFaceConfiguration {
         return strings
     }
 
-    /// Refuses a key that changes what the weights mean.
+    /// Refuses a key that changes the meaning of the weights.
     mutating func refuse(_ key: String) throws(JSONError) {
         guard fields.optional(key) == nil else { throw JSONError("\(key) is not supported") }
     }

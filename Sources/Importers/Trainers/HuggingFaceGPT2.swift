@@ -1,9 +1,9 @@
-// GPT2LMHeadModel: its keys of `config.json` with the defaults of transformers' GPT2Config, and its tensors with ours.
+// GPT2LMHeadModel: its `config.json` with the defaults of transformers' GPT2Config, and how its tensors map to ours.
 
 internal import JSON
 import Models
 
-/// A GPT-2 of Hugging Face's.
+/// A Hugging Face GPT-2.
 struct HuggingFaceGPT2: HuggingFaceModel {
     private static let itemTable = "wte.weight"
     static let kind = HuggingFaceArchitecture(
@@ -39,7 +39,7 @@ struct HuggingFaceGPT2: HuggingFaceModel {
         scaleAttentionByLayer = try configuration.boolean("scale_attn_by_inverse_layer_idx", default: false)
         isTied = try configuration.boolean("tie_word_embeddings", default: true)
         let activation = try configuration.string("activation_function", default: "gelu_new")
-        // Two names of transformers for one function.
+        // transformers has two names for one function.
         guard ["gelu_new", "gelu_pytorch_tanh"].contains(activation) else {
             throw JSONError("activation_function \(quoted(activation)) is not supported, only \"gelu_new\"")
         }
@@ -68,7 +68,7 @@ struct HuggingFaceGPT2: HuggingFaceModel {
         )
     }
 
-    /// Conv1D stores its matrices input-major, and so do we: nothing is transposed.
+    /// Conv1D stores its matrices input-major, as we do: nothing is transposed.
     func sources(prefix: String) -> TensorSources {
         typealias Name = TransformerTensor
         func norm(_ ours: ParameterName, _ theirs: String) -> TensorSources {

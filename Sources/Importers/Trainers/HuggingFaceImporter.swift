@@ -1,12 +1,12 @@
-// Checkpoints of Hugging Face's transformers: a directory with `config.json` and the weights, in safetensors or, in
-// older ones, as written by `torch.save`; in one file, or in shards with an index. `config.json` states everything; a
+// Checkpoints of Hugging Face's transformers: a directory with `config.json` and the weights, in safetensors or, if
+// old, as written by `torch.save`; in one file, or in shards with an index. `config.json` states everything; a
 // description may override it. Each architecture has its own file.
 
 import Glibc
 internal import JSON
 import Models
 
-/// An architecture of transformers.
+/// A transformers architecture.
 struct HuggingFaceArchitecture: Sendable {
     /// Its `model_type`.
     let modelType: String
@@ -18,24 +18,24 @@ struct HuggingFaceArchitecture: Sendable {
     let prefix: String
     /// The item table's name after the prefix.
     let itemTable: String
-    /// Takes the keys that concern it.
+    /// Takes the keys that the architecture uses.
     let model: @Sendable (inout HuggingFaceConfiguration) throws(JSONError) -> any HuggingFaceModel
 }
 
-/// What `config.json` says of a model.
+/// A model as `config.json` describes it.
 protocol HuggingFaceModel: Sendable {
-    /// The slots that training knew, by the key that states them.
+    /// The number of positions in training, and the key that states it.
     var positions: (key: String, count: Int) { get }
     var isTied: Bool { get }
 
     func architecture(_ stated: HuggingFaceDescription) throws(JSONError) -> Architecture
-    /// The places of our tensors.
+    /// Where the checkpoint holds our tensors.
     func sources(prefix: String) -> TensorSources
-    /// Buffers that older versions saved too.
+    /// Buffers that older versions also saved.
     func buffers(prefix: String) -> Set<String>
 }
 
-/// The description's additions to `config.json`.
+/// What the description adds to `config.json`.
 struct HuggingFaceDescription {
     private enum EmbedScale: String, CaseIterable {
         case one
@@ -58,7 +58,7 @@ struct HuggingFaceDescription {
     }
 }
 
-/// Imports Hugging Face's directories.
+/// Imports Hugging Face directories.
 struct HuggingFaceImporter: CheckpointImporter {
     let format = "huggingface"
     var architectures: [String] { Self.kinds.flatMap(\.descriptionKeys) }
@@ -135,7 +135,7 @@ struct HuggingFaceImporter: CheckpointImporter {
         return model
     }
 
-    /// The file of the weights, or the index of their shards: `path` itself, or what a directory has.
+    /// The weights file or the index of its shards: `path` itself, or found in the directory.
     private static func weightsPath(_ path: String) throws(ImportError) -> String {
         func mode(_ path: String) -> mode_t? {
             var status = stat()
@@ -188,7 +188,7 @@ struct HuggingFaceImporter: CheckpointImporter {
         }
     }
 
-    /// Takes the description's own keys; the window is by default all that training knew.
+    /// Takes the description's own keys. The window defaults to all positions of training.
     private static func stated(
         _ description: ImportDescription,
         _ configuration: HuggingFaceConfiguration,

@@ -1,14 +1,14 @@
 // LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM: their keys of `config.json` with the defaults of
-// transformers' configuration classes, and their tensors with ours.
+// transformers' configuration classes, and how their tensors map to ours.
 
 internal import JSON
 import Models
 
-/// A Llama, a Qwen2 or a Qwen3 of Hugging Face's.
+/// A Hugging Face Llama, Qwen2 or Qwen3.
 struct HuggingFaceLlama: HuggingFaceModel {
     private static let itemTable = "embed_tokens.weight"
 
-    /// - Parameter name: which of the three; Hugging Face calls them the same.
+    /// - Parameter name: which of the three; also its `model_type`.
     static func kind(_ name: Architecture.Name, className: String) -> HuggingFaceArchitecture {
         HuggingFaceArchitecture(
             modelType: name.rawValue,
@@ -55,7 +55,7 @@ struct HuggingFaceLlama: HuggingFaceModel {
             default: name == .llama ? 2048 : 32_768
         )
         rmsNormEpsilon = try configuration.positiveReal("rms_norm_eps", atMost: 1, default: 1e-6)
-        // Qwen2 has them without saying so.
+        // Qwen2 always has them and has no key for it.
         attentionBias = name == .qwen2 ? true : try configuration.boolean("attention_bias", default: false)
         mlpBias = name == .llama ? try configuration.boolean("mlp_bias", default: false) : false
         if name != .llama { try Self.refuseWindows(&configuration, layers: layers) }
@@ -67,9 +67,9 @@ struct HuggingFaceLlama: HuggingFaceModel {
         rope = try Self.rope(&configuration)
     }
 
-    /// Refuses layers that see only the newest rows. As in transformers' Qwen2Config and Qwen3Config, `layer_types` names them or,
-    /// where it is absent, `use_sliding_window` and `max_window_layers` do; if it names one without `use_sliding_window`,
-    /// transformers fails as well. Its Llama reads none of these keys.
+    /// Refuses sliding-window layers. As in transformers' Qwen2Config and Qwen3Config, `layer_types` names them or, if
+    /// it is absent, `use_sliding_window` and `max_window_layers` do. transformers also fails if `layer_types` names
+    /// one without `use_sliding_window`. Its Llama reads none of these keys.
     private static func refuseWindows(
         _ configuration: inout HuggingFaceConfiguration,
         layers: Int
@@ -88,8 +88,7 @@ struct HuggingFaceLlama: HuggingFaceModel {
         }
     }
 
-    /// Rotary positions in the form of transformers 5, `rope_parameters`, or of those before, `rope_theta` and
-    /// `rope_scaling`.
+    /// Rotary positions as in transformers 5, `rope_parameters`, or as before it, `rope_theta` and `rope_scaling`.
     private static func rope(_ configuration: inout HuggingFaceConfiguration) throws(JSONError) -> RotaryEmbedding {
         typealias Limit = RotaryEmbedding.Limit
         let parameters = try configuration.object("rope_parameters")

@@ -1,4 +1,4 @@
-// HSTU in Meta's checkpoints: the keys of the description, and the names and shapes of its `state_dict` next to our own.
+// HSTU in Meta's checkpoints: the keys of the description, and how its `state_dict` maps to our tensors.
 
 internal import JSON
 import Models
@@ -14,13 +14,13 @@ struct MetaHSTU {
     private let hasGate: Bool
     private let timeBuckets: Int
 
-    /// The prefix of a layer's number.
+    /// The name prefix before a layer's number.
     static let layers = "_hstu._attention_layers."
 
-    /// The values that follow from the first layer's shapes: everything but the number and width of heads.
+    /// The values that follow from the first layer's shapes: all except the number and width of heads.
     ///
-    /// `_uvqk` has heads · (2·dv + 2·dqk) columns, without a gate heads · (dv + 2·dqk), and `_o` heads · dv inputs,
-    /// with `concat_ua` three times as many. The last is assumed if the first allows nothing else.
+    /// `_uvqk` has heads · (2·dv + 2·dqk) columns, without a gate heads · (dv + 2·dqk). `_o` has heads · dv inputs,
+    /// with `concat_ua` three times as many, which is assumed if `_uvqk` allows nothing else.
     static func facts(
         _ state: StateDictionary,
         _ description: ImportDescription
@@ -44,7 +44,7 @@ struct MetaHSTU {
             ?? (projection <= gates * output && output.isMultiple(of: 3))
         facts.append(JSONMember("concat_ua", .boolean(concatenates)))
         let linear = concatenates ? output / 3 : output
-        // Half of what is left; the table's own limits keep both far from overflowing.
+        // Half of the rest, which the limits of the table's shape keep far from overflowing.
         let attention = max(projection - gates * linear, 0) / 2
         if case .integer(let heads) = stated("heads"), heads > 0 {
             facts.append(JSONMember("dqk", .integer(Int64(attention) / heads)))
@@ -64,7 +64,7 @@ struct MetaHSTU {
         timeBuckets = try fields.integer("time_buckets", in: ArchitectureLimit.timeBuckets, default: 128)
     }
 
-    /// Meta's own switch is all or nothing; the other one selects a part.
+    /// Meta's switch is all or nothing; ours selects the parts.
     private static func relativeBias(_ fields: inout JSONFields) throws(JSONError) -> RelativeBiasKind {
         let isStated = fields.contains("enable_relative_attention_bias")
         let isEnabled = try fields.boolean("enable_relative_attention_bias", default: true)
@@ -79,7 +79,7 @@ struct MetaHSTU {
         return kind
     }
 
-    /// The model with this many item rows, and the places of its tensors. Both sides store them alike, so nothing is
+    /// The model with this many item rows, and where its tensors are. Both sides store them alike, so nothing is
     /// transposed: `_uvqk` input-major with columns u, v, q, k; `_o.weight` output-major.
     func model(rows: Int) throws(JSONError) -> (architecture: Architecture, sources: TensorSources) {
         let configuration = try HSTUConfiguration {
@@ -106,7 +106,7 @@ struct MetaHSTU {
         ]
         for layer in 0..<configuration.layers {
             let prefix = "\(Self.layers)\(layer)."
-            // The module with the positional part alone calls it `_w`.
+            // The module that has only the positional part calls it `_w`.
             let position = relativeBias == .position ? "_w" : "_pos_w"
             sources[Name.uvqk(layer).weight] = [SourceTensor(prefix + "_uvqk")]
             sources[RelativeBiasKind.timeName(layer)] = [SourceTensor(prefix + "_rel_attn_bias._ts_w")]

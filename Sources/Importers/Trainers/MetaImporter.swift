@@ -1,6 +1,6 @@
-// Checkpoints of Meta's generative-recommenders (research code): what `torch.save({"epoch", "model_state_dict",
-// "optimizer_state_dict"})` wrote, or a bare state dict. HSTU and its SASRec baseline share the tables; the layers of each
-// are in a file of their own.
+// Checkpoints of Meta's generative-recommenders (research code): `torch.save({"epoch", "model_state_dict",
+// "optimizer_state_dict"})`, or a bare state dict. HSTU and its SASRec baseline share the tables; each one's layers
+// have their own file.
 
 internal import Files
 internal import JSON
@@ -17,7 +17,7 @@ struct MetaImporter: FileImporter {
     /// `max_output_length` of the published configurations.
     static let defaultOutputLength = 11
 
-    /// The keys that both architectures have.
+    /// The keys that both architectures use.
     struct Dimensions {
         /// Post-processing of the sequence output.
         enum Normalization: String, CaseIterable {
@@ -48,7 +48,7 @@ struct MetaImporter: FileImporter {
         }
     }
 
-    /// Names of the tables, of both architectures.
+    /// Names of the tables that both architectures have.
     enum TableName {
         /// (V + 1, D)
         static let items = "_embedding_module._item_emb.weight"
@@ -100,8 +100,8 @@ struct MetaImporter: FileImporter {
         )
     }
 
-    /// The width, and the window: the position table has a row for each of its events and for each of
-    /// `max_output_length`.
+    /// The width and the window. The position table has a row for each event of the window and `max_output_length`
+    /// more.
     private static func tableFacts(
         _ state: StateDictionary,
         _ description: ImportDescription,

@@ -1,19 +1,19 @@
-// SASRec in Meta's checkpoints: the keys of the description, and the names and shapes of its `state_dict` next to our own.
+// SASRec in Meta's checkpoints: the keys of the description, and how its `state_dict` maps to our tensors.
 
 internal import JSON
 import Models
 
 /// The description's keys for Meta's SASRec.
 ///
-/// Meta's trainer has neither a relative bias nor another layer order than `original`; with these two keys stated, it
-/// is the variant of the scaling study, whose bias modules are in the attention layers under HSTU's names.
+/// Meta's trainer has neither a relative bias nor a layer order other than `original`. With these two keys stated, the
+/// model is the variant of the scaling study, whose attention layers hold bias modules under HSTU's names.
 struct MetaSASRec {
     private let dimensions: MetaImporter.Dimensions
     private let feedForward: Int
     private let layerOrder: SASRecConfiguration.LayerOrder
     private let relativeBias: RelativeBiasKind
 
-    /// The shapes determine everything except the heads.
+    /// The values that follow from the shapes: all except the number of heads.
     static func facts(_ state: StateDictionary) throws(ImportError) -> [JSONMember] {
         var facts = [JSONMember("blocks", .integer(state.layerCount("attention_layers.")))]
         if let width = try state.shape(of: "forward_layers.0._conv1d.0.bias")?.first {
@@ -39,7 +39,7 @@ struct MetaSASRec {
         )
     }
 
-    /// The model with this many item rows, and the places of its tensors. The feed-forward's matrices are convolutions of
+    /// The model with this many item rows, and where its tensors are. The feed-forward's matrices are convolutions of
     /// kernel size 1, (N, K, 1).
     func model(rows: Int) throws(JSONError) -> (architecture: Architecture, sources: TensorSources) {
         let configuration = try SASRecConfiguration {

@@ -1,12 +1,12 @@
-// Checkpoints of USTC's Performance-Law: a Llama trained on SASRec's data conventions, `torch.save(model.state_dict())`. Its
-// own "HSTU" is another model under that name and is refused by its left-over tensors.
+// Checkpoints of USTC's Performance-Law: a Llama trained with SASRec's data conventions,
+// `torch.save(model.state_dict())`. Its "HSTU" is another model under that name; left-over tensors refuse it.
 
 internal import Files
 internal import JSON
 import Models
 
-/// Imports Performance-Law's Llama: sqrt(D) · item row, rotary positions in interleaved pairs, RMS norms with ε 1e-5, no
-/// biases, item rows as the head, and windows whose padding on the left is attended like any item.
+/// Imports Performance-Law's Llama: sqrt(D) · item row, rotary positions in interleaved pairs, RMS norms with ε 1e-5,
+/// no biases, item rows as the head, and left padding of the window that is attended to like any item.
 struct PerformanceLawImporter: FileImporter {
     let format = "performance-law"
     let architectures = ["llama"]
@@ -50,8 +50,8 @@ struct PerformanceLawImporter: FileImporter {
             of: state.path
         )
         let stated = try description.take { fields throws(JSONError) in try Stated(&fields) }
-        // Both follow from other settings of the trainer (a multiple to round up to, an optional number of heads) and
-        // can be read off without doubt.
+        // The trainer derives both from other settings (a multiple to round up to, an optional head count); the shapes
+        // give them exactly.
         let feedForward = try state.tableShape("layers.0.feed_forward.w1.weight", extents: "(ffn, d)").rows
         let keyValueWidth = try state.tableShape("layers.0.attention.wk.weight", extents: "(heads of keys, d)").rows
         let configuration: LlamaConfiguration
@@ -101,7 +101,7 @@ struct PerformanceLawImporter: FileImporter {
         return model
     }
 
-    /// The other name of the item table, and a mask that versions of PyTorch before 2.0 need.
+    /// The second name of the item table, and a mask that PyTorch before 2.0 needs.
     private static func ignorable(layers: Int) -> Set<String> {
         Set((0..<layers).map { "layers.\($0).attention.mask" } + [head])
     }

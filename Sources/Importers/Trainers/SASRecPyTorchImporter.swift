@@ -1,6 +1,6 @@
 // Checkpoints of SASRec.pytorch: `torch.save(model.state_dict())`. Three layer orders have the same names and shapes,
-// so the description must say which; two ways to number positions differ by a row of their table, which identifies
-// them.
+// so the description must say which; the two position numberings differ by one row of their table, which tells them
+// apart.
 
 internal import Files
 internal import JSON
@@ -85,8 +85,8 @@ struct SASRecPyTorchImporter: FileImporter {
         ImportDescription.Question(key: "max_sequence_length", meaning: "the trainer's maxlen"),
     ]
 
-    /// The facts that follow from the shapes. With the orders `pre` and `post`, the position table always has one row
-    /// more than the window.
+    /// The values that follow from the shapes. With the layer orders `pre` and `post`, the position table always has
+    /// one row more than the window.
     private static func facts(
         _ state: StateDictionary,
         _ description: ImportDescription,
@@ -103,8 +103,8 @@ struct SASRecPyTorchImporter: FileImporter {
         return facts
     }
 
-    /// The table has one row more than the window since padding has a position of its own, 2024-06-25; the layer orders
-    /// `pre` and `post` are younger than that.
+    /// The numbering, from the table's rows. The table has one row more than the window since padding got its own
+    /// position on 2024-06-25; the layer orders `pre` and `post` are younger.
     private static func positionNumbering(
         _ state: StateDictionary,
         _ stated: Stated,
@@ -130,7 +130,7 @@ struct SASRecPyTorchImporter: FileImporter {
         return .everySlot
     }
 
-    /// The places of our tensors. The feed-forward's matrices are convolutions of kernel size 1, (D, D, 1).
+    /// Where our tensors are. The feed-forward's matrices are convolutions of kernel size 1, (D, D, 1).
     private static func sources(_ configuration: SASRecConfiguration) -> TensorSources {
         typealias Name = TransformerTensor
         let convolution = [configuration.width, configuration.width, 1]

@@ -1,4 +1,4 @@
-// `config.json` of a bundle: what it is called, which architecture with which dimensions, and where it came from.
+// `config.json` of a bundle: the model's name, architecture, dimensions and origin.
 
 package import Catalogue
 package import Compute
@@ -28,14 +28,14 @@ package struct BundleConfiguration: Sendable, Equatable {
     package let name: String
     package let version: String
     package let architecture: Architecture
-    /// How items are paths of tokens; nil: each is a row of the table. In the file under `model.semantic_ids`.
+    /// How items map to paths of tokens; nil: each item is a row of the table. In the file under `model.semantic_ids`.
     package let semanticIDs: SemanticIDs?
     /// The type of every tensor in `model.safetensors`.
     package let dtype: DType
     package let provenance: Provenance
 
-    /// - Throws: `JSONError` that names what is out of range: a text that is not printable, a type that weights do not
-    ///   have.
+    /// - Throws: `JSONError` that names what is out of range: a text that is not printable, or a dtype that weights
+    ///   cannot have.
     package init(
         name: String,
         version: String,
@@ -131,7 +131,7 @@ package struct BundleConfiguration: Sendable, Equatable {
         return .object(members + [JSONMember("semantic_ids", semanticIDs.json)])
     }
 
-    /// Rules for the paths of the catalogue; nil: items have none.
+    /// Rules for the token paths of the catalogue; nil: items have no paths.
     package var pathRules: PathRules? {
         semanticIDs.map { ids in
             PathRules(

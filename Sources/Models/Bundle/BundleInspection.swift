@@ -23,19 +23,18 @@ package struct BundleInspection: Sendable {
     package let goldenCaseCount: Int?
     /// Elements of all tensors.
     package let parameterCount: Int
-    /// Elements of all tensors but the item table.
+    /// Elements of all tensors except the item table.
     package let parameterCountWithoutItems: Int
-    /// Events of the history for which operations are counted.
+    /// Number of history events that `operations` assumes.
     package let length: Int
-    /// Floating-point operations of a request with this many events.
+    /// Floating-point operations of a request with `length` events.
     package let operations: RequestOperations
     /// Bytes of keys and values that one event takes in a cache of float32.
     package let cacheBytesPerEvent: Int
-    /// Of the items' paths; nil: they are rows of the table.
+    /// Facts about the items' token paths; nil: items are rows of the table.
     package let semanticIDs: SemanticIDSummary?
 
-    /// - Parameter length: events of the history for which operations are counted; nil, or more than the window holds: as
-    ///   many as it holds.
+    /// - Parameter length: number of history events to count operations for; nil, or more than the window: the window.
     package init(_ bundle: ModelBundle, length: Int? = nil) {
         configuration = bundle.configuration
         let architecture = configuration.architecture.configuration
@@ -117,7 +116,7 @@ package struct BundleInspection: Sendable {
         return .object(members)
     }
 
-    /// The facts as a table of several lines, the last one ended too.
+    /// The facts as a multi-line table; the last line ends with a newline.
     package var text: String {
         let architecture = configuration.architecture.configuration
         var rows: [(label: String, value: String)] = [
@@ -156,7 +155,7 @@ package struct BundleInspection: Sendable {
 }
 
 extension BundleInspection {
-    /// The table's facts about items that are paths.
+    /// The rows about semantic ids.
     private func facts(_ ids: SemanticIDs, _ summary: SemanticIDSummary) -> [(label: String, value: String)] {
         let template = ids.template.lists.map { "\($0.key) \($0.tokens.count)" }.joined(separator: ", ")
         let tail = ids.template.tail.isEmpty ? "" : ids.scoreTail ? ", the tail scored" : ", the tail not scored"

@@ -1,5 +1,5 @@
-// Writes a bundle so that no half-written bundle is ever visible: into a temporary directory next to its place, which
-// is renamed when all files are durable.
+// Writes a bundle atomically: into a temporary directory next to the destination, which is renamed once every file is
+// durable.
 
 package import Catalogue
 import Compute
@@ -9,14 +9,14 @@ internal import JSON
 
 /// Writes bundles.
 package enum BundleWriter {
-    /// Writes a bundle; on failure nothing is left behind.
+    /// Writes a bundle; leaves nothing behind on failure.
     ///
     /// - Parameters:
     ///   - directory: the bundle's directory; absent or empty. Its parent exists.
-    ///   - configuration: of the bundle; its specification lists the tensors that must follow.
-    ///   - catalogue: of the bundle, for the same number of rows.
-    ///   - weights: appends every tensor of the specification, in its order.
-    /// - Throws: `FileError.unwritable`, also if something is at the output already; whatever `weights` throws.
+    ///   - configuration: its specification lists the tensors that `weights` must append.
+    ///   - catalogue: has as many rows as the configuration.
+    ///   - weights: appends every tensor of the specification, in order.
+    /// - Throws: `FileError.unwritable`, also if the output already exists; whatever `weights` throws.
     package static func write(
         directory: String,
         configuration: BundleConfiguration,
@@ -45,11 +45,11 @@ package enum BundleWriter {
             remove(temporary)
             throw error
         }
-        // The bundle is in place; making its name durable is all that is left.
+        // The bundle is in place; only its name still has to be made durable.
         try synchronizeFolder(of: trimmed)
     }
 
-    /// Refuses an output that is already there, before any work is done.
+    /// Refuses an output that already exists, before any work is done.
     package static func checkOutput(_ directory: String) throws(FileError) {
         var status = stat()
         guard lstat(directory, &status) == 0 else {
@@ -75,8 +75,8 @@ package enum BundleWriter {
 
     private static func failure(_ directory: String) -> FileError { FileError(cannot: "create", directory, errno) }
 
-    /// Removes a temporary directory. It holds our files alone; what cannot be removed stays, for there is no better
-    /// place to report it than the error that is on its way already.
+    /// Removes a temporary directory, which holds only our files. A file that cannot be removed stays: the caller is
+    /// already throwing the error that matters.
     private static func remove(_ directory: String) {
         for name in [ModelBundle.FileName.configuration, ModelBundle.FileName.catalogue, ModelBundle.FileName.weights] {
             unlink("\(directory)/\(name)")

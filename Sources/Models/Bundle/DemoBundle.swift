@@ -5,16 +5,16 @@ internal import Glibc
 
 /// The bundle in `Config/demo`.
 package enum DemoBundle {
-    /// The name that it is served under.
+    /// The name it is served under.
     package static let name = "demo"
 
-    /// The interactions of the demo's users, in the bundle's folder: what its model was trained and is evaluated on.
+    /// The demo users' interactions, in the bundle's folder: the data the model was trained and is evaluated on.
     ///
     /// - Throws: `FileError.unreadable` if there is no demo bundle.
     package static func interactionsPath() throws(FileError) -> String { try locate() + "/interactions.tsv" }
 
-    /// `Config/demo` under the working directory, or under a directory above the program's own: this finds it in a
-    /// checkout, from any working directory, and next to an installed binary (`bin/genrec` with `Config/demo`).
+    /// Finds `Config/demo` under the working directory or under any parent of the program's directory: in a checkout
+    /// from any working directory, and next to an installed binary (`bin/genrec` with `Config/demo`).
     ///
     /// - Throws: `FileError.unreadable` if there is none.
     package static func locate() throws(FileError) -> String {

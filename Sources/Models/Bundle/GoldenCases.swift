@@ -1,6 +1,6 @@
-// Golden cases: requests with the answers that the bundle gives in float32, kept in the bundle as `golden.json`. A
-// server that loads the bundle runs them on the serving device in the serving type, and so detects damaged weights, a
-// catalogue of another version, or a device that computes wrongly.
+// Golden cases: requests with the bundle's float32 answers, stored in the bundle as `golden.json`. A server runs them
+// at load time on its device and in its dtype, which detects damaged weights, a catalogue of another version, or a
+// device that computes wrongly.
 
 package import Catalogue
 package import Compute
@@ -17,7 +17,7 @@ package struct GoldenCases: Sendable, Equatable {
         /// Seconds since the epoch, one per item, never decreasing.
         package var timestamps: [Int64]
         package var requestTime: Int64
-        /// Best first; as many as the request wants.
+        /// Best first; as many as the request asks for.
         package var items: [ScoredRow]
 
         package init(history: [Int32], timestamps: [Int64], requestTime: Int64, items: [ScoredRow]) {
@@ -36,8 +36,8 @@ package struct GoldenCases: Sendable, Equatable {
     private static let formatVersion = 1
 
     package var cases: [Case]
-    /// The SHA-256 of `model.safetensors`: what no handful of requests can show, such as a flipped bit in a row that
-    /// none of them touches.
+    /// The SHA-256 of `model.safetensors`. It catches damage that a few requests cannot show, such as a flipped bit in
+    /// a row that none of them reads.
     package var weights: SHA256Digest
 
     package init(cases: [Case], weights: SHA256Digest) {
@@ -202,10 +202,10 @@ extension GoldenCases.Case {
 // MARK: - Comparing
 
 extension GoldenCases {
-    /// Scores in float32 may differ by this, times the greater of 1 and the score: processors sum in different orders.
+    /// Tolerance of float32 scores, relative to max(1, |score|): processors sum in different orders.
     package static let scoreTolerance: Float = 1e-4
 
-    /// The mean share of the top ten items that must be the same, for a type that weights are computed in.
+    /// The required mean share of equal items in the top ten, by the dtype of the computation.
     package static func neededOverlap(_ dtype: DType) -> Double {
         switch dtype {
         case .float32: 1
@@ -215,7 +215,7 @@ extension GoldenCases {
         }
     }
 
-    /// The fault of a device's answers in `dtype`; nil: none.
+    /// The first way in which a device's answers in `dtype` are wrong; nil: they are right.
     ///
     /// In float32 the items must be equal, except that two whose scores are closer than the tolerance may swap places;
     /// in other types the mean overlap of the top ten items must reach `neededOverlap`.
@@ -242,7 +242,7 @@ extension GoldenCases {
 }
 
 extension GoldenCases.Case {
-    /// The share of the ten best items that both have.
+    /// The share of the expected ten best items that the answer has too.
     fileprivate func overlap(_ answer: [ScoredRow]) -> Double {
         let expected = Set(items.prefix(10).map(\.row))
         return Double(answer.prefix(10).count { expected.contains($0.row) }) / Double(max(expected.count, 1))
@@ -264,8 +264,7 @@ extension GoldenCases.Case {
         return nil
     }
 
-    /// Whether an item is an expected one with about the same score, or is at the end, where an equally good one may
-    /// replace the last.
+    /// Whether an item is expected with about the same score, or is as good as the last one, which it may then replace.
     private func contains(_ found: ScoredRow, near tolerance: Float) -> Bool {
         if let expected = items.first(where: { $0.row == found.row }) {
             return abs(expected.score - found.score) <= 2 * tolerance

@@ -1,4 +1,4 @@
-// Inspection of weights on the host: infinities and NaN, which would make every answer nonsense, and single rows.
+// Inspects weights on the host: finds infinities and NaN, which make every answer nonsense, and reads single rows.
 
 package import Compute
 
@@ -6,8 +6,8 @@ extension HostTensor {
     /// Whether no element is infinite or not a number. Integers are always finite.
     package var isFinite: Bool {
         switch dtype {
-        // The magnitude bits of an infinity or a NaN are at least those of the exponent alone. The largest magnitude is
-        // looked for without branches, so that the loop runs at the speed of memory.
+        // The magnitude bits of an infinity or NaN are at least those of the exponent alone. Finding the largest
+        // magnitude takes no branches, so the loop runs at the speed of memory.
         case .float32: largest(of: UInt32.self, masked: 0x7FFF_FFFF) < 0x7F80_0000
         case .float16: largest(of: UInt16.self, masked: 0x7FFF) < 0x7C00
         case .bfloat16: largest(of: UInt16.self, masked: 0x7FFF) < 0x7F80

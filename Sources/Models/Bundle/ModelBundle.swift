@@ -17,7 +17,7 @@ package final class ModelBundle: Sendable {
 
     private static let configurationByteLimit = 1 << 20
 
-    /// The path as it was given.
+    /// The path as given.
     package let directory: String
     package let configuration: BundleConfiguration
     package let catalogue: Catalogue
@@ -45,13 +45,13 @@ package final class ModelBundle: Sendable {
         self.golden = golden
     }
 
-    /// Loads and checks a bundle: the configuration's keys and ranges; that the weights are exactly the tensors that
-    /// the architecture needs, in shape, type and number, all finite; the catalogue against the item table; the weights
-    /// against the golden cases. Checking the answers needs a device.
+    /// Loads and checks a bundle: the configuration's keys and ranges; that the weights are exactly the tensors the
+    /// architecture needs, in name, shape and dtype, all finite; the catalogue against the item table; the weights'
+    /// digest against the golden cases. Checking the golden answers needs a device and is done later.
     ///
     /// - Parameters:
-    ///   - ignoresGolden: ignores the golden cases, because others are about to be written.
-    ///   - progress: called now and then with the checked and total bytes of the weights.
+    ///   - ignoresGolden: skips the golden cases, because the caller is about to replace them.
+    ///   - progress: called repeatedly with the checked and total bytes of the weights.
     /// - Throws: `FileError`, one sentence that names the file and the key, tensor or line.
     package static func load(
         directory: String,
@@ -80,8 +80,8 @@ package final class ModelBundle: Sendable {
 
     /// Reads a tensor that the architecture's specification names.
     ///
-    /// - Throws: `FileError.mismatched` for any other name; `.unreadable` if the file cannot be read or has changed since the
-    ///   bundle was loaded.
+    /// - Throws: `FileError.mismatched` for any other name; `.unreadable` if the file cannot be read or has changed
+    ///   since loading.
     package func tensor(_ name: String) throws(FileError) -> HostTensor {
         guard let entry = weights.entry(name) else {
             throw FileError(.mismatched, "\(weights.path): tensor \(quoted(name)) is missing")
@@ -89,8 +89,8 @@ package final class ModelBundle: Sendable {
         return try weights.read(entry)
     }
 
-    /// Whether another bundle differs in its items alone: both have semantic ids, so that no row of a table is an item's, and the
-    /// weights are equal to the byte. Reads the weights of both, where they are not the same file.
+    /// Whether another bundle differs only in its items: both have semantic ids, so no table row belongs to an item,
+    /// and the weights are equal byte for byte. Reads the weights of both unless they are the same file.
     package func mayTakeItems(of other: ModelBundle) throws(FileError) -> Bool {
         guard configuration.semanticIDs != nil, other.configuration.semanticIDs != nil,
             architecture == other.architecture, configuration.dtype == other.configuration.dtype
@@ -119,7 +119,7 @@ package final class ModelBundle: Sendable {
         return try Catalogue.load(path: path, paths: rules)
     }
 
-    /// New items are rows of the item table, where queries are scored against that too.
+    /// New items become rows of the item table, which works only if queries are scored against that table.
     private static func extensibility(
         _ configuration: BundleConfiguration,
         _ weights: SafetensorsFile

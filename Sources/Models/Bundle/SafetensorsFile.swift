@@ -1,5 +1,5 @@
-// Reads a safetensors file: 8 bytes little-endian header length N, N bytes of JSON, then the bytes of the tensors. The
-// whole header is checked when the file is opened. A tensor is read on demand, into its own memory.
+// Reads a safetensors file: 8 bytes little-endian header length N, N bytes of JSON, then the bytes of the tensors.
+// Opening checks the whole header; tensors are read on demand, each into its own memory.
 
 package import Compute
 package import Files
@@ -18,16 +18,16 @@ package final class SafetensorsFile: Sendable {
         package let name: String
         package let dtype: DType
         package let shape: [Int]
-        /// Within the data part of the file.
+        /// Byte range within the data part of the file.
         fileprivate let range: Range<Int>
     }
 
-    /// Bytes checked at a time when the data is discarded: few enough to stay in the processor's cache and to reuse the
-    /// same heap memory.
+    /// Bytes read at a time where data is only scanned: few enough to stay in the processor's cache and to reuse the
+    /// same heap block.
     private static let pieceByteCount = 1 << 18
 
     package var path: String { file.path }
-    /// Names of the tensors in the order of their bytes.
+    /// Names of the tensors in file order.
     package var names: [String] { entries.map(\.name) }
     /// The members of `__metadata__`.
     package let metadata: [String: String]
@@ -67,7 +67,7 @@ package final class SafetensorsFile: Sendable {
         } catch {
             throw malformed("header: \(error.description)")
         }
-        // In the order of their bytes; an empty tensor before what starts at the same place.
+        // In file order; an empty tensor comes before the one that starts at the same place.
         entries.sort { left, right in
             (left.range.lowerBound, left.range.upperBound) < (right.range.lowerBound, right.range.upperBound)
         }
@@ -97,7 +97,7 @@ package final class SafetensorsFile: Sendable {
     /// Bytes of the tensor of this name; 0 if there is none.
     package func byteCount(of name: String) -> Int { entry(name)?.range.count ?? 0 }
 
-    /// Reads a tensor that `entry` gave.
+    /// Reads a tensor that `entry(_:)` returned.
     ///
     /// - Throws: `FileError.unreadable`, also if the file has changed since it was opened.
     package func read(_ entry: Entry) throws(FileError) -> HostTensor {
@@ -111,7 +111,7 @@ package final class SafetensorsFile: Sendable {
         )
     }
 
-    /// Reads a row of a tensor of rank 2 that `entry` gave.
+    /// Reads a row of a rank-2 tensor that `entry(_:)` returned.
     ///
     /// - Throws: as `read(_:)`.
     package func readRow(_ row: Int, of entry: Entry) throws(FileError) -> HostTensor {
@@ -135,7 +135,7 @@ package final class SafetensorsFile: Sendable {
         return try read(entry)
     }
 
-    /// Whether another file has the same tensors, to the byte and in the same order; read piece by piece.
+    /// Whether another file has the same tensors in the same order, byte for byte; compares piece by piece.
     ///
     /// - Throws: as `read(_:)`.
     package func isEqual(to other: SafetensorsFile) throws(FileError) -> Bool {
@@ -155,7 +155,7 @@ package final class SafetensorsFile: Sendable {
         return true
     }
 
-    /// Whether no element of a tensor is infinite or not a number; read piece by piece.
+    /// Whether no element of a tensor is infinite or NaN; reads piece by piece.
     ///
     /// - Parameter progress: called after each piece with the number of the tensor's bytes read.
     /// - Throws: as `read(_:)`.
@@ -174,7 +174,7 @@ package final class SafetensorsFile: Sendable {
         return true
     }
 
-    /// The SHA-256 of the whole file, which is read for it.
+    /// The SHA-256 of the whole file; reads all of it.
     ///
     /// - Throws: as `read(_:)`.
     package func sha256() throws(FileError) -> SHA256Digest { try SHA256Digest(of: file) }

@@ -1,14 +1,14 @@
-// Writes a safetensors file tensor by tensor, so that an importer holds one tensor in memory and not the model.
+// Writes a safetensors file tensor by tensor, so that an importer holds one tensor in memory instead of the model.
 //
-// The header is padded with spaces so that the data start on a multiple of 64 bytes. The format allows no holes between
-// tensors, so every further tensor is only as aligned as the sizes before it make it. It is always aligned to its element
-// size if all tensors have one type, as in our bundles.
+// The header is padded with spaces so that the data starts at a multiple of 64 bytes. The format allows no gaps between
+// tensors, so later tensors are aligned only as the sizes before them allow: always to their element size if all
+// tensors have one dtype, as in our bundles.
 
 package import Compute
 package import Files
 internal import JSON
 
-/// A safetensors file being written; nothing is seen under its path before `finish()`.
+/// A safetensors file being written; it appears under its path only with `finish()`.
 package struct SafetensorsWriter: ~Copyable {
     private let path: String
     private let dtype: DType
@@ -51,7 +51,7 @@ package struct SafetensorsWriter: ~Copyable {
 
     /// Appends the next tensor.
     ///
-    /// - Throws: `FileError.mismatched` if it is not the one whose turn it is.
+    /// - Throws: `FileError.mismatched` if it is not the next tensor of the specification.
     package mutating func append(_ tensor: HostTensor) throws(FileError) {
         guard nextIndex < specifications.count, specifications[nextIndex].name == tensor.name,
             specifications[nextIndex].shape == tensor.shape, tensor.dtype == dtype,

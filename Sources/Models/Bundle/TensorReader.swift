@@ -1,13 +1,13 @@
-// Reads the tensors of a bundle for a model that is being made. It reads each tensor once and holds at most one longer than
-// the model does. A packed tensor is therefore read once, however many projections it makes, and an item table that a
-// device reads in place also serves as the rows of its catalogue.
+// Reads a bundle's tensors while a model is being built. Each tensor is read once, and at most one stays in memory
+// longer than the model needs it: a packed tensor is read once for all its projections, and an item table that a device
+// reads in place also serves as the rows of its catalogue.
 
 import Compute
 internal import Files
 
-/// Belongs to the thread that makes the model.
+/// Reads tensors for one model. Used only on the thread that builds the model.
 final class TensorReader {
-    /// A tensor that may still be held elsewhere.
+    /// A tensor that was read and may still be alive elsewhere.
     private struct Seen {
         weak var owner: AnyObject?
         let dtype: DType
@@ -33,7 +33,7 @@ final class TensorReader {
             return HostTensor(name: name, dtype: known.dtype, shape: known.shape, bytes: known.bytes, owner: owner)
         }
         let isSmall = bundle.weights.byteCount(of: name) < Self.smallByteCount
-        // Before the next one takes its memory.
+        // Releases the held tensor before reading the next, so that both are never in memory together.
         if !isSmall { held = nil }
         let tensor = try bundle.tensor(name)
         if !isSmall {

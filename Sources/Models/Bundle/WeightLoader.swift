@@ -1,18 +1,18 @@
-// Takes a bundle's tensors by name to a device: the steps of loading that every architecture has.
+// Loads a bundle's tensors to a device by name: the steps that every architecture shares.
 
 import Catalogue
 import Compute
 
-/// Hands tensors over to a device. Every error names the tensor.
+/// Transfers tensors to a device. Every error names the tensor.
 package struct WeightLoader {
     let device: any Device
     /// The tensors of the bundle.
     let names: Set<String>
-    /// Rows of the item table are tokens, of which items are tuples.
+    /// Whether rows of the item table are tokens, and items tuples of them.
     var hasTokens = false
-    /// The source of rows of items added later; nil: none.
+    /// The source of rows for items added later; nil: none are ever added.
     var itemTable: ItemTable?
-    /// The bundle has been verified: every name of the architecture is there in its shape.
+    /// Reads a tensor. The bundle has been verified, so every name of the architecture exists with its shape.
     let tensor: (_ name: String) throws(ComputeError) -> HostTensor
 
     /// - Throws: `ComputeError.unsupported` that names an operation the device lacks.
@@ -36,7 +36,7 @@ package struct WeightLoader {
         try device.makeVector(tensor(name))
     }
 
-    /// A vector that follows from the configuration and is in no file; `name` is for errors.
+    /// A vector that is computed from the configuration, not stored in a file; `name` is for errors.
     func vector(_ name: String, _ values: [Float]) throws(ComputeError) -> any DeviceVector {
         let result: Result<any DeviceVector, ComputeError> = values.withUnsafeBytes { bytes in
             let tensor = HostTensor(name: name, dtype: .float32, shape: [values.count], bytes: bytes)
@@ -49,7 +49,7 @@ package struct WeightLoader {
         return try result.get()
     }
 
-    /// A projection with the bias that the bundle has for it, or the part of it that makes the output columns of one range.
+    /// A projection with its bias, if the bundle has one; with `columns`, only these output columns.
     func linear(
         _ name: ParameterName,
         _ layout: LinearLayout,
@@ -80,7 +80,7 @@ package struct WeightLoader {
         }
     }
 
-    /// The relative bias of one layer; nil: it has none.
+    /// The relative bias of one layer; nil: the model has none.
     func relativeBias(_ kind: RelativeBiasKind, layer: Int) throws(ComputeError) -> RelativeBiasTables? {
         guard kind != .none else { return nil }
         return RelativeBiasTables(

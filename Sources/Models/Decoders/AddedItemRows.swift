@@ -3,9 +3,9 @@
 import Catalogue
 import Compute
 
-/// A decoder's source of added items' rows. Belongs to the device's thread.
+/// A decoder's source of rows for added items. Used only on the device's thread.
 struct AddedItemRows {
-    /// nil: there are never any.
+    /// nil: no items are ever added.
     let source: ItemTable?
     let device: any Device
 

@@ -1,10 +1,9 @@
-// Rows of beams: the part of a batch that searches token paths, in addition to the histories and prompts that it
-// encodes.
+// Beam rows: the part of a batch that searches token paths, besides the histories and prompts that it encodes.
 
 package import Compute
 
-/// One round of some requests' beams. Every row reads one token, sees its request's prompt and its own ancestors, and
-/// has a question.
+/// One round of beams for some requests. Each row reads one token, attends to its request's prompt and its own
+/// ancestors, and yields a query.
 package struct BeamBatch {
     /// Beams of each request.
     package var layout: Jagged
@@ -14,8 +13,8 @@ package struct BeamBatch {
     package var pages: any KeyValuePages
     /// One per request. A row's position follows the prompt and its ancestors.
     package var groups: [BeamGroup]
-    /// Rows of earlier beams that each group's `beamPages` hold; the batch's own are stored after them. nil: they are
-    /// not stored, because nothing will read them.
+    /// Rows of earlier beams in each group's `beamPages`; the batch's own rows are stored after them. nil: the batch's
+    /// rows are not stored, because nothing will read them.
     package var storedBehind: [Int?]
 
     package init(
@@ -52,7 +51,7 @@ package struct BeamBatch {
         }
     }
 
-    /// The location of the stored rows in a layer; nil if none are stored.
+    /// Where the rows are stored in a layer; nil if none are stored.
     func stores(layer: Int) -> CachedPrefix? {
         guard storedBehind.contains(where: { $0 != nil }) else { return nil }
         let sequences = zip(groups, storedBehind).map { group, rows in
@@ -61,7 +60,7 @@ package struct BeamBatch {
         return CachedPrefix(cached: CachedRows(pages: pages, sequences: sequences), layer: layer)
     }
 
-    /// Throws `ComputeError.invalidArgument` where a model cannot encode the rows.
+    /// Throws `ComputeError.invalidArgument` if a model cannot encode the rows.
     func requireUsable(_ reuse: PrefixReuse) throws(ComputeError) {
         func refused(_ text: String) -> ComputeError { ComputeError(.invalidArgument, "beams: \(text)") }
         guard case .exact(let shape, _) = reuse else { throw refused("the model keeps no rows of a prompt") }
@@ -74,21 +73,21 @@ package struct BeamBatch {
     }
 }
 
-/// A decoder over tokens: it gives the probability of any token after any row with a question.
+/// A decoder over tokens: it gives the probability of any token after any query row.
 package protocol TokenDecoder: DecoderModel {
     /// Rows of the item table: tokens.
     var vocabulary: Int { get }
 
-    /// Whether items are tuples of tokens; otherwise each is a row of the table, and there are no token probabilities.
+    /// Whether items are tuples of tokens; if not, they are rows of the table and tokens have no probabilities.
     var hasTokens: Bool { get }
 
-    /// log p of some tokens after each of some queries.
+    /// log p of given tokens after each query.
     ///
     /// - Parameters:
-    ///   - queries: (R, D), of `encode`.
-    ///   - tokens: of query r those from `offsets[r]` to `offsets[r + 1]`, ascending.
+    ///   - queries: (R, D), from `encode`.
+    ///   - tokens: query r has those from `offsets[r]` to `offsets[r + 1]`, ascending.
     ///   - normalizations: one per query.
-    /// - Returns: the ticket for the stream's `logProbabilities` once it has been synchronised.
+    /// - Returns: the ticket for the stream's `logProbabilities` after synchronisation.
     func scoreTokens(
         after queries: Tensor,
         tokens: [Int32],
@@ -98,8 +97,7 @@ package protocol TokenDecoder: DecoderModel {
     ) throws(ComputeError) -> TokenScoresTicket
 }
 
-/// The rows that a token's score is the product with, in blocks: scores of a whole vocabulary are never in memory at
-/// once.
+/// The output rows of all tokens, in blocks, so that the scores of a whole vocabulary are never in memory at once.
 struct TokenHead {
     /// Rows per block: a product large enough to be fast, and scores of a few hundred rows that stay in the caches.
     static let blockRows = 2048

@@ -1,15 +1,14 @@
-// A batch in parts whose working memory fits the device's caches. A layer writes and reads some kilobytes per row; if
-// all rows together exceed the caches, every operation waits for memory (a model of width 256, sixteen layers,
-// histories of 200 events on one core: 12.5 ms per history in batches of two, 16.3 ms in batches of sixteen, all at
-// once).
+// Encodes a batch in parts whose working memory fits the device's caches. A layer writes and reads some kilobytes per
+// row; if all rows together exceed the caches, every operation waits for memory (width 256, sixteen layers, histories
+// of 200 events on one core: 12.5 ms per history in batches of two, 16.3 ms in one batch of sixteen).
 
 package import Compute
 
 extension DecoderModel {
-    /// Encodes histories as `encode` does, in parts if that is faster. The queries have the same bits: no row depends
-    /// on the rest of its batch.
+    /// Encodes histories as `encode` does, in parts if that is faster. The queries are identical bit for bit: no row
+    /// depends on the rest of its batch.
     ///
-    /// - Parameter mostRows: the most rows at a time, but at least a whole sequence; nil: as many as suit the stream.
+    /// - Parameter mostRows: the row limit of a part, except for a longer single sequence; nil: what suits the stream.
     /// - Returns: what `encode` returns; valid until the stream's next `begin()`.
     package func encodeInParts(
         _ batch: SequenceBatch,
@@ -56,7 +55,7 @@ extension DecoderModel {
 }
 
 extension Jagged {
-    /// The sequences in runs of at most `mostRows` rows; a longer sequence is a separate run.
+    /// The sequences in runs of at most `mostRows` rows; a longer sequence is a run of its own.
     package func parts(mostRows: Int) -> [Range<Int>] {
         var parts: [Range<Int>] = []
         var first = 0
@@ -72,12 +71,12 @@ extension Jagged {
 }
 
 extension SequenceBatch {
-    /// Some sequences of the batch as a batch.
+    /// A part of the batch as a batch.
     ///
     /// - Parameter whole: `layout.extended(by: cached)`.
     fileprivate func part(_ sequences: Range<Int>, whole: Jagged) -> SequenceBatch {
         let own = Int(layout.offsets[sequences.lowerBound])..<Int(layout.offsets[sequences.upperBound])
-        // Every sequence has one time more than events.
+        // Every sequence has one more time than it has events.
         let firstTime = Int(whole.offsets[sequences.lowerBound]) + sequences.lowerBound
         let endTime = Int(whole.offsets[sequences.upperBound]) + sequences.upperBound
         return SequenceBatch(

@@ -1,23 +1,23 @@
-// The engine's view of an architecture: a decoder that turns a jagged batch of histories into one query a sequence, and the
-// catalogue that the queries are scored against.
+// The engine's view of an architecture: a decoder that turns a jagged batch of histories into one query per sequence,
+// and the catalogue that queries are scored against.
 
 package import Compute
 
 /// A jagged batch of histories, already cut to the model's window. Sequence b owns entries
 /// `layout.offsets[b] ..< layout.offsets[b + 1]` of `items`.
 package struct SequenceBatch {
-    /// B sequences, none of them empty, R rows together.
+    /// B sequences, none empty, R rows in total.
     package var layout: Jagged
     /// R rows of the item table, oldest first within a sequence.
     package var items: [Int32]
-    /// Seconds since the epoch: of each sequence the timestamps of all its events, cached and own, and then the time
-    /// that follows: the request's, or the next event's where the sequence goes on in a later batch. Sequence b's start
-    /// at `layout.extended(by: cached).offsets[b] + b`. Zeros if `timed[b]` is false.
+    /// Seconds since the epoch. For each sequence: the timestamps of all its events, cached and own, then the time that
+    /// follows: the request's, or the next event's if a later batch continues the sequence. Sequence b starts at
+    /// `layout.extended(by: cached).offsets[b] + b`. Zeros if `timed[b]` is false.
     package var timestamps: [Int64]
-    /// One entry a sequence: whether the caller sent timestamps.
+    /// One entry per sequence: whether the caller sent timestamps.
     package var timed: [Bool]
-    /// Rows of the sequences that were computed before; `layout` and `items` then cover only the further events. nil: none.
-    /// Only for models whose `prefixReuse` is exact.
+    /// Cached rows of the sequences; `layout` and `items` then hold only the further events. nil: none. Only for models
+    /// whose `prefixReuse` is exact.
     package var cached: CachedRows?
     /// Rows of beams, after those of the sequences; nil: none. Only for models whose `prefixReuse` is exact.
     package var beams: BeamBatch?
@@ -49,13 +49,12 @@ package struct SequenceBatch {
         return positions
     }
 
-    /// The earlier rows as layer `layer` sees them; nil: none.
+    /// The cached rows as layer `layer` sees them; nil: none.
     func prefix(layer: Int) -> CachedPrefix? { cached.map { CachedPrefix(cached: $0, layer: layer) } }
 
-    /// Throws `ComputeError.invalidArgument` if a model cannot use the rows computed before.
+    /// Throws `ComputeError.invalidArgument` if a model cannot use the cached rows.
     ///
-    /// Must run before anything reads `positions` or the layout of whole sequences, which trust the numbers of cached
-    /// rows.
+    /// Must run before anything reads `positions` or the layout of whole sequences, which trust the cached row counts.
     func requireUsable(_ reuse: PrefixReuse) throws(ComputeError) {
         try beams?.requireUsable(reuse)
         guard let cached else { return }
@@ -89,35 +88,35 @@ package struct SequenceBatch {
     }
 }
 
-/// Whether what a model has computed of a history can be used again when the history has grown.
+/// Whether a model's computed rows of a history stay valid when the history grows.
 package enum PrefixReuse: Sendable, Equatable {
-    /// Earlier rows change when events are added: every request computes its whole history. The reason is a clause that
-    /// completes "not reused: …".
+    /// Earlier rows change when events are added, so every request computes its whole history. The reason is a clause
+    /// that completes "not reused: …".
     case none(reason: String)
-    /// Rows never change once they are computed, except, with `dependsOnNextTime`, that a row of a timed sequence depends
-    /// on the time that follows it: the last row is exact only while that time stays the same (the design's model sheet,
-    /// section 1.7).
+    /// Rows never change once computed. One exception, with `dependsOnNextTime`: a row of a timed sequence depends on
+    /// the time that follows it, so the last row is exact only while that time stays the same (the design's model
+    /// sheet, section 1.7).
     case exact(KeyValueShape, dependsOnNextTime: Bool)
 }
 
 /// A decoder with its weights on a device. Belongs to the device's thread.
 package protocol DecoderModel: AnyObject {
-    /// The number of newest events of a history that are used.
+    /// The number of newest events of a history that the model uses.
     var window: Int { get }
 
-    /// The working memory of a row in a layer, in numbers, including the layer's inputs and outputs.
+    /// The working memory of a row in a layer, in floats, including the layer's input and output.
     var floatsOfRow: Int { get }
 
     /// Whether computed rows are worth keeping.
     var prefixReuse: PrefixReuse { get }
 
-    /// The rows that queries are scored against by dot product. None is eligible if items are tuples of tokens.
+    /// The rows that queries are scored against by dot product. No row is eligible if items are tuples of tokens.
     var catalogue: any CatalogueWeights { get }
 
-    /// Brings the rows of items that were added since to the device. Between batches.
+    /// Copies the rows of newly added items to the device. Called between batches.
     func takeAddedItems() throws(ComputeError)
 
-    /// Encodes histories, or the further events of histories whose earlier rows are in `batch.cached`.
+    /// Encodes histories, or only their further events if `batch.cached` has the earlier rows.
     ///
     /// - Returns: (B, D) float32, the query of each sequence, followed by one for each row of `batch.beams`: `query ·
     ///   catalogue row` is the row's score as the next item. Valid until the stream's next `begin()`.

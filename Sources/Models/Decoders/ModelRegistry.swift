@@ -1,4 +1,4 @@
-// From a bundle to a model on a device, whatever its architecture.
+// Builds the model of a bundle on a device, whatever its architecture.
 
 internal import Catalogue
 package import Compute
@@ -8,11 +8,11 @@ internal import Files
 package enum ModelRegistry {
     /// Loads the weights of a bundle into a device.
     ///
-    /// Call it on the device's thread. The model keeps what it needs of the weights; the bundle's files are not read
+    /// Call it on the device's thread. The model keeps what it needs of the weights and never reads the bundle's files
     /// again.
     ///
-    /// - Throws: `ComputeError.unsupported` if the device lacks an operation, `.outOfMemory`; `.invalidArgument` if the file of
-    ///   the weights cannot be read or has changed.
+    /// - Throws: `ComputeError.unsupported` if the device lacks an operation; `.outOfMemory`; `.invalidArgument` if the
+    ///   weights file cannot be read or has changed.
     package static func makeModel(_ bundle: ModelBundle, on device: any Device) throws(ComputeError) -> any DecoderModel
     {
         let reader = TensorReader(bundle)

@@ -1,10 +1,10 @@
-// Steps shared by all architectures: an operation together with working memory for its result.
+// Steps that all architectures share: an operation together with working memory for its result.
 
 import Compute
 
 extension Stream {
-    /// `activation(input · W + bias) + residual`, (R, weights.outputs): in `output`, which may be the residual, or in new
-    /// working memory.
+    /// `activation(input · W + bias) + residual`, (R, weights.outputs), written to `output`, which may be the residual,
+    /// or to new working memory.
     func project(
         _ input: LinearInput,
         _ weights: any LinearWeights,
@@ -38,20 +38,20 @@ extension Stream {
         return output
     }
 
-    /// The newest row of each sequence, (B, D): all that the last layer needs as queries.
+    /// The newest row of each sequence, (B, D): the only queries that the last layer needs.
     func newestRows(_ rows: Tensor, of layout: Jagged) throws(ComputeError) -> Tensor {
         try gathered(rows, layout.lastRows)
     }
 
-    /// Some rows, in new working memory.
+    /// The rows with these numbers, in new working memory.
     func gathered(_ rows: Tensor, _ numbers: [Int32]) throws(ComputeError) -> Tensor {
         let output = try makeTensor(rows: numbers.count, columns: rows.columns, dtype: .float32)
         try gatherRows(rows, rows: numbers, output: output)
         return output
     }
 
-    /// The output rows of the last of `count` layers. `apply` runs a layer, given by number, on rows; all but the last
-    /// write their result to the given rows and return nothing.
+    /// The output rows of the last of `count` layers. `apply` runs a layer, given by number; every layer but the last
+    /// writes its result to the rows it was given.
     func throughLayers(
         _ count: Int,
         _ rows: Tensor,

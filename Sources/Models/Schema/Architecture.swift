@@ -1,4 +1,4 @@
-// The architectures that a bundle can hold, and what each declares of itself. Adding one: a folder in Decoders with its
+// The architectures that a bundle can hold, and what each one declares. To add one: a folder in Decoders with its
 // configuration and mathematics, and a case in `Architecture.Name`.
 
 package import Compute
@@ -25,7 +25,7 @@ package protocol ArchitectureConfiguration: Sendable, Equatable {
     var architecture: Architecture.Name { get }
     /// Every key of the object under `model` in `config.json`, in the order of writing and printing.
     static var settings: [Setting<Self>] { get }
-    /// Tells this model from others of its architecture, for people.
+    /// Distinguishes this model from others of its architecture, for people.
     var variant: String { get }
 
     /// D
@@ -37,7 +37,7 @@ package protocol ArchitectureConfiguration: Sendable, Equatable {
     /// The window: only this many newest events of a longer history are used.
     var maxSequenceLength: Int { get set }
 
-    /// Every tensor of the bundle, in the order of writing; the item table, (`rows`, D), comes first.
+    /// Every tensor of the bundle, in file order; the item table, (`rows`, D), comes first.
     var tensorSpecifications: [TensorSpecification] { get }
     /// Whether queries are scored against the item table itself.
     var scoresItemTable: Bool { get }
@@ -46,10 +46,10 @@ package protocol ArchitectureConfiguration: Sendable, Equatable {
     /// The cached state per event.
     var keyValueShape: KeyValueShape { get }
 
-    /// The values that are used until they are set: those of the published models, and 0 for dimensions.
+    /// A configuration with the defaults: those of the published models, and 0 for dimensions.
     init()
 
-    /// The first contradiction between settings that are each in their range, as a sentence; nil: none.
+    /// The first contradiction between settings that are each within range, as a sentence; nil: none.
     func contradiction() -> String?
 
     /// Loads the weights of a bundle into a device.
@@ -61,7 +61,7 @@ package protocol ArchitectureConfiguration: Sendable, Equatable {
 extension ArchitectureConfiguration {
     package var scoresItemTable: Bool { true }
 
-    /// A configuration with settings of the caller's, checked.
+    /// A checked configuration with the caller's settings.
     ///
     /// - Throws: `JSONError` whose reason names the value by its JSON key.
     package init(_ set: (inout Self) throws(JSONError) -> Void) throws(JSONError) {
@@ -101,16 +101,16 @@ extension ArchitectureConfiguration {
             + Self.settings.flatMap { setting in setting.facts.map { ($0.label, $0.text(self)) } }
     }
 
-    /// Bytes of keys and values that one event leaves in a cache of this element type.
+    /// Bytes of keys and values that one event takes in a cache of this dtype.
     package func cacheBytesPerEvent(_ dtype: DType) -> Int {
         let shape = keyValueShape
         return shape.layers * shape.heads * (shape.keyColumns + shape.valueColumns) * dtype.byteCount
     }
 }
 
-/// Floating-point operations (two a multiply-add) of one layer.
+/// Floating-point operations (two per multiply-add) of one layer.
 package struct LayerOperations: Sendable, Equatable {
-    /// Projections into a row's key and value: what later rows need of it.
+    /// Projections of a row into its key and value, which later rows need.
     package let keyValue: Int
     /// All other projections of a row.
     package let otherLinear: Int
@@ -124,11 +124,11 @@ package struct LayerOperations: Sendable, Equatable {
     }
 }
 
-/// Floating-point operations of one request by what they are spent on.
+/// Floating-point operations of one request, by purpose.
 package struct RequestOperations: Sendable, Equatable {
     /// Projections.
     package let linear: Int
-    /// Attention over the causal half.
+    /// Attention over the causal triangle.
     package let attention: Int
     /// Dot products with the item table.
     package let scoring: Int
@@ -143,8 +143,7 @@ package struct RequestOperations: Sendable, Equatable {
 }
 
 extension ArchitectureConfiguration {
-    /// Floating-point operations (two a multiply-add) of one request that is computed without a cache, all rows of all
-    /// layers.
+    /// Floating-point operations (two per multiply-add) of one request without a cache: all rows of all layers.
     ///
     /// - Parameter length: events of the history that are used, at most `maxSequenceLength`.
     package func operations(length: Int) -> RequestOperations {
@@ -156,8 +155,8 @@ extension ArchitectureConfiguration {
         )
     }
 
-    /// Floating-point operations that an answer needs: the newest `length` events on `cached` earlier ones, whose keys
-    /// and values are known, and in the last layer only the key and value of each row, except for the newest.
+    /// Floating-point operations that an answer needs: the newest `length` events after `cached` earlier ones, whose
+    /// keys and values are known. In the last layer every row needs only its key and value, except the newest.
     package func neededOperations(length: Int, cached: Int) -> RequestOperations {
         let layer = layerOperations
         let pairs = length * cached + length * (length + 1) / 2

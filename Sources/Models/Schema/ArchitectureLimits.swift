@@ -1,5 +1,5 @@
-// Limits of configurations, shared by all architectures: far beyond any model, and low enough that no count of bytes,
-// elements or operations overflows.
+// Limits of configurations, shared by all architectures: far beyond any real model, and low enough that no count of
+// bytes, elements or operations overflows.
 
 /// Ranges of dimensions.
 package enum ArchitectureLimit {

@@ -1,11 +1,11 @@
-// Two switches of the architectures that come from language models: the factor of input item rows, and the
+// Two switches of the architectures that come from language models: the factor of item rows as input, and the
 // normalisation of query and item rows before scoring.
 
 /// The factor of an item's row as input. In `config.json` under `embedding_scale`.
 package enum EmbeddingScale: String, Sendable, CaseIterable {
-    /// 1, as language models have it.
+    /// 1, as in language models.
     case one
-    /// sqrt(D), as recommenders have it.
+    /// sqrt(D), as in recommenders.
     case squareRootOfWidth = "sqrt_width"
 
     /// The factor for rows of this width.

@@ -1,11 +1,11 @@
-// Names of the two tensors that a norm or a projection may have.
+// Names of the two tensors that a norm or projection may have.
 
-/// The tensors of one norm, or of one projection. A model that lacks one of them does not list it.
+/// The tensor names of one norm or projection. A model without one of the tensors does not list it.
 package struct ParameterName: Sendable, Equatable {
     package let weight: String
     package let bias: String
 
-    /// - Parameter prefix: what both names have before the dot.
+    /// - Parameter prefix: the part of both names before the dot.
     init(_ prefix: String) {
         weight = prefix + ".weight"
         bias = prefix + ".bias"

@@ -1,16 +1,16 @@
-// Which relative attention bias the layers of a model have: one of the switches that the study of scaling turns.
+// The kind of relative attention bias in a model's layers: one of the switches of the scaling study.
 
 /// The parts of a relative attention bias. In `config.json` under `relative_attention_bias`.
 ///
 /// A layer with a bias owns its tables: `layers.<l>.relative_bias.position`, (2N − 1), whose entry N − 1 + (j − i) is
-/// added to the score of query i and key j, and `layers.<l>.relative_bias.time`, (buckets + 1), read by the time
-/// between them (`RelativeBias` in Compute).
+/// added to the score of query i and key j, and `layers.<l>.relative_bias.time`, (buckets + 1), indexed by the bucket
+/// of the time between them (`RelativeBias` in Compute).
 package enum RelativeBiasKind: String, Sendable, CaseIterable {
     case none
     case position
     case positionAndTime = "position_and_time"
 
-    /// The tables of one layer, in the order of writing.
+    /// The tables of one layer, in file order.
     ///
     /// - Parameter paddedLength: N.
     func tensorSpecifications(layer: Int, paddedLength: Int, timeBuckets: Int) -> [TensorSpecification] {
@@ -28,7 +28,7 @@ package enum RelativeBiasKind: String, Sendable, CaseIterable {
     /// (2N − 1)
     package static func positionName(_ layer: Int) -> String { "layers.\(layer).relative_bias.position" }
 
-    /// In words, for people.
+    /// The kind as a phrase for people.
     func fact(timeBuckets: Int) -> String {
         switch self {
         case .none: "none"

@@ -1,4 +1,4 @@
-// Facts about the semantic ids of a catalogue, for people: a wrong index or template is obvious here.
+// Facts about a catalogue's semantic ids, for people: a wrong index or template is obvious here.
 
 package import Catalogue
 package import JSON
@@ -7,18 +7,18 @@ package import JSON
 package struct SemanticIDSummary: Sendable, Equatable {
     package let levels: Int
     package let items: Int
-    /// Different paths.
+    /// Distinct paths.
     package let paths: Int
-    /// Items on the path that has most.
+    /// The most items that share one path.
     package let largestPath: Int
-    /// Different beginnings of a path of 1, 2, … tokens.
+    /// Distinct prefixes of 1, 2, … tokens.
     package let prefixes: [Int]
-    /// The template's output for a history of the first three items.
+    /// The template's prompt for a history of the first three items.
     package let example: [Int32]
-    /// Bytes that searches keep in memory.
+    /// Bytes of the trie that searches keep in memory.
     package let trieBytes: Int
 
-    /// - Parameter trie: of all items.
+    /// - Parameter trie: the paths of all items.
     package init(_ trie: PathTrie, template: SemanticIDs.Template) {
         levels = trie.levels
         items = trie.itemCount
@@ -32,12 +32,12 @@ package struct SemanticIDSummary: Sendable, Equatable {
     /// Items that share a path with an earlier one.
     package var duplicates: Int { items - paths }
 
-    /// Children of a node, on average: of the root, of a path's beginnings of 1, 2, … tokens.
+    /// Average children per node: of the root, then of prefixes of 1, 2, … tokens.
     package var fanOut: [Double] {
         zip([1] + prefixes, prefixes).map { $0 > 0 ? Double($1) / Double($0) : 0 }
     }
 
-    /// In lines, the last one ended too.
+    /// The facts as lines; the last one ends with a newline.
     package var text: String {
         """
         semantic ids: \(levels) levels, \(items) items on \(paths) paths, \(duplicates) share a path with another, \
@@ -48,7 +48,7 @@ package struct SemanticIDSummary: Sendable, Equatable {
         """
     }
 
-    /// The example with blanks between the tokens.
+    /// The example, its tokens separated by spaces.
     var exampleText: String { example.map(String.init).joined(separator: " ") }
 
     /// As members of an object.

@@ -1,17 +1,17 @@
-// A bundle's statements about semantic ids. Items are paths of tokens, and the decoder's table has a row for each token of
+// A bundle's settings for semantic ids. Items are paths of tokens, and the decoder's table has a row for each token of
 // its vocabulary, not for each item. The catalogue holds the paths.
 
 package import JSON
 
 /// How items become tokens and how they are scored. In `config.json` under `model.semantic_ids`.
 package struct SemanticIDs: Sendable, Equatable {
-    /// Bounds of what may be stated.
+    /// Bounds of the settings.
     package enum Limit {
         package static let levels = 2...8
         /// Tokens of one list of the template, or of the tail.
         package static let listTokens = 65_536
         package static let beams = 1...65_536
-        /// Items on one path: more mean a broken tokenizer.
+        /// Items on one path: more indicate a broken tokenizer.
         package static let itemsOnAPath = 10_000
     }
 
@@ -19,9 +19,9 @@ package struct SemanticIDs: Sendable, Equatable {
     package enum Normalization: String, Sendable, CaseIterable {
         /// The whole vocabulary.
         case vocabulary
-        /// The tokens of its level.
+        /// The tokens of the level.
         case level
-        /// The tokens that may follow.
+        /// The tokens that may follow the prefix.
         case allowed
     }
 
@@ -34,7 +34,7 @@ package struct SemanticIDs: Sendable, Equatable {
         /// Before and after the path of each item of the history.
         package var open: [Int32] = []
         package var close: [Int32] = []
-        /// Follows the history; the path of the sought item comes next.
+        /// After the history; the path of the next item follows.
         package var after: [Int32] = []
         /// The tokens that the decoder writes after that path.
         package var tail: [Int32] = []
@@ -51,8 +51,8 @@ package struct SemanticIDs: Sendable, Equatable {
             return prompt + after
         }
 
-        /// The number of items of a history whose prompt, with a path of `levels` tokens and the tail after it, fits into a
-        /// window.
+        /// The number of history items whose prompt fits into a window together with a path of `levels` tokens and the
+        /// tail.
         package func itemsThatFit(window: Int, levels: Int) -> Int {
             let item = open.count + levels + close.count
             let free = window - before.count - after.count - levels - tail.count - item
@@ -60,7 +60,7 @@ package struct SemanticIDs: Sendable, Equatable {
         }
     }
 
-    /// Tokens reserved for a level: the first and their number.
+    /// The tokens reserved for a level.
     package struct TokenRange: Sendable, Equatable {
         package let first: Int
         package let count: Int
@@ -73,21 +73,21 @@ package struct SemanticIDs: Sendable, Equatable {
         package func contains(_ token: Int32) -> Bool { Int(token) >= first && Int(token) - first < count }
     }
 
-    /// D, tokens of a path.
+    /// Tokens per path.
     package var levels: Int
-    /// One for each level; nil: not stated. Stated where `normalization` is `level`.
+    /// One per level; nil: not stated. Required if `normalization` is `level`.
     package var ranges: [TokenRange]?
     package var normalization: Normalization
     /// Whether the log-probability of the tail is part of the score.
     package var scoreTail: Bool
     package var template: Template
-    /// Beams of a request that states none and wants no more items.
+    /// Beams of a request that does not set them and asks for no more items than this.
     package var defaultBeams: Int
     /// The most items per path; nil: all.
     package var itemsPerPath: Int?
-    /// Newest items of a history that are laid out.
+    /// The number of newest history items that the prompt holds.
     package var maxItems: Int
-    /// The number of items by which a full window moves at a time.
+    /// The number of items by which a full window advances at a time.
     package var windowStride: Int
 
     package init(
@@ -149,11 +149,11 @@ package struct SemanticIDs: Sendable, Equatable {
         return ranges
     }
 
-    /// Makes sure that everything fits a decoder.
+    /// Checks that the settings fit a decoder.
     ///
     /// - Parameters:
-    ///   - rows: of its table: tokens are less.
-    ///   - window: tokens that it reads at most.
+    ///   - rows: rows of its table; every token must be less.
+    ///   - window: the most tokens that it reads.
     /// - Throws: `JSONError` that names the key.
     package func check(rows: Int, window: Int) throws(JSONError) {
         guard Limit.levels.contains(levels) else {
@@ -220,7 +220,7 @@ package struct SemanticIDs: Sendable, Equatable {
 }
 
 extension SemanticIDs.Template {
-    /// Takes the lists; one that is absent is empty.
+    /// Reads the lists; an absent one is empty.
     package init(_ fields: inout JSONFields) throws(JSONError) {
         before = try Self.tokens("before", &fields)
         between = try Self.tokens("between", &fields)
@@ -248,7 +248,7 @@ extension SemanticIDs.Template {
         return tokens
     }
 
-    /// The lists by their keys.
+    /// The lists with their keys.
     var lists: [(key: String, tokens: [Int32])] {
         [
             ("before", before), ("between", between), ("open", open), ("close", close), ("after", after),

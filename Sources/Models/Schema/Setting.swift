@@ -1,5 +1,5 @@
-// How a decoder declares its settings. One declaration gives the key of `config.json`, its reading, check and writing, the
-// lines of `genrec inspect`, and the row of the table in the documentation.
+// How a decoder declares its settings. One declaration gives the key of `config.json`, its reading, checking and
+// writing, the lines of `genrec inspect`, and the row of the table in the documentation.
 
 internal import JSON
 
@@ -19,16 +19,16 @@ package struct Setting<Owner: Sendable>: Sendable {
     package let values: String
     /// The meaning of the value, a clause for people.
     package let meaning: String
-    /// Whether the key may be absent. The value is then that of a new configuration.
+    /// Whether the key may be absent. The value is then the default.
     package let isOptional: Bool
-    /// Lines that are printed at the place of this setting.
+    /// Lines that `genrec inspect` prints for this setting.
     package private(set) var facts: [Fact] = []
 
-    /// Takes the value from an object. Errors name the key with its path.
+    /// Reads the value from an object. Errors name the key with its path.
     let take: @Sendable (inout JSONFields, inout Owner) throws(JSONError) -> Void
-    /// The value as written; nil: it is omitted.
+    /// The value to write; nil: the key is omitted.
     let json: @Sendable (Owner) -> JSONValue?
-    /// Checks a value that a program has set. Errors name the key.
+    /// Checks a value set in code. Errors name the key.
     let check: @Sendable (Owner) throws(JSONError) -> Void
 
     init(
@@ -49,7 +49,7 @@ package struct Setting<Owner: Sendable>: Sendable {
         self.check = check
     }
 
-    /// Adds a line to `genrec inspect`.
+    /// Adds a line to the output of `genrec inspect`.
     func stating(_ label: String, _ text: @escaping @Sendable (Owner) -> String) -> Self {
         var copy = self
         copy.facts.append(Fact(label: label, text: text))

@@ -8,7 +8,7 @@ internal import JSON
 /// A layer is `y = x + attention(norm1(x)); x' = y + FFN(norm2(y))` with affine norms, causal softmax attention, and
 /// biases everywhere; a last affine norm follows the layers. Matrices are input-major, as GPT-2's Conv1D stores them.
 package struct GPTConfiguration: TransformerConfiguration {
-    /// Between the projections of the feed-forward.
+    /// The activation between the projections of the feed-forward.
     package enum FeedForwardActivation: String, Sendable, CaseIterable {
         case geluNew = "gelu_new"
     }

@@ -3,22 +3,22 @@
 // arXiv 2402.17152), with the ablations by which the USTC-Huawei study explains its scaling (arXiv 2412.00714). The
 // file reads layer → model → loading. Weight names and shapes are in HSTUConfiguration.swift.
 //
-// Letters: B sequences, R rows of all of them, D width, H heads, dqk and dv dimensions per head, N the constant length
-// that the model was trained with (the window plus the output length), V catalogue rows.
+// Letters: B sequences, R rows in total, D width, H heads, dqk and dv dimensions per head, N the constant length that
+// the model was trained with (the window plus the output length), V catalogue rows.
 
 package import Compute
 
 /// One layer: `x' = Wo · (u ⊙ norm(y)) + bo + x` with `[u | v | q | k] = silu(norm(x) · W)` and
 /// `y_i = Σ_{j ≤ i} silu(q_i · k_j + b_ij) / N · v_j`.
 ///
-/// The residual adds the layer's input as it came, not normalised. Both norms are layer norms without affine part.
+/// The residual adds the layer's input without normalisation. Both norms are layer norms without affine part.
 private struct Layer {
-    /// The projection into u, v, q, k: of every row in all layers but the last.
+    /// The projection into u, v, q, k: of every row in all layers except the last.
     enum Projection {
         /// D → [u | v | q | k], widths H·dv, H·dv, H·dqk, H·dqk; without the gate there is no u.
         case everyRow(any LinearWeights)
-        /// The last layer: only the newest row of a sequence is a query, so D → [v | k] for all rows and D → [u | q]
-        /// for the newest.
+        /// In the last layer only the newest row of a sequence is a query: D → [v | k] for all rows and D → [u | q] for
+        /// the newest.
         case newestRow(valueKey: any LinearWeights, gateQuery: any LinearWeights)
     }
 
@@ -245,7 +245,7 @@ package final class HSTU: DecoderModel {
 }
 
 extension HSTUConfiguration {
-    /// The places of u, v, q and k in the columns of the first projection.
+    /// The column ranges of u, v, q and k in the output of the first projection.
     fileprivate var columns: (gate: Range<Int>?, value: Range<Int>, query: Range<Int>, key: Range<Int>) {
         let valueWidth = heads * linearDimension
         let keyWidth = heads * attentionDimension

@@ -1,4 +1,4 @@
-// HSTU as in Meta's generative-recommenders research code, with the ablations of the study of its scaling: its settings and
+// HSTU as in Meta's generative-recommenders research code, with the ablations of the scaling study: its settings and
 // tensors. Nothing is guessed from shapes. The mathematics is in HSTU.swift.
 
 package import Compute
@@ -12,11 +12,11 @@ package struct HSTUConfiguration: ArchitectureConfiguration {
         case layerNorm = "layer_norm"
     }
 
-    /// The function that turns a score s = q · k + b into a weight; `attention` in `config.json`.
+    /// The function that turns a score s = q · k + b into an attention weight; `attention` in `config.json`.
     package enum AttentionActivation: String, Sendable, CaseIterable {
         /// silu(s) / N, HSTU's own.
         case silu
-        /// The causal softmax of s / sqrt(dqk), to compare with.
+        /// The causal softmax of s / sqrt(dqk), for comparison.
         case softmax
     }
 
@@ -95,7 +95,7 @@ package struct HSTUConfiguration: ArchitectureConfiguration {
         .epsilon("l2_epsilon", \.l2Epsilon, "of the L2 norms"),
     ]
 
-    /// Older bundles, which did not separate the parts, have true or false.
+    /// Accepts true and false too: older bundles do not distinguish the parts of the bias.
     private static var relativeBias: Setting<Self> {
         let words = Setting<Self>.relativeBias(\.relativeBias)
         return Setting(
@@ -142,8 +142,8 @@ extension HSTUConfiguration {
         package static let itemEmbedding = "item_embedding.weight"
         /// (N, D)
         package static let positionEmbedding = "position_embedding.weight"
-        /// (D, 2·H·dv + 2·H·dqk), input-major: y = x · W. Columns in the order u, v, q, k; heads side by side in each.
-        /// Without a gate there are no columns u: (D, H·dv + 2·H·dqk).
+        /// (D, 2·H·dv + 2·H·dqk), input-major: y = x · W. Columns in the order u, v, q, k, each with its heads side by
+        /// side. Without a gate there are no columns u: (D, H·dv + 2·H·dqk).
         package static func uvqk(_ layer: Int) -> ParameterName { ParameterName("layers.\(layer).uvqk") }
         /// (D, H·dv), with `concatUA` (D, 3·H·dv); output-major: y = x · Wᵀ. The bias is (D).
         package static func output(_ layer: Int) -> ParameterName { ParameterName("layers.\(layer).output") }

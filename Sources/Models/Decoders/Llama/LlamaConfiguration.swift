@@ -1,16 +1,16 @@
-// Llama (Touvron et al., arXiv 2302.13971) and the two that differ from it by a switch each, Qwen2 and Qwen3, over item ids
-// or tokens: as Hugging Face's LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM define them, and USTC's
-// Performance-Law.
+// Llama (Touvron et al., arXiv 2302.13971) and its variants Qwen2 and Qwen3, which each differ from it in one switch,
+// over item ids or tokens: as defined by Hugging Face's LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM, and by
+// USTC's Performance-Law.
 
 internal import JSON
 
 /// The object under `model` in a bundle of architecture `llama`, `qwen2` or `qwen3`.
 ///
-/// A layer is `y = x + attention(rms(x)); x' = y + down(silu(gate(h)) ⊙ up(h))` with `h = rms(y)`; softmax attention is
-/// causal with scale 1/sqrt(d); a last RMS norm follows the layers. Projections of the same input share one matrix.
+/// A layer is `y = x + attention(rms(x)); x' = y + down(silu(gate(h)) ⊙ up(h))` with `h = rms(y)`; attention is causal
+/// softmax with scale 1/sqrt(d); a last RMS norm follows the layers. Projections of the same input share one matrix.
 package struct LlamaConfiguration: TransformerConfiguration {
-    /// `llama`; `qwen2`, where attention has biases, but its output projection has none; or `qwen3`, where every head of a query
-    /// and of a key is RMS-normalised before it is turned, with weights that all heads share.
+    /// `llama`; `qwen2`, whose attention has biases except in its output projection; or `qwen3`, which RMS-normalises
+    /// every head of a query and a key before rotation, with weights that all heads share.
     package var architecture: Architecture.Name
     package var width = 0
     package var layers = 0

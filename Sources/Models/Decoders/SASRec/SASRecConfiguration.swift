@@ -1,24 +1,24 @@
-// SASRec, self-attentive sequential recommendation (Kang and McAuley, arXiv 1808.09781), in its two lineages: the baseline
-// of Meta's generative-recommenders (research/modeling/sequential/sasrec.py) and SASRec.pytorch. Checkpoints of three layer
-// orders and of three ways to number positions look alike, so a bundle's `config.json` states all of it.
+// SASRec, self-attentive sequential recommendation (Kang and McAuley, arXiv 1808.09781), in its two lineages: the
+// baseline of Meta's generative-recommenders (research/modeling/sequential/sasrec.py) and SASRec.pytorch. Checkpoints
+// with three layer orders and three position numberings look alike, so a bundle's `config.json` states both.
 
 import Compute
 internal import JSON
 
 /// The object under `model` in a bundle of architecture `sasrec`.
 ///
-/// Every item row is multiplied by sqrt(D) on the way in. Attention is causal softmax attention with scale 1/sqrt(D/H);
-/// projections have biases. Matrices are output-major, as PyTorch's Linear stores them.
+/// Item rows are multiplied by sqrt(D) as input. Attention is causal softmax with scale 1/sqrt(D/H); projections have
+/// biases. Matrices are output-major, as PyTorch's Linear stores them.
 package struct SASRecConfiguration: TransformerConfiguration {
     package typealias LayerOrder = TransformerDescription.LayerOrder
 
-    /// How rows of the position table are numbered for a history of n events, and what happens before its oldest one.
+    /// How a history's events map to rows of the position table, and what fills the slots before the oldest one.
     package enum PositionNumbering: String, Sendable, CaseIterable {
-        /// Meta: event k, counted from the oldest, takes row k. No slot comes before the oldest. The table has N rows.
+        /// Meta: event k, counted from the oldest, takes row k. No slots come before the oldest. The table has N rows.
         case fromOldest = "from_oldest"
-        /// SASRec.pytorch since 2024-06-25: the newest event takes row `maxSequenceLength`, the one before it a row less.
-        /// The slots before the oldest are padding: item row 0 and position row 0. The table has one row more than the
-        /// window.
+        /// SASRec.pytorch since 2024-06-25: the newest event takes row `maxSequenceLength`, each earlier one the row
+        /// below. The slots before the oldest are padding: item row 0 and position row 0. The table has one row more
+        /// than the window.
         case fromNewest = "from_newest"
         /// SASRec.pytorch before 2024-06-25: the newest event takes row `maxSequenceLength` − 1, and each earlier one the
         /// row below. The slots before the oldest are zero at the input of every layer. The table has as many rows as the
@@ -33,7 +33,7 @@ package struct SASRecConfiguration: TransformerConfiguration {
         case affineLayerNorm = "affine_layer_norm"
     }
 
-    /// Between the projections of the feed-forward.
+    /// The activation between the projections of the feed-forward.
     package enum FeedForwardActivation: String, Sendable, CaseIterable {
         case relu
     }
@@ -127,7 +127,7 @@ package struct SASRecConfiguration: TransformerConfiguration {
     /// D/H
     package var headDimension: Int { width / heads }
 
-    /// N: the window plus the part that training reserved after it; half the positional bias.
+    /// N: the window plus the output length that training reserved after it; half the positional bias.
     package var paddedLength: Int { maxSequenceLength + maxOutputLength }
 
     /// Rows of the position table.

@@ -1,5 +1,5 @@
-// The projection of rows into queries, keys and values: of every row in all layers but the last, where only the newest
-// row of each sequence is a query.
+// Projects rows into queries, keys and values: every row in all layers except the last, where only the newest row of
+// each sequence is a query.
 
 import Compute
 
@@ -8,8 +8,8 @@ struct QueryKeyValueProjection {
     private enum Weights {
         /// D → [q | k | v]
         case together(any LinearWeights)
-        /// D → q and D → [k | v]: if only the newest row of each sequence is a query, or queries and keys are made from
-        /// different rows.
+        /// D → q and D → [k | v]: for layers where only the newest row of each sequence is a query, or where queries
+        /// and keys are made from different rows.
         case apart(query: any LinearWeights, keyValue: any LinearWeights)
     }
 

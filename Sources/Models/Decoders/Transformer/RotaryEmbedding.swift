@@ -1,28 +1,28 @@
-// Rotary position embedding: which dimensions of a head turn together, and how fast. The angles of an event are its slot
-// times `inverseFrequencies`; turning queries and keys by them is the device's work.
+// Rotary position embedding: which dimensions of a head rotate together, and how fast. The angles of an event are its
+// slot times `inverseFrequencies`; the device rotates queries and keys by them.
 
 import Glibc
 package import JSON
 
-/// The statements of `config.json` about rotary positions.
+/// The rotary settings of `config.json`.
 package struct RotaryEmbedding: Sendable, Equatable {
-    /// Which dimensions of a head make a pair. Weights of one pairing are wrong under the other.
+    /// Which dimensions of a head form a pair. Weights trained with one pairing are wrong under the other.
     package enum Pairing: String, Sendable, CaseIterable {
-        /// j with j + d/2, as Hugging Face's Llama has it.
+        /// j with j + d/2, as in Hugging Face's Llama.
         case halves
-        /// 2j with 2j + 1, as Meta's Llama has it.
+        /// 2j with 2j + 1, as in Meta's Llama.
         case interleaved
     }
 
-    /// The change of the frequencies that fits longer windows than the model was first trained with.
+    /// The change of the frequencies that extends the window beyond the one of pretraining.
     package enum Scaling: Sendable, Equatable {
         case none
         /// All frequencies are divided by the factor.
         case linear(factor: Double)
-        /// Slow frequencies are divided by the factor, fast ones stay, those between go over smoothly (Llama 3.1).
+        /// Low frequencies are divided by the factor, high ones stay, those between are interpolated (Llama 3.1).
         case llama3(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, originalLength: Int)
 
-        /// The word for it in `config.json`, which is Hugging Face's.
+        /// Hugging Face's word for it, as in `config.json`.
         package var type: String {
             switch self {
             case .none: "default"
@@ -50,8 +50,8 @@ package struct RotaryEmbedding: Sendable, Equatable {
         package static let originalLength = 1...(1 << 24)
     }
 
-    /// d/2 angles a slot, in radians: θ^(−2j/d) for j < d/2, scaled. Rounded where transformers (`modeling_rope_utils`)
-    /// rounds to float32, powers themselves exact to the last bit.
+    /// d/2 angles per slot, in radians: θ^(−2j/d) for j < d/2, scaled. Rounds to float32 where transformers
+    /// (`modeling_rope_utils`) does; the powers themselves are exact to the last bit.
     ///
     /// - Parameter headDimension: d, even.
     package func inverseFrequencies(headDimension: Int) -> [Float] {
@@ -128,7 +128,7 @@ extension RotaryEmbedding.Scaling {
         }
     }
 
-    /// Checks parameters that a program has set.
+    /// Checks parameters set in code rather than read from JSON.
     fileprivate func check() throws(JSONError) {
         typealias Limit = RotaryEmbedding.Limit
         let factors: [(key: String, value: Double)]
@@ -168,7 +168,7 @@ extension RotaryEmbedding.Scaling {
         }
     }
 
-    /// In words, for people.
+    /// The scaling as a phrase for people; empty if there is none.
     var fact: String {
         switch self {
         case .none: ""

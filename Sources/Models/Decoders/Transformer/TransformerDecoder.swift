@@ -1,8 +1,8 @@
-// A transformer decoder: the common mathematics of SASRec, GPT-2, Llama, Qwen2 and Qwen3. Their differences are data
+// A transformer decoder: the mathematics that SASRec, GPT-2, Llama, Qwen2 and Qwen3 share. Their differences are data
 // (`TransformerDescription`). The file reads layer → model → loading.
 //
-// Letters: B sequences, R rows of all of them, D width, H query heads, Hkv key and value heads, d dimensions per head,
-// F hidden width, V catalogue rows.
+// Letters: B sequences, R rows in total, D width, H query heads, Hkv key and value heads, d dimensions per head, F
+// hidden width, V catalogue rows.
 
 package import Compute
 
@@ -10,7 +10,7 @@ package import Compute
 private struct Layer {
     let attentionNorm: Normalization
     let projection: QueryKeyValueProjection
-    /// Of every head, (d); nil: none.
+    /// The norm of every head of queries, (d); nil: none.
     let queryNorm: Normalization?
     let keyNorm: Normalization?
     let attentionScale: Float
@@ -22,7 +22,7 @@ private struct Layer {
     let feedForwardOutput: any LinearWeights
 }
 
-/// Turns queries and keys by the slots of their rows.
+/// Rotates queries and keys by the slots of their rows.
 private struct Rotation {
     let frequencies: any DeviceVector
     let pairing: RotateOperation.Pairing
@@ -46,7 +46,7 @@ package final class TransformerDecoder: TokenDecoder {
     package var window: Int { description.window }
 
     package var floatsOfRow: Int {
-        // The row and what is added to it, query, key and value, what attention leaves, and the feed-forward.
+        // The row and its residual, query, key and value, the attention output, and the feed-forward.
         2 * description.width + description.qkvOutputs + description.queryWidth + description.hiddenOutputs
     }
 
@@ -95,7 +95,7 @@ package final class TransformerDecoder: TokenDecoder {
         return try queries(rows, on: stream)
     }
 
-    /// Attention of one layer: sequences among themselves, and beams to their prompts and ancestors.
+    /// Attention of one layer: within sequences, and from beams to their prompts and ancestors.
     private func attend(
         _ projected: QueryKeyValueProjection.Projected,
         _ layer: Layer,
@@ -173,7 +173,7 @@ package final class TransformerDecoder: TokenDecoder {
         )
     }
 
-    /// The queries, keys and values of (R, D), turned.
+    /// The queries, keys and values of (R, D), rotated.
     private func project(
         _ rows: Tensor,
         _ layer: Layer,
@@ -213,7 +213,7 @@ package final class TransformerDecoder: TokenDecoder {
         return projected
     }
 
-    /// What follows attention in a layer: (R, H·d) → (R, D) in the layer's own input, or (B, H·d) → (B, D) for the last.
+    /// The rest of a layer: (R, H·d) → (R, D), in the layer's own input, or (B, H·d) → (B, D) in the last layer.
     private func finish(
         _ layer: Layer,
         _ projected: QueryKeyValueProjection.Projected,
@@ -294,7 +294,7 @@ package final class TransformerDecoder: TokenDecoder {
         let scored = description.isTied ? TransformerTensor.itemEmbedding : TransformerTensor.head
         if description.hasTokens {
             head = try TokenHead(scored, rows: description.rows, loader)
-            // Items are not rows: the smallest table is a placeholder, from which nothing is selected.
+            // Items are not rows here: the smallest possible catalogue is a placeholder that nothing is selected from.
             catalogue = try loader.device.makeCatalogue(
                 loader.tensor(scored).rows(0..<2),
                 normalization: nil,

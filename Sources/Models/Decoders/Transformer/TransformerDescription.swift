@@ -39,7 +39,7 @@ package struct TransformerDescription: Sendable {
     enum Positions: Sendable {
         /// A row of a table is added to the item's.
         case learned(rows: Int)
-        /// Queries and keys are turned.
+        /// Queries and keys are rotated.
         case rotary(RotaryEmbedding)
     }
 
@@ -54,11 +54,11 @@ package struct TransformerDescription: Sendable {
     enum Padding: Sendable {
         /// There are no padding slots: the oldest event has slot 0.
         case none
-        /// They hold item row 0 and are attended. Their keys turn with the slot, so each needs its own row.
+        /// They hold item row 0 and are attended to. Their keys rotate with the slot, so each needs its own row.
         case rows
-        /// They are attended, and are equal in every layer (equal inputs, and each sees only equal slots). One row
-        /// therefore represents all of them, with its score raised by the logarithm of their number (the design's model
-        /// sheet, section 6.1). With `isZero`, it is set to zero at the input of every layer.
+        /// They are attended to and equal in every layer (equal inputs, and each sees only equal slots). One row
+        /// therefore stands for all of them, with its score raised by the logarithm of their number (the design's model
+        /// sheet, section 6.1). With `isZero` it is set to zero at the input of every layer.
         case oneRow(isZero: Bool)
     }
 
@@ -89,21 +89,21 @@ package struct TransformerDescription: Sendable {
     /// The norm of every head of queries and keys, before rotation; the heads share the weights, (d). nil: none.
     var queryKeyNorm: NormDescription?
     var positions = Positions.learned(rows: 0)
-    /// Which projections have biases: of q, k and v; of the attention's output; of the feed-forward.
+    /// Which projections have biases: q, k and v; the attention's output; the feed-forward.
     var hasBiases = (attention: false, attentionOutput: false, feedForward: false)
     var feedForwardKind = FeedForwardKind.gatedBySiLU
     /// The factor of q · k.
     var attentionScale: Float
-    /// And divided by the layer's number, the first being 1.
+    /// Whether the factor is also divided by the layer's number, counted from 1.
     var dividesScaleByLayer = false
     var relativeBias = RelativeBiasKind.none
     var timeBuckets = 0
     /// N of the relative bias.
     var paddedLength = 0
     var padding = Padding.none
-    /// The item table is also what queries are scored against.
+    /// Whether queries are scored against the item table itself.
     var isTied = true
-    /// Rows of the item table are tokens, of which items are tuples.
+    /// Whether rows of the item table are tokens, and items tuples of them.
     var hasTokens = false
     /// The factor of item rows as input.
     var inputScale: Float = 1
@@ -148,7 +148,7 @@ package struct TransformerDescription: Sendable {
         dividesScaleByLayer ? attentionScale / Float(layer + 1) : attentionScale
     }
 
-    /// Whether what was computed of a history serves when it has grown.
+    /// Whether computed rows of a history stay valid when it grows.
     var prefixReuse: PrefixReuse {
         switch padding {
         case .none: .exact(keyValueShape, dependsOnNextTime: relativeBias == .positionAndTime)
@@ -170,7 +170,7 @@ package struct TransformerDescription: Sendable {
         )
     }
 
-    /// The operations that a device must have.
+    /// The operations that a device must support.
     var operations: [OperationKind] {
         var operations: [OperationKind] = [.embed, .linear, .normalize, .gatherRows, .softmaxAttention, .selectTopK]
         if case .rotary = positions { operations.append(.rotate) }
@@ -180,7 +180,7 @@ package struct TransformerDescription: Sendable {
     }
 }
 
-/// A configuration that is a description: everything else follows from it.
+/// A configuration that is fully determined by its description.
 package protocol TransformerConfiguration: ArchitectureConfiguration {
     var transformer: TransformerDescription { get }
 }

@@ -14,8 +14,8 @@ struct TransformerInput {
     var zeroRows: [Int32] = []
     /// Query rows in the last layer: the newest of each sequence, and all rows of beams.
     var askingRows: [Int32] = []
-    /// The logarithm of the number of padding slots that the first row of each sequence represents, 0 if none. nil: no
-    /// first row represents any.
+    /// The logarithm of the number of padding slots that the first row of each sequence stands for, 0 if none. nil: no
+    /// first row stands for any.
     var firstRowWeights: [Float]?
 
     init(_ batch: SequenceBatch, _ description: TransformerDescription) {
@@ -45,7 +45,7 @@ struct TransformerInput {
                     positions.append(0)
                 }
                 items += own
-                // The newest event has the table's last row, whichever way the rows are numbered.
+                // The newest event takes the table's last row in both numberings.
                 let oldest = description.positionRows - own.count
                 positions += Int32(oldest)..<Int32(description.positionRows)
                 weights.append(padding > 0 ? Float(log(Double(padding))) : 0)

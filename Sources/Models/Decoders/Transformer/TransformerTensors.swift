@@ -1,5 +1,5 @@
-// The tensors of a transformer decoder: name, shape, and when they exist, said once. The decoder loads what is listed here,
-// importers fill it.
+// The tensors of a transformer decoder: name, shape, and when they exist, stated once. The decoder loads them,
+// importers fill them.
 
 import Compute
 
@@ -8,11 +8,11 @@ package enum TransformerTensor {
     package static let itemEmbedding = "item_embedding.weight"
     package static let positionEmbedding = "position_embedding.weight"
     package static let outputNorm = ParameterName("output_norm")
-    /// The rows that queries are scored against, where they are not the item table.
+    /// The rows that queries are scored against, if those are not the item table.
     package static let head = "head.weight"
 
     package static func attentionNorm(_ layer: Int) -> ParameterName { of(layer, "attention_norm") }
-    /// Outputs in the order q, k, v, heads side by side in each.
+    /// Outputs in the order q, k, v, each with its heads side by side.
     package static func qkv(_ layer: Int) -> ParameterName { of(layer, "attention.qkv") }
     package static func queryNorm(_ layer: Int) -> ParameterName { of(layer, "attention.query_norm") }
     package static func keyNorm(_ layer: Int) -> ParameterName { of(layer, "attention.key_norm") }
@@ -36,7 +36,7 @@ extension TransformerDescription {
         }
     }
 
-    /// Every tensor, in the order of writing.
+    /// Every tensor, in file order.
     var tensorSpecifications: [TensorSpecification] {
         var tensors = [TensorSpecification(TransformerTensor.itemEmbedding, [rows, width])]
         func norm(_ name: ParameterName, _ norm: NormDescription, _ width: Int) {
