@@ -1,9 +1,9 @@
-// Which rows a request excludes, in order: the history of a returning user has thousands, and it is sorted for every request.
+// Sorts the rows that a request excludes: a returning user's history has thousands, sorted for every request.
 
 extension [Int32] {
-    /// The different rows (or positions) among these, ascending. None is negative.
+    /// The distinct rows (or positions), ascending. None is negative.
     ///
-    /// Beyond some dozens a radix sort, eleven bits at a time from the lowest: time by the rows, not by their comparisons.
+    /// From 64 rows on, a radix sort with 11-bit digits: its time is linear in the rows.
     func ascendingRows() -> [Int32] {
         var sorted = count < 64 ? self.sorted() : radixSorted()
         var last: Int32 = -1

@@ -1,12 +1,12 @@
 // The canonical text of an integer id. Data sets and callers turn ids into strings and back, so 17 and "17" are the
-// same item. "017", "+17" and "17.0" are not: with several texts per id, a user would have several histories.
+// same item. "017", "+17" and "17.0" are not: with several texts per id, one user would have several histories.
 
 /// Decimal digits without a leading zero, after a minus sign if negative.
 enum CanonicalInteger {
-    /// Characters of the longest one, `Int64.min`.
+    /// Length of the longest text, that of `Int64.min`.
     private static let longest = 20
 
-    /// The value of a text; nil for a text that is no canonical 64-bit integer.
+    /// The value of a text; nil if it is not a canonical 64-bit integer.
     static func value(of text: UnsafeBufferPointer<UInt8>) -> Int64? {
         let isNegative = text.first == UInt8(ascii: "-")
         let digits = text.dropFirst(isNegative ? 1 : 0)
@@ -21,7 +21,7 @@ enum CanonicalInteger {
         return isNegative ? Int64(exactly: -Int128(magnitude)) : Int64(exactly: magnitude)
     }
 
-    /// Hands the text of an integer to `body`; nothing is allocated.
+    /// Passes the text of an integer to `body` without allocating.
     static func withText<Result>(of value: Int64, _ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: longest) { buffer in
             var start = longest

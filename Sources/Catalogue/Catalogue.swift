@@ -1,7 +1,7 @@
-// The items behind the rows of the item table: their ids, titles, tags and popularity, with lookups in both directions.
-// Every request goes through it, from ids to rows and back; these lookups do not allocate.
+// The items behind the rows of the item table: ids, titles, tags and popularity, with lookups in both directions. Every
+// request maps ids to rows and back here; these lookups do not allocate.
 
-/// A catalogue: which rows of the item table are items, and what is known of them. Immutable.
+/// A catalogue: which rows of the item table are items, and their properties. Immutable.
 package final class Catalogue: Sendable {
     /// Rows of the item table, V + 1 with the padding row 0.
     package let rowCount: Int
@@ -13,21 +13,21 @@ package final class Catalogue: Sendable {
     package let hasPopularity: Bool
     /// One bit per row, bit `row & 63` of word `row >> 6`, 1 if the row is an item. Row 0 never is.
     package let presentMask: [UInt64]
-    /// The items' rows, most popular first, ties by smaller row: the answer to a cold start.
+    /// The items' rows, most popular first, ties by smaller row: the answer for a cold start.
     package let popularityOrder: [Int32]
-    /// Tags by number.
+    /// Tag names by tag number.
     package let tagNames: [String]
-    /// Tokens of each item's path where items are paths (semantic ids), and rows are then no rows of a table but the items'
-    /// numbers, without gaps; 0: items have no paths.
+    /// Tokens of each item's path (semantic ids); the rows are then not rows of a table but the items' numbers, without
+    /// gaps. 0: items have no paths.
     package let levels: Int
     /// The paths of all items in row order, from row 1: `rowCount - 1` times `levels` tokens.
     package let tokens: [Int32]
 
-    /// String ids: in quotes, as raw UTF-8. Integer ids: digits. Either way JSON, except for the ids in `escapedIDs`.
+    /// String ids: raw UTF-8 in quotes. Integer ids: digits. Both are valid JSON except for the ids in `escapedIDs`.
     let ids: TextColumn
-    /// Rows whose id must be escaped in JSON, and how it is written there.
+    /// Rows whose id needs escaping in JSON, with the escaped form.
     private let escapedIDs: [Int32: [UInt8]]
-    /// Integer ids by row; empty where ids are strings.
+    /// Integer ids by row; empty if ids are strings.
     let integerIDs: [Int64]
     let rowsByID: RowTable
     private let titles: TextColumn
@@ -38,8 +38,7 @@ package final class Catalogue: Sendable {
     /// Rows of tag t: `taggedRows[tagStarts[t] ..< tagStarts[t + 1]]`, ascending.
     private let tagStarts: [Int]
     private let taggedRows: [Int32]
-    /// Tags of row r: `rowTags[rowTagStarts[r] ..< rowTagStarts[r + 1]]`, in the order of their numbers; both empty if there are
-    /// no tags.
+    /// Tags of row r: `rowTags[rowTagStarts[r] ..< rowTagStarts[r + 1]]`, ascending; both empty if there are no tags.
     private let rowTagStarts: [Int32]
     private let rowTags: [Int32]
 
@@ -66,7 +65,7 @@ package final class Catalogue: Sendable {
         (rowTagStarts, rowTags) = Self.tagsByRow(rowCount, starts, rows)
     }
 
-    /// Tags grouped by row: the start of each row's group and one end more, and the tags.
+    /// Tags grouped by row: the start of each row's group plus the end of the last, and the tags.
     private static func tagsByRow(_ rowCount: Int, _ tagStarts: [Int], _ rows: [Int32]) -> ([Int32], [Int32]) {
         guard !rows.isEmpty else { return ([], []) }
         var starts = Array(repeating: Int32(0), count: rowCount + 1)
@@ -90,27 +89,27 @@ package final class Catalogue: Sendable {
 
     // MARK: - Ids
 
-    /// The row of an id given as a string; nil if no item has it. If ids are integers, the string names one as in
-    /// `CanonicalInteger`.
+    /// The row of an id given as a string; nil if no item has it. If ids are integers, the string must be canonical
+    /// (see `CanonicalInteger`).
     package func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
         if idsAreIntegers { return CanonicalInteger.value(of: utf8).flatMap { row(ofInteger: $0) } }
         return rowsByID.find(KeyedHash.shared.of(utf8)) { ids.holdsQuoted(utf8, at: Int($0)) }
     }
 
-    /// The row of an id given as an integer; nil if no item has it. If ids are strings, the string of its digits is
-    /// looked up.
+    /// The row of an id given as an integer; nil if no item has it. If ids are strings, its decimal digits are looked
+    /// up.
     package func row(ofInteger id: Int64) -> Int32? {
         guard idsAreIntegers else { return CanonicalInteger.withText(of: id) { row(ofString: $0) } }
         return rowsByID.find(KeyedHash.shared.of(id)) { integerIDs[Int($0)] == id }
     }
 
-    /// The row of an id in text form, as a table of interactions holds it.
+    /// The row of an id given as text, as in a table of interactions.
     package func row(of id: String) -> Int32? {
         var id = id
         return id.withUTF8 { row(ofString: $0) }
     }
 
-    /// Hands an item's id as JSON to `body`: a string in quotes, escaped, or digits. Empty if the row is no item.
+    /// Passes an item's id as JSON to `body`: an escaped string in quotes, or digits. Empty if the row is no item.
     package func withIDJSON<Result, Failure: Error>(
         _ row: Int32,
         _ body: (UnsafeBufferPointer<UInt8>) throws(Failure) -> Result
@@ -152,7 +151,7 @@ package final class Catalogue: Sendable {
 
     // MARK: - Tags
 
-    /// Number of different tags.
+    /// Number of distinct tags.
     package var tagCount: Int { tagNames.count }
 
     /// The number of a tag, 0 ..< `tagCount`; nil if no item has it.
@@ -167,7 +166,7 @@ package final class Catalogue: Sendable {
         return name.withUTF8 { tag(utf8: $0) }
     }
 
-    /// The rows of the items with a tag, ascending. `tag` is a number that `tag(utf8:)` answered.
+    /// The rows of the items with a tag, ascending. `tag` is a number from `tag(utf8:)`.
     package func rows(withTag tag: Int32) -> ArraySlice<Int32> {
         taggedRows[tagStarts[Int(tag)]..<tagStarts[Int(tag) + 1]]
     }

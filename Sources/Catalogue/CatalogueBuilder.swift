@@ -1,8 +1,8 @@
-// Collects the lines of a catalogue into columns, refusing what contradicts an earlier line.
+// Collects the lines of a catalogue into columns and refuses lines that contradict earlier ones.
 
 internal import JSON
 
-/// One line's content; buffers are used again for the next line.
+/// The content of one line; the buffers are reused for the next line.
 struct CatalogueLine {
     enum ID {
         case integer(Int64)
@@ -15,10 +15,10 @@ struct CatalogueLine {
     var idText: [UInt8] = []
     var hasTitle = false
     var title: [UInt8] = []
-    /// Numbers of the builder's tags, without duplicates.
+    /// Tag numbers of the builder, without duplicates.
     var tags: [Int32] = []
     var popularity: Double?
-    /// Its path; read only where items have paths.
+    /// The token path; read only if items have paths.
     var tokens: [Int32] = []
 
     mutating func clear() {
@@ -58,11 +58,11 @@ struct CatalogueBuilder {
     private(set) var tagCount = 0
     /// The paths of all items in row order, from row 1.
     private(set) var tokens: [Int32]
-    /// The line that described a row, for the sentence about a duplicate.
+    /// The line that described each row, for the error about a duplicate.
     private var lineNumbers: [Int]
-    /// Tag and row of each tagging, in the order of the lines.
+    /// Tag and row of each tagging, in line order.
     private var taggings: [(tag: Int32, row: Int32)] = []
-    /// The last line that used a tag; a tag that appears twice in a line counts once.
+    /// The last line that used each tag, so that a duplicate within a line counts once.
     private var lastLineOfTag: [Int] = []
 
     /// - Parameters:
@@ -79,7 +79,7 @@ struct CatalogueBuilder {
         lineNumbers = Array(repeating: 0, count: rowCount)
     }
 
-    /// The number of a tag; made if it is new. Nil if this line has the tag already.
+    /// The number of a tag, assigned if it is new. Nil if this line has the tag already.
     mutating func intern(tag: UnsafeBufferPointer<UInt8>, line: Int) -> Int32? {
         let hash = KeyedHash.shared.of(tag)
         let known = tagsByName.find(hash) { tagNames.holds(tag, at: Int($0) - 1) }
@@ -97,7 +97,7 @@ struct CatalogueBuilder {
 
     /// Adds a line.
     ///
-    /// - Throws: `JSONError` that names what is missing, out of range or contradicts an earlier line.
+    /// - Throws: `JSONError` that names what is missing, out of range, or contradicts an earlier line.
     mutating func add(_ line: CatalogueLine, number: Int) throws(JSONError) {
         guard let index = line.index else { throw JSONError("index is missing") }
         guard let id = line.id else { throw JSONError("id is missing") }
@@ -191,7 +191,7 @@ struct CatalogueBuilder {
         }.map(\.row)
     }
 
-    /// Rows grouped by tag: the start of each tag's group and one end more, and the rows, ascending in each group.
+    /// Rows grouped by tag: each group's start plus the last one's end, and the rows, ascending in each group.
     func rowsByTag() -> (starts: [Int], rows: [Int32]) {
         var starts = Array(repeating: 0, count: tagCount + 1)
         for tagging in taggings { starts[Int(tagging.tag) + 1] += 1 }
@@ -202,7 +202,7 @@ struct CatalogueBuilder {
             rows[next[Int(tagging.tag)]] = tagging.row
             next[Int(tagging.tag)] += 1
         }
-        // The lines of most catalogues are in the order of their rows, so most groups are sorted already.
+        // Most catalogues list their rows in order, so most groups are already sorted.
         for tag in 0..<tagCount {
             let group = starts[tag]..<starts[tag + 1]
             if zip(rows[group], rows[group].dropFirst()).contains(where: { $0 > $1 }) { rows[group].sort() }

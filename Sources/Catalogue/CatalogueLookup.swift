@@ -1,10 +1,10 @@
-// Looks up many ids together. A catalogue's tables are not in the processor's caches when a request arrives, because a
-// batch has just read the weights and a user's keys and values. A memory access then takes a hundred nanoseconds, and a
-// history takes thousands of them. Accesses for different ids can overlap.
+// Looks up many ids together. When a request arrives, the catalogue's tables are not in the processor's caches, because
+// a batch has just read the weights and a user's keys and values. A memory access then takes a hundred nanoseconds, and
+// a history needs thousands; accesses for different ids can overlap.
 
-/// An item's id in a request: a text or, without one, an integer.
+/// An item's id in a request: a text or, if that is nil, an integer.
 package struct ItemKey {
-    /// Valid UTF-8; the creator of a key must ensure that the bytes outlive it.
+    /// Valid UTF-8; whoever creates the key must keep the bytes alive.
     package let text: UnsafeBufferPointer<UInt8>?
     package let integer: Int64
 
@@ -18,14 +18,14 @@ extension Catalogue {
         if let text = key.text { row(ofString: text) } else { row(ofInteger: key.integer) }
     }
 
-    /// The rows of items, each as from `row(of:)`, 0 if no item has the id.
+    /// The rows of items, each as from `row(of:)`; 0 if no item has the id.
     ///
-    /// Each step below runs for all ids before the next, and no id waits for another. So the processor overlaps the
-    /// reads of many ids, which it could not do across the comparisons that follow them.
+    /// Each step below runs for all ids before the next, so the processor overlaps the memory reads of many ids.
+    /// Comparing the ids one by one would prevent that.
     ///
     /// - Parameters:
-    ///   - keys: n of them, a few dozen: more than the processor's outstanding reads gain nothing.
-    ///   - rows: n.
+    ///   - keys: n keys, a few dozen; more than the processor's outstanding reads gain nothing.
+    ///   - rows: n rows.
     package func rows(of keys: UnsafeBufferPointer<ItemKey>, into rows: UnsafeMutableBufferPointer<Int32>) {
         precondition(rows.count == keys.count)
         withUnsafeTemporaryAllocation(of: UInt32.self, capacity: keys.count) { hashes in
@@ -72,7 +72,7 @@ extension Catalogue {
         }
     }
 
-    /// Any number, where the catalogue can have no such id.
+    /// The hash of a key's canonical form; 0 if the catalogue cannot have such an id.
     private func hash(of key: ItemKey, with hash: KeyedHash) -> UInt32 {
         if idsAreIntegers { return integer(of: key).map { hash.of($0) } ?? 0 }
         return key.text.map { hash.of($0) } ?? CanonicalInteger.withText(of: key.integer) { hash.of($0) }
@@ -82,9 +82,9 @@ extension Catalogue {
         key.text.map { CanonicalInteger.value(of: $0) } ?? key.integer
     }
 
-    /// The rows of a column's texts, as `rows(of:into:)` has them.
+    /// The rows of a column's texts, as from `rows(of:into:)`.
     ///
-    /// - Parameter numbers: of the texts, some dozens.
+    /// - Parameter numbers: rows of the column, a few dozen.
     func rows(of texts: TextColumn, _ numbers: some Collection<Int>) -> [Int32] {
         texts.bytes.withUnsafeBufferPointer { bytes in
             let keys = numbers.map { ItemKey(UnsafeBufferPointer(rebasing: bytes[texts.range($0) ?? 0..<0])) }

@@ -1,5 +1,5 @@
-// Catalogues of models with semantic ids: each item has a path of tokens, and its index is not a row of a table but its place,
-// 1, 2, 3 … without gaps.
+// Catalogues of models with semantic ids: each item has a path of tokens, and its index is not a row of a table but its
+// number, 1, 2, 3 … without gaps.
 
 package import Files
 internal import JSON
@@ -8,9 +8,9 @@ internal import JSON
 package struct PathRules: Sendable {
     /// Tokens of each path.
     package let levels: Int
-    /// Tokens are less.
+    /// Every token is less.
     package let vocabulary: Int
-    /// The tokens that each level allows; nil: any.
+    /// The tokens allowed on each level; nil: any.
     package let ranges: [Range<Int>]?
 
     package init(levels: Int, vocabulary: Int, ranges: [Range<Int>]?) {
@@ -19,7 +19,7 @@ package struct PathRules: Sendable {
         self.ranges = ranges
     }
 
-    /// Why a path is none; nil: it is one.
+    /// What is wrong with a path; nil: it is valid.
     package func fault(_ path: some Collection<Int32>) -> String? {
         guard path.count == levels else { return "a path of \(path.count) tokens where there are \(levels) levels" }
         for (level, token) in path.enumerated() {
@@ -35,7 +35,7 @@ package struct PathRules: Sendable {
     }
 }
 
-/// An item of a catalogue that is made in memory.
+/// An item of a catalogue built in memory.
 package struct CatalogueItem: Sendable {
     package enum ID: Sendable, Equatable {
         case integer(Int64)
@@ -44,7 +44,7 @@ package struct CatalogueItem: Sendable {
 
     package let id: ID
     package let title: String?
-    /// Its path; empty where items have none.
+    /// Its path; empty if items have no paths.
     package let tokens: [Int32]
 
     package init(id: ID, title: String?, tokens: [Int32]) {
@@ -55,9 +55,9 @@ package struct CatalogueItem: Sendable {
 }
 
 extension Catalogue {
-    /// The catalogue of these items, the first of which has index 1.
+    /// The catalogue of these items; the first has index 1.
     ///
-    /// - Throws: `FileError.malformed` for a duplicate id, or one of another kind than the first; it names `path`.
+    /// - Throws: `FileError.malformed` that names `path`, for a duplicate id or one of another type than the first.
     package convenience init(items: [CatalogueItem], levels: Int, path: String) throws(FileError) {
         var builder = CatalogueBuilder(rowCount: items.count + 1, levels: levels)
         var line = CatalogueLine()

@@ -1,12 +1,12 @@
-// Reads `catalogue.jsonl`: one JSON object a line with `index` and `id`, and perhaps `title`, `tags`, `popularity`; with
-// semantic ids also `tokens`. Other keys are stepped over, because operators keep more about their items than we need; blank lines too.
+// Reads `catalogue.jsonl`: per line an object with `index`, `id`, and optionally `title`, `tags`, `popularity`; with
+// semantic ids also `tokens`. Other keys are ignored, because operators store more about items; so are blank lines.
 
 package import Files
 internal import Glibc
 internal import JSON
 
 extension Catalogue {
-    /// Reads a catalogue; one that is compressed with gzip is decompressed.
+    /// Reads a catalogue, decompressing it if it is gzipped.
     ///
     /// - Parameters:
     ///   - path: the file.
@@ -70,7 +70,7 @@ extension Catalogue {
                 try line.read(text, number: number, paths: rules, into: &builder)
                 try builder.add(line, number: number)
             } catch {
-                // If the bytes are not text, that causes every other fault of the line.
+                // If the bytes are not UTF-8, that causes every other fault of the line.
                 let sentence =
                     TextFile.firstInvalidByte(text).map { TextFile.notUTF8(byte: text[$0], at: $0) } ?? "\(error)"
                 throw FileError(.malformed, "\(path), line \(number): \(sentence)")
@@ -80,7 +80,7 @@ extension Catalogue {
         self.init(builder)
     }
 
-    /// The catalogue of a model whose items have no other names than their rows: integer ids 1 … `rows` − 1.
+    /// The catalogue of a model whose items have no ids but their row numbers: integers 1 … `rows` − 1.
     ///
     /// - Parameter rows: rows of the item table, V + 1; 2 to `Int32.max`.
     package static func numbered(rows: Int) -> Catalogue {
@@ -101,7 +101,7 @@ extension Catalogue {
 }
 
 extension CatalogueLine {
-    /// Reads a line; tags go directly to the builder.
+    /// Reads a line; new tags are added to the builder directly.
     fileprivate mutating func read(
         _ line: UnsafeBufferPointer<UInt8>,
         number: Int,
@@ -109,7 +109,7 @@ extension CatalogueLine {
         into builder: inout CatalogueBuilder
     ) throws(JSONError) {
         var reader = JSONReader(line)
-        // One bit per field: a set would be allocated for every line.
+        // One bit per field, because a set would be allocated for every line.
         var seen: UInt8 = 0
         try reader.beginObject()
         while let key = try reader.nextKey() {
@@ -208,7 +208,7 @@ extension [UInt8] {
     }
 }
 
-/// The keys of a line that mean something here.
+/// The keys of a line that are read.
 private enum CatalogueField: UInt8 {
     case index
     case id
@@ -217,7 +217,7 @@ private enum CatalogueField: UInt8 {
     case popularity
     case tokens
 
-    // Compares bytes: making a String of every key costs more than the rest of the line.
+    // Compares bytes: building a String for every key costs more than the rest of the line.
     init?(_ key: JSONString) {
         switch key {
         case "index": self = .index

@@ -1,4 +1,4 @@
-// Writes `catalogue.jsonl` in its normal form: by row, keys in one order, only what is known.
+// Writes `catalogue.jsonl` in normal form: by row, keys in a fixed order, only known values.
 
 package import Files
 internal import JSON

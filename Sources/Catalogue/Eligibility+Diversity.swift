@@ -1,9 +1,9 @@
-// Limits the items of one kind in a reply: going down the ranking, an item is skipped if one of its tags has reached
+// Limits how many similar items a reply has: going down the ranking, an item is skipped if one of its tags has reached
 // the limit.
 
-/// A limit on how often a tag occurs.
+/// A limit on the items per tag.
 package struct Diversity: Sendable, Equatable {
-    /// Items that a tag may have in a reply, at least 1.
+    /// The most items per tag in a reply, at least 1.
     package var maxPerTag: Int
     /// Only tags with this prefix count; nil: all.
     package var prefix: String?
@@ -25,7 +25,7 @@ package struct TagQuota: Sendable {
         self.catalogue = catalogue
     }
 
-    /// Takes the next item of the ranking, if its tags let it.
+    /// Takes the next item of the ranking if no tag of it has reached the limit.
     package mutating func takes(_ row: Int32) -> Bool {
         let tags = catalogue.tags(row).filter { counts($0) }
         guard tags.allSatisfy({ counts[$0, default: 0] < diversity.maxPerTag }) else { return false }
@@ -33,7 +33,7 @@ package struct TagQuota: Sendable {
         return true
     }
 
-    /// The tags whose items are passed over from now on, in no order.
+    /// The tags that have reached the limit, in no order.
     package var usedUpTags: [Int32] { counts.compactMap { $1 >= diversity.maxPerTag ? $0 : nil } }
 
     private func counts(_ tag: Int32) -> Bool {

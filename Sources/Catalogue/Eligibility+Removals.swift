@@ -1,29 +1,29 @@
-// Why a reply has fewer items than requested: the reason for each item of the catalogue.
+// Explains why a reply has fewer items than requested: the reason for each item of the catalogue.
 
-/// How many items were eligible, and what excluded the others. Each item counts once, under the first reason that
-/// applies, in the order of the members; together they are the whole catalogue.
+/// The number of eligible items, and of excluded ones by reason. Each item counts once, under the first reason that
+/// applies in the order of the members, so the sum is the whole catalogue.
 package struct Removals: Sendable, Equatable {
     package var eligible = 0
-    /// Of the history.
+    /// In the history.
     package var seen = 0
     package var excluded = 0
     package var notAllowed = 0
     package var unavailable = 0
-    /// Passed over because a tag of theirs had had its share.
+    /// Skipped because one of their tags had reached its limit.
     package var maxPerTag = 0
 
     package init() {}
 }
 
 extension Eligibility {
-    /// Counts the items of a catalogue by what becomes of them. Takes as long as a pass over a bit an item.
+    /// Counts the items of a catalogue by reason. Takes one pass over a bit per item.
     ///
-    /// - Parameter found: the rows of a reply that had all there was.
+    /// - Parameter found: the rows of a reply that had all eligible items.
     package func removals(history: [Int32], found: some Sequence<Int32>, _ catalogue: CatalogueSnapshot) -> Removals {
         var removals = Removals()
         var left = catalogue.presentMask
         var count = catalogue.count
-        /// Removes the rows that are excluded and returns their number.
+        /// Updates `count` and returns the number of rows removed since the last call.
         func removed() -> Int {
             let rest = left.bitCount
             defer { count = rest }

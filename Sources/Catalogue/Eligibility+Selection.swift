@@ -1,13 +1,13 @@
-// From what a request allows and excludes to what a device selects from, and the selection by popularity for a request
-// that has no history.
+// Turns a request's rules into the mask that a device selects with, and selects by popularity for requests without a
+// history.
 
 package import Compute
 
 extension Eligibility {
     /// The mask of a catalogue scan.
     ///
-    /// A bitmap of the whole catalogue is made only if tags or an allowance need one; otherwise the list of excluded
-    /// rows suffices, which costs the length of the history.
+    /// A bitmap of the whole catalogue is built only for tags or an allowance; otherwise the list of excluded rows
+    /// suffices, which costs no more than the length of the history.
     package func mask(history: [Int32], catalogue: CatalogueSnapshot) -> SelectionMask {
         var mask = SelectionMask()
         var excluded = excludedRows
@@ -38,8 +38,8 @@ extension Eligibility {
         return mask
     }
 
-    /// Whether finding the most popular eligible items takes only a few steps, so that it needs no thread of its own:
-    /// true unless tags or an allowance can make the walk as long as the catalogue.
+    /// Whether finding the most popular eligible items takes few steps and needs no thread of its own: true unless
+    /// tags, an allowance or a diversity limit can make the walk as long as the catalogue.
     package var isCheap: Bool { allowance == nil && excludedTags.isEmpty && diversity == nil }
 }
 

@@ -1,8 +1,8 @@
-// Which items a request may be answered with: what it excludes and what alone it allows, in catalogue rows and tags.
+// The items that a request may be answered with: what it excludes and what it allows, as catalogue rows and tags.
 
-/// Which items a request may be answered with.
+/// The items that a request may be answered with.
 package struct Eligibility: Sendable, Equatable {
-    /// Rows and tags that are allowed; nil: everything in the catalogue. Both empty: nothing.
+    /// The only allowed rows and tags; nil: everything in the catalogue. Both empty: nothing.
     package struct Allowance: Sendable, Equatable {
         package var rows: [Int32]
         package var tags: [Int32]
@@ -15,10 +15,10 @@ package struct Eligibility: Sendable, Equatable {
 
     package var excludedRows: [Int32] = []
     package var excludedTags: [Int32] = []
-    /// Whether items of the history are excluded: all of it, including the part before the model's window.
+    /// Whether items of the history are excluded, including those before the model's window.
     package var excludesSeen = true
     package var allowance: Allowance?
-    /// How often a tag may occur; nil: unlimited.
+    /// The limit on items per tag; nil: none.
     package var diversity: Diversity?
 
     package init() {}

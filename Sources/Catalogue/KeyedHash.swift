@@ -1,16 +1,16 @@
-// The hash of the catalogue's tables: every id of every history goes through it.
+// The hash of the catalogue's tables, computed for every id of every history.
 
-/// A hash of short texts, with a new key in each process, so that no one can prepare colliding ids.
+/// A hash of short texts with a new key in each process, so that nobody can prepare colliding ids.
 ///
-/// Each step multiplies sixteen bytes to 128 bits and folds them, as wyhash does (github.com/wangyi-fudan/wyhash). All
-/// its constants are secrets here: with wyhash's public ones, there are texts that collide under every seed.
+/// Each step multiplies sixteen bytes to 128 bits and folds them, as in wyhash (github.com/wangyi-fudan/wyhash). All
+/// constants are secret here: with wyhash's public ones, some texts collide under every seed.
 struct KeyedHash: Sendable {
     private let first = UInt64.random(in: .min ... .max)
     private let second = UInt64.random(in: .min ... .max)
     private let third = UInt64.random(in: .min ... .max)
     private let last = UInt64.random(in: .min ... .max)
 
-    /// The process's. A loop takes it once: each use of a global asks whether it has been made.
+    /// The process's hash. Loops should read it once: every use of a global checks whether it is initialised.
     static let shared = KeyedHash()
 
     private init() {}
@@ -27,8 +27,8 @@ struct KeyedHash: Sendable {
             state = fold(word(start, offset) ^ first, word(start, offset + 8) ^ state)
             offset += 16
         }
-        // The last one to sixteen bytes, as two words that may overlap; the length distinguishes texts that have the
-        // same words.
+        // The last one to sixteen bytes, as two words that may overlap. The length tells apart texts with the same
+        // words.
         let low: UInt64
         let high: UInt64
         switch count - offset {

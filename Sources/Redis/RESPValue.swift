@@ -1,6 +1,6 @@
 // Values from a Redis server, in RESP3 (github.com/redis/redis-specifications, RESP3.md) and its older form, RESP2.
 
-/// A value of the protocol. Texts are slices of what was received.
+/// A value of the protocol. Texts are slices of the received bytes.
 package enum RESPValue: Sendable, Equatable {
     case null
     case integer(Int64)
@@ -8,31 +8,31 @@ package enum RESPValue: Sendable, Equatable {
     case boolean(Bool)
     /// A blob, a simple text, a verbatim text without its format, or a big number.
     case text(ArraySlice<UInt8>)
-    /// A simple or a blob error: a code, a space, and words.
+    /// A simple or blob error: a code, a space, and a message.
     case error(String)
     /// An array or a set.
     case array([RESPValue])
-    /// Keys and values in turns.
+    /// Alternating keys and values.
     case map([RESPValue])
-    /// A push message of the server.
+    /// A push message from the server.
     case push([RESPValue])
 
-    /// A text of UTF-8; damage becomes U+FFFD.
+    /// The text as UTF-8; invalid bytes become U+FFFD.
     package var string: String? {
         if case .text(let bytes) = self { String(decoding: bytes, as: UTF8.self) } else { nil }
     }
 
-    /// The members of an array.
+    /// The elements of an array.
     package var elements: [RESPValue]? {
         if case .array(let values) = self { values } else { nil }
     }
 
-    /// A whole number.
+    /// The integer value.
     package var integer: Int64? {
         if case .integer(let value) = self { value } else { nil }
     }
 
-    /// The value of a map's key. RESP2 has arrays instead of maps.
+    /// The value of a key in a map, or in the array of pairs that RESP2 has instead.
     package func value(of key: String) -> RESPValue? {
         let members: [RESPValue]
         switch self {
@@ -46,8 +46,8 @@ package enum RESPValue: Sendable, Equatable {
     }
 }
 
-/// Bytes that are no RESP, or more of it than is taken.
+/// Bytes that are not RESP or exceed a limit.
 package struct RESPError: Error, Equatable {
-    /// The end of a sentence that starts with the sender.
+    /// The rest of a sentence that starts with the sender.
     package let message: String
 }

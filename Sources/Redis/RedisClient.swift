@@ -1,19 +1,19 @@
-// The client for use from any thread: a request made on one of its loops stays there.
+// The client, usable from any thread; a request made on one of its loops stays there.
 
 package import HTTP
 internal import Locking
 internal import Synchronization
 
-/// A client of one server, or of a cluster's.
+/// A client of one server or of a cluster.
 ///
-/// `@unchecked Sendable`: each part in `parts` is used only on its loop; the rest is constant or protected by a lock.
+/// `@unchecked Sendable`: each entry of `parts` is used only on its loop; the rest is constant or protected by a lock.
 package final class RedisClient: @unchecked Sendable {
     private struct Part {
         let loop: LoopHandle
         let client: Unowned
     }
 
-    /// A loop's part, which other threads hand about and never look into.
+    /// Holds a loop's client, which other threads pass on but never access.
     private final class Unowned: @unchecked Sendable {
         var client: RedisLoopClient?
     }
@@ -25,7 +25,7 @@ package final class RedisClient: @unchecked Sendable {
     private let next = Atomic<Int>(0)
     private let open = Atomic<Int>(0)
 
-    /// - Parameter report: called when a server fails or recovers, with the reason, a sentence without secrets.
+    /// - Parameter report: called when a server fails or recovers, with the reason as a sentence without secrets.
     /// - Throws: `TLSError` if TLS cannot be set up.
     package init(
         _ configuration: RedisConfiguration,
@@ -36,19 +36,19 @@ package final class RedisClient: @unchecked Sendable {
         tls = configuration.usesTLS ? try TLSClientContext() : nil
     }
 
-    /// Servers that are given up for the moment, counted on each loop.
+    /// Number of servers not used for now because they failed, counted once per loop.
     package var openBreakers: Int { open.load(ordering: .relaxed) }
 
-    /// Lets the client live on these loops.
+    /// Starts a part of the client on each of these loops.
     package func attach(to loops: [LoopHandle]) {
         for loop in loops {
             let part = Part(loop: loop, client: Unowned())
             loop.run { [self] sockets in
-                // Weak: the client keeps its parts.
+                // Weak, because the client owns its parts.
                 let client = RedisLoopClient(configuration, tls: tls, on: sockets) { [weak self] change, reason in
                     guard let self else { return }
                     let count = open.add(change, ordering: .relaxed).newValue
-                    // Each loop notices it separately; it is reported once.
+                    // Every loop notices it separately, but it is reported once.
                     if change > 0 ? count == 1 : count == 0 { report(reason) }
                 }
                 part.client.client = client
@@ -58,7 +58,7 @@ package final class RedisClient: @unchecked Sendable {
         }
     }
 
-    /// Sends a request; the answers to its commands, including errors, arrive on a loop.
+    /// Sends a request; the replies to its commands, including errors, arrive on a loop.
     package func send(
         _ request: RedisRequest,
         _ completion: @escaping @Sendable (Result<[RESPValue], RedisError>) -> Void
@@ -70,7 +70,7 @@ package final class RedisClient: @unchecked Sendable {
             client.send(request, completion)
             return
         }
-        // Any loop that has not ended.
+        // Any loop that has not ended will do.
         let start = next.add(1, ordering: .relaxed).newValue & .max
         for offset in parts.indices {
             let part = parts[(start + offset) % parts.count]

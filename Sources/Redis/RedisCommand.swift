@@ -1,6 +1,6 @@
-// Commands in wire format: an array of blobs (RESP, "Sending commands to a Redis server").
+// Commands in wire format: arrays of blobs (RESP, "Sending commands to a Redis server").
 
-/// A command with its arguments, encoded.
+/// An encoded command with its arguments.
 package struct RedisCommand: Sendable, Equatable {
     let bytes: [UInt8]
 
@@ -24,14 +24,14 @@ package struct RedisCommand: Sendable, Equatable {
     }
 }
 
-/// Commands about one key that go out together, in their order, and are answered together.
+/// Commands about one key that are sent together, in order, and answered together.
 package struct RedisRequest: Sendable {
     package var commands: [RedisCommand]
-    /// What they are about: a cluster's node follows from it.
+    /// The key of all commands; it determines the node of a cluster.
     package var key: String
-    /// Whether they may be sent again where it is not known whether they were carried out.
+    /// Whether they may be sent again if it is unknown whether they were executed.
     package var isRepeatable: Bool
-    /// Whether they may be long: such requests have a connection of their own, where there are several.
+    /// Whether they may be long. Long requests have their own connection if a server has several.
     package var isBulk: Bool
 
     package init(_ commands: [RedisCommand], key: String, isRepeatable: Bool, isBulk: Bool) {
@@ -42,9 +42,9 @@ package struct RedisRequest: Sendable {
     }
 }
 
-/// The server is unavailable, too slow, or refused.
+/// The server is unavailable, too slow, or refused the request.
 package struct RedisError: Error, Equatable, CustomStringConvertible {
-    /// One sentence; it never has a password or a key in it.
+    /// One sentence, without passwords or keys.
     package let description: String
 
     init(_ description: String) { self.description = description }

@@ -1,4 +1,4 @@
-// The servers' URLs, `redis://[user:password@]HOST:PORT[/DB]`, and `rediss://` for TLS.
+// The servers' URLs: `redis://[user:password@]HOST:PORT[/DB]`, or `rediss://` for TLS.
 
 /// A server's host and port.
 package struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
@@ -10,7 +10,7 @@ package struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
         self.port = port
     }
 
-    /// The place in a redirection, `HOST:PORT`; an empty host is the sender's. nil: not a redirection.
+    /// Parses the address in a redirection, `HOST:PORT`; an empty host means the sender's. nil: invalid.
     init?(_ text: Substring, from sender: RedisAddress) {
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0 else {
             return nil
@@ -25,25 +25,25 @@ package struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
 
 /// The configuration of a client.
 package struct RedisConfiguration: Sendable, Equatable {
-    /// The initial servers: one server, or nodes of a cluster; at least one.
+    /// The servers to start with: one server, or nodes of a cluster; at least one.
     package var seeds: [RedisAddress]
     package var user: String?
     package var password: String?
     package var database = 0
     package var usesTLS = false
-    /// To each server, from each loop; at least 1.
+    /// Connections per server and loop; at least 1.
     package var connections = 2
-    /// Nanoseconds that a request may take.
+    /// The maximum duration of a request in nanoseconds.
     package var timeout: UInt64 = 20_000_000
-    /// Bytes that a reply may have.
+    /// The maximum length of a reply in bytes.
     package var replyLimit = 64 << 20
 
-    /// An invalid URL: the end of a sentence about it. It quotes nothing of the URL, which may contain a password.
+    /// What is wrong with a URL, as the rest of a sentence. It quotes nothing of the URL, which may contain a password.
     package struct Fault: Error, Equatable {
         package let predicate: String
     }
 
-    /// - Parameter urls: one, or several with commas between them.
+    /// - Parameter urls: one URL, or several separated by commas.
     package init(urls: String) throws(Fault) {
         seeds = []
         for (index, part) in urls.split(separator: ",", omittingEmptySubsequences: false).enumerated() {

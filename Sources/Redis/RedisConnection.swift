@@ -1,19 +1,19 @@
-// One connection to one server. Requests are sent in order, and answers arrive in the same order. Only the order
-// connects an answer with its request, so after anything unexpected the connection is closed and never used again.
+// One connection to one server. Requests are sent in order and replies arrive in the same order, which is all that
+// links a reply to its request. After anything unexpected the connection is therefore closed and never reused.
 
 internal import HTTP
 
-/// A request on its way, with what is known of its answer.
+/// A request in progress, with the replies so far.
 final class RedisJob {
     let request: RedisRequest
-    /// Nanoseconds of the monotonic clock when it has failed.
+    /// When it fails, in nanoseconds of the monotonic clock.
     let deadline: UInt64
     let completion: @Sendable (Result<[RESPValue], RedisError>) -> Void
-    /// The answers to the first commands; later commands are sent again, or were not sent.
+    /// Replies to the first commands; the later ones are sent again or have not been sent.
     var replies: [RESPValue] = []
-    /// How often another node was named.
+    /// How often it was redirected to another node.
     var redirections = 0
-    /// How often it was put off, and how often a connection broke under it.
+    /// How often it was postponed or lost its connection.
     var retries = 0
 
     init(
@@ -29,12 +29,12 @@ final class RedisJob {
 
 /// The owner of a connection.
 protocol RedisConnectionOwner: AnyObject {
-    /// The server has accepted the connection. `mode` as reported: standalone, cluster or sentinel.
+    /// The server has accepted the connection. `mode` is what it reports: standalone, cluster or sentinel.
     func connectionReady(_ connection: RedisConnection, mode: String)
-    /// All that were sent have their replies: those of the commands from `job.replies.count` on.
+    /// All commands of a job that were sent, those from `job.replies.count` on, have replies.
     func connection(_ connection: RedisConnection, answered job: RedisJob, with replies: [RESPValue])
-    /// The connection is over. `unanswered` in their order; those of `unsent` were never sent. Not `isAway`: only the
-    /// connection may be at fault.
+    /// The connection has ended. `unanswered` jobs are in order; `unsent` ones were never sent. `isAway` is false if
+    /// only the connection may be at fault.
     func connection(
         _ connection: RedisConnection,
         failed reason: String,
@@ -44,16 +44,16 @@ protocol RedisConnectionOwner: AnyObject {
     )
 }
 
-/// A connection; it lives on one loop.
+/// A connection, used only on its loop.
 final class RedisConnection: LoopSocketUser {
     /// Silence after which the server is pinged.
     private static let idleNanoseconds: UInt64 = 15_000_000_000
     /// Setting up a connection takes more round trips than a request, especially with TLS.
     private static let greetingNanoseconds: UInt64 = 1_000_000_000
 
-    /// The purpose of the next answers.
+    /// What the next replies answer.
     private enum Pending {
-        /// The connection's own: HELLO and what follows it, ASKING, PING.
+        /// The connection's own commands: HELLO and those after it, ASKING, PING.
         case own(Own)
         case job(RedisJob, count: Int)
     }
@@ -71,19 +71,19 @@ final class RedisConnection: LoopSocketUser {
     private var socket: LoopSocket?
     private var parser: RESPParser
     private var pending: [(what: Pending, deadline: UInt64)] = []
-    /// Those before it are answered.
+    /// The first entry of `pending` without a reply.
     private var first = 0
     private var replies: [RESPValue] = []
-    /// Wait for the server to let the connection in.
+    /// Jobs that wait until the server has accepted the connection.
     private var waiting: [(job: RedisJob, asking: Bool)] = []
     private(set) var isReady = false
-    /// Whether the server has ever let it in.
+    /// Whether the server has ever accepted the connection.
     private(set) var wasReady = false
     private var isOver = false
     private var greetingDeadline: UInt64?
     private var lastHeard: UInt64
     private var mode = "standalone"
-    /// Not after the earliest deadline of what is pending.
+    /// A lower bound of the deadlines in `pending` and `waiting`.
     private var earliest = UInt64.max
 
     init(
@@ -102,12 +102,12 @@ final class RedisConnection: LoopSocketUser {
         socket = sockets.connect(host: address.host, port: address.port, tls: tls, user: self)
     }
 
-    /// Requests that have no answer yet.
+    /// Number of requests without a reply.
     var load: Int { pending.count - first + waiting.count }
 
     // MARK: Sending
 
-    /// Sends the missing commands of a job. `asking`: after `ASKING`.
+    /// Sends the missing commands of a job, after `ASKING` if `asking`.
     func send(_ job: RedisJob, asking: Bool) {
         guard isReady else {
             waiting.append((job, asking))
@@ -179,7 +179,7 @@ final class RedisConnection: LoopSocketUser {
         }
     }
 
-    /// The server's answers to the connection's own commands.
+    /// Handles a reply to one of the connection's own commands.
     private func greeted(_ own: Own, _ value: RESPValue) {
         if case .error(let words) = value, own != .asking, own != .ping {
             return fail(Self.refusal(words, database: own == .select))
@@ -199,8 +199,8 @@ final class RedisConnection: LoopSocketUser {
         for (job, asking) in jobs where !isOver { send(job, asking: asking) }
     }
 
-    /// What a refusal of HELLO or SELECT means. Only the code of the server's message is reported, since the message
-    /// may repeat its subject.
+    /// The meaning of a refusal of HELLO or SELECT. Only the error code is reported, since the message may repeat the
+    /// user or database.
     private static func refusal(_ words: String, database: Bool) -> String {
         let code = words.prefix { $0 != " " }
         switch code {
@@ -224,7 +224,7 @@ final class RedisConnection: LoopSocketUser {
         guard !isOver else { return }
         if let greetingDeadline, now >= greetingDeadline { return fail("does not answer") }
         if now >= earliest {
-            // The loop may have been busy elsewhere while the answers came.
+            // The loop may have been busy while the replies arrived.
             if pending[first...].contains(where: { $0.deadline <= now }) { socket?.readNow() }
             guard !isOver else { return }
             if pending[first...].contains(where: { $0.deadline <= now }) { return fail("does not answer in time") }
@@ -247,7 +247,7 @@ final class RedisConnection: LoopSocketUser {
 
     // MARK: Ending
 
-    /// Ends the connection and hands what it had back.
+    /// Ends the connection and returns its jobs to the owner.
     func fail(_ reason: String, isAway: Bool = true) {
         guard !isOver else { return }
         isOver = true

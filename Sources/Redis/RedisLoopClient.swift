@@ -1,22 +1,21 @@
-// The client's part on one loop: the choice of a server for a request, and the handling of redirections, delays and
-// failures.
+// The client's part on one loop: chooses a server for each request and handles redirections, delays and failures.
 
 internal import HTTP
 
-/// The part of a client that lives on one loop.
+/// The part of a client on one loop.
 ///
-/// `@unchecked Sendable`: it is touched on its loop alone.
+/// `@unchecked Sendable`: used only on its loop.
 final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Sendable {
-    /// Nodes that may be named one after another for the same request.
+    /// The most redirections of one request.
     private static let maximumRedirections = 5
-    /// The time between refreshes of the slot map, unless something indicates that it is outdated.
+    /// The time between refreshes of the slot map if it seems outdated; otherwise `routineNanoseconds`.
     private static let refreshNanoseconds: UInt64 = 50_000_000
     private static let routineNanoseconds: UInt64 = 30_000_000_000
 
     private let configuration: RedisConfiguration
     private let tls: TLSClientContext?
     private unowned let sockets: LoopSockets
-    /// Called with the change in open breakers, 1 or -1, and the reason.
+    /// Called with the change in the number of open breakers, 1 or -1, and the reason.
     private let breakerChanged: (Int, String) -> Void
     private var nodes: [RedisAddress: RedisNode] = [:]
     private var slots = RedisSlotMap()
@@ -24,7 +23,7 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
     private var isRefreshing = false
     private var refreshAt: UInt64?
     private var refreshTurn = 0
-    /// Put off until their time.
+    /// Postponed jobs, with the time of the next attempt.
     private var delayed: [(due: UInt64, job: RedisJob)] = []
     private var isOver = false
     private var random = SystemRandomNumberGenerator()
@@ -51,7 +50,7 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
         route(RedisJob(request, deadline: now + configuration.timeout, completion), now)
     }
 
-    /// Sends a job to the server that has its slot.
+    /// Sends a job to the server that has its key's slot.
     private func route(_ job: RedisJob, _ now: UInt64) {
         guard !isOver else { return job.completion(.failure(RedisError("the store's client has ended"))) }
         guard now < job.deadline else {
@@ -60,7 +59,7 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
         if let address = slots[RedisSlot.of(job.request.key)], isCluster {
             send(job, to: node(address), asking: false, now)
         } else {
-            // Any will do: a node of a cluster names the right one.
+            // Any server will do: a node of a cluster redirects to the right one.
             let seeds = configuration.seeds.map(node)
             send(job, to: seeds.first { !$0.breaker.isOpen } ?? seeds[0], asking: false, now)
         }
@@ -110,7 +109,7 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
                 redirection = other
                 break
             }
-            // Executed commands are not sent again, wherever the rest must go.
+            // Executed commands are not sent again, wherever the rest has to go.
             job.replies.append(reply)
         }
         guard let redirection else { return job.completion(.success(job.replies)) }
@@ -139,7 +138,7 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
         send(job, to: node(address), asking: asking, now)
     }
 
-    /// Tries again in a moment, and in a longer one each time.
+    /// Tries again shortly, with a delay that doubles each time.
     private func putOff(_ job: RedisJob, _ now: UInt64) {
         let due = now + 5_000_000 << UInt64(min(job.retries, 8))
         job.retries += 1
@@ -193,7 +192,7 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
         refreshAt = min(refreshAt ?? .max, now)
     }
 
-    /// Asks one node after another which has which slots.
+    /// Asks one node at a time which nodes have which slots.
     private func refresh(_ now: UInt64) {
         let known =
             configuration.seeds + nodes.keys.filter { !configuration.seeds.contains($0) }.sorted { "\($0)" < "\($1)" }
@@ -205,7 +204,7 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
         isRefreshing = true
         let request = RedisRequest([RedisCommand("CLUSTER", "SLOTS")], key: "", isRepeatable: false, isBulk: false)
         let job = RedisJob(request, deadline: now + max(configuration.timeout, 100_000_000)) { [weak self] result in
-            // On this loop, where all of its jobs end.
+            // Runs on this loop, like all completions of its jobs.
             self?.refreshed(result, from: address)
         }
         send(job, to: node(address), asking: false, now)
@@ -218,10 +217,10 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
             return
         }
         slots = map
-        // The others may not have noticed yet that one of them is down.
+        // The other nodes may not have noticed yet that one is down.
         let isWhole = map.nodes.allSatisfy { nodes[$0]?.breaker.isOpen != true }
         refreshAt = Syscall.now() + (isWhole ? Self.routineNanoseconds : 4 * Self.refreshNanoseconds)
-        // Nodes that have left are dropped, unless they still have requests.
+        // Drops nodes that have left, unless they still have connections.
         for (address, node) in nodes where !map.nodes.contains(address) && !configuration.seeds.contains(address) {
             if node.breaker.isOpen {
                 breakerChanged(-1, "the store \(address) has left the cluster")
@@ -250,11 +249,11 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
             for case let connection? in node.lanes { connection.timePassed(now) }
             if let retryAt = node.breaker.retryAt, now >= retryAt {
                 guard !node.lanes.contains(where: { $0?.isReady == true }) else {
-                    // Another connection has held.
+                    // Another connection has succeeded.
                     closeBreaker(of: node)
                     continue
                 }
-                // Its greeting closes the breaker; its failure sets the next time.
+                // A successful greeting closes the breaker; a failure sets the next attempt.
                 node.breaker.tries(until: now + 10_000_000_000)
                 _ = connection(of: node, lane: 0)
             }

@@ -1,28 +1,28 @@
 // A server as the client sees it: its connections from this loop, and a circuit breaker, so that no request waits for a
 // dead server.
 
-/// Blocks attempts for a while after failures; a pure value. The client itself checks whether a server is back, at no
-/// request's expense.
+/// Blocks requests for a while after failures; a pure value. The client probes whether the server is back, so no
+/// request has to.
 struct RedisBreaker {
     private static let first: UInt64 = 50_000_000
     private static let longest: UInt64 = 5_000_000_000
 
     private var failures = 0
-    /// When the server is tried again; nil: the breaker is closed.
+    /// When the server is probed next; nil: the breaker is closed.
     private(set) var retryAt: UInt64?
 
     var isOpen: Bool { retryAt != nil }
 
     mutating func succeeded() { self = RedisBreaker() }
 
-    /// - Parameter spread: from 0 up to 1, so that not all loops and servers retry at the same moment.
+    /// - Parameter spread: 0 ..< 1, random, so that loops and servers do not all retry at the same moment.
     mutating func failed(_ now: UInt64, spread: Double) {
         let wait = min(Self.first << UInt64(min(failures, 10)), Self.longest)
         failures += 1
         retryAt = now + wait + UInt64(Double(wait) / 2 * spread)
     }
 
-    /// The server is being tried: not again before `time`.
+    /// A probe is under way; do not start another before `time`.
     mutating func tries(until time: UInt64) { retryAt = time }
 }
 
@@ -30,7 +30,7 @@ struct RedisBreaker {
 final class RedisNode {
     let address: RedisAddress
     var breaker = RedisBreaker()
-    /// By lane: the last is for long requests, if there are several.
+    /// The connection of each lane; the last lane is for long requests if there are several.
     var lanes: [RedisConnection?]
     private var turn = 0
 

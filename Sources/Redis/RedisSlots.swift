@@ -1,15 +1,15 @@
-// The placement of keys in a cluster (Redis cluster specification, "Key distribution model").
+// The mapping of keys to cluster slots (Redis cluster specification, "Key distribution model").
 
-/// The slots of keys.
+/// The cluster slot of a key.
 package enum RedisSlot {
     package static let count = 16_384
 
-    /// CRC16 with the polynomial 0x1021, as XMODEM has it.
+    /// CRC16 with the polynomial 0x1021, the XMODEM variant.
     private static let table: [UInt16] = (0..<256).map { byte in
         (0..<8).reduce(UInt16(byte) << 8) { crc, _ in crc & 0x8000 != 0 ? crc << 1 ^ 0x1021 : crc << 1 }
     }
 
-    /// The slot of a key: that of the text in its first braces, if not empty.
+    /// The slot of a key: that of the text in its first braces, if there is any.
     package static func of(_ key: String) -> Int {
         var bytes = Array(key.utf8)[...]
         if let open = bytes.firstIndex(of: UInt8(ascii: "{")),
@@ -22,7 +22,7 @@ package enum RedisSlot {
     }
 }
 
-/// Which node has which slot; a pure value.
+/// The node of each slot; a pure value.
 struct RedisSlotMap {
     private(set) var nodes: [RedisAddress] = []
     /// Indices into `nodes`; -1: unknown.
@@ -30,10 +30,10 @@ struct RedisSlotMap {
 
     init() {}
 
-    /// The answer to `CLUSTER SLOTS`: for each range its first and last slot, its primary and then its replicas, each
-    /// starting with host and port. nil: invalid.
+    /// Parses the reply to `CLUSTER SLOTS`: for each range its first and last slot, its primary and then its replicas,
+    /// each starting with host and port. nil: invalid.
     ///
-    /// - Parameter sender: the node that answered; a node that does not know its own host omits it.
+    /// - Parameter sender: the replying node; a node that does not know its own host leaves it out.
     init?(_ reply: RESPValue, from sender: RedisAddress) {
         guard let ranges = reply.elements, !ranges.isEmpty else { return nil }
         for range in ranges {
@@ -65,19 +65,19 @@ struct RedisSlotMap {
     }
 }
 
-/// A server's answer instead of executing a command.
+/// A reply that sends a command elsewhere or to a later time.
 enum RedisRedirection: Equatable {
-    /// The slot lives elsewhere from now on.
+    /// The slot has moved permanently.
     case moved(slot: Int, to: RedisAddress)
-    /// This once; the command has to follow `ASKING`.
+    /// Only for this command, which must follow `ASKING`.
     case ask(RedisAddress)
-    /// Retry soon: a failover or a move of slots is in progress, or the server is loading its file. `mapIsOld`: another
-    /// node may have the slot meanwhile.
+    /// Retry soon: a failover or slot migration is in progress, or the server is loading its file. `mapIsOld`: another
+    /// node may have the slot by now.
     case later(mapIsOld: Bool)
 
     /// - Parameters:
-    ///   - error: code and words.
-    ///   - sender: the node that answered.
+    ///   - error: the code and message.
+    ///   - sender: the replying node.
     init?(_ error: String, from sender: RedisAddress) {
         let words = error.split(separator: " ", maxSplits: 3)
         switch words.first {

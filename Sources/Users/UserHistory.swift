@@ -1,40 +1,40 @@
-// A user's events as a model reads them, with numbers instead of texts.
+// A user's events as a model reads them, with numbers in place of texts.
 
-/// A catalogue's numbers for the texts of events. Identity matters: the same object always gives the same answers.
+/// A catalogue's numbers for texts. Cached by identity, so an object must always give the same answers.
 package protocol EventNumbers: AnyObject, Sendable {
     /// The row of an item; nil: the catalogue does not know it.
     func row(ofItem text: UnsafeBufferPointer<UInt8>) -> Int32?
-    /// A number that identifies an action, never 0.
+    /// A number that identifies an action; never 0.
     func fingerprint(ofAction text: UnsafeBufferPointer<UInt8>) -> UInt64
 }
 
-/// A source of items' texts by number.
+/// A source of item texts by number.
 protocol ItemTexts: Sendable {
-    /// The texts of these numbers, which it has given.
+    /// The texts of these numbers, all of which it assigned.
     func texts(ofItems numbers: [UInt32]) -> [String]
 }
 
-/// The events of one user, oldest first, those of the same second in order of arrival.
+/// The events of one user, oldest first, equal times in order of arrival.
 package struct UserHistory: Sendable {
-    /// Rows of the catalogue; one that is negative is of an item that the catalogue does not know.
+    /// Rows of the catalogue; negative for items that the catalogue does not know.
     package private(set) var rows: [Int32] = []
     /// Seconds since the epoch.
     package private(set) var timestamps: [Int64] = []
-    /// Fingerprints, 0 where nothing is said.
+    /// Fingerprints; 0 for no action.
     package private(set) var actions: [UInt64] = []
-    /// Events whose items the catalogue does not know.
+    /// Number of events whose items the catalogue does not know.
     package private(set) var unknownCount = 0
-    /// Has the texts of unknown items whose rows are complements of its numbers. They are rarely needed, and making two
-    /// thousand strings takes longer than the rest of a lookup.
+    /// Gives the texts of unknown items whose rows are complements of its numbers. They are rarely needed, and creating
+    /// two thousand strings takes longer than the rest of a lookup.
     private let texts: (any ItemTexts)?
-    /// Texts of the other unknown items, whose rows are their indices counted from `Int32.min`.
+    /// Texts of the other unknown items; their rows are indices into it, counted from `Int32.min`.
     private var ownTexts: [String] = []
-    /// The largest row that is an index in `ownTexts`; numbers of `ItemTexts` are below its complement.
+    /// The largest row that stands for an index into `ownTexts`; numbers of `ItemTexts` are below its complement.
     private static let lastOwn = Int32.min / 2
 
     package init() { texts = nil }
 
-    /// A history to be filled, of items that `texts` has.
+    /// An empty history to be filled with items whose texts `texts` has.
     init(capacity: Int, texts: any ItemTexts) {
         self.texts = texts
         reserveCapacity(capacity)
@@ -62,7 +62,7 @@ package struct UserHistory: Sendable {
 
     /// Appends an event.
     ///
-    /// - Parameter row: of the catalogue, or the complement of a number of `texts`.
+    /// - Parameter row: a row of the catalogue, or the complement of a number of `texts`.
     mutating func append(row: Int32, timestamp: Int64, action: UInt64) {
         rows.append(row)
         if row < 0 { unknownCount += 1 }
@@ -70,13 +70,13 @@ package struct UserHistory: Sendable {
         actions.append(action)
     }
 
-    /// The row of an unknown item with this text.
+    /// Assigns a row to an unknown item with this text.
     private mutating func addText(_ text: String) -> Int32 {
         ownTexts.append(text)
         return Int32.min + Int32(ownTexts.count - 1)
     }
 
-    /// The items of these events, all unknown to the catalogue.
+    /// The items of these events, all of which the catalogue does not know.
     package func unknownItems(ofEvents places: some Collection<Int>) -> [String] {
         let numbers = places.lazy.map { rows[$0] }.filter { $0 > Self.lastOwn }.map { UInt32(~$0) }
         var others = (texts?.texts(ofItems: Array(numbers)) ?? []).makeIterator()
@@ -86,7 +86,7 @@ package struct UserHistory: Sendable {
         }
     }
 
-    /// Puts an event where its time belongs, unless it is there.
+    /// Inserts an event in time order, unless it is already there.
     package mutating func insert(_ event: UserEvent, _ numbers: some EventNumbers) {
         let row = event.item.withContiguousUTF8(numbers.row)
         let action = event.action.map { $0.withContiguousUTF8(numbers.fingerprint) } ?? 0

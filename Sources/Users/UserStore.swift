@@ -1,12 +1,12 @@
-// The interface of a store of user events, in this process or on another machine.
+// The interface of a store of user events, in this process or on other machines.
 
-/// Something that a user did.
+/// A user's action on an item.
 package struct UserEvent: Sendable, Hashable {
-    /// The item's id as text, of 1 to 1 024 bytes; the catalogue may not know it, or not yet.
+    /// The item's id as text, 1 to 1 024 bytes; the catalogue need not know it yet.
     package var item: String
     /// Seconds since the epoch.
     package var timestamp: Int64
-    /// What was done, as text of 1 to 256 bytes; nil: not given.
+    /// The kind of action, as text of 1 to 256 bytes; nil: not given.
     package var action: String?
 
     package init(item: String, timestamp: Int64, action: String? = nil) {
@@ -15,7 +15,7 @@ package struct UserEvent: Sendable, Hashable {
         self.action = action
     }
 
-    /// Compared by bytes: Swift's strings treat "é" as one character and as two as equal.
+    /// Compares bytes, because Swift's strings equate "é" as one character and as two.
     package static func == (left: Self, right: Self) -> Bool {
         left.timestamp == right.timestamp && left.item.utf8.elementsEqual(right.item.utf8)
             && (left.action == nil) == (right.action == nil)
@@ -23,7 +23,7 @@ package struct UserEvent: Sendable, Hashable {
     }
 }
 
-/// An event with the user whose it is, of 1 to 256 bytes.
+/// An event with its user, an id of 1 to 256 bytes.
 package struct IncomingEvent: Sendable, Equatable {
     package var user: String
     package var event: UserEvent
@@ -34,13 +34,13 @@ package struct IncomingEvent: Sendable, Equatable {
     }
 }
 
-/// What became of events.
+/// What happened to a call's events.
 package struct AppendOutcome: Sendable, Equatable {
-    /// New events, including those older than what is stored.
+    /// New events, including those older than everything stored.
     package var accepted = 0
-    /// Events that are there already, equal in user, item, timestamp and action: they change nothing.
+    /// Events equal to a stored one in user, item, timestamp and action; they change nothing.
     package var duplicates = 0
-    /// Whether they outlive this process.
+    /// Whether the events outlive this process.
     package var isPersisted = false
 
     package init() {}
@@ -49,11 +49,11 @@ package struct AppendOutcome: Sendable, Equatable {
 /// A failed operation of a store.
 package struct UserStoreError: Error, Equatable, CustomStringConvertible {
     package enum Code: Sendable {
-        /// There is no room for more; stored events can still be read.
+        /// There is no room for more events; stored ones can still be read.
         case full
-        /// The store does not work, or not now.
+        /// The store does not work at the moment.
         case unavailable
-        /// It cannot keep what it was given.
+        /// The store cannot represent what it was given.
         case unusable
     }
 
@@ -67,38 +67,38 @@ package struct UserStoreError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// Stores the newest events of each user. Methods may be called on any thread; each completion is called once, on any
-/// thread, and perhaps before the method returns.
+/// Stores the newest events of each user. Methods may be called on any thread. Each completion is called exactly once,
+/// on any thread, possibly before the method returns.
 package protocol UserStore: Sendable {
-    /// The events of a user, oldest first, those of the same second in order of arrival; nil: there is no such user.
+    /// The events of a user, oldest first, equal times in order of arrival; nil: there is no such user.
     func events(
         of user: String,
         _ completion: @escaping @Sendable (Result<[UserEvent]?, UserStoreError>) -> Void
     )
 
-    /// The same as a model reads them.
+    /// A user's events as a model reads them; nil: there is no such user.
     func history(
         of user: String,
         _ numbers: some EventNumbers,
         _ completion: @escaping @Sendable (Result<UserHistory?, UserStoreError>) -> Void
     )
 
-    /// Keeps events: all of them or, with a failure, none.
+    /// Stores events: all of them or, on a failure, none.
     func append(
         _ events: [IncomingEvent],
         _ completion: @escaping @Sendable (Result<AppendOutcome, UserStoreError>) -> Void
     )
 
-    /// Forgets a user for good; an unknown one is no failure.
+    /// Deletes a user permanently; deleting an unknown user succeeds.
     func delete(
         _ user: String,
         _ completion: @escaping @Sendable (Result<Void, UserStoreError>) -> Void
     )
 
-    /// Servers of the store that are given up for the moment, and tried again.
+    /// Number of servers of the store that are not used for now because they failed.
     var openBreakers: Int { get }
 
-    /// Ends the store's work; it may not be used afterwards.
+    /// Ends the store's work; it must not be used afterwards.
     func close()
 }
 

@@ -2,10 +2,10 @@
 
 internal import JSON
 
-/// Items that were added. A pure value; their rows' numbers are in the `ItemTable` that all states of a catalogue share. A copy with one
-/// item more shares nearly all of its memory with the original.
+/// Added items. A pure value; their rows' contents are in the `ItemTable`, which all states of a catalogue share. A
+/// copy with one more item shares nearly all of its memory with the original.
 struct AddedItems: Sendable {
-    /// An item and its row, at its place.
+    /// An added item and its row.
     private struct Entry: Sendable {
         let id: [UInt8]
         let json: [UInt8]
@@ -16,16 +16,16 @@ struct AddedItems: Sendable {
 
     private let firstRow: Int
     private var entries = PagedArray<Entry>()
-    /// To positions, from 1. The hash selects the table.
+    /// Indices into `entries`, plus 1. The hash's top byte selects the table.
     private var placesByID = Array(repeating: RowTable(), count: 256)
-    /// The place of each row from `firstRow` on; −1: it is in another state of the catalogue.
+    /// The index into `entries` of each row from `firstRow` on; −1: another state of the catalogue has the row.
     private var places = PagedArray<Int32>()
-    /// The count.
+    /// Number of added items.
     private(set) var count = 0
 
     init(_ table: ItemTable?) { firstRow = table?.firstAddedRow ?? 0 }
 
-    /// One more than the last row; 0: no row was added.
+    /// One more than the last row; 0: no rows were added.
     var endRow: Int { places.count == 0 ? 0 : firstRow + places.count }
 
     func row(of id: UnsafeBufferPointer<UInt8>) -> Int32? { place(of: id).map { entries[$0].row } }
@@ -52,20 +52,20 @@ struct AddedItems: Sendable {
 
     func idDescription(_ row: Int32) -> String { entry(row).map { String(decoding: $0.id, as: UTF8.self) } ?? "" }
 
-    /// Hands an item's id as JSON to `body`; empty if the row is none of these.
+    /// Passes an item's id as JSON to `body`; empty if the row is not an added item.
     func withIDJSON(_ row: Int32, _ body: (UnsafeBufferPointer<UInt8>) -> Void) {
         (entry(row)?.json ?? []).withUnsafeBufferPointer { body($0) }
     }
 
-    /// The state of an id.
+    /// The effect of `settle` on the rows of an id.
     struct Change {
-        /// The row that is no longer an item.
+        /// The row that is no longer an item; nil: none.
         var gone: Int32?
-        /// Its row.
+        /// The item's row; nil: it has none.
         var row: Int32?
     }
 
-    /// Sets an item to its state after the changes; nil: removed. It gets a new row if the row's contents change.
+    /// Sets an item to its state after the changes; nil: removed. It gets a new row if the row's content changes.
     mutating func settle(
         _ id: UnsafeBufferPointer<UInt8>,
         _ item: AddedItem?,
@@ -105,6 +105,6 @@ struct AddedItems: Sendable {
 }
 
 extension Catalogue {
-    /// Whether an id is of the type of the catalogue's.
+    /// Whether an id is of the same type as the catalogue's.
     func isUsable(_ id: UnsafeBufferPointer<UInt8>) -> Bool { !idsAreIntegers || CanonicalInteger.value(of: id) != nil }
 }

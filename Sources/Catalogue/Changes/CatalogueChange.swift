@@ -1,17 +1,17 @@
-// What operators change of an item while the server serves, and all such changes of a model's catalogue by the items' ids: ids
-// outlive bundles, rows do not.
+// The changes that operators make to items while the server runs. They are keyed by item id, because ids outlive
+// bundles and rows do not.
 
 internal import Journal
 
-/// A change to one item. Members that it does not name stay.
+/// A change to one item. Nil members leave the value as it is.
 package struct CatalogueChange: Sendable, Equatable {
-    /// The item's id as text; an integer in digits.
+    /// The item's id as text; integers as digits.
     package var item: String
-    /// Whether all earlier changes of the item are undone.
+    /// Whether to undo all earlier changes of the item first.
     package var resets = false
     /// Whether the item may be recommended.
     package var available: Bool?
-    /// In place of those it has.
+    /// Replace the item's tags.
     package var tags: [String]?
     /// Finite, at least 0.
     package var popularity: Double?
@@ -21,12 +21,12 @@ package struct CatalogueChange: Sendable, Equatable {
     package init(item: String) { self.item = item }
 }
 
-/// The changes to one item; nil: as in the bundle. Three words, because there may be millions.
+/// All changes to one item; nil members are as in the bundle. Three words, because there may be millions.
 struct ItemState: Sendable, Equatable {
     var popularity: Double?
-    /// Only false matters; a bundle's items are available.
+    /// Only false has an effect; a bundle's items are available.
     var available: Bool?
-    /// Whether there are tags; `rest` is stored separately.
+    /// Whether tags were changed, so that most reads need not touch `rest`.
     private(set) var hasTags = false
     private var rest: Rest?
 
@@ -37,13 +37,13 @@ struct ItemState: Sendable, Equatable {
             rest = Rest(newValue, added)
         }
     }
-    /// Says nothing where the bundle has the item.
+    /// Has no effect if the bundle has the item.
     var added: AddedItem? {
         get { rest?.added }
         set { rest = Rest(tags, newValue) }
     }
 
-    /// The members that few changes have.
+    /// The members that few states have.
     private final class Rest: Sendable, Equatable {
         let tags: [String]?
         let added: AddedItem?
@@ -67,20 +67,20 @@ struct ItemState: Sendable, Equatable {
 
     /// Whether nothing has been changed.
     var isUnchanged: Bool { isUnchangedItem && added == nil }
-    /// Whether an item of the bundle is as the bundle has it.
+    /// Whether an item of the bundle is unchanged.
     var isUnchangedItem: Bool { available != false && popularity == nil && !hasTags }
 }
 
-/// The net changes of a catalogue, item by item. A pure value.
+/// The net changes of a catalogue, per item. A pure value.
 struct ChangeTable: Sendable {
     private var rowsByID = RowTable()
     private var ids = TextColumn(rows: 0)
-    /// By number of the id; reset items stay, with an empty change.
+    /// By id number; reset items stay, with an empty state.
     private(set) var states: [ItemState] = []
-    /// Counts the calls that changed something, over restarts.
+    /// The number of calls that changed something, across restarts.
     var revision = 0
 
-    /// The number of an id, 0 ..< `states.count`; made if it is new.
+    /// The number of an id, 0 ..< `states.count`, assigned if it is new.
     private mutating func number(of id: UnsafeBufferPointer<UInt8>) -> Int {
         let hash = KeyedHash.shared.of(id)
         if let known = find(id, hash) { return known }
@@ -94,7 +94,7 @@ struct ChangeTable: Sendable {
         rowsByID.find(hash) { ids.holds(id, at: Int($0) - 1) }.map { Int($0) - 1 }
     }
 
-    /// Makes a change.
+    /// Applies a change.
     ///
     /// - Returns: the number of its item.
     mutating func apply(_ change: CatalogueChange) -> Int {
@@ -114,7 +114,7 @@ struct ChangeTable: Sendable {
     /// A change, and the id of its item instead of `change.item`.
     typealias ChangeOfID = (id: UnsafeBufferPointer<UInt8>, change: CatalogueChange)
 
-    /// Applies changes in order. Ids that are already known are looked up together, as in `Catalogue.rows(of:into:)`.
+    /// Applies changes in order. Known ids are looked up together, as in `Catalogue.rows(of:into:)`.
     mutating func apply(_ changes: [ChangeOfID]) {
         let hashes = changes.map { KeyedHash.shared.of($0.id) }
         let beginnings = hashes.map { rowsByID.beginning(of: $0) }
@@ -132,7 +132,7 @@ struct ChangeTable: Sendable {
         }
     }
 
-    /// The rows of ids as `Catalogue.rows(of:_:)` has them.
+    /// The rows of the ids with these numbers, as from `Catalogue.rows(of:_:)`.
     func rows(_ numbers: some Collection<Int>, in catalogue: Catalogue) -> [Int32] { catalogue.rows(of: ids, numbers) }
 
     /// The changes to an item.
@@ -141,7 +141,7 @@ struct ChangeTable: Sendable {
         return item.withUTF8 { id in find(id, KeyedHash.shared.of(id)).map { states[$0] } } ?? ItemState()
     }
 
-    /// Hands an id to `body`.
+    /// Passes an id to `body`.
     func withID<Result>(_ number: Int, _ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
         let range = ids.range(number) ?? 0..<0
         return ids.bytes.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[range])) }
@@ -154,11 +154,11 @@ struct ChangeTable: Sendable {
 enum ChangeRecord {
     /// The first bytes of a file; the digit is the version of the format.
     static let magic = Array("GRITEMS1".utf8)
-    /// Changes of one record of a snapshot.
+    /// The most changes per snapshot record.
     static let snapshotCount = 4_096
-    /// Changes that are read before they are made, together.
+    /// Changes that are collected before they are applied together.
     private static let groupCount = 128
-    /// The size at which a record of a snapshot is full.
+    /// The size at which a snapshot record is full.
     static let snapshotBytes = 1 << 24
 
     /// The members of a change, as bits of a byte.
@@ -173,7 +173,7 @@ enum ChangeRecord {
         static let title: UInt8 = 128
     }
 
-    /// Appends a record of the changes of one call.
+    /// Appends a record with the changes of one call.
     static func append(_ changes: [CatalogueChange], revision: Int, to bytes: inout [UInt8]) {
         JournalRecord.append(to: &bytes) { bytes in
             bytes.append(record: UInt64(revision))
@@ -211,7 +211,7 @@ enum ChangeRecord {
         if let title = change.added?.title { bytes.append(record: title) }
     }
 
-    /// Appends the changes to an item as one change; nothing if there are none.
+    /// Appends all changes of an item as one change; nothing if there are none.
     static func append(_ number: Int, of table: ChangeTable, to bytes: inout [UInt8]) {
         let state = table.states[number]
         guard !state.isUnchanged else { return }
@@ -223,7 +223,7 @@ enum ChangeRecord {
         append(change, to: &bytes)
     }
 
-    /// Applies a record. False where the content is not what a record's is; what came before that is applied.
+    /// Applies a record. False if the record is invalid; the changes before the fault are applied.
     static func apply(_ reader: inout RecordReader, to table: inout ChangeTable) -> Bool {
         guard let revision = reader.integer(UInt64.self), let revision = Int(exactly: revision) else { return false }
         var changes: [ChangeTable.ChangeOfID] = []

@@ -1,4 +1,4 @@
-// The order of popularity after changes.
+// Updates the popularity order after changes.
 
 /// A row in the order of popularity: most popular first, ties to the smaller row.
 private struct RankedRow {
@@ -9,15 +9,15 @@ private struct RankedRow {
 }
 
 extension CatalogueSnapshot {
-    /// The order after some rows have moved.
+    /// The popularity order after some rows have moved.
     ///
     /// - Parameters:
     ///   - rows: the moved rows, which may be new.
     ///   - gone: rows that are no longer items.
-    ///   - values: the popularities afterwards, by row.
+    ///   - values: the new popularities, by row.
     func popularityOrder(moving rows: [Int32], dropping gone: [Int32], _ values: [Double]) -> [Int32] {
         let moved = rows.map { RankedRow(value: values[Int($0)], row: $0) }.sorted { $0.precedes($1) }
-        // With few moved rows, positions are searched and the runs between them are copied; with many it is cheaper to
+        // For few moved rows, their positions are searched and the runs between them copied; for many it is cheaper to
         // visit every row.
         return (moved.count + gone.count) * 64 < popularityOrder.count
             ? insert(moved, removing: (rows + gone).filter { contains($0) })
@@ -26,7 +26,7 @@ extension CatalogueSnapshot {
 
     private func insert(_ moved: [RankedRow], removing old: [Int32]) -> [Int32] {
         let before = popularityOrder
-        /// The first index whose row does not precede.
+        /// The first index whose row does not precede `place`.
         func index(of place: RankedRow) -> Int {
             var (low, high) = (0, before.count)
             while low < high {

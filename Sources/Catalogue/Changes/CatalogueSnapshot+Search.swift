@@ -1,4 +1,4 @@
-// Items by what people type: words of titles, and ids.
+// Finds items by what people type: words of titles, or ids.
 
 extension CatalogueSnapshot {
     /// The items whose title has, for each word of `text`, a word with that prefix, or whose id has the prefix `text`,

@@ -1,38 +1,37 @@
 // The catalogue state that a request reads. A changing catalogue is a series of immutable snapshots: a request takes
-// one and reads nothing else, so that it never sees two states.
+// one and reads nothing else, so it never sees two states.
 
-/// One state of a catalogue: the bundle's, with the changes since.
+/// One state of a catalogue: the bundle's plus all changes since.
 package final class CatalogueSnapshot: Sendable {
-    /// The bundle's: ids, titles and rows. Tags and popularities are the snapshot's own.
+    /// The bundle's items: ids, titles and rows. Tags and popularities may be overridden here.
     package let items: Catalogue
-    /// Whether there can be items that the bundle does not have.
+    /// Whether items can be added to those of the bundle.
     package let extensibility: Extensibility
-    /// Those that there are.
+    /// The added items.
     let added: AddedItems
-    /// One bit per row, 1 if it is an item: the bundle's, then added ones.
+    /// One bit per row, 1 if it is an item: the bundle's rows, then added ones.
     package let presentMask: [UInt64]
-    /// Counts the changes; 0 is the catalogue as its bundle has it.
+    /// The number of changes; 0 is the catalogue as in its bundle.
     package let revision: Int
-    /// The items that may be recommended, one bit a row as in `presentMask`; nil: all of them, and there
-    /// are none but the bundle's.
+    /// The items that may be recommended, one bit per row as in `presentMask`; nil: all of them, and none was added.
     package let available: [UInt64]?
-    /// How many items are unavailable.
+    /// Number of unavailable items.
     package let unavailableCount: Int
-    /// How many items differ from the bundle.
+    /// Number of items that differ from the bundle.
     package let changedCount: Int
 
     /// The changed rows, one bit per row; nil: none.
     private let changed: [UInt64]?
-    /// By row; nil: as `items` has them.
+    /// By row; nil: as in `items`.
     private let popularities: [Double]?
     /// Most popular first, ties by smaller row.
     package let popularityOrder: [Int32]
     private let retagging: Retagging?
 
-    /// A row, and the number of its changes.
+    /// A row, and the number of its state.
     typealias ChangedRow = (row: Int32, number: Int)
 
-    /// A catalogue as its bundle has it, or with some of the items only.
+    /// A catalogue as in its bundle, or with only some items available.
     ///
     /// - Parameter available: a subset of `items.presentMask`.
     package init(
@@ -58,9 +57,9 @@ package final class CatalogueSnapshot: Sendable {
     /// The state after changes.
     ///
     /// - Parameters:
-    ///   - rows: those that differ from `before`, each once.
-    ///   - states: their changes, by number.
-    ///   - added: the items that the bundle does not have; new ones are among the rows.
+    ///   - rows: the rows that differ from `before`, each once.
+    ///   - states: all states, by number.
+    ///   - added: the items that the bundle does not have; new ones are among `rows`.
     ///   - removed: rows that are no longer items.
     init(
         _ before: CatalogueSnapshot,
@@ -128,7 +127,7 @@ package final class CatalogueSnapshot: Sendable {
     /// Number of items.
     package var count: Int { items.count + added.count }
 
-    /// How many of them the bundle does not have.
+    /// Number of items that the bundle does not have.
     package var addedCount: Int { added.count }
 
     /// Whether the row is an item.
@@ -139,7 +138,7 @@ package final class CatalogueSnapshot: Sendable {
     /// Whether the row is an item that may be recommended.
     package func isAvailable(_ row: Int32) -> Bool { contains(row) && available?.has(row) ?? true }
 
-    /// Whether the row is an item that is not as the bundle has it.
+    /// Whether the row is an item that differs from the bundle.
     package func isChanged(_ row: Int32) -> Bool { contains(row) && changed?.has(row) ?? false }
 
     /// Whether the row is an item that the bundle does not have.
@@ -150,34 +149,34 @@ package final class CatalogueSnapshot: Sendable {
         if let text = key.text { row(ofString: text) } else { row(ofInteger: key.integer) }
     }
 
-    /// The row of an id that is written as a string; see `Catalogue.row(ofString:)`.
+    /// The row of an id given as a string; see `Catalogue.row(ofString:)`.
     package func row(ofString utf8: UnsafeBufferPointer<UInt8>) -> Int32? {
         if let row = items.row(ofString: utf8) { return row }
-        // Asked here, since nearly no catalogue has any.
+        // Checked here because almost no catalogue has added items.
         return added.count > 0 ? added.row(of: utf8) : nil
     }
 
-    /// The row of an id that is written as an integer; see `Catalogue.row(ofInteger:)`.
+    /// The row of an id given as an integer; see `Catalogue.row(ofInteger:)`.
     package func row(ofInteger id: Int64) -> Int32? {
         if let row = items.row(ofInteger: id) { return row }
         guard added.count > 0 else { return nil }
         return CanonicalInteger.withText(of: id) { added.row(of: $0) }
     }
 
-    /// The rows of items, 0 where no item has the id; see `Catalogue.rows(of:into:)`.
+    /// The rows of items, 0 if no item has the id; see `Catalogue.rows(of:into:)`.
     package func rows(of keys: UnsafeBufferPointer<ItemKey>, into rows: UnsafeMutableBufferPointer<Int32>) {
         items.rows(of: keys, into: rows)
         guard added.count > 0 else { return }
         for index in keys.indices where rows[index] == 0 { rows[index] = row(of: keys[index]) ?? 0 }
     }
 
-    /// The row of an id in text form.
+    /// The row of an id given as text.
     package func row(of id: String) -> Int32? {
         var id = id
         return id.withUTF8 { row(ofString: $0) }
     }
 
-    /// Hands an item's id as JSON to `body`; see `Catalogue.withIDJSON`.
+    /// Passes an item's id as JSON to `body`; see `Catalogue.withIDJSON`.
     package func withIDJSON(_ row: Int32, _ body: (UnsafeBufferPointer<UInt8>) -> Void) {
         if isAdded(row) { added.withIDJSON(row, body) } else { items.withIDJSON(row, body) }
     }
@@ -210,13 +209,13 @@ package final class CatalogueSnapshot: Sendable {
         return name.withUTF8 { tag(utf8: $0) }
     }
 
-    /// The name of a tag. `tag` is a number that `tag(utf8:)` or `tags(_:)` answered.
+    /// The name of a tag. `tag` is a number from `tag(utf8:)` or `tags(_:)`.
     package func tagName(_ tag: Int32) -> String {
         if Int(tag) < items.tagCount { return items.tagNames[Int(tag)] }
         return retagging?.tagName(tag, items) ?? ""
     }
 
-    /// An item's tags.
+    /// The numbers of an item's tags.
     package func tags(_ row: Int32) -> ArraySlice<Int32> {
         retagging?.tags(row) ?? items.tags(row)
     }
@@ -231,7 +230,7 @@ package final class CatalogueSnapshot: Sendable {
 }
 
 extension [UInt64] {
-    /// Row r is bit r & 63 of word r >> 6. Rows come from the catalogue, whose masks these are, so the word exists.
+    /// Row r is bit r & 63 of word r >> 6. In bounds: rows come from the catalogue that the mask belongs to.
     mutating func insert(_ row: Int32) { self[Int(row >> 6)] |= 1 << UInt64(row & 63) }
     mutating func remove(_ row: Int32) { self[Int(row >> 6)] &= ~(1 << UInt64(row & 63)) }
     func has(_ row: Int32) -> Bool { self[Int(row >> 6)] & (1 << UInt64(row & 63)) != 0 }

@@ -1,4 +1,4 @@
-// The changes of one model's catalogue, in memory and, where there is a folder, in a journal that is on the disk before a call
+// The changes of one model's catalogue, in memory and, if there is a folder, in a journal that is on disk before a call
 // is answered.
 
 internal import Journal
@@ -6,19 +6,19 @@ internal import Locking
 
 /// The outcome of a call's changes.
 package struct ChangeOutcome: Sendable, Equatable {
-    /// Changes of items that are known.
+    /// Changes of known items.
     package var changed = 0
-    /// Changes of others; they did nothing.
+    /// Changes of unknown items, which had no effect.
     package var unknown = 0
-    /// The ids of the first ten of them.
+    /// The first ten unknown ids.
     package var unknownItems: [String] = []
     /// Whether the changes outlive this process.
     package var isPersisted = false
-    /// Counts the calls that changed something.
+    /// The number of calls that changed something.
     package var revision = 0
 }
 
-/// The changes cannot be stored; nothing was changed.
+/// The changes cannot be made or stored; nothing was changed.
 package struct CatalogueStoreError: Error, CustomStringConvertible {
     package enum Cause: Sendable {
         /// The disk has no room.
@@ -48,12 +48,12 @@ package struct CatalogueStoreError: Error, CustomStringConvertible {
     }
 }
 
-/// Keeps the changes of a catalogue. Of those who change it one has its turn at a time, and waits for the disk.
+/// Stores the changes of a catalogue. Writers take turns, each waiting for the disk.
 ///
-/// The journal and the snapshots are as `JournalFolder` has them; every change states what is and not what was done, so that it
-/// may be applied twice.
+/// The journal and snapshots are a `JournalFolder`'s. Every change states the result instead of an operation, so
+/// applying it twice does no harm.
 package final class CatalogueStore: Sendable {
-    /// Bytes of a journal that is never compacted: there is nothing to win.
+    /// A journal smaller than this is never compacted: there is nothing to gain.
     private static let smallJournal = 1 << 20
 
     private struct State {
@@ -61,7 +61,7 @@ package final class CatalogueStore: Sendable {
         /// nil: nothing outlives the process.
         var journal: JournalFile?
         var generation = 1
-        /// Bytes of the snapshot that the journal follows.
+        /// Size of the snapshot that precedes the journal.
         var snapshotBytes = 0
     }
 
@@ -69,15 +69,15 @@ package final class CatalogueStore: Sendable {
     private let maxAdded: Int
     private let reportFailure: @Sendable (String) -> Void
     private let state: Lock<State>
-    /// Bytes of a record that a crash tore, cut off the journal's end.
+    /// Length of a torn record that was cut off the journal's end after a crash.
     package let cutBytes: Int
 
     /// Opens the folder and reads its contents.
     ///
     /// - Parameters:
     ///   - directory: a folder that nothing else uses, created if missing; nil: nothing outlives the process.
-    ///   - maxAdded: the most items that may be added to a bundle's.
-    ///   - reportFailure: called when a snapshot could not be written.
+    ///   - maxAdded: the most items that may be added to the bundle's.
+    ///   - reportFailure: called if a snapshot cannot be written.
     package init(
         directory: String?,
         maxAdded: Int = 100_000,
@@ -107,12 +107,12 @@ package final class CatalogueStore: Sendable {
         self.state = Lock(state)
     }
 
-    /// The catalogue as its bundle has it, with all changes.
+    /// The catalogue as in its bundle, plus all changes.
     package func snapshot(of base: CatalogueSnapshot) -> CatalogueSnapshot {
         state.withLock { Self.snapshot(after: base, $0.table, $0.table.states.indices) }
     }
 
-    /// - Parameter numbers: ascending: that is the order of the rows of new items.
+    /// - Parameter numbers: ascending, because new items get rows in this order.
     private static func snapshot(
         after before: CatalogueSnapshot,
         _ table: ChangeTable,
@@ -148,9 +148,9 @@ package final class CatalogueStore: Sendable {
         )
     }
 
-    /// Hands the catalogue to `publish` with all changes, before the next call has its turn.
+    /// Passes the catalogue with all changes to `publish`, before the next call gets its turn.
     ///
-    /// - Parameter current: a state that `snapshot(of:)` gave; it costs nothing if there was no change since.
+    /// - Parameter current: a result of `snapshot(of:)`; nothing is computed if there was no change since.
     package func admit(_ current: CatalogueSnapshot, _ publish: (CatalogueSnapshot) -> Void) {
         state.withLock { state in
             let isCurrent = current.revision == state.table.revision
@@ -158,11 +158,11 @@ package final class CatalogueStore: Sendable {
         }
     }
 
-    /// Makes changes: all of those of known items or, with an error, none.
+    /// Applies changes: all those of known items or, on an error, none.
     ///
     /// - Parameters:
-    ///   - current: the states that are served of the catalogues that this is about. An item is known that one of them has.
-    ///   - publish: given the states after the changes, in the same order, before the next call has its turn.
+    ///   - current: returns the served snapshots of the catalogues concerned. An item is known if any of them has it.
+    ///   - publish: receives the snapshots after the changes, in the same order, before the next call gets its turn.
     package func apply(
         _ changes: [CatalogueChange],
         current: () -> [CatalogueSnapshot],
@@ -174,7 +174,7 @@ package final class CatalogueStore: Sendable {
             try check(changes, before)
             var known: [CatalogueChange] = []
             known.reserveCapacity(changes.count)
-            // Whether the changes so far have added or removed items.
+            // Whether the changes so far added (true) or removed (false) an item.
             var isThere: [String: Bool] = [:]
             for change in changes {
                 let id = change.item
@@ -207,7 +207,7 @@ package final class CatalogueStore: Sendable {
         }
     }
 
-    /// Checks that new items can be made: in one of the catalogues at least.
+    /// Checks that new items can be added to at least one of the catalogues.
     private func check(
         _ changes: [CatalogueChange],
         _ catalogues: [CatalogueSnapshot]
@@ -234,7 +234,7 @@ package final class CatalogueStore: Sendable {
                         "there would be \(count) items that the bundle does not have, more than catalogue.max_added, \(maxAdded)"
                 )
             }
-            // Rows are not reused: those of removed items stay occupied until the model is reloaded.
+            // Rows are not reused: those of removed items stay taken until the model is reloaded.
             let rows = table.addedCount + isThere.count { $1 }
             if rows > 2 * maxAdded + 1_024 || table.firstAddedRow + rows > Int(Int32.max) {
                 throw CatalogueStoreError(
@@ -244,7 +244,7 @@ package final class CatalogueStore: Sendable {
         }
     }
 
-    /// Writes the changes of a call, and waits until they are on the disk.
+    /// Writes the changes of a call and waits until they are on disk.
     private func write(
         _ changes: [CatalogueChange],
         revision: Int,
@@ -256,7 +256,7 @@ package final class CatalogueStore: Sendable {
         ChangeRecord.append(changes, revision: revision, to: &record)
         do throws(JournalError) {
             if let journal = state.journal, journal.failure != nil {
-                // Perhaps the disk works again.
+                // The disk may be working again.
                 try Self.compact(folder, &state)
             } else if let journal = state.journal,
                 journal.byteCount > max(Self.smallJournal, 2 * state.snapshotBytes)
@@ -264,7 +264,7 @@ package final class CatalogueStore: Sendable {
                 do throws(JournalError) {
                     try Self.compact(folder, &state)
                 } catch {
-                    // All journals exist and continue.
+                    // The journals all exist and stay in use.
                     reportFailure(error.description)
                 }
             }
@@ -274,7 +274,7 @@ package final class CatalogueStore: Sendable {
         }
     }
 
-    /// Writes a snapshot and removes the files that it replaces.
+    /// Writes a snapshot and removes the files it replaces.
     package func compact() throws(CatalogueStoreError) {
         try state.withLock { state throws(CatalogueStoreError) in
             guard let folder else { return }
@@ -313,10 +313,10 @@ package final class CatalogueStore: Sendable {
 }
 
 extension CatalogueSnapshot {
-    /// Whether an item is there that the bundle does not have.
+    /// Whether an item exists that the bundle does not have.
     fileprivate func isAddedItem(_ id: String) -> Bool { row(of: id).map { isAdded($0) } ?? false }
 
-    /// Why an item cannot be added; nil: it can.
+    /// Why an item cannot be added; nil: it can be.
     fileprivate func fault(of item: AddedItem, _ id: String) -> String? {
         switch extensibility {
         case .none(let reason): return "no items can be added: \(reason)"

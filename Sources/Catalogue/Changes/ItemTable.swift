@@ -1,33 +1,33 @@
-// The item table of a catalogue, as far as the catalogue needs it: rows from which new items are made, and room for
-// theirs. Devices copy added rows into their own pages (Models, `AddedItemRows`).
+// The item table as the catalogue needs it: rows from which new items are computed, and the new items' rows. Devices
+// copy added rows into their own pages (Models, `AddedItemRows`).
 
 internal import Compute
 internal import Locking
 
-/// The item table of a model, which grows with the items that are added while the model is served. Rows are only ever
-/// added: a row's contents never change while the model is loaded, so that results computed from it stay valid.
+/// A model's item table, which grows with the items added while the model is served. Rows are only ever added and never
+/// change while the model is loaded, so results computed from them stay valid.
 package final class ItemTable: Sendable {
     /// D, the width of a row.
     package let width: Int
-    /// The number of the first row that was added, or will be.
+    /// The number of the first added row, whether or not it exists yet.
     package let firstAddedRow: Int
-    /// A row of the bundle; nil: its file can no longer be read.
+    /// Reads a row of the bundle; nil: its file can no longer be read.
     private let read: @Sendable (Int32) -> [Float]?
     private let added = Lock<[[Float]]>([])
 
-    /// - Parameter rows: of the bundle's table, V + 1.
+    /// - Parameter rows: rows of the bundle's table, V + 1.
     package init(rows: Int, width: Int, read: @escaping @Sendable (Int32) -> [Float]?) {
         self.width = width
         self.read = read
         firstAddedRow = AddedRows.first(behind: rows)
     }
 
-    /// The added rows without the first ones.
+    /// The added rows after the first `count`.
     package func added(after count: Int) -> [[Float]] {
         added.withLock { $0.count > count ? Array($0[count...]) : [] }
     }
 
-    /// Added rows, including those of removed items.
+    /// Number of added rows, including those of removed items.
     var addedCount: Int { added.withLock { $0.count } }
 
     /// Adds a row of `width` numbers.
@@ -38,11 +38,11 @@ package final class ItemTable: Sendable {
             added.append(row)
             return added.count - 1
         }
-        // Far below the largest: `CatalogueStore` limits their number.
+        // Never clamps: `CatalogueStore` limits the number of rows.
         return Int32(clamping: firstAddedRow + place)
     }
 
-    /// The row of a new item: what it states, or the mean of the rows of the bundle's items that it names.
+    /// The row of a new item: the stated numbers, or the mean of the rows of the bundle items that it names.
     func row(of item: AddedItem, in catalogue: Catalogue) -> Result<[Float], AddedItem.Fault> {
         switch item.source {
         case .embedding(let numbers):
@@ -59,7 +59,7 @@ package final class ItemTable: Sendable {
     }
 }
 
-/// Whether a model can have items that its bundle does not have.
+/// Whether items can be added to a model's bundle.
 package enum Extensibility: Sendable {
     case by(ItemTable)
     /// A clause that completes "no items can be added: …".
@@ -68,13 +68,13 @@ package enum Extensibility: Sendable {
     var table: ItemTable? { if case .by(let table) = self { table } else { nil } }
 }
 
-/// An item that a bundle does not have.
+/// An item that the bundle does not have.
 package struct AddedItem: Sendable, Equatable {
     /// The source of its row.
     package enum Source: Sendable, Equatable {
-        /// These numbers, finite.
+        /// These finite numbers.
         case embedding([Float])
-        /// The mean of the rows of these items of the bundle, at least one.
+        /// The mean of these items' rows; at least one, all in the bundle.
         case like([String])
     }
 
@@ -86,7 +86,7 @@ package struct AddedItem: Sendable, Equatable {
         self.title = title
     }
 
-    /// Why it has no row.
+    /// Why an item's row cannot be computed.
     enum Fault: Error {
         case width(Int, of: Int)
         case unknown(String)

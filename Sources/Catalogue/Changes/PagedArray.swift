@@ -1,6 +1,6 @@
-// An array whose modified copies share most memory with the original.
+// An array whose modified copies share most of their memory with the original.
 
-/// An array in pages. A value: changing an element of a copy copies its page and the list of pages.
+/// An array in pages. Changing an element of a copy copies only its page and the list of pages.
 struct PagedArray<Element: Sendable>: Sendable {
     private static var pageCount: Int { 512 }
 

@@ -1,29 +1,29 @@
-// Tags that are not the bundle's, in a few arrays: a million rows with other tags are no million dictionaries' entries.
+// Replaced tags in a few arrays: a million retagged rows must not cost a million dictionary entries.
 
 /// The tags of the rows whose tags were replaced. A pure value.
 struct Retagging: Sendable {
-    /// One bit a row whose tags were replaced.
+    /// One bit per row, set if its tags were replaced.
     private var mask: [UInt64]
-    /// How many of them are in the words before each.
+    /// The number of bits set before each word of `mask`.
     private var ranks: [Int32] = []
-    /// Tags of the r-th of them: `tagsByRow[starts[r] ..< starts[r + 1]]`, in the given order.
+    /// Tags of the r-th retagged row: `tagsByRow[starts[r] ..< starts[r + 1]]`, in the given order.
     private var starts: [Int32] = [0]
     private var tagsByRow: [Int32] = []
     /// Rows of tag t: `rowsByTag[tagStarts[t] ..< tagStarts[t + 1]]`, ascending.
     private var tagStarts: [Int32] = []
     private var rowsByTag: [Int32] = []
-    /// Tags that no item of the bundle has; their numbers follow those of the bundle's.
+    /// Tags that no item of the bundle has, numbered after the bundle's.
     private var names = TextColumn(rows: 0)
-    /// To places of `names`, from 1 on.
+    /// Indices into `names`, plus 1.
     private var placesByName = RowTable()
 
-    /// The state after changes; nil: all rows have their tags from the bundle.
+    /// The state after changes; nil: all rows have the bundle's tags.
     ///
     /// - Parameters:
-    ///   - rows: those whose tags may have changed, each once.
-    ///   - states: their changes, by number.
+    ///   - rows: the rows whose tags may have changed, each once.
+    ///   - states: all states, by number.
     ///   - removed: rows that are no longer items.
-    ///   - words: of a mask of all rows.
+    ///   - words: words of a mask of all rows.
     init?(
         after before: Retagging?,
         _ items: Catalogue,
@@ -35,7 +35,7 @@ struct Retagging: Sendable {
         if let before { (names, placesByName) = (before.names, before.placesByName) }
         mask = (before?.mask ?? []).grown(to: words)
         for row in removed { mask.remove(row) }
-        // In the order of the numbers, which is the order of the tags in memory.
+        // By state number, the order in which the tags are in memory.
         var changed: [(row: Int32, tags: Range<Int>)] = []
         var newTags: [Int32] = []
         for (row, number) in rows {
@@ -73,7 +73,7 @@ struct Retagging: Sendable {
         groupByTag(items.tagCount + placesByName.count)
     }
 
-    /// The number of a tag; made if it is new.
+    /// The number of a tag, assigned if it is new.
     private mutating func number(of tag: String, _ items: Catalogue) -> Int32 {
         var tag = tag
         return tag.withUTF8 { utf8 in
@@ -81,7 +81,7 @@ struct Retagging: Sendable {
         }
     }
 
-    /// The place of a tag that the bundle does not have; nil: it has none yet.
+    /// The index in `names` of a tag that the bundle does not have; nil: it is not there yet.
     private func place(of tag: UnsafeBufferPointer<UInt8>) -> Int32? {
         placesByName.find(KeyedHash.shared.of(tag)) { names.holds(tag, at: Int($0) - 1) }.map { $0 - 1 }
     }
@@ -123,18 +123,18 @@ struct Retagging: Sendable {
         return tagsByRow[Int(starts[rank])..<Int(starts[rank + 1])]
     }
 
-    /// The rows that have a tag and whose tags were replaced, ascending.
+    /// The retagged rows that have a tag, ascending.
     func rows(withTag tag: Int32) -> ArraySlice<Int32> {
         guard Int(tag) + 1 < tagStarts.count else { return [] }
         return rowsByTag[Int(tagStarts[Int(tag)])..<Int(tagStarts[Int(tag) + 1])]
     }
 
-    /// The number of a tag that no item of the bundle has; nil: no item has ever had it.
+    /// The number of a tag that the bundle does not have; nil: no item has ever had it.
     func tag(of utf8: UnsafeBufferPointer<UInt8>, _ items: Catalogue) -> Int32? {
         place(of: utf8).map { Int32(items.tagCount) + $0 }
     }
 
-    /// The name of such a tag.
+    /// The name of a tag that the bundle does not have.
     func tagName(_ tag: Int32, _ items: Catalogue) -> String {
         names.range(Int(tag) - items.tagCount).map { String(decoding: names.bytes[$0], as: UTF8.self) } ?? ""
     }

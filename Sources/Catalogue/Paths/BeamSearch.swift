@@ -1,24 +1,24 @@
-// Beam search over the paths of a catalogue, as a value: the tokens to score next, and the beams that continue. The
-// caller computes log-probabilities; nothing here knows a model.
+// Beam search over the paths of a catalogue, as a value: it says which tokens to score next and which beams continue.
+// The caller computes the log-probabilities; nothing here depends on a model.
 //
-// A round scores, for every beam, the living children of its node: those with an eligible item below. So no beam ends
-// without items, and k items are found whenever k are eligible and the last width is at least k.
+// A round scores, for every beam, the live children of its node: those with an eligible item below. So no beam ends
+// without items, and k items are found if at least k are eligible and the last width is at least k.
 
 /// The search of one request.
 package struct BeamSearch: Sendable {
-    /// A path that is being followed.
+    /// A path being followed.
     package struct Beam: Sendable, Equatable {
         /// The node of the path's last token, on that token's level.
         package let node: Int32
         /// The token that the next round reads: the path's last, or one of the tail.
         package let token: Int32
-        /// The number of this beam's parent in the previous round.
+        /// The index of this beam's parent in the previous round.
         package let parent: Int32
-        /// Σ log p of the tokens so far, in float32 in the order of the path.
+        /// Σ log p of the tokens so far, summed in float32 in path order.
         package let score: Float
     }
 
-    /// The tokens that a round scores: for beam b tokens `offsets[b] ..< offsets[b + 1]`.
+    /// The tokens that a round scores: for beam b, tokens `offsets[b] ..< offsets[b + 1]`.
     package struct Candidates: Sendable, Equatable {
         package let offsets: [Int]
         package let tokens: [Int32]
@@ -43,18 +43,18 @@ package struct BeamSearch: Sendable {
     /// Tokens that follow every path and are part of the score.
     private let tail: [Int32]
 
-    /// Rounds that are over.
+    /// Number of finished rounds.
     package private(set) var round = 0
     /// The continuing beams, in the order of their nodes.
     package private(set) var beams: [Beam] = []
-    /// Of each round's beams the parents: what finds a beam's ancestors.
+    /// The parents of each round's beams, which give a beam's ancestors.
     private var parents: [[Int32]] = []
-    /// The greatest score of any path when it was pruned.
+    /// The greatest score that any path had when it was pruned.
     private var greatestPruned = -Float.infinity
 
     /// - Parameters:
-    ///   - filter: the eligible items; the tokens that lead to them are scored.
-    ///   - targets: the subset searched for; nil: all.
+    ///   - filter: the eligible items; only tokens that lead to them are scored.
+    ///   - targets: the eligible items to find; nil: all.
     ///   - widths: one per level, each at least 1.
     ///   - tail: the tokens scored after every path; may be empty.
     package init(
@@ -77,7 +77,7 @@ package struct BeamSearch: Sendable {
 
     package var isFinished: Bool { round == rounds || (round > 0 && beams.isEmpty) }
 
-    /// The level that is chosen in this round; nil in rounds of the tail.
+    /// The level that this round chooses tokens for; nil in rounds of the tail.
     package var level: Int? { round < trie.levels ? round : nil }
 
     /// The most beam rows whose keys and values a search keeps at once, over all rounds. The last round's beams are
@@ -89,7 +89,7 @@ package struct BeamSearch: Sendable {
 
     // MARK: - Rounds
 
-    /// What this round scores: after the prompt alone in the first, after every beam's token in others.
+    /// What this round scores: tokens after the prompt in the first round, after every beam's token in later ones.
     package func candidates() -> Candidates {
         precondition(!isFinished)
         guard let level else {
@@ -119,8 +119,8 @@ package struct BeamSearch: Sendable {
         )
     }
 
-    /// Ends the round: the best candidates continue, ties to the lexicographically smaller path. A candidate whose
-    /// log-probability is NaN does not.
+    /// Ends the round: the best candidates continue, ties to the lexicographically smaller path. Candidates whose
+    /// log-probability is NaN are dropped.
     ///
     /// - Parameter logProbabilities: one per token of `candidates`, natural logarithms.
     package mutating func advance(_ candidates: Candidates, logProbabilities: [Float]) {
@@ -138,7 +138,7 @@ package struct BeamSearch: Sendable {
                     let below = trie.positions(level: level, node: Int(candidates.nodes[place]))
                     guard targets.isAlive(below) else { continue }
                 }
-                // Places are in the order of nodes, and so of paths.
+                // Places are in the order of nodes, and so in the order of paths.
                 best.add(score: before + logProbabilities[place], place: place, beam: beam)
             }
         }
@@ -156,11 +156,11 @@ package struct BeamSearch: Sendable {
         round += 1
     }
 
-    /// Rows of the beams of the rounds before the last one.
+    /// Number of beam rows of all rounds before the last one.
     package var keptRows: Int { parents.dropLast().reduce(0) { $0 + $1.count } }
 
-    /// Every beam's ancestors as rows, oldest first: beams of the rounds before the last one are rows numbered from 0, round
-    /// by round in the order of `beams`. `beams.count` times `round` − 1 entries.
+    /// Every beam's ancestors as rows, oldest first. The beams of all rounds before the last one are numbered from 0,
+    /// round by round in the order of `beams`. `beams.count` times `round` − 1 entries.
     package var ancestorRows: [Int32] {
         guard round > 1 else { return [] }
         var starts: [Int32] = [0]
@@ -178,9 +178,9 @@ package struct BeamSearch: Sendable {
 
     // MARK: - Results
 
-    /// The best eligible items of the finished search, best first; items of one path in the order of the catalogue.
+    /// The best eligible items of the finished search, best first; items of one path in catalogue order.
     ///
-    /// - Parameter itemsPerPath: the most that are taken of one path; nil: all.
+    /// - Parameter itemsPerPath: the most items to take from one path; nil: all.
     package func items(_ count: Int, itemsPerPath: Int? = nil) -> [Found] {
         guard round == rounds else { return [] }
         var found: [Found] = []
@@ -217,14 +217,14 @@ package struct BeamSearch: Sendable {
     }
 }
 
-/// The best of many candidates: a heap whose first element is the worst kept.
+/// The best of many candidates: a heap with the worst kept one on top.
 private struct BestCandidates {
     struct Kept {
         var score: Float
         var place: Int
         var beam: Int
 
-        /// Lower score, or the same and later.
+        /// A lower score, or the same score and a later place.
         func isWorse(than other: Kept) -> Bool {
             score < other.score || (score == other.score && place > other.place)
         }
@@ -269,6 +269,6 @@ private struct BestCandidates {
         }
     }
 
-    /// In the order of their places.
+    /// The kept candidates, in the order of their places.
     var inOrder: [Kept] { heap.sorted { $0.place < $1.place } }
 }

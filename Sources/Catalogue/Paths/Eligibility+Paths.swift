@@ -1,12 +1,12 @@
-// From what a request allows and excludes to the positions of a trie.
+// Turns a request's rules into positions of a trie.
 
 extension Eligibility {
     /// The filter of a request.
     ///
     /// - Parameters:
     ///   - history: rows that count as seen.
-    ///   - catalogue: a snapshot of the catalogue that has the trie.
-    ///   - sets: of the trie.
+    ///   - catalogue: a snapshot of the trie's catalogue.
+    ///   - sets: position sets of the trie.
     package func pathFilter(
         history: [Int32],
         catalogue: CatalogueSnapshot,

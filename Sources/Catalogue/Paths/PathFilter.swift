@@ -1,14 +1,14 @@
-// Tells which sorted positions of a trie are eligible, and so which nodes are alive: those with an eligible item below. The
-// cost depends on what the request names, not on the catalogue: a short list stays a list.
+// Tells which sorted positions of a trie are eligible, and so which nodes are alive: those with an eligible item below.
+// The cost depends on what the request names, not on the catalogue: a short list stays a list.
 
-/// The eligible positions of a trie. Belongs to the trie that it was made for.
+/// The eligible positions of a trie; valid only for that trie.
 package struct PathFilter: Sendable {
     private enum Form: Sendable {
-        /// All but these, ascending.
+        /// All except these, ascending.
         case except([Int32])
-        /// These alone, ascending.
+        /// Only these, ascending.
         case only([Int32])
-        /// One bit a position.
+        /// One bit per position.
         case bits([UInt64])
     }
 
@@ -19,15 +19,15 @@ package struct PathFilter: Sendable {
 
     private init(form: Form) { self.form = form }
 
-    /// Longer lists are sets of bits, which cost less than sorting them.
+    /// Longer lists become bit sets, which cost less than sorting the lists.
     static func longestList(in trie: PathTrie) -> Int { max((trie.itemCount + 63) / 64 / 4, 64) }
 
     /// - Parameters:
-    ///   - allowed: the items that are eligible, in any order; nil: all.
-    ///   - allowedSets: those at these positions are, too, where not all are; a bit each.
-    ///   - excluded: items that are not, in any order.
-    ///   - excludedSets: those at these positions are not either.
-    ///   - trie: every item is one of its items.
+    ///   - allowed: the eligible items, in any order; nil: all.
+    ///   - allowedSets: further eligible positions, one bit each; used only with `allowed`.
+    ///   - excluded: items that are not eligible, in any order.
+    ///   - excludedSets: positions that are not eligible, one bit each.
+    ///   - trie: has every item named here.
     package init(
         allowed: [Int32]?,
         allowedSets: [[UInt64]] = [],
@@ -65,7 +65,7 @@ package struct PathFilter: Sendable {
         form = .bits(bits)
     }
 
-    /// Whether an item at a position is eligible.
+    /// Whether the item at a position is eligible.
     package func contains(_ position: Int) -> Bool { isAlive(position..<position + 1) }
 
     /// Whether any position of a range is eligible.
@@ -77,10 +77,10 @@ package struct PathFilter: Sendable {
         }
     }
 
-    /// Appends the living ones of a node's children: nodes of `level`, or of all nodes where it is 0.
+    /// Appends the live nodes among some nodes of a level.
     ///
     /// - Parameters:
-    ///   - nodes: nodes of `level` that follow one another.
+    ///   - nodes: consecutive nodes of `level`: a node's children or, for level 0, all nodes.
     func appendAlive(_ nodes: Range<Int>, level: Int, of trie: PathTrie, to result: inout [Int32]) {
         guard !nodes.isEmpty else { return }
         let end = trie.firstPosition(level: level, node: nodes.upperBound)
@@ -104,7 +104,7 @@ package struct PathFilter: Sendable {
             bits.withUnsafeBufferPointer { bits in
                 withUnsafeTemporaryAllocation(of: Int32.self, capacity: nodes.count + 1) { starts in
                     trie.firstPositions(level: level, nodes: nodes, into: starts)
-                    // The living are gathered where starts were that are no longer needed.
+                    // Live nodes overwrite starts that are no longer needed.
                     var count = 0
                     for index in 0..<nodes.count {
                         let isAlive = bits.hasBit(in: Int(starts[index])..<Int(starts[index + 1]))
@@ -128,9 +128,9 @@ package struct PathFilter: Sendable {
 }
 
 extension [Int32] {
-    /// The first index from `start` on of an ascending array whose entry is at least `value`; `count` if there is none.
+    /// The first index from `start` on in an ascending array with an element of at least `value`; `count` if none.
     fileprivate func firstIndex(notBelow value: Int, from start: Int = 0) -> Int {
-        // Galloping: the answer is near the start when the lists are walked side by side.
+        // Galloping search: when two lists are walked side by side, the answer is near the start.
         var step = 1
         var (low, high) = (start, start)
         while high < count, Int(self[high]) < value {
@@ -146,7 +146,7 @@ extension [Int32] {
         return low
     }
 
-    /// How many entries of an ascending array are in a range.
+    /// The number of elements of an ascending array that are in a range.
     fileprivate func count(in range: Range<Int>) -> Int {
         guard !isEmpty else { return 0 }
         let first = firstIndex(notBelow: range.lowerBound)
@@ -155,7 +155,7 @@ extension [Int32] {
 }
 
 extension [UInt64] {
-    /// Word by word.
+    /// Combines two sets word by word.
     fileprivate mutating func combine(_ other: [UInt64], _ operation: (UInt64, UInt64) -> UInt64) {
         withUnsafeMutableBufferPointer { own in
             other.withUnsafeBufferPointer { other in

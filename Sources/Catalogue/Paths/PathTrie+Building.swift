@@ -1,27 +1,27 @@
-// Builds the trie: a radix sort of the paths, packed into 64-bit words, and one pass over the sorted paths per level.
+// Builds the trie: a radix sort of the paths, packed into 64-bit words, then one pass over the sorted paths per level.
 
 extension PathTrie {
-    /// Bounds of what a trie holds.
+    /// Bounds of a trie.
     package enum Limit {
         package static let levels = 2...8
         /// Items are numbered by Int32, as rows are.
         package static let items = Int(Int32.max) - 1
-        /// For a level with more nodes, their first positions are not stored: at most a byte per item is spent on them.
+        /// First positions are stored only for levels with at least this many items per node: half a byte an item.
         static let itemsOfKeptNode = 8
     }
 
-    /// The trie of items 1, 2, 3 … with these paths.
+    /// Builds the trie of items 1, 2, 3 … with these paths.
     ///
     /// - Parameters:
     ///   - tokens: the tokens of all paths in item order; not negative.
-    ///   - levels: tokens of a path, within `Limit.levels`; `tokens.count` is a multiple.
+    ///   - levels: tokens per path, within `Limit.levels`; divides `tokens.count`.
     package init(tokens: [Int32], levels: Int) {
         precondition(Limit.levels.contains(levels) && tokens.count.isMultiple(of: levels), "paths are of equal length")
         let count = tokens.count / levels
         precondition(count <= Limit.items, "items are numbered by Int32")
         let sorted = SortedPaths(tokens, levels: levels, count: count)
         var storage: [Level] = []
-        // Whether a node of the level begins at a position, and where the nodes of the level above begin.
+        // Whether a node of the level begins at each position, and where the nodes of the level above begin.
         var begins = [Bool](repeating: false, count: count)
         if count > 0 { begins[0] = true }
         var parents: [Int32] = []
@@ -61,7 +61,7 @@ extension PathTrie {
         positionsByItem = positions
     }
 
-    /// The number of the first child of each parent, from the positions where both begin; nil where each has one.
+    /// The number of each parent's first child, given the positions where both begin; nil if each has exactly one.
     private static func firstChildren(_ parents: [Int32], _ children: [Int32], childCount: Int) -> [Int32]? {
         guard parents.count < childCount else { return nil }
         var first: [Int32] = []
@@ -76,24 +76,24 @@ extension PathTrie {
     }
 }
 
-/// Paths in lexicographic order, equal ones in the order of their items.
+/// Paths in lexicographic order, equal ones in item order.
 private struct SortedPaths {
     /// The item at each position, from 0.
     let order: [Int32]
-    /// The tokens of each level.
+    /// The range of each level's tokens.
     let ranges: [ClosedRange<Int32>]
     private let words: [Word]
-    /// The packed paths in their order, where one word holds a path.
+    /// The packed paths in sorted order if a path fits into one word, otherwise empty.
     private let keys: [UInt64]
 
-    /// Levels whose tokens fit into one word, the first in the highest bits.
+    /// Levels whose tokens share a word, the first in the highest bits.
     private struct Word {
         var levels: Range<Int>
         var bits: [Int]
 
         var width: Int { bits.reduce(0, +) }
 
-        /// The bits below a level's.
+        /// The number of bits below those of a level.
         func shift(_ level: Int) -> Int { bits[(level - levels.lowerBound + 1)...].reduce(0, +) }
     }
 
@@ -122,7 +122,7 @@ private struct SortedPaths {
         }
         var order = (0..<Int32(count)).map { $0 }
         var keys = [UInt64](repeating: 0, count: count)
-        // The least significant word first: each sort keeps the order of the one before among equals.
+        // The least significant word first: each sort is stable, so it keeps the previous order of equal keys.
         for word in words.reversed() {
             tokens.withUnsafeBufferPointer { tokens in
                 for position in 0..<count {
@@ -154,7 +154,7 @@ private struct SortedPaths {
     }
 }
 
-/// Sorts keys of this many bits together with their items; equal keys keep their order.
+/// Sorts keys of this many bits together with their items; stable.
 private func radixSort(_ keys: inout [UInt64], _ items: inout [Int32], bits: Int) {
     let digit = 11
     let mask: UInt64 = (1 << 11) - 1

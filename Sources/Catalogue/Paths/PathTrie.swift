@@ -1,16 +1,16 @@
-// The token paths of a catalogue whose items are tuples of tokens ("semantic ids"), as a trie without pointers: items are
-// sorted by path, so every node is a contiguous range of sorted positions, and counting, filtering and breaking ties are
-// questions about ranges.
+// The token paths of a catalogue whose items are tuples of tokens ("semantic ids"), as a trie without pointers: items
+// are sorted by path, so every node is a contiguous range of sorted positions, and counting, filtering and tie-breaking
+// work on ranges.
 //
-// Ten million items of three levels with 8192 codes each take 13 to 20 bytes per item, whatever prefixes they share.
+// Ten million items with three levels of 8192 codes take 13 to 20 bytes each, depending on shared prefixes.
 
 /// The trie of all paths. Immutable; nodes of a level are numbered in the lexicographic order of their paths.
 package struct PathTrie: Sendable {
     /// One level's nodes.
     struct Level: Sendable {
         var tokens: TokenColumn
-        /// The number of each node's first child, plus one entry: a node of the next level, or for the last level a
-        /// position. nil: every node has one child, with its own number.
+        /// The number of each node's first child, plus one entry: a node of the next level or, for the last level, a
+        /// position. nil: every node has exactly one child, with its own number.
         var firstChild: [Int32]?
         var count: Int
 
@@ -18,8 +18,8 @@ package struct PathTrie: Sendable {
     }
 
     let storage: [Level]
-    /// The first positions of the nodes, plus one entry, for the first levels: those with few nodes, which filters
-    /// visit all at once.
+    /// The first positions of the nodes, plus one entry, for the upper levels, which have few nodes and which filters
+    /// visit completely.
     let begins: [[Int32]]
     /// The item at each sorted position: by path, then by item.
     let itemsByPosition: [Int32]
@@ -29,21 +29,21 @@ package struct PathTrie: Sendable {
     /// Tokens of a path, D.
     package var levels: Int { storage.count }
     package var itemCount: Int { itemsByPosition.count }
-    /// Different paths.
+    /// Number of distinct paths.
     package var pathCount: Int { storage[levels - 1].count }
 
-    /// Nodes of a level, 0 ..< `levels`.
+    /// Number of nodes on a level, 0 ..< `levels`.
     package func count(level: Int) -> Int { storage[level].count }
 
     package func token(level: Int, node: Int) -> Int32 { storage[level].tokens[node] }
 
-    /// The nodes of the next level below a node, or for the last level the positions of the path's items.
+    /// The child nodes of a node or, on the last level, the positions of the path's items.
     package func children(level: Int, node: Int) -> Range<Int> {
         let nodes = storage[level]
         return nodes.childStart(node)..<nodes.childStart(node + 1)
     }
 
-    /// The first position below a node; `count(level:)` is allowed and gives the end.
+    /// The first position below a node; for node `count(level:)`, the end.
     func firstPosition(level: Int, node: Int) -> Int {
         if level < begins.count { return Int(begins[level][node]) }
         var place = node
@@ -51,9 +51,9 @@ package struct PathTrie: Sendable {
         return place
     }
 
-    /// The first positions of nodes that follow one another, and where the last of them ends.
+    /// The first positions of consecutive nodes, and the end of the last one.
     ///
-    /// - Parameter result: one entry a node, plus one.
+    /// - Parameter result: one entry per node, plus one.
     func firstPositions(level: Int, nodes: Range<Int>, into result: UnsafeMutableBufferPointer<Int32>) {
         if level < begins.count {
             _ = result.update(from: begins[level][nodes.lowerBound...nodes.upperBound])
@@ -70,7 +70,7 @@ package struct PathTrie: Sendable {
         firstPosition(level: level, node: node)..<firstPosition(level: level, node: node + 1)
     }
 
-    /// The node of a level that contains a position, searched among nodes that include it.
+    /// The node of a level that contains a position, searched among `nodes`, which must include it.
     func node(level: Int, above position: Int, among nodes: Range<Int>) -> Int {
         var (low, high) = (nodes.lowerBound, nodes.upperBound)
         while high - low > 1 {
@@ -93,7 +93,7 @@ package struct PathTrie: Sendable {
         }
     }
 
-    /// The node of the last level where an item's path ends.
+    /// The node of the last level at which an item's path ends.
     package func leaf(of item: Int32) -> Int {
         node(level: levels - 1, above: position(of: item), among: 0..<pathCount)
     }
@@ -103,7 +103,7 @@ package struct PathTrie: Sendable {
         path(of: itemsByPosition[children(level: levels - 1, node: leaf).lowerBound])
     }
 
-    /// Items of the path that most items share.
+    /// The most items that share one path.
     package var largestPath: Int {
         (0..<pathCount).reduce(0) { max($0, children(level: levels - 1, node: $1).count) }
     }
@@ -116,14 +116,14 @@ package struct PathTrie: Sendable {
     }
 }
 
-/// Tokens in two bytes each if a level's tokens are close together, otherwise in four.
+/// Tokens in two bytes each if a level's tokens span at most 65 536 values, otherwise in four.
 struct TokenColumn: Sendable {
     private var base: Int32
     private var near: [UInt16] = []
     private var far: [Int32] = []
     private let isNear: Bool
 
-    /// - Parameter range: of the tokens that will be appended.
+    /// - Parameter range: the range of all tokens to be appended.
     init(range: ClosedRange<Int32>) {
         base = range.lowerBound
         isNear = Int(range.upperBound) - Int(range.lowerBound) <= Int(UInt16.max)

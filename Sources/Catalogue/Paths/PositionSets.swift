@@ -1,12 +1,12 @@
-// Sets of positions in a trie that many requests use: those of tags, and of unavailable items. A tag may have a quarter
-// of the catalogue, and looking up its rows one by one takes longer than a round of a search.
+// Position sets of a trie that many requests use: of tags, and of unavailable items. A tag may have a quarter of the
+// catalogue, and looking up its rows one by one takes longer than a round of a search.
 
 internal import Locking
 
-/// Sets of positions, one bit each, made on first use. Belongs to one trie.
+/// Sets of positions, one bit each, built on first use. Belongs to one trie.
 package final class PositionSets: Sendable {
     private struct State {
-        /// That the sets are of.
+        /// The snapshot that the sets were built from.
         var catalogue: CatalogueSnapshot?
         var sets: [Key: [UInt64]] = [:]
     }
@@ -16,21 +16,21 @@ package final class PositionSets: Sendable {
         case unavailable
     }
 
-    /// The most cached sets, each an eighth of a byte per item. Beyond that the cache is cleared.
+    /// The most cached sets, each an eighth of a byte per item. The cache is cleared when it is full.
     private static let most = 64
 
     private let state = Lock(State())
 
     package init() {}
 
-    /// The items with a tag; nil: they are so few that a list of them is shorter.
+    /// The items with a tag; nil if there are so few that a list is shorter.
     func tag(_ tag: Int32, _ catalogue: CatalogueSnapshot, in trie: PathTrie) -> [UInt64]? {
         let own = Int(tag) < catalogue.items.tagCount ? catalogue.items.rows(withTag: tag).count : 0
         guard own > PathFilter.longestList(in: trie) else { return nil }
         return set(.tag(tag), catalogue, in: trie) { insert in catalogue.forEachRow(withTag: tag, insert) }
     }
 
-    /// The items that may not be recommended; nil as for tags.
+    /// The items that may not be recommended; nil if there are few.
     func unavailable(_ catalogue: CatalogueSnapshot, in trie: PathTrie) -> [UInt64]? {
         guard catalogue.unavailableCount > PathFilter.longestList(in: trie) else { return nil }
         return set(.unavailable, catalogue, in: trie) { catalogue.unavailableRows.forEach($0) }
@@ -47,7 +47,7 @@ package final class PositionSets: Sendable {
             return state.sets[key]
         }
         if let known { return known }
-        // Outside the lock: it takes milliseconds, and making the same set twice is harmless.
+        // Outside the lock: building takes milliseconds, and building the same set twice is harmless.
         var set = [UInt64](repeating: 0, count: (trie.itemCount + 63) / 64)
         set.withUnsafeMutableBufferPointer { set in
             forEachRow { row in

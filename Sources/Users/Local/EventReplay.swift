@@ -1,4 +1,4 @@
-// Replays records at a start, on two threads: one reads and finds the numbers of texts, the other extends users' lists.
+// Replays records at startup on two threads: one reads and assigns numbers to texts, the other extends users' lists.
 // Both wait for memory nearly all the time.
 
 internal import Dispatch
@@ -7,14 +7,14 @@ internal import Dispatch
 ///
 /// `@unchecked Sendable`: `lists` is used only on `queue`, everything else only by the reading thread.
 final class EventReplay: @unchecked Sendable {
-    /// Events that are handed on together.
+    /// The most events handed to the other thread at once.
     private static let chunk = 4_096
 
     private var table: EventTable
     private var lists: UserLists
     private var pending: [UserLists.UserEvent] = []
     private let queue = DispatchQueue(label: "genrec.users.replay")
-    /// The most waiting chunks, so that reading does not get too far ahead of the lists.
+    /// Limits waiting chunks, so that reading does not get too far ahead of the lists.
     private let room = DispatchSemaphore(value: 8)
 
     init(_ table: consuming EventTable) {
@@ -23,9 +23,9 @@ final class EventReplay: @unchecked Sendable {
         pending.reserveCapacity(Self.chunk + EventTable.batch)
     }
 
-    /// Appends events of a record.
+    /// Appends the events of a record.
     ///
-    /// - Parameter user: the number of the previous event's user; becomes that of the last one.
+    /// - Parameter user: the number of the previous event's user; set to that of the last one.
     func append(_ events: [EventTable.EventBytes], seen: UInt32, after user: inout UInt32) {
         table.number(events, seen: seen, after: &user, &pending)
         if pending.count >= Self.chunk { handOn() }
@@ -34,7 +34,7 @@ final class EventReplay: @unchecked Sendable {
     /// Deletes a user.
     func delete(_ user: String) {
         guard let number = table.removeName(user) else { return }
-        // Earlier events are this user's; later ones under the number may be another's.
+        // Events so far are this user's; later events under this number may be another user's.
         handOn()
         queue.async { [self] in lists.clear(number) }
     }
@@ -52,7 +52,7 @@ final class EventReplay: @unchecked Sendable {
         }
     }
 
-    /// The table with all that was read; nothing may be appended afterwards.
+    /// The table with everything that was read; nothing may be appended afterwards.
     func finish() -> EventTable {
         handOn()
         return queue.sync {

@@ -2,27 +2,27 @@
 
 /// The events of all users; a pure value.
 struct EventTable {
-    /// An event within a record; its texts are valid only as long as the file's bytes.
+    /// An event in a record; its texts are valid only while the file's bytes are.
     struct EventBytes {
-        /// Empty: that of the event before it.
+        /// Empty: the same as the previous event's.
         var user: UnsafeBufferPointer<UInt8>
         var item: UnsafeBufferPointer<UInt8>
         var timestamp: Int64
         var action: UnsafeBufferPointer<UInt8>
     }
 
-    /// Events of a record that are best numbered together.
+    /// The number of events of a record to number together.
     static let batch = 64
 
-    /// Users' ids; their numbers are places in `lists`.
+    /// User ids; their numbers are indices into `lists`.
     private var names = TextTable()
     private var lists: UserLists
     private var items = TextTable()
     private var actions = TextTable()
-    /// What catalogues have for the texts.
+    /// Each catalogue's rows and fingerprints for the texts.
     private var readings = TextReadings()
 
-    /// - Parameter maxEvents: the most events stored per user, the newest, at least 1.
+    /// - Parameter maxEvents: the most events stored per user, keeping the newest; at least 1.
     init(maxEvents: Int) {
         lists = UserLists(maxEvents: maxEvents)
         lists.grow(to: names.endNumber)
@@ -32,16 +32,16 @@ struct EventTable {
     var userCount: Int { names.count }
     /// Their ids, in no order.
     var userIDs: [String] { (1..<names.endNumber).map { names[$0] }.filter { !$0.isEmpty } }
-    /// Above the number of every user.
+    /// Greater than the number of every user.
     var endNumber: UInt32 { names.endNumber }
 
-    /// The id of the user with a number; nil: none has it.
+    /// The id of the user with a number; nil: no user has it.
     func user(_ number: UInt32) -> String? { names[number].isEmpty ? nil : names[number] }
 
-    /// Inserts an event by its time.
+    /// Inserts an event in time order.
     ///
     /// - Parameter seen: its arrival, in seconds since the epoch.
-    /// - Returns: false for a duplicate, which only updates when the user was seen.
+    /// - Returns: false for a duplicate, which only updates the user's last-seen time.
     mutating func append(_ event: UserEvent, of user: String, seen: UInt32) -> Bool {
         var user = user
         let number = user.withUTF8 { names.number(of: $0) }
@@ -52,7 +52,7 @@ struct EventTable {
         return lists.append(UserLists.UserEvent(user: number, seen: seen, event: stored))
     }
 
-    /// Moves the lists out, for a replay that extends them elsewhere meanwhile.
+    /// Moves the lists out for a replay that extends them on another thread.
     mutating func takeLists() -> UserLists {
         defer { lists = UserLists(maxEvents: 1) }
         return lists
@@ -60,11 +60,11 @@ struct EventTable {
 
     mutating func put(_ lists: consuming UserLists) { self.lists = lists }
 
-    /// Assigns numbers to events of a record, ideally `batch` of them; `lists` is not used.
+    /// Assigns numbers to events of a record, ideally `batch` of them; does not use `lists`.
     ///
     /// - Parameters:
-    ///   - user: the number of the previous event's user; becomes that of the last one.
-    ///   - numbered: the events are appended to it.
+    ///   - user: the number of the previous event's user; set to that of the last one.
+    ///   - numbered: receives the events.
     mutating func number(
         _ events: [EventBytes],
         seen: UInt32,
@@ -84,7 +84,7 @@ struct EventTable {
                 var action: UInt32 = 0
                 for (index, event) in events.enumerated() {
                     if users[index] != 0 { user = users[index] }
-                    // There are few, and most events have that of the one before.
+                    // There are few actions, and most events have the same as the one before.
                     if index == 0 || !event.action.holds(events[index - 1].action) {
                         action = actions.number(of: event.action)
                     }
@@ -95,7 +95,7 @@ struct EventTable {
         }
     }
 
-    /// The newest events of a user, oldest first; nil if there is no such user, or was last seen before `oldest`.
+    /// The newest events of a user, oldest first; nil if there is no such user or it was last seen before `oldest`.
     func events(of user: String, seenSince oldest: UInt32 = 0) -> [UserEvent]? {
         guard let number = number(ofUser: user, seenSince: oldest) else { return nil }
         return lists.events(number).map { stored in
@@ -107,10 +107,10 @@ struct EventTable {
         }
     }
 
-    /// The same as a model reads them. A catalogue's numbers are looked up once per text, as long as the catalogue
-    /// lives.
+    /// A user's events as a model reads them. Each text is looked up in a catalogue only once in the catalogue's
+    /// lifetime.
     ///
-    /// - Parameter texts: provides `itemTexts`.
+    /// - Parameter texts: gives the texts of items later, by `itemTexts`.
     mutating func history(
         of user: String,
         seenSince oldest: UInt32,
@@ -143,7 +143,7 @@ struct EventTable {
         return number
     }
 
-    /// When a user's newest event came, in seconds since the epoch.
+    /// When a user's newest event arrived, in seconds since the epoch.
     func lastSeen(_ user: String) -> UInt32? {
         names.find(user).flatMap { $0 == 0 ? nil : lists.lastSeen($0) }
     }
@@ -153,9 +153,9 @@ struct EventTable {
         if let number = removeName(user) { lists.clear(number) }
     }
 
-    /// Forgets a user's id; `lists` is left alone.
+    /// Removes a user's id; does not touch `lists`.
     ///
-    /// - Returns: the number that the user had, which may be another's from here on.
+    /// - Returns: the user's number, which may be reused for another user.
     mutating func removeName(_ user: String) -> UInt32? {
         guard let number = names.find(user), number > 0 else { return nil }
         names.remove(number)

@@ -1,6 +1,6 @@
-// The store within this process: a table in memory, a journal that every change is written to before it is made, and
-// snapshots, so that journals do not grow forever. Files are `snapshot.N` and `journal.N`: the snapshot has all of the
-// journals before N, and perhaps part of N; that is harmless, because applying a change twice has no effect.
+// The store inside this process: a table in memory, a journal that each change is written to before it is applied, and
+// snapshots, so that journals do not grow forever. The files are `snapshot.N` and `journal.N`. A snapshot has all of
+// the journals before N and perhaps part of N, which is harmless: applying a change twice has no effect.
 
 internal import Dispatch
 internal import Glibc
@@ -9,16 +9,16 @@ internal import Locking
 
 /// The settings of a local store.
 package struct LocalUserStoreConfiguration: Sendable, Equatable {
-    /// A folder used by nothing else; created if missing.
+    /// A folder that nothing else uses; created if missing.
     package var directory: String
-    /// The most events stored per user, the newest, at least 1.
+    /// The most events stored per user, keeping the newest; at least 1.
     package var maxEvents: Int
-    /// Seconds after the last event when a user is forgotten; nil: never.
+    /// Seconds after the last event when a user is deleted; nil: never.
     package var lifetime: UInt32?
-    /// Whether every change is on the disk before it is acknowledged; otherwise it is within a tenth of a second, and
-    /// survives this process in any case.
+    /// Whether every change is on disk before it is acknowledged. Otherwise that takes up to a tenth of a second; a
+    /// change survives the end of this process in either case.
     package var syncsAlways: Bool
-    /// Bytes of journals that make a snapshot worth while.
+    /// Journal size in bytes from which a snapshot is worthwhile.
     package var snapshotThreshold = 256 << 20
 
     package init(directory: String, maxEvents: Int, lifetime: UInt32?, syncsAlways: Bool) {
@@ -33,44 +33,44 @@ package struct LocalUserStoreConfiguration: Sendable, Equatable {
 ///
 /// `@unchecked Sendable`: two locks protect mutable state, and Dispatch's timer may be used from any thread.
 package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
-    /// What was read at the start.
+    /// What was read at startup.
     package struct Recovery: Sendable, Equatable {
         package var users = 0
-        /// Bytes of a record that a crash tore, cut off the journal's end.
+        /// Length of a torn record that was cut off the journal's end after a crash.
         package var cutBytes = 0
     }
 
-    /// How many events are inserted into the table before lookups get a turn.
+    /// The number of events inserted before lookups get a turn.
     private static let turn = 256
 
     private struct Writer {
         var journal: JournalFile
         var generation: Int
         var isCompacting = false
-        /// When to try again at the earliest to replace a journal that failed, in seconds since the system's start.
+        /// The earliest time to retry replacing a failed journal, in seconds since the system's start.
         var retryTime = 0
     }
 
     private let configuration: LocalUserStoreConfiguration
     private let folder: JournalFolder
-    /// nil: it is given back.
+    /// nil: released.
     private let folderLock: Lock<FolderLock?>
-    /// Held while a change is written and made, so that the table and the journal have changes in the same order.
+    /// Held while a change is written and applied, so that table and journal have the changes in the same order.
     private let writer: Lock<Writer>
-    /// Held for short turns only: lookups wait for it.
+    /// Held only briefly, because lookups wait for it.
     private let table: Lock<EventTable>
     private let queue = DispatchQueue(label: "genrec.users", qos: .utility)
     private let timer: any DispatchSourceTimer
     private let now: @Sendable () -> UInt32
     private let reportFailure: @Sendable (UserStoreError) -> Void
-    /// What was read at the start.
+    /// What was read at startup.
     package let recovery: Recovery
 
     /// Opens the folder and reads its contents.
     ///
     /// - Parameters:
     ///   - now: seconds since the epoch.
-    ///   - reportFailure: called with errors in the background.
+    ///   - reportFailure: called with errors of background work.
     /// - Throws: `UserStoreError` if the folder cannot be used, another process uses it, or a snapshot is damaged.
     package init(
         _ configuration: LocalUserStoreConfiguration,
@@ -138,7 +138,7 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
     /// The ids of all users, in no order.
     package var userIDs: [String] { table.withLock { $0.userIDs } }
 
-    /// Users last seen before this are deleted.
+    /// Users last seen before this time are deleted.
     private var oldestSeen: UInt32 {
         guard let lifetime = configuration.lifetime else { return 0 }
         let now = now()
@@ -158,7 +158,7 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         }
     }
 
-    /// Keeps events: all of them or, with an error, none.
+    /// Stores events: all of them or, on an error, none.
     package func append(_ events: [IncomingEvent]) throws(UserStoreError) -> AppendOutcome {
         let seen = now()
         var record: [UInt8] = []
@@ -174,7 +174,7 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
                 let end = min(start + turn, events.count)
                 outcome.accepted += self.table.withLock { table in
                     events[start..<end].count { event in
-                        // A user due for deletion starts again.
+                        // A user due for deletion starts over.
                         if let seen = table.lastSeen(event.user), seen < oldest { table.delete(event.user) }
                         return table.append(event.event, of: event.user, seen: seen)
                     }
@@ -197,14 +197,14 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         }
     }
 
-    /// Deletes a user; the deletion is on the disk when this returns.
+    /// Deletes a user; the deletion is on disk when this returns.
     package func delete(_ user: String) throws(UserStoreError) {
         var record: [UInt8] = []
         UserRecord.append(deletionOf: user, to: &record)
         try write(record, sync: true) { self.table.withLock { $0.delete(user) } }
     }
 
-    /// Writes a record, then makes its change.
+    /// Writes a record, then applies its change.
     private func write(_ record: [UInt8], sync: Bool, _ change: () -> Void) throws(UserStoreError) {
         let wantsSnapshot = try writer.withLock { writer throws(UserStoreError) in
             do throws(JournalError) {
@@ -221,16 +221,16 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         if wantsSnapshot { queue.async { [weak self] in self?.compactInBackground() } }
     }
 
-    /// Flushes written records to the disk; after a failure, tries to recover.
+    /// Flushes written records to disk; after a failure, tries to recover.
     func syncInBackground() {
         let descriptor: Int32? = writer.withLock { writer in
             guard let failure = writer.journal.failure else { return writer.journal.takeUnsynced() }
-            // Acknowledged events are only in memory. The failure was reported once, and is not reported each time.
+            // Acknowledged events are only in memory. The failure has been reported once; retries stay silent.
             if Self.uptime > writer.retryTime { try? replaceJournal(&writer, failure) }
             return nil
         }
         guard let descriptor else { return }
-        // Without the lock, so that no one waits for the disk.
+        // Without the lock, so that nobody waits for the disk.
         let isSynced = fdatasync(descriptor) == 0
         let code = errno
         Glibc.close(descriptor)
@@ -238,8 +238,8 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         reportFailure(UserStoreError(writer.withLock { $0.journal.syncFailed(code) }))
     }
 
-    /// Replaces a failed journal by a snapshot and a new journal: acknowledged events are in memory, and must be on the
-    /// disk before any others are accepted.
+    /// Replaces a failed journal with a snapshot and a new journal: acknowledged events are only in memory and must be
+    /// on disk before more are accepted.
     private func replaceJournal(_ writer: inout Writer, _ failure: JournalError) throws(JournalError) {
         let start = Self.uptime
         guard start >= writer.retryTime else { throw failure }
@@ -251,7 +251,7 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
                 return self.snapshotRecord(ofUser: number, oldest)
             }.journal
         } catch {
-            // A large snapshot that does not fit is not retried for each event.
+            // A large snapshot that does not fit must not be retried for each event.
             writer.retryTime = start + 10 * (Self.uptime - start)
             throw error
         }
@@ -270,7 +270,7 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         }
     }
 
-    /// Writes a snapshot and removes the files that it replaces. Meanwhile events are accepted and users looked up.
+    /// Writes a snapshot and removes the files it replaces. Events are accepted and users looked up meanwhile.
     package func compact() throws(UserStoreError) {
         defer { writer.withLock { $0.isCompacting = false } }
         do throws(JournalError) {
@@ -287,7 +287,7 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         }
     }
 
-    /// Begins the journal that follows the next snapshot.
+    /// Starts the journal that follows the next snapshot.
     private func beginJournal() throws(JournalError) -> Int {
         try writer.withLock { writer throws(JournalError) in
             writer.isCompacting = true
@@ -299,10 +299,10 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         }
     }
 
-    /// All events of the user with a number. A user last seen before `oldest` has none, and is deleted. Nil: there are
-    /// no more users. Events that arrive meanwhile are in the journal that has been started.
+    /// All events of the user with a number; empty for a user last seen before `oldest`, who is deleted. Nil: there are
+    /// no more users. Events that arrive meanwhile are in the new journal.
     private func snapshotRecord(ofUser number: UInt32, _ oldest: UInt32) -> [UInt8]? {
-        // One user per turn: lookups wait for no more than that.
+        // One user per turn, so that lookups wait no longer than that.
         table.withLock { table in
             guard number < table.endNumber else { return nil }
             guard let user = table.user(number) else { return [] }
@@ -316,12 +316,12 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         }
     }
 
-    /// 1 while nothing is taken: the disk has failed.
+    /// 1 while the disk has failed and nothing is accepted.
     package var openBreakers: Int { writer.withLock { $0.journal.failure == nil ? 0 : 1 } }
 
     package func close() {
         timer.cancel()
-        // Background work ends first, so that another store may use the folder afterwards.
+        // Wait for background work, so that another store may use the folder afterwards.
         queue.sync {}
         defer { folderLock.withLock { $0 = nil } }
         do throws(JournalError) {

@@ -1,17 +1,17 @@
-// What catalogues have for the texts of events, by the texts' numbers: a history of two thousand events is then two thousand looks
-// into an array.
+// The rows and fingerprints that catalogues have for the texts of events, by text number: a history of two thousand
+// events then costs two thousand array accesses.
 
-/// The readings of a few catalogues.
+/// The cached readings of a few catalogues.
 struct TextReadings {
-    /// More catalogues than this are rarely used in turns.
+    /// More catalogues than this are rarely used alternately.
     private static let most = 8
 
-    /// The numbers of one catalogue, dropped with it.
+    /// The cached rows and fingerprints of one catalogue; dropped with it.
     struct Reading {
         fileprivate weak var numbers: (any EventNumbers)?
-        /// By number of the item; `unasked` where that is so, its complement where the catalogue does not know it.
+        /// By item number; `unasked` before the lookup, the number's complement if the catalogue lacks the item.
         private var rows: [Int32] = []
-        /// By number of the action; 0 if not yet looked up, and for none.
+        /// By action number; 0 if not looked up yet, and for no action.
         private var fingerprints: [UInt64] = []
         private static let unasked = Int32.min
 
@@ -23,7 +23,7 @@ struct TextReadings {
             fingerprints.append(contentsOf: repeatElement(0, count: actions - fingerprints.count))
         }
 
-        /// The row of an item; the complement of its number where the catalogue does not know it.
+        /// The row of an item; the complement of its number if the catalogue does not know it.
         mutating func row(_ item: UInt32, _ ask: () -> Int32?) -> Int32 {
             let known = rows[Int(item)]
             if known != Self.unasked { return known }
@@ -32,7 +32,7 @@ struct TextReadings {
             return row
         }
 
-        /// The fingerprint of an action, 0 for none.
+        /// The fingerprint of an action; 0 for no action.
         mutating func fingerprint(_ action: UInt32, _ ask: () -> UInt64) -> UInt64 {
             if action == 0 { return 0 }
             let known = fingerprints[Int(action)]
@@ -43,10 +43,10 @@ struct TextReadings {
         }
     }
 
-    /// The most recently used is last.
+    /// In order of use, the most recent last.
     private var readings: [Reading] = []
 
-    /// Removes and returns the reading of a catalogue, made if missing. The caller must put it back.
+    /// Removes and returns the reading of a catalogue, created if missing. The caller must put it back.
     mutating func take(_ numbers: some EventNumbers) -> Reading {
         readings.removeAll { $0.numbers == nil }
         if let place = readings.firstIndex(where: { $0.numbers === numbers }) { return readings.remove(at: place) }

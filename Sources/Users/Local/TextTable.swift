@@ -1,27 +1,27 @@
-// Texts stored once, by number. They are looked up by their bytes, so that replaying a journal makes no strings, and
-// ids are the same only if their bytes are: Swift's strings treat "é" as one character and as two as equal.
+// Texts stored once, by number. They are looked up by bytes, so that replaying a journal creates no strings, and so
+// that ids are equal only if their bytes are: Swift's strings equate "é" as one character and as two.
 
 internal import Glibc
 
-/// Texts by number, from 1 on; 0 is the empty text.
+/// Texts by number, from 1; 0 is the empty text.
 struct TextTable {
     private var texts: [String] = [""]
-    /// Hashes and numbers, 32 bits each, by hash with linear probing; 0: free. At most half of them are taken.
+    /// Hash and number, 32 bits each, with linear probing; 0: free. At most half of the slots are taken.
     private var slots = [UInt64](repeating: 0, count: 64)
-    /// Numbers of texts that were removed.
+    /// Numbers of removed texts.
     private var free: [UInt32] = []
-    /// Of no meaning; it makes `numbers` read.
+    /// Meaningless; forces the compiler to keep the reads in `numbers`.
     private var reached = 0
 
-    /// The texts that are there.
+    /// Number of texts.
     var count: Int { texts.count - 1 - free.count }
-    /// Above every number that was given.
+    /// Greater than every number in use.
     var endNumber: UInt32 { UInt32(texts.count) }
 
-    /// The text of a number; empty for one that is free.
+    /// The text of a number; empty if the number is free.
     subscript(number: UInt32) -> String { texts[Int(number)] }
 
-    /// The number of a text; nil if it is not there.
+    /// The number of a text; nil if it is not in the table.
     func find(_ text: String) -> UInt32? {
         var text = text
         return text.withUTF8 { bytes in
@@ -31,23 +31,23 @@ struct TextTable {
         }
     }
 
-    /// The number of a text, which it gets now if it has none.
+    /// The number of a text, assigned if it has none.
     mutating func number(of text: String) -> UInt32 {
         var text = text
         return text.withUTF8 { number(of: $0) }
     }
 
-    /// The same of a text's UTF-8.
+    /// The number of a text given as UTF-8, assigned if it has none.
     mutating func number(of bytes: UnsafeBufferPointer<UInt8>) -> UInt32 {
         bytes.isEmpty ? 0 : number(of: bytes, Self.hash(bytes))
     }
 
-    /// The numbers of several texts, assigned now if they have none.
+    /// The numbers of several texts, assigned if they have none.
     ///
-    /// In a large table each step to a text waits for memory. Taking each step for all texts before the next one
+    /// In a large table every step of a lookup waits for memory. Taking each step for all texts before the next one
     /// overlaps the waits.
     ///
-    /// - Parameter numbers: has as many as there are texts.
+    /// - Parameter numbers: one per text.
     mutating func numbers(
         of list: UnsafeBufferPointer<UnsafeBufferPointer<UInt8>>,
         _ numbers: UnsafeMutableBufferPointer<UInt32>
@@ -84,13 +84,13 @@ struct TextTable {
         return number
     }
 
-    /// Removes a text; its number may be another's from here on.
+    /// Removes a text; its number may be reused.
     mutating func remove(_ number: UInt32) {
         let mask = slots.count - 1
         let hash = texts[Int(number)].withContiguousUTF8(Self.hash)
         var hole = Int(hash) & mask
         while UInt32(truncatingIfNeeded: slots[hole]) != number { hole = (hole + 1) & mask }
-        // Later entries that could not be found across a hole move into it.
+        // Later entries that a lookup could not reach across the hole move into it.
         var next = (hole + 1) & mask
         while slots[next] != 0 {
             let home = Int(slots[next] >> 32) & mask
@@ -106,13 +106,13 @@ struct TextTable {
     }
 
     private static func hash(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt32 {
-        // Callers choose the texts, so the hash is the seeded one of the standard library.
+        // Callers choose the texts, so this uses the standard library's seeded hash.
         var hasher = Hasher()
         hasher.combine(bytes: UnsafeRawBufferPointer(bytes))
         return UInt32(truncatingIfNeeded: hasher.finalize())
     }
 
-    /// The slot of a text, or the free one that it would get.
+    /// The slot of a text, or the free slot for it.
     private func place(of bytes: UnsafeBufferPointer<UInt8>, _ hash: UInt32) -> Int {
         let mask = slots.count - 1
         var place = Int(hash) & mask
@@ -144,7 +144,7 @@ struct TextTable {
 }
 
 extension UnsafeBufferPointer<UInt8> {
-    /// Whether it holds the same bytes as another.
+    /// Whether both hold the same bytes.
     func holds(_ other: UnsafeBufferPointer<UInt8>) -> Bool {
         guard count == other.count else { return false }
         guard let one = baseAddress, let two = other.baseAddress else { return true }
@@ -153,9 +153,9 @@ extension UnsafeBufferPointer<UInt8> {
 }
 
 extension String {
-    /// Hands the text's UTF-8 to `body`.
+    /// Passes the text's UTF-8 to `body`.
     func withContiguousUTF8<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
-        // Every string of Swift's own has its bytes in one piece; one that has not is copied.
+        // Native Swift strings are contiguous; any other is copied.
         utf8.withContiguousStorageIfAvailable(body) ?? Array(utf8).withUnsafeBufferPointer(body)
     }
 }

@@ -1,8 +1,8 @@
-// The events of each user as numbers, most of a store's memory.
+// The events of each user as numbers: most of a store's memory.
 
-/// Lists of events by number of the user; a pure value.
+/// Lists of events by user number; a pure value.
 struct UserLists {
-    /// An event; its texts are numbers.
+    /// An event whose texts are numbers.
     struct Event: Equatable {
         var timestamp: Int64
         var item: UInt32
@@ -13,30 +13,30 @@ struct UserLists {
     /// An event with the number of its user.
     struct UserEvent {
         var user: UInt32
-        /// Seconds since the epoch when it came.
+        /// When it arrived, in seconds since the epoch.
         var seen: UInt32
         var event: Event
     }
 
     fileprivate struct User {
-        /// Ordered by timestamp; those of the same second in order of arrival.
+        /// Ordered by timestamp, equal timestamps by arrival.
         var events: [Event] = []
-        /// Seconds since the epoch when the newest came, not when it happened.
+        /// When the newest event arrived (not happened), in seconds since the epoch.
         var lastSeen: UInt32 = 0
     }
 
-    /// Events that are appended together; see `TextTable.numbers`.
+    /// The number of events appended together; see `TextTable.numbers`.
     private static let batch = 64
 
     private let maxEvents: Int
     private var users: [User] = []
-    /// Of no meaning; it makes `reach` read.
+    /// Meaningless; forces the compiler to keep the reads in `reach`.
     private var reached: Int64 = 0
 
-    /// - Parameter maxEvents: the most events stored per user, the newest, at least 1.
+    /// - Parameter maxEvents: the most events stored per user, keeping the newest; at least 1.
     init(maxEvents: Int) { self.maxEvents = maxEvents }
 
-    /// Makes lists for all numbers below this.
+    /// Creates lists for all numbers below this.
     mutating func grow(to endNumber: UInt32) {
         while users.count < endNumber { users.append(User()) }
     }
@@ -47,14 +47,14 @@ struct UserLists {
 
     mutating func clear(_ user: UInt32) { users[Int(user)] = User() }
 
-    /// Inserts an event by its time.
+    /// Inserts an event in time order.
     ///
-    /// - Returns: false for a duplicate, which only updates when the user was seen.
+    /// - Returns: false for a duplicate, which only updates the user's last-seen time.
     mutating func append(_ event: UserEvent) -> Bool {
         users[Int(event.user)].append(event.event, maxEvents, event.seen)
     }
 
-    /// The same of several events.
+    /// Inserts several events.
     mutating func append(_ events: [UserEvent]) {
         for start in stride(from: 0, to: events.count, by: Self.batch) {
             let batch = events[start..<min(start + Self.batch, events.count)]
@@ -63,7 +63,7 @@ struct UserLists {
         }
     }
 
-    /// Reads the ends of users' lists, which are scattered in memory, so that they are in the processor's caches.
+    /// Reads the ends of users' lists, which are scattered in memory, to bring them into the processor's caches.
     private mutating func reach(_ events: ArraySlice<UserEvent>) {
         var sum = reached
         users.withUnsafeBufferPointer { users in
@@ -79,7 +79,7 @@ extension UserLists.User {
     fileprivate mutating func append(_ event: UserLists.Event, _ maxEvents: Int, _ seen: UInt32) -> Bool {
         lastSeen = max(lastSeen, seen)
         var place = events.count
-        // Most events are the newest, so the search starts at the end; in long lists it is binary.
+        // Most events are the newest, so they go to the end; otherwise the place is found by binary search.
         if let last = events.last, last.timestamp > event.timestamp {
             var low = 0
             while low < place {
@@ -93,7 +93,7 @@ extension UserLists.User {
             before -= 1
         }
         if events.count == events.capacity {
-            // A quarter more and not twice as much: most of the memory is here.
+            // Grows by a quarter instead of doubling, because most of the memory is here.
             events.reserveCapacity(events.count + max(events.count / 4, 2))
         }
         events.insert(event, at: place)

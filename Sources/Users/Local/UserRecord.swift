@@ -12,14 +12,14 @@ enum UserRecord {
 
     /// Appends a record of events.
     ///
-    /// - Parameter seen: seconds since the epoch when they came.
+    /// - Parameter seen: when they arrived, in seconds since the epoch.
     static func append(_ events: [IncomingEvent], seen: UInt32, to bytes: inout [UInt8]) {
         JournalRecord.append(to: &bytes) { bytes in
             bytes.append(eventsKind)
             bytes.append(record: seen)
             var user = ""
             for event in events {
-                // No text: the user of the event before it.
+                // Empty: the same user as the previous event's.
                 let isSame = event.user.utf8.elementsEqual(user.utf8)
                 bytes.append(record: isSame ? "" : event.user)
                 user = event.user
@@ -38,12 +38,12 @@ enum UserRecord {
         }
     }
 
-    /// False where the content is not what a record's is; what came before that is applied.
+    /// Applies a record. False if the record is invalid; the events before the fault are applied.
     static func apply(_ reader: inout RecordReader, to replay: EventReplay) -> Bool {
         switch reader.integer(UInt8.self) {
         case eventsKind:
             guard let seen = reader.integer(UInt32.self) else { return false }
-            // Without strings: a start reads millions of these.
+            // Creates no strings, because a startup reads millions of events.
             var user: UInt32 = 0
             var batch: [EventTable.EventBytes] = []
             batch.reserveCapacity(EventTable.batch)
@@ -67,7 +67,7 @@ enum UserRecord {
         }
     }
 
-    /// The next event; nil where what follows is none.
+    /// The next event; nil if the bytes are not one.
     private static func readEvent(_ reader: inout RecordReader) -> EventTable.EventBytes? {
         guard let user = reader.textBytes(), let item = reader.textBytes(),
             let timestamp = reader.integer(UInt64.self), let action = reader.textBytes()
@@ -82,7 +82,7 @@ enum UserRecord {
 }
 
 extension UserStoreError {
-    /// The journal's error.
+    /// Converts a journal's error.
     init(_ error: JournalError) {
         self.init(error.code == .full ? .full : .unavailable, error.description)
     }

@@ -1,22 +1,22 @@
-// A user's events as a list that other programs may append to: how to read it, and how it must change when events are
-// added.
+// A user's events as a list that other programs may append to: how to read the list, and how to change it when events
+// are added.
 
-/// The events of one user, in their order; pure functions.
+/// Operations on one user's list of events; pure functions.
 enum EventHistory {
-    /// The new state of a list.
+    /// What to do with a list.
     struct Change: Equatable {
         /// All stored events, oldest first.
         var kept: [UserEvent]
-        /// New events, including those older than what is stored.
+        /// New events, including those older than everything stored.
         var accepted: Int
-        /// The elements to append before the list is cut to the newest; nil: the list must be rewritten.
+        /// The elements to append before the list is trimmed to the newest; nil: the list must be rewritten.
         var appended: ArraySlice<UserEvent>?
     }
 
-    /// From this many added events on, building a set pays off.
+    /// The number of added events above which building a set pays off.
     private static let many = 64
 
-    /// Sorted by time, those of the same second in their given order, without duplicates, the newest `count`.
+    /// The newest `count` events, sorted by time, equal times in the given order, without duplicates.
     static func tidied(_ events: [UserEvent], newest count: Int) -> [UserEvent] {
         guard !isTidy(events) else { return Array(events.suffix(count)) }
         var seen: Set<UserEvent> = []
@@ -27,7 +27,7 @@ enum EventHistory {
         return sorted.suffix(count).map(\.element)
     }
 
-    /// The change that adding events makes to a list of at most `count`, as it was read.
+    /// The change to a list, as it was read, of at most `count` events when events are added.
     static func adding(_ events: [UserEvent], to list: [UserEvent], newest count: Int) -> Change {
         var kept = tidied(list, newest: count)
         var present = events.count > many ? Set(kept) : nil
@@ -56,13 +56,13 @@ enum EventHistory {
         for index in events.indices.dropFirst() {
             if events[index].timestamp < events[index - 1].timestamp { return false }
             if events[index].timestamp > events[index - 1].timestamp { second = index }
-            // A list of one second would be compared in its square.
+            // A list of many events in one second would take quadratic time.
             if index - second > many || events[second..<index].contains(events[index]) { return false }
         }
         return true
     }
 
-    /// Whether an event equals one of the last second, with which the sorted events end.
+    /// Whether the sorted events end with an event equal to this one, among those of its second.
     private static func isThere(_ event: UserEvent, in events: ArraySlice<UserEvent>) -> Bool {
         events.reversed().prefix { $0.timestamp == event.timestamp }.contains(event)
     }

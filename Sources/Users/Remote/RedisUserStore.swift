@@ -1,5 +1,5 @@
-// The store that several servers share: a list a user in Redis or Valkey. Every server sorts and drops duplicates when it reads, so
-// that programs which only append may write, too.
+// The store that several servers share: one list per user in Redis or Valkey. Servers sort and drop duplicates when
+// reading, so programs that only append may write too.
 
 internal import Dispatch
 package import HTTP
@@ -11,9 +11,9 @@ package struct RedisUserStoreConfiguration: Sendable, Equatable {
     package var redis: RedisConfiguration
     /// The prefix of keys.
     package var prefix: String
-    /// The most events stored per user, the newest, at least 1.
+    /// The most events stored per user, keeping the newest; at least 1.
     package var maxEvents: Int
-    /// Seconds after the last event when a user is forgotten; nil: never.
+    /// Seconds after the last event when a user is deleted; nil: never.
     package var lifetime: UInt32?
 
     package init(redis: RedisConfiguration, prefix: String, maxEvents: Int, lifetime: UInt32?) {
@@ -21,21 +21,21 @@ package struct RedisUserStoreConfiguration: Sendable, Equatable {
         self.prefix = prefix
         self.maxEvents = maxEvents
         self.lifetime = lifetime
-        // Item, action, time and what is around them.
+        // Room for an event's item, action, timestamp and framing.
         self.redis.replyLimit = max(1 << 20, maxEvents * 1_400)
     }
 }
 
-/// Keeps users' events in Redis.
+/// Stores users' events in Redis.
 package final class RedisUserStore: UserStore {
-    /// The most users of one call whose events are being sent at the same time.
+    /// The most users of one call that are written at the same time.
     private static let window = 32
-    /// How often rewriting a list is retried if others change it meanwhile.
+    /// How often a rewrite is tried if others change the list meanwhile.
     private static let rewrites = 5
 
-    /// Replaces the list at KEYS[1] by ARGV[4]… if its elements from ARGV[3] on still are ARGV[1], joined by line
-    /// feeds; it expires after ARGV[2] seconds, 0: never. Elements before them may come from an interrupted call,
-    /// pushed and not trimmed.
+    /// Replaces the list at KEYS[1] with ARGV[4]… if its elements from index ARGV[3] on still are ARGV[1], joined by
+    /// line feeds. The list expires after ARGV[2] seconds, 0: never. Earlier elements may come from an interrupted call
+    /// that pushed but did not trim.
     private static let rewriteScript = """
         if table.concat(redis.call('LRANGE', KEYS[1], ARGV[3], -1), '\\n') ~= ARGV[1] then return 0 end
         redis.call('DEL', KEYS[1])
@@ -46,7 +46,7 @@ package final class RedisUserStore: UserStore {
 
     private let configuration: RedisUserStoreConfiguration
     private let client: RedisClient
-    /// The queue on which events are sorted, off the loops.
+    /// Sorts events, to keep that work off the event loops.
     private let queue = DispatchQueue(label: "genrec.users.redis", qos: .utility)
 
     /// - Parameter report: called when a server fails or recovers, with the reason.
@@ -59,14 +59,14 @@ package final class RedisUserStore: UserStore {
         client = try RedisClient(configuration.redis, report: report)
     }
 
-    /// Lets the store's connections live on these loops; before that it is not available.
+    /// Puts the store's connections on these loops; before that, the store is unavailable.
     package func attach(to loops: [LoopHandle]) { client.attach(to: loops) }
 
     package var openBreakers: Int { client.openBreakers }
 
     package func close() {}
 
-    /// The key of a user's list. The braces make it one of the user's slot, whatever the prefix is.
+    /// The key of a user's list. The braces make the user alone determine the cluster slot, whatever the prefix is.
     private func key(_ user: String) -> String { "\(configuration.prefix)u:{\(user)}" }
 
     private var newest: String { String(-configuration.maxEvents) }
@@ -111,12 +111,12 @@ package final class RedisUserStore: UserStore {
         }
     }
 
-    /// The answers, or the first error among them.
+    /// The replies, or the first error among them.
     private static func replies(_ result: Result<[RESPValue], RedisError>) -> Result<[RESPValue], UserStoreError> {
         switch result {
         case .success(let replies):
             for case .error(let words) in replies {
-                // Only the code: the message may repeat a key, which names a user.
+                // Only the error code: the message may repeat a key, which names a user.
                 let code = words.prefix { $0 != " " }
                 return .failure(UserStoreError(code == "OOM" ? .full : .unavailable, "the store says \(code)"))
             }
@@ -132,7 +132,7 @@ package final class RedisUserStore: UserStore {
         _ completion: @escaping @Sendable (Result<AppendOutcome, UserStoreError>) -> Void
     ) {
         var users: [(user: String, events: [UserEvent])] = []
-        // By the bytes of ids, which are the keys in Redis.
+        // Keyed by the ids' bytes, which are the keys in Redis.
         var places: [[UInt8]: Int] = [:]
         for event in events {
             guard StoredEvent.text(event.event) != nil else {
@@ -152,12 +152,12 @@ package final class RedisUserStore: UserStore {
         for _ in 0..<min(Self.window, max(1, users.count)) { appendNext(run) }
     }
 
-    /// Appends the events of another user of a call, and continues with the next.
+    /// Appends the events of the next user of a call, then continues with the one after.
     private func appendNext(_ run: AppendRun) {
         guard let (user, events) = run.next() else { return }
         append(events, to: user, tries: Self.rewrites) { [self] result in
             run.ended(result)
-            // Not on the stack of an immediate answer.
+            // Asynchronously, because an immediate reply would recurse on this stack.
             queue.async { [self] in appendNext(run) }
         }
     }
@@ -188,7 +188,7 @@ package final class RedisUserStore: UserStore {
         }
     }
 
-    /// Appends to the list, cuts it to the newest, and lets it live on.
+    /// Appends to the list, trims it to the newest events, and renews its expiry.
     private func push(
         _ events: [UserEvent],
         to user: String,
@@ -202,12 +202,12 @@ package final class RedisUserStore: UserStore {
         }
         if let lifetime = configuration.lifetime { commands.append(RedisCommand("EXPIRE", key, String(lifetime))) }
         guard !commands.isEmpty else { return completion(.success(())) }
-        // Without a push nothing is done twice.
+        // Without a push, repeating the request does no harm.
         let request = RedisRequest(commands, key: key, isRepeatable: events.isEmpty, isBulk: true)
         client.send(request) { result in completion(Self.replies(result).map { _ in }) }
     }
 
-    /// Rewrites the list: events came late, or it had duplicates. If others change it meanwhile, it is retried.
+    /// Rewrites the list, because events came late or it had duplicates. Retries if others change it meanwhile.
     private func rewrite(
         _ user: String,
         _ elements: [ArraySlice<UInt8>],
@@ -228,7 +228,7 @@ package final class RedisUserStore: UserStore {
                 if replies.first?.integer == 0, tries > 1 {
                     return append(events, to: user, tries: tries - 1, completion)
                 }
-                // Scripts are disabled, or too many writers interfered: readers sort the list instead.
+                // Scripts are disabled or too many writers interfered, so only append: readers sort the list.
                 let known = Set(elements.compactMap(StoredEvent.read))
                 push(events.filter { !known.contains($0) }, to: user) { completion($0.map { change.accepted }) }
             }
@@ -244,8 +244,8 @@ package final class RedisUserStore: UserStore {
     }
 }
 
-/// The users of a call, some of them in progress. It ends when none is in progress, even after a failure: if the caller
-/// then repeats the call, it must not meet its own writes, whose duplicates would push older events out of a list.
+/// The users of a call, some of them in progress. The call completes when none is in progress, even after a failure: a
+/// caller that repeats it must not meet its own writes, whose duplicates would push older events out of a list.
 private final class AppendRun: Sendable {
     private struct State {
         var users: [(user: String, events: [UserEvent])]
@@ -269,7 +269,7 @@ private final class AppendRun: Sendable {
         if users.isEmpty { finish(accepted: 0) }
     }
 
-    /// A user not yet started; nil: there is none, or something has failed.
+    /// The next user to start; nil: there is none, or a user has failed.
     func next() -> (user: String, events: [UserEvent])? {
         state.withLock { state in
             guard let next = state.users.popLast() else { return nil }
@@ -278,7 +278,7 @@ private final class AppendRun: Sendable {
         }
     }
 
-    /// A user's events were stored or not. After a failure no other user is started.
+    /// Records a user's result. After a failure no further user is started.
     func ended(_ result: Result<Int, UserStoreError>) {
         let outcome: Result<Int, UserStoreError>? = state.withLock { state in
             state.running -= 1
