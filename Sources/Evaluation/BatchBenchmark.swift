@@ -1,37 +1,36 @@
-// A batch of one shape for `bench`: histories, or further events of histories whose earlier ones are cached, through the
-// model and the selection, as the engine runs them.
+// A batch of one shape for `bench`: histories, or further events of histories whose earlier events are cached, run
+// through the model and the selection as in the engine.
 
 internal import Catalogue
 internal import Compute
 internal import Models
 internal import Random
 
-/// Why a benchmark cannot be made; one sentence.
+/// Why a benchmark cannot run, in one sentence.
 struct BenchmarkError: Error, CustomStringConvertible {
     let description: String
 }
 
-/// One batch that can be run again and again.
+/// One batch that can be run repeatedly.
 struct BatchBenchmark {
     private let model: any DecoderModel
     private let stream: any Compute.Stream
     private let batch: SequenceBatch
     private let masks: [SelectionMask]
-    /// The same where a share of the items is unavailable; nil: that is not asked.
+    /// The masks with a share of the items unavailable; nil: not measured.
     private let reducedMasks: [SelectionMask]?
     private let counts: [Int]
-    /// Items scored for each; nil: they are selected.
+    /// Number of items scored per history; nil: items are selected.
     private let candidates: Int?
     private let rows: [Int32]
     private var runs = 0
 
     /// - Parameters:
-    ///   - sequences: histories in the batch.
-    ///   - length: events of each, at most the window.
+    ///   - length: events per history, at most the window.
     ///   - append: how many of them are computed, with the others cached; nil: all, without a cache.
-    ///   - count: items selected for each.
-    ///   - candidates: items scored for each instead; nil: they are selected.
-    ///   - unavailable: the share of the items that `runInParts(isReduced: true)` may not select; nil: it is not called.
+    ///   - count: items selected per history.
+    ///   - candidates: items scored per history instead; nil: items are selected.
+    ///   - unavailable: the share of items that `runInParts(isReduced: true)` may not select; nil: it is not called.
     init(
         _ bundle: ModelBundle,
         _ model: any DecoderModel,
@@ -46,7 +45,7 @@ struct BatchBenchmark {
         self.model = model
         self.candidates = candidates
         stream = try device.makeStream()
-        // Spread over the catalogue, so that the gather does not find one row in the cache again and again.
+        // Spread over the catalogue, so that the gather does not keep finding the same rows in the processor's cache.
         rows = bundle.catalogue.popularityOrder
         let rows = rows
         let histories = (0..<sequences).map { sequence in
@@ -57,7 +56,7 @@ struct BatchBenchmark {
         let plainMasks = masks
         reducedMasks = unavailable.map { share in Self.reduced(plainMasks, bundle.catalogue, unavailable: share) }
 
-        /// Events `range` of every history, and the times up to the one that follows.
+        /// Events `range` of every history, with the times up to the following event.
         func part(_ range: Range<Int>, _ cached: CachedRows?) -> SequenceBatch {
             SequenceBatch(
                 layout: Jagged(lengths: repeatElement(range.count, count: sequences)),
@@ -98,7 +97,7 @@ struct BatchBenchmark {
         try stream.synchronize()
     }
 
-    /// Masks that leave out a share of a catalogue's items, drawn at random.
+    /// Masks without a random share of a catalogue's items.
     private static func reduced(
         _ masks: [SelectionMask],
         _ catalogue: Catalogue,
@@ -112,7 +111,7 @@ struct BatchBenchmark {
         return masks.map { SelectionMask(allowed: allowed, excluded: $0.excluded) }
     }
 
-    /// A pool with the pages of all sequences.
+    /// A pool with enough pages for all sequences.
     private static func pool(
         for model: any DecoderModel,
         _ device: any Device,
@@ -130,7 +129,7 @@ struct BatchBenchmark {
                 description: "--append: device \(device.description.name) has no cache of keys and values"
             )
         }
-        // Only a pool knows the size of a page; this one is temporary.
+        // Only a pool knows its page size; this one is temporary.
         let bytesOfRow = shape.layers * shape.heads * (shape.keyColumns + shape.valueColumns) * 4
         let one = try device.makeKeyValuePages(shape, byteCount: 1_024 * bytesOfRow)
         let pages = sequences * ((length + one.pageRows - 1) / one.pageRows)
@@ -143,11 +142,11 @@ struct BatchBenchmark {
         try select(try model.encodeInParts(batch, on: stream))
     }
 
-    /// Computes the batch once, waiting between the encoding and the selection.
+    /// Runs the batch once, synchronising between encoding and selection.
     ///
     /// - Parameters:
-    ///   - isReduced: whether a share of the items may not be selected.
-    ///   - encoded: called there.
+    ///   - isReduced: whether a share of the items is unavailable.
+    ///   - encoded: called between the two.
     mutating func runInParts(isReduced: Bool = false, _ encoded: () -> Void) throws(ComputeError) {
         try stream.begin()
         let queries = try model.encodeInParts(batch, on: stream)
@@ -165,7 +164,7 @@ struct BatchBenchmark {
         for query in counts.indices { _ = stream.selected(ticket, query: query) }
     }
 
-    /// Scores other items each time, so that they are not in the caches yet.
+    /// Scores other items each time, so that their rows are not in the processor's caches yet.
     private mutating func score(_ queries: Tensor, _ count: Int) throws(ComputeError) {
         runs += 1
         let named = counts.indices.map { sequence in

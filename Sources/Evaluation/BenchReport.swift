@@ -1,16 +1,16 @@
-// The results of a benchmark, and how they are printed.
+// The results of a benchmark, as text and JSON.
 
 package import Compute
 internal import Devices
 internal import Foundation
 internal import JSON
 
-/// Milliseconds that something took again and again.
+/// Durations of repeated measurements, in milliseconds.
 package struct Durations: Sendable {
-    /// Not empty, ascending.
+    /// Ascending, not empty.
     private let sorted: [Double]
 
-    /// - Parameter nanoseconds: of each time, in any order; not empty.
+    /// - Parameter nanoseconds: all measurements, in any order; not empty.
     package init(_ nanoseconds: [UInt64]) {
         precondition(!nanoseconds.isEmpty, "nothing was measured")
         sorted = nanoseconds.map { Double($0) / 1e6 }.sorted()
@@ -24,48 +24,48 @@ package struct Durations: Sendable {
     /// One JSON object.
     package var json: String { "{\"min\":\(minimum),\"median\":\(median),\"p99\":\(p99)}" }
 
-    /// Part of a line.
+    /// The figures as part of a line.
     package var text: String { String(format: "min %.3f  median %.3f  p99 %.3f", minimum, median, p99) }
 }
 
-/// Times of batches of one shape.
+/// Timings of batches of one shape.
 package struct BenchReport: Sendable {
     package var batch: Int
     package var length: Int
-    /// How many events of each were computed, with the others cached; nil: all, without a cache.
+    /// How many events per history were computed, with the others cached; nil: all, without a cache.
     package var append: Int?
-    /// Items scored for each; nil: they were selected from the whole catalogue.
+    /// Number of items scored per history; nil: items were selected from the whole catalogue.
     package var candidates: Int?
-    /// Rows of beams that each search computed in its rounds after the first; nil: nothing was searched.
+    /// Average beam rows per search in each round after the first; nil: there was no search.
     package var beamRows: [Int]?
     package var device: DeviceDescription
-    /// Floating-point operations that one sequence needs, two a multiply-add: causal work, scoring included.
+    /// Floating-point operations that one sequence needs, two per multiply-add: causal work, including scoring.
     package var operationsPerSequence: Int
-    /// Floating-point operations per second that the device reached in the same run in pure arithmetic; nil: not
+    /// Floating-point operations per second that the device reached in pure arithmetic in the same run; nil: not
     /// measured.
     package var peakRate: Double?
-    /// Plain reads of the catalogue's memory before and after the batches, and its bytes; nil: not measured.
+    /// Plain reads of the catalogue's memory, before and after the batches, and its size; nil: not measured.
     package var read: (byteCount: Double, durations: Durations)?
     /// Times of whole batches, including scoring and selection.
     package var durations: Durations
-    /// Times of the encoding alone, and of scoring and selection alone. Of searches: the first round with the prompt, and all
-    /// rounds after it.
+    /// Times of the encoding alone, and of scoring and selection alone. For searches: of the first round with the
+    /// prompt, and of all later rounds.
     package var prefill: Durations
     package var selection: Durations
-    /// The selection where a share of the items is unavailable; nil: not measured.
+    /// The selection with a share of the items unavailable; nil: not measured.
     package var reduced: (unavailable: Double, selection: Durations)?
 
-    /// At the median.
+    /// At the median batch time.
     package var sequencesPerSecond: Double { Double(batch) / durations.median * 1e3 }
-    /// 10⁹ operations a second at the median.
+    /// 10⁹ operations per second at the median.
     package var gflops: Double { Double(operationsPerSequence) * sequencesPerSecond / 1e9 }
-    /// Share of the peak, 0 … 1, at the median.
+    /// The share of the peak, 0 … 1, at the median.
     package var ceilingShare: Double? { peakRate.map { gflops * 1e9 / $0 } }
-    /// The time of a plain read of the catalogue as a share of the time of scoring and selecting from it, both at the
-    /// median. 1 means that the scan is limited only by memory. With many histories at a time, the arithmetic takes
-    /// longer than the read.
+    /// The time of a plain read of the catalogue divided by the time of scoring and selection, both at the median. 1
+    /// means that the scan is limited only by memory. With many histories per batch, the arithmetic takes longer than
+    /// the read.
     package var readShare: Double? { read.map { $0.durations.median / selection.median } }
-    /// 10⁹ bytes a second of the plain read, at the median.
+    /// 10⁹ bytes per second of the plain read, at the median.
     package var readRate: Double? { read.map { $0.byteCount / $0.durations.median / 1e6 } }
 
     /// One JSON object.
@@ -85,7 +85,7 @@ package struct BenchReport: Sendable {
         """
     }
 
-    /// A line a figure.
+    /// One line per figure.
     package var table: String {
         """
         \(batch) x \(shape) on \(device.name) (\(device.architecture)), \(device.dtype.rawValue), threads \(device.threads)
@@ -136,6 +136,6 @@ package struct BenchReport: Sendable {
         )
     }
 
-    /// As JSON writes it.
+    /// The value as JSON, null for nil.
     private func number(_ value: (some CustomStringConvertible)?) -> String { value.map(\.description) ?? "null" }
 }

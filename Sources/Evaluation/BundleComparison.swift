@@ -1,39 +1,39 @@
-// Compares several bundles on the same users: the differences to the first, by groups of users, and their significance.
+// Compares bundles on the same users: differences from the first, by groups of users, and their significance.
 
 package import Interactions
 
-/// Bundles compared on the users whom all of them could rank.
+/// A comparison of bundles on the users that all of them could rank.
 package struct BundleComparison: Sendable {
-    /// A bundle, on the common users.
+    /// A bundle's results on the common users.
     package struct Entry: Sendable {
         package var report: EvaluationReport
         /// Metrics over the common users.
         package var metrics: RankingMetrics
         /// The difference from the first bundle in each of `RankingMetrics.names`; empty for the first.
         package var differences: [Interval]
-        /// Users whose target ranks higher, or lower, than with the first bundle.
+        /// Users whose target ranks higher (`wins`) or lower (`losses`) than with the first bundle.
         package var wins: Int
         package var losses: Int
     }
 
-    /// Users of similar histories or targets.
+    /// Users with similar histories or targets.
     package struct Group: Sendable {
-        /// The smallest and the largest value of the group.
+        /// The smallest and largest value in the group.
         package var values: ClosedRange<Int>
         package var users: Int
-        /// One entry a bundle.
+        /// One entry per bundle.
         package var metrics: [RankingMetrics]
     }
 
     package let entries: [Entry]
-    /// Users whom all bundles could rank.
+    /// Number of users that all bundles could rank.
     package let users: Int
-    /// Tenths of the users by events before the target.
+    /// Deciles of the users by number of events before the target.
     package let byHistoryLength: [Group]
-    /// Tenths of the users by how often the target is in the log.
+    /// Deciles of the users by how often the target occurs in the log.
     package let byPopularity: [Group]
 
-    /// - Parameter reports: at least one, of evaluations of `log`; labels need not differ.
+    /// - Parameter reports: at least one evaluation of `log`; labels need not differ.
     package init(_ reports: [EvaluationReport], log: InteractionLog) {
         var timesSeen = [Int](repeating: 0, count: log.users.count)
         for report in reports {
@@ -70,8 +70,8 @@ package struct BundleComparison: Sendable {
         byPopularity = Self.groups(by: popularities, outcomes)
     }
 
-    /// Users in ten groups of nearly equal size, ascending by value; users of equal values are in the same group, so that there
-    /// may be fewer groups.
+    /// Users in ten groups of nearly equal size, ascending by value. Users with equal values are in the same group, so
+    /// there may be fewer groups.
     private static func groups(by values: [Int], _ outcomes: [[UserOutcome]]) -> [Group] {
         let order = values.indices.sorted { (values[$0], $0) < (values[$1], $1) }
         var groups: [Group] = []

@@ -1,5 +1,5 @@
-// The cost of catalogue changes, for `bench --changes`: making them, reading them after a restart, adding one item to
-// many, and answering by popularity. A generated catalogue, no model.
+// The cost of catalogue changes, for `bench --changes`: applying them, reading them after a restart, adding one item to
+// many, and answering by popularity. Uses a generated catalogue and no model.
 
 internal import Catalogue
 internal import Compute
@@ -7,19 +7,19 @@ internal import Foundation
 internal import Glibc
 internal import Random
 
-/// Times of changes of a made-up catalogue.
+/// Timings of changes to a generated catalogue.
 package struct ChangesReport: Sendable {
-    /// Items of the catalogue, and as many changes to random items: half to the availability, a quarter each to
-    /// popularity and tags.
+    /// Number of items, and of changes to random items: half change the availability, a quarter each the popularity and
+    /// the tags.
     package var items: Int
-    /// Of a processor, to make the changes in one call, without waiting for the disk.
+    /// Processor seconds for applying the changes in one call, without waiting for the disk.
     package var applySeconds: Double
-    /// Of a processor, to read the journal of them and to make the catalogue that is served; the least of several times.
+    /// Processor seconds for reading their journal and building the served catalogue; the minimum of several runs.
     package var replaySeconds: Double
     package var journalBytes: Int
-    /// A call that adds one item to none, and to many.
+    /// Calls that add one item to none, and to many.
     package var additions: [(added: Int, durations: Durations)]
-    /// Answers of ten items by popularity: as the catalogue was, and with a tenth of the items not available.
+    /// Ten items by popularity, with all items available and with a tenth unavailable.
     package var popularity: [(name: String, durations: Durations)]
 
     /// One JSON object.
@@ -33,7 +33,7 @@ package struct ChangesReport: Sendable {
             """
     }
 
-    /// A line a figure.
+    /// One line per figure.
     package var table: String {
         var lines = [
             "\(items) items, \(items) changes, a journal of \(journalBytes) bytes",
@@ -49,18 +49,18 @@ package struct ChangesReport: Sendable {
     }
 }
 
-/// Changes a made-up catalogue.
+/// Benchmarks changes to a generated catalogue.
 package enum ChangesBenchmark {
     private static let replays = 3
     private static let calls = 50
     private static let answers = 2_000
-    /// Numbers of an added item's row.
+    /// Width of an added item's row.
     private static let width = 64
 
     /// - Parameters:
-    ///   - items: of the catalogue, and changes of it, at least 1.
-    ///   - directory: for the journal; made if it is not there.
-    /// - Throws: what the folder or the journal throws.
+    ///   - items: number of items and of changes, at least 1.
+    ///   - directory: for the journal; created if missing.
+    /// - Throws: errors of the folder and the journal.
     package static func run(items count: Int, directory: String) throws -> ChangesReport {
         var random = SplitMix64(seed: 1)
         let base = try makeCatalogue(count, &random)

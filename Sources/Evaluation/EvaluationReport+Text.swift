@@ -1,11 +1,11 @@
-// How an evaluation is printed: a table for people, one JSON object for scripts.
+// An evaluation as a table for people and as one JSON object for scripts.
 
 internal import Foundation
 package import JSON
 
 extension EvaluationReport {
-    /// `hr@…`, `ndcg@…`, `mrr`, `coverage@10`, `diversity@10`, `users`, `users_per_second`; of searches also `beams` and
-    /// `exact_share`.
+    /// `hr@…`, `ndcg@…`, `mrr`, `coverage@10`, `diversity@10`, `users`, `users_per_second`; for searches also `beams`
+    /// and `exact_share`.
     package var json: JSONValue {
         var members = (metrics.means + listMeans).map { JSONMember($0.name, .real($0.value)) }
         members.append(JSONMember("users", .integer(metrics.users)))
@@ -17,7 +17,7 @@ extension EvaluationReport {
         return .object(members)
     }
 
-    /// Names and values of list metrics.
+    /// Names and values of the list metrics.
     var listMeans: [(name: String, value: Double)] {
         let length = RecommendedLists.length
         return [("coverage@\(length)", lists.coverage), ("diversity@\(length)", lists.diversity)]
@@ -37,7 +37,7 @@ extension EvaluationReport {
         return (lines + remarks).joined(separator: "\n")
     }
 
-    /// The users who were left out.
+    /// What was left out, one sentence each.
     var remarks: [String] {
         var lines: [String] = []
         if skippedUsers > 0 {

@@ -1,5 +1,5 @@
-// Leave-one-out evaluation of a bundle on real interactions: for each user the last event is the target, its timestamp
-// the request time, the events before it the history; the target is ranked among all items but those the model saw.
+// Leave-one-out evaluation of a bundle on real interactions: per user, the last event is the target, its timestamp the
+// request time, the events before it the history. The target is ranked among all items except those the model saw.
 
 internal import Catalogue
 internal import Compute
@@ -9,11 +9,11 @@ internal import Models
 
 /// How a user's last event was ranked.
 package struct UserOutcome: Sendable, Equatable {
-    /// The place in the log's `users`.
+    /// The index in the log's `users`.
     package var user: Int
-    /// The target's, 1 is best.
+    /// The target's rank, 1 is best.
     package var rank: Int
-    /// Known events before the target, also those that the model does not see.
+    /// Known events before the target, including those outside the model's window.
     package var historyLength: Int
 }
 
@@ -22,40 +22,40 @@ package struct EvaluationReport: Sendable {
     /// Name and version of the bundle.
     package var label: String
     package var metrics: RankingMetrics
-    /// Of every user who was not left out, in the order of the log.
+    /// One per evaluated user, in the order of the log.
     package var outcomes: [UserOutcome]
     package var lists: RecommendedLists
-    /// Users left out: fewer than two known events, or a last event the catalogue does not know.
+    /// Users left out: fewer than two known events, or a last event that the catalogue does not know.
     package var skippedUsers: Int
-    /// Events whose item the catalogue does not know, and one of their ids.
+    /// Number of events whose item the catalogue does not know, and one of those ids.
     package var unknownEvents: Int
     package var unknownExample: String?
     package var usersPerSecond: Double
-    /// Of models whose items are paths of tokens; nil: every item was ranked.
+    /// For models whose items are paths of tokens; nil: every item was ranked.
     package var search: SearchFacts?
 
-    /// What searches for the items were.
+    /// Facts about the searches.
     package struct SearchFacts: Sendable, Equatable {
-        /// Beams of each search; at most that many items are ranked, and a target not among them ranks last.
+        /// Beams per search; at most that many items are ranked, and a target not among them ranks last.
         package var beams: Int
-        /// The share that is known to have missed no better item.
+        /// The share of searches known to have missed no better item.
         package var exactShare: Double
     }
 }
 
-/// Runs evaluations. It uses the executor directly, so it belongs to the thread that made that.
+/// Runs evaluations. It calls the executor directly, so it must stay on the thread that created the executor.
 package struct Evaluator {
     private let executor: BatchExecutor
     private let model: LoadedModel
     private let limits: SchedulerConfiguration
 
     private var catalogue: Catalogue { model.catalogue.items }
-    /// Items per request: all, or as many as a search has beams.
+    /// Items per request: all, or the number of beams.
     private let count: Int
 
     /// - Parameters:
-    ///   - limits: the sizes of a batch; the rest of the configuration plays no role.
-    ///   - beams: of each search, if items are paths of tokens; nil: the bundle's default.
+    ///   - limits: the batch sizes; the rest of the configuration is not used.
+    ///   - beams: beams per search, if items are paths of tokens; nil: the bundle's default.
     package init(executor: BatchExecutor, model: LoadedModel, limits: SchedulerConfiguration, beams: Int? = nil) {
         self.executor = executor
         self.model = model
@@ -75,7 +75,7 @@ package struct Evaluator {
     ///
     /// - Parameters:
     ///   - label: the bundle's name in the report.
-    ///   - progress: called after every batch with the finished and total users.
+    ///   - progress: called after every batch with the finished and total number of users.
     /// - Throws: the device's errors.
     package func evaluate(
         _ log: InteractionLog,
@@ -103,8 +103,8 @@ package struct Evaluator {
             for (example, answer) in zip(batch, answers) {
                 let selection = answer.items
                 if answer.isExact { exact += 1 }
-                // A target that the model has just seen is not ranked, and a search does not find all items: such a
-                // target ranks last.
+                // A target that the model has just seen is not ranked, and a search may not find it; either way it
+                // ranks last.
                 let place = selection.firstIndex { $0.row == example.target } ?? catalogue.count
                 metrics.add(rank: place + 1)
                 lists.add(selection.lazy.map(\.row))
@@ -173,7 +173,7 @@ package struct Evaluator {
             return nil
         }
         guard !rows.isEmpty else { return nil }
-        // Only what the model sees is left out of the ranking, so the rest of the history must not reach the request.
+        // The ranking leaves out only what the model sees, so older history must not be in the request.
         var request = RecommendationRequest(
             history: rows.suffix(model.window.length),
             timestamps: log.hasTimestamps ? timestamps.suffix(model.window.length) : nil,

@@ -1,4 +1,4 @@
-// Golden cases of a bundle: real histories, and what the reference device, a CPU in float32, recommends for them.
+// Records a bundle's golden cases: real histories with the recommendations of the reference, a CPU in float32.
 
 internal import Catalogue
 internal import Compute
@@ -8,16 +8,16 @@ package import Interactions
 package import Models
 
 extension OfflineSession {
-    /// Items of a golden case.
+    /// Items per golden case.
     private static var itemCount: Int { 10 }
 
-    /// Computes golden cases from users whose histories the bundle knows, evenly spaced from the shortest to the
-    /// longest history.
+    /// Computes golden cases for users whose histories the bundle knows, evenly spaced by history length from shortest
+    /// to longest.
     ///
-    /// - Returns: fewer cases if there are fewer such users.
-    /// - Throws: `FileError`, the device's errors; `InteractionLogError` if the bundle knows no user's history.
+    /// - Returns: at most `count` cases; fewer if there are fewer such users.
+    /// - Throws: `FileError`; the device's errors; `InteractionLogError` if the bundle knows no user's history.
     package func goldenCases(_ log: InteractionLog, count: Int) throws -> GoldenCases {
-        // By length, then in the log's order: the same file gives the same cases.
+        // By length, then by log order, so that the same file gives the same cases.
         let histories = log.users.compactMap(request).enumerated().sorted {
             ($0.element.history.count, $0.offset) < ($1.element.history.count, $1.offset)
         }
@@ -37,7 +37,7 @@ extension OfflineSession {
         return GoldenCases(cases: cases, weights: try bundle.weights.sha256())
     }
 
-    /// A user's events without the last, whose time is the request's, limited to the window.
+    /// A user's events except the last, whose time becomes the request's, limited to the window.
     private func request(_ user: InteractionLog.User) -> GoldenCases.Case? {
         guard let last = user.events.last else { return nil }
         let known = user.events.dropLast().compactMap { event in

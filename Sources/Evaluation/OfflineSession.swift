@@ -1,4 +1,4 @@
-// A bundle on a device without a server: what `evaluate` and `bench` work with. Everything runs on the calling thread.
+// A bundle on a device without a server, for `evaluate` and `bench`. Everything runs on the calling thread.
 
 internal import Catalogue
 internal import Compute
@@ -7,26 +7,26 @@ internal import Engine
 package import Interactions
 package import Models
 
-/// A loaded bundle that is driven directly.
+/// A loaded bundle that is called directly.
 package final class OfflineSession {
     let bundle: ModelBundle
     private let device: any Device
     private let model: any DecoderModel
     let executor: BatchExecutor
-    /// What requests name.
+    /// The model that requests name.
     let loaded: LoadedModel
 
-    /// Runs the body with a session, and releases the process's device resources afterwards.
+    /// Runs the body with a session and then releases the process's device resources.
     ///
     /// - Parameter ignoresGolden: as `ModelBundle.load`.
-    /// - Throws: the errors of `init` and of the body; `ComputeError` if the device does not shut down properly.
+    /// - Throws: the errors of `init` and of the body; `ComputeError` if the device does not shut down cleanly.
     package static func with<Value>(
         bundlePath: String,
         compute: ComputeSettings,
         ignoresGolden: Bool = false,
         _ body: (OfflineSession) throws -> Value
     ) throws -> Value {
-        // The first error is reported, not its consequences.
+        // Reports the first error, not its consequences.
         let outcome = Result { try body(OfflineSession(bundlePath, compute, ignoresGolden)) }
         do {
             try compute.releaseProcess()
@@ -37,7 +37,7 @@ package final class OfflineSession {
         return try outcome.get()
     }
 
-    /// Loads and verifies the bundle and hands it to the device.
+    /// Loads and verifies the bundle and puts it on the device.
     private init(_ bundlePath: String, _ compute: ComputeSettings, _ ignoresGolden: Bool) throws {
         guard compute.devices.count == 1, let kind = compute.devices.first else {
             throw DeviceSelectionError(
@@ -54,8 +54,8 @@ package final class OfflineSession {
         )
     }
 
-    /// Bytes for the rows of the longest prompt and of its beams; 0 where items are rows of the table. No more than can be had on
-    /// most machines: prompts that need more are refused.
+    /// Bytes for the rows of the longest prompt and of its beams; 0 if items are rows of the table. Capped at what most
+    /// machines have: prompts that need more are refused.
     private static func searchBytes(_ bundle: ModelBundle) -> Int {
         guard let ids = bundle.configuration.semanticIDs else { return 0 }
         let model = bundle.architecture.configuration
@@ -68,7 +68,7 @@ package final class OfflineSession {
 
     /// Ranks every user's last event; see `Evaluator`.
     ///
-    /// - Parameter beams: of each search, if items are paths of tokens; nil: the bundle's default.
+    /// - Parameter beams: beams per search, if items are paths of tokens; nil: the bundle's default.
     package func evaluate(
         _ log: InteractionLog,
         beams: Int? = nil,
@@ -85,18 +85,18 @@ package final class OfflineSession {
     /// The bundle's contents.
     package var inspection: BundleInspection { BundleInspection(bundle) }
 
-    /// Times batches of equal histories.
+    /// Times batches of equal shape.
     ///
     /// - Parameters:
-    ///   - batch: histories in a batch.
-    ///   - length: events of each; nil: the model's window, which is also the most.
+    ///   - batch: histories per batch.
+    ///   - length: events per history; nil: the model's window, which is also the maximum.
     ///   - append: how many of them are computed, with the others cached; nil: all, without a cache.
-    ///   - count: items selected for each.
-    ///   - candidates: items scored for each instead; nil: they are selected from the whole catalogue.
-    ///   - beams: of each search where items are paths of tokens; nil: the default of requests. Lengths are then of
-    ///     prompts, in tokens.
+    ///   - count: items selected per history.
+    ///   - candidates: items scored per history instead; nil: items are selected from the whole catalogue.
+    ///   - beams: beams per search, if items are paths of tokens; nil: the default of requests. Lengths are then prompt
+    ///     lengths in tokens.
     ///   - unavailable: also times the selection with this share of the items unavailable; nil: does not.
-    ///   - seconds: how long to measure; at least 30 batches run regardless, and as many in two parts.
+    ///   - seconds: how long to measure; at least 30 batches run, and as many in two parts.
     package func bench(
         batch: Int,
         length: Int?,
@@ -133,17 +133,17 @@ package final class OfflineSession {
             unavailable: unavailable
         )
         for _ in 0..<3 { try benchmark.run() }
-        // Before and after: the better of both is what the machine could have reached.
+        // Before and after, because the better one is what the machine could have reached.
         let peakBefore = device.measurePeakRate()
         var whole: [UInt64] = []
         var prefill: [UInt64] = []
         var selection: [UInt64] = []
         var reduced: [UInt64] = []
-        // Apart from the batches, which would find less in the caches after it.
+        // Not between the batches, which would find less in the processor's caches afterwards.
         var reads = (0..<15).compactMap { _ in device.measureRead(of: model.catalogue) }
         let end = Instant.now().advanced(by: UInt64(seconds * 1e9))
         repeat {
-            // In turns, so that whatever disturbs the machine disturbs both.
+            // Alternating, so that a disturbance of the machine affects both.
             let start = Instant.now()
             try benchmark.run()
             let middle = Instant.now()
@@ -162,7 +162,7 @@ package final class OfflineSession {
         let computed = append ?? length
         let operations = bundle.configuration.architecture.configuration
             .neededOperations(length: computed, cached: length - computed)
-        // Of the rows that are scored alone.
+        // Only these rows are scored.
         let share = candidates.map { min(1, Double($0) / Double(bundle.catalogue.count)) } ?? 1
         return BenchReport(
             batch: batch,
@@ -221,7 +221,7 @@ package final class OfflineSession {
         let peaks = [peakBefore, device.measurePeakRate()].compactMap { $0 }
         let computed = append ?? length
         let architecture = bundle.configuration.architecture.configuration
-        // A beam's row follows the prompt, and each scores all tokens.
+        // A beam's row follows the prompt, and each one scores all tokens.
         let ofBeams = shape.rowsByRound.enumerated().reduce(0) { sum, round in
             sum + round.element * architecture.neededOperations(length: 1, cached: length + round.offset).total
         }

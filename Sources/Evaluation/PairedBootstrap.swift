@@ -1,18 +1,18 @@
-// Whether a difference between bundles is significant: users are resampled repeatedly, with both bundles' outcomes of
-// each kept together (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13).
+// Tests whether a difference between bundles is significant: users are resampled, keeping both bundles' outcomes of
+// each user together (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13).
 
 internal import Random
 
-/// A mean with the interval in which 95 of 100 repetitions of it lie.
+/// A mean with its 95 % interval.
 package struct Interval: Sendable, Equatable {
     package var value: Double
     package var low: Double
     package var high: Double
 
-    /// Whether all of it is on one side of 0.
+    /// Whether the whole interval is on one side of 0.
     package var excludesZero: Bool { low > 0 || high < 0 }
 
-    /// The interval from the 2.5 % to the 97.5 % quantile of repetitions; `value` alone without any.
+    /// The interval from the 2.5 % to the 97.5 % quantile of the repetitions; `value` alone if there are none.
     init(_ value: Double, repetitions: [Double]) {
         let sorted = repetitions.filter(\.isFinite).sorted()
         self.value = value
@@ -24,9 +24,9 @@ package struct Interval: Sendable, Equatable {
     }
 }
 
-/// Draws users with replacement. The same seed draws the same users, so that a report can be repeated.
+/// Draws users with replacement. The seed determines the draws, so that reports are reproducible.
 struct PairedBootstrap {
-    /// Repetitions for this many users: enough for two digits of an interval, fewer if a repetition takes long.
+    /// The number of repetitions: enough for two digits of an interval, fewer if a repetition takes long.
     static func repetitions(users: Int) -> Int { max(200, min(2_000, 200_000_000 / max(users, 1))) }
 
     private var random: SplitMix64
@@ -35,7 +35,7 @@ struct PairedBootstrap {
 
     /// Intervals of the means of several quantities.
     ///
-    /// - Parameter values: the quantities of every user in turn; `values.count` is a multiple of `quantities`.
+    /// - Parameter values: the quantities of one user after the other; `values.count` is a multiple of `quantities`.
     mutating func means(of values: [Double], quantities: Int) -> [Interval] {
         let users = values.count / quantities
         func mean(_ sums: [Double]) -> [Double] { sums.map { $0 / Double(max(users, 1)) } }

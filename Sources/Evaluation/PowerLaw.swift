@@ -1,5 +1,5 @@
-// How quality grows with size: the error 1 − q of a metric q falls as a power of the size, a straight line in logarithms
-// (Kaplan et al., "Scaling Laws for Neural Language Models", 2020).
+// How quality grows with size: the error 1 − q of a metric q falls as a power of the size, a straight line in
+// logarithms (Kaplan et al., "Scaling Laws for Neural Language Models", 2020).
 
 internal import Foundation
 
@@ -8,11 +8,11 @@ package struct PowerLaw: Sendable, Equatable {
     package var exponent: Double
     package var coefficient: Double
 
-    /// The law that fits best by least squares of the logarithms.
+    /// The least-squares fit in logarithms.
     ///
     /// - Parameters:
-    ///   - sizes: above 0; the result is nil for fewer than two different ones.
-    ///   - errors: as many; only those above 0 are used.
+    ///   - sizes: above 0; the result is nil for fewer than two distinct sizes.
+    ///   - errors: one per size; only those above 0 are used.
     init?(sizes: [Double], errors: [Double]) {
         let points = zip(sizes, errors).filter { $0 > 0 && $1 > 0 }.map { (x: log($0), y: log($1)) }
         let count = Double(points.count)
@@ -26,6 +26,6 @@ package struct PowerLaw: Sendable, Equatable {
         coefficient = exp(meanY - slope * meanX)
     }
 
-    /// The metric that the law expects of a size.
+    /// The metric that the law predicts for a size.
     func quality(_ size: Double) -> Double { 1 - coefficient * pow(size, -exponent) }
 }

@@ -8,10 +8,10 @@ package struct RankingMetrics: Sendable, Equatable {
     private static let hitRateCutoffs = [1, 10, 50, 200]
     private static let gainCutoffs = [10, 50, 200]
 
-    /// Ranks beyond it count in none of the metrics but `mrr`.
+    /// Ranks beyond it count only in `mrr`.
     static var largestCutoff: Int? { (hitRateCutoffs + gainCutoffs).max() }
 
-    /// The metrics in the order of reporting: `hr@…`, `ndcg@…`, `mrr`.
+    /// The metrics in report order: `hr@…`, `ndcg@…`, `mrr`.
     package static let names = hitRateCutoffs.map { "hr@\($0)" } + gainCutoffs.map { "ndcg@\($0)" } + ["mrr"]
 
     package private(set) var users = 0
@@ -19,7 +19,7 @@ package struct RankingMetrics: Sendable, Equatable {
 
     package init() {}
 
-    /// The metrics of a single user whose relevant item came at `rank` (1 is best), in the order of `names`.
+    /// The metrics of one user whose relevant item has rank `rank` (1 is best), in the order of `names`.
     package static func values(rank: Int) -> [Double] {
         let gain = 1 / log2(Double(rank) + 1)
         var values: [Double] = hitRateCutoffs.map { rank <= $0 ? 1 : 0 }
@@ -28,18 +28,18 @@ package struct RankingMetrics: Sendable, Equatable {
         return values
     }
 
-    /// Counts a user whose relevant item came at `rank` (1 is best).
+    /// Counts a user whose relevant item has rank `rank` (1 is best).
     package mutating func add(rank: Int) {
         users += 1
         for (index, value) in Self.values(rank: rank).enumerated() { sums[index] += value }
     }
 
-    /// Means over the users, in the order of `names`. All 0 without users.
+    /// The means over the users, in the order of `names`; all 0 without users.
     package var values: [Double] { sums.map { $0 / Double(max(users, 1)) } }
 
     /// Names and means.
     package var means: [(name: String, value: Double)] { Array(zip(Self.names, values)).map { ($0, $1) } }
 
-    /// The mean of a metric; nil if there is none of that name.
+    /// The mean of a metric; nil for an unknown name.
     package subscript(_ name: String) -> Double? { Self.names.firstIndex(of: name).map { values[$0] } }
 }

@@ -1,8 +1,8 @@
-// The recommended lists of all users together: the share of the catalogue that they reach, and how different they are.
+// The recommended lists of all users together: how much of the catalogue they cover, and how much they differ.
 
-/// Counts how often each item is among the first of a user's list; a pure value.
+/// Counts how often each item is at the top of a user's list; a pure value.
 package struct RecommendedLists: Sendable {
-    /// Items of a list that count.
+    /// The number of items per list that count.
     package static let length = 10
 
     private var users = 0
@@ -10,7 +10,7 @@ package struct RecommendedLists: Sendable {
     private var timesByRow: [Int32: Int] = [:]
     private let catalogueCount: Int
 
-    /// - Parameter catalogueCount: items that can be recommended.
+    /// - Parameter catalogueCount: number of items that can be recommended.
     init(catalogueCount: Int) { self.catalogueCount = catalogueCount }
 
     /// Counts a user's list, best first.
@@ -22,11 +22,11 @@ package struct RecommendedLists: Sendable {
         }
     }
 
-    /// The share of the catalogue that is in at least one list.
+    /// The share of the catalogue that occurs in at least one list.
     package var coverage: Double { catalogueCount > 0 ? Double(timesByRow.count) / Double(catalogueCount) : 0 }
 
-    /// The mean share of a user's list that is not in another user's, over all pairs of users: 0 where all lists are the same, 1
-    /// where no two share an item (inter-user diversity; Zhou et al., PNAS 107, 2010).
+    /// The mean share of a user's list that is not in another user's list, over all pairs of users: 0 if all lists are
+    /// equal, 1 if no two share an item (inter-user diversity; Zhou et al., PNAS 107, 2010).
     package var diversity: Double {
         guard users > 1, items > 0 else { return 0 }
         // An item in the lists of c users is shared by c (c − 1) ordered pairs.

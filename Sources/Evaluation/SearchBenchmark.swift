@@ -1,27 +1,27 @@
-// Beam searches of one shape for `bench`: prompts, or further tokens of prompts whose earlier ones are cached, and the
-// rounds after them, as the engine runs them.
+// Beam searches of one shape for `bench`: prompts, or further tokens of prompts whose earlier tokens are cached, and
+// the rounds after them, as in the engine.
 
 internal import Catalogue
 internal import Compute
 internal import Engine
 internal import Models
 
-/// Searches that go through their passes together and can be made again and again.
+/// Searches that run together, pass by pass, and can be repeated.
 struct SearchBenchmark {
     private let executor: BatchExecutor
     private let model: LoadedModel
     private let requests: [RecommendationRequest]
     private let places: [Places]
-    /// How many rows of every prompt are cached.
+    /// Number of cached rows per prompt.
     private let cachedRows: Int
 
-    /// The pages of one request's rows.
+    /// The pages for one request's rows.
     private struct Places {
         var prompt: [Int32]
         var beams: [Int32]
     }
 
-    /// One search on its way.
+    /// One search in progress.
     private struct Search {
         var strategy: any Strategy
         let history: UsedHistory
@@ -31,11 +31,11 @@ struct SearchBenchmark {
 
     /// - Parameters:
     ///   - sequences: searches in a batch.
-    ///   - length: tokens of each prompt, at most the window's.
+    ///   - length: tokens per prompt, at most the window's.
     ///   - append: how many of them are computed, with the others cached; nil: all.
-    ///   - count: items searched for by each.
-    ///   - beams: of each; nil: the default of requests.
-    ///   - candidates: items scored for each instead; nil: they are searched for.
+    ///   - count: items to find per search.
+    ///   - beams: beams per search; nil: the default of requests.
+    ///   - candidates: items scored per request instead; nil: items are searched for.
     init(
         _ bundle: ModelBundle,
         _ loaded: LoadedModel,
@@ -54,7 +54,7 @@ struct SearchBenchmark {
         }
         let items = bundle.catalogue.popularityOrder
         requests = (0..<sequences).map { sequence in
-            // Spread over the catalogue, and other prompts for each.
+            // Spread over the catalogue, with a different prompt for each.
             func item(_ place: Int) -> Int32 { items[(sequence * 7_919 + place * 104_729) % items.count] }
             var tokens: [Int32] = []
             for place in 0..<(length + paths.trie.levels - 1) / paths.trie.levels {
@@ -75,7 +75,7 @@ struct SearchBenchmark {
         }
         let reserved = requests.map { loaded.strategy($0).reservedRows }
         let rows = reserved.reduce(sequences * length, +)
-        // Pages are as large as the device makes them; two requests share none.
+        // The device chooses the page size, and no two requests share a page.
         let slack = sequences * 2 * 1_024
         let bytesOfRow = bundle.configuration.architecture.configuration.cacheBytesPerEvent(.float32)
         executor = try BatchExecutor(resident, cacheBytes: (rows + slack) * bytesOfRow)
@@ -106,17 +106,17 @@ struct SearchBenchmark {
         )
     }
 
-    /// A batch's work for searches, in addition to prompts.
+    /// The work of the searches besides the prompts.
     struct Shape: Equatable {
-        /// Passes after the first.
+        /// Number of passes after the first.
         var rounds = 0
-        /// Rows of beams in each of them, of one search on average.
+        /// Beam rows in each of them, averaged over the searches.
         var rowsByRound: [Int] = []
     }
 
-    /// Makes all searches once.
+    /// Runs all searches once.
     ///
-    /// - Parameter prompted: called when the prompts are done, before the rounds of beams.
+    /// - Parameter prompted: called when the prompts are done, before the beam rounds.
     func run(_ prompted: () -> Void = {}) throws -> Shape {
         var searches = zip(requests, places).map { request, places in
             Search(strategy: model.strategy(request), history: model.usedHistory(request), places: places)

@@ -1,4 +1,4 @@
-// Bundles of several sizes and architectures on the same users: what more parameters, or more time, buy.
+// Compares bundles of several sizes and architectures on the same users: what do more parameters, or more time, buy?
 
 internal import Foundation
 package import Models
@@ -7,10 +7,10 @@ internal import Random
 /// A bundle of a study.
 package struct StudyEntry: Sendable {
     package var architecture: String
-    /// Elements of all tensors, and without the item table.
+    /// Elements of all tensors, with and without the item table.
     package var parameters: Int
     package var parametersWithoutItems: Int
-    /// Median milliseconds of one request with a full window, scoring included.
+    /// Median milliseconds of one request with a full window, including scoring.
     package var milliseconds: Double
     package var report: EvaluationReport
 }
@@ -36,7 +36,7 @@ package struct Study: Sendable {
         case milliseconds
     }
 
-    /// A law of one architecture.
+    /// A law fitted to one architecture.
     package struct Fit: Sendable {
         package var architecture: String
         package var size: Size
@@ -45,20 +45,20 @@ package struct Study: Sendable {
         package var exponent: Interval
     }
 
-    /// The metric that is studied, one of `RankingMetrics.names`.
+    /// The metric of the study, one of `RankingMetrics.names`.
     package let metric: String
     /// Ordered by architecture, then by parameters.
     package let entries: [StudyEntry]
     /// The metric of each entry over the common users, with its interval.
     package let quality: [Interval]
-    /// Users whom all bundles could rank.
+    /// Number of users that all bundles could rank.
     package let users: Int
     /// For each architecture with at least three bundles of different sizes.
     package let fits: [Fit]
-    /// Whether no other entry is both at least as fast and at least as good, and better in one of the two.
+    /// Whether the entry is Pareto-optimal: no other is at least as fast and as good, and better in one of the two.
     package let isOnFront: [Bool]
 
-    /// - Parameter entries: at least one, of evaluations of the same log.
+    /// - Parameter entries: at least one; all evaluations of the same log.
     package init(_ entries: [StudyEntry], metric: String) {
         let entries = entries.sorted { ($0.architecture, $0.parameters) < ($1.architecture, $1.parameters) }
         let column = RankingMetrics.names.firstIndex(of: metric) ?? 0
@@ -108,7 +108,7 @@ package struct Study: Sendable {
         }
     }
 
-    /// Means of the columns over users drawn with replacement, the same for all columns.
+    /// Means of the columns over users drawn with replacement; every column uses the same draws.
     private static func repeatedMeans(_ columns: [[Double]], users: Int) -> [[Double]] {
         guard users > 0 else { return [] }
         var random = SplitMix64(seed: 19)
@@ -124,7 +124,7 @@ package struct Study: Sendable {
 }
 
 extension StudyEntry {
-    /// The entry's size, above 0.
+    /// The entry's size; above 0.
     func size(_ size: Study.Size) -> Double {
         switch size {
         case .parameters: Double(parameters)

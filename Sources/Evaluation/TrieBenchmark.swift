@@ -1,5 +1,5 @@
-// The trie of a synthetic catalogue for `bench`: the cost of building and storing it, and what it and the choice of
-// beams add to a round, without a model.
+// The trie of a synthetic catalogue, for `bench`: the cost of building and storing it, and what it and the choice of
+// beams add to a round. Uses no model.
 
 internal import Catalogue
 internal import Compute
@@ -7,7 +7,7 @@ internal import Engine
 internal import Foundation
 internal import Random
 
-/// Times of the trie of a synthetic catalogue.
+/// Timings of the trie of a synthetic catalogue.
 package struct TrieReport: Sendable {
     package var items: Int
     package var levels: Int
@@ -16,7 +16,7 @@ package struct TrieReport: Sendable {
     package var paths: Int
     package var buildSeconds: Double
     package var bytes: Int
-    /// Of each kind of filter the time of each round of a search, its filter's making among the first one's.
+    /// For each kind of filter, the time of each round of a search; the first one includes building the filter.
     package var searches: [(name: String, rounds: [Durations])]
 
     package var bytesOfAnItem: Double { Double(bytes) / Double(items) }
@@ -33,7 +33,7 @@ package struct TrieReport: Sendable {
             """
     }
 
-    /// A line a figure.
+    /// One line per figure.
     package var table: String {
         var lines = [
             "\(items) items, \(levels) levels of \(codes) codes, \(paths) paths, \(beams) beams",
@@ -50,18 +50,18 @@ package struct TrieReport: Sendable {
     }
 }
 
-/// Builds a trie of uniformly drawn paths and searches it with random probabilities.
+/// Builds a trie of uniformly random paths and searches it with random probabilities.
 package enum TrieBenchmark {
-    /// Searches of each kind.
+    /// Searches per kind of filter.
     private static let searches = 40
-    /// Items that a short list names.
+    /// Items in a short list.
     private static let listed = 1_000
 
     /// - Parameters:
     ///   - items: at least 1.
     ///   - levels: within `PathTrie.Limit.levels`.
-    ///   - codes: of each level, at least 1.
-    ///   - beams: that a search keeps in each round.
+    ///   - codes: codes per level, at least 1.
+    ///   - beams: beams that a search keeps per round.
     package static func run(items: Int, levels: Int, codes: Int, beams: Int) -> TrieReport {
         var generator = SplitMix64(seed: 1)
         var tokens: [Int32] = []
@@ -74,7 +74,7 @@ package enum TrieBenchmark {
         let built = Instant.now().nanoseconds(since: start)
         tokens = []
         func some(_ count: Int) -> [Int32] { (0..<count).map { _ in Int32(generator.next() % UInt64(items)) + 1 } }
-        // A quarter of the catalogue, as a tag that is shut out has it: its set is made once.
+        // A quarter of the catalogue, as for an excluded tag; its set is built once.
         var tagged = [UInt64](repeating: 0, count: (items + 63) / 64)
         for item in some(items / 4) {
             let position = trie.position(of: item)

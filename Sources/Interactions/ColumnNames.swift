@@ -1,14 +1,14 @@
-// Which columns of a table are users, items, times and actions, by the names that public data sets give them.
+// Finds the user, item, time and action columns of a table by the names that public data sets use.
 
-/// The content of a column.
+/// The role of a column.
 enum ColumnRole: CaseIterable {
     case user
     case item
     case time
     case action
 
-    /// The names that a column of the role may have, as `normalized` writes them, the best first: of several columns the one
-    /// with the best name is taken.
+    /// The names of the role's column, in the form of `normalized`, best first: of several columns, the one with the
+    /// best name is used.
     var names: [String] {
         switch self {
         case .user:
@@ -38,7 +38,7 @@ enum ColumnRole: CaseIterable {
         }
     }
 
-    /// How errors name the role's columns.
+    /// The role's name in errors.
     var noun: String {
         switch self {
         case .user: "user (or user_id, userId, reviewerID, …)"
@@ -49,15 +49,15 @@ enum ColumnRole: CaseIterable {
     }
 }
 
-/// The places of the columns that matter.
+/// The indices of the relevant columns.
 struct ColumnPlaces: Equatable {
     var user: Int
     var item: Int
-    /// nil: the table has no times, and its order is that of the events.
+    /// nil: the table has no times; its order is the order of the events.
     var time: Int?
-    /// nil: the table has no actions, or they are not requested.
+    /// nil: the table has no actions, or they were not requested.
     var action: Int?
-    /// The unit that the name of the time column states; nil if it states none.
+    /// The unit stated by the name of the time column; nil if it states none.
     var unit: TimeUnit?
 
     /// Finds the columns among these names.
@@ -86,8 +86,8 @@ struct ColumnPlaces: Equatable {
         }
     }
 
-    /// A name in lower case, without the part after a colon (RecBole writes `user_id:token`) and without the characters
-    /// between words.
+    /// A name in lower case, without a colon and what follows (RecBole writes `user_id:token`), and without word
+    /// separators.
     static func normalized(_ name: String) -> String {
         name.lowercased().prefix { $0 != ":" }.filter { !"_-. ".contains($0) }
     }
@@ -96,7 +96,7 @@ struct ColumnPlaces: Equatable {
 /// Why a header does not identify the columns.
 struct ColumnFault: Error, Equatable {
     var role: ColumnRole
-    /// How many columns have the role's name.
+    /// Number of columns with the role's name.
     var count: Int
 
     var sentence: String { "\(count == 0 ? "no column" : "more than one column") is named \(role.noun)" }

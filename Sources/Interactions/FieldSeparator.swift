@@ -2,16 +2,16 @@
 
 internal import Glibc
 
-/// A field of a line: the bytes of its content, without the quotes around it.
+/// A field of a line: the range of its content, without enclosing quotes.
 struct Field {
     var range: Range<Int>
-    /// Whether it was in quotes, and so may have line ends.
+    /// Whether it was quoted, and so may contain line ends.
     var isQuoted = false
-    /// Whether a quote in it is written twice.
+    /// Whether it contains quotes, which are written twice.
     var hasDoubledQuotes = false
 }
 
-/// The ways to separate the fields of a line, in the order of trial.
+/// The possible separators, in the order of trial.
 enum FieldSeparator: CaseIterable {
     case tab
     case doubleColon
@@ -19,7 +19,7 @@ enum FieldSeparator: CaseIterable {
     case comma
     case blanks
 
-    /// How errors name it.
+    /// Its name in errors.
     var noun: String {
         switch self {
         case .tab: "tabs"
@@ -30,7 +30,7 @@ enum FieldSeparator: CaseIterable {
         }
     }
 
-    /// Whether a field may be in quotes that hide separators and line ends (RFC 4180).
+    /// Whether quoted fields may contain separators and line ends (RFC 4180).
     private var hasQuotes: Bool { self == .comma || self == .semicolon }
 
     private func isSeparator(_ byte: UInt8) -> Bool {
@@ -43,8 +43,8 @@ enum FieldSeparator: CaseIterable {
         }
     }
 
-    /// The separator of a file with these first lines: the one with which the first line names a user and an item;
-    /// otherwise, or if the columns are named, one with which all lines have the same number of fields.
+    /// The separator of a file with these first lines: the one with which the first line names a user and an item.
+    /// Failing that, or if the columns are given, one with which all lines have the same number of fields.
     static func found(in lines: [UnsafeBufferPointer<UInt8>], columns: Int?) -> FieldSeparator {
         func widths(_ separator: FieldSeparator) -> [Int] {
             lines.map { line in
@@ -69,7 +69,7 @@ enum FieldSeparator: CaseIterable {
         return even ?? allCases.first { (widths($0).first ?? 0) > 1 } ?? .tab
     }
 
-    /// Splits the line that begins at `start`; fields in quotes may continue over several lines.
+    /// Splits the line at `start`; quoted fields may continue over several lines.
     ///
     /// - Returns: the start of the next line, or the end of the bytes; nil if a quote is not closed.
     func split(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int, into fields: inout [Field]) -> Int? {
@@ -82,14 +82,14 @@ enum FieldSeparator: CaseIterable {
                 guard let field = quoted(bytes, position) else { return nil }
                 fields.append(field)
                 position = field.range.upperBound + 1
-                // The line ends after the quotes at the earliest.
+                // The line ends after the closing quote at the earliest.
                 if position > end { end = Self.lineEnd(bytes, from: position) }
             } else {
                 let from = position
                 while position < end, !isBoundary(bytes, position, end) { position += 1 }
                 fields.append(plain(bytes, from..<position))
             }
-            // Text between a closing quote and the separator is invalid; it is skipped.
+            // Text between a closing quote and the separator is invalid and skipped.
             while position < end, !isBoundary(bytes, position, end) { position += 1 }
             guard position < end else { break }
             position += self == .doubleColon ? 2 : 1
@@ -101,13 +101,13 @@ enum FieldSeparator: CaseIterable {
         return Self.nextLine(bytes, after: end)
     }
 
-    /// The start of the line after one that ends at `end`; the number of bytes if there is none.
+    /// The start of the line after one that ends at `end`; the byte count if there is none.
     static func nextLine(_ bytes: UnsafeBufferPointer<UInt8>, after end: Int) -> Int {
         let hasReturn = end < bytes.count && bytes[end] == UInt8(ascii: "\r")
         return min(end + (hasReturn ? 2 : 1), bytes.count)
     }
 
-    /// The end of the line at `start`: the line feed, or the carriage return before it, or the end of the bytes.
+    /// The end of the line at `start`: its line feed, the carriage return before that, or the end of the bytes.
     static func lineEnd(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
         guard let base = bytes.baseAddress, start < bytes.count else { return bytes.count }
         guard let feed = memchr(base + start, Int32(UInt8(ascii: "\n")), bytes.count - start) else {
@@ -146,7 +146,7 @@ enum FieldSeparator: CaseIterable {
         return nil
     }
 
-    /// A field without the blanks around it, and without quotes that enclose all of it.
+    /// A field without surrounding spaces, and without quotes that enclose all of it.
     private func plain(_ bytes: UnsafeBufferPointer<UInt8>, _ range: Range<Int>) -> Field {
         var low = range.lowerBound
         var high = range.upperBound
@@ -161,7 +161,7 @@ enum FieldSeparator: CaseIterable {
 }
 
 extension Field {
-    /// The content; bytes that are not UTF-8 are replaced.
+    /// The content; invalid UTF-8 is replaced.
     func text(in bytes: UnsafeBufferPointer<UInt8>) -> String {
         let text = String(decoding: UnsafeBufferPointer(rebasing: bytes[range]), as: UTF8.self)
         return hasDoubledQuotes ? text.replacingDoubledQuotes : text

@@ -1,14 +1,14 @@
-// The events of a data set by user, read from a file in any of the common formats.
+// A data set's events by user, read from a file in any of the common formats.
 
 internal import Files
 
-/// What the caller must say about a file of interactions because the file does not.
+/// What the caller must state about a file of interactions because the file does not.
 package struct InteractionOptions: Sendable, Equatable {
-    /// The names of the columns of a file without a header, or overriding its own; nil: the first line names them.
+    /// The column names, for a file without a header or overriding it; nil: the first line has them.
     package var columns: [String]?
-    /// The unit of the times; nil: as the column's name states, otherwise seconds.
+    /// The unit of the times; nil: as the column's name states, or seconds.
     package var timeUnit: TimeUnit?
-    /// Whether to read actions, if the file has them.
+    /// Whether to read actions if the file has them.
     package var readsActions = false
 
     package init(columns: [String]? = nil, timeUnit: TimeUnit? = nil) {
@@ -17,18 +17,18 @@ package struct InteractionOptions: Sendable, Equatable {
     }
 }
 
-/// A file of interactions that cannot be read; one sentence says what is wrong and on which line.
+/// Why a file of interactions cannot be read, and on which line, in one sentence.
 package struct InteractionLogError: Error, Equatable, CustomStringConvertible {
     package let description: String
 
     package init(description: String) { self.description = description }
 }
 
-/// The events of a data set by user.
+/// A data set's events by user.
 package struct InteractionLog: Sendable {
     package struct Event: Sendable, Equatable {
         package var item: String
-        /// Seconds since the epoch; 0 where the file has no times.
+        /// Seconds since the epoch; 0 if the file has no times.
         package var timestamp: Int64
 
         package init(item: String, timestamp: Int64) {
@@ -39,12 +39,12 @@ package struct InteractionLog: Sendable {
 
     package struct User: Sendable, Equatable {
         package var id: String
-        /// Ordered by timestamp; events of the same second in the order of the file.
+        /// Ordered by timestamp, equal timestamps in file order.
         package var events: [Event]
-        /// The action of each event, nil if none; empty if actions are not read or the file has none.
+        /// The action of each event, nil for none; empty if actions are not read or the file has none.
         package var actions: [String?] = []
 
-        /// Orders the events by timestamp, and keeps the file's order within a second: the standard library's sort is stable.
+        /// Orders the events by timestamp, equal ones in file order: the standard library's sort is stable.
         fileprivate mutating func sort() {
             guard !actions.isEmpty else { return events.sort { $0.timestamp < $1.timestamp } }
             let order = events.indices.sorted { events[$0].timestamp < events[$1].timestamp }
@@ -60,19 +60,19 @@ package struct InteractionLog: Sendable {
         }
     }
 
-    /// In the order of their first line.
+    /// In the order of their first lines.
     package private(set) var users: [User] = []
     /// Whether the file has times.
     package let hasTimestamps: Bool
 
-    /// Reads a file; one that is compressed with gzip is decompressed.
+    /// Reads a file, decompressing it if it is gzipped.
     ///
-    /// - Throws: `FileError` if it cannot be read; `InteractionLogError` if it is not understood.
+    /// - Throws: `FileError` if it cannot be read; `InteractionLogError` if its content is invalid.
     package init(path: String, options: InteractionOptions = InteractionOptions()) throws {
         try self.init(parsing: TextFile.contents(of: path), name: path, options: options)
     }
 
-    /// Parses the content of a file; errors mention `name`.
+    /// Parses the content of a file; errors name it `name`.
     package init(
         parsing text: [UInt8],
         name: String,
@@ -108,7 +108,7 @@ package struct InteractionLog: Sendable {
     private struct Collector {
         var users: [User] = []
         private var indexByUser: [String: Int] = [:]
-        /// Most files have a user's events together.
+        /// The index of the last event's user, since most files list a user's events together.
         private var last: Int?
 
         mutating func add(_ event: ReadEvent) {
@@ -131,13 +131,13 @@ package struct InteractionLog: Sendable {
 struct ReadEvent {
     var user: String
     var item: String
-    /// Seconds since the epoch; 0 where the file has no times.
+    /// Seconds since the epoch; 0 if the file has no times.
     var timestamp: Int64
-    /// nil: nothing is said, or it is not wanted.
+    /// nil: there is none, or actions are not read.
     var action: String?
 }
 
-/// The place of a wrong line.
+/// The position of a faulty line.
 struct LinePlace {
     var file: String
     var line: Int
@@ -146,9 +146,9 @@ struct LinePlace {
         InteractionLogError(description: "\(file), line \(line): \(sentence)")
     }
 
-    /// The time of an event in seconds.
+    /// Parses the time of an event into seconds.
     ///
-    /// - Parameter found: the columns of the line, for the sentence.
+    /// - Parameter found: the line's columns, for the error.
     func seconds(
         _ text: Substring,
         _ unit: TimeUnit,
@@ -170,7 +170,7 @@ struct LinePlace {
     }
 }
 
-/// A text in quotes, short enough for a sentence.
+/// A text in quotes, truncated to fit a sentence.
 func excerpt(_ text: some StringProtocol) -> String {
     text.count > 40 ? "\"\(text.prefix(39))…\"" : "\"\(text)\""
 }

@@ -1,9 +1,9 @@
-// Reads one JSON object per line, the format of the Amazon and Yelp reviews: keys play the role of columns.
+// Reads one JSON object per line, as in the Amazon and Yelp reviews: keys take the role of columns.
 
 internal import Files
 internal import JSON
 
-/// Reads the events of such a file, one after another.
+/// Reads the events of such a file in sequence.
 struct JSONLinesReader {
     private struct Keys {
         var user: String
@@ -17,16 +17,16 @@ struct JSONLinesReader {
     private var position = 0
     private let statedUnit: TimeUnit?
     private let readsActions: Bool
-    /// Keys that are not known to be those of actions. Not every event has an action, so every line may be the first with its key.
+    /// Keys that are not action keys. Not every event has an action, so any line may be the first with its key.
     private var otherKeys: Set<String> = []
-    /// The keys that matter, known from the first line on.
+    /// The relevant keys, known from the first line on.
     private var keys: Keys?
     private var unit = TimeUnit.seconds
 
     /// Whether the first line has a time.
     var hasTimestamps: Bool { keys?.time != nil }
 
-    /// - Parameter bytes: they must not change while the reader is used.
+    /// - Parameter bytes: must not change while the reader is used.
     init(_ bytes: UnsafeBufferPointer<UInt8>, name: String, options: InteractionOptions) {
         self.bytes = bytes
         place = LinePlace(file: name, line: 0)
@@ -56,7 +56,7 @@ struct JSONLinesReader {
         return nil
     }
 
-    /// The strings and numbers of the object, as written.
+    /// The object's strings and numbers, as written.
     private mutating func scalars(
         _ line: UnsafeBufferPointer<UInt8>
     ) throws(JSONError) -> [(key: String, value: String)] {

@@ -1,9 +1,9 @@
-// Reads a table: a line an event, its fields apart by one of `FieldSeparator`'s ways, its columns named in the first line or
-// by the caller.
+// Reads a table: one event per line, fields separated by a `FieldSeparator`, columns named by the first line or by the
+// caller.
 
 internal import Files
 
-/// Reads the events of a table, one after another.
+/// Reads the events of a table in sequence.
 struct TableReader {
     private static let sampledLines = 10
 
@@ -20,7 +20,7 @@ struct TableReader {
     /// Whether the table has a column of times.
     var hasTimestamps: Bool { places.time != nil }
 
-    /// - Parameter bytes: they must not change while the reader is used.
+    /// - Parameter bytes: must not change while the reader is used.
     init(
         _ bytes: UnsafeBufferPointer<UInt8>,
         name: String,
@@ -70,7 +70,7 @@ struct TableReader {
         return event
     }
 
-    /// Splits the next line that is not blank into `fields`; false at the end.
+    /// Splits the next non-blank line into `fields`; false at the end.
     private mutating func nextRecord() throws(InteractionLogError) -> Bool {
         while position < bytes.count {
             place.line = nextLine
@@ -82,7 +82,7 @@ struct TableReader {
                 nextLine += bytes[field.range].count { $0 == UInt8(ascii: "\n") }
             }
             position = end
-            // A blank line has one field without content.
+            // A blank line has one empty field.
             if fields.count > 1 || !fields[0].range.isEmpty { return true }
         }
         return false
@@ -112,7 +112,7 @@ struct TableReader {
         return fields.count > 12 ? shown + ", …" : shown
     }
 
-    /// The first lines that are not blank.
+    /// The first non-blank lines.
     private static func firstLines(of bytes: UnsafeBufferPointer<UInt8>) -> [UnsafeBufferPointer<UInt8>] {
         var lines: [UnsafeBufferPointer<UInt8>] = []
         var position = 0
@@ -130,8 +130,8 @@ struct TableReader {
         return 1 + bytes[..<(start - base)].count { $0 == UInt8(ascii: "\n") }
     }
 
-    /// Whether the first line of a file whose columns are named by the caller is a header all the same: it names a user and
-    /// an item, or has no time where the second line has one.
+    /// Whether the first line is a header even though the caller named the columns: it names a user and an item, or has
+    /// no time where the second line has one.
     private static func isHeader(
         _ first: [String],
         _ sample: [UnsafeBufferPointer<UInt8>],

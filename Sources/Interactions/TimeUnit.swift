@@ -1,19 +1,19 @@
-// The ways in which data sets write times, and their conversion to seconds.
+// The time formats of data sets, and their conversion to seconds.
 
-/// The meaning of the numbers, or texts, in a column of times.
+/// How to read the numbers or texts in a time column.
 package enum TimeUnit: String, Sendable, CaseIterable {
     case seconds = "s"
     case milliseconds = "ms"
     case microseconds = "us"
-    /// ISO 8601: `2009-05-04T23:08:57Z`. The time may be missing, and so may its zone, which then is UTC.
+    /// ISO 8601: `2009-05-04T23:08:57Z`. The time may be missing, and so may the zone, which defaults to UTC.
     case iso
 
     /// The first second of the year 1.
     package static let firstSecond: Int64 = -62_135_596_800
-    /// The last second of the year 9999: what is later is a number of smaller units.
+    /// The last second of the year 9999: a later time is a number in a smaller unit.
     package static let lastSecond: Int64 = 253_402_300_799
 
-    /// Whole seconds since the epoch, a fraction cut off; nil for a text that is no such time.
+    /// Whole seconds since the epoch, fractions truncated; nil if the text is not such a time.
     func seconds(_ text: Substring) -> Int64? {
         switch self {
         case .seconds: number(text)
@@ -23,7 +23,7 @@ package enum TimeUnit: String, Sendable, CaseIterable {
         }
     }
 
-    /// The unit in which a time that is too late in this one is before the year 10000; nil if there is none.
+    /// The unit in which a time that is too late in this one falls before the year 10000; nil if there is none.
     func smaller(for seconds: Int64) -> TimeUnit? {
         switch self {
         case .seconds: seconds / 1_000 <= Self.lastSecond ? .milliseconds : .microseconds
@@ -32,7 +32,7 @@ package enum TimeUnit: String, Sendable, CaseIterable {
         }
     }
 
-    /// The name of a value of the unit.
+    /// The name of a value in this unit.
     var noun: String {
         switch self {
         case .seconds: "a number of seconds"
@@ -48,7 +48,7 @@ package enum TimeUnit: String, Sendable, CaseIterable {
         return Int64(number)
     }
 
-    /// The quotient that is not above the true one.
+    /// The quotient rounded toward −∞.
     private static func quotient(_ value: Int64, _ divisor: Int64) -> Int64 {
         let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
         return remainder < 0 ? quotient - 1 : quotient
@@ -68,7 +68,7 @@ package enum TimeUnit: String, Sendable, CaseIterable {
         else { return nil }
         seconds += hour * 3_600 + minute * 60
         if take(":", &rest) {
-            // A leap second is the first one of the next minute.
+            // A leap second counts as the first second of the next minute.
             guard let second = digits(2, &rest), second <= 60 else { return nil }
             seconds += second
             if take(".", &rest) || take(",", &rest) { rest = rest.drop { 0x30...0x39 ~= $0 } }
@@ -105,7 +105,7 @@ package enum TimeUnit: String, Sendable, CaseIterable {
 
     /// Days from 1970-01-01 in the Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date algorithms").
     private static func daysSinceEpoch(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
-        // Years that begin in March have the leap day at their end.
+        // Counting years from March puts the leap day at the end.
         let shifted = month <= 2 ? year - 1 : year
         let era = (shifted >= 0 ? shifted : shifted - 399) / 400
         let yearOfEra = shifted - era * 400

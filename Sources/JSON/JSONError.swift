@@ -1,24 +1,24 @@
-// The faults of JSON, read or written, and of the values in it. A codec or a schema that reads fields throws the same type,
-// so that "not JSON" and "JSON, but not what is wanted" travel the same way and differ by code.
+// Faults of JSON, read or written, and of the values in it. Code that reads fields throws the same type, so that "not
+// JSON" and "JSON, but not what is expected" travel the same way and differ by code.
 
-/// Why a text was refused, or a value could not be written.
+/// Why a text was refused or a value could not be written.
 package struct JSONError: Error, Equatable, CustomStringConvertible {
     /// The kind of fault.
     package enum Code: Sendable {
         /// The bytes are not JSON (RFC 8259) in UTF-8.
         case syntax
-        /// Arrays and objects are nested deeper than the reader allows, or a number has too many characters.
+        /// Arrays and objects nest deeper than allowed, or a number has too many characters.
         case limit
         /// An object has the same key twice.
         case duplicateKey
-        /// Well-formed, but not a value that can be used here.
+        /// Well-formed, but not usable here.
         case unusable
-        /// A number to be written is infinite or not a number, which JSON cannot express.
+        /// A number to be written is infinite or NaN, which JSON cannot express.
         case notFinite
     }
 
     package let code: Code
-    /// The position in the text, in bytes from its start; 0 for a fault without a position.
+    /// The byte offset in the text; 0 for a fault without a position.
     package let offset: Int
     /// One sentence, or a clause that completes "FILE: …".
     package let message: String
@@ -35,7 +35,7 @@ package struct JSONError: Error, Equatable, CustomStringConvertible {
         self.init(.unusable, at: 0, message)
     }
 
-    /// The message; if it is about the text and not about a field, the byte comes first.
+    /// The message, preceded by the byte offset if it is about the text and not about a field.
     package var description: String {
         switch code {
         case .syntax, .limit, .duplicateKey: "byte \(offset): \(message)"

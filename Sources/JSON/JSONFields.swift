@@ -1,5 +1,5 @@
-// The fields of one JSON object, taken one by one with their type and range; what is not taken is an error at the end.
-// Configurations and import descriptions are read with it, so that no misspelt key is ever silently ignored.
+// Takes the fields of one JSON object one by one, checking type and range; fields left at the end are an error.
+// Configurations and import descriptions are read this way, so that no misspelt key is silently ignored.
 
 /// Reads an object strictly. Every error names the field with its path ("model.width").
 package struct JSONFields {
@@ -9,8 +9,8 @@ package struct JSONFields {
 
     /// - Parameters:
     ///   - value: the object.
-    ///   - path: what the object is called in its document; empty for the document itself.
-    /// - Throws: `JSONError` if it is no object.
+    ///   - path: the object's path in its document; empty for the document itself.
+    /// - Throws: `JSONError` if the value is not an object.
     package init(_ value: JSONValue, path: String = "") throws(JSONError) {
         guard case .object(let object) = value else {
             throw JSONError(path.isEmpty ? "expected an object" : "\(path) must be an object")
@@ -22,16 +22,16 @@ package struct JSONFields {
         }
     }
 
-    /// The key with the object's path before it.
+    /// The full path of a key.
     package func path(_ key: String) -> String { prefix + key }
 
-    /// Keys of the fields that are not taken yet, in their order.
+    /// Keys of the fields not taken yet, in order.
     package var names: [String] { order.filter { members[$0] != nil } }
 
-    /// Whether a field is there and not taken yet.
+    /// Whether a field exists and has not been taken yet.
     package func contains(_ key: String) -> Bool { members[key] != nil }
 
-    /// Whether a field that is not taken yet is true or false.
+    /// Whether a field that has not been taken yet is a boolean.
     package func isBoolean(_ key: String) -> Bool {
         if case .boolean = members[key] { return true }
         return false
@@ -40,20 +40,20 @@ package struct JSONFields {
     /// Takes a field; nil if it is absent.
     package mutating func optional(_ key: String) -> JSONValue? { members.removeValue(forKey: key) }
 
-    /// Takes a field that must be there.
+    /// Takes a required field.
     package mutating func value(_ key: String) throws(JSONError) -> JSONValue {
         guard let value = optional(key) else { throw JSONError("\(path(key)) is missing") }
         return value
     }
 
-    /// Takes an object that must be there.
+    /// Takes a required object.
     package mutating func object(_ key: String) throws(JSONError) -> JSONFields {
         try JSONFields(try value(key), path: path(key))
     }
 
     /// Takes an integer within a range.
     ///
-    /// - Parameter fallback: what an absent field means; nil: the field must be there.
+    /// - Parameter fallback: the value of an absent field; nil: the field is required.
     package mutating func integer(
         _ key: String,
         in range: ClosedRange<Int>,
@@ -70,7 +70,7 @@ package struct JSONFields {
 
     /// Takes a number that is greater than zero and at most `maximum`.
     ///
-    /// - Parameter fallback: what an absent field means; nil: the field must be there.
+    /// - Parameter fallback: the value of an absent field; nil: the field is required.
     package mutating func positiveReal(
         _ key: String,
         atMost maximum: Double,
@@ -91,9 +91,9 @@ package struct JSONFields {
         return number
     }
 
-    /// Takes true or false.
+    /// Takes a boolean.
     ///
-    /// - Parameter fallback: what an absent field means; nil: the field must be there.
+    /// - Parameter fallback: the value of an absent field; nil: the field is required.
     package mutating func boolean(_ key: String, default fallback: Bool? = nil) throws(JSONError) -> Bool {
         if let fallback, members[key] == nil {
             return fallback
@@ -104,15 +104,15 @@ package struct JSONFields {
         return value
     }
 
-    /// Takes a string that must be there.
+    /// Takes a required string.
     package mutating func string(_ key: String) throws(JSONError) -> String {
         guard case .string(let value) = try value(key) else { throw JSONError("\(path(key)) must be a string") }
         return value
     }
 
-    /// Takes one of a few words.
+    /// Takes a string that is one of a type's raw values.
     ///
-    /// - Parameter fallback: what an absent field means; nil: the field must be there.
+    /// - Parameter fallback: the value of an absent field; nil: the field is required.
     package mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
         _ key: String,
         of type: Choice.Type,
@@ -127,13 +127,13 @@ package struct JSONFields {
         return choice
     }
 
-    /// Takes one of these words.
+    /// Takes a string that is one of these words.
     package mutating func word(_ key: String, of words: [String]) throws(JSONError) -> String {
         if case .string(let text) = try value(key), words.contains(text) { return text }
         throw JSONError("\(path(key)) must be \(words.map { "\"\($0)\"" }.joined(separator: " or "))")
     }
 
-    /// Makes sure that every field has been taken.
+    /// Checks that every field has been taken.
     package func end() throws(JSONError) {
         if let left = order.first(where: { members[$0] != nil }) {
             throw JSONError("\(prefix.isEmpty ? "" : prefix.dropLast() + ": ")the key \(quoted(left)) is not known")

@@ -1,41 +1,41 @@
-// A pull parser for RFC 8259, the only JSON reader of the project: requests, bundles, catalogue lines and reports go
-// through it. The caller requests what it expects, one token at a time, and nothing else is built; `JSONValue` builds a
-// tree if needed. Strict means: valid UTF-8 only, no byte order mark, no lone surrogate, no raw control character, no
-// leading zero, no trailing comma or bytes. The caller checks for duplicate keys, since it knows the possible keys.
+// A pull parser for RFC 8259, the project's only JSON reader: for requests, bundles, catalogue lines and reports. The
+// caller asks for what it expects, one token at a time, and nothing else is built; `JSONValue` builds a tree if needed.
+// Strict: only valid UTF-8, no byte order mark, no lone surrogate, no raw control character, no leading zero, no
+// trailing comma or bytes. Callers check for duplicate keys themselves, since they know the possible keys.
 
 /// Reads one JSON text from bytes.
 ///
-/// Usual use, with every call throwing `JSONError` at the first wrong byte:
+/// Typical use; every call throws `JSONError` at the first wrong byte:
 ///
 ///     try reader.beginObject()
 ///     while let key = try reader.nextKey() { … read or skip the value … }
 ///     try reader.finish()
 ///
-/// Nothing is allocated except scratch memory for strings with escapes, which is reused. After an error the reader may
-/// only be used again from a mark taken before it.
+/// Nothing is allocated except reusable scratch memory for strings with escapes. After an error the reader may be used
+/// again only from a mark taken before it.
 package struct JSONReader: ~Copyable {
-    /// Characters that a number may have; far more than any double needs, and short enough that converting one is cheap.
+    /// The most characters of a number: far more than any double needs, and few enough that conversion is cheap.
     package static let numberLengthLimit = 128
 
-    // A pointer and not a span: a struct that stores a span needs the experimental `Lifetimes` feature in 6.3. Every access
-    // below is behind a comparison with `bytes.count`; the fuzz test under the address sanitizer watches over that.
+    // A pointer, because a struct that stores a span needs the experimental `Lifetimes` feature in 6.3. Every access
+    // below follows a comparison with `bytes.count`, which the fuzz test checks under the address sanitizer.
     private let bytes: UnsafeBufferPointer<UInt8>
     private let depthLimit: Int
     private var position = Position()
     private var scratch = UnsafeMutableBufferPointer<UInt8>(start: nil, count: 0)
 
-    /// A reader's position in its text.
+    /// A position in the reader's text.
     package struct Position {
-        /// The byte to be looked at next.
+        /// The next byte to read.
         fileprivate(set) package var offset = 0
-        /// Open arrays and objects.
+        /// Number of open arrays and objects.
         fileprivate var depth = 0
-        /// Whether an array or object was just opened, so that no comma may come before its first member.
+        /// Whether an array or object was just opened, so that no comma may precede its first member.
         fileprivate var isAtFirstMember = false
     }
 
-    /// A reader at the start of `bytes`, which must not change while it is used. A depth limit over 512 is a programmer
-    /// error: skipping a value uses the stack.
+    /// A reader at the start of `bytes`, which must not change while it is used. A depth limit above 512 is a
+    /// programmer error, because skipping a value recurses.
     package init(_ bytes: UnsafeBufferPointer<UInt8>, depthLimit: Int = 32) {
         precondition(depthLimit <= 512, "the depth limit protects the stack")
         self.bytes = bytes
@@ -44,15 +44,15 @@ package struct JSONReader: ~Copyable {
 
     deinit { scratch.deallocate() }
 
-    /// The byte to be looked at next.
+    /// The offset of the next byte to read.
     package var offset: Int { position.offset }
-    /// How many bytes there are after it.
+    /// The number of bytes from there on.
     package var remainingCount: Int { bytes.count - position.offset }
 
-    /// The reader's position, for returning to it.
+    /// The current position, to return to.
     package var mark: Position { position }
 
-    /// Goes back to a mark of this reader.
+    /// Returns to a mark of this reader.
     package mutating func rewind(to mark: Position) { position = mark }
 
     // MARK: Structure
@@ -77,7 +77,7 @@ package struct JSONReader: ~Copyable {
         try open()
     }
 
-    /// The next key of the open object, with the colon after it; nil when the object ended.
+    /// The next key of the open object, consuming the colon after it; nil at the end of the object.
     package mutating func nextKey() throws(JSONError) -> JSONString? {
         guard try hasNextMember(closing: UInt8(ascii: "}"), expectation: "',' or '}'") else { return nil }
         guard nextByte() == UInt8(ascii: "\"") else { throw expected("a key in double quotes") }
@@ -93,13 +93,13 @@ package struct JSONReader: ~Copyable {
         try open()
     }
 
-    /// Whether the open array has another element, which is then next; false if it ended.
+    /// Whether the open array has another element, which is then next; false at the end of the array.
     package mutating func nextElement() throws(JSONError) -> Bool {
         try hasNextMember(closing: UInt8(ascii: "]"), expectation: "',' or ']'")
     }
 
-    /// Reads the next element of the open array if it is a string without escapes, of ASCII, with no white space before it: most
-    /// bodies are made of those. nil: it is something else or wrong, and nothing is read.
+    /// Reads the next element of the open array if it is an ASCII string without escapes and without preceding white
+    /// space, as most elements of bodies are. Otherwise nil, and nothing is read.
     package mutating func readPlainElement() -> JSONString? {
         var start = position.offset
         if !position.isAtFirstMember {
@@ -115,12 +115,12 @@ package struct JSONReader: ~Copyable {
         return JSONString(utf8: slice(start, end), offset: start - 1, isPartOfText: true)
     }
 
-    /// Checks that nothing but white space is left.
+    /// Checks that only white space is left.
     package mutating func finish() throws(JSONError) {
         guard nextByte() == nil else { throw expected("the end") }
     }
 
-    /// Reads over the next value, checking it as strictly as if it were read.
+    /// Skips the next value, checking it as strictly as if it were read.
     package mutating func skipValue() throws(JSONError) {
         switch try peek() {
         case .object:
@@ -145,7 +145,7 @@ package struct JSONReader: ~Copyable {
         position.isAtFirstMember = true
     }
 
-    /// Eats the comma before a member, or the bracket after the last one.
+    /// Consumes the comma before a member, or the bracket after the last one.
     private mutating func hasNextMember(closing: UInt8, expectation: StaticString) throws(JSONError) -> Bool {
         let byte = nextByte()
         let isFirst = position.isAtFirstMember
@@ -205,7 +205,7 @@ package struct JSONReader: ~Copyable {
 
         let digits = end
         var magnitude: UInt64 = 0
-        // Eight at a time first: a history's timestamps have ten each.
+        // Eight at a time first, because a history's timestamps have ten digits each.
         while let eight = JSONText.eightDigits(bytes, at: end) {
             magnitude = magnitude &* 100_000_000 &+ eight
             end += 8
@@ -214,7 +214,7 @@ package struct JSONReader: ~Copyable {
             magnitude = magnitude &* 10 &+ digit
             end += 1
         }
-        // Nineteen digits fit into 64 bits; twenty, of which the first is not zero, are beyond any `Int64`.
+        // Nineteen digits fit into 64 bits; twenty without a leading zero exceed any `Int64`.
         let fits = end - digits <= 19
         guard end > digits else { throw expected(at: end, "a digit") }
         if end - digits > 1, bytes[digits] == UInt8(ascii: "0") {
@@ -274,8 +274,8 @@ package struct JSONReader: ~Copyable {
         }
     }
 
-    /// A string with escapes, resolved into the scratch memory. No escape is longer resolved than written, so the bytes up to
-    /// the closing quote suffice.
+    /// Reads a string with escapes, resolved into the scratch memory. No escape is longer resolved than written, so the
+    /// length up to the closing quote suffices.
     private mutating func readEscapedString(quote: Int) throws(JSONError) -> JSONString {
         var end = quote + 1
         while end < bytes.count, bytes[end] != UInt8(ascii: "\"") {
@@ -316,7 +316,7 @@ package struct JSONReader: ~Copyable {
 
     // MARK: Bytes
 
-    /// The first byte that is not white space, without eating it; nil at the end.
+    /// The first byte that is not white space, without consuming it; nil at the end.
     private mutating func nextByte() -> UInt8? {
         while position.offset < bytes.count {
             let byte = bytes[position.offset]
@@ -332,7 +332,7 @@ package struct JSONReader: ~Copyable {
         UnsafeBufferPointer(rebasing: bytes[start..<end])
     }
 
-    /// The text breaks the grammar where the reader is.
+    /// A syntax error at the current position.
     private func expected(_ what: StaticString) -> JSONError { expected(at: position.offset, what) }
 
     private func expected(at offset: Int, _ what: StaticString) -> JSONError {
@@ -343,7 +343,7 @@ package struct JSONReader: ~Copyable {
         return JSONError(.syntax, at: offset, "expected \(what)")
     }
 
-    /// The next value is not of the requested kind: unusable if it is a value, a syntax error otherwise.
+    /// The error for a next value of another kind than requested: unusable if it is a value, otherwise a syntax error.
     private mutating func mismatch(_ what: StaticString) -> JSONError {
         do throws(JSONError) {
             _ = try peek()

@@ -1,12 +1,11 @@
-// The characters that a string may contain: UTF-8 (RFC 3629) and escapes (RFC 8259 §7). Pure functions over the text's
-// bytes.
+// The characters of a string: UTF-8 (RFC 3629) and escapes (RFC 8259 §7). Pure functions of the text's bytes.
 
 enum JSONText {
     /// The end of the run of literal bytes from `offset`: ASCII without controls, quotes and backslashes.
     ///
-    /// Most of a body is such runs, so eight bytes are examined in one register. In each term below, the top bit of a
-    /// byte marks a byte to stop at; borrows can only spoil bytes after the first such one (Mycroft's test for zero
-    /// bytes, on the bytes' differences from what is searched).
+    /// Most of a body consists of such runs, so eight bytes are tested in one register. In each term below, the top bit
+    /// of a byte marks a byte to stop at. Borrows can only spoil bytes after the first marked one (Mycroft's zero-byte
+    /// test, applied to the difference from the byte searched for).
     static func endOfPlainRun(_ bytes: UnsafeBufferPointer<UInt8>, from offset: Int) -> Int {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let tops: UInt64 = 0x8080_8080_8080_8080
@@ -31,23 +30,23 @@ enum JSONText {
         return end
     }
 
-    /// The value of the eight decimal digits at `offset`; nil where there are fewer.
+    /// The value of the eight decimal digits at `offset`; nil if there are fewer.
     static func eightDigits(_ bytes: UnsafeBufferPointer<UInt8>, at offset: Int) -> UInt64? {
         guard offset + 8 <= bytes.count, let start = UnsafeRawPointer(bytes.baseAddress) else { return nil }
         let word = UInt64(littleEndian: start.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
-        // A digit's upper half is 3, and adding 6 leaves it so.
+        // A digit's upper half is 3, and adding 6 keeps it so.
         let upper: UInt64 = 0xF0F0_F0F0_F0F0_F0F0
         let threes: UInt64 = 0x3030_3030_3030_3030
         guard word & upper == threes, (word &+ 0x0606_0606_0606_0606) & upper == threes else { return nil }
-        // Neighbours are put together: two digits, then four, then eight.
+        // Combine neighbours: into two digits, then four, then eight.
         var digits = word &- threes
         digits = (digits &* 10 &+ digits >> 8) & 0x00FF_00FF_00FF_00FF
         digits = (digits &* 100 &+ digits >> 16) & 0x0000_FFFF_0000_FFFF
         return (digits &* 10_000 &+ digits >> 32) & 0xFFFF_FFFF
     }
 
-    /// The end of the scalar that starts at `offset`, which is inside the text; throws where it is a control character or not
-    /// UTF-8: a stray or missing continuation byte, an overlong form, a surrogate, beyond U+10FFFF.
+    /// The end of the scalar at `offset`, which is inside the text. Throws for a control character and for invalid
+    /// UTF-8: a stray or missing continuation byte, an overlong form, a surrogate, a value beyond U+10FFFF.
     static func endOfScalar(_ bytes: UnsafeBufferPointer<UInt8>, at offset: Int) throws(JSONError) -> Int {
         let lead = bytes[offset]
         // The range of the second byte excludes overlong forms, surrogates and values beyond Unicode (RFC 3629 §4).
@@ -77,8 +76,8 @@ enum JSONText {
         JSONError(.syntax, at: offset, "not valid UTF-8")
     }
 
-    /// The scalar of the escape at `offset` (a backslash), and the end of the escape. A surrogate pair is one escape; a
-    /// lone surrogate is refused.
+    /// The scalar of the escape at `offset` (a backslash), and the escape's end. A surrogate pair is one escape; a lone
+    /// surrogate is refused.
     static func unescape(
         _ bytes: UnsafeBufferPointer<UInt8>,
         at offset: Int
@@ -100,7 +99,7 @@ enum JSONText {
             throw JSONError(.syntax, at: offset, "\\u without four hexadecimal digits")
         }
         if let scalar = Unicode.Scalar(unit) { return (scalar, end + 4) }
-        // A surrogate: the first half of a pair, immediately followed by the other half, or an error.
+        // A surrogate: it must be the first half of a pair, immediately followed by the second.
         guard unit < 0xDC00, end + 5 < bytes.count, bytes[end + 4] == UInt8(ascii: "\\"),
             bytes[end + 5] == UInt8(ascii: "u"),
             let low = hexadecimal(bytes, at: end + 6), (0xDC00...0xDFFF).contains(low),
@@ -109,7 +108,7 @@ enum JSONText {
         return (scalar, end + 10)
     }
 
-    /// Four hexadecimal digits.
+    /// The value of four hexadecimal digits; nil if there are fewer.
     private static func hexadecimal(_ bytes: UnsafeBufferPointer<UInt8>, at offset: Int) -> UInt32? {
         guard offset + 4 <= bytes.count else { return nil }
         var value: UInt32 = 0

@@ -7,14 +7,14 @@ package enum JSONKind: Sendable {
     case object, array, string, number, bool, null
 }
 
-/// A string's bytes, escapes resolved, valid UTF-8. They are part of the text, or in the reader's scratch memory: then use or copy
-/// them before the reader reads on.
+/// A string's bytes with escapes resolved; valid UTF-8. They are part of the text or in the reader's scratch memory; in
+/// the latter case use or copy them before reading on.
 package struct JSONString {
     /// The bytes; may be empty, may contain NUL.
     package let utf8: UnsafeBufferPointer<UInt8>
     /// The position of the string's opening quote in the text.
     package let offset: Int
-    /// Whether the bytes are part of the text, and so last as long as it.
+    /// Whether the bytes are part of the text and live as long as it does.
     package let isPartOfText: Bool
 
     package init(utf8: UnsafeBufferPointer<UInt8>, offset: Int, isPartOfText: Bool) {
@@ -23,10 +23,10 @@ package struct JSONString {
         self.isPartOfText = isPartOfText
     }
 
-    /// A copy that lives on.
+    /// A copy of the string.
     package var string: String { String(decoding: utf8, as: UTF8.self) }
 
-    /// Lets `switch` compare with literals, byte by byte and without making a string.
+    /// Lets `switch` compare with literals byte by byte, without creating a string.
     package static func ~= (pattern: StaticString, value: JSONString) -> Bool {
         guard pattern.utf8CodeUnitCount == value.utf8.count, let bytes = value.utf8.baseAddress else {
             return pattern.utf8CodeUnitCount == 0 && value.utf8.isEmpty
@@ -35,20 +35,20 @@ package struct JSONString {
     }
 }
 
-/// A number as it was written, valid as long as the text.
+/// A number as written; valid as long as the text.
 package struct JSONNumber {
-    /// The largest magnitude up to which every integer is a `Double`, 2⁵³.
+    /// Every integer up to this magnitude is exact as a `Double`: 2⁵³.
     package static let exactIntegerLimit: Int64 = 1 << 53
 
     /// The characters.
     let literal: UnsafeBufferPointer<UInt8>
-    /// The characters as a string that lives on.
+    /// A copy of the characters.
     package var text: String { String(decoding: literal, as: UTF8.self) }
-    /// The value of a literal without fraction and exponent, where it fits.
+    /// The value of a literal without fraction and exponent, if it fits.
     package let integer: Int64?
 
-    /// The value if it is a whole number: any `Int64` written as an integer, and also what is written with a fraction or an
-    /// exponent (`1.7e9`, `5.0`) where its nearest `Double` is whole and not beyond ±2⁵³. JSON Schema calls both integers.
+    /// The value if it is an integer in the sense of JSON Schema: any `Int64` written as an integer, and also a literal
+    /// with a fraction or exponent (`1.7e9`, `5.0`) whose nearest `Double` is whole and within ±2⁵³.
     package var wholeValue: Int64? {
         if let integer { return integer }
         let value = doubleValue
@@ -56,10 +56,10 @@ package struct JSONNumber {
         return Int64(value)
     }
 
-    /// The nearest `Double`; infinite when the number is out of range.
+    /// The nearest `Double`; infinite if the number is out of range.
     package var doubleValue: Double {
         if let integer { return Double(integer) }
-        // The grammar was checked, and it is a part of what `Double` reads; NaN can only say that this is no longer so.
+        // The grammar was checked and is a subset of what `Double` parses; NaN would show that this no longer holds.
         return Double(String(decoding: literal, as: UTF8.self)) ?? .nan
     }
 }

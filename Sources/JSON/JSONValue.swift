@@ -1,5 +1,5 @@
-// JSON as a tree, for small documents: `config.json`, import descriptions, reports, the OpenAPI contract. A text that is read
-// never has the same key twice in an object; objects keep the order of their keys.
+// JSON as a tree, for small documents: `config.json`, import descriptions, reports, the OpenAPI contract. Parsed
+// objects never have duplicate keys, and objects keep the order of their keys.
 
 /// A JSON value.
 package enum JSONValue: Equatable, Sendable {
@@ -13,7 +13,7 @@ package enum JSONValue: Equatable, Sendable {
 
     package static func integer(_ value: Int) -> JSONValue { .integer(Int64(value)) }
 
-    /// An object of these members, in this order.
+    /// An object with these members, in this order.
     package static func object(pairs members: [(key: String, value: JSONValue)]) -> JSONValue {
         .object(members.map { JSONMember($0.key, $0.value) })
     }
@@ -31,12 +31,12 @@ package struct JSONMember: Equatable, Sendable {
 }
 
 extension JSONValue {
-    /// Levels of arrays and objects that a tree may have; reading one uses the stack.
+    /// The most levels of arrays and objects, because parsing recurses.
     package static let depthLimit = 64
 
     /// Reads a whole text.
     ///
-    /// - Throws: `JSONError` that names the byte, or a duplicate key of an object. A number beyond `Double` is an
+    /// - Throws: `JSONError` that names the byte, or a duplicate key. A number outside the range of `Double` is an
     ///   error.
     package init(parsing bytes: UnsafeRawBufferPointer) throws(JSONError) {
         var reader = JSONReader(bytes.bindMemory(to: UInt8.self), depthLimit: Self.depthLimit)
@@ -82,19 +82,19 @@ extension JSONValue {
         }
     }
 
-    /// The object with more members appended; anything but an object is unchanged.
+    /// The object with more members appended; any other value unchanged.
     package func adding(_ more: [(key: String, value: JSONValue)]) -> JSONValue {
         guard case .object(let members) = self else { return self }
         return .object(members + more.map { JSONMember($0.key, $0.value) })
     }
 
-    /// The object without a member; anything but an object is unchanged.
+    /// The object without a member; any other value unchanged.
     package func without(_ key: String) -> JSONValue {
         guard case .object(let members) = self else { return self }
         return .object(members.filter { $0.key != key })
     }
 
-    /// The value of an object's member; nil for anything else.
+    /// The value of an object's member; nil if there is none.
     package subscript(_ key: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
         return members.first { $0.key == key }?.value
@@ -102,7 +102,7 @@ extension JSONValue {
 
     // MARK: - Writing
 
-    /// The value as text over several lines, two spaces per level; arrays of scalars stay on one line.
+    /// The value as indented text, two spaces per level; arrays of scalars stay on one line.
     package var prettyPrinted: String {
         var writer = JSONWriter()
         write(to: &writer, indentation: 0)
@@ -117,7 +117,7 @@ extension JSONValue {
         return writer.bytes
     }
 
-    /// Writes the value without white space. A number that is not finite becomes null.
+    /// Writes the value without white space. Non-finite numbers become null.
     package func write(to writer: inout JSONWriter) { write(to: &writer, indentation: nil) }
 
     private var isScalar: Bool {
@@ -127,7 +127,7 @@ extension JSONValue {
         }
     }
 
-    /// - Parameter indentation: levels of the line that the value stands on; nil: no white space at all.
+    /// - Parameter indentation: indentation level of the value's line; nil: no white space.
     private func write(to writer: inout JSONWriter, indentation: Int?) {
         let inner = indentation.map { $0 + 1 }
         switch self {

@@ -1,4 +1,4 @@
-// Appends JSON to bytes, in order: the only JSON writer of the project.
+// Appends JSON to bytes, in order: the project's only JSON writer.
 
 /// Writes one JSON text.
 ///
@@ -6,10 +6,10 @@
 package struct JSONWriter {
     /// The text written so far.
     package private(set) var bytes: [UInt8]
-    /// Whether a value was just finished, so that another one needs a comma before it.
+    /// Whether a value was just finished, so that the next one needs a comma before it.
     private var isAfterValue = false
 
-    /// A writer with nothing written, and room for this many bytes.
+    /// An empty writer with room for this many bytes.
     package init(capacity: Int = 256) {
         bytes = []
         bytes.reserveCapacity(capacity)
@@ -20,7 +20,7 @@ package struct JSONWriter {
     /// Opens an object.
     package mutating func beginObject() { open(UInt8(ascii: "{")) }
 
-    /// Opens an object that is a member.
+    /// Opens an object as a member.
     package mutating func beginObject(_ key: StaticString) {
         self.key(key)
         beginObject()
@@ -32,7 +32,7 @@ package struct JSONWriter {
     /// Opens an array.
     package mutating func beginArray() { open(UInt8(ascii: "[")) }
 
-    /// Opens an array that is a member.
+    /// Opens an array as a member.
     package mutating func beginArray(_ key: StaticString) {
         self.key(key)
         beginArray()
@@ -41,7 +41,7 @@ package struct JSONWriter {
     /// Closes the array.
     package mutating func endArray() { close(UInt8(ascii: "]")) }
 
-    /// Writes a member's key; its value must follow. Keys are source literals and need no escapes.
+    /// Writes a member's key; its value must follow. Keys are source literals that need no escapes.
     package mutating func key(_ key: StaticString) {
         let hasComma = isAfterValue
         isAfterValue = false
@@ -63,7 +63,7 @@ package struct JSONWriter {
         isAfterValue = false
     }
 
-    /// Forgets the text and keeps the memory.
+    /// Clears the text but keeps the memory.
     package mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
         isAfterValue = false
@@ -139,21 +139,21 @@ package struct JSONWriter {
         isAfterValue = true
     }
 
-    /// Writes a number in the shortest form that reads back as the same `Float`; throws `notFinite` for values that
-    /// JSON cannot express.
+    /// Writes a number in the shortest form that reads back as the same `Float`; throws `notFinite` for infinities and
+    /// NaN.
     package mutating func number(_ value: Float) throws(JSONError) {
         guard value.isFinite else { throw JSONError(.notFinite, at: 0, "\(value) is no JSON number") }
         shortest(value.description)
     }
 
-    /// Writes a number in the shortest form that reads back as the same `Double`; throws `notFinite` for values that
-    /// JSON cannot express.
+    /// Writes a number in the shortest form that reads back as the same `Double`; throws `notFinite` for infinities and
+    /// NaN.
     package mutating func number(_ value: Double) throws(JSONError) {
         guard value.isFinite else { throw JSONError(.notFinite, at: 0, "\(value) is no JSON number") }
         shortest(value.description)
     }
 
-    /// Writes a number as `number` does, and null where it is not finite.
+    /// Writes a number like `number`, or null if it is not finite.
     package mutating func numberOrNull(_ value: Double) {
         if value.isFinite { shortest(value.description) } else { null() }
     }
@@ -171,7 +171,7 @@ package struct JSONWriter {
         isAfterValue = true
     }
 
-    /// Writes a value that `append` makes: it appends exactly one JSON value to the bytes and touches nothing before them.
+    /// Writes a value by calling `append`, which must append exactly one JSON value and change nothing before it.
     package mutating func value(_ append: (inout [UInt8]) -> Void) {
         separate()
         append(&bytes)
@@ -188,28 +188,28 @@ package struct JSONWriter {
 
     // MARK: Members
 
-    /// Writes a member, or nothing where the value is nil.
+    /// Writes a member; nothing if the value is nil.
     package mutating func member(_ key: StaticString, _ value: String?) {
         guard let value else { return }
         self.key(key)
         string(value)
     }
 
-    /// Writes a member, or nothing where the value is nil.
+    /// Writes a member; nothing if the value is nil.
     package mutating func member(_ key: StaticString, _ value: Int?) {
         guard let value else { return }
         self.key(key)
         integer(value)
     }
 
-    /// Writes a member, or nothing where the value is nil.
+    /// Writes a member; nothing if the value is nil.
     package mutating func member(_ key: StaticString, _ value: Bool?) {
         guard let value else { return }
         self.key(key)
         bool(value)
     }
 
-    /// Writes a member as `thousandths` does.
+    /// Writes a member like `thousandths`.
     package mutating func member(_ key: StaticString, thousandths value: Int) {
         self.key(key)
         thousandths(value)
@@ -231,28 +231,28 @@ package struct JSONWriter {
 
     // MARK: White space
 
-    /// Starts a line before the next member or element, this many levels in; nil: no white space.
+    /// Starts a line for the next member or element at this indentation level; nil: no white space.
     mutating func indent(_ levels: Int?) {
         guard let levels else { return }
         separate()
         closeLine(levels)
     }
 
-    /// Starts the line of a closing bracket, this many levels in; nil: no white space.
+    /// Starts a line for a closing bracket at this indentation level; nil: no white space.
     mutating func closeLine(_ levels: Int?) {
         guard let levels else { return }
         bytes.append(UInt8(ascii: "\n"))
         bytes.append(contentsOf: repeatElement(UInt8(ascii: " "), count: 2 * levels))
     }
 
-    /// Writes a space: after a key's colon, or after the comma that it writes before the next element.
+    /// Writes a space: after a key's colon, or after the comma that it adds before the next element.
     mutating func space() {
         separate()
         bytes.append(UInt8(ascii: " "))
     }
 
-    /// Appends text unchanged: for text between JSON texts (`event: item`), and for members that are the same every time. No comma
-    /// comes behind it that is not in it.
+    /// Appends text unchanged: text between JSON texts (`event: item`), and constant members. No comma is added after
+    /// it.
     package mutating func raw(_ text: StaticString) {
         append(text)
         isAfterValue = false
@@ -270,8 +270,8 @@ package struct JSONWriter {
         }
     }
 
-    /// Appends the bytes that `write` writes from an offset up to the offset that it returns: most of a text is written
-    /// in pieces of a few bytes, for which the array's own functions take longer than the copy.
+    /// Appends what `write` writes from the pointer it gets up to the pointer it returns. Most of a text is written in
+    /// pieces of a few bytes, for which the array's own functions take longer than the copy.
     @inline(__always)
     private mutating func append(
         atMost limit: Int,
@@ -285,7 +285,7 @@ package struct JSONWriter {
         }
     }
 
-    /// Writes the comma before a key or string, if needed, and its quote. Returns the offset after them.
+    /// Writes the comma before a key or string, if needed, and the opening quote. Returns the pointer after them.
     @inline(__always)
     private static func begin(
         _ place: UnsafeMutablePointer<UInt8>,
@@ -297,7 +297,7 @@ package struct JSONWriter {
         return quote + 1
     }
 
-    /// Digits from the last one on, without making a string of them, which counts where a history's timestamps are written.
+    /// Writes digits from last to first without creating a string, which matters for a history's timestamps.
     private mutating func append(_ value: some FixedWidthInteger) {
         if value < 0 { bytes.append(UInt8(ascii: "-")) }
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
@@ -312,7 +312,7 @@ package struct JSONWriter {
         }
     }
 
-    /// Runs without anything to escape are copied whole.
+    /// Copies runs without escapes whole.
     private mutating func appendEscaped(_ utf8: UnsafeBufferPointer<UInt8>) {
         var runStart = 0
         for (index, byte) in utf8.enumerated() {

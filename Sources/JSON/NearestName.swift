@@ -1,14 +1,14 @@
-// The name that was probably meant: for error sentences about a name that is not there.
+// The name that was probably meant, for errors about an unknown name.
 
-/// The name with the smallest edit distance (insertions, deletions, substitutions and swaps of neighbours, by UTF-8 bytes) to
-/// another; of equally near ones the first. Nil if none is near: more than a third of the longer name would have to change.
+/// The candidate with the smallest edit distance (insertions, deletions, substitutions and swaps of neighbours, by
+/// UTF-8 bytes); the first of equally near ones. Nil if more than a third of the longer name would have to change.
 ///
-/// Cut short at 256 bytes, and at 10 000 names, because both may come from a file.
+/// Names are cut at 256 bytes and candidates at 10 000, because both may come from a file.
 ///
 /// - Parameters:
-///   - name: the name looked for.
-///   - names: the candidates, in the order for breaking ties.
-///   - most: the largest distance that counts, if a third is too much.
+///   - name: the unknown name.
+///   - names: the candidates, in the order that breaks ties.
+///   - most: a tighter limit on the distance.
 package func nearestName(to name: String, among names: some Sequence<String>, within most: Int = .max) -> String? {
     let wanted = Array(name.utf8.prefix(256))
     var nearest: (name: String, distance: Int)?
@@ -23,7 +23,7 @@ package func nearestName(to name: String, among names: some Sequence<String>, wi
     return nearest?.name
 }
 
-/// The restricted Damerau–Levenshtein distance, row by row; nil if it is more than `limit`.
+/// The restricted Damerau–Levenshtein distance, computed row by row; nil if it exceeds `limit`.
 private func editDistance(_ left: [UInt8], _ right: [UInt8], atMost limit: Int) -> Int? {
     var beforeLast: [Int] = []
     var last = Array(0...right.count)
@@ -37,7 +37,7 @@ private func editDistance(_ left: [UInt8], _ right: [UInt8], atMost limit: Int) 
             }
             row.append(distance)
         }
-        // Distances along a path never fall.
+        // The minimum of a row never decreases.
         guard row.contains(where: { $0 <= limit }) else { return nil }
         (beforeLast, last) = (last, row)
     }

@@ -1,7 +1,7 @@
-// Text from files inside error sentences. A sentence is one line of a terminal or a log: nothing that a file holds may
-// break the line, move the cursor or fill the screen.
+// Text from files in error messages. A message is one line of a terminal or log: nothing in a file may break the line,
+// move the cursor or fill the screen.
 
-/// The text in double quotes, with control characters escaped, cut after 96 characters.
+/// The text in double quotes, with control characters escaped, truncated after 96 characters.
 package func quoted(_ text: some StringProtocol) -> String {
     var result = "\""
     var count = 0

@@ -1,4 +1,4 @@
-// Asks a server that serves the demo, as one of its users would: one request after another, with the time each one took.
+// Asks a server of the demo as one of its users would: one request after another, timing each.
 
 internal import HTTP
 package import Interactions
@@ -15,15 +15,15 @@ package struct Demonstration {
 
         /// Best first.
         package var items: [Item]
-        /// Events that the model has seen, and those of them that the server had computed before.
+        /// Events that the model used, and those of them that the server had cached.
         package var used: Int
         package var cached: Int
         /// From the first byte sent to the last one received.
         package var milliseconds: Double
-        /// `timing_ms.total` of the reply: the same as the server sees it.
+        /// `timing_ms.total` of the reply: the time as measured by the server.
         package var serverMilliseconds: Double
 
-        /// Reads the body of a reply; nil if it is no recommendation.
+        /// Reads the body of a reply; nil if it is not a recommendation.
         init?(_ body: [UInt8], milliseconds: Double) {
             guard let value = body.withUnsafeBytes({ try? JSONValue(parsing: $0) }),
                 case .array(let items)? = value["items"],
@@ -43,14 +43,14 @@ package struct Demonstration {
 
     private let probe: Probe
     private let address: SocketAddress
-    /// Stands before every user id, so that nothing that the server remembers of an earlier visit answers this one.
+    /// Prefix of every user id, so that no state from an earlier visit affects this one.
     private let tag = "demo-\(UInt32.random(in: .min ... .max))-"
 
-    /// Looks up the server and checks what it serves.
+    /// Connects to the server and checks what it serves.
     ///
     /// - Parameters:
-    ///   - authorization: the value of the field; nil: none is sent.
-    ///   - modelName: the demo's.
+    ///   - authorization: the value of the header field; nil: the field is not sent.
+    ///   - modelName: the demo's name.
     /// - Throws: `LoadError` if nothing listens there, or it does not serve the demo.
     package init(target: LoadTarget, authorization: String?, modelName: String) throws(LoadError) {
         probe = Probe(target: target, authorization: authorization)
@@ -63,10 +63,10 @@ package struct Demonstration {
         }
     }
 
-    /// Asks for a user's next items, an hour after the newest event.
+    /// Requests a user's next items, an hour after the newest event.
     ///
     /// - Parameters:
-    ///   - user: with at least one event.
+    ///   - user: has at least one event.
     ///   - count: k.
     package func recommend(for user: InteractionLog.User, count: Int) throws(LoadError) -> Answer {
         let body = JSONValue.object(pairs: [
@@ -90,7 +90,7 @@ package struct Demonstration {
         return answer
     }
 
-    /// The user after one event more, an hour later.
+    /// The user with one more event, an hour later.
     package func after(_ item: String, _ user: InteractionLog.User) -> InteractionLog.User {
         var user = user
         user.events.append(.init(item: item, timestamp: (user.events.last?.timestamp ?? 0) + Self.hour))
@@ -101,7 +101,7 @@ package struct Demonstration {
 }
 
 extension JSONValue {
-    /// The value of a number.
+    /// The value of a number; nil for anything else.
     fileprivate var double: Double? {
         switch self {
         case .integer(let value): Double(value)

@@ -1,6 +1,6 @@
-// Faults that keep a load test from running at all. Once it runs, failures are outcomes of requests and are counted.
+// Faults that prevent a load test from running. Once it runs, failures are outcomes of requests, which are counted.
 
-/// A load test that cannot be run; one sentence says why and what to do.
+/// Why a load test cannot run, and what to do, in one sentence.
 package struct LoadError: Error, Equatable, CustomStringConvertible {
     package let description: String
 

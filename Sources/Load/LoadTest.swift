@@ -1,4 +1,4 @@
-// A load test from its options to its report: finds the server and the histories, starts the workers, adds up.
+// A load test from options to report: finds the server and the histories, starts the workers, adds up results.
 
 internal import CLinux
 internal import Dispatch
@@ -8,11 +8,11 @@ package import Interactions
 internal import Locking
 internal import Synchronization
 
-/// The histories included with genrec.
+/// The histories that come with genrec.
 package struct DemoHistories {
-    /// The name under which the model that they belong to is served.
+    /// The name of the model that they belong to, as served.
     let modelName: String
-    /// Finds their file.
+    /// Returns the path of their file.
     let path: () throws -> String
 
     package init(modelName: String, path: @escaping () throws -> String) {
@@ -23,7 +23,7 @@ package struct DemoHistories {
 
 /// A load test that is ready to run.
 package final class LoadTest: Sendable {
-    /// How long before the first request may be due the workers are started.
+    /// The time between starting the workers and the first possible request.
     private static let leadTime: UInt64 = 20_000_000
 
     private let target: LoadTarget
@@ -33,13 +33,13 @@ package final class LoadTest: Sendable {
     private let stop = StopFlag()
     private let isInterrupted = Atomic<Bool>(false)
 
-    /// Looks the server up, connects to it once, and reads the histories.
+    /// Connects to the server once and reads the histories.
     ///
     /// - Parameters:
-    ///   - interactions: a file as `InteractionLog` reads it. Nil: the demo's own, if it is the demo that is served.
-    ///   - options: what that file does not say.
-    ///   - demo: the file of the demo's interactions; nil: none.
-    /// - Throws: `LoadError` or `InteractionLogError`, whose sentence says what to do; the errors of `demo`.
+    ///   - interactions: a file for `InteractionLog`. Nil: the demo's, if the demo is served.
+    ///   - options: how to read that file.
+    ///   - demo: the demo's histories; nil: none.
+    /// - Throws: `LoadError` or `InteractionLogError`, whose sentences say what to do; the errors of `demo`.
     package init(
         target: LoadTarget,
         plan: LoadPlan,
@@ -60,7 +60,7 @@ package final class LoadTest: Sendable {
         }
     }
 
-    /// genrec includes only the demo's histories; other bundles need their own.
+    /// The demo's histories; other bundles need a file of their own.
     private static func demoInteractions(
         _ demo: DemoHistories?,
         _ probe: Probe,
@@ -76,15 +76,15 @@ package final class LoadTest: Sendable {
         return try demo.path()
     }
 
-    /// Ends the run immediately; `run` then returns the results so far. From any thread.
+    /// Ends the run immediately; `run` then returns the results so far. Callable from any thread.
     package func interrupt() {
         isInterrupted.store(true, ordering: .relaxed)
         stop.set()
     }
 
-    /// Runs the test on separate threads and waits for it.
+    /// Runs the test on its own threads and waits for it.
     ///
-    /// - Parameter progress: called now and then with the seconds for which requests have been sent.
+    /// - Parameter progress: called repeatedly with the seconds for which requests have been sent.
     package func run(progress: (Double) -> Void) throws -> LoadReport {
         let descriptorLimit = DescriptorLimit.raise().limit
         let origin = Syscall.now() + Self.leadTime

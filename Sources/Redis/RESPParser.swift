@@ -1,27 +1,27 @@
-// Parses values from a stream of bytes. The end of a value is searched first, visiting each byte once however the
-// stream is split, and the value is built only when complete: announced sizes cost nothing.
+// Parses values from a stream of bytes. It first searches for the end of a value, visiting each byte once however the
+// stream is split, and builds the value only when it is complete: announced sizes allocate nothing.
 
 internal import Glibc
 
-/// A parser of one direction of a connection; a pure value.
+/// Parses one direction of a connection; a pure value.
 package struct RESPParser {
-    /// Values within values.
+    /// The maximum nesting depth of values.
     private static let maximumDepth = 16
-    /// Bytes of a line that is no blob.
+    /// The maximum length of a line that is not a blob.
     private static let maximumLine = 65_536
 
     private let limit: Int
     private var buffer: [UInt8] = []
     /// The start of the next value.
     private var start = 0
-    /// The progress of the search for its end, always at the start of a part.
+    /// How far the search for its end has come; always at the start of a part.
     private var position = 0
-    /// Where the search for the end of the line continues.
+    /// Where the search for the end of the current line continues.
     private var lineSearch = 0
-    /// How many values each aggregate around `position` lacks; the last is the innermost.
+    /// The number of values still missing in each aggregate around `position`, innermost last.
     private var missing: [Int] = []
 
-    /// - Parameter limit: bytes that a value may have.
+    /// - Parameter limit: the maximum length of a value in bytes.
     package init(limit: Int) { self.limit = limit }
 
     /// Adds received bytes.
@@ -40,7 +40,7 @@ package struct RESPParser {
         buffer.append(contentsOf: bytes)
     }
 
-    /// The next value, nil if it is not whole.
+    /// The next value; nil if it is not complete yet.
     ///
     /// - Throws: `RESPError`; the parser must not be used afterwards.
     package mutating func next() throws(RESPError) -> RESPValue? {
@@ -59,7 +59,7 @@ package struct RESPParser {
             guard let end = try lineEnd() else { return false }
             let kind = buffer[position]
             var next = end + 2
-            /// Values inside this one; nil: it is whole.
+            /// Number of values inside this one; nil: it has none.
             var inside: Int?
             var counts = true
             switch kind {
@@ -95,7 +95,7 @@ package struct RESPParser {
             if counts, let last = missing.indices.last { missing[last] -= 1 }
             if let inside, inside > 0 {
                 guard missing.count < Self.maximumDepth else { throw RESPError(message: "nests its values too deeply") }
-                // Behind an attribute its value follows.
+                // The value that an attribute belongs to follows it.
                 if !counts, missing.isEmpty { missing.append(1) }
                 missing.append(inside)
             } else if !counts, missing.isEmpty {
@@ -118,7 +118,7 @@ package struct RESPParser {
         return nil
     }
 
-    /// The number in a range of the buffer; -1 means null.
+    /// The length in a range of the buffer; -1 means null.
     private func length(_ from: Int, _ to: Int) throws(RESPError) -> Int {
         guard let value = integer(from, to), value >= -1, value <= Int64(Int32.max) else {
             throw RESPError(message: "sent a length that is none")
@@ -150,7 +150,7 @@ package struct RESPParser {
 
     // MARK: Building
 
-    /// The value at `reader`, whose end `findEnd` has found; that also limits its depth.
+    /// Builds the value at `reader`. `findEnd` has checked that it is complete and not nested too deeply.
     private func build(_ reader: inout Int) throws(RESPError) -> RESPValue {
         while true {
             let kind = buffer[reader]

@@ -1,4 +1,4 @@
-// A comparison as a page.
+// A comparison as an HTML page.
 
 extension BundleComparison {
     /// A self-contained HTML file.
@@ -34,7 +34,7 @@ extension BundleComparison {
 
     private var differences: Chart {
         let series = entries.dropFirst().enumerated().map { index, entry in
-            // Side by side, so that intervals do not hide each other.
+            // Side by side, so that intervals do not hide one another.
             let shift = (Double(index) - Double(entries.count - 2) / 2) * 0.12
             let points = zip(RankingMetrics.names, entry.differences).enumerated().map { place, pair in
                 Chart.Series.Point(

@@ -1,10 +1,10 @@
-// How a comparison is printed: tables for people, one JSON object for scripts.
+// A comparison as tables for people and as one JSON object for scripts.
 
 internal import Foundation
 package import JSON
 
 extension BundleComparison {
-    /// Metrics in the tables by group.
+    /// The metrics shown in the tables by group.
     static let groupMetrics = ["hr@10", "ndcg@10"]
 
     /// One JSON object: `bundles`, `differences`, `by_history_length`, `by_popularity`, `users`.
@@ -40,7 +40,7 @@ extension BundleComparison {
         return .object(members)
     }
 
-    /// The tables of the report, for the terminal and the page.
+    /// The report's tables, for the terminal and the page.
     var tables: [TextTable] {
         var metrics = TextTable(
             title: "\(users) users whom all bundles can rank",
@@ -87,7 +87,7 @@ extension BundleComparison {
         return table
     }
 
-    /// The tables one after another, and what was left out.
+    /// All tables, then what was left out.
     package var text: String {
         let remarks = entries.flatMap { entry in entry.report.remarks.map { "\(entry.report.label): \($0)" } }
         return (tables.map(\.text) + (remarks.isEmpty ? [] : [remarks.joined(separator: "\n")]))

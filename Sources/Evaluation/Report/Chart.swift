@@ -1,32 +1,32 @@
-// Charts as SVG: axes with ticks and names, a legend, a tooltip on each point.
+// Charts as SVG: axes with ticks and labels, a legend, a tooltip on each point.
 
 internal import Foundation
 
-/// A chart in a plane; a pure value.
+/// A chart with two axes; a pure value.
 struct Chart {
-    /// Points of one kind.
+    /// A named group of points.
     struct Series {
-        /// A point, with the interval around its value, if any.
+        /// A point, optionally with an interval around its value.
         struct Point {
             var x: Double
             var y: Double
             var low: Double?
             var high: Double?
-            /// The text that appears under the pointer.
+            /// The tooltip.
             var label: String
         }
 
         var name: String
         var points: [Point]
-        /// Whether its points are joined.
+        /// Whether a line joins the points.
         var isLine = true
-        /// Points of a curve that belongs to the series.
+        /// Points of a fitted curve to draw with the series.
         var curve: [(x: Double, y: Double)] = []
     }
 
-    /// How a position on the x axis is named.
+    /// How the x axis is labelled.
     enum XAxis {
-        /// The place of a name in the list, from 0.
+        /// Names at the positions 0, 1, 2 …
         case names([String])
         /// A number on a logarithmic scale, above 0.
         case logarithmic
@@ -37,7 +37,7 @@ struct Chart {
     var yName: String
     var xAxis: XAxis
     var series: [Series]
-    /// Whether 0 must be on the y axis.
+    /// Whether the y axis must include 0.
     var includesZero = true
 
     private static let width = 860.0
@@ -46,7 +46,7 @@ struct Chart {
     private static let right = 16.0
     private static let bottom = 62.0
 
-    /// Numbers of a round step that cover the range, some five.
+    /// About five round numbers that cover the range.
     static func ticks(_ low: Double, _ high: Double) -> [Double] {
         guard high > low, (high - low).isFinite else { return [low] }
         let raw = (high - low) / 5
@@ -58,7 +58,7 @@ struct Chart {
         return stride(from: first, through: last, by: 1).map { $0 * step }
     }
 
-    /// A number with just enough digits to distinguish it from its neighbours.
+    /// A number with a few significant digits and a unit prefix.
     static func short(_ value: Double) -> String {
         switch abs(value) {
         case 0: "0"

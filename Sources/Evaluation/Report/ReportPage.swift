@@ -1,8 +1,8 @@
-// A report as one HTML file that needs nothing else: styles within, charts as SVG, no script.
+// A report as one self-contained HTML file: inline styles, charts as SVG, no script.
 
 internal import Foundation
 
-/// Sections of a page, in their order.
+/// The sections of a page, in order.
 struct ReportPage {
     private let title: String
     private var body = ""
@@ -12,7 +12,7 @@ struct ReportPage {
         body = "<h1>\(Self.escaped(title))</h1>\n<p>\(Self.escaped(lead))</p>\n"
     }
 
-    /// Text as HTML.
+    /// Escapes text for HTML.
     static func escaped(_ text: String) -> String {
         text.replacingOccurrences(of: "&", with: "&amp;").replacingOccurrences(of: "<", with: "&lt;")
             .replacingOccurrences(of: ">", with: "&gt;").replacingOccurrences(of: "\"", with: "&quot;")
@@ -36,7 +36,7 @@ struct ReportPage {
         body += table.rows.map { row($0, "td") }.joined(separator: "\n") + "\n</tbody></table></div>\n"
     }
 
-    /// The file.
+    /// The content of the file.
     var html: String {
         """
         <!doctype html>

@@ -1,4 +1,4 @@
-// How a study is printed: tables for people, one JSON object for scripts, a page.
+// A study as tables for people, as one JSON object for scripts, and as an HTML page.
 
 internal import Foundation
 package import JSON
@@ -32,7 +32,7 @@ extension Study {
         ])
     }
 
-    /// The bundles, and the laws where there are any.
+    /// The bundles, and the laws if there are any.
     var tables: [TextTable] {
         var bundles = TextTable(
             title: "\(metric) over \(users) users; * is on the Pareto front of time and quality",
@@ -59,7 +59,7 @@ extension Study {
         return [bundles, laws]
     }
 
-    /// The tables one after another, and why an architecture has no law.
+    /// All tables, then the architectures without a law and why.
     package var text: String {
         var parts = tables.map(\.text)
         let fitted = Set(fits.map(\.architecture))

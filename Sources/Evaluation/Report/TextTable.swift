@@ -1,8 +1,8 @@
-// A table, on a terminal and on a page.
+// A table, for the terminal and for HTML.
 
 internal import Foundation
 
-/// A title, a header and rows of as many cells.
+/// A title, a header, and rows with as many cells as the header.
 struct TextTable: Sendable, Equatable {
     var title: String
     var header: [String]
@@ -13,12 +13,12 @@ struct TextTable: Sendable, Equatable {
         self.header = header
     }
 
-    /// Four digits behind the point.
+    /// Four decimals.
     static func fixed(_ value: Double) -> String { String(format: "%.4f", value) }
-    /// The same with a sign.
+    /// Four decimals with a sign.
     static func signed(_ value: Double) -> String { String(format: "%+.4f", value) }
 
-    /// The table in columns: the first to the left, the others to the right.
+    /// The table as aligned text: the first column to the left, the others to the right.
     var text: String {
         let widths = header.indices.map { column in
             ([header] + rows).map { $0[column].count }.max() ?? 0

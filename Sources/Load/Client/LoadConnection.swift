@@ -1,35 +1,35 @@
-// One connection of a worker and the request that is on it.
+// One connection of a worker and the request on it.
 
 internal import CLinux
 internal import Glibc
 internal import HTTP
 
-/// A connection's socket, buffers and request. The worker decides what happens with it.
+/// A connection's socket, buffers and request. The worker drives it.
 struct LoadConnection {
     enum State {
-        /// There is no socket.
+        /// No socket.
         case closed
-        /// The socket connects, and a request waits for it.
+        /// The socket is connecting; a request waits for it.
         case connecting
-        /// Connected, and without a request.
+        /// Connected, without a request.
         case idle
-        /// A request is being sent or its reply awaited.
+        /// A request is being sent, or its reply awaited.
         case busy
     }
 
-    /// The facts that a request is remembered by.
+    /// What is recorded about a request.
     struct Request {
-        /// Nil: it belongs to a replay.
+        /// Nil for requests of a replay.
         var visitor: Visitor?
-        /// An event that was sent for itself.
+        /// Whether it is an event sent in its own call.
         var isEvent: Bool
-        /// Different for every request of a worker.
+        /// Unique among the requests of a worker.
         var serial: Int
-        /// When it was due: nanoseconds since the start of the run, like the other times.
+        /// When it was due, in nanoseconds since the start of the run, like the other times.
         var intended: UInt64
-        /// When it was.
+        /// When it was started.
         var begun: UInt64
-        /// When it is given up.
+        /// When it times out.
         var timeout: UInt64
     }
 
@@ -48,7 +48,7 @@ struct LoadConnection {
     private(set) var socket: Int32 = -1
     /// Distinguishes it from earlier sockets at this index, whose events may still arrive.
     private(set) var generation: UInt32 = 0
-    /// Meaningless while no request is in flight.
+    /// Meaningful only while a request is in flight.
     var request = Request(
         visitor: nil,
         isEvent: false,
@@ -57,7 +57,7 @@ struct LoadConnection {
         begun: 0,
         timeout: 0
     )
-    /// The request; bytes below `sent` are with the system.
+    /// The request's bytes; those before `sent` have been handed to the system.
     var output: [UInt8] = []
     private var sent = 0
     private var parser = ReplyParser()
@@ -66,12 +66,12 @@ struct LoadConnection {
 
     /// The status of the reply.
     var status: Int { parser.status }
-    /// Whether another request may follow this reply: the whole request has been taken and nothing more was sent back.
+    /// Whether another request may follow this reply: the whole request was sent and the server keeps the connection.
     var isReusable: Bool { parser.keepsAlive && sent == output.count }
-    /// The whole request is with the system.
+    /// Whether the whole request has been handed to the system.
     var isSent: Bool { sent == output.count }
 
-    /// Begins to connect. False, with errno, if the system refuses; then nothing has changed.
+    /// Starts connecting. False, with errno set, if the system refuses; then nothing has changed.
     mutating func open(_ address: SocketAddress, epoll: Int32, slot: Int) -> Bool {
         let fd = CLinux_stream_socket(address.family)
         guard fd >= 0 else { return false }
@@ -98,14 +98,14 @@ struct LoadConnection {
         return true
     }
 
-    /// Gives the socket back.
+    /// Closes the socket.
     mutating func close() {
         if socket >= 0 { Syscall.close(socket) }
         socket = -1
         state = .closed
     }
 
-    /// The errno of connecting; 0: connected.
+    /// The errno of the connection attempt; 0: connected.
     func connectError() -> Int32 {
         var code: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
@@ -113,14 +113,14 @@ struct LoadConnection {
         return code
     }
 
-    /// A new request is in `output`.
+    /// Resets the state for the new request in `output`.
     mutating func beginRequest() {
         sent = 0
         parser.reset()
         body.removeAll(keepingCapacity: true)
     }
 
-    /// Sends what is left, as far as it goes. The bytes taken; nil if the connection is broken.
+    /// Sends as much of the rest as possible. Returns the bytes sent; nil if the connection is broken.
     mutating func send() -> Int? {
         let before = sent
         while sent < output.count {
@@ -136,9 +136,9 @@ struct LoadConnection {
         return sent - before
     }
 
-    /// Reads received bytes. `buffer` is scratch memory; `received` is increased by the bytes.
+    /// Reads received bytes. `buffer` is scratch memory; `received` grows by the number of bytes.
     ///
-    /// - Parameter isClosing: the server has closed its side, so reading continues to the end.
+    /// - Parameter isClosing: the server has closed its side, so read to the end.
     mutating func receive(
         _ buffer: UnsafeMutableRawBufferPointer,
         isClosing: Bool,
@@ -154,7 +154,7 @@ struct LoadConnection {
                 let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
                 let progress = take(Span(_unsafeBytes: bytes))
                 if progress != .waiting { return progress }
-                // epoll(7): a read that does not fill the buffer has emptied the socket, unless its end is in it, too.
+                // epoll(7): a read that does not fill the buffer has emptied the socket, unless the stream ended.
                 if count < buffer.count, !isClosing { return .waiting }
             }
         }
@@ -171,7 +171,7 @@ struct LoadConnection {
                 }
                 index += step.consumed
                 if step.isComplete {
-                    // No request is open that could follow.
+                    // Bytes after the reply answer no open request.
                     return index == bytes.count ? .replied : .notHTTP
                 }
             }

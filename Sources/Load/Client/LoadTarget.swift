@@ -1,4 +1,4 @@
-// The target of requests, as given on the command line.
+// The server that requests go to, as given on the command line.
 
 internal import Glibc
 internal import HTTP
@@ -14,10 +14,10 @@ package struct LoadTarget: Sendable, Equatable {
     let endpoint: Endpoint
     /// The value of `Host` (RFC 9112 §3.2).
     let authority: String
-    /// The path before `/recommend`: empty, or `/…` without a slash at its end.
+    /// The path before `/recommend`: empty, or `/…` without a trailing slash.
     let basePath: String
 
-    /// Reads the written form.
+    /// Parses the command-line form.
     package init(parsing text: String) throws(LoadError) {
         guard text.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
             throw LoadError("the URL has a space in it, or a character that is not ASCII")
@@ -54,7 +54,7 @@ package struct LoadTarget: Sendable, Equatable {
     }
 
     private static func endpoint(_ authority: String, in text: String) throws(LoadError) -> Endpoint {
-        // The text before the @ may be a secret, so the sentence does not repeat the URL.
+        // The text before the @ may be a secret, so the message does not repeat the URL.
         guard !authority.contains("@") else {
             throw LoadError("the URL names a user; genrec takes an API key, and from the environment")
         }
@@ -74,16 +74,16 @@ package struct LoadTarget: Sendable, Equatable {
         return .tcp(host: String(host), port: port)
     }
 
-    /// Looks the host up.
+    /// Resolves the host.
     ///
-    /// - Returns: at least one address, in the order of trial.
+    /// - Returns: at least one address, in the order to try them.
     func addresses() throws(LoadError) -> [SocketAddress] {
         switch endpoint {
         case .unix(let path):
             guard let address = SocketAddress(path: path) else { throw LoadError("\"\(path)\" is no socket path") }
             return [address]
         case .tcp(let host, let port):
-            // The server listens on localhost as 127.0.0.1; "*" is a host for listeners alone.
+            // The server listens on localhost as 127.0.0.1; "*" is a valid host only for listeners.
             if host != "*", let address = SocketAddress(host: host, port: port) { return [address] }
             return try Self.lookUp(host, port)
         }

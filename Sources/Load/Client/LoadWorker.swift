@@ -1,5 +1,5 @@
-// One thread of a load test: an epoll loop that sends requests when they are due and counts their outcomes. It owns
-// everything it touches except the flag that stops it.
+// One thread of a load test: an epoll loop that sends requests when they are due and counts their outcomes. It shares
+// nothing but the stop flag.
 
 internal import CLinux
 internal import Glibc
@@ -18,24 +18,24 @@ final class StopFlag: Sendable {
 
 /// The state of one worker. Times are nanoseconds since the start of the run.
 struct LoadWorker: ~Copyable {
-    /// When a request's caller disconnects.
+    /// When the caller of a request disconnects.
     private struct Departure: Comparable {
         var time: UInt64
         var slot: Int
-        /// The number of the request; the connection may carry another one by then.
+        /// The request's serial number; the connection may carry another request by then.
         var serial: Int
         static func < (left: Departure, right: Departure) -> Bool { left.time < right.time }
     }
 
-    /// The bytes before bodies.
+    /// The requests' bytes before the body.
     struct Heads: Sendable {
         let request: RequestHead
         let event: RequestHead
     }
 
-    /// How often all connections are looked at for time-outs, and the stop flag at the latest.
+    /// How often all connections are checked for timeouts; also the longest wait before the stop flag is seen.
     private static let lookInterval: UInt64 = 20_000_000
-    /// How long a closed loop's caller waits after a connection could not be made.
+    /// How long a closed loop pauses after a failed connection attempt.
     private static let reconnectPause: UInt64 = 100_000_000
     private static let bufferBytes = 65_536
 
@@ -50,12 +50,12 @@ struct LoadWorker: ~Copyable {
     private let events = UnsafeMutableBufferPointer<CLinux_epoll_event>.allocate(capacity: Int(CLinux_epoll_batch))
 
     private var workload: Workload
-    /// In place of the workload, where events and requests by user are sent.
+    /// Replaces the workload when events and requests by user are sent.
     private var replay: Replay?
     private var recorder: LoadRecorder
     /// Nil in a closed loop.
     private var schedule: PoissonSchedule?
-    /// Draws everything except requests.
+    /// Draws everything except the requests.
     private var generator: SplitMix64
     private var connections: [LoadConnection]
     private var idle: [Int] = []
@@ -63,14 +63,14 @@ struct LoadWorker: ~Copyable {
     private var busyCount = 0
     private var serial = 0
     private var departures = Heap<Departure>()
-    /// The mean latency of replies, with a weight of 1/64 for each new one; what departures are drawn within.
+    /// The mean latency of replies, each new one weighted 1/64; departures are drawn within it.
     private var meanLatency = 10_000_000.0
-    /// When no connection was last found to be available.
+    /// When all connections were last found to be in use.
     private var blockedAt: UInt64?
-    /// A closed loop does not connect before.
+    /// A closed loop does not connect before this time.
     private var pausedUntil: UInt64 = 0
     private var nextLook: UInt64 = 0
-    /// The time to begin requests is over.
+    /// Whether the time to start requests is over.
     private var isOver = false
 
     /// - Throws: if the system has no epoll descriptor left.
@@ -122,7 +122,7 @@ struct LoadWorker: ~Copyable {
 
     // MARK: The loop
 
-    /// Sends and counts until the plan's time is over and every request has ended, or until it is stopped.
+    /// Sends and counts until the plan's time is over and every request has ended, or until stopped.
     ///
     /// - Returns: the counts, and the nanoseconds for which requests were due.
     mutating func run() -> (recorder: LoadRecorder, duration: UInt64) {
@@ -152,7 +152,7 @@ struct LoadWorker: ~Copyable {
         usleep(UInt32((origin - clock) / 1_000))
     }
 
-    /// How long nothing is due.
+    /// The time until something is due.
     private func patience(_ time: UInt64) -> UInt64 {
         var next = nextLook
         if let departure = departures.min?.time { next = min(next, departure) }
@@ -178,12 +178,12 @@ struct LoadWorker: ~Copyable {
         guard case .value(let count) = result else { return }
         for index in 0..<count {
             take(events[index])
-            // Between two events a request may have become due; it does not wait for the rest of them.
+            // A request may have become due between two events; it must not wait for the remaining ones.
             dispatch(now)
         }
     }
 
-    /// Time-outs. They are late by up to the interval, which is small against them.
+    /// Ends requests that have timed out, late by up to the interval, which is small compared to the timeout.
     private mutating func look(_ time: UInt64) {
         guard time >= nextLook else { return }
         nextLook = time + Self.lookInterval
@@ -201,8 +201,8 @@ struct LoadWorker: ~Copyable {
 
     // MARK: Sending
 
-    /// Begins every request that is due. The last call, at or after the end, begins those that came due since the one before
-    /// it; what finds no free connection then is never sent.
+    /// Starts every request that is due. The last call, at or after the end, starts those that came due since the
+    /// previous call; any that find no free connection then are never sent.
     private mutating func dispatch(_ time: UInt64) {
         guard !isOver else { return }
         isOver = time >= plan.duration
@@ -215,7 +215,7 @@ struct LoadWorker: ~Copyable {
                 blockedAt = time
                 return
             }
-            // Late because of the server, not because of us, if it was due when nothing was free.
+            // If it was due while nothing was free, the server caused the delay, not the load generator.
             let hasWaited = blockedAt.map { due <= $0 } ?? false
             let start = now
             guard begin(intended: due, start, lag: hasWaited ? nil : start - due) else { return }
@@ -224,7 +224,7 @@ struct LoadWorker: ~Copyable {
         blockedAt = nil
     }
 
-    /// Starts a request on an idle connection or on a new one. False if there is neither.
+    /// Starts a request on an idle or new connection. False if there is neither.
     private mutating func begin(intended: UInt64, _ time: UInt64, lag: UInt64?) -> Bool {
         let isNew = idle.isEmpty
         guard let slot = isNew ? closed.popLast() : idle.popLast() else { return false }
@@ -276,13 +276,13 @@ struct LoadWorker: ~Copyable {
 
     private mutating func send(_ slot: Int) {
         guard let count = connections[slot].send() else {
-            // The server's last words before it closed may still be unread.
+            // The server may have sent a last reply before it closed.
             return receive(slot, isClosing: true)
         }
         recorder.bytesSent += count
     }
 
-    /// Callers that disconnect.
+    /// Closes the connections whose callers disconnect now.
     private mutating func endAbandoned(_ time: UInt64) {
         while let departure = departures.min, departure.time <= time {
             _ = departures.popMin()
@@ -315,7 +315,7 @@ struct LoadWorker: ~Copyable {
         let progress = connections[slot].receive(buffer, isClosing: isClosing, received: &received)
         recorder.bytesReceived += received
         if isIdle {
-            // No request is open: the server closes, or announces it (408).
+            // No request is open: the server closes the connection or announces that (408).
             guard progress != .waiting || received > 0 else { return }
             connections[slot].close()
             idle.removeAll { $0 == slot }
@@ -330,7 +330,7 @@ struct LoadWorker: ~Copyable {
         }
     }
 
-    /// A request has ended; its connection carries the next one, or is closed.
+    /// Ends a request; its connection becomes idle or is closed.
     private mutating func finish(_ slot: Int, _ outcome: Outcome, _ time: UInt64) {
         busyCount -= 1
         let request = connections[slot].request

@@ -1,6 +1,6 @@
-// Single requests, outside of a load test: whether the server listens and what it serves, before the test starts, so
-// that a refused connection is one sentence and not a table of ten thousand failures; and the requests of a
-// demonstration.
+// Single requests outside a load test. Before the test starts, they check that the server listens and what it serves,
+// so that a refused connection is one sentence instead of a table of ten thousand failures. A demonstration consists of
+// them.
 
 internal import CLinux
 internal import Glibc
@@ -9,9 +9,9 @@ internal import JSON
 
 /// Single requests, one after another, on the calling thread.
 struct Probe {
-    /// Milliseconds that connecting, sending and each read may take.
+    /// The longest time in milliseconds for connecting, sending and each read.
     private static let patience: Int32 = 10_000
-    /// Bytes of a reply that are read at most.
+    /// The most bytes of a reply to read.
     private static let contentLimit = 16 << 20
 
     let target: LoadTarget
@@ -36,11 +36,11 @@ struct Probe {
     struct Reply {
         var status: Int
         var content: [UInt8]
-        /// From the first byte sent to the last one received; connecting is not in it.
+        /// From the first byte sent to the last one received, without connecting.
         var nanoseconds: UInt64
     }
 
-    /// The server's reply to a GET, or, with a body, to a POST of JSON.
+    /// Sends a GET or, with a body, a POST of JSON, and returns the reply.
     func send(_ path: String, _ body: [UInt8]? = nil, at address: SocketAddress) throws(LoadError) -> Reply {
         let socket: Int32
         switch Self.connect(to: address) {
@@ -54,7 +54,7 @@ struct Probe {
         text += "Connection: close\r\nUser-Agent: genrec-load\r\nAccept: application/json\r\n"
         if let authorization { text += "Authorization: \(authorization)\r\n" }
         if let body { text += "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n" }
-        // A few kilobytes: they fit into the send buffer of a new socket.
+        // A few kilobytes, which fit into the send buffer of a new socket.
         let start = Syscall.now()
         let isSent = (Array((text + "\r\n").utf8) + (body ?? [])).withUnsafeBytes {
             Glibc.send(socket, $0.baseAddress, $0.count, CLinux_MSG_NOSIGNAL) == $0.count
@@ -91,9 +91,9 @@ struct Probe {
         throw LoadError("\(place) answers \(call) with more than \(Self.contentLimit) bytes")
     }
 
-    /// The name of the model that a genrec serves first.
+    /// The name of the first model that the server lists.
     ///
-    /// - Parameter advice: ends the sentence of an error.
+    /// - Parameter advice: the end of an error's sentence.
     func servedModel(at address: SocketAddress, advice: String) throws(LoadError) -> String {
         let reply = try send("/models", at: address)
         guard reply.status == 200 else {
@@ -106,7 +106,7 @@ struct Probe {
         return name
     }
 
-    /// How sentences name the server.
+    /// The server's name in messages.
     private var place: String {
         switch target.endpoint {
         case .tcp: "http://\(target.authority)"

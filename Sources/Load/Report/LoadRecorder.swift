@@ -1,69 +1,69 @@
-// Counts the outcomes of requests. A pure value: each worker has one, and they are added up at the end.
+// Counts the outcomes of requests. A pure value: each worker has its own, and they are added up at the end.
 
 package import Histogram
 
-/// Everything that a run has found out.
+/// Everything measured in a run.
 package struct LoadRecorder: Sendable {
-    /// Requests by how they ended.
+    /// Requests by outcome.
     package private(set) var outcomes: [Outcome: Int] = [:]
-    /// Nanoseconds from when a request was to be sent to the end of its reply, whatever its status.
+    /// Nanoseconds from when a request was due to the end of its reply, whatever its status.
     package private(set) var latency = Self.histogram()
-    /// The same of requests that were admitted.
+    /// The same for admitted requests.
     package private(set) var admittedLatency = Self.histogram()
     /// Nanoseconds from the actual start of a request to the end of its reply, for admitted ones: comparable with a
     /// deadline that counts from the request's arrival.
     package private(set) var serviceTime = Self.histogram()
-    /// The same of requests that were refused.
+    /// The same as `latency` for refused requests.
     package private(set) var refusedLatency = Self.histogram()
-    /// Nanoseconds by which requests were sent late although a connection was free.
+    /// Nanoseconds by which requests were late although a connection was free.
     package private(set) var lag = Self.histogram()
-    /// Replies with status 200 within the deadline; all of them where none is set.
+    /// Replies with status 200 within the deadline; without a deadline, all of them.
     package private(set) var good = 0
-    /// Replies with status 200 that are no recommendations.
+    /// Replies with status 200 that are not recommendations.
     package private(set) var unreadable = 0
-    /// Recommendations by popularity.
+    /// Recommendations by popularity instead of by the model.
     package private(set) var byPopularity = 0
     package private(set) var historyUsed = 0
     package private(set) var historyCached = 0
     package private(set) var unknownItems = 0
     /// Started requests.
     package private(set) var begun = 0
-    /// The part of them by users who came before.
+    /// Started requests of returning users.
     package private(set) var returning = 0
-    /// Events sent separately, in `POST /events`: the other figures exclude them, except connections, bytes and
-    /// lateness.
+    /// Events sent in their own calls to `POST /events`. The other figures exclude them, except connections, bytes and
+    /// lag.
     package private(set) var events = EventRecord()
     /// Requests that waited because all allowed connections were busy.
     package private(set) var connectionWaits = 0
-    /// Requests that were due and never started.
+    /// Requests that were due but never started.
     package var unsent = 0
-    /// Connections that were opened.
+    /// Number of opened connections.
     package var connectionsOpened = 0
     package var bytesSent = 0
     package var bytesReceived = 0
     /// Nanoseconds from the start to the last reply.
     package private(set) var lastReply: UInt64 = 0
-    /// Every request, if requested.
+    /// Every request, if the trace is kept.
     package private(set) var trace: [TraceEntry] = []
 
     private let deadline: UInt64?
     private let keepsTrace: Bool
 
     /// - Parameters:
-    ///   - deadline: nanoseconds within which a reply is good; nil: whenever it comes.
-    ///   - keepsTrace: whether each request is kept, 32 bytes each.
+    ///   - deadline: nanoseconds within which a reply is good; nil: always.
+    ///   - keepsTrace: whether to keep every request, at 32 bytes each.
     package init(deadline: UInt64?, keepsTrace: Bool = false) {
         self.deadline = deadline
         self.keepsTrace = keepsTrace
     }
 
-    /// A microsecond to an hour, three digits.
+    /// 1 µs to 1 h with three significant digits.
     fileprivate static func histogram() -> Histogram<UInt64> {
         Histogram(lowestDiscernibleValue: 1_000, highestTrackableValue: longest, numberOfSignificantValueDigits: .three)
     }
     private static let longest: UInt64 = 3_600_000_000_000
 
-    /// A request was started; `lag` is nil if it had to wait for a connection.
+    /// Records the start of a request; `lag` is nil if it had to wait for a connection.
     package mutating func began(isReturning: Bool, lag: UInt64?) {
         begun += 1
         if isReturning { returning += 1 }
@@ -74,8 +74,8 @@ package struct LoadRecorder: Sendable {
         }
     }
 
-    /// A request has ended. Times are nanoseconds since the start of the run; `end` is not before `begun`, when the request
-    /// was begun, and that is not before `intended`, when it was to be.
+    /// Records the end of a request. Times are nanoseconds since the start of the run, with `intended` ≤ `begun` ≤
+    /// `end`: when it was due, when it was started, when it ended.
     package mutating func ended(_ outcome: Outcome, intended: UInt64, begun: UInt64, end: UInt64) {
         outcomes[outcome, default: 0] += 1
         let elapsed = end - intended
@@ -92,7 +92,7 @@ package struct LoadRecorder: Sendable {
         if status == 200, elapsed <= deadline ?? .max { good += 1 }
     }
 
-    /// An event is sent; `lag` as for a request.
+    /// Records the start of an event's call; `lag` as for a request.
     package mutating func eventBegan(lag: UInt64?) {
         events.begun += 1
         if let lag {
@@ -102,7 +102,7 @@ package struct LoadRecorder: Sendable {
         }
     }
 
-    /// An event's call has ended.
+    /// Records the end of an event's call.
     package mutating func eventEnded(_ outcome: Outcome, intended: UInt64, end: UInt64) {
         events.outcomes[outcome, default: 0] += 1
         if keepsTrace { trace.append(TraceEntry(intended: intended, latency: end - intended, outcome: outcome)) }
@@ -111,7 +111,7 @@ package struct LoadRecorder: Sendable {
         events.latency.record(min(end - intended, Self.longest))
     }
 
-    /// The content of a reply with status 200; nil: no recommendation.
+    /// Records the content of a reply with status 200; nil: it is not a recommendation.
     mutating func read(_ facts: ReplyFacts?) {
         guard let facts else {
             unreadable += 1
@@ -123,7 +123,7 @@ package struct LoadRecorder: Sendable {
         unknownItems += facts.unknownItems
     }
 
-    /// Adds another worker's counts, of the same run.
+    /// Adds another worker's counts of the same run.
     package mutating func add(_ other: LoadRecorder) {
         outcomes.merge(other.outcomes, uniquingKeysWith: +)
         latency.add(other.latency)
@@ -151,13 +151,13 @@ package struct LoadRecorder: Sendable {
         trace += other.trace
     }
 
-    /// Replies of any status.
+    /// Number of replies of any status.
     package var answered: Int { Int(clamping: latency.totalCount) }
 
-    /// How many requests had this outcome.
+    /// Number of requests with this outcome.
     package func count(_ outcome: Outcome) -> Int { outcomes[outcome] ?? 0 }
 
-    /// Replies by status, smallest first.
+    /// Number of replies by status, ascending.
     package var statuses: [(status: Int, count: Int)] {
         outcomes.compactMap { outcome, count in
             if case .status(let status) = outcome { (status, count) } else { nil }
@@ -165,18 +165,18 @@ package struct LoadRecorder: Sendable {
     }
 }
 
-/// Events that were sent for themselves.
+/// Results of events sent in their own calls.
 package struct EventRecord: Sendable {
     package fileprivate(set) var begun = 0
-    /// By how they ended.
+    /// Number of calls by outcome.
     package fileprivate(set) var outcomes: [Outcome: Int] = [:]
-    /// Nanoseconds from when an event was to be sent to the end of the reply, whatever its status.
+    /// Nanoseconds from when an event was due to the end of the reply, whatever its status.
     package fileprivate(set) var latency = LoadRecorder.histogram()
 
-    /// Events that were acknowledged.
+    /// Number of acknowledged events.
     package var acknowledged: Int { outcomes[.status(200)] ?? 0 }
 
-    /// The outcomes, by name.
+    /// The outcomes by name.
     package var table: [(name: String, count: Int)] {
         outcomes.map { ($0.key.name, $0.value) }.sorted { $0.0 < $1.0 }
     }

@@ -1,11 +1,11 @@
-// A report for programs.
+// The report as JSON.
 
 internal import Histogram
 internal import JSON
 
 extension LoadReport {
-    /// One JSON object. The first five members are the contract of the command; times are milliseconds, rates are per
-    /// second, and values not measured are null.
+    /// One JSON object. Its first five members are the command's contract. Times are in milliseconds, rates per second;
+    /// unmeasured values are null.
     package var json: String {
         var writer = JSONWriter(capacity: 2_048)
         writer.beginObject()
@@ -48,7 +48,7 @@ extension LoadReport {
         writer.member("arrivals", isOpen ? "open" : "closed")
         writer.member("seconds", seconds)
         writer.member("interrupted", isInterrupted)
-        // As text: readers that know only doubles would change it.
+        // As text, because readers that know only doubles would change it.
         writer.member("seed", String(plan.seed))
     }
 
@@ -86,7 +86,7 @@ extension LoadReport {
 }
 
 extension JSONWriter {
-    /// Quantiles in milliseconds; null where nothing was recorded.
+    /// Quantiles in milliseconds; null if nothing was recorded.
     fileprivate mutating func member(_ key: StaticString, _ histogram: Histogram<UInt64>) {
         let values: [(StaticString, UInt64)] = [
             ("p50", histogram.valueAtPercentile(50)), ("p90", histogram.valueAtPercentile(90)),
@@ -98,7 +98,7 @@ extension JSONWriter {
         endObject()
     }
 
-    /// A value to thousandths, null for nil; counts and durations are finite, and so are values derived from them.
+    /// A value in thousandths, null for nil. It is finite, like the counts and durations it is derived from.
     fileprivate mutating func member(_ key: StaticString, _ value: Double?) {
         self.key(key)
         if let value { thousandths(Int((value * 1_000).rounded())) } else { null() }

@@ -1,10 +1,10 @@
-// A report for people.
+// The report as text.
 
 internal import Foundation
 internal import Histogram
 
 extension LoadReport {
-    /// A line a figure.
+    /// One line per figure.
     package var table: String {
         var lines = [
             line("requests", "\(recorder.begun) in \(fixed(seconds)) s, \(recorder.answered) answered"),

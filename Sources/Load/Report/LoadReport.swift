@@ -1,21 +1,21 @@
-// The figures of a load test. The other two files of this name print them for people and for programs.
+// The figures of a load test. The other two files of this name print them as text and as JSON.
 
 internal import Histogram
 
 /// The result of a run.
 package struct LoadReport: Sendable {
-    /// A worker's results: its counts, and the nanoseconds for which its requests were due.
+    /// A worker's results: its counts, and the nanoseconds during which its requests were due.
     package typealias Part = (recorder: LoadRecorder, duration: UInt64)
 
     package let plan: LoadPlan
     /// Seconds since the epoch.
     package let startTime: Double
-    /// Open descriptors that the process may have.
+    /// The process's limit of open descriptors.
     package let descriptorLimit: Int
     package private(set) var recorder: LoadRecorder
-    /// Nanoseconds for which requests were due.
+    /// Nanoseconds during which requests were due.
     package private(set) var duration: UInt64 = 0
-    /// Stopped before its time.
+    /// Whether the run was stopped early.
     package var isInterrupted = false
 
     package init(plan: LoadPlan, startTime: Double, descriptorLimit: Int) {
@@ -25,16 +25,16 @@ package struct LoadReport: Sendable {
         recorder = LoadRecorder(deadline: plan.deadline, keepsTrace: plan.keepsTrace)
     }
 
-    /// Adds a worker's part.
+    /// Adds a worker's results.
     package mutating func add(_ part: Part) {
         recorder.add(part.recorder)
         duration = max(duration, part.duration)
     }
 
-    /// Seconds from the start to the last reply, at least those for which requests were due: the basis of rates.
+    /// Seconds to the last reply, at least those during which requests were due: the denominator of rates.
     package var seconds: Double { max(Double(max(duration, recorder.lastReply)) / 1e9, 1e-9) }
 
-    /// Requests per second as requested; in a closed loop, as achieved.
+    /// The requested rate per second; in a closed loop, the rate achieved.
     package var offeredRate: Double {
         switch plan.arrivals {
         case .open(let rate): rate
@@ -44,14 +44,14 @@ package struct LoadReport: Sendable {
 
     /// Replies per second, of any status.
     package var throughput: Double { Double(recorder.answered) / seconds }
-    /// Replies with status 200 per second, in time if there is a deadline.
+    /// Replies with status 200 per second, within the deadline if there is one.
     package var goodput: Double { Double(recorder.good) / seconds }
-    /// The share of events in histories that the server did not compute again; nil: it has said nothing of it.
+    /// The share of history events that the server had cached; nil: it did not report any.
     package var cachedShare: Double? {
         recorder.historyUsed > 0 ? Double(recorder.historyCached) / Double(recorder.historyUsed) : nil
     }
 
-    /// Cautions for readers of the figures, a sentence each.
+    /// Caveats about the figures, one sentence each.
     package var remarks: [String] {
         var remarks: [String] = []
         let recorder = recorder
@@ -94,8 +94,8 @@ package struct LoadReport: Sendable {
         return remarks
     }
 
-    /// Every request as a line of tab-separated columns under a header: when it was to be sent in seconds since the epoch,
-    /// milliseconds to its end, and how it ended. By time.
+    /// Every request as a line of tab-separated columns under a header: when it was due in seconds since the epoch,
+    /// milliseconds to its end, and its outcome. Sorted by time.
     package var trace: String {
         var text = "time\tlatency_ms\toutcome\n"
         for entry in recorder.trace.sorted(by: { $0.intended < $1.intended }) {
@@ -105,14 +105,14 @@ package struct LoadReport: Sendable {
         return text
     }
 
-    /// Milliseconds of nanoseconds.
+    /// Nanoseconds to milliseconds.
     func milliseconds(_ nanoseconds: UInt64) -> Double { Double(nanoseconds) / 1e6 }
-    /// To thousandths.
+    /// Rounds to thousandths.
     func rounded(_ value: Double) -> Double { (value * 1_000).rounded() / 1_000 }
 }
 
 extension LoadPlan {
-    /// The most descriptors that the connections of a run and the rest of the process need.
+    /// The descriptors needed for a run's connections and the rest of the process, at most.
     fileprivate var maximumDescriptors: Int {
         switch arrivals {
         case .open: maximumConnections + 32

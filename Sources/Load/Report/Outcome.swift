@@ -2,22 +2,22 @@
 
 /// The outcome of one request.
 package enum Outcome: Hashable, Sendable {
-    /// A reply with that status came.
+    /// A reply with this status arrived.
     case status(Int)
-    /// No connection could be made for it.
+    /// No connection could be opened for it.
     case connectError
     /// The server closed or reset the connection before its reply was complete.
     case connectionLost
-    /// The reply is not HTTP.
+    /// The reply was not HTTP.
     case notHTTP
-    /// No complete reply came in time.
+    /// No complete reply arrived in time.
     case timeout
-    /// We closed the connection in the middle, as for `--abandon`.
+    /// The load test closed the connection early, for `--abandon`.
     case abandoned
-    /// The load test was over before it was answered.
+    /// The load test ended before the reply.
     case unfinished
 
-    /// Its name in a trace: a status, or a word.
+    /// The name in a trace: a status, or a word.
     var name: String {
         switch self {
         case .status(let status): String(status)
@@ -30,18 +30,18 @@ package enum Outcome: Hashable, Sendable {
         }
     }
 
-    /// Refused before any work was done for it: the queue is full, the deadline cannot be met, or the server is not ready.
+    /// Refused before any work was done: the queue is full, the deadline cannot be met, or the server is not ready.
     var isRefusal: Bool { self == .status(429) || self == .status(503) }
 
-    /// Taken on: answered, or expired (504) after it had been.
+    /// Accepted: answered, or expired afterwards (504).
     var isAdmission: Bool { self == .status(200) || self == .status(504) }
 }
 
 /// One request in a trace.
 package struct TraceEntry: Sendable, Equatable {
-    /// Nanoseconds from the start of the run to when the request was to be sent.
+    /// When the request was due, in nanoseconds since the start of the run.
     package var intended: UInt64
-    /// Nanoseconds from then to its end.
+    /// Nanoseconds from then to the end.
     package var latency: UInt64
     package var outcome: Outcome
 }

@@ -1,19 +1,19 @@
-// Facts from a reply that a load test needs: whether it is a recommendation, and what had to be computed for it.
+// The facts of a reply that a load test needs: whether it is a recommendation, and how much was computed for it.
 
 internal import JSON
 
 /// Facts of a reply to `POST /recommend`.
 struct ReplyFacts: Equatable {
-    /// Events that the model has seen.
+    /// Events that the model used.
     var historyUsed = 0
-    /// The part of them that was not computed again.
+    /// Those of them that were cached.
     var historyCached = 0
     /// Ids of the request that the catalogue does not know.
     var unknownItems = 0
     /// Whether the items are the most popular ones, without a history.
     var isByPopularity = false
 
-    /// Reads a body. Nil if it is no JSON object with `items`, which every recommendation has.
+    /// Reads a body. Nil if it is not a JSON object with `items`, which every recommendation has.
     init?(json: UnsafeBufferPointer<UInt8>) {
         var reader = JSONReader(json)
         guard let hasItems = try? readMembers(&reader), hasItems else { return nil }
@@ -40,7 +40,7 @@ struct ReplyFacts: Equatable {
         return hasItems
     }
 
-    /// A count, 0 if it is something else; kept so small that sums of them do not overflow.
+    /// A count, or 0 for any other value; capped so that sums cannot overflow.
     private static func count(_ reader: inout JSONReader) throws(JSONError) -> Int {
         guard try reader.peek() == .number else {
             try reader.skipValue()

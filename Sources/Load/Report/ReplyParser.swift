@@ -1,25 +1,25 @@
-// Parses replies from bytes as they arrive, split anywhere: the client's side of RFC 9112. Strict only where a lenient
-// parser could confuse replies, since faults of the measured server must be counted.
+// Parses replies from bytes as they arrive, split anywhere: the client's side of RFC 9112. It is strict only where
+// leniency could confuse replies, because it must count faults of the measured server.
 
 internal import HTTP
 
 /// A reply that is not HTTP.
 struct ReplyFault: Error, Equatable {
-    /// One sentence: what was wrong.
+    /// What is wrong, in one sentence.
     let detail: String
 
     init(_ detail: String) { self.detail = detail }
 }
 
-/// Reads the replies of one connection, one after another.
+/// Reads the replies of one connection in sequence.
 struct ReplyParser {
     /// The result of parsing bytes.
     struct Step: Equatable {
-        /// How many of them are consumed.
+        /// Number of bytes consumed.
         var consumed: Int
-        /// Which of them are content; within the consumed ones.
+        /// Which of them are content.
         var content: Range<Int>
-        /// The reply is complete.
+        /// Whether the reply is complete.
         var isComplete: Bool
     }
 
@@ -27,19 +27,19 @@ struct ReplyParser {
         case statusLine
         case fields
         case body(BodyParser)
-        /// Content lasts until the server closes (RFC 9112 §6.3, rule 8).
+        /// The content ends when the server closes (RFC 9112 §6.3, rule 8).
         case untilClose
         case complete
     }
 
-    /// Bytes of a status line and all field lines together.
+    /// The longest status line and field lines together.
     private static let headLimit = 65_536
     private static let bodyLimits = HTTPLimits()
-    /// No reply to a request of ours comes near it.
+    /// No reply to our requests comes close to it.
     private static let maximumBodyBytes = 256 << 20
 
     private var state = State.statusLine
-    /// The start of a line whose end has not arrived.
+    /// The start of a line whose end has not arrived yet.
     private var partialLine: [UInt8] = []
     private var headBytes = 0
     private var contentLength: Int?
@@ -48,10 +48,10 @@ struct ReplyParser {
     private var saysClose = false
     private var saysKeepAlive = false
 
-    /// The reply's status; 0 before its status line has been read.
+    /// The reply's status; 0 until its status line has been read.
     private(set) var status = 0
 
-    /// A parser at the beginning of a connection.
+    /// A parser at the start of a connection.
     init() {}
 
     /// Whether nothing of a reply has been read yet.
@@ -74,7 +74,7 @@ struct ReplyParser {
         partialLine = kept
     }
 
-    /// Uses up bytes to the end of the next run of content, to the end of the reply, or all of them.
+    /// Consumes bytes up to the end of the next run of content, up to the end of the reply, or all of them.
     mutating func parse(_ bytes: Span<UInt8>) throws(ReplyFault) -> Step {
         var index = 0
         while true {
@@ -104,7 +104,7 @@ struct ReplyParser {
         }
     }
 
-    /// The server has closed. True if that ends the reply, false if it cuts it off.
+    /// Notes that the server has closed. True if that completes the reply, false if it truncates it.
     mutating func endOfStream() -> Bool {
         guard case .untilClose = state else { return false }
         saysClose = true
@@ -126,14 +126,14 @@ struct ReplyParser {
         }
     }
 
-    /// A line without its LF. A bare LF is taken for a line's end, as RFC 9112 §2.2 allows a recipient.
+    /// Takes a line without its LF. A bare LF ends a line too, as RFC 9112 §2.2 lets a recipient accept.
     private mutating func takeLine(_ line: Span<UInt8>) throws(ReplyFault) {
         try count(line.count + 1)
         var count = line.count
         if count > 0, line[count - 1] == Byte.carriageReturn { count -= 1 }
         let line = line.extracting(0..<count)
         if case .statusLine = state {
-            // RFC 9112 §2.2: an empty line between messages is passed over.
+            // RFC 9112 §2.2: skip an empty line between messages.
             if count == 0 { return }
             try takeStatusLine(line)
             state = .fields
@@ -190,7 +190,7 @@ struct ReplyParser {
         }
     }
 
-    /// Digits only, which `Int(_:)` does not require.
+    /// Only digits, whereas `Int(_:)` also accepts a sign.
     private static func length(_ value: Span<UInt8>) throws(ReplyFault) -> Int {
         var lower = 0
         var upper = value.count
@@ -205,7 +205,7 @@ struct ReplyParser {
         return length
     }
 
-    /// How the content is framed (RFC 9112 §6.3); every request of ours is a POST or a GET.
+    /// Determines how the content is framed (RFC 9112 §6.3); all our requests are POST or GET.
     private mutating func endHead() throws(ReplyFault) {
         if status < 200 {
             guard status != 101 else { throw ReplyFault("A reply switches protocols, which nobody has asked for.") }

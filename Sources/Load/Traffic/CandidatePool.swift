@@ -1,15 +1,15 @@
-// The candidates of requests to `/rank`.
+// The candidates of `/rank` requests.
 
 internal import JSON
 internal import Random
 
-/// Items of histories, in an order that has nothing to do with them. A pure value.
+/// The items of the histories, shuffled. A pure value.
 struct CandidatePool: Sendable {
-    /// Ids as JSON, each once.
+    /// Distinct ids as JSON.
     private let items: [[UInt8]]
     private let count: Int
 
-    /// - Parameter count: candidates of a request; fewer if the histories have fewer items.
+    /// - Parameter count: candidates per request; fewer if the histories have fewer items.
     init(_ histories: [History], count: Int) {
         var items: [[UInt8]] = []
         var known: Set<[UInt8]> = []
@@ -20,19 +20,19 @@ struct CandidatePool: Sendable {
                 if known.insert(item).inserted { items.append(item) }
             }
         }
-        // The same for all workers and runs: only which of them a request names differs.
+        // The same order for all workers and runs; they differ only in which items a request names.
         var generator = SplitMix64(seed: 1)
         items.shuffle(using: &generator)
         self.items = items
         self.count = min(count, items.count)
     }
 
-    /// Writes `candidates`: others for another request.
+    /// Writes `candidates`, different ones for each request.
     ///
-    /// - Parameter number: of the request, from 0.
+    /// - Parameter number: the request's number, from 0.
     func write(for number: Int, to writer: inout JSONWriter) {
         writer.beginArray("candidates")
-        // Neighbouring requests begin far apart.
+        // Consecutive requests start far apart.
         let first = number % items.count * 7_919
         for index in 0..<count {
             writer.value { $0.append(contentsOf: items[(first + index) % items.count]) }

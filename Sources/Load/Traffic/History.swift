@@ -1,34 +1,34 @@
-// A user's events as a load test sends them: the ids are JSON already, so that making a request is mostly copying.
+// A user's events as a load test sends them: ids are stored as JSON, so building a request is mostly copying.
 
 internal import Interactions
 internal import JSON
 
 /// The events of one user, continued beyond their end.
 ///
-/// Event `i` of a user with `n` events in the file is event `i mod n`, later by the duration of the file's events for
+/// For a user with `n` events in the file, event `i` is event `i mod n`, later by the duration of the file's events for
 /// each repetition. So a history can be longer than in the file, and a returning user always has another event.
 struct History: Sendable {
-    /// The latest time of an event, a day before the end of the year 9999: servers refuse what is later, and a visitor's events
-    /// are up to a day later than these.
+    /// The latest time of an event: a day before the end of the year 9999, because servers refuse later times, and a
+    /// visitor's events are up to a day later than these.
     private static let latest = TimeUnit.lastSecond - 86_400
-    /// Events that a request may have.
+    /// The most events of a request.
     static let longest = 100_000
 
     /// The user's id in the file.
     let userID: String
-    /// Ids as JSON, with commas between them.
+    /// Ids as JSON, separated by commas.
     private let items: [UInt8]
     /// The end of each id in `items`.
     private let ends: [Int]
     private let timestamps: [Int64]
     /// Whether requests have timestamps.
     let hasTimestamps: Bool
-    /// Seconds of one repetition.
+    /// Duration of one repetition in seconds.
     private let period: Int64
 
     /// Copies a user's events.
     ///
-    /// - Throws: where there are none.
+    /// - Throws: if there are none.
     init(_ user: InteractionLog.User, hasTimestamps: Bool) throws(LoadError) {
         guard !user.events.isEmpty else { throw LoadError("the user \(user.id) has no events") }
         userID = user.id
@@ -36,7 +36,7 @@ struct History: Sendable {
         var writer = JSONWriter()
         var ends: [Int] = []
         for event in user.events {
-            // A catalogue of integers knows them in this form, too.
+            // Catalogues with integer ids accept this form too.
             writer.string(event.item)
             ends.append(writer.bytes.count)
         }
@@ -44,11 +44,11 @@ struct History: Sendable {
         self.ends = ends
         timestamps = user.events.map(\.timestamp)
         let span = timestamps[timestamps.count - 1] - timestamps[0]
-        // The pause between the last event and the first one again is as long as the mean one of the file.
+        // The pause before a repetition is the file's mean pause between events.
         period = span + (timestamps.count > 1 ? max(span / Int64(timestamps.count - 1), 1) : 3_600)
     }
 
-    /// Events that the file has.
+    /// Number of events in the file.
     var count: Int { timestamps.count }
 
     /// When event `index` happened; `index` is at most `longest`.

@@ -1,31 +1,31 @@
-// The instructions of a load test.
+// The settings of a load test.
 
-/// The arrival of requests.
+/// How requests arrive.
 package enum Arrivals: Sendable, Equatable {
     /// An open loop: a Poisson process with this many requests per second, regardless of outcomes.
     case open(rate: Double)
-    /// A closed loop: this many callers, each of which waits for its reply before the next request.
+    /// A closed loop: this many callers, each of which waits for its reply before its next request.
     case closed(connections: Int)
 }
 
-/// Everything about a load test but the server and the histories.
+/// Everything about a load test except the server and the histories.
 package struct LoadPlan: Sendable {
     package var arrivals: Arrivals
     /// Nanoseconds for which requests are sent.
     package var duration: UInt64
     package var workload = WorkloadSettings()
-    /// The share of requests whose connection is closed in the middle, from 0 to 1.
+    /// The share of requests whose connection is closed early, from 0 to 1.
     package var abandonShare = 0.0
-    /// Nanoseconds after which a request without a reply is given up.
+    /// Nanoseconds after which a request without a reply times out.
     package var timeout: UInt64 = 10_000_000_000
-    /// Connections that an open loop may have; requests that find all of them busy wait.
+    /// The most connections of an open loop; requests wait if all are busy.
     package var maximumConnections = 1_024
-    /// Threads that send, each with its part of the load.
+    /// Sending threads, each with its share of the load.
     package var threads = 1
     package var seed: UInt64
     /// The value of `Authorization`; never printed.
     package var authorization: String?
-    /// Whether every request is kept.
+    /// Whether to record every request.
     package var keepsTrace = false
 
     package init(arrivals: Arrivals, duration: UInt64, seed: UInt64) {
@@ -34,10 +34,10 @@ package struct LoadPlan: Sendable {
         self.seed = seed
     }
 
-    /// Nanoseconds within which a reply is good; nil: whenever it comes.
+    /// Nanoseconds within which a reply is good; nil: always.
     var deadline: UInt64? { workload.deadlineMilliseconds.map { UInt64($0) * 1_000_000 } }
 
-    /// The part of worker `index` of `threads`. Poisson processes add up to one.
+    /// The share of worker `index` of `threads`. A sum of Poisson processes is one too.
     func share(_ index: Int) -> LoadPlan {
         var plan = self
         switch arrivals {
@@ -45,7 +45,7 @@ package struct LoadPlan: Sendable {
         case .closed(let connections): plan.arrivals = .closed(connections: Self.part(index, of: connections, threads))
         }
         plan.maximumConnections = max(Self.part(index, of: maximumConnections, threads), 1)
-        // Streams of the generator that start this far apart do not overlap.
+        // Generator streams that start this far apart do not overlap.
         plan.seed = seed &+ UInt64(index) &* 0xD1B5_4A32_D192_ED03
         return plan
     }

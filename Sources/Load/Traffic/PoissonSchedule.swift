@@ -1,5 +1,5 @@
-// When the requests of an open loop are due. Callers of a service do not wait for one another, so their arrivals are a
-// Poisson process, and a slow reply delays no later request: that keeps a stall visible in every latency that it causes
+// When the requests of an open loop are due. A service's callers do not wait for one another, so their arrivals form a
+// Poisson process, and a slow reply delays no later request: a stall stays visible in every latency that it causes
 // (Schroeder, Wierman and Harchol-Balter, "Open versus closed: a cautionary tale", NSDI 2006).
 
 internal import Glibc
@@ -7,7 +7,7 @@ internal import Random
 
 /// The times of a Poisson process: independent, exponentially distributed gaps. A pure value.
 struct PoissonSchedule: Sendable {
-    /// Nanoseconds.
+    /// In nanoseconds.
     private let meanGap: Double
     private var generator: SplitMix64
     private var time = 0.0
@@ -19,13 +19,13 @@ struct PoissonSchedule: Sendable {
         advance()
     }
 
-    /// When the next request is due: nanoseconds since the start.
+    /// When the next request is due, in nanoseconds since the start.
     var next: UInt64 {
-        // No clock here exceeds the largest exactly represented integer.
+        // No clock reaches 2^62 ns; larger doubles would overflow the conversion.
         time < 0x1p62 ? UInt64(time) : 1 << 62
     }
 
-    /// Goes on to the request after it.
+    /// Advances to the request after it.
     mutating func advance() {
         // The inverse of the exponential distribution function, 1 - exp(-t / meanGap); 1 - uniform() is never 0.
         time -= meanGap * log(1 - generator.uniform())

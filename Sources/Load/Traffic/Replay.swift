@@ -1,19 +1,19 @@
-// Interactions replayed in the order of their time: the traffic of callers who send events as they happen and request
-// by user, for servers with a user store.
+// Interactions replayed in time order: the traffic of callers who send events as they happen and request by user, for
+// servers with a user store.
 
 internal import JSON
 internal import Random
 
 /// Generates events and requests by user. A pure value, determined by the seed.
 ///
-/// After the last interaction the first one is repeated, later by the duration of the file.
+/// After the last interaction the file repeats, later by its duration.
 struct Replay: Sendable {
     /// The next call.
     struct Step: Sendable, Equatable {
-        /// An event, or otherwise a request.
+        /// Whether it is an event; otherwise it is a request.
         var isEvent: Bool
         var body: [UInt8]
-        /// Whether the user has had an event before.
+        /// Whether the user has had an earlier event.
         var isReturning: Bool
     }
 
@@ -31,12 +31,12 @@ struct Replay: Sendable {
     /// nil: requests name no candidates.
     private let candidates: CandidatePool?
     private var generator: SplitMix64
-    /// Events that were made.
+    /// Number of events generated.
     private var made = 0
 
     /// - Parameters:
     ///   - histories: at least one, with times.
-    ///   - eventShare: the share of what is sent that is an event, above 0; the rest are requests.
+    ///   - eventShare: the share of calls that are events, above 0; the rest are requests.
     init(histories: [History], settings: WorkloadSettings, eventShare: Double, seed: UInt64) {
         self.histories = histories
         self.settings = settings
@@ -47,7 +47,7 @@ struct Replay: Sendable {
                 places.append((history.timestamp(event), Place(history: Int32(index), event: Int32(event))))
             }
         }
-        // Those of the same second by user, and a user's in their order.
+        // Equal times are ordered by user, and a user's events stay in order.
         places.sort { ($0.time, $0.place.history, $0.place.event) < ($1.time, $1.place.history, $1.place.event) }
         order = places.map(\.place)
         generator = SplitMix64(seed: seed)
@@ -55,7 +55,7 @@ struct Replay: Sendable {
         candidates = settings.candidates.map { CandidatePool(histories, count: $0) }
     }
 
-    /// The next event, or a request by the user of the last one.
+    /// The next event, or a request by the last event's user.
     mutating func next() -> Step {
         // Before the first event there is no user to request for.
         let isEvent = made == 0 || generator.happens(eventShare)

@@ -1,8 +1,8 @@
-// The part before the body of every request of a run, without the length.
+// The part of every request before the body, without the length.
 
 /// The head of `POST …/recommend`, `…/rank` or `…/events`.
 struct RequestHead: Sendable {
-    /// To the name of the last field, `Content-Length`.
+    /// Up to and including the name of the last field, `Content-Length`.
     private let bytes: [UInt8]
 
     init(target: LoadTarget, route: String, authorization: String?) {
@@ -12,7 +12,7 @@ struct RequestHead: Sendable {
         bytes = Array((text + "Content-Length: ").utf8)
     }
 
-    /// Puts a whole request into `output`, replacing its content.
+    /// Replaces the content of `output` with a whole request.
     func write(_ body: [UInt8], to output: inout [UInt8]) {
         output.removeAll(keepingCapacity: true)
         output.reserveCapacity(bytes.count + 24 + body.count)

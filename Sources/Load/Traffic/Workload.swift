@@ -1,4 +1,4 @@
-// Makes requests from real histories. A pure value; the same seed makes the same requests.
+// Builds requests from real histories. A pure value; the same seed gives the same requests.
 
 internal import JSON
 internal import Random
@@ -11,22 +11,22 @@ package struct WorkloadSettings: Sendable, Equatable {
         case sequence
     }
 
-    /// Items requested; nil: not sent.
+    /// Number of requested items; nil: not sent.
     package var count: Int? = 10
-    /// `beams`, for models with semantic ids; empty: not sent. One number, or one per level.
+    /// `beams`, for models with semantic ids: one number, or one per level; empty: not sent.
     package var beams: [Int] = []
-    /// Items to rank, drawn from those of the histories: requests go to `/rank`. Nil: to `/recommend`.
+    /// Number of items to rank, drawn from the histories, in requests to `/rank`. Nil: requests go to `/recommend`.
     package var candidates: Int?
-    /// Nil: not sent, which means top_k.
+    /// Nil: not sent, which means `top_k`.
     package var mode: Mode?
     /// `deadline_ms`; nil: not sent.
     package var deadlineMilliseconds: Int?
-    /// Lengths of newcomers' histories, drawn evenly; nil: all events of the user but the last.
+    /// Lengths of newcomers' histories, drawn uniformly; nil: all events of the user but the last.
     package var lengths: ClosedRange<Int>?
-    /// The share of requests by users who came before, from 0 to 1.
+    /// The share of requests by returning users, from 0 to 1.
     package var returningShare = 0.0
-    /// Requests by user alone, whose events are sent as they happened: the share of events in what is sent, above 0 and at most 1.
-    /// Nil: requests carry histories.
+    /// For requests by user, whose events are sent separately: the share of events among the calls, above 0 and at most
+    /// 1. Nil: requests carry histories.
     package var eventShare: Double?
 
     package init() {}
@@ -34,7 +34,7 @@ package struct WorkloadSettings: Sendable, Equatable {
     /// The route of requests.
     var route: String { candidates == nil ? "recommend" : "rank" }
 
-    /// Writes the fields common to all requests.
+    /// Writes the fields that all requests share.
     func write(to writer: inout JSONWriter) {
         writer.member("k", count)
         if beams.count > 1 { writer.member("beams", beams) } else { writer.member("beams", beams.first) }
@@ -45,30 +45,30 @@ package struct WorkloadSettings: Sendable, Equatable {
 
 /// A user with at least one request.
 struct Visitor: Sendable, Equatable {
-    /// Which history is theirs.
+    /// The index of the visitor's history.
     var history: Int
-    /// Different for every newcomer of a workload.
+    /// Unique among the newcomers of a workload.
     var number: Int
-    /// Events that the next request has.
+    /// Number of events in the next request.
     var length: Int
-    /// Seconds by which this visitor's events are later than those of the file. It makes all newcomers different, so
-    /// that cached state of one never answers another, and keeps the distances between events.
+    /// Seconds by which this visitor's events are later than the file's. It makes all newcomers different, so that
+    /// one's cached state never answers another, and preserves the intervals between events.
     var shift: Int64
 }
 
 /// Generates requests.
 ///
-/// A newcomer is a user of the file, chosen evenly, under an id of its own. A returning user has the same id and one
-/// more event. A user returns only after an answer, and no longer once the history is twice as long as in the file (or
-/// as long as the longest drawn).
+/// A newcomer is a user of the file, drawn uniformly, under a new id. A returning user has the same id and one more
+/// event. A user returns only after a reply, and only until the history is twice as long as in the file (or as long as
+/// the longest drawn).
 struct Workload: Sendable {
-    /// Visitors that are remembered.
+    /// The most visitors to remember.
     private static let maximumWaiting = 65_536
     private static let secondsOfDay: Int64 = 86_400
 
     private let histories: [History]
     private let settings: WorkloadSettings
-    /// Stands in every user id, so that another run's users are others.
+    /// Part of every user id, so that another run has different users.
     private let tag: String
     /// nil: requests name no candidates.
     private let candidates: CandidatePool?
@@ -101,7 +101,7 @@ struct Workload: Sendable {
         return (Visitor(history: index, number: visitors, length: length, shift: shift), false)
     }
 
-    /// The visitor has been answered, and may return with one more event.
+    /// Records a reply to the visitor, who may now return with one more event.
     mutating func answered(_ visitor: Visitor) {
         let longest = settings.lengths?.upperBound ?? histories[visitor.history].count * 2
         guard settings.returningShare > 0, visitor.length < min(longest, History.longest) else { return }

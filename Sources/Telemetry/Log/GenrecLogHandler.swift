@@ -1,14 +1,14 @@
-// swift-log's back end: a record becomes one line of a sink. Only Service logs; the rooms below return errors and count.
+// swift-log's back end: a record becomes one line of a sink. Only Service logs; lower modules return errors.
 
 package import Logging
 
-/// Writes each record as one line, in the format of the sink.
+/// Writes each record as one line, in the sink's format.
 package struct GenrecLogHandler: LogHandler {
     /// Records below this level are dropped.
     package var logLevel: Logger.Level
     /// The metadata of every record of this handler.
     package var metadata: Logger.Metadata = [:]
-    /// Metadata of the current task; it overrides the handler's, and the record's own overrides it.
+    /// The current task's metadata; it overrides the handler's, and a record's own overrides both.
     package var metadataProvider: Logger.MetadataProvider?
 
     private let label: String
@@ -27,14 +27,14 @@ package struct GenrecLogHandler: LogHandler {
         self.sink = sink
     }
 
-    /// One entry of the handler's metadata.
+    /// The handler's metadata for a key.
     package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
-    /// Writes one record. If metadata has a key twice, the record's own wins, then the task's, then the handler's; an
-    /// error that the record carries is its metadata `error`.
+    /// Writes one record. For duplicate metadata keys, the record's value wins over the task's, and that over the
+    /// handler's. The record's error becomes its metadata `error`.
     package func log(event: LogEvent) {
         var merged = metadata
         if let metadataProvider { merged.merge(metadataProvider.get()) { _, new in new } }

@@ -1,5 +1,5 @@
-// A log record as bytes: one line of text, or one JSON object on a line. Nothing that a record carries can end its line or
-// drive a terminal: control characters are escaped in both forms, so a caller's text cannot forge a record.
+// A log record as bytes: one line of text, or one JSON object on a line. Control characters are escaped in both forms,
+// so nothing in a record can end its line or control a terminal, and a caller's text cannot forge a record.
 
 import Logging
 
@@ -19,7 +19,7 @@ struct LogLine {
     let message: String
     let metadata: Logger.Metadata
 
-    /// The record's bytes, with the line feed that ends them.
+    /// The record's bytes, including the final line feed.
     func bytes(_ format: LogFormat) -> [UInt8] {
         var line: [UInt8] = []
         line.reserveCapacity(256)
@@ -50,7 +50,7 @@ struct LogLine {
         }
     }
 
-    /// Dictionaries become dotted keys; arrays are written as Swift describes them.
+    /// Flattens dictionaries into dotted keys; arrays are written as Swift describes them.
     private static func flatten(
         _ metadata: Logger.Metadata,
         prefix: String,
@@ -65,7 +65,7 @@ struct LogLine {
         }
     }
 
-    /// A key or value: bare if it is one word, otherwise in quotes.
+    /// A key or value: bare if it is one word, otherwise quoted.
     private func appendWord(_ word: String, to line: inout [UInt8]) {
         let isBare =
             !word.isEmpty
@@ -95,7 +95,7 @@ struct LogLine {
         }
     }
 
-    /// C0, DEL and C1 controls, which move terminals, and the two separators that some viewers break lines at.
+    /// C0, DEL and C1 controls, which can control terminals, and the two separators at which some viewers break lines.
     private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
         scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) || scalar.value == 0x2028 || scalar.value == 0x2029
     }
@@ -139,7 +139,7 @@ struct LogLine {
             }
             line.append(UInt8(ascii: "]"))
         case .stringConvertible(let value):
-            // Numbers and truth values stay what they are, so that log stores can compare them.
+            // Numbers and booleans keep their JSON type, so that log stores can compare them.
             switch value {
             case let number as any FixedWidthInteger: append(String(describing: number), to: &line)
             case let number as Double where number.isFinite: append(number.description, to: &line)

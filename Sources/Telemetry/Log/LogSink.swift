@@ -1,29 +1,30 @@
-// Takes finished log lines. Logging puts a line into a bounded queue and returns; one thread writes the queue to a file
-// descriptor. An unread pipe, a full disk or a slow terminal therefore costs lines, which are counted, and never delays a
-// request, a loop or an engine.
+// Accepts finished log lines. Logging puts a line into a bounded queue and returns; one thread writes the queue to a
+// file descriptor. An unread pipe, a full disk or a slow terminal therefore costs lines, which are counted, but never
+// delays a request, a loop or an engine.
 
 import Dispatch
 import Glibc
 import Locking
 import Logging
 
-/// A file descriptor that takes whole lines, written asynchronously.
+/// A file descriptor to which whole lines are written asynchronously.
 package final class LogSink: Sendable {
     private enum WriterState {
         /// Nothing is written before `release`.
         case held
-        /// There is nothing to write.
+        /// Nothing to write.
         case idle
-        /// It starts when the first line has waited for others.
+        /// Writing starts once the first line has waited for others.
         case delayed
-        /// It runs or is about to.
+        /// Writing now or about to.
         case running
     }
 
     private struct State {
-        /// Waiting lines, each with its line feed.
+        /// Queued lines, each with its line feed.
         var lines: [UInt8] = []
-        /// The empty buffer that lines go to while the others are written: two take turns, so that neither grows anew.
+        /// The empty buffer that takes lines while the other is written. The two alternate, so neither has to grow
+        /// again.
         var spare: [UInt8] = []
         /// Bytes of the lines being written.
         var bytesInWriting = 0
@@ -31,7 +32,7 @@ package final class LogSink: Sendable {
         /// Lines lost since the last report of losses.
         var unreportedLosses: UInt64 = 0
         var losses: UInt64 = 0
-        /// The last write stopped within a line.
+        /// Whether the last write stopped within a line.
         var isWithinLine = false
 
         mutating func lose(_ count: Int) {
@@ -41,29 +42,29 @@ package final class LogSink: Sendable {
     }
 
     private static let lineFeed = UInt8(ascii: "\n")
-    /// A buffer larger than this is freed once it is empty.
+    /// A larger buffer is freed once it is empty.
     private static let spareBytes = 262_144
-    /// How long the first waiting line waits for others: a writer that woke up for each would take CPU time from
+    /// How long the first queued line waits for others: waking the writer for every line would take CPU time from
     /// requests.
     private static let delay = DispatchTimeInterval.milliseconds(10)
-    /// With this many bytes waiting, writing starts immediately.
+    /// With this many bytes queued, writing starts immediately.
     private static let batchBytes = 65_536
 
     /// The format of the sink's lines.
     let format: LogFormat
     private let descriptor: Int32
-    /// The file that the sink opened and can open again; nil: the descriptor is its owner's.
+    /// The file that the sink opened and can reopen; nil: the descriptor belongs to the owner.
     private let path: String?
     private let queueBytes: Int
     private let state: Lock<State>
-    /// Serial, so that lines keep their order. Dispatch gives it a thread of its own for as long as a write blocks.
+    /// Serial, so that lines keep their order. A blocking write occupies a Dispatch thread of its own.
     private let writer = DispatchQueue(label: "genrec.log", qos: .utility)
 
-    /// A sink over a descriptor that its owner keeps open.
+    /// A sink for a descriptor that its owner keeps open.
     ///
     /// - Parameters:
-    ///   - queueBytes: the most bytes of lines that wait or are being written; further lines are lost.
-    ///   - isHeld: nothing is written before `release`.
+    ///   - queueBytes: the most bytes queued or being written; further lines are lost.
+    ///   - isHeld: whether writing waits for `release`.
     package init(descriptor: Int32, format: LogFormat, queueBytes: Int = 4 << 20, isHeld: Bool = false) {
         self.descriptor = descriptor
         self.format = format
@@ -72,7 +73,7 @@ package final class LogSink: Sendable {
         state = Lock(State(writer: isHeld ? .held : .idle))
     }
 
-    /// A sink that appends to a file, which is made if it is not there. nil, with `errno` set, if it cannot be opened.
+    /// A sink that appends to a file, creating it if missing. nil, with `errno` set, if it cannot be opened.
     package init?(path: String, format: LogFormat, queueBytes: Int = 4 << 20) {
         descriptor = Self.open(path)
         guard descriptor >= 0 else { return nil }
@@ -90,24 +91,25 @@ package final class LogSink: Sendable {
         Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
     }
 
-    /// Opens the file again, after it was renamed. Lines go to either file, whole. Does nothing without a file.
+    /// Reopens the file after it was renamed. Every line goes to one of the files, whole. Does nothing if there is no
+    /// file.
     ///
-    /// - Returns: 0, or the `errno` of a file that cannot be opened; then the old one stays.
+    /// - Returns: 0, or the `errno` if the file cannot be opened; the old one then stays open.
     package func reopen() -> Int32 {
         guard let path else { return 0 }
         let fresh = Self.open(path)
         guard fresh >= 0 else { return errno }
         defer { close(fresh) }
-        // Replaces the file behind the descriptor that the writer uses, in one step, between two writes.
+        // Replaces the file behind the writer's descriptor atomically, between two writes.
         guard writer.sync(execute: { dup2(fresh, descriptor) }) >= 0 else { return errno }
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         return 0
     }
 
-    /// Queues one line, which ends with a line feed and has no other. Never waits for the descriptor.
+    /// Queues one line, which must have one line feed, at its end. Never waits for the descriptor.
     package func write(_ line: [UInt8]) { line.withUnsafeBufferPointer(write) }
 
-    /// Queues a line, as `write` does with an array.
+    /// Queues a line, like `write` with an array.
     package func write(_ line: UnsafeBufferPointer<UInt8>) {
         let change: WriterState? = state.withLock { state in
             guard state.lines.count + state.bytesInWriting + line.count <= queueBytes else {
@@ -132,11 +134,10 @@ package final class LogSink: Sendable {
         }
     }
 
-    /// Starts writing, for a sink created with `isHeld`. Does nothing the second time.
+    /// Starts writing, for a sink created with `isHeld`. Repeated calls do nothing.
     package func release() { writer.async { self.writeQueue() } }
 
-    /// Waits at most `timeout` until every line queued before this call is written or lost. False if the time was too
-    /// short.
+    /// Waits at most `timeout` until every line queued before this call is written or lost. False if that takes longer.
     @discardableResult
     package func flush(timeout: Duration) -> Bool {
         let work = DispatchWorkItem { [self] in
@@ -146,7 +147,7 @@ package final class LogSink: Sendable {
         return work.wait(timeout: .now() + .nanoseconds(Int(timeout / .nanoseconds(1)))) == .success
     }
 
-    /// Lost lines: the queue was full, or the descriptor did not accept them.
+    /// Number of lines lost because the queue was full or the descriptor did not accept them.
     package var lostLines: UInt64 { state.withLock { $0.losses } }
 
     /// Adds the sink's counter.
@@ -169,8 +170,8 @@ package final class LogSink: Sendable {
         }
     }
 
-    /// Swaps the waiting lines with the empty `lines`. False if there are none; then the next line schedules the writer, which
-    /// finds the buffer again.
+    /// Swaps the queued lines with the empty `lines`. False if there are none; the buffer is then kept for the next
+    /// time, and the next line schedules the writer again.
     private func takeBatch(into lines: inout [UInt8]) -> Bool {
         state.withLock { state in
             if lines.capacity == 0 { swap(&state.spare, &lines) }
@@ -193,7 +194,7 @@ package final class LogSink: Sendable {
         state.withLock { $0.unreportedLosses -= losses }
     }
 
-    /// Writes the lines of a batch. False if some could not be written; they are counted as lost.
+    /// Writes the lines of a batch. False if some could not be written; those are counted as lost.
     private func write(batch lines: [UInt8]) -> Bool {
         let unwritten = write(all: lines)
         guard !unwritten.isEmpty else { return true }
@@ -204,7 +205,7 @@ package final class LogSink: Sendable {
         return false
     }
 
-    /// Writes lines, first ending a line that an earlier write left incomplete. Returns the bytes that could not be
+    /// Writes lines, first completing a line that an earlier write left unfinished. Returns the bytes that could not be
     /// written.
     private func write(all lines: [UInt8]) -> ArraySlice<UInt8> {
         if state.withLock({ $0.isWithinLine }), !writeToEnd([Self.lineFeed]).isEmpty { return lines[...] }
@@ -223,7 +224,7 @@ package final class LogSink: Sendable {
                 rest = rest.dropFirst(written)
                 state.withLock { $0.bytesInWriting = max(0, $0.bytesInWriting - written) }
             } else if written < 0, errno == EAGAIN {
-                // Another process that shares the descriptor has made it non-blocking.
+                // Another process sharing the descriptor has made it non-blocking.
                 var readiness = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 _ = poll(&readiness, 1, -1)
             } else if written == 0 || errno != EINTR {

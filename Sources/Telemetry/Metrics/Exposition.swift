@@ -1,7 +1,7 @@
-// The bytes of a scrape: Prometheus' text format 0.0.4 and OpenMetrics 1.0, which differ in a counter's family name, in
-// escaping, in units and in the closing line. Filled by the registry's families; knows nothing of where values come from.
+// The bytes of a scrape: Prometheus' text format 0.0.4 or OpenMetrics 1.0, which differ in counters' family names,
+// escaping, units and the last line. Written by the registry's families; independent of where values come from.
 
-/// Name and rendered labels of one series, ready to be written once per sample.
+/// Name and rendered labels of one series, built once and written with every sample.
 struct SeriesName {
     let name: String
     /// `a="b",c="d"`, escaped, without braces.
@@ -14,7 +14,7 @@ struct SeriesName {
             .joined(separator: ",")
     }
 
-    /// Both formats escape backslash, double quote and line feed in label values.
+    /// Both formats escape backslashes, double quotes and line feeds in label values.
     private static func escaped(_ value: String) -> String {
         var escaped = ""
         for scalar in value.unicodeScalars {
@@ -29,7 +29,7 @@ struct SeriesName {
     }
 }
 
-/// One scrape being written.
+/// A scrape in progress.
 struct Exposition {
     let format: MetricsFormat
     private(set) var bytes: [UInt8] = []
@@ -49,7 +49,7 @@ struct Exposition {
         }
     }
 
-    /// A sample with a whole value.
+    /// A sample with an integer value.
     mutating func sample(_ series: SeriesName, suffix: String = "", value: some BinaryInteger) {
         line(series, suffix: suffix, upperBound: nil, value: String(value))
     }
@@ -84,7 +84,7 @@ struct Exposition {
         for part in parts { bytes.append(contentsOf: part.utf8) }
     }
 
-    /// The text format leaves double quotes in help alone; OpenMetrics escapes them.
+    /// The text format does not escape double quotes in help texts; OpenMetrics does.
     private func escapedHelp(_ help: String) -> String {
         var escaped = ""
         for scalar in help.unicodeScalars {
@@ -98,7 +98,7 @@ struct Exposition {
         return escaped
     }
 
-    /// Swift's shortest form is what both formats read (`0.005`, `1.0`, `5e-05`), except for what is not finite.
+    /// Swift's shortest form is valid in both formats (`0.005`, `1.0`, `5e-05`), except for non-finite values.
     private static func number(_ value: Double) -> String {
         if value.isNaN { return "NaN" }
         if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }

@@ -1,12 +1,12 @@
-// A number that goes up and down: open connections, bytes held. Created by `MetricRegistry`, kept by its user. A value
-// that is already stored elsewhere is better read by a callback (`MetricRegistry.gauge(_:help:read:)`).
+// A number that goes up and down: open connections, bytes held. Created by `MetricRegistry`, held by its user. A value
+// already stored elsewhere is better read by a callback (`MetricRegistry.gauge(_:help:read:)`).
 
 import Synchronization
 
-/// The present value of a whole quantity.
+/// The current value of an integer quantity.
 ///
-/// Whole, because everything this server sets is a count or a number of bytes, and an integer can be changed wait-free
-/// by one atomic add where a floating-point number needs a compare-and-swap loop. A fractional quantity is read by a
+/// An integer, because everything this server sets is a count or a number of bytes, and one wait-free atomic add
+/// changes an integer where a floating-point number needs a compare-and-swap loop. Fractional quantities are read by a
 /// callback.
 package final class Gauge: ScalarInstrument, ExposedInstrument {
     private let current = Atomic<Int>(0)
@@ -29,7 +29,7 @@ package final class Gauge: ScalarInstrument, ExposedInstrument {
     /// Subtracts one.
     package func decrement() { add(-1) }
 
-    /// The value now.
+    /// The current value.
     package var value: Int { current.load(ordering: .relaxed) }
 
     func write(_ series: SeriesName, to exposition: inout Exposition) {

@@ -1,13 +1,13 @@
-// A distribution in fixed buckets: durations, batch sizes. Created by `MetricRegistry`, kept by its user.
+// A distribution in fixed buckets: durations, batch sizes. Created by `MetricRegistry`, held by its user.
 
 import Synchronization
 
 /// Counts of observed values by bucket, and their sum.
 ///
 /// `observe` never locks: a binary search, one atomic add, and a compare-and-swap on the sum's bit pattern (lock-free:
-/// a thread repeats it only when another one has just succeeded). The number of observations is not kept but added up
-/// from the buckets when they are read, so that `_count` and the `+Inf` bucket agree in every scrape; the sum may run an
-/// observation ahead or behind.
+/// a thread retries only if another one has just succeeded). The number of observations is not stored but summed over
+/// the buckets on reading, so that `_count` and the `+Inf` bucket agree in every scrape; the sum may be an observation
+/// ahead or behind.
 package final class Histogram: ExposedInstrument {
     private let buckets: HistogramBuckets
     private let counts: AtomicCounts
@@ -18,8 +18,8 @@ package final class Histogram: ExposedInstrument {
         counts = AtomicCounts(count: buckets.bounds.count + 1)
     }
 
-    /// Records one value, in the histogram's unit. Drops values that are not finite, because they would spoil the sum for
-    /// ever. Counts negative ones (from a clock that stepped back) as zero, because a sum must not fall.
+    /// Records one value, in the histogram's unit. Drops non-finite values, which would spoil the sum forever. Counts
+    /// negative ones (from a clock that stepped back) as zero, because the sum must not decrease.
     package func observe(_ value: Double) {
         guard value.isFinite else { return }
         let value = max(value, 0)
@@ -46,10 +46,10 @@ package final class Histogram: ExposedInstrument {
     /// The sum of everything observed.
     package var sum: Double { Double(bitPattern: sumBits.load(ordering: .relaxed)) }
 
-    /// Observations per bucket, not cumulative; the last one is the bucket up to +∞.
+    /// Observations per bucket, not cumulative; the last bucket extends to +∞.
     package var bucketCounts: [UInt64] { (0..<counts.count).map(counts.load) }
 
-    /// The first bucket whose bound is not below `value`; a bucket includes its bound (`le`).
+    /// The first bucket whose bound is at least `value`; a bucket includes its bound (`le`).
     private func bucket(of value: Double) -> Int {
         var low = 0
         var high = buckets.bounds.count
@@ -72,10 +72,10 @@ package final class Histogram: ExposedInstrument {
     }
 }
 
-/// A fixed number of atomic counts side by side; `Atomic` is not copyable, so no `Array` can hold it.
+/// A fixed number of adjacent atomic counters; `Atomic` is not copyable, so an `Array` cannot hold it.
 private final class AtomicCounts: @unchecked Sendable {
-    // Unchecked because of the pointer. It is set once, its memory lives as long as the object, and what it points to
-    // is only touched through atomic operations.
+    // Unchecked because of the pointer: it is set once, its memory lives as long as the object, and the memory is
+    // accessed only by atomic operations.
     private let storage: UnsafeMutablePointer<Atomic<UInt64>>
     let count: Int
 

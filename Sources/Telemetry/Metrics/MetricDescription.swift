@@ -1,17 +1,17 @@
-// A metric family's name, unit and help, and the naming rules that it must keep. Checked once, when the metric is created.
+// A metric family's name, unit and help, with the naming rules, which are checked once, when the metric is created.
 
-/// The kind of number that a family's series are.
+/// The type of a family's series.
 enum MetricKind: String, Sendable {
     case counter, gauge, histogram
 }
 
-/// Name, help, unit and label names of a family. A description that breaks the rules is a programmer error: names are
-/// written in the source, never taken from outside.
+/// Name, help, unit and label names of a family. Violating the rules is a programmer error: names are written in the
+/// source and never come from outside.
 struct MetricDescription: Sendable, Equatable {
-    /// The name as Prometheus' text format has it: a counter's ends in `_total`.
+    /// The name in Prometheus' text format: a counter's ends in `_total`.
     let name: String
     let help: String
-    /// The base unit, which also ends the name: `seconds`, `bytes`.
+    /// The base unit, which is also the name's suffix: `seconds`, `bytes`.
     let unit: String?
     let kind: MetricKind
     let labels: [String]
@@ -43,10 +43,10 @@ struct MetricDescription: Sendable, Equatable {
         }
     }
 
-    /// The name of the family as OpenMetrics has it: a counter's without `_total`.
+    /// The family's name in OpenMetrics: a counter's lacks `_total`.
     var familyName: String { kind == .counter ? String(name.dropLast("_total".utf8.count)) : name }
 
-    // A colon would be legal in a metric's name, but is meant for recording rules.
+    // A colon would be valid in a metric name but is reserved for recording rules.
     private static func isName(_ name: String) -> Bool {
         guard let first = name.utf8.first, !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first) else {
             return false

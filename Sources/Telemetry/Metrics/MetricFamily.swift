@@ -1,8 +1,8 @@
-// All series of one metric name: one instrument for each combination of label values. Created by `MetricRegistry`.
+// All series of one metric name: one instrument per combination of label values. Created by `MetricRegistry`.
 
 import Locking
 
-/// An instrument whose series is one number, so that a callback can stand in for it: a counter or a gauge.
+/// An instrument whose series is a single number, so that a callback can replace it: a counter or a gauge.
 package protocol ScalarInstrument: AnyObject, Sendable {}
 
 /// An instrument that can write its samples.
@@ -12,10 +12,10 @@ protocol ExposedInstrument: AnyObject, Sendable {
 
 /// The series of one metric name.
 ///
-/// `with` takes a lock and hashes strings, so call it during set-up; keep the returned instrument for the hot path.
+/// `with` takes a lock and hashes strings, so call it during set-up and keep the returned instrument for the hot path.
 /// Label values come from closed sets (a route's template, a status code, a device's name), never from a caller's text.
-/// Should a set turn out not to be closed, `seriesLimit` keeps memory and the scrape bounded: whatever exceeds it is
-/// counted in one series whose labels are all `other`.
+/// If a set is not closed after all, `seriesLimit` bounds memory and the scrape: further series are counted in one
+/// whose labels are all `other`.
 package final class MetricFamily<Instrument: AnyObject & Sendable>: Sendable {
     let description: MetricDescription
     private let seriesLimit: Int
@@ -34,8 +34,8 @@ package final class MetricFamily<Instrument: AnyObject & Sendable>: Sendable {
         self.make = make
     }
 
-    /// The instrument for these label values, in the order of the family's labels; created on first use, the same one
-    /// afterwards. A wrong number of values, or values that a callback already answers for, are programmer errors.
+    /// The instrument for these label values, in the order of the family's labels; created on first use. A wrong number
+    /// of values, or values that a callback already serves, are programmer errors.
     package func with(_ values: String...) -> Instrument { instrument(values) }
 
     func instrument(_ values: [String]) -> Instrument {
@@ -54,8 +54,8 @@ package final class MetricFamily<Instrument: AnyObject & Sendable>: Sendable {
         }
     }
 
-    /// Removes a series from the exposition, for example when a labelled model has been replaced. An instrument still
-    /// held keeps counting, invisibly.
+    /// Removes a series from the exposition, for example of a replaced model. An instrument that is still held keeps
+    /// counting but is not shown.
     package func remove(_ values: String...) {
         checkCount(values)
         series.withLock { series in series[values] = nil }
@@ -70,9 +70,8 @@ package final class MetricFamily<Instrument: AnyObject & Sendable>: Sendable {
 }
 
 extension MetricFamily where Instrument: ScalarInstrument {
-    /// Lets `read` answer for these label values at every scrape, for values that are already stored elsewhere. It runs
-    /// on the scraping thread and must not block; nil omits the series from that scrape. A later callback for the same
-    /// values replaces it.
+    /// Calls `read` for these label values at every scrape, for values stored elsewhere. It runs on the scraping thread
+    /// and must not block; nil omits the series from that scrape. A later callback for the same values replaces it.
     package func observe(_ values: String..., read: @escaping @Sendable () -> Double?) {
         observe(values, read)
     }
@@ -83,7 +82,7 @@ extension MetricFamily where Instrument: ScalarInstrument {
     }
 }
 
-/// A family without its instrument's type, as the registry keeps it.
+/// A family without its instrument's type, as stored in the registry.
 protocol AnyMetricFamily: AnyObject, Sendable {
     var description: MetricDescription { get }
     /// Writes the family's metadata and all its series, sorted by label values.
@@ -92,7 +91,7 @@ protocol AnyMetricFamily: AnyObject, Sendable {
 
 extension MetricFamily: AnyMetricFamily where Instrument: ExposedInstrument {
     func write(to exposition: inout Exposition) {
-        // Copied, so that callbacks run and bytes are made outside the lock.
+        // Copied, so that callbacks and formatting run outside the lock.
         let snapshot = series.withLock { $0 }.sorted { $0.key.lexicographicallyPrecedes($1.key) }
         exposition.family(description)
         for (values, series) in snapshot {

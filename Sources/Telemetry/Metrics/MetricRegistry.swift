@@ -1,25 +1,25 @@
-// Creates metrics, and reads them for a scrape. One registry per process is made at start-up and passed to the code
-// that measures. Only its instruments are used while a request is handled.
+// Creates metrics and reads them for a scrape. Each process creates one registry at start-up and passes it to the code
+// that measures. Handling a request uses only its instruments.
 
 import Locking
 
-/// The counters of one name.
+/// The counters of one metric name.
 package typealias CounterFamily = MetricFamily<Counter>
-/// The gauges of one name.
+/// The gauges of one metric name.
 package typealias GaugeFamily = MetricFamily<Gauge>
-/// The histograms of one name.
+/// The histograms of one metric name.
 package typealias HistogramFamily = MetricFamily<Histogram>
 
 /// All metrics of the process.
 ///
-/// Names are `snake_case` in base units, a counter's ends in `_total`. Creating the same metric again (same name, kind,
-/// labels, help and unit) returns the first one; the same name with another description is a programmer error, as is a
-/// name that breaks the rules.
+/// Names are `snake_case` in base units; a counter's ends in `_total`. Creating the same metric again (same name, kind,
+/// labels, help and unit) returns the first one. The same name with another description is a programmer error, and so
+/// is a name that breaks the rules.
 package final class MetricRegistry: Sendable {
-    /// Series that a family has at most unless told otherwise.
+    /// The default maximum of series per family.
     package static let defaultSeriesLimit = 1_000
 
-    /// Keyed by OpenMetrics family name, so that a counter `x_total` and a gauge `x` clash.
+    /// Keyed by the OpenMetrics family name, so that a counter `x_total` and a gauge `x` clash.
     private let families = Lock<[String: any AnyMetricFamily]>([:])
 
     /// An empty registry.
@@ -30,7 +30,7 @@ package final class MetricRegistry: Sendable {
         counter(name, help: help, unit: unit, labels: []).instrument([])
     }
 
-    /// Counters with labels, one for each combination of values.
+    /// Counters with labels, one per combination of values.
     package func counter(
         _ name: String,
         help: String,
@@ -57,7 +57,7 @@ package final class MetricRegistry: Sendable {
         gauge(name, help: help, unit: unit, labels: []).instrument([])
     }
 
-    /// Gauges with labels, one for each combination of values.
+    /// Gauges with labels, one per combination of values.
     package func gauge(
         _ name: String,
         help: String,
@@ -89,7 +89,7 @@ package final class MetricRegistry: Sendable {
         histogram(name, help: help, unit: unit, buckets: buckets, labels: []).instrument([])
     }
 
-    /// Histograms with labels, one for each combination of values. Created again, the first one's buckets stay.
+    /// Histograms with labels, one per combination of values. If created again, they keep their first buckets.
     package func histogram(
         _ name: String,
         help: String,
@@ -102,7 +102,7 @@ package final class MetricRegistry: Sendable {
         return family(description, seriesLimit: seriesLimit) { Histogram(buckets: buckets) }
     }
 
-    /// Every metric's present value, in `format`, families sorted by name.
+    /// All metrics with their current values, in `format`, families sorted by name.
     package func exposition(_ format: MetricsFormat) -> [UInt8] {
         let sorted = families.withLock { $0 }.sorted { $0.key < $1.key }
         var exposition = Exposition(format)

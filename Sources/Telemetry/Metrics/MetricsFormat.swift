@@ -1,4 +1,4 @@
-// Which exposition format a scraper gets, decided from its `Accept` field (RFC 9110 §12.5.1).
+// Chooses the exposition format from a scraper's `Accept` field (RFC 9110 §12.5.1).
 
 /// A format of the metrics page.
 package enum MetricsFormat: Sendable, Equatable, CaseIterable {
@@ -15,10 +15,10 @@ package enum MetricsFormat: Sendable, Equatable, CaseIterable {
         }
     }
 
-    /// The format that an `Accept` value prefers, nil if it accepts neither (406).
+    /// The format that an `Accept` value prefers; nil if it accepts neither (406).
     ///
-    /// The most specific range that matches a format gives its quality; equal qualities go to OpenMetrics if it was
-    /// named, otherwise to the text format. Without a value everything is acceptable, which means text. A malformed
+    /// The most specific range that matches a format gives its quality. Equal qualities go to OpenMetrics if it was
+    /// named, otherwise to the text format. Without a value, everything is acceptable, which means text. A malformed
     /// element matches nothing.
     package static func negotiate(accept: String?) -> MetricsFormat? {
         guard let accept, !accept.isEmpty else { return .text }
@@ -56,15 +56,15 @@ package enum MetricsFormat: Sendable, Equatable, CaseIterable {
     }
 }
 
-/// How closely a range names a format.
+/// How specifically a range names a format.
 private enum Specificity: Int, Comparable {
     case none, anything, anySubtype, type, version
 
     static func < (left: Specificity, right: Specificity) -> Bool { left.rawValue < right.rawValue }
 }
 
-/// One element of an `Accept` value. Of its parameters only `version` and `q` matter: the formats' other parameters
-/// (`charset`, `escaping`) do not change the output.
+/// One element of an `Accept` value. Only the parameters `version` and `q` matter: the others (`charset`, `escaping`)
+/// do not change the output.
 private struct MediaRange {
     let type: String
     let subtype: String
@@ -115,7 +115,7 @@ private struct MediaRange {
     }
 }
 
-/// The elements of a list, without the blanks around them; empty ones are dropped (RFC 9110 §5.6.1).
+/// The elements of a list, trimmed, without empty ones (RFC 9110 §5.6.1).
 private func splitList(_ text: Substring, at separator: Character) -> [Substring] {
     text.split(separator: separator).compactMap { element in
         var element = element

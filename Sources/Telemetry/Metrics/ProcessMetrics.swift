@@ -1,5 +1,5 @@
-// The standard `process_*` metrics, which dashboards for any Prometheus-scraped program expect. Read from the kernel at
-// every scrape; what cannot be read is left out.
+// The standard `process_*` metrics, which Prometheus dashboards expect of any program. Read from the kernel at every
+// scrape; what cannot be read is omitted.
 
 import Glibc
 
@@ -40,14 +40,14 @@ package enum ProcessMetrics {
 
     private static let pageSize = Double(sysconf(Int32(_SC_PAGESIZE)))
 
-    /// From the process clock rather than /proc/self/stat, whose ticks are 10 ms long.
+    /// Uses the process clock, because the ticks of /proc/self/stat are 10 ms long.
     private static func cpuSeconds() -> Double? {
         var time = timespec()
         guard clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time) == 0 else { return nil }
         return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
     }
 
-    /// A resource's soft limit; "unlimited" is the largest number the kernel has, as other exporters show it.
+    /// A resource's soft limit; "unlimited" is the kernel's largest number, as in other exporters.
     private static func softLimit(_ resource: __rlimit_resource) -> Double? {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(resource.rawValue), &limit) == 0 else { return nil }
@@ -59,11 +59,11 @@ package enum ProcessMetrics {
         defer { closedir(directory) }
         var count = 0
         while readdir(directory) != nil { count += 1 }
-        // Without ".", ".." and the descriptor of the directory itself.
+        // Excludes ".", ".." and the descriptor of the directory itself.
         return Double(count - 3)
     }
 
-    /// The kernel gives the start in ticks since boot, and the boot in seconds since the epoch.
+    /// The start time. The kernel gives it in ticks since boot, and the boot time in seconds since the epoch.
     private static func startTime() -> Double? {
         guard let status = ProcessStatus.read(), let boot = bootTime() else { return nil }
         return boot + Double(status.startTicks) / Double(sysconf(Int32(_SC_CLK_TCK)))
@@ -85,13 +85,13 @@ struct ProcessStatus: Equatable {
     let virtualBytes: UInt64
     let residentPages: UInt64
 
-    /// This process's present status.
+    /// The current status of this process.
     static func read() -> ProcessStatus? {
         readSmallFile("/proc/self/stat").flatMap(ProcessStatus.init)
     }
 
-    /// The second field is the command in parentheses and may itself hold blanks and parentheses, so the fields are
-    /// counted from the last one that closes: the first after it is field 3 of proc(5).
+    /// Parses a line of the file. The second field is the command in parentheses, which may contain spaces and
+    /// parentheses, so fields are counted from the last closing one; the first after it is field 3 of proc(5).
     init?(_ line: [UInt8]) {
         guard let close = line.lastIndex(of: UInt8(ascii: ")")) else { return nil }
         let fields = line[(close + 1)...].split(whereSeparator: { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") })
@@ -110,7 +110,7 @@ struct ProcessStatus: Equatable {
     }
 }
 
-/// The contents of a file in /proc; nil if it cannot be read. Files there have no size beforehand, and /proc/stat grows
+/// The contents of a file in /proc; nil if it cannot be read. Such files have no size in advance, and /proc/stat grows
 /// with the number of processors.
 private func readSmallFile(_ path: String) -> [UInt8]? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)

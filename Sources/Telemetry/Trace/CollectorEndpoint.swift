@@ -1,4 +1,4 @@
-// The destination of spans: a collector that accepts OTLP over plain HTTP, usually the agent on the same machine.
+// The destination of spans: a collector that accepts OTLP over plain HTTP, usually an agent on the same machine.
 
 import Glibc
 
@@ -6,11 +6,11 @@ import Glibc
 package struct CollectorEndpoint: Sendable, Equatable, CustomStringConvertible {
     let host: String
     let port: String
-    /// Includes `/v1/traces`.
+    /// The full path, ending in `/v1/traces`.
     let path: String
 
-    /// nil unless `text` is `http://HOST[:PORT][/PATH]` (port 4318 if none is given; `[IPV6]` in brackets). HTTPS is not
-    /// spoken: a collector elsewhere is reached through an agent on this machine.
+    /// nil unless `text` is `http://HOST[:PORT][/PATH]` (default port 4318; IPv6 in brackets). HTTPS is not supported:
+    /// remote collectors are reached through an agent on this machine.
     package init?(_ text: String) {
         let scheme = "http://"
         guard text.hasPrefix(scheme), text.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else { return nil }
@@ -39,12 +39,12 @@ package struct CollectorEndpoint: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// The form that `init` reads.
+    /// The form that `init` accepts.
     package var base: String { String(description.dropLast("/v1/traces".count)) }
 
     package var description: String { "http://\(host.contains(":") ? "[\(host)]" : host):\(port)\(path)" }
 
-    /// Posts JSON and waits for the status, each step for at most `seconds`.
+    /// Posts JSON and waits for the status, at most `seconds` per step.
     ///
     /// - Returns: nil, or what went wrong.
     func post(_ body: [UInt8], seconds: Int) -> String? {
@@ -92,7 +92,7 @@ package struct CollectorEndpoint: Sendable, Equatable, CustomStringConvertible {
                 address.ai_protocol
             )
             guard descriptor >= 0 else { continue }
-            // Bounds connecting and sending, and receiving.
+            // Limit connecting and sending, and receiving.
             var limit = timeval(tv_sec: seconds, tv_usec: 0)
             for option in [SO_SNDTIMEO, SO_RCVTIMEO] {
                 setsockopt(descriptor, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
@@ -104,7 +104,7 @@ package struct CollectorEndpoint: Sendable, Equatable, CustomStringConvertible {
         return .failure(Fault(reason: reason))
     }
 
-    /// Reads the status line; the rest of the reply is not needed.
+    /// Reads the status line; the rest of the reply is not needed. Nil for a status of 200 to 299.
     private func fault(inReplyOf connection: Int32) -> String? {
         var reply: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 512)

@@ -1,5 +1,5 @@
-// Sends spans to a collector without ever delaying a request: one thread empties a bounded queue in batches. Spans that
-// do not fit, or that the collector refuses, are lost and counted.
+// Sends spans to a collector without delaying requests: one thread sends a bounded queue in batches. Spans that do not
+// fit, or that the collector refuses, are lost and counted.
 
 import Dispatch
 import Locking
@@ -8,21 +8,21 @@ import Locking
 package final class SpanExporter: Sendable {
     private struct State {
         var waiting: [TraceSpan] = []
-        /// Spans that were taken from there and are being sent.
+        /// Number of spans taken from `waiting` that are being sent.
         var inSending = 0
-        /// The writer is running or about to run.
+        /// Whether the writer is running or about to run.
         var isScheduled = false
         var exported: UInt64 = 0
         var dropped: UInt64 = 0
-        /// The last batch was not taken.
+        /// Whether the last batch failed.
         var isFailing = false
     }
 
-    /// Spans that wait for the next batch.
+    /// The most spans queued or being sent.
     private static let queueCount = 8_192
-    /// Spans of one batch.
+    /// Spans per batch.
     private static let batchCount = 512
-    /// How long the first span of a batch waits for others.
+    /// How long the first span of a batch waits for more.
     private static let delay = DispatchTimeInterval.milliseconds(500)
     private static let timeoutSeconds = 5
 
@@ -35,8 +35,8 @@ package final class SpanExporter: Sendable {
 
     /// - Parameters:
     ///   - resource: attributes of this process.
-    ///   - changed: called with the reason when the collector stops accepting batches, with nil when it accepts them
-    ///     again.
+    ///   - changed: called with the reason when the collector stops accepting batches, and with nil when it accepts
+    ///     them again.
     package init(
         endpoint: CollectorEndpoint,
         resource: [(key: StaticString, value: TraceSpan.Value)],
@@ -63,7 +63,7 @@ package final class SpanExporter: Sendable {
         if mustSchedule { writer.asyncAfter(deadline: .now() + Self.delay) { self.sendQueue() } }
     }
 
-    /// Sends what waits, for at most `timeout`.
+    /// Sends the queued spans; waits at most `timeout`.
     package func flush(timeout: Duration) {
         let work = DispatchWorkItem { self.sendQueue() }
         writer.async(execute: work)

@@ -1,9 +1,9 @@
-// The place of one request in a distributed trace, as W3C Trace Context writes it in the fields `traceparent` and
-// `tracestate` (https://www.w3.org/TR/trace-context/).
+// The position of a request in a distributed trace, as in the fields `traceparent` and `tracestate` of W3C Trace
+// Context (https://www.w3.org/TR/trace-context/).
 
 internal import Random
 
-/// The 16 bytes that all spans of one trace share; never zero.
+/// The 16 bytes that all spans of a trace share; never zero.
 package struct TraceID: Sendable, Hashable {
     package let high: UInt64
     package let low: UInt64
@@ -12,13 +12,13 @@ package struct TraceID: Sendable, Hashable {
 /// One request's span in its trace.
 package struct TraceContext: Sendable, Hashable {
     package let trace: TraceID
-    /// The caller's span; nil: the trace begins here.
+    /// The caller's span; nil: the trace starts here.
     package let parent: UInt64?
     /// This server's span; never zero.
     package let span: UInt64
     /// Whether the trace is recorded.
     package let isSampled: Bool
-    /// The caller's `tracestate`, passed on unread; empty if there was none or it was not usable.
+    /// The caller's `tracestate`, passed on unchanged; empty if there was none or it was invalid.
     package let state: String
 
     private init(_ trace: TraceID, parent: UInt64?, isSampled: Bool, state: String) {
@@ -34,8 +34,8 @@ package struct TraceContext: Sendable, Hashable {
         self.init(trace, parent: nil, isSampled: isSampled, state: "")
     }
 
-    /// A child of the caller's span, recorded if the caller records; nil if `traceparent` is malformed, and then
-    /// `tracestate` means nothing either.
+    /// A child of the caller's span, recorded if the caller records. nil if `traceparent` is malformed; `tracestate` is
+    /// then meaningless too.
     package init?(traceparent: String, tracestate: String?) {
         let bytes = Array(traceparent.utf8)
         guard bytes.count >= 55, bytes[2] == Self.dash, bytes[35] == Self.dash, bytes[52] == Self.dash,
@@ -54,19 +54,19 @@ package struct TraceContext: Sendable, Hashable {
         )
     }
 
-    /// The value of the field for the next service in the trace.
+    /// The field's value for the next service in the trace.
     package var traceparent: Traceparent { Traceparent(trace: trace, span: span, isSampled: isSampled) }
 
     private static let dash = UInt8(ascii: "-")
 
-    /// At most 512 visible bytes and 32 members.
+    /// Whether a state has at most 512 printable bytes and 32 members.
     private static func isUsable(state: String) -> Bool {
         let bytes = state.utf8
         return bytes.count <= 512 && bytes.allSatisfy { 0x20...0x7E ~= $0 }
             && bytes.count { $0 == UInt8(ascii: ",") } < 32
     }
 
-    /// The value of lower-case hexadecimal digits, at most 16.
+    /// The value of at most 16 lower-case hexadecimal digits; nil for any other character.
     private static func number(_ digits: ArraySlice<UInt8>) -> UInt64? {
         var value: UInt64 = 0
         for digit in digits {
@@ -80,15 +80,15 @@ package struct TraceContext: Sendable, Hashable {
     }
 }
 
-/// Begins traces, of which a share is recorded. Whether one is follows from the lower half of its id, so that every server with the
-/// same share decides alike.
+/// Starts traces, a share of which is recorded. The lower half of the id decides, so every server with the same share
+/// decides alike.
 package struct TraceSampler: Sendable {
-    /// Bits of the lower half that decide: as many as a fraction between 0 and 1 can have.
+    /// The number of upper bits of the lower half that decide: the precision of a `Double` between 0 and 1.
     private static let bits: UInt64 = 53
-    /// Traces are recorded whose upper `bits` of the lower half are below it.
+    /// Traces are recorded if those bits are below it.
     private let threshold: UInt64
 
-    /// - Parameter share: of the traces that are recorded, 0 to 1.
+    /// - Parameter share: the share of traces to record, 0 to 1.
     package init(share: Double) {
         threshold = UInt64((share * Double(1 << Self.bits)).rounded(.up))
     }
@@ -101,19 +101,19 @@ package struct TraceSampler: Sendable {
         return TraceContext(beginning: TraceID(high: ProcessRandom.next(), low: low), isSampled: records(low))
     }
 
-    /// A span of a new trace if that is to be recorded. nil: it is not, and `unrecorded` says what its caller is told.
+    /// A span of a new trace if it is to be recorded; otherwise nil, and `unrecorded` gives what to tell the caller.
     package func beginRecorded() -> TraceContext? {
         let low = ProcessRandom.nextNonzero()
         guard records(low) else { return nil }
         return TraceContext(beginning: TraceID(high: ProcessRandom.next(), low: low), isSampled: true)
     }
 
-    /// What the caller is told of a new trace that is not recorded. Not for a share of 1, with which there is none.
+    /// What to tell the caller of a new, unrecorded trace. Not for a share of 1, which records every trace.
     package func unrecorded() -> Traceparent {
-        // Three numbers for the price of one.
+        // One draw from the process's generator seeds three numbers.
         var generator = SplitMix64(seed: ProcessRandom.next())
         let random = generator.next()
-        // Uniform among the numbers that are not recorded.
+        // Uniform among the values that are not recorded.
         let upper = threshold + random.multipliedFullWidth(by: (1 << Self.bits) - threshold).high
         let low = max(1, upper << (64 - Self.bits) | random & (1 << (64 - Self.bits) - 1))
         return Traceparent(
@@ -124,16 +124,16 @@ package struct TraceSampler: Sendable {
     }
 }
 
-/// The content of `traceparent`.
+/// The value of `traceparent`.
 package struct Traceparent: Sendable, CustomStringConvertible {
     let trace: TraceID
     let span: UInt64
     let isSampled: Bool
 
-    /// Bytes of its text.
+    /// Length of its text in bytes.
     package static let byteCount = 55
 
-    /// Writes its text from a place on; there must be room.
+    /// Writes its text at an offset; there must be room.
     package func write(to text: UnsafeMutableBufferPointer<UInt8>, at start: Int) {
         text[start] = UInt8(ascii: "0")
         text[start + 1] = UInt8(ascii: "0")
@@ -157,7 +157,7 @@ package struct Traceparent: Sendable, CustomStringConvertible {
 }
 
 extension TraceID {
-    /// 32 lower-case digits.
+    /// 32 lower-case hexadecimal digits.
     package var hexadecimal: String {
         String(unsafeUninitializedCapacity: 32) { text in
             high.writeHexadecimal(to: text, at: 0)
@@ -168,7 +168,7 @@ extension TraceID {
 }
 
 extension UInt64 {
-    /// 16 lower-case digits.
+    /// 16 lower-case hexadecimal digits.
     package var hexadecimal: String {
         String(unsafeUninitializedCapacity: 16) { text in
             writeHexadecimal(to: text, at: 0)
@@ -176,19 +176,19 @@ extension UInt64 {
         }
     }
 
-    /// Writes 16 lower-case digits from a place on; there must be room.
+    /// Writes 16 lower-case hexadecimal digits at an offset; there must be room.
     package func writeHexadecimal(to text: UnsafeMutableBufferPointer<UInt8>, at start: Int) {
         let text = UnsafeMutableRawBufferPointer(text)
         text.storeBytes(of: Self.digits(self >> 32).bigEndian, toByteOffset: start, as: UInt64.self)
         text.storeBytes(of: Self.digits(self & 0xFFFF_FFFF).bigEndian, toByteOffset: start + 8, as: UInt64.self)
     }
 
-    /// The digits of 32 bits, one a byte: every id of a request is written so.
+    /// The digits of 32 bits, one per byte, without a loop because every request writes ids.
     private static func digits(_ half: UInt64) -> UInt64 {
         var digits = (half << 16 | half) & 0x0000_FFFF_0000_FFFF
         digits = (digits << 8 | digits) & 0x00FF_00FF_00FF_00FF
         digits = (digits << 4 | digits) & 0x0F0F_0F0F_0F0F_0F0F
-        // Adding 6 carries into the upper half from ten on.
+        // Adding 6 carries into the upper half for values from ten.
         let letters = (digits &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
         let toLetter = UInt64(UInt8(ascii: "a") - UInt8(ascii: "0") - 10)
         return digits &+ 0x3030_3030_3030_3030 &+ letters &* toLetter

@@ -1,12 +1,12 @@
-// Spans as OpenTelemetry describes them, and their OTLP form in JSON (opentelemetry-proto, trace/v1/trace.proto; 64-bit
-// integers are strings, ids are hexadecimal).
+// Spans as defined by OpenTelemetry, and their OTLP form in JSON (opentelemetry-proto, trace/v1/trace.proto; 64-bit
+// integers are strings, ids hexadecimal).
 
 internal import JSON
 internal import Random
 
 /// One timed piece of work in a trace.
 package struct TraceSpan: Sendable {
-    /// The numbers are OTLP's.
+    /// The raw values are OTLP's.
     package enum Kind: Int, Sendable {
         case `internal` = 1
         case server = 2
@@ -28,7 +28,7 @@ package struct TraceSpan: Sendable {
     package var start: UInt64
     package var end: UInt64
     package var attributes: [(key: StaticString, value: Value)]
-    /// The failure on the server's side; nil: none.
+    /// What failed on the server's side; nil: nothing.
     package var fault: String?
 
     /// The server's own span of a request.
@@ -86,7 +86,7 @@ package struct TraceSpan: Sendable {
         json.endObject()
     }
 
-    /// A text of the hexadecimal digits of one or two numbers.
+    /// Writes one or two numbers as a string of hexadecimal digits.
     private static func write(_ first: UInt64?, _ last: UInt64, to json: inout JSONWriter) {
         json.value { text in
             text.append(addingCapacity: 34) { span in
@@ -106,7 +106,7 @@ package struct TraceSpan: Sendable {
         }
     }
 
-    /// Attributes are most of a span, so that what is the same in each of them is written in one piece.
+    /// Attributes make up most of a span, so their constant parts are written in one piece.
     private static func write(_ attributes: [(key: StaticString, value: Value)], to json: inout JSONWriter) {
         json.beginArray()
         for (index, attribute) in attributes.enumerated() {
@@ -130,7 +130,7 @@ package struct TraceSpan: Sendable {
     ///
     /// - Parameters:
     ///   - resource: attributes of the process.
-    ///   - version: of this program, the instrumentation scope.
+    ///   - version: version of this program, the instrumentation scope.
     static func request(
         _ spans: some Collection<TraceSpan>,
         resource: [(key: StaticString, value: Value)],
