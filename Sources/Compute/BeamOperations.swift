@@ -1,20 +1,15 @@
 // The operations that beam search over tokens needs in addition to those of every decoder: attention of rows that share a
 // prompt, and log-probabilities of a few tokens of a vocabulary.
 
-/// The beams of one request.
+/// The beams of one request, which follow its prompt.
 package struct BeamGroup: Sendable, Equatable {
-    /// Rows of the prompt, at least 1, and where they are: row r in page `promptPages[r / pageRows]`.
-    package var promptRows: Int
-    package var promptPages: [Int32]
-    /// The locations of earlier beams' rows, in the same form.
+    /// The locations of earlier beams' rows: row r in page `beamPages[r / pageRows]`.
     package var beamPages: [Int32]
     /// The ancestors of each row of the group, in row order: numbers of rows in `beamPages`, oldest first. All rows
     /// have the same number.
     package var ancestors: [Int32]
 
-    package init(promptRows: Int, promptPages: [Int32], beamPages: [Int32], ancestors: [Int32]) {
-        self.promptRows = promptRows
-        self.promptPages = promptPages
+    package init(beamPages: [Int32], ancestors: [Int32]) {
         self.beamPages = beamPages
         self.ancestors = ancestors
     }
@@ -24,51 +19,17 @@ package struct BeamGroup: Sendable, Equatable {
 /// taken in blocks from the prompt's first row on, and the other rows as the last block, so that the result does not depend
 /// on the rest of the batch.
 package struct BeamAttentionOperation {
-    /// Rows of each request.
-    package var layout: Jagged
-    /// (R, H·d)
-    package var query: Tensor
-    /// (R, Hkv·d)
-    package var key: Tensor
-    /// (R, Hkv·d)
-    package var value: Tensor
-    /// (R, H·d)
-    package var output: Tensor
-    package var heads: Int
-    /// Hkv; divides `heads`.
-    package var keyHeads: Int
-    package var scale: Float
-    package var pages: any KeyValuePages
-    /// 0 ..< layers of the pages
-    package var layer: Int
+    /// The rows of each request, all of which ask; the prefix is the prompts, of at least a row each. Without bias or weights.
+    package var attention: AttentionOperation
     /// One group per request.
     package var groups: [BeamGroup]
 
-    package init(
-        layout: Jagged,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        output: Tensor,
-        heads: Int,
-        keyHeads: Int,
-        scale: Float,
-        pages: any KeyValuePages,
-        layer: Int,
-        groups: [BeamGroup]
-    ) {
-        self.layout = layout
-        self.query = query
-        self.key = key
-        self.value = value
-        self.output = output
-        self.heads = heads
-        self.keyHeads = keyHeads
-        self.scale = scale
-        self.pages = pages
-        self.layer = layer
+    package init(_ attention: AttentionOperation, groups: [BeamGroup]) {
+        self.attention = attention
         self.groups = groups
     }
+
+    package var layout: Jagged { attention.layout }
 
     /// The most ancestors of a row.
     package static let mostAncestors = 63
@@ -78,46 +39,35 @@ package struct BeamAttentionOperation {
         layout.length(of: group) > 0 ? groups[group].ancestors.count / layout.length(of: group) : 0
     }
 
-    /// - Parameter own: the pool as the class of the device that made it.
-    /// - Throws: `ComputeError.invalidArgument` unless all parts fit each other.
-    package func check<Pages: KeyValuePages>(_ own: Pages) throws(ComputeError) {
+    /// - Parameter own: the pool of the prompts as the class of the device that made it.
+    /// - Returns: the prompts.
+    /// - Throws: `ComputeError.invalidArgument` unless all parts fit each other, and the errors of `own`.
+    package func checked<Pages: KeyValuePages>(
+        own: (any KeyValuePages) throws(ComputeError) -> Pages
+    ) throws(ComputeError) -> (shape: AttentionShape<Pages>, prompts: CheckedPrefix<Pages>) {
         func refused(_ text: String) -> ComputeError { ComputeError(.invalidArgument, "beam attention: \(text)") }
-        guard heads > 0, keyHeads > 0, heads % keyHeads == 0, query.columns > 0, query.columns % heads == 0 else {
-            throw refused(
-                "rows of \(query.columns) columns for \(heads) query heads and \(keyHeads) key and value heads"
-            )
+        let shape = try attention.checkedShape(own: own)
+        guard let prompts = shape.prefix, attention.weights == .softmax, attention.queryRows == .all else {
+            throw refused("there are no prompts, or it is not softmax attention of all rows")
         }
-        let columns = query.columns / heads
-        let rows = layout.rows
-        try query.require(.float32, rows: rows, columns: query.columns, in: "beam attention", as: "query")
-        try key.require(.float32, rows: rows, columns: keyHeads * columns, in: "beam attention", as: "key")
-        try value.require(.float32, rows: rows, columns: keyHeads * columns, in: "beam attention", as: "value")
-        try output.require(.float32, rows: rows, columns: query.columns, in: "beam attention", as: "output")
-        let shape = own.shape
-        guard shape.heads == keyHeads, shape.keyColumns == columns, shape.valueColumns == columns else {
-            throw refused("pages of \(shape) cannot hold \(keyHeads) heads of \(columns)")
-        }
-        guard layer >= 0, layer < shape.layers else { throw refused("layer \(layer) of pages for \(shape.layers)") }
         guard groups.count == layout.count else {
             throw refused("\(groups.count) groups are given, the batch has \(layout.count)")
         }
+        let pool = prompts.pages
         for (number, group) in groups.enumerated() {
             let count = layout.length(of: number)
-            guard count > 0, group.ancestors.count % count == 0,
-                group.ancestors.count / count <= Self.mostAncestors
-            else {
+            guard group.ancestors.count % count == 0, group.ancestors.count / count <= Self.mostAncestors else {
                 throw refused("group \(number) has \(count) rows and \(group.ancestors.count) ancestors")
             }
-            guard group.promptRows > 0, (group.promptRows - 1) / own.pageRows < group.promptPages.count else {
-                throw refused("group \(number) has \(group.promptPages.count) pages for \(group.promptRows) rows")
+            guard prompts.sequences[number].rows > 0 else { throw refused("group \(number) has no prompt") }
+            for page in group.beamPages where page < 0 || Int(page) >= pool.pageCount {
+                throw refused("group \(number) has page \(page) of a pool of \(pool.pageCount)")
             }
-            for page in group.promptPages + group.beamPages where page < 0 || Int(page) >= own.pageCount {
-                throw refused("group \(number) has page \(page) of a pool of \(own.pageCount)")
-            }
-            for row in group.ancestors where row < 0 || Int(row) / own.pageRows >= group.beamPages.count {
+            for row in group.ancestors where row < 0 || Int(row) / pool.pageRows >= group.beamPages.count {
                 throw refused("group \(number) has ancestor \(row) on \(group.beamPages.count) pages")
             }
         }
+        return (shape, prompts)
     }
 }
 

@@ -149,72 +149,34 @@ package enum QueryRows: Sendable, Hashable {
     case last
 }
 
-/// Causal HSTU attention over a jagged batch: `y_i = Σ_{j ≤ i} silu(q_i · k_j + b_ij) · scale · v_j`, per head.
+/// Causal attention over a jagged batch: `y_i = Σ_{j ≤ i} a_ij · v_j`, per head.
 ///
 /// With a `prefix`, i and j count from the first cached row: own row i of sequence b is row `prefix rows of b + i`, and the
 /// keys and values before it come from the pages. The result has the same bits as if all rows were computed together.
 ///
 /// Heads are adjacent: head h of a query or key row is columns `h·dqk ..< (h + 1)·dqk`, of a value or output row `h·dv
-/// ..< (h + 1)·dv`. There is no 1/√d and no softmax.
-package struct HSTUAttentionOperation {
+/// ..< (h + 1)·dv`. With fewer key than query heads, query head h reads key and value head ⌊h · Hkv / H⌋.
+package struct AttentionOperation {
+    /// What makes the weights.
+    package enum Weights: Sendable {
+        /// HSTU's: `a_ij = silu(q_i · k_j + b_ij) · scale`, with scale 1/N, where N is the constant of the training configuration,
+        /// not a length. There is no softmax; every query head has its own key head.
+        case silu
+        /// `a_ij = softmax_j(scale · (q_i · k_j + b_ij) + w_j)`, in float32 relative to the maximum of the row. dqk is dv.
+        case softmax
+    }
+
+    package var weights: Weights
     /// Layout of key and value rows. No sequence is empty.
     package var layout: Jagged
     package var queryRows: QueryRows
     /// (R or B, H·dqk)
     package var query: Tensor
-    /// (R, H·dqk)
+    /// (R, Hkv·dqk)
     package var key: Tensor
-    /// (R, H·dv)
+    /// (R, Hkv·dv)
     package var value: Tensor
     /// (R or B, H·dv)
-    package var output: Tensor
-    package var heads: Int
-    /// 1/N. N is the constant of the training configuration, not a length.
-    package var scale: Float
-    package var bias: RelativeBias?
-    /// Rows computed earlier; nil: none.
-    package var prefix: CachedPrefix?
-
-    package init(
-        layout: Jagged,
-        queryRows: QueryRows,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        output: Tensor,
-        heads: Int,
-        scale: Float,
-        bias: RelativeBias?,
-        prefix: CachedPrefix? = nil
-    ) {
-        self.layout = layout
-        self.queryRows = queryRows
-        self.query = query
-        self.key = key
-        self.value = value
-        self.output = output
-        self.heads = heads
-        self.scale = scale
-        self.bias = bias
-        self.prefix = prefix
-    }
-}
-
-/// Causal softmax attention over a jagged batch: `y_i = Σ_{j ≤ i} softmax_j(scale · (q_i · k_j + b_ij) + w_j) · v_j`, per
-/// head, in float32 relative to the maximum of the row.
-///
-/// Heads are adjacent. With fewer key than query heads, query head h reads key and value head ⌊h · Hkv / H⌋.
-package struct SoftmaxAttentionOperation {
-    /// Layout of key and value rows. No sequence is empty.
-    package var layout: Jagged
-    package var queryRows: QueryRows
-    /// (R or B, H·d)
-    package var query: Tensor
-    /// (R, Hkv·d)
-    package var key: Tensor
-    /// (R, Hkv·d)
-    package var value: Tensor
-    /// (R or B, H·d)
     package var output: Tensor
     package var heads: Int
     /// Hkv; divides `heads`.
@@ -222,14 +184,15 @@ package struct SoftmaxAttentionOperation {
     package var scale: Float
     /// b; nil: none.
     package var bias: RelativeBias?
-    /// One entry a sequence: w of its first row; every other w is 0. `ln(c)` makes the first row count as c equal rows. In
-    /// this way, left padding that attends is computed once. nil: all 0.
+    /// For softmax, one entry a sequence: w of its first row, cached or own; every other w is 0. `ln(c)` makes the first row count as
+    /// c equal rows. In this way, left padding that attends is computed once. nil: all 0.
     package var firstRowWeights: [Float]?
-    /// Rows computed earlier, as in `HSTUAttentionOperation`; nil: none. `firstRowWeights` then weighs the first cached
-    /// row.
+    /// Rows computed earlier; nil: none.
     package var prefix: CachedPrefix?
 
+    /// - Parameter keyHeads: nil: as many as query heads.
     package init(
+        _ weights: Weights,
         layout: Jagged,
         queryRows: QueryRows,
         query: Tensor,
@@ -237,12 +200,13 @@ package struct SoftmaxAttentionOperation {
         value: Tensor,
         output: Tensor,
         heads: Int,
-        keyHeads: Int,
+        keyHeads: Int? = nil,
         scale: Float,
         bias: RelativeBias? = nil,
         firstRowWeights: [Float]? = nil,
         prefix: CachedPrefix? = nil
     ) {
+        self.weights = weights
         self.layout = layout
         self.queryRows = queryRows
         self.query = query
@@ -250,7 +214,7 @@ package struct SoftmaxAttentionOperation {
         self.value = value
         self.output = output
         self.heads = heads
-        self.keyHeads = keyHeads
+        self.keyHeads = keyHeads ?? heads
         self.scale = scale
         self.bias = bias
         self.firstRowWeights = firstRowWeights

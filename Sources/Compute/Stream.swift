@@ -59,8 +59,7 @@ package protocol Stream: AnyObject {
     /// `output[i] = source[rows[i]]` for host-known row numbers.
     func gatherRows(_ source: Tensor, rows: [Int32], output: Tensor) throws(ComputeError)
 
-    func hstuAttention(_ operation: HSTUAttentionOperation) throws(ComputeError)
-    func softmaxAttention(_ operation: SoftmaxAttentionOperation) throws(ComputeError)
+    func attention(_ operation: AttentionOperation) throws(ComputeError)
     func rotate(_ operation: RotateOperation) throws(ComputeError)
 
     /// Keeps keys and values for later batches. They are there after `synchronize()`.

@@ -194,8 +194,9 @@ private enum Times {
         let layout = Jagged(lengths: [Int](repeating: rows, count: 8))
         let x = try stream.makeTensor(rows: 8 * rows, columns: 256, dtype: .float32)
         let out = try stream.makeTensor(rows: 8 * rows, columns: 256, dtype: .float32)
-        try stream.hstuAttention(
-            HSTUAttentionOperation(
+        try stream.attention(
+            AttentionOperation(
+                .silu,
                 layout: layout,
                 queryRows: .all,
                 query: x,

@@ -85,8 +85,9 @@ final class SmallModel {
             StoreOperation(layout: layout, key: key, value: value, prefix: CachedPrefix(cached: cached, layer: 0))
         )
         let attended = try stream.makeTensor(rows: rows, columns: width, dtype: .float32)
-        try stream.hstuAttention(
-            HSTUAttentionOperation(
+        try stream.attention(
+            AttentionOperation(
+                .silu,
                 layout: layout,
                 queryRows: .all,
                 query: query,

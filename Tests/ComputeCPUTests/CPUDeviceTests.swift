@@ -77,7 +77,8 @@ private struct Layer {
         )
         let y = try stream.makeTensor(rows: rows, columns: width, dtype: .float32)
         let times = (0..<rows + lengths.count).map { Int64($0 * $0 * 97) }
-        var attention = HSTUAttentionOperation(
+        var attention = AttentionOperation(
+            .silu,
             layout: layout,
             queryRows: .all,
             query: z.columns(2 * width..<3 * width),
@@ -94,13 +95,13 @@ private struct Layer {
                 applies: lengths.map { $0 % 3 != 0 }
             )
         )
-        try stream.hstuAttention(attention)
+        try stream.attention(attention)
         let lastRows = layout.offsets.dropFirst().map { $0 - 1 }
         attention.queryRows = .last
         attention.query = try stream.makeTensor(rows: layout.count, columns: width, dtype: .float32)
         attention.output = try stream.makeTensor(rows: layout.count, columns: width, dtype: .float32)
         try stream.gatherRows(z.columns(2 * width..<3 * width), rows: lastRows, output: attention.query)
-        try stream.hstuAttention(attention)
+        try stream.attention(attention)
         let lastOfAll = try stream.makeTensor(rows: layout.count, columns: width, dtype: .float32)
         try stream.gatherRows(y, rows: lastRows, output: lastOfAll)
 
@@ -172,7 +173,8 @@ private struct LlamaLayer {
             )
         }
         let y = try stream.makeTensor(rows: rows, columns: width, dtype: .float32)
-        var attention = SoftmaxAttentionOperation(
+        var attention = AttentionOperation(
+            .softmax,
             layout: layout,
             queryRows: .all,
             query: z.columns(0..<width),
@@ -184,13 +186,13 @@ private struct LlamaLayer {
             scale: 0.29,
             firstRowWeights: lengths.map { Float($0 % 3) }
         )
-        try stream.softmaxAttention(attention)
+        try stream.attention(attention)
         let lastRows = layout.offsets.dropFirst().map { $0 - 1 }
         attention.queryRows = .last
         attention.query = try stream.makeTensor(rows: layout.count, columns: width, dtype: .float32)
         attention.output = try stream.makeTensor(rows: layout.count, columns: width, dtype: .float32)
         try stream.gatherRows(z.columns(0..<width), rows: lastRows, output: attention.query)
-        try stream.softmaxAttention(attention)
+        try stream.attention(attention)
         let lastOfAll = try stream.makeTensor(rows: layout.count, columns: width, dtype: .float32)
         try stream.gatherRows(y, rows: lastRows, output: lastOfAll)
 

@@ -224,8 +224,9 @@ struct AttentionBatch {
         )
         switch kind {
         case .hstu:
-            try stream.hstuAttention(
-                HSTUAttentionOperation(
+            try stream.attention(
+                AttentionOperation(
+                    .silu,
                     layout: operands.layout,
                     queryRows: queryRows,
                     query: operands.query,
@@ -239,8 +240,9 @@ struct AttentionBatch {
                 )
             )
         case .softmax:
-            try stream.softmaxAttention(
-                SoftmaxAttentionOperation(
+            try stream.attention(
+                AttentionOperation(
+                    .softmax,
                     layout: operands.layout,
                     queryRows: queryRows,
                     query: operands.query,

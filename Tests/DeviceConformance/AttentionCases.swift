@@ -88,8 +88,9 @@ extension DeviceConformance {
         let output = try stream.makeTensor(rows: count, columns: 1, dtype: .float32)
         // Every other difference is negative: its magnitude counts.
         let times: [Int64] = known.enumerated().flatMap { [5, $0 % 2 == 0 ? 5 + $1.0 : 5 - $1.0] }
-        try stream.hstuAttention(
-            HSTUAttentionOperation(
+        try stream.attention(
+            AttentionOperation(
+                .silu,
                 layout: Jagged(lengths: known.map { _ in 1 }),
                 queryRows: .all,
                 query: zeros,

@@ -113,25 +113,26 @@ private struct BeamCase {
             }
             let query = try joined { $0.query }
             let output = try stream.makeTensor(rows: query.rows, columns: query.columns, dtype: .float32)
+            let prompts = numbers.map {
+                PagedSequence(rows: requests[$0].prompt, pages: promptPages[$0], storesRows: false)
+            }
             try stream.beamAttention(
                 BeamAttentionOperation(
-                    layout: Jagged(lengths: chosen.map(\.query.rows)),
-                    query: query,
-                    key: joined { $0.own.key },
-                    value: joined { $0.own.value },
-                    output: output,
-                    heads: heads,
-                    keyHeads: keyHeads,
-                    scale: 1 / Float(columns).squareRoot(),
-                    pages: pool,
-                    layer: layer,
+                    AttentionOperation(
+                        .softmax,
+                        layout: Jagged(lengths: chosen.map(\.query.rows)),
+                        queryRows: .all,
+                        query: query,
+                        key: joined { $0.own.key },
+                        value: joined { $0.own.value },
+                        output: output,
+                        heads: heads,
+                        keyHeads: keyHeads,
+                        scale: 1 / Float(columns).squareRoot(),
+                        prefix: CachedPrefix(cached: CachedRows(pages: pool, sequences: prompts), layer: layer)
+                    ),
                     groups: numbers.map {
-                        BeamGroup(
-                            promptRows: requests[$0].prompt,
-                            promptPages: promptPages[$0],
-                            beamPages: beamPages[$0],
-                            ancestors: contents[$0].ancestors
-                        )
+                        BeamGroup(beamPages: beamPages[$0], ancestors: contents[$0].ancestors)
                     }
                 )
             )

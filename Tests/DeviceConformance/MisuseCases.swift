@@ -156,7 +156,8 @@ extension DeviceConformance {
         let x = try stream.makeTensor(rows: 6, columns: 8, dtype: .float32)
         let y = try stream.makeTensor(rows: 6, columns: 8, dtype: .float32)
         let times = try stream.upload([Int64](repeating: 0, count: 7), dtype: .int64)
-        let valid = HSTUAttentionOperation(
+        let valid = AttentionOperation(
+            .silu,
             layout: Jagged(lengths: [6]),
             queryRows: .all,
             query: x,
@@ -169,10 +170,10 @@ extension DeviceConformance {
         )
         let bias = RelativeBias(position: position, time: time, maximumLength: 5, timestamps: times, applies: [true])
         var failures: [String] = []
-        func refuse(_ what: String, _ change: (inout HSTUAttentionOperation) -> Void) {
+        func refuse(_ what: String, _ change: (inout AttentionOperation) -> Void) {
             var operation = valid
             change(&operation)
-            failures += mustRefuse(what) { () throws(ComputeError) in try stream.hstuAttention(operation) }
+            failures += mustRefuse(what) { () throws(ComputeError) in try stream.attention(operation) }
         }
         refuse("a width that the heads do not divide") { $0.heads = 3 }
         refuse("no heads") { $0.heads = 0 }
@@ -205,7 +206,8 @@ extension DeviceConformance {
         let y = try stream.makeTensor(rows: 6, columns: 24, dtype: .float32)
         let whole = try stream.makeTensor(rows: 6, columns: 24, dtype: .int32)
         let times = try stream.upload([Int64](repeating: 0, count: 7), dtype: .int64)
-        let valid = SoftmaxAttentionOperation(
+        let valid = AttentionOperation(
+            .softmax,
             layout: Jagged(lengths: [6]),
             queryRows: .all,
             query: x,
@@ -217,12 +219,12 @@ extension DeviceConformance {
             scale: 1
         )
         let bias = RelativeBias(position: position, time: time, maximumLength: 5, timestamps: times, applies: [true])
-        try stream.softmaxAttention(valid)
+        try stream.attention(valid)
         var failures: [String] = []
-        func refuse(_ what: String, _ change: (inout SoftmaxAttentionOperation) -> Void) {
+        func refuse(_ what: String, _ change: (inout AttentionOperation) -> Void) {
             var operation = valid
             change(&operation)
-            failures += mustRefuse(what) { () throws(ComputeError) in try stream.softmaxAttention(operation) }
+            failures += mustRefuse(what) { () throws(ComputeError) in try stream.attention(operation) }
         }
         refuse("a width that the heads do not divide") { $0.heads = 10 }
         refuse("no heads") { $0.heads = 0 }

@@ -73,7 +73,8 @@ extension DeviceConformance {
             CachedPrefix(cached: CachedRows(pages: pages, sequences: sequences), layer: layer)
         }
         let fits = [PagedSequence(rows: 3, pages: [0], storesRows: false)]
-        let valid = HSTUAttentionOperation(
+        let valid = AttentionOperation(
+            .silu,
             layout: Jagged(lengths: [6]),
             queryRows: .all,
             query: x.columns(0..<8),
@@ -85,12 +86,12 @@ extension DeviceConformance {
             bias: nil,
             prefix: prefix(fits, pool)
         )
-        try stream.hstuAttention(valid)
+        try stream.attention(valid)
         var failures: [String] = []
-        func refuse(_ what: String, _ change: (inout HSTUAttentionOperation) -> Void) {
+        func refuse(_ what: String, _ change: (inout AttentionOperation) -> Void) {
             var operation = valid
             change(&operation)
-            failures += mustRefuse(what) { () throws(ComputeError) in try stream.hstuAttention(operation) }
+            failures += mustRefuse(what) { () throws(ComputeError) in try stream.attention(operation) }
         }
         for (what, sequences) in impossible(pool, stores: false) {
             refuse(what) { $0.prefix = prefix(sequences, pool) }

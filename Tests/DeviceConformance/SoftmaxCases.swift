@@ -73,8 +73,9 @@ extension DeviceConformance {
         try stream.begin()
         func attend(_ q: Matrix, _ k: Matrix, _ v: Matrix, _ weights: [Float]?) throws(ComputeError) -> Tensor {
             let output = try stream.makeTensor(rows: q.rows, columns: columns, dtype: .float32)
-            try stream.softmaxAttention(
-                SoftmaxAttentionOperation(
+            try stream.attention(
+                AttentionOperation(
+                    .softmax,
                     layout: Jagged(lengths: [q.rows]),
                     queryRows: .all,
                     query: try stream.upload(q),
@@ -116,8 +117,9 @@ extension DeviceConformance {
         let ones = Matrix(rows: rows, columns: 1, values: [Float](repeating: 1, count: rows))
         let numbers = Matrix(rows: rows, columns: 1, values: (0..<rows).map { Float($0) })
         let output = try stream.makeTensor(rows: rows, columns: 1, dtype: .float32)
-        try stream.softmaxAttention(
-            SoftmaxAttentionOperation(
+        try stream.attention(
+            AttentionOperation(
+                .softmax,
                 layout: Jagged(lengths: [rows]),
                 queryRows: .all,
                 query: try stream.upload(ones),

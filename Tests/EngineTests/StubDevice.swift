@@ -198,8 +198,7 @@ final class StubStream: Compute.Stream {
         output: Tensor
     ) throws(ComputeError) {}
     func gatherRows(_ source: Tensor, rows: [Int32], output: Tensor) throws(ComputeError) {}
-    func hstuAttention(_ operation: HSTUAttentionOperation) throws(ComputeError) {}
-    func softmaxAttention(_ operation: SoftmaxAttentionOperation) throws(ComputeError) {}
+    func attention(_ operation: AttentionOperation) throws(ComputeError) {}
 
     func beamAttention(_ operation: BeamAttentionOperation) throws(ComputeError) {}
 

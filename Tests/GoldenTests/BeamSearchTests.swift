@@ -117,15 +117,18 @@ private final class Searcher {
             batch.beams = BeamBatch(
                 layout: Jagged(lengths: beams.map { requests[$0].search.beams.count }),
                 tokens: beams.flatMap { requests[$0].search.beams.map(\.token) },
-                pages: pages,
-                groups: beams.map { number in
-                    let request = requests[number]
-                    return BeamGroup(
-                        promptRows: request.prompt.count,
-                        promptPages: request.promptPages,
-                        beamPages: request.beamPages,
-                        ancestors: request.search.ancestorRows
-                    )
+                prompts: CachedRows(
+                    pages: pages,
+                    sequences: beams.map {
+                        PagedSequence(
+                            rows: requests[$0].prompt.count,
+                            pages: requests[$0].promptPages,
+                            storesRows: false
+                        )
+                    }
+                ),
+                groups: beams.map {
+                    BeamGroup(beamPages: requests[$0].beamPages, ancestors: requests[$0].search.ancestorRows)
                 },
                 storedBehind: beams.map { number in
                     let request = requests[number]

@@ -1,57 +1,8 @@
-// The common part of the two kinds of attention, and the checks that every device makes before it computes them.
+// The checks that every device makes of an attention before it computes it.
 
-/// An attention operation of either kind.
-package struct Attention {
-    package enum Weights: Sendable { case silu, softmax }
-
-    package let name: StaticString
-    package let weights: Weights
-    package let layout: Jagged
-    package let queryRows: QueryRows
-    package let query: Tensor
-    package let key: Tensor
-    package let value: Tensor
-    package let output: Tensor
-    package let heads: Int
-    package let keyHeads: Int
-    package let scale: Float
-    package let bias: RelativeBias?
-    package let firstRowWeights: [Float]?
-    package let prefix: CachedPrefix?
-
-    package init(_ operation: HSTUAttentionOperation) {
-        name = "hstu attention"
-        weights = .silu
-        layout = operation.layout
-        queryRows = operation.queryRows
-        query = operation.query
-        key = operation.key
-        value = operation.value
-        output = operation.output
-        heads = operation.heads
-        keyHeads = operation.heads
-        scale = operation.scale
-        bias = operation.bias
-        firstRowWeights = nil
-        prefix = operation.prefix
-    }
-
-    package init(_ operation: SoftmaxAttentionOperation) {
-        name = "softmax attention"
-        weights = .softmax
-        layout = operation.layout
-        queryRows = operation.queryRows
-        query = operation.query
-        key = operation.key
-        value = operation.value
-        output = operation.output
-        heads = operation.heads
-        keyHeads = operation.keyHeads
-        scale = operation.scale
-        bias = operation.bias
-        firstRowWeights = operation.firstRowWeights
-        prefix = operation.prefix
-    }
+extension AttentionOperation {
+    /// For error sentences.
+    package var name: StaticString { weights == .silu ? "hstu attention" : "softmax attention" }
 
     private func refused(_ text: String) -> ComputeError { ComputeError(.invalidArgument, "\(name): \(text)") }
 
@@ -62,7 +13,7 @@ package struct Attention {
     package func checkedShape<Pages: KeyValuePages>(
         own: (any KeyValuePages) throws(ComputeError) -> Pages
     ) throws(ComputeError) -> AttentionShape<Pages> {
-        guard heads > 0, keyHeads > 0, heads % keyHeads == 0 else {
+        guard heads > 0, keyHeads > 0, heads % keyHeads == 0, weights == .softmax || keyHeads == heads else {
             throw refused("\(heads) query heads cannot share \(keyHeads) key and value heads")
         }
         guard query.columns > 0, query.columns % heads == 0, value.columns > 0, value.columns % keyHeads == 0 else {

@@ -4,15 +4,7 @@
 package import Compute
 
 extension AscendStream {
-    package func hstuAttention(_ operation: HSTUAttentionOperation) throws(ComputeError) {
-        try run(Attention(operation))
-    }
-
-    package func softmaxAttention(_ operation: SoftmaxAttentionOperation) throws(ComputeError) {
-        try run(Attention(operation))
-    }
-
-    private func run(_ attention: Attention) throws(ComputeError) {
+    package func attention(_ attention: AttentionOperation) throws(ComputeError) {
         let shape = try attention.checkedShape { (pages) throws(ComputeError) in
             try device.own(pages, as: AscendKeyValuePages.self, in: attention.name)
         }
@@ -88,7 +80,7 @@ extension AscendStream {
     /// Notes the attention of one group: `output` is (b · Sq, H · dv) float32.
     func attend(
         _ group: PlannedAttention.Group,
-        _ attention: Attention,
+        _ attention: AttentionOperation,
         _ shape: AttentionShape<AscendKeyValuePages>,
         _ biases: (position: AscendVector, time: AscendVector?)?,
         query: View,

@@ -5,35 +5,18 @@ package import Compute
 
 extension AscendStream {
     package func beamAttention(_ operation: BeamAttentionOperation) throws(ComputeError) {
-        let pages = try device.own(operation.pages, as: AscendKeyValuePages.self, in: "beam attention")
-        try operation.check(pages)
-        let layout = operation.layout
-        guard layout.count > 0 else { return }
-        let sequences = operation.groups.map {
-            PagedSequence(rows: $0.promptRows, pages: $0.promptPages, storesRows: false)
+        let (shape, prompts) = try operation.checked { (pages) throws(ComputeError) in
+            try device.own(pages, as: AscendKeyValuePages.self, in: "beam attention")
         }
-        let attention = Attention(
-            SoftmaxAttentionOperation(
-                layout: layout,
-                queryRows: .all,
-                query: operation.query,
-                key: operation.key,
-                value: operation.value,
-                output: operation.output,
-                heads: operation.heads,
-                keyHeads: operation.keyHeads,
-                scale: operation.scale,
-                prefix: CachedPrefix(cached: CachedRows(pages: pages, sequences: sequences), layer: operation.layer)
-            )
-        )
-        let shape = try attention.checkedShape { _ in pages }
+        let (attention, layout) = (operation.attention, operation.layout)
+        guard layout.count > 0 else { return }
         try withTemporaries { () throws(ComputeError) in
-            let query = try halves(of: operation.query)
-            let key = try halves(of: operation.key)
-            let value = try halves(of: operation.value)
-            let result = try temporary(.float32, [layout.rows, operation.output.columns])
+            let query = try halves(of: attention.query)
+            let key = try halves(of: attention.key)
+            let value = try halves(of: attention.value)
+            let result = try temporary(.float32, [layout.rows, attention.output.columns])
             for number in 0..<layout.count {
-                let group = try rectangle(of: number, operation, pages)
+                let group = try rectangle(of: number, operation, prompts)
                 let rows = Int(layout.offsets[number])..<Int(layout.offsets[number + 1])
                 try withTemporaries { () throws(ComputeError) in
                     try attend(
@@ -48,7 +31,7 @@ extension AscendStream {
                     )
                 }
             }
-            note { (calls) throws(ComputeError) in try calls.copy(result, to: View(operation.output)) }
+            note { (calls) throws(ComputeError) in try calls.copy(result, to: View(attention.output)) }
         }
     }
 
@@ -56,9 +39,9 @@ extension AscendStream {
     private func rectangle(
         of number: Int,
         _ operation: BeamAttentionOperation,
-        _ pages: AscendKeyValuePages
+        _ prompts: CheckedPrefix<AscendKeyValuePages>
     ) throws(ComputeError) -> PlannedAttention.Group {
-        let group = operation.groups[number]
+        let (group, prompt, pages) = (operation.groups[number], prompts.sequences[number], prompts.pages)
         let first = operation.layout.offsets[number]
         let count = operation.layout.length(of: number)
         let depth = operation.depth(of: number)
@@ -68,14 +51,14 @@ extension AscendStream {
         let ancestors = Set(group.ancestors).sorted()
         let slots = Dictionary(uniqueKeysWithValues: ancestors.enumerated().map { ($1, $0) })
         let pool =
-            (0..<group.promptRows).map { place($0, group.promptPages) }
+            (0..<prompt.rows).map { place($0, prompt.pages) }
             + ancestors.map { place(Int($0), group.beamPages) }
         let keys = pool.count + count
         var unseen = [UInt8](repeating: 1, count: count * keys)
         for row in 0..<count {
-            for key in 0..<group.promptRows { unseen[row * keys + key] = 0 }
+            for key in 0..<prompt.rows { unseen[row * keys + key] = 0 }
             for ancestor in group.ancestors[row * depth..<(row + 1) * depth] {
-                unseen[row * keys + group.promptRows + (slots[ancestor] ?? 0)] = 0
+                unseen[row * keys + prompt.rows + (slots[ancestor] ?? 0)] = 0
             }
             unseen[row * keys + pool.count + row] = 0
         }

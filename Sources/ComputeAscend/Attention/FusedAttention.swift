@@ -146,7 +146,7 @@ extension PlannedAttention {
 
 extension AscendStream {
     /// The calls that the fused operator can take over from this attention; none if it is not used, or does not fit.
-    func fusedCalls(_ attention: Attention, _ shape: AttentionShape<AscendKeyValuePages>) -> [FusedCall] {
+    func fusedCalls(_ attention: AttentionOperation, _ shape: AttentionShape<AscendKeyValuePages>) -> [FusedCall] {
         guard device.fusion != nil, attention.weights == .silu, attention.queryRows == .all, attention.prefix == nil,
             FusedLimits.take(
                 heads: attention.heads,
@@ -166,7 +166,7 @@ extension AscendStream {
     /// The inputs of a call, and the part of its bias that all layers share.
     func prepared(
         _ call: FusedCall,
-        _ attention: Attention,
+        _ attention: AttentionOperation,
         _ shape: AttentionShape<AscendKeyValuePages>
     ) throws(ComputeError) -> PlannedAttention.Fused {
         let layout = attention.layout
@@ -205,7 +205,7 @@ extension AscendStream {
     /// Notes a call: `output` is (rows, H · dv) float32, contiguous.
     func attend(
         _ fused: PlannedAttention.Fused,
-        _ attention: Attention,
+        _ attention: AttentionOperation,
         _ shape: AttentionShape<AscendKeyValuePages>,
         _ biases: (position: AscendVector, time: AscendVector?)?,
         query: View,

@@ -45,7 +45,7 @@ struct PlannedAttention {
 extension AscendStream {
     /// The batch's plan for such an operation, made now or by an earlier layer.
     func planned(
-        _ attention: Attention,
+        _ attention: AttentionOperation,
         _ checked: AttentionShape<AscendKeyValuePages>
     ) throws(ComputeError) -> PlannedAttention {
         let prefix = checked.prefix
@@ -91,7 +91,7 @@ extension AscendStream {
 
     private func prepared(
         _ group: AttentionPlan.Group,
-        _ attention: Attention,
+        _ attention: AttentionOperation,
         _ checked: AttentionShape<AscendKeyValuePages>
     ) throws(ComputeError) -> PlannedAttention.Group {
         let count = group.items.count

@@ -200,8 +200,9 @@ private struct Sample {
         }
         let (query, key, value) = (try rows(inputs.query), try rows(inputs.key), try rows(inputs.value))
         let output = try stream.makeTensor(rows: layout.rows, columns: width, dtype: .float32)
-        try stream.hstuAttention(
-            HSTUAttentionOperation(
+        try stream.attention(
+            AttentionOperation(
+                .silu,
                 layout: layout,
                 queryRows: .all,
                 query: query,

@@ -4,15 +4,7 @@ internal import CKernels
 package import Compute
 
 extension CPUStream {
-    package func hstuAttention(_ operation: HSTUAttentionOperation) throws(ComputeError) {
-        try run(Attention(operation))
-    }
-
-    package func softmaxAttention(_ operation: SoftmaxAttentionOperation) throws(ComputeError) {
-        try run(Attention(operation))
-    }
-
-    private func run(_ attention: Attention) throws(ComputeError) {
+    package func attention(_ attention: AttentionOperation) throws(ComputeError) {
         let shape = try attention.checkedShape { (pages) throws(ComputeError) in
             try own(pages, as: CPUKeyValuePages.self, in: attention.name)
         }
@@ -106,7 +98,7 @@ extension CPUStream {
 
     /// The batch's sequences in the kernels' form, in the stream's memory.
     private func sequences(
-        of attention: Attention,
+        of attention: AttentionOperation,
         _ shape: AttentionShape<CPUKeyValuePages>,
         isBiased: Bool,
         _ cache: BucketCache?
@@ -153,7 +145,7 @@ extension CPUStream {
     /// How many heads of a tile make a task. Fewer than all only if there are not enough tiles for the threads, because
     /// each task computes the tile's bias again.
     private func headsOfTask(
-        _ attention: Attention,
+        _ attention: AttentionOperation,
         _ shape: AttentionShape<CPUKeyValuePages>,
         tiles: Int,
         lastOnly: Bool

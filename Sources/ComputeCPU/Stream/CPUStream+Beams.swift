@@ -6,8 +6,10 @@ internal import Glibc
 
 extension CPUStream {
     package func beamAttention(_ operation: BeamAttentionOperation) throws(ComputeError) {
-        let pages = try own(operation.pages, as: CPUKeyValuePages.self, in: "beam attention")
-        try operation.check(pages)
+        let (_, prompts) = try operation.checked { (pages) throws(ComputeError) in
+            try own(pages, as: CPUKeyValuePages.self, in: "beam attention")
+        }
+        let (attention, pages) = (operation.attention, prompts.pages)
         guard operation.layout.count > 0 else { return }
         let mark = arena.mark
         defer { arena.release(to: mark) }
@@ -18,8 +20,8 @@ extension CPUStream {
             var made = gk_beam_group()
             made.begin = Int(operation.layout.offsets[number])
             made.rows = operation.layout.length(of: number)
-            made.cached = group.promptRows
-            made.pages = try copied(group.promptPages)
+            made.cached = prompts.sequences[number].rows
+            made.pages = try copied(prompts.sequences[number].pages)
             made.beam_pages = try copied(group.beamPages)
             made.depth = operation.depth(of: number)
             made.ancestors = try copied(group.ancestors)
@@ -30,27 +32,27 @@ extension CPUStream {
         job.dtype = pages.dtype
         job.groups = UnsafePointer(groups)
         job.count = operation.groups.count
-        job.query = UnsafePointer(operation.query.floats)
-        job.query_stride = operation.query.rowStride
-        job.key = UnsafePointer(operation.key.floats)
-        job.key_stride = operation.key.rowStride
-        job.value = UnsafePointer(operation.value.floats)
-        job.value_stride = operation.value.rowStride
-        job.output = operation.output.floats
-        job.output_stride = operation.output.rowStride
-        job.pool = UnsafePointer(pages.floats(layer: operation.layer))
+        job.query = UnsafePointer(attention.query.floats)
+        job.query_stride = attention.query.rowStride
+        job.key = UnsafePointer(attention.key.floats)
+        job.key_stride = attention.key.rowStride
+        job.value = UnsafePointer(attention.value.floats)
+        job.value_stride = attention.value.rowStride
+        job.output = attention.output.floats
+        job.output_stride = attention.output.rowStride
+        job.pool = UnsafePointer(pages.floats(layer: prompts.layer))
         job.page_floats = pages.pageFloats
         job.head_floats = pages.headFloats
-        job.heads = operation.heads
-        job.sharing = operation.heads / operation.keyHeads
-        job.columns = operation.query.columns / operation.heads
-        job.scale = operation.scale
+        job.heads = attention.heads
+        job.sharing = attention.heads / attention.keyHeads
+        job.columns = attention.query.columns / attention.heads
+        job.scale = attention.scale
         let tiles = gk_beams_plan(groups, operation.groups.count)
         let scratch = try allocateScratch(floats: gk_beams_scratch(&job))
         job.scratch = scratch.base
         job.scratch_stride = scratch.stride
         withExtendedLifetime(pages) {
-            pool.run(gk_beams_run, job: &job, count: tiles * operation.keyHeads)
+            pool.run(gk_beams_run, job: &job, count: tiles * attention.keyHeads)
         }
     }
 

@@ -334,26 +334,21 @@ package final class BatchExecutor {
     private func packBeams(_ passes: [Pass], in pages: any KeyValuePages) -> BeamBatch {
         var lengths: [Int] = []
         var tokens: [Int32] = []
+        var prompts: [PagedSequence] = []
         var groups: [BeamGroup] = []
         var storedBehind: [Int?] = []
         for pass in passes where pass.isOfBeams {
             guard case .paths(let round) = pass.asks else { continue }
             lengths.append(round.beamRows)
             tokens += round.search.beams.map(\.token)
-            groups.append(
-                BeamGroup(
-                    promptRows: pass.cached.rows,
-                    promptPages: pass.cached.pages,
-                    beamPages: pass.beamPages,
-                    ancestors: round.search.ancestorRows
-                )
-            )
+            prompts.append(PagedSequence(rows: pass.cached.rows, pages: pass.cached.pages, storesRows: false))
+            groups.append(BeamGroup(beamPages: pass.beamPages, ancestors: round.search.ancestorRows))
             storedBehind.append(round.keepsRows ? round.keptRows : nil)
         }
         return BeamBatch(
             layout: Jagged(lengths: lengths),
             tokens: tokens,
-            pages: pages,
+            prompts: CachedRows(pages: pages, sequences: prompts),
             groups: groups,
             storedBehind: storedBehind
         )

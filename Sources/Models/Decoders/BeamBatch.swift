@@ -9,8 +9,8 @@ package struct BeamBatch {
     package var layout: Jagged
     /// The token that each row reads, a row of the item table.
     package var tokens: [Int32]
-    /// Holds the prompts and the rows of earlier beams.
-    package var pages: any KeyValuePages
+    /// The prompts, and the pages that also hold the rows of earlier beams.
+    package var prompts: CachedRows
     /// One per request. A row's position follows the prompt and its ancestors.
     package var groups: [BeamGroup]
     /// Rows of earlier beams in each group's `beamPages`; the batch's own rows are stored after them. nil: the batch's
@@ -20,13 +20,13 @@ package struct BeamBatch {
     package init(
         layout: Jagged,
         tokens: [Int32],
-        pages: any KeyValuePages,
+        prompts: CachedRows,
         groups: [BeamGroup],
         storedBehind: [Int?]
     ) {
         self.layout = layout
         self.tokens = tokens
-        self.pages = pages
+        self.prompts = prompts
         self.groups = groups
         self.storedBehind = storedBehind
     }
@@ -36,7 +36,7 @@ package struct BeamBatch {
         BeamBatch(
             layout: Jagged(lengths: requests.map { layout.length(of: $0) }),
             tokens: Array(tokens[Int(layout.offsets[requests.lowerBound])..<Int(layout.offsets[requests.upperBound])]),
-            pages: pages,
+            prompts: CachedRows(pages: prompts.pages, sequences: Array(prompts.sequences[requests])),
             groups: Array(groups[requests]),
             storedBehind: Array(storedBehind[requests])
         )
@@ -47,7 +47,7 @@ package struct BeamBatch {
         groups.indices.flatMap { group in
             let rows = layout.length(of: group)
             let depth = rows > 0 ? groups[group].ancestors.count / rows : 0
-            return [Int32](repeating: Int32(groups[group].promptRows + depth), count: rows)
+            return [Int32](repeating: Int32(prompts.sequences[group].rows + depth), count: rows)
         }
     }
 
@@ -57,15 +57,19 @@ package struct BeamBatch {
         let sequences = zip(groups, storedBehind).map { group, rows in
             PagedSequence(rows: rows ?? 0, pages: group.beamPages, storesRows: rows != nil)
         }
-        return CachedPrefix(cached: CachedRows(pages: pages, sequences: sequences), layer: layer)
+        return CachedPrefix(cached: CachedRows(pages: prompts.pages, sequences: sequences), layer: layer)
     }
 
     /// Throws `ComputeError.invalidArgument` if a model cannot encode the rows.
     func requireUsable(_ reuse: PrefixReuse) throws(ComputeError) {
         func refused(_ text: String) -> ComputeError { ComputeError(.invalidArgument, "beams: \(text)") }
         guard case .exact(let shape, _) = reuse else { throw refused("the model keeps no rows of a prompt") }
-        guard pages.shape == shape else { throw refused("pages are of \(pages.shape), the model has \(shape)") }
-        guard tokens.count == layout.rows, groups.count == layout.count, storedBehind.count == layout.count else {
+        guard prompts.pages.shape == shape else {
+            throw refused("pages are of \(prompts.pages.shape), the model has \(shape)")
+        }
+        guard tokens.count == layout.rows, groups.count == layout.count, storedBehind.count == layout.count,
+            prompts.sequences.count == layout.count
+        else {
             throw refused(
                 "\(tokens.count) tokens, \(groups.count) groups and \(storedBehind.count) places for \(layout.count) requests"
             )

@@ -139,39 +139,23 @@ package final class HSTU: DecoderModel {
 
         let attended = try stream.makeTensor(rows: residual.rows, columns: value.columns, dtype: .float32)
         let bias = layer.bias?.bias(batch, timestamps: timestamps, maximumLength: configuration.paddedLength)
-        switch configuration.attentionActivation {
-        case .silu:
-            try stream.hstuAttention(
-                HSTUAttentionOperation(
-                    layout: batch.layout,
-                    queryRows: queryRows,
-                    query: query,
-                    key: key,
-                    value: value,
-                    output: attended,
-                    heads: configuration.heads,
-                    scale: 1 / Float(configuration.paddedLength),
-                    bias: bias,
-                    prefix: prefix
-                )
+        let isSoftmax = configuration.attentionActivation == .softmax
+        try stream.attention(
+            AttentionOperation(
+                isSoftmax ? .softmax : .silu,
+                layout: batch.layout,
+                queryRows: queryRows,
+                query: query,
+                key: key,
+                value: value,
+                output: attended,
+                heads: configuration.heads,
+                scale: isSoftmax
+                    ? 1 / Float(configuration.attentionDimension).squareRoot() : 1 / Float(configuration.paddedLength),
+                bias: bias,
+                prefix: prefix
             )
-        case .softmax:
-            try stream.softmaxAttention(
-                SoftmaxAttentionOperation(
-                    layout: batch.layout,
-                    queryRows: queryRows,
-                    query: query,
-                    key: key,
-                    value: value,
-                    output: attended,
-                    heads: configuration.heads,
-                    keyHeads: configuration.heads,
-                    scale: 1 / Float(configuration.attentionDimension).squareRoot(),
-                    bias: bias,
-                    prefix: prefix
-                )
-            )
-        }
+        )
         try stream.keep(key: key, value: value, of: batch.layout, prefix)
         let input: LinearInput
         if let gate {

@@ -112,8 +112,9 @@ package final class TransformerDecoder: TokenDecoder {
         let value = projected.value.rows(0..<layout.rows)
         if layout.count > 0 {
             let prefix = batch.prefix(layer: index)
-            try stream.softmaxAttention(
-                SoftmaxAttentionOperation(
+            try stream.attention(
+                AttentionOperation(
+                    .softmax,
                     layout: layout,
                     queryRows: projected.queryRows,
                     query: projected.query.rows(0..<askingRows),
@@ -135,16 +136,19 @@ package final class TransformerDecoder: TokenDecoder {
         let beamValue = projected.value.rows(layout.rows..<projected.value.rows)
         try stream.beamAttention(
             BeamAttentionOperation(
-                layout: beams.layout,
-                query: projected.query.rows(askingRows..<projected.query.rows),
-                key: beamKey,
-                value: beamValue,
-                output: attended.rows(askingRows..<attended.rows),
-                heads: description.heads,
-                keyHeads: description.keyValueHeads,
-                scale: layer.attentionScale,
-                pages: beams.pages,
-                layer: index,
+                AttentionOperation(
+                    .softmax,
+                    layout: beams.layout,
+                    queryRows: .all,
+                    query: projected.query.rows(askingRows..<projected.query.rows),
+                    key: beamKey,
+                    value: beamValue,
+                    output: attended.rows(askingRows..<attended.rows),
+                    heads: description.heads,
+                    keyHeads: description.keyValueHeads,
+                    scale: layer.attentionScale,
+                    prefix: CachedPrefix(cached: beams.prompts, layer: index)
+                ),
                 groups: beams.groups
             )
         )
