@@ -1,16 +1,15 @@
-# An index of the project's commands. `make run` and `make test` do all the set-up that a fresh Debian machine with
-# Swift needs.
+# The project's commands. `make run` and `make test` do all the set-up that a fresh Debian machine with Swift needs.
 
 SWIFT_FLAGS := --explicit-target-dependency-import-check error
 PACKAGES    := libssl-dev zlib1g-dev
-# Sanitizers watch only swift-testing's runner: XCTest's start-up leaks 144 bytes, which LeakSanitizer reports. One test
-# requests more memory than exists; the sanitizers' allocators would abort the process instead of returning NULL.
+# Sanitizers cover only swift-testing's runner: XCTest's start-up leaks 144 bytes, which LeakSanitizer reports. One test requests
+# more memory than exists; the sanitizers' allocators would abort the process instead of returning NULL.
 SANITIZE    := $(SWIFT_FLAGS) --disable-xctest
-# The folders of benchmark bundles, each made once: published shapes and one with many items.
+# Folders of benchmark bundles, each built once: published shapes, and one with many items.
 LARGE       := .build/kuairand
 MANY        := .build/million-items
 FIRST       := .build/ml-20m-large
-# Other users than root need sudo.
+# Users other than root need sudo.
 SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: run test test-long build bench bench-http bench-users bench-loading attack chaos load-test check-kernels check-arm format lint sanitize fuzz setup clean
@@ -28,12 +27,12 @@ test: setup lint
 	swift build --build-tests $(SWIFT_FLAGS)
 	swift test --skip-build
 
-## test-long: as test, with every case of the sweeps, of which `make test` takes a sample
+## test-long: like test, with every case of the sweeps that `make test` only samples
 test-long: export GENREC_LONG_TESTS = 1
 test-long: test
 
-## bench: time the engine without HTTP: the demo, new events on cached ones, a scan of a million items, and the published
-## shapes in every dtype, against the installed runtimes (PYTHON=… selects the Python)
+## bench: time the engine without HTTP: the demo, new events on cached ones, a scan of a million items, and the published shapes
+## in every dtype, against the installed runtimes (PYTHON=… selects the Python)
 PYTHON ?= python3
 bench: build
 	.build/release/genrec bench --bundle Config/demo --batch 1 --length 64
@@ -50,16 +49,16 @@ bench: build
 	$(PYTHON) -c 'import numpy' 2>/dev/null || { echo "no numpy: the comparison is left out"; exit 0; }; \
 	$(PYTHON) Tests/Benchmarks/peers.py .build/release/genrec
 
-## check-kernels: the CPU kernels alone, at every level of this processor
+## check-kernels: test only the CPU kernels, at every instruction-set level of this processor
 check-kernels:
 	Tests/KernelChecks/run.sh --native
 
-## check-arm: as check-kernels, for AArch64 under qemu-user
+## check-arm: like check-kernels, for AArch64 under qemu-user
 check-arm:
 	Tests/KernelChecks/run.sh
 
-## bench-http: HTTP and JSON alone against nginx, on one core each, in turns; then the cost of the access log and of
-## traces; needs a quiet machine
+## bench-http: HTTP and JSON alone against nginx, alternating, each on one core; then the cost of the access log and of traces;
+## needs a quiet machine
 bench-http: build
 	@for tool in wrk nginx curl; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	    [ -z "$$missing" ] || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q $$missing; }
@@ -73,7 +72,7 @@ bench-users: build
 	test -d $(LARGE) || $(PYTHON) Tests/Benchmarks/make_bundle.py kuairand $(LARGE)
 	Tests/Benchmarks/users.py .build/release/genrec returning --bundle $(LARGE)
 
-## bench-loading: p99 of one model while a larger one is loaded beside it; changes of a catalogue; answers by popularity
+## bench-loading: p99 of one model while a larger one is loaded next to it; catalogue changes; answers by popularity
 bench-loading: build
 	.build/release/genrec bench --changes 1000000
 	test -d $(FIRST) || $(PYTHON) Tests/Benchmarks/make_bundle.py ml-20m-large $(FIRST)
@@ -81,7 +80,7 @@ bench-loading: build
 	Tests/Benchmarks/loading.py .build/release/genrec --bundle $(FIRST) --other $(MANY)
 	Tests/Benchmarks/degraded.py .build/release/genrec --bundle $(FIRST)
 
-## attack: ten thousand slow, idle and vanishing connections, then slowhttptest; a second client's latency meanwhile
+## attack: ten thousand slow, idle and vanishing connections, then slowhttptest; measures a second client's latency meanwhile
 attack: build
 	@command -v slowhttptest >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q slowhttptest; }
 	Tests/Benchmarks/attacks.sh
@@ -95,7 +94,7 @@ chaos: build
 load-test: build
 	Tests/Benchmarks/load-test.sh
 
-## dist: a tarball for machines without Swift: binary with Swift's libraries linked in, Config, systemd units, licences
+## dist: a tarball for machines without Swift: the binary with Swift's libraries linked in, Config, systemd units, licences
 COMMIT ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 DIST   ?= .build/dist
 SETUP  ?= setup
@@ -104,8 +103,8 @@ dist: $(SETUP)
 	    -Xcc -DGENREC_COMMIT='"$(COMMIT)"' -Xlinker -s
 	Deploy/dist.sh .build/static $(DIST)
 
-## fleet-test: three servers behind the real HAProxy: users' state is found again, with histories in requests, in each server's
-## store and in Redis; a rolling restart under load, one server killed; then the simulation against the measurements
+## fleet-test: three servers behind the real HAProxy: how much user state is reused, with histories in requests, in each server's
+## store and in Redis; a rolling restart under load; a killed server; then the simulation against the measurements
 fleet-test: build
 	@for tool in haproxy redis-server; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	    [ -z "$$missing" ] || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $$missing; }
@@ -113,8 +112,8 @@ fleet-test: build
 	    --interactions Config/demo/interactions.tsv --json .build/fleet.json
 	$(PYTHON) Deploy/fleet/simulate.py check .build/fleet.json --interactions Config/demo/interactions.tsv
 
-## users-test: the user store in real Redis servers: one that dies and hangs, one with a password and TLS, and a cluster in which a
-## slot moves and a node is killed under load
+## users-test: the user store in real Redis servers: one that dies and hangs, one with a password and TLS, and a cluster in which
+## a slot moves and a node is killed under load
 users-test: build
 	@command -v redis-server >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends redis-server; }
 	@command -v openssl >/dev/null || $(SUDO) apt-get install -y -q openssl
@@ -135,7 +134,7 @@ browser-test: build
 format:
 	swift format --in-place --parallel --recursive Package.swift Sources Tests
 
-## lint: fail on what `make format` or a reviewer would change
+## lint: fail on anything that `make format` would change or a reviewer would reject
 lint:
 	swift format lint --strict --parallel --recursive Package.swift Sources Tests
 
@@ -146,11 +145,11 @@ sanitize: setup
 	TSAN_OPTIONS=allocator_may_return_null=1:suppressions=$(CURDIR)/.ci/races.supp \
 	    swift test $(SANITIZE) --sanitize thread --scratch-path .build-tsan
 
-## fuzz: the mutation tests of every reader of foreign bytes, each for a minute
+## fuzz: the mutation tests of every reader of untrusted bytes, a minute each
 fuzz: setup
 	GENREC_FUZZ_SECONDS=60 swift test $(SWIFT_FLAGS) --filter Fuzz
 
-# Installs missing system packages; prints nothing and needs no rights if there are none.
+# Installs missing system packages; silent and without sudo if none are missing.
 setup:
 	@dpkg -s $(PACKAGES) >/dev/null 2>&1 || \
 	    { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q $(PACKAGES); }

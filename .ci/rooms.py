@@ -92,7 +92,7 @@ def layered(arrows):
         for upper, lower in zip(way, way[1:]):
             below.setdefault(upper, []).append(lower)
             above.setdefault(lower, []).append(upper)
-    # Sweeps up and down bring each place over the middle of its neighbours, so that arrows cross less.
+    # Sweeps up and down move each place to the middle of its neighbours, so that fewer arrows cross.
     at = {place: (index + 0.5) / len(row) for row in rows for index, place in enumerate(row)}
     for sweep in range(24):
         for row in reversed(rows) if sweep % 2 else rows:
@@ -136,7 +136,7 @@ def picture(uses):
             x, y, width = boxes[place]
             target = x + width / 2
             if isinstance(place, str):
-                # Ends spread a little, so that arrows into one room can be told apart.
+                # Spread the arrowheads a little, so that arrows into one room can be told apart.
                 target += max(-width / 3, min(width / 3, (centre - target) / 8))
                 y -= 1
             bend = (y - bottom) / 2

@@ -1,10 +1,10 @@
 #!/bin/sh
-# The first hour with an Ascend NPU: everything that a report on it needs, in one file. Each step's failure is written down, and
+# The first hour with an Ascend NPU: collects everything that a report on it needs in one file. A failing step is recorded, and
 # the next one runs.
 #
 #     Deploy/ascend-first-hour.sh [NUMBER of the NPU] [FILE]
 #
-# Source CANN's set_env.sh first, and RecSDK's where it is installed.
+# Source CANN's set_env.sh first, and RecSDK's if it is installed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 number=${1:-0}
@@ -32,7 +32,7 @@ machine() {
     git rev-parse HEAD
 }
 
-# Requests of the demo's first eight users, one a line.
+# Requests of the demo's first eight users, one per line.
 requests() {
     awk -F '\t' '
         function flush() {
@@ -45,7 +45,7 @@ requests() {
     ' Config/demo/interactions.tsv
 }
 
-# The demo on a device: the ready line, and the replies, one a line.
+# The demo on a device: its ready line, then its replies, one per line.
 replies() {
     "$genrec" serve --config Config/genrec.yaml --listen 127.0.0.1:0 --device "$1" > "$scratch/ready" 2> "$scratch/log" &
     server=$!

@@ -114,7 +114,7 @@ def kubernetes():
 
 SUFFIX = re.compile(r"_(bucket|sum|count)$")
 NAME = re.compile(r"\b((?:genrec|process)_[a-z0-9_]+)")
-# They appear once there is a certificate, an access log file, a collector.
+# Present only with a certificate, an access log file or a collector.
 OPTIONAL = {"genrec_tls_certificate_expiry_timestamp_seconds"}
 
 

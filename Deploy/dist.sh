@@ -1,5 +1,5 @@
 #!/bin/sh
-# dist.sh BUILD DIST: packs what `make dist` has built in BUILD into DIST/genrec and a tarball beside it.
+# dist.sh BUILD DIST: packs what `make dist` built in BUILD into DIST/genrec and a tarball next to it.
 set -eu
 build=$1 dist=$2
 root=$dist/genrec
@@ -9,7 +9,7 @@ cp -r Config "$root/"
 cp -r Deploy/systemd Deploy/haproxy Deploy/prometheus Deploy/grafana "$root/"
 cp README.md "$root/"
 cp Deploy/README.md "$root/Deploy.md"
-# The licences of what is linked in: genrec's own if there is one, the packages', and Swift's.
+# Licences of everything linked in: genrec's own if there is one, the packages', and Swift's.
 for file in LICENSE* NOTICE*; do [ -f "$file" ] && cp "$file" "$root/licences/"; done
 for package in "$build"/checkouts/*/; do
     name=$(basename "$package")

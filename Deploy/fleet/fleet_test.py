@@ -228,7 +228,7 @@ def drive_by_name(port, plan):
     def run(index):
         caller, told = Caller([port], index), collections.Counter()
         for name, events in queues[index]:
-            # Each with an action of its own, so that what the data set has twice counts twice.
+            # A different action each, so that duplicates in the data set count twice.
             new = [
                 {"user_id": name, "item": item, "timestamp": when, "action": str(told[name] + place)}
                 for place, (when, item) in enumerate(events[told[name] :])
@@ -374,7 +374,7 @@ def by_name(options, folder, users, report):
         shared = {
             "GENREC_USERS_STORE": "redis",
             "GENREC_USERS_REDIS_URL": f"redis://127.0.0.1:{port}",
-            # Everything shares a few cores here.
+            # Everything here shares a few cores.
             "GENREC_USERS_REDIS_TIMEOUT_MS": "1000",
         }
 
@@ -449,7 +449,7 @@ def kill(servers, balancer, users, report):
     for fault in load.faults[:5]:
         print("   ", fault)
     report.say("killed: requests failed", len(load.faults), f"<= {CALLERS}", len(load.faults) <= CALLERS)
-    # Those of the killed server have been seen again by others meanwhile, so the share is taken from its ring.
+    # Other servers have seen the killed server's users meanwhile, so the share is computed from its ring.
     return balancer
 
 

@@ -53,7 +53,7 @@ def walk(plan, servers, bytes_per_event, total_bytes, window, choose):
     for user, events in plan:
         count = min(len(events), window)
         kept = caches[choose(user)].visit(user, count)
-        # A window that slides keeps nothing of what was computed at other positions.
+        # A sliding window invalidates what was computed at other positions.
         found += kept if len(events) <= window else 0
         used += count
     return found / used
@@ -82,7 +82,7 @@ def check(options):
         difference = abs(value - measured[name]) / measured[name]
         failed |= difference > 0.1
         print(f"{name:14} {value:10.3f} {measured[name]:10.3f} {difference:9.1%}{'  MISSED' if difference > 0.1 else ''}")
-    # The approximation against a walk, where a walk can still be made.
+    # Compares the approximation with a walk at a size where a walk is feasible.
     rates = bins(20_000, 0.8)
     names = list(range(20_000))
     weights = [(rank + 1) ** -0.8 for rank in names]
@@ -142,7 +142,7 @@ def scale(options):
     for users in (1_000_000, 10_000_000, 100_000_000):
         rates = bins(users, exponent)
         row = [f"{che(rates, entries * count):.2f}" for count in counts]
-        # At random every server sees every user, at a hundredth of the rate: what one server keeps is all that helps.
+        # With random balancing every server sees every user at a hundredth of the rate, so only one cache's size counts.
         row.append(f"{che(rates, entries):.2f}")
         print(f"| {users // 1_000_000} M | " + " | ".join(row) + " |")
 

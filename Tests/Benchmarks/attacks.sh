@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Attacks a server that it starts, and measures a second client's latency meanwhile: crowd.py with ten thousand
-# connections, then slowhttptest's slow headers, slow body and slow reading. Needs slowhttptest, python3 and curl, and a
-# release build.
+# Attacks a server that it starts, measuring a second client's latency meanwhile: crowd.py with ten thousand connections, then
+# slowhttptest's slow headers, slow body and slow reading. Needs slowhttptest, python3, curl and a release build.
 #
 #   Tests/Benchmarks/attacks.sh [CONNECTIONS]
 set -euo pipefail
@@ -12,7 +11,7 @@ folder=$(mktemp -d)
 trap 'kill ${server:-} ${attack:-} 2>/dev/null || true; rm -rf "$folder"' EXIT
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-# The crowd must stay as long as a measurement; slowhttptest runs against the default time-outs.
+# The crowd must stay for the whole measurement; slowhttptest runs against the default timeouts.
 start() {
     "$@" "$binary" serve --listen "127.0.0.1:$port" >/dev/null 2>"$folder/log" &
     server=$!
@@ -20,7 +19,7 @@ start() {
     echo "the server did not start" >&2
     exit 1
 }
-# Median and p99 of a second client over this many seconds, in microseconds.
+# Median and p99 in microseconds of a second client during this many seconds.
 measure() {
     read -r p50 _ p99 _ wrong < <(python3 Tests/Benchmarks/latency.py "$binary" "$port" 200 4 "$1")
     [ "$wrong" = 0 ] || { echo "$wrong requests did not end with 200" >&2; exit 1; }

@@ -189,7 +189,7 @@ def measure(options, name, folder, bundle):
                 print(f"  8 at once over one after another {8 * warm[0] / eight[0]:.2f}", flush=True)
     if options.overlap:
         paths = list(index.values())
-        # Other items in each server.
+        # Different items in each prompt.
         shifted = [dict(zip(index, paths[shift:] + paths[:shift])) for shift in range(0, PROMPTS * 97, 97)]
         prompts = [prompt(one, 128) for one in shifted]
         exact = best_items(options, bundle, "f32", prompts, options.port)

@@ -77,7 +77,7 @@ stop = threading.Event()
 
 
 def drip():
-    # Each of them one byte a second, evenly spread.
+    # One byte per second each, evenly spread.
     place = 0
     while not stop.is_set():
         place += 1
@@ -109,7 +109,7 @@ if not settled(base):
     faults += 1
 after_first = memory()
 
-# Three waves; half of each vanishes by reset: in the head, in the body, with the reply outstanding.
+# Three waves; half of each resets its connections: in the head, in the body, or before the reply.
 for wave in range(3):
     crowd = [connect() for _ in range(count)]
     for index, s in enumerate(crowd):

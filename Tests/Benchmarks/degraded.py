@@ -43,7 +43,7 @@ def measure(options, server, path, length, is_busy):
     if is_busy:
         start = processor_seconds(server.process.pid, computing=True)
         thread.start()
-        # Until the model really computes.
+        # Wait until the model is computing.
         while thread.is_alive() and processor_seconds(server.process.pid, computing=True) - start < 0.05:
             time.sleep(0.02)
     before = processor_seconds(server.process.pid, computing=False)

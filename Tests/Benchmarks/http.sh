@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# HTTP and JSON alone, against nginx: `POST /recommend` of 1.4 kB with only unknown items, which genrec answers by
-# popularity without computing, and nginx with a constant reply of the same size. Both on one core, the client on
-# another, in turns; then the latency added by an idle server and by one at half its load, and the cost of an idle
-# server.
+# HTTP and JSON alone, against nginx: a `POST /recommend` of 1.4 kB with only unknown items, which genrec answers by popularity
+# without computing, against a constant reply of the same size from nginx. Both run on one core and the client on another,
+# alternating. Then the latency added by an idle server and by one at half load, and an idle server's cost.
 #
 #   Tests/Benchmarks/http.sh [ROUNDS] [SECONDS]      default 9 rounds of 2 seconds
 #
@@ -22,7 +21,7 @@ port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)
 median() { sort -n | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
 await() { for _ in $(seq 200); do curl -so /dev/null "$1" && return; sleep 0.05; done; echo "nothing answers at $1" >&2; exit 1; }
 
-# The request: 78 ids that the catalogue does not have.
+# The request: 78 ids that the catalogue does not know.
 {
     printf '{"history":{"items":['
     for i in $(seq 78); do printf '%s"unknown-%06d"' "$([ "$i" = 1 ] || echo ,)" "$i"; done

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-# With these a request is about 1.4 kB.
+# Makes a request of about 1.4 kB.
 EVENTS = 39
 
 
@@ -20,7 +20,7 @@ def latency(genrec, port, rate, connections, seconds):
     """(p50, p90, p99, max) in microseconds, and the number of requests without a 200."""
     with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
         file.write("user\titem\ttimestamp\n")
-        # The last event of a user would be the one to predict.
+        # One more, because the last event of a user is the one to predict.
         for event in range(EVENTS + 1):
             file.write(f"u\tunknown-{event:06}\t{1_700_000_000 + event}\n")
         file.flush()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The project's load test: the server at twice its peak, right after that, at 70 % of its peak with histories of mixed
-# lengths, and with callers half of whom leave. Wherever possible, figures are ratios of values measured in the same
-# run; none is asserted. Called by `make load-test`; needs a release build, curl and awk.
+# The project's load test: the server at twice its peak, right after that, at 70 % of its peak with mixed history lengths, and
+# with callers half of whom disconnect. Where possible, figures are ratios of values measured in the same run; none is asserted.
+# Called by `make load-test`; needs a release build, curl and awk.
 #
 #   FLOOD_SECONDS=60      the duration of the flood (default 20)
 #   STEP_SECONDS=20       the duration of the other steps (default 10)
@@ -61,13 +61,13 @@ done
 url=$(grep -o 'http://[0-9.:]*' "$folder/ready" | head -1)
 cat "$folder/ready"
 
-# load NAME OPTION…: runs `genrec load`, keeps its report under NAME, and passes on its remarks.
+# load NAME OPTION…: runs `genrec load`, stores its report under NAME, and prints its remarks.
 load() {
     local name=$1
     shift
     "${client_side[@]}" "$genrec" load --url "$url" --interactions "$interactions" --json "$@" >"$folder/$name.json"
 }
-# figure NAME MEMBER [FIGURE]: a number of a report; the third is a member of the object that the second names.
+# figure NAME MEMBER [FIGURE]: a number from a report; FIGURE is a member of the object MEMBER.
 figure() {
     local text
     text=$(cat "$folder/$1.json")
@@ -77,11 +77,11 @@ figure() {
     fi
     awk -v key="\"$2\":" '{ at = index($0, key); if (at) print substr($0, at + length(key)) + 0; else print 0 }' <<<"$text"
 }
-# object NAME MEMBER: the member's text.
+# object NAME MEMBER: the text of a report's member.
 object() { grep -o "\"$2\":{[^}]*}" "$folder/$1.json" | head -1; }
 # metric NAME: the sum of a metric's series; 0 if there is none.
 metric() { curl -fsS "$url/metrics" | awk -v name="$1" '$1 == name || index($1, name "{") == 1 { sum += $2 } END { print sum + 0 }'; }
-# busy: seconds of processor time that the server has used. waited: seconds that the device has worked.
+# busy: processor seconds that the server has used. waited: seconds that the device has worked.
 busy() { awk -v tick="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); print ($12 + $13) / tick }' "/proc/$server/stat"; }
 worked() { calculate "$(metric genrec_prefill_seconds_sum) + $(metric genrec_decode_step_seconds_sum) + $(metric genrec_topk_seconds_sum)" 3; }
 # served NAME: replies with status 200.
@@ -116,11 +116,11 @@ wait "$probe"
 ok_rate=$(calculate "$(served flood) / $(figure flood seconds)")
 echo "   status 200 / peak       $(calculate "$ok_rate / $peak")"
 echo "   goodput / peak          $(calculate "$(figure flood goodput) / $peak")"
-# Nearly the same, unless long histories are refused more than short ones.
+# Nearly equal, unless long histories are refused more often than short ones.
 events() { calculate "$(figure "$1" replies history_used) / $(figure "$1" seconds)"; }
 echo "   events served / peak's  $(calculate "$(events flood) / $(events peak)")"
-# On a shared machine the client needs more time to offer twice the peak than to offer the peak, and other processes may
-# need some, too.
+# On a shared machine the client needs more processor time to offer twice the peak than to offer the peak, and other processes may
+# need some too.
 echo "   the same a second of the server's processor time" \
     "$(calculate "$(served flood) / $flood_busy / ($(served peak) / $peak_busy)")," \
     "of which it had $(calculate "$flood_busy / $(figure flood seconds)") a second, at the peak" \
@@ -131,7 +131,7 @@ echo "   admitted p99 / deadline $(calculate "$(figure flood admitted_service_ms
 echo "   refused p99             $(figure flood refused_latency_ms p99) ms"
 echo "   $(object flood statuses)"
 echo "   client lag p99          $(figure flood schedule_lag_ms p99) ms, waits for a connection $(figure flood waits)"
-# Recovered: from this moment every probe is answered with 200 within the deadline.
+# Recovered: from this moment on, every probe gets a 200 within the deadline.
 awk -v end="$flood_end" -v deadline="$deadline" '
     NR == 1 { next }
     $1 > end {
@@ -151,8 +151,8 @@ load mixed --rate "$(calculate "0.7 * $mixed_peak")" --seconds "$step_seconds" -
 echo "   peak $mixed_peak/s; p50 $(figure mixed latency_ms p50) ms, p99 $(figure mixed latency_ms p99) ms," \
     "p99/p50 $(calculate "$(figure mixed latency_ms p99) / $(figure mixed latency_ms p50)" 1), $(object mixed statuses)"
 
-# The same share of the peak with equal histories: the queue's part. Poisson arrivals at 70 % of a server with a
-# constant service time, one request at a time, have p99/p50 of 4.3 whatever its speed (M/D/1).
+# The same share of the peak with equal histories isolates the queue's part. Poisson arrivals at 70 % of a server with constant
+# service time, one request at a time, have p99/p50 = 4.3 whatever its speed (M/D/1).
 middle=$(((${lengths%:*} + ${lengths#*:}) / 2))
 load equal_peak --connections "$callers" --seconds "$step_seconds" --lengths "$middle:$middle"
 load equal --rate "$(calculate "0.7 * $(figure equal_peak throughput)")" --seconds "$step_seconds" --lengths "$middle:$middle"
@@ -169,7 +169,7 @@ wasted_before=$(metric genrec_wasted_compute_seconds_total)
 worked_before=$(worked)
 cancelled_before=$(metric genrec_cancelled_total)
 load abandon "${options[@]}" --rate "$peak" --seconds "$step_seconds" --abandon 0.5
-# Closed connections are gone once the server has checked them.
+# Closed connections are counted as gone once the server has checked them.
 for _ in $(seq 50); do
     [ "$(descriptors)" -gt "$before" ] || break
     sleep 0.1
@@ -178,7 +178,7 @@ wasted=$(calculate "$(metric genrec_wasted_compute_seconds_total) - $wasted_befo
 echo "   $(figure abandon requests abandoned) of $(figure abandon requests begun) went away;" \
     "cancelled at the server: $(calculate "$(metric genrec_cancelled_total) - $cancelled_before" 0)"
 if curl -fsS "$url/metrics" | grep -q '^genrec_wasted_compute_seconds_total'; then
-    # A batch of histories and steps is in two of the sums; the result is at most the elapsed time.
+    # A batch of histories and steps counts in two of the sums; the result is at most the elapsed time.
     device=$(calculate "$(worked) - $worked_before" 3)
     device=$(calculate "$device < $step_seconds ? $device : $step_seconds" 3)
     echo "   wasted compute          $wasted s, of $device s that the device worked $(calculate "100 * $wasted / $device" 1) %"

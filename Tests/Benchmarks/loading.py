@@ -26,7 +26,7 @@ class Server:
     def __init__(self, genrec, bundle):
         self.process = subprocess.Popen(
             [genrec, "serve", "--bundle", bundle, "--listen", "127.0.0.1:0"],
-            # Cached rows of users would make requests cheaper from round to round.
+            # Users' cached rows would make requests cheaper from round to round.
             env=dict(os.environ, GENREC_CACHE_BYTES="0"),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

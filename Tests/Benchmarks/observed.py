@@ -68,7 +68,7 @@ def times(server):
     folder = pathlib.Path(f"/proc/{server.pid}")
     threads = {}
     for task in (folder / "task").iterdir():
-        # A thread may end meanwhile.
+        # A thread may have ended meanwhile.
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             threads[task.name] = int((task / "schedstat").read_text().split()[0])
     fields = (folder / "stat").read_text().rpartition(")")[2].split()

@@ -37,7 +37,7 @@ SHORT = ["ml-1m-large", "ml-20m-large", "llama-8x512", "gpt2-8x512", "sasrec-2x6
 CASES = [(shape, batch, 200) for shape in SHORT for batch in (1, 8)] + [("kuairand", 1, 512), ("kuairand", 1, 2_048)]
 TYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 LEAST_RUNS = 30
-# How far a runtime's result may be from PyTorch's, as a share of the largest value.
+# The largest allowed deviation from PyTorch's result, relative to the largest value.
 TOLERANCE = {"f32": 1e-3, "bf16": 0.1, "int8": 0.3}
 
 

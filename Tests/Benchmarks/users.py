@@ -123,7 +123,7 @@ def lookups(server, names, count, draw):
 
 def scale(options, folder):
     draw = random.Random(1)
-    # Items unknown to the demo: popularity answers, so lookups are most of the remaining work.
+    # The demo does not know these items, so it answers by popularity, and lookups are most of the remaining work.
     items = [f"item-{number:06}" for number in range(100_000)]
     empty = Server(options, options.demo, os.path.join(folder, "none"))
     empty.recommend(user_id="nobody", k=1)
@@ -173,7 +173,7 @@ def ingest(options, folder):
     items = [f"item-{number:06}" for number in range(100_000)]
     with open(os.path.join(options.demo, "interactions.tsv"), encoding="utf-8") as file:
         items += [text.split("\t")[1] for text in file.readlines()[1:]]
-    # Enough for every round: duplicates would be counted but not stored.
+    # Enough for every round, because duplicates would be counted but not stored.
     options.events = int(options.ingest * (options.seconds + 4) * options.rounds)
     made = iter(["".join(lines) for lines in bodies(options, draw, items)])
     server = Server(options, options.demo, os.path.join(folder, "users"))

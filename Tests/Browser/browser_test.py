@@ -156,7 +156,7 @@ def main():
         wait(driver, lambda: "cannot be used" in text(driver, "answer"))
         expect("an error is explained", "k" in text(driver, "answer"), text(driver, "answer"))
         shoot(driver, "error")
-        # By keyboard alone: to the item's field, an id, Enter, then to the button.
+        # By keyboard only: tab to the item field, type an id, Enter, then tab to the button.
         driver.get(url)
         wait(driver, lambda: "ready" in text(driver, "state"))
         body = driver.find_element(By.TAG_NAME, "body")

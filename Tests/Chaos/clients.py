@@ -10,7 +10,7 @@ import time
 
 from server import Server
 
-# The statuses that API.md documents for POST /recommend besides 200, as far as valid requests can get them.
+# The statuses besides 200 that API.md documents for POST /recommend and that valid requests can get.
 DOCUMENTED = {401, 408, 429, 500, 503, 504}
 
 

@@ -23,8 +23,7 @@ package final class LogSink: Sendable {
     private struct State {
         /// Queued lines, each with its line feed.
         var lines: [UInt8] = []
-        /// The empty buffer that takes lines while the other is written. The two alternate, so neither has to grow
-        /// again.
+        /// The empty buffer that takes lines while the other is written. They alternate, so that neither grows anew.
         var spare: [UInt8] = []
         /// Bytes of the lines being written.
         var bytesInWriting = 0
@@ -91,8 +90,7 @@ package final class LogSink: Sendable {
         Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
     }
 
-    /// Reopens the file after it was renamed. Every line goes to one of the files, whole. Does nothing if there is no
-    /// file.
+    /// Reopens the file after it was renamed. Each line goes whole to one of the files. Does nothing without a file.
     ///
     /// - Returns: 0, or the `errno` if the file cannot be opened; the old one then stays open.
     package func reopen() -> Int32 {
