@@ -33,7 +33,7 @@ STYLE = """
 
 
 def rooms():
-    """Every target under Sources with the targets that it uses."""
+    """Each target under Sources with the targets that it uses."""
     text = subprocess.run(
         ["swift", "package", "--disable-sandbox", "dump-package"], cwd=TOP, check=True, capture_output=True, text=True
     ).stdout
@@ -50,7 +50,7 @@ def rooms():
 
 
 def reduced(uses):
-    """The arrows that no chain of other arrows implies."""
+    """The arrows that other arrows do not imply."""
     reach = {}
 
     def reachable(name):
@@ -65,10 +65,10 @@ def reduced(uses):
 
 
 def layered(arrows):
-    """The picture's rows, the lowest first, and the way of each arrow through them.
+    """The picture's rows, lowest first, and each arrow's path through them.
 
-    A room stands one row above the highest room it uses. An arrow over several rows passes each row between at a place of
-    its own, so that no box hides it (Sugiyama's method). A place is a room's name, or an arrow and the row it passes.
+    A room stands one row above the highest room it uses. An arrow over several rows passes each row in between at its own
+    place, so that no box hides it (Sugiyama's method). A place is a room's name, or an arrow and the row it passes.
     """
     level = {}
 

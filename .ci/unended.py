@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the tests that a log of `swift test` says have started and does not say have ended."""
+"""Prints the tests that started but did not end, according to a log of `swift test`."""
 import re
 import sys
 

@@ -26,7 +26,7 @@ SEED = 7
 
 
 def free_ports(count):
-    """Ports that were free a moment ago. All are held until the last is known, so that they differ."""
+    """Distinct ports that were free a moment ago: all are held until the last one is known."""
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))
@@ -37,7 +37,7 @@ def free_ports(count):
 
 
 def histories(path, shortest):
-    """Items of each user in the order of their time."""
+    """Each user's items in time order."""
     with open(path, encoding="utf-8") as file:
         names = [name.split(":")[0] for name in file.readline().rstrip("\n").split("\t")]
         user, item, when = (
@@ -100,7 +100,7 @@ def wait(condition, what, seconds=60):
 
 
 class Balancer:
-    """HAProxy with the file that is deployed, or the same with another balancing rule, or without the bound on load."""
+    """HAProxy with the deployed file, optionally with another balancing rule or without the bound on load."""
 
     def __init__(self, options, folder, servers, rule=None, is_bounded=True):
         self.port, metrics = free_ports(2)
@@ -153,7 +153,7 @@ class Balancer:
 
 
 class Caller:
-    """One connection at a time to one of some ports, kept between requests."""
+    """A client with one connection at a time, to one of several ports, kept open between requests."""
 
     def __init__(self, ports, seed):
         self.ports, self.random, self.connection = ports, random.Random(seed), {}
@@ -184,7 +184,7 @@ class Caller:
 
 
 def visits(users, count):
-    """Who comes when: the users by a Zipf law, each time with the next events of their history."""
+    """The visits: users drawn by a Zipf law, each time with the next events of their history."""
     draw = random.Random(SEED)
     names = sorted(users)
     draw.shuffle(names)
@@ -196,7 +196,7 @@ def visits(users, count):
 
 
 def drive(ports, plan):
-    """Makes the visits, those of one user in order, and returns events used and events found in a cache."""
+    """Makes the visits, those of one user in order. Returns the events used and the events found in a cache."""
     queues = [[] for _ in range(CALLERS)]
     for name, events in plan:
         queues[hash_of(name) % CALLERS].append((name, events))
@@ -218,8 +218,8 @@ def drive(ports, plan):
 
 
 def drive_by_name(port, plan):
-    """Makes the visits with users' histories kept by the servers: what is new as events, then a request by name alone. Returns
-    events used, those that should have been, those found in a cache, and the requests' times in milliseconds."""
+    """Makes the visits with histories stored by the servers: sends new events, then a request with only the user's name. Returns
+    the events used, those that should have been, those found in a cache, and the requests' durations in milliseconds."""
     queues = [[] for _ in range(CALLERS)]
     for name, events in plan:
         queues[hash_of(name) % CALLERS].append((name, events))
@@ -255,7 +255,7 @@ def hash_of(name):
 
 
 def keeping(options):
-    """The model's window and what it keeps of an event, in bytes."""
+    """The model's window, and the bytes that it caches per event."""
     (port,) = free_ports(1)
     server = Server(options, port, 1 << 28)
     connection = http.client.HTTPConnection("127.0.0.1", port)
@@ -291,7 +291,7 @@ class Report:
 
 
 def affinity(options, folder, users, report):
-    """What is found again: one server with all the cache, three behind the balancer, and the cases against."""
+    """The share of events found in caches: one server with the whole cache, three behind the balancer, and counterexamples."""
     plan = list(visits(users, options.requests))
     window, size = keeping(options)
     working_set = sum(min(len(events), window) for events in users.values()) * size
@@ -333,7 +333,7 @@ def affinity(options, folder, users, report):
 
 
 def by_name(options, folder, users, report):
-    """Histories that the servers keep: stores of their own behind the ring, and one Redis behind turns."""
+    """Histories stored by the servers: local stores behind the ring, and one Redis behind round-robin."""
     plan = list(visits(users, options.requests))
     window, size = keeping(options)
     working_set = sum(min(len(events), window) for events in users.values()) * size
@@ -390,7 +390,7 @@ def by_name(options, folder, users, report):
 
 
 class Load:
-    """Callers that go on until they are told to stop, and remember what failed."""
+    """Callers that run until stopped and record failures."""
 
     def __init__(self, port, users):
         self.users, self.port = users, port
@@ -454,7 +454,7 @@ def kill(servers, balancer, users, report):
 
 
 def moved(options, folder, users, report):
-    """Which users have to be computed anew once one of three servers is gone."""
+    """The share of users to compute anew after one of three servers is gone."""
     servers = [Server(options, port, 1 << 28) for port in free_ports(3)]
     balancer = Balancer(options, folder, servers)
     plan = [(name, users[name]) for name in sorted(users)]

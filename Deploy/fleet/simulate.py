@@ -23,13 +23,13 @@ PAGE_EVENTS = 16
 
 
 class Cache:
-    """Entries of users by their last use, within a number of pages."""
+    """A least-recently-used cache of users' entries, limited to a number of pages."""
 
     def __init__(self, pages):
         self.room, self.entries = pages, collections.OrderedDict()
 
     def visit(self, user, events):
-        """Events of the user that were kept; afterwards `events` are."""
+        """Returns how many events of the user were cached; then caches `events`."""
         kept = self.entries.pop(user, 0)
         self.room += pages(kept)
         need = pages(events)
@@ -47,7 +47,7 @@ def pages(events):
 
 
 def walk(plan, servers, bytes_per_event, total_bytes, window, choose):
-    """The share of events that are found, over all visits."""
+    """The share of events found in caches, over all visits."""
     caches = [Cache(total_bytes // servers // (bytes_per_event * PAGE_EVENTS)) for _ in range(servers)]
     used = found = 0
     for user, events in plan:
@@ -98,7 +98,7 @@ def check(options):
 
 
 def bins(users, exponent):
-    """(number of users, share of visits of each) by rank: rank r returns as r to the minus `exponent`."""
+    """(number of users, each one's share of the visits) per bin of ranks, for visits proportional to rank ** -exponent."""
     edges = sorted({min(users, round(1.15**power)) for power in range(1 + int(math.log(users) / math.log(1.15)) + 1)})
     edges = [0] + edges
     weight = lambda low, high: sum_power(low, high, exponent)
@@ -107,7 +107,7 @@ def bins(users, exponent):
 
 
 def sum_power(low, high, exponent):
-    """The sum of r to the minus exponent for low < r <= high, by its integral beyond the first ranks."""
+    """The sum of r ** -exponent for low < r <= high, approximated by the integral for wide ranges."""
     if high - low <= 1_000:
         return sum((rank + 1) ** -exponent for rank in range(low, high))
     # Midpoint rule: the integral from low + 0.5 to high + 0.5.
@@ -117,7 +117,7 @@ def sum_power(low, high, exponent):
 
 
 def che(rates, entries):
-    """The share of visits that find their user in a cache of so many entries."""
+    """The share of visits that find their user in a cache with this many entries."""
     if entries >= sum(count for count, _ in rates):
         return 1.0
     low, high = 0.0, 1.0

@@ -85,7 +85,7 @@ def genrec(options, bundle, dtype, length, beams, batch=1, append=None):
 
 
 def transformers_times(options, folder, dtype, tokens, beams):
-    """Times of constrained `generate`: whole, prompt and rounds."""
+    """Times of constrained `generate`: total, prompt and rounds."""
     import torch
     import transformers
 
@@ -133,7 +133,7 @@ def transformers_times(options, folder, dtype, tokens, beams):
 
 
 def best_items(options, bundle, dtype, prompts, port):
-    """The 50 best items of each prompt, from a server."""
+    """The 50 best items of each prompt, as a server answers them."""
     environment = dict(os.environ, GENREC_CACHE_BYTES=str(2 << 30))
     command = [options.genrec, "serve", "--bundle", str(bundle), "--dtype", dtype, "--listen", f"127.0.0.1:{port}"]
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

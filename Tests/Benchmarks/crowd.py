@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Ten thousand connections against a running server: half idle, half sending a request byte by byte. Prints a
-second client's latency before, meanwhile and after, and the server's descriptors and memory after half of the crowd has vanished
-in the middle of a request and the rest has closed.
+"""Ten thousand connections against a running server: half idle, half sending a request byte by byte. Prints a second client's
+latency before, during and after, and the server's descriptors and memory after half of the crowd has vanished in the middle of
+a request and the rest has closed.
 
     crowd.py GENREC PORT PID [CONNECTIONS]
 
@@ -51,7 +51,7 @@ def connect():
 
 
 def settled(limit):
-    """Waits until no more descriptors are open than `limit`; False if they stay."""
+    """Waits until at most `limit` descriptors are open; False if they stay open."""
     for _ in range(600):
         if descriptors() <= limit:
             return True

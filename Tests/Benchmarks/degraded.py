@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What an answer by popularity costs a server that computes as much as it can: the time of a processor that the server's threads take
-for a reply, without those that compute (the engine's, and the kernels'). The aim is at most 50 microseconds.
+"""The cost of an answer by popularity on a server that computes as much as it can: the processor time per reply of all threads except
+the computing ones (the engine's and the kernels'). The aim is at most 50 microseconds.
 
     degraded.py GENREC --bundle DIRECTORY [--seconds S] [--connections N]
 
 The bundle comes from `make_bundle.py`. Callers ask again as soon as they have a reply, with a deadline of one millisecond, which the
-model never meets: nothing is computed, and all of the server's time is popularity's. Then one caller asks without a deadline, so that the
-model computes all the time, while the others ask as before. Histories of 20 and of 200 events. Only the standard library is used.
+model never meets: nothing is computed, and all of the server's time goes to popularity. Then one caller asks without a deadline, so
+that the model computes all the time, while the others continue. Histories have 20 and 200 events. Uses only the standard library.
 """
 
 import argparse
@@ -21,7 +21,7 @@ COMPUTING = ("genrec-engine", "genrec-kernel")
 
 
 def processor_seconds(process, computing):
-    """Seconds of a processor that a process's threads have had: those that compute, or the others."""
+    """Processor seconds that a process's computing threads, or all its others, have used."""
     total = 0
     for thread in os.listdir(f"/proc/{process}/task"):
         with open(f"/proc/{process}/task/{thread}/schedstat", encoding="utf-8") as file:

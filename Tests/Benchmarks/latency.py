@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A server's latency for a client at a steady rate, by `genrec load`: latency counts from the moment at which a request was due. All
-items of its requests are unknown, so that a genrec server answers without computing.
+"""A server's latency for a client with a steady rate, measured by `genrec load` from the moment at which a request was due. All items of
+the requests are unknown, so a genrec server answers without computing.
 
     latency.py GENREC PORT REQUESTS-PER-SECOND CONNECTIONS SECONDS
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The latency of one model's callers while a larger model is loaded beside it, repeatedly: `make bench-loading`, on a quiet machine
+"""The latency of one model's callers while a larger model is repeatedly loaded next to it: `make bench-loading`, on a quiet machine
 with two cores or more.
 
     loading.py GENREC --bundle DIRECTORY --other DIRECTORY [--rounds N] [--seconds S] [--share OF-CAPACITY]
 
-Both bundles come from `make_bundle.py`. Requests arrive as a Poisson process at a share of what the server can do, with and without
-loads in turns. Prints each round's p50 and p99 and the ratio of the latter, and the quartiles of the ratios; the aim is a median of at
-most 1.2. Only the standard library is used.
+Both bundles come from `make_bundle.py`. Requests arrive as a Poisson process at a share of the server's capacity, alternately with and
+without loads. Prints each round's p50 and p99, the ratio of the p99, and the quartiles of the ratios; the aim is a median of at most
+1.2. Uses only the standard library.
 """
 
 import argparse
@@ -43,7 +43,7 @@ class Server:
         return reply.status, text
 
     def load_other(self, bundle):
-        """Loads a bundle beside the serving one, and removes it. Returns the seconds of the load."""
+        """Loads a bundle next to the served one and removes it. Returns the seconds that loading took."""
         start = time.monotonic()
         status, text = self.ask("POST", "/admin/models", json.dumps({"bundle": bundle}))
         seconds = time.monotonic() - start
@@ -57,7 +57,7 @@ class Server:
 
 
 def of_the_same_name(other, bundle, folder):
-    """The other bundle as a version of the first one's name: it gets no share, and can be removed."""
+    """The other bundle as a version under the first one's name: it gets no share of the traffic and can be removed."""
     with open(os.path.join(bundle, "config.json"), encoding="utf-8") as file:
         name = json.load(file)["name"]
     with open(os.path.join(other, "config.json"), encoding="utf-8") as file:
@@ -70,7 +70,7 @@ def of_the_same_name(other, bundle, folder):
 
 
 def interactions(bundle, path):
-    """Users with as many events as the model's window."""
+    """Writes users with as many events as the model's window."""
     with open(os.path.join(bundle, "config.json"), encoding="utf-8") as file:
         model = json.load(file)["model"]
     draw = random.Random(1)

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """The cost of observation: requests per second with the access log at full sampling and with traces of 1 % of the requests, each
 relative to a server without either; and the processor time per request over all of the server's threads, in total and in user
-mode. A ratio is the median of the rounds' ratios to the server without either in the same round, since the machine's
-speed changes from minute to minute; the other numbers are medians. All servers restart every three rounds, because
-a process's placement in memory causes differences of some per cent. The last server equals the first: its ratios are the noise.
-If a server keeps its core busy, its ratios of time and of throughput are equal.
+mode. A ratio is the median over the rounds of the ratio to the server without either in the same round, because the machine's
+speed changes from minute to minute; the other numbers are medians. All servers restart every three rounds, because a process's
+placement in memory causes differences of a few per cent. The last server equals the first: its ratios show the noise. If a
+server keeps its core busy, its ratios of time and throughput are equal.
 
     observed.py [GENREC] [ROUNDS] [SECONDS]      default .build/release/genrec, 18 rounds of 1 s
 
-All servers stay on one core, the client and the collector of traces on another; they are measured in turns, back and forth. All items of
-the requests are unknown, so that the work consists of HTTP, JSON and observation only: with a model's work the share of
-observation is smaller. Needs wrk and a quiet machine. The collector's own cost is not included.
+All servers run on one core, the client and the trace collector on another; the servers are measured in turn, forwards and backwards.
+All items of the requests are unknown, so the work is only HTTP, JSON and observation: with a model computing, observation's share
+is smaller. Needs wrk and a quiet machine. The collector's own cost is not included.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ class Collector(http.server.BaseHTTPRequestHandler):
 
 
 def start(genrec, environment):
-    """A ready server and its address."""
+    """Starts a server; returns it, ready, with its address."""
     server = subprocess.Popen(
         ["taskset", "-c", SERVER_CORE, genrec, "serve", "--bundle", str(TOP / "Config/demo"), "--listen", "127.0.0.1:0"],
         env={**os.environ, "GENREC_TELEMETRY_OTLP_ENDPOINT": "", **environment},
@@ -64,7 +64,7 @@ def stop(servers):
 
 
 def times(server):
-    """The nanoseconds that each thread has run, and the seconds of all threads in user mode."""
+    """Nanoseconds that each thread has run, and seconds of all threads in user mode."""
     folder = pathlib.Path(f"/proc/{server.pid}")
     threads = {}
     for task in (folder / "task").iterdir():

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How much of float32's top ten the smaller weight types keep: starts a server for each, requests every user's next item from all
-of them, and compares the ids.
+"""How much of float32's top ten the smaller dtypes keep: starts a server for each, asks all of them for every user's next items,
+and compares the ids.
 
     overlap.py GENREC BUNDLE INTERACTIONS.tsv
 
-Prints for bf16 and int8 the share of float32's ten items that are among theirs, the mean over users and the minimum.
+Prints for bf16 and int8 the share of float32's ten items that are among theirs: mean and minimum over the users.
 """
 
 import json
@@ -16,7 +16,7 @@ K = 10
 
 
 def histories(path):
-    """Each user's events in order of time, without the last, which `genrec evaluate` predicts."""
+    """Each user's events in time order, except the last, which `genrec evaluate` predicts."""
     users = {}
     with open(path) as file:
         names = [name.split(":")[0] for name in next(file).rstrip("\n").split("\t")]
@@ -32,7 +32,7 @@ def histories(path):
 
 
 def answers(genrec, bundle, interactions, dtype):
-    """User: the ids of the best ten."""
+    """The ids of the best ten items by user."""
     command = [genrec, "serve", "--bundle", bundle, "--listen", "127.0.0.1:0", "--dtype", dtype]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:

@@ -4,8 +4,8 @@ Usage: python3 peers.py GENREC [--shapes ml-1m-large,ml-20m-large,kuairand,llama
                         [--seconds 3] [--threads 1]
 
 Needs PyTorch; measures ONNX Runtime and OpenVINO too if they are installed (`pip install torch onnx onnxruntime openvino`). They
-run only the stack of layers, HSTU's with a dense causal mask and without Meta's relative bias; item look-up, scoring and
-selection, which genrec's figures contain, are left out: the comparison favours them. Weights and inputs are random; times do
+run only the stack of layers, HSTU's with a dense causal mask and without Meta's relative bias; they skip item look-up, scoring and
+selection, which genrec's figures include, so the comparison favours them. Weights and inputs are random; times do
 not depend on them. int8 is ONNX Runtime's dynamic quantisation; the other runtimes here have none without calibration.
 
 Times are milliseconds, minimum and median of at least 30 runs; shares are relative to genrec's own probe in the same run.
@@ -101,7 +101,7 @@ def openvino_call(graph, x, dtype, threads):
 
 
 def peers(stack, x, threads):
-    """Name and call of every runtime that is installed and able."""
+    """Name and call of every installed runtime that can run the stack."""
     found, graph = {}, onnx_model(stack, x)
     makers = {
         "PyTorch f32": lambda: torch_call(stack, x, "f32"),
@@ -122,7 +122,7 @@ def peers(stack, x, threads):
 
 
 def check_agreement(calls):
-    """Reports runtimes whose results are not those of the first one."""
+    """Reports runtimes whose results differ from the first one's."""
     results = {}
     for name, call in calls.items():
         value = call()

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 
 class HSTU(nn.Module):
-    """Zhai et al., arXiv 2402.17152, without the relative bias."""
+    """HSTU (Zhai et al., arXiv 2402.17152) without the relative bias."""
 
     def __init__(self, model, length):
         super().__init__()
@@ -69,7 +69,7 @@ class Llama(nn.Module):
 
 
 class GPT2(nn.Module):
-    """Radford et al., 2019, as transformers' GPT2Model."""
+    """GPT-2 (Radford et al., 2019) as transformers' GPT2Model."""
 
     def __init__(self, model, length):
         super().__init__()
@@ -120,7 +120,7 @@ def by_head(x, heads):
 
 
 def joined(x):
-    """The reverse."""
+    """The inverse of `by_head`."""
     return x.transpose(1, 2).flatten(2)
 
 

@@ -33,7 +33,7 @@ def end_children():
 
 
 class Server:
-    """A server on a free port; `seconds` is the duration of its start."""
+    """A server on a free port; `seconds` is how long it took to start."""
 
     def __init__(self, options, bundle, folder=None, **environment):
         if folder:
@@ -70,13 +70,13 @@ class Server:
 
     @property
     def memory(self):
-        """Resident bytes."""
+        """Resident memory in bytes."""
         with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     @property
     def processor(self):
-        """Seconds of processor time used so far."""
+        """Processor seconds used so far."""
         with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
             fields = file.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -96,7 +96,7 @@ def line(user, item, at):
 
 
 def bodies(options, draw, items):
-    """Bodies of events of random users in order of time, one in a hundred late."""
+    """Bodies with events of random users in time order, one in a hundred late."""
     at = 1_700_000_000
     for first in range(0, options.events, options.call):
         lines = []
@@ -168,7 +168,7 @@ def load(options, port):
 
 
 def ingest(options, folder):
-    """The events are made beforehand, so that making them uses no core meanwhile."""
+    """Generates the events beforehand, so that generating them uses no core during the measurement."""
     draw = random.Random(1)
     items = [f"item-{number:06}" for number in range(100_000)]
     with open(os.path.join(options.demo, "interactions.tsv"), encoding="utf-8") as file:

@@ -15,7 +15,7 @@ DOCUMENTED = {401, 408, 429, 500, 503, 504}
 
 
 def bodies(state):
-    """Requests over the demo's catalogue, the same for every bundle."""
+    """Requests with items of the demo's catalogue, the same for every bundle."""
     generator = random.Random()
     generator.setstate(state)
     catalogue = pathlib.Path(__file__).resolve().parent.parent.parent / "Config/demo/catalogue.jsonl"
@@ -88,7 +88,7 @@ class Clients:
             self.faults.append(sentence)
 
     def calm(self, server):
-        """The misfortune is over: every request must be answered correctly."""
+        """Checks that every request is answered correctly again after the misfortune."""
         self.may_lose = False
         server.wait_until_ready()
         for body in list(self.known["1"])[:20]:

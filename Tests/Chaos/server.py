@@ -70,7 +70,7 @@ class Server:
         return headers
 
     def request(self, method, path, body=None, headers=None):
-        """Status and body, over a new connection."""
+        """Sends a request over a new connection; returns status and body."""
         connection = self.connection()
         try:
             connection.request(method, path, body, headers or self.headers())
@@ -87,7 +87,7 @@ class Server:
         self.process.wait()
 
     def stop(self):
-        """Its exit status after SIGTERM."""
+        """Sends SIGTERM and returns the exit status."""
         if self.process is None:
             return 0
         self.process.terminate()
