@@ -51,7 +51,7 @@ private func say(_ line: String) {
     fflush(nil)
 }
 
-/// The running case, for a reader of the last output of a process that a signal killed within CANN.
+/// The running case, printed as the last line if a signal kills the process inside CANN.
 private enum Progress {
     /// A C string at a fixed address: this thread writes it, and a signal handler reads it.
     nonisolated(unsafe) fileprivate static let text = UnsafeMutablePointer<CChar>.allocate(capacity: 512)

@@ -1,4 +1,4 @@
-// The order of excluded rows, against the standard library's.
+// Sorting of excluded rows, against the standard library's sort.
 
 import Random
 import Testing

@@ -1,5 +1,5 @@
-// Errors from faults, and making a device again in the same process: on the emulator, which reports leaks when CANN
-// ends.
+// Faults become errors, and a device can be made again in the same process. On the emulator, which reports leaks when
+// CANN ends.
 
 import AscendEmulatorSupport
 import Compute

@@ -1,4 +1,4 @@
-// Streams on which a model is tried while the device serves others.
+// Streams that try a model while the device serves others.
 
 import Compute
 import Dispatch
@@ -8,9 +8,9 @@ import Testing
 @testable import ComputeCPU
 
 @Suite struct BackgroundStreamTests {
-    /// What one computes on another thread.
+    /// What a background stream computes on another thread.
     private final class Background: @unchecked Sendable {
-        // `@unchecked`: the test's thread looks at it before and after the other.
+        // `@unchecked`: the test's thread reads it only before the other thread starts and after it ends.
         private let device: CPUDevice
         private let weights: any LinearWeights
         private(set) var outcome: Result<[[Float]], any Error>?

@@ -19,7 +19,7 @@ extension DeviceConformance {
     }
 }
 
-/// A table, the rows that are appended to it, and a table that has them from the start, at the same numbers.
+/// A table, the rows that are appended to it, and a table that has them from the start, under the same row numbers.
 private struct AddedRowsProblem {
     let own: Matrix
     let added: [[Float]]

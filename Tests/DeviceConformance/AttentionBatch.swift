@@ -17,7 +17,7 @@ struct AttentionBatch {
     /// N; the bias of the models reaches 211 rows.
     var maximumLength = 320
     var timeEntries = 129
-    /// false: the bias is positional alone.
+    /// false: the bias is only positional.
     var hasTimeBias = true
     var scale: Float = 1.0 / 211
     /// Whether the first rows of sequences have weights.

@@ -10,7 +10,7 @@ extension DeviceConformance {
         for length in [1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48] {
             batches.append((AttentionBatch(lengths: [length], bias: .all), false))
         }
-        // Head widths, the two kinds alike and unlike.
+        // Head widths, equal and different for queries and values.
         for (queryColumns, valueColumns) in [
             (1, 1), (4, 4), (8, 12), (12, 8), (25, 25), (25, 50), (50, 25), (64, 32), (32, 64), (5, 29), (128, 128),
         ] {

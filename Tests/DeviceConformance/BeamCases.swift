@@ -269,7 +269,7 @@ extension DeviceConformance {
         var offsets = [0]
         var normalizations: [TokenNormalization] = []
         for row in 0..<rows {
-            // All, none, and few of them.
+            // All, a few, or none of them.
             let share = row % 3
             tokens += (0..<Int32(vocabulary)).filter { _ in share == 0 || share == 1 && random.integer(in: 0...9) == 0 }
             offsets.append(tokens.count)

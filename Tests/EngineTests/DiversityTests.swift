@@ -144,7 +144,7 @@ import Testing
         #expect(found == Array(reference.items.prefix(request.count)))
     }
 
-    /// Item by item: the best one that the tags of the items before it allow.
+    /// Item by item: each is the best that the tags of the earlier items allow.
     @Test(arguments: 1...100 as ClosedRange<UInt64>)
     func sequence_KeepsTheBound(seed: UInt64) throws {
         var random = SplitMix64(seed: seed)

@@ -47,7 +47,7 @@ import Testing
         #expect(outcome.served > 1_200)
     }
 
-    /// So are histories of several parts.
+    /// Histories of several parts are counted too.
     @Test func partsThatAreToCome_AreCounted() {
         let outcome = flood(Self.steady) {
             $0.rate = 200

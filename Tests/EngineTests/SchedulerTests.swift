@@ -276,7 +276,7 @@ struct VirtualQueue {
         #expect([queue.run(), queue.run(), queue.run()] == [[3], [2], [1]])
     }
 
-    /// It may arrive later by up to twice the difference in length.
+    /// The shorter one may arrive later by up to twice the difference in length.
     @Test(arguments: [(179, [2, 1]), (181, [1, 2])] as [(UInt64, [UInt64])])
     func aShorterOne_GoesBeforeALongerOne_ThatCameALittleEarlier(arrival: UInt64, order: [UInt64]) {
         var queue = VirtualQueue { $0.maxBatchSequences = 1 }

@@ -11,7 +11,7 @@ import Testing
         return metrics.means.first { $0.name == name }?.value
     }
 
-    /// Of the ranks 1, 3, 11 and 200.
+    /// Metrics of the ranks 1, 3, 11 and 200.
     private static let known: [(String, Double)] = [
         ("hr@1", 0.25), ("hr@10", 0.5), ("hr@50", 0.75), ("hr@200", 1),
         // (1/log2(2) + 1/log2(4)) / 4

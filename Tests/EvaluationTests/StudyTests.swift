@@ -1,4 +1,4 @@
-// Laws fitted to points on a known law, and fronts.
+// Laws fitted to points of a known law, and Pareto fronts.
 
 import JSON
 import Testing

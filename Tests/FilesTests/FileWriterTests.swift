@@ -43,7 +43,7 @@ import Testing
         #expect(try folder.names() == ["file", "link"])
     }
 
-    /// A device is not renamed over either, but only root can create one.
+    /// A device is not replaced by renaming either, but only root can create one.
     @Test func pipe_IsWrittenTo() throws {
         let folder = try TemporaryDirectory()
         let path = folder.path + "/pipe"

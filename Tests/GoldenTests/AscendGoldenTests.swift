@@ -116,7 +116,7 @@ struct AscendGoldenTests {
         }
     }
 
-    /// The scores of the selection, for the cost of the candidates.
+    /// Candidates get the selection's scores, at the cost of scoring only them.
     @Test(arguments: Fixture.names)
     func candidatesScore_AsTheSelectionFindsThem(name: String) throws {
         let fixture = try Fixture(name)

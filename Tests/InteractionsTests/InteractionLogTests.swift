@@ -72,7 +72,7 @@ private func events(_ log: InteractionLog) -> [String] {
         ("A1YJ,0528881469,5.0,1370476800\nA2,B2,1.0,1\n", "user,item,rating,timestamp", "A1YJ 0528881469 1370476800"),
         ("1 2 3\n2 3 4\n", "user,item,_", "1 2 0"),
         ("1;5;2\n1;6;3\n", "item_id,timestamp,user_id", "2 1 5"),
-        // A header is recognised all the same.
+        // A header is recognised even if the caller names the columns.
         ("u,v,t\n1,2,3\n", "user,item,timestamp", "1 2 3"),
         ("user,item,timestamp\n1,2,3\n", "item,user,timestamp", "2 1 3"),
     ])

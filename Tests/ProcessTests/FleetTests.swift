@@ -266,7 +266,7 @@ import Testing
             let isDone = Lock(false)
             let statuses = Lock<[Int]>([])
             let callers = try (0..<2).map { number in
-                // Each thread has its own.
+                // Each thread has its own connection.
                 nonisolated(unsafe) let connection = try server.connect()
                 return Thread {
                     while !isDone.withLock({ $0 }) {

@@ -59,7 +59,7 @@ import Testing
             let seen = Lock(Seen())
             let isDone = Lock(false)
             let callers = try (0..<3).map { number in
-                // Each thread has its own.
+                // Each thread has its own connection.
                 nonisolated(unsafe) let connection = try server.connect()
                 return Thread {
                     Self.call(connection, users: number * 40..<(number + 1) * 40, seen, until: isDone)

@@ -76,7 +76,7 @@ package final class ScriptedRedis: Sendable {
     package var url: String { "redis://127.0.0.1:\(port)" }
     /// The commands received, without HELLO.
     package var commands: [[String]] { heard.withLock { $0 } }
-    /// Of all connections ever made.
+    /// Number of connections ever made.
     package var connectionCount: Int { connectionTotal.withLock { $0 } }
 
     package func answer(_ script: @escaping @Sendable (_ connection: Int, _ words: [String]) -> Answer) {

@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    /// Where a link's text is a name of the code, the file has it: renaming a function does not leave the walk behind.
+    /// A link whose text is a name in the code leads to a file with it: a renamed function is noticed.
     @Test func namesInLinks_AreInTheirFiles() throws {
         var count = 0
         for page in try Self.pages() {
@@ -49,7 +49,7 @@ import Testing
         #expect(count > 30)
     }
 
-    /// A reader does not find a decision record that the list lacks.
+    /// A decision record that the list lacks would not be found.
     @Test func everyDecisionRecord_IsListed() throws {
         let pages = Self.root.appendingPathComponent("Sources/Service/Service.docc")
         let list = try String(contentsOf: pages.appendingPathComponent("Service.md"), encoding: .utf8)
@@ -58,8 +58,8 @@ import Testing
         }
     }
 
-    /// An operator finds every metric that the code names on the page Operations, whose table writes
-    /// `genrec_shadow_{requests,dropped}_total` for several.
+    /// Every metric that the code names is on the page Operations, whose table abbreviates several as
+    /// `genrec_shadow_{requests,dropped}_total`.
     @Test func everyMetric_IsOnThePageOfOperations() throws {
         let sources = Self.root.appendingPathComponent("Sources")
         let page = try String(

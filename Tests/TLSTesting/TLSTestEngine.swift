@@ -43,7 +43,7 @@ package final class TLSTestSession {
 
     deinit { SSL_SESSION_free(pointer) }
 
-    /// It has a ticket or an identifier.
+    /// Whether it has a ticket or an identifier.
     package var isResumable: Bool { SSL_SESSION_is_resumable(pointer) == 1 }
 }
 

@@ -57,7 +57,7 @@ import Testing
         #expect(4_600...5_400 ~= (0..<10_000).count { _ in half.beginRecorded() != nil })
     }
 
-    /// Servers with the same share decide alike, by the id, also for a trace that only the caller is told of.
+    /// Servers with the same share decide alike from the id, even for a trace that only the caller is told about.
     @Test(arguments: [0, 0.01, 0.5, 0.999])
     func idsOfUnrecordedTraces_AreThoseThatTheShareLeavesOut(_ share: Double) {
         let sampler = TraceSampler(share: share)

@@ -76,7 +76,7 @@ struct PathCatalogue {
 
     @Test func nodesOfOneChild_TakeNoPointers() {
         let distinct = PathCatalogue(levels: 2, paths: (0..<100).map { [$0, $0] }).trie
-        // Two bytes per token, and each item's place and each place's item.
+        // Two bytes per token; four each for an item's position and a position's item.
         #expect(distinct.byteCount == 100 * (2 * 2 + 4 * 2))
     }
 

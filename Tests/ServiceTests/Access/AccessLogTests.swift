@@ -109,7 +109,7 @@ import Testing
         #expect(note.question?.k == 10)
     }
 
-    /// A deadline passes on the loop while the engine answers: what the first of the two says stays.
+    /// A deadline may pass on the loop while the engine answers: the facts of whichever comes first stay.
     @Test func facts_AreThoseOfOneThread() throws {
         let bytes = Array("GET /recommend HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
         let head = try #require(HTTPRequestHead(parsing: bytes, peer: .local))
@@ -122,7 +122,7 @@ import Testing
             Thread.detachNewThread {
                 var own: [Int?] = []
                 for (index, note) in notes.enumerated() {
-                    // Both come to a note at the same time.
+                    // Both threads reach a note at the same time.
                     arrived[number].value.store(index + 1, ordering: .releasing)
                     while arrived[1 - number].value.load(ordering: .acquiring) <= index { sched_yield() }
                     note.ended(RequestNote.Answer(outcome: .ok, source: .model, cached: number))

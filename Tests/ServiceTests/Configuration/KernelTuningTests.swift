@@ -56,14 +56,14 @@ import Testing
         #expect(throws: Never.self) { try settings.makeDevice(.cpu) }
     }
 
-    /// The kernels that are fastest in the file serve, whatever a measurement would find.
-    /// Replicas on other processors must not take its rates. The file has no size, which once made every name "unknown".
+    /// Replicas on other processors must not take its rates. cpuinfo has no size, so once every name was "unknown".
     @Test func theProcessorHasItsName() throws {
         let lines = try String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8).split(separator: "\n")
         let line = try #require(lines.first { $0.hasPrefix("model name") || $0.hasPrefix("CPU part") })
         #expect(line.hasSuffix(": " + ComputeSettings.processorName))
     }
 
+    /// The kernels that are fastest in the file serve, whatever a measurement would find.
     @Test func theFileDecides() throws {
         let levels = try CPUDevice(threads: 1, dtype: .bfloat16).measureKernels().map(\.kernels)
         try #require(levels.count != 1)
