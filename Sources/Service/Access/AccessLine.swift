@@ -1,12 +1,12 @@
-// The bytes of an access log line. Every request pays for one, so keys are copied from constants and values are copied
-// verbatim unless they need an escape.
+// Writes an access log line. Every request pays for one, so keys are copied from constants, and values are copied
+// verbatim unless they need escapes.
 
 internal import Glibc
 internal import HTTP
 internal import JSON
 internal import Telemetry
 
-/// A line being written, into room that is enough for it. Texts are checked against the room; the rest is at most
+/// A line written into a buffer that is large enough. Texts are checked against the room left; the rest takes at most
 /// `fixedBytes`.
 struct AccessLine {
     /// Room for keys, numbers, dates and separators.
@@ -17,7 +17,7 @@ struct AccessLine {
     private let end: UnsafeMutablePointer<UInt8>
     private var next: UnsafeMutablePointer<UInt8>
 
-    /// A line in a buffer that is not empty.
+    /// Writes into a buffer that is not empty.
     init(_ start: UnsafeMutablePointer<UInt8>, capacity: Int, isJSON: Bool) {
         self.start = start
         self.isJSON = isJSON
@@ -33,21 +33,21 @@ struct AccessLine {
         quote()
     }
 
-    /// The whole line.
+    /// Ends the line and returns it.
     mutating func finish() -> UnsafeBufferPointer<UInt8> {
         if isJSON { append("}\n") } else { append("\n") }
         return written
     }
 
-    /// What has been written.
+    /// The bytes written so far.
     private var written: UnsafeBufferPointer<UInt8> {
         precondition(next <= end, "the line's room is computed before")
         return UnsafeBufferPointer(start: start, count: next - start)
     }
 
-    // Each of these is inlined, so that a key is a few words of the program and not a text to be copied.
+    // These are inlined, so that a key becomes a few immediate words of the program and not a text to copy.
 
-    /// A request's id: visible ASCII without quotes and backslashes.
+    /// A request id: visible ASCII without quotes and backslashes.
     @inline(__always)
     mutating func identifier(_ key: StaticString, _ value: String?) {
         guard begin(key, isKnown: value != nil), let value else { return }
@@ -55,7 +55,7 @@ struct AccessLine {
         let place = next
         append(utf8: value)
         quote()
-        // In the text format, values that contain the sign between key and value are quoted.
+        // In the text format, a value that contains the equals sign is quoted.
         if !isJSON, memchr(place, Int32(UInt8(ascii: "=")), next - place) != nil {
             next = place
             append(UInt8(ascii: "\""))
@@ -64,7 +64,7 @@ struct AccessLine {
         }
     }
 
-    /// A text of the project's own, which needs no escape.
+    /// A text from this project's code, which needs no escapes.
     @inline(__always)
     mutating func word(_ key: StaticString, _ value: String?) {
         guard begin(key, isKnown: value != nil), let value else { return }
@@ -73,7 +73,7 @@ struct AccessLine {
         quote()
     }
 
-    /// A text of the project's own, which needs no escape.
+    /// A text from this project's code, which needs no escapes.
     @inline(__always)
     mutating func word(_ key: StaticString, _ value: StaticString?) {
         guard begin(key, isKnown: value != nil), let value else { return }
@@ -86,7 +86,7 @@ struct AccessLine {
     @inline(__always)
     mutating func model(_ model: LoggedModel?) {
         guard let model else {
-            // Both keys have no value.
+            // Neither key has a value.
             _ = begin("model", isKnown: false)
             _ = begin("version", isKnown: false)
             return
@@ -102,7 +102,7 @@ struct AccessLine {
         quote()
     }
 
-    /// 16 digits a number. Nothing if the first is unknown.
+    /// 16 digits per number. Nothing if `first` is nil.
     @inline(__always)
     mutating func hexadecimal(_ key: StaticString, _ first: UInt64?, _ second: UInt64? = nil) {
         guard begin(key, isKnown: first != nil), let first else { return }
@@ -125,7 +125,7 @@ struct AccessLine {
         append(thousandths: nanoseconds / 1_000)
     }
 
-    /// Writes the key. False if no value follows.
+    /// Writes the key. Returns false if no value follows.
     @inline(__always)
     private mutating func begin(_ key: StaticString, isKnown: Bool) -> Bool {
         if isJSON {
@@ -192,21 +192,21 @@ struct AccessLine {
         next += 1
     }
 
-    /// A quote, in JSON.
+    /// Writes a quote in JSON.
     @inline(__always)
     private mutating func quote() {
         if isJSON { append(UInt8(ascii: "\"")) }
     }
 }
 
-/// A model's name and version as lines have them, made once.
+/// A model's name and version as access log lines contain them, formatted once.
 final class LoggedModel: Sendable {
     let name: RecommendReply.Model
     /// ` model=demo version=1`.
     fileprivate let text: [UInt8]
     /// `,"model":"demo","version":"1"`.
     fileprivate let json: [UInt8]
-    /// Of the longer one.
+    /// The length of the longer form.
     var byteCount: Int { max(text.count, json.count) }
 
     init(_ name: RecommendReply.Model) {
@@ -217,14 +217,14 @@ final class LoggedModel: Sendable {
     }
 
     private static func value(_ text: String, isJSON: Bool) -> [UInt8] {
-        // What needs no quotes in text needs no escapes in JSON.
+        // A text without the need for quotes in the text format needs no escapes in JSON.
         if !isJSON, !text.isEmpty, text.utf8.allSatisfy(isBare) { return Array(text.utf8) }
         var writer = JSONWriter()
         writer.string(text)
         return writer.bytes
     }
 
-    /// Whether a byte is the same in JSON and ends no word.
+    /// Whether a byte is itself in JSON and does not end a word in the text format.
     private static func isBare(_ byte: UInt8) -> Bool {
         0x21...0x7E ~= byte && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\") && byte != UInt8(ascii: "=")
     }

@@ -1,20 +1,20 @@
-// One line per request, written by the loop that sent the reply into the sink's queue.
+// Writes one line per request. The loop that sent the reply writes it into the sink's queue.
 
 internal import Engine
 internal import HTTP
 internal import Random
 internal import Telemetry
 
-/// How lines of the access log are written.
+/// The format of the access log.
 package enum AccessLogFormat: String, Sendable, CaseIterable {
     case off
-    /// `key=value`, unknown values left out.
+    /// `key=value`; unknown values are left out.
     case text
-    /// One JSON object, unknown values null.
+    /// One JSON object; unknown values are null.
     case json
 }
 
-/// A reply that has ended, as the access log and the trace describe it.
+/// A finished reply, as the access log and the trace describe it.
 struct AccessEntry {
     var route: Route
     /// nil if the request was refused before its method was known.
@@ -23,7 +23,7 @@ struct AccessEntry {
     var status: Int
     var byteCount: Int
     var durationNanoseconds: UInt64
-    /// nil if HTTP refused the request before its head was complete; then nothing else is known of it.
+    /// nil if HTTP refused the request before its head was complete; nothing else is known then.
     var note: RequestNote?
     var answer: RequestNote.Answer?
 }
@@ -31,18 +31,18 @@ struct AccessEntry {
 /// Writes the access log.
 struct AccessLog: Sendable {
     let format: AccessLogFormat
-    /// Share of the lines of successful requests that are written.
+    /// The share of successful requests that are logged.
     let share: Double
     let sink: LogSink
 
-    /// Writes an entry, unless it succeeded and is not in the sample.
+    /// Writes an entry, unless the request succeeded and is not in the sample.
     func write(_ entry: borrowing AccessEntry) {
         let isSampled = entry.status >= 400 || share >= 1 || ProcessRandom.uniform() < share
         guard isSampled else { return }
         Self.withLine(of: entry, format, at: .now()) { sink.write($0) }
     }
 
-    /// Passes the entry's line, which ends at a moment.
+    /// Passes the line of an entry whose reply ended at `end`.
     @inline(__always)
     static func withLine(
         of entry: borrowing AccessEntry,
@@ -50,8 +50,8 @@ struct AccessLog: Sendable {
         at end: Timestamp,
         _ body: (UnsafeBufferPointer<UInt8>) -> Void
     ) {
-        // Addresses and fixed words together are shorter than 160 bytes; a request's id has no character that needs an
-        // escape, and a byte of any other text becomes at most six. Up to 1,024 bytes are on the stack.
+        // Addresses and fixed words together take less than 160 bytes. A request id needs no escapes; a byte of any
+        // other text takes at most six. Up to 1,024 bytes are on the stack.
         var capacity = AccessLine.fixedBytes + 160
         let question = entry.note?.question
         if let note = entry.note { capacity += note.requestID.utf8.count }

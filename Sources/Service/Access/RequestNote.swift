@@ -5,13 +5,13 @@ internal import HTTP
 internal import Synchronization
 internal import Telemetry
 
-/// A request that will be logged or traced, from its head to the end of its reply.
+/// The facts about a request that is logged or traced, from its head to the end of its reply.
 ///
-/// `@unchecked Sendable`: what only the loop of the request's connection touches is said to be so; the rest is written once, by
-/// whoever learns it, then published by an atomic bit, and read by the loop only behind that. There is no lock, since every
-/// request that is logged has a note.
+/// `@unchecked Sendable`: only the loop of the request's connection touches the fields marked as its own. Each of the
+/// others is written once, by whoever learns it, then published by an atomic bit that the loop checks before reading. A
+/// lock would cost every logged request.
 final class RequestNote: HTTPNote, @unchecked Sendable {
-    /// What was asked, known once its model is.
+    /// The call, known once its model is chosen.
     struct Question {
         var model: LoggedModel
         var k: Int
@@ -21,17 +21,17 @@ final class RequestNote: HTTPNote, @unchecked Sendable {
         var user: UInt64?
     }
 
-    /// How it ended.
+    /// The outcome of the call.
     struct Answer {
         var outcome: RecommendOutcome
         var source: Recommendation.Source?
-        /// Events found in the cache.
+        /// The number of history events found in the cache.
         var cached: Int?
         var timing: Recommendation.Timing?
     }
 
-    /// The bits of `facts`: which can be read. Four bits higher: which a thread has written or is writing, because the device's
-    /// answer and the loop's refusal may come at once.
+    /// The bits of `facts` that are readable. The same bits shifted by four are claimed: a thread has written or is
+    /// writing the fact, because the device's answer and the loop's refusal may come at the same time.
     private enum Fact {
         static let question: UInt8 = 1
         static let answer: UInt8 = 2
@@ -46,15 +46,15 @@ final class RequestNote: HTTPNote, @unchecked Sendable {
     let trace: TraceContext?
     let traceID: TraceID?
 
-    // The loop's alone.
+    // Used only by the loop.
     @exclusivity(unchecked) private(set) var route = Route.none
     @exclusivity(unchecked) private(set) var bodyBytes = 0
-    /// When the reply was encoded, in nanoseconds since the request's last byte.
+    /// When the reply was encoded, in nanoseconds after the request's last byte.
     @exclusivity(unchecked) private(set) var encoding: Range<UInt64>?
-    /// Something has been written of the request.
+    /// Whether the request has been logged.
     @exclusivity(unchecked) private var isTaken = false
 
-    // Published.
+    // Published by `facts`.
     @exclusivity(unchecked) private var knownQuestion: Question?
     @exclusivity(unchecked) private var knownAnswer: Answer?
     private let facts = Atomic<UInt8>(0)
@@ -85,7 +85,7 @@ final class RequestNote: HTTPNote, @unchecked Sendable {
         encoding = start.nanoseconds(since: arrival)..<Instant.now().nanoseconds(since: arrival)
     }
 
-    /// True the first time: a request is written of once.
+    /// True the first time: a request is logged once.
     func take() -> Bool {
         defer { isTaken = true }
         return !isTaken
@@ -93,21 +93,21 @@ final class RequestNote: HTTPNote, @unchecked Sendable {
 
     // MARK: Anybody's
 
-    /// What was asked. The first call counts.
+    /// Records the call. Only the first call of this method counts.
     func asks(_ question: Question) {
         guard claims(Fact.question) else { return }
         knownQuestion = question
         facts.bitwiseOr(Fact.question, ordering: .releasing)
     }
 
-    /// How it ended. The first call counts.
+    /// Records the outcome. Only the first call of this method counts.
     func ended(_ answer: Answer) {
         guard claims(Fact.answer) else { return }
         knownAnswer = answer
         facts.bitwiseOr(Fact.answer, ordering: .releasing)
     }
 
-    /// Whether this thread, and no other, may write a fact.
+    /// Claims a fact for this thread. False if another has claimed it.
     private func claims(_ fact: UInt8) -> Bool {
         facts.bitwiseOr(fact << 4, ordering: .relaxed).oldValue & fact << 4 == 0
     }
@@ -127,14 +127,14 @@ final class RequestNote: HTTPNote, @unchecked Sendable {
         }
     }
 
-    /// What was asked, if that is known by now.
+    /// The call, if known yet.
     var question: Question? { facts.load(ordering: .acquiring) & Fact.question == 0 ? nil : knownQuestion }
-    /// How it ended, if it has.
+    /// The outcome, if known yet.
     var answer: Answer? { facts.load(ordering: .acquiring) & Fact.answer == 0 ? nil : knownAnswer }
 }
 
-/// All requests whose traces begin here and are not recorded: what is left of each is what its caller is told, and nobody asks for
-/// that again, so that its ids are drawn when the reply is written and there is nothing to keep.
+/// All requests whose traces begin here and are not recorded. Nothing remains of them but the `traceparent` in the
+/// reply, so its ids are drawn when the reply is written and nothing is kept.
 final class UnrecordedTraces: HTTPNote {
     private let sampler: TraceSampler
 
@@ -153,14 +153,14 @@ final class UnrecordedTrace: HTTPNote {
 }
 
 extension Traceparent {
-    /// Tells the caller the span that answers.
+    /// Tells the caller which span answers.
     fileprivate func appendReplyField(to head: inout [UInt8]) {
         let name: StaticString = "traceparent: "
         let end: StaticString = "\r\n"
         let length = name.utf8CodeUnitCount + Self.byteCount + end.utf8CodeUnitCount
         head.append(addingCapacity: length) { span in
             span.withUnsafeMutableBufferPointer { buffer, count in
-                // There is room, so the buffer has an address.
+                // Capacity was added, so the buffer has an address.
                 guard let field = buffer.baseAddress.map({ $0 + count }) else { return }
                 field.update(from: name.utf8Start, count: name.utf8CodeUnitCount)
                 let value = field + name.utf8CodeUnitCount

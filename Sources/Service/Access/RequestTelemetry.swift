@@ -1,4 +1,4 @@
-// Writes the line of each request in the access log and, if its trace is recorded, its spans.
+// Writes each request's access log line and, if its trace is recorded, its spans.
 
 internal import Engine
 internal import Foundation
@@ -7,7 +7,7 @@ internal import HTTP
 internal import Logging
 internal import Telemetry
 
-/// Observes requests for the log and for traces. Without either, and without a caller's trace, it costs a look at the head.
+/// Observes requests for the log and for traces. Without either, and without a caller's trace, it only reads the head.
 final class RequestTelemetry: Sendable {
     private let access: AccessLog?
     private let exporter: SpanExporter?
@@ -15,13 +15,13 @@ final class RequestTelemetry: Sendable {
     private let unrecorded: UnrecordedTraces
     /// Whether TCP connections speak TLS.
     private let isEncrypted: Bool
-    /// The process's own, so that a user cannot be found in the log of another run.
+    /// Random per process, so that a user cannot be found in the log of another run.
     private let userKey = (UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max))
     private let logger: Logger
 
     /// - Parameters:
     ///   - settings: what to write, and where.
-    ///   - sink: the log's, for an access log without a file.
+    ///   - sink: the server log's sink, for an access log without a file.
     /// - Throws: `ServerError` if the access log's file cannot be opened.
     init(
         _ settings: TelemetrySettings,
@@ -79,13 +79,13 @@ final class RequestTelemetry: Sendable {
         ]
     }
 
-    /// The note of a request; nil: it is not logged and has no trace.
+    /// The note of a request; nil if it is neither logged nor traced.
     func note(for head: HTTPRequestHead, _ requestIDs: RequestIDs) -> (any HTTPNote)? {
         guard let parent = head.header("traceparent") else {
             guard exporter != nil else {
                 return access == nil ? nil : RequestNote(head, requestID: requestIDs.id(for: head), trace: nil)
             }
-            // What nearly every request is where some are traced: it costs one random number.
+            // Almost every request of a server that only samples traces: it costs one random number.
             guard access != nil else {
                 guard let trace = sampler.beginRecorded() else { return unrecorded }
                 return RequestNote(head, requestID: requestIDs.id(for: head), trace: trace)
@@ -93,7 +93,7 @@ final class RequestTelemetry: Sendable {
             return RequestNote(head, requestID: requestIDs.id(for: head), trace: sampler.begin())
         }
         var trace: TraceContext?
-        // Two parents contradict each other.
+        // Two parents contradict each other, so neither is used.
         if head.headers("traceparent").count == 1 {
             trace = TraceContext(traceparent: parent, tracestate: head.combinedHeader("tracestate"))
         }
@@ -107,7 +107,7 @@ final class RequestTelemetry: Sendable {
     func ended(_ record: ReplyRecord) {
         guard access != nil || exporter != nil else { return }
         let note = record.note as? RequestNote
-        // Of a request without a note, there is nothing to trace.
+        // Without a note there is nothing to trace.
         guard access != nil || note != nil, note?.take() ?? true else { return }
         write(
             AccessEntry(
@@ -122,7 +122,7 @@ final class RequestTelemetry: Sendable {
         )
     }
 
-    /// The client disconnected before the reply to a request was complete; with the time since the request.
+    /// The client disconnected before the reply was complete, `nanoseconds` after the request.
     func cancelled(_ note: (any HTTPNote)?, nanoseconds: UInt64) {
         guard let note = note as? RequestNote, note.take() else { return }
         var answer = note.answer ?? RequestNote.Answer(outcome: .cancelled)
@@ -146,7 +146,7 @@ final class RequestTelemetry: Sendable {
         exporter.export(Self.spans(of: entry, note, trace, isEncrypted: isEncrypted, end: Self.unixNanoseconds()))
     }
 
-    /// Keyed hash of a user's id. `Hasher` is SipHash.
+    /// A keyed hash of a user's id. `Hasher` is SipHash.
     func hash(ofUser user: String) -> UInt64 {
         var hasher = Hasher()
         hasher.combine(userKey.0)
@@ -155,7 +155,7 @@ final class RequestTelemetry: Sendable {
         return UInt64(bitPattern: Int64(hasher.finalize()))
     }
 
-    /// Opens the access log's file again.
+    /// Reopens the access log's file.
     func reopenFiles() {
         guard let code = access?.sink.reopen(), code != 0 else { return }
         logger.error(
@@ -164,7 +164,7 @@ final class RequestTelemetry: Sendable {
         )
     }
 
-    /// Writes and sends what waits, for at most a second each.
+    /// Writes and sends what is queued, for at most one second each.
     func flush() {
         access?.sink.flush(timeout: .seconds(1))
         exporter?.flush(timeout: .seconds(1))
@@ -178,8 +178,8 @@ final class RequestTelemetry: Sendable {
 }
 
 extension RequestTelemetry {
-    /// The server's span and those of the queue, of prefill and decode, and of encoding the reply. Attributes have the
-    /// names of OpenTelemetry's semantic conventions for HTTP servers.
+    /// The server's span, and spans of the queue, prefill, decode and encoding the reply. Attributes have the names of
+    /// OpenTelemetry's semantic conventions for HTTP servers.
     static func spans(
         of entry: borrowing AccessEntry,
         _ note: RequestNote,

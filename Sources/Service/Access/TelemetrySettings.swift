@@ -1,4 +1,4 @@
-// The settings of the access log and of traces.
+// The settings of the access log and traces.
 
 package import Telemetry
 
@@ -9,14 +9,14 @@ package struct TelemetrySettings: Sendable, Equatable {
     package var accessFile: String?
     /// Share of successful requests in the access log, 0 to 1.
     package var accessShare = 1.0
-    /// nil: no spans are sent.
+    /// nil: spans are not sent.
     package var collector: CollectorEndpoint?
     /// Share of recorded traces among those that begin here, 0 to 1.
     package var traceShare = 0.01
 }
 
 extension ServiceConfiguration {
-    /// The access log's part of the section `log`, and the section `telemetry`.
+    /// The access log's keys of the section `log`, and the section `telemetry`.
     static let telemetrySettings: [Setting] = [
         .choice(
             "log.access",

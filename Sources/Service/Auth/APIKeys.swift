@@ -1,5 +1,5 @@
-// The keys of `auth.keys_file` and their rights. The file holds digests, not keys, so reading it reveals no key.
-// Nothing here is ever logged.
+// The keys of `auth.keys_file` and their roles. The file holds digests, so reading it reveals no key. Nothing here is
+// ever logged.
 
 internal import Files
 internal import Foundation
@@ -8,18 +8,18 @@ internal import Locking
 /// The role of a key.
 enum KeyRole: String, Sendable, CaseIterable {
     case recommend
-    /// Everything, `recommend` too.
+    /// Everything, including `recommend`.
     case admin
 
     func includes(_ role: KeyRole) -> Bool { self == .admin || self == role }
 }
 
-/// The keys of one reading of the file.
+/// The keys as read from the file at one time.
 struct APIKeySet: Sendable {
     private let keys: [(digest: SHA256Digest, role: KeyRole)]
 
-    /// Reads the file's text: a line a key, `<SHA-256 of the key in hexadecimal> <role>`; empty lines and lines that begin
-    /// with # are passed over. `name` is the file's, for errors, which name the line and repeat nothing of it.
+    /// Reads the file's text: one key per line, `<SHA-256 of the key in hexadecimal> <role>`. Empty lines and lines
+    /// that begin with # are skipped. `name` is the file's; errors name the line but quote nothing of it.
     init(parsing text: String, name: String) throws(ConfigurationError) {
         var keys: [(digest: SHA256Digest, role: KeyRole)] = []
         for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
@@ -43,15 +43,14 @@ struct APIKeySet: Sendable {
             }
             keys.append((digest, role))
         }
-        // With no keys every request would be refused, which is never intended; a truncated file looks like that.
+        // Without keys every request would be refused. That is never intended, and a truncated file looks like it.
         guard !keys.isEmpty else { throw ConfigurationError(description: "\(name) has no keys") }
         self.keys = keys
     }
 
-    /// The count.
     var count: Int { keys.count }
 
-    /// The right of a key; nil if it is not one of these. Takes the same time for every key of a length.
+    /// The role of a key; nil if it is unknown. Takes the same time for all keys of the same length.
     func role(of key: some Sequence<UInt8>) -> KeyRole? {
         guard let digest = SHA256Digest(of: key) else { return nil }
         var role: KeyRole?
@@ -80,7 +79,7 @@ package final class APIKeys: Sendable {
         return read.count
     }
 
-    /// The right of a key; nil if it is unknown.
+    /// The role of a key; nil if it is unknown.
     func role(of key: some Sequence<UInt8>) -> KeyRole? { keys.withLock { $0 }.role(of: key) }
 
     private static func read(_ path: String) throws(ConfigurationError) -> APIKeySet {

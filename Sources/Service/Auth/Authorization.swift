@@ -1,4 +1,4 @@
-// Whether a request may use its route, judged by its head alone, before anything of its body is read.
+// Whether a request may use its route, decided from its head alone, before any of its body is read.
 
 internal import HTTP
 
@@ -12,7 +12,7 @@ enum Authorization {
         return isToken(token) ? token : nil
     }
 
-    /// One or more of the characters that a token may have, then any number of equals signs.
+    /// One or more token characters, followed by any number of equals signs.
     private static func isToken(_ text: Substring.UTF8View) -> Bool {
         let equals = UInt8(ascii: "=")
         let body = text.prefix { $0 != equals }

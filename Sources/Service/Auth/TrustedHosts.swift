@@ -1,6 +1,6 @@
-// Decides which web pages may use a server without API keys. Strangers can make requests through a browser: any page can
-// send some, and a page whose host name resolves to this server (DNS rebinding) can also read the replies. But a page
-// cannot choose `Host` and `Origin`. The page Security has the threat model.
+// Decides which web pages may use a server without API keys. A browser makes requests for strangers: any page can send
+// some, and a page whose host name resolves to this server (DNS rebinding) can also read the replies. But a page cannot
+// choose `Host` and `Origin`. The page Security has the threat model.
 
 internal import HTTP
 
@@ -42,7 +42,7 @@ struct TrustedHosts: Sendable {
     /// Whether a web page of another server sent the request. Browsers put the origin of the page into `Origin`, except
     /// on same-origin GET; other clients do not send it.
     ///
-    /// A page from the same host as `Host` is this server's own if that host is an address: only a name can be made to
+    /// A page whose origin equals `Host` is this server's own if that host is an address: only a name can be made to
     /// resolve to another server.
     func isFromForeignPage(_ head: HTTPRequestHead) -> Bool {
         guard let first = head.header("origin") else { return false }
@@ -61,9 +61,9 @@ struct TrustedHosts: Sendable {
 
 /// `host [":" port]` of RFC 3986, section 3.2.
 private struct Authority: Equatable {
-    /// Lower case; an IPv6 address without its brackets, a name without the dot that may end it.
+    /// Lower case; an IPv6 address without brackets, a name without its trailing dot.
     let host: String
-    /// As written; empty: the scheme's.
+    /// As written; empty: the scheme's default.
     let port: String
 
     init?(_ text: String) {

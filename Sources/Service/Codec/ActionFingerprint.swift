@@ -1,4 +1,4 @@
-// Reduces actions to numbers. No architecture here models them, so a number that distinguishes them is enough.
+// Reduces actions to numbers. No architecture here models actions, so telling them apart is enough.
 
 /// Fingerprints of actions: equal for equal actions and almost never for others; never 0, which means no action.
 enum ActionFingerprint {
@@ -12,7 +12,7 @@ enum ActionFingerprint {
         }
     }
 
-    /// The fingerprint of an action that is stored as text, as it was when it was sent: digits were an integer.
+    /// The fingerprint of an action stored as text, the same as when it was sent: digits were an integer.
     static func of(stored text: UnsafeBufferPointer<UInt8>) -> UInt64 {
         let string = String(decoding: text, as: UTF8.self)
         if let value = Int64(string), String(value) == string { return of(value) }

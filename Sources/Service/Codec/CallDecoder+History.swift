@@ -1,5 +1,5 @@
-// The history in its two forms: an array of events, or an object of columns. Both fill the decoder's rows and timestamps, which
-// then become the call's.
+// The history in its two forms: an array of events, or an object of columns. Both fill the decoder's arrays, which are
+// then copied to the call.
 
 internal import Catalogue
 internal import Engine
@@ -14,7 +14,7 @@ extension CallDecoder {
         actions.removeAll(keepingCapacity: true)
         unknownExample = nil
         let unknownBefore = unknownItems
-        // An event has about ten bytes in its shortest useful form; for most bodies this capacity suffices.
+        // An event takes at least about ten bytes in a useful body, so this capacity suffices for most bodies.
         rows.reserveCapacity(min(limits.maxHistory, reader.remainingCount / 8))
         let hasTimestamps: Bool
         switch try reader.peek() {
@@ -28,7 +28,7 @@ extension CallDecoder {
 
     // MARK: Events
 
-    /// An array of `{"item": …, "timestamp": …, "action": …}`; returns whether they have timestamps.
+    /// An array of `{"item": …, "timestamp": …, "action": …}`. Returns whether the events have timestamps.
     private mutating func readEvents() throws(JSONError) -> Bool {
         var hasTimestamps = false
         try reader.beginArray()
@@ -80,7 +80,7 @@ extension CallDecoder {
 
     // MARK: Columns
 
-    /// An object of `items`, `timestamps` and `actions`, in any order; returns whether there are timestamps.
+    /// An object of `items`, `timestamps` and `actions`, in any order. Returns whether there are timestamps.
     private mutating func readColumns() throws(JSONError) -> Bool {
         var hasTimestamps = false
         var actionCount: Int?
@@ -155,7 +155,7 @@ extension CallDecoder {
         guard count < limits.maxHistory else { throw unusable("\(path) has more than \(limits.maxHistory) events") }
     }
 
-    /// A fingerprint of an action: equal for equal ones, and hardly ever for others; 0 for none.
+    /// The fingerprint of an action; 0 for none. Different actions hardly ever share one.
     private mutating func readAction(_ path: @autoclosure () -> String) throws(JSONError) -> UInt64 {
         switch try reader.peek() {
         case .null:
@@ -171,15 +171,15 @@ extension CallDecoder {
         throw unusable("\(path()) must be a string or an integer")
     }
 
-    /// Actions are kept from the first event that has one.
+    /// Keeps actions from the first event that has one.
     private mutating func noteAction(_ action: UInt64, of index: Int) {
         guard action != 0 || !actions.isEmpty else { return }
         while actions.count < index { actions.append(0) }
         actions.append(action)
     }
 
-    /// The history that was read, without its unknown items. The copies have exactly the size they need, because they live as
-    /// long as the request.
+    /// Copies the history to the call without its unknown items. The copies have exactly the size they need, because
+    /// they live as long as the request.
     private func takeHistory(_ call: inout RecommendCall, hasTimestamps: Bool, knownCount: Int) {
         call.eventCount = rows.count
         call.request.history.reserveCapacity(knownCount)

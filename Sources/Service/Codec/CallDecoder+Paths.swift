@@ -1,4 +1,4 @@
-// The fields of a call that are for models with semantic ids alone, and what such a model makes of them.
+// The fields of a call that only models with semantic ids accept, and how such a model checks them.
 
 internal import Catalogue
 internal import Engine
@@ -72,10 +72,10 @@ extension CallDecoder {
 extension RecommendCall {
     fileprivate mutating func notePathField(_ field: CallField) { pathField = pathField ?? field }
 
-    /// Makes sure that a model can answer the call.
+    /// Checks that a model can answer the call.
     ///
-    /// - Parameter paths: those of the model; nil: its items are rows of its table.
-    /// - Throws: `CallError` of the kind `unusable` that names the field.
+    /// - Parameter paths: the model's; nil: the model has no semantic ids.
+    /// - Throws: `CallError` with the code `unusable`, naming the field.
     func check(_ paths: PathCatalogue?) throws(CallError) {
         func unusable(_ sentence: String) -> CallError { CallError(.unusable, sentence) }
         guard let paths else {
@@ -114,7 +114,7 @@ extension RecommendCall {
 }
 
 extension CallField {
-    /// As callers write it; of those that are only for models with semantic ids.
+    /// The name in JSON of a field that only models with semantic ids accept.
     fileprivate var name: String {
         switch self {
         case .promptTokens: "prompt_tokens"

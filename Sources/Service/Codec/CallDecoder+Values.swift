@@ -4,7 +4,7 @@ internal import Catalogue
 internal import JSON
 
 extension CallDecoder {
-    /// The field is well-formed, but not usable.
+    /// An error for a well-formed but unusable field.
     func unusable(_ sentence: String) -> JSONError { JSONError(.unusable, at: reader.offset, sentence) }
 
     // MARK: Objects
@@ -19,7 +19,7 @@ extension CallDecoder {
         try reader.beginArray()
     }
 
-    /// The field whose value is next, nil at the object's end. `path` names the object, nil the outermost.
+    /// The field whose value is next; nil at the object's end. `path` names the object; nil: the outermost one.
     mutating func nextField<Field: RequestField>(
         _ fields: inout FieldSet<Field>,
         in path: @autoclosure () -> String?
@@ -38,7 +38,7 @@ extension CallDecoder {
     private static func excerpt(_ utf8: UnsafeBufferPointer<UInt8>) -> String {
         guard utf8.count > 64 else { return String(decoding: utf8, as: UTF8.self) }
         var end = 64
-        // Not within a scalar.
+        // Do not cut within a scalar.
         while utf8[end] & 0xC0 == 0x80 { end -= 1 }
         return String(decoding: utf8[..<end], as: UTF8.self) + "…"
     }
@@ -61,7 +61,7 @@ extension CallDecoder {
         return value
     }
 
-    /// Seconds since the epoch. Beyond ±2⁵³ readers whose numbers are doubles could not distinguish them.
+    /// Seconds since the epoch, within ±2⁵³: readers whose numbers are doubles cannot distinguish larger ones.
     mutating func readTimestamp(_ path: @autoclosure () -> String) throws(JSONError) -> Int64 {
         guard try reader.peek() == .number, let value = try reader.readNumber().wholeValue,
             value.magnitude <= JSONNumber.exactIntegerLimit.magnitude
@@ -99,24 +99,24 @@ extension CallDecoder {
 
     // MARK: Items and tags
 
-    /// Stands for an item that the catalogue does not know; no row is negative.
+    /// Stands for an item unknown to the catalogue. No row is negative.
     var unknownRow: Int32 { -1 }
 
-    /// The row of the next item id, `unknownRow` for an unknown one, which is counted and skipped.
+    /// The row of the next item id. An unknown id is counted and yields `unknownRow`.
     private mutating func readItem(_ path: @autoclosure () -> String) throws(JSONError) -> Int32 {
         let id = try readID(path())
         return source.items.row(of: id.key) ?? unknown(id.key)
     }
 
-    /// Counts an item that the catalogue does not know. Returns `unknownRow`.
+    /// Counts an item unknown to the catalogue. Returns `unknownRow`.
     private mutating func unknown(_ key: ItemKey) -> Int32 {
-        // One of a history's is enough for a sentence about all of them.
+        // One example per history suffices for an error sentence.
         if unknownExample == nil { unknownExample = key.text.map { Self.excerpt($0) } ?? String(key.integer) }
         unknownItems += 1
         return unknownRow
     }
 
-    /// Reads the id that comes next, of an event of the history. `append(_:)` takes it to `rows` when the rest of the event is read.
+    /// Reads the item id of a history's event. `append(_:)` adds it to `rows` once the rest of the event is read.
     mutating func readHistoryItem(_ path: @autoclosure () -> String) throws(JSONError) -> HistoryItem {
         let id = try readID(path())
         guard id.lasts else {
@@ -135,7 +135,7 @@ extension CallDecoder {
         }
     }
 
-    /// Adds an event's item to `rows`. Its row is looked up together with others', by `findWaiting` at the latest.
+    /// Adds an event's item to `rows`. Rows are looked up in groups; call `findWaiting` for the last one.
     mutating func append(_ key: ItemKey) {
         rows.append(unknownRow)
         waiting[waitingCount] = key
@@ -143,7 +143,7 @@ extension CallDecoder {
         if waitingCount == waiting.count { findWaiting() }
     }
 
-    /// Looks up the items whose rows are not known yet.
+    /// Looks up the rows of waiting items.
     mutating func findWaiting() {
         let first = rows.count - waitingCount
         let items = source.items
@@ -159,7 +159,7 @@ extension CallDecoder {
         waitingCount = 0
     }
 
-    /// The row of the next candidate; nil, and its id as JSON, if the catalogue does not know it.
+    /// The row of the next candidate; nil, with its id as JSON, if the catalogue does not know it.
     mutating func readCandidate(_ path: @autoclosure () -> String) throws(JSONError) -> (row: Int32?, json: [UInt8]) {
         let id = try readID(path())
         if let row = source.items.row(of: id.key) { return (row, []) }
@@ -168,7 +168,7 @@ extension CallDecoder {
         return (nil, writer.bytes)
     }
 
-    /// An item's id as a body has it. Unless it lasts, it is gone when the reader reads on.
+    /// An item id in a body. Unless `lasts`, it is valid only until the reader advances.
     private struct ItemID {
         var key: ItemKey
         var lasts: Bool

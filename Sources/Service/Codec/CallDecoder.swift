@@ -1,6 +1,6 @@
-// One pass over a body: the fields of a call or a batch, for items or for scores. Values are checked where they are
-// read, so that an error can name the field; paths are built only for errors. `CallDecoder+History` reads the history,
-// `CallDecoder+Values` scalars and lists.
+// Decodes the fields of a call or a batch, for items or for scores, in one pass over a body. Values are checked where
+// they are read, so that an error can name the field; paths are built only for errors. `CallDecoder+History` reads the
+// history, `CallDecoder+Values` scalars and lists.
 
 internal import Catalogue
 internal import Engine
@@ -16,23 +16,23 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
     let arrival: Arrival
     /// The user named by the request's head; nil: none, or the body is a batch.
     let user: String?
-    /// Why the call being read is refused, where its JSON is not at fault.
+    /// Why the current call is refused although its JSON is valid.
     private(set) var refusal: CallError?
     /// The model that the current call names.
     private var target = CallTarget()
-    /// Unknown ids of the call being read.
+    /// The number of unknown ids in the current call.
     var unknownItems = 0
-    /// The first unknown id of the history being read.
+    /// The first unknown id of the current history.
     var unknownExample: String?
-    /// The history being read, unknown items as `unknownRow`; reused from call to call, so that a batch grows it once.
+    /// The history being read, with `unknownRow` for unknown items. Reused by all calls of a batch, to grow only once.
     var rows: [Int32] = []
     var timestamps: [Int64] = []
     var actions: [UInt64] = []
-    /// The items of the last of `rows`, whose rows are not known yet: the first `waitingCount`.
+    /// The ids of the last of `rows`, which are yet to be looked up. `waitingCount` of them are in use.
     var waiting = InlineArray<32, ItemKey>(repeating: ItemKey(0))
     var waitingCount = 0
 
-    /// An item of a history: its row, or that which will be looked up.
+    /// An item of a history: its row, or the id to look up.
     enum HistoryItem {
         case found(Int32)
         case waiting(ItemKey)
@@ -83,12 +83,12 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
         case .rank: try readRankCall(&call)
         }
         call.unknownItems = unknownItems
-        // One that names the only model there is, or another.
+        // Without a choice, the target only has to name the one model.
         if !source.hasChoice { try choose() }
         return call
     }
 
-    /// Scans the next call for its model. Its errors are found later.
+    /// Scans the next call for its target. Errors are left to the actual reading.
     private mutating func findTarget() throws(JSONError) {
         let start = reader.mark
         defer { reader.rewind(to: start) }
@@ -172,7 +172,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
         if mode == .sequence { call.request.mode = .sequence(sampling) }
     }
 
-    /// Decides where the history comes from.
+    /// Decides whether the history is the caller's or the store's.
     private func settleHistory(_ call: inout RecommendCall, isSent: Bool) throws(JSONError) {
         if !isSent, call.request.paths.prompt == nil {
             guard limits.hasStore else { throw unusable("history is missing") }
@@ -241,7 +241,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
         return calls
     }
 
-    /// A call with unusable values is skipped, and the batch continues after it.
+    /// Decodes a call of a batch. A call with unusable values is skipped, and the batch continues after it.
     private mutating func decodeBatchedCall() throws(JSONError) -> Result<RecommendCall, CallError> {
         let start = reader.mark
         do throws(JSONError) {
@@ -258,7 +258,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
 
     // MARK: Objects of a call
 
-    /// Events that follow those of the store; without a time they happen now.
+    /// Events that follow the stored history. An event without a time happens now.
     private mutating func readCallEvents() throws(JSONError) -> [UserEvent] {
         var events: [UserEvent] = []
         let now = arrival.time
@@ -279,7 +279,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
         call.request.limit(toMilliseconds: Int(try readInteger("deadline_ms", in: range)))
     }
 
-    /// The ids of the candidates, unknown ones as well.
+    /// The ids of the candidates, including unknown ones.
     private mutating func readCandidates(_ ranking: inout Ranking) throws(JSONError) {
         try beginArray("candidates")
         while try reader.nextElement() {

@@ -1,18 +1,18 @@
-// Why a body was refused before anything was done with it.
+// Why a body was refused before it was processed.
 
 internal import JSON
 
-/// A fault of the caller, with its status.
+/// A fault of the caller, with its HTTP status.
 package struct CallError: Error, Equatable, CustomStringConvertible {
-    /// Which fault it is; the raw value is the HTTP status.
+    /// The kind of fault; the raw value is the HTTP status.
     package enum Code: Int, Sendable {
-        /// The body is not JSON as RFC 8259 has it, is nested too deep, or has a key twice; the detail names the byte.
+        /// The body is not JSON (RFC 8259), is nested too deeply, or has a duplicate key. The detail names the byte.
         case malformed = 400
-        /// The body names a model that is not served; the detail names those that are.
+        /// The body names a model that is not served. The detail lists the served ones.
         case unknownModel = 404
-        /// The body is well-formed JSON, but a field is missing, unknown or not usable; the detail names the field.
+        /// The body is well-formed JSON, but a field is missing, unknown or not usable. The detail names the field.
         case unusable = 422
-        /// The model is being loaded in the place of another.
+        /// The model is still being loaded to replace another.
         case unavailable = 503
     }
 

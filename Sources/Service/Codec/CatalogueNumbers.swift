@@ -1,4 +1,4 @@
-// A catalogue's numbers for the texts of stored events.
+// Gives the user store a catalogue's numbers for the items and actions of stored events.
 
 package import Catalogue
 internal import Users

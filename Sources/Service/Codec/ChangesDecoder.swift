@@ -25,19 +25,19 @@ private enum ChangeField: UInt8, RequestField {
 
 /// Decodes changes.
 enum ChangesDecoder {
-    /// Changes of a body.
+    /// The most changes of a body.
     static let maximumCount = 1_000_000
     /// The limit on a body's bytes, enough for the most changes.
     static let maximumBytes = 256 << 20
-    /// Bytes of an item's id and of a tag.
+    /// The most bytes of an item's id and of a tag.
     static let maximumTextBytes = 1_024
-    /// Tags of an item.
+    /// The most tags of an item.
     static let maximumTags = 1_000
-    /// Numbers of a new item's row.
+    /// The most elements of a new item's embedding.
     static let maximumWidth = 65_536
-    /// Items that a new item is like.
+    /// The most items that a new item may be like.
     static let maximumLike = 1_000
-    /// Bytes of a new item's title.
+    /// The most bytes of a new item's title.
     static let maximumTitleBytes = 65_535
 
     /// The changes of a JSON body.
@@ -68,7 +68,7 @@ enum ChangesDecoder {
         return changes
     }
 
-    /// The changes of an NDJSON body; empty lines are passed over. A line that is no JSON is unusable like any other.
+    /// The changes of an NDJSON body. Empty lines are skipped. A line that is not JSON is unusable (422), not malformed.
     static func decodeLines(_ body: UnsafeBufferPointer<UInt8>) throws(CallError) -> [CatalogueChange] {
         var changes: [CatalogueChange] = []
         var number = 0
@@ -95,7 +95,7 @@ enum ChangesDecoder {
         guard count < maximumCount else { throw JSONError("there are more than \(maximumCount) changes") }
     }
 
-    /// - Parameter path: names a field of the change, or with an empty name the change.
+    /// - Parameter path: the path of a field for an error sentence; an empty name stands for the change itself.
     private static func readChange(
         _ reader: inout JSONReader,
         path: (String) -> String

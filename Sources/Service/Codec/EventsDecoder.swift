@@ -21,11 +21,11 @@ private enum IncomingEventField: UInt8, RequestField {
 
 /// Decodes events.
 enum EventsDecoder {
-    /// Events of a body.
+    /// The most events of a body.
     static let maximumCount = 100_000
-    /// The limit on a body's bytes, even if that of other bodies is lower: over 600 bytes for each of the most events.
+    /// The limit on a body's bytes, even if other bodies have a lower one: over 600 bytes per event at the most events.
     static let maximumBytes = 64 << 20
-    /// Bytes of an item's id, and of an action.
+    /// The most bytes of an item's id and of an action.
     static let maximumItemBytes = 1_024
     static let maximumActionBytes = 256
 
@@ -63,7 +63,7 @@ enum EventsDecoder {
         return events
     }
 
-    /// The events of an NDJSON body; empty lines are passed over.
+    /// The events of an NDJSON body. Empty lines are skipped.
     static func decodeLines(_ body: UnsafeBufferPointer<UInt8>, now: Int64) throws(CallError) -> [IncomingEvent] {
         var events: [IncomingEvent] = []
         var number = 0
@@ -76,7 +76,7 @@ enum EventsDecoder {
                 events.append(try readEvent(&reader, now, hasUser: true) { $0.isEmpty ? "the event" : $0 })
                 try reader.finish()
             } catch {
-                // Also where it is no JSON: the body is not JSON, its lines are.
+                // 422 even if the line is not JSON, since the body as a whole is not JSON either.
                 throw CallError(.unusable, "line \(number): \(error)")
             }
         }
@@ -91,8 +91,8 @@ enum EventsDecoder {
     ///
     /// - Parameters:
     ///   - now: seconds since the epoch, for events without a time.
-    ///   - hasUser: whether it names its user; otherwise its user is empty.
-    ///   - path: names a field of the event, or, with an empty name, the event.
+    ///   - hasUser: whether the event names its user; otherwise `user` is empty.
+    ///   - path: the path of a field for an error sentence; an empty name stands for the event itself.
     static func readEvent(
         _ reader: inout JSONReader,
         _ now: Int64,

@@ -1,5 +1,5 @@
-// Encodes replies: one body, the body of a batch, and the records of a stream. A score that is not finite has no JSON
-// and throws, since it means that the model is broken; the caller answers with an error instead.
+// Encodes replies: a single one, a batch, and the records of a stream. A score that is not finite has no JSON and
+// throws, since it means that the model is broken; the caller answers with an error instead.
 
 internal import Catalogue
 internal import Compute
@@ -10,7 +10,7 @@ package import JSON
 package enum StreamFormat: Sendable, CaseIterable {
     /// One JSON object per line.
     case ndjson
-    /// Server-sent events; the data of each is the line that NDJSON would have.
+    /// Server-sent events; the data of each is one line of NDJSON.
     case serverSentEvents
 
     /// The value of `Content-Type`.
@@ -28,8 +28,8 @@ extension RecommendCodec {
         _ reply: RecommendReply,
         ids: any ItemIDWriter & Sendable
     ) throws(JSONError) -> [UInt8] {
-        // An item has some fifty bytes, the rest some four hundred. Ten items stay below the kibibyte up to which malloc has memory
-        // at hand.
+        // An item takes some fifty bytes, the rest some four hundred. Ten items stay below one kibibyte, up to which
+        // malloc has memory at hand.
         var writer = JSONWriter(capacity: 400 + 56 * reply.recommendation.items.count)
         try write(reply, ids: ids, to: &writer)
         return writer.bytes
@@ -37,7 +37,7 @@ extension RecommendCodec {
 
     /// The body of a batch's reply, `{"results":[…]}`: a reply or a problem per request, in the requests' order.
     ///
-    /// - Parameter ids: the catalogue of the model that answered a request, by the request's number.
+    /// - Parameter ids: the catalogue of the model that answered a request, by the request's index.
     package static func encodeBatch(
         _ results: [BatchResult],
         ids: (Int) -> any ItemIDWriter & Sendable
@@ -56,7 +56,7 @@ extension RecommendCodec {
         return writer.bytes
     }
 
-    /// The body of a batch's reply without an answer.
+    /// The body of a batch's reply in which every request failed.
     package static func encodeBatch(_ problems: [ProblemDetails]) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
@@ -91,7 +91,7 @@ extension RecommendCodec {
         }
     }
 
-    /// The record of a fault after the status line; the stream then closes without its last chunk.
+    /// The record of a fault after the status line was sent. The stream then closes without its last chunk.
     package static func encodeStreamError(_ problem: ProblemDetails, format: StreamFormat) -> [UInt8] {
         record("event: error\ndata: ", format) { writer in
             writer.key("error")
@@ -165,7 +165,7 @@ extension RecommendCodec {
         writer.value { ids.appendID(ofRow: item.row, to: &$0) }
         writer.key("score")
         if item.row < 0 { writer.null() } else { try writer.number(item.score) }
-        // Only candidates that the caller has named can be.
+        // Only a candidate can be unavailable.
         if item.row > 0, ids.ids.isWithdrawn(item.row) { writer.member("available", false) }
         guard ids.includesTokens else { return }
         writer.beginArray("tokens")

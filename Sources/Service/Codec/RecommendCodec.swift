@@ -1,27 +1,27 @@
-// Decodes requests and encodes replies: the JSON of `POST /recommend`, `POST /rank` and their batches. Pure functions;
-// the routes call them, and nothing here knows HTTP or the engine. This file decodes; `RecommendCodec+Reply` encodes.
+// Decodes requests and encodes replies: the JSON of `POST /recommend`, `POST /rank` and their batches. Pure functions
+// without HTTP or the engine. This file decodes; `RecommendCodec+Reply` encodes.
 //
-// Decisions that the interface leaves open, as in the OpenAPI document:
+// Decisions that the interface leaves open, also stated in the OpenAPI document:
 // - An unknown field is refused (422), so that a misspelt `exlude` cannot be ignored silently.
-// - An optional field with the value null is absent. `history` is not optional; null is no history.
+// - An optional field with the value null is absent. `history` is not optional; null is not a history.
 // - The same key twice in an object is malformed (400), since readers disagree on which one counts.
 // - 400 is about bytes, 422 about values: a wrong type is 422. A body gets 422 only if it is well-formed to its end.
-// - An integer may be written with a fraction or an exponent if its value is whole and within ±2⁵³.
+// - An integer may have a fraction or an exponent if its value is whole and within ±2⁵³.
 // - 17 and "17" are the same item, whatever the type of the catalogue's ids; "017" and "+17" are not 17. Replies have the
 //   catalogue's type.
-// - Unknown ids are counted wherever they occur; unknown tags are skipped.
-// - `allow` must name items or tags; if it names only unknown ones, nothing is eligible.
-// - `action` is checked to be a string or an integer and otherwise not used: no architecture here models it.
+// - Unknown ids are counted wherever they occur. Unknown tags are skipped.
+// - `allow` must name items or tags. If all of them are unknown, nothing is eligible.
+// - `action` must be a string or an integer and is otherwise unused: no architecture here models it.
 
 package import Engine
 internal import JSON
 
 /// Decodes calls and encodes replies.
 package struct RecommendCodec: Sendable {
-    /// Levels of nesting; a call in a batch needs five.
+    /// The deepest nesting; a call in a batch needs five levels.
     private static let depthLimit = 16
 
-    /// The call in a body.
+    /// The kind of call in a body.
     package enum Question: Sendable {
         /// Items of the catalogue.
         case recommend
@@ -34,8 +34,8 @@ package struct RecommendCodec: Sendable {
     /// A codec that accepts what is within `limits`.
     package init(limits: CallLimits) { self.limits = limits }
 
-    /// The call in a body of `POST /recommend` or `POST /rank`. Ids become rows of the call's model as they are read;
-    /// afterwards that model is the last one chosen by `source`.
+    /// The call in a body of `POST /recommend` or `POST /rank`. Ids become rows of the call's model as they are read.
+    /// Afterwards that model is the last one that `source` chose.
     ///
     /// - Parameter user: the user named by the request's head.
     package func decode(
@@ -69,8 +69,8 @@ package struct RecommendCodec: Sendable {
         }
     }
 
-    /// The calls in a batch's body, in order. A wrong value makes its own call fail; wrong JSON, or a fault of the batch
-    /// itself, is thrown.
+    /// The calls in a batch's body, in order. A wrong value fails only its own call. Invalid JSON, or a fault of the
+    /// batch itself, is thrown.
     package func decodeBatch(
         _ body: UnsafeBufferPointer<UInt8>,
         as question: Question = .recommend,
@@ -117,8 +117,8 @@ package struct RecommendCodec: Sendable {
         )
     }
 
-    /// The fault of a user id, as the end of a sentence about it; nil if there is none. For ids outside a body, as in
-    /// `DELETE /users/{user_id}`.
+    /// What is wrong with a user id, as the end of an error sentence; nil if it is valid. Also for ids outside a body,
+    /// as in `DELETE /users/{user_id}`.
     package static func fault(inUserID utf8: UnsafeBufferPointer<UInt8>) -> String? {
         if utf8.isEmpty || utf8.count > 256 { return "must have 1 to 256 bytes" }
         var previous: UInt8 = 0
@@ -132,14 +132,14 @@ package struct RecommendCodec: Sendable {
         return nil
     }
 
-    /// As above.
+    /// What is wrong with a user id; see above.
     package static func fault(inUserID id: String) -> String? {
         var id = id
         return id.withUTF8 { fault(inUserID: $0) }
     }
 
-    /// The decoder stops at the first fault. If that is a fault of values, the rest of the body may still be invalid
-    /// JSON, which takes precedence.
+    /// The error to report. The decoder stops at the first fault; after a wrong value, the rest of the body may still
+    /// be invalid JSON, which takes precedence.
     ///
     /// - Parameter refusal: the error if the JSON is valid.
     private static func verdict(

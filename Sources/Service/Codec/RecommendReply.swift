@@ -1,4 +1,4 @@
-// A reply: the engine's answer and further facts for the caller. Encoded by `RecommendCodec`.
+// A reply: the engine's answer and the facts that the reply adds to it. `RecommendCodec` encodes it.
 
 package import Catalogue
 package import Compute
@@ -9,19 +9,19 @@ package struct RecommendReply: Sendable, Equatable {
     package var recommendation: Recommendation
     package var requestID: String
     package var model: Model
-    /// How many ids of the call the catalogue does not know, without candidates.
+    /// The number of the call's ids that the catalogue does not know, except candidates.
     package var unknownItems: Int
     /// Nanoseconds from arrival to the reply.
     package var totalNanoseconds: UInt64
-    /// Of a call for candidates' scores.
+    /// The candidates of a call that scores them.
     package var ranking: Ranking?
-    /// Whether each item's tokens are written.
+    /// Whether the reply has each item's tokens.
     package var includesTokens = false
-    /// Whether it is written if no other path could have been better.
+    /// Whether the reply says if no other path could have been better.
     package var includesExact = false
-    /// Whether the history is the store's and not the caller's.
+    /// Whether the history comes from the store and not from the caller.
     package var isHistoryStored = false
-    /// Why the catalogue's other items are not in the reply; nil: the reply has as many as requested.
+    /// Why the reply has fewer items than requested, by filter; nil: it has as many.
     package var removals: Removals?
 
     package init(
@@ -43,7 +43,7 @@ package struct RecommendReply: Sendable, Equatable {
     /// The items in the requested order; see `Ranking.arranged`.
     package var items: [ScoredRow] { ranking?.arranged(recommendation.items) ?? recommendation.items }
 
-    /// Which bundle answered.
+    /// The bundle that answered.
     package struct Model: Sendable, Equatable {
         package var name: String
         package var version: String

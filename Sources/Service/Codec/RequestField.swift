@@ -4,7 +4,7 @@ internal import JSON
 
 /// The fields of one kind of object.
 protocol RequestField {
-    /// The field of that name, nil when the object has none.
+    /// The field of that name; nil if the object has none.
     init?(_ key: JSONString)
     /// A number below 32, different for each field.
     var bit: UInt8 { get }
@@ -14,7 +14,7 @@ protocol RequestField {
 struct FieldSet<Field: RequestField> {
     private var bits: UInt32 = 0
 
-    /// Adds a field; false when it was there already.
+    /// Adds a field. False if it was already there.
     mutating func insert(_ field: Field) -> Bool {
         let mask = UInt32(1) << field.bit
         defer { bits |= mask }
@@ -61,7 +61,7 @@ enum CallField: UInt8, RequestField {
     }
 }
 
-/// The fields of a call for candidates' scores.
+/// The fields of a call that scores candidates.
 enum RankField: UInt8, RequestField {
     case userID, model, version, history, requestTime, candidates, order, k, deadline, priority, stream, events, store
 

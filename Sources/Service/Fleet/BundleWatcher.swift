@@ -1,4 +1,4 @@
-// Bundles of the file with `watch: true`: what their path leads to is loaded and swapped in when it changes.
+// Reloads bundles that have `watch: true` in the configuration file when the target of their path changes.
 
 internal import Dispatch
 internal import Locking
@@ -15,14 +15,14 @@ final class BundleWatcher: @unchecked Sendable {
     private typealias Fingerprints = [FileFingerprint?]
 
     private static let lookInterval = DispatchTimeInterval.milliseconds(250)
-    /// Looks that must see the same.
+    /// Consecutive looks that must find the same state.
     private static let steadyLooks = 5
 
     private let queue = DispatchQueue(label: "genrec.watch", qos: .utility)
     private let watches: Lock<[String: FileWatch<Fingerprints>]>
     private var timer: (any DispatchSourceTimer)?
 
-    /// Records the present state of the files. Whatever is loaded afterwards is no older.
+    /// Records the present state of the files. Anything loaded afterwards is at least as new.
     init(_ directories: [String]) {
         var watches: [String: FileWatch<Fingerprints>] = [:]
         for directory in directories {
@@ -33,7 +33,7 @@ final class BundleWatcher: @unchecked Sendable {
 
     deinit { timer?.cancel() }
 
-    /// Begins to look. Called once.
+    /// Starts watching. Called once.
     func start(_ fleet: Fleet, _ loader: FleetLoader) {
         guard watches.withLock({ !$0.isEmpty }) else { return }
         let timer = DispatchSource.makeTimerSource(queue: queue)
@@ -44,7 +44,7 @@ final class BundleWatcher: @unchecked Sendable {
     }
 
     private func look(_ fleet: Fleet, _ loader: FleetLoader) {
-        // A reload that is under way may be of this very change.
+        // The reload in progress may be for this very change.
         guard !loader.isReloading else { return }
         let changed = watches.withLock { watches in
             watches.keys.sorted().filter { directory in
@@ -58,7 +58,7 @@ final class BundleWatcher: @unchecked Sendable {
         }
     }
 
-    /// The configuration's first.
+    /// The first is that of the configuration.
     private static func fingerprints(_ directory: String) -> Fingerprints {
         [
             ModelBundle.FileName.configuration, ModelBundle.FileName.weights, ModelBundle.FileName.catalogue,

@@ -1,4 +1,4 @@
-// The catalogue changes, by model name: all versions of a name share them.
+// The catalogue changes by model name. All versions of a name share them.
 
 internal import Catalogue
 internal import Engine
@@ -7,12 +7,12 @@ internal import Locking
 internal import Logging
 internal import Models
 
-/// The folder for changes made over HTTP, `state.directory`. It belongs to one process.
+/// The folder `state.directory`, for changes made over HTTP. One process owns it.
 final class StateFolder: Sendable {
     let directory: String
     private let lock: FolderLock
 
-    /// Makes the folder if it is not there.
+    /// Creates the folder if it is missing.
     init(_ directory: String) throws(ConfigurationError) {
         self.directory = directory
         do throws(JournalError) {
@@ -31,7 +31,7 @@ final class CatalogueStores: Sendable {
     private let stores = Lock<[String: CatalogueStore]>([:])
 
     /// - Parameters:
-    ///   - folder: nil: nothing outlives the process.
+    ///   - folder: nil: nothing is saved.
     ///   - maxAdded: the most items that may be added to a model.
     init(folder: StateFolder? = nil, maxAdded: Int = 100_000, logger: Logger? = nil) {
         self.folder = folder
@@ -39,7 +39,7 @@ final class CatalogueStores: Sendable {
         self.logger = logger
     }
 
-    /// The changes of a name. The first time they are read from the disk.
+    /// The changes of a name, read from the disk on first use.
     func store(of name: String) throws(FleetError) -> CatalogueStore {
         do throws(CatalogueStoreError) {
             return try stores.withLock { stores throws(CatalogueStoreError) in
@@ -71,13 +71,13 @@ final class CatalogueStores: Sendable {
         return model.with(store.snapshot(of: model.model.catalogue))
     }
 
-    /// Lets a model in: `publish` is given it with all changes, and the next change finds it there.
+    /// Passes `publish` the model with all changes so far. Later changes apply to it as well.
     func admit(_ model: ServedModel, _ publish: (ServedModel) -> Void) {
         guard let store = stores.withLock({ $0[model.name.name] }) else { return publish(model) }
         store.admit(model.model.catalogue) { publish(model.with($0)) }
     }
 
-    /// Changes the catalogue of a name in all versions that are served.
+    /// Changes the catalogue of all served versions of a name.
     func change(_ name: String, _ changes: [CatalogueChange], in fleet: Fleet) throws(FleetError) -> ChangeOutcome {
         _ = try fleet.main(of: name)
         let store = try store(of: name)

@@ -1,18 +1,18 @@
-// The models that a server has, by name and version, and which of them a request goes to.
+// The models that a server has, by name and version, and the choice of one for each request.
 
 internal import Catalogue
 internal import Engine
 internal import Locking
 internal import Synchronization
 
-/// Why nothing was done; what was served is served as before.
+/// Why an operation was refused. The fleet is unchanged.
 struct FleetError: Error, Equatable {
     enum Code: Sendable {
         /// No model of that name or version is served.
         case unknown
         /// Another operation is in progress, or prevents this one.
         case conflict
-        /// The request, or the files that it names, cannot be used.
+        /// The request, or a file that it names, cannot be used.
         case unusable
         /// The devices refused the model, or the server is stopping.
         case unavailable
@@ -39,13 +39,13 @@ final class Fleet: Sendable {
         let name: String
         let version: String
         let origin: ModelOrigin
-        /// It came over HTTP: the configuration file does not name it.
+        /// Whether it was added over HTTP: the configuration file does not name it.
         var isAdded = false
-        /// The model of the configuration file in whose place it is.
+        /// The model of the configuration file that it replaces.
         var replaced: FleetState.Replaced?
-        /// nil: it is being loaded, or could not be.
+        /// nil while it is loading or if loading failed.
         var model: ServedModel?
-        /// Why it could not be loaded.
+        /// Why loading failed.
         var failure: String?
     }
 
@@ -55,16 +55,16 @@ final class Fleet: Sendable {
         /// In order of arrival.
         var members: [Member]
         var routing: [String: Routing]
-        /// Before the last change.
+        /// The routing before the last change.
         var previous: [String: Routing] = [:]
-        /// As in the configuration file.
+        /// The routing in the configuration file.
         let configured: [String: Routing]
-        /// Names whose routing has been changed since.
+        /// Names whose routing has been changed.
         var changed: Set<String> = []
         var defaultName: String
         /// Removed models that still have requests to answer.
         var retiring: [Retiring] = []
-        /// Follows from the rest; every request needs it.
+        /// Derived from the rest and stored, since every request needs it.
         var front = Front()
 
         mutating func settle() {
@@ -72,7 +72,7 @@ final class Fleet: Sendable {
             front = Front(main: main(of: defaultName), hasChoice: served.count > 1)
         }
 
-        /// Of a model the version with the largest share.
+        /// The version of a model with the largest share.
         func main(of name: String) -> ServedModel? {
             let split = routing[name]?.split
             return members.compactMap { $0.name == name ? $0.model : nil }
@@ -83,7 +83,7 @@ final class Fleet: Sendable {
             members.firstIndex { $0.name == name && $0.version == version }
         }
 
-        /// Puts a member in the place of another, with its share, its shadow, and as the default.
+        /// Replaces a member by another, which takes over its share, its shadow and its role as the default.
         mutating func put(_ next: Member, at place: Int) -> FleetError? {
             let (name, version) = (next.name, next.version)
             if let other = index(name, version), other != place {
@@ -121,9 +121,9 @@ final class Fleet: Sendable {
         }
     }
 
-    /// The state used to read a request.
+    /// The part of the state that reading a request needs.
     struct Front: Sendable {
-        /// Of the default model the version with the largest share.
+        /// The version of the default model with the largest share.
         var main: ServedModel?
         /// Whether a request could go to one of several models.
         var hasChoice = false
@@ -139,16 +139,16 @@ final class Fleet: Sendable {
     /// The changes to the models' catalogues.
     let catalogues: CatalogueStores
     private let state: Lock<State>
-    /// Asked for every request, while hardly any server has a shadow.
+    /// Every request reads it without taking the lock, since hardly any server has a shadow.
     private let isShadowed = Atomic<Bool>(false)
 
     /// - Parameters:
-    ///   - engines: of all devices.
-    ///   - members: at least one; without a routing, the first of several versions of a name gets all requests.
+    ///   - engines: one per device.
+    ///   - members: at least one. Without a routing, the first version of a name gets all its requests.
     ///   - configured: the routing in the configuration file.
-    ///   - defaultName: nil: the first one's.
+    ///   - defaultName: nil: the first member's name.
     ///   - changes: changes made over HTTP before the process started.
-    ///   - catalogues: the changes to the models' catalogues; the members already include them.
+    ///   - catalogues: the changes to the models' catalogues, which the members already include.
     init(
         _ engines: EngineGroup,
         _ members: [Member],
@@ -214,7 +214,7 @@ final class Fleet: Sendable {
             if let index = state.index(wanted, chosen), let model = state.members[index].model {
                 return .success(model)
             }
-            // It has a share, so it had a model before.
+            // A version with a share had a model before.
             let isGap = routing.split.percent(chosen) > 0
             let unknown = Self.unknown("version '\(chosen)' of the model '\(wanted)'", state)
             return .failure(isGap ? FleetError(.unavailable, Self.gap) : unknown)
@@ -222,7 +222,7 @@ final class Fleet: Sendable {
         return try found.get()
     }
 
-    /// Why a model that had requests has none now.
+    /// The error sentence for a model that has a share of the requests but is not loaded.
     static let gap = "the model is being loaded in the place of another; ask again"
 
     private static func unknown(_ what: String, _ state: State) -> FleetError {
@@ -233,7 +233,7 @@ final class Fleet: Sendable {
         return FleetError(.unknown, "there is no \(what); served are \(names.joined(separator: ", "))")
     }
 
-    /// Of a model the version with the largest share.
+    /// The version of a model with the largest share.
     ///
     /// - Parameter name: nil: the default model.
     func main(of name: String?) throws(FleetError) -> ServedModel {
@@ -246,10 +246,9 @@ final class Fleet: Sendable {
         return try found.get()
     }
 
-    /// What requests are read with at this moment.
     var front: Front { state.withLock { $0.front } }
 
-    /// The items of the default model, for routes that are about no model.
+    /// The items of the default model, for routes that concern no particular model.
     var defaultItems: CatalogueSnapshot? { front.main?.model.catalogue }
 
     /// Whether some model has a shadow.
@@ -257,12 +256,12 @@ final class Fleet: Sendable {
 
     // MARK: - What there is
 
-    /// What operators may know of a member.
+    /// A member as operators see it.
     struct Standing: Sendable {
         var member: Member
         var share: Double
         var shadow: Double
-        /// It has been removed.
+        /// Whether it has been removed but still has requests to answer.
         var isRetiring = false
     }
 
@@ -317,7 +316,7 @@ final class Fleet: Sendable {
         }
     }
 
-    /// Takes note of a model that is about to be loaded.
+    /// Adds a member whose model is about to be loaded.
     func announce(_ name: String, _ version: String, _ origin: ModelOrigin) throws(FleetError) {
         let refusal: FleetError? = change { state in
             if let index = state.index(name, version) {
@@ -332,7 +331,7 @@ final class Fleet: Sendable {
         if let refusal { throw refusal }
     }
 
-    /// A model that was announced is loaded: it can be named, and has all requests of its name if it is the first of it.
+    /// Adds the loaded model of an announced member. The first version of a name gets all its requests.
     func loaded(_ model: ServedModel) {
         let (name, version) = (model.name.name, model.name.version)
         catalogues.admit(model) { model in
@@ -344,30 +343,30 @@ final class Fleet: Sendable {
         }
     }
 
-    /// The models of a name that are served.
+    /// The served models of a name.
     func models(of name: String) -> [ServedModel] {
         state.withLock { state in state.members.compactMap { $0.name == name ? $0.model : nil } }
     }
 
-    /// Catalogue snapshots replace the previous ones.
+    /// Replaces the catalogue snapshots of models.
     func publish(_ models: [ServedModel]) {
         change { state in
             for model in models {
                 let index = state.members.firstIndex { $0.model?.isSame(as: model) ?? false }
-                // It may have been removed meanwhile.
+                // The model may have been removed in the meantime.
                 if let index { state.members[index].model = model }
             }
         }
     }
 
-    /// A model that was announced could not be loaded.
+    /// Records why the model of an announced member could not be loaded.
     func failed(_ name: String, _ version: String, _ reason: String) {
         change { state in
             if let index = state.index(name, version) { state.members[index].failure = reason }
         }
     }
 
-    /// Takes the place of another model, with its share, its shadow, and as the default.
+    /// Replaces a model by another, which takes over its share, its shadow and its role as the default.
     func replace(_ old: ServedModel, by next: ServedModel) throws(FleetError) {
         var refusal: FleetError?
         catalogues.admit(next) { next in refusal = exchange(old, next) }
@@ -395,14 +394,14 @@ final class Fleet: Sendable {
 
     /// A removed model.
     struct Vacated {
-        /// As it is listed, without its model.
+        /// Its member, without the model.
         let member: Member
-        /// It exists until nothing holds it.
+        /// Exists until the last holder releases it.
         let model: ServedModel
     }
 
-    /// Removes a model and gives its place and share to one that is yet to be loaded. Until that is loaded, requests
-    /// for it are refused.
+    /// Removes a model and gives its place and share to one that is yet to be loaded. Requests for it are refused until
+    /// it is.
     func vacate(_ name: String, _ version: String, for next: Member) throws(FleetError) -> Vacated {
         let gone: Result<Vacated, FleetError> = change { state in
             guard let index = state.index(name, version), let model = state.members[index].model else {
@@ -416,20 +415,20 @@ final class Fleet: Sendable {
                 ? member.replaced
                 : FleetState.Replaced(directory: member.origin.directory, name: name, version: version)
             if let refusal = state.put(next, at: index) { return .failure(refusal) }
-            // The file's split refers to the replaced model.
+            // The file's split names the replaced model.
             if state.routing[name] != nil { state.changed.insert(name) }
             return .success(Vacated(member: member, model: model))
         }
         return try gone.get()
     }
 
-    /// Gives a model that is still to be loaded the place that it had before another was to have it, which could not be loaded.
+    /// Gives a removed model its place back after its replacement failed to load. It is itself loaded afterwards.
     func giveBack(_ name: String, _ version: String, to member: Member) throws(FleetError) {
         let refusal: FleetError? = change { state in
             if let index = state.index(name, version), state.members[index].failure != nil {
                 return state.put(member, at: index)
             }
-            // It had no share, and was removed meanwhile.
+            // The failed member had no share and has been removed in the meantime.
             guard state.index(member.name, member.version) == nil else {
                 return FleetError(
                     .conflict,
@@ -455,7 +454,7 @@ final class Fleet: Sendable {
         if let refusal { throw refusal }
     }
 
-    /// Makes the last change of a name's split undone; the next time, that.
+    /// Undoes the last change of a model's split. Calling it twice restores that change.
     func rollBack(_ name: String) throws(FleetError) {
         let refusal: FleetError? = change { state in
             guard let current = state.routing[name] else { return Self.unknown("model '\(name)'", state) }
@@ -482,7 +481,7 @@ final class Fleet: Sendable {
 
     /// Removes a model.
     ///
-    /// - Returns: the model; nil: it could not be loaded.
+    /// - Returns: the model; nil if its loading had failed.
     @discardableResult
     func remove(_ name: String, _ version: String) throws(FleetError) -> ServedModel? {
         let removed: Result<ServedModel?, FleetError> = change { state in
@@ -508,7 +507,7 @@ final class Fleet: Sendable {
         return try removed.get()
     }
 
-    /// Whom requests of a user are computed by as well, without an answer.
+    /// The models that also compute a user's requests without answering them.
     func shadows(of model: ServedModel, user: String) -> [ServedModel] {
         state.withLock { state in
             let name = model.name.name
@@ -522,24 +521,24 @@ final class Fleet: Sendable {
         }
     }
 
-    /// A model whose directory is watched.
+    /// The served member whose directory is watched.
     func watchedMember(of directory: String) -> Member? {
         state.withLock { state in
             state.members.first { $0.origin.isWatched && $0.origin.directory == directory && $0.model != nil }
         }
     }
 
-    /// The directory of a model.
+    /// Where a model was loaded from.
     func origin(of model: ServedModel) -> ModelOrigin? {
         state.withLock { state in state.members.first { $0.model?.isSame(as: model) ?? false }?.origin }
     }
 
-    /// Why no request would be served; empty: requests are.
+    /// Why no request would be served; empty if requests are served.
     var unreadiness: [String] {
         if case .ready = engines.phase { return front.main == nil ? [Self.gap] : [] }
         var reasons: [String] = []
         for phase in engines.engines.map(\.phase) {
-            // A ready model waits for the others to be loaded.
+            // A ready engine waits for the others.
             if case .ready = phase { continue }
             if !reasons.contains(phase.reason) { reasons.append(phase.reason) }
         }

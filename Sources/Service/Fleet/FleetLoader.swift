@@ -1,5 +1,5 @@
-// Models that come while the server serves: beside others (`POST /admin/models`) or in the place of one (`POST /admin/reload`).
-// Without HTTP.
+// Loads models while the server runs: beside others (`POST /admin/models`) or in place of one (`POST /admin/reload`).
+// Knows nothing of HTTP.
 
 internal import Dispatch
 internal import Engine
@@ -30,13 +30,13 @@ final class FleetLoader: Sendable {
         var isStopped = false
     }
 
-    /// Where changes are kept.
+    /// Where the changes are saved.
     let stateFile: FleetStateFile
     private let fleet: Fleet
     private let loader: ModelLoader
     private let metrics: ServiceMetrics
     private let logger: Logger
-    /// Whose turn it is to load a bundle.
+    /// Loads one bundle at a time, in order.
     private let queue = DispatchQueue(label: "genrec.reload")
     private let state = Lock(State())
 
@@ -54,10 +54,10 @@ final class FleetLoader: Sendable {
         self.logger = logger
     }
 
-    /// Loads the directory of a model again and serves what is in it now, in the model's place. Returns at once; `completion` is
-    /// called once, on some thread.
+    /// Reloads the directory of a model and replaces the model by what is in it now. Returns at once; `completion` is
+    /// called once, on any thread.
     ///
-    /// - Parameter name: nil: the default model; of several versions the one with the largest share.
+    /// - Parameter name: nil: the default model. Of several versions, the one with the largest share is reloaded.
     func reload(_ name: String?, _ completion: @escaping Completion) {
         do throws(FleetError) {
             try requireReady()
@@ -68,9 +68,8 @@ final class FleetLoader: Sendable {
         }
     }
 
-    /// Loads the directory of a model again because its files have changed.
+    /// Reloads the directory of a model because its files have changed. The log has the outcome.
     func reload(_ model: ServedModel) {
-        // The log says how it ended.
         do throws(FleetError) {
             try requireReady()
             try reload(model) { [self] result in
@@ -81,7 +80,6 @@ final class FleetLoader: Sendable {
         }
     }
 
-    /// Whether a model is being loaded in the place of another.
     var isReloading: Bool { state.withLock { $0.isReloading } }
 
     private func reload(_ model: ServedModel, _ completion: @escaping Completion) throws(FleetError) {
@@ -99,10 +97,11 @@ final class FleetLoader: Sendable {
         }
     }
 
-    /// Loads a bundle beside those that are served; it gets no request yet, unless it is the first of its name.
+    /// Loads a bundle beside the served ones. It gets no requests yet, unless it is the first of its name.
     ///
-    /// - Parameter replaced: a model that is taken away before, because there is no room for both. The bundle takes its place; until it
-    ///   is loaded, requests find a gap. Where it cannot be loaded, that model is loaded again.
+    /// - Parameter replaced: a model to remove first because memory does not suffice for both. The bundle takes its
+    ///   place. Requests for it are refused until the bundle is loaded; if loading fails, the removed model is
+    ///   reloaded.
     func add(_ directory: String, replacing replaced: ModelReference? = nil, _ completion: @escaping Completion) {
         do throws(FleetError) {
             try requireReady()
@@ -118,12 +117,12 @@ final class FleetLoader: Sendable {
         }
     }
 
-    /// Refuses every further attempt. Those that are under way fail when the engines end.
+    /// Refuses further attempts. Those in progress fail when the engines stop.
     func stop() { state.withLock { $0.isStopped = true } }
 
     private func requireReady() throws(FleetError) {
         guard !state.withLock({ $0.isStopped }) else { throw FleetError(.unavailable, "the server is shutting down") }
-        // The first model is loading, or the last one is ending.
+        // Not while the first model loads or the engines stop.
         let phase = fleet.engines.phase
         guard case .ready = phase else { throw FleetError(.unavailable, "not ready: \(phase.reason)") }
     }
@@ -131,8 +130,8 @@ final class FleetLoader: Sendable {
     /// Calls `body` after those queued before it.
     private func inTurn(_ body: @escaping @Sendable () -> Void) { queue.async(execute: body) }
 
-    /// Runs work that takes seconds on a thread that runs only when no other thread wants the processor. The calling thread waits. The work
-    /// must not start threads or use Dispatch queues, which start some: those would inherit the policy.
+    /// Runs work that takes seconds on a thread that runs only when no other wants the processor, and waits for it. The
+    /// work must not start threads or use Dispatch queues, which start some: those would inherit the scheduling policy.
     private func inBackground<Made: Sendable>(
         _ work: @escaping @Sendable () throws(FleetError) -> Made
     ) throws(FleetError) -> Made {
@@ -159,7 +158,7 @@ final class FleetLoader: Sendable {
         }
     }
 
-    /// A model of a bundle, its catalogue with all changes.
+    /// A bundle's model with all catalogue changes.
     private func model(_ bundle: ModelBundle, _ placement: ModelPlacement) throws(FleetError) -> ServedModel {
         try inBackground { [fleet, loader] () throws(FleetError) in
             try fleet.catalogues.current(loader.makeModel(bundle, placement, on: fleet.engines))
@@ -238,13 +237,13 @@ final class FleetLoader: Sendable {
         }
     }
 
-    /// Loads a model that has its place among the members.
+    /// Loads a model that already is a member.
     private func fill(_ model: ServedModel, _ origin: ModelOrigin, _ completion: @escaping Completion) {
         let (name, version) = (model.name.name, model.name.version)
         loader.load(model, origin.placement) { result in
             switch result {
             case .success:
-                // Before it can be named, and then be taken away.
+                // Before requests can name the model and operators can remove it.
                 self.metrics.served(model)
                 self.fleet.loaded(model)
                 self.logger.notice(
@@ -268,7 +267,7 @@ final class FleetLoader: Sendable {
         _ completion: @escaping Completion
     ) {
         do throws(FleetError) {
-            // What can be known of the bundle before is found out before.
+            // Removes the old model only once the bundle is known to be usable.
             let bundle = try bundle(origin.directory)
             let model = try model(bundle, origin.placement)
             let next = Fleet.Member(name: model.name.name, version: model.name.version, origin: origin, isAdded: true)
@@ -281,7 +280,7 @@ final class FleetLoader: Sendable {
                 ]
             )
             metrics.removed(gone.model)
-            // Its requests end first. Then nobody holds it, this function neither.
+            // Wait until its requests are answered and nobody holds the model, including this function.
             gone.model.residence.whenGone {
                 self.inTurn {
                     self.fillIfThereIsRoom(model, origin) { result in
@@ -310,7 +309,7 @@ final class FleetLoader: Sendable {
         }
     }
 
-    /// Loads a model again whose place another was to take.
+    /// Reloads a removed model after its replacement failed to load.
     private func restore(
         _ before: Fleet.Member,
         inPlaceOf next: Fleet.Member,

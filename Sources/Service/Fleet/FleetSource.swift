@@ -1,17 +1,17 @@
-// How the codec reaches the items of the model that a call is for.
+// Gives the codec the items of the model that a call names.
 
 internal import Catalogue
 internal import Engine
 
-/// The models that a body's calls are for.
+/// The models of a body's calls.
 struct FleetSource: ItemSource {
     private let fleet: Fleet
-    /// Names the user where a call does not.
+    /// Stands for the user in calls that name none.
     private let requestID: String
     let hasChoice: Bool
-    /// Of the call that was read last.
+    /// The model of the call that was read last.
     private(set) var model: ServedModel
-    /// Of each call of a batch that was read.
+    /// The model of each call of a batch read so far.
     private(set) var models: [ServedModel] = []
 
     init(_ fleet: Fleet, requestID: String) throws(FleetError) {
@@ -40,7 +40,7 @@ struct FleetSource: ItemSource {
             guard hasChoice || chosen.isSame(as: model) else {
                 throw FleetError(.unknown, "the models have changed; ask again")
             }
-            // Its catalogue may have been changed since; the call was read with the state before.
+            // The chosen model may have newer catalogue changes; keep the snapshot with which the call was read.
             if hasChoice { model = chosen }
         } catch {
             throw CallError(error)
@@ -51,6 +51,6 @@ struct FleetSource: ItemSource {
 }
 
 extension CallError {
-    /// That the model of a call is not there.
+    /// The error for a call whose model is not available.
     init(_ error: FleetError) { self.init(error.code == .unavailable ? .unavailable : .unknownModel, error.message) }
 }

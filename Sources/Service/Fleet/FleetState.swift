@@ -1,4 +1,4 @@
-// The changes of a fleet over HTTP, kept in `state.directory` so that they outlive the process.
+// The changes made to a fleet over HTTP, saved in `state.directory` to survive restarts.
 
 internal import Dispatch
 internal import Files
@@ -6,20 +6,20 @@ internal import Foundation
 internal import JSON
 internal import Logging
 
-/// The changes: models that were added, and how requests are divided since.
+/// The changes: added models, and changed routing.
 struct FleetState: Sendable, Equatable {
     /// The routing of a name.
     struct Entry: Sendable, Equatable {
         var routing: Fleet.Routing
         /// The state that a rollback restores.
         var previous: Fleet.Routing?
-        /// The content of the configuration file at the time of the change. Once the file differs, the change is void.
+        /// The routing in the configuration file when it was changed. Once the file differs, the change is void.
         var configured: Fleet.Routing?
     }
 
-    /// A model of the configuration file whose place another has.
+    /// A model of the configuration file that another has replaced.
     struct Replaced: Sendable, Equatable {
-        /// Of its bundle.
+        /// The directory of its bundle.
         var directory: String
         var name: String
         var version: String
@@ -27,9 +27,9 @@ struct FleetState: Sendable, Equatable {
 
     /// A model that was added.
     struct Model: Sendable, Equatable {
-        /// Of its bundle.
+        /// The directory of its bundle.
         var directory: String
-        /// The model that it replaces; nil: it was added to those of the file.
+        /// The model that it replaces; nil: it was added beside those of the file.
         var replaced: Replaced?
     }
 
@@ -131,7 +131,7 @@ extension FleetSettings.Routing {
         .object(pairs: shares.map { (key: $0.version, value: RequestHandler.number($0.percent)) })
     }
 
-    /// Reads `split` and, where it is there, `shadow`.
+    /// Reads `split` and the optional `shadow`.
     init(_ fields: inout JSONFields) throws(JSONError) {
         let split = try Self.shares("split", &fields)
         if let fault = TrafficSplit.fault(split) { throw JSONError(.unusable, at: 0, fault) }
@@ -173,7 +173,7 @@ final class FleetStateFile: Sendable {
     /// Writes states in order, on a queue: an fsync takes longer than a loop may.
     private let queue = DispatchQueue(label: "genrec.state", qos: .userInitiated)
 
-    /// - Parameter directory: made if it is not there; nil: nothing outlives the process.
+    /// - Parameter directory: created if missing; nil: nothing is saved.
     init(directory: String?, logger: Logger) throws {
         if let directory {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)

@@ -1,17 +1,17 @@
-// Whether a host has memory for one more model, found out before its weights are packed.
+// Checks whether a host has memory for another model, before its weights are packed.
 
 internal import Compute
 internal import Devices
 internal import Models
 
-/// What a model takes of its host's memory.
+/// The host memory that a model needs.
 enum FreeMemory {
-    /// Bytes that a model takes at most while it is loaded on a cpu: its packed weights, the rows of its items once to be gathered and
-    /// once to be scored, and the largest tensor as the file has it. A quantised copy of the items is made only where there is room for it
-    /// as well.
+    /// The most bytes that a model takes while it is loaded on a CPU: its packed weights, the item table twice (one
+    /// copy to gather rows from, one to score), and the largest tensor as stored in the file. A quantised copy of the
+    /// items is not included: it is made only if there is room for it.
     static func needed(_ specifications: [TensorSpecification], stored: DType, dtype: DType) -> Int {
         let counts = specifications.map(\.count)
-        // The first is the items' table; its scored rows are bfloat16 where products are of int8.
+        // The first tensor is the item table; its scored copy is bfloat16 if products use int8.
         let items = counts.first ?? 0
         let packed = (counts.dropFirst().reduce(0, +)) * dtype.byteCount
         let table = items * (4 + (dtype == .float32 ? 4 : 2))
@@ -20,7 +20,7 @@ enum FreeMemory {
 }
 
 extension ModelLoader {
-    /// Refuses a model that a cpu has no memory for beside those that it has. NPUs say so themselves.
+    /// Refuses a model for which a CPU has too little free memory. NPUs report that themselves.
     ///
     /// - Throws: `.unavailable` with both numbers.
     func requireMemory(for bundle: ModelBundle, _ placement: ModelPlacement) throws(FleetError) {
@@ -36,7 +36,7 @@ extension ModelLoader {
         }
     }
 
-    /// The end of a sentence about a model that does not fit; nil: it does.
+    /// The end of an error sentence for a model that does not fit; nil if it fits.
     static func fault(needed: Int, free: Int) -> String? {
         needed <= free ? nil : "needs up to \(needed) bytes of memory while it is loaded, and \(free) are free"
     }

@@ -1,4 +1,4 @@
-// Makes served models of bundles' directories: reads and checks the files, makes the engines, and hands weights to their devices.
+// Makes served models from bundle directories: reads and checks files, makes engines, and loads weights onto devices.
 
 internal import Catalogue
 internal import Compute
@@ -37,7 +37,7 @@ final class ModelLoader: Sendable {
 
     /// An engine for each device, none of them started.
     ///
-    /// - Parameter loaded: called when all engines are ready, or one has failed or stopped before; with the device of the first.
+    /// - Parameter loaded: called once: with the first device's phase once all are ready, or with that of one that failed.
     func makeEngines(
         metrics: ServiceMetrics,
         loaded: @escaping @Sendable (EnginePhase) -> Void
@@ -71,15 +71,15 @@ final class ModelLoader: Sendable {
         )
     }
 
-    /// A model with the items of a bundle that has the same weights, which then need not be loaded again; nil: it differs in more,
-    /// or has answers to be checked.
+    /// A model with the items of a bundle whose weights are the same, so that they need not be loaded again. nil if the
+    /// bundle differs in more than items, or has golden cases to check.
     func model(_ old: ServedModel, withItemsOf bundle: ModelBundle) -> ServedModel? {
-        // If the old file can no longer be read, there is nothing to compare with.
+        // If the old file is unreadable, there is nothing to compare with.
         guard bundle.golden == nil, (try? old.bundle.mayTakeItems(of: bundle)) == true else { return nil }
         return old.with(itemsOf: bundle, windowStride: cache.windowStride)
     }
 
-    /// Starts the engines with the models, each of which makes a device of its own. The server ends after they do.
+    /// Starts the engines with their models. Each engine makes its own device. The server ends after the engines.
     ///
     /// - Throws: `EngineError` if the system cannot create a thread. Engines started before keep running until the
     ///   caller stops them; `loaded` has not been called by then.
@@ -114,14 +114,14 @@ final class ModelLoader: Sendable {
         model.engines.load(model.model, source(of: model.bundle, placement), loaded: loaded)
     }
 
-    /// The source of an engine's device, now and whenever it must be remade.
+    /// The source of an engine's device, used at the start and whenever the device must be remade.
     private func source(of kind: ComputeSettings.DeviceKind) -> DeviceSource {
         var source = DeviceSource(backoff: compute.backoff, make: { [compute] in try compute.makeDevice(kind) })
         if compute.fallback == .cpu { source.makeFallback = { [compute] in try compute.makeFallback() } }
         return source
     }
 
-    /// A model's own type; nil: the device's. What cannot be read has been refused with the settings.
+    /// A model's own type; nil: the device's. An unreadable type was already refused with the settings.
     private func ownDtype(of placement: ModelPlacement) -> DType? {
         let kind = placement.devices?.first ?? compute.devices[0]
         return placement.dtype.flatMap { try? ComputeSettings.dtype($0, for: kind) }
@@ -130,7 +130,7 @@ final class ModelLoader: Sendable {
     /// The type in which a CPU computes a model.
     func dtype(of placement: ModelPlacement) -> DType { ownDtype(of: placement) ?? compute.dtype ?? .float32 }
 
-    /// Whether a model is computed by the cpu alone.
+    /// Whether only the CPU computes a model.
     func placesOnCPU(_ placement: ModelPlacement) -> Bool { (placement.devices ?? compute.devices) == [.cpu] }
 
     /// The source of an engine's model.
@@ -145,7 +145,7 @@ final class ModelLoader: Sendable {
     }
 }
 
-/// Waits until several engines have all finished starting or failed.
+/// Waits until all engines are ready or one has failed.
 private final class LoadGate: Sendable {
     private struct State {
         var ready: [Int: EnginePhase] = [:]

@@ -1,4 +1,4 @@
-// A bundle that is served, on engines that it shares with others.
+// A bundle that is served, on engines that it may share with other bundles.
 
 internal import Catalogue
 internal import Dispatch
@@ -9,20 +9,20 @@ internal import Models
 /// A bundle, its engines and its catalogue snapshot. A request takes one when it arrives and keeps it until it is
 /// answered, so that ids are decoded and encoded by the catalogue of its rows, whatever is loaded or changed meanwhile.
 final class ServedModel: Sendable {
-    /// What requests name.
+    /// The model as the engines know it, with its catalogue snapshot.
     let model: LoadedModel
-    /// Shared by all states of the catalogue.
+    /// Shared by all snapshots of the catalogue.
     let residence: Residence
 
     var bundle: ModelBundle { residence.bundle }
-    /// One for each device.
+    /// One engine per device.
     var engines: EngineGroup { residence.hold.engines }
     /// Names of the devices, in the order of the engines.
     var devices: [String] { residence.devices }
-    /// What replies call it.
+    /// The name and version in replies.
     var name: RecommendReply.Model { residence.logged.name }
 
-    /// A model that no engine has yet.
+    /// A model that is not on any engine yet.
     convenience init(bundle: ModelBundle, model: LoadedModel, engines: EngineGroup, devices: [String]) {
         self.init(Residence(bundle: bundle, model: model, hold: Hold(engines, model.id), devices: devices), model)
     }
@@ -30,7 +30,7 @@ final class ServedModel: Sendable {
     /// The model with the items of another bundle, on the engines that have its weights.
     ///
     /// - Parameters:
-    ///   - bundle: `ModelBundle.mayTakeItems(of:)` of this model's.
+    ///   - bundle: checked with `ModelBundle.mayTakeItems(of:)` of this model's bundle.
     ///   - windowStride: as in `LoadedModel`.
     func with(itemsOf bundle: ModelBundle, windowStride: Int) -> ServedModel {
         let next = model.with(itemsOf: bundle, windowStride: windowStride)
@@ -45,10 +45,10 @@ final class ServedModel: Sendable {
         self.model = model
     }
 
-    /// The same model with another state of its catalogue.
+    /// The same model with another snapshot of its catalogue.
     func with(_ catalogue: CatalogueSnapshot) -> ServedModel { ServedModel(residence, model.with(catalogue)) }
 
-    /// Whether both are the same model, perhaps with other states of its catalogue.
+    /// Whether both are the same model, regardless of their catalogue snapshots.
     func isSame(as other: ServedModel) -> Bool { residence === other.residence }
 
     /// A model's place on the engines.
@@ -56,9 +56,9 @@ final class ServedModel: Sendable {
         let bundle: ModelBundle
         fileprivate let hold: Hold
         let devices: [String]
-        /// Its name, and what it is in the access log.
+        /// Its name and version, and how the access log writes them.
         let logged: LoggedModel
-        /// Counts its requests; nil: none has been counted.
+        /// Its request metrics; nil until the first request.
         let instruments = Lock<ModelInstruments?>(nil)
         private let model: LoadedModel
 
@@ -79,7 +79,7 @@ final class ServedModel: Sendable {
         func whenGone(_ body: @escaping @Sendable () -> Void) { hold.whenGone(body) }
     }
 
-    /// Weights on engines, which models that differ in their items alone share.
+    /// Weights on engines, shared by models that differ only in their items.
     fileprivate final class Hold: Sendable {
         let engines: EngineGroup
         private let id: ModelID
@@ -90,14 +90,14 @@ final class ServedModel: Sendable {
             self.id = id
         }
 
-        /// Nothing holds the model any more: it is no longer served, and all its requests are answered. The last holder
+        /// The model is no longer served and all its requests are answered. Runs asynchronously, since the last holder
         /// may hold an engine's lock.
         deinit {
             let bodies = gone.withLock { $0 }
             DispatchQueue.global().async { [engines, id] in engines.retire(id) { for body in bodies { body() } } }
         }
 
-        /// Calls `body` once no engine has the weights; the last holder does not wait for it.
+        /// Calls `body` once no engine has the weights. The last holder does not wait for it.
         func whenGone(_ body: @escaping @Sendable () -> Void) { gone.withLock { $0.append(body) } }
     }
 }

@@ -1,15 +1,15 @@
-// Requests that a further version computes as well, after they are answered, so that it can be judged before anybody sees it.
+// Repeats answered requests on another version, so that it can be judged before users see it.
 
 internal import Catalogue
 internal import Compute
 internal import Dispatch
 internal import Engine
 
-/// The shadow of a fleet's requests.
+/// Shadow requests of a fleet.
 final class ShadowTraffic: Sendable {
     private let fleet: Fleet
     private let metrics: ShadowMetrics
-    /// The queue for looking up ids again; nothing waits for it.
+    /// Translates ids in the background; nothing waits for it.
     private let queue = DispatchQueue(label: "genrec.shadow", qos: .background)
 
     init(_ fleet: Fleet, metrics: ShadowMetrics) {
@@ -17,13 +17,13 @@ final class ShadowTraffic: Sendable {
         self.metrics = metrics
     }
 
-    /// Runs a request on the versions that shadow the one that answered it. It is dropped if others wait.
+    /// Runs an answered request on the versions that shadow its model. A shadow whose engines are busy drops it.
     ///
     /// - Parameters:
-    ///   - answer: the caller's answer.
-    ///   - user: the user's id, or the request's.
+    ///   - answer: the reply sent to the caller.
+    ///   - user: the user's id, or the request's id if there is none.
     func follow(_ request: RecommendationRequest, _ answer: Recommendation, by model: ServedModel, user: String) {
-        // A prompt is of one model's tokens.
+        // The tokens of a prompt belong to one model.
         guard case .topK = request.mode, answer.source == .model, request.paths.prompt == nil else { return }
         for shadow in fleet.shadows(of: model, user: user) {
             queue.async { self.compute(request, answer, model, shadow) }
@@ -54,7 +54,7 @@ final class ShadowTraffic: Sendable {
 }
 
 extension RecommendationRequest {
-    /// The same request for another catalogue, at the lowest priority, without items that the catalogue does not know.
+    /// The same request for another catalogue, at the lowest priority and without items unknown to that catalogue.
     fileprivate func translated(
         from old: CatalogueSnapshot,
         to new: CatalogueSnapshot,
@@ -85,7 +85,7 @@ extension RecommendationRequest {
 }
 
 extension Recommendation {
-    /// The share of the items that both name.
+    /// The share of this reply's items that the other also has.
     fileprivate func overlap(
         with other: Recommendation,
         _ own: CatalogueSnapshot,

@@ -22,13 +22,13 @@ package struct TrafficSplit: Sendable, Equatable {
     /// - Parameter shares: none negative; together 100.
     package init(_ shares: [Share]) { self.shares = shares }
 
-    /// Everything to one version.
+    /// A split that sends everything to one version.
     package init(all version: String) { shares = [Share(version, 100)] }
 
     /// The share of a version; 0 if it is not named.
     package func percent(_ version: String) -> Double { shares.first { $0.version == version }?.percent ?? 0 }
 
-    /// The same with another version in the place of one.
+    /// The same split with one version replaced by another.
     package func replacing(_ version: String, by next: String) -> TrafficSplit {
         TrafficSplit(shares.map { $0.version == version ? Share(next, $0.percent) : $0 })
     }
@@ -37,12 +37,12 @@ package struct TrafficSplit: Sendable, Equatable {
     /// tables", 2005): each version draws a number from the user, the model's name and its own, and the largest −share
     /// / ln(number) wins. When the share of one of two versions grows, users only move to it.
     ///
-    /// - Parameter user: the user's id, or its substitute.
+    /// - Parameter user: the user's id, or the request's id if there is none.
     package func version(for user: String, of name: String) -> String? {
         var best: (score: Double, version: String)?
         for share in shares where share.percent > 0 {
             let hash = Self.hash(user, name, share.version)
-            // In (0, 1): 53 bits and a half.
+            // In (0, 1): the upper 53 bits, plus a half.
             let number = (Double(hash >> 11) + 0.5) * 0x1p-53
             let score = -share.percent / log(number)
             if best.map({ score > $0.score }) ?? true { best = (score, share.version) }

@@ -1,4 +1,4 @@
-// Media types as headers write them: what a body is, and what a caller can read (RFC 9110, sections 8.3.1 and 12.5.1).
+// Media types in headers: what a body is, and what a client accepts (RFC 9110, sections 8.3.1 and 12.5.1).
 
 /// The value of a `Content-Type` field.
 struct MediaType {
@@ -8,11 +8,11 @@ struct MediaType {
         self.text = text
     }
 
-    /// `application/json` in any letter case, without parameters or with `charset=utf-8`, which JSON is anyway
-    /// (RFC 8259, section 8.1).
+    /// `application/json` in any letter case, without parameters or with `charset=utf-8`, which JSON always is (RFC
+    /// 8259, section 8.1).
     var isJSON: Bool { isUTF8(["application/json"]) }
 
-    /// JSON values, one per line, under one of the type's names; parameters as above.
+    /// JSON values, one per line, under any of the type's names. The same parameters as above are allowed.
     var isNDJSON: Bool { isUTF8(["application/x-ndjson", "application/ndjson", "application/jsonl"]) }
 
     private func isUTF8(_ names: [String]) -> Bool {
@@ -24,11 +24,10 @@ struct MediaType {
 
 /// The value of an `Accept` field.
 struct AcceptedTypes {
-    /// The weight that the client gives, in thousandths; 0 forbids.
+    /// Media ranges with the client's weights in thousandths; 0 forbids.
     private let ranges: [(name: String, quality: Int)]
 
-    /// Skips ranges whose weight is malformed. Of the parameters only `q` counts: the types sent here have no other
-    /// parameter that would change them.
+    /// Skips ranges whose weight is malformed. Parameters other than `q` are ignored: no type sent here has any.
     init(_ text: String) {
         ranges = text.lowercased().split(separator: ",").compactMap { range in
             let parts = range.split(separator: ";").map(trimmed)
@@ -42,7 +41,7 @@ struct AcceptedTypes {
         }
     }
 
-    /// How much a type is liked, in thousandths; 0: it must not be sent. The most specific range that fits decides.
+    /// A type's weight in thousandths; 0: it must not be sent. The most specific matching range decides.
     func quality(_ type: String, _ subtype: String) -> Int {
         var best = (specificity: -1, quality: 0)
         for (name, quality) in ranges {
@@ -84,14 +83,13 @@ enum ReplyForm: Equatable {
     /// Record by record.
     case stream(StreamFormat)
 
-    /// The form for a caller that can read what `accept` says (nil: anything), and whose request says whether it wants
-    /// a stream; nil: none fits (406).
+    /// The form for a client that accepts `accept` (nil: anything) and whose body may ask for a stream; nil: none fits
+    /// (406).
     ///
-    /// The body and `Accept` may both ask for a stream. A body that does not leaves the choice to `Accept`, where equal
-    /// weights go to the whole reply. A body that does is never answered with a whole reply, so `Accept` must then leave one
-    /// of the two streams; equal weights go to NDJSON.
+    /// Both the body and `Accept` can ask for a stream. If the body does not, `Accept` decides; the whole reply wins
+    /// ties. If it does, a whole reply is never sent, so `Accept` must allow one of the two streams; NDJSON wins ties.
     static func choose(accept: String?, wantsStream: Bool) -> ReplyForm? {
-        // The value that nearly every caller sends needs no work.
+        // The value of nearly every client needs no parsing.
         switch accept {
         case nil, "", "*/*": return wantsStream ? .stream(.ndjson) : .whole
         case "application/json" where !wantsStream: return .whole
@@ -117,7 +115,7 @@ enum ReplyForm: Equatable {
     }
 }
 
-/// Without spaces and tabs around it.
+/// Removes surrounding spaces and tabs.
 private func trimmed(_ text: Substring) -> Substring {
     let isBlank = { (character: Character) in character == " " || character == "\t" }
     var text = text.drop(while: isBlank)

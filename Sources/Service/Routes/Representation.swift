@@ -1,18 +1,17 @@
-// Whether a body can be read and its reply understood, judged by the head alone.
+// Whether a body can be read and its reply understood, decided from the head alone.
 
 internal import HTTP
 
 extension RequestHandler {
-    /// The refusal of a body that cannot be read or a reply that could not be understood, by the head alone (RFC 9110,
-    /// sections 8.3, 8.4 and 12.5.1); nil: neither.
-    /// 8.4 and 12.5.1); nil: neither.
+    /// The refusal of a body that cannot be read, or of a request whose reply the client could not read (RFC 9110,
+    /// sections 8.3, 8.4 and 12.5.1); nil if there is no reason to refuse.
     func refusalOfRepresentation(
         _ head: HTTPRequestHead,
         _ route: Route,
         _ body: RequestBody.Kind
     ) -> HTTPResponse? {
         let takesLines = body.takesLines
-        // The one spelling that nearly every caller uses needs no work.
+        // The spelling of nearly every client needs no parsing.
         let isJSON =
             head.header("content-type", is: "application/json")
             || head.header("content-type").map { type in

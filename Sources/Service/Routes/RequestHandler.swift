@@ -1,5 +1,5 @@
-// The handler that HTTP calls: checks a request's head, passes it to its route, and counts the reply. Each route has
-// its own file.
+// The handler that HTTP calls: checks a request's head, passes the request to its route, and counts the reply. Each
+// route has its own file.
 
 internal import Dispatch
 internal import Engine
@@ -11,21 +11,21 @@ internal import Synchronization
 internal import Telemetry
 internal import Users
 
-/// Answers the requests of one listener. Called on the loops of the connections; nothing here blocks.
+/// Answers the requests of one listener. Runs on the connections' loops, so nothing here blocks.
 package final class RequestHandler: HTTPHandler {
     private let listener: ListenerRole
     let fleet: Fleet
     let fleetLoader: FleetLoader
-    /// The file for changes to the fleet.
+    /// Where changes to the fleet are saved.
     var stateFile: FleetStateFile { fleetLoader.stateFile }
     let shadow: ShadowTraffic
-    /// nil: none is configured.
+    /// nil: no store is configured.
     let users: (any UserStore)?
-    /// The queue for events. Serial, so that they use at most one core.
+    /// Decodes and stores events. Serial, so that this uses at most one core.
     let eventQueue = DispatchQueue(label: "genrec.events", qos: .utility)
-    /// The queue for changing and searching catalogues. Serial, so that it uses at most one core.
+    /// Changes and searches catalogues. Serial, so that this uses at most one core.
     let catalogueQueue = DispatchQueue(label: "genrec.catalogue", qos: .utility)
-    /// nil: none are configured.
+    /// nil: no keys are configured.
     let keys: APIKeys?
     let hosts: TrustedHosts
     let metrics: ServiceMetrics
@@ -35,8 +35,8 @@ package final class RequestHandler: HTTPHandler {
     let logger: Logger
     let telemetry: RequestTelemetry
     let contract: Contract
-    /// The queue for encoding long replies, so that they delay no loop and no engine. Serial, so that they use at most
-    /// one core.
+    /// Encodes long replies, so that they delay neither a loop nor an engine. Serial, so that this uses at most one
+    /// core.
     let longReplies = DispatchQueue(label: "genrec.replies", qos: .userInitiated)
     /// The queue for decoding and encoding batches, which can take long.
     let batches = DispatchQueue(label: "genrec.batches", qos: .utility)
@@ -81,11 +81,11 @@ package final class RequestHandler: HTTPHandler {
         )
     }
 
-    /// From now on readiness is refused. Requests are still answered.
+    /// From now on readiness is refused; requests are still answered.
     func beginDraining() { draining.store(true, ordering: .releasing) }
     var isDraining: Bool { draining.load(ordering: .acquiring) }
 
-    /// The route of a path, `none` also where another listener has it.
+    /// The route of a path; `none` also if only another listener serves it.
     private func route(_ path: String) -> Route {
         let route = Route(path: path)
         return route.isServed(on: listener, hasUsers: users != nil) ? route : .none
@@ -138,7 +138,7 @@ package final class RequestHandler: HTTPHandler {
         let route = route(head.path)
         if let note = head.note as? RequestNote { note.received(route, bodyBytes: request.body.count) }
         guard let operation = route.operation(head.method, hasUsers: users != nil) else {
-            // `headReceived` has refused it.
+            // Unreachable: `headReceived` has refused it.
             exchange.respond(problem(404, "there is nothing here", .none, requestIDs.id(for: head)))
             return
         }
@@ -189,7 +189,7 @@ package final class RequestHandler: HTTPHandler {
 
 extension RequestHandler {
     static let jsonType = "application/json"
-    /// A reply in JSON.
+    /// A JSON reply.
     func json(_ status: Int, _ body: [UInt8], _ route: Route, _ requestID: String) -> HTTPResponse {
         HTTPResponse(
             status: status,
@@ -199,7 +199,7 @@ extension RequestHandler {
         )
     }
 
-    /// A short reply in JSON.
+    /// A short JSON reply.
     func json(_ status: Int, _ body: JSONValue, _ route: Route, _ requestID: String) -> HTTPResponse {
         json(status, body.compact, route, requestID)
     }
@@ -222,7 +222,7 @@ extension RequestHandler {
 }
 
 extension ProblemDetails {
-    /// An engine error.
+    /// The problem of an engine error.
     init(_ error: EngineError, _ requestID: String) {
         self.init(error.status, error.message, requestID)
     }

@@ -4,7 +4,7 @@ internal import HTTP
 
 /// A route. Metrics are labelled with its template, never with a raw path.
 enum Route: Int, CaseIterable, Hashable {
-    /// Anything else: paths that do not exist, and requests that HTTP refused before there was a path.
+    /// Anything else: unknown paths, and requests that HTTP refused before their path was known.
     case none
     case recommend
     case batch
@@ -52,11 +52,11 @@ enum Route: Int, CaseIterable, Hashable {
         }
     }
 
-    /// By number.
+    /// Indexed by number.
     private static let declarations = allCases.map(declaration)
 
     private static let methodCount = HTTPMethod.allCases.count
-    /// By number, then by method.
+    /// Indexed by number, then by method.
     private static let operations = declarations.flatMap { declaration in
         HTTPMethod.allCases.map { method in declaration.operations.first { $0.methods.contains(method) } }
     }
@@ -64,15 +64,15 @@ enum Route: Int, CaseIterable, Hashable {
     private static let byPath = Dictionary(
         uniqueKeysWithValues: allCases.filter { $0 != .none && !$0.label.contains("{") }.map { ($0.label, $0) }
     )
-    /// The templates with names in them, in segments.
+    /// Templates with names, split into segments.
     private static let templates = allCases.filter { $0.label.contains("{") }.map { route in
         (route: route, segments: route.label.split(separator: "/", omittingEmptySubsequences: false))
     }
 
-    /// `path` is as sent. A name in it, such as a user's id, is one segment: a slash must be written `%2F`.
+    /// `path` is as sent. A name in it, such as a user's id, is one segment: a slash must be sent as `%2F`.
     init(path: String) {
         if path == "/recommend" {
-            // Nearly every request, so it skips the lookup.
+            // Nearly every request skips the lookup.
             self = .recommend
         } else if let route = Self.byPath[path] {
             self = route
@@ -81,7 +81,7 @@ enum Route: Int, CaseIterable, Hashable {
         }
     }
 
-    /// The values of the template's names in a path, percent-encoded as sent; nil for other paths.
+    /// The values of the template's names in a path, percent-encoded as sent; nil if the path does not match.
     func names(in path: String) -> [Substring]? {
         Self.names(in: path, label.split(separator: "/", omittingEmptySubsequences: false))
     }
@@ -106,8 +106,8 @@ enum Route: Int, CaseIterable, Hashable {
         return names
     }
 
-    /// The number that accompanies a reply through HTTP and returns when it is counted; 0, `none`, is also used for
-    /// HTTP's own replies.
+    /// The number that HTTP carries with a reply until the reply is counted. 0, `none`, also stands for HTTP's own
+    /// replies.
     var number: Int { rawValue }
     init(number: Int) { self = Route(rawValue: number) ?? .none }
 
@@ -116,7 +116,7 @@ enum Route: Int, CaseIterable, Hashable {
     /// The template.
     var label: String { Self.declarations[rawValue].path }
 
-    /// The role a caller needs once API keys are configured.
+    /// The access that callers need once API keys are configured.
     var access: Access { Self.declarations[rawValue].access }
 
     /// The operation for a method; nil if the route has none. OPTIONS is handled before this, for every path.
@@ -132,16 +132,16 @@ enum Route: Int, CaseIterable, Hashable {
         HTTPMethod.allCases.filter { operation($0, hasUsers: hasUsers) != nil }
     }
 
-    /// The value of `Allow` (RFC 9110, section 10.2.1); for `none`, that of `OPTIONS *`, which is about the whole
+    /// The value of `Allow` (RFC 9110, section 10.2.1); for `none`, that of `OPTIONS *`, which concerns the whole
     /// server.
     func allow(hasUsers: Bool) -> String {
         guard self != .none else { return "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" }
         return (methods(hasUsers: hasUsers) + [.options]).map(\.description).joined(separator: ", ")
     }
 
-    /// Whether a listener has the route.
+    /// Whether a listener serves the route.
     ///
-    /// - Parameter hasUsers: whether there is a store of users.
+    /// - Parameter hasUsers: whether there is a user store.
     func isServed(on listener: ListenerRole, hasUsers: Bool) -> Bool {
         guard hasUsers || !Self.declarations[rawValue].needsStore else { return false }
         return switch Self.declarations[rawValue].place {

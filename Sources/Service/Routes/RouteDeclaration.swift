@@ -1,23 +1,23 @@
 // A route's declaration, next to its handler: path, operations, access, and entries in the OpenAPI document. Matching,
-// `Allow`, authorisation, body limits, metrics and the document follow from it.
+// `Allow`, authorisation, body limits, metrics and the document are derived from it.
 
 internal import HTTP
 internal import JSON
 
 /// A route: one path.
 struct RouteDeclaration: Sendable {
-    /// The path, with names in braces for segments that vary.
+    /// The path, with names in braces for variable segments.
     let path: String
     let place: Place
     let access: Access
-    /// At most one for each method. The first names the route in the document.
+    /// At most one per method. The first names the route in the document.
     let operations: [RouteOperation]
-    /// The schemas of its bodies and replies that no earlier route has, by name.
+    /// The schemas of its bodies and replies that no earlier route declares, by name.
     let schemas: @Sendable (ContractSchemas) -> [(key: String, value: JSONValue)]
     /// Whether the route exists only with a user store.
     let needsStore: Bool
 
-    /// - Parameter access: nil: that of the place.
+    /// - Parameter access: nil: the default of `place`.
     init(
         _ path: String,
         _ place: Place,
@@ -33,10 +33,10 @@ struct RouteDeclaration: Sendable {
         needsStore = operations.allSatisfy(\.needsStore)
     }
 
-    /// `none` is only ever answered with 404.
+    /// Every request for `none` is answered with 404.
     static let none = RouteDeclaration("none", .nowhere)
 
-    /// The listeners that have a route. A single listener has all of them.
+    /// The listeners that serve a route. A single listener serves all routes.
     enum Place {
         /// The first listener.
         case callers
@@ -55,21 +55,21 @@ struct RouteDeclaration: Sendable {
     }
 }
 
-/// A route's operation for some methods, with its entry in the document. A class, because every request looks one up, which
-/// then copies one reference.
+/// A route's operation for some methods, with its entry in the document. A class, because every request looks one up,
+/// and a class reference is cheap to copy.
 final class RouteOperation: Sendable {
     let methods: [HTTPMethod]
     let body: RequestBody
     /// Whether it exists only with a user store.
     let needsStore: Bool
-    /// Identifies it in the document.
+    /// The operation's id in the document.
     let id: String
     let summary: String
     let parameters: [ContractParameter]
     let replies: [ContractReply]
     /// Statuses of problems in addition to those of any request.
     let problems: [Int]
-    /// Those that occur only with a user store.
+    /// Statuses of problems that occur only with a user store.
     let problemsOfStore: [Int]
     /// Called when the request is complete.
     let answer: @Sendable (RequestHandler, HTTPRequest, HTTPExchange) -> Void
@@ -123,7 +123,7 @@ final class RouteOperation: Sendable {
 struct RequestBody: Sendable {
     enum Kind: Sendable {
         case ignored
-        /// Not taken: ignoring it would mislead a caller who believes it has a meaning.
+        /// The body is refused: ignoring it would mislead a caller who thinks that it has a meaning.
         case refused
         /// A small object from an operator, whatever its content type.
         case order
@@ -135,7 +135,7 @@ struct RequestBody: Sendable {
     }
 
     let kind: Kind
-    /// As the OpenAPI document has it.
+    /// The body's entry in the OpenAPI document.
     let contract: JSONValue?
 
     static let ignored = RequestBody(kind: .ignored, contract: nil)
@@ -157,19 +157,19 @@ struct RequestBody: Sendable {
     static func call(_ schema: String) -> Self { json(.call, schema) }
     static func batch(_ schema: String) -> Self { json(.batch, schema) }
 
-    /// - Parameter line: describes a line.
+    /// - Parameter line: describes one line.
     static func lines(_ schema: String, line: String, maximumBytes: Int) -> Self {
         json(.lines(maximumBytes: maximumBytes), schema, line: line)
     }
 }
 
 extension RequestBody.Kind {
-    /// The longest body of an operator's request.
+    /// The most bytes of the body of an operator's request.
     private static let orderBytes = 65_536
 
     var takesLines: Bool { if case .lines = self { true } else { false } }
 
-    /// Whether content type, content coding and `Accept` are looked at before the body is read.
+    /// Whether content type, content coding and `Accept` are checked before the body is read.
     var isChecked: Bool {
         switch self {
         case .call, .batch, .lines: true
@@ -199,7 +199,7 @@ enum Access: Equatable {
 
 /// The purpose of a listener.
 enum ListenerRole: Sendable {
-    /// The only one: every route.
+    /// The only listener: every route.
     case everything
     /// Callers; there is also an admin listener.
     case callers

@@ -1,5 +1,5 @@
-// Replaces certificates while the server runs: on SIGHUP, and when their files change. Open connections keep theirs; a
-// pair that cannot be used leaves the old one in service.
+// Replaces certificates while the server runs: on SIGHUP, and when their files change. Open connections keep theirs. If
+// the new pair is unusable, the old one stays in service.
 
 internal import Dispatch
 internal import Glibc
@@ -19,7 +19,7 @@ final class CertificateReloader: @unchecked Sendable {
     private let settings: TLSSettings
     private let metrics: TLSMetrics
     private let logger: Logger
-    /// The queue for reading files, one attempt at a time.
+    /// Reads the files, one attempt at a time.
     private let queue = DispatchQueue(label: "genrec.certificates", qos: .utility)
     private let watch: Lock<FileWatch<Fingerprints>>
     private let timer: any DispatchSourceTimer
@@ -46,7 +46,7 @@ final class CertificateReloader: @unchecked Sendable {
 
     deinit { timer.cancel() }
 
-    /// Reads the files again, soon.
+    /// Rereads the files soon.
     func reload() {
         queue.async { [self] in
             let fingerprints = Self.fingerprints(settings)

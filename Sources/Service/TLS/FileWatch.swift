@@ -1,19 +1,18 @@
-// Whether files have changed, according to stat(2). It follows symbolic links, so swapping a link on the path, as
-// Kubernetes does with mounted secrets, shows as another inode. inotify would see neither such links' targets nor
-// network file systems.
+// Detects changes of files with stat(2). It follows symbolic links, so swapping a link on the path, as Kubernetes does
+// with mounted secrets, shows as another inode. inotify would see neither such links' targets nor network file systems.
 
 internal import Glibc
 
-/// Distinguishes one state of a file from another.
+/// Tells states of a file apart.
 struct FileFingerprint: Equatable {
     private let device: UInt64
     private let inode: UInt64
     private let size: Int
-    /// Contents, then contents and rights, in nanoseconds.
+    /// Times of the last change, in nanoseconds: of the contents, and of the contents or metadata.
     private let modified: Int
     private let changed: Int
 
-    /// nil if there is no such file, or it cannot be examined.
+    /// nil if the file is missing or cannot be examined.
     init?(path: String) {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
@@ -27,15 +26,15 @@ struct FileFingerprint: Equatable {
 
 /// Decides when to reread files that belong together.
 struct FileWatch<State: Equatable> {
-    /// The state that was read last.
+    /// The state that was last read.
     private var used: State
-    /// The state at the last check, and the number of consecutive checks with it.
+    /// The state at the last check, and for how many consecutive checks it has been found.
     private var seen: State
     private var looks = 0
     private let steadyLooks: Int
 
     /// - Parameters:
-    ///   - state: that that of the files, taken before they were read.
+    ///   - state: the state of the files, taken before they were read.
     ///   - steadyLooks: how many consecutive checks must find a state before it is read.
     init(used state: State, steadyLooks: Int = 2) {
         used = state
@@ -43,8 +42,8 @@ struct FileWatch<State: Equatable> {
         self.steadyLooks = steadyLooks
     }
 
-    /// True if the files should be reread: their state differs from what was read last, and is the same as at the last
-    /// look, so that replacing them one by one has finished. Each state is read once.
+    /// Whether to reread the files: their state differs from the one last read, and has been stable for `steadyLooks`
+    /// checks, so that replacing them one by one has finished. Each state is read once.
     mutating func shouldRead(_ state: State) -> Bool {
         looks = state == seen ? looks + 1 : 1
         seen = state
@@ -53,7 +52,7 @@ struct FileWatch<State: Equatable> {
         return true
     }
 
-    /// The files are being read in this state for another reason.
+    /// Notes that the files are being read in this state for another reason.
     mutating func note(used state: State) {
         used = state
         seen = state

@@ -1,4 +1,4 @@
-// The settings of TLS, and reading the files that they name.
+// The TLS settings, and reading the files that they name.
 
 internal import Foundation
 internal import HTTP
@@ -15,7 +15,7 @@ package struct TLSSettings: Sendable, Equatable {
     private static let keyName = "tls.key"
     private static let clientCAName = "tls.client_ca"
 
-    /// Whether connections to an address are encrypted.
+    /// Whether connections to an address use TLS.
     func applies(to address: ListenAddress) -> Bool {
         address.isTCP
     }

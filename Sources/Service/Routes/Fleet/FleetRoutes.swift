@@ -1,4 +1,4 @@
-// Routes for operators of several models: one more, one less, and who gets which version.
+// Routes that add and remove models and divide requests among versions.
 
 internal import HTTP
 internal import JSON
@@ -95,7 +95,7 @@ private struct ModelOrder {
 }
 
 extension RequestHandler {
-    /// `POST /admin/models`: loads another bundle. The reply is sent when it is loaded or loading has failed; a client
+    /// `POST /admin/models`: loads another bundle. The reply is sent when loading has succeeded or failed. A client
     /// that disconnects does not stop it.
     func addModel(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         let requestID = requestIDs.id(for: request.head)
@@ -151,7 +151,7 @@ extension RequestHandler {
         }
     }
 
-    /// `POST /admin/routing/{name}/rollback`: the split before the last change.
+    /// `POST /admin/routing/{name}/rollback`: restores the split before the last change.
     func rollBack(_ head: HTTPRequestHead, _ exchange: HTTPExchange) {
         let requestID = requestIDs.id(for: head)
         do throws(CallError) {
@@ -187,7 +187,7 @@ extension RequestHandler {
         }
     }
 
-    /// A share as people write it.
+    /// A percentage as people write it: without a fraction if it is whole.
     static func number(_ percent: Double) -> JSONValue {
         Int(exactly: percent).map { .integer($0) } ?? .real(percent)
     }

@@ -37,7 +37,7 @@ extension ContractSchemas {
         required: nil
     )
 
-    /// Per cent of the requests of a model's name.
+    /// Per cent of a model's requests.
     static let percent: JSONValue = ["type": "number", "minimum": 0, "maximum": 100]
 
     private static let shares: JSONValue = ["type": "object", "additionalProperties": percent]

@@ -27,7 +27,7 @@ extension RouteDeclaration {
 }
 
 extension RequestHandler {
-    /// The reply is sent when the attempt has ended. A client that disconnects does not stop it.
+    /// Replies when the attempt has ended. A client that disconnects does not stop it.
     func reload(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         let requestID = requestIDs.id(for: request.head)
         guard !isDraining else {
@@ -52,9 +52,9 @@ extension RequestHandler {
         }
     }
 
-    /// The record of a model, or what was wrong.
+    /// The description of a model, or the error.
     ///
-    /// - Parameter isPersisted: whether the change outlives the process; nil: it need not.
+    /// - Parameter isPersisted: whether the change survives a restart; nil: the reply does not say.
     func modelReply(
         _ result: Result<ServedModel, FleetError>,
         _ status: Int,
@@ -97,7 +97,7 @@ extension RequestHandler {
 }
 
 extension FleetError {
-    /// The corresponding status.
+    /// The HTTP status.
     var status: Int {
         switch code {
         case .unknown: 404

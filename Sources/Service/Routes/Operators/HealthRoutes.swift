@@ -72,7 +72,7 @@ extension RequestHandler {
         writer.beginObject()
         writer.member("ready", reasons.isEmpty)
         if !reasons.isEmpty { writer.member("reasons", reasons) }
-        // Requests that carry their histories are served all the same.
+        // Requests that carry their own history are still served.
         if users?.openBreakers ?? 0 > 0 { writer.member("degraded", ["store"]) }
         writer.endObject()
         let requestID = requestIDs.id(for: head)

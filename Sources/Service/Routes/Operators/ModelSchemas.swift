@@ -1,9 +1,9 @@
-// JSON Schemas of the description of a model.
+// JSON Schemas that describe a model.
 
 internal import JSON
 
 extension ContractSchemas {
-    /// `device` and the members after it describe the first device that serves, once it has the model.
+    /// `device` and the members after it describe the first device that serves the model.
     static let loadedModel = object(
         [
             ("name", ["type": "string"]), ("version", ["type": "string"]), ("architecture", ["type": "string"]),
@@ -40,7 +40,7 @@ extension ContractSchemas {
         required: ["name", "version", "state"]
     )
 
-    /// One device, and its fallback while it is unavailable.
+    /// A device, or its fallback while the device is unavailable.
     private static let engineOfModel = object(
         [
             ("name", ["type": "string", "description": "The device, as it was asked for."]),

@@ -1,4 +1,4 @@
-// `GET /models`: what is loaded, and on what. It does not wait for the engine.
+// `GET /models`: the loaded models and their devices. Does not wait for the engine.
 
 internal import Catalogue
 internal import Compute
@@ -41,7 +41,7 @@ extension RouteDeclaration {
 }
 
 extension RequestHandler {
-    /// The longest history that `?length=N` can name: the most that `limits.max_history` can be.
+    /// The longest history that `?length=N` can name: the largest possible `limits.max_history`.
     static let maximumCountedEvents = 1_000_000
 
     /// `GET /models`: the served models and their devices. With `?length=N` the operations are those of a request with
@@ -87,7 +87,7 @@ extension Fleet.Standing {
 }
 
 extension ServedModel {
-    /// - Parameter standing: nil: nothing is said of the model's place among others.
+    /// - Parameter standing: nil: the model's share and place among others are omitted.
     func write(to writer: inout JSONWriter, length: Int? = nil, _ standing: Fleet.Standing? = nil) {
         let architecture = bundle.architecture
         let configuration = architecture.configuration
@@ -112,7 +112,7 @@ extension ServedModel {
         writer.member("cache_bytes_per_event", configuration.cacheBytesPerEvent(.float32))
         if let paths = model.paths { Self.write(paths, to: &writer) }
         let standings = engines.engines.map { EngineStanding($0, model.id) }
-        // The first that serves speaks for all.
+        // The first serving device represents all.
         let first = standings.first { $0.device != nil } ?? standings.first
         first?.writeMembers(to: &writer)
         writer.beginArray("devices")
@@ -172,7 +172,7 @@ extension ServedModel {
 
 /// The device and state of one engine.
 private struct EngineStanding {
-    /// nil: nothing serves.
+    /// nil: it serves nothing.
     var device: DeviceDescription?
     let cache: PrefixCacheDescription?
     let degradation: String?
@@ -204,7 +204,7 @@ private struct EngineStanding {
         writer.endObject()
     }
 
-    /// Whether rows of users' histories are reused, and the size of their pool.
+    /// Whether the cached rows of histories are reused, and the size of their pool.
     private func write(_ cache: PrefixCacheDescription, to writer: inout JSONWriter) {
         writer.beginObject("prefix_cache")
         switch cache {

@@ -1,4 +1,4 @@
-// Answers instead of refusals: popular items, if the model cannot answer in time.
+// Answers with popular items instead of a refusal when the model cannot answer in time.
 
 internal import Catalogue
 internal import Dispatch
@@ -8,7 +8,7 @@ internal import Synchronization
 extension RequestHandler {
     /// A completion that answers by popularity instead of a refusal.
     ///
-    /// - Parameter hasBegun: whether items of the model have already been sent; they cannot be withdrawn.
+    /// - Parameter hasBegun: whether items of the model have already been sent, which cannot be withdrawn.
     func degrading(
         _ request: RecommendationRequest,
         _ catalogue: CatalogueSnapshot,
@@ -31,7 +31,7 @@ extension RequestHandler {
         _ completion: @escaping Engine.Completion
     ) {
         let answer: @Sendable () -> Void = { completion(.success(catalogue.degraded(request, reason))) }
-        // The caller is a loop or an engine's thread, which must not scan a catalogue.
+        // The calling thread is a loop's or an engine's, which must not scan a catalogue.
         if request.eligibility.isCheap { answer() } else { batches.async(execute: answer) }
     }
 }
@@ -45,7 +45,7 @@ final class Flag: Sendable {
 }
 
 extension EngineError {
-    /// The reason that the reply gives for an answer by popularity; nil: this error is not replaced.
+    /// The reason for an answer by popularity, as the reply gives it; nil: the error is reported as it is.
     var degradation: Recommendation.Degradation? {
         switch code {
         case .queueFull: .queueFull

@@ -1,5 +1,5 @@
-// `"explain": true`: which events of the history raised an item's score. The scores are computed again without each of
-// the newest events, as separate requests that share a batch; the effect of an event is what an item loses without it.
+// `"explain": true`: which events of the history raised an item's score. The scores are recomputed without each of the
+// newest events, as separate requests that share a batch. The effect of an event is what an item loses without it.
 
 internal import Catalogue
 internal import Compute
@@ -9,14 +9,14 @@ internal import Locking
 
 /// Explains the items of a reply by omitting one event at a time.
 enum Explanation {
-    /// The newest events that are left out in turn.
+    /// How many of the newest events are left out in turn.
     static let maximumEvents = 16
-    /// Events that an item's explanation names, at most.
+    /// The most events that an item's explanation names.
     static let maximumNamed = 3
 
-    /// The request for the items' scores without one event, for each of the newest events that the model saw, newest first.
+    /// For each of the newest events that the model saw, newest first, a request for the items' scores without it.
     static func requests(_ request: RecommendationRequest, _ answer: Recommendation) -> [RecommendationRequest] {
-        // Only what the model saw: otherwise an older event would enter the window for each omitted one.
+        // Drop events that the model did not see: an older one would otherwise enter the window for each omitted event.
         let first = request.history.count - answer.historyUsed
         guard answer.source == .model, answer.historyUsed > 1, first >= 0, !answer.items.isEmpty else { return [] }
         let arrival = Instant.now()
@@ -38,9 +38,9 @@ enum Explanation {
         }
     }
 
-    /// For each item the events whose effect is above 0, the greatest first.
+    /// For each item, the events with an effect above 0, the greatest first.
     ///
-    /// - Parameter scores: of the items, for each request of `requests`.
+    /// - Parameter scores: for each request of `requests`, the items' scores.
     static func effects(
         _ request: RecommendationRequest,
         _ answer: Recommendation,
@@ -51,14 +51,14 @@ enum Explanation {
             let effects = zip(events, scores).map { event, scores in
                 ScoredRow(row: event, score: answer.items[item].score - scores[item].score)
             }
-            // Among equal effects the newer event is first: sorting keeps their order.
+            // Stable sorting keeps the newer of equally strong events first.
             return Array(effects.filter { $0.score > 0 }.sorted { $0.score > $1.score }.prefix(maximumNamed))
         }
     }
 }
 
 extension RequestHandler {
-    /// A completion that explains the model's answer. If the engine has no room for that, items come without
+    /// A completion that explains the model's answer. If the engine has no room for that, the items come without
     /// explanations.
     func explaining(
         _ request: RecommendationRequest,
@@ -69,7 +69,7 @@ extension RequestHandler {
             guard case .success(let answer) = result else { return completion(result) }
             let requests = Explanation.requests(request, answer)
             guard !requests.isEmpty else { return completion(result) }
-            // Not on the engine's thread, which calls this.
+            // The engine's thread calls this and must not be delayed.
             batches.async {
                 let scores = LeftOutScores(count: requests.count) { scores in
                     var explained = answer
@@ -88,7 +88,7 @@ extension RequestHandler {
     }
 }
 
-/// Gathers the scores without each of the events.
+/// Gathers the scores computed without each of the events.
 private final class LeftOutScores: Sendable {
     private struct State {
         var scores: [[ScoredRow]]
@@ -99,7 +99,7 @@ private final class LeftOutScores: Sendable {
     private let state: Lock<State>
     private let completion: @Sendable ([[ScoredRow]]?) -> Void
 
-    /// - Parameter completion: called once; nil: some could not be computed.
+    /// - Parameter completion: called once; nil: some scores could not be computed.
     init(count: Int, completion: @escaping @Sendable ([[ScoredRow]]?) -> Void) {
         state = Lock(State(scores: Array(repeating: [], count: count), missing: count))
         self.completion = completion

@@ -20,7 +20,7 @@ extension ContractSchemas {
         ]
     }
 
-    /// Fields of a request that are only for such models.
+    /// Fields of a request that only models with semantic ids accept.
     var pathMembers: [(key: String, value: JSONValue)] {
         [
             (
@@ -53,7 +53,7 @@ extension ContractSchemas {
         ]
     }
 
-    /// Members of a reply of such models.
+    /// Members of a reply that only models with semantic ids give.
     var pathOutcome: [(key: String, value: JSONValue)] {
         [
             (

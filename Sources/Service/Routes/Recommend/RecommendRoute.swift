@@ -1,4 +1,4 @@
-// `POST /recommend` and `POST /rank`: from the body's bytes to a request of the engine, and from its answer to the reply's bytes.
+// `POST /recommend` and `POST /rank`: decode the body, ask the engine, encode its answer.
 
 internal import Catalogue
 internal import Compute
@@ -12,7 +12,7 @@ internal import Telemetry
 internal import Users
 
 extension RequestHandler {
-    /// - Parameter question: what the body requests.
+    /// - Parameter question: the kind of call in the body.
     func recommend(
         _ request: HTTPRequest,
         _ route: Route,
@@ -54,7 +54,7 @@ extension RequestHandler {
         }
     }
 
-    /// What is known of a request beside its call.
+    /// The facts about a request besides its call.
     private struct Asked: Sendable {
         let model: ServedModel
         let requestID: String
@@ -64,7 +64,7 @@ extension RequestHandler {
         let exchange: HTTPExchange
     }
 
-    /// Has a call answered that has its history.
+    /// Answers a call whose history is known.
     private func answer(_ call: RecommendCall, _ asked: Asked) {
         var answer = Answer(asked.model, asked.requestID, asked.route, call)
         if let note = asked.note {
@@ -84,11 +84,11 @@ extension RequestHandler {
         }
     }
 
-    /// Has a call answered by one object.
+    /// Answers a call with one JSON object.
     private func recommendWhole(_ call: RecommendCall, _ answer: Answer, _ exchange: HTTPExchange) {
         let ticket = submit(call, answer) { result in
             answer.note?.ended(result)
-            // On the engine's thread: the loop encodes, so that the next batch does not wait for it.
+            // This runs on the engine's thread; encoding on the loop lets the next batch start.
             exchange.respond(making: {
                 switch result {
                 case .success(let recommendation):
@@ -105,14 +105,14 @@ extension RequestHandler {
         }
     }
 
-    /// Counts how a call ended that a model was found for.
+    /// Counts the outcome of a call whose model is known.
     func count(_ outcome: RecommendOutcome, _ answer: Answer) {
         metrics.count(outcome)
         let isAnswered = [.ok, .partial, .coldStart].contains(outcome)
         metrics.models.instruments(of: answer.model).count(outcome, arrival: isAnswered ? answer.arrival : nil)
     }
 
-    /// The call in a request's body, with the deadline of its header where that is the earlier one.
+    /// The call in a request's body, with the deadline of the header if that is earlier.
     private func decode(
         _ request: HTTPRequest,
         _ question: RecommendCodec.Question,
@@ -138,14 +138,14 @@ extension RequestHandler {
         }
     }
 
-    /// The user whom `X-User-Id` names, by whom balancers choose a server; nil where it was not sent.
+    /// The user named by `X-User-Id`, which load balancers use to choose a server; nil if it was not sent.
     private func user(_ head: HTTPRequestHead) throws(CallError) -> String? {
         guard let id = head.header("x-user-id") else { return nil }
         if let fault = RecommendCodec.fault(inUserID: id) { throw CallError(.unusable, "X-User-Id \(fault)") }
         return id
     }
 
-    /// The milliseconds of `X-Deadline-Ms`, nil where it was not sent.
+    /// The milliseconds of `X-Deadline-Ms`; nil if it was not sent.
     func deadline(_ head: HTTPRequestHead) throws(CallError) -> Int? {
         guard let text = head.header("x-deadline-ms") else { return nil }
         guard text.utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let milliseconds = Int(text),
@@ -156,10 +156,10 @@ extension RequestHandler {
         return milliseconds
     }
 
-    /// Answers a call: by the engine, or immediately if it needs no computation or the engine refuses it.
+    /// Answers a call with the engine, or at once if it needs no computation or the engine refuses it.
     ///
     /// - Parameter itemGenerated: called with each computed item of a sequence, before the completion.
-    /// - Returns: the ticket for cancelling the request, nil if it is already answered.
+    /// - Returns: the ticket for cancelling the request; nil if it has been answered.
     func submit(
         _ call: RecommendCall,
         _ answer: Answer,
@@ -238,7 +238,7 @@ extension RequestHandler {
         }
     }
 
-    /// Everything in a reply except the items. Retains the model that the request started on.
+    /// Everything in a reply except the items. Retains the model with which the request started.
     struct Answer: Sendable {
         let model: ServedModel
         let requestID: String
@@ -251,7 +251,7 @@ extension RequestHandler {
         private let eligibility: Eligibility
         let includesTokens: Bool
         let includesExact: Bool
-        /// nil in a batch, and if the request is neither logged nor traced.
+        /// nil in a batch, or if the request is neither logged nor traced.
         var note: RequestNote?
 
         init(_ model: ServedModel, _ requestID: String, _ route: Route, _ call: RecommendCall) {
@@ -268,7 +268,7 @@ extension RequestHandler {
             includesExact = call.includesExact
         }
 
-        /// The reply, at this moment.
+        /// The reply, with the time until now.
         func reply(_ recommendation: Recommendation) -> RecommendReply {
             var reply = RecommendReply(
                 recommendation,
@@ -316,7 +316,7 @@ extension RequestHandler {
 }
 
 extension Arrival {
-    /// The arrival of a request's last byte; and now, by the wall clock.
+    /// The arrival of the request's last byte, and the present wall-clock time.
     init(_ request: HTTPRequest) {
         self.init(Instant(nanoseconds: request.receivedAt), time: Int64(Glibc.time(nil)))
     }
@@ -343,7 +343,7 @@ extension EngineError {
         }
     }
 
-    /// The corresponding status (API page, "Errors").
+    /// The HTTP status (API page, "Errors").
     var status: Int {
         switch code {
         case .queueFull, .deadlineUnreachable: 429

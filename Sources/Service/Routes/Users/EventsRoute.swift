@@ -33,7 +33,7 @@ extension RouteDeclaration {
 }
 
 extension RequestHandler {
-    /// Takes events, off the loop: a body may have megabytes, and the journal may wait for the disk.
+    /// Stores events, off the loop: a body may have megabytes, and the journal may wait for the disk.
     func takeEvents(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         guard let users else { return }
         eventQueue.async { [self] in
@@ -118,7 +118,7 @@ extension RequestHandler {
         for event in events {
             writer.beginObject()
             writer.key("item")
-            // In the catalogue's type, where it knows the item.
+            // In the catalogue's type if it knows the item.
             if let catalogue, let row = catalogue.row(of: event.item) {
                 writer.value { catalogue.appendID(ofRow: row, to: &$0) }
             } else {
@@ -134,7 +134,7 @@ extension RequestHandler {
         return writer.bytes
     }
 
-    /// Forgets a user in the store, durably, and then in the cache.
+    /// Deletes a user in the store, durably, and then in the cache.
     private func delete(_ userID: String, _ users: any UserStore, _ requestID: String, _ exchange: HTTPExchange) {
         eventQueue.async { [self] in
             users.delete(userID) { [self] result in
@@ -146,7 +146,7 @@ extension RequestHandler {
         }
     }
 
-    /// A store error.
+    /// The reply to a store error.
     func problem(_ error: UserStoreError, _ route: Route, _ requestID: String) -> HTTPResponse {
         metrics.store.errors.increment()
         return problem(error.status, error.description, route, requestID)

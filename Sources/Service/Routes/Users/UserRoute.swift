@@ -1,5 +1,4 @@
-// `DELETE /users/{user_id}`: drops a user's cached state. With a user store, EventsRoute.swift deletes the events
-// first.
+// `DELETE /users/{user_id}`: drops a user's cached state. With a user store, `EventsRoute` first deletes the events.
 
 internal import Engine
 internal import Files
@@ -43,7 +42,7 @@ extension ContractParameter {
 }
 
 extension RequestHandler {
-    /// Reports what was dropped from the cache, even if nothing was. Logs and metrics name no user.
+    /// Drops a user's cached state and reports what was dropped, even if nothing was. Logs and metrics name no user.
     func forgottenReply(_ userID: String, _ requestID: String) -> HTTPResponse {
         let dropped = fleet.engines.forget(userID)
         let counts: JSONValue = [
@@ -56,7 +55,7 @@ extension RequestHandler {
 
 /// A user's id in a path.
 enum UserID {
-    /// Resolves percent-encoding (RFC 3986, section 2.1) and checks the id as one in a body is checked.
+    /// Decodes percent-encoding (RFC 3986, section 2.1) and checks the id like one in a body.
     ///
     /// - Throws: `.unusable`, with a sentence that names the fault.
     static func decode(_ segment: Substring) throws(CallError) -> String {
@@ -68,7 +67,7 @@ enum UserID {
 
 /// A name in a path.
 enum PathName {
-    /// Resolves percent-encoding (RFC 3986, section 2.1).
+    /// Decodes percent-encoding (RFC 3986, section 2.1).
     ///
     /// - Throws: `.unusable`, with a sentence about `what`.
     static func decode(_ segment: Substring, as what: StaticString) throws(CallError) -> String {

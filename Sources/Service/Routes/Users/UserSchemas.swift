@@ -3,7 +3,7 @@
 internal import JSON
 
 extension ContractSchemas {
-    /// Those of `/events`, by name.
+    /// The schemas of `/events`, by name.
     static let ofEvents: [(key: String, value: JSONValue)] = [
         (
             "EventsRequest",
@@ -41,7 +41,7 @@ extension ContractSchemas {
         ("action", optional(text(EventsDecoder.maximumActionBytes))),
     ]
 
-    /// Those of `/users/{user_id}`, by name.
+    /// The schemas of `/users/{user_id}`, by name.
     var ofUser: [(key: String, value: JSONValue)] {
         hasUsers
             ? [("Dropped", Self.dropped), ("StoredUser", Self.storedUser), ("StoredEvent", Self.storedEvent)]
