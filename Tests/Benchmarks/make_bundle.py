@@ -143,25 +143,21 @@ def count(shape):
     return product
 
 
-def main():
-    name, directory = sys.argv[1], pathlib.Path(sys.argv[2])
-    shape = SHAPES[name]
-    model, architecture = shape["model"], shape["architecture"]
-    directory.mkdir(parents=True)
+def write_config(directory, shape, name, version):
     configuration = {
         "format_version": 1,
         "name": name,
-        "version": "random",
-        "architecture": architecture,
+        "version": version,
+        "architecture": shape["architecture"],
         "dtype": "float32",
-        "model": model,
+        "model": shape["model"],
         "provenance": {"source": shape["source"], "file": "make_bundle.py", "sha256": "0" * 64},
     }
     (directory / "config.json").write_text(json.dumps(configuration, indent=2) + "\n")
-    with open(directory / "catalogue.jsonl", "w") as catalogue:
-        for index in range(1, model["item_rows"]):
-            catalogue.write(json.dumps({"index": index, "id": str(index)}) + "\n")
 
+
+def write_weights(directory, shape):
+    model, architecture = shape["model"], shape["architecture"]
     wanted = list(hstu_tensors(model) if architecture == "hstu" else transformer_tensors(model, architecture))
     header, offset = {}, 0
     for tensor, shape, _ in wanted:
@@ -182,6 +178,17 @@ def main():
             while left > 0:
                 scaled[: min(left, BLOCK)].tofile(file)
                 left -= BLOCK
+
+
+def main():
+    name, directory = sys.argv[1], pathlib.Path(sys.argv[2])
+    shape = SHAPES[name]
+    directory.mkdir(parents=True)
+    write_config(directory, shape, name, "random")
+    with open(directory / "catalogue.jsonl", "w") as catalogue:
+        for index in range(1, shape["model"]["item_rows"]):
+            catalogue.write(json.dumps({"index": index, "id": str(index)}) + "\n")
+    write_weights(directory, shape)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,35 @@
-"""Bundles for the chaos test: two valid ones with different answers, and some that the server must refuse."""
+"""Bundles for the chaos test: valid ones with different answers, and some that the server must refuse."""
 
 import array
 import json
+import pathlib
 import shutil
 import struct
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "Benchmarks"))
+from make_bundle import gpt2, llama, sasrec, write_config, write_weights
+
+# The valid ones are versions of one model. "1" and "2" have the demo's architecture, the others random weights.
+VALID = ["1", "2", "llama", "gpt2", "sasrec"]
+INVALID = ["short", "no-config", "other-shape", "no-catalogue"]
 
 
 def make_bundles(demo, folder):
-    """Paths by name: "1" and "2" are valid; the others are not."""
-    paths = {name: folder / f"bundle-{name}" for name in ("1", "2", "short", "no-config", "other-shape", "no-catalogue")}
+    """Paths by name."""
+    paths = {name: folder / f"bundle-{name}" for name in VALID + INVALID}
     for path in paths.values():
         shutil.copytree(demo, path)
+    name = json.loads((demo / "config.json").read_text())["name"]
+    items = len((demo / "catalogue.jsonl").read_text().splitlines())
+    shapes = {
+        "llama": llama(64, 2, 4, 172, 64, items),
+        "gpt2": gpt2(64, 2, 4, 256, 64, items),
+        "sasrec": sasrec(64, 2, 1, 64, 64, items),
+    }
+    for version, shape in shapes.items():
+        write_config(paths[version], shape, name, version)
+        write_weights(paths[version], shape)
     edit_config(paths["2"], lambda config: config.update(version="2"))
     change_weights(paths["2"] / "model.safetensors")
     with open(paths["short"] / "model.safetensors", "r+b") as file:

@@ -14,6 +14,7 @@ minutes by default.
 
 import argparse
 import collections
+import itertools
 import json
 import pathlib
 import random
@@ -23,7 +24,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from bundles import make_bundles
+from bundles import VALID, make_bundles
 from clients import Clients, answers
 from misfortunes import MISFORTUNES
 from server import Server
@@ -46,11 +47,11 @@ def main():
     rows, broken = [], []
     try:
         bundles = make_bundles(TOP / "Config/demo", folder)
-        known = {
-            version: answers(options.binary, bundles[version], folder, generator.getstate()) for version in ("1", "2")
-        }
-        if all(known["1"][body] == known["2"][body] for body in known["1"]):
-            sys.exit("the two bundles answer alike, so that nothing could tell them apart")
+        state = generator.getstate()
+        known = {version: answers(options.binary, bundles[version], folder, state) for version in VALID}
+        for one, other in itertools.combinations(VALID, 2):
+            if known[one] == known[other]:
+                sys.exit(f"{one} and {other} answer alike, so that nothing could tell them apart")
         for misfortune in chosen:
             place = folder / misfortune.__name__
             place.mkdir()

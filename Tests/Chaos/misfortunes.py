@@ -14,6 +14,8 @@ import subprocess
 import threading
 import time
 
+from bundles import INVALID, VALID
+
 
 def kill_and_restart(server, clients, seconds, generator):
     """kill -9 under load, repeatedly. Requests in flight are lost, and nothing else."""
@@ -172,10 +174,10 @@ def reloads(server, clients, seconds, generator):
     clients.start(server)
     end, good, bad, served = time.monotonic() + seconds, 0, 0, "1"
     while time.monotonic() < end:
-        name = generator.choice(list(server.bundles) + ["1", "2"])
+        name = generator.choice(generator.choice([VALID, INVALID]))
         server.point_to(name)
         status, reply = server.request("POST", "/admin/reload", "")
-        if name in ("1", "2"):
+        if name in VALID:
             served, good = name, good + 1
             if status != 200:
                 clients.fault(f"the reload of a good bundle was answered with {status}: {reply[:200]}")
@@ -190,6 +192,38 @@ def reloads(server, clients, seconds, generator):
         time.sleep(generator.uniform(0, 0.3))
     server.point_to(served)
     return f"{good} good reloads, {bad} bad ones refused"
+
+
+def versions(server, clients, seconds, generator):
+    """Versions of all architectures are loaded beside the one that serves, get a share, and are removed again."""
+    server.start()
+    clients.start(server)
+    model = json.loads(server.request("GET", "/models")[1])["models"][0]["name"]
+
+    def expect(wanted, method, path, content=None):
+        for _ in range(100):
+            status, reply = server.request(method, path, content and json.dumps(content))
+            # Removed memory is freed when the last request has ended, and a version is known for as long.
+            if status != 409:
+                break
+            time.sleep(0.05)
+        if status != wanted:
+            clients.fault(f"{method} {path} was answered with {status}: {reply[:200]}")
+
+    end, count = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        others = generator.sample(VALID[1:], generator.choice([1, 2, 3]))
+        for version in others:
+            expect(201, "POST", "/admin/models", {"bundle": server.bundles[version]})
+        shares = dict.fromkeys(["1", *others], 100 // (1 + len(others)))
+        shares["1"] += 100 - sum(shares.values())
+        expect(200, "PUT", f"/admin/routing/{model}", {"split": shares, "shadow": {others[0]: 50}})
+        time.sleep(generator.uniform(0, 0.5))
+        expect(200, "PUT", f"/admin/routing/{model}", {"split": {"1": 100}})
+        for version in others:
+            expect(200, "DELETE", f"/admin/models/{model}/{version}")
+        count += len(others)
+    return f"{count} versions came and went"
 
 
 def keys_and_certificates(server, clients, seconds, generator):
@@ -244,6 +278,7 @@ MISFORTUNES = [
     little_memory,
     vanishing_clients,
     reloads,
+    versions,
     keys_and_certificates,
 ]
 
