@@ -6,6 +6,8 @@ package struct JSONFields {
     private let prefix: String
     private var members: [String: JSONValue] = [:]
     private var order: [String] = []
+    /// Keys that somebody wanted, whether they are there or not.
+    package private(set) var asked: Set<String> = []
 
     /// - Parameters:
     ///   - value: the object.
@@ -38,7 +40,15 @@ package struct JSONFields {
     }
 
     /// Takes a field; nil if it is absent.
-    package mutating func optional(_ key: String) -> JSONValue? { members.removeValue(forKey: key) }
+    package mutating func optional(_ key: String) -> JSONValue? {
+        asked.insert(key)
+        return members.removeValue(forKey: key)
+    }
+
+    private mutating func isAbsent(_ key: String) -> Bool {
+        asked.insert(key)
+        return members[key] == nil
+    }
 
     /// Takes a required field.
     package mutating func value(_ key: String) throws(JSONError) -> JSONValue {
@@ -59,9 +69,7 @@ package struct JSONFields {
         in range: ClosedRange<Int>,
         default fallback: Int? = nil
     ) throws(JSONError) -> Int {
-        if let fallback, members[key] == nil {
-            return fallback
-        }
+        if let fallback, isAbsent(key) { return fallback }
         guard case .integer(let value) = try value(key), range.contains(Int(value)) else {
             throw JSONError("\(path(key)) must be an integer from \(range.lowerBound) to \(range.upperBound)")
         }
@@ -76,9 +84,7 @@ package struct JSONFields {
         atMost maximum: Double,
         default fallback: Double? = nil
     ) throws(JSONError) -> Double {
-        if let fallback, members[key] == nil {
-            return fallback
-        }
+        if let fallback, isAbsent(key) { return fallback }
         let number: Double? =
             switch try value(key) {
             case .integer(let value): Double(value)
@@ -95,17 +101,18 @@ package struct JSONFields {
     ///
     /// - Parameter fallback: the value of an absent field; nil: the field is required.
     package mutating func boolean(_ key: String, default fallback: Bool? = nil) throws(JSONError) -> Bool {
-        if let fallback, members[key] == nil {
-            return fallback
-        }
+        if let fallback, isAbsent(key) { return fallback }
         guard case .boolean(let value) = try value(key) else {
             throw JSONError("\(path(key)) must be true or false")
         }
         return value
     }
 
-    /// Takes a required string.
-    package mutating func string(_ key: String) throws(JSONError) -> String {
+    /// Takes a string.
+    ///
+    /// - Parameter fallback: the value of an absent field; nil: the field is required.
+    package mutating func string(_ key: String, default fallback: String? = nil) throws(JSONError) -> String {
+        if let fallback, isAbsent(key) { return fallback }
         guard case .string(let value) = try value(key) else { throw JSONError("\(path(key)) must be a string") }
         return value
     }
@@ -118,9 +125,7 @@ package struct JSONFields {
         of type: Choice.Type,
         default fallback: Choice? = nil
     ) throws(JSONError) -> Choice {
-        if let fallback, members[key] == nil {
-            return fallback
-        }
+        if let fallback, isAbsent(key) { return fallback }
         guard let choice = Choice(rawValue: try word(key, of: Choice.allCases.map(\.rawValue))) else {
             preconditionFailure("every word of the list is the raw value of a choice")
         }

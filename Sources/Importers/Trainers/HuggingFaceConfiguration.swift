@@ -10,9 +10,10 @@ struct HuggingFaceConfiguration {
     private static let byteLimit = 1 << 20
 
     let path: String
-    private var fields: JSONFields
-    /// The keys of the file, and all keys that were read.
-    private var known: Set<String>
+    /// The keys that are left.
+    var fields: JSONFields
+    /// The keys of the file.
+    private let stated: Set<String>
 
     /// - Parameter overrides: members of a description that replace the file's.
     init(path: String, overrides: [JSONMember]) throws(ImportError) {
@@ -29,7 +30,7 @@ struct HuggingFaceConfiguration {
             let stated = members.filter { $0.value != .null }
             let overridden = Set(overrides.map(\.key))
             fields = try JSONFields(.object(stated.filter { !overridden.contains($0.key) } + overrides))
-            known = Set(members.map(\.key))
+            self.stated = Set(members.map(\.key))
             self.path = path
         } catch {
             throw ImportError(.malformed, "\(path): \(error.description)")
@@ -37,48 +38,20 @@ struct HuggingFaceConfiguration {
     }
 
     /// Whether the file has a key, or the key has been read.
-    func knows(_ key: String) -> Bool { known.contains(key) }
+    func knows(_ key: String) -> Bool { stated.contains(key) || fields.asked.contains(key) }
+}
 
-    mutating func integer(
-        _ key: String,
-        in range: ClosedRange<Int>,
-        default fallback: Int? = nil
-    ) throws(JSONError) -> Int {
-        known.insert(key)
-        return try fields.integer(key, in: range, default: fallback)
-    }
-
-    mutating func boolean(_ key: String, default fallback: Bool) throws(JSONError) -> Bool {
-        known.insert(key)
-        return try fields.boolean(key, default: fallback)
-    }
-
-    mutating func positiveReal(
-        _ key: String,
-        atMost maximum: Double,
-        default fallback: Double
-    ) throws(JSONError) -> Double {
-        known.insert(key)
-        return try fields.positiveReal(key, atMost: maximum, default: fallback)
-    }
-
-    mutating func string(_ key: String, default fallback: String) throws(JSONError) -> String {
-        known.insert(key)
-        return fields.contains(key) ? try fields.string(key) : fallback
-    }
-
+extension JSONFields {
     /// Takes an object without its null members; nil if it is absent.
-    mutating func object(_ key: String) throws(JSONError) -> JSONFields? {
-        known.insert(key)
-        guard let value = fields.optional(key) else { return nil }
+    mutating func optionalObject(_ key: String) throws(JSONError) -> JSONFields? {
+        guard let value = optional(key) else { return nil }
         guard case .object(let members) = value else { throw JSONError("\(key) must be an object") }
         return try JSONFields(.object(members.filter { $0.value != .null }), path: key)
     }
 
     /// Takes an array of strings; nil if it is absent.
     mutating func strings(_ key: String) throws(JSONError) -> [String]? {
-        known.insert(key)
-        guard let value = fields.optional(key) else { return nil }
+        guard let value = optional(key) else { return nil }
         guard case .array(let elements) = value else { throw JSONError("\(key) must be an array") }
         var strings: [String] = []
         for element in elements {
@@ -90,6 +63,6 @@ struct HuggingFaceConfiguration {
 
     /// Refuses a key that changes the meaning of the weights.
     mutating func refuse(_ key: String) throws(JSONError) {
-        guard fields.optional(key) == nil else { throw JSONError("\(key) is not supported") }
+        guard optional(key) == nil else { throw JSONError("\(key) is not supported") }
     }
 }

@@ -27,7 +27,7 @@ struct HuggingFaceGPT2: HuggingFaceModel {
 
     var positions: (key: String, count: Int) { ("n_positions", positionRows) }
 
-    init(_ configuration: inout HuggingFaceConfiguration) throws(JSONError) {
+    init(_ configuration: inout JSONFields) throws(JSONError) {
         width = try configuration.integer("n_embd", in: ArchitectureLimit.dimension)
         layers = try configuration.integer("n_layer", in: ArchitectureLimit.layers)
         heads = try configuration.integer("n_head", in: ArchitectureLimit.heads)

@@ -19,7 +19,7 @@ struct HuggingFaceArchitecture: Sendable {
     /// The item table's name after the prefix.
     let itemTable: String
     /// Takes the keys that the architecture uses.
-    let model: @Sendable (inout HuggingFaceConfiguration) throws(JSONError) -> any HuggingFaceModel
+    let model: @Sendable (inout JSONFields) throws(JSONError) -> any HuggingFaceModel
 }
 
 /// A model as `config.json` describes it.
@@ -86,8 +86,8 @@ struct HuggingFaceImporter: CheckpointImporter {
         let kind: HuggingFaceArchitecture
         let parsed: any HuggingFaceModel
         do throws(JSONError) {
-            kind = try Self.kind(&configuration)
-            parsed = try kind.model(&configuration)
+            kind = try Self.kind(&configuration.fields)
+            parsed = try kind.model(&configuration.fields)
         } catch {
             throw ImportError(.unsupported, "\(configuration.path): \(error.description)")
         }
@@ -163,7 +163,7 @@ struct HuggingFaceImporter: CheckpointImporter {
 
     /// The architecture that `model_type` and `architectures` name.
     private static func kind(
-        _ configuration: inout HuggingFaceConfiguration
+        _ configuration: inout JSONFields
     ) throws(JSONError) -> HuggingFaceArchitecture {
         let classes = try configuration.strings("architectures") ?? []
         let named = kinds.first { classes.contains($0.className) }

@@ -36,7 +36,7 @@ struct HuggingFaceLlama: HuggingFaceModel {
 
     var positions: (key: String, count: Int) { ("max_position_embeddings", maxPositions) }
 
-    private init(_ name: Architecture.Name, _ configuration: inout HuggingFaceConfiguration) throws(JSONError) {
+    private init(_ name: Architecture.Name, _ configuration: inout JSONFields) throws(JSONError) {
         self.name = name
         width = try configuration.integer("hidden_size", in: ArchitectureLimit.dimension)
         layers = try configuration.integer("num_hidden_layers", in: ArchitectureLimit.layers)
@@ -71,7 +71,7 @@ struct HuggingFaceLlama: HuggingFaceModel {
     /// it is absent, `use_sliding_window` and `max_window_layers` do. transformers also fails if `layer_types` names
     /// one without `use_sliding_window`. Its Llama reads none of these keys.
     private static func refuseWindows(
-        _ configuration: inout HuggingFaceConfiguration,
+        _ configuration: inout JSONFields,
         layers: Int
     ) throws(JSONError) {
         let isAsked = try configuration.boolean("use_sliding_window", default: false)
@@ -89,10 +89,10 @@ struct HuggingFaceLlama: HuggingFaceModel {
     }
 
     /// Rotary positions as in transformers 5, `rope_parameters`, or as before it, `rope_theta` and `rope_scaling`.
-    private static func rope(_ configuration: inout HuggingFaceConfiguration) throws(JSONError) -> RotaryEmbedding {
+    private static func rope(_ configuration: inout JSONFields) throws(JSONError) -> RotaryEmbedding {
         typealias Limit = RotaryEmbedding.Limit
-        let parameters = try configuration.object("rope_parameters")
-        let scaling = try configuration.object("rope_scaling")
+        let parameters = try configuration.optionalObject("rope_parameters")
+        let scaling = try configuration.optionalObject("rope_scaling")
         guard parameters == nil || scaling == nil else {
             throw JSONError("rope_parameters and rope_scaling cannot both be stated")
         }
