@@ -109,7 +109,7 @@ package final class Catalogue: Sendable {
         return id.withUTF8 { row(ofString: $0) }
     }
 
-    /// Passes an item's id as JSON to `body`: an escaped string in quotes, or digits. Empty if the row is no item.
+    /// Passes an item's id as JSON to `body`: an escaped string in quotes, or digits. Empty if the row is not an item.
     package func withIDJSON<Result, Failure: Error>(
         _ row: Int32,
         _ body: (UnsafeBufferPointer<UInt8>) throws(Failure) -> Result
@@ -125,25 +125,25 @@ package final class Catalogue: Sendable {
         }
     }
 
-    /// An item's id for people and tables, without quotes. Empty if the row is no item.
+    /// An item's id for people and tables, without quotes. Empty if the row is not an item.
     package func idDescription(_ row: Int32) -> String {
         guard contains(row), let range = ids.range(Int(row)) else { return "" }
         let text = idsAreIntegers ? range : range.lowerBound + 1..<range.upperBound - 1
         return String(decoding: ids.bytes[text], as: UTF8.self)
     }
 
-    /// The tokens of an item's path; empty if it has none or the row is no item.
+    /// The tokens of an item's path; empty if it has none or the row is not an item.
     package func path(_ row: Int32) -> ArraySlice<Int32> {
         contains(row) ? tokens[(Int(row) - 1) * levels..<Int(row) * levels] : []
     }
 
-    /// An item's title; nil if it has none or the row is no item.
+    /// An item's title; nil if it has none or the row is not an item.
     package func title(_ row: Int32) -> String? {
         guard contains(row), let range = titles.range(Int(row)) else { return nil }
         return String(decoding: titles.bytes[range], as: UTF8.self)
     }
 
-    /// An item's popularity; 0 if it has none or the row is no item.
+    /// An item's popularity; 0 if it has none or the row is not an item.
     package func popularity(_ row: Int32) -> Double {
         guard contains(row), hasPopularity else { return 0 }
         return popularities[Int(row)]
@@ -171,7 +171,7 @@ package final class Catalogue: Sendable {
         taggedRows[tagStarts[Int(tag)]..<tagStarts[Int(tag) + 1]]
     }
 
-    /// The numbers of an item's tags, ascending; none if the row is no item.
+    /// The numbers of an item's tags, ascending; none if the row is not an item.
     package func tags(_ row: Int32) -> ArraySlice<Int32> {
         guard contains(row), !rowTags.isEmpty else { return [] }
         return rowTags[Int(rowTagStarts[Int(row)])..<Int(rowTagStarts[Int(row) + 1])]

@@ -40,7 +40,7 @@ struct AddedItems: Sendable {
         return found.map { Int($0) - 1 }
     }
 
-    /// The item of a row; nil: the row is no item.
+    /// The item of a row; nil: the row is not an added item.
     private func entry(_ row: Int32) -> Entry? {
         let index = Int(row) - firstRow
         guard index >= 0, index < places.count, places[index] >= 0 else { return nil }

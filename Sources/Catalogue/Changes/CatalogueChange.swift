@@ -11,7 +11,7 @@ package struct CatalogueChange: Sendable, Equatable {
     package var resets = false
     /// Whether the item may be recommended.
     package var available: Bool?
-    /// Replace the item's tags.
+    /// Tags that replace the item's.
     package var tags: [String]?
     /// Finite, at least 0.
     package var popularity: Double?

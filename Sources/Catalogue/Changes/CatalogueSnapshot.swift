@@ -3,7 +3,7 @@
 
 /// One state of a catalogue: the bundle's plus all changes since.
 package final class CatalogueSnapshot: Sendable {
-    /// The bundle's items: ids, titles and rows. Tags and popularities may be overridden here.
+    /// The bundle's items. Only ids, titles and rows hold for this state; tags and popularities may have changed since.
     package let items: Catalogue
     /// Whether items can be added to those of the bundle.
     package let extensibility: Extensibility
@@ -11,7 +11,7 @@ package final class CatalogueSnapshot: Sendable {
     let added: AddedItems
     /// One bit per row, 1 if it is an item: the bundle's rows, then added ones.
     package let presentMask: [UInt64]
-    /// The number of changes; 0 is the catalogue as in its bundle.
+    /// The number of calls that changed something; 0: the catalogue as in its bundle.
     package let revision: Int
     /// The items that may be recommended, one bit per row as in `presentMask`; nil: all of them, and none was added.
     package let available: [UInt64]?
@@ -181,7 +181,7 @@ package final class CatalogueSnapshot: Sendable {
         if isAdded(row) { added.withIDJSON(row, body) } else { items.withIDJSON(row, body) }
     }
 
-    /// An item's id for people and tables; empty if the row is no item.
+    /// An item's id for people and tables; empty if the row is not an item.
     package func idDescription(_ row: Int32) -> String {
         isAdded(row) ? added.idDescription(row) : items.idDescription(row)
     }

@@ -35,7 +35,7 @@ struct Retagging: Sendable {
         if let before { (names, placesByName) = (before.names, before.placesByName) }
         mask = (before?.mask ?? []).grown(to: words)
         for row in removed { mask.remove(row) }
-        // By state number, the order in which the tags are in memory.
+        // In order of state numbers, which is the order of the tags in memory.
         var changed: [(row: Int32, tags: Range<Int>)] = []
         var newTags: [Int32] = []
         for (row, number) in rows {

@@ -6,7 +6,7 @@ extension PathTrie {
         package static let levels = 2...8
         /// Items are numbered by Int32, as rows are.
         package static let items = Int(Int32.max) - 1
-        /// First positions are stored only for levels with at least this many items per node: half a byte an item.
+        /// First positions are stored only for levels with at least this many items per node: half a byte per item.
         static let itemsOfKeptNode = 8
     }
 

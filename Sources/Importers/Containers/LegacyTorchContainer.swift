@@ -71,8 +71,7 @@ struct LegacyTorchContainer: TorchContainer {
         var ranges: [String: Range<Int>] = [:]
         var position = start
         for case .string(let key) in keys {
-            // The object refers to the storage in no way we read: its element size and the next one's start are
-            // unknown.
+            // The object's pickle does not give the element size, so the next storage's start is unknown.
             guard let size = sizes[key] else {
                 throw ImportError(
                     .unsupported,

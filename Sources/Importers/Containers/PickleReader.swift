@@ -1,7 +1,7 @@
 // Reads pickles, protocols 0 to 5. A pickle is a program for a stack machine that may call anything; here it can only
 // build plain values, and views of storages through the globals in `PickleGlobal`. Every other class, function and
 // persistent object becomes an inert object that holds its arguments: trainers save such objects with the weights, but
-// we never call them, and no importer reads them.
+// nothing calls them and no importer reads them.
 //
 // One pass without recursion. Each opcode makes a bounded number of nodes, so memory grows with the length of the
 // pickle, which is bounded. Values are referred to by number, so reading one from the memo a million times copies
@@ -55,7 +55,7 @@ struct PickleReader {
     ///   - source: its name in errors.
     ///   - isFollowed: whether data may follow STOP; otherwise that is an error.
     ///   - persistent: tensors outside the pickle, by their persistent ids.
-    /// - Throws: `ImportError.malformed` with the byte offset if it is no valid pickle; `.unsupported` if it exceeds a
+    /// - Throws: `ImportError.malformed` with the byte offset if the pickle is invalid; `.unsupported` if it exceeds a
     ///   bound or has a later protocol.
     static func read(
         _ bytes: UnsafeRawBufferPointer,
@@ -415,8 +415,8 @@ struct PickleReader {
         return sizes.count == items.count ? sizes : nil
     }
 
-    /// ('storage', class, key, location, element count). PyTorch before 1.6 adds a view: (key, offset, element count),
-    /// the part of another storage that this storage was.
+    /// ('storage', class, key, location, element count). PyTorch before 1.6 adds (key, offset, element count) if the
+    /// storage was a view of another one.
     private mutating func pushPersistent(_ id: PickleID) throws {
         switch node(id) {
         case .string(let name): return try pushNamed(name)

@@ -23,7 +23,7 @@ struct TarTorchContainer: TorchContainer {
         start.withBytes { $0.dropFirst(257).starts(with: "ustar".utf8) }
     }
 
-    /// - Throws: `ImportError` that names the damage, or says that the archive is no checkpoint.
+    /// - Throws: `ImportError` that names the damage, or says that the archive is not a checkpoint.
     init(_ file: InputFile) throws(ImportError) {
         self.file = file
         let entries = try Self.entries(file)

@@ -79,10 +79,10 @@ extension TensorSource {
     }
 }
 
-/// A tensor of a checkpoint that becomes one of ours, or part of one.
+/// A tensor of a checkpoint that becomes a tensor of the bundle, or part of one.
 struct SourceTensor {
     let name: String
-    /// The required shape; nil: that of our tensor.
+    /// The required shape; nil: that of the bundle's tensor.
     let shape: [Int]?
 
     init(_ name: String, _ shape: [Int]? = nil) {

@@ -10,13 +10,13 @@ import Models
 struct ItemIndex {
     private static let byteLimit = 8 << 30
 
-    /// A token as an index has it.
+    /// A token in an index.
     enum Token: Equatable {
         case id(Int64)
         case text(String)
     }
 
-    /// An item as an index has it.
+    /// An item in an index.
     struct Entry: Equatable {
         let id: CatalogueItem.ID
         let title: String?

@@ -13,8 +13,8 @@ package struct BeamBatch {
     package var prompts: CachedRows
     /// One per request. A row's position follows the prompt and its ancestors.
     package var groups: [BeamGroup]
-    /// Rows of earlier beams in each group's `beamPages`; the batch's own rows are stored after them. nil: the batch's
-    /// rows are not stored, because nothing will read them.
+    /// Number of rows of earlier beams in each group's `beamPages`; the batch's rows are stored after them. nil: the
+    /// batch's rows are not stored, because nothing will read them.
     package var storedBehind: [Int?]
 
     package init(

@@ -62,7 +62,7 @@ enum EventHistory {
         return true
     }
 
-    /// Whether the sorted events end with an event equal to this one, among those of its second.
+    /// Whether an equal event is among the last of the sorted events, those of its second.
     private static func isThere(_ event: UserEvent, in events: ArraySlice<UserEvent>) -> Bool {
         events.reversed().prefix { $0.timestamp == event.timestamp }.contains(event)
     }
