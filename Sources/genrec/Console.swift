@@ -1,5 +1,5 @@
-// The command's two streams: results go to standard output, everything else to standard error. Both are unbuffered,
-// because the ready line must not wait in a buffer.
+// The command's output streams: results go to standard output, everything else to standard error. Both are unbuffered,
+// so that the ready line appears at once.
 
 import Glibc
 
@@ -18,7 +18,7 @@ enum Console {
                 let written = Glibc.write(descriptor, rest.baseAddress, rest.count)
                 if written < 0 {
                     if errno == EINTR { continue }
-                    // No one reads the stream, so the error cannot be reported.
+                    // Nobody reads the stream, so the error cannot be reported either.
                     return
                 }
                 rest = UnsafeRawBufferPointer(rebasing: rest[written...])

@@ -1,4 +1,4 @@
-// `genrec demo`: queries the running demo and shows its answers with titles and times.
+// `genrec demo`: queries a server of the demo bundle and shows its answers with titles and times.
 
 import ArgumentParser
 import Catalogue
@@ -49,7 +49,7 @@ struct DemoCommand: AsyncParsableCommand {
             )
             let catalogue = try ModelBundle.load(directory: DemoBundle.locate()).catalogue
             let log = try InteractionLog(path: DemoBundle.interactionsPath())
-            // The file lists users of all kinds in turn.
+            // The file lists all kinds of users in turn.
             let stride = max(log.users.count / users, 1)
             for index in 0..<min(users, log.users.count) {
                 try show(log.users[index * stride], demonstration, catalogue)
@@ -60,7 +60,7 @@ struct DemoCommand: AsyncParsableCommand {
         }
     }
 
-    /// Shows one user's recommendations, and what one event more costs.
+    /// Shows one user's recommendations, and the cost of one more event.
     private func show(_ user: InteractionLog.User, _ demonstration: Demonstration, _ catalogue: Catalogue) throws {
         let style = Terminal.output
         func title(_ id: String) -> String { catalogue.row(of: id).flatMap(catalogue.title) ?? id }
@@ -87,7 +87,7 @@ struct DemoCommand: AsyncParsableCommand {
         """
     }
 
-    /// Asks for users one after another.
+    /// Measures the latency of sequential requests.
     private func measure(_ log: InteractionLog, _ demonstration: Demonstration) throws {
         guard requests > 0 else { return }
         let bar = ProgressBar(label: "requests")
@@ -112,7 +112,7 @@ struct DemoCommand: AsyncParsableCommand {
 }
 
 extension Double {
-    /// With this many digits after the point.
+    /// Formats a number with this many decimals.
     fileprivate func formatted(places: Int) -> String {
         formatted(.number.precision(.fractionLength(places)).grouping(.never).locale(Locale(identifier: "en_US_POSIX")))
     }

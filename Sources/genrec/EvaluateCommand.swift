@@ -74,12 +74,12 @@ struct EvaluateCommand: AsyncParsableCommand {
     }
 }
 
-/// Bundles that have no user in common cannot be compared.
+/// The error for bundles without a common user, which cannot be compared.
 let noCommonUser = InteractionLogError(
     description: "there is no user whom all bundles can rank: their catalogues know different items"
 )
 
-/// Writes a report's file.
+/// Writes a report to a file.
 func write(_ text: String, to path: String) throws(FileError) {
     var file = try FileWriter(path: path)
     try file.append(text.utf8)
@@ -91,7 +91,7 @@ extension JSONValue {
     var line: String { String(decoding: compact, as: UTF8.self) }
 }
 
-/// The options that choose a device, shared by every command that computes without a server.
+/// The options that choose a device, for all commands that compute without a server.
 struct ComputeOptions: ParsableArguments {
     @Option(help: "cpu or ascend:N.")
     var device = "cpu"

@@ -1,4 +1,4 @@
-// The command line. Each subcommand is one thin file; the work is done in the rooms below.
+// The command line. Each subcommand is one thin file; other modules do the work.
 
 import ArgumentParser
 import Glibc
@@ -15,7 +15,7 @@ enum Main {
                 try command.run()
             }
         } catch  where GenrecCommand.exitCode(for: error) == .validationFailure {
-            // Wrong usage ends with 2, as shells and most commands have it, and not with sysexits' 64.
+            // Wrong usage ends with status 2, as for most commands, instead of the status 64 of sysexits.
             Console.note(GenrecCommand.fullMessage(for: error) + "\n")
             exit(2)
         } catch {
@@ -48,9 +48,9 @@ struct GenrecCommand: AsyncParsableCommand {
 }
 
 extension AsyncParsableCommand {
-    /// Ends the command with status 1 and one sentence on standard error; for failures, where wrong usage ends with 2.
+    /// Prints one sentence to standard error. Returns status 1 for failures; wrong usage ends with 2.
     func fail(_ sentence: String) -> ExitCode {
-        // Errors of libraries may quote several lines of their input.
+        // Library errors may quote several lines of their input.
         let line = sentence.split(whereSeparator: \.isNewline).joined(separator: "; ")
         Console.note("\(Terminal.error.red("genrec:")) \(line)\n")
         return ExitCode(1)

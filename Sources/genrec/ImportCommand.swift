@@ -1,4 +1,4 @@
-// `genrec import`: a trainer's checkpoint becomes a bundle.
+// `genrec import`: converts a trainer's checkpoint to a bundle.
 
 import ArgumentParser
 import Importers
@@ -47,7 +47,7 @@ struct ImportCommand: AsyncParsableCommand {
             let summary: ImportSummary
             do {
                 let bar = ProgressBar(label: "MiB of weights")
-                // Before anything else is said, and before an error is.
+                // Finish the bar before any result or error is printed.
                 defer { bar.finish() }
                 summary = try importCheckpoint(
                     format: from,
@@ -86,7 +86,7 @@ struct ImportCommand: AsyncParsableCommand {
         }
     }
 
-    /// Further members of the JSON object: where the weights were found.
+    /// Additional members of the JSON object: where the weights were found.
     private func origin(_ summary: ImportSummary) -> String {
         guard let origin = summary.origin else { return "" }
         let value = JSONValue.object([
@@ -95,7 +95,7 @@ struct ImportCommand: AsyncParsableCommand {
         return ",\"weights\":" + String(decoding: value.compact, as: UTF8.self)
     }
 
-    /// Further members: the facts about semantic ids.
+    /// Additional members of the JSON object: the facts about semantic ids.
     private func semanticIDs(_ summary: ImportSummary) -> String {
         guard let ids = summary.semanticIDs else { return "" }
         let value = JSONValue.object(ids.members)

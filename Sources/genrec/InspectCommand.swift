@@ -1,4 +1,4 @@
-// `genrec inspect`: what a bundle holds, after everything in it has been checked.
+// `genrec inspect`: verifies a bundle and prints what it contains.
 
 import ArgumentParser
 import JSON

@@ -1,9 +1,9 @@
-// How to read a file of interactions: the same options for every command that reads one.
+// How to read a file of interactions: options shared by all commands that read one.
 
 import ArgumentParser
 import Interactions
 
-/// What the user must say about a file of interactions because the file does not.
+/// What the user must state about a file of interactions because the file does not.
 struct InteractionsOptions: ParsableArguments {
     @Option(
         help: """

@@ -1,4 +1,4 @@
-// `genrec load`: puts a server under load and reports how it bears it.
+// `genrec load`: puts a server under load and reports latency, goodput and outcomes.
 
 import ArgumentParser
 import Foundation

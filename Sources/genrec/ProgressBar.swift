@@ -1,14 +1,14 @@
-// Shows the progress of long work: a bar on a terminal, a plain line now and then elsewhere, both on standard error. Short
+// Shows the progress of long work on standard error: a bar on a terminal, elsewhere a plain line now and then. Short
 // work shows nothing.
 
 import Glibc
 
-/// One line, redrawn in place.
+/// A line that is redrawn in place.
 final class ProgressBar {
     private static let width = 40
-    /// How long nothing is shown.
+    /// How long work must take before anything is shown.
     private static let patience = Duration.milliseconds(300)
-    /// Between two plain lines.
+    /// The time between two plain lines.
     private static let pause = Duration.seconds(10)
 
     private let label: String
@@ -21,16 +21,16 @@ final class ProgressBar {
 
     /// - Parameters:
     ///   - label: what is counted.
-    ///   - hasLines: whether there are plain lines where there is no terminal.
+    ///   - hasLines: whether to print plain lines where there is no terminal.
     init(label: String, hasLines: Bool = true) {
         self.label = label
         self.hasLines = hasLines
     }
 
-    /// Whether there is a bar to be seen.
+    /// Whether the bar is visible.
     var isShown: Bool { shownCells >= 0 }
 
-    /// Shows `done` of `total`; redraws only when a cell has changed.
+    /// Shows `done` of `total`. Redraws only if a cell has changed.
     func show(_ done: Int, of total: Int) {
         guard total > 0, isTerminal || hasLines else { return }
         guard isTerminal else { return line(done, total) }
@@ -50,7 +50,7 @@ final class ProgressBar {
         Console.note("\(done) of \(total) \(label)\n")
     }
 
-    /// Leaves the finished line standing.
+    /// Ends the bar's line, which stays visible.
     func finish() {
         if isShown { Console.note("\n") }
     }

@@ -1,4 +1,4 @@
-// `genrec serve`: reads the configuration, starts the server and waits for its end.
+// `genrec serve`: reads the configuration, starts the server and waits until it stops.
 
 import ArgumentParser
 import Service
@@ -56,7 +56,7 @@ struct ServeCommand: AsyncParsableCommand {
         flags["engine.threads"] = threads.map(String.init)
         if check { return try report(ServiceConfiguration.check(file: config, flags: flags)) }
         do {
-            // Only for people: under a service manager, the output of a server is log lines.
+            // Only for people: under a service manager, a server's output should be log lines alone.
             let bar = ProgressBar(label: "MiB of weights read", hasLines: false)
             let server: Server
             do {

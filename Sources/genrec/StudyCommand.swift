@@ -1,4 +1,4 @@
-// `genrec study`: what more parameters, or more time, buy, over a user's own bundles.
+// `genrec study`: shows what more parameters or more time gain, over a user's own bundles.
 
 import ArgumentParser
 import Devices

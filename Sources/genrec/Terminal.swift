@@ -1,18 +1,18 @@
-// Output for terminals that files and pipes should not contain.
+// Colours and styles for terminals, which files and pipes should not contain.
 
 import Glibc
 
-/// A stream of the process that may be a terminal.
+/// The process's output streams, which may be terminals.
 enum Terminal {
     /// Whether the stream is a terminal.
     static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }
 
-    /// How text is set off on standard output, and on standard error.
+    /// The styles of standard output and of standard error.
     static let output = Style(STDOUT_FILENO)
     static let error = Style(STDERR_FILENO)
 }
 
-/// Sets text off by ANSI sequences, on terminals that support them and whose user wants them (https://no-color.org).
+/// Formats text with ANSI sequences on terminals that support them, unless the user opted out (https://no-color.org).
 struct Style {
     private let isOn: Bool
 

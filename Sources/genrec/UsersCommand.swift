@@ -1,4 +1,4 @@
-// `genrec users`: what a local store of users holds, in and out of files. The server that owns the store must not run.
+// `genrec users`: imports, exports and shows the events of a local user store, which no running server may own.
 
 import ArgumentParser
 import Interactions
@@ -21,7 +21,7 @@ struct UsersCommand: AsyncParsableCommand {
     )
 }
 
-/// The store that a command works on.
+/// The store on which a command works.
 struct UserStoreOptions: ParsableArguments {
     @Option(help: "The store's folder, users.local.directory of the server.")
     var directory: String
@@ -192,7 +192,7 @@ struct UsersShowCommand: AsyncParsableCommand {
 }
 
 extension JSONWriter {
-    /// The members of an event.
+    /// Writes the members of an event.
     fileprivate mutating func write(_ event: UserEvent) {
         key("item")
         string(event.item)

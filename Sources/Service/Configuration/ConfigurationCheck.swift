@@ -1,4 +1,4 @@
-// `genrec check-config` and `serve --check`: everything that a start would find wrong before it listens.
+// `genrec check-config` and `serve --check`: finds everything that would fail at a start before the server listens.
 
 internal import Files
 internal import Foundation
@@ -6,11 +6,10 @@ internal import HTTP
 internal import Models
 
 extension ServiceConfiguration {
-    /// Reads all that a server would read at its start: settings, API keys, certificates, the bundle.
+    /// Reads all that a server would read at its start: settings, API keys, certificates, the bundles. Files are
+    /// checked as far as the settings that name them are readable.
     ///
-    /// Files are judged as far as the settings that name them could be read.
-    ///
-    /// - Returns: everything that is wrong; empty: a server would start, if the address is free and the device is there.
+    /// - Returns: all faults; empty if a server would start, given a free address and a working device.
     package static func check(
         file: String?,
         flags: [String: String] = [:],
@@ -47,7 +46,7 @@ extension ServiceConfiguration {
                     faults.append(ConfigurationError(description: place + error.message))
                 }
             }
-            // The name of a bundle that cannot be read is unknown.
+            // An unreadable bundle's name is unknown.
             if known.count == origins.count { faults += self.faults(known) }
         }
         return faults

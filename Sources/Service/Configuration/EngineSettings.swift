@@ -1,4 +1,4 @@
-// The settings of the section `engine`: devices, types, and behaviour on failure.
+// The settings of the section `engine`: devices, types, and what happens on failure.
 
 internal import Compute
 internal import Devices

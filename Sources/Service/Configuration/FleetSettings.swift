@@ -1,5 +1,5 @@
-// The settings `models` and `routing`: the initial bundles, and the split of requests by version. Only the file can
-// have them.
+// The settings `models` and `routing`: the initial bundles, and the split of requests by version. Only the file can set
+// them.
 
 internal import Compute
 package import Devices
@@ -7,31 +7,31 @@ internal import Files
 internal import JSON
 internal import Models
 
-/// How a model is computed if it differs from `engine`.
+/// How a model is computed where that differs from `engine`.
 package struct ModelPlacement: Sendable, Equatable {
-    /// Some of those under `engine.device`; nil: all of them.
+    /// A subset of `engine.device`; nil: all of them.
     package var devices: [ComputeSettings.DeviceKind]?
-    /// As `engine.dtype`; nil: that.
+    /// Overrides `engine.dtype`; nil: does not.
     package var dtype: String?
     package var threads: Int?
 
     package init() {}
 }
 
-/// A model's bundle and how to compute it.
+/// A model's bundle, and how to compute it.
 package struct ModelOrigin: Sendable, Equatable {
     /// The directory of the bundle, or a link to one.
     package var directory: String
     package var placement = ModelPlacement()
-    /// Whether what the path leads to is loaded when it changes.
+    /// Whether to reload when the path's target changes.
     package var isWatched = false
 
     package init(_ directory: String) { self.directory = directory }
 }
 
-/// The models of the file.
+/// The models and routing of the configuration file.
 package struct FleetSettings: Sendable, Equatable {
-    /// How the requests of a name are divided.
+    /// How a model's requests are divided.
     package struct Routing: Sendable, Equatable {
         package var split: TrafficSplit
         package var shadow: [TrafficSplit.Share] = []
@@ -48,12 +48,12 @@ package struct FleetSettings: Sendable, Equatable {
         package var place: String
     }
 
-    /// Keys of the file that are read here.
+    /// The keys of the file that are read here.
     static let keys: Set<String> = ["models", "routing"]
 
-    /// Empty: the bundle under `bundle`.
+    /// Empty: the server serves the bundle under `bundle`.
     package var models: [Placed<ModelOrigin>] = []
-    /// Keyed by name.
+    /// Keyed by model name.
     package var routing: [String: Placed<Routing>] = [:]
 
     package init() {}
@@ -64,7 +64,7 @@ package struct FleetSettings: Sendable, Equatable {
 extension FleetSettings {
     /// Reads the values under `keys`.
     ///
-    /// - Parameter faults: faults are added here, each with its place.
+    /// - Parameter faults: receives the faults, each with its place.
     init(_ nodes: [String: SettingsNode], file: String, _ faults: inout [ConfigurationError]) {
         var reader = Reader(file: file)
         if let node = nodes["models"] { models = reader.models(node) }
@@ -195,7 +195,7 @@ extension FleetSettings {
 }
 
 extension TrafficSplit {
-    /// The fault of shares that are each from 0 to 100; nil: none.
+    /// What is wrong with shares that are each from 0 to 100; nil if nothing is.
     static func fault(_ shares: [Share]) -> String? {
         let sum = shares.reduce(0) { $0 + $1.percent }
         return abs(sum - 100) < 1e-6 ? nil : "split sums to \(sum), not to 100"
@@ -235,7 +235,7 @@ extension ServiceConfiguration {
         ),
     ]
 
-    /// The keys `models` and `routing` as comments for the file of defaults.
+    /// The keys `models` and `routing` as comments in the file of defaults.
     static let fleetExample = """
         # Several models instead of the one under bundle. Each has the name and version of its bundle.
         # models:
@@ -260,8 +260,8 @@ extension ServiceConfiguration {
         return [FleetSettings.Placed(value: origin, place: "")]
     }
 
-    /// Whether a bundle still replaces a model of the file: the file still has the same entry for the model and the
-    /// same routing for its name. The replaced model itself may no longer be on the disk.
+    /// Whether a bundle may still replace a model of the file: the file must still have the same entry for the model
+    /// and the same routing for its name. The replaced bundle itself may be gone from the disk.
     func lets(_ next: BundleConfiguration, replace old: FleetState.Replaced, _ changes: FleetState) -> Bool {
         guard (try? origins())?.contains(where: { $0.value.directory == old.directory }) ?? false else { return false }
         if let now = try? ModelBundle.configuration(directory: old.directory) {
@@ -272,7 +272,7 @@ extension ServiceConfiguration {
         return routing == nil || changes.routing[old.name]?.configured == routing
     }
 
-    /// Why a model cannot be computed in this way; nil: it can.
+    /// Why a model cannot be computed as configured; nil if it can.
     func fault(_ origin: FleetSettings.Placed<ModelOrigin>) -> ConfigurationError? {
         let placement = origin.value.placement
         func fault(_ problem: String) -> ConfigurationError {
@@ -295,9 +295,9 @@ extension ServiceConfiguration {
         return nil
     }
 
-    /// The faults of names and versions, once the bundles are known.
+    /// The faults of names and versions once the bundles are known.
     ///
-    /// - Parameter models: those of the bundles that could be read, in order.
+    /// - Parameter models: the bundles that could be read, in order.
     func faults(_ models: [(name: String, version: String, place: String)]) -> [ConfigurationError] {
         var faults: [ConfigurationError] = []
         for (index, model) in models.enumerated()

@@ -1,5 +1,5 @@
-// The settings of a server as values. Each property's initial value is the setting's default; what it may be and what
-// it means is declared in ServiceSettings.swift.
+// The settings of a server as values. Each property's initial value is the setting's default. ServiceSettings.swift
+// declares allowed values and meanings.
 
 package import Devices
 package import Engine
@@ -12,16 +12,16 @@ package import Telemetry
 package struct ServiceConfiguration: Sendable {
     /// nil: the demo bundle.
     package var bundlePath: String?
-    /// The models instead of that one, and the split by version.
+    /// Models to serve instead of that bundle, and their split by version.
     package var fleet = FleetSettings()
-    /// The model of requests that name none; nil: the only one.
+    /// The model for requests that name none; nil: the only one.
     package var defaultModel: String?
     package var http = HTTPServerConfiguration(addresses: [.tcp(host: "127.0.0.1", port: 8080)])
     /// The address of the second listener, for operators; nil: the first one serves everything.
     package var adminAddress: ListenAddress?
-    /// Sockets passed for the second listener, instead of its address.
+    /// Inherited sockets for the second listener, used instead of its address.
     package var adminSockets: [Int32] = []
-    /// Path of the file of API keys; nil: callers need none.
+    /// The path of the API keys file; nil: callers need no key.
     package var keysFile: String?
     package var tlsCertificate: String?
     package var tlsKey: String?
@@ -41,13 +41,13 @@ package struct ServiceConfiguration: Sendable {
     package var limits = CallLimits()
     /// Host names by which browsers may reach the server, in addition to loopback addresses and localhost; lower case.
     package var hosts: Set<String> = []
-    /// How long the server still accepts requests after it was told to stop, while reporting that it is not ready.
+    /// How long the server still accepts requests after it was told to stop, while it reports that it is not ready.
     package var drainDelayNanoseconds: UInt64 = 0
     /// Grace period for requests in flight after that.
     package var drainTimeoutNanoseconds: UInt64 = 30_000_000_000
     package var logLevel = Logger.Level.info
     package var logFormat = LogFormat.text
-    /// Bytes of log lines that wait to be written; further lines are dropped.
+    /// The most bytes of queued log lines; further lines are dropped.
     package var logQueueBytes = 4 << 20
     package var telemetry = TelemetrySettings()
 
@@ -60,7 +60,7 @@ package struct ServiceConfiguration: Sendable {
     /// - Parameters:
     ///   - file: path of a YAML file; nil: none.
     ///   - flags: values by dotted key.
-    /// - Throws: `ConfigurationFaults` with everything that is wrong, each fault with its place.
+    /// - Throws: `ConfigurationFaults` with all faults, each with its place.
     package init(
         file: String? = nil,
         flags: [String: String] = [:],
@@ -115,7 +115,7 @@ package struct ServiceConfiguration: Sendable {
         return configuration
     }
 
-    /// The files that the TCP addresses of both listeners speak TLS with; nil: they speak plain HTTP.
+    /// The TLS files for the TCP addresses of both listeners; nil: plain HTTP.
     package var tls: TLSSettings? {
         guard let tlsCertificate, let tlsKey else { return nil }
         return TLSSettings(

@@ -1,6 +1,6 @@
-// Every setting of the server. The order is that of Config/genrec.yaml, and a setting that depends on another one
-// follows it. To add one: a property of `ServiceConfiguration` with its default, a line here, and `genrec check-config
-// --defaults > Config/genrec.yaml`.
+// Every setting of the server, in the order of Config/genrec.yaml; a setting that depends on another follows it. To add
+// one: a property of `ServiceConfiguration` with its default, an entry here, and `genrec check-config --defaults >
+// Config/genrec.yaml`.
 
 internal import Devices
 internal import Engine
@@ -174,7 +174,7 @@ extension ServiceConfiguration {
         ),
     ]
 
-    /// Sections `admin`, `auth` and `tls`.
+    /// The sections `admin`, `auth` and `tls`.
     private static let accessSettings: [Setting] = [
         .parsed(
             "admin.listen",
@@ -376,7 +376,7 @@ extension ServiceConfiguration {
         .integer("limits.max_beams", \.limits.maxBeams, 1...65_536, "Width of a search over semantic ids."),
     ]
 
-    /// Sections `drain` and `log`.
+    /// The sections `drain` and `log`.
     private static let processSettings: [Setting] = [
         .integer(
             "drain.delay_ms",
@@ -419,7 +419,7 @@ extension ServiceConfiguration {
 }
 
 extension UInt64 {
-    /// Nanoseconds in a coarser unit.
+    /// Nanoseconds converted to a coarser unit.
     fileprivate var inMilliseconds: Int {
         get { Int(self / 1_000_000) }
         set { self = UInt64(newValue) * 1_000_000 }

@@ -1,16 +1,16 @@
-// How a setting is declared: once, with its key, what it may be, where its value goes and what an operator should know.
-// Reading, checking, Config/genrec.yaml, the page Settings and `genrec check-config` all follow from the declaration.
+// Declares a setting once: its key, allowed values, where its value is stored, and help for operators. Reading,
+// checking, Config/genrec.yaml, the page Settings and `genrec check-config` are derived from the declaration.
 
 /// A fault of one setting, or of a file that a setting names.
 package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
-    /// One sentence. It starts with the place of the value, if there is one: `genrec.yaml:12:3: …`.
+    /// One sentence, starting with the place of the value if there is one: `genrec.yaml:12:3: …`.
     package let description: String
 }
 
-/// Everything that is wrong with a configuration; never empty.
+/// All faults of a configuration; never empty.
 package struct ConfigurationFaults: Error, CustomStringConvertible {
     package let faults: [ConfigurationError]
-    /// The settings, those at fault at their defaults; nil if the file could not be read.
+    /// The settings, with faulty ones at their defaults; nil if the file could not be read.
     let readable: ServiceConfiguration?
 
     /// The first fault, and the number of others.
@@ -23,23 +23,23 @@ package struct ConfigurationFaults: Error, CustomStringConvertible {
 
 /// A setting of the server.
 struct Setting: Sendable {
-    /// Section and name, with a dot between them.
+    /// Section and name, joined by a dot.
     let key: String
     /// The allowed values, for documentation: "1 to 256".
     let allowed: String
-    /// For operators, in sentences. Line breaks are kept.
+    /// Sentences for operators. Line breaks are kept.
     let help: String
-    /// The setting that must be valid before this one can be checked.
+    /// The key of the setting that must be valid before this one can be checked.
     private(set) var dependsOn: String?
-    /// Checks the value once all settings are read, if some layer has it: returns the end of a sentence that starts
+    /// Checks the value once all settings are read, if some layer sets it. Returns the end of a sentence that starts
     /// with the key, or nil.
     private(set) var check: (@Sendable (ServiceConfiguration) -> String?)?
-    /// Stores the value; nil: no layer has one. Throws the end of a sentence that starts with the key.
+    /// Stores the value; nil: no layer sets it. Throws the end of a sentence that starts with the key.
     let apply: @Sendable (String?, inout ServiceConfiguration) throws(Refusal) -> Void
-    /// The value as `apply` reads it.
+    /// The value as text that `apply` accepts.
     let text: @Sendable (ServiceConfiguration) -> String
 
-    /// Why a value is refused: what follows the key in a sentence, "must be …" or ": …".
+    /// Why a value is refused: the rest of a sentence that starts with the key, "must be …" or ": …".
     struct Refusal: Error {
         let predicate: String
 
@@ -81,9 +81,9 @@ extension Setting {
     /// A whole number.
     ///
     /// - Parameters:
-    ///   - range: inclusive.
-    ///   - above: a setting that the value must not be less than.
-    ///   - below: a setting that the value must not exceed. A default that breaks either is moved.
+    ///   - range: both bounds are allowed.
+    ///   - above: gives a lower bound from another setting.
+    ///   - below: gives an upper bound from another setting. A default that breaks either bound is moved to it.
     static func integer(
         _ key: String,
         _ path: Path<Int>,
@@ -112,7 +112,7 @@ extension Setting {
         )
     }
 
-    /// One of the cases of an enumeration, by raw value.
+    /// One of an enumeration's cases, by raw value.
     static func choice<Choice: RawRepresentable & CaseIterable & SendableMetatype>(
         _ key: String,
         _ path: Path<Choice>,
@@ -125,12 +125,12 @@ extension Setting {
         }
     }
 
-    /// Text that is used unchanged, such as a path. Empty: nil.
+    /// Text that is used unchanged, such as a path. Empty means nil.
     static func text(_ key: String, _ path: Path<String?>, allowed: String, _ help: String) -> Setting {
         parsed(key, path, allowed: allowed, help, write: { $0 ?? "" }, read: { (text, _) throws(Refusal) in text })
     }
 
-    /// Text that `read` turns into a value, given the settings before this one.
+    /// Text that `read` turns into a value, given the settings declared before this one.
     static func parsed<Value>(
         _ key: String,
         _ path: Path<Value>,

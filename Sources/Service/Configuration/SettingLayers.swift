@@ -1,5 +1,5 @@
-// The layers of settings: a YAML file, overridden by environment variables, overridden by options of the command. Every
-// value is read as text with its place, so that an error can point there.
+// The layers of settings: a YAML file, overridden by environment variables, overridden by command-line options. Every
+// value is read as text with its place, which errors name.
 
 internal import Files
 internal import JSON
@@ -8,11 +8,11 @@ internal import JSON
 struct SettingLayers {
     struct Entry {
         let text: String
-        /// `genrec.yaml:12:3`, `GENREC_HTTP_LISTEN`, `--listen`; empty for a value without a name.
+        /// `genrec.yaml:12:3`, `GENREC_HTTP_LISTEN` or `--listen`; empty for a value without such a name.
         let place: String
     }
 
-    /// Keyed by dotted key. For a key in several layers, the uppermost.
+    /// By dotted key. The uppermost layer that has a key wins.
     private(set) var entries: [String: Entry] = [:]
     /// Unknown keys, and other faults of the layers themselves.
     private(set) var faults: [ConfigurationError] = []
@@ -25,7 +25,7 @@ struct SettingLayers {
     ///   - file: path of the YAML file; nil: none.
     ///   - environment: all environment variables of the process.
     ///   - flags: values given on the command line, by dotted key.
-    ///   - settings: all there are.
+    ///   - settings: all settings.
     init(file: String?, environment: [String: String], flags: [String: String], settings: [Setting]) {
         let keys = settings.map(\.key)
         if let file { readFile(file, keys: keys) }
@@ -61,8 +61,8 @@ struct SettingLayers {
         }
     }
 
-    /// Variables that resemble no setting are left alone: orchestrators set some of their own accord
-    /// (`GENREC_SERVICE_HOST` for a Kubernetes service of that name), and the tools read others.
+    /// Ignores variables that resemble no setting: orchestrators set some on their own (`GENREC_SERVICE_HOST` for a
+    /// Kubernetes service of that name), and the tools read others.
     private mutating func readEnvironment(_ environment: [String: String], settings: [Setting]) {
         let known = Dictionary(uniqueKeysWithValues: settings.map { ($0.variable, $0.key) })
         let names = known.keys.sorted()

@@ -1,7 +1,7 @@
-// The settings as documents: the commented file of defaults, and the table on the page Settings.
+// The settings as documents: the commented file of defaults, and the tables of the page Settings.
 
 extension ServiceConfiguration {
-    /// `Config/genrec.yaml`: every setting at its default, under its help.
+    /// `Config/genrec.yaml`: every setting at its default, preceded by its help.
     package static var defaultsAsYAML: String {
         var text = """
             # The settings of `genrec serve --config Config/genrec.yaml`, each at its default.
@@ -28,14 +28,14 @@ extension ServiceConfiguration {
             if Int(setting.text(defaults)) != nil { help += " (\(setting.allowed))" }
             for line in wrapped(help, width: 120 - indent.count - 2) { text += "\(indent)# \(line)\n" }
             let value = setting.text(defaults)
-            // A colon at the end would make it a key.
+            // YAML would take text that ends with a colon for a key.
             let isQuoted = value.isEmpty || value.hasSuffix(":")
             text += "\(indent)\(name): \(isQuoted ? "\"\(value)\"" : value)\n"
         }
         return text
     }
 
-    /// The page Settings, in Markdown: a table a section, made from the declarations.
+    /// The page Settings in Markdown: one table per section, generated from the declarations.
     package static var settingsPage: String {
         var text = """
             # Settings
@@ -67,7 +67,7 @@ extension ServiceConfiguration {
         return text
     }
 
-    /// Text in lines of at most `width` characters, broken between words; line breaks of the text stay.
+    /// Text wrapped between words into lines of at most `width` characters; its own line breaks stay.
     private static func wrapped(_ text: String, width: Int) -> [String] {
         text.split(separator: "\n", omittingEmptySubsequences: false).flatMap { paragraph -> [String] in
             guard !paragraph.hasPrefix(" ") else { return [String(paragraph)] }

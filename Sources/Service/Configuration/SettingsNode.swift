@@ -1,8 +1,8 @@
-// A part of the YAML file that is not a single value: lists and mappings, with the places of all values.
+// Lists and mappings of the YAML file, with the places of all values.
 
 internal import Yams
 
-/// A node of the file.
+/// A node of the YAML file.
 indirect enum SettingsNode {
     /// `place` is `line:column`, from 1.
     case scalar(String, place: String)

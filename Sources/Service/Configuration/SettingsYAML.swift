@@ -1,5 +1,5 @@
-// The YAML file as a list of scalars with dotted keys, lines and columns. Yams parses; what it would follow without a
-// limit (aliases, nesting) is bounded here.
+// Reads the YAML file as a list of scalars with dotted keys, lines and columns. Yams parses; aliases and nesting, which
+// it would follow without limit, are bounded here.
 
 internal import Files
 internal import Foundation
@@ -8,32 +8,32 @@ internal import Yams
 /// The scalars of a configuration file, in the order of the file.
 struct SettingsYAML {
     struct Value {
-        /// Keys from the root, with dots between them.
+        /// Keys from the root, joined by dots.
         let key: String
         /// As written, without quotes; empty for `key:` without a value.
         let text: String
-        /// The start of the key and the value: `line:column`, from 1.
+        /// Where the key and the value start: `line:column`, from 1.
         let keyPlace: String
         let place: String
     }
 
     private(set) var values: [Value] = []
-    /// Lists and other things that are no settings.
+    /// Lists and other nodes that are not settings.
     private(set) var faults: [ConfigurationError] = []
-    /// Lists and mappings under the keys that have such.
+    /// Lists and mappings under the `structured` keys.
     private(set) var nodes: [String: SettingsNode] = [:]
     private let file: String
     private let structured: Set<String>
     private var visited = 0
 
-    /// Far more than all settings with comments; Yams' recursion is bounded by the length of lines and the number of
-    /// brackets, since deeper nesting needs either.
+    /// Far more than all settings with comments. Deeper nesting needs long lines or many brackets, so bounding these
+    /// bounds the recursion of Yams.
     private static let byteLimit = 1 << 20
     private static let lineLimit = 1_000
     private static let bracketLimit = 1_000
     private static let nodeLimit = 10_000
 
-    /// - Parameter structured: keys of the root whose values are kept as nodes.
+    /// - Parameter structured: root keys whose values are kept as nodes.
     /// - Throws: `ConfigurationError` for a file that cannot be read or is not YAML.
     init(contentsOf file: String, structured: Set<String> = []) throws(ConfigurationError) {
         guard let data = FileManager.default.contents(atPath: file) else {
@@ -112,7 +112,7 @@ struct SettingsYAML {
         "\(node.mark?.line ?? 0):\(node.mark?.column ?? 0)"
     }
 
-    /// The parser's message, without the lines of the file that it quotes.
+    /// The parser's message without the lines that it quotes from the file.
     private static func sentence(_ error: any Error) -> String {
         switch error as? YamlError {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),

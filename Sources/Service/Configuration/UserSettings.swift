@@ -1,4 +1,4 @@
-// The settings of the section `users`: whether the server keeps what users did, where, and for how long.
+// The settings of the section `users`: whether the server stores user events, where, and for how long.
 
 internal import Redis
 package import Users
@@ -12,7 +12,7 @@ package struct UserStoreSettings: Sendable, Equatable {
         case redis
     }
 
-    /// When events are on the disk.
+    /// When events reach the disk.
     package enum Sync: String, Sendable, CaseIterable {
         case interval
         case always
@@ -24,14 +24,14 @@ package struct UserStoreSettings: Sendable, Equatable {
     package var lifetimeDays = 365
     package var directory: String?
     package var sync = Sync.interval
-    /// May have a password in it.
+    /// May contain a password.
     package var url: String?
     package var prefix = "genrec:"
-    /// To each server of the store, from each loop.
+    /// Connections to each server of the store, from each loop.
     package var connections = 2
     package var timeoutMilliseconds = 20
 
-    /// The configuration of a local store; nil: there is none.
+    /// The configuration of the local store; nil: there is none.
     ///
     /// - Parameter stateDirectory: the server's folder for persistent state; nil: none.
     package func local(stateDirectory: String?) -> LocalUserStoreConfiguration? {
@@ -44,9 +44,9 @@ package struct UserStoreSettings: Sendable, Equatable {
         )
     }
 
-    /// The configuration of a store in Redis; nil: there is none.
+    /// The configuration of the store in Redis; nil: there is none.
     package var redis: RedisUserStoreConfiguration? {
-        // The URL was read when it was set.
+        // The URL was validated when it was set.
         guard kind == .redis, let url, var redis = try? RedisConfiguration(urls: url) else { return nil }
         redis.connections = connections
         redis.timeout = UInt64(timeoutMilliseconds) * 1_000_000

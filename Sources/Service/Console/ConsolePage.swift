@@ -1,6 +1,6 @@
-// `GET /`: a page for people. The document loads nothing from elsewhere. It reads readiness, /models and /metrics, draws
-// the last 15 minutes, and sends POST /recommend or /rank from a form. Its Content-Security-Policy allows this script, this style,
-// requests to this server, and nothing else.
+// `GET /`: a page for people. It loads nothing from elsewhere. It reads readiness, /models and /metrics, draws the last
+// 15 minutes, and sends POST /recommend or /rank from a form. Its Content-Security-Policy allows its script, its style
+// and requests to this server, and nothing else.
 
 internal import Files
 internal import Foundation
@@ -64,15 +64,15 @@ enum ConsolePage {
         """.utf8
     )
 
-    /// The value of `Content-Security-Policy`. Script and style are named by their digests, so that nothing that gets into the
-    /// page by another way is run or applied.
+    /// The value of `Content-Security-Policy`. Script and style are allowed by digest, so that nothing injected into
+    /// the page is run or applied.
     static let policy = [
         "default-src 'none'", "script-src '\(source(script))'", "style-src '\(source(style))'", "connect-src 'self'",
         "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
     ].joined(separator: "; ")
 
     private static func source(_ text: String) -> String {
-        // Without a digest nothing may run: the page is then text, which is the safe way to fail.
+        // Without a digest no script may run; the page is then only text, which is the safe way to fail.
         let digest = SHA256Digest(of: text.utf8)?.bytes ?? []
         return "sha256-" + Data(digest).base64EncodedString()
     }

@@ -1,10 +1,10 @@
 // The script of the console page. It shows the changes between two readings of /metrics, so that an idle server shows
-// nothing instead of the average of its life. Everything from the server is set as text, never as markup.
+// nothing instead of the average since its start. Everything from the server is set as text, never as markup.
 
 extension ConsolePage {
     static let script = #"""
         "use strict";
-        // A block of its own: names such as top and history belong to the window.
+        // A block scope, because names such as top and history belong to the window.
         {
         const element = id => document.getElementById(id);
         const period = 2000, kept = 450;
@@ -43,7 +43,7 @@ extension ConsolePage {
           },
         };
 
-        // ---- /metrics: what has happened between two readings, so that an idle server shows nothing and not its life's average.
+        // ---- /metrics: changes between two readings.
 
         const parse = text => {
           const samples = new Map();
@@ -67,7 +67,7 @@ extension ConsolePage {
           }
           return found;
         };
-        // Linear within the bucket, as Prometheus does it.
+        // Interpolates linearly within the bucket, as Prometheus does.
         const quantile = (now, before, name, share, filter = () => true) => {
           const buckets = new Map();
           for (const [key, value] of now) {
@@ -126,7 +126,7 @@ extension ConsolePage {
         const height = 190, left = 62, right = 8, top = 10, bottom = 24;
         // In pixels, so that text has the same size on every screen.
         const widthOf = chart => Math.max(220, chart.svg.clientWidth || 600);
-        // What the time axis spans: all there is, from a minute to 15.
+        // The time axis spans all points, from 1 to 15 minutes.
         const spanOf = chart => Math.min(kept * period, Math.max(60000, Date.now() - (chart.points[0]?.at ?? Date.now())));
         const nice = value => {
           if (!(value > 0)) return 1;
@@ -272,7 +272,7 @@ extension ConsolePage {
           if (!before) return;
           for (const chart of charts) {
             const values = chart.read(reading.samples, before.samples, (reading.at - before.at) / 1000);
-            // Names that have never had a value, such as outcomes that do not occur, are left out.
+            // Leave out series that have always been 0, such as outcomes that do not occur.
             for (const [name, value] of Object.entries(values)) {
               if (value > 0 && !chart.names.includes(name)) chart.names.push(name);
             }
@@ -302,18 +302,18 @@ extension ConsolePage {
         // ---- Try it.
 
         let history = [];
-        // What is known of items, by id: titles from searches, so that lists can show them.
+        // Titles by item id, from searches, to show in lists.
         const titles = new Map();
         const named = item => titles.has(String(item)) ? titles.get(String(item)) + " · " + item : String(item);
-        // Catalogues with whole numbers as ids take numbers only; replies show which kind it is.
+        // Catalogues with integer ids accept only numbers; replies show which kind the catalogue has.
         let hasNumbers = false;
-        // Where the server has a store of users, items can be sent as events, and the history is the user's there.
+        // With a user store, the server can keep the user's history; items are then sent as events.
         const keeps = () => element("kept").checked && element("user").value !== "";
         // Whether the models search for items with beams.
         let hasPaths = false;
         const candidates = () => element("candidates").value.split(",").map(item => item.trim()).filter(Boolean)
           .map(item => hasNumbers ? Number(item) : item);
-        // What is named is ranked; else the whole catalogue is.
+        // Named candidates are ranked; without them, the whole catalogue is.
         const route = () => candidates().length ? "rank" : "recommend";
         const request = () => {
           const body = {
@@ -344,7 +344,7 @@ extension ConsolePage {
             + " -H 'Content-Type: application/json'" + (element("key").value ? " -H \"Authorization: Bearer $KEY\"" : "")
             + " \\\n  -d " + quoted(JSON.stringify(request()));
         };
-        // Shows the history that the server keeps, in place of the page's own.
+        // Shows the history that the server keeps instead of the page's own.
         const readUser = async () => {
           if (!keeps()) return showRequest();
           const path = "users/" + encodeURIComponent(element("user").value);
@@ -384,7 +384,7 @@ extension ConsolePage {
           element("item").removeAttribute("aria-activedescendant");
           element("found").replaceChildren(...items.map((item, index) => {
             const option = make("li", { role: "option", id: "found-" + index, "aria-selected": "false" }, named(item.item));
-            // Before the field loses the focus.
+            // On pointerdown, because the field loses the focus before a click.
             option.addEventListener("pointerdown", event => { event.preventDefault(); add(item.item); });
             return option;
           }));
@@ -406,12 +406,12 @@ extension ConsolePage {
           const text = element("item").value.trim(), turn = ++searches;
           if (!text) return showFound([]);
           const reply = await catalogue("?limit=8&q=" + encodeURIComponent(text)).catch(() => null);
-          // A later key stroke has asked again.
+          // A later keystroke has started another search.
           if (turn !== searches) return;
           remember(reply?.items ?? []);
           showFound(reply?.items ?? []);
         };
-        // Titles of an answer's items; without the right to read the catalogue there are ids.
+        // Reads the titles of an answer's items. Without the right to read the catalogue, only ids are shown.
         const readTitles = async items => {
           const missing = items.filter(item => !titles.has(String(item))).slice(0, 20);
           const records = await Promise.all(missing.map(item => catalogue("/" + encodeURIComponent(item)).catch(() => null)));
@@ -496,7 +496,7 @@ extension ConsolePage {
           event.preventDefault();
         });
         element("example").addEventListener("click", async () => {
-          // What is popular stands in for a history: it works with any catalogue.
+          // Popular items serve as a history: this works with any catalogue.
           element("kept").checked = false;
           element("candidates").value = "";
           history = [];
@@ -507,7 +507,7 @@ extension ConsolePage {
           showRequest();
         });
         element("clear").addEventListener("click", () => {
-          // What the server keeps stays there.
+          // The stored history is not deleted.
           element("kept").checked = false;
           history = [];
           showRequest();

@@ -1,5 +1,5 @@
-// `GET /openapi.json`: the HTTP interface of one listener as an OpenAPI 3.1 document, assembled from the declarations of the
-// routes. A test checks every reply of the process tests against it.
+// `GET /openapi.json`: the HTTP interface of one listener as an OpenAPI 3.1 document, assembled from the route
+// declarations. A test checks every reply of the process tests against it.
 
 internal import Catalogue
 internal import HTTP
@@ -27,21 +27,21 @@ extension RouteDeclaration {
 }
 
 extension RequestHandler {
-    /// `GET /openapi.json`: the contract, with the type of item ids that the served bundle has.
+    /// `GET /openapi.json`: the document for the item id type of the served bundle.
     func contractReply(_ head: HTTPRequestHead) -> HTTPResponse {
         let idsAreIntegers = fleet.front.main?.bundle.catalogue.idsAreIntegers ?? false
         return json(200, contract.bytes(idsAreIntegers: idsAreIntegers), .openAPI, requestIDs.id(for: head))
     }
 }
 
-/// The documents of one listener. There are two, because the type of item ids is a bundle's, and bundles can be replaced.
+/// The documents of one listener, one per type of item ids: the type is the bundle's, and bundles can be replaced.
 struct Contract: Sendable {
     private let withStringIDs: [UInt8]
     private let withIntegerIDs: [UInt8]
 
     /// - Parameters:
     ///   - hasKeys: whether API keys are configured.
-    ///   - hasUsers: whether there is a store of users.
+    ///   - hasUsers: whether there is a user store.
     init(listener: ListenerRole, limits: CallLimits, hasKeys: Bool, hasUsers: Bool) {
         func document(_ idsAreIntegers: Bool) -> [UInt8] {
             let schemas = ContractSchemas(limits: limits, idsAreIntegers: idsAreIntegers, hasUsers: hasUsers)

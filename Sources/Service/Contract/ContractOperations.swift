@@ -3,7 +3,7 @@
 internal import HTTP
 internal import JSON
 
-/// A reply that is no problem.
+/// A reply that is not a problem.
 struct ContractReply: Sendable {
     let status: Int
     let json: JSONValue
@@ -13,7 +13,7 @@ struct ContractReply: Sendable {
         self.json = json
     }
 
-    /// A reply in JSON.
+    /// A JSON reply.
     static func json(_ description: String, _ schema: String, status: Int = 200) -> Self {
         Self(
             status,
@@ -25,7 +25,7 @@ struct ContractReply: Sendable {
     }
 }
 
-/// A parameter that operations share by name.
+/// A parameter, which operations refer to by name.
 struct ContractParameter: Sendable {
     let name: String
     let json: JSONValue
@@ -66,7 +66,7 @@ struct ContractParameter: Sendable {
         ["type": "integer", "minimum": 1, "maximum": .integer(CallLimits.maxDeadlineMilliseconds)]
     )
 
-    /// A name in the path of an operation that does not look at it.
+    /// A path parameter of an operation that ignores it.
     static func unread(_ name: String) -> (key: String, value: JSONValue) {
         ("any_\(name)", path(name, "Not looked at.", ["type": "string"]).json)
     }
@@ -76,10 +76,10 @@ struct ContractParameter: Sendable {
 struct ContractOperations {
     /// Whether API keys are configured.
     let hasKeys: Bool
-    /// Whether there is a store of users.
+    /// Whether there is a user store.
     let hasUsers: Bool
 
-    /// All methods of a route.
+    /// All operations of a route.
     func pathItem(of route: Route) -> JSONValue {
         var members = route.methods(hasUsers: hasUsers).compactMap { method in
             route.operation(method, hasUsers: hasUsers).map { operation in
@@ -115,7 +115,7 @@ struct ContractOperations {
             ("parameters", Self.references(toParameters: operation.parameters.map(\.name))),
         ]
         if let body = operation.body.contract { members.append(("requestBody", body)) }
-        // Replies come as gzip or identity, and Accept-Encoding may forbid both.
+        // Replies are sent with gzip or identity, and Accept-Encoding may forbid both.
         var problems = operation.problems + (hasUsers ? operation.problemsOfStore : []) + [406]
         if case .role(let role) = route.access {
             problems.append(403)
@@ -140,7 +140,7 @@ struct ContractOperations {
         .array(([ContractParameter.requestID.name] + names).map { ["$ref": "#/components/parameters/\($0)"] })
     }
 
-    /// What operations refer to, on any listener.
+    /// The parameters that operations of any listener refer to.
     static let parameters: JSONValue = {
         let routes = Route.allCases
         let declared = routes.flatMap { $0.declaration.operations.flatMap(\.parameters) }
@@ -150,7 +150,7 @@ struct ContractOperations {
 }
 
 extension JSONValue {
-    /// An object of the first member of each name.
+    /// An object with the first member of each name.
     static func object(uniquePairs members: [(key: String, value: JSONValue)]) -> JSONValue {
         var names: Set<String> = []
         return .object(pairs: members.filter { names.insert($0.key).inserted })

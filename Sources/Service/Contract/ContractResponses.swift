@@ -3,7 +3,7 @@
 internal import JSON
 
 enum ContractResponses {
-    /// The responses that HTTP itself may give to any request, before a route gets it.
+    /// The statuses with which HTTP itself may answer any request before it reaches a route.
     static let ofAnyRequest = [400, 408, 413, 414, 417, 431, 501, 503, 505]
 
     /// When each status is sent.
@@ -40,7 +40,7 @@ enum ContractResponses {
         (507, "The store of users has no room; what is kept can still be read."),
     ]
 
-    /// The components that `problem` refers to, and the same without content for HEAD.
+    /// The responses that `problem` refers to; for HEAD, the same without content.
     static var problems: JSONValue {
         .object(
             pairs:
@@ -53,7 +53,7 @@ enum ContractResponses {
         )
     }
 
-    /// The reply of that status; it must have a meaning above.
+    /// A reference to the response of a status, which must have a meaning above.
     static func problem(_ status: Int, toHead: Bool = false) -> JSONValue {
         ["$ref": "#/components/responses/\(toHead ? "Head" : "Problem")\(status)"]
     }
@@ -86,7 +86,7 @@ enum ContractResponses {
         .object(pairs: names.map { (key: $0, value: ["$ref": "#/components/headers/\($0)"]) })
     }
 
-    /// The additional fields of a reply that may be sent as gzip.
+    /// The header fields of a reply that may be sent with gzip.
     static func headers(withCoding names: [String] = []) -> JSONValue {
         references(toHeaders: ["X-Request-Id", "Content-Encoding", "Vary"] + names)
     }

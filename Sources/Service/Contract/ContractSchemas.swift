@@ -1,5 +1,5 @@
-// The JSON of requests and replies as schemas (JSON Schema 2020-12), with the configured limits filled in: the shared
-// ones. Each route's file has the others. Objects in requests and replies have the listed members and no others.
+// The JSON of requests and replies as schemas (JSON Schema 2020-12) with the configured limits. Shared schemas are
+// here, the others next to their routes. Objects have the listed members and no others.
 
 internal import JSON
 
@@ -7,10 +7,10 @@ internal import JSON
 struct ContractSchemas {
     let limits: CallLimits
     let idsAreIntegers: Bool
-    /// Whether there is a store of users.
+    /// Whether there is a user store.
     let hasUsers: Bool
 
-    /// All that the routes declare, on any listener.
+    /// All schemas that the routes of any listener declare.
     var all: JSONValue {
         let routes = Route.allCases.map(\.declaration).filter { hasUsers || !$0.needsStore }
         let shared: [(key: String, value: JSONValue)] = [("Problem", Self.problem), ("ItemID", Self.itemID)]
@@ -29,7 +29,7 @@ struct ContractSchemas {
         required: nil
     )
 
-    /// Either type, whichever the catalogue has: 17 and "17" are the same item. An unknown id is skipped and counted.
+    /// Either type, regardless of the catalogue's: 17 and "17" are the same item. An unknown id is skipped and counted.
     static let itemID: JSONValue = [
         "type": ["integer", "string"], "minimum": .integer(Int64.min), "maximum": .integer(Int64.max),
     ]
@@ -47,7 +47,7 @@ struct ContractSchemas {
         "type": "integer", "minimum": -9_007_199_254_740_992, "maximum": .integer(CallLimits.lastSecond),
     ]
 
-    /// A string, or an integer as its decimal digits.
+    /// A string, or an integer, which stands for its decimal digits.
     static func text(_ bytes: Int) -> JSONValue {
         [
             "type": ["string", "integer"], "minLength": 1, "maxLength": .integer(bytes),

@@ -1,15 +1,15 @@
-// The name of this build.
+// The version and commit of this build.
 
 internal import CLinux
 internal import Devices
 internal import Foundation
 internal import HTTP
 
-/// Version and commit, as `genrec --version`, `/metrics` and the log's first line state them.
+/// Version and commit, as `genrec --version`, `/metrics` and the first log line state them.
 package enum BuildInfo {
     package static let version = "0.2.0"
 
-    /// The commit that the binary was built from (`make dist`), otherwise the environment variable GENREC_COMMIT (`make
+    /// The commit from which the binary was built (`make dist`), or else the environment variable GENREC_COMMIT (`make
     /// run` sets it).
     package static let commit: String = {
         let built = String(cString: CLinux_commit())

@@ -3,14 +3,14 @@
 internal import Engine
 internal import Locking
 
-/// The stage a server has reached. Every waiter is resumed exactly once, outside the lock.
+/// The stage that a server has reached. Every waiter is resumed exactly once, outside the lock.
 final class Lifecycle: Sendable {
-    /// Stages of stopping.
+    /// The stages of stopping.
     enum Ending: Comparable {
         case none
-        /// Readiness is refused and replies say `Connection: close`; everything is still accepted.
+        /// Readiness is refused and replies say `Connection: close`, but requests are still accepted.
         case announced
-        /// The server no longer accepts anything.
+        /// Nothing is accepted any more.
         case draining
     }
 
@@ -19,7 +19,7 @@ final class Lifecycle: Sendable {
         var loadWaiter: CheckedContinuation<EnginePhase, Never>?
         var ending = Ending.none
         var hasHTTPEnded = false
-        /// Engines whose threads run, or are about to.
+        /// Engines whose threads run or are about to run.
         var engines = 0
         var hasStartedEngine = false
         var stopWaiter: CheckedContinuation<Void, Never>?
@@ -38,7 +38,7 @@ final class Lifecycle: Sendable {
 
     var ending: Ending { state.withLock { $0.ending } }
 
-    /// Enters a later stage of stopping. False if that stage had been reached before.
+    /// Enters a later stage of stopping. False if the server had already reached it.
     func advance(to ending: Ending) -> Bool {
         state.withLock { state in
             guard state.ending < ending else { return false }
@@ -47,12 +47,12 @@ final class Lifecycle: Sendable {
         }
     }
 
-    /// Whether the engine has been ready.
+    /// Whether the engines have ever been ready.
     var hasBeenReady: Bool {
         if case .ready? = state.withLock({ $0.loaded }) { true } else { false }
     }
 
-    /// The engine is ready, has failed, or has stopped.
+    /// Records the first outcome of loading: the engines are ready, or one has failed or stopped.
     func engineLoaded(_ phase: EnginePhase) {
         let waiter = state.withLock { state in
             if state.loaded == nil { state.loaded = phase }
@@ -62,7 +62,7 @@ final class Lifecycle: Sendable {
         waiter?.resume(returning: phase)
     }
 
-    /// Followed by one `engineEnded`.
+    /// Every call is followed by one of `engineEnded`.
     func engineStarts() {
         state.withLock { state in
             state.hasStartedEngine = true
@@ -106,6 +106,6 @@ final class Lifecycle: Sendable {
         }
     }
 
-    /// Keeps signal handlers for the life of the server.
+    /// Keeps signal handlers for the rest of the process.
     func keep(_ signals: [SignalSource]) { state.withLock { $0.signals = signals } }
 }

@@ -15,22 +15,22 @@ internal import Synchronization
 internal import Telemetry
 internal import Users
 
-/// The server could not be started or did not end properly; one sentence says why.
+/// Why the server could not be started or did not end properly, in one sentence.
 package struct ServerError: Error, Equatable, CustomStringConvertible {
     package let description: String
 }
 
 /// The whole service.
 ///
-/// `init` loads and verifies the bundle. `start` listens immediately, so that health checks are answered while the
-/// engine's thread loads the weights into the device, and returns when requests are served. SIGTERM or SIGINT starts
-/// the shutdown: readiness is refused and replies say `Connection: close`, while everything is still accepted, for the
-/// drain delay; then listeners close, requests in flight are finished within the time-out, and `waitUntilStopped`
-/// returns. A second signal skips the delay; a signal after the delay ends the process immediately. The admin listener,
-/// if there is one, answers until the callers' listener has ended.
+/// `init` loads and verifies the bundles. `start` listens immediately, so that health checks are answered while the
+/// engines load weights onto the devices, and returns when requests are served. SIGTERM or SIGINT starts the shutdown.
+/// During the drain delay readiness is refused and replies say `Connection: close`, but everything is still accepted.
+/// Then listeners close, requests in flight are finished within the time-out, and `waitUntilStopped` returns. A second
+/// signal skips the delay; a signal after the delay ends the process immediately. The admin listener, if any, answers
+/// until the callers' listener has ended.
 ///
-/// Log lines are held until the server is ready, so that a failed start prints only its one sentence. At level debug or
-/// trace they are written immediately.
+/// Log lines are held until the server is ready, so that a failed start prints only its one sentence. At the levels
+/// debug and trace they are written immediately.
 package final class Server: Sendable {
     private let configuration: ServiceConfiguration
     private let fleet: Fleet
@@ -51,8 +51,8 @@ package final class Server: Sendable {
     private let manager: ServiceManager
 
     /// - Parameter progress: called with the checked and total bytes of the weights.
-    /// - Throws: `FileError`, `ConfigurationError` for files of keys or certificates that cannot be used, `HTTPError`
-    ///   for an impossible configuration.
+    /// - Throws: `FileError`, `ConfigurationError` for unusable key or certificate files, `HTTPError` for an impossible
+    ///   configuration.
     package init(
         _ configuration: ServiceConfiguration,
         progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
@@ -61,7 +61,7 @@ package final class Server: Sendable {
         self.manager = manager
         let configuration = configuration.listening(on: manager.sockets)
         self.configuration = configuration
-        // Sockets are written with MSG_NOSIGNAL; this is for standard error, whose reader may close it.
+        // Protects standard error, whose reader may close it; sockets are written with MSG_NOSIGNAL.
         signal(SIGPIPE, SIG_IGN)
         let sink = LogSink(
             descriptor: STDERR_FILENO,
@@ -180,18 +180,18 @@ package final class Server: Sendable {
         }
     }
 
-    /// The largest body that HTTP accepts. The handler limits it further for each route.
+    /// The largest body that HTTP accepts. The handler lowers the limit per route.
     private static func bodyBytes(_ configuration: HTTPServerConfiguration) -> Int {
         max(configuration.limits.bodyBytes, ChangesDecoder.maximumBytes, EventsDecoder.maximumBytes)
     }
 
-    /// An initial bundle of the server.
+    /// A bundle that the server loads at its start.
     private struct LoadedBundle {
         let bundle: ModelBundle
         let origin: ModelOrigin
-        /// Over HTTP, before the process started.
+        /// Whether it was added over HTTP before the process started.
         var isAdded = false
-        /// The model of the configuration in whose place it is.
+        /// The model of the configuration that it replaces.
         var replaced: FleetState.Replaced?
 
         func isSame(as other: ModelBundle) -> Bool {
@@ -200,8 +200,8 @@ package final class Server: Sendable {
         }
     }
 
-    /// The bundles of the configuration, with replacements and additions made over HTTP. An addition that cannot be
-    /// used is left out, since the file does not name it.
+    /// The bundles of the configuration, with the replacements and additions made over HTTP. An unusable addition is
+    /// left out, since the file does not name it.
     private static func bundles(
         _ configuration: ServiceConfiguration,
         _ changes: FleetState,
@@ -210,7 +210,7 @@ package final class Server: Sendable {
         _ progress: (_ done: Int, _ total: Int) -> Void
     ) throws -> [LoadedBundle] {
         var added: [LoadedBundle] = []
-        // A replacement from the same directory is the file's own model.
+        // A replacement from the model's own directory is the model in the file.
         for change in changes.models where change.directory != change.replaced?.directory {
             do throws(FileError) {
                 let identity = try ModelBundle.configuration(directory: change.directory)
@@ -248,7 +248,7 @@ package final class Server: Sendable {
             known.append((bundle.configuration.name, bundle.configuration.version, origin.place))
         }
         if let fault = configuration.faults(known).first { throw fault }
-        // Unless the file names it by now.
+        // An addition may have been put into the file since.
         for loaded in added where !bundles.contains(where: { $0.isSame(as: loaded.bundle) }) { bundles.append(loaded) }
         return bundles
     }
@@ -263,12 +263,12 @@ package final class Server: Sendable {
         }
     }
 
-    /// Dispatch opens its descriptors late. Without them it ends the process, or leaves out signal sources, and then
-    /// SIGTERM does nothing.
+    /// Refuses to start with too few descriptors. Dispatch opens its own late; without them it ends the process or
+    /// omits signal sources, and then SIGTERM does nothing.
     private static func requireDescriptors(_ configuration: ServiceConfiguration) throws(ServerError) {
         let loops = configuration.http.loops + (configuration.adminHTTP?.loops ?? 0)
-        // Of each loop an epoll set, an eventfd, a listener and a reserve; Dispatch's own, those of signals and timers, a
-        // file that is read, and a few connections.
+        // Per loop an epoll set, an eventfd, a listener and a reserve. Besides: those of Dispatch, signals and timers,
+        // a file being read, and a few connections.
         let needed = 16 + 4 * loops
         guard DescriptorLimit.canOpen(needed) else {
             throw ServerError(
@@ -277,13 +277,13 @@ package final class Server: Sendable {
         }
     }
 
-    /// Listens, loads the model, and returns when requests are served.
+    /// Listens, loads the models, and returns when requests are served.
     ///
     /// - Returns: one line for the operator: addresses, bundle, devices, dtype, instruction set or chip; nil if a
-    ///   signal has ended the start.
-    /// - Throws: `HTTPError` if an address cannot be listened on, `ServerError` if the model cannot be loaded.
+    ///   signal ended the start.
+    /// - Throws: `HTTPError` if the server cannot listen on an address, `ServerError` if a model cannot be loaded.
     package func start() async throws -> String? {
-        // Clients of a handed socket wait in its backlog rather than being refused while the model loads.
+        // Clients of a passed socket wait in its backlog while the model loads instead of being refused.
         var addresses = waitsToListen ? [] : try listen()
         let adminAddresses: [ListenAddress]
         do {
@@ -305,7 +305,7 @@ package final class Server: Sendable {
             phase = .failed(error.message)
         }
         guard case .ready = phase else {
-            // The caller waits for the shutdown in progress.
+            // The caller waits for the shutdown that is in progress.
             guard life.ending == .none else { return nil }
             await giveUpStart()
             throw ServerError(description: "the model could not be loaded: \(phase.reason)")
@@ -342,17 +342,17 @@ package final class Server: Sendable {
             """
     }
 
-    /// Begins to serve callers. The store's connections live on their loops.
+    /// Starts serving callers and connects the user store, whose connections live on the callers' loops.
     private func listen() throws -> [ListenAddress] {
         let addresses = try http.start()
         (users as? RedisUserStore)?.attach(to: http.loops)
         return addresses
     }
 
-    /// Whether the callers' listener starts only when the server is ready.
+    /// Whether the callers' listener starts only once the server is ready.
     private var waitsToListen: Bool { !configuration.http.handedSockets.isEmpty }
 
-    /// Ends a server that does not become ready.
+    /// Stops a server that cannot become ready.
     private func giveUpStart() async {
         http.stop()
         adminHTTP?.stop()
@@ -362,7 +362,7 @@ package final class Server: Sendable {
         releaseDevices()
     }
 
-    /// The devices, for the ready line.
+    /// Describes the devices for the ready line.
     private func computing(_ model: ServedModel) -> String {
         let settings = configuration.compute
         let descriptions = model.engines.engines.compactMap { engine -> DeviceDescription? in
@@ -382,7 +382,7 @@ package final class Server: Sendable {
         "\(configuration.tls?.applies(to: address) == true ? "https" : "http")://\(address)"
     }
 
-    /// Returns when the server has ended in order.
+    /// Returns when the server has stopped in order.
     package func waitUntilStopped() async throws {
         await life.untilStopped()
         releaseDevices()
@@ -391,13 +391,13 @@ package final class Server: Sendable {
         writeOutLog()
     }
 
-    /// Writes out the log, for at most a second.
+    /// Writes out the log, for at most one second.
     private func writeOutLog() {
         telemetry.flush()
         sink.flush(timeout: .seconds(1))
     }
 
-    /// After the last engine.
+    /// Call it after the last engine has ended.
     private func releaseDevices() {
         do throws(ComputeError) {
             try configuration.compute.releaseProcess()
@@ -406,13 +406,13 @@ package final class Server: Sendable {
         }
     }
 
-    /// Begins the orderly stop: announces it to balancers and clients, and stops accepting after the drain delay. Does
-    /// nothing the second time.
+    /// Starts the orderly stop: announces it to balancers and clients, and stops accepting after the drain delay. A
+    /// second call does nothing.
     package func drain() {
         guard life.advance(to: .announced) else { return }
         sink.release()
         manager.send(.stopping(status: "draining"))
-        // Balancers send nothing to a server that has never been ready.
+        // Balancers send nothing to a server that was never ready.
         let delay = life.hasBeenReady ? configuration.drainDelayNanoseconds : 0
         logger.notice(
             "draining",
@@ -421,7 +421,7 @@ package final class Server: Sendable {
                 "drain.timeout_ms": "\(configuration.drainTimeoutNanoseconds / 1_000_000)",
             ]
         )
-        // In this order, so that the reply that says "draining" says `Connection: close`, too.
+        // In this order, so that the reply that says "draining" also says `Connection: close`.
         http.closeAfterReplies()
         if delay > 0 { adminHTTP?.closeAfterReplies() }
         for handler in handlers { handler.beginDraining() }
@@ -431,24 +431,24 @@ package final class Server: Sendable {
         }
     }
 
-    /// Closes listeners and idle connections, and finishes what has been admitted. Does nothing the second time.
+    /// Closes listeners and idle connections, and finishes admitted requests. A second call does nothing.
     private func stopAccepting() {
         guard life.advance(to: .draining) else { return }
         http.drain(timeoutNanoseconds: configuration.drainTimeoutNanoseconds) { [self] _ in callersAreServed() }
     }
 
-    /// All callers have been answered; the engine's remaining work is not needed.
+    /// Stops the engines once all callers are answered; their remaining work is not needed.
     private func callersAreServed() {
         fleetLoader.stop()
         fleet.engines.stop()
         guard let adminHTTP else { return life.httpEnded() }
-        // Observers of the shutdown have had the whole drain to look.
+        // Observers had the whole drain time-out to look.
         adminHTTP.drain(timeoutNanoseconds: Self.adminDrainNanoseconds) { [life] _ in life.httpEnded() }
     }
 
     private static let adminDrainNanoseconds: UInt64 = 1_000_000_000
 
-    /// Rereads the files of keys and certificates. A bad file changes nothing.
+    /// Rereads the files of keys and certificates. An unusable file changes nothing.
     package func reloadFiles() {
         manager.reload {
             if keys == nil, certificates == nil { logger.notice("SIGHUP: there is no file to read again") }
@@ -458,8 +458,8 @@ package final class Server: Sendable {
         }
     }
 
-    /// Everything that must make progress: all loops, and the engines that have a device. Setting up a device may take
-    /// minutes. Once the server accepts nothing more, the drain time-out limits the shutdown.
+    /// Everything that must make progress: all loops, and the engines with a ready device, since setting up a device
+    /// may take minutes. Once the server accepts nothing more, the drain time-out limits the shutdown instead.
     private var watched: [Watched] {
         guard life.ending < .draining else { return [] }
         func loops(_ name: String, _ server: HTTPServer?) -> [Watched] {
@@ -484,7 +484,7 @@ package final class Server: Sendable {
         }
     }
 
-    /// SIGTERM or SIGINT.
+    /// Handles SIGTERM and SIGINT.
     private func endSignalled() {
         switch life.ending {
         case .none:

@@ -1,4 +1,4 @@
-// Signals as events: the server drains, a load test stops and reports.
+// Signals as events: a server drains; a load test stops and reports.
 
 internal import Dispatch
 internal import Glibc
@@ -10,7 +10,7 @@ package final class SignalSource: @unchecked Sendable {
     private let source: any DispatchSourceSignal
 
     package init(_ number: Int32, handler: @escaping @Sendable () -> Void) {
-        // Dispatch only watches; without this the default action would end the process first.
+        // A Dispatch source only observes; the signal's default action would still end the process.
         signal(number, SIG_IGN)
         source = DispatchSource.makeSignalSource(signal: number, queue: .global())
         source.setEventHandler(handler: handler)

@@ -1,11 +1,11 @@
-// The store of users that the settings name, opened.
+// Opens the user store that the settings name.
 
 internal import Logging
 internal import Users
 
 extension UserStoreSettings {
     /// - Parameter stateDirectory: the server's folder for persistent state; nil: none.
-    /// - Returns: nil if there is none.
+    /// - Returns: the store; nil if the settings name none.
     /// - Throws: `UserStoreError` for an unusable folder.
     func open(stateDirectory: String?, logger: Logger) throws -> (any UserStore)? {
         if let redis {

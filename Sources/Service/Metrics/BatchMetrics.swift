@@ -1,4 +1,4 @@
-// Sizes and durations of batches.
+// Metrics of batches: sizes and durations.
 
 internal import Engine
 internal import Telemetry

@@ -1,4 +1,4 @@
-// Devices: whether they compute, what memory they use, and how they failed.
+// Metrics of devices: whether they compute, their memory, and their failures.
 
 internal import Compute
 internal import Engine
@@ -41,7 +41,7 @@ final class DeviceMetrics: Sendable {
         )
     }
 
-    /// - Parameter replaced: the device that a fallback stood in for.
+    /// - Parameter replaced: the device that the fallback replaced.
     func batchFinished(_ report: BatchReport, replacing replaced: String?) {
         if let replaced { fallbackBatches.with(replaced).increment() }
         set(report.memory, of: report.device)
@@ -51,10 +51,10 @@ final class DeviceMetrics: Sendable {
 
     func recovered(_ device: String) { recoveries.with(device).increment() }
 
-    /// States whether a device computes. From then on the families that name it have a series of it.
+    /// Sets whether a device computes. From then on the families with the label `device` have a series for it.
     func setReady(_ isReady: Bool, device: String) {
         ready.with(device).set(isReady ? 1 : 0)
-        // A device that is lost holds no memory.
+        // A lost device holds no memory.
         if !isReady { set(DeviceMemory(weightBytes: 0, workspaceBytes: 0), of: device) }
         _ = recoveries.with(device)
     }

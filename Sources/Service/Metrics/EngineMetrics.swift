@@ -1,10 +1,10 @@
-// The queue of an engine, which its models share. Reports about a model go to its ModelInstruments.
+// Metrics of an engine's queue, which its models share. Reports on a model go to its ModelInstruments.
 
 internal import Engine
 internal import Synchronization
 internal import Telemetry
 
-/// The instruments of engines; all engines of the process count into the same ones.
+/// The instruments of engines. All engines of the process share them.
 final class EngineMetrics: Sendable {
     let devices: DeviceMetrics
     let models: MetricsByModel
@@ -41,7 +41,7 @@ final class EngineMetrics: Sendable {
     func computedInVain(nanoseconds: UInt64) { wasted.add(nanoseconds) }
 }
 
-/// Time that adds up, read as seconds.
+/// Accumulated time, read as seconds.
 private final class WastedTime: Sendable {
     private let nanoseconds = Atomic<UInt64>(0)
 

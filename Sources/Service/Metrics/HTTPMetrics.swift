@@ -18,10 +18,10 @@ struct RepliedRequest: Hashable {
 final class HTTPMetrics: Sendable {
     let connections: Gauge
     private let requests: CounterFamily
-    /// The counters of `requests` in use, by the number of the route: a route has few, so that the right one is nearly always the
-    /// first, and found without a hash.
+    /// The counters of `requests` in use, by route number. A route has few, and nearly always the first is the right
+    /// one, so a linear search beats hashing.
     private let usedRequests = Lock<[[(request: RepliedRequest, counter: Counter)]]>(Route.allCases.map { _ in [] })
-    /// Indexed by the number of the route.
+    /// Indexed by route number.
     private let durations: [Histogram]
 
     init(_ registry: MetricRegistry) {

@@ -1,5 +1,5 @@
 // Metrics of one version of a model: requests, batches, cached user state, searches. EngineMetrics and DeviceMetrics
-// have those of the device and the queue, which models share.
+// cover the queue and the devices, which models share.
 
 internal import Compute
 internal import Engine
@@ -8,9 +8,9 @@ internal import Telemetry
 
 /// The labels of a version.
 struct ModelLabels: Hashable {
-    /// Of every family of a version; others have these first.
+    /// The first labels of every family that is kept per version.
     static let names = ["model", "version"]
-    /// Of the versions beyond the limit.
+    /// The labels of versions beyond the limit.
     static let other = ModelLabels("other", "other")
 
     let model: String
@@ -24,8 +24,8 @@ struct ModelLabels: Hashable {
     init(_ model: ServedModel) { self.init(model.name.name, model.name.version) }
 }
 
-/// The instruments of one version. A model keeps them: looking them up for each request would cost more than counting. A class, since
-/// a copy for each request would, too.
+/// The instruments of one version. A model keeps them, because looking them up for each request would cost more than
+/// counting. A class, because copying them for each request would, too.
 final class ModelInstruments: Sendable {
     let batches: BatchMetrics
     let cache: UserCacheMetrics
@@ -53,7 +53,7 @@ final class ModelInstruments: Sendable {
 
     /// Counts a request.
     ///
-    /// - Parameter arrival: that of an answered request; nil: it was not answered.
+    /// - Parameter arrival: when an answered request arrived; nil: the request was not answered.
     func count(_ outcome: RecommendOutcome, arrival: Instant? = nil) {
         outcomes[outcome]?.increment()
         if let arrival { seconds.observe(Double(Instant.now().nanoseconds(since: arrival)) / 1e9) }
@@ -117,7 +117,7 @@ private struct ModelFamilies: Sendable {
         )
     }
 
-    /// Takes the series of a version out.
+    /// Removes the series of a version.
     func remove(_ labels: ModelLabels) {
         batches.remove(labels)
         cache.remove(labels)
@@ -128,15 +128,15 @@ private struct ModelFamilies: Sendable {
     }
 }
 
-/// The instruments of all versions, found by what callers and engines know of a model.
+/// The instruments of all versions, found by served model or by the engines' model id.
 final class MetricsByModel: Sendable {
     private struct State {
-        /// Those that have labels of their own.
+        /// Versions with labels of their own.
         var named: Set<ModelLabels> = []
         var instruments: [ModelID: ModelInstruments] = [:]
     }
 
-    /// The most versions; the others share the labels `other`.
+    /// The most versions with labels of their own; the others share the labels `other`.
     static let limit = 64
 
     private let families: ModelFamilies
@@ -146,7 +146,7 @@ final class MetricsByModel: Sendable {
         families = ModelFamilies(registry, scheduler: scheduler, window: window, maxCandidates: maxCandidates)
     }
 
-    /// A model's instruments; engines' reports of it go to them from now on.
+    /// A model's instruments. From now on they also receive the engines' reports on the model.
     func instruments(of model: ServedModel) -> ModelInstruments {
         model.residence.instruments.withLock { own in
             if let own { return own }
@@ -162,13 +162,13 @@ final class MetricsByModel: Sendable {
         }
     }
 
-    /// The instruments for an engine's report; nil: the model is no longer served, so no one would see them.
+    /// The instruments for an engine's report; nil if the model is no longer served, since nobody would see them.
     subscript(id: ModelID) -> ModelInstruments? { state.withLock { $0.instruments[id] } }
 
-    /// A model is no longer served. Its requests in flight are counted invisibly.
+    /// Removes the series of a model that is no longer served. Requests still in flight count into the removed series.
     ///
-    /// - Parameter next: its replacement. If it has the same version it continues the same series; if only its items
-    ///   changed, it is the same model to the engines.
+    /// - Parameter next: its replacement. One with the same version continues the same series. One that differs only in
+    ///   its items is the same model to the engines.
     func removed(_ model: ServedModel, replacedBy next: ServedModel? = nil) {
         let labels = ModelLabels(model)
         state.withLock { state in
@@ -184,10 +184,10 @@ extension MetricFamily {
     /// The instrument of a version.
     func with(_ labels: ModelLabels) -> Instrument { with(labels.model, labels.version) }
 
-    /// Takes the series of a version out.
+    /// Removes the series of a version.
     func remove(_ labels: ModelLabels) { remove(labels.model, labels.version) }
 
-    /// Of a version an instrument for each case of an enumeration, whose raw values are those of the family's last label.
+    /// A version's instruments for each case of an enumeration whose raw values are those of the family's last label.
     func all<Case: CaseIterable & Hashable & RawRepresentable<String>>(
         _: Case.Type,
         _ labels: ModelLabels
@@ -197,7 +197,7 @@ extension MetricFamily {
         )
     }
 
-    /// Takes the series of those instruments out.
+    /// Removes the series of a version.
     func remove<Case: CaseIterable & RawRepresentable<String>>(_: Case.Type, _ labels: ModelLabels) {
         for value in Case.allCases { remove(labels.model, labels.version, value.rawValue) }
     }

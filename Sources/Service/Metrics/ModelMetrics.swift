@@ -1,4 +1,4 @@
-// Which model is served, and how attempts to replace it ended.
+// Metrics of the served models, and of attempts to replace them.
 
 internal import Catalogue
 internal import Compute
@@ -6,7 +6,7 @@ internal import Engine
 internal import Models
 internal import Telemetry
 
-/// The instruments of the served model.
+/// The instruments of the served models.
 final class ModelMetrics: Sendable {
     private let info: GaugeFamily
     private let trieBytes: GaugeFamily
@@ -44,7 +44,7 @@ final class ModelMetrics: Sendable {
 
     func countReload(succeeded: Bool) { reloads[succeeded ? .success : .failure]?.increment() }
 
-    /// States which model is served, and no longer states its predecessor.
+    /// Adds the series of a served model and removes those of its predecessor.
     func served(_ model: ServedModel, replacing previous: ServedModel? = nil) {
         if let previous { removed(previous) }
         if let paths = model.model.paths {
@@ -57,7 +57,7 @@ final class ModelMetrics: Sendable {
         }
     }
 
-    /// A model is no longer served.
+    /// Removes the series of a model that is no longer served.
     func removed(_ model: ServedModel) {
         for family in [trieBytes, trieBuild] { family.remove(model.name.name, model.name.version) }
         for labels in Self.labels(model) {

@@ -1,9 +1,9 @@
-// What searches over token paths cost, and how often they are known to have found the best.
+// Metrics of searches over token paths: their cost, and how often the result is known to be the best.
 
 internal import Engine
 internal import Telemetry
 
-/// The instruments of a version with semantic ids; all 0 of others.
+/// The instruments of a version's path searches; all are 0 without semantic ids.
 struct PathMetrics: Sendable {
     private let rounds: Counter
     private let rows: Counter

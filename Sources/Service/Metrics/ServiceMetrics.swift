@@ -1,18 +1,18 @@
-// All metrics of the service. Each group declares its instruments next to the code that counts; this file has the outcomes
-// of requests for recommendations.
+// All metrics of the service. Each group declares its instruments next to the code that counts. This file has the
+// outcomes of requests for recommendations.
 
 package import Engine
 package import Telemetry
 
-/// How a request for recommendations ended; the label of `genrec_recommend_outcomes_total`.
+/// The outcome of a request for recommendations; the label of `genrec_recommend_outcomes_total`.
 package enum RecommendOutcome: String, Sendable, CaseIterable {
-    /// As many items as requested, by the model.
+    /// The model's items, as many as requested.
     case ok
-    /// Fewer items than requested: no more were eligible.
+    /// Fewer items than requested, because no more were eligible.
     case partial
     /// Answered by popularity, because there is no history.
     case coldStart = "cold_start"
-    /// By popularity, instead of a refusal.
+    /// Answered by popularity instead of a refusal.
     case degraded
     /// Refused: the queue was full.
     case rejectedQueue = "rejected_queue"
@@ -22,13 +22,13 @@ package enum RecommendOutcome: String, Sendable, CaseIterable {
     case expired
     /// The caller disconnected.
     case cancelled
-    /// The body was malformed or a value not usable.
+    /// The body was malformed, or a value was not usable.
     case invalid
     /// The engine was not ready, the device failed, or the model's scores were not numbers.
     case failed
 }
 
-/// The instruments, made once.
+/// All instruments, created once.
 package final class ServiceMetrics: Sendable {
     package let registry: MetricRegistry
     let http: HTTPMetrics
@@ -41,8 +41,8 @@ package final class ServiceMetrics: Sendable {
     private let outcomes: [RecommendOutcome: Counter]
 
     /// - Parameters:
-    ///   - scheduler: the the limits of a batch, which bound the histograms of batches.
-    ///   - window: events that the model sees, which bounds the histogram of histories.
+    ///   - scheduler: the limits of a batch, which bound the histograms of batches.
+    ///   - window: the events that the model sees, which bound the histogram of histories.
     ///   - maxCandidates: the most candidates of a request, which bounds their histogram.
     package init(registry: MetricRegistry, scheduler: SchedulerConfiguration, window: Int, maxCandidates: Int) {
         self.registry = registry
@@ -73,7 +73,7 @@ package final class ServiceMetrics: Sendable {
         if let previous { models.removed(previous, replacedBy: next) }
     }
 
-    /// A model is no longer served.
+    /// Removes the metrics of a model that is no longer served.
     func removed(_ gone: ServedModel) {
         model.removed(gone)
         models.removed(gone)
@@ -83,7 +83,7 @@ package final class ServiceMetrics: Sendable {
 }
 
 extension MetricFamily {
-    /// An instrument for each case of an enumeration, whose raw values are those of the family's only label.
+    /// An instrument for each case of an enumeration whose raw values are those of the family's only label.
     func all<Case: CaseIterable & Hashable & RawRepresentable<String>>(_: Case.Type) -> [Case: Instrument] {
         Dictionary(uniqueKeysWithValues: Case.allCases.map { ($0, with($0.rawValue)) })
     }

@@ -1,4 +1,4 @@
-// Turns an engine's reports into metrics, log lines and stages of the server's life.
+// Turns an engine's reports into metrics, log lines and stages of the server's life cycle.
 
 internal import Compute
 internal import Engine
@@ -6,19 +6,19 @@ internal import Locking
 internal import Logging
 internal import Telemetry
 
-/// Listens to one engine. While a model replaces another there are two for a while.
+/// Observes one engine.
 final class ServiceObserver: EngineObserver {
     private let metrics: EngineMetrics
     private let logger: Logger
     private let loaded: @Sendable (EnginePhase) -> Void
     /// Name of the engine's own device.
     private let device: String
-    /// This engine's share of the gauge of waiting requests, to which every engine adds.
+    /// This engine's share of the queue depth gauge, to which every engine adds.
     private let depth = Lock(0)
     /// This engine's share of the cache metrics of each model, to which every engine adds.
     private let caches = Lock<[ModelID: CacheShare]>([:])
 
-    /// - Parameter loaded: called when the engine is ready, has failed, or has stopped; again when it is ready again.
+    /// - Parameter loaded: called when the engine is ready, fails or stops, and whenever it is ready again.
     init(
         device: String,
         metrics: EngineMetrics,
@@ -67,7 +67,7 @@ final class ServiceObserver: EngineObserver {
                 guard let metrics = metrics.models[model]?.cache ?? shares[model]?.metrics else { continue }
                 shares[model, default: CacheShare(metrics)].change(to: reported, in: metrics)
             }
-            // Those that the engine no longer has. Another may continue their series.
+            // Models that the engine no longer has. Another engine may continue their series.
             for (model, share) in shares where statistics[model] == nil {
                 share.end()
                 shares[model] = nil
@@ -104,7 +104,7 @@ final class ServiceObserver: EngineObserver {
         case .draining: logger.info("the engine finishes what it has admitted")
         case .failed: loaded(phase)
         case .stopped:
-            // Reports of different threads may have overtaken each other; a stopped engine must leave nothing behind.
+            // Reports of different threads may overtake each other. A stopped engine must leave nothing behind.
             queueDepthChanged(to: 0)
             cachesChanged(to: [:])
             loaded(phase)
@@ -121,13 +121,13 @@ private struct CacheShare {
 
     mutating func change(to reported: UserCache.Statistics, in current: UserCacheMetrics) {
         if !current.isSame(as: metrics) {
-            // With other items the model is another version: its user cache moves along, its counts stay.
+            // New items make another version: the user cache moves to it, the counts stay with the old one.
             end()
             metrics = current
             statistics.entries = 0
             statistics.bytes = 0
         }
-        // Reports of different threads may overtake each other; counters must not go back.
+        // Reports of different threads may overtake each other, but counters must not decrease.
         var next = reported
         next.hits = max(next.hits, statistics.hits)
         next.partialHits = max(next.partialHits, statistics.partialHits)
@@ -137,7 +137,7 @@ private struct CacheShare {
         statistics = next
     }
 
-    /// Nothing is cached any more.
+    /// Subtracts what is cached from the gauges, since nothing is cached any more.
     func end() {
         var none = statistics
         none.entries = 0

@@ -1,4 +1,4 @@
-// The results of versions that shadow others.
+// Metrics of versions that shadow others.
 
 internal import Telemetry
 

@@ -3,7 +3,7 @@
 internal import Telemetry
 internal import Users
 
-/// The instruments of the store; all 0 without one.
+/// The instruments of the store; all are 0 without one.
 final class StoreMetrics: Sendable {
     let requests: Counter
     let errors: Counter
@@ -27,7 +27,7 @@ final class StoreMetrics: Sendable {
         )
     }
 
-    /// Shows how a store is doing.
+    /// Publishes the number of a store's open breakers.
     func watch(_ users: (any UserStore)?, _ registry: MetricRegistry) {
         registry.gauge(
             "genrec_store_breaker_open",

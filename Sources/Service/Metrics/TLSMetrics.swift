@@ -27,7 +27,7 @@ final class TLSMetrics: Sendable {
     func count(_ failure: TLSHandshakeFailure) { handshakes.with(failure.rawValue).increment() }
     func countReload(succeeded: Bool) { reloads.with(succeeded ? "success" : "failure").increment() }
 
-    /// A certificate is in service that expires then, in seconds since the epoch.
+    /// Records the expiry of the certificate in service, in seconds since the epoch.
     func certificateServed(expiry: Int) {
         for result in ["success", "failure"] { _ = reloads.with(result) }
         registry.gauge(

@@ -3,7 +3,7 @@
 internal import Engine
 internal import Telemetry
 
-/// The instruments of the cache of a version's users.
+/// The instruments of a version's user cache.
 struct UserCacheMetrics: Sendable {
     private let hits: Counter
     private let partialHits: Counter

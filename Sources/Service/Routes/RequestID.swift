@@ -1,4 +1,4 @@
-// Request ids: the caller's own if usable, so that its log and ours can be compared.
+// Request ids: the caller's own if usable, so that its log can be compared with this server's.
 
 internal import HTTP
 internal import Synchronization
@@ -6,10 +6,10 @@ internal import Telemetry
 
 /// Makes and checks request ids.
 final class RequestIDs: Sendable {
-    /// Longest id taken over from a caller, in bytes.
+    /// The longest id accepted from a caller, in bytes.
     private static let maximumLength = 128
 
-    /// Different in every process; the counter makes it different for every request.
+    /// Random per process. The counter tells requests apart.
     private let prefix = UInt64.random(in: .min ... .max)
     private let counter = Atomic<UInt64>(0)
 
@@ -18,13 +18,13 @@ final class RequestIDs: Sendable {
         if let note = head.note as? RequestNote { return note.requestID }
         guard let sent = head.header("x-request-id"),
             1...Self.maximumLength ~= sent.utf8.count,
-            // A quote or a backslash would need escapes in logs and headers, so ids may not have them.
+            // A quote or a backslash would need escapes in logs and headers.
             sent.utf8.allSatisfy({ 0x21...0x7E ~= $0 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") })
         else { return fresh() }
         return sent
     }
 
-    /// An id that no other request of this process has: 32 hexadecimal digits.
+    /// An id that is unique in this process: 32 hexadecimal digits.
     func fresh() -> String {
         let number = counter.wrappingAdd(1, ordering: .relaxed).newValue
         return String(unsafeUninitializedCapacity: 32) { text in

@@ -1,12 +1,12 @@
-// Listening sockets that systemd opened and handed to this process (sd_listen_fds(3)). They stay open while one server
+// Listening sockets that systemd opened and passed to this process (sd_listen_fds(3)). They stay open while one server
 // process replaces another, so that connections wait instead of being refused.
 
 internal import Glibc
 internal import HTTP
 
-/// The handed descriptors, by listener.
+/// The passed descriptors by listener.
 struct HandedSockets: Equatable, Sendable {
-    /// The first descriptor of the protocol.
+    /// The first passed descriptor, fixed by the protocol.
     private static let firstDescriptor: Int32 = 3
     /// The name (`FileDescriptorName=`) of the admin listener's socket.
     private static let adminName = "admin"
@@ -16,9 +16,9 @@ struct HandedSockets: Equatable, Sendable {
     /// Sockets for the operators' listener.
     var admin: [Int32] = []
 
-    /// None unless `LISTEN_FDS` is addressed to this process by `LISTEN_PID`.
+    /// Empty unless `LISTEN_PID` says that `LISTEN_FDS` is for this process.
     ///
-    /// - Throws: `ServerError` if `LISTEN_FDS` is no usable number.
+    /// - Throws: `ServerError` if `LISTEN_FDS` is not a usable number.
     init(environment: [String: String], processID: Int32 = getpid()) throws(ServerError) {
         guard let text = environment["LISTEN_FDS"], environment["LISTEN_PID"] == "\(processID)" else { return }
         guard let count = Int32(text), 0...64 ~= count else {
@@ -37,8 +37,8 @@ struct HandedSockets: Equatable, Sendable {
 }
 
 extension ServiceConfiguration {
-    /// These settings with handed sockets instead of the addresses of their listeners. A socket for the admin listener
-    /// creates that listener, even if `admin.listen` is not set.
+    /// These settings with the passed sockets in place of their listeners' addresses. A socket for the admin listener
+    /// creates that listener even if `admin.listen` is not set.
     func listening(on sockets: HandedSockets) -> ServiceConfiguration {
         var copy = self
         if !sockets.callers.isEmpty {

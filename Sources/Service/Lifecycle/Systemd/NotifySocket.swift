@@ -1,9 +1,9 @@
-// The socket that tells systemd the state of a service (sd_notify(3)). The protocol is a datagram of lines `KEY=VALUE`,
-// so no library is needed.
+// The socket that reports the state of a service to systemd (sd_notify(3)). The protocol is a datagram of lines
+// `KEY=VALUE`, so no library is needed.
 
 internal import Glibc
 
-/// The receiver that `NOTIFY_SOCKET` names.
+/// The socket that `NOTIFY_SOCKET` names.
 struct NotifySocket: Sendable {
     private let path: [UInt8]
 
@@ -14,7 +14,7 @@ struct NotifySocket: Sendable {
         guard path.count < MemoryLayout.size(ofValue: sockaddr_un().sun_path), !path.contains(0) else { return nil }
     }
 
-    /// A service's stages, as systemd names them.
+    /// The messages of a service to systemd.
     enum Message {
         case ready(status: String)
         case reloading
@@ -40,7 +40,7 @@ struct NotifySocket: Sendable {
         }
     }
 
-    /// Sends one message. Returns false if it could not be sent within five seconds; no one else can be told.
+    /// Sends one message. False if it could not be sent within five seconds; there is nobody else to tell.
     @discardableResult
     func send(_ message: Message) -> Bool {
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -52,7 +52,7 @@ struct NotifySocket: Sendable {
         address.sun_family = sa_family_t(AF_UNIX)
         withUnsafeMutableBytes(of: &address.sun_path) { target in
             target.copyBytes(from: path)
-            // An abstract name starts with a zero byte and ends with the address.
+            // An abstract name starts with a zero byte and has no terminator.
             if path[0] == UInt8(ascii: "@") { target[0] = 0 }
         }
         let pathOffset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2

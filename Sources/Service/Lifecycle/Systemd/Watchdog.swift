@@ -1,5 +1,5 @@
-// Tells systemd that the process makes progress. Each loop and each engine must take a turn of its main loop; if one
-// does not, systemd is not notified and kills the process after WatchdogSec=.
+// Tells systemd that the process makes progress. Each loop and each engine must take turns of its main loop. If one
+// does not, systemd is not notified, and kills the process after WatchdogSec=.
 
 internal import Dispatch
 internal import Logging
@@ -7,19 +7,19 @@ internal import Synchronization
 
 /// Something that must make progress.
 struct Watched {
-    /// For the log. Unique.
+    /// A unique name for the log.
     let name: String
-    /// Turns of its main loop so far.
+    /// The turns of its main loop so far.
     let turns: UInt64
-    /// Makes it take a turn soon, even without work.
+    /// Makes it take a turn soon, even if it has no work.
     let poke: () -> Void
 }
 
-/// The rule of the watchdog, without a clock.
+/// The watchdog's rule, without a clock.
 struct WatchdogJudge {
     private var asked: [String: UInt64] = [:]
 
-    /// Names of those that have taken no turn since the last call; requests another turn from all.
+    /// The names of those that have taken no turn since the last call. Asks all of them for another turn.
     mutating func stuck(_ watched: [Watched]) -> [String] {
         let stuck = watched.filter { asked[$0.name] == $0.turns }.map(\.name)
         asked = Dictionary(watched.map { ($0.name, $0.turns) }, uniquingKeysWith: { $1 })
@@ -35,11 +35,11 @@ final class Watchdog: @unchecked Sendable {
     private let timer: any DispatchSourceTimer
     private var judge = WatchdogJudge()
 
-    /// Looks four times in each period, so that one late look costs nothing.
+    /// Checks four times per period, so that one late check does no harm.
     ///
     /// - Parameters:
     ///   - microseconds: systemd's period, `WATCHDOG_USEC`.
-    ///   - watched: called at every look.
+    ///   - watched: called at every check.
     init(
         microseconds: UInt64,
         socket: NotifySocket,
@@ -63,7 +63,7 @@ final class Watchdog: @unchecked Sendable {
 
     deinit { timer.cancel() }
 
-    /// The period if systemd watches this process (sd_watchdog_enabled(3)); nil: it does not.
+    /// The period in microseconds if systemd watches this process (sd_watchdog_enabled(3)); nil otherwise.
     static func period(environment: [String: String], processID: Int32) -> UInt64? {
         if let owner = environment["WATCHDOG_PID"], owner != "\(processID)" { return nil }
         guard let text = environment["WATCHDOG_USEC"], let microseconds = UInt64(text), microseconds > 0 else {

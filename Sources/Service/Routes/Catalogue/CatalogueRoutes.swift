@@ -1,4 +1,4 @@
-// `PATCH /admin/catalogue/{model}`, which changes items while the server serves, and the routes that show them.
+// `PATCH /admin/catalogue/{model}`, which changes items while the server runs, and the routes that show items.
 
 internal import Catalogue
 internal import Dispatch
@@ -137,8 +137,8 @@ extension RequestHandler {
         }
     }
 
-    /// `GET /admin/catalogue/{model}?q=`: items by words of their titles and by ids, the most popular first. Off the loop: it may look
-    /// at all of them.
+    /// `GET /admin/catalogue/{model}?q=`: finds items by words of their titles and by ids, the most popular first. Off
+    /// the loop, since it may scan the whole catalogue.
     func findItems(_ head: HTTPRequestHead, _ exchange: HTTPExchange) {
         catalogueQueue.async { [self] in exchange.respond(foundItems(head)) }
     }
@@ -173,13 +173,13 @@ struct ItemQuery {
     var text = ""
     var limit = 20
 
-    /// - Parameter query: of the request's target, as it was sent.
+    /// - Parameter query: the query of the request's target, as sent.
     init(_ query: String) throws(CallError) {
         for part in query.split(separator: "&") {
             let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             switch pair[0] {
             case "q":
-                // Forms write a space as a plus.
+                // Forms encode a space as a plus.
                 let value = (pair.count > 1 ? String(pair[1]) : "").map { $0 == "+" ? " " : $0 }
                 text = try PathName.decode(Substring(String(value)), as: "q")
             case "limit":

@@ -8,7 +8,7 @@ extension ContractSchemas {
         "items": ["type": "string", "minLength": 1, "maxLength": .integer(ChangesDecoder.maximumTextBytes)],
     ]
 
-    /// Those of the routes of catalogues, by name.
+    /// The schemas of the catalogue routes, by name.
     static let ofCatalogue: [(key: String, value: JSONValue)] = [
         (
             "CatalogueChanges",

@@ -1,5 +1,5 @@
-// `POST /recommend/batch` and `POST /rank/batch`: many calls in one body, each answered as if sent alone, in one reply,
-// in order.
+// `POST /recommend/batch` and `POST /rank/batch`: many calls in one body, each answered as if sent alone. One reply has
+// all answers in order.
 
 internal import Catalogue
 internal import Dispatch
@@ -59,7 +59,7 @@ extension RouteOperation {
 }
 
 extension RequestHandler {
-    /// Reads the batch and submits its requests, off the loop: a body may have megabytes.
+    /// Decodes the batch and submits its requests, off the loop: a body may have megabytes.
     func recommendBatch(
         _ request: HTTPRequest,
         _ route: Route,
@@ -78,7 +78,7 @@ extension RequestHandler {
         guard !exchange.isCancelled else { return }
         let requestID = requestIDs.id(for: request.head)
         let calls: [Result<RecommendCall, CallError>]
-        /// Of the calls that can be answered, in order.
+        /// The models of the calls that can be answered, in order.
         let models: [ServedModel]
         let milliseconds: Int?
         do throws(CallError) {
@@ -143,7 +143,7 @@ extension RequestHandler {
         return call
     }
 
-    /// Counts the outcome.
+    /// The result of one request; its outcome is counted.
     private func batchResult(_ result: Result<Recommendation, EngineError>, _ answer: Answer) -> BatchResult {
         switch result {
         case .success(let recommendation):
@@ -200,7 +200,7 @@ final class BatchCollector: Sendable {
         if count == 0 { completion([]) }
     }
 
-    /// The result of one request; called once for each.
+    /// Adds the result of one request. Called once for each.
     func put(_ result: BatchResult, at index: Int) {
         let results: [BatchResult]? = state.withLock { state in
             state.results[index] = result
@@ -211,7 +211,7 @@ final class BatchCollector: Sendable {
         if let results { completion(results) }
     }
 
-    /// Keeps what a request can be cancelled by. False if the batch has been cancelled: then it is up to the caller.
+    /// Keeps the ticket of a request. False if the batch has been cancelled; the caller must then cancel the request.
     func keep(_ ticket: Ticket) -> Bool {
         state.withLock { state in
             if !state.isCancelled { state.tickets.append(ticket) }
@@ -219,9 +219,9 @@ final class BatchCollector: Sendable {
         }
     }
 
-    /// The results are no longer needed.
+    /// Marks the results as no longer needed.
     ///
-    /// - Returns: what to cancel.
+    /// - Returns: the tickets of the requests to cancel.
     func cancel() -> [Ticket] {
         state.withLock { state in
             state.isCancelled = true

@@ -1,9 +1,9 @@
-// JSON Schemas of `/rank` alone.
+// JSON Schemas that only `/rank` uses.
 
 internal import JSON
 
 extension ContractSchemas {
-    /// Those of `/rank`, by name.
+    /// The schemas of `/rank`, by name.
     var ofRank: [(key: String, value: JSONValue)] {
         [
             ("RankRequest", rankRequest), ("RankReply", rankReply),
@@ -46,7 +46,7 @@ extension ContractSchemas {
         ])
     }
 
-    /// An unknown candidate's id is as the caller wrote it, and its score null.
+    /// An unknown candidate has the id that the caller wrote, and the score null.
     var rankedItem: [(key: String, value: JSONValue)] {
         [
             ("item", Self.itemID), ("score", ["type": ["number", "null"]]),

@@ -1,5 +1,5 @@
-// A reply to `POST /recommend` or `POST /rank` record by record, as NDJSON or server-sent events. Items are added as
-// they are generated; they wait here as rows, eight bytes each, and are written only as fast as the client reads.
+// Streams a reply to `POST /recommend` or `POST /rank` record by record, as NDJSON or server-sent events. Generated
+// items wait here as rows of eight bytes, and are encoded only as fast as the client reads.
 
 internal import Catalogue
 internal import Compute
@@ -11,7 +11,7 @@ internal import Locking
 internal import Models
 
 extension RequestHandler {
-    /// Answers a call by a stream: each item of a sequence as soon as it is generated, the k best together.
+    /// Answers a call with a stream. Items of a sequence are sent as they are generated, the k best items together.
     func stream(_ call: RecommendCall, _ answer: Answer, _ format: StreamFormat, _ exchange: HTTPExchange) {
         let stream = RecommendStream(
             exchange,
@@ -38,7 +38,7 @@ extension RequestHandler {
                 stream.fail(error.outcome, self.response(error, answer), ProblemDetails(error, answer.requestID))
             }
         }
-        // Set last, so that it has the ticket; if the client has disconnected meanwhile, it is called immediately.
+        // Set last, when the ticket is known. If the client has already disconnected, it is called immediately.
         exchange.onCancel {
             stream.cancel()
             if let ticket { answer.model.engines.cancel(ticket) }
@@ -46,31 +46,31 @@ extension RequestHandler {
     }
 }
 
-/// Writes one streamed reply. The status line is sent with the first record, so that any failure before it is an
-/// ordinary problem.
+/// Writes one streamed reply. The status line is sent with the first record, so that a failure before it is an ordinary
+/// problem reply.
 ///
-/// Every record is written on one serial queue, by `write`: when items arrive, and when a slow client has made room.
+/// Every record is written on one serial queue, by `write`: when items arrive, and when a slow client has read enough.
 final class RecommendStream: Sendable {
     /// Records are sent together up to this many bytes.
     private static let pieceBytes = 16_384
 
-    /// How the reply ends, once that is known.
+    /// How the reply ends, once known.
     private enum End {
-        /// With a last record, which counts as the outcome.
+        /// A last record; the outcome is counted when it is written.
         case reply(RecommendReply, RecommendOutcome)
-        /// With the problem: as the reply if there is no record before it, otherwise as a record after which the
-        /// connection closes.
+        /// A problem: an ordinary reply if no record was sent before, otherwise a last record before the connection
+        /// closes.
         case failure(RecommendOutcome, HTTPResponse, ProblemDetails)
     }
 
     private struct State {
-        /// Items to be written; those before `written` are.
+        /// All items so far; `written` of them have been sent.
         var items: [ScoredRow] = []
         var written = 0
         var end: End?
-        /// The status line has been sent.
+        /// Whether the status line has been sent.
         var hasStarted = false
-        /// The client is slow; `write` waits to be called when it has made room.
+        /// Whether the client is slow. `write` is called again once it has read enough.
         var isHeld = false
         var isOver = false
     }
@@ -85,8 +85,8 @@ final class RecommendStream: Sendable {
     private let state = Lock(State())
 
     /// - Parameters:
-    ///   - queue: serial.
-    ///   - ended: called once, with what became of the reply.
+    ///   - queue: a serial queue.
+    ///   - ended: called once, with the outcome.
     init(
         _ exchange: HTTPExchange,
         _ format: StreamFormat,
@@ -111,18 +111,18 @@ final class RecommendStream: Sendable {
         queue.async { self.write() }
     }
 
-    /// Adds the missing ones of all `items`, in order, and the last record, which counts as `outcome` when written.
+    /// Adds those of `items` that are missing, in order, and the last record; `outcome` counts once that is written.
     func finish(_ reply: RecommendReply, _ items: [ScoredRow], _ outcome: RecommendOutcome) {
         end(with: .reply(reply, outcome), items)
     }
 
-    /// There will be no more items, for a reason that counts as `outcome`: `response` if nothing has been sent,
-    /// otherwise `problem`.
+    /// Ends the stream for a reason that counts as `outcome`: with `response` if nothing has been sent, otherwise with
+    /// `problem`.
     func fail(_ outcome: RecommendOutcome, _ response: HTTPResponse, _ problem: ProblemDetails) {
         end(with: .failure(outcome, response, problem), [])
     }
 
-    /// The client has disconnected.
+    /// Ends the stream because the client has disconnected.
     func cancel() { end(.cancelled) }
 
     private func end(with end: End, _ items: [ScoredRow]) {
@@ -133,7 +133,7 @@ final class RecommendStream: Sendable {
         queue.async { self.write() }
     }
 
-    /// On the queue: writes pending items, until the client is slow.
+    /// Writes what is pending until the client is slow. Runs on the queue.
     private func write() {
         while let step = nextStep() {
             switch step {
@@ -191,14 +191,14 @@ final class RecommendStream: Sendable {
             status: 200,
             headers: [
                 ("Content-Type", format.contentType), ("X-Request-Id", requestID), ("Cache-Control", "no-store"),
-                // A proxy that collects the reply before it passes it on would undo the stream.
+                // A proxy that buffers the reply would defeat the stream.
                 ("X-Accel-Buffering", "no"),
             ],
             label: route.number
         )
     }
 
-    /// Writes one piece of the items and notes how far it came. False if the stream is over.
+    /// Writes one piece of the items and notes how many it has. False if the stream is over.
     private func send(_ items: ArraySlice<ScoredRow>, firstRank: Int) -> Bool {
         var piece: [UInt8] = []
         var count = 0
@@ -229,10 +229,10 @@ final class RecommendStream: Sendable {
         return true
     }
 
-    /// Counts the outcome of the stream before its last record, so that a caller who has seen the record finds it
-    /// counted. The first call writes the record.
+    /// Counts the outcome before the last record is written, so that a client that has seen the record finds it
+    /// counted.
     ///
-    /// - Returns: false if it had ended.
+    /// - Returns: whether the caller is to write the record; false if the stream had already ended.
     @discardableResult private func end(_ outcome: RecommendOutcome) -> Bool {
         let isFirst = state.withLock { state in
             defer { state = State(isOver: true) }

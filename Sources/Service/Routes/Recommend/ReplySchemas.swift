@@ -47,7 +47,7 @@ extension ContractSchemas {
         Self.replyObject([("done", ["const": true])] + Self.identity + outcome, optional: pathOutcome)
     }
 
-    /// All members are there but those that depend on the server's settings or on the model.
+    /// All members are required but those that depend on the server's settings or on the model.
     static func replyObject(
         _ members: [(key: String, value: JSONValue)],
         optional: [(key: String, value: JSONValue)] = []
@@ -94,7 +94,7 @@ extension ContractSchemas {
         ]
     }
 
-    /// Members of an outcome that are not always there.
+    /// Members of an outcome that may be absent.
     static let ofSome: Set<String> = ["eligible", "removed", "degraded"]
 
     private static let removed: JSONValue = {

@@ -4,7 +4,7 @@ internal import Engine
 internal import JSON
 
 extension ContractSchemas {
-    /// Those of `/recommend`, by name.
+    /// The schemas of `/recommend`, by name.
     var ofRecommend: [(key: String, value: JSONValue)] {
         let schemas: [(key: String, value: JSONValue)] = [
             ("RecommendRequest", request), ("Event", event), ("Columns", columns), ("Exclude", exclude),
@@ -16,7 +16,7 @@ extension ContractSchemas {
         return hasUsers ? schemas + [("CallEvent", Self.callEvent)] : schemas
     }
 
-    /// What requests for items and requests for scores have in common.
+    /// The members that requests for items and requests for scores share.
     private var askingMembers: [(key: String, value: JSONValue)] {
         [
             (
@@ -77,7 +77,7 @@ extension ContractSchemas {
             ),
             ("store", ["type": ["boolean", "null"], "default": false, "description": "Whether events are kept."]),
         ]
-        // Without a history the user's stored one is used. A prompt needs none.
+        // Without a history, the user's stored history is used. A prompt needs none.
         var either: [JSONValue] = [["required": ["history"]]]
         if orPrompt {
             either.append(["required": ["prompt_tokens"], "properties": ["prompt_tokens": ["type": "array"]]])
@@ -121,7 +121,7 @@ extension ContractSchemas {
             ("diversity", Self.optional(Self.reference("Diversity"))),
         ]
         let all = members + pathMembers
-        // How to draw is only said where something is drawn.
+        // Sampling requires the mode `sequence`.
         return asking(all, required: [], orPrompt: true).adding([
             ("if", ["required": ["sampling"], "properties": ["sampling": ["type": "object"]]]),
             ("then", ["required": ["mode"], "properties": ["mode": ["const": "sequence"]]]),
@@ -168,7 +168,7 @@ extension ContractSchemas {
     }
 
     var allow: JSONValue {
-        // Each a whole schema: generators of clients make a class of it.
+        // Each is a whole schema, because client generators turn it into a class.
         func named(_ member: String, _ element: JSONValue) -> JSONValue {
             let list: JSONValue = ["type": "array", "maxItems": .integer(limits.maxListed), "items": element]
             return [
@@ -209,7 +209,7 @@ extension ContractSchemas {
     }
 
     var sampling: JSONValue {
-        // Normal numbers of single precision.
+        // The range of normal single-precision numbers.
         let least = JSONValue.real(1.1754944e-38)
         let greatest = JSONValue.real(3.4028234e38)
         return Self.object(

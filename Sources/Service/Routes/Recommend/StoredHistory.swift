@@ -1,4 +1,4 @@
-// Histories that the server keeps: looked up where a call names a user and sends none.
+// Stored histories, looked up when a call names a user but sends no history.
 
 internal import Catalogue
 internal import Dispatch
@@ -9,11 +9,11 @@ internal import Telemetry
 internal import Users
 
 extension RequestHandler {
-    /// The number of a call's events above which merging them would occupy a loop for too long.
+    /// With more events than this, merging would occupy a loop for too long.
     private static let manyEvents = 256
 
-    /// Passes a call on with its history: immediately if the caller has sent it, otherwise when the store has answered.
-    /// If the store is unavailable and the call's fallback is popularity, the call continues without, with the reason.
+    /// Passes a call on with its history: at once if the caller sent it, otherwise when the store has answered. If the
+    /// store is unavailable and the call's fallback is popularity, passes it on without history but with the reason.
     func withHistory(
         _ call: RecommendCall,
         _ model: ServedModel,
@@ -30,7 +30,7 @@ extension RequestHandler {
             case .failure(let error):
                 metrics.store.errors.increment()
                 guard call.fallback == .popularity, error.code == .unavailable else { return next(.failure(error)) }
-                // The items that the call itself names as seen are still known.
+                // The call's own events are still known as seen.
                 var call = call.with(UserHistory(), model.model.catalogue)
                 call.degradation = .store
                 next(.success(call))
@@ -64,12 +64,12 @@ extension RequestHandler {
     }
 }
 
-/// A call that waits for the store: it continues with the store's answer, or without one at its deadline.
+/// Waits for the store's answer, but no longer than a call's deadline.
 private final class StoreWait: Sendable {
     typealias Answer = Result<UserHistory?, UserStoreError>
 
     private struct State: Sendable {
-        /// nil: the wait is over.
+        /// nil once the wait is over.
         var next: (@Sendable (Answer) -> Void)?
         var timer: ExpiryTimer?
     }
@@ -79,7 +79,7 @@ private final class StoreWait: Sendable {
     /// - Parameter next: called once, on any thread.
     init(_ next: @escaping @Sendable (Answer) -> Void) { state = Lock(State(next: next)) }
 
-    /// Ends the wait; later answers are ignored.
+    /// Ends the wait. Later answers are ignored.
     func end(_ answer: Answer) {
         let last = state.withLock { state in
             defer { state = State() }
@@ -88,21 +88,21 @@ private final class StoreWait: Sendable {
         last.next?(answer)
     }
 
-    /// Ends the wait at a deadline, unless it has ended.
+    /// Ends the wait at the deadline if it has not ended before.
     func limit(to deadline: Instant, on queue: DispatchQueue) {
         guard state.withLock({ $0.next != nil }) else { return }
         let timer = ExpiryTimer(on: queue) { [self] in
             end(.failure(UserStoreError(.unavailable, "the store did not answer before the deadline")))
         }
         timer.arm(for: deadline)
-        // If the wait has ended meanwhile, the timer is released here.
+        // If the wait has ended in the meantime, the timer is released here.
         state.withLock { if $0.next != nil { $0.timer = timer } }
     }
 }
 
 extension RecommendCall {
-    /// The call with these events, merged with its own by time, as its history. Events stored by this call are already
-    /// among them, and are not repeated.
+    /// The call with the stored events, merged by time with its own events, as its history. Events that this call
+    /// stored are already among them and are not repeated.
     func with(_ stored: UserHistory, _ catalogue: CatalogueSnapshot) -> RecommendCall {
         var call = self
         var history = stored
@@ -111,7 +111,7 @@ extension RecommendCall {
         var rows = history.rows
         var unknownCount = history.unknownCount
         if unknownCount > 0, catalogue.addedCount > 0 {
-            // An item missing from the bundle may have been added.
+            // The bundle lacks these items, but operators may have added them.
             let unknown = rows.indices.filter { rows[$0] < 0 }
             for (index, item) in zip(unknown, history.unknownItems(ofEvents: unknown)) {
                 guard let row = catalogue.row(of: item) else { continue }
