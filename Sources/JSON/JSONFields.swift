@@ -6,7 +6,7 @@ package struct JSONFields {
     private let prefix: String
     private var members: [String: JSONValue] = [:]
     private var order: [String] = []
-    /// Keys that somebody wanted, whether they are there or not.
+    /// Keys that callers asked for, present or not.
     package private(set) var asked: Set<String> = []
 
     /// - Parameters:

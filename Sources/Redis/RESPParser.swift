@@ -14,7 +14,7 @@ package struct RESPParser {
     private var buffer: [UInt8] = []
     /// The start of the next value.
     private var start = 0
-    /// How far the search for its end has come; always at the start of a part.
+    /// How far the search for its end has come; always at the start of a value or of one inside it.
     private var position = 0
     /// Where the search for the end of the current line continues.
     private var lineSearch = 0

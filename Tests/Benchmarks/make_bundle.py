@@ -3,8 +3,8 @@
 Usage: python3 make_bundle.py SHAPE DIRECTORY
 
 Shapes: ml-1m-large, ml-20m-large, kuairand of HSTU; llama-8x512, gpt2-8x512, sasrec-2x64, sasrec-4x256; million-items and
-ten-million-items, small models over a catalogue larger than any cache; and four-gigabytes, for the time of a start. Times do
-not depend on the weights, so one block of random numbers is repeated, scaled so that activations have ordinary magnitudes.
+ten-million-items, small models over a catalogue larger than any cache; and four-gigabytes, to time a start. Times do not
+depend on the weights, so one block of random numbers is repeated, scaled to give activations of ordinary magnitude.
 """
 
 import array

@@ -48,7 +48,7 @@ def edit_config(bundle, change):
 
 
 def change_weights(path):
-    """Negates every fourth number of every tensor: other scores, still finite."""
+    """Negates every fourth number of every tensor: the scores change but stay finite."""
     data = bytearray(path.read_bytes())
     start = 8 + struct.unpack("<Q", data[:8])[0]
     numbers = array.array("f", bytes(data[start:]))

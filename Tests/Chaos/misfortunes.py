@@ -18,7 +18,7 @@ from bundles import INVALID, VALID
 
 
 def kill_and_restart(server, clients, seconds, generator):
-    """kill -9 under load, repeatedly. Requests in flight are lost, and nothing else."""
+    """kill -9 under load, repeatedly. Only requests in flight may be lost."""
     server.start()
     clients.start(server)
     end, kills = time.monotonic() + seconds, 0
@@ -33,7 +33,7 @@ def kill_and_restart(server, clients, seconds, generator):
 
 
 def stop_and_continue(server, clients, seconds, generator):
-    """SIGSTOP for five seconds, as a paused machine or a debugger does."""
+    """SIGSTOP for five seconds, like a paused machine or a debugger."""
     server.start()
     clients.start(server)
     end, pauses = time.monotonic() + seconds, 0
@@ -61,7 +61,7 @@ def full_disk(server, clients, seconds, generator):
 
 
 def few_descriptors(server, clients, seconds, generator):
-    """Idle connections take every descriptor; further clients are refused, and served when the idle ones have closed."""
+    """Idle connections use up all descriptors; further clients are refused until the idle ones close."""
     server.start()
     clients.start(server)
     limit = len(os.listdir(f"/proc/{server.process.pid}/fd")) + 20
@@ -103,8 +103,8 @@ def clock_set_back(server, clients, seconds, generator):
 
 
 def little_memory(server, clients, seconds, generator):
-    """The process may allocate hardly any further memory. That may end it (a failed allocation in Swift is fatal);
-    its supervisor starts it again. No reply may be wrong."""
+    """The process can allocate hardly any more memory. That may end it (a failed allocation in Swift is fatal), and its
+    supervisor restarts it. No reply may be wrong."""
     server.start()
     clients.start(server)
     time.sleep(1)
@@ -131,7 +131,7 @@ def little_memory(server, clients, seconds, generator):
 
 
 def vanishing_clients(server, clients, seconds, generator):
-    """Clients that send half a request and wait, vanish with a reset, or never read; the others notice nothing."""
+    """Some clients send half a request and wait, vanish with a reset, or never read; the others must not notice."""
     server.start()
     clients.start(server)
     request = f"POST /recommend HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n"
@@ -195,7 +195,7 @@ def reloads(server, clients, seconds, generator):
 
 
 def versions(server, clients, seconds, generator):
-    """Versions of all architectures are loaded beside the one that serves, get a share, and are removed again."""
+    """Versions of all architectures are loaded next to the served one, get a share of the traffic, and are removed again."""
     server.start()
     clients.start(server)
     model = json.loads(server.request("GET", "/models")[1])["models"][0]["name"]
@@ -203,7 +203,7 @@ def versions(server, clients, seconds, generator):
     def expect(wanted, method, path, content=None):
         for _ in range(100):
             status, reply = server.request(method, path, content and json.dumps(content))
-            # Removed memory is freed when the last request has ended, and a version is known for as long.
+            # A removed version stays known until its last request has ended and its memory is freed.
             if status != 409:
                 break
             time.sleep(0.05)
@@ -227,7 +227,7 @@ def versions(server, clients, seconds, generator):
 
 
 def keys_and_certificates(server, clients, seconds, generator):
-    """API keys and certificates are replaced by valid and invalid files, with SIGHUP. Old ones stay if new ones are invalid."""
+    """API keys and certificates are replaced by valid and invalid files, each with a SIGHUP. Invalid ones must not take effect."""
     place = server.folder
     keys, certificate, key = place / "keys", place / "cert.pem", place / "key.pem"
     authority = place / "authority.pem"
@@ -308,7 +308,7 @@ class Closed:
 
 
 def send_large(server, until):
-    """Requests that need memory: more events than a history may have, in a body of the largest size."""
+    """Sends requests that need much memory: more events than a history may have, in a body of the maximum size."""
     items = ",".join(['"' + "x" * 40 + '"'] * 180_000)
     while time.monotonic() < until and server.process.poll() is None:
         try:
@@ -343,7 +343,7 @@ def install(pair, certificate, key):
 
 
 def replace(path, data):
-    """Like careful operators: a new file replaces the old one by renaming."""
+    """Replaces a file by renaming a new one, as careful operators do."""
     spare = path.with_suffix(".new")
     spare.write_bytes(data)
     os.replace(spare, path)

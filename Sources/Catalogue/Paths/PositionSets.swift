@@ -16,7 +16,7 @@ package final class PositionSets: Sendable {
         case unavailable
     }
 
-    /// The most cached sets, each an eighth of a byte per item. The cache is cleared when it is full.
+    /// The most cached sets, each of one bit per item. The cache is cleared when it is full.
     private static let most = 64
 
     private let state = Lock(State())

@@ -51,7 +51,7 @@ final class TensorContent {
     let dtype: TorchDType
     let shape: [Int]
     let bytes: UnsafeRawBufferPointer
-    /// Keeps the bytes alive: a storage or a file; nil if they are ours.
+    /// Keeps the bytes alive: a storage or a file; nil: this object owns them.
     private let owner: AnyObject?
 
     /// Takes the elements of a layout from their storage, without copying them if they are contiguous and aligned.

@@ -230,7 +230,7 @@ struct ZipDirectory {
         )
     }
 
-    /// Replaces values that are all ones with those of the zip64 extra field, which has only these, in order.
+    /// Replaces values that are all ones with those of the zip64 extra field, which lists only these, in order.
     private func widen(_ values: inout [UInt64], from extra: UnsafeRawBufferPointer) throws {
         var reader = LittleEndianReader(extra)
         var isWidened = false

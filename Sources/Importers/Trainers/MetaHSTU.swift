@@ -44,7 +44,7 @@ struct MetaHSTU {
             ?? (projection <= gates * output && output.isMultiple(of: 3))
         facts.append(JSONMember("concat_ua", .boolean(concatenates)))
         let linear = concatenates ? output / 3 : output
-        // Half of the rest, which the limits of the table's shape keep far from overflowing.
+        // Half of the rest. It cannot overflow, because the table's shape is limited.
         let attention = max(projection - gates * linear, 0) / 2
         if case .integer(let heads) = stated("heads"), heads > 0 {
             facts.append(JSONMember("dqk", .integer(Int64(attention) / heads)))

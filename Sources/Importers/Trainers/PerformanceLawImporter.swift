@@ -1,5 +1,5 @@
 // Checkpoints of USTC's Performance-Law: a Llama trained with SASRec's data conventions,
-// `torch.save(model.state_dict())`. Its "HSTU" is another model under that name; left-over tensors refuse it.
+// `torch.save(model.state_dict())`. Its "HSTU" is another model under that name; its left-over tensors are refused.
 
 internal import Files
 internal import JSON

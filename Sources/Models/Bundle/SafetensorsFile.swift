@@ -7,7 +7,7 @@ internal import JSON
 
 /// A safetensors file, open for reading.
 package final class SafetensorsFile: Sendable {
-    /// Bounds that no honest file meets.
+    /// Bounds that no honest file reaches.
     package enum Limit {
         package static let headerBytes = 100_000_000
         package static let rank = 16

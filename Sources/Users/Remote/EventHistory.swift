@@ -27,7 +27,7 @@ enum EventHistory {
         return sorted.suffix(count).map(\.element)
     }
 
-    /// The change to a list, as it was read, of at most `count` events when events are added.
+    /// The change that adds events to a list, as it was read, and keeps the newest `count`.
     static func adding(_ events: [UserEvent], to list: [UserEvent], newest count: Int) -> Change {
         var kept = tidied(list, newest: count)
         var present = events.count > many ? Set(kept) : nil
