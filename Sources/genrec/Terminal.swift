@@ -1,4 +1,4 @@
-// Colours and styles for terminals, which files and pipes should not contain.
+// Colours and styles on terminals; files and pipes get plain text.
 
 import Glibc
 

@@ -45,7 +45,7 @@ struct AccessLine {
         return UnsafeBufferPointer(start: start, count: next - start)
     }
 
-    // These are inlined, so that a key becomes a few immediate words of the program and not a text to copy.
+    // These are inlined, so that keys become immediate operands instead of strings to copy.
 
     /// A request id: visible ASCII without quotes and backslashes.
     @inline(__always)
@@ -217,14 +217,14 @@ final class LoggedModel: Sendable {
     }
 
     private static func value(_ text: String, isJSON: Bool) -> [UInt8] {
-        // A text without the need for quotes in the text format needs no escapes in JSON.
+        // In the text format, other values are quoted and escaped as in JSON.
         if !isJSON, !text.isEmpty, text.utf8.allSatisfy(isBare) { return Array(text.utf8) }
         var writer = JSONWriter()
         writer.string(text)
         return writer.bytes
     }
 
-    /// Whether a byte is itself in JSON and does not end a word in the text format.
+    /// Whether a byte needs no escape in JSON and does not end a word in the text format.
     private static func isBare(_ byte: UInt8) -> Bool {
         0x21...0x7E ~= byte && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\") && byte != UInt8(ascii: "=")
     }

@@ -71,15 +71,15 @@ final class RequestNote: HTTPNote, @unchecked Sendable {
 
     func appendReplyFields(to head: inout [UInt8]) { trace?.traceparent.appendReplyField(to: &head) }
 
-    // MARK: The loop's
+    // MARK: Called on the loop
 
-    /// The request is complete.
+    /// Records the route and the body's length once the request is complete.
     func received(_ route: Route, bodyBytes: Int) {
         self.route = route
         self.bodyBytes = bodyBytes
     }
 
-    /// The reply was encoded from `start` until now. Only recorded traces need it.
+    /// Records that the reply was encoded from `start` until now. Only recorded traces need it.
     func encoded(from start: Instant, arrival: Instant) {
         guard trace?.isSampled == true else { return }
         encoding = start.nanoseconds(since: arrival)..<Instant.now().nanoseconds(since: arrival)
@@ -91,7 +91,7 @@ final class RequestNote: HTTPNote, @unchecked Sendable {
         return !isTaken
     }
 
-    // MARK: Anybody's
+    // MARK: Called on any thread
 
     /// Records the call. Only the first call of this method counts.
     func asks(_ question: Question) {

@@ -85,7 +85,7 @@ final class RequestTelemetry: Sendable {
             guard exporter != nil else {
                 return access == nil ? nil : RequestNote(head, requestID: requestIDs.id(for: head), trace: nil)
             }
-            // Almost every request of a server that only samples traces: it costs one random number.
+            // Nearly every request takes this path where only traces are sampled: it costs one random number.
             guard access != nil else {
                 guard let trace = sampler.beginRecorded() else { return unrecorded }
                 return RequestNote(head, requestID: requestIDs.id(for: head), trace: trace)
@@ -103,7 +103,7 @@ final class RequestTelemetry: Sendable {
         return RequestNote(head, requestID: requestIDs.id(for: head), trace: trace)
     }
 
-    /// A reply has ended.
+    /// Logs and traces a finished reply.
     func ended(_ record: ReplyRecord) {
         guard access != nil || exporter != nil else { return }
         let note = record.note as? RequestNote
@@ -122,7 +122,7 @@ final class RequestTelemetry: Sendable {
         )
     }
 
-    /// The client disconnected before the reply was complete, `nanoseconds` after the request.
+    /// Logs and traces a request whose client disconnected before the reply was complete, with the time until then.
     func cancelled(_ note: (any HTTPNote)?, nanoseconds: UInt64) {
         guard let note = note as? RequestNote, note.take() else { return }
         var answer = note.answer ?? RequestNote.Answer(outcome: .cancelled)

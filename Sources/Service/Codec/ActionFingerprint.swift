@@ -12,7 +12,7 @@ enum ActionFingerprint {
         }
     }
 
-    /// The fingerprint of an action stored as text, the same as when it was sent: digits were an integer.
+    /// The fingerprint of a stored action, the same as when it was sent: text that is an integer was sent as one.
     static func of(stored text: UnsafeBufferPointer<UInt8>) -> UInt64 {
         let string = String(decoding: text, as: UTF8.self)
         if let value = Int64(string), String(value) == string { return of(value) }

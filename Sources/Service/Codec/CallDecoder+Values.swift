@@ -143,7 +143,7 @@ extension CallDecoder {
         if waitingCount == waiting.count { findWaiting() }
     }
 
-    /// Looks up the rows of waiting items.
+    /// Looks up the rows of all waiting ids at once.
     mutating func findWaiting() {
         let first = rows.count - waitingCount
         let items = source.items

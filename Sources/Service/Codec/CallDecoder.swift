@@ -28,7 +28,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
     var rows: [Int32] = []
     var timestamps: [Int64] = []
     var actions: [UInt64] = []
-    /// The ids of the last of `rows`, which are yet to be looked up. `waitingCount` of them are in use.
+    /// The ids whose rows are yet to be looked up: those of the last `waitingCount` of `rows`.
     var waiting = InlineArray<32, ItemKey>(repeating: ItemKey(0))
     var waitingCount = 0
 

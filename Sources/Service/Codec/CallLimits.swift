@@ -26,11 +26,11 @@ package struct CallLimits: Sendable, Equatable {
     package var maxCandidates = 2_048
     /// The largest width of a search over token paths.
     package var maxBeams = 1_000
-    /// Whether a history may be looked up in a store of users instead of being sent.
+    /// Whether a history may be looked up in the user store instead of being sent.
     package var hasStore = false
 
-    /// The latest time: the last second of the year 9999. A later one is almost always in milliseconds; read as
-    /// seconds, all events would seem equally new.
+    /// The latest time: the last second of the year 9999. A later one is almost always in milliseconds, and would make
+    /// all events seem equally new.
     package static let lastSecond: Int64 = 253_402_300_799
 
     /// The error sentence for a later time.

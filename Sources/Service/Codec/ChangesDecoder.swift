@@ -68,7 +68,7 @@ enum ChangesDecoder {
         return changes
     }
 
-    /// The changes of an NDJSON body. Empty lines are skipped. A line that is not JSON is unusable (422), not malformed.
+    /// The changes of an NDJSON body. Empty lines are skipped. A line that is not JSON is unusable (422), not a 400.
     static func decodeLines(_ body: UnsafeBufferPointer<UInt8>) throws(CallError) -> [CatalogueChange] {
         var changes: [CatalogueChange] = []
         var number = 0

@@ -23,7 +23,7 @@ private enum IncomingEventField: UInt8, RequestField {
 enum EventsDecoder {
     /// The most events of a body.
     static let maximumCount = 100_000
-    /// The limit on a body's bytes, even if other bodies have a lower one: over 600 bytes per event at the most events.
+    /// The limit on a body's bytes, even if other bodies have a lower one: over 600 for each of `maximumCount`.
     static let maximumBytes = 64 << 20
     /// The most bytes of an item's id and of an action.
     static let maximumItemBytes = 1_024

@@ -27,7 +27,7 @@ package struct RecommendCall: Sendable, Equatable {
     var areBeamsListed = false
     /// Whether the reply has each item's tokens.
     package var includesTokens = false
-    /// Whether the reply says if no other path could have been better.
+    /// Whether the reply says if it is exact: no other path could have been better.
     package var includesExact = false
 
     /// An unknown id of the history if more than 90 % of at least five events are unknown, nil otherwise. The caller's

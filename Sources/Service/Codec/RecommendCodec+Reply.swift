@@ -91,7 +91,7 @@ extension RecommendCodec {
         }
     }
 
-    /// The record of a fault after the status line was sent. The stream then closes without its last chunk.
+    /// The record of a fault that occurs after the status line was sent. The stream then closes without its last chunk.
     package static func encodeStreamError(_ problem: ProblemDetails, format: StreamFormat) -> [UInt8] {
         record("event: error\ndata: ", format) { writer in
             writer.key("error")

@@ -7,8 +7,8 @@
 // - The same key twice in an object is malformed (400), since readers disagree on which one counts.
 // - 400 is about bytes, 422 about values: a wrong type is 422. A body gets 422 only if it is well-formed to its end.
 // - An integer may have a fraction or an exponent if its value is whole and within ±2⁵³.
-// - 17 and "17" are the same item, whatever the type of the catalogue's ids; "017" and "+17" are not 17. Replies have the
-//   catalogue's type.
+// - 17 and "17" are the same item, whatever the type of the catalogue's ids; "017" and "+17" are not 17. Replies have
+//   the catalogue's type.
 // - Unknown ids are counted wherever they occur. Unknown tags are skipped.
 // - `allow` must name items or tags. If all of them are unknown, nothing is eligible.
 // - `action` must be a string or an integer and is otherwise unused: no architecture here models it.

@@ -17,7 +17,7 @@ package struct RecommendReply: Sendable, Equatable {
     package var ranking: Ranking?
     /// Whether the reply has each item's tokens.
     package var includesTokens = false
-    /// Whether the reply says if no other path could have been better.
+    /// Whether the reply says if it is exact: no other path could have been better.
     package var includesExact = false
     /// Whether the history comes from the store and not from the caller.
     package var isHistoryStored = false

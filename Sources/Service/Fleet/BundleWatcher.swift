@@ -58,7 +58,7 @@ final class BundleWatcher: @unchecked Sendable {
         }
     }
 
-    /// The first is that of the configuration.
+    /// The states of the bundle's files, the configuration's first.
     private static func fingerprints(_ directory: String) -> Fingerprints {
         [
             ModelBundle.FileName.configuration, ModelBundle.FileName.weights, ModelBundle.FileName.catalogue,

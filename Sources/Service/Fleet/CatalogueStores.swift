@@ -1,4 +1,4 @@
-// The catalogue changes by model name. All versions of a name share them.
+// Catalogue changes, by model name. All versions of a name share them.
 
 internal import Catalogue
 internal import Engine

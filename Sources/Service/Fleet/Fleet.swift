@@ -139,7 +139,7 @@ final class Fleet: Sendable {
     /// The changes to the models' catalogues.
     let catalogues: CatalogueStores
     private let state: Lock<State>
-    /// Every request reads it without taking the lock, since hardly any server has a shadow.
+    /// Lets requests skip the lock: hardly any server has a shadow.
     private let isShadowed = Atomic<Bool>(false)
 
     /// - Parameters:
@@ -254,7 +254,7 @@ final class Fleet: Sendable {
     /// Whether some model has a shadow.
     var hasShadows: Bool { isShadowed.load(ordering: .relaxed) }
 
-    // MARK: - What there is
+    // MARK: - Standings
 
     /// A member as operators see it.
     struct Standing: Sendable {
@@ -400,8 +400,7 @@ final class Fleet: Sendable {
         let model: ServedModel
     }
 
-    /// Removes a model and gives its place and share to one that is yet to be loaded. Requests for it are refused until
-    /// it is.
+    /// Removes a model and gives its place and share to one yet to be loaded. Until then, requests for it are refused.
     func vacate(_ name: String, _ version: String, for next: Member) throws(FleetError) -> Vacated {
         let gone: Result<Vacated, FleetError> = change { state in
             guard let index = state.index(name, version), let model = state.members[index].model else {
@@ -422,7 +421,7 @@ final class Fleet: Sendable {
         return try gone.get()
     }
 
-    /// Gives a removed model its place back after its replacement failed to load. It is itself loaded afterwards.
+    /// Gives a removed model its place back after its replacement failed to load. The caller then reloads it.
     func giveBack(_ name: String, _ version: String, to member: Member) throws(FleetError) {
         let refusal: FleetError? = change { state in
             if let index = state.index(name, version), state.members[index].failure != nil {

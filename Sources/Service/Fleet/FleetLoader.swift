@@ -99,9 +99,8 @@ final class FleetLoader: Sendable {
 
     /// Loads a bundle beside the served ones. It gets no requests yet, unless it is the first of its name.
     ///
-    /// - Parameter replaced: a model to remove first because memory does not suffice for both. The bundle takes its
-    ///   place. Requests for it are refused until the bundle is loaded; if loading fails, the removed model is
-    ///   reloaded.
+    /// - Parameter replaced: a model to remove first, where memory does not suffice for both. The bundle takes its
+    ///   place; until the bundle is loaded, requests are refused. If that fails, the removed model is reloaded.
     func add(_ directory: String, replacing replaced: ModelReference? = nil, _ completion: @escaping Completion) {
         do throws(FleetError) {
             try requireReady()
@@ -169,7 +168,7 @@ final class FleetLoader: Sendable {
         FleetError(error is GoldenCaseError ? .unusable : .unavailable, "the model cannot be loaded: \(error)")
     }
 
-    // MARK: - In the place of another
+    // MARK: - Replacing a model
 
     private func replace(_ old: ServedModel, _ completion: @escaping Completion) {
         do throws(FleetError) {
@@ -221,7 +220,7 @@ final class FleetLoader: Sendable {
         }
     }
 
-    // MARK: - Beside others
+    // MARK: - Adding a model
 
     private func load(_ origin: ModelOrigin, _ completion: @escaping Completion) {
         do throws(FleetError) {
@@ -259,7 +258,7 @@ final class FleetLoader: Sendable {
         }
     }
 
-    // MARK: - After another
+    // MARK: - Adding a model in place of one that is removed first
 
     private func load(
         _ origin: ModelOrigin,

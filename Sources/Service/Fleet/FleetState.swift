@@ -13,7 +13,7 @@ struct FleetState: Sendable, Equatable {
         var routing: Fleet.Routing
         /// The state that a rollback restores.
         var previous: Fleet.Routing?
-        /// The routing in the configuration file when it was changed. Once the file differs, the change is void.
+        /// The configuration file's routing at the time of the change. Once the file differs, the change is void.
         var configured: Fleet.Routing?
     }
 

@@ -37,7 +37,7 @@ final class ModelLoader: Sendable {
 
     /// An engine for each device, none of them started.
     ///
-    /// - Parameter loaded: called once: with the first device's phase once all are ready, or with that of one that failed.
+    /// - Parameter loaded: called once: with the first engine's phase when all are ready, or with that of a failed one.
     func makeEngines(
         metrics: ServiceMetrics,
         loaded: @escaping @Sendable (EnginePhase) -> Void

@@ -90,8 +90,8 @@ final class ServedModel: Sendable {
             self.id = id
         }
 
-        /// The model is no longer served and all its requests are answered. Runs asynchronously, since the last holder
-        /// may hold an engine's lock.
+        /// Retires the weights: the model is no longer served, and all its requests are answered. Asynchronous, since
+        /// the last holder may hold an engine's lock.
         deinit {
             let bodies = gone.withLock { $0 }
             DispatchQueue.global().async { [engines, id] in engines.retire(id) { for body in bodies { body() } } }

@@ -106,6 +106,6 @@ final class Lifecycle: Sendable {
         }
     }
 
-    /// Keeps signal handlers for the rest of the process.
+    /// Keeps signal handlers alive as long as the server.
     func keep(_ signals: [SignalSource]) { state.withLock { $0.signals = signals } }
 }

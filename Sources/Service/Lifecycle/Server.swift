@@ -248,7 +248,7 @@ package final class Server: Sendable {
             known.append((bundle.configuration.name, bundle.configuration.version, origin.place))
         }
         if let fault = configuration.faults(known).first { throw fault }
-        // An addition may have been put into the file since.
+        // The file may name an addition by now.
         for loaded in added where !bundles.contains(where: { $0.isSame(as: loaded.bundle) }) { bundles.append(loaded) }
         return bundles
     }
@@ -442,7 +442,7 @@ package final class Server: Sendable {
         fleetLoader.stop()
         fleet.engines.stop()
         guard let adminHTTP else { return life.httpEnded() }
-        // Observers had the whole drain time-out to look.
+        // Observers of the shutdown had the whole drain time to look.
         adminHTTP.drain(timeoutNanoseconds: Self.adminDrainNanoseconds) { [life] _ in life.httpEnded() }
     }
 

@@ -81,7 +81,7 @@ package final class RequestHandler: HTTPHandler {
         )
     }
 
-    /// From now on readiness is refused; requests are still answered.
+    /// Refuses readiness from now on. Requests are still answered.
     func beginDraining() { draining.store(true, ordering: .releasing) }
     var isDraining: Bool { draining.load(ordering: .acquiring) }
 

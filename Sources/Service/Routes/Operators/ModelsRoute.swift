@@ -172,7 +172,7 @@ extension ServedModel {
 
 /// The device and state of one engine.
 private struct EngineStanding {
-    /// nil: it serves nothing.
+    /// nil: the engine does not serve.
     var device: DeviceDescription?
     let cache: PrefixCacheDescription?
     let degradation: String?

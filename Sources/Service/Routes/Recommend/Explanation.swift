@@ -99,7 +99,7 @@ private final class LeftOutScores: Sendable {
     private let state: Lock<State>
     private let completion: @Sendable ([[ScoredRow]]?) -> Void
 
-    /// - Parameter completion: called once; nil: some scores could not be computed.
+    /// - Parameter completion: called once, with nil if some scores could not be computed.
     init(count: Int, completion: @escaping @Sendable ([[ScoredRow]]?) -> Void) {
         state = Lock(State(scores: Array(repeating: [], count: count), missing: count))
         self.completion = completion

@@ -56,7 +56,7 @@ final class RecommendStream: Sendable {
 
     /// How the reply ends, once known.
     private enum End {
-        /// A last record; the outcome is counted when it is written.
+        /// A last record, with which the outcome is counted.
         case reply(RecommendReply, RecommendOutcome)
         /// A problem: an ordinary reply if no record was sent before, otherwise a last record before the connection
         /// closes.
@@ -111,7 +111,7 @@ final class RecommendStream: Sendable {
         queue.async { self.write() }
     }
 
-    /// Adds those of `items` that are missing, in order, and the last record; `outcome` counts once that is written.
+    /// Adds those of `items` that are missing, in order, then the last record, with which `outcome` is counted.
     func finish(_ reply: RecommendReply, _ items: [ScoredRow], _ outcome: RecommendOutcome) {
         end(with: .reply(reply, outcome), items)
     }
@@ -198,7 +198,7 @@ final class RecommendStream: Sendable {
         )
     }
 
-    /// Writes one piece of the items and notes how many it has. False if the stream is over.
+    /// Sends one piece of the items and notes how many were sent. False if the stream is over.
     private func send(_ items: ArraySlice<ScoredRow>, firstRank: Int) -> Bool {
         var piece: [UInt8] = []
         var count = 0

@@ -30,7 +30,7 @@ extension RequestHandler {
             case .failure(let error):
                 metrics.store.errors.increment()
                 guard call.fallback == .popularity, error.code == .unavailable else { return next(.failure(error)) }
-                // The call's own events are still known as seen.
+                // The call's own events still count as seen.
                 var call = call.with(UserHistory(), model.model.catalogue)
                 call.degradation = .store
                 next(.success(call))
