@@ -93,6 +93,19 @@ package final class JournalFile {
         }
     }
 
+    /// Why nothing more can be appended; also that another program has cut, extended or removed the file: a start would
+    /// not find what is appended to it.
+    package func check() -> JournalError? {
+        if let failure { return failure }
+        var status = stat()
+        if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+            status.st_nlink == 0 || status.st_size != off_t(byteCount)
+        {
+            fail(JournalError(.unavailable, "\(path) was changed or removed by another program"))
+        }
+        return failure
+    }
+
     /// Takes nothing from here on.
     func fail(_ error: JournalError) { failure = failure ?? error }
 

@@ -50,12 +50,7 @@ package struct JournalFolder: Sendable {
 
     /// Makes the folder if it is not there, and those that it is in.
     package func make() throws(JournalError) {
-        var made = directory.hasPrefix("/") ? "" : "."
-        for part in directory.split(separator: "/") {
-            made += "/" + part
-            guard mkdir(made, 0o700) != 0, errno != EEXIST else { continue }
-            throw JournalError(.unavailable, "cannot make the folder \(made): \(systemErrorText(errno))")
-        }
+        do throws(FileError) { try makeFolder(directory) } catch { throw JournalError(error) }
     }
 
     /// Creates the folder if missing, and takes its lock.
@@ -67,7 +62,7 @@ package struct JournalFolder: Sendable {
     /// Reads the newest snapshot and the journals from it on. The folder exists.
     ///
     /// - Parameter apply: called with a record's content; false if it is invalid.
-    /// - Throws: `JournalError` for a file that cannot be read, and for damage anywhere but at the end of the last journal.
+    /// - Throws: `JournalError` for a file that cannot be read, and for damage other than a last record that is torn.
     package func open(_ apply: (inout RecordReader) -> Bool) throws(JournalError) -> Opened {
         let snapshots = try numbers(of: .snapshot)
         let first = snapshots.last ?? 1
@@ -95,11 +90,18 @@ package struct JournalFolder: Sendable {
         } catch {
             throw JournalError(error)
         }
-        let (count, whole) = content.withBytes { bytes in
+        let (count, extent) = content.withBytes { bytes in
             bytes.withMemoryRebound(to: UInt8.self) { ($0.count, JournalRecord.read($0, magic: magic, apply)) }
         }
+        let whole = extent.byteCount
         if kind == .snapshot { opened.snapshotBytes = count }
-        if mayBeTorn {
+        if mayBeTorn, extent.isDamaged {
+            throw JournalError(
+                .unavailable,
+                "\(path) is damaged at byte \(whole), and more follows; restore it, or give up what follows: "
+                    + "truncate -s \(whole) \(path)"
+            )
+        } else if mayBeTorn {
             // A journal torn within its first bytes is recreated in place.
             let isBegun = whole > 0 || count < magic.count
             guard isBegun else { throw JournalError(.unavailable, "\(path) is no journal of \(contents)") }
@@ -108,6 +110,11 @@ package struct JournalFolder: Sendable {
         } else if whole < count || whole == 0 {
             throw JournalError(.unavailable, "\(path) is damaged at byte \(whole); restore it, or remove the folder")
         }
+    }
+
+    /// Whether the folder has a file of either kind.
+    package var isInUse: Bool {
+        Kind.allCases.contains { kind in ((try? numbers(of: kind)) ?? []).isEmpty == false }
     }
 
     /// The numbers of the files of a kind, ascending.

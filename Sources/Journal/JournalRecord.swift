@@ -27,32 +27,54 @@ package enum JournalRecord {
         }
     }
 
+    /// What `read` found.
+    package struct Extent: Sendable, Equatable {
+        /// Bytes of the first bytes and the records that were applied; 0 if the file does not start with `magic`.
+        package var byteCount: Int
+        /// Whether more follows than the remains of one record: a crash does not leave that, so the file was changed, or
+        /// another version wrote it.
+        package var isDamaged = false
+    }
+
     /// Reads the records of a file, up to the first incomplete one.
     ///
     /// - Parameters:
     ///   - bytes: the file's, from the start.
     ///   - magic: its first bytes.
     ///   - apply: called with a record's content; false if it is invalid.
-    /// - Returns: the number of valid bytes, including the first bytes; 0 if the file does not start with `magic`.
     package static func read(
         _ bytes: UnsafeBufferPointer<UInt8>,
         magic: [UInt8],
         _ apply: (inout RecordReader) -> Bool
-    ) -> Int {
-        guard bytes.starts(with: magic) else { return 0 }
+    ) -> Extent {
+        guard bytes.starts(with: magic) else { return Extent(byteCount: 0) }
         var position = magic.count
-        while bytes.count - position >= headBytes {
-            var reader = RecordReader(bytes, position..<position + headBytes)
-            guard let length = reader.integer(UInt32.self), let sum = reader.integer(UInt32.self) else { break }
-            let start = position + headBytes
-            guard Int(length) <= bytes.count - start, (1...UInt32(longest)).contains(length) else { break }
-            let content = start..<start + Int(length)
-            guard checksum(UnsafeBufferPointer(rebasing: bytes[content])) == sum else { break }
+        while let content = content(bytes, at: position) {
+            guard isIntact(bytes, content) else {
+                let next = self.content(bytes, at: content.upperBound)
+                return Extent(byteCount: position, isDamaged: next.map { isIntact(bytes, $0) } ?? false)
+            }
             var body = RecordReader(bytes, content)
-            guard apply(&body) else { break }
+            guard apply(&body) else { return Extent(byteCount: position, isDamaged: true) }
             position = content.upperBound
         }
-        return position
+        return Extent(byteCount: position)
+    }
+
+    /// Where the content of the record at `position` is; nil if it has none within the file.
+    private static func content(_ bytes: UnsafeBufferPointer<UInt8>, at position: Int) -> Range<Int>? {
+        let start = position + headBytes
+        guard bytes.count > start else { return nil }
+        var reader = RecordReader(bytes, position..<start)
+        guard let length = reader.integer(UInt32.self), Int(length) <= bytes.count - start,
+            (1...UInt32(longest)).contains(length)
+        else { return nil }
+        return start..<start + Int(length)
+    }
+
+    private static func isIntact(_ bytes: UnsafeBufferPointer<UInt8>, _ content: Range<Int>) -> Bool {
+        var reader = RecordReader(bytes, content.lowerBound - 4..<content.lowerBound)
+        return reader.integer(UInt32.self) == checksum(UnsafeBufferPointer(rebasing: bytes[content]))
     }
 
     private static func checksum(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt32 {

@@ -104,6 +104,11 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
         timer.cancel()
     }
 
+    /// Whether a folder has a store's files.
+    package static func isStore(_ directory: String) -> Bool {
+        JournalFolder(directory, magic: UserRecord.magic, contents: "users").isInUse
+    }
+
     // MARK: Reading
 
     package func events(
@@ -208,7 +213,7 @@ package final class LocalUserStore: UserStore, ItemTexts, @unchecked Sendable {
     private func write(_ record: [UInt8], sync: Bool, _ change: () -> Void) throws(UserStoreError) {
         let wantsSnapshot = try writer.withLock { writer throws(UserStoreError) in
             do throws(JournalError) {
-                if let failure = writer.journal.failure { try replaceJournal(&writer, failure) }
+                if let failure = writer.journal.check() { try replaceJournal(&writer, failure) }
                 try writer.journal.append(record, syncs: sync)
             } catch {
                 throw UserStoreError(error)
