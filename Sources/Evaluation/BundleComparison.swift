@@ -1,6 +1,7 @@
 // Compares bundles on the same users: differences from the first, by groups of users, and their significance.
 
 package import Interactions
+internal import JSON
 
 /// A comparison of bundles on the users that all of them could rank.
 package struct BundleComparison: Sendable {
@@ -58,13 +59,13 @@ package struct BundleComparison: Sendable {
                 losses: zip(first, pair.1).count { $1.rank > $0.rank }
             )
         }
-        var popularity: [String: Int] = [:]
+        var popularity: [TextKey: Int] = [:]
         for user in log.users {
-            for event in user.events { popularity[event.item, default: 0] += 1 }
+            for event in user.events { popularity[TextKey(event.item), default: 0] += 1 }
         }
         let lengths = first.map(\.historyLength)
         let popularities = first.map { outcome in
-            log.users[outcome.user].events.last.flatMap { popularity[$0.item] } ?? 0
+            log.users[outcome.user].events.last.flatMap { popularity[TextKey($0.item)] } ?? 0
         }
         byHistoryLength = Self.groups(by: lengths, outcomes)
         byPopularity = Self.groups(by: popularities, outcomes)

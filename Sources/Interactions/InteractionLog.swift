@@ -1,6 +1,7 @@
 // A data set's events by user, read from a file in any of the common formats.
 
 internal import Files
+internal import JSON
 
 /// What the caller must state about a file of interactions because the file does not.
 package struct InteractionOptions: Sendable, Equatable {
@@ -28,7 +29,7 @@ package struct InteractionLogError: Error, Equatable, CustomStringConvertible {
 package struct InteractionLog: Sendable {
     package struct Event: Sendable, Equatable {
         package var item: String
-        /// Seconds since the epoch; 0 if the file has no times.
+        /// Seconds since the epoch, a fraction cut off; 0 if the file has no times.
         package var timestamp: Int64
 
         package init(item: String, timestamp: Int64) {
@@ -39,25 +40,10 @@ package struct InteractionLog: Sendable {
 
     package struct User: Sendable, Equatable {
         package var id: String
-        /// Ordered by timestamp, equal timestamps in file order.
+        /// Ordered by time, equal times in file order.
         package var events: [Event]
         /// The action of each event, nil for none; empty if actions are not read or the file has none.
         package var actions: [String?] = []
-
-        /// Orders the events by timestamp, equal ones in file order: the standard library's sort is stable.
-        fileprivate mutating func sort() {
-            guard !actions.isEmpty else { return events.sort { $0.timestamp < $1.timestamp } }
-            let order = events.indices.sorted { events[$0].timestamp < events[$1].timestamp }
-            events = order.map { events[$0] }
-            actions = order.map { actions[$0] }
-        }
-
-        fileprivate mutating func append(_ event: ReadEvent) {
-            events.append(Event(item: event.item, timestamp: event.timestamp))
-            if event.action == nil, actions.isEmpty { return }
-            actions.append(contentsOf: repeatElement(nil, count: events.count - 1 - actions.count))
-            actions.append(event.action)
-        }
     }
 
     /// In the order of their first lines.
@@ -99,31 +85,69 @@ package struct InteractionLog: Sendable {
             while let event = try reader.next() { collector.add(event) }
             hasTimestamps = reader.hasTimestamps
         }
-        users = collector.users
-        guard hasTimestamps else { return }
-        for index in users.indices { users[index].sort() }
+        users = collector.users(sorted: hasTimestamps)
     }
 
     /// Groups events by user.
     private struct Collector {
-        var users: [User] = []
-        private var indexByUser: [String: Int] = [:]
+        private struct Gathered {
+            var user: User
+            /// The part of each event's time below a second, in microseconds; empty if there is none.
+            var fractions: [Int32] = []
+
+            mutating func append(_ event: ReadEvent) {
+                let count = user.events.count
+                user.events.append(Event(item: event.item, timestamp: event.time.seconds))
+                if event.time.microseconds != 0 || !fractions.isEmpty {
+                    fractions.append(contentsOf: repeatElement(0, count: count - fractions.count))
+                    fractions.append(event.time.microseconds)
+                }
+                if event.action != nil || !user.actions.isEmpty {
+                    user.actions.append(contentsOf: repeatElement(nil, count: count - user.actions.count))
+                    user.actions.append(event.action)
+                }
+            }
+
+            /// The user with the events ordered by time, those of the same time as in the file: the standard library's sort
+            /// is stable.
+            func sorted() -> User {
+                var user = user
+                guard !fractions.isEmpty || !user.actions.isEmpty else {
+                    user.events.sort { $0.timestamp < $1.timestamp }
+                    return user
+                }
+                func time(_ index: Int) -> EventTime {
+                    let fraction = fractions.isEmpty ? 0 : fractions[index]
+                    return EventTime(seconds: self.user.events[index].timestamp, microseconds: fraction)
+                }
+                let order = user.events.indices.sorted { time($0) < time($1) }
+                user.events = order.map { self.user.events[$0] }
+                if !user.actions.isEmpty { user.actions = order.map { self.user.actions[$0] } }
+                return user
+            }
+        }
+
+        private var gathered: [Gathered] = []
+        private var indexByUser: [TextKey: Int] = [:]
         /// The index of the last event's user, since most files list a user's events together.
         private var last: Int?
 
         mutating func add(_ event: ReadEvent) {
-            if let last, users[last].id == event.user {
-                users[last].append(event)
+            let key = TextKey(event.user)
+            if let last, TextKey(gathered[last].user.id) == key {
+                gathered[last].append(event)
                 return
             }
-            let index = indexByUser[event.user] ?? users.count
-            if index == users.count {
-                indexByUser[event.user] = index
-                users.append(User(id: event.user, events: []))
+            let index = indexByUser[key] ?? gathered.count
+            if index == gathered.count {
+                indexByUser[key] = index
+                gathered.append(Gathered(user: User(id: event.user, events: [])))
             }
             last = index
-            users[index].append(event)
+            gathered[index].append(event)
         }
+
+        func users(sorted: Bool) -> [User] { gathered.map { sorted ? $0.sorted() : $0.user } }
     }
 }
 
@@ -131,8 +155,8 @@ package struct InteractionLog: Sendable {
 struct ReadEvent {
     var user: String
     var item: String
-    /// Seconds since the epoch; 0 if the file has no times.
-    var timestamp: Int64
+    /// 0 if the file has no times.
+    var time: EventTime
     /// nil: there is none, or actions are not read.
     var action: String?
 }
@@ -146,27 +170,28 @@ struct LinePlace {
         InteractionLogError(description: "\(file), line \(line): \(sentence)")
     }
 
-    /// Parses the time of an event into seconds.
+    /// The time of an event.
     ///
     /// - Parameter found: the line's columns, for the error.
-    func seconds(
+    func time(
         _ text: Substring,
         _ unit: TimeUnit,
         found: @autoclosure () -> String
-    ) throws(InteractionLogError) -> Int64 {
-        guard let seconds = unit.seconds(text) else {
+    ) throws(InteractionLogError) -> EventTime {
+        guard let time = unit.time(text) else {
             let advice =
-                unit != .iso && TimeUnit.iso.seconds(text) != nil ? "; if it is a date, say --time-unit iso" : ""
+                unit != .iso && TimeUnit.iso.time(text) != nil ? "; if it is a date, say --time-unit iso" : ""
             throw fault("the timestamp \(excerpt(text)) is not \(unit.noun)\(advice); \(found())")
         }
-        guard seconds >= TimeUnit.firstSecond else {
+        guard time.seconds >= TimeUnit.firstSecond else {
             throw fault("the timestamp \(excerpt(text)) lies before the year 1 as \(unit.noun); \(found())")
         }
-        guard seconds <= TimeUnit.lastSecond else {
-            let advice = unit.smaller(for: seconds).map { "; say --time-unit \($0.rawValue) if it is \($0.noun)" } ?? ""
+        guard time.seconds <= TimeUnit.lastSecond else {
+            let smaller = unit.smaller(for: time.seconds)
+            let advice = smaller.map { "; say --time-unit \($0.rawValue) if it is \($0.noun)" } ?? ""
             throw fault("the timestamp \(excerpt(text)) lies after the year 9999 as \(unit.noun)\(advice)")
         }
-        return seconds
+        return time
     }
 }
 

@@ -102,10 +102,10 @@ struct JSONLinesReader {
             keys = try firstKeys(scalars, found())
             self.keys = keys
         }
-        var seconds: Int64 = 0
-        if let time = keys.time { seconds = try place.seconds(try value(time)[...], unit, found: found()) }
+        var time = EventTime()
+        if let key = keys.time { time = try place.time(try value(key)[...], unit, found: found()) }
         let action = scalars.first { $0.key == keys.action && !$0.value.isEmpty }?.value
-        return ReadEvent(user: try value(keys.user), item: try value(keys.item), timestamp: seconds, action: action)
+        return ReadEvent(user: try value(keys.user), item: try value(keys.item), time: time, action: action)
     }
 
     private mutating func firstKeys(

@@ -61,11 +61,11 @@ struct TableReader {
         guard fields.count == width else {
             throw place.fault("has \(fields.count) columns, not \(width); \(found)")
         }
-        var seconds: Int64 = 0
-        if let time = places.time {
-            seconds = try place.seconds(fields[time].text(in: bytes)[...], unit, found: found)
+        var time = EventTime()
+        if let column = places.time {
+            time = try place.time(fields[column].text(in: bytes)[...], unit, found: found)
         }
-        var event = ReadEvent(user: try id(places.user, "user"), item: try id(places.item, "item"), timestamp: seconds)
+        var event = ReadEvent(user: try id(places.user, "user"), item: try id(places.item, "item"), time: time)
         if let action = places.action, !fields[action].range.isEmpty { event.action = try text(action) }
         return event
     }
@@ -145,6 +145,6 @@ struct TableReader {
         _ = separator.split(sample[1], from: 0, into: &fields)
         let second = fields.map { $0.text(in: sample[1]) }
         guard first.indices.contains(time), second.indices.contains(time) else { return false }
-        return unit.seconds(first[time][...]) == nil && unit.seconds(second[time][...]) != nil
+        return unit.time(first[time][...]) == nil && unit.time(second[time][...]) != nil
     }
 }

@@ -13,12 +13,12 @@ package enum TimeUnit: String, Sendable, CaseIterable {
     /// The last second of the year 9999: a later time is a number in a smaller unit.
     package static let lastSecond: Int64 = 253_402_300_799
 
-    /// Whole seconds since the epoch, fractions truncated; nil if the text is not such a time.
-    func seconds(_ text: Substring) -> Int64? {
+    /// The time that a text states; nil for a text that states none.
+    func time(_ text: Substring) -> EventTime? {
         switch self {
-        case .seconds: number(text)
-        case .milliseconds: number(text).map { Self.quotient($0, 1_000) }
-        case .microseconds: number(text).map { Self.quotient($0, 1_000_000) }
+        case .seconds: Self.number(text, perSecond: 1)
+        case .milliseconds: Self.number(text, perSecond: 1_000)
+        case .microseconds: Self.number(text, perSecond: 1_000_000)
         case .iso: Self.date(text)
         }
     }
@@ -42,44 +42,65 @@ package enum TimeUnit: String, Sendable, CaseIterable {
         }
     }
 
-    private func number(_ text: Substring) -> Int64? {
-        if let whole = Int64(text) { return whole }
-        guard let number = Double(text), abs(number) < 9.0e18 else { return nil }
-        return Int64(number)
-    }
-
-    /// The quotient rounded toward −∞.
-    private static func quotient(_ value: Int64, _ divisor: Int64) -> Int64 {
-        let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
-        return remainder < 0 ? quotient - 1 : quotient
+    private static func number(_ text: Substring, perSecond count: Int64) -> EventTime? {
+        var whole = Int64(text)
+        var fraction = 0.0
+        if whole == nil {
+            // Swift reads hexadecimal numbers and "inf" too.
+            guard text.utf8.allSatisfy({ 0x30...0x39 ~= $0 || "+-.eE".utf8.contains($0) }), let number = Double(text),
+                abs(number) < 9.0e18
+            else { return nil }
+            whole = Int64(number.rounded(.down))
+            fraction = number - number.rounded(.down)
+        }
+        guard let whole else { return nil }
+        let (quotient, remainder) = whole.quotientAndRemainder(dividingBy: count)
+        let seconds = remainder < 0 ? quotient - 1 : quotient
+        let rest = remainder < 0 ? remainder + count : remainder
+        let unit = 1_000_000 / count
+        return EventTime(seconds: seconds, microseconds: Int32(rest * unit + Int64(fraction * Double(unit))))
     }
 
     // MARK: ISO 8601
 
-    static func date(_ text: Substring) -> Int64? {
+    static func date(_ text: Substring) -> EventTime? {
         var rest = text.utf8
         guard let year = digits(4, &rest), take("-", &rest), let month = digits(2, &rest), 1...12 ~= month,
             take("-", &rest), let day = digits(2, &rest), 1...daysOf(month, year) ~= day
         else { return nil }
         var seconds = daysSinceEpoch(year, month, day) * 86_400
-        if rest.isEmpty { return seconds }
+        if rest.isEmpty { return EventTime(seconds: seconds) }
         guard take("T", &rest) || take(" ", &rest), let hour = digits(2, &rest), hour <= 23, take(":", &rest),
             let minute = digits(2, &rest), minute <= 59
         else { return nil }
         seconds += hour * 3_600 + minute * 60
+        var microseconds: Int32 = 0
         if take(":", &rest) {
             // A leap second counts as the first second of the next minute.
             guard let second = digits(2, &rest), second <= 60 else { return nil }
             seconds += second
-            if take(".", &rest) || take(",", &rest) { rest = rest.drop { 0x30...0x39 ~= $0 } }
+            if take(".", &rest) || take(",", &rest) { microseconds = fraction(&rest) }
         }
-        if rest.isEmpty || take("Z", &rest) && rest.isEmpty || Substring(rest) == " UTC" { return seconds }
+        let local = EventTime(seconds: seconds, microseconds: microseconds)
+        if rest.isEmpty || take("Z", &rest) && rest.isEmpty || Substring(rest) == " UTC" { return local }
         let isWest = rest.first == UInt8(ascii: "-")
         guard take("+", &rest) || take("-", &rest), let hours = digits(2, &rest), hours <= 23 else { return nil }
         _ = take(":", &rest)
         guard let minutes = rest.isEmpty ? 0 : digits(2, &rest), minutes <= 59, rest.isEmpty else { return nil }
         let offset = hours * 3_600 + minutes * 60
-        return seconds - (isWest ? -offset : offset)
+        return EventTime(seconds: seconds - (isWest ? -offset : offset), microseconds: microseconds)
+    }
+
+    /// The microseconds of the digits behind a decimal point.
+    private static func fraction(_ rest: inout Substring.UTF8View) -> Int32 {
+        let digits = rest.prefix { 0x30...0x39 ~= $0 }
+        rest = rest.dropFirst(digits.count)
+        var microseconds: Int32 = 0
+        for place in 0..<6 {
+            let digit = digits.dropFirst(place).first.map { Int32($0) - 0x30 } ?? 0
+            microseconds = microseconds * 10 + digit
+        }
+        return microseconds
     }
 
     private static func take(_ character: Unicode.Scalar, _ rest: inout Substring.UTF8View) -> Bool {
@@ -112,5 +133,17 @@ package enum TimeUnit: String, Sendable, CaseIterable {
         let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
         let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
         return era * 146_097 + dayOfEra - 719_468
+    }
+}
+
+/// A point in time.
+struct EventTime: Comparable {
+    /// Since the epoch.
+    var seconds: Int64 = 0
+    /// After that second, less than a million.
+    var microseconds: Int32 = 0
+
+    static func < (left: Self, right: Self) -> Bool {
+        (left.seconds, left.microseconds) < (right.seconds, right.microseconds)
     }
 }

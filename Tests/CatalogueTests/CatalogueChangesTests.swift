@@ -306,6 +306,15 @@ private final class Served {
         #expect(served.catalogue.find("green", limit: 9) == [])
     }
 
+    /// "é" as one character and as two: an item that a call adds makes no other one known.
+    @Test func idsThatOnlyLookEqual_AreDifferentItems() throws {
+        let served = try Served(nil, try items(), maxAdded: 1)
+        let outcome = try served.apply([new("\u{E9}"), change("e\u{301}", popularity: 3)])
+        #expect(outcome.changed == 1 && outcome.unknown == 1)
+        #expect(outcome.unknownItems.first?.unicodeScalars.count == 2)
+        #expect(throws: CatalogueStoreError.self) { try served.apply([new("\u{E9}"), new("e\u{301}")]) }
+    }
+
     @Test func whatCannotBeAdded_ChangesNothing() throws {
         func refusal(_ served: Served, _ changes: CatalogueChange...) throws -> String {
             do {

@@ -86,6 +86,40 @@ private func events(_ log: InteractionLog) -> [String] {
         #expect(log.hasTimestamps)
     }
 
+    /// Fractions of a second are cut off only once the events are in order.
+    @Test(
+        arguments: [
+            ("u,d,1700000000900\nu,c,1700000000100\nu,b,1700000000100\nu,a,1699999999999\n", .milliseconds),
+            ("u,d,1700000000.9\nu,c,1700000000.1\nu,b,1700000000.1\nu,a,1699999999.999\n", .seconds),
+            ("u,d,1700000000000009\nu,c,1700000000000001\nu,b,1700000000000001\nu,a,1699999999999999\n", .microseconds),
+            (
+                "u,d,2023-11-14T22:13:20.000009Z\nu,c,2023-11-14T22:13:20.000001\n"
+                    + "u,b,2023-11-14T23:13:20.000001+01:00\nu,a,2023-11-14 22:13:19.9\n", .iso
+            ),
+        ] as [(String, TimeUnit)]
+    )
+    func eventsWithinASecond_AreInTheOrderOfTheirTimes(lines: String, unit: TimeUnit) throws {
+        let times = ["u a 1699999999", "u c 1700000000", "u b 1700000000", "u d 1700000000"]
+        #expect(events(try log("user,item,timestamp\n" + lines, unit: unit)) == times)
+        var options = InteractionOptions(timeUnit: unit)
+        options.readsActions = true
+        let text = "user,item,timestamp,event\n" + lines.replacing("\n", with: ",view\n")
+        let read = try InteractionLog(parsing: Array(text.utf8), name: "t", options: options)
+        #expect(events(read) == times && read.users[0].actions == ["view", "view", "view", "view"])
+    }
+
+    /// "é" as one character and as two.
+    @Test func idsThatOnlyLookEqual_AreDifferentUsers() throws {
+        let log = try log("user\titem\ttimestamp\n\u{E9}\ta\t1\ne\u{301}\ta\t1\n\u{E9}\tb\t2\n")
+        #expect(log.users.map { $0.id.unicodeScalars.count } == [1, 2])
+        #expect(log.users.map(\.events.count) == [2, 1])
+    }
+
+    @Test(arguments: ["0x10", "inf", "nan", "1_000", "1,5", "1e400", "", "--1", "1e"])
+    func whatIsNoDecimalNumber_IsNoTime(text: String) {
+        #expect(throws: InteractionLogError.self) { try log("user\titem\ttimestamp\nu\ta\t\(text)\n") }
+    }
+
     /// An action belongs to its event; events without one have none, even if the first action is in a later line.
     @Test(
         arguments: [

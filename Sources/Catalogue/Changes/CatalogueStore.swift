@@ -1,6 +1,7 @@
 // The changes of one model's catalogue, in memory and, if there is a folder, in a journal that is on disk before a call
 // is answered.
 
+internal import JSON
 internal import Journal
 internal import Locking
 
@@ -175,14 +176,16 @@ package final class CatalogueStore: Sendable {
             var known: [CatalogueChange] = []
             known.reserveCapacity(changes.count)
             // Whether the changes so far added (true) or removed (false) an item.
-            var isThere: [String: Bool] = [:]
+            var isThere: [TextKey: Bool] = [:]
             for change in changes {
                 let id = change.item
-                if change.added != nil { isThere[id] = true }
-                let isMade = isThere.isEmpty ? nil : isThere[id]
+                if change.added != nil { isThere[TextKey(id)] = true }
+                let isMade = isThere.isEmpty ? nil : isThere[TextKey(id)]
                 if isMade ?? (before.contains { $0.row(of: id) != nil } || state.table.state(of: id).added != nil) {
                     known.append(change)
-                    if change.resets, !before.contains(where: { $0.items.row(of: id) != nil }) { isThere[id] = false }
+                    if change.resets, !before.contains(where: { $0.items.row(of: id) != nil }) {
+                        isThere[TextKey(id)] = false
+                    }
                 } else {
                     outcome.unknown += 1
                     if outcome.unknownItems.count < 10 { outcome.unknownItems.append(change.item) }
@@ -213,11 +216,11 @@ package final class CatalogueStore: Sendable {
         _ catalogues: [CatalogueSnapshot]
     ) throws(CatalogueStoreError) {
         guard changes.contains(where: { $0.added != nil }) else { return }
-        var isThere: [String: Bool] = [:]
+        var isThere: [TextKey: Bool] = [:]
         for (index, change) in changes.enumerated() {
-            if change.resets { isThere[change.item] = false }
+            if change.resets { isThere[TextKey(change.item)] = false }
             guard let item = change.added else { continue }
-            isThere[change.item] = true
+            isThere[TextKey(change.item)] = true
             let faults = catalogues.compactMap { $0.fault(of: item, change.item) }
             if faults.count == catalogues.count, let fault = faults.first {
                 throw CatalogueStoreError(index, change.item, fault)
@@ -225,8 +228,8 @@ package final class CatalogueStore: Sendable {
         }
         for catalogue in catalogues {
             guard let table = catalogue.extensibility.table else { continue }
-            let fresh = isThere.count { $1 && catalogue.row(of: $0) == nil }
-            let gone = isThere.count { !$1 && catalogue.isAddedItem($0) }
+            let fresh = isThere.count { $1 && catalogue.row(of: $0.text) == nil }
+            let gone = isThere.count { !$1 && catalogue.isAddedItem($0.text) }
             let count = catalogue.addedCount + fresh - gone
             if fresh > 0, count > maxAdded {
                 throw CatalogueStoreError(
@@ -255,8 +258,8 @@ package final class CatalogueStore: Sendable {
         record.reserveCapacity(changes.count * 32)
         ChangeRecord.append(changes, revision: revision, to: &record)
         do throws(JournalError) {
-            if let journal = state.journal, journal.failure != nil {
-                // The disk may be working again.
+            if let journal = state.journal, journal.check() != nil {
+                // The disk may be working again, or another program has changed the file.
                 try Self.compact(folder, &state)
             } else if let journal = state.journal,
                 journal.byteCount > max(Self.smallJournal, 2 * state.snapshotBytes)
