@@ -119,6 +119,8 @@ extension CatalogueLine {
             }
             guard seen & 1 << field.rawValue == 0 else { throw JSONError("\(field) stands twice") }
             seen |= 1 << field.rawValue
+            // Data frames write null where a column has nothing. An item without an index or id is a mistake.
+            if field.isOptional, try reader.readNull() { continue }
             switch field {
             case .index:
                 guard try reader.peek() == .number, let value = try reader.readNumber().integer else {
@@ -216,6 +218,8 @@ private enum CatalogueField: UInt8 {
     case tags
     case popularity
     case tokens
+
+    var isOptional: Bool { self == .title || self == .tags || self == .popularity }
 
     // Compares bytes: building a String for every key costs more than the rest of the line.
     init?(_ key: JSONString) {

@@ -49,6 +49,15 @@ private func idJSON(_ catalogue: Catalogue, _ row: Int32) -> String {
         #expect(Array(items.rows(withTag: 1)) == [1])
     }
 
+    /// Data frames write null where a column has nothing.
+    @Test func null_MeansAbsent_WhereSomethingMayBe() throws {
+        let items = try catalogue(#"{"index":1,"id":"a","title":null,"tags":null,"popularity":null}"#)
+        #expect(items.title(1) == nil && items.popularity(1) == 0 && items.tagNames.isEmpty)
+        for line in [#"{"index":1,"id":null}"#, #"{"index":null,"id":"a"}"#] {
+            #expect(throws: FileError.self) { try catalogue(line) }
+        }
+    }
+
     @Test(arguments: [-1, 0, 2, 10, Int32.max, Int32.min] as [Int32])
     func rowThatIsNoItem_HasNothing(row: Int32) throws {
         let items = try catalogue(#"{"index":1,"id":"a","title":"t","popularity":5}"#)

@@ -227,6 +227,11 @@ import Testing
         let entries = [
             dictionary("state_dict", tensors(plain, prefix: "model.") + tensors(second, prefix: "ema_model."))
         ]
+        // The prefix is printed with its dot, so it is copied with it.
+        for choice in ["ema_model", "ema_model.", "state_dict.ema_model."] {
+            let origin = try importing(entries, storages: two, weights: choice).get().origin
+            #expect(origin == WeightsOrigin(dictionary: "state_dict", prefix: "ema_model."))
+        }
         let summary = try importing(entries, storages: two, weights: "ema_model").get()
         #expect(summary.origin == WeightsOrigin(dictionary: "state_dict", prefix: "ema_model."))
         guard case .failure(let error) = try importing(entries, storages: two) else { return }
@@ -267,6 +272,18 @@ import Testing
     }
 
     // MARK: - The container before PyTorch 1.6
+
+    /// `torch.save(…, pickle_protocol=4, _use_new_zipfile_serialization=False)`: a frame begins each pickle.
+    @Test(arguments: [4, 5] as [UInt8])
+    func legacyContainerOfALaterProtocol_IsRead(version: UInt8) throws {
+        var bytes = try contents(of: fixture("wrapped-hstu/legacy.pt"))
+        #expect(bytes[..<2] == [0x80, 2] && bytes[14] == 0x2E)
+        bytes[1] = version
+        bytes.insert(contentsOf: [0x95, 13, 0, 0, 0, 0, 0, 0, 0], at: 2)
+        let describe = fixture("hstu-small/cases.json")
+        let summary = try runImport(try folder.write("later.pt", bytes[...]), describe: describe, into: folder)
+        #expect(summary.origin == WeightsOrigin(dictionary: "model_state_dict", prefix: "module."))
+    }
 
     @Test func everyPrefixOfTheLegacyContainer_IsRefused() throws {
         let bytes = try contents(of: fixture("wrapped-hstu/legacy.pt"))

@@ -8,7 +8,7 @@ import Models
 
 /// A checkpoint in a single stream.
 struct LegacyTorchContainer: TorchContainer {
-    /// The first pickle's number in 10 bytes, after its protocol and opcode.
+    /// The first pickle's number in 10 bytes, with its opcode and the pickle's end.
     private static let magic: [UInt8] = [0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, 0x2E]
     private static let protocolVersion: Int64 = 1001
     /// The maximum length of the five pickles together.
@@ -19,15 +19,22 @@ struct LegacyTorchContainer: TorchContainer {
     private let storages: [String: Range<Int>]
 
     /// Whether a file with this start is such a checkpoint.
-    static func starts(_ start: OwnedBytes) -> Bool {
-        start.withBytes { $0.first == 0x80 && $0.dropFirst(2).starts(with: magic) }
+    static func starts(_ start: OwnedBytes) -> Bool { start.withBytes { magicEnd($0) } != nil }
+
+    /// The end of the first pickle; nil if it is another. From protocol 4 on a frame may begin it.
+    private static func magicEnd(_ bytes: UnsafeRawBufferPointer) -> Int? {
+        guard bytes.first == 0x80 else { return nil }
+        for head in [2, 2 + 9] where bytes.dropFirst(head).starts(with: magic) && (head == 2 || bytes[2] == 0x95) {
+            return head + magic.count
+        }
+        return nil
     }
 
     /// - Throws: `ImportError` that names what is damaged.
     init(_ file: InputFile) throws(ImportError) {
         self.file = file
         let head = try file.piece(0..<min(file.byteCount, Self.headLimit))
-        var position = 2 + Self.magic.count
+        var position = head.withBytes { Self.magicEnd($0) } ?? 0
         func next(_ what: String) throws(ImportError) -> PickleGraph {
             let graph = try head.withBytes { bytes throws(ImportError) in
                 try PickleReader.read(

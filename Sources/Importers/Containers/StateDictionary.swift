@@ -53,6 +53,8 @@ struct StateDictionary: TensorSource {
             throw Self.nothingFound(checkpoint.path, dictionaries, anchors)
         }
         let all = candidates
+        // An import says the prefix with its dot.
+        let choice = choice.map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 }
         if let choice {
             candidates = all.filter { $0.origin.key == choice }
             if candidates.isEmpty {
