@@ -66,7 +66,7 @@ struct ServeCommand: AsyncParsableCommand {
                 }
             }
             if bar.isShown { Console.note("packing them for the device ...\n") }
-            if let readyLine = try await server.start() { Console.result(readyLine + "\n") }
+            if let readyLine = try await server.start() { Console.announce(readyLine + "\n") }
             try await server.waitUntilStopped()
         } catch {
             throw fail(String(describing: error))

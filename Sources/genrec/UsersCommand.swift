@@ -3,6 +3,7 @@
 import ArgumentParser
 import Interactions
 import JSON
+import Service
 import Users
 
 struct UsersCommand: AsyncParsableCommand {
@@ -32,8 +33,12 @@ struct UserStoreOptions: ParsableArguments {
         guard 1...1_000_000 ~= maxEvents else { throw ValidationError("--max-events must be from 1 to 1000000") }
     }
 
-    func open() throws(UserStoreError) -> LocalUserStore {
-        try LocalUserStore(
+    /// - Parameter isRead: the store is only read, and has to be there.
+    func open(isRead: Bool = false) throws(UserStoreError) -> LocalUserStore {
+        guard !isRead || LocalUserStore.isStore(directory) else {
+            throw UserStoreError(.unavailable, "there is no store of users in \(directory)")
+        }
+        let store = try LocalUserStore(
             LocalUserStoreConfiguration(
                 directory: directory,
                 maxEvents: maxEvents,
@@ -42,6 +47,11 @@ struct UserStoreOptions: ParsableArguments {
             ),
             reportFailure: { Console.note("genrec: \($0.description)\n") }
         )
+        if store.recovery.cutBytes > 0 {
+            let cut = store.recovery.cutBytes
+            Console.note("the end of the users' journal was torn and cut off, \(cut) bytes\n")
+        }
+        return store
     }
 }
 
@@ -85,16 +95,10 @@ struct UsersImportCommand: AsyncParsableCommand {
             var accepted = 0
             var duplicates = 0
             for (index, user) in log.users.enumerated() {
-                guard 1...256 ~= user.id.utf8.count, user.events.allSatisfy({ 1...1_024 ~= $0.item.utf8.count }) else {
+                if let fault = Self.fault(of: user) {
                     throw UserStoreError(
                         .unavailable,
-                        "the user \(user.id.prefix(40)) has an id of more than 256 bytes, or an item of more than 1024"
-                    )
-                }
-                guard user.actions.allSatisfy({ $0?.utf8.count ?? 0 <= 256 }) else {
-                    throw UserStoreError(
-                        .unavailable,
-                        "the user \(user.id.prefix(40)) has an action of more than 256 bytes"
+                        "\(interactions): the user \(quoted(String(user.id.prefix(40)))) has \(fault)"
                     )
                 }
                 let outcome = try store.append(
@@ -135,7 +139,7 @@ struct UsersExportCommand: AsyncParsableCommand {
 
     func run() async throws {
         do {
-            let store = try store.open()
+            let store = try store.open(isRead: true)
             for id in store.userIDs.sorted() {
                 var writer = JSONWriter()
                 for event in store.events(of: id) ?? [] {
@@ -169,7 +173,7 @@ struct UsersShowCommand: AsyncParsableCommand {
 
     func run() async throws {
         do {
-            guard let events = try store.open().events(of: id) else {
+            guard let events = try store.open(isRead: true).events(of: id) else {
                 throw UserStoreError(.unavailable, "there are no events of the user \(id)")
             }
             var writer = JSONWriter()
@@ -188,6 +192,18 @@ struct UsersShowCommand: AsyncParsableCommand {
         } catch {
             throw fail(String(describing: error))
         }
+    }
+}
+
+extension UsersImportCommand {
+    /// What a user has that no request could name; nil: nothing.
+    private static func fault(of user: InteractionLog.User) -> String? {
+        if let fault = RecommendCodec.fault(inUserID: user.id) { return "an id that \(fault)" }
+        guard user.events.allSatisfy({ 1...1_024 ~= $0.item.utf8.count }) else {
+            return "an item of more than 1024 bytes"
+        }
+        guard user.actions.allSatisfy({ $0?.utf8.count ?? 0 <= 256 }) else { return "an action of more than 256 bytes" }
+        return nil
     }
 }
 

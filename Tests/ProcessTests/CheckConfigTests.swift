@@ -41,6 +41,32 @@ import Testing
         }
     }
 
+    /// Folders that a start would make, or not be able to make.
+    @Test func filesInTheWayOfFolders_AreReported() throws {
+        let text =
+            "state:\n  directory: @/f\nusers:\n  store: local\n  local:\n    directory: @/f/users\n"
+            + "log:\n  access: json\n  access_file: @/none/access.log\n"
+        try Genrec.withTemporaryFolder { folder in
+            let (file, path) = (folder.appendingPathComponent("c.yaml").path, folder.path)
+            try "".write(toFile: path + "/f", atomically: true, encoding: .utf8)
+            try text.replacing("@", with: path).write(toFile: file, atomically: true, encoding: .utf8)
+            let output = try Genrec.run(["check-config", file])
+            #expect(
+                output.standardError.split(separator: "\n").map(String.init) == [
+                    "state.directory: \(path)/f cannot be a folder: a file is in its way",
+                    "users.local.directory: \(path)/f/users cannot be a folder: a file is in its way",
+                    "log.access_file: there is no folder \(path)/none",
+                ]
+            )
+            let start = try Genrec.run(["serve", "--listen", "127.0.0.1:0", "--config", file])
+            #expect(start.status == 1 && start.standardError.split(separator: "\n").count == 1)
+            #expect(!start.standardError.contains("Error Domain"), "\(start.standardError)")
+            // What is not there is made.
+            try "state:\n  directory: \(path)/a/b\n".write(toFile: file, atomically: true, encoding: .utf8)
+            #expect(try Genrec.run(["check-config", file]).status == 0)
+        }
+    }
+
     @Test func options_AreCheckedInPlaceOfTheFile() throws {
         try withFile("engine:\n  device: gpu\n") { file in
             #expect(try Genrec.run(["serve", "--check", "--config", file, "--device", "cpu"]).status == 0)

@@ -251,6 +251,47 @@ import Testing
         }
     }
 
+    /// Half an export is not a whole one, and a mistyped folder is no empty store.
+    @Test func whatCannotBeWritten_OrIsNotThere_Fails() throws {
+        try Genrec.withTemporaryFolder { folder in
+            let users = folder.appendingPathComponent("users").path
+            let file = folder.appendingPathComponent("ratings.csv")
+            try "user,item,timestamp\n1,7,30\n".write(to: file, atomically: true, encoding: .utf8)
+            _ = try Genrec.run(["users", "import", "--directory", users, "--interactions", file.path])
+            let script = "exec \"$0\" users export --directory \"$1\" > /dev/full"
+            let full = try Genrec.run(program: "/bin/sh", ["-c", script, Genrec.path, users])
+            #expect(full.status == 1)
+            #expect(full.standardError == "genrec: cannot write to standard output: No space left on device\n")
+            let other = folder.appendingPathComponent("user").path
+            for arguments in [["export"], ["show", "1"]] {
+                let output = try Genrec.run(["users"] + arguments + ["--directory", other])
+                #expect(output.status == 1 && output.standardOutput.isEmpty)
+                #expect(output.standardError == "genrec: there is no store of users in \(other)\n")
+            }
+            #expect(!FileManager.default.fileExists(atPath: other))
+            try "user,item,timestamp\na\u{7F}b,7,30\n".write(to: file, atomically: true, encoding: .utf8)
+            let refused = try Genrec.run(["users", "import", "--directory", users, "--interactions", file.path])
+            #expect(refused.status == 1 && refused.standardError.contains("ratings.csv: the user"))
+            #expect(refused.standardError.hasSuffix("has an id that must not have control characters\n"))
+        }
+    }
+
+    /// Clients that write every field send `null` for a history that the store has.
+    @Test func historyThatIsNull_IsThatOfTheStore() throws {
+        try Genrec.withTemporaryFolder { folder in
+            let server = try Self.server(folder)
+            defer { server.stop() }
+            let connection = try server.connect()
+            let event = Self.line("u", "scifi-1-01", 1)
+            #expect(try connection.post("/events", "{\"events\":[\(event)]}").status == 200)
+            for path in ["/recommend", "/rank"] {
+                let more = path == "/rank" ? #","candidates":["scifi-1-02"]"# : ""
+                let reply = try connection.post(path, #"{"user_id":"u","history":null\#(more)}"#)
+                #expect(reply.status == 200 && reply.text.contains(#""history_source":"store""#), "\(reply.text)")
+            }
+        }
+    }
+
     @Test func bundlesAreCompared_AndStudied() throws {
         try Genrec.withTemporaryFolder { folder in
             let lines = try String(contentsOfFile: Genrec.demoInteractions, encoding: .utf8).split(separator: "\n")

@@ -21,7 +21,8 @@ struct TrustedHosts: Sendable {
             let name = words.first?.lowercased() ?? ""
             guard words.count == 1, PeerAddress(numericHost: name) != nil || isName(name) else {
                 throw ConfigurationError(
-                    description: "http.hosts must have host names without ports, separated by commas, not '\(part)'"
+                    description: "must have host names without ports, separated by commas, not "
+                        + "'\(words.joined(separator: " "))'"
                 )
             }
             names.insert(name)

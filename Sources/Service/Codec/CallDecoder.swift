@@ -131,8 +131,11 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
         var mode = RecommendationMode.Name.topK
         var sampling: Sampling?
         var fields = FieldSet<CallField>()
+        var sendsHistory = false
         while let field = try nextField(&fields, in: nil) {
             if field == .history {
+                if try reader.readNull() { continue }
+                sendsHistory = true
                 try readHistory(&call)
                 continue
             }
@@ -164,7 +167,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
             case .include: try readInclusion(&call)
             }
         }
-        try settleHistory(&call, isSent: fields.contains(.history))
+        try settleHistory(&call, isSent: sendsHistory)
         if sampling != nil, mode != .sequence { throw unusable("sampling is only for the mode \"sequence\"") }
         if call.explains, mode == .sequence || call.stream {
             throw unusable("explain is for the mode \"top_k\" and a reply in one piece")
@@ -188,9 +191,12 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
     private mutating func readRankCall(_ call: inout RecommendCall) throws(JSONError) {
         var ranking = Ranking()
         var fields = FieldSet<RankField>()
+        var sendsHistory = false
         while let field = try nextField(&fields, in: nil) {
             switch field {
             case .history:
+                if try reader.readNull() { continue }
+                sendsHistory = true
                 try readHistory(&call)
                 continue
             case .candidates:
@@ -216,7 +222,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
             case .stream: call.stream = try readBool("stream")
             }
         }
-        try settleHistory(&call, isSent: fields.contains(.history))
+        try settleHistory(&call, isSent: sendsHistory)
         guard fields.contains(.candidates) else { throw unusable("candidates is missing") }
         if ranking.order == .request, ranking.count != nil { throw unusable("k is only for the order \"score\"") }
         call.request.mode = .rank(ranking.rows)

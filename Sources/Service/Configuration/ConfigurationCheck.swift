@@ -34,6 +34,14 @@ extension ServiceConfiguration {
         }
         if let keysFile { attempt { _ = try APIKeys(path: keysFile) } }
         if let tls { attempt { _ = try tls.credentials() } }
+        let local = users.kind == .local ? users.directory : nil
+        for (setting, folder) in [("state.directory", stateDirectory), ("users.local.directory", local)] {
+            guard let fault = folder.flatMap(faultOfFolder) else { continue }
+            faults.append(ConfigurationError(description: "\(setting): \(fault)"))
+        }
+        if let file = telemetry.accessFile, telemetry.accessFormat != .off, let fault = faultOfLog(file) {
+            faults.append(ConfigurationError(description: "log.access_file: \(fault)"))
+        }
         attempt {
             var known: [(name: String, version: String, place: String)] = []
             let origins = try origins()
@@ -50,5 +58,16 @@ extension ServiceConfiguration {
             if known.count == origins.count { faults += self.faults(known) }
         }
         return faults
+    }
+
+    /// Why a log cannot be appended to a file; nil if it can, as far as names tell.
+    private func faultOfLog(_ path: String) -> String? {
+        var isFolder: ObjCBool = false
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) {
+            return isFolder.boolValue ? "\(path) is a folder" : nil
+        }
+        let end = path.lastIndex(of: "/")
+        let folder = end.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        return FileManager.default.fileExists(atPath: folder) ? nil : "there is no folder \(folder)"
     }
 }

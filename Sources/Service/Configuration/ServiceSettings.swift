@@ -42,7 +42,7 @@ extension ServiceConfiguration {
             write: { $0.sorted().joined(separator: ",") },
             read: { (text, _) throws(Setting.Refusal) in
                 do throws(ConfigurationError) { return try TrustedHosts.names(in: text) } catch {
-                    throw Setting.Refusal(": \(error.description)")
+                    throw Setting.Refusal(" \(error.description)")
                 }
             }
         ),

@@ -176,7 +176,9 @@ final class FleetStateFile: Sendable {
     /// - Parameter directory: created if missing; nil: nothing is saved.
     init(directory: String?, logger: Logger) throws {
         if let directory {
-            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            do throws(FileError) { try makeFolder(directory) } catch {
+                throw ConfigurationError(description: "state.directory: \(error.message)")
+            }
         }
         path = directory.map { $0 + "/fleet.json" }
         self.logger = logger

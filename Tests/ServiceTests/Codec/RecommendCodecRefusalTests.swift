@@ -79,7 +79,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("null", "history must be an array of events or an object of columns"),
+        ("null", "history is missing"),
         ("7", "history must be an array of events or an object of columns"),
         (#"["a"]"#, "history[0] must be an object"),
         (#"[{"item":"a"},null]"#, "history[1] must be an object"),

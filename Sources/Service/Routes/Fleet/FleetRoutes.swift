@@ -85,6 +85,10 @@ private struct ModelOrder {
 
     init(_ fields: inout JSONFields) throws(JSONError) {
         directory = try fields.string("bundle")
+        // The system ends a path at a NUL, and an empty one would mean the root folder.
+        guard !directory.isEmpty, !directory.utf8.contains(0) else {
+            throw JSONError("bundle must be the path of a directory")
+        }
         guard fields.contains("replace") else {
             replaced = nil
             return

@@ -23,13 +23,15 @@ extension ContractSchemas {
                 "history",
                 [
                     "description": "Oldest first. Timestamps must not decrease, and all events have one or none.",
-                    "oneOf": [
+                    "oneOf": .array(
                         [
-                            "type": "array", "maxItems": .integer(limits.maxHistory),
-                            "items": Self.reference("Event"),
-                        ],
-                        Self.reference("Columns"),
-                    ],
+                            [
+                                "type": "array", "maxItems": .integer(limits.maxHistory),
+                                "items": Self.reference("Event"),
+                            ],
+                            Self.reference("Columns"),
+                        ] + (hasUsers ? [["type": "null"]] : [])
+                    ),
                 ]
             ),
             ("user_id", Self.optional(Self.userID)),
@@ -78,7 +80,9 @@ extension ContractSchemas {
             ("store", ["type": ["boolean", "null"], "default": false, "description": "Whether events are kept."]),
         ]
         // Without a history, the user's stored history is used. A prompt needs none.
-        var either: [JSONValue] = [["required": ["history"]]]
+        var either: [JSONValue] = [
+            ["required": ["history"], "properties": ["history": ["type": ["array", "object"]]]]
+        ]
         if orPrompt {
             either.append(["required": ["prompt_tokens"], "properties": ["prompt_tokens": ["type": "array"]]])
         }
