@@ -1,9 +1,9 @@
-// The operations that beam search over tokens needs in addition to those of every decoder: attention of rows that share a
-// prompt, and log-probabilities of a few tokens of a vocabulary.
+// The operations that beam search over tokens needs in addition to those of every decoder: attention of rows that share
+// a prompt, and log-probabilities of a few tokens of a vocabulary.
 
 /// The beams of one request, which follow its prompt.
 package struct BeamGroup: Sendable, Equatable {
-    /// The locations of earlier beams' rows: row r in page `beamPages[r / pageRows]`.
+    /// The pages of earlier beam rows: row r is in page `beamPages[r / pageRows]`.
     package var beamPages: [Int32]
     /// The ancestors of each row of the group, in row order: numbers of rows in `beamPages`, oldest first. All rows
     /// have the same number.
@@ -15,11 +15,12 @@ package struct BeamGroup: Sendable, Equatable {
     }
 }
 
-/// Softmax attention of beams: a row sees every row of its request's prompt, its ancestors, and itself. Prompt rows are
-/// taken in blocks from the prompt's first row on, and the other rows as the last block, so that the result does not depend
-/// on the rest of the batch.
+/// Softmax attention of beams: a row attends to every row of its request's prompt, its ancestors, and itself. Prompt
+/// rows are processed in blocks from the first row on, and the other rows as the last block, so that the result does
+/// not depend on the rest of the batch.
 package struct BeamAttentionOperation {
-    /// The rows of each request, all of which ask; the prefix is the prompts, of at least a row each. Without bias or weights.
+    /// The beam rows of each request, all of them queries, without bias or first-row weights. The prefix holds the
+    /// prompts, each with at least one row.
     package var attention: AttentionOperation
     /// One group per request.
     package var groups: [BeamGroup]
@@ -39,7 +40,7 @@ package struct BeamAttentionOperation {
         layout.length(of: group) > 0 ? groups[group].ancestors.count / layout.length(of: group) : 0
     }
 
-    /// - Parameter own: the pool of the prompts as the class of the device that made it.
+    /// - Parameter own: returns the prompts' pool as an instance of its device's own class.
     /// - Returns: the prompts.
     /// - Throws: `ComputeError.invalidArgument` unless all parts fit each other, and the errors of `own`.
     package func checked<Pages: KeyValuePages>(
@@ -83,10 +84,11 @@ package enum TokenNormalization: Sendable, Equatable {
 package struct TokenScoresOperation {
     /// (R, D)
     package var queries: Tensor
-    /// The head's rows: block b holds rows b · `blockRows` and on, D → `blockRows` or, the last, fewer.
+    /// The head's rows: block b starts at row b · `blockRows` and maps D to `blockRows` outputs; the last may have
+    /// fewer.
     package var blocks: [any LinearWeights]
     package var blockRows: Int
-    /// Row r wants tokens `offsets[r] ..< offsets[r + 1]`, ascending.
+    /// The tokens to score after row r are `tokens[offsets[r] ..< offsets[r + 1]]`, ascending.
     package var tokens: [Int32]
     package var offsets: [Int]
     /// One normalisation per row.

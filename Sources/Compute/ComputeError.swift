@@ -21,7 +21,8 @@ package struct ComputeError: Error, Equatable, CustomStringConvertible {
         /// Whether a smaller batch, or another device, may succeed after such a failure.
         package var isOfTheBatch: Bool { self == .outOfMemory || self == .unsupported }
 
-        /// Whether the device must be released and made again after such a failure: only a reset makes it usable.
+        /// Whether only a reset makes the device usable after such a failure, so that it must be released and
+        /// recreated.
         package var losesDevice: Bool {
             switch self {
             case .timedOut, .executionFailed, .deviceLost: true

@@ -13,7 +13,7 @@ package struct DeviceDescription: Sendable, Equatable {
     package var dtype: DType
     /// Host threads that compute, including the engine thread; 1 if the device computes by itself.
     package var threads: Int
-    /// The device's findings about itself and its resulting choices; one line each, for people.
+    /// What the device found out about itself and chose as a result; one line each, for people.
     package var notes: [String]
     /// The rates by which the kernels were chosen; empty if there was no choice, or nothing was measured.
     package var kernelRates: [KernelRate] = []
@@ -83,32 +83,33 @@ package protocol Device: AnyObject {
     var description: DeviceDescription { get }
     var memory: DeviceMemory { get }
 
-    /// Whether weights may be handed over, and a model run on a `makeBackgroundStream()`, on any thread, even while the device's
-    /// own thread computes.
+    /// Whether any thread may make weights and run a model on a `makeBackgroundStream()`, even while the device's own
+    /// thread computes.
     var takesWeightsOnAnyThread: Bool { get }
 
     /// The same device for models of another type: a separate device that shares its memory account, and its workers if
     /// the number of threads is the same. Both belong to the same thread.
     ///
     /// - Parameters:
-    ///   - dtype: what weights are packed in; nil: as this device's.
+    ///   - dtype: the type of packed weights; nil: this device's.
     ///   - threads: nil: as many as this device's.
-    /// - Throws: `ComputeError.unsupported` if the device supports only one way.
+    /// - Throws: `ComputeError.unsupported` if the device has no variants.
     func variant(dtype: DType?, threads: Int?) throws(ComputeError) -> any Device
 
-    /// Measures what `variant` would otherwise measure for this type. On any thread, if weights are taken on any thread.
+    /// Measures in advance what `variant` would measure for this type. May be called on any thread if
+    /// `takesWeightsOnAnyThread`.
     func prepareVariant(dtype: DType) throws(ComputeError)
 
-    /// Whether streams of this device run the operation. At load time a model asks for every operation that it needs, and
-    /// refuses to load with a sentence that names the missing one.
+    /// Whether streams of this device run the operation. At load time, a model checks every operation that it needs and
+    /// fails with a sentence that names the missing one.
     func supports(_ operation: OperationKind) -> Bool
 
     /// Packs the matrix of a projection.
     ///
     /// - Parameters:
     ///   - matrix: rank 2, in `layout`; float32, float16 or bfloat16.
-    ///   - columns: which output columns (0 ..< N of the file's matrix) to take, in this order, one range after the
-    ///     other; nil: all. The packed matrix has only these.
+    ///   - columns: the output columns of the packed matrix, as ranges in 0 ..< N of the file's matrix, in this order;
+    ///     nil: all.
     ///   - bias: one entry per *selected* column, or nil.
     /// - Throws: `ComputeError.invalidArgument` for a wrong rank, dtype or length, `.outOfMemory`.
     func makeLinear(
@@ -137,25 +138,25 @@ package protocol Device: AnyObject {
     ) throws(ComputeError) -> any CatalogueWeights
 
     /// Appends rows to a table, each with the table's number of columns, in pages, so that existing rows do not move.
-    /// Batches find them by `AddedRows`. On the device's own thread, between batches.
+    /// They are numbered as `AddedRows` says. Call it on the device's own thread, between batches.
     ///
     /// - Throws: `ComputeError.invalidArgument`, `.outOfMemory`, `.unsupported`.
     func append(_ rows: [[Float]], to table: any EmbeddingTable) throws(ComputeError)
 
-    /// Appends rows to a catalogue, normalised and packed like the others: an equal row has equal scores. They are
-    /// selected for queries whose masks allow them.
+    /// Appends rows to a catalogue, normalised and packed like the others, so that equal rows have equal scores. They
+    /// are selected only for queries whose masks allow them.
     func append(_ rows: [[Float]], to catalogue: any CatalogueWeights) throws(ComputeError)
 
     /// A pool of as many key and value pages as `byteCount` bytes hold.
     ///
-    /// - Throws: `ComputeError.invalidArgument` if they do not hold one, `.outOfMemory`, `.unsupported`.
+    /// - Throws: `ComputeError.invalidArgument` if they do not hold one page, `.outOfMemory`, `.unsupported`.
     func makeKeyValuePages(_ shape: KeyValueShape, byteCount: Int) throws(ComputeError) -> any KeyValuePages
 
     /// A stream: an order of operations with its own working memory.
     func makeStream() throws(ComputeError) -> any Stream
 
-    /// A stream for the calling thread, which computes without the device's workers and at the same time as the device's own
-    /// streams. Only where weights are taken on any thread.
+    /// A stream for the calling thread, which computes without the device's workers and concurrently with the device's
+    /// own streams. Only if `takesWeightsOnAnyThread`.
     func makeBackgroundStream() throws(ComputeError) -> any Stream
 
     /// Measures the floating-point operations per second that the device reaches now, in its dtype and with all its
@@ -167,7 +168,7 @@ package protocol Device: AnyObject {
     func measureRead(of catalogue: any CatalogueWeights) -> MemoryRead?
 }
 
-/// One read of some memory from beginning to end.
+/// The measurement of one read of a memory range.
 package struct MemoryRead: Sendable, Equatable {
     package var byteCount: Int
     package var nanoseconds: UInt64
@@ -202,8 +203,8 @@ extension Device {
     package func measureRead(of catalogue: any CatalogueWeights) -> MemoryRead? { nil }
 }
 
-/// The matrix of a projection in a device's own form. Like the other weight objects, it is a final class of the device that
-/// made it, frees its memory when released, and is refused by streams of any other device.
+/// The matrix of a projection in a device's own form. Like the other weight objects, it is an instance of a final class
+/// of the device that made it, frees its memory when released, and is refused by streams of any other device.
 package protocol LinearWeights: AnyObject {
     /// K
     var inputs: Int { get }
@@ -213,8 +214,8 @@ package protocol LinearWeights: AnyObject {
 
 /// The numbers of rows appended to a table or a catalogue.
 package enum AddedRows {
-    /// The number of the first one: the least multiple of 64, of a mask's words, after the table's own rows. Numbers in
-    /// between are unused.
+    /// The number of the first added row: the least multiple of 64 (a mask's word) not below the table's own rows.
+    /// Numbers in between are unused.
     package static func first(behind rows: Int) -> Int { (rows + 63) / 64 * 64 }
 
     /// Checks that rows have as many numbers as a table has columns.

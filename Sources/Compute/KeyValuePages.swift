@@ -1,10 +1,10 @@
-// Keys and values that outlive a batch: a decoder's results for the earlier rows of a sequence, so that a later batch
-// computes only the new rows. They are in pages of one fixed size. The engine assigns pages to sequences.
+// Keys and values that outlive a batch, so that a later batch computes only the new rows of a sequence. They are stored
+// in pages of one fixed size, which the engine assigns to sequences.
 
 /// The cached part of a row: its key and its value in every layer.
 package struct KeyValueShape: Sendable, Hashable {
     package var layers: Int
-    /// Key and value heads of a layer; both widths are those of one head.
+    /// Key and value heads of a layer. `keyColumns` and `valueColumns` are the widths of one head.
     package var heads: Int
     package var keyColumns: Int
     package var valueColumns: Int
@@ -18,8 +18,8 @@ package struct KeyValueShape: Sendable, Hashable {
 }
 
 /// A pool of pages in a device's memory. A page holds the keys and values of `pageRows` consecutive rows of one
-/// sequence, in all layers; the device chooses their layout. Like the weight objects, it is a final class of the device
-/// that made it, frees its memory when released, and is refused by streams of any other device.
+/// sequence, in all layers; the device chooses their layout. Like the weight objects, it is an instance of a final
+/// class of the device that made it, frees its memory when released, and is refused by streams of any other device.
 package protocol KeyValuePages: AnyObject {
     var shape: KeyValueShape { get }
     /// Rows of a page.
@@ -32,7 +32,7 @@ package protocol KeyValuePages: AnyObject {
     /// one budget.
     var takesMemoryWhenWritten: Bool { get }
 
-    /// Gives the memory of these pages back; their content is undefined afterwards. Belongs to the device's thread.
+    /// Frees the memory of these pages; their content is undefined afterwards. Call it on the device's thread.
     func release(_ pages: [Int32])
 }
 
@@ -45,8 +45,8 @@ extension KeyValuePages {
 package struct PagedSequence: Sendable, Equatable {
     /// How many rows precede the batch's own; 0: none.
     package var rows: Int
-    /// Row r of the sequence is in page `pages[r / pageRows]`. There are enough pages for the earlier rows and, if they are
-    /// stored, for the batch's own.
+    /// Row r of the sequence is in page `pages[r / pageRows]`. There are enough pages for the earlier rows and, if they
+    /// are stored, for the batch's own.
     package var pages: [Int32]
     /// Whether the batch's own rows are stored after the earlier ones.
     package var storesRows: Bool
@@ -64,7 +64,7 @@ package struct PagedSequence: Sendable, Equatable {
 /// The earlier rows of a batch's sequences.
 package struct CachedRows {
     package var pages: any KeyValuePages
-    /// One entry a sequence of the batch.
+    /// One entry per sequence of the batch.
     package var sequences: [PagedSequence]
 
     package init(pages: any KeyValuePages, sequences: [PagedSequence]) {
@@ -85,8 +85,8 @@ package struct CachedPrefix {
     }
 }
 
-/// Copies the batch's own keys and values of one layer into pages, for the sequences that store them: row i of sequence b
-/// becomes row `sequences[b].rows + i`. No two sequences of a batch write to the same page.
+/// Copies the batch's own keys and values of one layer into pages, for the sequences that store them: row i of sequence
+/// b becomes row `sequences[b].rows + i`. No two sequences of a batch write to the same page.
 package struct StoreOperation {
     /// Layout of the batch's own rows.
     package var layout: Jagged

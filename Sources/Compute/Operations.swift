@@ -1,6 +1,6 @@
-// The operations that the decoder architectures are written in, as plain descriptions. They are coarse on purpose: a device
-// can fuse each of them (a norm into the projection that follows it, a gate into the projection after it), and an NPU can
-// compose each of them from library operators.
+// The operations that the decoder architectures are written in, as plain descriptions. They are coarse on purpose: a
+// device can fuse each of them (a norm or a gate into the projection that follows it), and an NPU can compose each of
+// them from library operators.
 //
 // Letters: B sequences of a batch, R rows of all of them, D width, H heads, V catalogue rows, K of top-k.
 
@@ -35,11 +35,11 @@ package enum Normalization {
 
 /// `output[r] = scale · table[ids[r]] + positions[positionIds[r]]`, (R, D).
 package struct EmbedOperation {
-    /// (1, R) int32; every id is a row of `table`. The caller has checked the range.
+    /// (1, R) int32; every id is a row of `table`, which the caller must have checked.
     package var ids: Tensor
     package var table: any EmbeddingTable
     package var scale: Float
-    /// The learned position table and the (1, R) int32 row to take for each r; absent: no positions.
+    /// The learned position table and the (1, R) int32 row of it for each r; nil: no positions.
     package var positions: (table: any EmbeddingTable, ids: Tensor)?
     package var output: Tensor
 
@@ -113,17 +113,18 @@ package struct LinearOperation {
 package struct RelativeBias {
     /// 2N − 1 entries.
     package var position: any DeviceVector
-    /// One entry a bucket; `bucket(Δ) = clamp(trunc(ln(max(1, |Δ|)) / 0.301), 0, count − 1)` in float32. nil: the bias
-    /// is positional alone, and `timestamps` is not read.
+    /// One entry per bucket; `bucket(Δ) = clamp(trunc(ln(max(1, |Δ|)) / 0.301), 0, count − 1)` in float32. nil: the
+    /// bias is only positional, and `timestamps` is not read.
     package var time: (any DeviceVector)?
     /// N.
     package var maximumLength: Int
-    /// (1, C + B) int64, where C counts the rows of all sequences including cached ones. For each sequence: the timestamps
-    /// of all its rows, cached and own, and then the time after its last row, which is the request's time unless more of
-    /// the sequence follows later. Without cached rows the entries of sequence b start at `layout.offsets[b] + b`.
+    /// (1, C + B) int64, where C counts the rows of all sequences including cached ones. For each sequence, it has the
+    /// timestamps of all its rows, cached and own, and then the time after its last row, which is the request's time
+    /// unless a later batch continues the sequence. Without cached rows, the entries of sequence b start at
+    /// `layout.offsets[b] + b`.
     package var timestamps: Tensor
-    /// One entry a sequence: false if the caller sent no timestamps. Such a sequence has no bias at all, neither positional
-    /// nor temporal.
+    /// One entry per sequence; false if the caller sent no timestamps. Such a sequence has no bias at all, neither
+    /// positional nor temporal.
     package var applies: [Bool]
 
     package init(
@@ -151,18 +152,19 @@ package enum QueryRows: Sendable, Hashable {
 
 /// Causal attention over a jagged batch: `y_i = Σ_{j ≤ i} a_ij · v_j`, per head.
 ///
-/// With a `prefix`, i and j count from the first cached row: own row i of sequence b is row `prefix rows of b + i`, and the
-/// keys and values before it come from the pages. The result has the same bits as if all rows were computed together.
+/// With a `prefix`, i and j count from the first cached row: own row i of sequence b is row `prefix rows of b + i`, and
+/// the keys and values before it come from the pages. The result has the same bits as if all rows were computed
+/// together.
 ///
 /// Heads are adjacent: head h of a query or key row is columns `h·dqk ..< (h + 1)·dqk`, of a value or output row `h·dv
 /// ..< (h + 1)·dv`. With fewer key than query heads, query head h reads key and value head ⌊h · Hkv / H⌋.
 package struct AttentionOperation {
-    /// What makes the weights.
+    /// How the weights a_ij are computed.
     package enum Weights: Sendable {
-        /// HSTU's: `a_ij = silu(q_i · k_j + b_ij) · scale`, with scale 1/N, where N is the constant of the training configuration,
-        /// not a length. There is no softmax; every query head has its own key head.
+        /// HSTU's: `a_ij = silu(q_i · k_j + b_ij) · scale`, with scale 1/N, where N is the constant of the training
+        /// configuration, not a length. There is no softmax; every query head has its own key head.
         case silu
-        /// `a_ij = softmax_j(scale · (q_i · k_j + b_ij) + w_j)`, in float32 relative to the maximum of the row. dqk is dv.
+        /// `a_ij = softmax_j(scale · (q_i · k_j + b_ij) + w_j)`, in float32 relative to the row's maximum; dqk = dv.
         case softmax
     }
 
@@ -184,8 +186,8 @@ package struct AttentionOperation {
     package var scale: Float
     /// b; nil: none.
     package var bias: RelativeBias?
-    /// For softmax, one entry a sequence: w of its first row, cached or own; every other w is 0. `ln(c)` makes the first row count as
-    /// c equal rows. In this way, left padding that attends is computed once. nil: all 0.
+    /// For softmax, one entry per sequence: w of its first row, cached or own; every other w is 0. `ln(c)` makes the
+    /// first row count as c equal rows, so that attended left padding is computed only once. nil: all 0.
     package var firstRowWeights: [Float]?
     /// Rows computed earlier; nil: none.
     package var prefix: CachedPrefix?
@@ -226,7 +228,7 @@ package struct AttentionOperation {
 /// `(a·cos φ − b·sin φ, a·sin φ + b·cos φ)` with φ = position · frequency of the pair, in float32 (Su et al., arXiv
 /// 2104.09864).
 package struct RotateOperation {
-    /// The dimensions of a head of width d that make pair j.
+    /// The dimensions that form pair j in a head of width d.
     package enum Pairing: String, Sendable, Hashable, CaseIterable {
         /// j and j + d/2: Hugging Face's rotate-half.
         case halves
@@ -263,7 +265,7 @@ package struct SelectionMask: Sendable {
     /// One bit per row (row r is bit r & 63 of word r >> 6), 1 if allowed, 0 beyond the last word; nil: every row of
     /// the catalogue except added ones.
     package var allowed: [UInt64]?
-    /// Rows to leave out: ascending, no duplicates, each a row of the table.
+    /// Rows to exclude: ascending, no duplicates, each a row of the table.
     package var excluded: [Int32]
 
     package init(allowed: [UInt64]? = nil, excluded: [Int32] = []) {
@@ -278,7 +280,7 @@ package struct TopKOperation {
     /// (B, D)
     package var queries: Tensor
     package var catalogue: any CatalogueWeights
-    /// One mask a query.
+    /// One mask per query.
     package var masks: [SelectionMask]
     /// The number of rows for each query, at least 1 each.
     package var counts: [Int]
@@ -291,13 +293,13 @@ package struct TopKOperation {
     }
 }
 
-/// Computes for each query the dot products with the catalogue rows that it names: the same numbers that `selectTopK` finds
-/// for them.
+/// Computes for each query the dot products with the catalogue rows that it names. The results equal the scores of
+/// `selectTopK`.
 package struct ScoreOperation {
     /// (B, D)
     package var queries: Tensor
     package var catalogue: any CatalogueWeights
-    /// One list a query, of rows of the table, in any order.
+    /// One list of table rows per query, in any order.
     package var rows: [[Int32]]
 
     package init(queries: Tensor, catalogue: any CatalogueWeights, rows: [[Int32]]) {

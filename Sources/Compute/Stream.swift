@@ -31,13 +31,13 @@ package protocol Stream: AnyObject {
     /// Working memory for a (rows, columns) tensor until the next `begin()`. Its content is undefined.
     func makeTensor(rows: Int, columns: Int, dtype: DType) throws(ComputeError) -> Tensor
 
-    /// Runs `body` and may then reuse the memory of the tensors made inside it. Those become void; tensors made before do
-    /// not. For a layer that leaves its result in a tensor that it was given: its working memory then stays in the
-    /// processor's caches from layer to layer.
+    /// Runs `body` and may then reuse the memory of the tensors made inside it, which become void. For a layer that
+    /// writes its result to an earlier tensor, so that its working memory stays in the processor's caches from layer to
+    /// layer.
     func withTemporaries(_ body: () throws(ComputeError) -> Void) throws(ComputeError)
 
-    /// Bytes of working memory that consecutive operations find in the processor's caches. Working on more at a time is
-    /// slower; nil: it is not.
+    /// Bytes of working memory that stay in the processor's caches between consecutive operations. Working on more at a
+    /// time is slower; nil: no such limit.
     var reusedMemoryBytes: Int? { get }
 
     /// Copies host values into a (1, count) tensor, through pinned staging if the device has its own memory. The host
@@ -47,8 +47,8 @@ package protocol Stream: AnyObject {
     func embed(_ operation: EmbedOperation) throws(ComputeError)
     func linear(_ operation: LinearOperation) throws(ComputeError)
 
-    /// Normalises each of the `groups` equal parts of every row on its own, with the same weights, one entry for each
-    /// column of a part. Both tensors are (R, D) float32, and may share memory.
+    /// Normalises each of the `groups` equal parts of every row separately, all with the same weights, which have one
+    /// entry per column of a part. Both tensors are (R, D) float32 and may share memory.
     func normalize(
         _ input: Tensor,
         _ normalization: Normalization,
@@ -62,7 +62,7 @@ package protocol Stream: AnyObject {
     func attention(_ operation: AttentionOperation) throws(ComputeError)
     func rotate(_ operation: RotateOperation) throws(ComputeError)
 
-    /// Keeps keys and values for later batches. They are there after `synchronize()`.
+    /// Stores keys and values for later batches. They are complete after `synchronize()`.
     func store(_ operation: StoreOperation) throws(ComputeError)
 
     /// Sets host-known rows of a float32 tensor to zero.
@@ -83,15 +83,15 @@ package protocol Stream: AnyObject {
     /// fewer rows were eligible. Valid after `synchronize()` and until the next `begin()`.
     func selected(_ ticket: TopKTicket, query: Int) -> [ScoredRow]
 
-    /// The scores of query `query` of the operation behind the ticket, in the order of its rows. Valid after `synchronize()`
-    /// and until the next `begin()`.
+    /// The scores of query `query` of the operation behind the ticket, in the order of its rows. Valid after
+    /// `synchronize()` and until the next `begin()`.
     func scores(_ ticket: ScoreTicket, query: Int) -> [Float]
 
     /// log p of each of the operation's tokens. Valid after `synchronize()` and until the next `begin()`.
     func logProbabilities(_ ticket: TokenScoresTicket) -> [Float]
 
-    /// Copies the elements of a float32 tensor to the host, row by row without stride: for tests and diagnostics, not for
-    /// requests. Valid after `synchronize()`.
+    /// Copies the elements of a float32 tensor to the host, row by row without stride: for tests and diagnostics, not
+    /// for requests. Valid after `synchronize()`.
     func read(_ tensor: Tensor) throws(ComputeError) -> [Float]
 }
 
@@ -107,7 +107,7 @@ extension Stream {
         try normalize(input, normalization, groups: 1, output: output)
     }
 
-    /// Keeps the memory until the next `begin()`, as a stream is allowed to.
+    /// Keeps the memory until the next `begin()`, which a stream may do.
     package func withTemporaries(_ body: () throws(ComputeError) -> Void) throws(ComputeError) { try body() }
 
     /// Copies an array into a (1, count) tensor.

@@ -1,6 +1,6 @@
-// Tensors in device memory. Nothing here touches an element: on an NPU the address means nothing to the host.
+// Tensors in device memory. Nothing here accesses an element, because the host cannot read an NPU's addresses.
 
-/// An address in a device's memory. Only the device that handed it out may interpret it; on the CPU it is a pointer.
+/// An address in a device's memory. Only the device that created it may interpret it; on the CPU it is a pointer.
 package struct DeviceAddress: Hashable {
     package let bits: UInt
 

@@ -1,4 +1,4 @@
-// The models of an engine: adding and removing them while it serves.
+// Adds models to an engine and removes them while it serves.
 
 internal import Compute
 internal import Dispatch
@@ -8,26 +8,26 @@ extension Engine {
     /// A model's place on the engine.
     struct Place {
         let model: ModelID
-        /// The cache of its users; nil while it is being loaded: nothing is submitted to it yet.
+        /// The user cache; nil while the model is loading, when no request may name it.
         var prefixCache: PrefixCacheDescription?
-        /// What caches had counted that were lost with the device; nil: none was.
+        /// The counts of caches that were lost with the device; nil if none was lost.
         var lostCounts: UserCache.Statistics?
         /// The engine's own device as used for the model.
         var device: DeviceDescription?
-        /// Set once it accepts no more requests; called when it is removed.
+        /// Set once the model accepts no more requests; called when it is removed.
         var retired: (@Sendable () -> Void)?
     }
 
-    /// The work of the engine's thread other than computing.
+    /// Work of the engine's thread other than computing.
     enum Errand {
-        /// The first or the next step of a model's way to the devices.
+        /// The next step of loading a model.
         case load(Loading)
-        /// The call that says that a model's memory has been freed.
+        /// The callback that a model's memory has been freed.
         case tell(@Sendable () -> Void)
     }
 
     /// Loads another model; requests may be submitted to it once it is loaded. If the device accepts weights on any
-    /// thread, they are packed on a separate low-priority thread. The warm-up's batches run between those of requests.
+    /// thread, they are packed on a separate low-priority thread. Warm-up batches alternate with batches of requests.
     ///
     /// - Parameter loaded: called once, with the error if the model cannot be loaded. The other models are not
     ///   affected.
@@ -48,7 +48,7 @@ extension Engine {
         if wakes { wakeUp.signal() }
     }
 
-    /// Removes a model: it accepts no more requests, those submitted are answered, then its memory is freed.
+    /// Removes a model: it accepts no more requests, its submitted requests are answered, then its memory is freed.
     ///
     /// - Parameter retired: called on the engine's thread when it is removed; immediately if the engine does not have
     ///   it.
@@ -75,7 +75,7 @@ extension Engine.State {
         return isThreadAsleep
     }
 
-    /// The next work of the engine's thread other than computing. It alternates with batches as long as there are any.
+    /// The next errand, if it is an errand's turn: errands alternate with batches while both wait.
     mutating func takeErrand() -> Engine.Errand? {
         guard !errands.isEmpty, !hadErrand || scheduler.jobs.isEmpty else {
             hadErrand = false
@@ -101,7 +101,7 @@ extension Engine.State {
         return places.count - 1
     }
 
-    /// A lane whose model is to go and has nothing left to do.
+    /// A lane whose model is being removed and has no jobs left.
     var idleRetiredLane: Int? {
         places.indices.first { lane in
             guard let place = places[lane], place.retired != nil, place.prefixCache != nil else { return false }
@@ -111,7 +111,7 @@ extension Engine.State {
 
     /// Releases a lane.
     ///
-    /// - Returns: whom to notify.
+    /// - Returns: the callback of the model's removal.
     mutating func freeLane(_ lane: Int) -> (@Sendable () -> Void)? {
         defer {
             places[lane] = nil

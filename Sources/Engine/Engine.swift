@@ -1,6 +1,6 @@
-// The engine: one device, one thread, one queue, and the models that live on the device. Requests are submitted from any thread
-// and answered through their completion. This file is the part that callers see and the state they share with the engine's thread; what that thread
-// does is in EngineLoop.swift.
+// The engine: one device, one thread, one queue, and the models on the device. Requests are submitted from any thread
+// and answered through their completion. This file has what callers see and the state they share with the engine's
+// thread; the thread itself is in EngineLoop.swift.
 
 package import Compute
 internal import Dispatch
@@ -8,7 +8,7 @@ internal import Locking
 internal import Models
 internal import Synchronization
 
-/// Names an admitted request, for cancellation.
+/// Identifies an admitted request, for cancellation.
 package struct Ticket: Sendable, Hashable {
     let id: UInt64
     /// Which of a group's engines admitted it.
@@ -32,24 +32,24 @@ package final class Engine: Sendable {
         var scheduler: Scheduler
         var table = JobTable()
         var phase = EnginePhase.loading
-        /// The models that the engine has or is about to have, each at its number, its lane; nil: the lane is free.
+        /// The models that the engine has or is loading, by lane; nil: the lane is free.
         var places: [Place?] = []
         /// Work for the engine's thread other than computing.
         var errands: [Errand] = []
-        /// The thread's last turn was one of them.
+        /// The thread's last turn was an errand.
         var hadErrand = false
-        /// The engine's own device, which need not be there at present; nil while the model is loading.
+        /// The engine's own device, even while it is lost; nil while the model is loading.
         var device: DeviceDescription?
-        /// Why the fallback computes; nil: the device does.
+        /// Why the fallback computes; nil if the device does.
         var degradation: String?
-        /// When the device may be there again: the end of the next attempt to make it. nil: it is there.
+        /// When the device may be available again: the end of the next attempt to recover it. nil if it is available.
         var expectedBack: Instant?
         var nextID: UInt64 = 0
         /// The engine's thread waits for a signal.
         var isThreadAsleep = false
         /// Set once, by the engine's `init`.
         var expiryTimer: ExpiryTimer?
-        /// When it will fire.
+        /// When the expiry timer will fire.
         var expiryArmedFor: Instant?
 
         func retryAfterNanoseconds(now: Instant) -> UInt64 {
@@ -87,7 +87,7 @@ package final class Engine: Sendable {
     }
 
     package var phase: EnginePhase { state.withLock { $0.phase } }
-    /// How well it serves, for a choice among several engines.
+    /// How the engine serves, for the choice among several engines.
     var service: Service {
         state.withLock { state in
             guard case .ready = state.phase else { return .none }
@@ -97,11 +97,11 @@ package final class Engine: Sendable {
 
     enum Service { case byDevice, byFallback, none }
 
-    /// When to retry a request to an engine that is not ready: after the next attempt to make its device, or after a
-    /// second if it is not waiting for that.
+    /// When to retry a request to an engine that is not ready: after the next attempt to recover its device, or after a
+    /// second if it is not recovering.
     package var retryAfterNanoseconds: UInt64 { state.withLock { $0.retryAfterNanoseconds(now: .now()) } }
 
-    /// Whether nothing waits.
+    /// Whether no job waits.
     package var isIdle: Bool { state.withLock { $0.scheduler.jobs.isEmpty } }
 
     /// Whether the next request would be refused because the queue is full.
@@ -125,7 +125,8 @@ package final class Engine: Sendable {
     /// - Parameters:
     ///   - model: the model that answers, one of the engine's. The request keeps the model's catalogue snapshot.
     ///   - itemGenerated: for mode `sequence`, called with each item before the completion; nil: not needed.
-    /// - Throws: `.unavailable`, `.recovering`, `.queueFull`, `.deadlineUnreachable` (then `completion` is never called).
+    /// - Throws: `.unavailable`, `.recovering`, `.queueFull`, `.deadlineUnreachable` (then `completion` is never
+    ///   called).
     package func submit(
         _ request: RecommendationRequest,
         to model: LoadedModel,
@@ -136,7 +137,7 @@ package final class Engine: Sendable {
         let history = model.usedHistory(request)
         let strategy = model.strategy(request)
         let hashes = request.userID == nil ? PrefixHashes(history) : nil
-        // Finds the few requests worth comparing: with a user's name the end of the history is enough.
+        // Finds the few requests worth comparing. With a user's name, the end of the history is enough.
         var hasher = Hasher()
         hasher.combine(hashes.map { $0[$0.count] })
         hasher.combine(request.history.last)
@@ -213,8 +214,7 @@ package final class Engine: Sendable {
     }
 
     /// Cancels a request whose caller no longer waits. Its completion will not be called, unless it is already being
-    /// called. Has no effect on an answered request. Its computation is cancelled too, unless other requests wait for
-    /// the same.
+    /// called. Has no effect on an answered request. Its computation is cancelled too, unless other requests share it.
     ///
     /// - Returns: whether there was anything to cancel.
     @discardableResult
@@ -244,18 +244,18 @@ package final class Engine: Sendable {
         return dropped
     }
 
-    /// Stops admitting; what was admitted is finished, then the engine's thread ends.
+    /// Stops admitting requests, finishes the admitted ones, then ends the engine's thread.
     package func drain() {
         change(to: .draining)
     }
 
-    /// Ends the engine: what waits is refused, a running batch is finished, then the thread ends.
+    /// Ends the engine: refuses waiting requests, finishes a running batch, then ends the thread.
     package func stop() {
         change(to: .stopped)
         refuseWaiting()
     }
 
-    /// Answers everything that waits with a refusal.
+    /// Answers every waiting request with a refusal.
     func refuseWaiting(
         _ code: EngineError.Code = .unavailable,
         _ message: String = "the server is shutting down",
@@ -352,7 +352,7 @@ package final class Engine: Sendable {
 }
 
 extension EngineError {
-    /// Why a request was not let in; nil: it was.
+    /// Why a request was not admitted; nil if it was.
     fileprivate init?(refusal: Scheduler.Admission) {
         switch refusal {
         case .admitted: return nil

@@ -5,7 +5,7 @@ package struct EngineError: Error, Equatable, CustomStringConvertible {
     package enum Code: Sendable, Hashable {
         /// The queue is full.
         case queueFull
-        /// The deadline cannot be met, judging by the present service time; refused before any work.
+        /// The deadline cannot be met at the predicted service time; refused before any work.
         case deadlineUnreachable
         /// The deadline passed in the queue; never computed.
         case expired
@@ -13,9 +13,9 @@ package struct EngineError: Error, Equatable, CustomStringConvertible {
         case tooLarge
         /// The engine is not ready: still loading, draining or stopped.
         case unavailable
-        /// The device is lost and tried again, and nothing serves in its place.
+        /// The device is lost, the engine tries to recover it, and there is no fallback.
         case recovering
-        /// The device failed while it computed the batch; the request may be sent again.
+        /// The device failed while computing the batch; the request may be retried.
         case deviceFailed
         /// The model's scores are not numbers: a fault of the model, not of the request.
         case computationFailed
@@ -24,7 +24,7 @@ package struct EngineError: Error, Equatable, CustomStringConvertible {
     package let code: Code
     /// One sentence for the caller.
     package let message: String
-    /// When it is worth trying again, for the codes where it is.
+    /// How long to wait before a retry; nil if a retry is pointless.
     package let retryAfterNanoseconds: UInt64?
 
     package init(_ code: Code, _ message: String, retryAfterNanoseconds: UInt64? = nil) {

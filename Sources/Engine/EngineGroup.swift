@@ -3,14 +3,14 @@
 import Locking
 import Random
 
-/// Engines as one. Requests of one user go to the same engine, because that engine caches the user's state.
+/// Several engines that act as one. All requests of a user go to the engine that caches the user's state.
 ///
 /// An engine is found by rendezvous hashing (Thaler and Ravishankar, "Using name-based mappings to increase hit rates",
 /// 1998): each request ranks the engines by a hash of its own key and the engine's number. When an engine is
 /// unavailable, only its requests move, each to the next engine in its ranking, and they return when it recovers.
 package final class EngineGroup: Sendable {
     package let engines: [Engine]
-    /// What tickets call them, and what decides whose requests go where: the same in every subset.
+    /// The engines' numbers in tickets and in the ranking of engines. An engine has the same number in every subset.
     private let numbers: [Int]
 
     /// - Parameter engines: at least one.
@@ -24,17 +24,17 @@ package final class EngineGroup: Sendable {
 
     /// The subset of engines that have a model; the group itself if that is all of them.
     ///
-    /// - Parameter places: of the engines, ascending, at least one.
+    /// - Parameter places: indices of the engines, ascending, at least one.
     package func subset(_ places: [Int]) -> EngineGroup {
         places.count == engines.count
             ? self : EngineGroup(places.map { engines[$0] }, numbers: places.map { numbers[$0] })
     }
 
-    /// Admits a request to the first engine in its ranking that accepts it: engines on their devices come before those
-    /// on their fallbacks; engines that are not ready are skipped. If an engine refuses for lack of time or room, the
-    /// next is tried.
+    /// Admits a request to the first engine in its ranking that accepts it. Engines on their devices come before
+    /// engines on their fallbacks; engines that are not ready are skipped. If an engine refuses for lack of time or
+    /// room, tries the next.
     ///
-    /// - Throws: the first engine's error, if none accepts it.
+    /// - Throws: the first engine's error, if no engine accepts the request.
     package func submit(
         _ request: RecommendationRequest,
         to model: LoadedModel,
@@ -136,8 +136,8 @@ package final class EngineGroup: Sendable {
     /// As `Engine.stop`.
     package func stop() { for engine in engines { engine.stop() } }
 
-    /// The phase of an engine that is still starting. Until all have started none serves, because a failure at the
-    /// start ends them all.
+    /// The phase of an engine that is still starting. No engine serves until all have started, because a failure during
+    /// the start ends them all.
     private var loading: EnginePhase? {
         engines.lazy.map(\.phase).first { phase in
             switch phase {
@@ -165,14 +165,14 @@ package final class EngineGroup: Sendable {
 
     // MARK: - Ranks
 
-    /// Indices of the engines, the one that a request belongs to first.
+    /// Indices of the engines in a request's ranking, preferred engine first.
     func order(_ request: RecommendationRequest) -> [Int] {
         let key = Self.key(request)
         let weights = engines.indices.map { SplitMix64.mixed(key ^ SplitMix64.mixed(UInt64(numbers[$0]))) }
         return engines.indices.sorted { weights[$0] > weights[$1] }
     }
 
-    /// The user's, or, without a user, that of the first event: histories grow at the other end.
+    /// A hash of the user or, without a user, of the first event, because histories grow at the other end.
     private static func key(_ request: RecommendationRequest) -> UInt64 {
         if let user = request.userID {
             // FNV-1a: `Hasher` differs from process to process, which would move users to other engines.

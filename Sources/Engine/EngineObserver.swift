@@ -5,23 +5,23 @@ package import Compute
 
 /// The stage that a request had reached when its caller disconnected.
 package enum CancellationStage: String, Sendable, Hashable, CaseIterable {
-    /// It waited and was taken out: nothing was computed for it.
+    /// It was still waiting: nothing was computed for it.
     case queued
     /// Between two parts of its history.
     case prefill
     /// Between two steps of its sequence.
     case decode
-    /// Its batch was running or had just run: the work was in vain, unless others wait for the same.
+    /// Its batch was running or had just run: the work was wasted, unless other requests share it.
     case computing
 }
 
 /// A batch's work for searches over token paths.
 package struct PathReport: Sendable, Equatable {
-    /// Rounds of requests, those of their prompts included.
+    /// Rounds of requests, including the rounds that encode their prompts.
     package var rounds = 0
     /// Rows of beams.
     package var rows = 0
-    /// Tokens that could follow, and were scored.
+    /// Candidate next tokens that were scored.
     package var candidates = 0
     /// Prompt rows that beams share instead of copying.
     package var sharedRows = 0
@@ -30,23 +30,23 @@ package struct PathReport: Sendable, Equatable {
 /// A batch that has run.
 package struct BatchReport: Sendable {
     package var model: ModelID
-    /// How long each request whose first pass this was had waited, in nanoseconds.
+    /// Queueing times of the requests whose first pass this was, in nanoseconds.
     package var queueWaits: [UInt64]
     /// Events computed for each sequence.
     package var lengths: [Int]
-    /// Sequences that took a step; for the others, histories were encoded.
+    /// Sequences that took a decoding step; for the others, histories were encoded.
     package var steps: Int
-    /// Of searches over token paths.
+    /// The part of searches over token paths.
     package var paths = PathReport()
     package var durations: BatchExecutor.Durations
-    /// The predicted time; 0: no prediction was possible.
+    /// The predicted time; 0 if no prediction was possible.
     package var predictedNanoseconds: UInt64
-    /// The time from the decision to compute it to its results.
+    /// The time from the decision to run the batch to its results.
     package var elapsedNanoseconds: UInt64
     package var memory: DeviceMemory
     /// Name of the device that computed it.
     package var device: String
-    /// The fallback computed it, not the engine's own device.
+    /// The fallback computed the batch, not the engine's own device.
     package var isFallback: Bool
 }
 
@@ -57,14 +57,14 @@ package protocol EngineObserver: AnyObject, Sendable {
     func batchFinished(_ report: BatchReport)
     /// - Parameter device: its name.
     func deviceFailed(_ error: ComputeError, device: String)
-    /// A device that had failed was made again, and has passed its warm-up.
+    /// A failed device was recreated and has passed its warm-up.
     func deviceRecovered(_ device: String)
     func cancelled(at stage: CancellationStage)
     /// A request joined an identical one that was waiting.
     func deduplicated(_ model: ModelID)
-    /// Device time of a request whose callers have all left.
+    /// Device time was wasted on a request whose callers have all left.
     func computedInVain(nanoseconds: UInt64)
-    /// - Parameter statistics: of every model that has or had a cache.
+    /// - Parameter statistics: one entry for every model that has or had a cache.
     func cachesChanged(to statistics: [ModelID: UserCache.Statistics])
     func queueDepthChanged(to depth: Int)
     func phaseChanged(to phase: EnginePhase)

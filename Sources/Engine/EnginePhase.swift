@@ -5,9 +5,9 @@ package import Compute
 /// The life of an engine: loading → warming → ready → draining → stopped, or → failed. After a device failure the
 /// engine goes from ready to recovering and back; with a fallback it stays ready on the fallback.
 package enum EnginePhase: Sendable, Equatable {
-    /// Weights are being handed to the device.
+    /// Weights are being loaded onto the device.
     case loading
-    /// A first batch runs, so that no caller pays for first use.
+    /// Warm-up batches run, so that no caller pays for first use.
     case warming
     /// Requests are served.
     case ready(DeviceDescription)
@@ -19,13 +19,13 @@ package enum EnginePhase: Sendable, Equatable {
     /// The model could not be loaded; one sentence says why.
     case failed(String)
 
-    /// Why a request is not let in, for phases that let none in.
+    /// The error code of requests in phases that admit none.
     var refusalCode: EngineError.Code {
         if case .recovering = self { return .recovering }
         return .unavailable
     }
 
-    /// One word for readiness replies.
+    /// The reason in readiness replies.
     package var reason: String {
         switch self {
         case .loading: "loading"

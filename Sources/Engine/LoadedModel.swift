@@ -4,7 +4,7 @@ package import Catalogue
 package import Models
 internal import Synchronization
 
-/// Tells models apart in this process; the same on every device that a model is on.
+/// Identifies a model in this process, on every device that it is on.
 package struct ModelID: Sendable, Hashable {
     private static let last = Atomic<UInt64>(0)
     private let number: UInt64
@@ -15,8 +15,8 @@ package struct ModelID: Sendable, Hashable {
     }
 }
 
-/// A model as requests see it. Immutable: a change of the catalogue makes another value of the same model, and a request keeps
-/// the one it began with. The decoder and its weights are on the engines' threads, found by `id`.
+/// A model as requests see it. Immutable: a change of the catalogue makes another value of the same model, and a
+/// request keeps the value it began with. The engines' threads hold the decoder and its weights, found by `id`.
 package struct LoadedModel: Sendable {
     package let id: ModelID
     package let window: HistoryWindow
@@ -26,7 +26,7 @@ package struct LoadedModel: Sendable {
 
     /// A new model.
     ///
-    /// - Parameter window: events of a history that it sees.
+    /// - Parameter window: the events of a history that the model sees.
     package init(window: HistoryWindow, catalogue: CatalogueSnapshot, paths: PathCatalogue? = nil) {
         self.init(ModelID(), window: window, catalogue: catalogue, paths: paths)
     }
@@ -40,7 +40,7 @@ package struct LoadedModel: Sendable {
 
     /// The model of a bundle.
     ///
-    /// - Parameter windowStride: as in `HistoryWindow`, where the bundle states none.
+    /// - Parameter windowStride: as in `HistoryWindow`, used if the bundle states none.
     package init(_ bundle: ModelBundle, windowStride: Int = 0) {
         self.init(ModelID(), bundle, windowStride: windowStride)
     }
@@ -74,8 +74,7 @@ package struct LoadedModel: Sendable {
         LoadedModel(id, bundle, windowStride: windowStride)
     }
 
-    /// The decoder's input for a request: the events within the window, or the prompt's tokens. Empty if there is
-    /// neither.
+    /// The decoder's input for a request: the events within the window or the prompt's tokens; empty without either.
     package func usedHistory(_ request: RecommendationRequest) -> UsedHistory {
         guard let paths else { return UsedHistory(request, window) }
         let tokens: [Int32]

@@ -3,18 +3,18 @@
 package import Catalogue
 package import Compute
 
-/// How urgent a request is: a lower level yields to a higher one for a bounded time, see `Scheduler`.
+/// How urgent a request is. A lower level yields to a higher one for a bounded time; see `Scheduler`.
 package enum Priority: String, Sendable, Hashable, CaseIterable {
     case high, normal, low
 }
 
-/// What `count` items means.
+/// What a request asks for.
 package enum RecommendationMode: Sendable, Equatable {
     /// The best next items.
     case topK
-    /// Items one after another, each fed back before the next is generated; nil: greedily.
+    /// Items one after another, each fed back before the next is generated; nil: greedy.
     case sequence(Sampling?)
-    /// The scores of these rows, none of them twice, in their order. Neither `count` nor `eligibility` plays a role.
+    /// The scores of these distinct rows, in their order. `count` and `eligibility` are ignored.
     case rank([Int32])
 
     /// The modes that a caller may name.
@@ -23,7 +23,7 @@ package enum RecommendationMode: Sendable, Equatable {
         case sequence
     }
 
-    /// Whether each repetition draws something else.
+    /// Whether equal requests may have different answers.
     fileprivate var isRandom: Bool {
         if case .sequence(let sampling?) = self { return sampling.seed == nil }
         return false
@@ -32,8 +32,8 @@ package enum RecommendationMode: Sendable, Equatable {
 
 /// Options of a request for the search over token paths. Other models ignore them.
 package struct PathOptions: Sendable, Equatable {
-    /// How many paths are followed: one number, or one per level; nil: the bundle's default, or the number of items
-    /// wanted if that is more.
+    /// Beam widths: one for all levels, or one per level; nil: the bundle's default, or the number of items wanted if
+    /// that is larger.
     package var widths: [Int]?
     /// The whole prompt; nil: the history as the bundle's template lays it out.
     package var prompt: [Int32]?
@@ -41,9 +41,9 @@ package struct PathOptions: Sendable, Equatable {
     package init() {}
 }
 
-/// When a request came.
+/// When a request arrived.
 package struct Arrival: Sendable, Equatable {
-    /// When its last byte had arrived.
+    /// When its last byte arrived.
     package var instant: Instant
     /// Seconds since the epoch.
     package var time: Int64
@@ -54,8 +54,8 @@ package struct Arrival: Sendable, Equatable {
     }
 }
 
-/// A request for items, in catalogue rows. The codec reads into it, the engine computes it, and nothing in between copies it into
-/// another form.
+/// A request for items, in catalogue rows. The codec fills it, the engine computes it, and nothing in between converts
+/// it.
 package struct RecommendationRequest: Sendable, Equatable {
     /// The user whose cached state is used; nil: none.
     package var userID: String?
@@ -106,7 +106,7 @@ package struct RecommendationRequest: Sendable, Equatable {
     }
 
     /// Whether both have the same answer, bit for bit, and leave the same cached state: everything is equal except
-    /// arrival, urgency and deadline.
+    /// arrival, priority and deadline.
     package func asksTheSame(as other: RecommendationRequest) -> Bool {
         userID == other.userID && requestTime == other.requestTime && count == other.count && mode == other.mode
             && history == other.history && timestamps == other.timestamps && actions == other.actions
@@ -128,7 +128,7 @@ package struct Recommendation: Sendable, Equatable {
         case popularity
     }
 
-    /// Why the model did not answer though there is a history.
+    /// Why the model did not answer although there is a history.
     package enum Degradation: String, Sendable, CaseIterable {
         case queueFull = "queue_full"
         /// The deadline could not be met.
@@ -144,31 +144,32 @@ package struct Recommendation: Sendable, Equatable {
     /// the popularity of a cold start.
     package var items: [ScoredRow]
     package var source: Source
-    /// nil: nothing stood in the model's way.
+    /// nil if nothing kept the model from answering.
     package var degradation: Degradation?
-    /// For each item the events of the history that raise its score, with their effects, greatest first; empty: not
+    /// For each item, the events of the history that raise its score, with their effects, greatest first; empty if not
     /// requested.
     package var explanations: [[ScoredRow]] = []
     /// Events of the history that the model saw.
     package var historyUsed: Int
-    /// How many of them were found in the cache.
+    /// How many of those were found in the cache.
     package var historyCached: Int
-    /// Index of the first of them among the known events, if the window moves by strides; otherwise nil.
+    /// Index of the first event that the model saw among the known events, if the window moves by strides; otherwise
+    /// nil.
     package var historyStart: Int?
     /// Fewer items were eligible than asked for.
     package var exhausted: Bool
-    /// Of a search over token paths.
+    /// Set for a search over token paths.
     package var paths: PathFacts?
     package var timing: Timing
 
     /// Facts about a search over token paths.
     package struct PathFacts: Sendable, Equatable {
-        /// The width of each level.
+        /// The beam width of each level.
         package var beams: [Int]
-        /// Whether no other path could have been better; nil: the search is not over.
+        /// Whether no other path could have been better; nil while the search runs.
         package var isExact: Bool?
         package var promptTokens = 0
-        /// How many of them were found in the cache.
+        /// How many of those were found in the cache.
         package var tokensCached = 0
 
         package init(beams: [Int], isExact: Bool? = nil) {
@@ -178,7 +179,7 @@ package struct Recommendation: Sendable, Equatable {
     }
 
     /// Times of the phases, in nanoseconds. A batch's phases count in full for each of its requests. `prefill` is the
-    /// first pass's encoding, `decode` its selection and all later passes.
+    /// encoding of the first pass; `decode` is its selection and all later passes.
     package struct Timing: Sendable, Equatable {
         package var queue: UInt64 = 0
         package var prefill: UInt64 = 0

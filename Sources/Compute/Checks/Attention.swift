@@ -8,7 +8,7 @@ extension AttentionOperation {
 
     /// Checks that the parts agree.
     ///
-    /// - Parameter own: the pool of a prefix as the class of the device that made it.
+    /// - Parameter own: returns a prefix's pool as an instance of its device's own class.
     /// - Throws: `ComputeError.invalidArgument` unless all parts fit each other, and the errors of `own`.
     package func checkedShape<Pages: KeyValuePages>(
         own: (any KeyValuePages) throws(ComputeError) -> Pages

@@ -14,8 +14,8 @@ struct ArrivalRate: Sendable {
         last = max(last ?? arrival, arrival)
     }
 
-    /// Nanoseconds until the next one may be expected; the longest there are while nothing is known, and no less than have
-    /// passed since the last one.
+    /// The expected nanoseconds between requests: at least the time since the last one, and `.max` before there are
+    /// two.
     func gap(now: Instant) -> UInt64 {
         guard let last, let average, average < Double(UInt64.max) / 4 else { return .max }
         return max(UInt64(average), now.nanoseconds(since: last))

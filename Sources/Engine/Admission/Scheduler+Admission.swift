@@ -3,20 +3,20 @@
 extension Scheduler {
     package enum Admission: Sendable, Equatable {
         case admitted
-        /// The queue is full; predicted nanoseconds until one of its requests starts.
+        /// The queue is full. `retryAfter`: predicted nanoseconds until one of its requests starts.
         case queueFull(retryAfter: UInt64)
-        /// The queue already holds as much predicted work as it may; predicted nanoseconds until there is room.
+        /// The queue's predicted work would exceed its limit. `retryAfter`: predicted nanoseconds until there is room.
         case tooMuchWork(retryAfter: UInt64)
-        /// Predicted nanoseconds until the same deadline could be met.
+        /// `retryAfter`: predicted nanoseconds until the same deadline could be met.
         case deadlineUnreachable(retryAfter: UInt64)
     }
 
-    /// Whether a request may be admitted: its own deadline will be met, and so will those of earlier requests that
-    /// would come after it. Changes nothing.
+    /// Whether a request may be admitted: it must meet its own deadline, and so must the waiting requests that it would
+    /// overtake. Changes nothing.
     ///
     /// - Parameters:
-    ///   - demand: of the request's job, new or joined.
-    ///   - joined: the waiting job that it would join without adding work; nil: it gets its own.
+    ///   - demand: the demand of the request's job, new or joined.
+    ///   - joined: the waiting job that it would join without adding work; nil: it gets its own job.
     package func admission(
         of request: Request,
         _ demand: Demand,
@@ -35,7 +35,7 @@ extension Scheduler {
         guard let deadline = request.deadline else { return .admitted }
         var due = due(request, demand)
         let job = joined.flatMap { jobs[$0] }
-        // It is done when the job is that it joins.
+        // The request is answered when the job that it joins is done.
         if let job { due = min(due, job.place.due) }
         var ahead = ahead(of: due)
         if let job, job.place.due == due { ahead.remove(job.demand) }
@@ -45,14 +45,14 @@ extension Scheduler {
         return delay == 0 ? .admitted : .deadlineUnreachable(retryAfter: delay)
     }
 
-    /// Everything that waits, and what those that run will have left.
+    /// The demand of all waiting jobs, and what the running ones will have left.
     private var all: Backlogs {
         var all = queued
         for rest in running?.rest ?? [] { all.add(rest.demand) }
         return all
     }
 
-    /// The work before a request that is due at this time: jobs that are due earlier, and every sequence under way.
+    /// The work before a request that is due at this time: jobs that are due earlier, and every sequence in progress.
     func ahead(of due: UInt64) -> Backlogs {
         var ahead = queued
         for place in others.behind(due) {
@@ -62,8 +62,8 @@ extension Scheduler {
         return ahead
     }
 
-    /// How late a request of the same or a higher priority, which is predicted to be in time now, would become if this one
-    /// went first.
+    /// How late this request would make another one of the same or a higher priority that is now predicted to be in
+    /// time; 0 if none.
     private func delay(
         of priority: Priority,
         _ due: UInt64,
@@ -88,7 +88,7 @@ extension Scheduler {
         return 0
     }
 
-    /// Predicted nanoseconds until what runs now is done, or what holds the engine up.
+    /// Predicted nanoseconds until the running batch, or whatever else occupies the engine, is done.
     private func remainingNanoseconds(now: Instant) -> UInt64 {
         let held = heldUntil?.nanoseconds(since: now) ?? 0
         guard let running else { return held }
@@ -100,23 +100,23 @@ extension Scheduler {
     /// The time until the next batch starts and shortens the queue.
     private func timeUntilStart(now: Instant) -> UInt64 { max(1, remainingNanoseconds(now: now)) }
 
-    /// The likely latest completion of a request that has these before it.
+    /// The likely latest completion of a request with this work before it.
     private func finish(of demand: Demand, behind ahead: Backlogs, now: Instant) -> Instant {
         let expected = expectation(of: demand, behind: ahead, now: now)
         let cautious = serviceTimes[demand.lane].cautious(expected)
-        // With nothing before it, a request has no wait that could be mispredicted. And if an idle engine refused
-        // because of the margin, it would never make an observation that lowers the margin.
+        // With nothing before it, a request has no wait that could be mispredicted. If an idle engine refused requests
+        // because of the margin, no observation would ever lower the margin.
         let isAlone = running == nil && heldUntil == nil && ahead.jobs == 0
         return now.advanced(by: isAlone ? cautious : max(cautious, margin.padded(expected)))
     }
 
     /// Predicted nanoseconds until a request with this work before it is done.
     ///
-    /// While a batch has room for one more sequence, the steps of others run together with a request, not before it:
-    /// each of its batches contains one step of each of them. Without room it waits for a slot. The number of batches
-    /// then follows Graham's bound for list scheduling ("Bounds for certain multiprocessing anomalies", 1966): all
-    /// passes before it divided by the slots, plus its own. Batches of other models count in full, and their steps
-    /// alternate with its own.
+    /// While a batch has room for one more sequence, the steps of other sequences run together with the request, not
+    /// before it: each of its batches contains one step of each of them. Without room, the request waits for a slot.
+    /// The number of batches then follows Graham's bound for list scheduling ("Bounds for certain multiprocessing
+    /// anomalies", 1966): all passes before it divided by the slots, plus its own. Batches of other models count in
+    /// full, and their steps alternate with its own.
     func expectation(of demand: Demand, behind ahead: Backlogs, now: Instant) -> UInt64 {
         let own = ahead[demand.lane]
         let limit = chunkEvents(lane: demand.lane)
@@ -137,7 +137,7 @@ extension Scheduler {
         return finish.nanoseconds
     }
 
-    /// Predicted nanoseconds of this many batches of a model's steps, limited to the existing steps.
+    /// Predicted nanoseconds of a model's steps in this many batches, limited to the existing steps.
     private func steps(of backlog: Backlog, lane: Int, in batches: Int) -> UInt64 {
         let steps = backlog.sequences + backlog.steps
         guard steps > 0 else { return 0 }
@@ -147,8 +147,8 @@ extension Scheduler {
         return UInt64((Double(all) * share).rounded())
     }
 
-    /// Events per batch of histories that can be computed in parts, based on the time that the waiting model's events
-    /// take.
+    /// Events per batch for histories that can be computed in parts, from the predicted time of the lane's waiting
+    /// events.
     func chunkEvents(lane: Int) -> Int {
         let most = configuration.eventLimit(isDivisible: true)
         let least = SchedulerConfiguration.shortChunkEvents
@@ -160,7 +160,7 @@ extension Scheduler {
         return events < Double(most) ? max(least, Int(events)) : most
     }
 
-    /// Everything, steps included.
+    /// Predicted nanoseconds of all the work, steps included.
     private func time(of backlogs: Backlogs) -> UInt64 {
         var time: UInt64 = 0
         for (lane, backlog) in backlogs.lanes.enumerated() where backlog.jobs + backlog.sequences > 0 {
@@ -175,10 +175,10 @@ extension Scheduler {
         return time
     }
 
-    /// Batch slots that jobs take if each history is encoded in one pass.
+    /// The batch slots that the jobs take if each history is encoded in one pass.
     private func passes(of backlog: Backlog) -> Int { backlog.jobs + backlog.sequences + backlog.steps }
 
-    /// Batches of this many events that jobs need until their selections.
+    /// The number of batches of this many events that the jobs need until their selections.
     private func batches(of backlog: Backlog, events: Int) -> Int {
         let sequences = configuration.maxBatchSequences
         return max((backlog.work.rows + events - 1) / events, (backlog.jobs + sequences - 1) / sequences)
@@ -186,7 +186,7 @@ extension Scheduler {
 }
 
 extension Priority {
-    /// 0 for the highest; one more advantage later for each.
+    /// 0 for the highest priority. Each level is due one advantage later.
     var level: Int {
         switch self {
         case .high: 0

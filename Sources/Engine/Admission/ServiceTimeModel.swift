@@ -1,6 +1,6 @@
 // Predicts the time of a batch from observed batches; admission compares deadlines with it.
 
-/// The work of a batch in the terms that determine its time. Works can be added.
+/// The work of a batch in the terms that determine its time. Values can be added.
 package struct ComputeWork: Sendable, Equatable {
     /// Rows that go through the layers: new events.
     package var rows = 0
@@ -32,7 +32,7 @@ package struct ComputeWork: Sendable, Equatable {
         left.queries += right.queries
     }
 
-    /// The part of it that some of its rows make up, in proportion. Selections belong to the last row.
+    /// The proportional share of `taken` of the `needed` rows. Selections belong to the last row.
     func share(_ taken: Int, of needed: Int) -> ComputeWork {
         guard taken < needed, needed > 0 else { return self }
         var share = self
@@ -45,16 +45,15 @@ package struct ComputeWork: Sendable, Equatable {
 
 /// The time of a batch as `scale · (c₀ + c₁ · rows + c₂ · pairs + c₃ · queries)`. A pure value.
 ///
-/// The coefficients, none of them negative, are the weighted least squares fit to the observations. Each batch is
-/// weighted by the inverse square of its time, so that relative errors count, and small batches as much as large ones.
-/// The warm-up's batches have shapes that separate the terms, and are never forgotten. Batches of service lose weight
-/// by a factor with each later batch (exponential forgetting: Ljung, "System Identification", 11.2), because for hours
-/// they may all have one shape and say nothing about others. `scale` follows the machine's current speed within a few
-/// batches.
+/// The coefficients are the non-negative weighted least squares fit to the observations. Each batch is weighted by the
+/// inverse square of its time, so that relative errors count, and small batches as much as large ones. Warm-up batches
+/// have shapes that separate the terms, and are never forgotten, because batches of service may all have one shape for
+/// hours and say nothing about others. Batches of service lose weight by a factor with each later batch (exponential
+/// forgetting: Ljung, "System Identification", 11.2). `scale` follows the machine's current speed within a few batches.
 package struct ServiceTimeModel: Sendable, Equatable {
-    /// A batch of service counts half as much after some 140 more.
+    /// A batch of service counts half as much after some 140 later ones.
     private static let forgetting = 0.995
-    /// Share of a new batch in `scale`.
+    /// Weight of a new batch in `scale`.
     private static let scaleWeight = 0.2
     private static let spreadWeight = 0.02
     /// Limit of the ratio between a batch's observed and predicted time; beyond it the process was stopped for a while,
@@ -87,19 +86,19 @@ package struct ServiceTimeModel: Sendable, Equatable {
     private var coefficients = SIMD4<Double>.zero
     private var scale = 1.0
     private var hasObservations = false
-    /// Moving average of how far off predictions were, as a share of them; at most 1.
+    /// Moving average of the relative error of predictions; at most 1.
     private var spread = 0.0
 
     package init() {}
 
-    /// Takes note of a batch of the warm-up.
+    /// Records a batch of the warm-up.
     package mutating func calibrate(_ work: ComputeWork, nanoseconds: UInt64) {
         calibrated.add(Self.features(work), nanoseconds: max(1, Double(nanoseconds)))
         hasObservations = true
         fit()
     }
 
-    /// Takes note of a batch of service.
+    /// Records a batch of service.
     package mutating func observe(_ work: ComputeWork, nanoseconds: UInt64) {
         let features = Self.features(work)
         let nominal = (coefficients * features).sum()
@@ -133,15 +132,15 @@ package struct ServiceTimeModel: Sendable, Equatable {
         UInt64((Double(min(nanoseconds, .max / 8)) * (1 + 2 * spread)).rounded())
     }
 
-    /// Predicted nanoseconds of a batch that do not depend on what is in it.
+    /// Predicted nanoseconds of a batch that do not depend on its content.
     package var fixedNanoseconds: UInt64 { nanoseconds(ComputeWork(), batches: 1) }
 
     private static func features(_ work: ComputeWork) -> SIMD4<Double> {
         SIMD4(1, Double(work.rows), Double(work.pairs), Double(work.queries))
     }
 
-    /// Non-negative least squares by coordinate descent, from the coefficients before: each in turn takes its best
-    /// value given the others, clipped at 0. The problem is convex, so only the optimum is a fixed point.
+    /// Non-negative least squares by coordinate descent, starting from the previous coefficients: each in turn takes
+    /// its best value given the others, clipped at 0. The problem is convex, so only the optimum is a fixed point.
     private mutating func fit() {
         for _ in 0..<Self.sweeps {
             for row in 0..<4 {

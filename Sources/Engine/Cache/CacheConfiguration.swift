@@ -13,21 +13,21 @@ package struct CacheConfiguration: Sendable, Equatable {
     }
 }
 
-/// An engine's user cache.
+/// What an engine's user cache reuses.
 package enum PrefixCacheDescription: Sendable, Equatable {
     /// Nothing. The reason is a clause that completes "not reused: …".
     case none(reason: String)
-    /// Rows that are used again are the same to the bit as if they had been computed.
+    /// Reused rows equal recomputed ones bit for bit.
     case exact(Pool)
 
-    /// Where the rows are.
+    /// The pages that hold the rows.
     package struct Pool: Sendable, Equatable {
         package var pageRows: Int
         package var pageCount: Int
         package var pageByteCount: Int
         /// As in `PrefixReuse`.
         package var dependsOnNextTime: Bool
-        /// False: they are a place to compute in, and nothing stays there from one request to the next.
+        /// False: the pages are only working memory, and nothing stays there from one request to the next.
         package var keepsRows = true
         /// As in `KeyValuePages`.
         package var takesMemoryWhenWritten = false

@@ -3,12 +3,12 @@
 
 /// Free pages and reference counts of a pool.
 ///
-/// A page is either free, without a holder, or has at least one holder. Several holders of a page may read it; only a sole
-/// holder may write to it.
+/// A page is free or has at least one holder. Several holders of a page may read it; only a sole holder may write to
+/// it.
 package struct PageTable: Sendable, Equatable {
-    /// Holders of each page, 0 where it is free.
+    /// Holders of each page; 0 if it is free.
     private var holders: [Int32]
-    /// The free pages; the last one is handed out first, so that memory that was touched is used again.
+    /// The free pages. The last one is allocated first, so that touched memory is reused.
     private var free: [Int32]
 
     /// - Parameter pageCount: pages of the pool, numbered from 0; all of them are free at first.

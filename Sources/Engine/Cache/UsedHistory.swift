@@ -7,18 +7,18 @@ import Random
 package struct HistoryWindow: Sendable, Equatable {
     /// The most events that the model sees.
     package var length: Int
-    /// 0: the window begins at the newest event but `length - 1`, and moves with every event. Otherwise it begins at a
-    /// multiple of the stride, and moves once every `stride` events.
+    /// 0: the window holds the newest `length` events and moves with every event. Otherwise it begins at a multiple of
+    /// the stride and moves once every `stride` events.
     package var stride: Int
 
-    /// - Parameter stride: more than `length` counts as `length`.
+    /// - Parameter stride: limited to `length`.
     package init(length: Int, stride: Int = 0) {
         self.length = length
         self.stride = min(stride, length)
     }
 
-    /// The index of the first used event, for this many known ones: the smallest multiple of the stride that leaves at
-    /// most `length`. Of a longer history, between `length - stride + 1` and `length` events are used.
+    /// The index of the first used event among `count` known ones: the smallest multiple of the stride that leaves at
+    /// most `length` events. Of a longer history, between `length - stride + 1` and `length` events are used.
     package func start(of count: Int) -> Int {
         let excess = max(0, count - length)
         guard stride > 0 else { return excess }
@@ -28,9 +28,9 @@ package struct HistoryWindow: Sendable, Equatable {
 
 /// The events of a history that the model sees, oldest first, and the time that follows them.
 package struct UsedHistory: Sendable, Equatable {
-    /// Index of the first of them among all known events.
+    /// Index of the first one among all known events.
     package var start: Int
-    /// Catalogue rows; n.
+    /// Catalogue rows, n.
     package var items: [Int32]
     /// Seconds since the epoch, n; nil: the caller sent none.
     package var timestamps: [Int64]?
@@ -65,8 +65,8 @@ package struct UsedHistory: Sendable, Equatable {
         )
     }
 
-    /// The newest events of a request and of the items generated after it, up to the length of the window. The model sees a
-    /// generated item as if it had happened at the time of the request.
+    /// The newest events of a request followed by generated items, up to the length of the window. The model sees a
+    /// generated item as an event at the time of the request.
     init(_ request: RecommendationRequest, generated: [Int32], _ window: HistoryWindow) {
         var request = request
         request.history += generated
@@ -77,7 +77,7 @@ package struct UsedHistory: Sendable, Equatable {
 
     package var count: Int { items.count }
 
-    /// The time that follows the first `count` events: the next one's, or the request's. 0 without timestamps.
+    /// The time that follows the first `count` events: the next event's, or the request's. 0 without timestamps.
     package func time(after count: Int) -> Int64 {
         guard let timestamps else { return 0 }
         return count < timestamps.count ? timestamps[count] : followingTime
@@ -95,8 +95,8 @@ package struct UsedHistory: Sendable, Equatable {
         )
     }
 
-    /// How many of the model's first rows are the same for both: items, actions and timestamps up to the row are equal
-    /// and, if a row depends on it, so is the time after it. 0 if the windows start at different indices.
+    /// How many of the model's first rows both share: items, actions and timestamps up to the row are equal and, if
+    /// rows depend on it, the time after the row. 0 if the windows start at different indices.
     ///
     /// - Parameters:
     ///   - limit: the most rows to compare.
@@ -119,7 +119,7 @@ package struct UsedHistory: Sendable, Equatable {
     }
 }
 
-/// How many of the first `limit` elements are equal; both have as many.
+/// The length of the common prefix, at most `limit`. Both arrays have at least `limit` elements.
 private func commonPrefix<Element: Equatable & BitwiseCopyable>(
     _ left: [Element],
     _ right: [Element],
@@ -127,8 +127,7 @@ private func commonPrefix<Element: Equatable & BitwiseCopyable>(
 ) -> Int {
     left.withUnsafeBufferPointer { left in
         right.withUnsafeBufferPointer { right in
-            // A returning user's history often shares no memory with the cached one but has the same prefix: one loop,
-            // no shortcut.
+            // No shortcut for shared storage: a returning user's history has the same prefix but is usually a copy.
             var count = 0
             while count < limit, left[count] == right[count] { count += 1 }
             return count
@@ -136,10 +135,10 @@ private func commonPrefix<Element: Equatable & BitwiseCopyable>(
     }
 }
 
-/// Hashes of all beginnings of a history, which find it without a user's name. Every find is compared, so equal hashes of
-/// different histories only cost time.
+/// Hashes of all prefixes of a history, which find it without a user's name. Every match is compared, so equal hashes
+/// of different histories only cost time.
 package struct PrefixHashes: Sendable, Equatable {
-    /// Entry m is that of the first m events; n + 1 entries.
+    /// Entry m is the hash of the first m events; n + 1 entries.
     private let hashes: [UInt64]
 
     package init(_ history: UsedHistory) {

@@ -1,4 +1,5 @@
-// Finds the cached rows that serve a history: candidates by user or by hash, each of which is compared before it counts.
+// Finds the cached rows that serve a history: candidates by user or by hash, each of which is compared before it
+// counts.
 
 extension UserCache {
     /// An entry, and the number of its rows that a history shares.
@@ -9,8 +10,8 @@ extension UserCache {
         var takesOver: Bool
     }
 
-    /// Without a user's name, histories that grew by at most this many events are found completely, others by their
-    /// full pages.
+    /// Without a user's name, an entry is found up to its last row if the history grew by fewer than this many events,
+    /// and by its full pages otherwise.
     private static let newestLengths = 64
 
     /// How many rows a request would find in the cache if it ran now.
@@ -19,7 +20,7 @@ extension UserCache {
         return found.takesOver ? found.rows : found.rows / pageRows * pageRows
     }
 
-    /// The entry that saves the most; nil: none saves a row.
+    /// The entry that saves the most rows; nil if none saves any.
     func find(_ history: UsedHistory, owner: String?, hashes: PrefixHashes?) -> Found? {
         guard history.count > 0 else { return nil }
         if let owner {
@@ -35,7 +36,7 @@ extension UserCache {
         return nil
     }
 
-    /// Compares a history with an entry and returns what they share; nil: no row that could be used.
+    /// Compares a history with an entry and returns what they share; nil if no row can be reused.
     ///
     /// The newest row is always computed, because it is the query.
     private func share(of id: UInt64, _ history: UsedHistory) -> Found? {

@@ -1,34 +1,34 @@
 // Which users' keys and values are cached, in which pages, and who may use them. A pure value protected by the engine's
-// lock: it sees histories and page numbers, never a device. Entries are never trusted: what a request reuses has been
-// compared event by event. This file has the path of a request, from lookup to check-in; UserCache+Lookup has the
+// lock: it sees histories and page numbers, never a device. A request reuses rows only after comparing the entry's
+// history event by event. This file has the path of a request, from lookup to check-in; UserCache+Lookup has the
 // search.
 
 internal import HeapModule
 
 /// The rows of users' histories that a device keeps.
 ///
-/// An entry is the rows of one history. It is at rest, and then it may be evicted, or it is checked out by the one request
-/// that computes on it. Entries of a user serve that user alone; entries without one serve requests without one.
+/// An entry is the rows of one history. It is either idle, and may be evicted, or checked out by the one request that
+/// computes on it. A user's entries serve only that user; entries without a user serve requests without one.
 package struct UserCache: Sendable {
     /// The rows that a request computes on, held from `checkOut` to `checkIn` or `discard`.
     package struct Lease: Sendable, Equatable {
         let id: UInt64
-        /// Rows that need not be computed; fewer than the history has events.
+        /// Cached rows; fewer than the history has events.
         package var rows: Int
-        /// The pages of those rows, and as many more as were available.
+        /// The pages of the cached rows and, if there was room, of the others.
         package fileprivate(set) var pages: [Int32]
-        /// Whether all rows of the history fit the pages, so that those computed can be stored.
+        /// Whether all rows of the history fit the pages, so that computed rows can be stored.
         package fileprivate(set) var storesRows: Bool
-        /// Pages of the rows that are kept in addition to the history's.
+        /// Pages of the reserved rows, in addition to the history's.
         package fileprivate(set) var reservedPages: [Int32] = []
     }
 
-    /// What forgetting a user came to.
+    /// What forgetting a user dropped.
     package struct Dropped: Sendable, Equatable {
         package var entries = 0
-        /// Rows of them.
+        /// Cached rows of the entries.
         package var events = 0
-        /// Bytes of pages without holders.
+        /// Bytes of pages that became free.
         package var bytes = 0
         /// Requests that wait or are being computed: they are answered, but not cached.
         package var inFlight = 0
@@ -43,8 +43,8 @@ package struct UserCache: Sendable {
 
     /// Counts since the cache was made, and what it holds now.
     package struct Statistics: Sendable, Equatable {
-        /// All rows of an entry except at most the newest were reused: the history continues the cached one, or is the
-        /// same.
+        /// All rows of an entry, except at most the newest, were reused: the history equals or continues the cached
+        /// one.
         package var hits: UInt64 = 0
         /// Some rows were reused and others were not, or the entry was in use and only its full pages could be shared.
         package var partialHits: UInt64 = 0
@@ -52,9 +52,9 @@ package struct UserCache: Sendable {
         package var misses: UInt64 = 0
         /// Entries that made room for others.
         package var evictions: UInt64 = 0
-        /// At rest.
+        /// Idle entries.
         package var entries = 0
-        /// Of pages that are held, by entries at rest and by requests.
+        /// Bytes of the pages held by idle entries and by requests.
         package var bytes = 0
 
         package init() {}
@@ -72,28 +72,29 @@ package struct UserCache: Sendable {
     }
 
     struct Entry: Sendable {
-        /// nil: found by hash.
+        /// The user; nil: found by hash.
         let owner: String?
-        /// Its first `rows` events belong to the rows. An idle entry has no others.
+        /// Its first `rows` events belong to the rows. An idle entry has no further events.
         var history: UsedHistory
         let hashes: PrefixHashes?
-        /// Lengths of beginnings under which the entry can be found by hash, ascending.
+        /// The prefix lengths under which the entry can be found by hash, ascending.
         var lengths: [Int] = []
         /// Complete rows. While the entry is checked out, those that were complete before and stay unchanged.
         var rows: Int
         var pages: [Int32]
         /// Order of the check-outs.
         var serial: UInt64
-        /// When it came to rest last.
+        /// When it last became idle.
         var stamp: UInt64 = 0
         var isLeased = true
         /// Whether it stays in the cache after its request.
         var keeps: Bool
-        /// Pages of it that are not of its history; while it is checked out.
+        /// How many of its pages are reserved, not the history's; only while it is checked out.
         var reservedPages = 0
     }
 
-    /// A position in the eviction order; stale positions of entries used since then stay until they surface.
+    /// A position in the eviction order. Stale positions of entries used since then stay in the heap until they reach
+    /// its top.
     private struct Place: Comparable {
         let stamp: UInt64
         let id: UInt64
@@ -107,23 +108,23 @@ package struct UserCache: Sendable {
     let dependsOnNextTime: Bool
     /// Whether anything is cached between requests.
     private let keepsRows: Bool
-    /// Whether its pages take memory only while they are held, so that models can share it.
+    /// Whether its pages take memory only while they are held, so that models can share the memory.
     let isShared: Bool
     private(set) var table: PageTable
     private(set) var entries: [UInt64: Entry] = [:]
-    /// Entries of each user: one at rest at most, and those that are checked out.
+    /// Entries of each user: at most one idle entry, and those that are checked out.
     private(set) var users: [String: [UInt64]] = [:]
-    /// Entries without a user, by the hash of a prefix; of several, the latest.
+    /// Entries without a user, by the hash of a prefix; the latest of several.
     private(set) var index: [UInt64: UInt64] = [:]
     private var order = Heap<Place>()
-    /// Stamps what happens. `JobTable` lets the caches of all models have one.
+    /// The logical clock of stamps. `JobTable` gives the caches of all models the same one.
     var clock: UInt64 = 0
-    /// Pages of entries that are checked out, a shared one once for each.
+    /// Pages of checked-out entries; a shared page counts once for each entry.
     private var leasedPages = 0
     private var counts = Statistics()
 
     /// - Parameters:
-    ///   - pageRows, pageCount, pageByteCount: those of the device's pool.
+    ///   - pageRows, pageCount, pageByteCount: as in the device's pool.
     ///   - dependsOnNextTime: as in `PrefixReuse`.
     ///   - keepsRows: false: the pages are only working memory.
     ///   - isShared: whether it shares the memory of its pages with the caches of other models (`JobTable`).
@@ -149,9 +150,9 @@ package struct UserCache: Sendable {
         return statistics
     }
 
-    /// Of pages that are held.
+    /// Bytes of held pages.
     var usedBytes: Int { table.usedCount * pageByteCount }
-    /// Of the whole pool.
+    /// Bytes of the whole pool.
     var poolBytes: Int { table.pageCount * pageByteCount }
 
     // MARK: - The way of a request
@@ -162,7 +163,7 @@ package struct UserCache: Sendable {
     ///   - owner: the user; nil: the history is looked up by `hashes`.
     ///   - keeps: false: nothing is looked up, and nothing is cached afterwards. Such a lease is only working memory.
     ///   - reserved: rows needed in addition to the history's, on separate pages, until the lease is returned.
-    /// - Returns: nil if there is nothing to reuse and no room for the history: it is computed without.
+    /// - Returns: nil if there is nothing to reuse and no room for the history, which is then computed without a lease.
     package mutating func checkOut(
         _ history: UsedHistory,
         owner: String?,
@@ -170,7 +171,7 @@ package struct UserCache: Sendable {
         keeps: Bool = true,
         reserving reserved: Int = 0
     ) -> Lease? {
-        // All or nothing, and nothing is dropped for what cannot be had.
+        // All or nothing: no entry is evicted for a reservation that does not fit.
         guard reserved == 0 || hasRoom(for: history.count, reserving: reserved) else { return nil }
         let keeps = keeps && keepsRows
         clock += 1
@@ -218,12 +219,12 @@ package struct UserCache: Sendable {
 
     private func pages(_ rows: Int) -> Int { (rows + pageRows - 1) / pageRows }
 
-    /// Whether pages are available now for a history and this many additional rows.
+    /// Whether a history and this many additional rows would get pages now.
     package func hasRoom(for rows: Int, reserving reserved: Int) -> Bool {
         pages(rows) + pages(reserved) <= table.pageCount - leasedPages
     }
 
-    /// Whether they could if no request had any.
+    /// Whether they would get pages if no other request held any.
     package func fits(_ rows: Int, reserving reserved: Int) -> Bool {
         pages(rows) + pages(reserved) <= table.pageCount
     }
@@ -240,11 +241,11 @@ package struct UserCache: Sendable {
 
     /// Returns a lease: its entry becomes idle, unless it must not stay in the cache.
     ///
-    /// Of several entries of a user the last one checked out stays.
+    /// Of several entries of a user, only the one checked out last stays.
     ///
     /// - Parameter rows: how many of its history's rows are complete. Rows beyond the history (generated items) are not
     ///   cached: those events did not happen.
-    /// - Returns: whether they stay in the cache.
+    /// - Returns: whether the rows stay in the cache.
     @discardableResult
     package mutating func checkIn(_ lease: Lease, rows: Int) -> Bool {
         guard var entry = entries[lease.id], entry.isLeased else { return false }
@@ -274,12 +275,12 @@ package struct UserCache: Sendable {
         return true
     }
 
-    /// Gives a lease back whose rows cannot be trusted: the device failed.
+    /// Returns a lease whose rows cannot be trusted, because the device failed.
     package mutating func discard(_ lease: Lease) {
         if entries[lease.id]?.isLeased == true { remove(lease.id) }
     }
 
-    /// Drops a user: idle entries are removed, and checked-out ones will not be cached again.
+    /// Drops a user: removes idle entries and makes checked-out ones leave the cache after their requests.
     package mutating func forget(_ owner: String) -> Dropped {
         var dropped = Dropped()
         for id in users[owner] ?? [] {
@@ -306,7 +307,7 @@ package struct UserCache: Sendable {
         guard let found = entries[id] else { return false }
         counts.entries -= 1
         var rows = rows
-        // The page for the next row may be shared: then it must not be written.
+        // The page for the next row must not be written if it is shared.
         if rows % pageRows != 0, table.holderCount(of: found.pages[rows / pageRows]) > 1 {
             rows = rows / pageRows * pageRows
         }
@@ -362,7 +363,7 @@ package struct UserCache: Sendable {
         return true
     }
 
-    /// When the entry came to rest that has been there longest; nil: none is at rest.
+    /// The stamp of the entry that has been idle longest; nil if none is idle.
     mutating func oldestStamp() -> UInt64? {
         while let place = order.min {
             if isCurrent(place) { return place.stamp }
@@ -400,10 +401,10 @@ package struct UserCache: Sendable {
 
     // MARK: - Finding by hash
 
-    /// Makes an entry at rest be found by the hashes of its whole history and of its full pages.
+    /// Indexes an idle entry by the hashes of its whole history and of its full pages.
     private mutating func register(_ id: UInt64) {
         guard var entry = entries[id], entry.owner == nil, let hashes = entry.hashes else { return }
-        // The existing pages are full.
+        // Remaining lengths are multiples of the page size (`isKept`).
         var length = (entry.lengths.last ?? 0) + pageRows
         while length <= entry.rows {
             entry.lengths.append(length)
@@ -414,7 +415,7 @@ package struct UserCache: Sendable {
         entries[id] = entry
     }
 
-    /// Makes an entry no longer be found but by full pages of its first `rows` events.
+    /// Removes an entry from the index except for the full pages of its first `rows` events.
     private mutating func unregister(_ id: UInt64, beyond rows: Int) {
         guard let entry = entries[id], let hashes = entry.hashes else { return }
         for length in entry.lengths where !isKept(length, within: rows) && index[hashes[length]] == id {

@@ -1,5 +1,5 @@
-// Runs one batch: rows of histories in, selected catalogue rows out. The only place where requests meet the device; it
-// belongs to the engine's thread.
+// Runs one batch: rows of histories in, selected catalogue rows out. The only file in which requests reach the device.
+// It belongs to the engine's thread.
 
 package import Catalogue
 package import Compute
@@ -8,12 +8,12 @@ internal import Models
 /// A batch's work on one history.
 package struct Pass: Sendable {
     package var history: UsedHistory
-    /// The rows to compute. Those before them are in `cached`.
+    /// The rows to compute. `cached` holds the rows before them.
     package var rows: Range<Int>
     package var cached: PagedSequence
-    /// The location of the rows of the request's beams.
+    /// The pages of the request's beam rows.
     package var beamPages: [Int32]
-    /// The question for the last row; nil: none in this pass.
+    /// The question to answer from the last row; nil if this pass has none.
     package var asks: Question?
 
     package init(
@@ -30,7 +30,7 @@ package struct Pass: Sendable {
         self.asks = asks
     }
 
-    /// Whether it computes only beams, all of them after `cached`, and no rows of the history.
+    /// Whether it computes only beam rows, which all follow `cached`, and no rows of the history.
     var isOfBeams: Bool { (asks?.beamRows ?? 0) > 0 }
 
     package var work: ComputeWork {
@@ -51,7 +51,7 @@ package final class BatchExecutor {
     private var stream: any Stream
     /// The storage for rows; nil if rows cannot be cached.
     private let pages: (any KeyValuePages)?
-    /// nil: items are rows of the table.
+    /// Set for items that are token paths; nil: items are rows of the table.
     private let decoder: (any TokenDecoder)?
     /// The cache between requests.
     package let prefixCache: PrefixCacheDescription
@@ -63,7 +63,7 @@ package final class BatchExecutor {
     }
 
     /// - Parameters:
-    ///   - stream: of the model's device, which executors that run in turns may share; nil: a new one.
+    ///   - stream: a stream of the model's device, which executors that run in turns may share; nil: a new one.
     ///   - cacheBytes: bytes for users' keys and values; 0: none are cached. If they do not hold one page, or the
     ///     device has no room for them, `prefixCache` says so and histories are computed in full.
     package init(
@@ -79,10 +79,10 @@ package final class BatchExecutor {
         (pages, prefixCache) = Self.makePages(loaded, byteCount: byteCount, keepsRows: cacheBytes > 0)
     }
 
-    /// Computes on another stream of the model's device from now on.
+    /// Switches to another stream of the model's device.
     func move(to stream: any Stream) { self.stream = stream }
 
-    /// Device memory for prompts and beams where there is no cache.
+    /// Device memory for prompts and beams if there is no cache.
     private static let workingBytes = 256 << 20
 
     /// Whether the model's items are paths of tokens.
@@ -125,7 +125,7 @@ package final class BatchExecutor {
     /// Frees the memory of pages without holders.
     func release(_ released: [Int32]) { pages?.release(released) }
 
-    /// What may be known of the device at any time.
+    /// The device's current description, including the state of the catalogue copy.
     package var device: DeviceDescription {
         var description = loaded.device.description
         description.catalogueCopyBytes = loaded.model.catalogue.copyByteCount
@@ -157,9 +157,9 @@ package final class BatchExecutor {
         return try run(passes)
     }
 
-    /// Computes passes, none of them without rows.
+    /// Computes passes, each of which has rows.
     ///
-    /// - Returns: what `run(_:_:)` returns for each pass with a question, nothing for the others.
+    /// - Returns: for each pass with a question, what `run(_:_:)` returns; an empty selection for the others.
     package func run(
         _ passes: [Pass]
     ) throws(ComputeError) -> (selections: [[ScoredRow]], durations: Durations) {
@@ -170,10 +170,10 @@ package final class BatchExecutor {
         return (selections, durations)
     }
 
-    /// Computes passes, none of them without rows.
+    /// Computes passes, each of which has rows.
     ///
-    /// - Returns: for each pass that asks the answer, no rows for the others; row 0 with the score NaN if the model's
-    ///   scores are not finite.
+    /// - Returns: the answer for each pass with a question, no rows for the others; row 0 with the score NaN if the
+    ///   model's scores are not finite.
     /// - Throws: the device's error; then no pass has an answer.
     package func answers(_ passes: [Pass]) throws(ComputeError) -> (answers: [Answer], durations: Durations) {
         let start = Instant.now()
@@ -188,7 +188,7 @@ package final class BatchExecutor {
         for (query, index) in asked.bestOf.enumerated() {
             guard let ticket = asked.best else { continue }
             var selection = stream.selected(ticket, query: query)
-            // A score that is NaN is never selected. Nothing selected while something is eligible can mean only that.
+            // A NaN score is never selected, so an empty selection while items are eligible means that all are NaN.
             if selection.isEmpty,
                 case .best(_, let eligibility, let history, let catalogue) = passes[index].asks,
                 !catalogue.mostPopular(1, eligibility, history: history).isEmpty
@@ -222,7 +222,7 @@ package final class BatchExecutor {
         return (answers, durations)
     }
 
-    /// The pending questions of a batch: tickets, and the passes whose answers they hold.
+    /// The pending questions of a batch: tickets, and the passes that they answer.
     private struct Asked {
         var best: TopKTicket?
         var bestOf: [Int] = []
@@ -235,7 +235,7 @@ package final class BatchExecutor {
         var isEmpty: Bool { best == nil && scores == nil && tokens == nil }
     }
 
-    /// - Parameter firstQuery: of each pass, the row of its first query.
+    /// - Parameter firstQuery: the row of each pass's first query.
     private func ask(_ passes: [Pass], _ queries: Tensor, _ firstQuery: [Int]) throws(ComputeError) -> Asked {
         var asked = Asked()
         var masks: [SelectionMask] = []
@@ -302,7 +302,7 @@ package final class BatchExecutor {
         )
     }
 
-    /// A subset of the queries, ascending; if it is all of them, unchanged.
+    /// The queries with these ascending indices; all of them without a copy.
     private func rows(_ indices: [Int], of queries: Tensor) throws(ComputeError) -> Tensor {
         guard indices.count < queries.rows else { return queries }
         let some = try stream.makeTensor(rows: indices.count, columns: queries.columns, dtype: queries.dtype)
@@ -310,7 +310,7 @@ package final class BatchExecutor {
         return some
     }
 
-    /// Lays out the rows of all passes back to back, those of beams last.
+    /// Lays out the rows of all passes back to back, beam rows last.
     ///
     /// - Returns: also the row of each pass's first query.
     private func pack(_ passes: [Pass]) -> (batch: SequenceBatch, firstQuery: [Int]) {

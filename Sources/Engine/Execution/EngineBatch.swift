@@ -1,5 +1,5 @@
-// How a batch is computed: on the device, where it has no memory for so much in halves, and what a single request is too
-// large for on the fallback.
+// Computes a batch on the device. If the device lacks memory for it, computes it in halves, and a single request that
+// is still too large on the fallback.
 
 internal import Compute
 internal import Locking
@@ -8,13 +8,13 @@ extension Engine {
     /// A batch, or a part of one, to compute.
     private struct Work {
         var batch: Batch
-        /// On the fallback, though the device is there.
+        /// The fallback computes it although the device is available.
         var isForFallback = false
     }
 
     /// Computes a batch and answers the members that it completes.
     ///
-    /// - Returns: whether the engine's own device has computed any of it; and, if it was lost, the unfinished jobs.
+    /// - Returns: whether the engine's own device computed any of it and, if the device was lost, the unfinished jobs.
     func run(_ batch: Batch, on executors: Executors) -> (hasDeviceComputed: Bool, loss: Loss?) {
         for (lane, pages) in state.withLock({ $0.table.takeReleased() }) {
             executors.executor(lane: lane, onFallback: false)?.release(pages)
@@ -47,7 +47,7 @@ extension Engine {
                 if error.code.isOfTheBatch, work.batch.members.count > 1 {
                     pending += work.batch.halves.reversed().map { Work(batch: $0, isForFallback: work.isForFallback) }
                 } else if error.code.isOfTheBatch, isPrimary, executors.fallback != nil, !executor.searchesPaths {
-                    // A search's rows are in the device's pages.
+                    // Not for searches: their rows are in the device's pages.
                     work.batch = whole(work.batch)
                     work.isForFallback = true
                     if !work.batch.members.isEmpty { pending.append(work) }
@@ -63,10 +63,10 @@ extension Engine {
         return (hasDeviceComputed, nil)
     }
 
-    /// The members of a batch with all their rows to be computed: the fallback has none of those that the device keeps.
+    /// The batch with all rows of its members to compute, because the fallback has none of the device's cached rows.
     private func whole(_ batch: Batch) -> Batch {
         var whole = batch
-        // The prediction is of the device's time, for the rows that it had to compute.
+        // The prediction was for the device and for fewer rows.
         whole.predictedNanoseconds = 0
         whole.members = state.withLock { state in
             batch.members.compactMap { member in

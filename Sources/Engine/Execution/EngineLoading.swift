@@ -1,6 +1,6 @@
-// Loading a model into a serving engine. If the device takes weights on any thread, a background thread does all of it: it packs the weights
-// and runs the golden cases and the warm-up, and the engine's thread only takes the model over. On other devices the engine's thread
-// does the same step by step, between batches of requests.
+// Loads a model into a serving engine. If the device accepts weights on any thread, a background thread packs the
+// weights and runs the golden cases and the warm-up, and the engine's thread only takes the model over. On other
+// devices the engine's thread does all of it step by step, between batches of requests.
 
 internal import CLinux
 internal import Compute
@@ -8,31 +8,31 @@ internal import Dispatch
 internal import Locking
 internal import Models
 
-/// A model on its way to the devices.
+/// A model that is being loaded.
 ///
-/// `@unchecked Sendable`: the engine's thread has it while it is no errand and nothing runs in the background; the background thread
-/// has it from when it is started until it leaves the next errand. It passes through the engine's lock each time.
+/// `@unchecked Sendable`: one thread owns it at a time, and each change of owner passes through the engine's lock. The
+/// background thread owns it from its start until it queues the next errand; otherwise the engine's thread does.
 final class Loading: @unchecked Sendable {
     /// The result on one device.
     struct Part {
-        /// Of the engine, or the fallback.
+        /// The engine's own device, or the fallback.
         let base: any Device
         /// The device as used for the model.
         let device: any Device
-        /// For its users' keys and values.
+        /// Bytes for the keys and values of the model's users.
         let cacheBytes: Int
-        /// Set when the model is packed.
+        /// Set once the model is packed.
         var trial: Result<Trial, any Error>?
     }
 
     let hosted: HostedModel
     let lane: Int
     let loaded: @Sendable (Result<Void, any Error>) -> Void
-    /// The engine's own device first, if it is there, and the fallback.
+    /// The engine's own device first, if it is available, then the fallback.
     var parts: [Part] = []
-    /// Whether the device has measured what its variant for this model needs.
+    /// Whether the measurement for the device's variant has been tried.
     var isPrepared = false
-    /// The device that measures; nil: none does.
+    /// The device that is measuring; nil if none is.
     var base: (any Device)?
 
     init(_ hosted: HostedModel, lane: Int, _ loaded: @escaping @Sendable (Result<Void, any Error>) -> Void) {
@@ -48,7 +48,7 @@ extension Engine {
     /// - Returns: the device, if the step lost it.
     func goOn(_ loading: Loading, _ executors: inout Executors) -> Loss? {
         let places = [executors.primary, executors.fallback].compactMap(\.self)
-        // If the device was lost meanwhile, what was packed for it is lost too.
+        // If the device was lost meanwhile, the weights packed for it are lost too.
         let isStale = !zip(places, loading.parts).allSatisfy { $0.device === $1.base }
         do {
             if !loading.isPrepared, prepare(loading, places) { return nil }
@@ -79,9 +79,10 @@ extension Engine {
         return nil
     }
 
-    /// Measures in the background what the device would otherwise measure on the engine's thread, when the variant is made.
+    /// Measures in the background what the device would otherwise measure on the engine's thread when it makes the
+    /// variant.
     ///
-    /// - Returns: whether it does; the model then comes back as an errand.
+    /// - Returns: whether it does; the model is then queued as an errand afterwards.
     private func prepare(_ loading: Loading, _ places: [Workplace]) -> Bool {
         loading.isPrepared = true
         guard let device = places.first?.device, let dtype = loading.hosted.source.dtype,
@@ -132,7 +133,7 @@ extension Engine {
         comeBack(loading)
     }
 
-    /// Loads a model and runs its trial, on the calling thread alone.
+    /// Loads a model and runs its trial, both on the calling thread.
     private func tried(_ part: Loading.Part, _ hosted: HostedModel) throws -> Trial {
         var trial = try trial(
             of: hosted.source.load(part.device),
@@ -161,7 +162,7 @@ extension Engine {
         return isTaken
     }
 
-    /// Lets requests find the model.
+    /// Hands the model over to the executors and lets requests find it.
     private func settle(_ loading: Loading, _ executors: inout Executors) {
         let lane = loading.lane
         executors.hosted[lane] = loading.hosted
@@ -188,7 +189,8 @@ extension Engine {
         if remains.canBeFreedOnAnyThread {
             let isStarted = EngineThread.startInBackground(name: "genrec-freeing") {
                 remains.free()
-                // On the engine's thread: threads inherit the policy of the thread that creates them.
+                // Calls back on the engine's thread, because threads inherit the policy of the thread that creates
+                // them.
                 if let retired, !self.leave(.tell(retired)) { retired() }
             }
             if isStarted { return }
@@ -197,7 +199,7 @@ extension Engine {
         retired?()
     }
 
-    /// Tells those who wait for models that the engine has ended.
+    /// Tells the callers of pending errands and of `retire` that the engine has ended.
     func refuseErrands() {
         let (errands, places) = state.withLock { state in
             defer { state.errands = [] }

@@ -1,6 +1,5 @@
-// What the engine's thread does: make the device, load the models, warm them up, then take batches from the queue and
-// run them until the engine is drained. The device, its weights and its streams are created and destroyed on this
-// thread.
+// The engine's thread makes the device, loads the models, warms them up, then takes batches from the queue and runs
+// them until the engine is drained. The device, its weights and its streams are created and destroyed on this thread.
 
 package import Catalogue
 internal import Compute
@@ -14,8 +13,8 @@ extension Engine {
     ///
     /// - Parameters:
     ///   - source: makes the device; called on the new thread.
-    ///   - models: the initial models: the engine is ready when all of them are loaded. An error of the device or of
-    ///     one of them becomes the reason of the `failed` phase.
+    ///   - models: the initial models. The engine is ready when all of them are loaded. An error of the device or of a
+    ///     model becomes the reason of the `failed` phase.
     ///   - ended: called on the thread when it has finished and released everything.
     /// - Throws: `.unavailable` if the system cannot create a thread.
     package func start(
@@ -60,14 +59,14 @@ extension Engine {
 
     /// The members of a batch.
     struct Batch {
-        /// Of the model.
+        /// The model's lane.
         var lane: Int
-        /// nil: there is nothing in it.
+        /// nil if the batch is empty.
         var model: ModelID?
         var members: [(id: UInt64, pass: Pass, isStep: Bool)] = []
         /// Requests without a history.
         var colds: [UInt64] = []
-        /// How long the requests whose first pass this is had waited.
+        /// Queueing times of the requests whose first pass this is, in nanoseconds.
         var queueWaits: [UInt64] = []
         var predictedNanoseconds: UInt64 = 0
         var start: Instant
@@ -123,7 +122,7 @@ extension Engine {
         }
     }
 
-    /// - Parameter wakeTime: it sleeps no longer; nil: for as long as there is nothing to do.
+    /// - Parameter wakeTime: the latest end of a sleep; nil: the thread sleeps as long as there is nothing to do.
     private func nextStep(until wakeTime: Instant?) -> Step {
         expireOverdue()
         return state.withLock { state in
@@ -192,10 +191,10 @@ extension Engine {
     /// Gives each pass's answer to its job, which is then answered or queued for its next pass.
     ///
     /// - Parameters:
-    ///   - executor: what computed the batch.
-    ///   - isUsual: whether it computes every batch at present, so that its times predict the next ones.
-    ///   - isFallback: whether it is not the engine's own device.
-    ///   - isLast: whether it is the last part of what was decided to compute together.
+    ///   - executor: the executor that computed the batch.
+    ///   - isUsual: whether the executor computes every batch at present, so that its times predict the next ones.
+    ///   - isFallback: whether the executor is the fallback's.
+    ///   - isLast: whether this is the last part of the batch that the scheduler chose.
     func advance(
         _ batch: Batch,
         _ answers: [Answer],
@@ -232,7 +231,7 @@ extension Engine {
             }
             return (notices, state.statistics)
         }
-        // Counted before anybody is answered: who has a reply finds it in the metrics.
+        // Reported before anybody is answered, so that a caller with a reply finds it in the metrics.
         guard let model = batch.model else { return }
         observer.batchFinished(
             BatchReport(
@@ -253,8 +252,8 @@ extension Engine {
         for notice in notices { tell(notice) }
     }
 
-    /// A batch's time, divided among its members in proportion to their predicted work; and the part of each share that
-    /// is not its selection's.
+    /// Divides a batch's time among its members in proportion to their predicted work. Each share also states the part
+    /// without the selection.
     private func shares(
         of total: UInt64,
         _ batch: Batch,
@@ -270,7 +269,7 @@ extension Engine {
         return parts.map { Job.Share(all: UInt64(unit * $0.all), rows: UInt64(unit * $0.rows)) }
     }
 
-    /// - Parameter answer: nil: the pass had no question.
+    /// - Parameter answer: nil if the pass had no question.
     private func advance(_ id: UInt64, _ answer: Answer?, _ state: inout State) -> [Notice] {
         guard let answer else {
             readmit(id, &state)
@@ -338,7 +337,7 @@ extension CatalogueSnapshot {
 }
 
 extension RecommendationMode {
-    /// Whether this few items means that no more were eligible.
+    /// Whether finding so few items means that no more were eligible.
     fileprivate func isExhausted(by found: Int, of count: Int) -> Bool {
         if case .rank = self { return false }
         return found < count

@@ -1,5 +1,5 @@
-// Recovery of an engine whose device fails: its resources are released, callers are refused or served by the fallback,
-// and the device is retried until it works.
+// Recovers an engine whose device fails: releases its resources, refuses callers or serves them on the fallback, and
+// tries to make the device again until it works.
 
 internal import Compute
 internal import Locking
@@ -14,7 +14,7 @@ extension Engine {
 
     // MARK: Making
 
-    /// Makes what the thread computes on, the first time.
+    /// Makes the device and the fallback and loads the initial models on them.
     func makeExecutors(
         _ source: DeviceSource,
         _ models: [(lane: Int, hosted: HostedModel)]
@@ -36,7 +36,7 @@ extension Engine {
         return executors
     }
 
-    /// Loads all models on a device and lets the caches and admission know of it.
+    /// Loads all models on a device and gives the caches and admission the new device's facts.
     private func makePrimary(_ device: any Device, _ models: [Int: HostedModel]) throws -> Workplace {
         var place = try Workplace(device)
         for (lane, hosted) in models.sorted(by: { $0.key < $1.key }) {
@@ -48,7 +48,7 @@ extension Engine {
             state.degradation = nil
             state.expectedBack = nil
             state.scheduler.changeDevice(place.times)
-            // The rows of searches are in the fallback's pages.
+            // Searches start again, because their rows are in the fallback's pages.
             for id in state.table.jobs.filter({ $0.value.strategy.reservedRows > 0 }).keys {
                 state.table[id]?.loseRows()
                 if let job = state.table[id] { state.scheduler.restart(id, job.demand(predicted: (0, true))) }
@@ -75,8 +75,8 @@ extension Engine {
 
     // MARK: Losing
 
-    /// Releases a failed device. Its jobs, and all that wait, are computed by the fallback, or refused if there is
-    /// none: callers can reach another server sooner than this one recovers.
+    /// Releases a failed device. The fallback computes its jobs and the waiting ones. Without a fallback they are
+    /// refused, because callers can reach another server sooner than this one recovers.
     func lose(_ loss: Loss, _ executors: inout Executors, _ recovery: inout Recovery) {
         let reason = "\(executors.name): \(loss.error.message)"
         let now = Instant.now()
@@ -103,7 +103,7 @@ extension Engine {
             }
             report(counts)
             reportVain(failed)
-            // The phase first: a caller informed of the failure must see it in the readiness.
+            // The phase changes first, because a caller informed of the failure must see it in the readiness.
             change(to: .recovering(reason))
             let retry = state.withLock { $0.retryAfterNanoseconds(now: now) }
             let failure = EngineError(loss.error, retryAfterNanoseconds: retry)
@@ -117,7 +117,7 @@ extension Engine {
         recovery.postpone(by: Instant.now().nanoseconds(since: begin))
     }
 
-    /// Refuses what the fallback has no room for.
+    /// Refuses the jobs that the fallback has no room for.
     private func refuseUnfit() {
         let unfit = state.withLock { state in
             state.table.jobs.compactMap { id, job -> Job? in
@@ -137,7 +137,7 @@ extension Engine {
 
     /// Empties the caches, whose pages are lost.
     ///
-    /// - Returns: what to report.
+    /// - Returns: the statistics to report.
     private func loseCache(_ state: inout State) -> [ModelID: UserCache.Statistics] {
         state.table.loseRows()
         for lane in state.places.indices {
@@ -153,7 +153,7 @@ extension Engine {
         return state.statistics
     }
 
-    /// Lets jobs that the device did not finish be computed again, from their first row.
+    /// Requeues the jobs that the device did not finish, to be computed again from their first row.
     private func requeue(_ running: [UInt64], _ state: inout State) -> [Ended] {
         var given: [Ended] = []
         for id in running {
@@ -174,7 +174,7 @@ extension Engine {
 
     // MARK: Trying again
 
-    /// Tries to make the device again; on failure returns the reason and the time of the next attempt.
+    /// Tries to make the device again. On failure, records the reason and the time of the next attempt.
     func recover(_ source: DeviceSource, _ executors: inout Executors, _ recovery: inout Recovery) {
         let isWanted = state.withLock { state in
             switch state.phase {
@@ -187,8 +187,8 @@ extension Engine {
             recovery.postpone(now: begin, servesMeanwhile: true)
             return
         }
-        // It probably takes as long as the last one, and nothing is computed meanwhile: requests that cannot wait are
-        // refused immediately.
+        // The attempt probably takes as long as the last one, and nothing is computed meanwhile, so requests that
+        // cannot wait are refused immediately.
         state.withLock { $0.scheduler.hold(until: begin.advanced(by: recovery.attemptNanoseconds)) }
         defer { state.withLock { $0.scheduler.release() } }
         do {
@@ -218,7 +218,7 @@ extension Engine {
 }
 
 extension Engine.State {
-    /// Lets requests find a model that is on the engine's own device.
+    /// Records the executor that serves a model, with an empty cache for it.
     mutating func settle(_ executor: BatchExecutor, lane: Int) {
         places[lane]?.prefixCache = executor.prefixCache
         places[lane]?.device = executor.device
@@ -231,7 +231,7 @@ extension Engine.State {
 }
 
 extension EngineError {
-    /// The message to callers about a device failure.
+    /// The error for callers after a device failure.
     init(_ error: ComputeError, retryAfterNanoseconds: UInt64 = 1_000_000_000) {
         self.init(.deviceFailed, "the device failed: \(error.message)", retryAfterNanoseconds: retryAfterNanoseconds)
     }

@@ -1,11 +1,11 @@
-// A thread with a name and its own stack. Dispatch's workers are not meant to be occupied for the life of a process.
+// Starts a named thread of its own, because Dispatch's workers are not meant to be occupied for the life of a process.
 
 internal import CLinux
 internal import Glibc
 
 /// Threads that this process starts itself.
 package enum EngineThread {
-    /// The values that cross over to the new thread.
+    /// The values passed to the new thread.
     private final class Body: Sendable {
         let name: String
         let run: @Sendable () -> Void
@@ -24,7 +24,7 @@ package enum EngineThread {
             &thread,
             nil,
             { argument in
-                // Never nil: it is the body handed to pthread_create below.
+                // Never nil: it is the body passed to pthread_create below.
                 guard let argument else { return nil }
                 let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
                 CLinux_becomeWorker(body.name)
@@ -41,8 +41,8 @@ package enum EngineThread {
         return true
     }
 
-    /// Runs the body on a new detached thread that runs only when no other thread wants the processor. False if the system refuses a
-    /// thread.
+    /// Runs the body on a new detached thread that runs only when no other thread wants the processor. False if the
+    /// system refuses a thread.
     package static func startInBackground(name: String, _ run: @escaping @Sendable () -> Void) -> Bool {
         start(name: name) {
             CLinux_becomeIdle()

@@ -21,10 +21,10 @@ struct Trial {
     /// The measured times.
     var times: ServiceTimeModel { warmUp.times }
 
-    /// Runs the next golden case, or the next batch of the warm-up. On the engine's thread, requests for other models are served between
-    /// them.
+    /// Runs the next golden case, or the next batch of the warm-up. On the engine's thread, requests for other models
+    /// are served between them.
     ///
-    /// - Returns: false if there was none.
+    /// - Returns: false if none was left.
     /// - Throws: as `GoldenCheck.next`.
     mutating func next() throws -> Bool {
         if try check?.next(executor) == true { return true }
@@ -32,13 +32,14 @@ struct Trial {
     }
 }
 
-/// Representative batches and their times, the basis of admission.
+/// Representative batches and their times, from which admission predicts.
 struct WarmUp {
-    /// The number of threads that will compute a batch in service, if the warm-up runs on one background thread; nil: the warm-up runs
-    /// as service does.
+    /// The number of threads that will compute a batch in service, if the warm-up runs on one background thread; nil:
+    /// the warm-up runs as service does.
     var sharedBy: Int?
+    /// The batches still to run; the last one is next.
     private var batches: [[Pass]] = []
-    /// Whether the last of them has run once.
+    /// Whether the next batch has run once.
     private var hasRun = false
     /// The measured times.
     private(set) var times = ServiceTimeModel()
@@ -49,7 +50,7 @@ struct WarmUp {
 
     /// Runs the next batch. Each runs twice: the first pays for first use, the second gives the service time.
     ///
-    /// - Returns: false if there was none.
+    /// - Returns: false if none was left.
     mutating func next(_ executor: BatchExecutor) throws(ComputeError) -> Bool {
         guard let batch = batches.last else { return false }
         let start = CLinux_threadNanoseconds()
@@ -69,8 +70,8 @@ extension Engine {
     ///
     /// - Parameters:
     ///   - stream: the stream it runs on; nil: a new one.
-    ///   - cacheBytes: for its users' keys and values.
-    ///   - sharedBy: as of `WarmUp`.
+    ///   - cacheBytes: bytes for the keys and values of the model's users.
+    ///   - sharedBy: as in `WarmUp`.
     func trial(
         of resident: ResidentModel,
         _ hosted: HostedModel,
@@ -84,8 +85,8 @@ extension Engine {
         return Trial(executor, GoldenCheck(hosted), warmUp)
     }
 
-    /// Representative batches, so that memory is allocated, code is loaded, and admission can predict: long and short
-    /// histories, one and several together, with and without a selection, and a step on many cached rows.
+    /// Representative batches that allocate memory, load code and let admission predict: long and short histories, one
+    /// and several together, with and without a selection, and a step on many cached rows.
     func warmUp(of executor: BatchExecutor, _ model: LoadedModel) -> WarmUp {
         if let paths = model.paths { return warmUp(of: executor, paths) }
         let catalogue = model.catalogue
@@ -132,7 +133,7 @@ extension Engine {
         return WarmUp(batches)
     }
 
-    /// The same where items are paths: prompts, and rounds of a search.
+    /// The same for items that are token paths: prompts and rounds of a search.
     private func warmUp(of executor: BatchExecutor, _ paths: PathCatalogue) -> WarmUp {
         guard paths.trie.itemCount > 0, case .exact(let pool) = executor.prefixCache else { return WarmUp() }
         let trie = paths.trie
@@ -170,7 +171,7 @@ extension Engine {
         let second = first.advanced(
             [Float](repeating: -1, count: first.candidates?.tokens.count ?? 0)
         )
-        // Each of several has its own pages for beams, from the end of the pool.
+        // Each of several rounds has its own pages for beams, from the end of the pool.
         let beamPages = second.keepsRows ? Int32(pages(second.beamRows).count) : 0
         func round(cached: Int, number: Int32 = 0) -> Pass {
             let end = Int32(pool.pageCount) - number * beamPages

@@ -1,4 +1,4 @@
-// The engine thread's means of computing: its device, the fallback, and the models on each.
+// What the engine's thread computes on: its device, the fallback, and the models on each.
 
 internal import Compute
 
@@ -8,15 +8,15 @@ struct HostedModel {
     let source: ModelSource
 }
 
-/// A device with its models, which share a stream and its working memory. Executors are not retained beyond a batch:
-/// the device is reset when the last object made on it is released.
+/// A device with its models. The models of a variant share a stream and its working memory. Executors must not be
+/// retained beyond a batch, because the device is reset when the last object made on it is released.
 struct Workplace {
     let device: any Device
     /// The device itself and its variants, each with the stream that its models share.
     private var variants: [(device: any Device, stream: any Stream)] = []
     /// Indexed by the models' lanes.
     private(set) var executors: [Int: BatchExecutor] = [:]
-    /// The findings of warm-ups.
+    /// The service times measured by warm-ups, by lane.
     private(set) var times: [Int: ServiceTimeModel] = [:]
 
     init(_ device: any Device) throws(ComputeError) {
@@ -34,7 +34,7 @@ struct Workplace {
         return variant
     }
 
-    /// The stream of what `device(for:)` gave.
+    /// The stream of a device that `device(for:)` returned.
     func stream(of device: any Device) -> (any Stream)? { variants.first { $0.device === device }?.stream }
 
     var description: DeviceDescription { device.description }
@@ -60,14 +60,14 @@ struct Workplace {
 
 /// The places at which an engine computes.
 struct Executors {
-    /// The description of the device, whether or not it is there.
+    /// The name of the device, available or not.
     var name = ""
     /// How long it took to make the device and its models the first time.
     var startNanoseconds: UInt64 = 0
-    /// nil: the device failed, and has not been made again.
+    /// nil while the device is lost.
     var primary: Workplace?
     var fallback: Workplace?
-    /// Every model, by its lane; what is made again after a failure.
+    /// Every model by its lane, to be loaded again after a device failure.
     var hosted: [Int: HostedModel] = [:]
 
     func executor(lane: Int, onFallback: Bool) -> BatchExecutor? {
@@ -81,7 +81,7 @@ struct Executors {
     }
 }
 
-/// What is left of a removed model: its memory.
+/// The memory of a removed model.
 ///
 /// `@unchecked Sendable`: it has one owner at a time.
 final class Remains: @unchecked Sendable {
@@ -93,7 +93,7 @@ final class Remains: @unchecked Sendable {
         self.executors = executors
     }
 
-    /// Whether it may be freed on another thread than the engine's.
+    /// Whether a thread other than the engine's may free it.
     var canBeFreedOnAnyThread: Bool { executors.allSatisfy(\.takesWeightsOnAnyThread) }
 
     func free() {

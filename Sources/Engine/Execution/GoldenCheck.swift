@@ -4,21 +4,21 @@ internal import Catalogue
 package import Compute
 package import Models
 
-/// A model's answers on a device are not those of its bundle's golden cases.
+/// A model's answers on a device differ from its bundle's golden cases.
 package struct GoldenCaseError: Error, Sendable, Equatable, CustomStringConvertible {
     /// One sentence that names the case.
     package let description: String
 }
 
-/// The golden cases of a model, one at a time: on a device that serves other models too, they run between those models'
-/// batches.
+/// Runs the golden cases of a model one at a time, so that a device that serves other models runs them between those
+/// models' batches.
 struct GoldenCheck {
     private let golden: GoldenCases
     private let label: String
     private let model: LoadedModel
     private var answers: [[ScoredRow]] = []
 
-    /// nil: the model has no golden cases.
+    /// nil if the model has no golden cases.
     init?(_ hosted: HostedModel) {
         guard let golden = hosted.source.golden else { return nil }
         self.golden = golden
@@ -29,7 +29,7 @@ struct GoldenCheck {
 
     /// Runs the next case.
     ///
-    /// - Returns: false: there was none, all were as they should be.
+    /// - Returns: false if none was left and all answers are correct.
     /// - Throws: `GoldenCaseError` after the last case; the device's error.
     mutating func next(_ executor: BatchExecutor) throws -> Bool {
         guard answers.count <= golden.cases.count else { return false }
@@ -93,7 +93,7 @@ extension BatchExecutor {
         }
     }
 
-    /// Pages of a search that has them all.
+    /// The pages of a search that has the pool to itself.
     private struct Places {
         var prompt: [Int32]
         var beams: [Int32]

@@ -4,7 +4,7 @@ internal import Compute
 
 /// One computation for one or more identical requests.
 struct Job: Sendable {
-    /// Its share of a batch's time, and the part of that which is not its selection's. Nanoseconds.
+    /// A job's share of a batch's time, and the part of it without the selection, in nanoseconds.
     struct Share: Sendable {
         var all: UInt64
         var rows: UInt64
@@ -25,7 +25,7 @@ struct Job: Sendable {
     let fingerprint: UInt64
     var callers: [Caller]
     private(set) var strategy: any Strategy
-    /// Rows of the item table that were fed back.
+    /// Generated rows of the item table, which were fed back.
     private var generated: [Int32] = []
     /// The part of the caller's own history that the model sees.
     let history: UsedHistory
@@ -33,9 +33,9 @@ struct Job: Sendable {
     private(set) var seen: UsedHistory
     /// Hashes by which the cache finds the history; nil if the caller names a user.
     let hashes: PrefixHashes?
-    /// Whether what is computed may serve later requests.
+    /// Whether computed rows may serve later requests.
     var keeps: Bool
-    /// The location of its rows. nil before the first pass, and if there is no room: then every pass computes all rows.
+    /// The location of its rows. nil before the first pass, and if there is no room; then every pass computes all rows.
     private(set) var lease: UserCache.Lease?
     /// Whether the cache has been searched.
     private(set) var isPrepared = false
@@ -48,10 +48,10 @@ struct Job: Sendable {
     var historyCached = 0
     var prefillNanoseconds: UInt64 = 0
     var decodeNanoseconds: UInt64 = 0
-    /// Its share of the device's time, and the part of that spent on cacheable rows of its history.
+    /// Its share of the device's time, and the part spent on cacheable rows of its history.
     private(set) var deviceNanoseconds: UInt64 = 0
     private(set) var storedNanoseconds: UInt64 = 0
-    /// Whether they are, now that it has given them back.
+    /// Whether those rows stayed in the cache after its lease was returned.
     private var areRowsKept = false
 
     init(
@@ -76,9 +76,9 @@ struct Job: Sendable {
         keeps = true
     }
 
-    /// Rows of the next pass, if it computes all there are.
+    /// Rows of the next pass, if it computes all of them.
     var neededRows: Int { strategy.beamRows > 0 ? strategy.beamRows : seen.count - rows }
-    /// Whether they can be computed in parts.
+    /// Whether those rows can be computed in parts.
     var isDivisible: Bool { lease?.storesRows ?? false }
     /// Its stage, reported when a caller disconnects.
     var stage: CancellationStage {
@@ -86,7 +86,7 @@ struct Job: Sendable {
         guard start != nil else { return .queued }
         return isDecoding ? .decode : .prefill
     }
-    /// Whether its first answer is there.
+    /// Whether it has its first answer.
     var isDecoding: Bool { strategy.hasBegun }
     /// Whether it is a step of a sequence or a round of a search.
     var isStep: Bool { isDecoding && (strategy.beamRows > 0 || neededRows == 1) }
@@ -159,10 +159,10 @@ struct Job: Sendable {
         )
     }
 
-    // The next four functions run for every job in every batch. They mutate it in place and return everything at once:
-    // reading it from the table would copy it and count the references of all its members.
+    // The next four functions run for every job in every batch. They mutate the job in place and return everything at
+    // once: reading it from the table would copy it and retain all its members.
 
-    /// Its work in the next pass; nil: there is no room for the rows that it must keep until another job ends.
+    /// Its work in the next pass; nil if there is no room for its reserved rows until another job ends.
     mutating func size(_ cache: inout UserCache?) -> (rows: Int, isDivisible: Bool)? {
         if !isPrepared, seen.count > 0, strategy.reservedRows > 0,
             cache?.hasRoom(for: seen.count, reserving: strategy.reservedRows) == false
@@ -175,7 +175,7 @@ struct Job: Sendable {
 
     /// Notes that a pass has run.
     ///
-    /// - Returns: whether anybody waits for it still.
+    /// - Returns: whether any caller still waits.
     mutating func passed(through end: Int, _ share: Share, _ durations: BatchExecutor.Durations) -> Bool {
         isRunning = false
         computed(through: end)
@@ -193,7 +193,7 @@ struct Job: Sendable {
 
     /// Accepts the answer to a pass's question.
     ///
-    /// - Returns: also the items that are now final, for requests that receive each.
+    /// - Returns: also the items that are now final, if a caller receives items one by one.
     mutating func take(
         _ answer: Answer
     ) -> (progress: Progress, items: [(item: ScoredRow, rank: Int)], callers: [Caller]) {
@@ -211,8 +211,8 @@ struct Job: Sendable {
         (callers.map(\.request), demand())
     }
 
-    /// Device time wasted if its callers are gone. Time for rows that stay in the cache is not wasted: the user's next
-    /// request starts where they end.
+    /// Device time wasted if its callers are gone. Time for rows that stay in the cache is not wasted, because the
+    /// user's next request starts where they end.
     var lostNanoseconds: UInt64 { areRowsKept ? deviceNanoseconds - storedNanoseconds : deviceNanoseconds }
 
     /// Notes that rows have been computed.
@@ -220,7 +220,7 @@ struct Job: Sendable {
         if isDivisible { rows = end }
     }
 
-    /// Lets the model see a row that was found: one more row, or, where the window moves on, another history.
+    /// Appends a generated row to the model's input. If the window moves, the input becomes another history.
     mutating func see(_ row: Int32, _ cache: inout UserCache?) {
         generated.append(row)
         let window = model.window
@@ -236,16 +236,16 @@ struct Job: Sendable {
         } else {
             release(to: &cache)
             seen = UsedHistory(request, generated: generated, window)
-            // Generated events did not happen, so none of this is cached.
+            // Generated events did not happen, so these rows are not cached.
             lease = cache?.checkOut(seen, owner: nil, hashes: nil, keeps: false)
             rows = 0
         }
     }
 
-    /// Lets the model see its newest row once more.
+    /// Makes the next pass compute the newest row again.
     mutating func seeAgain() { rows = min(rows, seen.count - 1) }
 
-    /// Gives back what it holds of the cache, with the rows that are whole.
+    /// Returns its cache lease with the rows that are complete.
     mutating func release(to cache: inout UserCache?) {
         if let lease, cache?.checkIn(lease, rows: rows) == true { areRowsKept = true }
         lease = nil
@@ -287,7 +287,7 @@ struct Job: Sendable {
         return recommendation
     }
 
-    /// A prompt's tokens are no events: what is said of the history is counted in items.
+    /// Counts the history in items, because a prompt's tokens are not events.
     private func tell(_ paths: PathCatalogue, in recommendation: inout Recommendation) {
         recommendation.paths = strategy.facts
         recommendation.paths?.promptTokens = history.count

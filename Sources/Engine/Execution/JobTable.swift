@@ -6,13 +6,13 @@ struct JobTable: Sendable {
     private(set) var jobs: [UInt64: Job] = [:]
     /// By ticket.
     private var jobOfCaller: [UInt64: UInt64] = [:]
-    /// Jobs that have not started, by question.
+    /// Jobs that have not started, by fingerprint.
     private var waiting: [UInt64: UInt64] = [:]
     /// The user cache of each model, by lane; nil: none.
     private var caches: [UserCache?] = []
     /// Shared by all caches, so that their entries can be compared by age.
     private var clock: UInt64 = 0
-    /// Pages that were taken from a cache for the sake of another, by lane: their memory is still to be given back.
+    /// Pages evicted in favour of another model's cache, by lane, whose memory has not been freed yet.
     private var released: [Int: [Int32]] = [:]
 
     func cache(lane: Int) -> UserCache? { lane < caches.count ? caches[lane] : nil }
@@ -29,14 +29,14 @@ struct JobTable: Sendable {
         return released
     }
 
-    /// Performs an operation on a cache. Caches that share memory together hold no more than the largest may alone: the
-    /// entry idle for longest is evicted, whatever its model. Entries in use stay.
+    /// Performs an operation on a cache. Caches that share memory together hold at most as much as the largest may
+    /// alone: the entry that has been idle longest is evicted, whatever its model. Entries in use stay.
     private mutating func use<Result>(_ lane: Int, _ body: (inout JobTable, inout UserCache?) -> Result) -> Result {
         guard lane < caches.count else {
             var none: UserCache?
             return body(&self, &none)
         }
-        // Taken out while it changes, so that nothing is copied.
+        // Moved out while it changes, to avoid a copy.
         var cache = caches[lane].take()
         cache?.clock = clock
         let result = body(&self, &cache)
@@ -66,7 +66,7 @@ struct JobTable: Sendable {
         }
     }
 
-    /// How many rows a request would find in the cache if it ran now; nil: the model has no cache.
+    /// How many rows a request would find in the cache if it ran now; nil if the model has no cache.
     func reusableRows(_ history: UsedHistory, owner: String?, hashes: PrefixHashes?, lane: Int) -> Int? {
         caches[lane]?.reusableRows(history, owner: owner, hashes: hashes)
     }
@@ -99,7 +99,7 @@ struct JobTable: Sendable {
 
     func job(ofCaller ticket: UInt64) -> UInt64? { jobOfCaller[ticket] }
 
-    /// Takes a caller out. Its job stays, also where it was the last one.
+    /// Removes a caller. Its job stays, even without callers.
     mutating func removeCaller(_ ticket: UInt64) -> Job.Caller? {
         guard let id = jobOfCaller.removeValue(forKey: ticket),
             let index = jobs[id]?.callers.firstIndex(where: { $0.request.id == ticket })
@@ -107,7 +107,7 @@ struct JobTable: Sendable {
         return jobs[id]?.callers.remove(at: index)
     }
 
-    /// No request may join the job from now on.
+    /// Starts a pass of a job. From now on no request may join it.
     mutating func begin(_ id: UInt64, at now: Instant) {
         guard let job = jobs[id] else { return }
         if waiting[job.fingerprint] == id { waiting[job.fingerprint] = nil }
@@ -115,7 +115,7 @@ struct JobTable: Sendable {
         if job.start == nil { jobs[id]?.start = now }
     }
 
-    /// A job's work in the next pass, for the scheduler; nil: there is no room for it now.
+    /// A job's work in the next pass, for the scheduler; nil if there is no room for it now.
     mutating func size(_ id: UInt64) -> (rows: Int, isDivisible: Bool)? {
         guard let lane = jobs[id]?.lane else { return (0, true) }
         return use(lane) { table, cache in table.jobs[id]?.size(&cache) }
@@ -128,7 +128,7 @@ struct JobTable: Sendable {
 
     /// Removes a job and returns its cache lease.
     ///
-    /// - Parameter isTrusted: false: the device failed while it computed.
+    /// - Parameter isTrusted: false if the job's rows cannot be trusted, because its computation failed.
     mutating func end(_ id: UInt64, isTrusted: Bool = true) -> Job? {
         guard var job = jobs.removeValue(forKey: id) else { return nil }
         for caller in job.callers { jobOfCaller[caller.request.id] = nil }
@@ -137,35 +137,35 @@ struct JobTable: Sendable {
         return job
     }
 
-    /// Whether any job is of a model.
+    /// Whether the model of a lane has any job.
     func hasJob(lane: Int) -> Bool { jobs.values.contains { $0.lane == lane } }
 
-    /// All jobs lose their rows.
+    /// Drops the rows of all jobs.
     mutating func loseRows() {
         for id in jobs.keys { jobs[id]?.loseRows() }
     }
 
-    /// Gives back what a job holds of the cache, and lets it compute all its rows.
+    /// Discards a job's cache lease and makes it compute all its rows.
     mutating func discard(_ id: UInt64) {
         guard let lane = jobs[id]?.lane else { return }
         use(lane) { table, cache in table.jobs[id]?.discard(from: &cache) }
         jobs[id]?.loseRows()
     }
 
-    /// A row that was found becomes part of what the job sees.
+    /// Appends a generated row to a job's input.
     mutating func see(_ row: Int32, _ id: UInt64) {
         guard let lane = jobs[id]?.lane else { return }
         use(lane) { table, cache in table.jobs[id]?.see(row, &cache) }
     }
 
-    /// A job's newest row is computed once more, for another question.
+    /// Makes a job compute its newest row again, for another question.
     mutating func seeAgain(_ id: UInt64) { jobs[id]?.seeAgain() }
 
     /// Drops a user's state, now and when waiting jobs end.
     mutating func forget(_ user: String) -> UserCache.Dropped {
         var dropped = UserCache.Dropped()
         for lane in caches.indices {
-            // Even without a cache now there may be one when a job is computed.
+            // A lane without a cache is not skipped below: it may have one by the time its job is computed.
             if let own = caches[lane]?.forget(user) { dropped += own }
         }
         for (id, job) in jobs where job.request.userID == user && job.keeps {

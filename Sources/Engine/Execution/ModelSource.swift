@@ -3,12 +3,12 @@
 package import Compute
 package import Models
 
-/// Makes an engine's device. The closures run on the engine's thread, which owns the devices.
+/// Makes an engine's devices. The closures run on the engine's thread, which owns the devices.
 package struct DeviceSource: Sendable {
     /// Makes the device.
     package var make: @Sendable () throws -> any Device
-    /// Makes the fallback, which computes while the device is unavailable and what does not fit its memory; nil: no
-    /// fallback.
+    /// Makes the fallback, which computes while the device is unavailable, and computes requests too large for its
+    /// memory; nil: no fallback.
     package var makeFallback: (@Sendable () throws -> any Device)?
     package var backoff: RecoveryBackoff
 
@@ -23,16 +23,16 @@ package struct DeviceSource: Sendable {
 
 /// A model, and its cache configuration.
 package struct ModelSource: Sendable {
-    /// Loads the weights into a device. Runs on the engine's thread, once per device and again whenever one is remade.
+    /// Loads the weights into a device. Runs once per device and again whenever one is recreated.
     package var load: @Sendable (any Device) throws -> ResidentModel
-    /// Device memory for keys and values of this model's users.
+    /// Bytes of device memory for keys and values of this model's users.
     package var cacheBytes: Int
     /// The answers that it must give on every device before it serves; nil: none.
     package var golden: GoldenCases?
     /// The model's dtype and thread count; nil: the device's. The fallback ignores them.
     package var dtype: DType?
     package var threads: Int?
-    /// The model's name in sentences.
+    /// The model's name in error messages.
     package var label = ""
 
     package init(
@@ -46,7 +46,7 @@ package struct ModelSource: Sendable {
     }
 }
 
-/// A model on a device. Belongs to the thread that made it.
+/// A model on a device. Belongs to one thread at a time.
 package struct ResidentModel {
     package let device: any Device
     package let model: any DecoderModel
@@ -57,7 +57,7 @@ package struct ResidentModel {
     }
 }
 
-/// How long an engine waits before it tries to make a failed device again: twice as long each time, up to a limit.
+/// How long an engine waits before it tries to recover a failed device: twice as long each time, up to a limit.
 package struct RecoveryBackoff: Sendable, Equatable {
     package var firstNanoseconds: UInt64 = 1_000_000_000
     package var mostNanoseconds: UInt64 = 60_000_000_000
@@ -72,11 +72,11 @@ package struct RecoveryBackoff: Sendable, Equatable {
     }
 }
 
-/// When a failed device is tried again.
+/// When to try to recover a failed device.
 struct Recovery {
     let backoff: RecoveryBackoff
     private var attempts = 0
-    /// nil: the device is there.
+    /// When to try next; nil if the device is available.
     private(set) var next: Instant?
     /// How long the last attempt to make the device took or, before there was one, its first start.
     private(set) var attemptNanoseconds: UInt64
@@ -86,10 +86,10 @@ struct Recovery {
         attemptNanoseconds = startNanoseconds
     }
 
-    /// Puts the next attempt off.
+    /// Delays the next attempt.
     mutating func postpone(by nanoseconds: UInt64) { next = next?.advanced(by: nanoseconds) }
 
-    /// The end of the next attempt, assuming that it takes as long as the last one; nil: the device works.
+    /// The end of the next attempt, assuming that it takes as long as the last one; nil if the device is available.
     var expectedBack: Instant? { next?.advanced(by: attemptNanoseconds) }
 
     func isDue(_ now: Instant) -> Bool { next.map { $0 <= now } ?? false }
@@ -97,7 +97,7 @@ struct Recovery {
     /// The device has failed.
     ///
     /// - Parameters:
-    ///   - took: the time of the latest attempt to make it; nil: there was none.
+    ///   - took: the duration of the latest attempt to make it; nil if there was none.
     ///   - servesMeanwhile: attempts block the fallback, so they may take at most a tenth of its time.
     mutating func postpone(now: Instant, took: UInt64? = nil, servesMeanwhile: Bool) {
         if let took { attemptNanoseconds = took }
@@ -106,7 +106,7 @@ struct Recovery {
         attempts += 1
     }
 
-    /// The device was made. It has still to show that it computes.
+    /// The device was made. It has yet to compute a batch.
     mutating func madeDevice() { next = nil }
 
     /// The device has computed a batch.

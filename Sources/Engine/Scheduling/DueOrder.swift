@@ -7,7 +7,7 @@
 struct DueOrder: Sendable {
     struct Place: Sendable, Comparable {
         let due: UInt64
-        /// Breaks ties between equal due times: first come, first served.
+        /// Breaks ties between equal due times in order of arrival.
         let number: UInt64
         let job: UInt64
 
@@ -26,7 +26,7 @@ struct DueOrder: Sendable {
     /// The jobs that are due later.
     func behind(_ due: UInt64) -> ArraySlice<Place> { places[index { $0.due <= due }...] }
 
-    /// The number of places that are before something; those are at the front.
+    /// The number of places for which `isBefore` is true; they form a prefix.
     private func index(_ isBefore: (Place) -> Bool) -> Int {
         var low = 0
         var high = places.count

@@ -1,12 +1,12 @@
-// A one-shot timer for deadlines, so that overdue requests are answered on time even while the engine's thread computes a
-// long batch.
+// A one-shot timer for deadlines, so that overdue requests are answered on time even while the engine's thread computes
+// a long batch.
 
 package import Dispatch
 
-/// Calls a handler at a point in time, on a queue. Stops when it is released.
+/// Calls a handler on a queue at a point in time. Stops when it is released.
 ///
-/// `@unchecked Sendable`: Dispatch sources and queues may be used from any thread (the Dispatch overlay for Linux does not
-/// say so in its types), and nothing here changes after `init`.
+/// `@unchecked Sendable`: Dispatch sources and queues may be used from any thread (the Dispatch overlay for Linux does
+/// not say so in its types), and nothing here changes after `init`.
 package final class ExpiryTimer: @unchecked Sendable {
     private let timer: any DispatchSourceTimer
 

@@ -1,5 +1,5 @@
-// Points in time as the engine counts them. The scheduler takes them as arguments and never reads a clock, so that
-// tests can use a virtual one.
+// The engine's points in time. The scheduler takes them as arguments and never reads a clock, so that tests can use a
+// virtual one.
 
 internal import Glibc
 
@@ -18,7 +18,7 @@ package struct Instant: Sendable, Hashable, Comparable {
         return Instant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
     }
 
-    /// The point this many nanoseconds later; the end of time if that overflows.
+    /// The point this many nanoseconds later; `UInt64.max` if that overflows.
     package func advanced(by nanoseconds: UInt64) -> Instant {
         let (sum, overflow) = self.nanoseconds.addingReportingOverflow(nanoseconds)
         return Instant(nanoseconds: overflow ? .max : sum)

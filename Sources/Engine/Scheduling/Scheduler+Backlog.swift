@@ -3,11 +3,11 @@
 extension Scheduler {
     /// Demand of several jobs.
     struct Backlog: Sendable, Equatable {
-        /// Jobs that have more to compute than steps.
+        /// Jobs whose next pass is not a step.
         var jobs = 0
-        /// Those that will take steps.
+        /// Those of them that will take steps later.
         var laterSequences = 0
-        /// Their work up to their next selections.
+        /// The work of `jobs` up to their next selections.
         var work = ComputeWork()
         /// Sequences whose next pass is a step, and the work of one step of each.
         var sequences = 0
@@ -37,7 +37,7 @@ extension Scheduler {
 extension Scheduler {
     /// The demand of all jobs, by model: the time of a batch depends on the model, and a batch has one model.
     struct Backlogs: Sendable, Equatable {
-        /// By lane; as long as the highest lane that has had a job.
+        /// By lane, up to the highest lane that has had a job.
         private(set) var lanes: [Backlog] = []
 
         subscript(lane: Int) -> Backlog { lane < lanes.count ? lanes[lane] : Backlog() }
@@ -58,7 +58,7 @@ extension Scheduler {
 }
 
 extension Scheduler.Demand {
-    /// The remaining work after this many of its rows have been computed; nil: none.
+    /// The remaining work after `taken` of its `needed` rows have been computed; nil if none remains.
     func rest(after taken: Int, of needed: Int) -> Self? {
         var rest = self
         if taken < needed {
@@ -73,7 +73,7 @@ extension Scheduler.Demand {
         return rest
     }
 
-    /// Everything up to the answer.
+    /// All the work up to the answer.
     var total: ComputeWork {
         var total = work
         total += stepWork.times(steps)

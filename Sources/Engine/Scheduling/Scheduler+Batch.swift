@@ -4,17 +4,18 @@ extension Scheduler {
     /// What an idle engine does now. The caller has removed expired jobs.
     ///
     /// Every sequence with a pending step takes part, as long as there is room for another sequence. Then waiting jobs
-    /// of the same model are added in order, never skipping one that does not fit for a smaller one, because a long
-    /// history must not be overtaken forever. The last one may be cut. A batch ends for all its members at the same
-    /// time: a job is not added if it is predicted to make another late. A job predicted to miss its own deadline is
-    /// skipped while there are others: computing it would make them late as well. It expires in the queue.
+    /// of the same model are added in order. A job that does not fit is never skipped for a smaller one, because a long
+    /// history must not be overtaken forever; the last job may be cut. A batch ends for all its members at the same
+    /// time, so a job is not added if it is predicted to make another one late. A job predicted to miss its own
+    /// deadline is skipped while there are others, because computing it would make them late as well. It expires in the
+    /// queue.
     ///
     /// - Parameters:
-    ///   - waitsToFill: false while draining, when there is nothing to wait for.
+    ///   - waitsToFill: false while draining, when no requests can arrive.
     ///   - context: passed to `size`.
     ///   - size: a job's actual work now, called once for each job about to run. The prediction at its arrival may be
-    ///     outdated: cached rows come and go. nil: there is no room to start the job; then no later one starts either,
-    ///     because a large job must not be overtaken forever.
+    ///     outdated, because cached rows come and go. nil: there is no room to start the job; then no later one starts
+    ///     either, because a large job must not be overtaken forever.
     package mutating func next<Context>(
         now: Instant,
         waitsToFill: Bool = true,
@@ -34,7 +35,7 @@ extension Scheduler {
         return portions.isEmpty ? .idle : .run(portions)
     }
 
-    /// - Parameter besides: the model that the batch must not be of.
+    /// - Parameter besides: the lane of a model that must not provide the batch.
     private mutating func batch<Context>(
         now: Instant,
         passingOver: Bool,
@@ -43,7 +44,7 @@ extension Scheduler {
         _ size: (UInt64, inout Context) -> (rows: Int, isDivisible: Bool)?
     ) -> [Portion] {
         var portions: [Portion] = []
-        // Of the first that goes in; the batch is of its model.
+        // The lane of the first job added; all others must be of the same model.
         var lane: Int?
         var isLedByStep = false
         var chunk = 0
@@ -52,9 +53,9 @@ extension Scheduler {
         var isOpen = true
         // Whether there is room to start a new job.
         var hasRoom = true
-        // When the batch must be done for the sake of those that are in it.
+        // When the batch must end so that its members meet their deadlines.
         var deadline: Instant?
-        // How many of each were skipped.
+        // How many steps and other jobs were skipped.
         var passed = (steps: 0, others: 0)
         while portions.count < configuration.maxBatchSequences {
             let step = passed.steps < steps.places.count ? steps.places[passed.steps] : nil
@@ -107,7 +108,7 @@ extension Scheduler {
             remove(place.job)
             run.work += share
             if taken == needed, let own = job.earliestDeadline {
-                // Its steps come after this batch.
+                // The job's later steps must also fit before its deadline.
                 let steps = times.nanoseconds(
                     job.demand.stepWork.times(job.demand.steps),
                     batches: job.demand.steps
@@ -130,14 +131,14 @@ extension Scheduler {
         return portions
     }
 
-    /// Whether all requests of a job are predicted to expire before it is done, if it continues alongside such work.
+    /// Whether all requests of a job are predicted to expire before it is done, if it runs together with this work.
     private func isHopeless(_ job: Job, beside work: ComputeWork, now: Instant) -> Bool {
         guard let deadline = job.latestDeadline else { return false }
         let time = serviceTimes[job.demand.lane].nanoseconds(work + job.demand.total, batches: 1 + job.demand.steps)
         return now.advanced(by: time) > deadline
     }
 
-    /// Whether a batch is predicted to meet a deadline, and no longer so with something added to it.
+    /// Whether a batch is predicted to meet a deadline as it is, but not with more work.
     private func isLate(
         _ deadline: Instant,
         now: Instant,
@@ -149,11 +150,11 @@ extension Scheduler {
             && now.advanced(by: times.nanoseconds(work)) <= deadline
     }
 
-    /// Records that a batch has been computed, or a part of one that the device had no memory for as a whole.
+    /// Records that a batch has been computed, or a part of a batch that did not fit the device's memory as a whole.
     ///
     /// - Parameters:
-    ///   - lane: of its model.
-    ///   - nanoseconds: its time; nil: another device than usual computed it, whose times do not predict the next ones.
+    ///   - lane: the model's lane.
+    ///   - nanoseconds: its time; nil if another device than usual computed it, whose times predict nothing.
     ///   - isLast: whether this was the last part of the batch.
     package mutating func finished(
         _ work: ComputeWork,
@@ -178,8 +179,8 @@ extension Scheduler {
     /// When an idle engine should start; nil: now.
     ///
     /// Only jobs that have never run wait. Two requests computed together share c, the fixed cost of a batch. The first
-    /// pays with the time until the second arrives, τ, and both with each other's work, v each. One after the other
-    /// they finish at c + v and 2(c + v), together both at τ + c + 2v: waiting wins on average if 2τ < c − v. So the
+    /// pays with the time τ until the second arrives, and both with each other's work v. One after the other they
+    /// finish at c + v and 2(c + v); together, both finish at τ + c + 2v. Waiting wins on average if 2τ < c − v, so the
     /// engine waits at most (c − v) / 2, and only if requests have been arriving that fast.
     private func startingTime(now: Instant) -> Instant? {
         guard configuration.maxWaitNanoseconds > 0 || configuration.minWaitNanoseconds > 0, !isBatchFull else {

@@ -7,15 +7,15 @@
 /// Jobs wait in the queue. A job answers one request, or several identical ones. It is computed in one or more passes;
 /// after each pass but the last it returns to the queue.
 ///
-/// Each job has a due time, the earliest of its requests'. A request is due at its deadline or at its arrival + one
-/// priority advantage + twice its remaining work, whichever is earlier; without a deadline, at the latter. Each level of
+/// Each job is due when the earliest of its requests is. A request is due at its arrival + one priority advantage +
+/// twice its remaining work, the latter at most one advantage, or at its deadline if that is earlier. Each level of
 /// priority below high adds another advantage. Therefore:
 /// - within a level, the earliest deadline goes first;
 /// - among requests that arrive together, the higher level goes first;
 /// - a shorter request goes before a longer one that arrived slightly earlier, in proportion to the difference in
 ///   length;
-/// - no request starves: it goes before everything that arrives more than four advantages later. The latest is a long
-///   one of low priority: one advantage for having no deadline, one for its length, two for its level.
+/// - no request starves: it goes before everything that arrives more than four advantages later. A long request of low
+///   priority is due last: one advantage without a deadline, one for its length, two for its level.
 package struct Scheduler: Sendable {
     /// One caller's request.
     package struct Request: Sendable, Equatable {
@@ -32,15 +32,15 @@ package struct Scheduler: Sendable {
         }
     }
 
-    /// The work that a job still has, as far as is known.
+    /// The remaining work of a job, as far as is known.
     package struct Demand: Sendable, Equatable {
         /// The number of the model that computes it.
         package var lane: Int
-        /// Up to its next selection.
+        /// The work up to its next selection.
         package var work: ComputeWork
         /// Whether `work` can be done in parts.
         package var isDivisible: Bool
-        /// The selections after the next one, each in a separate pass, and the work of one.
+        /// The number of selections after the next one, each in a separate pass, and the work of one of them.
         package var steps: Int
         package var stepWork: ComputeWork
         /// Whether the job is a sequence whose next pass is one row: it goes into every batch.
@@ -66,7 +66,7 @@ package struct Scheduler: Sendable {
     /// The part of a job in a batch.
     package struct Portion: Sendable, Equatable {
         package var job: UInt64
-        /// Rows to compute; fewer than the job has where it is computed in parts. 0: it needs no computing.
+        /// Rows to compute; fewer than the job has if it is computed in parts. 0: it needs no computing.
         package var rows: Int
 
         package init(job: UInt64, rows: Int) {
@@ -87,7 +87,7 @@ package struct Scheduler: Sendable {
     /// The state of a job after one of its requests was removed.
     package enum Remainder: Sendable, Equatable {
         case othersWait
-        /// It was the last one: the job is out of the queue too.
+        /// It was the last request, so the job was removed too.
         case nobody
         /// The request is not waiting.
         case unknown
@@ -97,40 +97,40 @@ package struct Scheduler: Sendable {
         var requests: [Request]
         var demand: Demand
         var place: DueOrder.Place
-        /// Nil where it has no deadline.
+        /// nil if it has no deadline.
         var expiry: DueOrder.Place?
-        /// Whether it has never run, or has lost all that it had computed.
+        /// Whether it has never run, or has lost all its computed rows.
         var isFresh: Bool
         /// The prediction for its first request at admission; nil if that has no deadline.
         var promise: AdmissionMargin.Promise?
 
         /// The earliest deadline of its requests.
         var earliestDeadline: Instant? { requests.lazy.compactMap(\.deadline).min() }
-        /// The time after which no request needs it; nil: a request has no deadline.
+        /// The time after which no request needs it; nil if a request has no deadline.
         var latestDeadline: Instant? {
             requests.contains { $0.deadline == nil } ? nil : requests.lazy.compactMap(\.deadline).max()
         }
     }
 
-    /// The job that runs now.
+    /// The batch that runs now.
     struct Running: Sendable {
         var lane: Int
         var work: ComputeWork
         var since: Instant
-        /// The work that its jobs will have left, and when that is due.
+        /// The work that its jobs will have left, and when they are due.
         var rest: [(job: UInt64, due: UInt64, demand: Demand)] = []
-        /// The promises of the jobs that have their last pass in it.
+        /// The promises of the jobs whose last pass it is.
         var ending: [AdmissionMargin.Promise] = []
     }
 
-    /// Short jobs go first, and everybody waits less. With twice the difference the longest jobs wait less too; with much
-    /// more they would pay for it.
+    /// How much later a job is due per unit of its work. Short jobs first reduces the average wait. With a factor of
+    /// two, even the longest jobs wait less; with a much larger factor they would wait longer.
     private static let yielding: UInt64 = 2
     private static let firstMargin = 1.5
 
     let configuration: SchedulerConfiguration
     private(set) var jobs: [UInt64: Job] = [:]
-    /// Jobs whose next pass is a step, and the others.
+    /// Jobs whose next pass is a step, and all other jobs.
     var steps = DueOrder()
     private(set) var others = DueOrder()
     /// The jobs with a deadline, by their earliest one.
@@ -138,20 +138,20 @@ package struct Scheduler: Sendable {
     private var numbers: UInt64 = 0
     /// Requests of jobs that have never run, or must restart.
     private(set) var queuedRequests = 0
-    /// Demand of all that waits.
+    /// Demand of all waiting jobs.
     private(set) var queued = Backlogs()
-    /// The duration by the latest `run` decision; nil while the engine is idle.
+    /// The batch of the latest `run` decision; nil while the engine is idle.
     var running: Running?
-    /// nil: the engine's thread computes, or could.
+    /// The expected end of an attempt to recover the device; nil if the engine's thread can compute.
     private(set) var heldUntil: Instant?
-    /// Jobs that have run and will run again.
+    /// Promises of jobs that are running and will run again.
     var promises: [UInt64: AdmissionMargin.Promise] = [:]
     /// The service times of each model's batches, by lane.
     var serviceTimes = [ServiceTimeModel()]
-    /// The lane of the last batch, if a sequence's step led it: then another model's is next. A started sequence is due
-    /// before all later requests, and would block other models until its end.
+    /// The lane of the last batch, if a sequence's step led it. The next batch is then another model's, because a
+    /// started sequence is due before all later requests and would block other models until its end.
     var steppedLane: Int?
-    /// Until it has seen a flood it expects half as much again.
+    /// Starts at 1.5, until overload has been observed.
     var margin = AdmissionMargin(factor: Self.firstMargin)
     var arrivals = ArrivalRate()
 
@@ -159,12 +159,12 @@ package struct Scheduler: Sendable {
         self.configuration = configuration
     }
 
-    /// Requests that wait for their first pass, also after a device that took what it had computed along.
+    /// Requests that wait for their first pass, including those whose computed rows were lost with a device.
     package var depth: Int { queuedRequests }
     /// Whether the next request would be refused because the queue is full.
     package var isFull: Bool { queuedRequests >= configuration.maxQueuedRequests }
 
-    /// The earliest deadline of all that wait.
+    /// The earliest deadline of all waiting requests.
     package var earliestDeadline: Instant? { deadlines.places.first.map { Instant(nanoseconds: $0.due) } }
 
     /// Sets the service times of a model's batches.
@@ -173,20 +173,21 @@ package struct Scheduler: Sendable {
         serviceTimes[lane] = times
     }
 
-    /// Sets new service times, by lane, and discards what was learnt from the other device's errors.
+    /// Sets new service times, by lane, and discards what was learnt from the previous device's prediction errors.
     package mutating func changeDevice(_ times: [Int: ServiceTimeModel]) {
         for (lane, times) in times { expect(times, lane: lane) }
         margin = AdmissionMargin(factor: Self.firstMargin)
-        // Work started by the other device is done, or lost with it.
+        // Work that the previous device started is done, or lost with it.
         running = nil
         forgetPromises()
     }
 
-    /// Until then, in all likelihood, nothing is computed, because the engine's thread tries to make its device again.
+    /// Tells the scheduler that probably nothing is computed until `instant`, because the engine's thread tries to
+    /// recover its device.
     package mutating func hold(until instant: Instant) { heldUntil = instant }
 
-    /// The engine computes again. Earlier predictions, and guesses during the outage, say nothing about the time of
-    /// batches.
+    /// The engine computes again. Forgets all promises: those from before and during the outage say nothing about the
+    /// time of batches.
     package mutating func release() {
         heldUntil = nil
         forgetPromises()
@@ -197,8 +198,7 @@ package struct Scheduler: Sendable {
         for id in jobs.keys { jobs[id]?.promise = nil }
     }
 
-    /// A waiting job must be computed from its first row, because its rows are lost. It counts as one that has never
-    /// run.
+    /// Makes a waiting job start from its first row, because its rows are lost. It counts as one that has never run.
     package mutating func restart(_ id: UInt64, _ demand: Demand) {
         guard var job = jobs[id] else { return }
         if !job.isFresh { queuedRequests += job.requests.count }
@@ -206,7 +206,7 @@ package struct Scheduler: Sendable {
         leave(job)
         queued.remove(job.demand)
         job.demand = demand
-        // Includes its number: jobs that are due together keep their order.
+        // The number stays the same, so that jobs that are due together keep their order.
         let due = job.requests.map { self.due($0, demand) }.min() ?? job.place.due
         job.place = DueOrder.Place(due: due, number: job.place.number, job: id)
         jobs[id] = job
@@ -216,7 +216,7 @@ package struct Scheduler: Sendable {
 
     // MARK: - In
 
-    /// Takes a job in that `admission` has let in.
+    /// Adds a job that `admission` has admitted.
     package mutating func enqueue(_ request: Request, job: UInt64, _ demand: Demand, now: Instant) {
         arrivals.note(request.arrival)
         let due = due(request, demand)
@@ -224,7 +224,7 @@ package struct Scheduler: Sendable {
         if request.deadline != nil {
             promise = .init(from: now, nanoseconds: expectation(of: demand, behind: ahead(of: due), now: now))
         }
-        // The jobs that are overtaken were promised an earlier end.
+        // Overtaken jobs end later than promised.
         let own = serviceTimes[demand.lane].nanoseconds(demand.total, batches: 0)
         for place in others.behind(due) { jobs[place.job]?.promise?.nanoseconds += own }
         insert(job, [request], demand, due: due, isFresh: true, promise)
@@ -242,10 +242,10 @@ package struct Scheduler: Sendable {
         return true
     }
 
-    /// Takes a job back in for its next pass. It has been admitted once and is never refused.
+    /// Adds a job again for its next pass. It has been admitted once and is never refused.
     package mutating func readmit(_ requests: [Request], job: UInt64, _ demand: Demand) {
         let promise = promises.removeValue(forKey: job)
-        // If the batch is computed in parts, others are still running.
+        // If the batch is computed in parts, other jobs are still running.
         running?.rest.removeAll { $0.job == job }
         insert(job, requests, demand, due: requests.map { due($0, demand) }.min() ?? 0, isFresh: false, promise)
     }
@@ -280,7 +280,7 @@ package struct Scheduler: Sendable {
         if let job = jobs[id] { enter(job) }
     }
 
-    /// After a change of its requests.
+    /// Updates a job's expiry after a change of its requests.
     private mutating func changeExpiry(_ id: UInt64) {
         guard let job = jobs[id], job.expiry?.due != job.earliestDeadline?.nanoseconds else { return }
         if let old = job.expiry { deadlines.remove(old) }
@@ -299,7 +299,7 @@ package struct Scheduler: Sendable {
 
     // MARK: - Out
 
-    /// Takes a waiting request out.
+    /// Removes a waiting request.
     package mutating func cancel(_ request: UInt64, job id: UInt64) -> Remainder {
         guard let index = jobs[id]?.requests.firstIndex(where: { $0.id == request }) else { return .unknown }
         jobs[id]?.requests.remove(at: index)
@@ -314,7 +314,7 @@ package struct Scheduler: Sendable {
         return .othersWait
     }
 
-    /// Takes out every request whose deadline has passed, in no particular order. It is never computed.
+    /// Removes every request whose deadline has passed, in no particular order. Such a request is never computed.
     package mutating func expire(now: Instant) -> [(request: UInt64, job: UInt64, remainder: Remainder)] {
         var overdue: [(request: UInt64, job: UInt64, remainder: Remainder)] = []
         while let place = deadlines.places.first, place.due <= now.nanoseconds, let job = jobs[place.job] {
@@ -327,7 +327,7 @@ package struct Scheduler: Sendable {
         return overdue
     }
 
-    /// Takes out everything that waits.
+    /// Removes all waiting jobs.
     ///
     /// - Returns: the jobs.
     package mutating func removeAll() -> [UInt64] {

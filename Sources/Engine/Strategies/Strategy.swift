@@ -1,20 +1,20 @@
-// A way to decode: a request's questions to its newest row, pass by pass, and the use of the answers. The scheduler,
-// the cache and admission see only rows, pages and cost.
+// A way to decode: the questions that a request asks of its newest row, pass by pass, and what it does with the
+// answers. The scheduler, the cache and admission see only rows, pages and cost.
 
 package import Catalogue
 package import Compute
 
-/// A question to the newest row of an encoded history.
+/// A question asked of the newest row of an encoded history.
 package enum Question: Sendable {
-    /// The best rows that a request may be answered with, best first, ties toward the smaller row.
+    /// The best eligible rows, best first, ties toward the smaller row.
     ///
     /// - `count`: how many, at least 1; fewer if fewer are eligible.
     /// - `history`: rows that count as seen.
     case best(count: Int, Eligibility, history: [Int32], CatalogueSnapshot)
     /// The scores of these rows of the item table, in their order.
     case scores(of: [Int32])
-    /// The probabilities of a search's candidate tokens: in its first round after the newest row, in later rounds after
-    /// each of its beams, which are then the only rows computed.
+    /// The log-probabilities of a search's candidate tokens. In the first round they follow the newest row, in later
+    /// rounds each of the beams, which are then the only rows computed.
     case paths(PathRound)
 
     /// Scans of the whole catalogue, or of the vocabulary, that it needs.
@@ -26,7 +26,7 @@ package enum Question: Sendable {
         }
     }
 
-    /// Rows computed instead of the history's; 0: the history's.
+    /// Beam rows, computed instead of the history's; 0: the history's rows are computed.
     package var beamRows: Int {
         if case .paths(let round) = self { round.beamRows } else { 0 }
     }
@@ -53,15 +53,15 @@ package enum Progress: Sendable, Equatable {
     case failed
 }
 
-/// A request on its way through the engine. A pure value; the engine's thread moves it on.
+/// How one request is decoded, and how far it is. A pure value; the engine's thread advances it.
 package protocol Strategy: Sendable {
-    /// The question to the newest row.
+    /// The question of the next pass.
     var question: Question { get }
     /// The items found, in the reply's order.
     var items: [ScoredRow] { get }
-    /// Fewer items were eligible than asked for.
+    /// Fewer items were eligible than requested.
     var isExhausted: Bool { get }
-    /// Passes after the next one, at most.
+    /// The maximum number of passes after the next one.
     var laterSteps: Int { get }
     /// Whether an item is final as soon as it is found, so that callers may receive each.
     var findsItemsOneByOne: Bool { get }
@@ -69,14 +69,14 @@ package protocol Strategy: Sendable {
     /// Whether a question has been answered.
     var hasBegun: Bool { get }
 
-    /// Rows of beams that the next pass computes; 0: rows of the history.
+    /// Beam rows that the next pass computes; 0: it computes rows of the history.
     var beamRows: Int { get }
     /// Rows that must be kept in addition to the history's until the answer is complete. They are all allocated before
     /// the first pass, so that a started job can always finish. 0: none.
     var reservedRows: Int { get }
-    /// The average demand of a later pass; nil: one more row.
+    /// The average work of a later pass; nil: the work of one more row.
     func stepWork(after historyRows: Int) -> ComputeWork?
-    /// Facts about a search for the reply; nil: there was none.
+    /// Facts about a search for the reply; nil if there was none.
     var facts: Recommendation.PathFacts? { get }
 
     /// Takes the answer to `question`.
@@ -92,7 +92,7 @@ extension Strategy {
 }
 
 extension RecommendationRequest {
-    /// The strategy that answers the request, where items are rows of the table.
+    /// The strategy that answers the request if items are rows of the table.
     package func strategy(_ catalogue: CatalogueSnapshot) -> any Strategy {
         switch mode {
         case .topK, .sequence: Generation(self, catalogue)

@@ -8,8 +8,8 @@ package enum ContentCoding: Sendable, Equatable {
     /// An unsupported coding, or a stack of codings.
     case unknown
 
-    /// Adds the codings of one Content-Encoding field. Gzip within gzip counts as unknown: it hides how much content
-    /// there is.
+    /// Adds the codings of one Content-Encoding field. Gzip within gzip counts as unknown, because it hides the size of
+    /// the content.
     mutating func add(_ value: Span<UInt8>) {
         var coding = self
         value.forEachListElement { name in
@@ -20,9 +20,9 @@ package enum ContentCoding: Sendable, Equatable {
     }
 }
 
-/// The Accept-Encoding fields of a request; initially, none.
+/// The Accept-Encoding fields of a request. A new value has none.
 package struct AcceptedCodings: Sendable, Equatable {
-    /// Weights in thousandths, of the codings that are named.
+    /// Weights of the named codings, in thousandths.
     private var gzip: Int16?
     private var identity: Int16?
     private var others: Int16?
@@ -32,8 +32,8 @@ package struct AcceptedCodings: Sendable, Equatable {
     /// The coding to send: the one with the highest weight, gzip among equals; nil if the client accepts none that is
     /// available (406).
     ///
-    /// Unnamed codings have the weight of `*`. Without `*`, gzip is then not acceptable, but identity is, after
-    /// everything that is named (RFC 9110 §12.5.3).
+    /// An unnamed coding has the weight of `*`. Without `*`, unnamed gzip is not acceptable, and unnamed identity comes
+    /// after every named coding (RFC 9110 §12.5.3).
     package func choose(offersGzip: Bool) -> ContentCoding? {
         let gzipWeight = offersGzip ? gzip ?? others ?? 0 : 0
         guard let identityWeight = identity ?? others else { return gzipWeight > 0 ? .gzip : .identity }
@@ -41,10 +41,10 @@ package struct AcceptedCodings: Sendable, Equatable {
         return identityWeight > 0 ? .identity : nil
     }
 
-    /// Content that is not coded must not be sent.
+    /// Uncoded content must not be sent.
     var forbidsIdentity: Bool { (identity ?? others) == 0 }
 
-    /// Adds the elements of one field. An element whose weight is malformed is passed over.
+    /// Adds the elements of one field. Skips elements with a malformed weight.
     mutating func add(_ value: Span<UInt8>) {
         var codings = self
         value.forEachListElement { element in
@@ -71,10 +71,10 @@ package struct AcceptedCodings: Sendable, Equatable {
 }
 
 extension Span<UInt8> {
-    /// `x-gzip` is the old name of the same (RFC 9110 §8.4.1.3).
+    /// `x-gzip` is the old name of gzip (RFC 9110 §8.4.1.3).
     fileprivate var isGzip: Bool { equalsIgnoringCase("gzip") || equalsIgnoringCase("x-gzip") }
 
-    /// qvalue of RFC 9110 §12.4.2, 0 to 1 with at most three decimals, in thousandths; nil if it is none.
+    /// The qvalue of RFC 9110 §12.4.2 (0 to 1, at most three decimals) in thousandths; nil if malformed.
     fileprivate var quality: Int16? {
         guard !isEmpty, self[0] == Byte.zero || self[0] == Byte.zero + 1, count <= 5 else { return nil }
         guard count == 1 || self[1] == Byte.point else { return nil }

@@ -1,5 +1,5 @@
 // Inflates the body of a request as it arrives (gzip: RFC 1952, RFC 9110 §8.4.1.3). Memory is bounded by zlib's window
-// and the output passed on; the output is limited absolutely and by its ratio to the input.
+// and one output buffer. The output has an absolute limit and a limit on its ratio to the input.
 
 import CZlib
 
@@ -9,30 +9,30 @@ final class GzipDecoder {
     static let ratioFloor = 65_536
     /// The ratio is checked after each further output of this many bytes, and at the end.
     private static let quantum = 16_384
-    /// Stands at the start of every member (RFC 1952 §2.3.1).
+    /// The first byte of every member (RFC 1952 §2.3.1).
     private static let firstByte: UInt8 = 0x1F
 
     private enum Place {
         /// No byte has arrived.
         case start
         case member
-        /// After a member; another one may follow (RFC 1952 §2.2).
+        /// After a member. Another may follow (RFC 1952 §2.2).
         case betweenMembers
     }
 
     private let stream: UnsafeMutablePointer<z_stream>
     private let limits: HTTPLimits
     private var place = Place.start
-    /// Bytes of the coded body that zlib has taken, and of content that it has given.
+    /// Bytes of the coded body that zlib has consumed, and bytes of content that it has produced.
     private var consumed = 0
     private var produced = 0
 
-    /// nil if there is no memory for it.
+    /// nil if zlib cannot allocate its state.
     init?(limits: HTTPLimits) {
         self.limits = limits
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
-        // 16 beyond the window bits: gzip and nothing else.
+        // Adding 16 to the window bits selects gzip only.
         let status = inflateInit2_(stream, MAX_WBITS + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
         guard status == Z_OK else {
             stream.deallocate()
@@ -47,7 +47,7 @@ final class GzipDecoder {
 
     /// Inflates the next bytes of the body and appends the output to `content`.
     ///
-    /// - Throws: 400 with the position if the body is no gzip stream; 413 beyond a limit; 503 without memory.
+    /// - Throws: 400 with the position if the body is not a gzip stream; 413 beyond a limit; 503 if out of memory.
     func decode(_ bytes: Span<UInt8>, into content: inout [UInt8]) throws(Refusal) {
         let refusal = bytes.withUnsafeBufferPointer { source in
             withUnsafeTemporaryAllocation(of: UInt8.self, capacity: GzipDecoder.quantum) { target in
@@ -57,11 +57,11 @@ final class GzipDecoder {
         if let refusal { throw refusal }
     }
 
-    /// The body has ended.
+    /// Ends the body.
     ///
-    /// - Throws: 400 if the gzip stream has not.
+    /// - Throws: 400 if the gzip stream is incomplete; 413 beyond the limit on the ratio.
     func finish() throws(Refusal) {
-        // A body without a byte is no stream, and no content.
+        // An empty body is accepted as empty content.
         if place == .member {
             throw Refusal(400, "The gzip content of the request ends too early, after \(consumed) bytes.")
         }
@@ -88,12 +88,12 @@ final class GzipDecoder {
                 }
                 place = .member
             }
-            // At most up to the next check of the ratio, and one byte beyond the limit.
+            // Up to the next check of the ratio, and at most one byte beyond the limit.
             let room = min(
                 GzipDecoder.quantum - produced % GzipDecoder.quantum,
                 limits.inflatedBodyBytes - produced + 1
             )
-            // A source is one read, far below 4 GiB.
+            // `source` is one read, far below 4 GiB.
             stream.pointee.next_in = UnsafeMutablePointer(mutating: source.baseAddress?.advanced(by: used))
             stream.pointee.avail_in = UInt32(truncatingIfNeeded: source.count - used)
             stream.pointee.next_out = target.baseAddress

@@ -1,14 +1,14 @@
-// Deflates replies into gzip (RFC 1952): whole ones at once, streams piece by piece, each decodable as soon as it
-// arrives.
+// Compresses replies with gzip (RFC 1952): whole replies at once, streams piece by piece, so that the client can decode
+// each piece as it arrives.
 
 import CZlib
 
 /// The deflater of one reply. A class for zlib, which keeps a pointer to its state's address.
 final class GzipEncoder {
-    /// Memory level. zlib's default is 256 KiB, mostly for matches further back than replies repeat themselves;
-    /// allocating and clearing it would cost more than deflating a short reply.
+    /// How much memory zlib uses. Its default is 256 KiB, mostly to find matches further back than replies repeat
+    /// themselves; allocating and clearing that costs more than deflating a short reply.
     enum Use {
-        /// About 100 KiB, for a moment.
+        /// About 100 KiB, freed at once.
         case whole
         /// About 30 KiB, for as long as the stream lasts.
         case stream
@@ -21,9 +21,9 @@ final class GzipEncoder {
 
     private let stream: UnsafeMutablePointer<z_stream>
 
-    /// nil if there is no memory for it.
+    /// nil if zlib cannot allocate its state.
     ///
-    /// - Parameter level: zlib's, 1 (fast) to 9 (small).
+    /// - Parameter level: zlib's, from 1 (fast) to 9 (small).
     init?(level: Int, _ use: Use) {
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
@@ -31,7 +31,7 @@ final class GzipEncoder {
             stream,
             Int32(level),
             Z_DEFLATED,
-            // 16 beyond the window bits: with the header and trailer of gzip.
+            // Adding 16 to the window bits writes gzip's header and trailer.
             use.windowBits + 16,
             use.memoryLevel,
             Z_DEFAULT_STRATEGY,
@@ -49,7 +49,7 @@ final class GzipEncoder {
         stream.deallocate()
     }
 
-    /// Appends the coded form of `content` to `output`, flushed, so that a receiver can read all of `content` from it.
+    /// Appends the coded form of `content` to `output` and flushes, so that a receiver can decode all of `content`.
     func encode(_ content: [UInt8], into output: inout [UInt8]) {
         content.withUnsafeBufferPointer { run($0, flush: Z_SYNC_FLUSH, into: &output) }
     }
@@ -61,14 +61,14 @@ final class GzipEncoder {
 
     private func run(_ content: UnsafeBufferPointer<UInt8>, flush: Int32, into output: inout [UInt8]) {
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: GzipEncoder.bufferBytes) { target in
-            // Content in one array is below 4 GiB: the limits of replies see to that (`HTTPLimits.validate`).
+            // Content in one array is below 4 GiB because of the limits on replies (`HTTPLimits.validate`).
             stream.pointee.next_in = UnsafeMutablePointer(mutating: content.baseAddress)
             stream.pointee.avail_in = UInt32(content.count)
             repeat {
                 stream.pointee.next_out = target.baseAddress
                 stream.pointee.avail_out = UInt32(target.count)
-                // Fails only on a state that was never made or has been finished, and without progress, which a second
-                // flush is and which means that everything is out (zlib.h, deflate).
+                // deflate fails only on an uninitialised or finished state, or if no progress is possible. The latter
+                // happens on a second flush and means that all output has been written (zlib.h, deflate).
                 _ = deflate(stream, flush)
                 output.append(contentsOf: target[..<(target.count - Int(stream.pointee.avail_out))])
             } while stream.pointee.avail_out == 0

@@ -1,5 +1,5 @@
-// Which replies are sent as gzip, and what their fields say about it (RFC 9110 §8.4, §12.5.3, §12.5.5). Whole replies are
-// coded where `HTTPExchange.respond` is called, streams on their connection's loop.
+// Which replies are sent as gzip, and what their fields say about it (RFC 9110 §8.4, §12.5.3, §12.5.5). Whole replies
+// are coded where `HTTPExchange.respond` is called, streams on their connection's loop.
 
 /// The coding of one reply.
 struct ReplyCompression {
@@ -14,7 +14,7 @@ struct ReplyCompression {
 
     /// The reply to send. Replies whose coding depends on the client say so in Vary, coded or not.
     ///
-    /// - Parameter isOnLoop: whether other connections wait meanwhile.
+    /// - Parameter isOnLoop: whether the caller runs on an event loop, so that other connections wait.
     func whole(_ response: HTTPResponse, isOnLoop: @autoclosure () -> Bool) -> HTTPResponse {
         let size = response.body.count
         let isForced = accepted.forbidsIdentity
@@ -35,7 +35,7 @@ struct ReplyCompression {
 
     /// Adds the fields about coding to a streamed reply.
     ///
-    /// - Returns: the coder for its content; nil: it is sent uncompressed.
+    /// - Returns: the encoder for its content; nil if it is sent uncompressed.
     func stream(_ headers: inout HTTPFields) -> GzipEncoder? {
         guard settings.isOffered, ReplyCompression.isCompressible(headers) else { return nil }
         ReplyCompression.addVary(to: &headers)
@@ -46,7 +46,7 @@ struct ReplyCompression {
 
     private var isChosen: Bool { accepted.choose(offersGzip: settings.isOffered) == .gzip }
 
-    /// Text, which all of these types are, and not coded already.
+    /// Whether the content is text and not coded already.
     private static func isCompressible(_ headers: HTTPFields) -> Bool {
         var isText = false
         for (name, value) in headers {
@@ -64,7 +64,7 @@ struct ReplyCompression {
         return isText
     }
 
-    /// One field with all names: a second line would mean the same, but not to every reader.
+    /// Extends an existing Vary field: not every client reads a second one.
     private static func addVary(to headers: inout HTTPFields) {
         if let index = headers.firstIndex(where: { $0.name.lowercased() == "vary" }) {
             headers[index].value += ", Accept-Encoding"

@@ -1,5 +1,5 @@
 // A connection on its socket: feeds the state machine of Connection.swift from the socket and carries out its steps.
-// Lives on one loop; no other thread touches it.
+// A channel lives on one loop; no other thread touches it.
 
 import CLinux
 
@@ -13,7 +13,7 @@ struct LoopContext {
     /// The output buffer lent to the running channel.
     var spareOutput: [UInt8] = []
     var date: DateField
-    /// CLOCK_MONOTONIC at the last look.
+    /// CLOCK_MONOTONIC when it was last read, in nanoseconds.
     var now: UInt64
 
     mutating func lookAtClock() {
@@ -50,7 +50,7 @@ final class Channel {
 
 /// Everything about one connection on one loop.
 struct ChannelState {
-    /// Bytes read from one connection per turn, counted before and after inflation. A single request is not divided.
+    /// Bytes read from one connection per turn, counted before and after inflation. A single request is never split.
     private static let readBudget = 262_144
     /// A spare output buffer larger than this is freed.
     private static let spareLimit = 65_536
@@ -392,7 +392,7 @@ struct ChannelState {
         }
     }
 
-    /// Apart, because a closure that has both from `self` would have a copy of it.
+    /// Static, because a closure that takes both from `self` would copy it.
     private static func write(_ output: borrowing OutputQueue, to transport: inout any Transport) -> Transfer {
         output.withVector { transport.write($0) }
     }

@@ -1,5 +1,5 @@
-// The settings that the connections of a server share: limits and time-outs, in nanoseconds computed once, and whether the
-// server is ending.
+// The settings that the connections of a server share: limits, time-outs (converted to nanoseconds once), and whether
+// the server is ending.
 
 import Synchronization
 
@@ -11,7 +11,7 @@ final class ConnectionSettings: Sendable {
     let firstByte: UInt64
     let header: UInt64
     let bodyWindow: UInt64
-    /// Bytes that a body must bring in one window.
+    /// The minimum bytes of a body per window.
     let bodyWindowBytes: Int
     let idle: UInt64
     let writeStall: UInt64

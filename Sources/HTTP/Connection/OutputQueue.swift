@@ -5,9 +5,9 @@ import Glibc
 
 /// The output of a connection, in order.
 struct OutputQueue {
-    /// Bodies up to this size are copied after their head; beyond it a copy costs more than a second buffer.
+    /// Bodies up to this size are copied after their head; copying a longer one costs more than a second buffer.
     static let copyLimit = 8_192
-    /// Most buffers passed to one call.
+    /// The most buffers passed to one call.
     private static let vectorCount = 16
 
     /// Closed buffers, the first of which may be partly written.
@@ -20,7 +20,7 @@ struct OutputQueue {
     private var tail: [UInt8] = []
     /// Bytes not yet written.
     private(set) var count = 0
-    /// Bytes appended since the connection began. A reply's end is a value of this.
+    /// Bytes appended since the connection began. Marks where a reply ends.
     private(set) var appended: UInt64 = 0
 
     var isEmpty: Bool { count == 0 }
@@ -126,12 +126,12 @@ struct OutputQueue {
         count = 0
     }
 
-    /// Borrows a buffer to append to, if it has none.
+    /// Takes `spare` as the buffer to append to, if the queue has none.
     mutating func borrowBuffer(from spare: inout [UInt8]) {
         if count == 0, tail.capacity == 0 { swap(&tail, &spare) }
     }
 
-    /// Returns its empty buffer, so that idle connections hold none. A buffer larger than `limit` is freed.
+    /// Returns an empty buffer to `spare`, so that idle connections hold none. Frees a buffer larger than `limit`.
     mutating func returnBuffer(to spare: inout [UInt8], limit: Int) {
         guard count == 0 else { return }
         if tail.capacity > spare.capacity, tail.capacity <= limit { swap(&tail, &spare) }
@@ -151,7 +151,7 @@ extension [UInt8] {
         text.withUTF8 { append(copying: $0) }
     }
 
-    /// Appends a few bytes; the array's own function takes longer than the copy.
+    /// Appends a few bytes. The array's own function takes longer than the copy itself.
     private mutating func append(copying bytes: UnsafeBufferPointer<UInt8>) {
         guard let source = bytes.baseAddress else { return }
         append(addingCapacity: bytes.count) { span in

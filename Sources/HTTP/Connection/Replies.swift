@@ -1,4 +1,4 @@
-// Replies: whole, streamed, or by HTTP itself; and their records.
+// Writes replies (whole, streamed, or from HTTP itself) and keeps their records.
 
 extension Connection {
     /// The handler rejects the request with this reply. A short body is read and dropped; otherwise the connection
@@ -108,7 +108,8 @@ extension Connection {
 
     // MARK: Streamed
 
-    /// The head of a streamed reply. To HTTP/1.1 its content will be chunked, to HTTP/1.0 it ends with the connection.
+    /// Writes the head of a streamed reply. Its content is chunked in HTTP/1.1 and ends with the connection in
+    /// HTTP/1.0.
     mutating func start(status: Int, headers: HTTPFields, label: Int, date: DateField, now: UInt64) {
         guard input == .exchange, reply == .awaited, let request else { return }
         var framing = request.isVersion10 ? ReplyFraming.untilClose : .chunked

@@ -12,7 +12,7 @@ extension Connection {
         case reset
     }
 
-    /// The stream is open after a handshake: all time counts from now.
+    /// The handshake has finished: all time-outs start now.
     mutating func begin(now: UInt64) {
         mark = now
         outputMark = now
@@ -67,7 +67,7 @@ extension Connection {
     /// The client has shut its write side. It may still read: a half-closed client gets its reply. A client that has
     /// closed altogether looks the same, since both send only a FIN. An interim reply tells them apart: a living
     /// HTTP/1.1 client skips it (RFC 9110 §15.2); a closed one's kernel answers with a reset, which arrives as
-    /// `vanished` and cancels the exchange. HTTP/1.0 has no interim replies; there the reply itself finds out.
+    /// `vanished` and cancels the exchange. HTTP/1.0 has no interim replies, so only the reply itself can tell.
     mutating func endOfInput(now: UInt64) {
         guard !inputEnded else { return }
         inputEnded = true
@@ -100,7 +100,7 @@ extension Connection {
         output.removeAll()
     }
 
-    /// Stops reading and writing, and closes the connection with care. Only before its first request.
+    /// Stops reading and writing, and ends the connection by `shutdownWrite` first. Only before its first request.
     mutating func stop() {
         input = .stopped
         isTruncated = true
@@ -110,7 +110,7 @@ extension Connection {
     }
 
     /// Waits for no further request. A request being read or answered is finished, and its reply says close. A client
-    /// that has only just connected is about to send its first request, so it gets a moment for that.
+    /// that has just connected is about to send its first request, so it gets `freshGrace` for that.
     mutating func drain(now: UInt64) {
         closesWhenIdle = true
         let isAboutToSend = isFresh && now < mark &+ Self.freshGrace

@@ -1,6 +1,6 @@
-// How a connection's bytes cross its socket: in plain, or through TLS (TLS/TLSTransport.swift). A transport may need
-// the socket to become writable before it can read, and readable before it can write, so a blocked transfer says what
-// it waits for.
+// How a connection's bytes cross its socket: plain, or through TLS (TLS/TLSTransport.swift). A transport may need the
+// socket to become writable before it can read, and readable before it can write, so a blocked transfer says what it
+// waits for.
 
 import CLinux
 import Glibc
@@ -41,7 +41,7 @@ protocol Transport {
     mutating func shakeHands() -> Handshake
     /// Reads what is there, up to the size of the buffer, which is not empty.
     mutating func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer
-    /// Writes the buffers, of which there is at least one and none empty, as far as they go.
+    /// Writes as much of the buffers as the socket takes. There is at least one buffer, and none is empty.
     mutating func write(_ vector: UnsafeBufferPointer<iovec>) -> Transfer
     /// Tells the client that nothing more will be written. If not `isOrderly` and the transport supports it, the client
     /// learns that its data is incomplete.
@@ -55,7 +55,7 @@ protocol Transport {
 /// A plain socket.
 struct SocketTransport: Transport {
     let fd: Int32
-    /// A short read then does not mean that the socket is drained: the end is still in it.
+    /// If true, a short read does not mean that the socket is drained: the end of the stream is still in it.
     var peerHasClosed = false
     var needsHandshake: Bool { false }
 

@@ -1,10 +1,11 @@
-// The limit on open descriptors: shells set it low, and each connection takes one.
+// The limit on open descriptors. Shells set it low, and each connection takes one.
 
 internal import Glibc
 
 /// The process's limit on open descriptors.
 package enum DescriptorLimit {
-    /// Raises the soft limit to the hard one. Returns the limit in force after it and, if it cannot be raised, the errno.
+    /// Raises the soft limit to the hard one. Returns the limit in force after it and, if it cannot be raised, the
+    /// errno.
     package static func raise() -> (limit: Int, error: Int32?) {
         let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
         var limits = rlimit()
@@ -15,8 +16,7 @@ package enum DescriptorLimit {
         return (Int(clamping: limits.rlim_cur), nil)
     }
 
-    /// Whether `count` descriptors can be opened in addition to the open ones. Opens none itself: other threads may need
-    /// one meanwhile.
+    /// Whether `count` more descriptors can be opened. Opens none itself, because other threads may need one meanwhile.
     package static func canOpen(_ count: Int) -> Bool {
         var limits = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits) == 0 else { return true }

@@ -6,8 +6,8 @@ import Dispatch
 
 /// A loop and its queue.
 ///
-/// `@unchecked Sendable`: all stored variables are touched only on `queue`, except in `init`, in `start` before the sources are
-/// activated, and in `deinit`.
+/// `@unchecked Sendable`: all stored variables are touched only on `queue`, except in `init`, in `start` before the
+/// sources are activated, and in `deinit`.
 final class EventLoop: @unchecked Sendable {
     /// How long an idle loop waits in epoll before it returns to Dispatch. Meanwhile it occupies its queue's thread,
     /// which nothing else needs.

@@ -1,5 +1,5 @@
-// The work of one event loop: its epoll set, its listeners, its connections, their timers. A struct that its loop
-// enters once for each wake-up, so that everything inside belongs to one thread. EventLoop.swift wakes it.
+// The work of one event loop: its epoll set, listeners, connections and timers. A struct that its loop enters once for
+// each wake-up, so that everything inside belongs to one thread. EventLoop.swift wakes it.
 
 import CLinux
 import Glibc
@@ -105,7 +105,7 @@ struct LoopCore {
     // MARK: Running
 
     /// Works until nothing is left to do and nothing has arrived for `patience` milliseconds. On return the mailbox is
-    /// asleep: a post makes `descriptor` readable.
+    /// asleep, so a post makes `descriptor` readable.
     mutating func run(patience: Int32) {
         context.mailbox.wakeUp()
         while true {
@@ -220,7 +220,7 @@ struct LoopCore {
         CLinux_epoll_add(epoll, fd, events, UInt64(UInt32(bitPattern: fd))) == 0
     }
 
-    /// Watches the listeners. If that fails, all of them pause and it is tried again.
+    /// Watches the listeners. If that fails, all of them pause and are watched again later.
     private mutating func watchListeners() {
         for listener in listeners where !watch(listener.fd, CLinux_EPOLLIN) {
             restListeners()

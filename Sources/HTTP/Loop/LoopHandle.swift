@@ -1,4 +1,4 @@
-// A loop as other rooms see it: a thread that work can be handed to, and that sockets to other servers can live on.
+// A loop as other targets see it: a thread that runs their work and that their sockets to other servers live on.
 
 import CLinux
 import Dispatch
@@ -12,25 +12,25 @@ package final class LoopHandle: Sendable {
 
     init(mailbox: Mailbox) { self.mailbox = mailbox }
 
-    /// The loop that the caller runs on; nil: none.
+    /// The loop that the caller runs on; nil if it runs on none.
     package static var current: LoopHandle? { DispatchQueue.getSpecific(key: key) }
 
     /// Makes `current` find this loop on its queue.
     func mark(_ queue: DispatchQueue) { queue.setSpecific(key: Self.key, value: self) }
 
-    /// Calls `work` on the loop, soon.
+    /// Queues `work` to run on the loop.
     ///
-    /// - Returns: false if the loop has ended: then it will not be called.
+    /// - Returns: false if the loop has ended, so that `work` will not be called.
     @discardableResult
     package func run(_ work: @escaping @Sendable (LoopSockets) -> Void) -> Bool { mailbox.post(.work(work)) }
 }
 
-/// Names of hosts.
+/// Looks up host names.
 enum HostName {
-    /// Looking up a name may take seconds.
+    /// Separate from the loops, because looking up a name may take seconds.
     private static let queue = DispatchQueue(label: "genrec.names", qos: .utility, attributes: .concurrent)
 
-    /// The addresses of a name, in the resolver's order; none if it has none.
+    /// Passes the addresses of a name to `completion`, in the resolver's order; an empty list if it has none.
     static func lookUp(_ host: String, _ port: UInt16, _ completion: @escaping @Sendable ([SocketAddress]) -> Void) {
         queue.async {
             var hints = addrinfo()

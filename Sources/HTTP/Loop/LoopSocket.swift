@@ -1,5 +1,5 @@
-// A connection from this process to another server, on the loop whose requests need it: replies are handled on the same
-// thread, without a hop.
+// A connection from this process to another server, on the loop whose requests need it, so that replies are handled on
+// the same thread.
 
 import CLinux
 import Glibc
@@ -24,7 +24,7 @@ package final class LoopSocket {
         case closed
     }
 
-    /// Bytes that are read in one turn, so that a peer that sends without end does not hold the loop.
+    /// Bytes read in one turn, so that a peer that never stops sending does not hold the loop.
     private static let readBudget = 4 << 20
 
     private unowned let sockets: LoopSockets
@@ -36,7 +36,7 @@ package final class LoopSocket {
     private(set) var descriptor: Int32 = -1
     fileprivate(set) var token: UInt64 = 0
     private var output: [UInt8] = []
-    /// Bytes of `output` that are in the socket already.
+    /// Bytes of `output` that the socket has accepted.
     private var outputStart = 0
     private var isWritable = false
     fileprivate var isDirty = false
@@ -50,10 +50,10 @@ package final class LoopSocket {
 
     deinit { if descriptor >= 0, phase != .closed { Syscall.close(descriptor) } }
 
-    /// Bytes that the peer has not taken.
+    /// Bytes that the socket has not accepted.
     package var unsentCount: Int { output.count - outputStart }
 
-    /// Sends bytes at the end of the loop's turn, together with others of the turn.
+    /// Sends bytes at the end of the loop's turn, together with everything else sent in that turn.
     package func send(_ bytes: some Collection<UInt8>) {
         guard phase != .closed else { return }
         output.append(contentsOf: bytes)
@@ -66,7 +66,7 @@ package final class LoopSocket {
         sockets.dirty.append(self)
     }
 
-    /// Closes the connection without a word to the user.
+    /// Closes the connection without calling the user.
     package func close() {
         guard phase != .closed else { return }
         phase = .closed
@@ -130,7 +130,7 @@ package final class LoopSocket {
         if phase == .open, unsentCount > 0 { markDirty() }
     }
 
-    /// False: there is no memory.
+    /// False if there is no memory for TLS.
     private func begin() -> Bool {
         guard let tls else {
             transport = SocketTransport(fd: descriptor)
@@ -172,11 +172,11 @@ package final class LoopSocket {
             case .blocked, nil: return
             }
         }
-        // The set reports only changes, so the rest is requested again.
+        // epoll reports only changes here, so the rest is read in a later turn.
         if phase == .open { sockets.unfinished.append(self) }
     }
 
-    /// Reads what is there, although the kernel has not reported it.
+    /// Reads what is available without waiting for an event.
     package func readNow() { if phase == .open { read() } }
 
     /// Writes as much of the output to the socket as it accepts.
@@ -193,7 +193,7 @@ package final class LoopSocket {
             switch result {
             case .moved(let count, _): outputStart += count
             case .blocked(let readiness):
-                // A write that waits for the peer's bytes continues after the next ones.
+                // A write that waits for readability is retried when the next bytes arrive.
                 if readiness == .writable { isWritable = false }
                 return
             case .endOfStream, .failed, nil: return fail("broke the connection")
@@ -208,14 +208,14 @@ package final class LoopSocket {
 
 /// Anything other than a connection that lives on a loop and has work at certain times. Called on the loop.
 package protocol LoopResident: AnyObject {
-    /// Nanoseconds of the monotonic clock when `timePassed` must be called at the latest; nil: it need not be.
+    /// The latest time to call `timePassed`, in nanoseconds of the monotonic clock; nil if it need not be called.
     var nextDue: UInt64? { get }
     func timePassed(_ now: UInt64)
     /// The loop ends; its sockets close after this.
     func loopEnded()
 }
 
-/// The sockets of one loop that lead to other servers. No other thread touches it.
+/// The sockets of one loop to other servers. Only the loop's thread touches it.
 package final class LoopSockets {
     /// Generations of these sockets have this bit, and those of clients' connections do not.
     static let generationBit: UInt32 = 1 << 31
@@ -224,9 +224,9 @@ package final class LoopSockets {
     fileprivate let readBuffer: ReadBuffer
     private var generation: UInt32 = 0
     private var table: [UInt64: LoopSocket] = [:]
-    /// Have output that is not handed to the kernel.
+    /// Sockets with output that has not been passed to the kernel.
     fileprivate var dirty: [LoopSocket] = []
-    /// Have more to read than one turn allows.
+    /// Sockets with more to read than one turn allows.
     fileprivate var unfinished: [LoopSocket] = []
     private var residents: [any LoopResident] = []
     private let handle: LoopHandle
@@ -237,11 +237,11 @@ package final class LoopSockets {
         self.handle = handle
     }
 
-    /// Lets something live here until the loop ends.
+    /// Keeps a resident until the loop ends.
     package func add(_ resident: any LoopResident) { residents.append(resident) }
 
-    /// Starts a connection. Names are looked up on another thread, each time again, because servers may return under
-    /// other addresses.
+    /// Starts a connection. Every call looks its name up anew, on another thread, because a server's address may
+    /// change.
     ///
     /// - Parameter host: a name or a numeric address; with TLS, the certificate must be for it.
     package func connect(
@@ -287,7 +287,7 @@ package final class LoopSockets {
 
     func handle(_ event: CLinux_epoll_event) { table[event.token]?.ready(event.events) }
 
-    /// Whether a turn is due without an event.
+    /// Whether the loop must take another turn without waiting for an event.
     var wantsTurn: Bool { !unfinished.isEmpty }
 
     /// When `advance` must be called at the latest.
@@ -302,7 +302,7 @@ package final class LoopSockets {
         for resident in residents where (resident.nextDue ?? .max) <= now { resident.timePassed(now) }
     }
 
-    /// Hands everything to the kernel that was sent in this turn.
+    /// Passes to the kernel everything sent in this turn.
     func flush() {
         while !dirty.isEmpty {
             var sockets: [LoopSocket] = []

@@ -8,7 +8,7 @@ import Locking
 enum LoopMessage: Sendable {
     /// The exchange has parts of a reply to pick up.
     case reply(HTTPExchange)
-    /// Work from another room to run on the loop.
+    /// Work from another target to run on the loop.
     case work(@Sendable (LoopSockets) -> Void)
     case drain
     case stop
@@ -51,11 +51,11 @@ final class Mailbox: Sendable {
         return isTaken
     }
 
-    /// Makes the loop take a turn without a message. It also signals a loop that is awake: that loop may be about to
+    /// Makes the loop take a turn without a message. Signals even a loop that is awake, because it may be about to
     /// sleep.
     func poke() { Syscall.signal(eventDescriptor) }
 
-    /// How often the loop has looked into the mailbox: its turns.
+    /// The number of turns the loop has taken; it looks into the mailbox once per turn.
     var turns: UInt64 { state.withLock { $0.turns } }
 
     /// Swaps the queued messages with `messages`, which is empty.
@@ -81,9 +81,9 @@ final class Mailbox: Sendable {
         state.withLock { $0.isAsleep = false }
     }
 
-    /// The loop has ended: later messages are dropped.
+    /// The loop has ended: drops all later messages.
     ///
-    /// - Returns: those that are queued.
+    /// - Returns: the queued messages.
     @discardableResult
     func close() -> [LoopMessage] {
         state.withLock { state in

@@ -1,6 +1,6 @@
-// A timer wheel: time-outs of thousands of connections at little cost. A ring of buckets, one for each tick, holds tokens.
-// A connection whose deadline moves later stays in its bucket, and is checked and reinserted when that bucket comes up. The
-// common case, a deadline that every request postpones, therefore costs one comparison.
+// A timer wheel: cheap time-outs for thousands of connections. A ring of buckets, one per tick, holds tokens. A
+// connection whose deadline moves later stays in its bucket, and is checked and reinserted when that bucket comes up.
+// So the common case, a deadline that every request postpones, costs one comparison.
 
 /// Tokens by the tick at which they are checked.
 struct TimerWheel {
@@ -38,7 +38,7 @@ struct TimerWheel {
             current = target
             return
         }
-        // One round empties the ring, however long the loop has slept.
+        // One round visits every bucket, however long the loop has slept.
         let last = min(target, current + TimerWheel.bucketCount)
         for tick in current + 1...last {
             let bucket = Int(tick % TimerWheel.bucketCount)

@@ -1,6 +1,6 @@
-// The body of a request: a counted run of bytes, or the chunked coding (RFC 9112 §7.1). Outside chunk data it goes byte
-// by byte, so it keeps nothing between calls but its state. Chunk extensions and trailers are checked, counted against
-// their limits and dropped.
+// Parses the body of a request: a counted run of bytes, or the chunked coding (RFC 9112 §7.1). Outside chunk data it
+// works byte by byte, so it keeps only its state between calls. Chunk extensions and trailers are checked, counted
+// against their limits and dropped.
 
 /// Reads one request body.
 package struct BodyParser {
@@ -17,7 +17,7 @@ package struct BodyParser {
     /// The state before the next byte.
     private enum State: Equatable {
         case complete
-        /// Counted bytes are left: of the body if it is not chunked, of the chunk if it is.
+        /// `left` bytes remain, of the chunk if the body is chunked, otherwise of the body.
         case data(left: Int)
         /// In the hexadecimal size, `digits` of which have been read.
         case size(value: Int, digits: Int)
@@ -37,7 +37,7 @@ package struct BodyParser {
         case lastLineFeed
     }
 
-    /// The size of a chunk needs no more digits than those of the largest Int, leading zeros included.
+    /// The most digits of a chunk size, leading zeros included: as many as the largest Int has.
     private static let sizeDigits = 16
 
     private let limits: HTTPLimits
@@ -48,7 +48,7 @@ package struct BodyParser {
     private var extensionBytes = 0
     private var trailerBytes = 0
 
-    /// A body of that framing, with at most `maximumBytes` content bytes.
+    /// A parser for a body with this framing and at most `maximumBytes` content bytes.
     package init(_ framing: BodyFraming, maximumBytes: Int, limits: HTTPLimits) {
         self.limits = limits
         allowance = maximumBytes
@@ -149,7 +149,7 @@ package struct BodyParser {
             state = .sizePadding(value: value)
         default: throw Refusal(400, "A chunk size has a byte in it that is no hexadecimal digit.")
         }
-        // Refused here, before the data arrives: the client may be waiting for permission to send it.
+        // Refused before the data arrives, because the client may be waiting for permission to send it.
         guard value <= allowance else { throw tooLarge }
     }
 

@@ -1,5 +1,5 @@
-// The byte classes of RFC 9110 §5.6 and the few searches that the parser makes over them. All on bytes: nothing here
-// knows of characters or strings.
+// The byte classes of RFC 9110 §5.6 and the parser's few searches over them. Everything works on bytes, never on
+// characters or strings.
 
 import Glibc
 
@@ -33,7 +33,7 @@ extension UInt8 {
         return self < 128 && (high >> UInt64(self & 63)) & 1 == 1
     }
 
-    /// A byte that is allowed in no line: a control other than HTAB. The line scanner handles CR and LF.
+    /// A control other than HTAB, which no line may contain. The line scanner handles CR and LF.
     package var isControl: Bool { (self < Byte.space && self != Byte.tab) || self == Byte.delete }
 
     package var isSpaceOrTab: Bool { self == Byte.space || self == Byte.tab }
@@ -52,7 +52,7 @@ extension UInt8 {
 }
 
 extension UnsafeBufferPointer<UInt8> {
-    /// Whether there may be control bytes; a tab is taken for one.
+    /// Whether there may be control bytes; also true for a tab.
     var mayHaveControls: Bool {
         guard count >= 8, let start = UnsafeRawPointer(baseAddress) else { return contains { $0.isControl } }
         var marks: UInt64 = 0
@@ -61,13 +61,13 @@ extension UnsafeBufferPointer<UInt8> {
             marks |= Self.controls(in: start.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
             offset += 8
         }
-        // The rest, with bytes that have been looked at before it.
+        // The last eight bytes, some of which may have been checked already.
         marks |= Self.controls(in: start.loadUnaligned(fromByteOffset: count - 8, as: UInt64.self))
         return marks != 0
     }
 
-    /// The top bits of bytes below 0x20 and of DEL. Borrows can only spoil bytes after one that is marked correctly
-    /// (Mycroft's test, as in JSON's reader).
+    /// Sets the top bit of every byte below 0x20 and of DEL. A borrow can only falsify bytes above one that is marked
+    /// correctly (Mycroft's test, as in JSON's reader).
     private static func controls(in word: UInt64) -> UInt64 {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let deletes = word ^ (ones &* UInt64(Byte.delete))
@@ -95,7 +95,7 @@ extension Span<UInt8> {
         let isClean = withUnsafeBufferPointer { buffer in
             !UnsafeBufferPointer(rebasing: buffer[range]).mayHaveControls
         }
-        // A clean line is the rule.
+        // Lines are almost always clean.
         if isClean { return nil }
         for index in range where self[index].isControl { return index }
         return nil
@@ -117,7 +117,8 @@ extension Span<UInt8> {
         return true
     }
 
-    /// Calls `body` with each element of a comma-separated list (RFC 9110 §5.6.1), trimmed. Empty elements are passed too.
+    /// Calls `body` with each element of a comma-separated list (RFC 9110 §5.6.1), trimmed. Empty elements are passed
+    /// too.
     package func forEachListElement(_ body: (Span<UInt8>) -> Void) {
         var start = 0
         while start <= count {
@@ -127,7 +128,7 @@ extension Span<UInt8> {
         }
     }
 
-    /// The part of `range` without the spaces and tabs around it.
+    /// `range` without leading and trailing spaces and tabs.
     func trimming(_ range: Range<Int>) -> Range<Int> {
         var (lower, upper) = (range.lowerBound, range.upperBound)
         while lower < upper, self[lower].isSpaceOrTab { lower += 1 }

@@ -8,7 +8,7 @@ struct DateField {
     private(set) var line: [UInt8]
     private var second: Int
 
-    /// The field for that second since the epoch.
+    /// The field for a second since the epoch.
     init(unixSeconds: Int) {
         second = unixSeconds
         line = DateField.line(unixSeconds)

@@ -34,7 +34,7 @@ package enum HTTPMethod: UInt8, Sendable, CaseIterable {
 }
 
 extension HTTPMethod: CustomStringConvertible {
-    /// By raw value: a token's own description is decoded each time.
+    /// By raw value. Cached, because a token's own description is decoded on every call.
     private static let descriptions = allCases.map(\.token.description)
 
     package var description: String { HTTPMethod.descriptions[Int(rawValue)] }

@@ -1,10 +1,10 @@
-// A request as handlers see it: the head when it is complete, the whole when the body is. The head keeps the bytes as
+// A request as handlers see it: the head once it is complete, then the whole request. The head keeps the bytes as
 // received and makes strings only on demand.
 
 /// The request line and the field lines of one request.
 ///
-/// Many hands pass a head on, so that a copy is one reference. `@unchecked Sendable`: nothing of it changes after the handler's note
-/// is attached, which is before anybody but the loop has it.
+/// Heads are passed around a lot, so a copy is one reference. `@unchecked Sendable`: nothing changes after the
+/// handler's note is attached, and until then only the loop has the head.
 package struct HTTPRequestHead: @unchecked Sendable {
     private struct Facts {
         let parsed: ParsedHead
@@ -13,10 +13,10 @@ package struct HTTPRequestHead: @unchecked Sendable {
         var note: (any HTTPNote)?
     }
 
-    /// What is known of the head, and behind it in one block its bytes, into which `parsed` points.
+    /// The facts of the head, followed in the same block by its bytes, into which `parsed` points.
     private let storage: ManagedBuffer<Facts, UInt8>
 
-    /// `bytes` are those that `parsed` was made from.
+    /// `parsed` must be the result of parsing `bytes`.
     init(bytes: Span<UInt8>, parsed: ParsedHead, peer: PeerAddress) {
         let count = bytes.count
         storage = ManagedBuffer.create(minimumCapacity: count) { _ in
@@ -29,10 +29,10 @@ package struct HTTPRequestHead: @unchecked Sendable {
         }
     }
 
-    /// Attaches the handler's note: once, before the head is passed on.
+    /// Attaches the handler's note. Call it once, before the head is passed on.
     func attach(_ note: any HTTPNote) { storage.withUnsafeMutablePointerToHeader { $0.pointee.note = note } }
 
-    /// Something of what is known, without a copy of the rest.
+    /// Reads one fact without copying the others.
     private func fact<Fact>(_ read: (borrowing Facts) -> Fact) -> Fact {
         storage.withUnsafeMutablePointerToHeader { read($0.pointee) }
     }
@@ -99,8 +99,8 @@ package struct HTTPRequestHead: @unchecked Sendable {
     /// Whether the client waits for 100 before it sends its body.
     var expectsContinue: Bool { fact { $0.parsed.expectsContinue } }
 
-    /// The value of the first field of that name, which is given in lower case; nil if there is none. Bytes that are not
-    /// UTF-8 become U+FFFD.
+    /// The value of the first field of that name (in lower case); nil if there is none. Bytes that are not UTF-8 become
+    /// U+FFFD.
     package func header(_ lowercaseName: StaticString) -> String? {
         first(lowercaseName).map(text)
     }
@@ -118,7 +118,7 @@ package struct HTTPRequestHead: @unchecked Sendable {
         return withBytes { Span(_unsafeElements: $0).extracting(range.range).equals(value) }
     }
 
-    /// The values of all fields of that name joined by ", ", which for a list means the same (RFC 9110 §5.3).
+    /// The values of all fields of that name joined by ", ", which is equivalent for a list (RFC 9110 §5.3).
     package func combinedHeader(_ lowercaseName: StaticString) -> String? {
         var combined: String?
         forEachField(lowercaseName) { range in
@@ -155,7 +155,7 @@ package struct HTTPRequestHead: @unchecked Sendable {
         }
     }
 
-    /// Whether a field has a name, which is in lower case; `bytes` are the head's.
+    /// Whether the field is called `name` (in lower case). `bytes` are the head's.
     @inline(__always)
     private static func isNamed(_ field: FieldRange, _ name: StaticString, _ bytes: UnsafePointer<UInt8>) -> Bool {
         let count = name.utf8CodeUnitCount

@@ -1,8 +1,7 @@
 // A reply from a handler. HTTP adds framing, date and connection management when it encodes the reply.
 
-/// The fields of a reply, in their order. Content-Length, Transfer-Encoding, Connection and Date belong to HTTP: they are
-/// written by it, and left out if given here. Content-Encoding, and Accept-Encoding in Vary, are added where the content
-/// is coded.
+/// The fields of a reply, in their order. HTTP writes Content-Length, Transfer-Encoding, Connection and Date itself and
+/// omits them if given here. It adds Content-Encoding, and Accept-Encoding in Vary, if it codes the content.
 package typealias HTTPFields = [(name: String, value: String)]
 
 /// A whole reply.
@@ -10,7 +9,7 @@ package struct HTTPResponse: Sendable {
     /// 200 … 599.
     package var status: Int
     package var headers: HTTPFields
-    /// The content. To HEAD only its length is sent; with 204 and 304 neither.
+    /// The content. A reply to HEAD has only its length; a reply with status 204 or 304 has neither.
     package var body: [UInt8]
     /// Closes the connection after this reply.
     package var closesConnection: Bool

@@ -1,5 +1,5 @@
-// The parser's result for a complete head: the places of its parts in the bytes, and the facts of the message's framing and
-// codings. No text is copied; `HTTPRequestHead` pairs it with the bytes.
+// The parser's result for a complete head: the byte ranges of its parts, and the message's framing and codings. No text
+// is copied; `HTTPRequestHead` pairs it with the bytes.
 
 /// A half-open range of bytes in a request's head.
 struct ByteRange: Sendable, Equatable {
@@ -53,7 +53,7 @@ struct ParsedHead: Sendable, Equatable {
 
     var isVersion10: Bool { minorVersion == 0 }
 
-    /// Ready for the next request; storage is kept.
+    /// Prepares for the next request and keeps the storage.
     mutating func reset() {
         // Swapped, not copied: storage with two owners would not be reused.
         var kept: [FieldRange] = []

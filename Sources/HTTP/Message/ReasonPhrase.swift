@@ -1,7 +1,7 @@
-// Reason phrases: for the status line, and as the title of a problem that has no other.
+// Reason phrases, for the status line and as the title of a problem that has no other title.
 
 extension HTTPResponse {
-    /// The reason phrase of a status (RFC 9110 §15, RFC 6585); empty for one that this server is not known to send.
+    /// The reason phrase of a status (RFC 9110 §15, RFC 6585); empty for a status that this server does not send.
     package static func reasonPhrase(_ status: Int) -> StaticString {
         switch status {
         case 200: "OK"

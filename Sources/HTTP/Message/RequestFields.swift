@@ -1,12 +1,13 @@
-// Interprets the field lines that matter for the framing of a message (Host, Content-Length, Transfer-Encoding, Connection,
-// Expect: RFC 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1) and for its codings. Refuses any doubt about framing: request
-// smuggling needs two readers that disagree about where a request ends. Keeps all other fields unread.
+// Interprets the field lines that matter for the framing of a message (Host, Content-Length, Transfer-Encoding,
+// Connection, Expect: RFC 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1) and for its codings. Refuses ambiguous framing,
+// because request smuggling needs two readers that disagree about where a request ends. Does not interpret other
+// fields.
 
 /// Facts collected from the fields so far, judged together when the head is complete.
 struct FieldFacts {
     var hostCount = 0
     var contentLength: Int?
-    /// There was a Transfer-Encoding of `chunked`; all others have been refused.
+    /// There was a Transfer-Encoding of `chunked`. All other values are refused.
     var isChunked = false
     var connectionClose = false
     var connectionKeepAlive = false
@@ -35,7 +36,7 @@ extension RequestParser {
         return FieldRange(name: ByteRange(line.lowerBound..<colon), value: ByteRange(value))
     }
 
-    /// Takes note of a field that decides about framing, the connection or codings.
+    /// Records a field that affects framing, the connection or codings.
     mutating func interpret(_ bytes: Span<UInt8>, _ field: FieldRange) throws(Refusal) {
         let name = bytes.extracting(field.name.range)
         let value = bytes.extracting(field.value.range)
@@ -93,7 +94,7 @@ extension RequestParser {
         return length
     }
 
-    /// Accepts exactly `chunked`; everything else is refused with its reason (RFC 9112 §6.1, §6.3).
+    /// Accepts exactly `chunked` and refuses everything else with its reason (RFC 9112 §6.1, §6.3).
     private func requireChunked(_ value: Span<UInt8>) throws(Refusal) {
         if value.equalsIgnoringCase("chunked") { return }
         var isWellFormed = true

@@ -1,8 +1,8 @@
-// The request parser: strict, incremental, on bytes (RFC 9112). A value with no socket and no clock. It reads the
-// request line and the field lines here, their meaning in RequestFields.swift and the body in BodyParser.swift. The
-// caller, Connection, passes the bytes from the first byte of the request, repeatedly and with more at the end until
-// the head is complete, and gets ranges back. No byte is examined twice, so a head that drips in costs the same as one
-// that arrives whole, and the first offence from the left decides the answer however the bytes are split.
+// The request parser: strict, incremental, on bytes (RFC 9112). A value with no socket and no clock. This file reads
+// the request line and splits the field lines; RequestFields.swift interprets them and BodyParser.swift reads the body.
+// The caller, Connection, passes all bytes from the first byte of the request, again with more at the end until the
+// head is complete, and gets ranges back. No byte is examined twice, so a head that arrives in pieces costs the same as
+// one that arrives whole, and the first error from the left decides the answer however the bytes are split.
 
 /// Reads one request head after another.
 struct RequestParser {
@@ -34,7 +34,7 @@ struct RequestParser {
         self.limits = limits
     }
 
-    /// Ready for the next request; storage is kept.
+    /// Prepares for the next request and keeps the storage.
     mutating func reset() {
         head.reset()
         facts = FieldFacts()
@@ -44,10 +44,10 @@ struct RequestParser {
         hasSkippedLine = false
     }
 
-    /// Something other than the one empty line that is allowed before a request has been seen.
+    /// Whether anything has arrived except the one empty line that is allowed before a request.
     var hasBegun: Bool { fieldsStart > 0 || scanned > lineStart }
 
-    /// The finished head, its field ranges in storage of their own: the parser keeps its storage for the next request.
+    /// A copy of the finished head with its own storage, so that the parser keeps its storage for the next request.
     func copyHead() -> ParsedHead {
         var copy = head
         copy.fields = head.fields.withUnsafeBufferPointer { source in
@@ -127,7 +127,7 @@ struct RequestParser {
         let available = min(bytes.count, limit)
         let lineFeed = scanned < available ? bytes.firstIndex(of: Byte.lineFeed, in: scanned..<available) : nil
         let end = lineFeed ?? available
-        // A CR is legal only directly before LF; as the last byte so far it may still be.
+        // A CR is legal only directly before an LF, which may still arrive if the CR is the last byte so far.
         let endsInCR = end > lineStart && bytes[end - 1] == Byte.carriageReturn
         let textEnd = endsInCR ? end - 1 : end
         if scanned < textEnd, let bad = bytes.firstControl(in: scanned..<textEnd) {
@@ -175,7 +175,7 @@ struct RequestParser {
         try parseTarget(bytes, targetStart..<targetEnd)
     }
 
-    /// "HTTP/" digit "." digit, to the letter.
+    /// Exactly "HTTP/" digit "." digit.
     private mutating func parseVersion(_ bytes: Span<UInt8>) throws(Refusal) {
         guard bytes.count == 8, bytes.extracting(0..<5).equals("HTTP/"), bytes[5].isDigit, bytes[6] == Byte.point,
             bytes[7].isDigit
@@ -186,8 +186,8 @@ struct RequestParser {
         head.minorVersion = bytes[7] - Byte.zero
     }
 
-    /// origin-form, absolute-form, or the asterisk of OPTIONS (RFC 9112 §3.2). CONNECT, whose form is the fourth, is
-    /// no known method here.
+    /// origin-form, absolute-form, or the asterisk of OPTIONS (RFC 9112 §3.2). The fourth form belongs to CONNECT,
+    /// which this server does not support.
     private mutating func parseTarget(_ bytes: Span<UInt8>, _ target: Range<Int>) throws(Refusal) {
         for index in target {
             let byte = bytes[index]

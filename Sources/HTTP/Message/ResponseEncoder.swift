@@ -1,5 +1,5 @@
-// Writes the head of a reply straight into the output. Only this file writes the fields that HTTP itself adds: the reason
-// phrase, Date, Content-Length or Transfer-Encoding, Connection, Retry-After.
+// Writes the head of a reply straight into the output. Only this file writes the fields that HTTP itself adds: the
+// reason phrase, Date, Content-Length or Transfer-Encoding, Connection, Retry-After.
 
 /// How the client learns the end of a reply's content (RFC 9112 §6.3).
 enum ReplyFraming: Equatable {
@@ -20,8 +20,8 @@ struct ReplyHead {
     /// The client speaks HTTP/1.0, in which a persistent connection must be announced.
     var isVersion10: Bool
 
-    /// Appends the status line and the fields, those of the request's note last, up to and including the empty line.
-    /// Returns the first given field that was omitted because of an invalid byte.
+    /// Appends the status line, the fields, the fields of the request's note, and the empty line. Returns the name of
+    /// the first given field that was omitted because of an invalid byte.
     func encode(
         _ fields: HTTPFields,
         note: (any HTTPNote)? = nil,
@@ -74,7 +74,7 @@ struct ReplyHead {
         return leftOut
     }
 
-    /// A field that HTTP writes itself; two of them could tell two lengths.
+    /// Whether HTTP writes the field itself. A second one could contradict it, for example about the length.
     private static func isOwn(_ name: String) -> Bool {
         switch name.utf8.count {
         case 4: name.lowercased() == "date"
@@ -85,8 +85,8 @@ struct ReplyHead {
         }
     }
 
-    /// Whether a field, written from `start` to the end, has a name of token bytes and a value without controls (RFC 9110
-    /// §5.5): a caller's text may have got into it.
+    /// Whether the field written from `start` to the end has a name of token bytes and a value without controls (RFC
+    /// 9110 §5.5). It may contain text from the request.
     private static func isValid(_ output: [UInt8], from start: Int, nameLength: Int) -> Bool {
         output.withUnsafeBufferPointer { output in
             guard nameLength > 0, output[start..<start + nameLength].allSatisfy(\.isToken) else { return false }

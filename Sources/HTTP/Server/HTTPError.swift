@@ -1,4 +1,4 @@
-// Failures of setting up a server. Once it runs, a failure belongs to one connection and ends it.
+// Failures to set up a server. Once it runs, a failure belongs to one connection and ends it.
 
 /// A failure to configure or to start a server.
 package struct HTTPError: Error, Equatable, CustomStringConvertible {
@@ -6,9 +6,9 @@ package struct HTTPError: Error, Equatable, CustomStringConvertible {
     package enum Code: String, Sendable {
         /// A value of the configuration is out of its range.
         case invalidConfiguration = "invalid_configuration"
-        /// An address to listen on is not written as one.
+        /// An address to listen on is malformed.
         case invalidAddress = "invalid_address"
-        /// An address cannot be listened on: in use, not of this machine, or not permitted.
+        /// The server cannot listen on an address: it is in use, not this machine's, or not permitted.
         case cannotListen = "cannot_listen"
         /// The kernel refuses a descriptor or memory that every server needs.
         case system

@@ -5,7 +5,7 @@ import Locking
 
 /// The result of `HTTPExchange.send`, for the writer of a streamed reply.
 package enum SendResult: Sendable, Equatable {
-    /// Go on.
+    /// Accepted; more may be sent.
     case sent
     /// Accepted, but the client is slow: wait for `onWritable` before sending more.
     case holdOn
@@ -93,7 +93,7 @@ package final class HTTPExchange: Sendable {
         }
     }
 
-    /// Begins a streamed reply: chunked to HTTP/1.1, ended by closing to HTTP/1.0. `label` as in `HTTPResponse`.
+    /// Begins a streamed reply, chunked in HTTP/1.1 and ended by closing in HTTP/1.0. `label` as in `HTTPResponse`.
     package func start(status: Int, headers: HTTPFields = [], label: Int = 0) {
         precondition((200...599).contains(status), "\(status) is not the status of a final reply")
         update { state in
@@ -125,8 +125,8 @@ package final class HTTPExchange: Sendable {
         end(with: .finish)
     }
 
-    /// Gives up a streamed reply. The bytes already sent are still delivered; then the connection closes without the mark
-    /// of a complete reply.
+    /// Gives up a streamed reply. The bytes already sent are still delivered; then the connection closes without
+    /// marking the reply as complete.
     package func abort() {
         end(with: .abort)
     }

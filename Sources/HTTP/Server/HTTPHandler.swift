@@ -3,8 +3,8 @@
 
 /// The handler's verdict on a request whose head is complete.
 package enum HeadVerdict: Sendable {
-    /// Read the body, of at most this many bytes on the wire; more gets 413. `HTTPLimits.bodyBytes` applies too, and to
-    /// inflated content `HTTPLimits.inflatedBodyBytes` and `inflationRatio`.
+    /// Read the body, of at most this many bytes on the wire; a longer one gets 413. `HTTPLimits.bodyBytes` applies
+    /// too, and `HTTPLimits.inflatedBodyBytes` and `inflationRatio` apply to inflated content.
     case accept(maximumBodyBytes: Int)
     /// Send this reply and ignore the body. A short body is read and dropped to keep the connection; otherwise the
     /// connection lingers before closing, so that the client gets the reply.
@@ -13,8 +13,8 @@ package enum HeadVerdict: Sendable {
 
 /// Answers requests. Every function is called on the loop of the request's connection and must not block.
 package protocol HTTPHandler: AnyObject, Sendable {
-    /// Called when the head is complete. The returned note accompanies the request: it is in the head that the other
-    /// functions get and in the events about the reply. nil: no note.
+    /// Called when the head is complete. The returned note is attached to the head that the other functions get and to
+    /// the events about the reply. nil: no note.
     func note(for head: HTTPRequestHead) -> (any HTTPNote)?
 
     /// Called when the head is complete. None of the body has been consumed, and no 100 (Continue) has been sent.
@@ -24,11 +24,11 @@ package protocol HTTPHandler: AnyObject, Sendable {
     /// answered, or its connection waits forever.
     func requestReceived(_ request: HTTPRequest, exchange: HTTPExchange)
 
-    /// The reply to a request that HTTP itself refuses (malformed, too large, too slow, too many connections). `detail` is
-    /// one sentence. The connection closes after it; HTTP adds Retry-After to 503 if it is missing.
+    /// The reply to a request that HTTP itself refuses (malformed, too large, too slow, too many connections). `detail`
+    /// is one sentence. The connection closes after the reply; HTTP adds Retry-After to 503 if it is missing.
     func errorResponse(status: Int, detail: String) -> HTTPResponse
 
-    /// Something happened that is worth counting.
+    /// Receives an event for metrics and the log.
     func observe(_ event: HTTPEvent)
 }
 
@@ -38,8 +38,8 @@ extension HTTPHandler {
 
 /// A handler's note on one request, from its head to the end of its reply.
 package protocol HTTPNote: AnyObject, Sendable {
-    /// Appends header fields that every reply to the request gets, after its own: whole lines, each with its CR LF, of
-    /// valid bytes.
+    /// Appends header fields to every reply to the request, after the reply's own: whole lines of valid bytes, each
+    /// with its CR LF.
     func appendReplyFields(to head: inout [UInt8])
 }
 
@@ -58,10 +58,10 @@ package enum HTTPEvent: Sendable {
     case handshakeFailed(TLSHandshakeFailure, detail: String)
     /// A reply has ended.
     case replyFinished(ReplyRecord)
-    /// The client disconnected, or a time-out ended the connection, before the reply was complete; with the time since
-    /// the last byte of the request.
+    /// The client disconnected, or a time-out ended the connection, before the reply was complete. `nanoseconds` is the
+    /// time since the last byte of the request.
     case exchangeCancelled(note: (any HTTPNote)?, nanoseconds: UInt64)
-    /// A reply's field had a byte that does not belong in one (CR, LF, NUL …); the field was left out.
+    /// A reply's field was omitted because it had an invalid byte (CR, LF, NUL …).
     case fieldLeftOut(name: String)
 }
 

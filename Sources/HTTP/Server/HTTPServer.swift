@@ -93,9 +93,9 @@ package final class HTTPServer: Sendable {
         return bound
     }
 
-    /// From now on every reply says `Connection: close`, so that clients and balancers move elsewhere. Everything is
-    /// still accepted and answered. Requests that a client has pipelined are answered first; only the last reply says
-    /// `close`. The first stage of an orderly stop; `drain` is the second.
+    /// Makes every reply from now on say `Connection: close`, so that clients and balancers move elsewhere. The server
+    /// still accepts and answers everything. Requests that a client has pipelined are answered first; only the last
+    /// reply says `close`. This is the first stage of an orderly stop; `drain` is the second.
     package func closeAfterReplies() {
         settings.beginEnding()
     }

@@ -1,12 +1,12 @@
-// The settings of an operator: addresses, loops, limits, time-outs, compression. Every value has a default; `validate`
-// names the first one out of range.
+// The operator's settings: addresses, loops, limits, time-outs, compression. Every value has a default; `validate`
+// names the first value out of range.
 
 /// How a server is set up.
 package struct HTTPServerConfiguration: Sendable {
-    /// Where to listen. At least one, here or among `handedSockets`.
+    /// Where to listen. At least one address is required, here or in `handedSockets`.
     package var addresses: [ListenAddress]
-    /// Descriptors of listening sockets that another process opened for this one. The server closes them; a UNIX
-    /// socket's file stays.
+    /// Descriptors of listening sockets that another process opened for this one. The server closes them but keeps the
+    /// file of a UNIX socket.
     package var handedSockets: [Int32] = []
     /// Event loops. Each has a thread and a share of the connections.
     package var loops: Int
@@ -44,7 +44,7 @@ package struct HTTPServerConfiguration: Sendable {
     }
 }
 
-/// Limits on what a client may send or hold. Anything beyond is refused with the status named.
+/// Limits on what a client may send or hold. Anything beyond a limit is refused with the status given there.
 package struct HTTPLimits: Sendable, Equatable {
     /// Bytes of the request line, its CRLF included: 414.
     package var requestLineBytes = 8_192
@@ -81,7 +81,7 @@ package struct HTTPLimits: Sendable, Equatable {
     package init() {}
 
     func validate() throws(HTTPError) {
-        // RFC 9112 §3 wants 8000 bytes of request line; the upper bounds keep offsets within 31 bits.
+        // RFC 9112 §3 recommends at least 8000 bytes of request line. The upper bounds keep offsets within 31 bits.
         try HTTPLimits.check("limits.requestLineBytes", requestLineBytes, 64...(1 << 24))
         try HTTPLimits.check("limits.fieldBytes", fieldBytes, 64...(1 << 24))
         try HTTPLimits.check("limits.fieldCount", fieldCount, 1...65_536)

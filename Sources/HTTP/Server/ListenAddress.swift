@@ -5,7 +5,8 @@ import Glibc
 
 /// An address to listen on.
 package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
-    /// A numeric IPv4 or IPv6 address, "localhost" for 127.0.0.1, or "*" for every interface in both families. Port 0 lets the kernel choose.
+    /// A numeric IPv4 or IPv6 address, "localhost" for 127.0.0.1, or "*" for every interface in both families. Port 0
+    /// lets the kernel choose.
     case tcp(host: String, port: UInt16)
     /// The path of a UNIX socket, at most 107 bytes.
     case unix(path: String)
@@ -15,7 +16,7 @@ package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
         if text.hasPrefix("unix:") {
             self = .unix(path: String(text.dropFirst(5)))
         } else {
-            // UInt16 would take "+80" too.
+            // UInt16 alone would also accept "+80".
             guard let colon = text.lastIndex(of: ":"), text[text.index(after: colon)...].utf8.allSatisfy(\.isDigit),
                 let port = UInt16(text[text.index(after: colon)...])
             else {
@@ -119,7 +120,7 @@ package struct SocketAddress: Sendable {
         store(address)
     }
 
-    /// A copy of an address that the resolver has given; nil if it is longer than any address.
+    /// A copy of an address from the resolver; nil if it is longer than any address.
     package init?(copying address: UnsafePointer<sockaddr>, length: socklen_t) {
         guard length <= MemoryLayout<sockaddr_storage>.size else { return nil }
         withUnsafeMutableBytes(of: &storage) { target in

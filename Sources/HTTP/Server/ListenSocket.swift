@@ -8,16 +8,16 @@ import Glibc
 /// A listening socket.
 struct ListenSocket {
     let fd: Int32
-    /// Another process keeps it open, too.
+    /// Another process handed it over and may keep it open.
     var isHanded = false
 
-    /// Most bytes that the kernel holds unsent for one client.
+    /// The most unsent bytes that the kernel holds for one client.
     private static let unsentLowWater: Int32 = 65_536
 
     typealias Opened = (sockets: [ListenSocket], bound: ListenAddress, file: SocketFile?)
 
-    /// The sockets for `count` loops on `address`, the address with the kernel's choice instead of port 0, and the file of
-    /// a UNIX socket.
+    /// Opens the sockets for `count` loops on `address`. Also returns the address, with the kernel's choice instead of
+    /// port 0, and the file of a UNIX socket.
     static func open(_ address: ListenAddress, count: Int) throws(HTTPError) -> Opened {
         switch address {
         case .unix(let path):
@@ -78,8 +78,8 @@ struct ListenSocket {
         var address = try name.socketAddress()
         if host == "*", !hasIPv6 { address = try ListenAddress.tcp(host: "0.0.0.0", port: port).socketAddress() }
         if port != 0 {
-            // Only our own loops may share the port. A socket without SO_REUSEPORT finds out whether another process
-            // has it, even another server of the same user.
+            // Only our own loops may share the port. Binding a socket without SO_REUSEPORT fails if another process
+            // has the port, even another server of the same user.
             close(try bound(address, name, sharesPort: false))
         }
         var fds: [Int32] = []
@@ -143,7 +143,7 @@ struct ListenSocket {
     }
 
     private static func listen(on fd: Int32, _ name: ListenAddress) throws(HTTPError) {
-        // The kernel cuts the backlog down to net.core.somaxconn.
+        // The kernel reduces the backlog to net.core.somaxconn.
         guard Glibc.listen(fd, 65_535) == 0 else { throw failure("listen on", name) }
     }
 
@@ -186,8 +186,8 @@ struct ListenSocket {
     private static func close(_ fd: Int32) { Syscall.close(fd) }
 }
 
-/// The file of a UNIX socket that this process has bound. When one server takes over from another, the second may have
-/// replaced the file before the first removes it.
+/// The file of a UNIX socket that this process has bound. When a new server takes over, it may replace the file before
+/// the old one removes it.
 struct SocketFile {
     private let path: String
     private let device: UInt64

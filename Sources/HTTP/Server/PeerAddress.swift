@@ -41,7 +41,8 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// A numeric IPv4 address in its canonical form, or an IPv6 address without brackets, at port 0; nil for anything else.
+    /// A numeric IPv4 address in canonical form or an IPv6 address without brackets, with port 0; nil for anything
+    /// else.
     package init?(numericHost text: String) {
         guard text != "localhost", text != "*", let address = SocketAddress(host: text, port: 0) else { return nil }
         self.init(address.storage)
@@ -78,7 +79,7 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
     /// sockets, whose clients are not distinguished.
     var countingKey: UInt64? {
         switch host {
-        // The upper half of 2⁶⁴ is multicast and reserved space in IPv6, so the two kinds do not meet.
+        // IPv6 prefixes that begin with FFFF are multicast, which no client has, so the keys do not collide.
         case .ipv4(let address): 0xFFFF_FFFF_0000_0000 | UInt64(address)
         case .ipv6(let high, _): high
         case .local: nil
@@ -95,7 +96,7 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The same without port and brackets.
+    /// `description` without port and brackets.
     package var hostText: String {
         switch host {
         case .ipv4(let address):

@@ -1,4 +1,4 @@
-// Certificates and keys out of PEM text (RFC 7468), by OpenSSL.
+// Reads certificates and keys from PEM text (RFC 7468) with OpenSSL.
 
 import COpenSSL
 import Glibc
@@ -39,7 +39,7 @@ final class PrivateKey {
 
 /// Reads PEM.
 enum PEM {
-    /// All certificates of the text, at least one. `subject` is the file's part, for errors.
+    /// All certificates of the text, at least one. `subject` says in errors what the file is.
     static func certificates(_ text: [UInt8], of subject: TLSError.Subject) throws(TLSError) -> [Certificate] {
         var certificates: [Certificate] = []
         let failure = try read(text) { bio -> UInt in
@@ -49,7 +49,7 @@ enum PEM {
             }
             return ERR_peek_last_error()
         }
-        // Any other way to end means that something was there which is no certificate.
+        // Any other error means that the text contains something other than certificates.
         guard isEndOfText(failure) else {
             throw TLSError(subject, "has a certificate that cannot be read, after \(certificates.count) that can")
         }
@@ -70,7 +70,7 @@ enum PEM {
         return PrivateKey(owning: key)
     }
 
-    /// Calls `body` with a source of the text and leaves no error in OpenSSL's queue.
+    /// Calls `body` with a BIO over the text and leaves no error in OpenSSL's queue.
     private static func read(_ text: [UInt8], _ body: (OpaquePointer) -> UInt) throws(TLSError) -> UInt {
         ERR_clear_error()
         defer { ERR_clear_error() }

@@ -1,7 +1,7 @@
 // The keys of session tickets (RFC 5077, section 4; RFC 8446, section 4.6.1). A ticket lets a client resume its session
 // without signature and certificate; the server keeps only the key. Anyone with that key can read every session resumed
-// with its tickets. Each key therefore encrypts for a limited time, decrypts for the same time again, and is then wiped
-// from memory (RFC 9325, section 3.4).
+// with its tickets. So each key encrypts for one lifetime, then only decrypts for another, and is then wiped from
+// memory (RFC 9325, section 3.4).
 
 import COpenSSL
 import Dispatch
@@ -37,14 +37,14 @@ final class SessionTicketKey: @unchecked Sendable {
     /// Writes the name, which has `nameBytes` bytes.
     func copyName(to name: UnsafeMutablePointer<UInt8>) { name.update(from: bytes, count: SessionTicketKey.nameBytes) }
 
-    /// Prepares AES-256-CBC and HMAC-SHA-256, the algorithms that RFC 5077 recommends. False if OpenSSL fails.
+    /// Initialises AES-256-CBC and HMAC-SHA-256, the algorithms that RFC 5077 recommends. False if OpenSSL fails.
     func prepare(cipher: OpaquePointer, mac: OpaquePointer, iv: UnsafePointer<UInt8>, encrypts: Bool) -> Bool {
         EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), nil, encryptionKey, iv, encrypts ? 1 : 0) == 1
             && COpenSSL_set_hmac_sha256_key(mac, authenticationKey, SessionTicketKey.secretBytes) == 1
     }
 }
 
-/// The key that new tickets get, and the one before it; shared by all loops and all contexts of a server.
+/// The key for new tickets and the one before it, shared by all loops and all contexts of a server.
 ///
 /// `@unchecked Sendable`: the timer is set up in `init` and cancelled in `deinit`; the rest is constant or locked.
 final class SessionTicketKeys: @unchecked Sendable {
@@ -53,12 +53,12 @@ final class SessionTicketKeys: @unchecked Sendable {
         var previous: SessionTicketKey?
     }
 
-    /// How long a ticket is good for, in seconds.
+    /// How long a ticket is valid, in seconds.
     let lifetimeSeconds: Int
     private let ring: Lock<Ring>
     private let timer: any DispatchSourceTimer
 
-    /// Keys that are replaced every `lifetimeSeconds`.
+    /// Creates keys that are replaced every `lifetimeSeconds`.
     init(lifetimeSeconds: Int) throws(TLSError) {
         guard let first = SessionTicketKey() else { throw TLSError(.library, "has no randomness") }
         self.lifetimeSeconds = lifetimeSeconds
@@ -72,8 +72,8 @@ final class SessionTicketKeys: @unchecked Sendable {
 
     deinit { timer.cancel() }
 
-    /// A new key for new tickets; those of the last key are still good, those of the one before no longer. Without
-    /// randomness nothing changes, and the next turn tries again.
+    /// Creates a new key for new tickets. Tickets of the previous key stay valid; those of older keys do not. If
+    /// OpenSSL has no randomness, keeps the keys until the next rotation.
     func rotate() {
         guard let next = SessionTicketKey() else {
             ERR_clear_error()
@@ -82,7 +82,7 @@ final class SessionTicketKeys: @unchecked Sendable {
         ring.withLock { $0 = Ring(current: next, previous: $0.current) }
     }
 
-    /// The key that new tickets get.
+    /// The key for new tickets.
     var current: SessionTicketKey { ring.withLock { $0.current } }
 
     private func key(named name: UnsafePointer<UInt8>) -> (key: SessionTicketKey, isCurrent: Bool)? {
@@ -95,7 +95,7 @@ final class SessionTicketKeys: @unchecked Sendable {
 
     // MARK: For OpenSSL
 
-    /// `SSL_CTX_set_tlsext_ticket_key_evp_cb`: prepares to write a ticket, or to read one.
+    /// `SSL_CTX_set_tlsext_ticket_key_evp_cb`: prepares to encrypt or decrypt a ticket.
     private static func prepareTicket(
         _ ssl: OpaquePointer?,
         _ name: UnsafeMutablePointer<UInt8>?,
@@ -123,8 +123,8 @@ final class SessionTicketKeys: @unchecked Sendable {
         return isCurrent ? 1 : 2
     }
 
-    /// `SSL_CTX_set_session_ticket_cb`: a session whose client certificate has expired is not resumed. Resuming checks no
-    /// certificate, so a ticket would outlive it otherwise.
+    /// `SSL_CTX_set_session_ticket_cb`: does not resume a session whose client certificate has expired. OpenSSL does
+    /// not check certificates on resumption, so a ticket could otherwise outlive its certificate.
     private static func useTicket(
         _ session: OpaquePointer?,
         _ status: SSL_TICKET_STATUS
@@ -142,7 +142,7 @@ final class SessionTicketKeys: @unchecked Sendable {
         }
     }
 
-    /// Has the context make its tickets with these keys, which must outlive it.
+    /// Makes the context use these keys, which must outlive it, for its tickets.
     func install(in context: OpaquePointer) -> Bool {
         SSL_CTX_set_timeout(context, lifetimeSeconds)
         return SSL_CTX_set_ex_data(context, 0, Unmanaged.passUnretained(self).toOpaque()) == 1

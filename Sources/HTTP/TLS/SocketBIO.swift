@@ -1,5 +1,5 @@
-// The source and the target of OpenSSL's bytes: the connection's socket, through the same system calls as a connection
-// without TLS. OpenSSL's own socket BIO uses write(2), which raises SIGPIPE.
+// OpenSSL's input and output: the connection's socket, through the same system calls as a connection without TLS.
+// OpenSSL's own socket BIO uses write(2), which raises SIGPIPE.
 
 internal import CLinux
 import COpenSSL
@@ -15,7 +15,8 @@ final class SocketBIO {
 
     init(fd: Int32) { socket = SocketTransport(fd: fd) }
 
-    /// Makes a BIO that uses this object without holding it, and gives it to `ssl`, which frees it. False: no memory.
+    /// Creates a BIO with an unretained reference to this object and passes it to `ssl`, which frees it. False if there
+    /// is no memory.
     func attach(to ssl: OpaquePointer) -> Bool {
         guard let method = SocketBIO.method, let bio = BIO_new(method) else { return false }
         BIO_set_data(bio, Unmanaged.passUnretained(self).toOpaque())
@@ -46,10 +47,10 @@ final class SocketBIO {
         return Unmanaged<SocketBIO>.fromOpaque(data).takeUnretainedValue()
     }
 
-    /// Made once and never freed. Reading: 0 is the end of the stream. Both: -1 and a retry flag if the socket has nothing
-    /// or takes nothing, -1 alone if it is broken.
+    /// Created once and never freed. Reading returns 0 at the end of the stream. Both directions return -1 with a retry
+    /// flag if the socket is not ready, and -1 alone if it is broken.
     ///
-    /// `nonisolated(unsafe)`: constant once it is made, and OpenSSL only reads it.
+    /// `nonisolated(unsafe)`: constant once created, and OpenSSL only reads it.
     private nonisolated(unsafe) static let method: OpaquePointer? = {
         let method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR, "genrec socket")
         BIO_meth_set_read(method) { bio, target, count in
@@ -73,7 +74,7 @@ final class SocketBIO {
 
     private static func answer(_ transfer: Transfer, _ bio: OpaquePointer?, retry: Int32) -> Int32 {
         switch transfer {
-        // OpenSSL's count fitted an Int32, and no more was moved.
+        // OpenSSL's count fits an Int32, and no more than that was moved.
         case .moved(let count, _): return Int32(truncatingIfNeeded: count)
         case .endOfStream: return 0
         case .blocked:

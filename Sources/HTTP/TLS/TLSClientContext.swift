@@ -1,17 +1,17 @@
-// The settings of this process's own TLS connections to other servers: the system's authorities, and a check of the host's
-// name (RFC 9325, section 6).
+// The settings of this process's own TLS connections to other servers: the system's authorities, and a check of the
+// host's name (RFC 9325, section 6).
 
 import COpenSSL
 import Glibc
 
 /// An SSL_CTX for clients.
 ///
-/// `@unchecked Sendable`: the SSL_CTX is changed in `init` only; making connections from it is safe on all threads
+/// `@unchecked Sendable`: the SSL_CTX is changed only in `init`; creating connections from it is safe on all threads
 /// (openssl-threads(7)).
 package final class TLSClientContext: @unchecked Sendable {
     let pointer: OpaquePointer
 
-    /// Trusts the system's authorities, or those that the environment's SSL_CERT_FILE and SSL_CERT_DIR name.
+    /// Trusts the system's authorities, or those that the environment variables SSL_CERT_FILE and SSL_CERT_DIR name.
     package init() throws(TLSError) {
         ERR_clear_error()
         defer { ERR_clear_error() }
@@ -33,7 +33,7 @@ package final class TLSClientContext: @unchecked Sendable {
 
     deinit { SSL_CTX_free(pointer) }
 
-    /// Makes a connection a client's that accepts certificates for `host` alone. False: no memory.
+    /// Makes a connection a client that accepts only certificates for `host`. False if there is no memory.
     func prepare(_ ssl: OpaquePointer, host: String) -> Bool {
         SSL_set_connect_state(ssl)
         if X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1 { return true }

@@ -1,13 +1,13 @@
-// The settings of TLS handshakes: one certificate and its key, who may connect, and the protocols and algorithms (RFC 9325,
-// sections 3 and 4). A context never changes: new files make a new context, and connections keep the one that they began
-// with.
+// The settings of TLS handshakes: one certificate and its key, who may connect, and the protocols and algorithms (RFC
+// 9325, sections 3 and 4). A context never changes: new files make a new context, and connections keep the one they
+// began with.
 
 import COpenSSL
 import Glibc
 
 /// An SSL_CTX.
 ///
-/// `@unchecked Sendable`: the SSL_CTX is changed in `init` only; making connections from it is safe on all threads
+/// `@unchecked Sendable`: the SSL_CTX is changed only in `init`; creating connections from it is safe on all threads
 /// (openssl-threads(7)).
 final class TLSContext: @unchecked Sendable {
     /// TLS 1.2: ephemeral key exchange and authenticated encryption, nothing else.
@@ -22,11 +22,11 @@ final class TLSContext: @unchecked Sendable {
         "ECDSA+SHA256", "ECDSA+SHA384", "ECDSA+SHA512", "ed25519", "ed448", "RSA-PSS+SHA256", "RSA-PSS+SHA384",
         "RSA-PSS+SHA512", "RSA+SHA256", "RSA+SHA384", "RSA+SHA512",
     ].joined(separator: ":")
-    /// 112 bits: RSA from 2048 on, no SHA-1 in certificates.
+    /// 112 bits: RSA keys of at least 2048 bits, no SHA-1 in certificates.
     private static let securityLevel: Int32 = 2
 
     let pointer: OpaquePointer
-    /// When the certificate begins and ceases to be valid, in seconds since the epoch.
+    /// The certificate's period of validity, in seconds since the epoch.
     let validity: (from: Int, to: Int)
     /// Held because the SSL_CTX points to them.
     private let tickets: SessionTicketKeys
@@ -81,8 +81,8 @@ final class TLSContext: @unchecked Sendable {
         else { throw TLSError(.library, "does not have the algorithms that are needed: \(reason)") }
     }
 
-    /// RFC 7301, section 3.2: a client that names protocols and not this one gets a fatal alert, since it would
-    /// otherwise interpret what follows as its own protocol. A client that names none speaks HTTP/1.1.
+    /// RFC 7301, section 3.2: a client that offers protocols but not HTTP/1.1 gets a fatal alert, since it would
+    /// otherwise interpret what follows as its own protocol. A client that offers none speaks HTTP/1.1.
     private static func selectProtocol(
         _ chosen: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
         _ chosenCount: UnsafeMutablePointer<UInt8>?,
@@ -129,7 +129,7 @@ final class TLSContext: @unchecked Sendable {
 
     /// With a client CA, a handshake fails without a certificate from it.
     private static func setClientCA(_ context: OpaquePointer, _ text: [UInt8]?) throws(TLSError) {
-        // Sessions are resumed only where the same CA is in force: a ticket must not carry a client past a new one.
+        // A session is resumed only under the same CA, so that a ticket does not let a client bypass a new one.
         var digest = [UInt8](repeating: 0, count: Int(SSL_MAX_SID_CTX_LENGTH))
         let material = text ?? []
         guard EVP_Digest(material, material.count, &digest, nil, EVP_sha256(), nil) == 1,
@@ -144,7 +144,7 @@ final class TLSContext: @unchecked Sendable {
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
     }
 
-    /// OpenSSL's words for what failed last.
+    /// OpenSSL's description of the last failure.
     private static var reason: String {
         ERR_reason_error_string(ERR_peek_error()).map { String(cString: $0) } ?? "unknown reason"
     }

@@ -1,8 +1,8 @@
-// Faults in the files that TLS is configured from.
+// Faults in the files that configure TLS.
 
 /// A certificate, key or client CA that cannot be used.
 package struct TLSError: Error, Equatable, CustomStringConvertible {
-    /// Which of the files is meant.
+    /// Which file has the fault.
     package enum Subject: Sendable {
         case certificate
         case key
@@ -32,13 +32,13 @@ package struct TLSError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// Certificate, key and client CA as their files have them.
+/// The contents of the files with the certificate, the key and the client CA.
 package struct TLSMaterial: Sendable, Equatable {
-    /// PEM: the server's certificate, then those between it and the root, in order.
+    /// PEM: the server's certificate, then the intermediate certificates in order.
     package var certificate: [UInt8]
     /// PEM: the certificate's private key, not encrypted.
     package var key: [UInt8]
-    /// PEM: the certificates that clients' certificates must come from; nil: clients need none.
+    /// PEM: the CA certificates that must have issued clients' certificates; nil: clients need none.
     package var clientCA: [UInt8]?
 
     package init(certificate: [UInt8], key: [UInt8], clientCA: [UInt8]? = nil) {

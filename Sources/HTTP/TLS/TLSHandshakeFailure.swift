@@ -1,10 +1,10 @@
-// Why TLS handshakes fail, in as few kinds as an operator can act on. The alert that the client gets is OpenSSL's.
+// Why TLS handshakes fail, in as few kinds as an operator can act on. OpenSSL chooses the alert for the client.
 
 import COpenSSL
 
-/// A kind of failure; the raw value is a label of metrics.
+/// A kind of failure. The raw value is a metric label.
 package enum TLSHandshakeFailure: String, Sendable, CaseIterable {
-    /// It took too long.
+    /// The handshake took too long.
     case timeout
     /// The client disconnected during the handshake.
     case disconnected
@@ -14,16 +14,16 @@ package enum TLSHandshakeFailure: String, Sendable, CaseIterable {
     case unsupportedVersion = "unsupported_version"
     /// No cipher, group or signature algorithm in common.
     case noSharedAlgorithm = "no_shared_algorithm"
-    /// The client named application protocols, HTTP/1.1 not among them.
+    /// The client offered application protocols, but not HTTP/1.1.
     case noSharedProtocol = "no_shared_protocol"
-    /// The client showed no certificate, or one that is not good.
+    /// The client sent no certificate or an invalid one.
     case clientCertificate = "client_certificate"
-    /// The client refused; mostly it does not trust the server's certificate.
+    /// The client refused, usually because it does not trust the server's certificate.
     case clientAlert = "client_alert"
     /// Something else, such as bytes that are not TLS.
     case malformed
 
-    /// The kind of an error of libssl, by its reason code.
+    /// The kind of a libssl error, by its reason code.
     init(reason: Int32) {
         switch reason {
         case SSL_R_HTTP_REQUEST, SSL_R_HTTPS_PROXY_REQUEST:

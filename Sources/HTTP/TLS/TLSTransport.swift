@@ -1,5 +1,5 @@
-// A connection's bytes through TLS, by OpenSSL. Everything is non-blocking: a blocked call says in which direction the
-// socket must become ready. That may differ from the requested direction, since TLS sends its own messages.
+// A connection's bytes through TLS, with OpenSSL. Everything is non-blocking: a blocked call says in which direction
+// the socket must become ready. That may differ from the requested direction, since TLS sends its own messages.
 
 internal import CLinux
 import COpenSSL
@@ -10,10 +10,10 @@ final class TLSTransport: Transport {
     private enum Phase {
         case shakingHands
         case open
-        /// The handshake has failed, and bytes pass unchanged. The only output is an answer to a client that speaks HTTP
-        /// without TLS.
+        /// The handshake has failed, and bytes pass unchanged. The only output is an answer to a client that speaks
+        /// HTTP without TLS.
         case plain
-        /// TLS has failed, because of the client or of a socket error. Nothing passes.
+        /// TLS has failed, because of the client or a socket error. Nothing is read or written.
         case broken
     }
 
@@ -23,7 +23,7 @@ final class TLSTransport: Transport {
     private var phase = Phase.shakingHands
     private let ssl: OpaquePointer
     private let bio: SocketBIO
-    /// Outlives `ssl`: its callbacks use what the context holds.
+    /// Retained because `ssl`'s callbacks use what the context holds.
     private let context: AnyObject
     /// A record of the connection's output is partly in the socket.
     private var hasPartialRecord = false
@@ -37,7 +37,7 @@ final class TLSTransport: Transport {
         SSL_set_accept_state(ssl)
     }
 
-    /// The client's side, which accepts certificates for `host` alone. nil as above.
+    /// The client's side, which accepts only certificates for `host`. nil as above.
     convenience init?(fd: Int32, client: TLSClientContext, host: String) {
         self.init(fd: fd, client.pointer, keeping: client)
         guard client.prepare(ssl, host: host) else {
@@ -92,7 +92,7 @@ final class TLSTransport: Transport {
         }
     }
 
-    /// Why the client's certificate is not good.
+    /// Why the client's certificate is invalid.
     private var verificationError: String {
         let code = SSL_get_verify_result(ssl)
         return code == Int(X509_V_OK) ? "no certificate" : String(cString: X509_verify_cert_error_string(code))
@@ -103,7 +103,7 @@ final class TLSTransport: Transport {
     func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         guard phase == .open else { return phase == .plain ? bio.socket.read(into: buffer) : .failed }
         // TLS itself may have to answer input, most often a key update. OpenSSL cannot start another record after an
-        // unfinished one, and would give up the connection.
+        // unfinished one and would fail the connection.
         guard !hasPartialRecord else { return .blocked(until: .writable) }
         var count = 0
         let (result, error) = call { SSL_read_ex(ssl, buffer.baseAddress, buffer.count, &count) }
@@ -117,7 +117,7 @@ final class TLSTransport: Transport {
         guard vector.count > 1, vector[0].iov_len < TLSTransport.recordBytes else {
             return write(vector[0].iov_base, count: min(vector[0].iov_len, TLSTransport.recordBytes))
         }
-        // A record costs more than a copy: the head of a reply and the beginning of its body leave as one.
+        // A record costs more than a copy, so the head of a reply and the beginning of its body share one.
         return withUnsafeTemporaryAllocation(byteCount: TLSTransport.recordBytes, alignment: 16) { record in
             var count = 0
             for entry in vector where count < record.count {
@@ -132,8 +132,8 @@ final class TLSTransport: Transport {
         }
     }
 
-    /// OpenSSL keeps a record that did not fit into the socket, and wants to be called again with the same bytes, no
-    /// fewer of them; they may have moved. That holds, because output is a queue: the bytes at its front stay there
+    /// If a record does not fit into the socket, OpenSSL keeps it and must be called again with the same bytes, or
+    /// those and more; they may have moved. That holds because output is a queue: the bytes at its front stay there
     /// until they are written.
     private func write(_ bytes: UnsafeRawPointer?, count: Int) -> Transfer {
         var written = 0
@@ -149,7 +149,7 @@ final class TLSTransport: Transport {
         // The client's closure alert. It may still read (RFC 8446, section 6.1).
         case SSL_ERROR_ZERO_RETURN: return .endOfStream
         default:
-            // An end without that alert is among these: what was sent may have been cut by anybody (RFC 9112, section 9.8).
+            // Includes an end without that alert: anybody may have truncated the data (RFC 9112, section 9.8).
             phase = .broken
             return .failed
         }
@@ -179,7 +179,7 @@ final class TLSTransport: Transport {
     /// Sends the closure alert, once. False if the socket has no room for it now.
     private func sayClose() -> Bool {
         guard phase == .open, !hasSaidClose else { return true }
-        // 0: the alert is sent; 1: the client's has arrived, too.
+        // 0: the alert is sent; 1: the client's has arrived as well.
         let (result, error) = call { SSL_shutdown(ssl) }
         hasSaidClose = result >= 0 || error.kind != SSL_ERROR_WANT_WRITE
         return hasSaidClose
@@ -187,18 +187,18 @@ final class TLSTransport: Transport {
 
     // MARK: Errors
 
-    /// The answer of SSL_get_error, and the first error of the queue.
+    /// The result of SSL_get_error and the first error in the queue.
     private struct Failure {
         var kind: Int32
         var code: UInt
 
         var reason: Int32 { ERR_GET_REASON(code) }
-        /// OpenSSL's words.
+        /// OpenSSL's description.
         var text: String { ERR_reason_error_string(code).map { String(cString: $0) } ?? "unknown" }
     }
 
-    /// Calls OpenSSL with an empty queue of errors, which belongs to the thread and would be taken for this connection's,
-    /// and leaves it empty.
+    /// Calls OpenSSL with an empty error queue and leaves it empty. The queue belongs to the thread, so old errors
+    /// would be attributed to this connection.
     private func call(_ body: () -> Int32) -> (result: Int32, error: Failure) {
         ERR_clear_error()
         let result = body()

@@ -1,4 +1,4 @@
-// Scores of rows that the caller names, at their cost and not the catalogue's.
+// Scores the rows that the caller names. The cost depends on their number, not on the size of the catalogue.
 
 package import Compute
 
@@ -7,7 +7,7 @@ package struct CandidateScoring: Strategy {
     private let rows: [Int32]
     package private(set) var items: [ScoredRow] = []
 
-    /// - Parameter rows: of the item table, none twice.
+    /// - Parameter rows: distinct rows of the item table.
     package init(_ rows: [Int32]) {
         self.rows = rows
     }

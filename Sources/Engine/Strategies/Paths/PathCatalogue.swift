@@ -4,19 +4,19 @@ package import Catalogue
 internal import Compute
 package import Models
 
-/// A catalogue of token paths. Immutable; made once for a bundle, and shared by all states of its catalogue.
+/// A catalogue of token paths. Immutable; built once for a bundle and shared by all its catalogue snapshots.
 package final class PathCatalogue: Sendable {
     package let ids: SemanticIDs
     package let trie: PathTrie
-    /// What filters of requests have in common.
+    /// Position sets shared by the filters of requests.
     package let positionSets = PositionSets()
     /// Rows of the decoder's table.
     package let vocabulary: Int
-    /// Tokens that the decoder reads at most.
+    /// The most tokens that the decoder reads.
     package let window: Int
-    /// Items of the path that most items share.
+    /// The most items that share one path.
     package let largestPath: Int
-    /// What building the trie took.
+    /// How long it took to build the trie.
     package let buildNanoseconds: UInt64
 
     /// - Parameter catalogue: its rows have paths of `ids.levels` tokens.
@@ -30,7 +30,7 @@ package final class PathCatalogue: Sendable {
         largestPath = trie.largestPath
     }
 
-    /// That of a bundle; nil where its items are rows of the table.
+    /// The catalogue of a bundle; nil if its items are rows of the table.
     package convenience init?(_ bundle: ModelBundle) {
         guard let ids = bundle.configuration.semanticIDs else { return nil }
         let model = bundle.architecture.configuration
@@ -46,7 +46,7 @@ package final class PathCatalogue: Sendable {
     /// The prompt of a history of these items, oldest first.
     func prompt(_ items: some Sequence<Int32>) -> [Int32] { ids.template.prompt(items.map { trie.path(of: $0) }) }
 
-    /// Complete items among the first tokens of a prompt.
+    /// The number of complete items among the first `count` tokens of a prompt.
     func items(inTokens count: Int) -> Int {
         let template = ids.template
         let item = template.open.count + ids.levels + template.close.count
@@ -54,7 +54,7 @@ package final class PathCatalogue: Sendable {
         return left < item ? 0 : 1 + (left - item) / (item + template.between.count)
     }
 
-    /// The normalisation of a level's token probabilities; nil: the tail's.
+    /// The normalisation of the token probabilities of a level or, if `level` is nil, of the tail.
     func normalization(level: Int?) -> TokenNormalization {
         guard let level else { return .tokens(0..<vocabulary) }
         switch ids.normalization {

@@ -1,4 +1,4 @@
-// A beam search between two passes: what the next one computes of it, and what it becomes by that.
+// A beam search between two passes: what the next pass computes, and how its results advance the search.
 
 package import Catalogue
 package import Compute
@@ -7,7 +7,7 @@ package import Compute
 package struct PathRound: Sendable {
     package let paths: PathCatalogue
     package private(set) var search: BeamSearch
-    /// The tokens scored next; nil: the search is over.
+    /// The tokens scored next; nil if the search is over.
     package private(set) var candidates: BeamSearch.Candidates?
     /// The model's scores were not finite numbers.
     package private(set) var hasFailed = false
@@ -18,11 +18,11 @@ package struct PathRound: Sendable {
         candidates = search.isFinished ? nil : search.candidates()
     }
 
-    /// The computed rows, those of beams. 0 in the first round, which scores the prompt's newest row.
+    /// Beam rows to compute. 0 in the first round, which scores after the prompt's newest row.
     package var beamRows: Int { search.round == 0 ? 0 : search.beams.count }
-    /// Rows with a question.
+    /// Rows after which tokens are scored.
     package var queryRows: Int { candidates.map { $0.offsets.count - 1 } ?? 0 }
-    /// Rows of beams that were kept in the rounds before.
+    /// Beam rows stored in earlier rounds.
     package var keptRows: Int { search.keptRows }
     /// Whether later rounds read the keys and values of this one's rows.
     package var keepsRows: Bool { search.round + 1 < search.rounds }

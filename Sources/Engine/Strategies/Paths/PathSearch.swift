@@ -1,5 +1,5 @@
-// Items that are paths of tokens: a pass for the prompt, and a pass for each further token of the paths that are followed, all
-// beams of a request together.
+// Searches for items that are token paths: one pass for the prompt, and one for each further token of the paths, with
+// all beams of a request together.
 
 package import Catalogue
 package import Compute
@@ -26,11 +26,11 @@ package struct PathSearch: Strategy {
         var targets: PathFilter?
         if case .rank(let rows) = request.mode {
             goal = .scores(rows)
-            // Every candidate's path is followed to its end; there may be none that is known.
+            // Wide enough to follow every candidate's path to its end. There may be no known candidate.
             widths = (0..<trie.levels).map { max(1, min(rows.count, trie.count(level: $0))) }
             let named = PathFilter(allowed: rows, excluded: [], in: trie)
             if paths.ids.normalization == .allowed {
-                // As in a search that nothing is excluded from.
+                // Scores are normalised over all allowed tokens, as in a search without exclusions.
                 targets = named
                 let missing = catalogue.unavailableRows
                 let candidates = Set(missing.isEmpty ? [] : rows)
@@ -105,7 +105,7 @@ package struct PathSearch: Strategy {
 }
 
 extension PathOptions {
-    /// The width of each level, for this many items.
+    /// The beam width of each level for this many items.
     func widths(count: Int, _ ids: SemanticIDs) -> [Int] {
         guard let widths else { return [Int](repeating: max(ids.defaultBeams, count), count: ids.levels) }
         return widths.count == ids.levels ? widths : [Int](repeating: widths.first ?? count, count: ids.levels)

@@ -1,10 +1,10 @@
-// Rows of the item table by their scores over the whole catalogue: one pass for the k best items; one pass per item for
-// a sequence, with each generated item fed back. A limit on tags may need more passes.
+// Selects rows of the item table by their scores over the whole catalogue: one pass for the k best items, or one pass
+// per item of a sequence, with each generated item fed back. A limit on tags may need more passes.
 
 package import Catalogue
 package import Compute
 
-/// Query · catalogue: the k best, or one item after another.
+/// Query · catalogue: the k best items, or one item after another.
 package struct Generation: Strategy {
     private let count: Int
     private let eligibility: Eligibility
@@ -13,7 +13,7 @@ package struct Generation: Strategy {
     private var sampler: Sampler?
     /// The tag counts of the items; nil: tags are not limited.
     private var quota: TagQuota?
-    /// Of the request, and what was generated since.
+    /// The request's history, followed by generated items.
     private var history: [Int32]
     package private(set) var items: [ScoredRow] = []
     package private(set) var isExhausted = false
@@ -39,7 +39,7 @@ package struct Generation: Strategy {
     /// How many items are requested.
     private var wanted: Int {
         if isSequence { return sampler == nil ? 1 : Sampler.maximumCandidates }
-        // Some will be skipped: a longer list costs little, another pass much.
+        // The quota will skip some. A longer list costs little; another pass costs much.
         return quota == nil ? count : 4 * (count - items.count)
     }
 
@@ -47,7 +47,7 @@ package struct Generation: Strategy {
     private var remaining: Eligibility {
         guard let quota, !items.isEmpty else { return eligibility }
         var eligibility = eligibility
-        // Skipped rows have one of the tags.
+        // This also excludes the skipped rows, which all have one of these tags.
         eligibility.excludedTags += quota.usedUpTags
         if !isSequence { eligibility.excludedRows += items.map(\.row) }
         return eligibility

@@ -1,5 +1,5 @@
-// Draws the next item of a generated sequence. A pure value: its state is its random numbers, so that a request's draws
-// depend on its seed and its scores alone, never on what shares its batch.
+// Draws the next item of a generated sequence. A pure value that owns its random generator, so that a request's draws
+// depend only on its seed and its scores, never on the rest of its batch.
 
 package import Compute
 internal import Glibc
@@ -7,11 +7,11 @@ internal import Random
 
 /// How items are drawn in mode `sequence`.
 package struct Sampling: Sendable, Equatable {
-    /// Scores are divided by it before the softmax; above 0.
+    /// Divides the scores before the softmax; above 0.
     package var temperature: Float
-    /// Only the best items that together hold this share of the probability are drawn from; above 0, at most 1.
+    /// Draws only from the best items that together hold this share of the probability; above 0, at most 1.
     package var topP: Float
-    /// Makes the draw repeatable; nil: each is another.
+    /// Makes the draw repeatable; nil: a random seed.
     package var seed: UInt64?
 
     package init(temperature: Float = 1, topP: Float = 1, seed: UInt64? = nil) {
@@ -23,7 +23,7 @@ package struct Sampling: Sendable, Equatable {
 
 /// Chooses one of the eligible items, step after step.
 package struct Sampler: Sendable {
-    /// Items beyond this many of the best are never drawn. Their share of the probability does not justify sorting a
+    /// Only this many of the best items are ever drawn. The probability of the others does not justify sorting a
     /// catalogue of millions.
     package static let maximumCandidates = 65_536
 
@@ -35,8 +35,8 @@ package struct Sampler: Sendable {
         random = SplitMix64(seed: sampling.seed ?? .random(in: .min ... .max))
     }
 
-    /// Draws from `softmax(score / temperature)`, cut to the nucleus of mass `topP` (Holtzman et al., arXiv 1904.09751):
-    /// the shortest run of best items whose probabilities reach it.
+    /// Draws from `softmax(score / temperature)`, cut to the nucleus of mass `topP` (Holtzman et al., arXiv
+    /// 1904.09751): the shortest run of best items whose probabilities reach it.
     ///
     /// - Parameter candidates: best first, finite scores; nil is returned only if there are none.
     package mutating func draw(_ candidates: [ScoredRow]) -> ScoredRow? {
