@@ -1,4 +1,4 @@
-// The checks that every device makes of the pages of an operation, before it follows their numbers.
+// Checks the pages of an operation before a device uses their numbers.
 
 /// One layer of the pages of a batch's sequences, checked against the layout of the batch and the pool.
 package struct CheckedPrefix<Pages: KeyValuePages> {
@@ -8,9 +8,9 @@ package struct CheckedPrefix<Pages: KeyValuePages> {
 
     /// - Parameters:
     ///   - layout: the batch's own rows.
-    ///   - heads, keyColumns, valueColumns: of the operation: key heads, and the widths of one.
-    ///   - pages: the pool of `prefix` as the class of the device that made it.
-    /// - Throws: `ComputeError.invalidArgument` where a row's page is missing or not in the pool, or heads do not fit.
+    ///   - heads, keyColumns, valueColumns: the operation's key heads, and the widths of one.
+    ///   - pages: the pool of `prefix` as an instance of its device's own class.
+    /// - Throws: `ComputeError.invalidArgument` if a row's page is missing or not in the pool, or heads do not fit.
     package init(
         _ prefix: CachedPrefix,
         _ layout: Jagged,
@@ -39,7 +39,7 @@ package struct CheckedPrefix<Pages: KeyValuePages> {
         guard sequences.count == layout.count else {
             throw refused("pages are given for \(sequences.count) sequences, the batch has \(layout.count)")
         }
-        // Every layout numbers rows by Int32.
+        // Layouts number rows with Int32.
         var total = 0
         for (number, sequence) in sequences.enumerated() {
             let own = layout.length(of: number)
@@ -64,8 +64,8 @@ package struct CheckedPrefix<Pages: KeyValuePages> {
 extension StoreOperation {
     /// The pages to write to.
     ///
-    /// - Parameter pages: the pool as the class of the device that made it.
-    /// - Throws: `ComputeError.invalidArgument` where keys, values or pages do not fit each other.
+    /// - Parameter pages: the pool as an instance of its device's own class.
+    /// - Throws: `ComputeError.invalidArgument` if keys, values or pages do not fit each other.
     package func checkedPrefix<Pages: KeyValuePages>(_ pages: Pages) throws(ComputeError) -> CheckedPrefix<Pages> {
         let shape = pages.shape
         let (keyWidth, tooWide) = shape.heads.multipliedReportingOverflow(by: shape.keyColumns)

@@ -1,12 +1,12 @@
-// Tells which device made an object: one answer for every device.
+// Tells which device made an object.
 
-/// Stands for one device. Everything that the device makes refers to the same object.
+/// The identity of one device. Everything that the device makes refers to the same object.
 package final class DeviceIdentity {
     package init() {}
 
-    /// An object as the class of this device.
+    /// Casts an object to this device's own class.
     ///
-    /// - Throws: `ComputeError.invalidArgument` for what another device made.
+    /// - Throws: `ComputeError.invalidArgument` for another device's object.
     package func own<Made: DeviceOwned>(
         _ made: AnyObject,
         as type: Made.Type,
@@ -19,7 +19,7 @@ package final class DeviceIdentity {
     }
 }
 
-/// Weights, tables and pages that know their device, so that streams of another can refuse them.
+/// Weights, tables and pages that know their device, so that streams of another device can refuse them.
 package protocol DeviceOwned: AnyObject {
     var device: DeviceIdentity { get }
 }

@@ -1,11 +1,11 @@
-// The checks that every device makes of the tensors of a weight file before it packs them.
+// Checks the tensors of a weight file before a device packs them.
 
 extension HostTensor {
-    /// The elements of a floating-point tensor of a rank: their address and number, at least one.
+    /// The address and number (at least 1) of the elements of a floating-point tensor of this rank.
     ///
-    /// - Parameter use: what is made of the tensor, for errors: "a table".
-    /// - Throws: `ComputeError.invalidArgument` for another rank, a type that is no floating-point one, an empty tensor, or
-    ///   bytes that are not those of the shape.
+    /// - Parameter use: what is made from the tensor, for errors: "a table".
+    /// - Throws: `ComputeError.invalidArgument` for another rank, an element type that is not floating-point, an empty
+    ///   tensor, or a byte count that does not match the shape.
     package func floats(rank: Int, for use: String) throws(ComputeError) -> (base: UnsafeRawPointer, count: Int) {
         switch dtype {
         case .float32, .float16, .bfloat16: break
@@ -32,9 +32,9 @@ extension HostTensor {
         return (base, count)
     }
 
-    /// How many columns a projection takes of the `available` ones of this matrix.
+    /// The number of columns that a projection takes from the `available` columns of this matrix.
     ///
-    /// - Throws: `ComputeError.invalidArgument` for missing columns, or none.
+    /// - Throws: `ComputeError.invalidArgument` if columns are missing, or none are taken.
     package func columnCount(_ ranges: [Range<Int>], of available: Int) throws(ComputeError) -> Int {
         var taken = 0
         for range in ranges {
@@ -59,17 +59,16 @@ extension HostTensor {
         }
     }
 
-    /// Throws `ComputeError.invalidArgument` where int32 ids do not reach all rows of this table.
+    /// Throws `ComputeError.invalidArgument` if int32 ids cannot address all rows of this table.
     package func requireAddressableRows() throws(ComputeError) {
         guard shape[0] <= Int(Int32.max) else {
             throw ComputeError(.invalidArgument, "\(name): a table of \(shape[0]) rows is too long")
         }
     }
 
-    /// The bits of a catalogue's rows that may be selected: those of `eligible` without row 0 and without bits beyond
-    /// the last row.
+    /// One bit per catalogue row that may be selected: `eligible` without row 0 and without bits beyond the last row.
     ///
-    /// - Throws: `ComputeError.invalidArgument` for too many rows, or another number of words than they need.
+    /// - Throws: `ComputeError.invalidArgument` for too many rows or the wrong number of words.
     package func selectableRows(_ eligible: [UInt64]) throws(ComputeError) -> [UInt64] {
         let rows = shape[0]
         guard rows <= Int(Int32.max) - 64 else {

@@ -1,7 +1,11 @@
-// The checks that every device makes of a request for scores.
+// Checks a request for scores before a device computes it.
 
 extension ScoreOperation {
-    /// - Parameter columns, rows: the catalogue's.
+    /// Checks that the operation fits a catalogue.
+    ///
+    /// - Parameters:
+    ///   - columns, ownRows: the catalogue's columns, and its rows without added ones.
+    ///   - rows: one more than its largest row number.
     /// - Throws: `ComputeError.invalidArgument`.
     package func check(columns: Int, ownRows: Int, rows count: Int) throws(ComputeError) {
         try queries.require(.float32, rows: queries.rows, columns: columns, in: "score rows", as: "queries")

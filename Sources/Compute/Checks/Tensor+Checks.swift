@@ -1,7 +1,8 @@
-// The checks that every device makes of the tensors of an operation before it uses them.
+// Checks the tensors of an operation before a device uses them.
 
 extension Tensor {
-    /// Throws `ComputeError.invalidArgument` unless the tensor has the dtype and a stride that holds a row.
+    /// Throws `ComputeError.invalidArgument` unless the tensor has the dtype and its row stride is at least its
+    /// columns.
     package func require(_ dtype: DType, in operation: StaticString, as role: StaticString) throws(ComputeError) {
         guard self.dtype == dtype else {
             throw ComputeError(
@@ -19,7 +20,7 @@ extension Tensor {
 
     /// The columns of one of `groups` equal parts of a row.
     ///
-    /// - Throws: `ComputeError.invalidArgument` where rows cannot be split so.
+    /// - Throws: `ComputeError.invalidArgument` if rows cannot be split into such parts.
     package func columns(ofGroups groups: Int, in operation: StaticString) throws(ComputeError) -> Int {
         guard groups > 0, columns % groups == 0 else {
             throw ComputeError(

@@ -1,5 +1,6 @@
-// Attention, HSTU's and softmax, composed: gather each group into a rectangle, scores by one product of all heads, bias and
-// mask, weights, the product with the values, and back to jagged rows. HSTU's may be fused instead.
+// HSTU and softmax attention composed of library operators: gather each group into a rectangle, compute the scores of
+// all heads in one product, apply bias and mask, compute the weights, multiply with the values, and return to jagged
+// rows. HSTU attention may be fused instead.
 
 package import Compute
 
@@ -60,7 +61,7 @@ extension AscendStream {
                 }
                 begin += fused.call.rows
             }
-            // Rows that were neither padded nor reordered are the result.
+            // In place, rows were neither padded nor reordered and are the result already.
             if isInPlace { return }
             let result = target.isContiguous ? target : try temporary(.float32, target.dims)
             note { (calls) throws(ComputeError) in
@@ -77,7 +78,7 @@ extension AscendStream {
         return result
     }
 
-    /// Notes the attention of one group: `output` is (b · Sq, H · dv) float32.
+    /// Records the attention of one group; `output` is (b · Sq, H · dv) float32.
     func attend(
         _ group: PlannedAttention.Group,
         _ attention: AttentionOperation,
@@ -161,7 +162,7 @@ extension AscendStream {
                 v.shaped([count * keyHeads, keys, dv]),
                 summed.shaped([count * keyHeads, sharing * queries, dv])
             )
-            // Applies HSTU's 1/N here, in float32: before the product it would push small weights out of float16.
+            // HSTU's 1/N is applied here, in float32: before the product, small weights would underflow in float16.
             if attention.weights == .silu, scale != 1 { try calls.multiply(summed, by: scale) }
             try calls.copy(summed.permuted([0, 2, 1, 3]), to: target)
         }

@@ -1,5 +1,5 @@
-// Attention of beams, composed: a request's prompt, the ancestors of its beams and the beams themselves are the keys of one
-// rectangle, and a mask says which of the last two a row sees.
+// Attention of beams composed of library operators: a request's prompt, the ancestors of its beams and the beams
+// themselves are the keys of one rectangle, and a mask selects the ancestors and the beam that each row attends to.
 
 package import Compute
 

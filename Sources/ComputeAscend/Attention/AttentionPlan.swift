@@ -1,12 +1,12 @@
-// Puts the sequences of a jagged batch into rectangles. An NPU's products take batches of equal matrices, so rows are
+// Groups the sequences of a jagged batch into rectangles. An NPU multiplies batches of equal matrices, so rows are
 // gathered into padded groups of similar lengths, and the padding is masked.
 
 internal import Compute
 
 /// The rectangles of one batch, as numbers on the host. Letters: b items of a group, Sq query slots, Sk key slots.
 struct AttentionPlan {
-    /// Some consecutive query rows of a sequence, and the keys that they see: all cached rows, and own rows up to the last of
-    /// the queries.
+    /// Consecutive query rows of a sequence and the keys that they attend to: all cached rows, and own rows up to the
+    /// last query.
     struct Item: Equatable {
         var sequence: Int
         /// Own rows before the first query.
@@ -21,7 +21,7 @@ struct AttentionPlan {
 
     struct Group: Equatable {
         var items: [Item]
-        /// Whether the relative bias applies to all of them, or to none.
+        /// Whether the relative bias applies, to all items alike.
         var isBiased: Bool
         var querySlots: Int
         var cachedSlots: Int
@@ -34,16 +34,16 @@ struct AttentionPlan {
     /// The part that the fused operator computes.
     let fused: [FusedCall]
 
-    /// The position of a slot without a key: after every query.
+    /// The position of a slot without a key, which is after every query.
     static let never = Int32.max
 
     /// - Parameters:
     ///   - lengths: own rows of each sequence, at least 1.
     ///   - cached: cached rows of each sequence.
     ///   - isBiased: whether the relative bias applies, for each sequence.
-    ///   - heads: query heads: what one item's scores are multiplied by.
-    ///   - fused: the sequences left to the fused operator, which are in no group.
-    ///   - mostElements: of the scores of a group; a single query row may exceed it.
+    ///   - heads: query heads.
+    ///   - fused: calls of the fused operator, whose sequences are in no group.
+    ///   - mostElements: the most elements in the scores of a group; a single query row may exceed it.
     init(
         lengths: [Int],
         cached: [Int],
@@ -68,7 +68,7 @@ struct AttentionPlan {
                 items.append(Item(sequence: sequence, first: first, queries: queries, cached: cached[sequence]))
             }
         }
-        // Longest first: the first item of a group determines its size.
+        // Longest first, because the first item of a group determines its size.
         items.sort { left, right in
             let (a, b) = (isBiased[left.sequence], isBiased[right.sequence])
             if a != b { return a }
@@ -88,7 +88,7 @@ struct AttentionPlan {
         self.groups = groups
     }
 
-    /// Slots for a number of rows: few different numbers, so that shapes recur, and little padding.
+    /// The number of slots for some rows. There are few such numbers, so that shapes recur, but little padding.
     static func slots(_ rows: Int) -> Int {
         let unit = rows <= 1 ? 1 : rows <= 128 ? 16 : rows <= 1024 ? 64 : 256
         return (rows + unit - 1) / unit * unit
@@ -106,8 +106,8 @@ extension AttentionPlan.Group {
         )
     }
 
-    /// Adds an item unless the group would become too large or mostly padding. Items with and without cached rows do not
-    /// mix: a slot of the pool that holds no row of a sequence may hold anything.
+    /// Adds an item unless the group would become too large or mostly padding. Items with and without cached rows do
+    /// not mix, because pool slots without a row have arbitrary content.
     fileprivate mutating func take(_ item: AttentionPlan.Item, heads: Int, mostElements: Int) -> Bool {
         guard (item.cached > 0) == (cachedSlots > 0) else { return false }
         var wider = self
@@ -117,7 +117,7 @@ extension AttentionPlan.Group {
         wider.items.append(item)
         let area = wider.querySlots * wider.keySlots
         guard area * heads * wider.items.count <= mostElements else { return false }
-        // Small rectangles are cheaper than another set of calls.
+        // Padding of small rectangles is cheaper than another set of calls.
         guard area <= 64 * 64 || wider.items.allSatisfy({ 3 * $0.queries * $0.keys >= area }) else { return false }
         self = wider
         return true
@@ -153,7 +153,7 @@ extension AttentionPlan.Group {
         }
     }
 
-    /// b · Sk positions within the whole sequence, `never` where there is no key.
+    /// b · Sk positions within the whole sequence; `never` for slots without a key.
     var keyPositions: [Int32] {
         items.flatMap { item in
             (0..<cachedSlots).map { $0 < item.cached ? Int32($0) : AttentionPlan.never }
@@ -163,8 +163,8 @@ extension AttentionPlan.Group {
 }
 
 extension AttentionPlan {
-    /// For each output row the one with its result, among the padded rows of all groups followed by the rows of fused
-    /// sequences.
+    /// For each output row, the number of the row with its result, among the padded rows of all groups followed by the
+    /// rows of fused sequences.
     func outputRows(_ layout: Jagged, _ queryRows: QueryRows) -> [Int32] {
         var result = [Int32](repeating: 0, count: queryRows == .last ? layout.count : layout.rows)
         var base = 0

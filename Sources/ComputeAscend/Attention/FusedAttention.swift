@@ -1,6 +1,6 @@
-// RecSDK's fused attention of HSTU, if its package is installed: one operator for whole sequences, on jagged rows, with
-// the mask built in. By a contract of Compute, cached rows give the same bits as all rows computed together, so nothing
-// is fused on a device that caches any. The limits are those of RecSDK's documentation for Atlas A2.
+// RecSDK's fused HSTU attention, if its package is installed: one operator for whole sequences, on jagged rows, with
+// the mask built in. Compute requires cached rows to give the same bits as all rows computed together, so nothing is
+// fused on a device that caches rows. The limits are from RecSDK's documentation for Atlas A2.
 
 internal import CAscend
 internal import Compute
@@ -9,7 +9,7 @@ internal import Compute
 enum FusedVariant: CaseIterable {
     /// aclnnHstuJaggedForward, since 2026.
     case jagged
-    /// aclnnHstuDenseForward of older packages, with its layout "jagged".
+    /// aclnnHstuDenseForward of older packages, in its layout "jagged".
     case dense
 
     var name: StaticString {
@@ -37,7 +37,7 @@ enum FusedVariant: CaseIterable {
         }
     }
 
-    /// Whether sums are added to what the output holds, which happens if a call does not request determinism.
+    /// Whether the operator adds to the output's previous content, which it does unless a call requests determinism.
     func addsToOutput(_ package: CAscend_hstu) -> Bool { self == .dense && package.planDeterministic == nil }
 }
 
@@ -48,7 +48,7 @@ enum FusedLimits {
     static let heads = 16
     static let columns = 512
     static let columnUnit = 16
-    /// The most bytes for the dense bias of a batch and its ingredients.
+    /// The most bytes for a batch's dense bias and the tensors it is computed from.
     static let biasBytes = 256 << 20
 
     /// Whether heads of these widths can be fused at all.
@@ -56,7 +56,7 @@ enum FusedLimits {
         heads <= Self.heads && heads % keyHeads == 0 && max(queryColumns, valueColumns) <= columns
     }
 
-    /// Columns of a head plus zeros, up to the operator's width.
+    /// Columns of a head, padded to the operator's unit.
     static func padded(_ columns: Int) -> Int { (columns + columnUnit - 1) / columnUnit * columnUnit }
 
     /// Whether one call may compute this many sequences.
@@ -66,8 +66,8 @@ enum FusedLimits {
         return !isBiased || biasBytes(sequences: sequences, heads: heads, longest: slots) <= biasBytes
     }
 
-    /// Bytes of the dense bias: (sequences, heads, longest, longest) in half precision, beside the entries' places (two
-    /// times int32), their values (two times float32) and the differences in time that they come from (int64, float32).
+    /// Bytes of the dense bias, (sequences, heads, longest, longest) in half precision, together with the indices of
+    /// its entries (two int32), their values (two float32) and the time differences they come from (int64, float32).
     static func biasBytes(sequences: Int, heads: Int, longest: Int) -> Int {
         sequences * longest * longest * (2 * heads + 28)
     }
@@ -81,17 +81,18 @@ struct FusedCall: Equatable {
     var longest: Int
     var rows: Int
 
-    /// The calls that compute every sequence that fits the limits on its own. The choice must not depend on the batch,
-    /// because fused and composed attention round differently. Biased sequences get separate calls, because the dense
-    /// bias is all or nothing. Its memory grows with the square of the longest, so a call takes as many sequences as
-    /// its budget allows.
+    /// The calls that compute every sequence that is within the limits by itself: whether a sequence is fused must not
+    /// depend on the batch, because fused and composed attention round differently. Biased sequences get separate
+    /// calls, because a call's dense bias applies to all its sequences. The bias grows with the square of the longest
+    /// sequence, so a call takes as many sequences as the memory limit allows.
     static func calls(lengths: [Int], isBiased: [Bool], heads: Int) -> [FusedCall] {
         var calls: [FusedCall] = []
         for biased in [true, false] {
             var sequences = lengths.indices.filter {
                 isBiased[$0] == biased && FusedLimits.allow(1, longest: lengths[$0], heads: heads, isBiased: biased)
             }
-            // In one call they stay in order, which saves gathering them; in several, similar lengths are grouped.
+            // In one call, sequences stay in order, which saves gathering them. In several calls, similar lengths are
+            // grouped.
             let longest = sequences.reduce(0) { max($0, lengths[$1]) }
             if !FusedLimits.allow(sequences.count, longest: longest, heads: heads, isBiased: biased) {
                 sequences.sort { (lengths[$0], $1) > (lengths[$1], $0) }
@@ -133,9 +134,9 @@ extension PlannedAttention {
         var call: FusedCall
         /// (rows) int32; nil: every row of the batch in order.
         var rows: View?
-        /// (sequences + 1) int32, of queries and of keys
+        /// (sequences + 1) int32: row offsets of queries and of keys.
         var offsets: View
-        /// (sequences) int32, zeros: rows of context and targets of each sequence
+        /// (sequences) int32, zeros: numbers of context rows and of targets of each sequence.
         var counts: View
         /// (1, longest, longest) int32: entries of the positional bias.
         var positions: View?
@@ -145,7 +146,7 @@ extension PlannedAttention {
 }
 
 extension AscendStream {
-    /// The calls that the fused operator can take over from this attention; none if it is not used, or does not fit.
+    /// The part of this attention that the fused operator can compute; empty if it is not used or does not fit.
     func fusedCalls(_ attention: AttentionOperation, _ shape: AttentionShape<AscendKeyValuePages>) -> [FusedCall] {
         guard device.fusion != nil, attention.weights == .silu, attention.queryRows == .all, attention.prefix == nil,
             FusedLimits.take(
@@ -183,7 +184,7 @@ extension AscendStream {
             counts: try input([Int32](repeating: 0, count: call.sequences.count), .int32, [call.sequences.count])
         )
         guard call.isBiased, let bias = attention.bias else { return made }
-        // The square of one group whose slots are the rows themselves.
+        // One group for all sequences, with a slot per row of the longest.
         let slots = call.longest
         let square = AttentionPlan.Group(
             items: call.sequences.map { sequence in
@@ -202,7 +203,7 @@ extension AscendStream {
         return made
     }
 
-    /// Notes a call: `output` is (rows, H · dv) float32, contiguous.
+    /// Records a call; `output` is (rows, H · dv) float32, contiguous.
     func attend(
         _ fused: PlannedAttention.Fused,
         _ attention: AttentionOperation,
@@ -243,9 +244,9 @@ extension AscendStream {
             }
             dense = made
         }
-        // The weights are rounded to half precision before the second product, and their sum after it. HSTU's 1/N would
-        // push small weights out of float16; without it, the sum over thousands of rows may leave its range. A power of two
-        // keeps both in range, and float32 applies the rest of 1/N.
+        // The operator rounds the weights to half precision before the second product, and the sums after it. With
+        // HSTU's 1/N, small weights would underflow in float16; without it, sums over thousands of rows may overflow. A
+        // power of two keeps both in range, and the rest of 1/N is applied in float32.
         let unit: Float = 0x1p-5
         let scale = attention.scale / unit
         let result = try temporary(half, [call.rows, heads, FusedLimits.padded(shape.valueColumns)])
@@ -272,8 +273,8 @@ extension AscendStream {
         }
     }
 
-    /// (rows, heads, columns) with zeros after each head's columns, up to the operator's width. They add nothing to
-    /// scores, and their columns of the answer are dropped.
+    /// (rows, heads, columns), each head zero-padded to the operator's unit. Zeros add nothing to scores, and their
+    /// columns of the result are dropped.
     private func padded(_ view: View) throws(ComputeError) -> View {
         let columns = view.dims[2]
         let width = FusedLimits.padded(columns)
@@ -289,7 +290,7 @@ extension AscendStream {
 }
 
 extension OperatorCalls {
-    /// The name of a layout for the operator, whose call takes it as writable text.
+    /// The name of the layout. The operator's call takes it as writable text.
     nonisolated(unsafe) private static let jagged: UnsafeMutablePointer<CChar> = {
         let text = UnsafeMutablePointer<CChar>.allocate(capacity: 8)
         text.initialize(repeating: 0, count: 8)
@@ -297,12 +298,12 @@ extension OperatorCalls {
         return text
     }()
 
-    /// Causal attention of HSTU over jagged rows: q, k, v are (rows, heads, columns), `bias` is (B, H, longest, longest),
-    /// `offsets` (B + 1) int32, `counts` B int32 zeros, everything else of one half-precision type: `silu(q · kᵀ + bias) ·
-    /// scale` times v.
+    /// Causal attention of HSTU over jagged rows: q, k, v are (rows, heads, columns), `bias` is (B, H, longest,
+    /// longest), `offsets` (B + 1) int32, `counts` B int32 zeros, everything else of one half-precision type: `silu(q ·
+    /// kᵀ + bias) · scale` times v.
     ///
-    /// The definitions call the offsets of the keys and the numbers of context rows and targets optional, but the kernels
-    /// read them (RecSDK, hstu_dense_forward_jagged_kernel.h and hstu_jagged_forward_kernel.h).
+    /// The definitions call the offsets of the keys and the numbers of context rows and targets optional, but the
+    /// kernels read them (RecSDK, hstu_dense_forward_jagged_kernel.h and hstu_jagged_forward_kernel.h).
     func hstu(
         _ variant: FusedVariant,
         _ query: View,

@@ -1,11 +1,11 @@
-// The parts of attention that the layers of a batch share: the groups, the rows to gather, the masks, the entries of
-// the relative bias. The first layer that needs them makes them.
+// The parts of attention that the layers of a batch share: the groups, the rows to gather, the masks, and the entries
+// of the relative bias. The first layer that needs them computes them.
 
 internal import Compute
 
 /// The rectangles of a batch in device memory.
 struct PlannedAttention {
-    /// A layer can use it only if these are equal.
+    /// Layers with equal keys share a plan.
     struct Key: Equatable {
         var offsets: [Int32]
         var queryRows: QueryRows
@@ -25,7 +25,7 @@ struct PlannedAttention {
         var queryRows: View
         var ownRows: View
         var poolRows: View?
-        /// (b, 1, Sq, Sk) bool, true where the query does not see the key.
+        /// (b, 1, Sq, Sk) bool, true where the query does not attend to the key.
         var mask: View
         /// (b, Sq, Sk) int32: entries of the positional bias and of the time bias.
         var positions: View?
@@ -43,7 +43,7 @@ struct PlannedAttention {
 }
 
 extension AscendStream {
-    /// The batch's plan for such an operation, made now or by an earlier layer.
+    /// The plan for an operation, made now or by an earlier layer of the batch.
     func planned(
         _ attention: AttentionOperation,
         _ checked: AttentionShape<AscendKeyValuePages>
@@ -128,7 +128,7 @@ extension AscendStream {
         if let weights = attention.firstRowWeights {
             let added = group.items.flatMap { item -> [Float] in
                 var slots = [Float](repeating: 0, count: keys)
-                // The first row of the sequence is the first cached one, if there is any.
+                // The first row of the sequence is a cached one, if there are any.
                 slots[item.cached > 0 ? 0 : group.cachedSlots] = weights[item.sequence]
                 return slots
             }
@@ -156,7 +156,7 @@ extension AscendStream {
         return places
     }
 
-    /// (b, Sq, Sk) int32: the time bias's entries, computed on the device, or on the host where 64 bits do not hold the
+    /// (b, Sq, Sk) int32: the time bias's entries, computed on the device, or on the host if 64 bits do not hold the
     /// differences or the chip lacks an operator.
     func buckets(
         _ group: AttentionPlan.Group,
@@ -168,8 +168,8 @@ extension AscendStream {
         guard let stamps = hostValues(bias.timestamps, as: Int64.self) else {
             throw ComputeError(.invalidArgument, "\(operation): the timestamps were not uploaded in this batch")
         }
-        // The time of each slot's row; for a query, that of the row after it. Slots without a row have the time of the
-        // first.
+        // The time of each slot's row or, for a query, of the row after it. Slots without a row have the time of the
+        // first row.
         func times(_ positions: [Int32], after: Int, slots: Int) -> [Int64] {
             positions.enumerated().map { index, position in
                 let item = group.items[index / slots]

@@ -1,9 +1,11 @@
-// HSTU's logarithmic time buckets on the host, for time stamps whose differences exceed 64 bits: no operator handles those.
+// HSTU's logarithmic time buckets on the host, for timestamps whose differences exceed 64 bits and which no operator
+// handles.
 
 internal import Glibc
 
 enum TimeBuckets {
-    /// `clamp(trunc(ln(max(1, |Δ|)) / 0.301), 0, count − 1)` in float32; a difference beyond 64 bits counts as the greatest.
+    /// `clamp(trunc(ln(max(1, |Δ|)) / 0.301), 0, count − 1)` in float32; a difference beyond 64 bits counts as the
+    /// greatest.
     static func bucket(_ later: Int64, _ earlier: Int64, count: Int) -> Int32 {
         let (difference, overflow) = later.subtractingReportingOverflow(earlier)
         let magnitude = overflow || difference == .min ? Int64.max : abs(difference)

@@ -1,4 +1,4 @@
-// The number of threads that this process may keep busy: by its affinity mask and the processor quota of its control
+// The number of threads that this process may keep busy, from its affinity mask and the processor quotas of its control
 // groups.
 
 internal import CLinux
@@ -13,15 +13,16 @@ extension CPUDevice {
     }
 }
 
-/// The limits of control groups, read from the files that the kernel shows.
+/// The processor limits of control groups, read from the kernel's files.
 enum ProcessorQuota {
-    /// Whole processors, at least 1, or nil where there is no limit.
+    /// Whole processors, at least 1; nil if there is no limit.
     static var ofThisProcess: Int? {
         var least: Int?
         func apply(_ limit: Int?) {
             if let limit { least = min(least ?? limit, limit) }
         }
-        // The limit of every ancestor counts. Inside a container the group's own path may not be visible, but its root is.
+        // The limit of every ancestor counts. Inside a container the group's own path may not be visible, but its root
+        // is.
         var path = text(at: "/proc/self/cgroup").flatMap(unifiedPath) ?? ""
         while true {
             apply(text(at: "/sys/fs/cgroup\(path)/cpu.max").flatMap(unified))
@@ -54,7 +55,7 @@ enum ProcessorQuota {
         return max(1, quota / period)
     }
 
-    /// A small file's text; nil where it cannot be read.
+    /// A small file's text; nil if it cannot be read.
     private static func text(at path: String) -> String? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }

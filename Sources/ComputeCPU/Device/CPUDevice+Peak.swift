@@ -1,4 +1,4 @@
-// Measures the peak of the processor and of its memory: the ceilings that benchmarks compare with.
+// Measures the peak rates of the processor and of its memory, with which benchmarks compare.
 
 internal import CKernels
 internal import CLinux
@@ -21,7 +21,7 @@ extension CPUDevice {
                 results: results.baseAddress
             )
             let operations = Double(tasks) * Double(rounds) * Double(gk_probe_count(&job))
-            // The best of several runs: the first raises the clock, and other programs disturb some.
+            // The best of several runs, because the first raises the clock and other programs disturb some.
             for _ in 0..<16 {
                 let start = CLinux_monotonicNanoseconds()
                 pool.run(gk_probes_run, job: &job, count: tasks)
@@ -36,7 +36,7 @@ extension CPUDevice {
         guard let catalogue = catalogue as? CPUCatalogue else { return nil }
         let wordBytes = MemoryLayout<UInt64>.stride
         let words = catalogue.items.byteCount / wordBytes
-        // Divides it as the scan does: about eight tasks per thread.
+        // Divides the memory as the scan does: about eight tasks per thread.
         let taskWords = max(512, words / (pool.threads * 8))
         guard words > 0 else { return nil }
         var sums = [UInt64](repeating: 0, count: pool.threads * 8)

@@ -1,5 +1,5 @@
 // Measures which kernels suit this processor. The instruction that multiplies pairs of bfloat16 is 2.2 times as fast as
-// float32 on one processor and half as fast on another, so its presence alone is no guide.
+// float32 on one processor and half as fast on another, so its presence alone does not decide.
 
 internal import CKernels
 internal import CLinux
@@ -7,8 +7,8 @@ package import Compute
 internal import Locking
 
 extension InstructionSet {
-    /// The level without products of pairs of bfloat16; nil where this one has none. There, weights of bfloat16 are taken apart
-    /// and multiplied in float32, and attention is in float32.
+    /// The level without products of bfloat16 pairs, which widens bfloat16 weights to float32 and computes attention in
+    /// float32; nil if this level has no such products.
     fileprivate var withoutPairs: InstructionSet? {
         switch self {
         case .avx512bf16: .avx512vnni
@@ -27,16 +27,16 @@ final class PreparedRates: Sendable {
 }
 
 extension CPUDevice {
-    /// Rows, columns and depth of the product that is timed: a projection of a model of ordinary size, whose operands fit the
+    /// Rows, columns and depth of the timed product: a projection of a model of ordinary size, whose operands fit the
     /// second-level cache of each core.
     private static let (sampleRows, sampleColumns, sampleDepth) = (96, 256, 256)
-    /// How long each candidate is timed, in turns, twice.
+    /// How long each of the two alternating measurements of a candidate takes.
     private static let sampleNanoseconds: UInt64 = 20_000_000
 
-    /// The rates of the kernels that could serve this device's dtype, its own first; empty where there is nothing to choose. Takes
-    /// some 80 ms of the calling thread.
+    /// The rates of the kernels that could serve this device's dtype, its own first; empty if there is no choice. Takes
+    /// about 80 ms on the calling thread.
     ///
-    /// int8 devices have attention and the catalogue in bfloat16, so that the same product decides for them.
+    /// int8 devices compute attention and the catalogue in bfloat16, so the same product decides for them.
     ///
     /// - Throws: `ComputeError.outOfMemory`.
     package func measureKernels() throws(ComputeError) -> [KernelRate] {
@@ -53,11 +53,11 @@ extension CPUDevice {
         return [own, other].map { KernelRate(kernels: $0.rawValue, gigaflops: operations / (best[$0] ?? .infinity)) }
     }
 
-    /// Nanoseconds that the sample takes on this thread with the kernels of a level, at best; infinite if the host
-    /// lacks them.
+    /// The sample's best time on this thread with the kernels of a level, in nanoseconds; infinite if the host lacks
+    /// them.
     private static func sampleTime(_ level: InstructionSet) throws(ComputeError) -> Double {
         guard let kernels = gk_kernels_for(level.level) else { return .infinity }
-        // Zeros: the time does not depend on what is multiplied.
+        // Zeros suffice, because the time does not depend on the values.
         let input = try AlignedMemory(zeroedFloats: sampleRows * sampleDepth, for: "a measurement")
         let weights = try AlignedMemory(zeroedFloats: sampleColumns * sampleDepth / 2, for: "a measurement")
         let output = try AlignedMemory(zeroedFloats: sampleRows * sampleColumns, for: "a measurement")
@@ -79,7 +79,7 @@ extension CPUDevice {
         let scratch = try AlignedMemory(zeroedFloats: gk_linear_scratch(&job), for: "a measurement")
         job.scratch = scratch.floats
         var best = Double.infinity
-        // Processor time: a background thread also waits for a processor.
+        // Processor time, because a background thread also waits for a processor.
         let end = CLinux_threadNanoseconds() + sampleNanoseconds
         repeat {
             let start = CLinux_threadNanoseconds()

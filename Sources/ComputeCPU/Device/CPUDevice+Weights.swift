@@ -1,4 +1,4 @@
-// Takes weights: checks what a file holds, and packs it.
+// Checks the tensors of a weight file and packs them.
 
 internal import CKernels
 package import Compute
@@ -211,7 +211,7 @@ extension CPUDevice {
         try weights.block(zeroedFloats: words, for: "added rows")
     }
 
-    /// How float32 rows become columns of a packed catalogue.
+    /// The packing of float32 rows as columns of a catalogue.
     private func rowPacking(columns: Int, rows: Int, into packed: WeightMemory) -> gk_packing {
         var packing = gk_packing()
         packing.row_step = 1
@@ -238,14 +238,14 @@ extension CPUDevice {
         }
     }
 
-    /// Scores are compared with one another, and one scale an item is too coarse for that. int8 therefore uses bfloat16
-    /// here.
+    /// The type of packed catalogue rows. bfloat16 on int8 devices, because one scale per item is too coarse for
+    /// comparing scores.
     private var catalogueDtype: gk_dtype { dtype == .float32 ? .float32 : .bfloat16 }
 }
 
 extension CPUDevice {
-    /// The norm of rows of `columns` columns in the kernels' form. It points into the vectors of `normalization`, which the
-    /// caller keeps.
+    /// The norm of rows of `columns` columns in the kernels' form. It points into the vectors of `normalization`, which
+    /// the caller must retain.
     func kernelForm(
         of normalization: Normalization,
         columns: Int,
@@ -278,7 +278,7 @@ extension CPUDevice {
         }
     }
 
-    /// The object as the class that this device makes, or a refusal.
+    /// Casts an object to this device's own class, or throws.
     func own<Made: DeviceOwned>(
         _ made: AnyObject,
         as type: Made.Type,

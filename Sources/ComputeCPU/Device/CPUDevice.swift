@@ -1,12 +1,12 @@
-// The CPU as a device: chooses the kernels, owns the worker threads, packs weights, makes streams.
+// The CPU as a device. It chooses the kernels, owns the worker threads, packs weights and makes streams.
 
 internal import CKernels
 package import Compute
 internal import Glibc
 
-/// Compute on the host's processors. Activations are float32 between operations; projections and the catalogue scan multiply
-/// float32, bfloat16 or int8, as the device's dtype says, and sum in float32 or int32. Attention multiplies bfloat16 on
-/// processors that do, unless the dtype is float32, and float32 on others.
+/// Computes on the host's processors. Activations are float32 between operations. Projections and the catalogue scan
+/// multiply in the device's dtype (float32, bfloat16 or int8) and sum in float32 or int32. Attention multiplies in
+/// bfloat16 if the kernels support it and the dtype is not float32, otherwise in float32.
 ///
 /// Belongs to the thread that made it, like everything it makes. Its worker threads live as long as it does and sleep
 /// between operations. float32 tables are read straight from the memory of their `HostTensor`; everything else is
@@ -14,9 +14,9 @@ internal import Glibc
 package final class CPUDevice: Device {
     package private(set) var description: DeviceDescription
     private(set) var kernels: UnsafePointer<gk_kernels>
-    /// Provides the rates for choosing kernels and variants; nil: no choice.
+    /// Provides the rates by which the device and its variants choose kernels; nil: they do not choose.
     private var rates: RateSource?
-    /// Rates measured before the variants that need them are made.
+    /// Rates measured in advance for variants.
     private let prepared: PreparedRates
     /// Which catalogues get a quantised copy.
     private(set) var copyPolicy: CatalogueCopy.Policy
@@ -32,14 +32,15 @@ package final class CPUDevice: Device {
     let timeCells: [UInt32]
 
     /// - Parameters:
-    ///   - threads: how many compute, including the calling thread; more than `availableThreads` only adds cost.
+    ///   - threads: the number of computing threads, including the caller's; more than `availableThreads` only adds
+    ///     cost.
     ///   - dtype: the type of packed weights and products: `.float32`; `.bfloat16`, to which inputs are rounded as
     ///     well; or `.int8`, with a scale for each column of the weights and each row of the input. The catalogue of an
     ///     int8 device is bfloat16.
-    ///   - isa: the kernels to use; nil: those named by the environment's GENREC_ISA, otherwise the best of the host.
+    ///   - isa: the kernels to use; nil: those named by the environment variable GENREC_ISA, otherwise the host's best.
     ///   - copies: which catalogues get a quantised copy. `tune` changes `.never` to `.whereFaster`.
-    /// - Throws: `ComputeError.invalidArgument` for fewer than one thread, `.unsupported` for another dtype and for kernels
-    ///   that the host cannot run, `.outOfMemory` when a thread cannot be started.
+    /// - Throws: `ComputeError.invalidArgument` for fewer than one thread, `.unsupported` for another dtype and for
+    ///   kernels that the host cannot run, `.outOfMemory` when a thread cannot be started.
     package init(
         threads: Int,
         dtype: DType = .float32,
@@ -77,7 +78,7 @@ package final class CPUDevice: Device {
         }
     }
 
-    /// Another type or number of threads of the same host.
+    /// A variant with another dtype or number of threads.
     private init(_ base: CPUDevice, dtype: DType, threads: Int) throws(ComputeError) {
         self.dtype = try Self.kernelForm(of: dtype)
         copyPolicy = base.copyPolicy
@@ -100,7 +101,7 @@ package final class CPUDevice: Device {
         let (dtype, threads) = (dtype ?? description.dtype, threads ?? description.threads)
         if dtype == description.dtype, threads == description.threads { return self }
         let variant = try CPUDevice(self, dtype: dtype, threads: threads)
-        // Kernels without pairs stay so in a variant: its own measurement then has nothing to choose from.
+        // If this device chose kernels without products of pairs, the variant keeps them and has nothing to measure.
         if let rates {
             try variant.tune { [prepared] (device) throws(ComputeError) in
                 if let found = prepared.of(device.description.dtype) { return found }
@@ -126,15 +127,15 @@ package final class CPUDevice: Device {
         }
     }
 
-    /// Whether keys and values are rounded to bfloat16, and how pages hold them: they are if products are not of float32
-    /// and the kernels have such attention.
+    /// The type to which attention rounds keys and values, and in which pages hold them: bfloat16 if the dtype is not
+    /// float32 and the kernels have such attention.
     var attentionDtype: gk_dtype { dtype != .float32 && kernels.pointee.bf16_page != nil ? .bfloat16 : .float32 }
 
-    /// The rates of the kernels that could serve a device: `measureKernels`, or what was measured earlier.
+    /// Returns the rates of the kernels that could serve a device, from `measureKernels` or an earlier measurement.
     package typealias RateSource = (CPUDevice) throws(ComputeError) -> [KernelRate]
 
-    /// Chooses the fastest kernels for the device's dtype, and from now on for its variants', and lets catalogues have quantised
-    /// copies where these are faster. Call it before anything is packed.
+    /// Chooses the fastest kernels for the dtype of the device and of all later variants, and gives catalogues
+    /// quantised copies if these are faster. Call it before anything is packed.
     package func tune(by rates: @escaping RateSource) throws(ComputeError) {
         self.rates = rates
         if copyPolicy == .never { copyPolicy = .whereFaster }
@@ -150,7 +151,7 @@ package final class CPUDevice: Device {
     }
 
     package var memory: DeviceMemory { account.memory }
-    /// Packing writes only to its own memory, and a stream to that of its model.
+    /// Packing writes only to its own memory, and a stream only to its own and its model's.
     package var takesWeightsOnAnyThread: Bool { true }
 
     package func supports(_ operation: OperationKind) -> Bool {

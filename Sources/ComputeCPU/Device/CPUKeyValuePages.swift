@@ -3,10 +3,10 @@
 internal import CKernels
 package import Compute
 
-/// Pages of `gk_page_rows` rows. A page holds one layer after the other, and a layer one key head after the other. A head
-/// holds the keys as (keyColumns, gk_page_rows), so that keys are the lanes of a vector, then the values as (gk_page_rows,
-/// valueColumns). If attention is in bfloat16, they are pairs of columns and then pairs of rows, as the kernel `bf16_page`
-/// packs them: half the bytes.
+/// Pages of `gk_page_rows` rows. A page holds one layer after the other, and a layer one key head after the other. A
+/// head holds the keys as (keyColumns, gk_page_rows), so that keys are the lanes of a vector, then the values as
+/// (gk_page_rows, valueColumns). If attention is in bfloat16, keys are pairs of columns and values pairs of rows, as
+/// the kernel `bf16_page` packs them, in half the bytes.
 package final class CPUKeyValuePages: KeyValuePages, DeviceOwned {
     package let shape: KeyValueShape
     package let pageCount: Int
@@ -16,7 +16,7 @@ package final class CPUKeyValuePages: KeyValuePages, DeviceOwned {
     package let device: DeviceIdentity
     let memory: PageMemory
     let dtype: gk_dtype
-    /// Floats, or words of two bfloat16, of a page, and of one head of one layer in it.
+    /// 4-byte words (a float or two bfloat16) of a page, and of one head of one layer in it.
     let pageFloats: Int
     let headFloats: Int
 
@@ -38,13 +38,13 @@ package final class CPUKeyValuePages: KeyValuePages, DeviceOwned {
         self.dtype = dtype
         pageFloats = size.page
         headFloats = size.head
-        // Int32 numbers the pages.
+        // Page numbers are Int32.
         let count = min(byteCount / (pageFloats * MemoryLayout<Float>.stride), Int(Int32.max))
         pageCount = count
         memory = try PageMemory(byteCount: count * pageFloats * MemoryLayout<Float>.stride, account: account)
     }
 
-    /// Floats of one head and of a page; nil for a shape that no page can have.
+    /// Words of one head and of a page; nil for a shape that no page can have.
     private static func size(_ shape: KeyValueShape, _ dtype: gk_dtype) -> (head: Int, page: Int)? {
         guard shape.layers > 0, shape.heads > 0, shape.keyColumns > 0, shape.valueColumns > 0 else { return nil }
         let (columns, tooWide) = shape.keyColumns.addingReportingOverflow(shape.valueColumns)
@@ -72,7 +72,7 @@ package final class CPUKeyValuePages: KeyValuePages, DeviceOwned {
         memory.release(run.lowerBound * pageByteCount..<run.upperBound * pageByteCount)
     }
 
-    /// The first page's floats of a layer.
+    /// The start of a layer in the first page.
     func floats(layer: Int) -> UnsafeMutablePointer<Float> { memory.floats + layer * shape.heads * headFloats }
 }
 

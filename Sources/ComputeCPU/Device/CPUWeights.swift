@@ -1,4 +1,4 @@
-// A CPU device's own forms of a model's weights. Each knows its device, and refuses to be used with another.
+// A model's weights in the form that a CPU device packs. Each object knows its device, so that others can refuse it.
 
 internal import CKernels
 internal import Compute
@@ -12,7 +12,7 @@ final class CPULinear: LinearWeights, DeviceOwned {
     let matrix: WeightMemory
     /// gk_packed_columns floats.
     let bias: WeightMemory?
-    /// int8 alone.
+    /// Only for int8.
     let quantization: ColumnQuantization?
 
     init(
@@ -32,12 +32,12 @@ final class CPULinear: LinearWeights, DeviceOwned {
     }
 }
 
-/// Turns the integers of an int8 projection's columns into numbers.
+/// The scales and first sums that convert the integers of an int8 projection's columns to floats.
 struct ColumnQuantization {
     private let memory: WeightMemory
     private let columns: Int
 
-    /// - Parameter memory: two zeroed floats a packed column.
+    /// - Parameter memory: two zeroed floats per packed column.
     init(columns: Int, memory: WeightMemory) {
         self.columns = columns
         self.memory = memory
@@ -46,22 +46,23 @@ struct ColumnQuantization {
     /// The scale of each column.
     var scales: UnsafeMutablePointer<Float> { memory.floats }
 
-    /// The start of each column's sum: minus the sum of its integers times the number that the kernels add to an input.
+    /// The initial value of each column's sum: minus the sum of its integers, times the kernels' offset of inputs
+    /// (`s8_zero`).
     var firstSums: UnsafeMutablePointer<Int32> {
         // The second half of the block holds only integers.
         UnsafeMutableRawPointer(memory.floats + columns).assumingMemoryBound(to: Int32.self)
     }
 }
 
-/// A table of rows, contiguous in float32: the file's own bytes, or a widened copy of them. Rows that were added follow in pages.
+/// A table of contiguous float32 rows: the file's own bytes, or a widened copy of them. Added rows follow in pages.
 final class CPUTable: EmbeddingTable, DeviceOwned {
-    /// Of the file.
+    /// Rows of the file.
     let ownRows: Int
     let columns: Int
     let device: DeviceIdentity
     let values: UnsafePointer<Float>
     var added: PagedRows
-    /// Keeps the memory of `values` alive; nil: the tensor's creator does.
+    /// Keeps the memory of `values` alive; nil if the tensor's creator does.
     private let owner: AnyObject?
 
     var rows: Int { added.count == 0 ? ownRows : added.first + added.count }
@@ -76,7 +77,7 @@ final class CPUTable: EmbeddingTable, DeviceOwned {
     }
 }
 
-/// A vector in each form that an operation may read; only its use tells which.
+/// A vector in each form that an operation may read, because the device does not know its use in advance.
 final class CPUVector: DeviceVector, DeviceOwned {
     let count: Int
     let device: DeviceIdentity
@@ -87,10 +88,10 @@ final class CPUVector: DeviceVector, DeviceOwned {
     /// Floats before and after the range of the lanes, for lanes without a row or a key.
     static let margin = 2 * gk_lanes
 
-    /// As they were given.
+    /// The entries in their original order.
     var entries: UnsafePointer<Float> { UnsafePointer(memory.floats + Self.relativeFloats(entries: count)) }
 
-    /// `byBucket[b]` is the entry of time bucket b, the last entry where there are fewer: gk_time_entries floats.
+    /// `byBucket[b]` is the entry of time bucket b, or the last entry if there are fewer: gk_time_entries floats.
     var byBucket: UnsafePointer<Float> { UnsafePointer(memory.floats) }
 
     /// `byDistance[d]` is the entry of a key d rows before its query, N − 1 − d, for d in 0 ..< N with count = 2N − 1;
@@ -113,7 +114,7 @@ final class CPUVector: DeviceVector, DeviceOwned {
 
     /// - Parameters:
     ///   - entries: at least one.
-    ///   - memory: `floatCount` zeros.
+    ///   - memory: `floatCount` zeroed floats.
     init(entries: [Float], device: DeviceIdentity, memory: WeightMemory) {
         count = entries.count
         self.device = device
@@ -129,16 +130,16 @@ final class CPUVector: DeviceVector, DeviceOwned {
     }
 }
 
-/// Cosines and sines of the angles of positions 0 ..< rows: a row is those of one position.
+/// Cosines and sines of the angles of positions 0 ..< rows, one row per position.
 struct AngleTable {
     let rows: Int
     let memory: WeightMemory
 }
 
-/// The scored rows of a catalogue: as columns in panels of 64, and the bits of those that exist. Added rows follow in
-/// pages, which start with a panel.
+/// The scored rows of a catalogue, packed as columns in panels of 64, and a bit for each that exists. Added rows follow
+/// in pages of whole panels.
 final class CPUCatalogue: CatalogueWeights, DeviceOwned {
-    /// Of the bundle.
+    /// Rows of the bundle.
     let ownRows: Int
     let columns: Int
     let device: DeviceIdentity
@@ -147,9 +148,9 @@ final class CPUCatalogue: CatalogueWeights, DeviceOwned {
     let dtype: gk_dtype
     /// One bit per row, whole words; none for added rows.
     let eligible: [UInt64]
-    /// Of every row.
+    /// Applied to every row, added ones included.
     let normalization: Normalization?
-    /// Of the bundle's rows, where scans through it are faster.
+    /// A copy of the bundle's rows, if scans with it are faster.
     let copy: CatalogueCopy?
     var added: PagedRows
 
@@ -181,7 +182,7 @@ final class CPUCatalogue: CatalogueWeights, DeviceOwned {
     let copyState: CatalogueCopyState
     var copyByteCount: Int { copy?.byteCount ?? 0 }
 
-    /// Hands the packed rows to `body`, which must not keep them.
+    /// Passes the packed rows to `body`, which must not keep them.
     func withItems<Result>(_ body: (gk_items) -> Result) -> Result {
         added.pages.withUnsafeBufferPointer { pages in
             body(
@@ -198,7 +199,7 @@ final class CPUCatalogue: CatalogueWeights, DeviceOwned {
 
 /// Rows added to a table or a catalogue, in pages of gk_page_items that never move.
 struct PagedRows {
-    /// The number of the first one.
+    /// The number of the first added row.
     let first: Int
     private(set) var count = 0
     private(set) var pages: [UnsafeRawPointer?] = []
@@ -209,7 +210,7 @@ struct PagedRows {
     /// Adds rows.
     ///
     /// - Parameters:
-    ///   - makePage: zeroed memory for a page.
+    ///   - makePage: returns zeroed memory for a page.
     ///   - write: called with a page, the offset in it, and the rows to write there, all within the page.
     mutating func append(
         _ rows: [[Float]],

@@ -4,23 +4,23 @@ internal import CKernels
 internal import CLinux
 internal import Compute
 
-/// The rows of a float32 catalogue in int8, with a scale for each. A scan bounds every score from it, with the proof in
-/// scan_copy.c, and reads in float32 only the rows that could be selected. Immutable once it is complete.
+/// The rows of a float32 catalogue in int8, with a scale per row. A scan bounds every score with it (scan_copy.c has
+/// the proof) and reads in float32 only the rows that could be selected. Immutable once it is complete.
 package final class CatalogueCopy {
-    /// Which catalogues get one.
+    /// Which catalogues get a copy.
     package enum Policy: Sendable {
         case never
-        /// Those from `leastBytes` on, if a scan of their first rows is faster with one.
+        /// Catalogues of at least `leastBytes`, if a scan of their first rows is faster with a copy.
         case whereFaster
-        /// All that can have one; for tests.
+        /// All catalogues that can have one; for tests.
         case always
     }
 
-    /// Of float32 rows. Smaller ones stay in a cache.
+    /// Bytes of float32 rows. Smaller catalogues stay in a cache.
     private static let leastBytes = 4 << 20
-    /// Float32 bytes that are scanned to find out.
+    /// Float32 bytes scanned by the measurement.
     private static let sampleBytes = 64 << 20
-    /// Rows that a sample selects, as many as a usual request.
+    /// Rows that the measurement selects, as many as a usual request.
     private static let sampleCount = 100
     /// A copy that saves less than a tenth is not worth its memory.
     private static let leastGain = 0.9
@@ -32,14 +32,14 @@ package final class CatalogueCopy {
     private let integers: WeightMemory
     /// A scale and a first sum per row.
     private let perRow: WeightMemory
-    /// Of a block, until the copy is complete.
+    /// Holds one block until the copy is complete.
     private var scratch: WeightMemory?
-    /// The largest magnitude of all rows; infinite or NaN where one of them is.
+    /// The largest magnitude in any row; infinite or NaN if any value is.
     private(set) var largest: Float = 0
 
-    /// A copy without rows, if the device makes one for such a catalogue and there is memory for it.
+    /// An empty copy, if the device makes one for such a catalogue and there is memory for it.
     ///
-    /// - Parameter rows: whole blocks.
+    /// - Parameter rows: a multiple of the block size.
     static func begun(
         rows: Int,
         columns: Int,
@@ -56,7 +56,7 @@ package final class CatalogueCopy {
         return (copy, .used)
     }
 
-    /// - Returns: nil where there is no memory for it.
+    /// nil if there is no memory for it.
     private init?(rows: Int, columns: Int, on device: CPUDevice) {
         policy = device.copyPolicy
         let quads = gk_packed_depth(.int8, columns)
@@ -85,9 +85,9 @@ package final class CatalogueCopy {
         )
     }
 
-    /// Words of one of the two rows of integers of a query.
+    /// Words of one of a query's two rows of integers.
     static func integerStride(columns: Int, _ kernels: UnsafePointer<gk_kernels>) -> Int {
-        // Rows are filled up to whole vectors of 16 columns.
+        // Rows are padded to whole vectors of 16 columns.
         (columns + 15) / 16 * 4 * kernels.pointee.s8_words
     }
 
@@ -95,13 +95,13 @@ package final class CatalogueCopy {
     ///
     /// - Parameters:
     ///   - values: (count, columns), contiguous.
-    ///   - first: the number of the first row, that of a block.
+    ///   - first: the number of the first row, a multiple of the block size.
     func add(_ values: UnsafePointer<Float>, rows count: Int, at first: Int) {
         guard let scratch else { preconditionFailure("a complete copy takes no more rows") }
         var copy = kernelForm
         let bytes = scratch.base.assumingMemoryBound(to: Int8.self)
         let most = gk_copy_block(kernels, first / gk_block_rows, count, columns, values, bytes, &copy)
-        // NaN stays.
+        // Once NaN, `largest` stays NaN.
         if !largest.isNaN, !(most <= largest) { largest = most }
     }
 

@@ -1,9 +1,9 @@
-// The kernel levels by name, and the choice of a device: the best that the host runs, or the one in GENREC_ISA.
+// The kernel levels by name, and a device's choice: the host's best level, or the one in GENREC_ISA.
 
 internal import CKernels
 package import Compute
 
-/// A level of the CPU kernels. Raw values are what GENREC_ISA and `DeviceDescription.architecture` say.
+/// A level of the CPU kernels. Raw values are the names in GENREC_ISA and `DeviceDescription.architecture`.
 package enum InstructionSet: String, Sendable, CaseIterable {
     case scalar
     case avx2

@@ -1,6 +1,6 @@
-// The threads that compute: the engine thread and workers that sleep between operations. An operation is cut into
-// tasks, and threads take them from a counter, so that a thread that is late or disturbed takes fewer. The caller takes
-// part, and waits only for tasks taken by others: a worker that has not been scheduled yet costs nothing.
+// The threads that compute: the engine thread and workers that sleep between operations. An operation is divided into
+// tasks that threads take from a counter, so that a late or disturbed thread takes fewer. The caller takes tasks too,
+// and waits only for tasks that others took, so a worker that has not been scheduled yet costs nothing.
 
 internal import CLinux
 internal import Compute
@@ -9,8 +9,8 @@ internal import Synchronization
 
 /// Runs the tasks of one operation at a time on a fixed number of threads. Belongs to the thread that made it.
 final class WorkerPool {
-    /// A task of an operation: the operation's description, the task's number, the number of the thread that runs it
-    /// (0 ..< threads, the caller is 0).
+    /// Runs one task of an operation. Parameters: the operation's description, the task's number, the number of the
+    /// thread that runs it (0 ..< threads; the caller is 0).
     typealias Task = @convention(c) (UnsafeRawPointer?, Int, Int) -> Void
 
     /// Threads that compute, the caller included.
@@ -56,10 +56,10 @@ final class WorkerPool {
     /// Operations so far in which workers could take part.
     var operations: UInt32 { state.operations }
 
-    /// A batch begins: until it ends, a worker waits longer for the next operation before it sleeps.
+    /// Begins a batch: until it ends, a worker waits longer for the next operation before it sleeps.
     func beginBatch() { state.isInBatch.store(true, ordering: .relaxed) }
 
-    /// No operation follows soon.
+    /// Ends a batch: no operation follows soon.
     func endBatch() { state.isInBatch.store(false, ordering: .relaxed) }
 
     /// Runs tasks 0 ..< count and returns when all have run. Each thread takes them in increasing order.
@@ -90,14 +90,14 @@ private final class WorkerStart {
 
 /// The state shared by the caller and the workers.
 ///
-/// `@unchecked Sendable`: everything is atomic except the description of the current operation. The caller writes it before
-/// it raises `remaining` (release), while no task is left or running. A thread reads it only after it took a task
-/// (acquire), and a task cannot end before its reader has finished.
+/// `@unchecked Sendable`: everything is atomic except the description of the current operation. The caller writes it
+/// before it raises `remaining` (release), while no task is left or running. A thread reads it only after it took a
+/// task (acquire), and a task cannot end before its reader has finished.
 private final class PoolState: @unchecked Sendable {
-    /// How long a thread without work looks for more before it sleeps.
+    /// How long a thread without work spins before it sleeps.
     private static let spinNanoseconds: UInt64 = 5_000
-    /// The same within a batch, where another operation follows: waking a thread takes longer than most gaps between
-    /// operations, which are long themselves if a batch of one row reads everything from memory.
+    /// How long it spins within a batch, where another operation follows. Waking a thread takes longer than most gaps
+    /// between operations, even the long ones of a batch of one row, which reads everything from memory.
     private static let spinNanosecondsInBatch: UInt64 = 50_000
 
     private var task: WorkerPool.Task = { _, _, _ in }
@@ -109,13 +109,13 @@ private final class PoolState: @unchecked Sendable {
     /// Tasks that have not ended.
     private let unfinished = Atomic<Int>(0)
     private let isStopping = Atomic<Bool>(false)
-    /// Only a hint of how long to spin.
+    /// Only affects how long threads spin.
     let isInBatch = Atomic<Bool>(false)
 
-    /// Raised with every operation: the word that workers sleep on.
+    /// Incremented with every operation. Workers sleep on this word.
     private let epoch = FutexWord()
     private let sleepers = Atomic<Int>(0)
-    /// 1 while the caller sleeps for the last tasks to end: the word that it sleeps on.
+    /// 1 while the caller sleeps on this word until the last tasks end.
     private let callerSleeps = FutexWord()
 
     var operations: UInt32 { epoch.load() }
@@ -127,8 +127,8 @@ private final class PoolState: @unchecked Sendable {
         unfinished.store(count, ordering: .relaxed)
         remaining.store(count, ordering: .sequentiallyConsistent)
         epoch.increment()
-        // A worker counts itself as a sleeper before it looks at `remaining` for the last time. Either it sees the tasks,
-        // or it is seen here.
+        // A worker counts itself in `sleepers` before its last look at `remaining`. So either it sees the tasks, or it
+        // is counted here.
         let sleeping = sleepers.load(ordering: .sequentiallyConsistent)
         if sleeping > 0 { epoch.wake(min(sleeping, count - 1)) }
 
@@ -142,7 +142,7 @@ private final class PoolState: @unchecked Sendable {
         epoch.wake(Int(Int32.max))
     }
 
-    /// A worker's life.
+    /// The loop of a worker thread.
     func work(as worker: Int) {
         while !isStopping.load(ordering: .acquiring) {
             takeTasks(as: worker)
@@ -224,7 +224,7 @@ private struct FutexWord: ~Copyable, @unchecked Sendable {
         word.deallocate()
     }
 
-    // Sequentially consistent, as the hand-shakes above need.
+    // Sequentially consistent, as the handshakes above require.
     func load() -> UInt32 { word.pointee.load(ordering: .sequentiallyConsistent) }
     func store(_ value: UInt32) { word.pointee.store(value, ordering: .sequentiallyConsistent) }
     func increment() { word.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent) }

@@ -1,17 +1,17 @@
-// Memory that kernels work on: aligned to cache lines, freed with its owner.
+// Memory for kernels: aligned to cache lines, freed with its owner.
 
 internal import Compute
 internal import Glibc
 
 /// A block of memory aligned to 64 bytes. Its content is undefined at first.
 ///
-/// Blocks of megabytes ask for huge pages. Kernels that stream through weights or working memory then spend their time
-/// on the data and not on addresses (a plain read of 64 MiB: 29 GB/s instead of 15). The system may refuse.
+/// Blocks of megabytes request huge pages, so that kernels that stream through them spend less time on address
+/// translation (a plain read of 64 MiB: 29 GB/s instead of 15). The system may refuse.
 struct AlignedMemory: ~Copyable {
     static let alignment = 64
     /// The size of a huge page, on every architecture with kernels.
     static let hugePage = 2 << 20
-    /// The smallest block that asks for huge pages. The rest after its last huge page stays in small pages.
+    /// The smallest block that requests huge pages. The rest after its last huge page stays in small pages.
     static let leastHuge = hugePage
     /// More than the address space of a process holds.
     private static let tooManyBytes = 1 << 47
@@ -45,6 +45,6 @@ struct AlignedMemory: ~Copyable {
 
     deinit { free(base) }
 
-    /// The block as floats. It has no other type while this is used.
+    /// The block as floats. It must not be accessed as another type meanwhile.
     var floats: UnsafeMutablePointer<Float> { base.assumingMemoryBound(to: Float.self) }
 }

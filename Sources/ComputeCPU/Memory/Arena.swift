@@ -1,17 +1,17 @@
-// A stream's working memory: a bump allocator that is emptied between batches. It keeps room for the largest batch so far,
-// so that a stream in its steady state allocates nothing.
+// A stream's working memory: a bump allocator that is emptied between batches. It keeps room for the largest batch so
+// far, so that a stream in its steady state allocates nothing.
 
 internal import Compute
 
-/// Hands out 64-byte aligned memory until it is reset as a whole.
+/// Allocates 64-byte aligned memory until it is reset as a whole.
 struct Arena: ~Copyable {
-    /// A place to go back to with `release(to:)`.
+    /// A position to release memory back to.
     struct Mark {
         fileprivate let chunk: Int
         fileprivate let used: Int
     }
 
-    /// The least amount that is taken from the system at a time.
+    /// The least number of bytes requested from the system at a time.
     private static let leastChunk = 1 << 20
 
     private var chunks = ChunkList()
@@ -19,7 +19,7 @@ struct Arena: ~Copyable {
     /// Bytes used of the current chunk.
     private var used = 0
 
-    /// Bytes taken from the system.
+    /// Bytes allocated from the system.
     private(set) var reservedBytes = 0
 
     /// Memory for `byteCount` bytes.
@@ -36,23 +36,23 @@ struct Arena: ~Copyable {
             current += 1
             used = 0
         }
-        // Each chunk is as large as all before it together, so that a growing batch needs few of them.
+        // Each chunk is at least as large as all previous ones together, so that a growing batch needs few of them.
         try chunks.append(byteCount: max(size, max(reservedBytes, Self.leastChunk)))
         reservedBytes += chunks.byteCount(of: current)
         used = size
         return chunks.base(of: current)
     }
 
-    /// The place to go back to once the memory allocated from now on is no longer needed.
+    /// The present position. Releasing to it frees everything allocated from now on.
     var mark: Mark { Mark(chunk: current, used: used) }
 
-    /// Takes back everything that was allocated since the mark.
+    /// Frees everything allocated since the mark.
     mutating func release(to mark: Mark) {
         current = mark.chunk
         used = mark.used
     }
 
-    /// Whether an address is in memory that was handed out and not taken back.
+    /// Whether an address is in allocated memory.
     func holds(_ address: DeviceAddress) -> Bool {
         (0...current).contains { index in
             guard index < chunks.count else { return false }
@@ -62,7 +62,7 @@ struct Arena: ~Copyable {
         }
     }
 
-    /// Takes back everything. Several chunks become one, so that the next batch finds its memory in one piece.
+    /// Frees everything. Merges several chunks into one, so that the next batch has its memory in one piece.
     mutating func reset() {
         current = 0
         used = 0

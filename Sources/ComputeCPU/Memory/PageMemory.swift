@@ -1,9 +1,9 @@
-// Memory for a pool of key and value pages: reserved as a whole, allocated by the system when first written.
+// Memory for a pool of key and value pages, reserved as a whole and allocated by the system when first written.
 
 internal import Compute
 internal import Glibc
 
-/// A block of zeros that is resident only where it has been written. Counts itself in its device's memory.
+/// A zeroed block, resident only where it has been written. Adds itself to its device's memory account.
 final class PageMemory {
     /// More than the address space of a process holds.
     private static let tooManyBytes = 1 << 47
@@ -13,7 +13,7 @@ final class PageMemory {
     private let account: MemoryAccount
 
     init(byteCount: Int, account: MemoryAccount) throws(ComputeError) {
-        // Reserves no swap: memory that is never written must cost nothing, whatever the system's overcommit policy.
+        // Reserves no swap, because memory that is never written must cost nothing under any overcommit policy.
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
         guard byteCount < Self.tooManyBytes,
             let base = mmap(nil, byteCount, PROT_READ | PROT_WRITE, flags, -1, 0),
@@ -41,6 +41,6 @@ final class PageMemory {
         if first < end { madvise(base + first, end - first, MADV_DONTNEED) }
     }
 
-    /// The block as floats. It has no other type while this is used.
+    /// The block as floats. It must not be accessed as another type meanwhile.
     var floats: UnsafeMutablePointer<Float> { base.assumingMemoryBound(to: Float.self) }
 }

@@ -4,12 +4,12 @@ internal import Compute
 internal import Glibc
 internal import Locking
 
-/// Cuts blocks for weights out of slabs of huge pages, in the order of requests.
+/// Allocates blocks for weights from slabs of huge pages, in the order of requests.
 ///
-/// A single row reads all weights once, and most matrices are smaller than a huge page: with pages of four kilobytes,
-/// half of the time goes to address translation.
+/// A batch of a single row reads all weights once, and most matrices are smaller than a huge page. With pages of four
+/// kilobytes, half of the time would go to address translation.
 final class WeightSpace: Sendable {
-    /// Far more than its blocks. Unwritten memory is not resident.
+    /// Much larger than its blocks. Unwritten memory is not resident.
     private static let slabBytes = 16 * AlignedMemory.hugePage
     /// Larger blocks get huge pages of their own.
     private static let largestShare = 2 * AlignedMemory.hugePage
@@ -17,7 +17,7 @@ final class WeightSpace: Sendable {
     private let account: MemoryAccount
     private let current = Lock(Current())
 
-    /// The slab that is being cut. It lives as long as its blocks.
+    /// The slab that blocks are allocated from. It lives as long as its blocks.
     private struct Current {
         weak var slab: WeightSlab?
         var used = 0
@@ -56,9 +56,9 @@ final class WeightSpace: Sendable {
     }
 }
 
-/// Memory that blocks are cut from. The last one frees it.
+/// Memory for several blocks, freed with the last of them.
 ///
-/// `@unchecked Sendable`: nothing changes but what the memory holds, and each block of it belongs to its owner.
+/// `@unchecked Sendable`: only the content of the memory changes, and each block of it has one owner.
 private final class WeightSlab: @unchecked Sendable {
     let memory: AlignedMemory
 
@@ -73,7 +73,7 @@ private struct WeightPlace {
     var base: UnsafeMutableRawPointer { slab.memory.base + offset }
 }
 
-/// A block of weights that counts itself in its device's memory.
+/// A block of weights that adds itself to its device's memory account.
 final class WeightMemory {
     let base: UnsafeMutableRawPointer
     let byteCount: Int
@@ -90,7 +90,7 @@ final class WeightMemory {
 
     deinit {
         account.addWeights(-byteCount)
-        // The slab may live on with another model's weights. Its pages go back to the system now.
+        // Returns the block's pages to the system now, because the slab may live on with another model's weights.
         let page = UInt(getpagesize())
         let first = (UInt(bitPattern: base) + page - 1) / page * page
         let end = (UInt(bitPattern: base) + UInt(byteCount)) / page * page
@@ -99,6 +99,6 @@ final class WeightMemory {
         }
     }
 
-    /// The block as floats. It has no other type while this is used.
+    /// The block as floats. It must not be accessed as another type meanwhile.
     var floats: UnsafeMutablePointer<Float> { base.assumingMemoryBound(to: Float.self) }
 }

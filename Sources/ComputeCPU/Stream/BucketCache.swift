@@ -3,15 +3,15 @@
 internal import CKernels
 internal import Compute
 
-/// The time buckets of all pairs of a batch, one byte each. They depend on timestamps alone, so the first layer computes
+/// The time buckets of all pairs of a batch, one byte each. They depend only on timestamps, so the first layer computes
 /// them for all layers.
 struct BucketCache {
     let timestamps: DeviceAddress
-    /// Layouts of the own rows, and of all.
+    /// Layouts of the batch's own rows, and of all rows.
     let own: [Int32]
     let whole: [Int32]
     let applies: [Bool]
-    /// Sequence after sequence, each `gk_attention_bucket_bytes`.
+    /// The buckets of one sequence after the other, `gk_attention_bucket_bytes` each.
     let bytes: UnsafeMutablePointer<UInt8>
 
     /// The most bytes kept; longer batches compute their buckets in every layer.

@@ -1,4 +1,4 @@
-// Attention, HSTU's and softmax: the plan of a jagged batch, and how its work is cut for the threads.
+// HSTU and softmax attention: plans a jagged batch and divides its work among the threads.
 
 internal import CKernels
 package import Compute
@@ -18,7 +18,7 @@ extension CPUStream {
             if let time = bias.time { timeBias = try own(time, as: CPUVector.self, in: attention.name) }
         }
 
-        // If sequences have one row each, their last rows are all rows, and share their buckets with the other layers.
+        // If every sequence has one row, its last row is its only one, so the buckets are shared with the other layers.
         let lastOnly = attention.queryRows == .last && layout.rows > layout.count
         // The buckets outlive the operation; everything after the mark does not.
         var cache: BucketCache?
@@ -69,7 +69,7 @@ extension CPUStream {
         try packOwnRows(of: &job, sequences)
         device.timeCells.withUnsafeBufferPointer { cells in
             job.cells = cells.baseAddress
-            // These are tasks of their own, because several tasks may read the buckets of one tile.
+            // Separate tasks, because several attention tasks may read the buckets of one tile.
             if cache != nil, !isReady { pool.run(gk_buckets_run, job: &job, count: tiles) }
             pool.run(gk_attention_run, job: &job, count: gk_attention_tasks(&job, tiles))
         }
@@ -77,7 +77,7 @@ extension CPUStream {
         if let cache { buckets = cache }
     }
 
-    /// Packs the batch's own keys and values as pages, where attention is in bfloat16.
+    /// Packs the batch's own keys and values as pages if attention is in bfloat16.
     private func packOwnRows(
         of job: inout gk_attention,
         _ sequences: UnsafeMutablePointer<gk_attention_sequence>
@@ -142,8 +142,8 @@ extension CPUStream {
         return UnsafePointer(pages)
     }
 
-    /// How many heads of a tile make a task. Fewer than all only if there are not enough tiles for the threads, because
-    /// each task computes the tile's bias again.
+    /// The number of a tile's heads per task. Fewer than all only if there are not enough tiles for the threads,
+    /// because each task recomputes the tile's bias.
     private func headsOfTask(
         _ attention: AttentionOperation,
         _ shape: AttentionShape<CPUKeyValuePages>,
@@ -156,7 +156,7 @@ extension CPUStream {
         let pairs = (0..<attention.layout.count).reduce(0.0) { sum, number in
             sum + Double(lastOnly ? 1 : attention.layout.length(of: number)) * Double(shape.whole.length(of: number))
         }
-        // Less than this is done before a worker has woken.
+        // Less work than this is done before a worker has woken.
         guard pairs * Double(attention.query.columns + attention.output.columns) > 200_000 else {
             return attention.heads
         }

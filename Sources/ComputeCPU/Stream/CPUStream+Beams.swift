@@ -56,7 +56,7 @@ extension CPUStream {
         }
     }
 
-    /// Numbers in the stream's memory; nil for none.
+    /// A copy of the values in the stream's memory; nil if there are none.
     private func copied(_ values: [Int32]) throws(ComputeError) -> UnsafePointer<Int32>? {
         guard !values.isEmpty else { return nil }
         let copy = try allocate(byteCount: values.count * MemoryLayout<Int32>.stride)

@@ -1,4 +1,4 @@
-// Projections: what is fused into their input, and how the work is cut for the threads.
+// Projections: what is fused into their input, and how the work is divided among the threads.
 
 internal import CKernels
 package import Compute
@@ -71,20 +71,21 @@ extension CPUStream {
         }
     }
 
-    /// Rows and columns of a task. The cut decides only which thread computes what: results do not depend on it.
+    /// Rows and columns of a task. Results do not depend on them.
     private func blocks(rows: Int, columns: Int, depth: Int) -> (rows: Int, columns: Int) {
         let tileRows = device.kernels.pointee.gemm_rows
         let tileColumns = device.kernels.pointee.gemm_columns
-        // As many rows as fit the prepared input into half of a usual level-2 cache.
+        // As many rows as let the prepared input fit into half of a usual level-2 cache.
         let cachedRows = max(tileRows, 65_536 / max(depth, 1) / tileRows * tileRows)
         let threads = pool.threads
         let work = Double(rows) * Double(columns) * Double(depth)
-        // Less than this is done before a worker has woken.
+        // Less work than this is done before a worker has woken.
         guard threads > 1, work > 200_000 else { return (min(cachedRows, 96), columns) }
         // About four tasks per thread, so that a delayed thread leaves its share to the others.
         let wantedTasks = threads * 4
         let rowTiles = (rows + tileRows - 1) / tileRows
-        // A panel of bfloat16 that is taken apart serves all rows of a task: the more the better, so columns are cut instead.
+        // A bfloat16 panel is widened once for all rows of a task, so tasks keep many rows and columns are divided
+        // instead.
         let takesPanelsApart = device.dtype == .bfloat16 && device.kernels.pointee.bf16_words == 2
         let evenTiles = takesPanelsApart ? rowTiles : rowTiles / wantedTasks
         let mostTiles = max(1, min(evenTiles, min(cachedRows, 96) / tileRows))
@@ -93,7 +94,7 @@ extension CPUStream {
         let tilesOfBlock = (rowTiles + evenBlocks - 1) / evenBlocks
         let rowBlocks = (rowTiles + tilesOfBlock - 1) / tilesOfBlock
         guard rowBlocks < wantedTasks else { return (tilesOfBlock * tileRows, columns) }
-        // Few rows: cut the columns too.
+        // There are few rows, so the columns are divided too.
         let columnTiles = (columns + tileColumns - 1) / tileColumns
         let columnBlocks = min(columnTiles, (wantedTasks + rowBlocks - 1) / rowBlocks)
         let tilesOfColumnBlock = (columnTiles + columnBlocks - 1) / columnBlocks
@@ -115,7 +116,7 @@ extension LinearInput {
 }
 
 extension Activation {
-    /// The kernels' name for it, with the precision that products of the dtype have.
+    /// The kernels' activation, in the precision of products of this dtype.
     fileprivate func kernel(of dtype: gk_dtype) -> gk_activation {
         switch self {
         case .none: .none

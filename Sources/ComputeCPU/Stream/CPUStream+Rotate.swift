@@ -34,7 +34,7 @@ extension CPUStream {
         job.rows = tensor.rows
         job.heads = heads
         job.pairs = frequencies.count
-        // A task is some ten microseconds of work.
+        // A task takes about ten microseconds.
         job.block_rows = max(1, 16_384 / columns)
         job.pairing = operation.pairing == .halves ? .halves : .interleaved
         job.x = tensor.floats
@@ -65,9 +65,9 @@ extension CPUStream {
 }
 
 extension AngleTable {
-    /// The most that is kept for one vector of frequencies: 64 MiB, enough for 131 072 positions of heads of 128.
+    /// The largest table of one vector of frequencies: 64 MiB, enough for 131 072 positions with heads of 128 columns.
     fileprivate static let mostFloats = 16 << 20
-    /// Positions of the first table. When a longer one is needed, it has twice as many.
+    /// Positions of the first table. A table grows to at least twice as many.
     fileprivate static let leastRows = 256
 }
 
@@ -87,14 +87,14 @@ extension CPUStream {
         return table
     }
 
-    /// Fills `rows` rows of a table: those of `positions`, or of 0, 1, 2 ….
+    /// Fills `rows` rows of a table, for `positions` or, if nil, for 0, 1, 2 ….
     private func fillAngles(
         of frequencies: CPUVector,
         positions: UnsafePointer<Int32>?,
         rows: Int,
         table: UnsafeMutablePointer<Float>
     ) {
-        // A task is some ten microseconds of work.
+        // A task takes about ten microseconds.
         var job = gk_angles(
             pairs: frequencies.count,
             frequencies: frequencies.entries,

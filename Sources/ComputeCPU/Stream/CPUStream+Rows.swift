@@ -24,7 +24,7 @@ extension CPUStream {
             positionTable = own
         }
         guard rows > 0 else { return }
-        // A task is some ten microseconds of work.
+        // A task takes about ten microseconds.
         let blockRows = max(1, 16_384 / table.columns)
         var job = gk_embedding()
         job.kernels = device.kernels
@@ -39,7 +39,7 @@ extension CPUStream {
         job.output = output.floats
         job.output_stride = output.rowStride
         table.added.pages.withUnsafeBufferPointer { pages in
-            // A table cannot have rows beyond 32-bit numbers.
+            // Row numbers fit 32 bits.
             job.first_paged = Int32(clamping: table.added.first)
             if !pages.isEmpty { job.pages = pages.baseAddress }
             pool.run(gk_embedding_run, job: &job, count: (rows + blockRows - 1) / blockRows)
@@ -60,7 +60,7 @@ extension CPUStream {
                 "embed: \(role) run from \(least) to \(most), the table has \(table.rows) rows"
             )
         }
-        // Between the table's own rows and those that were added there may be numbers of none.
+        // There may be unused numbers between the table's own rows and the added ones.
         guard Int(most) >= table.ownRows else { return }
         for row in UnsafeBufferPointer(start: ids.int32s, count: rows)
         where Int(row) >= table.ownRows && Int(row) < table.added.first {
@@ -79,7 +79,7 @@ extension CPUStream {
         let columns = try input.columns(ofGroups: groups, in: "normalize")
         let norm = try device.kernelForm(of: normalization, columns: columns, in: "normalize")
         guard input.rows > 0, input.columns > 0 else { return }
-        // A task is some ten microseconds of work.
+        // A task takes about ten microseconds.
         let blockRows = max(1, 16_384 / input.columns)
         var job = gk_rows(
             kernels: device.kernels,

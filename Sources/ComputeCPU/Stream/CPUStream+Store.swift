@@ -1,4 +1,4 @@
-// Keeping keys and values: the batch's own rows of one layer go into pages, where later batches find them.
+// Stores keys and values: copies the batch's own rows of one layer to pages for later batches.
 
 internal import CKernels
 package import Compute
@@ -40,7 +40,7 @@ extension CPUStream {
         }
     }
 
-    /// The rows that are stored, page by page. Throws where two sequences write to one page.
+    /// The rows to store, page by page. Throws if two sequences write to one page.
     private func storedParts(
         _ prefix: CheckedPrefix<CPUKeyValuePages>,
         _ layout: Jagged

@@ -1,4 +1,4 @@
-// Selects the best catalogue rows: all threads scan, and then what each found is merged.
+// Selects the best catalogue rows: all threads scan, then their results are merged.
 
 internal import CKernels
 package import Compute
@@ -34,7 +34,7 @@ extension CPUStream {
         for (query, count) in operation.counts.enumerated() {
             try check(operation.masks[query], count: count, query: query, catalogue: catalogue)
             first.append(total)
-            // A query cannot get more rows than there are.
+            // A query cannot get more rows than the catalogue has.
             total += min(count, catalogue.rows)
             largest = max(largest, min(count, catalogue.rows))
         }
@@ -95,13 +95,13 @@ extension CPUStream {
         return ticket
     }
 
-    /// The queries in the form that the scan multiplies, and the words from one to the next.
+    /// The queries in the form that the scan multiplies, and the stride between them in words.
     func operand(
         _ queries: Tensor,
         of catalogue: CPUCatalogue
     ) throws(ComputeError) -> (UnsafeRawPointer, Int) {
         guard catalogue.dtype == .bfloat16 else { return (UnsafeRawPointer(queries.floats), queries.rowStride) }
-        // Rows are filled up to whole vectors of 16 columns.
+        // Rows are padded to whole vectors of 16 columns.
         let stride = (queries.columns + 15) / 16 * 8 * device.kernels.pointee.bf16_words
         let (words, overflow) = queries.rows.multipliedReportingOverflow(by: stride)
         guard !overflow, words < Int.max / 4 else {
@@ -126,7 +126,7 @@ extension CPUStream {
         let stride: Int
     }
 
-    /// Bounds for the scores of the queries' rows; nil where a query has none, so that all are scored in full.
+    /// Bounds for the scores of the queries; nil if a query has none, so that every row is scored in full.
     private func bounds(of queries: Tensor, in copy: CatalogueCopy) throws(ComputeError) -> Bounds? {
         let (kernels, depth) = (device.kernels, queries.columns)
         let stride = CatalogueCopy.integerStride(columns: depth, kernels)

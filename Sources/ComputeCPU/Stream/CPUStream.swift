@@ -17,7 +17,7 @@ package final class CPUStream: Compute.Stream {
     var selections: [Selection] = []
     /// The scores of the batch's operations on named rows.
     var scorings: [Scoring] = []
-    /// The log-probabilities of each operation of the batch that requested some.
+    /// The log-probabilities of the batch's `tokenScores` operations.
     var tokenResults: [[Float]] = []
     /// The time buckets of the batch's sequences, computed by the first layer that needs them and kept for the others.
     var buckets: BucketCache?
@@ -65,7 +65,7 @@ package final class CPUStream: Compute.Stream {
         let mark = arena.mark
         defer {
             arena.release(to: mark)
-            // The buckets' times are released, so their memory may hold others later.
+            // The timestamps of the cached buckets have been released, so other data may reuse their address.
             if let buckets, !arena.holds(buckets.timestamps) {
                 self.buckets = nil
                 keptArena.reset()
@@ -140,8 +140,8 @@ package final class CPUStream: Compute.Stream {
         accountedBytes = reserved
     }
 
-    /// Elements from one row to the next: whole cache lines, and from 1 kB on an odd number of them, because rows a power
-    /// of two apart would share a few sets of the cache.
+    /// Elements from one row to the next: whole cache lines, and from 1 kB on an odd number of them, because rows a
+    /// power of two apart would compete for a few sets of the cache.
     private static func rowStride(columns: Int, dtype: DType) -> Int {
         let (byteCount, overflow) = columns.multipliedReportingOverflow(by: dtype.byteCount)
         guard !overflow, byteCount <= Int.max - 2 * 64 else { return columns }

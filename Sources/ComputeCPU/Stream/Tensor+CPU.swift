@@ -3,16 +3,16 @@
 internal import Compute
 
 extension Tensor {
-    /// The elements; checked before to be float32.
+    /// The elements; the caller has checked that they are float32.
     var floats: UnsafeMutablePointer<Float> { pointer(to: Float.self) }
-    /// The elements; checked before to be int32.
+    /// The elements; the caller has checked that they are int32.
     var int32s: UnsafePointer<Int32> { UnsafePointer(pointer(to: Int32.self)) }
-    /// The elements; checked before to be int64.
+    /// The elements; the caller has checked that they are int64.
     var int64s: UnsafePointer<Int64> { UnsafePointer(pointer(to: Int64.self)) }
 
     private func pointer<Element>(to type: Element.Type) -> UnsafeMutablePointer<Element> {
-        // Every tensor of a stream has an address: the arena never hands out null. A tensor made up elsewhere with
-        // address 0 is a programmer's error.
+        // Every tensor of a stream has an address, because the arena never returns null. A tensor made elsewhere with
+        // address 0 is a programming error.
         guard let raw = UnsafeMutableRawPointer(bitPattern: address.bits) else {
             preconditionFailure("a tensor without an address")
         }
@@ -21,7 +21,7 @@ extension Tensor {
 }
 
 extension CPUStream {
-    /// The object as the class that this stream's device makes, or a refusal.
+    /// Casts an object to the own class of this stream's device, or throws.
     func own<Made: DeviceOwned>(
         _ made: AnyObject,
         as type: Made.Type,
